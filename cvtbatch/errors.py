@@ -1,0 +1,64 @@
+"""The exception tree, grouped by what the handler does.
+
+Every error carries a stable `kind` (a word that scripts and the `failures` table rely on), a message that may be stored and
+shared, and optionally a `private` text (full paths, texts of foreign exceptions) that goes to the terminal and the user's own
+log alone: hospital paths and file names can identify a patient. All errors survive pickling, since workers raise them too.
+"""
+
+from collections.abc import Sequence
+from typing import Self
+
+
+class CvtbatchError(Exception):
+    """Base of every error that cvtbatch raises on purpose.
+
+    Args:
+        kind: stable snake_case word, e.g. "empty_mask".
+        message: what is wrong, with the offending value, and what to do; free of paths and identities.
+        private: what only the user in front of the terminal may see.
+    """
+
+    def __init__(self, kind: str, message: str, private: str = "") -> None:
+        super().__init__(kind, message, private)
+        self.kind = kind
+        self.message = message
+        self.private = private
+
+    def __str__(self) -> str:
+        return f"{self.message} [{self.private}]" if self.private else self.message
+
+
+class InputError(CvtbatchError):
+    """What the user handed over cannot be used: mend the file, the value or the setting."""
+
+
+class ProblemsError(InputError):
+    """An input file with every problem that was found in it, not just the first.
+
+    `private` holds one problem a line.
+    """
+
+    @classmethod
+    def of(cls, kind: str, what: str, problems: Sequence[str]) -> Self:
+        """Build the error for a file described by `what`; `problems` is not empty."""
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        return cls(kind, f"{what} has {count}", "\n".join(problems))
+
+    def __str__(self) -> str:
+        return f"{self.message}:\n" + "\n".join(f"  {line}" for line in self.private.splitlines())
+
+
+class StorageError(CvtbatchError):
+    """The store cannot be read or written now: mend the disk or the network and run again."""
+
+
+class FormatError(CvtbatchError):
+    """A store or an artifact of a format that this version does not know, or whose bytes are not what was recorded."""
+
+
+class ResourceError(CvtbatchError):
+    """Memory, time or a machine gave out: run again, with more of it or fewer workers."""
+
+
+class InternalError(CvtbatchError):
+    """A defect of cvtbatch itself."""
