@@ -95,7 +95,7 @@ PROFILES: Mapping[str, Profile] = {
 }
 
 # Settings that may stand in a parameter file, but only with the value that they have here anyway.
-FIXED_SETTINGS: Mapping[str, object] = {
+FIXED_SETTINGS: Mapping[str, tuple[object, ...]] = {
     "additionalInfo": (True, False),
     "distances": ([1],),
     "force2D": (False,),
@@ -117,3 +117,96 @@ FIXED_SETTINGS: Mapping[str, object] = {
     "wavelet": ("coif1",),
     "weightingNorm": (None, "no_weighting"),
 }
+
+
+def load_profile(profile: str) -> Profile:
+    """Return a named profile, or the settings of a PyRadiomics parameter file.
+
+    A file may change settings; image types and features, where it lists them, must be those of the 1,834.
+
+    Raises:
+        InputError: there is no such profile or file, or it is not YAML.
+        ProblemsError: with every setting of the file that is unknown, unsupported or out of range.
+    """
+    if profile in PROFILES:
+        return PROFILES[profile]
+    path = Path(profile)
+    if not path.is_file():
+        raise InputError("no_profile", f"radiomics.profile {profile!r} is neither {' nor '.join(PROFILES)} nor a parameter file")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError("bad_parameter_file", f"parameter file {path} is not YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise InputError("bad_parameter_file", f"parameter file {path} holds no settings")
+    problems = [f"section {key!r} is not supported" for key in content if key not in {"setting", "imageType", "featureClass"}]
+    problems += _image_type_problems(content.get("imageType")) + _feature_problems(content.get("featureClass"))
+    settings = content.get("setting") or {}
+    chosen, setting_problems = _settings(settings) if isinstance(settings, dict) else ({}, ["section 'setting' is no mapping"])
+    problems += setting_problems
+    if problems:
+        raise ProblemsError.of("bad_parameter_file", f"parameter file {path}", problems)
+    # PyRadiomics' defaults, not the profiles', hold for what a parameter file leaves out.
+    return replace(Profile(bin_width=25.0, pre_crop=False, pad_distance=5), **chosen)
+
+
+def _settings(settings: Mapping[str, object]) -> tuple[dict[str, float | int | bool | None], list[str]]:
+    """Return a file's settings under the profile's names, and what is wrong with the others."""
+    by_pyradiomics = {theirs: ours for ours, theirs in _PYRADIOMICS_NAMES.items()}
+    types = {"bin_width": float, "normalize_scale": float, "normalize": bool, "pre_crop": bool}
+    chosen: dict[str, float | int | bool | None] = {}
+    problems = []
+    for name, value in settings.items():
+        ours = by_pyradiomics.get(name)
+        if name in FIXED_SETTINGS:
+            allowed = FIXED_SETTINGS[name]
+            if value not in allowed:
+                problems.append(f"setting {name} = {value!r} is not supported; it is {allowed[-1]!r} here")
+        elif ours is None:
+            problems.append(f"setting {name} is not supported")
+        elif value is None and ours == "minimum_roi_size":
+            chosen[ours] = None
+        elif isinstance(value, bool) != (types.get(ours, int) is bool) or not isinstance(value, int | float):
+            problems.append(f"setting {name} = {value!r} is of the wrong type")
+        elif types.get(ours, int) is int and value != int(value):
+            problems.append(f"setting {name} = {value!r} is no whole number")
+        else:
+            chosen[ours] = types.get(ours, int)(value)
+    try:
+        Profile(**chosen)  # type: ignore[arg-type]
+    except InputError as error:
+        problems.append(error.message)
+    return chosen, problems
+
+
+def _image_type_problems(image_types: object) -> list[str]:
+    if image_types is None:
+        return []
+    if not isinstance(image_types, dict):
+        return ["section 'imageType' is no mapping"]
+    problems = [f"image type {name} is not among the 1,834" for name in image_types if name not in IMAGE_TYPES]
+    problems += [f"image type {name} is missing; the 1,834 need it" for name in IMAGE_TYPES if name not in image_types]
+    for name, own in image_types.items():
+        fixed = IMAGE_TYPES.get(name, {})
+        for setting, value in (own or {}).items():
+            allowed = (fixed[setting],) if setting in fixed else FIXED_SETTINGS.get(setting)
+            if allowed is None or value not in allowed:
+                problems.append(f"image type {name}: setting {setting} = {value!r} is not supported")
+        problems += [f"image type {name}: setting {setting} must be {value}" for setting, value in fixed.items() if setting not in (own or {})]
+    return problems
+
+
+def _feature_problems(feature_classes: object) -> list[str]:
+    if feature_classes is None:
+        return []
+    if not isinstance(feature_classes, dict):
+        return ["section 'featureClass' is no mapping"]
+    problems = [f"feature class {name} is not among the 1,834" for name in feature_classes if name not in FEATURE_CLASSES]
+    problems += [f"feature class {name} is missing; the 1,834 need it" for name in FEATURE_CLASSES if name not in feature_classes]
+    for name, chosen in feature_classes.items():
+        wanted = {"glcm": set(GLCM), "firstorder": set(FIRST_ORDER)}.get(name)
+        if name in FEATURE_CLASSES and chosen and (wanted is None or set(chosen) != wanted):
+            problems.append(f"feature class {name}: its list of features is not that of the 1,834")
+        if name == "glcm" and not chosen:
+            problems.append(f"feature class glcm: all features would include {' and '.join(sorted(GLCM_LEFT_OUT))}, which are not among the 1,834")
+    return problems

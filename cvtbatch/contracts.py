@@ -1,0 +1,212 @@
+"""The contracts in `schemas/`, read: tables as Arrow schemas, the manifest's columns, and validators of documents.
+
+`schemas/` is the one place where a column, a range or a key is written down; this is the one module that knows its files.
+Manifest and tables are Frictionless Table Schema descriptors (https://specs.frictionlessdata.io/table-schema/) with three
+additions: `appends` and `state` (how a table grows), and `fieldsFrom` (a file that lists further columns of one type). Jobs
+and command outputs are JSON Schema 2020-12.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from cvtbatch.errors import InternalError
+
+JsonObject = dict[str, Any]
+
+_ARROW_TYPES = {
+    "string": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "datetime": pa.timestamp("us", tz="UTC"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column of the manifest or of a table."""
+
+    name: str
+    type: str
+    description: str
+    required: bool = False
+    default: str | int | None = None
+    enum: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    max_length: int | None = None
+    pattern: re.Pattern[str] | None = None
+    item_type: str = ""
+
+    def arrow(self) -> pa.Field:
+        """Return the column as Arrow stores it."""
+        kind = pa.list_(_ARROW_TYPES[self.item_type]) if self.type == "array" else _ARROW_TYPES[self.type]
+        return pa.field(self.name, kind, nullable=not self.required)
+
+
+@dataclass(frozen=True, slots=True)
+class TableContract:
+    """A table of the store.
+
+    Attributes:
+        key: columns that say what a row is about.
+        appends: "once": a key has one row for ever; "when_changed": the newest row of a key is current, and a row is appended
+            only if it differs from that one in `state`.
+        state: columns that tell two rows of one key apart.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    appends: Literal["once", "when_changed"]
+    state: tuple[str, ...]
+    fields: tuple[Field, ...]
+
+    def arrow(self) -> pa.Schema:
+        """Return the Arrow schema, columns in stored order."""
+        return pa.schema([field.arrow() for field in self.fields])
+
+    def key_field_count(self) -> int:
+        """Return how many leading columns are keys and book-keeping, not features: those that deserve statistics."""
+        features = set(feature_names())
+        return sum(field.name not in features for field in self.fields)
+
+
+@cache
+def _schemas() -> Path:
+    """Return the folder of the contracts: inside the wheel, or beside the package in a checkout."""
+    package = Path(__file__).parent
+    for folder in (package / "schemas", package.parent / "schemas"):
+        if (folder / "manifest.json").is_file():
+            return folder
+    raise InternalError("installation_damaged", "the contracts (schemas/) are missing from this installation of cvtbatch")
+
+
+def default_job(kind: str) -> Path:
+    """Return the job file that `cvtbatch KIND` runs unless told otherwise."""
+    package = Path(__file__).parent
+    for folder in (package / "jobs", package.parent / "jobs"):
+        if (folder / f"{kind}.yaml").is_file():
+            return folder / f"{kind}.yaml"
+    raise InternalError("installation_damaged", f"jobs/{kind}.yaml is missing from this installation of cvtbatch")
+
+
+def _load(name: str) -> JsonObject:
+    document: JsonObject = json.loads((_schemas() / name).read_text(encoding="utf-8"))
+    return document
+
+
+@cache
+def feature_names() -> tuple[str, ...]:
+    """Return the names of the 1,834 radiomics features, in stored order."""
+    return tuple((_schemas() / "features_1834.txt").read_text(encoding="ascii").split())
+
+
+def _fields(descriptor: JsonObject) -> Iterator[Field]:
+    for entry in descriptor["fields"]:
+        if "fieldsFrom" in entry:
+            names = (_schemas() / entry["fieldsFrom"]).read_text(encoding="ascii").split()
+            yield from (Field(name, entry["type"], entry["description"]) for name in names)
+            continue
+        constraints = entry.get("constraints", {})
+        yield Field(
+            name=entry["name"],
+            type=entry["type"],
+            description=entry["description"],
+            required=constraints.get("required", False),
+            default=entry.get("default"),
+            enum=tuple(constraints.get("enum", ())),
+            minimum=constraints.get("minimum"),
+            maximum=constraints.get("maximum"),
+            max_length=constraints.get("maxLength"),
+            pattern=re.compile(constraints["pattern"]) if "pattern" in constraints else None,
+            item_type=entry.get("arrayItem", {}).get("type", ""),
+        )
+
+
+@cache
+def table_names() -> tuple[str, ...]:
+    """Return the names of the store's tables."""
+    return tuple(sorted(path.stem for path in (_schemas() / "tables").glob("*.json")))
+
+
+@cache
+def table(name: str) -> TableContract:
+    """Return the contract of one table."""
+    descriptor = _load(f"tables/{name}.json")
+    return TableContract(
+        name=name,
+        key=tuple(descriptor["primaryKey"]),
+        appends=descriptor["appends"],
+        state=tuple(descriptor["state"]),
+        fields=tuple(_fields(descriptor)),
+    )
+
+
+@cache
+def manifest_fields() -> Mapping[str, Field]:
+    """Return the manifest's columns by name, in order."""
+    return {field.name: field for field in _fields(_load("manifest.json"))}
+
+
+def pass_through_prefix() -> str:
+    """Return the prefix of manifest columns that pass through."""
+    prefix: str = _load("manifest.json")["passThroughPrefix"]
+    return prefix
+
+
+def clinical_columns() -> tuple[str, ...]:
+    """Return the columns that a case has from the manifest: those that manifest and `cases` share, but for its identity."""
+    stored = [field.name for field in table("cases").fields]
+    return tuple(name for name in stored if name in manifest_fields() and name not in {"center", "case_id"})
+
+
+def _validator(name: str) -> Any:
+    import jsonschema
+
+    return jsonschema.Draft202012Validator(_load(name))
+
+
+def _at(path: Sequence[str | int]) -> str:
+    return ".".join(str(part) for part in path)
+
+
+def _problem(error: Any) -> str:
+    """Say what is wrong with a document, where, and for an unknown key which known one is nearest."""
+    if error.validator == "additionalProperties":
+        known = list(error.schema["properties"])
+        sentences = []
+        for key in (key for key in error.instance if key not in known):
+            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
+            sentences.append(f"unknown key {_at([*error.absolute_path, key])}; the nearest valid one is {_at([*error.absolute_path, near])}")
+        return "; ".join(sentences)
+    where = _at(error.absolute_path) or "the document"
+    return f"{where}: {error.message}"
+
+
+def problems_of(document: object, schema: str) -> list[str]:
+    """Return every way in which a document breaks a JSON Schema of `schemas/`, e.g. `"job.json"`; empty if none."""
+    errors = sorted(_validator(schema).iter_errors(document), key=lambda error: [str(part) for part in error.absolute_path])
+    return [_problem(error) for error in errors]
+
+
+def with_defaults(document: JsonObject, schema: str) -> JsonObject:
+    """Return a valid document with the defaults of its schema filled in, sections included."""
+
+    def fill(value: JsonObject, rules: JsonObject) -> JsonObject:
+        filled = dict(value)
+        for key, rule in rules.get("properties", {}).items():
+            if rule.get("type") == "object":
+                filled[key] = fill(filled.get(key, {}), rule)
+            elif key not in filled and "default" in rule:
+                filled[key] = rule["default"]
+        return filled
+
+    return fill(document, _load(schema))

@@ -1,0 +1,108 @@
+"""Where work runs: nowhere else (inline), on worker processes of this machine, or on a scheduler that exists."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cvtbatch.errors import ResourceError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+# A worker process computes with one thread: more processes share a machine better than more threads share a case.
+ONE_THREAD = {
+    name: "1"
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
+}
+CONNECT_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A connection to workers.
+
+    Attributes:
+        client: None where everything runs in this process.
+        description: for people and the `runs` table; names no host.
+    """
+
+    client: "Client | None"
+    description: str
+
+
+@contextmanager
+def open_cluster(workers: int, scheduler: str | None = None) -> Iterator[Cluster]:
+    """Open what the work runs on, and close it again.
+
+    Args:
+        workers: processes on this machine; 0 for none but this one.
+        scheduler: address of a scheduler that exists; `workers` is not used then.
+
+    Raises:
+        ResourceError: the scheduler cannot be reached or has no workers, or processes cannot be started.
+    """
+    if scheduler is not None:
+        with _connect(scheduler) as client:
+            yield Cluster(client, "scheduler")
+    elif workers == 0:
+        yield Cluster(None, "inline")
+    else:
+        with _start_local(workers) as client:
+            yield Cluster(client, f"{workers} local process{'es' if workers > 1 else ''}")
+
+
+@contextmanager
+def _connect(address: str) -> "Iterator[Client]":
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ResourceError(
+            "no_scheduler", f"no scheduler with workers answers at {address} within {CONNECT_SECONDS} s: start it, or use --workers", str(error)
+        ) from None
+    with client:
+        yield client
+
+
+@contextmanager
+def _start_local(workers: int) -> "Iterator[Client]":
+    import dask
+    from distributed import Client, LocalCluster
+
+    settings = {
+        # One death is enough to hear of: the run itself decides who is tried again, and how.
+        "distributed.scheduler.allowed-failures": 0,
+        "distributed.worker.daemon": True,
+        "distributed.admin.log-format": "%(message)s",
+        "distributed.logging": {"distributed": "critical", "distributed.nanny": "critical", "bokeh": "critical", "tornado": "critical"},
+    }
+    with tempfile.TemporaryDirectory(prefix="cvtbatch-", ignore_cleanup_errors=True) as scratch, dask.config.set(settings):
+        # Worker processes inherit the environment before they import anything that counts its threads at import.
+        before = {name: os.environ.get(name) for name in ONE_THREAD}
+        os.environ.update(ONE_THREAD)
+        try:
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address=None,
+                local_directory=scratch,
+                silence_logs="CRITICAL",
+                env=ONE_THREAD,
+            )
+        except (OSError, RuntimeError, TimeoutError) as error:
+            raise ResourceError("no_workers", f"{workers} worker processes could not be started on this machine", str(error)) from None
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+        with cluster, Client(cluster, set_as_default=False) as client:
+            yield client

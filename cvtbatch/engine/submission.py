@@ -1,0 +1,100 @@
+"""Bounded submission to Dask workers: the driver holds a window of tasks, never the archive.
+
+A worker may die for reasons of its own, so an item that was on it is sent again. An item that was on a second worker that died
+is suspect: it waits until everything else is done, and then runs alone on fresh workers, where a further death is its own doing.
+No innocent neighbour is blamed and nothing is retried for ever.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from cvtbatch.engine.execution import Done, Item, Lost, Outcome, Result
+from cvtbatch.errors import ResourceError
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+# Tasks in flight for each worker thread: one runs, one is there when it ends.
+TASKS_PER_THREAD = 2
+# Deaths of workers after which an item is run alone.
+DEATHS_BEFORE_ISOLATION = 2
+
+
+def run_on_workers(client: "Client", function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Outcome[Item, Result]]:
+    """Call the function on every item, on the workers of a client; outcomes come as they are ready.
+
+    Args:
+        function: importable on the workers; what it raises ends the run.
+        items: picklable; drawn only as fast as they are worked off.
+
+    Raises:
+        ResourceError: the scheduler went away.
+    """
+    from distributed import as_completed
+    from distributed.scheduler import KilledWorker
+
+    source = iter(items)
+    deaths: dict[int, int] = {}
+    suspects: list[tuple[int, Item]] = []
+    running: dict[Future, tuple[int, Item]] = {}
+    ready = as_completed([], loop=client.loop)
+    count = 0
+
+    def submit(number: int, item: Item) -> None:
+        future = client.submit(function, item, pure=False, key=f"item-{number}-{deaths.get(number, 0)}")
+        running[future] = (number, item)
+        ready.add(future)
+
+    def fill() -> None:
+        nonlocal count
+        window = TASKS_PER_THREAD * max(1, sum(client.nthreads().values()))
+        while len(running) < window:
+            try:
+                item = next(source)
+            except StopIteration:
+                return
+            submit(count, item)
+            count += 1
+
+    fill()
+    while running:
+        future = next(ready)
+        number, item = running.pop(future)
+        try:
+            yield Done(item, future.result())
+        except KilledWorker:
+            deaths[number] = deaths.get(number, 0) + 1
+            if deaths[number] < DEATHS_BEFORE_ISOLATION:
+                submit(number, item)
+            else:
+                suspects.append((number, item))
+        except BaseException as error:
+            _raise_if_scheduler_lost(error)
+            raise
+        del future
+        fill()
+    for number, item in suspects:
+        yield _run_alone(client, function, item, deaths[number], f"item-{number}-alone")
+
+
+def _run_alone(client: "Client", function: Callable[[Item], Result], item: Item, deaths: int, key: str) -> Outcome[Item, Result]:
+    from distributed.scheduler import KilledWorker
+
+    client.wait_for_workers(1)
+    try:
+        return Done(item, client.submit(function, item, pure=False, key=key).result())
+    except KilledWorker:
+        return Lost(item, deaths + 1)
+    except BaseException as error:
+        _raise_if_scheduler_lost(error)
+        raise
+
+
+def _raise_if_scheduler_lost(error: BaseException) -> None:
+    from concurrent.futures import CancelledError
+
+    from distributed.client import FutureCancelledError
+    from distributed.comm import CommClosedError
+
+    if isinstance(error, CancelledError | FutureCancelledError | CommClosedError):
+        raise ResourceError("scheduler_lost", "the scheduler went away; what was committed is safe, run again to continue", str(error)) from None

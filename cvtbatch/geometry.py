@@ -1,0 +1,173 @@
+"""Where voxels lie: regular grids, stacks of slices as scanners make them, and the stored grid that follows from a stack.
+
+Conventions, everywhere in cvtbatch: physical points are LPS in mm; sizes, spacings and origins are (x, y, z); arrays are
+(z, y, x). Axis x runs along a row, y down a column, z from slice to slice.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cvtbatch.errors import InputError
+
+Vector = npt.NDArray[np.float64]
+Triple = tuple[float, float, float]
+
+# In-plane drift of a whole stack below which its slices count as lying along their normal.
+SHEAR_TOLERANCE_MM = 0.02
+# Gaps count as equal when none differs from their median by more than this share of it.
+EVEN_GAP_TOLERANCE = 0.01
+# A gap counts as missing slices when it is this near (as a share) to a multiple of the common gap.
+MISSING_SLICE_TOLERANCE = 0.10
+# Two slices nearer than this share the same position.
+SAME_POSITION_MM = 0.01
+# Largest deviation of direction cosines from an orthonormal set.
+ORTHONORMAL_TOLERANCE = 1e-3
+# Share of a voxel that is round-off, not extent: 64 slices of 2.5 mm are 32 of 5 mm, whatever the last bit says.
+ROUND_OFF = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A regular grid of voxel centres.
+
+    Attributes:
+        direction: 3 x 3 cosines, row-major; its columns are the x, y and z axes.
+    """
+
+    size_xyz: tuple[int, int, int]
+    spacing_mm: Triple
+    origin_mm: Triple
+    direction: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if min(self.size_xyz) < 1 or min(self.spacing_mm) <= 0 or len(self.direction) != 9:
+            raise InputError("bad_grid", f"no grid has size {self.size_xyz} and spacing {self.spacing_mm} mm")
+
+    @property
+    def shape_zyx(self) -> tuple[int, int, int]:
+        """Shape of an array on this grid."""
+        x, y, z = self.size_xyz
+        return z, y, x
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel."""
+        return math.prod(self.spacing_mm) / 1000
+
+    def axes(self) -> Vector:
+        """Return the 3 x 3 matrix whose columns are the axes."""
+        return np.array(self.direction, dtype=np.float64).reshape(3, 3)
+
+    def to_index(self, points_mm: Vector) -> Vector:
+        """Return continuous indices (n, 3), x y z, of physical points (n, 3)."""
+        offsets = np.asarray(points_mm, dtype=np.float64) - np.array(self.origin_mm)
+        return np.asarray(np.linalg.solve(self.axes(), offsets.T).T / np.array(self.spacing_mm))
+
+    def to_point(self, indices_xyz: Vector) -> Vector:
+        """Return physical points (n, 3) of continuous indices (n, 3), x y z."""
+        steps = np.asarray(indices_xyz, dtype=np.float64) * np.array(self.spacing_mm)
+        return np.asarray(np.array(self.origin_mm) + steps @ self.axes().T)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceStack:
+    """Parallel slices of one size, each at its own place, in order along `slice_axis`.
+
+    Attributes:
+        columns, rows: size of a slice.
+        pixel_mm: distance of neighbours along a row (x) and down a column (y).
+        row_axis, column_axis: directions of x and y, orthonormal.
+        slice_axis: the slices' normal, in the direction in which they are ordered.
+        positions_mm: centre of the first voxel of every slice.
+    """
+
+    columns: int
+    rows: int
+    pixel_mm: tuple[float, float]
+    row_axis: Triple
+    column_axis: Triple
+    slice_axis: Triple
+    positions_mm: tuple[Triple, ...]
+
+    def __post_init__(self) -> None:
+        axes = np.array([self.row_axis, self.column_axis, self.slice_axis])
+        if not np.allclose(axes @ axes.T, np.eye(3), atol=ORTHONORMAL_TOLERANCE):
+            raise InputError("bad_orientation", "rows, columns and normal of the slices are not at right angles to one another")
+        if min(self.pixel_mm) <= 0 or not np.isfinite(self.positions_mm).all():
+            raise InputError("bad_geometry", f"pixel spacing {self.pixel_mm} mm or a slice position is not usable")
+        if len(self.positions_mm) < 2:
+            raise InputError("single_slice", "the series has one slice; a volume needs at least two")
+        smallest = float(self.gaps_mm().min())
+        if smallest < -SAME_POSITION_MM:
+            raise InputError("unordered_slices", "slices are not in order along their normal")
+        if smallest < SAME_POSITION_MM:
+            raise InputError("duplicate_slices", f"two slices lie at the same position (gap {smallest:.4f} mm)")
+
+    def offsets_mm(self) -> Vector:
+        """Return (n, 3): each slice's place along x, y and the normal, relative to the first slice."""
+        axes = np.array([self.row_axis, self.column_axis, self.slice_axis])
+        return np.asarray((np.array(self.positions_mm) - np.array(self.positions_mm[0])) @ axes.T)
+
+    def depths_mm(self) -> Vector:
+        """Return (n,): each slice's place along the normal, the first at 0."""
+        return np.asarray(self.offsets_mm()[:, 2])
+
+    def gaps_mm(self) -> Vector:
+        """Return (n - 1,): distances of neighbouring slices along the normal."""
+        return np.diff(self.depths_mm())
+
+    def shifts_mm(self) -> Vector:
+        """Return (n, 2): each slice's shift in its plane (x, y); zeros where the slices lie along their normal."""
+        shifts = self.offsets_mm()[:, :2]
+        return np.zeros_like(shifts) if np.abs(shifts).max() <= SHEAR_TOLERANCE_MM else np.asarray(shifts)
+
+    def tilt_deg(self) -> float:
+        """Return the angle between the normal and the line from the first slice to the last."""
+        across, along = np.hypot(*self.shifts_mm()[-1]), self.depths_mm()[-1]
+        return float(np.degrees(np.arctan2(across, along)))
+
+    def is_even(self) -> bool:
+        """Say whether all gaps are equal, within EVEN_GAP_TOLERANCE."""
+        gaps = self.gaps_mm()
+        median = float(np.median(gaps))
+        return bool(np.abs(gaps - median).max() <= EVEN_GAP_TOLERANCE * median)
+
+    def missing_slices(self) -> int:
+        """Return how many slices are missing: isolated gaps that are multiples of an otherwise constant gap.
+
+        Blocks of differing spacing are uneven, not incomplete: then no gap is common to nearly all neighbours.
+        """
+        gaps = self.gaps_mm()
+        median = float(np.median(gaps))
+        odd = np.flatnonzero(np.abs(gaps - median) > EVEN_GAP_TOLERANCE * median)
+        multiples = np.rint(gaps[odd] / median)
+        isolated = len(odd) > 0 and (len(odd) == 1 or int(np.diff(odd).min()) > 1) and len(odd) <= len(gaps) / 3
+        near = np.abs(gaps[odd] / median - multiples) <= MISSING_SLICE_TOLERANCE
+        if not isolated or not bool(np.all(near & (multiples >= 2))):
+            return 0
+        return int((multiples - 1).sum())
+
+
+def stored_grid(stack: SliceStack, spacing_mm: Triple) -> Grid:
+    """Return the grid on which a stack is stored.
+
+    Axes are the stack's rows, columns and normal. The first voxel's centre stays; where slices are shifted in their plane, the
+    grid begins at the smallest shift and covers all slices. The size is `ceil(n * s / t)` per axis, and along the normal of
+    uneven stacks `n * s` is last minus first position plus the median gap.
+    """
+    shifts, depths, gaps = stack.shifts_mm(), stack.depths_mm(), stack.gaps_mm()
+    low, high = shifts.min(axis=0), shifts.max(axis=0)
+    depth = len(depths) * (depths[-1] / len(gaps)) if stack.is_even() else depths[-1] + float(np.median(gaps))
+    extent = (
+        stack.columns * stack.pixel_mm[0] + (high[0] - low[0]),
+        stack.rows * stack.pixel_mm[1] + (high[1] - low[1]),
+        depth,
+    )
+    axes = np.array([stack.row_axis, stack.column_axis, stack.slice_axis]).T
+    origin = np.array(stack.positions_mm[0]) + axes[:, :2] @ low
+    nx, ny, nz = (math.ceil(length / step - ROUND_OFF) for length, step in zip(extent, spacing_mm, strict=True))
+    x, y, z = origin.tolist()
+    return Grid((nx, ny, nz), spacing_mm, (x, y, z), tuple(axes.ravel().tolist()))

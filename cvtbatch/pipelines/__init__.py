@@ -1,0 +1,1 @@
+"""The jobs: rooms of the package joined into commands."""

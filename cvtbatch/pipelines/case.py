@@ -1,0 +1,330 @@
+"""One case on a worker: read, resample once, write, compute. Returns rows or failures; writes no table."""
+
+import contextlib
+import hashlib
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from cvtbatch.errors import CvtbatchError, FormatError, StorageError
+from cvtbatch.geometry import Grid
+from cvtbatch.imaging.resampling import place_mask, resample_stack, to_image
+from cvtbatch.ingest import SourceVolume, read_mask, read_volume
+from cvtbatch.manifest import Case, RoiSource
+from cvtbatch.pipelines.plan import CaseTask, RoiTask
+from cvtbatch.radiomics import extract_features, filter_scale_hu, undefined_features
+from cvtbatch.spec import digest
+from cvtbatch.store import FeatureStore, StoredArray
+
+Row = dict[str, object]
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong with a case or ROI.
+
+    Attributes:
+        roi_key: empty where the whole case failed.
+        private: paths and foreign texts, for the user's own log.
+    """
+
+    roi_key: str
+    spec_id: str
+    stage: str
+    kind: str
+    message: str
+    traceback_digest: str
+    source_fingerprint: str
+    manifest_row: int
+    private: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """What became of a task: rows by table, without book-keeping, and failures.
+
+    Attributes:
+        succeeded: keys (roi_key or "", spec_id) that are done now.
+        decoded: whether any source was read.
+        computed: whether a volume, a mask or features were made.
+    """
+
+    rows: dict[str, list[Row]]
+    failures: tuple[Failure, ...]
+    succeeded: tuple[tuple[str, str], ...]
+    decoded: bool
+    computed: bool
+
+
+class _Stopped(Exception):  # noqa: N818 - carries a failure up to the case, and no further
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.kind)
+        self.failure = failure
+
+
+def process_case(task: CaseTask) -> CaseResult:
+    """Do what a task asks for.
+
+    Raises:
+        StorageError: the store cannot be written; the fault of the run, not of the case.
+    """
+    return _CaseInHand(task).process()
+
+
+@dataclass(slots=True)
+class _Volume:
+    """The volume of the case: where it is stored, and its voxels once somebody needs them."""
+
+    digest: str
+    grid: Grid
+    stored: StoredArray
+    hu_zyx: npt.NDArray[np.int16] | None
+
+
+class _CaseInHand:
+    def __init__(self, task: CaseTask) -> None:
+        self.task = task
+        self.store = FeatureStore(task.work.store_url)
+        self.rows: dict[str, list[Row]] = {"volumes": [], "rois": [], "radiomics": []}
+        self.failures: list[Failure] = []
+        self.succeeded: list[tuple[str, str]] = []
+        self.decoded = False
+        self.computed = False
+
+    def process(self) -> CaseResult:
+        try:
+            volume = self._volume()
+            self.succeeded.append(("", self.task.work.volume_spec_id))
+            for roi in self.task.rois:
+                if not roi.skipped:
+                    self._roi(roi, volume)
+        except _Stopped as stopped:
+            self.failures.append(stopped.failure)
+        return CaseResult(self.rows, tuple(self.failures), tuple(self.succeeded), self.decoded, self.computed)
+
+    def _guarded(self, stage: str, roi: RoiTask | None, function: Callable[[], Value]) -> Value:
+        """Call the function; stop the case or ROI with a failure if it raises anything but a fault of the store."""
+        work = self.task.work
+        try:
+            return function()
+        except (StorageError, _Stopped):
+            raise
+        except Exception as error:
+            known = isinstance(error, CvtbatchError)
+            trace = "" if known else _traceback_digest(error)
+            raise _Stopped(
+                Failure(
+                    roi_key=roi.source.roi_key if roi else "",
+                    spec_id=work.radiomics_spec_id if stage == "radiomics" else work.volume_spec_id,
+                    stage=stage,
+                    kind=error.kind if isinstance(error, CvtbatchError) else _foreign_kind(error),
+                    message=error.message if isinstance(error, CvtbatchError) else _foreign_message(error, trace),
+                    traceback_digest=trace,
+                    source_fingerprint=roi.failure_fingerprint if roi else self.task.failure_fingerprint,
+                    manifest_row=roi.source.manifest_row if roi else self.task.case.manifest_row,
+                    private=error.private if isinstance(error, CvtbatchError) else "".join(traceback.format_exception(error)),
+                )
+            ) from None
+
+    def _volume(self) -> _Volume:
+        task, known = self.task, self.task.known
+        if known is not None and task.unchanged:
+            return _Volume(known.image_digest, known.grid, known.stored, None)
+        source = self._guarded("read", None, lambda: read_volume(task.case))
+        self.decoded = True
+        image_digest = source.image_digest()
+        if known is not None and known.image_digest == image_digest:
+            self._add_volume_row(source, image_digest, known.grid, known.stored, known.generation)
+            return _Volume(image_digest, known.grid, known.stored, None)
+        return self._write_volume(source, image_digest, generation=0)
+
+    def _write_volume(self, source: SourceVolume, image_digest: str, generation: int) -> _Volume:
+        spacing_mm = self.task.work.spacing_mm
+        hu_zyx, grid = self._guarded("volume", None, lambda: resample_stack(source.hu_zyx, source.stack, spacing_mm))
+        stored = self.store.write_volume(hu_zyx, grid)
+        self.computed = True
+        self._add_volume_row(source, image_digest, grid, stored, generation)
+        return _Volume(image_digest, grid, stored, hu_zyx)
+
+    def _voxels(self, volume: _Volume) -> npt.NDArray[np.int16]:
+        """Return the stored voxels; a stored volume that is lost or damaged is made anew from its source."""
+        if volume.hu_zyx is not None:
+            return volume.hu_zyx
+        try:
+            hu_zyx = np.asarray(self.store.read_array(volume.stored), dtype=np.int16)
+        except FormatError as damage:
+            source = self._guarded("read", None, lambda: read_volume(self.task.case))
+            self.decoded = True
+            self._guarded("read", None, lambda: _require_same(source, volume.digest, damage))
+            generation = self.task.known.generation + 1 if self.task.known else 1
+            renewed = self._write_volume(source, volume.digest, generation)
+            volume.stored, volume.hu_zyx = renewed.stored, renewed.hu_zyx
+            return self._voxels(volume)
+        volume.hu_zyx = hu_zyx
+        return hu_zyx
+
+    def _roi(self, roi: RoiTask, volume: _Volume) -> None:
+        work = self.task.work
+        try:
+            input_digest, mask_zyx = self._mask(roi, volume)
+            self.succeeded.append((roi.source.roi_key, work.volume_spec_id))
+            if input_digest not in roi.featured:
+                if mask_zyx is None:
+                    input_digest, mask_zyx = self._stored_mask(roi, volume)
+                self._add_features(roi, volume, mask_zyx, input_digest)
+            self.succeeded.append((roi.source.roi_key, work.radiomics_spec_id))
+        except _Stopped as stopped:
+            if not stopped.failure.roi_key:
+                raise
+            self.failures.append(stopped.failure)
+
+    def _mask(self, roi: RoiTask, volume: _Volume) -> tuple[str, npt.NDArray[np.uint8] | None]:
+        """Return the digest of image and mask, and the mask's voxels if they had to be read."""
+        known = roi.known
+        if known is not None and roi.unchanged and known.image_digest == volume.digest:
+            return known.input_digest, None
+        return self._read_mask(roi, volume, damaged=False)
+
+    def _stored_mask(self, roi: RoiTask, volume: _Volume) -> tuple[str, npt.NDArray[np.uint8]]:
+        """Return digest and voxels of a mask that is known; one that is lost or damaged is made anew from its source."""
+        if roi.known is not None:
+            with contextlib.suppress(FormatError):
+                return roi.known.input_digest, np.asarray(self.store.read_array(roi.known.stored), dtype=np.uint8)
+        return self._read_mask(roi, volume, damaged=True)
+
+    def _read_mask(self, roi: RoiTask, volume: _Volume, damaged: bool) -> tuple[str, npt.NDArray[np.uint8]]:
+        known = roi.known
+        source = self._guarded("mask", roi, lambda: read_mask(roi.source))
+        self.decoded = True
+        mask_digest = source.mask_digest()
+        input_digest = digest(volume.digest, mask_digest)
+        mask_zyx = self._guarded("mask", roi, lambda: place_mask(source.image, volume.grid))
+        if known is not None and known.input_digest == input_digest and not damaged:
+            stored, generation = known.stored, known.generation
+        else:
+            stored = self.store.write_mask(mask_zyx, volume.grid)
+            generation = known.generation + 1 if known is not None and damaged else 0
+            self.computed = True
+        digests = {"image_digest": volume.digest, "mask_digest": mask_digest, "input_digest": input_digest}
+        self.rows["rois"].append(
+            {
+                **_roi_identity(self.task.case, roi.source),
+                "volume_spec_id": self.task.work.volume_spec_id,
+                **digests,
+                "mask_fingerprint": roi.fingerprint,
+                "path": stored.path,
+                "checksum": stored.checksum,
+                "generation": generation,
+                "source_volume_ml": source.volume_ml,
+                **_mask_measures(mask_zyx, volume.grid),
+            }
+        )
+        return input_digest, mask_zyx
+
+    def _add_features(self, roi: RoiTask, volume: _Volume, mask_zyx: npt.NDArray[np.uint8], input_digest: str) -> None:
+        work = self.task.work
+        ct, mask = to_image(self._voxels(volume), volume.grid), to_image(mask_zyx, volume.grid)
+        values = self._guarded("radiomics", roi, lambda: extract_features(ct, mask, work.profile, work.engine))
+        self.computed = True
+        self.rows["radiomics"].append(
+            {
+                **_roi_identity(self.task.case, roi.source),
+                "radiomics_spec_id": work.radiomics_spec_id,
+                "volume_spec_id": work.volume_spec_id,
+                "input_digest": input_digest,
+                "engine": work.engine,
+                "filter_scale_hu": filter_scale_hu(ct, mask, work.profile),
+                "undefined_features": undefined_features(values),
+                **values,
+            }
+        )
+
+    def _add_volume_row(self, source: SourceVolume, image_digest: str, grid: Grid, stored: StoredArray, generation: int) -> None:
+        task, stack = self.task, source.stack
+        gaps = stack.gaps_mm()
+        self.rows["volumes"].append(
+            {
+                **_case_identity(task.case),
+                "volume_spec_id": task.work.volume_spec_id,
+                "image_digest": image_digest,
+                "image_fingerprint": task.fingerprint,
+                "path": stored.path,
+                "checksum": stored.checksum,
+                "generation": generation,
+                "size_xyz": list(grid.size_xyz),
+                "spacing_mm": list(grid.spacing_mm),
+                "origin_mm": list(grid.origin_mm),
+                "direction": list(grid.direction),
+                "source_format": source.source_format,
+                "source_size_xyz": [stack.columns, stack.rows, len(stack.positions_mm)],
+                "source_spacing_mm": [*stack.pixel_mm, float(np.median(gaps))],
+                "source_gap_min_mm": float(gaps.min()),
+                "source_gap_max_mm": float(gaps.max()),
+                "source_tilt_deg": stack.tilt_deg(),
+                "clipped_voxels": source.clipped_voxels,
+                "manifest_row": task.case.manifest_row,
+            }
+        )
+
+
+def _require_same(source: SourceVolume, image_digest: str, damage: FormatError) -> None:
+    if source.image_digest() != image_digest:
+        raise FormatError(
+            damage.kind, f"{damage.message}; it cannot be made anew, since the source has changed: run again with --verify-inputs"
+        )
+
+
+def _case_identity(case: Case) -> Row:
+    return {"case_key": case.case_key, "center": case.center, "case_id": case.case_id}
+
+
+def _roi_identity(case: Case, roi: RoiSource) -> Row:
+    identity = {"roi_key": roi.roi_key, "roi": roi.roi, "reader": roi.reader, "reading": roi.reading}
+    return {**_case_identity(case), **identity, "manifest_row": roi.manifest_row}
+
+
+def case_row(case: Case) -> Row:
+    """Return the `cases` row of a case, without book-keeping."""
+    return {
+        **_case_identity(case),
+        **case.clinical_values(),
+        "extra": case.extra,
+        "clinical_digest": case.clinical_digest(),
+        "manifest_row": case.manifest_row,
+    }
+
+
+def _mask_measures(mask_zyx: npt.NDArray[np.uint8], grid: Grid) -> Row:
+    areas = mask_zyx.sum(axis=(1, 2), dtype=np.int64)
+    inside = [np.flatnonzero(mask_zyx.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1))]
+    largest = int(areas.argmax())
+    return {
+        "voxels": int(areas.sum()),
+        "volume_ml": float(areas.sum()) * grid.voxel_ml,
+        "largest_slice": largest,
+        "largest_slice_area_mm2": float(areas[largest]) * grid.spacing_mm[0] * grid.spacing_mm[1],
+        "box_start_zyx": [int(index[0]) for index in inside],
+        "box_size_zyx": [int(index[-1] - index[0] + 1) for index in inside],
+    }
+
+
+def _foreign_kind(error: Exception) -> str:
+    return "out_of_memory" if isinstance(error, MemoryError) else "internal_error"
+
+
+def _foreign_message(error: Exception, trace: str) -> str:
+    """Say what a foreign exception was without its text, which may name a file or a patient."""
+    if isinstance(error, MemoryError):
+        return "the worker has too little memory for this case: use fewer workers, or a machine with more"
+    return f"{type(error).__name__} in cvtbatch or a library that it uses (place {trace}); the log of the run has the whole text"
+
+
+def _traceback_digest(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    places = "\n".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.name}:{frame.line}" for frame in frames)
+    return hashlib.sha256(f"{type(error).__name__}\n{places}".encode()).hexdigest()[:12]

@@ -1,0 +1,79 @@
+"""The check of a manifest's files: every image and mask is read and placed, nothing is extracted or stored."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cvtbatch.engine import Cluster, Done, run_inline, run_on_workers
+from cvtbatch.errors import CvtbatchError
+from cvtbatch.geometry import stored_grid
+from cvtbatch.imaging import place_mask
+from cvtbatch.ingest import read_mask, read_volume
+from cvtbatch.manifest import Case, Manifest
+
+Document = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a file of a case; `private` may hold its path."""
+
+    manifest_row: int
+    case_key: str
+    roi_key: str
+    stage: str
+    kind: str
+    message: str
+    private: str
+
+    def to_document(self) -> Document:
+        """Return what may be shared."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "private"}
+
+
+@dataclass(frozen=True, slots=True)
+class CaseCheck:
+    """A case to read, and the spacing at which its masks must survive."""
+
+    case: Case
+    spacing_mm: tuple[float, float, float]
+
+
+def check_files(
+    manifest: Manifest, spacing_mm: tuple[float, float, float], cluster: Cluster, on_case: Callable[[], None] = lambda: None
+) -> list[Problem]:
+    """Read every file of a manifest and return what is wrong, in the manifest's order."""
+    tasks = (CaseCheck(case, spacing_mm) for case in manifest)
+    client = cluster.client
+    outcomes = run_inline(check_case, tasks) if client is None else run_on_workers(client, check_case, tasks)
+    problems: list[Problem] = []
+    for outcome in outcomes:
+        case = outcome.item.case
+        if isinstance(outcome, Done):
+            problems.extend(outcome.result)
+        else:
+            message = f"{outcome.deaths} worker processes died over this case"
+            problems.append(Problem(case.manifest_row, case.case_key, "", "worker", "worker_killed", message, ""))
+        on_case()
+    return sorted(problems, key=lambda problem: (problem.manifest_row, problem.roi_key))
+
+
+def check_case(task: CaseCheck) -> list[Problem]:
+    """Read a case's image and masks; return what is wrong with them."""
+    case = task.case
+    try:
+        grid = stored_grid(read_volume(case).stack, task.spacing_mm)
+    except Exception as error:
+        return [_problem(error, case, "", case.manifest_row, "read")]
+    problems = []
+    for roi in case.masked_rois():
+        try:
+            place_mask(read_mask(roi).image, grid)
+        except Exception as error:
+            problems.append(_problem(error, case, roi.roi_key, roi.manifest_row, "mask"))
+    return problems
+
+
+def _problem(error: Exception, case: Case, roi_key: str, row: int, stage: str) -> Problem:
+    if isinstance(error, CvtbatchError):
+        return Problem(row, case.case_key, roi_key, stage, error.kind, error.message, error.private)
+    return Problem(row, case.case_key, roi_key, stage, "internal_error", type(error).__name__, str(error))

@@ -1,0 +1,77 @@
+"""What a store already knows of the cases, under the specifications of a run: the one half of a plan."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pyarrow.compute as pc
+
+from cvtbatch.geometry import Grid
+from cvtbatch.store import FeatureStore, StoredArray
+
+
+@dataclass(frozen=True, slots=True)
+class KnownVolume:
+    """The current volume of a case."""
+
+    image_digest: str
+    fingerprint: str
+    stored: StoredArray
+    grid: Grid
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRoi:
+    """The current mask of an ROI."""
+
+    image_digest: str
+    input_digest: str
+    fingerprint: str
+    stored: StoredArray
+    generation: int
+
+
+@dataclass(slots=True)
+class KnownCase:
+    """Everything of one case.
+
+    Attributes:
+        rois: by roi_key.
+        featured: by roi_key, the input digests that have features.
+        failures: fingerprints of live failures by (roi_key or "", spec_id).
+    """
+
+    clinical_digest: str = ""
+    volume: KnownVolume | None = None
+    rois: dict[str, KnownRoi] = field(default_factory=dict)
+    featured: dict[str, frozenset[str]] = field(default_factory=dict)
+    failures: dict[tuple[str, str], str] = field(default_factory=dict)
+
+
+def read_known(store: FeatureStore, volume_spec_id: str, radiomics_spec_id: str) -> Mapping[str, KnownCase]:
+    """Return what the store knows, by case_key."""
+    known: dict[str, KnownCase] = {}
+
+    def case(row: Mapping[str, str]) -> KnownCase:
+        return known.setdefault(row["case_key"], KnownCase())
+
+    for row in store.table("cases").current(["case_key", "clinical_digest"]).to_pylist():
+        case(row).clinical_digest = row["clinical_digest"]
+    volumes = store.table("volumes").current()
+    for row in volumes.filter(pc.equal(volumes["volume_spec_id"], volume_spec_id)).to_pylist():
+        grid = Grid(tuple(row["size_xyz"]), tuple(row["spacing_mm"]), tuple(row["origin_mm"]), tuple(row["direction"]))
+        stored = StoredArray(row["path"], row["checksum"])
+        case(row).volume = KnownVolume(row["image_digest"], row["image_fingerprint"], stored, grid, row["generation"])
+    rois = store.table("rois").current()
+    for row in rois.filter(pc.equal(rois["volume_spec_id"], volume_spec_id)).to_pylist():
+        stored = StoredArray(row["path"], row["checksum"])
+        roi = KnownRoi(row["image_digest"], row["input_digest"], row["mask_fingerprint"], stored, row["generation"])
+        case(row).rois[row["roi_key"]] = roi
+    columns = ["case_key", "roi_key", "input_digest"]
+    for row in store.table("radiomics").read(columns, pc.field("radiomics_spec_id") == radiomics_spec_id).to_pylist():
+        featured = case(row).featured
+        featured[row["roi_key"]] = featured.get(row["roi_key"], frozenset()) | {row["input_digest"]}
+    for row in store.failures().to_pylist():
+        if row["spec_id"] in {volume_spec_id, radiomics_spec_id}:
+            case(row).failures[row["roi_key"], row["spec_id"]] = row["source_fingerprint"]
+    return known

@@ -1,0 +1,83 @@
+"""What a store holds and how its cases stand."""
+
+import datetime
+from collections import Counter
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cvtbatch import contracts
+from cvtbatch.store import FeatureStore
+
+Document = dict[str, object]
+
+
+def read_status(url: str) -> Document:
+    """Return the JSON document of `cvtbatch status --json`.
+
+    A case is done when every current mask of it has features under the newest run's specifications, failed when it has a live
+    failure under them, and awaits its mask when it has a volume and no mask.
+
+    Raises:
+        StorageError, FormatError: as `FeatureStore`.
+    """
+    store = FeatureStore(url)
+    runs = store.table("runs").current().sort_by([("recorded_at", "descending")]).to_pylist()
+    volume_spec, radiomics_spec = (runs[0]["volume_spec_id"], runs[0]["radiomics_spec_id"]) if runs else ("", "")
+    failures = store.failures()
+    live = failures.filter(pc.is_in(failures["spec_id"], value_set=pa.array([volume_spec, radiomics_spec])))
+    by_kind = Counter((row["stage"], row["kind"]) for row in live.select(["stage", "kind"]).to_pylist())
+    return {
+        "command": "status",
+        "store": url,
+        "format_version": store.format_version,
+        "cases": _case_states(store, volume_spec, radiomics_spec, set(live["case_key"].to_pylist())),
+        "rows": {name: store.current(name).num_rows if name == "failures" else store.table(name).read(["sequence"]).num_rows for name in contracts.table_names()},
+        "failures": [{"stage": stage, "kind": kind, "cases": count} for (stage, kind), count in sorted(by_kind.items())],
+        "specs": _specs(store, {volume_spec, radiomics_spec}),
+        "runs": [_run(row) for row in runs],
+    }
+
+
+def _case_states(store: FeatureStore, volume_spec: str, radiomics_spec: str, failed: set[str]) -> dict[str, int]:
+    cases = set(store.table("cases").current(["case_key"])["case_key"].to_pylist())
+    volumes = store.table("volumes").current(["case_key", "volume_spec_id"])
+    with_volume = set(volumes.filter(pc.equal(volumes["volume_spec_id"], volume_spec))["case_key"].to_pylist())
+    rois = store.table("rois").current(["case_key", "roi_key", "volume_spec_id"])
+    masks = rois.filter(pc.equal(rois["volume_spec_id"], volume_spec)).to_pylist()
+    featured = set(store.radiomics(["roi_key"], pc.field("radiomics_spec_id") == radiomics_spec)["roi_key"].to_pylist())
+    with_mask = {row["case_key"] for row in masks}
+    unfinished = {row["case_key"] for row in masks if row["roi_key"] not in featured}
+    failed &= cases
+    done = (with_mask - unfinished - failed) & cases
+    awaiting = (with_volume - with_mask - failed) & cases
+    return {
+        "total": len(cases),
+        "done": len(done),
+        "failed": len(failed),
+        "awaiting_mask": len(awaiting),
+        "incomplete": len(cases) - len(done) - len(failed) - len(awaiting),
+    }
+
+
+def _specs(store: FeatureStore, current: set[str]) -> list[Document]:
+    rows = Counter(store.table("radiomics").read(["radiomics_spec_id"])["radiomics_spec_id"].to_pylist())
+    rows.update(store.table("volumes").read(["volume_spec_id"])["volume_spec_id"].to_pylist())
+    specs = store.table("specs").read().sort_by([("kind", "descending"), ("spec_id", "ascending")]).to_pylist()
+    return [
+        {
+            "spec_id": spec["spec_id"],
+            "kind": spec["kind"],
+            "parent_id": spec["parent_id"],
+            "rows": rows[spec["spec_id"]],
+            "current": spec["spec_id"] in current,
+        }
+        for spec in specs
+    ]
+
+
+def _run(row: dict[str, object]) -> Document:
+    counts = ("cases", "computed", "already_done", "failed", "awaiting_mask", "seconds")
+    names = ("run_id", "command", "state", "reason", *counts)
+    started = datetime.datetime.strptime(str(row["run_id"]).partition("-")[0], "%Y%m%dT%H%M%S").replace(tzinfo=datetime.UTC)
+    return {**{name: row[name] for name in names}, "started_at": started.isoformat()}

@@ -1,0 +1,13 @@
+"""The store: zarr volumes and versioned tables under one root.
+
+    STORE/cvtbatch-store.json     format and version; a newer one is refused
+    STORE/tables/NAME/            Delta Lake tables (schemas/tables/)
+    STORE/volumes/, STORE/masks/  OME-Zarr 0.5 groups, immutable, each under a path of its own
+
+A volume exists only if a row names it and its checksum holds: zarr reads a shard that is missing as fill value, silently.
+"""
+
+from cvtbatch.store.feature_store import FeatureStore
+from cvtbatch.store.volumes import StoredArray
+
+__all__ = ["FeatureStore", "StoredArray"]

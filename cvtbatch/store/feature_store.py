@@ -1,0 +1,136 @@
+"""A feature store: opened, created, and read as current rows."""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import obstore
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import cvtbatch
+from cvtbatch import contracts
+from cvtbatch.errors import FormatError, StorageError
+from cvtbatch.geometry import Grid
+from cvtbatch.store.location import Location, get, put, storage_errors
+from cvtbatch.store.tables import Table
+from cvtbatch.store.volumes import StoredArray, read_array, write_array
+
+FORMAT_VERSION = 1
+FORMAT_FILE = "cvtbatch-store.json"
+
+
+class FeatureStore:
+    """An existing store.
+
+    Args:
+        url: a folder or file:// URL.
+
+    Raises:
+        StorageError: there is no store.
+        FormatError: its format is newer than this version of cvtbatch knows.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.location = Location.of(url)
+        self.format_version = _read_format(self.location)
+        self._tables = {name: Table(self.location, contracts.table(name)) for name in contracts.table_names()}
+
+    @classmethod
+    def open_for_writing(cls, url: str) -> "FeatureStore":
+        """Open a store, creating it where there is none.
+
+        Raises:
+            StorageError: it cannot be written, or the folder holds other things.
+            FormatError: as for the class.
+        """
+        location = Location.of(url)
+        try:
+            _read_format(location)
+        except StorageError as error:
+            if error.kind != "no_store":
+                raise
+            document = {"format": "cvtbatch-store", "format_version": FORMAT_VERSION, "created_by": f"cvtbatch {cvtbatch.__version__}"}
+            put(location, FORMAT_FILE, (json.dumps(document, indent=2) + "\n").encode())
+        with storage_errors("the store is not writable"):
+            probe = f"{FORMAT_FILE}.probe"
+            obstore.put(location.objects(), probe, b"")
+            obstore.delete(location.objects(), probe)
+        store = cls(url)
+        for table in store._tables.values():
+            table.create()
+        return store
+
+    def table(self, name: str) -> Table:
+        """Return a table; `name` is one of `contracts.table_names()`."""
+        return self._tables[name]
+
+    def radiomics(self, columns: Sequence[str] | None = None, where: pc.Expression | None = None) -> pa.Table:
+        """Return the current radiomics rows: those whose input the newest row of their ROI names.
+
+        Args:
+            columns: what to read; all of them by default.
+            where: further filter on the columns read, e.g. `pc.field("center") == "A"`.
+        """
+        rois = self.table("rois").current(["roi_key", "volume_spec_id", "input_digest"])
+        wanted = list(columns) if columns is not None else contracts.table("radiomics").arrow().names
+        keys = rois.column_names
+        rows = self.table("radiomics").read(list(dict.fromkeys([*wanted, *keys])), where)
+        names = pc.binary_join_element_wise(*(rows[key] for key in keys), "\n")
+        current = pc.binary_join_element_wise(*(rois[key] for key in keys), "\n")
+        return rows.filter(pc.is_in(names, value_set=current.combine_chunks())).select(wanted)
+
+    def failures(self) -> pa.Table:
+        """Return the live failures: those whose key has not succeeded since."""
+        events = self.table("failures").current()
+        return events.filter(pc.invert(events["resolved"]))
+
+    def current(self, name: str) -> pa.Table:
+        """Return the current rows of any table: newest rows of a key, radiomics of current inputs, live failures."""
+        if name == "radiomics":
+            return self.radiomics()
+        return self.failures() if name == "failures" else self.table(name).current()
+
+    def write_volume(self, hu_zyx: npt.NDArray[np.int16], grid: Grid) -> StoredArray:
+        """Write a volume; it exists once a `volumes` row names it."""
+        return write_array(self.location, hu_zyx, grid, "volume")
+
+    def write_mask(self, mask_zyx: npt.NDArray[np.uint8], grid: Grid) -> StoredArray:
+        """Write a mask; it exists once a `rois` row names it."""
+        return write_array(self.location, mask_zyx, grid, "mask")
+
+    def read_array(self, stored: StoredArray) -> npt.NDArray[np.int16] | npt.NDArray[np.uint8]:
+        """Read a volume or mask (z, y, x) and verify its checksum.
+
+        Raises:
+            FormatError: it is missing or damaged.
+        """
+        return read_array(self.location, stored)
+
+
+def _read_format(location: Location) -> int:
+    """Return the store's format version.
+
+    Raises:
+        StorageError: kind "no_store" where a store may be created, "not_a_store" where something else lies.
+        FormatError: it is newer, or the file is damaged.
+    """
+    if not location.exists():
+        raise StorageError("no_store", f"there is no store at {location.path}")
+    try:
+        document = json.loads(get(location, FORMAT_FILE))
+    except FileNotFoundError:
+        raise StorageError("not_a_store", f"{location.path} holds files but no {FORMAT_FILE}: it is no store; choose an empty folder") from None
+    except ValueError:
+        raise FormatError("store_damaged", f"{FORMAT_FILE} of the store is no JSON") from None
+    version = document.get("format_version") if isinstance(document, dict) else None
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise FormatError(
+            "store_too_new",
+            f"the store has format version {version}; cvtbatch {cvtbatch.__version__} knows versions up to {FORMAT_VERSION}: use a newer cvtbatch",
+        )
+    problems = contracts.problems_of(document, "store.json")
+    if problems:
+        raise FormatError("store_damaged", f"{FORMAT_FILE} of the store: {'; '.join(problems)}")
+    return int(document["format_version"])

@@ -1,0 +1,174 @@
+"""One table of the store: a Delta table to which rows are appended, each once, however many writers there are.
+
+Every append carries the table's shared application transaction, so that of two coordinators that started from one version one
+conflicts. On conflict, and after any error, the table is looked at again, what is there already is dropped, and the rest is
+tried anew: a batch that was committed but not acknowledged does no harm. The transaction's number is the row's `sequence`.
+"""
+
+import hashlib
+import random
+import time
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from cvtbatch.contracts import TableContract
+from cvtbatch.errors import StorageError
+from cvtbatch.store.location import Location, storage_errors
+
+APP_ID = "cvtbatch"
+# How often an append that met another writer, or an error that may pass, is tried again.
+APPEND_ATTEMPTS = 30
+# What no snapshot may lose is never cleaned up behind its back.
+CONFIGURATION = {
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.deletedFileRetentionDuration": "interval 36500 days",
+}
+Row = Mapping[str, object]
+
+
+class Table:
+    """A table, by its contract; `append` is for coordinators alone."""
+
+    def __init__(self, location: Location, contract: TableContract) -> None:
+        self.contract = contract
+        self._uri = location.table_uri(contract.name)
+        self._delta: DeltaTable | None = None
+        self._indexed: set[str] = set()
+        self._newest: dict[bytes, tuple[int, bytes]] = {}
+
+    def create(self) -> None:
+        """Create the table if it is not there."""
+        statistics = {"delta.dataSkippingNumIndexedCols": str(self.contract.key_field_count())}
+        with storage_errors(f"creating table {self.contract.name}"):
+            for attempt in range(APPEND_ATTEMPTS):
+                try:
+                    DeltaTable.create(self._uri, schema=self.contract.arrow(), mode="ignore", configuration={**CONFIGURATION, **statistics})
+                except DeltaError:
+                    if attempt == APPEND_ATTEMPTS - 1:
+                        raise
+                    time.sleep(random.uniform(0.01, 0.1))  # noqa: S311
+                else:
+                    return
+
+    def _open(self) -> DeltaTable | None:
+        """Return the table at its newest version, or None where it was never created."""
+        with storage_errors(f"opening table {self.contract.name}"):
+            try:
+                if self._delta is None:
+                    self._delta = DeltaTable(self._uri)
+                else:
+                    self._delta.update_incremental()
+            except TableNotFoundError:
+                return None
+            return self._delta
+
+    def read(self, columns: Sequence[str] | None = None, where: pc.Expression | None = None) -> pa.Table:
+        """Return rows of the newest version; only the asked columns are read from storage."""
+        delta = self._open()
+        files = [] if delta is None else delta.file_uris()
+        return self._read_files(files, columns, where)
+
+    def _read_files(self, files: Sequence[str], columns: Sequence[str] | None, where: pc.Expression | None) -> pa.Table:
+        schema = self.contract.arrow()
+        wanted = list(columns) if columns is not None else schema.names
+        if not files:
+            return pa.schema([schema.field(name) for name in wanted]).empty_table()
+        with storage_errors(f"reading table {self.contract.name}"):
+            # Not DeltaTable.to_pyarrow_table(): it can abort the process at exit.
+            return ds.dataset(list(files), schema=schema, format="parquet").to_table(columns=wanted, filter=where)
+
+    def current(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the newest row of every key."""
+        key = list(self.contract.key)
+        wanted = list(columns) if columns is not None else self.contract.arrow().names
+        rows = self.read(list(dict.fromkeys([*wanted, *key, "sequence"])))
+        if self.contract.appends == "when_changed" and rows.num_rows:
+            numbered = rows.select([*key, "sequence"]).append_column("row", pa.array(range(rows.num_rows)))
+            newest_first = numbered.sort_by([("sequence", "descending")])
+            newest = newest_first.group_by(key, use_threads=False).aggregate([("row", "first")])
+            rows = rows.take(newest.sort_by("row_first")["row_first"])
+        return rows.select(wanted)
+
+    def append(self, rows: Sequence[Row]) -> int:
+        """Append the rows that are new: a key's only row, or one that differs from the key's newest in its state.
+
+        Args:
+            rows: values by column, `sequence` left out; absent columns are null.
+
+        Returns:
+            how many rows were appended.
+
+        Raises:
+            StorageError: the store cannot be written, or other writers never left room.
+        """
+        for attempt in range(APPEND_ATTEMPTS):
+            delta = self._refresh()
+            fresh, seen = self._fresh(rows)
+            if not fresh:
+                return 0
+            sequence = (delta.transaction_version(APP_ID) or 0) + 1
+            try:
+                self._commit(delta, fresh, sequence)
+            except CommitFailedError:
+                # Another writer, or a commit of ours that was not acknowledged: look again.
+                time.sleep(random.uniform(0.005, 0.05) * (attempt + 1))  # noqa: S311
+                continue
+            self._newest.update({key: (sequence, state) for key, state in seen.items()})
+            return len(fresh)
+        raise StorageError("store_busy", f"table {self.contract.name}: {APPEND_ATTEMPTS} appends met other writers; run again")
+
+    def _commit(self, delta: DeltaTable, rows: Sequence[Row], sequence: int) -> None:
+        schema = self.contract.arrow()
+        table = pa.Table.from_pylist([{**row, "sequence": sequence} for row in rows], schema=schema)
+        properties = CommitProperties(app_transactions=[Transaction(APP_ID, sequence)], max_commit_retries=0)
+        try:
+            write_deltalake(delta, table, mode="append", commit_properties=properties)
+        except CommitFailedError:
+            raise
+        except Exception:
+            self._delta = None
+            with storage_errors(f"appending to table {self.contract.name}"):
+                raise
+
+    def _refresh(self) -> DeltaTable:
+        """Return the newest version, its keys indexed; only files that were not seen before are read."""
+        delta = self._open()
+        if delta is None:
+            raise StorageError("store_incomplete", f"table {self.contract.name} is missing from the store")
+        files = set(delta.file_uris())
+        unseen = files - self._indexed
+        if unseen:
+            columns = [*self.contract.key, *self.contract.state, "sequence"]
+            for row in self._read_files(sorted(unseen), columns, None).to_pylist():
+                key, state, sequence = self._key(row), self._state(row), row["sequence"]
+                if sequence >= self._newest.get(key, (0, b""))[0]:
+                    self._newest[key] = (sequence, state)
+        self._indexed = files
+        return delta
+
+    def _fresh(self, rows: Sequence[Row]) -> tuple[list[Row], dict[bytes, bytes]]:
+        fresh: list[Row] = []
+        seen: dict[bytes, bytes] = {}
+        for row in rows:
+            key, state = self._key(row), self._state(row)
+            newest = seen.get(key) if key in seen else self._newest.get(key, (0, None))[1]
+            if newest is None or newest != state:
+                fresh.append(row)
+                seen[key] = state
+        return fresh, seen
+
+    def _key(self, row: Row) -> bytes:
+        return _short_hash([row.get(name) for name in self.contract.key])
+
+    def _state(self, row: Row) -> bytes:
+        return _short_hash([row.get(name) for name in self.contract.state])
+
+
+def _short_hash(values: Sequence[object]) -> bytes:
+    return hashlib.blake2b(repr(values).encode(), digest_size=16).digest()

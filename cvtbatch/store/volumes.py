@@ -1,0 +1,120 @@
+"""Volumes and masks as OME-Zarr 0.5 groups: one shard an array, one chunk a slice, zstd.
+
+A group is written once, under a path that nobody else has, and is whole once its checksum holds. The checksum covers every
+object of the group, so that a lost or cut shard is an error and not a volume of air.
+"""
+
+import contextlib
+import uuid
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import obstore
+import zarr
+from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
+from zarr.storage import MemoryStore
+
+from cvtbatch.errors import FormatError, StorageError
+from cvtbatch.geometry import Grid
+from cvtbatch.imaging.resampling import AIR_HU
+from cvtbatch.spec import digest
+from cvtbatch.store.location import Location, get, put
+
+ARRAY = "0"
+OBJECTS = ("zarr.json", f"{ARRAY}/zarr.json", f"{ARRAY}/c/0/0/0")
+ZSTD_LEVEL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class StoredArray:
+    """Where a group lies below the store's root, and the SHA-256 of its objects."""
+
+    path: str
+    checksum: str
+
+
+def write_array(location: Location, values_zyx: npt.NDArray[np.int16] | npt.NDArray[np.uint8], grid: Grid, kind: Literal["volume", "mask"]) -> StoredArray:
+    """Write a volume (int16 HU) or mask (uint8) as a new group.
+
+    Raises:
+        StorageError: the store cannot be written; what was written of the group is removed.
+    """
+    objects = _encode(values_zyx, grid, kind)
+    token = uuid.uuid4().hex
+    path = f"{kind}s/{token[:2]}/{token}.ome.zarr"
+    try:
+        for name in OBJECTS:
+            put(location, f"{path}/{name}", objects[name])
+    except StorageError:
+        with contextlib.suppress(Exception):
+            obstore.delete(location.objects(), [f"{path}/{name}" for name in OBJECTS])
+        raise
+    return StoredArray(path, _checksum(objects))
+
+
+def read_array(location: Location, stored: StoredArray) -> npt.NDArray[np.int16] | npt.NDArray[np.uint8]:
+    """Read a whole array (z, y, x).
+
+    Raises:
+        FormatError: an object of the group is missing, or its bytes are not those that were written.
+        StorageError: the store cannot be read.
+    """
+    try:
+        objects = {name: get(location, f"{stored.path}/{name}") for name in OBJECTS}
+    except FileNotFoundError:
+        raise FormatError("volume_missing", f"{stored.path} is gone from the store, wholly or in part") from None
+    if _checksum(objects) != stored.checksum:
+        raise FormatError("volume_damaged", f"{stored.path} is not what was written: its checksum differs")
+    memory = MemoryStore()
+    prototype = default_buffer_prototype()
+    for name, data in objects.items():
+        sync(memory.set(name, prototype.buffer.from_bytes(data)))
+    array = zarr.open_array(memory, path=ARRAY, mode="r")
+    values: npt.NDArray[np.int16] | npt.NDArray[np.uint8] = np.asarray(array[:])
+    return values
+
+
+def _checksum(objects: dict[str, bytes]) -> str:
+    return digest(*(part for name in OBJECTS for part in (name, objects[name])))
+
+
+def _encode(values: npt.NDArray[np.int16] | npt.NDArray[np.uint8], grid: Grid, kind: str) -> dict[str, bytes]:
+    memory = MemoryStore()
+    group = zarr.create_group(memory, attributes=_attributes(grid, kind))
+    array = group.create_array(
+        ARRAY,
+        shape=values.shape,
+        dtype=values.dtype,
+        chunks=(1, *values.shape[1:]),
+        shards=values.shape,
+        compressors=[ZstdCodec(level=ZSTD_LEVEL), Crc32cCodec()],
+        fill_value=AIR_HU if kind == "volume" else 0,
+        dimension_names=("z", "y", "x"),
+        # An all-air volume is data too: without its shard it could not be told from a lost one.
+        config={"write_empty_chunks": True},
+    )
+    array[:] = values
+    prototype = default_buffer_prototype()
+    objects = {}
+    for name in OBJECTS:
+        buffer = sync(memory.get(name, prototype))
+        if buffer is None:
+            raise StorageError("store_failed", f"zarr did not produce {name}")
+        objects[name] = buffer.to_bytes()
+    return objects
+
+
+def _attributes(grid: Grid, kind: str) -> dict[str, object]:
+    """Return OME-Zarr 0.5 metadata; its frame is the array's own axes, which `cvtbatch` places in the patient."""
+    scale = [float(step) for step in reversed(grid.spacing_mm)]
+    along_axes = grid.axes().T @ np.array(grid.origin_mm)
+    translation = [round(float(value), 9) for value in reversed(along_axes)]
+    axes = [{"name": name, "type": "space", "unit": "millimeter"} for name in "zyx"]
+    transforms = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": translation}]
+    image = {"name": kind, "axes": axes, "datasets": [{"path": ARRAY, "coordinateTransformations": transforms}]}
+    frame = {"origin_mm": list(grid.origin_mm), "direction": list(grid.direction), "frame": "LPS", "unit": "HU" if kind == "volume" else "label"}
+    return {"ome": {"version": "0.5", "multiscales": [image]}, "cvtbatch": frame}
