@@ -1,8 +1,9 @@
 """The head without its hematoma: nested ellipsoids, a folded cortex, ventricles, bone, air.
 
-Attenuations are textbook values of non-enhanced CT at 120 kV (HU): air -1000, fat -90, cerebrospinal fluid 5 to 10, white
-matter 25 to 30, grey matter 35 to 40, fresh blood 55 to 80, cancellous bone 300 to 700, cortical bone above 1000. Template
-coordinates are those of `Pose`: millimetres from the middle of the brain, x left, y posterior, z superior.
+Attenuations are textbook values of non-enhanced CT at 120 kV (HU): air -1000, fat -90, cerebrospinal fluid 5 to 10,
+white matter 25 to 30, grey matter 35 to 40, fresh blood 55 to 80, cancellous bone 300 to 700, cortical bone above
+1000. Template coordinates are those of `Pose`: millimetres from the middle of the brain, x left, y posterior, z
+superior.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,17 @@ from typing import Self
 
 import numpy as np
 
-from cvtbatch.synthesis.fields import Ellipsoid, FloatArray, Lattice, PlacedEllipsoid, Point, Pose, Rows, ramp, smooth_noise
+from cvtbatch.synthesis.fields import (
+    Ellipsoid,
+    FloatArray,
+    Lattice,
+    PlacedEllipsoid,
+    Point,
+    Pose,
+    Rows,
+    ramp,
+    smooth_noise,
+)
 
 AIR_HU = -1000.0
 SKIN_HU = 40.0
@@ -122,15 +133,20 @@ class PlacedPart:
     part: Part
     solid: PlacedEllipsoid
 
-    def paint(self, hu: FloatArray, texture: FloatArray, rows: Rows) -> None:
-        """Draw the part over `hu` (rows, columns), in place; `texture` has mean 0 and standard deviation 1."""
+    def paint(self, hu: FloatArray, texture: FloatArray, rows: Rows, limit: FloatArray | None = None) -> None:
+        """Draw the part over `hu` (rows, columns), in place.
+
+        `texture` has mean 0 and standard deviation 1; `limit` is the share of a voxel that the part may take (all of it
+        by default).
+        """
         block = self.solid.block(rows, self.part.edge_mm)
         target, near = hu[block], rows.crop(block)
         if target.size:
             level = self.part.hu - target
             if self.part.grain_hu:
                 level += self.part.grain_hu * texture[block]
-            target += self.solid.coverage(near, self.part.edge_mm) * level
+            level *= self.solid.coverage(near, self.part.edge_mm)
+            target += level if limit is None else level * limit[block]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +157,7 @@ class Anatomy:
         plan: what it was made from.
         folds: its zeros are the sulci.
         texture: tissue's own, standard deviation 1.
-        shells, brain, parts: painted in this order.
+        shells, brain, inner, base: painted in this order; what is inner ends where the brain does.
     """
 
     plan: HeadPlan
@@ -149,22 +165,27 @@ class Anatomy:
     texture: Lattice
     shells: tuple[PlacedPart, ...]
     brain: PlacedEllipsoid
-    parts: tuple[PlacedPart, ...]
+    inner: tuple[PlacedPart, ...]
+    base: tuple[PlacedPart, ...]
 
     @classmethod
     def grow(cls, plan: HeadPlan, rng: np.random.Generator) -> Self:
         """Draw the random part of a head."""
         x, y, z = np.asarray(plan.pose.center_mm) - (np.asarray(LATTICE_SHAPE_ZYX[::-1]) - 1) / 2 * LATTICE_STEP_MM
         folds, texture = (
-            Lattice(smooth_noise(LATTICE_SHAPE_ZYX, mm / LATTICE_STEP_MM, rng), (float(x), float(y), float(z)), LATTICE_STEP_MM)
+            Lattice(
+                smooth_noise(LATTICE_SHAPE_ZYX, mm / LATTICE_STEP_MM, rng),
+                (float(x), float(y), float(z)),
+                LATTICE_STEP_MM,
+            )
             for mm in (FOLD_MM, GRAIN_MM)
         )
         ventricles = tuple(_swell(part, plan) for part in VENTRICLES)
-        shells, parts = (
+        shells, inner, base = (
             tuple(PlacedPart(part, part.solid.place(plan.pose)) for part in group)
-            for group in (SHELLS, (*MIDLINE_FISSURES_AND_DEEP_GREY, *ventricles, *SKULL_BASE_AND_CALCIFICATIONS))
+            for group in (SHELLS, (*MIDLINE_FISSURES_AND_DEEP_GREY, *ventricles), SKULL_BASE_AND_CALCIFICATIONS)
         )
-        return cls(plan, folds, texture, shells, BRAIN.place(plan.pose), parts)
+        return cls(plan, folds, texture, shells, BRAIN.place(plan.pose), inner, base)
 
     def paint(self, rows: Rows) -> tuple[FloatArray, FloatArray]:
         """Attenuation (rows, columns) in HU, and the share of brain with its ventricles in every voxel."""
@@ -184,7 +205,9 @@ class Anatomy:
             near, target = rows.crop(block), hu[block]
             brain[block] = self.brain.coverage(near, BRAIN_EDGE_MM)
             target += brain[block] * (self._cortex(near) + BRAIN_GRAIN_HU * texture[block] - target)
-        for part in self.parts:
+        for part in self.inner:
+            part.paint(hu, texture, rows, limit=brain)
+        for part in self.base:
             part.paint(hu, texture, rows)
 
     def _cortex(self, rows: Rows) -> FloatArray:

@@ -1,8 +1,8 @@
 """Who is in a synthetic archive: centres, their scanners, patients and hematomas.
 
-A cohort is planned before it is drawn: `plan_cohort` yields small frozen values, `render` makes the voxels of one. A plan
-depends on the seed, the centre's number and the case's number within its centre alone, so that a longer archive begins with
-the shorter one, and cases can be drawn in any order and on any machine.
+A cohort is planned before it is drawn: `plan_cohort` yields small frozen values, `render` makes the voxels of one. A
+plan depends on the seed, the centre's number and the case's number within its centre alone, so that a longer archive
+begins with the shorter one, and cases can be drawn in any order and on any machine.
 
 What separates cerebral venous thrombosis (CVT) from the rest, so that the task is neither trivial nor hopeless:
 
@@ -13,6 +13,7 @@ What separates cerebral venous thrombosis (CVT) from the rest, so that the task 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
 
@@ -28,7 +29,7 @@ from cvtbatch.synthesis.scanner import Scanner
 Size = Literal["small", "full"]
 
 EFFECT_SIZES: Mapping[str, float] = MappingProxyType(
-    {"attenuation_hu": -0.8, "irregularity": 0.6, "raggedness": 0.7, "edge_mm": 0.6, "mottle_hu": 0.5}
+    {"attenuation_hu": -1.0, "irregularity": 0.5, "raggedness": 0.7, "edge_mm": 0.6, "mottle_hu": 0.5}
 )
 """Shift of a CVT hematoma's traits in standard deviations of the trait (Cohen's d); their distributions overlap."""
 
@@ -71,7 +72,7 @@ class Etiology:
     confirmed_by: Mapping[str, float]
 
 
-# Means of age and hypertension over HP, CAA and AVM equal those of CVT: the study found no difference (P 0.565 and 0.824).
+# Age and hypertension have equal means over HP, CAA and AVM and in CVT: the study found no difference.
 ETIOLOGIES: Mapping[str, Etiology] = MappingProxyType(
     {
         "CVT": Etiology(0.0, 56, 13, 0.48, 0.90, {"MRV": 0.7, "CTA": 0.15, "DSA": 0.15}),
@@ -167,6 +168,7 @@ def plan_case(seed: int, center: int, number: int, size: Size) -> CasePlan:
     )
 
 
+@lru_cache(maxsize=256)
 def plan_scanner(seed: int, center: int, size: Size) -> Scanner:
     """The scanner of centre `center`; every second centre tilts its gantry."""
     rng = _stream("scanner", seed, center, 0)
@@ -262,7 +264,9 @@ def _head(clinical: ClinicalValues, rng: np.random.Generator) -> HeadPlan:
     width, length, height = rng.normal(1, 0.025, 3).clip(0.94, 1.06)
     years = (clinical.age - 55) / 35
     return HeadPlan(
-        pose=Pose((float(x), float(y), float(z)), float(rng.uniform(-6, 6)), (float(width), float(length), float(height))),
+        pose=Pose(
+            (float(x), float(y), float(z)), float(rng.uniform(-6, 6)), (float(width), float(length), float(height))
+        ),
         ventricle_scale=float(np.clip(1 + 0.2 * years + rng.normal(0, 0.08), 0.7, 1.4)),
         sulcus_width=float(np.clip(0.16 + 0.06 * years + rng.normal(0, 0.02), 0.06, 0.28)),
         intraventricular=bool(clinical.ivh),

@@ -1,8 +1,8 @@
 """Smooth random fields and ellipsoids, evaluated on rows of voxels.
 
-A row is a line of voxels parallel to the x axis; a slice of any gantry tilt is a stack of such rows. Along a row y and z are
-constant, so that an ellipsoid is a quadratic in x and a field sampled on a lattice needs one interpolation along x for all
-rows: this is what makes a head cheap to draw.
+A row is a line of voxels parallel to the x axis; a slice of any gantry tilt is a stack of such rows. Along a row y
+and z are constant, so that an ellipsoid is a quadratic in x and a field sampled on a lattice needs one interpolation
+along x for all rows: this is what makes a head cheap to draw.
 """
 
 import math
@@ -13,7 +13,8 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 
 BoolArray = npt.NDArray[np.bool_]
-FloatArray = npt.NDArray[np.float32]
+FloatArray = npt.NDArray[np.floating]
+"""float32 throughout: half the memory, and far finer than the noise."""
 Vector = npt.NDArray[np.float64]
 Point = tuple[float, float, float]
 Block = tuple[slice, slice]
@@ -64,7 +65,9 @@ class Pose:
 
     def to_physical(self, head_mm: Point) -> Vector:
         """(3,) physical LPS mm of a point in template coordinates (mm)."""
-        return np.asarray(self.center_mm) + _rotation_z(self.yaw_deg) @ (np.asarray(self.scale) * np.asarray(head_mm))
+        scaled = np.asarray(self.scale) * np.asarray(head_mm)
+        turned: Vector = _rotation_z(self.yaw_deg) @ scaled
+        return np.asarray(self.center_mm) + turned
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ class PlacedEllipsoid:
         return span(near), span(np.abs(rows.x_mm - x) < reach_x)
 
     def coverage(self, rows: Rows, edge_mm: float) -> FloatArray:
-        """(rows, columns) share of the solid in a voxel, falling from 1 to 0 over about `edge_mm` across the surface."""
+        """(rows, columns) share of the solid in a voxel, falling from 1 to 0 over about `edge_mm`."""
         steepness = np.float32(self.thickness_mm / (2 * edge_mm))
         share = self.quadric(rows)
         share *= -steepness
@@ -180,8 +183,11 @@ def ramp(values: FloatArray) -> FloatArray:
 
 def smooth_noise(shape_zyx: tuple[int, int, int], sigma: float, rng: np.random.Generator) -> FloatArray:
     """Gaussian random field of mean 0 and standard deviation 1; `sigma` is the smoothing in lattice steps."""
-    field: FloatArray = gaussian_filter(rng.standard_normal(shape_zyx, dtype=np.float32), sigma, mode="wrap", truncate=3)
-    return field / field.std()
+    field: FloatArray = gaussian_filter(
+        rng.standard_normal(shape_zyx, dtype=np.float32), sigma, mode="wrap", truncate=3
+    )
+    field /= field.std()
+    return field
 
 
 def _rotation_z(degrees: float) -> Vector:

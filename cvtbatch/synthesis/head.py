@@ -24,8 +24,8 @@ class SyntheticCase:
 
     Attributes:
         center, case_id, patient: the manifest's columns of these names.
-        hu_zyx: (slices, rows, columns) int16 attenuation, HU; slices from feet to head, rows from anterior to posterior,
-            columns from the patient's right to left.
+        hu_zyx: (slices, rows, columns) int16 attenuation, HU; slices go from feet to head, rows from anterior to
+            posterior, columns from the patient's right to the left.
         mask_zyx: uint8 of the same shape; 1 in the hematoma.
         spacing_xyz_mm: pixel spacing, and the distance of slices along their normal.
         origin_mm: LPS position of the centre of hu_zyx[0, 0, 0].
@@ -69,7 +69,7 @@ class SyntheticCase:
         return float(x), float(y), float(z)
 
     def index_to_physical(self) -> npt.NDArray[np.float64]:
-        """(4, 4) matrix from voxel indices (x, y, z, 1) to LPS mm; its axes are not perpendicular where the gantry is tilted."""
+        """(4, 4) matrix from voxel indices (x, y, z, 1) to LPS mm; sheared where the gantry is tilted."""
         affine = np.eye(4)
         affine[:3, 0] = np.asarray(self.row_direction) * self.spacing_xyz_mm[0]
         affine[:3, 1] = np.asarray(self.column_direction) * self.spacing_xyz_mm[1]

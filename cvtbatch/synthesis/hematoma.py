@@ -1,7 +1,7 @@
 """A synthetic hematoma: an ellipsoid with a random surface, cut to its own hemisphere of the brain.
 
-Its volume is exact by construction: the level at which the surface is drawn is an order statistic of the level field over a
-fine lattice, whatever the surface looks like and however much of it the skull cuts off.
+Its volume is exact by construction: the level at which the surface is drawn is an order statistic of the level field
+over a fine lattice, whatever the surface looks like and however much of it the skull cuts off.
 """
 
 import math
@@ -9,7 +9,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cvtbatch.synthesis.fields import Block, BoolArray, Ellipsoid, FloatArray, Lattice, Point, Pose, Rows, ramp, smooth_noise, span
+from cvtbatch.synthesis.fields import (
+    Block,
+    BoolArray,
+    Ellipsoid,
+    FloatArray,
+    Lattice,
+    Point,
+    Pose,
+    Rows,
+    ramp,
+    smooth_noise,
+    span,
+)
 
 LATTICE_STEP_MM = 1.5
 SMALLEST_ML = 5.0
@@ -65,7 +77,7 @@ class HematomaPlan:
 
 def equal_sphere_radius_mm(volume_ml: float) -> float:
     """Radius (mm) of the sphere that holds `volume_ml`."""
-    return (volume_ml * 1000 * 3 / (4 * math.pi)) ** (1 / 3)
+    return math.cbrt(volume_ml * 1000 * 3 / (4 * math.pi))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +86,7 @@ class Hematoma:
 
     Attributes:
         plan: what it was made from.
-        distance_mm: about the distance from the surface, negative inside; larger than the edema's reach beyond the lattice.
+        distance_mm: about the distance from the surface, negative inside; the lattice holds all of blood and edema.
         mottle: texture of the clot, standard deviation 1.
     """
 
@@ -108,7 +120,8 @@ class Hematoma:
         first, step = self.distance_mm.first_mm, self.distance_mm.step_mm
 
         def within(positions: FloatArray, axis: int) -> BoolArray:
-            return (positions > first[axis]) & (positions < first[axis] + step * (shape[2 - axis] - 1))
+            inside: BoolArray = (positions > first[axis]) & (positions < first[axis] + step * (shape[2 - axis] - 1))
+            return inside
 
         return span(within(rows.y_mm, 1) & within(rows.z_mm, 2)), span(within(rows.x_mm, 0))
 
@@ -144,7 +157,7 @@ def grow_hematoma(plan: HematomaPlan, pose: Pose, brain: Ellipsoid, rng: np.rand
 
 
 def _outside_hemisphere_mm(plan: HematomaPlan, pose: Pose, brain: Ellipsoid, rows: Rows) -> FloatArray:
-    """(rows, columns) distance beyond the hemisphere's allowed part, negative inside; never overstates the room within."""
+    """(rows, columns) distance beyond the hemisphere's allowed part, negative inside; cautious about the room there."""
     placed = brain.place(pose)
     depth = (1 - np.sqrt(placed.quadric(rows))) * np.float32(placed.thickness_mm)
     matrix, center = pose.to_head(), np.asarray(pose.center_mm)

@@ -1,8 +1,8 @@
 """A centre's CT scanner: where its voxels lie, how it blurs, how noisy it is.
 
-Physical points are LPS millimetres (x to the patient's left, y to posterior, z to superior). A tilted gantry images planes
-that are turned about the x axis while the table moves along z, as real scanners do: slices stay parallel to each other, and
-slice k is displaced within its own plane by `k * gap * tan(tilt)`.
+Physical points are LPS millimetres (x to the patient's left, y to posterior, z to superior). A tilted gantry images
+planes that are turned about the x axis while the table moves along z, as real scanners do: slices stay parallel to
+each other, and slice k is displaced within its own plane by `k * gap * tan(tilt)`.
 """
 
 import math
