@@ -222,12 +222,18 @@ def render(plan: CasePlan) -> SyntheticCase:
 
 def _etiology(seed: int, center: int, number: int, rng: np.random.Generator) -> str:
     """CVT by the centre's block of eight, so that a small centre has both classes; another cause by its share."""
-    block, place = divmod(number, BLOCK)
-    draw = _stream("block", seed, center, block)
-    places = draw.permutation(BLOCK)[: CVT_IN_BLOCK + (draw.uniform() < THIRD_CVT_SHARE)]
     others = [name for name in ETIOLOGIES if name != "CVT"]
     other = str(rng.choice(others, p=[ETIOLOGIES[name].share for name in others]))
-    return "CVT" if place in places else other
+    block, place = divmod(number, BLOCK)
+    return "CVT" if place in _cvt_places(seed, center, block) else other
+
+
+@lru_cache(maxsize=256)
+def _cvt_places(seed: int, center: int, block: int) -> frozenset[int]:
+    """Which of a block's cases are CVT."""
+    draw = _stream("block", seed, center, block)
+    order = draw.permutation(BLOCK)
+    return frozenset(int(place) for place in order[: CVT_IN_BLOCK + int(draw.uniform() < THIRD_CVT_SHARE)])
 
 
 def _outsider(seed: int, center: int, number: int) -> str:

@@ -86,7 +86,7 @@ class Hematoma:
 
     Attributes:
         plan: what it was made from.
-        distance_mm: about the distance from the surface, negative inside; the lattice holds all of blood and edema.
+        distance_mm: about the distance from the surface, negative inside; all blood lies within the lattice.
         mottle: texture of the clot, standard deviation 1.
     """
 

@@ -10,7 +10,7 @@ from cvtbatch.errors import InputError
 from cvtbatch.synthesis import plan_cohort
 from cvtbatch.synthesis.cohort import EFFECT_SIZES, EPILEPSY_ODDS_RATIO, ETIOLOGIES, OUTSIDER_KINDS
 
-CASES = 9_000
+CASES = 6_000
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ def hu_at(case, plan, head_mm):
 
 @pytest.fixture(scope="module")
 def cohort():
-    plans = list(plan_cohort(8, 2, SEED, "small"))
+    plans = list(plan_cohort(6, 2, SEED, "small"))
     return [(plan, render(plan)) for plan in plans]
 
 
@@ -47,9 +47,9 @@ def test_same_seed_gives_same_bytes_whatever_the_count_and_the_order(cohort):
     known = {(case.center, case.case_id): digest(case) for _, case in cohort}
     fewer = {(case.center, case.case_id): digest(case) for case in synthetic_cohort(2, 2, SEED, "small")}
     assert fewer.items() <= known.items()
-    last = render(plan_case(SEED, center=1, number=3, size="small"))
+    last = render(plan_case(SEED, center=1, number=2, size="small"))
     assert digest(last) == known[last.center, last.case_id]
-    assert digest(render(plan_case(SEED + 1, center=1, number=3, size="small"))) != digest(last)
+    assert digest(render(plan_case(SEED + 1, center=1, number=2, size="small"))) != digest(last)
 
 
 def test_small_cases_are_small(cohort):
@@ -108,7 +108,7 @@ def test_motion_blurs_a_case_of_inadequate_quality():
 @pytest.mark.parametrize("tilt", [17.0, -12.0])
 def test_a_tilted_gantry_sees_the_same_head_at_the_same_points(tilt):
     plan = plan_case(SEED, 0, 2, "small")
-    fine = dataclasses.replace(plan.scanner, noise_hu=0.0, gap_mm=3.0, slices=44)
+    fine = dataclasses.replace(plan.scanner, noise_hu=0.0, gap_mm=3.0, slices=44, columns=144, rows=144, pixel_mm=1.6)
     upright = render(dataclasses.replace(plan, scanner=fine))
     tilted = render(dataclasses.replace(plan, scanner=dataclasses.replace(fine, tilt_deg=tilt)))
     points = physical_points(tilted)
