@@ -33,7 +33,9 @@ PLAIN_LINE_SECONDS = 10.0
 SHOWN_FAILURES = 20
 
 store_option = click.option("--store", "store_url", required=True, metavar="DIR", help="The store: a folder.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout, all else on stderr.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document on stdout, all else on stderr."
+)
 manifest_argument = click.argument("manifest", type=click.Path(path_type=Path))
 
 
@@ -82,9 +84,17 @@ def cli() -> None:
 @cli.command()
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--cases", type=click.IntRange(1), required=True, help="How many cases.")
-@click.option("--centers", type=click.IntRange(1), default=1, show_default=True, help="Over how many centres they spread.")
+@click.option(
+    "--centers", type=click.IntRange(1), default=1, show_default=True, help="Over how many centres they spread."
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Equal seeds give equal archives.")
-@click.option("--size", type=click.Choice(["small", "full"]), default="small", show_default=True, help="About 256 x 256 x 24, or scanner size.")
+@click.option(
+    "--size",
+    type=click.Choice(["small", "full"]),
+    default="small",
+    show_default=True,
+    help="About 256 x 256 x 24, or scanner size.",
+)
 def synth(out: Path, cases: int, centers: int, seed: int, size: Literal["small", "full"]) -> None:
     """Make a synthetic archive with a manifest and outcomes in the new folder OUT.
 
@@ -101,11 +111,17 @@ def synth(out: Path, cases: int, centers: int, seed: int, size: Literal["small",
 @cli.command()
 @manifest_argument
 @click.option("--job", type=click.Path(path_type=Path), help="Job file; by default the one that comes with cvtbatch.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one value of the job; repeatable.")
-@click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Worker processes; 0 reads in this one.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one value of the job; repeatable."
+)
+@click.option(
+    "--workers", type=click.IntRange(0), default=0, show_default=True, help="Worker processes; 0 reads in this one."
+)
 @json_option
 @click.pass_context
-def check(ctx: click.Context, manifest: Path, job: Path | None, overrides: Sequence[str], workers: int, as_json: bool) -> None:
+def check(
+    ctx: click.Context, manifest: Path, job: Path | None, overrides: Sequence[str], workers: int, as_json: bool
+) -> None:
     """List every problem of MANIFEST and of the files that it names; extract nothing.
 
     \b
@@ -139,7 +155,10 @@ def check(ctx: click.Context, manifest: Path, job: Path | None, overrides: Seque
     for problem in problems:
         private = f" [{problem.private}]" if problem.private else ""
         where = problem.roi_key or problem.case_key
-        click.echo(f"row {problem.manifest_row}, {where}: {problem.stage}: {problem.kind}: {problem.message}{private}", err=as_json)
+        click.echo(
+            f"row {problem.manifest_row}, {where}: {problem.stage}: {problem.kind}: {problem.message}{private}",
+            err=as_json,
+        )
     if as_json:
         click.echo(json.dumps(document, indent=2))
     else:
@@ -151,9 +170,13 @@ def check(ctx: click.Context, manifest: Path, job: Path | None, overrides: Seque
 @manifest_argument
 @store_option
 @click.option("--job", type=click.Path(path_type=Path), help="Job file; by default the one that comes with cvtbatch.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one value of the job; repeatable.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one value of the job; repeatable."
+)
 @click.option("--workers", type=click.IntRange(0), help="Worker processes; 0 works in this one.  [default: one a core]")
-@click.option("--scheduler", metavar="ADDRESS", help="Use the workers of this Dask scheduler, e.g. tcp://10.0.0.5:8786.")
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="Use the workers of this Dask scheduler, e.g. tcp://10.0.0.5:8786."
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and why; do nothing.")
 @click.option("--retry-failed", is_flag=True, help="Try failed cases again although their sources have not changed.")
 @click.option("--verify-inputs", is_flag=True, help="Decode every source, even where files look unchanged.")
@@ -197,7 +220,10 @@ def extract(
         _print_plan(plans, report, as_json)
         return
     shown = 0
-    with _progress("extract", quiet=as_json) as show, open_cluster(pipeline.default_workers() if workers is None else workers, scheduler) as cluster:
+    with (
+        _progress("extract", quiet=as_json) as show,
+        open_cluster(pipeline.default_workers() if workers is None else workers, scheduler) as cluster,
+    ):
 
         def on_progress(progress: "Progress") -> None:
             show(progress.done, progress.total, progress.failed)
@@ -276,7 +302,9 @@ class _Show:
         self.started = self.spoken = time.monotonic()
         if self.console.is_terminal and not quiet:
             rate = TextColumn("{task.fields[rate]:.1f}/s, {task.fields[failed]} failed, left")
-            self.bar = Progress(TextColumn(verb), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn(), console=self.console)
+            self.bar = Progress(
+                TextColumn(verb), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn(), console=self.console
+            )
             self.task = self.bar.add_task(verb, total=None, failed=0, rate=0.0)
             self.bar.start()
 
@@ -323,7 +351,12 @@ def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) 
         numbers = rows and all(isinstance(row[index], int | float) for row in rows)
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(f"{value:,}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)) for value in row))
+        table.add_row(
+            *(
+                Text(f"{value:,}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value))
+                for value in row
+            )
+        )
     Console(highlight=False).print(table)
 
 
@@ -333,24 +366,37 @@ def _print_plan(plans: Sequence["CasePlan"], report: "ExtractReport", as_json: b
         return
     for plan in plans:
         click.echo(f"{'compute' if plan.task else 'leave':8} {plan.case.case_key}: {', '.join(plan.reasons)}")
-    _table(f"Plan for {report.cases} cases", ("reason", "cases"), [(row["reason"], row["cases"]) for row in report.plan])
+    _table(
+        f"Plan for {report.cases} cases", ("reason", "cases"), [(row["reason"], row["cases"]) for row in report.plan]
+    )
 
 
 def _print_report(report: "ExtractReport", failures: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report.to_document(), indent=2))
         return
-    counts = [(name.replace("_", " "), getattr(report, name)) for name in ("computed", "already_done", "failed", "awaiting_mask")]
+    counts = [
+        (name.replace("_", " "), getattr(report, name))
+        for name in ("computed", "already_done", "failed", "awaiting_mask")
+    ]
     _table(f"Run {report.run_id}: {report.cases} cases in {report.seconds:.1f} s", ("cases", "count"), counts)
     _table("Why", ("reason", "cases"), [(row["reason"], row["cases"]) for row in report.plan])
     if any(report.rows.values()):
         _table("Rows appended", ("table", "rows"), [(name, count) for name, count in report.rows.items() if count])
     if report.failures:
-        _table("Failures", ("stage", "kind", "cases"), [(row["stage"], row["kind"], row["cases"]) for row in report.failures])
+        _table(
+            "Failures",
+            ("stage", "kind", "cases"),
+            [(row["stage"], row["kind"], row["cases"]) for row in report.failures],
+        )
     if failures > SHOWN_FAILURES:
-        click.echo(f"{failures - SHOWN_FAILURES} more failures are in the log of the run and in the table failures", err=True)
+        click.echo(
+            f"{failures - SHOWN_FAILURES} more failures are in the log of the run and in the table failures", err=True
+        )
     if report.clinical_updated:
-        click.echo(f"clinical values corrected without extraction where no other reason is given: {report.clinical_updated} cases")
+        click.echo(
+            f"clinical values corrected without extraction where no other reason is given: {report.clinical_updated} cases"
+        )
 
 
 def _print_status(document: Mapping[str, Any]) -> None:
@@ -358,10 +404,16 @@ def _print_status(document: Mapping[str, Any]) -> None:
     _table("Cases", ("state", "cases"), [(name.replace("_", " "), count) for name, count in document["cases"].items()])
     _table("Rows", ("table", "rows"), list(document["rows"].items()))
     if document["failures"]:
-        _table("Live failures", ("stage", "kind", "events"), [(row["stage"], row["kind"], row["cases"]) for row in document["failures"]])
-    specs = [(row["spec_id"], row["parent_id"], row["rows"], "yes" if row["current"] else "") for row in document["specs"]]
+        _table(
+            "Live failures",
+            ("stage", "kind", "events"),
+            [(row["stage"], row["kind"], row["cases"]) for row in document["failures"]],
+        )
+    specs = [
+        (row["spec_id"], row["parent_id"], row["rows"], "yes" if row["current"] else "") for row in document["specs"]
+    ]
     _table("Specifications", ("id", "builds on", "rows", "newest run"), specs)
     names = ("run_id", "state", "reason", "cases", "computed", "already_done", "failed", "awaiting_mask", "seconds")
-    _table("Runs", [name.replace("_", " ") for name in names], [[row[name] for name in names] for row in document["runs"]])
-
-
+    _table(
+        "Runs", [name.replace("_", " ") for name in names], [[row[name] for name in names] for row in document["runs"]]
+    )

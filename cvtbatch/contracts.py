@@ -86,7 +86,9 @@ def _schemas() -> Path:
     for folder in (package / "schemas", package.parent / "schemas"):
         if (folder / "manifest.json").is_file():
             return folder
-    raise InternalError("installation_damaged", "the contracts (schemas/) are missing from this installation of cvtbatch")
+    raise InternalError(
+        "installation_damaged", "the contracts (schemas/) are missing from this installation of cvtbatch"
+    )
 
 
 def default_job(kind: str) -> Path:
@@ -185,7 +187,9 @@ def _problem(error: Any) -> str:
         sentences = []
         for key in (key for key in error.instance if key not in known):
             near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
-            sentences.append(f"unknown key {_at([*error.absolute_path, key])}; the nearest valid one is {_at([*error.absolute_path, near])}")
+            sentences.append(
+                f"unknown key {_at([*error.absolute_path, key])}; the nearest valid one is {_at([*error.absolute_path, near])}"
+            )
         return "; ".join(sentences)
     where = _at(error.absolute_path) or "the document"
     return f"{where}: {error.message}"
@@ -193,7 +197,9 @@ def _problem(error: Any) -> str:
 
 def problems_of(document: object, schema: str) -> list[str]:
     """Return every way in which a document breaks a JSON Schema of `schemas/`, e.g. `"job.json"`; empty if none."""
-    errors = sorted(_validator(schema).iter_errors(document), key=lambda error: [str(part) for part in error.absolute_path])
+    errors = sorted(
+        _validator(schema).iter_errors(document), key=lambda error: [str(part) for part in error.absolute_path]
+    )
     return [_problem(error) for error in errors]
 
 

@@ -95,7 +95,9 @@ class SliceStack:
     def __post_init__(self) -> None:
         axes = np.array([self.row_axis, self.column_axis, self.slice_axis])
         if not np.allclose(axes @ axes.T, np.eye(3), atol=ORTHONORMAL_TOLERANCE):
-            raise InputError("bad_orientation", "rows, columns and normal of the slices are not at right angles to one another")
+            raise InputError(
+                "bad_orientation", "rows, columns and normal of the slices are not at right angles to one another"
+            )
         if min(self.pixel_mm) <= 0 or not np.isfinite(self.positions_mm).all():
             raise InputError("bad_geometry", f"pixel spacing {self.pixel_mm} mm or a slice position is not usable")
         if len(self.positions_mm) < 2:

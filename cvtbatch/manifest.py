@@ -105,7 +105,9 @@ def read_manifest(path: Path) -> Manifest:
     problems = _column_problems(header)
     if problems:
         raise ProblemsError.of("bad_manifest", f"manifest {path}", problems)
-    parsed = [_parse_row(number, dict(zip(header, row, strict=True)), problems) for number, row in enumerate(rows, start=1)]
+    parsed = [
+        _parse_row(number, dict(zip(header, row, strict=True)), problems) for number, row in enumerate(rows, start=1)
+    ]
     base = path.resolve().parent
     cases = _to_cases(parsed, base, problems)
     if not parsed:
@@ -154,7 +156,11 @@ def _read_parquet(path: Path) -> tuple[list[str], list[list[str]]]:
 
 def _column_problems(header: Sequence[str]) -> list[str]:
     fields, prefix = contracts.manifest_fields(), contracts.pass_through_prefix()
-    problems = [f"column {name} is missing; it is required" for name, field in fields.items() if field.required and name not in header]
+    problems = [
+        f"column {name} is missing; it is required"
+        for name, field in fields.items()
+        if field.required and name not in header
+    ]
     for name in dict.fromkeys(header):
         if header.count(name) > 1:
             problems.append(f"column {name!r} stands {header.count(name)} times")
@@ -235,7 +241,9 @@ def _to_cases(rows: Sequence[_Row], base: Path, problems: list[str]) -> Iterator
         key = tuple(values[name] for name in ("center", "case_id", "roi", "reader", "reading"))
         if key in seen:
             what = " / ".join(str(part) for part in key)
-            problems.append(f"row {row.number}: the same center, case_id, roi, reader and reading as row {seen[key]} ({what})")
+            problems.append(
+                f"row {row.number}: the same center, case_id, roi, reader and reading as row {seen[key]} ({what})"
+            )
         seen.setdefault(key, row.number)
         groups.setdefault((values["center"], values["case_id"]), []).append(row)
     problems.extend(_missing_files(rows, base))
@@ -298,5 +306,3 @@ def _to_roi(row: _Row, center: str, case_id: str, base: Path) -> RoiSource:
         segment=None if values["segment"] is None else str(values["segment"]),
         manifest_row=row.number,
     )
-
-

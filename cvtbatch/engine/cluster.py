@@ -13,10 +13,16 @@ if TYPE_CHECKING:
     from distributed import Client
 
 # A worker process computes with one thread: more processes share a machine better than more threads share a case.
-ONE_THREAD = {
-    name: "1"
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
-}
+ONE_THREAD = dict.fromkeys(
+    (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMBA_NUM_THREADS",
+        "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+    ),
+    "1",
+)
 CONNECT_SECONDS = 30
 
 
@@ -63,7 +69,9 @@ def _connect(address: str) -> "Iterator[Client]":
         client.wait_for_workers(1, timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError, ValueError) as error:
         raise ResourceError(
-            "no_scheduler", f"no scheduler with workers answers at {address} within {CONNECT_SECONDS} s: start it, or use --workers", str(error)
+            "no_scheduler",
+            f"no scheduler with workers answers at {address} within {CONNECT_SECONDS} s: start it, or use --workers",
+            str(error),
         ) from None
     with client:
         yield client
@@ -79,9 +87,17 @@ def _start_local(workers: int) -> "Iterator[Client]":
         "distributed.scheduler.allowed-failures": 0,
         "distributed.worker.daemon": True,
         "distributed.admin.log-format": "%(message)s",
-        "distributed.logging": {"distributed": "critical", "distributed.nanny": "critical", "bokeh": "critical", "tornado": "critical"},
+        "distributed.logging": {
+            "distributed": "critical",
+            "distributed.nanny": "critical",
+            "bokeh": "critical",
+            "tornado": "critical",
+        },
     }
-    with tempfile.TemporaryDirectory(prefix="cvtbatch-", ignore_cleanup_errors=True) as scratch, dask.config.set(settings):
+    with (
+        tempfile.TemporaryDirectory(prefix="cvtbatch-", ignore_cleanup_errors=True) as scratch,
+        dask.config.set(settings),
+    ):
         # Worker processes inherit the environment before they import anything that counts its threads at import.
         before = {name: os.environ.get(name) for name in ONE_THREAD}
         os.environ.update(ONE_THREAD)
@@ -97,7 +113,9 @@ def _start_local(workers: int) -> "Iterator[Client]":
                 env=ONE_THREAD,
             )
         except (OSError, RuntimeError, TimeoutError) as error:
-            raise ResourceError("no_workers", f"{workers} worker processes could not be started on this machine", str(error)) from None
+            raise ResourceError(
+                "no_workers", f"{workers} worker processes could not be started on this machine", str(error)
+            ) from None
         finally:
             for name, value in before.items():
                 if value is None:

@@ -20,7 +20,9 @@ TASKS_PER_THREAD = 2
 DEATHS_BEFORE_ISOLATION = 2
 
 
-def run_on_workers(client: "Client", function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Outcome[Item, Result]]:
+def run_on_workers(
+    client: "Client", function: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[Outcome[Item, Result]]:
     """Call the function on every item, on the workers of a client; outcomes come as they are ready.
 
     Args:
@@ -36,7 +38,7 @@ def run_on_workers(client: "Client", function: Callable[[Item], Result], items: 
     source = iter(items)
     deaths: dict[int, int] = {}
     suspects: list[tuple[int, Item]] = []
-    running: dict[Future, tuple[int, Item]] = {}
+    running: dict[Future[Result], tuple[int, Item]] = {}
     ready = as_completed([], loop=client.loop)
     count = 0
 
@@ -77,7 +79,9 @@ def run_on_workers(client: "Client", function: Callable[[Item], Result], items: 
         yield _run_alone(client, function, item, deaths[number], f"item-{number}-alone")
 
 
-def _run_alone(client: "Client", function: Callable[[Item], Result], item: Item, deaths: int, key: str) -> Outcome[Item, Result]:
+def _run_alone(
+    client: "Client", function: Callable[[Item], Result], item: Item, deaths: int, key: str
+) -> Outcome[Item, Result]:
     from distributed.scheduler import KilledWorker
 
     client.wait_for_workers(1)
@@ -94,7 +98,9 @@ def _raise_if_scheduler_lost(error: BaseException) -> None:
     from concurrent.futures import CancelledError
 
     from distributed.client import FutureCancelledError
-    from distributed.comm import CommClosedError
+    from distributed.comm.core import CommClosedError
 
     if isinstance(error, CancelledError | FutureCancelledError | CommClosedError):
-        raise ResourceError("scheduler_lost", "the scheduler went away; what was committed is safe, run again to continue", str(error)) from None
+        raise ResourceError(
+            "scheduler_lost", "the scheduler went away; what was committed is safe, run again to continue", str(error)
+        ) from None

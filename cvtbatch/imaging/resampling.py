@@ -141,7 +141,8 @@ def resample_volume(
     if np.issubdtype(dtype, np.integer):
         limits = np.iinfo(dtype)
         values = np.clip(np.rint(values), limits.min, limits.max)
-    return sitk.Cast(to_image(values.astype(dtype), grid), pixel)
+    resampled: sitk.Image = sitk.Cast(to_image(values.astype(dtype), grid), pixel)
+    return resampled
 
 
 def stack_of(image: sitk.Image) -> SliceStack:

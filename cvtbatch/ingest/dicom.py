@@ -24,7 +24,9 @@ ORIENTATION_TOLERANCE = 1e-4
 PIXEL_SPACING_TOLERANCE_MM = 1e-4
 
 
-def read_series(folder: Path, series_uid: str | None) -> tuple[npt.NDArray[np.int16] | npt.NDArray[np.float32], SliceStack]:
+def read_series(
+    folder: Path, series_uid: str | None
+) -> tuple[npt.NDArray[np.int16] | npt.NDArray[np.float32], SliceStack]:
     """Read the CT series of a folder, subfolders included.
 
     Returns:
@@ -50,7 +52,8 @@ def read_series(folder: Path, series_uid: str | None) -> tuple[npt.NDArray[np.in
     )
     planes = [_hounsfield(dataset) for dataset in slices]
     whole = all(np.array_equal(plane, np.rint(plane)) for plane in planes)
-    return np.stack(planes).astype(np.int16 if whole else np.float32), stack
+    volume = np.stack(planes)
+    return (volume.astype(np.int16) if whole else volume), stack
 
 
 def _read_headers(folder: Path) -> Iterator[pydicom.Dataset]:
@@ -60,10 +63,14 @@ def _read_headers(folder: Path) -> Iterator[pydicom.Dataset]:
             dataset = pydicom.dcmread(path)
         except InvalidDicomError:
             if path.suffix.lower() in DICOM_SUFFIXES:
-                raise InputError("unreadable_file", "a file named as DICOM is not DICOM: damaged or empty", str(path)) from None
+                raise InputError(
+                    "unreadable_file", "a file named as DICOM is not DICOM: damaged or empty", str(path)
+                ) from None
             continue
         except Exception as error:  # pydicom raises many kinds on damaged files
-            raise InputError("unreadable_file", "a DICOM file cannot be read: damaged or truncated", f"{path}: {error}") from None
+            raise InputError(
+                "unreadable_file", "a DICOM file cannot be read: damaged or truncated", f"{path}: {error}"
+            ) from None
         if dataset.get("SOPClassUID") == CT_IMAGE_STORAGE:
             yield dataset
 
@@ -75,7 +82,11 @@ def _choose_series(datasets: Iterator[pydicom.Dataset], series_uid: str | None, 
     if not series:
         raise InputError("no_ct_series", "the folder holds no CT image", str(folder))
     if series_uid is not None and series_uid not in series:
-        raise InputError("no_such_series", f"none of the {len(series)} CT series has the series_uid of the manifest", f"{folder}: {', '.join(series)}")
+        raise InputError(
+            "no_such_series",
+            f"none of the {len(series)} CT series has the series_uid of the manifest",
+            f"{folder}: {', '.join(series)}",
+        )
     if series_uid is None and len(series) > 1:
         sizes = ", ".join(str(len(slices)) for slices in series.values())
         raise InputError(
@@ -89,11 +100,13 @@ def _choose_series(datasets: Iterator[pydicom.Dataset], series_uid: str | None, 
 def _numbers(dataset: pydicom.Dataset, name: str, count: int) -> tuple[float, ...]:
     value = dataset.get(name)
     try:
-        numbers = tuple(float(part) for part in value)  # type: ignore[union-attr]
+        numbers = tuple(float(part) for part in value)
     except (TypeError, ValueError):
         numbers = ()
     if len(numbers) != count or not np.isfinite(numbers).all():
-        raise InputError("missing_geometry", f"a slice has no usable {name}: without it no place in the volume is known")
+        raise InputError(
+            "missing_geometry", f"a slice has no usable {name}: without it no place in the volume is known"
+        )
     return numbers
 
 
@@ -111,12 +124,26 @@ def _check_alike(slices: Sequence[pydicom.Dataset]) -> None:
     """Refuse slices that differ in size, pixel spacing or orientation."""
     first = slices[0]
     for dataset in slices:
-        if (dataset.get("Rows"), dataset.get("Columns")) != (first.get("Rows"), first.get("Columns")) or not first.get("Rows"):
-            raise InputError("mixed_sizes", f"slices of {first.get('Columns')} x {first.get('Rows')} and {dataset.get('Columns')} x {dataset.get('Rows')} pixels in one series")
-        if not np.allclose(_numbers(dataset, "PixelSpacing", 2), _numbers(first, "PixelSpacing", 2), rtol=0, atol=PIXEL_SPACING_TOLERANCE_MM):
+        if (dataset.get("Rows"), dataset.get("Columns")) != (first.get("Rows"), first.get("Columns")) or not first.get(
+            "Rows"
+        ):
+            raise InputError(
+                "mixed_sizes",
+                f"slices of {first.get('Columns')} x {first.get('Rows')} and "
+                f"{dataset.get('Columns')} x {dataset.get('Rows')} pixels in one series",
+            )
+        if not np.allclose(
+            _numbers(dataset, "PixelSpacing", 2),
+            _numbers(first, "PixelSpacing", 2),
+            rtol=0,
+            atol=PIXEL_SPACING_TOLERANCE_MM,
+        ):
             raise InputError("mixed_spacings", "slices of one series differ in PixelSpacing")
         if not np.allclose(_orientation(dataset), _orientation(first), rtol=0, atol=ORIENTATION_TOLERANCE):
-            raise InputError("mixed_orientations", "slices of one series differ in ImageOrientationPatient: a localizer or a reformat among them?")
+            raise InputError(
+                "mixed_orientations",
+                "slices of one series differ in ImageOrientationPatient: a localizer or a reformat among them?",
+            )
 
 
 def _hounsfield(dataset: pydicom.Dataset) -> npt.NDArray[np.float32]:
@@ -128,7 +155,9 @@ def _hounsfield(dataset: pydicom.Dataset) -> npt.NDArray[np.float32]:
         stored = dataset.pixel_array
     except Exception as error:  # the pixel decoders raise many kinds on damaged or unknown data
         private = f"{getattr(dataset, 'filename', '')}: {error}"
-        raise InputError("unreadable_pixels", f"{where}: pixel data truncated, damaged or of an encoding that is not read", private) from None
+        raise InputError(
+            "unreadable_pixels", f"{where}: pixel data truncated, damaged or of an encoding that is not read", private
+        ) from None
     slope, intercept = float(dataset.get("RescaleSlope", 1) or 1), float(dataset.get("RescaleIntercept", 0) or 0)
     hu = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
     padding: Any = dataset.get("PixelPaddingValue")

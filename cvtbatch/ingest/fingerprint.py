@@ -49,5 +49,3 @@ def mask_fingerprint(roi: RoiSource) -> str:
         InputError: the file cannot be listed.
     """
     return _fingerprint(roi.mask or "", {"mask_label": roi.mask_label, "segment": roi.segment})
-
-

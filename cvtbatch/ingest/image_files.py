@@ -6,7 +6,14 @@ import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
 
-FORMATS = {".nii": "NIfTI", ".nii.gz": "NIfTI", ".nrrd": "NRRD", ".nhdr": "NRRD", ".mha": "MetaImage", ".mhd": "MetaImage"}
+FORMATS = {
+    ".nii": "NIfTI",
+    ".nii.gz": "NIfTI",
+    ".nrrd": "NRRD",
+    ".nhdr": "NRRD",
+    ".mha": "MetaImage",
+    ".mhd": "MetaImage",
+}
 
 
 def read_image_file(path: Path) -> tuple[sitk.Image, str]:
@@ -18,11 +25,17 @@ def read_image_file(path: Path) -> tuple[sitk.Image, str]:
     file_format = next((name for suffix, name in FORMATS.items() if path.name.lower().endswith(suffix)), None)
     if file_format is None:
         known = ", ".join(FORMATS)
-        raise InputError("unknown_format", f"the file's suffix is none of {known}, and it is no folder of DICOM files", str(path))
+        raise InputError(
+            "unknown_format", f"the file's suffix is none of {known}, and it is no folder of DICOM files", str(path)
+        )
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
-        raise InputError("unreadable_file", f"the {file_format} file cannot be read: it is damaged, truncated or of another format", f"{path}: {error}") from None
+        raise InputError(
+            "unreadable_file",
+            f"the {file_format} file cannot be read: it is damaged, truncated or of another format",
+            f"{path}: {error}",
+        ) from None
     if image.GetDimension() == 4 and image.GetSize()[3] == 1:
         image = image[:, :, :, 0]
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:

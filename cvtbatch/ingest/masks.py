@@ -39,9 +39,16 @@ def read_mask(roi: RoiSource) -> SourceMask:
         InputError: it cannot be read, is empty, or holds several labels of which none is named.
     """
     path = Path(roi.mask or "")
-    if path.is_dir() or path.suffix.lower() in {".dcm", ""} or path.name.lower().endswith(".seg.nrrd") or roi.segment is not None:
+    if (
+        path.is_dir()
+        or path.suffix.lower() in {".dcm", ""}
+        or path.name.lower().endswith(".seg.nrrd")
+        or roi.segment is not None
+    ):
         raise InputError(
-            "unsupported_mask", "outlines are read from label maps (NIfTI, NRRD, MetaImage); export the segmentation as one", str(path)
+            "unsupported_mask",
+            "outlines are read from label maps (NIfTI, NRRD, MetaImage); export the segmentation as one",
+            str(path),
         )
     image, _ = read_image_file(path)
     values = sitk.GetArrayViewFromImage(image)
@@ -52,7 +59,9 @@ def read_mask(roi: RoiSource) -> SourceMask:
         raise InputError("empty_mask", "the mask is empty: no voxel differs from 0", str(path))
     if roi.mask_label is None and len(labels) > 1:
         shown = ", ".join(map(str, labels[:10]))
-        raise InputError("ambiguous_mask", f"the mask holds the labels {shown}; name one in the column mask_label", str(path))
+        raise InputError(
+            "ambiguous_mask", f"the mask holds the labels {shown}; name one in the column mask_label", str(path)
+        )
     label = labels[0] if roi.mask_label is None else roi.mask_label
     if label not in labels:
         shown = ", ".join(map(str, labels[:10]))

@@ -34,7 +34,13 @@ class SourceVolume:
     def image_digest(self) -> str:
         """Return the hash of voxels and geometry."""
         geometry = np.array(
-            [*self.stack.pixel_mm, *self.stack.row_axis, *self.stack.column_axis, *self.stack.slice_axis, *np.ravel(self.stack.positions_mm)],
+            [
+                *self.stack.pixel_mm,
+                *self.stack.row_axis,
+                *self.stack.column_axis,
+                *self.stack.slice_axis,
+                *np.ravel(self.stack.positions_mm),
+            ],
             dtype="<f8",
         )
         voxels = np.ascontiguousarray(self.hu_zyx)
@@ -68,7 +74,9 @@ def read_volume(case: Case) -> SourceVolume:
 
 def _hounsfield(image: sitk.Image) -> npt.NDArray[np.int16] | npt.NDArray[np.float32]:
     if image.GetPixelID() in {sitk.sitkUInt8, sitk.sitkInt8}:
-        raise InputError("not_hounsfield", f"the image has {image.GetPixelIDTypeAsString()} values, which cannot hold HU")
+        raise InputError(
+            "not_hounsfield", f"the image has {image.GetPixelIDTypeAsString()} values, which cannot hold HU"
+        )
     values = sitk.GetArrayFromImage(image)
     if not np.isfinite(values).all():
         raise InputError("non_finite_voxels", f"{int((~np.isfinite(values)).sum())} voxels of the image are not finite")

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pydicom
 import SimpleITK as sitk
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from cvtbatch.geometry import Grid, SliceStack, stored_grid
 from cvtbatch.imaging.resampling import to_image
@@ -41,10 +41,14 @@ def write_series(folder: Path, hu_zyx: npt.NDArray[np.int16], stack: SliceStack,
 
 
 def _slice(
-    hu_yx: npt.NDArray[np.int16], stack: SliceStack, tags: SeriesTags, index: int, position_mm: tuple[float, float, float]
+    hu_yx: npt.NDArray[np.int16],
+    stack: SliceStack,
+    tags: SeriesTags,
+    index: int,
+    position_mm: tuple[float, float, float],
 ) -> pydicom.Dataset:
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = CT_IMAGE_STORAGE
+    meta.MediaStorageSOPClassUID = UID(CT_IMAGE_STORAGE)
     meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[tags.name, "slice", str(index)])
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
@@ -96,6 +100,6 @@ def write_mask_file(path: Path, mask_zyx: npt.NDArray[np.uint8], stack: SliceSta
     shifts = stack.shifts_mm() - stack.shifts_mm().min(axis=0)
     placed = np.zeros((len(mask_zyx), *grid.shape_zyx[1:]), dtype=np.uint8)
     for index, plane in enumerate(mask_zyx):
-        x, y = (int(round(shift / pixel)) for shift, pixel in zip(shifts[index], stack.pixel_mm, strict=True))
+        x, y = (round(shift / pixel) for shift, pixel in zip(shifts[index], stack.pixel_mm, strict=True))
         placed[index, y : y + stack.rows, x : x + stack.columns] = plane[: placed.shape[1] - y, : placed.shape[2] - x]
     sitk.WriteImage(to_image(placed, grid), str(path), useCompression=True)

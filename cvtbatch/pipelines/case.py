@@ -61,7 +61,7 @@ class CaseResult:
     computed: bool
 
 
-class _Stopped(Exception):  # noqa: N818 - carries a failure up to the case, and no further
+class _Stopped(Exception):  # carries a failure up to the case, and no further
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.kind)
         self.failure = failure
@@ -127,7 +127,9 @@ class _CaseInHand:
                     traceback_digest=trace,
                     source_fingerprint=roi.failure_fingerprint if roi else self.task.failure_fingerprint,
                     manifest_row=roi.source.manifest_row if roi else self.task.case.manifest_row,
-                    private=error.private if isinstance(error, CvtbatchError) else "".join(traceback.format_exception(error)),
+                    private=error.private
+                    if isinstance(error, CvtbatchError)
+                    else "".join(traceback.format_exception(error)),
                 )
             ) from None
 
@@ -157,7 +159,8 @@ class _CaseInHand:
             return volume.hu_zyx
         try:
             hu_zyx = np.asarray(self.store.read_array(volume.stored), dtype=np.int16)
-        except FormatError as damage:
+        except FormatError as error:
+            damage = error
             source = self._guarded("read", None, lambda: read_volume(self.task.case))
             self.decoded = True
             self._guarded("read", None, lambda: _require_same(source, volume.digest, damage))
@@ -244,7 +247,9 @@ class _CaseInHand:
             }
         )
 
-    def _add_volume_row(self, source: SourceVolume, image_digest: str, grid: Grid, stored: StoredArray, generation: int) -> None:
+    def _add_volume_row(
+        self, source: SourceVolume, image_digest: str, grid: Grid, stored: StoredArray, generation: int
+    ) -> None:
         task, stack = self.task, source.stack
         gaps = stack.gaps_mm()
         self.rows["volumes"].append(
@@ -275,7 +280,8 @@ class _CaseInHand:
 def _require_same(source: SourceVolume, image_digest: str, damage: FormatError) -> None:
     if source.image_digest() != image_digest:
         raise FormatError(
-            damage.kind, f"{damage.message}; it cannot be made anew, since the source has changed: run again with --verify-inputs"
+            damage.kind,
+            f"{damage.message}; it cannot be made anew, since the source has changed: run again with --verify-inputs",
         )
 
 

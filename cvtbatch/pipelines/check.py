@@ -39,7 +39,10 @@ class CaseCheck:
 
 
 def check_files(
-    manifest: Manifest, spacing_mm: tuple[float, float, float], cluster: Cluster, on_case: Callable[[], None] = lambda: None
+    manifest: Manifest,
+    spacing_mm: tuple[float, float, float],
+    cluster: Cluster,
+    on_case: Callable[[], None] = lambda: None,
 ) -> list[Problem]:
     """Read every file of a manifest and return what is wrong, in the manifest's order."""
     tasks = (CaseCheck(case, spacing_mm) for case in manifest)

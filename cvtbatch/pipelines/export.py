@@ -68,7 +68,9 @@ def draw_roi(url: str, key: str, out: Path) -> int:
         raise InputError("no_such_roi", f"{key!r} names {len(found)} stored ROIs ({names}); give the key of one")
     roi = found[0]
     volumes = store.table("volumes").current()
-    same = pc.and_(pc.equal(volumes["case_key"], roi["case_key"]), pc.equal(volumes["volume_spec_id"], roi["volume_spec_id"]))
+    same = pc.and_(
+        pc.equal(volumes["case_key"], roi["case_key"]), pc.equal(volumes["volume_spec_id"], roi["volume_spec_id"])
+    )
     volume = volumes.filter(same).to_pylist()[0]
     hu_zyx = store.read_array(StoredArray(volume["path"], volume["checksum"]))
     mask_zyx = store.read_array(StoredArray(roi["path"], roi["checksum"]))
@@ -78,5 +80,8 @@ def draw_roi(url: str, key: str, out: Path) -> int:
         out.parent.mkdir(parents=True, exist_ok=True)
         sitk.WriteImage(sitk.GetImageFromArray(picture, isVector=True), str(out))
     except (OSError, RuntimeError):
-        raise InputError("cannot_write", f"--out {out} cannot be written: a folder that may be written, and the suffix .png, are needed") from None
+        raise InputError(
+            "cannot_write",
+            f"--out {out} cannot be written: a folder that may be written, and the suffix .png, are needed",
+        ) from None
     return index

@@ -33,7 +33,20 @@ BATCH_ORDER = ("volumes", "cases", "rois", "radiomics", "failures")
 # Threads that stat the sources; what they wait for is the file system.
 FINGERPRINT_THREADS = 8
 PLANNED_TOGETHER = 256
-LIBRARIES = ("numpy", "scipy", "SimpleITK", "pydicom", "pyradiomics", "PyWavelets", "trimesh", "zarr", "deltalake", "pyarrow", "dask", "distributed")
+LIBRARIES = (
+    "numpy",
+    "scipy",
+    "SimpleITK",
+    "pydicom",
+    "pyradiomics",
+    "PyWavelets",
+    "trimesh",
+    "zarr",
+    "deltalake",
+    "pyarrow",
+    "dask",
+    "distributed",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +126,9 @@ def plan_cases(manifest: Manifest, known: Mapping[str, KnownCase], work: Work, o
     with ThreadPoolExecutor(FINGERPRINT_THREADS) as threads:
         while chunk := list(islice(cases, PLANNED_TOGETHER)):
             for case, sources in zip(chunk, threads.map(_fingerprints, chunk), strict=True):
-                yield plan_case(case, known.get(case.case_key), sources, work, options.retry_failed, options.verify_inputs)
+                yield plan_case(
+                    case, known.get(case.case_key), sources, work, options.retry_failed, options.verify_inputs
+                )
 
 
 def _fingerprints(case: Case) -> Fingerprints:
@@ -221,7 +236,13 @@ class _Run:
 
     def begin(self) -> None:
         rows = [
-            {"spec_id": spec.spec_id, "kind": spec.kind, "parent_id": spec.parent_id, "settings": spec.settings, **self._book()}
+            {
+                "spec_id": spec.spec_id,
+                "kind": spec.kind,
+                "parent_id": spec.parent_id,
+                "settings": spec.settings,
+                **self._book(),
+            }
             for spec in self.settings.specs
         ]
         self.store.table("specs").append(rows)
@@ -244,7 +265,10 @@ class _Run:
         for outcome in self._outcomes(self._tasks(plans)):
             self._add(outcome)
             on_progress(self.progress)
-            if self.batched_cases >= run["commit_cases"] or time.monotonic() - self.committed_at >= run["commit_seconds"]:
+            if (
+                self.batched_cases >= run["commit_cases"]
+                or time.monotonic() - self.committed_at >= run["commit_seconds"]
+            ):
                 self.commit()
         self.commit()
         on_progress(self.progress)
@@ -329,7 +353,9 @@ class _Run:
         self.batch["failures"].append(row)
         if failure is not None:
             where = f"row {failure.manifest_row}, {roi_key or case.case_key}"
-            self._tell(f"failed: {where}: {failure.stage}: {failure.kind}: {failure.message}" + _bracketed(failure.private))
+            self._tell(
+                f"failed: {where}: {failure.stage}: {failure.kind}: {failure.message}" + _bracketed(failure.private)
+            )
 
     def _tell(self, text: str) -> None:
         self.log.write(text)
@@ -382,8 +408,8 @@ def _lost(outcome: Lost[CaseTask]) -> CaseResult:
         spec_id=task.work.volume_spec_id,
         stage="worker",
         kind="worker_killed",
-        message=f"{outcome.deaths} worker processes died over this case, the last one with nothing else to do: too little memory for it, "
-        "or a crash in a library; try it with --retry-failed and fewer workers",
+        message=f"{outcome.deaths} worker processes died over this case, the last one with nothing else to do: "
+        "too little memory for it, or a crash in a library; try it with --retry-failed and fewer workers",
         traceback_digest="",
         source_fingerprint=task.failure_fingerprint,
         manifest_row=task.case.manifest_row,

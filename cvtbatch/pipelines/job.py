@@ -45,7 +45,9 @@ def read_job(kind: str, path: Path | None = None, overrides: Sequence[str] = ())
 def _apply(document: Job, override: str) -> None:
     name, separator, text = override.partition("=")
     if not separator or not name:
-        raise InputError("bad_override", f"--set {override!r} is not of the form KEY=VALUE, e.g. radiomics.profile=onekey-1834")
+        raise InputError(
+            "bad_override", f"--set {override!r} is not of the form KEY=VALUE, e.g. radiomics.profile=onekey-1834"
+        )
     *sections, key = name.split(".")
     target = document
     for section in sections:

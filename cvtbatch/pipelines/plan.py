@@ -116,7 +116,9 @@ class CasePlan:
     succeeded: tuple[tuple[str, str], ...]
 
 
-def plan_case(case: Case, known: KnownCase | None, sources: Fingerprints, work: Work, retry_failed: bool, verify: bool) -> CasePlan:
+def plan_case(
+    case: Case, known: KnownCase | None, sources: Fingerprints, work: Work, retry_failed: bool, verify: bool
+) -> CasePlan:
     """Decide what to do about one case.
 
     Args:
@@ -148,7 +150,9 @@ def plan_case(case: Case, known: KnownCase | None, sources: Fingerprints, work: 
         return CasePlan(case, tuple(idle or [Reason.DONE]), None, standing, update_clinical, tuple(succeeded))
     if case_failure == sources.of_case() and not retry_failed:
         return CasePlan(case, (Reason.STANDING_FAILURE,), None, True, update_clinical, ())
-    task = CaseTask(case, work, sources.image, sources.of_case(), known.volume, image_same, tuple(rois), tuple(known.failures))
+    task = CaseTask(
+        case, work, sources.image, sources.of_case(), known.volume, image_same, tuple(rois), tuple(known.failures)
+    )
     return CasePlan(case, tuple(dict.fromkeys(reasons)), task, standing, update_clinical, ())
 
 
@@ -169,9 +173,14 @@ def _plan_roi(
     key = source.roi_key
     stored = known.rois.get(key)
     featured = known.featured.get(key, frozenset())
-    failed_with = {known.failures.get((key, work.volume_spec_id)), known.failures.get((key, work.radiomics_spec_id))} - {None}
+    failed_with = {
+        known.failures.get((key, work.volume_spec_id)),
+        known.failures.get((key, work.radiomics_spec_id)),
+    } - {None}
     unchanged = stored is not None and stored.fingerprint == sources.masks[key] and not verify
-    lies_on_volume = stored is not None and known.volume is not None and stored.image_digest == known.volume.image_digest
+    lies_on_volume = (
+        stored is not None and known.volume is not None and stored.image_digest == known.volume.image_digest
+    )
     done = unchanged and lies_on_volume and stored is not None and stored.input_digest in featured
     skipped = not done and sources.of_roi(key) in failed_with and not retry_failed
     task = RoiTask(source, sources.masks[key], sources.of_roi(key), stored, unchanged, featured, skipped)

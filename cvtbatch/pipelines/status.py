@@ -32,8 +32,13 @@ def read_status(url: str) -> Document:
         "store": url,
         "format_version": store.format_version,
         "cases": _case_states(store, volume_spec, radiomics_spec, set(live["case_key"].to_pylist())),
-        "rows": {name: store.current(name).num_rows if name == "failures" else store.table(name).read(["sequence"]).num_rows for name in contracts.table_names()},
-        "failures": [{"stage": stage, "kind": kind, "cases": count} for (stage, kind), count in sorted(by_kind.items())],
+        "rows": {
+            name: store.current(name).num_rows if name == "failures" else store.table(name).read(["sequence"]).num_rows
+            for name in contracts.table_names()
+        },
+        "failures": [
+            {"stage": stage, "kind": kind, "cases": count} for (stage, kind), count in sorted(by_kind.items())
+        ],
         "specs": _specs(store, {volume_spec, radiomics_spec}),
         "runs": [_run(row) for row in runs],
     }
@@ -79,5 +84,7 @@ def _specs(store: FeatureStore, current: set[str]) -> list[Document]:
 def _run(row: dict[str, object]) -> Document:
     counts = ("cases", "computed", "already_done", "failed", "awaiting_mask", "seconds")
     names = ("run_id", "command", "state", "reason", *counts)
-    started = datetime.datetime.strptime(str(row["run_id"]).partition("-")[0], "%Y%m%dT%H%M%S").replace(tzinfo=datetime.UTC)
+    started = datetime.datetime.strptime(str(row["run_id"]).partition("-")[0], "%Y%m%dT%H%M%S").replace(
+        tzinfo=datetime.UTC
+    )
     return {**{name: row[name] for name in names}, "started_at": started.isoformat()}

@@ -75,9 +75,12 @@ def check_engine(profile: Profile, engine: Engine) -> None:
 
 def _check_inputs(ct: sitk.Image, mask: sitk.Image) -> None:
     if ct.GetSize() != mask.GetSize() or not all(
-        np.allclose(getattr(ct, get)(), getattr(mask, get)(), rtol=0, atol=1e-6) for get in ("GetSpacing", "GetOrigin", "GetDirection")
+        np.allclose(getattr(ct, get)(), getattr(mask, get)(), rtol=0, atol=1e-6)
+        for get in ("GetSpacing", "GetOrigin", "GetDirection")
     ):
-        raise InputError("grid_mismatch", f"image and mask lie on different grids: {ct.GetSize()} and {mask.GetSize()} voxels")
+        raise InputError(
+            "grid_mismatch", f"image and mask lie on different grids: {ct.GetSize()} and {mask.GetSize()} voxels"
+        )
     if not (sitk.GetArrayViewFromImage(mask) == 1).any():
         raise InputError("empty_mask", "no voxel of the mask has the label 1")
     if not np.isfinite(sitk.GetArrayViewFromImage(ct)).all():

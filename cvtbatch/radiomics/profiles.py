@@ -13,13 +13,13 @@ import yaml
 from cvtbatch.errors import InputError, ProblemsError
 
 FIRST_ORDER = (
-    "10Percentile 90Percentile Energy Entropy InterquartileRange Kurtosis Maximum MeanAbsoluteDeviation Mean Median Minimum "
-    "Range RobustMeanAbsoluteDeviation RootMeanSquared Skewness TotalEnergy Uniformity Variance"
+    "10Percentile 90Percentile Energy Entropy InterquartileRange Kurtosis Maximum MeanAbsoluteDeviation Mean Median "
+    "Minimum Range RobustMeanAbsoluteDeviation RootMeanSquared Skewness TotalEnergy Uniformity Variance"
 ).split()
 GLCM = (
-    "Autocorrelation JointAverage ClusterProminence ClusterShade ClusterTendency Contrast Correlation DifferenceAverage "
-    "DifferenceEntropy DifferenceVariance JointEnergy JointEntropy Imc1 Imc2 Idm Idmn Id Idn InverseVariance "
-    "MaximumProbability SumEntropy SumSquares"
+    "Autocorrelation JointAverage ClusterProminence ClusterShade ClusterTendency Contrast Correlation "
+    "DifferenceAverage DifferenceEntropy DifferenceVariance JointEnergy JointEntropy Imc1 Imc2 Idm Idmn Id Idn "
+    "InverseVariance MaximumProbability SumEntropy SumSquares"
 ).split()
 GLCM_LEFT_OUT = {"SumAverage", "MCC"}
 FEATURE_CLASSES = ("shape", "firstorder", "glcm", "gldm", "glrlm", "glszm", "ngtdm")
@@ -132,22 +132,28 @@ def load_profile(profile: str) -> Profile:
         return PROFILES[profile]
     path = Path(profile)
     if not path.is_file():
-        raise InputError("no_profile", f"radiomics.profile {profile!r} is neither {' nor '.join(PROFILES)} nor a parameter file")
+        raise InputError(
+            "no_profile", f"radiomics.profile {profile!r} is neither {' nor '.join(PROFILES)} nor a parameter file"
+        )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError("bad_parameter_file", f"parameter file {path} is not YAML: {error}") from None
     if not isinstance(content, dict):
         raise InputError("bad_parameter_file", f"parameter file {path} holds no settings")
-    problems = [f"section {key!r} is not supported" for key in content if key not in {"setting", "imageType", "featureClass"}]
+    problems = [
+        f"section {key!r} is not supported" for key in content if key not in {"setting", "imageType", "featureClass"}
+    ]
     problems += _image_type_problems(content.get("imageType")) + _feature_problems(content.get("featureClass"))
     settings = content.get("setting") or {}
-    chosen, setting_problems = _settings(settings) if isinstance(settings, dict) else ({}, ["section 'setting' is no mapping"])
+    chosen, setting_problems = (
+        _settings(settings) if isinstance(settings, dict) else ({}, ["section 'setting' is no mapping"])
+    )
     problems += setting_problems
     if problems:
         raise ProblemsError.of("bad_parameter_file", f"parameter file {path}", problems)
     # PyRadiomics' defaults, not the profiles', hold for what a parameter file leaves out.
-    return replace(Profile(bin_width=25.0, pre_crop=False, pad_distance=5), **chosen)
+    return replace(Profile(bin_width=25.0, pre_crop=False, pad_distance=5), **chosen)  # type: ignore[arg-type]
 
 
 def _settings(settings: Mapping[str, object]) -> tuple[dict[str, float | int | bool | None], list[str]]:
@@ -192,7 +198,11 @@ def _image_type_problems(image_types: object) -> list[str]:
             allowed = (fixed[setting],) if setting in fixed else FIXED_SETTINGS.get(setting)
             if allowed is None or value not in allowed:
                 problems.append(f"image type {name}: setting {setting} = {value!r} is not supported")
-        problems += [f"image type {name}: setting {setting} must be {value}" for setting, value in fixed.items() if setting not in (own or {})]
+        problems += [
+            f"image type {name}: setting {setting} must be {value}"
+            for setting, value in fixed.items()
+            if setting not in (own or {})
+        ]
     return problems
 
 
@@ -201,12 +211,19 @@ def _feature_problems(feature_classes: object) -> list[str]:
         return []
     if not isinstance(feature_classes, dict):
         return ["section 'featureClass' is no mapping"]
-    problems = [f"feature class {name} is not among the 1,834" for name in feature_classes if name not in FEATURE_CLASSES]
-    problems += [f"feature class {name} is missing; the 1,834 need it" for name in FEATURE_CLASSES if name not in feature_classes]
+    problems = [
+        f"feature class {name} is not among the 1,834" for name in feature_classes if name not in FEATURE_CLASSES
+    ]
+    problems += [
+        f"feature class {name} is missing; the 1,834 need it" for name in FEATURE_CLASSES if name not in feature_classes
+    ]
     for name, chosen in feature_classes.items():
         wanted = {"glcm": set(GLCM), "firstorder": set(FIRST_ORDER)}.get(name)
         if name in FEATURE_CLASSES and chosen and (wanted is None or set(chosen) != wanted):
             problems.append(f"feature class {name}: its list of features is not that of the 1,834")
         if name == "glcm" and not chosen:
-            problems.append(f"feature class glcm: all features would include {' and '.join(sorted(GLCM_LEFT_OUT))}, which are not among the 1,834")
+            problems.append(
+                f"feature class glcm: all features would include {' and '.join(sorted(GLCM_LEFT_OUT))}, "
+                "which are not among the 1,834"
+            )
     return problems

@@ -28,7 +28,7 @@ def stock_features(ct: sitk.Image, mask: sitk.Image, profile: Profile) -> dict[s
     return {name: float(value) for name, value in values.items() if not name.startswith("diagnostics")}
 
 
-def _extractor(profile: Profile):  # type: ignore[no-untyped-def]  # noqa: ANN202 - PyRadiomics has no types
+def _extractor(profile: Profile):  # type: ignore[no-untyped-def]
     try:
         import radiomics
         from radiomics.featureextractor import RadiomicsFeatureExtractor
@@ -62,5 +62,6 @@ def require_names(found: set[str], expected: tuple[str, ...]) -> None:
         hint = "; LBP-3D needs trimesh and SciPy < 1.17" if any("lbp-3D" in name for name in missing) else ""
         raise InternalError(
             "wrong_features",
-            f"{len(found)} features instead of {len(expected)}: {len(missing)} missing, {len(excess)} too many ({shown}, ...){hint}",
+            f"{len(found)} features instead of {len(expected)}: {len(missing)} missing, {len(excess)} too many "
+            f"({shown}, ...){hint}",
         )

@@ -51,7 +51,11 @@ class FeatureStore:
         except StorageError as error:
             if error.kind != "no_store":
                 raise
-            document = {"format": "cvtbatch-store", "format_version": FORMAT_VERSION, "created_by": f"cvtbatch {cvtbatch.__version__}"}
+            document = {
+                "format": "cvtbatch-store",
+                "format_version": FORMAT_VERSION,
+                "created_by": f"cvtbatch {cvtbatch.__version__}",
+            }
             put(location, FORMAT_FILE, (json.dumps(document, indent=2) + "\n").encode())
         with storage_errors("the store is not writable"):
             probe = f"{FORMAT_FILE}.probe"
@@ -121,14 +125,17 @@ def _read_format(location: Location) -> int:
     try:
         document = json.loads(get(location, FORMAT_FILE))
     except FileNotFoundError:
-        raise StorageError("not_a_store", f"{location.path} holds files but no {FORMAT_FILE}: it is no store; choose an empty folder") from None
+        raise StorageError(
+            "not_a_store", f"{location.path} holds files but no {FORMAT_FILE}: it is no store; choose an empty folder"
+        ) from None
     except ValueError:
         raise FormatError("store_damaged", f"{FORMAT_FILE} of the store is no JSON") from None
     version = document.get("format_version") if isinstance(document, dict) else None
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise FormatError(
             "store_too_new",
-            f"the store has format version {version}; cvtbatch {cvtbatch.__version__} knows versions up to {FORMAT_VERSION}: use a newer cvtbatch",
+            f"the store has format version {version}; cvtbatch {cvtbatch.__version__} knows versions "
+            f"up to {FORMAT_VERSION}: use a newer cvtbatch",
         )
     problems = contracts.problems_of(document, "store.json")
     if problems:

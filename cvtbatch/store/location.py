@@ -26,7 +26,9 @@ class Location:
         """
         scheme, separator, rest = url.partition("://")
         if separator and scheme != "file":
-            raise StorageError("unknown_store_url", f"a store lies in a folder or under a file:// URL; {scheme}:// is not known")
+            raise StorageError(
+                "unknown_store_url", f"a store lies in a folder or under a file:// URL; {scheme}:// is not known"
+            )
         return cls(str(Path(rest if separator else url).absolute()))
 
     def objects(self) -> LocalStore:
@@ -56,7 +58,10 @@ def storage_errors(doing: str) -> Iterator[None]:
         kind, advice = (
             ("store_full", "the disk of the store is full: make room and run again, nothing committed is lost")
             if full
-            else ("store_failed", "the store cannot be reached or is damaged: mend it and run again, nothing committed is lost")
+            else (
+                "store_failed",
+                "the store cannot be reached or is damaged: mend it and run again, nothing committed is lost",
+            )
         )
         raise StorageError(kind, f"{doing}: {advice}", f"{type(error).__name__}: {text}") from error
 
@@ -79,4 +84,6 @@ def get(location: Location, key: str) -> bytes:
     except FileNotFoundError:
         raise
     except Exception as error:  # obstore raises its own kinds
-        raise StorageError("store_failed", "reading from the store failed", f"{type(error).__name__}: {error}") from error
+        raise StorageError(
+            "store_failed", "reading from the store failed", f"{type(error).__name__}: {error}"
+        ) from error

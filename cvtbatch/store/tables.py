@@ -48,11 +48,16 @@ class Table:
         with storage_errors(f"creating table {self.contract.name}"):
             for attempt in range(APPEND_ATTEMPTS):
                 try:
-                    DeltaTable.create(self._uri, schema=self.contract.arrow(), mode="ignore", configuration={**CONFIGURATION, **statistics})
+                    DeltaTable.create(
+                        self._uri,
+                        schema=self.contract.arrow(),
+                        mode="ignore",
+                        configuration={**CONFIGURATION, **statistics},
+                    )
                 except DeltaError:
                     if attempt == APPEND_ATTEMPTS - 1:
                         raise
-                    time.sleep(random.uniform(0.01, 0.1))  # noqa: S311
+                    time.sleep(random.uniform(0.01, 0.1))
                 else:
                     return
 
@@ -117,11 +122,13 @@ class Table:
                 self._commit(delta, fresh, sequence)
             except CommitFailedError:
                 # Another writer, or a commit of ours that was not acknowledged: look again.
-                time.sleep(random.uniform(0.005, 0.05) * (attempt + 1))  # noqa: S311
+                time.sleep(random.uniform(0.005, 0.05) * (attempt + 1))
                 continue
             self._newest.update({key: (sequence, state) for key, state in seen.items()})
             return len(fresh)
-        raise StorageError("store_busy", f"table {self.contract.name}: {APPEND_ATTEMPTS} appends met other writers; run again")
+        raise StorageError(
+            "store_busy", f"table {self.contract.name}: {APPEND_ATTEMPTS} appends met other writers; run again"
+        )
 
     def _commit(self, delta: DeltaTable, rows: Sequence[Row], sequence: int) -> None:
         schema = self.contract.arrow()

@@ -37,7 +37,12 @@ class StoredArray:
     checksum: str
 
 
-def write_array(location: Location, values_zyx: npt.NDArray[np.int16] | npt.NDArray[np.uint8], grid: Grid, kind: Literal["volume", "mask"]) -> StoredArray:
+def write_array(
+    location: Location,
+    values_zyx: npt.NDArray[np.int16] | npt.NDArray[np.uint8],
+    grid: Grid,
+    kind: Literal["volume", "mask"],
+) -> StoredArray:
     """Write a volume (int16 HU) or mask (uint8) as a new group.
 
     Raises:
@@ -116,5 +121,10 @@ def _attributes(grid: Grid, kind: str) -> dict[str, object]:
     axes = [{"name": name, "type": "space", "unit": "millimeter"} for name in "zyx"]
     transforms = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": translation}]
     image = {"name": kind, "axes": axes, "datasets": [{"path": ARRAY, "coordinateTransformations": transforms}]}
-    frame = {"origin_mm": list(grid.origin_mm), "direction": list(grid.direction), "frame": "LPS", "unit": "HU" if kind == "volume" else "label"}
+    frame = {
+        "origin_mm": list(grid.origin_mm),
+        "direction": list(grid.direction),
+        "frame": "LPS",
+        "unit": "HU" if kind == "volume" else "label",
+    }
     return {"ome": {"version": "0.5", "multiscales": [image]}, "cvtbatch": frame}
