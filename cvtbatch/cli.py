@@ -22,7 +22,7 @@ from cvtbatch.errors import CvtbatchError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cvtbatch.pipelines.extract import ExtractReport, Progress
+    from cvtbatch.pipelines.coordinator import ExtractReport, Progress
     from cvtbatch.pipelines.plan import CasePlan
 
 CANNOT_RUN = 1
