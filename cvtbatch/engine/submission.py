@@ -5,6 +5,7 @@ is suspect: it waits until everything else is done, and then runs alone on fresh
 No innocent neighbour is blamed and nothing is retried for ever.
 """
 
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -41,9 +42,11 @@ def run_on_workers(
     running: dict[Future[Result], tuple[int, Item]] = {}
     ready = as_completed([], loop=client.loop)
     count = 0
+    # A key that this client has used before would give that task's result.
+    run = uuid.uuid4().hex[:8]
 
     def submit(number: int, item: Item) -> None:
-        future = client.submit(function, item, pure=False, key=f"item-{number}-{deaths.get(number, 0)}")
+        future = client.submit(function, item, pure=False, key=f"item-{run}-{number}-{deaths.get(number, 0)}")
         running[future] = (number, item)
         ready.add(future)
 
@@ -76,7 +79,7 @@ def run_on_workers(
         del future
         fill()
     for number, item in suspects:
-        yield _run_alone(client, function, item, deaths[number], f"item-{number}-alone")
+        yield _run_alone(client, function, item, deaths[number], f"item-{run}-{number}-alone")
 
 
 def _run_alone(

@@ -71,14 +71,16 @@ def _read_headers(folder: Path) -> Iterator[pydicom.Dataset]:
             raise InputError(
                 "unreadable_file", "a DICOM file cannot be read: damaged or truncated", f"{path}: {error}"
             ) from None
-        if dataset.get("SOPClassUID") == CT_IMAGE_STORAGE:
+        if (dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")) == CT_IMAGE_STORAGE:
+            if not dataset.get("SeriesInstanceUID"):
+                raise InputError("unreadable_file", "a CT image without SeriesInstanceUID: damaged or truncated", str(path))
             yield dataset
 
 
 def _choose_series(datasets: Iterator[pydicom.Dataset], series_uid: str | None, folder: Path) -> list[pydicom.Dataset]:
     series: dict[str, list[pydicom.Dataset]] = {}
     for dataset in datasets:
-        series.setdefault(str(dataset.get("SeriesInstanceUID", "")), []).append(dataset)
+        series.setdefault(str(dataset.SeriesInstanceUID), []).append(dataset)
     if not series:
         raise InputError("no_ct_series", "the folder holds no CT image", str(folder))
     if series_uid is not None and series_uid not in series:

@@ -1,0 +1,5 @@
+"""`python -m cvtbatch`: the command line."""
+
+from cvtbatch.cli import main
+
+main()

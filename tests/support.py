@@ -1,0 +1,104 @@
+"""Small heads and archives for tests, and a way to compare what two runs left in their stores."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import SimpleITK as sitk
+
+from cvtbatch import contracts
+from cvtbatch.store import FeatureStore
+
+DATA = Path(__file__).parent / "data"
+ROOT = Path(__file__).parents[1]
+# What may differ between two runs that did the same: book-keeping, and the unique paths of immutable objects.
+BOOK_KEEPING = {"run_id", "sequence", "recorded_at", "path"}
+
+
+def tiny_head(seed: int, radius_mm: float = 9.0) -> tuple[sitk.Image, sitk.Image]:
+    """Return (ct, mask) of 64 x 64 x 12 voxels of 1 x 1 x 5 mm: an ellipsoid of tissue with a denser ball in it."""
+    rng = np.random.default_rng(seed)
+    z, y, x = np.meshgrid((np.arange(12) - 6) * 5.0, np.arange(64) - 32.0, np.arange(64) - 32.0, indexing="ij")
+    brain = (x / 28) ** 2 + (y / 30) ** 2 + (z / 32) ** 2 < 1
+    cx, cy, cz = rng.uniform(-8, 8, 3)
+    ball = (x - cx) ** 2 + (y - cy) ** 2 + (z - cz) ** 2 < radius_mm**2
+    hu = np.where(brain, 34.0, -1000.0)
+    hu[ball & brain] = 64
+    hu += rng.normal(0, 5, hu.shape)
+    images = []
+    for array in (np.clip(np.rint(hu), -1024, 3071).astype(np.int16), (ball & brain).astype(np.uint8)):
+        image = sitk.GetImageFromArray(array)
+        image.SetSpacing((1.0, 1.0, 5.0))
+        image.SetOrigin((-32.0, -32.0, -30.0))
+        images.append(image)
+    return images[0], images[1]
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
+    """Write a manifest; the columns are those of all rows."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def tiny_archive(folder: Path, cases: int) -> list[dict[str, object]]:
+    """Write heads into a folder and return the rows of their manifest, which is written too (manifest.csv)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, object]] = []
+    for number in range(cases):
+        ct, mask = tiny_head(number)
+        sitk.WriteImage(ct, str(folder / f"ct{number}.nii.gz"))
+        sitk.WriteImage(mask, str(folder / f"mask{number}.nii.gz"))
+        row = {"center": "A", "case_id": f"{number:03d}", "image": f"ct{number}.nii.gz", "mask": f"mask{number}.nii.gz"}
+        rows.append({**row, "etiology": "CVT" if number % 3 == 0 else "HP", "epilepsy": number % 2, "age": 40 + number})
+    write_rows(folder / "manifest.csv", rows)
+    return rows
+
+
+def cvtbatch(
+    *arguments: object, check: bool = False, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own."""
+    command = [sys.executable, "-m", "cvtbatch", *map(str, arguments)]
+    result = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, **(environment or {})}, timeout=220, check=False
+    )
+    if check and result.returncode != 0:
+        raise AssertionError(f"exit code {result.returncode}\n{result.stdout}\n{result.stderr}")
+    return result
+
+
+def extract_json(manifest: Path, store: Path, *arguments: object, code: int = 0) -> dict[str, object]:
+    """Run `extract --json` inline, check its exit code and its document against the contract, and return the document."""
+    result = cvtbatch("extract", manifest, "--store", store, "--workers", 0, "--json", *arguments)
+    assert result.returncode == code, result.stderr
+    document = json.loads(result.stdout)
+    assert contracts.problems_of(document, "commands/extract.json") == []
+    total = document["computed"] + document["already_done"] + document["failed"] + document["awaiting_mask"]
+    assert document["dry_run"] or total == document["cases"]
+    return dict(document)
+
+
+def contents(store: Path) -> dict[str, list[dict[str, object]]]:
+    """Return what counts in a store's tables, in key order: current rows without book-keeping, failures as what they say."""
+    opened = FeatureStore(str(store))
+    tables: dict[str, list[dict[str, object]]] = {}
+    for name in ("cases", "volumes", "rois", "radiomics"):
+        table: pa.Table = opened.table(name).read()
+        kept = [column for column in table.column_names if column not in BOOK_KEEPING]
+        key = [(column, "ascending") for column in contracts.table(name).key]
+        tables[name] = table.select(kept).sort_by(key).to_pylist()
+    columns = ["case_key", "roi_key", "spec_id", "stage", "kind", "message"]
+    tables["failures"] = (
+        opened.failures().select(columns).sort_by([(name, "ascending") for name in columns]).to_pylist()
+    )
+    return tables

@@ -1,0 +1,142 @@
+"""Resampling against SimpleITK's sitkBSpline in float, and against SciPy's make_interp_spline for uneven slices."""
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from scipy.interpolate import make_interp_spline
+
+from cvtbatch.errors import InputError
+from cvtbatch.geometry import Grid, SliceStack
+from cvtbatch.imaging import place_mask, resample_stack, resample_volume
+from cvtbatch.imaging.resampling import stack_of, to_image
+
+SPACING = (0.5, 0.5, 5.0)
+
+
+def head(size=(48, 40, 12), spacing=(0.9, 0.8, 2.5), direction=None, seed=0) -> sitk.Image:
+    rng = np.random.default_rng(seed)
+    z, y, x = np.indices(size[::-1])
+    hu = 40 + 30 * np.sin(x / 5) * np.cos(y / 7) + 10 * np.sin(z / 2) + rng.normal(0, 20, size[::-1])
+    image = sitk.GetImageFromArray(np.rint(hu).astype(np.int16))
+    image.SetSpacing(spacing)
+    image.SetOrigin((-20.0, 13.0, 7.5))
+    if direction is not None:
+        image.SetDirection(direction)
+    return image
+
+
+def itk_float(image: sitk.Image, spacing=SPACING, method=sitk.sitkBSpline, outside=-1024.0) -> np.ndarray:
+    size = [int(np.ceil(n * s / t)) for n, s, t in zip(image.GetSize(), image.GetSpacing(), spacing, strict=True)]
+    cast = sitk.Cast(image, sitk.sitkFloat64)
+    out = sitk.Resample(cast, size, sitk.Transform(), method, image.GetOrigin(), spacing, image.GetDirection(), outside)
+    return sitk.GetArrayFromImage(out)
+
+
+OBLIQUE = tuple(np.linalg.qr(np.array([[1, 0.1, 0.2], [-0.1, 1, 0.1], [-0.2, -0.1, 1]]))[0].ravel())
+LEFT_HANDED = (1.0, 0, 0, 0, 1.0, 0, 0, 0, -1.0)
+
+
+@pytest.mark.parametrize("direction", [None, OBLIQUE, LEFT_HANDED], ids=["axial", "oblique", "left-handed"])
+@pytest.mark.parametrize("spacing", [(0.9, 0.8, 2.5), (0.45, 0.5, 5.0), (0.5, 0.5, 2.0), (0.7, 0.7, 7.0)])
+def test_equals_itk_in_float(spacing, direction) -> None:
+    image = head(spacing=spacing, direction=direction)
+    ours = resample_volume(sitk.Cast(image, sitk.sitkFloat32))
+    expected = itk_float(image)
+    assert ours.GetSize() == expected.shape[::-1]
+    assert (ours.GetOrigin(), ours.GetSpacing()) == (image.GetOrigin(), SPACING)
+    assert np.allclose(ours.GetDirection(), image.GetDirection(), atol=1e-12)
+    assert np.abs(sitk.GetArrayFromImage(ours) - expected).max() <= 0.01
+
+
+def test_integers_are_rounded_half_to_even_not_truncated() -> None:
+    image = head()
+    ours = sitk.GetArrayFromImage(resample_volume(image))
+    assert ours.dtype == np.int16
+    assert (ours == np.rint(itk_float(image))).mean() >= 0.999
+
+
+def test_stored_volume_of_a_regular_stack_equals_itk() -> None:
+    image = head()
+    hu, grid = resample_stack(sitk.GetArrayFromImage(image), stack_of(image), SPACING)
+    assert grid.size_xyz == itk_float(image).shape[::-1]
+    assert (hu == np.clip(np.rint(itk_float(image)), -1024, 32767)).mean() >= 0.999
+
+
+def test_last_slices_past_the_source_are_air() -> None:
+    image = head(spacing=(0.5, 0.5, 2.0), size=(16, 16, 3))
+    hu, grid = resample_stack(sitk.GetArrayFromImage(image), stack_of(image), SPACING)
+    assert grid.size_xyz[2] == 2
+    assert (hu[1] == -1024).all()  # 5 mm is half a voxel past the last centre, at 4 mm: outside, as in ITK
+    assert (itk_float(image)[1] == -1024).all()
+
+
+def test_uneven_slices_follow_the_spline_through_their_true_positions() -> None:
+    gaps = [4.0] * 6 + [1.08] + [7.0] * 6
+    depths = np.concatenate([[0.0], np.cumsum(gaps)])
+    positions = tuple((0.0, 0.0, float(depth)) for depth in depths)
+    stack = SliceStack(12, 10, (0.5, 0.5), (1.0, 0, 0), (0, 1.0, 0), (0, 0, 1.0), positions)
+    hu = np.random.default_rng(1).integers(-100, 100, (14, 10, 12)).astype(np.int16)
+    stored, grid = resample_stack(hu, stack, SPACING)
+    expected = make_interp_spline(depths, hu.astype(np.float64), k=3)
+    inside = np.arange(grid.size_xyz[2]) * 5.0 <= depths[-1]
+    assert inside.sum() >= 13
+    assert np.abs(stored[inside] - expected(np.arange(grid.size_xyz[2])[inside] * 5.0)).max() <= 0.51
+
+
+@pytest.mark.parametrize("slope", [np.tan(np.radians(18.5)), -0.2])
+def test_tilted_slices_land_at_their_true_places(slope: float) -> None:
+    """A linear ramp in space is the same ramp after resampling, wherever four slices cover it."""
+    depths = np.arange(20) * 2.5
+    positions = tuple((0.0, float(depth * slope), float(depth)) for depth in depths)
+    stack = SliceStack(30, 60, (0.8, 0.8), (1.0, 0, 0), (0, 1.0, 0), (0, 0, 1.0), positions)
+    rows = np.arange(60) * 0.8
+    y = rows[None, :, None] + (depths * slope)[:, None, None]
+    hu = np.broadcast_to(3 * y + depths[:, None, None], (20, 60, 30)).astype(np.float32)
+    stored, grid = resample_stack(hu, stack, SPACING)
+    index = np.stack(np.meshgrid(*(np.arange(n) for n in grid.size_xyz), indexing="ij"), axis=-1).reshape(-1, 3)
+    point = grid.to_point(index.astype(float)).reshape(*grid.size_xyz, 3).transpose(2, 1, 0, 3)
+    expected = 3 * point[..., 1] + point[..., 2]
+    middle = (point[..., 1] > 20) & (point[..., 1] < 35) & (point[..., 2] > 6) & (point[..., 2] < 42)
+    middle &= (point[..., 0] > 4) & (point[..., 0] < 20)
+    assert middle.sum() > 1000
+    assert np.abs(stored - expected)[middle].max() <= 0.75
+
+
+@pytest.mark.parametrize(
+    ("method", "itk", "outside"), [("linear", sitk.sitkLinear, -1024), ("nearest", sitk.sitkNearestNeighbor, 0)]
+)
+def test_other_interpolators_are_itks(method, itk, outside) -> None:
+    image = head()
+    ours = sitk.GetArrayFromImage(resample_volume(image, interpolator=method))
+    assert np.array_equal(ours, np.rint(itk_float(image, method=itk, outside=outside)).astype(np.int16))
+
+
+def test_a_mask_is_placed_by_physical_position() -> None:
+    grid = Grid((40, 40, 10), SPACING, (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
+    mask = np.zeros((20, 20, 20), np.uint8)
+    mask[8:12, 5:9, 6:10] = 1
+    drawn = to_image(mask, Grid((20, 20, 20), (1.0, 1.0, 2.5), (2.0, 3.0, 0.0), grid.direction))
+    placed = place_mask(drawn, grid)
+    index = np.argwhere(placed)[:, ::-1].astype(float)
+    centre = grid.to_point(index).mean(axis=0)
+    assert np.allclose(centre, [2 + 7.5, 3 + 6.5, 9.5 * 2.5], atol=1.3)
+    assert placed.sum() * grid.voxel_ml == pytest.approx(4**3 * 2.5 / 1000, rel=0.3)
+
+
+def test_a_mask_elsewhere_is_refused_with_where_it_lies() -> None:
+    grid = Grid((40, 40, 10), SPACING, (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
+    mask = np.ones((2, 2, 2), np.uint8)
+    far = to_image(mask, Grid((2, 2, 2), (1.0, 1.0, 1.0), (500.0, 0.0, 0.0), grid.direction))
+    with pytest.raises(InputError, match="500") as raised:
+        place_mask(far, grid)
+    assert raised.value.kind == "mask_outside_image"
+    thin = to_image(np.ones((1, 1, 1), np.uint8), Grid((1, 1, 1), (0.1, 0.1, 0.1), (0.25, 0.25, 2.5), grid.direction))
+    with pytest.raises(InputError) as raised:
+        place_mask(thin, grid)
+    assert raised.value.kind == "mask_lost"
+
+
+def test_what_is_no_volume_of_scalars_is_refused() -> None:
+    with pytest.raises(InputError) as raised:
+        resample_volume(sitk.Image(4, 4, sitk.sitkInt16))
+    assert raised.value.kind == "not_a_volume"

@@ -1,0 +1,157 @@
+import datetime
+import json
+import multiprocessing
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from cvtbatch import contracts
+from cvtbatch.errors import FormatError, StorageError
+from cvtbatch.store import FeatureStore
+from cvtbatch.store.tables import Table
+
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+
+
+def spec(name: str) -> dict[str, object]:
+    return {"spec_id": name, "kind": "volume", "parent_id": "", "settings": "{}", "run_id": "r", "recorded_at": NOW}
+
+
+def event(key: str, kind: str, resolved: bool = False, run: str = "r") -> dict[str, object]:
+    identity = {"case_key": key, "center": "A", "case_id": key, "roi_key": "", "spec_id": "vol-1"}
+    what = {"stage": "read", "kind": kind, "message": kind, "traceback_digest": "", "source_fingerprint": "f"}
+    return {**identity, **what, "resolved": resolved, "manifest_row": 1, "run_id": run, "recorded_at": NOW}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FeatureStore:
+    return FeatureStore.open_for_writing(str(tmp_path / "store"))
+
+
+def names(table: Table) -> list[str]:
+    return sorted(table.read(["spec_id"])["spec_id"].to_pylist())
+
+
+def test_a_key_is_appended_once(store: FeatureStore) -> None:
+    table = store.table("specs")
+    assert table.append([spec("a"), spec("b"), spec("a")]) == 2
+    assert table.append([spec("b"), spec("c")]) == 1
+    assert table.append([spec("c")]) == 0
+    assert names(table) == ["a", "b", "c"]
+
+
+def test_another_handle_sees_what_is_there(store: FeatureStore) -> None:
+    """As a coordinator that starts again, or another one beside it."""
+    store.table("specs").append([spec("a")])
+    other = FeatureStore(store.location.path)
+    assert other.table("specs").append([spec("a"), spec("b")]) == 1
+    assert store.table("specs").append([spec("b")]) == 0
+
+
+def test_the_newest_row_of_a_key_is_current(store: FeatureStore) -> None:
+    table = store.table("failures")
+    assert table.append([event("1", "empty_mask"), event("2", "single_slice")]) == 2
+    assert table.append([event("1", "empty_mask")]) == 0
+    assert table.append([event("1", "succeeded", resolved=True)]) == 1
+    assert table.append([event("1", "empty_mask", run="later")]) == 1
+    assert [row["kind"] for row in table.current().sort_by("case_key").to_pylist()] == ["empty_mask", "single_slice"]
+    assert table.append([event("1", "succeeded", resolved=True)]) == 1
+    assert store.failures()["case_key"].to_pylist() == ["2"]
+
+
+def test_order_is_the_sequence_and_not_the_clock(store: FeatureStore) -> None:
+    table = store.table("failures")
+    table.append([event("1", "empty_mask")])
+    table.append([{**event("1", "succeeded", resolved=True), "recorded_at": NOW - datetime.timedelta(days=9)}])
+    assert store.failures().num_rows == 0
+
+
+def test_two_coordinators_from_one_version_conflict_and_double_nothing(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, theirs = store.table("specs"), FeatureStore(store.location.path).table("specs")
+    refresh = mine._refresh
+    interfered = False
+
+    def and_then_the_other_commits() -> DeltaTable:
+        nonlocal interfered
+        delta = refresh()
+        if not interfered:
+            interfered = True
+            assert theirs.append([spec("a"), spec("b")]) == 2
+        return delta
+
+    monkeypatch.setattr(mine, "_refresh", and_then_the_other_commits)
+    assert mine.append([spec("b"), spec("c")]) == 1
+    assert names(mine) == ["a", "b", "c"]
+
+
+def test_a_commit_that_was_not_acknowledged_does_no_harm(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commit lands, and the coordinator hears of an error."""
+    from deltalake.exceptions import CommitFailedError
+
+    from cvtbatch.store import tables
+
+    def lands_and_fails(*arguments: object, **keywords: object) -> None:
+        write_deltalake(*arguments, **keywords)
+        monkeypatch.setattr(tables, "write_deltalake", write_deltalake)
+        raise CommitFailedError("connection lost")
+
+    monkeypatch.setattr(tables, "write_deltalake", lands_and_fails)
+    assert store.table("specs").append([spec("a")]) == 0
+    assert names(store.table("specs")) == ["a"]
+
+
+def _append_ten(url: str, first: int) -> None:
+    table = FeatureStore(url).table("specs")
+    for number in range(10):
+        table.append([spec(f"{first + number:03d}"), spec(f"{first + number + 1:03d}")])
+
+
+def test_processes_that_append_overlapping_keys_lose_and_double_nothing(store: FeatureStore) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_append_ten, args=(store.location.path, first)) for first in (0, 5, 10)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert names(store.table("specs")) == [f"{number:03d}" for number in range(21)]
+
+
+def test_tables_keep_their_history_and_statistics_of_keys_only(store: FeatureStore) -> None:
+    for name in contracts.table_names():
+        configuration = DeltaTable(store.location.table_uri(name)).metadata().configuration
+        assert configuration["delta.enableExpiredLogCleanup"] == "false"
+        assert configuration["delta.dataSkippingNumIndexedCols"] == str(contracts.table(name).key_field_count())
+
+
+def test_newer_and_damaged_formats_are_refused(store: FeatureStore) -> None:
+    path = Path(store.location.path) / "cvtbatch-store.json"
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "format_version": 2}))
+    with pytest.raises(FormatError, match="format version 2") as raised:
+        FeatureStore.open_for_writing(store.location.path)
+    assert raised.value.kind == "store_too_new"
+    for content in ("{", json.dumps({"format": "other"}), "[]"):
+        path.write_text(content)
+        with pytest.raises(FormatError) as raised:
+            FeatureStore(store.location.path)
+        assert raised.value.kind == "store_damaged"
+
+
+def test_what_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(StorageError) as raised:
+        FeatureStore(str(tmp_path / "absent"))
+    assert raised.value.kind == "no_store"
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(StorageError) as raised:
+        FeatureStore.open_for_writing(str(tmp_path))
+    assert raised.value.kind == "not_a_store"
+    with pytest.raises(StorageError) as raised:
+        FeatureStore.open_for_writing(str(tmp_path / "notes.txt" / "store"))
+    assert raised.value.kind == "store_failed"
+    with pytest.raises(StorageError) as raised:
+        FeatureStore("ftp://host/store")
+    assert raised.value.kind == "unknown_store_url"

@@ -1,0 +1,88 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import ome_zarr_models.v05 as ome
+import pytest
+import zarr
+
+from cvtbatch.errors import FormatError
+from cvtbatch.geometry import Grid
+from cvtbatch.store import FeatureStore, StoredArray
+
+GRID = Grid((20, 16, 6), (0.5, 0.5, 5.0), (-10.0, 20.0, 30.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FeatureStore:
+    return FeatureStore.open_for_writing(str(tmp_path / "store"))
+
+
+def volume() -> np.ndarray:
+    return np.random.default_rng(0).integers(-1024, 2000, GRID.shape_zyx).astype(np.int16)
+
+
+def test_round_trip(store: FeatureStore) -> None:
+    hu, mask = volume(), (volume() > 500).astype(np.uint8)
+    for values, stored in ((hu, store.write_volume(hu, GRID)), (mask, store.write_mask(mask, GRID))):
+        again = store.read_array(stored)
+        assert again.dtype == values.dtype
+        assert np.array_equal(again, values)
+
+
+def test_equal_voxels_have_equal_checksums_and_different_paths(store: FeatureStore) -> None:
+    first, second = store.write_volume(volume(), GRID), store.write_volume(volume(), GRID)
+    assert first.checksum == second.checksum
+    assert first.path != second.path
+
+
+def test_public_readers_open_it(store: FeatureStore) -> None:
+    """OME-Zarr 0.5 by ome-zarr-models, and the array by plain zarr: one shard a volume, one chunk a slice, zstd."""
+    stored = store.write_volume(volume(), GRID)
+    group = zarr.open_group(f"{store.location.path}/{stored.path}", mode="r")
+    image = ome.Image.from_zarr(group)
+    [multiscale] = image.ome_attributes.multiscales
+    assert [(axis.name, axis.type, axis.unit) for axis in multiscale.axes] == [
+        (name, "space", "millimeter") for name in "zyx"
+    ]
+    scale, translation = multiscale.datasets[0].coordinateTransformations
+    assert scale.scale == [5.0, 0.5, 0.5]
+    assert translation.translation == [30.0, 20.0, -10.0]
+    array = group["0"]
+    assert np.array_equal(array[:], volume())
+    metadata = json.loads((Path(store.location.path) / stored.path / "0" / "zarr.json").read_text())
+    assert metadata["chunk_grid"]["configuration"]["chunk_shape"] == list(GRID.shape_zyx)
+    [sharding] = metadata["codecs"]
+    assert sharding["name"] == "sharding_indexed"
+    assert sharding["configuration"]["chunk_shape"] == [1, 16, 20]
+    assert "zstd" in {codec["name"] for codec in sharding["configuration"]["codecs"]}
+
+
+@pytest.mark.parametrize("values", [np.full(GRID.shape_zyx, -1024, np.int16), np.zeros(GRID.shape_zyx, np.int16)])
+def test_a_volume_of_one_value_has_its_shard_too(store: FeatureStore, values: np.ndarray) -> None:
+    stored = store.write_volume(values, GRID)
+    assert np.array_equal(store.read_array(stored), values)
+    (Path(store.location.path) / stored.path / "0/c/0/0/0").unlink()
+    with pytest.raises(FormatError) as raised:
+        store.read_array(stored)
+    assert raised.value.kind == "volume_missing"
+
+
+@pytest.mark.parametrize("name", ["zarr.json", "0/zarr.json", "0/c/0/0/0"])
+@pytest.mark.parametrize("damage", ["gone", "cut", "flipped"])
+def test_damage_is_an_error_and_never_air(store: FeatureStore, name: str, damage: str) -> None:
+    stored = store.write_volume(volume(), GRID)
+    path = Path(store.location.path) / stored.path / name
+    data = bytearray(path.read_bytes())
+    if damage == "gone":
+        path.unlink()
+    else:
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data if damage == "flipped" else data[: len(data) // 2])
+    with pytest.raises(FormatError):
+        store.read_array(stored)
+
+
+def test_a_path_that_nobody_wrote(store: FeatureStore) -> None:
+    with pytest.raises(FormatError):
+        store.read_array(StoredArray("volumes/ab/absent.ome.zarr", "0"))

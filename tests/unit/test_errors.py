@@ -1,0 +1,38 @@
+import pickle
+
+import pytest
+
+from cvtbatch import errors
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.InputError("empty_mask", "the mask is empty", "/archive/x.nii"),
+        errors.ProblemsError.of("bad_manifest", "manifest m.csv", ["row 1: a", "row 2: b"]),
+        errors.StorageError("store_full", "full"),
+        errors.FormatError("volume_damaged", "damaged"),
+        errors.ResourceError("no_scheduler", "none"),
+        errors.InternalError("wrong_features", "1561"),
+    ],
+)
+def test_errors_survive_pickling(error: errors.CvtbatchError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert (again.kind, again.message, again.private, str(again)) == (
+        error.kind,
+        error.message,
+        error.private,
+        str(error),
+    )
+
+
+def test_problems_are_counted_and_listed() -> None:
+    text = str(errors.ProblemsError.of("bad_manifest", "manifest m.csv", ["row 1: a", "row 2: b"]))
+    assert text == "manifest m.csv has 2 problems:\n  row 1: a\n  row 2: b"
+
+
+def test_paths_stay_out_of_the_shared_message() -> None:
+    error = errors.InputError("empty_mask", "the mask is empty", "/archive/name.nii")
+    assert "/archive" not in error.message
+    assert "/archive/name.nii" in str(error)

@@ -1,0 +1,145 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.manifest import key_of, read_manifest
+from tests.support import write_rows
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("ct.nii.gz", "a.nii.gz", "b.nii.gz"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def row(**values: object) -> dict[str, object]:
+    return {"center": "A", "case_id": "1", "image": "ct.nii.gz", **values}
+
+
+def problems(folder: Path, *rows: dict[str, object]) -> list[str]:
+    with pytest.raises(ProblemsError) as raised:
+        read_manifest(write_rows(folder / "m.csv", rows))
+    return raised.value.private.splitlines()
+
+
+def test_defaults_and_derived_values(folder: Path) -> None:
+    [case] = read_manifest(
+        write_rows(folder / "m.csv", [row(mask="a.nii.gz", etiology="CVT", x_site="north", age="61.5")])
+    )
+    values = case.clinical_values()
+    assert (values["patient"], values["cvt"], values["age"], values["epilepsy"]) == ("1", 1, 61.5, None)
+    assert case.extra == '{"x_site":"north"}'
+    [roi] = case.rois
+    assert (roi.roi_key, roi.roi, roi.reader, roi.reading) == ("A/1/hematoma/A/1", "hematoma", "A", 1)
+    assert (case.image, roi.mask) == (str(folder / "ct.nii.gz"), str(folder / "a.nii.gz"))
+
+
+def test_rows_of_one_case_are_its_outlines(folder: Path) -> None:
+    rows = [row(mask="a.nii.gz"), row(mask="b.nii.gz", reader="B"), row(case_id="2")]
+    manifest = read_manifest(write_rows(folder / "m.csv", rows))
+    assert [len(case.rois) for case in manifest] == [2, 1]
+    assert [len(case.masked_rois()) for case in manifest] == [2, 0]
+
+
+def test_parquet_gives_the_same_cases_as_csv(folder: Path) -> None:
+    rows = [row(mask="a.nii.gz", age=61.5, cvt=1), row(case_id="2", age=None, cvt=None)]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "m.parquet")
+    csv = read_manifest(write_rows(folder / "m.csv", [{k: v for k, v in r.items() if v is not None} for r in rows]))
+    assert read_manifest(folder / "m.parquet").cases == csv.cases
+
+
+def test_floats_that_are_whole_count_as_integers(folder: Path) -> None:
+    [case] = read_manifest(write_rows(folder / "m.csv", [row(epilepsy="1.0")]))
+    assert case.clinical_values()["epilepsy"] == 1
+
+
+def test_every_problem_is_listed_with_row_and_column(folder: Path) -> None:
+    found = problems(
+        folder,
+        row(mask="a.nii.gz", age="old", sex="X", epilepsy="2"),
+        row(mask="a.nii.gz", age="old", sex="X", epilepsy="2"),
+        row(case_id="2", image="missing.nii.gz", etiology="HP", cvt="1"),
+        row(case_id="", reading="1.5", mask_label="3"),
+    )
+    assert found == [
+        "row 1, column epilepsy: '2' is out of range; it must lie in 0 to 1",
+        "row 1, column age: 'old' is not a number",
+        "row 1, column sex: 'X' is not one of F, M",
+        "row 2, column epilepsy: '2' is out of range; it must lie in 0 to 1",
+        "row 2, column age: 'old' is not a number",
+        "row 2, column sex: 'X' is not one of F, M",
+        "row 3, column cvt: 1 contradicts etiology HP",
+        "row 4, column case_id: empty; a value is required",
+        "row 4, column reading: '1.5' is not an integer",
+        "row 4, column mask: empty, but mask_label or segment is given",
+        "row 2: the same center, case_id, roi, reader and reading as row 1 (A / 1 / hematoma / A / 1)",
+        "row 3, column image: there is no file or folder 'missing.nii.gz'",
+    ]
+
+
+def test_unknown_missing_and_doubled_columns_are_listed(folder: Path) -> None:
+    (folder / "m.csv").write_text("center,imge,age,age,x_free\nA,ct.nii.gz,1,1,z\n")
+    with pytest.raises(ProblemsError) as raised:
+        read_manifest(folder / "m.csv")
+    assert raised.value.private.splitlines() == [
+        "column case_id is missing; it is required",
+        "column image is missing; it is required",
+        "column 'imge' is unknown; did you mean 'image'? columns of your own begin with 'x_'",
+        "column 'age' stands 2 times",
+    ]
+
+
+def test_rows_of_one_case_must_agree(folder: Path) -> None:
+    found = problems(folder, row(mask="a.nii.gz", age="50"), row(mask="b.nii.gz", reader="B", age="51"))
+    assert found == ["row 2, column age: differs from row 1 of the same case"]
+
+
+@pytest.mark.parametrize("bad", ["nan", "inf", "-1", "130"])
+def test_numbers_are_finite_and_in_range(folder: Path, bad: str) -> None:
+    assert len(problems(folder, row(age=bad))) == 1
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x89PNG\r\n\x1a\n\xff\xfe", b"", b"\x00\x00\x00", b'center,case_id,image\n"A,1,x']
+)
+def test_what_is_no_csv_is_said(folder: Path, content: bytes) -> None:
+    (folder / "m.csv").write_bytes(content)
+    with pytest.raises(InputError) as raised:
+        read_manifest(folder / "m.csv")
+    assert raised.value.kind == "manifest_not_csv"
+
+
+def test_uneven_rows_and_an_empty_body_are_said(folder: Path) -> None:
+    (folder / "m.csv").write_text("center,case_id,image\nA,1\n")
+    with pytest.raises(ProblemsError, match="row 1: 2 cells, where the header has 3"):
+        read_manifest(folder / "m.csv")
+    (folder / "m.csv").write_text("center,case_id,image\n")
+    with pytest.raises(ProblemsError, match="no rows below the header"):
+        read_manifest(folder / "m.csv")
+
+
+def test_what_is_no_parquet_or_no_file_is_said(folder: Path) -> None:
+    (folder / "m.parquet").write_bytes(b"PAR1 not really")
+    with pytest.raises(InputError) as raised:
+        read_manifest(folder / "m.parquet")
+    assert raised.value.kind == "manifest_not_parquet"
+    with pytest.raises(InputError) as raised:
+        read_manifest(folder / "absent.csv")
+    assert raised.value.kind == "no_manifest"
+
+
+def test_keys_of_odd_names_stay_apart() -> None:
+    assert key_of("a/b", "c") != key_of("a", "b/c")
+    assert key_of("100%", "2F") == "100%25/2F"
+
+
+def test_clinical_digest_covers_values_and_own_columns(folder: Path) -> None:
+    def of(**values: object) -> str:
+        return read_manifest(write_rows(folder / "m.csv", [row(**values)])).cases[0].clinical_digest()
+
+    assert of(age="50") == of(age="50.0") != of(age="51")
+    assert of(age="50", x_a="1") != of(age="50", x_a="2")

@@ -1,0 +1,48 @@
+import json
+
+import pytest
+
+from cvtbatch import contracts, spec
+from cvtbatch.radiomics import PROFILES
+
+VOLUME = spec.volume_spec((0.5, 0.5, 5.0))
+NAMES = contracts.feature_names()
+
+
+def test_ids_of_the_two_profiles_stay() -> None:
+    """A store written today is found tomorrow: these change only when a revision is raised or a setting gains a meaning."""
+    ids = {
+        name: spec.radiomics_spec(VOLUME, profile.to_pyradiomics(), NAMES).spec_id for name, profile in PROFILES.items()
+    }
+    assert (VOLUME.spec_id, ids) == (
+        "vol-485de907f340",
+        {"cvt-1834": "rad-71a7e07d3cb0", "onekey-1834": "rad-c3b0eb15682f"},
+    )
+
+
+def test_ids_chain() -> None:
+    other = spec.volume_spec((0.5, 0.5, 2.5))
+    profile = PROFILES["cvt-1834"].to_pyradiomics()
+    assert other.spec_id != VOLUME.spec_id
+    assert spec.radiomics_spec(other, profile, NAMES).spec_id != spec.radiomics_spec(VOLUME, profile, NAMES).spec_id
+    assert spec.radiomics_spec(VOLUME, profile, NAMES).parent_id == VOLUME.spec_id
+
+
+@pytest.mark.parametrize("revision", ["INGEST_REVISION", "RADIOMICS_REVISION"])
+def test_a_raised_revision_gives_another_id(revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = PROFILES["cvt-1834"].to_pyradiomics()
+    before = spec.radiomics_spec(spec.volume_spec((0.5, 0.5, 5.0)), profile, NAMES).spec_id
+    monkeypatch.setattr(spec, revision, getattr(spec, revision) + 1)
+    assert spec.radiomics_spec(spec.volume_spec((0.5, 0.5, 5.0)), profile, NAMES).spec_id != before
+
+
+def test_equal_settings_have_one_canonical_form() -> None:
+    assert spec.canonical_json({"b": 1.0, "a": [True, None]}) == '{"a":[true,null],"b":1.0}'
+    assert spec.volume_spec((0.5, 0.5, 5)) == VOLUME
+    assert json.loads(VOLUME.settings)["spacing_mm"] == [0.5, 0.5, 5.0]
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        spec.canonical_json(float("nan"))
+
+
+def test_parts_of_a_digest_do_not_run_into_one_another() -> None:
+    assert spec.digest("ab", "c") != spec.digest("a", "bc")
