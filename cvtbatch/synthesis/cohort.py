@@ -9,6 +9,11 @@ What separates cerebral venous thrombosis (CVT) from the rest, so that the task 
 * epilepsy at admission, odds ratio 4 (age, sex, hypertension and headache do not separate, as in the study);
 * latent traits of the hematoma, shifted by `EFFECT_SIZES` standard deviations each;
 * location: CVT is lobar, close under the cortex, more often than the others.
+
+Measured by tests/benchmarks/benchmark_synthesis.py on 160 small cases of two centres, seeds 1, 2 and 3: a ridge logistic
+regression on shape, first-order and GLCM features of the original image reaches a cross-validated AUC of 0.81, 0.78 and
+0.78 (the same on the latent traits themselves: 0.89, 0.82, 0.85; the best single feature: 0.76, 0.79, 0.76); the odds
+ratio of epilepsy over 20,000 plans is 3.97, 3.59 and 4.07; a small case takes about 0.3 s on one core.
 """
 
 from collections.abc import Iterator, Mapping
