@@ -1,5 +1,4 @@
-"""How hard the synthetic task is, and what it costs: `python tests/benchmarks/benchmark_synthesis.py [--cases 160]
-[--seeds 1 2]`.
+"""How hard the synthetic task is, and what it costs: `benchmark_synthesis.py [--cases 160] [--seeds 1 2 3]`.
 
 Draws small cohorts, computes shape, first-order and GLCM features of the unfiltered image with PyRadiomics (bin width
 5) after resampling to 0.5 x 0.5 x 5 mm, and cross-validates a ridge-penalised logistic regression of CVT on them.
@@ -129,7 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=160)
     parser.add_argument("--centers", type=int, default=2)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--dump", type=Path, help="write the features of the last seed as JSON")
     chosen = parser.parse_args()
     for seed in chosen.seeds:
