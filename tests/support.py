@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import SimpleITK as sitk
+from click.testing import CliRunner
 
 from cvtbatch import contracts
+from cvtbatch.cli import cli
 from cvtbatch.store import FeatureStore
 
 DATA = Path(__file__).parent / "data"
@@ -78,9 +80,10 @@ def cvtbatch(
 
 
 def extract_json(manifest: Path, store: Path, *arguments: object, code: int = 0) -> dict[str, object]:
-    """Run `extract --json` inline, check its exit code and its document against the contract, and return the document."""
-    result = cvtbatch("extract", manifest, "--store", store, "--workers", 0, "--json", *arguments)
-    assert result.returncode == code, result.stderr
+    """Run `extract --json` in this process, check its exit code and its document against the contract, and return the document."""
+    command = ["extract", manifest, "--store", store, "--workers", 0, "--json", *arguments]
+    result = CliRunner().invoke(cli, [str(argument) for argument in command])
+    assert result.exit_code == code, (result.stderr, result.exception)
     document = json.loads(result.stdout)
     assert contracts.problems_of(document, "commands/extract.json") == []
     total = document["computed"] + document["already_done"] + document["failed"] + document["awaiting_mask"]

@@ -73,7 +73,9 @@ def _read_headers(folder: Path) -> Iterator[pydicom.Dataset]:
             ) from None
         if (dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")) == CT_IMAGE_STORAGE:
             if not dataset.get("SeriesInstanceUID"):
-                raise InputError("unreadable_file", "a CT image without SeriesInstanceUID: damaged or truncated", str(path))
+                raise InputError(
+                    "unreadable_file", "a CT image without SeriesInstanceUID: damaged or truncated", str(path)
+                )
             yield dataset
 
 

@@ -1,5 +1,10 @@
 """Image files (NIfTI, NRRD, MetaImage), read with SimpleITK; geometry as the format defines it."""
 
+import gzip
+import math
+import struct
+import zlib
+from io import BufferedIOBase
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -28,6 +33,8 @@ def read_image_file(path: Path) -> tuple[sitk.Image, str]:
         raise InputError(
             "unknown_format", f"the file's suffix is none of {known}, and it is no folder of DICOM files", str(path)
         )
+    if file_format == "NIfTI":
+        _check_nifti(path)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
@@ -42,3 +49,42 @@ def read_image_file(path: Path) -> tuple[sitk.Image, str]:
         what = f"{image.GetDimension()} dimensions and {image.GetNumberOfComponentsPerPixel()} values a voxel"
         raise InputError("not_a_volume", f"the {file_format} file has {what}; a volume has three and one", str(path))
     return image, file_format
+
+
+def _check_nifti(path: Path) -> None:
+    """Refuse a NIfTI file that is not whole: SimpleITK reads what is missing as 0, without a word.
+
+    Raises:
+        InputError: it is truncated or damaged, or SimpleITK would read another file in its place.
+    """
+    if path.name.endswith(".gz") and path.with_suffix("").exists():
+        raise InputError(
+            "ambiguous_file",
+            "the compressed NIfTI file lies beside an uncompressed one of the same name, which SimpleITK would read instead; "
+            "move one of them away",
+            str(path),
+        )
+    try:
+        with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
+            expected, found = _nifti_bytes(file)
+    except (OSError, EOFError, zlib.error, struct.error) as error:
+        raise InputError("unreadable_file", "the NIfTI file is truncated or damaged", f"{path}: {error}") from None
+    if found < expected:
+        raise InputError("unreadable_file", f"the NIfTI file is truncated: {found} of {expected} bytes", str(path))
+
+
+def _nifti_bytes(file: BufferedIOBase) -> tuple[int, int]:
+    """Return how many bytes the header of a NIfTI-1 or NIfTI-2 stream promises, and how many there are."""
+    header = file.read(540)
+    order = "<" if struct.unpack_from("<i", header)[0] in {348, 540} else ">"
+    if struct.unpack_from(f"{order}i", header)[0] == 540:
+        (bits,), dims = struct.unpack_from(f"{order}h", header, 14), struct.unpack_from(f"{order}8q", header, 16)
+        (start,) = struct.unpack_from(f"{order}q", header, 168)
+    else:
+        (bits,), dims = struct.unpack_from(f"{order}h", header, 72), struct.unpack_from(f"{order}8h", header, 40)
+        (start,) = struct.unpack_from(f"{order}f", header, 108)
+    promised = int(start) + math.prod(dims[1 : 1 + max(dims[0], 0)]) * bits // 8
+    found = len(header)
+    while chunk := file.read(1 << 20):
+        found += len(chunk)
+    return promised, found

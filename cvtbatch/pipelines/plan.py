@@ -184,12 +184,12 @@ def _plan_roi(
     done = unchanged and lies_on_volume and stored is not None and stored.input_digest in featured
     skipped = not done and sources.of_roi(key) in failed_with and not retry_failed
     task = RoiTask(source, sources.masks[key], sources.of_roi(key), stored, unchanged, featured, skipped)
-    if done or skipped:
+    if done or skipped or known.volume is None:
         return task, None
     if failed_with:
         return task, Reason.RETRIED
     if stored is None:
-        return task, Reason.NEW_OUTLINE if known.volume is not None else Reason.NEW
+        return task, Reason.NEW_OUTLINE
     if verify:
         return task, Reason.VERIFIED
     return task, Reason.FEATURES_MISSING if unchanged else Reason.MASK_CHANGED

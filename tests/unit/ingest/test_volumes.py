@@ -202,6 +202,25 @@ def test_image_files(tmp_path: Path, suffix: str, name: str) -> None:
     assert (volume.source_format, volume.stack.positions_mm[0]) == (name, ct.GetOrigin())
 
 
+@pytest.mark.parametrize("name", ["ct.nii", "ct.nii.gz", "ct.nrrd", "ct.mha"])
+@pytest.mark.parametrize("kept", [0.0, 0.01, 0.5, 0.999])
+def test_truncated_image_files_are_refused(tmp_path: Path, name: str, kept: float) -> None:
+    """SimpleITK reads a truncated NIfTI file as 0, without a word."""
+    sitk.WriteImage(tiny_head(0)[0], str(tmp_path / name))
+    data = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(data[: int(len(data) * kept)])
+    assert refused(tmp_path / name).kind == "unreadable_file"
+
+
+def test_a_nifti_file_is_not_taken_for_its_neighbour(tmp_path: Path) -> None:
+    """SimpleITK opens ct.nii when it is asked for ct.nii.gz and both are there."""
+    for seed, name in enumerate(("ct.nii", "ct.nii.gz")):
+        sitk.WriteImage(tiny_head(seed)[0], str(tmp_path / name))
+    assert refused(tmp_path / "ct.nii.gz").kind == "ambiguous_file"
+    plain = read_volume(case(tmp_path / "ct.nii")).hu_zyx
+    assert np.array_equal(plain, np.maximum(sitk.GetArrayFromImage(tiny_head(0)[0]), -1024))
+
+
 def test_image_files_that_are_no_head_ct(tmp_path: Path) -> None:
     ct, mask = tiny_head(0)
     sitk.WriteImage(mask, str(tmp_path / "m.nii.gz"))

@@ -1,0 +1,140 @@
+"""The plan: every reason, without running anything."""
+
+from dataclasses import replace
+
+import pytest
+
+from cvtbatch import contracts
+from cvtbatch.geometry import Grid
+from cvtbatch.manifest import Case, RoiSource
+from cvtbatch.pipelines.known import KnownCase, KnownRoi, KnownVolume
+from cvtbatch.pipelines.plan import CasePlan, Fingerprints, Reason, Work, plan_case
+from cvtbatch.radiomics import PROFILES
+from cvtbatch.store import StoredArray
+
+WORK = Work("store", "vol-1", "rad-1", (0.5, 0.5, 5.0), PROFILES["cvt-1834"], "pyradiomics")
+GRID = Grid((4, 4, 4), (0.5, 0.5, 5.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
+STORED = StoredArray("volumes/x", "sum")
+KEY = "A/1/hematoma/A/1"
+ROI = RoiSource(KEY, "hematoma", "A", 1, "/m.nii", None, None, 1)
+CASE = Case("A", "1", "/ct.nii", None, False, (None,) * len(contracts.clinical_columns()), "{}", (ROI,), 1)
+SOURCES = Fingerprints("image", {KEY: "mask"})
+
+
+def known(**changes: object) -> KnownCase:
+    everything = {
+        "clinical_digest": CASE.clinical_digest(),
+        "volume": KnownVolume("digest-i", "image", STORED, GRID, 0),
+        "rois": {KEY: KnownRoi("digest-i", "digest-im", "mask", STORED, 0)},
+        "featured": {KEY: frozenset({"digest-im"})},
+    }
+    return KnownCase(**{**everything, **changes})
+
+
+def plan(case: Case = CASE, store: KnownCase | None = None, sources=SOURCES, retry=False, verify=False) -> CasePlan:
+    return plan_case(case, store, sources, WORK, retry, verify)
+
+
+def test_done_is_left_alone() -> None:
+    result = plan(store=known())
+    assert (result.reasons, result.task, result.standing, result.update_clinical) == (
+        (Reason.DONE,),
+        None,
+        False,
+        False,
+    )
+
+
+def test_a_new_case_is_computed() -> None:
+    result = plan()
+    assert result.reasons == (Reason.NEW,)
+    assert result.task is not None
+    assert not result.task.unchanged
+    assert result.update_clinical
+
+
+@pytest.mark.parametrize(
+    ("store", "sources", "reason", "image_unchanged", "roi_unchanged"),
+    [
+        (known(), Fingerprints("other", {KEY: "mask"}), Reason.IMAGE_CHANGED, False, True),
+        (known(), Fingerprints("image", {KEY: "other"}), Reason.MASK_CHANGED, True, False),
+        (known(rois={}, featured={}), SOURCES, Reason.NEW_OUTLINE, True, False),
+        (known(featured={}), SOURCES, Reason.FEATURES_MISSING, True, True),
+        (known(featured={KEY: frozenset({"older"})}), SOURCES, Reason.FEATURES_MISSING, True, True),
+    ],
+)
+def test_what_changed_is_named_and_nothing_else_is_redone(
+    store, sources, reason, image_unchanged, roi_unchanged
+) -> None:
+    result = plan(store=store, sources=sources)
+    assert result.reasons == (reason,)
+    assert result.task is not None
+    assert result.task.unchanged is image_unchanged
+    assert result.task.rois[0].unchanged is roi_unchanged
+
+
+def test_verify_decodes_what_looks_unchanged() -> None:
+    result = plan(store=known(), verify=True)
+    assert result.reasons == (Reason.VERIFIED,)
+    assert result.task is not None
+    assert not result.task.unchanged
+    assert not result.task.rois[0].unchanged
+
+
+def test_corrected_clinical_values_need_no_task() -> None:
+    result = plan(store=known(clinical_digest="older"))
+    assert (result.reasons, result.task, result.update_clinical) == ((Reason.CLINICAL,), None, True)
+
+
+def test_a_case_without_a_mask_waits() -> None:
+    case = replace(CASE, rois=(replace(ROI, mask=None),))
+    sources = Fingerprints("image", {})
+    assert plan(case, known(rois={}, featured={}), sources).reasons == (Reason.AWAITING_MASK,)
+    assert plan(case, None, sources).task is not None
+
+
+def case_failure(fingerprint: str, **changes: object) -> KnownCase:
+    return known(failures={("", "vol-1"): fingerprint}, **changes)
+
+
+def test_a_failure_of_an_unchanged_source_stands() -> None:
+    store = case_failure(SOURCES.of_case(), volume=None, rois={}, featured={})
+    result = plan(store=store)
+    assert (result.reasons, result.task, result.standing) == ((Reason.STANDING_FAILURE,), None, True)
+    assert plan(store=store, retry=True).reasons == (Reason.RETRIED,)
+
+
+def test_a_failure_of_a_changed_source_is_tried_again() -> None:
+    result = plan(store=case_failure("older", volume=None, rois={}, featured={}))
+    assert result.reasons == (Reason.RETRIED,)
+    assert result.task is not None
+
+
+def test_a_case_that_killed_its_worker_over_features_is_not_tried_for_ever() -> None:
+    store = case_failure(SOURCES.of_case(), featured={})
+    assert plan(store=store).standing
+    assert plan(store=store, retry=True).task is not None
+
+
+@pytest.mark.parametrize("spec", ["vol-1", "rad-1"])
+def test_a_failed_outline_stands_beside_one_that_has_work(spec: str) -> None:
+    other = replace(ROI, roi_key="A/1/hematoma/B/1", reader="B")
+    case = replace(CASE, rois=(ROI, other))
+    sources = Fingerprints("image", {KEY: "mask", other.roi_key: "mask-b"})
+    store = known(featured={}, failures={(KEY, spec): sources.of_roi(KEY)})
+    result = plan(case, store, sources)
+    assert result.task is not None
+    assert [roi.skipped for roi in result.task.rois] == [True, False]
+    assert result.standing
+    retried = plan(case, store, sources, retry=True)
+    assert retried.task is not None
+    assert [roi.skipped for roi in retried.task.rois] == [False, False]
+
+
+def test_what_failed_and_is_done_since_is_recorded_without_work() -> None:
+    """The source went back to what it was, or the run was killed between two tables."""
+    store = known(failures={("", "vol-1"): "broken", (KEY, "rad-1"): "broken"})
+    result = plan(store=store)
+    assert result.task is None
+    assert result.reasons == (Reason.SUCCEEDED,)
+    assert set(result.succeeded) == {("", "vol-1"), (KEY, "rad-1")}
