@@ -1,0 +1,118 @@
+"""SIGKILL at random moments, of driver and workers: a later run gives the tables of an undisturbed one."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cvtbatch.store import FeatureStore, StoredArray
+from tests.support import contents, cvtbatch, extract_json, tiny_archive
+
+CASES = 12
+KILLS = 10
+
+
+def start(manifest: Path, store: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "cvtbatch", "extract", str(manifest), "--store", str(store), "--workers", "2"]
+    # Commits of two cases, so that kills fall between and inside them.
+    return subprocess.Popen(
+        [*command, "--set", "run.commit_cases=2"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def workers_of(driver: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    try:
+        children = psutil.Process(driver.pid).children(recursive=True)
+        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    except psutil.Error:
+        return []
+
+
+def wait_for(condition, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    tiny_archive(folder / "archive", CASES)
+    (folder / "archive" / "ct5.nii.gz").write_bytes(b"a case that fails")
+    extract_json(folder / "archive" / "manifest.csv", folder / "store", code=3)
+    return folder
+
+
+@pytest.mark.timeout(600)
+def test_ten_kills_lose_and_double_nothing(undisturbed: Path, tmp_path: Path) -> None:
+    manifest, store = undisturbed / "archive" / "manifest.csv", tmp_path / "store"
+    dice = random.Random(7)
+    drivers = workers = 0
+    while drivers + workers < KILLS:
+        driver = start(manifest, store)
+        wait_for(lambda driver=driver: len(workers_of(driver)) >= 2 or driver.poll() is not None, 30)
+        time.sleep(dice.uniform(0.5, 4.0))
+        if (drivers + workers) % 2:
+            for victim in workers_of(driver)[:1]:
+                victim.kill()
+                workers += 1
+            time.sleep(dice.uniform(0.2, 1.5))
+        alive = workers_of(driver)
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+        drivers += 1
+        assert wait_for(lambda alive=alive: not any(process.is_running() for process in alive), 30), (
+            "a worker outlived its driver"
+        )
+        if (store / "cvtbatch-store.json").exists():
+            FeatureStore(str(store)).radiomics(["roi_key"])  # readable, whenever the kill came
+        if cases_done(store) == CASES - 1:
+            # Nothing is left to disturb: this one must be right, and the next kills fall on a new store.
+            extract_json(manifest, store, code=3)
+            assert contents(store) == contents(undisturbed / "store")
+            store = tmp_path / f"store{drivers}"
+    final = extract_json(manifest, store, code=3)
+    assert final["failed"] == 1
+    assert contents(store) == contents(undisturbed / "store")
+    status = cvtbatch("status", "--store", store, "--json", check=True).stdout
+    assert '"done": 11' in status
+    assert '"failed": 1' in status
+    opened = FeatureStore(str(store))
+    for name in ("volumes", "rois"):
+        for row in opened.table(name).current().to_pylist():
+            opened.read_array(StoredArray(row["path"], row["checksum"]))
+
+
+def cases_done(store: Path) -> int:
+    if not (store / "cvtbatch-store.json").exists():
+        return 0
+    return FeatureStore(str(store)).radiomics(["roi_key"]).num_rows
+
+
+def test_an_interrupt_commits_what_is_done_and_says_how_to_go_on(undisturbed: Path, tmp_path: Path) -> None:
+    manifest, store = undisturbed / "archive" / "manifest.csv", tmp_path / "store"
+    command = [sys.executable, "-m", "cvtbatch", "extract", str(manifest), "--store", str(store), "--workers", "0"]
+    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert wait_for(lambda: any((store / "masks").glob("*/*")) if store.exists() else False, 60)
+    time.sleep(1.0)
+    os.kill(driver.pid, signal.SIGINT)
+    _, stderr = driver.communicate(timeout=30)
+    assert driver.returncode == 1
+    assert "the same command continues" in stderr
+    assert "Traceback" not in stderr
+    done = cases_done(store)
+    assert 0 < done < CASES - 1
+    [run] = FeatureStore(str(store)).table("runs").current().to_pylist()
+    assert (run["state"], run["reason"]) == ("interrupted", "stopped by the user")
+    document = extract_json(manifest, store, code=3)
+    assert document["already_done"] == done
+    assert contents(store) == contents(undisturbed / "store")

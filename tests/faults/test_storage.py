@@ -1,0 +1,105 @@
+"""A store that runs full, that cannot be written, and that two runs write at once."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cvtbatch.store import FeatureStore
+from tests.support import contents, cvtbatch, extract_json, tiny_archive
+
+CASES = 4
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    tiny_archive(folder / "archive", CASES)
+    extract_json(folder / "archive" / "manifest.csv", folder / "store")
+    return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 1.2 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        if os.environ.get("CI"):
+            pytest.fail("CI can mount a file system, and this one could not")
+        pytest.skip("needs the right to mount a file system (root)")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_full_disk_stops_the_run_and_loses_nothing(undisturbed: Path, small_disk: Path, workers: int) -> None:
+    manifest, store = undisturbed / "archive" / "manifest.csv", small_disk / "store"
+    arguments = ("extract", manifest, "--store", store, "--workers", workers, "--set", "run.commit_cases=1")
+    result = cvtbatch(*arguments)
+    assert result.returncode == 1
+    assert "the disk of the store is full: make room and run again" in result.stderr
+    assert "Traceback" not in result.stderr
+    done = FeatureStore(str(store)).radiomics(["roi_key"]).num_rows
+    assert done < CASES
+    assert FeatureStore(str(store)).failures().num_rows == 0
+    subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)
+    document = extract_json(manifest, store)
+    assert document["already_done"] == done
+    assert contents(store) == contents(undisturbed / "store")
+
+
+def test_two_runs_on_one_store_lose_and_double_nothing(undisturbed: Path, tmp_path: Path) -> None:
+    manifest, store = undisturbed / "archive" / "manifest.csv", tmp_path / "store"
+    command = [sys.executable, "-m", "cvtbatch", "extract", str(manifest), "--store", str(store), "--workers", "0"]
+    runs = [
+        subprocess.Popen([*command, "--set", "run.commit_cases=1"], stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    for run in runs:
+        _, stderr = run.communicate(timeout=200)
+        assert run.returncode == 0, stderr
+    assert contents(store) == contents(undisturbed / "store")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--store", "/proc/store"), "the store cannot be reached"),
+        (("--store", "{archive}"), "it is no store; choose an empty folder"),
+        (("--store", "gopher://x/y"), "gopher:// is not known"),
+        (
+            ("--store", "{new}", "--set", "radiomics.profil=x"),
+            "unknown key radiomics.profil; the nearest valid one is radiomics.profile",
+        ),
+        (
+            ("--store", "{new}", "--set", "radiomics.profile=none.yaml"),
+            "is neither cvt-1834 nor onekey-1834 nor a parameter file",
+        ),
+        (("--store", "{new}", "--set", "embedding.weights=imagenet"), "computes no embeddings"),
+    ],
+)
+def test_what_cannot_be_run_is_said_and_leaves_nothing(
+    undisturbed: Path, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    places = {"archive": undisturbed / "archive", "new": tmp_path / "new"}
+    result = cvtbatch(
+        "extract", undisturbed / "archive" / "manifest.csv", *(part.format(**places) for part in arguments)
+    )
+    assert result.returncode == 1
+    assert said in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_bad_manifest_writes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("center,case_id,image\nA,1,absent\nA,1,absent\n")
+    result = cvtbatch("extract", tmp_path / "m.csv", "--store", tmp_path / "store")
+    assert result.returncode == 1
+    assert result.stderr.count("\n  row ") == 3
+    assert not (tmp_path / "store").exists()

@@ -1,0 +1,39 @@
+"""The wheel stands alone: contracts and default jobs travel in it."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from tests.support import ROOT
+
+
+def test_wheel_carries_contracts_and_jobs_and_runs_outside_the_checkout(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    [wheel] = tmp_path.glob("*.whl")
+    site = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    inside = {path.relative_to(ROOT).as_posix() for name in ("schemas", "jobs") for path in (ROOT / name).rglob("*.*")}
+    assert {f"cvtbatch/{name}" for name in inside} <= {path.relative_to(site).as_posix() for path in site.rglob("*")}
+
+    def run(*command: str) -> str:
+        environment = {**os.environ, "PYTHONPATH": str(site)}
+        result = subprocess.run(
+            [sys.executable, "-P", *command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        )
+        return result.stdout
+
+    assert run("-c", "import cvtbatch; print(cvtbatch.__file__)").strip() == str(site / "cvtbatch" / "__init__.py")
+    run("-m", "cvtbatch", "synth", "archive", "--cases", "1", "--seed", "1")
+    run("-m", "cvtbatch", "extract", "archive/manifest.csv", "--store", "store", "--workers", "0")
+    assert "1834" in run("-c", "from cvtbatch import contracts; print(len(contracts.feature_names()))")
+    assert '"done": 1' in run("-m", "cvtbatch", "status", "--store", "store", "--json")
+
+
+def test_the_lock_names_no_index() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "http" not in lock
+    assert lock.count("--hash=sha256:") > 50
