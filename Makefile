@@ -8,7 +8,14 @@ export PYTHONNOUSERSITE := 1
 .PHONY: demo test check format lock clean
 
 demo: .venv/.ready
-	$(BIN)/python -m tests.demo
+	rm -rf demo
+	$(BIN)/cvtbatch synth demo/archive --cases 20 --centers 2 --seed 1
+	$(BIN)/cvtbatch check demo/archive/manifest.csv
+	$(BIN)/cvtbatch extract demo/archive/manifest.csv --store demo/store
+	$(BIN)/cvtbatch extract tests/data/real_head.csv --store demo/store
+	$(BIN)/cvtbatch status --store demo/store
+	$(BIN)/cvtbatch export radiomics --store demo/store --out demo/radiomics.parquet
+	$(BIN)/cvtbatch picture ge/head --store demo/store --out demo/real_head.png
 
 test: check
 	$(BIN)/python -m pytest

@@ -29,6 +29,8 @@ CANNOT_RUN = 1
 STANDING_FAILURES = 3
 # Without a terminal, progress is a line whenever this much time has passed.
 PLAIN_LINE_SECONDS = 10.0
+# Columns of a table that goes to a file or a pipe.
+FILE_WIDTH = 120
 # Failures that are named on the terminal; the rest are in the log of the run.
 SHOWN_FAILURES = 20
 
@@ -340,24 +342,23 @@ def _progress(verb: str, quiet: bool) -> "Iterator[_Show]":
 
 
 def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table to stdout; columns of numbers lean right."""
+    """Print a titled table to stdout; columns of numbers lean right."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for index, name in enumerate(header):
         numbers = rows and all(isinstance(row[index], int | float) for row in rows)
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
-        table.add_row(
-            *(
-                Text(f"{value:,}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value))
-                for value in row
-            )
-        )
-    Console(highlight=False).print(table)
+        table.add_row(*(Text(f"{value:,}" if isinstance(value, int | float) else str(value)) for value in row))
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = FILE_WIDTH
+    console.print(f"\n{title}", style="bold")
+    console.print(table)
 
 
 def _print_plan(plans: Sequence["CasePlan"], report: "ExtractReport", as_json: bool) -> None:
@@ -413,7 +414,11 @@ def _print_status(document: Mapping[str, Any]) -> None:
         (row["spec_id"], row["parent_id"], row["rows"], "yes" if row["current"] else "") for row in document["specs"]
     ]
     _table("Specifications", ("id", "builds on", "rows", "newest run"), specs)
-    names = ("run_id", "state", "reason", "cases", "computed", "already_done", "failed", "awaiting_mask", "seconds")
-    _table(
-        "Runs", [name.replace("_", " ") for name in names], [[row[name] for name in names] for row in document["runs"]]
-    )
+    header = ("run", "state", "cases", "computed", "already done", "failed", "awaiting mask", "seconds")
+    counts = ("cases", "computed", "already_done", "failed", "awaiting_mask", "seconds")
+    runs = [(row["run_id"], _state(row), *(row[name] for name in counts)) for row in document["runs"]]
+    _table("Runs, newest first", header, runs)
+
+
+def _state(run: Mapping[str, Any]) -> str:
+    return f"{run['state']}: {run['reason']}" if run["reason"] else str(run["state"])
