@@ -1,0 +1,64 @@
+"""Extraction on a scheduler and a worker that somebody else started."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import contents, cvtbatch, extract_json, tiny_archive
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Iterator[str]:
+    address = f"tcp://127.0.0.1:{free_port()}"
+    port = address.rpartition(":")[2]
+    commands = [
+        [
+            sys.executable,
+            "-m",
+            "distributed.cli.dask_scheduler",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            port,
+            "--no-dashboard",
+        ],
+        [
+            sys.executable,
+            "-m",
+            "distributed.cli.dask_worker",
+            address,
+            "--host",
+            "127.0.0.1",
+            "--nthreads",
+            "1",
+            "--no-dashboard",
+        ],
+    ]
+    processes = []
+    for command in commands:
+        processes.append(subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        time.sleep(1)
+    yield address
+    for process in reversed(processes):
+        process.terminate()
+        process.wait(30)
+
+
+def test_a_scheduler_that_exists_gives_what_inline_gives(scheduler: str, tmp_path: Path) -> None:
+    tiny_archive(tmp_path / "archive", 3)
+    manifest = tmp_path / "archive" / "manifest.csv"
+    result = cvtbatch("extract", manifest, "--store", tmp_path / "store", "--scheduler", scheduler)
+    assert result.returncode == 0, result.stderr
+    extract_json(manifest, tmp_path / "inline")
+    assert contents(tmp_path / "store") == contents(tmp_path / "inline")
