@@ -88,9 +88,9 @@ def _gradient(box: RoiBox) -> NDArray[np.float32]:
     reach = [(max(part.start - 1, 0), part.stop + 1) for part in box.roi_slices]
     image = sitk.GetImageFromArray(box.values[tuple(slice(low, high) for low, high in reach)])
     image.SetSpacing(box.spacing_mm[::-1])
-    gradient = sitk.GetArrayViewFromImage(sitk.GradientMagnitude(image, True))
+    gradient = sitk.GradientMagnitude(image, True)  # the array below is a view of it
     z, y, x = (axis - low for axis, (low, _) in zip(box.index, reach, strict=True))
-    values: NDArray[np.float32] = gradient[z, y, x]
+    values: NDArray[np.float32] = sitk.GetArrayViewFromImage(gradient)[z, y, x]
     return values
 
 

@@ -67,8 +67,10 @@ def _sphere() -> _Sphere:
     phi = np.arctan2(points[:, 1], points[:, 0])
     y00 = sph_harm_y(0, 0, phi, theta)
     set_points = np.tri(VERTICES + 1, VERTICES, -1)
-    c00 = np.multiply(set_points[:, :, None], y00[None, :, None]).sum(axis=1)
-    degree0 = np.real(np.sqrt(np.sum(np.multiply(c00, y00[None, :]) ** 2, axis=1)))
+    # A last axis of two, as in PyRadiomics, makes NumPy sum the points one after the other.
+    c00 = np.multiply(set_points[:, :, None], np.stack([y00, y00], axis=1)[None]).sum(axis=1)[:, None, :1]
+    squares = np.multiply(c00, y00[None, :, None]) ** 2
+    degree0 = np.real(np.sqrt(np.sum(np.repeat(squares, 2, axis=2), axis=1)))[:, 0]
     y1m, y10 = sph_harm_y(1, -1, phi, theta), sph_harm_y(1, 0, phi, theta)
     # c(1,1) Y(1,1) is the conjugate of c(1,-1) Y(1,-1): their sum is twice the real part.
     return _Sphere(points, degree0, np.ascontiguousarray([y1m.real, y1m.imag, y10.real]))
