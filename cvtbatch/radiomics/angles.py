@@ -19,19 +19,16 @@ def list_angles(shape: Triple) -> NDArray[np.int64]:
     return np.array(angles[: len(angles) // 2], np.int64)
 
 
-def angles_with_lines(
-    index: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]], angles: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Tell along which angles some line through the grid holds two ROI voxels, adjacent or not.
+def lines_along(
+    index: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]], angle: NDArray[np.int64]
+) -> bool:
+    """Tell whether some line through the grid along the angle holds two ROI voxels, adjacent or not.
 
     PyRadiomics drops every other angle from the GLRLM ("segmentation is 2D for this angle").
     """
     coordinates = np.stack(index, axis=1)
-    found = np.zeros(len(angles), bool)
-    for number, angle in enumerate(angles):
-        axis = int(np.flatnonzero(angle)[0])
-        foot = coordinates - coordinates[:, [axis]] * angle
-        foot -= foot.min(axis=0)
-        key = np.ravel_multi_index(tuple(foot.T), tuple(foot.max(axis=0) + 1))
-        found[number] = np.bincount(key).max() > 1 if key.max() < 8 * len(key) else len(np.unique(key)) < len(key)
-    return found
+    axis = int(np.flatnonzero(angle)[0])
+    foot = coordinates - coordinates[:, [axis]] * angle
+    foot -= foot.min(axis=0)
+    key = np.ravel_multi_index(tuple(foot.T), tuple(foot.max(axis=0) + 1))
+    return len(np.unique(key)) < len(key)

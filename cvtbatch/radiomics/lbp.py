@@ -129,7 +129,7 @@ def _sample(
     squared = np.empty(n)
     kurtosis = np.empty(n)
     samples = np.empty((42, coefficients.shape[2]))
-    line = np.empty(coefficients.shape[2] + 3)
+    lines = np.empty((4, coefficients.shape[2] + 3))
     for run in range(len(run_starts) - 1):
         first, length = run_starts[run], run_starts[run + 1] - run_starts[run]
         z, y, x = index[0, first], index[1, first], index[2, first]
@@ -138,23 +138,24 @@ def _sample(
             sampled[:] = 0.0
             if not (z_inside[v, z] and y_inside[v, y]):
                 continue
-            places, weights = x_places[v, :, x : x + length], x_weights[v, :, x : x + length]
-            start = places[0, 0]
-            straight = places[3, length - 1] - start == length + 2 and places[3, 0] - start == 3
+            start, end = x_places[v, 0, x], x_places[v, 3, x + length - 1]
+            straight = end - start == length + 2 and x_places[v, 3, x] - start == 3
             for a in range(4):
                 wz, plane = z_weights[v, a, z], coefficients[z_places[v, a, z]]
                 for b in range(4):
                     wy, row = y_weights[v, b, y], plane[y_places[v, b, y]]
                     if straight:
-                        _add_row(sampled, row[start : start + length + 3], wz, wy, weights, line[: length + 3])
+                        _weigh(row[start : start + length + 3], wz, wy, lines[b, : length + 3])
                     else:
-                        _add_row_at(sampled, row, wz, wy, weights, places)
+                        _add_row_at(sampled, row, wz, wy, x_weights[v], x_places[v], x)
+                if straight:
+                    _add_lines(sampled, lines, x_weights[v], x)
             for t in range(length):
                 if not x_inside[v, x + t]:
                     sampled[t] = 0.0
         centres = values[z, y, x : x + length]
         _summarise(
-            samples[:, :length],
+            samples,
             centres,
             degree1,
             counts[first : first + length],
@@ -165,20 +166,26 @@ def _sample(
 
 
 @njit(cache=True)
-def _add_row(
-    total: NDArray[np.float64],
-    row: NDArray[np.float64],
-    wz: float,
-    wy: float,
-    weights: NDArray[np.float64],
-    line: NDArray[np.float64],
-) -> None:  # pragma: no cover - compiled
-    """Add four coefficients along x, weighted, to each sample of a run whose coefficients lie side by side."""
-    w0, w1, w2, w3 = weights[0], weights[1], weights[2], weights[3]
+def _weigh(row: NDArray[np.float64], wz: float, wy: float, line: NDArray[np.float64]) -> None:  # pragma: no cover - compiled
     for t in range(len(line)):
         line[t] = row[t] * wz * wy
-    for t in range(len(total)):
-        total[t] = total[t] + line[t] * w0[t] + line[t + 1] * w1[t] + line[t + 2] * w2[t] + line[t + 3] * w3[t]
+
+
+@njit(cache=True)
+def _add_lines(
+    total: NDArray[np.float64], lines: NDArray[np.float64], weights: NDArray[np.float64], x: int
+) -> None:  # pragma: no cover - compiled
+    """Add, for each sample of a run at x, four weighted neighbours along x of each of four lines, one after the other."""
+    n = len(total)
+    w0, w1, w2, w3 = weights[0, x : x + n], weights[1, x : x + n], weights[2, x : x + n], weights[3, x : x + n]
+    a, b, c, d = lines[0], lines[1], lines[2], lines[3]
+    for t in range(n):
+        s = total[t]
+        s = s + a[t] * w0[t] + a[t + 1] * w1[t] + a[t + 2] * w2[t] + a[t + 3] * w3[t]
+        s = s + b[t] * w0[t] + b[t + 1] * w1[t] + b[t + 2] * w2[t] + b[t + 3] * w3[t]
+        s = s + c[t] * w0[t] + c[t + 1] * w1[t] + c[t + 2] * w2[t] + c[t + 3] * w3[t]
+        s = s + d[t] * w0[t] + d[t + 1] * w1[t] + d[t + 2] * w2[t] + d[t + 3] * w3[t]
+        total[t] = s
 
 
 @njit(cache=True)
@@ -189,11 +196,12 @@ def _add_row_at(
     wy: float,
     weights: NDArray[np.float64],
     places: NDArray[np.int64],
+    x: int,
 ) -> None:  # pragma: no cover - compiled
-    """As `_add_row`, where mirroring or round-off breaks the row."""
+    """As `_weigh` and `_add_lines`, where mirroring or round-off breaks the row."""
     for t in range(len(total)):
         for k in range(4):
-            total[t] += row[places[k, t]] * wz * wy * weights[k, t]
+            total[t] += row[places[k, x + t]] * wz * wy * weights[k, x + t]
 
 
 @njit(cache=True)
@@ -205,7 +213,7 @@ def _summarise(
     squared: NDArray[np.float64],
     kurtosis: NDArray[np.float64],
 ) -> None:  # pragma: no cover - compiled
-    """Reduce (42, L) samples of a run and their (L,) centres to the three images."""
+    """Reduce (42, >= L) samples of a run and their (L,) centres to the three images; `samples` is spent."""
     length = len(centres)
     eps = np.finfo(np.float64).eps
     mean, m2, m4 = np.empty(length), np.empty(length), np.empty(length)
@@ -240,7 +248,7 @@ def _summarise(
 
 @njit(cache=True)
 def _mean_of_points(rows: NDArray[np.float64], out: NDArray[np.float64]) -> None:  # pragma: no cover - compiled
-    """Mean of each column of (42, L), in the order of NumPy's pairwise sum of 42 contiguous numbers: eight partial sums."""
+    """Mean of the first columns of (42, >= L), in the order of NumPy's pairwise sum of 42 contiguous numbers: eight partial sums."""
     for t in range(len(out)):
         r0, r1, r2, r3 = rows[0, t], rows[1, t], rows[2, t], rows[3, t]
         r4, r5, r6, r7 = rows[4, t], rows[5, t], rows[6, t], rows[7, t]
