@@ -35,6 +35,7 @@ class RoiBox:
         lower: first voxel of the ROI's bounding box in `values`, (z, y, x).
         shape: size of the ROI's bounding box in voxels, (z, y, x).
         spacing_mm: (z, y, x).
+        largest_hu: the largest magnitude among the voxels of `values`, before they are normalised.
     """
 
     values: NDArray[np.float64]
@@ -42,6 +43,7 @@ class RoiBox:
     lower: Triple
     shape: Triple
     spacing_mm: tuple[float, float, float]
+    largest_hu: float
 
     @property
     def roi_slices(self) -> tuple[slice, slice, slice]:
@@ -68,13 +70,18 @@ def cut_box(ct: sitk.Image, mask: sitk.Image, profile: Profile) -> RoiBox:
         stop = np.minimum(upper + profile.pad_distance, stop)
     spacing_z, spacing_y, spacing_x = ct.GetSpacing()[::-1]
     _check_box(stop - start)
+    hu = _box_hu(ct, start, stop, profile)
+    values = _normalised(ct, hu, profile.normalize_scale) if profile.normalize else hu
+    if not values.any():
+        raise InputError("flat_image", "every voxel of the box around the ROI is 0: its filtered images are undefined")
     z, y, x = (axis - low for axis, low in zip(index, start, strict=True))
     return RoiBox(
-        _box_values(ct, start, stop, profile),
+        values,
         (z, y, x),
         _triple(lower - start),
         _triple(upper - lower),
         (spacing_z, spacing_y, spacing_x),
+        float(np.abs(hu).max()),
     )
 
 
@@ -85,10 +92,14 @@ def _triple(values: NDArray[np.int64]) -> Triple:
 
 def _check_grids(ct: sitk.Image, mask: sitk.Image) -> None:
     if ct.GetDimension() != 3 or mask.GetDimension() != 3:
-        raise InputError("bad_dimension", f"image and mask have {ct.GetDimension()} and {mask.GetDimension()} axes, not 3")
+        raise InputError(
+            "bad_dimension", f"image and mask have {ct.GetDimension()} and {mask.GetDimension()} axes, not 3"
+        )
     for name, image in (("image", ct), ("mask", mask)):
         if image.GetNumberOfComponentsPerPixel() != 1 or "complex" in image.GetPixelIDTypeAsString():
-            raise InputError("bad_pixel_type", f"the {name} holds {image.GetPixelIDTypeAsString()}, not one real number a voxel")
+            raise InputError(
+                "bad_pixel_type", f"the {name} holds {image.GetPixelIDTypeAsString()}, not one real number a voxel"
+            )
     if ct.GetSize() != mask.GetSize():
         raise InputError("grid_mismatch", f"image and mask differ in size: {ct.GetSize()} and {mask.GetSize()} voxels")
     tolerance_mm = GRID_TOLERANCE * ct.GetSpacing()[0]
@@ -143,20 +154,15 @@ def _check_box(shape: NDArray[np.int64]) -> None:
         )
 
 
-def _box_values(ct: sitk.Image, start: NDArray[np.int64], stop: NDArray[np.int64], profile: Profile) -> NDArray[np.float64]:
-    """Return the box as float64, normalised by the whole volume where the profile asks for it."""
+def _box_hu(ct: sitk.Image, start: NDArray[np.int64], stop: NDArray[np.int64], profile: Profile) -> NDArray[np.float64]:
+    """Return the box as float64; where it will be normalised by the whole volume, that must be finite too."""
     whole = sitk.GetArrayViewFromImage(ct)
     crop = whole[tuple(slice(low, high) for low, high in zip(start, stop, strict=True))]
     judged = whole if profile.normalize else crop
     if judged.dtype.kind == "f" and not np.isfinite(judged).all():
         count = int(np.sum(~np.isfinite(judged)))
         raise InputError("non_finite_voxels", f"the image holds {count} voxels that are not finite numbers (limit 0)")
-    values = np.ascontiguousarray(crop, dtype=np.float64)
-    if profile.normalize:
-        values = _normalised(ct, values, profile.normalize_scale)
-    if not values.any():
-        raise InputError("flat_image", "every voxel of the box around the ROI is 0: its filtered images are undefined")
-    return values
+    return np.ascontiguousarray(crop, dtype=np.float64)
 
 
 def _normalised(ct: sitk.Image, values: NDArray[np.float64], scale: float) -> NDArray[np.float64]:

@@ -164,7 +164,7 @@ def _count_neighbourhoods(
     neighbours: NDArray[np.int32],
     levels: NDArray[np.int32],
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:  # pragma: no cover - compiled
-    """Return, by code, the voxels with each number of equal neighbours, and the summed contrasts; `grays` are levels by position."""
+    """Return, by code, voxels by number of equal neighbours, and summed contrasts; `grays` are levels by position."""
     dependences = np.zeros((len(levels), 27), np.int64)
     contrasts = np.zeros(len(levels), np.float64)
     longest = np.max(np.diff(stretches))

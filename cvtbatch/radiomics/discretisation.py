@@ -34,7 +34,9 @@ class GrayLevels:
 def bin_edges(values: NDArray[np.floating], bin_width: float) -> NDArray[np.floating]:
     """Return PyRadiomics' bin edges for (n,) values in their own type; a NaN is passed over unless it comes first."""
     if np.isnan(values[0]):
-        raise InputError("undefined_gray_levels", "the first voxel of the ROI has no value in a filtered image: no bins follow")
+        raise InputError(
+            "undefined_gray_levels", "the first voxel of the ROI has no value in a filtered image: no bins follow"
+        )
     minimum, maximum = np.fmin.reduce(values), np.fmax.reduce(values)
     edges: NDArray[np.floating] = np.arange(minimum - minimum % bin_width, maximum + 2 * bin_width, bin_width)
     return edges
@@ -48,7 +50,9 @@ def discretise(values: NDArray[np.floating], bin_width: float) -> GrayLevels:
     """
     edges = np.asarray(bin_edges(values, bin_width), np.float64)
     if len(edges) > np.iinfo(np.uint16).max:
-        raise InputError("too_many_gray_levels", f"{len(edges)} bins of width {bin_width:g} (limit {MAXIMUM_LEVELS} levels)")
+        raise InputError(
+            "too_many_gray_levels", f"{len(edges)} bins of width {bin_width:g} (limit {MAXIMUM_LEVELS} levels)"
+        )
     codes, present = _assign_bins(np.asarray(values, np.float64), edges)
     levels = np.flatnonzero(present)
     if levels[0] == 0:

@@ -89,7 +89,7 @@ def glrlm_features(counts: Counts, levels: NDArray[np.int64], with_lines: NDArra
     runs = counts.runs[with_lines]
     sizes = np.flatnonzero(runs.any(axis=(0, 1)))
     matrix = np.ascontiguousarray(runs[:, :, sizes], np.float64)
-    return _named(GLRLM, _emphases(matrix, levels.astype(np.float64), sizes + 1.0))
+    return _named(GLRLM, _emphases(matrix, levels.astype(np.float64), (sizes + 1).astype(np.float64)))
 
 
 def glszm_features(counts: Counts, levels: NDArray[np.int64]) -> dict[str, float]:
@@ -106,7 +106,7 @@ def gldm_features(counts: Counts, levels: NDArray[np.int64]) -> dict[str, float]
     """Features of the dependences; a voxel without equal neighbours has size 1."""
     sizes = np.flatnonzero(counts.dependences.any(axis=0))
     matrix = np.ascontiguousarray(counts.dependences[None][:, :, sizes], np.float64)
-    return _named(GLDM, _emphases(matrix, levels.astype(np.float64), sizes + 1.0))
+    return _named(GLDM, _emphases(matrix, levels.astype(np.float64), (sizes + 1).astype(np.float64)))
 
 
 def _named(names: dict[str, str], rows: NDArray[np.float64]) -> dict[str, float]:

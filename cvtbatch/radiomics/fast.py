@@ -1,8 +1,8 @@
 """The fast engine: PyRadiomics' 1,834 values without PyRadiomics.
 
 One box is cut, each image type is computed at the ROI's voxels alone, discretised once and sorted once, and every matrix comes
-from compiled loops over ROI voxels. The contract with PyRadiomics 3.0.1, for every feature: |fast - stock| <= 1e-9 |stock| + 1e-12, or
-both NaN.
+from compiled loops over ROI voxels. The contract with PyRadiomics 3.0.1, for every feature:
+|fast - stock| <= 1e-9 |stock| + 1e-12, or both NaN.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from cvtbatch.radiomics.box import cut_box
 from cvtbatch.radiomics.counting import Counts, TextureGrid, count_matrices, lay_grid
 from cvtbatch.radiomics.discretisation import GrayLevels, discretise
 from cvtbatch.radiomics.emphasis import gldm_features, glrlm_features, glszm_features
-from cvtbatch.radiomics.filters import filter_images, filter_scale
+from cvtbatch.radiomics.filters import filter_images
 from cvtbatch.radiomics.firstorder import first_order_features
 from cvtbatch.radiomics.glcm import glcm_features
 from cvtbatch.radiomics.ngtdm import ngtdm_features
@@ -30,8 +30,8 @@ class FastResult:
 
     Attributes:
         values: 1,834 values by PyRadiomics' name, in the order of `schemas/features_1834.txt`.
-        filter_scale_hu: the largest magnitude in the box, by which square, squareroot, logarithm and exponential scale (HU; in
-            normalised units where the profile normalises).
+        filter_scale_hu: the largest magnitude in the box (HU, before any normalisation): square, squareroot, logarithm and
+            exponential scale by it.
         degenerate: classes that say nothing about texture, and why, e.g. "exponential/glcm: one gray level".
     """
 
@@ -66,7 +66,7 @@ def compute_features(ct: sitk.Image, mask: sitk.Image, profile: Profile) -> Fast
         undefined = int(np.isnan(gray_values).sum())
         if undefined:
             degenerate.append(f"{image}/firstorder: {undefined} voxels without a value")
-    return FastResult(values, filter_scale(box), tuple(degenerate))
+    return FastResult(values, box.largest_hu, tuple(degenerate))
 
 
 def _texture_features(counts: Counts, gray: GrayLevels, grid: TextureGrid) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """The 20 image types, each at the ROI's voxels alone.
 
-Wavelet and gradient come from PyWavelets and ITK, as PyRadiomics calls them. Square, square root, logarithm and exponential scale by the
-largest magnitude in the box, then act voxel by voxel. LoG is ITK's filter written anew (`gaussian`), LBP stands in `lbp`.
+Wavelet and gradient come from PyWavelets and ITK, as PyRadiomics calls them. Square, square root, logarithm and exponential
+scale by the largest magnitude in the box, then act voxel by voxel. LoG is ITK's filter written anew (`gaussian`), LBP stands in
+`lbp`.
 
 Source: PyRadiomics 3.0.1, `imageoperations.py`.
 """
@@ -40,11 +41,6 @@ def filter_images(box: RoiBox) -> Iterator[Image]:
     yield "lbp-3D-m1", patterns.m1
     yield "lbp-3D-m2", patterns.m2
     yield "lbp-3D-k", patterns.kurtosis
-
-
-def filter_scale(box: RoiBox) -> float:
-    """Return the largest magnitude in the box, by which four of the filters scale."""
-    return float(np.abs(box.values).max())
 
 
 def _log_images(box: RoiBox) -> Iterator[Image]:

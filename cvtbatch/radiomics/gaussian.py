@@ -1,7 +1,7 @@
 """Laplacian of Gaussian by recursive filters: ITK's filter, restricted to what the ROI needs.
 
-ITK runs one line at a time over the whole box, nine times a sigma, and takes a third of PyRadiomics' filtering time. Here
-many lines run side by side, and lines that no ROI voxel can see are left out. Operations and their order are ITK's, and each pass is
+ITK runs one line at a time over the whole box, nine times a sigma: more time than all the texture matrices take here. Here many
+lines run side by side, and lines that no ROI voxel can see are left out. Operations and their order are ITK's, and each pass is
 rounded to float32 as there, so that the values have equal bits (tests compare them with SimpleITK).
 
 Source: ITK 5.4, `itkRecursiveGaussianImageFilter.hxx`, `itkRecursiveSeparableImageFilter.hxx` and
@@ -22,7 +22,10 @@ _WIDTH = 32
 
 
 def laplacian_of_gaussian(
-    values: NDArray[np.float64], spacing_mm: tuple[float, float, float], sigma_mm: float, wanted: tuple[slice, slice, slice]
+    values: NDArray[np.float64],
+    spacing_mm: tuple[float, float, float],
+    sigma_mm: float,
+    wanted: tuple[slice, slice, slice],
 ) -> NDArray[np.float32]:
     """Return ITK's LaplacianRecursiveGaussian, normalised across scale, of (z, y, x) values, at the voxels of `wanted`."""
     smooth = [_coefficients(sigma_mm / step, 0, 1.0) for step in spacing_mm]
@@ -104,7 +107,9 @@ def _sums(n: list[float]) -> tuple[float, float, float]:
 
 
 @njit(cache=True)
-def _filter_lines(values: NDArray[np.float64], c: NDArray[np.float64]) -> NDArray[np.float64]:  # pragma: no cover - compiled
+def _filter_lines(
+    values: NDArray[np.float64], c: NDArray[np.float64]
+) -> NDArray[np.float64]:  # pragma: no cover - compiled
     """Filter (outer, length, inner) along the middle axis, causal and anticausal; at least four samples long."""
     outer, length, inner = values.shape
     out = np.empty((outer, length, inner))

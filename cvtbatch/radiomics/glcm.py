@@ -58,7 +58,9 @@ def _mean_of_rows(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 def _probabilities(pairs: NDArray[np.int32], levels: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return (1, N, N, A) symmetrical probabilities in the memory layout that PyRadiomics' calls leave behind."""
     p = np.ascontiguousarray(pairs.transpose(1, 2, 0), np.float64)[None]
-    if levels[-1] - len(levels) != 1:  # numpy.delete slices for one index, and takes by a boolean array for none or many
+    if (
+        levels[-1] - len(levels) != 1
+    ):  # numpy.delete slices for one index, and takes by a boolean array for none or many
         keep = np.ones(len(levels), bool)
         p = p[:, keep]
         p = p[:, :, keep]

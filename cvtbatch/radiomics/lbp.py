@@ -1,8 +1,8 @@
 """Local binary pattern in 3-D: samples on a sphere around each ROI voxel, read from a cubic B-spline.
 
-Of the 42 points of the sphere, 6 lie on the axes, where the spline returns the voxels themselves, up to round-off, and a sample ties
-with its centre wherever two neighbours are equal: round-off decides the code. Hence SciPy's prefilter is called as it is, and the
-sampling below repeats SciPy's products and sums in their order (weights, coefficient x wz x wy x wx, x fastest), as does the
+Of the 42 points of the sphere, 6 lie on the axes, where the spline returns the voxels themselves, up to round-off, and a sample
+ties with its centre wherever two neighbours are equal: round-off decides the code. Hence SciPy's prefilter is called as it is, and
+the sampling below repeats SciPy's products and sums in their order (weights, coefficient x wz x wy x wx, x fastest), as does the
 kurtosis (pairwise sums). Only the loops differ: a run of voxels along x is sampled at once.
 
 Source: PyRadiomics 3.0.1, `imageoperations.getLBP3DImage`; J. Banerjee et al., ACCV 2012 Workshops, LNCS 7728; SciPy 1.16,
@@ -76,9 +76,7 @@ def _sphere() -> _Sphere:
     return _Sphere(points, degree0, np.ascontiguousarray([y1m.real, y1m.imag, y10.real]))
 
 
-def _taps(
-    size: int, offsets: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
+def _taps(size: int, offsets: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
     """Return what reading one axis takes, for each offset (V,) and voxel (size,).
 
     Weights (V, 4, size), the four coefficients' places (V, 4, size), mirrored at the ends, and whether the point lies inside.
@@ -166,7 +164,9 @@ def _sample(
 
 
 @njit(cache=True)
-def _weigh(row: NDArray[np.float64], wz: float, wy: float, line: NDArray[np.float64]) -> None:  # pragma: no cover - compiled
+def _weigh(
+    row: NDArray[np.float64], wz: float, wy: float, line: NDArray[np.float64]
+) -> None:  # pragma: no cover - compiled
     for t in range(len(line)):
         line[t] = row[t] * wz * wy
 
@@ -248,7 +248,7 @@ def _summarise(
 
 @njit(cache=True)
 def _mean_of_points(rows: NDArray[np.float64], out: NDArray[np.float64]) -> None:  # pragma: no cover - compiled
-    """Mean of the first columns of (42, >= L), in the order of NumPy's pairwise sum of 42 contiguous numbers: eight partial sums."""
+    """Mean of the first columns of (42, >= L), in the order of NumPy's pairwise sum of 42 numbers: eight partial sums."""
     for t in range(len(out)):
         r0, r1, r2, r3 = rows[0, t], rows[1, t], rows[2, t], rows[3, t]
         r4, r5, r6, r7 = rows[4, t], rows[5, t], rows[6, t], rows[7, t]
