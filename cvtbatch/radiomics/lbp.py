@@ -5,6 +5,10 @@ ties with its centre wherever two neighbours are equal: round-off decides the co
 the sampling below repeats SciPy's products and sums in their order (weights, coefficient x wz x wy x wx, x fastest), as does the
 kurtosis (pairwise sums). Only the loops differ: a run of voxels along x is sampled at once.
 
+The magnitudes take few values, each reached by many patterns up to its last bit, and a percentile of the image cuts between those
+(RobustMeanAbsoluteDeviation). So they too repeat PyRadiomics' complex products; NumPy rounds such a product once or twice, as the
+processor allows, and `_numpy_fuses` asks which.
+
 Source: PyRadiomics 3.0.1, `imageoperations.getLBP3DImage`; J. Banerjee et al., ACCV 2012 Workshops, LNCS 7728; SciPy 1.16,
 `ndimage/src/ni_interpolation.c` and `ni_splines.c`, mode "constant"; `scipy.stats.kurtosis`.
 """
@@ -12,7 +16,8 @@ Source: PyRadiomics 3.0.1, `imageoperations.getLBP3DImage`; J. Banerjee et al., 
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 from scipy.ndimage import spline_filter
 from scipy.special import sph_harm_y
@@ -42,7 +47,10 @@ class PatternImages:
 
 @dataclass(frozen=True, slots=True)
 class _Sphere:
-    """The 42 points (z, y, x) in voxels, the magnitude of degree 0 by number of set points, and what degree 1 sums."""
+    """The 42 points (z, y, x) in voxels, the magnitude of degree 0 by number of set points, and Y(1, m) at the points.
+
+    `degree1` is (6, 42): the real and the imaginary part for m = -1, then 0, then 1.
+    """
 
     points: NDArray[np.float64]
     degree0: NDArray[np.float64]
@@ -55,7 +63,15 @@ def pattern_images(box: RoiBox) -> PatternImages:
     taps = [_taps(size, sphere.points[:, axis]) for axis, size in enumerate(box.values.shape)]
     coefficients = np.ascontiguousarray(spline_filter(box.values, 3, output=np.float64, mode="constant"))
     counts, squared, kurtosis = _sample(
-        coefficients, box.values, np.stack(box.index), _run_starts(box), *taps[0], *taps[1], *taps[2], sphere.degree1
+        coefficients,
+        box.values,
+        np.stack(box.index),
+        _run_starts(box),
+        *taps[0],
+        *taps[1],
+        *taps[2],
+        sphere.degree1,
+        _numpy_fuses(),
     )
     return PatternImages(sphere.degree0[counts], np.sqrt(squared), kurtosis)
 
@@ -71,9 +87,16 @@ def _sphere() -> _Sphere:
     c00 = np.multiply(set_points[:, :, None], np.stack([y00, y00], axis=1)[None]).sum(axis=1)[:, None, :1]
     squares = np.multiply(c00, y00[None, :, None]) ** 2
     degree0 = np.real(np.sqrt(np.sum(np.repeat(squares, 2, axis=2), axis=1)))[:, 0]
-    y1m, y10 = sph_harm_y(1, -1, phi, theta), sph_harm_y(1, 0, phi, theta)
-    # c(1,1) Y(1,1) is the conjugate of c(1,-1) Y(1,-1): their sum is twice the real part.
-    return _Sphere(points, degree0, np.ascontiguousarray([y1m.real, y1m.imag, y10.real]))
+    degree1 = [part for m in (-1, 0, 1) for y in (sph_harm_y(1, m, phi, theta),) for part in (y.real, y.imag)]
+    return _Sphere(points, degree0, np.ascontiguousarray(degree1))
+
+
+def _numpy_fuses() -> bool:
+    """Tell whether NumPy rounds a complex product's sums of products once (fused multiply-add) or term by term."""
+    a = np.exp(1j * np.arange(1, 13)).reshape(4, 3)
+    b = np.exp(2j * np.arange(1, 13)).reshape(4, 3)
+    product = np.multiply(a[:, None], b[None])
+    return not np.array_equal(product.real, a.real[:, None] * b.real[None] - a.imag[:, None] * b.imag[None])
 
 
 def _taps(size: int, offsets: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
@@ -120,6 +143,7 @@ def _sample(
     x_places: NDArray[np.int64],
     x_inside: NDArray[np.bool_],
     degree1: NDArray[np.float64],
+    fused: bool,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:  # pragma: no cover - compiled
     """Return for each ROI voxel the points that reach its value, the squared magnitude of degree 1, and the kurtosis."""
     n = index.shape[1]
@@ -156,6 +180,7 @@ def _sample(
             samples,
             centres,
             degree1,
+            fused,
             counts[first : first + length],
             squared[first : first + length],
             kurtosis[first : first + length],
@@ -204,11 +229,22 @@ def _add_row_at(
             total[t] += row[places[k, x + t]] * wz * wy * weights[k, x + t]
 
 
+@intrinsic
+def _fma(typing_context, a, b, c):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """a * b + c, rounded once."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.fma(*arguments)
+
+    return types.float64(types.float64, types.float64, types.float64), generate
+
+
 @njit(cache=True)
 def _summarise(
     samples: NDArray[np.float64],
     centres: NDArray[np.float64],
     degree1: NDArray[np.float64],
+    fused: bool,
     counts: NDArray[np.int64],
     squared: NDArray[np.float64],
     kurtosis: NDArray[np.float64],
@@ -218,20 +254,27 @@ def _summarise(
     eps = np.finfo(np.float64).eps
     mean, m2, m4 = np.empty(length), np.empty(length), np.empty(length)
     _mean_of_points(samples, mean)
-    a, b, c = np.zeros(length), np.zeros(length), np.zeros(length)
+    sums = np.zeros((6, length))
     counts[:] = 0
     for v in range(42):
         for t in range(length):
             hit = samples[v, t] >= centres[t]
             counts[t] += hit
-            a[t] += degree1[0, v] * hit
-            b[t] += degree1[1, v] * hit
-            c[t] += degree1[2, v] * hit
+            for part in range(6):
+                sums[part, t] += degree1[part, v] * hit
     squared[:] = 0.0
+    a, b, c, d, e, f = sums[0], sums[1], sums[2], sums[3], sums[4], sums[5]
     for v in range(42):
-        for t in range(length):
-            part = 2 * (a[t] * degree1[0, v] - b[t] * degree1[1, v]) + c[t] * degree1[2, v]
-            squared[t] += part * part
+        ya, yb, yc = degree1[0, v], degree1[2, v], degree1[4, v]
+        ja, jb, jc = degree1[1, v], degree1[3, v], degree1[5, v]
+        if fused:
+            for t in range(length):
+                s = _fma(a[t], ya, -(b[t] * ja)) + _fma(c[t], yb, -(d[t] * jb)) + _fma(e[t], yc, -(f[t] * jc))
+                squared[t] += s * s
+        else:
+            for t in range(length):
+                s = (a[t] * ya - b[t] * ja) + (c[t] * yb - d[t] * jb) + (e[t] * yc - f[t] * jc)
+                squared[t] += s * s
     for v in range(42):
         for t in range(length):
             apart = samples[v, t] - mean[t]
