@@ -7,28 +7,24 @@ kurtosis (pairwise sums). Only the loops differ: a run of voxels along x is samp
 
 The magnitudes take few values, each reached by many patterns up to its last bit, and a percentile of the image cuts between those
 (RobustMeanAbsoluteDeviation). So they too repeat PyRadiomics' complex products; NumPy rounds such a product once or twice, as the
-processor allows, and `_numpy_fuses` asks which.
+processor allows, and `numpy_fuses` asks which.
 
 Source: PyRadiomics 3.0.1, `imageoperations.getLBP3DImage`; J. Banerjee et al., ACCV 2012 Workshops, LNCS 7728; SciPy 1.16,
 `ndimage/src/ni_interpolation.c` and `ni_splines.c`, mode "constant"; `scipy.stats.kurtosis`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 from scipy.ndimage import spline_filter
-from scipy.special import sph_harm_y
-from trimesh.creation import icosphere
 
 from cvtbatch.radiomics.box import RoiBox
-
-SUBDIVISIONS = 1
-RADIUS = 1
-# The kurtosis kernel repeats NumPy's sum of as many numbers.
-VERTICES = 42
+from cvtbatch.radiomics.sphere import lay_sphere, numpy_fuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +41,9 @@ class PatternImages:
     kurtosis: NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class _Sphere:
-    """The 42 points (z, y, x) in voxels, the magnitude of degree 0 by number of set points, and Y(1, m) at the points.
-
-    `degree1` is (6, 42): the real and the imaginary part for m = -1, then 0, then 1.
-    """
-
-    points: NDArray[np.float64]
-    degree0: NDArray[np.float64]
-    degree1: NDArray[np.float64]
-
-
 def pattern_images(box: RoiBox) -> PatternImages:
     """Compute the three images of `box`."""
-    sphere = _sphere()
+    sphere = lay_sphere()
     taps = [_taps(size, sphere.points[:, axis]) for axis, size in enumerate(box.values.shape)]
     coefficients = np.ascontiguousarray(spline_filter(box.values, 3, output=np.float64, mode="constant"))
     counts, squared, kurtosis = _sample(
@@ -71,32 +55,9 @@ def pattern_images(box: RoiBox) -> PatternImages:
         *taps[1],
         *taps[2],
         sphere.degree1,
-        _numpy_fuses(),
+        numpy_fuses(),
     )
     return PatternImages(sphere.degree0[counts], np.sqrt(squared), kurtosis)
-
-
-def _sphere() -> _Sphere:
-    points = np.array(icosphere(SUBDIVISIONS, RADIUS).vertices)
-    # PyRadiomics hands the polar angle over as the azimuth and the azimuth as the polar angle.
-    theta = np.arccos(np.true_divide(points[:, 2], RADIUS))
-    phi = np.arctan2(points[:, 1], points[:, 0])
-    y00 = sph_harm_y(0, 0, phi, theta)
-    set_points = np.tri(VERTICES + 1, VERTICES, -1)
-    # A last axis of two, as in PyRadiomics, makes NumPy sum the points one after the other.
-    c00 = np.multiply(set_points[:, :, None], np.stack([y00, y00], axis=1)[None]).sum(axis=1)[:, None, :1]
-    squares = np.multiply(c00, y00[None, :, None]) ** 2
-    degree0 = np.real(np.sqrt(np.sum(np.repeat(squares, 2, axis=2), axis=1)))[:, 0]
-    degree1 = [part for m in (-1, 0, 1) for y in (sph_harm_y(1, m, phi, theta),) for part in (y.real, y.imag)]
-    return _Sphere(points, degree0, np.ascontiguousarray(degree1))
-
-
-def _numpy_fuses() -> bool:
-    """Tell whether NumPy rounds a complex product's sums of products once (fused multiply-add) or term by term."""
-    a = np.exp(1j * np.arange(1, 13)).reshape(4, 3)
-    b = np.exp(2j * np.arange(1, 13)).reshape(4, 3)
-    product = np.multiply(a[:, None], b[None])
-    return not np.array_equal(product.real, a.real[:, None] * b.real[None] - a.imag[:, None] * b.imag[None])
 
 
 def _taps(size: int, offsets: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
@@ -229,14 +190,16 @@ def _add_row_at(
             total[t] += row[places[k, x + t]] * wz * wy * weights[k, x + t]
 
 
-@intrinsic
-def _fma(typing_context, a, b, c):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+def _multiply_add(typing_context, a, b, c):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """a * b + c, rounded once."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         return builder.fma(*arguments)
 
     return types.float64(types.float64, types.float64, types.float64), generate
+
+
+_fma = cast(Callable[[float, float, float], float], intrinsic(_multiply_add))
 
 
 @njit(cache=True)

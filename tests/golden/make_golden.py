@@ -1,9 +1,10 @@
 """Write stock PyRadiomics' values of the golden ROIs: `python -m tests.golden.make_golden [CASE ...]`, a few minutes in all.
 
-Needs PyRadiomics 3.0.1 and SciPy < 1.17. Each file keeps the values by profile, in the order of `schemas/features_1834.txt`, a digest
-of the voxels, and the versions that computed them.
+Needs PyRadiomics 3.0.1 and SciPy < 1.17. Each file keeps the values by profile, in the order of
+`schemas/features_1834.txt`, a digest of the voxels, and the versions that computed them.
 """
 
+# ruff: noqa: E402 - threads are set before NumPy is imported
 import os
 
 for variable in ("OMP_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cvtbatch.radiomics.sphere import numpy_fuses
 from tests.golden.radiomics_cases import CASES, digest
 from tests.parity import NAMES, stock_values
 
@@ -32,7 +34,7 @@ def main(chosen: list[str]) -> None:
         case = CASES[name]
         pair = case.make()
         values = {key: stock_values(*pair, profile) for key, profile in case.profiles.items()}
-        provenance = {"voxels_sha256": digest(pair), "made_with": made_with}
+        provenance = {"voxels_sha256": digest(pair), "made_with": made_with, "fused_products": numpy_fuses()}
         np.savez_compressed(
             FOLDER / f"{name}.npz",
             provenance=np.array(json.dumps(provenance)),

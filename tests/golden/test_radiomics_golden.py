@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 
 from cvtbatch.radiomics.fast import compute_features
+from cvtbatch.radiomics.sphere import numpy_fuses
 from tests.golden.make_golden import FOLDER
 from tests.golden.radiomics_cases import CASES, digest
 from tests.parity import NAMES, deviations
+
+# PyRadiomics' own value follows the processor: the limits of this mean fall between LBP magnitudes that are equal up to their last
+# bit, and whether complex products are fused decides which voxels count.
+UNSTABLE = "lbp-3D-m2_firstorder_RobustMeanAbsoluteDeviation"
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -22,4 +27,7 @@ def test_values_equal_stock(name):
     for key, profile in case.profiles.items():
         result = compute_features(*pair, profile)
         assert tuple(result.values) == NAMES
-        assert deviations(result.values, stock[key]) == [], key
+        broken = deviations(result.values, stock[key])
+        if provenance["fused_products"] != numpy_fuses():
+            broken = [deviation for deviation in broken if deviation.name != UNSTABLE]
+        assert broken == [], key
