@@ -1,6 +1,7 @@
 """First-order statistics: 18 features.
 
-The mean is summed as NumPy sums it: on a flat region the deviations from it are round-off, and kurtosis is their ratio.
+Means are summed as NumPy sums them, in raster order: on a flat region the deviations from a mean are round-off, and kurtosis is
+their ratio.
 
 Source: PyRadiomics 3.0.1, `firstorder.py`; percentiles as `numpy.percentile`, method "linear".
 """
@@ -25,17 +26,18 @@ def first_order_features(
         voxel_mm3: volume of a voxel.
     """
     x = np.asarray(values, np.float64)
-    known = x if not np.isnan(x).any() else x[~np.isnan(x)]
+    undefined = np.isnan(x)
+    known = x[~undefined] if undefined.any() else x
     ordered = np.sort(known)
     p10, p25, p75, p90 = (_percentile(ordered, q) for q in (10, 25, 75, 90))
-    mean = float(np.add.reduce(known) / len(known))
+    mean = _mean_where(x, ~undefined)
     centred = known - mean
     squares = centred * centred
     m2 = float(np.add.reduce(squares)) / len(known)
     m3 = float(np.add.reduce(squares * centred)) / len(known)
     m4 = float(np.add.reduce(squares * squares)) / len(known)
     energy = float(np.add.reduce((known + shift) ** 2))
-    core = ordered[np.searchsorted(ordered, p10, "left") : np.searchsorted(ordered, p90, "right")]
+    core = (x >= p10) & (x <= p90)
     share = counts / counts.sum()
     divisor = m2 if m2 != 0 else 1.0
     return {
@@ -51,13 +53,19 @@ def first_order_features(
         "Median": float((ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2),
         "Minimum": float(ordered[0]),
         "Range": float(ordered[-1] - ordered[0]),
-        "RobustMeanAbsoluteDeviation": float(np.abs(core - core.mean()).mean()) if core.size else math.nan,
+        "RobustMeanAbsoluteDeviation": _mean_where(np.abs(x - _mean_where(x, core)), core),
         "RootMeanSquared": math.sqrt(energy / len(known)),
         "Skewness": m3 / divisor**1.5,
         "TotalEnergy": energy * voxel_mm3,
         "Uniformity": float(np.sum(share**2)),
         "Variance": m2,
     }
+
+
+def _mean_where(values: NDArray[np.float64], kept: NDArray[np.bool_]) -> float:
+    """Mean of the kept values; the others add 0 in their places, as in `numpy.nanmean`, so that the sum has the same order."""
+    count = int(np.count_nonzero(kept))
+    return float(np.add.reduce(np.where(kept, values, 0.0)) / count) if count else math.nan
 
 
 def _percentile(ordered: NDArray[np.float64], percent: int) -> float:
