@@ -1,0 +1,88 @@
+"""Gray levels by fixed bin width, once per filtered image, shared by all matrix classes.
+
+Source: PyRadiomics 3.0.1, `imageoperations.getBinEdges` and `binImage`: edges start at the multiple of the bin width at or
+below the ROI's minimum, and are computed in the image's own type (LoG and gradient images are float32).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from cvtbatch.errors import InputError
+
+# The co-occurrence matrices hold 13 x N x N numbers.
+MAXIMUM_LEVELS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class GrayLevels:
+    """The ROI's gray levels.
+
+    Attributes:
+        codes: (n,) uint16, for each ROI voxel the 1-based place of its gray level among those present.
+        levels: (N,) int64, the gray levels present, increasing, the first bin being 1.
+        counts: (N,) int64, voxels of each.
+    """
+
+    codes: NDArray[np.uint16]
+    levels: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
+def bin_edges(values: NDArray[np.floating], bin_width: float) -> NDArray[np.floating]:
+    """Return PyRadiomics' bin edges for (n,) values in their own type; a NaN is passed over unless it comes first."""
+    if np.isnan(values[0]):
+        raise InputError(
+            "undefined_gray_levels", "the first voxel of the ROI has no value in a filtered image: no bins follow"
+        )
+    minimum, maximum = np.fmin.reduce(values), np.fmax.reduce(values)
+    edges: NDArray[np.floating] = np.arange(minimum - minimum % bin_width, maximum + 2 * bin_width, bin_width)
+    return edges
+
+
+def discretise(values: NDArray[np.floating], bin_width: float) -> GrayLevels:
+    """Discretise the (n,) ROI values of one image.
+
+    Raises:
+        InputError: too_many_gray_levels; undefined_gray_levels where PyRadiomics itself cannot make bins.
+    """
+    edges = np.asarray(bin_edges(values, bin_width), np.float64)
+    if len(edges) > np.iinfo(np.uint16).max:
+        raise InputError(
+            "too_many_gray_levels", f"{len(edges)} bins of width {bin_width:g} (limit {MAXIMUM_LEVELS} levels)"
+        )
+    codes, present = _assign_bins(np.asarray(values, np.float64), edges)
+    levels = np.flatnonzero(present)
+    if levels[0] == 0:
+        raise InputError("undefined_gray_levels", f"a value lies below the first bin of width {bin_width:g}")
+    if len(levels) > MAXIMUM_LEVELS:
+        raise InputError("too_many_gray_levels", f"{len(levels)} gray levels (limit {MAXIMUM_LEVELS}): widen the bins")
+    place = np.zeros(len(present), np.uint16)
+    place[levels] = np.arange(1, len(levels) + 1)
+    return GrayLevels(place[codes], levels, present[levels])
+
+
+@njit(cache=True)
+def _assign_bins(
+    values: NDArray[np.float64], edges: NDArray[np.float64]
+) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:  # pragma: no cover - compiled
+    """Return `numpy.digitize(values, edges)` and the count of each bin; a NaN falls past the last edge, as there."""
+    last = len(edges)
+    codes = np.empty(len(values), np.uint16)
+    counts = np.zeros(last + 1, np.int64)
+    scale = 1.0 / (edges[1] - edges[0])
+    for n in range(len(values)):
+        value = values[n]
+        if value != value:
+            level = last
+        else:
+            level = min(max(int((value - edges[0]) * scale) + 1, 0), last)
+            while level < last and edges[level] <= value:
+                level += 1
+            while level > 0 and edges[level - 1] > value:
+                level -= 1
+        codes[n] = level
+        counts[level] += 1
+    return codes, counts

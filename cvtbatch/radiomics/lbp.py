@@ -1,0 +1,270 @@
+"""Local binary pattern in 3-D: samples on a sphere around each ROI voxel, read from a cubic B-spline.
+
+Of the 42 points of the sphere, 6 lie on the axes, where the spline returns the voxels themselves, up to round-off, and a sample
+ties with its centre wherever two neighbours are equal: round-off decides the code. Hence SciPy's prefilter is called as it is, and
+the sampling below repeats SciPy's products and sums in their order (weights, coefficient x wz x wy x wx, x fastest), as does the
+kurtosis (pairwise sums). Only the loops differ: a run of voxels along x is sampled at once.
+
+The magnitudes take few values, each reached by many patterns up to its last bit, and a percentile of the image cuts between those
+(RobustMeanAbsoluteDeviation). So they too repeat PyRadiomics' complex products; NumPy rounds such a product once or twice, as the
+processor allows, and `numpy_fuses` asks which.
+
+Source: PyRadiomics 3.0.1, `imageoperations.getLBP3DImage`; J. Banerjee et al., ACCV 2012 Workshops, LNCS 7728; SciPy 1.16,
+`ndimage/src/ni_interpolation.c` and `ni_splines.c`, mode "constant"; `scipy.stats.kurtosis`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numba import njit, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+from scipy.ndimage import spline_filter
+
+from cvtbatch.radiomics.box import RoiBox
+from cvtbatch.radiomics.sphere import lay_sphere, numpy_fuses
+
+
+@dataclass(frozen=True, slots=True)
+class PatternImages:
+    """The three LBP images at the ROI's voxels, float64 (n,).
+
+    Attributes:
+        m1, m2: magnitude of the pattern's spherical harmonics of degree 0 and 1.
+        kurtosis: of the 42 samples; NaN where they are all equal.
+    """
+
+    m1: NDArray[np.float64]
+    m2: NDArray[np.float64]
+    kurtosis: NDArray[np.float64]
+
+
+def pattern_images(box: RoiBox) -> PatternImages:
+    """Compute the three images of `box`."""
+    sphere = lay_sphere()
+    taps = [_taps(size, sphere.points[:, axis]) for axis, size in enumerate(box.values.shape)]
+    coefficients = np.ascontiguousarray(spline_filter(box.values, 3, output=np.float64, mode="constant"))
+    counts, squared, kurtosis = _sample(
+        coefficients,
+        box.values,
+        np.stack(box.index),
+        _run_starts(box),
+        *taps[0],
+        *taps[1],
+        *taps[2],
+        sphere.degree1,
+        numpy_fuses(),
+    )
+    return PatternImages(sphere.degree0[counts], np.sqrt(squared), kurtosis)
+
+
+def _taps(size: int, offsets: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Return what reading one axis takes, for each offset (V,) and voxel (size,).
+
+    Weights (V, 4, size), the four coefficients' places (V, 4, size), mirrored at the ends, and whether the point lies inside.
+    """
+    place = np.arange(size)[None, :] + offsets[:, None]
+    inside = (place >= 0) & (place <= size - 1)
+    floor = np.floor(place)
+    y = place - floor
+    z = 1.0 - y
+    w1 = (y * y * (y - 2.0) * 3.0 + 4.0) / 6.0
+    w2 = (z * z * (z - 2.0) * 3.0 + 4.0) / 6.0
+    w0 = z * z * z / 6.0
+    weights = np.stack([w0, w1, w2, 1.0 - w0 - w1 - w2], axis=1)
+    places = floor.astype(np.int64)[:, None, :] + np.arange(-1, 3)[None, :, None]
+    if size > 1:
+        places = np.abs(places)
+        places = np.where(places >= size, 2 * size - 2 - places, places)
+    return weights, np.clip(places, 0, size - 1), inside
+
+
+def _run_starts(box: RoiBox) -> NDArray[np.int64]:
+    """Return where, in raster order, each run of ROI voxels along x begins, and the number of voxels at the end."""
+    z, y, x = box.index
+    new = (np.diff(z) != 0) | (np.diff(y) != 0) | (np.diff(x) != 1)
+    return np.concatenate(([0], np.flatnonzero(new) + 1, [len(x)])).astype(np.int64)
+
+
+@njit(cache=True)
+def _sample(
+    coefficients: NDArray[np.float64],
+    values: NDArray[np.float64],
+    index: NDArray[np.int64],
+    run_starts: NDArray[np.int64],
+    z_weights: NDArray[np.float64],
+    z_places: NDArray[np.int64],
+    z_inside: NDArray[np.bool_],
+    y_weights: NDArray[np.float64],
+    y_places: NDArray[np.int64],
+    y_inside: NDArray[np.bool_],
+    x_weights: NDArray[np.float64],
+    x_places: NDArray[np.int64],
+    x_inside: NDArray[np.bool_],
+    degree1: NDArray[np.float64],
+    fused: bool,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:  # pragma: no cover - compiled
+    """Return for each ROI voxel the points that reach its value, the squared magnitude of degree 1, and the kurtosis."""
+    n = index.shape[1]
+    counts = np.empty(n, np.int64)
+    squared = np.empty(n)
+    kurtosis = np.empty(n)
+    samples = np.empty((42, coefficients.shape[2]))
+    lines = np.empty((4, coefficients.shape[2] + 3))
+    for run in range(len(run_starts) - 1):
+        first, length = run_starts[run], run_starts[run + 1] - run_starts[run]
+        z, y, x = index[0, first], index[1, first], index[2, first]
+        for v in range(42):
+            sampled = samples[v, :length]
+            sampled[:] = 0.0
+            if not (z_inside[v, z] and y_inside[v, y]):
+                continue
+            start, end = x_places[v, 0, x], x_places[v, 3, x + length - 1]
+            straight = end - start == length + 2 and x_places[v, 3, x] - start == 3
+            for a in range(4):
+                wz, plane = z_weights[v, a, z], coefficients[z_places[v, a, z]]
+                for b in range(4):
+                    wy, row = y_weights[v, b, y], plane[y_places[v, b, y]]
+                    if straight:
+                        _weigh(row[start : start + length + 3], wz, wy, lines[b, : length + 3])
+                    else:
+                        _add_row_at(sampled, row, wz, wy, x_weights[v], x_places[v], x)
+                if straight:
+                    _add_lines(sampled, lines, x_weights[v], x)
+            for t in range(length):
+                if not x_inside[v, x + t]:
+                    sampled[t] = 0.0
+        centres = values[z, y, x : x + length]
+        _summarise(
+            samples,
+            centres,
+            degree1,
+            fused,
+            counts[first : first + length],
+            squared[first : first + length],
+            kurtosis[first : first + length],
+        )
+    return counts, squared, kurtosis
+
+
+@njit(cache=True)
+def _weigh(
+    row: NDArray[np.float64], wz: float, wy: float, line: NDArray[np.float64]
+) -> None:  # pragma: no cover - compiled
+    for t in range(len(line)):
+        line[t] = row[t] * wz * wy
+
+
+@njit(cache=True)
+def _add_lines(
+    total: NDArray[np.float64], lines: NDArray[np.float64], weights: NDArray[np.float64], x: int
+) -> None:  # pragma: no cover - compiled
+    """Add, for each sample of a run at x, four weighted neighbours along x of each of four lines, one after the other."""
+    n = len(total)
+    w0, w1, w2, w3 = weights[0, x : x + n], weights[1, x : x + n], weights[2, x : x + n], weights[3, x : x + n]
+    a, b, c, d = lines[0], lines[1], lines[2], lines[3]
+    for t in range(n):
+        s = total[t]
+        s = s + a[t] * w0[t] + a[t + 1] * w1[t] + a[t + 2] * w2[t] + a[t + 3] * w3[t]
+        s = s + b[t] * w0[t] + b[t + 1] * w1[t] + b[t + 2] * w2[t] + b[t + 3] * w3[t]
+        s = s + c[t] * w0[t] + c[t + 1] * w1[t] + c[t + 2] * w2[t] + c[t + 3] * w3[t]
+        s = s + d[t] * w0[t] + d[t + 1] * w1[t] + d[t + 2] * w2[t] + d[t + 3] * w3[t]
+        total[t] = s
+
+
+@njit(cache=True)
+def _add_row_at(
+    total: NDArray[np.float64],
+    row: NDArray[np.float64],
+    wz: float,
+    wy: float,
+    weights: NDArray[np.float64],
+    places: NDArray[np.int64],
+    x: int,
+) -> None:  # pragma: no cover - compiled
+    """As `_weigh` and `_add_lines`, where mirroring or round-off breaks the row."""
+    for t in range(len(total)):
+        for k in range(4):
+            total[t] += row[places[k, x + t]] * wz * wy * weights[k, x + t]
+
+
+def _multiply_add(typing_context, a, b, c):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """a * b + c, rounded once."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.fma(*arguments)
+
+    return types.float64(types.float64, types.float64, types.float64), generate
+
+
+_fma = cast(Callable[[float, float, float], float], intrinsic(_multiply_add))
+
+
+@njit(cache=True)
+def _summarise(
+    samples: NDArray[np.float64],
+    centres: NDArray[np.float64],
+    degree1: NDArray[np.float64],
+    fused: bool,
+    counts: NDArray[np.int64],
+    squared: NDArray[np.float64],
+    kurtosis: NDArray[np.float64],
+) -> None:  # pragma: no cover - compiled
+    """Reduce (42, >= L) samples of a run and their (L,) centres to the three images; `samples` is spent."""
+    length = len(centres)
+    eps = np.finfo(np.float64).eps
+    mean, m2, m4 = np.empty(length), np.empty(length), np.empty(length)
+    _mean_of_points(samples, mean)
+    sums = np.zeros((6, length))
+    counts[:] = 0
+    for v in range(42):
+        for t in range(length):
+            hit = samples[v, t] >= centres[t]
+            counts[t] += hit
+            for part in range(6):
+                sums[part, t] += degree1[part, v] * hit
+    squared[:] = 0.0
+    a, b, c, d, e, f = sums[0], sums[1], sums[2], sums[3], sums[4], sums[5]
+    for v in range(42):
+        ya, yb, yc = degree1[0, v], degree1[2, v], degree1[4, v]
+        ja, jb, jc = degree1[1, v], degree1[3, v], degree1[5, v]
+        if fused:
+            for t in range(length):
+                s = _fma(a[t], ya, -(b[t] * ja)) + _fma(c[t], yb, -(d[t] * jb)) + _fma(e[t], yc, -(f[t] * jc))
+                squared[t] += s * s
+        else:
+            for t in range(length):
+                s = (a[t] * ya - b[t] * ja) + (c[t] * yb - d[t] * jb) + (e[t] * yc - f[t] * jc)
+                squared[t] += s * s
+    for v in range(42):
+        for t in range(length):
+            apart = samples[v, t] - mean[t]
+            samples[v, t] = apart * apart
+    _mean_of_points(samples, m2)
+    for v in range(42):
+        for t in range(length):
+            samples[v, t] = samples[v, t] * samples[v, t]
+    _mean_of_points(samples, m4)
+    for t in range(length):
+        flat = m2[t] <= (eps * mean[t]) ** 2
+        kurtosis[t] = np.nan if flat else m4[t] / (m2[t] * m2[t]) - 3
+
+
+@njit(cache=True)
+def _mean_of_points(rows: NDArray[np.float64], out: NDArray[np.float64]) -> None:  # pragma: no cover - compiled
+    """Mean of the first columns of (42, >= L), in the order of NumPy's pairwise sum of 42 numbers: eight partial sums."""
+    for t in range(len(out)):
+        r0, r1, r2, r3 = rows[0, t], rows[1, t], rows[2, t], rows[3, t]
+        r4, r5, r6, r7 = rows[4, t], rows[5, t], rows[6, t], rows[7, t]
+        for i in range(8, 40, 8):
+            r0 += rows[i, t]
+            r1 += rows[i + 1, t]
+            r2 += rows[i + 2, t]
+            r3 += rows[i + 3, t]
+            r4 += rows[i + 4, t]
+            r5 += rows[i + 5, t]
+            r6 += rows[i + 6, t]
+            r7 += rows[i + 7, t]
+        out[t] = (((r0 + r1) + (r2 + r3)) + ((r4 + r5) + (r6 + r7)) + rows[40, t] + rows[41, t]) / 42

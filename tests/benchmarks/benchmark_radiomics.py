@@ -1,0 +1,171 @@
+"""Stock PyRadiomics and the fast engine side by side: `python -m tests.benchmarks.benchmark_radiomics [ML ...] [--repeat N]`.
+
+One process, one thread; hematomas of 10, 30 and 90 ml in a head of 32 x 500 x 500 voxels. Parity is checked first: a ratio of
+different values would mean nothing. Stock is timed twice, under the profile (ROI box + 10 voxels) and on the whole volume
+(`preCrop: false`: other values, and what many users run). Needs PyRadiomics 3.0.1 and SciPy < 1.17.
+"""
+
+# ruff: noqa: E402 - threads are set before NumPy is imported
+import os
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+import argparse
+import ctypes
+import platform
+import resource
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from cvtbatch.radiomics import box as boxes
+from cvtbatch.radiomics import filters
+from cvtbatch.radiomics.counting import count_matrices, lay_grid
+from cvtbatch.radiomics.discretisation import discretise
+from cvtbatch.radiomics.emphasis import gldm_features, glrlm_features, glszm_features
+from cvtbatch.radiomics.fast import compute_features
+from cvtbatch.radiomics.firstorder import first_order_features
+from cvtbatch.radiomics.glcm import glcm_features
+from cvtbatch.radiomics.lbp import pattern_images
+from cvtbatch.radiomics.ngtdm import ngtdm_features
+from cvtbatch.radiomics.profiles import PROFILES, Profile
+from cvtbatch.radiomics.shape import shape_features
+from tests.golden.radiomics_cases import ball, images, texture
+from tests.parity import deviations, stock_values
+
+PROFILE = PROFILES["cvt-1834"]
+SHAPE = (32, 500, 500)
+ROW = "{:<34}{:>10}{:>10}{:>10}"
+
+
+def head_with_bleed(ml: float, seed: int = 1) -> tuple[sitk.Image, sitk.Image]:
+    """Return a head with a hematoma of about `ml`."""
+    z, y, x = np.meshgrid(*[np.arange(n) - n / 2 for n in SHAPE], indexing="ij", sparse=True)
+    radius2 = (x / 150) ** 2 + (y / 190) ** 2 + (z / 15) ** 2
+    inside = ball(SHAPE, (15.0, 210.0, 230.0), ml, texture(seed + 1, SHAPE, 15)) & (radius2 < 0.8)
+    hu = np.where(inside, 62, 34) + texture(seed, SHAPE, 4) // np.where(inside, 1, 2)
+    hu += np.random.default_rng(seed).integers(-6, 7, SHAPE)
+    hu = np.where(radius2 < 0.8, hu, np.where(radius2 < 1, 1100 + hu, -1000))
+    return images(hu, inside)
+
+
+def seconds(compute: Callable[[], object], repeat: int) -> float:
+    """Best of `repeat` runs."""
+    best = np.inf
+    for _ in range(repeat):
+        start = time.perf_counter()
+        compute()
+        best = min(best, time.perf_counter() - start)
+    return float(best)
+
+
+def peak_mb(compute: Callable[[], object]) -> float:
+    """Largest growth of the process's resident memory while `compute` runs, sampled every 2 ms (MB; Linux)."""
+    ctypes.CDLL(None).malloc_trim(0)  # memory that earlier runs freed would hide the growth
+    done, sizes = threading.Event(), []
+
+    def resident() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+    def sample() -> None:
+        while not done.wait(0.002):
+            sizes.append(resident())
+
+    before, watcher = resident(), threading.Thread(target=sample)
+    watcher.start()
+    compute()
+    done.set()
+    watcher.join()
+    return max(sizes, default=before) - before
+
+
+def stages(ct: sitk.Image, mask: sitk.Image, repeat: int) -> dict[str, float]:
+    """Seconds of each stage of the fast engine; LBP's are part of the filters' in a run."""
+    box = boxes.cut_box(ct, mask, PROFILE)
+    grid, named = lay_grid(box), dict(filters.filter_images(box))
+    gray = [discretise(values, PROFILE.bin_width) for values in named.values()]
+    counts = [count_matrices(grid, levels) for levels in gray]
+    both = list(zip(counts, gray, strict=True))
+    work: dict[str, Callable[[], object]] = {
+        "box and checks": lambda: boxes.cut_box(ct, mask, PROFILE),
+        "shape": lambda: shape_features(box),
+        "LoG, wavelet, gradient, pointwise": lambda: list(_images_but_patterns(box)),
+        "LBP-3D": lambda: pattern_images(box),
+        "discretisation": lambda: [discretise(values, PROFILE.bin_width) for values in named.values()],
+        "matrices": lambda: [count_matrices(grid, levels) for levels in gray],
+        "first order": lambda: [
+            first_order_features(values, levels.counts, 0.0, 1.25)
+            for values, levels in zip(named.values(), gray, strict=True)
+        ],
+        "GLCM features": lambda: [glcm_features(count.pairs, levels.levels) for count, levels in both],
+        "GLRLM, GLSZM, GLDM, NGTDM features": lambda: [
+            (
+                glrlm_features(count, levels.levels, grid.with_lines),
+                glszm_features(count, levels.levels),
+                gldm_features(count, levels.levels),
+                ngtdm_features(count.contrasts, levels.levels, levels.counts),
+            )
+            for count, levels in both
+        ],
+    }
+    return {name: seconds(compute, repeat) for name, compute in work.items()}
+
+
+def _images_but_patterns(box: boxes.RoiBox):
+    for image in filters.filter_images(box):
+        yield image
+        if image[0] == "gradient":
+            return
+
+
+def compare(ml: float, repeat: int) -> None:
+    """Check parity at one size, then print the table."""
+    ct, mask = head_with_bleed(ml)
+    voxels = int(sitk.GetArrayViewFromImage(mask).sum())
+    print(f"\n{ml:g} ml, {voxels} ROI voxels")
+    fast, stock = compute_features(ct, mask, PROFILE).values, stock_values(ct, mask, PROFILE)
+    broken = deviations(fast, stock)
+    worst = max(
+        (abs(fast[name] - value) / (1e-9 * abs(value) + 1e-12) for name, value in stock.items() if not np.isnan(value)),
+        default=0.0,
+    )
+    print(f"parity: {len(broken)} of {len(stock)} outside the contract; worst deviation {worst:.2g} of what it allows")
+    if broken:
+        raise SystemExit(f"no parity, no benchmark: {broken[:5]}")
+    whole: Profile = replace(PROFILE, pre_crop=False)
+    rows = {
+        "stock, whole volume": (lambda: stock_values(ct, mask, whole), 1),
+        "stock, the profile": (lambda: stock_values(ct, mask, PROFILE), max(1, repeat // 2)),
+        "fast, whole volume": (lambda: compute_features(ct, mask, whole), max(1, repeat // 2)),
+        "fast, the profile": (lambda: compute_features(ct, mask, PROFILE), repeat),
+    }
+    took = {name: seconds(compute, count) for name, (compute, count) in rows.items()}
+    print(ROW.format("", "seconds", "ratio", "peak MB"))
+    for name, (compute, _) in rows.items():
+        ratio = took["stock, the profile"] / took[name]
+        print(ROW.format(name, f"{took[name]:.3f}", f"{ratio:.1f}", f"{peak_mb(compute):.0f}"))
+    print(ROW.format("stage of the fast engine", "ms", "", ""))
+    for name, spent in stages(ct, mask, repeat).items():
+        print(ROW.format(name, f"{spent * 1e3:.1f}", "", ""))
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("ml", type=float, nargs="*", default=[10.0, 30.0, 90.0])
+    parser.add_argument("--repeat", type=int, default=5)
+    arguments = parser.parse_args()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, one thread")
+    for ml in arguments.ml:
+        compare(ml, arguments.repeat)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Filters written anew have the bits of the slow, obvious ones."""
+
+import warnings
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from scipy.ndimage import map_coordinates
+from scipy.special import sph_harm_y
+from scipy.stats import kurtosis
+from trimesh.creation import icosphere
+
+from cvtbatch.radiomics.box import cut_box
+from cvtbatch.radiomics.filters import filter_images
+from cvtbatch.radiomics.gaussian import laplacian_of_gaussian
+from cvtbatch.radiomics.lbp import pattern_images
+from cvtbatch.radiomics.profiles import Profile
+
+
+def pair(seed, shape, spacing_mm, blur=False):
+    """A volume of integers and a random mask in it."""
+    rng = np.random.default_rng(seed)
+    hu = rng.integers(-80, 80, shape)
+    if blur:
+        hu = (hu + np.roll(hu, 1, 0) + np.roll(hu, 1, 1) + np.roll(hu, 1, 2)) // 8
+    mask = rng.random(shape) < 0.4
+    mask[:2], mask[:, :2] = False, False
+    images = sitk.GetImageFromArray(hu.astype(np.int16)), sitk.GetImageFromArray(mask.astype(np.uint8))
+    for image in images:
+        image.SetSpacing(spacing_mm)
+    return images
+
+
+@pytest.mark.parametrize("sigma_mm", [1.0, 2.0, 3.0])
+@pytest.mark.parametrize("spacing_mm", [(0.5, 0.5, 5.0), (1.0, 0.7, 2.5)])
+def test_log_has_the_bits_of_itk(sigma_mm, spacing_mm):
+    values = np.random.default_rng(1).normal(40, 300, (13, 37, 45))
+    image = sitk.GetImageFromArray(values)
+    image.SetSpacing(spacing_mm)
+    reference = sitk.LaplacianRecursiveGaussianImageFilter()
+    reference.SetNormalizeAcrossScale(True)
+    reference.SetSigma(sigma_mm)
+    expected = sitk.GetArrayFromImage(reference.Execute(image))
+    wanted = (slice(2, 9), slice(3, 30), slice(0, 45))
+    found = laplacian_of_gaussian(values, spacing_mm[::-1], sigma_mm, wanted)
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected[wanted])
+
+
+def test_gradient_has_the_bits_of_itk_on_the_whole_box():
+    ct, mask = pair(2, (9, 14, 15), (0.5, 0.7, 5.0))
+    box = cut_box(ct, mask, Profile(pad_distance=2))
+    image = sitk.GetImageFromArray(box.values)
+    image.SetSpacing(box.spacing_mm[::-1])
+    expected = sitk.GetArrayFromImage(sitk.GradientMagnitude(image, True))[box.index]
+    np.testing.assert_array_equal(dict(filter_images(box))["gradient"], expected)
+
+
+@pytest.mark.parametrize("blur", [False, True])
+def test_patterns_equal_scipy(blur):
+    box = cut_box(*pair(3, (8, 14, 15), (1.0, 1.0, 1.0), blur), Profile())
+    points = np.array(icosphere(1, 1).vertices)
+    coordinates = np.array(box.index).T[None] + points[:, None]
+    samples = map_coordinates(box.values, coordinates.T, order=3)
+    codes = samples >= box.values[box.index][:, None]
+    theta, phi = np.arccos(points[:, 2]), np.arctan2(points[:, 1], points[:, 0])
+    harmonics = [sph_harm_y(1, m, phi, theta) for m in (-1, 0, 1)]
+    spread = sum((codes @ y)[:, None] * y[None] for y in harmonics)
+    found = pattern_images(box)
+    np.testing.assert_array_equal(found.kurtosis, kurtosis(samples, axis=1))
+    np.testing.assert_allclose(found.m1, codes.sum(axis=1) * np.sqrt(42) / (4 * np.pi), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(found.m2, np.sqrt((spread**2).sum(axis=1)).real, rtol=1e-12, atol=1e-12)
+
+
+def test_kurtosis_of_a_flat_region_is_undefined_where_scipy_says_so():
+    ct, mask = pair(4, (8, 12, 12), (1.0, 1.0, 1.0))
+    box = cut_box(ct * 0 + 64, mask, Profile())
+    coordinates = np.array(box.index).T[None] + np.array(icosphere(1, 1).vertices)[:, None]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # precision loss is the point
+        expected = kurtosis(map_coordinates(box.values, coordinates.T, order=3), axis=1)
+    assert np.isnan(expected).any()
+    np.testing.assert_array_equal(pattern_images(box).kurtosis, expected)
