@@ -179,6 +179,12 @@ def check(
 @click.option(
     "--scheduler", metavar="ADDRESS", help="Use the workers of this Dask scheduler, e.g. tcp://10.0.0.5:8786."
 )
+@click.option(
+    "--audit",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Compute this share of the ROIs with stock PyRadiomics too, and compare.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and why; do nothing.")
 @click.option("--retry-failed", is_flag=True, help="Try failed cases again although their sources have not changed.")
 @click.option("--verify-inputs", is_flag=True, help="Decode every source, even where files look unchanged.")
@@ -192,6 +198,7 @@ def extract(
     overrides: Sequence[str],
     workers: int | None,
     scheduler: str | None,
+    audit: float | None,
     dry_run: bool,
     retry_failed: bool,
     verify_inputs: bool,
@@ -214,6 +221,8 @@ def extract(
     from cvtbatch.pipelines import extract as pipeline
     from cvtbatch.pipelines.job import read_job
 
+    if audit is not None:
+        overrides = [*overrides, f"radiomics.audit={audit}"]
     settings = pipeline.resolve(read_job("extract", job, overrides), store_url)
     options = pipeline.Options(retry_failed, verify_inputs)
     cases = read_manifest(manifest)
@@ -380,7 +389,11 @@ def _print_report(report: "ExtractReport", failures: int, as_json: bool) -> None
         (name.replace("_", " "), getattr(report, name))
         for name in ("computed", "already_done", "failed", "awaiting_mask")
     ]
-    _table(f"Run {report.run_id}: {report.cases} cases in {report.seconds:.1f} s", ("cases", "count"), counts)
+    _table(
+        f"Run {report.run_id}: {report.cases} case{'s' if report.cases > 1 else ''} in {report.seconds:.1f} s",
+        ("cases", "count"),
+        counts,
+    )
     _table("Why", ("reason", "cases"), [(row["reason"], row["cases"]) for row in report.plan])
     if any(report.rows.values()):
         _table("Rows appended", ("table", "rows"), [(name, count) for name, count in report.rows.items() if count])
@@ -389,6 +402,14 @@ def _print_report(report: "ExtractReport", failures: int, as_json: bool) -> None
             "Failures",
             ("stage", "kind", "cases"),
             [(row["stage"], row["kind"], row["cases"]) for row in report.failures],
+        )
+    if report.audit.rois:
+        worst = [(name, f"{size:.2g}") for name, size in sorted(report.audit.largest_deviation.items())]
+        rois = f"{report.audit.rois} ROI{'s' if report.audit.rois > 1 else ''}"
+        _table(
+            f"Audit of {rois} against stock PyRadiomics (1 is the contract's limit)",
+            ("class", "largest deviation"),
+            worst,
         )
     if failures > SHOWN_FAILURES:
         click.echo(

@@ -9,14 +9,16 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import SimpleITK as sitk
 
-from cvtbatch.errors import CvtbatchError, FormatError, StorageError
+from cvtbatch.errors import CvtbatchError, FormatError, InternalError, StorageError
 from cvtbatch.geometry import Grid
 from cvtbatch.imaging.resampling import place_mask, resample_stack, to_image
 from cvtbatch.ingest import SourceVolume, read_mask, read_volume
 from cvtbatch.manifest import Case, RoiSource
+from cvtbatch.pipelines.known import FailureKey
 from cvtbatch.pipelines.plan import CaseTask, RoiTask
-from cvtbatch.radiomics import extract_features, filter_scale_hu, undefined_features
+from cvtbatch.radiomics import AuditResult, RoiFeatures, audit_features, roi_features
 from cvtbatch.spec import digest
 from cvtbatch.store import FeatureStore, StoredArray
 
@@ -35,6 +37,7 @@ class Failure:
 
     roi_key: str
     spec_id: str
+    scope: str
     stage: str
     kind: str
     message: str
@@ -49,14 +52,16 @@ class CaseResult:
     """What became of a task: rows by table, without book-keeping, and failures.
 
     Attributes:
-        succeeded: keys (roi_key or "", spec_id) that are done now.
+        succeeded: keys of failures that would have ended now.
+        audits: what the comparison of ROIs with stock PyRadiomics gave.
         decoded: whether any source was read.
         computed: whether a volume, a mask or features were made.
     """
 
     rows: dict[str, list[Row]]
     failures: tuple[Failure, ...]
-    succeeded: tuple[tuple[str, str], ...]
+    succeeded: tuple[FailureKey, ...]
+    audits: tuple[AuditResult, ...]
     decoded: bool
     computed: bool
 
@@ -92,20 +97,28 @@ class _CaseInHand:
         self.store = FeatureStore(task.work.store_url)
         self.rows: dict[str, list[Row]] = {"volumes": [], "rois": [], "radiomics": []}
         self.failures: list[Failure] = []
-        self.succeeded: list[tuple[str, str]] = []
+        self.succeeded: list[FailureKey] = []
+        self.audits: list[AuditResult] = []
         self.decoded = False
         self.computed = False
 
     def process(self) -> CaseResult:
         try:
             volume = self._volume()
-            self.succeeded.append(("", self.task.work.volume_spec_id))
+            self.succeeded.append(("", self.task.work.volume_spec_id, "extraction"))
             for roi in self.task.rois:
                 if not roi.skipped:
                     self._roi(roi, volume)
         except _Stopped as stopped:
             self.failures.append(stopped.failure)
-        return CaseResult(self.rows, tuple(self.failures), tuple(self.succeeded), self.decoded, self.computed)
+        return CaseResult(
+            rows=self.rows,
+            failures=tuple(self.failures),
+            succeeded=tuple(self.succeeded),
+            audits=tuple(self.audits),
+            decoded=self.decoded,
+            computed=self.computed,
+        )
 
     def _guarded(self, stage: str, roi: RoiTask | None, function: Callable[[], Value]) -> Value:
         """Call the function; stop the case or ROI with a failure if it raises anything but a fault of the store."""
@@ -120,7 +133,8 @@ class _CaseInHand:
             raise _Stopped(
                 Failure(
                     roi_key=roi.source.roi_key if roi else "",
-                    spec_id=work.radiomics_spec_id if stage == "radiomics" else work.volume_spec_id,
+                    spec_id=work.radiomics_spec_id if stage in {"radiomics", "audit"} else work.volume_spec_id,
+                    scope="audit" if stage == "audit" else "extraction",
                     stage=stage,
                     kind=error.kind if isinstance(error, CvtbatchError) else _foreign_kind(error),
                     message=error.message if isinstance(error, CvtbatchError) else _foreign_message(error, trace),
@@ -175,12 +189,12 @@ class _CaseInHand:
         work = self.task.work
         try:
             input_digest, mask_zyx = self._mask(roi, volume)
-            self.succeeded.append((roi.source.roi_key, work.volume_spec_id))
-            if input_digest not in roi.featured:
+            self.succeeded.append((roi.source.roi_key, work.volume_spec_id, "extraction"))
+            if input_digest not in roi.featured or roi.audit_failed:
                 if mask_zyx is None:
                     input_digest, mask_zyx = self._stored_mask(roi, volume)
                 self._add_features(roi, volume, mask_zyx, input_digest)
-            self.succeeded.append((roi.source.roi_key, work.radiomics_spec_id))
+            self.succeeded.append((roi.source.roi_key, work.radiomics_spec_id, "extraction"))
         except _Stopped as stopped:
             if not stopped.failure.roi_key:
                 raise
@@ -232,7 +246,11 @@ class _CaseInHand:
     def _add_features(self, roi: RoiTask, volume: _Volume, mask_zyx: npt.NDArray[np.uint8], input_digest: str) -> None:
         work = self.task.work
         ct, mask = to_image(self._voxels(volume), volume.grid), to_image(mask_zyx, volume.grid)
-        values = self._guarded("radiomics", roi, lambda: extract_features(ct, mask, work.profile, work.engine))
+        features = self._guarded("radiomics", roi, lambda: roi_features(ct, mask, work.profile, work.engine))
+        if roi.audited:
+            self._audit(roi, ct, mask, features)
+        if input_digest in roi.featured:
+            return
         self.computed = True
         self.rows["radiomics"].append(
             {
@@ -241,11 +259,24 @@ class _CaseInHand:
                 "volume_spec_id": work.volume_spec_id,
                 "input_digest": input_digest,
                 "engine": work.engine,
-                "filter_scale_hu": filter_scale_hu(ct, mask, work.profile),
-                "undefined_features": undefined_features(values),
-                **values,
+                "filter_scale_hu": features.filter_scale_hu,
+                "undefined_features": features.undefined(),
+                "degenerate": list(features.degenerate),
+                **features.values,
             }
         )
+
+    def _audit(self, roi: RoiTask, ct: sitk.Image, mask: sitk.Image, features: RoiFeatures) -> None:
+        """Compare values with stock PyRadiomics; a deviation beyond the contract is a failure beside the stored values."""
+        work = self.task.work
+        try:
+            audit = self._guarded("audit", roi, lambda: audit_features(ct, mask, work.profile, features.values))
+            self.audits.append(audit)
+            self._guarded("audit", roi, lambda: _require_parity(audit))
+        except _Stopped as stopped:
+            self.failures.append(stopped.failure)
+        else:
+            self.succeeded.append((roi.source.roi_key, work.radiomics_spec_id, "audit"))
 
     def _add_volume_row(
         self, source: SourceVolume, image_digest: str, grid: Grid, stored: StoredArray, generation: int
@@ -282,6 +313,16 @@ def _require_same(source: SourceVolume, image_digest: str, damage: FormatError) 
         raise FormatError(
             damage.kind,
             f"{damage.message}; it cannot be made anew, since the source has changed: run again with --verify-inputs",
+        )
+
+
+def _require_parity(audit: AuditResult) -> None:
+    if audit.broken:
+        voxels = ", ".join(f"{name} {count}" for name, count in audit.differing_voxels.items()) or "none"
+        raise InternalError(
+            "parity_broken",
+            f"{audit.beyond} features lie beyond the parity contract; the worst, {audit.worst_feature}, is {audit.value!r} "
+            f"where PyRadiomics gives {audit.stock!r}; voxels whose gray level or LBP code differs: {voxels}",
         )
 
 

@@ -6,7 +6,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 
 import cvtbatch
@@ -15,6 +15,7 @@ from cvtbatch.errors import CvtbatchError
 from cvtbatch.manifest import Case, Manifest
 from cvtbatch.pipelines.case import CaseResult, Failure, Row, case_row, process_case
 from cvtbatch.pipelines.job import Job
+from cvtbatch.pipelines.known import FailureKey
 from cvtbatch.pipelines.plan import CasePlan, CaseTask, Reason, Work
 from cvtbatch.pipelines.user_log import UserLog
 from cvtbatch.radiomics import PROFILES
@@ -23,6 +24,8 @@ from cvtbatch.store import FeatureStore
 
 # Order of a batch: a row is never there before the rows that it stands on.
 BATCH_ORDER = ("volumes", "cases", "rois", "radiomics", "failures")
+# JSON knows no infinity; a value beside NaN is this many tolerances away.
+LARGEST_DEVIATION = 1e300
 LIBRARIES = (
     "numpy",
     "scipy",
@@ -58,6 +61,14 @@ class Progress:
 
 
 @dataclass(slots=True)
+class AuditSummary:
+    """How many ROIs were compared with stock PyRadiomics, and the largest deviation by class, in units of the tolerance."""
+
+    rois: int = 0
+    largest_deviation: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class ExtractReport:
     """What a run did; every case is counted once in computed, already_done, failed or awaiting_mask."""
 
@@ -75,13 +86,14 @@ class ExtractReport:
     decoded: int = 0
     rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(BATCH_ORDER, 0))
     failures: list[dict[str, str | int]] = field(default_factory=list)
+    audit: AuditSummary = field(default_factory=AuditSummary)
     plan: list[dict[str, str | int]] = field(default_factory=list)
     seconds: float = 0.0
 
     def to_document(self) -> dict[str, object]:
         """Return the JSON document of `cvtbatch extract --json`."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {"command": "extract", **fields}
+        return {"command": "extract", **fields, "audit": asdict(self.audit)}
 
 
 def new_report(settings: Settings, run_id: str | None) -> ExtractReport:
@@ -180,8 +192,8 @@ class Coordinator:
         if plan.update_clinical:
             self.batch["cases"].append(case_row(plan.case))
         self.progress.done += 1
-        for roi_key, spec_id in plan.succeeded:
-            self._add_event(plan.case, roi_key, spec_id, None)
+        for key in plan.succeeded:
+            self._add_event(plan.case, key, None)
         if plan.standing:
             self.report.failed += 1
             self.failed_by["earlier run", "standing"] += 1
@@ -198,9 +210,10 @@ class Coordinator:
             self.batch[name].extend(rows)
         for key in task.failures:
             if key in result.succeeded:
-                self._add_event(case, *key, None)
+                self._add_event(case, key, None)
         for failure in result.failures:
-            self._add_event(case, failure.roi_key, failure.spec_id, failure)
+            self._add_event(case, (failure.roi_key, failure.spec_id, failure.scope), failure)
+        self._add_audits(result)
         self.batched_cases += 1
         self.report.decoded += result.decoded
         self.progress.done += 1
@@ -216,14 +229,23 @@ class Coordinator:
         else:
             self.report.already_done += 1
 
-    def _add_event(self, case: Case, roi_key: str, spec_id: str, failure: Failure | None) -> None:
+    def _add_audits(self, result: CaseResult) -> None:
+        largest = self.report.audit.largest_deviation
+        for audit in result.audits:
+            self.report.audit.rois += 1
+            for feature_class, size in audit.largest_deviation.items():
+                largest[feature_class] = max(min(size, LARGEST_DEVIATION), largest.get(feature_class, 0.0))
+
+    def _add_event(self, case: Case, key: FailureKey, failure: Failure | None) -> None:
         """Add a row to `failures`: a failure, or that the key has succeeded since."""
+        roi_key, spec_id, scope = key
         row: Row = {
             "case_key": case.case_key,
             "center": case.center,
             "case_id": case.case_id,
             "roi_key": roi_key,
             "spec_id": spec_id,
+            "scope": scope,
             "stage": failure.stage if failure else "read",
             "kind": failure.kind if failure else "succeeded",
             "message": failure.message if failure else "succeeded since",
@@ -276,6 +298,7 @@ class Coordinator:
                     "failed": report.failed,
                     "awaiting_mask": report.awaiting_mask,
                     "seconds": report.seconds,
+                    "audit": canonical_json(asdict(report.audit)),
                     **self._book(),
                 }
             ]
@@ -288,6 +311,7 @@ def _lost(outcome: Lost[CaseTask]) -> CaseResult:
     failure = Failure(
         roi_key="",
         spec_id=task.work.volume_spec_id,
+        scope="extraction",
         stage="worker",
         kind="worker_killed",
         message=f"{outcome.deaths} worker processes died over this case, the last one with nothing else to do: "
@@ -297,7 +321,7 @@ def _lost(outcome: Lost[CaseTask]) -> CaseResult:
         manifest_row=task.case.manifest_row,
         private="",
     )
-    return CaseResult({}, (failure,), (), decoded=True, computed=False)
+    return CaseResult({}, (failure,), (), (), decoded=True, computed=False)
 
 
 def _bracketed(text: str) -> str:

@@ -47,11 +47,18 @@ def resolve(job: Job, store_url: str) -> Settings:
     if job["embedding"]["weights"] != "none":
         raise InputError("no_embeddings", "embedding.weights: this version computes no embeddings; set it to none")
     profile, engine = load_profile(job["radiomics"]["profile"]), job["radiomics"]["engine"]
+    audit_share = float(job["radiomics"]["audit"])
+    if audit_share > 0 and engine == "pyradiomics":
+        raise InputError(
+            "nothing_to_audit", "an audit compares the fast engine with stock PyRadiomics; set radiomics.engine to fast"
+        )
     x, y, z = (float(step) for step in job["volume"]["spacing_mm"])
     volume = volume_spec((x, y, z))
     radiomics = radiomics_spec(volume, profile.to_pyradiomics(), contracts.feature_names())
     check_engine(profile, engine)
-    work = Work(store_url, volume.spec_id, radiomics.spec_id, (x, y, z), profile, engine)
+    if audit_share > 0:
+        check_engine(profile, "pyradiomics")
+    work = Work(store_url, volume.spec_id, radiomics.spec_id, (x, y, z), profile, engine, audit_share)
     return Settings(job, work, (volume, radiomics))
 
 

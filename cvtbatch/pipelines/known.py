@@ -8,6 +8,9 @@ import pyarrow.compute as pc
 from cvtbatch.geometry import Grid
 from cvtbatch.store import FeatureStore, StoredArray
 
+# What a failure is about: roi_key, empty for the whole case; spec_id; "extraction" or "audit".
+FailureKey = tuple[str, str, str]
+
 
 @dataclass(frozen=True, slots=True)
 class KnownVolume:
@@ -38,14 +41,14 @@ class KnownCase:
     Attributes:
         rois: by roi_key.
         featured: by roi_key, the input digests that have features.
-        failures: fingerprints of live failures by (roi_key or "", spec_id).
+        failures: fingerprints of live failures by key.
     """
 
     clinical_digest: str = ""
     volume: KnownVolume | None = None
     rois: dict[str, KnownRoi] = field(default_factory=dict)
     featured: dict[str, frozenset[str]] = field(default_factory=dict)
-    failures: dict[tuple[str, str], str] = field(default_factory=dict)
+    failures: dict[FailureKey, str] = field(default_factory=dict)
 
 
 def read_known(store: FeatureStore, volume_spec_id: str, radiomics_spec_id: str) -> Mapping[str, KnownCase]:
@@ -73,5 +76,5 @@ def read_known(store: FeatureStore, volume_spec_id: str, radiomics_spec_id: str)
         featured[row["roi_key"]] = featured.get(row["roi_key"], frozenset()) | {row["input_digest"]}
     for row in store.failures().to_pylist():
         if row["spec_id"] in {volume_spec_id, radiomics_spec_id}:
-            case(row).failures[row["roi_key"], row["spec_id"]] = row["source_fingerprint"]
+            case(row).failures[row["roi_key"], row["spec_id"], row["scope"]] = row["source_fingerprint"]
     return known

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cvtbatch.manifest import Case, RoiSource
-from cvtbatch.pipelines.known import KnownCase, KnownRoi, KnownVolume
+from cvtbatch.pipelines.known import FailureKey, KnownCase, KnownRoi, KnownVolume
 from cvtbatch.radiomics import Engine, Profile
 from cvtbatch.spec import digest
 
@@ -39,6 +39,11 @@ class Work:
     spacing_mm: Spacing
     profile: Profile
     engine: Engine
+    audit_share: float
+
+    def audits(self, roi_key: str) -> bool:
+        """Say whether an ROI is in the share that is compared with stock PyRadiomics: the same ones in every run."""
+        return int(digest(roi_key, self.radiomics_spec_id)[:8], 16) < self.audit_share * 2**32
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,8 @@ class RoiTask:
         unchanged: its source is the one that `known` was made of.
         featured: input digests whose features are there.
         skipped: it failed before and its source has not changed.
+        audited: values that are computed for it are compared with stock PyRadiomics.
+        audit_failed: they did not agree before, so that they are computed again although they are there.
     """
 
     source: RoiSource
@@ -75,6 +82,8 @@ class RoiTask:
     unchanged: bool
     featured: frozenset[str]
     skipped: bool
+    audited: bool
+    audit_failed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +93,7 @@ class CaseTask:
     Attributes:
         known: the stored volume; None if there is none.
         unchanged: the image is the one that `known` was made of.
-        failures: (roi_key or "", spec_id) of live failures.
+        failures: keys of live failures.
     """
 
     case: Case
@@ -94,7 +103,7 @@ class CaseTask:
     known: KnownVolume | None
     unchanged: bool
     rois: tuple[RoiTask, ...]
-    failures: tuple[tuple[str, str], ...]
+    failures: tuple[FailureKey, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +122,7 @@ class CasePlan:
     task: CaseTask | None
     standing: bool
     update_clinical: bool
-    succeeded: tuple[tuple[str, str], ...]
+    succeeded: tuple[FailureKey, ...]
 
 
 def plan_case(
@@ -128,19 +137,18 @@ def plan_case(
     """
     update_clinical = known is None or known.clinical_digest != case.clinical_digest()
     known = known or KnownCase()
-    case_failure = known.failures.get(("", work.volume_spec_id))
+    case_failure = known.failures.get(("", work.volume_spec_id, "extraction"))
     image_same = known.volume is not None and known.volume.fingerprint == sources.image and not verify
     reasons = _image_reasons(known, image_same, case_failure is not None, verify)
     rois = []
     standing = False
-    succeeded = [("", work.volume_spec_id)] if image_same and case_failure is not None else []
+    succeeded = [("", work.volume_spec_id, "extraction")] if image_same and case_failure is not None else []
     for source in case.masked_rois():
         roi, why = _plan_roi(source, known, sources, work, retry_failed, verify)
         rois.append(roi)
         standing |= roi.skipped
         if why is None and not roi.skipped and image_same:
-            keys = [(source.roi_key, work.volume_spec_id), (source.roi_key, work.radiomics_spec_id)]
-            succeeded += [key for key in keys if key in known.failures]
+            succeeded += [key for key in _extraction_keys(source.roi_key, work) if key in known.failures]
         elif why is not None:
             reasons.append(why)
     if not reasons:
@@ -154,6 +162,10 @@ def plan_case(
         case, work, sources.image, sources.of_case(), known.volume, image_same, tuple(rois), tuple(known.failures)
     )
     return CasePlan(case, tuple(dict.fromkeys(reasons)), task, standing, update_clinical, ())
+
+
+def _extraction_keys(roi_key: str, work: Work) -> tuple[FailureKey, FailureKey]:
+    return (roi_key, work.volume_spec_id, "extraction"), (roi_key, work.radiomics_spec_id, "extraction")
 
 
 def _image_reasons(known: KnownCase, image_same: bool, failed: bool, verify: bool) -> list[Reason]:
@@ -173,17 +185,27 @@ def _plan_roi(
     key = source.roi_key
     stored = known.rois.get(key)
     featured = known.featured.get(key, frozenset())
-    failed_with = {
-        known.failures.get((key, work.volume_spec_id)),
-        known.failures.get((key, work.radiomics_spec_id)),
-    } - {None}
+    failed_with = {known.failures.get(failure) for failure in _extraction_keys(key, work)} - {None}
+    audit_failed = (key, work.radiomics_spec_id, "audit") in known.failures
     unchanged = stored is not None and stored.fingerprint == sources.masks[key] and not verify
     lies_on_volume = (
         stored is not None and known.volume is not None and stored.image_digest == known.volume.image_digest
     )
     done = unchanged and lies_on_volume and stored is not None and stored.input_digest in featured
-    skipped = not done and sources.of_roi(key) in failed_with and not retry_failed
-    task = RoiTask(source, sources.masks[key], sources.of_roi(key), stored, unchanged, featured, skipped)
+    skipped = (audit_failed if done else sources.of_roi(key) in failed_with) and not retry_failed
+    task = RoiTask(
+        source=source,
+        fingerprint=sources.masks[key],
+        failure_fingerprint=sources.of_roi(key),
+        known=stored,
+        unchanged=unchanged,
+        featured=featured,
+        skipped=skipped,
+        audited=work.audits(key) or audit_failed,
+        audit_failed=audit_failed,
+    )
+    if done and audit_failed and retry_failed:
+        return task, Reason.RETRIED
     if done or skipped or known.volume is None:
         return task, None
     if failed_with:

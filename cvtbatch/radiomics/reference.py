@@ -3,6 +3,8 @@
 import logging
 import warnings
 
+import numpy as np
+import numpy.typing as npt
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError, InternalError, ResourceError
@@ -26,6 +28,22 @@ def stock_features(ct: sitk.Image, mask: sitk.Image, profile: Profile) -> dict[s
         except ValueError as error:
             raise InputError("roi_refused", f"PyRadiomics refuses the ROI: {error}") from None
     return {name: float(value) for name, value in values.items() if not name.startswith("diagnostics")}
+
+
+def stock_images(ct: sitk.Image, mask: sitk.Image, profile: Profile) -> dict[str, npt.NDArray[np.floating]]:
+    """Return the (n,) ROI values of every filtered image as PyRadiomics makes them, by the image's name in the features."""
+    images: dict[str, npt.NDArray[np.floating]] = {}
+
+    def keep(image: sitk.Image, roi: sitk.Image, image_type: str, **_: object) -> dict[str, float]:
+        images[image_type] = sitk.GetArrayFromImage(image)[sitk.GetArrayViewFromImage(roi) == 1]
+        return {}
+
+    extractor = _extractor(profile)
+    extractor.computeFeatures = keep
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        extractor.execute(sitk.Cast(ct, sitk.sitkFloat64), mask)
+    return images
 
 
 def _extractor(profile: Profile):  # type: ignore[no-untyped-def]

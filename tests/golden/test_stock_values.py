@@ -79,7 +79,14 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("profile", SETTINGS)
 def test_stored_values_are_stock_values_to_the_last_bit(archive: Path, tmp_path: Path, profile: str) -> None:
-    document = extract_json(archive / "manifest.csv", tmp_path / "store", "--set", f"radiomics.profile={profile}")
+    document = extract_json(
+        archive / "manifest.csv",
+        tmp_path / "store",
+        "--set",
+        f"radiomics.profile={profile}",
+        "--set",
+        "radiomics.engine=pyradiomics",
+    )
     store = FeatureStore(str(tmp_path / "store"))
     known = read_known(store, str(document["volume_spec_id"]), str(document["radiomics_spec_id"]))
     rows = store.radiomics().to_pylist()
@@ -110,6 +117,7 @@ def test_fewer_names_fail_before_work_starts(archive: Path, tmp_path: Path, monk
 
     monkeypatch.delattr(scipy.special, "sph_harm")
     command = ["extract", str(archive / "manifest.csv"), "--store", str(tmp_path / "store"), "--workers", "0"]
+    command += ["--set", "radiomics.engine=pyradiomics"]
     result = CliRunner().invoke(cli, command)
     assert isinstance(result.exception, InternalError)
     assert "1561 features instead of 1834: 273 missing" in str(result.exception)

@@ -67,7 +67,7 @@ def test_tables_hold_what_the_contracts_say(finished: Path) -> None:
     rows = store.radiomics().to_pylist()
     assert len(rows) == 2
     for row in rows:
-        assert (row["engine"], row["undefined_features"], row["sequence"]) == ("pyradiomics", [], 1)
+        assert (row["engine"], row["undefined_features"], row["sequence"]) == ("fast", [], 1)
         assert np.isfinite([row[name] for name in contracts.feature_names()]).all()
         assert row["original_shape_VoxelVolume"] == pytest.approx(1000 * _roi(store, row["roi_key"])["volume_ml"])
     assert [row["patient"] for row in store.table("cases").current().sort_by("case_key").to_pylist()] == [
@@ -224,7 +224,7 @@ FAULTS = {
     "truncated image": ("read", "unreadable_file"),
     "empty mask": ("mask", "empty_mask"),
     "mask elsewhere": ("mask", "mask_outside_image"),
-    "line of voxels": ("radiomics", "roi_refused"),
+    "line of voxels": ("radiomics", "roi_too_thin"),
 }
 
 
@@ -306,6 +306,45 @@ def test_check_finds_what_extract_would_and_writes_nothing(faulty: Path) -> None
     assert contracts.problems_of(document, "commands/check.json") == []
     found = [(row["stage"], row["kind"]) for row in document["problems"]]
     assert (result.returncode, found) == (3, [what for what in FAULTS.values() if what[0] != "radiomics"])
+
+
+def test_an_audit_holds_the_values_to_stock_pyradiomics(tmp_path: Path) -> None:
+    pytest.importorskip("radiomics", reason="PyRadiomics builds on Python 3.11 and no later one")
+    tiny_archive(tmp_path / "archive", 2)
+    document = extract_json(tmp_path / "archive" / "manifest.csv", tmp_path / "store", "--audit", "1")
+    assert document["audit"]["rois"] == 2  # type: ignore[index]
+    largest = document["audit"]["largest_deviation"]  # type: ignore[index]
+    assert set(largest) == {"shape", "firstorder", "glcm", "gldm", "glrlm", "glszm", "ngtdm"}
+    assert max(largest.values()) <= 1
+    [run] = FeatureStore(str(tmp_path / "store")).table("runs").current().to_pylist()
+    assert json.loads(run["audit"]) == document["audit"]
+
+
+def test_a_deviation_is_a_standing_failure_beside_the_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cvtbatch.radiomics import audit
+
+    tiny_archive(tmp_path / "archive", 2)
+    manifest, store = tmp_path / "archive" / "manifest.csv", tmp_path / "store"
+    stock = audit.stock_features
+
+    def deviating(*arguments: object) -> dict[str, float]:
+        values = stock(*arguments)  # type: ignore[arg-type]
+        return {**values, "original_glcm_Contrast": values["original_glcm_Contrast"] * (1 + 1e-6)}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(audit, "stock_features", deviating)
+        document = extract_json(manifest, store, "--audit", "1", code=3)
+        assert (document["failed"], appended(document)["radiomics"]) == (2, 2)
+    rows = FeatureStore(str(store)).failures().to_pylist()
+    assert {(row["stage"], row["kind"], row["scope"]) for row in rows} == {("audit", "parity_broken", "audit")}
+    assert all(
+        "the worst, original_glcm_Contrast, is " in row["message"] and "differs: none" in row["message"] for row in rows
+    )
+    assert extract_json(manifest, store, code=3)["failed"] == 2
+    document = extract_json(manifest, store, "--retry-failed")
+    assert (document["failed"], document["audit"]["rois"]) == (0, 2)  # type: ignore[index]
+    assert FeatureStore(str(store)).failures().num_rows == 0
+    assert FeatureStore(str(store)).radiomics(["roi_key"]).num_rows == 2
 
 
 def test_two_readers_share_the_volume(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from cvtbatch.pipelines.plan import CasePlan, Fingerprints, Reason, Work, plan_c
 from cvtbatch.radiomics import PROFILES
 from cvtbatch.store import StoredArray
 
-WORK = Work("store", "vol-1", "rad-1", (0.5, 0.5, 5.0), PROFILES["cvt-1834"], "pyradiomics")
+WORK = Work("store", "vol-1", "rad-1", (0.5, 0.5, 5.0), PROFILES["cvt-1834"], "fast", 0.0)
 GRID = Grid((4, 4, 4), (0.5, 0.5, 5.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
 STORED = StoredArray("volumes/x", "sum")
 KEY = "A/1/hematoma/A/1"
@@ -94,7 +94,7 @@ def test_a_case_without_a_mask_waits() -> None:
 
 
 def case_failure(fingerprint: str, **changes: object) -> KnownCase:
-    return known(failures={("", "vol-1"): fingerprint}, **changes)
+    return known(failures={("", "vol-1", "extraction"): fingerprint}, **changes)
 
 
 def test_a_failure_of_an_unchanged_source_stands() -> None:
@@ -121,7 +121,7 @@ def test_a_failed_outline_stands_beside_one_that_has_work(spec: str) -> None:
     other = replace(ROI, roi_key="A/1/hematoma/B/1", reader="B")
     case = replace(CASE, rois=(ROI, other))
     sources = Fingerprints("image", {KEY: "mask", other.roi_key: "mask-b"})
-    store = known(featured={}, failures={(KEY, spec): sources.of_roi(KEY)})
+    store = known(featured={}, failures={(KEY, spec, "extraction"): sources.of_roi(KEY)})
     result = plan(case, store, sources)
     assert result.task is not None
     assert [roi.skipped for roi in result.task.rois] == [True, False]
@@ -133,8 +133,32 @@ def test_a_failed_outline_stands_beside_one_that_has_work(spec: str) -> None:
 
 def test_what_failed_and_is_done_since_is_recorded_without_work() -> None:
     """The source went back to what it was, or the run was killed between two tables."""
-    store = known(failures={("", "vol-1"): "broken", (KEY, "rad-1"): "broken"})
+    store = known(failures={("", "vol-1", "extraction"): "broken", (KEY, "rad-1", "extraction"): "broken"})
     result = plan(store=store)
     assert result.task is None
     assert result.reasons == (Reason.SUCCEEDED,)
-    assert set(result.succeeded) == {("", "vol-1"), (KEY, "rad-1")}
+    assert set(result.succeeded) == {("", "vol-1", "extraction"), (KEY, "rad-1", "extraction")}
+
+
+def test_a_failed_audit_stands_although_the_values_are_there() -> None:
+    store = known(failures={(KEY, "rad-1", "audit"): "any"})
+    result = plan(store=store)
+    assert (result.reasons, result.task, result.standing, result.succeeded) == (
+        (Reason.STANDING_FAILURE,),
+        None,
+        True,
+        (),
+    )
+    retried = plan(store=store, retry=True)
+    assert retried.task is not None
+    assert (retried.task.rois[0].audited, retried.task.rois[0].audit_failed) == (True, True)
+
+
+def test_the_audited_share_is_the_same_in_every_run_and_of_its_size() -> None:
+    keys = [f"A/{number}/hematoma/A/1" for number in range(4000)]
+    share = sum(replace(WORK, audit_share=0.25).audits(key) for key in keys) / len(keys)
+    assert share == pytest.approx(0.25, abs=0.03)
+    assert not any(WORK.audits(key) for key in keys)
+    assert all(replace(WORK, audit_share=1.0).audits(key) for key in keys)
+    fewer = {key for key in keys if replace(WORK, audit_share=0.1).audits(key)}
+    assert fewer < {key for key in keys if replace(WORK, audit_share=0.25).audits(key)}

@@ -77,6 +77,7 @@ def test_limits_of_the_profile_hold():
         lambda mask: mask.SetSpacing((2.0, 2.0, 5.1)),
         lambda mask: mask.SetDirection((0, 1, 0, 1, 0, 0, 0, 0, 1)),
     ],
+    ids=["origin", "spacing", "direction"],
 )
 def test_other_grids_are_refused(move):
     ct, mask = pair()

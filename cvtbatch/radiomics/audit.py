@@ -1,0 +1,87 @@
+"""The parity contract with stock PyRadiomics, and the audit that holds computed values to it.
+
+A feature keeps the contract if |value - stock| <= 1e-9 |stock| + 1e-12, or if both are NaN. Deviations are given in units of that
+tolerance: 1 is the limit.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+
+from cvtbatch.radiomics.box import cut_box
+from cvtbatch.radiomics.discretisation import bin_edges
+from cvtbatch.radiomics.filters import filter_images
+from cvtbatch.radiomics.profiles import Profile
+from cvtbatch.radiomics.reference import stock_features, stock_images
+
+RELATIVE_TOLERANCE = 1e-9
+ABSOLUTE_TOLERANCE = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class AuditResult:
+    """Values of one ROI beside stock's.
+
+    Attributes:
+        largest_deviation: by feature class, in units of the tolerance; infinite where one of two values alone is NaN.
+        worst_feature: the feature that deviates most.
+        value, stock: its two values.
+        beyond: how many features break the contract.
+        differing_voxels: voxels whose gray level differs from stock's, by image type; counted where the contract is broken.
+    """
+
+    largest_deviation: Mapping[str, float]
+    worst_feature: str
+    value: float
+    stock: float
+    beyond: int
+    differing_voxels: Mapping[str, int]
+
+    @property
+    def broken(self) -> bool:
+        """Say whether any feature breaks the contract."""
+        return self.beyond > 0
+
+
+def deviation(value: float, stock: float) -> float:
+    """Return how far a value lies from stock's, in units of the tolerance."""
+    if value == stock or (math.isnan(value) and math.isnan(stock)):
+        return 0.0
+    distance = abs(value - stock)
+    return distance / (RELATIVE_TOLERANCE * abs(stock) + ABSOLUTE_TOLERANCE) if math.isfinite(distance) else math.inf
+
+
+def audit_features(ct: sitk.Image, mask: sitk.Image, profile: Profile, values: Mapping[str, float]) -> AuditResult:
+    """Compute an ROI with stock PyRadiomics and compare.
+
+    Args:
+        values: 1,834 values by name, as the fast engine gave them for this volume and mask.
+
+    Raises:
+        ResourceError: PyRadiomics is not installed here.
+        InputError: PyRadiomics refuses the ROI.
+    """
+    stock = stock_features(ct, mask, profile)
+    deviations = {name: deviation(value, stock[name]) for name, value in values.items()}
+    largest: dict[str, float] = {}
+    for name, size in deviations.items():
+        feature_class = name.split("_")[1]
+        largest[feature_class] = max(size, largest.get(feature_class, 0.0))
+    worst = max(deviations, key=lambda name: deviations[name])
+    beyond = sum(size > 1 for size in deviations.values())
+    differing = _differing_voxels(ct, mask, profile) if beyond else {}
+    return AuditResult(largest, worst, values[worst], stock[worst], beyond, differing)
+
+
+def _differing_voxels(ct: sitk.Image, mask: sitk.Image, profile: Profile) -> dict[str, int]:
+    """Count, by image type, the ROI voxels whose gray level (for LBP, whose code) differs between the engines."""
+    theirs = stock_images(ct, mask, profile)
+    differing = {}
+    for name, ours in filter_images(cut_box(ct, mask, profile)):
+        levels = [np.digitize(values, bin_edges(values, profile.bin_width)) for values in (ours, theirs[name])]
+        if count := int(np.count_nonzero(levels[0] != levels[1])):
+            differing[name] = count
+    return differing
