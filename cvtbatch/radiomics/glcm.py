@@ -83,7 +83,10 @@ def _delicate_features(p: NDArray[np.float64], level: NDArray[np.float64]) -> di
     ux = np.sum(i[None, :, :, None] * p, (1, 2), keepdims=True)
     uy = np.sum(j[None, :, :, None] * p, (1, 2), keepdims=True)
     hxy = -1 * np.sum(p * np.log2(p + EPS), (1, 2))
-    shade = np.sum(p * ((i + j)[None, :, :, None] - ux - uy) ** 3, (1, 2))
+    # The power is dear, and i + j takes few values.
+    sums, place = np.unique(i + j, return_inverse=True)
+    cubes = (sums[:, None] - ux[0, 0] - uy[0, 0]) ** 3
+    shade = np.sum(p * np.take(cubes, place.reshape(p.shape[1:3]), axis=0)[None], (1, 2))
     hx = -1 * np.sum(px * np.log2(px + EPS), (1, 2))
     hy = -1 * np.sum(py * np.log2(py + EPS), (1, 2))
     independent = px * py
