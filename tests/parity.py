@@ -1,16 +1,11 @@
 """Stock PyRadiomics beside the fast engine, and the contract between them."""
 
-import logging
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
-
-from cvtbatch.radiomics.profiles import GLCM, IMAGE_TYPES, Profile
 
 NAMES = tuple((Path(__file__).parents[1] / "schemas" / "features_1834.txt").read_text().split())
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
@@ -44,21 +39,3 @@ def skip_without_pyradiomics() -> None:
     special = pytest.importorskip("scipy.special")
     if not hasattr(special, "sph_harm"):
         pytest.skip("SciPy >= 1.17 has no sph_harm: PyRadiomics computes no LBP-3D")
-
-
-def stock_values(ct: sitk.Image, mask: sitk.Image, profile: Profile) -> dict[str, float]:
-    """PyRadiomics' values of the volume cast to float64."""
-    import radiomics
-    from radiomics.featureextractor import RadiomicsFeatureExtractor
-
-    radiomics.setVerbosity(logging.CRITICAL)
-    extractor = RadiomicsFeatureExtractor(additionalInfo=False, **profile.to_pyradiomics())
-    extractor.disableAllImageTypes()
-    for name, arguments in IMAGE_TYPES.items():
-        extractor.enableImageTypeByName(name, customArgs=dict(arguments))
-    extractor.disableAllFeatures()
-    extractor.enableFeaturesByName(shape=[], firstorder=[], gldm=[], glrlm=[], glszm=[], ngtdm=[], glcm=GLCM)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        values = extractor.execute(sitk.Cast(ct, sitk.sitkFloat64), mask)
-    return {name: float(value) for name, value in values.items()}

@@ -35,9 +35,10 @@ from cvtbatch.radiomics.glcm import glcm_features
 from cvtbatch.radiomics.lbp import pattern_images
 from cvtbatch.radiomics.ngtdm import ngtdm_features
 from cvtbatch.radiomics.profiles import PROFILES, Profile
+from cvtbatch.radiomics.reference import stock_features
 from cvtbatch.radiomics.shape import shape_features
 from tests.golden.radiomics_cases import ball, images, texture
-from tests.parity import deviations, stock_values
+from tests.parity import deviations
 
 PROFILE = PROFILES["cvt-1834"]
 SHAPE = (32, 500, 500)
@@ -129,7 +130,7 @@ def compare(ml: float, repeat: int) -> None:
     ct, mask = head_with_bleed(ml)
     voxels = int(sitk.GetArrayViewFromImage(mask).sum())
     print(f"\n{ml:g} ml, {voxels} ROI voxels")
-    fast, stock = compute_features(ct, mask, PROFILE).values, stock_values(ct, mask, PROFILE)
+    fast, stock = compute_features(ct, mask, PROFILE).values, stock_features(ct, mask, PROFILE)
     broken = deviations(fast, stock)
     worst = max(
         (abs(fast[name] - value) / (1e-9 * abs(value) + 1e-12) for name, value in stock.items() if not np.isnan(value)),
@@ -140,8 +141,8 @@ def compare(ml: float, repeat: int) -> None:
         raise SystemExit(f"no parity, no benchmark: {broken[:5]}")
     whole: Profile = replace(PROFILE, pre_crop=False)
     rows = {
-        "stock, whole volume": (lambda: stock_values(ct, mask, whole), 1),
-        "stock, the profile": (lambda: stock_values(ct, mask, PROFILE), max(1, repeat // 2)),
+        "stock, whole volume": (lambda: stock_features(ct, mask, whole), 1),
+        "stock, the profile": (lambda: stock_features(ct, mask, PROFILE), max(1, repeat // 2)),
         "fast, whole volume": (lambda: compute_features(ct, mask, whole), max(1, repeat // 2)),
         "fast, the profile": (lambda: compute_features(ct, mask, PROFILE), repeat),
     }

@@ -18,9 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
+from cvtbatch.radiomics.reference import stock_features
 from cvtbatch.radiomics.sphere import numpy_fuses
 from tests.golden.radiomics_cases import CASES, digest
-from tests.parity import NAMES, stock_values
+from tests.parity import NAMES
 
 FOLDER = Path(__file__).parent / "radiomics"
 
@@ -33,7 +34,7 @@ def main(chosen: list[str]) -> None:
     for name in chosen or list(CASES):
         case = CASES[name]
         pair = case.make()
-        values = {key: stock_values(*pair, profile) for key, profile in case.profiles.items()}
+        values = {key: stock_features(*pair, profile) for key, profile in case.profiles.items()}
         provenance = {"voxels_sha256": digest(pair), "made_with": made_with, "fused_products": numpy_fuses()}
         np.savez_compressed(
             FOLDER / f"{name}.npz",
