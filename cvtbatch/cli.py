@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,7 +59,24 @@ def main() -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = CANNOT_RUN
+    except Exception as error:
+        _report_defect(error)
+        code = CANNOT_RUN
     sys.exit(code or 0)
+
+
+def _report_defect(error: Exception) -> None:
+    """Tell of an exception that is no one's but ours; its traceback may name files, so it goes to the user's own log."""
+    from cvtbatch.pipelines.user_log import UserLog, log_folder
+
+    text = "".join(traceback.format_exception(error))
+    click.echo(
+        f"Error: {type(error).__name__}: a defect of cvtbatch; what was committed is safe. Please report it.", err=True
+    )
+    if UserLog("defects").write(text):
+        click.echo(text, err=True)
+    else:
+        click.echo(f"The whole text is at the end of {log_folder() / 'defects.log'}", err=True)
 
 
 class _Group(click.Group):
@@ -157,10 +175,8 @@ def check(
     for problem in problems:
         private = f" [{problem.private}]" if problem.private else ""
         where = problem.roi_key or problem.case_key
-        click.echo(
-            f"row {problem.manifest_row}, {where}: {problem.stage}: {problem.kind}: {problem.message}{private}",
-            err=as_json,
-        )
+        text = f"row {problem.manifest_row}, {where}: {problem.stage}: {problem.kind}: {problem.message}{private}"
+        click.echo(text.encode("utf-8", "backslashreplace"), err=as_json)
     if as_json:
         click.echo(json.dumps(document, indent=2))
     else:
@@ -428,7 +444,7 @@ def _print_status(document: Mapping[str, Any]) -> None:
     if document["failures"]:
         _table(
             "Live failures",
-            ("stage", "kind", "events"),
+            ("stage", "kind", "cases"),
             [(row["stage"], row["kind"], row["cases"]) for row in document["failures"]],
         )
     specs = [

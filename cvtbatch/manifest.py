@@ -27,13 +27,19 @@ def key_of(*parts: str | int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RoiSource:
-    """An outline, as the manifest names it; `mask` is an absolute path, or None while it is awaited."""
+    """An outline.
+
+    Attributes:
+        mask: absolute path, or None while it is awaited.
+        mask_entry: the path as the manifest has it; empty where it is awaited.
+    """
 
     roi_key: str
     roi: str
     reader: str
     reading: int
     mask: str | None
+    mask_entry: str
     mask_label: int | None
     segment: str | None
     manifest_row: int
@@ -45,6 +51,7 @@ class Case:
 
     Attributes:
         image: absolute path of a file or folder.
+        image_entry: the path as the manifest has it.
         clinical: values in the order of `contracts.clinical_columns()`.
         extra: JSON object of the manifest's x_ columns.
         manifest_row: first row of the case, 1 for the first below the header.
@@ -53,6 +60,7 @@ class Case:
     center: str
     case_id: str
     image: str
+    image_entry: str
     series_uid: str | None
     allow_gaps: bool
     clinical: tuple[Value, ...]
@@ -101,12 +109,17 @@ def read_manifest(path: Path) -> Manifest:
     """
     if not path.is_file():
         raise InputError("no_manifest", f"there is no manifest file {path}")
-    header, rows = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    try:
+        header, rows = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+    except OSError as error:
+        raise InputError("no_manifest", f"manifest {path} cannot be read: {error.strerror}") from None
     problems = _column_problems(header)
     if problems:
         raise ProblemsError.of("bad_manifest", f"manifest {path}", problems)
     parsed = [
-        _parse_row(number, dict(zip(header, row, strict=True)), problems) for number, row in enumerate(rows, start=1)
+        _parse_row(number, dict(zip(header, row, strict=True)), problems)
+        for number, row in enumerate(rows, start=1)
+        if any(row)
     ]
     base = path.resolve().parent
     cases = _to_cases(parsed, base, problems)
@@ -121,18 +134,20 @@ def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
     not_csv = f"manifest {path} is not a CSV file in UTF-8: "
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = [line for line in csv.reader(file, strict=True) if line]
+            lines = list(csv.reader(file, strict=True))
     except UnicodeDecodeError as error:
         raise InputError("manifest_not_csv", f"{not_csv}byte {error.start} is no UTF-8 text") from None
     except csv.Error as error:
         raise InputError("manifest_not_csv", f"{not_csv}{error}") from None
-    if not lines or any("\0" in cell for cell in lines[0]):
+    if lines and len(lines[0]) == 1 and (separator := next((mark for mark in ";\t|" if mark in lines[0][0]), "")):
+        raise InputError("manifest_not_csv", f"{not_csv}cells are separated by {separator!r}, not by ','")
+    if not lines or not lines[0] or any("\0" in cell for cell in lines[0]):
         raise InputError("manifest_not_csv", f"{not_csv}{'it is empty' if not lines else 'it holds binary data'}")
     header = [name.strip() for name in lines[0]]
     uneven = [
         f"row {number}: {len(line)} cells, where the header has {len(header)}"
         for number, line in enumerate(lines[1:], start=1)
-        if len(line) != len(header)
+        if line and len(line) != len(header)
     ]
     if uneven:
         raise ProblemsError.of("bad_manifest", f"manifest {path}", uneven)
@@ -148,7 +163,9 @@ def _read_parquet(path: Path) -> tuple[list[str], list[list[str]]]:
     def text(value: object) -> str:
         if value is None or (isinstance(value, float) and math.isnan(value)):
             return ""
-        return str(int(value)) if isinstance(value, bool) else str(value).strip()
+        if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
+            return str(int(value))
+        return str(value).strip()
 
     columns = [[text(value) for value in column.to_pylist()] for column in table.columns]
     return table.column_names, [list(row) for row in zip(*columns, strict=True)]
@@ -215,7 +232,7 @@ def _parse(text: str, field: contracts.Field) -> tuple[Value, str]:
     value: Value = text
     if field.type in {"integer", "number"}:
         try:
-            number = float(text)
+            number = float(text.replace("_", "?"))
         except ValueError:
             return None, f"is not {'an integer' if field.type == 'integer' else 'a number'}"
         if not math.isfinite(number) or (field.type == "integer" and not number.is_integer()):
@@ -283,6 +300,7 @@ def _to_case(group: Sequence[_Row], base: Path) -> Case:
         center=center,
         case_id=case_id,
         image=str(base / str(first["image"])),
+        image_entry=str(first["image"]),
         series_uid=None if first["series_uid"] is None else str(first["series_uid"]),
         allow_gaps=first["allow_gaps"] == 1,
         clinical=tuple(first[name] for name in contracts.clinical_columns()),
@@ -302,6 +320,7 @@ def _to_roi(row: _Row, center: str, case_id: str, base: Path) -> RoiSource:
         reader=reader,
         reading=reading,
         mask=None if values["mask"] is None else str(base / str(values["mask"])),
+        mask_entry=str(values["mask"] or ""),
         mask_label=None if label is None else int(label),
         segment=None if values["segment"] is None else str(values["segment"]),
         manifest_row=row.number,

@@ -1,10 +1,12 @@
 """Where work runs: nowhere else (inline), on worker processes of this machine, or on a scheduler that exists."""
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 from cvtbatch.errors import ResourceError
@@ -98,29 +100,54 @@ def _start_local(workers: int) -> "Iterator[Client]":
         tempfile.TemporaryDirectory(prefix="cvtbatch-", ignore_cleanup_errors=True) as scratch,
         dask.config.set(settings),
     ):
-        # Worker processes inherit the environment before they import anything that counts its threads at import.
-        before = {name: os.environ.get(name) for name in ONE_THREAD}
-        os.environ.update(ONE_THREAD)
-        try:
-            cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address=None,
-                local_directory=scratch,
-                silence_logs="CRITICAL",
-                env=ONE_THREAD,
-            )
-        except (OSError, RuntimeError, TimeoutError) as error:
-            raise ResourceError(
-                "no_workers", f"{workers} worker processes could not be started on this machine", str(error)
-            ) from None
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
+        with _one_thread_each(), _interrupts_held_back():
+            try:
+                cluster = LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",
+                    # Two runs on one machine must not contend for a port.
+                    dashboard_address="127.0.0.1:0",
+                    local_directory=scratch,
+                    silence_logs="CRITICAL",
+                    env=ONE_THREAD,
+                )
+            except (OSError, RuntimeError, TimeoutError) as error:
+                raise ResourceError(
+                    "no_workers", f"{workers} worker processes could not be started on this machine", str(error)
+                ) from None
         with cluster, Client(cluster, set_as_default=False) as client:
             yield client
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Hold an environment that worker processes inherit before they import anything that counts its threads."""
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(ONE_THREAD)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Deliver an interrupt after the block, not in it.
+
+    The cluster's threads start with both signals blocked, and so do the workers that they start, now and after a death: Ctrl-C
+    reaches every process of the terminal, and the driver alone decides what it means.
+    """
+    # Its first start would unblock them again.
+    resource_tracker.ensure_running()
+    held = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -19,6 +19,8 @@ from cvtbatch.errors import InputError
 from cvtbatch.geometry import ROUND_OFF, Grid, SliceStack, stored_grid
 
 AIR_HU = -1024
+# Share of a mask that may lie outside the image: the rim of an outline at the edge of the scan.
+MASK_OUTSIDE_TOLERANCE = 0.1
 Array = npt.NDArray[np.float32]
 Interpolator = Literal["bspline", "linear", "nearest"]
 
@@ -190,16 +192,24 @@ def place_mask(mask: sitk.Image, grid: Grid) -> npt.NDArray[np.uint8]:
         uint8 (z, y, x), 1 in the ROI.
 
     Raises:
-        InputError: `mask_outside_image` if no voxel of the ROI lies on the grid; `mask_lost` if it is too thin for the grid.
+        InputError: `mask_outside_image` if no voxel of the ROI lies on the grid, `mask_cut` if more than a tenth does not;
+            `mask_lost` if it is too thin for the grid.
     """
     binary = sitk.Cast(sitk.NotEqual(mask, 0), sitk.sitkUInt8)
     placed = sitk.Resample(binary, to_image_frame(grid), sitk.Transform(), sitk.sitkNearestNeighbor, 0)
     array: npt.NDArray[np.uint8] = sitk.GetArrayFromImage(placed)
-    if array.any():
-        return array
     points = _voxel_centres_mm(binary)
     index = grid.to_index(points)
-    if not ((index >= -0.5) & (index < np.array(grid.size_xyz) - 0.5)).all(axis=1).any():
+    outside = 1 - float(((index >= -0.5) & (index <= np.array(grid.size_xyz) - 0.5)).all(axis=1).mean())
+    if outside <= MASK_OUTSIDE_TOLERANCE and array.any():
+        return array
+    if 0 < outside < 1 and outside > MASK_OUTSIDE_TOLERANCE:
+        raise InputError(
+            "mask_cut",
+            f"{outside:.0%} of the mask lies outside the image (limit {MASK_OUTSIDE_TOLERANCE:.0%}); "
+            "check that it was drawn on this series",
+        )
+    if outside == 1:
         low, high = points.min(axis=0).round(1), points.max(axis=0).round(1)
         raise InputError(
             "mask_outside_image",

@@ -16,6 +16,7 @@ from pydicom.errors import InvalidDicomError
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import SliceStack
 from cvtbatch.imaging.resampling import AIR_HU
+from cvtbatch.ingest.fingerprint import list_files
 
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 DICOM_SUFFIXES = {".dcm", ".dicom", ".ima"}
@@ -58,7 +59,12 @@ def read_series(
 
 def _read_headers(folder: Path) -> Iterator[pydicom.Dataset]:
     """Yield every CT image of a folder; other DICOM objects and files that are not DICOM are passed over."""
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for name, stat in list_files(str(folder)):
+        path = Path(name)
+        if stat is None and path.is_dir():
+            raise InputError("unreadable_file", "a folder of the series cannot be listed", name)
+        if stat is None or not path.is_file():
+            continue
         try:
             dataset = pydicom.dcmread(path)
         except InvalidDicomError:
@@ -165,8 +171,8 @@ def _hounsfield(dataset: pydicom.Dataset) -> npt.NDArray[np.float32]:
     slope, intercept = float(dataset.get("RescaleSlope", 1) or 1), float(dataset.get("RescaleIntercept", 0) or 0)
     hu = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
     padding: Any = dataset.get("PixelPaddingValue")
-    if padding is not None:
-        hu[stored == _stored_value(int(padding), dataset)] = AIR_HU
+    if isinstance(padding, int):
+        hu[stored == _stored_value(padding, dataset)] = AIR_HU
     return np.asarray(np.clip(hu, -32768, 32767), dtype=np.float32)
 
 

@@ -1,51 +1,60 @@
-"""The cheap identity of a source: what planning compares, so that an archive is not decoded to learn that nothing changed."""
+"""The files of a source, and its cheap identity: what planning compares, so that an archive is not decoded to learn nothing."""
 
 import os
 from collections.abc import Iterator
 
-from cvtbatch.errors import InputError
 from cvtbatch.manifest import Case, RoiSource
 from cvtbatch.spec import canonical_json, digest
 
-
-def _entries(path: str) -> Iterator[tuple[str, int, int]]:
-    """Yield (name below the folder, size, mtime in ns) of a file or of every file in a folder."""
-    if not os.path.isdir(path):  # noqa: PTH112 - planning stats every file of the archive; pathlib costs threefold
-        stat = os.stat(path)  # noqa: PTH116
-        yield "", stat.st_size, stat.st_mtime_ns
-        return
-    folders = [path]
-    while folders:
-        with os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir():
-                    folders.append(entry.path)
-                else:
-                    stat = entry.stat()
-                    yield entry.path[len(path) :], stat.st_size, stat.st_mtime_ns
+# Left behind by file managers; no file of a series.
+PASSED_OVER = ("._", "__MACOSX", ".DS_Store")
 
 
-def _fingerprint(path: str, selectors: dict[str, str | int | bool | None]) -> str:
+def list_files(folder: str) -> Iterator[tuple[str, os.stat_result | None]]:
+    """Yield every file below a folder, as its path and its stat; None where it cannot be told, as of a folder that is closed.
+
+    Folders that are links are not entered.
+    """
     try:
-        files = sorted(_entries(path))
-    except OSError as error:
-        raise InputError("unreadable_file", f"a source file cannot be read: {error.strerror}", path) from None
-    return digest(canonical_json(files), canonical_json(selectors))[:32]
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        yield folder, None
+        return
+    for entry in entries:
+        if entry.name.startswith(PASSED_OVER):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from list_files(entry.path)
+            continue
+        try:
+            yield entry.path, entry.stat()
+        except OSError:
+            yield entry.path, None
+
+
+def _fingerprint(path: str, entry: str, selectors: dict[str, str | int | bool | None]) -> str:
+    """Return the hash of a source's files and of what the manifest says of it; `entry` is its path in the manifest."""
+    if os.path.isdir(path):  # noqa: PTH112 - planning stats every file of the archive; pathlib costs threefold
+        files = list_files(path)
+    else:
+        try:
+            files = iter([(path, os.stat(path))])  # noqa: PTH116
+        except OSError:
+            files = iter([(path, None)])
+    parts = [
+        # A name is bytes, not text: some archives were written by systems of another encoding.
+        os.fsencode(name[len(path) :]) + (b"\0%d %d" % (stat.st_size, stat.st_mtime_ns) if stat else b"\0unlistable")
+        for name, stat in files
+    ]
+    return digest(entry, canonical_json(selectors), *parts)[:32]
 
 
 def image_fingerprint(case: Case) -> str:
-    """Return the identity of a case's image: its files' names, sizes and times, and what the manifest selects in them.
-
-    Raises:
-        InputError: a file or folder cannot be listed.
-    """
-    return _fingerprint(case.image, {"series_uid": case.series_uid, "allow_gaps": case.allow_gaps})
+    """Return the identity of a case's image: its files' names, sizes and times, and what the manifest says of it."""
+    return _fingerprint(case.image, case.image_entry, {"series_uid": case.series_uid, "allow_gaps": case.allow_gaps})
 
 
 def mask_fingerprint(roi: RoiSource) -> str:
-    """Return the identity of an outline's source; `roi.mask` must not be None.
-
-    Raises:
-        InputError: the file cannot be listed.
-    """
-    return _fingerprint(roi.mask or "", {"mask_label": roi.mask_label, "segment": roi.segment})
+    """Return the identity of an outline's source; `roi.mask` must not be None."""
+    selectors: dict[str, str | int | bool | None] = {"mask_label": roi.mask_label, "segment": roi.segment}
+    return _fingerprint(roi.mask or "", roi.mask_entry, selectors)

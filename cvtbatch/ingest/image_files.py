@@ -15,9 +15,7 @@ FORMATS = {
     ".nii": "NIfTI",
     ".nii.gz": "NIfTI",
     ".nrrd": "NRRD",
-    ".nhdr": "NRRD",
     ".mha": "MetaImage",
-    ".mhd": "MetaImage",
 }
 
 
@@ -35,6 +33,8 @@ def read_image_file(path: Path) -> tuple[sitk.Image, str]:
         )
     if file_format == "NIfTI":
         _check_nifti(path)
+    else:
+        _check_attached(path)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
@@ -51,13 +51,35 @@ def read_image_file(path: Path) -> tuple[sitk.Image, str]:
     return image, file_format
 
 
+def _check_attached(path: Path) -> None:
+    """Refuse a header whose voxels lie in another file: what that file holds would escape the source's fingerprint.
+
+    Raises:
+        InputError: they do, or the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(65536)
+    except OSError as error:
+        raise InputError("unreadable_file", f"the file cannot be read: {error.strerror}", str(path)) from None
+    lines = header.split(b"\n\n")[0].lower().split(b"\n")
+    elsewhere = [line for line in lines if line.startswith((b"data file:", b"datafile:"))]
+    elsewhere += [
+        line for line in lines if line.startswith(b"elementdatafile") and b"local" not in line.partition(b"=")[2]
+    ]
+    if elsewhere:
+        raise InputError(
+            "detached_data", "the file is a header whose voxels lie in another file; write both as one", str(path)
+        )
+
+
 def _check_nifti(path: Path) -> None:
     """Refuse a NIfTI file that is not whole: SimpleITK reads what is missing as 0, without a word.
 
     Raises:
         InputError: it is truncated or damaged, or SimpleITK would read another file in its place.
     """
-    if path.name.endswith(".gz") and path.with_suffix("").exists():
+    if path.name.lower().endswith(".gz") and path.with_suffix("").exists():
         raise InputError(
             "ambiguous_file",
             "the compressed NIfTI file lies beside an uncompressed one of the same name, which SimpleITK would read instead; "
@@ -65,7 +87,7 @@ def _check_nifti(path: Path) -> None:
             str(path),
         )
     try:
-        with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
+        with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
             expected, found = _nifti_bytes(file)
     except (OSError, EOFError, zlib.error, struct.error) as error:
         raise InputError("unreadable_file", "the NIfTI file is truncated or damaged", f"{path}: {error}") from None

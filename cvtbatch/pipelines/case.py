@@ -151,8 +151,8 @@ class _CaseInHand:
         task, known = self.task, self.task.known
         if known is not None and task.unchanged:
             return _Volume(known.image_digest, known.grid, known.stored, None)
-        source = self._guarded("read", None, lambda: read_volume(task.case))
         self.decoded = True
+        source = self._guarded("read", None, lambda: read_volume(task.case))
         image_digest = source.image_digest()
         if known is not None and known.image_digest == image_digest:
             self._add_volume_row(source, image_digest, known.grid, known.stored, known.generation)
@@ -175,8 +175,8 @@ class _CaseInHand:
             hu_zyx = np.asarray(self.store.read_array(volume.stored), dtype=np.int16)
         except FormatError as error:
             damage = error
-            source = self._guarded("read", None, lambda: read_volume(self.task.case))
             self.decoded = True
+            source = self._guarded("read", None, lambda: read_volume(self.task.case))
             self._guarded("read", None, lambda: _require_same(source, volume.digest, damage))
             generation = self.task.known.generation + 1 if self.task.known else 1
             renewed = self._write_volume(source, volume.digest, generation)
@@ -216,8 +216,8 @@ class _CaseInHand:
 
     def _read_mask(self, roi: RoiTask, volume: _Volume, damaged: bool) -> tuple[str, npt.NDArray[np.uint8]]:
         known = roi.known
-        source = self._guarded("mask", roi, lambda: read_mask(roi.source))
         self.decoded = True
+        source = self._guarded("mask", roi, lambda: read_mask(roi.source))
         mask_digest = source.mask_digest()
         input_digest = digest(volume.digest, mask_digest)
         mask_zyx = self._guarded("mask", roi, lambda: place_mask(source.image, volume.grid))

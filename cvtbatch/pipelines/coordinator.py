@@ -177,6 +177,8 @@ class Coordinator:
             self.report.cases += 1
             self.report.plan = reason_counts(self.reasons)
             self.report.clinical_updated += plan.update_clinical and Reason.NEW not in plan.reasons
+            for key in plan.ended:
+                self._add_event(plan.case, key, None)
             if plan.task is None:
                 self._add_idle(plan)
             else:
@@ -192,11 +194,8 @@ class Coordinator:
         if plan.update_clinical:
             self.batch["cases"].append(case_row(plan.case))
         self.progress.done += 1
-        for key in plan.succeeded:
-            self._add_event(plan.case, key, None)
         if plan.standing:
-            self.report.failed += 1
-            self.failed_by["earlier run", "standing"] += 1
+            self._count_failed({(failure.stage, failure.kind) for failure in plan.standing})
         elif not plan.case.masked_rois():
             self.report.awaiting_mask += 1
         else:
@@ -217,17 +216,20 @@ class Coordinator:
         self.batched_cases += 1
         self.report.decoded += result.decoded
         self.progress.done += 1
-        if result.failures or any(roi.skipped for roi in task.rois):
-            self.report.failed += 1
-            self.progress.failed += bool(result.failures)
-            kinds = {(failure.stage, failure.kind) for failure in result.failures} or {("earlier run", "standing")}
-            self.failed_by.update(kinds)
+        if result.failures or task.standing:
+            kinds = {(failure.stage, failure.kind) for failure in result.failures}
+            self._count_failed(kinds | {(failure.stage, failure.kind) for failure in task.standing})
         elif not case.masked_rois():
             self.report.awaiting_mask += 1
         elif result.computed:
             self.report.computed += 1
         else:
             self.report.already_done += 1
+
+    def _count_failed(self, kinds: set[tuple[str, str]]) -> None:
+        self.report.failed += 1
+        self.progress.failed += 1
+        self.failed_by.update(kinds)
 
     def _add_audits(self, result: CaseResult) -> None:
         largest = self.report.audit.largest_deviation
@@ -247,8 +249,8 @@ class Coordinator:
             "spec_id": spec_id,
             "scope": scope,
             "stage": failure.stage if failure else "read",
-            "kind": failure.kind if failure else "succeeded",
-            "message": failure.message if failure else "succeeded since",
+            "kind": failure.kind if failure else "ended",
+            "message": failure.message if failure else "done since, or its outline withdrawn",
             "traceback_digest": failure.traceback_digest if failure else "",
             "source_fingerprint": failure.source_fingerprint if failure else "",
             "resolved": failure is None,
@@ -262,8 +264,12 @@ class Coordinator:
             )
 
     def _tell(self, text: str) -> None:
-        self.log.write(text)
+        # A file name need not be text: some archives were written by systems of another encoding.
+        text = text.encode("utf-8", "backslashreplace").decode()
+        problem = self.log.write(text)
         self.on_private(text)
+        if problem:
+            self.on_private(problem)
 
     def commit(self) -> None:
         """Append the batch, table by table."""
@@ -321,7 +327,7 @@ def _lost(outcome: Lost[CaseTask]) -> CaseResult:
         manifest_row=task.case.manifest_row,
         private="",
     )
-    return CaseResult({}, (failure,), (), (), decoded=True, computed=False)
+    return CaseResult({}, (failure,), (), (), decoded=False, computed=False)
 
 
 def _bracketed(text: str) -> str:

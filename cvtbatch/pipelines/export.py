@@ -55,14 +55,17 @@ def draw_roi(url: str, key: str, out: Path) -> int:
     """Write a PNG of the largest slice of an ROI with its outline, and return the slice's index.
 
     Args:
-        key: a roi_key, or the case_key of a case with one ROI.
+        key: a roi_key, or the case_key of a case with one ROI; of several volume specifications the newest run's is drawn.
 
     Raises:
         InputError: the store has no such ROI, or several; the file cannot be written.
     """
     store = FeatureStore(url)
-    rois = store.table("rois").current()
+    rois = store.rois()
     found = rois.filter(pc.or_(pc.equal(rois["roi_key"], key), pc.equal(rois["case_key"], key))).to_pylist()
+    if len({row["volume_spec_id"] for row in found}) > 1:
+        newest = store.runs()["volume_spec_id"][0].as_py()
+        found = [row for row in found if row["volume_spec_id"] == newest]
     if len(found) != 1:
         names = ", ".join(sorted({row["roi_key"] for row in found})) or "none"
         raise InputError("no_such_roi", f"{key!r} names {len(found)} stored ROIs ({names}); give the key of one")

@@ -22,7 +22,7 @@ from cvtbatch.pipelines.plan import CasePlan, Fingerprints, Work, plan_case
 from cvtbatch.pipelines.user_log import UserLog
 from cvtbatch.radiomics import check_engine, load_profile
 from cvtbatch.spec import radiomics_spec, volume_spec
-from cvtbatch.store import FeatureStore
+from cvtbatch.store import FeatureStore, Location
 
 # Threads that stat the sources; what they wait for is the file system.
 FINGERPRINT_THREADS = 8
@@ -58,7 +58,8 @@ def resolve(job: Job, store_url: str) -> Settings:
     check_engine(profile, engine)
     if audit_share > 0:
         check_engine(profile, "pyradiomics")
-    work = Work(store_url, volume.spec_id, radiomics.spec_id, (x, y, z), profile, engine, audit_share)
+    # Workers may run in another folder.
+    work = Work(Location.of(store_url).path, volume.spec_id, radiomics.spec_id, (x, y, z), profile, engine, audit_share)
     return Settings(job, work, (volume, radiomics))
 
 
@@ -74,16 +75,8 @@ def plan_cases(manifest: Manifest, known: Mapping[str, KnownCase], work: Work, o
 
 
 def _fingerprints(case: Case) -> Fingerprints:
-    """Return a case's fingerprints; a source that cannot be listed has one too, and fails when it is read."""
-
-    def listed(fingerprint: Callable[[], str]) -> str:
-        try:
-            return fingerprint()
-        except InputError as error:
-            return error.kind
-
-    masks = {roi.roi_key: listed(lambda roi=roi: mask_fingerprint(roi)) for roi in case.masked_rois()}  # type: ignore[misc]
-    return Fingerprints(listed(lambda: image_fingerprint(case)), masks)
+    masks = {roi.roi_key: mask_fingerprint(roi) for roi in case.masked_rois()}
+    return Fingerprints(image_fingerprint(case), masks)
 
 
 def dry_run(manifest: Manifest, settings: Settings, options: Options) -> tuple[ExtractReport, list[CasePlan]]:

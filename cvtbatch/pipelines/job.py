@@ -1,5 +1,6 @@
 """Job files: defaults, a file of the user's, and `--set`, checked against `schemas/job.json`."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,21 @@ def read_job(kind: str, path: Path | None = None, overrides: Sequence[str] = ())
         raise InputError("bad_job", f"job file {source} holds no keys")
     for override in overrides:
         _apply(document, override)
-    problems = contracts.problems_of(document, "job.json")
+    problems = _not_finite(document) or contracts.problems_of(document, "job.json")
     if not problems and document["kind"] != kind:
         problems = [f"kind: {document['kind']}, but the command is {kind}"]
     if problems:
         raise ProblemsError.of("bad_job", f"job file {source}" + (" with --set" if overrides else ""), problems)
     return contracts.with_defaults(document, "job.json")
+
+
+def _not_finite(value: object, name: str = "") -> list[str]:
+    """Return the keys whose numbers are NaN or infinite: JSON has no word for them, and no range refuses NaN."""
+    if isinstance(value, dict):
+        return [problem for key, item in value.items() for problem in _not_finite(item, f"{name}.{key}".lstrip("."))]
+    if isinstance(value, list):
+        return [problem for item in value for problem in _not_finite(item, name)]
+    return [f"{name}: {value} is no finite number"] if isinstance(value, float) and not math.isfinite(value) else []
 
 
 def _apply(document: Job, override: str) -> None:

@@ -34,6 +34,15 @@ class KnownRoi:
     generation: int
 
 
+@dataclass(frozen=True, slots=True)
+class KnownFailure:
+    """A live failure, and the sources that it was about."""
+
+    fingerprint: str
+    stage: str
+    kind: str
+
+
 @dataclass(slots=True)
 class KnownCase:
     """Everything of one case.
@@ -41,14 +50,14 @@ class KnownCase:
     Attributes:
         rois: by roi_key.
         featured: by roi_key, the input digests that have features.
-        failures: fingerprints of live failures by key.
+        failures: live failures by key.
     """
 
     clinical_digest: str = ""
     volume: KnownVolume | None = None
     rois: dict[str, KnownRoi] = field(default_factory=dict)
     featured: dict[str, frozenset[str]] = field(default_factory=dict)
-    failures: dict[FailureKey, str] = field(default_factory=dict)
+    failures: dict[FailureKey, KnownFailure] = field(default_factory=dict)
 
 
 def read_known(store: FeatureStore, volume_spec_id: str, radiomics_spec_id: str) -> Mapping[str, KnownCase]:
@@ -76,5 +85,6 @@ def read_known(store: FeatureStore, volume_spec_id: str, radiomics_spec_id: str)
         featured[row["roi_key"]] = featured.get(row["roi_key"], frozenset()) | {row["input_digest"]}
     for row in store.failures().to_pylist():
         if row["spec_id"] in {volume_spec_id, radiomics_spec_id}:
-            case(row).failures[row["roi_key"], row["spec_id"], row["scope"]] = row["source_fingerprint"]
+            failure = KnownFailure(row["source_fingerprint"], row["stage"], row["kind"])
+            case(row).failures[row["roi_key"], row["spec_id"], row["scope"]] = failure
     return known

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cvtbatch.manifest import Case, RoiSource
-from cvtbatch.pipelines.known import FailureKey, KnownCase, KnownRoi, KnownVolume
+from cvtbatch.pipelines.known import FailureKey, KnownCase, KnownFailure, KnownRoi, KnownVolume
 from cvtbatch.radiomics import Engine, Profile
 from cvtbatch.spec import digest
 
@@ -17,6 +17,7 @@ class Reason(StrEnum):
 
     NEW = "new case"
     NEW_OUTLINE = "new outline"
+    NO_VOLUME = "no volume under this specification"
     IMAGE_CHANGED = "image changed"
     MASK_CHANGED = "mask changed"
     FEATURES_MISSING = "no features under this specification"
@@ -24,7 +25,7 @@ class Reason(StrEnum):
     VERIFIED = "inputs verified"
     STANDING_FAILURE = "failed before, source unchanged"
     CLINICAL = "clinical values corrected"
-    SUCCEEDED = "failed once, done since"
+    ENDED = "failed once, done since or withdrawn"
     DONE = "done"
     AWAITING_MASK = "awaiting mask"
 
@@ -94,6 +95,7 @@ class CaseTask:
         known: the stored volume; None if there is none.
         unchanged: the image is the one that `known` was made of.
         failures: keys of live failures.
+        standing: those of them that are not tried again.
     """
 
     case: Case
@@ -104,6 +106,7 @@ class CaseTask:
     unchanged: bool
     rois: tuple[RoiTask, ...]
     failures: tuple[FailureKey, ...]
+    standing: tuple[KnownFailure, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +115,17 @@ class CasePlan:
 
     Attributes:
         task: None if nothing is computed.
-        standing: the case keeps a failure that is not tried again.
+        standing: failures that the case keeps, since they are not tried again.
         update_clinical: its clinical values are new to the store.
-        succeeded: live failures whose key has succeeded since.
+        ended: failures that end without any work: done since, or their outline withdrawn.
     """
 
     case: Case
     reasons: tuple[Reason, ...]
     task: CaseTask | None
-    standing: bool
+    standing: tuple[KnownFailure, ...]
     update_clinical: bool
-    succeeded: tuple[FailureKey, ...]
+    ended: tuple[FailureKey, ...]
 
 
 def plan_case(
@@ -133,39 +136,70 @@ def plan_case(
     Args:
         known: what the store has of it; None if nothing.
         retry_failed: try failures again although their sources have not changed.
-        verify: decode every source, whatever its fingerprint says.
+        verify: decode every source, whatever its fingerprint says, that of failures included.
     """
     update_clinical = known is None or known.clinical_digest != case.clinical_digest()
     known = known or KnownCase()
-    case_failure = known.failures.get(("", work.volume_spec_id, "extraction"))
+    again = retry_failed or verify
+    case_failure = known.failures.get(_case_failure_key(work))
     image_same = known.volume is not None and known.volume.fingerprint == sources.image and not verify
     reasons = _image_reasons(known, image_same, case_failure is not None, verify)
+    withdrawn = _withdrawn(case, known)
+    ended = [_case_failure_key(work)] if image_same and case_failure is not None else []
+    standing: list[KnownFailure] = []
     rois = []
-    standing = False
-    succeeded = [("", work.volume_spec_id, "extraction")] if image_same and case_failure is not None else []
     for source in case.masked_rois():
-        roi, why = _plan_roi(source, known, sources, work, retry_failed, verify)
+        roi, why = _plan_roi(source, known, sources, work, again, verify)
         rois.append(roi)
-        standing |= roi.skipped
-        if why is None and not roi.skipped and image_same:
-            succeeded += [key for key in _extraction_keys(source.roi_key, work) if key in known.failures]
-        elif why is not None:
+        keys = _roi_failure_keys(source.roi_key, work)
+        live = [key for key in keys if key in known.failures]
+        if why is not None:
             reasons.append(why)
+        elif roi.skipped:
+            standing += [known.failures[key] for key in live]
+        elif image_same:
+            ended += live
+    if reasons and case_failure is not None and case_failure.fingerprint == sources.of_case() and not again:
+        reasons, standing, ended = [], [case_failure], []
     if not reasons:
         idle = [Reason.STANDING_FAILURE] if standing else [] if rois else [Reason.AWAITING_MASK]
         idle += [Reason.CLINICAL] if update_clinical else []
-        idle += [Reason.SUCCEEDED] if succeeded else []
-        return CasePlan(case, tuple(idle or [Reason.DONE]), None, standing, update_clinical, tuple(succeeded))
-    if case_failure == sources.of_case() and not retry_failed:
-        return CasePlan(case, (Reason.STANDING_FAILURE,), None, True, update_clinical, ())
+        idle += [Reason.ENDED] if ended or withdrawn else []
+        return CasePlan(
+            case, tuple(idle or [Reason.DONE]), None, tuple(standing), update_clinical, (*ended, *withdrawn)
+        )
     task = CaseTask(
-        case, work, sources.image, sources.of_case(), known.volume, image_same, tuple(rois), tuple(known.failures)
+        case=case,
+        work=work,
+        fingerprint=sources.image,
+        failure_fingerprint=sources.of_case(),
+        known=known.volume,
+        unchanged=image_same,
+        rois=tuple(rois),
+        failures=tuple(known.failures),
+        standing=tuple(standing),
     )
-    return CasePlan(case, tuple(dict.fromkeys(reasons)), task, standing, update_clinical, ())
+    reasons += [Reason.STANDING_FAILURE] if standing else []
+    return CasePlan(case, tuple(dict.fromkeys(reasons)), task, tuple(standing), update_clinical, tuple(withdrawn))
 
 
-def _extraction_keys(roi_key: str, work: Work) -> tuple[FailureKey, FailureKey]:
-    return (roi_key, work.volume_spec_id, "extraction"), (roi_key, work.radiomics_spec_id, "extraction")
+def _withdrawn(case: Case, known: KnownCase) -> list[FailureKey]:
+    """Return the failures of outlines that the manifest no longer names for this case: they end."""
+    named = {"", *(roi.roi_key for roi in case.masked_rois())}
+    return [key for key in known.failures if key[0] not in named]
+
+
+def _case_failure_key(work: Work) -> FailureKey:
+    return "", work.volume_spec_id, "extraction"
+
+
+def _audit_key(roi_key: str, work: Work) -> FailureKey:
+    return roi_key, work.radiomics_spec_id, "audit"
+
+
+def _roi_failure_keys(roi_key: str, work: Work) -> list[FailureKey]:
+    extraction = [(roi_key, spec_id, "extraction") for spec_id in (work.volume_spec_id, work.radiomics_spec_id)]
+    return [*extraction, _audit_key(roi_key, work)]
 
 
 def _image_reasons(known: KnownCase, image_same: bool, failed: bool, verify: bool) -> list[Reason]:
@@ -174,25 +208,26 @@ def _image_reasons(known: KnownCase, image_same: bool, failed: bool, verify: boo
     if failed:
         return [Reason.RETRIED]
     if known.volume is None:
-        return [Reason.NEW]
+        return [Reason.NO_VOLUME if known.clinical_digest else Reason.NEW]
     return [Reason.VERIFIED if verify else Reason.IMAGE_CHANGED]
 
 
 def _plan_roi(
-    source: RoiSource, known: KnownCase, sources: Fingerprints, work: Work, retry_failed: bool, verify: bool
+    source: RoiSource, known: KnownCase, sources: Fingerprints, work: Work, again: bool, verify: bool
 ) -> tuple[RoiTask, Reason | None]:
     """Return the outline's part of a task, and why it needs work by itself, if it does."""
     key = source.roi_key
     stored = known.rois.get(key)
     featured = known.featured.get(key, frozenset())
-    failed_with = {known.failures.get(failure) for failure in _extraction_keys(key, work)} - {None}
-    audit_failed = (key, work.radiomics_spec_id, "audit") in known.failures
+    failures = {name: known.failures[name] for name in _roi_failure_keys(key, work) if name in known.failures}
+    audit_failed = failures.pop(_audit_key(key, work), None) is not None
     unchanged = stored is not None and stored.fingerprint == sources.masks[key] and not verify
     lies_on_volume = (
         stored is not None and known.volume is not None and stored.image_digest == known.volume.image_digest
     )
     done = unchanged and lies_on_volume and stored is not None and stored.input_digest in featured
-    skipped = (audit_failed if done else sources.of_roi(key) in failed_with) and not retry_failed
+    stands = audit_failed if done else any(failure.fingerprint == sources.of_roi(key) for failure in failures.values())
+    skipped = stands and not again
     task = RoiTask(
         source=source,
         fingerprint=sources.masks[key],
@@ -204,11 +239,9 @@ def _plan_roi(
         audited=work.audits(key) or audit_failed,
         audit_failed=audit_failed,
     )
-    if done and audit_failed and retry_failed:
-        return task, Reason.RETRIED
-    if done or skipped or known.volume is None:
+    if skipped or (done and not audit_failed) or known.volume is None:
         return task, None
-    if failed_with:
+    if failures or audit_failed:
         return task, Reason.RETRIED
     if stored is None:
         return task, Reason.NEW_OUTLINE

@@ -17,16 +17,18 @@ def read_status(url: str) -> Document:
 
     A case is done when every current mask of it has features under the newest run's specifications, failed when it has a live
     failure under them, and awaits its mask when it has a volume and no mask.
+    The store does not know the manifest: a mask that was taken out of it stays.
 
     Raises:
         StorageError, FormatError: as `FeatureStore`.
     """
     store = FeatureStore(url)
-    runs = store.table("runs").current().sort_by([("recorded_at", "descending")]).to_pylist()
+    runs = store.runs().to_pylist()
     volume_spec, radiomics_spec = (runs[0]["volume_spec_id"], runs[0]["radiomics_spec_id"]) if runs else ("", "")
     failures = store.failures()
     live = failures.filter(pc.is_in(failures["spec_id"], value_set=pa.array([volume_spec, radiomics_spec])))
-    by_kind = Counter((row["stage"], row["kind"]) for row in live.select(["stage", "kind"]).to_pylist())
+    keys = {(row["stage"], row["kind"], row["case_key"]) for row in live.to_pylist()}
+    by_kind = Counter((stage, kind) for stage, kind, _ in keys)
     return {
         "command": "status",
         "store": url,
@@ -48,7 +50,7 @@ def _case_states(store: FeatureStore, volume_spec: str, radiomics_spec: str, fai
     cases = set(store.table("cases").current(["case_key"])["case_key"].to_pylist())
     volumes = store.table("volumes").current(["case_key", "volume_spec_id"])
     with_volume = set(volumes.filter(pc.equal(volumes["volume_spec_id"], volume_spec))["case_key"].to_pylist())
-    rois = store.table("rois").current(["case_key", "roi_key", "volume_spec_id"])
+    rois = store.rois().select(["case_key", "roi_key", "volume_spec_id"])
     masks = rois.filter(pc.equal(rois["volume_spec_id"], volume_spec)).to_pylist()
     featured = set(store.radiomics(["roi_key"], pc.field("radiomics_spec_id") == radiomics_spec)["roi_key"].to_pylist())
     with_mask = {row["case_key"] for row in masks}

@@ -4,6 +4,7 @@ A profile fixes every setting that moves a value. What it does not name has PyRa
 the 1,834 names would stay and their meaning would not.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -62,8 +63,8 @@ class Profile:
 
     def __post_init__(self) -> None:
         checks = {
-            "binWidth": self.bin_width > 0,
-            "normalizeScale": self.normalize_scale > 0,
+            "binWidth": 0 < self.bin_width < math.inf,
+            "normalizeScale": 0 < self.normalize_scale < math.inf,
             "padDistance": self.pad_distance >= 0,
             "minimumROIDimensions": 1 <= self.minimum_roi_dimensions <= 3,
             "minimumROISize": self.minimum_roi_size is None or self.minimum_roi_size > 0,
@@ -145,7 +146,7 @@ def load_profile(profile: str) -> Profile:
         f"section {key!r} is not supported" for key in content if key not in {"setting", "imageType", "featureClass"}
     ]
     problems += _image_type_problems(content.get("imageType")) + _feature_problems(content.get("featureClass"))
-    settings = content.get("setting") or {}
+    settings = {} if content.get("setting") is None else content["setting"]
     chosen, setting_problems = (
         _settings(settings) if isinstance(settings, dict) else ({}, ["section 'setting' is no mapping"])
     )
@@ -194,6 +195,9 @@ def _image_type_problems(image_types: object) -> list[str]:
     problems += [f"image type {name} is missing; the 1,834 need it" for name in IMAGE_TYPES if name not in image_types]
     for name, own in image_types.items():
         fixed = IMAGE_TYPES.get(name, {})
+        if own is not None and not isinstance(own, dict):
+            problems.append(f"image type {name}: {own!r} is no mapping of settings")
+            continue
         for setting, value in (own or {}).items():
             allowed = (fixed[setting],) if setting in fixed else FIXED_SETTINGS.get(setting)
             if allowed is None or value not in allowed:
@@ -218,6 +222,9 @@ def _feature_problems(feature_classes: object) -> list[str]:
         f"feature class {name} is missing; the 1,834 need it" for name in FEATURE_CLASSES if name not in feature_classes
     ]
     for name, chosen in feature_classes.items():
+        if chosen is not None and not (isinstance(chosen, list) and all(isinstance(entry, str) for entry in chosen)):
+            problems.append(f"feature class {name}: {chosen!r} is no list of features")
+            continue
         wanted = {"glcm": set(GLCM), "firstorder": set(FIRST_ORDER)}.get(name)
         if name in FEATURE_CLASSES and chosen and (wanted is None or set(chosen) != wanted):
             problems.append(f"feature class {name}: its list of features is not that of the 1,834")

@@ -26,7 +26,7 @@ def stock_features(ct: sitk.Image, mask: sitk.Image, profile: Profile) -> dict[s
         try:
             values = extractor.execute(sitk.Cast(ct, sitk.sitkFloat64), mask)
         except ValueError as error:
-            raise InputError("roi_refused", f"PyRadiomics refuses the ROI: {error}") from None
+            raise InputError("roi_refused", "PyRadiomics refuses the ROI", str(error)) from None
     return {name: float(value) for name, value in values.items() if not name.startswith("diagnostics")}
 
 

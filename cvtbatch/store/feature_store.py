@@ -19,6 +19,7 @@ from cvtbatch.store.volumes import StoredArray, read_array, write_array
 
 FORMAT_VERSION = 1
 FORMAT_FILE = "cvtbatch-store.json"
+VOLUME_KEYS = ("volume_spec_id", "image_digest")
 
 
 class FeatureStore:
@@ -70,20 +71,26 @@ class FeatureStore:
         """Return a table; `name` is one of `contracts.table_names()`."""
         return self._tables[name]
 
+    def rois(self) -> pa.Table:
+        """Return the current outlines: the newest row of each, where it lies on the case's current volume."""
+        rois, volumes = self.table("rois").current(), self.table("volumes").current(["case_key", *VOLUME_KEYS])
+        return rois.filter(_among(rois, volumes, ["case_key", *VOLUME_KEYS]))
+
     def radiomics(self, columns: Sequence[str] | None = None, where: pc.Expression | None = None) -> pa.Table:
-        """Return the current radiomics rows: those whose input the newest row of their ROI names.
+        """Return the current radiomics rows: those whose input the current outline names.
 
         Args:
             columns: what to read; all of them by default.
-            where: further filter on the columns read, e.g. `pc.field("center") == "A"`.
+            where: filter, e.g. `pc.field("center") == "A"`.
         """
-        rois = self.table("rois").current(["roi_key", "volume_spec_id", "input_digest"])
+        keys = ["roi_key", "volume_spec_id", "input_digest"]
         wanted = list(columns) if columns is not None else contracts.table("radiomics").arrow().names
-        keys = rois.column_names
         rows = self.table("radiomics").read(list(dict.fromkeys([*wanted, *keys])), where)
-        names = pc.binary_join_element_wise(*(rows[key] for key in keys), "\n")
-        current = pc.binary_join_element_wise(*(rois[key] for key in keys), "\n")
-        return rows.filter(pc.is_in(names, value_set=current.combine_chunks())).select(wanted)
+        return rows.filter(_among(rows, self.rois(), keys)).select(wanted)
+
+    def runs(self) -> pa.Table:
+        """Return the runs as they stand, newest first."""
+        return self.table("runs").current().sort_by([("sequence", "descending")])
 
     def failures(self) -> pa.Table:
         """Return the live failures: those whose key has not succeeded since."""
@@ -91,10 +98,9 @@ class FeatureStore:
         return events.filter(pc.invert(events["resolved"]))
 
     def current(self, name: str) -> pa.Table:
-        """Return the current rows of any table: newest rows of a key, radiomics of current inputs, live failures."""
-        if name == "radiomics":
-            return self.radiomics()
-        return self.failures() if name == "failures" else self.table(name).current()
+        """Return the current rows of any table."""
+        own = {"rois": self.rois, "radiomics": self.radiomics, "failures": self.failures}
+        return own[name]() if name in own else self.table(name).current()
 
     def write_volume(self, hu_zyx: npt.NDArray[np.int16], grid: Grid) -> StoredArray:
         """Write a volume; it exists once a `volumes` row names it."""
@@ -111,6 +117,14 @@ class FeatureStore:
             FormatError: it is missing or damaged.
         """
         return read_array(self.location, stored)
+
+
+def _among(rows: pa.Table, others: pa.Table, columns: Sequence[str]) -> pa.ChunkedArray:
+    """Say which rows have, in some columns, the values of one of the other rows."""
+    names, known = (
+        pc.binary_join_element_wise(*(table[column] for column in columns), "\n") for table in (rows, others)
+    )
+    return pc.is_in(names, value_set=known.combine_chunks())
 
 
 def _read_format(location: Location) -> int:

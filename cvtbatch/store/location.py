@@ -4,11 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 import obstore
 from obstore.store import LocalStore
 
 from cvtbatch.errors import CvtbatchError, StorageError
+
+# Delta Lake's paths are URLs; these characters do not survive the way there and back.
+UNUSABLE = "%[]{}\\^`|"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +26,17 @@ class Location:
         """Parse a path or a file:// URL.
 
         Raises:
-            StorageError: another kind of URL.
+            StorageError: another kind of URL, or a path that the table library cannot hold.
         """
         scheme, separator, rest = url.partition("://")
         if separator and scheme != "file":
             raise StorageError(
                 "unknown_store_url", f"a store lies in a folder or under a file:// URL; {scheme}:// is not known"
             )
-        return cls(str(Path(rest if separator else url).absolute()))
+        path = str(Path(unquote(rest) if separator else url).absolute())
+        if found := [character for character in UNUSABLE if character in path]:
+            raise StorageError("unusable_path", f"the path of a store must not hold {' or '.join(found)}: {path}")
+        return cls(path)
 
     def objects(self) -> LocalStore:
         """Return the root's objects, by key relative to it."""
@@ -60,7 +67,7 @@ def storage_errors(doing: str) -> Iterator[None]:
             if full
             else (
                 "store_failed",
-                "the store cannot be reached or is damaged: mend it and run again, nothing committed is lost",
+                "the store cannot be reached or is damaged: mend it and run again",
             )
         )
         raise StorageError(kind, f"{doing}: {advice}", f"{type(error).__name__}: {text}") from error

@@ -9,6 +9,7 @@ import hashlib
 import random
 import time
 from collections.abc import Mapping, Sequence
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -43,17 +44,14 @@ class Table:
         self._newest: dict[bytes, tuple[int, bytes]] = {}
 
     def create(self) -> None:
-        """Create the table if it is not there."""
-        statistics = {"delta.dataSkippingNumIndexedCols": str(self.contract.key_field_count())}
+        """Create the table if it is not there, beside others that may do the same."""
+        configuration = {**CONFIGURATION, "delta.dataSkippingNumIndexedCols": str(self.contract.key_field_count())}
+        empty = self.contract.arrow().empty_table()
         with storage_errors(f"creating table {self.contract.name}"):
             for attempt in range(APPEND_ATTEMPTS):
                 try:
-                    DeltaTable.create(
-                        self._uri,
-                        schema=self.contract.arrow(),
-                        mode="ignore",
-                        configuration={**CONFIGURATION, **statistics},
-                    )
+                    # Not DeltaTable.create(): its log names the folder that the store was made in.
+                    write_deltalake(self._uri, empty, mode="ignore", configuration=configuration)
                 except DeltaError:
                     if attempt == APPEND_ATTEMPTS - 1:
                         raise
@@ -76,8 +74,7 @@ class Table:
     def read(self, columns: Sequence[str] | None = None, where: pc.Expression | None = None) -> pa.Table:
         """Return rows of the newest version; only the asked columns are read from storage."""
         delta = self._open()
-        files = [] if delta is None else delta.file_uris()
-        return self._read_files(files, columns, where)
+        return self._read_files([] if delta is None else _files(delta), columns, where)
 
     def _read_files(self, files: Sequence[str], columns: Sequence[str] | None, where: pc.Expression | None) -> pa.Table:
         schema = self.contract.arrow()
@@ -104,7 +101,7 @@ class Table:
         """Append the rows that are new: a key's only row, or one that differs from the key's newest in its state.
 
         Args:
-            rows: values by column, `sequence` left out; absent columns are null.
+            rows: values by column, `sequence` left out; absent columns are null. Of several rows of one key the last counts.
 
         Returns:
             how many rows were appended.
@@ -148,7 +145,7 @@ class Table:
         delta = self._open()
         if delta is None:
             raise StorageError("store_incomplete", f"table {self.contract.name} is missing from the store")
-        files = set(delta.file_uris())
+        files = set(_files(delta))
         unseen = files - self._indexed
         if unseen:
             columns = [*self.contract.key, *self.contract.state, "sequence"]
@@ -160,21 +157,22 @@ class Table:
         return delta
 
     def _fresh(self, rows: Sequence[Row]) -> tuple[list[Row], dict[bytes, bytes]]:
-        fresh: list[Row] = []
-        seen: dict[bytes, bytes] = {}
-        for row in rows:
-            key, state = self._key(row), self._state(row)
-            newest = seen.get(key) if key in seen else self._newest.get(key, (0, None))[1]
-            if newest is None or newest != state:
-                fresh.append(row)
-                seen[key] = state
-        return fresh, seen
+        """Return the rows to append, one a key, and their states by key."""
+        last = {self._key(row): row for row in rows}
+        states = {key: self._state(row) for key, row in last.items()}
+        fresh = [key for key, state in states.items() if self._newest.get(key, (0, None))[1] != state]
+        return [last[key] for key in fresh], {key: states[key] for key in fresh}
 
     def _key(self, row: Row) -> bytes:
         return _short_hash([row.get(name) for name in self.contract.key])
 
     def _state(self, row: Row) -> bytes:
         return _short_hash([row.get(name) for name in self.contract.state])
+
+
+def _files(delta: DeltaTable) -> list[str]:
+    """Return the paths of a table's data files; Delta gives them as URLs."""
+    return [unquote(uri) for uri in delta.file_uris()]
 
 
 def _short_hash(values: Sequence[object]) -> bytes:

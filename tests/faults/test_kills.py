@@ -14,7 +14,7 @@ import pytest
 from cvtbatch.store import FeatureStore, StoredArray
 from tests.support import contents, cvtbatch, extract_json, tiny_archive
 
-CASES = 12
+CASES = 30
 KILLS = 10
 
 
@@ -56,16 +56,21 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_ten_kills_lose_and_double_nothing(undisturbed: Path, tmp_path: Path) -> None:
     manifest, store = undisturbed / "archive" / "manifest.csv", tmp_path / "store"
     dice = random.Random(7)
-    drivers = workers = 0
+    drivers = workers = partial = 0
     while drivers + workers < KILLS:
+        before = batches_in(store)
         driver = start(manifest, store)
-        wait_for(lambda driver=driver: len(workers_of(driver)) >= 2 or driver.poll() is not None, 30)
-        time.sleep(dice.uniform(0.5, 4.0))
+        if drivers % 3 == 2:
+            wait_for(lambda driver=driver: len(workers_of(driver)) >= 2, 30)
+            time.sleep(dice.uniform(0.0, 1.0))
+        else:
+            wait_for(lambda store=store, before=before: batches_in(store) > before, 30)
+            time.sleep(dice.uniform(0.0, 0.4))
         if (drivers + workers) % 2:
             for victim in workers_of(driver)[:1]:
                 victim.kill()
                 workers += 1
-            time.sleep(dice.uniform(0.2, 1.5))
+            time.sleep(dice.uniform(0.0, 0.3))
         alive = workers_of(driver)
         driver.send_signal(signal.SIGKILL)
         driver.wait()
@@ -74,22 +79,27 @@ def test_ten_kills_lose_and_double_nothing(undisturbed: Path, tmp_path: Path) ->
             "a worker outlived its driver"
         )
         if (store / "cvtbatch-store.json").exists():
-            FeatureStore(str(store)).radiomics(["roi_key"])  # readable, whenever the kill came
+            partial += 0 < cases_done(store) < CASES - 1  # readable, whenever the kill came
         if cases_done(store) == CASES - 1:
             # Nothing is left to disturb: this one must be right, and the next kills fall on a new store.
             extract_json(manifest, store, code=3)
             assert contents(store) == contents(undisturbed / "store")
             store = tmp_path / f"store{drivers}"
+    assert partial >= 2, "the kills fell on nothing"
     final = extract_json(manifest, store, code=3)
     assert final["failed"] == 1
     assert contents(store) == contents(undisturbed / "store")
     status = cvtbatch("status", "--store", store, "--json", check=True).stdout
-    assert '"done": 11' in status
+    assert '"done": 29' in status
     assert '"failed": 1' in status
     opened = FeatureStore(str(store))
     for name in ("volumes", "rois"):
         for row in opened.table(name).current().to_pylist():
             opened.read_array(StoredArray(row["path"], row["checksum"]))
+
+
+def batches_in(store: Path) -> int:
+    return sum(1 for _ in (store / "tables" / "radiomics").glob("*.parquet"))
 
 
 def cases_done(store: Path) -> int:
@@ -116,3 +126,48 @@ def test_an_interrupt_commits_what_is_done_and_says_how_to_go_on(undisturbed: Pa
     document = extract_json(manifest, store, code=3)
     assert document["already_done"] == done
     assert contents(store) == contents(undisturbed / "store")
+
+
+def test_ctrl_c_at_a_terminal_with_workers_is_clean(undisturbed: Path, tmp_path: Path) -> None:
+    """A terminal interrupts driver and workers alike."""
+    manifest, store = undisturbed / "archive" / "manifest.csv", tmp_path / "store"
+    command = [sys.executable, "-m", "cvtbatch", "extract", str(manifest), "--store", str(store), "--workers", "2"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    driver = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment
+    )
+    assert wait_for(lambda: any((store / "masks").glob("*/*")) if store.exists() else False, 60)
+    alive = workers_of(driver)
+    assert len(alive) == 2
+    os.killpg(driver.pid, signal.SIGINT)
+    _, stderr = driver.communicate(timeout=30)
+    assert driver.returncode == 1
+    assert "the same command continues" in stderr
+    assert "Traceback" not in stderr
+    assert not any(process.is_running() for process in alive)
+    assert list(tmp_path.glob("cvtbatch-*")) == [], "scratch is left behind"
+    extract_json(manifest, store, code=3)
+    assert contents(store) == contents(undisturbed / "store")
+
+
+@pytest.mark.parametrize("after", [0.2, 1.5])
+def test_an_end_while_workers_start_is_clean(undisturbed: Path, tmp_path: Path, after: float) -> None:
+    manifest = undisturbed / "archive" / "manifest.csv"
+    command = [
+        sys.executable,
+        "-m",
+        "cvtbatch",
+        "extract",
+        str(manifest),
+        "--store",
+        str(tmp_path / "store"),
+        "--workers",
+        "2",
+    ]
+    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert wait_for(lambda: len(workers_of(driver)) >= 1, 60)
+    time.sleep(after)
+    driver.send_signal(signal.SIGTERM)
+    _, stderr = driver.communicate(timeout=30)
+    assert driver.returncode == 1
+    assert "Traceback" not in stderr

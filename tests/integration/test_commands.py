@@ -3,6 +3,9 @@
 import csv
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +76,18 @@ def test_plain_lines_stand_in_for_the_bar_without_a_terminal(tmp_path: Path) -> 
     result = cvtbatch("synth", tmp_path / "a", "--cases", 2, check=True)
     assert "2/2 cases, 0 failed" in result.stderr
     assert result.stdout.strip().endswith("manifest.csv")
+
+
+def test_a_defect_is_told_without_a_traceback(tmp_path: Path) -> None:
+    code = (
+        "import cvtbatch.pipelines.status as s, cvtbatch.cli as c, sys\n"
+        "def broken(url): raise ZeroDivisionError('x' * 3)\n"
+        "s.read_status = broken\n"
+        "sys.argv = ['cvtbatch', 'status', '--store', 'x']\n"
+        "c.main()\n"
+    )
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert (result.returncode, "Traceback" in result.stderr) == (1, False)
+    assert "ZeroDivisionError: a defect of cvtbatch" in result.stderr
+    assert "ZeroDivisionError: xxx" in (tmp_path / "cvtbatch" / "defects.log").read_text()

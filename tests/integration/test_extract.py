@@ -220,6 +220,51 @@ def test_a_damaged_volume_is_made_anew_where_it_is_needed(archive: Path) -> None
             store.read_array(StoredArray(row["path"], row["checksum"]))
 
 
+def test_a_volume_that_is_touched_and_damaged_is_made_anew_once(archive: Path) -> None:
+    (archive / "ct0.nii.gz").touch()
+    store = FeatureStore(str(archive.parent / "store"))
+    [volume] = [row for row in store.table("volumes").current().to_pylist() if row["case_key"] == "A/000"]
+    (archive.parent / "store" / volume["path"] / "0/c/0/0/0").write_bytes(b"rot")
+    document = again(archive, "--set", "radiomics.profile=onekey-1834")
+    assert appended(document) == {"volumes": 1, "radiomics": 2}
+    [volume] = [row for row in store.table("volumes").current().to_pylist() if row["case_key"] == "A/000"]
+    assert volume["generation"] == 1
+    store.read_array(StoredArray(volume["path"], volume["checksum"]))
+    groups = sorted((archive.parent / "store" / "volumes").glob("*/*.ome.zarr"))
+    assert appended(again(archive, "--set", "radiomics.profile=onekey-1834")) == {}
+    assert sorted((archive.parent / "store" / "volumes").glob("*/*.ome.zarr")) == groups
+
+
+def test_features_of_an_older_image_are_not_current(archive: Path) -> None:
+    """The image changed and the mask no longer lies on it: what the store has of the old image is no longer its value."""
+    ct, _ = tiny_head(0)
+    ct.SetOrigin((900.0, 0.0, 0.0))
+    sitk.WriteImage(ct, str(archive / "ct0.nii.gz"))
+    assert again(archive, code=3)["failed"] == 1
+    store = FeatureStore(str(archive.parent / "store"))
+    assert store.radiomics(["case_id"])["case_id"].to_pylist() == ["001"]
+    assert store.rois()["case_id"].to_pylist() == ["001"]
+    result = cvtbatch("picture", "A/000", "--store", archive.parent / "store", "--out", archive / "x.png")
+    assert (result.returncode, "names 0 stored ROIs" in result.stderr) == (1, True)
+
+
+def test_another_grid_says_why_and_pictures_follow_the_newest(archive: Path) -> None:
+    document = again(archive, "--set", "volume.spacing_mm=[1, 1, 5]")
+    assert reasons(document) == {"no volume under this specification": 3}
+    out = archive / "x.png"
+    cvtbatch("picture", "A/000", "--store", archive.parent / "store", "--out", out, check=True)
+    assert sitk.ReadImage(str(out)).GetSize() == (64, 64)
+
+
+def test_a_mask_that_is_cut_by_the_edge_of_the_image_is_refused(tmp_path: Path) -> None:
+    rows = tiny_archive(tmp_path / "archive", 1)
+    _, mask = tiny_head(0)
+    mask.SetOrigin((-32.0, 0.0, -30.0))
+    sitk.WriteImage(mask, str(tmp_path / "archive" / "mask0.nii.gz"))
+    document = extract_json(write_rows(tmp_path / "archive" / "manifest.csv", rows), tmp_path / "store", code=3)
+    assert document["failures"] == [{"stage": "mask", "kind": "mask_cut", "cases": 1}]
+
+
 FAULTS = {
     "truncated image": ("read", "unreadable_file"),
     "empty mask": ("mask", "empty_mask"),
@@ -390,6 +435,16 @@ def test_private_texts_go_to_a_log_of_the_users_own(tmp_path: Path) -> None:
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
     for path in (tmp_path / "store").rglob("*"):
         assert not path.is_file() or b"Jane-Doe" not in path.read_bytes()
+        assert not path.is_file() or str(tmp_path).encode() not in path.read_bytes(), "the store names its own place"
+
+
+def test_a_user_without_a_home_has_no_log_and_a_finished_run(faulty: Path, tmp_path: Path) -> None:
+    environment = {"XDG_STATE_HOME": "/proc/no-such-place"}
+    arguments = ("extract", faulty / "archive" / "manifest.csv", "--store", tmp_path / "store", "--workers", 0)
+    result = cvtbatch(*arguments, environment=environment)
+    assert (result.returncode, "Traceback" in result.stderr) == (3, False)
+    assert result.stderr.count("no log of this run is kept") == 1
+    assert result.stderr.count("failed: row") == 4
 
 
 def test_real_head_with_its_outline(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -98,7 +99,20 @@ def test_rows_of_one_case_must_agree(folder: Path) -> None:
     assert found == ["row 2, column age: differs from row 1 of the same case"]
 
 
-@pytest.mark.parametrize("bad", ["nan", "inf", "-1", "130"])
+def test_blank_lines_count_as_rows_and_are_passed_over(folder: Path) -> None:
+    (folder / "m.csv").write_text("center,case_id,image\nA,1,ct.nii.gz\n\n,,\nA,2,absent\n")
+    with pytest.raises(ProblemsError, match="row 4, column image"):
+        read_manifest(folder / "m.csv")
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_other_separators_are_named(folder: Path, mark: str) -> None:
+    (folder / "m.csv").write_text(mark.join(["center", "case_id", "image"]) + "\n")
+    with pytest.raises(InputError, match=re.escape(f"separated by {mark!r}")):
+        read_manifest(folder / "m.csv")
+
+
+@pytest.mark.parametrize("bad", ["nan", "inf", "-1", "130", "4_5"])
 def test_numbers_are_finite_and_in_range(folder: Path, bad: str) -> None:
     assert len(problems(folder, row(age=bad))) == 1
 

@@ -10,7 +10,7 @@ from cvtbatch.manifest import RoiSource
 
 
 def source(path: Path, label: int | None = None, segment: str | None = None) -> RoiSource:
-    return RoiSource("A/1/hematoma/A/1", "hematoma", "A", 1, str(path), label, segment, 1)
+    return RoiSource("A/1/hematoma/A/1", "hematoma", "A", 1, str(path), path.name, label, segment, 1)
 
 
 def write(path: Path, values: np.ndarray) -> Path:

@@ -18,7 +18,7 @@ from tests.support import DATA, tiny_head
 
 
 def case(image: Path, series_uid: str | None = None, allow_gaps: bool = False) -> Case:
-    return Case("A", "1", str(image), series_uid, allow_gaps, (), "{}", (), 1)
+    return Case("A", "1", str(image), image.name, series_uid, allow_gaps, (), "{}", (), 1)
 
 
 def refused(image: Path, **selectors) -> InputError:
@@ -266,3 +266,45 @@ def test_fingerprint_follows_files_and_selectors(tmp_path: Path) -> None:
     assert touched != first
     (tmp_path / "s" / "0003.dcm").rename(tmp_path / "s" / "3.dcm")
     assert image_fingerprint(case(tmp_path / "s")) != touched
+
+
+def test_fingerprint_tells_files_of_equal_size_and_time_apart(tmp_path: Path) -> None:
+    import os
+
+    names = [tmp_path / name for name in ("a.nii", "b.nii")]
+    for path in names:
+        path.write_bytes(b"same size")
+        os.utime(path, ns=(1, 1))
+    assert image_fingerprint(case(names[0])) != image_fingerprint(case(names[1]))
+
+
+def test_names_that_are_no_text_and_links_that_lead_nowhere_do_not_stop_a_series(tmp_path: Path) -> None:
+    import os
+
+    hu = series(tmp_path / "s")
+    first = image_fingerprint(case(tmp_path / "s"))
+    os.rename(os.fsencode(tmp_path / "s" / "0003.dcm"), os.fsencode(tmp_path / "s") + b"/M\xfcller.dcm")  # noqa: PTH104
+    (tmp_path / "s" / ".#lock").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "s" / "._0001.dcm").write_bytes(b"\x00\x05\x16\x07")
+    second = image_fingerprint(case(tmp_path / "s"))
+    assert second != first
+    assert np.array_equal(read_volume(case(tmp_path / "s")).hu_zyx, hu)
+    (tmp_path / "s" / "0004.dcm").touch()
+    assert image_fingerprint(case(tmp_path / "s")) != second
+
+
+def test_headers_of_voxels_that_lie_elsewhere_are_refused(tmp_path: Path) -> None:
+    ct, _ = tiny_head(0)
+    sitk.WriteImage(ct, str(tmp_path / "ct.mhd"))
+    assert refused(tmp_path / "ct.mhd").kind == "unknown_format"
+    (tmp_path / "ct.mhd").rename(tmp_path / "x.mha")
+    assert refused(tmp_path / "x.mha").kind == "detached_data"
+    sitk.WriteImage(ct, str(tmp_path / "ct.nhdr"))
+    (tmp_path / "ct.nhdr").rename(tmp_path / "x.nrrd")
+    assert refused(tmp_path / "x.nrrd").kind == "detached_data"
+
+
+def test_suffixes_in_capitals(tmp_path: Path) -> None:
+    sitk.WriteImage(tiny_head(0)[0], str(tmp_path / "ct.nii.gz"))
+    (tmp_path / "ct.nii.gz").rename(tmp_path / "CT.NII.GZ")
+    assert read_volume(case(tmp_path / "CT.NII.GZ")).source_format == "NIfTI"

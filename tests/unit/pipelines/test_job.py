@@ -34,7 +34,16 @@ def test_what_the_contract_does_not_allow_is_named(tmp_path: Path, content: str,
 
 
 @pytest.mark.parametrize(
-    "override", ["radiomics.profile", "=1", "version.x=1", "radiomics.profile=[", "radiomics.prof=x"]
+    "override",
+    [
+        "radiomics.profile",
+        "=1",
+        "version.x=1",
+        "radiomics.profile=[",
+        "radiomics.prof=x",
+        "volume.spacing_mm=[0.5, .nan, 5]",
+        "run.commit_seconds=.inf",
+    ],
 )
 def test_bad_overrides_are_refused(override: str) -> None:
     with pytest.raises(InputError):

@@ -7,7 +7,7 @@ import pytest
 from cvtbatch import contracts
 from cvtbatch.geometry import Grid
 from cvtbatch.manifest import Case, RoiSource
-from cvtbatch.pipelines.known import KnownCase, KnownRoi, KnownVolume
+from cvtbatch.pipelines.known import KnownCase, KnownFailure, KnownRoi, KnownVolume
 from cvtbatch.pipelines.plan import CasePlan, Fingerprints, Reason, Work, plan_case
 from cvtbatch.radiomics import PROFILES
 from cvtbatch.store import StoredArray
@@ -16,9 +16,13 @@ WORK = Work("store", "vol-1", "rad-1", (0.5, 0.5, 5.0), PROFILES["cvt-1834"], "f
 GRID = Grid((4, 4, 4), (0.5, 0.5, 5.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
 STORED = StoredArray("volumes/x", "sum")
 KEY = "A/1/hematoma/A/1"
-ROI = RoiSource(KEY, "hematoma", "A", 1, "/m.nii", None, None, 1)
-CASE = Case("A", "1", "/ct.nii", None, False, (None,) * len(contracts.clinical_columns()), "{}", (ROI,), 1)
+ROI = RoiSource(KEY, "hematoma", "A", 1, "/m.nii", "m.nii", None, None, 1)
+CASE = Case("A", "1", "/ct.nii", "ct.nii", None, False, (None,) * len(contracts.clinical_columns()), "{}", (ROI,), 1)
 SOURCES = Fingerprints("image", {KEY: "mask"})
+
+
+def failure(fingerprint: str) -> KnownFailure:
+    return KnownFailure(fingerprint, "read", "unreadable_file")
 
 
 def known(**changes: object) -> KnownCase:
@@ -37,12 +41,8 @@ def plan(case: Case = CASE, store: KnownCase | None = None, sources=SOURCES, ret
 
 def test_done_is_left_alone() -> None:
     result = plan(store=known())
-    assert (result.reasons, result.task, result.standing, result.update_clinical) == (
-        (Reason.DONE,),
-        None,
-        False,
-        False,
-    )
+    assert (result.reasons, result.task) == ((Reason.DONE,), None)
+    assert (result.standing, result.ended, result.update_clinical) == ((), (), False)
 
 
 def test_a_new_case_is_computed() -> None:
@@ -94,13 +94,17 @@ def test_a_case_without_a_mask_waits() -> None:
 
 
 def case_failure(fingerprint: str, **changes: object) -> KnownCase:
-    return known(failures={("", "vol-1", "extraction"): fingerprint}, **changes)
+    return known(failures={("", "vol-1", "extraction"): failure(fingerprint)}, **changes)
 
 
 def test_a_failure_of_an_unchanged_source_stands() -> None:
     store = case_failure(SOURCES.of_case(), volume=None, rois={}, featured={})
     result = plan(store=store)
-    assert (result.reasons, result.task, result.standing) == ((Reason.STANDING_FAILURE,), None, True)
+    assert (result.reasons, result.task, result.standing) == (
+        (Reason.STANDING_FAILURE,),
+        None,
+        (failure(SOURCES.of_case()),),
+    )
     assert plan(store=store, retry=True).reasons == (Reason.RETRIED,)
 
 
@@ -121,7 +125,7 @@ def test_a_failed_outline_stands_beside_one_that_has_work(spec: str) -> None:
     other = replace(ROI, roi_key="A/1/hematoma/B/1", reader="B")
     case = replace(CASE, rois=(ROI, other))
     sources = Fingerprints("image", {KEY: "mask", other.roi_key: "mask-b"})
-    store = known(featured={}, failures={(KEY, spec, "extraction"): sources.of_roi(KEY)})
+    store = known(featured={}, failures={(KEY, spec, "extraction"): failure(sources.of_roi(KEY))})
     result = plan(case, store, sources)
     assert result.task is not None
     assert [roi.skipped for roi in result.task.rois] == [True, False]
@@ -133,22 +137,20 @@ def test_a_failed_outline_stands_beside_one_that_has_work(spec: str) -> None:
 
 def test_what_failed_and_is_done_since_is_recorded_without_work() -> None:
     """The source went back to what it was, or the run was killed between two tables."""
-    store = known(failures={("", "vol-1", "extraction"): "broken", (KEY, "rad-1", "extraction"): "broken"})
+    store = known(
+        failures={("", "vol-1", "extraction"): failure("broken"), (KEY, "rad-1", "extraction"): failure("broken")}
+    )
     result = plan(store=store)
     assert result.task is None
-    assert result.reasons == (Reason.SUCCEEDED,)
-    assert set(result.succeeded) == {("", "vol-1", "extraction"), (KEY, "rad-1", "extraction")}
+    assert result.reasons == (Reason.ENDED,)
+    assert set(result.ended) == {("", "vol-1", "extraction"), (KEY, "rad-1", "extraction")}
 
 
 def test_a_failed_audit_stands_although_the_values_are_there() -> None:
-    store = known(failures={(KEY, "rad-1", "audit"): "any"})
+    store = known(failures={(KEY, "rad-1", "audit"): failure("any")})
     result = plan(store=store)
-    assert (result.reasons, result.task, result.standing, result.succeeded) == (
-        (Reason.STANDING_FAILURE,),
-        None,
-        True,
-        (),
-    )
+    assert (result.reasons, result.task) == ((Reason.STANDING_FAILURE,), None)
+    assert (result.standing, result.ended) == ((failure("any"),), ())
     retried = plan(store=store, retry=True)
     assert retried.task is not None
     assert (retried.task.rois[0].audited, retried.task.rois[0].audit_failed) == (True, True)
@@ -162,3 +164,21 @@ def test_the_audited_share_is_the_same_in_every_run_and_of_its_size() -> None:
     assert all(replace(WORK, audit_share=1.0).audits(key) for key in keys)
     fewer = {key for key in keys if replace(WORK, audit_share=0.1).audits(key)}
     assert fewer < {key for key in keys if replace(WORK, audit_share=0.25).audits(key)}
+
+
+def test_verify_takes_standing_failures_again() -> None:
+    store = case_failure(SOURCES.of_case(), volume=None, rois={}, featured={})
+    assert plan(store=store, verify=True).task is not None
+
+
+def test_the_failure_of_an_outline_that_the_manifest_no_longer_names_ends() -> None:
+    gone = ("A/1/hematoma/B/1", "vol-1", "extraction")
+    result = plan(store=known(failures={gone: failure("any")}))
+    assert (result.reasons, result.task, result.ended) == ((Reason.ENDED,), None, (gone,))
+    waiting = replace(CASE, rois=(replace(ROI, mask=None, mask_entry=""),))
+    store = known(failures={(KEY, "vol-1", "extraction"): failure("any")})
+    assert plan(waiting, store, Fingerprints("image", {})).ended == ((KEY, "vol-1", "extraction"),)
+
+
+def test_a_known_case_under_another_grid_says_so() -> None:
+    assert plan(store=known(volume=None, rois={}, featured={})).reasons == (Reason.NO_VOLUME,)

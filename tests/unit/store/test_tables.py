@@ -20,7 +20,14 @@ def spec(name: str) -> dict[str, object]:
 
 def event(key: str, kind: str, resolved: bool = False, run: str = "r") -> dict[str, object]:
     identity = {"case_key": key, "center": "A", "case_id": key, "roi_key": "", "spec_id": "vol-1"}
-    what = {"stage": "read", "kind": kind, "message": kind, "traceback_digest": "", "source_fingerprint": "f"}
+    what = {
+        "scope": "extraction",
+        "stage": "read",
+        "kind": kind,
+        "message": kind,
+        "traceback_digest": "",
+        "source_fingerprint": "f",
+    }
     return {**identity, **what, "resolved": resolved, "manifest_row": 1, "run_id": run, "recorded_at": NOW}
 
 
@@ -58,6 +65,35 @@ def test_the_newest_row_of_a_key_is_current(store: FeatureStore) -> None:
     assert [row["kind"] for row in table.current().sort_by("case_key").to_pylist()] == ["empty_mask", "single_slice"]
     assert table.append([event("1", "succeeded", resolved=True)]) == 1
     assert store.failures()["case_key"].to_pylist() == ["2"]
+
+
+def test_of_two_rows_of_a_key_in_one_append_the_last_counts(store: FeatureStore) -> None:
+    table = store.table("failures")
+    assert table.append([event("1", "ended", resolved=True), event("1", "empty_mask")]) == 1
+    assert store.failures()["kind"].to_pylist() == ["empty_mask"]
+    assert FeatureStore(store.location.path).table("failures").append([event("1", "empty_mask")]) == 0
+
+
+@pytest.mark.parametrize("name", ["with space", "Müller", "a#b", "a?b", "a&b=c", "+plus", "ünï © 株"])
+def test_a_store_may_lie_under_any_name(tmp_path: Path, name: str) -> None:
+    url = str(tmp_path / name / "store")
+    store = FeatureStore.open_for_writing(url)
+    assert store.table("specs").append([spec("a")]) == 1
+    assert names(FeatureStore(url).table("specs")) == ["a"]
+    assert FeatureStore(url).table("specs").append([spec("a")]) == 0
+
+
+@pytest.mark.parametrize("name", ["100%", "a[b]", "a{b"])
+def test_names_that_delta_cannot_hold_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StorageError) as raised:
+        FeatureStore.open_for_writing(str(tmp_path / name))
+    assert raised.value.kind == "unusable_path"
+    assert not (tmp_path / name).exists()
+
+
+def test_a_file_url_is_decoded(tmp_path: Path) -> None:
+    FeatureStore.open_for_writing((tmp_path / "a b").as_uri())
+    assert FeatureStore(str(tmp_path / "a b")).format_version == 1
 
 
 def test_order_is_the_sequence_and_not_the_clock(store: FeatureStore) -> None:
