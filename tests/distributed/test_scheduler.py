@@ -1,5 +1,6 @@
 """Extraction on a scheduler and a worker that somebody else started."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -58,7 +59,9 @@ def scheduler(tmp_path: Path) -> Iterator[str]:
 def test_a_scheduler_that_exists_gives_what_inline_gives(scheduler: str, tmp_path: Path) -> None:
     tiny_archive(tmp_path / "archive", 3)
     manifest = tmp_path / "archive" / "manifest.csv"
-    result = cvtbatch("extract", manifest, "--store", tmp_path / "store", "--scheduler", scheduler)
+    # A relative path, as people write it; the workers run in another folder.
+    store = os.path.relpath(tmp_path / "store")
+    result = cvtbatch("extract", manifest, "--store", store, "--scheduler", scheduler)
     assert result.returncode == 0, result.stderr
     extract_json(manifest, tmp_path / "inline")
     assert contents(tmp_path / "store") == contents(tmp_path / "inline")

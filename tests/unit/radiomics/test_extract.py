@@ -1,0 +1,93 @@
+"""The public function: both engines, and an installation without PyRadiomics."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from cvtbatch import contracts
+from cvtbatch.errors import InputError
+from cvtbatch.radiomics import PROFILES, audit_features, extract_features, roi_features
+from cvtbatch.radiomics.audit import deviation
+from tests.parity import skip_without_pyradiomics
+from tests.support import tiny_head
+
+
+def test_engines_agree_and_keep_the_order_of_the_names() -> None:
+    skip_without_pyradiomics()
+    ct, mask = tiny_head(3)
+    fast, stock = (extract_features(ct, mask, engine=engine) for engine in ("fast", "pyradiomics"))
+    assert tuple(fast) == tuple(stock) == contracts.feature_names()
+    assert max(deviation(fast[name], stock[name]) for name in fast) <= 1
+
+
+def test_deviations_are_in_units_of_the_contract() -> None:
+    assert deviation(1.0, 1.0) == deviation(float("nan"), float("nan")) == deviation(float("inf"), float("inf")) == 0
+    assert deviation(1.0 + 2e-9, 1.0) == pytest.approx(2, rel=0.01)
+    assert deviation(0.0, 3e-12) == pytest.approx(3, rel=0.01)
+    assert deviation(float("nan"), 1.0) == deviation(1.0, float("nan")) == float("inf")
+
+
+def test_audit_counts_voxels_of_another_gray_level() -> None:
+    skip_without_pyradiomics()
+    ct, mask = tiny_head(3)
+    profile = PROFILES["cvt-1834"]
+    values = extract_features(ct, mask, profile)
+    assert not audit_features(ct, mask, profile, values).broken
+    moved = sitk.Cast(ct, sitk.sitkInt16)
+    index = tuple(int(part) for part in np.argwhere(sitk.GetArrayFromImage(mask))[10][::-1])
+    moved[index] += 10
+    audit = audit_features(ct, mask, profile, extract_features(moved, mask, profile))
+    assert audit.broken
+    assert audit.beyond > 100
+    assert audit.value != audit.stock == extract_features(ct, mask, profile, "pyradiomics")[audit.worst_feature]
+
+
+def test_degenerate_classes_are_named() -> None:
+    ct, mask = tiny_head(3)
+    features = roi_features(ct, mask, PROFILES["cvt-1834"], "fast")
+    assert any(reason.startswith("exponential/") and "one gray level" in reason for reason in features.degenerate)
+    assert features.undefined() == []
+
+
+@pytest.mark.parametrize("engine", ["fast", "pyradiomics"])
+def test_both_engines_refuse_alike(engine: str) -> None:
+    ct, mask = tiny_head(3)
+    with pytest.raises(InputError) as raised:
+        extract_features(ct, mask * 0, engine=engine)
+    assert raised.value.kind == "empty_mask"
+
+
+def test_without_pyradiomics_only_its_engine_is_missing() -> None:
+    code = (
+        "import sys; sys.modules['radiomics'] = None; sys.modules['trimesh'] = None\n"
+        "import scipy.special as s; s.__dict__.pop('sph_harm', None)\n"
+        "from tests.support import tiny_head\n"
+        "from cvtbatch.radiomics import extract_features\n"
+        "print(len(extract_features(*tiny_head(1))))\n"
+        "try:\n    extract_features(*tiny_head(1), engine='pyradiomics')\n"
+        "except Exception as error:\n    print(type(error).__name__, error.kind, error.message)\n"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert output[0] == "1834"
+    assert output[1].startswith("ResourceError no_pyradiomics engine pyradiomics needs PyRadiomics 3.0.1")
+
+
+def test_voxels_of_another_bin_or_code_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    skip_without_pyradiomics()
+    from cvtbatch.radiomics import audit
+
+    ct, mask = tiny_head(3)
+    profile = PROFILES["cvt-1834"]
+    values = extract_features(ct, mask, profile)
+    images = audit.stock_images(ct, mask, profile)
+    assert set(images) == {name.split("_")[0] for name in contracts.feature_names()}
+    images["original"][5] += 50
+    images["lbp-3D-m1"][:3] += 40
+    monkeypatch.setattr(audit, "stock_images", lambda *_: images)
+    monkeypatch.setattr(audit, "stock_features", lambda *_: {name: value + 1 for name, value in values.items()})
+    assert audit.audit_features(ct, mask, profile, values).differing_voxels == {"original": 1, "lbp-3D-m1": 3}
