@@ -7,33 +7,23 @@ import json
 import os
 import signal
 import sys
-import time
 import traceback
-from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
 import cvtbatch
 from cvtbatch import contracts
+from cvtbatch.display import SHOWN_FAILURES, print_plan, print_report, print_status, progress_display
 from cvtbatch.errors import CvtbatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cvtbatch.pipelines.coordinator import ExtractReport, Progress
-    from cvtbatch.pipelines.plan import CasePlan
+    from cvtbatch.pipelines.coordinator import Progress
 
 CANNOT_RUN = 1
 STANDING_FAILURES = 3
-# Without a terminal, progress is a line whenever this much time has passed.
-PLAIN_LINE_SECONDS = 10.0
-# Columns of a table that goes to a file or a pipe.
-FILE_WIDTH = 120
-# Failures that are named on the terminal; the rest are in the log of the run.
-SHOWN_FAILURES = 20
 
 store_option = click.option("--store", "store_url", required=True, metavar="DIR", help="The store: a folder.")
 json_option = click.option(
@@ -123,7 +113,7 @@ def synth(out: Path, cases: int, centers: int, seed: int, size: Literal["small",
     """
     from cvtbatch.pipelines.synth import write_archive
 
-    with _progress("synth", quiet=False) as show:
+    with progress_display("synth", quiet=False) as show:
         manifest = write_archive(out, cases, centers, seed, size, show)
     click.echo(f"{cases} cases of {centers} centre{'s' if centers > 1 else ''}: {manifest}")
 
@@ -155,7 +145,7 @@ def check(
     cases = read_manifest(manifest)
     x, y, z = read_job("extract", job, overrides)["volume"]["spacing_mm"]
     done = 0
-    with open_cluster(workers) as cluster, _progress("check", quiet=as_json) as show:
+    with open_cluster(workers) as cluster, progress_display("check", quiet=as_json) as show:
 
         def on_case() -> None:
             nonlocal done
@@ -244,11 +234,11 @@ def extract(
     cases = read_manifest(manifest)
     if dry_run:
         report, plans = pipeline.dry_run(cases, settings, options)
-        _print_plan(plans, report, as_json)
+        print_plan(plans, report, as_json)
         return
     shown = 0
     with (
-        _progress("extract", quiet=as_json) as show,
+        progress_display("extract", quiet=as_json) as show,
         open_cluster(pipeline.default_workers() if workers is None else workers, scheduler) as cluster,
     ):
 
@@ -262,7 +252,7 @@ def extract(
                 show.tell(text)
 
         report = pipeline.extract(cases, settings, cluster, options, on_progress, on_private)
-    _print_report(report, shown, as_json)
+    print_report(report, shown, as_json)
     ctx.exit(STANDING_FAILURES if report.failed else 0)
 
 
@@ -281,7 +271,7 @@ def status(store_url: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(document, indent=2))
     else:
-        _print_status(document)
+        print_status(document)
 
 
 @cli.command()
@@ -314,148 +304,3 @@ def picture(key: str, store_url: str, out: Path) -> None:
     from cvtbatch.pipelines.export import draw_roi
 
     click.echo(f"slice {draw_roi(store_url, key, out)}: {out}")
-
-
-class _Show:
-    """Shows progress; called with (done, total, failed). Lines told in between stay above it."""
-
-    def __init__(self, verb: str, quiet: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self.console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-        self.bar = None
-        self.quiet = quiet
-        self.started = self.spoken = time.monotonic()
-        if self.console.is_terminal and not quiet:
-            rate = TextColumn("{task.fields[rate]:.1f}/s, {task.fields[failed]} failed, left")
-            self.bar = Progress(
-                TextColumn(verb), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn(), console=self.console
-            )
-            self.task = self.bar.add_task(verb, total=None, failed=0, rate=0.0)
-            self.bar.start()
-
-    def __call__(self, done: int, total: int, failed: int) -> None:
-        now = time.monotonic()
-        rate = done / max(now - self.started, 1e-9)
-        if self.bar is not None:
-            self.bar.update(self.task, completed=done, total=total, failed=failed, rate=rate)
-        elif not self.quiet and done and (done == total or now - self.spoken >= PLAIN_LINE_SECONDS):
-            if done == total and self.spoken == float("inf"):
-                return
-            left = (total - done) / max(rate, 1e-9)
-            self.tell(f"{done}/{total} cases, {failed} failed, {rate:.1f}/s, {left:.0f} s left")
-            self.spoken = float("inf") if done == total else now
-
-    def tell(self, text: str) -> None:
-        """Print a line."""
-        self.console.print(text)
-
-    def close(self) -> None:
-        """Leave the bar as it stands."""
-        if self.bar is not None:
-            self.bar.stop()
-
-
-@contextmanager
-def _progress(verb: str, quiet: bool) -> "Iterator[_Show]":
-    show = _Show(verb, quiet)
-    try:
-        yield show
-    finally:
-        show.close()
-
-
-def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a titled table to stdout; columns of numbers lean right."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for index, name in enumerate(header):
-        numbers = rows and all(isinstance(row[index], int | float) for row in rows)
-        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(f"{value:,}" if isinstance(value, int | float) else str(value)) for value in row))
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = FILE_WIDTH
-    console.print(f"\n{title}", style="bold")
-    console.print(table)
-
-
-def _print_plan(plans: Sequence["CasePlan"], report: "ExtractReport", as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(report.to_document(), indent=2))
-        return
-    for plan in plans:
-        click.echo(f"{'compute' if plan.task else 'leave':8} {plan.case.case_key}: {', '.join(plan.reasons)}")
-    _table(
-        f"Plan for {report.cases} cases", ("reason", "cases"), [(row["reason"], row["cases"]) for row in report.plan]
-    )
-
-
-def _print_report(report: "ExtractReport", failures: int, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(report.to_document(), indent=2))
-        return
-    counts = [
-        (name.replace("_", " "), getattr(report, name))
-        for name in ("computed", "already_done", "failed", "awaiting_mask")
-    ]
-    _table(
-        f"Run {report.run_id}: {report.cases} case{'s' if report.cases > 1 else ''} in {report.seconds:.1f} s",
-        ("cases", "count"),
-        counts,
-    )
-    _table("Why", ("reason", "cases"), [(row["reason"], row["cases"]) for row in report.plan])
-    if any(report.rows.values()):
-        _table("Rows appended", ("table", "rows"), [(name, count) for name, count in report.rows.items() if count])
-    if report.failures:
-        _table(
-            "Failures",
-            ("stage", "kind", "cases"),
-            [(row["stage"], row["kind"], row["cases"]) for row in report.failures],
-        )
-    if report.audit.rois:
-        worst = [(name, f"{size:.2g}") for name, size in sorted(report.audit.largest_deviation.items())]
-        rois = f"{report.audit.rois} ROI{'s' if report.audit.rois > 1 else ''}"
-        _table(
-            f"Audit of {rois} against stock PyRadiomics (1 is the contract's limit)",
-            ("class", "largest deviation"),
-            worst,
-        )
-    if failures > SHOWN_FAILURES:
-        click.echo(
-            f"{failures - SHOWN_FAILURES} more failures are in the log of the run and in the table failures", err=True
-        )
-    if report.clinical_updated:
-        click.echo(
-            f"clinical values corrected without extraction where no other reason is given: {report.clinical_updated} cases"
-        )
-
-
-def _print_status(document: Mapping[str, Any]) -> None:
-    click.echo(f"store {document['store']}, format {document['format_version']}")
-    _table("Cases", ("state", "cases"), [(name.replace("_", " "), count) for name, count in document["cases"].items()])
-    _table("Rows", ("table", "rows"), list(document["rows"].items()))
-    if document["failures"]:
-        _table(
-            "Live failures",
-            ("stage", "kind", "cases"),
-            [(row["stage"], row["kind"], row["cases"]) for row in document["failures"]],
-        )
-    specs = [
-        (row["spec_id"], row["parent_id"], row["rows"], "yes" if row["current"] else "") for row in document["specs"]
-    ]
-    _table("Specifications", ("id", "builds on", "rows", "newest run"), specs)
-    header = ("run", "state", "cases", "computed", "already done", "failed", "awaiting mask", "seconds")
-    counts = ("cases", "computed", "already_done", "failed", "awaiting_mask", "seconds")
-    runs = [(row["run_id"], _state(row), *(row[name] for name in counts)) for row in document["runs"]]
-    _table("Runs, newest first", header, runs)
-
-
-def _state(run: Mapping[str, Any]) -> str:
-    return f"{run['state']}: {run['reason']}" if run["reason"] else str(run["state"])

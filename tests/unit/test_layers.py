@@ -18,15 +18,15 @@ LAYERS = [
     ["imaging", "synthesis", "radiomics"],
     ["ingest", "store", "engine"],
     ["pipelines"],
-    ["cli"],
+    ["display", "cli"],
 ]
 # Within this layer none imports another.
 SEPARATE = {"ingest", "store", "engine"}
 ROOMS = {
     "dask": {"engine"},
     "distributed": {"engine"},
-    "click": {"cli"},
-    "rich": {"cli"},
+    "click": {"cli", "display"},
+    "rich": {"display"},
     "deltalake": {"store"},
     "zarr": {"store"},
 }

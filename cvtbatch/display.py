@@ -1,0 +1,167 @@
+"""What people see: a live progress bar, and tables of plans, reports and states."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from cvtbatch.pipelines.coordinator import ExtractReport
+    from cvtbatch.pipelines.plan import CasePlan
+
+# Without a terminal, progress is a line whenever this much time has passed.
+PLAIN_LINE_SECONDS = 10.0
+# Columns of a table that goes to a file or a pipe.
+FILE_WIDTH = 120
+# Failures that are named on the terminal; the rest are in the log of the run.
+SHOWN_FAILURES = 20
+
+
+class ProgressDisplay:
+    """Shows progress on stderr: a bar at a terminal, else plain lines. Lines told in between stay above it."""
+
+    def __init__(self, verb: str, quiet: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        self.bar = None
+        self.quiet = quiet
+        self.started = self.spoken = time.monotonic()
+        if self.console.is_terminal and not quiet:
+            rate = TextColumn("{task.fields[rate]:.1f}/s, {task.fields[failed]} failed, left")
+            self.bar = Progress(
+                TextColumn(verb), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn(), console=self.console
+            )
+            self.task = self.bar.add_task(verb, total=None, failed=0, rate=0.0)
+            self.bar.start()
+
+    def __call__(self, done: int, total: int, failed: int) -> None:
+        now = time.monotonic()
+        rate = done / max(now - self.started, 1e-9)
+        if self.bar is not None:
+            self.bar.update(self.task, completed=done, total=total, failed=failed, rate=rate)
+        elif not self.quiet and done and (done == total or now - self.spoken >= PLAIN_LINE_SECONDS):
+            if done == total and self.spoken == float("inf"):
+                return
+            left = (total - done) / max(rate, 1e-9)
+            self.tell(f"{done}/{total} cases, {failed} failed, {rate:.1f}/s, {left:.0f} s left")
+            self.spoken = float("inf") if done == total else now
+
+    def tell(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(text)
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        if self.bar is not None:
+            self.bar.stop()
+
+
+@contextmanager
+def progress_display(verb: str, quiet: bool) -> "Iterator[ProgressDisplay]":
+    show = ProgressDisplay(verb, quiet)
+    try:
+        yield show
+    finally:
+        show.close()
+
+
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a titled table to stdout; columns of numbers lean right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for index, name in enumerate(header):
+        numbers = rows and all(isinstance(row[index], int | float) for row in rows)
+        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(f"{value:,}" if isinstance(value, int | float) else str(value)) for value in row))
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = FILE_WIDTH
+    console.print(f"\n{title}", style="bold")
+    console.print(table)
+
+
+def print_plan(plans: Sequence["CasePlan"], report: "ExtractReport", as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(report.to_document(), indent=2))
+        return
+    for plan in plans:
+        click.echo(f"{'compute' if plan.task else 'leave':8} {plan.case.case_key}: {', '.join(plan.reasons)}")
+    print_table(
+        f"Plan for {report.cases} cases", ("reason", "cases"), [(row["reason"], row["cases"]) for row in report.plan]
+    )
+
+
+def print_report(report: "ExtractReport", failures: int, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(report.to_document(), indent=2))
+        return
+    counts = [
+        (name.replace("_", " "), getattr(report, name))
+        for name in ("computed", "already_done", "failed", "awaiting_mask")
+    ]
+    print_table(
+        f"Run {report.run_id}: {report.cases} case{'s' if report.cases > 1 else ''} in {report.seconds:.1f} s",
+        ("cases", "count"),
+        counts,
+    )
+    print_table("Why", ("reason", "cases"), [(row["reason"], row["cases"]) for row in report.plan])
+    if any(report.rows.values()):
+        print_table("Rows appended", ("table", "rows"), [(name, count) for name, count in report.rows.items() if count])
+    if report.failures:
+        print_table(
+            "Failures",
+            ("stage", "kind", "cases"),
+            [(row["stage"], row["kind"], row["cases"]) for row in report.failures],
+        )
+    if report.audit.rois:
+        worst = [(name, f"{size:.2g}") for name, size in sorted(report.audit.largest_deviation.items())]
+        rois = f"{report.audit.rois} ROI{'s' if report.audit.rois > 1 else ''}"
+        print_table(
+            f"Audit of {rois} against stock PyRadiomics (1 is the contract's limit)",
+            ("class", "largest deviation"),
+            worst,
+        )
+    if failures > SHOWN_FAILURES:
+        click.echo(
+            f"{failures - SHOWN_FAILURES} more failures are in the log of the run and in the table failures", err=True
+        )
+    if report.clinical_updated:
+        click.echo(
+            f"clinical values corrected without extraction where no other reason is given: {report.clinical_updated} cases"
+        )
+
+
+def print_status(document: Mapping[str, Any]) -> None:
+    click.echo(f"store {document['store']}, format {document['format_version']}")
+    print_table(
+        "Cases", ("state", "cases"), [(name.replace("_", " "), count) for name, count in document["cases"].items()]
+    )
+    print_table("Rows", ("table", "rows"), list(document["rows"].items()))
+    if document["failures"]:
+        print_table(
+            "Live failures",
+            ("stage", "kind", "cases"),
+            [(row["stage"], row["kind"], row["cases"]) for row in document["failures"]],
+        )
+    specs = [
+        (row["spec_id"], row["parent_id"], row["rows"], "yes" if row["current"] else "") for row in document["specs"]
+    ]
+    print_table("Specifications", ("id", "builds on", "rows", "newest run"), specs)
+    header = ("run", "state", "cases", "computed", "already done", "failed", "awaiting mask", "seconds")
+    counts = ("cases", "computed", "already_done", "failed", "awaiting_mask", "seconds")
+    runs = [(row["run_id"], _state(row), *(row[name] for name in counts)) for row in document["runs"]]
+    print_table("Runs, newest first", header, runs)
+
+
+def _state(run: Mapping[str, Any]) -> str:
+    return f"{run['state']}: {run['reason']}" if run["reason"] else str(run["state"])
