@@ -189,7 +189,7 @@ def check(
     "--audit",
     type=click.FloatRange(0, 1),
     metavar="SHARE",
-    help="Compute this share of the ROIs with stock PyRadiomics too, and compare.",
+    help="Of the ROIs that are computed, compute this share with stock PyRadiomics too, and compare.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and why; do nothing.")
 @click.option("--retry-failed", is_flag=True, help="Try failed cases again although their sources have not changed.")
@@ -228,7 +228,7 @@ def extract(
     from cvtbatch.pipelines.job import read_job
 
     if audit is not None:
-        overrides = [*overrides, f"radiomics.audit={audit}"]
+        overrides = [*overrides, f"radiomics.audit={audit:.12f}"]
     settings = pipeline.resolve(read_job("extract", job, overrides), store_url)
     options = pipeline.Options(retry_failed, verify_inputs)
     cases = read_manifest(manifest)

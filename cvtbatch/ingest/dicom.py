@@ -68,9 +68,9 @@ def _read_headers(folder: Path) -> Iterator[pydicom.Dataset]:
         try:
             dataset = pydicom.dcmread(path)
         except InvalidDicomError:
-            if path.suffix.lower() in DICOM_SUFFIXES:
+            if _may_have_been_a_slice(path):
                 raise InputError(
-                    "unreadable_file", "a file named as DICOM is not DICOM: damaged or empty", str(path)
+                    "unreadable_file", "a file of the series is not DICOM: damaged or empty", name
                 ) from None
             continue
         except Exception as error:  # pydicom raises many kinds on damaged files
@@ -83,6 +83,21 @@ def _read_headers(folder: Path) -> Iterator[pydicom.Dataset]:
                     "unreadable_file", "a CT image without SeriesInstanceUID: damaged or truncated", str(path)
                 )
             yield dataset
+
+
+def _may_have_been_a_slice(path: Path) -> bool:
+    """Say whether a file that is not DICOM could be a damaged slice: by its suffix, or without one if it is no text.
+
+    At the end of a series nothing else would tell that a slice is lost.
+    """
+    suffix = path.suffix.lower()
+    if suffix in DICOM_SUFFIXES:
+        return True
+    if (suffix and not suffix[1:].isdigit()) or path.name.startswith((".", "_")):
+        return False
+    with path.open("rb") as file:
+        start = file.read(1024)
+    return not start or b"\0" in start
 
 
 def _choose_series(datasets: Iterator[pydicom.Dataset], series_uid: str | None, folder: Path) -> list[pydicom.Dataset]:
@@ -168,12 +183,29 @@ def _hounsfield(dataset: pydicom.Dataset) -> npt.NDArray[np.float32]:
         raise InputError(
             "unreadable_pixels", f"{where}: pixel data truncated, damaged or of an encoding that is not read", private
         ) from None
-    slope, intercept = float(dataset.get("RescaleSlope", 1) or 1), float(dataset.get("RescaleIntercept", 0) or 0)
+    slope, intercept = _rescale(dataset, where)
     hu = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
     padding: Any = dataset.get("PixelPaddingValue")
     if isinstance(padding, int):
         hu[stored == _stored_value(padding, dataset)] = AIR_HU
     return np.asarray(np.clip(hu, -32768, 32767), dtype=np.float32)
+
+
+def _rescale(dataset: pydicom.Dataset, where: str) -> tuple[float, float]:
+    """Return slope and intercept; CT images must have both, and a guess would shift the volume by a thousand HU."""
+    try:
+        slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
+    except (AttributeError, TypeError, ValueError):
+        raise InputError(
+            "missing_rescale", f"{where}: no usable RescaleSlope and RescaleIntercept: its HU are unknown"
+        ) from None
+    unit = str(dataset.get("RescaleType") or "HU")
+    if not (0 < slope < np.inf and np.isfinite(intercept)) or unit not in {"HU", "US"}:
+        raise InputError(
+            "not_hounsfield",
+            f"{where}: rescale slope {slope:g}, intercept {intercept:g}, type {unit!r}: these are no HU",
+        )
+    return slope, intercept
 
 
 def _stored_value(value: int, dataset: pydicom.Dataset) -> int:

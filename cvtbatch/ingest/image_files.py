@@ -52,25 +52,47 @@ def read_image_file(path: Path) -> tuple[sitk.Image, str]:
 
 
 def _check_attached(path: Path) -> None:
-    """Refuse a header whose voxels lie in another file: what that file holds would escape the source's fingerprint.
+    """Refuse an NRRD or MetaImage file whose voxels lie in another file, or whose compressed voxels are damaged.
+
+    What another file holds would escape the source's fingerprint; the checksum of compressed voxels SimpleITK passes over.
 
     Raises:
-        InputError: they do, or the file cannot be read.
+        InputError: it is so, or the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            header = file.read(65536)
-    except OSError as error:
-        raise InputError("unreadable_file", f"the file cannot be read: {error.strerror}", str(path)) from None
-    lines = header.split(b"\n\n")[0].lower().split(b"\n")
-    elsewhere = [line for line in lines if line.startswith((b"data file:", b"datafile:"))]
-    elsewhere += [
-        line for line in lines if line.startswith(b"elementdatafile") and b"local" not in line.partition(b"=")[2]
-    ]
-    if elsewhere:
-        raise InputError(
-            "detached_data", "the file is a header whose voxels lie in another file; write both as one", str(path)
-        )
+        data = path.read_bytes()
+        fields, payload = _nrrd_parts(data) if path.suffix.lower() == ".nrrd" else _metaimage_parts(data)
+        if "data file" in fields or "datafile" in fields or fields.get("elementdatafile", "local") != "local":
+            raise InputError(
+                "detached_data", "the file is a header whose voxels lie in another file; write both as one", str(path)
+            )
+        if fields.get("encoding") in {"gzip", "gz"}:
+            gzip.decompress(payload)
+        elif fields.get("compresseddata") == "true":
+            zlib.decompress(payload)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError("unreadable_file", "the file is truncated or damaged", f"{path}: {error}") from None
+
+
+def _nrrd_parts(data: bytes) -> tuple[dict[str, str], bytes]:
+    """Return the fields of an NRRD header, in small letters, and what follows the blank line that ends it."""
+    unix, windows = data.find(b"\n\n"), data.find(b"\r\n\r\n")
+    end = min((place for place in (unix, windows) if place >= 0), default=len(data))
+    payload = data[end:].removeprefix(b"\r\n\r\n" if end == windows else b"\n\n")
+    return _fields(data[:end], ":"), payload
+
+
+def _metaimage_parts(data: bytes) -> tuple[dict[str, str], bytes]:
+    """Return the fields of a MetaImage header, in small letters, and what follows its last line."""
+    place = data.lower().find(b"elementdatafile")
+    end = data.find(b"\n", max(place, 0))
+    header, payload = (data, b"") if place < 0 or end < 0 else (data[:end], data[end + 1 :])
+    return _fields(header, "="), payload
+
+
+def _fields(header: bytes, separator: str) -> dict[str, str]:
+    lines = (line.partition(separator) for line in header.decode("latin-1").lower().splitlines())
+    return {name.strip(): value.strip(" =") for name, _, value in lines}
 
 
 def _check_nifti(path: Path) -> None:

@@ -3,14 +3,15 @@
 import contextlib
 import hashlib
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from cvtbatch import contracts
 from cvtbatch.errors import CvtbatchError, FormatError, InternalError, StorageError
 from cvtbatch.geometry import Grid
 from cvtbatch.imaging.resampling import place_mask, resample_stack, to_image
@@ -18,9 +19,9 @@ from cvtbatch.ingest import SourceVolume, read_mask, read_volume
 from cvtbatch.manifest import Case, RoiSource
 from cvtbatch.pipelines.known import FailureKey
 from cvtbatch.pipelines.plan import CaseTask, RoiTask
-from cvtbatch.radiomics import AuditResult, RoiFeatures, audit_features, roi_features
+from cvtbatch.radiomics import AuditResult, audit_features, roi_features
 from cvtbatch.spec import digest
-from cvtbatch.store import FeatureStore, StoredArray
+from cvtbatch.store import FeatureStore, StoredArray, equal_to
 
 Row = dict[str, object]
 Value = TypeVar("Value")
@@ -32,6 +33,7 @@ class Failure:
 
     Attributes:
         roi_key: empty where the whole case failed.
+        input_digest: whose values an audit found wanting; empty for a failure of the extraction.
         private: paths and foreign texts, for the user's own log.
     """
 
@@ -45,6 +47,7 @@ class Failure:
     source_fingerprint: str
     manifest_row: int
     private: str
+    input_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ class _CaseInHand:
     def process(self) -> CaseResult:
         try:
             volume = self._volume()
-            self.succeeded.append(("", self.task.work.volume_spec_id, "extraction"))
+            self.succeeded.append(("", self.task.work.volume_spec_id, "extraction", ""))
             for roi in self.task.rois:
                 if not roi.skipped:
                     self._roi(roi, volume)
@@ -155,6 +158,8 @@ class _CaseInHand:
         source = self._guarded("read", None, lambda: read_volume(task.case))
         image_digest = source.image_digest()
         if known is not None and known.image_digest == image_digest:
+            if not self._is_whole(known.stored):
+                return self._write_volume(source, image_digest, known.generation + 1)
             self._add_volume_row(source, image_digest, known.grid, known.stored, known.generation)
             return _Volume(image_digest, known.grid, known.stored, None)
         return self._write_volume(source, image_digest, generation=0)
@@ -189,12 +194,12 @@ class _CaseInHand:
         work = self.task.work
         try:
             input_digest, mask_zyx = self._mask(roi, volume)
-            self.succeeded.append((roi.source.roi_key, work.volume_spec_id, "extraction"))
+            self.succeeded.append((roi.source.roi_key, work.volume_spec_id, "extraction", ""))
             if input_digest not in roi.featured or roi.audit_failed:
                 if mask_zyx is None:
                     input_digest, mask_zyx = self._stored_mask(roi, volume)
                 self._add_features(roi, volume, mask_zyx, input_digest)
-            self.succeeded.append((roi.source.roi_key, work.radiomics_spec_id, "extraction"))
+            self.succeeded.append((roi.source.roi_key, work.radiomics_spec_id, "extraction", ""))
         except _Stopped as stopped:
             if not stopped.failure.roi_key:
                 raise
@@ -205,27 +210,35 @@ class _CaseInHand:
         known = roi.known
         if known is not None and roi.unchanged and known.image_digest == volume.digest:
             return known.input_digest, None
-        return self._read_mask(roi, volume, damaged=False)
+        return self._read_mask(roi, volume)
 
     def _stored_mask(self, roi: RoiTask, volume: _Volume) -> tuple[str, npt.NDArray[np.uint8]]:
         """Return digest and voxels of a mask that is known; one that is lost or damaged is made anew from its source."""
         if roi.known is not None:
             with contextlib.suppress(FormatError):
                 return roi.known.input_digest, np.asarray(self.store.read_array(roi.known.stored), dtype=np.uint8)
-        return self._read_mask(roi, volume, damaged=True)
+        return self._read_mask(roi, volume)
 
-    def _read_mask(self, roi: RoiTask, volume: _Volume, damaged: bool) -> tuple[str, npt.NDArray[np.uint8]]:
+    def _is_whole(self, stored: StoredArray) -> bool:
+        try:
+            self.store.read_array(stored)
+        except FormatError:
+            return False
+        return True
+
+    def _read_mask(self, roi: RoiTask, volume: _Volume) -> tuple[str, npt.NDArray[np.uint8]]:
         known = roi.known
         self.decoded = True
         source = self._guarded("mask", roi, lambda: read_mask(roi.source))
         mask_digest = source.mask_digest()
         input_digest = digest(volume.digest, mask_digest)
         mask_zyx = self._guarded("mask", roi, lambda: place_mask(source.image, volume.grid))
-        if known is not None and known.input_digest == input_digest and not damaged:
+        same = known is not None and known.input_digest == input_digest
+        if known is not None and same and self._is_whole(known.stored):
             stored, generation = known.stored, known.generation
         else:
             stored = self.store.write_mask(mask_zyx, volume.grid)
-            generation = known.generation + 1 if known is not None and damaged else 0
+            generation = known.generation + 1 if known is not None and same else 0
             self.computed = True
         digests = {"image_digest": volume.digest, "mask_digest": mask_digest, "input_digest": input_digest}
         self.rows["rois"].append(
@@ -246,11 +259,12 @@ class _CaseInHand:
     def _add_features(self, roi: RoiTask, volume: _Volume, mask_zyx: npt.NDArray[np.uint8], input_digest: str) -> None:
         work = self.task.work
         ct, mask = to_image(self._voxels(volume), volume.grid), to_image(mask_zyx, volume.grid)
+        if input_digest in roi.featured:
+            self._audit(roi, ct, mask, self._stored_values(roi, input_digest), input_digest)
+            return
         features = self._guarded("radiomics", roi, lambda: roi_features(ct, mask, work.profile, work.engine))
         if roi.audited:
-            self._audit(roi, ct, mask, features)
-        if input_digest in roi.featured:
-            return
+            self._audit(roi, ct, mask, features.values, input_digest)
         self.computed = True
         self.rows["radiomics"].append(
             {
@@ -266,17 +280,29 @@ class _CaseInHand:
             }
         )
 
-    def _audit(self, roi: RoiTask, ct: sitk.Image, mask: sitk.Image, features: RoiFeatures) -> None:
+    def _audit(
+        self, roi: RoiTask, ct: sitk.Image, mask: sitk.Image, values: Mapping[str, float], input_digest: str
+    ) -> None:
         """Compare values with stock PyRadiomics; a deviation beyond the contract is a failure beside the stored values."""
         work = self.task.work
         try:
-            audit = self._guarded("audit", roi, lambda: audit_features(ct, mask, work.profile, features.values))
+            audit = self._guarded("audit", roi, lambda: audit_features(ct, mask, work.profile, values))
             self.audits.append(audit)
             self._guarded("audit", roi, lambda: _require_parity(audit))
         except _Stopped as stopped:
-            self.failures.append(stopped.failure)
+            self.failures.append(replace(stopped.failure, input_digest=input_digest))
         else:
-            self.succeeded.append((roi.source.roi_key, work.radiomics_spec_id, "audit"))
+            self.succeeded.append((roi.source.roi_key, work.radiomics_spec_id, "audit", input_digest))
+
+    def _stored_values(self, roi: RoiTask, input_digest: str) -> dict[str, float]:
+        """Return the values that the store has: they, and not what an engine gives today, are what an audit is about."""
+        wanted = {
+            "roi_key": roi.source.roi_key,
+            "radiomics_spec_id": self.task.work.radiomics_spec_id,
+            "input_digest": input_digest,
+        }
+        [values] = self.store.table("radiomics").read(contracts.feature_names(), equal_to(wanted)).to_pylist()
+        return dict(values)
 
     def _add_volume_row(
         self, source: SourceVolume, image_digest: str, grid: Grid, stored: StoredArray, generation: int

@@ -22,8 +22,8 @@ from cvtbatch.radiomics import PROFILES
 from cvtbatch.spec import Spec, canonical_json
 from cvtbatch.store import FeatureStore
 
-# Order of a batch: a row is never there before the rows that it stands on.
-BATCH_ORDER = ("volumes", "cases", "rois", "radiomics", "failures")
+# Order of a batch: a row is never there before the rows that it stands on, nor a value before what an audit said of it.
+BATCH_ORDER = ("volumes", "cases", "rois", "failures", "radiomics")
 # JSON knows no infinity; a value beside NaN is this many tolerances away.
 LARGEST_DEVIATION = 1e300
 LIBRARIES = (
@@ -211,7 +211,7 @@ class Coordinator:
             if key in result.succeeded:
                 self._add_event(case, key, None)
         for failure in result.failures:
-            self._add_event(case, (failure.roi_key, failure.spec_id, failure.scope), failure)
+            self._add_event(case, (failure.roi_key, failure.spec_id, failure.scope, failure.input_digest), failure)
         self._add_audits(result)
         self.batched_cases += 1
         self.report.decoded += result.decoded
@@ -240,7 +240,7 @@ class Coordinator:
 
     def _add_event(self, case: Case, key: FailureKey, failure: Failure | None) -> None:
         """Add a row to `failures`: a failure, or that the key has succeeded since."""
-        roi_key, spec_id, scope = key
+        roi_key, spec_id, scope, input_digest = key
         row: Row = {
             "case_key": case.case_key,
             "center": case.center,
@@ -248,6 +248,7 @@ class Coordinator:
             "roi_key": roi_key,
             "spec_id": spec_id,
             "scope": scope,
+            "input_digest": input_digest,
             "stage": failure.stage if failure else "read",
             "kind": failure.kind if failure else "ended",
             "message": failure.message if failure else "done since, or its outline withdrawn",

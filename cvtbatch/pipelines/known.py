@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 from cvtbatch.geometry import Grid
 from cvtbatch.store import FeatureStore, StoredArray
 
-# What a failure is about: roi_key, empty for the whole case; spec_id; "extraction" or "audit".
-FailureKey = tuple[str, str, str]
+# What a failure is about: roi_key, empty for the whole case; spec_id; "extraction" or "audit"; for an audit, input_digest.
+FailureKey = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,5 +86,5 @@ def read_known(store: FeatureStore, volume_spec_id: str, radiomics_spec_id: str)
     for row in store.failures().to_pylist():
         if row["spec_id"] in {volume_spec_id, radiomics_spec_id}:
             failure = KnownFailure(row["source_fingerprint"], row["stage"], row["kind"])
-            case(row).failures[row["roi_key"], row["spec_id"], row["scope"]] = failure
+            case(row).failures[row["roi_key"], row["spec_id"], row["scope"], row["input_digest"]] = failure
     return known

@@ -151,7 +151,7 @@ def plan_case(
     for source in case.masked_rois():
         roi, why = _plan_roi(source, known, sources, work, again, verify)
         rois.append(roi)
-        keys = _roi_failure_keys(source.roi_key, work)
+        keys = _roi_failure_keys(source.roi_key, known, work)
         live = [key for key in keys if key in known.failures]
         if why is not None:
             reasons.append(why)
@@ -190,16 +190,18 @@ def _withdrawn(case: Case, known: KnownCase) -> list[FailureKey]:
 
 
 def _case_failure_key(work: Work) -> FailureKey:
-    return "", work.volume_spec_id, "extraction"
+    return "", work.volume_spec_id, "extraction", ""
 
 
-def _audit_key(roi_key: str, work: Work) -> FailureKey:
-    return roi_key, work.radiomics_spec_id, "audit"
+def _audit_key(roi_key: str, known: KnownCase, work: Work) -> FailureKey:
+    """Return the key of an audit of the values that the outline has now."""
+    roi = known.rois.get(roi_key)
+    return roi_key, work.radiomics_spec_id, "audit", roi.input_digest if roi else ""
 
 
-def _roi_failure_keys(roi_key: str, work: Work) -> list[FailureKey]:
-    extraction = [(roi_key, spec_id, "extraction") for spec_id in (work.volume_spec_id, work.radiomics_spec_id)]
-    return [*extraction, _audit_key(roi_key, work)]
+def _roi_failure_keys(roi_key: str, known: KnownCase, work: Work) -> list[FailureKey]:
+    extraction = [(roi_key, spec_id, "extraction", "") for spec_id in (work.volume_spec_id, work.radiomics_spec_id)]
+    return [*extraction, _audit_key(roi_key, known, work)]
 
 
 def _image_reasons(known: KnownCase, image_same: bool, failed: bool, verify: bool) -> list[Reason]:
@@ -219,8 +221,8 @@ def _plan_roi(
     key = source.roi_key
     stored = known.rois.get(key)
     featured = known.featured.get(key, frozenset())
-    failures = {name: known.failures[name] for name in _roi_failure_keys(key, work) if name in known.failures}
-    audit_failed = failures.pop(_audit_key(key, work), None) is not None
+    failures = {name: known.failures[name] for name in _roi_failure_keys(key, known, work) if name in known.failures}
+    audit_failed = failures.pop(_audit_key(key, known, work), None) is not None
     unchanged = stored is not None and stored.fingerprint == sources.masks[key] and not verify
     lies_on_volume = (
         stored is not None and known.volume is not None and stored.image_digest == known.volume.image_digest

@@ -116,7 +116,7 @@ FIXED_SETTINGS: Mapping[str, tuple[object, ...]] = {
     "start_level": (0,),
     "symmetricalGLCM": (True,),
     "wavelet": ("coif1",),
-    "weightingNorm": (None, "no_weighting"),
+    "weightingNorm": (None,),
 }
 
 
@@ -175,7 +175,7 @@ def _settings(settings: Mapping[str, object]) -> tuple[dict[str, float | int | b
             chosen[ours] = None
         elif isinstance(value, bool) != (types.get(ours, int) is bool) or not isinstance(value, int | float):
             problems.append(f"setting {name} = {value!r} is of the wrong type")
-        elif types.get(ours, int) is int and value != int(value):
+        elif types.get(ours, int) is int and not float(value).is_integer():
             problems.append(f"setting {name} = {value!r} is no whole number")
         else:
             chosen[ours] = types.get(ours, int)(value)

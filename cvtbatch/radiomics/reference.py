@@ -8,7 +8,13 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError, InternalError, ResourceError
+from cvtbatch.radiomics.box import cut_box
+from cvtbatch.radiomics.discretisation import bin_edges
+from cvtbatch.radiomics.filters import filter_images
 from cvtbatch.radiomics.profiles import FEATURE_CLASSES, GLCM, IMAGE_TYPES, Profile
+
+# Its co-occurrence matrices take 13 x N x N x 8 bytes: 1.7 GB.
+MAXIMUM_BINS = 4096
 
 
 def stock_features(ct: sitk.Image, mask: sitk.Image, profile: Profile) -> dict[str, float]:
@@ -21,13 +27,31 @@ def stock_features(ct: sitk.Image, mask: sitk.Image, profile: Profile) -> dict[s
         InputError: PyRadiomics refuses the ROI.
     """
     extractor = _extractor(profile)
+    _check_gray_range(ct, mask, profile)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             values = extractor.execute(sitk.Cast(ct, sitk.sitkFloat64), mask)
         except ValueError as error:
             raise InputError("roi_refused", "PyRadiomics refuses the ROI", str(error)) from None
-    return {name: float(value) for name, value in values.items() if not name.startswith("diagnostics")}
+    # Of a few voxels on a line some shape values come out complex, with an imaginary part of 0.
+    return {name: float(np.real(value)) for name, value in values.items() if not name.startswith("diagnostics")}
+
+
+def _check_gray_range(ct: sitk.Image, mask: sitk.Image, profile: Profile) -> None:
+    """Refuse an ROI over whose gray range PyRadiomics would crash the process: its matrices hold every bin, empty ones too.
+
+    Raises:
+        InputError: too_many_gray_levels; and what `cut_box` and `filter_images` refuse.
+    """
+    for name, values in filter_images(cut_box(ct, mask, profile)):
+        bins = len(bin_edges(values, profile.bin_width)) - 1
+        if bins > MAXIMUM_BINS:
+            raise InputError(
+                "too_many_gray_levels",
+                f"image type {name} spans {bins} bins of width {profile.bin_width:g}; PyRadiomics' matrices would not fit "
+                f"into memory (limit {MAXIMUM_BINS})",
+            )
 
 
 def stock_images(ct: sitk.Image, mask: sitk.Image, profile: Profile) -> dict[str, npt.NDArray[np.floating]]:

@@ -55,8 +55,8 @@ def shape_features(box: RoiBox) -> dict[str, float]:
     least, minor, major = _principal_variances(voxels, spacing)
     z, y, x = box.spacing_mm
     return {
-        "Elongation": _root(minor / major) if minor >= 0 and major >= 0 else math.nan,
-        "Flatness": _root(least / major) if least >= 0 and major >= 0 else math.nan,
+        "Elongation": _root(minor / major) if major >= 0 else math.nan,
+        "Flatness": _root(least / major) if major >= 0 else math.nan,
         "LeastAxisLength": _root(least) * 4,
         "MajorAxisLength": _root(major) * 4,
         "Maximum2DDiameterColumn": column_mm,
@@ -72,23 +72,26 @@ def shape_features(box: RoiBox) -> dict[str, float]:
     }
 
 
-def _root(value: float) -> float:
-    return math.sqrt(value) if value >= 0 else math.nan
+def _root(value: np.floating | np.complexfloating) -> float:
+    return float(np.sqrt(value).real) if value >= 0 else math.nan
 
 
-def _principal_variances(voxels: tuple[NDArray[np.int64], ...], spacing: NDArray[np.float64]) -> tuple[float, ...]:
-    """Return the eigenvalues of the voxels' covariance (mm2), increasing, in PyRadiomics' order of operations.
+def _principal_variances(
+    voxels: tuple[NDArray[np.int64], ...], spacing: NDArray[np.float64]
+) -> NDArray[np.floating | np.complexfloating]:
+    """Return the (3,) eigenvalues of the voxels' covariance (mm2), increasing, in PyRadiomics' order of operations.
 
-    On a flat ROI the least one is round-off, of which the root is reported: hence the same calls on the same numbers.
+    On a flat ROI the least one is round-off, of which the root is reported: hence the same calls on the same numbers. Of a few
+    voxels on a line they can come out complex, and then PyRadiomics reports the real part of the root.
     """
     coordinates = np.array(voxels, dtype="int").transpose((1, 0))
     physical = coordinates * spacing[None, :]
     physical -= np.mean(physical, axis=0)
     physical /= np.sqrt(len(voxels[0]))
-    variances = np.linalg.eigvals(np.dot(physical.T.copy(), physical)).real
+    variances: NDArray[np.floating | np.complexfloating] = np.linalg.eigvals(np.dot(physical.T.copy(), physical))
     variances[(variances < 0) & (variances > -1e-10)] = 0
     variances.sort()
-    return tuple(variances.tolist())
+    return variances
 
 
 def _diameters(inside: NDArray[np.uint8], spacing: NDArray[np.float64]) -> tuple[float, float, float, float]:

@@ -9,6 +9,7 @@ A volume exists only if a row names it and its checksum holds: zarr reads a shar
 
 from cvtbatch.store.feature_store import FeatureStore
 from cvtbatch.store.location import Location
+from cvtbatch.store.tables import equal_to
 from cvtbatch.store.volumes import StoredArray
 
-__all__ = ["FeatureStore", "Location", "StoredArray"]
+__all__ = ["FeatureStore", "Location", "StoredArray", "equal_to"]

@@ -77,7 +77,9 @@ class FeatureStore:
         return rois.filter(_among(rois, volumes, ["case_key", *VOLUME_KEYS]))
 
     def radiomics(self, columns: Sequence[str] | None = None, where: pc.Expression | None = None) -> pa.Table:
-        """Return the current radiomics rows: those whose input the current outline names.
+        """Return the current radiomics rows: those whose input the current outline names, one for each specification.
+
+        The input is the newest that could be read; a live failure says that a later one could not.
 
         Args:
             columns: what to read; all of them by default.
@@ -93,9 +95,11 @@ class FeatureStore:
         return self.table("runs").current().sort_by([("sequence", "descending")])
 
     def failures(self) -> pa.Table:
-        """Return the live failures: those whose key has not succeeded since."""
+        """Return the live failures: those whose key has not succeeded since; audits, where they are about current values."""
         events = self.table("failures").current()
-        return events.filter(pc.invert(events["resolved"]))
+        keys = ["roi_key", "input_digest"]
+        counts = pc.or_(pc.equal(events["scope"], "extraction"), _among(events, self.rois(), keys))
+        return events.filter(pc.and_(pc.invert(events["resolved"]), counts))
 
     def current(self, name: str) -> pa.Table:
         """Return the current rows of any table."""

@@ -5,7 +5,9 @@ conflicts. On conflict, and after any error, the table is looked at again, what 
 tried anew: a batch that was committed but not acknowledged does no harm. The transaction's number is the row's `sequence`.
 """
 
+import functools
 import hashlib
+import operator
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -168,6 +170,11 @@ class Table:
 
     def _state(self, row: Row) -> bytes:
         return _short_hash([row.get(name) for name in self.contract.state])
+
+
+def equal_to(values: Mapping[str, str]) -> pc.Expression:
+    """Return the filter of rows that have these values in these columns."""
+    return functools.reduce(operator.and_, (pc.field(name) == value for name, value in values.items()))
 
 
 def _files(delta: DeltaTable) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -390,6 +391,44 @@ def test_a_deviation_is_a_standing_failure_beside_the_values(tmp_path: Path, mon
     assert (document["failed"], document["audit"]["rois"]) == (0, 2)  # type: ignore[index]
     assert FeatureStore(str(store)).failures().num_rows == 0
     assert FeatureStore(str(store)).radiomics(["roi_key"]).num_rows == 2
+
+
+def test_a_wrong_stored_value_stays_a_failure_whatever_the_engines_say_today(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cvtbatch.pipelines import case
+
+    tiny_archive(tmp_path / "archive", 1)
+    manifest, store = tmp_path / "archive" / "manifest.csv", tmp_path / "store"
+    right = case.roi_features
+
+    def wrong(*arguments: object) -> object:
+        features = right(*arguments)  # type: ignore[arg-type]
+        return replace(features, values={**features.values, "original_glcm_Contrast": 3.0})
+
+    with monkeypatch.context() as patched:
+        patched.setattr(case, "roi_features", wrong)
+        extract_json(manifest, store, "--audit", "1", code=3)
+    extract_json(manifest, store, "--retry-failed", code=3)
+    extract_json(manifest, store, "--retry-failed", "--set", "radiomics.engine=pyradiomics", code=3)
+    mask = (tmp_path / "archive" / "mask0.nii.gz").read_bytes()
+    sitk.WriteImage(tiny_head(0, radius_mm=7.0)[1], str(tmp_path / "archive" / "mask0.nii.gz"))
+    assert extract_json(manifest, store, "--audit", "1")["failed"] == 0
+    (tmp_path / "archive" / "mask0.nii.gz").write_bytes(mask)
+    extract_json(manifest, store)
+    assert extract_json(manifest, store, code=3)["failed"] == 1
+
+
+def test_verify_inputs_finds_and_mends_what_is_damaged_in_the_store(archive: Path) -> None:
+    store = FeatureStore(str(archive.parent / "store"))
+    (row,) = (row for row in store.table("volumes").current().to_pylist() if row["case_key"] == "A/000")
+    (archive.parent / "store" / row["path"] / "0/c/0/0/0").unlink()
+    (archive.parent / "store" / str(_roi(store, "A/001/hematoma/A/1")["path"]) / "0/zarr.json").write_bytes(b"")
+    assert appended(again(archive)) == {}
+    assert appended(again(archive, "--verify-inputs")) == {"volumes": 1, "rois": 1}
+    for name in ("volumes", "rois"):
+        for row in store.table(name).current().to_pylist():
+            store.read_array(StoredArray(row["path"], row["checksum"]))
 
 
 def test_two_readers_share_the_volume(tmp_path: Path) -> None:

@@ -154,6 +154,12 @@ def edit(folder: Path, **tags: object) -> None:
         ({"PixelData": b"\0" * 100}, "unreadable_pixels"),
         ({"PixelData": None}, "unreadable_pixels"),
         ({"ImagePositionPatient": ["-6", "0", "5"]}, "duplicate_slices"),
+        ({"RescaleIntercept": None}, "missing_rescale"),
+        ({"RescaleSlope": None}, "missing_rescale"),
+        ({"RescaleSlope": ["1", "2"]}, "missing_rescale"),
+        ({"RescaleSlope": "0"}, "not_hounsfield"),
+        ({"RescaleSlope": "-1"}, "not_hounsfield"),
+        ({"RescaleType": "MGML"}, "not_hounsfield"),
     ],
 )
 def test_slices_that_build_no_volume(tmp_path: Path, tags: dict[str, object], kind: str) -> None:
@@ -181,6 +187,29 @@ def test_a_truncated_slice_is_refused_wherever_it_ends(tmp_path: Path, kept: int
         "mixed_sizes",
         "missing_slices",
     }
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 400, b"\0" * 128 + b"DIC"])
+def test_a_damaged_file_without_a_suffix_is_not_passed_over(tmp_path: Path, content: bytes) -> None:
+    """At the end of a series nothing else would tell."""
+    series(tmp_path / "s")
+    for path in list((tmp_path / "s").iterdir()):
+        path.rename(path.with_suffix(""))
+    (tmp_path / "s" / "README").write_text("how this was exported")
+    assert len(read_volume(case(tmp_path / "s")).hu_zyx) == 10
+    (tmp_path / "s" / "0010").write_bytes(content)
+    assert refused(tmp_path / "s").kind == "unreadable_file"
+
+
+@pytest.mark.parametrize("name", ["ct.nrrd", "ct.mha", "ct.nii.gz"])
+def test_damaged_compressed_voxels_are_refused(tmp_path: Path, name: str) -> None:
+    """SimpleITK passes over the checksums of all three."""
+    sitk.WriteImage(tiny_head(0)[0], str(tmp_path / name), useCompression=True)
+    assert read_volume(case(tmp_path / name)).hu_zyx.any()
+    data = bytearray((tmp_path / name).read_bytes())
+    data[-3000:-2800] = bytes(200)
+    (tmp_path / name).write_bytes(data)
+    assert refused(tmp_path / name).kind == "unreadable_file"
 
 
 def test_single_slice_and_no_slice(tmp_path: Path) -> None:
@@ -297,8 +326,13 @@ def test_headers_of_voxels_that_lie_elsewhere_are_refused(tmp_path: Path) -> Non
     ct, _ = tiny_head(0)
     sitk.WriteImage(ct, str(tmp_path / "ct.mhd"))
     assert refused(tmp_path / "ct.mhd").kind == "unknown_format"
-    (tmp_path / "ct.mhd").rename(tmp_path / "x.mha")
-    assert refused(tmp_path / "x.mha").kind == "detached_data"
+    header = (tmp_path / "ct.mhd").read_text()
+    (tmp_path / "local.raw").write_bytes((tmp_path / "ct.raw").read_bytes())
+    for name in ("ct.raw", "local.raw"):
+        for lead in ("", " "):
+            changed = header.replace("ElementDataFile = ct.raw", f"{lead}ElementDataFile = {name}")
+            (tmp_path / "x.mha").write_text(changed)
+            assert refused(tmp_path / "x.mha").kind == "detached_data"
     sitk.WriteImage(ct, str(tmp_path / "ct.nhdr"))
     (tmp_path / "ct.nhdr").rename(tmp_path / "x.nrrd")
     assert refused(tmp_path / "x.nrrd").kind == "detached_data"

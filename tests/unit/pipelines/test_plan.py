@@ -94,7 +94,7 @@ def test_a_case_without_a_mask_waits() -> None:
 
 
 def case_failure(fingerprint: str, **changes: object) -> KnownCase:
-    return known(failures={("", "vol-1", "extraction"): failure(fingerprint)}, **changes)
+    return known(failures={("", "vol-1", "extraction", ""): failure(fingerprint)}, **changes)
 
 
 def test_a_failure_of_an_unchanged_source_stands() -> None:
@@ -125,7 +125,7 @@ def test_a_failed_outline_stands_beside_one_that_has_work(spec: str) -> None:
     other = replace(ROI, roi_key="A/1/hematoma/B/1", reader="B")
     case = replace(CASE, rois=(ROI, other))
     sources = Fingerprints("image", {KEY: "mask", other.roi_key: "mask-b"})
-    store = known(featured={}, failures={(KEY, spec, "extraction"): failure(sources.of_roi(KEY))})
+    store = known(featured={}, failures={(KEY, spec, "extraction", ""): failure(sources.of_roi(KEY))})
     result = plan(case, store, sources)
     assert result.task is not None
     assert [roi.skipped for roi in result.task.rois] == [True, False]
@@ -138,16 +138,19 @@ def test_a_failed_outline_stands_beside_one_that_has_work(spec: str) -> None:
 def test_what_failed_and_is_done_since_is_recorded_without_work() -> None:
     """The source went back to what it was, or the run was killed between two tables."""
     store = known(
-        failures={("", "vol-1", "extraction"): failure("broken"), (KEY, "rad-1", "extraction"): failure("broken")}
+        failures={
+            ("", "vol-1", "extraction", ""): failure("broken"),
+            (KEY, "rad-1", "extraction", ""): failure("broken"),
+        }
     )
     result = plan(store=store)
     assert result.task is None
     assert result.reasons == (Reason.ENDED,)
-    assert set(result.ended) == {("", "vol-1", "extraction"), (KEY, "rad-1", "extraction")}
+    assert set(result.ended) == {("", "vol-1", "extraction", ""), (KEY, "rad-1", "extraction", "")}
 
 
 def test_a_failed_audit_stands_although_the_values_are_there() -> None:
-    store = known(failures={(KEY, "rad-1", "audit"): failure("any")})
+    store = known(failures={(KEY, "rad-1", "audit", "digest-im"): failure("any")})
     result = plan(store=store)
     assert (result.reasons, result.task) == ((Reason.STANDING_FAILURE,), None)
     assert (result.standing, result.ended) == ((failure("any"),), ())
@@ -172,12 +175,12 @@ def test_verify_takes_standing_failures_again() -> None:
 
 
 def test_the_failure_of_an_outline_that_the_manifest_no_longer_names_ends() -> None:
-    gone = ("A/1/hematoma/B/1", "vol-1", "extraction")
+    gone = ("A/1/hematoma/B/1", "vol-1", "extraction", "")
     result = plan(store=known(failures={gone: failure("any")}))
     assert (result.reasons, result.task, result.ended) == ((Reason.ENDED,), None, (gone,))
     waiting = replace(CASE, rois=(replace(ROI, mask=None, mask_entry=""),))
-    store = known(failures={(KEY, "vol-1", "extraction"): failure("any")})
-    assert plan(waiting, store, Fingerprints("image", {})).ended == ((KEY, "vol-1", "extraction"),)
+    store = known(failures={(KEY, "vol-1", "extraction", ""): failure("any")})
+    assert plan(waiting, store, Fingerprints("image", {})).ended == ((KEY, "vol-1", "extraction", ""),)
 
 
 def test_a_known_case_under_another_grid_says_so() -> None:

@@ -45,6 +45,31 @@ def test_audit_counts_voxels_of_another_gray_level() -> None:
     assert audit.value != audit.stock == extract_features(ct, mask, profile, "pyradiomics")[audit.worst_feature]
 
 
+@pytest.mark.parametrize("spacing_mm", [(0.5, 0.5, 5.0), (1.0, 1.0, 5.0)])
+def test_two_voxels_at_a_diagonal(spacing_mm: tuple[float, float, float]) -> None:
+    """Their covariance has one eigenvalue; the other two are round-off, and can come out complex."""
+    skip_without_pyradiomics()
+    hu = np.random.default_rng(0).integers(0, 80, (9, 24, 24)).astype(np.int16)
+    mask = np.zeros(hu.shape, np.uint8)
+    mask[3, 3, 3] = mask[4, 4, 4] = 1
+    images = [sitk.GetImageFromArray(array) for array in (hu, mask)]
+    for image in images:
+        image.SetSpacing(spacing_mm)
+    fast, stock = (extract_features(*images, engine=engine) for engine in ("fast", "pyradiomics"))
+    assert max(deviation(fast[name], stock[name]) for name in fast) <= 1
+
+
+def test_a_gray_range_that_would_crash_stock_is_refused_by_it_alone() -> None:
+    skip_without_pyradiomics()
+    ct, mask = tiny_head(3)
+    index = tuple(int(part) for part in np.argwhere(sitk.GetArrayFromImage(mask))[10][::-1])
+    ct[index] = 30000
+    assert len(extract_features(ct, mask, "onekey-1834")) == 1834
+    with pytest.raises(InputError) as raised:
+        extract_features(ct, mask, "onekey-1834", "pyradiomics")
+    assert raised.value.kind == "too_many_gray_levels"
+
+
 def test_degenerate_classes_are_named() -> None:
     ct, mask = tiny_head(3)
     features = roi_features(ct, mask, PROFILES["cvt-1834"], "fast")

@@ -58,6 +58,8 @@ def test_a_full_parameter_file_of_the_1834_is_accepted(tmp_path: Path) -> None:
         ({"featureClass": {"glcm": None}}, "feature class glcm: all features would include MCC and SumAverage"),
         ({"featureClass": {"shape2D": None}}, "feature class shape2D is not among the 1,834"),
         ({"setting": {"binWidth": float("inf")}}, "binWidth = inf is out of range"),
+        ({"setting": {"padDistance": float("inf")}}, "setting padDistance = inf is no whole number"),
+        ({"setting": {"weightingNorm": "no_weighting"}}, "setting weightingNorm = 'no_weighting' is not supported"),
         ({"setting": []}, "section 'setting' is no mapping"),
         ({"imageType": {"Original": 5}}, "image type Original: 5 is no mapping"),
         ({"featureClass": {"glcm": 5}}, "feature class glcm: 5 is no list"),

@@ -22,6 +22,7 @@ def event(key: str, kind: str, resolved: bool = False, run: str = "r") -> dict[s
     identity = {"case_key": key, "center": "A", "case_id": key, "roi_key": "", "spec_id": "vol-1"}
     what = {
         "scope": "extraction",
+        "input_digest": "",
         "stage": "read",
         "kind": kind,
         "message": kind,
