@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,9 +33,19 @@ json_option = click.option(
 manifest_argument = click.argument("manifest", type=click.Path(path_type=Path))
 
 
+# Set once the user has asked for an end: raised in a library's callback, a KeyboardInterrupt can vanish without a trace.
+_interrupted = threading.Event()
+
+
+def _interrupt(*_: object) -> NoReturn:
+    _interrupted.set()
+    raise KeyboardInterrupt
+
+
 def main() -> NoReturn:
     """Run the command line; the one place where an error becomes an exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
@@ -244,6 +255,8 @@ def extract(
 
         def on_progress(progress: "Progress") -> None:
             show(progress.done, progress.total, progress.failed)
+            if _interrupted.is_set():
+                raise KeyboardInterrupt
 
         def on_private(text: str) -> None:
             nonlocal shown

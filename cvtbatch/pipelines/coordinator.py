@@ -157,8 +157,9 @@ class Coordinator:
         run = self.settings.job["run"]
         on_progress(self.progress)
         for outcome in self._outcomes(self._tasks(plans)):
-            self._add(outcome)
+            # Before the outcome counts: of a case that was interrupted, nothing does.
             on_progress(self.progress)
+            self._add(outcome)
             if (
                 self.batched_cases >= run["commit_cases"]
                 or time.monotonic() - self.committed_at >= run["commit_seconds"]

@@ -107,7 +107,7 @@ def extract(
     """Run an extraction.
 
     Args:
-        on_progress: called after every case.
+        on_progress: called when a case is back, before it counts, and at the end; may raise KeyboardInterrupt.
         on_private: called with texts that may hold paths; for the terminal, never for the store.
 
     Raises:

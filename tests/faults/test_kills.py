@@ -112,8 +112,7 @@ def test_an_interrupt_commits_what_is_done_and_says_how_to_go_on(undisturbed: Pa
     manifest, store = undisturbed / "archive" / "manifest.csv", tmp_path / "store"
     command = [sys.executable, "-m", "cvtbatch", "extract", str(manifest), "--store", str(store), "--workers", "0"]
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert wait_for(lambda: any((store / "masks").glob("*/*")) if store.exists() else False, 60)
-    time.sleep(1.0)
+    assert wait_for(lambda: sum(1 for _ in (store / "masks").glob("*/*")) >= 3, 60)
     os.kill(driver.pid, signal.SIGINT)
     _, stderr = driver.communicate(timeout=30)
     assert driver.returncode == 1
