@@ -1,5 +1,6 @@
 """Where work runs: nowhere else (inline), on worker processes of this machine, or on a scheduler that exists."""
 
+import logging
 import os
 import signal
 import tempfile
@@ -66,6 +67,9 @@ def open_cluster(workers: int, scheduler: str | None = None) -> Iterator[Cluster
 def _connect(address: str) -> "Iterator[Client]":
     from distributed import Client
 
+    # A scheduler that goes away is told once, by us, and not by tracebacks of the connection.
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
         client.wait_for_workers(1, timeout=CONNECT_SECONDS)
