@@ -15,7 +15,7 @@ PACKAGE = ROOT / "cvtbatch"
 LAYERS = [
     ["errors"],
     ["contracts", "geometry", "spec", "manifest"],
-    ["imaging", "synthesis", "radiomics"],
+    ["imaging", "synthesis", "radiomics", "embedding", "validation", "dlrn"],
     ["ingest", "store", "engine"],
     ["pipelines"],
     ["display", "cli"],
@@ -29,6 +29,11 @@ ROOMS = {
     "rich": {"display"},
     "deltalake": {"store"},
     "zarr": {"store"},
+    "torch": {"embedding"},
+    "torchvision": {"embedding"},
+    "sklearn": {"dlrn", "validation"},
+    "imblearn": {"dlrn"},
+    "statsmodels": {"dlrn", "validation"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -73,7 +78,8 @@ def test_imports_point_down_and_stay_in_their_rooms(path: Path) -> None:
 def test_help_loads_no_heavy_library() -> None:
     code = (
         "import sys, cvtbatch.cli as c\n"
-        "heavy = {'dask', 'distributed', 'torch', 'sklearn', 'zarr', 'radiomics', 'SimpleITK', 'numba'}\n"
+        "heavy = {'dask', 'distributed', 'torch', 'sklearn', 'imblearn', 'statsmodels', 'matplotlib', 'zarr', 'radiomics',\n"
+        "         'SimpleITK', 'numba', 'highdicom'}\n"
         "try:\n    c.cli.main(['--help'], standalone_mode=False)\n"
         "finally:\n    print('LOADED', sorted(heavy & set(sys.modules)))\n"
     )

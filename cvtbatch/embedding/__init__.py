@@ -1,0 +1,1 @@
+"""Slices of stored volumes to the values of a network's penultimate layer."""

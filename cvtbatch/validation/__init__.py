@@ -1,0 +1,1 @@
+"""What scores, outlines and cohorts are worth: pure statistics, and who is eligible for them."""
