@@ -59,7 +59,7 @@ def resolve(job: Job, store_url: str) -> Settings:
     if audit_share > 0:
         check_engine(profile, "pyradiomics")
     # Workers may run in another folder.
-    work = Work(Location.of(store_url).path, volume.spec_id, radiomics.spec_id, (x, y, z), profile, engine, audit_share)
+    work = Work(Location.of(store_url).url, volume.spec_id, radiomics.spec_id, (x, y, z), profile, engine, audit_share)
     return Settings(job, work, (volume, radiomics))
 
 

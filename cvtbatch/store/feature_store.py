@@ -15,7 +15,7 @@ from cvtbatch.errors import FormatError, StorageError
 from cvtbatch.geometry import Grid
 from cvtbatch.store.location import Location, get, put, storage_errors
 from cvtbatch.store.tables import Table
-from cvtbatch.store.volumes import StoredArray, read_array, write_array
+from cvtbatch.store.volumes import StoredArray, read_array, read_slices, write_array
 
 FORMAT_VERSION = 1
 FORMAT_FILE = "cvtbatch-store.json"
@@ -26,7 +26,7 @@ class FeatureStore:
     """An existing store.
 
     Args:
-        url: a folder or file:// URL.
+        url: a folder, a file:// URL, or s3://BUCKET/PREFIX.
 
     Raises:
         StorageError: there is no store.
@@ -122,6 +122,17 @@ class FeatureStore:
         """
         return read_array(self.location, stored)
 
+    def read_slices(self, stored: StoredArray, indices: Sequence[int]) -> npt.NDArray[np.int16] | npt.NDArray[np.uint8]:
+        """Read some slices (n, y, x) of a volume or mask, and no more of it than they need; each slice's checksum is verified.
+
+        Args:
+            indices: slices in the order in which they are wanted.
+
+        Raises:
+            FormatError: it is missing, a slice is damaged, or there is no such slice.
+        """
+        return read_slices(self.location, stored, indices)
+
 
 def _among(rows: pa.Table, others: pa.Table, columns: Sequence[str]) -> pa.ChunkedArray:
     """Say which rows have, in some columns, the values of one of the other rows."""
@@ -139,12 +150,12 @@ def _read_format(location: Location) -> int:
         FormatError: it is newer, or the file is damaged.
     """
     if not location.exists():
-        raise StorageError("no_store", f"there is no store at {location.path}")
+        raise StorageError("no_store", f"there is no store at {location.url}")
     try:
         document = json.loads(get(location, FORMAT_FILE))
     except FileNotFoundError:
         raise StorageError(
-            "not_a_store", f"{location.path} holds files but no {FORMAT_FILE}: it is no store; choose an empty folder"
+            "not_a_store", f"{location.url} holds files but no {FORMAT_FILE}: it is no store; choose an empty folder"
         ) from None
     except ValueError:
         raise FormatError("store_damaged", f"{FORMAT_FILE} of the store is no JSON") from None

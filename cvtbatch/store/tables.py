@@ -11,7 +11,6 @@ import operator
 import random
 import time
 from collections.abc import Mapping, Sequence
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,6 +39,7 @@ class Table:
 
     def __init__(self, location: Location, contract: TableContract) -> None:
         self.contract = contract
+        self._location = location
         self._uri = location.table_uri(contract.name)
         self._delta: DeltaTable | None = None
         self._indexed: set[str] = set()
@@ -49,11 +49,14 @@ class Table:
         """Create the table if it is not there, beside others that may do the same."""
         configuration = {**CONFIGURATION, "delta.dataSkippingNumIndexedCols": str(self.contract.key_field_count())}
         empty = self.contract.arrow().empty_table()
+        options = self._location.table_options()
         with storage_errors(f"creating table {self.contract.name}"):
             for attempt in range(APPEND_ATTEMPTS):
                 try:
                     # Not DeltaTable.create(): its log names the folder that the store was made in.
-                    write_deltalake(self._uri, empty, mode="ignore", configuration=configuration)
+                    write_deltalake(
+                        self._uri, empty, mode="ignore", configuration=configuration, storage_options=options
+                    )
                 except DeltaError:
                     if attempt == APPEND_ATTEMPTS - 1:
                         raise
@@ -66,7 +69,7 @@ class Table:
         with storage_errors(f"opening table {self.contract.name}"):
             try:
                 if self._delta is None:
-                    self._delta = DeltaTable(self._uri)
+                    self._delta = DeltaTable(self._uri, storage_options=self._location.table_options())
                 else:
                     self._delta.update_incremental()
             except TableNotFoundError:
@@ -76,7 +79,10 @@ class Table:
     def read(self, columns: Sequence[str] | None = None, where: pc.Expression | None = None) -> pa.Table:
         """Return rows of the newest version; only the asked columns are read from storage."""
         delta = self._open()
-        return self._read_files([] if delta is None else _files(delta), columns, where)
+        return self._read_files([] if delta is None else self._files(delta), columns, where)
+
+    def _files(self, delta: DeltaTable) -> list[str]:
+        return [self._location.data_path(uri) for uri in delta.file_uris()]
 
     def _read_files(self, files: Sequence[str], columns: Sequence[str] | None, where: pc.Expression | None) -> pa.Table:
         schema = self.contract.arrow()
@@ -85,7 +91,9 @@ class Table:
             return pa.schema([schema.field(name) for name in wanted]).empty_table()
         with storage_errors(f"reading table {self.contract.name}"):
             # Not DeltaTable.to_pyarrow_table(): it can abort the process at exit.
-            return ds.dataset(list(files), schema=schema, format="parquet").to_table(columns=wanted, filter=where)
+            filesystem = self._location.filesystem()
+            data = ds.dataset(list(files), schema=schema, format="parquet", filesystem=filesystem)
+            return data.to_table(columns=wanted, filter=where)
 
     def current(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the newest row of every key."""
@@ -147,7 +155,7 @@ class Table:
         delta = self._open()
         if delta is None:
             raise StorageError("store_incomplete", f"table {self.contract.name} is missing from the store")
-        files = set(_files(delta))
+        files = set(self._files(delta))
         unseen = files - self._indexed
         if unseen:
             columns = [*self.contract.key, *self.contract.state, "sequence"]
@@ -175,11 +183,6 @@ class Table:
 def equal_to(values: Mapping[str, str]) -> pc.Expression:
     """Return the filter of rows that have these values in these columns."""
     return functools.reduce(operator.and_, (pc.field(name) == value for name, value in values.items()))
-
-
-def _files(delta: DeltaTable) -> list[str]:
-    """Return the paths of a table's data files; Delta gives them as URLs."""
-    return [unquote(uri) for uri in delta.file_uris()]
 
 
 def _short_hash(values: Sequence[object]) -> bytes:

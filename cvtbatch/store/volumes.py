@@ -6,6 +6,7 @@ object of the group, so that a lost or cut shard is an error and not a volume of
 
 import contextlib
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,16 +14,19 @@ import numpy as np
 import numpy.typing as npt
 import obstore
 import zarr
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, S3Store
+from zarr.abc.store import ByteRequest
 from zarr.codecs import Crc32cCodec, ZstdCodec
-from zarr.core.buffer import default_buffer_prototype
+from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.core.sync import sync
-from zarr.storage import MemoryStore
+from zarr.storage import MemoryStore, ObjectStore
 
 from cvtbatch.errors import FormatError, StorageError
 from cvtbatch.geometry import Grid
 from cvtbatch.imaging.resampling import AIR_HU
 from cvtbatch.spec import digest
-from cvtbatch.store.location import Location, get, put
+from cvtbatch.store.location import Location, get, put, storage_error
 
 ARRAY = "0"
 OBJECTS = ("zarr.json", f"{ARRAY}/zarr.json", f"{ARRAY}/c/0/0/0")
@@ -80,6 +84,46 @@ def read_array(location: Location, stored: StoredArray) -> npt.NDArray[np.int16]
         sync(memory.set(name, prototype.buffer.from_bytes(data)))
     array = zarr.open_array(memory, path=ARRAY, mode="r")
     values: npt.NDArray[np.int16] | npt.NDArray[np.uint8] = np.asarray(array[:])
+    return values
+
+
+class _WholeObjects(ObjectStore[LocalStore | S3Store]):
+    """Objects for zarr, which reads what is absent as fill value: here it is an error."""
+
+    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer:
+        buffer = await super().get(key, prototype, byte_range)
+        if not buffer:
+            raise FileNotFoundError(key)
+        return buffer
+
+
+def read_slices(
+    location: Location, stored: StoredArray, indices: Sequence[int]
+) -> npt.NDArray[np.int16] | npt.NDArray[np.uint8]:
+    """Read slices (n, y, x) by byte range: the shard's index and the chunks of these slices, each verified by its CRC-32C.
+
+    Raises:
+        FormatError: an object of the group is missing, a slice is damaged, or there is no such slice.
+        StorageError: the store cannot be read.
+    """
+    try:
+        objects = _WholeObjects(location.objects(), read_only=True)
+        array = zarr.open_array(objects, path=f"{stored.path}/{ARRAY}", mode="r", zarr_format=3)
+        if not all(0 <= index < array.shape[0] for index in indices):
+            raise FormatError("no_such_slice", f"{stored.path} has {array.shape[0]} slices, not {max(indices)}")
+        values: npt.NDArray[np.int16] | npt.NDArray[np.uint8] = np.empty((len(indices), *array.shape[1:]), array.dtype)
+        for place, index in enumerate(indices):
+            values[place] = array[index]
+    except FormatError:
+        raise
+    except FileNotFoundError:
+        raise FormatError("volume_missing", f"{stored.path} is gone from the store, wholly or in part") from None
+    except BaseError as error:
+        raise storage_error("reading from the store", error) from error
+    except Exception as error:  # zarr and its codecs each raise their own kinds
+        raise FormatError(
+            "volume_damaged", f"{stored.path} is not what was written", f"{type(error).__name__}: {error}"
+        ) from error
     return values
 
 

@@ -18,6 +18,12 @@ def store(tmp_path: Path) -> FeatureStore:
     return FeatureStore.open_for_writing(str(tmp_path / "store"))
 
 
+@pytest.fixture(params=["file", "s3"])
+def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> FeatureStore:
+    url = str(tmp_path / "store") if request.param == "file" else f"{request.getfixturevalue('s3_bucket')}/store"
+    return FeatureStore.open_for_writing(url)
+
+
 def volume() -> np.ndarray:
     return np.random.default_rng(0).integers(-1024, 2000, GRID.shape_zyx).astype(np.int16)
 
@@ -86,3 +92,52 @@ def test_damage_is_an_error_and_never_air(store: FeatureStore, name: str, damage
 def test_a_path_that_nobody_wrote(store: FeatureStore) -> None:
     with pytest.raises(FormatError):
         store.read_array(StoredArray("volumes/ab/absent.ome.zarr", "0"))
+
+
+def test_slices_are_those_of_the_whole(any_store: FeatureStore) -> None:
+    hu, mask = volume(), (volume() > 500).astype(np.uint8)
+    for values, stored in ((hu, any_store.write_volume(hu, GRID)), (mask, any_store.write_mask(mask, GRID))):
+        for indices in ([0], [5], [4, 1, 1], []):
+            slices = any_store.read_slices(stored, indices)
+            assert slices.dtype == values.dtype
+            assert np.array_equal(slices, values[indices])
+        assert np.array_equal(any_store.read_array(stored), values)
+    for index in (-1, 6):
+        with pytest.raises(FormatError) as raised:
+            any_store.read_slices(stored, [index])
+        assert raised.value.kind == "no_such_slice"
+
+
+def test_a_slice_needs_its_own_bytes_alone(store: FeatureStore) -> None:
+    """What is damaged elsewhere in the shard is not even read."""
+    hu = volume()
+    stored = store.write_volume(hu, GRID)
+    path = Path(store.location.path) / stored.path / "0/c/0/0/0"
+    whole = path.read_bytes()
+    spoilt: list[tuple[int, str]] = []
+    places = range(0, len(whole), 131)
+    for place in places:
+        data = bytearray(whole)
+        data[place] ^= 4
+        path.write_bytes(data)
+        for index in range(6):
+            try:
+                assert np.array_equal(store.read_slices(stored, [index])[0], hu[index])
+            except FormatError as error:
+                spoilt.append((index, error.kind))
+    assert {kind for _, kind in spoilt} == {"volume_damaged"}
+    for index in range(6):
+        assert len(places) / 9 < spoilt.count((index, "volume_damaged")) < len(places) / 4
+
+
+@pytest.mark.parametrize("name", ["0/zarr.json", "0/c/0/0/0"])
+@pytest.mark.parametrize("kept", [None, 0.0, 0.5])
+def test_a_slice_of_a_cut_or_lost_volume_is_never_air(store: FeatureStore, name: str, kept: float | None) -> None:
+    stored = store.write_volume(np.full(GRID.shape_zyx, 40, np.int16), GRID)
+    path = Path(store.location.path) / stored.path / name
+    data = path.read_bytes()
+    path.unlink()
+    if kept is not None:
+        path.write_bytes(data[: int(kept * len(data))])
+    with pytest.raises(FormatError):
+        store.read_slices(stored, [2])
