@@ -33,8 +33,8 @@ class SourceVolume:
     stack: SliceStack
     clipped_voxels: int
     source_format: str
-    acquisition: Acquisition = Acquisition()
-    choice: str = ""
+    acquisition: Acquisition
+    choice: str
 
     def image_digest(self) -> str:
         """Return the hash of voxels and geometry."""
@@ -74,7 +74,7 @@ def read_volume(case: Case) -> SourceVolume:
             "complete the series, or set allow_gaps to 1 to interpolate across it",
         )
     below = int(np.count_nonzero(hu < AIR_HU))
-    return SourceVolume(np.maximum(hu, AIR_HU), stack, below, source_format)
+    return SourceVolume(np.maximum(hu, AIR_HU), stack, below, source_format, Acquisition(), "")
 
 
 def _hounsfield(image: sitk.Image) -> npt.NDArray[np.int16] | npt.NDArray[np.float32]:
