@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import SliceStack
 from cvtbatch.imaging.resampling import AIR_HU, stack_of
+from cvtbatch.ingest.acquisition import Acquisition
 from cvtbatch.ingest.dicom import read_series
 from cvtbatch.ingest.image_files import read_image_file
 from cvtbatch.manifest import Case
@@ -24,12 +25,16 @@ class SourceVolume:
         hu_zyx: HU (slices, rows, columns), int16 or float32, nothing below -1024.
         clipped_voxels: how many voxels were below -1024 HU.
         source_format: DICOM, NIfTI, NRRD or MetaImage.
+        acquisition: how a DICOM series was made.
+        choice: which series of the source this is, and why, in words that may be shared; empty for other formats.
     """
 
     hu_zyx: npt.NDArray[np.int16] | npt.NDArray[np.float32]
     stack: SliceStack
     clipped_voxels: int
     source_format: str
+    acquisition: Acquisition
+    choice: str
 
     def image_digest(self) -> str:
         """Return the hash of voxels and geometry."""
@@ -69,7 +74,7 @@ def read_volume(case: Case) -> SourceVolume:
             "complete the series, or set allow_gaps to 1 to interpolate across it",
         )
     below = int(np.count_nonzero(hu < AIR_HU))
-    return SourceVolume(np.maximum(hu, AIR_HU), stack, below, source_format)
+    return SourceVolume(np.maximum(hu, AIR_HU), stack, below, source_format, Acquisition(), "")
 
 
 def _hounsfield(image: sitk.Image) -> npt.NDArray[np.int16] | npt.NDArray[np.float32]:
