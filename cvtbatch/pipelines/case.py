@@ -14,7 +14,8 @@ import SimpleITK as sitk
 from cvtbatch import contracts
 from cvtbatch.errors import CvtbatchError, FormatError, InternalError, StorageError
 from cvtbatch.geometry import Grid
-from cvtbatch.imaging.resampling import place_mask, resample_stack, to_image
+from cvtbatch.imaging import place_mask, resample_stack
+from cvtbatch.imaging.resampling import to_image
 from cvtbatch.ingest import SourceVolume, read_mask, read_volume
 from cvtbatch.manifest import Case, RoiSource
 from cvtbatch.pipelines.known import FailureKey
