@@ -1,0 +1,82 @@
+"""The command line: translates options, delegates, prints. Nothing is decided here but exit codes.
+
+Exit codes: 0 all done; 1 the run could not be done; 2 usage; 3 done, with standing failures.
+"""
+
+import os
+import sys
+import traceback
+from typing import NoReturn
+
+import click
+
+import cvtbatch
+from cvtbatch.cli.archive import check, synth
+from cvtbatch.cli.extract import extract
+from cvtbatch.cli.interrupts import watch_interrupts
+from cvtbatch.cli.options import CANNOT_RUN
+from cvtbatch.cli.store import export, picture, status
+from cvtbatch.errors import CvtbatchError
+
+
+def main() -> NoReturn:
+    """Run the command line; the one place where an error becomes an exit code."""
+    watch_interrupts()
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("Interrupted. What was committed is safe; the same command continues.", err=True)
+        code = CANNOT_RUN
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except CvtbatchError as error:
+        click.echo(f"Error: {error}", err=True)
+        code = CANNOT_RUN
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = CANNOT_RUN
+    except Exception as error:
+        _report_defect(error)
+        code = CANNOT_RUN
+    sys.exit(code or 0)
+
+
+def _report_defect(error: Exception) -> None:
+    """Tell of an exception that is no one's but ours; its traceback may name files, so it goes to the user's own log."""
+    from cvtbatch.pipelines.user_log import UserLog, log_folder
+
+    text = "".join(traceback.format_exception(error))
+    click.echo(
+        f"Error: {type(error).__name__}: a defect of cvtbatch; what was committed is safe. Please report it.", err=True
+    )
+    if UserLog("defects").write(text):
+        click.echo(text, err=True)
+    else:
+        click.echo(f"The whole text is at the end of {log_folder() / 'defects.log'}", err=True)
+
+
+class _Group(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List commands in the order in which they are used."""
+        return list(self.commands)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(cvtbatch.__version__, prog_name="cvtbatch")
+def cli() -> None:
+    """Feature store and scoring engine for intracerebral hematomas on head CT.
+
+    \b
+    A first walk, on synthetic heads:
+      cvtbatch synth archive --cases 20 --centers 2 --seed 1
+      cvtbatch extract archive/manifest.csv --store store
+      cvtbatch status --store store
+      cvtbatch export radiomics --store store --out radiomics.parquet
+
+    For research use; not a medical device.
+    """
+
+
+for _command in (synth, check, extract, status, export, picture):
+    cli.add_command(_command)

@@ -1,0 +1,92 @@
+"""Commands about archives: make a synthetic one, check one."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from cvtbatch.cli.options import STANDING_FAILURES, job_option, json_option, manifest_argument, set_option
+from cvtbatch.display import progress_display
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--cases", type=click.IntRange(1), required=True, help="How many cases.")
+@click.option(
+    "--centers", type=click.IntRange(1), default=1, show_default=True, help="Over how many centres they spread."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Equal seeds give equal archives.")
+@click.option(
+    "--size",
+    type=click.Choice(["small", "full"]),
+    default="small",
+    show_default=True,
+    help="About 256 x 256 x 24, or scanner size.",
+)
+def synth(out: Path, cases: int, centers: int, seed: int, size: Literal["small", "full"]) -> None:
+    """Make a synthetic archive with a manifest and outcomes in the new folder OUT.
+
+    \b
+    Example: cvtbatch synth archive --cases 20 --centers 2 --seed 1
+    """
+    from cvtbatch.pipelines.synth import write_archive
+
+    with progress_display("synth", quiet=False) as show:
+        manifest = write_archive(out, cases, centers, seed, size, show)
+    click.echo(f"{cases} cases of {centers} centre{'s' if centers > 1 else ''}: {manifest}")
+
+
+@click.command()
+@manifest_argument
+@job_option
+@set_option
+@click.option(
+    "--workers", type=click.IntRange(0), default=0, show_default=True, help="Worker processes; 0 reads in this one."
+)
+@json_option
+@click.pass_context
+def check(
+    ctx: click.Context, manifest: Path, job: Path | None, overrides: Sequence[str], workers: int, as_json: bool
+) -> None:
+    """List every problem of MANIFEST and of the files that it names; extract nothing.
+
+    \b
+    Example: cvtbatch check archive/manifest.csv
+    """
+    from cvtbatch.engine import open_cluster
+    from cvtbatch.manifest import read_manifest
+    from cvtbatch.pipelines.check import check_files
+    from cvtbatch.pipelines.job import read_job
+
+    cases = read_manifest(manifest)
+    x, y, z = read_job("extract", job, overrides)["volume"]["spacing_mm"]
+    done = 0
+    with open_cluster(workers) as cluster, progress_display("check", quiet=as_json) as show:
+
+        def on_case() -> None:
+            nonlocal done
+            done += 1
+            show(done, len(cases), 0)
+
+        problems = check_files(cases, (x, y, z), cluster, on_case)
+    broken = len({problem.case_key for problem in problems})
+    awaiting = sum(not case.masked_rois() for case in cases)
+    document = {
+        "command": "check",
+        "cases": len(cases),
+        "readable": len(cases) - broken,
+        "awaiting_mask": awaiting,
+        "problems": [problem.to_document() for problem in problems],
+    }
+    for problem in problems:
+        private = f" [{problem.private}]" if problem.private else ""
+        where = problem.roi_key or problem.case_key
+        text = f"row {problem.manifest_row}, {where}: {problem.stage}: {problem.kind}: {problem.message}{private}"
+        click.echo(text.encode("utf-8", "backslashreplace"), err=as_json)
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+    else:
+        click.echo(f"{len(cases)} cases: {len(cases) - broken} can be read, {broken} cannot; {awaiting} without a mask")
+    ctx.exit(STANDING_FAILURES if problems else 0)

@@ -1,0 +1,102 @@
+"""The command that extracts an archive into a store."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cvtbatch.cli.interrupts import raise_if_interrupted
+from cvtbatch.cli.options import (
+    STANDING_FAILURES,
+    job_option,
+    json_option,
+    manifest_argument,
+    set_option,
+    store_option,
+)
+from cvtbatch.display import SHOWN_FAILURES, print_plan, print_report, progress_display
+
+if TYPE_CHECKING:
+    from cvtbatch.pipelines.coordinator import Progress
+
+
+@click.command()
+@manifest_argument
+@store_option
+@job_option
+@set_option
+@click.option("--workers", type=click.IntRange(0), help="Worker processes; 0 works in this one.  [default: one a core]")
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="Use the workers of this Dask scheduler, e.g. tcp://10.0.0.5:8786."
+)
+@click.option(
+    "--audit",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Of the ROIs that are computed, compute this share with stock PyRadiomics too, and compare.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be done, and why; do nothing.")
+@click.option("--retry-failed", is_flag=True, help="Try failed cases again although their sources have not changed.")
+@click.option("--verify-inputs", is_flag=True, help="Decode every source, even where files look unchanged.")
+@json_option
+@click.pass_context
+def extract(
+    ctx: click.Context,
+    manifest: Path,
+    store_url: str,
+    job: Path | None,
+    overrides: Sequence[str],
+    workers: int | None,
+    scheduler: str | None,
+    audit: float | None,
+    dry_run: bool,
+    retry_failed: bool,
+    verify_inputs: bool,
+    as_json: bool,
+) -> None:
+    """Extract volumes and the 1,834 features of every hematoma in MANIFEST into a store.
+
+    A second run computes only what is new or changed. Failures are kept as rows and do not stop the run.
+
+    \b
+    Examples:
+      cvtbatch extract archive/manifest.csv --store store
+      cvtbatch extract archive/manifest.csv --store store --dry-run
+      cvtbatch extract archive/manifest.csv --store store --set radiomics.profile=onekey-1834
+    """
+    if workers is not None and scheduler is not None:
+        raise click.UsageError("give --workers or --scheduler, not both")
+    from cvtbatch.engine import open_cluster
+    from cvtbatch.manifest import read_manifest
+    from cvtbatch.pipelines import extract as pipeline
+    from cvtbatch.pipelines.job import read_job
+
+    if audit is not None:
+        overrides = [*overrides, f"radiomics.audit={audit:.12f}"]
+    settings = pipeline.resolve(read_job("extract", job, overrides), store_url)
+    options = pipeline.Options(retry_failed, verify_inputs)
+    cases = read_manifest(manifest)
+    if dry_run:
+        report, plans = pipeline.dry_run(cases, settings, options)
+        print_plan(plans, report, as_json)
+        return
+    shown = 0
+    with (
+        progress_display("extract", quiet=as_json) as show,
+        open_cluster(pipeline.default_workers() if workers is None else workers, scheduler) as cluster,
+    ):
+
+        def on_progress(progress: "Progress") -> None:
+            show(progress.done, progress.total, progress.failed)
+            raise_if_interrupted()
+
+        def on_private(text: str) -> None:
+            nonlocal shown
+            shown += 1
+            if shown <= SHOWN_FAILURES:
+                show.tell(text)
+
+        report = pipeline.extract(cases, settings, cluster, options, on_progress, on_private)
+    print_report(report, shown, as_json)
+    ctx.exit(STANDING_FAILURES if report.failed else 0)

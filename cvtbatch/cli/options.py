@@ -1,0 +1,22 @@
+"""Options and exit codes that several commands share."""
+
+from pathlib import Path
+
+import click
+
+CANNOT_RUN = 1
+STANDING_FAILURES = 3
+
+store_option = click.option(
+    "--store", "store_url", required=True, metavar="URL", help="The store: a folder or s3:// URL."
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document on stdout, all else on stderr."
+)
+job_option = click.option(
+    "--job", type=click.Path(path_type=Path), help="Job file; by default the one that comes with cvtbatch."
+)
+set_option = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one value of the job; repeatable."
+)
+manifest_argument = click.argument("manifest", type=click.Path(path_type=Path))
