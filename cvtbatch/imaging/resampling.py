@@ -1,25 +1,26 @@
 """Resampling of CT volumes to a regular grid, and of masks onto it.
 
-A cubic B-spline on aligned axes is separable: the volume is filtered along each axis into spline coefficients (SciPy's
-`spline_filter1d`, mirror boundary, as ITK's `BSplineInterpolateImageFunction`) and then every target voxel is four taps along
-each axis. Each slice has its own in-plane taps where the stack is tilted, and uneven slices are joined by SciPy's interpolating
-cubic spline through their true positions.
+A cubic B-spline on aligned axes is separable: three passes, one an axis (`operators`). Where slices lie along their normal, the
+pass across them comes first if it makes fewer of them. Where the stack is tilted, each slice has in-plane passes of its own;
+uneven slices are joined by an interpolating cubic spline through their true positions.
 """
 
-from typing import Literal
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
-from scipy import sparse
-from scipy.interpolate import make_interp_spline
-from scipy.ndimage import spline_filter1d
 
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import ROUND_OFF, Grid, SliceStack, stored_grid
+from cvtbatch.imaging.operators import AxisOperator, across_planes, bspline_operator, spline_operator, within_plane
 
 AIR_HU = -1024
 Array = npt.NDArray[np.float32]
+Planes = Iterable[tuple[int, npt.NDArray[np.floating]]]
 Interpolator = Literal["bspline", "linear", "nearest"]
 
 
@@ -36,78 +37,94 @@ def resample_stack(
         int16 HU (z, y, x), rounded half to even, -1024 outside the source, and the grid.
     """
     grid = stored_grid(stack, spacing_mm)
-    hu = _resample_float(np.asarray(hu_zyx, dtype=np.float32), stack, grid)
-    return np.clip(np.rint(hu), AIR_HU, np.iinfo(np.int16).max).astype(np.int16), grid
+    planes = _resample_planes(hu_zyx, stack, grid)
+    return _gathered(planes, grid, np.dtype(np.int16), low=AIR_HU), grid
 
 
-def _resample_float(hu: Array, stack: SliceStack, grid: Grid) -> Array:
-    nx, ny, nz = grid.size_xyz
-    shifts = stack.shifts_mm()
-    start = shifts.min(axis=0)
-    x_mm = start[0] + np.arange(nx) * grid.spacing_mm[0]
-    y_mm = start[1] + np.arange(ny) * grid.spacing_mm[1]
-    planes = np.full((len(shifts), ny, nx), AIR_HU, dtype=np.float32)
-    for k, (shift_x, shift_y) in enumerate(shifts):
-        along_x = (x_mm - shift_x) / stack.pixel_mm[0]
-        along_y = (y_mm - shift_y) / stack.pixel_mm[1]
-        inside = np.ix_(_inside(along_y, stack.rows), _inside(along_x, stack.columns))
-        coefficients = spline_filter1d(_filtered(hu[k], axis=0), axis=1, order=3, mode="mirror", output=np.float32)
-        columns = _taps(along_x[_inside(along_x, stack.columns)], stack.columns)
-        rows = _taps(along_y[_inside(along_y, stack.rows)], stack.rows)
-        planes[k][inside] = rows @ (columns @ coefficients.T).T
-    return _along_normal(planes, stack, nz, grid.spacing_mm[2])
-
-
-def _along_normal(planes: Array, stack: SliceStack, nz: int, step_mm: float) -> Array:
-    depths = stack.depths_mm()
-    targets = np.arange(nz) * step_mm
-    out = np.full((nz, *planes.shape[1:]), AIR_HU, dtype=np.float32)
-    if stack.is_even():
-        along = targets / (depths[-1] / (len(depths) - 1))
-        inside = _inside(along, len(depths))
-        operator, source = _taps(along[inside], len(depths)), _filtered(planes, axis=0)
-    else:
-        inside = targets < depths[-1] + float(np.median(stack.gaps_mm())) / 2
-        # Past the last centre values mirror, as they do on an even grid.
-        within = depths[-1] - np.abs(depths[-1] - targets[inside])
-        operator, source = _spline_weights(depths, within), planes
-    flat = source.reshape(len(depths), -1)
-    out[inside] = (operator @ flat).reshape(-1, *planes.shape[1:])
+def _gathered(planes: Planes, grid: Grid, dtype: np.dtype[Any], low: float = -np.inf) -> npt.NDArray[Any]:
+    """Return planes as a volume, rounded half to even and clipped where its values are integers; air where no plane is."""
+    limits = np.iinfo(dtype) if np.issubdtype(dtype, np.integer) else None
+    low, high = (max(low, limits.min), limits.max) if limits else (low, np.inf)
+    out = np.full(grid.shape_zyx, max(low, AIR_HU), dtype=dtype)
+    for k, plane in planes:
+        out[k] = np.clip(np.rint(plane), low, high) if limits else plane
     return out
 
 
-def _filtered(values: Array, axis: int) -> Array:
-    """Return cubic B-spline coefficients along one axis; two samples or fewer are their own."""
-    if values.shape[axis] == 1:
-        return values
-    filtered: Array = spline_filter1d(values, order=3, axis=axis, mode="mirror", output=np.float32)
-    return filtered
+@dataclass(frozen=True, slots=True)
+class _Cover:
+    """Which targets of an axis lie in the source, and the operator that gives them."""
+
+    targets: slice
+    operator: AxisOperator
+
+    @property
+    def count(self) -> int:
+        return len(self.operator.first)
 
 
-def _inside(index: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.bool_]:
-    """Say which continuous indices lie in one of `count` voxels: half a voxel before the first centre and past the last."""
-    return (index >= -0.5 - ROUND_OFF) & (index < count - 0.5 - ROUND_OFF)
+def _resample_planes(hu_zyx: npt.NDArray[np.number], stack: SliceStack, grid: Grid) -> Planes:
+    """Return index and float32 HU (y, x) of every stored slice that lies in the source."""
+    across, within = _cover_across(stack, grid), _covers_within(stack, grid)
+    shape_yx = grid.shape_zyx[1:]
+    regular = all(cover is within[0] for cover in within)
+    if regular and across.count <= len(hu_zyx):
+        fewer = across_planes(_computable(hu_zyx), across.operator)
+        stored: Iterable[Array] = (_place(plane, *within[0], shape_yx) for plane in fewer)
+    else:
+        placed = np.empty((len(hu_zyx), *shape_yx), dtype=np.float32)
+        for k, plane in enumerate(hu_zyx):
+            placed[k] = _place(_computable(plane), *within[k], shape_yx)
+        stored = across_planes(placed, across.operator)
+    return zip(range(across.targets.start, across.targets.stop), stored, strict=True)
 
 
-def _taps(index: npt.NDArray[np.float64], count: int) -> sparse.csr_matrix:
-    """Return the (targets, count) weights of the four B-splines around each continuous index; indices mirror at the ends."""
-    first = np.floor(index).astype(np.int64) - 1
-    t = index - np.floor(index)
-    weights = np.stack(
-        [(1 - t) ** 3 / 6, 2 / 3 - t**2 + t**3 / 2, 2 / 3 - (1 - t) ** 2 + (1 - t) ** 3 / 2, t**3 / 6], axis=1
-    )
-    period = max(2 * count - 2, 1)
-    wrapped = np.abs(first[:, None] + np.arange(4)) % period
-    columns = np.where(wrapped < count, wrapped, period - wrapped)
-    rows = np.repeat(np.arange(len(index)), 4)
-    return sparse.csr_matrix((weights.ravel().astype(np.float32), (rows, columns.ravel())), shape=(len(index), count))
+def _computable(hu: npt.NDArray[np.number]) -> npt.NDArray[np.number]:
+    """Return values as the compiled loops take them: writable and C-ordered, int16 or float32."""
+    return np.require(hu, np.int16 if hu.dtype == np.int16 else np.float32, ("C", "W"))
 
 
-def _spline_weights(positions: npt.NDArray[np.float64], targets: npt.NDArray[np.float64]) -> Array:
-    """Return the (targets, positions) weights of the interpolating spline through uneven positions, cubic where they allow it."""
-    degree = min(3, len(positions) - 1)
-    spline = make_interp_spline(positions, np.eye(len(positions)), k=degree)
-    return np.asarray(spline(targets), dtype=np.float32)
+def _place(plane: npt.NDArray[np.number], down: _Cover, along: _Cover, shape_yx: tuple[int, int]) -> Array:
+    """Return a slice on the stored grid's rows and columns."""
+    out = np.full(shape_yx, AIR_HU, dtype=np.float32)
+    out[down.targets, along.targets] = within_plane(plane, down.operator, along.operator)
+    return out
+
+
+def _covers_within(stack: SliceStack, grid: Grid) -> list[tuple[_Cover, _Cover]]:
+    """Return for every slice what covers its columns (y) and rows (x); slices with one shift share them."""
+    nx, ny, _ = grid.size_xyz
+    start = stack.shifts_mm().min(axis=0)
+    x_mm = start[0] + np.arange(nx) * grid.spacing_mm[0]
+    y_mm = start[1] + np.arange(ny) * grid.spacing_mm[1]
+
+    @cache
+    def along(shift_mm: float) -> _Cover:
+        return _bspline_cover((x_mm - shift_mm) / stack.pixel_mm[0], stack.columns)
+
+    @cache
+    def both(shift_x_mm: float, shift_y_mm: float) -> tuple[_Cover, _Cover]:
+        return _bspline_cover((y_mm - shift_y_mm) / stack.pixel_mm[1], stack.rows), along(shift_x_mm)
+
+    return [both(float(shift_x), float(shift_y)) for shift_x, shift_y in stack.shifts_mm()]
+
+
+def _cover_across(stack: SliceStack, grid: Grid) -> _Cover:
+    """Return what covers the stored slices: the B-spline through even slices, SciPy's spline through uneven ones."""
+    depths = stack.depths_mm()
+    targets = np.arange(grid.size_xyz[2]) * grid.spacing_mm[2]
+    if stack.is_even():
+        return _bspline_cover(targets / (depths[-1] / (len(depths) - 1)), len(depths))
+    count = int(np.count_nonzero(targets < depths[-1] + float(np.median(stack.gaps_mm())) / 2))
+    # Past the last centre values mirror, as they do on an even grid.
+    within = depths[-1] - np.abs(depths[-1] - targets[:count])
+    return _Cover(slice(0, count), spline_operator(depths, within))
+
+
+def _bspline_cover(index: npt.NDArray[np.float64], samples: int) -> _Cover:
+    """Cover rising continuous indices: inside is from half a voxel before the first centre to half a voxel past the last."""
+    start, stop = np.searchsorted(index, [-0.5 - ROUND_OFF, samples - 0.5 - ROUND_OFF])
+    return _Cover(slice(int(start), int(stop)), bspline_operator(index[start:stop], samples))
 
 
 def resample_volume(
@@ -125,24 +142,24 @@ def resample_volume(
     """
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise InputError("not_a_volume", "the image is not a three-dimensional volume of single values")
-    pixel = image.GetPixelID()
+    values: npt.NDArray[np.number] = sitk.GetArrayViewFromImage(image)
     if interpolator == "bspline":
         stack = stack_of(image)
         grid = stored_grid(stack, spacing_mm)
-        source = sitk.GetArrayViewFromImage(image).astype(np.float32)
-        values: npt.NDArray[np.floating] = _resample_float(source, stack, grid)
-    else:
-        grid = _target_grid(image, spacing_mm)
-        method, outside = (sitk.sitkLinear, AIR_HU) if interpolator == "linear" else (sitk.sitkNearestNeighbor, 0)
-        source_image = sitk.Cast(image, sitk.sitkFloat64)
-        placed = sitk.Resample(source_image, to_image_frame(grid), sitk.Transform(), method, float(outside))
-        values = sitk.GetArrayFromImage(placed)
-    dtype = sitk.GetArrayViewFromImage(image).dtype
-    if np.issubdtype(dtype, np.integer):
-        limits = np.iinfo(dtype)
-        values = np.clip(np.rint(values), limits.min, limits.max)
-    resampled: sitk.Image = sitk.Cast(to_image(values.astype(dtype), grid), pixel)
-    return resampled
+        return to_image(_gathered(_resample_planes(values, stack, grid), grid, values.dtype), grid)
+    grid, pixel = _target_grid(image, spacing_mm), image.GetPixelID()
+    frame = to_image_frame(grid)
+    if interpolator == "nearest":
+        return sitk.Resample(image, frame, sitk.Transform(), sitk.sitkNearestNeighbor, 0.0, pixel)
+    whole = np.issubdtype(values.dtype, np.integer)
+    placed = sitk.Resample(
+        image, frame, sitk.Transform(), sitk.sitkLinear, float(AIR_HU), sitk.sitkFloat64 if whole else pixel
+    )
+    if not whole:
+        return placed
+    rounded = _gathered(enumerate(sitk.GetArrayViewFromImage(placed)), grid, values.dtype)
+    del placed
+    return to_image(rounded, grid)
 
 
 def stack_of(image: sitk.Image) -> SliceStack:
