@@ -1,4 +1,4 @@
-"""Resampling of CT volumes to a regular grid, and of masks onto it.
+"""Resampling of CT volumes to a regular grid.
 
 A cubic B-spline on aligned axes is separable: three passes, one an axis (`operators`). Where slices lie along their normal, the
 pass across them comes first if it makes fewer of them. Where the stack is tilted, each slice has in-plane passes of its own;
