@@ -12,6 +12,8 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
+# The user's own key stays out of the tests, and is not made by them.
+os.environ.setdefault("CVTBATCH_UID_KEY", "the key of the tests")
 IN_CI = os.environ.get("CI") == "true"
 
 

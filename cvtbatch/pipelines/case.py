@@ -20,6 +20,7 @@ from cvtbatch.ingest import SourceVolume, read_mask, read_volume
 from cvtbatch.manifest import Case, RoiSource
 from cvtbatch.pipelines.known import FailureKey
 from cvtbatch.pipelines.plan import CaseTask, RoiTask
+from cvtbatch.pipelines.volume_row import describe_volume
 from cvtbatch.radiomics import AuditResult, audit_features, roi_features
 from cvtbatch.spec import digest
 from cvtbatch.store import FeatureStore, StoredArray, equal_to
@@ -308,8 +309,8 @@ class _CaseInHand:
     def _add_volume_row(
         self, source: SourceVolume, image_digest: str, grid: Grid, stored: StoredArray, generation: int
     ) -> None:
-        task, stack = self.task, source.stack
-        gaps = stack.gaps_mm()
+        task = self.task
+        described = self._guarded("volume", None, lambda: describe_volume(source, grid, task.work.uid_key))
         self.rows["volumes"].append(
             {
                 **_case_identity(task.case),
@@ -319,17 +320,7 @@ class _CaseInHand:
                 "path": stored.path,
                 "checksum": stored.checksum,
                 "generation": generation,
-                "size_xyz": list(grid.size_xyz),
-                "spacing_mm": list(grid.spacing_mm),
-                "origin_mm": list(grid.origin_mm),
-                "direction": list(grid.direction),
-                "source_format": source.source_format,
-                "source_size_xyz": [stack.columns, stack.rows, len(stack.positions_mm)],
-                "source_spacing_mm": [*stack.pixel_mm, float(np.median(gaps))],
-                "source_gap_min_mm": float(gaps.min()),
-                "source_gap_max_mm": float(gaps.max()),
-                "source_tilt_deg": stack.tilt_deg(),
-                "clipped_voxels": source.clipped_voxels,
+                **described,
                 "manifest_row": task.case.manifest_row,
             }
         )

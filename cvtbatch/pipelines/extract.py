@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from cvtbatch import contracts
@@ -19,6 +19,7 @@ from cvtbatch.pipelines.coordinator import Coordinator, ExtractReport, Progress,
 from cvtbatch.pipelines.job import Job
 from cvtbatch.pipelines.known import KnownCase, read_known
 from cvtbatch.pipelines.plan import CasePlan, Fingerprints, Work, plan_case
+from cvtbatch.pipelines.uid_key import load_uid_key
 from cvtbatch.pipelines.user_log import UserLog
 from cvtbatch.radiomics import check_engine, load_profile
 from cvtbatch.spec import radiomics_spec, volume_spec
@@ -111,11 +112,13 @@ def extract(
         on_private: called with texts that may hold paths; for the terminal, never for the store.
 
     Raises:
+        InputError: there is no key to hash UIDs with.
         StorageError: the store cannot be written; what was committed stays.
         ResourceError: the scheduler went away.
         KeyboardInterrupt: after what was done has been committed.
     """
     started = time.monotonic()
+    settings = replace(settings, work=replace(settings.work, uid_key=load_uid_key()))
     run_id = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     store = FeatureStore.open_for_writing(settings.work.store_url)
     run = Coordinator(store, settings, cluster, manifest, run_id, UserLog(run_id), on_private)

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from cvtbatch.manifest import Case, RoiSource
 from cvtbatch.pipelines.known import FailureKey, KnownCase, KnownFailure, KnownRoi, KnownVolume
+from cvtbatch.pipelines.uid_key import UidKey
 from cvtbatch.radiomics import Engine, Profile
 from cvtbatch.spec import digest
 
@@ -32,7 +33,11 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a run does to every case: specifications and settings."""
+    """What a run does to every case: specifications and settings.
+
+    Attributes:
+        uid_key: under which UIDs are hashed; None in a plan that nobody carries out.
+    """
 
     store_url: str
     volume_spec_id: str
@@ -41,6 +46,7 @@ class Work:
     profile: Profile
     engine: Engine
     audit_share: float
+    uid_key: UidKey | None = None
 
     def audits(self, roi_key: str) -> bool:
         """Say whether an ROI is in the share that is compared with stock PyRadiomics: the same ones in every run."""

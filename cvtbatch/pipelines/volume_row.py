@@ -1,0 +1,79 @@
+"""What the table `volumes` says of a source beside its identity: geometry, scanner, triage, and UIDs as keyed hashes."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from cvtbatch.geometry import Grid, SliceStack
+from cvtbatch.imaging.quality import measure_series
+from cvtbatch.ingest import SourceVolume
+from cvtbatch.ingest.acquisition import Acquisition
+from cvtbatch.pipelines.uid_key import UidKey
+
+Row = dict[str, object]
+
+
+def describe_volume(source: SourceVolume, grid: Grid, key: UidKey | None) -> Row:
+    """Return the columns that follow from a decoded source and its stored grid."""
+    stack, acquisition = source.stack, source.acquisition
+    gaps, quality = stack.gaps_mm(), measure_series(source.hu_zyx, stack)
+    return {
+        "size_xyz": list(grid.size_xyz),
+        "spacing_mm": list(grid.spacing_mm),
+        "origin_mm": list(grid.origin_mm),
+        "direction": list(grid.direction),
+        "source_format": source.source_format,
+        "source_size_xyz": [stack.columns, stack.rows, len(stack.positions_mm)],
+        "source_spacing_mm": [*stack.pixel_mm, float(np.median(gaps))],
+        "source_gap_min_mm": float(gaps.min()),
+        "source_gap_max_mm": float(gaps.max()),
+        "source_tilt_deg": stack.tilt_deg(),
+        "source_field_mm": [stack.columns * stack.pixel_mm[0], stack.rows * stack.pixel_mm[1]],
+        "clipped_voxels": source.clipped_voxels,
+        **_acquisition_columns(acquisition, key),
+        "head_coverage_mm": quality.head_coverage_mm,
+        "brain_ml": quality.brain_ml,
+        "noise_hu": quality.noise_hu,
+        "metal_ml": quality.metal_ml,
+        "slice_jump_mm": quality.slice_jump_mm,
+        "flags": [*_geometry_flags(stack, acquisition), *quality.flags],
+    }
+
+
+def _acquisition_columns(acquisition: Acquisition, key: UidKey | None) -> Row:
+    """Return what the series says of itself; its UIDs leave here only as hashes."""
+    uids = {
+        "series_uid_hash": acquisition.series_uid,
+        "study_uid_hash": acquisition.study_uid,
+        "frame_of_reference_hash": acquisition.frame_of_reference_uid,
+    }
+    hashes = {name: key.hash(uid) for name, uid in uids.items() if uid} if key else {}
+    return {
+        "manufacturer": acquisition.manufacturer,
+        "scanner_model": acquisition.scanner_model,
+        "convolution_kernel": acquisition.convolution_kernel,
+        "kvp": acquisition.kvp,
+        "slice_thickness_mm": acquisition.slice_thickness_mm,
+        "image_type": acquisition.image_type,
+        "transfer_syntax": acquisition.transfer_syntax,
+        "patient_position": acquisition.patient_position,
+        "contrast": acquisition.contrast,
+        "missing_slices": acquisition.missing_slices,
+        "duplicates_dropped": acquisition.duplicates_dropped,
+        "series_in_source": acquisition.series_in_source,
+        **hashes,
+        "uid_key_id": key.key_id if key and hashes else None,
+    }
+
+
+def _geometry_flags(stack: SliceStack, acquisition: Acquisition) -> Iterator[str]:
+    if stack.shifts_mm().any():
+        yield "tilted"
+    if not stack.is_even():
+        yield "uneven_slices"
+    if stack.missing_slices():
+        yield "missing_slices"
+    if acquisition.duplicates_dropped:
+        yield "duplicate_slices"
+    if acquisition.contrast:
+        yield "contrast"
