@@ -163,5 +163,22 @@ def print_status(document: Mapping[str, Any]) -> None:
     print_table("Runs, newest first", header, runs)
 
 
+def print_flow(flow: Mapping[str, Any]) -> None:
+    """Print the inclusion flow, all centres beside each."""
+    groups = [("all", flow), *((center["center"], center) for center in flow["centers"])]
+    excluded = [{row["reason"]: row["cases"] for row in group["excluded"]} for _, group in groups]
+    unknown = [{row["column"]: row["cases"] for row in group["unknown"]} for _, group in groups]
+    rows = [
+        ("screened", *(group["screened"] for _, group in groups)),
+        *(
+            (f"excluded: {name.replace('_', ' ')}", *(counts.get(name, 0) for counts in excluded))
+            for name in excluded[0]
+        ),
+        ("included", *(group["included"] for _, group in groups)),
+        *((f"  of them {name} unknown", *(counts.get(name, 0) for counts in unknown)) for name in unknown[0]),
+    ]
+    print_table("Inclusion flow", ("cases", *(name for name, _ in groups)), rows)
+
+
 def _state(run: Mapping[str, Any]) -> str:
     return f"{run['state']}: {run['reason']}" if run["reason"] else str(run["state"])

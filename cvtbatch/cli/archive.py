@@ -57,11 +57,14 @@ def check(
     """
     from cvtbatch.engine import open_cluster
     from cvtbatch.manifest import read_manifest
-    from cvtbatch.pipelines.check import check_files
+    from cvtbatch.pipelines.check import check_files, check_ids
     from cvtbatch.pipelines.job import read_job
 
     cases = read_manifest(manifest)
     x, y, z = read_job("extract", job, overrides)["volume"]["spacing_mm"]
+    warnings = check_ids(cases)
+    for warning in warnings:
+        click.echo(f"warning: {warning.message}", err=True)
     done = 0
     with open_cluster(workers) as cluster, progress_display("check", quiet=as_json) as show:
 
@@ -79,6 +82,7 @@ def check(
         "readable": len(cases) - broken,
         "awaiting_mask": awaiting,
         "problems": [problem.to_document() for problem in problems],
+        "warnings": [warning.to_document() for warning in warnings],
     }
     for problem in problems:
         private = f" [{problem.private}]" if problem.private else ""

@@ -2,30 +2,36 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from cvtbatch import contracts
 from cvtbatch.cli.options import json_option, store_option
-from cvtbatch.display import print_status
+from cvtbatch.display import print_flow, print_status
 
 
 @click.command()
 @store_option
+@click.option("--flow", is_flag=True, help="Show the inclusion flow too: screened, excluded and why, included.")
 @json_option
-def status(store_url: str, as_json: bool) -> None:
+def status(store_url: str, flow: bool, as_json: bool) -> None:
     """Show cases by state, rows, failures by kind, specifications and runs of a store.
 
     \b
-    Example: cvtbatch status --store store
+    Examples:
+      cvtbatch status --store store
+      cvtbatch status --store store --flow
     """
     from cvtbatch.pipelines.status import read_status
 
-    document = read_status(store_url)
+    document: dict[str, Any] = read_status(store_url, flow=flow)
     if as_json:
         click.echo(json.dumps(document, indent=2))
-    else:
-        print_status(document)
+        return
+    print_status(document)
+    if flow:
+        print_flow(document["flow"])
 
 
 @click.command()

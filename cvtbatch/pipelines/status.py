@@ -8,12 +8,13 @@ import pyarrow.compute as pc
 
 from cvtbatch import contracts
 from cvtbatch.store import FeatureStore
+from cvtbatch.validation.eligibility import CRITERIA, InclusionFlow, inclusion_flow
 
 Document = dict[str, object]
 
 
-def read_status(url: str) -> Document:
-    """Return the JSON document of `cvtbatch status --json`.
+def read_status(url: str, *, flow: bool = False) -> Document:
+    """Return the JSON document of `cvtbatch status --json`, with the inclusion flow if asked.
 
     A case is done when every current mask of it has features under the newest run's specifications, failed when it has a live
     failure under them, and awaits its mask when it has a volume and no mask.
@@ -30,6 +31,7 @@ def read_status(url: str) -> Document:
     keys = {(row["stage"], row["kind"], row["case_key"]) for row in live.to_pylist()}
     by_kind = Counter((stage, kind) for stage, kind, _ in keys)
     return {
+        **({"flow": _flow(store)} if flow else {}),
         "command": "status",
         "store": url,
         "format_version": store.format_version,
@@ -64,6 +66,29 @@ def _case_states(store: FeatureStore, volume_spec: str, radiomics_spec: str, fai
         "failed": len(failed),
         "awaiting_mask": len(awaiting),
         "incomplete": len(cases) - len(done) - len(failed) - len(awaiting),
+    }
+
+
+def _flow(store: FeatureStore) -> Document:
+    """Return the inclusion flow of all current cases, and that of every centre, by name."""
+    columns = list(dict.fromkeys(["center", *(criterion.column for criterion in CRITERIA)]))
+    cases = store.table("cases").current(columns).to_pylist()
+    centers = sorted({case["center"] for case in cases})
+    return {
+        **_flow_document(inclusion_flow(cases)),
+        "centers": [
+            {"center": name, **_flow_document(inclusion_flow(case for case in cases if case["center"] == name))}
+            for name in centers
+        ],
+    }
+
+
+def _flow_document(flow: InclusionFlow) -> Document:
+    return {
+        "screened": flow.screened,
+        "excluded": [{"reason": reason, "cases": cases} for reason, cases in flow.excluded.items()],
+        "included": flow.included,
+        "unknown": [{"column": column, "cases": cases} for column, cases in flow.unknown.items()],
     }
 
 
