@@ -57,7 +57,8 @@ def check(
     """
     from cvtbatch.engine import open_cluster
     from cvtbatch.manifest import read_manifest
-    from cvtbatch.pipelines.check import check_files, check_ids
+    from cvtbatch.pipelines.check import check_files
+    from cvtbatch.pipelines.id_check import check_ids
     from cvtbatch.pipelines.job import read_job
 
     cases = read_manifest(manifest)
