@@ -6,9 +6,9 @@ import SimpleITK as sitk
 from scipy.interpolate import make_interp_spline
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import Grid, SliceStack
+from cvtbatch.geometry import SliceStack
 from cvtbatch.imaging import resample_stack, resample_volume
-from cvtbatch.imaging.resampling import stack_of, to_image
+from cvtbatch.imaging.resampling import stack_of
 
 SPACING = (0.5, 0.5, 5.0)
 
