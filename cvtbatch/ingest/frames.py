@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, RLELossless
 
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import ORTHONORMAL_TOLERANCE, Grid, SliceStack, Triple, Vector
@@ -30,6 +31,14 @@ SAME_PLACE = 1e-4
 SAME_PIXEL = 0.1
 # Frames off the image's slices lie on a regular grid if none is farther from it than this share of its step.
 REGULAR_TOLERANCE = 0.05
+# Largest side of a frame; beyond it a file is damaged, or of a microscope.
+SIDE_LIMIT = 4096
+# Named, since GDCM ends the process over some damaged frames.
+DECODERS: dict[UID, str] = {
+    RLELossless: "pydicom",
+    **dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls"),
+    **dict.fromkeys(JPEG2000TransferSyntaxes, "pylibjpeg"),
+}
 FORMAT = "DICOM SEG"
 Mask = npt.NDArray[np.uint8]
 
@@ -128,12 +137,33 @@ def _check_places(places: Vector, frames: Sequence[Frame]) -> None:
 
 
 def _decode(dataset: pydicom.Dataset, chosen: Sequence[int], kind: str, number: int) -> Iterator[Mask]:
-    if not chosen:
-        return
     threshold = FRACTION_THRESHOLD * float(dataset.MaximumFractionalValue) if kind == "FRACTIONAL" else 1.0
-    decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
-    for pixels, _ in decoder.iter_array(dataset, indices=list(chosen), raw=True):
+    for pixels in _stored(dataset, chosen):
         yield (pixels == number if kind == "LABELMAP" else pixels >= threshold).astype(np.uint8)
+
+
+def _stored(dataset: pydicom.Dataset, chosen: Sequence[int]) -> Iterator[npt.NDArray[np.unsignedinteger]]:
+    """Yield the stored values of frames.
+
+    Raises:
+        Exception: many kinds, where the pixel data are damaged.
+    """
+    syntax: UID = dataset.file_meta.TransferSyntaxUID
+    if max(int(dataset.Rows), int(dataset.Columns)) > SIDE_LIMIT:
+        raise InputError(
+            "too_large", f"frames of {dataset.Columns} x {dataset.Rows} pixels; the limit is {SIDE_LIMIT} a side"
+        )
+    if syntax.is_compressed or int(dataset.BitsAllocated) != 1:
+        plugin = DECODERS[syntax] if syntax.is_compressed else ""
+        frames = get_decoder(syntax).iter_array(dataset, indices=list(chosen), raw=True, decoding_plugin=plugin)
+        yield from (pixels for pixels, _ in frames if chosen)
+        return
+    # Bits are packed without a gap between frames (PS3.5 8.1.1), where pydicom expects each to begin with a byte.
+    rows, columns, packed = int(dataset.Rows), int(dataset.Columns), np.frombuffer(dataset.PixelData, np.uint8)
+    for index in chosen:
+        first = index * rows * columns
+        bits = np.unpackbits(packed[first // 8 : (first + rows * columns + 7) // 8], bitorder="little")
+        yield bits[first % 8 : first % 8 + rows * columns].reshape(rows, columns)
 
 
 def place_frames(segment: Frames, stack: SliceStack) -> SourceMask:

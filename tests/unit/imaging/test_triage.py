@@ -95,7 +95,7 @@ def test_most_of_a_mask_must_lie_in_the_head() -> None:
         box(slice(6, 11), slice(0, 4), slice(0, 100)),
         box(slice(6, 11), slice(92, 96), slice(20, 80)),  # the headrest is no head
     ):
-        with pytest.raises(InputError, match="^0% of the mask") as raised:
+        with pytest.raises(InputError, match=r"^0% of the mask") as raised:
             require_in_head(outside, hu, GRID)
         assert raised.value.kind == "mask_outside_head"
     inside, above = box(slice(8, 9), slice(40, 42), slice(30, 70)), box(slice(8, 9), slice(0, 2), slice(30, 70))
