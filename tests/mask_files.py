@@ -7,8 +7,10 @@ from pathlib import Path
 import highdicom
 import numpy as np
 import pydicom
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.sr.codedict import codes
+from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
 from cvtbatch.geometry import Grid, SliceStack
@@ -137,6 +139,15 @@ def write_seg(
 Contours = Sequence[tuple[str, np.ndarray]]
 
 
+CONTOUR_DATA = 0x30060050
+
+
+def raw_coordinates(text: bytes, explicit: bool = False) -> RawDataElement:
+    """ContourData as its bytes stand in a file; a VR of short length cannot hold many of them."""
+    text += b" " * (len(text) % 2)
+    return RawDataElement(Tag(CONTOUR_DATA), "UN" if explicit else "DS", len(text), text, 0, not explicit, True)
+
+
 def write_structure_set(
     path: Path,
     rois: Mapping[str, Contours],
@@ -169,9 +180,8 @@ def write_structure_set(
         for kind, points in contours:
             contour = pydicom.Dataset()
             contour.ContourGeometricType, contour.NumberOfContourPoints = kind, len(points)
-            contour.add_new("ContourData", "UN" if explicit else "DS", "")
-            text = "\\".join(f"{value:.8g}"[:16] for value in np.ravel(points))
-            contour["ContourData"] = pydicom.DataElement("ContourData", "UN", text.encode() + b" " * (len(text) % 2))
+            text = "\\".join(f"{value:.8g}" for value in np.ravel(points)).encode()
+            contour[CONTOUR_DATA] = raw_coordinates(text, explicit)
             drawn.ContourSequence.append(contour)
         dataset.StructureSetROISequence.append(described)
         dataset.ROIContourSequence.append(drawn)

@@ -57,11 +57,10 @@ def parse_contours(dataset: pydicom.Dataset, roi: RoiSource) -> tuple[Contours, 
         InputError: there is no such ROI, or its coordinates are not usable, or it has no closed contour.
         Exception: many kinds, where the object is damaged.
     """
-    described = {int(item.ROINumber): item for item in dataset.get("StructureSetROISequence") or ()}
-    drawn = {
-        int(item.ReferencedROINumber): item.get("ContourSequence") or ()
-        for item in dataset.get("ROIContourSequence") or ()
-    }
+    if "StructureSetROISequence" not in dataset or "ROIContourSequence" not in dataset:
+        raise InputError("unreadable_file", "the structure set has no ROIs or no contours: damaged or truncated")
+    described = {int(item.ROINumber): item for item in dataset.StructureSetROISequence}
+    drawn = {int(item.ReferencedROINumber): item.get("ContourSequence") or () for item in dataset.ROIContourSequence}
     numbers = [number for number in described if drawn.get(number)]
     segments = [Segment(number, str(described[number].get("ROIName") or "")) for number in numbers]
     number = numbers[choose_segment(segments, roi)]

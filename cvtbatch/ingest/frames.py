@@ -74,8 +74,10 @@ def parse_frames(dataset: pydicom.Dataset, roi: RoiSource) -> Frames:
         InputError: there is no such segment, or it has no frame or no pixel.
         Exception: many kinds, where the object is damaged.
     """
+    if "SegmentSequence" not in dataset or "PixelData" not in dataset:
+        raise InputError("unreadable_file", "the segmentation has no segments or no pixel data: damaged or truncated")
     # Number 0 of a label map is its background.
-    listed = [item for item in dataset.get("SegmentSequence") or () if int(item.SegmentNumber) > 0]
+    listed = [item for item in dataset.SegmentSequence if int(item.SegmentNumber) > 0]
     segments = [Segment(int(item.SegmentNumber), str(item.get("SegmentLabel") or "")) for item in listed]
     number = segments[choose_segment(segments, roi)].number
     kind = str(dataset.get("SegmentationType", ""))
@@ -148,6 +150,8 @@ def _stored(dataset: pydicom.Dataset, chosen: Sequence[int]) -> Iterator[npt.NDA
     Raises:
         Exception: many kinds, where the pixel data are damaged.
     """
+    if not chosen:
+        return
     syntax: UID = dataset.file_meta.TransferSyntaxUID
     if max(int(dataset.Rows), int(dataset.Columns)) > SIDE_LIMIT:
         raise InputError(
@@ -156,7 +160,7 @@ def _stored(dataset: pydicom.Dataset, chosen: Sequence[int]) -> Iterator[npt.NDA
     if syntax.is_compressed or int(dataset.BitsAllocated) != 1:
         plugin = DECODERS[syntax] if syntax.is_compressed else ""
         frames = get_decoder(syntax).iter_array(dataset, indices=list(chosen), raw=True, decoding_plugin=plugin)
-        yield from (pixels for pixels, _ in frames if chosen)
+        yield from (pixels for pixels, _ in frames)
         return
     # Bits are packed without a gap between frames (PS3.5 8.1.1), where pydicom expects each to begin with a byte.
     rows, columns, packed = int(dataset.Rows), int(dataset.Columns), np.frombuffer(dataset.PixelData, np.uint8)

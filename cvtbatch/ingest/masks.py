@@ -10,8 +10,9 @@ from cvtbatch.ingest.dicom import DICOM_SUFFIXES
 from cvtbatch.ingest.dicom_masks import find_dicom_mask, read_dicom_mask
 from cvtbatch.ingest.image_files import FORMATS
 from cvtbatch.ingest.label_maps import read_label_map
+from cvtbatch.ingest.nrrd import read_nrrd_header
 from cvtbatch.ingest.outlines import SourceMask
-from cvtbatch.ingest.segments import is_segmentation, read_segmentation
+from cvtbatch.ingest.segments import lists_segments, read_segmentation
 from cvtbatch.ingest.volumes import SourceVolume
 from cvtbatch.manifest import RoiSource
 
@@ -51,8 +52,11 @@ def read_mask(roi: RoiSource, image: Callable[[], SourceVolume]) -> SourceMask:
 
 
 def _read_image_mask(path: Path, roi: RoiSource) -> SourceMask:
-    is_nrrd = path.suffix.lower() == ".nrrd"
-    return read_segmentation(path, roi) if is_nrrd and is_segmentation(path) else read_label_map(path, roi)
+    if path.suffix.lower() == ".nrrd":
+        _, pairs = read_nrrd_header(path)
+        if lists_segments(pairs):
+            return read_segmentation(path, roi, pairs)
+    return read_label_map(path, roi)
 
 
 def _start(path: Path) -> bytes:

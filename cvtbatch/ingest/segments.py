@@ -6,7 +6,7 @@ https://slicer.readthedocs.io/en/latest/developer_guide/modules/segmentations.ht
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,19 +19,16 @@ from cvtbatch.ingest.outlines import Segment, SourceMask, choose_segment
 from cvtbatch.manifest import RoiSource
 
 
-def is_segmentation(path: Path) -> bool:
-    """Say whether an NRRD file lists segments; False also where its header cannot be read."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        return False
-    return any(reader.HasMetaDataKey(key) for key in ("Segment0_Name", "Segment0_ID"))
+def lists_segments(pairs: Mapping[str, str]) -> bool:
+    """Say whether the key/value pairs of an NRRD file describe segments."""
+    return "Segment0_ID" in pairs or "Segment0_Name" in pairs
 
 
-def read_segmentation(path: Path, roi: RoiSource) -> SourceMask:
+def read_segmentation(path: Path, roi: RoiSource, pairs: Mapping[str, str]) -> SourceMask:
     """Read one segment of a segmentation, by name or label.
+
+    Args:
+        pairs: the key/value pairs of the file.
 
     Raises:
         InputError: it cannot be read, or names no such segment, or that segment is empty.
@@ -49,7 +46,7 @@ def read_segmentation(path: Path, roi: RoiSource) -> SourceMask:
         what = f"{image.GetDimension()} dimensions of size {image.GetSize()}"
         raise InputError("not_a_volume", f"the segmentation has {what}, where a volume of layers has three", str(path))
     layers = image.GetNumberOfComponentsPerPixel()
-    listed = list(_listed(image, layers, path))
+    listed = list(_listed(pairs, layers, path))
     segment, layer = listed[choose_segment([segment for segment, _ in listed], roi)]
     if not 0 <= layer < layers:
         raise InputError(
@@ -62,13 +59,13 @@ def read_segmentation(path: Path, roi: RoiSource) -> SourceMask:
     return SourceMask(voxels, grid_of(image), "Slicer segmentation")
 
 
-def _listed(image: sitk.Image, layers: int, path: Path) -> Iterator[tuple[Segment, int]]:
+def _listed(pairs: Mapping[str, str], layers: int, path: Path) -> Iterator[tuple[Segment, int]]:
     """Yield the segments and their layers. Files from before shared layers name neither: there each segment is a layer of ones."""
     for index in itertools.count():
         fields = {
-            field: image.GetMetaData(key).strip()
+            field: pairs[key].strip()
             for field in ("ID", "Name", "LabelValue", "Layer")
-            if image.HasMetaDataKey(key := f"Segment{index}_{field}")
+            if (key := f"Segment{index}_{field}") in pairs
         }
         if not fields:
             return

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -5,8 +6,11 @@ import pytest
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
-from cvtbatch.ingest import SourceVolume, read_mask
+from cvtbatch.imaging.resampling import stack_of
+from cvtbatch.ingest import SourceVolume, mask_fingerprint, read_mask
 from cvtbatch.manifest import RoiSource
+from tests.mask_files import volume_of
+from tests.support import DATA
 
 
 def source(path: Path, label: int | None = None, segment: str | None = None) -> RoiSource:
@@ -61,3 +65,32 @@ def test_refusals(tmp_path: Path, labels: np.ndarray) -> None:
     assert kind(tmp_path / "rt.dcm") == "unreadable_file"
     (tmp_path / "bad.nii.gz").write_bytes(b"no gzip")
     assert kind(tmp_path / "bad.nii.gz") == "unreadable_file"
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".mha"])
+def test_what_a_file_is_shows_where_its_suffix_does_not(tmp_path: Path, labels: np.ndarray, suffix: str) -> None:
+    path = write(tmp_path / f"m{suffix}", labels)
+    expected = read_mask(source(path, label=1), no_image)
+    for name in ("outline", "outline.img_2", "outline.gz"):
+        path = path.rename(tmp_path / name)
+        mask = read_mask(source(path, label=1), no_image)
+        assert (mask.mask_digest(), mask.mask_format) == (expected.mask_digest(), expected.mask_format)
+
+
+def test_dicom_and_segments_are_known_by_content(tmp_path: Path) -> None:
+    image = sitk.ReadImage(str(DATA / "segmentations" / "liver_seg.nrrd"))
+    for name in ("liver", "liver.nii.gz", "liver.bin"):
+        path = Path(shutil.copy(DATA / "segmentations" / "liver.dcm", tmp_path / name))
+        mask = read_mask(source(path), lambda: volume_of(stack_of(image)))
+        assert np.array_equal(mask.voxels_zyx, sitk.GetArrayViewFromImage(image))
+    path = Path(shutil.copy(DATA / "segmentations" / "Segmentation.seg.nrrd", tmp_path / "segmentation"))
+    assert read_mask(source(path, segment="ribs"), no_image).mask_format == "Slicer segmentation"
+
+
+def test_a_files_fingerprint_follows_its_selectors_and_a_folders_its_files(tmp_path: Path) -> None:
+    path = Path(shutil.copy(DATA / "segmentations" / "liver.dcm", tmp_path / "liver.dcm"))
+    marks = [mask_fingerprint(source(path, **more)) for more in ({}, {"label": 1}, {"segment": "liver"})]
+    assert len(set(marks)) == 3
+    folder = mask_fingerprint(source(tmp_path))
+    shutil.copy(path, tmp_path / "again.dcm")
+    assert mask_fingerprint(source(tmp_path)) != folder
