@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 # Raised when the same source decodes or resamples to other voxels.
-INGEST_REVISION = 1
+INGEST_REVISION = 2
 # Raised when a feature moves beyond the parity contract.
 RADIOMICS_REVISION = 1
 
