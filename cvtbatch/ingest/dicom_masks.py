@@ -10,8 +10,8 @@ from pydicom.errors import InvalidDicomError
 
 from cvtbatch.errors import CvtbatchError, InputError
 from cvtbatch.ingest.contours import STRUCTURE_SET_STORAGE, parse_contours, place_contours
+from cvtbatch.ingest.dicom_seg import LABEL_MAP_SEGMENTATION_STORAGE, SEGMENTATION_STORAGE, parse_frames, place_frames
 from cvtbatch.ingest.fingerprint import list_files
-from cvtbatch.ingest.frames import LABEL_MAP_SEGMENTATION_STORAGE, SEGMENTATION_STORAGE, parse_frames, place_frames
 from cvtbatch.ingest.outlines import SourceMask
 from cvtbatch.ingest.volumes import SourceVolume
 from cvtbatch.manifest import RoiSource
