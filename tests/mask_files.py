@@ -14,8 +14,7 @@ from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
 from cvtbatch.geometry import Grid, SliceStack
-from cvtbatch.ingest.acquisition import Acquisition
-from cvtbatch.ingest.volumes import SourceVolume
+from cvtbatch.ingest import ImageSlices
 from cvtbatch.manifest import RoiSource
 
 # Rows of a matrix: where the scanner's x, y and table direction point in the patient.
@@ -86,11 +85,9 @@ def ball(gaps_mm: Sequence[float] = (4.0,) * 15, tilt_deg: float = 0.0, orientat
     return Ball(stack, center)
 
 
-def volume_of(stack: SliceStack, frame_of_reference: str | None = None, series: str | None = None) -> SourceVolume:
-    """An image of nothing on a stack, for readers that need to know where its slices lie."""
-    hu = np.zeros((len(stack.positions_mm), stack.rows, stack.columns), np.int16)
-    acquisition = Acquisition(frame_of_reference_uid=frame_of_reference, series_uid=series)
-    return SourceVolume(hu, stack, 0, "DICOM", acquisition, "")
+def slices_of(stack: SliceStack, frame_of_reference: str | None = None, series: str | None = None) -> ImageSlices:
+    """An image on a stack, as far as readers of outlines need to know it."""
+    return ImageSlices(stack, frame_of_reference, series)
 
 
 def roi(path: Path, label: int | None = None, segment: str | None = None) -> RoiSource:

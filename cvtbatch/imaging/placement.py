@@ -14,6 +14,8 @@ from cvtbatch.imaging.resampling import to_image, to_image_frame
 
 # Share of a mask that may lie outside the image: the rim of an outline at the edge of the scan.
 MASK_OUTSIDE_TOLERANCE = 0.1
+# What was drawn within this distance of a slice, along the normal, was drawn on it.
+SAME_PLANE_MM = 0.1
 Mask = npt.NDArray[np.uint8]
 
 

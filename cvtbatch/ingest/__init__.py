@@ -2,7 +2,15 @@
 
 from cvtbatch.ingest.fingerprint import image_fingerprint, mask_fingerprint
 from cvtbatch.ingest.masks import read_mask
-from cvtbatch.ingest.outlines import SourceMask
+from cvtbatch.ingest.outlines import ImageSlices, SourceMask
 from cvtbatch.ingest.volumes import SourceVolume, read_volume
 
-__all__ = ["SourceMask", "SourceVolume", "image_fingerprint", "mask_fingerprint", "read_mask", "read_volume"]
+__all__ = [
+    "ImageSlices",
+    "SourceMask",
+    "SourceVolume",
+    "image_fingerprint",
+    "mask_fingerprint",
+    "read_mask",
+    "read_volume",
+]

@@ -17,7 +17,7 @@ import pydicom
 
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import SliceStack, Vector
-from cvtbatch.imaging.placement import nearest_slices, require_inside
+from cvtbatch.imaging.placement import SAME_PLANE_MM, nearest_slices, require_inside
 from cvtbatch.imaging.polygons import fill_polygon
 from cvtbatch.ingest.outlines import Segment, SourceMask, choose_segment
 from cvtbatch.manifest import RoiSource
@@ -25,8 +25,6 @@ from cvtbatch.manifest import RoiSource
 STRUCTURE_SET_STORAGE = "1.2.840.10008.5.1.4.1.1.481.3"
 CLOSED = {"CLOSED_PLANAR", "CLOSEDPLANAR_XOR"}
 CONTOUR_DATA = (0x3006, 0x0050)
-# Contours nearer than this along the normal lie in one plane; a contour's points may leave its plane by as much.
-SAME_PLANE_MM = 0.1
 # A closed contour of less area has none, up to round-off.
 NO_AREA_MM2 = 1e-6
 # No patient is farther from the origin.
@@ -142,7 +140,7 @@ def place_contours(contours: Contours, stack: SliceStack) -> SourceMask:
 
 
 def _depth_mm(contour: Contour, stack: SliceStack) -> float:
-    """Return a contour's place along the normal; it must be parallel to the slices."""
+    """Return a contour's place along the normal; it must be parallel to the slices, within SAME_PLANE_MM to either side."""
     depths = (contour.points_mm - np.array(stack.positions_mm[0])) @ np.array(stack.slice_axis)
     low, high = float(depths.min()), float(depths.max())
     if high - low > 2 * SAME_PLANE_MM:
@@ -188,11 +186,11 @@ def _fill(plane: Sequence[Contour], stack: SliceStack, k: int) -> tuple[npt.NDAr
     around = np.zeros((stack.rows, stack.columns), dtype=np.int32)
     overlapping, seen = False, set()
     for contour in sorted(plane, key=lambda contour: -_area_mm2(contour.points_mm)):
-        if not contour.is_xor and contour.points_mm.tobytes() in seen:
-            continue
-        seen.add(contour.points_mm.tobytes())
         inside = fill_polygon(_pixels(contour.points_mm, stack, k), (stack.rows, stack.columns))
         if not contour.is_xor and inside.any():
+            if (filled := inside.tobytes()) in seen:
+                continue
+            seen.add(filled)
             overlapping |= bool(around[inside].min() != around[inside].max())
         around += inside
     return (around % 2).astype(np.uint8), overlapping

@@ -12,8 +12,7 @@ from cvtbatch.errors import CvtbatchError, InputError
 from cvtbatch.ingest.contours import STRUCTURE_SET_STORAGE, parse_contours, place_contours
 from cvtbatch.ingest.dicom_seg import LABEL_MAP_SEGMENTATION_STORAGE, SEGMENTATION_STORAGE, parse_frames, place_frames
 from cvtbatch.ingest.fingerprint import list_files
-from cvtbatch.ingest.outlines import SourceMask
-from cvtbatch.ingest.volumes import SourceVolume
+from cvtbatch.ingest.outlines import ImageSlices, SourceMask
 from cvtbatch.manifest import RoiSource
 
 Value = TypeVar("Value")
@@ -58,11 +57,11 @@ def _sop_class(path: Path) -> str:
             return ""
 
 
-def read_dicom_mask(path: Path, roi: RoiSource, image: Callable[[], SourceVolume]) -> SourceMask:
+def read_dicom_mask(path: Path, roi: RoiSource, image: Callable[[], ImageSlices]) -> SourceMask:
     """Read the segment or ROI that the manifest names.
 
     Args:
-        image: gives the image that the outline belongs to.
+        image: tells of the image that the outline belongs to.
 
     Raises:
         InputError: it cannot be read, lies in another frame of reference, or not on the image.
@@ -75,15 +74,15 @@ def read_dicom_mask(path: Path, roi: RoiSource, image: Callable[[], SourceVolume
         if sop_class in SEGMENTATIONS:
             segment = _guarded(lambda: parse_frames(dataset, roi), path)
             uid = str(dataset.get("FrameOfReferenceUID") or "")
-            source = image()
-            _require_frame_of_reference(uid, source, names_series=False)
-            return place_frames(segment, source.stack)
+            slices = image()
+            _require_frame_of_reference(uid, slices, names_series=False)
+            return place_frames(segment, slices.stack)
         if sop_class == STRUCTURE_SET_STORAGE:
             contours, described = _guarded(lambda: parse_contours(dataset, roi), path)
-            source = image()
+            slices = image()
             uid, series = _guarded(lambda: _referenced(dataset, described), path)
-            _require_frame_of_reference(uid, source, names_series=source.acquisition.series_uid in series)
-            return place_contours(contours, source.stack)
+            _require_frame_of_reference(uid, slices, names_series=slices.series_uid in series)
+            return place_contours(contours, slices.stack)
     raise InputError(
         "unsupported_mask",
         "the DICOM file of the mask is neither a SEG nor an RTSTRUCT object",
@@ -124,14 +123,14 @@ def _referenced(dataset: pydicom.Dataset, described: pydicom.Dataset) -> tuple[s
     return uid, series
 
 
-def _require_frame_of_reference(uid: str, source: SourceVolume, names_series: bool) -> None:
+def _require_frame_of_reference(uid: str, image: ImageSlices, names_series: bool) -> None:
     """Refuse an outline of another frame of reference; nothing is refused where either is unknown.
 
     Args:
         names_series: whether it names the image's own series as the one that it was drawn on. rt-utils writes structure sets that
             name the series rightly under a frame of reference of their own; the series is the nearer witness.
     """
-    own = source.acquisition.frame_of_reference_uid
+    own = image.frame_of_reference_uid
     if uid and own and uid != own and not names_series:
         raise InputError(
             "other_frame_of_reference",

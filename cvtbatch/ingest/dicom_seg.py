@@ -15,7 +15,7 @@ from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, R
 
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import ORTHONORMAL_TOLERANCE, Grid, SliceStack, Triple, Vector
-from cvtbatch.imaging.placement import require_inside
+from cvtbatch.imaging.placement import SAME_PLANE_MM, require_inside
 from cvtbatch.ingest.outlines import Segment, SourceMask, choose_segment
 from cvtbatch.manifest import RoiSource
 
@@ -23,8 +23,6 @@ SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
 LABEL_MAP_SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 # A fractional pixel is in the ROI from this share of MaximumFractionalValue on, be it an occupancy or a probability.
 FRACTION_THRESHOLD = 0.5
-# A frame lies on a slice of the image, and two frames in one plane, within this distance along the normal.
-SAME_PLANE_MM = 0.1
 # Frames may differ by as much in direction cosines, and in spacing in mm.
 SAME_PLACE = 1e-4
 # A frame's pixels are the slice's pixels within this share of one.
@@ -41,6 +39,7 @@ DECODERS: dict[UID, str] = {
 }
 FORMAT = "DICOM SEG"
 Mask = npt.NDArray[np.uint8]
+Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +138,10 @@ def _check_places(places: Vector, frames: Sequence[Frame]) -> None:
 
 
 def _decode(dataset: pydicom.Dataset, chosen: Sequence[int], kind: str, number: int) -> Iterator[Mask]:
-    threshold = FRACTION_THRESHOLD * float(dataset.MaximumFractionalValue) if kind == "FRACTIONAL" else 1.0
+    largest = float(dataset.MaximumFractionalValue) if kind == "FRACTIONAL" else 1 / FRACTION_THRESHOLD
+    if not largest > 0:
+        raise InputError("unreadable_file", f"MaximumFractionalValue is {largest:g}: damaged")
+    threshold = FRACTION_THRESHOLD * largest
     for pixels in _stored(dataset, chosen):
         yield (pixels == number if kind == "LABELMAP" else pixels >= threshold).astype(np.uint8)
 
@@ -182,37 +184,43 @@ def place_frames(segment: Frames, stack: SliceStack) -> SourceMask:
 
 def _on_slices(segment: Frames, stack: SliceStack) -> Mask | None:
     """Return the mask on the image's slices, or None if a frame is not on one of them, pixel on pixel."""
-    axes = np.array([stack.row_axis, stack.column_axis, stack.slice_axis])
-    positions, depths = np.array(stack.positions_mm), stack.depths_mm()
-    mask = np.zeros((len(positions), stack.rows, stack.columns), dtype=np.uint8)
+    mask = np.zeros((len(stack.positions_mm), stack.rows, stack.columns), dtype=np.uint8)
     drawn = lost = 0
     for frame in segment.frames:
-        rows, columns = frame.pixels_yx.shape
-        along_row, down_column = segment.row_axis * segment.pixel_mm[0], segment.column_axis * segment.pixel_mm[1]
-        first = np.array(frame.position_mm)
-        corners = np.array([first, first + along_row * (columns - 1), first + down_column * (rows - 1)])
-        k = int(np.abs(depths - (first - positions[0]) @ axes[2]).argmin())
-        in_plane = (corners - positions[k]) @ axes.T
-        pixels = in_plane[:, :2] / np.array(stack.pixel_mm)
-        whole = np.rint(pixels)
-        across, down = whole[1] - whole[0], whole[2] - whole[0]
-        if np.abs(in_plane[:, 2]).max() > SAME_PLANE_MM or np.abs(pixels - whole).max() > SAME_PIXEL:
+        indices = _indices(frame, segment, stack)
+        if indices is None:
             return None
-        turned = abs(across[1]) > abs(across[0]) or abs(down[0]) > abs(down[1])
-        if turned:
-            across, down = down, across
-        plane = frame.pixels_yx.T if turned else frame.pixels_yx
-        if (abs(across[0]), across[1], down[0], abs(down[1])) != (plane.shape[1] - 1, 0, 0, plane.shape[0] - 1):
-            return None
-        y, x = np.nonzero(plane)
-        corner = whole[0]
-        x = x.astype(np.int64) * (-1 if across[0] < 0 else 1) + int(corner[0])
-        y = y.astype(np.int64) * (-1 if down[1] < 0 else 1) + int(corner[1])
+        k, y, x = indices
         inside = (x >= 0) & (x < stack.columns) & (y >= 0) & (y < stack.rows)
         mask[k, y[inside], x[inside]] = 1
         drawn, lost = drawn + len(x), lost + int((~inside).sum())
     require_inside(lost / drawn, *_box_mm(segment))
     return mask
+
+
+def _indices(frame: Frame, segment: Frames, stack: SliceStack) -> tuple[int, Indices, Indices] | None:
+    """Return the slice that a frame lies on, and row and column there of each of its pixels in the ROI; None if it lies on none.
+
+    A frame may run over the slice in any of the eight ways, and be cropped.
+    """
+    rows, columns = frame.pixels_yx.shape
+    axes = np.array([stack.row_axis, stack.column_axis, stack.slice_axis])
+    corner = np.array(frame.position_mm)
+    steps = np.array([segment.column_axis * segment.pixel_mm[1], segment.row_axis * segment.pixel_mm[0]])
+    k = int(np.abs(stack.depths_mm() - (corner - np.array(stack.positions_mm[0])) @ axes[2]).argmin())
+    # First, last of the first column, last of the first row: in mm along the slice's axes, then in its pixels.
+    ends = np.array([corner, corner + steps[0] * (rows - 1), corner + steps[1] * (columns - 1)])
+    along = (ends - np.array(stack.positions_mm[k])) @ axes.T
+    pixels = along[:, :2] / np.array(stack.pixel_mm)
+    first, down, across = np.rint(pixels).astype(np.int64)
+    if np.abs(along[:, 2]).max() > SAME_PLANE_MM or np.abs(pixels - np.rint(pixels)).max() > SAME_PIXEL:
+        return None
+    turn = np.rint(steps @ axes[:2].T / np.array(stack.pixel_mm)).astype(np.int64)
+    is_turn = (np.abs(turn).sum(axis=0) == 1).all() and (np.abs(turn).sum(axis=1) == 1).all()
+    if not is_turn or (down - first != turn[0] * (rows - 1)).any() or (across - first != turn[1] * (columns - 1)).any():
+        return None
+    place = np.argwhere(frame.pixels_yx) @ turn + first
+    return k, place[:, 1], place[:, 0]
 
 
 def _box_mm(segment: Frames) -> tuple[Vector, Vector]:

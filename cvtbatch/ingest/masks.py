@@ -11,20 +11,19 @@ from cvtbatch.ingest.dicom_masks import find_dicom_mask, read_dicom_mask
 from cvtbatch.ingest.image_files import FORMATS
 from cvtbatch.ingest.label_maps import read_label_map
 from cvtbatch.ingest.nrrd import read_nrrd_header
-from cvtbatch.ingest.outlines import SourceMask
+from cvtbatch.ingest.outlines import ImageSlices, SourceMask
 from cvtbatch.ingest.segments import lists_segments, read_segmentation
-from cvtbatch.ingest.volumes import SourceVolume
 from cvtbatch.manifest import RoiSource
 
 
-def read_mask(roi: RoiSource, image: Callable[[], SourceVolume]) -> SourceMask:
+def read_mask(roi: RoiSource, image: Callable[[], ImageSlices]) -> SourceMask:
     """Read an outline; `roi.mask` must not be None.
 
     DICOM is known by its content, whatever the file's name, and a folder holds one DICOM object with an outline. The rest is known
     by its suffix, and where that says nothing, by its content.
 
     Args:
-        image: gives the image that the outline belongs to; called only for outlines that lie on its slices.
+        image: tells of the image that the outline belongs to; called only for outlines that lie on its slices.
 
     Raises:
         InputError: it cannot be read, is empty, holds several segments of which none is named, or does not belong to the image.

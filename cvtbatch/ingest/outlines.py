@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid, SliceStack
 from cvtbatch.imaging.placement import mask_volume_ml
+from cvtbatch.ingest.volumes import SourceVolume
 from cvtbatch.manifest import RoiSource
 from cvtbatch.spec import digest
 
@@ -47,6 +49,25 @@ class SourceMask:
             numbers = [*place.pixel_mm, *axes, *np.ravel(place.positions_mm).tolist()]
         geometry = np.array(numbers, dtype="<f8")
         return digest("mask", f"{self.voxels_zyx.shape}", self.voxels_zyx.tobytes(), geometry.tobytes())
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSlices:
+    """What an outline has to know of the image that it belongs to.
+
+    Attributes:
+        frame_of_reference_uid, series_uid: raw; None where the image is no DICOM series.
+    """
+
+    stack: SliceStack
+    frame_of_reference_uid: str | None
+    series_uid: str | None
+
+    @classmethod
+    def of(cls, source: SourceVolume) -> Self:
+        """Return where the slices of an image lie, without its voxels."""
+        acquisition = source.acquisition
+        return cls(source.stack, acquisition.frame_of_reference_uid, acquisition.series_uid)
 
 
 @dataclass(frozen=True, slots=True)

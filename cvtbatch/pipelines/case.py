@@ -16,7 +16,7 @@ from cvtbatch.errors import CvtbatchError, FormatError, InternalError, StorageEr
 from cvtbatch.geometry import Grid
 from cvtbatch.imaging import place_mask, require_in_head, resample_stack, triage_mask
 from cvtbatch.imaging.resampling import to_image
-from cvtbatch.ingest import SourceVolume, read_mask, read_volume
+from cvtbatch.ingest import ImageSlices, SourceVolume, read_mask, read_volume
 from cvtbatch.manifest import Case, RoiSource
 from cvtbatch.pipelines.known import FailureKey
 from cvtbatch.pipelines.plan import CaseTask, RoiTask
@@ -87,13 +87,13 @@ def process_case(task: CaseTask) -> CaseResult:
 
 @dataclass(slots=True)
 class _Volume:
-    """The volume of the case: where it is stored, and its voxels and its source once somebody needs them."""
+    """The volume of the case: where it is stored, and its voxels and its source's slices once somebody needs them."""
 
     digest: str
     grid: Grid
     stored: StoredArray
     hu_zyx: npt.NDArray[np.int16] | None
-    source: SourceVolume | None = None
+    slices: ImageSlices | None = None
 
 
 class _CaseInHand:
@@ -163,7 +163,7 @@ class _CaseInHand:
             if not self._is_whole(known.stored):
                 return self._write_volume(source, image_digest, known.generation + 1)
             self._add_volume_row(source, image_digest, known.grid, known.stored, known.generation)
-            return _Volume(image_digest, known.grid, known.stored, None, source)
+            return _Volume(image_digest, known.grid, known.stored, None, ImageSlices.of(source))
         return self._write_volume(source, image_digest, generation=0)
 
     def _write_volume(self, source: SourceVolume, image_digest: str, generation: int) -> _Volume:
@@ -172,17 +172,17 @@ class _CaseInHand:
         stored = self.store.write_volume(hu_zyx, grid)
         self.computed = True
         self._add_volume_row(source, image_digest, grid, stored, generation)
-        return _Volume(image_digest, grid, stored, hu_zyx, source)
+        return _Volume(image_digest, grid, stored, hu_zyx, ImageSlices.of(source))
 
-    def _source(self, volume: _Volume) -> SourceVolume:
-        """Return the decoded image, for outlines that lie on its slices."""
-        if volume.source is None:
+    def _slices(self, volume: _Volume) -> ImageSlices:
+        """Return where the slices of the image lie, for outlines that were drawn on them."""
+        if volume.slices is None:
             self.decoded = True
             source = self._guarded("read", None, lambda: read_volume(self.task.case))
             changed = FormatError("source_changed", "the image is not the one that was stored")
             self._guarded("read", None, lambda: _require_same(source, volume.digest, changed))
-            volume.source = source
-        return volume.source
+            volume.slices = ImageSlices.of(source)
+        return volume.slices
 
     def _voxels(self, volume: _Volume) -> npt.NDArray[np.int16]:
         """Return the stored voxels; a stored volume that is lost or damaged is made anew from its source."""
@@ -241,7 +241,7 @@ class _CaseInHand:
     def _read_mask(self, roi: RoiTask, volume: _Volume) -> tuple[str, npt.NDArray[np.uint8]]:
         known = roi.known
         self.decoded = True
-        source = self._guarded("mask", roi, lambda: read_mask(roi.source, lambda: self._source(volume)))
+        source = self._guarded("mask", roi, lambda: read_mask(roi.source, lambda: self._slices(volume)))
         mask_digest = source.mask_digest()
         input_digest = digest(volume.digest, mask_digest)
         mask_zyx = self._guarded("mask", roi, lambda: place_mask(source.voxels_zyx, source.place, volume.grid))

@@ -7,7 +7,7 @@ from cvtbatch.engine import Cluster, Done, run_inline, run_on_workers
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.geometry import stored_grid
 from cvtbatch.imaging import place_mask, require_in_head, resample_stack
-from cvtbatch.ingest import read_mask, read_volume
+from cvtbatch.ingest import ImageSlices, read_mask, read_volume
 from cvtbatch.manifest import Case, Manifest
 
 Document = dict[str, object]
@@ -75,7 +75,7 @@ def check_case(task: CaseCheck) -> list[Problem]:
     problems = []
     for roi in rois:
         try:
-            mask = read_mask(roi, lambda: source)
+            mask = read_mask(roi, lambda: ImageSlices.of(source))
             require_in_head(place_mask(mask.voxels_zyx, mask.place, grid), hu_zyx, grid)
         except Exception as error:
             problems.append(_problem(error, case, roi.roi_key, roi.manifest_row, "mask"))

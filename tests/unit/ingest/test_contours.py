@@ -12,8 +12,8 @@ from matplotlib.path import Path as Polygon
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import SliceStack, stored_grid
 from cvtbatch.imaging import place_mask
-from cvtbatch.ingest import SourceMask, SourceVolume, read_mask
-from tests.mask_files import CONTOUR_DATA, ORIENTATIONS, ball, raw_coordinates, roi, volume_of, write_structure_set
+from cvtbatch.ingest import ImageSlices, SourceMask, read_mask
+from tests.mask_files import CONTOUR_DATA, ORIENTATIONS, ball, raw_coordinates, roi, slices_of, write_structure_set
 from tests.support import DATA
 
 FILES = DATA / "segmentations"
@@ -37,12 +37,12 @@ STACK = SliceStack(
 
 
 def read(path: Path, stack: SliceStack = STACK, **selectors) -> SourceMask:
-    return read_mask(roi(path, **selectors), lambda: volume_of(stack))
+    return read_mask(roi(path, **selectors), lambda: slices_of(stack))
 
 
-def refused(path: Path, image: SourceVolume | None = None, **selectors) -> InputError:
+def refused(path: Path, image: ImageSlices | None = None, **selectors) -> InputError:
     with pytest.raises(InputError) as raised:
-        read_mask(roi(path, **selectors), lambda: image or volume_of(STACK))
+        read_mask(roi(path, **selectors), lambda: image or slices_of(STACK))
     assert str(path.parent) not in raised.value.message
     return raised.value
 
@@ -70,11 +70,11 @@ def test_rt_utils_ring() -> None:
         np.array(item.ContourData, float).reshape(-1, 3) for item in dataset.ROIContourSequence[0].ContourSequence
     ]
     # It states a frame of reference of its own, but names the series.
-    mask = read_mask(roi(FILES / "rt.dcm"), lambda: volume_of(CT, CT_FRAME_OF_REFERENCE, CT_SERIES))
+    mask = read_mask(roi(FILES / "rt.dcm"), lambda: slices_of(CT, CT_FRAME_OF_REFERENCE, CT_SERIES))
     assert np.array_equal(mask.voxels_zyx[0], by_matplotlib(contours, CT, 0))
     assert (int(mask.voxels_zyx[0].sum()), int(mask.voxels_zyx[1].sum())) == (1443, 0)
     assert (mask.mask_format, mask.flags) == ("DICOM RTSTRUCT", ())
-    other = refused(FILES / "rt.dcm", volume_of(CT, CT_FRAME_OF_REFERENCE, "1.2.3"))
+    other = refused(FILES / "rt.dcm", slices_of(CT, CT_FRAME_OF_REFERENCE, "1.2.3"))
     assert other.kind == "other_frame_of_reference"
     assert CT_FRAME_OF_REFERENCE in other.private
     assert CT_FRAME_OF_REFERENCE not in other.message
@@ -83,7 +83,7 @@ def test_rt_utils_ring() -> None:
 @pytest.mark.parametrize("name", ["invalid_reference_rt.dcm", "non_existent_reference_rt.dcm"])
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_rt_utils_contours_on_a_slice_that_is_not_there(name: str, number: int) -> None:
-    image = volume_of(CT, CT_FRAME_OF_REFERENCE, CT_SERIES)
+    image = slices_of(CT, CT_FRAME_OF_REFERENCE, CT_SERIES)
     error = refused(FILES / name, image, label=number)
     assert (error.kind, "10.0 mm" in error.message) == ("contour_off_slices", True)
 
@@ -130,7 +130,8 @@ def test_xor_contours_and_contours_that_only_overlap(tmp_path: Path) -> None:
     assert read(xor).flags == ()
     assert np.array_equal(read(plain).voxels_zyx[2], expected)
     assert read(plain).flags == ("overlapping_contours",)
-    twice = write_structure_set(tmp_path / "twice.dcm", {"a": [(CLOSED, one), (CLOSED, one)]})
+    again = np.roll(one, 1, axis=0)[::-1]
+    twice = write_structure_set(tmp_path / "twice.dcm", {"a": [(CLOSED, one), (CLOSED, one), (CLOSED, again)]})
     assert np.array_equal(read(twice).voxels_zyx[2], by_matplotlib([one], STACK, 2))
 
 
@@ -206,8 +207,8 @@ def test_contours_of_other_planes_and_beside_the_image_are_refused(tmp_path: Pat
 def test_a_frame_of_reference_is_compared_where_both_are_known(tmp_path: Path) -> None:
     path = write_structure_set(tmp_path / "rt.dcm", {"a": [(CLOSED, square(4, 9))]}, "1.2.3", "1.2.4")
     for known, series in [("1.2.3", "1.9"), ("1.7", "1.2.4"), (None, None)]:
-        assert read_mask(roi(path), lambda known=known, series=series: volume_of(STACK, known, series)).volume_ml > 0
-    assert refused(path, volume_of(STACK, "1.7", "1.9")).kind == "other_frame_of_reference"
+        assert read_mask(roi(path), lambda known=known, series=series: slices_of(STACK, known, series)).volume_ml > 0
+    assert refused(path, slices_of(STACK, "1.7", "1.9")).kind == "other_frame_of_reference"
 
 
 def test_coordinates_that_are_none(tmp_path: Path) -> None:

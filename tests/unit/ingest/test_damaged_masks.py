@@ -11,7 +11,7 @@ import pytest
 from cvtbatch.errors import InputError
 from cvtbatch.ingest import read_mask
 from cvtbatch.ingest.writing import SeriesTags, write_series
-from tests.mask_files import Ball, ball, datasets, roi, volume_of, write_seg, write_structure_set
+from tests.mask_files import Ball, ball, datasets, roi, slices_of, write_seg, write_structure_set
 from tests.support import DATA
 
 MUTATIONS = 100
@@ -75,7 +75,7 @@ def test_mutations_are_read_or_refused_with_a_kind(
     tmp_path: Path, drawn: Ball, make: Callable[[Path, Ball], Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
     path, rng = make(tmp_path, drawn), np.random.default_rng(11)
-    data, image = path.read_bytes(), volume_of(drawn.stack)
+    data, image = path.read_bytes(), slices_of(drawn.stack)
     label = 5 if make is segmentation else None
     assert read_mask(roi(path, label), lambda: image).voxels_zyx.any()
     outcomes: Counter[str] = Counter()
@@ -101,7 +101,7 @@ def test_mutations_are_read_or_refused_with_a_kind(
 
 @pytest.mark.parametrize("make", [seg, rle, structure_set, segmentation])
 def test_a_truncated_mask_is_refused_or_whole(tmp_path: Path, drawn: Ball, make: Callable[[Path, Ball], Path]) -> None:
-    path, image = make(tmp_path, drawn), volume_of(drawn.stack)
+    path, image = make(tmp_path, drawn), slices_of(drawn.stack)
     data, label = path.read_bytes(), 5 if make is segmentation else None
     whole = read_mask(roi(path, label), lambda: image).mask_digest()
     cut, kinds = tmp_path / f"cut{''.join(path.suffixes[-2:])}", set()
@@ -120,7 +120,7 @@ def test_files_that_hold_something_else(tmp_path: Path, drawn: Ball) -> None:
     def kind(name: str, data: bytes) -> str:
         (tmp_path / name).write_bytes(data)
         with pytest.raises(InputError) as raised:
-            read_mask(roi(tmp_path / name), lambda: volume_of(drawn.stack))
+            read_mask(roi(tmp_path / name), lambda: slices_of(drawn.stack))
         return raised.value.kind
 
     assert kind("text", b"a note") == "unknown_format"
@@ -130,5 +130,5 @@ def test_files_that_hold_something_else(tmp_path: Path, drawn: Ball) -> None:
     assert kind("zip", b"\x1f\x8b\x08 not gzip") == "unknown_format"
     assert kind("start", b"\0" * 128 + b"DICM") in {"unsupported_mask", "unreadable_file"}
     with pytest.raises(InputError) as raised:
-        read_mask(roi(tmp_path / "absent.nii"), lambda: volume_of(drawn.stack))
+        read_mask(roi(tmp_path / "absent.nii"), lambda: slices_of(drawn.stack))
     assert raised.value.kind == "unreadable_file"

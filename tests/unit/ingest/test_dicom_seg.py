@@ -14,11 +14,9 @@ from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid, SliceStack, stored_grid
 from cvtbatch.imaging import place_mask
 from cvtbatch.imaging.resampling import stack_of
-from cvtbatch.ingest import SourceMask, read_mask
-from cvtbatch.ingest.acquisition import Acquisition
-from cvtbatch.ingest.volumes import SourceVolume
+from cvtbatch.ingest import ImageSlices, SourceMask, read_mask
 from cvtbatch.ingest.writing import SeriesTags, write_series
-from tests.mask_files import ORIENTATIONS, Ball, ball, datasets, roi, volume_of, write_seg
+from tests.mask_files import ORIENTATIONS, Ball, ball, datasets, roi, slices_of, write_seg
 from tests.support import DATA
 
 FILES = DATA / "segmentations"
@@ -31,10 +29,10 @@ def series(folder: Path, drawn: Ball) -> list[pydicom.Dataset]:
 
 
 def read(path: Path, stack: SliceStack, **selectors) -> SourceMask:
-    return read_mask(roi(path, **selectors), lambda: volume_of(stack))
+    return read_mask(roi(path, **selectors), lambda: slices_of(stack))
 
 
-def refused(path: Path, image: SourceVolume, **selectors) -> InputError:
+def refused(path: Path, image: ImageSlices, **selectors) -> InputError:
     with pytest.raises(InputError) as raised:
         read_mask(roi(path, **selectors), lambda: image)
     assert str(path.parent) not in raised.value.message
@@ -67,7 +65,7 @@ def test_dcmqis_overlapping_segments_with_frames_left_out(number: int, name: str
 
 def test_selection_is_refused_without_naming_names_in_public() -> None:
     _, stack = reference("liver_seg.nrrd")
-    image = volume_of(stack)
+    image = slices_of(stack)
     several = refused(FILES / "partial_overlaps.dcm", image)
     assert (several.kind, "5 segments" in several.message, "PURPLE" in several.private) == (
         "ambiguous_mask",
@@ -113,6 +111,10 @@ def test_fractions_from_one_half_on(tmp_path: Path, drawn: Ball, slices: list[py
         expected = np.around(shares * largest) / largest >= 0.5
         assert np.array_equal(read(path, drawn.stack).voxels_zyx, expected)
         assert 0 < expected.sum() < drawn.mask().sum()
+    dataset = pydicom.dcmread(path)
+    dataset.MaximumFractionalValue = 0
+    dataset.save_as(path)
+    assert refused(path, slices_of(drawn.stack)).kind == "unreadable_file"
 
 
 def test_a_label_map_object(tmp_path: Path, drawn: Ball, slices: list[pydicom.Dataset]) -> None:
@@ -122,7 +124,7 @@ def test_a_label_map_object(tmp_path: Path, drawn: Ball, slices: list[pydicom.Da
     assert pydicom.dcmread(path).SOPClassUID == "1.2.840.10008.5.1.4.1.1.66.7"
     assert np.array_equal(read(path, drawn.stack, segment="clot").voxels_zyx, labels == 1)
     assert np.array_equal(read(path, drawn.stack, label=2).voxels_zyx, labels == 2)
-    assert refused(path, volume_of(drawn.stack)).kind == "ambiguous_mask"
+    assert refused(path, slices_of(drawn.stack)).kind == "ambiguous_mask"
 
 
 def test_overlapping_segments_and_sparse_frames_in_any_order(
@@ -204,18 +206,29 @@ def test_frames_off_the_slices_are_a_grid_of_their_own(tmp_path: Path) -> None:
     assert 2 * (placed & truth).sum() / (placed.sum() + truth.sum()) > 0.95
     tilted = ball((2.0,) * 30, 15.0)
     path = write_seg(tmp_path / "tilted.dcm", series(tmp_path / "tilted", tilted), tilted.mask())
-    assert refused(path, volume_of(image.stack)).kind == "mask_off_slices"
+    assert refused(path, slices_of(image.stack)).kind == "mask_off_slices"
+
+
+def test_frames_of_larger_pixels_are_a_grid_of_their_own(tmp_path: Path) -> None:
+    drawn = ball()
+    stack = replace(drawn.stack, columns=40, rows=36, pixel_mm=(1.8, 1.6))
+    coarse = Ball(stack, drawn.center_mm)
+    path = write_seg(tmp_path / "seg.dcm", series(tmp_path / "ct", coarse), coarse.mask())
+    mask = read(path, drawn.stack)
+    assert isinstance(mask.place, Grid)
+    grid = stored_grid(drawn.stack, (0.5, 0.5, 5.0))
+    placed, truth = place_mask(mask.voxels_zyx, mask.place, grid).astype(bool), drawn.on(grid)
+    assert 2 * (placed & truth).sum() / (placed.sum() + truth.sum()) > 0.94
 
 
 def test_another_frame_of_reference_is_refused(tmp_path: Path, drawn: Ball, slices: list[pydicom.Dataset]) -> None:
     path = write_seg(tmp_path / "seg.dcm", slices, drawn.mask())
     own = str(slices[0].FrameOfReferenceUID)
-    assert read_mask(roi(path), lambda: volume_of(drawn.stack, own)).voxels_zyx.any()
-    error = refused(path, volume_of(drawn.stack, "1.2.3.4", str(slices[0].SeriesInstanceUID)))
+    assert read_mask(roi(path), lambda: slices_of(drawn.stack, own)).voxels_zyx.any()
+    error = refused(path, slices_of(drawn.stack, "1.2.3.4", str(slices[0].SeriesInstanceUID)))
     assert (error.kind, own in error.private) == ("other_frame_of_reference", True)
     assert "1.2.3.4" not in error.message
-    image = replace(volume_of(drawn.stack), acquisition=Acquisition())
-    assert read_mask(roi(path), lambda: image).voxels_zyx.any()  # an image file knows of none
+    assert read_mask(roi(path), lambda: slices_of(drawn.stack)).voxels_zyx.any()  # an image file knows of none
 
 
 def test_a_mask_beside_the_image_is_refused(tmp_path: Path, drawn: Ball, slices: list[pydicom.Dataset]) -> None:
@@ -223,9 +236,9 @@ def test_a_mask_beside_the_image_is_refused(tmp_path: Path, drawn: Ball, slices:
     stack = drawn.stack
     row, column = np.array(stack.row_axis) * 0.9, np.array(stack.column_axis) * 0.8
 
-    def moved(x: int, y: int) -> SourceVolume:
+    def moved(x: int, y: int) -> ImageSlices:
         positions = np.array(stack.positions_mm) + x * row + y * column
-        return volume_of(replace(stack, positions_mm=tuple(map(tuple, positions.tolist()))))
+        return slices_of(replace(stack, positions_mm=tuple(map(tuple, positions.tolist()))))
 
     assert refused(path, moved(80, 0)).kind == "mask_outside_image"
     assert refused(path, moved(40, 0)).kind == "mask_cut"
@@ -233,7 +246,7 @@ def test_a_mask_beside_the_image_is_refused(tmp_path: Path, drawn: Ball, slices:
 
 
 def test_what_is_wrong_with_an_object(tmp_path: Path, drawn: Ball, slices: list[pydicom.Dataset]) -> None:
-    path, image = write_seg(tmp_path / "seg.dcm", slices, drawn.mask()), volume_of(drawn.stack)
+    path, image = write_seg(tmp_path / "seg.dcm", slices, drawn.mask()), slices_of(drawn.stack)
 
     def changed(change) -> str:
         dataset = pydicom.dcmread(path)
@@ -278,7 +291,7 @@ def test_the_only_object_of_a_folder(tmp_path: Path, drawn: Ball, slices: list[p
     path = write_seg(tmp_path / "seg.dcm", slices, drawn.mask())
     series(folder / "ct", drawn)
     (folder / "notes.txt").write_text("read me")
-    image = volume_of(drawn.stack)
+    image = slices_of(drawn.stack)
     assert refused(folder, image).kind == "no_mask_object"
     (folder / "seg").mkdir()
     shutil.copy(path, folder / "seg" / "IM0001")

@@ -7,9 +7,9 @@ import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
 from cvtbatch.imaging.resampling import stack_of
-from cvtbatch.ingest import SourceVolume, mask_fingerprint, read_mask
+from cvtbatch.ingest import ImageSlices, mask_fingerprint, read_mask
 from cvtbatch.manifest import RoiSource
-from tests.mask_files import volume_of
+from tests.mask_files import slices_of
 from tests.support import DATA
 
 
@@ -17,7 +17,7 @@ def source(path: Path, label: int | None = None, segment: str | None = None) -> 
     return RoiSource("A/1/hematoma/A/1", "hematoma", "A", 1, str(path), path.name, label, segment, 1)
 
 
-def no_image() -> SourceVolume:
+def no_image() -> ImageSlices:
     raise AssertionError("a label map needs no image")
 
 
@@ -81,7 +81,7 @@ def test_dicom_and_segments_are_known_by_content(tmp_path: Path) -> None:
     image = sitk.ReadImage(str(DATA / "segmentations" / "liver_seg.nrrd"))
     for name in ("liver", "liver.nii.gz", "liver.bin"):
         path = Path(shutil.copy(DATA / "segmentations" / "liver.dcm", tmp_path / name))
-        mask = read_mask(source(path), lambda: volume_of(stack_of(image)))
+        mask = read_mask(source(path), lambda: slices_of(stack_of(image)))
         assert np.array_equal(mask.voxels_zyx, sitk.GetArrayViewFromImage(image))
     path = Path(shutil.copy(DATA / "segmentations" / "Segmentation.seg.nrrd", tmp_path / "segmentation"))
     assert read_mask(source(path, segment="ribs"), no_image).mask_format == "Slicer segmentation"

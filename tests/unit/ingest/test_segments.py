@@ -9,14 +9,14 @@ import slicerio
 
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid
-from cvtbatch.ingest import SourceMask, SourceVolume, read_mask
+from cvtbatch.ingest import ImageSlices, SourceMask, read_mask
 from tests.mask_files import roi
 from tests.support import DATA
 
 FILES = DATA / "segmentations"
 
 
-def no_image() -> SourceVolume:
+def no_image() -> ImageSlices:
     raise AssertionError("a segmentation on a grid of its own needs no image")
 
 
