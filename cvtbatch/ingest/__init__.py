@@ -1,7 +1,16 @@
 """From the bytes of an archive to volumes and masks, or a refusal with a reason."""
 
 from cvtbatch.ingest.fingerprint import image_fingerprint, mask_fingerprint
-from cvtbatch.ingest.masks import SourceMask, read_mask
+from cvtbatch.ingest.masks import read_mask
+from cvtbatch.ingest.outlines import ImageSlices, SourceMask
 from cvtbatch.ingest.volumes import SourceVolume, read_volume
 
-__all__ = ["SourceMask", "SourceVolume", "image_fingerprint", "mask_fingerprint", "read_mask", "read_volume"]
+__all__ = [
+    "ImageSlices",
+    "SourceMask",
+    "SourceVolume",
+    "image_fingerprint",
+    "mask_fingerprint",
+    "read_mask",
+    "read_volume",
+]

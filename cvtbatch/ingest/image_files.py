@@ -34,7 +34,7 @@ def read_image_file(path: Path) -> tuple[sitk.Image, str]:
     if file_format == "NIfTI":
         _check_nifti(path)
     else:
-        _check_attached(path)
+        check_attached(path)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
@@ -51,7 +51,7 @@ def read_image_file(path: Path) -> tuple[sitk.Image, str]:
     return image, file_format
 
 
-def _check_attached(path: Path) -> None:
+def check_attached(path: Path) -> None:
     """Refuse an NRRD or MetaImage file whose voxels lie in another file, or whose compressed voxels are damaged.
 
     What another file holds would escape the source's fingerprint; the checksum of compressed voxels SimpleITK passes over.

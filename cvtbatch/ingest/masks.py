@@ -1,69 +1,85 @@
-"""A hematoma's outline as it comes from an archive: one label of a label map."""
+"""Outlines from an archive: what a file is decides who reads it."""
 
-from dataclasses import dataclass
+import tempfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import SimpleITK as sitk
-
 from cvtbatch.errors import InputError
-from cvtbatch.ingest.image_files import read_image_file
+from cvtbatch.ingest.dicom import DICOM_SUFFIXES
+from cvtbatch.ingest.dicom_masks import find_dicom_mask, read_dicom_mask
+from cvtbatch.ingest.image_files import FORMATS
+from cvtbatch.ingest.label_maps import read_label_map
+from cvtbatch.ingest.nrrd import read_nrrd_header
+from cvtbatch.ingest.outlines import ImageSlices, SourceMask
+from cvtbatch.ingest.segments import lists_segments, read_segmentation
 from cvtbatch.manifest import RoiSource
-from cvtbatch.spec import digest
 
 
-@dataclass(frozen=True, slots=True)
-class SourceMask:
-    """A decoded outline; `image` is uint8, 1 in the ROI, on a grid of its own."""
-
-    image: sitk.Image
-
-    @property
-    def volume_ml(self) -> float:
-        """Volume as drawn."""
-        voxels = int(np.count_nonzero(sitk.GetArrayViewFromImage(self.image)))
-        return voxels * float(np.prod(self.image.GetSpacing())) / 1000
-
-    def mask_digest(self) -> str:
-        """Return the hash of voxels and geometry."""
-        image = self.image
-        geometry = np.array([*image.GetSpacing(), *image.GetOrigin(), *image.GetDirection()], dtype="<f8")
-        voxels = sitk.GetArrayFromImage(image)
-        return digest("mask", f"{voxels.shape}", voxels.tobytes(), geometry.tobytes())
-
-
-def read_mask(roi: RoiSource) -> SourceMask:
+def read_mask(roi: RoiSource, image: Callable[[], ImageSlices]) -> SourceMask:
     """Read an outline; `roi.mask` must not be None.
 
+    DICOM is known by its content, whatever the file's name, and a folder holds one DICOM object with an outline. The rest is known
+    by its suffix, and where that says nothing, by its content.
+
+    Args:
+        image: tells of the image that the outline belongs to; called only for outlines that lie on its slices.
+
     Raises:
-        InputError: it cannot be read, is empty, or holds several labels of which none is named.
+        InputError: it cannot be read, is empty, holds several segments of which none is named, or does not belong to the image.
     """
     path = Path(roi.mask or "")
-    if (
-        path.is_dir()
-        or path.suffix.lower() in {".dcm", ""}
-        or path.name.lower().endswith(".seg.nrrd")
-        or roi.segment is not None
-    ):
+    if path.is_dir():
+        return read_dicom_mask(find_dicom_mask(path), roi, image)
+    start = _start(path)
+    if start[128:132] == b"DICM" or path.suffix.lower() in DICOM_SUFFIXES:
+        return read_dicom_mask(path, roi, image)
+    if path.name.lower().endswith(tuple(FORMATS)):
+        return _read_image_mask(path, roi)
+    suffix = _suffix_of(start)
+    if suffix is None:
         raise InputError(
-            "unsupported_mask",
-            "outlines are read from label maps (NIfTI, NRRD, MetaImage); export the segmentation as one",
+            "unknown_format",
+            "the file of the mask is none of NIfTI, NRRD, MetaImage, DICOM SEG and DICOM RTSTRUCT, by its suffix or its content",
             str(path),
         )
-    image, _ = read_image_file(path)
-    values = sitk.GetArrayViewFromImage(image)
-    if not np.isfinite(values).all() or (values != np.rint(values)).any():
-        raise InputError("not_a_label_map", "the mask holds values that are no labels (whole numbers)", str(path))
-    labels = [int(label) for label in np.unique(values) if label != 0]
-    if not labels:
-        raise InputError("empty_mask", "the mask is empty: no voxel differs from 0", str(path))
-    if roi.mask_label is None and len(labels) > 1:
-        shown = ", ".join(map(str, labels[:10]))
-        raise InputError(
-            "ambiguous_mask", f"the mask holds the labels {shown}; name one in the column mask_label", str(path)
-        )
-    label = labels[0] if roi.mask_label is None else roi.mask_label
-    if label not in labels:
-        shown = ", ".join(map(str, labels[:10]))
-        raise InputError("empty_mask", f"the mask has no voxel of label {label}; it holds {shown}", str(path))
-    return SourceMask(sitk.Cast(sitk.Equal(image, float(label)), sitk.sitkUInt8))
+    # The libraries that read these formats go by the suffix.
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / f"mask{suffix}"
+        link.symlink_to(path.resolve())
+        return _read_image_mask(link, roi)
+
+
+def _read_image_mask(path: Path, roi: RoiSource) -> SourceMask:
+    if path.suffix.lower() == ".nrrd":
+        _, pairs = read_nrrd_header(path)
+        if lists_segments(pairs):
+            return read_segmentation(path, roi, pairs)
+    return read_label_map(path, roi)
+
+
+def _start(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(4096)
+    except OSError as error:
+        raise InputError("unreadable_file", "the file of the mask cannot be opened", f"{path}: {error}") from None
+
+
+def _suffix_of(start: bytes) -> str | None:
+    """Return the suffix that a file with such a start should have; None if it is of no known format."""
+    if start[:4] == b"NRRD":
+        return ".nrrd"
+    if start[:2] == b"\x1f\x8b":
+        try:
+            unpacked = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(start, 352)
+        except zlib.error:
+            return None
+        return ".nii.gz" if _is_nifti(unpacked) else None
+    if _is_nifti(start):
+        return ".nii"
+    return ".mha" if start.lstrip()[:10] == b"ObjectType" or b"\nElementDataFile" in start else None
+
+
+def _is_nifti(start: bytes) -> bool:
+    return start[344:347] in {b"n+1", b"ni1"} or start[4:7] in {b"n+2", b"ni2"}

@@ -14,9 +14,9 @@ import SimpleITK as sitk
 from cvtbatch import contracts
 from cvtbatch.errors import CvtbatchError, FormatError, InternalError, StorageError
 from cvtbatch.geometry import Grid
-from cvtbatch.imaging import place_mask, resample_stack
+from cvtbatch.imaging import place_mask, require_in_head, resample_stack, triage_mask
 from cvtbatch.imaging.resampling import to_image
-from cvtbatch.ingest import SourceVolume, read_mask, read_volume
+from cvtbatch.ingest import ImageSlices, SourceVolume, read_mask, read_volume
 from cvtbatch.manifest import Case, RoiSource
 from cvtbatch.pipelines.known import FailureKey
 from cvtbatch.pipelines.plan import CaseTask, RoiTask
@@ -88,12 +88,13 @@ def process_case(task: CaseTask) -> CaseResult:
 
 @dataclass(slots=True)
 class _Volume:
-    """The volume of the case: where it is stored, and its voxels once somebody needs them."""
+    """The volume of the case: where it is stored, and its voxels and its source's slices once somebody needs them."""
 
     digest: str
     grid: Grid
     stored: StoredArray
     hu_zyx: npt.NDArray[np.int16] | None
+    slices: ImageSlices | None = None
 
 
 class _CaseInHand:
@@ -163,7 +164,7 @@ class _CaseInHand:
             if not self._is_whole(known.stored):
                 return self._write_volume(source, image_digest, known.generation + 1)
             self._add_volume_row(source, image_digest, known.grid, known.stored, known.generation)
-            return _Volume(image_digest, known.grid, known.stored, None)
+            return _Volume(image_digest, known.grid, known.stored, None, ImageSlices.of(source))
         return self._write_volume(source, image_digest, generation=0)
 
     def _write_volume(self, source: SourceVolume, image_digest: str, generation: int) -> _Volume:
@@ -172,7 +173,17 @@ class _CaseInHand:
         stored = self.store.write_volume(hu_zyx, grid)
         self.computed = True
         self._add_volume_row(source, image_digest, grid, stored, generation)
-        return _Volume(image_digest, grid, stored, hu_zyx)
+        return _Volume(image_digest, grid, stored, hu_zyx, ImageSlices.of(source))
+
+    def _slices(self, volume: _Volume) -> ImageSlices:
+        """Return where the slices of the image lie, for outlines that were drawn on them."""
+        if volume.slices is None:
+            self.decoded = True
+            source = self._guarded("read", None, lambda: read_volume(self.task.case))
+            changed = FormatError("source_changed", "the image is not the one that was stored")
+            self._guarded("read", None, lambda: _require_same(source, volume.digest, changed))
+            volume.slices = ImageSlices.of(source)
+        return volume.slices
 
     def _voxels(self, volume: _Volume) -> npt.NDArray[np.int16]:
         """Return the stored voxels; a stored volume that is lost or damaged is made anew from its source."""
@@ -231,10 +242,13 @@ class _CaseInHand:
     def _read_mask(self, roi: RoiTask, volume: _Volume) -> tuple[str, npt.NDArray[np.uint8]]:
         known = roi.known
         self.decoded = True
-        source = self._guarded("mask", roi, lambda: read_mask(roi.source))
+        source = self._guarded("mask", roi, lambda: read_mask(roi.source, lambda: self._slices(volume)))
         mask_digest = source.mask_digest()
         input_digest = digest(volume.digest, mask_digest)
-        mask_zyx = self._guarded("mask", roi, lambda: place_mask(source.image, volume.grid))
+        mask_zyx = self._guarded("mask", roi, lambda: place_mask(source.voxels_zyx, source.place, volume.grid))
+        hu_zyx = self._voxels(volume)
+        self._guarded("mask", roi, lambda: require_in_head(mask_zyx, hu_zyx, volume.grid))
+        triage = triage_mask(mask_zyx, hu_zyx, volume.grid, source.volume_ml)
         same = known is not None and known.input_digest == input_digest
         if known is not None and same and self._is_whole(known.stored):
             stored, generation = known.stored, known.generation
@@ -253,7 +267,13 @@ class _CaseInHand:
                 "checksum": stored.checksum,
                 "generation": generation,
                 "source_volume_ml": source.volume_ml,
+                "mask_format": source.mask_format,
                 **_mask_measures(mask_zyx, volume.grid),
+                "components": triage.components,
+                "hu_p05": triage.hu_p05,
+                "hu_p50": triage.hu_p50,
+                "hu_p95": triage.hu_p95,
+                "flags": [*source.flags, *triage.flags],
             }
         )
         return input_digest, mask_zyx

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from cvtbatch.engine import Cluster, Done, run_inline, run_on_workers
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.geometry import stored_grid
-from cvtbatch.imaging import place_mask
-from cvtbatch.ingest import read_mask, read_volume
+from cvtbatch.imaging import place_mask, require_in_head, resample_stack
+from cvtbatch.ingest import ImageSlices, read_mask, read_volume
 from cvtbatch.manifest import Case, Manifest
 
 Document = dict[str, object]
@@ -63,14 +63,20 @@ def check_files(
 def check_case(task: CaseCheck) -> list[Problem]:
     """Read a case's image and masks; return what is wrong with them."""
     case = task.case
+    rois = case.masked_rois()
     try:
-        grid = stored_grid(read_volume(case).stack, task.spacing_mm)
+        source = read_volume(case)
+        if not rois:
+            stored_grid(source.stack, task.spacing_mm)
+            return []
+        hu_zyx, grid = resample_stack(source.hu_zyx, source.stack, task.spacing_mm)
     except Exception as error:
         return [_problem(error, case, "", case.manifest_row, "read")]
     problems = []
-    for roi in case.masked_rois():
+    for roi in rois:
         try:
-            place_mask(read_mask(roi).image, grid)
+            mask = read_mask(roi, lambda: ImageSlices.of(source))
+            require_in_head(place_mask(mask.voxels_zyx, mask.place, grid), hu_zyx, grid)
         except Exception as error:
             problems.append(_problem(error, case, roi.roi_key, roi.manifest_row, "mask"))
     return problems

@@ -8,9 +8,9 @@ import SimpleITK as sitk
 from scipy.interpolate import make_interp_spline
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import Grid, SliceStack
-from cvtbatch.imaging import place_mask, resample_stack, resample_volume
-from cvtbatch.imaging.resampling import stack_of, to_image
+from cvtbatch.geometry import SliceStack
+from cvtbatch.imaging import resample_stack, resample_volume
+from cvtbatch.imaging.resampling import stack_of
 
 SPACING = (0.5, 0.5, 5.0)
 
@@ -163,31 +163,6 @@ def test_other_interpolators_are_itks(method, itk, outside) -> None:
     image = head()
     ours = sitk.GetArrayFromImage(resample_volume(image, interpolator=method))
     assert np.array_equal(ours, np.rint(itk_float(image, method=itk, outside=outside)).astype(np.int16))
-
-
-def test_a_mask_is_placed_by_physical_position() -> None:
-    grid = Grid((40, 40, 10), SPACING, (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
-    mask = np.zeros((20, 20, 20), np.uint8)
-    mask[8:12, 5:9, 6:10] = 1
-    drawn = to_image(mask, Grid((20, 20, 20), (1.0, 1.0, 2.5), (2.0, 3.0, 0.0), grid.direction))
-    placed = place_mask(drawn, grid)
-    index = np.argwhere(placed)[:, ::-1].astype(float)
-    centre = grid.to_point(index).mean(axis=0)
-    assert np.allclose(centre, [2 + 7.5, 3 + 6.5, 9.5 * 2.5], atol=1.3)
-    assert placed.sum() * grid.voxel_ml == pytest.approx(4**3 * 2.5 / 1000, rel=0.3)
-
-
-def test_a_mask_elsewhere_is_refused_with_where_it_lies() -> None:
-    grid = Grid((40, 40, 10), SPACING, (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
-    mask = np.ones((2, 2, 2), np.uint8)
-    far = to_image(mask, Grid((2, 2, 2), (1.0, 1.0, 1.0), (500.0, 0.0, 0.0), grid.direction))
-    with pytest.raises(InputError, match="500") as raised:
-        place_mask(far, grid)
-    assert raised.value.kind == "mask_outside_image"
-    thin = to_image(np.ones((1, 1, 1), np.uint8), Grid((1, 1, 1), (0.1, 0.1, 0.1), (0.25, 0.25, 2.5), grid.direction))
-    with pytest.raises(InputError) as raised:
-        place_mask(thin, grid)
-    assert raised.value.kind == "mask_lost"
 
 
 def test_what_is_no_volume_of_scalars_is_refused() -> None:

@@ -1,0 +1,140 @@
+"""Outlines in DICOM objects: segmentations and structure sets, as a file or as the only such object of a folder."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pydicom
+from pydicom.errors import InvalidDicomError
+
+from cvtbatch.errors import CvtbatchError, InputError
+from cvtbatch.ingest.contours import STRUCTURE_SET_STORAGE, parse_contours, place_contours
+from cvtbatch.ingest.dicom_seg import LABEL_MAP_SEGMENTATION_STORAGE, SEGMENTATION_STORAGE, parse_frames, place_frames
+from cvtbatch.ingest.fingerprint import list_files
+from cvtbatch.ingest.outlines import ImageSlices, SourceMask
+from cvtbatch.manifest import RoiSource
+
+Value = TypeVar("Value")
+SEGMENTATIONS = {SEGMENTATION_STORAGE, LABEL_MAP_SEGMENTATION_STORAGE}
+
+
+def find_dicom_mask(folder: Path) -> Path:
+    """Return the one segmentation or structure set of a folder, subfolders included; other files are passed over.
+
+    Raises:
+        InputError: `no_mask_object` or `several_mask_objects`.
+    """
+    found = [
+        Path(name)
+        for name, stat in list_files(str(folder))
+        if stat is not None and _sop_class(Path(name)) in {*SEGMENTATIONS, STRUCTURE_SET_STORAGE}
+    ]
+    if not found:
+        raise InputError(
+            "no_mask_object",
+            "the folder of the mask holds no DICOM SEG and no RTSTRUCT; name the mask's file",
+            str(folder),
+        )
+    if len(found) > 1:
+        raise InputError(
+            "several_mask_objects",
+            f"the folder of the mask holds {len(found)} DICOM SEG and RTSTRUCT objects; name one of them",
+            ", ".join(map(str, found)),
+        )
+    return found[0]
+
+
+def _sop_class(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            dataset = pydicom.dcmread(path, specific_tags=["SOPClassUID"], stop_before_pixels=True)
+            return str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID", ""))
+        except Exception:  # pydicom raises many kinds on what is damaged or not DICOM
+            return ""
+
+
+def read_dicom_mask(path: Path, roi: RoiSource, image: Callable[[], ImageSlices]) -> SourceMask:
+    """Read the segment or ROI that the manifest names.
+
+    Args:
+        image: tells of the image that the outline belongs to.
+
+    Raises:
+        InputError: it cannot be read, lies in another frame of reference, or not on the image.
+    """
+    # pydicom warns of odd values with the values themselves, which are nobody's business here.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = _guarded(lambda: pydicom.dcmread(path), path)
+        sop_class = str(dataset.get("SOPClassUID") or "")
+        if sop_class in SEGMENTATIONS:
+            segment = _guarded(lambda: parse_frames(dataset, roi), path)
+            uid = str(dataset.get("FrameOfReferenceUID") or "")
+            slices = image()
+            _require_frame_of_reference(uid, slices, names_series=False)
+            return place_frames(segment, slices.stack)
+        if sop_class == STRUCTURE_SET_STORAGE:
+            contours, described = _guarded(lambda: parse_contours(dataset, roi), path)
+            slices = image()
+            uid, series = _guarded(lambda: _referenced(dataset, described), path)
+            _require_frame_of_reference(uid, slices, names_series=slices.series_uid in series)
+            return place_contours(contours, slices.stack)
+    raise InputError(
+        "unsupported_mask",
+        "the DICOM file of the mask is neither a SEG nor an RTSTRUCT object",
+        f"{path}: SOP class {sop_class or 'unknown'}",
+    )
+
+
+def _guarded(read: Callable[[], Value], path: Path) -> Value:
+    """Call what reads a file; whatever damage makes pydicom or its decoders raise becomes a refusal."""
+    try:
+        return read()
+    except (CvtbatchError, MemoryError):
+        raise
+    except InvalidDicomError:
+        raise InputError("unreadable_file", "the file of the mask is not DICOM: damaged or empty", str(path)) from None
+    except Exception as error:  # many kinds
+        raise InputError(
+            "unreadable_file",
+            "the DICOM object of the mask cannot be read: it is damaged, truncated or of an encoding that is not read",
+            f"{path}: {type(error).__name__}: {error}",
+        ) from None
+
+
+def _referenced(dataset: pydicom.Dataset, described: pydicom.Dataset) -> tuple[str, set[str]]:
+    """Return the frame of reference of an ROI of a structure set, and the series that it names there."""
+    frames = list(dataset.get("ReferencedFrameOfReferenceSequence") or ())
+    uid = str(described.get("ReferencedFrameOfReferenceUID") or "")
+    if not uid:
+        uids = {str(item.get("FrameOfReferenceUID") or "") for item in frames}
+        uid = uids.pop() if len(uids) == 1 else str(dataset.get("FrameOfReferenceUID") or "")
+    series = {
+        str(item.get("SeriesInstanceUID") or "")
+        for frame in frames
+        if str(frame.get("FrameOfReferenceUID") or "") == uid
+        for study in frame.get("RTReferencedStudySequence") or ()
+        for item in study.get("RTReferencedSeriesSequence") or ()
+    }
+    return uid, series
+
+
+def _require_frame_of_reference(uid: str, image: ImageSlices, names_series: bool) -> None:
+    """Refuse an outline of another frame of reference; nothing is refused where either is unknown.
+
+    Args:
+        names_series: whether it names the image's own series as the one that it was drawn on. rt-utils writes structure sets that
+            name the series rightly under a frame of reference of their own; the series is the nearer witness.
+    """
+    own = image.frame_of_reference_uid
+    if uid and own and uid != own and not names_series:
+        raise InputError(
+            "other_frame_of_reference",
+            "the mask was drawn in another frame of reference than the image's: their positions cannot be compared; "
+            "check that it was drawn on this series",
+            f"{uid}, where the image has {own}",
+        )

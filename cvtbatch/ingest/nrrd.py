@@ -1,0 +1,78 @@
+"""Headers of NRRD files, read before SimpleITK sees them: a damaged line ends its process.
+
+Format: https://teem.sourceforge.net/nrrd/format.html
+"""
+
+from pathlib import Path
+
+from cvtbatch.errors import InputError
+
+FIELDS = {
+    *(
+        "dimension",
+        "type",
+        "block size",
+        "blocksize",
+        "encoding",
+        "endian",
+        "content",
+        "min",
+        "max",
+        "old min",
+        "oldmin",
+    ),
+    *("old max", "oldmax", "data file", "datafile", "line skip", "lineskip", "byte skip", "byteskip", "number"),
+    *(
+        "sample units",
+        "sampleunits",
+        "sizes",
+        "spacings",
+        "thicknesses",
+        "axis mins",
+        "axismins",
+        "axis maxs",
+        "axismaxs",
+    ),
+    *("centers", "centerings", "labels", "units", "kinds", "space", "space dimension", "space units", "space origin"),
+    *("space directions", "measurement frame"),
+}
+# Longer headers are none.
+HEADER_LIMIT = 1 << 20
+
+
+def read_nrrd_header(path: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the fields of a header, their names in small letters, and its key/value pairs.
+
+    Raises:
+        InputError: `unreadable_file` if a line is neither field nor pair nor comment, or the header has no end.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(HEADER_LIMIT)
+    except OSError as error:
+        raise InputError("unreadable_file", "the file cannot be opened", f"{path}: {error}") from None
+    lines = [line.removesuffix(b"\r") for line in start.split(b"\n")]
+    if not lines[0].startswith(b"NRRD000") or b"" not in lines:
+        raise InputError(
+            "unreadable_file", "the NRRD file has no whole header: damaged, or of another format", str(path)
+        )
+    fields: dict[str, str] = {}
+    pairs: dict[str, str] = {}
+    for number, line in enumerate(lines[1 : lines.index(b"")], start=2):
+        # Names are written in UTF-8, and by some tools in an encoding of their own.
+        text = line.decode("utf-8", "surrogateescape")
+        name, _, value = text.partition(":")
+        if text.startswith("#"):
+            continue
+        if value.startswith("=") and name and "\0" not in text:
+            pairs[name] = _unescape(value[1:])
+        elif value.startswith(" ") and name.lower() in FIELDS and "\0" not in text:
+            fields[name.lower()] = value.strip()
+        else:
+            raise InputError("unreadable_file", f"line {number} of the NRRD header is damaged", str(path))
+    return fields, pairs
+
+
+def _unescape(value: str) -> str:
+    """Return a value as it was before lines and backslashes in it were escaped."""
+    return "\\".join(part.replace("\\n", "\n") for part in value.split("\\\\"))
