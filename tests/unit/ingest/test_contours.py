@@ -238,12 +238,17 @@ def test_coordinates_that_are_none(tmp_path: Path) -> None:
     assert changed(b"\\".join(numbers[:-1]), None) == "bad_contour"
 
 
-@pytest.mark.parametrize("explicit", [False, True])
-def test_a_contour_of_many_points(tmp_path: Path, explicit: bool) -> None:
-    """A million points in a value that only implicit syntax or VR UN can hold."""
-    angle = np.linspace(0, 2 * np.pi, 1_000_000 if explicit else 30_000, endpoint=False)
-    points = np.stack([20 + 12.3 * np.cos(angle), 17 + 12.3 * np.sin(angle), np.full(len(angle), 8.0)], axis=1)
+@pytest.mark.parametrize(("explicit", "turns"), [(False, 101), (True, 1001)])
+def test_a_contour_of_up_to_a_million_points(tmp_path: Path, explicit: bool, turns: int) -> None:
+    """A circle that is run around an odd number of times, in a value that no VR of short length can hold."""
+    angle = np.linspace(0, 2 * np.pi, 1000, endpoint=False)
+    points = np.stack([20 + 12.3 * np.cos(angle), 17 + 12.3 * np.sin(angle), np.full(1000, 8.0)], axis=1)
     path = write_structure_set(tmp_path / "rt.dcm", {"a": [(CLOSED, points)]}, explicit=explicit)
+    dataset = pydicom.dcmread(path)
+    item = dataset.ROIContourSequence[0].ContourSequence[0]
+    text = item.get_item(CONTOUR_DATA).value.strip()
+    item[CONTOUR_DATA], item.NumberOfContourPoints = raw_coordinates(b"\\".join([text] * turns), explicit), 1000 * turns
+    dataset.save_as(path)
     y, x = np.mgrid[:36, :40]
     assert np.array_equal(read(path).voxels_zyx[2], np.hypot(x - 20, y - 17) < 12.3)
 
