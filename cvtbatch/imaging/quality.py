@@ -5,12 +5,11 @@ about 2 mm; what follows works on these. The measures say where a reader should 
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
-from scipy.ndimage import binary_erosion, label
+from scipy.ndimage import label
 
 from cvtbatch.geometry import SliceStack
 
@@ -137,8 +136,12 @@ def _noise_hu(total: Vector, squares: Vector, brain: npt.NDArray[np.bool_], voxe
     Source: O. Christianson et al., "Automated technique to measure noise in clinical CT examinations", AJR 205(1), 2015: the
     global noise level. There the square slides over all soft tissue.
     """
-    inside = _by_fours(binary_erosion(brain, np.ones((1, 3, 3)))).all(axis=-1)
-    sums, square_sums = _by_fours(total)[inside].sum(axis=-1), _by_fours(squares)[inside].sum(axis=-1)
+    rows, columns = brain.shape[1] // 2 * 2, brain.shape[2] // 2 * 2
+    corners = [(slice(None), slice(y, rows, 2), slice(x, columns, 2)) for y in (0, 1) for x in (0, 1)]
+    inner = _inner(brain)
+    inside = np.logical_and.reduce([inner[corner] for corner in corners])
+    sums = sum(total[corner][inside] for corner in corners)
+    square_sums = sum(squares[corner][inside] for corner in corners)
     count = 4 * voxels
     deviations = np.sort(np.sqrt(np.maximum(square_sums - sums**2 / count, 0) / (count - 1)))
     if len(deviations) < LEAST_BLOCKS:
@@ -148,11 +151,12 @@ def _noise_hu(total: Vector, squares: Vector, brain: npt.NDArray[np.bool_], voxe
     return float(deviations[start] + deviations[start + half]) / 2
 
 
-def _by_fours(blocks: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return blocks (slices, rows, columns) as squares of two by two (slices, rows / 2, columns / 2, 4)."""
-    rows, columns = blocks.shape[1] // 2 * 2, blocks.shape[2] // 2 * 2
-    corners = [blocks[:, y:rows:2, x:columns:2] for y in (0, 1) for x in (0, 1)]
-    return np.stack(corners, axis=-1)
+def _inner(blocks: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return the blocks whose eight neighbours in the slice belong to them too."""
+    inner = np.zeros_like(blocks)
+    down = blocks[:, :-2] & blocks[:, 1:-1] & blocks[:, 2:]
+    inner[:, 1:-1, 1:-1] = down[:, :, :-2] & down[:, :, 1:-1] & down[:, :, 2:]
+    return inner
 
 
 def _slice_jump_mm(
@@ -176,23 +180,32 @@ def _slice_jump_mm(
 def _reduce_to_blocks(
     hu_zyx: npt.NDArray[np.int16] | npt.NDArray[np.float32], down: int, along: int
 ) -> tuple[Vector, Vector, npt.NDArray[np.float32], npt.NDArray[np.int64]]:  # pragma: no cover - compiled
-    """Return sum, sum of squares and highest HU of every block (slices, rows, columns), and each slice's voxels of metal."""
+    """Return sum, sum of squares and highest HU of every block (slices, rows, columns), and each slice's voxels of metal.
+
+    Columns of a block are summed in float32, which holds squares of soft tissue exactly; those of bone need not be.
+    """
     shape = (len(hu_zyx), hu_zyx.shape[1] // down, hu_zyx.shape[2] // along)
     total, squares = np.zeros(shape), np.zeros(shape)
     highest = np.full(shape, -np.inf, np.float32)
     metal = np.zeros(len(hu_zyx), np.int64)
+    width = shape[2] * along
+    sums, square_sums, tops = (np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32))
     for k in range(shape[0]):
-        for y in range(shape[1] * down):
-            row = hu_zyx[k, y]
+        for r in range(shape[1]):
+            sums[:], square_sums[:], tops[:] = 0, 0, -np.inf
+            rows = hu_zyx[k, r * down : (r + 1) * down]
+            for y in range(down):
+                row = rows[y]
+                for x in range(width):
+                    value = np.float32(row[x])
+                    sums[x] += value
+                    square_sums[x] += value * value
+                    tops[x] = value if value > tops[x] else tops[x]
             for c in range(shape[2]):
-                row_total, row_squares, row_highest = 0.0, 0.0, np.float32(-np.inf)
                 for x in range(c * along, (c + 1) * along):
-                    value = np.float64(row[x])
-                    row_total += value
-                    row_squares += value * value
-                    row_highest = max(row_highest, np.float32(row[x]))
-                    metal[k] += value > METAL_HU
-                total[k, y // down, c] += row_total
-                squares[k, y // down, c] += row_squares
-                highest[k, y // down, c] = max(highest[k, y // down, c], row_highest)
+                    total[k, r, c] += sums[x]
+                    squares[k, r, c] += square_sums[x]
+                    highest[k, r, c] = max(highest[k, r, c], tops[x])
+                if highest[k, r, c] > METAL_HU:
+                    metal[k] += np.sum(rows[:, c * along : (c + 1) * along] > METAL_HU)
     return total, squares, highest, metal

@@ -29,6 +29,7 @@ def describe_volume(source: SourceVolume, grid: Grid, key: UidKey | None) -> Row
         "source_gap_max_mm": float(gaps.max()),
         "source_tilt_deg": stack.tilt_deg(),
         "source_field_mm": [stack.columns * stack.pixel_mm[0], stack.rows * stack.pixel_mm[1]],
+        "missing_slices": stack.missing_slices(),
         "clipped_voxels": source.clipped_voxels,
         **_acquisition_columns(acquisition, key),
         "head_coverage_mm": quality.head_coverage_mm,
@@ -47,7 +48,7 @@ def _acquisition_columns(acquisition: Acquisition, key: UidKey | None) -> Row:
         "study_uid_hash": acquisition.study_uid,
         "frame_of_reference_hash": acquisition.frame_of_reference_uid,
     }
-    hashes = {name: key.hash(uid) for name, uid in uids.items() if uid} if key else {}
+    hashes = {name: key.hash(uid) if key and uid else None for name, uid in uids.items()}
     return {
         "manufacturer": acquisition.manufacturer,
         "scanner_model": acquisition.scanner_model,
@@ -58,11 +59,10 @@ def _acquisition_columns(acquisition: Acquisition, key: UidKey | None) -> Row:
         "transfer_syntax": acquisition.transfer_syntax,
         "patient_position": acquisition.patient_position,
         "contrast": acquisition.contrast,
-        "missing_slices": acquisition.missing_slices,
         "duplicates_dropped": acquisition.duplicates_dropped,
         "series_in_source": acquisition.series_in_source,
         **hashes,
-        "uid_key_id": key.key_id if key and hashes else None,
+        "uid_key_id": key.key_id if key and any(hashes.values()) else None,
     }
 
 

@@ -104,6 +104,6 @@ def test_blocks_are_what_numpy_makes_of_them() -> None:
     total, squares, highest, metal = quality._reduce_to_blocks(hu, 4, 3)
     tiles = hu[:, :8, :12].reshape(3, 2, 4, 4, 3).astype(np.float64)
     assert np.array_equal(total, tiles.sum(axis=(2, 4)))
-    assert np.array_equal(squares, (tiles**2).sum(axis=(2, 4)))
+    assert np.allclose(squares, (tiles**2).sum(axis=(2, 4)), rtol=1e-6, atol=0)
     assert np.array_equal(highest, tiles.max(axis=(2, 4)))
     assert np.array_equal(metal, (tiles > 2500).sum(axis=(1, 2, 3, 4)))
