@@ -29,7 +29,7 @@ class SourceVolume:
         clipped_voxels: how many voxels were below -1024 HU.
         source_format: DICOM, NIfTI, NRRD or MetaImage.
         acquisition: how a DICOM series was made.
-        choice: which series of the source this is, and why, in words that may be shared; empty for other formats.
+        choice: what of the source this is, and why, in words that may be shared.
     """
 
     hu_zyx: npt.NDArray[np.int16] | npt.NDArray[np.float32]
@@ -85,7 +85,8 @@ def _read_image(path: Path) -> SourceVolume:
     below = int(np.count_nonzero(values < AIR_HU))
     whole = np.issubdtype(values.dtype, np.integer) and values.max() <= np.iinfo(np.int16).max
     hu = np.maximum(values, AIR_HU).astype(np.int16 if whole else np.float32)
-    return SourceVolume(hu, stack, below, source_format, Acquisition(), "")
+    choice = f"{len(hu)} slices {np.median(stack.gaps_mm()):.4g} mm apart; a {source_format} file"
+    return SourceVolume(hu, stack, below, source_format, Acquisition(), choice)
 
 
 def _stack(image: sitk.Image) -> SliceStack:
