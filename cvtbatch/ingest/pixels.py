@@ -1,28 +1,15 @@
 """Stored pixels of DICOM slices to HU."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
-from pydicom.encaps import encapsulate, generate_frames
-from pydicom.filereader import read_dataset
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.tag import Tag
-from pydicom.uid import (
-    UID,
-    JPEG2000TransferSyntaxes,
-    JPEGLSTransferSyntaxes,
-    JPEGTransferSyntaxes,
-    RLELossless,
-    UncompressedTransferSyntaxes,
-)
 
 from cvtbatch.errors import InputError
 from cvtbatch.imaging.resampling import AIR_HU
-from cvtbatch.ingest.codestreams import frame_size
-from cvtbatch.ingest.headers import PixelFormat, SliceHeader
+from cvtbatch.ingest.frames import read_frames
+from cvtbatch.ingest.headers import SliceHeader
 from cvtbatch.ingest.sources import Source
 from cvtbatch.ingest.tags import quiet
 
@@ -31,15 +18,6 @@ Stored = npt.NDArray[np.int16] | npt.NDArray[np.uint16]
 # Largest side of a slice, and most voxels of a series; beyond them a file is damaged, or no head.
 SIDE_LIMIT = 4096
 VOXEL_LIMIT = 1 << 30
-# One decoder a syntax, so that a series decodes to equal bits wherever several are installed.
-_DECODERS: dict[UID, str] = {
-    RLELossless: "pydicom",
-    **dict.fromkeys(JPEGTransferSyntaxes, "gdcm"),
-    **dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls"),
-    # HTJ2K is among them.
-    **dict.fromkeys(JPEG2000TransferSyntaxes, "pylibjpeg"),
-}
-_PIXEL_DATA = Tag("PixelData")
 _HU_TYPES = {"HU", "US"}
 # A padding value between these would be tissue: then it is not told apart from the patient.
 _PADDING_BELOW_HU, _PADDING_ABOVE_HU = -200, 3071
@@ -134,73 +112,14 @@ def _stored_frames(file: BinaryIO, header: SliceHeader, last: int) -> Iterator[t
     """Yield (index, stored values) of a file's frames up to the last that is wanted."""
     with quiet():
         try:
-            data = _pixel_data(file, header.pixels)
-            frames = _native_frames(data, header) if _is_native(header.pixels) else _decoded_frames(data, header)
+            frames = read_frames(file, header.pixels)
             for index in range(last + 1):
                 yield index, _unpacked(next(frames), header)
-        except InputError:
-            raise
+        except InputError as error:
+            raise _refusal(error.kind, error.message, header, error.private) from None
         except Exception as error:  # the pixel decoders raise many kinds on damaged or unknown data
             message = "pixel data are truncated, damaged or of an encoding that is not read"
             raise _refusal("unreadable_pixels", message, header, repr(error)) from None
-
-
-def _is_native(pixels: PixelFormat) -> bool:
-    return pixels.transfer_syntax in {"", *UncompressedTransferSyntaxes}
-
-
-def _pixel_data(file: BinaryIO, pixels: PixelFormat) -> bytes:
-    """Return the value of PixelData, empty if there is none; what stands before it in the file is not read again."""
-    if pixels.offset is None:
-        dataset: pydicom.Dataset = pydicom.dcmread(file, force=True)
-    else:
-        file.seek(pixels.offset)
-        dataset = read_dataset(file, pixels.implicit_vr, pixels.little_endian, specific_tags=[_PIXEL_DATA])
-    return bytes(dataset.PixelData) if "PixelData" in dataset else b""
-
-
-def _native_frames(data: bytes, header: SliceHeader) -> Iterator[npt.NDArray[np.uint16]]:
-    pixels = header.pixels
-    expected = 2 * pixels.frames * pixels.rows * pixels.columns
-    if len(data) < expected or data[expected:].strip(b"\0"):
-        raise _refusal(
-            "unreadable_pixels",
-            f"{pixels.frames} frames of {pixels.columns} x {pixels.rows} pixels take {expected} bytes; "
-            f"the pixel data have {len(data)}: truncated or damaged",
-            header,
-        )
-    stored = np.frombuffer(data, dtype="<u2" if pixels.little_endian else ">u2", count=expected // 2)
-    yield from stored.astype(np.uint16, copy=False).reshape(pixels.frames, pixels.rows, pixels.columns)
-
-
-def _decoded_frames(data: bytes, header: SliceHeader) -> Iterator[npt.NDArray[np.uint16]]:
-    pixels, syntax = header.pixels, UID(header.pixels.transfer_syntax)
-    decode: Callable[..., tuple[npt.NDArray[np.generic], object]] = get_decoder(syntax).as_array
-    size = (pixels.rows, pixels.columns, 1)
-    for frame in generate_frames(data, number_of_frames=pixels.frames):
-        if syntax != RLELossless and frame_size(frame) != size:
-            raise _refusal(
-                "unreadable_pixels",
-                f"a compressed frame says that it is {frame_size(frame)} (rows, columns, values a pixel), its slice {size}",
-                header,
-            )
-        values, _ = decode(
-            encapsulate([frame]),
-            raw=True,
-            decoding_plugin=_DECODERS[syntax],
-            transfer_syntax_uid=syntax,
-            rows=pixels.rows,
-            columns=pixels.columns,
-            number_of_frames=1,
-            samples_per_pixel=1,
-            photometric_interpretation="MONOCHROME2",
-            pixel_representation=int(pixels.signed),
-            bits_allocated=pixels.bits_allocated,
-            bits_stored=pixels.bits_stored,
-            pixel_keyword="PixelData",
-            correct_unused_bits=False,
-        )
-        yield np.asarray(values).view(np.uint16)
 
 
 def _unpacked(container: npt.NDArray[np.uint16], header: SliceHeader) -> Stored:
