@@ -23,11 +23,11 @@ from pydicom.uid import (
 from cvtbatch.errors import InputError
 from cvtbatch.ingest.codestreams import read_claim
 from cvtbatch.ingest.headers import PixelFormat
+from cvtbatch.ingest.jpeg import JpegDecoder
 
 # One decoder a syntax, so that a series decodes to equal bits wherever several are installed.
 _DECODERS: dict[UID, str] = {
     RLELossless: "pydicom",
-    **dict.fromkeys(JPEGTransferSyntaxes, "gdcm"),
     **dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls"),
     # HTJ2K is among them.
     **dict.fromkeys(JPEG2000TransferSyntaxes, "pylibjpeg"),
@@ -39,7 +39,7 @@ _EXTENDED_JPEG_BITS = 12
 _PIXEL_DATA = Tag("PixelData")
 
 
-def read_frames(file: BinaryIO, pixels: PixelFormat) -> Iterator[npt.NDArray[np.uint16]]:
+def read_frames(file: BinaryIO, pixels: PixelFormat, jpeg: JpegDecoder) -> Iterator[npt.NDArray[np.uint16]]:
     """Yield the frames (rows, columns) of a file, each pixel as the 16 bits in which it lies.
 
     Raises:
@@ -47,7 +47,7 @@ def read_frames(file: BinaryIO, pixels: PixelFormat) -> Iterator[npt.NDArray[np.
         Exception: any other kind; decoders raise many on damaged data.
     """
     data = _pixel_data(file, pixels)
-    return _native_frames(data, pixels) if _is_native(pixels) else _decoded_frames(data, pixels)
+    return _native_frames(data, pixels) if _is_native(pixels) else _decoded_frames(data, pixels, jpeg)
 
 
 def _is_native(pixels: PixelFormat) -> bool:
@@ -76,15 +76,12 @@ def _native_frames(data: bytes, pixels: PixelFormat) -> Iterator[npt.NDArray[np.
     yield from stored.astype(np.uint16, copy=False).reshape(pixels.frames, pixels.rows, pixels.columns)
 
 
-def _decoded_frames(data: bytes, pixels: PixelFormat) -> Iterator[npt.NDArray[np.uint16]]:
+def _decoded_frames(data: bytes, pixels: PixelFormat, jpeg: JpegDecoder) -> Iterator[npt.NDArray[np.uint16]]:
     syntax = UID(pixels.transfer_syntax)
     for frame in generate_frames(data, number_of_frames=pixels.frames):
         if syntax != RLELossless:
             _check_claim(frame, pixels)
-        if syntax == JPEGExtended12Bit and pixels.bits_stored > 8:
-            yield _decoded_by_gdcm(frame, pixels)
-        else:
-            yield _decoded(frame, pixels)
+        yield jpeg.decode(frame, pixels) if syntax in JPEGTransferSyntaxes else _decoded(frame, pixels)
 
 
 def _check_claim(frame: bytes, pixels: PixelFormat) -> None:
@@ -127,26 +124,3 @@ def _decoded(frame: bytes, pixels: PixelFormat) -> npt.NDArray[np.uint16]:
         correct_unused_bits=False,
     )
     return np.asarray(values).view(np.uint16)
-
-
-def _decoded_by_gdcm(frame: bytes, pixels: PixelFormat) -> npt.NDArray[np.uint16]:
-    """Decode 12-bit extended JPEG, which pydicom does not ask gdcm for."""
-    import gdcm
-
-    fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(frame)
-    fragments = gdcm.SequenceOfFragments.New()
-    fragments.AddFragment(fragment)
-    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
-    element.SetValue(fragments.__ref__())
-    image = gdcm.Image()
-    image.SetNumberOfDimensions(2)
-    image.SetDimensions((pixels.columns, pixels.rows, 1))
-    image.SetDataElement(element)
-    gray = gdcm.PhotometricInterpretation.MONOCHROME2
-    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(gray))
-    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(pixels.transfer_syntax)))
-    image.SetPixelFormat(gdcm.PixelFormat(1, 16, pixels.bits_stored, pixels.high_bit, int(pixels.signed)))
-    # gdcm hands out char* as str.
-    values = np.frombuffer(image.GetBuffer().encode("utf-8", "surrogateescape"), dtype="<u2")
-    return values.astype(np.uint16, copy=False).reshape(pixels.rows, pixels.columns)

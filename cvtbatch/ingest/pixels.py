@@ -10,6 +10,7 @@ from cvtbatch.errors import InputError
 from cvtbatch.imaging.resampling import AIR_HU
 from cvtbatch.ingest.frames import read_frames
 from cvtbatch.ingest.headers import SliceHeader
+from cvtbatch.ingest.jpeg import JpegDecoder
 from cvtbatch.ingest.sources import Source
 from cvtbatch.ingest.tags import quiet
 
@@ -51,15 +52,16 @@ def read_planes(source: Source, slices: Sequence[SliceHeader]) -> tuple[Planes, 
     volume: Planes | None = None
     clipped = np.zeros(len(slices), dtype=np.int64)
     found = 0
-    for name, file in source.files(wanted):
-        places = wanted[name]
-        some = slices[next(iter(places.values()))]
-        for frame, stored in _stored_frames(file, some, max(places)):
-            if frame in places:
-                if volume is None:  # a first frame has shown that the size is no mere claim
-                    volume = np.empty(shape, dtype=np.int16) if whole else np.empty(shape, dtype=np.float32)
-                clipped[places[frame]] = _to_hounsfield(stored, slices[places[frame]], volume[places[frame]])
-                found += 1
+    with JpegDecoder() as jpeg:
+        for name, file in source.files(wanted):
+            places = wanted[name]
+            some = slices[next(iter(places.values()))]
+            for frame, stored in _stored_frames(file, some, max(places), jpeg):
+                if frame in places:
+                    if volume is None:  # a first frame has shown that the size is no mere claim
+                        volume = np.empty(shape, dtype=np.int16) if whole else np.empty(shape, dtype=np.float32)
+                    clipped[places[frame]] = _to_hounsfield(stored, slices[places[frame]], volume[places[frame]])
+                    found += 1
     if volume is None or found != len(slices):
         raise InputError(
             "unreadable_pixels", f"{len(slices) - found} slices have lost their pixels while they were read"
@@ -108,11 +110,11 @@ def _rescale(header: SliceHeader) -> tuple[float, float]:
     return slope, intercept
 
 
-def _stored_frames(file: BinaryIO, header: SliceHeader, last: int) -> Iterator[tuple[int, Stored]]:
+def _stored_frames(file: BinaryIO, header: SliceHeader, last: int, jpeg: JpegDecoder) -> Iterator[tuple[int, Stored]]:
     """Yield (index, stored values) of a file's frames up to the last that is wanted."""
     with quiet():
         try:
-            frames = read_frames(file, header.pixels)
+            frames = read_frames(file, header.pixels, jpeg)
             for index in range(last + 1):
                 yield index, _unpacked(next(frames), header)
         except InputError as error:
