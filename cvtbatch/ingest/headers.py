@@ -82,7 +82,7 @@ class SliceHeader:
         rescale: slope and intercept.
         contrast: whether a contrast agent is hinted at; None where nothing is said.
         rescale_type: unit of the rescaled values.
-        stack_id: which stack of a multi-frame object a frame belongs to.
+        stack_id: which stack of a multi-frame object a frame belongs to; None for classic slices.
     """
 
     file: str
@@ -222,7 +222,7 @@ def _slice(name: str, frame: int, pixels: PixelFormat, layers: list[pydicom.Data
         frame_of_reference_uid=read_text(layers[-1], "FrameOfReferenceUID"),
         image_type=frame_type or image_type,
         acquisition_number=read_integer(layer(acquisition), acquisition),
-        stack_id=read_text(layer("StackID"), "StackID"),
+        stack_id=read_text(layer("StackID"), "StackID") if len(layers) > 1 else None,
         manufacturer=read_text(layer("Manufacturer"), "Manufacturer"),
         model=read_text(layer("ManufacturerModelName"), "ManufacturerModelName"),
         kernel=read_text(layer("ConvolutionKernel"), "ConvolutionKernel"),
