@@ -24,6 +24,7 @@ ARCHIVE_LIMIT_BYTES = 4 << 30
 MEMBER_LIMIT_BYTES = 1 << 30
 MEMBER_LIMIT = 100_000
 _ENCRYPTED = 0x1
+_CHUNK_BYTES, _PADDING_CHUNKS = 1 << 20, 64
 _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -106,6 +107,10 @@ def _tar_members(path: Path, names: Container[str] | None) -> Iterator[tuple[str
         stream.seek(archive.offset)
         if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise EOFError("the end of the archive is missing")
+        # What follows is padding; reading it has a compressed archive checked against its checksum.
+        padding = sum(len(stream.read(_CHUNK_BYTES)) for _ in range(_PADDING_CHUNKS))
+        if padding == _CHUNK_BYTES * _PADDING_CHUNKS:
+            raise EOFError("the archive goes on after its end")
 
 
 def _tar_stream(path: Path) -> BinaryIO:
