@@ -23,6 +23,7 @@ ENHANCED_CT = {"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"}
 # A head of thin slices has hundreds; what claims more than this is damaged, or no head.
 FRAME_LIMIT = 10_000
 _PREAMBLE_BYTES = 128
+_STANDARD_ROOT = "1.2.840.10008."
 _STANDARD_UID = re.compile(r"1\.2\.840\.10008(\.(0|[1-9]\d*))+")
 _CONTRAST_WORDS = re.compile(r"\b(CTA|ANGIO\w*|(POST|WITH)[ -]?CONTRAST|ARTERIAL|VENOUS|KM)\b|C\+")
 _OVERLAY_BIT_POSITION = 0x0102
@@ -175,11 +176,19 @@ def _class_uid(dataset: pydicom.FileDataset) -> str | None:
     return read_text(dataset, "SOPClassUID") or read_text(dataset.file_meta, "MediaStorageSOPClassUID")
 
 
+def _is_class(class_uid: str | None) -> bool:
+    """Say whether a UID is a class of objects: of the standard, or of a vendor; the rest of a UID that was cut is neither."""
+    uid = UID(class_uid or "")
+    return uid.type == "SOP Class" or (uid.is_valid and uid.is_private and not _STANDARD_ROOT.startswith(uid))
+
+
 def _slices(name: str, dataset: pydicom.FileDataset, file: BinaryIO) -> Iterator[SliceHeader]:
     class_uid = _class_uid(dataset)
     if class_uid not in {CT_IMAGE_STORAGE, *ENHANCED_CT}:
-        if UID(class_uid or "").type != "SOP Class" and read_text(dataset, "Modality") == "CT":
-            raise InputError("unreadable_file", "a CT object without a known SOPClassUID: damaged or truncated", name)
+        if not _is_class(class_uid) and read_text(dataset, "Modality") in {None, "CT"}:
+            raise InputError(
+                "unreadable_file", "a DICOM object without a known SOPClassUID: damaged or truncated", name
+            )
         return
     if not read_text(dataset, "SeriesInstanceUID"):
         raise InputError("unreadable_file", "a CT image without SeriesInstanceUID: damaged or truncated", name)

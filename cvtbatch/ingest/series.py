@@ -2,8 +2,8 @@
 
 Every CT image of the source belongs to a stack: its SeriesInstanceUID, and within that its FrameOfReferenceUID, its StackID in a
 multi-frame object, and whether it is derived. Slices that share their places with others (repeated acquisitions, two kernels under
-one UID) are told apart by kernel, acquisition number, tube voltage and image type. Scout images and color images are left out, and,
-where other images say where they lie, those that do not.
+one UID) are told apart by kernel, acquisition number, tube voltage and image type. Scout images and color images are left out, and
+derived ones that do not say where they lie.
 
 Of the stacks the rule keeps, step by step, those that hold, as long as some do and some do not:
 
@@ -143,11 +143,12 @@ def choose_stack(headers: Sequence[SliceHeader], series_uid: str | None) -> Choi
             f"none of the {len(by_series)} CT series has the series_uid of the manifest",
             ", ".join(by_series),
         )
-    everything = _placed([stack for uid, slices in by_series.items() for stack in _stacks(slices)])
-    left = [stack for stack in everything if series_uid in {None, stack.series_uid}]
+    stacks = [stack for slices in by_series.values() for stack in _stacks(slices)]
+    left = _placed([stack for stack in stacks if series_uid in {None, stack.series_uid}])
     if not left:
         scouts = " but scout images" if headers else ""
         raise InputError("no_ct_series", f"the source holds no CT image{scouts}")
+    everything = left if series_uid is None else stacks
     reasons = ["named by series_uid"] if len(left) < len(everything) else []
     for name, keep in _STEPS:
         better = keep(left)
@@ -161,8 +162,21 @@ def choose_stack(headers: Sequence[SliceHeader], series_uid: str | None) -> Choi
 
 
 def _placed(stacks: list[Stack]) -> list[Stack]:
-    """Return the stacks that say where they lie, or all where none does."""
-    return [stack for stack in stacks if len(stack.depths_mm)] or stacks
+    """Return the stacks that say where they lie, or all where none does.
+
+    Raises:
+        InputError: an original image does not, which the standard demands: it may be a damaged slice of another stack.
+    """
+    placed = [stack for stack in stacks if len(stack.depths_mm)]
+    lost = [stack for stack in stacks if not len(stack.depths_mm) and not stack.slices[0].is_derived]
+    if placed and lost:
+        raise InputError(
+            "missing_geometry",
+            f"{sum(len(stack.slices) for stack in lost)} CT images have no usable ImagePositionPatient and "
+            "ImageOrientationPatient: which series they belong to cannot be told",
+            ", ".join(header.file for stack in lost for header in stack.slices),
+        )
+    return placed or stacks
 
 
 def _stacks(series: Sequence[SliceHeader]) -> list[Stack]:

@@ -124,7 +124,7 @@ def test_mutations_of_a_good_series(tmp_path: Path) -> None:
     outcomes = Counter(outcome(tmp_path / "s") for _ in mutants(tmp_path / "s", 500, seed=1))
     show("500 mutations of a series", outcomes)
     assert outcomes.total() == 500
-    assert len(outcomes) > 8
+    assert len(outcomes) > 5
     assert outcome(tmp_path / "s") == "read"
 
 
