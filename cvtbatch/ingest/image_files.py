@@ -12,6 +12,7 @@ import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
 from cvtbatch.ingest.nifti import VOXEL_LIMIT, read_nifti
+from cvtbatch.ingest.nrrd import read_nrrd_header
 
 FORMATS = {
     ".nii": "NIfTI",
@@ -71,9 +72,10 @@ def read_image_file(path: Path) -> tuple[sitk.Image, str]:
 
 
 def check_file(path: Path) -> float:
-    """Check what SimpleITK passes over in an NRRD or MetaImage file: voxels in another file, damage of compressed ones, claimed size, place and units.
+    """Check what SimpleITK passes over in an NRRD or MetaImage file.
 
-    What another file holds would escape the source's fingerprint.
+    That is: voxels in another file, which would escape the source's fingerprint; damage of compressed ones; sizes that the file
+    claims and does not have; places and units.
 
     Returns:
         What a unit of length of the file is, in mm.
@@ -146,12 +148,11 @@ def _unit_mm(path: Path, units: set[str]) -> float:
     return length
 
 
-def _nrrd_parts(data: bytes) -> tuple[dict[str, str], bytes]:
-    """Return the fields of an NRRD header, in small letters, and what follows the blank line that ends it."""
+def _nrrd_payload(data: bytes) -> bytes:
+    """Return what follows the blank line that ends an NRRD header."""
     unix, windows = data.find(b"\n\n"), data.find(b"\r\n\r\n")
     end = min((place for place in (unix, windows) if place >= 0), default=len(data))
-    payload = data[end:].removeprefix(b"\r\n\r\n" if end == windows else b"\n\n")
-    return _fields(data[:end], ":"), payload
+    return data[end:].removeprefix(b"\r\n\r\n" if end == windows else b"\n\n")
 
 
 def _metaimage_parts(data: bytes) -> tuple[dict[str, str], bytes]:
