@@ -123,6 +123,8 @@ def _unpacked_bytes(payload: bytes, window_bits: int) -> int:
 
 def _nrrd_unit_mm(path: Path, fields: dict[str, str]) -> float:
     space = fields.get("space", "").removesuffix("-time")
+    if fields.get("space dimension") == "4":
+        return 1.0  # as SimpleITK writes four dimensions; whether the fourth has one frame is seen when it is read
     if space not in _NRRD_SPACES or "space directions" not in fields:
         raise InputError(
             "missing_geometry",
