@@ -21,8 +21,10 @@ SHEAR_TOLERANCE_MM = 0.02
 EVEN_GAP_TOLERANCE = 0.01
 # A gap counts as missing slices when it is this near (as a share) to a multiple of the common gap.
 MISSING_SLICE_TOLERANCE = 0.10
+# A single gap is a hole when it is wider than this many times the gaps beside it, whatever multiple of them it is.
+WIDE_GAP = 3.0
 # Two slices nearer than this share the same position.
-SAME_POSITION_MM = 0.01
+SAME_POSITION_MM = 0.05
 # Largest deviation of direction cosines from an orthonormal set.
 ORTHONORMAL_TOLERANCE = 1e-3
 # Share of a voxel that is round-off, not extent: 64 slices of 2.5 mm are 32 of 5 mm, whatever the last bit says.
@@ -138,19 +140,41 @@ class SliceStack:
         return bool(np.abs(gaps - median).max() <= EVEN_GAP_TOLERANCE * median)
 
     def missing_slices(self) -> int:
-        """Return how many slices are missing: isolated gaps that are multiples of an otherwise constant gap.
+        """Return how many slices are missing, as the gaps tell.
 
-        Blocks of differing spacing are uneven, not incomplete: then no gap is common to nearly all neighbours.
+        Gaps are taken in runs of equal ones. A run is a hole where slices are missing, if it is a single gap, or two between runs
+        of one common gap; and if its gap is twice or more a neighbouring run's, within MISSING_SLICE_TOLERANCE of a multiple, or
+        more than WIDE_GAP times both neighbours' whatever the multiple.
+
+        Longer runs are blocks of another spacing, as of a posterior fossa scanned in thinner slices: uneven, not incomplete. So
+        gaps of 5 5 5 10 10 10 are two blocks, and of 5 10 5 10 a series that lost every third slice: no scanner moves its table so.
         """
-        gaps = self.gaps_mm()
-        median = float(np.median(gaps))
-        odd = np.flatnonzero(np.abs(gaps - median) > EVEN_GAP_TOLERANCE * median)
-        multiples = np.rint(gaps[odd] / median)
-        isolated = len(odd) > 0 and (len(odd) == 1 or int(np.diff(odd).min()) > 1) and len(odd) <= len(gaps) / 3
-        near = np.abs(gaps[odd] / median - multiples) <= MISSING_SLICE_TOLERANCE
-        if not isolated or not bool(np.all(near & (multiples >= 2))):
-            return 0
-        return int((multiples - 1).sum())
+        runs = self._runs()
+        missing = 0
+        for place, (gap, length) in enumerate(runs):
+            beside = [runs[near][0] for near in (place - 1, place + 1) if 0 <= near < len(runs)]
+            enclosed = len(beside) == 2 and abs(beside[0] - beside[1]) <= EVEN_GAP_TOLERANCE * beside[0]
+            if not beside or length > (2 if enclosed else 1):
+                continue
+            multiples = [round(gap / near) for near in beside if _is_multiple(gap / near)]
+            if not multiples and gap > WIDE_GAP * max(beside):
+                multiples = [math.ceil(gap / max(beside))]
+            missing += length * (max(multiples, default=1) - 1)
+        return missing
+
+    def _runs(self) -> list[tuple[float, int]]:
+        """Return the first gap and the length of every run of equal gaps."""
+        runs: list[tuple[float, int]] = []
+        for gap in self.gaps_mm().tolist():
+            if runs and abs(gap - runs[-1][0]) <= EVEN_GAP_TOLERANCE * max(gap, runs[-1][0]):
+                runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+            else:
+                runs.append((gap, 1))
+        return runs
+
+
+def _is_multiple(ratio: float) -> bool:
+    return round(ratio) >= 2 and abs(ratio - round(ratio)) <= MISSING_SLICE_TOLERANCE
 
 
 def stored_grid(stack: SliceStack, spacing_mm: Triple) -> Grid:

@@ -74,7 +74,8 @@ def check(
             done += 1
             show(done, len(cases), 0)
 
-        problems = check_files(cases, (x, y, z), cluster, on_case)
+        found = check_files(cases, (x, y, z), cluster, on_case)
+    problems = found.problems
     broken = len({problem.case_key for problem in problems})
     awaiting = sum(not case.masked_rois() for case in cases)
     document = {
@@ -82,9 +83,12 @@ def check(
         "cases": len(cases),
         "readable": len(cases) - broken,
         "awaiting_mask": awaiting,
+        "images": [image.to_document() for image in found.images],
         "problems": [problem.to_document() for problem in problems],
         "warnings": [warning.to_document() for warning in warnings],
     }
+    for image in () if as_json else found.images:
+        click.echo(f"row {image.manifest_row}, {image.case_key}: {image.choice}")
     for problem in problems:
         private = f" [{problem.private}]" if problem.private else ""
         where = problem.roi_key or problem.case_key

@@ -1,217 +1,217 @@
-"""A DICOM CT series from a folder: HU in slice order, and each slice's place from its own position and orientation.
+"""A DICOM CT series from a folder, an archive or a file: HU in slice order, and the place of each slice as it says itself.
 
 Geometry comes from ImageOrientationPatient and ImagePositionPatient alone: GantryDetectorTilt has a vendor's sign and
-SliceThickness is no distance.
+SliceThickness is no distance. Headers are read first, then the pixels of the chosen series only.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
-from pydicom.errors import InvalidDicomError
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import SliceStack
-from cvtbatch.imaging.resampling import AIR_HU
-from cvtbatch.ingest.fingerprint import list_files
+from cvtbatch.geometry import SAME_POSITION_MM, SliceStack, Triple
+from cvtbatch.ingest.acquisition import (
+    Acquisition,
+    known_image_type,
+    known_manufacturer,
+    known_model,
+    known_position,
+)
+from cvtbatch.ingest.headers import SliceHeader, is_dicom, read_headers
+from cvtbatch.ingest.hounsfield import require_hounsfield
+from cvtbatch.ingest.pixels import Planes, read_planes
+from cvtbatch.ingest.series import Choice, choose_stack
+from cvtbatch.ingest.sources import Source
 
-CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 DICOM_SUFFIXES = {".dcm", ".dicom", ".ima"}
 # Largest difference of direction cosines, and of pixel spacing in mm, between slices of one series.
 ORIENTATION_TOLERANCE = 1e-4
 PIXEL_SPACING_TOLERANCE_MM = 1e-4
 
 
-def read_series(
-    folder: Path, series_uid: str | None
-) -> tuple[npt.NDArray[np.int16] | npt.NDArray[np.float32], SliceStack]:
-    """Read the CT series of a folder, subfolders included.
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A decoded series.
 
-    Returns:
-        HU (slices, rows, columns), slices sorted along the normal (row axis x column axis), and their geometry.
+    Attributes:
+        hu_zyx: HU (slices, rows, columns), sorted along the normal (row axis x column axis), nothing below -1024.
+        clipped_voxels: how many voxels were below -1024 HU.
+        choice: what the series is and why it was chosen, in words that may be shared.
+    """
+
+    hu_zyx: Planes
+    stack: SliceStack
+    clipped_voxels: int
+    acquisition: Acquisition
+    choice: str
+
+
+def read_series(source: Source, series_uid: str | None) -> Series:
+    """Read the CT series of a source.
 
     Raises:
         InputError: there is no CT series, or several and none is named; a file is damaged; the slices build no volume.
     """
-    slices = _choose_series(_read_headers(folder), series_uid, folder)
+    try:
+        choice = choose_stack(_read_headers(source), series_uid)
+    except InputError as error:
+        raise InputError(error.kind, error.message, f"{source.path}: {error.private}".removesuffix(": ")) from None
+    slices = choice.stack.slices
     _check_alike(slices)
-    row_axis, column_axis = _orientation(slices[0])
+    row_axis, column_axis = _axes(slices[0])
     normal = np.cross(row_axis, column_axis)
-    slices = sorted(slices, key=lambda dataset: float(np.dot(_position(dataset), normal)))
-    down, along = (float(value) for value in slices[0].PixelSpacing)
+    slices = tuple(sorted(slices, key=lambda header: float(np.dot(_position(header), normal))))
+    hu, clipped = read_planes(source, slices)
+    if all(header.rescale is not None and header.rescale[1] >= 0 for header in slices):
+        require_hounsfield(hu)  # without an intercept nothing says that these values were meant as HU
+    kept = _without_duplicates(slices, hu, normal)
+    down, along = _numbers(slices[0].pixel_spacing_mm, "PixelSpacing")
     stack = SliceStack(
-        columns=int(slices[0].Columns),
-        rows=int(slices[0].Rows),
+        columns=slices[0].pixels.columns,
+        rows=slices[0].pixels.rows,
         pixel_mm=(along, down),
-        row_axis=(row_axis[0], row_axis[1], row_axis[2]),
-        column_axis=(column_axis[0], column_axis[1], column_axis[2]),
+        row_axis=row_axis,
+        column_axis=column_axis,
         slice_axis=(float(normal[0]), float(normal[1]), float(normal[2])),
-        positions_mm=tuple(_position(dataset) for dataset in slices),
+        positions_mm=tuple(_position(slices[index]) for index in kept),
     )
-    planes = [_hounsfield(dataset) for dataset in slices]
-    whole = all(np.array_equal(plane, np.rint(plane)) for plane in planes)
-    volume = np.stack(planes)
-    return (volume.astype(np.int16) if whole else volume), stack
+    return Series(
+        hu_zyx=hu if len(kept) == len(slices) else hu[kept],
+        stack=stack,
+        clipped_voxels=int(clipped[kept].sum()),
+        acquisition=_acquisition(choice, stack, dropped=len(slices) - len(kept)),
+        choice=choice.reason,
+    )
 
 
-def _read_headers(folder: Path) -> Iterator[pydicom.Dataset]:
-    """Yield every CT image of a folder; other DICOM objects and files that are not DICOM are passed over."""
-    for name, stat in list_files(str(folder)):
-        path = Path(name)
-        if stat is None and path.is_dir():
-            raise InputError("unreadable_file", "a folder of the series cannot be listed", name)
-        if stat is None or not path.is_file():
-            continue
-        try:
-            dataset = pydicom.dcmread(path)
-        except InvalidDicomError:
-            if _may_have_been_a_slice(path):
-                raise InputError(
-                    "unreadable_file", "a file of the series is not DICOM: damaged or empty", name
-                ) from None
-            continue
-        except Exception as error:  # pydicom raises many kinds on damaged files
-            raise InputError(
-                "unreadable_file", "a DICOM file cannot be read: damaged or truncated", f"{path}: {error}"
-            ) from None
-        if (dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")) == CT_IMAGE_STORAGE:
-            if not dataset.get("SeriesInstanceUID"):
-                raise InputError(
-                    "unreadable_file", "a CT image without SeriesInstanceUID: damaged or truncated", str(path)
-                )
-            yield dataset
+def looks_like_dicom(path: Path) -> bool:
+    """Say whether a file is to be read as DICOM: by its suffix, or by what it holds."""
+    if path.suffix.lower() in DICOM_SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            return is_dicom(file)
+    except OSError:
+        return False
 
 
-def _may_have_been_a_slice(path: Path) -> bool:
+def _read_headers(source: Source) -> list[SliceHeader]:
+    """Return every CT slice of a source; other DICOM objects and files that are not DICOM are passed over."""
+    headers: list[SliceHeader] = []
+    for name, file in source.files():
+        found = read_headers(name, file)
+        if found is None and _may_have_been_a_slice(name, file):
+            raise InputError("unreadable_file", "a file of the series is not DICOM: damaged or empty", name)
+        headers.extend(found or [])
+    return headers
+
+
+def _may_have_been_a_slice(name: str, file: BinaryIO) -> bool:
     """Say whether a file that is not DICOM could be a damaged slice: by its suffix, or without one if it is no text.
 
     At the end of a series nothing else would tell that a slice is lost.
     """
+    path = Path(name)
     suffix = path.suffix.lower()
     if suffix in DICOM_SUFFIXES:
         return True
     if (suffix and not suffix[1:].isdigit()) or path.name.startswith((".", "_")):
         return False
-    with path.open("rb") as file:
-        start = file.read(1024)
+    file.seek(0)
+    start = file.read(1024)
     return not start or b"\0" in start
 
 
-def _choose_series(datasets: Iterator[pydicom.Dataset], series_uid: str | None, folder: Path) -> list[pydicom.Dataset]:
-    series: dict[str, list[pydicom.Dataset]] = {}
-    for dataset in datasets:
-        series.setdefault(str(dataset.SeriesInstanceUID), []).append(dataset)
-    if not series:
-        raise InputError("no_ct_series", "the folder holds no CT image", str(folder))
-    if series_uid is not None and series_uid not in series:
-        raise InputError(
-            "no_such_series",
-            f"none of the {len(series)} CT series has the series_uid of the manifest",
-            f"{folder}: {', '.join(series)}",
-        )
-    if series_uid is None and len(series) > 1:
-        sizes = ", ".join(str(len(slices)) for slices in series.values())
-        raise InputError(
-            "several_series",
-            f"the folder holds {len(series)} CT series ({sizes} images); name one in the column series_uid",
-            f"{folder}: {', '.join(series)}",
-        )
-    return series[series_uid] if series_uid is not None else next(iter(series.values()))
-
-
-def _numbers(dataset: pydicom.Dataset, name: str, count: int) -> tuple[float, ...]:
-    value = dataset.get(name)
-    try:
-        numbers = tuple(float(part) for part in value)
-    except (TypeError, ValueError):
-        numbers = ()
-    if len(numbers) != count or not np.isfinite(numbers).all():
+def _numbers(value: tuple[float, ...] | None, name: str) -> tuple[float, ...]:
+    if value is None:
         raise InputError(
             "missing_geometry", f"a slice has no usable {name}: without it no place in the volume is known"
         )
-    return numbers
+    return value
 
 
-def _position(dataset: pydicom.Dataset) -> tuple[float, float, float]:
-    x, y, z = _numbers(dataset, "ImagePositionPatient", 3)
+def _position(header: SliceHeader) -> Triple:
+    x, y, z = _numbers(header.position_mm, "ImagePositionPatient")
     return x, y, z
 
 
-def _orientation(dataset: pydicom.Dataset) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    cosines = _numbers(dataset, "ImageOrientationPatient", 6)
-    return cosines[:3], cosines[3:]
+def _axes(header: SliceHeader) -> tuple[Triple, Triple]:
+    a, b, c, d, e, f = _numbers(header.orientation, "ImageOrientationPatient")
+    return (a, b, c), (d, e, f)
 
 
-def _check_alike(slices: Sequence[pydicom.Dataset]) -> None:
+def _check_alike(slices: Sequence[SliceHeader]) -> None:
     """Refuse slices that differ in size, pixel spacing or orientation."""
+    if not all(header.pixels.present for header in slices):
+        raise InputError("unreadable_pixels", "a slice has no pixel data: truncated or damaged")
+    if len(slices) < 2:
+        raise InputError("single_slice", "the series has one slice; a volume needs at least two")
     first = slices[0]
-    for dataset in slices:
-        if (dataset.get("Rows"), dataset.get("Columns")) != (first.get("Rows"), first.get("Columns")) or not first.get(
-            "Rows"
-        ):
+    for header in slices:
+        sizes = [(pixels.columns, pixels.rows) for pixels in (first.pixels, header.pixels)]
+        if sizes[0] != sizes[1] or 0 in sizes[0]:
             raise InputError(
                 "mixed_sizes",
-                f"slices of {first.get('Columns')} x {first.get('Rows')} and "
-                f"{dataset.get('Columns')} x {dataset.get('Rows')} pixels in one series",
+                f"slices of {sizes[0][0]} x {sizes[0][1]} and {sizes[1][0]} x {sizes[1][1]} pixels in one series",
             )
-        if not np.allclose(
-            _numbers(dataset, "PixelSpacing", 2),
-            _numbers(first, "PixelSpacing", 2),
-            rtol=0,
-            atol=PIXEL_SPACING_TOLERANCE_MM,
-        ):
+        spacing, first_spacing = (_numbers(one.pixel_spacing_mm, "PixelSpacing") for one in (header, first))
+        if not np.allclose(spacing, first_spacing, rtol=0, atol=PIXEL_SPACING_TOLERANCE_MM):
             raise InputError("mixed_spacings", "slices of one series differ in PixelSpacing")
-        if not np.allclose(_orientation(dataset), _orientation(first), rtol=0, atol=ORIENTATION_TOLERANCE):
+        if not np.allclose(_axes(header), _axes(first), rtol=0, atol=ORIENTATION_TOLERANCE):
             raise InputError(
                 "mixed_orientations",
                 "slices of one series differ in ImageOrientationPatient: a localizer or a reformat among them?",
             )
+        _position(header)
 
 
-def _hounsfield(dataset: pydicom.Dataset) -> npt.NDArray[np.float32]:
-    """Return a slice in HU; padding is air."""
-    where = f"slice with InstanceNumber {dataset.get('InstanceNumber', 'unknown')}"
-    if dataset.get("SamplesPerPixel", 1) != 1 or int(dataset.get("NumberOfFrames", 1) or 1) != 1:
-        raise InputError("not_a_slice", f"{where}: colour or several frames, where one gray slice a file is read")
-    try:
-        stored = dataset.pixel_array
-    except Exception as error:  # the pixel decoders raise many kinds on damaged or unknown data
-        private = f"{getattr(dataset, 'filename', '')}: {error}"
-        raise InputError(
-            "unreadable_pixels", f"{where}: pixel data truncated, damaged or of an encoding that is not read", private
-        ) from None
-    slope, intercept = _rescale(dataset, where)
-    hu = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
-    padding: Any = dataset.get("PixelPaddingValue")
-    if isinstance(padding, int):
-        hu[stored == _stored_value(padding, dataset)] = AIR_HU
-    return np.asarray(np.clip(hu, -32768, 32767), dtype=np.float32)
+def _without_duplicates(
+    slices: Sequence[SliceHeader], hu_zyx: Planes, normal: npt.NDArray[np.float64]
+) -> npt.NDArray[np.intp]:
+    """Return the indices of slices without those that repeat the slice before them, place and pixels.
+
+    Raises:
+        InputError: two slices that differ share a place.
+    """
+    positions = np.array([_position(header) for header in slices])
+    depths = positions @ normal
+    kept = [0]
+    for index in range(1, len(slices)):
+        last = kept[-1]
+        if depths[index] - depths[last] >= SAME_POSITION_MM:
+            kept.append(index)
+        elif np.abs(positions[index] - positions[last]).max() >= SAME_POSITION_MM or not np.array_equal(
+            hu_zyx[index], hu_zyx[last]
+        ):
+            raise InputError(
+                "duplicate_slices",
+                f"two slices that differ lie at the same place (gap {depths[index] - depths[last]:.4f} mm): "
+                "which belongs to the volume cannot be told",
+            )
+    return np.array(kept, dtype=np.intp)
 
 
-def _rescale(dataset: pydicom.Dataset, where: str) -> tuple[float, float]:
-    """Return slope and intercept; CT images must have both, and a guess would shift the volume by a thousand HU."""
-    try:
-        slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
-    except (AttributeError, TypeError, ValueError):
-        raise InputError(
-            "missing_rescale", f"{where}: no usable RescaleSlope and RescaleIntercept: its HU are unknown"
-        ) from None
-    unit = str(dataset.get("RescaleType") or "HU")
-    if not (0 < slope < np.inf and np.isfinite(intercept)) or unit not in {"HU", "US"}:
-        raise InputError(
-            "not_hounsfield",
-            f"{where}: rescale slope {slope:g}, intercept {intercept:g}, type {unit!r}: these are no HU",
-        )
-    return slope, intercept
-
-
-def _stored_value(value: int, dataset: pydicom.Dataset) -> int:
-    """Return a padding value as the pixels' own type reads it: its VR is often written with the other sign."""
-    if int(dataset.get("PixelRepresentation", 0)) == 1 and value > 32767:
-        return value - 65536
-    if int(dataset.get("PixelRepresentation", 0)) == 0 and value < 0:
-        return value + 65536
-    return value
+def _acquisition(choice: Choice, stack: SliceStack, dropped: int) -> Acquisition:
+    first = choice.stack.slices[0]
+    syntaxes = {header.pixels.transfer_syntax for header in choice.stack.slices}
+    return Acquisition(
+        manufacturer=known_manufacturer(first.manufacturer),
+        scanner_model=known_model(first.model),
+        convolution_kernel=choice.stack.kernel,
+        kvp=first.kvp,
+        slice_thickness_mm=first.slice_thickness_mm,
+        image_type=known_image_type(first.image_type),
+        transfer_syntax="/".join(sorted(syntaxes)) or None,
+        contrast=first.contrast,
+        series_uid=first.series_uid,
+        study_uid=first.study_uid,
+        frame_of_reference_uid=first.frame_of_reference_uid,
+        patient_position=known_position(first.patient_position),
+        duplicates_dropped=dropped,
+        missing_slices=stack.missing_slices(),
+        series_in_source=choice.stacks,
+    )

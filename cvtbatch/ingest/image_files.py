@@ -1,15 +1,18 @@
-"""Image files (NIfTI, NRRD, MetaImage), read with SimpleITK; geometry as the format defines it."""
+"""Image files (NIfTI, NRRD, MetaImage); geometry as the format defines it.
 
-import gzip
+NRRD and MetaImage are read with SimpleITK, whose geometry is the formats' own but for two things: it passes over units, and takes a
+file that does not say where its voxels lie for one at the origin.
+"""
+
 import math
-import struct
 import zlib
-from io import BufferedIOBase
 from pathlib import Path
 
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
+from cvtbatch.ingest.nifti import VOXEL_LIMIT, read_nifti
+from cvtbatch.ingest.nrrd import read_nrrd_header
 
 FORMATS = {
     ".nii": "NIfTI",
@@ -19,22 +22,32 @@ FORMATS = {
 }
 
 
+# Spaces of NRRD that are anatomical; SimpleITK turns each to LPS, and takes any other for LPS.
+_NRRD_SPACES = {"left-posterior-superior", "right-anterior-superior", "left-anterior-superior", "lps", "ras", "las"}
+_UNIT_MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001, "\u00b5m": 0.001, "?": 1.0, "": 1.0}
+# Most bytes that compressed voxels may unpack to.
+_UNPACKED_LIMIT_BYTES = 8 * VOXEL_LIMIT
+_CHUNK_BYTES = 1 << 24
+
+
+def image_format(path: Path) -> str | None:
+    """Return the format that a file's name says, None if none that is read here."""
+    return next((name for suffix, name in FORMATS.items() if path.name.lower().endswith(suffix)), None)
+
+
 def read_image_file(path: Path) -> tuple[sitk.Image, str]:
     """Read a volume of single values, and name its format.
 
     Raises:
         InputError: the suffix is of no known format, the file cannot be read whole, or it holds no such volume.
     """
-    file_format = next((name for suffix, name in FORMATS.items() if path.name.lower().endswith(suffix)), None)
+    file_format = image_format(path)
     if file_format is None:
         known = ", ".join(FORMATS)
-        raise InputError(
-            "unknown_format", f"the file's suffix is none of {known}, and it is no folder of DICOM files", str(path)
-        )
+        raise InputError("unknown_format", f"the file's suffix is none of {known}, and it holds no DICOM", str(path))
     if file_format == "NIfTI":
-        _check_nifti(path)
-    else:
-        check_attached(path)
+        return read_nifti(path), file_format
+    unit_mm = check_file(path)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
@@ -45,41 +58,103 @@ def read_image_file(path: Path) -> tuple[sitk.Image, str]:
         ) from None
     if image.GetDimension() == 4 and image.GetSize()[3] == 1:
         image = image[:, :, :, 0]
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+    if (
+        image.GetDimension() != 3
+        or image.GetNumberOfComponentsPerPixel() != 1
+        or "complex" in image.GetPixelIDTypeAsString()
+    ):
         what = f"{image.GetDimension()} dimensions and {image.GetNumberOfComponentsPerPixel()} values a voxel"
         raise InputError("not_a_volume", f"the {file_format} file has {what}; a volume has three and one", str(path))
+    if unit_mm != 1:
+        image.SetSpacing([step * unit_mm for step in image.GetSpacing()])
+        image.SetOrigin([place * unit_mm for place in image.GetOrigin()])
     return image, file_format
 
 
-def check_attached(path: Path) -> None:
-    """Refuse an NRRD or MetaImage file whose voxels lie in another file, or whose compressed voxels are damaged.
+def check_file(path: Path) -> float:
+    """Check what SimpleITK passes over in an NRRD or MetaImage file.
 
-    What another file holds would escape the source's fingerprint; the checksum of compressed voxels SimpleITK passes over.
+    That is: voxels in another file, which would escape the source's fingerprint; damage of compressed ones; sizes that the file
+    claims and does not have; places and units.
+
+    Returns:
+        What a unit of length of the file is, in mm.
 
     Raises:
-        InputError: it is so, or the file cannot be read.
+        InputError: the file is refused.
     """
+    file_format = image_format(path)
     try:
-        data = path.read_bytes()
-        fields, payload = _nrrd_parts(data) if path.suffix.lower() == ".nrrd" else _metaimage_parts(data)
+        if file_format == "NRRD":
+            fields = {name: value.lower() for name, value in read_nrrd_header(path)[0].items()}
+            payload = _nrrd_payload(path.read_bytes())
+        else:
+            fields, payload = _metaimage_parts(path.read_bytes())
         if "data file" in fields or "datafile" in fields or fields.get("elementdatafile", "local") != "local":
             raise InputError(
                 "detached_data", "the file is a header whose voxels lie in another file; write both as one", str(path)
             )
-        if fields.get("encoding") in {"gzip", "gz"}:
-            gzip.decompress(payload)
-        elif fields.get("compresseddata") == "true":
-            zlib.decompress(payload)
-    except (OSError, EOFError, zlib.error) as error:
+        size = fields.get("sizes" if file_format == "NRRD" else "dimsize", "")
+        voxels = math.prod(int(length) for length in size.split())
+        if voxels > VOXEL_LIMIT:
+            raise InputError(
+                "too_large", f"the {file_format} file claims {size} voxels; the limit is {VOXEL_LIMIT}", str(path)
+            )
+        held = len(payload)
+        if fields.get("encoding") in {"gzip", "gz"} or fields.get("compresseddata") == "true":
+            held = _unpacked_bytes(payload, 16 + zlib.MAX_WBITS if file_format == "NRRD" else zlib.MAX_WBITS)
+        if held < voxels:  # a byte a voxel is the least; SimpleITK takes memory before it looks
+            raise EOFError(f"{held} bytes for {voxels} voxels")
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError("unreadable_file", "the file is truncated or damaged", f"{path}: {error}") from None
+    return _nrrd_unit_mm(path, fields) if file_format == "NRRD" else _metaimage_unit_mm(path, fields)
 
 
-def _nrrd_parts(data: bytes) -> tuple[dict[str, str], bytes]:
-    """Return the fields of an NRRD header, in small letters, and what follows the blank line that ends it."""
+def _unpacked_bytes(payload: bytes, window_bits: int) -> int:
+    """Return how many bytes a zlib stream unpacks to, its checksum included in the reading."""
+    unpacker, pending, count = zlib.decompressobj(window_bits), payload, 0
+    while not unpacker.eof:
+        chunk = unpacker.decompress(pending, _CHUNK_BYTES)
+        pending, count = unpacker.unconsumed_tail, count + len(chunk)
+        if count > _UNPACKED_LIMIT_BYTES or not (chunk or pending or unpacker.eof):
+            raise EOFError(f"the compressed voxels end early, or unpack to more than {_UNPACKED_LIMIT_BYTES} bytes")
+    return count
+
+
+def _nrrd_unit_mm(path: Path, fields: dict[str, str]) -> float:
+    space = fields.get("space", "").removesuffix("-time")
+    if fields.get("space dimension") == "4":
+        return 1.0  # as SimpleITK writes four dimensions; whether the fourth has one frame is seen when it is read
+    if space not in _NRRD_SPACES or "space directions" not in fields:
+        raise InputError(
+            "missing_geometry",
+            "the NRRD file does not say where its voxels lie in the patient: its space is none of LPS, RAS and LAS, or it has no "
+            "space directions",
+            str(path),
+        )
+    units = {unit for unit in fields.get("space units", "").replace('"', " ").split() if unit != "???"}
+    return _unit_mm(path, units)
+
+
+def _metaimage_unit_mm(path: Path, fields: dict[str, str]) -> float:
+    if "elementspacing" not in fields and "elementsize" not in fields:
+        raise InputError("missing_geometry", "the MetaImage file has neither ElementSpacing nor ElementSize", str(path))
+    return _unit_mm(path, {fields.get("distanceunits", "")})
+
+
+def _unit_mm(path: Path, units: set[str]) -> float:
+    lengths = {_UNIT_MM.get(unit) for unit in units} or {1.0}
+    length = lengths.pop()
+    if length is None or lengths:
+        raise InputError("bad_geometry", f"the file's unit of length is none of {', '.join(_UNIT_MM)}", str(path))
+    return length
+
+
+def _nrrd_payload(data: bytes) -> bytes:
+    """Return what follows the blank line that ends an NRRD header."""
     unix, windows = data.find(b"\n\n"), data.find(b"\r\n\r\n")
     end = min((place for place in (unix, windows) if place >= 0), default=len(data))
-    payload = data[end:].removeprefix(b"\r\n\r\n" if end == windows else b"\n\n")
-    return _fields(data[:end], ":"), payload
+    return data[end:].removeprefix(b"\r\n\r\n" if end == windows else b"\n\n")
 
 
 def _metaimage_parts(data: bytes) -> tuple[dict[str, str], bytes]:
@@ -93,42 +168,3 @@ def _metaimage_parts(data: bytes) -> tuple[dict[str, str], bytes]:
 def _fields(header: bytes, separator: str) -> dict[str, str]:
     lines = (line.partition(separator) for line in header.decode("latin-1").lower().splitlines())
     return {name.strip(): value.strip(" =") for name, _, value in lines}
-
-
-def _check_nifti(path: Path) -> None:
-    """Refuse a NIfTI file that is not whole: SimpleITK reads what is missing as 0, without a word.
-
-    Raises:
-        InputError: it is truncated or damaged, or SimpleITK would read another file in its place.
-    """
-    if path.name.lower().endswith(".gz") and path.with_suffix("").exists():
-        raise InputError(
-            "ambiguous_file",
-            "the compressed NIfTI file lies beside an uncompressed one of the same name, which SimpleITK would read instead; "
-            "move one of them away",
-            str(path),
-        )
-    try:
-        with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
-            expected, found = _nifti_bytes(file)
-    except (OSError, EOFError, zlib.error, struct.error) as error:
-        raise InputError("unreadable_file", "the NIfTI file is truncated or damaged", f"{path}: {error}") from None
-    if found < expected:
-        raise InputError("unreadable_file", f"the NIfTI file is truncated: {found} of {expected} bytes", str(path))
-
-
-def _nifti_bytes(file: BufferedIOBase) -> tuple[int, int]:
-    """Return how many bytes the header of a NIfTI-1 or NIfTI-2 stream promises, and how many there are."""
-    header = file.read(540)
-    order = "<" if struct.unpack_from("<i", header)[0] in {348, 540} else ">"
-    if struct.unpack_from(f"{order}i", header)[0] == 540:
-        (bits,), dims = struct.unpack_from(f"{order}h", header, 14), struct.unpack_from(f"{order}8q", header, 16)
-        (start,) = struct.unpack_from(f"{order}q", header, 168)
-    else:
-        (bits,), dims = struct.unpack_from(f"{order}h", header, 72), struct.unpack_from(f"{order}8h", header, 40)
-        (start,) = struct.unpack_from(f"{order}f", header, 108)
-    promised = int(start) + math.prod(dims[1 : 1 + max(dims[0], 0)]) * bits // 8
-    found = len(header)
-    while chunk := file.read(1 << 20):
-        found += len(chunk)
-    return promised, found

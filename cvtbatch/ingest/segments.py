@@ -13,7 +13,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
-from cvtbatch.ingest.image_files import check_attached
+from cvtbatch.ingest.image_files import check_file
 from cvtbatch.ingest.label_maps import grid_of
 from cvtbatch.ingest.outlines import Segment, SourceMask, choose_segment
 from cvtbatch.manifest import RoiSource
@@ -33,7 +33,7 @@ def read_segmentation(path: Path, roi: RoiSource, pairs: Mapping[str, str]) -> S
     Raises:
         InputError: it cannot be read, or names no such segment, or that segment is empty.
     """
-    check_attached(path)
+    check_file(path)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:

@@ -9,10 +9,13 @@ import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import SliceStack
-from cvtbatch.imaging.resampling import AIR_HU, stack_of
+from cvtbatch.imaging.resampling import AIR_HU
 from cvtbatch.ingest.acquisition import Acquisition
-from cvtbatch.ingest.dicom import read_series
-from cvtbatch.ingest.image_files import read_image_file
+from cvtbatch.ingest.archives import is_archive
+from cvtbatch.ingest.dicom import looks_like_dicom, read_series
+from cvtbatch.ingest.hounsfield import require_hounsfield
+from cvtbatch.ingest.image_files import image_format, read_image_file
+from cvtbatch.ingest.sources import Source
 from cvtbatch.manifest import Case
 from cvtbatch.spec import digest
 
@@ -26,7 +29,7 @@ class SourceVolume:
         clipped_voxels: how many voxels were below -1024 HU.
         source_format: DICOM, NIfTI, NRRD or MetaImage.
         acquisition: how a DICOM series was made.
-        choice: which series of the source this is, and why, in words that may be shared; empty for other formats.
+        choice: what of the source this is, and why, in words that may be shared.
     """
 
     hu_zyx: npt.NDArray[np.int16] | npt.NDArray[np.float32]
@@ -59,33 +62,54 @@ def read_volume(case: Case) -> SourceVolume:
         InputError: it cannot be read, or no right volume can be built of it.
     """
     path = Path(case.image)
-    if path.is_dir():
-        hu, stack = read_series(path, case.series_uid)
-        source_format = "DICOM"
+    if path.is_dir() or is_archive(path) or (image_format(path) is None and looks_like_dicom(path)):
+        series = read_series(Source(path), case.series_uid)
+        volume = SourceVolume(
+            series.hu_zyx, series.stack, series.clipped_voxels, "DICOM", series.acquisition, series.choice
+        )
     else:
-        image, source_format = read_image_file(path)
-        hu, stack = _hounsfield(image), stack_of(image)
+        volume = _read_image(path)
+    _require_whole(volume.stack, allow_gaps=case.allow_gaps)
+    return volume
+
+
+def _read_image(path: Path) -> SourceVolume:
+    image, source_format = read_image_file(path)
+    values = sitk.GetArrayFromImage(image)
+    if values.dtype.itemsize == 1:
+        raise InputError(
+            "not_hounsfield", f"the image has {image.GetPixelIDTypeAsString()} values, which cannot hold HU", str(path)
+        )
+    require_hounsfield(values)
+    stack = _stack(image)
+    below = int(np.count_nonzero(values < AIR_HU))
+    whole = np.issubdtype(values.dtype, np.integer) and values.max() <= np.iinfo(np.int16).max
+    hu = np.maximum(values, AIR_HU).astype(np.int16 if whole else np.float32)
+    choice = f"{len(hu)} slices {np.median(stack.gaps_mm()):.4g} mm apart; a {source_format} file"
+    return SourceVolume(hu, stack, below, source_format, Acquisition(), choice)
+
+
+def _stack(image: sitk.Image) -> SliceStack:
+    """Return the geometry of an image as a stack of its slices, which may be shifted in their plane.
+
+    Raises:
+        InputError: rows and columns are not at right angles, or there is one slice.
+    """
+    columns, rows, slices = image.GetSize()
+    axes = np.array(image.GetDirection()).reshape(3, 3)
+    normal = np.cross(axes[:, 0], axes[:, 1])
+    normal *= np.sign(normal @ axes[:, 2])
+    row_axis, column_axis, slice_axis = ((float(x), float(y), float(z)) for x, y, z in (axes[:, 0], axes[:, 1], normal))
+    positions = tuple(image.TransformIndexToPhysicalPoint((0, 0, k)) for k in range(slices))
+    return SliceStack(columns, rows, image.GetSpacing()[:2], row_axis, column_axis, slice_axis, positions)
+
+
+def _require_whole(stack: SliceStack, *, allow_gaps: bool) -> None:
     missing = stack.missing_slices()
-    if missing and not case.allow_gaps:
-        gap, largest = float(np.median(stack.gaps_mm())), float(stack.gaps_mm().max())
+    if missing and not allow_gaps:
+        gaps = stack.gaps_mm()
         raise InputError(
             "missing_slices",
-            f"{missing} slices are missing: slices lie {gap:.3f} mm apart, but one gap is {largest:.3f} mm; "
+            f"{missing} slices are missing: gaps of {gaps.max():.3f} mm stand alone among gaps of {np.median(gaps):.3f} mm; "
             "complete the series, or set allow_gaps to 1 to interpolate across it",
         )
-    below = int(np.count_nonzero(hu < AIR_HU))
-    return SourceVolume(np.maximum(hu, AIR_HU), stack, below, source_format, Acquisition(), "")
-
-
-def _hounsfield(image: sitk.Image) -> npt.NDArray[np.int16] | npt.NDArray[np.float32]:
-    if image.GetPixelID() in {sitk.sitkUInt8, sitk.sitkInt8}:
-        raise InputError(
-            "not_hounsfield", f"the image has {image.GetPixelIDTypeAsString()} values, which cannot hold HU"
-        )
-    values = sitk.GetArrayFromImage(image)
-    if not np.isfinite(values).all():
-        raise InputError("non_finite_voxels", f"{int((~np.isfinite(values)).sum())} voxels of the image are not finite")
-    low, high = values.min(), values.max()
-    if np.issubdtype(values.dtype, np.integer) and low >= -32768 and high <= 32767:
-        return np.asarray(values, dtype=np.int16)
-    return np.asarray(values, dtype=np.float32)

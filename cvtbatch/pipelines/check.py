@@ -31,6 +31,27 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """What was read of a case: which series, and why."""
+
+    manifest_row: int
+    case_key: str
+    choice: str
+
+    def to_document(self) -> Document:
+        """Return what may be shared."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a check found: the images that can be read, and every problem, both in the manifest's order."""
+
+    images: tuple[Image, ...]
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CaseCheck:
     """A case to read, and the spacing at which its masks must survive."""
 
@@ -43,35 +64,41 @@ def check_files(
     spacing_mm: tuple[float, float, float],
     cluster: Cluster,
     on_case: Callable[[], None] = lambda: None,
-) -> list[Problem]:
-    """Read every file of a manifest and return what is wrong, in the manifest's order."""
+) -> Findings:
+    """Read every file of a manifest and return what it is, and what is wrong."""
     tasks = (CaseCheck(case, spacing_mm) for case in manifest)
     client = cluster.client
     outcomes = run_inline(check_case, tasks) if client is None else run_on_workers(client, check_case, tasks)
+    images: list[Image] = []
     problems: list[Problem] = []
     for outcome in outcomes:
         case = outcome.item.case
         if isinstance(outcome, Done):
-            problems.extend(outcome.result)
+            images.extend(outcome.result.images)
+            problems.extend(outcome.result.problems)
         else:
             message = f"{outcome.deaths} worker processes died over this case"
             problems.append(Problem(case.manifest_row, case.case_key, "", "worker", "worker_killed", message, ""))
         on_case()
-    return sorted(problems, key=lambda problem: (problem.manifest_row, problem.roi_key))
+    return Findings(
+        tuple(sorted(images, key=lambda image: image.manifest_row)),
+        tuple(sorted(problems, key=lambda problem: (problem.manifest_row, problem.roi_key))),
+    )
 
 
-def check_case(task: CaseCheck) -> list[Problem]:
-    """Read a case's image and masks; return what is wrong with them."""
+def check_case(task: CaseCheck) -> Findings:
+    """Read a case's image and masks; return what they are, and what is wrong with them."""
     case = task.case
     rois = case.masked_rois()
     try:
         source = read_volume(case)
+        image = Image(case.manifest_row, case.case_key, source.choice)
         if not rois:
             stored_grid(source.stack, task.spacing_mm)
-            return []
+            return Findings((image,), ())
         hu_zyx, grid = resample_stack(source.hu_zyx, source.stack, task.spacing_mm)
     except Exception as error:
-        return [_problem(error, case, "", case.manifest_row, "read")]
+        return Findings((), (_problem(error, case, "", case.manifest_row, "read"),))
     problems = []
     for roi in rois:
         try:
@@ -79,7 +106,7 @@ def check_case(task: CaseCheck) -> list[Problem]:
             require_in_head(place_mask(mask.voxels_zyx, mask.place, grid), hu_zyx, grid)
         except Exception as error:
             problems.append(_problem(error, case, roi.roi_key, roi.manifest_row, "mask"))
-    return problems
+    return Findings((image,), tuple(problems))
 
 
 def _problem(error: Exception, case: Case, roi_key: str, row: int, stage: str) -> Problem:

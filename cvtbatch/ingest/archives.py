@@ -1,0 +1,166 @@
+"""Zip and tar archives as sources: their members' bytes, in memory, one at a time.
+
+Nothing is extracted to disk, so a member's name leads nowhere; it only serves to tell members apart. What an archive claims to
+hold is bounded before memory is taken.
+"""
+
+import bz2
+import gzip
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Container, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from cvtbatch.errors import InputError
+from cvtbatch.ingest.fingerprint import PASSED_OVER
+
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+# Limits on what is unpacked: a study of several thin series stays below the one, a multi-frame object below the other.
+ARCHIVE_LIMIT_BYTES = 4 << 30
+MEMBER_LIMIT_BYTES = 1 << 30
+MEMBER_LIMIT = 100_000
+_ENCRYPTED = 0x1
+_CHUNK_BYTES, _PADDING_CHUNKS = 1 << 20, 64
+_DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    ValueError,
+    RuntimeError,
+)
+
+
+def is_archive(path: Path) -> bool:
+    """Say whether a file's name is that of an archive which is read."""
+    return path.name.lower().endswith(ARCHIVE_SUFFIXES)
+
+
+def read_members(path: Path, names: Container[str] | None = None) -> Iterator[tuple[str, BinaryIO]]:
+    """Yield the files of an archive, in its order, as (name, open file); with `names`, only those.
+
+    Raises:
+        InputError: the archive is damaged, encrypted, too large, or holds what is no file.
+    """
+    members = _zip_members(path, names) if path.name.lower().endswith(".zip") else _tar_members(path, names)
+    while True:
+        # Only the archive's own reading is guarded: what the caller does with a member has errors of its own.
+        try:
+            member = next(members, None)
+        except _DAMAGE as error:
+            raise InputError(
+                "damaged_archive", "the archive is truncated, damaged or of a kind that is not read", f"{path}: {error}"
+            ) from None
+        if member is None:
+            return
+        yield member
+
+
+def _zip_members(path: Path, names: Container[str] | None) -> Iterator[tuple[str, BinaryIO]]:
+    with zipfile.ZipFile(path) as archive:
+        files = [info for info in archive.infolist() if not info.is_dir()]
+        _check_amount(path, len(files), sum(info.file_size for info in files))
+        for number, info in enumerate(files):
+            name = f"{number}:{info.filename}"
+            if _is_passed_over(info.filename) or (names is not None and name not in names):
+                continue
+            if info.flag_bits & _ENCRYPTED:
+                raise InputError("encrypted_archive", "the archive is encrypted; pack it without a password", str(path))
+            _check_member(path, info.file_size)
+            yield name, BytesIO(archive.read(info))
+
+
+def _tar_members(path: Path, names: Container[str] | None) -> Iterator[tuple[str, BinaryIO]]:
+    with (
+        _tar_stream(path) as stream,
+        tarfile.open(fileobj=cast(BinaryIO, _Bounded(stream, path)), mode="r:") as archive,
+    ):
+        total = 0
+        for number, info in enumerate(archive):
+            if info.isdir():
+                continue
+            if not info.isreg() or info.issparse():
+                raise InputError(
+                    "unsafe_archive",
+                    "the archive holds a link, a device or a sparse file; pack the files themselves",
+                    str(path),
+                )
+            total += info.size
+            _check_amount(path, number, total)
+            _check_member(path, info.size)
+            name = f"{number}:{info.name}"
+            if _is_passed_over(info.name) or (names is not None and name not in names):
+                continue
+            file = archive.extractfile(info)
+            data = b"" if file is None else file.read()
+            if len(data) != info.size:
+                raise EOFError("a member ends early")
+            yield name, BytesIO(data)
+        # A tar that is cut between two members reads as a shorter one: only the two blocks of zeros at its end tell.
+        stream.seek(archive.offset)
+        if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise EOFError("the end of the archive is missing")
+        # What follows is padding; reading it has a compressed archive checked against its checksum.
+        padding = sum(len(stream.read(_CHUNK_BYTES)) for _ in range(_PADDING_CHUNKS))
+        if padding == _CHUNK_BYTES * _PADDING_CHUNKS:
+            raise EOFError("the archive goes on after its end")
+
+
+def _tar_stream(path: Path) -> BinaryIO:
+    name = path.name.lower()
+    if name.endswith("gz"):
+        return cast(BinaryIO, gzip.open(path))
+    if name.endswith("bz2"):
+        return cast(BinaryIO, bz2.open(path))
+    return cast(BinaryIO, lzma.open(path)) if name.endswith("xz") else path.open("rb")
+
+
+class _Bounded:
+    """A stream that refuses to read too much at once: the extended headers of a tar are read whole, whatever size they claim."""
+
+    def __init__(self, stream: BinaryIO, path: Path) -> None:
+        self._stream, self._path = stream, path
+
+    def read(self, size: int) -> bytes:
+        _check_member(self._path, size)
+        return self._stream.read(size)
+
+    def seek(self, offset: int) -> int:
+        return self._stream.seek(offset)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+
+def _is_passed_over(name: str) -> bool:
+    return any(part.startswith(PASSED_OVER) for part in name.replace("\\", "/").split("/"))
+
+
+def _check_amount(path: Path, members: int, total_bytes: int) -> None:
+    if members > MEMBER_LIMIT:
+        raise InputError(
+            "archive_too_large", f"the archive holds {members} files; the limit is {MEMBER_LIMIT}", str(path)
+        )
+    if total_bytes > ARCHIVE_LIMIT_BYTES:
+        raise InputError(
+            "archive_too_large",
+            f"the archive unpacks to {total_bytes / 2**30:.1f} GiB; the limit is {ARCHIVE_LIMIT_BYTES >> 30} GiB: "
+            "pack one study an archive",
+            str(path),
+        )
+
+
+def _check_member(path: Path, size: int) -> None:
+    if size > MEMBER_LIMIT_BYTES:
+        raise InputError(
+            "archive_too_large",
+            f"a file of the archive unpacks to {size / 2**30:.1f} GiB; the limit is {MEMBER_LIMIT_BYTES >> 30} GiB",
+            str(path),
+        )

@@ -1,0 +1,289 @@
+"""What a DICOM file says of each CT slice in it, without its pixels.
+
+A classic CT file holds one slice. An enhanced one (Enhanced CT, Legacy Converted Enhanced CT) holds a frame a slice, whose place
+and rescale stand in functional groups of the frame or of all frames (DICOM PS3.3 C.7.6.16).
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import pydicom
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+
+from cvtbatch.errors import InputError
+from cvtbatch.ingest.acquisition import names_contrast
+from cvtbatch.ingest.tags import quiet, read_integer, read_items, read_number, read_numbers, read_text, read_texts
+
+CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
+ENHANCED_CT = {"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"}
+# A head of thin slices has hundreds; what claims more than this is damaged, or no head.
+FRAME_LIMIT = 10_000
+_PREAMBLE_BYTES = 128
+_STANDARD_ROOT = "1.2.840.10008."
+_STANDARD_UID = re.compile(r"1\.2\.840\.10008(\.(0|[1-9]\d*))+")
+_CONTRAST_WORDS = re.compile(r"\b(CTA|ANGIO\w*|(POST|WITH)[ -]?CONTRAST|ARTERIAL|VENOUS|KM)\b|C\+")
+_OVERLAY_BIT_POSITION = 0x0102
+# Functional groups that describe a slice; those of converted attributes are what a legacy series said of it.
+_MACROS = (
+    "PlanePositionSequence",
+    "PlaneOrientationSequence",
+    "PixelMeasuresSequence",
+    "PixelValueTransformationSequence",
+    "CTImageFrameTypeSequence",
+    "CTReconstructionSequence",
+    "CTXRayDetailsSequence",
+    "FrameContentSequence",
+    "UnassignedPerFrameConvertedAttributesSequence",
+    "UnassignedSharedConvertedAttributesSequence",
+)
+_LOCALIZERS = {"LOCALIZER", "SCOUT", "TOPOGRAM"}
+
+
+@dataclass(frozen=True, slots=True)
+class PixelFormat:
+    """How the pixels of a file are stored.
+
+    Attributes:
+        offset: where the element of the pixels begins in the file; None if the file is deflated.
+        present: whether anything follows the header.
+        padding: smallest and largest stored value that is no image, as the file writes them.
+        overlay_bits: whether unused bits of a pixel hold an overlay.
+    """
+
+    transfer_syntax: str
+    implicit_vr: bool
+    little_endian: bool
+    offset: int | None
+    present: bool
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: bool
+    padding: tuple[int, int] | None
+    overlay_bits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SliceHeader:
+    """A slice as its file describes it. What is absent or unusable is None; texts are as the file has them, and private.
+
+    Attributes:
+        file: name of the file in its source.
+        frame: index of the slice in the file.
+        orientation: direction cosines of row and column.
+        pixel_spacing_mm: distance of rows (y), distance of columns (x).
+        rescale: slope and intercept.
+        contrast: whether a contrast agent is hinted at; None where nothing is said.
+        rescale_type: unit of the rescaled values.
+        stack_id: which stack of a multi-frame object a frame belongs to; None for classic slices.
+    """
+
+    file: str
+    frame: int
+    pixels: PixelFormat
+    series_uid: str
+    study_uid: str | None
+    frame_of_reference_uid: str | None
+    image_type: tuple[str, ...]
+    acquisition_number: int | None
+    stack_id: str | None
+    manufacturer: str | None
+    model: str | None
+    kernel: str | None
+    kvp: float | None
+    slice_thickness_mm: float | None
+    contrast: bool | None
+    patient_position: str | None
+    orientation: tuple[float, ...] | None
+    position_mm: tuple[float, ...] | None
+    pixel_spacing_mm: tuple[float, ...] | None
+    rescale: tuple[float, float] | None
+    rescale_type: str
+
+    @property
+    def is_localizer(self) -> bool:
+        """Whether the slice is a scout image."""
+        return not _LOCALIZERS.isdisjoint(value.upper() for value in self.image_type)
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether the slice was computed from other slices."""
+        return bool(self.image_type) and self.image_type[0].upper() == "DERIVED"
+
+
+def read_headers(name: str, file: BinaryIO) -> list[SliceHeader] | None:
+    """Return the CT slices of a file, none if it is another object; None if the file is not DICOM.
+
+    Raises:
+        InputError: the file is DICOM and damaged.
+    """
+    with quiet():
+        try:
+            dataset = _open(file)
+            return None if dataset is None else list(_slices(name, dataset, file))
+        except InputError:
+            raise
+        except Exception as error:  # pydicom raises many kinds on damaged files
+            raise InputError(
+                "unreadable_file", "a DICOM file cannot be read: damaged or truncated", f"{name}: {error}"
+            ) from None
+
+
+def is_dicom(file: BinaryIO) -> bool:
+    """Say whether a file is DICOM, as far as can be told before its pixels."""
+    with quiet():
+        try:
+            return _open(file) is not None
+        except Exception:  # pydicom raises many kinds on damaged files
+            return True
+
+
+def _open(file: BinaryIO) -> pydicom.FileDataset | None:
+    start = file.read(_PREAMBLE_BYTES + 4)
+    file.seek(0)
+    if start[_PREAMBLE_BYTES:] == b"DICM":
+        return pydicom.dcmread(file, stop_before_pixels=True)
+    if not _may_begin_a_dataset(start):
+        return None
+    # Without a preamble almost anything parses: only an object that names a class of the standard is taken for DICOM.
+    try:
+        dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
+    except (InvalidDicomError, ValueError, struct.error, EOFError, KeyError, NotImplementedError):
+        return None
+    return dataset if _STANDARD_UID.fullmatch(_class_uid(dataset) or "") else None
+
+
+def _may_begin_a_dataset(start: bytes) -> bool:
+    """Say whether bytes may be the first element of a dataset: of group 0002 or 0008, in either byte order, with a low number."""
+    if len(start) < 8:
+        return False
+    return any(
+        struct.unpack(f"{order}H", start[:2])[0] in {0x0002, 0x0008}
+        and struct.unpack(f"{order}H", start[2:4])[0] <= 0x0060
+        for order in "<>"
+    )
+
+
+def _class_uid(dataset: pydicom.FileDataset) -> str | None:
+    return read_text(dataset, "SOPClassUID") or read_text(dataset.file_meta, "MediaStorageSOPClassUID")
+
+
+def _is_class(class_uid: str | None) -> bool:
+    """Say whether a UID is a class of objects: of the standard, or of a vendor; the rest of a UID that was cut is neither."""
+    uid = UID(class_uid or "")
+    return uid.type == "SOP Class" or (uid.is_valid and uid.is_private and not _STANDARD_ROOT.startswith(uid))
+
+
+def _slices(name: str, dataset: pydicom.FileDataset, file: BinaryIO) -> Iterator[SliceHeader]:
+    class_uid = _class_uid(dataset)
+    if class_uid not in {CT_IMAGE_STORAGE, *ENHANCED_CT}:
+        if not _is_class(class_uid) and read_text(dataset, "Modality") in {None, "CT"}:
+            raise InputError(
+                "unreadable_file", "a DICOM object without a known SOPClassUID: damaged or truncated", name
+            )
+        return
+    if not read_text(dataset, "SeriesInstanceUID"):
+        raise InputError("unreadable_file", "a CT image without SeriesInstanceUID: damaged or truncated", name)
+    pixels = _pixel_format(name, dataset, file)
+    if class_uid == CT_IMAGE_STORAGE:
+        yield _slice(name, 0, pixels, [dataset])
+        return
+    frames = read_items(dataset, "PerFrameFunctionalGroupsSequence")
+    if len(frames) != pixels.frames:
+        raise InputError(
+            "missing_geometry",
+            f"a multi-frame CT of {pixels.frames} frames describes the place of {len(frames)}",
+            name,
+        )
+    shared = list(read_items(dataset, "SharedFunctionalGroupsSequence"))
+    for index, groups in enumerate(frames):
+        yield _slice(name, index, pixels, [*_macros(groups), *_macros(*shared), dataset])
+
+
+def _macros(*groups: pydicom.Dataset) -> list[pydicom.Dataset]:
+    """Return the functional groups of a frame, or of all frames, that describe a slice."""
+    return [items[0] for group in groups for name in _MACROS if (items := read_items(group, name))]
+
+
+def _slice(name: str, frame: int, pixels: PixelFormat, layers: list[pydicom.Dataset]) -> SliceHeader:
+    """Return a slice whose every value stands in the first of the layers that has it."""
+
+    def layer(tag: str) -> pydicom.Dataset:
+        return next((dataset for dataset in layers if tag in dataset), layers[-1])
+
+    slope, intercept = (read_number(layer(tag), tag) for tag in ("RescaleSlope", "RescaleIntercept"))
+    frame_type, image_type = read_texts(layer("FrameType"), "FrameType"), read_texts(layer("ImageType"), "ImageType")
+    acquisition = "AcquisitionNumber" if layer("FrameAcquisitionNumber") is layers[-1] else "FrameAcquisitionNumber"
+    return SliceHeader(
+        file=name,
+        frame=frame,
+        pixels=pixels,
+        series_uid=read_text(layers[-1], "SeriesInstanceUID") or "",
+        study_uid=read_text(layers[-1], "StudyInstanceUID"),
+        frame_of_reference_uid=read_text(layers[-1], "FrameOfReferenceUID"),
+        image_type=frame_type or image_type,
+        acquisition_number=read_integer(layer(acquisition), acquisition),
+        stack_id=read_text(layer("StackID"), "StackID") if len(layers) > 1 else None,
+        manufacturer=read_text(layer("Manufacturer"), "Manufacturer"),
+        model=read_text(layer("ManufacturerModelName"), "ManufacturerModelName"),
+        kernel=read_text(layer("ConvolutionKernel"), "ConvolutionKernel"),
+        kvp=read_number(layer("KVP"), "KVP"),
+        slice_thickness_mm=read_number(layer("SliceThickness"), "SliceThickness"),
+        contrast=_contrast(layers[-1], frame_type or image_type),
+        patient_position=read_text(layer("PatientPosition"), "PatientPosition"),
+        orientation=read_numbers(layer("ImageOrientationPatient"), "ImageOrientationPatient", 6),
+        position_mm=read_numbers(layer("ImagePositionPatient"), "ImagePositionPatient", 3),
+        pixel_spacing_mm=read_numbers(layer("PixelSpacing"), "PixelSpacing", 2),
+        rescale=None if slope is None or intercept is None else (slope, intercept),
+        rescale_type=read_text(layer("RescaleType"), "RescaleType") or "HU",
+    )
+
+
+def _contrast(dataset: pydicom.Dataset, image_type: tuple[str, ...]) -> bool | None:
+    """Say whether an agent, a description or the image type hints at contrast; None where nothing is said."""
+    agent = read_text(dataset, "ContrastBolusAgent")
+    if agent is not None and names_contrast(agent):
+        return True
+    described = " ".join(read_texts(dataset, "SeriesDescription")).upper()
+    if read_items(dataset, "ContrastBolusAgentSequence") or _CONTRAST_WORDS.search(described) or "ANGIO" in image_type:
+        return True
+    return None if agent is None else False
+
+
+def _pixel_format(name: str, dataset: pydicom.FileDataset, file: BinaryIO) -> PixelFormat:
+    syntax = UID(read_text(dataset.file_meta, "TransferSyntaxUID") or "")
+    implicit, little = dataset.original_encoding
+    deflated = syntax == DeflatedExplicitVRLittleEndian
+    place, following = file.tell(), file.read(1)
+    rows, columns, allocated = (read_integer(dataset, tag) or 0 for tag in ("Rows", "Columns", "BitsAllocated"))
+    frames = read_integer(dataset, "NumberOfFrames")
+    if frames is not None and not 0 <= frames <= FRAME_LIMIT:
+        raise InputError("too_large", f"a CT object claims {frames} frames; the limit is {FRAME_LIMIT}", name)
+    stored = read_integer(dataset, "BitsStored") or allocated
+    high_bit = read_integer(dataset, "HighBit")
+    low, high = read_integer(dataset, "PixelPaddingValue"), read_integer(dataset, "PixelPaddingRangeLimit")
+    return PixelFormat(
+        transfer_syntax=str(syntax),
+        implicit_vr=bool(implicit),
+        little_endian=bool(little),
+        offset=None if deflated else place,
+        present=deflated or bool(following),
+        rows=rows,
+        columns=columns,
+        frames=1 if frames is None else frames,
+        samples=read_integer(dataset, "SamplesPerPixel") or 1,
+        bits_allocated=allocated,
+        bits_stored=stored,
+        high_bit=stored - 1 if high_bit is None else high_bit,
+        signed=read_integer(dataset, "PixelRepresentation") == 1,
+        padding=None if low is None else (low, low if high is None else high),
+        overlay_bits=any((group, _OVERLAY_BIT_POSITION) in dataset for group in range(0x6000, 0x6020, 2)),
+    )

@@ -1,0 +1,211 @@
+"""NIfTI-1 and NIfTI-2 files, by the standard's own header (nifti1.h, nifti2.h).
+
+Geometry is the sform where its code is set, else the qform where its code is set, else pixdim alone ("method 1": axes to the
+right, anterior and superior from the first voxel). Spacing follows from the same source, in the units of xyzt_units. SimpleITK
+takes spacing from pixdim whatever the sform says, passes over units, reads what a truncated file lacks as 0, and confuses
+`ct.nii.gz` with a `ct.nii` beside it.
+"""
+
+import gzip
+import math
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from cvtbatch.errors import InputError
+from cvtbatch.geometry import Vector
+
+# What a header may claim before anything of that size is read.
+VOXEL_LIMIT = 1 << 30
+_SPARE_BYTES = 1 << 20
+_HEADER_BYTES = 540
+_DTYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
+# xyzt_units & 7: metre, millimetre, micron; 0 is unknown, and read as millimetre.
+_UNIT_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+# NIfTI's world is x right, y anterior, z superior; ours is LPS.
+_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True, slots=True)
+class NiftiHeader:
+    """What is needed of a header, under its names in the standard; `order` is "<" or ">"."""
+
+    order: str
+    dim: tuple[int, ...]
+    datatype: int
+    pixdim: tuple[float, ...]
+    vox_offset: int
+    scl_slope: float
+    scl_inter: float
+    xyzt_units: int
+    qform_code: int
+    sform_code: int
+    quatern: tuple[float, ...]
+    qoffset: tuple[float, ...]
+    srow: tuple[float, ...]
+
+
+def read_nifti(path: Path) -> sitk.Image:
+    """Read a NIfTI volume, compressed or not.
+
+    Raises:
+        InputError: the file is truncated or damaged, or holds no volume of real numbers at a known place.
+    """
+    try:
+        # A compressed file is known by its content: some carry the other suffix.
+        with path.open("rb") as file:
+            compressed = file.read(2) == b"\x1f\x8b"
+        with cast(BinaryIO, gzip.open(path)) if compressed else path.open("rb") as stream:
+            header = _parse_header(stream.read(_HEADER_BYTES))
+            shape_zyx = _shape(header)
+            affine = _affine(header)
+            values = _voxels(stream, header, shape_zyx)
+    except InputError as error:
+        raise InputError(error.kind, error.message, str(path)) from None
+    except (OSError, EOFError, zlib.error, struct.error, ValueError, OverflowError) as error:
+        raise InputError("unreadable_file", "the NIfTI file is truncated or damaged", f"{path}: {error}") from None
+    image = sitk.GetImageFromArray(values.reshape(shape_zyx))
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin(affine[:3, 3].tolist())
+    return image
+
+
+def _parse_header(data: bytes) -> NiftiHeader:
+    order = next((order for order in "<>" if struct.unpack_from(f"{order}i", data)[0] in {348, 540}), None)
+    if order is None:
+        raise InputError("unreadable_file", "the file does not begin with a NIfTI header")
+
+    def field(form: str, place: int) -> tuple[float, ...]:
+        return struct.unpack_from(order + form, data, place)
+
+    second = field("i", 0)[0] == 540
+    magic = data[4:8] if second else data[344:348]
+    if magic not in {b"n+1\0", b"n+2\0"}:
+        raise InputError(
+            "detached_data", "the NIfTI file is a header whose voxels lie in another file, or of the Analyze format"
+        )
+    places: tuple[tuple[str, int], ...]
+    if second:
+        places = (
+            ("8q", 16),
+            ("h", 12),
+            ("8d", 104),
+            ("q", 168),
+            ("2d", 176),
+            ("i", 500),
+            ("2i", 344),
+            ("6d", 352),
+            ("12d", 400),
+        )
+    else:
+        places = (
+            ("8h", 40),
+            ("h", 70),
+            ("8f", 76),
+            ("f", 108),
+            ("2f", 112),
+            ("B", 123),
+            ("2h", 252),
+            ("6f", 256),
+            ("12f", 280),
+        )
+    dim, datatype, pixdim, offset, scaling, units, codes, quaternion, srow = (field(*place) for place in places)
+    return NiftiHeader(
+        order=order,
+        dim=tuple(int(length) for length in dim),
+        datatype=int(datatype[0]),
+        pixdim=pixdim,
+        vox_offset=int(offset[0]),
+        scl_slope=scaling[0],
+        scl_inter=scaling[1],
+        xyzt_units=int(units[0]),
+        qform_code=int(codes[0]),
+        sform_code=int(codes[1]),
+        quatern=quaternion[:3],
+        qoffset=quaternion[3:],
+        srow=srow,
+    )
+
+
+def _shape(header: NiftiHeader) -> tuple[int, int, int]:
+    used = header.dim[1 : 1 + header.dim[0]] if 1 <= header.dim[0] <= 7 else ()
+    if header.datatype not in _DTYPES:
+        raise InputError(
+            "not_a_volume", f"voxels of the NIfTI type {header.datatype} (complex, color, or unknown) are no HU"
+        )
+    if len(used) < 3 or min(used) < 1 or max(used[3:], default=1) > 1:
+        raise InputError("not_a_volume", f"the NIfTI file has the dimensions {list(used)}; a volume has three")
+    if math.prod(used) > VOXEL_LIMIT:
+        raise InputError(
+            "too_large", f"the NIfTI file claims {used[0]} x {used[1]} x {used[2]} voxels; the limit is {VOXEL_LIMIT}"
+        )
+    return used[2], used[1], used[0]
+
+
+def _voxels(stream: BinaryIO, header: NiftiHeader, shape_zyx: tuple[int, int, int]) -> npt.NDArray[np.number]:
+    dtype = np.dtype(header.order + _DTYPES[header.datatype])
+    promised = max(header.vox_offset, 0) + math.prod(shape_zyx) * dtype.itemsize
+    stream.seek(0)
+    # Reading past the voxels has a compressed file checked against its checksum.
+    data = stream.read(promised + _SPARE_BYTES)
+    if len(data) < promised:
+        raise InputError("unreadable_file", f"the NIfTI file is truncated: {len(data)} of {promised} bytes")
+    values = np.frombuffer(data, dtype=dtype, count=math.prod(shape_zyx), offset=max(header.vox_offset, 0))
+    native = values.astype(dtype.newbyteorder("="))
+    slope, intercept = header.scl_slope, header.scl_inter
+    if slope == 0 or not math.isfinite(slope) or (slope, intercept) == (1, 0):
+        return native
+    if not math.isfinite(intercept):
+        raise InputError("not_hounsfield", f"the NIfTI file scales its values by {slope:g} and adds {intercept}")
+    return np.asarray(native * np.float64(slope) + intercept, dtype=np.float32)
+
+
+def _affine(header: NiftiHeader) -> Vector:
+    """Return the 4 x 4 matrix from indices (x, y, z) to LPS mm."""
+    if header.sform_code > 0:
+        matrix = np.vstack([np.reshape(header.srow, (3, 4)), [0, 0, 0, 1]]).astype(np.float64)
+        source = "sform"
+    elif header.qform_code > 0:
+        matrix, source = _qform(header), "qform"
+    else:
+        matrix, source = np.diag([*np.abs(header.pixdim[1:4]), 1.0]), "pixdim"
+    unit = header.xyzt_units & 7
+    lengths = np.linalg.norm(matrix[:3, :3], axis=0)
+    if unit not in _UNIT_MM or not np.isfinite(matrix).all() or lengths.min() <= 0:
+        raise InputError(
+            "bad_geometry",
+            f"the {source} of the NIfTI file has the spacings {lengths.tolist()} in unit {unit}: no place follows",
+        )
+    matrix[:3] *= _UNIT_MM[unit]
+    return np.asarray(_RAS_TO_LPS @ matrix)
+
+
+def _qform(header: NiftiHeader) -> Vector:
+    """Return the matrix of the quaternion (nifti1.h, "method 2")."""
+    b, c, d = header.quatern
+    rest = 1 - (b * b + c * c + d * d)
+    if rest < 1e-7:  # a half turn, up to round-off
+        length = math.sqrt(b * b + c * c + d * d)
+        a, b, c, d = 0.0, b / length, c / length, d / length
+    else:
+        a = math.sqrt(rest)
+    rotation = np.array(
+        [
+            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+            [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
+        ]
+    )
+    handedness = -1.0 if header.pixdim[0] < 0 else 1.0
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation * (np.abs(header.pixdim[1:4]) * [1, 1, handedness])
+    matrix[:3, 3] = header.qoffset
+    return matrix

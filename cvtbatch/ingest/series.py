@@ -1,0 +1,256 @@
+"""Which series of a source is the head CT: the rule, written down once.
+
+Every CT image of the source belongs to a stack: its SeriesInstanceUID, and within that its FrameOfReferenceUID, its StackID in a
+multi-frame object, and whether it is derived. Slices that share their places with others (repeated acquisitions, two kernels under
+one UID) are told apart by kernel, acquisition number, tube voltage and image type. Scout images and color images are left out, and
+derived ones that do not say where they lie.
+
+Of the stacks the rule keeps, step by step, those that hold, as long as some do and some do not:
+
+1. `series_uid`, where the manifest names one;
+2. axial: the normal of the slices lies within 35 degrees of the patient's long axis (gantries tilt by up to 30);
+3. enough slices: at least 8, over at least 80 mm;
+4. no hint at a contrast agent;
+5. original before derived (ImageType);
+6. a soft kernel before a sharp one, where the kernels of all that are left are known.
+
+One stack left is the answer. Several are a tie, which is an error: slice thickness, for one, is the user's choice.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from cvtbatch.errors import InputError
+from cvtbatch.geometry import SAME_POSITION_MM, Vector
+from cvtbatch.ingest.headers import SliceHeader
+from cvtbatch.ingest.kernels import kernel_class, known_kernel
+
+AXIAL_LIMIT_DEG = 35.0
+ENOUGH_SLICES, ENOUGH_DEPTH_MM = 8, 80.0
+# Share of slices that lie where another one lies, from which a stack is taken for several.
+_REPEATED_SHARE = 0.5
+_PARALLEL = 0.999
+_LISTED_TIES = 12
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Slices of one series that may build one volume."""
+
+    slices: tuple[SliceHeader, ...]
+
+    @property
+    def series_uid(self) -> str:
+        """The series, which may have other stacks too."""
+        return self.slices[0].series_uid
+
+    @cached_property
+    def normal(self) -> Vector | None:
+        """Unit normal of the first slice that has an orientation."""
+        cosines = next((header.orientation for header in self.slices if header.orientation is not None), None)
+        normal = None if cosines is None else np.cross(cosines[:3], cosines[3:])
+        length = 0.0 if normal is None else float(np.linalg.norm(normal))
+        return None if normal is None or length < 0.5 else normal / length
+
+    @cached_property
+    def depths_mm(self) -> Vector:
+        """Sorted places along the normal; empty where geometry is absent."""
+        if self.normal is None:
+            return np.empty(0)
+        return np.sort(
+            [np.dot(header.position_mm, self.normal) for header in self.slices if header.position_mm is not None]
+        )
+
+    @property
+    def extent_mm(self) -> float:
+        """Distance of the first slice from the last."""
+        return float(np.ptp(self.depths_mm)) if len(self.depths_mm) else 0.0
+
+    @property
+    def kernel(self) -> str | None:
+        """The kernel, if it is known by the table."""
+        return known_kernel(self.slices[0].kernel or "")
+
+    def is_axial(self) -> bool:
+        """Say whether the normal is near the patient's long axis."""
+        return self.normal is not None and float(abs(self.normal[2])) >= np.cos(np.radians(AXIAL_LIMIT_DEG))
+
+    def has_enough(self) -> bool:
+        """Say whether the slices are enough for a head."""
+        return len(self.slices) >= ENOUGH_SLICES and self.extent_mm >= ENOUGH_DEPTH_MM
+
+    def facts(self) -> str:
+        """Return what tells the stack from others, in words that may be shared."""
+        gaps = np.diff(self.depths_mm)
+        gap = f"{np.median(gaps):.4g} mm apart" if len(gaps) else "of unknown places"
+        thickness = self.slices[0].slice_thickness_mm
+        parts = [f"{len(self.slices)} slices {gap}"]
+        parts += [] if thickness is None else [f"{thickness:.4g} mm thick"]
+        parts += [f"kernel {self.kernel}" if self.kernel else "kernel unknown"]
+        parts += ["derived"] if self.slices[0].is_derived else []
+        parts += ["contrast"] if self.slices[0].contrast else []
+        return ", ".join(parts)
+
+
+def _those(holds: Callable[[Stack], bool]) -> Callable[[list[Stack]], list[Stack]]:
+    return lambda stacks: [stack for stack in stacks if holds(stack)]
+
+
+def _with_soft_kernel(stacks: list[Stack]) -> list[Stack]:
+    """Return the stacks with a soft kernel; none where a kernel is not known, which is no evidence."""
+    classes = [kernel_class(stack.slices[0].kernel or "") for stack in stacks]
+    return [] if None in classes else [stack for stack, name in zip(stacks, classes, strict=True) if name == "soft"]
+
+
+_STEPS: tuple[tuple[str, Callable[[list[Stack]], list[Stack]]], ...] = (
+    ("axial", _those(Stack.is_axial)),
+    ("enough slices", _those(Stack.has_enough)),
+    ("no hint at contrast", _those(lambda stack: not stack.slices[0].contrast)),
+    ("original", _those(lambda stack: not stack.slices[0].is_derived)),
+    ("soft kernel", _with_soft_kernel),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The stack to read.
+
+    Attributes:
+        stacks: how many there were to choose from.
+        reason: what it is and why it was chosen, in words that may be shared.
+    """
+
+    stack: Stack
+    stacks: int
+    reason: str
+
+
+def choose_stack(headers: Sequence[SliceHeader], series_uid: str | None) -> Choice:
+    """Choose the head CT among the CT images of a source.
+
+    Raises:
+        InputError: there is none, none of the series that is named, or several that the rule does not tell apart.
+    """
+    by_series: dict[str, list[SliceHeader]] = {}
+    for header in headers:
+        by_series.setdefault(header.series_uid, []).append(header)
+    if series_uid is not None and by_series and series_uid not in by_series:
+        raise InputError(
+            "no_such_series",
+            f"none of the {len(by_series)} CT series has the series_uid of the manifest",
+            ", ".join(by_series),
+        )
+    stacks = [stack for slices in by_series.values() for stack in _stacks(slices)]
+    left = _placed([stack for stack in stacks if series_uid in {None, stack.series_uid}])
+    if not left:
+        scouts = " but scout images" if headers else ""
+        raise InputError("no_ct_series", f"the source holds no CT image{scouts}")
+    everything = left if series_uid is None else stacks
+    reasons = ["named by series_uid"] if len(left) < len(everything) else []
+    for name, keep in _STEPS:
+        better = keep(left)
+        if 0 < len(better) < len(left):
+            left, reasons = better, [*reasons, name]
+    if len(left) > 1:
+        raise _tie(left)
+    _require_whole(left[0], everything)
+    why = f"chosen of {len(everything)} CT series by: {', '.join(reasons)}" if reasons else "the only CT series"
+    return Choice(left[0], len(everything), f"{left[0].facts()}; {why}")
+
+
+def _placed(stacks: list[Stack]) -> list[Stack]:
+    """Return the stacks that say where they lie, or all where none does.
+
+    Raises:
+        InputError: an original image does not, which the standard demands: it may be a damaged slice of another stack.
+    """
+    placed = [stack for stack in stacks if len(stack.depths_mm)]
+    lost = [stack for stack in stacks if not len(stack.depths_mm) and not stack.slices[0].is_derived]
+    if placed and lost:
+        raise InputError(
+            "missing_geometry",
+            f"{sum(len(stack.slices) for stack in lost)} CT images have no usable ImagePositionPatient and "
+            "ImageOrientationPatient: which series they belong to cannot be told",
+            ", ".join(header.file for stack in lost for header in stack.slices),
+        )
+    return placed or stacks
+
+
+def _stacks(series: Sequence[SliceHeader]) -> list[Stack]:
+    """Split the slices of one SeriesInstanceUID into stacks; scout images, and colour ones among gray ones, are left out."""
+    slices = [header for header in series if not header.is_localizer]
+    slices = [header for header in slices if header.pixels.samples == 1] or slices
+    # A slice that lacks its frame of reference stays with the others, unless they have several.
+    several = len({header.frame_of_reference_uid for header in slices} - {None}) > 1
+    parts = _grouped(
+        slices, lambda header: (several and header.frame_of_reference_uid, header.stack_id, header.is_derived)
+    )
+    return [Stack(tuple(part)) for whole in parts for part in _apart(whole)]
+
+
+def _grouped(slices: Sequence[SliceHeader], key: Callable[[SliceHeader], Hashable]) -> list[list[SliceHeader]]:
+    groups: dict[Hashable, list[SliceHeader]] = {}
+    for header in slices:
+        groups.setdefault(key(header), []).append(header)
+    return list(groups.values())
+
+
+_TELLING: tuple[Callable[[SliceHeader], Hashable], ...] = (
+    lambda header: header.kernel,
+    lambda header: header.acquisition_number,
+    lambda header: header.kvp,
+    lambda header: header.image_type,
+)
+
+
+def _apart(slices: list[SliceHeader]) -> list[list[SliceHeader]]:
+    """Split slices that repeat one another's places by the first attribute that tells them apart; else leave them together."""
+    if _repeated(slices) < _REPEATED_SHARE:
+        return [slices]
+    for key in _TELLING:
+        parts = _grouped(slices, key)
+        if len(parts) > 1 and not any(_repeated(part) for part in parts):
+            return parts
+    return [slices]
+
+
+def _repeated(slices: Sequence[SliceHeader]) -> float:
+    """Return the share of slices that lie where the one before them lies."""
+    near = np.diff(Stack(tuple(slices)).depths_mm) < SAME_POSITION_MM
+    return float(near.mean()) if len(near) else 0.0
+
+
+def _tie(stacks: Sequence[Stack]) -> InputError:
+    sizes = ", ".join(str(len(stack.slices)) for stack in stacks)
+    listed = "; ".join(f"{number}) {stack.facts()}" for number, stack in enumerate(stacks[:_LISTED_TIES], start=1))
+    way_out = (
+        "name one in the column series_uid"
+        if len({stack.series_uid for stack in stacks}) == len(stacks)
+        else "some share one SeriesInstanceUID: give each a folder of its own"
+    )
+    return InputError(
+        "several_series",
+        f"{len(stacks)} CT series ({sizes} images) are equally good by the rule: {listed}; {way_out}",
+        ", ".join(f"{number}) {stack.series_uid}" for number, stack in enumerate(stacks, start=1)),
+    )
+
+
+def _require_whole(chosen: Stack, stacks: Iterable[Stack]) -> None:
+    """Refuse a stack that another part of its series continues: slices of one volume that differ in a tag are no two volumes."""
+    first, last = chosen.depths_mm[[0, -1]] if len(chosen.depths_mm) else (0.0, 0.0)
+    for other in stacks:
+        if other is chosen or other.series_uid != chosen.series_uid or other.has_enough() or not len(other.depths_mm):
+            continue
+        parallel = float(np.dot(chosen.normal, other.normal)) > _PARALLEL  # type: ignore[arg-type]
+        if parallel and (
+            other.depths_mm[0] < first - SAME_POSITION_MM or other.depths_mm[-1] > last + SAME_POSITION_MM
+        ):
+            raise InputError(
+                "mixed_series",
+                f"{len(other.slices)} slices of the series continue the other {len(chosen.slices)}, but differ from them in "
+                "FrameOfReferenceUID, StackID or ImageType: which make the volume cannot be told",
+                chosen.series_uid,
+            )

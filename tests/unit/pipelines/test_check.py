@@ -1,0 +1,31 @@
+"""What `check` says of every source: the series that it would take and why, or what is wrong."""
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from cvtbatch import contracts
+from cvtbatch.cli import cli
+from tests.series import HEAD, write
+from tests.support import write_rows
+
+
+def test_check_tells_the_choice_of_every_case(tmp_path: Path) -> None:
+    write(tmp_path / "a" / "1", HEAD, "bone", ConvolutionKernel="BONE")
+    write(tmp_path / "a" / "2", HEAD, "soft", ConvolutionKernel="SOFT", SliceThickness="5")
+    write(tmp_path / "b" / "1", HEAD, "one")
+    write(tmp_path / "b" / "2", (2.5,) * 34, "two")
+    rows = [{"center": "A", "case_id": name, "image": name} for name in "ab"]
+    manifest = write_rows(tmp_path / "manifest.csv", rows)
+    result = CliRunner().invoke(cli, ["check", str(manifest), "--json"])
+    assert result.exit_code == 3, result.exception
+    document = json.loads(result.stdout)
+    assert contracts.problems_of(document, "commands/check.json") == []
+    choice = "18 slices 5 mm apart, 5 mm thick, kernel SOFT; chosen of 2 CT series by: soft kernel"
+    assert document["images"] == [{"manifest_row": 1, "case_key": "A/a", "choice": choice}]
+    (problem,) = document["problems"]
+    assert (problem["case_key"], problem["kind"]) == ("A/b", "several_series")
+    shown = CliRunner().invoke(cli, ["check", str(manifest)]).stdout
+    assert f"row 1, A/a: {choice}" in shown
+    assert "2 cases: 1 can be read, 1 cannot" in shown
