@@ -1,9 +1,11 @@
 """The contracts in `schemas/`, read: tables as Arrow schemas, the manifest's columns, and validators of documents.
 
 `schemas/` is the one place where a column, a range or a key is written down; this is the one module that knows its files.
-Manifest and tables are Frictionless Table Schema descriptors (https://specs.frictionlessdata.io/table-schema/) with three
-additions: `appends` and `state` (how a table grows), and `fieldsFrom` (a file that lists further columns of one type). Jobs
-and command outputs are JSON Schema 2020-12.
+Manifest and tables are Frictionless Table Schema descriptors (https://specs.frictionlessdata.io/table-schema/) with additions:
+`appends` and `state` (how a table grows), `partitionBy` (columns whose values lie in files of their own), `bookkeeping` (columns
+that the digest of a snapshot leaves out; a table without it is no content of a snapshot), `fieldsFrom` (a file that lists further
+columns of one type), and the type float32. A column may be added to a table if it is not required; opening a store for writing
+adds it there. Jobs and command outputs are JSON Schema 2020-12.
 """
 
 import difflib
@@ -25,6 +27,7 @@ _ARROW_TYPES = {
     "string": pa.string(),
     "integer": pa.int64(),
     "number": pa.float64(),
+    "float32": pa.float32(),
     "boolean": pa.bool_(),
     "datetime": pa.timestamp("us", tz="UTC"),
 }
@@ -61,12 +64,16 @@ class TableContract:
         appends: "once": a key has one row for ever; "when_changed": the newest row of a key is current, and a row is appended
             only if it differs from that one in `state`.
         state: columns that tell two rows of one key apart.
+        partition_by: columns whose values lie in files of their own.
+        bookkeeping: columns that are no content; None for a table that is no content of a snapshot.
     """
 
     name: str
     key: tuple[str, ...]
     appends: Literal["once", "when_changed"]
     state: tuple[str, ...]
+    partition_by: tuple[str, ...]
+    bookkeeping: tuple[str, ...] | None
     fields: tuple[Field, ...]
 
     def arrow(self) -> pa.Schema:
@@ -148,6 +155,8 @@ def table(name: str) -> TableContract:
         key=tuple(descriptor["primaryKey"]),
         appends=descriptor["appends"],
         state=tuple(descriptor["state"]),
+        partition_by=tuple(descriptor.get("partitionBy", ())),
+        bookkeeping=tuple(descriptor["bookkeeping"]) if "bookkeeping" in descriptor else None,
         fields=tuple(_fields(descriptor)),
     )
 

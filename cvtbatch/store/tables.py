@@ -11,12 +11,14 @@ import operator
 import random
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.schema import Schema
 
 from cvtbatch.contracts import TableContract
 from cvtbatch.errors import StorageError
@@ -34,6 +36,18 @@ CONFIGURATION = {
 Row = Mapping[str, object]
 
 
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A table as it stood at one moment: the rows of a version whose sequence is not larger.
+
+    Tables grow by appends that are numbered, so the sequence alone says what was there; the version says where to look. After an
+    erasure a snapshot names a later version, and its sequence keeps the rows that came since out of it.
+    """
+
+    version: int
+    sequence: int
+
+
 class Table:
     """A table, by its contract; `append` is for coordinators alone."""
 
@@ -42,11 +56,12 @@ class Table:
         self._location = location
         self._uri = location.table_uri(contract.name)
         self._delta: DeltaTable | None = None
+        self._files_at: dict[int, list[str]] = {}
         self._indexed: set[str] = set()
         self._newest: dict[bytes, tuple[int, bytes]] = {}
 
     def create(self) -> None:
-        """Create the table if it is not there, beside others that may do the same."""
+        """Create the table if it is not there, or add the columns that it lacks, beside others that may do the same."""
         configuration = {**CONFIGURATION, "delta.dataSkippingNumIndexedCols": str(self.contract.key_field_count())}
         empty = self.contract.arrow().empty_table()
         options = self._location.table_options()
@@ -55,8 +70,14 @@ class Table:
                 try:
                     # Not DeltaTable.create(): its log names the folder that the store was made in.
                     write_deltalake(
-                        self._uri, empty, mode="ignore", configuration=configuration, storage_options=options
+                        self._uri,
+                        empty,
+                        mode="ignore",
+                        configuration=configuration,
+                        partition_by=list(self.contract.partition_by) or None,
+                        storage_options=options,
                     )
+                    self._add_columns()
                 except DeltaError:
                     if attempt == APPEND_ATTEMPTS - 1:
                         raise
@@ -64,47 +85,80 @@ class Table:
                 else:
                     return
 
+    def _add_columns(self) -> None:
+        """Add the columns that the contract gained since the table was created; in older rows they are null."""
+        delta = self._load()
+        known = {field.name for field in delta.schema().fields}
+        missing = [field for field in self.contract.arrow() if field.name not in known]
+        if missing:
+            delta.alter.add_columns(Schema.from_arrow(pa.schema(missing)).fields)
+
+    def _load(self, version: int | None = None) -> DeltaTable:
+        return DeltaTable(self._uri, version=version, storage_options=self._location.table_options())
+
     def _open(self) -> DeltaTable | None:
         """Return the table at its newest version, or None where it was never created."""
         with storage_errors(f"opening table {self.contract.name}"):
             try:
                 if self._delta is None:
-                    self._delta = DeltaTable(self._uri, storage_options=self._location.table_options())
+                    self._delta = self._load()
                 else:
                     self._delta.update_incremental()
             except TableNotFoundError:
                 return None
             return self._delta
 
-    def read(self, columns: Sequence[str] | None = None, where: pc.Expression | None = None) -> pa.Table:
-        """Return rows of the newest version; only the asked columns are read from storage."""
+    def pin(self) -> Pin | None:
+        """Return the table as it stands now, or None where it was never created."""
         delta = self._open()
-        return self._read_files([] if delta is None else self._files(delta), columns, where)
+        return None if delta is None else Pin(int(delta.version()), int(delta.transaction_version(APP_ID) or 0))
+
+    def dataset(self, pin: Pin | None = None) -> ds.Dataset:
+        """Return all rows of the newest or a pinned version, for other readers: none of them is in memory yet."""
+        if pin is None:
+            delta = self._open()
+            return self._dataset([] if delta is None else self._files(delta))
+        with storage_errors(f"reading version {pin.version} of table {self.contract.name}"):
+            if pin.version not in self._files_at:
+                self._files_at[pin.version] = self._files(self._load(pin.version))
+        return self._dataset(self._files_at[pin.version]).filter(ds.field("sequence") <= pin.sequence)
+
+    def _dataset(self, files: Sequence[str]) -> ds.Dataset:
+        schema = self.contract.arrow()
+        if not files:
+            return ds.dataset(schema.empty_table())
+        folders = ds.partitioning(pa.schema([schema.field(name) for name in self.contract.partition_by]), flavor="hive")
+        return ds.dataset(
+            list(files),
+            schema=schema,
+            format="parquet",
+            filesystem=self._location.filesystem(),
+            partitioning=folders,
+            partition_base_dir=self._location.data_path(self._uri),
+        )
 
     def _files(self, delta: DeltaTable) -> list[str]:
         return [self._location.data_path(uri) for uri in delta.file_uris()]
 
-    def _read_files(self, files: Sequence[str], columns: Sequence[str] | None, where: pc.Expression | None) -> pa.Table:
-        schema = self.contract.arrow()
-        wanted = list(columns) if columns is not None else schema.names
-        if not files:
-            return pa.schema([schema.field(name) for name in wanted]).empty_table()
+    def read(
+        self, columns: Sequence[str] | None = None, where: pc.Expression | None = None, pin: Pin | None = None
+    ) -> pa.Table:
+        """Return rows of the newest or a pinned version; only the asked columns are read from storage."""
+        return self._scan(self.dataset(pin), columns, where)
+
+    def _scan(self, dataset: ds.Dataset, columns: Sequence[str] | None, where: pc.Expression | None) -> pa.Table:
+        wanted = list(columns) if columns is not None else self.contract.arrow().names
         with storage_errors(f"reading table {self.contract.name}"):
             # Not DeltaTable.to_pyarrow_table(): it can abort the process at exit.
-            filesystem = self._location.filesystem()
-            data = ds.dataset(list(files), schema=schema, format="parquet", filesystem=filesystem)
-            return data.to_table(columns=wanted, filter=where)
+            return dataset.to_table(columns=wanted, filter=where)
 
-    def current(self, columns: Sequence[str] | None = None) -> pa.Table:
+    def current(self, columns: Sequence[str] | None = None, pin: Pin | None = None) -> pa.Table:
         """Return the newest row of every key."""
         key = list(self.contract.key)
         wanted = list(columns) if columns is not None else self.contract.arrow().names
-        rows = self.read(list(dict.fromkeys([*wanted, *key, "sequence"])))
-        if self.contract.appends == "when_changed" and rows.num_rows:
-            numbered = rows.select([*key, "sequence"]).append_column("row", pa.array(range(rows.num_rows)))
-            newest_first = numbered.sort_by([("sequence", "descending")])
-            newest = newest_first.group_by(key, use_threads=False).aggregate([("row", "first")])
-            rows = rows.take(newest.sort_by("row_first")["row_first"])
+        rows = self.read(list(dict.fromkeys([*wanted, *key, "sequence"])), pin=pin)
+        if self.contract.appends == "when_changed":
+            rows = rows.take(newest(rows, key))
         return rows.select(wanted)
 
     def append(self, rows: Sequence[Row]) -> int:
@@ -142,7 +196,8 @@ class Table:
         table = pa.Table.from_pylist([{**row, "sequence": sequence} for row in rows], schema=schema)
         properties = CommitProperties(app_transactions=[Transaction(APP_ID, sequence)], max_commit_retries=0)
         try:
-            write_deltalake(delta, table, mode="append", commit_properties=properties)
+            # Merging, for a later revision may have given the table columns that this one does not know.
+            write_deltalake(delta, table, mode="append", schema_mode="merge", commit_properties=properties)
         except CommitFailedError:
             raise
         except Exception:
@@ -159,7 +214,7 @@ class Table:
         unseen = files - self._indexed
         if unseen:
             columns = [*self.contract.key, *self.contract.state, "sequence"]
-            for row in self._read_files(sorted(unseen), columns, None).to_pylist():
+            for row in self._scan(self._dataset(sorted(unseen)), columns, None).to_pylist():
                 key, state, sequence = self._key(row), self._state(row), row["sequence"]
                 if sequence >= self._newest.get(key, (0, b""))[0]:
                     self._newest[key] = (sequence, state)
@@ -178,6 +233,14 @@ class Table:
 
     def _state(self, row: Row) -> bytes:
         return _short_hash([row.get(name) for name in self.contract.state])
+
+
+def newest(rows: pa.Table, key: Sequence[str]) -> pa.Array:
+    """Return the indices of the newest row of every key, in order; `rows` have their sequence."""
+    numbered = rows.select([*key, "sequence"]).append_column("row", pa.array(range(rows.num_rows), pa.int64()))
+    newest_first = numbered.sort_by([("sequence", "descending")])
+    first = newest_first.group_by(list(key), use_threads=False).aggregate([("row", "first")])
+    return first.sort_by("row_first")["row_first"].combine_chunks()
 
 
 def equal_to(values: Mapping[str, str]) -> pc.Expression:
