@@ -118,6 +118,25 @@ def feature_names() -> tuple[str, ...]:
     return tuple((_schemas() / "features_1834.txt").read_text(encoding="ascii").split())
 
 
+@cache
+def _feature_units() -> Mapping[str, tuple[str, bool]]:
+    entries = _load("feature_units.json")["fields"]
+    return {entry["name"]: (entry["unit"], entry.get("calibrated", False)) for entry in entries}
+
+
+def feature_metadata(name: str, calibrated: bool) -> dict[str, str]:
+    """Return what a feature's column says about itself: its class, its image type and, where it has one for sure, its unit.
+
+    Args:
+        calibrated: whether voxels were HU, not normalised.
+    """
+    image_type, feature_class, feature = name.split("_")
+    units = _feature_units()
+    unit, only_calibrated = units.get(name) or units.get(f"*_{feature_class}_{feature}") or ("", False)
+    metadata = {"feature_class": feature_class, "image_type": image_type}
+    return {**metadata, "unit": unit} if unit and (calibrated or not only_calibrated) else metadata
+
+
 def _fields(descriptor: JsonObject) -> Iterator[Field]:
     for entry in descriptor["fields"]:
         if "fieldsFrom" in entry:

@@ -50,6 +50,51 @@ class Spec:
         return f"{self.kind[:3]}-{digest(self.kind, self.parent_id, self.settings)[:12]}"
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A setting in which two specifications differ, as JSON; None where one of them does not have it."""
+
+    setting: str
+    first: str | None
+    second: str | None
+
+    def __str__(self) -> str:
+        first, second = ("absent" if value is None else value for value in (self.first, self.second))
+        return f"{self.setting}: {first} | {second}"
+
+
+def differences(specs: Mapping[str, Spec], first: str, second: str) -> list[Difference]:
+    """Return what tells two specifications apart, setting by setting, those that they build on included.
+
+    Args:
+        specs: by id; both, and those that they build on.
+    """
+    one, other = (_chain_settings(specs, spec_id) for spec_id in (first, second))
+    return [
+        Difference(name, one.get(name), other.get(name))
+        for name in sorted({*one, *other})
+        if one.get(name) != other.get(name)
+    ]
+
+
+def _chain_settings(specs: Mapping[str, Spec], spec_id: str) -> dict[str, str]:
+    """Return the settings of a specification and of those below it, by dotted name, as JSON."""
+    found: dict[str, str] = {}
+
+    def flatten(name: str, value: object) -> None:
+        if isinstance(value, dict) and value:
+            for key, part in value.items():
+                flatten(f"{name}.{key}", part)
+        else:
+            found[name] = canonical_json(value)
+
+    while spec_id in specs:
+        spec = specs[spec_id]
+        flatten(spec.kind, json.loads(spec.settings))
+        spec_id = spec.parent_id
+    return found
+
+
 def volume_spec(spacing_mm: tuple[float, float, float]) -> Spec:
     """Return the specification of stored volumes and masks."""
     settings = {

@@ -1,7 +1,7 @@
 """A feature store: opened, created, and read as current rows."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +13,15 @@ import cvtbatch
 from cvtbatch import contracts
 from cvtbatch.errors import FormatError, StorageError
 from cvtbatch.geometry import Grid
+from cvtbatch.store import snapshots
 from cvtbatch.store.location import Location, get, put, storage_errors
-from cvtbatch.store.tables import Table
-from cvtbatch.store.volumes import StoredArray, read_array, read_slices, write_array
+from cvtbatch.store.reading import Selection, View
+from cvtbatch.store.tables import Pin, Table
+from cvtbatch.store.volumes import StoredArray, array_problem, read_array, read_slices, write_array
+from cvtbatch.store.wide import wide_rows
 
 FORMAT_VERSION = 1
 FORMAT_FILE = "cvtbatch-store.json"
-VOLUME_KEYS = ("volume_spec_id", "image_digest")
 
 
 class FeatureStore:
@@ -71,40 +73,96 @@ class FeatureStore:
         """Return a table; `name` is one of `contracts.table_names()`."""
         return self._tables[name]
 
-    def rois(self) -> pa.Table:
+    def view(
+        self,
+        pins: Mapping[str, Pin] | None = None,
+        selection: Selection | None = None,
+        label: Mapping[str, str] | None = None,
+    ) -> View:
+        """Return the rows as they are now, or where `pins` say."""
+        return View(self._tables, pins, selection, label)
+
+    def at(self, snapshot: str | None) -> View:
+        """Return the rows as a snapshot froze them, or as they are now.
+
+        Raises:
+            InputError: there is no such snapshot.
+        """
+        return self.view() if snapshot is None else snapshots.read_snapshot(self, snapshot).view(self)
+
+    def pinned_versions(self, table: str) -> list[int]:
+        """Return the versions of a table that snapshots need, ascending: vacuum must keep their files."""
+        return snapshots.pinned_versions(self, table)
+
+    def rois(self, snapshot: str | None = None) -> pa.Table:
         """Return the current outlines: the newest row of each, where it lies on the case's current volume."""
-        rois, volumes = self.table("rois").current(), self.table("volumes").current(["case_key", *VOLUME_KEYS])
-        return rois.filter(_among(rois, volumes, ["case_key", *VOLUME_KEYS]))
+        return self.at(snapshot).rows("rois")
 
-    def radiomics(self, columns: Sequence[str] | None = None, where: pc.Expression | None = None) -> pa.Table:
-        """Return the current radiomics rows: those whose input the current outline names, one for each specification.
+    def radiomics(
+        self,
+        columns: Sequence[str] | None = None,
+        where: pc.Expression | None = None,
+        snapshot: str | None = None,
+        spec: str | Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Return the current radiomics rows of one specification: those whose input the current outline names.
 
-        The input is the newest that could be read; a live failure says that a later one could not.
+        The input is the newest that could be read; a live failure says that a later one could not. Fields of features carry
+        `feature_class`, `image_type` and, where it is sure, `unit`.
 
         Args:
-            columns: what to read; all of them by default.
+            columns: what to read, and all that is read from storage but for keys; all of them by default.
             where: filter, e.g. `pc.field("center") == "A"`.
+            snapshot: name of a snapshot; by default the rows as they are now.
+            spec: specifications, as `cvtbatch spec list` shows them, to which the rows are restricted.
+
+        Raises:
+            InputError: the rows are of several specifications, which do not mix; there is no such snapshot, column or
+                specification.
         """
-        keys = ["roi_key", "volume_spec_id", "input_digest"]
-        wanted = list(columns) if columns is not None else contracts.table("radiomics").arrow().names
-        rows = self.table("radiomics").read(list(dict.fromkeys([*wanted, *keys])), where)
-        return rows.filter(_among(rows, self.rois(), keys)).select(wanted)
+        return self.at(snapshot).radiomics(columns, where, spec)
+
+    def embeddings(
+        self,
+        columns: Sequence[str] | None = None,
+        where: pc.Expression | None = None,
+        snapshot: str | None = None,
+        spec: str | Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Return the current embeddings of one specification, a row a slice; arguments and errors as for `radiomics`."""
+        return self.at(snapshot).embeddings(columns, where, spec)
+
+    def wide(
+        self,
+        columns: Sequence[str] | None = None,
+        where: pc.Expression | None = None,
+        snapshot: str | None = None,
+        spec: str | Sequence[str] | None = None,
+        primary_reader: str = "A",
+        primary_reading: int = 1,
+    ) -> pa.Table:
+        """Return clinical values, radiomics and the largest slice's embedding, one row a primary ROI that has features.
+
+        Clinical values and embedding are null where there are none. Arguments and errors as for `radiomics`; `spec` may name a
+        radiomics and an embedding specification.
+
+        Args:
+            primary_reader: whose outline counts.
+            primary_reading: which of that reader's outlines.
+        """
+        return wide_rows(self.at(snapshot), columns, where, spec, (primary_reader, primary_reading))
 
     def runs(self) -> pa.Table:
         """Return the runs as they stand, newest first."""
         return self.table("runs").current().sort_by([("sequence", "descending")])
 
-    def failures(self) -> pa.Table:
+    def failures(self, snapshot: str | None = None) -> pa.Table:
         """Return the live failures: those whose key has not succeeded since; audits, where they are about current values."""
-        events = self.table("failures").current()
-        keys = ["roi_key", "input_digest"]
-        counts = pc.or_(pc.equal(events["scope"], "extraction"), _among(events, self.rois(), keys))
-        return events.filter(pc.and_(pc.invert(events["resolved"]), counts))
+        return self.at(snapshot).rows("failures")
 
     def current(self, name: str) -> pa.Table:
-        """Return the current rows of any table."""
-        own = {"rois": self.rois, "radiomics": self.radiomics, "failures": self.failures}
-        return own[name]() if name in own else self.table(name).current()
+        """Return the current rows of any table, those of all specifications."""
+        return self.at(None).rows(name)
 
     def write_volume(self, hu_zyx: npt.NDArray[np.int16], grid: Grid) -> StoredArray:
         """Write a volume; it exists once a `volumes` row names it."""
@@ -133,13 +191,9 @@ class FeatureStore:
         """
         return read_slices(self.location, stored, indices)
 
-
-def _among(rows: pa.Table, others: pa.Table, columns: Sequence[str]) -> pa.ChunkedArray:
-    """Say which rows have, in some columns, the values of one of the other rows."""
-    names, known = (
-        pc.binary_join_element_wise(*(table[column] for column in columns), "\n") for table in (rows, others)
-    )
-    return pc.is_in(names, value_set=known.combine_chunks())
+    def array_problem(self, stored: StoredArray, checksum: bool) -> str:
+        """Say what is wrong with a volume or mask, or nothing; without `checksum` only whether its objects are there."""
+        return array_problem(self.location, stored, checksum)
 
 
 def _read_format(location: Location) -> int:

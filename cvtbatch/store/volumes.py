@@ -127,6 +127,23 @@ def read_slices(
     return values
 
 
+def array_problem(location: Location, stored: StoredArray, checksum: bool) -> str:
+    """Say what is wrong with a group, or nothing; without `checksum` only whether its objects are there."""
+    try:
+        if checksum:
+            read_array(location, stored)
+        else:
+            for name in OBJECTS:
+                obstore.head(location.objects(), f"{stored.path}/{name}")
+    except FileNotFoundError:
+        return "gone, wholly or in part"
+    except FormatError as error:
+        return error.kind
+    except BaseError as error:
+        raise storage_error("looking for a volume", error) from error
+    return ""
+
+
 def _checksum(objects: dict[str, bytes]) -> str:
     return digest(*(part for name in OBJECTS for part in (name, objects[name])))
 

@@ -1,0 +1,62 @@
+"""The digest of a table's values: equal for equal rows, whatever files, order, version of the table or place hold them.
+
+Rows are sorted by key, and each column is hashed as little-endian bytes: which values are null, then the values, texts and lists
+with their lengths. Every NaN counts as the same one; -0.0 is another value than 0.0. A column that is null in every row is left
+out, so that columns which a table gains later change no digest.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cvtbatch.spec import digest
+
+DIGEST_FORMAT = "cvtbatch-content-1"
+
+
+def table_digest(columns: Iterable[pa.Table]) -> str:
+    """Return the digest of a table that is handed over in groups of columns, columns by name, rows by key."""
+    hasher = hashlib.sha256(DIGEST_FORMAT.encode())
+    for group in columns:
+        for name, column in zip(group.column_names, group.columns, strict=True):
+            if column.null_count < len(column):
+                hasher.update(digest(name, *_canonical(_whole(column))).encode())
+    return hasher.hexdigest()
+
+
+def content_digest(tables: Mapping[str, tuple[int, str]]) -> str:
+    """Return the digest of several tables, each by its number of rows and their digest; a table without rows does not count."""
+    parts = [part for name, (rows, of_rows) in sorted(tables.items()) if rows for part in (name, str(rows), of_rows)]
+    return digest(DIGEST_FORMAT, *parts)
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def _canonical(values: pa.Array) -> Iterator[bytes]:
+    """Yield type, nulls and values of an array as bytes that are equal for equal values only."""
+    kind = values.type
+    yield f"{kind.value_type} list".encode() if pa.types.is_list(kind) else str(kind).encode()
+    yield np.asarray(values.is_valid()).tobytes()
+    if pa.types.is_list(kind):
+        yield _numbers(pc.fill_null(pc.list_value_length(values), 0), "<i8")
+        yield from _canonical(pc.list_flatten(values))
+    elif pa.types.is_string(kind):
+        yield _numbers(pc.fill_null(pc.binary_length(values), 0), "<i8")
+        yield "".join(pc.fill_null(values, "").to_pylist()).encode()
+    elif pa.types.is_floating(kind):
+        numbers = np.asarray(pc.fill_null(values, 0)).astype(f"<f{kind.bit_width // 8}")
+        numbers[np.isnan(numbers)] = np.nan
+        yield numbers.tobytes()
+    elif pa.types.is_boolean(kind):
+        yield np.asarray(pc.fill_null(values, False)).tobytes()
+    else:
+        yield _numbers(pc.fill_null(values.cast(pa.int64()), 0), "<i8")
+
+
+def _numbers(values: pa.Array, kind: str) -> bytes:
+    return np.asarray(values).astype(kind).tobytes()

@@ -1,0 +1,242 @@
+"""A store's rows at one moment: now, or as a snapshot froze them.
+
+Current is what stands on what is current: the newest row of a case, of a volume, of an outline on the case's current volume, and
+the features and embeddings of that outline's input. Every table is looked at in one version, and a row before what it stands on,
+so that a reader beside writers sees no row without its parents.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cvtbatch import contracts
+from cvtbatch.errors import InputError
+from cvtbatch.spec import Spec, differences
+from cvtbatch.store.tables import Pin, Table, newest
+
+VOLUME_KEYS = ("volume_spec_id", "image_digest")
+INPUT_KEYS = ("roi_key", "volume_spec_id", "input_digest")
+SPEC_KINDS = ("volume", "radiomics", "embedding")
+SPEC_COLUMNS = tuple(f"{kind}_spec_id" for kind in SPEC_KINDS)
+# Columns, beside its key, that decide whether a row is current and selected.
+DECIDING = ("case_key", "image_digest", "input_digest", "center", "roi", *SPEC_COLUMNS, "scope", "resolved")
+# Columns read together where a whole table is gone through.
+COLUMN_GROUP = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a snapshot is restricted to; what is empty restricts nothing. `spec_ids` hold those that they build on."""
+
+    centers: tuple[str, ...] = ()
+    spec_ids: tuple[str, ...] = ()
+    rois: tuple[str, ...] = ()
+
+
+class View:
+    """The rows of a store at one moment.
+
+    Args:
+        pins: of a snapshot, every table that it has; None for now.
+        label: what results say about where they come from, e.g. the name and digest of the snapshot.
+    """
+
+    def __init__(
+        self,
+        tables: Mapping[str, Table],
+        pins: Mapping[str, Pin] | None = None,
+        selection: Selection | None = None,
+        label: Mapping[str, str] | None = None,
+    ) -> None:
+        self._tables, self._label = tables, dict(label or {})
+        self._now = pins is None
+        self._pins: dict[str, Pin | None] = dict(pins or {})
+        self._selection = selection or Selection()
+
+    def pin(self, name: str) -> Pin | None:
+        """Return where a table is looked at, or None where it was not there."""
+        if self._now and name not in self._pins:
+            self._pins[name] = self._tables[name].pin()
+        return self._pins.get(name)
+
+    def read(self, name: str, columns: Sequence[str] | None = None, where: pc.Expression | None = None) -> pa.Table:
+        """Return all rows of a table, current or not, in stored order."""
+        pin = self.pin(name)
+        if pin is None:
+            wanted = list(columns) if columns is not None else contracts.table(name).arrow().names
+            return contracts.table(name).arrow().empty_table().select(wanted)
+        return self._tables[name].read(columns, where, pin)
+
+    def specs(self) -> dict[str, Spec]:
+        """Return the specifications by id."""
+        rows = self.read("specs").to_pylist()
+        return {row["spec_id"]: Spec(row["kind"], row["parent_id"], row["settings"]) for row in rows}
+
+    def rows(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the current rows of a table, those of all specifications."""
+        return self.read(name, columns).take(self.indices(name))
+
+    def column_groups(self, name: str, columns: Sequence[str], indices: pa.Array) -> Iterator[pa.Table]:
+        """Yield some rows of a table, a few columns at a time."""
+        for start in range(0, len(columns), COLUMN_GROUP):
+            yield self.read(name, columns[start : start + COLUMN_GROUP]).take(indices)
+
+    def indices(self, name: str, where: pc.Expression | None = None) -> pa.Array:
+        """Return which rows of a table are current.
+
+        Args:
+            where: filter of the rows that are looked at, for tables whose rows never change.
+        """
+        contract = contracts.table(name)
+        here = set(contract.arrow().names)
+        looked_at = dict.fromkeys([*contract.key, *(column for column in DECIDING if column in here), "sequence"])
+        rows = self.read(name, list(looked_at), where)
+        indices = newest(rows, contract.key) if contract.appends == "when_changed" else pa.array(range(rows.num_rows))
+        return indices.filter(self._counts(name, rows.take(indices)).combine_chunks())
+
+    def _counts(self, name: str, rows: pa.Table) -> pa.ChunkedArray:
+        """Say which rows, newest of their keys, stand on current ones and are among those selected."""
+        counts = pa.chunked_array([pa.array([True] * rows.num_rows, pa.bool_())])
+        if name == "rois":
+            keys = ["case_key", *VOLUME_KEYS]
+            counts = among(rows, self.rows("volumes", keys), keys)
+        elif name in {"radiomics", "embeddings"}:
+            counts = among(rows, self.rows("rois", INPUT_KEYS), INPUT_KEYS)
+        elif name == "failures":
+            keys = ["roi_key", "input_digest"]
+            live = pc.or_(pc.equal(rows["scope"], "extraction"), among(rows, self.rows("rois", keys), keys))
+            counts = pc.and_(pc.invert(rows["resolved"]), live)
+        for column, values in self._restrictions().items():
+            if values and column in rows.column_names:
+                counts = pc.and_(counts, pc.is_in(rows[column], value_set=pa.array(values, pa.string())))
+        return counts
+
+    def _restrictions(self) -> dict[str, list[str]]:
+        chosen = self._selection
+        by_kind: dict[str, list[str]] = {column: [] for column in SPEC_COLUMNS}
+        if chosen.spec_ids:
+            for spec_id, spec in self.specs().items():
+                if spec_id in chosen.spec_ids:
+                    by_kind[_spec_column(spec.kind)].append(spec_id)
+        return {"center": list(chosen.centers), "roi": list(chosen.rois), **by_kind}
+
+    def radiomics(
+        self,
+        columns: Sequence[str] | None = None,
+        where: pc.Expression | None = None,
+        spec: str | Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Return the current radiomics rows of one specification; see `FeatureStore.radiomics`."""
+        return self._of_one_spec("radiomics", "radiomics", columns, where, spec)
+
+    def embeddings(
+        self,
+        columns: Sequence[str] | None = None,
+        where: pc.Expression | None = None,
+        spec: str | Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Return the current embedding rows of one specification; see `FeatureStore.embeddings`."""
+        return self._of_one_spec("embeddings", "embedding", columns, where, spec)
+
+    def _of_one_spec(
+        self,
+        name: str,
+        kind: str,
+        columns: Sequence[str] | None,
+        where: pc.Expression | None,
+        spec: str | Sequence[str] | None,
+    ) -> pa.Table:
+        known = contracts.table(name).arrow().names
+        wanted = check_columns(columns, known)
+        chosen = self._restriction_to(kind, spec)
+        where = chosen if where is None else where if chosen is None else where & chosen
+        indices = self.indices(name, where)
+        spec_ids = set(self.read(name, [_spec_column(kind)], where).take(indices)[_spec_column(kind)].to_pylist())
+        if len(spec_ids) > 1:
+            raise self._several(kind, sorted(spec_ids))
+        found = {_spec_column(kind): spec_id for spec_id in spec_ids}
+        rows = self.read(name, wanted, where).take(indices)
+        return self.labelled(rows, found)
+
+    def _restriction_to(self, kind: str, spec: str | Sequence[str] | None) -> pc.Expression | None:
+        """Return the filter of rows of the named specifications: of this kind, or built on a volume specification."""
+        spec_ids = [spec] if isinstance(spec, str) else list(spec or ())
+        if not spec_ids:
+            return None
+        specs = self.specs()
+        for spec_id in spec_ids:
+            if spec_id not in specs:
+                known = ", ".join(sorted(specs)) or "none"
+                raise InputError("no_such_spec", f"{spec_id!r} is no specification of this store; it has {known}")
+        where = None
+        for of in (kind, "volume"):
+            chosen = [spec_id for spec_id in spec_ids if specs[spec_id].kind == of]
+            if chosen:
+                only = pc.field(_spec_column(of)).isin(pa.array(chosen, pa.string()))
+                where = only if where is None else where & only
+        return where
+
+    def _several(self, kind: str, spec_ids: Sequence[str]) -> InputError:
+        """Return the error of rows of several specifications, with what tells these apart."""
+        specs = self.specs()
+        first = spec_ids[0]
+        lines = [
+            f"{first} and {other} differ in {'; '.join(map(str, differences(specs, first, other)))}"
+            for other in spec_ids[1:]
+        ]
+        return InputError(
+            "several_specs",
+            f"there are {kind} rows of {len(spec_ids)} specifications, which do not mix: name one of "
+            f"{', '.join(spec_ids)} (--spec, spec=)\n" + "\n".join(lines),
+        )
+
+    def labelled(self, rows: pa.Table, spec_ids: Mapping[str, str]) -> pa.Table:
+        """Return rows whose features say class, image type and unit, and which say themselves where they come from."""
+        specs = self.specs()
+        spec = specs.get(spec_ids.get("radiomics_spec_id", ""))
+        # A unit that is not sure is not given: normalised voxels have none.
+        calibrated = spec is not None and json.loads(spec.settings)["settings"].get("normalize") is False
+        fields = [
+            field.with_metadata(contracts.feature_metadata(field.name, calibrated))
+            if field.name in _features()
+            else field
+            for field in rows.schema
+        ]
+        origin = {"cvtbatch": json.dumps({**self._label, **spec_ids})}
+        return rows.cast(pa.schema(fields, metadata=origin))
+
+
+def check_columns(columns: Sequence[str] | None, known: Sequence[str]) -> list[str]:
+    """Return the asked columns, all of them by default.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    unknown = [name for name in columns or () if name not in set(known)]
+    if unknown:
+        from difflib import get_close_matches
+
+        near = get_close_matches(unknown[0], known, n=1, cutoff=0.0)[0]
+        raise InputError("no_such_column", f"there is no column {unknown[0]!r}; the nearest one is {near}")
+    return list(known if columns is None else columns)
+
+
+def among(rows: pa.Table, others: pa.Table, columns: Sequence[str]) -> pa.ChunkedArray:
+    """Say which rows have, in some columns, the values of one of the other rows."""
+    return pc.is_in(joined(rows, columns), value_set=joined(others, columns).combine_chunks())
+
+
+def joined(rows: pa.Table, columns: Sequence[str]) -> pa.ChunkedArray:
+    """Return some text columns as one, which is equal where all of them are."""
+    return pc.binary_join_element_wise(*(rows[column] for column in columns), "\n")
+
+
+def _spec_column(kind: str) -> str:
+    return f"{kind}_spec_id"
+
+
+def _features() -> frozenset[str]:
+    return frozenset(contracts.feature_names())

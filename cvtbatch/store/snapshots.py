@@ -1,0 +1,334 @@
+"""Snapshots: rows frozen under a name.
+
+A snapshot pins every table at a version, and records how many current rows its content has there and their digest, so that what
+is read from it later can be proved to be the same. Nothing is copied: tables only grow, Delta's log is never cleaned up, and
+vacuum keeps the pinned versions. What was current then is computed anew from the pinned versions. A revision other than 0 is an
+erasure (`cvtbatch.store.erasure`).
+"""
+
+import datetime
+import difflib
+import json
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.compute as pc
+
+from cvtbatch import contracts
+from cvtbatch.errors import CvtbatchError, InputError
+from cvtbatch.spec import Spec
+from cvtbatch.store.content import content_digest, table_digest
+from cvtbatch.store.reading import SPEC_COLUMNS, Selection, View
+from cvtbatch.store.tables import Pin, Row
+from cvtbatch.store.volumes import StoredArray
+
+if TYPE_CHECKING:
+    from cvtbatch.store.feature_store import FeatureStore
+
+TABLE = "snapshots"
+AUTOMATIC = "auto-"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+# In which tables are looked at: a row before the rows that it stands on.
+CONTENT = ("radiomics", "embeddings", "rois", "cases", "volumes")
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenTable:
+    """A table in a snapshot: where, and for content how many current rows it has there, and their digest."""
+
+    pin: Pin
+    rows: int = 0
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What was frozen.
+
+    Attributes:
+        tables: by name.
+        named_specs: specifications that the rows name.
+        change: how the content differs from the revision before, or empty.
+    """
+
+    name: str
+    revision: int
+    made_by: str
+    selection: Selection
+    tables: Mapping[str, FrozenTable]
+    named_specs: tuple[str, ...]
+    content_digest: str
+    change: str = ""
+    recorded_at: datetime.datetime | None = None
+
+    @property
+    def automatic(self) -> bool:
+        return self.name.startswith(AUTOMATIC)
+
+    def pins(self) -> dict[str, Pin]:
+        return {name: frozen.pin for name, frozen in self.tables.items()}
+
+    def view(self, store: "FeatureStore") -> View:
+        """Return the rows that are frozen."""
+        label = {"snapshot": self.name, "content_digest": self.content_digest}
+        return store.view(self.pins(), self.selection, label)
+
+    def to_document(self) -> dict[str, object]:
+        """Return what `cvtbatch snapshot show --json` says of it."""
+        tables = {
+            name: {
+                "version": frozen.pin.version,
+                "sequence": frozen.pin.sequence,
+                "rows": frozen.rows,
+                "digest": frozen.digest,
+            }
+            for name, frozen in sorted(self.tables.items())
+        }
+        return {
+            "name": self.name,
+            "revision": self.revision,
+            "automatic": self.automatic,
+            "made_by": self.made_by,
+            "recorded_at": self.recorded_at.isoformat() if self.recorded_at else "",
+            "centers": list(self.selection.centers),
+            "restricted_to_specs": list(self.selection.spec_ids),
+            "rois": list(self.selection.rois),
+            "specs": list(self.named_specs),
+            "content_digest": self.content_digest,
+            "change": self.change,
+            "tables": tables,
+        }
+
+    def to_row(self) -> Row:
+        now = datetime.datetime.now(datetime.UTC)
+        document = self.to_document()
+        columns = ("name", "revision", "automatic", "made_by", "centers", "rois", "content_digest", "change")
+        return {
+            **{name: document[name] for name in columns},
+            "spec_ids": document["restricted_to_specs"],
+            "tables": json.dumps(document["tables"]),
+            "named_specs": document["specs"],
+            "run_id": f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
+            "recorded_at": now,
+        }
+
+
+def read_snapshots(store: "FeatureStore") -> list[Snapshot]:
+    """Return every snapshot of a store, oldest first, each in the revision that holds."""
+    holding: dict[str, Snapshot] = {}
+    for row in store.table(TABLE).read().sort_by("sequence").to_pylist():
+        found = _from_row(row)
+        if found.name not in holding or holding[found.name].revision < found.revision:
+            holding[found.name] = found
+    return list(holding.values())
+
+
+def read_snapshot(store: "FeatureStore", name: str) -> Snapshot:
+    """Return a snapshot.
+
+    Raises:
+        InputError: the store has none of this name.
+    """
+    known = {snapshot.name: snapshot for snapshot in read_snapshots(store)}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+        advice = f"the nearest of its {len(known)} is {near[0]}" if near else "it has none yet"
+        raise InputError("no_such_snapshot", f"the store has no snapshot {name!r}; {advice}")
+    return known[name]
+
+
+def create_snapshot(store: "FeatureStore", name: str, selection: Selection, made_by: str) -> tuple[Snapshot, bool]:
+    """Freeze the current rows under a name, and return the snapshot and whether it is new.
+
+    Raises:
+        InputError: the name is not usable, or taken by other content; the selection names what is not there, or holds no rows.
+    """
+    if not NAME.fullmatch(name) or name.startswith(AUTOMATIC):
+        raise InputError(
+            "bad_snapshot_name",
+            f"{name!r} cannot name a snapshot: use 1 to 64 letters, digits, dots, hyphens and underscores, a letter or digit "
+            f"first, and not {AUTOMATIC}, which begins those that commands record by themselves",
+        )
+    fresh = _freeze(store, name, _checked(store, selection), made_by)
+    if not any(frozen.rows for frozen in fresh.tables.values()):
+        raise InputError("empty_snapshot", f"nothing to freeze as {name}: the store has no such rows")
+    return _record(store, fresh)
+
+
+def automatic_snapshot(store: "FeatureStore", made_by: str) -> Snapshot:
+    """Record the rows as they are, for a command that reads a version and was given none; named by content, once."""
+    view = store.at(None)
+    now = [(name, pin.sequence) for name in CONTENT if (pin := view.pin(name)) is not None]
+    for known in reversed(read_snapshots(store)):
+        then = [(name, known.tables[name].pin.sequence) for name in CONTENT if name in known.tables]
+        if known.automatic and then == now:
+            return known
+    fresh = _freeze(store, AUTOMATIC, Selection(), made_by)
+    return _record(store, replace(fresh, name=f"{AUTOMATIC}{fresh.content_digest[:12]}"))[0]
+
+
+def pinned_versions(store: "FeatureStore", table: str) -> list[int]:
+    """Return the versions of a table that snapshots need, ascending."""
+    pins = (snapshot.pins().get(table) for snapshot in read_snapshots(store))
+    return sorted({pin.version for pin in pins if pin is not None})
+
+
+def _record(store: "FeatureStore", fresh: Snapshot) -> tuple[Snapshot, bool]:
+    """Append a snapshot unless its name is taken; of two at once the first counts."""
+    known = {snapshot.name: snapshot for snapshot in read_snapshots(store)}
+    if fresh.name not in known and store.table(TABLE).append([fresh.to_row()]):
+        return read_snapshot(store, fresh.name), True
+    there = read_snapshot(store, fresh.name)
+    if there.content_digest != fresh.content_digest:
+        raise InputError(
+            "snapshot_exists",
+            f"there is a snapshot {fresh.name} already, of other content ({there.content_digest[:12]}, now "
+            f"{fresh.content_digest[:12]}): a snapshot never changes, choose another name",
+        )
+    return there, False
+
+
+def _pinned_tables() -> list[str]:
+    """Return the tables that a snapshot pins, in the order in which they are looked at."""
+    rest = [name for name in contracts.table_names() if name not in {*CONTENT, TABLE}]
+    return [*CONTENT, *rest]
+
+
+def _freeze(store: "FeatureStore", name: str, selection: Selection, made_by: str) -> Snapshot:
+    """Return the snapshot of the rows as they are now."""
+    now = store.at(None)
+    pins = {table: pin for table in _pinned_tables() if (pin := now.pin(table)) is not None}
+    tables, named = measure(store.view(pins, selection), pins)
+    digest = content_digest({table: (frozen.rows, frozen.digest) for table, frozen in tables.items()})
+    return Snapshot(name, 0, made_by, selection, tables, named, digest)
+
+
+def measure(
+    view: View, pins: Mapping[str, Pin], without: str | None = None
+) -> tuple[dict[str, FrozenTable], tuple[str, ...]]:
+    """Count and digest the current rows of a view, and collect the specifications that they name.
+
+    Args:
+        without: case_key of a case that is left out.
+    """
+    tables, named = {}, set[str]()
+    for name, pin in pins.items():
+        contract = contracts.table(name)
+        if contract.bookkeeping is None:
+            tables[name] = FrozenTable(pin)
+            continue
+        indices = view.indices(name)
+        keys = view.read(name, list(dict.fromkeys(["case_key", *contract.key, *_spec_columns(name)]))).take(indices)
+        if without is not None:
+            others = pc.not_equal(keys["case_key"], without)
+            keys, indices = keys.filter(others), indices.filter(others.combine_chunks())
+        indices = indices.take(pc.sort_indices(keys, [(column, "ascending") for column in contract.key]))
+        for column in _spec_columns(name):
+            named.update(keys[column].unique().to_pylist())
+        columns = sorted(set(contract.arrow().names) - set(contract.bookkeeping))
+        digest = table_digest(view.column_groups(name, columns, indices))
+        tables[name] = FrozenTable(pin, len(indices), digest)
+    return tables, tuple(sorted(named))
+
+
+def _spec_columns(table: str) -> list[str]:
+    return [column for column in SPEC_COLUMNS if column in contracts.table(table).arrow().names]
+
+
+def _checked(store: "FeatureStore", selection: Selection) -> Selection:
+    """Return the selection, sorted, with the specifications that those in it build on."""
+    view = store.at(None)
+    specs = view.specs()
+    known = {
+        "center": set(view.rows("cases", ["center"])["center"].to_pylist()),
+        "spec": set(specs),
+        "roi": set(view.rows("rois", ["roi"])["roi"].to_pylist()),
+    }
+    asked = {"center": selection.centers, "spec": selection.spec_ids, "roi": selection.rois}
+    for what, values in asked.items():
+        for value in values:
+            if value not in known[what]:
+                there = ", ".join(sorted(known[what])) or "none"
+                raise InputError(f"no_such_{what}", f"--{what} {value!r} is not in the store; it has {there}")
+    chain = set(selection.spec_ids)
+    chain |= {specs[spec_id].parent_id for spec_id in chain if specs[spec_id].parent_id}
+    return Selection(tuple(sorted(selection.centers)), tuple(sorted(chain)), tuple(sorted(selection.rois)))
+
+
+def _from_row(row: Mapping[str, Any]) -> Snapshot:
+    tables = {
+        name: FrozenTable(Pin(entry["version"], entry["sequence"]), entry["rows"], entry["digest"])
+        for name, entry in json.loads(row["tables"]).items()
+    }
+    return Snapshot(
+        name=row["name"],
+        revision=row["revision"],
+        made_by=row["made_by"],
+        selection=Selection(tuple(row["centers"]), tuple(row["spec_ids"]), tuple(row["rois"])),
+        tables=tables,
+        named_specs=tuple(row["named_specs"]),
+        content_digest=row["content_digest"],
+        change=row["change"],
+        recorded_at=row["recorded_at"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Discrepancy:
+    """In what a snapshot is not what was recorded; `table` is empty for the whole."""
+
+    table: str
+    what: str
+    recorded: str
+    found: str
+
+
+def verify_snapshot(store: "FeatureStore", snapshot: Snapshot, checksums: bool = False) -> list[Discrepancy]:
+    """Return in what a snapshot differs from what was recorded; empty if in nothing.
+
+    Args:
+        checksums: read every volume and mask too, not just look whether its objects are there.
+    """
+    view = snapshot.view(store)
+    found: list[Discrepancy] = []
+    measured: dict[str, tuple[int, str]] = {}
+    for name, frozen in snapshot.tables.items():
+        try:
+            now = measure(view, {name: frozen.pin})[0][name]
+        except CvtbatchError as error:
+            found.append(Discrepancy(name, "readable", "yes", error.message))
+            continue
+        measured[name] = (now.rows, now.digest)
+        if now.rows != frozen.rows:
+            found.append(Discrepancy(name, "rows", str(frozen.rows), str(now.rows)))
+        if now.digest != frozen.digest:
+            found.append(Discrepancy(name, "digest", frozen.digest, now.digest))
+    digest = content_digest(measured)
+    if digest != snapshot.content_digest and not found:
+        found.append(Discrepancy("", "content digest", snapshot.content_digest, digest))
+    if not any(problem.what == "readable" for problem in found):
+        found += _check_specs(view.specs(), snapshot.named_specs)
+        found += _check_objects(store, view, checksums)
+    return found
+
+
+def _check_specs(specs: Mapping[str, Spec], named: Sequence[str]) -> list[Discrepancy]:
+    found = []
+    for spec_id in named:
+        now = specs[spec_id].spec_id if spec_id in specs else "absent"
+        if now != spec_id:
+            found.append(Discrepancy("specs", "settings", spec_id, now))
+    return found
+
+
+def _check_objects(store: "FeatureStore", view: View, checksums: bool) -> list[Discrepancy]:
+    found = []
+    for name in ("volumes", "rois"):
+        for row in view.rows(name, ["path", "checksum"]).to_pylist():
+            problem = store.array_problem(StoredArray(row["path"], row["checksum"]), checksums)
+            if problem:
+                found.append(Discrepancy(name, "object", str(row["path"]), problem))
+    return found

@@ -1,0 +1,65 @@
+"""Clinical values, radiomics and the largest slice's embedding side by side: what models are fitted on and score."""
+
+import json
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cvtbatch import contracts
+from cvtbatch.store.reading import View, check_columns, joined
+
+IDENTITY = ("roi_key", "case_key", "center", "case_id", "roi", "reader", "reading")
+SPECS = ("volume_spec_id", "radiomics_spec_id", "embedding_spec_id", "input_digest", "clinical_digest")
+EMBEDDING = ("embedding_spec_id", "embedding")
+INPUT = ("roi_key", "input_digest")
+
+
+def wide_columns() -> list[str]:
+    """Return the columns in order: identity, clinical values, specifications and digests, features, embedding."""
+    return [*IDENTITY, *contracts.clinical_columns(), *SPECS, *contracts.feature_names(), "embedding"]
+
+
+def wide_rows(
+    view: View,
+    columns: Sequence[str] | None,
+    where: pc.Expression | None,
+    spec: str | Sequence[str] | None,
+    primary: tuple[str, int],
+) -> pa.Table:
+    """Return one row a primary ROI that has features; see `FeatureStore.wide`.
+
+    Args:
+        primary: reader and reading.
+    """
+    wanted = check_columns(columns, wide_columns())
+    # An expression does not tell which columns it names, but its text does; a column too many only costs time.
+    named = [name for name in wide_columns() if where is not None and name in str(where)]
+    needed = list(dict.fromkeys([*wanted, *named]))
+    of_case = [*contracts.clinical_columns(), "clinical_digest"]
+    elsewhere = {*of_case, *EMBEDDING}
+    only_primary = (pc.field("reader") == primary[0]) & (pc.field("reading") == primary[1])
+    pushed = only_primary if where is None or elsewhere & set(named) else only_primary & where
+    own = [name for name in needed if name not in elsewhere]
+    rows = view.radiomics(list(dict.fromkeys([*own, "case_key", *INPUT, "radiomics_spec_id"])), pushed, spec)
+    origin = json.loads(rows.schema.metadata[b"cvtbatch"])
+    if any(name in of_case for name in needed):
+        cases = view.rows("cases", ["case_key", *of_case])
+        rows = _beside(rows, cases, ["case_key"], of_case)
+    if any(name in EMBEDDING for name in needed):
+        largest = view.embeddings([*INPUT, *EMBEDDING], pc.field("is_largest"), spec)
+        rows = _beside(rows, largest, INPUT, EMBEDDING)
+        origin |= json.loads(largest.schema.metadata[b"cvtbatch"])
+    if where is not None and pushed is only_primary:
+        rows = rows.filter(where)
+    return rows.select(wanted).replace_schema_metadata({"cvtbatch": json.dumps(origin)})
+
+
+def _beside(rows: pa.Table, others: pa.Table, key: Sequence[str], columns: Sequence[str]) -> pa.Table:
+    """Return rows with columns of the others that have the same key; null where there is none."""
+    # Not Table.join(): it holds no lists.
+    index = pc.index_in(joined(rows, key), value_set=joined(others, key).combine_chunks())
+    found = others.select(list(columns)).take(index)
+    for name in columns:
+        rows = rows.append_column(found.schema.field(name).with_nullable(True), found[name])
+    return rows
