@@ -22,6 +22,7 @@ def radiomics_spec_of(**settings: object) -> Spec:
 
 
 RADIOMICS_SPEC = radiomics_spec_of()
+EMBEDDING_SPEC = Spec("embedding", VOLUME_SPEC.spec_id, "{}")
 
 
 def row(table: str, **values: object) -> Row:
@@ -72,7 +73,7 @@ def case_rows(
     for index in (1, 2):
         values = np.random.default_rng(number * 10 + index).normal(size=8).astype(np.float32).tolist()
         slice_ = {"slice_index": index, "is_largest": index == 2, "embedding": values, "weights": "random:0"}
-        rows["embeddings"].append(row("embeddings", **of_input, embedding_spec_id="emb-1", **slice_))
+        rows["embeddings"].append(row("embeddings", **of_input, embedding_spec_id=EMBEDDING_SPEC.spec_id, **slice_))
     return rows
 
 

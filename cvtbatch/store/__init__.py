@@ -7,9 +7,38 @@
 A volume exists only if a row names it and its checksum holds: zarr reads a shard that is missing as fill value, silently.
 """
 
+from cvtbatch.store.erasure import Erasure, erase_case
 from cvtbatch.store.feature_store import FeatureStore
 from cvtbatch.store.location import Location
+from cvtbatch.store.reading import Selection, View
+from cvtbatch.store.snapshots import (
+    Discrepancy,
+    Snapshot,
+    automatic_snapshot,
+    create_snapshot,
+    read_snapshot,
+    read_snapshots,
+    verify_snapshot,
+)
 from cvtbatch.store.tables import equal_to
 from cvtbatch.store.volumes import StoredArray
+from cvtbatch.store.wide import wide_columns
 
-__all__ = ["FeatureStore", "Location", "StoredArray", "equal_to"]
+__all__ = [
+    "Discrepancy",
+    "Erasure",
+    "FeatureStore",
+    "Location",
+    "Selection",
+    "Snapshot",
+    "StoredArray",
+    "View",
+    "automatic_snapshot",
+    "create_snapshot",
+    "equal_to",
+    "erase_case",
+    "read_snapshot",
+    "read_snapshots",
+    "verify_snapshot",
+    "wide_columns",
+]

@@ -55,6 +55,7 @@ class View:
         self._now = pins is None
         self._pins: dict[str, Pin | None] = dict(pins or {})
         self._selection = selection or Selection()
+        self._indices: dict[str, pa.Array] = {}
 
     def pin(self, name: str) -> Pin | None:
         """Return where a table is looked at, or None where it was not there."""
@@ -90,12 +91,21 @@ class View:
         Args:
             where: filter of the rows that are looked at, for tables whose rows never change.
         """
+        if where is None and name in self._indices:
+            return self._indices[name]
         contract = contracts.table(name)
         here = set(contract.arrow().names)
         looked_at = dict.fromkeys([*contract.key, *(column for column in DECIDING if column in here), "sequence"])
         rows = self.read(name, list(looked_at), where)
-        indices = newest(rows, contract.key) if contract.appends == "when_changed" else pa.array(range(rows.num_rows))
-        return indices.filter(self._counts(name, rows.take(indices)).combine_chunks())
+        indices = (
+            newest(rows, contract.key)
+            if contract.appends == "when_changed"
+            else pa.array(range(rows.num_rows), pa.int64())
+        )
+        indices = indices.filter(self._counts(name, rows.take(indices)).combine_chunks())
+        if where is None:
+            self._indices[name] = indices
+        return indices
 
     def _counts(self, name: str, rows: pa.Table) -> pa.ChunkedArray:
         """Say which rows, newest of their keys, stand on current ones and are among those selected."""

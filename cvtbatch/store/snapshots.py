@@ -51,7 +51,7 @@ class Snapshot:
     Attributes:
         tables: by name.
         named_specs: specifications that the rows name.
-        change: how the content differs from the revision before, or empty.
+        erased_cases: how many cases were erased from it since it was created.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Snapshot:
     tables: Mapping[str, FrozenTable]
     named_specs: tuple[str, ...]
     content_digest: str
-    change: str = ""
+    erased_cases: int = 0
     recorded_at: datetime.datetime | None = None
 
     @property
@@ -98,14 +98,14 @@ class Snapshot:
             "rois": list(self.selection.rois),
             "specs": list(self.named_specs),
             "content_digest": self.content_digest,
-            "change": self.change,
+            "erased_cases": self.erased_cases,
             "tables": tables,
         }
 
     def to_row(self) -> Row:
         now = datetime.datetime.now(datetime.UTC)
         document = self.to_document()
-        columns = ("name", "revision", "automatic", "made_by", "centers", "rois", "content_digest", "change")
+        columns = ("name", "revision", "automatic", "made_by", "centers", "rois", "content_digest", "erased_cases")
         return {
             **{name: document[name] for name in columns},
             "spec_ids": document["restricted_to_specs"],
@@ -271,7 +271,7 @@ def _from_row(row: Mapping[str, Any]) -> Snapshot:
         tables=tables,
         named_specs=tuple(row["named_specs"]),
         content_digest=row["content_digest"],
-        change=row["change"],
+        erased_cases=row["erased_cases"],
         recorded_at=row["recorded_at"],
     )
 

@@ -108,6 +108,27 @@ class Table:
                 return None
             return self._delta
 
+    def open(self) -> DeltaTable | None:
+        """Return Delta's own table at its newest version, for who does more than read and append."""
+        return self._open()
+
+    def begin_log(self) -> int:
+        """Write a checkpoint from which the table can be read without the log before it, and return its version."""
+        delta = self._open()
+        if delta is None:
+            raise StorageError("store_incomplete", f"table {self.contract.name} is missing from the store")
+        with storage_errors(f"writing a checkpoint of table {self.contract.name}"):
+            # A commit that changes nothing: the log has to begin with a version that says nothing of its past.
+            delta.alter.set_table_properties(dict(list(CONFIGURATION.items())[:1]))
+            delta.create_checkpoint()
+        return int(delta.version())
+
+    def data_files(self, version: int) -> list[str]:
+        """Return the files of a version, by path below the table's folder."""
+        with storage_errors(f"reading version {version} of table {self.contract.name}"):
+            actions = DeltaTable(self._uri, version=version).get_add_actions()
+        return [unquote(path) for path in pa.table(actions)["path"].to_pylist()]
+
     def pin(self) -> Pin | None:
         """Return the table as it stands now, or None where it was never created."""
         delta = self._open()

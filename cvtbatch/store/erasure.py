@@ -1,0 +1,361 @@
+"""Erasure of a case: its rows and volumes out of the current tables and, on request, out of all history.
+
+Out of the current tables: they get a new version without its rows, and the files that they were in stay, since snapshots read
+them. Out of all history means:
+
+1. the rows are deleted from the newest version, in which all other rows that a snapshot holds still are, for tables only grow;
+2. a checkpoint of that version becomes the beginning of the table's log;
+3. every snapshot gets a revision that is pinned to that version, with the sequences that it had; what it holds there must have
+   the digest that it had before without the case, or nothing is destroyed;
+4. what the log no longer names, the log before the checkpoint, and files that a killed writer left with the case in them, go;
+5. every file of the tables is read and searched for the case: what is found is an error.
+
+Each step may be interrupted, and the whole done again. Neither writers nor readers can be at work while history is taken away.
+"""
+
+import contextlib
+import datetime
+import json
+import random
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import obstore
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError
+from obstore.store import LocalStore
+
+from cvtbatch import contracts
+from cvtbatch.errors import InputError, InternalError, StorageError
+from cvtbatch.store.content import content_digest
+from cvtbatch.store.location import get, storage_errors
+from cvtbatch.store.snapshots import TABLE, Snapshot, measure, read_snapshots
+from cvtbatch.store.tables import APP_ID, APPEND_ATTEMPTS, Pin, Table
+
+if TYPE_CHECKING:
+    from cvtbatch.store.feature_store import FeatureStore
+
+# A file that no log names may be one that a writer is about to commit.
+WRITING_SECONDS = 600
+# What a case's rows say that no other's do.
+IDENTIFYING = (
+    "image_digest",
+    "mask_digest",
+    "input_digest",
+    "clinical_digest",
+    "image_fingerprint",
+    "mask_fingerprint",
+)
+# Tables in which a row stands on rows of those after it.
+STANDING = ("radiomics", "embeddings", "failures", "rois", "volumes", "cases")
+LOG_FILE = re.compile(r".*/_delta_log/(\d{20})\.(?:json|checkpoint\..*parquet|crc)")
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What was erased, and where the case still is.
+
+    Attributes:
+        rows: rows taken out of the current tables, by table.
+        changed_snapshots: names of those that held the case and hold it no more.
+        kept_by: names of those that hold it still.
+        searched: files that were searched for the case in the end.
+    """
+
+    case_key: str
+    rows: Mapping[str, int]
+    volumes: int
+    changed_snapshots: tuple[str, ...]
+    kept_by: tuple[str, ...]
+    searched: int
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What tells of a case.
+
+    Attributes:
+        paths: its volumes and masks that no other case's row names.
+        digests: values of its rows that no other case's row has.
+        found: whether there is any row of it, in any version.
+    """
+
+    case_key: str
+    paths: frozenset[str]
+    digests: frozenset[str]
+    found: bool
+
+    def within(self, text: str) -> bool:
+        """Say whether a value tells of the case."""
+        key = self.case_key
+        return text in self.digests or text == key or text.startswith(f"{key}/")
+
+
+def erase_case(store: "FeatureStore", case_key: str, from_snapshots: bool) -> Erasure:
+    """Erase a case.
+
+    Args:
+        from_snapshots: out of every snapshot and all history too.
+
+    Raises:
+        InputError: the store does not have the case.
+        StorageError: the store cannot be written, or a writer may be at work.
+        InternalError: other rows than the case's would change, or a trace of it was left.
+    """
+    named = [name for name in contracts.table_names() if "case_key" in contracts.table(name).arrow().names]
+    # What stands on other rows comes before them.
+    order = [*(name for name in named if name not in STANDING), *STANDING]
+    tables = {name: table for name in order if (table := store.table(name)).pin() is not None}
+    traces = _traces(store, tables, case_key)
+    holding = {
+        snapshot.name: paths for snapshot in read_snapshots(store) if (paths := _held(store, snapshot, case_key))
+    }
+    there = {name: _count(table, case_key) for name, table in tables.items()}
+    if not any(there.values()) and not (from_snapshots and traces.found):
+        kept = f"; snapshots that have it: {', '.join(holding)} (--from-snapshots)" if holding else ""
+        raise InputError("no_such_case", f"the store has no case {case_key!r}{kept}")
+    for table in tables.values():
+        _delete_rows(table, case_key)
+    if not from_snapshots:
+        volumes = _delete_arrays(store, traces.paths.difference(*holding.values()))
+        return Erasure(case_key, there, volumes, (), tuple(holding), 0)
+    beginnings = {name: table.begin_log() for name, table in tables.items()}
+    _pin_anew(store, beginnings, case_key)
+    for name, version in beginnings.items():
+        _delete_history(store, tables[name], version, traces)
+    volumes = _delete_arrays(store, traces.paths)
+    return Erasure(case_key, there, volumes, tuple(holding), (), _prove(store, traces))
+
+
+def _traces(store: "FeatureStore", tables: Mapping[str, Table], case_key: str) -> Traces:
+    """Collect what tells of the case in every file of the tables, whatever version it belongs to."""
+    own: dict[str, set[str]] = {"path": set(), "digest": set()}
+    others: dict[str, set[str]] = {"path": set(), "digest": set()}
+    found = False
+    for name in tables:
+        for key in _data_files(store, name):
+            rows = _read_columns(store, key, ("case_key", "path", *IDENTIFYING))
+            if rows is None or "case_key" not in rows.column_names:
+                continue
+            is_own = pc.equal(rows["case_key"], case_key)
+            found = found or bool(pc.any(is_own).as_py())
+            for column in set(rows.column_names) - {"case_key"}:
+                kind = "path" if column == "path" else "digest"
+                own[kind].update(rows.filter(is_own)[column].unique().to_pylist())
+                others[kind].update(rows.filter(pc.invert(is_own))[column].unique().to_pylist())
+    paths, digests = (frozenset(own[kind] - others[kind] - {"", None}) for kind in ("path", "digest"))
+    return Traces(case_key, paths, digests, found)
+
+
+def _held(store: "FeatureStore", snapshot: Snapshot, case_key: str) -> set[str]:
+    """Return what a snapshot holds of a case: its volumes and masks, and the case itself."""
+    view = snapshot.view(store)
+    held: set[str] = set()
+    for name, column in (("cases", "case_key"), ("volumes", "path"), ("rois", "path")):
+        rows = view.rows(name, list(dict.fromkeys(["case_key", column])))
+        held.update(rows.filter(pc.equal(rows["case_key"], case_key))[column].to_pylist())
+    return held
+
+
+def _count(table: Table, case_key: str) -> int:
+    return int(table.read(["case_key"], pc.field("case_key") == case_key).num_rows)
+
+
+def _delete_rows(table: Table, case_key: str) -> None:
+    """Write a version of the table without the case's rows; an append beside it conflicts, and both are tried again."""
+    for attempt in range(APPEND_ATTEMPTS):
+        delta = table.open()
+        if delta is None or not _count(table, case_key):
+            return
+        sequence = (delta.transaction_version(APP_ID) or 0) + 1
+        properties = CommitProperties(app_transactions=[Transaction(APP_ID, sequence)], max_commit_retries=0)
+        # Not Delta's deletion: its log would name the case, and its files hold texts of a type that Arrow cannot always filter.
+        others = table.dataset().scanner(filter=pc.field("case_key") != case_key)
+        with storage_errors(f"deleting from table {table.contract.name}"):
+            try:
+                write_deltalake(delta, others.to_reader(), mode="overwrite", commit_properties=properties)
+            except CommitFailedError:
+                time.sleep(random.uniform(0.005, 0.05) * (attempt + 1))
+    if _count(table, case_key):
+        raise StorageError("store_busy", f"table {table.contract.name} has writers that leave no room: stop them")
+
+
+def _pin_anew(store: "FeatureStore", beginnings: Mapping[str, int], case_key: str) -> None:
+    """Give every snapshot a revision that is pinned to where the tables' logs begin, once it is proved to hold the same."""
+    while stale := [snapshot for snapshot in read_snapshots(store) if _is_before(snapshot, beginnings)]:
+        for snapshot in stale:
+            pins = {
+                name: Pin(max(pin.version, beginnings.get(name, 0)), pin.sequence)
+                for name, pin in snapshot.pins().items()
+            }
+            before, named = measure(snapshot.view(store), snapshot.pins(), case_key)
+            after, _ = measure(store.view(pins, snapshot.selection), pins)
+            if any(replace(before[name], pin=pins[name]) != frozen for name, frozen in after.items()):
+                raise InternalError(
+                    "erasure_refused",
+                    f"snapshot {snapshot.name} would lose more than the case; nothing of it was taken",
+                )
+            changed = any(after[name].digest != frozen.digest for name, frozen in snapshot.tables.items())
+            revised = replace(
+                snapshot,
+                revision=snapshot.revision + 1,
+                made_by="forget",
+                tables=after,
+                named_specs=named,
+                content_digest=content_digest({name: (frozen.rows, frozen.digest) for name, frozen in after.items()}),
+                erased_cases=snapshot.erased_cases + changed,
+            )
+            store.table(TABLE).append([revised.to_row()])
+
+
+def _is_before(snapshot: Snapshot, beginnings: Mapping[str, int]) -> bool:
+    return any(pin.version < beginnings.get(name, 0) for name, pin in snapshot.pins().items())
+
+
+def _delete_history(store: "FeatureStore", table: Table, beginning: int, traces: Traces) -> None:
+    """Delete the files that no version from `beginning` on names, and the log before it."""
+    name = table.contract.name
+    committed, kept = set[str](), set[str]()
+    for key in _list(store, f"tables/{name}/_delta_log/"):
+        if (number := LOG_FILE.fullmatch(key)) and key.endswith(".json"):
+            added = _added(_read(store, key), name)
+            committed |= added
+            kept |= added if int(number[1]) > beginning else set()
+    kept |= {f"tables/{name}/{path}" for path in table.data_files(beginning)}
+    superseded, leftovers, old = list[str](), list[str](), list[str]()
+    for key in _list(store, f"tables/{name}/"):
+        number = LOG_FILE.fullmatch(key)
+        if number:
+            old += [key] if int(number[1]) < beginning else []
+        elif key in committed:
+            superseded += [key] if key not in kept else []
+        elif key not in kept and _tells(store, key, traces):
+            leftovers.append(key)
+    for key in leftovers:
+        age = _age_seconds(store, key)
+        if age < WRITING_SECONDS:
+            raise StorageError(
+                "store_busy",
+                f"table {name} has a file with the case that was written {age:.0f} s ago and belongs to no version: "
+                f"stop what writes there; {WRITING_SECONDS} s after it was stopped, the file can go",
+            )
+    # The log last: it tells which files to delete, should this be interrupted.
+    _delete(store, [*superseded, *leftovers])
+    _delete(store, old)
+
+
+def _added(log: bytes, name: str) -> set[str]:
+    entries = [json.loads(line) for line in log.decode().splitlines()]
+    return {f"tables/{name}/{unquote(entry['add']['path'])}" for entry in entries if "add" in entry}
+
+
+def _delete_arrays(store: "FeatureStore", paths: Iterable[str]) -> int:
+    """Delete volumes and masks, and return how many."""
+    doomed = [path for path in sorted(paths) if PurePosixPath(path).parts[0] in {"volumes", "masks"}]
+    for path in doomed:
+        _delete(store, _list(store, f"{path}/"))
+    return len(doomed)
+
+
+def _prove(store: "FeatureStore", traces: Traces) -> int:
+    """Search every file of every table, current or not, and return how many there are.
+
+    Raises:
+        InternalError: one of them tells of the case.
+    """
+    keys = _list(store, "tables/")
+    telling = [key for key in keys if _tells(store, key, traces)]
+    telling += [key for path in sorted(traces.paths) for key in _list(store, f"{path}/")]
+    if telling:
+        raise InternalError("erasure_incomplete", f"{len(telling)} files still tell of the case", "\n".join(telling))
+    return len(keys)
+
+
+def _tells(store: "FeatureStore", key: str, traces: Traces) -> bool:
+    """Say whether a file tells of the case; one that cannot be read may."""
+    if key.endswith(".json") or not PurePosixPath(key).suffix:
+        lines = _read(store, key).decode().splitlines()
+        return any(traces.within(text) for line in lines for text in _texts(json.loads(line)))
+    columns = _read_columns(store, key, None)
+    if columns is None:
+        return True
+    return any(traces.within(text) for text in _texts(columns.to_pydict()))
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield every text in a value, keys and JSON within texts included."""
+    if isinstance(value, str):
+        yield value
+        if value.startswith("{"):
+            with contextlib.suppress(ValueError):
+                yield from _texts(json.loads(value))
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _texts(key)
+            yield from _texts(part)
+    elif isinstance(value, Iterable) and not isinstance(value, bytes):
+        for part in value:
+            yield from _texts(part)
+
+
+def _read_columns(store: "FeatureStore", key: str, columns: Sequence[str] | None) -> pa.Table | None:
+    """Return some columns of a Parquet file, by default all that hold texts; None for a file that was never finished."""
+    data = _read(store, key)
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data))
+        schema = file.schema_arrow
+        wanted = [field.name for field in schema if (field.name in columns if columns else not _is_numeric(field.type))]
+        return file.read(wanted)
+    except pa.ArrowInvalid:
+        return None
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    item = kind.value_type if pa.types.is_list(kind) else kind
+    return bool(pa.types.is_primitive(item))
+
+
+def _data_files(store: "FeatureStore", name: str) -> list[str]:
+    return [key for key in _list(store, f"tables/{name}/") if "/_delta_log/" not in key]
+
+
+def _list(store: "FeatureStore", prefix: str) -> list[str]:
+    """Return every file below a prefix, those included that a killed writer left unfinished, which obstore does not show."""
+    objects = store.location.objects()
+    with storage_errors("listing the store"):
+        if isinstance(objects, LocalStore):
+            root = Path(store.location.path)
+            return sorted(path.relative_to(root).as_posix() for path in (root / prefix).rglob("*") if path.is_file())
+        return sorted(entry["path"] for page in obstore.list(objects, prefix) for entry in page)
+
+
+def _read(store: "FeatureStore", key: str) -> bytes:
+    if isinstance(store.location.objects(), LocalStore):
+        return (Path(store.location.path) / key).read_bytes()
+    return get(store.location, key)
+
+
+def _age_seconds(store: "FeatureStore", key: str) -> float:
+    objects = store.location.objects()
+    if isinstance(objects, LocalStore):
+        return time.time() - (Path(store.location.path) / key).stat().st_mtime
+    written: datetime.datetime = obstore.head(objects, key)["last_modified"]
+    return (datetime.datetime.now(datetime.UTC) - written).total_seconds()
+
+
+def _delete(store: "FeatureStore", keys: Sequence[str]) -> None:
+    objects = store.location.objects()
+    with storage_errors("deleting from the store"):
+        if isinstance(objects, LocalStore):
+            for key in keys:
+                (Path(store.location.path) / key).unlink(missing_ok=True)
+        elif keys:
+            obstore.delete(objects, list(keys))
