@@ -1,0 +1,38 @@
+"""Cases that may be of one patient, found across centres."""
+
+from collections.abc import Mapping
+
+import pyarrow.compute as pc
+
+from cvtbatch.store import View
+
+Document = dict[str, object]
+
+
+def find_duplicates(view: View) -> Document:
+    """Return cases that have the same image, and as a hint those of several centres that have the same `patient`.
+
+    Cases have the same image where their decoded voxels and geometry are equal. A patient is known within a centre only, and
+    texts that merely repeat the case id, as is the default, say nothing of another centre's.
+    """
+    volumes = view.rows("volumes", ["case_key", "center", "image_digest"])
+    cases = view.rows("cases", ["case_key", "center", "case_id", "patient"])
+    named = cases.filter(pc.not_equal(cases["patient"], cases["case_id"]))
+    images = _groups(volumes.to_pylist(), "image_digest", "case_key")
+    patients = _groups(named.to_pylist(), "patient", "center")
+    return {
+        "same_image": [{"cases": keys, "across_centers": across} for keys, across in images],
+        "same_patient_text": [{"cases": keys} for keys, across in patients if across],
+    }
+
+
+def _groups(rows: list[Mapping[str, str]], by: str, apart: str) -> list[tuple[list[str], bool]]:
+    """Return the cases that share a value, where they are several by `apart`, and whether they are of several centres."""
+    groups: dict[str, list[Mapping[str, str]]] = {}
+    for row in rows:
+        groups.setdefault(row[by], []).append(row)
+    return sorted(
+        (sorted({row["case_key"] for row in group}), len({row["center"] for row in group}) > 1)
+        for group in groups.values()
+        if len({row[apart] for row in group}) > 1
+    )
