@@ -229,7 +229,7 @@ def _delete_history(store: "FeatureStore", table: Table, beginning: int, traces:
             added = _added(_read(store, key), name)
             committed |= added
             kept |= added if int(number[1]) > beginning else set()
-    kept |= {f"tables/{name}/{path}" for path in table.data_files(beginning)}
+    kept.update(table.files_at(beginning))
     superseded, leftovers, old = list[str](), list[str](), list[str]()
     for key in _list(store, f"tables/{name}/"):
         number = LOG_FILE.fullmatch(key)

@@ -17,7 +17,7 @@ from cvtbatch.store import snapshots
 from cvtbatch.store.location import Location, get, put, storage_errors
 from cvtbatch.store.reading import Selection, View
 from cvtbatch.store.tables import Pin, Table
-from cvtbatch.store.volumes import StoredArray, array_problem, read_array, read_slices, write_array
+from cvtbatch.store.volumes import StoredArray, array_problems, read_array, read_slices, write_array
 from cvtbatch.store.wide import wide_rows
 
 FORMAT_VERSION = 1
@@ -191,9 +191,9 @@ class FeatureStore:
         """
         return read_slices(self.location, stored, indices)
 
-    def array_problem(self, stored: StoredArray, checksum: bool) -> str:
-        """Say what is wrong with a volume or mask, or nothing; without `checksum` only whether its objects are there."""
-        return array_problem(self.location, stored, checksum)
+    def array_problems(self, arrays: Sequence[StoredArray], checksums: bool) -> dict[str, str]:
+        """Say by path what is wrong with volumes and masks; without `checksums` only whether their objects are there."""
+        return array_problems(self.location, arrays, checksums)
 
 
 def _read_format(location: Location) -> int:

@@ -325,10 +325,14 @@ def _check_specs(specs: Mapping[str, Spec], named: Sequence[str]) -> list[Discre
 
 
 def _check_objects(store: "FeatureStore", view: View, checksums: bool) -> list[Discrepancy]:
-    found = []
-    for name in ("volumes", "rois"):
-        for row in view.rows(name, ["path", "checksum"]).to_pylist():
-            problem = store.array_problem(StoredArray(row["path"], row["checksum"]), checksums)
-            if problem:
-                found.append(Discrepancy(name, "object", str(row["path"]), problem))
-    return found
+    arrays = [
+        (name, StoredArray(row["path"], row["checksum"]))
+        for name in ("volumes", "rois")
+        for row in view.rows(name, ["path", "checksum"]).to_pylist()
+    ]
+    problems = store.array_problems([array for _, array in arrays], checksums)
+    return [
+        Discrepancy(name, "object", array.path, problems[array.path])
+        for name, array in arrays
+        if array.path in problems
+    ]

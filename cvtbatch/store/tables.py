@@ -123,11 +123,10 @@ class Table:
             delta.create_checkpoint()
         return int(delta.version())
 
-    def data_files(self, version: int) -> list[str]:
-        """Return the files of a version, by path below the table's folder."""
+    def files_at(self, version: int) -> list[str]:
+        """Return the data files of a version, as keys below the store's root."""
         with storage_errors(f"reading version {version} of table {self.contract.name}"):
-            actions = DeltaTable(self._uri, version=version).get_add_actions()
-        return [unquote(path) for path in pa.table(actions)["path"].to_pylist()]
+            return [path.removeprefix(f"{self._location.path}/") for path in self._files(self._load(version))]
 
     def pin(self) -> Pin | None:
         """Return the table as it stands now, or None where it was never created."""

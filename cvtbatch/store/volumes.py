@@ -26,7 +26,7 @@ from cvtbatch.errors import FormatError, StorageError
 from cvtbatch.geometry import Grid
 from cvtbatch.imaging.resampling import AIR_HU
 from cvtbatch.spec import digest
-from cvtbatch.store.location import Location, get, put, storage_error
+from cvtbatch.store.location import Location, get, put, storage_error, storage_errors
 
 ARRAY = "0"
 OBJECTS = ("zarr.json", f"{ARRAY}/zarr.json", f"{ARRAY}/c/0/0/0")
@@ -127,21 +127,29 @@ def read_slices(
     return values
 
 
-def array_problem(location: Location, stored: StoredArray, checksum: bool) -> str:
-    """Say what is wrong with a group, or nothing; without `checksum` only whether its objects are there."""
-    try:
-        if checksum:
-            read_array(location, stored)
-        else:
-            for name in OBJECTS:
-                obstore.head(location.objects(), f"{stored.path}/{name}")
-    except FileNotFoundError:
-        return "gone, wholly or in part"
-    except FormatError as error:
-        return error.kind
-    except BaseError as error:
-        raise storage_error("looking for a volume", error) from error
-    return ""
+def array_problems(location: Location, arrays: Sequence[StoredArray], checksums: bool) -> dict[str, str]:
+    """Say by path what is wrong with groups.
+
+    Args:
+        checksums: read every group, not just look whether its objects are there.
+
+    Raises:
+        StorageError: the store cannot be read.
+    """
+    problems = {}
+    with storage_errors("looking for volumes and masks"):
+        folders = {stored.path.partition("/")[0] for stored in arrays}
+        pages = (page for folder in sorted(folders) for page in obstore.list(location.objects(), folder))
+        there = {entry["path"] for page in pages for entry in page}
+    for stored in arrays:
+        if not all(f"{stored.path}/{name}" in there for name in OBJECTS):
+            problems[stored.path] = "gone, wholly or in part"
+        elif checksums:
+            try:
+                read_array(location, stored)
+            except FormatError as error:
+                problems[stored.path] = error.kind
+    return problems
 
 
 def _checksum(objects: dict[str, bytes]) -> str:
