@@ -161,6 +161,15 @@ def print_status(document: Mapping[str, Any]) -> None:
     counts = ("cases", "computed", "already_done", "failed", "awaiting_mask", "seconds")
     runs = [(row["run_id"], _state(row), *(row[name] for name in counts)) for row in document["runs"]]
     print_table("Runs, newest first", header, runs)
+    print_duplicates(document["duplicates"])
+
+
+def print_duplicates(duplicates: Mapping[str, Any]) -> None:
+    for group in duplicates["same_image"]:
+        where = ", across centres" if group["across_centers"] else ""
+        click.echo(f"the same image{where}: {', '.join(group['cases'])}")
+    for group in duplicates["same_patient_text"]:
+        click.echo(f"perhaps the same patient, by the manifest's text alone: {', '.join(group['cases'])}")
 
 
 def print_flow(flow: Mapping[str, Any]) -> None:

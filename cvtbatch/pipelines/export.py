@@ -1,6 +1,8 @@
 """Current rows of a table, and pictures of stored cases, as files for other programs."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,22 +15,47 @@ import SimpleITK as sitk
 from cvtbatch import contracts
 from cvtbatch.errors import InputError
 from cvtbatch.imaging import outline_picture
-from cvtbatch.store import FeatureStore, StoredArray
+from cvtbatch.store import FeatureStore, StoredArray, automatic_snapshot, check_columns, wide_columns
+
+# What is read from a snapshot, be it one that is recorded for the purpose; the rest is history.
+SNAPSHOT_TABLES = frozenset({"cases", "volumes", "rois", "radiomics", "embeddings", "wide"})
 
 
-def export_table(url: str, name: str, out: Path) -> int:
-    """Write the current rows of a table, sorted by key, and return how many.
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was exported: how many rows, and from which snapshot; none for the history of runs and failures."""
+
+    rows: int
+    snapshot: str | None
+
+
+def export_table(
+    url: str,
+    name: str,
+    out: Path,
+    snapshot: str | None = None,
+    columns: Sequence[str] | None = None,
+    spec_ids: Sequence[str] = (),
+) -> Exported:
+    """Write the current rows of a table, sorted by key.
 
     Args:
+        name: a table, or "wide": one row a primary ROI, see `FeatureStore.wide`.
         out: `.parquet` or `.csv`; in CSV, lists are JSON. Appears whole or not at all.
+        snapshot: by default one that is recorded for this.
+        columns: by default all.
+        spec_ids: specifications to which the rows are restricted.
 
     Raises:
-        InputError: the suffix is neither, or the file cannot be written.
+        InputError: the suffix is neither, the file cannot be written, there is no such snapshot, column or specification, or
+            features of several specifications would mix.
     """
     if out.suffix not in {".parquet", ".csv"}:
         raise InputError("unknown_format", f"--out {out}: the suffix is neither .parquet nor .csv")
-    rows = FeatureStore(url).current(name)
-    rows = rows.sort_by([(column, "ascending") for column in contracts.table(name).key])
+    if snapshot is None and name in SNAPSHOT_TABLES:
+        snapshot = automatic_snapshot(FeatureStore.open_for_writing(url, existing=True), f"export {name}").name
+    store = FeatureStore(url)
+    rows = _rows(store, name, snapshot, columns, spec_ids)
     aside = out.with_name(f".{out.name}.part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +67,26 @@ def export_table(url: str, name: str, out: Path) -> int:
     except OSError as error:
         aside.unlink(missing_ok=True)
         raise InputError("cannot_write", f"--out {out} cannot be written: {error.strerror or error}") from None
-    return int(rows.num_rows)
+    return Exported(int(rows.num_rows), snapshot)
+
+
+def _rows(
+    store: FeatureStore, name: str, snapshot: str | None, columns: Sequence[str] | None, spec_ids: Sequence[str]
+) -> pa.Table:
+    """Return the rows to export, sorted by key."""
+    key = ["roi_key"] if name == "wide" else list(contracts.table(name).key)
+    known = wide_columns() if name == "wide" else contracts.table(name).arrow().names
+    wanted = check_columns(columns, known)
+    read = list(dict.fromkeys([*wanted, *key]))
+    if name == "wide":
+        rows = store.wide(read, snapshot=snapshot, spec=spec_ids)
+    elif name == "radiomics":
+        rows = store.radiomics(read, snapshot=snapshot, spec=spec_ids)
+    elif name == "embeddings":
+        rows = store.embeddings(read, snapshot=snapshot, spec=spec_ids)
+    else:
+        rows = store.at(snapshot).rows(name, read, spec_ids)
+    return rows.sort_by([(column, "ascending") for column in key]).select(wanted)
 
 
 def _flat(rows: pa.Table) -> pa.Table:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError
-from cvtbatch.spec import Spec, differences
+from cvtbatch.spec import differences
 from cvtbatch.store import FeatureStore, View, equal_to
 from cvtbatch.validation.drift import class_drift, feature_drift
 
@@ -38,8 +38,7 @@ def list_specs(url: str, snapshot: str | None) -> Document:
 
 def diff_specs(url: str, first: str, second: str) -> Document:
     """Return the JSON document of `cvtbatch spec diff --json`: what tells two specifications apart, setting by setting."""
-    specs = FeatureStore(url).at(None).specs()
-    _known(specs, first, second)
+    specs = FeatureStore(url).at(None).specs_with([first, second])
     found = [asdict(difference) for difference in differences(specs, first, second)]
     return {"command": "spec diff", "first": first, "second": second, "differences": found}
 
@@ -51,8 +50,7 @@ def drift_of_specs(url: str, first: str, second: str, snapshot: str | None, wors
         InputError: there is no such radiomics specification, or no ROI has features of both.
     """
     view = FeatureStore(url).at(snapshot)
-    specs = view.specs()
-    _known(specs, first, second)
+    specs = view.specs_with([first, second])
     for spec_id in (first, second):
         if specs[spec_id].kind != "radiomics":
             raise InputError(
@@ -84,13 +82,6 @@ def drift_of_specs(url: str, first: str, second: str, snapshot: str | None, wors
         "classes": [_without_nan(asdict(summary)) for summary in classes],
         "worst_features": [_without_nan(asdict(feature)) for feature in ranked[:worst]],
     }
-
-
-def _known(specs: dict[str, Spec], *asked: str) -> None:
-    for spec_id in asked:
-        if spec_id not in specs:
-            known = ", ".join(sorted(specs)) or "none"
-            raise InputError("no_such_spec", f"{spec_id!r} is no specification of this store; it has {known}")
 
 
 def _rows_of(view: View, spec_id: str) -> pa.Table:

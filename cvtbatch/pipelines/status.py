@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch import contracts
+from cvtbatch.pipelines.duplicates import find_duplicates
 from cvtbatch.store import FeatureStore
 from cvtbatch.validation.eligibility import CRITERIA, InclusionFlow, inclusion_flow
 
@@ -45,6 +46,7 @@ def read_status(url: str, *, flow: bool = False) -> Document:
         ],
         "specs": _specs(store, {volume_spec, radiomics_spec}),
         "runs": [_run(row) for row in runs],
+        "duplicates": find_duplicates(store.at(None)),
     }
 
 

@@ -10,7 +10,7 @@ A volume exists only if a row names it and its checksum holds: zarr reads a shar
 from cvtbatch.store.erasure import Erasure, erase_case
 from cvtbatch.store.feature_store import FeatureStore
 from cvtbatch.store.location import Location
-from cvtbatch.store.reading import Selection, View
+from cvtbatch.store.reading import Selection, View, check_columns
 from cvtbatch.store.snapshots import (
     Discrepancy,
     Snapshot,
@@ -34,6 +34,7 @@ __all__ = [
     "StoredArray",
     "View",
     "automatic_snapshot",
+    "check_columns",
     "create_snapshot",
     "equal_to",
     "erase_case",

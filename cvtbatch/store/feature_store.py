@@ -41,8 +41,11 @@ class FeatureStore:
         self._tables = {name: Table(self.location, contracts.table(name)) for name in contracts.table_names()}
 
     @classmethod
-    def open_for_writing(cls, url: str) -> "FeatureStore":
-        """Open a store, creating it where there is none.
+    def open_for_writing(cls, url: str, existing: bool = False) -> "FeatureStore":
+        """Open a store, creating it where there is none, and bring its tables up to the contracts.
+
+        Args:
+            existing: do not create it.
 
         Raises:
             StorageError: it cannot be written, or the folder holds other things.
@@ -52,7 +55,7 @@ class FeatureStore:
         try:
             _read_format(location)
         except StorageError as error:
-            if error.kind != "no_store":
+            if existing or error.kind != "no_store":
                 raise
             document = {
                 "format": "cvtbatch-store",

@@ -76,9 +76,28 @@ class View:
         rows = self.read("specs").to_pylist()
         return {row["spec_id"]: Spec(row["kind"], row["parent_id"], row["settings"]) for row in rows}
 
-    def rows(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return the current rows of a table, those of all specifications."""
-        return self.read(name, columns).take(self.indices(name))
+    def specs_with(self, spec_ids: Sequence[str]) -> dict[str, Spec]:
+        """Return the specifications by id, once it is sure that some are among them.
+
+        Raises:
+            InputError: one of these is not.
+        """
+        specs = self.specs()
+        for spec_id in spec_ids:
+            if spec_id not in specs:
+                known = ", ".join(sorted(specs)) or "none"
+                raise InputError("no_such_spec", f"{spec_id!r} is no specification of this store; it has {known}")
+        return specs
+
+    def rows(self, name: str, columns: Sequence[str] | None = None, spec_ids: Sequence[str] = ()) -> pa.Table:
+        """Return the current rows of a table: of all specifications, or of those on volumes of some."""
+        rows = self.read(name, columns).take(self.indices(name))
+        volume = _spec_column("volume")
+        if not spec_ids or volume not in contracts.table(name).arrow().names:
+            return rows
+        chosen = self._chosen("volume", spec_ids)
+        of_volume = self.read(name, [volume]).take(self.indices(name))[volume]
+        return rows.filter(pc.is_in(of_volume, value_set=pa.array(chosen, pa.string())))
 
     def column_groups(self, name: str, columns: Sequence[str], indices: pa.Array) -> Iterator[pa.Table]:
         """Yield some rows of a table, a few columns at a time."""
@@ -176,18 +195,20 @@ class View:
         spec_ids = [spec] if isinstance(spec, str) else list(spec or ())
         if not spec_ids:
             return None
-        specs = self.specs()
-        for spec_id in spec_ids:
-            if spec_id not in specs:
-                known = ", ".join(sorted(specs)) or "none"
-                raise InputError("no_such_spec", f"{spec_id!r} is no specification of this store; it has {known}")
-        where = None
-        for of in (kind, "volume"):
-            chosen = [spec_id for spec_id in spec_ids if specs[spec_id].kind == of]
-            if chosen:
-                only = pc.field(_spec_column(of)).isin(pa.array(chosen, pa.string()))
-                where = only if where is None else where & only
+        where = pc.field(_spec_column("volume")).isin(pa.array(self._chosen("volume", spec_ids), pa.string()))
+        if chosen := self._chosen(kind, spec_ids):
+            where &= pc.field(_spec_column(kind)).isin(pa.array(chosen, pa.string()))
         return where
+
+    def _chosen(self, kind: str, spec_ids: Sequence[str]) -> list[str]:
+        """Return those of some specifications, and of what they build on, that are of a kind.
+
+        Raises:
+            InputError: there is no such specification.
+        """
+        specs = self.specs_with(spec_ids)
+        chain = {*spec_ids, *(specs[spec_id].parent_id for spec_id in spec_ids)}
+        return sorted(spec_id for spec_id in chain if spec_id in specs and specs[spec_id].kind == kind)
 
     def _several(self, kind: str, spec_ids: Sequence[str]) -> InputError:
         """Return the error of rows of several specifications, with what tells these apart."""

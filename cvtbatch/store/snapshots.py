@@ -241,17 +241,12 @@ def _spec_columns(table: str) -> list[str]:
 def _checked(store: "FeatureStore", selection: Selection) -> Selection:
     """Return the selection, sorted, with the specifications that those in it build on."""
     view = store.at(None)
-    specs = view.specs()
-    known = {
-        "center": set(view.rows("cases", ["center"])["center"].to_pylist()),
-        "spec": set(specs),
-        "roi": set(view.rows("rois", ["roi"])["roi"].to_pylist()),
-    }
-    asked = {"center": selection.centers, "spec": selection.spec_ids, "roi": selection.rois}
-    for what, values in asked.items():
+    specs = view.specs_with(selection.spec_ids)
+    for what, table, values in (("center", "cases", selection.centers), ("roi", "rois", selection.rois)):
+        known = set(view.rows(table, [what])[what].to_pylist())
         for value in values:
-            if value not in known[what]:
-                there = ", ".join(sorted(known[what])) or "none"
+            if value not in known:
+                there = ", ".join(sorted(known)) or "none"
                 raise InputError(f"no_such_{what}", f"--{what} {value!r} is not in the store; it has {there}")
     chain = set(selection.spec_ids)
     chain |= {specs[spec_id].parent_id for spec_id in chain if specs[spec_id].parent_id}
