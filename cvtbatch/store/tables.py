@@ -148,14 +148,15 @@ class Table:
         if not files:
             return ds.dataset(schema.empty_table())
         folders = ds.partitioning(pa.schema([schema.field(name) for name in self.contract.partition_by]), flavor="hive")
-        return ds.dataset(
-            list(files),
-            schema=schema,
-            format="parquet",
-            filesystem=self._location.filesystem(),
-            partitioning=folders,
-            partition_base_dir=self._location.data_path(self._uri),
-        )
+        with storage_errors(f"reading table {self.contract.name}"):
+            return ds.dataset(
+                list(files),
+                schema=schema,
+                format="parquet",
+                filesystem=self._location.filesystem(),
+                partitioning=folders,
+                partition_base_dir=self._location.data_path(self._uri),
+            )
 
     def _files(self, delta: DeltaTable) -> list[str]:
         return [self._location.data_path(uri) for uri in delta.file_uris()]
