@@ -2,12 +2,11 @@
 
 import math
 from collections import Counter
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError
@@ -17,10 +16,37 @@ from cvtbatch.validation.drift import class_drift, feature_drift
 
 Document = dict[str, object]
 WORST_FEATURES = 20
-# Features compared at a time.
-FEATURE_GROUP = 128
 # In which tables the rows of a specification are, by its kind.
 TABLES = {"volume": "volumes", "radiomics": "radiomics", "embedding": "embeddings"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """Current radiomics rows of one specification: their ROIs, inputs, and indices among all rows of it."""
+
+    spec_id: str
+    roi_keys: list[str]
+    inputs: list[str]
+    indices: pa.Array
+
+    @classmethod
+    def of(cls, view: View, spec_id: str) -> "_Side":
+        of_spec = equal_to({"radiomics_spec_id": spec_id})
+        indices = view.indices("radiomics", of_spec)
+        rows = view.read("radiomics", ["roi_key", "input_digest"], of_spec).take(indices)
+        return cls(spec_id, rows["roi_key"].to_pylist(), rows["input_digest"].to_pylist(), indices)
+
+    def only(self, roi_keys: list[str]) -> "_Side":
+        """Return the rows of some of its ROIs, in their order."""
+        places = {key: place for place, key in enumerate(self.roi_keys)}
+        chosen = [places[key] for key in roi_keys]
+        inputs = [self.inputs[place] for place in chosen]
+        return _Side(self.spec_id, roi_keys, inputs, self.indices.take(pa.array(chosen, pa.int64())))
+
+    def values(self, view: View) -> Iterator[pa.Table]:
+        """Yield its features, a few columns at a time."""
+        of_spec = equal_to({"radiomics_spec_id": self.spec_id})
+        return view.column_groups("radiomics", contracts.feature_names(), self.indices, of_spec)
 
 
 def list_specs(url: str, snapshot: str | None) -> Document:
@@ -56,18 +82,17 @@ def drift_of_specs(url: str, first: str, second: str, snapshot: str | None, wors
             raise InputError(
                 "no_such_spec", f"{spec_id} specifies {specs[spec_id].kind}s; name two of radiomics features"
             )
-    one, other = (_rows_of(view, spec_id) for spec_id in (first, second))
-    shared = sorted(set(one["roi_key"].to_pylist()) & set(other["roi_key"].to_pylist()))
+    sides = [_Side.of(view, spec_id) for spec_id in (first, second)]
+    shared = sorted(set(sides[0].roi_keys) & set(sides[1].roi_keys))
     if not shared:
         raise InputError("nothing_shared", f"no ROI has current features of both {first} and {second}")
-    places = [pc.index_in(pa.array(shared), value_set=rows["roi_key"].combine_chunks()) for rows in (one, other)]
-    inputs = [rows["input_digest"].take(place).to_pylist() for rows, place in zip((one, other), places, strict=True)]
-    names = contracts.feature_names()
+    only_first, only_second = (len(side.roi_keys) - len(shared) for side in sides)
+    sides = [side.only(shared) for side in sides]
     features = []
-    for start in range(0, len(names), FEATURE_GROUP):
-        group = names[start : start + FEATURE_GROUP]
-        a, b = (_values(view, spec_id, group, place) for spec_id, place in zip((first, second), places, strict=True))
-        features += feature_drift(group, a, b)
+    for one, other in zip(*(side.values(view) for side in sides), strict=True):
+        values = (np.column_stack([np.asarray(column) for column in rows.columns]) for rows in (one, other))
+        features += feature_drift(one.column_names, *values)
+    names = contracts.feature_names()
     classes = class_drift(features, {name: contracts.feature_metadata(name, False)["feature_class"] for name in names})
     ranked = sorted(features, key=lambda feature: (-feature.largest if feature.rois else 1.0, feature.feature))
     return {
@@ -76,22 +101,12 @@ def drift_of_specs(url: str, first: str, second: str, snapshot: str | None, wors
         "second": second,
         "differences": [asdict(difference) for difference in differences(specs, first, second)],
         "rois": len(shared),
-        "rois_only_first": one.num_rows - len(shared),
-        "rois_only_second": other.num_rows - len(shared),
-        "rois_with_other_input": sum(x != y for x, y in zip(*inputs, strict=True)),
+        "rois_only_first": only_first,
+        "rois_only_second": only_second,
+        "rois_with_other_input": sum(x != y for x, y in zip(*(side.inputs for side in sides), strict=True)),
         "classes": [_without_nan(asdict(summary)) for summary in classes],
         "worst_features": [_without_nan(asdict(feature)) for feature in ranked[:worst]],
     }
-
-
-def _rows_of(view: View, spec_id: str) -> pa.Table:
-    return view.radiomics(["roi_key", "input_digest"], equal_to({"radiomics_spec_id": spec_id}))
-
-
-def _values(view: View, spec_id: str, names: tuple[str, ...], places: pa.Array) -> npt.NDArray[np.float64]:
-    """Return features (n, f) of the rows at some places."""
-    rows = view.radiomics(names, equal_to({"radiomics_spec_id": spec_id})).take(places)
-    return np.column_stack([np.asarray(column) for column in rows.columns])
 
 
 def _without_nan(document: Document) -> Document:

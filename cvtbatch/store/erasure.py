@@ -225,10 +225,10 @@ def _delete_history(store: "FeatureStore", table: Table, beginning: int, traces:
     name = table.contract.name
     committed, kept = set[str](), set[str]()
     for key in _list(store, f"tables/{name}/_delta_log/"):
-        if (number := LOG_FILE.fullmatch(key)) and key.endswith(".json"):
-            added = _added(_read(store, key), name)
+        if number := LOG_FILE.fullmatch(key):
+            added = {f"tables/{name}/{path}" for path in _added(store, key)}
             committed |= added
-            kept |= added if int(number[1]) > beginning else set()
+            kept |= added if key.endswith(".json") and int(number[1]) > beginning else set()
     kept.update(table.files_at(beginning))
     superseded, leftovers, old = list[str](), list[str](), list[str]()
     for key in _list(store, f"tables/{name}/"):
@@ -252,9 +252,16 @@ def _delete_history(store: "FeatureStore", table: Table, beginning: int, traces:
     _delete(store, old)
 
 
-def _added(log: bytes, name: str) -> set[str]:
-    entries = [json.loads(line) for line in log.decode().splitlines()]
-    return {f"tables/{name}/{unquote(entry['add']['path'])}" for entry in entries if "add" in entry}
+def _added(store: "FeatureStore", key: str) -> set[str]:
+    """Return the data files that a commit or a checkpoint adds, by path below the table's folder."""
+    if key.endswith(".json"):
+        entries = [json.loads(line) for line in _read(store, key).decode().splitlines()]
+        added = [entry["add"] for entry in entries if "add" in entry]
+    else:
+        # An erasure before this one left no commits before its checkpoint.
+        checkpoint = _read_columns(store, key, ("add",))
+        added = [] if checkpoint is None else [entry for entry in checkpoint["add"].to_pylist() if entry is not None]
+    return {unquote(entry["path"]) for entry in added}
 
 
 def _delete_arrays(store: "FeatureStore", paths: Iterable[str]) -> int:

@@ -23,8 +23,9 @@ SPEC_KINDS = ("volume", "radiomics", "embedding")
 SPEC_COLUMNS = tuple(f"{kind}_spec_id" for kind in SPEC_KINDS)
 # Columns, beside its key, that decide whether a row is current and selected.
 DECIDING = ("case_key", "image_digest", "input_digest", "center", "roi", *SPEC_COLUMNS, "scope", "resolved")
-# Columns read together where a whole table is gone through.
-COLUMN_GROUP = 128
+# Of how many bytes of numbers are read together where a whole table is gone through; and at least how many columns.
+GROUP_BYTES = 256 * 2**20
+GROUP_COLUMNS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +100,13 @@ class View:
         of_volume = self.read(name, [volume]).take(self.indices(name))[volume]
         return rows.filter(pc.is_in(of_volume, value_set=pa.array(chosen, pa.string())))
 
-    def column_groups(self, name: str, columns: Sequence[str], indices: pa.Array) -> Iterator[pa.Table]:
-        """Yield some rows of a table, a few columns at a time."""
-        for start in range(0, len(columns), COLUMN_GROUP):
-            yield self.read(name, columns[start : start + COLUMN_GROUP]).take(indices)
+    def column_groups(
+        self, name: str, columns: Sequence[str], indices: pa.Array, where: pc.Expression | None = None
+    ) -> Iterator[pa.Table]:
+        """Yield some rows of a table, as many columns at a time as memory is meant to hold."""
+        size = max(GROUP_COLUMNS, GROUP_BYTES // (8 * max(1, len(indices))))
+        for start in range(0, len(columns), size):
+            yield self.read(name, columns[start : start + size], where).take(indices)
 
     def indices(self, name: str, where: pc.Expression | None = None) -> pa.Array:
         """Return which rows of a table are current.
