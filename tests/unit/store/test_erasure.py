@@ -117,3 +117,17 @@ def test_a_key_may_hold_quotes(store: FeatureStore) -> None:
     assert telling(store, "d'Or/9") == []
     assert read_snapshot(store, "first").erased_cases == 0
     assert verify_snapshot(store, read_snapshot(store, "first")) == []
+
+
+def test_a_case_leaves_object_storage(s3_bucket: str) -> None:
+    store = FeatureStore.open_for_writing(f"{s3_bucket}/store")
+    add_specs(store, VOLUME_SPEC, EMBEDDING_SPEC)
+    add_cases(store, case_rows(store, 0, specs=()), case_rows(store, 2, specs=()))
+    create_snapshot(store, "first", Selection(), "test")
+    assert erase_case(store, KEY, from_snapshots=False).kept_by == ("first",)
+    assert keys(store, "cases", "first") == {"A/0", KEY}
+    done = erase_case(store, KEY, from_snapshots=True)
+    assert (done.volumes, done.changed_snapshots) == (2, ("first",))
+    again = FeatureStore(f"{s3_bucket}/store")
+    assert keys(again, "rois", "first") == keys(again, "embeddings") == {"A/0"}
+    assert verify_snapshot(again, read_snapshot(again, "first"), checksums=True) == []
