@@ -114,21 +114,20 @@ class View:
         Args:
             where: filter of the rows that are looked at, for tables whose rows never change.
         """
-        if where is None and name in self._indices:
-            return self._indices[name]
+        if where is not None:
+            return self._current(name, self.read(name, _deciding(name), where))
+        if name not in self._indices:
+            self._indices[name] = self._current(name, self.read(name, _deciding(name)))
+        return self._indices[name]
+
+    def _current(self, name: str, rows: pa.Table) -> pa.Array:
+        """Return which of some rows, that have the columns which decide on it, are current."""
         contract = contracts.table(name)
-        here = set(contract.arrow().names)
-        looked_at = dict.fromkeys([*contract.key, *(column for column in DECIDING if column in here), "sequence"])
-        rows = self.read(name, list(looked_at), where)
-        indices = (
-            newest(rows, contract.key)
-            if contract.appends == "when_changed"
-            else pa.array(range(rows.num_rows), pa.int64())
-        )
-        indices = indices.filter(self._counts(name, rows.take(indices)).combine_chunks())
-        if where is None:
-            self._indices[name] = indices
-        return indices
+        if contract.appends == "once":
+            indices = pa.array(range(rows.num_rows), pa.int64())
+            return indices.filter(self._counts(name, rows).combine_chunks())
+        indices = newest(rows, contract.key)
+        return indices.filter(self._counts(name, rows.take(indices)).combine_chunks())
 
     def _counts(self, name: str, rows: pa.Table) -> pa.ChunkedArray:
         """Say which rows, newest of their keys, stand on current ones and are among those selected."""
@@ -186,13 +185,14 @@ class View:
         wanted = check_columns(columns, known)
         chosen = self._restriction_to(kind, spec)
         where = chosen if where is None else where if chosen is None else where & chosen
-        indices = self.indices(name, where)
-        spec_ids = set(self.read(name, [_spec_column(kind)], where).take(indices)[_spec_column(kind)].to_pylist())
+        rows = self.read(name, list(dict.fromkeys([*wanted, *_deciding(name)])), where)
+        indices = self._current(name, rows)
+        rows = rows if len(indices) == rows.num_rows else rows.take(indices)
+        spec_ids = rows[_spec_column(kind)].unique().to_pylist()
         if len(spec_ids) > 1:
             raise self._several(kind, sorted(spec_ids))
         found = {_spec_column(kind): spec_id for spec_id in spec_ids}
-        rows = self.read(name, wanted, where).take(indices)
-        return self.labelled(rows, found)
+        return self.labelled(rows.select(wanted), found)
 
     def _restriction_to(self, kind: str, spec: str | Sequence[str] | None) -> pc.Expression | None:
         """Return the filter of rows of the named specifications: of this kind, or built on a volume specification."""
@@ -267,6 +267,13 @@ def among(rows: pa.Table, others: pa.Table, columns: Sequence[str]) -> pa.Chunke
 def joined(rows: pa.Table, columns: Sequence[str]) -> pa.ChunkedArray:
     """Return some text columns as one, which is equal where all of them are."""
     return pc.binary_join_element_wise(*(rows[column] for column in columns), "\n")
+
+
+def _deciding(name: str) -> list[str]:
+    """Return the columns of a table that decide which of its rows are current and selected."""
+    contract = contracts.table(name)
+    here = {field.name for field in contract.fields}
+    return list(dict.fromkeys([*contract.key, *(column for column in DECIDING if column in here), "sequence"]))
 
 
 def _spec_column(kind: str) -> str:
