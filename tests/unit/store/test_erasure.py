@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cvtbatch import contracts
 from cvtbatch.errors import InputError, StorageError
 from cvtbatch.store import FeatureStore, Selection, create_snapshot, erase_case, read_snapshot, verify_snapshot
 from tests.store_rows import EMBEDDING_SPEC, VOLUME_SPEC, add_cases, add_specs, case_rows, same
@@ -99,7 +100,8 @@ def test_a_case_leaves_no_byte_where_it_leaves_the_snapshots(store: FeatureStore
     assert keys(again, "volumes", "first") == {"A/0"}
     assert keys(again, "cases", "other") == {"A/0", "A/3"}
     for name, rows in before.items():
-        assert same(again.at("first").rows(name).sort_by("case_key"), rows.sort_by("case_key"))
+        order = [(column, "ascending") for column in contracts.table(name).key]
+        assert same(again.at("first").rows(name).sort_by(order), rows.sort_by(order))
     add_cases(again, case_rows(again, 7, specs=()))
     assert keys(again, "rois") == {"A/0", "A/3", "A/20", "A/7"}
     with pytest.raises(InputError):
