@@ -27,6 +27,7 @@ from tests.store_rows import (
     radiomics_spec_of,
     row,
 )
+from tests.support import ROOT
 
 NORMALISED = radiomics_spec_of(binWidth=10, normalize=True)
 MEAN = "original_firstorder_Mean"
@@ -185,6 +186,17 @@ def test_tables_open_in_polars(made: FeatureStore) -> None:
     wide = pl.from_arrow(made.wide(["case_id", "age", MEAN, "embedding"], snapshot="before"))
     assert isinstance(wide, pl.DataFrame)
     assert wide.shape == (3, 4)
+
+
+def test_the_readme_shows_both(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it shows runs as it stands there."""
+    monkeypatch.chdir(Path(store.location.path).parent)
+    blocks = (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n")[1:]
+    [code] = [code for block in blocks if "import duckdb" in (code := block.partition("```")[0])]
+    names: dict[str, object] = {"store": store}
+    exec(code, names)
+    assert len(names["means"]) == 2
+    assert names["contrast"].shape == (5, 2)
 
 
 def test_rows_of_a_table_that_is_not_there_yet(made: FeatureStore, tmp_path: Path) -> None:
