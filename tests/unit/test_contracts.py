@@ -68,3 +68,19 @@ def test_unknown_key_is_named_with_the_nearest_valid_one() -> None:
 def test_clinical_columns_are_shared_by_manifest_and_cases() -> None:
     assert {"patient", "etiology", "cvt", "epilepsy", "age", "sex", "confirmed_by"} <= set(contracts.clinical_columns())
     assert not {"center", "case_id", "image"} & set(contracts.clinical_columns())
+
+
+def test_units_name_features_that_there_are() -> None:
+    """Units of PyRadiomics' shape features as its documentation has them, and HU only where voxels are HU."""
+    unit = {name: contracts.feature_metadata(name, calibrated=True).get("unit") for name in contracts.feature_names()}
+    assert [name for name in contracts.feature_names() if "_shape_" in name and not unit[name]] == []
+    assert unit["original_shape_SurfaceVolumeRatio"] == "1/mm"
+    assert {name.split("_")[0] for name, found in unit.items() if found in {"HU", "HU2"}} == {"original"}
+    uncalibrated = {
+        contracts.feature_metadata(name, calibrated=False).get("unit") for name in contracts.feature_names()
+    }
+    assert uncalibrated == {None, "mm", "mm2", "mm3", "1/mm", "1", "bit"}
+    document = json.loads((ROOT / "schemas" / "feature_units.json").read_text())
+    for entry in document["fields"]:
+        pattern = entry["name"].removeprefix("*")
+        assert sum(name.endswith(pattern) for name in contracts.feature_names()) in {1, IMAGE_TYPES - 1, IMAGE_TYPES}

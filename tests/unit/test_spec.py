@@ -46,3 +46,18 @@ def test_equal_settings_have_one_canonical_form() -> None:
 
 def test_parts_of_a_digest_do_not_run_into_one_another() -> None:
     assert spec.digest("ab", "c") != spec.digest("a", "bc")
+
+
+def test_differences_are_told_setting_by_setting() -> None:
+    """Down the chain, and for a setting that only one of the two has."""
+    other = spec.volume_spec((0.5, 0.5, 2.5))
+    first = spec.radiomics_spec(VOLUME, {"binWidth": 5, "filters": {"LoG": [1, 2]}}, NAMES)
+    second = spec.radiomics_spec(other, {"binWidth": 25, "filters": {"LoG": [1, 2]}, "normalize": True}, NAMES)
+    specs = {found.spec_id: found for found in (VOLUME, other, first, second)}
+    told = [str(difference) for difference in spec.differences(specs, first.spec_id, second.spec_id)]
+    assert told == [
+        "radiomics.settings.binWidth: 5 | 25",
+        "radiomics.settings.normalize: absent | true",
+        "volume.spacing_mm: [0.5,0.5,5.0] | [0.5,0.5,2.5]",
+    ]
+    assert spec.differences(specs, first.spec_id, first.spec_id) == []
