@@ -45,15 +45,8 @@ if TYPE_CHECKING:
 
 # A file that no log names may be one that a writer is about to commit.
 WRITING_SECONDS = 600
-# What a case's rows say that no other's do.
-IDENTIFYING = (
-    "image_digest",
-    "mask_digest",
-    "input_digest",
-    "clinical_digest",
-    "image_fingerprint",
-    "mask_fingerprint",
-)
+# Endings of columns that tell of a case where no other case's row has the same value.
+IDENTIFYING = ("_digest", "_fingerprint", "_hash")
 # Tables in which a row stands on rows of those after it.
 STANDING = ("radiomics", "embeddings", "failures", "rois", "volumes", "cases")
 LOG_FILE = re.compile(r".*/_delta_log/(\d{20})\.(?:json|checkpoint\..*parquet|crc)")
@@ -142,12 +135,14 @@ def _traces(store: "FeatureStore", tables: Mapping[str, Table], case_key: str) -
     found = False
     for name in tables:
         for key in _data_files(store, name):
-            rows = _read_columns(store, key, ("case_key", "path", *IDENTIFYING))
+            rows = _read_columns(store, key, None)
             if rows is None or "case_key" not in rows.column_names:
                 continue
             is_own = pc.equal(rows["case_key"], case_key)
             found = found or bool(pc.any(is_own).as_py())
-            for column in set(rows.column_names) - {"case_key"}:
+            for column in rows.column_names:
+                if column != "path" and not column.endswith(IDENTIFYING):
+                    continue
                 kind = "path" if column == "path" else "digest"
                 own[kind].update(rows.filter(is_own)[column].unique().to_pylist())
                 others[kind].update(rows.filter(pc.invert(is_own))[column].unique().to_pylist())
