@@ -6,6 +6,7 @@ was committed but not acknowledged does no harm. The transaction's number is the
 changed by compaction: "rows after N" is all that a writer has to read to know what others did, however the files are cut.
 """
 
+import datetime
 import functools
 import hashlib
 import operator
@@ -51,6 +52,14 @@ class Pin:
 
     version: int
     sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """How many data files a table had, and has now."""
+
+    files_before: int
+    files_after: int
 
 
 class Table:
@@ -168,6 +177,44 @@ class Table:
 
     def _files(self, delta: DeltaTable) -> list[str]:
         return [self._location.data_path(uri) for uri in delta.file_uris()]
+
+    def version_at(self, moment: datetime.datetime) -> int | None:
+        """Return the version that stood at a moment (the first, before there was one), or None where there is no table."""
+        delta = self._open()
+        if delta is None:
+            return None
+        with storage_errors(f"looking for a version of table {self.contract.name}"):
+            then = self._load()
+            then.load_as_version(moment)
+            return int(then.version())
+
+    def files_at(self, version: int) -> list[str]:
+        """Return the data files of a version, as keys below the store's root."""
+        with storage_errors(f"reading version {version} of table {self.contract.name}"):
+            return [path.removeprefix(f"{self._location.path}/") for path in self._files(self._load(version))]
+
+    def compact(self, target_bytes: int) -> Compaction:
+        """Rewrite files that are far smaller than `target_bytes` into larger ones; no row and no sequence changes.
+
+        Safe beside readers, who keep the files of the version that they opened, and beside appends; another compaction or an
+        erasure at the same time makes it start again.
+
+        Raises:
+            StorageError: the store cannot be written, or others never left room.
+        """
+        for attempt in range(APPEND_ATTEMPTS):
+            with storage_errors(f"compacting table {self.contract.name}"):
+                delta = self._load()
+                try:
+                    # One at a time: its memory is the target, decoded, a few times.
+                    metrics = delta.optimize.compact(target_size=target_bytes, max_concurrent_tasks=1)
+                except CommitFailedError:
+                    time.sleep(random.uniform(0.05, 0.2) * (attempt + 1))
+                    continue
+                files = len(delta.file_uris())
+            self._delta = None
+            return Compaction(files - metrics["numFilesAdded"] + metrics["numFilesRemoved"], files)
+        raise StorageError("store_busy", f"table {self.contract.name}: compaction met other writers; run again")
 
     def read(
         self, columns: Sequence[str] | None = None, where: pc.Expression | None = None, pin: Pin | None = None
