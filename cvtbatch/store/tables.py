@@ -175,8 +175,9 @@ class Table:
                 partition_base_dir=self._location.data_path(self._uri),
             )
 
-    def _files(self, delta: DeltaTable) -> list[str]:
-        return [self._location.data_path(uri) for uri in delta.file_uris()]
+    def _files(self, delta: DeltaTable, predicate: str | None = None) -> list[str]:
+        """Return the data files; with a predicate, those whose statistics do not exclude it."""
+        return [self._location.data_path(uri) for uri in delta.file_uris(file_pruning_predicate=predicate)]
 
     def version_at(self, moment: datetime.datetime) -> int | None:
         """Return the version that stood at a moment (the first, before there was one), or None where there is no table."""
@@ -187,11 +188,6 @@ class Table:
             then = self._load()
             then.load_as_version(moment)
             return int(then.version())
-
-    def files_at(self, version: int) -> list[str]:
-        """Return the data files of a version, as keys below the store's root."""
-        with storage_errors(f"reading version {version} of table {self.contract.name}"):
-            return [path.removeprefix(f"{self._location.path}/") for path in self._files(self._load(version))]
 
     def compact(self, target_bytes: int) -> Compaction:
         """Rewrite files that are far smaller than `target_bytes` into larger ones; no row and no sequence changes.

@@ -14,6 +14,7 @@ from cvtbatch import contracts
 from cvtbatch.cli import cli
 from cvtbatch.pipelines.upkeep import collect_garbage, compact_store
 from cvtbatch.store import FeatureStore, StoredArray
+from cvtbatch.store.erasure import erase_case
 from cvtbatch.store.location import list_objects, put
 from cvtbatch.store.reading import Selection
 from cvtbatch.store.snapshots import create_snapshot, read_snapshot, verify_snapshot
@@ -144,6 +145,20 @@ def test_what_snapshots_and_open_readers_need_stays(store_url: str) -> None:
     assert same(again.radiomics(snapshot="frozen"), frozen)
     assert snapshot.content_digest == read_snapshot(again, "frozen").content_digest
     assert again.radiomics(["roi_key"]).num_rows == 3
+
+
+def test_after_an_erasure_from_all_history_nothing_that_is_left_goes(tmp_path: Path) -> None:
+    store = FeatureStore.open_for_writing(str(tmp_path))
+    for number in range(2):
+        add_cases(store, case_rows(store, number, specs=()))
+    erase_case(store, "A/0", from_snapshots=True)
+    left = keys(store)
+    for hours in (25, 1):
+        assert collect_garbage(str(tmp_path), 0, False, now() + datetime.timedelta(hours=hours))["objects"] == 0
+    # As if the erasure were younger than the cut: the versions before it are gone, and nobody can be reading them.
+    assert collect_garbage(str(tmp_path), 48, False)["objects"] == 0
+    assert keys(store) == left
+    assert FeatureStore(str(tmp_path)).table("cases").read(["case_key"])["case_key"].to_pylist() == ["A/1"]
 
 
 def test_objects_of_a_run_that_has_not_ended_stay(tmp_path: Path) -> None:
