@@ -1,8 +1,9 @@
-"""The tables of a large store: `python -m tests.benchmarks.benchmark_store [--rows N] [--store DIR]`.
+"""The tables of a large store: `python -m tests.benchmarks.benchmark_store [--rows N] [--batch N] [--store DIR]`.
 
-Rows of generated ROIs are appended in batches of 200, as a run does it. Measured are appends near the beginning and near the end,
-of wide rows (1,834 features) and of narrow ones; compaction; and the reading of 20 feature columns of all rows, by the public
-API and by plain pyarrow over the same files, each in a process of its own. `--store` keeps what was written, and reads it again.
+Rows of generated ROIs are appended in batches, by default of 200 as a run does it. Measured are appends near the beginning and
+near the end, of wide rows (1,834 features) and of narrow ones; compaction; and the reading of 20 feature columns of all rows, by
+the public API and by plain pyarrow over the same files, each in a process of its own. `--store` keeps what was written, and reads
+it again.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow.dataset as ds
@@ -22,14 +24,13 @@ from cvtbatch.pipelines.upkeep import TARGET_BYTES
 from cvtbatch.store import FeatureStore
 from tests.store_rows import RADIOMICS_SPEC, VOLUME_SPEC, add_specs, feature_values, row
 
-BATCH = 200
 NARROW_COMMITS = 1000
 COLUMNS = ["roi_key", *contracts.feature_names()[::92][:20]]
 
 
-def batch_rows(number: int) -> dict[str, list[dict[str, object]]]:
+def batch_rows(numbers: Iterable[int]) -> dict[str, list[dict[str, object]]]:
     rows: dict[str, list[dict[str, object]]] = {"volumes": [], "rois": [], "radiomics": []}
-    for index in range(number * BATCH, (number + 1) * BATCH):
+    for index in numbers:
         case = {"case_key": f"A/{index:06d}", "center": "A", "case_id": f"{index:06d}"}
         roi = {"roi_key": f"{case['case_key']}/hematoma/A/1", "roi": "hematoma", "reader": "A", "reading": 1}
         of_volume = {**case, "volume_spec_id": VOLUME_SPEC.spec_id}
@@ -43,17 +44,17 @@ def batch_rows(number: int) -> dict[str, list[dict[str, object]]]:
     return rows
 
 
-def fill(url: str, count: int) -> list[float]:
+def fill(url: str, count: int, batch: int) -> list[float]:
     """Append rows, and return the seconds of each append to the table of features."""
     store = FeatureStore.open_for_writing(url)
     add_specs(store, VOLUME_SPEC, RADIOMICS_SPEC)
     seconds = []
-    for number in range(count // BATCH):
-        rows = batch_rows(number)
+    for first in range(0, count, batch):
+        rows = batch_rows(range(first, first + batch))
         for name in ("volumes", "rois"):
             store.table(name).append(rows[name])
         start = time.perf_counter()
-        assert store.table("radiomics").append(rows["radiomics"]) == BATCH
+        assert store.table("radiomics").append(rows["radiomics"]) == batch
         seconds.append(time.perf_counter() - start)
     return seconds
 
@@ -141,6 +142,7 @@ def print_reading(url: str, repeat: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--batch", type=int, default=200)
     parser.add_argument("--store", type=str)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--task", choices=TASKS)
@@ -152,8 +154,8 @@ def main() -> None:
         print_growth("10 narrow rows", *narrow_appends(folder), NARROW_COMMITS)
         url = options.store or f"{folder}/store"
         if not Path(url).exists():
-            seconds = fill(url, options.rows)
-            print_growth(f"{BATCH} rows of 1,834 features", seconds[10:50], seconds[-40:], len(seconds))
+            seconds = fill(url, options.rows, options.batch)
+            print_growth(f"{options.batch} rows of 1,834 features", seconds[10:50], seconds[-40:], len(seconds))
         print("reading as appended")
         print_reading(url, options.repeat)
         done = measured("compact", url, 1)
