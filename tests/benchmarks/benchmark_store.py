@@ -1,9 +1,8 @@
-"""The tables of a large store: `python -m tests.benchmarks.benchmark_store [--rows N] [--batch N] [--store DIR]`.
+"""The tables of a large store: `python -m tests.benchmarks.benchmark_store [--rows N] [--file-rows N] [--store DIR]`.
 
-Rows of generated ROIs are appended in batches, by default of 200 as a run does it. Measured are appends near the beginning and
-near the end, of wide rows (1,834 features) and of narrow ones; compaction; and the reading of 20 feature columns of all rows, by
-the public API and by plain pyarrow over the same files, each in a process of its own. `--store` keeps what was written, and reads
-it again.
+Measured are appends to a table of few commits and to one of a thousand, in turn; an append of 200 rows of 1,834 features;
+compaction of a store of generated ROIs; and the reading of 20 feature columns of all its rows, by the public API and by plain
+pyarrow over the same files, each in a process of its own. `--store` keeps the store, and reads it again.
 """
 
 import argparse
@@ -13,50 +12,82 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.dataset as ds
-from deltalake import DeltaTable
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from cvtbatch import contracts
 from cvtbatch.pipelines.upkeep import TARGET_BYTES
 from cvtbatch.store import FeatureStore
+from cvtbatch.store.tables import APP_ID
 from tests.store_rows import RADIOMICS_SPEC, VOLUME_SPEC, add_specs, feature_values, row
 
 NARROW_COMMITS = 1000
 COLUMNS = ["roi_key", *contracts.feature_names()[::92][:20]]
 
 
-def batch_rows(numbers: Iterable[int]) -> dict[str, list[dict[str, object]]]:
-    rows: dict[str, list[dict[str, object]]] = {"volumes": [], "rois": [], "radiomics": []}
-    for index in numbers:
-        case = {"case_key": f"A/{index:06d}", "center": "A", "case_id": f"{index:06d}"}
-        roi = {"roi_key": f"{case['case_key']}/hematoma/A/1", "roi": "hematoma", "reader": "A", "reading": 1}
-        of_volume = {**case, "volume_spec_id": VOLUME_SPEC.spec_id}
-        image, mask = f"{index:064x}", f"{index + 10**9:064x}"
-        rows["volumes"].append(row("volumes", **of_volume, image_digest=image, path=f"volumes/{index}", checksum=image))
-        rows["rois"].append(
-            row("rois", **of_volume, **roi, image_digest=image, input_digest=mask, path=f"masks/{index}", checksum=mask)
-        )
-        spec = {"radiomics_spec_id": RADIOMICS_SPEC.spec_id, "engine": "fast", "input_digest": mask}
-        rows["radiomics"].append(row("radiomics", **of_volume, **roi, **spec, **feature_values(index)))
-    return rows
+def generated(table: str, numbers: range) -> pa.Table:
+    """Return rows of ROIs, one a case."""
+    keys = [f"A/{number:06d}" for number in numbers]
+    inputs = [f"{number:064x}" for number in numbers]
+    columns: dict[str, Sequence[object] | np.ndarray] = {
+        "case_key": keys,
+        "case_id": [key[2:] for key in keys],
+        "roi_key": [f"{key}/hematoma/A/1" for key in keys],
+        "image_digest": inputs,
+        "input_digest": inputs,
+        "path": inputs,
+        "checksum": inputs,
+    }
+    if table == "radiomics":
+        values = np.random.default_rng(numbers.start).normal(size=(len(contracts.feature_names()), len(numbers)))
+        columns |= dict(zip(contracts.feature_names(), values, strict=True))
+    same = {"volume_spec_id": VOLUME_SPEC.spec_id, "radiomics_spec_id": RADIOMICS_SPEC.spec_id, "center": "A"}
+    fillers = {**row(table), **same}
+    schema = contracts.table(table).arrow()
+    return pa.table(
+        [
+            pa.array(columns.get(name, [fillers.get(name)] * len(numbers)), schema.field(name).type)
+            for name in schema.names
+        ],
+        schema=schema,
+    )
 
 
-def fill(url: str, count: int, batch: int) -> list[float]:
-    """Append rows, and return the seconds of each append to the table of features."""
+def fill(url: str, count: int, file_rows: int) -> None:
+    """Write a store of that many ROIs; as `Table.append` does, but for the look-up of keys and the rows as Python values."""
     store = FeatureStore.open_for_writing(url)
     add_specs(store, VOLUME_SPEC, RADIOMICS_SPEC)
-    seconds = []
-    for first in range(0, count, batch):
-        rows = batch_rows(range(first, first + batch))
-        for name in ("volumes", "rois"):
-            store.table(name).append(rows[name])
+    for name in ("volumes", "rois", "radiomics"):
+        delta = DeltaTable(store.location.table_uri(name))
+        for sequence, first in enumerate(range(0, count, file_rows), 1):
+            rows = generated(name, range(first, first + file_rows))
+            rows = rows.set_column(
+                rows.schema.get_field_index("sequence"),
+                rows.schema.field("sequence"),
+                pa.array([sequence] * file_rows, pa.int64()),
+            )
+            properties = CommitProperties(app_transactions=[Transaction(APP_ID, sequence)])
+            write_deltalake(delta, rows, mode="append", commit_properties=properties)
+
+
+def wide_append(url: str) -> float:
+    """Return the seconds of an append of 200 rows of features, the best of three."""
+    table = FeatureStore.open_for_writing(url).table("radiomics")
+    times = []
+    for number in range(3):
+        rows = [
+            row("radiomics", roi_key=f"{number}/{index}", engine="fast", **feature_values(index))
+            for index in range(200)
+        ]
         start = time.perf_counter()
-        assert store.table("radiomics").append(rows["radiomics"]) == batch
-        seconds.append(time.perf_counter() - start)
-    return seconds
+        assert table.append(rows) == 200
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def narrow_appends(folder: str) -> tuple[list[float], list[float]]:
@@ -118,13 +149,12 @@ def measured(name: str, url: str, repeat: int) -> dict[str, float]:
     return dict(json.loads(output))
 
 
-def print_growth(what: str, early: list[float], late: list[float], commits: int) -> None:
-    """Print what appends cost at commits 10 to 50, and at the last 40 of `commits`."""
+def print_growth(early: list[float], late: list[float]) -> None:
     for name, average in (("median", statistics.median), ("mean", statistics.mean)):
-        first, last = average(early), average(late)
+        first, last = average(early) * 1e3, average(late) * 1e3
         print(
-            f"append of {what}, {name}: {first * 1e3:.0f} ms at commits 10 to 50, {last * 1e3:.0f} ms at the 40 about "
-            f"{commits}, ratio {last / first:.2f}",
+            f"append of 10 narrow rows, {name}: {first:.1f} ms at commits 10 to 50, {last:.1f} ms at the 40 after "
+            f"{NARROW_COMMITS}, ratio {last / first:.2f}",
             flush=True,
         )
 
@@ -142,7 +172,7 @@ def print_reading(url: str, repeat: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--batch", type=int, default=200)
+    parser.add_argument("--file-rows", type=int, default=1000)
     parser.add_argument("--store", type=str)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--task", choices=TASKS)
@@ -151,11 +181,11 @@ def main() -> None:
         run_task(options.task, options.store, options.repeat)
         return
     with tempfile.TemporaryDirectory() as folder:
-        print_growth("10 narrow rows", *narrow_appends(folder), NARROW_COMMITS)
+        print_growth(*narrow_appends(folder))
+        print(f"append of 200 rows of 1,834 features: {wide_append(f'{folder}/wide'):.2f} s", flush=True)
         url = options.store or f"{folder}/store"
         if not Path(url).exists():
-            seconds = fill(url, options.rows, options.batch)
-            print_growth(f"{options.batch} rows of 1,834 features", seconds[10:50], seconds[-40:], len(seconds))
+            fill(url, options.rows, options.file_rows)
         print("reading as appended")
         print_reading(url, options.repeat)
         done = measured("compact", url, 1)
