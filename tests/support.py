@@ -79,7 +79,7 @@ def cvtbatch(
     return result
 
 
-def extract_json(manifest: Path, store: Path, *arguments: object, code: int = 0) -> dict[str, object]:
+def extract_json(manifest: Path, store: Path | str, *arguments: object, code: int = 0) -> dict[str, object]:
     """Run `extract --json` in this process, check its exit code and its document against the contract, and return the document."""
     command = ["extract", manifest, "--store", store, "--workers", 0, "--json", *arguments]
     result = CliRunner().invoke(cli, [str(argument) for argument in command])
@@ -91,7 +91,7 @@ def extract_json(manifest: Path, store: Path, *arguments: object, code: int = 0)
     return dict(document)
 
 
-def contents(store: Path) -> dict[str, list[dict[str, object]]]:
+def contents(store: Path | str) -> dict[str, list[dict[str, object]]]:
     """Return what counts in a store's tables, in key order: current rows without book-keeping, failures as what they say."""
     opened = FeatureStore(str(store))
     tables: dict[str, list[dict[str, object]]] = {}

@@ -16,6 +16,7 @@ from cvtbatch.cli.extract import extract
 from cvtbatch.cli.interrupts import watch_interrupts
 from cvtbatch.cli.options import CANNOT_RUN
 from cvtbatch.cli.store import export, picture, status
+from cvtbatch.cli.upkeep import compact, gc
 from cvtbatch.cli.versions import forget, snapshot, spec
 from cvtbatch.errors import CvtbatchError
 
@@ -79,5 +80,5 @@ def cli() -> None:
     """
 
 
-for _command in (synth, check, extract, status, export, picture, snapshot, spec, forget):
+for _command in (synth, check, extract, status, export, picture, snapshot, spec, forget, compact, gc):
     cli.add_command(_command)

@@ -8,7 +8,7 @@ CANNOT_RUN = 1
 STANDING_FAILURES = 3
 
 store_option = click.option(
-    "--store", "store_url", required=True, metavar="URL", help="The store: a folder or s3:// URL."
+    "--store", "store_url", required=True, metavar="URL", help="The store: a folder, or s3://BUCKET/PREFIX."
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document on stdout, all else on stderr."

@@ -1,13 +1,16 @@
 """Where work runs: nowhere else (inline), on worker processes of this machine, or on a scheduler that exists."""
 
+import fcntl
 import logging
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cvtbatch.errors import ResourceError
@@ -27,6 +30,9 @@ ONE_THREAD = dict.fromkeys(
     "1",
 )
 CONNECT_SECONDS = 30
+SCRATCH_PREFIX = "cvtbatch-"
+# Locked by the driver for as long as it lives.
+SCRATCH_LOCK = "driver.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +106,7 @@ def _start_local(workers: int) -> "Iterator[Client]":
             "tornado": "critical",
         },
     }
-    with (
-        tempfile.TemporaryDirectory(prefix="cvtbatch-", ignore_cleanup_errors=True) as scratch,
-        dask.config.set(settings),
-    ):
+    with open_scratch() as scratch, dask.config.set(settings):
         with _one_thread_each(), _interrupts_held_back():
             try:
                 cluster = LocalCluster(
@@ -113,7 +116,7 @@ def _start_local(workers: int) -> "Iterator[Client]":
                     host="127.0.0.1",
                     # Two runs on one machine must not contend for a port.
                     dashboard_address="127.0.0.1:0",
-                    local_directory=scratch,
+                    local_directory=str(scratch),
                     silence_logs="CRITICAL",
                     env=ONE_THREAD,
                 )
@@ -123,6 +126,22 @@ def _start_local(workers: int) -> "Iterator[Client]":
                 ) from None
         with cluster, Client(cluster, set_as_default=False) as client:
             yield client
+
+
+@contextmanager
+def open_scratch() -> Iterator[Path]:
+    """Hold a folder for what workers write aside; those of drivers that were killed are removed first."""
+    for left in Path(tempfile.gettempdir()).glob(f"{SCRATCH_PREFIX}*"):
+        # Its driver lives, or it is another user's.
+        with suppress(OSError), (left / SCRATCH_LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)
+    with (
+        tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, ignore_cleanup_errors=True) as folder,
+        Path(folder, SCRATCH_LOCK).open("w") as lock,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield Path(folder)
 
 
 @contextmanager

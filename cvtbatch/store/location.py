@@ -9,10 +9,10 @@ all three are given one reading of that environment and one bound on retries.
 import ipaddress
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 UNUSABLE = "%[]{}\\^`|"
 # On S3 the table library looks for its checkpoints under a name encoded twice; of these characters the code is the character.
 S3_NAME = re.compile(r"[A-Za-z0-9._~-]+")
-# A request that fails is sent again, with growing pauses: about a quarter of a minute of outage is bridged.
-MAX_RETRIES = 7
-RETRY_SECONDS = 60
+# A request that fails is sent again, with growing pauses: some seconds of outage are bridged, and no more than this is waited.
+MAX_RETRIES = 8
+FIRST_PAUSE_SECONDS = 0.25
+RETRY_SECONDS = 30
 CONNECT_SECONDS = 5
 REQUEST_SECONDS = 60
 
@@ -119,6 +120,15 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object of a store: its key below the root, its size in bytes, and when it was last written."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class S3Access:
     """How to reach object storage, but for the credentials: those the libraries take from the environment themselves."""
 
@@ -156,6 +166,7 @@ class S3Access:
             "timeout": f"{REQUEST_SECONDS}s",
             "max_retries": str(MAX_RETRIES),
             "retry_timeout": f"{RETRY_SECONDS}s",
+            "backoff_config.init_backoff": f"{FIRST_PAUSE_SECONDS * 1000:.0f}ms",
         }
         return {**options, "aws_endpoint_url": self.endpoint} if self.endpoint else options
 
@@ -179,7 +190,11 @@ def _s3_objects(path: str, access: S3Access) -> S3Store:
             "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
             "timeout": timedelta(seconds=REQUEST_SECONDS),
         },
-        retry_config={"max_retries": MAX_RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
+        retry_config={
+            "max_retries": MAX_RETRIES,
+            "retry_timeout": timedelta(seconds=RETRY_SECONDS),
+            "backoff": {"init_backoff": timedelta(seconds=FIRST_PAUSE_SECONDS)},
+        },
     )
 
 
@@ -192,7 +207,8 @@ def _s3_filesystem(access: S3Access) -> "FileSystem":
         endpoint_override=access.endpoint or None,
         connect_timeout=CONNECT_SECONDS,
         request_timeout=REQUEST_SECONDS,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=MAX_RETRIES + 1),
+        # Its pauses grow faster.
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=MAX_RETRIES // 2),
     )
 
 
@@ -232,7 +248,8 @@ _MEANINGS = (
 
 def storage_error(doing: str, error: Exception) -> StorageError:
     """Return what an exception of a storage library, raised while `doing`, means to the user."""
-    text = str(error)
+    # What follows is the same once more, as Rust prints it.
+    text = str(error).partition("\n\nDebug source:")[0]
     kind, advice = next((kind, advice) for words, kind, advice in _MEANINGS if any(word in text for word in words))
     return StorageError(kind, f"{doing}: {advice}", f"{type(error).__name__}: {text}")
 
@@ -270,3 +287,45 @@ def get(location: Location, key: str) -> bytes:
         raise
     except Exception as error:  # obstore raises its own kinds
         raise storage_error("reading from the store", error) from error
+
+
+def list_objects(location: Location) -> Iterator[StoredObject]:
+    """Yield every object of a store, also what an interrupted write left half done (which listing by obstore leaves out).
+
+    Raises:
+        StorageError: the store cannot be listed.
+    """
+    with storage_errors("listing the store"):
+        if location.scheme == "s3":
+            for page in obstore.list(location.objects()):
+                yield from (StoredObject(entry["path"], entry["size"], entry["last_modified"]) for entry in page)
+            return
+        for folder, _, names in os.walk(location.path):
+            for name in names:
+                path = Path(folder, name)
+                # It may have been renamed or removed meanwhile.
+                with suppress(FileNotFoundError):
+                    status = path.stat()
+                    key = path.relative_to(location.path).as_posix()
+                    yield StoredObject(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+def remove_objects(location: Location, keys: Sequence[str]) -> None:
+    """Remove objects, and on a disk the groups' folders that this leaves empty; what is gone already is no error.
+
+    Raises:
+        StorageError: the store cannot be written.
+    """
+    with storage_errors("removing from the store"):
+        if location.scheme == "s3":
+            obstore.delete(location.objects(), list(keys))
+            return
+        root = Path(location.path)
+        for key in keys:
+            (root / key).unlink(missing_ok=True)
+            for folder in (root / key).relative_to(root).parents:
+                # Folders above a group are shared with groups that are being written.
+                if ".zarr" not in folder.as_posix():
+                    break
+                with suppress(OSError):
+                    (root / folder).rmdir()

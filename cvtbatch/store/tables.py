@@ -1,10 +1,12 @@
 """One table of the store: a Delta table to which rows are appended, each once, however many writers there are.
 
 Every append carries the table's shared application transaction, so that of two coordinators that started from one version one
-conflicts. On conflict, and after any error, the table is looked at again, what is there already is dropped, and the rest is
-tried anew: a batch that was committed but not acknowledged does no harm. The transaction's number is the row's `sequence`.
+conflicts. On conflict the table is looked at again, what is there already is dropped, and the rest is tried anew: a batch that
+was committed but not acknowledged does no harm. The transaction's number is the row's `sequence`, unique to an append and never
+changed by compaction: "rows after N" is all that a writer has to read to know what others did, however the files are cut.
 """
 
+import datetime
 import functools
 import hashlib
 import operator
@@ -27,6 +29,10 @@ from cvtbatch.store.location import Location, storage_errors
 APP_ID = "cvtbatch"
 # How often an append that met another writer, or an error that may pass, is tried again.
 APPEND_ATTEMPTS = 30
+# A handle that follows a table commit by commit grows slower with each; one that is opened anew starts from the last checkpoint.
+COMMITS_PER_HANDLE = 20
+# Rows that are held as Python values at a time while keys are looked up.
+INDEXED_TOGETHER = 10_000
 # What no snapshot may lose is never cleaned up behind its back.
 CONFIGURATION = {
     "delta.enableExpiredLogCleanup": "false",
@@ -48,6 +54,14 @@ class Pin:
     sequence: int
 
 
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """How many data files a table had, and has now."""
+
+    files_before: int
+    files_after: int
+
+
 class Table:
     """A table, by its contract; `append` is for coordinators alone."""
 
@@ -57,8 +71,10 @@ class Table:
         self._uri = location.table_uri(contract.name)
         self._delta: DeltaTable | None = None
         self._files_at: dict[int, list[str]] = {}
-        self._indexed: set[str] = set()
-        self._newest: dict[bytes, tuple[int, bytes]] = {}
+        self._opened_version = 0
+        # Rows up to this sequence are known: the state of every key's newest.
+        self._known_sequence = 0
+        self._newest: dict[bytes, bytes] = {}
 
     def create(self) -> None:
         """Create the table if it is not there, or add the columns that it lacks, beside others that may do the same."""
@@ -100,10 +116,11 @@ class Table:
         """Return the table at its newest version, or None where it was never created."""
         with storage_errors(f"opening table {self.contract.name}"):
             try:
-                if self._delta is None:
-                    self._delta = self._load()
-                else:
+                if self._delta is not None:
                     self._delta.update_incremental()
+                if self._delta is None or self._delta.version() >= self._opened_version + COMMITS_PER_HANDLE:
+                    self._delta = self._load()
+                    self._opened_version = self._delta.version()
             except TableNotFoundError:
                 return None
             return self._delta
@@ -158,8 +175,42 @@ class Table:
                 partition_base_dir=self._location.data_path(self._uri),
             )
 
-    def _files(self, delta: DeltaTable) -> list[str]:
-        return [self._location.data_path(uri) for uri in delta.file_uris()]
+    def _files(self, delta: DeltaTable, predicate: str | None = None) -> list[str]:
+        """Return the data files; with a predicate, those whose statistics do not exclude it."""
+        return [self._location.data_path(uri) for uri in delta.file_uris(file_pruning_predicate=predicate)]
+
+    def version_at(self, moment: datetime.datetime) -> int | None:
+        """Return the version that stood at a moment (the first, before there was one), or None where there is no table."""
+        delta = self._open()
+        if delta is None:
+            return None
+        with storage_errors(f"looking for a version of table {self.contract.name}"):
+            then = self._load()
+            then.load_as_version(moment)
+            return int(then.version())
+
+    def compact(self, target_bytes: int) -> Compaction:
+        """Rewrite files that are far smaller than `target_bytes` into larger ones; no row and no sequence changes.
+
+        Safe beside readers, who keep the files of the version that they opened, and beside appends; another compaction or an
+        erasure at the same time makes it start again.
+
+        Raises:
+            StorageError: the store cannot be written, or others never left room.
+        """
+        for attempt in range(APPEND_ATTEMPTS):
+            with storage_errors(f"compacting table {self.contract.name}"):
+                delta = self._load()
+                try:
+                    # One at a time: its memory is the target, decoded, a few times.
+                    metrics = delta.optimize.compact(target_size=target_bytes, max_concurrent_tasks=1)
+                except CommitFailedError:
+                    time.sleep(random.uniform(0.05, 0.2) * (attempt + 1))
+                    continue
+                files = len(delta.file_uris())
+            self._delta = None
+            return Compaction(files - metrics["numFilesAdded"] + metrics["numFilesRemoved"], files)
+        raise StorageError("store_busy", f"table {self.contract.name}: compaction met other writers; run again")
 
     def read(
         self, columns: Sequence[str] | None = None, where: pc.Expression | None = None, pin: Pin | None = None
@@ -171,7 +222,8 @@ class Table:
         wanted = list(columns) if columns is not None else self.contract.arrow().names
         with storage_errors(f"reading table {self.contract.name}"):
             # Not DeltaTable.to_pyarrow_table(): it can abort the process at exit.
-            return dataset.to_table(columns=wanted, filter=where)
+            # What a file says of its 1,834 columns takes megabytes, decoded: it is not kept for a second scan.
+            return dataset.to_table(columns=wanted, filter=where, cache_metadata=False)
 
     def current(self, columns: Sequence[str] | None = None, pin: Pin | None = None) -> pa.Table:
         """Return the newest row of every key."""
@@ -196,7 +248,7 @@ class Table:
         """
         for attempt in range(APPEND_ATTEMPTS):
             delta = self._refresh()
-            fresh, seen = self._fresh(rows)
+            fresh, states = self._fresh(rows)
             if not fresh:
                 return 0
             sequence = (delta.transaction_version(APP_ID) or 0) + 1
@@ -206,7 +258,8 @@ class Table:
                 # Another writer, or a commit of ours that was not acknowledged: look again.
                 time.sleep(random.uniform(0.005, 0.05) * (attempt + 1))
                 continue
-            self._newest.update({key: (sequence, state) for key, state in seen.items()})
+            self._newest.update(states)
+            self._known_sequence = sequence
             return len(fresh)
         raise StorageError(
             "store_busy", f"table {self.contract.name}: {APPEND_ATTEMPTS} appends met other writers; run again"
@@ -227,33 +280,34 @@ class Table:
                 raise
 
     def _refresh(self) -> DeltaTable:
-        """Return the newest version, its keys indexed; only files that were not seen before are read."""
+        """Return the newest version, its keys known; only rows that were not seen before are read."""
         delta = self._open()
         if delta is None:
             raise StorageError("store_incomplete", f"table {self.contract.name} is missing from the store")
-        files = set(self._files(delta))
-        unseen = files - self._indexed
-        if unseen:
-            columns = [*self.contract.key, *self.contract.state, "sequence"]
-            for row in self._scan(self._dataset(sorted(unseen)), columns, None).to_pylist():
-                key, state, sequence = self._key(row), self._state(row), row["sequence"]
-                if sequence >= self._newest.get(key, (0, b""))[0]:
-                    self._newest[key] = (sequence, state)
-        self._indexed = files
+        last = delta.transaction_version(APP_ID) or 0
+        if last > self._known_sequence:
+            columns = list(dict.fromkeys([*self.contract.key, *self.contract.state, "sequence"]))
+            with storage_errors(f"looking for new rows of table {self.contract.name}"):
+                unseen = self._dataset(self._files(delta, f"sequence > {self._known_sequence}"))
+            rows = self._scan(unseen, columns, pc.field("sequence") > self._known_sequence)
+            for batch in rows.sort_by("sequence").to_batches(max_chunksize=INDEXED_TOGETHER):
+                self._newest.update((self._key(row), self._state(row)) for row in batch.to_pylist())
+            self._known_sequence = last
         return delta
 
     def _fresh(self, rows: Sequence[Row]) -> tuple[list[Row], dict[bytes, bytes]]:
         """Return the rows to append, one a key, and their states by key."""
         last = {self._key(row): row for row in rows}
         states = {key: self._state(row) for key, row in last.items()}
-        fresh = [key for key, state in states.items() if self._newest.get(key, (0, None))[1] != state]
+        fresh = [key for key, state in states.items() if self._newest.get(key) != state]
         return [last[key] for key in fresh], {key: states[key] for key in fresh}
 
     def _key(self, row: Row) -> bytes:
         return _short_hash([row.get(name) for name in self.contract.key])
 
     def _state(self, row: Row) -> bytes:
-        return _short_hash([row.get(name) for name in self.contract.state])
+        # Of a key that has one row for ever nothing is to be told apart: one object for all of them.
+        return _short_hash([row.get(name) for name in self.contract.state]) if self.contract.state else b""
 
 
 def newest(rows: pa.Table, key: Sequence[str]) -> pa.Array:

@@ -1,6 +1,5 @@
 import datetime
 import json
-import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -138,23 +137,6 @@ def test_a_commit_that_was_not_acknowledged_does_no_harm(store: FeatureStore, mo
     monkeypatch.setattr(tables, "write_deltalake", lands_and_fails)
     assert store.table("specs").append([spec("a")]) == 0
     assert names(store.table("specs")) == ["a"]
-
-
-def _append_ten(url: str, first: int) -> None:
-    table = FeatureStore(url).table("specs")
-    for number in range(10):
-        table.append([spec(f"{first + number:03d}"), spec(f"{first + number + 1:03d}")])
-
-
-def test_processes_that_append_overlapping_keys_lose_and_double_nothing(store: FeatureStore) -> None:
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_append_ten, args=(store.location.path, first)) for first in (0, 5, 10)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-    assert [process.exitcode for process in processes] == [0, 0, 0]
-    assert names(store.table("specs")) == [f"{number:03d}" for number in range(21)]
 
 
 def test_tables_keep_their_history_and_statistics_of_keys_only(store: FeatureStore) -> None:

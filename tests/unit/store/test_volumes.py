@@ -18,12 +18,6 @@ def store(tmp_path: Path) -> FeatureStore:
     return FeatureStore.open_for_writing(str(tmp_path / "store"))
 
 
-@pytest.fixture(params=["file", "s3"])
-def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> FeatureStore:
-    url = str(tmp_path / "store") if request.param == "file" else f"{request.getfixturevalue('s3_bucket')}/store"
-    return FeatureStore.open_for_writing(url)
-
-
 def volume() -> np.ndarray:
     return np.random.default_rng(0).integers(-1024, 2000, GRID.shape_zyx).astype(np.int16)
 
@@ -94,7 +88,8 @@ def test_a_path_that_nobody_wrote(store: FeatureStore) -> None:
         store.read_array(StoredArray("volumes/ab/absent.ome.zarr", "0"))
 
 
-def test_slices_are_those_of_the_whole(any_store: FeatureStore) -> None:
+def test_slices_are_those_of_the_whole(store_url: str) -> None:
+    any_store = FeatureStore.open_for_writing(store_url)
     hu, mask = volume(), (volume() > 500).astype(np.uint8)
     for values, stored in ((hu, any_store.write_volume(hu, GRID)), (mask, any_store.write_mask(mask, GRID))):
         for indices in ([0], [5], [4, 1, 1], []):
