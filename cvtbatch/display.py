@@ -23,13 +23,13 @@ SHOWN_FAILURES = 20
 class ProgressDisplay:
     """Shows progress on stderr: a bar at a terminal, else plain lines. Lines told in between stay above it."""
 
-    def __init__(self, verb: str, quiet: bool) -> None:
+    def __init__(self, verb: str, quiet: bool, unit: str) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self.console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
         self.bar = None
-        self.quiet = quiet
+        self.quiet, self.unit = quiet, unit
         self.started = self.spoken = time.monotonic()
         if self.console.is_terminal and not quiet:
             rate = TextColumn("{task.fields[rate]:.1f}/s, {task.fields[failed]} failed, left")
@@ -48,7 +48,7 @@ class ProgressDisplay:
             if done == total and self.spoken == float("inf"):
                 return
             left = (total - done) / max(rate, 1e-9)
-            self.tell(f"{done}/{total} cases, {failed} failed, {rate:.1f}/s, {left:.0f} s left")
+            self.tell(f"{done}/{total} {self.unit}, {failed} failed, {rate:.1f}/s, {left:.0f} s left")
             self.spoken = float("inf") if done == total else now
 
     def tell(self, text: str) -> None:
@@ -62,8 +62,8 @@ class ProgressDisplay:
 
 
 @contextmanager
-def progress_display(verb: str, quiet: bool) -> "Iterator[ProgressDisplay]":
-    show = ProgressDisplay(verb, quiet)
+def progress_display(verb: str, quiet: bool, unit: str = "cases") -> "Iterator[ProgressDisplay]":
+    show = ProgressDisplay(verb, quiet, unit)
     try:
         yield show
     finally:

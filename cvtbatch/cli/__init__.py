@@ -14,6 +14,7 @@ import cvtbatch
 from cvtbatch.cli.archive import check, synth
 from cvtbatch.cli.extract import extract
 from cvtbatch.cli.interrupts import watch_interrupts
+from cvtbatch.cli.model import fit, score
 from cvtbatch.cli.options import CANNOT_RUN
 from cvtbatch.cli.store import export, picture, status
 from cvtbatch.cli.upkeep import compact, gc
@@ -80,5 +81,8 @@ def cli() -> None:
     """
 
 
-for _command in (synth, check, extract, status, export, picture, snapshot, spec, forget, compact, gc):
+for _command in (
+    *(synth, check, extract, status, export, picture),
+    *(snapshot, spec, fit, score, forget, compact, gc),
+):
     cli.add_command(_command)

@@ -1,0 +1,171 @@
+"""Commands about models: fitted on a snapshot, and applied to a store."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cvtbatch.cli.interrupts import raise_if_interrupted
+from cvtbatch.cli.options import job_option, json_option, set_option, snapshot_option, spec_option, store_option
+from cvtbatch.display import print_table, progress_display
+
+workers_option = click.option(
+    "--workers", type=click.IntRange(0), default=0, show_default=True, help="Worker processes; 0 works in this one."
+)
+scheduler_option = click.option(
+    "--scheduler", metavar="ADDRESS", help="Use the workers of this Dask scheduler, e.g. tcp://10.0.0.5:8786."
+)
+
+
+@click.command()
+@store_option
+@snapshot_option
+@job_option
+@set_option
+@spec_option
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Bundle to write: a new folder, or FILE.tar."
+)
+@workers_option
+@scheduler_option
+@json_option
+def fit(
+    store_url: str,
+    snapshot_name: str | None,
+    job: Path | None,
+    overrides: Sequence[str],
+    spec_ids: Sequence[str],
+    out: Path,
+    workers: int,
+    scheduler: str | None,
+    as_json: bool,
+) -> None:
+    """Fit Rad, DL, DLR and DLRN on a snapshot's training centres, and freeze them in a bundle.
+
+    Without --snapshot, one is recorded for it.
+
+    \b
+    Example:
+      cvtbatch fit --store store --snapshot paper-1 --set 'cohort.training_centers=[C1]' --out bundle --workers 2
+    """
+    from cvtbatch.engine import open_cluster
+    from cvtbatch.pipelines.fit import fit_bundle
+    from cvtbatch.pipelines.job import read_job
+
+    settings = read_job("fit", job, overrides)
+    with progress_display("fit", quiet=as_json, unit="tasks") as show, open_cluster(workers, scheduler) as cluster:
+
+        def on_progress(done: int, total: int) -> None:
+            show(done, total, 0)
+            raise_if_interrupted()
+
+        report = fit_bundle(settings, store_url, snapshot_name, spec_ids, out, cluster, on_progress)
+    if as_json:
+        click.echo(json.dumps(report.to_document(), indent=2))
+    else:
+        _print_fit(report.out, report.digest, report.document)
+
+
+@click.command()
+@store_option
+@click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Bundle: its folder or tar.")
+@snapshot_option
+@click.option("--center", metavar="NAME", help="Score this centre's cases alone.")
+@click.option("--explain", is_flag=True, help="Fill the table explanations too: points and what contributes most.")
+@workers_option
+@scheduler_option
+@json_option
+def score(
+    store_url: str,
+    bundle: Path,
+    snapshot_name: str | None,
+    center: str | None,
+    explain: bool,
+    workers: int,
+    scheduler: str | None,
+    as_json: bool,
+) -> None:
+    """Score every primary outline of a store with a bundle; what it has scored before with the same inputs is left alone.
+
+    Without --snapshot, one is recorded for it. The rows are in the table scores.
+
+    \b
+    Examples:
+      cvtbatch score --store store --bundle bundle
+      cvtbatch score --store store --bundle bundle --center C2 --explain
+    """
+    from cvtbatch.engine import open_cluster
+    from cvtbatch.pipelines.score import score_store
+
+    with progress_display("score", quiet=as_json, unit="outlines") as show, open_cluster(workers, scheduler) as cluster:
+
+        def on_progress(done: int, total: int) -> None:
+            show(done, total, 0)
+            raise_if_interrupted()
+
+        report = score_store(
+            store_url, bundle, snapshot_name, center, cluster, explain=explain, on_progress=on_progress
+        )
+    if as_json:
+        click.echo(json.dumps(report.to_document(), indent=2))
+        return
+    counts = [("scored", report.scored), ("already scored", report.already_scored)]
+    print_table(
+        f"Run {report.run_id}: {report.outlines} outlines in {report.seconds:.1f} s", ("outlines", "count"), counts
+    )
+    if report.scored:
+        print_table("Scores of this run", ("model", "outlines"), list(report.computed.items()))
+    if report.flags:
+        print_table("Flags of this run", ("flag", "outlines"), list(report.flags.items()))
+    for mark in report.marks:
+        click.echo(f"read with care: {mark}")
+
+
+def _print_fit(out: str, digest: str, document: dict[str, Any]) -> None:
+    cohort, metrics = document["cohort"], document["metrics"]
+    click.echo(
+        f"Bundle {out}, {digest[:12]}: {cohort['positive']} CVT among {cohort['cases']} cases of "
+        f"{cohort['patients']} patients"
+    )
+    if cohort["excluded"]:
+        print_table("Left out", ("reason", "cases"), list(cohort["excluded"].items()))
+    signatures = document["signatures"]
+    steps = list(signatures["rad"]["counts"])
+    print_table(
+        "Columns left by each step",
+        ("signature", *(step.replace("_", " ") for step in steps)),
+        [(name, *(found["counts"][step] for step in steps)) for name, found in _in_order(signatures)],
+    )
+    for name, found in _in_order(signatures):
+        rows = [
+            (entry["feature"], _shown(entry["coefficient"]), _shown(entry["importance"]), _shown(entry["stability"]))
+            for entry in found["selected"]
+        ]
+        print_table(f"Selected for {name}", ("feature", "LASSO coefficient", "importance", "outer folds"), rows)
+    numbers = ("coefficient", "odds_ratio", "odds_ratio_low", "odds_ratio_high", "p_value")
+    terms = [(term["name"], *(_shown(term[name]) for name in numbers)) for term in document["dlrn"]["terms"]]
+    print_table("DLRN", ("term", "coefficient", "odds ratio", "95 % low", "high", "P"), terms)
+    estimates = {"nested": metrics.get("nested", {}).get("models"), "out of fold": metrics.get("out_of_fold")}
+    estimates["study protocol, in sample"] = metrics["study_protocol"]["in_sample"]
+    aucs = [
+        (label, name, *(_shown(found[key]) for key in ("auc", "auc_low", "auc_high")))
+        for label, models in estimates.items()
+        if models
+        for name, found in _in_order(models)
+    ]
+    print_table("AUC with 95 % bootstrap interval", ("estimate", "model", "AUC", "low", "high"), aucs)
+    for entry in document["marks"]:
+        click.echo(f"{', '.join(entry['models'])}: {entry['mark']}")
+    for remark in document["remarks"]:
+        click.echo(f"remark: {remark['message']} ({remark['cases']} cases)")
+
+
+def _in_order(models: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return what there is by model, in the order in which the models build on each other."""
+    return [(name, models[name]) for name in ("rad", "dl", "dlr", "dlrn") if name in models]
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"

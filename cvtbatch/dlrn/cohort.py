@@ -1,0 +1,101 @@
+"""A training cohort as arrays: what a model is fitted on, one row a primary outline."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cvtbatch.dlrn.arrays import Booleans, Floats, Floats32, Integers
+from cvtbatch.errors import InputError
+from cvtbatch.spec import digest
+
+
+def patient_key(center: str, patient: str) -> str:
+    """Return who a patient is: the same text at another centre is another patient."""
+    return f"{center}\n{patient}"
+
+
+def component_names(count: int) -> tuple[str, ...]:
+    """Return the names of the principal components of the embedding, the largest first."""
+    return tuple(f"dl_{number:03d}" for number in range(1, count + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatedOutlines:
+    """The radiomics features of second outlines, by another reader or at another time.
+
+    Attributes:
+        name: e.g. "reader B, reading 1".
+        rows: (k,) the cohort's rows that were outlined again.
+        radiomics: (k, R) the second outlines' values.
+    """
+
+    name: str
+    rows: Integers
+    radiomics: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Primary outlines of n cases.
+
+    Attributes:
+        keys: (n,) roi_key.
+        patients: (n,) `patient_key` of each row; folds keep a patient together.
+        outcome: (n,) 1 where the cause is CVT, else 0.
+        epilepsy: (n,) 0, 1, or NaN where it is unknown.
+        radiomics_names: (R,) names of the columns of `radiomics`.
+        radiomics: (n, R) features.
+        embedding: (n, E) embedding of the slice with the largest hematoma.
+        slices: (m, E) embeddings of all hematoma-bearing slices.
+        slice_rows: (m,) the row that each slice belongs to.
+        image_digests: (n,) digest of each row's voxels; empty texts where it is not known.
+        repeats: second outlines of some rows.
+    """
+
+    keys: tuple[str, ...]
+    patients: tuple[str, ...]
+    outcome: Integers
+    epilepsy: Floats
+    radiomics_names: tuple[str, ...]
+    radiomics: Floats
+    embedding: Floats32
+    slices: Floats32
+    slice_rows: Integers
+    image_digests: tuple[str, ...] = ()
+    repeats: tuple[RepeatedOutlines, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        rows = len(self.keys)
+        lengths = {
+            "patients": len(self.patients),
+            "outcome": len(self.outcome),
+            "epilepsy": len(self.epilepsy),
+            "radiomics": len(self.radiomics),
+            "embedding": len(self.embedding),
+        }
+        if wrong := {name: length for name, length in lengths.items() if length != rows}:
+            raise InputError("bad_cohort", f"a cohort of {rows} rows with {wrong}")
+        if len(set(self.keys)) != rows:
+            raise InputError("bad_cohort", "a cohort names a row twice")
+        if self.radiomics.shape[1] != len(self.radiomics_names):
+            raise InputError(
+                "bad_cohort", f"{self.radiomics.shape[1]} columns with {len(self.radiomics_names)} feature names"
+            )
+        if set(np.unique(self.outcome)) != {0, 1}:
+            raise InputError("one_class", "training needs cases of both outcomes, cvt 0 and 1")
+        if not (np.isin(self.epilepsy, (0.0, 1.0)) | np.isnan(self.epilepsy)).all():
+            raise InputError("bad_value", "epilepsy is neither 0 nor 1 in some rows")
+        if not (np.isfinite(self.embedding).all() and np.isfinite(self.slices).all()):
+            raise InputError("bad_value", "some embeddings hold values that are not finite")
+
+    def digest(self) -> str:
+        """Return the SHA-256 of every value, as hex."""
+        arrays = (self.outcome, self.epilepsy, self.radiomics, self.embedding, self.slices, self.slice_rows)
+        texts = (*self.keys, *self.patients, *self.radiomics_names, *self.image_digests)
+        repeats = [part for r in self.repeats for part in (r.name, r.rows.tobytes(), r.radiomics.tobytes())]
+        return digest(*texts, *(np.ascontiguousarray(array).tobytes() for array in arrays), *repeats)
+
+    def slices_of(self, rows: Integers) -> Booleans:
+        """Say which slices belong to some rows: (m,)."""
+        among: Booleans = np.isin(self.slice_rows, rows)
+        return among

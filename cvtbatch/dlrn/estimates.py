@@ -1,0 +1,124 @@
+"""What a fit may expect of itself: the nested estimate, and how stable its selection is."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from cvtbatch.dlrn.arrays import Booleans, Floats, Integers
+from cvtbatch.dlrn.cohort import Cohort
+from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model
+from cvtbatch.dlrn.tasks import TaskResult
+from cvtbatch.dlrn.thresholds import operating_point
+
+# A job's document: JSON objects, lists, texts, numbers.
+Document = dict[str, object]
+
+
+def nested_estimate(results: Sequence[TaskResult], cohort: Cohort, settings: FitSettings) -> Document:
+    """Return AUC with a patient bootstrap, and what the folds' own Youden points did, for each model.
+
+    An AUC is the mean over the repeats of the AUC over all cases, each scored by the fold that did not see its patient. The
+    interval resamples patients, with all their repeats: percentiles of the bootstrap, no DeLong, which knows no repeats.
+    """
+    repeats = _scores_by_repeat(results, cohort)
+    return {
+        "folds": settings.nested.folds,
+        "repeats": settings.nested.repeats,
+        "bootstrap": settings.nested.bootstrap,
+        "firth_folds": sum(result.firth for result in results),
+        "models": {str(model): _estimate(model, repeats[model], results, cohort, settings) for model in repeats},
+    }
+
+
+def _scores_by_repeat(results: Sequence[TaskResult], cohort: Cohort) -> dict[Model, Floats]:
+    """Return the out-of-fold scores: by model, (repeats, n)."""
+    names = sorted({_repeat(result) for result in results})
+    scores = {model: np.full((len(names), len(cohort.keys)), np.nan) for model in Model}
+    for result in results:
+        for model, values in result.scores.items():
+            scores[model][names.index(_repeat(result)), list(result.task.test)] = values
+    return scores
+
+
+def _repeat(result: TaskResult) -> str:
+    return result.task.name.rpartition("-")[0]
+
+
+def _estimate(
+    model: Model, scores: Floats, results: Sequence[TaskResult], cohort: Cohort, settings: FitSettings
+) -> Document:
+    known: Booleans = np.isfinite(scores.sum(axis=0))
+    outcome = cohort.outcome[known]
+    patients = [patient for patient, there in zip(cohort.patients, known.tolist(), strict=True) if there]
+    seed = settings.seed_of("bootstrap", model)
+    value, low, high = bootstrap_auc(outcome, scores[:, known], patients, settings.nested.bootstrap, seed)
+    document: Document = {"auc": value, "auc_low": number(low), "auc_high": number(high), "cases": int(known.sum())}
+    counts = dict.fromkeys(("true_positive", "false_negative", "false_positive", "true_negative"), 0)
+    for result in results:
+        if model in result.thresholds:
+            test = np.asarray(result.task.test)
+            there = ~np.isnan(result.scores[model])
+            point = operating_point(cohort.outcome[test][there], result.scores[model][there], result.thresholds[model])
+            counts = {name: count + int(point[name]) for name, count in counts.items()}
+    if sum(counts.values()):
+        document["sensitivity_at_youden"] = counts["true_positive"] / (
+            counts["true_positive"] + counts["false_negative"]
+        )
+        document["specificity_at_youden"] = counts["true_negative"] / (
+            counts["true_negative"] + counts["false_positive"]
+        )
+    return document
+
+
+def pairwise_wins(outcome: Integers, score: Floats) -> Floats:
+    """Say of each pair of a case with outcome 1 and one with 0 whether the first scores higher: 1, 0.5 at a tie, 0; (P, N).
+
+    Their mean is the area under the ROC curve.
+    """
+    positive, negative = score[outcome == 1][:, None], score[outcome == 0][None, :]
+    wins: Floats = (positive > negative) + 0.5 * (positive == negative)
+    return wins
+
+
+def bootstrap_auc(
+    outcome: Integers, scores: Floats, patients: Sequence[str], samples: int, seed: int, confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """Return the mean AUC over repeats and the percentile interval over samples of patients.
+
+    Args:
+        outcome: (n,) 0 or 1.
+        scores: (repeats, n).
+        patients: (n,) who is drawn with all their cases.
+        samples: with 0 there is no interval: NaN.
+    """
+    wins = np.mean([pairwise_wins(outcome, row) for row in scores], axis=0)
+    value = float(wins.mean())
+    if not samples:
+        return value, float("nan"), float("nan")
+    groups = np.unique(np.asarray(patients, dtype=object).astype(str), return_inverse=True)[1]
+    number = int(groups.max()) + 1
+    drawn = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), size=samples)
+    weight = drawn[:, groups].astype(np.float64)
+    positive, negative = weight[:, outcome == 1], weight[:, outcome == 0]
+    pairs = positive.sum(axis=1) * negative.sum(axis=1)
+    both = pairs > 0
+    values = np.einsum("bi,ij,bj->b", positive[both], wins, negative[both], optimize=True) / pairs[both]
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return value, float(low), float(high)
+
+
+def selection_stability(
+    results: Sequence[TaskResult], selected: Mapping[Model, Sequence[str]]
+) -> dict[Model, dict[str, float]]:
+    """Return, for each selected column of each signature, the share of the outer folds that selected it too."""
+    return {
+        model: {
+            name: float(np.mean([name in result.selected[model] for result in results])) for name in selected[model]
+        }
+        for model in SIGNATURES
+    }
+
+
+def number(value: float) -> float | None:
+    """Return a number as JSON has it: null for NaN."""
+    return None if np.isnan(value) else value

@@ -1,0 +1,243 @@
+"""Fit: a cohort to a frozen model with everything that is known of it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from threadpoolctl import threadpool_limits
+
+from cvtbatch.dlrn.arrays import Floats
+from cvtbatch.dlrn.audit import (
+    OPTIMISTIC,
+    Backbone,
+    Finding,
+    Member,
+    audit_backbone,
+    audit_cohorts,
+    audit_out_of_fold,
+    audit_tasks,
+    refuse,
+)
+from cvtbatch.dlrn.cohort import Cohort
+from cvtbatch.dlrn.estimates import Document, bootstrap_auc, nested_estimate, number, selection_stability
+from cvtbatch.dlrn.freezing import freeze_model, golden_rows, selection_table, software_versions
+from cvtbatch.dlrn.model import FrozenModel
+from cvtbatch.dlrn.scoring import SpecIds
+from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model, Protocol
+from cvtbatch.dlrn.signatures import Signatures
+from cvtbatch.dlrn.tasks import TaskMap, TaskResult, fit_nomogram, nomogram_scores, plan_tasks, run_tasks_here
+from cvtbatch.dlrn.thresholds import find_thresholds, operating_point
+from cvtbatch.errors import InputError
+
+# Models whose numbers rest on the embedding.
+ON_EMBEDDING = (Model.DL, Model.DLR, Model.DLRN)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the audit looks at beside the cohort.
+
+    Attributes:
+        training: who the cohort's rows are.
+        others: every other case that is known.
+    """
+
+    training: tuple[Member, ...]
+    others: tuple[Member, ...] = ()
+    backbone: Backbone = field(default_factory=Backbone)
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A finished fit, ready to be written.
+
+    Attributes:
+        document: bundle.json's part that the fit knows.
+        findings: remarks of the audit.
+    """
+
+    document: Document
+    model: FrozenModel
+    golden: pa.Table
+    selection: pa.Table
+    findings: tuple[Finding, ...]
+
+
+def fit_model(
+    cohort: Cohort,
+    settings: FitSettings,
+    specs: SpecIds,
+    surroundings: Surroundings,
+    map_tasks: TaskMap | None = None,
+) -> Fit:
+    """Fit, estimate, audit and freeze.
+
+    Args:
+        map_tasks: runs tasks, in any order, anywhere; by default one after the other in this process. The outcome is the same.
+
+    Raises:
+        InputError: the cohort is too small, separation, no usable column, ...
+        ProblemsError: "leakage".
+    """
+    # What needs no fit to be seen is refused before one begins.
+    findings = audit_cohorts(surroundings.training, surroundings.others)
+    of_backbone, optimistic = audit_backbone(surroundings.training, surroundings.others, surroundings.backbone)
+    findings += of_backbone
+    refuse(findings)
+    tasks = plan_tasks(cohort, settings)
+    results = list(map_tasks(tasks) if map_tasks else run_tasks_here(cohort, settings, tasks))
+    by_name = {result.task.name: result for result in results}
+    ordered = [by_name[task.name] for task in tasks]
+    crossfit = _named(ordered, "crossfit")
+    taken = {result.task.name: result.task.test for result in crossfit}
+    inner = audit_tasks(cohort, ordered, settings.components) + audit_out_of_fold(cohort, crossfit, taken)
+    refuse(inner)
+    with threadpool_limits(1):
+        return _assemble(cohort, settings, specs, by_name, ordered, [*findings, *inner], optimistic)
+
+
+def _assemble(
+    cohort: Cohort,
+    settings: FitSettings,
+    specs: SpecIds,
+    by_name: Mapping[str, TaskResult],
+    results: Sequence[TaskResult],
+    findings: Sequence[Finding],
+    optimistic: bool,
+) -> Fit:
+    sound = settings.protocol is Protocol.SOUND
+    signatures = _kept(by_name["final" if sound else "study"])
+    out_of_fold = _collect(_named(results, "crossfit"), len(cohort.keys))
+    basis = out_of_fold if sound else dict(by_name["study"].scores)
+    nomogram = fit_nomogram(basis[Model.DLR], cohort.epilepsy, cohort.outcome, firth=settings.firth)
+    basis[Model.DLRN] = nomogram_scores(nomogram, basis[Model.DLR], cohort.epilepsy)
+    thresholds = {model: _thresholds(cohort, basis[model]) for model in Model}
+    nested = _named(results, "nested")
+    stability = selection_stability(nested, _selected(signatures)) if nested else {}
+    model = freeze_model(signatures, nomogram, thresholds, cohort, settings)
+    golden = golden_rows(model, signatures, nomogram, cohort, specs, settings.seed_of("golden"))
+    metrics: Document = {"study_protocol": _study_estimate(by_name["study"], cohort, settings)}
+    name = "out_of_fold" if sound else "in_sample"
+    metrics[name] = {
+        str(model): _performance(model, basis[model], thresholds[model], cohort, settings) for model in Model
+    }
+    if nested:
+        metrics["nested"] = nested_estimate(nested, cohort, settings)
+    document: Document = {
+        "protocol": str(settings.protocol),
+        "dlrn": {
+            "terms": [term.to_document() for term in nomogram.terms],
+            "firth": nomogram.firth,
+            "cases": nomogram.rows,
+            "epilepsy_unknown": int(np.isnan(cohort.epilepsy).sum()),
+            "log_likelihood": nomogram.log_likelihood,
+        },
+        "signatures": {str(name): _describe(signatures, name, stability) for name in SIGNATURES},
+        "embedding_components": {
+            "kept": signatures.components.loadings.shape[1],
+            "slices": signatures.components.rows,
+            "asked": settings.components,
+        },
+        "metrics": metrics,
+        "marks": [{"mark": OPTIMISTIC, "models": [str(name) for name in ON_EMBEDDING]}] if optimistic else [],
+        "remarks": [
+            {"kind": str(found.kind), "message": found.message, "cases": len(found.keys)} for found in findings
+        ],
+        "software": software_versions(),
+    }
+    return Fit(document, model, golden, selection_table(signatures, stability), tuple(findings))
+
+
+def _named(results: Iterable[TaskResult], kind: str) -> list[TaskResult]:
+    return [result for result in results if result.task.name.startswith(f"{kind}-")]
+
+
+def _kept(result: TaskResult) -> Signatures:
+    if result.signatures is None:
+        raise InputError("no_signatures", f"task {result.task.name} did not return its signatures")
+    return result.signatures
+
+
+def _selected(signatures: Signatures) -> dict[Model, tuple[str, ...]]:
+    return {model: signature.selection.names() for model, signature in signatures.fitted.items()}
+
+
+def _collect(results: Sequence[TaskResult], rows: int) -> dict[Model, Floats]:
+    scores = {model: np.full(rows, np.nan) for model in SIGNATURES}
+    for result in results:
+        for model, values in result.scores.items():
+            scores[model][list(result.task.test)] = values
+    return scores
+
+
+def _thresholds(cohort: Cohort, score: Floats) -> dict[str, float]:
+    known = ~np.isnan(score)
+    return find_thresholds(cohort.outcome[known], score[known])
+
+
+def _performance(
+    model: Model, score: Floats, thresholds: Mapping[str, float], cohort: Cohort, settings: FitSettings
+) -> Document:
+    """Return AUC with a patient bootstrap, and the operating points, on the scores that the thresholds were set on."""
+    known = ~np.isnan(score)
+    outcome = cohort.outcome[known]
+    patients = [patient for patient, there in zip(cohort.patients, known.tolist(), strict=True) if there]
+    seed = settings.seed_of("bootstrap", model)
+    value, low, high = bootstrap_auc(outcome, score[known][None], patients, settings.nested.bootstrap, seed)
+    points = {name: operating_point(outcome, score[known], threshold) for name, threshold in thresholds.items()}
+    return {"auc": value, "auc_low": number(low), "auc_high": number(high), "cases": int(known.sum()), "points": points}
+
+
+def _study_estimate(result: TaskResult, cohort: Cohort, settings: FitSettings) -> Document:
+    """Return the study's own numbers: in-sample scores, and the folds of the grid search over SMOTE's rows.
+
+    Both are optimistic. In-sample scores often part the outcomes; then the nomogram needs Firth's correction, and has it here.
+    """
+    scores = dict(result.scores)
+    separated = False
+    try:
+        nomogram = fit_nomogram(scores[Model.DLR], cohort.epilepsy, cohort.outcome, firth=settings.firth)
+    except InputError as error:
+        if error.kind != "separation":
+            raise
+        separated = True
+        nomogram = fit_nomogram(scores[Model.DLR], cohort.epilepsy, cohort.outcome, firth=True)
+    scores[Model.DLRN] = nomogram_scores(nomogram, scores[Model.DLR], cohort.epilepsy)
+    models = {
+        str(model): _performance(model, score, _thresholds(cohort, score), cohort, settings)
+        for model, score in scores.items()
+    }
+    fitted = _kept(result).fitted
+    return {
+        "in_sample": models,
+        "grid_search_auc": {
+            str(model): max(signature.forest.grid_auc, default=None) for model, signature in fitted.items()
+        },
+        "separated": separated,
+        "terms": [term.to_document() for term in nomogram.terms],
+        "counts": {str(model): counts for model, counts in result.counts.items()},
+        "selected": {str(model): list(names) for model, names in result.selected.items()},
+    }
+
+
+def _describe(signatures: Signatures, model: Model, stability: Mapping[Model, Mapping[str, float]]) -> Document:
+    signature = signatures.fitted[model]
+    importances = signature.forest.estimator.feature_importances_.tolist()
+    coefficients = {verdict.name: verdict.coefficient for verdict in signature.selection.verdicts}
+    return {
+        "counts": signature.selection.counts(),
+        "alpha": number(signature.selection.alpha),
+        "rescued": signature.selection.rescued,
+        "forest": dict(signature.forest.parameters),
+        "grid_auc": list(signature.forest.grid_auc),
+        "selected": [
+            {
+                "feature": name,
+                "coefficient": number(coefficients[name]),
+                "importance": importance,
+                "stability": stability.get(model, {}).get(name),
+            }
+            for name, importance in zip(signature.selection.names(), importances, strict=True)
+        ],
+    }

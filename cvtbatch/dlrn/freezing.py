@@ -1,0 +1,214 @@
+"""From fitted signatures to a frozen model, with the rows that hold it to its word."""
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+import cvtbatch
+from cvtbatch.dlrn.arrays import Floats, Floats32
+from cvtbatch.dlrn.cohort import Cohort
+from cvtbatch.dlrn.estimates import number
+from cvtbatch.dlrn.forest import flatten, votes_of
+from cvtbatch.dlrn.kernels import standardise
+from cvtbatch.dlrn.logistic import LogisticFit
+from cvtbatch.dlrn.model import TRAINING_MEAN, FrozenModel, score_rows
+from cvtbatch.dlrn.nomogram import build_nomogram
+from cvtbatch.dlrn.scoring import EMBEDDING, EPILEPSY, SpecIds, nullable, score_batch
+from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model
+from cvtbatch.dlrn.signatures import Signatures
+from cvtbatch.errors import InternalError
+
+SOFTWARE = ("numpy", "scipy", "numba", "scikit-learn", "imbalanced-learn", "statsmodels", "safetensors", "pyarrow")
+GOLDEN_ROWS = 32
+
+
+def freeze_model(
+    signatures: Signatures,
+    nomogram: LogisticFit,
+    thresholds: Mapping[Model, Mapping[str, float]],
+    cohort: Cohort,
+    settings: FitSettings,
+) -> FrozenModel:
+    """Return the model that scores as the fitted one does, with nothing that it does not use."""
+    used = sorted({int(column) for signature in signatures.fitted.values() for column in signature.columns})
+    radiomics_count = len(cohort.radiomics_names)
+    radiomics = [column for column in used if column < radiomics_count]
+    components = [column - radiomics_count for column in used if column >= radiomics_count]
+    place = {column: number for number, column in enumerate(used)}
+    values = np.ascontiguousarray(signatures.columns_of(cohort.radiomics, cohort.embedding)[:, used])
+    mean, scale = np.zeros(len(used)), np.ones(len(used))
+    for signature in signatures.fitted.values():
+        places = [place[int(column)] for column in signature.columns]
+        mean[places], scale[places] = signature.selection.scaler.mean, signature.selection.scaler.scale
+    own = {
+        model: np.array([place[int(column)] for column in signature.columns], np.int64)
+        for model, signature in signatures.fitted.items()
+    }
+    scaled = standardise(values, mean, scale)
+    whitening = whiten(scaled[:, own[Model.DLR]])
+    ranges = {"dlr": (0.0, 1.0), "epilepsy": (0.0, 1.0)}
+    model = FrozenModel(
+        radiomics=tuple(signatures.names[column] for column in radiomics),
+        components=tuple(signatures.names[radiomics_count + column] for column in components),
+        loadings=np.ascontiguousarray(signatures.components.loadings[:, components]),
+        offset=signatures.components.offset[components].copy(),
+        mean=mean,
+        scale=scale,
+        low=values.min(axis=0),
+        high=values.max(axis=0),
+        used=own,
+        forests={
+            model: flatten(signatures.fitted[model].forest.estimator, [int(number) for number in own[model]])
+            for model in SIGNATURES
+        },
+        terms=nomogram.coefficients(),
+        nomogram=build_nomogram([float(number) for number in nomogram.coefficients()], ranges),
+        distance_columns=own[Model.DLR],
+        whitening=whitening,
+        training_distances=np.zeros(1),
+        thresholds={model: dict(values) for model, values in thresholds.items()},
+        missing_feature=settings.missing_feature,
+    )
+    return _with_training_distances(model, cohort)
+
+
+def _with_training_distances(model: FrozenModel, cohort: Cohort) -> FrozenModel:
+    scores = score_rows(model, *_inputs(model, cohort))
+    return replace(model, training_distances=np.sort(scores.distance))
+
+
+def _inputs(model: FrozenModel, cohort: Cohort) -> tuple[Floats, Floats32, Floats]:
+    columns = [cohort.radiomics_names.index(name) for name in model.radiomics]
+    return cohort.radiomics[:, columns], cohort.embedding, cohort.epilepsy
+
+
+def whiten(scaled: Floats) -> Floats:
+    """Return the lower triangle that turns z-scores into independent ones of deviation 1: (d, d).
+
+    The inverse Cholesky factor of the covariance by Ledoit and Wolf (Journal of Multivariate Analysis 2004, 88:365-411), which is
+    regularised the more the fewer cases there are.
+    """
+    from scipy.linalg import solve_triangular
+    from sklearn.covariance import ledoit_wolf
+
+    covariance, _ = ledoit_wolf(scaled)
+    lower: Floats = solve_triangular(np.linalg.cholesky(covariance), np.eye(len(covariance)), lower=True)
+    return lower
+
+
+def golden_rows(
+    model: FrozenModel, signatures: Signatures, nomogram: LogisticFit, cohort: Cohort, specs: SpecIds, seed: int
+) -> pa.Table:
+    """Return made-up rows and the scores that they must have; no row is a patient's.
+
+    Values are drawn around the training cohort's mean with twice its deviation, so that some lie outside its range; rows without
+    epilepsy, with a missing feature, and without an embedding are among them. The expected votes are scikit-learn's own.
+
+    Raises:
+        InternalError: the frozen model does not score them so.
+    """
+    rng = np.random.default_rng(seed)
+    count = len(model.radiomics)
+    radiomics = model.mean[:count] + 2 * model.scale[:count] * rng.standard_normal((GOLDEN_ROWS, count))
+    loadings = signatures.components.loadings
+    spread = signatures.components.apply(cohort.slices).std(axis=0)
+    steps = 2 * spread * rng.standard_normal((GOLDEN_ROWS, loadings.shape[1]))
+    embedding = (cohort.slices.mean(axis=0, dtype=np.float64) + steps @ loadings.T).astype(np.float32)
+    epilepsy = rng.integers(0, 2, GOLDEN_ROWS).astype(np.float64)
+    epilepsy[1::8] = np.nan
+    if count:
+        radiomics[2, 0] = np.nan
+        radiomics[3, -1] = model.mean[count - 1] + 1e6 * model.scale[count - 1]
+    there = np.ones(GOLDEN_ROWS, dtype=np.bool_)
+    there[4] = False
+    inputs = {name: nullable(radiomics[:, place]) for place, name in enumerate(model.radiomics)}
+    inputs[EMBEDDING] = pa.array(
+        [row if keep else None for row, keep in zip(embedding, there, strict=True)], pa.list_(pa.float32())
+    )
+    inputs[EPILEPSY] = pa.array([None if np.isnan(value) else int(value) for value in epilepsy], pa.int64())
+    table = pa.table(inputs)
+    scored = score_batch(model, specs, table, explain=False)
+    embedding[~there] = np.nan
+    expected = _reference_scores(model, signatures, nomogram, radiomics, embedding, epilepsy)
+    for name, values in expected.items():
+        found = scored[str(name)].combine_chunks()
+        limit = 1e-12 if name is Model.DLRN else 0.0
+        both = ~np.isnan(values)
+        same = (found.is_valid().to_numpy(zero_copy_only=False) == both).all()
+        numbers = found.to_numpy(zero_copy_only=False)
+        if not (same and np.abs(numbers[both] - values[both]).max(initial=0.0) <= limit):
+            raise InternalError("frozen_differs", f"the frozen {name} does not score as the fitted one does")
+        table = table.append_column(f"expected_{name}", nullable(values))
+    integers = [name for name in scored.column_names if pa.types.is_integer(scored[name].type)]
+    for name in (*integers, "points_total", "distance", "distance_percentile"):
+        table = table.append_column(f"expected_{name}", scored[name])
+    return table
+
+
+def _reference_scores(
+    model: FrozenModel,
+    signatures: Signatures,
+    nomogram: LogisticFit,
+    radiomics: Floats,
+    embedding: Floats32,
+    epilepsy: Floats,
+) -> dict[Model, Floats]:
+    """Return scikit-learn's votes and SciPy's logistic function of them, NaN where a value is missing."""
+    places = [int(name.removeprefix("dl_")) - 1 for name in model.components]
+    values = np.concatenate([radiomics, signatures.components.apply(embedding)[:, places]], axis=1)
+    expected: dict[Model, Floats] = {}
+    for name in SIGNATURES:
+        signature = signatures.fitted[name]
+        scaled = signature.selection.scaler.apply(values[:, model.used[name]])
+        if model.missing_feature == TRAINING_MEAN:
+            of_radiomics = model.used[name] < len(model.radiomics)
+            scaled[:, of_radiomics] = np.nan_to_num(scaled[:, of_radiomics], nan=0.0)
+        whole = ~np.isnan(scaled).any(axis=1)
+        votes = np.full(len(scaled), np.nan)
+        votes[whole] = votes_of(signature.forest.estimator, scaled[whole])
+        expected[name] = votes
+    expected[Model.DLRN] = nomogram.predict(np.column_stack([expected[Model.DLR], epilepsy]))
+    return expected
+
+
+def selection_table(signatures: Signatures, stability: Mapping[Model, Mapping[str, float]]) -> pa.Table:
+    """Return what became of every column, one row for each that a signature was offered.
+
+    Columns: signature, feature, left_at, reason, p_value, coefficient (of the LASSO), importance (of the forest, by impurity),
+    stability (share of the outer folds that selected it).
+    """
+    rows = [row for model in SIGNATURES for row in _verdict_rows(signatures, model, stability.get(model, {}))]
+    texts = [pa.field(name, pa.string()) for name in ("signature", "feature", "left_at", "reason")]
+    numbers = [pa.field(name, pa.float64()) for name in ("p_value", "coefficient", "importance", "stability")]
+    return pa.Table.from_pylist(rows, schema=pa.schema([*texts, *numbers]))
+
+
+def _verdict_rows(
+    signatures: Signatures, model: Model, stability: Mapping[str, float]
+) -> list[dict[str, str | float | None]]:
+    signature = signatures.fitted[model]
+    importances = signature.forest.estimator.feature_importances_.tolist()
+    importance = dict(zip(signature.selection.names(), importances, strict=True))
+    return [
+        {
+            "signature": str(model),
+            "feature": verdict.name,
+            "left_at": str(verdict.left_at),
+            "reason": verdict.reason,
+            "p_value": number(verdict.p_value),
+            "coefficient": number(verdict.coefficient),
+            "importance": importance.get(verdict.name),
+            "stability": stability.get(verdict.name),
+        }
+        for verdict in signature.selection.verdicts
+    ]
+
+
+def software_versions() -> dict[str, str]:
+    """Return the versions that a fit's numbers come from."""
+    versions = {name: importlib.metadata.version(name) for name in SOFTWARE}
+    return {"cvtbatch": cvtbatch.__version__, "python": platform.python_version(), **versions}

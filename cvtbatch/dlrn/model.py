@@ -1,0 +1,127 @@
+"""A frozen model, and what it makes of rows: pure arithmetic on arrays, in one written order (see `kernels`)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cvtbatch.dlrn.arrays import Booleans, Floats, Floats32, Integers
+from cvtbatch.dlrn.forest import FlatForest
+from cvtbatch.dlrn.kernels import distances, logistic, project, standardise
+from cvtbatch.dlrn.nomogram import Nomogram
+from cvtbatch.dlrn.settings import SIGNATURES, Model
+
+# What a missing radiomics value does: no score of the signatures that need it, or the training mean stands in.
+NO_SCORE, TRAINING_MEAN = "no_score", "training_mean"
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenModel:
+    """All that scoring needs; C columns, radiomics first, then components.
+
+    Attributes:
+        radiomics, components: names of the columns in use.
+        loadings, offset: (E, K) and (K,), of the components in use.
+        mean, scale: (C,) the training cohort's z-score.
+        low, high: (C,) the training cohort's range.
+        used: by signature, numbers of its columns.
+        forests: by signature.
+        terms: (3,) intercept, coefficients of DLR and of epilepsy.
+        nomogram: the same terms as points.
+        distance_columns: (d,) columns that the distance looks at: those of DLR.
+        whitening: (d, d) lower triangle; turns z-scores into independent ones.
+        training_distances: (n,) of the training cohort, ascending.
+        thresholds: by model and name.
+        missing_feature: NO_SCORE or TRAINING_MEAN.
+    """
+
+    radiomics: tuple[str, ...]
+    components: tuple[str, ...]
+    loadings: Floats
+    offset: Floats
+    mean: Floats
+    scale: Floats
+    low: Floats
+    high: Floats
+    used: dict[Model, Integers]
+    forests: dict[Model, FlatForest]
+    terms: Floats
+    nomogram: Nomogram
+    distance_columns: Integers
+    whitening: Floats
+    training_distances: Floats
+    thresholds: dict[Model, dict[str, float]]
+    missing_feature: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of all columns."""
+        return (*self.radiomics, *self.components)
+
+
+@dataclass(frozen=True, slots=True)
+class RowScores:
+    """Scores of n rows; NaN where something cannot be computed.
+
+    Attributes:
+        probability: by model, (n,).
+        points: by term of the nomogram, and "total", (n,).
+        outside: (n, C) values outside the training range.
+        distance, percentile: (n,) of the DLR columns from the training cohort's mean, and among its own distances.
+        missing: (n,) a radiomics value in use is missing.
+        unread: (n,) there is no embedding, or one with missing values.
+        scaled: (n, C) z-scores, as the forests saw them.
+    """
+
+    probability: dict[Model, Floats]
+    points: dict[str, Floats]
+    outside: Booleans
+    distance: Floats
+    percentile: Floats
+    missing: Booleans
+    unread: Booleans
+    scaled: Floats32
+
+
+def score_rows(model: FrozenModel, radiomics: Floats, embedding: Floats32, epilepsy: Floats) -> RowScores:
+    """Score rows; one alone scores to the last bit as it does among others.
+
+    Args:
+        radiomics: (n, R) the columns in use, NaN where missing.
+        embedding: (n, E), NaN where missing.
+        epilepsy: (n,) 0, 1 or NaN.
+    """
+    raw = np.concatenate([radiomics, project(embedding, model.loadings, model.offset)], axis=1)
+    absent = ~np.isfinite(raw)
+    raw[absent] = np.nan
+    scaled = standardise(raw, model.mean, model.scale)
+    count = len(model.radiomics)
+    if model.missing_feature == TRAINING_MEAN:
+        scaled[:, :count][absent[:, :count]] = 0.0
+    with np.errstate(over="ignore"):
+        at_nodes = scaled.astype(np.float32)
+    probability: dict[Model, Floats] = {}
+    for signature in SIGNATURES:
+        votes = model.forests[signature].votes(at_nodes)
+        votes[np.isnan(scaled[:, model.used[signature]]).any(axis=1)] = np.nan
+        probability[signature] = votes
+    terms = np.column_stack([probability[Model.DLR], epilepsy])
+    probability[Model.DLRN] = logistic(model.terms[0], model.terms[1:], terms)
+    points = {axis.name: axis.points(terms[:, place]) for place, axis in enumerate(model.nomogram.axes)}
+    points["total"] = points["dlr"] + points["epilepsy"]
+    distance = distances(np.ascontiguousarray(scaled[:, model.distance_columns]), model.whitening)
+    return RowScores(
+        probability=probability,
+        points=points,
+        outside=(raw < model.low) | (raw > model.high),
+        distance=distance,
+        percentile=percentiles(model.training_distances, distance),
+        missing=absent[:, :count].any(axis=1),
+        unread=np.isnan(raw[:, count:]).any(axis=1),
+        scaled=at_nodes,
+    )
+
+
+def percentiles(ascending: Floats, values: Floats) -> Floats:
+    """Return the share of reference values, in per cent, that are no larger than each value; NaN for NaN."""
+    places = np.searchsorted(ascending, values, side="right")
+    return np.where(np.isnan(values), np.nan, 100.0 * places / len(ascending))

@@ -1,0 +1,200 @@
+"""Tables in, tables out: what a frozen model needs of a row, under which names, and what it says of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cvtbatch.dlrn.arrays import Booleans, Floats, Floats32
+from cvtbatch.dlrn.model import TRAINING_MEAN, FrozenModel, RowScores, score_rows
+from cvtbatch.dlrn.settings import Model
+from cvtbatch.dlrn.thresholds import THRESHOLDS
+from cvtbatch.errors import InputError
+
+EMBEDDING, EPILEPSY = "embedding", "epilepsy"
+# Columns that say whose row it is; they pass through.
+IDENTITY = (
+    "case_key",
+    "center",
+    "case_id",
+    "patient",
+    "roi_key",
+    "roi",
+    "reader",
+    "reading",
+    "radiomics_spec_id",
+    "embedding_spec_id",
+    "input_digest",
+    "clinical_digest",
+)
+# Rows that are scored together: 64 MB of embeddings.
+ROWS_AT_ONCE = 8192
+TOP_FEATURES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SpecIds:
+    """The specifications that a model's inputs were made under."""
+
+    radiomics_spec_id: str
+    embedding_spec_id: str
+
+
+def needed_columns(model: FrozenModel) -> list[str]:
+    """Return the columns that scoring cannot do without."""
+    return [*model.radiomics, EMBEDDING, EPILEPSY]
+
+
+def score_batch(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordBatch, *, explain: bool) -> pa.Table:
+    """Score the rows of a table.
+
+    Args:
+        table: the model's columns by name; `embedding` a list, null where there is none; `epilepsy` 0, 1 or null. Specification ids
+            are compared where they are given. Other columns are left alone, those of identity pass through.
+        explain: add the base and the columns that contribute most to the DLR signature.
+
+    Returns:
+        one row for each of the table's: identity, then scores; null where something cannot be computed, never NaN.
+
+    Raises:
+        InputError: "missing_column", "other_spec", "bad_column" (type or length), "bad_value" (epilepsy neither 0 nor 1).
+    """
+    check_columns(model, specs, table)
+    if isinstance(table, pa.RecordBatch):
+        table = pa.Table.from_batches([table])
+    identity = [name for name in IDENTITY if name in table.column_names]
+    parts = []
+    for start in range(0, max(table.num_rows, 1), ROWS_AT_ONCE):
+        part = table.slice(start, ROWS_AT_ONCE)
+        radiomics = np.column_stack(
+            [_numbers(part, name) for name in model.radiomics] or [np.empty((part.num_rows, 0))]
+        )
+        epilepsy = _epilepsy(part)
+        scores = score_rows(model, radiomics, _embedding(part, model.loadings.shape[0]), epilepsy)
+        columns = {name: part[name] for name in identity} | _score_columns(model, scores, epilepsy)
+        if explain:
+            columns |= _explanation_columns(model, scores)
+        parts.append(pa.table(columns))
+    return pa.concat_tables(parts)
+
+
+def check_columns(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordBatch) -> None:
+    """Refuse a table that lacks a column or was made under other specifications.
+
+    Raises:
+        InputError: "missing_column" or "other_spec".
+    """
+    names = set(table.schema.names)
+    if missing := [name for name in needed_columns(model) if name not in names]:
+        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        raise InputError("missing_column", f"the bundle needs columns that the table lacks: {shown}")
+    for name in SpecIds.__dataclass_fields__:
+        if name in names:
+            own = getattr(specs, name)
+            others = [value for value in pc.unique(table[name]).to_pylist() if value not in (None, own)]
+            if others:
+                raise InputError(
+                    "other_spec",
+                    f"{name}: the bundle was fitted on {own}, and the table has {', '.join(map(str, others))}",
+                )
+
+
+def _numbers(table: pa.Table, name: str) -> Floats:
+    """Return a column as float64 with NaN for null: (n,)."""
+    try:
+        values: Floats = table[name].cast(pa.float64()).to_numpy()
+    except pa.ArrowException:
+        raise InputError("bad_column", f"column {name} holds {table[name].type}, not numbers") from None
+    return values
+
+
+def _epilepsy(table: pa.Table) -> Floats:
+    values = _numbers(table, EPILEPSY)
+    wrong = ~(np.isin(values, (0.0, 1.0)) | np.isnan(values))
+    if wrong.any():
+        raise InputError("bad_value", f"column {EPILEPSY} holds {values[wrong][0]:g}; it is 0, 1 or empty")
+    return values
+
+
+def _embedding(table: pa.Table, length: int) -> Floats32:
+    """Return the embeddings, NaN where there is none: (n, E)."""
+    column = table[EMBEDDING].combine_chunks()
+    if pa.types.is_null(column.type):
+        return np.full((table.num_rows, length), np.nan, dtype=np.float32)
+    if not (
+        pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or pa.types.is_fixed_size_list(column.type)
+    ):
+        raise InputError("bad_column", f"column {EMBEDDING} holds {column.type}, not lists of numbers")
+    lengths = pc.unique(pc.list_value_length(column.drop_null())).to_pylist()
+    if wrong := [found for found in lengths if found != length]:
+        raise InputError(
+            "bad_column", f"column {EMBEDDING} holds a list of {wrong[0]} numbers; the bundle takes {length}"
+        )
+    flat = column.drop_null().flatten().cast(pa.float32()).to_numpy(zero_copy_only=False).reshape(-1, length)
+    if column.null_count == 0:
+        return np.ascontiguousarray(flat)
+    rows = np.full((len(column), length), np.nan, dtype=np.float32)
+    rows[column.is_valid().to_numpy(zero_copy_only=False)] = flat
+    return rows
+
+
+def _score_columns(model: FrozenModel, scores: RowScores, epilepsy: Floats) -> dict[str, pa.Array]:
+    columns: dict[str, pa.Array] = {}
+    for name, probability in scores.probability.items():
+        columns[str(name)] = nullable(probability)
+    for name, probability in scores.probability.items():
+        for threshold in THRESHOLDS:
+            positive = (probability >= model.thresholds[name][threshold]).astype(np.int64)
+            columns[f"{name}_{threshold}"] = pa.array(positive, mask=np.isnan(probability))
+    for term, points in scores.points.items():
+        columns[f"points_{term}"] = nullable(points)
+    columns["outside_count"] = pa.array(scores.outside.sum(axis=1).astype(np.int64))
+    columns["outside_features"] = names_where(scores.outside, model.columns)
+    columns["distance"] = nullable(scores.distance)
+    columns["distance_percentile"] = nullable(scores.percentile)
+    replaced = model.missing_feature == TRAINING_MEAN
+    flags: Mapping[str, Booleans] = {
+        "epilepsy_unknown": np.isnan(epilepsy),
+        "no_embedding": scores.unread,
+        "feature_replaced" if replaced else "feature_missing": scores.missing,
+        "outside_training_range": scores.outside.sum(axis=1) > 0,
+    }
+    columns["flags"] = names_where(np.column_stack(list(flags.values())), tuple(flags))
+    return columns
+
+
+def _explanation_columns(model: FrozenModel, scores: RowScores) -> dict[str, pa.Array]:
+    """Return the DLR forest's base share, its columns that add most, what each adds, and what the others add together."""
+    base, added = model.forests[Model.DLR].contributions(scores.scaled)
+    used = model.used[Model.DLR]
+    count = min(TOP_FEATURES, len(used))
+    order = np.argsort(-np.abs(added[:, used]), axis=1, kind="stable")[:, :count]
+    top = np.take_along_axis(added[:, used], order, axis=1)
+    scored = ~np.isnan(scores.probability[Model.DLR])
+    names = np.asarray(model.columns, dtype=object)[used][order]
+    offsets = np.concatenate([[0], np.cumsum(np.where(scored, count, 0))]).astype(np.int32)
+    mask = pa.array(~scored)
+
+    def lists(values: pa.Array) -> pa.Array:
+        return pa.ListArray.from_arrays(pa.array(offsets), values, mask=mask)
+
+    return {
+        "base": nullable(np.where(scored, base, np.nan)),
+        "top_features": lists(pa.array(names[scored].ravel(), pa.string())),
+        "top_contributions": lists(pa.array(top[scored].ravel(), pa.float64())),
+        "other_contributions": nullable(np.where(scored, added[:, used].sum(axis=1) - top.sum(axis=1), np.nan)),
+    }
+
+
+def nullable(values: Floats) -> pa.Array:
+    """Return numbers as Arrow has them, null for NaN."""
+    return pa.array(values, mask=np.isnan(values))
+
+
+def names_where(mask: Booleans, names: Sequence[str]) -> pa.Array:
+    """Return for each row of (n, p) the names of the columns that are true, as a list."""
+    offsets = np.concatenate([[0], np.cumsum(mask.sum(axis=1))]).astype(np.int32)
+    values = pa.array(list(names), pa.string()).take(pa.array(np.nonzero(mask)[1]))
+    return pa.ListArray.from_arrays(pa.array(offsets), values)

@@ -1,0 +1,128 @@
+"""The settings of a fit, as `jobs/fit.yaml` gives them; defaults and ranges stand in `schemas/job.json`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import product
+from typing import Any
+
+from cvtbatch.errors import InputError
+from cvtbatch.spec import digest
+
+LARGEST_GRID = 8
+
+
+class Model(StrEnum):
+    """The scores of a case: three signatures, and the nomogram of the fused one with epilepsy."""
+
+    RAD = "rad"
+    DL = "dl"
+    DLR = "dlr"
+    DLRN = "dlrn"
+
+
+SIGNATURES = (Model.RAD, Model.DL, Model.DLR)
+
+
+class Protocol(StrEnum):
+    """In which order a model is fitted.
+
+    SOUND: tests and scaling see real rows; SMOTE acts inside each inner fold; nomogram and thresholds rest on out-of-fold scores.
+    STUDY: the paper's order: SMOTE first, everything after it on the enlarged cohort; nomogram and thresholds in sample.
+    """
+
+    SOUND = "sound"
+    STUDY = "study"
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionSettings:
+    """Filters, in their order; see `schemas/job.json`, section fit.selection."""
+
+    icc_minimum: float | None
+    mann_whitney_p: float
+    correlation: float
+    lasso_folds: int
+    lasso_alphas: int
+    lasso_eps: float
+
+
+@dataclass(frozen=True, slots=True)
+class ForestSettings:
+    """A random forest and its grid; see section fit.forest."""
+
+    trees: int
+    grid_trees: int
+    folds: int
+    max_depth: tuple[int | None, ...]
+    min_samples_leaf: tuple[int, ...]
+    max_features: tuple[str | float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.grid()) > LARGEST_GRID:
+            raise InputError(
+                "grid_too_large", f"fit.forest spans {len(self.grid())} points; at most {LARGEST_GRID} are searched"
+            )
+
+    def grid(self) -> list[dict[str, int | float | str | None]]:
+        """Return the points of the grid, in order."""
+        names = ("max_depth", "min_samples_leaf", "max_features")
+        values = (self.max_depth, self.min_samples_leaf, self.max_features)
+        return [dict(zip(names, point, strict=True)) for point in product(*values)]
+
+
+@dataclass(frozen=True, slots=True)
+class NestedSettings:
+    """The nested estimate; see section fit.nested. With 0 repeats there is none."""
+
+    folds: int
+    repeats: int
+    bootstrap: int
+
+
+@dataclass(frozen=True, slots=True)
+class FitSettings:
+    """Everything that a fit's numbers depend on, but for its cohort."""
+
+    protocol: Protocol
+    seed: int
+    smote_neighbors: int
+    components: int
+    crossfit_folds: int
+    firth: bool
+    missing_feature: str
+    selection: SelectionSettings
+    forest: ForestSettings
+    nested: NestedSettings
+
+    @classmethod
+    def of_job(cls, section: Mapping[str, Any]) -> "FitSettings":
+        """Return the settings of a job's section `fit`, every default filled in.
+
+        Raises:
+            InputError: the forest's grid is too large.
+        """
+        forest = section["forest"]
+        return cls(
+            protocol=Protocol(section["protocol"]),
+            seed=section["seed"],
+            smote_neighbors=section["smote_neighbors"],
+            components=section["components"],
+            crossfit_folds=section["crossfit_folds"],
+            firth=section["firth"],
+            missing_feature=section["missing_feature"],
+            selection=SelectionSettings(**section["selection"]),
+            forest=ForestSettings(
+                forest["trees"],
+                forest["grid_trees"],
+                forest["folds"],
+                tuple(forest["max_depth"]),
+                tuple(forest["min_samples_leaf"]),
+                tuple(forest["max_features"]),
+            ),
+            nested=NestedSettings(**section["nested"]),
+        )
+
+    def seed_of(self, *names: object) -> int:
+        """Return the seed of one random step, the same in every process: it follows from the step's name."""
+        return int(digest(str(self.seed), *map(str, names))[:8], 16) >> 1

@@ -1,0 +1,187 @@
+"""The parts of a fit that can run side by side: each fits signatures on some rows and scores others.
+
+A task is a small value and its result depends on nothing but the task, the cohort and the settings, so that it may run anywhere.
+BLAS runs on one thread: with several, sums change in their last bits with their number.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from cvtbatch.dlrn.arrays import Floats, Integers
+from cvtbatch.dlrn.cohort import Cohort
+from cvtbatch.dlrn.folds import grouped_folds
+from cvtbatch.dlrn.logistic import LogisticFit, fit_logistic
+from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model, Protocol
+from cvtbatch.dlrn.signatures import Ledger, Seen, Signatures, fit_signatures
+from cvtbatch.dlrn.thresholds import YOUDEN, find_thresholds
+from cvtbatch.errors import InputError
+
+NOMOGRAM_TERMS = ("dlr", "epilepsy")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Fit on `train`, score `test`.
+
+    Attributes:
+        name: "final", "study", "crossfit-1", "nested-1-1" (repeat, fold), ...
+        train, test: rows of the cohort.
+        nomogram: cross-fit inside the training rows as well, for the DLRN and its thresholds.
+        keep: return the fitted signatures.
+    """
+
+    name: str
+    protocol: Protocol
+    train: tuple[int, ...]
+    test: tuple[int, ...]
+    nomogram: bool = False
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """What a task found.
+
+    Attributes:
+        scores: by model, (len(test),); DLRN is NaN where epilepsy is unknown.
+        thresholds: Youden's point by model, of the training rows' out-of-fold scores; empty without nomogram.
+        selected: by signature, the names of its columns.
+        counts: by signature, columns left by each step.
+        seen: which rows each step was given.
+        components: components kept, and slices that they were fitted on.
+        firth: the nomogram of this task needed Firth's correction.
+        signatures: where the task keeps them.
+    """
+
+    task: Task
+    scores: dict[Model, Floats]
+    selected: dict[Model, tuple[str, ...]]
+    counts: dict[Model, dict[str, int]]
+    seen: tuple[Seen, ...]
+    components: tuple[int, int]
+    thresholds: dict[Model, float] = field(default_factory=dict)
+    firth: bool = False
+    signatures: Signatures | None = None
+
+
+TaskMap = Callable[[Sequence[Task]], Iterable[TaskResult]]
+
+
+def plan_tasks(cohort: Cohort, settings: FitSettings) -> list[Task]:
+    """Return every task of a fit: the longest first, so that the last worker does not wait for one that began late.
+
+    Raises:
+        InputError: too few patients for the folds.
+    """
+    rows = tuple(range(len(cohort.keys)))
+    tasks = []
+    for repeat in range(1, settings.nested.repeats + 1):
+        seed = settings.seed_of("nested", repeat)
+        splits = grouped_folds(cohort.outcome, cohort.patients, settings.nested.folds, seed)
+        for fold, (train, test) in enumerate(splits, 1):
+            tasks.append(Task(f"nested-{repeat}-{fold}", Protocol.SOUND, _rows(train), _rows(test), nomogram=True))
+    tasks.append(Task("study", Protocol.STUDY, rows, rows, keep=True))
+    splits = grouped_folds(cohort.outcome, cohort.patients, settings.crossfit_folds, settings.seed_of("crossfit"))
+    for fold, (train, test) in enumerate(splits, 1):
+        tasks.append(Task(f"crossfit-{fold}", Protocol.SOUND, _rows(train), _rows(test)))
+    tasks.append(Task("final", Protocol.SOUND, rows, (), keep=True))
+    return tasks
+
+
+def run_tasks_here(cohort: Cohort, settings: FitSettings, tasks: Sequence[Task]) -> Iterator[TaskResult]:
+    """Run tasks one after the other in this process: the executor that defines what is right."""
+    for task in tasks:
+        yield run_task(cohort, settings, task)
+
+
+def run_task(cohort: Cohort, settings: FitSettings, task: Task) -> TaskResult:
+    """Fit on a task's training rows and score its test rows.
+
+    Raises:
+        InputError: too few patients for the folds, or no usable column.
+    """
+    with threadpool_limits(1):
+        ledger = Ledger()
+        train, test = np.asarray(task.train, np.int64), np.asarray(task.test, np.int64)
+        signatures = fit_signatures(cohort, train, task.protocol, settings, SIGNATURES, task.name, ledger)
+        scores = signatures.score(cohort, test) if len(test) else {}
+        thresholds: dict[Model, float] = {}
+        firth = False
+        if task.nomogram:
+            inner = _cross_fitted_dlr(cohort, train, settings, task.name, ledger)
+            fit, firth = _robust_nomogram(inner, cohort, train, settings)
+            ledger.enter("nomogram", train)
+            scores[Model.DLRN] = nomogram_scores(fit, scores[Model.DLR], cohort.epilepsy[test])
+            own = nomogram_scores(fit, inner, cohort.epilepsy[train])
+            known = ~np.isnan(own)
+            outcome = cohort.outcome[train]
+            ledger.enter("thresholds", train)
+            thresholds = {
+                Model.DLR: find_thresholds(outcome, inner)[YOUDEN],
+                Model.DLRN: find_thresholds(outcome[known], own[known])[YOUDEN],
+            }
+        fitted = signatures.fitted
+        return TaskResult(
+            task,
+            scores,
+            {model: signature.selection.names() for model, signature in fitted.items()},
+            {model: signature.selection.counts() for model, signature in fitted.items()},
+            tuple(ledger.entries),
+            (signatures.components.loadings.shape[1], signatures.components.rows),
+            thresholds,
+            firth,
+            signatures if task.keep else None,
+        )
+
+
+def nomogram_scores(fit: LogisticFit, dlr: Floats, epilepsy: Floats) -> Floats:
+    """Return the DLRN's probability, NaN where epilepsy is unknown: (n,)."""
+    return fit.predict(np.column_stack([dlr, epilepsy]))
+
+
+def fit_nomogram(dlr: Floats, epilepsy: Floats, outcome: Integers, *, firth: bool) -> LogisticFit:
+    """Fit the DLRN on the cases whose epilepsy is known.
+
+    Raises:
+        InputError: "separation", "collinear_terms" (e.g. epilepsy is the same in all), or too few known values.
+    """
+    known = ~np.isnan(epilepsy)
+    if len(np.unique(outcome[known])) < 2:
+        raise InputError(
+            "too_few_patients", f"epilepsy is known in {int(known.sum())} training cases, not in both outcomes"
+        )
+    return fit_logistic(np.column_stack([dlr, epilepsy])[known], outcome[known], NOMOGRAM_TERMS, firth=firth)
+
+
+def _cross_fitted_dlr(cohort: Cohort, rows: Integers, settings: FitSettings, name: str, ledger: Ledger) -> Floats:
+    """Return out-of-fold DLR scores of some rows: (len(rows),)."""
+    outcome, patients = cohort.outcome[rows], [cohort.patients[row] for row in rows]
+    scores = np.full(len(rows), np.nan)
+    splits = grouped_folds(outcome, patients, settings.crossfit_folds, settings.seed_of(name, "crossfit"))
+    for fold, (train, test) in enumerate(splits, 1):
+        part = f"{name}/crossfit-{fold}"
+        inner = Ledger()
+        signatures = fit_signatures(cohort, rows[train], Protocol.SOUND, settings, (Model.DLR,), part, inner)
+        ledger.entries += [Seen(f"{part}: {entry.step}", entry.rows, _rows(rows[test])) for entry in inner.entries]
+        scores[test] = signatures.score(cohort, rows[test])[Model.DLR]
+    return scores
+
+
+def _robust_nomogram(dlr: Floats, cohort: Cohort, rows: Integers, settings: FitSettings) -> tuple[LogisticFit, bool]:
+    """Fit a fold's nomogram; a fold whose outcomes are parted takes Firth's correction, and says so."""
+    epilepsy, outcome = cohort.epilepsy[rows], cohort.outcome[rows]
+    if settings.firth:
+        return fit_nomogram(dlr, epilepsy, outcome, firth=True), True
+    try:
+        return fit_nomogram(dlr, epilepsy, outcome, firth=False), False
+    except InputError as error:
+        if error.kind != "separation":
+            raise
+        return fit_nomogram(dlr, epilepsy, outcome, firth=True), True
+
+
+def _rows(rows: Integers) -> tuple[int, ...]:
+    return tuple(int(row) for row in rows)

@@ -1,0 +1,234 @@
+"""The training cohort of a fit, read from a snapshot: who takes part, who does not and why, and what the audit looks at."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cvtbatch import contracts
+from cvtbatch.dlrn.arrays import Floats
+from cvtbatch.dlrn.audit import Backbone, Member
+from cvtbatch.dlrn.cohort import Cohort, RepeatedOutlines, patient_key
+from cvtbatch.dlrn.fit import Surroundings
+from cvtbatch.dlrn.scoring import SpecIds
+from cvtbatch.errors import InputError
+from cvtbatch.spec import Spec
+from cvtbatch.store import FeatureStore, View
+from cvtbatch.validation.eligibility import assess_eligibility
+
+WIDE = ("roi_key", "case_key", "center", "input_digest", "volume_spec_id", "radiomics_spec_id", "embedding_spec_id")
+
+
+@dataclass(frozen=True, slots=True)
+class CohortSource:
+    """Where a training cohort is read; small, so that it travels to workers, which read for themselves."""
+
+    store_url: str
+    snapshot: str
+    training_centers: tuple[str, ...]
+    primary: tuple[str, int]
+    spec_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """A training cohort and what stands around it.
+
+    Attributes:
+        excluded: cases of the training centres that take no part, by reason.
+        weights: name, hash and usability of the backbone's weights.
+        volume_spec_id: of the volumes below the features.
+    """
+
+    cohort: Cohort
+    specs: SpecIds
+    volume_spec_id: str
+    surroundings: Surroundings
+    excluded: Mapping[str, int]
+    weights: Mapping[str, str | bool]
+    centers: tuple[str, ...]
+
+
+@lru_cache(maxsize=1)
+def read_training(source: CohortSource) -> TrainingData:
+    """Read a training cohort.
+
+    Raises:
+        InputError: no training centre is named, or none of that name is there; no usable case; several specifications.
+    """
+    store = FeatureStore(source.store_url)
+    view = store.at(source.snapshot)
+    rows = store.wide(
+        columns=[*WIDE, *contracts.clinical_columns(), *contracts.feature_names(), "embedding"],
+        snapshot=source.snapshot,
+        spec=list(source.spec_ids),
+        primary_reader=source.primary[0],
+        primary_reading=source.primary[1],
+    )
+    cases = view.rows("cases").to_pylist()
+    _check_centers(source.training_centers, {case["center"] for case in cases})
+    rows, excluded = _eligible(rows, cases, source.training_centers)
+    if not rows.num_rows:
+        raise InputError(
+            "no_training_cases", f"no case of {', '.join(source.training_centers)} can be trained on: {excluded}"
+        )
+    images = _image_digests(view, rows["volume_spec_id"][0].as_py())
+    slices = _slices(store, source, rows)
+    members = tuple(
+        Member(row["roi_key"], row["center"], row["patient"], images.get(row["roi_key"], ""))
+        for row in rows.select(["roi_key", "center", "patient"]).to_pylist()
+    )
+    specs = SpecIds(rows["radiomics_spec_id"][0].as_py(), rows["embedding_spec_id"][0].as_py())
+    others = _others(cases, images, source.training_centers)
+    backbone = _backbone(view.specs()[specs.embedding_spec_id], members, others)
+    return TrainingData(
+        cohort=_cohort(rows, slices, members, _repeats(store, source, rows)),
+        specs=specs,
+        volume_spec_id=rows["volume_spec_id"][0].as_py(),
+        surroundings=Surroundings(members, others, backbone),
+        excluded=excluded,
+        weights=_weights(view.specs()[specs.embedding_spec_id], slices),
+        centers=tuple(sorted(set(source.training_centers))),
+    )
+
+
+def _check_centers(wanted: Sequence[str], known: set[str]) -> None:
+    if not wanted:
+        raise InputError(
+            "no_training_centers",
+            "cohort.training_centers is empty: name the centres to train on, e.g. --set 'cohort.training_centers=[C1]'; "
+            f"the snapshot has {', '.join(sorted(known)) or 'none'}",
+        )
+    if missing := sorted(set(wanted) - known):
+        raise InputError(
+            "no_such_center",
+            f"the snapshot has no centre {', '.join(missing)}; it has {', '.join(sorted(known)) or 'none'}",
+        )
+
+
+def _eligible(
+    rows: pa.Table, cases: Sequence[Mapping[str, object]], centers: Sequence[str]
+) -> tuple[pa.Table, dict[str, int]]:
+    """Return the rows to train on, sorted by key, and why the other cases of the training centres are not among them."""
+    rows = rows.filter(pc.is_in(rows["center"], value_set=pa.array(list(centers)))).sort_by("roi_key")
+    if len(set(rows["case_key"].to_pylist())) != rows.num_rows:
+        raise InputError(
+            "several_rois", "some cases have several primary outlines: freeze a snapshot of one ROI name (--roi)"
+        )
+    featured = dict(zip(rows["case_key"].to_pylist(), rows["embedding"].is_valid().to_pylist(), strict=True))
+    reasons: dict[str, str] = {}
+    for case in cases:
+        key = str(case["case_key"])
+        if case["center"] in centers:
+            broken = assess_eligibility(case).reasons
+            reasons[key] = (
+                broken[0]
+                if broken
+                else "no_outcome"
+                if case["cvt"] is None
+                else "no_features"
+                if key not in featured
+                else ""
+                if featured[key]
+                else "no_embedding"
+            )
+    kept = pa.array([not reasons.get(key, "no_case") for key in rows["case_key"].to_pylist()], pa.bool_())
+    counts = Counter(reason for reason in reasons.values() if reason)
+    return rows.filter(kept), {name: counts[name] for name in sorted(counts)}
+
+
+def _image_digests(view: View, volume_spec_id: str) -> dict[str, str]:
+    rois = view.rows("rois", ["roi_key", "image_digest", "volume_spec_id"])
+    rois = rois.filter(pc.equal(rois["volume_spec_id"], volume_spec_id))
+    return dict(zip(rois["roi_key"].to_pylist(), rois["image_digest"].to_pylist(), strict=True))
+
+
+def _others(
+    cases: Sequence[Mapping[str, object]], images: Mapping[str, str], centers: Sequence[str]
+) -> tuple[Member, ...]:
+    """Return the cases of all other centres, each with the voxels that any of its outlines lies on."""
+    by_case = {key.rsplit("/", 3)[0]: digest for key, digest in images.items()}
+    return tuple(
+        Member(key, str(case["center"]), str(case["patient"]), by_case.get(key, ""))
+        for case in cases
+        if case["center"] not in centers
+        for key in [str(case["case_key"])]
+    )
+
+
+def _slices(store: FeatureStore, source: CohortSource, rows: pa.Table) -> pa.Table:
+    """Return the embeddings of all slices of the rows' outlines, in order of outline and slice."""
+    columns = ["roi_key", "input_digest", "slice_index", "embedding", "weights", "not_for_inference"]
+    among = pc.field("roi_key").isin(rows["roi_key"].combine_chunks())
+    slices = store.embeddings(columns, among, source.snapshot, list(source.spec_ids))
+    return slices.sort_by([("roi_key", "ascending"), ("slice_index", "ascending")])
+
+
+def _matrix(embeddings: pa.ChunkedArray) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    column = embeddings.combine_chunks()
+    return column.flatten().to_numpy(zero_copy_only=False).astype(np.float32).reshape(len(column), -1)  # type: ignore[no-any-return]
+
+
+def _features(rows: pa.Table) -> Floats:
+    return np.column_stack([rows[name].to_numpy() for name in contracts.feature_names()])
+
+
+def _cohort(
+    rows: pa.Table, slices: pa.Table, members: Sequence[Member], repeats: tuple[RepeatedOutlines, ...]
+) -> Cohort:
+    number = {member.key: place for place, member in enumerate(members)}
+    return Cohort(
+        keys=tuple(member.key for member in members),
+        patients=tuple(patient_key(member.center, member.patient) for member in members),
+        outcome=rows["cvt"].to_numpy().astype(np.int64),
+        epilepsy=rows["epilepsy"].cast(pa.float64()).to_numpy(),
+        radiomics_names=contracts.feature_names(),
+        radiomics=_features(rows),
+        embedding=_matrix(rows["embedding"]),
+        slices=_matrix(slices["embedding"]),
+        slice_rows=np.array([number[key] for key in slices["roi_key"].to_pylist()], np.int64),
+        image_digests=tuple(member.image_digest for member in members),
+        repeats=repeats,
+    )
+
+
+def _repeats(store: FeatureStore, source: CohortSource, rows: pa.Table) -> tuple[RepeatedOutlines, ...]:
+    """Return the second outlines of the rows' cases, by reader and reading."""
+    number = {key: place for place, key in enumerate(rows["case_key"].to_pylist())}
+    columns = ["case_key", "roi", "reader", "reading", *contracts.feature_names()]
+    reader, reading = source.primary
+    second = ~((pc.field("reader") == reader) & (pc.field("reading") == reading))
+    among = pc.field("case_key").isin(rows["case_key"].combine_chunks())
+    found = store.radiomics(columns, second & among, source.snapshot, list(source.spec_ids)).sort_by("case_key")
+    readings = sorted(set(zip(found["reader"].to_pylist(), found["reading"].to_pylist(), strict=True)))
+    repeats = []
+    for name, turn in readings:
+        own = found.filter(pc.and_(pc.equal(found["reader"], name), pc.equal(found["reading"], turn)))
+        places = np.array([number[key] for key in own["case_key"].to_pylist()], np.int64)
+        repeats.append(RepeatedOutlines(f"reader {name}, reading {turn}", places, _features(own)))
+    return tuple(repeats)
+
+
+def _weights(spec: Spec, slices: pa.Table) -> dict[str, str | bool]:
+    settings = json.loads(spec.settings).get("weights", {})
+    return {
+        "name": slices["weights"][0].as_py(),
+        "sha256": settings.get("sha256", ""),
+        "not_for_inference": bool(slices["not_for_inference"][0].as_py()),
+    }
+
+
+def _backbone(spec: Spec, training: Sequence[Member], others: Sequence[Member]) -> Backbone:
+    """Return whom the backbone saw: a tuned one says its training centres, and is taken to have seen all their patients."""
+    tuned = json.loads(spec.settings).get("weights", {}).get("fine_tuned", {})
+    if not tuned:
+        return Backbone()
+    centers = json.loads(tuned["training_centers"])
+    return Backbone(
+        frozenset((member.center, member.patient) for member in (*training, *others) if member.center in centers)
+    )
