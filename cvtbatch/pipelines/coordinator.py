@@ -13,7 +13,8 @@ import cvtbatch
 from cvtbatch.engine import Cluster, Done, Lost, Outcome, run_inline, run_on_workers
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.manifest import Case, Manifest
-from cvtbatch.pipelines.case import CaseResult, Failure, Row, case_row, process_case
+from cvtbatch.pipelines.case import CaseResult, Row, case_row, process_case
+from cvtbatch.pipelines.failure import Failure
 from cvtbatch.pipelines.job import Job
 from cvtbatch.pipelines.known import FailureKey
 from cvtbatch.pipelines.plan import CasePlan, CaseTask, Reason, Work
