@@ -5,7 +5,7 @@ as the larger of both pixels, sampled at pixel centres and normalised, along eac
 slice gives equal bits on every machine. A rectangle becomes a square, as `torchvision.transforms.Resize((224, 224))` makes it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -19,7 +19,7 @@ from cvtbatch.errors import FormatError
 Field = Literal["slice", "roi"]
 Gray = npt.NDArray[np.float32]  # (n, 224, 224), 0 at the window's lower end and 1 at its upper one
 Mask = npt.NDArray[np.uint8]
-SliceHu = npt.NDArray[np.int16]  # (y, x)
+ReadSlices = Callable[[Sequence[int]], npt.NDArray[np.int16]]  # z indices -> HU (n, y, x)
 
 SIDE = 224
 # https://docs.pytorch.org/vision/stable/models: mean and standard deviation of ImageNet's red, green and blue.
@@ -75,7 +75,7 @@ class Slices:
 
 def prepare_slices(
     mask_zyx: Mask,
-    read_slice: Callable[[int], SliceHu],
+    read_slices: ReadSlices,
     spacing_mm: tuple[float, float, float],
     preprocessing: Preprocessing,
     only_largest: bool = False,
@@ -83,7 +83,6 @@ def prepare_slices(
     """Return the backbone's input for every slice that the mask touches.
 
     Args:
-        read_slice: HU of a slice by its z index.
         spacing_mm: x, y, z.
         only_largest: leave out all slices but the largest.
 
@@ -97,7 +96,7 @@ def prepare_slices(
     if only_largest:
         index = np.array([areas.argmax()])
     box = _box(mask_zyx, spacing_mm, preprocessing)
-    gray = np.stack([_gray(read_slice(int(z))[box], preprocessing) for z in index])
+    gray = np.stack([_gray(hu_yx[box], preprocessing) for hu_yx in read_slices(index.tolist())])
     pixel_mm2 = spacing_mm[0] * spacing_mm[1]
     return Slices(
         index=tuple(int(z) for z in index),
@@ -120,7 +119,7 @@ def _box(mask_zyx: Mask, spacing_mm: tuple[float, float, float], preprocessing: 
     return sides[0], sides[1]
 
 
-def _gray(hu_yx: SliceHu, preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
+def _gray(hu_yx: npt.NDArray[np.int16], preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
     lower_hu = preprocessing.level_hu - preprocessing.width_hu / 2
     windowed = np.clip((hu_yx.astype(np.float64) - lower_hu) / preprocessing.width_hu, 0, 1)
     return resize(windowed).astype(np.float32)

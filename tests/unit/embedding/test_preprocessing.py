@@ -33,7 +33,7 @@ def test_the_input_is_what_torchvision_makes_of_the_windowed_slice() -> None:
     from torchvision.transforms import functional
 
     hu, mask = a_volume(0)
-    slices = prepare_slices(mask, lambda z: hu[z], SPACING_MM, Preprocessing(level_hu=35, width_hu=100))
+    slices = prepare_slices(mask, lambda index: hu[index], SPACING_MM, Preprocessing(level_hu=35, width_hu=100))
     windowed = torch.tensor((np.clip(hu[1:5].astype(np.float64), -15, 85) + 15) / 100)
     stock = functional.resize(windowed, [224, 224], antialias=True).numpy()
     assert slices.gray.dtype == np.float32
@@ -43,11 +43,11 @@ def test_the_input_is_what_torchvision_makes_of_the_windowed_slice() -> None:
 
 def test_every_slice_with_hematoma_is_there_and_the_first_of_equals_is_the_largest() -> None:
     hu, mask = a_volume(1)
-    slices = prepare_slices(mask, lambda z: hu[z], SPACING_MM, Preprocessing())
+    slices = prepare_slices(mask, lambda index: hu[index], SPACING_MM, Preprocessing())
     assert slices.index == (1, 2, 3, 4)
     assert slices.area_mm2 == (50.0, 100.0, 100.0, 25.0)
     assert slices.index[slices.largest] == 2
-    alone = prepare_slices(mask, lambda z: hu[z], SPACING_MM, Preprocessing(), only_largest=True)
+    alone = prepare_slices(mask, lambda index: hu[index], SPACING_MM, Preprocessing(), only_largest=True)
     assert (alone.index, alone.area_mm2, alone.largest) == ((2,), (100.0,), 0)
     np.testing.assert_array_equal(alone.gray[0], slices.gray[1])
 
@@ -56,21 +56,24 @@ def test_every_slice_with_hematoma_is_there_and_the_first_of_equals_is_the_large
 def test_the_roi_field_is_the_box_of_the_whole_roi_and_its_margin(margin_mm: float, voxels: int) -> None:
     hu, mask = a_volume(2)
     crop = hu[:, 40 - voxels : 60 + voxels, 70 - voxels : 90 + voxels]
-    cropped = prepare_slices(mask, lambda z: hu[z], SPACING_MM, Preprocessing(field="roi", margin_mm=margin_mm))
+    cropped = prepare_slices(mask, lambda index: hu[index], SPACING_MM, Preprocessing(field="roi", margin_mm=margin_mm))
     whole = prepare_slices(
-        mask[:, 40 - voxels : 60 + voxels, 70 - voxels : 90 + voxels], lambda z: crop[z], SPACING_MM, Preprocessing()
+        mask[:, 40 - voxels : 60 + voxels, 70 - voxels : 90 + voxels],
+        lambda index: crop[index],
+        SPACING_MM,
+        Preprocessing(),
     )
     np.testing.assert_array_equal(cropped.gray, whole.gray)
 
 
 def test_a_margin_ends_at_the_edge_of_the_slice() -> None:
     hu, mask = a_volume(3)
-    wide = prepare_slices(mask, lambda z: hu[z], SPACING_MM, Preprocessing(field="roi", margin_mm=500))
-    whole = prepare_slices(mask, lambda z: hu[z], SPACING_MM, Preprocessing())
+    wide = prepare_slices(mask, lambda index: hu[index], SPACING_MM, Preprocessing(field="roi", margin_mm=500))
+    whole = prepare_slices(mask, lambda index: hu[index], SPACING_MM, Preprocessing())
     np.testing.assert_array_equal(wide.gray, whole.gray)
 
 
 def test_an_empty_mask_is_refused() -> None:
     hu, mask = a_volume(4)
     with pytest.raises(FormatError, match="the stored mask is empty"):
-        prepare_slices(mask * 0, lambda z: hu[z], SPACING_MM, Preprocessing())
+        prepare_slices(mask * 0, lambda index: hu[index], SPACING_MM, Preprocessing())
