@@ -9,45 +9,20 @@ waited for only when the next one has been started, so that the device never wai
 slices, is far below a hundredth of a batch's time, and a stream of its own would buy nothing.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torchvision.models import resnet101
 
+from cvtbatch.embedding.compute import CPU_BATCH, CUDA_BATCH, Compute, Embeddings
 from cvtbatch.embedding.preprocessing import IMAGENET_MEAN, IMAGENET_STD, SIDE, Gray
 from cvtbatch.embedding.weights import Weights
 from cvtbatch.errors import ResourceError
 
-Precision = Literal["float32", "tf32", "bfloat16"]
-Embeddings = npt.NDArray[np.float32]  # (n, 2048)
-
-DIMENSIONS = 2048
-# Larger ones gain little on a CPU, and a last one that is half empty costs less.
-CPU_BATCH = 8
-CUDA_BATCH = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Compute:
-    """How the backbone runs.
-
-    Attributes:
-        precision: the one of these that is part of the specification.
-        device: "auto" is CUDA where there is one, else the CPU.
-        batch: slices that are computed together; None for the device's own.
-        compiled: through `torch.compile`.
-        threads: of the CPU; None leaves them as they are.
-    """
-
-    precision: Precision = "float32"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    batch: int | None = None
-    compiled: bool = False
-    threads: int | None = None
+# A CPU that computes has no cores to spare for reading, and needs few slices a second.
+CUDA_READERS = 16
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -63,9 +38,11 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device("cpu" if wanted == "cpu" or not torch.cuda.is_available() else "cuda")
 
 
-def count_gpus() -> int:
-    """Return how many CUDA devices this process may use; none of them is taken."""
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+def visible_gpus() -> tuple[str, ...]:
+    """Return the names under which CUDA_VISIBLE_DEVICES selects each GPU that this process may use; none of them is taken."""
+    count = torch.cuda.device_count()
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return tuple(named[:count]) if len(named) >= count else tuple(str(index) for index in range(count))
 
 
 class Network(torch.nn.Module):
@@ -112,6 +89,7 @@ class Backbone:
     Attributes:
         batch: slices of a batch; halved whenever the device's memory does not suffice.
         device: "cpu", or the GPU's name.
+        readers: threads that read slices ahead of it.
     """
 
     def __init__(self, weights: Weights, compute: Compute) -> None:
@@ -127,6 +105,7 @@ class Backbone:
         self._turn = 0
         self.batch = compute.batch or (CUDA_BATCH if self._cuda else CPU_BATCH)
         self.device = torch.cuda.get_device_name(self._device) if self._cuda else "cpu"
+        self.readers = min(CUDA_READERS, os.cpu_count() or 1) if self._cuda else 1
 
     def embed(self, batches: Iterable[Gray]) -> Iterator[Embeddings]:
         """Yield the embeddings of batches, in pieces: together as many rows as came in, in order.

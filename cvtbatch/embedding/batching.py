@@ -7,11 +7,10 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from cvtbatch.embedding.backbone import Embeddings
+from cvtbatch.embedding.compute import Embeddings
 from cvtbatch.embedding.preprocessing import Gray, Slices
 
 Item = TypeVar("Item")
-Loaded = tuple[Item, Slices | Exception]
 
 # Batches of slices that are read or being read while one is computed.
 BATCHES_AHEAD = 2
@@ -21,6 +20,7 @@ class Embedder(Protocol):
     """What computes: a `Backbone`, or a stand-in."""
 
     batch: int
+    readers: int
 
     def embed(self, batches: Iterator[Gray]) -> Iterator[Embeddings]: ...
 
@@ -30,33 +30,33 @@ def embed_items(
     slices_of: Callable[[Item], int],
     load: Callable[[Item], Slices],
     embedder: Embedder,
-    readers: int,
-) -> Iterator[tuple[Item, Slices, Embeddings] | tuple[Item, Exception, None]]:
-    """Yield every item, in order, with its slices and their embeddings, or with what was raised when it was loaded.
+) -> Iterator[tuple[Item, Slices | Exception, Embeddings]]:
+    """Yield every item, in order, with its slices and their embeddings, or with what was raised when it was loaded
+    and none.
 
     Args:
         slices_of: about how many slices an item has; bounds what is read ahead.
-        load: called in `readers` threads.
+        load: called in the embedder's `readers` threads.
 
     Raises:
         ResourceError: the device gave out.
     """
     waiting: deque[tuple[Item, Slices | Exception]] = deque()
     computed = np.empty((0, 0), np.float32)
-    with ThreadPoolExecutor(readers, thread_name_prefix="slices") as threads:
+    with ThreadPoolExecutor(embedder.readers, thread_name_prefix="slices") as threads:
         loaded = _read_ahead(items, slices_of, load, threads, BATCHES_AHEAD * embedder.batch)
         for values in embedder.embed(_batches(loaded, waiting, embedder.batch)):
             computed = np.concatenate([computed, values]) if len(computed) else values
             while waiting and len(computed) >= _rows(waiting[0][1]):
                 item, slices = waiting.popleft()
                 if isinstance(slices, Exception):
-                    yield item, slices, None
+                    yield item, slices, computed[:0]
                 else:
                     yield item, slices, computed[: len(slices.index)]
                     computed = computed[len(slices.index) :]
         for item, error in waiting:
             if isinstance(error, Exception):
-                yield item, error, None
+                yield item, error, computed[:0]
 
 
 def _rows(loaded: Slices | Exception) -> int:

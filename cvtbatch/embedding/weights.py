@@ -64,6 +64,11 @@ class Weights:
         return {"sha256": self.sha256, "not_for_inference": self.not_for_inference, "fine_tuned": trained}
 
 
+def is_named(name: str) -> bool:
+    """Say whether weights are given by a name, and not as a file."""
+    return name in IMAGENET or name.startswith("random:")
+
+
 def load_weights(name: str) -> Weights:
     """Load weights by name or file.
 

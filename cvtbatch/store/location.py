@@ -270,3 +270,17 @@ def get(location: Location, key: str) -> bytes:
         raise
     except Exception as error:  # obstore raises its own kinds
         raise storage_error("reading from the store", error) from error
+
+
+def holds(location: Location, key: str) -> bool:
+    """Say whether there is an object.
+
+    Raises:
+        StorageError: it cannot be looked for.
+    """
+    with storage_errors("looking into the store"):
+        try:
+            obstore.head(location.objects(), key)
+        except FileNotFoundError:
+            return False
+        return True

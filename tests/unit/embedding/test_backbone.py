@@ -5,7 +5,8 @@ import pytest
 import torch
 import torchvision
 
-from cvtbatch.embedding.backbone import Backbone, Compute, Network
+from cvtbatch.embedding.backbone import Backbone, Network
+from cvtbatch.embedding.compute import Compute
 from cvtbatch.embedding.weights import random_weights
 from cvtbatch.errors import ResourceError
 
