@@ -4,11 +4,13 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from cvtbatch.pipelines.finetune import FinetuneReport
     from cvtbatch.pipelines.plan import CasePlan
     from cvtbatch.pipelines.report import ExtractReport
 
@@ -157,6 +159,29 @@ def print_report(report: "ExtractReport", failures: int, as_json: bool) -> None:
         click.echo(
             f"clinical values corrected without extraction where no other reason is given: {report.clinical_updated} cases"
         )
+
+
+def print_finetuning(report: "FinetuneReport", out: Path) -> None:
+    best = report.curve[report.best_epoch]
+    rows = [
+        ("snapshot", report.snapshot),
+        ("outlines", len(report.cohort.rois)),
+        ("patients", report.patients),
+        ("epochs", len(report.curve) - 1),
+        ("epoch that is kept", report.best_epoch),
+        ("loss of held-out patients before", f"{report.curve[0].holdout_loss:.4f}"),
+        ("loss of held-out patients in that epoch", f"{best.holdout_loss:.4f}"),
+        ("cohort", report.cohort.digest()[:12]),
+        ("weights", report.weights.sha256[:12]),
+        ("learning curve", str(report.picture)),
+    ]
+    print_table(str(out), ("what", "value"), rows)
+    if report.cohort.left_out:
+        print_table(
+            "Cases of the training centres that were left out", ("reason", "cases"), [*report.cohort.left_out.items()]
+        )
+    if report.weights.not_for_inference:
+        click.echo("\nIt started from untrained weights: not for inference")
 
 
 def print_status(document: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from cvtbatch.embedding import backbone
@@ -47,3 +48,24 @@ def run_with_block_means(arguments: Sequence[str]) -> None:
 
     backbone.Backbone = BlockMeans  # type: ignore[assignment,misc]
     CliRunner().invoke(cli, list(arguments))
+
+
+class SmallNetwork(torch.nn.Module):
+    """In the place of `backbone.Network`: one convolution, learnt in no time."""
+
+    DIMENSIONS = 64
+
+    def __init__(self, seed_or_weights: int | Weights) -> None:
+        super().__init__()
+        self.body = torch.nn.Module()
+        if isinstance(seed_or_weights, int):
+            generator = torch.Generator().manual_seed(seed_or_weights)
+            kernel = torch.randn((self.DIMENSIONS, 1, 7, 7), generator=generator) / 7
+        else:
+            kernel = torch.tensor(seed_or_weights.tensors["conv1.weight"])
+        self.body.conv1 = torch.nn.Module()
+        self.body.conv1.weight = torch.nn.Parameter(kernel)
+
+    def forward(self, gray: torch.Tensor) -> torch.Tensor:
+        coarse = torch.nn.functional.avg_pool2d(gray[:, None], 8)
+        return torch.nn.functional.conv2d(coarse, self.body.conv1.weight, stride=7).relu().mean(dim=(2, 3))

@@ -13,6 +13,7 @@ import click
 import cvtbatch
 from cvtbatch.cli.archive import check, synth
 from cvtbatch.cli.extract import extract
+from cvtbatch.cli.finetune import finetune
 from cvtbatch.cli.interrupts import watch_interrupts
 from cvtbatch.cli.options import CANNOT_RUN
 from cvtbatch.cli.store import export, picture, status
@@ -79,5 +80,5 @@ def cli() -> None:
     """
 
 
-for _command in (synth, check, extract, status, export, picture, snapshot, spec, forget):
+for _command in (synth, check, extract, status, export, picture, finetune, snapshot, spec, forget):
     cli.add_command(_command)
