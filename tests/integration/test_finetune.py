@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,16 @@ from cvtbatch.store import FeatureStore
 from tests.stand_ins import SmallNetwork
 from tests.support import extract_json, tiny_archive, write_rows
 
-QUICK = ("--set", "finetune.epochs=2", "--set", "finetune.holdout_share=0.5", "--set", "embedding.device=cpu")
+QUICK = (
+    "--set",
+    "finetune.epochs=2",
+    "--set",
+    "finetune.learning_rate=0.01",
+    "--set",
+    "finetune.holdout_share=0.5",
+    "--set",
+    "embedding.device=cpu",
+)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +102,8 @@ def test_no_patient_of_another_centre_is_looked_at(two_centers: Path, tmp_path: 
                 shutil.rmtree(tmp_path / "store" / row["path"])
     assert finetune(tmp_path / "store", tmp_path / "b.safetensors").exit_code == 0
     first, second = (load_weights(str(tmp_path / f"{name}.safetensors")) for name in "ab")
-    assert first.sha256 == second.sha256 != load_weights("random:0").sha256
+    assert first.sha256 == second.sha256
+    assert first.training["curve"] == second.training["curve"]
     assert first.training["cohort_digest"] == second.training["cohort_digest"]
     missed = finetune(tmp_path / "store", tmp_path / "c.safetensors", centers="[A, B]")
     assert isinstance(missed.exception, FormatError)
@@ -116,7 +127,8 @@ def test_a_stopped_run_continues(
     assert [path.name for path in tmp_path.glob("stopped*")] == ["stopped.checkpoint"]
     assert isinstance(finetune(two_centers / "store", out, "--set", "finetune.seed=4").exception, InputError)
     assert finetune(two_centers / "store", out).exit_code == 0
-    assert load_weights(str(out)).sha256 == load_weights(str(tmp_path / "whole.safetensors")).sha256
+    stopped, whole = load_weights(str(out)), load_weights(str(tmp_path / "whole.safetensors"))
+    assert (stopped.sha256, stopped.training["curve"]) == (whole.sha256, whole.training["curve"])
 
 
 @pytest.mark.parametrize(
@@ -138,18 +150,24 @@ def test_what_cannot_be_trained_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_resnet101_itself_is_tuned(two_centers: Path, tmp_path: Path) -> None:
+def test_resnet101_itself_is_tuned(two_centers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On pictures of 32 pixels, which take no time."""
+    from cvtbatch.pipelines import finetune as pipeline
+
+    read = pipeline.read_examples
+
+    def coarse(*arguments: object) -> finetuning.Examples:
+        examples = read(*arguments)  # type: ignore[arg-type]
+        return replace(examples, gray=np.ascontiguousarray(examples.gray[:, ::7, ::7]))
+
+    monkeypatch.setattr(pipeline, "read_examples", coarse)
     out = tmp_path / "tuned.safetensors"
-    result = finetune(
-        two_centers / "store", out, "--set", "finetune.epochs=1", "--set", "finetune.learning_rate=0.000001"
-    )
+    result = finetune(two_centers / "store", out, "--set", "finetune.learning_rate=0.000001")
     assert result.exit_code == 0, (result.stderr, result.exception)
     start, tuned = load_weights("random:0"), load_weights(str(out))
-    best = int(tuned.training["best_epoch"])
     moved = [name for name, values in start.tensors.items() if not np.array_equal(values, tuned.tensors[name])]
-    # BatchNorm keeps its statistics; everything else learns, if the epoch was kept.
+    # BatchNorm keeps its statistics; everything else learns, if an epoch was kept.
     assert not any("running" in name for name in moved)
-    assert bool(moved) == (best == 1)
+    assert bool(moved) == (int(tuned.training["best_epoch"]) > 0)
     losses = [values[2] for values in json.loads(tuned.training["curve"])]
-    assert len(losses) == 2
-    assert losses[0] != losses[1]
+    assert len(set(losses)) == 3
