@@ -72,9 +72,12 @@ def cli() -> None:
     \b
     A first walk, on synthetic heads:
       cvtbatch synth archive --cases 20 --centers 2 --seed 1
-      cvtbatch extract archive/manifest.csv --store store
+      cvtbatch extract archive/manifest.csv --store store --set embedding.weights=random:0
       cvtbatch status --store store
       cvtbatch export radiomics --store store --out radiomics.parquet
+
+    \b
+    random:0 are untrained weights, for trials without network; the default, imagenet, is fetched once.
 
     For research use; not a medical device.
     """
