@@ -176,8 +176,7 @@ def _fetch(launched: _Launched) -> Embeddings:
 
 def _set_arithmetic(tf32: bool) -> None:
     """Choose the arithmetic of float32 products on CUDA, where cuDNN's default is TF32, and its algorithms by rule."""
-    precision = "tf32" if tf32 else "ieee"
-    torch.backends.cuda.matmul.fp32_precision = precision
-    torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
+    # Not the newer fp32_precision: torch.compile asks for these, and refuses a mixture.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True

@@ -183,7 +183,7 @@ class Coordinator:
         if plan.standing:
             self.progress.failed += 1
             self.settle_failed(plan.case.case_key, plan.standing)
-        else:
+        elif not plan.embeds:
             self.settle(plan.case.case_key, "already_done" if plan.case.masked_rois() else "awaiting_mask")
 
     def _add(self, outcome: Outcome[CaseTask, CaseResult]) -> None:

@@ -46,7 +46,8 @@ class EmbeddingStage:
             run.settle_failed(key, plan.standing)
         if plan.without_input and run.states.get(key) != "failed":
             run.settle_failed(key, plan.blocked)
-        run.settle(key, "already_done" if plan.case.masked_rois() else "awaiting_mask")
+        if not plan.pending:
+            run.settle(key, "already_done" if plan.case.masked_rois() else "awaiting_mask")
 
     def _embed(self, pending: Sequence[RoiInput]) -> None:
         if self.run.settings.weights_file is not None:

@@ -112,6 +112,17 @@ def test_bfloat16_is_near_and_something_else() -> None:
     assert TOLERANCE < deviation(near, exact) < 0.1
 
 
+@pytest.mark.parametrize("precision", ["float32", "tf32"])
+def test_tf32_is_used_where_it_is_asked_for_alone(
+    precision: str, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backbone, "_tf32", precision == "tf32")
+    assert list(backbone.embed([])) == []
+    used = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
+    assert used == (precision == "tf32", precision == "tf32")
+    assert not torch.backends.cudnn.benchmark
+
+
 def test_threads_are_what_was_asked_for() -> None:
     before = torch.get_num_threads()
     try:
