@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
 
-from cvtbatch.embedding import backbone
+from cvtbatch.embedding import weights as weights_module
 from cvtbatch.embedding.compute import Compute
 from cvtbatch.embedding.weights import Weights
 from cvtbatch.pipelines import embedding_task
+from cvtbatch.pipelines.embedding_plan import WeightsRef
 
 
 class BlockMeans:
@@ -32,40 +32,29 @@ class BlockMeans:
             yield (self.scale * np.concatenate([means, means**2], axis=1)).astype(np.float32)
 
 
+# Of ResNet101's tensors, a few.
+SHAPES = {"conv1.weight": (64, 3, 7, 7), "bn1.bias": (64,)}
+
+
+def load_block_means(ref: WeightsRef, compute: Compute) -> BlockMeans:
+    return BlockMeans(embedding_task._fetch(ref), compute)
+
+
 @pytest.fixture
 def block_means(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[BlockMeans]]:
-    """Let block means stand in for the backbone."""
-    monkeypatch.setattr(backbone, "Backbone", BlockMeans)
+    """Let block means stand in for the backbone, and a few tensors for its weights."""
+    monkeypatch.setattr(embedding_task, "_backbone", load_block_means)
+    monkeypatch.setattr(weights_module, "shapes", lambda: SHAPES)
     monkeypatch.setattr(BlockMeans, "embedded", 0)
-    embedding_task._backbone.cache_clear()
+    weights_module.random_weights.cache_clear()
     yield BlockMeans
-    embedding_task._backbone.cache_clear()
+    weights_module.random_weights.cache_clear()
 
 
 def run_with_block_means(arguments: Sequence[str]) -> None:
     """Run a command in this process, which is nobody else's."""
     from cvtbatch.cli import cli
 
-    backbone.Backbone = BlockMeans  # type: ignore[assignment,misc]
+    embedding_task._backbone = load_block_means  # type: ignore[assignment]
+    weights_module.shapes = lambda: SHAPES  # type: ignore[assignment]
     CliRunner().invoke(cli, list(arguments))
-
-
-class SmallNetwork(torch.nn.Module):
-    """In the place of `backbone.Network`: one convolution, learnt in no time."""
-
-    DIMENSIONS = 64
-
-    def __init__(self, seed_or_weights: int | Weights) -> None:
-        super().__init__()
-        self.body = torch.nn.Module()
-        if isinstance(seed_or_weights, int):
-            generator = torch.Generator().manual_seed(seed_or_weights)
-            kernel = torch.randn((self.DIMENSIONS, 1, 7, 7), generator=generator) / 7
-        else:
-            kernel = torch.tensor(seed_or_weights.tensors["conv1.weight"])
-        self.body.conv1 = torch.nn.Module()
-        self.body.conv1.weight = torch.nn.Parameter(kernel)
-
-    def forward(self, gray: torch.Tensor) -> torch.Tensor:
-        coarse = torch.nn.functional.avg_pool2d(gray[:, None], 8)
-        return torch.nn.functional.conv2d(coarse, self.body.conv1.weight, stride=7).relu().mean(dim=(2, 3))

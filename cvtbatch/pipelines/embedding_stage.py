@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from cvtbatch.embedding.compute import CPU_BATCH, CUDA_BATCH
+from cvtbatch.embedding.compute import CPU_BATCH, CUDA_BATCH, Compute
 from cvtbatch.engine import GPU, Done, Lost, Outcome, places, run_inline, run_on_workers
 from cvtbatch.pipelines.case import Row
 from cvtbatch.pipelines.coordinator import Coordinator
@@ -81,12 +81,8 @@ class EmbeddingStage:
         return placed, None, max(1, places(cluster.client))
 
     def _outcomes(self, pending: Sequence[RoiInput]) -> Iterator[Outcome[EmbeddingTask, Results]]:
-        from cvtbatch.embedding.backbone import choose_device
-
         work, resource, workers = self._placed()
-        cuda = resource is not None or (
-            self.run.cluster.client is None and choose_device(work.compute.device).type == "cuda"
-        )
+        cuda = resource is not None or (self.run.cluster.client is None and _has_cuda(work.compute))
         batch = work.compute.batch or (CUDA_BATCH if cuda else CPU_BATCH)
         slices = task_slices(pending, batch, cuda, workers)
         return self._run(EmbeddingTask(work, rois) for rois in pack(pending, batch, slices))
@@ -139,6 +135,15 @@ class EmbeddingStage:
                 "device": result.device,
                 "embedding": result.values[place],
             }
+
+
+def _has_cuda(compute: Compute) -> bool:
+    """Say whether this process computes on CUDA."""
+    if compute.device == "cpu":
+        return False
+    from cvtbatch.embedding.backbone import choose_device
+
+    return choose_device(compute.device).type == "cuda"
 
 
 def _lost(outcome: Lost[EmbeddingTask]) -> Results:

@@ -15,7 +15,7 @@ from cvtbatch.embedding import backbone, finetuning, weights
 from cvtbatch.embedding.weights import load_weights
 from cvtbatch.errors import FormatError, InputError
 from cvtbatch.store import FeatureStore
-from tests.stand_ins import SmallNetwork
+from tests.small_network import SmallNetwork
 from tests.support import extract_json, tiny_archive, write_rows
 
 QUICK = (
