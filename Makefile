@@ -7,12 +7,14 @@ export PYTHONNOUSERSITE := 1
 
 .PHONY: demo test check format lock clean
 
+# Untrained weights: the demo needs no network, and what it embeds is marked as not for inference.
+demo: TRIAL := --set embedding.weights=random:0
 demo: .venv/.ready
 	rm -rf demo
 	$(BIN)/cvtbatch synth demo/archive --cases 20 --centers 2 --seed 1
 	$(BIN)/cvtbatch check demo/archive/manifest.csv
-	$(BIN)/cvtbatch extract demo/archive/manifest.csv --store demo/store
-	$(BIN)/cvtbatch extract tests/data/real_head.csv --store demo/store
+	$(BIN)/cvtbatch extract demo/archive/manifest.csv --store demo/store $(TRIAL)
+	$(BIN)/cvtbatch extract tests/data/real_head.csv --store demo/store $(TRIAL)
 	$(BIN)/cvtbatch status --store demo/store
 	$(BIN)/cvtbatch export radiomics --store demo/store --out demo/radiomics.parquet
 	$(BIN)/cvtbatch picture ge/head --store demo/store --out demo/real_head.png

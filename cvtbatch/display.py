@@ -4,13 +4,15 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from cvtbatch.pipelines.coordinator import ExtractReport
+    from cvtbatch.pipelines.finetune import FinetuneReport
     from cvtbatch.pipelines.plan import CasePlan
+    from cvtbatch.pipelines.report import ExtractReport
 
 # Without a terminal, progress is a line whenever this much time has passed.
 PLAIN_LINE_SECONDS = 10.0
@@ -29,15 +31,28 @@ class ProgressDisplay:
 
         self.console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
         self.bar = None
-        self.quiet, self.unit = quiet, unit
+        self.verb, self.unit, self.quiet = verb, unit, quiet
         self.started = self.spoken = time.monotonic()
         if self.console.is_terminal and not quiet:
             rate = TextColumn("{task.fields[rate]:.1f}/s, {task.fields[failed]} failed, left")
             self.bar = Progress(
-                TextColumn(verb), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn(), console=self.console
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                rate,
+                TimeRemainingColumn(),
+                console=self.console,
             )
             self.task = self.bar.add_task(verb, total=None, failed=0, rate=0.0)
             self.bar.start()
+
+    def enter(self, verb: str, unit: str) -> None:
+        """Begin anew with another stage of the work, unless it is the one that is shown."""
+        if verb != self.verb:
+            self.verb, self.unit = verb, unit
+            self.started = self.spoken = time.monotonic()
+            if self.bar is not None:
+                self.task = self.bar.add_task(verb, total=None, failed=0, rate=0.0)
 
     def __call__(self, done: int, total: int, failed: int) -> None:
         now = time.monotonic()
@@ -95,7 +110,9 @@ def print_plan(plans: Sequence["CasePlan"], report: "ExtractReport", as_json: bo
         click.echo(json.dumps(report.to_document(), indent=2))
         return
     for plan in plans:
-        click.echo(f"{'compute' if plan.task else 'leave':8} {plan.case.case_key}: {', '.join(plan.reasons)}")
+        click.echo(
+            f"{'compute' if plan.task or plan.embeds else 'leave':8} {plan.case.case_key}: {', '.join(plan.reasons)}"
+        )
     print_table(
         f"Plan for {report.cases} cases", ("reason", "cases"), [(row["reason"], row["cases"]) for row in report.plan]
     )
@@ -117,6 +134,8 @@ def print_report(report: "ExtractReport", failures: int, as_json: bool) -> None:
     print_table("Why", ("reason", "cases"), [(row["reason"], row["cases"]) for row in report.plan])
     if any(report.rows.values()):
         print_table("Rows appended", ("table", "rows"), [(name, count) for name, count in report.rows.items() if count])
+    if report.embeddings.not_for_inference:
+        click.echo(f"\nEmbeddings of untrained weights ({report.embeddings.weights}): not for inference")
     if report.failures:
         print_table(
             "Failures",
@@ -141,6 +160,29 @@ def print_report(report: "ExtractReport", failures: int, as_json: bool) -> None:
         )
 
 
+def print_finetuning(report: "FinetuneReport", out: Path) -> None:
+    best = report.curve[report.best_epoch]
+    rows = [
+        ("snapshot", report.snapshot),
+        ("outlines", len(report.cohort.rois)),
+        ("patients", report.patients),
+        ("epochs", len(report.curve) - 1),
+        ("epoch that is kept", report.best_epoch),
+        ("loss of held-out patients before", f"{report.curve[0].holdout_loss:.4f}"),
+        ("loss of held-out patients in that epoch", f"{best.holdout_loss:.4f}"),
+        ("cohort", report.cohort.digest()[:12]),
+        ("weights", report.weights.sha256[:12]),
+        ("learning curve", str(report.picture)),
+    ]
+    print_table(str(out), ("what", "value"), rows)
+    if report.cohort.left_out:
+        print_table(
+            "Cases of the training centres that were left out", ("reason", "cases"), [*report.cohort.left_out.items()]
+        )
+    if report.weights.not_for_inference:
+        click.echo("\nIt started from untrained weights: not for inference")
+
+
 def print_status(document: Mapping[str, Any]) -> None:
     click.echo(f"store {document['store']}, format {document['format_version']}")
     print_table(
@@ -154,9 +196,16 @@ def print_status(document: Mapping[str, Any]) -> None:
             [(row["stage"], row["kind"], row["cases"]) for row in document["failures"]],
         )
     specs = [
-        (row["spec_id"], row["parent_id"], row["rows"], "yes" if row["current"] else "") for row in document["specs"]
+        (
+            row["spec_id"],
+            row["parent_id"],
+            row["rows"],
+            "yes" if row["current"] else "",
+            "not for inference" if row["not_for_inference"] else "",
+        )
+        for row in document["specs"]
     ]
-    print_table("Specifications", ("id", "builds on", "rows", "newest run"), specs)
+    print_table("Specifications", ("id", "builds on", "rows", "newest run", ""), specs)
     header = ("run", "state", "cases", "computed", "already done", "failed", "awaiting mask", "seconds")
     counts = ("cases", "computed", "already_done", "failed", "awaiting_mask", "seconds")
     runs = [(row["run_id"], _state(row), *(row[name] for name in counts)) for row in document["runs"]]

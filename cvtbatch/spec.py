@@ -1,7 +1,7 @@
 """Specifications: what was done to a volume, as canonical settings, and short hashes that chain them.
 
-`volume_spec_id` <- `radiomics_spec_id`: each hash covers the settings of its stage and the id of the stage below, so that a
-change recomputes what it touches and nothing else. Revisions are integers, raised by hand when values move.
+`volume_spec_id` <- `radiomics_spec_id`, and <- `embedding_spec_id`: each hash covers the settings of its stage and the id of the
+stage below, so that a change recomputes what it touches and nothing else. Revisions are integers, raised by hand when values move.
 """
 
 import hashlib
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 INGEST_REVISION = 2
 # Raised when a feature moves beyond the parity contract.
 RADIOMICS_REVISION = 1
+# Raised when an embedding moves beyond 1e-5 of its norm.
+EMBEDDING_REVISION = 1
 
 
 def canonical_json(value: object) -> str:
@@ -120,3 +122,12 @@ def radiomics_spec(parent: Spec, settings: Mapping[str, object], features: tuple
         "engine_revision": RADIOMICS_REVISION,
     }
     return Spec("radiomics", parent.spec_id, canonical_json(content))
+
+
+def embedding_spec(parent: Spec, settings: Mapping[str, object]) -> Spec:
+    """Return the specification of embeddings of slices of the volumes of `parent`.
+
+    Args:
+        settings: every setting that moves a value, the identity of the weights among them.
+    """
+    return Spec("embedding", parent.spec_id, canonical_json({**settings, "revision": EMBEDDING_REVISION}))

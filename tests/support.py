@@ -66,11 +66,18 @@ def tiny_archive(folder: Path, cases: int) -> list[dict[str, object]]:
     return rows
 
 
+def without_embeddings(arguments: list[str]) -> list[str]:
+    """Return the arguments of a command so that `extract` computes no embeddings, unless they name weights."""
+    if arguments[:1] != ["extract"] or "--set embedding.weights" in " ".join(arguments):
+        return arguments
+    return [*arguments, "--set", "embedding.weights=none"]
+
+
 def cvtbatch(
     *arguments: object, check: bool = False, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own."""
-    command = [sys.executable, "-m", "cvtbatch", *map(str, arguments)]
+    """Run the command line in a process of its own; `extract` without embeddings, unless they are asked for."""
+    command = [sys.executable, "-m", "cvtbatch", *without_embeddings([str(argument) for argument in arguments])]
     result = subprocess.run(
         command, capture_output=True, text=True, env={**os.environ, **(environment or {})}, timeout=220, check=False
     )
@@ -80,9 +87,12 @@ def cvtbatch(
 
 
 def extract_json(manifest: Path, store: Path | str, *arguments: object, code: int = 0) -> dict[str, object]:
-    """Run `extract --json` in this process, check its exit code and its document against the contract, and return the document."""
+    """Run `extract --json` in this process, check its exit code and its document against the contract, and return the document.
+
+    Without embeddings, unless the arguments name weights.
+    """
     command = ["extract", manifest, "--store", store, "--workers", 0, "--json", *arguments]
-    result = CliRunner().invoke(cli, [str(argument) for argument in command])
+    result = CliRunner().invoke(cli, without_embeddings([str(argument) for argument in command]))
     assert result.exit_code == code, (result.stderr, result.exception)
     document = json.loads(result.stdout)
     assert contracts.problems_of(document, "commands/extract.json") == []
@@ -95,7 +105,7 @@ def contents(store: Path | str) -> dict[str, list[dict[str, object]]]:
     """Return what counts in a store's tables, in key order: current rows without book-keeping, failures as what they say."""
     opened = FeatureStore(str(store))
     tables: dict[str, list[dict[str, object]]] = {}
-    for name in ("cases", "volumes", "rois", "radiomics"):
+    for name in ("cases", "volumes", "rois", "radiomics", "embeddings"):
         table: pa.Table = opened.table(name).read()
         kept = [column for column in table.column_names if column not in BOOK_KEEPING]
         key = [(column, "ascending") for column in contracts.table(name).key]

@@ -13,6 +13,7 @@ import click
 import cvtbatch
 from cvtbatch.cli.archive import check, synth
 from cvtbatch.cli.extract import extract
+from cvtbatch.cli.finetune import finetune
 from cvtbatch.cli.interrupts import watch_interrupts
 from cvtbatch.cli.model import fit, score
 from cvtbatch.cli.options import CANNOT_RUN
@@ -73,9 +74,12 @@ def cli() -> None:
     \b
     A first walk, on synthetic heads:
       cvtbatch synth archive --cases 20 --centers 2 --seed 1
-      cvtbatch extract archive/manifest.csv --store store
+      cvtbatch extract archive/manifest.csv --store store --set embedding.weights=random:0
       cvtbatch status --store store
       cvtbatch export radiomics --store store --out radiomics.parquet
+
+    \b
+    random:0 are untrained weights, for trials without network; the default, imagenet, is fetched once.
 
     For research use; not a medical device.
     """
@@ -83,6 +87,6 @@ def cli() -> None:
 
 for _command in (
     *(synth, check, extract, status, export, picture),
-    *(snapshot, spec, fit, score, forget, compact, gc),
+    *(finetune, snapshot, spec, fit, score, forget, compact, gc),
 ):
     cli.add_command(_command)

@@ -18,7 +18,8 @@ from cvtbatch.cli.options import (
 from cvtbatch.display import SHOWN_FAILURES, print_plan, print_report, progress_display
 
 if TYPE_CHECKING:
-    from cvtbatch.pipelines.coordinator import Progress
+    from cvtbatch.pipelines.extract import Only
+    from cvtbatch.pipelines.report import Progress
 
 
 @click.command()
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
     metavar="SHARE",
     help="Of the ROIs that are computed, compute this share with stock PyRadiomics too, and compare.",
 )
+@click.option(
+    "--only",
+    type=click.Choice(["radiomics", "embeddings"]),
+    help="Leave the other out; embeddings alone are made of what is stored, and read no source.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and why; do nothing.")
 @click.option("--retry-failed", is_flag=True, help="Try failed cases again although their sources have not changed.")
 @click.option("--verify-inputs", is_flag=True, help="Decode every source, even where files look unchanged.")
@@ -50,12 +56,13 @@ def extract(
     workers: int | None,
     scheduler: str | None,
     audit: float | None,
+    only: "Only | None",
     dry_run: bool,
     retry_failed: bool,
     verify_inputs: bool,
     as_json: bool,
 ) -> None:
-    """Extract volumes and the 1,834 features of every hematoma in MANIFEST into a store.
+    """Extract volumes, the 1,834 features and the embeddings of every hematoma in MANIFEST into a store.
 
     A second run computes only what is new or changed. Failures are kept as rows and do not stop the run.
 
@@ -64,6 +71,7 @@ def extract(
       cvtbatch extract archive/manifest.csv --store store
       cvtbatch extract archive/manifest.csv --store store --dry-run
       cvtbatch extract archive/manifest.csv --store store --set radiomics.profile=onekey-1834
+      cvtbatch extract archive/manifest.csv --store store --only embeddings --set embedding.weights=tuned.safetensors
     """
     if workers is not None and scheduler is not None:
         raise click.UsageError("give --workers or --scheduler, not both")
@@ -74,20 +82,22 @@ def extract(
 
     if audit is not None:
         overrides = [*overrides, f"radiomics.audit={audit:.12f}"]
-    settings = pipeline.resolve(read_job("extract", job, overrides), store_url)
-    options = pipeline.Options(retry_failed, verify_inputs)
     cases = read_manifest(manifest)
+    settings = pipeline.resolve(read_job("extract", job, overrides), store_url, only)
+    options = pipeline.Options(retry_failed, verify_inputs)
     if dry_run:
         report, plans = pipeline.dry_run(cases, settings, options)
         print_plan(plans, report, as_json)
         return
     shown = 0
+    processes = pipeline.default_workers() if workers is None else workers
     with (
         progress_display("extract", quiet=as_json) as show,
-        open_cluster(pipeline.default_workers() if workers is None else workers, scheduler) as cluster,
+        open_cluster(processes, scheduler, pipeline.own_gpus(settings)) as cluster,
     ):
 
         def on_progress(progress: "Progress") -> None:
+            show.enter(progress.stage, "cases" if progress.stage == "extract" else "outlines")
             show(progress.done, progress.total, progress.failed)
             raise_if_interrupted()
 

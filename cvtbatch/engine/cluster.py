@@ -6,12 +6,12 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cvtbatch.errors import ResourceError
 
@@ -33,6 +33,9 @@ CONNECT_SECONDS = 30
 SCRATCH_PREFIX = "cvtbatch-"
 # Locked by the driver for as long as it lives.
 SCRATCH_LOCK = "driver.lock"
+START_SECONDS = 120
+# Workers that own a GPU advertise it under this name, e.g. `dask worker ADDRESS --resources GPU=1`.
+GPU = "GPU"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,31 +45,37 @@ class Cluster:
     Attributes:
         client: None where everything runs in this process.
         description: for people and the `runs` table; names no host.
+        threads: that a library may use in each worker process; None for as many as it likes.
     """
 
     client: "Client | None"
     description: str
+    threads: int | None
 
 
 @contextmanager
-def open_cluster(workers: int, scheduler: str | None = None) -> Iterator[Cluster]:
+def open_cluster(workers: int, scheduler: str | None = None, gpus: Sequence[str] = ()) -> Iterator[Cluster]:
     """Open what the work runs on, and close it again.
 
     Args:
         workers: processes on this machine; 0 for none but this one.
         scheduler: address of a scheduler that exists; `workers` is not used then.
+        gpus: of this machine, as CUDA_VISIBLE_DEVICES names them; each is owned by one of the processes, which are at least as
+            many.
 
     Raises:
         ResourceError: the scheduler cannot be reached or has no workers, or processes cannot be started.
     """
     if scheduler is not None:
         with _connect(scheduler) as client:
-            yield Cluster(client, "scheduler")
+            yield Cluster(client, "scheduler", threads=1)
     elif workers == 0:
-        yield Cluster(None, "inline")
+        yield Cluster(None, "inline", threads=None)
     else:
-        with _start_local(workers) as client:
-            yield Cluster(client, f"{workers} local process{'es' if workers > 1 else ''}")
+        workers = max(workers, len(gpus))
+        with _start_local(workers, gpus) as client:
+            description = f"{workers} local process{'es' if workers > 1 else ''}"
+            yield Cluster(client, description, threads=max(1, (os.cpu_count() or 1) // workers))
 
 
 @contextmanager
@@ -90,9 +99,10 @@ def _connect(address: str) -> "Iterator[Client]":
 
 
 @contextmanager
-def _start_local(workers: int) -> "Iterator[Client]":
+def _start_local(workers: int, gpus: Sequence[str]) -> "Iterator[Client]":
     import dask
     from distributed import Client, LocalCluster
+    from distributed.system import MEMORY_LIMIT
 
     settings = {
         # One death is enough to hear of: the run itself decides who is tried again, and how.
@@ -110,7 +120,7 @@ def _start_local(workers: int) -> "Iterator[Client]":
         with _one_thread_each(), _interrupts_held_back():
             try:
                 cluster = LocalCluster(
-                    n_workers=workers,
+                    n_workers=0 if gpus else workers,
                     threads_per_worker=1,
                     processes=True,
                     host="127.0.0.1",
@@ -119,13 +129,27 @@ def _start_local(workers: int) -> "Iterator[Client]":
                     local_directory=str(scratch),
                     silence_logs="CRITICAL",
                     env=ONE_THREAD,
+                    memory_limit=MEMORY_LIMIT // workers,
                 )
+                if gpus:
+                    cluster.worker_spec.update(_worker_specs(cluster.new_spec, workers, gpus))
+                    cluster.scale(workers)
+                    cluster.wait_for_workers(workers, timeout=START_SECONDS)
             except (OSError, RuntimeError, TimeoutError) as error:
                 raise ResourceError(
                     "no_workers", f"{workers} worker processes could not be started on this machine", str(error)
                 ) from None
         with cluster, Client(cluster, set_as_default=False) as client:
             yield client
+
+
+def _worker_specs(spec: dict[str, Any], workers: int, gpus: Sequence[str]) -> dict[int, dict[str, Any]]:
+    """Return what each worker process is started with: the first ones own a GPU each, and see no other."""
+    specs = dict.fromkeys(range(workers), spec)
+    for number, name in enumerate(gpus):
+        owned = {"resources": {GPU: 1}, "env": {**ONE_THREAD, "CUDA_VISIBLE_DEVICES": name}}
+        specs[number] = {**spec, "options": {**spec["options"], **owned}}
+    return specs
 
 
 @contextmanager

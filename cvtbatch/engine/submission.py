@@ -22,13 +22,14 @@ DEATHS_BEFORE_ISOLATION = 2
 
 
 def run_on_workers(
-    client: "Client", function: Callable[[Item], Result], items: Iterable[Item]
+    client: "Client", function: Callable[[Item], Result], items: Iterable[Item], resource: str | None = None
 ) -> Iterator[Outcome[Item, Result]]:
     """Call the function on every item, on the workers of a client; outcomes come as they are ready.
 
     Args:
         function: importable on the workers; what it raises ends the run.
         items: picklable; drawn only as fast as they are worked off.
+        resource: go to workers that advertise it alone; an item takes one of it.
 
     Raises:
         ResourceError: the scheduler went away.
@@ -46,13 +47,14 @@ def run_on_workers(
     run = uuid.uuid4().hex[:8]
 
     def submit(number: int, item: Item) -> None:
-        future = client.submit(function, item, pure=False, key=f"item-{run}-{number}-{deaths.get(number, 0)}")
+        key = f"item-{run}-{number}-{deaths.get(number, 0)}"
+        future = client.submit(function, item, pure=False, key=key, resources=_one(resource))
         running[future] = (number, item)
         ready.add(future)
 
     def fill() -> None:
         nonlocal count
-        window = TASKS_PER_THREAD * max(1, sum(client.nthreads().values()))
+        window = TASKS_PER_THREAD * max(1, places(client, resource))
         while len(running) < window:
             try:
                 item = next(source)
@@ -79,22 +81,34 @@ def run_on_workers(
         del future
         fill()
     for number, item in suspects:
-        yield _run_alone(client, function, item, deaths[number], f"item-{run}-{number}-alone")
+        yield _run_alone(client, function, item, deaths[number], f"item-{run}-{number}-alone", resource)
 
 
 def _run_alone(
-    client: "Client", function: Callable[[Item], Result], item: Item, deaths: int, key: str
+    client: "Client", function: Callable[[Item], Result], item: Item, deaths: int, key: str, resource: str | None
 ) -> Outcome[Item, Result]:
     from distributed.scheduler import KilledWorker
 
     client.wait_for_workers(1)
     try:
-        return Done(item, client.submit(function, item, pure=False, key=key).result())
+        return Done(item, client.submit(function, item, pure=False, key=key, resources=_one(resource)).result())
     except KilledWorker:
         return Lost(item, deaths + 1)
     except BaseException as error:
         _raise_if_scheduler_lost(error)
         raise
+
+
+def places(client: "Client", resource: str | None = None) -> int:
+    """Return how many items can run at once: a worker's threads, or what it advertises of a resource."""
+    if resource is None:
+        return sum(client.nthreads().values())
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    return sum(int(worker["resources"].get(resource, 0)) for worker in workers)
+
+
+def _one(resource: str | None) -> dict[str, int] | None:
+    return None if resource is None else {resource: 1}
 
 
 def _raise_if_scheduler_lost(error: BaseException) -> None:

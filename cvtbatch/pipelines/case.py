@@ -1,8 +1,6 @@
 """One case on a worker: read, resample once, write, compute. Returns rows or failures; writes no table."""
 
 import contextlib
-import hashlib
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -12,12 +10,13 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from cvtbatch import contracts
-from cvtbatch.errors import CvtbatchError, FormatError, InternalError, StorageError
+from cvtbatch.errors import FormatError, InternalError, StorageError
 from cvtbatch.geometry import Grid
 from cvtbatch.imaging import place_mask, require_in_head, resample_stack, triage_mask
 from cvtbatch.imaging.resampling import to_image
 from cvtbatch.ingest import ImageSlices, SourceVolume, read_mask, read_volume
 from cvtbatch.manifest import Case, RoiSource
+from cvtbatch.pipelines.failure import Failure, failure_of
 from cvtbatch.pipelines.known import FailureKey
 from cvtbatch.pipelines.plan import CaseTask, RoiTask
 from cvtbatch.pipelines.volume_row import describe_volume
@@ -27,29 +26,6 @@ from cvtbatch.store import FeatureStore, StoredArray, equal_to
 
 Row = dict[str, object]
 Value = TypeVar("Value")
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What went wrong with a case or ROI.
-
-    Attributes:
-        roi_key: empty where the whole case failed.
-        input_digest: whose values an audit found wanting; empty for a failure of the extraction.
-        private: paths and foreign texts, for the user's own log.
-    """
-
-    roi_key: str
-    spec_id: str
-    scope: str
-    stage: str
-    kind: str
-    message: str
-    traceback_digest: str
-    source_fingerprint: str
-    manifest_row: int
-    private: str
-    input_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,22 +110,15 @@ class _CaseInHand:
         except (StorageError, _Stopped):
             raise
         except Exception as error:
-            known = isinstance(error, CvtbatchError)
-            trace = "" if known else _traceback_digest(error)
             raise _Stopped(
-                Failure(
+                failure_of(
+                    error,
                     roi_key=roi.source.roi_key if roi else "",
                     spec_id=work.radiomics_spec_id if stage in {"radiomics", "audit"} else work.volume_spec_id,
                     scope="audit" if stage == "audit" else "extraction",
                     stage=stage,
-                    kind=error.kind if isinstance(error, CvtbatchError) else _foreign_kind(error),
-                    message=error.message if isinstance(error, CvtbatchError) else _foreign_message(error, trace),
-                    traceback_digest=trace,
                     source_fingerprint=roi.failure_fingerprint if roi else self.task.failure_fingerprint,
                     manifest_row=roi.source.manifest_row if roi else self.task.case.manifest_row,
-                    private=error.private
-                    if isinstance(error, CvtbatchError)
-                    else "".join(traceback.format_exception(error)),
                 )
             ) from None
 
@@ -396,20 +365,3 @@ def _mask_measures(mask_zyx: npt.NDArray[np.uint8], grid: Grid) -> Row:
         "box_start_zyx": [int(index[0]) for index in inside],
         "box_size_zyx": [int(index[-1] - index[0] + 1) for index in inside],
     }
-
-
-def _foreign_kind(error: Exception) -> str:
-    return "out_of_memory" if isinstance(error, MemoryError) else "internal_error"
-
-
-def _foreign_message(error: Exception, trace: str) -> str:
-    """Say what a foreign exception was without its text, which may name a file or a patient."""
-    if isinstance(error, MemoryError):
-        return "the worker has too little memory for this case: use fewer workers, or a machine with more"
-    return f"{type(error).__name__} in cvtbatch or a library that it uses (place {trace}); the log of the run has the whole text"
-
-
-def _traceback_digest(error: Exception) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    places = "\n".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.name}:{frame.line}" for frame in frames)
-    return hashlib.sha256(f"{type(error).__name__}\n{places}".encode()).hexdigest()[:12]

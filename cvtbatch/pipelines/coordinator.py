@@ -6,24 +6,35 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib import metadata
+from typing import Protocol
 
 import cvtbatch
+from cvtbatch.embedding.weights import is_named
 from cvtbatch.engine import Cluster, Done, Lost, Outcome, run_inline, run_on_workers
 from cvtbatch.errors import CvtbatchError
-from cvtbatch.manifest import Case, Manifest
-from cvtbatch.pipelines.case import CaseResult, Failure, Row, case_row, process_case
+from cvtbatch.manifest import Manifest
+from cvtbatch.pipelines.case import CaseResult, Row, case_row, process_case
+from cvtbatch.pipelines.embedding_plan import EmbeddingWork
+from cvtbatch.pipelines.failure import Failure
 from cvtbatch.pipelines.job import Job
-from cvtbatch.pipelines.known import FailureKey
+from cvtbatch.pipelines.known import FailureKey, KnownFailure
 from cvtbatch.pipelines.plan import CasePlan, CaseTask, Reason, Work
+from cvtbatch.pipelines.report import (
+    BATCH_ORDER,
+    STATES,
+    EmbeddingSummary,
+    ExtractReport,
+    Progress,
+    State,
+    reason_counts,
+)
 from cvtbatch.pipelines.user_log import UserLog
 from cvtbatch.radiomics import PROFILES
 from cvtbatch.spec import Spec, canonical_json
 from cvtbatch.store import FeatureStore
 
-# Order of a batch: a row is never there before the rows that it stands on, nor a value before what an audit said of it.
-BATCH_ORDER = ("volumes", "cases", "rois", "failures", "radiomics")
 # JSON knows no infinity; a value beside NaN is this many tolerances away.
 LARGEST_DEVIATION = 1e300
 LIBRARIES = (
@@ -39,70 +50,49 @@ LIBRARIES = (
     "pyarrow",
     "dask",
     "distributed",
+    "torch",
+    "torchvision",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a run does: its job, resolved."""
+    """What a run does: its job, resolved.
+
+    Attributes:
+        extracts: volumes and features are made; else embeddings alone, of what is stored.
+        embedding: None where embeddings are not asked for.
+        weights_file: of the backbone, for the store; None where workers make them themselves.
+    """
 
     job: Job
     work: Work
     specs: tuple[Spec, ...]
+    extracts: bool
+    embedding: EmbeddingWork | None
+    weights_file: bytes | None
 
 
-@dataclass(slots=True)
-class Progress:
-    """Cases while a run goes on: of how many, done with, and of those failed."""
+class Subject(Protocol):
+    """What a failure is about: a case, or an outline of it."""
 
-    total: int = 0
-    done: int = 0
-    failed: int = 0
-
-
-@dataclass(slots=True)
-class AuditSummary:
-    """How many ROIs were compared with stock PyRadiomics, and the largest deviation by class, in units of the tolerance."""
-
-    rois: int = 0
-    largest_deviation: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class ExtractReport:
-    """What a run did; every case is counted once in computed, already_done, failed or awaiting_mask."""
-
-    store: str
-    run_id: str | None
-    volume_spec_id: str
-    radiomics_spec_id: str
-    dry_run: bool = False
-    cases: int = 0
-    computed: int = 0
-    already_done: int = 0
-    failed: int = 0
-    awaiting_mask: int = 0
-    clinical_updated: int = 0
-    decoded: int = 0
-    rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(BATCH_ORDER, 0))
-    failures: list[dict[str, str | int]] = field(default_factory=list)
-    audit: AuditSummary = field(default_factory=AuditSummary)
-    plan: list[dict[str, str | int]] = field(default_factory=list)
-    seconds: float = 0.0
-
-    def to_document(self) -> dict[str, object]:
-        """Return the JSON document of `cvtbatch extract --json`."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {"command": "extract", **fields, "audit": asdict(self.audit)}
+    @property
+    def case_key(self) -> str: ...
+    @property
+    def center(self) -> str: ...
+    @property
+    def case_id(self) -> str: ...
+    @property
+    def manifest_row(self) -> int: ...
 
 
 def new_report(settings: Settings, run_id: str | None) -> ExtractReport:
-    work = settings.work
-    return ExtractReport(work.store_url, run_id, work.volume_spec_id, work.radiomics_spec_id)
-
-
-def reason_counts(reasons: Counter[Reason]) -> list[dict[str, str | int]]:
-    return [{"reason": str(reason), "cases": reasons[reason]} for reason in Reason if reasons[reason]]
+    work, embedding = settings.work, settings.embedding
+    report = ExtractReport(work.store_url, run_id, work.volume_spec_id, work.radiomics_spec_id, "")
+    if embedding is not None:
+        report.embedding_spec_id = embedding.embedding_spec_id
+        report.embeddings = EmbeddingSummary(embedding.weights.source, embedding.not_for_inference)
+    return report
 
 
 class Coordinator:
@@ -126,7 +116,8 @@ class Coordinator:
         self.batch: dict[str, list[Row]] = {name: [] for name in BATCH_ORDER}
         self.batched_cases = 0
         self.committed_at = time.monotonic()
-        self.failed_by: Counter[tuple[str, str]] = Counter()
+        self.states: dict[str, State] = {}
+        self.failed_by: set[tuple[str, str, str]] = set()
 
     def begin(self) -> None:
         rows = [
@@ -144,6 +135,10 @@ class Coordinator:
 
     def end(self, state: str, reason: str) -> None:
         """Record how the run ended; what was done when it was stopped is committed, if the store allows it."""
+        kinds = Counter((stage, kind) for _, stage, kind in self.failed_by)
+        self.report.failures = [
+            {"stage": stage, "kind": kind, "cases": count} for (stage, kind), count in sorted(kinds.items())
+        ]
         try:
             self.commit()
             self._append_run(state, reason)
@@ -154,32 +149,22 @@ class Coordinator:
 
     def execute(self, plans: Iterable[CasePlan], on_progress: Callable[[Progress], None]) -> None:
         """Work the plans off as they are made, and commit batch by batch."""
-        run = self.settings.job["run"]
         on_progress(self.progress)
         for outcome in self._outcomes(self._tasks(plans)):
             # Before the outcome counts: of a case that was interrupted, nothing does.
             on_progress(self.progress)
             self._add(outcome)
-            if (
-                self.batched_cases >= run["commit_cases"]
-                or time.monotonic() - self.committed_at >= run["commit_seconds"]
-            ):
-                self.commit()
+            self.commit_if_due()
         self.commit()
         on_progress(self.progress)
-        self.report.failures = [
-            {"stage": stage, "kind": kind, "cases": count} for (stage, kind), count in sorted(self.failed_by.items())
-        ]
 
     def _tasks(self, plans: Iterable[CasePlan]) -> Iterator[CaseTask]:
         """Yield what has to be worked on; take the rest into the batch on the way."""
         for plan in plans:
-            self.reasons.update(plan.reasons)
-            self.report.cases += 1
-            self.report.plan = reason_counts(self.reasons)
+            self.count_reasons(plan.reasons)
             self.report.clinical_updated += plan.update_clinical and Reason.NEW not in plan.reasons
             for key in plan.ended:
-                self._add_event(plan.case, key, None)
+                self.add_event(plan.case, key, None)
             if plan.task is None:
                 self._add_idle(plan)
             else:
@@ -196,11 +181,10 @@ class Coordinator:
             self.batch["cases"].append(case_row(plan.case))
         self.progress.done += 1
         if plan.standing:
-            self._count_failed({(failure.stage, failure.kind) for failure in plan.standing})
-        elif not plan.case.masked_rois():
-            self.report.awaiting_mask += 1
-        else:
-            self.report.already_done += 1
+            self.progress.failed += 1
+            self.settle_failed(plan.case.case_key, plan.standing)
+        elif not plan.embeds:
+            self.settle(plan.case.case_key, "already_done" if plan.case.masked_rois() else "awaiting_mask")
 
     def _add(self, outcome: Outcome[CaseTask, CaseResult]) -> None:
         task, case = outcome.item, outcome.item.case
@@ -210,27 +194,41 @@ class Coordinator:
             self.batch[name].extend(rows)
         for key in task.failures:
             if key in result.succeeded:
-                self._add_event(case, key, None)
+                self.add_event(case, key, None)
         for failure in result.failures:
-            self._add_event(case, (failure.roi_key, failure.spec_id, failure.scope, failure.input_digest), failure)
+            self.add_event(case, (failure.roi_key, failure.spec_id, failure.scope, failure.input_digest), failure)
         self._add_audits(result)
         self.batched_cases += 1
         self.report.decoded += result.decoded
         self.progress.done += 1
         if result.failures or task.standing:
-            kinds = {(failure.stage, failure.kind) for failure in result.failures}
-            self._count_failed(kinds | {(failure.stage, failure.kind) for failure in task.standing})
+            self.progress.failed += 1
+            self.settle_failed(case.case_key, [*result.failures, *task.standing])
         elif not case.masked_rois():
-            self.report.awaiting_mask += 1
-        elif result.computed:
-            self.report.computed += 1
+            self.settle(case.case_key, "awaiting_mask")
         else:
-            self.report.already_done += 1
+            self.settle(case.case_key, "computed" if result.computed else "already_done")
 
-    def _count_failed(self, kinds: set[tuple[str, str]]) -> None:
-        self.report.failed += 1
-        self.progress.failed += 1
-        self.failed_by.update(kinds)
+    def count_reasons(self, reasons: Iterable[Reason]) -> None:
+        """Count a case that was planned."""
+        self.reasons.update(reasons)
+        self.report.cases += 1
+        self.report.plan = reason_counts(self.reasons)
+
+    def settle(self, case_key: str, state: State) -> None:
+        """Count a case under a state, unless a weightier one is known of it."""
+        before = self.states.get(case_key)
+        if before is not None:
+            if STATES.index(state) <= STATES.index(before):
+                return
+            setattr(self.report, before, getattr(self.report, before) - 1)
+        self.states[case_key] = state
+        setattr(self.report, state, getattr(self.report, state) + 1)
+
+    def settle_failed(self, case_key: str, failures: Iterable[Failure | KnownFailure]) -> None:
+        """Count a case as failed, once for each stage and kind."""
+        self.settle(case_key, "failed")
+        self.failed_by.update((case_key, failure.stage, failure.kind) for failure in failures)
 
     def _add_audits(self, result: CaseResult) -> None:
         largest = self.report.audit.largest_deviation
@@ -239,13 +237,13 @@ class Coordinator:
             for feature_class, size in audit.largest_deviation.items():
                 largest[feature_class] = max(min(size, LARGEST_DEVIATION), largest.get(feature_class, 0.0))
 
-    def _add_event(self, case: Case, key: FailureKey, failure: Failure | None) -> None:
+    def add_event(self, subject: Subject, key: FailureKey, failure: Failure | None) -> None:
         """Add a row to `failures`: a failure, or that the key has succeeded since."""
         roi_key, spec_id, scope, input_digest = key
         row: Row = {
-            "case_key": case.case_key,
-            "center": case.center,
-            "case_id": case.case_id,
+            "case_key": subject.case_key,
+            "center": subject.center,
+            "case_id": subject.case_id,
             "roi_key": roi_key,
             "spec_id": spec_id,
             "scope": scope,
@@ -256,11 +254,11 @@ class Coordinator:
             "traceback_digest": failure.traceback_digest if failure else "",
             "source_fingerprint": failure.source_fingerprint if failure else "",
             "resolved": failure is None,
-            "manifest_row": failure.manifest_row if failure else case.manifest_row,
+            "manifest_row": failure.manifest_row if failure else subject.manifest_row,
         }
         self.batch["failures"].append(row)
         if failure is not None:
-            where = f"row {failure.manifest_row}, {roi_key or case.case_key}"
+            where = f"row {failure.manifest_row}, {roi_key or subject.case_key}"
             self._tell(
                 f"failed: {where}: {failure.stage}: {failure.kind}: {failure.message}" + _bracketed(failure.private)
             )
@@ -272,6 +270,13 @@ class Coordinator:
         self.on_private(text)
         if problem:
             self.on_private(problem)
+
+    def commit_if_due(self) -> None:
+        """Append the batch if it is large or old."""
+        run = self.settings.job["run"]
+        late = time.monotonic() - self.committed_at >= run["commit_seconds"]
+        if late or self.batched_cases >= run["commit_cases"]:
+            self.commit()
 
     def commit(self) -> None:
         """Append the batch, table by table."""
@@ -307,6 +312,8 @@ class Coordinator:
                     "awaiting_mask": report.awaiting_mask,
                     "seconds": report.seconds,
                     "audit": canonical_json(asdict(report.audit)),
+                    "embedding_spec_id": report.embedding_spec_id,
+                    "embeddings": canonical_json(asdict(report.embeddings)),
                     **self._book(),
                 }
             ]
@@ -340,7 +347,13 @@ def _shareable(job: Job) -> Job:
     """Return the job without file names."""
     profile = job["radiomics"]["profile"]
     named = profile if profile in PROFILES else "parameter file"
-    return {**job, "radiomics": {**job["radiomics"], "profile": named}}
+    weights = job["embedding"]["weights"]
+    source = weights if weights == "none" or is_named(weights) else "file"
+    return {
+        **job,
+        "radiomics": {**job["radiomics"], "profile": named},
+        "embedding": {**job["embedding"], "weights": source},
+    }
 
 
 def _library_versions() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Extraction: archive -> volumes -> features."""
+"""Extraction: archive -> volumes -> features -> embeddings."""
 
 import datetime
 import os
@@ -9,25 +9,40 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Literal
 
 from cvtbatch import contracts
+from cvtbatch.embedding.compute import BACKBONE, DIMENSIONS, Compute
+from cvtbatch.embedding.preprocessing import Preprocessing
+from cvtbatch.embedding.weights import load_weights, to_bytes
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import CvtbatchError, InputError
 from cvtbatch.ingest import image_fingerprint, mask_fingerprint
 from cvtbatch.manifest import Case, Manifest
-from cvtbatch.pipelines.coordinator import Coordinator, ExtractReport, Progress, Settings, new_report, reason_counts
+from cvtbatch.pipelines.coordinator import Coordinator, Settings, new_report
+from cvtbatch.pipelines.embedding_plan import (
+    EmbeddingPlan,
+    EmbeddingWork,
+    WeightsRef,
+    alone,
+    plan_embeddings,
+    with_embeddings,
+)
+from cvtbatch.pipelines.embedding_stage import EmbeddingStage
 from cvtbatch.pipelines.job import Job
 from cvtbatch.pipelines.known import KnownCase, read_known
 from cvtbatch.pipelines.plan import CasePlan, Fingerprints, Work, plan_case
+from cvtbatch.pipelines.report import ExtractReport, Progress, reason_counts
 from cvtbatch.pipelines.uid_key import load_uid_key
 from cvtbatch.pipelines.user_log import UserLog
 from cvtbatch.radiomics import check_engine, load_profile
-from cvtbatch.spec import radiomics_spec, volume_spec
+from cvtbatch.spec import Spec, embedding_spec, radiomics_spec, volume_spec
 from cvtbatch.store import FeatureStore, Location
 
 # Threads that stat the sources; what they wait for is the file system.
 FINGERPRINT_THREADS = 8
 PLANNED_TOGETHER = 256
+Only = Literal["radiomics", "embeddings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +52,22 @@ class Options:
     retry_failed: bool = False
     verify_inputs: bool = False
 
+    @property
+    def again(self) -> bool:
+        """Whether failures are tried again although nothing about them has changed."""
+        return self.retry_failed or self.verify_inputs
 
-def resolve(job: Job, store_url: str) -> Settings:
+
+def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
     """Turn a job into specifications; everything that can be refused before work starts is refused here.
 
+    Args:
+        only: leave out the other of the two stages.
+
     Raises:
-        InputError: the profile is not usable, or the job asks for what this version does not do.
-        ResourceError, InternalError: the engine is absent or incomplete here.
+        InputError: the profile is not usable, the weights cannot be had, or nothing is left to do.
+        ResourceError, InternalError: the engine or the device is absent or incomplete here.
     """
-    if job["embedding"]["weights"] != "none":
-        raise InputError("no_embeddings", "embedding.weights: this version computes no embeddings; set it to none")
     profile, engine = load_profile(job["radiomics"]["profile"]), job["radiomics"]["engine"]
     audit_share = float(job["radiomics"]["audit"])
     if audit_share > 0 and engine == "pyradiomics":
@@ -56,12 +77,47 @@ def resolve(job: Job, store_url: str) -> Settings:
     x, y, z = (float(step) for step in job["volume"]["spacing_mm"])
     volume = volume_spec((x, y, z))
     radiomics = radiomics_spec(volume, profile.to_pyradiomics(), contracts.feature_names())
-    check_engine(profile, engine)
-    if audit_share > 0:
-        check_engine(profile, "pyradiomics")
+    extracts = only != "embeddings"
+    if extracts:
+        check_engine(profile, engine)
+        if audit_share > 0:
+            check_engine(profile, "pyradiomics")
     # Workers may run in another folder.
-    work = Work(Location.of(store_url).url, volume.spec_id, radiomics.spec_id, (x, y, z), profile, engine, audit_share)
-    return Settings(job, work, (volume, radiomics))
+    url = Location.of(store_url).url
+    work = Work(url, volume.spec_id, radiomics.spec_id, (x, y, z), profile, engine, audit_share)
+    if only == "radiomics" or job["embedding"]["weights"] == "none":
+        if not extracts:
+            raise InputError("nothing_to_do", "--only embeddings, and embedding.weights is none: name the weights")
+        return Settings(job, work, (volume, radiomics), extracts, None, None)
+    embedding, spec, weights_file = resolve_embedding(job["embedding"], url, volume)
+    return Settings(job, work, (volume, radiomics, spec), extracts, embedding, weights_file)
+
+
+def resolve_embedding(job: Job, url: str, volume: Spec) -> tuple[EmbeddingWork, Spec, bytes | None]:
+    """Return what a job's section `embedding` asks for, its specification, and the weights as the store keeps them.
+
+    Raises:
+        InputError: the weights cannot be had, or are none of ResNet101.
+        ResourceError: the device is not here.
+    """
+    weights = load_weights(job["weights"])
+    preprocessing = Preprocessing(float(job["level_hu"]), float(job["width_hu"]), job["field"], float(job["margin_mm"]))
+    settings = {
+        **preprocessing.settings(),
+        "backbone": {"network": BACKBONE, "layer": "avgpool", "values": DIMENSIONS},
+        "precision": job["precision"],
+        "weights": weights.settings(),
+    }
+    spec = embedding_spec(volume, settings)
+    work = EmbeddingWork(
+        embedding_spec_id=spec.spec_id,
+        volume_spec_id=volume.spec_id,
+        preprocessing=preprocessing,
+        weights=WeightsRef(weights.source, weights.sha256, url),
+        not_for_inference=weights.not_for_inference,
+        compute=Compute(job["precision"], job["device"], job["batch"], job["compile"]),
+    )
+    return work, spec, None if weights.source.startswith("random:") else to_bytes(weights)
 
 
 def plan_cases(manifest: Manifest, known: Mapping[str, KnownCase], work: Work, options: Options) -> Iterator[CasePlan]:
@@ -80,16 +136,43 @@ def _fingerprints(case: Case) -> Fingerprints:
     return Fingerprints(image_fingerprint(case), masks)
 
 
+def plan_run(
+    manifest: Manifest, known: Mapping[str, KnownCase], settings: Settings, options: Options
+) -> Iterator[CasePlan]:
+    """Plan every case for what a run extracts and embeds."""
+    embedding = settings.embedding
+    if embedding is None:
+        yield from plan_cases(manifest, known, settings.work, options)
+    elif settings.extracts:
+        for plan in plan_cases(manifest, known, settings.work, options):
+            key, spec_id = plan.case.case_key, embedding.embedding_spec_id
+            yield with_embeddings(plan, plan_embeddings(plan.case, known.get(key), spec_id, options.again))
+    else:
+        yield from map(alone, plan_all_embeddings(manifest, known, embedding, options))
+
+
+def plan_all_embeddings(
+    manifest: Manifest, known: Mapping[str, KnownCase], work: EmbeddingWork, options: Options
+) -> Iterator[EmbeddingPlan]:
+    """Plan the embeddings of every case, by what is stored of it."""
+    for case in manifest:
+        yield plan_embeddings(case, known.get(case.case_key), work.embedding_spec_id, options.again)
+
+
+def _known(store: FeatureStore, settings: Settings) -> Mapping[str, KnownCase]:
+    embedding_spec_id = settings.embedding.embedding_spec_id if settings.embedding else ""
+    return read_known(store, settings.work.volume_spec_id, settings.work.radiomics_spec_id, embedding_spec_id)
+
+
 def dry_run(manifest: Manifest, settings: Settings, options: Options) -> tuple[ExtractReport, list[CasePlan]]:
     """Return what a run would do, without doing it; the store need not exist."""
-    work = settings.work
     try:
-        known = read_known(FeatureStore(work.store_url), work.volume_spec_id, work.radiomics_spec_id)
+        known = _known(FeatureStore(settings.work.store_url), settings)
     except CvtbatchError as error:
         if error.kind != "no_store":
             raise
         known = {}
-    plans = list(plan_cases(manifest, known, work, options))
+    plans = list(plan_run(manifest, known, settings, options))
     report = new_report(settings, None)
     report.dry_run = True
     report.cases = len(plans)
@@ -125,8 +208,12 @@ def extract(
     run.begin()
     state, reason = "stopped", "internal error"
     try:
-        known = read_known(store, settings.work.volume_spec_id, settings.work.radiomics_spec_id)
-        run.execute(plan_cases(manifest, known, settings.work, options), on_progress)
+        if settings.extracts:
+            run.execute(plan_run(manifest, _known(store, settings), settings, options), on_progress)
+        if settings.embedding is not None:
+            # Of what is stored now.
+            plans = plan_all_embeddings(manifest, _known(store, settings), settings.embedding, options)
+            EmbeddingStage(run, settings.embedding, on_progress).execute(plans)
         state, reason = "completed", ""
     except KeyboardInterrupt:
         state, reason = "interrupted", "stopped by the user"
@@ -143,3 +230,12 @@ def extract(
 def default_workers() -> int:
     """Return how many worker processes use this machine well: one a core that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def own_gpus(settings: Settings) -> tuple[str, ...]:
+    """Return the GPUs of this machine that a run can use."""
+    if settings.embedding is None or settings.embedding.compute.device == "cpu":
+        return ()
+    from cvtbatch.embedding.backbone import visible_gpus
+
+    return visible_gpus()

@@ -25,13 +25,18 @@ class KnownVolume:
 
 @dataclass(frozen=True, slots=True)
 class KnownRoi:
-    """The current mask of an ROI."""
+    """The current mask of an ROI.
+
+    Attributes:
+        slices: that its box spans.
+    """
 
     image_digest: str
     input_digest: str
     fingerprint: str
     stored: StoredArray
     generation: int
+    slices: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class KnownCase:
     Attributes:
         rois: by roi_key.
         featured: by roi_key, the input digests that have features.
+        embedded: by roi_key, the input digests that have embeddings.
         failures: live failures by key.
     """
 
@@ -57,11 +63,18 @@ class KnownCase:
     volume: KnownVolume | None = None
     rois: dict[str, KnownRoi] = field(default_factory=dict)
     featured: dict[str, frozenset[str]] = field(default_factory=dict)
+    embedded: dict[str, frozenset[str]] = field(default_factory=dict)
     failures: dict[FailureKey, KnownFailure] = field(default_factory=dict)
 
 
-def read_known(store: FeatureStore, volume_spec_id: str, radiomics_spec_id: str) -> Mapping[str, KnownCase]:
-    """Return what the store knows, by case_key."""
+def read_known(
+    store: FeatureStore, volume_spec_id: str, radiomics_spec_id: str, embedding_spec_id: str = ""
+) -> Mapping[str, KnownCase]:
+    """Return what the store knows, by case_key.
+
+    Args:
+        embedding_spec_id: empty where embeddings are not asked for.
+    """
     known: dict[str, KnownCase] = {}
 
     def case(row: Mapping[str, str]) -> KnownCase:
@@ -77,14 +90,28 @@ def read_known(store: FeatureStore, volume_spec_id: str, radiomics_spec_id: str)
     rois = store.table("rois").current()
     for row in rois.filter(pc.equal(rois["volume_spec_id"], volume_spec_id)).to_pylist():
         stored = StoredArray(row["path"], row["checksum"])
-        roi = KnownRoi(row["image_digest"], row["input_digest"], row["mask_fingerprint"], stored, row["generation"])
-        case(row).rois[row["roi_key"]] = roi
+        case(row).rois[row["roi_key"]] = KnownRoi(
+            image_digest=row["image_digest"],
+            input_digest=row["input_digest"],
+            fingerprint=row["mask_fingerprint"],
+            stored=stored,
+            generation=row["generation"],
+            slices=row["box_size_zyx"][0],
+        )
     columns = ["case_key", "roi_key", "input_digest"]
     for row in store.table("radiomics").read(columns, pc.field("radiomics_spec_id") == radiomics_spec_id).to_pylist():
-        featured = case(row).featured
-        featured[row["roi_key"]] = featured.get(row["roi_key"], frozenset()) | {row["input_digest"]}
+        _add(case(row).featured, row)
+    if embedding_spec_id:
+        # All rows of an ROI come in one append, so that its largest slice stands for them.
+        of_spec = (pc.field("embedding_spec_id") == embedding_spec_id) & pc.field("is_largest")
+        for row in store.table("embeddings").read(columns, of_spec).to_pylist():
+            _add(case(row).embedded, row)
     for row in store.failures().to_pylist():
-        if row["spec_id"] in {volume_spec_id, radiomics_spec_id}:
+        if row["spec_id"] in {volume_spec_id, radiomics_spec_id, embedding_spec_id}:
             failure = KnownFailure(row["source_fingerprint"], row["stage"], row["kind"])
             case(row).failures[row["roi_key"], row["spec_id"], row["scope"], row["input_digest"]] = failure
     return known
+
+
+def _add(digests: dict[str, frozenset[str]], row: Mapping[str, str]) -> None:
+    digests[row["roi_key"]] = digests.get(row["roi_key"], frozenset()) | {row["input_digest"]}

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     IMAGE_CHANGED = "image changed"
     MASK_CHANGED = "mask changed"
     FEATURES_MISSING = "no features under this specification"
+    EMBEDDINGS_MISSING = "no embeddings under this specification"
     RETRIED = "failed before, tried again"
     VERIFIED = "inputs verified"
     STANDING_FAILURE = "failed before, source unchanged"
@@ -124,6 +125,7 @@ class CasePlan:
         standing: failures that the case keeps, since they are not tried again.
         update_clinical: its clinical values are new to the store.
         ended: failures that end without any work: done since, or their outline withdrawn.
+        embeds: nothing is extracted, and embeddings are computed.
     """
 
     case: Case
@@ -132,6 +134,7 @@ class CasePlan:
     standing: tuple[KnownFailure, ...]
     update_clinical: bool
     ended: tuple[FailureKey, ...]
+    embeds: bool = False
 
 
 def plan_case(

@@ -1,6 +1,7 @@
 """What a store holds and how its cases stand."""
 
 import datetime
+import json
 from collections import Counter
 
 import pyarrow as pa
@@ -12,13 +13,14 @@ from cvtbatch.store import FeatureStore
 from cvtbatch.validation.eligibility import CRITERIA, InclusionFlow, inclusion_flow
 
 Document = dict[str, object]
+KINDS = ("volume", "radiomics", "embedding")
 
 
 def read_status(url: str, *, flow: bool = False) -> Document:
     """Return the JSON document of `cvtbatch status --json`, with the inclusion flow if asked.
 
-    A case is done when every current mask of it has features under the newest run's specifications, failed when it has a live
-    failure under them, and awaits its mask when it has a volume and no mask.
+    A case is done when every current mask of it has features, and embeddings if they were asked for, under the newest run's
+    specifications, failed when it has a live failure under them, and awaits its mask when it has a volume and no mask.
     The store does not know the manifest: a mask that was taken out of it stays.
 
     Raises:
@@ -26,9 +28,11 @@ def read_status(url: str, *, flow: bool = False) -> Document:
     """
     store = FeatureStore(url)
     runs = store.runs().to_pylist()
-    volume_spec, radiomics_spec = (runs[0]["volume_spec_id"], runs[0]["radiomics_spec_id"]) if runs else ("", "")
+    newest = runs[0] if runs else {}
+    volume_spec, radiomics_spec, embedding_spec = (newest.get(f"{kind}_spec_id") or "" for kind in KINDS)
+    current = {volume_spec, radiomics_spec, embedding_spec} - {""}
     failures = store.failures()
-    live = failures.filter(pc.is_in(failures["spec_id"], value_set=pa.array([volume_spec, radiomics_spec])))
+    live = failures.filter(pc.is_in(failures["spec_id"], value_set=pa.array(sorted(current), pa.string())))
     keys = {(row["stage"], row["kind"], row["case_key"]) for row in live.to_pylist()}
     by_kind = Counter((stage, kind) for stage, kind, _ in keys)
     return {
@@ -36,7 +40,7 @@ def read_status(url: str, *, flow: bool = False) -> Document:
         "command": "status",
         "store": url,
         "format_version": store.format_version,
-        "cases": _case_states(store, volume_spec, radiomics_spec, set(live["case_key"].to_pylist())),
+        "cases": _case_states(store, volume_spec, radiomics_spec, embedding_spec, set(live["case_key"].to_pylist())),
         "rows": {
             name: store.current(name).num_rows if name == "failures" else store.table(name).read(["sequence"]).num_rows
             for name in contracts.table_names()
@@ -44,19 +48,24 @@ def read_status(url: str, *, flow: bool = False) -> Document:
         "failures": [
             {"stage": stage, "kind": kind, "cases": count} for (stage, kind), count in sorted(by_kind.items())
         ],
-        "specs": _specs(store, {volume_spec, radiomics_spec}),
+        "specs": _specs(store, current),
         "runs": [_run(row) for row in runs],
         "duplicates": find_duplicates(store.at(None)),
     }
 
 
-def _case_states(store: FeatureStore, volume_spec: str, radiomics_spec: str, failed: set[str]) -> dict[str, int]:
+def _case_states(
+    store: FeatureStore, volume_spec: str, radiomics_spec: str, embedding_spec: str, failed: set[str]
+) -> dict[str, int]:
     cases = set(store.table("cases").current(["case_key"])["case_key"].to_pylist())
     volumes = store.table("volumes").current(["case_key", "volume_spec_id"])
     with_volume = set(volumes.filter(pc.equal(volumes["volume_spec_id"], volume_spec))["case_key"].to_pylist())
     rois = store.rois().select(["case_key", "roi_key", "volume_spec_id"])
     masks = rois.filter(pc.equal(rois["volume_spec_id"], volume_spec)).to_pylist()
     featured = set(store.radiomics(["roi_key"], pc.field("radiomics_spec_id") == radiomics_spec)["roi_key"].to_pylist())
+    if embedding_spec:
+        largest = pc.field("is_largest") & (pc.field("embedding_spec_id") == embedding_spec)
+        featured &= set(store.embeddings(["roi_key"], largest)["roi_key"].to_pylist())
     with_mask = {row["case_key"] for row in masks}
     unfinished = {row["case_key"] for row in masks if row["roi_key"] not in featured}
     failed &= cases
@@ -97,6 +106,7 @@ def _flow_document(flow: InclusionFlow) -> Document:
 def _specs(store: FeatureStore, current: set[str]) -> list[Document]:
     rows = Counter(store.table("radiomics").read(["radiomics_spec_id"])["radiomics_spec_id"].to_pylist())
     rows.update(store.table("volumes").read(["volume_spec_id"])["volume_spec_id"].to_pylist())
+    rows.update(store.table("embeddings").read(["embedding_spec_id"])["embedding_spec_id"].to_pylist())
     specs = store.table("specs").read().sort_by([("kind", "descending"), ("spec_id", "ascending")]).to_pylist()
     return [
         {
@@ -105,6 +115,7 @@ def _specs(store: FeatureStore, current: set[str]) -> list[Document]:
             "parent_id": spec["parent_id"],
             "rows": rows[spec["spec_id"]],
             "current": spec["spec_id"] in current,
+            "not_for_inference": json.loads(spec["settings"]).get("weights", {}).get("not_for_inference", False),
         }
         for spec in specs
     ]

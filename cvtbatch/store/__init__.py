@@ -3,6 +3,7 @@
     STORE/cvtbatch-store.json     format and version; a newer one is refused
     STORE/tables/NAME/            Delta Lake tables (schemas/tables/)
     STORE/volumes/, STORE/masks/  OME-Zarr 0.5 groups, immutable, each under a path of its own
+    STORE/weights/                safetensors of backbones, by the digest of their tensors, for workers and for later years
 
 A volume exists only if a row names it and its checksum holds: zarr reads a shard that is missing as fill value, silently.
 """

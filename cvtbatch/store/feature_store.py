@@ -14,7 +14,7 @@ from cvtbatch import contracts
 from cvtbatch.errors import FormatError, StorageError
 from cvtbatch.geometry import Grid
 from cvtbatch.store import snapshots
-from cvtbatch.store.location import Location, get, put, storage_errors
+from cvtbatch.store.location import Location, get, holds, put, storage_errors
 from cvtbatch.store.reading import Selection, View
 from cvtbatch.store.tables import Pin, Table
 from cvtbatch.store.volumes import StoredArray, array_problems, read_array, read_slices, write_array
@@ -183,6 +183,23 @@ class FeatureStore:
         """
         return read_array(self.location, stored)
 
+    def write_weights(self, sha256: str, data: bytes) -> None:
+        """Keep the weights of a backbone, a safetensors file, under the digest of their tensors; once, whoever comes again."""
+        key = weights_key(sha256)
+        if not holds(self.location, key):
+            put(self.location, key, data)
+
+    def read_weights(self, sha256: str) -> bytes:
+        """Read the weights that are kept under a digest.
+
+        Raises:
+            FormatError: there are none.
+        """
+        try:
+            return get(self.location, weights_key(sha256))
+        except FileNotFoundError:
+            raise FormatError("weights_missing", f"the store has no weights {sha256[:12]}") from None
+
     def read_slices(self, stored: StoredArray, indices: Sequence[int]) -> npt.NDArray[np.int16] | npt.NDArray[np.uint8]:
         """Read some slices (n, y, x) of a volume or mask, and no more of it than they need; each slice's checksum is verified.
 
@@ -197,6 +214,11 @@ class FeatureStore:
     def array_problems(self, arrays: Sequence[StoredArray], checksums: bool) -> dict[str, str]:
         """Say by path what is wrong with volumes and masks; without `checksums` only whether their objects are there."""
         return array_problems(self.location, arrays, checksums)
+
+
+def weights_key(sha256: str) -> str:
+    """Return where weights lie below the store's root."""
+    return f"weights/{sha256}.safetensors"
 
 
 def _read_format(location: Location) -> int:

@@ -289,6 +289,20 @@ def get(location: Location, key: str) -> bytes:
         raise storage_error("reading from the store", error) from error
 
 
+def holds(location: Location, key: str) -> bool:
+    """Say whether there is an object.
+
+    Raises:
+        StorageError: it cannot be looked for.
+    """
+    with storage_errors("looking into the store"):
+        try:
+            obstore.head(location.objects(), key)
+        except FileNotFoundError:
+            return False
+        return True
+
+
 def list_objects(location: Location) -> Iterator[StoredObject]:
     """Yield every object of a store, also what an interrupted write left half done (which listing by obstore leaves out).
 

@@ -16,10 +16,22 @@ from tests.support import contents, cvtbatch, extract_json, tiny_archive
 
 CASES = 30
 KILLS = 10
+NO_EMBEDDINGS = ("--set", "embedding.weights=none")
 
 
 def start(manifest: Path, store: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "cvtbatch", "extract", str(manifest), "--store", str(store), "--workers", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "cvtbatch",
+        "extract",
+        str(manifest),
+        "--store",
+        str(store),
+        "--workers",
+        "2",
+        *NO_EMBEDDINGS,
+    ]
     # Commits of two cases, so that kills fall between and inside them.
     return subprocess.Popen(
         [*command, "--set", "run.commit_cases=2"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -110,7 +122,18 @@ def cases_done(store: Path) -> int:
 
 def test_an_interrupt_commits_what_is_done_and_says_how_to_go_on(undisturbed: Path, tmp_path: Path) -> None:
     manifest, store = undisturbed / "archive" / "manifest.csv", tmp_path / "store"
-    command = [sys.executable, "-m", "cvtbatch", "extract", str(manifest), "--store", str(store), "--workers", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "cvtbatch",
+        "extract",
+        str(manifest),
+        "--store",
+        str(store),
+        "--workers",
+        "0",
+        *NO_EMBEDDINGS,
+    ]
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert wait_for(lambda: sum(1 for _ in (store / "masks").glob("*/*")) >= 3, 60)
     os.kill(driver.pid, signal.SIGINT)
@@ -130,7 +153,18 @@ def test_an_interrupt_commits_what_is_done_and_says_how_to_go_on(undisturbed: Pa
 def test_ctrl_c_at_a_terminal_with_workers_is_clean(undisturbed: Path, tmp_path: Path) -> None:
     """A terminal interrupts driver and workers alike."""
     manifest, store = undisturbed / "archive" / "manifest.csv", tmp_path / "store"
-    command = [sys.executable, "-m", "cvtbatch", "extract", str(manifest), "--store", str(store), "--workers", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "cvtbatch",
+        "extract",
+        str(manifest),
+        "--store",
+        str(store),
+        "--workers",
+        "2",
+        *NO_EMBEDDINGS,
+    ]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     driver = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment
@@ -162,6 +196,7 @@ def test_an_end_while_workers_start_is_clean(undisturbed: Path, tmp_path: Path, 
         str(tmp_path / "store"),
         "--workers",
         "2",
+        *NO_EMBEDDINGS,
     ]
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert wait_for(lambda: len(workers_of(driver)) >= 1, 60)

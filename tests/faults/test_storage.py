@@ -57,7 +57,19 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(undisturbed: Path, small_di
 
 def test_two_runs_on_one_store_lose_and_double_nothing(undisturbed: Path, tmp_path: Path) -> None:
     manifest, store = undisturbed / "archive" / "manifest.csv", tmp_path / "store"
-    command = [sys.executable, "-m", "cvtbatch", "extract", str(manifest), "--store", str(store), "--workers", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "cvtbatch",
+        "extract",
+        str(manifest),
+        "--store",
+        str(store),
+        "--workers",
+        "0",
+        "--set",
+        "embedding.weights=none",
+    ]
     runs = [
         subprocess.Popen([*command, "--set", "run.commit_cases=1"], stderr=subprocess.PIPE, text=True) for _ in range(2)
     ]

@@ -116,7 +116,16 @@ def test_fewer_names_fail_before_work_starts(archive: Path, tmp_path: Path, monk
     from cvtbatch.cli import cli
 
     monkeypatch.delattr(scipy.special, "sph_harm")
-    command = ["extract", str(archive / "manifest.csv"), "--store", str(tmp_path / "store"), "--workers", "0"]
+    command = [
+        "extract",
+        str(archive / "manifest.csv"),
+        "--store",
+        str(tmp_path / "store"),
+        "--workers",
+        "0",
+        "--set",
+        "embedding.weights=none",
+    ]
     command += ["--set", "radiomics.engine=pyradiomics"]
     result = CliRunner().invoke(cli, command)
     assert isinstance(result.exception, InternalError)

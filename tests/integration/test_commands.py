@@ -12,7 +12,7 @@ import pytest
 
 from tests.support import cvtbatch
 
-COMMANDS = ["synth", "check", "extract", "status", "export", "picture"]
+COMMANDS = ["synth", "check", "extract", "status", "export", "picture", "finetune"]
 
 
 def test_help_names_every_command_and_shows_a_walk() -> None:

@@ -56,7 +56,7 @@ def test_default_jobs_say_the_defaults() -> None:
 
 def test_job_holds_the_keys_of_later_commands() -> None:
     job = contracts.with_defaults({"version": 1, "kind": "fit"}, "job.json")
-    assert job["embedding"]["weights"] == "none"
+    assert job["embedding"]["weights"] == "imagenet"
     assert job["cohort"]["training_centers"] == []
 
 

@@ -86,3 +86,15 @@ def test_help_loads_no_heavy_library() -> None:
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "LOADED []" in output
     assert "extract" in output
+
+
+def test_torch_waits_until_embeddings_are_asked_for() -> None:
+    """Every command but one that embeds or tunes, and every pipeline, is imported without it."""
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for room in ("cli", "pipelines", "store", "engine", "dlrn", "validation")
+        for path in sorted((PACKAGE / room).glob("*.py"))
+        if path.stem != "__init__"
+    ]
+    code = f"import importlib, sys\nfor name in {modules}: importlib.import_module(name)\nprint('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

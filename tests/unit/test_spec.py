@@ -28,12 +28,19 @@ def test_ids_chain() -> None:
     assert spec.radiomics_spec(VOLUME, profile, NAMES).parent_id == VOLUME.spec_id
 
 
-@pytest.mark.parametrize("revision", ["INGEST_REVISION", "RADIOMICS_REVISION"])
-def test_a_raised_revision_gives_another_id(revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    profile = PROFILES["cvt-1834"].to_pyradiomics()
-    before = spec.radiomics_spec(spec.volume_spec((0.5, 0.5, 5.0)), profile, NAMES).spec_id
+@pytest.mark.parametrize("revision", ["INGEST_REVISION", "RADIOMICS_REVISION", "EMBEDDING_REVISION"])
+def test_a_raised_revision_gives_other_ids_above_it_alone(revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ids() -> dict[str, str]:
+        volume = spec.volume_spec((0.5, 0.5, 5.0))
+        radiomics = spec.radiomics_spec(volume, PROFILES["cvt-1834"].to_pyradiomics(), NAMES)
+        embedding = spec.embedding_spec(volume, {"weights": "w"})
+        return {"INGEST": volume.spec_id, "RADIOMICS": radiomics.spec_id, "EMBEDDING": embedding.spec_id}
+
+    before = ids()
     monkeypatch.setattr(spec, revision, getattr(spec, revision) + 1)
-    assert spec.radiomics_spec(spec.volume_spec((0.5, 0.5, 5.0)), profile, NAMES).spec_id != before
+    changed = {name for name, spec_id in ids().items() if spec_id != before[name]}
+    stage = revision.removesuffix("_REVISION")
+    assert changed == (set(before) if stage == "INGEST" else {stage})
 
 
 def test_equal_settings_have_one_canonical_form() -> None:

@@ -29,7 +29,7 @@ def known(**changes: object) -> KnownCase:
     everything = {
         "clinical_digest": CASE.clinical_digest(),
         "volume": KnownVolume("digest-i", "image", STORED, GRID, 0),
-        "rois": {KEY: KnownRoi("digest-i", "digest-im", "mask", STORED, 0)},
+        "rois": {KEY: KnownRoi("digest-i", "digest-im", "mask", STORED, 0, 1)},
         "featured": {KEY: frozenset({"digest-im"})},
     }
     return KnownCase(**{**everything, **changes})

@@ -1,0 +1,262 @@
+"""Weights of the backbone: where they come from, and an identity that is part of every embedding's key.
+
+    imagenet       torchvision's ResNet101_Weights.IMAGENET1K_V1, what a study on PyTorch 1.8 had
+    imagenet-v2    its IMAGENET1K_V2
+    random:SEED    untrained, for trials; whatever is made with them is marked as not for inference
+    a file         safetensors, or a state dict that `torch.load(weights_only=True)` takes
+
+The identity is the SHA-256 of the tensors that the backbone loads, so that a renamed file is the same weights and a changed one is
+not. The classifier and BatchNorm's counters take no part in an embedding and none in its identity.
+"""
+
+import contextlib
+import hashlib
+import json
+import pickle
+import re
+import socket
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+
+from cvtbatch.errors import InputError
+from cvtbatch.spec import digest
+
+Tensors = dict[str, npt.NDArray[np.float32]]
+
+RANDOM = re.compile(r"random:(0|[1-9][0-9]{0,8})")
+IMAGENET = {"imagenet": "IMAGENET1K_V1", "imagenet-v2": "IMAGENET1K_V2"}
+# Keys of a state dict that no embedding depends on.
+IGNORED = re.compile(r"fc\.|.*\.num_batches_tracked$")
+# Of several wrong keys so many are named.
+NAMED_KEYS = 5
+# A fire wall that swallows packets must not hold a run up for minutes.
+CONNECT_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The backbone's tensors, float32, under torchvision's names.
+
+    Attributes:
+        source: "imagenet", "imagenet-v2", "random:SEED" or "file".
+        not_for_inference: they were never trained.
+        training: what a fine-tuning said of itself; empty for others.
+    """
+
+    source: str
+    tensors: Tensors
+    sha256: str
+    not_for_inference: bool
+    training: Mapping[str, str] = field(default_factory=dict)
+
+    def settings(self) -> dict[str, object]:
+        """Return what a specification says of the weights: their identity, and on whom they were trained."""
+        told = {"cohort_digest", "training_centers"}
+        trained = {name: self.training[name] for name in sorted(told & self.training.keys())}
+        return {"sha256": self.sha256, "not_for_inference": self.not_for_inference, "fine_tuned": trained}
+
+
+def is_named(name: str) -> bool:
+    """Say whether weights are given by a name, and not as a file."""
+    return name in IMAGENET or name.startswith("random:")
+
+
+def load_weights(name: str) -> Weights:
+    """Load weights by name or file.
+
+    Raises:
+        InputError: they cannot be had here, or are not ResNet101's; says which file to fetch, or which keys are wrong.
+    """
+    if found := RANDOM.fullmatch(name):
+        return random_weights(int(found[1]))
+    if name.startswith("random:"):
+        raise InputError("bad_weights", f"embedding.weights {name}: random:SEED takes a seed from 0 to 999999999")
+    if name in IMAGENET:
+        return _checked(name, _downloaded(name), {})
+    tensors, metadata = _read_file(Path(name))
+    return _checked("file", tensors, metadata)
+
+
+def to_bytes(weights: Weights) -> bytes:
+    """Return the weights as a safetensors file."""
+    from safetensors.numpy import save
+
+    metadata = {**weights.training, "not_for_inference": json.dumps(weights.not_for_inference)}
+    return bytes(save(weights.tensors, metadata))
+
+
+def from_bytes(data: bytes, source: str) -> Weights:
+    """Return weights from the bytes of a safetensors file.
+
+    Raises:
+        InputError: they are not ResNet101's.
+    """
+    from safetensors.numpy import load
+
+    try:
+        return _checked(source, load(data), _metadata(data))
+    except SafetensorError as error:
+        raise InputError("bad_weights", f"weights are no safetensors file: {error}") from None
+
+
+@cache
+def shapes() -> Mapping[str, tuple[int, ...]]:
+    """Return the shapes of the backbone's tensors by torchvision's names."""
+    import torch
+    from torchvision.models import resnet101
+
+    with torch.device("meta"):
+        state = resnet101(weights=None).state_dict()
+    return {name: tuple(tensor.shape) for name, tensor in state.items() if not IGNORED.match(name)}
+
+
+def tensor_digest(tensors: Mapping[str, npt.NDArray[np.float32]]) -> str:
+    """Return the SHA-256 of tensors: names in order, shapes, and values as little-endian float32."""
+    hasher = hashlib.sha256()
+    for name in sorted(tensors):
+        hasher.update(f"{name} {list(tensors[name].shape)}\n".encode())
+        hasher.update(np.ascontiguousarray(tensors[name], dtype="<f4").data)
+    return hasher.hexdigest()
+
+
+@lru_cache(maxsize=1)
+def random_weights(seed: int) -> Weights:
+    """Return untrained weights in the distributions of torchvision's own initialisation.
+
+    A convolution is normal with variance 2 / (output channels x kernel), BatchNorm is the identity. NumPy's Philox, keyed by seed
+    and name, draws them, and not torch, whose draws differ between versions.
+    """
+    tensors = {}
+    for name, shape in shapes().items():
+        if len(shape) == 4:
+            key = int(digest(f"random:{seed}", name)[:32], 16)
+            values = np.random.Generator(np.random.Philox(key=key)).standard_normal(shape, dtype=np.float32)
+            values *= np.float32(np.sqrt(2 / (shape[0] * shape[2] * shape[3])))
+        else:
+            values = np.full(shape, float(name.endswith(("weight", "running_var"))), np.float32)
+        tensors[name] = values
+    return Weights(f"random:{seed}", tensors, tensor_digest(tensors), not_for_inference=True)
+
+
+def _checked(source: str, tensors: Mapping[str, npt.NDArray[np.generic]], metadata: Mapping[str, str]) -> Weights:
+    """Return the weights if they are ResNet101's, wholly and nothing else."""
+    given = {name: values for name, values in tensors.items() if not IGNORED.match(name)}
+    expected = shapes()
+    problems = [
+        *(f"{name} is missing" for name in sorted(expected.keys() - given.keys())),
+        *(f"{name} is not one of its keys" for name in sorted(given.keys() - expected.keys())),
+    ]
+    for name in sorted(expected.keys() & given.keys()):
+        values = given[name]
+        if values.shape != expected[name]:
+            problems.append(f"{name} has shape {list(values.shape)}, not {list(expected[name])}")
+        elif not np.issubdtype(values.dtype, np.floating):
+            problems.append(f"{name} holds {values.dtype}, not floats")
+        elif not np.isfinite(values).all():
+            problems.append(f"{name} holds values that are not finite")
+    if problems:
+        more = f" and {len(problems) - NAMED_KEYS} more" if len(problems) > NAMED_KEYS else ""
+        raise InputError(
+            "bad_weights",
+            f"embedding.weights are not a state dict of torchvision's resnet101: {'; '.join(problems[:NAMED_KEYS])}{more}",
+        )
+    values32 = {name: np.ascontiguousarray(given[name], dtype=np.float32) for name in expected}
+    untrained = metadata.get("not_for_inference") == "true"
+    training = {name: text for name, text in metadata.items() if name != "not_for_inference"}
+    return Weights(source, values32, tensor_digest(values32), untrained, training)
+
+
+def _read_file(path: Path) -> tuple[Tensors, Mapping[str, str]]:
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.numpy import load
+
+            data = path.read_bytes()
+            return load(data), _metadata(data)
+        return _load_state_dict(path), {}
+    except OSError as error:
+        raise InputError(
+            "no_weights",
+            f"embedding.weights {path} is neither imagenet, imagenet-v2, random:SEED nor none, and as a file it cannot be read: "
+            f"{error.strerror}",
+        ) from None
+    except SafetensorError as error:
+        raise InputError("bad_weights", f"embedding.weights {path} is no safetensors file: {error}") from None
+
+
+def _metadata(data: bytes) -> Mapping[str, str]:
+    """Return the metadata of a safetensors file: text by text, in the JSON header behind its length."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    return dict(header.get("__metadata__", {}))
+
+
+def _load_state_dict(path: Path) -> Tensors:
+    """Read a file of `torch.save`, tensors alone: a pickle that asks for code is refused."""
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(
+            "bad_weights",
+            f"embedding.weights {path} is no state dict: a safetensors file or torch.save(model.state_dict()) is expected "
+            f"({type(error).__name__})",
+        ) from None
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise InputError(
+            "bad_weights", f"embedding.weights {path} holds other things than tensors by name; save model.state_dict()"
+        )
+    return {name: value.float().numpy() for name, value in state.items()}
+
+
+def _downloaded(name: str) -> Tensors:
+    """Return torchvision's weights from its cache, or from the network; a file in the cache is checked as well."""
+    import torch
+    from torchvision.models import ResNet101_Weights
+
+    entry = ResNet101_Weights[IMAGENET[name]]
+    file = Path(torch.hub.get_dir()) / "checkpoints" / str(entry.url).rsplit("/", 1)[-1]
+    told = f"fetch {entry.url} and put it at {file}"
+    others = "or choose others: --set embedding.weights=none (radiomics alone), random:0 (a trial, not for inference) or a file"
+    if not file.is_file():
+        try:
+            with _short_connect(), contextlib.redirect_stdout(sys.stderr):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                torch.hub.download_url_to_file(entry.url, str(file), _hash_prefix(file), progress=sys.stderr.isatty())
+        except (OSError, RuntimeError) as error:
+            reason = getattr(error, "reason", error)
+            raise InputError(
+                "no_weights",
+                f"embedding.weights is {name}, which this machine does not have and could not fetch ({reason}): {told}, {others}",
+            ) from None
+    with file.open("rb") as opened:
+        found = hashlib.file_digest(opened, "sha256").hexdigest()
+    if not found.startswith(_hash_prefix(file)):
+        raise InputError(
+            "bad_weights", f"{file} is not torchvision's file of that name: its SHA-256 is {found}; delete it, {told}"
+        )
+    return _load_state_dict(file)
+
+
+def _hash_prefix(file: Path) -> str:
+    """Return the SHA-256's first digits, which torchvision's files have in their names."""
+    return file.stem.rsplit("-", 1)[-1]
+
+
+@contextlib.contextmanager
+def _short_connect() -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(CONNECT_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

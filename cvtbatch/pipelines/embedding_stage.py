@@ -1,0 +1,165 @@
+"""The second stage of a run: outlines whose volume and mask are committed become embedding rows."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from cvtbatch.embedding.compute import CPU_BATCH, CUDA_BATCH, Compute
+from cvtbatch.engine import GPU, Done, Lost, Outcome, places, run_inline, run_on_workers
+from cvtbatch.pipelines.case import Row
+from cvtbatch.pipelines.coordinator import Coordinator
+from cvtbatch.pipelines.embedding_plan import EmbeddingPlan, EmbeddingWork, RoiInput, failure_key, pack, task_slices
+from cvtbatch.pipelines.embedding_task import Embedded, EmbeddingTask, NotEmbedded, embed_rois
+from cvtbatch.pipelines.failure import Failure
+from cvtbatch.pipelines.report import Progress
+
+Results = tuple[Embedded | NotEmbedded, ...]
+
+
+class EmbeddingStage:
+    """Embeds what the plans leave to do, and hands rows and failures to the run's coordinator."""
+
+    def __init__(self, run: Coordinator, work: EmbeddingWork, on_progress: Callable[[Progress], None]) -> None:
+        self.run, self.work, self.on_progress = run, work, on_progress
+        self.started = time.monotonic()
+
+    def execute(self, plans: Iterable[EmbeddingPlan]) -> None:
+        """Work the plans off, and commit batch by batch."""
+        pending: list[RoiInput] = []
+        for plan in plans:
+            self._settle(plan)
+            pending += plan.pending
+        self.run.progress = Progress(total=len(pending), stage="embed")
+        if pending:
+            self._embed(pending)
+        self.run.commit()
+        self.on_progress(self.run.progress)
+
+    def _settle(self, plan: EmbeddingPlan) -> None:
+        """Count a case by what is known of it now."""
+        run, key = self.run, plan.case.case_key
+        if not run.settings.extracts:
+            run.count_reasons(plan.reasons())
+        for ended in plan.ended:
+            run.add_event(plan.case, ended, None)
+        if plan.standing:
+            run.settle_failed(key, plan.standing)
+        if plan.without_input and run.states.get(key) != "failed":
+            run.settle_failed(key, plan.blocked)
+        if not plan.pending:
+            run.settle(key, "already_done" if plan.case.masked_rois() else "awaiting_mask")
+
+    def _embed(self, pending: Sequence[RoiInput]) -> None:
+        if self.run.settings.weights_file is not None:
+            self.run.store.write_weights(self.work.weights.sha256, self.run.settings.weights_file)
+        suspects: list[RoiInput] = []
+        for outcome in self._outcomes(pending):
+            # Before the outcome counts: of an outline that was interrupted, nothing does.
+            self.on_progress(self.run.progress)
+            if isinstance(outcome, Done):
+                self._add(outcome.result)
+            else:
+                suspects += outcome.item.rois
+        # One of them took its workers down; alone, it is found, and the others are done.
+        for outcome in self._run([EmbeddingTask(self._placed()[0], (roi,)) for roi in suspects]):
+            self._add(outcome.result if isinstance(outcome, Done) else _lost(outcome))
+
+    def _placed(self) -> tuple[EmbeddingWork, str | None, int]:
+        """Return the work for the workers that do it, the resource that these advertise, and how many they are.
+
+        They are those that own a GPU, where there are any; without, the CPU is used, since processes that do not own it would
+        crowd one GPU.
+        """
+        compute, cluster = self.work.compute, self.run.cluster
+        if cluster.client is None:
+            return self.work, None, 1
+        gpus = 0 if compute.device == "cpu" else places(cluster.client, GPU)
+        if gpus:
+            return self.work, GPU, gpus
+        device = "cpu" if compute.device == "auto" else compute.device
+        placed = replace(self.work, compute=replace(compute, device=device, threads=cluster.threads))
+        return placed, None, max(1, places(cluster.client))
+
+    def _outcomes(self, pending: Sequence[RoiInput]) -> Iterator[Outcome[EmbeddingTask, Results]]:
+        work, resource, workers = self._placed()
+        cuda = resource is not None or (self.run.cluster.client is None and _has_cuda(work.compute))
+        batch = work.compute.batch or (CUDA_BATCH if cuda else CPU_BATCH)
+        slices = task_slices(pending, batch, cuda, workers)
+        return self._run(EmbeddingTask(work, rois) for rois in pack(pending, batch, slices))
+
+    def _run(self, tasks: Iterable[EmbeddingTask]) -> Iterator[Outcome[EmbeddingTask, Results]]:
+        client = self.run.cluster.client
+        if client is None:
+            return run_inline(embed_rois, tasks)
+        return run_on_workers(client, embed_rois, tasks, self._placed()[1])
+
+    def _add(self, results: Results) -> None:
+        run, summary = self.run, self.run.report.embeddings
+        for result in results:
+            key = failure_key(result.roi.source.roi_key, self.work.embedding_spec_id)
+            if isinstance(result, NotEmbedded):
+                run.add_event(result.roi, key, result.failure)
+                run.settle_failed(result.roi.case_key, [result.failure])
+                run.progress.failed += 1
+            else:
+                run.batch["embeddings"].extend(self._rows(result))
+                if result.roi.failed_before:
+                    run.add_event(result.roi, key, None)
+                run.settle(result.roi.case_key, "computed")
+                summary.rois += 1
+                summary.slices += len(result.index)
+            run.progress.done += 1
+            run.batched_cases += 1
+        summary.seconds = round(time.monotonic() - self.started, 3)
+        run.commit_if_due()
+
+    def _rows(self, result: Embedded) -> Iterator[Row]:
+        roi, work = result.roi, self.work
+        for place, (index, area_mm2) in enumerate(zip(result.index, result.area_mm2, strict=True)):
+            yield {
+                "roi_key": roi.source.roi_key,
+                "case_key": roi.case_key,
+                "center": roi.center,
+                "case_id": roi.case_id,
+                "roi": roi.source.roi,
+                "reader": roi.source.reader,
+                "reading": roi.source.reading,
+                "embedding_spec_id": work.embedding_spec_id,
+                "volume_spec_id": work.volume_spec_id,
+                "input_digest": roi.input_digest,
+                "slice_index": index,
+                "area_mm2": area_mm2,
+                "is_largest": place == result.largest,
+                "weights": work.weights.source,
+                "not_for_inference": work.not_for_inference,
+                "device": result.device,
+                "embedding": result.values[place],
+            }
+
+
+def _has_cuda(compute: Compute) -> bool:
+    """Say whether this process computes on CUDA."""
+    if compute.device == "cpu":
+        return False
+    from cvtbatch.embedding.backbone import choose_device
+
+    return choose_device(compute.device).type == "cuda"
+
+
+def _lost(outcome: Lost[EmbeddingTask]) -> Results:
+    """Return the result of an outline that took its workers down, alone."""
+    [roi] = outcome.item.rois
+    failure = Failure(
+        roi_key=roi.source.roi_key,
+        spec_id=outcome.item.work.embedding_spec_id,
+        scope="extraction",
+        stage="worker",
+        kind="worker_killed",
+        message=f"{outcome.deaths} worker processes died while this outline was embedded, the last one with nothing else to do: "
+        "too little memory, or a crash in a library; try it with --retry-failed and fewer workers",
+        traceback_digest="",
+        source_fingerprint=roi.fingerprint,
+        manifest_row=roi.manifest_row,
+        private="",
+    )
+    return (NotEmbedded(roi, failure),)

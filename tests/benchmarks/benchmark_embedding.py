@@ -1,0 +1,131 @@
+"""How fast slices become embeddings, beside the bare forward pass in the same run: python -m tests.benchmarks.benchmark_embedding
+
+The pipeline's rate covers everything between a store and the values: reading masks and slices, window, resize, batches, the copy to
+the device and back. The bare rate is the same network over a batch that lies on the device. They take turns, task by task, so
+that a machine that has other things to do slows both. On CUDA, batch sizes, precisions and compilation are gone through.
+"""
+
+import argparse
+import itertools
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cvtbatch.embedding.backbone import Backbone, choose_device
+from cvtbatch.embedding.compute import CPU_BATCH, Compute
+from cvtbatch.embedding.preprocessing import SIDE, Preprocessing
+from cvtbatch.embedding.weights import random_weights
+from cvtbatch.geometry import Grid
+from cvtbatch.manifest import RoiSource
+from cvtbatch.pipelines import embedding_task
+from cvtbatch.pipelines.embedding_plan import (
+    CPU_TASK_BATCHES,
+    CUDA_TASK_BATCHES,
+    EmbeddingWork,
+    RoiInput,
+    WeightsRef,
+    pack,
+)
+from cvtbatch.pipelines.embedding_task import EmbeddingTask, embed_rois
+from cvtbatch.store import FeatureStore
+
+SLICES_PER_ROI = 8
+
+
+def stored_rois(store: FeatureStore, slices: int) -> list[RoiInput]:
+    """Write one head of scanner size with a hematoma, and name it as often as it takes to have so many slices."""
+    rng = np.random.default_rng(0)
+    z, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in (32, 460, 460)), indexing="ij")
+    hu = np.where(x**2 + y**2 + z**2 < 0.9, 34, -1000) + rng.normal(0, 5, z.shape)
+    mask = ((x - 0.3) ** 2 + y**2 < 0.02) & (np.abs(np.arange(32) - 16)[:, None, None] <= SLICES_PER_ROI // 2)
+    mask[16 + SLICES_PER_ROI // 2] = False
+    grid = Grid((460, 460, 32), (0.5, 0.5, 5.0), (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+    volume = store.write_volume(np.clip(np.rint(hu), -1024, 3071).astype(np.int16), grid)
+    outline = store.write_mask(mask.astype(np.uint8), grid)
+    source = RoiSource("A/1/hematoma/A/1", "hematoma", "A", 1, None, "", None, None, 1)
+    roi = RoiInput(
+        case_key="A/1",
+        center="A",
+        case_id="1",
+        source=source,
+        input_digest="",
+        volume=volume,
+        mask=outline,
+        spacing_mm=(0.5, 0.5, 5.0),
+        slices=SLICES_PER_ROI,
+        fingerprint="",
+        failed_before=False,
+    )
+    return [roi] * (slices // SLICES_PER_ROI)
+
+
+def seconds(function: Callable[[], object]) -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    function()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def compare(url: str, rois: list[RoiInput], compute: Compute, repeats: int) -> tuple[float, float]:
+    """Return slices a second of the pipeline and of the bare forward pass."""
+    weights = random_weights(0)
+    work = EmbeddingWork("emb", "vol", Preprocessing(), WeightsRef(weights.source, weights.sha256, url), True, compute)
+    embedding_task._backbone.cache_clear()
+    backbone: Backbone = embedding_task._backbone(work.weights, compute)
+    cuda = backbone.device != "cpu"
+    longest = (CUDA_TASK_BATCHES if cuda else CPU_TASK_BATCHES) * backbone.batch
+    tasks = [EmbeddingTask(work, task) for task in pack(rois, backbone.batch, longest)]
+    given = torch.rand((backbone.batch, SIDE, SIDE), device=choose_device(compute.device))
+
+    def bare(batches: int) -> None:
+        with torch.inference_mode():
+            for _ in range(batches):
+                backbone._forward(given)
+
+    # What is compiled, chosen and allocated once is no part of a rate; the arithmetic is set by the first of them.
+    embed_rois(replace(tasks[0], rois=tasks[0].rois[:1]))
+    bare(1)
+    through = alone = 0.0
+    slices = forwards = 0
+    for task in tasks * repeats:
+        held = SLICES_PER_ROI * len(task.rois)
+        batches = -(-held // backbone.batch)
+        through += seconds(lambda task=task: embed_rois(task))
+        alone += seconds(lambda batches=batches: bare(batches))
+        slices, forwards = slices + held, forwards + batches
+    return slices / through, forwards * backbone.batch / alone
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--slices", type=int, help="slices a turn  [default: 4096 on CUDA, 64 on a CPU]")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, help="of the CPU")
+    arguments = parser.parse_args()
+    cuda = torch.cuda.is_available()
+    device = torch.cuda.get_device_name() if cuda else f"CPU, {arguments.threads or torch.get_num_threads()} threads"
+    print(f"{device}, torch {torch.__version__}")
+    print(f"{'batch':>6} {'precision':>9} {'compiled':>8} {'pipeline /s':>12} {'bare /s':>9} {'share':>6}")
+    batches, precisions = ((64, 256, 1024), ("float32", "tf32", "bfloat16")) if cuda else ((CPU_BATCH,), ("float32",))
+    with tempfile.TemporaryDirectory() as folder:
+        store = FeatureStore.open_for_writing(str(Path(folder) / "store"))
+        rois = stored_rois(store, arguments.slices or (4096 if cuda else 64))
+        for precision, batch, compiled in itertools.product(precisions, batches, (False, True) if cuda else (False,)):
+            compute = Compute(precision, "auto", batch, compiled, arguments.threads)
+            through, bare = compare(store.location.url, rois, compute, arguments.repeats)
+            print(
+                f"{batch:6} {precision:>9} {'yes' if compiled else 'no':>8} {through:12.2f} {bare:9.2f} {through / bare:6.1%}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
