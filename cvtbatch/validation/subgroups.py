@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from cvtbatch.validation.calibration import Terms, observed_over_expected, terms
-from cvtbatch.validation.discrimination import auc
+from cvtbatch.validation.roc import auc
 from cvtbatch.validation.values import Estimate, Maybe, Scored
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from cvtbatch.validation import baseline, calibration, decision_curve, decisions, discrimination, power, shift
-from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, Scored, T, Significance
+from cvtbatch.validation import baseline, calibration, decision_curve, decisions, power, roc, shift
+from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, Scored, Significance, T
 from tests.support import ROOT
 
 GOLDEN = ROOT / "tests" / "golden" / "validation"
@@ -46,7 +46,7 @@ def _ovarian(column: str) -> Scored:
 
 @pytest.mark.parametrize("column", ["albumin", "kg_score", "total_protein"])
 def test_auc_and_delong_interval_are_procs(column: str) -> None:
-    agrees(discrimination.auc(_ovarian(column)), R["auc"][column])
+    agrees(roc.auc(_ovarian(column)), R["auc"][column])
 
 
 @pytest.mark.parametrize(
@@ -61,22 +61,22 @@ def test_delong_intervals_of_the_ovarian_data_as_published_with_sas(
     column: str, published: tuple[float, float, float]
 ) -> None:
     """SAS/STAT User's Guide, PROC LOGISTIC, example "Comparing Receiver Operating Characteristic Curves"."""
-    estimate = there(discrimination.auc(_ovarian(column)))
+    estimate = there(roc.auc(_ovarian(column)))
     interval = there(estimate.interval)
     assert (round(estimate.value, 4), round(interval.low, 4), round(interval.high, 4)) == published
 
 
 @pytest.mark.parametrize("row", R["delong"], ids=lambda row: f"{row['first']}-{row['second']}")
 def test_paired_delong_test_is_procs(row: dict[str, float]) -> None:
-    result = there(discrimination.compare_auc(_ovarian(str(row["first"])), _ovarian(str(row["second"]))))
+    result = there(roc.compare_auc(_ovarian(str(row["first"])), _ovarian(str(row["second"]))))
     test = there(result.test)
     assert test.statistic == pytest.approx(row["z"], rel=1e-9)
     assert test.p_value == pytest.approx(row["p"], rel=1e-9)
 
 
 def test_auc_of_probabilities_and_roc_end_points() -> None:
-    agrees(discrimination.auc(SCORED), R["cohort_auc"])
-    curve = there(discrimination.roc_curve(SCORED))
+    agrees(roc.auc(SCORED), R["cohort_auc"])
+    curve = there(roc.roc_curve(SCORED))
     assert (curve.x[0], curve.y[0], curve.x[-1], curve.y[-1]) == (0, 0, 1, 1)
     assert np.trapezoid(curve.y, curve.x) == pytest.approx(R["cohort_auc"][0])
 
