@@ -154,14 +154,16 @@ def baseline_table(
     """Compare several variables.
 
     Args:
-        variables: name to unit; the unit "category" marks a category, an empty unit a plain number.
+        variables: name to unit; the unit "category" marks a category, "yes/no" one of 1 and 0, an empty unit a plain number.
         first, second: values by variable, None where unknown.
     """
     rows = []
     for name, unit in variables.items():
         groups = [group.get(name, ()) for group in (first, second)]
-        if unit == "category":
-            texts = [[None if value is None else str(value) for value in group] for group in groups]
+        if unit in ("category", "yes/no"):
+            words = {"0": "no", "1": "yes"} if unit == "yes/no" else {}
+            named = [[None if value is None else str(value) for value in group] for group in groups]
+            texts = [[None if text is None else words.get(text, text) for text in group] for group in named]
             rows.append(compare_levels(name, texts[0], texts[1]))
         else:
             numbers = [[None if value is None else float(value) for value in group] for group in groups]

@@ -36,9 +36,9 @@ from cvtbatch.validation.values import Estimate, Floats, Maybe, NotComputable, S
 CLINICAL: Mapping[str, str] = {
     "age": "years",
     "sex": "category",
-    "epilepsy": "category",
-    "hypertension": "category",
-    "headache": "category",
+    "epilepsy": "yes/no",
+    "hypertension": "yes/no",
+    "headache": "yes/no",
     "onset_to_ct_h": "h",
     "location": "category",
     "volume_ml": "ml",
@@ -249,7 +249,7 @@ def _against(training: Training | None, cases: tuple[Case, ...]) -> Maybe[tuple[
     """Compare the centre with training, the outcome's share first."""
     if training is None:
         return NO_TRAINING
-    outcome: dict[str, str] = {"cvt": "category"}
+    outcome: dict[str, str] = {"cvt": "yes/no"}
     own = {"cvt": [None if case.outcome is None else int(case.outcome) for case in cases]}
     shares = baseline.baseline_table(outcome, own, {"cvt": [int(value) for value in training.outcome]})
     return shares + baseline.baseline_table(CLINICAL, _columns(cases, CLINICAL), training.clinical)

@@ -115,5 +115,6 @@ def precision_recall(scored: Scored) -> Maybe[PrecisionRecall]:
         half = Z / math.sqrt(scored.events * value * (1 - value))
         logit = math.log(value / (1 - value))
         interval = Interval(1 / (1 + math.exp(half - logit)), 1 / (1 + math.exp(-half - logit)))
-    curve = Curve(tuple(map(float, recall[::-1])), tuple(map(float, precision[::-1])))
+    # The last point of scikit-learn's curve, recall 0 at precision 1, belongs to no threshold.
+    curve = Curve(tuple(map(float, recall[-2::-1])), tuple(map(float, precision[-2::-1])))
     return PrecisionRecall(curve, Estimate(value, interval), scored.events / scored.n)

@@ -1,7 +1,7 @@
 """How far a centre lies from what a model was trained on: features, embeddings, scores, and what explains it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -26,6 +26,8 @@ class FeatureShift:
         difference: of the means in pooled standard deviations (Austin, Stat Med 2009;28:3083), centre less training.
         ks: two-sample Kolmogorov-Smirnov test; its P is Holm's over the columns that were looked at together.
         outside: share of the centre's cases outside the training range.
+        range_test: whether as many outside are explained by chance; its P is Holm's too. Were all cases alike, the number
+            outside the range of n others would be beta-binomial (2, n - 1): Wilks, Ann Math Stat 1941;12:91.
         shifted, unseen: what `find_shifts` concludes: distributions differ; more cases outside than chance explains.
     """
 
@@ -37,6 +39,7 @@ class FeatureShift:
     difference: Maybe[float]
     ks: Maybe[Significance]
     outside: Maybe[Estimate]
+    range_test: Maybe[Significance]
     shifted: bool
     unseen: bool
 
@@ -86,9 +89,14 @@ class Shift:
 def find_shifts(training: Mapping[str, Floats], center: Mapping[str, Floats]) -> tuple[FeatureShift, ...]:
     """Compare columns of the same names; NaN is unknown."""
     rows = [_compare(name, training[name], center[name]) for name in training]
-    adjusted = iter(holm([row.ks.p_value for row in rows if isinstance(row.ks, Significance)]))
+    adjusted = [
+        iter(holm([test.p_value for row in rows if isinstance(test := getattr(row, name), Significance)]))
+        for name in ("ks", "range_test")
+    ]
     return tuple(
-        _conclude(row, next(adjusted), len(_known(training[row.feature]))) if isinstance(row.ks, Significance) else row
+        _conclude(row, row.ks, next(adjusted[0]), row.range_test, next(adjusted[1]))
+        if isinstance(row.ks, Significance) and isinstance(row.range_test, Significance)
+        else row
         for row in rows
     )
 
@@ -103,7 +111,7 @@ def _compare(name: str, training: Floats, center: Floats) -> FeatureShift:
     if len(seen) < 2 or len(new) == 0:
         reason = NotComputable("no known value at this centre" if len(seen) > 1 else "no known values in training")
         mean = float(seen.mean()) if len(seen) else 0.0
-        return FeatureShift(name, len(new), unknown, mean, reason, reason, reason, reason, False, False)
+        return FeatureShift(name, len(new), unknown, mean, reason, reason, reason, reason, reason, False, False)
     result = stats.ks_2samp(seen, new)
     outside = int(((new < seen.min()) | (new > seen.max())).sum())
     return FeatureShift(
@@ -115,6 +123,7 @@ def _compare(name: str, training: Floats, center: Floats) -> FeatureShift:
         difference=standardised_difference(seen, new),
         ks=Significance("Kolmogorov-Smirnov", finite(result.statistic), finite(result.pvalue)),
         outside=wilson(outside, len(new)),
+        range_test=Significance("outside the range", float(outside), chance_outside(len(seen), len(new), outside)),
         shifted=False,
         unseen=False,
     )
@@ -131,27 +140,24 @@ def standardised_difference(training: Floats, center: Floats) -> Maybe[float]:
     return finite(difference / spread)
 
 
-def _conclude(row: FeatureShift, p_value: float, training_n: int) -> FeatureShift:
+def chance_outside(training: int, center: int, outside: int) -> float:
+    """Return the chance that at least so many of `center` cases lie outside the range of `training` cases like them."""
+    if outside == 0:
+        return 1.0
+    return finite(stats.betabinom.sf(outside - 1, center, 2, training - 1))
+
+
+def _conclude(
+    row: FeatureShift, ks: Significance, ks_p: float, outside: Significance, outside_p: float
+) -> FeatureShift:
+    """Put adjusted P values in, and say what follows."""
     large = not isinstance(row.difference, NotComputable) and abs(row.difference) >= LARGE_DIFFERENCE
-    # Of one more case like the training cases, 2 / (n + 1) fall outside their range.
-    by_chance = 2 / (training_n + 1)
-    unseen = (
-        isinstance(row.outside, Estimate)
-        and not isinstance(row.outside.interval, NotComputable)
-        and row.outside.interval.low > by_chance
-    )
-    statistic = row.ks.statistic if isinstance(row.ks, Significance) else None
-    return FeatureShift(
-        feature=row.feature,
-        n=row.n,
-        unknown=row.unknown,
-        training_mean=row.training_mean,
-        center_mean=row.center_mean,
-        difference=row.difference,
-        ks=Significance("Kolmogorov-Smirnov", statistic, p_value),
-        outside=row.outside,
-        shifted=p_value < SMALL_P and large,
-        unseen=unseen,
+    return replace(
+        row,
+        ks=replace(ks, p_value=ks_p),
+        range_test=replace(outside, p_value=outside_p),
+        shifted=ks_p < SMALL_P and large,
+        unseen=outside_p < SMALL_P,
     )
 
 
@@ -201,12 +207,7 @@ def covariate_effects(
     effects = [_effect(name, score, outcome, values) for name, values in covariates.items()]
     adjusted = iter(holm([effect.test.p_value for effect in effects if isinstance(effect.test, Significance)]))
     return tuple(
-        CovariateEffect(
-            effect.covariate,
-            effect.n,
-            effect.explained,
-            Significance(effect.test.name, effect.test.statistic, next(adjusted)),
-        )
+        replace(effect, test=replace(effect.test, p_value=next(adjusted)))
         if isinstance(effect.test, Significance)
         else effect
         for effect in effects
@@ -282,7 +283,8 @@ def _verdict(
     if isinstance(nearest, Novelty):
         share = nearest.far.value
         sentences.append(
-            f"{share:.0%} of its cases are farther from the nearest training case than 95 % of training cases are (5 % if alike)."
+            f"{100 * share:.0f} % of its cases are farther from the nearest training case than 95 % of training cases are "
+            "(5 % if alike)."
         )
     causes = [
         effect.covariate

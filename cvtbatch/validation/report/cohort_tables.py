@@ -9,6 +9,7 @@ from cvtbatch.validation.report.tables import Cell, ReportTable, counted, decima
 from cvtbatch.validation.shift import FeatureShift
 from cvtbatch.validation.values import Maybe, NotComputable
 
+_VARIABLES = {"cvt": "CVT", "onset_to_ct_h": "onset to CT", "volume_ml": "hematoma volume"}
 _SUMMARIES = (
     "Numbers: median (first to third quartile), and mean ± SD where both groups look normal. Categories: count (share)."
 )
@@ -22,9 +23,7 @@ def cohort_tables(validation: Validation) -> Iterator[ReportTable]:
         ("step", "cases", "left out here"),
         tuple((step.name, step.left, counted(step.excluded)) for step in validation.flow),
     )
-    yield _baseline(
-        "baseline_by_class", "With and without the event", ("CVT", "other causes"), validation.baseline_by_class
-    )
+    yield _baseline("baseline_by_class", "CVT and other causes", ("CVT", "other causes"), validation.baseline_by_class)
     against = validation.baseline_against_training
     if isinstance(against, NotComputable):
         yield ReportTable("baseline_against_training", "This centre and training", ("variable",), ((against,),))
@@ -55,7 +54,8 @@ def _baseline(name: str, title: str, groups: tuple[str, str], rows: tuple[Baseli
     cells: list[tuple[Cell, ...]] = []
     for row in rows:
         test: Cell = row.test
-        label = _words(row.variable) + (f" ({row.unit})" if row.unit and row.unit != "category" else "")
+        variable = _VARIABLES.get(row.variable, _words(row.variable))
+        label = variable + (f" ({row.unit})" if row.unit not in ("", "category", "yes/no") else "")
         how = "" if isinstance(row.test, NotComputable) else row.test.name
         cells.append((label, _summary(row.first, row.normal), _summary(row.second, row.normal), test, how))
     return ReportTable(
@@ -87,7 +87,7 @@ def _shift_tables(validation: Validation) -> Iterator[ReportTable]:
         return
     notes = (
         "Difference of the means in standard deviations; Kolmogorov-Smirnov P is Holm's over the rows. Shifted: |difference| at "
-        "least 0.5 and P below 0.05. Unseen: more cases outside the training range than chance explains.",
+        "least 0.5 and P below 0.05. Unseen: more cases outside the training range than chance explains (Holm's P below 0.05).",
     )
     for name, title, rows in (
         ("shift_features", "Selected features against training", found.features),

@@ -108,8 +108,8 @@ def _draw_nomogram(nomogram: Nomogram, example: CaseResult | None) -> Drawing:
     shown = [(p, at) for p, at in shown if -1e-9 <= at <= total + 1e-9]
     with style("nomogram"):
         rows = len(nomogram.terms) + 3
-        figure, axes = new_figure(0.62 * rows + (0.5 if example else 0.2))
-        axes.set(xlim=(-0.02, 1.02), ylim=(rows - 0.35, -0.62))
+        figure, axes = new_figure(0.74 * rows + (0.5 if example else 0.2))
+        axes.set(xlim=(-0.02, 1.02), ylim=(rows - 0.3, -0.5))
         axes.axis("off")
         _scale(axes, 0, "points", [(k / 100, f"{k}") for k in range(0, 101, 20)])
         for place, term in enumerate(nomogram.terms, 1):
@@ -132,7 +132,7 @@ def _draw_nomogram(nomogram: Nomogram, example: CaseResult | None) -> Drawing:
 
 def _scale(axes: Any, y: float, name: str, ticks: Sequence[tuple[float, str]]) -> None:
     axes.plot([ticks[0][0], ticks[-1][0]] if ticks else [0, 1], [y, y], color=BLACK, linewidth=1)
-    axes.text(0, y - 0.42, name, fontsize=8.5, fontweight="bold", va="center")
+    axes.text(0, y - 0.3, name, fontsize=8.5, fontweight="bold", va="center")
     for x, text in ticks:
         axes.plot([x, x], [y, y + 0.09], color=BLACK, linewidth=0.9)
         axes.text(x, y + 0.13, text, ha="center", va="top", fontsize=8)

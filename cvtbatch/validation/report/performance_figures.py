@@ -210,7 +210,7 @@ def _draw_decision_curve(model: ModelResult) -> Drawing:
         figure, axes = new_figure(4.0)
         axes.fill_between(curve.thresholds, curve.low, curve.high, color=BLUE, alpha=0.18, linewidth=0)
         axes.plot(curve.thresholds, curve.model, color=BLUE, label=f"{model.name}, 95 % CI")
-        _defaults(axes, curve.thresholds, curve.treat_all, curve.treat_all[0])
+        _defaults(axes, curve.thresholds, curve.treat_all, max(curve.high))
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
         return finish(
             figure, "decision_curve", f"Decision curve of {model.name}", f"Net benefit of {model.name} by threshold"

@@ -79,7 +79,7 @@ def _decision_table(validation: Validation) -> ReportTable:
     return ReportTable(
         "decisions",
         "Decisions at thresholds",
-        ("model", "threshold", "at", "TP / FP / FN / TN", *_DECISIONS),
+        ("model", "threshold", "at", "TP\u00a0/\u00a0FP\u00a0/\u00a0FN\u00a0/\u00a0TN", *_DECISIONS),
         tuple(rows),
         digits=(0, 0, 3, 0, 2, 2, 2, 2, 2, 2, 2),
         notes=(
@@ -94,7 +94,9 @@ def _decision_row(model: ModelResult, name: str, decisions: Maybe[Decisions]) ->
     if isinstance(decisions, NotComputable):
         return (model.name, name, decisions, decisions, *[decisions] * len(_DECISIONS))
     d = decisions
-    counts = f"{d.true_positive} / {d.false_positive} / {d.false_negative} / {d.true_negative}"
+    counts = (
+        f"{d.true_positive}\u00a0/\u00a0{d.false_positive}\u00a0/\u00a0{d.false_negative}\u00a0/\u00a0{d.true_negative}"
+    )
     return (model.name, name, d.threshold, counts, *(getattr(d, field) for field in _DECISIONS.values()))
 
 

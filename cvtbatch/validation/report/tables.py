@@ -18,12 +18,14 @@ class Shown:
         order: what sorting goes by.
         note: number of the note that says why there is no value, or 0.
         number: leans right.
+        span: its interval, which may stand on a line of its own.
     """
 
     text: str
     order: str
     note: int = 0
     number: bool = False
+    span: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,11 @@ class ReportTable:
         """Return the rows as the page shows them."""
         return [[self._show(value, column) for column, value in enumerate(row)] for row in self.rows]
 
+    def leans_right(self, column: int) -> bool:
+        """Say whether a column holds numbers."""
+        kinds = {type(row[column]) for row in self.rows} - {type(None), NotComputable}
+        return bool(kinds) and kinds <= {Estimate, Significance, int, float}
+
     def reasons(self) -> list[str]:
         """Return why values are missing, in the order of their note numbers; call `shown` first."""
         return list(self._reasons)
@@ -70,10 +77,10 @@ class ReportTable:
             case NotComputable(reason=reason):
                 return Shown("not computable", "", self._note(reason))
             case Estimate(value=number, interval=NotComputable(reason=reason)):
-                return Shown(f"{decimal(number, digits)} (no interval)", repr(number), self._note(reason), True)
+                return Shown(decimal(number, digits), repr(number), self._note(reason), True, "(no interval)")
             case Estimate(value=number, interval=Interval(low=low, high=high)):
                 span = f"{decimal(low, digits)} to {decimal(high, digits)}"
-                return Shown(f"{decimal(number, digits)} ({span})", repr(number), 0, True)
+                return Shown(decimal(number, digits), repr(number), 0, True, f"({span})")
             case Significance():
                 return Shown(p_text(value.p_value), repr(value.p_value), 0, True)
             case bool():
@@ -116,7 +123,7 @@ def _flat(value: Cell, wide: bool) -> Iterable[str]:
         case int() | float():
             text = repr(value)
         case str():
-            text = value
+            text = value.replace("\u00a0", " ")
     return (text, "", "") if wide else (text,)
 
 
@@ -130,12 +137,12 @@ def decimal(value: float, digits: int = 3) -> str:
 
 def p_text(p_value: float) -> str:
     """Return a P value: three decimals, or "< 0.001"."""
-    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+    return "<\u00a00.001" if p_value < 0.001 else f"{p_value:.3f}"
 
 
 def percent(share: float) -> str:
     """Return a share as per cent."""
-    return f"{100 * share:.0f} %"
+    return f"{100 * share:.0f}\u00a0%"
 
 
 def counted(pairs: Sequence[tuple[str, int]]) -> str:

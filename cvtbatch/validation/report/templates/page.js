@@ -66,10 +66,10 @@
     });
   }
 
-  // Paper cannot be opened: everything that is folded is printed open, but the cases' explanations.
+  // Paper cannot be unfolded: checklists are printed open; what is longer stands in tables/.
   let opened = [];
   addEventListener("beforeprint", () => {
-    opened = [...document.querySelectorAll("main details:not([open])")].filter((item) => !item.closest("article"));
+    opened = [...document.querySelectorAll("#checklists details:not([open])")];
     for (const item of opened) item.open = true;
   });
   addEventListener("afterprint", () => {
