@@ -253,8 +253,7 @@ def grouped(scored: Scored, groups: int = GROUPS) -> tuple[Group, ...]:
     groups = min(groups, scored.n // 5)
     if groups < 2:
         return ()
-    edges = np.unique(np.quantile(scored.score, np.linspace(0, 1, groups + 1)))
-    place = np.clip(np.searchsorted(edges, scored.score, side="left") - 1, 0, None)
+    place = np.floor(groups * (stats.rankdata(scored.score) - 0.5) / scored.n)
     found = []
     for number in np.unique(place):
         inside = scored.where(place == number)

@@ -50,12 +50,12 @@ def write_report(
     document = to_document(validation)
     if problems := contracts.problems_of(document, SCHEMA):
         raise InternalError("bad_report", f"the report breaks its own contract: {problems[0]}")
-    drawings = {drawing.name: drawing for drawing in (*draw_model(validation), *draw_performance(validation))}
-    tables = {table.name: table for table in (*cohort_tables(validation), *performance_tables(validation))}
     pages = order_cases(validation)
     try:
         for part in (folder, folder / "figures", folder / "tables"):
             part.mkdir(parents=True, exist_ok=True)
+        drawings = {drawing.name: drawing for drawing in (*draw_model(validation), *draw_performance(validation))}
+        tables = {table.name: table for table in (*cohort_tables(validation), *performance_tables(validation))}
         _write_text(folder / "report.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
         for table in tables.values():
             _write_text(folder / "tables" / f"{table.name}.csv", table.to_csv())
