@@ -73,10 +73,10 @@ def style(name: str) -> Iterator[None]:
 def new_figure(height_in: float = HEIGHT_IN) -> Any:
     """Return a figure and its axes."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
     # Text is a little wider in one format than in the other: leave room for that.
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.06)
+    figure = Figure(figsize=(WIDTH_IN, height_in), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.06))
     return figure, figure.add_subplot()
 
 

@@ -29,6 +29,7 @@ from cvtbatch.validation.values import Estimate, NotComputable
 PROBABILITIES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 LINE_IN = 0.165
 MOST_FEATURES = 25
+_BLANK = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 
 
 def draw_model(validation: Validation) -> Iterator[Drawing]:
@@ -48,7 +49,7 @@ def draw_model(validation: Validation) -> Iterator[Drawing]:
 
 
 def worked_example(validation: Validation) -> CaseResult | None:
-    """Return the case that the nomogram is read for: of those with points, the event nearest the primary threshold."""
+    """Return the case that the nomogram is read for: with points of most terms, an event, near the primary threshold."""
     name, point = validation.primary, validation.primary_result.points[0].decisions
     fit = [
         result
@@ -56,7 +57,12 @@ def worked_example(validation: Validation) -> CaseResult | None:
         if name in result.case.scores and result.case.explanation and result.case.explanation.points
     ]
     at = 0.5 if isinstance(point, NotComputable) else point.threshold
-    return min(fit, key=lambda result: (not result.case.outcome, abs(result.case.scores[name] - at)), default=None)
+
+    def place(result: CaseResult) -> tuple[int, bool, float]:
+        points = result.case.explanation.points if result.case.explanation else ()
+        return sum(row.amount == 0 for row in points), not result.case.outcome, abs(result.case.scores[name] - at)
+
+    return min(fit, key=place, default=None)
 
 
 def _draw_flow(steps: Sequence[FlowStep]) -> Drawing:
@@ -132,10 +138,10 @@ def _draw_nomogram(nomogram: Nomogram, example: CaseResult | None) -> Drawing:
 
 def _scale(axes: Any, y: float, name: str, ticks: Sequence[tuple[float, str]]) -> None:
     axes.plot([ticks[0][0], ticks[-1][0]] if ticks else [0, 1], [y, y], color=BLACK, linewidth=1)
-    axes.text(0, y - 0.3, name, fontsize=8.5, fontweight="bold", va="center")
+    axes.text(0, y - 0.3, name, fontsize=8.5, fontweight="bold", va="center", bbox=_BLANK, zorder=3)
     for x, text in ticks:
         axes.plot([x, x], [y, y + 0.09], color=BLACK, linewidth=0.9)
-        axes.text(x, y + 0.13, text, ha="center", va="top", fontsize=8)
+        axes.text(x, y + 0.14, text, ha="center", va="top", fontsize=8, bbox=_BLANK, zorder=3)
 
 
 def _apart(ticks: Sequence[tuple[float, str]], gap: float = 0.075) -> list[tuple[float, str]]:

@@ -207,7 +207,9 @@ def _benefit_table(validation: Validation) -> ReportTable:
         "Where the model helps",
         ("model", "net benefit above treating all and none", "its lower 95 % limit is above 0"),
         tuple(rows),
-        notes=("Threshold probabilities. Limits: percentile bootstrap of whole cases, seeded.",),
+        notes=(
+            "Threshold probabilities. Limits: percentile bootstrap of whole cases, seeded, for one threshold at a time.",
+        ),
     )
 
 
