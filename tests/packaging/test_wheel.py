@@ -17,7 +17,12 @@ def test_wheel_carries_contracts_and_jobs_and_runs_outside_the_checkout(tmp_path
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
     inside = {path.relative_to(ROOT).as_posix() for name in ("schemas", "jobs") for path in (ROOT / name).rglob("*.*")}
-    assert {f"cvtbatch/{name}" for name in inside} <= {path.relative_to(site).as_posix() for path in site.rglob("*")}
+    carried = {path.relative_to(site).as_posix() for path in site.rglob("*")}
+    assert {f"cvtbatch/{name}" for name in inside} <= carried
+    report = ROOT / "cvtbatch" / "validation" / "report"
+    pages = {path.relative_to(ROOT).as_posix() for path in (*report.glob("*.json"), *(report / "templates").iterdir())}
+    assert len(pages) >= 7
+    assert pages <= carried
 
     def run(*command: str) -> str:
         environment = {**os.environ, "PYTHONPATH": str(site)}

@@ -34,6 +34,8 @@ ROOMS = {
     "sklearn": {"dlrn", "validation"},
     "imblearn": {"dlrn"},
     "statsmodels": {"dlrn", "validation"},
+    "matplotlib": {"validation"},
+    "jinja2": {"validation"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

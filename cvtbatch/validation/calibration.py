@@ -1,0 +1,285 @@
+"""Whether probabilities mean what they say: intercept, slope, observed over expected, Brier score, curves, Hosmer-Lemeshow.
+
+Reporting follows Van Calster et al., BMC Med 2019;17:230 (calibration hierarchy); formulas as in rms's `val.prob`.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from scipy import stats
+from scipy.special import expit, logit
+
+from cvtbatch.validation.decisions import wilson
+from cvtbatch.validation.values import (
+    Estimate,
+    Floats,
+    Interval,
+    Maybe,
+    NotComputable,
+    Scored,
+    Significance,
+    Z,
+    finite,
+    wald,
+)
+
+EXTREME = 1e-3
+"""Probabilities outside [EXTREME, 1 - EXTREME] have the log odds of these ends: a forest's votes may be exactly 0 or 1."""
+CURVE_EACH = 10
+"""A flexible curve needs this many cases with and without the event."""
+GROUPS = 10
+CURVE_POINTS = 60
+
+Cohort = Literal["external", "in sample"]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Calibration of log odds.
+
+    Attributes:
+        intercept: of a logistic model whose slope is 1 (calibration in the large); 0 is ideal.
+        slope: of a logistic model with an intercept of its own; 1 is ideal, below 1 is too extreme.
+        slope_intercept: the intercept that goes with the slope.
+        extremes: how many probabilities were taken as EXTREME or 1 - EXTREME.
+    """
+
+    intercept: Maybe[Estimate]
+    slope: Maybe[Estimate]
+    slope_intercept: Maybe[Estimate]
+    extremes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Brier:
+    """Mean squared error of probabilities; scaled: 1 is perfect, 0 is no better than the prevalence for all."""
+
+    score: Estimate
+    scaled: Maybe[float]
+
+
+@dataclass(frozen=True, slots=True)
+class SmoothCurve:
+    """Observed share of events as a smooth function of the predicted probability, with pointwise 95 % limits."""
+
+    predicted: tuple[float, ...]
+    observed: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Cases of similar predicted probability."""
+
+    n: int
+    events: int
+    predicted: float
+    observed: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class HosmerLemeshow:
+    """The grouped goodness-of-fit test, with what is wrong with it here."""
+
+    test: Significance
+    degrees_of_freedom: int
+    groups: int
+    caveat: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Everything about one model's calibration."""
+
+    terms: Terms
+    observed_over_expected: Maybe[Estimate]
+    brier: Maybe[Brier]
+    curve: Maybe[SmoothCurve]
+    groups: tuple[Group, ...]
+    hosmer_lemeshow: Maybe[HosmerLemeshow]
+
+
+def calibrate(scored: Scored, cohort: Cohort = "external") -> Calibration:
+    """Compute all of a model's calibration; scores are probabilities.
+
+    Args:
+        cohort: "in sample" where the model was fitted on these cases: Hosmer-Lemeshow then loses two degrees of freedom.
+    """
+    groups = grouped(scored)
+    return Calibration(
+        terms=terms(scored),
+        observed_over_expected=observed_over_expected(scored),
+        brier=brier(scored),
+        curve=smooth_curve(scored),
+        groups=groups,
+        hosmer_lemeshow=hosmer_lemeshow(scored, groups, cohort),
+    )
+
+
+def log_odds(probability: Floats) -> Floats:
+    """Return logits of probabilities (n,), extremes as EXTREME and 1 - EXTREME."""
+    return np.asarray(logit(np.clip(probability, EXTREME, 1 - EXTREME)), dtype=np.float64)
+
+
+def terms(scored: Scored) -> Terms:
+    """Return calibration intercept and slope with Wald intervals (Cox, Biometrika 1958;45:562)."""
+    extremes = int(((scored.score < EXTREME) | (scored.score > 1 - EXTREME)).sum())
+    if lack := scored.lacks():
+        return Terms(lack, lack, lack, extremes)
+    odds = log_odds(scored.score)
+    alone = _fit(scored, np.ones((scored.n, 1)), odds)
+    intercept = wald(float(alone.params[0]), float(alone.bse[0]))
+    if few := _no_slope(scored, odds):
+        return Terms(intercept, few, few, extremes)
+    both = _fit(scored, np.column_stack([np.ones(scored.n), odds]))
+    own, slope = (wald(float(both.params[k]), float(both.bse[k])) for k in (0, 1))
+    return Terms(intercept, slope, own, extremes)
+
+
+def _no_slope(scored: Scored, odds: Floats) -> NotComputable | None:
+    """Say why a logistic slope has no finite estimate, if it has none."""
+    if scored.n < 5:
+        return NotComputable(f"too few: {scored.n} cases")
+    if np.ptp(odds) == 0:
+        return NotComputable("all cases have the same probability")
+    events, others = odds[scored.outcome], odds[~scored.outcome]
+    if events.min() >= others.max() or others.min() >= events.max():
+        return NotComputable("the score separates the classes perfectly: the slope has no finite estimate")
+    return None
+
+
+def _fit(scored: Scored, design: Floats, offset: Floats | None = None) -> Any:
+    """Fit a logistic regression; the caller has excluded separation."""
+    from statsmodels.genmod.families import Binomial
+    from statsmodels.genmod.generalized_linear_model import GLM
+
+    return GLM(scored.outcome.astype(np.float64), design, family=Binomial(), offset=offset).fit(tol=1e-10)
+
+
+def observed_over_expected(scored: Scored) -> Maybe[Estimate]:
+    """Return events over the sum of probabilities; log interval with SE sqrt((1 - events / n) / events).
+
+    Debray et al., BMJ 2017;356:i6460, appendix 7.
+    """
+    expected = float(scored.score.sum())
+    if scored.n == 0:
+        return NotComputable("no case has both an outcome and a score")
+    if expected <= 0:
+        return NotComputable("the model expects no event at all")
+    value = scored.events / expected
+    if scored.events == 0:
+        return Estimate(value, NotComputable("no event: the logarithm of 0 has no interval"))
+    half = Z * math.sqrt((1 - scored.events / scored.n) / scored.events)
+    return Estimate(value, Interval(value * math.exp(-half), value * math.exp(half)))
+
+
+def brier(scored: Scored) -> Maybe[Brier]:
+    """Return Brier's score (Mon Weather Rev 1950;78:1) with the interval of a mean, and scaled by that of the prevalence.
+
+    Scaling: Steyerberg et al., Epidemiology 2010;21:128.
+    """
+    if scored.n == 0:
+        return NotComputable("no case has both an outcome and a score")
+    errors = (scored.score - scored.outcome) ** 2
+    value = float(errors.mean())
+    score = Estimate(value, NotComputable("an interval needs two cases"))
+    if scored.n > 1:
+        score = wald(value, float(errors.std(ddof=1)) / math.sqrt(scored.n), 0.0, 1.0)
+    prevalence = scored.events / scored.n
+    one_class = scored.lacks()
+    return Brier(score, one_class or finite(1 - value / (prevalence * (1 - prevalence))))
+
+
+def spline_basis(values: Floats, knots: Floats) -> Floats:
+    """Return Harrell's restricted cubic spline basis (n, knots - 1): the value itself, then the non-linear terms.
+
+    Harrell, Regression Modeling Strategies, 2nd ed., section 2.4.5; scaled by the squared range of the knots as
+    `rcspline.eval(norm = 2)`.
+    """
+    first, penultimate, last = knots[0], knots[-2], knots[-1]
+
+    def cube(knot: float) -> Floats:
+        return np.asarray(np.maximum(values - knot, 0) ** 3, dtype=np.float64)
+
+    columns = [values]
+    columns.extend(
+        (
+            cube(knot)
+            - cube(penultimate) * (last - knot) / (last - penultimate)
+            + cube(last) * (penultimate - knot) / (last - penultimate)
+        )
+        / (last - first) ** 2
+        for knot in knots[:-2]
+    )
+    return np.column_stack(columns)
+
+
+def smooth_curve(scored: Scored) -> Maybe[SmoothCurve]:
+    """Return the flexible calibration curve: a restricted cubic spline of the log odds, three knots at 0.1, 0.5 and 0.9.
+
+    Austin and Steyerberg, Stat Med 2014;33:517. It spans the 2.5th to the 97.5th percentile of the probabilities; beyond
+    that a few cases would draw it.
+    """
+    if lack := scored.lacks(CURVE_EACH):
+        return lack
+    odds = log_odds(scored.score)
+    if few := _no_slope(scored, odds):
+        return few
+    knots = np.quantile(odds, [0.1, 0.5, 0.9])
+    if len(np.unique(knots)) < 3:
+        return NotComputable("too many cases have the same probability for a curve")
+    low, high = np.quantile(odds, [0.025, 0.975])
+    points = logit(np.linspace(expit(low), expit(high), CURVE_POINTS))
+    ones = np.ones((CURVE_POINTS, 1))
+    fit = _fit(scored, np.column_stack([np.ones(scored.n), spline_basis(odds, knots)]))
+    at = np.column_stack([ones, spline_basis(points, knots)])
+    covariance = np.asarray(fit.cov_params())
+    error = np.sqrt(np.einsum("ij,jk,ik->i", at, covariance, at))
+    center = at @ np.asarray(fit.params)
+    if not (fit.converged and np.isfinite(error).all() and error.max() < 50):
+        return NotComputable("the smooth curve does not converge on these cases")
+    lines = (expit(points), expit(center), expit(center - Z * error), expit(center + Z * error))
+    return SmoothCurve(*(tuple(map(float, line)) for line in lines))
+
+
+def grouped(scored: Scored, groups: int = GROUPS) -> tuple[Group, ...]:
+    """Return cases in at most `groups` groups of similar size by predicted probability; equal probabilities stay together.
+
+    Fewer cases make fewer groups: at least five cases each.
+    """
+    groups = min(groups, scored.n // 5)
+    if groups < 2:
+        return ()
+    place = np.floor(groups * (stats.rankdata(scored.score) - 0.5) / scored.n)
+    found = []
+    for number in np.unique(place):
+        inside = scored.where(place == number)
+        found.append(Group(inside.n, inside.events, float(inside.score.mean()), wilson(inside.events, inside.n)))
+    return tuple(found)
+
+
+def hosmer_lemeshow(scored: Scored, groups: tuple[Group, ...], cohort: Cohort) -> Maybe[HosmerLemeshow]:
+    """Return the Hosmer-Lemeshow test: g degrees of freedom outside the fitting cohort, g - 2 in it.
+
+    Hosmer and Lemeshow, Commun Stat Theory Methods 1980;9:1043; degrees of freedom: Hosmer, Lemeshow and Sturdivant,
+    Applied Logistic Regression, 3rd ed., sections 5.2.2 and 5.4.
+    """
+    if lack := scored.lacks():
+        return lack
+    if len(groups) < 3:
+        return NotComputable(f"too few groups: {scored.n} cases make {len(groups)} of at least five different ones")
+    n, events = (np.array([getattr(group, name) for group in groups], dtype=np.float64) for name in ("n", "events"))
+    share = np.array([group.predicted for group in groups])
+    if share.min() <= 0 or share.max() >= 1:
+        return NotComputable("a group has the predicted probability 0 or 1 throughout")
+    statistic = float(((events - n * share) ** 2 / (n * share * (1 - share))).sum())
+    freedom = len(groups) - (2 if cohort == "in sample" else 0)
+    small = int((np.minimum(n * share, n * (1 - share)) < 5).sum())
+    caveat = "Depends on the grouping, says nothing of direction or size, and finds little in small cohorts."
+    if small:
+        caveat += f" {small} of {len(groups)} groups expect fewer than five cases of a class: the P value is rough."
+    test = Significance("Hosmer-Lemeshow", statistic, float(stats.chi2.sf(statistic, freedom)))
+    return HosmerLemeshow(test, freedom, len(groups), caveat)

@@ -1,0 +1,188 @@
+"""What a validation takes: a centre's scored cases, the facts of the frozen model, and what is known of its training cohort."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cvtbatch.validation.baseline import Value
+from cvtbatch.validation.nomogram import Nomogram
+from cvtbatch.validation.readers import ReaderStudy
+from cvtbatch.validation.values import Estimate, Floats, Maybe, NotComputable
+
+NO_TRAINING = NotComputable("the training cohort's values are not in this store")
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What a named term or feature adds."""
+
+    name: str
+    amount: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a case has its score.
+
+    Attributes:
+        points: of the nomogram's terms.
+        base, contributions, others: the DLR forest's base share, what its leading features add, and what the rest adds.
+    """
+
+    points: tuple[Contribution, ...]
+    base: float | None
+    contributions: tuple[Contribution, ...]
+    others: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An eligible case of the centre, with its scores.
+
+    Attributes:
+        key: pseudonymous; no name, number or date of a patient.
+        outcome: None where unknown.
+        scores: probability by model; a model that could not score the case is absent.
+        clinical: manifest values by name, `volume_ml` among them.
+        acquisition: how it was scanned, by name.
+        outside: columns whose value lies outside the training range.
+        distance_percentile: of its distance from the training cohort among the training cases' own, 0 to 100.
+    """
+
+    key: str
+    patient: str
+    outcome: bool | None
+    scores: Mapping[str, float]
+    clinical: Mapping[str, Value]
+    acquisition: Mapping[str, Value] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
+    distance_percentile: float | None = None
+    explanation: Explanation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FlowStep:
+    """One step from screened to analysed: who left it, and why."""
+
+    name: str
+    left: int
+    excluded: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many cases have a thing, e.g. a kind of failure."""
+
+    kind: str
+    cases: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cohort:
+    """A centre's cases; the arrays have a row a case, in order, NaN where unknown.
+
+    Attributes:
+        flow: first step: all that were screened.
+        features: the model's selected columns by name.
+        embedding: float (n, k), or None where the model uses none.
+    """
+
+    center: str
+    cases: tuple[Case, ...]
+    flow: tuple[FlowStep, ...]
+    failures: tuple[Count, ...]
+    features: Mapping[str, Floats]
+    embedding: Floats | None
+    readers: tuple[ReaderStudy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingEstimate:
+    """How well a model did in its training cohort, by one way of estimating it.
+
+    Attributes:
+        protocol: e.g. "nested cross-validation", "study protocol".
+        caution: why it is optimistic, or an empty text.
+    """
+
+    protocol: str
+    auc: Maybe[Estimate]
+    caution: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What a bundle says of one of its models.
+
+    Attributes:
+        thresholds: frozen, by name; the first is the primary one.
+    """
+
+    name: str
+    thresholds: Mapping[str, float]
+    training: tuple[TrainingEstimate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Importance:
+    """A selected feature of the fused signature: its share in the forest, and its LASSO coefficient where recorded."""
+
+    feature: str
+    importance: float
+    coefficient: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where everything comes from; stands on the first screen.
+
+    Attributes:
+        weights: of the image network, e.g. "imagenet", "random:0".
+        settings: lines that say how features were made, by name.
+        software: versions by name.
+        created: when the report was made, as a text.
+    """
+
+    center: str
+    training_centers: tuple[str, ...]
+    training_cases: int
+    intended_use: str
+    weights: str
+    not_for_inference: bool
+    bundle_digest: str
+    snapshot: str
+    snapshot_digest: str
+    settings: Mapping[str, str]
+    software: Mapping[str, str]
+    created: str
+    cautions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The facts of a frozen bundle.
+
+    Attributes:
+        models: in the order in which they are shown; the last is the primary one.
+    """
+
+    models: tuple[ModelFacts, ...]
+    nomogram: Maybe[Nomogram]
+    importances: tuple[Importance, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Training:
+    """Values of the training cohort; arrays and lists have a row a case, in one order.
+
+    Attributes:
+        outcome: 0 or 1.
+        scores: out-of-fold probabilities by model.
+    """
+
+    outcome: Floats
+    clinical: Mapping[str, Sequence[Value]]
+    acquisition: Mapping[str, Sequence[Value]]
+    features: Mapping[str, Floats]
+    scores: Mapping[str, Floats]
+    embedding: Floats | None

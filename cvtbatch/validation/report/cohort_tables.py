@@ -1,0 +1,240 @@
+"""Tables of the cohort: flow, baseline, scanners, failures, importances, shift, readers, cases."""
+
+from collections.abc import Iterator
+
+from cvtbatch.validation.baseline import BaselineRow, LevelSummary, NumberSummary, Summary
+from cvtbatch.validation.evaluate import CaseResult, Validation
+from cvtbatch.validation.report.gallery import order_cases, page_name, page_names
+from cvtbatch.validation.report.tables import Cell, ReportTable, counted, decimal, percent
+from cvtbatch.validation.shift import FeatureShift
+from cvtbatch.validation.values import Maybe, NotComputable
+
+_VARIABLES = {"cvt": "CVT", "onset_to_ct_h": "onset to CT", "volume_ml": "hematoma volume"}
+_SUMMARIES = (
+    "Numbers: median (first to third quartile), and mean ± SD where both groups look normal. Categories: count (share)."
+)
+
+
+def cohort_tables(validation: Validation) -> Iterator[ReportTable]:
+    """Yield the tables of cohort and cases, in the order of the page."""
+    yield ReportTable(
+        "flow",
+        "Inclusion flow",
+        ("step", "cases", "left out here"),
+        tuple((step.name, step.left, counted(step.excluded)) for step in validation.flow),
+    )
+    yield _baseline("baseline_by_class", "CVT and other causes", ("CVT", "other causes"), validation.baseline_by_class)
+    against = validation.baseline_against_training
+    if isinstance(against, NotComputable):
+        yield ReportTable("baseline_against_training", "This centre and training", ("variable",), ((against,),))
+    else:
+        yield _baseline("baseline_against_training", "This centre and training", ("this centre", "training"), against)
+    yield _baseline("protocol", "Scanner and protocol", ("this centre", "training"), validation.protocol)
+    for name, title, counts in (
+        ("failures", "Failures by kind", validation.failures),
+        ("flags", "Flags of analysed cases", validation.flags),
+    ):
+        yield ReportTable(name, title, ("kind", "cases"), tuple((_words(row.kind), row.cases) for row in counts))
+    yield ReportTable(
+        "importances",
+        "Selected features",
+        ("feature", "importance", "LASSO coefficient"),
+        tuple((row.feature, row.importance, row.coefficient) for row in validation.importances),
+    )
+    yield from _shift_tables(validation)
+    yield from _reader_tables(validation)
+    yield _case_table(validation)
+
+
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")
+
+
+def _baseline(name: str, title: str, groups: tuple[str, str], rows: tuple[BaselineRow, ...]) -> ReportTable:
+    cells: list[tuple[Cell, ...]] = []
+    for row in rows:
+        test: Cell = row.test
+        variable = _VARIABLES.get(row.variable, _words(row.variable))
+        label = variable + (f" ({row.unit})" if row.unit not in ("", "category", "yes/no") else "")
+        how = "" if isinstance(row.test, NotComputable) else row.test.name
+        cells.append((label, _summary(row.first, row.normal), _summary(row.second, row.normal), test, how))
+    return ReportTable(
+        name, title, ("variable", *groups, "P", "test"), tuple(cells), notes=(_SUMMARIES,) if cells else ()
+    )
+
+
+def _summary(summary: Maybe[Summary], normal: bool) -> Cell:
+    match summary:
+        case NumberSummary():
+            text = f"{_plain(summary.median)} ({_plain(summary.q1)} to {_plain(summary.q3)})"
+            if normal and isinstance(summary.sd, float):
+                text += f"; {_plain(summary.mean)} ± {_plain(summary.sd)}"
+        case LevelSummary():
+            text = ", ".join(f"{row.level}: {row.count} ({percent(row.share)})" for row in summary.levels if row.count)
+        case _:
+            return summary
+    return text + (f"; unknown: {summary.unknown}" if summary.unknown else "")
+
+
+def _plain(value: float) -> str:
+    return decimal(value, 0 if abs(value) >= 100 else 1)
+
+
+def _shift_tables(validation: Validation) -> Iterator[ReportTable]:
+    found = validation.shift
+    if isinstance(found, NotComputable):
+        yield ReportTable("shift_features", "Selected features against training", ("feature",), ((found,),))
+        return
+    notes = (
+        "Difference of the means in standard deviations; Kolmogorov-Smirnov P is Holm's over the rows. Shifted: |difference| at "
+        "least 0.5 and P below 0.05. Unseen: more cases outside the training range than chance explains (Holm's P below 0.05).",
+    )
+    for name, title, rows in (
+        ("shift_features", "Selected features against training", found.features),
+        ("shift_scores", "Scores against training's out-of-fold scores", found.scores),
+        ("shift_acquisition", "Acquisition against training", found.acquisition),
+    ):
+        yield ReportTable(
+            name,
+            title,
+            (
+                "column",
+                "cases",
+                "unknown",
+                "training mean",
+                "mean here",
+                "difference (SD)",
+                "K-S P",
+                "outside range",
+                "verdict",
+            ),
+            tuple(_shift_row(row) for row in rows),
+            digits=(0, 0, 0, 2, 2, 2, 3, 2, 0),
+            notes=notes if name == "shift_features" else (),
+        )
+    yield ReportTable(
+        "shift_covariates",
+        "What acquisition explains of the score beyond the outcome",
+        ("covariate", "cases", "share of variance", "P"),
+        tuple((row.covariate, row.n, row.explained, row.test) for row in found.covariates),
+        notes=("Log odds of the score; partial F test, P is Holm's over the rows.",),
+    )
+
+
+def _shift_row(row: FeatureShift) -> tuple[Cell, ...]:
+    verdict = ", ".join(word for word, yes in (("shifted", row.shifted), ("unseen", row.unseen)) if yes)
+    return (
+        row.feature,
+        row.n,
+        row.unknown,
+        row.training_mean,
+        row.center_mean,
+        row.difference,
+        row.ks,
+        row.outside,
+        verdict or "alike",
+    )
+
+
+def _reader_tables(validation: Validation) -> Iterator[ReportTable]:
+    for number, study in enumerate(validation.readers, 1):
+        rows: list[tuple[Cell, ...]] = [
+            (row.feature_class, row.features, row.not_computable, row.median_icc, row.strong) for row in study.classes
+        ]
+        title = f"{study.kind[0].upper()}{study.kind[1:]}: {study.first} against {study.second}, {study.cases} cases"
+        yield ReportTable(
+            f"readers_{number}_classes",
+            title,
+            ("feature class", "features", "without ICC", "median ICC", "share above 0.80"),
+            tuple(rows),
+            digits=(0, 0, 0, 2, 2),
+        )
+        yield ReportTable(
+            f"readers_{number}_features",
+            f"{title}, by feature",
+            ("feature", "ICC (95 % CI)"),
+            tuple((row.feature, row.icc) for row in study.features),
+            digits=(0, 2),
+            long=True,
+        )
+        yield _outline_table(number, validation)
+
+
+def _outline_table(number: int, validation: Validation) -> ReportTable:
+    study = validation.readers[number - 1]
+    ordered = sorted(study.dice)
+    rows: list[tuple[Cell, ...]] = []
+    if ordered:
+        middle = ordered[len(ordered) // 2]
+        rows.append(
+            (
+                "Dice: median (lowest to highest)",
+                f"{decimal(middle, 2)} ({decimal(ordered[0], 2)} to {decimal(ordered[-1], 2)})",
+            )
+        )
+    volume = study.volume_ml
+    rows.append(
+        ("volume (ml), second less first: mean (limits of agreement)", volume)
+        if isinstance(volume, NotComputable)
+        else (
+            "volume (ml), second less first: mean (limits of agreement)",
+            f"{decimal(volume.mean, 1)} ({decimal(volume.low, 1)} to {decimal(volume.high, 1)})",
+        )
+    )
+    for score in study.scores:
+        if not isinstance(score.differences, NotComputable):
+            span = score.differences
+            text = (
+                f"{decimal(span.mean)} ({decimal(span.low)} to {decimal(span.high)}), largest {decimal(score.largest)}"
+            )
+            rows.append((f"{score.model} probability, second less first: mean (limits of agreement)", text))
+        kappa = score.kappa if isinstance(score.kappa, NotComputable) else decimal(score.kappa, 2)
+        rows.append((f"{score.model} decisions that change", f"{score.changed_decisions} of {score.n}"))
+        rows.append((f"{score.model} decisions, kappa", kappa))
+    return ReportTable(f"readers_{number}_outlines", "Outline, score and decision", ("what", "agreement"), tuple(rows))
+
+
+def _case_table(validation: Validation) -> ReportTable:
+    models = [model.name for model in validation.models]
+    rows = tuple(_case_row(result, models) for result in validation.cases)
+    files = page_names(order_cases(validation))
+    return ReportTable(
+        "cases",
+        "All cases",
+        ("case", "outcome", *models, "decision", "judged", "unusual columns", "flags"),
+        rows,
+        digits=(0, 0, *[3] * len(models), 0, 0, 0, 0),
+        links=tuple(
+            f"{'' if files[result.number] == page_name(0) else files[result.number]}#case-{result.number}"
+            for result in validation.cases
+        ),
+        long=True,
+    )
+
+
+def _case_row(result: CaseResult, models: list[str]) -> tuple[Cell, ...]:
+    case = result.case
+    return (
+        case.key,
+        outcome_word(case.outcome),
+        *(case.scores.get(name) for name in models),
+        decision_word(result.called),
+        judgement(result),
+        len(case.outside),
+        ", ".join(_words(flag) for flag in case.flags),
+    )
+
+
+def outcome_word(outcome: bool | None) -> str:
+    """Name an outcome."""
+    return {True: "CVT", False: "other", None: "unknown"}[outcome]
+
+
+def decision_word(called: bool | None) -> str:
+    """Name a decision."""
+    return {True: "CVT", False: "other", None: "none"}[called]
+
+
+def judgement(result: CaseResult) -> str:
+    """Name what a decision is worth."""
+    return {True: "wrong", False: "right", None: "open"}[result.wrong]

@@ -1,0 +1,74 @@
+"""Which cases are shown, in which order, and their pictures."""
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cvtbatch.imaging import outline_picture
+from cvtbatch.validation.evaluate import CaseResult, Validation
+
+MORE = 200
+"""Cases in the page beyond the misclassified ones; the rest stand on pages of as many."""
+PICTURE_MM = 170.0
+"""Side of the square that a picture shows, around the outline's middle."""
+PICTURE_PX = 240
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutlinedSlice:
+    """The slice with the largest area of an outline.
+
+    Attributes:
+        hu_yx: int16.
+        mask_yx: uint8, not empty.
+        spacing_xy_mm: of its pixels.
+    """
+
+    hu_yx: npt.NDArray[np.int16]
+    mask_yx: npt.NDArray[np.uint8]
+    spacing_xy_mm: tuple[float, float]
+
+
+Pictures = Callable[[str], OutlinedSlice | None]
+"""Gives the slice of a case by its key, or None where there is none."""
+
+
+def order_cases(validation: Validation) -> list[list[CaseResult]]:
+    """Return the cases of each page: on the first all that were wrong and up to 200 more, flagged ones first."""
+    wrong = [result for result in validation.cases if result.wrong]
+    rest = [result for result in validation.cases if not result.wrong]
+    rest.sort(key=lambda result: not (result.case.flags or result.case.outside))
+    pages = [wrong + rest[:MORE]]
+    pages += [rest[start : start + MORE] for start in range(MORE, len(rest), MORE)]
+    return pages
+
+
+def page_names(pages: Sequence[Sequence[CaseResult]]) -> dict[int, str]:
+    """Return the file that shows each case, by its number."""
+    return {result.number: page_name(place) for place, page in enumerate(pages) for result in page}
+
+
+def page_name(place: int) -> str:
+    """Return the file of a page of cases; the first is the report itself."""
+    return "report.html" if place == 0 else f"cases-{place + 1}.html"
+
+
+def to_data_url(found: OutlinedSlice) -> str:
+    """Return a picture of a slice with its outline as a JPEG data URL: a square of 170 mm around the outline."""
+    from PIL import Image
+
+    rows, columns = np.nonzero(found.mask_yx)
+    center = (rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2
+    rgb = outline_picture(found.hu_yx, found.mask_yx)
+    step_y, step_x = found.spacing_xy_mm[1], found.spacing_xy_mm[0]
+    height, width = round(PICTURE_MM / step_y), round(PICTURE_MM / step_x)
+    top, left = round(center[0] - height / 2), round(center[1] - width / 2)
+    square = Image.fromarray(rgb).crop((left, top, left + width, top + height))
+    square = square.resize((PICTURE_PX, PICTURE_PX), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    square.save(file, format="JPEG", quality=82, subsampling=0)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")

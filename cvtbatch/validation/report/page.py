@@ -1,0 +1,167 @@
+"""Writes the report: `report.html` (and further pages of cases), `report.json`, `figures/`, `tables/`."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cvtbatch import contracts
+from cvtbatch.errors import InputError, InternalError
+from cvtbatch.validation.evaluate import CaseResult, Validation
+from cvtbatch.validation.report.checklists import fill_checklists
+from cvtbatch.validation.report.cohort_tables import cohort_tables, decision_word, judgement, outcome_word
+from cvtbatch.validation.report.document import to_document
+from cvtbatch.validation.report.drawing import Drawing, standalone
+from cvtbatch.validation.report.gallery import Pictures, order_cases, page_name, page_names, to_data_url
+from cvtbatch.validation.report.model_figures import draw_model, worked_example
+from cvtbatch.validation.report.performance_figures import draw_performance
+from cvtbatch.validation.report.performance_tables import performance_tables
+from cvtbatch.validation.report.tables import ReportTable, decimal
+from cvtbatch.validation.values import NotComputable
+
+SCHEMA = "report.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A case as the gallery shows it."""
+
+    result: CaseResult
+    picture: str | None
+    outcome: str
+    decision: str
+    judgement: str
+
+
+def write_report(
+    validation: Validation, pictures: Pictures, folder: Path, on_page: Callable[[int, int], None] | None = None
+) -> Path:
+    """Write a report into a folder and return its page.
+
+    Args:
+        pictures: gives the slice of a case by its key.
+        on_page: told how many pages are written, of how many.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    document = to_document(validation)
+    if problems := contracts.problems_of(document, SCHEMA):
+        raise InternalError("bad_report", f"the report breaks its own contract: {problems[0]}")
+    pages = order_cases(validation)
+    try:
+        for part in (folder, folder / "figures", folder / "tables"):
+            part.mkdir(parents=True, exist_ok=True)
+        drawings = {drawing.name: drawing for drawing in (*draw_model(validation), *draw_performance(validation))}
+        tables = {table.name: table for table in (*cohort_tables(validation), *performance_tables(validation))}
+        _write_text(folder / "report.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
+        for table in tables.values():
+            _write_text(folder / "tables" / f"{table.name}.csv", table.to_csv())
+        for drawing in drawings.values():
+            _write_text(folder / "figures" / f"{drawing.name}.svg", standalone(drawing))
+            (folder / "figures" / f"{drawing.name}.png").write_bytes(drawing.png)
+        for place in reversed(range(len(pages))):
+            cards = [_card(result, pictures) for result in pages[place]]
+            text = _render(validation, place, pages, cards, tables, drawings)
+            _write_text(folder / page_name(place), text)
+            if on_page:
+                on_page(len(pages) - place, len(pages))
+    except OSError as error:
+        raise InputError(
+            "cannot_write", f"the report cannot be written: {error.strerror or error}", str(folder)
+        ) from None
+    return folder / page_name(0)
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    aside = path.with_name(f".{path.name}.part")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
+
+
+def _card(result: CaseResult, pictures: Pictures) -> Card:
+    found = pictures(result.case.key)
+    return Card(
+        result,
+        to_data_url(found) if found else None,
+        outcome_word(result.case.outcome),
+        decision_word(result.called),
+        judgement(result),
+    )
+
+
+def _render(
+    validation: Validation,
+    place: int,
+    pages: Sequence[Sequence[CaseResult]],
+    cards: Iterable[Card],
+    tables: Mapping[str, ReportTable],
+    drawings: Mapping[str, Drawing],
+) -> str:
+    name = "report.html.j2" if place == 0 else "cases.html.j2"
+    text: str = (
+        _environment()
+        .get_template(name)
+        .render(
+            v=validation,
+            cards=list(cards),
+            place=place,
+            pages=[(page_name(number), len(page)) for number, page in enumerate(pages)],
+            files=page_names(pages),
+            tables=tables,
+            drawings=drawings,
+            checklists=fill_checklists(validation),
+            example=worked_example(validation),
+            readers=list(enumerate(validation.readers, 1)),
+            summary=_summary(validation),
+        )
+    )
+    return text
+
+
+def _summary(validation: Validation) -> list[tuple[str, str]]:
+    """Return what a reader in a hurry needs: label and text."""
+    primary = validation.primary_result
+    counts = f"{len(validation.cases)} of {validation.patients} patients"
+    lines = [("cases", f"{counts}; {validation.known} with a known outcome, {validation.events} of them with CVT")]
+    if isinstance(primary.auc, NotComputable):
+        lines.append((f"AUC of {primary.name}", f"not computable: {primary.auc.reason}"))
+    else:
+        span = primary.auc.interval
+        shown = "" if isinstance(span, NotComputable) else f" (95 % CI {decimal(span.low)} to {decimal(span.high)})"
+        lines.append((f"AUC of {primary.name}", decimal(primary.auc.value) + shown))
+    decisions = primary.points[0].decisions
+    if not isinstance(decisions, NotComputable):
+        parts = [
+            f"{name} {decimal(value.value, 2)}"
+            for name, value in (("sensitivity", decisions.sensitivity), ("specificity", decisions.specificity))
+            if not isinstance(value, NotComputable)
+        ]
+        lines.append(
+            (f"at the frozen threshold {decimal(decisions.threshold)}", ", ".join(parts) or "no case of either class")
+        )
+    lines.append(
+        ("shift", validation.shift.reason if isinstance(validation.shift, NotComputable) else validation.shift.verdict)
+    )
+    lines.append(("power", validation.power.verdict))
+    return lines
+
+
+@cache
+def _environment() -> Any:
+    """Return the templates; everything that goes into a page is escaped."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("cvtbatch.validation.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["decimal"] = decimal
+    environment.globals["is_missing"] = lambda value: isinstance(value, NotComputable)
+    return environment

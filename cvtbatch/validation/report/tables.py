@@ -1,0 +1,150 @@
+"""Tables of the report as values: shown in the page, written as CSV."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from cvtbatch.validation.values import Estimate, Interval, NotComputable, Significance
+
+Cell = Estimate | Significance | NotComputable | float | int | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A cell as the page shows it.
+
+    Attributes:
+        order: what sorting goes by.
+        note: number of the note that says why there is no value, or 0.
+        number: leans right.
+        span: its interval, which may stand on a line of its own.
+    """
+
+    text: str
+    order: str
+    note: int = 0
+    number: bool = False
+    span: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTable:
+    """A table.
+
+    Attributes:
+        name: of its CSV file.
+        digits: decimals of numbers, by column; 3 unless told.
+        notes: what a reader must know to read it.
+        links: anchors of the first column's cells, a row each, or empty.
+        long: has a filter, and scrolls.
+    """
+
+    name: str
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    digits: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    long: bool = False
+    _reasons: dict[str, int] = field(default_factory=dict, compare=False)
+
+    def shown(self) -> list[list[Shown]]:
+        """Return the rows as the page shows them."""
+        return [[self._show(value, column) for column, value in enumerate(row)] for row in self.rows]
+
+    def leans_right(self, column: int) -> bool:
+        """Say whether a column holds numbers."""
+        kinds = {type(row[column]) for row in self.rows} - {type(None), NotComputable}
+        return bool(kinds) and kinds <= {Estimate, Significance, int, float}
+
+    def reasons(self) -> list[str]:
+        """Return why values are missing, in the order of their note numbers; call `shown` first."""
+        return list(self._reasons)
+
+    def _digits(self, column: int) -> int:
+        return self.digits[column] if column < len(self.digits) else 3
+
+    def _note(self, reason: str) -> int:
+        return self._reasons.setdefault(reason, len(self._reasons) + 1)
+
+    def _show(self, value: Cell, column: int) -> Shown:
+        digits = self._digits(column)
+        match value:
+            case None:
+                return Shown("", "")
+            case NotComputable(reason=reason):
+                return Shown("not computable", "", self._note(reason))
+            case Estimate(value=number, interval=NotComputable(reason=reason)):
+                return Shown(decimal(number, digits), repr(number), self._note(reason), True, "(no interval)")
+            case Estimate(value=number, interval=Interval(low=low, high=high)):
+                span = f"{decimal(low, digits)} to {decimal(high, digits)}"
+                return Shown(decimal(number, digits), repr(number), 0, True, f"({span})")
+            case Significance():
+                return Shown(p_text(value.p_value), repr(value.p_value), 0, True)
+            case bool():
+                return Shown("yes" if value else "no", "yes" if value else "no")
+            case int():
+                return Shown(f"{value:,}", repr(value), 0, True)
+            case float():
+                return Shown(decimal(value, digits), repr(value), 0, True)
+        return Shown(str(value), str(value).casefold())
+
+    def to_csv(self) -> str:
+        """Return the table as CSV, numbers in full; an estimate takes three columns, a missing value its reason."""
+        spread = [any(isinstance(row[k], Estimate) for row in self.rows) for k in range(len(self.header))]
+        file = io.StringIO(newline="")
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(
+            name
+            for heading, wide in zip(self.header, spread, strict=True)
+            for name in ((heading, f"{heading}, low", f"{heading}, high") if wide else (heading,))
+        )
+        for row in self.rows:
+            writer.writerow(text for value, wide in zip(row, spread, strict=True) for text in _flat(value, wide))
+        return file.getvalue()
+
+
+def _flat(value: Cell, wide: bool) -> Iterable[str]:
+    match value:
+        case Estimate(value=number, interval=Interval(low=low, high=high)):
+            return repr(number), repr(low), repr(high)
+        case Estimate(value=number, interval=NotComputable(reason=reason)):
+            return repr(number), f"not computable: {reason}", ""
+        case NotComputable(reason=reason):
+            text = f"not computable: {reason}"
+        case Significance():
+            text = repr(value.p_value)
+        case None:
+            text = ""
+        case bool():
+            text = "yes" if value else "no"
+        case int() | float():
+            text = repr(value)
+        case str():
+            text = value.replace("\u00a0", " ")
+    return (text, "", "") if wide else (text,)
+
+
+def decimal(value: float, digits: int = 3) -> str:
+    """Return a number as people read it, large ones in powers of ten."""
+    if abs(value) >= 1e6:
+        return f"{value:.2g}"
+    text = f"{value:.{digits}f}"
+    return text.replace("-", "−") if float(text) else text.lstrip("-")
+
+
+def p_text(p_value: float) -> str:
+    """Return a P value: three decimals, or "< 0.001"."""
+    return "<\u00a00.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
+def percent(share: float) -> str:
+    """Return a share as per cent."""
+    return f"{100 * share:.0f}\u00a0%"
+
+
+def counted(pairs: Sequence[tuple[str, int]]) -> str:
+    """Return reasons with their counts, e.g. "no outline (2), unreadable (1)"."""
+    return ", ".join(f"{name} ({count})" for name, count in pairs)

@@ -1,0 +1,78 @@
+"use strict";
+(() => {
+  const words = (text) => text.toLowerCase().split(/\s+/).filter(Boolean);
+  const matches = (element, wanted) => {
+    const text = element.textContent.toLowerCase();
+    return wanted.every((word) => text.includes(word));
+  };
+
+  const compare = (first, second) => {
+    const numbers = [Number(first), Number(second)];
+    if (first !== "" && second !== "" && numbers.every(Number.isFinite)) return numbers[0] - numbers[1];
+    return first.localeCompare(second, "en", { numeric: true });
+  };
+
+  for (const table of document.querySelectorAll("table[data-name]")) {
+    const heads = [...table.tHead.rows[0].cells];
+    heads.forEach((head, column) => {
+      head.querySelector("button").addEventListener("click", () => {
+        const down = head.getAttribute("aria-sort") === "ascending";
+        for (const other of heads) other.removeAttribute("aria-sort");
+        head.setAttribute("aria-sort", down ? "descending" : "ascending");
+        const key = (row) => row.cells[column]?.dataset.order ?? "";
+        const rows = [...table.tBodies[0].rows];
+        // What has no value stays last, whichever way the rest is sorted.
+        rows.sort((a, b) => (key(a) === "") - (key(b) === "") || compare(key(a), key(b)) * (down ? -1 : 1));
+        table.tBodies[0].append(...rows);
+      });
+    });
+  }
+
+  for (const field of document.querySelectorAll("input[data-filter]")) {
+    const rows = () => [...document.querySelector(`table[data-name="${field.dataset.filter}"]`).tBodies[0].rows];
+    const output = field.parentElement.querySelector("output");
+    field.addEventListener("input", () => {
+      const wanted = words(field.value);
+      const all = rows();
+      for (const row of all) row.hidden = !matches(row, wanted);
+      output.textContent = wanted.length ? `${all.filter((row) => !row.hidden).length} of ${all.length} rows` : "";
+    });
+  }
+
+  const gallery = (name) => document.querySelector(`[data-gallery="${name}"]`);
+  if (gallery("judged")) {
+    const cases = [...document.querySelectorAll("article.case")];
+    const show = () => {
+      const judged = gallery("judged").value;
+      const flagged = gallery("flagged").checked;
+      const wanted = words(gallery("words").value);
+      for (const item of cases) {
+        const fits = (!judged || item.dataset.judged === judged) && (!flagged || item.dataset.flagged === "yes");
+        item.hidden = !(fits && matches(item, wanted));
+      }
+      gallery("count").textContent = `${cases.filter((item) => !item.hidden).length} of ${cases.length} cases`;
+    };
+    for (const name of ["judged", "flagged", "words"]) gallery(name).addEventListener("input", show);
+    // A link to a case that is filtered away brings all cases back.
+    addEventListener("hashchange", () => {
+      const target = document.getElementById(location.hash.slice(1));
+      if (target?.hidden) {
+        gallery("judged").value = "";
+        gallery("flagged").checked = false;
+        gallery("words").value = "";
+        show();
+        target.scrollIntoView();
+      }
+    });
+  }
+
+  // Paper cannot be unfolded: checklists are printed open; what is longer stands in tables/.
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("#checklists details:not([open])")];
+    for (const item of opened) item.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const item of opened) item.open = false;
+  });
+})();
