@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.compute as pc
 
+from cvtbatch.embedding.learning_curve import draw_learning_curve
 from cvtbatch.embedding.preprocessing import Preprocessing, prepare_slices
 from cvtbatch.embedding.weights import Weights, load_weights, tensor_digest, to_bytes
 from cvtbatch.errors import InputError, InternalError
@@ -141,7 +142,7 @@ def finetune(
     weights = Weights("file", tensors, training["tensors_sha256"], start.not_for_inference, training)
     picture = out.with_suffix(".png")
     _write(out, to_bytes(weights))
-    _write(picture, learning_curve(tuned.curve, tuned.best_epoch))
+    _write(picture, draw_learning_curve(tuned.curve, tuned.best_epoch))
     checkpoint.unlink()
     patients = len({(roi.center, roi.patient) for roi in cohort.rois})
     return FinetuneReport(snapshot.name, cohort, patients, weights, tuned.best_epoch, tuned.curve, picture)
@@ -227,25 +228,6 @@ def read_examples(store: FeatureStore, cohort: Cohort, preprocessing: Preprocess
     gray = np.concatenate(slices) if slices else np.empty((0, 224, 224), np.float32)
     patients = tuple(f"{roi.center}\n{roi.patient}" for roi in cohort.rois)
     return Examples(gray, np.array([roi.label for roi in cohort.rois], np.int64), patients)
-
-
-def learning_curve(curve: "Sequence[Epoch]", best_epoch: int) -> bytes:
-    """Return a PNG of the losses over the epochs."""
-    import io
-
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    losses = [epoch.training_loss for epoch in curve if epoch.training_loss is not None]
-    axes.plot(range(1, len(losses) + 1), losses, label="training")
-    axes.plot([epoch.number for epoch in curve], [epoch.holdout_loss for epoch in curve], label="held-out patients")
-    axes.axvline(best_epoch, color="gray", linestyle=":", label=f"kept: epoch {best_epoch}")
-    axes.set(xlabel="epoch", ylabel="weighted cross-entropy")
-    axes.legend()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
-    return buffer.getvalue()
 
 
 def _require_writable(out: Path) -> None:

@@ -43,7 +43,10 @@ def start(undisturbed: Path, url: str, workers: int) -> subprocess.Popen[str]:
     manifest = undisturbed / "archive" / "manifest.csv"
     command = [sys.executable, "-m", "cvtbatch", "extract", str(manifest), "--store", url, "--workers", str(workers)]
     return subprocess.Popen(
-        [*command, "--set", "run.commit_cases=1"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [*command, "--set", "run.commit_cases=1", "--set", "embedding.weights=none"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 

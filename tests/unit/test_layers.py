@@ -34,7 +34,7 @@ ROOMS = {
     "sklearn": {"dlrn", "validation"},
     "imblearn": {"dlrn"},
     "statsmodels": {"dlrn", "validation"},
-    "matplotlib": {"validation"},
+    "matplotlib": {"embedding", "validation"},
     "jinja2": {"validation"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
