@@ -10,6 +10,7 @@ from typing import Any
 
 from cvtbatch.dlrn.bundle import load_bundle
 from cvtbatch.dlrn.settings import Model
+from cvtbatch.dlrn.thresholds import THRESHOLDS
 from cvtbatch.errors import InputError
 from cvtbatch.pipelines.validate_cohort import read_cohort, read_pictures, read_training
 from cvtbatch.pipelines.validate_readers import read_readers
@@ -107,7 +108,11 @@ def bundle_facts(document: dict[str, Any]) -> Bundle:
     selected = document["signatures"][str(Model.DLR)]["selected"]
     return Bundle(
         models=tuple(
-            ModelFacts(shown, document["thresholds"][str(model)], _training_estimates(document, str(model)))
+            ModelFacts(
+                shown,
+                {name: document["thresholds"][str(model)][name] for name in THRESHOLDS},
+                _training_estimates(document, str(model)),
+            )
             for model, shown in NAMES.items()
         ),
         nomogram=_nomogram(document),
