@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+from scipy.special import expit, logit
 
 from cvtbatch.validation.values import Estimate, Floats, Interval, Maybe, NotComputable, Scored, Significance, Z, wald
 
@@ -110,11 +111,11 @@ def precision_recall(scored: Scored) -> Maybe[PrecisionRecall]:
 
     precision, recall, _ = metrics.precision_recall_curve(scored.outcome, scored.score, drop_intermediate=True)
     value = float(metrics.average_precision_score(scored.outcome, scored.score))
-    interval: Maybe[Interval] = NotComputable(f"the average precision is exactly {value:g}: the logit interval fails")
-    if 0 < value < 1:
+    interval: Maybe[Interval] = NotComputable("the average precision is exactly 1: the logit interval fails")
+    # In floating point a perfect ranking may miss 1 by a last bit.
+    if value < 1 - 1e-12:
         half = Z / math.sqrt(scored.events * value * (1 - value))
-        logit = math.log(value / (1 - value))
-        interval = Interval(1 / (1 + math.exp(half - logit)), 1 / (1 + math.exp(-half - logit)))
+        interval = Interval(float(expit(logit(value) - half)), float(expit(logit(value) + half)))
     # The last point of scikit-learn's curve, recall 0 at precision 1, belongs to no threshold.
     curve = Curve(tuple(map(float, recall[-2::-1])), tuple(map(float, precision[-2::-1])))
     return PrecisionRecall(curve, Estimate(value, interval), scored.events / scored.n)

@@ -42,6 +42,21 @@ def test_a_perfect_auc_has_no_interval() -> None:
     estimate = roc.auc(scored("++--", 0.8, 0.9, 0.1, 0.2))
     assert isinstance(estimate, Estimate)
     assert "exactly 1" in reason(estimate.interval)
+    for events in (2, 7):
+        perfect = Scored(np.arange(30) < events, np.linspace(0.99, 0.01, 30))
+        found = roc.precision_recall(perfect)
+        assert not isinstance(found, NotComputable)
+        assert "exactly 1" in reason(found.average_precision.interval)
+
+
+def test_a_nearly_perfect_average_precision_has_an_interval() -> None:
+    score = np.linspace(0.99, 0.01, 4000)
+    outcome = np.arange(4000) < 1000
+    outcome[[999, 1000]] = outcome[[1000, 999]]
+    found = roc.precision_recall(Scored(outcome, score))
+    assert not isinstance(found, NotComputable)
+    assert isinstance(found.average_precision.interval, Interval)
+    assert found.average_precision.interval.low < found.average_precision.value < found.average_precision.interval.high
 
 
 def test_two_scores_of_one_ranking_have_no_test() -> None:

@@ -1,0 +1,202 @@
+"""Validate: a bundle at a centre that it was not trained on, from what is scored to a report."""
+
+import datetime
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cvtbatch.dlrn.bundle import load_bundle
+from cvtbatch.dlrn.settings import Model
+from cvtbatch.dlrn.thresholds import THRESHOLDS
+from cvtbatch.errors import InputError
+from cvtbatch.pipelines.validate_cohort import read_cohort, read_pictures, read_training
+from cvtbatch.pipelines.validate_readers import read_readers
+from cvtbatch.pipelines.validate_source import NAMES, Source
+from cvtbatch.store import FeatureStore, Location, automatic_snapshot, read_snapshot
+from cvtbatch.validation.cohort import Bundle, Importance, ModelFacts, Provenance, TrainingEstimate
+from cvtbatch.validation.evaluate import Validation, evaluate
+from cvtbatch.validation.nomogram import Nomogram, Term
+from cvtbatch.validation.report import write_report
+from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable
+
+SEED = 0
+"""Of the bootstrap: equal inputs give equal reports."""
+TERM_NAMES = {"dlr": "DLR signature", "epilepsy": "epilepsy"}
+LEVELS = {"epilepsy": ((0.0, "no"), (1.0, "yes"))}
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationReport:
+    """What a run did, for people and as the JSON document of `cvtbatch validate --json`."""
+
+    store: str
+    center: str
+    snapshot: str
+    bundle_digest: str
+    page: Path
+    validation: Validation
+    seconds: float
+
+    def to_document(self) -> dict[str, object]:
+        """Return the JSON document."""
+        found = self.validation
+        auc = found.primary_result.auc
+        return {
+            "command": "validate",
+            "store": self.store,
+            "center": self.center,
+            "snapshot": self.snapshot,
+            "bundle_digest": self.bundle_digest,
+            "report": str(self.page),
+            "cases": len(found.cases),
+            "with_outcome": found.known,
+            "events": found.events,
+            "auc": None if isinstance(auc, NotComputable) else auc.value,
+            "shift": found.shift.reason if isinstance(found.shift, NotComputable) else found.shift.verdict,
+            "power": found.power.verdict,
+            "seconds": self.seconds,
+        }
+
+
+def validate_center(
+    store_url: str,
+    bundle_path: Path,
+    center: str,
+    snapshot: str | None,
+    out: Path,
+    on_page: Callable[[int, int], None] = lambda *_: None,
+) -> ValidationReport:
+    """Validate a bundle on what it has scored of a centre, and write the report into a folder.
+
+    Args:
+        snapshot: by default one that is recorded for this.
+        on_page: told how many pages of cases are written, of how many.
+
+    Raises:
+        InputError: the bundle was trained on this centre or its images; there is no bundle, snapshot, centre or score.
+        FormatError: the bundle is damaged.
+    """
+    started = time.monotonic()
+    bundle = load_bundle(bundle_path)
+    if center in bundle.document["cohort"]["training_centers"]:
+        raise InputError(
+            "training_center", f"the bundle was trained on centre {center!r}: validate it on one that it has not seen"
+        )
+    url = Location.of(store_url).url
+    if snapshot is None:
+        snapshot = automatic_snapshot(FeatureStore.open_for_writing(url, existing=True), "validate").name
+    store = FeatureStore(url)
+    frozen = read_snapshot(store, snapshot)
+    source = Source(store, frozen.view(store), snapshot, frozen.content_digest, bundle, center)
+    found = evaluate(
+        read_cohort(source, read_readers(source)),
+        bundle_facts(bundle.document),
+        read_training(source),
+        _provenance(source),
+        SEED,
+    )
+    page = write_report(found, read_pictures(source), out, on_page)
+    seconds = round(time.monotonic() - started, 3)
+    return ValidationReport(url, center, snapshot, bundle.digest, page, found, seconds)
+
+
+def bundle_facts(document: dict[str, Any]) -> Bundle:
+    """Return what a report shows of a bundle.json."""
+    selected = document["signatures"][str(Model.DLR)]["selected"]
+    return Bundle(
+        models=tuple(
+            ModelFacts(
+                shown,
+                {name: document["thresholds"][str(model)][name] for name in THRESHOLDS},
+                _training_estimates(document, str(model)),
+            )
+            for model, shown in NAMES.items()
+        ),
+        nomogram=_nomogram(document),
+        importances=tuple(Importance(row["feature"], row["importance"], row["coefficient"]) for row in selected),
+    )
+
+
+def _training_estimates(document: dict[str, Any], model: str) -> tuple[TrainingEstimate, ...]:
+    """Return the nested estimate and the study protocol's, with the marks that the bundle gives them."""
+    metrics = document["metrics"]
+    marks = "; ".join(row["mark"] for row in document["marks"] if model in row["models"])
+    found = []
+    if nested := metrics.get("nested", {}).get("models", {}).get(model):
+        found.append(TrainingEstimate("nested cross-validation", _estimate(nested), marks))
+    if out_of_fold := metrics.get("out_of_fold", {}).get(model):
+        caution = "; ".join(part for part in ("selection not repeated in each fold", marks) if part)
+        found.append(TrainingEstimate("out of fold", _estimate(out_of_fold), caution))
+    if study := metrics.get("study_protocol", {}).get("in_sample", {}).get(model):
+        caution = "; ".join(part for part in ("in sample, optimistic", marks) if part)
+        found.append(TrainingEstimate("study protocol", _estimate(study), caution))
+    return tuple(found)
+
+
+def _estimate(row: dict[str, Any]) -> Estimate:
+    if row["auc_low"] is None or row["auc_high"] is None:
+        return Estimate(row["auc"], NotComputable("the bundle has no interval for it"))
+    return Estimate(row["auc"], Interval(row["auc_low"], row["auc_high"]))
+
+
+def _nomogram(document: dict[str, Any]) -> Maybe[Nomogram]:
+    odds = {row["name"]: row for row in document["dlrn"]["terms"]}
+    own = document["nomogram"]
+    terms = []
+    for axis in own["axes"]:
+        row = odds.get(axis["name"], {})
+        ratio = None
+        if row.get("odds_ratio") is not None and row.get("odds_ratio_low") is not None:
+            ratio = Estimate(row["odds_ratio"], Interval(row["odds_ratio_low"], row["odds_ratio_high"]))
+        terms.append(
+            Term(
+                TERM_NAMES.get(axis["name"], axis["name"]),
+                axis["points_per_unit"] * own["per_point"],
+                axis["low"],
+                axis["high"],
+                LEVELS.get(axis["name"], ()),
+                ratio,
+            )
+        )
+    if not any(term.coefficient for term in terms):
+        return NotComputable("no term of the model has a coefficient other than 0")
+    at_zero = sum(term.coefficient * term.origin for term in terms)
+    return Nomogram(own["intercept"] - at_zero, tuple(terms))
+
+
+def _provenance(source: Source) -> Provenance:
+    document = source.bundle.document
+    specs = source.view.specs()
+    ids = document["specs"]
+    radiomics = json.loads(specs[ids["radiomics_spec_id"]].settings) if ids["radiomics_spec_id"] in specs else {}
+    profile = {"radiomics profile": str(radiomics["profile"])} if "profile" in radiomics else {}
+    return Provenance(
+        center=source.center,
+        training_centers=source.training_centers,
+        training_cases=document["cohort"]["cases"],
+        intended_use=document["intended_use"],
+        weights=document["weights"]["name"],
+        not_for_inference=document["weights"]["not_for_inference"],
+        bundle_digest=source.bundle.digest,
+        snapshot=source.snapshot,
+        snapshot_digest=source.snapshot_digest,
+        settings={
+            "protocol of the fit": document["protocol"],
+            "volume specification": ids["volume_spec_id"],
+            "radiomics specification": ids["radiomics_spec_id"],
+            "embedding specification": ids["embedding_spec_id"],
+            **profile,
+            "weights' SHA-256": document["weights"]["sha256"] or "not known",
+            "training snapshot": f"{document['snapshot']['name']}, {document['snapshot']['digest']}",
+            "bootstrap seed": str(SEED),
+        },
+        software={name: str(version) for name, version in document["software"].items()},
+        created=f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
+        cautions=tuple(
+            [f"{row['mark']} ({', '.join(NAMES[Model(name)] for name in row['models'])})" for row in document["marks"]]
+            + [row["message"] for row in document["remarks"]]
+        ),
+    )

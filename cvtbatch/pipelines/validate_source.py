@@ -1,0 +1,126 @@
+"""What a validation reads: a bundle, a snapshot of a store, and one centre in it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cvtbatch import contracts
+from cvtbatch.dlrn.bundle import Bundle
+from cvtbatch.dlrn.kernels import project
+from cvtbatch.dlrn.settings import Model
+from cvtbatch.errors import InputError
+from cvtbatch.store import FeatureStore, View
+from cvtbatch.validation.baseline import Value
+from cvtbatch.validation.values import Floats
+
+Row = Mapping[str, Any]
+NAMES = {Model.RAD: "Rad", Model.DL: "DL", Model.DLR: "DLR", Model.DLRN: "DLRN"}
+"""How models are called in a report, in its order: the primary one last."""
+IDENTITY = ("roi_key", "case_key", "center", "input_digest")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a validation reads.
+
+    Attributes:
+        view: the rows that the snapshot froze.
+        center: that is validated.
+    """
+
+    store: FeatureStore
+    view: View
+    snapshot: str
+    snapshot_digest: str
+    bundle: Bundle
+    center: str
+
+    @property
+    def primary(self) -> tuple[str, int]:
+        """Reader and reading of the outlines that count."""
+        cohort = self.bundle.document["job"]["cohort"]
+        return cohort["primary_reader"], cohort["primary_reading"]
+
+    @property
+    def spec_ids(self) -> list[str]:
+        return [self.bundle.specs.radiomics_spec_id, self.bundle.specs.embedding_spec_id]
+
+    @property
+    def training_centers(self) -> tuple[str, ...]:
+        return tuple(self.bundle.document["cohort"]["training_centers"])
+
+    def cases(self, centers: Sequence[str]) -> list[Row]:
+        """Return the current `cases` rows of some centres, by case_key."""
+        rows = self.view.rows("cases")
+        among = pc.is_in(rows["center"], value_set=pa.array(list(centers), pa.string()))
+        found: list[Row] = rows.filter(among).sort_by("case_key").to_pylist()
+        return found
+
+    def wide(self, centers: Sequence[str], primary: tuple[str, int], columns: Sequence[str] = ()) -> pa.Table:
+        """Return rows that the bundle can score, and more columns, by roi_key."""
+        wanted = dict.fromkeys([*IDENTITY, *self.bundle.needed_columns(), *columns])
+        return self.store.wide(
+            columns=list(wanted),
+            where=pc.field("center").isin(pa.array(list(centers), pa.string())),
+            snapshot=self.snapshot,
+            spec=self.spec_ids,
+            primary_reader=primary[0],
+            primary_reading=primary[1],
+        ).sort_by("roi_key")
+
+    def by_key(self, table: str, key: str, columns: Sequence[str] | None = None) -> dict[str, Row]:
+        """Return the current rows of a table under the bundle's specifications, by a key."""
+        rows = self.view.rows(table, columns, [self.bundle.document["specs"]["volume_spec_id"]])
+        return {row[key]: row for row in rows.to_pylist()}
+
+
+def clinical_values(case: Row, roi: Row | None) -> dict[str, Value]:
+    """Return a case's clinical values and the volume of its outline."""
+    values: dict[str, Value] = {
+        name: case[name]
+        for name in contracts.clinical_columns()
+        if name not in {"patient", "cvt", "etiology"} and name in case
+    }
+    values["volume_ml"] = None if roi is None else roi["volume_ml"]
+    return values
+
+
+def acquisition_values(volume: Row, filter_scale_hu: float | None) -> dict[str, Value]:
+    """Return how a case was scanned, and the maximum by which four filters scale."""
+    scanner = " ".join(part for part in (volume["manufacturer"], volume["scanner_model"]) if part)
+    spacing = volume["source_spacing_mm"] or [None]
+    return {
+        "scanner": scanner or None,
+        "convolution kernel": volume["convolution_kernel"],
+        "tube voltage (kV)": volume["kvp"],
+        "pixel (mm)": spacing[0],
+        "largest slice gap (mm)": volume["source_gap_max_mm"],
+        "gantry tilt (degrees)": volume["source_tilt_deg"],
+        "noise (HU)": volume["noise_hu"],
+        "filter scaling maximum (HU)": filter_scale_hu,
+    }
+
+
+def selected_columns(bundle: Bundle, rows: pa.Table) -> dict[str, Floats]:
+    """Return the columns that the DLR signature uses, by name; NaN where unknown."""
+    values = {name: rows[name].cast(pa.float64()).to_numpy() for name in bundle.model.radiomics}
+    embedding = embeddings(bundle, rows)
+    components = project(embedding.astype(np.float32), bundle.model.loadings, bundle.model.offset)
+    values |= {name: components[:, place] for place, name in enumerate(bundle.model.components)}
+    return {name: values[name] for name in np.asarray(bundle.model.columns, dtype=object)[bundle.model.used[Model.DLR]]}
+
+
+def embeddings(bundle: Bundle, rows: pa.Table) -> Floats:
+    """Return the largest slices' embeddings (n, E), NaN where there is none."""
+    length = len(bundle.model.loadings)
+    found = np.full((rows.num_rows, length), np.nan)
+    for place, values in enumerate(rows["embedding"]):
+        if values.is_valid:
+            if len(values) != length:
+                raise InputError("bad_column", f"an embedding has {len(values)} numbers; the bundle takes {length}")
+            found[place] = values.values.to_numpy(zero_copy_only=False)
+    return found

@@ -1,0 +1,205 @@
+"""`validate` on a store: from a bundle's scores of a centre to a report."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+from click.testing import CliRunner
+from scipy.special import expit
+from sklearn.metrics import roc_auc_score
+
+from cvtbatch import contracts
+from cvtbatch.cli import cli
+from cvtbatch.dlrn import load_bundle
+from cvtbatch.errors import InputError
+from cvtbatch.geometry import Grid
+from cvtbatch.pipelines.validate import validate_center
+from cvtbatch.store import FeatureStore
+from tests.cohorts import SMALL_JOB
+from tests.model_store import CASES, fill
+from tests.store_rows import VOLUME_SPEC, row
+
+FAST = (
+    *SMALL_JOB,
+    "fit.components=8",
+    "fit.crossfit_folds=2",
+    "fit.forest.trees=10",
+    "fit.nested.repeats=0",
+    "fit.selection.mann_whitney_p=0.01",
+    "cohort.training_centers=[C1]",
+)
+HEAD = Grid((120, 140, 3), (1.5, 1.5, 5.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
+DRAWN = "C2/001"
+
+
+def run(*arguments: object, code: int = 0) -> str:
+    result = CliRunner().invoke(cli, [*map(str, arguments)])
+    assert result.exit_code == code, (result.output, result.exception)
+    return result.stdout
+
+
+def _add_to_second_center(store: FeatureStore) -> None:
+    """Give C2 a second reader of six cases, a real head, a traumatic case, one without outline and one that failed."""
+    for name in ("rois", "radiomics", "embeddings"):
+        rows = store.current(name)
+        rows = rows.filter(pc.and_(pc.equal(rows["center"], "C2"), pc.less(rows["case_id"], "006"))).to_pylist()
+        rng = np.random.default_rng(0)
+        for entry in rows:
+            entry |= {"reader": "B", "roi_key": entry["roi_key"].replace("/A/1", "/B/1")}
+            entry["input_digest"] = entry["input_digest"].replace("-A", "-B")
+            for feature in contracts.feature_names() if name == "radiomics" else ():
+                entry[feature] += 0.1 * rng.normal()
+        store.table(name).append(rows)
+    hu, mask = np.full(HEAD.shape_zyx, 34, np.int16), np.zeros(HEAD.shape_zyx, np.uint8)
+    mask[1, 60:80, 50:80] = 1
+    stored = {"volumes": store.write_volume(hu, HEAD), "rois": store.write_mask(mask, HEAD)}
+    for name, array in stored.items():
+        rows = store.current(name)
+        entries = rows.filter(pc.equal(rows["case_key"], DRAWN)).to_pylist()
+        grid = {"spacing_mm": [1.5, 1.5, 5.0], "size_xyz": [120, 140, 3]} if name == "volumes" else {"largest_slice": 1}
+        changed = [
+            {**entry, "path": array.path, "checksum": array.checksum, "generation": 2, **grid} for entry in entries
+        ]
+        store.table(name).append(changed)
+    more = {"traumatic": {"traumatic": 1}, "awaiting": {}, "failing": {}}
+    for name, values in more.items():
+        case = {"case_key": f"C2/{name}", "center": "C2", "case_id": name}
+        own = {"patient": f"C2-{name}", "clinical_digest": name, "extra": "{}", "cvt": 1, **values}
+        store.table("cases").append([row("cases", **case, **own)])
+    failing = {
+        "case_key": "C2/failing",
+        "center": "C2",
+        "case_id": "failing",
+        "kind": "empty_mask",
+        "scope": "extraction",
+    }
+    store.table("failures").append([row("failures", **failing, spec_id=VOLUME_SPEC.spec_id, resolved=False)])
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a bundle fitted on C1, and its scores of C2."""
+    folder = tmp_path_factory.mktemp("validate")
+    _add_to_second_center(fill(folder / "store"))
+    sets = [argument for value in FAST for argument in ("--set", value)]
+    run("fit", "--store", folder / "store", *sets, "--out", folder / "bundle")
+    run("score", "--store", folder / "store", "--bundle", folder / "bundle", "--center", "C2", "--explain")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def document(archive: Path) -> dict[str, object]:
+    """The command's JSON document, once it has written its report."""
+    text = run(
+        "validate", "--store", archive / "store", "--bundle", archive / "bundle", "--center", "C2",
+        "--out", archive / "report", "--json",
+    )  # fmt: skip
+    found: dict[str, object] = json.loads(text)
+    assert contracts.problems_of(found, "commands/validate.json") == []
+    return found
+
+
+@pytest.fixture(scope="module")
+def report(archive: Path, document: dict[str, object]) -> dict[str, object]:
+    """report.json."""
+    found: dict[str, object] = json.loads((archive / "report" / "report.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_the_numbers_are_those_of_the_scores(
+    archive: Path, document: dict[str, object], report: dict[str, object]
+) -> None:
+    store = FeatureStore(str(archive / "store"))
+    outcome = dict(zip(*(store.current("cases")[name].to_pylist() for name in ("case_key", "cvt")), strict=True))
+    scores = [entry for entry in store.current("scores").to_pylist() if entry["dlrn"] is not None]
+    expected = roc_auc_score([outcome[entry["case_key"]] for entry in scores], [entry["dlrn"] for entry in scores])
+    assert document["auc"] == pytest.approx(expected)
+    assert report["models"][-1]["auc"]["value"] == document["auc"]
+    assert (document["cases"], document["with_outcome"], document["events"]) == (CASES["C2"], CASES["C2"], 7)
+    called = {entry["case_key"]: bool(entry["dlrn_youden"]) for entry in scores}
+    assert {case["key"]: case["called"] for case in report["cases"] if case["called"] is not None} == called
+
+
+def test_the_flow_says_who_is_missing(report: dict[str, object]) -> None:
+    steps = {step["name"]: (step["left"], dict(step["excluded"])) for step in report["flow"]}
+    assert steps == {
+        "screened": (17, {}),
+        "eligible": (16, {"traumatic": 1}),
+        "scored": (14, {"failed: empty mask": 1, "no outline yet": 1}),
+        "with a known outcome": (14, {}),
+    }
+    assert report["failures"] == [{"kind": "empty_mask", "cases": 1}]
+
+
+def test_facts_of_the_bundle_stand_in_the_report(archive: Path, report: dict[str, object]) -> None:
+    bundle = load_bundle(archive / "bundle")
+    origin = report["provenance"]
+    assert origin["bundle_digest"] == bundle.digest
+    assert origin["training_centers"] == ["C1"]
+    assert origin["training_cases"] == 40
+    assert [point["name"] for point in report["models"][0]["points"]] == ["youden", "sens90", "sens95"]
+    assert report["models"][0]["points"][0]["decisions"]["threshold"] == bundle.document["thresholds"]["rad"]["youden"]
+    selected = {row["feature"] for row in bundle.document["signatures"]["dlr"]["selected"]}
+    assert {row["feature"] for row in report["importances"]} == selected
+    assert {row["feature"] for row in report["shift"]["features"]} == selected
+    page = (archive / "report" / "report.html").read_text(encoding="utf-8")
+    assert bundle.digest in page
+    assert str(archive) not in page
+
+
+def test_points_of_a_case_lead_to_its_probability(report: dict[str, object]) -> None:
+    nomogram = report["nomogram"]
+    scored = [case for case in report["cases"] if "DLRN" in case["scores"]]
+    assert len(scored) == CASES["C2"] - 1
+    for case in scored:
+        total = sum(entry["amount"] for entry in case["explanation"]["points"])
+        odds = nomogram["log_odds_at_zero"] + total * nomogram["log_odds_per_point"]
+        assert expit(odds) == pytest.approx(case["scores"]["DLRN"], rel=1e-9)
+        added = sum(entry["amount"] for entry in case["explanation"]["contributions"]) + case["explanation"]["others"]
+        assert case["explanation"]["base"] + added == pytest.approx(case["scores"]["DLR"], rel=1e-9)
+
+
+def test_readers_are_compared_by_feature_outline_and_score(report: dict[str, object]) -> None:
+    (study,) = report["readers"]
+    assert (study["kind"], study["cases"]) == ("inter-reader", 6)
+    assert len(study["features"]) == 1834
+    assert sum(row["features"] for row in study["classes"]) == 1834
+    strong = [row for row in study["features"] if row["icc"].get("value", 0) > 0.99]
+    assert len(strong) > 1800
+    assert {row["model"] for row in study["scores"]} == {"Rad", "DL", "DLR", "DLRN"}
+
+
+def test_the_gallery_shows_the_slice_that_is_there(archive: Path, document: dict[str, object]) -> None:
+    page = (archive / "report" / "report.html").read_text(encoding="utf-8")
+    cards = re.findall(r"<article.*?</article>", page, flags=re.DOTALL)
+    with_picture = [card for card in cards if "data:image/jpeg" in card]
+    assert len(cards) == CASES["C2"]
+    assert len(with_picture) == 1
+    assert DRAWN in with_picture[0]
+
+
+@pytest.mark.parametrize(("center", "kind"), [("C1", "training_center"), ("C9", "no_such_center")])
+def test_other_centers_are_refused(archive: Path, tmp_path: Path, center: str, kind: str) -> None:
+    with pytest.raises(InputError) as caught:
+        validate_center(str(archive / "store"), archive / "bundle", center, None, tmp_path / "report")
+    assert caught.value.kind == kind
+    assert not (tmp_path / "report").exists()
+
+
+def test_images_that_the_bundle_was_trained_on_are_refused(archive: Path, tmp_path: Path) -> None:
+    store = FeatureStore.open_for_writing(str(archive / "store"))
+    rows = store.current("volumes")
+    seen = rows.filter(pc.equal(rows["case_key"], "C1/000")).to_pylist()[0]
+    case = {"case_key": "C2/awaiting", "center": "C2", "case_id": "awaiting"}
+    store.table("volumes").append([{**seen, **case}])
+    with pytest.raises(InputError, match=r"trained on: C2/awaiting"):
+        validate_center(str(archive / "store"), archive / "bundle", "C2", None, tmp_path / "report")
+
+
+def test_a_centre_without_scores_is_told_what_to_do(archive: Path, tmp_path: Path) -> None:
+    fill(tmp_path / "store")
+    with pytest.raises(InputError, match="run `cvtbatch score` with it first"):
+        validate_center(str(tmp_path / "store"), archive / "bundle", "C2", None, tmp_path / "report")
