@@ -16,6 +16,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
+    HTJ2KLossless,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGExtended12Bit,
@@ -25,6 +26,7 @@ from pydicom.uid import (
 
 from cvtbatch.ingest import read_volume
 from tests.series import case, change, multiframe, recode, refused, stored_as, write
+from tests.support import DATA
 
 SIZE = (64, 64)
 STORED = {"u16": (16, False), "u12": (12, False), "s16": (16, True), "s12": (12, True)}
@@ -51,6 +53,22 @@ def test_lossless_codecs_give_equal_bits(tmp_path: Path, encoder: str, stored: s
     assert volume.acquisition.transfer_syntax not in {None, before}
     assert volume.hu_zyx.dtype == np.int16
     assert np.array_equal(volume.hu_zyx, hu)
+
+
+def test_a_high_throughput_jpeg_2000_frame_of_openjph(tmp_path: Path) -> None:
+    """No codec that is installed writes HTJ2K: the frame was written once by OpenJPH, and is kept beside its pixels."""
+    write(tmp_path / "s", gaps=(5.0, 5.0), size=SIZE)
+    frame, stored = (DATA / "htj2k_frame.j2c").read_bytes(), np.load(DATA / "htj2k_frame.npy")
+
+    def encode(dataset: pydicom.Dataset) -> None:
+        dataset.file_meta.TransferSyntaxUID = HTJ2KLossless
+        dataset.PixelData = encapsulate([frame])
+        dataset["PixelData"].is_undefined_length = True
+
+    change(tmp_path / "s", encode)
+    volume = read_volume(case(tmp_path / "s"))
+    assert volume.acquisition.transfer_syntax == HTJ2KLossless
+    assert np.array_equal(volume.hu_zyx, [stored.astype(np.int16) - 1024] * 3)
 
 
 def _save(folder: Path, syntax: str, implicit: bool = False, little: bool = True) -> None:
