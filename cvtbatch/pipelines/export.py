@@ -79,11 +79,11 @@ def _rows(
     wanted = check_columns(columns, known)
     read = list(dict.fromkeys([*wanted, *key]))
     if name == "wide":
-        rows = store.wide(read, snapshot=snapshot, spec=spec_ids)
+        rows = store.wide(columns=read, snapshot=snapshot, spec=spec_ids)
     elif name == "radiomics":
-        rows = store.radiomics(read, snapshot=snapshot, spec=spec_ids)
+        rows = store.radiomics(columns=read, snapshot=snapshot, spec=spec_ids)
     elif name == "embeddings":
-        rows = store.embeddings(read, snapshot=snapshot, spec=spec_ids)
+        rows = store.embeddings(columns=read, snapshot=snapshot, spec=spec_ids)
     else:
         rows = store.at(snapshot).rows(name, read, spec_ids)
     return rows.sort_by([(column, "ascending") for column in key]).select(wanted)

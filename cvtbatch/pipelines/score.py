@@ -160,7 +160,9 @@ def read_keys(
     )
     if center is not None and not rows.num_rows:
         raise InputError("no_such_center", f"centre {center!r} has no features under the bundle's specifications")
-    largest = store.embeddings(["roi_key", "input_digest"], pc.field("is_largest"), snapshot, spec_ids)
+    largest = store.embeddings(
+        columns=["roi_key", "input_digest"], where=pc.field("is_largest"), snapshot=snapshot, spec=spec_ids
+    )
     embedded = set(zip(largest["roi_key"].to_pylist(), largest["input_digest"].to_pylist(), strict=True))
     keys: dict[str, tuple[str, ...]] = {}
     for row in rows.to_pylist():

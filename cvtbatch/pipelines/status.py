@@ -62,10 +62,14 @@ def _case_states(
     with_volume = set(volumes.filter(pc.equal(volumes["volume_spec_id"], volume_spec))["case_key"].to_pylist())
     rois = store.rois().select(["case_key", "roi_key", "volume_spec_id"])
     masks = rois.filter(pc.equal(rois["volume_spec_id"], volume_spec)).to_pylist()
-    featured = set(store.radiomics(["roi_key"], pc.field("radiomics_spec_id") == radiomics_spec)["roi_key"].to_pylist())
+    featured = set(
+        store.radiomics(columns=["roi_key"], where=pc.field("radiomics_spec_id") == radiomics_spec)[
+            "roi_key"
+        ].to_pylist()
+    )
     if embedding_spec:
         largest = pc.field("is_largest") & (pc.field("embedding_spec_id") == embedding_spec)
-        featured &= set(store.embeddings(["roi_key"], largest)["roi_key"].to_pylist())
+        featured &= set(store.embeddings(columns=["roi_key"], where=largest)["roi_key"].to_pylist())
     with_mask = {row["case_key"] for row in masks}
     unfinished = {row["case_key"] for row in masks if row["roi_key"] not in featured}
     failed &= cases

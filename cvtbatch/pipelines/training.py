@@ -165,7 +165,7 @@ def _slices(store: FeatureStore, source: CohortSource, rows: pa.Table) -> pa.Tab
     """Return the embeddings of all slices of the rows' outlines, in order of outline and slice."""
     columns = ["roi_key", "input_digest", "slice_index", "embedding", "weights", "not_for_inference"]
     among = pc.field("roi_key").isin(rows["roi_key"].combine_chunks())
-    slices = store.embeddings(columns, among, source.snapshot, list(source.spec_ids))
+    slices = store.embeddings(snapshot=source.snapshot, columns=columns, where=among, spec=list(source.spec_ids))
     return slices.sort_by([("roi_key", "ascending"), ("slice_index", "ascending")])
 
 
@@ -204,7 +204,9 @@ def _repeats(store: FeatureStore, source: CohortSource, rows: pa.Table) -> tuple
     reader, reading = source.primary
     second = ~((pc.field("reader") == reader) & (pc.field("reading") == reading))
     among = pc.field("case_key").isin(rows["case_key"].combine_chunks())
-    found = store.radiomics(columns, second & among, source.snapshot, list(source.spec_ids)).sort_by("case_key")
+    found = store.radiomics(
+        snapshot=source.snapshot, columns=columns, where=second & among, spec=list(source.spec_ids)
+    ).sort_by("case_key")
     readings = sorted(set(zip(found["reader"].to_pylist(), found["reading"].to_pylist(), strict=True)))
     repeats = []
     for name, turn in readings:

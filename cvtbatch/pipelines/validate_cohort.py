@@ -103,7 +103,7 @@ def _read_scores(source: Source) -> tuple[dict[str, Row], dict[str, Row]]:
 
 
 def _filter_scales(source: Source) -> dict[str, float | None]:
-    rows = source.view.radiomics(["roi_key", "filter_scale_hu"], spec=source.spec_ids[:1])
+    rows = source.view.radiomics(columns=["roi_key", "filter_scale_hu"], spec=source.spec_ids[:1])
     return dict(zip(rows["roi_key"].to_pylist(), rows["filter_scale_hu"].to_pylist(), strict=True))
 
 

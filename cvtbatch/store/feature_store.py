@@ -103,9 +103,10 @@ class FeatureStore:
 
     def radiomics(
         self,
+        *,
+        snapshot: str | None = None,
         columns: Sequence[str] | None = None,
         where: pc.Expression | None = None,
-        snapshot: str | None = None,
         spec: str | Sequence[str] | None = None,
     ) -> pa.Table:
         """Return the current radiomics rows of one specification: those whose input the current outline names.
@@ -114,9 +115,9 @@ class FeatureStore:
         `feature_class`, `image_type` and, where it is sure, `unit`.
 
         Args:
+            snapshot: name of a snapshot; by default the rows as they are now.
             columns: what to read, and all that is read from storage but for keys; all of them by default.
             where: filter, e.g. `pc.field("center") == "A"`.
-            snapshot: name of a snapshot; by default the rows as they are now.
             spec: specifications, as `cvtbatch spec list` shows them, to which the rows are restricted.
 
         Raises:
@@ -127,9 +128,10 @@ class FeatureStore:
 
     def embeddings(
         self,
+        *,
+        snapshot: str | None = None,
         columns: Sequence[str] | None = None,
         where: pc.Expression | None = None,
-        snapshot: str | None = None,
         spec: str | Sequence[str] | None = None,
     ) -> pa.Table:
         """Return the current embeddings of one specification, a row a slice; arguments and errors as for `radiomics`."""
@@ -137,9 +139,10 @@ class FeatureStore:
 
     def wide(
         self,
+        *,
+        snapshot: str | None = None,
         columns: Sequence[str] | None = None,
         where: pc.Expression | None = None,
-        snapshot: str | None = None,
         spec: str | Sequence[str] | None = None,
         primary_reader: str = "A",
         primary_reading: int = 1,

@@ -45,5 +45,5 @@ def test_tasks_go_to_the_worker_that_owns_the_gpu_and_else_to_all(tmp_path: Path
 
 
 def embeddings_of(store: Path) -> np.ndarray:
-    rows = FeatureStore(str(store)).embeddings(["slice_index", "embedding"])
+    rows = FeatureStore(str(store)).embeddings(columns=["slice_index", "embedding"])
     return np.array(rows.sort_by("slice_index")["embedding"].to_pylist())

@@ -117,7 +117,7 @@ def batches_in(store: Path) -> int:
 def cases_done(store: Path) -> int:
     if not (store / "cvtbatch-store.json").exists():
         return 0
-    return FeatureStore(str(store)).radiomics(["roi_key"]).num_rows
+    return FeatureStore(str(store)).radiomics(columns=["roi_key"]).num_rows
 
 
 def test_an_interrupt_commits_what_is_done_and_says_how_to_go_on(undisturbed: Path, tmp_path: Path) -> None:

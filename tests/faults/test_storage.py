@@ -46,7 +46,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(undisturbed: Path, small_di
     assert result.returncode == 1
     assert "the disk of the store is full: make room and run again" in result.stderr
     assert "Traceback" not in result.stderr
-    done = FeatureStore(str(store)).radiomics(["roi_key"]).num_rows
+    done = FeatureStore(str(store)).radiomics(columns=["roi_key"]).num_rows
     assert done < CASES
     assert FeatureStore(str(store)).failures().num_rows == 0
     subprocess.run(["mount", "-o", "remount,size=100m", str(small_disk)], check=True)

@@ -199,7 +199,9 @@ def test_two_weights_lie_side_by_side_and_compute_no_features_anew(folder: Path,
     with pytest.raises(InputError, match="2 specifications"):
         store.embeddings()
     vectors = [
-        store.embeddings(["roi_key", "slice_index", "embedding"], spec=str(document["embedding_spec_id"])).to_pylist()
+        store.embeddings(
+            columns=["roi_key", "slice_index", "embedding"], spec=str(document["embedding_spec_id"])
+        ).to_pylist()
         for document in (first, second)
     ]
     assert all(one["embedding"] != other["embedding"] for one, other in zip(*vectors, strict=True))
@@ -222,7 +224,7 @@ def test_a_changed_mask_is_embedded_anew_and_alone(folder: Path, block_means: ty
     sitk.WriteImage(tiny_head(0, radius_mm=6.0)[1], str(folder / "archive" / "mask0.nii.gz"))
     document = run(folder, *TRIAL)
     assert (counts(document), document["embeddings"]["rois"]) == ((1, 1, 0, 1), 1)  # type: ignore[index]
-    rows = FeatureStore(str(folder / "store")).embeddings(["roi_key", "is_largest"]).to_pylist()
+    rows = FeatureStore(str(folder / "store")).embeddings(columns=["roi_key", "is_largest"]).to_pylist()
     assert sorted(row["roi_key"] for row in rows if row["is_largest"]) == ["A/000/hematoma/A/1", "A/001/hematoma/A/1"]
 
 
@@ -276,7 +278,7 @@ def test_weights_of_a_file_travel_through_the_store(
     assert (document["embeddings"]["weights"], document["embeddings"]["not_for_inference"]) == ("file", False)  # type: ignore[index]
     assert (folder / "store" / "weights" / f"{trained.sha256}.safetensors").is_file()
     file.unlink()
-    rows = FeatureStore(str(folder / "store")).embeddings(["weights", "not_for_inference"]).to_pylist()
+    rows = FeatureStore(str(folder / "store")).embeddings(columns=["weights", "not_for_inference"]).to_pylist()
     assert {(row["weights"], row["not_for_inference"]) for row in rows} == {("file", False)}
     for path in (folder / "store" / "tables").rglob("*"):
         assert not path.is_file() or b"Jane-Doe" not in path.read_bytes()
@@ -313,7 +315,7 @@ def test_kills_lose_and_double_nothing(tmp_path: Path, block_means: type[BlockMe
         time.sleep(dice.uniform(0, 0.25))
         driver.kill()
         driver.join()
-        done = FeatureStore(str(tmp_path / "store")).embeddings(["roi_key"], None).num_rows
+        done = FeatureStore(str(tmp_path / "store")).embeddings(columns=["roi_key"]).num_rows
         partial += 0 < done < len(contents(tmp_path / "undisturbed")["embeddings"])
     assert partial >= 2, "the kills fell on nothing"
     assert run(tmp_path, *TRIAL)["failed"] == 0

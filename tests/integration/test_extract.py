@@ -116,7 +116,7 @@ def test_a_changed_mask_recomputes_that_outline_alone(archive: Path) -> None:
     assert reasons(document) == {"mask changed": 1, "done": 1, "awaiting mask": 1}
     assert appended(document) == {"rois": 1, "radiomics": 1}
     store = FeatureStore(str(archive.parent / "store"))
-    current = store.radiomics(["roi_key", "input_digest"]).to_pylist()
+    current = store.radiomics(columns=["roi_key", "input_digest"]).to_pylist()
     assert len(current) == 2
     assert len(contents(archive.parent / "store")["radiomics"]) == 3
     old = {row["input_digest"] for row in before["radiomics"]}
@@ -151,7 +151,7 @@ def test_a_changed_image_recomputes_its_case(archive: Path) -> None:
     document = again(archive)
     assert reasons(document)["image changed"] == 1
     assert appended(document) == {"volumes": 1, "rois": 1, "radiomics": 1}
-    assert len(FeatureStore(str(archive.parent / "store")).radiomics(["roi_key"])) == 2
+    assert len(FeatureStore(str(archive.parent / "store")).radiomics(columns=["roi_key"])) == 2
 
 
 def test_another_bin_width_recomputes_features_from_the_stored_volume(archive: Path) -> None:
@@ -245,7 +245,7 @@ def test_features_of_an_older_image_are_not_current(archive: Path) -> None:
     sitk.WriteImage(ct, str(archive / "ct0.nii.gz"))
     assert again(archive, code=3)["failed"] == 1
     store = FeatureStore(str(archive.parent / "store"))
-    assert store.radiomics(["case_id"])["case_id"].to_pylist() == ["001"]
+    assert store.radiomics(columns=["case_id"])["case_id"].to_pylist() == ["001"]
     assert store.rois()["case_id"].to_pylist() == ["001"]
     result = cvtbatch("picture", "A/000", "--store", archive.parent / "store", "--out", archive / "x.png")
     assert (result.returncode, "names 0 stored ROIs" in result.stderr) == (1, True)
@@ -392,7 +392,7 @@ def test_a_deviation_is_a_standing_failure_beside_the_values(tmp_path: Path, mon
     document = extract_json(manifest, store, "--retry-failed")
     assert (document["failed"], document["audit"]["rois"]) == (0, 2)  # type: ignore[index]
     assert FeatureStore(str(store)).failures().num_rows == 0
-    assert FeatureStore(str(store)).radiomics(["roi_key"]).num_rows == 2
+    assert FeatureStore(str(store)).radiomics(columns=["roi_key"]).num_rows == 2
 
 
 def test_a_wrong_stored_value_stays_a_failure_whatever_the_engines_say_today(
@@ -441,7 +441,7 @@ def test_two_readers_share_the_volume(tmp_path: Path) -> None:
     document = extract_json(tmp_path / "archive" / "manifest.csv", tmp_path / "store")
     assert appended(document) == {"volumes": 1, "cases": 1, "rois": 2, "radiomics": 2}
     store = FeatureStore(str(tmp_path / "store"))
-    assert {row["reader"] for row in store.radiomics(["reader"]).to_pylist()} == {"A", "B"}
+    assert {row["reader"] for row in store.radiomics(columns=["reader"]).to_pylist()} == {"A", "B"}
 
 
 def test_workers_give_what_inline_gives(finished: Path, tmp_path: Path) -> None:

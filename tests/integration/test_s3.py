@@ -58,7 +58,7 @@ def wait_for_rows(url: str, count: int) -> None:
         time.sleep(0.05)
         # There may be no store yet, or half of one.
         with contextlib.suppress(StorageError):
-            rows = FeatureStore(url).radiomics(["roi_key"]).num_rows
+            rows = FeatureStore(url).radiomics(columns=["roi_key"]).num_rows
 
 
 def test_the_commands_work_as_on_a_disk(undisturbed: Path, s3_bucket: str, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def _bytes_of(store: FeatureStore, columns: tuple[str, ...] | None, where: pc.Ex
 
 def test_rows_of_several_specifications_never_mix(made: FeatureStore) -> None:
     with pytest.raises(InputError) as raised:
-        made.radiomics([MEAN])
+        made.radiomics(columns=[MEAN])
     assert raised.value.kind == "several_specs"
     for part in (RADIOMICS_SPEC.spec_id, NORMALISED.spec_id, "settings.binWidth: ", "settings.normalize: "):
         assert part in raised.value.message
@@ -102,10 +102,10 @@ def test_rows_of_several_specifications_never_mix(made: FeatureStore) -> None:
     with pytest.raises(InputError):
         made.wide()
     # Named, or left out by a filter, or not there when it was frozen.
-    assert made.radiomics([MEAN], spec=NORMALISED.spec_id).num_rows == 1
-    assert made.radiomics([MEAN], spec=[RADIOMICS_SPEC.spec_id, EMBEDDING_SPEC.spec_id]).num_rows == 4
-    assert made.radiomics([MEAN], where=pc.field("case_id") == "2").num_rows == 1
-    assert made.radiomics([MEAN], snapshot="before").num_rows == 3
+    assert made.radiomics(columns=[MEAN], spec=NORMALISED.spec_id).num_rows == 1
+    assert made.radiomics(columns=[MEAN], spec=[RADIOMICS_SPEC.spec_id, EMBEDDING_SPEC.spec_id]).num_rows == 4
+    assert made.radiomics(columns=[MEAN], where=pc.field("case_id") == "2").num_rows == 1
+    assert made.radiomics(columns=[MEAN], snapshot="before").num_rows == 3
     with pytest.raises(InputError, match="rad-0") as raised:
         made.radiomics(spec="rad-0")
     assert raised.value.kind == "no_such_spec"
@@ -159,10 +159,10 @@ def test_wide_reads_what_is_asked(made: FeatureStore) -> None:
 def test_features_of_a_former_outline_are_not_current(store: FeatureStore) -> None:
     roi = next(row for row in store.rois().to_pylist() if row["case_key"] == "A/0")
     store.table("rois").append([{**roi, "input_digest": "outlined anew"}])
-    assert store.radiomics(["case_key"], spec=RADIOMICS_SPEC.spec_id).num_rows == 3
-    assert {row["case_key"] for row in store.embeddings(["case_key"]).to_pylist()} == {"A/2", "B/1"}
-    assert store.wide(["case_key"], spec=RADIOMICS_SPEC.spec_id).num_rows == 3
-    assert store.radiomics(["case_key"], snapshot="before").num_rows == 3
+    assert store.radiomics(columns=["case_key"], spec=RADIOMICS_SPEC.spec_id).num_rows == 3
+    assert {row["case_key"] for row in store.embeddings(columns=["case_key"]).to_pylist()} == {"A/2", "B/1"}
+    assert store.wide(columns=["case_key"], spec=RADIOMICS_SPEC.spec_id).num_rows == 3
+    assert store.radiomics(columns=["case_key"], snapshot="before").num_rows == 3
 
 
 def test_tables_open_in_duckdb(made: FeatureStore) -> None:
@@ -183,7 +183,7 @@ def test_tables_open_in_polars(made: FeatureStore) -> None:
     slices = pl.scan_delta(made.location.table_uri("embeddings")).filter(pl.col("is_largest")).collect()
     assert slices["slice_index"].to_list() == [2, 2, 2]
     assert slices["embedding"].dtype == pl.List(pl.Float32)
-    wide = pl.from_arrow(made.wide(["case_id", "age", MEAN, "embedding"], snapshot="before"))
+    wide = pl.from_arrow(made.wide(columns=["case_id", "age", MEAN, "embedding"], snapshot="before"))
     assert isinstance(wide, pl.DataFrame)
     assert wide.shape == (3, 4)
 
@@ -205,4 +205,4 @@ def test_rows_of_a_table_that_is_not_there_yet(made: FeatureStore, tmp_path: Pat
     shutil.rmtree(tmp_path / "store/tables/embeddings")
     store = FeatureStore(str(tmp_path / "store"))
     assert store.embeddings().column_names == contracts.table("embeddings").arrow().names
-    assert store.wide(["case_id", "embedding"], spec=RADIOMICS_SPEC.spec_id)["embedding"].null_count == 4
+    assert store.wide(columns=["case_id", "embedding"], spec=RADIOMICS_SPEC.spec_id)["embedding"].null_count == 4

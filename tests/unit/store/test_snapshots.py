@@ -75,7 +75,7 @@ def test_appends_compaction_vacuum_and_a_copy_change_no_digest(store: FeatureSto
     copy = FeatureStore(str(elsewhere))
     assert verify_snapshot(copy, first, checksums=True) == []
     assert same(copy.at("first").rows("cases"), cases)
-    assert copy.radiomics(["case_key"], snapshot="first", spec=RADIOMICS_SPEC.spec_id).num_rows == 4
+    assert copy.radiomics(columns=["case_key"], snapshot="first", spec=RADIOMICS_SPEC.spec_id).num_rows == 4
     assert copy.at(None).rows("cases", ["age"])["age"].to_pylist().count(109.0) == 1
     assert copy.rois().num_rows == 5
     assert digest_of(copy, "later") != first.content_digest
@@ -154,7 +154,7 @@ def test_a_selection_restricts_what_is_read(store: FeatureStore) -> None:
         "radiomics": 1,
         "embeddings": 4,
     }
-    assert store.radiomics(["case_key"], snapshot="b")["case_key"].to_pylist() == ["B/3"]
+    assert store.radiomics(columns=["case_key"], snapshot="b")["case_key"].to_pylist() == ["B/3"]
     assert set(store.rois("b")["center"].to_pylist()) == {"B"}
     for wrong, kind in ((Selection(("C",)), "no_such_center"), (Selection((), ("rad-0",)), "no_such_spec")):
         with pytest.raises(InputError) as raised:
