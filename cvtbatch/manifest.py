@@ -25,6 +25,11 @@ def key_of(*parts: str | int) -> str:
     return "/".join(str(part).replace("%", "%25").replace("/", "%2F") for part in parts)
 
 
+def patient_digest(center: str, patient: str) -> str:
+    """Return a short hash of a patient: a centre and its pseudonym."""
+    return digest(center, patient)[:16]
+
+
 @dataclass(frozen=True, slots=True)
 class RoiSource:
     """An outline.

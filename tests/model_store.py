@@ -1,10 +1,12 @@
 """A store of made-up features under true contracts, in two centres, on which a model can be fitted and scored."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 
 from cvtbatch import contracts
+from cvtbatch.manifest import patient_digest
 from cvtbatch.spec import Spec, canonical_json
 from cvtbatch.store import FeatureStore
 from tests.store_rows import RADIOMICS_SPEC, VOLUME_SPEC, Row, row
@@ -13,11 +15,13 @@ LENGTH = 24
 EMBEDDING_SPEC = Spec(
     "embedding", VOLUME_SPEC.spec_id, canonical_json({"weights": {"sha256": "a" * 64, "fine_tuned": {}}})
 )
+# Those of C1 who can be trained on.
+TRAINED_ON = json.dumps([patient_digest("C1", f"C1-p{number}") for number in range(40)])
 TUNED_SPEC = Spec(
     "embedding",
     VOLUME_SPEC.spec_id,
     canonical_json(
-        {"weights": {"sha256": "b" * 64, "fine_tuned": {"training_centers": '["C1"]', "cohort_digest": "c"}}}
+        {"weights": {"sha256": "b" * 64, "fine_tuned": {"training_centers": '["C1"]', "trained_on": TRAINED_ON}}}
     ),
 )
 CASES = {"C1": 44, "C2": 14}

@@ -59,7 +59,7 @@ class Weights:
 
     def settings(self) -> dict[str, object]:
         """Return what a specification says of the weights: their identity, and on whom they were trained."""
-        told = {"cohort_digest", "training_centers"}
+        told = {"cohort_digest", "training_centers", "trained_on"}
         trained = {name: self.training[name] for name in sorted(told & self.training.keys())}
         return {"sha256": self.sha256, "not_for_inference": self.not_for_inference, "fine_tuned": trained}
 

@@ -15,6 +15,7 @@ from cvtbatch.embedding.learning_curve import draw_learning_curve
 from cvtbatch.embedding.preprocessing import Preprocessing, prepare_slices
 from cvtbatch.embedding.weights import Weights, load_weights, tensor_digest, to_bytes
 from cvtbatch.errors import InputError, InternalError
+from cvtbatch.manifest import patient_digest
 from cvtbatch.pipelines.job import Job
 from cvtbatch.spec import canonical_json, digest, volume_spec
 from cvtbatch.store import FeatureStore, StoredArray
@@ -125,14 +126,15 @@ def finetune(
         for name, tensor in tuned.state.items()
         if name.removeprefix("body.") in start.tensors
     }
+    people = {patient_digest(roi.center, roi.patient) for roi in cohort.rois}
     training = {
         "backbone": "resnet101",
         "started_from": start.source,
         "started_from_sha256": start.sha256,
         "tensors_sha256": tensor_digest(tensors),
         "cohort_digest": cohort.digest(),
-        # Whoever trained the weights that it started from has seen these centres too.
-        "training_centers": json.dumps(sorted({*centers, *json.loads(start.training.get("training_centers", "[]"))})),
+        "training_centers": _with_those_of(start, "training_centers", centers),
+        "trained_on": _with_those_of(start, "trained_on", people),
         "snapshot": snapshot.name,
         "snapshot_digest": snapshot.content_digest,
         "settings": canonical_json(settings),
@@ -144,8 +146,7 @@ def finetune(
     _write(out, to_bytes(weights))
     _write(picture, draw_learning_curve(tuned.curve, tuned.best_epoch))
     checkpoint.unlink()
-    patients = len({(roi.center, roi.patient) for roi in cohort.rois})
-    return FinetuneReport(snapshot.name, cohort, patients, weights, tuned.best_epoch, tuned.curve, picture)
+    return FinetuneReport(snapshot.name, cohort, len(people), weights, tuned.best_epoch, tuned.curve, picture)
 
 
 def select_cohort(store: FeatureStore, snapshot: Snapshot, job: Job) -> Cohort:
@@ -228,6 +229,11 @@ def read_examples(store: FeatureStore, cohort: Cohort, preprocessing: Preprocess
     gray = np.concatenate(slices) if slices else np.empty((0, 224, 224), np.float32)
     patients = tuple(f"{roi.center}\n{roi.patient}" for roi in cohort.rois)
     return Examples(gray, np.array([roi.label for roi in cohort.rois], np.int64), patients)
+
+
+def _with_those_of(start: Weights, name: str, own: Iterable[str]) -> str:
+    """Return a list of the metadata: what the weights that it started from have seen, these have seen too."""
+    return json.dumps(sorted({*own, *json.loads(start.training.get(name, "[]"))}))
 
 
 def _require_writable(out: Path) -> None:

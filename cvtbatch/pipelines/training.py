@@ -17,6 +17,7 @@ from cvtbatch.dlrn.cohort import Cohort, RepeatedOutlines, patient_key
 from cvtbatch.dlrn.fit import Surroundings
 from cvtbatch.dlrn.scoring import SpecIds
 from cvtbatch.errors import InputError
+from cvtbatch.manifest import patient_digest
 from cvtbatch.spec import Spec
 from cvtbatch.store import FeatureStore, View
 from cvtbatch.validation.eligibility import assess_eligibility
@@ -85,7 +86,7 @@ def read_training(source: CohortSource) -> TrainingData:
     )
     specs = SpecIds(rows["radiomics_spec_id"][0].as_py(), rows["embedding_spec_id"][0].as_py())
     others = _others(cases, images, source.training_centers)
-    backbone = _backbone(view.specs()[specs.embedding_spec_id], members, others)
+    backbone = _backbone(view.specs()[specs.embedding_spec_id], cases)
     return TrainingData(
         cohort=_cohort(rows, slices, members, _repeats(store, source, rows)),
         specs=specs,
@@ -225,12 +226,9 @@ def _weights(spec: Spec, slices: pa.Table) -> dict[str, str | bool]:
     }
 
 
-def _backbone(spec: Spec, training: Sequence[Member], others: Sequence[Member]) -> Backbone:
-    """Return whom the backbone saw: a tuned one says its training centres, and is taken to have seen all their patients."""
+def _backbone(spec: Spec, cases: Sequence[Mapping[str, object]]) -> Backbone:
+    """Return whom the backbone was tuned on; patients of whom the snapshot has no case are told by their digest."""
     tuned = json.loads(spec.settings).get("weights", {}).get("fine_tuned", {})
-    if not tuned:
-        return Backbone()
-    centers = json.loads(tuned["training_centers"])
-    return Backbone(
-        frozenset((member.center, member.patient) for member in (*training, *others) if member.center in centers)
-    )
+    people = [(str(case["center"]), str(case["patient"])) for case in cases]
+    known = {patient_digest(*person): person for person in people}
+    return Backbone(frozenset(known.get(seen, ("unknown", seen)) for seen in json.loads(tuned.get("trained_on", "[]"))))

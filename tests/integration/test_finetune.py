@@ -14,6 +14,7 @@ from cvtbatch.cli import cli
 from cvtbatch.embedding import backbone, finetuning, weights
 from cvtbatch.embedding.weights import load_weights
 from cvtbatch.errors import FormatError, InputError
+from cvtbatch.manifest import patient_digest
 from cvtbatch.store import FeatureStore
 from tests.small_network import SmallNetwork
 from tests.support import extract_json, tiny_archive, write_rows
@@ -81,7 +82,11 @@ def test_weights_say_whose_they_are_and_go_where_weights_go(two_centers: Path, t
     assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     told, found = metadata(out), load_weights(str(out))
     assert (found.source, found.not_for_inference, found.sha256) == ("file", True, told["tensors_sha256"])
-    assert found.settings()["fine_tuned"] == {"cohort_digest": told["cohort_digest"], "training_centers": '["A"]'}
+    assert found.settings()["fine_tuned"] == {
+        name: told[name] for name in ("cohort_digest", "trained_on", "training_centers")
+    }
+    assert told["training_centers"] == '["A"]'
+    assert set(json.loads(told["trained_on"])) == {patient_digest("A", f"00{number}") for number in range(3, 8)}
     start = load_weights("random:0")
     assert (told["started_from"], told["started_from_sha256"]) == ("random:0", start.sha256)
     assert json.loads(told["settings"])["finetune"]["epochs"] == 2
