@@ -228,6 +228,7 @@ def add_center(
     with timed("snapshot"):
         url = Location.of(store_url).url
         snapshot = automatic_snapshot(FeatureStore.open_for_writing(url, existing=True), "add-center").name
+    on_progress("score", 0, 0, 0)
     with timed("score"):
         scores = score_store(
             store_url,
@@ -238,6 +239,7 @@ def add_center(
             explain=True,
             on_progress=lambda done, total: on_progress("score", done, total, 0),
         )
+    on_progress("validate", 0, 0, 0)
     with timed("validate"):
         validation = validate_center(
             store_url,
