@@ -1,16 +1,30 @@
 """Commands about what a model is worth at a centre."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from cvtbatch.cli.interrupts import raise_if_interrupted
-from cvtbatch.cli.options import json_option, snapshot_option, store_option
+from cvtbatch.cli.options import (
+    STANDING_FAILURES,
+    job_option,
+    json_option,
+    manifest_argument,
+    set_option,
+    snapshot_option,
+    store_option,
+)
+from cvtbatch.display import SHOWN_FAILURES, progress_display
 
 if TYPE_CHECKING:
     from cvtbatch.pipelines.validate import ValidationReport
+
+
+# What each stage counts.
+_UNITS = {"check": "cases", "extract": "cases", "embed": "outlines", "score": "outlines", "validate": "pages"}
 
 
 @click.command()
@@ -36,6 +50,85 @@ def validate(store_url: str, bundle: Path, center: str, snapshot_name: str | Non
         click.echo(json.dumps(report.to_document(), indent=2))
         return
     print_validation(report)
+
+
+@click.command("add-center")
+@manifest_argument
+@store_option
+@click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Bundle: its folder or tar.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the report.")
+@job_option
+@set_option
+@click.option("--workers", type=click.IntRange(0), help="Worker processes; 0 works in this one.  [default: one a core]")
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="Use the workers of this Dask scheduler, e.g. tcp://10.0.0.5:8786."
+)
+@click.option("--retry-failed", is_flag=True, help="Try failed cases again although their sources have not changed.")
+@json_option
+@click.pass_context
+def add_center(
+    ctx: click.Context,
+    manifest: Path,
+    store_url: str,
+    bundle: Path,
+    out: Path,
+    job: Path | None,
+    overrides: Sequence[str],
+    workers: int | None,
+    scheduler: str | None,
+    retry_failed: bool,
+    as_json: bool,
+) -> None:
+    """Check, extract, snapshot, score and validate the archive of a new centre, under the bundle's own specifications.
+
+    What an earlier run has done is left alone. Weights come from the store, where the bundle's cohort was extracted into it, or by
+    their name; else --set embedding.weights=FILE. Others than the bundle's are refused before any work.
+
+    \b
+    Example:
+      cvtbatch add-center center-2/manifest.csv --store store --bundle bundle --out report
+    """
+    if workers is not None and scheduler is not None:
+        raise click.UsageError("give --workers or --scheduler, not both")
+    from cvtbatch.engine import open_cluster
+    from cvtbatch.manifest import read_manifest
+    from cvtbatch.pipelines import add_center as pipeline
+    from cvtbatch.pipelines.extract import Options, default_workers, own_gpus
+    from cvtbatch.pipelines.job import read_job
+
+    cases = read_manifest(manifest)
+    settings = read_job("extract", job, overrides)
+    given = any(override.startswith("embedding.weights=") for override in overrides)
+    processes = default_workers() if workers is None else workers
+    told = 0
+    with (
+        pipeline.planned(cases, bundle, settings, store_url, given) as plan,
+        progress_display("add-center", quiet=as_json) as show,
+        open_cluster(processes, scheduler, own_gpus(plan.settings)) as cluster,
+    ):
+
+        def on_progress(stage: str, done: int, total: int, failed: int) -> None:
+            show.enter(stage, _UNITS[stage])
+            show(done, total, failed)
+            raise_if_interrupted()
+
+        def on_private(text: str) -> None:
+            nonlocal told
+            told += 1
+            if told <= SHOWN_FAILURES:
+                show.tell(text)
+
+        report = pipeline.add_center(plan, store_url, out, cluster, Options(retry_failed), on_progress, on_private)
+    if as_json:
+        click.echo(json.dumps(report.to_document(), indent=2))
+    else:
+        done = report.extraction
+        click.echo(f"check: {report.checked} cases read, {len(report.problems)} problems")
+        click.echo(f"extract: {done.computed} computed, {done.already_done} already done, {done.failed} failed")
+        click.echo(f"score: {report.scores.scored} scored, {report.scores.already_scored} already scored")
+        click.echo(f"snapshot: {report.snapshot}")
+        print_validation(report.validation)
+    ctx.exit(STANDING_FAILURES if report.extraction.failed else 0)
 
 
 def print_validation(report: "ValidationReport") -> None:

@@ -17,6 +17,8 @@ CONFIDENCE = 0.95
 SEPARATION_MARGIN = 1e-7
 NEWTON_STEPS = 200
 NEWTON_TOLERANCE = 1e-12
+# Far from its maximum, where an interval ends, the penalised likelihood is climbed by a constant factor a step, and slowly.
+FIRTH_STEPS = 5000
 LARGEST_STEP = 5.0
 
 
@@ -160,7 +162,7 @@ def _penalised(design: Floats, outcome: Floats, coefficients: Floats) -> float:
 def _maximise(design: Floats, outcome: Floats, start: Floats, free: Booleans) -> tuple[Floats, float]:
     """Return the free coefficients at the maximum of the penalised likelihood, with the others where they are, and that maximum."""
     coefficients, likelihood = start.copy(), _penalised(design, outcome, start)
-    for _ in range(NEWTON_STEPS):
+    for _ in range(FIRTH_STEPS):
         information, probability = _information(design, coefficients)
         weight = probability * (1 - probability)
         hat = weight * np.einsum("ij,jk,ik->i", design, np.linalg.inv(information), design)
@@ -175,7 +177,7 @@ def _maximise(design: Floats, outcome: Floats, start: Floats, free: Booleans) ->
         if np.abs(step).max() <= NEWTON_TOLERANCE:
             return coefficients, likelihood
         coefficients, likelihood = coefficients + step, following
-    raise InternalError("no_convergence", f"Firth's correction did not converge in {NEWTON_STEPS} steps")
+    raise InternalError("no_convergence", f"Firth's correction did not converge in {FIRTH_STEPS} steps")
 
 
 def _crossing(profile: Callable[[float], float], center: float, step: float, limit: float) -> float:

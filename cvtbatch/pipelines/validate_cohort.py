@@ -24,6 +24,15 @@ from cvtbatch.validation.eligibility import assess_eligibility
 from cvtbatch.validation.readers import ReaderStudy
 from cvtbatch.validation.report import OutlinedSlice, Pictures
 
+REASONS = {
+    "traumatic": "traumatic hemorrhage",
+    "ct_after_24_h": "CT later than 24 h after onset",
+    "etiology_unconfirmed": "etiology not confirmed",
+    "intraventricular_hemorrhage": "substantial intraventricular hemorrhage",
+    "subarachnoid_hemorrhage": "substantial subarachnoid hemorrhage",
+    "infratentorial": "cerebellum or brainstem",
+    "inadequate_quality": "inadequate image quality",
+}
 TERMS = {"points_dlr": "DLR signature", "points_epilepsy": "epilepsy"}
 
 
@@ -144,7 +153,7 @@ def _flow(
     failed = {row["case_key"]: row["kind"] for row in failures}
     for key, case in cases.items():
         if reasons := assess_eligibility(case).reasons:
-            excluded[reasons[0].replace("_", " ")] += 1
+            excluded[REASONS[reasons[0]]] += 1
             continue
         eligible += 1
         if key in analysed:

@@ -314,7 +314,8 @@ def _acquisition_shift(cohort: Cohort, training: Training) -> tuple[FeatureShift
     columns = {}
     for name, values in training.acquisition.items():
         own = [case.acquisition.get(name) for case in cohort.cases]
-        if not any(isinstance(value, str) for value in (*values, *own)):
+        known = [value for value in (*values, *own) if value is not None]
+        if known and not any(isinstance(value, str) for value in known):
             columns[name] = (_floats(values), _floats(own))
     return find_shifts(
         {name: pair[0] for name, pair in columns.items()}, {name: pair[1] for name, pair in columns.items()}

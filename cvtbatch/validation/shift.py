@@ -13,6 +13,8 @@ from cvtbatch.validation.values import Estimate, Floats, Maybe, NotComputable, S
 
 LARGE_DIFFERENCE = 0.5
 """A standardised difference that is called a shift (a medium effect: Cohen, Statistical Power Analysis, 1988)."""
+NO_SPREAD = 1e-5
+"""A spread that is so much smaller than the difference is rounding, as of a tilt that all cases share."""
 SMALL_P = 0.05
 FAR = 0.95
 NAMED = 4
@@ -135,8 +137,10 @@ def standardised_difference(training: Floats, center: Floats) -> Maybe[float]:
         return NotComputable("a standard deviation needs two values")
     spread = float(np.sqrt((training.var(ddof=1) + center.var(ddof=1)) / 2))
     difference = float(center.mean() - training.mean())
-    if spread == 0:
-        return 0.0 if difference == 0 else NotComputable("neither group has any spread")
+    if difference == 0:
+        return 0.0
+    if spread <= NO_SPREAD * abs(difference):
+        return NotComputable("neither group has any spread to measure the difference by")
     return finite(difference / spread)
 
 

@@ -17,7 +17,9 @@ from cvtbatch.dlrn import load_bundle
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid
 from cvtbatch.pipelines.validate import validate_center
+from cvtbatch.pipelines.validate_cohort import REASONS
 from cvtbatch.store import FeatureStore
+from cvtbatch.validation.eligibility import CRITERIA
 from tests.cohorts import SMALL_JOB
 from tests.model_store import CASES, fill
 from tests.store_rows import VOLUME_SPEC, row
@@ -127,11 +129,15 @@ def test_the_flow_says_who_is_missing(report: dict[str, object]) -> None:
     steps = {step["name"]: (step["left"], dict(step["excluded"])) for step in report["flow"]}
     assert steps == {
         "screened": (17, {}),
-        "eligible": (16, {"traumatic": 1}),
+        "eligible": (16, {"traumatic hemorrhage": 1}),
         "scored": (14, {"failed: empty mask": 1, "no outline yet": 1}),
         "with a known outcome": (14, {}),
     }
     assert report["failures"] == [{"kind": "empty_mask", "cases": 1}]
+
+
+def test_every_criterion_has_its_words() -> None:
+    assert set(REASONS) == {criterion.reason for criterion in CRITERIA}
 
 
 def test_facts_of_the_bundle_stand_in_the_report(archive: Path, report: dict[str, object]) -> None:

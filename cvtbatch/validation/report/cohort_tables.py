@@ -94,6 +94,8 @@ def _shift_tables(validation: Validation) -> Iterator[ReportTable]:
         ("shift_scores", "Scores against training's out-of-fold scores", found.scores),
         ("shift_acquisition", "Acquisition against training", found.acquisition),
     ):
+        if not rows:
+            continue
         yield ReportTable(
             name,
             title,

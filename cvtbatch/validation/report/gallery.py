@@ -14,7 +14,7 @@ from cvtbatch.validation.evaluate import CaseResult, Validation
 MORE = 200
 """Cases in the page beyond the misclassified ones; the rest stand on pages of as many."""
 PICTURE_MM = 170.0
-"""Side of the square that a picture shows, around the outline's middle."""
+"""Side of the square that a picture shows, around the outline's middle where the slice reaches so far."""
 PICTURE_PX = 240
 
 
@@ -57,8 +57,13 @@ def page_name(place: int) -> str:
     return "report.html" if place == 0 else f"cases-{place + 1}.html"
 
 
+def _start(middle: float, side: int, extent: int) -> int:
+    """Return where a window begins that has its middle here if it can, and does not leave the image if it need not."""
+    return (extent - side) // 2 if side >= extent else min(max(round(middle - side / 2), 0), extent - side)
+
+
 def to_data_url(found: OutlinedSlice) -> str:
-    """Return a picture of a slice with its outline as a JPEG data URL: a square of 170 mm around the outline."""
+    """Return a picture of a slice with its outline as a JPEG data URL: a square of 170 mm that holds the outline."""
     from PIL import Image
 
     rows, columns = np.nonzero(found.mask_yx)
@@ -66,7 +71,10 @@ def to_data_url(found: OutlinedSlice) -> str:
     rgb = outline_picture(found.hu_yx, found.mask_yx)
     step_y, step_x = found.spacing_xy_mm[1], found.spacing_xy_mm[0]
     height, width = round(PICTURE_MM / step_y), round(PICTURE_MM / step_x)
-    top, left = round(center[0] - height / 2), round(center[1] - width / 2)
+    top, left = (
+        _start(middle, side, extent)
+        for middle, side, extent in zip(center, (height, width), found.mask_yx.shape, strict=True)
+    )
     square = Image.fromarray(rgb).crop((left, top, left + width, top + height))
     square = square.resize((PICTURE_PX, PICTURE_PX), Image.Resampling.LANCZOS)
     file = io.BytesIO()

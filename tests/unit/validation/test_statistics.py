@@ -101,6 +101,13 @@ def test_a_moved_feature_is_found_and_a_quiet_one_is_not() -> None:
     assert verdict == "This centre lies outside what the model has seen in 1 of 2 selected features: moved."
 
 
+def test_a_difference_without_spread_is_not_measured_by_rounding() -> None:
+    upright = np.array([0.0, 1e-15, -1e-15, 0.0])
+    found = shift.standardised_difference(upright, 10.6 + upright)
+    assert isinstance(found, NotComputable)
+    assert shift.standardised_difference(upright, upright) == 0.0
+
+
 def test_novelty_of_like_cases_is_five_per_cent() -> None:
     rng = np.random.default_rng(3)
     found = shift.novelty(rng.normal(size=(400, 6)), rng.normal(size=(400, 6)))
