@@ -93,7 +93,7 @@ def test_two_runs_on_one_store_lose_and_double_nothing(undisturbed: Path, tmp_pa
             ("--store", "{new}", "--set", "radiomics.profile=none.yaml"),
             "is neither cvt-1834 nor onekey-1834 nor a parameter file",
         ),
-        (("--store", "{new}", "--set", "embedding.weights=imagenet"), "computes no embeddings"),
+        (("--store", "{new}", "--set", "embedding.weights=absent.pt"), "absent.pt"),
     ],
 )
 def test_what_cannot_be_run_is_said_and_leaves_nothing(

@@ -68,7 +68,7 @@ def test_every_format_gives_the_same_hematoma(archive: Path, tmp_path: Path, dra
     ]
     write_rows(manifest, rows)
     document = extract_json(manifest, store)
-    assert document["rows"] == {"volumes": 0, "cases": 0, "rois": 2, "radiomics": 2, "failures": 0}
+    assert {name: count for name, count in document["rows"].items() if count} == {"rois": 2, "radiomics": 2}
     assert extract_json(manifest, store)["already_done"] == 1
     opened = FeatureStore(str(store))
     rois = {item["roi"]: item for item in opened.rois().to_pylist()}
