@@ -7,20 +7,25 @@ export PYTHONNOUSERSITE := 1
 
 .PHONY: demo test check format lock clean
 
-# Untrained weights: the demo needs no network, and what it embeds is marked as not for inference.
+# Untrained weights: the demo needs no network, and what it embeds is marked as not for inference. Few cases make few folds.
 demo: TRIAL := --set embedding.weights=random:0
+demo: FEW := $(foreach key,crossfit_folds selection.lasso_folds forest.folds,--set fit.$(key)=3) --set fit.nested.repeats=0
 demo: .venv/.ready
 	rm -rf demo
-	$(BIN)/cvtbatch synth demo/archive --cases 20 --centers 2 --seed 1
-	$(BIN)/cvtbatch check demo/archive/manifest.csv
-	$(BIN)/cvtbatch extract demo/archive/manifest.csv --store demo/store $(TRIAL)
+	$(BIN)/cvtbatch synth demo/archive --cases 48 --centers 2 --seed 1
+	awk -F, 'NR == 1 || $$1 == "C1"' demo/archive/manifest.csv > demo/archive/center-1.csv
+	awk -F, 'NR == 1 || $$1 == "C2" && ++n <= 16' demo/archive/manifest.csv > demo/archive/center-2.csv
+	$(BIN)/cvtbatch check demo/archive/center-1.csv
+	$(BIN)/cvtbatch extract demo/archive/center-1.csv --store demo/store $(TRIAL)
 	$(BIN)/cvtbatch extract tests/data/real_head.csv --store demo/store $(TRIAL)
-	$(BIN)/cvtbatch status --store demo/store
 	$(BIN)/cvtbatch export radiomics --store demo/store --out demo/radiomics.parquet
 	$(BIN)/cvtbatch picture ge/head --store demo/store --out demo/real_head.png
+	$(BIN)/cvtbatch fit --store demo/store --set 'cohort.training_centers=[C1]' $(FEW) --out demo/bundle
+	$(BIN)/cvtbatch add-center demo/archive/center-2.csv --store demo/store --bundle demo/bundle --out demo/report
+	$(BIN)/cvtbatch status --store demo/store
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: .venv/.ready
 	$(BIN)/ruff format --check .

@@ -121,19 +121,21 @@ def bundle_facts(document: dict[str, Any]) -> Bundle:
 
 
 def _training_estimates(document: dict[str, Any], model: str) -> tuple[TrainingEstimate, ...]:
-    """Return the nested estimate and the study protocol's, with the marks that the bundle gives them."""
+    """Return what training estimated, each way with what speaks against it and the marks that the bundle gives."""
     metrics = document["metrics"]
-    marks = "; ".join(row["mark"] for row in document["marks"] if model in row["models"])
-    found = []
-    if nested := metrics.get("nested", {}).get("models", {}).get(model):
-        found.append(TrainingEstimate("nested cross-validation", _estimate(nested), marks))
-    if out_of_fold := metrics.get("out_of_fold", {}).get(model):
-        caution = "; ".join(part for part in ("selection not repeated in each fold", marks) if part)
-        found.append(TrainingEstimate("out of fold", _estimate(out_of_fold), caution))
-    if study := metrics.get("study_protocol", {}).get("in_sample", {}).get(model):
-        caution = "; ".join(part for part in ("in sample, optimistic", marks) if part)
-        found.append(TrainingEstimate("study protocol", _estimate(study), caution))
-    return tuple(found)
+    marks = [row["mark"] for row in document["marks"] if model in row["models"]]
+    of_nomogram = ["the nomogram was fitted on these scores"] if model == str(Model.DLRN) else []
+    ways: tuple[tuple[str, dict[str, Any], list[str]], ...] = (
+        ("nested cross-validation", metrics.get("nested", {}).get("models", {}), []),
+        ("out of fold", metrics.get("out_of_fold", {}), of_nomogram),
+        ("in sample", metrics.get("in_sample", {}), ["in sample, optimistic"]),
+        ("study protocol", metrics.get("study_protocol", {}).get("in_sample", {}), ["in sample, optimistic"]),
+    )
+    return tuple(
+        TrainingEstimate(name, _estimate(found[model]), "; ".join([*cautions, *marks]))
+        for name, found, cautions in ways
+        if model in found
+    )
 
 
 def _estimate(row: dict[str, Any]) -> Estimate:

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from cvtbatch import contracts
 from cvtbatch.cli import cli
+from cvtbatch.embedding.weights import random_weights, to_bytes
 from cvtbatch.store import FeatureStore
 from tests.cohorts import SMALL_JOB
 from tests.stand_ins import BlockMeans, block_means  # noqa: F401
@@ -22,7 +23,6 @@ FIT = (
     "fit.nested.repeats=0",
 )
 CPU = ("--set", "embedding.device=cpu")
-RANDOM = ("--set", "embedding.weights=random:0", *CPU)
 KINDS = ("CVT", "HP", "HP")
 
 
@@ -59,8 +59,12 @@ def trained(tmp_path: Path, block_means: type[BlockMeans]) -> Path:  # noqa: F81
     """A store with an extracted first centre, a bundle fitted on it, and an archive of a second one."""
     make_archive(tmp_path / "first", "C1", 18)
     make_archive(tmp_path / "second", "C2", 7)
-    store = tmp_path / "store"
-    run("extract", tmp_path / "first" / "manifest.csv", "--store", store, "--workers", 0, *RANDOM)
+    store, weights = tmp_path / "store", tmp_path / "weights.safetensors"
+    weights.write_bytes(to_bytes(random_weights(3)))
+    named = ("--set", f"embedding.weights={weights}", *CPU)
+    run("extract", tmp_path / "first" / "manifest.csv", "--store", store, "--workers", 0, *named)
+    # From here on the store's own copy has to do.
+    weights.unlink()
     sets = [argument for value in (*FIT, "cohort.training_centers=[C1]") for argument in ("--set", value)]
     run("fit", "--store", store, *sets, "--out", tmp_path / "bundle")
     return tmp_path
@@ -83,7 +87,7 @@ def test_a_centre_is_added_in_one_command_and_a_second_run_does_nothing(trained:
     assert "Not for inference" in text
     store = FeatureStore(str(trained / "store"))
     assert len(set(store.current("radiomics")["radiomics_spec_id"].to_pylist())) == 1
-    assert set(store.current("embeddings")["weights"].to_pylist()) == {"random:0"}
+    assert set(store.current("embeddings")["weights"].to_pylist()) == {"file"}
     before = {name: store.current(name).num_rows for name in ("radiomics", "embeddings", "scores", "explanations")}
     page.unlink()
 

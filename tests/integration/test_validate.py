@@ -148,6 +148,11 @@ def test_facts_of_the_bundle_stand_in_the_report(archive: Path, report: dict[str
     assert origin["training_cases"] == 40
     assert [point["name"] for point in report["models"][0]["points"]] == ["youden", "sens90", "sens95"]
     assert report["models"][0]["points"][0]["decisions"]["threshold"] == bundle.document["thresholds"]["rad"]["youden"]
+    estimates = [(row["protocol"], row["caution"]) for row in report["models"][-1]["training"]]
+    assert estimates == [
+        ("out of fold", "the nomogram was fitted on these scores"),
+        ("study protocol", "in sample, optimistic"),
+    ]
     selected = {row["feature"] for row in bundle.document["signatures"]["dlr"]["selected"]}
     assert {row["feature"] for row in report["importances"]} == selected
     assert {row["feature"] for row in report["shift"]["features"]} == selected

@@ -13,7 +13,7 @@ from cvtbatch.validation.evaluate import CaseResult, Validation
 
 MORE = 200
 """Cases in the page beyond the misclassified ones; the rest stand on pages of as many."""
-PICTURE_MM = 170.0
+PICTURE_MM = 200.0
 """Side of the square that a picture shows, around the outline's middle where the slice reaches so far."""
 PICTURE_PX = 240
 
@@ -63,7 +63,7 @@ def _start(middle: float, side: int, extent: int) -> int:
 
 
 def to_data_url(found: OutlinedSlice) -> str:
-    """Return a picture of a slice with its outline as a JPEG data URL: a square of 170 mm that holds the outline."""
+    """Return a picture of a slice with its outline as a JPEG data URL: a square of 200 mm that holds the outline."""
     from PIL import Image
 
     rows, columns = np.nonzero(found.mask_yx)
