@@ -18,11 +18,11 @@ demo: .venv/.ready
 	$(BIN)/cvtbatch check demo/archive/center-1.csv
 	$(BIN)/cvtbatch extract demo/archive/center-1.csv --store demo/store $(TRIAL)
 	$(BIN)/cvtbatch extract tests/data/real_head.csv --store demo/store $(TRIAL)
+	$(BIN)/cvtbatch status --store demo/store
 	$(BIN)/cvtbatch export radiomics --store demo/store --out demo/radiomics.parquet
 	$(BIN)/cvtbatch picture ge/head --store demo/store --out demo/real_head.png
 	$(BIN)/cvtbatch fit --store demo/store --set 'cohort.training_centers=[C1]' $(FEW) --out demo/bundle
 	$(BIN)/cvtbatch add-center demo/archive/center-2.csv --store demo/store --bundle demo/bundle --out demo/report
-	$(BIN)/cvtbatch status --store demo/store
 
 test: check
 	$(BIN)/python -m pytest -n auto --dist loadfile
