@@ -25,7 +25,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-import obstore
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -36,7 +35,7 @@ from obstore.store import LocalStore
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, InternalError, StorageError
 from cvtbatch.store.content import content_digest
-from cvtbatch.store.location import get, storage_errors
+from cvtbatch.store.location import get, list_objects, remove_objects, storage_errors
 from cvtbatch.store.snapshots import TABLE, Snapshot, measure, read_snapshots
 from cvtbatch.store.tables import APP_ID, APPEND_ATTEMPTS, Pin, Table
 
@@ -234,17 +233,18 @@ def _delete_history(store: "FeatureStore", table: Table, beginning: int, traces:
             superseded += [key] if key not in kept else []
         elif key not in kept and _tells(store, key, traces):
             leftovers.append(key)
-    for key in leftovers:
-        age = _age_seconds(store, key)
-        if age < WRITING_SECONDS:
+    now = datetime.datetime.now(datetime.UTC)
+    for entry in list_objects(store.location, f"tables/{name}/"):
+        age = (now - entry.modified).total_seconds()
+        if entry.key in leftovers and age < WRITING_SECONDS:
             raise StorageError(
                 "store_busy",
                 f"table {name} has a file with the case that was written {age:.0f} s ago and belongs to no version: "
                 f"stop what writes there; {WRITING_SECONDS} s after it was stopped, the file can go",
             )
     # The log last: it tells which files to delete, should this be interrupted.
-    _delete(store, [*superseded, *leftovers])
-    _delete(store, old)
+    remove_objects(store.location, [*superseded, *leftovers])
+    remove_objects(store.location, old)
 
 
 def _added(store: "FeatureStore", key: str) -> set[str]:
@@ -263,7 +263,7 @@ def _delete_arrays(store: "FeatureStore", paths: Iterable[str]) -> int:
     """Delete volumes and masks, and return how many."""
     doomed = [path for path in sorted(paths) if PurePosixPath(path).parts[0] in {"volumes", "masks"}]
     for path in doomed:
-        _delete(store, _list(store, f"{path}/"))
+        remove_objects(store.location, _list(store, f"{path}/"))
     return len(doomed)
 
 
@@ -330,34 +330,10 @@ def _data_files(store: "FeatureStore", name: str) -> list[str]:
 
 
 def _list(store: "FeatureStore", prefix: str) -> list[str]:
-    """Return every file below a prefix, those included that a killed writer left unfinished, which obstore does not show."""
-    objects = store.location.objects()
-    with storage_errors("listing the store"):
-        if isinstance(objects, LocalStore):
-            root = Path(store.location.path)
-            return sorted(path.relative_to(root).as_posix() for path in (root / prefix).rglob("*") if path.is_file())
-        return sorted(entry["path"] for page in obstore.list(objects, prefix) for entry in page)
+    return sorted(entry.key for entry in list_objects(store.location, prefix))
 
 
 def _read(store: "FeatureStore", key: str) -> bytes:
     if isinstance(store.location.objects(), LocalStore):
         return (Path(store.location.path) / key).read_bytes()
     return get(store.location, key)
-
-
-def _age_seconds(store: "FeatureStore", key: str) -> float:
-    objects = store.location.objects()
-    if isinstance(objects, LocalStore):
-        return time.time() - (Path(store.location.path) / key).stat().st_mtime
-    written: datetime.datetime = obstore.head(objects, key)["last_modified"]
-    return (datetime.datetime.now(datetime.UTC) - written).total_seconds()
-
-
-def _delete(store: "FeatureStore", keys: Sequence[str]) -> None:
-    objects = store.location.objects()
-    with storage_errors("deleting from the store"):
-        if isinstance(objects, LocalStore):
-            for key in keys:
-                (Path(store.location.path) / key).unlink(missing_ok=True)
-        elif keys:
-            obstore.delete(objects, list(keys))

@@ -303,18 +303,18 @@ def holds(location: Location, key: str) -> bool:
         return True
 
 
-def list_objects(location: Location) -> Iterator[StoredObject]:
-    """Yield every object of a store, also what an interrupted write left half done (which listing by obstore leaves out).
+def list_objects(location: Location, prefix: str = "") -> Iterator[StoredObject]:
+    """Yield every object below a prefix (a folder), also what an interrupted write left half done, which obstore leaves out.
 
     Raises:
         StorageError: the store cannot be listed.
     """
     with storage_errors("listing the store"):
         if location.scheme == "s3":
-            for page in obstore.list(location.objects()):
+            for page in obstore.list(location.objects(), prefix or None):
                 yield from (StoredObject(entry["path"], entry["size"], entry["last_modified"]) for entry in page)
             return
-        for folder, _, names in os.walk(location.path):
+        for folder, _, names in os.walk(Path(location.path, prefix)):
             for name in names:
                 path = Path(folder, name)
                 # It may have been renamed or removed meanwhile.
@@ -332,7 +332,8 @@ def remove_objects(location: Location, keys: Sequence[str]) -> None:
     """
     with storage_errors("removing from the store"):
         if location.scheme == "s3":
-            obstore.delete(location.objects(), list(keys))
+            if keys:
+                obstore.delete(location.objects(), list(keys))
             return
         root = Path(location.path)
         for key in keys:
