@@ -13,6 +13,7 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cvtbatch.engine.settings import DASK_SETTINGS
 from cvtbatch.errors import ResourceError
 
 if TYPE_CHECKING:
@@ -104,19 +105,7 @@ def _start_local(workers: int, gpus: Sequence[str]) -> "Iterator[Client]":
     from distributed import Client, LocalCluster
     from distributed.system import MEMORY_LIMIT
 
-    settings = {
-        # One death is enough to hear of: the run itself decides who is tried again, and how.
-        "distributed.scheduler.allowed-failures": 0,
-        "distributed.worker.daemon": True,
-        "distributed.admin.log-format": "%(message)s",
-        "distributed.logging": {
-            "distributed": "critical",
-            "distributed.nanny": "critical",
-            "bokeh": "critical",
-            "tornado": "critical",
-        },
-    }
-    with open_scratch() as scratch, dask.config.set(settings):
+    with open_scratch() as scratch, dask.config.set(DASK_SETTINGS):
         with _one_thread_each(), _interrupts_held_back():
             try:
                 cluster = LocalCluster(
