@@ -1,12 +1,16 @@
 """Small heads and archives for tests, and a way to compare what two runs left in their stores."""
 
+import contextlib
 import csv
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +18,7 @@ import SimpleITK as sitk
 from click.testing import CliRunner
 
 from cvtbatch import contracts
-from cvtbatch.cli import cli
+from cvtbatch.cli import cli, main
 from cvtbatch.store import FeatureStore
 
 DATA = Path(__file__).parent / "data"
@@ -76,14 +80,44 @@ def without_embeddings(arguments: list[str]) -> list[str]:
 def cvtbatch(
     *arguments: object, check: bool = False, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own; `extract` without embeddings, unless they are asked for."""
-    command = [sys.executable, "-m", "cvtbatch", *without_embeddings([str(argument) for argument in arguments])]
-    result = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, **(environment or {})}, timeout=220, check=False
-    )
+    """Run the command line to its exit; `extract` without embeddings, unless they are asked for.
+
+    It runs in this process, as `main` runs it, since a process of its own takes seconds to start.
+
+    Args:
+        environment: variables to add, for which it is a process of its own.
+    """
+    texts = without_embeddings([str(argument) for argument in arguments])
+    if environment is None:
+        result = _run_here(texts)
+    else:
+        command, variables = [sys.executable, "-m", "cvtbatch", *texts], {**os.environ, **environment}
+        result = subprocess.run(command, capture_output=True, text=True, env=variables, timeout=220, check=False)
     if check and result.returncode != 0:
         raise AssertionError(f"exit code {result.returncode}\n{result.stdout}\n{result.stderr}")
     return result
+
+
+def _run_here(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    # With bytes below, as the real ones have: what is no text is written as bytes.
+    stdout, stderr = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    code: object = 0
+    try:
+        with (
+            mock.patch.object(sys, "argv", ["cvtbatch", *arguments]),
+            contextlib.redirect_stdout(stdout),
+            contextlib.redirect_stderr(stderr),
+        ):
+            main()
+    except SystemExit as ended:
+        code = ended.code
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for stream in (stdout, stderr):
+        stream.seek(0)
+    return subprocess.CompletedProcess(arguments, int(str(code)), stdout.read(), stderr.read())
 
 
 def extract_json(manifest: Path, store: Path | str, *arguments: object, code: int = 0) -> dict[str, object]:
