@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from cvtbatch.pipelines.cost import CostSummary
     from cvtbatch.pipelines.finetune import FinetuneReport
     from cvtbatch.pipelines.plan import CasePlan
     from cvtbatch.pipelines.report import ExtractReport
@@ -134,6 +135,8 @@ def print_report(report: "ExtractReport", failures: int, as_json: bool) -> None:
     print_table("Why", ("reason", "cases"), [(row["reason"], row["cases"]) for row in report.plan])
     if any(report.rows.values()):
         print_table("Rows appended", ("table", "rows"), [(name, count) for name, count in report.rows.items() if count])
+    if report.cost.worked_cases:
+        print_cost(report.cost)
     if report.embeddings.not_for_inference:
         click.echo(f"\nEmbeddings of untrained weights ({report.embeddings.weights}): not for inference")
     if report.failures:
@@ -181,6 +184,32 @@ def print_finetuning(report: "FinetuneReport", out: Path) -> None:
         )
     if report.weights.not_for_inference:
         click.echo("\nIt started from untrained weights: not for inference")
+
+
+def print_cost(cost: "CostSummary") -> None:
+    """Print what a run cost: a line, and seconds by stage."""
+    per_thousand = [
+        f"{hours:.3g} {name}"
+        for hours, name in (
+            (cost.core_hours_per_1000_cases, "core-hours"),
+            (cost.cpu_hours_per_1000_cases, "CPU-hours"),
+        )
+        if hours is not None
+    ]
+    rows = [
+        (stage.stage, stage.count, *(f"{s:.3g}" for s in (stage.p50_s, stage.p95_s, stage.seconds)))
+        for stage in cost.stages
+    ]
+    print_table("Seconds in workers", ("stage", "count", "median", "95 %", "all"), rows)
+    click.echo(
+        f"\n{cost.cases_per_second:.3g} cases/s, 1,000 cases: {', '.join(per_thousand)}; "
+        f"memory: worker {_megabytes(cost.worker_peak_bytes)}, driver {_megabytes(cost.driver_peak_bytes)}; "
+        f"read {_megabytes(cost.read_bytes)}, written {_megabytes(cost.written_bytes)}"
+    )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB"
 
 
 def print_status(document: Mapping[str, Any]) -> None:

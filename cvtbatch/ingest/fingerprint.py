@@ -49,6 +49,16 @@ def _fingerprint(path: str, entry: str, selectors: dict[str, str | int | bool | 
     return digest(entry, canonical_json(selectors), *parts)[:32]
 
 
+def source_bytes(path: str) -> int:
+    """Return the size of a source's files; what cannot be looked at counts as nothing."""
+    if os.path.isdir(path):  # noqa: PTH112
+        return sum(stat.st_size for _, stat in list_files(path) if stat)
+    try:
+        return os.stat(path).st_size  # noqa: PTH116
+    except OSError:
+        return 0
+
+
 def image_fingerprint(case: Case) -> str:
     """Return the identity of a case's image: its files' names, sizes and times, and what the manifest says of it."""
     return _fingerprint(case.image, case.image_entry, {"series_uid": case.series_uid, "allow_gaps": case.allow_gaps})

@@ -14,8 +14,9 @@ from cvtbatch.errors import FormatError, InternalError, StorageError
 from cvtbatch.geometry import Grid
 from cvtbatch.imaging import place_mask, require_in_head, resample_stack, triage_mask
 from cvtbatch.imaging.resampling import to_image
-from cvtbatch.ingest import ImageSlices, SourceVolume, read_mask, read_volume
+from cvtbatch.ingest import ImageSlices, SourceVolume, read_mask, read_volume, source_bytes
 from cvtbatch.manifest import Case, RoiSource
+from cvtbatch.pipelines.cost import Cost, Meter
 from cvtbatch.pipelines.failure import Failure, failure_of
 from cvtbatch.pipelines.known import FailureKey
 from cvtbatch.pipelines.plan import CaseTask, RoiTask
@@ -37,6 +38,7 @@ class CaseResult:
         audits: what the comparison of ROIs with stock PyRadiomics gave.
         decoded: whether any source was read.
         computed: whether a volume, a mask or features were made.
+        cost: what it took; None where the task never came back.
     """
 
     rows: dict[str, list[Row]]
@@ -45,6 +47,7 @@ class CaseResult:
     audits: tuple[AuditResult, ...]
     decoded: bool
     computed: bool
+    cost: Cost | None = None
 
 
 class _Stopped(Exception):  # carries a failure up to the case, and no further
@@ -75,6 +78,7 @@ class _Volume:
 
 class _CaseInHand:
     def __init__(self, task: CaseTask) -> None:
+        self.meter = Meter()
         self.task = task
         self.store = FeatureStore(task.work.store_url)
         self.rows: dict[str, list[Row]] = {"volumes": [], "rois": [], "radiomics": []}
@@ -100,13 +104,15 @@ class _CaseInHand:
             audits=tuple(self.audits),
             decoded=self.decoded,
             computed=self.computed,
+            cost=self.meter.cost(),
         )
 
     def _guarded(self, stage: str, roi: RoiTask | None, function: Callable[[], Value]) -> Value:
         """Call the function; stop the case or ROI with a failure if it raises anything but a fault of the store."""
         work = self.task.work
         try:
-            return function()
+            with self.meter.stage(stage):
+                return function()
         except (StorageError, _Stopped):
             raise
         except Exception as error:
@@ -126,8 +132,7 @@ class _CaseInHand:
         task, known = self.task, self.task.known
         if known is not None and task.unchanged:
             return _Volume(known.image_digest, known.grid, known.stored, None)
-        self.decoded = True
-        source = self._guarded("read", None, lambda: read_volume(task.case))
+        source = self._read_source()
         image_digest = source.image_digest()
         if known is not None and known.image_digest == image_digest:
             if not self._is_whole(known.stored):
@@ -136,19 +141,29 @@ class _CaseInHand:
             return _Volume(image_digest, known.grid, known.stored, None, ImageSlices.of(source))
         return self._write_volume(source, image_digest, generation=0)
 
+    def _read_source(self) -> SourceVolume:
+        self.decoded = True
+        self.meter.read_bytes += source_bytes(self.task.case.image)
+        return self._guarded("read", None, lambda: read_volume(self.task.case))
+
     def _write_volume(self, source: SourceVolume, image_digest: str, generation: int) -> _Volume:
         spacing_mm = self.task.work.spacing_mm
         hu_zyx, grid = self._guarded("volume", None, lambda: resample_stack(source.hu_zyx, source.stack, spacing_mm))
-        stored = self.store.write_volume(hu_zyx, grid)
+        stored = self._write(lambda: self.store.write_volume(hu_zyx, grid))
         self.computed = True
         self._add_volume_row(source, image_digest, grid, stored, generation)
         return _Volume(image_digest, grid, stored, hu_zyx, ImageSlices.of(source))
 
+    def _write(self, write: Callable[[], StoredArray]) -> StoredArray:
+        with self.meter.stage("write"):
+            stored = write()
+        self.meter.written_bytes += stored.size_bytes
+        return stored
+
     def _slices(self, volume: _Volume) -> ImageSlices:
         """Return where the slices of the image lie, for outlines that were drawn on them."""
         if volume.slices is None:
-            self.decoded = True
-            source = self._guarded("read", None, lambda: read_volume(self.task.case))
+            source = self._read_source()
             changed = FormatError("source_changed", "the image is not the one that was stored")
             self._guarded("read", None, lambda: _require_same(source, volume.digest, changed))
             volume.slices = ImageSlices.of(source)
@@ -162,8 +177,7 @@ class _CaseInHand:
             hu_zyx = np.asarray(self.store.read_array(volume.stored), dtype=np.int16)
         except FormatError as error:
             damage = error
-            self.decoded = True
-            source = self._guarded("read", None, lambda: read_volume(self.task.case))
+            source = self._read_source()
             self._guarded("read", None, lambda: _require_same(source, volume.digest, damage))
             generation = self.task.known.generation + 1 if self.task.known else 1
             renewed = self._write_volume(source, volume.digest, generation)
@@ -211,6 +225,7 @@ class _CaseInHand:
     def _read_mask(self, roi: RoiTask, volume: _Volume) -> tuple[str, npt.NDArray[np.uint8]]:
         known = roi.known
         self.decoded = True
+        self.meter.read_bytes += source_bytes(roi.source.mask or "")
         source = self._guarded("mask", roi, lambda: read_mask(roi.source, lambda: self._slices(volume)))
         mask_digest = source.mask_digest()
         input_digest = digest(volume.digest, mask_digest)
@@ -222,7 +237,7 @@ class _CaseInHand:
         if known is not None and same and self._is_whole(known.stored):
             stored, generation = known.stored, known.generation
         else:
-            stored = self.store.write_mask(mask_zyx, volume.grid)
+            stored = self._write(lambda: self.store.write_mask(mask_zyx, volume.grid))
             generation = known.generation + 1 if known is not None and same else 0
             self.computed = True
         digests = {"image_digest": volume.digest, "mask_digest": mask_digest, "input_digest": input_digest}

@@ -12,10 +12,11 @@ from typing import Protocol
 
 import cvtbatch
 from cvtbatch.embedding.weights import is_named
-from cvtbatch.engine import Cluster, Done, Lost, Outcome, run_inline, run_on_workers
+from cvtbatch.engine import Cluster, Done, Lost, Outcome, places, run_inline, run_on_workers
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.manifest import Manifest
 from cvtbatch.pipelines.case import CaseResult, Row, case_row, process_case
+from cvtbatch.pipelines.cost import Cost, RunCost
 from cvtbatch.pipelines.embedding_plan import EmbeddingWork
 from cvtbatch.pipelines.failure import Failure
 from cvtbatch.pipelines.job import Job
@@ -37,6 +38,7 @@ from cvtbatch.store import FeatureStore
 
 # JSON knows no infinity; a value beside NaN is this many tolerances away.
 LARGEST_DEVIATION = 1e300
+WORKERS_COUNTED_SECONDS = 5.0
 LIBRARIES = (
     "numpy",
     "scipy",
@@ -112,6 +114,7 @@ class Coordinator:
         self.run_id, self.log, self.on_private = run_id, log, on_private
         self.report = new_report(settings, run_id)
         self.progress = Progress(total=len(manifest))
+        self.cost = RunCost(_workers(cluster), inline=cluster.client is None)
         self.reasons: Counter[Reason] = Counter()
         self.batch: dict[str, list[Row]] = {name: [] for name in BATCH_ORDER}
         self.batched_cases = 0
@@ -141,6 +144,7 @@ class Coordinator:
         ]
         try:
             self.commit()
+            self.report.cost = self.cost.summary(self.report.seconds)
             self._append_run(state, reason)
         except CvtbatchError as error:
             if state == "completed":
@@ -198,6 +202,8 @@ class Coordinator:
         for failure in result.failures:
             self.add_event(case, (failure.roi_key, failure.spec_id, failure.scope, failure.input_digest), failure)
         self._add_audits(result)
+        self.add_cost(result.cost)
+        self.cost.worked_cases += 1
         self.batched_cases += 1
         self.report.decoded += result.decoded
         self.progress.done += 1
@@ -208,6 +214,13 @@ class Coordinator:
             self.settle(case.case_key, "awaiting_mask")
         else:
             self.settle(case.case_key, "computed" if result.computed else "already_done")
+
+    def add_cost(self, cost: Cost | None, times: int = 1) -> None:
+        """Add what a task took to what the run costs; the workers are counted now and then, since they may come and go."""
+        if cost is not None:
+            self.cost.add(cost, times)
+        if self.cost.seconds_since_look() >= WORKERS_COUNTED_SECONDS:
+            self.cost.hold(_workers(self.cluster))
 
     def count_reasons(self, reasons: Iterable[Reason]) -> None:
         """Count a case that was planned."""
@@ -285,6 +298,7 @@ class Coordinator:
             if rows:
                 self.report.rows[name] += self.store.table(name).append(rows)
                 self.batch[name] = []
+                self.cost.commits += 1
         self.batched_cases = 0
         self.committed_at = time.monotonic()
 
@@ -314,10 +328,20 @@ class Coordinator:
                     "audit": canonical_json(asdict(report.audit)),
                     "embedding_spec_id": report.embedding_spec_id,
                     "embeddings": canonical_json(asdict(report.embeddings)),
+                    **(self._cost_columns() if state != "started" else {}),
                     **self._book(),
                 }
             ]
         )
+
+    def _cost_columns(self) -> Row:
+        columns = asdict(self.report.cost)
+        stages = {entry.pop("stage"): entry for entry in columns["stages"]}
+        return {**columns, "stages": canonical_json(stages), "rows": canonical_json(self.report.rows)}
+
+
+def _workers(cluster: Cluster) -> int:
+    return 1 if cluster.client is None else places(cluster.client)
 
 
 def _lost(outcome: Lost[CaseTask]) -> CaseResult:

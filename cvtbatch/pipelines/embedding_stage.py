@@ -9,11 +9,9 @@ from cvtbatch.engine import GPU, Done, Lost, Outcome, places, run_inline, run_on
 from cvtbatch.pipelines.case import Row
 from cvtbatch.pipelines.coordinator import Coordinator
 from cvtbatch.pipelines.embedding_plan import EmbeddingPlan, EmbeddingWork, RoiInput, failure_key, pack, task_slices
-from cvtbatch.pipelines.embedding_task import Embedded, EmbeddingTask, NotEmbedded, embed_rois
+from cvtbatch.pipelines.embedding_task import Embedded, EmbeddingResult, EmbeddingTask, NotEmbedded, embed_rois
 from cvtbatch.pipelines.failure import Failure
 from cvtbatch.pipelines.report import Progress
-
-Results = tuple[Embedded | NotEmbedded, ...]
 
 
 class EmbeddingStage:
@@ -40,6 +38,7 @@ class EmbeddingStage:
         run, key = self.run, plan.case.case_key
         if not run.settings.extracts:
             run.count_reasons(plan.reasons())
+            run.cost.worked_cases += bool(plan.pending)
         for ended in plan.ended:
             run.add_event(plan.case, ended, None)
         if plan.standing:
@@ -80,22 +79,23 @@ class EmbeddingStage:
         placed = replace(self.work, compute=replace(compute, device=device, threads=cluster.threads))
         return placed, None, max(1, places(cluster.client))
 
-    def _outcomes(self, pending: Sequence[RoiInput]) -> Iterator[Outcome[EmbeddingTask, Results]]:
+    def _outcomes(self, pending: Sequence[RoiInput]) -> Iterator[Outcome[EmbeddingTask, EmbeddingResult]]:
         work, resource, workers = self._placed()
         cuda = resource is not None or (self.run.cluster.client is None and _has_cuda(work.compute))
         batch = work.compute.batch or (CUDA_BATCH if cuda else CPU_BATCH)
         slices = task_slices(pending, batch, cuda, workers)
         return self._run(EmbeddingTask(work, rois) for rois in pack(pending, batch, slices))
 
-    def _run(self, tasks: Iterable[EmbeddingTask]) -> Iterator[Outcome[EmbeddingTask, Results]]:
+    def _run(self, tasks: Iterable[EmbeddingTask]) -> Iterator[Outcome[EmbeddingTask, EmbeddingResult]]:
         client = self.run.cluster.client
         if client is None:
             return run_inline(embed_rois, tasks)
         return run_on_workers(client, embed_rois, tasks, self._placed()[1])
 
-    def _add(self, results: Results) -> None:
+    def _add(self, of_task: EmbeddingResult) -> None:
         run, summary = self.run, self.run.report.embeddings
-        for result in results:
+        run.add_cost(of_task.cost, len(of_task.rois))
+        for result in of_task.rois:
             key = failure_key(result.roi.source.roi_key, self.work.embedding_spec_id)
             if isinstance(result, NotEmbedded):
                 run.add_event(result.roi, key, result.failure)
@@ -146,7 +146,7 @@ def _has_cuda(compute: Compute) -> bool:
     return choose_device(compute.device).type == "cuda"
 
 
-def _lost(outcome: Lost[EmbeddingTask]) -> Results:
+def _lost(outcome: Lost[EmbeddingTask]) -> EmbeddingResult:
     """Return the result of an outline that took its workers down, alone."""
     [roi] = outcome.item.rois
     failure = Failure(
@@ -162,4 +162,4 @@ def _lost(outcome: Lost[EmbeddingTask]) -> Results:
         manifest_row=roi.manifest_row,
         private="",
     )
-    return (NotEmbedded(roi, failure),)
+    return EmbeddingResult((NotEmbedded(roi, failure),))

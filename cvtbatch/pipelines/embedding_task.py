@@ -12,6 +12,7 @@ from cvtbatch.embedding.compute import Compute, Embeddings
 from cvtbatch.embedding.preprocessing import Slices, prepare_slices
 from cvtbatch.embedding.weights import Weights, from_bytes, load_weights
 from cvtbatch.errors import FormatError, InternalError, StorageError
+from cvtbatch.pipelines.cost import Cost, Meter
 from cvtbatch.pipelines.embedding_plan import EmbeddingWork, RoiInput, WeightsRef
 from cvtbatch.pipelines.failure import Failure, failure_of
 from cvtbatch.store import FeatureStore
@@ -55,13 +56,22 @@ class NotEmbedded:
     failure: Failure
 
 
-def embed_rois(task: EmbeddingTask) -> tuple[Embedded | NotEmbedded, ...]:
+@dataclass(frozen=True, slots=True)
+class EmbeddingResult:
+    """What became of the outlines of a task, and what it took; None where it never came back."""
+
+    rois: tuple[Embedded | NotEmbedded, ...]
+    cost: Cost | None = None
+
+
+def embed_rois(task: EmbeddingTask) -> EmbeddingResult:
     """Do what a task asks for.
 
     Raises:
         StorageError: the store cannot be read; the fault of the run, not of an outline.
         ResourceError: the device has no room for a single slice.
     """
+    meter = Meter()
     work = task.work
     store = FeatureStore(work.weights.store_url)
     backbone = _backbone(work.weights, work.compute)
@@ -74,18 +84,20 @@ def embed_rois(task: EmbeddingTask) -> tuple[Embedded | NotEmbedded, ...]:
 
         return prepare_slices(mask_zyx, read_slices, roi.spacing_mm, work.preprocessing)
 
-    results: list[Embedded | NotEmbedded] = []
-    for roi, slices, values in embed_items(task.rois, lambda roi: roi.slices, load, backbone):
+    def settle(roi: RoiInput, slices: Slices | Exception, values: Embeddings) -> Embedded | NotEmbedded:
         if isinstance(slices, Exception):
-            results.append(NotEmbedded(roi, _failure(roi, work, slices)))
-        elif not np.isfinite(values).all():
+            return NotEmbedded(roi, _failure(roi, work, slices))
+        if not np.isfinite(values).all():
             error = InternalError(
                 "embedding_not_finite", "the backbone gives values that are not finite for this outline"
             )
-            results.append(NotEmbedded(roi, _failure(roi, work, error)))
-        else:
-            results.append(Embedded(roi, slices.index, slices.area_mm2, slices.largest, values, backbone.device))
-    return tuple(results)
+            return NotEmbedded(roi, _failure(roi, work, error))
+        return Embedded(roi, slices.index, slices.area_mm2, slices.largest, values, backbone.device)
+
+    with meter.stage("embedding"):
+        embedded = embed_items(task.rois, lambda roi: roi.slices, load, backbone)
+        results = tuple(settle(roi, slices, values) for roi, slices, values in embedded)
+    return EmbeddingResult(results, meter.cost())
 
 
 def _failure(roi: RoiInput, work: EmbeddingWork, error: Exception) -> Failure:

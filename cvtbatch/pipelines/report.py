@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Literal, get_args
 
+from cvtbatch.pipelines.cost import CostSummary
 from cvtbatch.pipelines.plan import Reason
 
 # Order of a batch: a row is never there before the rows that it stands on, nor a value before what an audit said of it.
@@ -63,13 +64,14 @@ class ExtractReport:
     failures: list[dict[str, str | int]] = field(default_factory=list)
     audit: AuditSummary = field(default_factory=AuditSummary)
     embeddings: EmbeddingSummary = field(default_factory=EmbeddingSummary)
+    cost: CostSummary = field(default_factory=CostSummary)
     plan: list[dict[str, str | int]] = field(default_factory=list)
     seconds: float = 0.0
 
     def to_document(self) -> dict[str, object]:
         """Return the JSON document of `cvtbatch extract --json`."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        parts = {"audit": asdict(self.audit), "embeddings": asdict(self.embeddings)}
+        parts = {"audit": asdict(self.audit), "embeddings": asdict(self.embeddings), "cost": asdict(self.cost)}
         return {"command": "extract", **fields, **parts}
 
 

@@ -7,7 +7,7 @@ object of the group, so that a lost or cut shard is an error and not a volume of
 import contextlib
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -35,10 +35,15 @@ ZSTD_LEVEL = 3
 
 @dataclass(frozen=True, slots=True)
 class StoredArray:
-    """Where a group lies below the store's root, and the SHA-256 of its objects."""
+    """Where a group lies below the store's root, and the SHA-256 of its objects.
+
+    Attributes:
+        size_bytes: of its objects, where they have just been written; else 0.
+    """
 
     path: str
     checksum: str
+    size_bytes: int = field(default=0, compare=False)
 
 
 def write_array(
@@ -62,7 +67,7 @@ def write_array(
         with contextlib.suppress(Exception):
             obstore.delete(location.objects(), [f"{path}/{name}" for name in OBJECTS])
         raise
-    return StoredArray(path, _checksum(objects))
+    return StoredArray(path, _checksum(objects), sum(map(len, objects.values())))
 
 
 def read_array(location: Location, stored: StoredArray) -> npt.NDArray[np.int16] | npt.NDArray[np.uint8]:
