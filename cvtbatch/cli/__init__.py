@@ -55,10 +55,10 @@ def _report_defect(error: Exception) -> None:
     click.echo(
         f"Error: {type(error).__name__}: a defect of cvtbatch; what was committed is safe. Please report it.", err=True
     )
-    if UserLog("defects").write(text):
+    if UserLog("defects").write("error", "defect", kind=type(error).__name__, private=text):
         click.echo(text, err=True)
     else:
-        click.echo(f"The whole text is at the end of {log_folder() / 'defects.log'}", err=True)
+        click.echo(f"The whole text is at the end of {log_folder() / 'defects.jsonl'}", err=True)
 
 
 class _Group(click.Group):

@@ -45,6 +45,16 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and why; do nothing.")
 @click.option("--retry-failed", is_flag=True, help="Try failed cases again although their sources have not changed.")
 @click.option("--verify-inputs", is_flag=True, help="Decode every source, even where files look unchanged.")
+@click.option(
+    "--log",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File of your own for the log, which names paths.  [default: below ~/.local/state/cvtbatch]",
+)
+@click.option(
+    "--metrics",
+    metavar="FILE.prom|HOST:PORT",
+    help="Tell Prometheus how the run stands: by a file for the node exporter, or under /metrics; :9100 is of this machine alone.",
+)
 @json_option
 @click.pass_context
 def extract(
@@ -60,6 +70,8 @@ def extract(
     dry_run: bool,
     retry_failed: bool,
     verify_inputs: bool,
+    log: Path | None,
+    metrics: str | None,
     as_json: bool,
 ) -> None:
     """Extract volumes, the 1,834 features and the embeddings of every hematoma in MANIFEST into a store.
@@ -84,7 +96,7 @@ def extract(
         overrides = [*overrides, f"radiomics.audit={audit:.12f}"]
     cases = read_manifest(manifest)
     settings = pipeline.resolve(read_job("extract", job, overrides), store_url, only)
-    options = pipeline.Options(retry_failed, verify_inputs)
+    options = pipeline.Options(retry_failed, verify_inputs, metrics, log)
     if dry_run:
         report, plans = pipeline.dry_run(cases, settings, options)
         print_plan(plans, report, as_json)

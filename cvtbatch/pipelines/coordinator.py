@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import cvtbatch
 from cvtbatch.embedding.weights import is_named
@@ -31,7 +31,7 @@ from cvtbatch.pipelines.report import (
     State,
     reason_counts,
 )
-from cvtbatch.pipelines.user_log import UserLog
+from cvtbatch.pipelines.user_log import Level, UserLog
 from cvtbatch.radiomics import PROFILES
 from cvtbatch.spec import Spec, canonical_json
 from cvtbatch.store import FeatureStore
@@ -39,6 +39,7 @@ from cvtbatch.store import FeatureStore
 # JSON knows no infinity; a value beside NaN is this many tolerances away.
 LARGEST_DEVIATION = 1e300
 WORKERS_COUNTED_SECONDS = 5.0
+Task = TypeVar("Task")
 LIBRARIES = (
     "numpy",
     "scipy",
@@ -119,7 +120,11 @@ class Coordinator:
         self.batch: dict[str, list[Row]] = {name: [] for name in BATCH_ORDER}
         self.batched_cases = 0
         self.committed_at = time.monotonic()
+        self.began_at = self.result_at = time.time()
+        self.started = time.monotonic()
+        self.in_flight = 0
         self.states: dict[str, State] = {}
+        self.first_states: Counter[State] = Counter()
         self.failed_by: set[tuple[str, str, str]] = set()
 
     def begin(self) -> None:
@@ -135,21 +140,36 @@ class Coordinator:
         ]
         self.store.table("specs").append(rows)
         self._append_run("started", "")
+        self._log(
+            "info",
+            "run_started",
+            cases=len(self.manifest),
+            workers=self.cluster.description,
+            private=f"store {self.store.location.url}",
+        )
 
     def end(self, state: str, reason: str) -> None:
         """Record how the run ended; what was done when it was stopped is committed, if the store allows it."""
-        kinds = Counter((stage, kind) for _, stage, kind in self.failed_by)
         self.report.failures = [
-            {"stage": stage, "kind": kind, "cases": count} for (stage, kind), count in sorted(kinds.items())
+            {"stage": stage, "kind": kind, "cases": count} for (stage, kind), count in self.failure_counts().items()
         ]
         try:
             self.commit()
             self.report.cost = self.cost.summary(self.report.seconds)
             self._append_run(state, reason)
         except CvtbatchError as error:
+            self._log("error", "end_not_recorded", kind=error.kind, message=error.message, private=error.private)
             if state == "completed":
                 raise
-            self._tell(f"the end of the run could not be recorded: {error}")
+            self._show(f"the end of the run could not be recorded: {error}")
+        self._log(
+            "info" if state == "completed" else "warning",
+            "run_ended",
+            state=state,
+            kind=reason,
+            seconds=self.report.seconds,
+            **{name: getattr(self.report, name) for name in STATES},
+        )
 
     def execute(self, plans: Iterable[CasePlan], on_progress: Callable[[Progress], None]) -> None:
         """Work the plans off as they are made, and commit batch by batch."""
@@ -176,8 +196,14 @@ class Coordinator:
 
     def _outcomes(self, tasks: Iterable[CaseTask]) -> Iterator[Outcome[CaseTask, CaseResult]]:
         if self.cluster.client is None:
-            return run_inline(process_case, tasks)
-        return run_on_workers(self.cluster.client, process_case, tasks)
+            return run_inline(process_case, self.handed_out(tasks))
+        return run_on_workers(self.cluster.client, process_case, self.handed_out(tasks))
+
+    def handed_out(self, tasks: Iterable[Task]) -> Iterator[Task]:
+        """Yield the tasks; each is in flight from here on."""
+        for task in tasks:
+            self.in_flight += 1
+            yield task
 
     def _add_idle(self, plan: CasePlan) -> None:
         """Count a case that needs no work, and record what changed about it without any."""
@@ -216,7 +242,9 @@ class Coordinator:
             self.settle(case.case_key, "computed" if result.computed else "already_done")
 
     def add_cost(self, cost: Cost | None, times: int = 1) -> None:
-        """Add what a task took to what the run costs; the workers are counted now and then, since they may come and go."""
+        """Add what a task that came back took; the workers are counted now and then, since they may come and go."""
+        self.in_flight -= 1
+        self.result_at = time.time()
         if cost is not None:
             self.cost.add(cost, times)
         if self.cost.seconds_since_look() >= WORKERS_COUNTED_SECONDS:
@@ -235,6 +263,8 @@ class Coordinator:
             if STATES.index(state) <= STATES.index(before):
                 return
             setattr(self.report, before, getattr(self.report, before) - 1)
+        else:
+            self.first_states[state] += 1
         self.states[case_key] = state
         setattr(self.report, state, getattr(self.report, state) + 1)
 
@@ -242,6 +272,14 @@ class Coordinator:
         """Count a case as failed, once for each stage and kind."""
         self.settle(case_key, "failed")
         self.failed_by.update((case_key, failure.stage, failure.kind) for failure in failures)
+
+    def failure_counts(self) -> dict[tuple[str, str], int]:
+        """Return how many cases failed, by stage and kind."""
+        return dict(sorted(Counter((stage, kind) for _, stage, kind in self.failed_by).items()))
+
+    def rate(self) -> float:
+        """Return how many cases a second workers were done with, since the run began."""
+        return self.cost.worked_cases / max(time.monotonic() - self.started, 1e-9)
 
     def _add_audits(self, result: CaseResult) -> None:
         largest = self.report.audit.largest_deviation
@@ -272,17 +310,29 @@ class Coordinator:
         self.batch["failures"].append(row)
         if failure is not None:
             where = f"row {failure.manifest_row}, {roi_key or subject.case_key}"
-            self._tell(
+            self._log(
+                "error",
+                "failed",
+                case_key=subject.case_key,
+                roi_key=roi_key,
+                manifest_row=failure.manifest_row,
+                stage=failure.stage,
+                kind=failure.kind,
+                message=failure.message,
+                private=failure.private,
+            )
+            self._show(
                 f"failed: {where}: {failure.stage}: {failure.kind}: {failure.message}" + _bracketed(failure.private)
             )
 
-    def _tell(self, text: str) -> None:
-        # A file name need not be text: some archives were written by systems of another encoding.
-        text = text.encode("utf-8", "backslashreplace").decode()
-        problem = self.log.write(text)
-        self.on_private(text)
+    def _log(self, level: Level, event: str, **what: object) -> None:
+        problem = self.log.write(level, event, **what)
         if problem:
-            self.on_private(problem)
+            self._show(problem)
+
+    def _show(self, text: str) -> None:
+        # A file name need not be text: some archives were written by systems of another encoding.
+        self.on_private(text.encode("utf-8", "backslashreplace").decode())
 
     def commit_if_due(self) -> None:
         """Append the batch if it is large or old."""
@@ -293,12 +343,16 @@ class Coordinator:
 
     def commit(self) -> None:
         """Append the batch, table by table."""
+        appended: dict[str, int] = {}
         for name in BATCH_ORDER:
             rows = [{**row, **self._book()} for row in self.batch[name]]
             if rows:
-                self.report.rows[name] += self.store.table(name).append(rows)
+                appended[name] = self.store.table(name).append(rows)
+                self.report.rows[name] += appended[name]
                 self.batch[name] = []
                 self.cost.commits += 1
+        if appended:
+            self._log("info", "committed", cases=self.batched_cases, rows=appended)
         self.batched_cases = 0
         self.committed_at = time.monotonic()
 

@@ -102,6 +102,10 @@ class Seconds:
         self.total_s += seconds * times
         self._bins[math.floor(math.log(max(seconds, SHORTEST_S) / SHORTEST_S, BIN_RATIO))] += times
 
+    def count_until(self, bound_s: float) -> int:
+        """Return how many durations did not exceed a bound."""
+        return sum(times for number, times in self._bins.items() if _middle_s(number) <= bound_s)
+
     def percentile_s(self, percent: float) -> float:
         """Return the duration that a share of those seen, in percent, does not exceed; NaN where none was seen."""
         wanted = max(1, math.ceil(percent / 100 * self.count))
@@ -109,8 +113,13 @@ class Seconds:
         for number in sorted(self._bins):
             seen += self._bins[number]
             if seen >= wanted:
-                return float(SHORTEST_S * BIN_RATIO ** (number + 0.5))
+                return _middle_s(number)
         return math.nan
+
+
+def _middle_s(number: int) -> float:
+    """Return the middle of a bin."""
+    return float(SHORTEST_S * BIN_RATIO ** (number + 0.5))
 
 
 @dataclass(slots=True)
@@ -166,13 +175,13 @@ class RunCost:
         self.worked_cases = self.commits = 0
         self.read_bytes = self.written_bytes = self.peak_bytes = 0
         self.workers = self.most_workers = workers
-        self._worker_s = self._cpu_s = 0.0
+        self.cpu_s = self._worker_s = 0.0
 
     def add(self, cost: Cost, times: int = 1) -> None:
         """Add a task's cost, its stages in equal parts where it did several things of a kind."""
         for stage, seconds in cost.seconds.items():
             self.stages.setdefault(stage, Seconds()).add(seconds / times, times)
-        self._cpu_s += cost.cpu_s
+        self.cpu_s += cost.cpu_s
         self.read_bytes += cost.read_bytes
         self.written_bytes += cost.written_bytes
         self.peak_bytes = max(self.peak_bytes, cost.peak_memory_bytes)
@@ -197,7 +206,7 @@ class RunCost:
             worked_cases=self.worked_cases,
             cases_per_second=round(self.worked_cases / seconds, 4) if seconds else 0.0,
             core_hours_per_1000_cases=round(self._worker_s / HOUR_S / thousands, 4) if thousands else None,
-            cpu_hours_per_1000_cases=round(self._cpu_s / HOUR_S / thousands, 4) if thousands else None,
+            cpu_hours_per_1000_cases=round(self.cpu_s / HOUR_S / thousands, 4) if thousands else None,
             worker_peak_bytes=self.peak_bytes,
             driver_peak_bytes=max(peak_memory_bytes(), self.peak_bytes if self.inline else 0),
             read_bytes=self.read_bytes,

@@ -58,6 +58,7 @@ class EmbeddingStage:
             if isinstance(outcome, Done):
                 self._add(outcome.result)
             else:
+                self.run.add_cost(None)
                 suspects += outcome.item.rois
         # One of them took its workers down; alone, it is found, and the others are done.
         for outcome in self._run([EmbeddingTask(self._placed()[0], (roi,)) for roi in suspects]):
@@ -89,8 +90,8 @@ class EmbeddingStage:
     def _run(self, tasks: Iterable[EmbeddingTask]) -> Iterator[Outcome[EmbeddingTask, EmbeddingResult]]:
         client = self.run.cluster.client
         if client is None:
-            return run_inline(embed_rois, tasks)
-        return run_on_workers(client, embed_rois, tasks, self._placed()[1])
+            return run_inline(embed_rois, self.run.handed_out(tasks))
+        return run_on_workers(client, embed_rois, self.run.handed_out(tasks), self._placed()[1])
 
     def _add(self, of_task: EmbeddingResult) -> None:
         run, summary = self.run, self.run.report.embeddings

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import Literal
 
 from cvtbatch import contracts
@@ -31,6 +32,7 @@ from cvtbatch.pipelines.embedding_plan import (
 from cvtbatch.pipelines.embedding_stage import EmbeddingStage
 from cvtbatch.pipelines.job import Job
 from cvtbatch.pipelines.known import KnownCase, read_known
+from cvtbatch.pipelines.metrics import open_metrics
 from cvtbatch.pipelines.plan import CasePlan, Fingerprints, Work, plan_case
 from cvtbatch.pipelines.report import ExtractReport, Progress, reason_counts
 from cvtbatch.pipelines.uid_key import load_uid_key
@@ -47,10 +49,17 @@ Only = Literal["radiomics", "embeddings"]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How this run goes about it."""
+    """How this run goes about it.
+
+    Attributes:
+        metrics: where they go, as `open_metrics` takes it.
+        log: the user's own, as `UserLog` takes it.
+    """
 
     retry_failed: bool = False
     verify_inputs: bool = False
+    metrics: str | None = None
+    log: Path | None = None
 
     @property
     def again(self) -> bool:
@@ -195,7 +204,7 @@ def extract(
         on_private: called with texts that may hold paths; for the terminal, never for the store.
 
     Raises:
-        InputError: there is no key to hash UIDs with.
+        InputError: there is no key to hash UIDs with, or metrics cannot go where they shall.
         StorageError: the store cannot be written; what was committed stays.
         ResourceError: the scheduler went away.
         KeyboardInterrupt: after what was done has been committed.
@@ -204,27 +213,43 @@ def extract(
     settings = replace(settings, work=replace(settings.work, uid_key=load_uid_key()))
     run_id = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     store = FeatureStore.open_for_writing(settings.work.store_url)
-    run = Coordinator(store, settings, cluster, manifest, run_id, UserLog(run_id), on_private)
-    run.begin()
-    state, reason = "stopped", "internal error"
-    try:
-        if settings.extracts:
-            run.execute(plan_run(manifest, _known(store, settings), settings, options), on_progress)
-        if settings.embedding is not None:
-            # Of what is stored now.
-            plans = plan_all_embeddings(manifest, _known(store, settings), settings.embedding, options)
-            EmbeddingStage(run, settings.embedding, on_progress).execute(plans)
-        state, reason = "completed", ""
-    except KeyboardInterrupt:
-        state, reason = "interrupted", "stopped by the user"
-        raise
-    except CvtbatchError as error:
-        reason = error.kind
-        raise
-    finally:
-        run.report.seconds = round(time.monotonic() - started, 3)
-        run.end(state, reason)
+    run = Coordinator(store, settings, cluster, manifest, run_id, UserLog(run_id, options.log), on_private)
+    with open_metrics(options.metrics) as metrics:
+
+        def on_each(progress: Progress) -> None:
+            metrics.follow(run)
+            on_progress(progress)
+
+        run.begin()
+        metrics.show(run, "running")
+        state, reason = "stopped", "internal error"
+        try:
+            _work(run, options, on_each)
+            state, reason = "completed", ""
+        except KeyboardInterrupt:
+            state, reason = "interrupted", "stopped by the user"
+            raise
+        except CvtbatchError as error:
+            reason = error.kind
+            raise
+        finally:
+            run.report.seconds = round(time.monotonic() - started, 3)
+            try:
+                run.end(state, reason)
+            finally:
+                metrics.show(run, state)
     return run.report
+
+
+def _work(run: Coordinator, options: Options, on_progress: Callable[[Progress], None]) -> None:
+    """Extract, and then embed what is stored."""
+    manifest, store, settings = run.manifest, run.store, run.settings
+    if settings.extracts:
+        run.execute(plan_run(manifest, _known(store, settings), settings, options), on_progress)
+    if settings.embedding is not None:
+        # Of what is stored now.
+        plans = plan_all_embeddings(manifest, _known(store, settings), settings.embedding, options)
+        EmbeddingStage(run, settings.embedding, on_progress).execute(plans)
 
 
 def default_workers() -> int:

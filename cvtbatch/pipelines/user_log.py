@@ -1,7 +1,16 @@
-"""The user's own log of a run: full paths and foreign texts, readable by that user alone, outside the store."""
+"""The user's own log of a run: full paths and foreign texts, readable by that user alone, outside the store.
 
+JSON, an object a line: `time` (UTC), `level`, `run_id`, `event`, and what it is about (`case_key`, `roi_key`, `stage`, `kind`,
+`message`; `private` holds paths and foreign texts). jq reads it, and so do the usual collectors of logs.
+"""
+
+import datetime
+import json
 import os
 from pathlib import Path
+from typing import Literal
+
+Level = Literal["info", "warning", "error"]
 
 
 def log_folder() -> Path:
@@ -15,27 +24,41 @@ def log_folder() -> Path:
 
 
 class UserLog:
-    """Appends lines to a file of mode 0600 that is created with the first of them."""
+    """Appends events to a file of mode 0600 that is created with the first of them.
 
-    def __init__(self, run_id: str) -> None:
-        self._name = f"{run_id}.log"
+    Args:
+        run_id: names the file, `RUN_ID.jsonl` in `log_folder()`.
+        path: another file.
+    """
+
+    def __init__(self, run_id: str, path: Path | None = None) -> None:
+        self._run_id, self._path = run_id, path
         self._broken = False
 
-    def write(self, text: str) -> str:
-        """Append a text and a line end.
+    def write(self, level: Level, event: str, **what: object) -> str:
+        """Append an event; what is None or empty is left out.
 
         Returns:
             what to tell the user, once, where there can be no log (a user without a home, a read-only one); else empty.
         """
         if self._broken:
             return ""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+        # A file name need not be text: some archives were written by systems of another encoding.
+        told = {
+            name: value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+            for name, value in what.items()
+            if value not in (None, "")
+        }
+        line = json.dumps({"time": now, "level": level, "run_id": self._run_id, "event": event, **told})
         try:
-            path = log_folder() / self._name
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path = self._path or log_folder() / f"{self._run_id}.jsonl"
+            if self._path is None:
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-                file.write(text.rstrip("\n") + "\n")
+            with os.fdopen(descriptor, "a", encoding="ascii") as file:
+                file.write(line + "\n")
         except (OSError, RuntimeError) as error:
             self._broken = True
-            return f"no log of this run is kept, texts stand here alone: {error}; XDG_STATE_HOME names another folder"
+            return f"no log of this run is kept, texts stand here alone: {error}; --log names another file"
         return ""

@@ -90,4 +90,5 @@ def test_a_defect_is_told_without_a_traceback(tmp_path: Path) -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     assert (result.returncode, "Traceback" in result.stderr) == (1, False)
     assert "ZeroDivisionError: a defect of cvtbatch" in result.stderr
-    assert "ZeroDivisionError: xxx" in (tmp_path / "cvtbatch" / "defects.log").read_text()
+    entry = json.loads((tmp_path / "cvtbatch" / "defects.jsonl").read_text())
+    assert "ZeroDivisionError: xxx" in entry["private"]

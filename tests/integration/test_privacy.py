@@ -206,8 +206,9 @@ def produced(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> dict
         break_libraries(patch)
         profile = archive.folder / f"{STEM}.yaml"
         profile.write_text("setting: {binWidth: 5, preCrop: true, padDistance: 10}", encoding="utf-8")
-        chosen = ("--set", f"radiomics.profile={profile}")
-        texts = {"extract": json.dumps(extract_json(archive.manifest, store, *chosen, code=3))}
+        chosen, told = ("--set", f"radiomics.profile={profile}"), ("--metrics", out / "run.prom")
+        texts = {"extract": json.dumps(extract_json(archive.manifest, store, *chosen, *told, code=3))}
+        texts["metrics"] = (out / "run.prom").read_text()
         texts["retry"] = json.dumps(extract_json(archive.manifest, store, *chosen, "--retry-failed", code=3))
         texts["check"] = run("check", archive.manifest, "--json", code=3)
         texts["plan"] = run(

@@ -2,12 +2,16 @@
 
 import json
 import os
+import stat
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+import cvtbatch
+from cvtbatch.pipelines.report import BATCH_ORDER
 from cvtbatch.store import FeatureStore
-from tests.support import extract_json, tiny_archive
+from tests.support import extract_json, tiny_archive, write_rows
 
 CASES = 3
 Document = dict[str, object]
@@ -16,13 +20,18 @@ Document = dict[str, object]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("seeing")
-    tiny_archive(folder / "archive", CASES)
+    rows = tiny_archive(folder / "archive", CASES)
+    (folder / "archive" / "broken.nii.gz").write_bytes(b"broken")
+    rows.append({"center": "A", "case_id": "broken", "image": "broken.nii.gz"})
+    write_rows(folder / "archive" / "manifest.csv", rows)
     return folder
 
 
 @pytest.fixture(scope="module")
 def document(folder: Path) -> Document:
-    return extract_json(folder / "archive" / "manifest.csv", folder / "store")
+    """What a run says that does three cases and fails at a fourth."""
+    told = ("--metrics", folder / "run.prom", "--log", folder / "run.jsonl")
+    return extract_json(folder / "archive" / "manifest.csv", folder / "store", *told, code=3)
 
 
 def test_a_run_says_what_it_cost(folder: Path, document: Document) -> None:
@@ -31,13 +40,16 @@ def test_a_run_says_what_it_cost(folder: Path, document: Document) -> None:
     arrays = [path for kind in ("volumes", "masks") for path in (folder / "store" / kind).rglob("*") if path.is_file()]
     assert cost["read_bytes"] == sources
     assert cost["written_bytes"] == sum(path.stat().st_size for path in arrays)
-    assert cost["worked_cases"] == CASES
+    assert cost["worked_cases"] == CASES + 1
     stages = {stage["stage"]: stage for stage in cost["stages"]}  # type: ignore[attr-defined]
     assert list(stages) == ["read", "volume", "write", "mask", "radiomics"]
-    assert {stage["count"] for stage in stages.values()} == {CASES}
+    assert {name: stage["count"] for name, stage in stages.items()} == {
+        **dict.fromkeys(stages, CASES),
+        "read": CASES + 1,
+    }
     assert sum(stage["seconds"] for stage in stages.values()) < document["seconds"]  # type: ignore[operator]
     assert all(0 < stage["p50_s"] <= stage["p95_s"] for stage in stages.values())
-    assert cost["cases_per_second"] == pytest.approx(CASES / document["seconds"], rel=0.01)  # type: ignore[operator]
+    assert cost["cases_per_second"] == pytest.approx((CASES + 1) / document["seconds"], rel=0.01)  # type: ignore[operator]
     # One process, in which libraries may compute on all cores.
     most = cost["core_hours_per_1000_cases"] * (os.cpu_count() or 1)  # type: ignore[operator]
     assert 0 < cost["cpu_hours_per_1000_cases"] <= most * 1.01  # type: ignore[operator]
@@ -56,3 +68,46 @@ def test_the_runs_row_holds_what_the_document_says(folder: Path, document: Docum
         key=lambda stage: stage["stage"],
     )
     assert json.loads(ended["rows"]) == document["rows"]
+
+
+def test_the_metrics_say_what_the_document_says(folder: Path, document: Document) -> None:
+    text = (folder / "run.prom").read_text()
+    values = {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    cost: dict[str, object] = document["cost"]  # type: ignore[assignment]
+    assert values["cvtbatch_run_info", "extract", document["run_id"], cvtbatch.__version__] == 1
+    assert (values["cvtbatch_run_state", "completed"], values["cvtbatch_run_state", "running"]) == (1, 0)
+    for state in ("computed", "already_done", "failed", "awaiting_mask"):
+        assert values["cvtbatch_cases_total", state] == values["cvtbatch_case_states", state] == document[state]
+    assert values["cvtbatch_failed_cases_total", "unreadable_file", "read"] == 1
+    for name in ("read_bytes", "written_bytes", "commits"):
+        assert values[f"cvtbatch_{name}_total",] == cost[name]
+    assert {name: values["cvtbatch_rows_total", name] for name in BATCH_ORDER} == document["rows"]
+    assert (values["cvtbatch_tasks_in_flight",], values["cvtbatch_manifest_cases",]) == (0, CASES + 1)
+    for stage in cost["stages"]:  # type: ignore[attr-defined]
+        assert values["cvtbatch_stage_seconds_count", stage["stage"]] == stage["count"]
+        assert values["cvtbatch_stage_seconds_bucket", "+Inf", stage["stage"]] == stage["count"]
+        assert values["cvtbatch_stage_seconds_sum", stage["stage"]] == pytest.approx(stage["seconds"], abs=1e-3)
+    assert values["cvtbatch_run_start_timestamp_seconds",] < values["cvtbatch_run_updated_timestamp_seconds",]
+    assert not [word for word in (str(folder), "A/", "broken", "nii") if word in text]
+
+
+def test_the_log_is_an_object_a_line(folder: Path, document: Document) -> None:
+    assert stat.S_IMODE((folder / "run.jsonl").stat().st_mode) == 0o600
+    entries = [json.loads(line) for line in (folder / "run.jsonl").read_text().splitlines()]
+    assert {entry["run_id"] for entry in entries} == {document["run_id"]}
+    assert [entry["event"] for entry in entries] == ["run_started", "failed", "committed", "run_ended"]
+    assert all(entry["time"].endswith("+00:00") for entry in entries)
+    failed, committed = entries[1], entries[2]
+    assert (failed["case_key"], failed["stage"], failed["kind"], failed["level"]) == (
+        "A/broken",
+        "read",
+        "unreadable_file",
+        "error",
+    )
+    assert str(folder) in failed["private"]
+    assert str(folder) not in failed["message"]
+    assert {**dict.fromkeys(BATCH_ORDER, 0), **committed["rows"]} == document["rows"]

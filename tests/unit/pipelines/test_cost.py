@@ -56,7 +56,9 @@ def test_a_run_adds_up_its_tasks_and_the_time_that_it_held_workers(monkeypatch: 
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     run = RunCost(workers=2, inline=False)
-    run.add(Cost({"read": 1.0, "radiomics": 4.0}, cpu_s=4.5, peak_memory_bytes=700 * MB, read_bytes=30, written_bytes=5))
+    run.add(
+        Cost({"read": 1.0, "radiomics": 4.0}, cpu_s=4.5, peak_memory_bytes=700 * MB, read_bytes=30, written_bytes=5)
+    )
     run.add(Cost({"read": 3.0}, cpu_s=2.7, peak_memory_bytes=300 * MB, read_bytes=12))
     run.worked_cases = 2
     now = 110.0
