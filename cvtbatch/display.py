@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from cvtbatch.pipelines.cost import CostSummary
     from cvtbatch.pipelines.finetune import FinetuneReport
     from cvtbatch.pipelines.plan import CasePlan
@@ -88,8 +90,17 @@ def progress_display(verb: str, quiet: bool, unit: str = "cases") -> "Iterator[P
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a titled table to stdout; columns of numbers lean right."""
-    from rich import box
     from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = FILE_WIDTH
+    console.print(f"\n{title}", style="bold")
+    console.print(_table(header, rows))
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> "Table":
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
@@ -99,11 +110,7 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[objec
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(f"{value:,}" if isinstance(value, int | float) else str(value)) for value in row))
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = FILE_WIDTH
-    console.print(f"\n{title}", style="bold")
-    console.print(table)
+    return table
 
 
 def print_plan(plans: Sequence["CasePlan"], report: "ExtractReport", as_json: bool) -> None:
@@ -235,11 +242,56 @@ def print_status(document: Mapping[str, Any]) -> None:
         for row in document["specs"]
     ]
     print_table("Specifications", ("id", "builds on", "rows", "newest run", ""), specs)
-    header = ("run", "state", "cases", "computed", "already done", "failed", "awaiting mask", "seconds")
+    header = [
+        *("run", "state", "cases", "computed", "already done", "failed", "awaiting mask", "seconds"),
+        *("cases/s", "core-hours / 1,000", "worker"),
+    ]
     counts = ("cases", "computed", "already_done", "failed", "awaiting_mask", "seconds")
-    runs = [(row["run_id"], _state(row), *(row[name] for name in counts)) for row in document["runs"]]
+    runs = [(row["run_id"], _state(row), *(row[name] for name in counts), *_run_cost(row)) for row in document["runs"]]
     print_table("Runs, newest first", header, runs)
     print_duplicates(document["duplicates"])
+
+
+def _run_cost(run: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return a run's throughput, core-hours and memory as texts; empty where it worked on nothing, or is not at its end."""
+    rate, hours, peak = run["cases_per_second"], run["core_hours_per_1000_cases"], run["worker_peak_bytes"]
+    return (f"{rate:.3g}" if rate else "", f"{hours:.3g}" if hours else "", _megabytes(peak) if peak else "")
+
+
+@contextmanager
+def watch_display(as_json: bool) -> "Iterator[Callable[[Mapping[str, Any]], None]]":
+    """Show documents of `status --watch` one after the other: in place at a terminal, else a line each."""
+    from rich.console import Console, ConsoleRenderable, Group
+    from rich.live import Live
+    from rich.text import Text
+
+    console = Console(highlight=False, markup=False)
+    if as_json:
+        yield lambda document: click.echo(json.dumps(document))
+    elif not console.is_terminal:
+        yield lambda document: click.echo(_watch_line(document))
+    else:
+        with Live(console=console, auto_refresh=False) as live:
+
+            def show(document: Mapping[str, Any]) -> None:
+                states = [(name.replace("_", " "), count) for name, count in document["cases"].items()]
+                parts: list[ConsoleRenderable] = [Text(_watch_line(document)), _table(("cases", "count"), states)]
+                failures = [(row["stage"], row["kind"], row["cases"]) for row in document["failures"]]
+                parts += [_table(("stage", "kind", "cases"), failures)] if failures else []
+                live.update(Group(*parts), refresh=True)
+
+            yield show
+
+
+def _watch_line(document: Mapping[str, Any]) -> str:
+    cases, moment = document["cases"], document["watch"]
+    rate = "" if moment["cases_per_second"] is None else f", {moment['cases_per_second']:.2g}/s"
+    silent = "" if moment["silent_s"] is None else f"; last written {moment['silent_s']:.0f} s ago"
+    runs = [f"run {run['run_id']} of {run['cases']} cases, {run['age_s']:.0f} s old" for run in moment["running"]]
+    return (
+        f"{moment['time']} {cases['done']} done, {cases['failed']} failed, {cases['awaiting_mask']} awaiting mask, "
+        f"{cases['incomplete']} incomplete{rate}{silent}; {', '.join(runs) or 'no run'}"
+    )
 
 
 def print_duplicates(duplicates: Mapping[str, Any]) -> None:

@@ -2,28 +2,44 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
 from cvtbatch import contracts
+from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import json_option, snapshot_option, spec_option, store_option
-from cvtbatch.display import print_flow, print_status
+from cvtbatch.display import print_flow, print_status, watch_display
 
 
 @click.command()
 @store_option
 @click.option("--flow", is_flag=True, help="Show the inclusion flow too: screened, excluded and why, included.")
+@click.option(
+    "--watch",
+    type=click.FloatRange(min=0.1),
+    is_flag=False,
+    flag_value=5.0,
+    metavar="[SECONDS]",
+    help="Look again and again, every 5 seconds unless told otherwise, until Ctrl-C; with --json a document a line.",
+)
 @json_option
-def status(store_url: str, flow: bool, as_json: bool) -> None:
+def status(store_url: str, flow: bool, watch: float | None, as_json: bool) -> None:
     """Show cases by state, rows, failures by kind, specifications and runs of a store.
 
     \b
     Examples:
       cvtbatch status --store store
       cvtbatch status --store store --flow
+      cvtbatch status --store store --watch
     """
+    if watch is not None:
+        if flow:
+            raise click.UsageError("give --flow or --watch, not both")
+        _watch(store_url, watch, as_json)
+        return
     from cvtbatch.pipelines.status import read_status
 
     document: dict[str, Any] = read_status(store_url, flow=flow)
@@ -33,6 +49,15 @@ def status(store_url: str, flow: bool, as_json: bool) -> None:
     print_status(document)
     if flow:
         print_flow(document["flow"])
+
+
+def _watch(store_url: str, seconds: float, as_json: bool) -> None:
+    from cvtbatch.pipelines.watch import watch_status
+
+    with suppress(KeyboardInterrupt), watch_display(as_json) as show:
+        for document in watch_status(store_url, seconds):
+            show(document)
+            raise_if_interrupted()
 
 
 @click.command()

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from cvtbatch import contracts
 from cvtbatch.pipelines.duplicates import find_duplicates
-from cvtbatch.store import FeatureStore
+from cvtbatch.store import FeatureStore, View
 from cvtbatch.validation.eligibility import CRITERIA, InclusionFlow, inclusion_flow
 
 Document = dict[str, object]
@@ -27,11 +27,13 @@ def read_status(url: str, *, flow: bool = False) -> Document:
         StorageError, FormatError: as `FeatureStore`.
     """
     store = FeatureStore(url)
+    # One look at the tables for all that is asked of them.
+    view = store.view()
     runs = store.runs().to_pylist()
-    newest = runs[0] if runs else {}
+    newest: dict[str, str] = next((run for run in runs if run["command"] == "extract"), {})
     volume_spec, radiomics_spec, embedding_spec = (newest.get(f"{kind}_spec_id") or "" for kind in KINDS)
     current = {volume_spec, radiomics_spec, embedding_spec} - {""}
-    failures = store.failures()
+    failures = view.rows("failures")
     live = failures.filter(pc.is_in(failures["spec_id"], value_set=pa.array(sorted(current), pa.string())))
     keys = {(row["stage"], row["kind"], row["case_key"]) for row in live.to_pylist()}
     by_kind = Counter((stage, kind) for stage, kind, _ in keys)
@@ -40,9 +42,9 @@ def read_status(url: str, *, flow: bool = False) -> Document:
         "command": "status",
         "store": url,
         "format_version": store.format_version,
-        "cases": _case_states(store, volume_spec, radiomics_spec, embedding_spec, set(live["case_key"].to_pylist())),
+        "cases": _case_states(view, volume_spec, radiomics_spec, embedding_spec, set(live["case_key"].to_pylist())),
         "rows": {
-            name: store.current(name).num_rows if name == "failures" else store.table(name).read(["sequence"]).num_rows
+            name: failures.num_rows if name == "failures" else store.table(name).count()
             for name in contracts.table_names()
         },
         "failures": [
@@ -50,26 +52,22 @@ def read_status(url: str, *, flow: bool = False) -> Document:
         ],
         "specs": _specs(store, current),
         "runs": [_run(row) for row in runs],
-        "duplicates": find_duplicates(store.at(None)),
+        "duplicates": find_duplicates(view),
     }
 
 
 def _case_states(
-    store: FeatureStore, volume_spec: str, radiomics_spec: str, embedding_spec: str, failed: set[str]
+    view: View, volume_spec: str, radiomics_spec: str, embedding_spec: str, failed: set[str]
 ) -> dict[str, int]:
-    cases = set(store.table("cases").current(["case_key"])["case_key"].to_pylist())
-    volumes = store.table("volumes").current(["case_key", "volume_spec_id"])
+    cases = set(view.rows("cases", ["case_key"])["case_key"].to_pylist())
+    volumes = view.rows("volumes", ["case_key", "volume_spec_id"])
     with_volume = set(volumes.filter(pc.equal(volumes["volume_spec_id"], volume_spec))["case_key"].to_pylist())
-    rois = store.rois().select(["case_key", "roi_key", "volume_spec_id"])
+    rois = view.rows("rois", ["case_key", "roi_key", "volume_spec_id"])
     masks = rois.filter(pc.equal(rois["volume_spec_id"], volume_spec)).to_pylist()
-    featured = set(
-        store.radiomics(columns=["roi_key"], where=pc.field("radiomics_spec_id") == radiomics_spec)[
-            "roi_key"
-        ].to_pylist()
-    )
+    featured = set(view.radiomics(["roi_key"], pc.field("radiomics_spec_id") == radiomics_spec)["roi_key"].to_pylist())
     if embedding_spec:
         largest = pc.field("is_largest") & (pc.field("embedding_spec_id") == embedding_spec)
-        featured &= set(store.embeddings(columns=["roi_key"], where=largest)["roi_key"].to_pylist())
+        featured &= set(view.embeddings(["roi_key"], largest)["roi_key"].to_pylist())
     with_mask = {row["case_key"] for row in masks}
     unfinished = {row["case_key"] for row in masks if row["roi_key"] not in featured}
     failed &= cases
@@ -108,9 +106,9 @@ def _flow_document(flow: InclusionFlow) -> Document:
 
 
 def _specs(store: FeatureStore, current: set[str]) -> list[Document]:
-    rows = Counter(store.table("radiomics").read(["radiomics_spec_id"])["radiomics_spec_id"].to_pylist())
-    rows.update(store.table("volumes").read(["volume_spec_id"])["volume_spec_id"].to_pylist())
-    rows.update(store.table("embeddings").read(["embedding_spec_id"])["embedding_spec_id"].to_pylist())
+    rows: Counter[str] = Counter()
+    for kind, table in zip(KINDS, ("volumes", "radiomics", "embeddings"), strict=True):
+        rows += store.table(table).counts(f"{kind}_spec_id")
     specs = store.table("specs").read().sort_by([("kind", "descending"), ("spec_id", "ascending")]).to_pylist()
     return [
         {
@@ -127,7 +125,9 @@ def _specs(store: FeatureStore, current: set[str]) -> list[Document]:
 
 def _run(row: dict[str, object]) -> Document:
     counts = ("cases", "computed", "already_done", "failed", "awaiting_mask", "seconds")
-    names = ("run_id", "command", "state", "reason", *counts)
+    # Null until the run ends, and in rows of earlier versions.
+    cost = ("cases_per_second", "core_hours_per_1000_cases", "cpu_hours_per_1000_cases", "worker_peak_bytes")
+    names = ("run_id", "command", "state", "reason", *counts, *cost)
     started = datetime.datetime.strptime(str(row["run_id"]).partition("-")[0], "%Y%m%dT%H%M%S").replace(
         tzinfo=datetime.UTC
     )

@@ -12,6 +12,7 @@ import hashlib
 import operator
 import random
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,8 @@ APPEND_ATTEMPTS = 30
 COMMITS_PER_HANDLE = 20
 # Rows that are held as Python values at a time while keys are looked up.
 INDEXED_TOGETHER = 10_000
+# Texts shorter than this stand whole in the statistics of the log.
+EXACT_IN_LOG = 32
 # What no snapshot may lose is never cleaned up behind its back.
 CONFIGURATION = {
     "delta.enableExpiredLogCleanup": "false",
@@ -178,6 +181,39 @@ class Table:
     def _files(self, delta: DeltaTable, predicate: str | None = None) -> list[str]:
         """Return the data files; with a predicate, those whose statistics do not exclude it."""
         return [self._location.data_path(uri) for uri in delta.file_uris(file_pruning_predicate=predicate)]
+
+    def written_at(self) -> datetime.datetime | None:
+        """Return when somebody last wrote to the table, by that writer's clock; None where it was never created."""
+        delta = self._open()
+        if delta is None:
+            return None
+        with storage_errors(f"looking at the log of table {self.contract.name}"):
+            [newest] = delta.history(1)
+        return datetime.datetime.fromtimestamp(newest["timestamp"] / 1000, datetime.UTC)
+
+    def count(self) -> int:
+        """Return how many rows there are, current or not, as the log has it."""
+        delta = self._open()
+        return 0 if delta is None else sum(pa.table(delta.get_add_actions()).column("num_records").to_pylist())
+
+    def counts(self, column: str) -> Counter[str]:
+        """Return how many rows, current or not, have each value of a text column.
+
+        The log tells of files in which all rows agree, as those of one append do in a specification; only others are read.
+        """
+        delta = self._open()
+        counts: Counter[str] = Counter()
+        mixed = []
+        for file in [] if delta is None else pa.table(delta.get_add_actions(flatten=True)).to_pylist():
+            least, most = file.get(f"min.{column}"), file.get(f"max.{column}")
+            # The log cuts long texts.
+            if least is not None and least == most and len(least) < EXACT_IN_LOG and file[f"null_count.{column}"] == 0:
+                counts[least] += file["num_records"]
+            else:
+                mixed.append(self._location.data_path(f"{self._uri}/{file['path']}"))
+        if mixed:
+            counts.update(self._scan(self._dataset(mixed), [column], None)[column].to_pylist())
+        return counts
 
     def version_at(self, moment: datetime.datetime) -> int | None:
         """Return the version that stood at a moment (the first, before there was one), or None where there is no table."""

@@ -6,10 +6,14 @@ import stat
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
 import cvtbatch
+from cvtbatch import contracts
+from cvtbatch.cli import cli
 from cvtbatch.pipelines.report import BATCH_ORDER
+from cvtbatch.pipelines.watch import watch_status
 from cvtbatch.store import FeatureStore
 from tests.support import extract_json, tiny_archive, write_rows
 
@@ -111,3 +115,54 @@ def test_the_log_is_an_object_a_line(folder: Path, document: Document) -> None:
     assert str(folder) in failed["private"]
     assert str(folder) not in failed["message"]
     assert {**dict.fromkeys(BATCH_ORDER, 0), **committed["rows"]} == document["rows"]
+
+
+def test_status_shows_what_a_run_cost(folder: Path, document: Document) -> None:
+    result = CliRunner().invoke(cli, ["status", "--store", str(folder / "store"), "--json"])
+    status = json.loads(result.stdout)
+    assert contracts.problems_of(status, "commands/status.json") == []
+    assert status["runs"][0]["cases_per_second"] == document["cost"]["cases_per_second"]  # type: ignore[index]
+    text = CliRunner().invoke(cli, ["status", "--store", str(folder / "store")]).stdout
+    assert "core-hours" in text
+
+
+def test_status_watches_until_it_is_interrupted(
+    folder: Path, document: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = folder / "store"
+    looks = watch_status(str(store), 0.01)
+    first = next(looks)
+    assert contracts.problems_of(first, "commands/status.json") == []
+    assert first["cases"] == {"total": 4, "done": CASES, "failed": 1, "awaiting_mask": 0, "incomplete": 0}
+    assert (first["watch"]["running"], first["watch"]["cases_per_second"]) == ([], None)  # type: ignore[index]
+    # One more case, and a run that was killed.
+    with (folder / "archive" / "manifest.csv").open("a") as manifest:
+        manifest.write("A,again,ct0.nii.gz,mask0.nii.gz,CVT,1,50\n")
+    extract_json(folder / "archive" / "manifest.csv", store, code=3)
+    newest = FeatureStore(str(store)).runs().to_pylist()[0]
+    killed = {**newest, "run_id": "20260101T000000-abcdef", "state": "started", "cases": 5}
+    FeatureStore(str(store)).table("runs").append([killed])
+    second = next(looks)["watch"]
+    assert second["cases_per_second"] > 0  # type: ignore[index]
+    assert second["silent_s"] < 600  # type: ignore[index]
+    [running] = second["running"]  # type: ignore[index]
+    assert (running["run_id"], running["cases"]) == ("20260101T000000-abcdef", 5)
+    assert running["age_s"] > 86400
+
+    sleeps = iter(range(2))
+
+    def sleep(_: float) -> None:
+        if next(sleeps) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("cvtbatch.pipelines.watch.time.sleep", sleep)
+    result = CliRunner().invoke(cli, ["status", "--store", str(store), "--watch", "--json"])
+    assert result.exit_code == 0
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [contracts.problems_of(line, "commands/status.json") for line in lines] == [[], []]
+    sleeps = iter(range(2))
+    result = CliRunner().invoke(cli, ["status", "--store", str(store), "--watch", "2"])
+    assert result.exit_code == 0
+    assert [line.split(" ", 1)[1].partition(" incomplete")[0] for line in result.stdout.splitlines()] == [
+        "4 done, 1 failed, 0 awaiting mask, 0"
+    ] * 2

@@ -174,3 +174,27 @@ def test_what_is_no_store(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as raised:
         FeatureStore("ftp://host/store")
     assert raised.value.kind == "unknown_store_url"
+
+
+def test_counts_need_no_rows_where_the_log_tells_them(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, long = store.table("specs"), "x" * 40
+    assert (table.count(), table.counts("kind")) == (0, {})
+    for number, kinds in enumerate([["volume"] * 3, ["radiomics"] * 2, ["volume", "radiomics"], [long]]):
+        table.append([{**spec(f"{number}-{index}"), "kind": kind} for index, kind in enumerate(kinds)])
+    expected = {"volume": 4, "radiomics": 3, long: 1}
+    assert (table.count(), table.counts("kind")) == (8, expected)
+    table.compact(2**20)
+    assert len(table.files_at(table.pin().version)) == 1  # type: ignore[union-attr]
+    assert (table.count(), table.counts("kind")) == (8, expected)
+    monkeypatch.setattr(Table, "_scan", None)
+    assert store.table("runs").counts("state") == {}
+    agreeing = store.table("failures")
+    agreeing.append([event("1", "unreadable"), event("2", "unreadable")])
+    assert agreeing.counts("kind") == {"unreadable": 2}
+
+
+def test_a_table_says_when_it_was_written(store: FeatureStore) -> None:
+    store.table("specs").append([spec("a")])
+    written = store.table("specs").written_at()
+    assert written is not None
+    assert abs((datetime.datetime.now(datetime.UTC) - written).total_seconds()) < 60
