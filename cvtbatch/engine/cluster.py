@@ -13,7 +13,7 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cvtbatch.engine.settings import DASK_SETTINGS
+from cvtbatch.engine.settings import LOCAL_SETTINGS
 from cvtbatch.errors import ResourceError
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _start_local(workers: int, gpus: Sequence[str]) -> "Iterator[Client]":
     from distributed import Client, LocalCluster
     from distributed.system import MEMORY_LIMIT
 
-    with open_scratch() as scratch, dask.config.set(DASK_SETTINGS):
+    with open_scratch() as scratch, dask.config.set(LOCAL_SETTINGS):
         with _one_thread_each(), _interrupts_held_back():
             try:
                 cluster = LocalCluster(

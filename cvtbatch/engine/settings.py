@@ -2,12 +2,21 @@
 
 # How long a silent peer is waited for: shorter than 11 s Dask itself calls too low.
 SILENCE_SECONDS = 12
+# A worker that takes more than this share of its memory limit is ended by its nanny, and started anew.
+TERMINATE_SHARE = 0.95
 
 DASK_SETTINGS: dict[str, object] = {
     "distributed.comm.timeouts.connect": f"{SILENCE_SECONDS}s",
     "distributed.comm.timeouts.tcp": f"{SILENCE_SECONDS}s",
     # One death is enough to hear of: the run itself decides who is tried again, and how.
     "distributed.scheduler.allowed-failures": 0,
+    # Hung workers are found by the driver, see `pool`: Dask goes by the wall clock, so that one which jumps would end them all.
+    "distributed.scheduler.worker-ttl": None,
+    # Results are small and leave at once. Memory is what a case in work takes: nothing could be spilt, and a pause would never end.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": TERMINATE_SHARE,
     # A driver that is killed takes its workers with it.
     "distributed.worker.daemon": True,
     "distributed.admin.log-format": "%(message)s",
@@ -18,3 +27,7 @@ DASK_SETTINGS: dict[str, object] = {
         "tornado": "critical",
     },
 }
+
+# A worker process of this machine that dies is started anew by its nanny. Dask would close the nanny for good if the process is not
+# there at some moment so long after a death: while it starts, or dead again.
+LOCAL_SETTINGS: dict[str, object] = {**DASK_SETTINGS, "distributed.deploy.lost-worker-timeout": "365d"}

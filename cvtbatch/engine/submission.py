@@ -1,15 +1,28 @@
-"""Bounded submission to Dask workers: the driver holds a window of tasks, never the archive.
+"""Bounded submission to Dask workers: the driver holds a window of items, never the archive.
 
-A worker may die for reasons of its own, so an item that was on it is sent again. An item that was on a second worker that died
-is suspect: it waits until everything else is done, and then runs alone on fresh workers, where a further death is its own doing.
-No innocent neighbour is blamed and nothing is retried for ever.
+Dask's scheduler takes some hundred tasks a second, so that small items travel many a task: as many as a worker does in about a
+second, by what the last ones took. Outcomes are still told one by one.
+
+A worker may die for reasons of its own, so an item that was on it is sent again, in a task of its own. An item that was on a second
+worker that died is suspect: it waits until everything else is done, and then runs alone on fresh workers, where a further death is
+its own doing. An item that ran beyond its limit is known by name; it is tried once more when the others are done, with a worker to
+itself. No innocent neighbour is blamed and nothing is retried for ever.
 """
 
+import asyncio
+import pickle
+import queue
+import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Generic
 
-from cvtbatch.engine.execution import Done, Item, Lost, Outcome, Result
+from cvtbatch.engine.batch import Parcel, Refused, Worked, work_off
+from cvtbatch.engine.execution import Done, Expired, Item, Lost, Outcome, Result, TooLarge
+from cvtbatch.engine.pool import Pool, lost
 from cvtbatch.errors import ResourceError
 
 if TYPE_CHECKING:
@@ -17,86 +30,241 @@ if TYPE_CHECKING:
 
 # Tasks in flight for each worker thread: one runs, one is there when it ends.
 TASKS_PER_THREAD = 2
+# What a task of several items is made to take, and how many it has at most.
+TASK_SECONDS = 1.0
+TASK_ITEMS = 300
+# Items in flight at most, however many workers there are and as long as each has one.
+WINDOW_ITEMS = 20_000
+# Weight of the newest task in what an item is taken to last.
+NEWEST = 0.5
 # Deaths of workers after which an item is run alone.
 DEATHS_BEFORE_ISOLATION = 2
+# How often the driver looks up while nothing is ready.
+TICK_SECONDS = 0.5
+# A run without any worker is given up after so long; workers may be restarted, or wait in a queue of the cluster.
+NO_WORKERS_SECONDS = 3600.0
+
+
+@dataclass(slots=True, eq=False)
+class _Entry(Generic[Item]):
+    """An item on its way.
+
+    Attributes:
+        refused: workers that could not hold it.
+        able: workers that may, once one could not.
+    """
+
+    number: int
+    item: Item
+    limit_s: float | None
+    deaths: int = 0
+    expired: bool = False
+    refused: set[str] = field(default_factory=set)
+    able: list[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Task(Generic[Item]):
+    entries: list[_Entry[Item]]
+    sent_at: float
 
 
 def run_on_workers(
-    client: "Client", function: Callable[[Item], Result], items: Iterable[Item], resource: str | None = None
+    client: "Client",
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    resource: str | None = None,
+    limit_s: Callable[[Item], float | None] = lambda _: None,
+    on_wait: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Outcome[Item, Result]]:
     """Call the function on every item, on the workers of a client; outcomes come as they are ready.
 
     Args:
-        function: importable on the workers; what it raises ends the run.
+        function: importable on the workers; what it raises ends the run, but for NeedsMemory.
         items: picklable; drawn only as fast as they are worked off.
         resource: go to workers that advertise it alone; an item takes one of it.
+        limit_s: how long an item may take, in seconds; None for as long as it likes.
+        on_wait: called about twice a second while nothing is ready, with what is wrong, or an empty text; may raise.
 
     Raises:
-        ResourceError: the scheduler went away.
+        ResourceError: the scheduler went away, or there has been no worker for too long.
     """
-    from distributed import as_completed
-    from distributed.scheduler import KilledWorker
-
-    source = iter(items)
-    deaths: dict[int, int] = {}
-    suspects: list[tuple[int, Item]] = []
-    running: dict[Future[Result], tuple[int, Item]] = {}
-    ready = as_completed([], loop=client.loop)
-    count = 0
-    # A key that this client has used before would give that task's result.
-    run = uuid.uuid4().hex[:8]
-
-    def submit(number: int, item: Item) -> None:
-        key = f"item-{run}-{number}-{deaths.get(number, 0)}"
-        future = client.submit(function, item, pure=False, key=key, resources=_one(resource))
-        running[future] = (number, item)
-        ready.add(future)
-
-    def fill() -> None:
-        nonlocal count
-        window = TASKS_PER_THREAD * max(1, places(client, resource))
-        while len(running) < window:
-            try:
-                item = next(source)
-            except StopIteration:
-                return
-            submit(count, item)
-            count += 1
-
-    fill()
-    while running:
-        future = next(ready)
-        number, item = running.pop(future)
-        try:
-            yield Done(item, future.result())
-        except KilledWorker:
-            deaths[number] = deaths.get(number, 0) + 1
-            if deaths[number] < DEATHS_BEFORE_ISOLATION:
-                submit(number, item)
-            else:
-                suspects.append((number, item))
-        except BaseException as error:
-            _raise_if_scheduler_lost(error)
-            raise
-        del future
-        fill()
-    for number, item in suspects:
-        yield _run_alone(client, function, item, deaths[number], f"item-{run}-{number}-alone", resource)
-
-
-def _run_alone(
-    client: "Client", function: Callable[[Item], Result], item: Item, deaths: int, key: str, resource: str | None
-) -> Outcome[Item, Result]:
-    from distributed.scheduler import KilledWorker
-
-    client.wait_for_workers(1)
+    run = _Run(client, function, resource, limit_s, on_wait)
     try:
-        return Done(item, client.submit(function, item, pure=False, key=key, resources=_one(resource)).result())
-    except KilledWorker:
-        return Lost(item, deaths + 1)
-    except BaseException as error:
-        _raise_if_scheduler_lost(error)
-        raise
+        yield from run.outcomes(items)
+    finally:
+        run.close()
+
+
+class _Run(Generic[Item, Result]):
+    def __init__(
+        self,
+        client: "Client",
+        function: Callable[[Item], Result],
+        resource: str | None,
+        limit_s: Callable[[Item], float | None],
+        on_wait: Callable[[str], None],
+    ) -> None:
+        self.client, self.function, self.resource = client, function, resource
+        self.limit_s, self.on_wait = limit_s, on_wait
+        # A key that this client has used before would give that task's result.
+        self.name = f"items-{uuid.uuid4().hex[:8]}"
+        self.pool = Pool(client, resource)
+        self.running: dict[Future[Worked[Result]], _Task[Item]] = {}
+        self.ready: queue.SimpleQueue[tuple[Future[Worked[Result]], Worked[Result] | BaseException]] = (
+            queue.SimpleQueue()
+        )
+        self.again: deque[_Entry[Item]] = deque()
+        self.overdue: list[_Entry[Item]] = []
+        self.suspects: list[_Entry[Item]] = []
+        self.late: dict[int, str] = {}
+        self.ended: set[str] = set()
+        self.sent = 0
+        self.item_seconds = TASK_SECONDS
+        self.worked_at = time.monotonic()
+        client.subscribe_topic(self.name, self._hear)
+
+    def outcomes(self, items: Iterable[Item]) -> Iterator[Outcome[Item, Result]]:
+        self.pool.begin()
+        entries = (_Entry(number, item, self.limit_s(item)) for number, item in enumerate(items))
+        yield from self._work(entries, TASKS_PER_THREAD)
+        yield from self._work(iter(self.overdue), 1)
+        yield from self._work(iter(self.suspects), None)
+
+    def close(self) -> None:
+        self.running.clear()
+        if self.client.status == "running":
+            self.client.unsubscribe_topic(self.name)
+
+    def _work(self, source: Iterator[_Entry[Item]], ahead: int | None) -> Iterator[Outcome[Item, Result]]:
+        """Work off entries with so many tasks a worker thread; None for one task at all."""
+        while True:
+            self.pool.look()
+            self._fill(source, ahead)
+            if not self.running and (self.pool.places or not self._waits(source)):
+                return
+            try:
+                future, answer = self.ready.get(timeout=TICK_SECONDS)
+            except queue.Empty:
+                self._wait()
+                continue
+            self.worked_at = time.monotonic()
+            yield from self._take(self.running.pop(future), answer, alone=ahead is None)
+
+    def _waits(self, source: Iterator[_Entry[Item]]) -> bool:
+        """Say whether there is anything left to send."""
+        if not self.again:
+            self.again.extend(islice(source, 1))
+        return bool(self.again)
+
+    def _fill(self, source: Iterator[_Entry[Item]], ahead: int | None) -> None:
+        window = self.pool.places * ahead if ahead else min(self.pool.places, 1)
+        while len(self.running) < window:
+            size = self._task_items(window) if ahead == TASKS_PER_THREAD else 1
+            entries = [self.again.popleft()] if self.again else list(islice(source, size))
+            if not entries:
+                return
+            self._send(entries)
+
+    def _task_items(self, window: int) -> int:
+        most = max(1, min(TASK_ITEMS, WINDOW_ITEMS // window))
+        return max(1, min(most, int(TASK_SECONDS / max(self.item_seconds, 1e-9))))
+
+    def _send(self, entries: list[_Entry[Item]]) -> None:
+        items = [(entry.number, entry.item, entry.limit_s) for entry in entries]
+        future: Future[Worked[Result]] = self.client.submit(
+            work_off,
+            pickle.dumps(Parcel(self.function, self.name, items)),
+            pure=False,
+            key=f"{self.name}-{self.sent}",
+            resources=None if self.resource is None else {self.resource: 1},
+            workers=entries[0].able,
+            allow_other_workers=entries[0].able is not None,
+        )
+        self.sent += 1
+        self.running[future] = _Task(entries, time.monotonic())
+        asyncio.run_coroutine_threadsafe(self._follow(future), self.pool.loop)
+
+    async def _follow(self, future: "Future[Worked[Result]]") -> None:
+        """Wait for a task and fetch its result; the driver waits for neither, so that no hung worker stops it."""
+        try:
+            self.ready.put((future, await self.client.gather(future, asynchronous=True)))
+        except BaseException as error:
+            self.ready.put((future, error))
+            if not isinstance(error, Exception):
+                raise
+
+    def _hear(self, event: tuple[float, dict[str, object]]) -> None:
+        """Take the last words of a worker that ends because of an item."""
+        _, told = event
+        self.late[int(str(told["number"]))] = str(told["where"])
+        self.ended.add(str(told["worker"]))
+
+    def _wait(self) -> None:
+        without = time.monotonic() - self.worked_at
+        if self.pool.places:
+            self.worked_at = time.monotonic()
+        elif without > NO_WORKERS_SECONDS:
+            raise ResourceError(
+                "no_workers",
+                f"there has been no worker for {NO_WORKERS_SECONDS / 60:.0f} minutes; what was committed is safe, run again to "
+                "continue",
+            )
+        self.on_wait("" if self.pool.places else "no workers: waiting")
+
+    def _take(
+        self, task: _Task[Item], answer: Worked[Result] | BaseException, alone: bool
+    ) -> Iterator[Outcome[Item, Result]]:
+        if isinstance(answer, BaseException):
+            yield from self._bury(task, answer, alone)
+            return
+        if answer.results:
+            newest = answer.seconds / len(answer.results)
+            self.item_seconds += NEWEST * (newest - self.item_seconds)
+        for entry, result in zip(task.entries, answer.results, strict=False):
+            if isinstance(result, Refused):
+                yield from self._place(entry, result)
+            else:
+                yield Done(entry.item, result)
+        self.again.extend(task.entries[len(answer.results) :])
+
+    def _place(self, entry: _Entry[Item], refused: Refused) -> Iterator[Outcome[Item, Result]]:
+        """Send an item that its worker could not hold to one that can."""
+        entry.refused.add(refused.worker)
+        entry.able = self.pool.able(refused.limit_bytes, entry.refused)
+        if entry.able:
+            self.again.append(entry)
+        else:
+            yield TooLarge(entry.item, refused.limit_bytes, self.pool.largest_bytes)
+
+    def _bury(self, task: _Task[Item], error: BaseException, alone: bool) -> Iterator[Outcome[Item, Result]]:
+        """Decide what becomes of the items of a task whose worker is gone; any other error ends the run."""
+        from distributed.scheduler import KilledWorker
+
+        if not isinstance(error, KilledWorker):
+            _raise_if_scheduler_lost(error)
+            raise error
+        ran_s = time.monotonic() - task.sent_at
+        for entry in task.entries:
+            where = self.late.pop(entry.number, None)
+            # Native code that holds the interpreter lets no worker tell; alone, the time tells.
+            if where is not None or (alone and entry.limit_s is not None and ran_s > entry.limit_s):
+                if entry.expired or alone:
+                    yield Expired(entry.item, entry.limit_s or 0.0, where or "")
+                else:
+                    entry.expired = True
+                    self.overdue.append(entry)
+                continue
+            if error.last_worker.address in self.ended:
+                self.again.append(entry)
+                continue
+            entry.deaths += 1
+            if alone:
+                yield Lost(entry.item, entry.deaths)
+            elif entry.deaths < DEATHS_BEFORE_ISOLATION:
+                self.again.append(entry)
+            else:
+                self.suspects.append(entry)
 
 
 def places(client: "Client", resource: str | None = None) -> int:
@@ -107,17 +275,11 @@ def places(client: "Client", resource: str | None = None) -> int:
     return sum(int(worker["resources"].get(resource, 0)) for worker in workers)
 
 
-def _one(resource: str | None) -> dict[str, int] | None:
-    return None if resource is None else {resource: 1}
-
-
 def _raise_if_scheduler_lost(error: BaseException) -> None:
     from concurrent.futures import CancelledError
 
     from distributed.client import FutureCancelledError
     from distributed.comm.core import CommClosedError
 
-    if isinstance(error, CancelledError | FutureCancelledError | CommClosedError):
-        raise ResourceError(
-            "scheduler_lost", "the scheduler went away; what was committed is safe, run again to continue", str(error)
-        ) from None
+    if isinstance(error, asyncio.CancelledError | CancelledError | FutureCancelledError | CommClosedError):
+        raise lost(str(error)) from None

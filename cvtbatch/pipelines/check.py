@@ -9,6 +9,7 @@ from cvtbatch.geometry import stored_grid
 from cvtbatch.imaging import place_mask, require_in_head, resample_stack
 from cvtbatch.ingest import ImageSlices, read_mask, read_volume
 from cvtbatch.manifest import Case, Manifest
+from cvtbatch.pipelines.undone import why_undone
 
 Document = dict[str, object]
 
@@ -77,8 +78,7 @@ def check_files(
             images.extend(outcome.result.images)
             problems.extend(outcome.result.problems)
         else:
-            message = f"{outcome.deaths} worker processes died over this case"
-            problems.append(Problem(case.manifest_row, case.case_key, "", "worker", "worker_killed", message, ""))
+            problems.append(_problem(why_undone(outcome, "this case"), case, "", case.manifest_row, "worker"))
         on_case()
     return Findings(
         tuple(sorted(images, key=lambda image: image.manifest_row)),

@@ -12,13 +12,13 @@ from typing import Protocol, TypeVar
 
 import cvtbatch
 from cvtbatch.embedding.weights import is_named
-from cvtbatch.engine import Cluster, Done, Lost, Outcome, places, run_inline, run_on_workers
+from cvtbatch.engine import Cluster, Done, Outcome, Undone, places, run_inline, run_on_workers
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.manifest import Manifest
 from cvtbatch.pipelines.case import CaseResult, Row, case_row, process_case
 from cvtbatch.pipelines.cost import Cost, RunCost
 from cvtbatch.pipelines.embedding_plan import EmbeddingWork
-from cvtbatch.pipelines.failure import Failure
+from cvtbatch.pipelines.failure import Failure, failure_of
 from cvtbatch.pipelines.job import Job
 from cvtbatch.pipelines.known import FailureKey, KnownFailure
 from cvtbatch.pipelines.plan import CasePlan, CaseTask, Reason, Work
@@ -31,6 +31,7 @@ from cvtbatch.pipelines.report import (
     State,
     reason_counts,
 )
+from cvtbatch.pipelines.undone import why_undone
 from cvtbatch.pipelines.user_log import Level, UserLog
 from cvtbatch.radiomics import PROFILES
 from cvtbatch.spec import Spec, canonical_json
@@ -218,7 +219,7 @@ class Coordinator:
 
     def _add(self, outcome: Outcome[CaseTask, CaseResult]) -> None:
         task, case = outcome.item, outcome.item.case
-        result = outcome.result if isinstance(outcome, Done) else _lost(outcome)
+        result = outcome.result if isinstance(outcome, Done) else _undone(outcome)
         self.batch["cases"].append(case_row(case))
         for name, rows in result.rows.items():
             self.batch[name].extend(rows)
@@ -398,21 +399,17 @@ def _workers(cluster: Cluster) -> int:
     return 1 if cluster.client is None else places(cluster.client)
 
 
-def _lost(outcome: Lost[CaseTask]) -> CaseResult:
-    """Return the result of a case that took its workers down."""
+def _undone(outcome: Undone[CaseTask]) -> CaseResult:
+    """Return the result of a case that no worker could do."""
     task = outcome.item
-    failure = Failure(
+    failure = failure_of(
+        why_undone(outcome, "this case"),
         roi_key="",
         spec_id=task.work.volume_spec_id,
         scope="extraction",
         stage="worker",
-        kind="worker_killed",
-        message=f"{outcome.deaths} worker processes died over this case, the last one with nothing else to do: "
-        "too little memory for it, or a crash in a library; try it with --retry-failed and fewer workers",
-        traceback_digest="",
         source_fingerprint=task.failure_fingerprint,
         manifest_row=task.case.manifest_row,
-        private="",
     )
     return CaseResult({}, (failure,), (), (), decoded=False, computed=False)
 

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from cvtbatch.embedding.compute import CPU_BATCH, CUDA_BATCH, Compute
-from cvtbatch.engine import GPU, Done, Lost, Outcome, places, run_inline, run_on_workers
+from cvtbatch.engine import GPU, Done, Outcome, Undone, places, run_inline, run_on_workers
 from cvtbatch.pipelines.case import Row
 from cvtbatch.pipelines.coordinator import Coordinator
 from cvtbatch.pipelines.embedding_plan import EmbeddingPlan, EmbeddingWork, RoiInput, failure_key, pack, task_slices
 from cvtbatch.pipelines.embedding_task import Embedded, EmbeddingResult, EmbeddingTask, NotEmbedded, embed_rois
-from cvtbatch.pipelines.failure import Failure
+from cvtbatch.pipelines.failure import failure_of
 from cvtbatch.pipelines.report import Progress
+from cvtbatch.pipelines.undone import why_undone
 
 
 class EmbeddingStage:
@@ -62,7 +63,7 @@ class EmbeddingStage:
                 suspects += outcome.item.rois
         # One of them took its workers down; alone, it is found, and the others are done.
         for outcome in self._run([EmbeddingTask(self._placed()[0], (roi,)) for roi in suspects]):
-            self._add(outcome.result if isinstance(outcome, Done) else _lost(outcome))
+            self._add(outcome.result if isinstance(outcome, Done) else _undone(outcome))
 
     def _placed(self) -> tuple[EmbeddingWork, str | None, int]:
         """Return the work for the workers that do it, the resource that these advertise, and how many they are.
@@ -147,20 +148,16 @@ def _has_cuda(compute: Compute) -> bool:
     return choose_device(compute.device).type == "cuda"
 
 
-def _lost(outcome: Lost[EmbeddingTask]) -> EmbeddingResult:
-    """Return the result of an outline that took its workers down, alone."""
+def _undone(outcome: Undone[EmbeddingTask]) -> EmbeddingResult:
+    """Return the result of an outline that no worker could embed, alone."""
     [roi] = outcome.item.rois
-    failure = Failure(
+    failure = failure_of(
+        why_undone(outcome, "this outline"),
         roi_key=roi.source.roi_key,
         spec_id=outcome.item.work.embedding_spec_id,
         scope="extraction",
         stage="worker",
-        kind="worker_killed",
-        message=f"{outcome.deaths} worker processes died while this outline was embedded, the last one with nothing else to do: "
-        "too little memory, or a crash in a library; try it with --retry-failed and fewer workers",
-        traceback_digest="",
         source_fingerprint=roi.fingerprint,
         manifest_row=roi.manifest_row,
-        private="",
     )
     return EmbeddingResult((NotEmbedded(roi, failure),))

@@ -8,10 +8,11 @@ from cvtbatch.dlrn.bundle import load_bundle, write_bundle
 from cvtbatch.dlrn.fit import Fit, fit_model
 from cvtbatch.dlrn.settings import FitSettings
 from cvtbatch.dlrn.tasks import Task, TaskResult, run_task
-from cvtbatch.engine import Cluster, Lost, run_inline, run_on_workers
-from cvtbatch.errors import InputError, ResourceError
+from cvtbatch.engine import Cluster, run_inline, run_on_workers
+from cvtbatch.errors import InputError
 from cvtbatch.pipelines.job import Job
 from cvtbatch.pipelines.training import CohortSource, TrainingData, read_training
+from cvtbatch.pipelines.undone import require_done
 from cvtbatch.store import FeatureStore, Location, automatic_snapshot, read_snapshot
 
 INTENDED_USE = (
@@ -102,14 +103,9 @@ def _spread(
         run_inline(run_item, items) if cluster.client is None else run_on_workers(cluster.client, run_item, items)
     )
     for done, outcome in enumerate(outcomes, 1):
-        if isinstance(outcome, Lost):
-            raise ResourceError(
-                "worker_killed",
-                f"{outcome.deaths} worker processes died over the task {outcome.item.task.name}: too little memory for it; "
-                "try fewer workers",
-            )
+        result = require_done(outcome, f"the task {outcome.item.task.name}")
         on_progress(done, len(items))
-        yield outcome.result
+        yield result
 
 
 def _document(fit: Fit, data: TrainingData, job: Job, snapshot: str, content_digest: str) -> dict[str, object]:

@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 from cvtbatch import contracts
 from cvtbatch.dlrn.bundle import Bundle, load_bundle
 from cvtbatch.dlrn.scoring import ROWS_AT_ONCE
-from cvtbatch.engine import Cluster, Lost, run_inline, run_on_workers
-from cvtbatch.errors import InputError, ResourceError
+from cvtbatch.engine import Cluster, run_inline, run_on_workers
+from cvtbatch.errors import InputError
+from cvtbatch.pipelines.undone import require_done
 from cvtbatch.store import FeatureStore, Location, automatic_snapshot, read_snapshot
 from cvtbatch.validation.eligibility import CRITERIA, assess_eligibility
 
@@ -233,13 +234,7 @@ def _spread(portions: Sequence[Portion], cluster: Cluster) -> Iterator[pa.Table]
         else run_on_workers(cluster.client, score_portion, portions)
     )
     for outcome in outcomes:
-        if isinstance(outcome, Lost):
-            raise ResourceError(
-                "worker_killed",
-                f"{outcome.deaths} worker processes died over {len(outcome.item.roi_keys)} outlines: too little memory; "
-                "try fewer workers",
-            )
-        yield outcome.result
+        yield require_done(outcome, f"a portion of {len(outcome.item.roi_keys)} outlines")
 
 
 def _stored(scored: pa.Table, explain: bool) -> dict[str, pa.Table]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cvtbatch.engine import Cluster, Done, Lost, open_cluster, run_inline, run_on_workers
+from cvtbatch.engine import Cluster, Done, Expired, Lost, open_cluster, run_inline, run_on_workers
 from cvtbatch.errors import ResourceError, StorageError
 
 
@@ -29,19 +29,46 @@ def test_workers_give_what_inline_gives(cluster: Cluster) -> None:
     assert sorted(spread) == inline
 
 
-def test_the_window_is_bounded(cluster: Cluster) -> None:
+def test_the_window_is_bounded(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cvtbatch.engine.submission.TASK_ITEMS", 5)
     drawn = 0
 
     def items() -> Iterator[int]:
         nonlocal drawn
-        for number in range(40):
+        for number in range(200):
             drawn += 1
             yield number
 
     ahead = []
     for done, _ in enumerate(run_on_workers(cluster.client, square, items()), start=1):
         ahead.append(drawn - done)
-    assert max(ahead) <= 4
+    assert 4 < max(ahead) <= 4 * 5
+
+
+def test_small_items_share_a_task_and_long_ones_do_not(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks: list[str] = []
+    submit = cluster.client.submit
+
+    def counting(*args: object, **options: object) -> object:
+        tasks.append(str(options["key"]))
+        return submit(*args, **options)
+
+    monkeypatch.setattr(cluster.client, "submit", counting)
+    outcomes = list(run_on_workers(cluster.client, square, range(3000)))
+    assert sorted(outcome.item for outcome in outcomes) == list(range(3000))
+    assert len(tasks) < 100
+    tasks.clear()
+    # The pace is found with the first items, so that the last ones begin in large tasks; these give back what takes too long.
+    seconds = [0.0] * 300 + [0.6] * 12
+    outcomes = list(run_on_workers(cluster.client, sleep, list(enumerate(seconds))))
+    assert sorted(outcome.item[0] for outcome in outcomes) == list(range(312))
+    places = [{outcome.result for outcome in outcomes if outcome.item[1] == length} for length in (0.0, 0.6)]
+    assert [len(workers) for workers in places] == [2, 2], "one worker did it all"
+
+
+def sleep(item: tuple[int, float]) -> int:
+    time.sleep(item[1])
+    return os.getpid()
 
 
 def test_one_compute_thread_a_worker(cluster: Cluster) -> None:
@@ -61,16 +88,15 @@ def kill_own_worker(item: tuple[int, bool]) -> int:
     number, deadly = item
     if deadly:
         os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(0.05)
     return number
 
 
 def test_a_deadly_item_is_lost_and_no_neighbour_with_it(cluster: Cluster) -> None:
-    items = [(number, number == 3) for number in range(8)]
+    items = [(number, number == 30) for number in range(60)]
     outcomes = list(run_on_workers(cluster.client, kill_own_worker, items))
     lost = [outcome for outcome in outcomes if isinstance(outcome, Lost)]
-    assert [(outcome.item, outcome.deaths) for outcome in lost] == [((3, True), 3)]
-    assert sorted(outcome.result for outcome in outcomes if isinstance(outcome, Done)) == [0, 1, 2, 4, 5, 6, 7]
+    assert [(outcome.item, outcome.deaths) for outcome in lost] == [((30, True), 3)]
+    assert sorted(outcome.result for outcome in outcomes if isinstance(outcome, Done)) == [*range(30), *range(31, 60)]
 
 
 def kill_once(item: tuple[int, str]) -> int:
@@ -89,15 +115,48 @@ def test_the_loss_of_a_worker_is_transient(cluster: Cluster, tmp_path: Path) -> 
 
 
 def full(number: int) -> int:
-    raise StorageError("store_full", "the disk of the store is full")
+    if number == 200:
+        raise StorageError("store_full", "the disk of the store is full")
+    return number
 
 
-def test_a_fault_of_the_run_is_raised_with_its_type(cluster: Cluster) -> None:
+def test_a_fault_of_the_run_is_raised_with_its_type_and_what_was_done_before_is_kept(cluster: Cluster) -> None:
+    done: list[int] = []
     with pytest.raises(StorageError) as raised:
-        list(run_on_workers(cluster.client, full, range(4)))
+        done.extend(outcome.item for outcome in run_on_workers(cluster.client, full, range(201)))
     assert raised.value.kind == "store_full"
+    assert sorted(done) == list(range(200))
     with pytest.raises(StorageError):
-        list(run_inline(full, range(4)))
+        list(run_inline(full, range(201)))
+
+
+def hang(number: int) -> int:
+    if number == 30:
+        time.sleep(60)
+    return number
+
+
+def test_an_item_beyond_its_limit_expires_and_no_neighbour_with_it(cluster: Cluster) -> None:
+    outcomes = list(run_on_workers(cluster.client, hang, range(60), limit_s=lambda _: 0.5))
+    expired = [outcome for outcome in outcomes if isinstance(outcome, Expired)]
+    assert [(outcome.item, outcome.limit_s) for outcome in expired] == [(30, 0.5)]
+    assert "in hang" in expired[0].where
+    assert sorted(outcome.result for outcome in outcomes if isinstance(outcome, Done)) == [*range(30), *range(31, 60)]
+
+
+def stop_once(item: tuple[int, str]) -> int:
+    number, marker = item
+    if number == 2 and not Path(marker).exists():
+        Path(marker).touch()
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return number
+
+
+def test_a_worker_that_hangs_is_given_up(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cvtbatch.engine.pool.SILENT_SECONDS", 1.0)
+    items = [(number, str(tmp_path / "hung")) for number in range(6)]
+    outcomes = list(run_on_workers(cluster.client, stop_once, items))
+    assert sorted(outcome.result for outcome in outcomes if isinstance(outcome, Done)) == list(range(6))
 
 
 def test_no_scheduler_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,86 @@
+"""On a worker: some items, one after another, as one task."""
+
+import pickle
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Generic
+
+from cvtbatch.engine.execution import Item, Result
+from cvtbatch.engine.memory import NeedsMemory, limit_needed_bytes, this_worker
+from cvtbatch.engine.watchdog import Watchdog
+
+# A task gives back the items that it has not begun by then.
+LONGEST_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An item that its worker cannot hold.
+
+    Attributes:
+        worker: its address.
+        limit_bytes: memory limit under which a worker could.
+    """
+
+    worker: str
+    limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Worked(Generic[Result]):
+    """What a task did: the first items, in order; the rest was not begun.
+
+    Attributes:
+        seconds: that these took.
+    """
+
+    results: tuple[Result | Refused, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel(Generic[Item, Result]):
+    """What travels to a worker: what the items share is pickled once.
+
+    Attributes:
+        topic: of the scheduler's events, for items that run beyond their limit.
+        items: (number, item, limit in seconds).
+    """
+
+    function: Callable[[Item], Result]
+    topic: str
+    items: Sequence[tuple[int, Item, float | None]]
+
+
+def work_off(pickled: bytes) -> Worked[Result]:
+    """Call a parcel's function on its items, until all are done or the time of a task is over.
+
+    What the function raises on the first item is raised. At a later one the task ends before it, so that the item is the first of a
+    task to come, and what was done is not lost.
+    """
+    parcel: Parcel[object, Result] = pickle.loads(pickled)
+    worker = this_worker()
+    if worker is None:
+        raise RuntimeError("a parcel is worked off on a worker")
+    started = time.monotonic()
+    results: list[Result | Refused] = []
+    for number, item, limit_s in parcel.items:
+        if time.monotonic() - started > LONGEST_SECONDS:
+            break
+        try:
+            with _watchdog().limit(worker, parcel.topic, number, limit_s):
+                results.append(parcel.function(item))
+        except NeedsMemory as refusal:
+            results.append(Refused(worker.address, limit_needed_bytes(refusal.needed_bytes)))
+        except Exception:
+            if not results:
+                raise
+            break
+    return Worked(tuple(results), time.monotonic() - started)
+
+
+@cache
+def _watchdog() -> Watchdog:
+    return Watchdog()
