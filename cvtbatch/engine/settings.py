@@ -3,6 +3,9 @@
 # How long a silent peer is waited for: shorter than 11 s Dask itself calls too low.
 SILENCE_SECONDS = 12
 
+# Workers that own a GPU advertise it under this name; `cvtbatch worker --gpu` does.
+GPU = "GPU"
+
 DASK_SETTINGS: dict[str, object] = {
     "distributed.comm.timeouts.connect": f"{SILENCE_SECONDS}s",
     "distributed.comm.timeouts.tcp": f"{SILENCE_SECONDS}s",

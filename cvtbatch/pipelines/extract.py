@@ -1,7 +1,6 @@
 """Extraction: archive -> volumes -> features -> embeddings."""
 
 import datetime
-import os
 import secrets
 import time
 from collections import Counter
@@ -225,11 +224,6 @@ def extract(
         run.report.seconds = round(time.monotonic() - started, 3)
         run.end(state, reason)
     return run.report
-
-
-def default_workers() -> int:
-    """Return how many worker processes use this machine well: one a core that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def own_gpus(settings: Settings) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cvtbatch.engine import Cluster, Done, Lost, open_cluster, run_inline, run_on_workers
+from cvtbatch.engine import Cluster, Done, External, Lost, open_cluster, run_inline, run_on_workers
 from cvtbatch.errors import ResourceError, StorageError
 
 
@@ -100,8 +100,7 @@ def test_a_fault_of_the_run_is_raised_with_its_type(cluster: Cluster) -> None:
         list(run_inline(full, range(4)))
 
 
-def test_no_scheduler_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cvtbatch.engine.cluster.CONNECT_SECONDS", 1)
-    with pytest.raises(ResourceError) as raised, open_cluster(0, "tcp://127.0.0.1:9"):
+def test_no_scheduler_is_said() -> None:
+    with pytest.raises(ResourceError) as raised, open_cluster(External("tcp://127.0.0.1:9", wait_s=1)):
         pass
     assert raised.value.kind == "no_scheduler"
