@@ -116,9 +116,27 @@ ORIGIN = {
 }
 
 
+TERM = {"value": 0.5, "low": 0.1, "high": 0.9}
+# What the command says of a recalibration.
+RECALIBRATION = {
+    "method": "intercept-slope",
+    "intercept": TERM,
+    "slope": TERM,
+    "thresholds": "mapped",
+    "center": "C2",
+    "snapshot": {"name": "made", "digest": "0" * 64},
+    "cohort_digest": "0" * 64,
+    "cases": 60,
+    "patients": 60,
+    "events": 24,
+    "image_digests": [],
+    "software": {},
+}
+
+
 def write(out: Path, fit: Fit) -> str:
     """Write a fit as a bundle and return its digest."""
-    return write_bundle(out, {**ORIGIN, **fit.document}, fit.model, fit.golden, fit.selection)
+    return write_bundle(out, {**ORIGIN, **fit.document}, fit.model, fit.golden, fit.selection, fit.out_of_fold)
 
 
 def members(cohort: Cohort) -> tuple[Member, ...]:

@@ -1,6 +1,7 @@
 """A store of made-up features under true contracts, in two centres, on which a model can be fitted and scored."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +28,18 @@ TUNED_SPEC = Spec(
 CASES = {"C1": 44, "C2": 14}
 
 
-def fill(url: str | Path, embedding_spec: Spec = EMBEDDING_SPEC) -> FeatureStore:
+def fill(url: str | Path, embedding_spec: Spec = EMBEDDING_SPEC, more: Mapping[str, int] | None = None) -> FeatureStore:
     """Make a store of two centres; in C1, case 40 is traumatic, 41 has no outcome, 42 no embedding, 43 no features.
 
     CVT, every other case, moves 20 features and 3 directions of the embedding, and makes epilepsy likelier; case 2 of each centre
     has an unknown epilepsy. C1's first 12 cases are outlined again by reader B, who agrees on the first 900 features.
+
+    Args:
+        more: further centres like C2, with their numbers of cases.
     """
     store = FeatureStore.open_for_writing(str(url))
     rows: dict[str, list[Row]] = {name: [] for name in ("volumes", "cases", "rois", "radiomics", "embeddings")}
-    for center, count in CASES.items():
+    for center, count in {**CASES, **(more or {})}.items():
         for number in range(count):
             _add_case(rows, center, number, embedding_spec)
     specs = [VOLUME_SPEC, RADIOMICS_SPEC, embedding_spec]

@@ -20,7 +20,7 @@ from cvtbatch.validation.cohort import (
 from cvtbatch.validation.nomogram import Nomogram, Term
 from cvtbatch.validation.readers import reader_study, score_agreement
 from cvtbatch.validation.report.gallery import OutlinedSlice
-from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable
+from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, Scored
 
 FEATURES = (
     "original_shape_Sphericity",
@@ -81,13 +81,11 @@ def make_training(seed: int, n: int = 192) -> Training:
     rng = np.random.default_rng([seed, 1])
     outcome = np.arange(n) % 4 == 0
     columns = _columns(rng, outcome, 0.0)
-    odds = -1.4 + 0.9 * sum(columns.values()) / 2.5
     return Training(
         outcome=outcome.astype(float),
         clinical=_clinical(rng, outcome),
         acquisition=_acquisition(rng, n, "C1"),
         features=columns,
-        scores={name: expit(odds + rng.normal(0, 0.8, n)) for name in MODELS},
         embedding=rng.normal(size=(n, 24)),
     )
 
@@ -175,6 +173,13 @@ def make_readers(seed: int) -> object:
     )
 
 
+def make_out_of_fold(seed: int, n: int = 192) -> Scored:
+    """Draw what a training cohort scored out of fold."""
+    rng = np.random.default_rng([seed, 4])
+    outcome = np.arange(n) % 4 == 0
+    return Scored(outcome, expit(-1.4 + 1.6 * outcome + rng.normal(0, 1.1, n)))
+
+
 def make_bundle(epilepsy: bool = True) -> Bundle:
     """Return the facts of a bundle."""
     training = (
@@ -182,7 +187,10 @@ def make_bundle(epilepsy: bool = True) -> Bundle:
         TrainingEstimate("study protocol", Estimate(0.95, Interval(0.92, 0.98)), "selection before cross-validation"),
     )
     return Bundle(
-        models=tuple(ModelFacts(name, {"youden": 0.33, "sens90": 0.2, "sens95": 0.12}, training) for name in MODELS),
+        models=tuple(
+            ModelFacts(name, {"youden": 0.33, "sens90": 0.2, "sens95": 0.12}, training, make_out_of_fold(place))
+            for place, name in enumerate(MODELS)
+        ),
         nomogram=NOMOGRAM if epilepsy else NotComputable("the bundle has no nomogram"),
         importances=tuple(
             Importance(name, 0.2 / (k + 1), 0.1 * (-1) ** k if k % 3 else None) for k, name in enumerate(FEATURES)

@@ -20,7 +20,7 @@ from cvtbatch.cli.model import fit, score
 from cvtbatch.cli.options import CANNOT_RUN
 from cvtbatch.cli.store import export, picture, status
 from cvtbatch.cli.upkeep import compact, gc
-from cvtbatch.cli.validation import add_center, validate
+from cvtbatch.cli.validation import add_center, recalibrate, validate
 from cvtbatch.cli.versions import forget, snapshot, spec
 from cvtbatch.errors import CvtbatchError
 
@@ -89,7 +89,7 @@ def cli() -> None:
 
 for _command in (
     *(synth, check, extract, status, export, picture),
-    *(finetune, snapshot, spec, fit, score, validate, add_center, forget, compact, gc),
+    *(finetune, snapshot, spec, fit, score, validate, add_center, recalibrate, forget, compact, gc),
     *(certs, scheduler, worker),
 ):
     cli.add_command(_command)

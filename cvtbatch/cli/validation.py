@@ -23,6 +23,7 @@ from cvtbatch.display import SHOWN_FAILURES, progress_display
 if TYPE_CHECKING:
     from cvtbatch.engine import Place
     from cvtbatch.pipelines.validate import ValidationReport
+    from cvtbatch.validation.recalibration import Method
 
 
 # What each stage counts.
@@ -52,6 +53,56 @@ def validate(store_url: str, bundle: Path, center: str, snapshot_name: str | Non
         click.echo(json.dumps(report.to_document(), indent=2))
         return
     print_validation(report)
+
+
+@click.command()
+@store_option
+@click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Bundle: its folder or tar.")
+@click.option("--center", required=True, metavar="NAME", help="The centre to recalibrate on: one that is scored.")
+@snapshot_option
+@click.option(
+    "--method",
+    type=click.Choice(["intercept", "intercept-slope"]),
+    required=True,
+    help="What is fitted: the intercept alone, or a slope too.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Bundle to write: a new folder, or FILE.tar."
+)
+@json_option
+def recalibrate(
+    store_url: str,
+    bundle: Path,
+    center: str,
+    snapshot_name: str | None,
+    method: "Method",
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Write a bundle whose DLRN is recalibrated on a centre that the given one has scored; the given one stays as it is.
+
+    Its thresholds are recalibrated too, so that every case keeps its class. The new bundle is to be judged on other cases: validate
+    refuses the centre that it was recalibrated on. Without --snapshot, one is recorded for it.
+
+    \b
+    Example:
+      cvtbatch recalibrate --store store --bundle bundle --center C2 --method intercept --out bundle-c2
+    """
+    from cvtbatch.pipelines.recalibrate import recalibrate as run
+
+    report = run(store_url, bundle, center, snapshot_name, method, out)
+    if as_json:
+        click.echo(json.dumps(report.to_document(), indent=2))
+        return
+    found = report.recalibration
+    click.echo(
+        f"Bundle {report.out}, {report.digest[:12]}: {found['parent_digest'][:12]} recalibrated on centre {center}"
+    )
+    click.echo(f"{found['cases']} cases of {found['patients']} patients, {found['events']} of them CVT")
+    for name in ("intercept", "slope"):
+        if term := found[name]:
+            click.echo(f"{name}: {term['value']:.3f} (95 % CI {term['low']:.3f} to {term['high']:.3f})")
+    click.echo(f"Read with care: {report.caution}")
 
 
 @click.command("add-center")
@@ -144,7 +195,7 @@ def print_validation(report: "ValidationReport") -> None:
             shown = "" if isinstance(span, NotComputable) else f" ({decimal(span.low)} to {decimal(span.high)})"
             click.echo(f"{model.name}: AUC {decimal(model.auc.value)}{shown}, {model.n} cases")
     click.echo(found.power.verdict)
-    click.echo(found.shift.reason if isinstance(found.shift, NotComputable) else found.shift.verdict)
+    click.echo(found.shift.verdict)
     if found.provenance.not_for_inference:
         click.echo("Not for inference: the image network has random weights.")
     click.echo(f"Report: {report.page}")

@@ -1,12 +1,15 @@
 """The bundle: a frozen model as a folder, or as a tar of it, that scores the same for ever and runs no foreign code.
 
     bundle.json          what it is, what it was fitted on, what it may expect of itself, and the hashes of the other files
-    arrays.safetensors   scaler, components in use, forests as flat arrays, logistic terms, distance
+    arrays.safetensors   scaler, components in use, forests as flat arrays, logistic terms, distance; training's out-of-fold scores
     golden.parquet       made-up rows under the names that `score` takes, and the scores that they must have (`expected_...`)
     selection.parquet    what became of every column that was offered
 
 Loading verifies every hash and scores the golden rows: votes must be equal to the last bit, what passes through exp within 1e-12.
 The digest of a bundle is that of its bundle.json, which holds no time and no path.
+
+Format 2 adds what a bundle of format 1 lacks: the settings behind its specifications, training's out-of-fold scores, and of which
+bundle, on whom, it is a recalibration, if it is one.
 """
 
 import hashlib
@@ -14,7 +17,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +33,20 @@ from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.nomogram import Axis, Nomogram
 from cvtbatch.dlrn.scoring import SpecIds, needed_columns, score_batch
 from cvtbatch.dlrn.settings import SIGNATURES, Model
+from cvtbatch.dlrn.training_scores import ClassScores
 from cvtbatch.errors import FormatError, InputError
+from cvtbatch.spec import Spec, canonical_json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 DOCUMENT, ARRAYS, GOLDEN, SELECTION = "bundle.json", "arrays.safetensors", "golden.parquet", "selection.parquet"
 FILES = (ARRAYS, GOLDEN, SELECTION)
 EXPECTED = "expected_"
+RECALIBRATION, OUT_OF_FOLD, SIDES = "recalibration", "out_of_fold", ("events", "others")
 # exp may differ by an ulp between machines.
 TOLERANCE = 1e-12
 SAME_BITS = {str(model) for model in SIGNATURES}
+# The first is what the others build on.
+SPEC_KINDS = ("volume", "radiomics", "embedding")
 
 JsonObject = dict[str, Any]
 
@@ -50,17 +58,35 @@ class Bundle:
     Attributes:
         document: bundle.json.
         digest: SHA-256 of bundle.json.
+        out_of_fold: training's scores by model; empty in a bundle that keeps none.
     """
 
     document: JsonObject
     digest: str
     model: FrozenModel
+    out_of_fold: Mapping[Model, ClassScores] = field(default_factory=dict)
 
     @property
     def specs(self) -> SpecIds:
         """The specifications that the inputs must have."""
         ids = self.document["specs"]
         return SpecIds(ids["radiomics_spec_id"], ids["embedding_spec_id"])
+
+    def known_specs(self) -> dict[str, Spec]:
+        """Return the specifications with their settings, by id; empty in a bundle that does not keep them.
+
+        Raises:
+            FormatError: "bundle_damaged": they are not those that the bundle names.
+        """
+        found: dict[str, Spec] = {}
+        parent = ""
+        for kind in SPEC_KINDS if "spec_settings" in self.document else ():
+            spec = Spec(kind, parent, canonical_json(self.document["spec_settings"][kind]))
+            if spec.spec_id != self.document["specs"][f"{kind}_spec_id"]:
+                raise FormatError("bundle_damaged", f"spec_settings.{kind} of {DOCUMENT} are not of {kind}_spec_id")
+            found[spec.spec_id] = spec
+            parent = parent or spec.spec_id
+        return found
 
     def needed_columns(self) -> list[str]:
         """Return the columns that scoring cannot do without."""
@@ -102,7 +128,7 @@ def load_bundle(path: str | Path) -> Bundle:
         FormatError: "bundle_too_new", "bundle_damaged" (bytes are not those that were written), "bundle_changed" (its own rows
             do not score as they did).
     """
-    files = _read_files(Path(path))
+    files = read_files(Path(path))
     try:
         document = json.loads(files[DOCUMENT])
     except ValueError:
@@ -112,13 +138,19 @@ def load_bundle(path: str | Path) -> Bundle:
         if name not in files or sha256(files[name]) != document["files"][name]:
             what = "is missing from the bundle" if name not in files else "is not what was written: its hash differs"
             raise FormatError("bundle_damaged", f"{name} {what}")
-    bundle = Bundle(document, sha256(files[DOCUMENT]), _model_of(document, files[ARRAYS]))
+    arrays = load_arrays(files[ARRAYS])
+    bundle = Bundle(document, sha256(files[DOCUMENT]), _model_of(document, arrays), _out_of_fold_of(arrays))
     _verify_golden(bundle, pq.read_table(io.BytesIO(files[GOLDEN])))
     return bundle
 
 
 def write_bundle(
-    out: Path, document: Mapping[str, Any], model: FrozenModel, golden: pa.Table, selection: pa.Table
+    out: Path,
+    document: Mapping[str, Any],
+    model: FrozenModel,
+    golden: pa.Table,
+    selection: pa.Table,
+    out_of_fold: Mapping[Model, ClassScores],
 ) -> str:
     """Write a bundle, whole or not at all, and return its digest.
 
@@ -127,12 +159,13 @@ def write_bundle(
         document: bundle.json but for what follows from the model and the files.
         golden: rows with their expected scores.
         selection: what became of every column.
+        out_of_fold: training's scores by model, or none.
 
     Raises:
         InputError: there is something at `out`, or it cannot be written.
     """
     files = {
-        ARRAYS: save_arrays(_arrays_of(model)),
+        ARRAYS: save_arrays(_arrays_of(model, out_of_fold)),
         GOLDEN: _parquet(golden),
         SELECTION: _parquet(selection),
     }
@@ -177,7 +210,12 @@ def _write_tar(path: Path, contents: Mapping[str, bytes]) -> None:
 _WRITERS: dict[bool, Callable[[Path, Mapping[str, bytes]], None]] = {False: _write_folder, True: _write_tar}
 
 
-def _read_files(path: Path) -> dict[str, bytes]:
+def read_files(path: Path) -> dict[str, bytes]:
+    """Return the files of a bundle by name, as they are.
+
+    Raises:
+        InputError: "no_bundle".
+    """
     names = (DOCUMENT, *FILES)
     try:
         if path.is_dir():
@@ -206,12 +244,16 @@ def _check_document(document: object) -> None:
         raise FormatError("bundle_damaged", f"{DOCUMENT}: {'; '.join(problems[:5])}")
 
 
-def _arrays_of(model: FrozenModel) -> dict[str, np.ndarray[Any, Any]]:
+def _arrays_of(model: FrozenModel, out_of_fold: Mapping[Model, ClassScores]) -> dict[str, np.ndarray[Any, Any]]:
     plain = ("loadings", "offset", "mean", "scale", "low", "high", "terms", "distance_columns", "whitening")
     arrays = {name: getattr(model, name) for name in (*plain, "training_distances")}
     for signature in SIGNATURES:
         arrays[f"{signature}.used"] = model.used[signature]
         arrays |= {f"{signature}.{name}": array for name, array in model.forests[signature].arrays().items()}
+    if model.recalibration is not None:
+        arrays[RECALIBRATION] = model.recalibration
+    for name, scores in out_of_fold.items():
+        arrays |= {f"{OUT_OF_FOLD}.{name}.{side}": getattr(scores, side) for side in SIDES}
     return {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
 
 
@@ -226,8 +268,15 @@ def _description_of(model: FrozenModel) -> JsonObject:
     }
 
 
-def _model_of(document: JsonObject, data: bytes) -> FrozenModel:
-    arrays = load_arrays(data)
+def _out_of_fold_of(arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[Model, ClassScores]:
+    return {
+        model: ClassScores(*(arrays[f"{OUT_OF_FOLD}.{model}.{side}"] for side in SIDES))
+        for model in Model
+        if f"{OUT_OF_FOLD}.{model}.{SIDES[0]}" in arrays
+    }
+
+
+def _model_of(document: JsonObject, arrays: Mapping[str, np.ndarray[Any, Any]]) -> FrozenModel:
     axes = tuple(Axis(**axis) for axis in document["nomogram"]["axes"])
     forests = {
         signature: FlatForest(**{name: arrays[f"{signature}.{name}"] for name in FlatForest.__dataclass_fields__})
@@ -243,6 +292,7 @@ def _model_of(document: JsonObject, data: bytes) -> FrozenModel:
         nomogram=Nomogram(axes, document["nomogram"]["intercept"], document["nomogram"]["per_point"]),
         thresholds={Model(name): values for name, values in document["thresholds"].items()},
         missing_feature=document["missing_feature"],
+        recalibration=arrays.get(RECALIBRATION),
     )
 
 

@@ -28,6 +28,7 @@ from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model, Protocol
 from cvtbatch.dlrn.signatures import Signatures
 from cvtbatch.dlrn.tasks import TaskMap, TaskResult, fit_nomogram, nomogram_scores, plan_tasks, run_tasks_here
 from cvtbatch.dlrn.thresholds import find_thresholds, operating_point
+from cvtbatch.dlrn.training_scores import ClassScores, scores_by_class
 from cvtbatch.errors import InputError
 
 # Models whose numbers rest on the embedding.
@@ -55,6 +56,7 @@ class Fit:
     Attributes:
         document: bundle.json's part that the fit knows.
         findings: remarks of the audit.
+        out_of_fold: what training's cases scored when the models had not seen them; empty where only in-sample scores are known.
     """
 
     document: Document
@@ -62,6 +64,7 @@ class Fit:
     golden: pa.Table
     selection: pa.Table
     findings: tuple[Finding, ...]
+    out_of_fold: Mapping[Model, ClassScores]
 
 
 def fit_model(
@@ -146,7 +149,8 @@ def _assemble(
         ],
         "software": software_versions(),
     }
-    return Fit(document, model, golden, selection_table(signatures, stability), tuple(findings))
+    kept = scores_by_class(cohort.outcome, basis) if sound else {}
+    return Fit(document, model, golden, selection_table(signatures, stability), tuple(findings), kept)
 
 
 def _named(results: Iterable[TaskResult], kind: str) -> list[TaskResult]:

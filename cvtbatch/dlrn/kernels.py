@@ -166,6 +166,16 @@ def logistic(intercept: float, coefficients: Floats, terms: Floats) -> Floats:
 
 
 @njit(cache=True, nogil=True)
+def recalibrate(probability: Floats, intercept: float, slope: float) -> Floats:
+    """Return 1 / (1 + exp(-(intercept + slope * log odds))) of probabilities (n,)."""
+    found = np.empty(len(probability))
+    for row in range(len(probability)):
+        odds = math.log(probability[row]) - math.log1p(-probability[row])
+        found[row] = 1.0 / (1.0 + math.exp(-(intercept + slope * odds)))
+    return found
+
+
+@njit(cache=True, nogil=True)
 def distances(scaled: Floats, whitening: Floats) -> Floats:
     """Return the length of each row under a whitening matrix, summed in order: (n,).
 

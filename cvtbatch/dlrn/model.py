@@ -6,7 +6,7 @@ import numpy as np
 
 from cvtbatch.dlrn.arrays import Booleans, Floats, Floats32, Integers
 from cvtbatch.dlrn.forest import FlatForest
-from cvtbatch.dlrn.kernels import distances, logistic, project, standardise
+from cvtbatch.dlrn.kernels import distances, logistic, project, recalibrate, standardise
 from cvtbatch.dlrn.nomogram import Nomogram
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 
@@ -32,6 +32,7 @@ class FrozenModel:
         training_distances: (n,) of the training cohort, ascending.
         thresholds: by model and name.
         missing_feature: NO_SCORE or TRAINING_MEAN.
+        recalibration: (2,) intercept and slope on the DLRN's log odds, or None in a bundle as it was fitted.
     """
 
     radiomics: tuple[str, ...]
@@ -51,6 +52,7 @@ class FrozenModel:
     training_distances: Floats
     thresholds: dict[Model, dict[str, float]]
     missing_feature: str
+    recalibration: Floats | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -106,6 +108,8 @@ def score_rows(model: FrozenModel, radiomics: Floats, embedding: Floats32, epile
         probability[signature] = votes
     terms = np.column_stack([probability[Model.DLR], epilepsy])
     probability[Model.DLRN] = logistic(model.terms[0], model.terms[1:], terms)
+    if model.recalibration is not None:
+        probability[Model.DLRN] = recalibrate(probability[Model.DLRN], *model.recalibration.tolist())
     points = {axis.name: axis.points(terms[:, place]) for place, axis in enumerate(model.nomogram.axes)}
     points["total"] = points["dlr"] + points["epilepsy"]
     distance = distances(np.ascontiguousarray(scaled[:, model.distance_columns]), model.whitening)

@@ -25,6 +25,7 @@ from cvtbatch.pipelines.job import Job
 from cvtbatch.pipelines.report import ExtractReport
 from cvtbatch.pipelines.score import ScoreReport, score_store
 from cvtbatch.pipelines.validate import ValidationReport, validate_center
+from cvtbatch.pipelines.validate_source import refuse_seen_center
 from cvtbatch.radiomics import PROFILES
 from cvtbatch.spec import Spec, differences, radiomics_spec, volume_spec
 from cvtbatch.store import FeatureStore, Location, automatic_snapshot
@@ -95,10 +96,7 @@ def planned(manifest: Manifest, bundle_path: Path, job: Job, store_url: str, giv
         raise InputError(
             "several_centers", f"the manifest holds {len(centers)} centres ({', '.join(centers)}): add one at a time"
         )
-    if centers[0] in bundle.document["cohort"]["training_centers"]:
-        raise InputError(
-            "training_center", f"the bundle was trained on centre {centers[0]!r}: it cannot be validated on it"
-        )
+    refuse_seen_center(bundle, centers[0])
     specs = _known_specs(store_url)
     with tempfile.TemporaryDirectory(prefix="cvtbatch-weights-") as folder:
         own = _own_job(job, bundle, specs)

@@ -1,5 +1,6 @@
 """Fit: a snapshot's training cohort to a bundle, its tasks spread over workers."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,7 @@ def fit_bundle(
 
     fit = fit_model(data.cohort, settings, data.specs, data.surroundings, spread)
     document = _document(fit, data, job, snapshot, frozen.content_digest)
-    digest = write_bundle(out, document, fit.model, fit.golden, fit.selection)
+    digest = write_bundle(out, document, fit.model, fit.golden, fit.selection, fit.out_of_fold)
     return FitReport(str(out), digest, load_bundle(out).document)
 
 
@@ -117,6 +118,7 @@ def _document(fit: Fit, data: TrainingData, job: Job, snapshot: str, content_dig
             "radiomics_spec_id": data.specs.radiomics_spec_id,
             "embedding_spec_id": data.specs.embedding_spec_id,
         },
+        "spec_settings": {spec.kind: json.loads(spec.settings) for spec in data.spec_chain},
         "weights": dict(data.weights),
         "snapshot": {"name": snapshot, "digest": content_digest},
         "cohort": {

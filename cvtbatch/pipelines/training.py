@@ -44,11 +44,13 @@ class TrainingData:
         excluded: cases of the training centres that take no part, by reason.
         weights: name, hash and usability of the backbone's weights.
         volume_spec_id: of the volumes below the features.
+        spec_chain: of volumes, features and embeddings, with their settings.
     """
 
     cohort: Cohort
     specs: SpecIds
     volume_spec_id: str
+    spec_chain: tuple[Spec, ...]
     surroundings: Surroundings
     excluded: Mapping[str, int]
     weights: Mapping[str, str | bool]
@@ -78,7 +80,8 @@ def read_training(source: CohortSource) -> TrainingData:
         raise InputError(
             "no_training_cases", f"no case of {', '.join(source.training_centers)} can be trained on: {excluded}"
         )
-    images = _image_digests(view, rows["volume_spec_id"][0].as_py())
+    volume_spec_id, known = rows["volume_spec_id"][0].as_py(), view.specs()
+    images = _image_digests(view, volume_spec_id)
     slices = _slices(store, source, rows)
     members = tuple(
         Member(row["roi_key"], row["center"], row["patient"], images.get(row["roi_key"], ""))
@@ -86,14 +89,15 @@ def read_training(source: CohortSource) -> TrainingData:
     )
     specs = SpecIds(rows["radiomics_spec_id"][0].as_py(), rows["embedding_spec_id"][0].as_py())
     others = _others(cases, images, source.training_centers)
-    backbone = _backbone(view.specs()[specs.embedding_spec_id], cases)
+    backbone = _backbone(known[specs.embedding_spec_id], cases)
     return TrainingData(
         cohort=_cohort(rows, slices, members, _repeats(store, source, rows)),
         specs=specs,
-        volume_spec_id=rows["volume_spec_id"][0].as_py(),
+        volume_spec_id=volume_spec_id,
+        spec_chain=tuple(known[name] for name in (volume_spec_id, specs.radiomics_spec_id, specs.embedding_spec_id)),
         surroundings=Surroundings(members, others, backbone),
         excluded=excluded,
-        weights=_weights(view.specs()[specs.embedding_spec_id], slices),
+        weights=_weights(known[specs.embedding_spec_id], slices),
         centers=tuple(sorted(set(source.training_centers))),
     )
 

@@ -8,19 +8,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from cvtbatch.dlrn.bundle import Bundle as FrozenBundle
 from cvtbatch.dlrn.bundle import load_bundle
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.dlrn.thresholds import THRESHOLDS
-from cvtbatch.errors import InputError
 from cvtbatch.pipelines.validate_cohort import read_cohort, read_pictures, read_training
 from cvtbatch.pipelines.validate_readers import read_readers
-from cvtbatch.pipelines.validate_source import NAMES, Source
-from cvtbatch.store import FeatureStore, Location, automatic_snapshot, read_snapshot
-from cvtbatch.validation.cohort import Bundle, Importance, ModelFacts, Provenance, TrainingEstimate
+from cvtbatch.pipelines.validate_source import NAMES, Source, open_source, refuse_seen_center
+from cvtbatch.validation.cohort import (
+    NO_OUT_OF_FOLD,
+    Bundle,
+    Importance,
+    ModelFacts,
+    Provenance,
+    Recalibrated,
+    TrainingEstimate,
+)
 from cvtbatch.validation.evaluate import Validation, evaluate
 from cvtbatch.validation.nomogram import Nomogram, Term
 from cvtbatch.validation.report import write_report
-from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable
+from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, Scored
 
 SEED = 0
 """Of the bootstrap: equal inputs give equal reports."""
@@ -55,7 +64,7 @@ class ValidationReport:
             "with_outcome": found.known,
             "events": found.events,
             "auc": None if isinstance(auc, NotComputable) else auc.value,
-            "shift": found.shift.reason if isinstance(found.shift, NotComputable) else found.shift.verdict,
+            "shift": found.shift.verdict,
             "power": found.power.verdict,
             "seconds": self.seconds,
         }
@@ -81,30 +90,23 @@ def validate_center(
     """
     started = time.monotonic()
     bundle = load_bundle(bundle_path)
-    if center in bundle.document["cohort"]["training_centers"]:
-        raise InputError(
-            "training_center", f"the bundle was trained on centre {center!r}: validate it on one that it has not seen"
-        )
-    url = Location.of(store_url).url
-    if snapshot is None:
-        snapshot = automatic_snapshot(FeatureStore.open_for_writing(url, existing=True), "validate").name
-    store = FeatureStore(url)
-    frozen = read_snapshot(store, snapshot)
-    source = Source(store, frozen.view(store), snapshot, frozen.content_digest, bundle, center)
+    refuse_seen_center(bundle, center)
+    source = open_source(store_url, bundle, center, snapshot, "validate")
     found = evaluate(
         read_cohort(source, read_readers(source)),
-        bundle_facts(bundle.document),
+        bundle_facts(bundle),
         read_training(source),
         _provenance(source),
         SEED,
     )
     page = write_report(found, read_pictures(source), out, on_page)
     seconds = round(time.monotonic() - started, 3)
-    return ValidationReport(url, center, snapshot, bundle.digest, page, found, seconds)
+    return ValidationReport(source.store.location.url, center, source.snapshot, bundle.digest, page, found, seconds)
 
 
-def bundle_facts(document: dict[str, Any]) -> Bundle:
-    """Return what a report shows of a bundle.json."""
+def bundle_facts(bundle: FrozenBundle) -> Bundle:
+    """Return what a report shows of a bundle."""
+    document = bundle.document
     selected = document["signatures"][str(Model.DLR)]["selected"]
     return Bundle(
         models=tuple(
@@ -112,11 +114,38 @@ def bundle_facts(document: dict[str, Any]) -> Bundle:
                 shown,
                 {name: document["thresholds"][str(model)][name] for name in THRESHOLDS},
                 _training_estimates(document, str(model)),
+                _out_of_fold(bundle, model),
             )
             for model, shown in NAMES.items()
         ),
         nomogram=_nomogram(document),
         importances=tuple(Importance(row["feature"], row["importance"], row["coefficient"]) for row in selected),
+    )
+
+
+def _out_of_fold(bundle: FrozenBundle, model: Model) -> Maybe[Scored]:
+    if model not in bundle.out_of_fold:
+        return NO_OUT_OF_FOLD
+    scores = bundle.out_of_fold[model]
+    outcome = np.repeat([True, False], [len(scores.events), len(scores.others)])
+    return Scored(outcome, np.concatenate([scores.events, scores.others]))
+
+
+def _recalibrated(document: dict[str, Any]) -> Recalibrated | None:
+    found = document.get("recalibration")
+    if found is None:
+        return None
+    terms = {
+        name: Estimate(found[name]["value"], Interval(found[name]["low"], found[name]["high"]))
+        for name in ("intercept", "slope")
+        if found[name] is not None
+    }
+    return Recalibrated(
+        **{name: found[name] for name in ("parent_digest", "center", "cases", "events", "method")},
+        snapshot=found["snapshot"]["name"],
+        snapshot_digest=found["snapshot"]["digest"],
+        intercept=terms["intercept"],
+        slope=terms.get("slope"),
     )
 
 
@@ -151,7 +180,9 @@ def _nomogram(document: dict[str, Any]) -> Maybe[Nomogram]:
     for axis in own["axes"]:
         row = odds.get(axis["name"], {})
         ratio = None
-        if row.get("odds_ratio") is not None and row.get("odds_ratio_low") is not None:
+        # A slope moves coefficients, and the fit's odds ratios are no longer the model's.
+        moved = (document.get("recalibration") or {}).get("slope") is not None
+        if not moved and row.get("odds_ratio") is not None and row.get("odds_ratio_low") is not None:
             ratio = Estimate(row["odds_ratio"], Interval(row["odds_ratio_low"], row["odds_ratio_high"]))
         terms.append(
             Term(
@@ -201,4 +232,5 @@ def _provenance(source: Source) -> Provenance:
             [f"{row['mark']} ({', '.join(NAMES[Model(name)] for name in row['models'])})" for row in document["marks"]]
             + [row["message"] for row in document["remarks"]]
         ),
+        recalibrated=_recalibrated(document),
     )

@@ -16,6 +16,7 @@ from cvtbatch.pipelines.validate_source import (
     acquisition_values,
     clinical_values,
     embeddings,
+    seen_images,
     selected_columns,
 )
 from cvtbatch.store import StoredArray
@@ -86,11 +87,12 @@ def read_cohort(source: Source, readers: tuple[ReaderStudy, ...]) -> Cohort:
 
 
 def _refuse_training_images(source: Source, volumes: Sequence[Row]) -> None:
-    known = set(source.bundle.document["cohort"]["image_digests"])
+    known = seen_images(source.bundle)
     if seen := sorted(row["case_key"] for row in volumes if row["image_digest"] in known):
         shown = ", ".join(seen[:10]) + (f" and {len(seen) - 10} more" if len(seen) > 10 else "")
         raise InputError(
-            "trained_on", f"images of centre {source.center!r} are among those that the bundle was trained on: {shown}"
+            "trained_on",
+            f"images of centre {source.center!r} are among those that the bundle was trained or recalibrated on: {shown}",
         )
 
 
@@ -202,8 +204,6 @@ def read_training(source: Source) -> Training | None:
         clinical={name: [row[name] for row in clinical] for name in clinical[0]},
         acquisition={name: [row[name] for row in acquisition] for name in acquisition[0]},
         features=selected_columns(source.bundle, rows),
-        # A bundle does not keep its out-of-fold scores, and in-sample ones of a forest would mislead.
-        scores={},
         embedding=embeddings(source.bundle, rows),
     )
 

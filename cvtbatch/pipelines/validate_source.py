@@ -13,7 +13,7 @@ from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.kernels import project
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import InputError
-from cvtbatch.store import FeatureStore, View
+from cvtbatch.store import FeatureStore, Location, View, automatic_snapshot, read_snapshot
 from cvtbatch.validation.baseline import Value
 from cvtbatch.validation.values import Floats
 
@@ -76,6 +76,48 @@ class Source:
         """Return the current rows of a table under the bundle's specifications, by a key."""
         rows = self.view.rows(table, columns, [self.bundle.document["specs"]["volume_spec_id"]])
         return {row[key]: row for row in rows.to_pylist()}
+
+
+def open_source(store_url: str, bundle: Bundle, center: str, snapshot: str | None, purpose: str) -> Source:
+    """Return what to read of a centre.
+
+    Args:
+        snapshot: by default one that is recorded for the purpose, e.g. "validate".
+
+    Raises:
+        InputError: there is no store or snapshot.
+    """
+    url = Location.of(store_url).url
+    if snapshot is None:
+        snapshot = automatic_snapshot(FeatureStore.open_for_writing(url, existing=True), purpose).name
+    store = FeatureStore(url)
+    frozen = read_snapshot(store, snapshot)
+    return Source(store, frozen.view(store), snapshot, frozen.content_digest, bundle, center)
+
+
+def refuse_seen_center(bundle: Bundle, center: str) -> None:
+    """Refuse a centre that a bundle was trained or recalibrated on.
+
+    Raises:
+        InputError: "training_center" or "recalibration_center".
+    """
+    if center in bundle.document["cohort"]["training_centers"]:
+        raise InputError(
+            "training_center", f"the bundle was trained on centre {center!r}: validate it on one that it has not seen"
+        )
+    if (found := bundle.document.get("recalibration")) and found["center"] == center:
+        raise InputError(
+            "recalibration_center",
+            f"the bundle was recalibrated on centre {center!r}: validate it on one that it has not seen",
+        )
+
+
+def seen_images(bundle: Bundle) -> set[str]:
+    """Return the digests of the images that a bundle was trained or recalibrated on."""
+    return {
+        *bundle.document["cohort"]["image_digests"],
+        *bundle.document.get("recalibration", {}).get("image_digests", ()),
+    }
 
 
 def clinical_values(case: Row, roi: Row | None) -> dict[str, Value]:

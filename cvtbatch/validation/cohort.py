@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from cvtbatch.validation.baseline import Value
 from cvtbatch.validation.nomogram import Nomogram
 from cvtbatch.validation.readers import ReaderStudy
-from cvtbatch.validation.values import Estimate, Floats, Maybe, NotComputable
+from cvtbatch.validation.recalibration import Method
+from cvtbatch.validation.values import Estimate, Floats, Maybe, NotComputable, Scored
 
 NO_TRAINING = NotComputable("the training cohort's values are not in this store")
+NO_OUT_OF_FOLD = NotComputable("this bundle keeps no out-of-fold scores")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +118,13 @@ class ModelFacts:
 
     Attributes:
         thresholds: frozen, by name; the first is the primary one.
+        out_of_fold: what training's cases scored when the model had not seen them, in no order of cases.
     """
 
     name: str
     thresholds: Mapping[str, float]
     training: tuple[TrainingEstimate, ...] = ()
+    out_of_fold: Maybe[Scored] = NO_OUT_OF_FOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +137,30 @@ class Importance:
 
 
 @dataclass(frozen=True, slots=True)
+class Recalibrated:
+    """What a recalibrated bundle is of, and on whom it was recalibrated.
+
+    Attributes:
+        slope: None where the intercept alone was fitted: it is 1.
+    """
+
+    parent_digest: str
+    center: str
+    snapshot: str
+    snapshot_digest: str
+    cases: int
+    events: int
+    method: Method
+    intercept: Estimate
+    slope: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """Where everything comes from; stands on the first screen.
 
     Attributes:
+        recalibrated: None for a bundle as it was fitted.
         weights: of the image network, e.g. "imagenet", "random:0".
         settings: lines that say how features were made, by name.
         software: versions by name.
@@ -156,6 +180,7 @@ class Provenance:
     software: Mapping[str, str]
     created: str
     cautions: tuple[str, ...] = ()
+    recalibrated: Recalibrated | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +202,10 @@ class Training:
 
     Attributes:
         outcome: 0 or 1.
-        scores: out-of-fold probabilities by model.
     """
 
     outcome: Floats
     clinical: Mapping[str, Sequence[Value]]
     acquisition: Mapping[str, Sequence[Value]]
     features: Mapping[str, Floats]
-    scores: Mapping[str, Floats]
     embedding: Floats | None

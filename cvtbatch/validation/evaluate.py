@@ -10,6 +10,7 @@ from cvtbatch.validation import baseline, published
 from cvtbatch.validation.baseline import BaselineRow, Value
 from cvtbatch.validation.calibration import Calibration, calibrate, log_odds
 from cvtbatch.validation.cohort import (
+    NO_OUT_OF_FOLD,
     NO_TRAINING,
     Bundle,
     Case,
@@ -27,9 +28,20 @@ from cvtbatch.validation.decisions import Decisions, best_threshold, decide
 from cvtbatch.validation.nomogram import Nomogram
 from cvtbatch.validation.power import Power, power
 from cvtbatch.validation.readers import ReaderStudy
-from cvtbatch.validation.recalibration import Recalibration, recalibrations
+from cvtbatch.validation.recalibration import TERMS, Method, Recalibration, recalibrations
 from cvtbatch.validation.roc import AucComparison, Curve, PrecisionRecall, auc, compare_auc, precision_recall, roc_curve
-from cvtbatch.validation.shift import FeatureShift, Shift, assess, covariate_effects, find_shifts, novelty
+from cvtbatch.validation.shift import (
+    FeatureShift,
+    Novelty,
+    ScoreDistribution,
+    ScoreShift,
+    Shift,
+    assess,
+    covariate_effects,
+    find_shifts,
+    novelty,
+    support,
+)
 from cvtbatch.validation.subgroups import Subgroup, bands, in_subgroups
 from cvtbatch.validation.values import Estimate, Floats, Maybe, NotComputable, Scored
 
@@ -117,10 +129,10 @@ class Validation:
     flags: tuple[Count, ...]
     models: tuple[ModelResult, ...]
     comparisons: tuple[ModelComparison, ...]
-    recalibrations: tuple[Maybe[Recalibration], Maybe[Recalibration]]
+    recalibrations: Mapping[Method, Maybe[Recalibration]]
     nomogram: Maybe[Nomogram]
     importances: tuple[Importance, ...]
-    shift: Maybe[Shift]
+    shift: Shift
     readers: tuple[ReaderStudy, ...]
     subgroups: tuple[Subgroup, ...]
     power: Power
@@ -171,10 +183,10 @@ def evaluate(
         flags=_count_flags(cohort.cases),
         models=models,
         comparisons=_compare_models(cohort, bundle),
-        recalibrations=recalibrations(primary.calibration.terms, primary.events),
+        recalibrations=_offer_recalibration(primary, provenance),
         nomogram=bundle.nomogram,
         importances=tuple(sorted(bundle.importances, key=lambda row: -row.importance)),
-        shift=NO_TRAINING if training is None else _shift(cohort, training, facts.name),
+        shift=_shift(cohort, bundle, training),
         readers=cohort.readers,
         subgroups=_subgroups(cohort.cases, facts.name),
         power=power(
@@ -270,16 +282,15 @@ def _count_flags(cases: tuple[Case, ...]) -> tuple[Count, ...]:
     return tuple(Count(flag, number) for flag, number in sorted(counted.items()))
 
 
-def _shift(cohort: Cohort, training: Training, model: str) -> Shift:
-    features = find_shifts(
-        {name: training.features[name] for name in cohort.features if name in training.features}, cohort.features
-    )
-    scored, kept = _scored(cohort.cases, model)
-    nearest = (
-        NotComputable("embeddings of training or of this centre are not at hand")
-        if training.embedding is None or cohort.embedding is None
-        else novelty(_complete(training.embedding), _complete(cohort.embedding))
-    )
+def _offer_recalibration(primary: ModelResult, provenance: Provenance) -> dict[Method, Maybe[Recalibration]]:
+    if provenance.recalibrated:
+        again = NotComputable("this bundle is itself recalibrated: recalibrate the one that it was made of")
+        return dict.fromkeys(TERMS, again)
+    return recalibrations(primary.calibration.terms, primary.n, primary.events)
+
+
+def _shift(cohort: Cohort, bundle: Bundle, training: Training | None) -> Shift:
+    scored, kept = _scored(cohort.cases, bundle.models[-1].name)
     names = dict.fromkeys(name for case in cohort.cases for name in case.acquisition)
     covariates = covariate_effects(
         log_odds(scored.score),
@@ -287,26 +298,58 @@ def _shift(cohort: Cohort, training: Training, model: str) -> Shift:
         {name: [case.acquisition.get(name) for case in kept] for name in names},
     )
     return assess(
-        features, _score_shift(training, scored, model), _acquisition_shift(cohort, training), nearest, covariates
+        NO_TRAINING if training is None else _feature_shift(cohort, training),
+        _score_shift(cohort.cases, bundle.models),
+        NO_TRAINING if training is None else _acquisition_shift(cohort, training),
+        support([bool(case.outside) for case in cohort.cases], [case.distance_percentile for case in cohort.cases]),
+        NO_TRAINING if training is None else _novelty(cohort, training),
+        covariates,
     )
+
+
+def _feature_shift(cohort: Cohort, training: Training) -> tuple[FeatureShift, ...]:
+    return find_shifts(
+        {name: training.features[name] for name in cohort.features if name in training.features}, cohort.features
+    )
+
+
+def _novelty(cohort: Cohort, training: Training) -> Maybe[Novelty]:
+    if training.embedding is None or cohort.embedding is None:
+        return NotComputable("embeddings of training or of this centre are not at hand")
+    return novelty(_complete(training.embedding), _complete(cohort.embedding))
 
 
 def _complete(rows: Floats) -> Floats:
     return rows[np.isfinite(rows).all(axis=1)]
 
 
-def _score_shift(training: Training, scored: Scored, model: str) -> tuple[FeatureShift, ...]:
-    """Compare the score's log odds with training's out-of-fold ones, class by class."""
-    if model not in training.scores:
-        return ()
-    known = np.isfinite(training.scores[model])
-    odds, outcome = log_odds(training.scores[model][known]), training.outcome[known] > 0
-    own = log_odds(scored.score)
-    names = {f"{model} log odds, with the event": True, f"{model} log odds, without the event": False}
-    return find_shifts(
-        {name: odds[outcome == side] for name, side in names.items()},
-        {name: own[scored.outcome == side] for name, side in names.items()},
+def _score_shift(cases: tuple[Case, ...], models: tuple[ModelFacts, ...]) -> Maybe[ScoreShift]:
+    """Compare log odds with training's out-of-fold ones: of all cases, whatever the mix of classes, and class by class."""
+    training: dict[str, Floats] = {}
+    center: dict[str, Floats] = {}
+    for facts in models:
+        if isinstance(facts.out_of_fold, NotComputable):
+            continue
+        every = np.array([case.scores[facts.name] for case in cases if facts.name in case.scores], dtype=np.float64)
+        own, seen = _scored(cases, facts.name)[0], facts.out_of_fold
+        for group, then, now in (
+            ("all cases", seen.score, every),
+            ("CVT", seen.score[seen.outcome], own.score[own.outcome]),
+            ("other causes", seen.score[~seen.outcome], own.score[~own.outcome]),
+        ):
+            training[f"{facts.name}, {group}"], center[f"{facts.name}, {group}"] = then, now
+    if not training:
+        return NO_OUT_OF_FOLD
+    primary = models[-1].name
+    distributions = tuple(
+        ScoreDistribution(
+            group, *(tuple(map(float, np.sort(side[f"{primary}, {group}"]))) for side in (training, center))
+        )
+        for group in ("CVT", "other causes", "all cases")
+        if f"{primary}, {group}" in training
     )
+    rows = find_shifts(*({name: log_odds(values) for name, values in side.items()} for side in (training, center)))
+    return ScoreShift(rows, distributions)
 
 
 def _acquisition_shift(cohort: Cohort, training: Training) -> tuple[FeatureShift, ...]:

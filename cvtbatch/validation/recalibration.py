@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from scipy.special import expit
+from cvtbatch.validation.calibration import Terms
+from cvtbatch.validation.values import Estimate, Maybe, NotComputable
 
-from cvtbatch.validation.calibration import Terms, log_odds
-from cvtbatch.validation.values import Estimate, Floats, Maybe, NotComputable
-
+Method = Literal["intercept", "intercept-slope"]
+TERMS: dict[Method, int] = {"intercept": 1, "intercept-slope": 2}
+"""The methods, and how many terms each estimates."""
+CASES_PER_TERM = 10
+"""Of the rarer outcome, for each term: with fewer, logistic estimates mislead (Peduzzi et al., J Clin Epidemiol 1996;49:1373)."""
 FEW_EVENTS = 50
 
 
@@ -17,31 +19,42 @@ class Recalibration:
     """New log odds = intercept + slope x old log odds (Steyerberg et al., Stat Med 2004;23:2567, methods 2 and 3).
 
     Attributes:
+        slope: None where the intercept alone is fitted: it is 1.
         caution: what speaks against it here, or an empty text.
     """
 
-    method: Literal["intercept", "intercept and slope"]
-    intercept: float
-    slope: float
+    method: Method
+    intercept: Estimate
+    slope: Estimate | None
     caution: str
 
-    def apply(self, probability: Floats) -> Floats:
-        """Return recalibrated probabilities (n,)."""
-        return np.asarray(expit(self.intercept + self.slope * log_odds(probability)), dtype=np.float64)
+
+def recalibrations(terms: Terms, n: int, events: int) -> dict[Method, Maybe[Recalibration]]:
+    """Return what calibration terms offer, by method.
+
+    Args:
+        n, events: of the cases that the terms were fitted on.
+    """
+    return {method: _offer(method, terms, n, events) for method in TERMS}
 
 
-def recalibrations(terms: Terms, events: int) -> tuple[Maybe[Recalibration], Maybe[Recalibration]]:
-    """Return the two recalibrations that calibration terms offer: of the intercept, and of intercept and slope."""
-    few = f"fitted on {events} events only; judge it on other cases" if events < FEW_EVENTS else ""
-    first: Maybe[Recalibration] = (
-        Recalibration("intercept", terms.intercept.value, 1.0, few)
-        if isinstance(terms.intercept, Estimate)
-        else terms.intercept
-    )
-    if isinstance(terms.slope, NotComputable):
-        return first, terms.slope
-    if isinstance(terms.slope_intercept, NotComputable):
-        return first, terms.slope_intercept
-    if terms.slope.value <= 0:
-        return first, NotComputable("the slope is not positive: recalibration would turn the ranking round")
-    return first, Recalibration("intercept and slope", terms.slope_intercept.value, terms.slope.value, few)
+def _offer(method: Method, terms: Terms, n: int, events: int) -> Maybe[Recalibration]:
+    rarer, needed = min(events, n - events), CASES_PER_TERM * TERMS[method]
+    if rarer < needed:
+        return NotComputable(
+            f"too few: {events} cases with and {n - events} without the event, and it takes {needed} of each "
+            f"({CASES_PER_TERM} for each term)"
+        )
+    caution = f"fitted on {events} events only; " if events < FEW_EVENTS else ""
+    caution += "judge it on other cases"
+    if method == "intercept":
+        alone = terms.intercept
+        return alone if isinstance(alone, NotComputable) else Recalibration(method, alone, None, caution)
+    intercept, slope = terms.slope_intercept, terms.slope
+    if isinstance(intercept, NotComputable):
+        return intercept
+    if isinstance(slope, NotComputable):
+        return slope
+    if slope.value <= 0:
+        return NotComputable("the slope is not positive: recalibration would turn the ranking round")
+    return Recalibration(method, intercept, slope, caution)

@@ -77,13 +77,49 @@ class CovariateEffect:
 
 
 @dataclass(frozen=True, slots=True)
+class Support:
+    """How far cases lie from the training cohort, by what the bundle itself keeps of it.
+
+    Attributes:
+        outside: share of the cases with a selected column outside the training range.
+        far: share of the cases farther from the training mean than 95 % of training cases are.
+    """
+
+    outside: Estimate
+    far: Maybe[Estimate]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreDistribution:
+    """Scores of one class, ascending: of training cases out of fold, and of this centre's cases."""
+
+    group: str
+    training: tuple[float, ...]
+    center: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreShift:
+    """Scores against training's out-of-fold ones.
+
+    Attributes:
+        rows: log odds by model: all cases, those with the event, those without.
+        distributions: probabilities of the primary model.
+    """
+
+    rows: tuple[FeatureShift, ...]
+    distributions: tuple[ScoreDistribution, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Shift:
     """A centre's shift in all its parts, and what it means in plain words."""
 
     verdict: str
-    features: tuple[FeatureShift, ...]
-    scores: tuple[FeatureShift, ...]
-    acquisition: tuple[FeatureShift, ...]
+    features: Maybe[tuple[FeatureShift, ...]]
+    scores: Maybe[ScoreShift]
+    acquisition: Maybe[tuple[FeatureShift, ...]]
+    support: Maybe[Support]
     novelty: Maybe[Novelty]
     covariates: tuple[CovariateEffect, ...]
 
@@ -258,43 +294,92 @@ def _residual(design: Floats, score: Floats) -> float:
     return float(((score - design @ coefficients) ** 2).sum())
 
 
+def support(outside: Sequence[bool], percentiles: Sequence[float | None]) -> Maybe[Support]:
+    """Sum up what every case's score says of its distance from training.
+
+    Args:
+        outside: of each case, whether a selected column lies outside the training range.
+        percentiles: of each case's distance among the training cases' own, 0 to 100; None where a column is missing.
+    """
+    if not outside:
+        return NotComputable("no case has a score")
+    known = [value for value in percentiles if value is not None]
+    far: Maybe[Estimate] = NotComputable("no case has all the selected columns")
+    if known:
+        far = wilson(sum(value > 100 * FAR for value in known), len(known))
+    return Support(wilson(sum(outside), len(outside)), far)
+
+
 def assess(
-    features: tuple[FeatureShift, ...],
-    scores: tuple[FeatureShift, ...],
-    acquisition: tuple[FeatureShift, ...],
+    features: Maybe[tuple[FeatureShift, ...]],
+    scores: Maybe[ScoreShift],
+    acquisition: Maybe[tuple[FeatureShift, ...]],
+    within: Maybe[Support],
     nearest: Maybe[Novelty],
     covariates: tuple[CovariateEffect, ...],
 ) -> Shift:
     """Join the parts and say in plain words what they mean."""
-    return Shift(_verdict(features, nearest, covariates), features, scores, acquisition, nearest, covariates)
+    sentences = [
+        _of_features(features),
+        _of_distance(within, nearest),
+        _of_acquisition(acquisition),
+        _of_scores(scores),
+        _of_covariates(covariates),
+    ]
+    verdict = " ".join(sentence for sentence in sentences if sentence)
+    return Shift(verdict, features, scores, acquisition, within, nearest, covariates)
 
 
-def _verdict(
-    features: tuple[FeatureShift, ...], nearest: Maybe[Novelty], covariates: tuple[CovariateEffect, ...]
-) -> str:
-    judged = [row for row in features if isinstance(row.ks, Significance)]
+def _of_features(features: Maybe[tuple[FeatureShift, ...]]) -> str:
+    judged = [] if isinstance(features, NotComputable) else [row for row in features if _odd(row) is not None]
     if not judged:
-        return "The training values of the selected features are not at hand: shift cannot be judged."
-    odd = [row.feature for row in judged if row.shifted or row.unseen]
-    sentences = []
+        return "The training values of the selected features are not in this store: they are not compared."
+    odd = [row.feature for row in judged if _odd(row)]
     if odd:
-        names = ", ".join(odd[:NAMED]) + (f" and {len(odd) - NAMED} more" if len(odd) > NAMED else "")
-        sentences.append(
-            f"This centre lies outside what the model has seen in {len(odd)} of {len(judged)} selected features: {names}."
+        return (
+            f"This centre differs from training, or lies outside what the model has seen, in {len(odd)} of {len(judged)} "
+            f"selected features: {_named(odd)}."
         )
-    else:
-        sentences.append(f"None of {len(judged)} selected features is distributed clearly differently from training.")
+    return f"None of {len(judged)} selected features is distributed clearly differently from training."
+
+
+def _odd(row: FeatureShift) -> bool | None:
+    """Say whether a row is shifted or unseen; None where it could not be judged."""
+    return row.shifted or row.unseen if isinstance(row.ks, Significance) else None
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
+def _of_distance(within: Maybe[Support], nearest: Maybe[Novelty]) -> str:
     if isinstance(nearest, Novelty):
-        share = nearest.far.value
-        sentences.append(
-            f"{100 * share:.0f} % of its cases are farther from the nearest training case than 95 % of training cases are "
-            "(5 % if alike)."
+        return (
+            f"{100 * nearest.far.value:.0f} % of its embeddings are farther from the nearest training case than 95 % of training "
+            "cases are (5 % if alike)."
         )
+    if isinstance(within, NotComputable) or isinstance(within.far, NotComputable):
+        return ""
+    return (
+        f"{100 * within.far.value:.0f} % of its cases are farther from the training mean than 95 % of training cases are "
+        "(5 % if alike)."
+    )
+
+
+def _of_acquisition(acquisition: Maybe[tuple[FeatureShift, ...]]) -> str:
+    odd = [] if isinstance(acquisition, NotComputable) else [row.feature for row in acquisition if _odd(row)]
+    return f"It was scanned otherwise: {_named(odd)}." if odd else ""
+
+
+def _of_scores(scores: Maybe[ScoreShift]) -> str:
+    odd = [] if isinstance(scores, NotComputable) else [row.feature for row in scores.rows if _odd(row)]
+    return f"Scores lie elsewhere than in training: {_named(odd)}." if odd else ""
+
+
+def _of_covariates(covariates: tuple[CovariateEffect, ...]) -> str:
     causes = [
         effect.covariate
         for effect in covariates
         if isinstance(effect.test, Significance) and effect.test.p_value < SMALL_P
     ]
-    if causes:
-        sentences.append(f"The score moves with {', '.join(causes)}, beyond what the outcome explains.")
-    return " ".join(sentences)
+    return f"The score moves with {_named(causes)}, beyond what the outcome explains." if causes else ""

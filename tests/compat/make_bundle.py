@@ -1,13 +1,16 @@
-"""Writes the bundle that later revisions must score as this one does: `python -m tests.compat.make_bundle`.
+"""Writes the bundles that later revisions must score as this one does: `python -m tests.compat.make_bundle`.
 
-Only for a new format version, in a folder of its own: what was written once stays.
+Only for a new format version, in folders of their own: what was written once stays.
 """
 
-from tests.cohorts import small_fit, write
+from cvtbatch.dlrn.recalibration import Function, recalibrate_bundle
+from tests.cohorts import RECALIBRATION, small_fit, write
 from tests.support import ROOT
 
-FOLDER = ROOT / "tests" / "compat" / "bundle-1"
+FOLDER = ROOT / "tests" / "compat" / "bundle-2"
 
 
 if __name__ == "__main__":
     print(FOLDER, write(FOLDER, small_fit()[1]))
+    again = FOLDER.with_name("bundle-2-recalibrated")
+    print(again, recalibrate_bundle(FOLDER, again, Function(-0.7, 0.45), RECALIBRATION))

@@ -26,6 +26,7 @@ FIGURES = {
     "nomogram",
     "importances",
     "shift",
+    "shift_scores",
     "readers_1",
     "roc",
     "precision_recall",

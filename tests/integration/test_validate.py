@@ -7,15 +7,20 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 import pytest
+import statsmodels.api as sm
 from click.testing import CliRunner
-from scipy.special import expit
+from scipy.special import expit, logit
+from scipy.stats import ks_2samp
 from sklearn.metrics import roc_auc_score
 
 from cvtbatch import contracts
 from cvtbatch.cli import cli
 from cvtbatch.dlrn import load_bundle
+from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid
+from cvtbatch.pipelines.recalibrate import RecalibrationReport
+from cvtbatch.pipelines.recalibrate import recalibrate as recalibrate_center
 from cvtbatch.pipelines.validate import validate_center
 from cvtbatch.pipelines.validate_cohort import REASONS
 from cvtbatch.store import FeatureStore
@@ -85,7 +90,7 @@ def _add_to_second_center(store: FeatureStore) -> None:
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with a bundle fitted on C1, and its scores of C2."""
     folder = tmp_path_factory.mktemp("validate")
-    _add_to_second_center(fill(folder / "store"))
+    _add_to_second_center(fill(folder / "store", more={"C3": 26}))
     sets = [argument for value in FAST for argument in ("--set", value)]
     run("fit", "--store", folder / "store", *sets, "--out", folder / "bundle")
     run("score", "--store", folder / "store", "--bundle", folder / "bundle", "--center", "C2", "--explain")
@@ -200,13 +205,113 @@ def test_other_centers_are_refused(archive: Path, tmp_path: Path, center: str, k
     assert not (tmp_path / "report").exists()
 
 
+@pytest.fixture(scope="module")
+def scored(archive: Path, report: dict[str, object]) -> Path:
+    """The archive with C3 scored too, once the tests of one centre have read it."""
+    run("score", "--store", archive / "store", "--bundle", archive / "bundle", "--center", "C3")
+    return archive
+
+
+def recalibrate(archive: Path, center: str, method: str, out: Path) -> RecalibrationReport:
+    return recalibrate_center(str(archive / "store"), archive / "bundle", center, None, method, out)
+
+
+def test_a_recalibrated_bundle_is_one_of_its_own_and_the_report_says_so(scored: Path, tmp_path: Path) -> None:
+    """The terms are those of statsmodels on the stored scores; the centre that gave them is no centre to validate on."""
+    out, store = tmp_path / "recalibrated", str(scored / "store")
+    text = run(
+        "recalibrate", "--bundle", scored / "bundle", "--store", store, "--center", "C3", "--method", "intercept",
+        "--out", out, "--json",
+    )  # fmt: skip
+    told = json.loads(text)
+    assert contracts.problems_of(told, "commands/recalibrate.json") == []
+    rows = [row for row in FeatureStore(store).current("scores").to_pylist() if row["center"] == "C3" and row["dlrn"]]
+    cases = FeatureStore(store).current("cases").to_pylist()
+    outcome = {row["case_key"]: float(row["cvt"]) for row in cases if row["cvt"] is not None}
+    observed = np.array([outcome[row["case_key"]] for row in rows])
+    odds = logit(np.array([row["dlrn"] for row in rows]))
+    plain = sm.Logit(observed, np.ones((len(rows), 1)), offset=odds).fit(disp=0, tol=1e-12)
+    found = told["recalibration"]
+    assert found["intercept"]["value"] == pytest.approx(plain.params[0], rel=1e-6)
+    assert [found["intercept"][end] for end in ("low", "high")] == pytest.approx(plain.conf_int()[0], rel=1e-5)
+    assert (found["slope"], found["cases"], found["events"]) == (None, 25, 13)
+    first, second = load_bundle(scored / "bundle"), load_bundle(out)
+    assert (second.digest, found["parent_digest"]) == (told["bundle_digest"], first.digest)
+    assert set(found["image_digests"]) == {f"image-C3-{number}" for number in range(26) if number != 2}
+
+    with pytest.raises(InputError, match="recalibrated on centre 'C3'"):
+        validate_center(store, out, "C3", None, tmp_path / "report")
+    with pytest.raises(InputError, match="itself recalibrated"):
+        recalibrate_center(store, out, "C2", None, "intercept", tmp_path / "again")
+    run("score", "--store", store, "--bundle", out, "--center", "C2")
+    stored = FeatureStore(store).current("scores").to_pylist()
+    mine = {row["roi_key"]: row for row in stored if row["bundle_digest"] == second.digest}
+    before = [row for row in stored if row["bundle_digest"] == first.digest and row["center"] == "C2"]
+    assert len(mine) == len(before) == CASES["C2"]
+    for entry in before:
+        new = mine[entry["roi_key"]]
+        assert [new[f"dlrn_{name}"] for name in ("youden", "sens90", "sens95")] == [
+            entry[f"dlrn_{name}"] for name in ("youden", "sens90", "sens95")
+        ]
+        assert new["dlr"] == entry["dlr"]
+        if entry["dlrn"] is not None:
+            assert new["dlrn"] == pytest.approx(expit(plain.params[0] + logit(entry["dlrn"])), rel=1e-6)
+    run("validate", "--store", store, "--bundle", out, "--center", "C2", "--out", tmp_path / "report")
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    first_screen = page[: page.index("<nav")]
+    assert "Recalibrated bundle." in first_screen
+    assert first.digest in first_screen
+    assert "centre C3 (25 cases, 13 of them CVT" in first_screen
+    written = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
+    assert "itself recalibrated" in written["recalibrations"]["intercept"]["not_computable"]
+    assert written["provenance"]["recalibrated"]["center"] == "C3"
+
+
+def test_a_recalibration_that_cannot_be_is_refused_with_the_figure(scored: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="7 cases with and 6 without the event, and it takes 10 of each") as caught:
+        recalibrate(scored, "C2", "intercept", tmp_path / "out")
+    assert caught.value.kind == "not_recalibrated"
+    with pytest.raises(InputError, match="it takes 20 of each"):
+        recalibrate(scored, "C3", "intercept-slope", tmp_path / "out")
+    with pytest.raises(InputError, match="trained on centre 'C1'"):
+        recalibrate(scored, "C1", "intercept", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(InputError, match="something already"):
+        recalibrate(scored, "C3", "intercept", scored / "bundle")
+
+
+def test_scores_are_compared_with_what_training_scored_out_of_fold(archive: Path, report: dict[str, object]) -> None:
+    bundle = load_bundle(archive / "bundle")
+    found = report["shift"]["scores"]
+    kept = bundle.out_of_fold[Model.DLRN]
+    by_group = {row["group"]: row for row in found["distributions"]}
+    assert by_group["CVT"]["training"] == kept.events.tolist()
+    assert by_group["other causes"]["training"] == kept.others.tolist()
+    own = {
+        side: sorted(c["scores"]["DLRN"] for c in report["cases"] if c["outcome"] is side and "DLRN" in c["scores"])
+        for side in (True, False)
+    }
+    assert (by_group["CVT"]["center"], by_group["other causes"]["center"]) == (own[True], own[False])
+    rows = {row["feature"]: row for row in found["rows"]}
+    assert len(rows) == 12
+    expected = ks_2samp(kept.events, own[True])
+    assert rows["DLRN, CVT"]["ks"]["statistic"] == pytest.approx(expected.statistic)
+    then, now = logit(kept.others), logit(own[False])
+    spread = np.sqrt((then.var(ddof=1) + now.var(ddof=1)) / 2)
+    assert rows["DLRN, other causes"]["difference"] == pytest.approx((now.mean() - then.mean()) / spread, rel=1e-9)
+    # What thresholds rest on is what is compared.
+    outcome = [1] * len(kept.events) + [0] * len(kept.others)
+    auc = roc_auc_score(outcome, [*kept.events, *kept.others])
+    assert auc == pytest.approx(bundle.document["metrics"]["out_of_fold"]["dlrn"]["auc"])
+
+
 def test_images_that_the_bundle_was_trained_on_are_refused(archive: Path, tmp_path: Path) -> None:
     store = FeatureStore.open_for_writing(str(archive / "store"))
     rows = store.current("volumes")
     seen = rows.filter(pc.equal(rows["case_key"], "C1/000")).to_pylist()[0]
     case = {"case_key": "C2/awaiting", "center": "C2", "case_id": "awaiting"}
     store.table("volumes").append([{**seen, **case}])
-    with pytest.raises(InputError, match=r"trained on: C2/awaiting"):
+    with pytest.raises(InputError, match=r"trained or recalibrated on: C2/awaiting"):
         validate_center(str(archive / "store"), archive / "bundle", "C2", None, tmp_path / "report")
 
 

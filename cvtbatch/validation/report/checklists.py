@@ -112,8 +112,7 @@ def _answers(validation: Validation) -> Mapping[str, str]:
         found["readers"] = "; ".join(f"{study.kind}, {study.cases} cases" for study in validation.readers)
     if validation.subgroups:
         found["subgroups"] = "Section Subgroups: age, sex, location, hematoma volume, scanner."
-    if not isinstance(validation.shift, NotComputable):
-        found["shift"] = validation.shift.verdict
+    found["shift"] = validation.shift.verdict
     if not isinstance(validation.baseline_against_training, NotComputable):
         found["against"] = "Section Cohort, table against training."
     if isinstance(primary.auc, Estimate):

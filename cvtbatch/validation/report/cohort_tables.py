@@ -6,10 +6,19 @@ from cvtbatch.validation.baseline import BaselineRow, LevelSummary, NumberSummar
 from cvtbatch.validation.evaluate import CaseResult, Validation
 from cvtbatch.validation.report.gallery import order_cases, page_name, page_names
 from cvtbatch.validation.report.tables import Cell, ReportTable, counted, decimal, percent
-from cvtbatch.validation.shift import FeatureShift
+from cvtbatch.validation.shift import LARGE_DIFFERENCE, FeatureShift
 from cvtbatch.validation.values import Maybe, NotComputable
 
 _VARIABLES = {"cvt": "CVT", "onset_to_ct_h": "onset to CT", "volume_ml": "hematoma volume"}
+_SHIFT_NOTES = (
+    "Difference of the means in standard deviations; K-S: Kolmogorov-Smirnov, P is Holm's over the rows. Shifted: |difference| at "
+    "least 0.5 and P below 0.05. Unseen: more cases outside the training range than chance explains (Holm's P below 0.05). "
+    "Unclear: |difference| at least 0.5, which chance may explain in so few cases.",
+)
+_SCORE_NOTES = (
+    "Log odds. Training's scores are out of fold: each case's, from models that had not seen it. All cases also differ where the "
+    "share of CVT does; within a class they do not.",
+)
 _SUMMARIES = (
     "Numbers: median (first to third quartile), and mean ± SD where both groups look normal. Categories: count (share)."
 )
@@ -82,19 +91,14 @@ def _plain(value: float) -> str:
 
 def _shift_tables(validation: Validation) -> Iterator[ReportTable]:
     found = validation.shift
-    if isinstance(found, NotComputable):
-        yield ReportTable("shift_features", "Selected features against training", ("feature",), ((found,),))
-        return
-    notes = (
-        "Difference of the means in standard deviations; Kolmogorov-Smirnov P is Holm's over the rows. Shifted: |difference| at "
-        "least 0.5 and P below 0.05. Unseen: more cases outside the training range than chance explains (Holm's P below 0.05).",
-    )
-    for name, title, rows in (
-        ("shift_features", "Selected features against training", found.features),
-        ("shift_scores", "Scores against training's out-of-fold scores", found.scores),
-        ("shift_acquisition", "Acquisition against training", found.acquisition),
+    scores = found.scores if isinstance(found.scores, NotComputable) else found.scores.rows
+    for name, title, rows, notes in (
+        ("shift_features", "Selected features against training", found.features, _SHIFT_NOTES),
+        ("shift_scores", "Scores against training's out-of-fold scores", scores, _SCORE_NOTES),
+        ("shift_acquisition", "Acquisition against training", found.acquisition, ()),
     ):
-        if not rows:
+        if isinstance(rows, NotComputable):
+            yield ReportTable(name, title, ("column",), ((rows,),))
             continue
         yield ReportTable(
             name,
@@ -106,13 +110,14 @@ def _shift_tables(validation: Validation) -> Iterator[ReportTable]:
                 "training mean",
                 "mean here",
                 "difference (SD)",
+                "K-S D",
                 "K-S P",
                 "outside range",
                 "verdict",
             ),
             tuple(_shift_row(row) for row in rows),
-            digits=(0, 0, 0, 2, 2, 2, 3, 2, 0),
-            notes=notes if name == "shift_features" else (),
+            digits=(0, 0, 0, 2, 2, 2, 2, 3, 2, 0),
+            notes=notes,
         )
     yield ReportTable(
         "shift_covariates",
@@ -124,7 +129,7 @@ def _shift_tables(validation: Validation) -> Iterator[ReportTable]:
 
 
 def _shift_row(row: FeatureShift) -> tuple[Cell, ...]:
-    verdict = ", ".join(word for word, yes in (("shifted", row.shifted), ("unseen", row.unseen)) if yes)
+    distance: Cell = row.ks if isinstance(row.ks, NotComputable) else row.ks.statistic
     return (
         row.feature,
         row.n,
@@ -132,10 +137,20 @@ def _shift_row(row: FeatureShift) -> tuple[Cell, ...]:
         row.training_mean,
         row.center_mean,
         row.difference,
+        distance,
         row.ks,
         row.outside,
-        verdict or "alike",
+        _shift_verdict(row),
     )
+
+
+def _shift_verdict(row: FeatureShift) -> str:
+    """Name what was found; a large difference that chance may explain is neither a shift nor none."""
+    if isinstance(row.ks, NotComputable):
+        return ""
+    found = ", ".join(word for word, yes in (("shifted", row.shifted), ("unseen", row.unseen)) if yes)
+    large = isinstance(row.difference, float) and abs(row.difference) >= LARGE_DIFFERENCE
+    return found or ("unclear" if large else "none found")
 
 
 def _reader_tables(validation: Validation) -> Iterator[ReportTable]:

@@ -9,7 +9,7 @@ from cvtbatch.validation.evaluate import CaseResult, Validation
 from cvtbatch.validation.nomogram import Nomogram
 from cvtbatch.validation.values import NotComputable, finite
 
-VERSION = 1
+VERSION = 2
 
 
 def to_document(validation: Validation) -> dict[str, Any]:
@@ -17,10 +17,6 @@ def to_document(validation: Validation) -> dict[str, Any]:
     document: dict[str, Any] = {"report": "cvtbatch validation", "version": VERSION}
     for field in dataclasses.fields(Validation):
         document[field.name] = _plain(getattr(validation, field.name))
-    document["recalibrations"] = {
-        name: _plain(found)
-        for name, found in zip(("intercept", "intercept_and_slope"), validation.recalibrations, strict=True)
-    }
     return document
 
 

@@ -23,7 +23,7 @@ from cvtbatch.validation.report.drawing import (
     style,
 )
 from cvtbatch.validation.report.tables import decimal
-from cvtbatch.validation.shift import FeatureShift, Shift
+from cvtbatch.validation.shift import FeatureShift, ScoreDistribution
 from cvtbatch.validation.values import Estimate, NotComputable
 
 PROBABILITIES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
@@ -39,10 +39,11 @@ def draw_model(validation: Validation) -> Iterator[Drawing]:
         yield _draw_nomogram(validation.nomogram, worked_example(validation))
     if validation.importances:
         yield _draw_importances(validation.importances)
-    if isinstance(validation.shift, Shift) and any(
-        isinstance(row.difference, float) for row in validation.shift.features
-    ):
-        yield _draw_shift(validation.shift.features)
+    features = validation.shift.features
+    if not isinstance(features, NotComputable) and any(isinstance(row.difference, float) for row in features):
+        yield _draw_shift(features)
+    if not isinstance(validation.shift.scores, NotComputable):
+        yield _draw_score_shift(validation.primary, validation.shift.scores.distributions)
     for number, study in enumerate(validation.readers, 1):
         if any(isinstance(row.icc, Estimate) for row in study.features):
             yield _draw_readers(number, study)
@@ -193,7 +194,7 @@ def _draw_shift(rows: Sequence[FeatureShift]) -> Drawing:
             odd = row.shifted or row.unseen
             axes.plot([0, difference], [place, place], color=VERMILION if odd else BLUE, linewidth=1.2)
             axes.plot(difference, place, "D" if odd else "o", color=VERMILION if odd else BLUE, markersize=5)
-        axes.plot([], [], "o", color=BLUE, label="alike")
+        axes.plot([], [], "o", color=BLUE, label="none found, or unclear")
         axes.plot([], [], "D", color=VERMILION, label="shifted or unseen")
         widest = max(0.7, *(abs(difference) for _, difference in known)) * 1.08
         axes.set_yticks(range(len(known)), [short(row.feature) for row, _ in known], fontsize=7.5)
@@ -201,6 +202,26 @@ def _draw_shift(rows: Sequence[FeatureShift]) -> Drawing:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
         return finish(
             figure, "shift", "Selected features: this centre less training", "Standardised differences of features"
+        )
+
+
+def _draw_score_shift(model: str, distributions: Sequence[ScoreDistribution]) -> Drawing:
+    """Draw the share of cases at or below each score, by class: training dashed, this centre solid."""
+    colors = {"CVT": VERMILION, "other causes": BLUE, "all cases": GRAY}
+    classes = [row for row in distributions if row.group != "all cases" and row.center]
+    with style("shift_scores"):
+        figure, axes = new_figure(4.0)
+        for row in classes or [row for row in distributions if row.group == "all cases"]:
+            for values, dashes, where in ((row.training, (0, (4, 2)), "training"), (row.center, "solid", "here")):
+                if values:
+                    label = f"{row.group}, {where} (n = {len(values)})"
+                    axes.ecdf(values, color=colors[row.group], linestyle=dashes, linewidth=1.6, label=label)
+        axes.set(xlabel=f"{model} probability", ylabel="share of cases at or below it")
+        axes.set(xlim=(-0.02, 1.02), ylim=(0, 1.02))
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        title = f"{model} probabilities here and in training"
+        return finish(
+            figure, "shift_scores", title, f"Cumulative distributions of {model} here and in training, by class"
         )
 
 

@@ -143,9 +143,7 @@ def _summary(validation: Validation) -> list[tuple[str, str]]:
         lines.append(
             (f"at the frozen threshold {decimal(decisions.threshold)}", ", ".join(parts) or "no case of either class")
         )
-    lines.append(
-        ("shift", validation.shift.reason if isinstance(validation.shift, NotComputable) else validation.shift.verdict)
-    )
+    lines.append(("shift", validation.shift.verdict))
     lines.append(("power", validation.power.verdict))
     return lines
 

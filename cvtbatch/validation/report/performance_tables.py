@@ -1,5 +1,6 @@
 """Tables of what a model is worth: discrimination, decisions, calibration, decision curves, subgroups, power."""
 
+import shlex
 from collections.abc import Iterator
 
 from cvtbatch.validation import published
@@ -177,20 +178,26 @@ def _calibration_table(validation: Validation) -> ReportTable:
 
 def _recalibration_table(validation: Validation) -> ReportTable:
     rows: list[tuple[Cell, ...]] = []
-    for method, found in zip(("intercept", "intercept and slope"), validation.recalibrations, strict=True):
+    for method, found in validation.recalibrations.items():
         if isinstance(found, Recalibration):
-            rows.append((method, found.intercept, found.slope, found.caution))
+            rows.append((method, found.intercept, found.slope or "1 (fixed)", found.caution))
         else:
             rows.append((method, found, found, ""))
+    notes = [
+        "New log odds = intercept + slope × old log odds. Nothing in this report is recalibrated; a recalibrated model is a bundle "
+        "of its own, with its own digest, and is refused at the centre that it was recalibrated on."
+    ]
+    if any(isinstance(found, Recalibration) for found in validation.recalibrations.values()):
+        notes.append(
+            f"To write it: cvtbatch recalibrate --bundle BUNDLE --store STORE --center {shlex.quote(validation.provenance.center)} "
+            f"--snapshot {validation.provenance.snapshot} --method METHOD --out NEW_BUNDLE"
+        )
     return ReportTable(
         "recalibration",
         f"Offered recalibration of {validation.primary}",
-        ("method", "intercept", "slope", "caution"),
+        ("method", "intercept (95 % CI)", "slope (95 % CI)", "caution"),
         tuple(rows),
-        notes=(
-            "New log odds = intercept + slope × old log odds. Nothing in this report is recalibrated; "
-            "a recalibrated model is a bundle of its own with its own digest.",
-        ),
+        notes=tuple(notes),
     )
 
 

@@ -119,10 +119,10 @@ def test_a_missing_file_a_newer_format_and_an_unknown_key_are_errors(folder: Pat
     with pytest.raises(FormatError, match=r"selection\.parquet is missing"):
         load_bundle(tmp_path / "a")
     document = json.loads((folder / DOCUMENT).read_text())
-    for place, changed in enumerate(({"format_version": 2}, {"surprise": 1})):
+    for place, changed in enumerate(({"format_version": 3}, {"surprise": 1})):
         other = copy(folder, tmp_path / f"b{place}")
         (other / DOCUMENT).write_text(json.dumps({**document, **changed}))
-        with pytest.raises(FormatError, match=["format version 2", "surprise"][place]) as caught:
+        with pytest.raises(FormatError, match=["format version 3", "surprise"][place]) as caught:
             load_bundle(other)
         assert caught.value.kind == ["bundle_too_new", "bundle_damaged"][place]
     with pytest.raises(InputError, match="no bundle"):

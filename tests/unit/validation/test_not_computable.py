@@ -97,7 +97,7 @@ def test_separated_classes_have_no_slope() -> None:
     terms = calibration.terms(scored("+++---", 0.9, 0.8, 0.7, 0.3, 0.2, 0.1))
     assert isinstance(terms.intercept, Estimate)
     assert "separates the classes perfectly" in reason(terms.slope)
-    assert "separates" in reason(recalibrations(terms, 3)[1])
+    assert "separates" in reason(recalibrations(terms, 60, 30)["intercept-slope"])
 
 
 def test_probabilities_of_exactly_0_and_1_are_counted() -> None:
@@ -132,9 +132,18 @@ def test_a_negative_slope_offers_no_recalibration() -> None:
     rng = np.random.default_rng(0)
     score = rng.uniform(0.1, 0.9, 80)
     turned = Scored(rng.uniform(size=80) < 1 - score, score)
-    first, second = recalibrations(calibration.terms(turned), turned.events)
-    assert isinstance(first, Recalibration)
-    assert "turn the ranking round" in reason(second)
+    offered = recalibrations(calibration.terms(turned), turned.n, turned.events)
+    assert isinstance(offered["intercept"], Recalibration)
+    assert "turn the ranking round" in reason(offered["intercept-slope"])
+
+
+def test_few_cases_offer_no_recalibration_and_say_how_many_it_takes() -> None:
+    rng = np.random.default_rng(1)
+    cases = Scored(np.arange(60) < 12, rng.uniform(0.1, 0.9, 60))
+    offered = recalibrations(calibration.terms(cases), cases.n, cases.events)
+    assert isinstance(offered["intercept"], Recalibration)
+    assert "12 events only" in offered["intercept"].caution
+    assert "12 cases with and 48 without the event, and it takes 20 of each" in reason(offered["intercept-slope"])
 
 
 def test_a_decision_curve_needs_both_classes() -> None:

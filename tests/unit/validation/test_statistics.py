@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from cvtbatch.dlrn.recalibration import Function
 from cvtbatch.validation import calibration, decision_curve, nomogram, readers, shift, subgroups
 from cvtbatch.validation.recalibration import Recalibration, recalibrations
 from cvtbatch.validation.values import Estimate, NotComputable, Scored
+
+NONE = NotComputable("none")
 
 
 def draw(n: int, seed: int = 0, slope: float = 1.0, intercept: float = 0.0) -> Scored:
@@ -50,9 +53,11 @@ def test_helpful_ranges_in_words() -> None:
 def test_recalibration_brings_terms_to_their_ideal() -> None:
     scored = draw(4000, slope=0.5, intercept=-0.7)
     terms = calibration.terms(scored)
-    _, offered = recalibrations(terms, scored.events)
+    offered = recalibrations(terms, scored.n, scored.events)["intercept-slope"]
     assert isinstance(offered, Recalibration)
-    after = calibration.terms(Scored(scored.outcome, offered.apply(scored.score)))
+    assert offered.slope is not None
+    function = Function(offered.intercept.value, offered.slope.value)
+    after = calibration.terms(Scored(scored.outcome, function.apply(scored.score)))
     assert isinstance(after.slope, Estimate)
     assert isinstance(after.intercept, Estimate)
     assert after.slope.value == pytest.approx(1, abs=1e-6)
@@ -97,8 +102,20 @@ def test_a_moved_feature_is_found_and_a_quiet_one_is_not() -> None:
     assert moved.shifted
     assert isinstance(moved.difference, float)
     assert moved.difference == pytest.approx(1.5, abs=0.35)
-    verdict = shift.assess((quiet, moved), (), (), NotComputable("none"), ()).verdict
-    assert verdict == "This centre lies outside what the model has seen in 1 of 2 selected features: moved."
+    verdict = shift.assess((quiet, moved), NONE, NONE, NONE, NONE, ()).verdict
+    assert verdict == (
+        "This centre differs from training, or lies outside what the model has seen, in 1 of 2 selected features: moved."
+    )
+    away = shift.support([True, False, False, True], [99.0, 50.0, None, 96.0])
+    assert isinstance(away, shift.Support)
+    assert away.outside.value == 0.5
+    assert isinstance(away.far, Estimate)
+    assert away.far.value == pytest.approx(2 / 3)
+    alone = shift.assess(NONE, NONE, NONE, away, NONE, ()).verdict
+    assert alone.startswith("The training values of the selected features are not in this store")
+    assert "67 % of its cases are farther from the training mean" in alone
+    scanned = shift.assess((quiet,), NONE, (moved,), NONE, NONE, ()).verdict
+    assert scanned.endswith("It was scanned otherwise: moved.")
 
 
 def test_a_difference_without_spread_is_not_measured_by_rounding() -> None:
