@@ -231,16 +231,23 @@ def problems_of(document: object, schema: str) -> list[str]:
     return [_problem(error) for error in errors]
 
 
-def with_defaults(document: JsonObject, schema: str) -> JsonObject:
-    """Return a valid document with the defaults of its schema filled in, sections included."""
+def with_defaults(document: JsonObject, schema: str, kind: str | None = None) -> JsonObject:
+    """Return a valid document with the defaults of its schema filled in, sections included that need not be given.
+
+    Args:
+        kind: of the schema's `$defs`, the one that the document follows.
+    """
+    whole = _load(schema)
 
     def fill(value: JsonObject, rules: JsonObject) -> JsonObject:
         filled = dict(value)
         for key, rule in rules.get("properties", {}).items():
+            rule = whole["$defs"][rule["$ref"].rpartition("/")[2]] if "$ref" in rule else rule
             if rule.get("type") == "object":
-                filled[key] = fill(filled.get(key, {}), rule)
+                if key in filled or not rule.get("required"):
+                    filled[key] = fill(filled.get(key, {}), rule)
             elif key not in filled and "default" in rule:
                 filled[key] = rule["default"]
         return filled
 
-    return fill(document, _load(schema))
+    return fill(document, whole["$defs"][kind] if kind else whole)

@@ -73,6 +73,11 @@ class ProgressDisplay:
         """Print a line."""
         self.console.print(text)
 
+    def tell_dashboard(self, link: str | None) -> None:
+        """Say where Dask's dashboard is; a terminal alone has somebody who would open it."""
+        if link and self.console.is_terminal and not self.quiet:
+            self.tell(f"Dask's dashboard: {link}")
+
     def close(self) -> None:
         """Leave the bar as it stands."""
         if self.bar is not None:

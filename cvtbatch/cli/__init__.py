@@ -12,6 +12,7 @@ import click
 
 import cvtbatch
 from cvtbatch.cli.archive import check, synth
+from cvtbatch.cli.cluster import certs, scheduler, worker
 from cvtbatch.cli.extract import extract
 from cvtbatch.cli.finetune import finetune
 from cvtbatch.cli.interrupts import watch_interrupts
@@ -89,5 +90,6 @@ def cli() -> None:
 for _command in (
     *(synth, check, extract, status, export, picture),
     *(finetune, snapshot, spec, fit, score, validate, add_center, forget, compact, gc),
+    *(certs, scheduler, worker),
 ):
     cli.add_command(_command)

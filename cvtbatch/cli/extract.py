@@ -9,6 +9,7 @@ import click
 from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import (
     STANDING_FAILURES,
+    cluster_options,
     job_option,
     json_option,
     manifest_argument,
@@ -18,6 +19,7 @@ from cvtbatch.cli.options import (
 from cvtbatch.display import SHOWN_FAILURES, print_plan, print_report, progress_display
 
 if TYPE_CHECKING:
+    from cvtbatch.engine import Place
     from cvtbatch.pipelines.extract import Only
     from cvtbatch.pipelines.report import Progress
 
@@ -27,10 +29,7 @@ if TYPE_CHECKING:
 @store_option
 @job_option
 @set_option
-@click.option("--workers", type=click.IntRange(0), help="Worker processes; 0 works in this one.  [default: one a core]")
-@click.option(
-    "--scheduler", metavar="ADDRESS", help="Use the workers of this Dask scheduler, e.g. tcp://10.0.0.5:8786."
-)
+@cluster_options(default_workers=None)
 @click.option(
     "--audit",
     type=click.FloatRange(0, 1),
@@ -63,8 +62,7 @@ def extract(
     store_url: str,
     job: Path | None,
     overrides: Sequence[str],
-    workers: int | None,
-    scheduler: str | None,
+    place: "Place",
     audit: float | None,
     only: "Only | None",
     dry_run: bool,
@@ -85,8 +83,6 @@ def extract(
       cvtbatch extract archive/manifest.csv --store store --set radiomics.profile=onekey-1834
       cvtbatch extract archive/manifest.csv --store store --only embeddings --set embedding.weights=tuned.safetensors
     """
-    if workers is not None and scheduler is not None:
-        raise click.UsageError("give --workers or --scheduler, not both")
     from cvtbatch.engine import open_cluster
     from cvtbatch.manifest import read_manifest
     from cvtbatch.pipelines import extract as pipeline
@@ -102,11 +98,11 @@ def extract(
         print_plan(plans, report, as_json)
         return
     shown = 0
-    processes = pipeline.default_workers() if workers is None else workers
     with (
         progress_display("extract", quiet=as_json) as show,
-        open_cluster(processes, scheduler, pipeline.own_gpus(settings)) as cluster,
+        open_cluster(place, pipeline.own_gpus(settings)) as cluster,
     ):
+        show.tell_dashboard(cluster.dashboard)
 
         def on_progress(progress: "Progress") -> None:
             show.enter(progress.stage, "cases" if progress.stage == "extract" else "outlines")

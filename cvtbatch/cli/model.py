@@ -3,20 +3,24 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cvtbatch.cli.interrupts import raise_if_interrupted
-from cvtbatch.cli.options import job_option, json_option, set_option, snapshot_option, spec_option, store_option
+from cvtbatch.cli.options import (
+    cluster_options,
+    job_option,
+    json_option,
+    set_option,
+    snapshot_option,
+    spec_option,
+    store_option,
+)
 from cvtbatch.display import print_table, progress_display
 
-workers_option = click.option(
-    "--workers", type=click.IntRange(0), default=0, show_default=True, help="Worker processes; 0 works in this one."
-)
-scheduler_option = click.option(
-    "--scheduler", metavar="ADDRESS", help="Use the workers of this Dask scheduler, e.g. tcp://10.0.0.5:8786."
-)
+if TYPE_CHECKING:
+    from cvtbatch.engine import Place
 
 
 @click.command()
@@ -28,8 +32,7 @@ scheduler_option = click.option(
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Bundle to write: a new folder, or FILE.tar."
 )
-@workers_option
-@scheduler_option
+@cluster_options(default_workers=0)
 @json_option
 def fit(
     store_url: str,
@@ -38,8 +41,7 @@ def fit(
     overrides: Sequence[str],
     spec_ids: Sequence[str],
     out: Path,
-    workers: int,
-    scheduler: str | None,
+    place: "Place",
     as_json: bool,
 ) -> None:
     """Fit Rad, DL, DLR and DLRN on a snapshot's training centres, and freeze them in a bundle.
@@ -55,7 +57,8 @@ def fit(
     from cvtbatch.pipelines.job import read_job
 
     settings = read_job("fit", job, overrides)
-    with progress_display("fit", quiet=as_json, unit="tasks") as show, open_cluster(workers, scheduler) as cluster:
+    with progress_display("fit", quiet=as_json, unit="tasks") as show, open_cluster(place) as cluster:
+        show.tell_dashboard(cluster.dashboard)
 
         def on_progress(done: int, total: int) -> None:
             show(done, total, 0)
@@ -74,8 +77,7 @@ def fit(
 @snapshot_option
 @click.option("--center", metavar="NAME", help="Score this centre's cases alone.")
 @click.option("--explain", is_flag=True, help="Fill the table explanations too: points and what contributes most.")
-@workers_option
-@scheduler_option
+@cluster_options(default_workers=0)
 @json_option
 def score(
     store_url: str,
@@ -83,8 +85,7 @@ def score(
     snapshot_name: str | None,
     center: str | None,
     explain: bool,
-    workers: int,
-    scheduler: str | None,
+    place: "Place",
     as_json: bool,
 ) -> None:
     """Score every primary outline of a store with a bundle; what it has scored before with the same inputs is left alone.
@@ -99,7 +100,8 @@ def score(
     from cvtbatch.engine import open_cluster
     from cvtbatch.pipelines.score import score_store
 
-    with progress_display("score", quiet=as_json, unit="outlines") as show, open_cluster(workers, scheduler) as cluster:
+    with progress_display("score", quiet=as_json, unit="outlines") as show, open_cluster(place) as cluster:
+        show.tell_dashboard(cluster.dashboard)
 
         def on_progress(done: int, total: int) -> None:
             show(done, total, 0)

@@ -1,8 +1,13 @@
 """Options and exit codes that several commands share."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
+
+Command = Callable[..., Any]
 
 CANNOT_RUN = 1
 STANDING_FAILURES = 3
@@ -23,4 +28,54 @@ manifest_argument = click.argument("manifest", type=click.Path(path_type=Path))
 snapshot_option = click.option("--snapshot", "snapshot_name", metavar="NAME", help="Read what this snapshot froze.")
 spec_option = click.option(
     "--spec", "spec_ids", multiple=True, metavar="ID", help="Read rows of this specification; repeatable."
+)
+
+
+def cluster_options(default_workers: int | None) -> Callable[[Command], Command]:
+    """Add --workers, --scheduler and --cluster, which exclude one another; the command gets what they say as `place`.
+
+    Args:
+        default_workers: processes where none of them is given; None for one a core.
+    """
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def translate(
+            *args: Any, workers: int | None, scheduler: str | None, cluster_file: Path | None, **options: Any
+        ) -> Any:
+            if sum(given is not None for given in (workers, scheduler, cluster_file)) > 1:
+                raise click.UsageError("give one of --workers, --scheduler and --cluster")
+            from cvtbatch.engine import External, Local, Place, read_place
+            from cvtbatch.engine import default_workers as one_a_core
+
+            place: Place
+            if cluster_file is not None:
+                place = read_place(cluster_file)
+            elif scheduler is not None:
+                place = External(scheduler)
+            else:
+                workers = default_workers if workers is None else workers
+                place = Local(one_a_core() if workers is None else workers)
+            return command(*args, place=place, **options)
+
+        shown = "one a core" if default_workers is None else default_workers
+        return _workers_option(str(shown))(_scheduler_option(_cluster_option(translate)))
+
+    return decorate
+
+
+def _workers_option(default: str) -> Callable[[Command], Command]:
+    text = f"Worker processes on this machine; 0 works in this one.  [default: {default}]"
+    return click.option("--workers", type=click.IntRange(0), help=text)
+
+
+_scheduler_option = click.option(
+    "--scheduler", metavar="ADDRESS", help="Use the workers of a scheduler on this machine, e.g. tcp://127.0.0.1:8786."
+)
+_cluster_option = click.option(
+    "--cluster",
+    "cluster_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Run where this file says: local, scheduler, slurm or kubernetes (examples: deploy/).",
 )

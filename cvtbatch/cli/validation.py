@@ -10,6 +10,7 @@ import click
 from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import (
     STANDING_FAILURES,
+    cluster_options,
     job_option,
     json_option,
     manifest_argument,
@@ -20,6 +21,7 @@ from cvtbatch.cli.options import (
 from cvtbatch.display import SHOWN_FAILURES, progress_display
 
 if TYPE_CHECKING:
+    from cvtbatch.engine import Place
     from cvtbatch.pipelines.validate import ValidationReport
 
 
@@ -59,10 +61,7 @@ def validate(store_url: str, bundle: Path, center: str, snapshot_name: str | Non
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the report.")
 @job_option
 @set_option
-@click.option("--workers", type=click.IntRange(0), help="Worker processes; 0 works in this one.  [default: one a core]")
-@click.option(
-    "--scheduler", metavar="ADDRESS", help="Use the workers of this Dask scheduler, e.g. tcp://10.0.0.5:8786."
-)
+@cluster_options(default_workers=None)
 @click.option("--retry-failed", is_flag=True, help="Try failed cases again although their sources have not changed.")
 @json_option
 @click.pass_context
@@ -74,8 +73,7 @@ def add_center(
     out: Path,
     job: Path | None,
     overrides: Sequence[str],
-    workers: int | None,
-    scheduler: str | None,
+    place: "Place",
     retry_failed: bool,
     as_json: bool,
 ) -> None:
@@ -88,24 +86,22 @@ def add_center(
     Example:
       cvtbatch add-center center-2/manifest.csv --store store --bundle bundle --out report
     """
-    if workers is not None and scheduler is not None:
-        raise click.UsageError("give --workers or --scheduler, not both")
     from cvtbatch.engine import open_cluster
     from cvtbatch.manifest import read_manifest
     from cvtbatch.pipelines import add_center as pipeline
-    from cvtbatch.pipelines.extract import Options, default_workers, own_gpus
+    from cvtbatch.pipelines.extract import Options, own_gpus
     from cvtbatch.pipelines.job import read_job
 
     cases = read_manifest(manifest)
     settings = read_job("extract", job, overrides)
     given = any(override.startswith("embedding.weights=") for override in overrides)
-    processes = default_workers() if workers is None else workers
     told = 0
     with (
         pipeline.planned(cases, bundle, settings, store_url, given) as plan,
         progress_display("add-center", quiet=as_json) as show,
-        open_cluster(processes, scheduler, own_gpus(plan.settings)) as cluster,
+        open_cluster(place, own_gpus(plan.settings)) as cluster,
     ):
+        show.tell_dashboard(cluster.dashboard)
 
         def on_progress(stage: str, done: int, total: int, failed: int) -> None:
             show.enter(stage, _UNITS[stage])

@@ -1,8 +1,11 @@
 """Runs a function over many items: in this process, or on Dask workers. Knows nothing of images."""
 
-from cvtbatch.engine.cluster import GPU, Cluster, open_cluster
+from cvtbatch.engine.cluster import Cluster, open_cluster
 from cvtbatch.engine.execution import Done, Expired, Lost, Outcome, TooLarge, Undone, run_inline
 from cvtbatch.engine.memory import NeedsMemory, require_memory
+from cvtbatch.engine.places import External, Local, Place, Slurm, read_place
+from cvtbatch.engine.processes import default_workers
+from cvtbatch.engine.settings import GPU
 from cvtbatch.engine.submission import places, run_on_workers
 
 __all__ = [
@@ -10,13 +13,19 @@ __all__ = [
     "Cluster",
     "Done",
     "Expired",
+    "External",
+    "Local",
     "Lost",
     "NeedsMemory",
     "Outcome",
+    "Place",
+    "Slurm",
     "TooLarge",
     "Undone",
+    "default_workers",
     "open_cluster",
     "places",
+    "read_place",
     "require_memory",
     "run_inline",
     "run_on_workers",

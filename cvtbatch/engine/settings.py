@@ -5,6 +5,9 @@ SILENCE_SECONDS = 12
 # A worker that takes more than this share of its memory limit is ended by its nanny, and started anew.
 TERMINATE_SHARE = 0.95
 
+# Workers that own a GPU advertise it under this name; `cvtbatch worker --gpu` does.
+GPU = "GPU"
+
 DASK_SETTINGS: dict[str, object] = {
     "distributed.comm.timeouts.connect": f"{SILENCE_SECONDS}s",
     "distributed.comm.timeouts.tcp": f"{SILENCE_SECONDS}s",

@@ -1,7 +1,6 @@
 """Extraction: archive -> volumes -> features -> embeddings."""
 
 import datetime
-import os
 import secrets
 import time
 from collections import Counter
@@ -250,11 +249,6 @@ def _work(run: Coordinator, options: Options, on_progress: Callable[[Progress], 
         # Of what is stored now.
         plans = plan_all_embeddings(manifest, _known(store, settings), settings.embedding, options)
         EmbeddingStage(run, settings.embedding, on_progress).execute(plans)
-
-
-def default_workers() -> int:
-    """Return how many worker processes use this machine well: one a core that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def own_gpus(settings: Settings) -> tuple[str, ...]:

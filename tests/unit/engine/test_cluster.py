@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cvtbatch.engine.cluster import SCRATCH_LOCK, open_scratch
+from cvtbatch.engine.processes import SCRATCH_LOCK, open_scratch
 
 
 def test_scratch_of_a_killed_driver_is_removed_and_that_of_a_living_one_stays(

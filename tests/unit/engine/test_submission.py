@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cvtbatch.engine import Cluster, Done, Expired, Lost, open_cluster, run_inline, run_on_workers
+from cvtbatch.engine import Cluster, Done, Expired, External, Lost, open_cluster, run_inline, run_on_workers
 from cvtbatch.errors import ResourceError, StorageError
 
 
@@ -159,8 +159,7 @@ def test_a_worker_that_hangs_is_given_up(cluster: Cluster, tmp_path: Path, monke
     assert sorted(outcome.result for outcome in outcomes if isinstance(outcome, Done)) == list(range(6))
 
 
-def test_no_scheduler_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cvtbatch.engine.cluster.CONNECT_SECONDS", 1)
-    with pytest.raises(ResourceError) as raised, open_cluster(0, "tcp://127.0.0.1:9"):
+def test_no_scheduler_is_said() -> None:
+    with pytest.raises(ResourceError) as raised, open_cluster(External("tcp://127.0.0.1:9", wait_s=1)):
         pass
     assert raised.value.kind == "no_scheduler"

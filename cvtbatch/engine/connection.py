@@ -1,0 +1,49 @@
+"""A connection to a scheduler that somebody else started."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import dask
+from distributed import Client
+
+from cvtbatch.engine.encryption import parse_address, reach, security_of
+from cvtbatch.engine.settings import DASK_SETTINGS
+from cvtbatch.errors import ResourceError
+
+if TYPE_CHECKING:
+    from cvtbatch.engine.places import External
+
+
+@contextmanager
+def connect(place: "External") -> Iterator[Client]:
+    """Hold a client of a scheduler that has workers.
+
+    Raises:
+        InputError: the connection would not be encrypted, or a certificate is not accepted.
+        ResourceError: the scheduler cannot be reached, or has too few workers, within the time.
+    """
+    address = parse_address(place.address, place.certs)
+    security = security_of(place.certs)
+    end = time.monotonic() + place.wait_s
+    reach(address, place.certs, place.wait_s)
+    # A scheduler that goes away is told once, by us, and not by tracebacks of the connection.
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with dask.config.set(DASK_SETTINGS):
+        try:
+            client = Client(str(address), security=security, timeout=place.wait_s, set_as_default=False)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise ResourceError("no_scheduler", f"what answers at {address} is no scheduler", str(error)) from None
+        with client:
+            try:
+                client.wait_for_workers(place.workers, timeout=max(1.0, end - time.monotonic()))
+            except TimeoutError:
+                raise ResourceError(
+                    "no_workers",
+                    f"the scheduler at {address} has fewer than {place.workers} "
+                    f"worker{'s' if place.workers > 1 else ''} after {place.wait_s:g} s: start some (cvtbatch worker)",
+                ) from None
+            yield client

@@ -1,0 +1,69 @@
+"""Worker processes of this machine, on loopback alone."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import dask
+from distributed import Client, LocalCluster
+from distributed.system import MEMORY_LIMIT
+
+from cvtbatch.engine.processes import ONE_THREAD, interrupts_held_back, one_thread_each, open_scratch
+from cvtbatch.engine.settings import GPU, LOCAL_SETTINGS
+from cvtbatch.errors import ResourceError
+
+if TYPE_CHECKING:
+    from cvtbatch.engine.places import Local
+
+START_SECONDS = 120
+
+
+@contextmanager
+def start_local(place: "Local", gpus: Sequence[str]) -> Iterator[Client]:
+    """Hold worker processes and a client of them.
+
+    Args:
+        gpus: of this machine, as CUDA_VISIBLE_DEVICES names them; each is owned by one of the processes, which are at least as
+            many.
+
+    Raises:
+        ResourceError: processes cannot be started.
+    """
+    workers = max(place.workers, len(gpus))
+    memory = MEMORY_LIMIT // workers if place.memory_bytes is None else place.memory_bytes
+    with open_scratch() as scratch, dask.config.set(LOCAL_SETTINGS):
+        with one_thread_each(), interrupts_held_back():
+            try:
+                cluster = LocalCluster(
+                    n_workers=0 if gpus else workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",
+                    # Two runs on one machine must not contend for a port.
+                    dashboard_address="127.0.0.1:0",
+                    worker_dashboard_address="127.0.0.1:0",
+                    scheduler_kwargs={"dashboard": place.dashboard},
+                    local_directory=str(scratch),
+                    silence_logs="CRITICAL",
+                    env=ONE_THREAD,
+                    memory_limit=memory,
+                )
+                if gpus:
+                    cluster.worker_spec.update(_worker_specs(cluster.new_spec, workers, gpus))
+                    cluster.scale(workers)
+                    cluster.wait_for_workers(workers, timeout=START_SECONDS)
+            except (OSError, RuntimeError, TimeoutError) as error:
+                raise ResourceError(
+                    "no_workers", f"{workers} worker processes could not be started on this machine", str(error)
+                ) from None
+        with cluster, Client(cluster, set_as_default=False) as client:
+            yield client
+
+
+def _worker_specs(spec: dict[str, Any], workers: int, gpus: Sequence[str]) -> dict[int, dict[str, Any]]:
+    """Return what each worker process is started with: the first ones own a GPU each, and see no other."""
+    specs = dict.fromkeys(range(workers), spec)
+    for number, name in enumerate(gpus):
+        owned = {"resources": {GPU: 1}, "env": {**ONE_THREAD, "CUDA_VISIBLE_DEVICES": name}}
+        specs[number] = {**spec, "options": {**spec["options"], **owned}}
+    return specs

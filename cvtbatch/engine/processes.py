@@ -1,0 +1,84 @@
+"""What every process of a cluster needs of its machine: one thread, a private scratch folder, signals at the right time."""
+
+import fcntl
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
+from pathlib import Path
+
+# A worker process computes with one thread: more processes share a machine better than more threads share a case.
+ONE_THREAD = dict.fromkeys(
+    (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMBA_NUM_THREADS",
+        "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+    ),
+    "1",
+)
+SCRATCH_PREFIX = "cvtbatch-"
+# Locked by the process that made the folder for as long as it lives.
+SCRATCH_LOCK = "owner.lock"
+
+
+def default_workers() -> int:
+    """Return how many worker processes use this machine well: one a core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def open_scratch(parent: Path | None = None) -> Iterator[Path]:
+    """Hold a folder of mode 0700 for what is written aside; those of processes that were killed are removed first.
+
+    Args:
+        parent: where it lies; by default in the machine's temporary folder.
+    """
+    parent = parent or Path(tempfile.gettempdir())
+    for left in parent.glob(f"{SCRATCH_PREFIX}*"):
+        # Its owner lives, or it is another user's.
+        with suppress(OSError), (left / SCRATCH_LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)
+    with (
+        tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=parent, ignore_cleanup_errors=True) as folder,
+        Path(folder, SCRATCH_LOCK).open("w") as lock,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield Path(folder)
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Hold an environment that worker processes inherit before they import anything that counts its threads."""
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(ONE_THREAD)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def interrupts_held_back() -> Iterator[None]:
+    """Deliver an interrupt after the block, not in it.
+
+    The cluster's threads start with both signals blocked, and so do the workers that they start, now and after a death: Ctrl-C
+    reaches every process of the terminal, and the driver alone decides what it means.
+    """
+    # Its first start would unblock them again.
+    resource_tracker.ensure_running()
+    held = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

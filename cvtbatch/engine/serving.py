@@ -1,0 +1,186 @@
+"""A scheduler and a worker as processes of their own: Dask's, with our settings, until a signal or the end of their cluster."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cvtbatch.engine.encryption import Address, check_certificates, is_loopback, parse_address, reach, security_of
+from cvtbatch.engine.processes import ONE_THREAD, open_scratch
+from cvtbatch.engine.settings import DASK_SETTINGS, GPU
+from cvtbatch.errors import InputError, ResourceError
+
+if TYPE_CHECKING:
+    from distributed import Nanny, Scheduler, Worker
+
+    Server = Scheduler | Nanny | Worker
+
+# How long a worker waits for its scheduler at the start, and then gives up; who supervises it starts it again.
+SCHEDULER_SECONDS = 120
+# How long a worker may take to tell its scheduler that it leaves, and then to end what it computes.
+LEAVE_SECONDS = 2
+CLOSE_SECONDS = 3
+# The cluster is over, though nobody asked this process to end: a supervisor starts it again.
+CLUSTER_LOST = 1
+
+
+def run_scheduler(
+    host: str, port: int, certs: Path | None, dashboard: str, tell: Callable[[str], None] = lambda _: None
+) -> int:
+    """Serve as a scheduler until a signal.
+
+    Args:
+        host: name or address to listen at.
+        dashboard: HOST:PORT of the dashboard, which knows neither passwords nor encryption.
+        tell: called with lines for people.
+
+    Returns:
+        the exit code.
+
+    Raises:
+        InputError: it would listen beyond loopback without certificates, or they cannot be used.
+        ResourceError: host and port cannot be listened at.
+    """
+    if certs is None and not is_loopback(host):
+        raise InputError(
+            "plain_scheduler",
+            f"a scheduler at {host} could be reached from other machines, and whoever reaches it can run code and read what "
+            "tasks carry: give --certs FOLDER (cvtbatch certs makes it), or --host 127.0.0.1",
+        )
+    import dask
+
+    # Dask reads how to log when it is imported: its settings come before it.
+    with dask.config.set(DASK_SETTINGS):
+        security = security_of(certs)
+        address = Address("tcp" if certs is None else "tls", host, port)
+        if certs is not None:
+            tell(f"certificates valid until {check_certificates(certs):%Y-%m-%d}")
+
+        async def start() -> "Server":
+            from distributed import Scheduler
+
+            try:
+                scheduler = Scheduler(host=str(address), security=security, dashboard_address=dashboard)
+                await scheduler
+            except (OSError, ValueError) as error:
+                raise ResourceError("no_listening", f"a scheduler cannot listen at {address}", str(error)) from None
+            tell(f"scheduler at {scheduler.address}")
+            tell(f"dashboard at http://{dashboard.rpartition(':')[0]}:{scheduler.services['dashboard'].port}/status")
+            return scheduler
+
+        return _serve(start, lambda scheduler: scheduler.close())
+
+
+def run_worker(
+    scheduler: str,
+    certs: Path | None = None,
+    *,
+    gpu: bool = False,
+    memory_bytes: int | None = None,
+    nanny: bool = True,
+    name: str | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> int:
+    """Serve as a worker of one thread until a signal, or until its scheduler is lost.
+
+    Args:
+        memory_bytes: that it may take; None for its share of the machine, one a core.
+        nanny: start it anew when it dies or takes too much memory.
+        name: that the scheduler knows it by.
+        tell: called with lines for people.
+
+    Returns:
+        the exit code: 0 after a signal; else not, so that any supervisor starts it again.
+
+    Raises:
+        InputError: the connection would not be encrypted, or certificates are not accepted.
+        ResourceError: no scheduler answers.
+    """
+    os.environ.update(ONE_THREAD)
+    address = parse_address(scheduler, certs)
+    import dask
+
+    with open_scratch() as scratch, dask.config.set(DASK_SETTINGS):
+        security = security_of(certs)
+        own = reach(address, certs, SCHEDULER_SECONDS)
+        options: dict[str, Any] = {
+            "nthreads": 1,
+            "security": security,
+            "name": name,
+            "resources": {GPU: 1} if gpu else None,
+            "memory_limit": "auto" if memory_bytes is None else memory_bytes,
+            "death_timeout": SCHEDULER_SECONDS,
+            "local_directory": str(scratch),
+            "host": own,
+            # Its metrics, which know no encryption.
+            "dashboard_address": "127.0.0.1:0",
+        }
+
+        async def start() -> "Server":
+            from distributed import Nanny, Worker
+
+            try:
+                if nanny:
+                    server: Server = Nanny(str(address), env=ONE_THREAD, silence_logs=logging.CRITICAL, **options)
+                else:
+                    server = Worker(str(address), **options)
+                await server
+            except (OSError, RuntimeError, TimeoutError, ValueError) as error:
+                raise ResourceError("no_scheduler", f"the scheduler at {address} took no worker", str(error)) from None
+            tell(f"worker of {address}")
+            return server
+
+        code = _serve(start, _leave)
+    # A case that is being computed does not let its thread, nor the process, go.
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+async def _leave(server: "Server") -> None:
+    """Close a worker so that its task is done elsewhere, and not counted as one that took its worker down."""
+    from distributed import Nanny, Scheduler
+
+    assert not isinstance(server, Scheduler)
+    worker = server.worker_address if isinstance(server, Nanny) else server.address
+    with suppress(OSError, TimeoutError):
+        await asyncio.wait_for(
+            server.scheduler.retire_workers(workers=[worker], close_workers=False, remove=True), LEAVE_SECONDS
+        )
+    with suppress(TimeoutError):
+        await asyncio.wait_for(server.close(timeout=CLOSE_SECONDS), 2 * CLOSE_SECONDS)
+
+
+def _serve(start: Callable[[], Awaitable["Server"]], stop: Callable[["Server"], Awaitable[object]]) -> int:
+    """Run a server until SIGINT or SIGTERM, or until it has ended by itself; return the exit code."""
+
+    async def serve() -> int:
+        asked = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, asked.set)
+        starting = asyncio.ensure_future(start())
+        signalled = asyncio.ensure_future(asked.wait())
+        await asyncio.wait({starting, signalled}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            return 0
+        server = starting.result()
+        ended = asyncio.ensure_future(_finished(server))
+        await asyncio.wait({ended, signalled}, return_when=asyncio.FIRST_COMPLETED)
+        if not asked.is_set():
+            return CLUSTER_LOST
+        await stop(server)
+        return 0
+
+    return asyncio.run(serve())
+
+
+async def _finished(server: "Server") -> None:
+    await server.finished()  # type: ignore[no-untyped-call]

@@ -1,0 +1,265 @@
+"""Jobs of Slurm as workers: submitted by dask-jobqueue, watched and replaced here, under a scheduler in this process.
+
+Dask-jobqueue knows one kind of jobs a cluster, and replaces a lost one only as a side effect of adaptive scaling; a run has CPU and
+GPU jobs side by side, wants all of them for as long as it lasts, and must notice jobs that can never work.
+"""
+
+import asyncio
+import os
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dask
+from dask_jobqueue.slurm import SLURMJob
+from distributed import Client, Scheduler, SpecCluster
+
+from cvtbatch.engine.certificates import make_certificates
+from cvtbatch.engine.encryption import security_of
+from cvtbatch.engine.places import GIGABYTE, Partition, Slurm
+from cvtbatch.engine.processes import interrupts_held_back, open_scratch
+from cvtbatch.engine.settings import DASK_SETTINGS
+from cvtbatch.errors import CvtbatchError, InputError, ResourceError
+
+# How often workers are looked for, and how often Slurm is asked about jobs.
+LOOK_SECONDS = 1.0
+ASK_SECONDS = 10.0
+# Jobs of one kind that end, one after the other, before a worker of theirs came up: then they never will.
+FRUITLESS_JOBS = 3
+# A run lasts as long as it does: its certificates are gone with it.
+CERTIFICATE_DAYS = 365
+LOG_LINES = 15
+# Of a job that has ended, for good.
+_ENDED = {
+    *(
+        "BOOT_FAIL",
+        "CANCELLED",
+        "COMPLETED",
+        "DEADLINE",
+        "FAILED",
+        "NODE_FAIL",
+        "OUT_OF_MEMORY",
+        "PREEMPTED",
+        "REVOKED",
+        "TIMEOUT",
+    ),
+}
+
+
+@dataclass
+class _Job:
+    """A job that was submitted: Dask's own, when, and whether a worker of it has been seen."""
+
+    name: str
+    job: Any
+    seen: bool = False
+
+
+@dataclass
+class _Kind:
+    """Jobs of one partition.
+
+    Attributes:
+        fruitless: how many have ended in a row without a worker.
+    """
+
+    name: str
+    partition: Partition
+    gpu: bool
+    jobs: list[_Job] = field(default_factory=list)
+    fruitless: int = 0
+    submitted: int = 0
+
+
+@contextmanager
+def start_jobs(place: Slurm) -> Iterator[Client]:
+    """Hold jobs whose workers belong to a scheduler in this process, and a client of it; waits for the first worker.
+
+    Raises:
+        InputError: certificates cannot be used, or the shared folder cannot be written.
+        ResourceError: Slurm is not here, refuses a job, or jobs end again and again before a worker comes up.
+    """
+    try:
+        place.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise InputError(
+            "no_folder", f"the shared folder of the cluster file cannot be made: {error.strerror}", str(place.folder)
+        ) from None
+    with open_scratch(place.folder) as folder, dask.config.set(DASK_SETTINGS):
+        certs = place.certs
+        if certs is None:
+            certs = folder / "certs"
+            make_certificates(certs, days=CERTIFICATE_DAYS)
+        security = security_of(certs)
+        options = {"protocol": "tls://", "security": security, "dashboard_address": "127.0.0.1:0"}
+        if place.interface is not None:
+            options["interface"] = place.interface
+        with interrupts_held_back():
+            try:
+                cluster = SpecCluster(
+                    scheduler={"cls": Scheduler, "options": options}, security=security, name="cvtbatch"
+                )
+            except (OSError, RuntimeError, ValueError) as error:
+                raise ResourceError(
+                    "no_scheduler", "no scheduler could be started on the interface of the cluster file", str(error)
+                ) from None
+        with cluster, Client(cluster, set_as_default=False) as client:
+            assert isinstance(cluster.scheduler, Scheduler)
+            jobs = _Jobs(place, cluster.scheduler, certs, folder)
+            try:
+                cluster.sync(jobs.start)
+                jobs.wait_for_first()
+                yield client
+            except ResourceError:
+                # Jobs that never work end the scheduler, which is noticed as its loss: tell the cause.
+                if jobs.failure is not None:
+                    raise jobs.failure from None
+                raise
+            finally:
+                cluster.sync(jobs.stop)
+
+
+class _Jobs:
+    """Keeps as many jobs as were asked for; lives on the scheduler's event loop."""
+
+    def __init__(self, place: Slurm, scheduler: Scheduler, certs: Path, folder: Path) -> None:
+        self.place, self.scheduler, self.certs, self.folder = place, scheduler, certs, folder
+        # Tells this run's jobs from all others, and is what the run's folder is called.
+        self.name = folder.name
+        self.kinds = [_Kind("cpu", place.cpu, gpu=False)]
+        if place.gpu is not None:
+            self.kinds.append(_Kind("gpu", place.gpu, gpu=True))
+        self.failure: CvtbatchError | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Submit all jobs, and watch them from now on.
+
+        Raises:
+            ResourceError: Slurm is not here or refuses a job.
+        """
+        for kind in self.kinds:
+            await self._submit_missing(kind)
+        self.task = asyncio.create_task(self._watch())
+
+    def wait_for_first(self) -> None:
+        """Wait, in another thread than the event loop's, until a worker is there: jobs may have to queue for hours.
+
+        Raises:
+            CvtbatchError: jobs end again and again before a worker comes up.
+        """
+        while not self.scheduler.workers:
+            if self.failure is not None:
+                raise self.failure
+            time.sleep(LOOK_SECONDS / 5)
+
+    async def stop(self) -> None:
+        """Cancel every job of this run."""
+        if self.task is not None:
+            self.task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.task
+        with suppress(OSError, RuntimeError):
+            await SLURMJob._call(["scancel", f"--name={self.name}"])
+
+    async def _watch(self) -> None:
+        asked = time.monotonic()
+        while self.failure is None:
+            await asyncio.sleep(LOOK_SECONDS)
+            names = {str(worker.name) for worker in self.scheduler.workers.values()}
+            for kind in self.kinds:
+                for job in kind.jobs:
+                    if job.name in names and not job.seen:
+                        job.seen, kind.fruitless = True, 0
+            if time.monotonic() - asked < ASK_SECONDS:
+                continue
+            asked = time.monotonic()
+            try:
+                states = await self._states()
+                for kind in self.kinds:
+                    self._forget_ended(kind, states, names)
+                    await self._submit_missing(kind)
+            except CvtbatchError as error:
+                if not self.scheduler.workers:
+                    self.failure = error
+                # Else Slurm's controller may be away for a while: workers go on, and it is asked again.
+        await self.scheduler.close(reason="no job works")
+
+    async def _states(self) -> dict[str, str]:
+        """Return the state of every job of this run that Slurm still knows, by its id."""
+        command = ["squeue", "--noheader", "--states=all", f"--name={self.name}", "--format=%i %T"]
+        lines = (await _call(command)).splitlines()
+        return dict(line.split() for line in lines)
+
+    def _forget_ended(self, kind: _Kind, states: dict[str, str], names: set[str]) -> None:
+        ended = [job for job in kind.jobs if states.get(job.job.job_id, "COMPLETED") in _ENDED]
+        kind.jobs = [job for job in kind.jobs if job not in ended]
+        kind.fruitless += sum(not job.seen for job in ended)
+        if kind.fruitless >= FRUITLESS_JOBS and not any(job.name in names for job in kind.jobs):
+            self.failure = ResourceError(
+                "jobs_fail",
+                f"{kind.fruitless} {kind.name} jobs in a row ended without a worker: mend the cluster file; the last one said",
+                self._output(ended[-1]),
+            )
+
+    async def _submit_missing(self, kind: _Kind) -> None:
+        missing = kind.partition.workers - len(kind.jobs)
+        if self.failure is not None or missing <= 0:
+            return
+        new = [self._job(kind) for _ in range(missing)]
+        results = await asyncio.gather(*(job.job for job in new), return_exceptions=True)
+        kind.jobs.extend(job for job, result in zip(new, results, strict=True) if not isinstance(result, BaseException))
+        for result in results:
+            if isinstance(result, FileNotFoundError | RuntimeError | ValueError):
+                raise ResourceError(
+                    "job_refused",
+                    f"Slurm takes no {kind.name} job: mend the cluster file, or ask again later",
+                    str(result),
+                )
+            if isinstance(result, BaseException):
+                raise result
+
+    def _job(self, kind: _Kind) -> _Job:
+        partition = kind.partition
+        name = f"{self.name}-{kind.name}-{kind.submitted}"
+        kind.submitted += 1
+        job = SLURMJob(
+            self.scheduler.contact_address or self.scheduler.address,
+            name=name,
+            job_name=self.name,
+            queue=partition.partition,
+            cores=partition.cores,
+            processes=1,
+            memory=f"{partition.memory_bytes}B",
+            walltime=partition.walltime,
+            job_extra_directives=[*partition.directives, f"--output={self.folder}/{name}.log"],
+            log_directory=None,
+        )
+        python = self.place.python or sys.executable
+        command = [python, "-m", "cvtbatch", "worker", job.scheduler, "--certs", str(self.certs), "--name", name]
+        command += ["--memory-gb", f"{partition.memory_bytes / GIGABYTE:g}", *(["--gpu"] if kind.gpu else [])]
+        # In the place of dask-jobqueue's own command, so that a job's worker is every other worker.
+        job._command_template = f"exec {shlex.join(command)}"
+        # Slurm hands the environment on to the job; this key reaches workers in their tasks.
+        job.submit_command = "env --unset=CVTBATCH_UID_KEY sbatch"
+        return _Job(name, job)
+
+    def _output(self, job: _Job) -> str:
+        """Return the last lines that a job wrote; it may have written none."""
+        with suppress(OSError):
+            return os.linesep.join(
+                (self.folder / f"{job.name}.log").read_text(errors="replace").splitlines()[-LOG_LINES:]
+            )
+        return "no output"
+
+
+async def _call(command: list[str]) -> str:
+    try:
+        return str(await SLURMJob._call(command))
+    except (OSError, RuntimeError) as error:
+        raise ResourceError("no_slurm", f"{command[0]} failed: is Slurm's controller up?", str(error)) from None
