@@ -36,8 +36,17 @@ _UNITS = {"check": "cases", "extract": "cases", "embed": "outlines", "score": "o
 @click.option("--center", required=True, metavar="NAME", help="The centre: one that the bundle was not trained on.")
 @snapshot_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the report.")
+@cluster_options(0)
 @json_option
-def validate(store_url: str, bundle: Path, center: str, snapshot_name: str | None, out: Path, as_json: bool) -> None:
+def validate(
+    store_url: str,
+    bundle: Path,
+    center: str,
+    snapshot_name: str | None,
+    out: Path,
+    place: "Place",
+    as_json: bool,
+) -> None:
     """Validate a bundle on what it has scored of a centre, and write a report: report.html, report.json, figures, tables.
 
     Without --snapshot, one is recorded for it. The page needs no network; cases beyond its gallery are on pages beside it.
@@ -46,9 +55,13 @@ def validate(store_url: str, bundle: Path, center: str, snapshot_name: str | Non
     Example:
       cvtbatch validate --store store --bundle bundle --center C2 --out report
     """
+    from cvtbatch.engine import open_cluster
     from cvtbatch.pipelines.validate import validate_center
 
-    report = validate_center(store_url, bundle, center, snapshot_name, out, on_page=lambda *_: raise_if_interrupted())
+    with open_cluster(place) as cluster:
+        report = validate_center(
+            store_url, bundle, center, snapshot_name, out, lambda *_: raise_if_interrupted(), cluster
+        )
     if as_json:
         click.echo(json.dumps(report.to_document(), indent=2))
         return

@@ -7,13 +7,15 @@ the report is written anew.
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from cvtbatch import contracts
+import yaml
+
+import cvtbatch
 from cvtbatch.dlrn.bundle import Bundle, load_bundle
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import CvtbatchError, FormatError, InputError, StorageError
@@ -27,12 +29,19 @@ from cvtbatch.pipelines.score import ScoreReport, score_store
 from cvtbatch.pipelines.validate import ValidationReport, validate_center
 from cvtbatch.pipelines.validate_source import refuse_seen_center
 from cvtbatch.radiomics import PROFILES
-from cvtbatch.spec import Spec, differences, radiomics_spec, volume_spec
+from cvtbatch.spec import Difference, Spec, differences
 from cvtbatch.store import FeatureStore, Location, automatic_snapshot
 
 Stage = Literal["check", "extract", "embed", "score", "validate"]
 OnProgress = Callable[[Stage, int, int, int], None]
 SHOWN_DIFFERENCES = 5
+# Settings that no user can give: integers that are raised where values move.
+REVISIONS = {"volume.ingest_revision", "radiomics.engine_revision", "embedding.revision"}
+GIVEN = {
+    "volume": "volume.spacing_mm",
+    "radiomics": "radiomics.profile",
+    "embedding": "embedding.level_hu, width_hu, field, margin_mm, precision and weights",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +88,7 @@ class CenterReport:
 
 @contextmanager
 def planned(manifest: Manifest, bundle_path: Path, job: Job, store_url: str, given: bool) -> Iterator[Plan]:
-    """Yield what is going to be done; weights that are taken from the store lie in a file of their own until the end.
+    """Yield what is going to be done; weights that are taken from the store, and settings of radiomics, lie in files until the end.
 
     Args:
         job: of an extraction; what it says of volumes, features and embeddings gives way to the bundle's specifications.
@@ -97,9 +106,9 @@ def planned(manifest: Manifest, bundle_path: Path, job: Job, store_url: str, giv
             "several_centers", f"the manifest holds {len(centers)} centres ({', '.join(centers)}): add one at a time"
         )
     refuse_seen_center(bundle, centers[0])
-    specs = _known_specs(store_url)
-    with tempfile.TemporaryDirectory(prefix="cvtbatch-weights-") as folder:
-        own = _own_job(job, bundle, specs)
+    specs = {**_known_specs(store_url), **bundle.known_specs()}
+    with tempfile.TemporaryDirectory(prefix="cvtbatch-add-center-") as folder:
+        own = _own_job(job, bundle, specs, Path(folder))
         if not given:
             own["embedding"] = {**own["embedding"], "weights": _weights(bundle, store_url, Path(folder))}
         settings = resolve(own, store_url)
@@ -120,19 +129,17 @@ def _known_specs(store_url: str) -> dict[str, Spec]:
         return {}
 
 
-def _own_job(job: Job, bundle: Bundle, specs: Mapping[str, Spec]) -> Job:
-    """Return the job with the settings of the bundle's specifications, as far as the store knows them."""
+def _own_job(job: Job, bundle: Bundle, specs: Mapping[str, Spec], folder: Path) -> Job:
+    """Return the job with the settings of the bundle's specifications, as far as bundle or store know them."""
     ids = bundle.document["specs"]
     own: dict[str, Any] = {
         name: dict(section) if isinstance(section, dict) else section for name, section in job.items()
     }
     if ids["volume_spec_id"] in specs:
         own["volume"]["spacing_mm"] = json.loads(specs[ids["volume_spec_id"]].settings)["spacing_mm"]
-    x, y, z = (float(step) for step in own["volume"]["spacing_mm"])
-    for name, profile in PROFILES.items():
-        found = radiomics_spec(volume_spec((x, y, z)), profile.to_pyradiomics(), contracts.feature_names())
-        if found.spec_id == ids["radiomics_spec_id"]:
-            own["radiomics"]["profile"] = name
+    if ids["radiomics_spec_id"] in specs:
+        settings = json.loads(specs[ids["radiomics_spec_id"]].settings)["settings"]
+        own["radiomics"]["profile"] = _profile(settings, folder)
     if ids["embedding_spec_id"] in specs:
         settings = json.loads(specs[ids["embedding_spec_id"]].settings)
         section = own["embedding"]
@@ -140,6 +147,16 @@ def _own_job(job: Job, bundle: Bundle, specs: Mapping[str, Spec]) -> Job:
         section |= {"field": settings["field"]["kind"], "precision": settings["precision"]}
         section["margin_mm"] = settings["field"].get("margin_mm", section["margin_mm"])
     return own
+
+
+def _profile(settings: Mapping[str, object], folder: Path) -> str:
+    """Return the name of the profile with these settings of PyRadiomics, or a parameter file with them."""
+    for name, profile in PROFILES.items():
+        if profile.to_pyradiomics() == settings:
+            return name
+    file = folder / "radiomics.yaml"
+    file.write_text(yaml.safe_dump({"setting": dict(settings)}), encoding="utf-8")
+    return str(file)
 
 
 def _weights(bundle: Bundle, store_url: str, folder: Path) -> str:
@@ -176,14 +193,30 @@ def _compare(settings: Settings, bundle: Bundle, specs: Mapping[str, Spec]) -> N
         wanted = ids[f"{spec.kind}_spec_id"]
         if spec.spec_id == wanted:
             continue
-        told = f"the store does not know the settings of {wanted}: give them with --job or --set"
+        told = (
+            f"neither this bundle, which is of an old format, nor the store knows the settings of {wanted}: "
+            f"give {GIVEN[spec.kind]} with --job or --set"
+        )
         if wanted in specs:
             found = differences({**specs, **own}, wanted, spec.spec_id)
+            _refuse_revision(found, bundle)
             told = "; ".join(map(str, found[:SHOWN_DIFFERENCES]))
         raise InputError(
             "other_spec",
             f"the bundle takes {spec.kind} specification {wanted}, and this would make {spec.spec_id}: {told}",
         )
+
+
+def _refuse_revision(found: Sequence[Difference], bundle: Bundle) -> None:
+    """Refuse to make values that are not those which the bundle's version made."""
+    for difference in found:
+        if difference.setting in REVISIONS:
+            made = bundle.document["software"]["cvtbatch"]
+            raise InputError(
+                "other_revision",
+                f"the bundle's values were made at {difference.setting} {difference.first}, and this version of cvtbatch "
+                f"({cvtbatch.__version__}) makes those of {difference.second}: use the version that fitted it, {made}, or fit anew",
+            )
 
 
 def add_center(
@@ -246,6 +279,7 @@ def add_center(
             snapshot,
             out,
             lambda done, total: on_progress("validate", done, total, 0),
+            cluster,
         )
     return CenterReport(plan.center, checked, problems, extraction, snapshot, scores, validation, times)
 

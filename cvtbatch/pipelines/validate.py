@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from cvtbatch.dlrn.bundle import Bundle as FrozenBundle
 from cvtbatch.dlrn.bundle import load_bundle
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.dlrn.thresholds import THRESHOLDS
+from cvtbatch.engine import Cluster
+from cvtbatch.pipelines.spread import map_on
 from cvtbatch.pipelines.validate_cohort import read_cohort, read_pictures, read_training
 from cvtbatch.pipelines.validate_readers import read_readers
 from cvtbatch.pipelines.validate_source import NAMES, Source, open_source, refuse_seen_center
@@ -31,6 +34,7 @@ from cvtbatch.validation.nomogram import Nomogram, Term
 from cvtbatch.validation.report import write_report
 from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, Scored
 
+HERE = Cluster(None, "inline", threads=None)
 SEED = 0
 """Of the bootstrap: equal inputs give equal reports."""
 TERM_NAMES = {"dlr": "DLR signature", "epilepsy": "epilepsy"}
@@ -77,12 +81,14 @@ def validate_center(
     snapshot: str | None,
     out: Path,
     on_page: Callable[[int, int], None] = lambda *_: None,
+    cluster: Cluster = HERE,
 ) -> ValidationReport:
     """Validate a bundle on what it has scored of a centre, and write the report into a folder.
 
     Args:
         snapshot: by default one that is recorded for this.
         on_page: told how many pages of cases are written, of how many.
+        cluster: takes the bootstrap; the report is the same, wherever that runs.
 
     Raises:
         InputError: the bundle was trained on this centre or its images; there is no bundle, snapshot, centre or score.
@@ -98,6 +104,7 @@ def validate_center(
         read_training(source),
         _provenance(source),
         SEED,
+        partial(map_on, cluster),
     )
     page = write_report(found, read_pictures(source), out, on_page)
     seconds = round(time.monotonic() - started, 3)

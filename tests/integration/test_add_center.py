@@ -1,14 +1,18 @@
 """`add-center`: an archive becomes a report in one command, under the bundle's own specifications, and again with nothing to do."""
 
 import json
+import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import SimpleITK as sitk
 from click.testing import CliRunner
 
 from cvtbatch import contracts
 from cvtbatch.cli import cli
+from cvtbatch.dlrn import load_bundle
 from cvtbatch.embedding.weights import random_weights, to_bytes
 from cvtbatch.store import FeatureStore
 from tests.cohorts import SMALL_JOB
@@ -24,6 +28,8 @@ FIT = (
 )
 CPU = ("--set", "embedding.device=cpu")
 KINDS = ("CVT", "HP", "HP")
+# Of neither profile, and with PyRadiomics' own default where it is silent.
+PARAMETERS = "setting: {binWidth: 8, voxelArrayShift: 300, preCrop: true, padDistance: 10, minimumROISize: 30}"
 
 
 def make_archive(folder: Path, center: str, cases: int) -> Path:
@@ -61,10 +67,13 @@ def trained(tmp_path: Path, block_means: type[BlockMeans]) -> Path:  # noqa: F81
     make_archive(tmp_path / "second", "C2", 7)
     store, weights = tmp_path / "store", tmp_path / "weights.safetensors"
     weights.write_bytes(to_bytes(random_weights(3)))
-    named = ("--set", f"embedding.weights={weights}", *CPU)
+    (tmp_path / "own.yaml").write_text(PARAMETERS, encoding="utf-8")
+    named = ("--set", f"embedding.weights={weights}", "--set", f"radiomics.profile={tmp_path / 'own.yaml'}", *CPU)
+    named += ("--set", "embedding.level_hu=45", "--set", "embedding.field=roi", "--set", "embedding.margin_mm=12")
     run("extract", tmp_path / "first" / "manifest.csv", "--store", store, "--workers", 0, *named)
     # From here on the store's own copy has to do.
-    weights.unlink()
+    weights.rename(tmp_path / "kept.safetensors")
+    (tmp_path / "own.yaml").unlink()
     sets = [argument for value in (*FIT, "cohort.training_centers=[C1]") for argument in ("--set", value)]
     run("fit", "--store", store, *sets, "--out", tmp_path / "bundle")
     return tmp_path
@@ -107,3 +116,50 @@ def test_a_centre_is_added_in_one_command_and_a_second_run_does_nothing(trained:
         assert says in failing(*command, *options, *override)
     first_center = ("add-center", trained / "first" / "manifest.csv", "--store", trained / "store", *options)
     assert "trained on centre 'C1'" in failing(*first_center)
+
+    values = FeatureStore(str(trained / "store")).wide(spec=spec_ids(trained / "bundle"))
+    own = values.filter(pc.equal(values["center"], "C2")).sort_by("roi_key")
+    _check_an_empty_store(trained, own)
+
+
+def spec_ids(bundle: Path) -> list[str]:
+    specs = load_bundle(bundle).specs
+    return [specs.radiomics_spec_id, specs.embedding_spec_id]
+
+
+def _check_an_empty_store(trained: Path, expected: pa.Table) -> None:
+    """A store that has nothing of the bundle's extracts under its settings all the same, and reports what can be said."""
+    command = ("add-center", trained / "second" / "manifest.csv", "--store", trained / "new", "--workers", 0, *CPU)
+    options = ("--bundle", trained / "bundle", "--out", trained / "report-new")
+    assert "name their file with --set embedding.weights=FILE" in failing(*command, *options)
+    given = ("--set", f"embedding.weights={trained / 'kept.safetensors'}")
+    old = copy_without_settings(trained / "bundle", trained / "old")
+    told = failing(*command, *given, "--bundle", old, "--out", trained / "none")
+    assert "neither this bundle, which is of an old format, nor the store knows" in told
+    assert "give radiomics.profile" in told
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cvtbatch.spec.RADIOMICS_REVISION", 99)
+        told = failing(*command, *given, *options)
+    assert "made at radiomics.engine_revision 1, and this version of cvtbatch" in told
+    assert not (trained / "new").exists()
+
+    run(*command, *given, *options)
+    values = FeatureStore(str(trained / "new")).wide(spec=spec_ids(trained / "bundle")).sort_by("roi_key")
+    for name in (*contracts.feature_names()[::100], "embedding"):
+        assert values[name].to_pylist() == expected[name].to_pylist(), name
+    runs = json.dumps(FeatureStore(str(trained / "new")).current("runs").to_pylist(), default=str)
+    assert '\\"profile\\":\\"parameter file\\"' in runs
+    assert "cvtbatch-add-center" not in runs
+    written = json.loads((trained / "report-new" / "report.json").read_text(encoding="utf-8"))
+    assert written["shift"]["features"] == {"not_computable": "the training cohort's values are not in this store"}
+    assert written["shift"]["support"]["far"]["value"] >= 0
+    assert len(written["shift"]["scores"]["rows"]) == 12
+
+
+def copy_without_settings(bundle: Path, to: Path) -> Path:
+    """Copy a bundle as former versions wrote it."""
+    shutil.copytree(bundle, to)
+    document = json.loads((to / "bundle.json").read_text(encoding="utf-8"))
+    del document["spec_settings"]
+    (to / "bundle.json").write_text(json.dumps({**document, "format_version": 1}), encoding="utf-8")
+    return to

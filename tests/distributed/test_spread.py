@@ -1,0 +1,26 @@
+"""What spreads over workers is the same on none, one and two."""
+
+import numpy as np
+
+from cvtbatch.engine import Cluster, Local, open_cluster
+from cvtbatch.pipelines.spread import map_on
+from cvtbatch.validation.decision_curve import DecisionCurve, decision_curve
+from cvtbatch.validation.values import Maybe, Scored
+
+
+def bootstrap(cluster: Cluster) -> Maybe[DecisionCurve]:
+    rng = np.random.default_rng(3)
+    outcome = rng.uniform(size=90) < 0.3
+    scored = Scored(outcome, np.clip(0.3 * outcome + rng.uniform(size=90) * 0.7, 0, 1))
+    return decision_curve(scored, 11, lambda function, items: map_on(cluster, function, items), replicates=750)
+
+
+def test_a_bootstrap_is_equal_on_0_1_and_2_workers() -> None:
+    found = []
+    for workers in (0, 1, 2):
+        with open_cluster(Local(workers)) as cluster:
+            assert (cluster.client is None) == (workers == 0)
+            found.append(bootstrap(cluster))
+    assert isinstance(found[0], DecisionCurve)
+    assert found[0] == found[1] == found[2]
+    assert found[0].low != found[0].high
