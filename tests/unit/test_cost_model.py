@@ -1,0 +1,43 @@
+import json
+
+import pytest
+
+from tests.benchmarks.cost_model import Case, Ceilings, case_of, lines_of
+
+REQUESTS = {"case": {"PUT": 6.0, "GET": 2.0}, "batch": {"PUT": 10.0}}
+
+
+def test_the_model_is_the_run_times_the_number_of_cases() -> None:
+    run = {
+        "run_id": "r",
+        "worked_cases": 40,
+        "core_hours_per_1000_cases": 0.5,
+        "cpu_hours_per_1000_cases": 0.4,
+        "read_bytes": 40 * 10_000_000,
+        "written_bytes": 40 * 4_000_000,
+        "worker_peak_bytes": 600_000_000,
+        "rows": json.dumps({"cases": 40, "radiomics": 80, "embeddings": 0}),
+    }
+    case = case_of(run, table_bytes=40 * 20_000)
+    # Half an hour for a thousand cases is 1.8 s each.
+    assert case == Case(1.8, pytest.approx(1.44), 1e7, 4e6, 2e4, {"cases": 1, "radiomics": 2, "embeddings": 0}, 6e8)
+    ceilings = Ceilings(rows_per_s=480, tasks_per_s=400, batch_cases=200, batch_s=20, requests=REQUESTS)
+    assert ceilings.cores(case) == {
+        "scheduler, a task a case": pytest.approx(720),
+        "coordinator, full rows": pytest.approx(432),
+    }
+    lines = dict(lines_of(case, ceilings, [10_000, 1_000_000]))
+    assert lines["core-hours"] == ["5", "500"]
+    assert lines["cores for 12 hours"] == ["1", "42"]
+    assert lines["hours on 16 cores"] == ["0.312", "31.2"]
+    assert lines["sources read, GB"] == ["100", "10,000"]
+    assert lines["tables, GB"] == ["0.2", "20"]
+    assert lines["appends to tables"] == ["4,320", "10,000"]
+    # 6 a case and 10 a batch: 2,160 batches, one every 20 s of the night, or 5,000 of 200 cases.
+    assert lines["object storage: PUT"] == ["81,600", "6,050,000"]
+    assert lines["object storage: requests/s then"] == ["2.35", "186"]
+
+
+def test_a_run_that_worked_on_nothing_is_no_measure() -> None:
+    with pytest.raises(SystemExit, match="worked on no case"):
+        case_of({"run_id": "r", "worked_cases": 0}, 0.0)
