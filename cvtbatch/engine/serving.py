@@ -64,8 +64,12 @@ def run_scheduler(
         async def start() -> "Server":
             from distributed import Scheduler
 
+            from cvtbatch.engine.scaling import KeepGpuWorkers
+
             try:
-                scheduler = Scheduler(host=str(address), security=security, dashboard_address=dashboard)
+                scheduler = Scheduler(
+                    host=str(address), security=security, dashboard_address=dashboard, plugins=[KeepGpuWorkers()]
+                )
                 await scheduler
             except (OSError, ValueError) as error:
                 raise ResourceError("no_listening", f"a scheduler cannot listen at {address}", str(error)) from None
