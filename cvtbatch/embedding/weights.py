@@ -20,13 +20,14 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
 
-from cvtbatch.errors import InputError
+from cvtbatch.errors import InputError, ResourceError
 from cvtbatch.spec import digest
 
 Tensors = dict[str, npt.NDArray[np.float32]]
@@ -74,7 +75,14 @@ def load_weights(name: str) -> Weights:
 
     Raises:
         InputError: they cannot be had here, or are not ResNet101's; says which file to fetch, or which keys are wrong.
+        ResourceError: this installation is one without torch.
     """
+    if find_spec("torch") is None:
+        raise ResourceError(
+            "no_torch",
+            "embeddings need torch, which is not installed here: run the command where it is, or leave them out "
+            "(--set embedding.weights=none)",
+        )
     if found := RANDOM.fullmatch(name):
         return random_weights(int(found[1]))
     if name.startswith("random:"):
