@@ -1,17 +1,12 @@
 """The coordinator of a run: turns outcomes into batches of rows, and is the only one that appends them to the tables."""
 
 import datetime
-import json
-import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from typing import Protocol, TypeVar
 
-import cvtbatch
-from cvtbatch.embedding.weights import is_named
 from cvtbatch.engine import Cluster, Done, Outcome, Undone, places, run_inline, run_on_workers
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.manifest import Manifest
@@ -31,9 +26,9 @@ from cvtbatch.pipelines.report import (
     State,
     reason_counts,
 )
+from cvtbatch.pipelines.run_row import cost_columns, library_versions, shareable_job
 from cvtbatch.pipelines.undone import why_undone
 from cvtbatch.pipelines.user_log import Level, UserLog
-from cvtbatch.radiomics import PROFILES
 from cvtbatch.spec import Spec, canonical_json
 from cvtbatch.store import FeatureStore
 
@@ -41,22 +36,6 @@ from cvtbatch.store import FeatureStore
 LARGEST_DEVIATION = 1e300
 WORKERS_COUNTED_SECONDS = 5.0
 Task = TypeVar("Task")
-LIBRARIES = (
-    "numpy",
-    "scipy",
-    "SimpleITK",
-    "pydicom",
-    "pyradiomics",
-    "PyWavelets",
-    "trimesh",
-    "zarr",
-    "deltalake",
-    "pyarrow",
-    "dask",
-    "distributed",
-    "torch",
-    "torchvision",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,11 +347,11 @@ class Coordinator:
                     "command": "extract",
                     "state": state,
                     "reason": reason,
-                    "job": canonical_json(_shareable(self.settings.job)),
+                    "job": shareable_job(self.settings.job),
                     "manifest_digest": self.manifest.sha256,
                     "volume_spec_id": work.volume_spec_id,
                     "radiomics_spec_id": work.radiomics_spec_id,
-                    "libraries": json.dumps(_library_versions()),
+                    "libraries": library_versions(),
                     "workers": self.cluster.description,
                     "cases": len(self.manifest),
                     "computed": report.computed,
@@ -383,16 +362,11 @@ class Coordinator:
                     "audit": canonical_json(asdict(report.audit)),
                     "embedding_spec_id": report.embedding_spec_id,
                     "embeddings": canonical_json(asdict(report.embeddings)),
-                    **(self._cost_columns() if state != "started" else {}),
+                    **(cost_columns(report) if state != "started" else {}),
                     **self._book(),
                 }
             ]
         )
-
-    def _cost_columns(self) -> Row:
-        columns = asdict(self.report.cost)
-        stages = {entry.pop("stage"): entry for entry in columns["stages"]}
-        return {**columns, "stages": canonical_json(stages), "rows": canonical_json(self.report.rows)}
 
 
 def _workers(cluster: Cluster) -> int:
@@ -416,26 +390,3 @@ def _undone(outcome: Undone[CaseTask]) -> CaseResult:
 
 def _bracketed(text: str) -> str:
     return f" [{text}]" if text else ""
-
-
-def _shareable(job: Job) -> Job:
-    """Return the job without file names."""
-    profile = job["radiomics"]["profile"]
-    named = profile if profile in PROFILES else "parameter file"
-    weights = job["embedding"]["weights"]
-    source = weights if weights == "none" or is_named(weights) else "file"
-    return {
-        **job,
-        "radiomics": {**job["radiomics"], "profile": named},
-        "embedding": {**job["embedding"], "weights": source},
-    }
-
-
-def _library_versions() -> dict[str, str]:
-    versions = {"cvtbatch": cvtbatch.__version__, "python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "absent"
-    return versions

@@ -31,9 +31,14 @@ BOUNDS_S = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 
 
 class Metrics:
-    """The last description of a run; a collector of prometheus_client."""
+    """The last description of a run; a collector of prometheus_client.
 
-    def __init__(self) -> None:
+    Args:
+        asked_for: whether anybody is told; else nothing is described.
+    """
+
+    def __init__(self, *, asked_for: bool) -> None:
+        self._asked_for = asked_for
         self._families: tuple[Metric, ...] = ()
         self._described = 0.0
 
@@ -44,6 +49,8 @@ class Metrics:
 
     def show(self, run: Coordinator, state: str) -> None:
         """Describe the run as it stands."""
+        if not self._asked_for:
+            return
         self._families = tuple(_families(run, state))
         self._described = time.monotonic()
 
@@ -68,7 +75,7 @@ def open_metrics(target: str | None) -> Iterator[Metrics]:
         InputError: the target is neither, or the file cannot be written.
         ResourceError: nothing can listen at that address.
     """
-    metrics = Metrics()
+    metrics = Metrics(asked_for=target is not None)
     if target is None:
         yield metrics
     elif target.endswith(".prom"):
@@ -150,14 +157,19 @@ def _families(run: Coordinator, state: str) -> "Iterator[Metric]":
         ("run_start_timestamp_seconds", "When the run began.", run.began_at),
         ("run_result_timestamp_seconds", "When the last result came back.", run.result_at),
         ("manifest_cases", "Cases of the manifest.", len(run.manifest)),
-        ("stage_items", "What the stage at work has to do: cases, or outlines to embed.", run.progress.total),
-        ("stage_items_done", "What it is done with.", run.progress.done),
         ("tasks_in_flight", "Tasks that were handed out and did not come back yet.", run.in_flight),
         ("cases_per_second", "Cases that workers were done with, since the run began.", run.rate()),
         ("workers", "Worker threads.", cost.workers),
         ("worker_peak_bytes", "Largest resident memory of a worker during a task.", cost.peak_bytes),
     ):
         yield GaugeMetricFamily(f"cvtbatch_{name}", what, value)
+    progress = run.progress
+    for name, what, value in (
+        ("stage_items", "What the stage at work has to do: cases, or outlines to embed.", progress.total),
+        ("stage_items_done", "What it is done with.", progress.done),
+    ):
+        family = GaugeMetricFamily(f"cvtbatch_{name}", what, labels=["stage"])
+        yield _labelled(family, [(progress.stage, value)])
     for name, what, total in (
         ("cases_planned", "Cases that were compared with the store.", report.cases),
         ("cases_worked", "Cases that workers were done with.", cost.worked_cases),

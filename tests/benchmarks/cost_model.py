@@ -10,17 +10,20 @@ import argparse
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 
+from cvtbatch.pipelines.cost import STAGES
 from cvtbatch.store import FeatureStore
 
 SIZES = (10_000, 100_000, 1_000_000)
 CORES = (2, 16, 64, 256)
 NIGHT_H = 12.0
 GB, MB = 1e9, 1e6
+# Of a row: 1,834 float64 and 2,048 float32, which hardly compress.
+VALUE_BYTES = {"radiomics": 1834 * 8, "embeddings": 2048 * 4}
 START, END = "<!-- cost_model -->", "<!-- end -->"
 
 
@@ -30,14 +33,16 @@ class Case:
 
     Attributes:
         core_s: time that a worker thread was held; cpu_s: that it computed.
-        rows: by table; table_bytes: of all of them.
+        rows: by table; value_bytes: their features and embeddings.
+        batch_bytes: what the files of a batch hold beside these, mostly what they say of 1,834 columns.
     """
 
     core_s: float
     cpu_s: float
     read_bytes: float
     written_bytes: float
-    table_bytes: float
+    value_bytes: float
+    batch_bytes: float
     rows: Mapping[str, float]
     worker_peak_bytes: float
 
@@ -74,13 +79,17 @@ def case_of(run: Mapping[str, object], table_bytes: float) -> Case:
         raise SystemExit(f"run {run['run_id']} has worked on no case, or is of an earlier version")
     number = {name: float(str(run[name])) for name in run if isinstance(run[name], int | float)}
     cases = number["worked_cases"]
+    rows = {name: count / cases for name, count in json.loads(str(run["rows"])).items()}
+    value_bytes = sum(rows.get(name, 0.0) * size for name, size in VALUE_BYTES.items())
+    batches = max(1.0, number["commits"] / sum(count > 0 for count in rows.values()))
     return Case(
         core_s=number["core_hours_per_1000_cases"] * 3.6,
         cpu_s=number["cpu_hours_per_1000_cases"] * 3.6,
         read_bytes=number["read_bytes"] / cases,
         written_bytes=number["written_bytes"] / cases,
-        table_bytes=table_bytes / cases,
-        rows={name: count / cases for name, count in json.loads(str(run["rows"])).items()},
+        value_bytes=value_bytes,
+        batch_bytes=max(0.0, table_bytes - cases * value_bytes) / batches,
+        rows=rows,
         worker_peak_bytes=number["worker_peak_bytes"],
     )
 
@@ -109,8 +118,9 @@ def lines_of(case: Case, ceilings: Ceilings, sizes: Sequence[int] = SIZES) -> li
         ("cases/s then", [_number(value) for value in rate]),
         ("sources read, GB", [_number(cases * case.read_bytes / GB) for cases in sizes]),
         ("volumes and masks, GB", [_number(cases * case.written_bytes / GB) for cases in sizes]),
-        ("tables, GB", [_number(cases * case.table_bytes / GB) for cases in sizes]),
+        ("values in the tables, GB", [_number(cases * case.value_bytes / GB) for cases in sizes]),
         ("batches then, and files a table until compacted", [_number(b) for b in batches]),
+        ("these files beside the values, GB", [_number(b * case.batch_bytes / GB) for b in batches]),
         ("appends to tables", [_number(b * tables) for b in batches]),
         *((f"object storage: {method}", [_number(value) for value in values]) for method, values in asked.items()),
         ("object storage: requests/s then", [_number(all_ / NIGHT_H / 3600) for all_ in total]),
@@ -147,6 +157,11 @@ def main() -> None:
     parser.add_argument(
         "--write", type=Path, metavar="FILE.md", help="replace what stands between the marks of this file"
     )
+    parser.add_argument(
+        "--shared-machine",
+        action="store_true",
+        help="count what workers computed, not how long they were held: others used the machine meanwhile",
+    )
     arguments = parser.parse_args()
     store = FeatureStore(arguments.store)
     runs = [
@@ -157,11 +172,14 @@ def main() -> None:
     if not runs:
         raise SystemExit("there is no such finished run")
     case = case_of(runs[0], _table_bytes(store, list(json.loads(runs[0]["rows"]))))
+    if arguments.shared_machine:
+        case = replace(case, core_s=case.cpu_s)
     requests = json.loads(arguments.requests.read_text())
     ceilings = Ceilings(
         arguments.rows_per_second, arguments.tasks_per_second, arguments.batch_cases, arguments.batch_seconds, requests
     )
-    stages = json.loads(runs[0]["stages"])
+    measured = json.loads(runs[0]["stages"])
+    stages = {name: measured[name] for name in STAGES if name in measured}
     a_case = [
         ("worker core, s", [_number(case.core_s)]),
         ("computing, s", [_number(case.cpu_s)]),
@@ -171,7 +189,8 @@ def main() -> None:
         ),
         ("source files, MB", [_number(case.read_bytes / MB)]),
         ("volume and masks, MB", [_number(case.written_bytes / MB)]),
-        ("rows, kB", [_number(case.table_bytes / 1e3)]),
+        ("values of its rows, kB", [_number(case.value_bytes / 1e3)]),
+        ("files of a batch beside the values, kB", [_number(case.batch_bytes / 1e3)]),
         ("requests to object storage", [_number(sum(requests["case"].values()))]),
         ("largest worker of the run, MB", [_number(case.worker_peak_bytes / MB)]),
     ]
@@ -180,7 +199,12 @@ def main() -> None:
         [
             f"{runs[0]['worked_cases']} cases on {runs[0]['workers']}; a batch asks object storage "
             f"{_number(sum(requests['batch'].values()))} times; at most {_number(ceilings.rows_per_s)} full rows/s and "
-            f"{_number(ceilings.tasks_per_s)} tasks/s.",
+            f"{_number(ceilings.tasks_per_s)} tasks/s."
+            + (
+                " Others used the machine: a core is taken to be held for what it computed, and medians are too long."
+                if arguments.shared_machine
+                else ""
+            ),
             to_markdown(["a case", "measured"], a_case),
             to_markdown(["cases", *(f"{size:,}" for size in SIZES)], lines_of(case, ceilings)),
             to_markdown(["limit of one driver", "cores that it keeps at work", "cases/s"], limits),

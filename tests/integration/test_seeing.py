@@ -91,6 +91,7 @@ def test_the_metrics_say_what_the_document_says(folder: Path, document: Document
         assert values[f"cvtbatch_{name}_total",] == cost[name]
     assert {name: values["cvtbatch_rows_total", name] for name in BATCH_ORDER} == document["rows"]
     assert (values["cvtbatch_tasks_in_flight",], values["cvtbatch_manifest_cases",]) == (0, CASES + 1)
+    assert values["cvtbatch_stage_items_done", "extract"] == values["cvtbatch_stage_items", "extract"] == CASES + 1
     for stage in cost["stages"]:  # type: ignore[attr-defined]
         assert values["cvtbatch_stage_seconds_count", stage["stage"]] == stage["count"]
         assert values["cvtbatch_stage_seconds_bucket", "+Inf", stage["stage"]] == stage["count"]
