@@ -1,6 +1,7 @@
 """Stand-ins for what is slow: a backbone of block means, and a command that uses it in a process of its own."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -40,15 +41,25 @@ def load_block_means(ref: WeightsRef, compute: Compute) -> BlockMeans:
     return BlockMeans(embedding_task._fetch(ref), compute)
 
 
-@pytest.fixture
-def block_means(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[BlockMeans]]:
+@contextmanager
+def standing_in() -> Iterator[None]:
     """Let block means stand in for the backbone, and a few tensors for its weights."""
-    monkeypatch.setattr(embedding_task, "_backbone", load_block_means)
-    monkeypatch.setattr(weights_module, "shapes", lambda: SHAPES)
-    monkeypatch.setattr(BlockMeans, "embedded", 0)
-    weights_module.random_weights.cache_clear()
-    yield BlockMeans
-    weights_module.random_weights.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedding_task, "_backbone", load_block_means)
+        patch.setattr(weights_module, "shapes", lambda: SHAPES)
+        patch.setattr(BlockMeans, "embedded", 0)
+        weights_module.random_weights.cache_clear()
+        try:
+            yield
+        finally:
+            weights_module.random_weights.cache_clear()
+
+
+@pytest.fixture
+def block_means() -> Iterator[type[BlockMeans]]:
+    """Block means stand in for the backbone."""
+    with standing_in():
+        yield BlockMeans
 
 
 def run_with_block_means(arguments: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,11 +16,12 @@ from cvtbatch.dlrn.forest import flatten, votes_of
 from cvtbatch.dlrn.kernels import standardise
 from cvtbatch.dlrn.logistic import LogisticFit
 from cvtbatch.dlrn.model import TRAINING_MEAN, FrozenModel, score_rows
-from cvtbatch.dlrn.nomogram import build_nomogram
+from cvtbatch.dlrn.nomogram import Axis, Nomogram
 from cvtbatch.dlrn.scoring import EMBEDDING, EPILEPSY, SpecIds, nullable, score_batch
 from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model
 from cvtbatch.dlrn.signatures import Signatures
 from cvtbatch.errors import InternalError
+from cvtbatch.validation import nomogram as scales
 
 SOFTWARE = ("numpy", "scipy", "numba", "scikit-learn", "imbalanced-learn", "statsmodels", "safetensors", "pyarrow")
 GOLDEN_ROWS = 32
@@ -74,6 +75,27 @@ def freeze_model(
         missing_feature=settings.missing_feature,
     )
     return _with_training_distances(model, cohort)
+
+
+def build_nomogram(coefficients: Sequence[float], ranges: Mapping[str, tuple[float, float]]) -> Nomogram:
+    """Return the nomogram of a logistic model: the term that spans most has 100 points, and no point is negative in range.
+
+    Args:
+        coefficients: the intercept, then one for each of `ranges`.
+        ranges: lowest and highest value of each term.
+
+    Raises:
+        InputError: every coefficient is 0.
+    """
+    terms = tuple(
+        scales.Term(name, slope, *limits)
+        for (name, limits), slope in zip(ranges.items(), coefficients[1:], strict=True)
+    )
+    found = scales.Nomogram(coefficients[0], terms)
+    axes = tuple(
+        Axis(term.name, term.low, term.high, term.origin, term.coefficient / found.log_odds_per_point) for term in terms
+    )
+    return Nomogram(axes, found.log_odds_at_zero, found.log_odds_per_point)
 
 
 def _with_training_distances(model: FrozenModel, cohort: Cohort) -> FrozenModel:

@@ -20,6 +20,7 @@ from cvtbatch.pipelines.spread import map_on
 from cvtbatch.pipelines.validate_cohort import read_cohort, read_pictures, read_training
 from cvtbatch.pipelines.validate_readers import read_readers
 from cvtbatch.pipelines.validate_source import NAMES, Source, open_source, refuse_seen_center
+from cvtbatch.spec import canonical_json
 from cvtbatch.validation.cohort import (
     NO_OUT_OF_FOLD,
     Bundle,
@@ -32,6 +33,7 @@ from cvtbatch.validation.cohort import (
 from cvtbatch.validation.evaluate import Validation, evaluate
 from cvtbatch.validation.nomogram import Nomogram, Term
 from cvtbatch.validation.report import write_report
+from cvtbatch.validation.report.checklists import RADIOMICS_SETTINGS
 from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, Scored
 
 HERE = Cluster(None, "inline", threads=None)
@@ -177,6 +179,10 @@ def _training_estimates(document: dict[str, Any], model: str) -> tuple[TrainingE
 def _estimate(row: dict[str, Any]) -> Estimate:
     if row["auc_low"] is None or row["auc_high"] is None:
         return Estimate(row["auc"], NotComputable("the bundle has no interval for it"))
+    if row["auc_low"] == row["auc_high"]:
+        return Estimate(
+            row["auc"], NotComputable("every resample has the same AUC: an interval would show no uncertainty")
+        )
     return Estimate(row["auc"], Interval(row["auc_low"], row["auc_high"]))
 
 
@@ -209,10 +215,12 @@ def _nomogram(document: dict[str, Any]) -> Maybe[Nomogram]:
 
 def _provenance(source: Source) -> Provenance:
     document = source.bundle.document
-    specs = source.view.specs()
     ids = document["specs"]
-    radiomics = json.loads(specs[ids["radiomics_spec_id"]].settings) if ids["radiomics_spec_id"] in specs else {}
-    profile = {"radiomics profile": str(radiomics["profile"])} if "profile" in radiomics else {}
+    specs = {**source.view.specs(), **source.bundle.known_specs()}
+    radiomics = {}
+    if ids["radiomics_spec_id"] in specs:
+        settings = json.loads(specs[ids["radiomics_spec_id"]].settings).get("settings", {})
+        radiomics[RADIOMICS_SETTINGS] = ", ".join(f"{name} {canonical_json(value)}" for name, value in settings.items())
     return Provenance(
         center=source.center,
         training_centers=source.training_centers,
@@ -228,7 +236,7 @@ def _provenance(source: Source) -> Provenance:
             "volume specification": ids["volume_spec_id"],
             "radiomics specification": ids["radiomics_spec_id"],
             "embedding specification": ids["embedding_spec_id"],
-            **profile,
+            **radiomics,
             "weights' SHA-256": document["weights"]["sha256"] or "not known",
             "training snapshot": f"{document['snapshot']['name']}, {document['snapshot']['digest']}",
             "bootstrap seed": str(SEED),

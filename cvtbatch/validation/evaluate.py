@@ -337,16 +337,16 @@ def _score_shift(cases: tuple[Case, ...], models: tuple[ModelFacts, ...]) -> May
             ("CVT", seen.score[seen.outcome], own.score[own.outcome]),
             ("other causes", seen.score[~seen.outcome], own.score[~own.outcome]),
         ):
-            training[f"{facts.name}, {group}"], center[f"{facts.name}, {group}"] = then, now
+            training[f"{facts.name} ({group})"], center[f"{facts.name} ({group})"] = then, now
     if not training:
         return NO_OUT_OF_FOLD
     primary = models[-1].name
     distributions = tuple(
         ScoreDistribution(
-            group, *(tuple(map(float, np.sort(side[f"{primary}, {group}"]))) for side in (training, center))
+            group, *(tuple(map(float, np.sort(side[f"{primary} ({group})"]))) for side in (training, center))
         )
         for group in ("CVT", "other causes", "all cases")
-        if f"{primary}, {group}" in training
+        if f"{primary} ({group})" in training
     )
     rows = find_shifts(*({name: log_odds(values) for name, values in side.items()} for side in (training, center)))
     return ScoreShift(rows, distributions)

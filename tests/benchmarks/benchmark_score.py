@@ -39,10 +39,9 @@ from cvtbatch.dlrn.arrays import Floats, Floats32
 from cvtbatch.dlrn.bundle import write_bundle
 from cvtbatch.dlrn.components import Components
 from cvtbatch.dlrn.forest import flatten
-from cvtbatch.dlrn.freezing import whiten
+from cvtbatch.dlrn.freezing import build_nomogram, whiten
 from cvtbatch.dlrn.kernels import project_one, standardise
 from cvtbatch.dlrn.model import NO_SCORE, FrozenModel, score_rows
-from cvtbatch.dlrn.nomogram import build_nomogram
 from cvtbatch.dlrn.scoring import SpecIds, score_batch
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.dlrn.thresholds import THRESHOLDS

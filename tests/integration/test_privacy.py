@@ -11,10 +11,11 @@ import hmac
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pydicom
 import pytest
@@ -26,12 +27,16 @@ from pydicom.dataset import Dataset
 
 from cvtbatch import contracts
 from cvtbatch.cli import cli
+from cvtbatch.dlrn import load_bundle
+from cvtbatch.dlrn.bundle import write_bundle
+from cvtbatch.dlrn.recalibration import OWN_KEYS
 from cvtbatch.ingest.writing import SeriesTags, write_series
 from cvtbatch.pipelines import case as case_pipeline
 from cvtbatch.pipelines.uid_key import VARIABLE, UidKey
 from cvtbatch.store import FeatureStore
 from tests.mask_files import Ball, ball, datasets, write_seg, write_structure_set
-from tests.support import extract_json, write_rows
+from tests.stand_ins import standing_in
+from tests.support import ROOT, extract_json, write_rows
 
 KEY = "a key that stays with its user"
 # Rows of the image over which a step of the pipeline raises.
@@ -216,10 +221,47 @@ def produced(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> dict
         )
         texts["status"] = run("status", "--store", store, "--flow", "--json")
         texts["status for people"] = run("status", "--store", store, "--flow")
+        weights = ("--set", "embedding.weights=random:0", "--set", "embedding.device=cpu")
+        with standing_in():
+            texts["embed"] = json.dumps(extract_json(archive.manifest, store, *chosen, *weights, code=3))
+        texts |= modelled(store, out)
     for name in contracts.table_names():
         run("export", name, "--store", store, "--out", out / f"{name}.csv")
         texts[f"export {name}"] = (out / f"{name}.csv").read_text(encoding="utf-8")
-    return {**texts, **dict(stored_objects(store))}
+    return {**texts, **dict(stored_objects(store)), **dict(stored_objects(out))}
+
+
+def modelled(store: Path, out: Path) -> dict[str, str]:
+    """Freeze a version, and score and validate a centre with a bundle whose columns are those of the store."""
+    bundle = adapted_bundle(store, out / "bundle")
+    named = ("--store", store, "--snapshot", "planted")
+    texts = {
+        "snapshot": run("snapshot", "create", "planted", "--store", store, "--roi", "seg", "--json"),
+        "score": run("score", *named, "--bundle", bundle, "--explain", "--json"),
+        "validate": run("validate", *named, "--bundle", bundle, "--center", "A", "--out", out / "report", "--json"),
+    }
+    assert json.loads(texts["validate"])["cases"] == 1
+    assert (out / "report" / "report.html").read_text(encoding="utf-8").count("data:image/jpeg") == 1
+    return {**texts, "snapshots": run("snapshot", "show", "planted", "--store", store, "--json")}
+
+
+def adapted_bundle(store: Path, to: Path) -> Path:
+    """Write a kept bundle anew, for the specifications, features and embeddings of a store."""
+    bundle = load_bundle(ROOT / "tests" / "compat" / "bundle-2")
+    specs = {spec.kind: (name, spec) for name, spec in FeatureStore(str(store)).at(None).specs().items()}
+    loadings = np.zeros((2048, bundle.model.loadings.shape[1]))
+    loadings[: len(bundle.model.loadings)] = bundle.model.loadings
+    names = contracts.feature_names()[: len(bundle.model.radiomics)]
+    model = replace(bundle.model, radiomics=names, loadings=loadings)
+    document = {name: value for name, value in bundle.document.items() if name not in OWN_KEYS}
+    document["specs"] = {f"{kind}_spec_id": name for kind, (name, _) in specs.items()}
+    document["spec_settings"] = {kind: json.loads(spec.settings) for kind, (_, spec) in specs.items()}
+    document["job"] = {"cohort": {"primary_reader": "A", "primary_reading": 1}}
+    nothing = pa.table({"selected": pa.array([], pa.string())})
+    columns = {name: pa.array([0.0]) for name in names} | {"epilepsy": pa.array([1])}
+    golden = pa.table({**columns, "embedding": pa.array([None], pa.list_(pa.float32()))})
+    write_bundle(to, document, model, golden, nothing, bundle.out_of_fold)
+    return to
 
 
 def run(*arguments: object, code: int = 0) -> str:

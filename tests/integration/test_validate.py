@@ -22,7 +22,8 @@ from cvtbatch.geometry import Grid
 from cvtbatch.pipelines.recalibrate import RecalibrationReport
 from cvtbatch.pipelines.recalibrate import recalibrate as recalibrate_center
 from cvtbatch.pipelines.validate import validate_center
-from cvtbatch.pipelines.validate_cohort import REASONS
+from cvtbatch.pipelines.validate_cohort import REASONS, read_pictures
+from cvtbatch.pipelines.validate_source import open_source
 from cvtbatch.store import FeatureStore
 from cvtbatch.validation.eligibility import CRITERIA
 from tests.cohorts import SMALL_JOB
@@ -38,7 +39,8 @@ FAST = (
     "fit.selection.mann_whitney_p=0.01",
     "cohort.training_centers=[C1]",
 )
-HEAD = Grid((120, 140, 3), (1.5, 1.5, 5.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
+# Stored as no radiologist looks at it: columns run towards the patient's right, rows towards the face.
+HEAD = Grid((120, 140, 3), (1.5, 1.5, 5.0), (0.0, 0.0, 0.0), (-1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0))
 DRAWN = "C2/001"
 
 
@@ -66,7 +68,8 @@ def _add_to_second_center(store: FeatureStore) -> None:
     for name, array in stored.items():
         rows = store.current(name)
         entries = rows.filter(pc.equal(rows["case_key"], DRAWN)).to_pylist()
-        grid = {"spacing_mm": [1.5, 1.5, 5.0], "size_xyz": [120, 140, 3]} if name == "volumes" else {"largest_slice": 1}
+        whole = {"spacing_mm": [1.5, 1.5, 5.0], "size_xyz": [120, 140, 3], "direction": list(HEAD.direction)}
+        grid = whole if name == "volumes" else {"largest_slice": 1}
         changed = [
             {**entry, "path": array.path, "checksum": array.checksum, "generation": 2, **grid} for entry in entries
         ]
@@ -195,6 +198,11 @@ def test_the_gallery_shows_the_slice_that_is_there(archive: Path, document: dict
     assert len(cards) == CASES["C2"]
     assert len(with_picture) == 1
     assert DRAWN in with_picture[0]
+    source = open_source(str(archive / "store"), load_bundle(archive / "bundle"), "C2", None, "validate")
+    drawn = read_pictures(source)(DRAWN)
+    assert drawn is not None
+    # Of rows 60 to 79 and columns 50 to 79 among 140 and 120, seen from the other two sides.
+    assert [(int(axis.min()), int(axis.max())) for axis in np.nonzero(drawn.mask_yx)] == [(60, 79), (40, 69)]
 
 
 @pytest.mark.parametrize(("center", "kind"), [("C1", "training_center"), ("C9", "no_such_center")])
@@ -295,10 +303,10 @@ def test_scores_are_compared_with_what_training_scored_out_of_fold(archive: Path
     rows = {row["feature"]: row for row in found["rows"]}
     assert len(rows) == 12
     expected = ks_2samp(kept.events, own[True])
-    assert rows["DLRN, CVT"]["ks"]["statistic"] == pytest.approx(expected.statistic)
+    assert rows["DLRN (CVT)"]["ks"]["statistic"] == pytest.approx(expected.statistic)
     then, now = logit(kept.others), logit(own[False])
     spread = np.sqrt((then.var(ddof=1) + now.var(ddof=1)) / 2)
-    assert rows["DLRN, other causes"]["difference"] == pytest.approx((now.mean() - then.mean()) / spread, rel=1e-9)
+    assert rows["DLRN (other causes)"]["difference"] == pytest.approx((now.mean() - then.mean()) / spread, rel=1e-9)
     # What thresholds rest on is what is compared.
     outcome = [1] * len(kept.events) + [0] * len(kept.others)
     auc = roc_auc_score(outcome, [*kept.events, *kept.others])

@@ -20,6 +20,9 @@ _PIPELINE = {
 }
 
 
+RADIOMICS_SETTINGS = "radiomics settings"
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One item; an empty answer is open."""
@@ -49,8 +52,8 @@ def fill_checklists(validation: Validation) -> tuple[Checklist, ...]:
     places = {
         "CLEAR": {
             "7": "guidelines", "9": "power", "11": "eligibility", "13": "source", "15": "split", "16": "protocol",
-            "17": "predictors", "18": "outcome", "21": "settings", "22": "resampling", "23": "settings",
-            "24": "image_types", "25": "settings", "26": "classes", "27": "features", "28": "settings", "29": "missing",
+            "17": "predictors", "18": "outcome", "21": "preprocessing", "22": "resampling", "23": "discretisation",
+            "24": "image_types", "25": "extraction", "26": "classes", "27": "features", "28": "defaults", "29": "missing",
             "31": "readers", "34": "model", "36": "shift", "38": "split", "39": "metrics", "40": "uncertainty",
             "41": "comparison", "42": "comparison", "43": "explained", "44": "baseline", "45": "flow", "46": "selected",
             "47": "performance", "48": "comparison", "55": "settings", "57": "digests",
@@ -77,6 +80,19 @@ def fill_checklists(validation: Validation) -> tuple[Checklist, ...]:
     )
 
 
+def _of_radiomics(settings: Mapping[str, str]) -> Mapping[str, str]:
+    """Return what the settings of the features answer, where the bundle or the store keeps them."""
+    if RADIOMICS_SETTINGS not in settings:
+        return {}
+    told = settings[RADIOMICS_SETTINGS]
+    return {
+        "preprocessing": f"HU of the stored grid, no filter before feature extraction; {told}.",
+        "discretisation": f"Bins of fixed width (binWidth), counted from 0: {told}.",
+        "extraction": f"PyRadiomics 3.0.1's definitions, on the stored volume and outline: {told}.",
+        "defaults": "PyRadiomics 3.0.1's defaults for what is not named there.",
+    }
+
+
 def _answers(validation: Validation) -> Mapping[str, str]:
     """Return what is known, by topic; a topic that is not known is absent."""
     origin, primary = validation.provenance, validation.primary_result
@@ -101,6 +117,7 @@ def _answers(validation: Validation) -> Mapping[str, str]:
         "updating": "Offered, not applied (section Calibration).",
         "selected": f"{len(validation.importances)} selected features (section Model).",
     }
+    found |= _of_radiomics(origin.settings)
     if validation.flow:
         found["flow"] = " → ".join(f"{step.name}: {step.left}" for step in validation.flow)
         reasons = [pair for step in validation.flow for pair in step.excluded]

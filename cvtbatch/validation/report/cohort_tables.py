@@ -19,8 +19,38 @@ _SCORE_NOTES = (
     "Log odds. Training's scores are out of fold: each case's, from models that had not seen it. All cases also differ where the "
     "share of CVT does; within a class they do not.",
 )
+_MEANINGS = {
+    "tilted": "the gantry was tilted; resampled by the slices' own positions",
+    "uneven_slices": "slice distances differ; resampled by the slices' own positions",
+    "missing_slices": "slices are missing, and the manifest allows it",
+    "duplicate_slices": "some slices were there twice",
+    "contrast": "hints of contrast medium",
+    "not_axial": "slices are not axial",
+    "no_head": "less than 200 ml of brain",
+    "vertex_cut": "the series ends below the vertex",
+    "base_cut": "the series begins above the skull base",
+    "noisy": "noise above 10 HU",
+    "metal": "0.05 ml of metal or more",
+    "displaced_slices": "a jump of 2 mm or more between slices",
+    "tiny": "a very small outline",
+    "many_components": "the outline has many parts",
+    "implausible_hu": "the outline's HU are not those of blood",
+    "border_contact": "the outline touches the image's border",
+    "volume_changed": "stored and drawn volume differ by more than 3 %",
+    "epilepsy_unknown": "no DLRN score",
+    "no_embedding": "no DL, DLR and DLRN score",
+    "feature_missing": "no score of the signatures that need it",
+    "feature_replaced": "the training mean stands in for a missing feature",
+    "outside_training_range": "a selected feature outside the training range",
+}
+_NOT_STATED = (
+    "Unknown scanner, kernel or voltage: the source files do not name it, as NIfTI and NRRD files and synthetic archives do not, "
+    "or name it in words that are not on the list of makers, models and kernels: others are not kept, since such fields may "
+    "hold anything."
+)
 _SUMMARIES = (
-    "Numbers: median (first to third quartile), and mean ± SD where both groups look normal. Categories: count (share)."
+    "Numbers: median (first to third quartile), and mean ± SD where both groups look normal. Categories: count (share). "
+    "P values are not adjusted for the number of rows."
 )
 
 
@@ -38,18 +68,22 @@ def cohort_tables(validation: Validation) -> Iterator[ReportTable]:
         yield ReportTable("baseline_against_training", "This centre and training", ("variable",), ((against,),))
     else:
         yield _baseline("baseline_against_training", "This centre and training", ("this centre", "training"), against)
-    yield _baseline("protocol", "Scanner and protocol", ("this centre", "training"), validation.protocol)
+    yield _baseline(
+        "protocol", "Scanner and protocol", ("this centre", "training"), validation.protocol, (_NOT_STATED,)
+    )
     for name, title, counts in (
         ("failures", "Failures by kind", validation.failures),
         ("flags", "Flags of analysed cases", validation.flags),
     ):
-        yield ReportTable(name, title, ("kind", "cases"), tuple((_words(row.kind), row.cases) for row in counts))
+        rows = tuple((_words(row.kind), row.cases, _MEANINGS.get(row.kind, "")) for row in counts)
+        yield ReportTable(name, title, ("kind", "cases", "meaning"), rows)
     yield ReportTable(
         "importances",
         "Selected features",
         ("feature", "importance", "LASSO coefficient"),
         tuple((row.feature, row.importance, row.coefficient) for row in validation.importances),
     )
+    yield _term_table(validation)
     yield from _shift_tables(validation)
     yield from _reader_tables(validation)
     yield _case_table(validation)
@@ -59,7 +93,9 @@ def _words(kind: str) -> str:
     return kind.replace("_", " ")
 
 
-def _baseline(name: str, title: str, groups: tuple[str, str], rows: tuple[BaselineRow, ...]) -> ReportTable:
+def _baseline(
+    name: str, title: str, groups: tuple[str, str], rows: tuple[BaselineRow, ...], more: tuple[str, ...] = ()
+) -> ReportTable:
     cells: list[tuple[Cell, ...]] = []
     for row in rows:
         test: Cell = row.test
@@ -68,7 +104,7 @@ def _baseline(name: str, title: str, groups: tuple[str, str], rows: tuple[Baseli
         how = "" if isinstance(row.test, NotComputable) else row.test.name
         cells.append((label, _summary(row.first, row.normal), _summary(row.second, row.normal), test, how))
     return ReportTable(
-        name, title, ("variable", *groups, "P", "test"), tuple(cells), notes=(_SUMMARIES,) if cells else ()
+        name, title, ("variable", *groups, "P", "test"), tuple(cells), notes=(_SUMMARIES, *more) if cells else ()
     )
 
 
@@ -87,6 +123,25 @@ def _summary(summary: Maybe[Summary], normal: bool) -> Cell:
 
 def _plain(value: float) -> str:
     return decimal(value, 0 if abs(value) >= 100 else 1)
+
+
+def _term_table(validation: Validation) -> ReportTable:
+    found = validation.nomogram
+    rows: tuple[tuple[Cell, ...], ...] = ((found, None, None),) if isinstance(found, NotComputable) else ()
+    if not isinstance(found, NotComputable):
+        terms = tuple((term.name, term.coefficient, term.odds_ratio) for term in found.terms)
+        rows = (("intercept", found.intercept, None), *terms)
+    return ReportTable(
+        "terms",
+        f"Terms of {validation.primary}",
+        ("term", "coefficient", "odds ratio (95 % CI)"),
+        rows,
+        digits=(0, 3, 2),
+        notes=(
+            "Logistic regression: log odds = intercept + sum of coefficient × value; DLR signature: 0 to 1; epilepsy: 0 or 1. "
+            "Odds ratios are of one unit, as fitted in training.",
+        ),
+    )
 
 
 def _shift_tables(validation: Validation) -> Iterator[ReportTable]:

@@ -145,10 +145,10 @@ def _intervals(axes: Any, rows: Sequence[tuple[str, Estimate, str, str]]) -> Non
 def _draw_scores(validation: Validation) -> Drawing:
     """Draw the primary score by class, one mark a case, spread so that equal scores stay visible."""
     name = validation.primary
-    groups: dict[str, list[float]] = {"event": [], "no event": [], "unknown": []}
+    groups: dict[str, list[float]] = {"CVT": [], "other causes": [], "unknown": []}
     for result in validation.cases:
         if name in result.case.scores:
-            known = {True: "event", False: "no event", None: "unknown"}[result.case.outcome]
+            known = {True: "CVT", False: "other causes", None: "unknown"}[result.case.outcome]
             groups[known].append(result.case.scores[name])
     shown = [(label, values) for label, values in groups.items() if values]
     threshold = next(iter(validation.primary_result.points), None)
@@ -156,8 +156,8 @@ def _draw_scores(validation: Validation) -> Drawing:
         figure, axes = new_figure(1.3 + 0.75 * len(shown))
         rng = np.random.default_rng(0)
         colors, marks = (
-            {"event": VERMILION, "no event": BLUE, "unknown": GRAY},
-            {"event": "^", "no event": "o", "unknown": "x"},
+            {"CVT": VERMILION, "other causes": BLUE, "unknown": GRAY},
+            {"CVT": "^", "other causes": "o", "unknown": "x"},
         )
         for place, (label, values) in enumerate(shown):
             heights = place + rng.uniform(-0.28, 0.28, len(values))

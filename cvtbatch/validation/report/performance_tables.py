@@ -11,6 +11,7 @@ from cvtbatch.validation.recalibration import Recalibration
 from cvtbatch.validation.report.tables import Cell, ReportTable
 from cvtbatch.validation.values import Maybe, NotComputable
 
+_THRESHOLDS = {"youden": "Youden", "sens90": "sensitivity 0.90", "sens95": "sensitivity 0.95"}
 _DECISIONS = {
     "sensitivity": "sensitivity",
     "specificity": "specificity",
@@ -72,7 +73,10 @@ def _decision_table(validation: Validation) -> ReportTable:
     rows: list[tuple[Cell, ...]] = []
     for model in validation.models:
         named: list[tuple[str, Maybe[Decisions]]] = [
-            (f"frozen: {point.name}" + (" (primary)" if place == 0 else ""), point.decisions)
+            (
+                f"frozen: {_THRESHOLDS.get(point.name, point.name)}" + (" (primary)" if place == 0 else ""),
+                point.decisions,
+            )
             for place, point in enumerate(model.points)
         ]
         named.append(("own best point (optimistic)", model.best))
@@ -84,7 +88,8 @@ def _decision_table(validation: Validation) -> ReportTable:
         tuple(rows),
         digits=(0, 0, 3, 0, 2, 2, 2, 2, 2, 2, 2),
         notes=(
-            "Frozen thresholds were set in training; a case is positive at or above them. "
+            "Frozen thresholds were set in training: at Youden's point, and at sensitivities of 0.90 and 0.95 there. "
+            "A case is positive at or above them. "
             "The own best point (Youden) is chosen and judged on the same cases, and so is optimistic. "
             "Intervals (95 %): Wilson's for shares, the log one for likelihood ratios.",
         ),

@@ -7,8 +7,8 @@ import pytest
 import statsmodels.api as sm
 from sklearn.metrics import roc_curve
 
+from cvtbatch.dlrn.freezing import build_nomogram
 from cvtbatch.dlrn.logistic import fit_logistic, is_separated
-from cvtbatch.dlrn.nomogram import build_nomogram, probability_of
 from cvtbatch.dlrn.thresholds import find_thresholds, operating_point
 from cvtbatch.errors import InputError
 from tests.support import DATA
@@ -86,7 +86,8 @@ def test_points_sum_up_to_the_models_probability(slopes: tuple[float, float]) ->
     assert min(part.min() for part in points) == 0
     assert max(part.max() for part in points) == pytest.approx(100)
     expected = 1 / (1 + np.exp(1.5 - slopes[0] * dlr - slopes[1] * epilepsy))
-    np.testing.assert_allclose(probability_of(nomogram, sum(points)), expected, rtol=1e-13)
+    found = 1 / (1 + np.exp(-(nomogram.intercept + nomogram.per_point * sum(points))))
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
 
 
 def test_youdens_threshold_is_that_of_the_roc_curve() -> None:
