@@ -1,7 +1,9 @@
 """Worker processes of this machine, on loopback alone."""
 
+import os
+import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -31,7 +33,7 @@ def start_local(place: "Local", gpus: Sequence[str]) -> Iterator[Client]:
     """
     workers = max(place.workers, len(gpus))
     memory = MEMORY_LIMIT // workers if place.memory_bytes is None else place.memory_bytes
-    with open_scratch() as scratch, dask.config.set(LOCAL_SETTINGS):
+    with open_scratch() as scratch, dask.config.set({**LOCAL_SETTINGS, "temporary-directory": str(scratch)}):
         with one_thread_each(), interrupts_held_back():
             try:
                 cluster = LocalCluster(
@@ -57,7 +59,19 @@ def start_local(place: "Local", gpus: Sequence[str]) -> Iterator[Client]:
                     "no_workers", f"{workers} worker processes could not be started on this machine", str(error)
                 ) from None
         with cluster, Client(cluster, set_as_default=False) as client:
-            yield client
+            try:
+                yield client
+            finally:
+                _end_workers(cluster)
+
+
+def _end_workers(cluster: LocalCluster) -> None:
+    """End the worker processes, whatever they do: Dask would wait for those that are busy."""
+    for nanny in cluster.workers.values():
+        nanny.auto_restart = False
+        if nanny.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(nanny.pid, signal.SIGKILL)
 
 
 def _worker_specs(spec: dict[str, Any], workers: int, gpus: Sequence[str]) -> dict[int, dict[str, Any]]:

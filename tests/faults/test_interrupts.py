@@ -1,0 +1,118 @@
+"""Ctrl-C ends a run within five seconds, whatever its workers or its store do; a second one at once. What is done stays."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cvtbatch.store import FeatureStore
+from tests.support import extract_json, tiny_archive, write_rows
+
+CASES = 4
+# A deadlock in native code: no signal wakes it, and Python's own handlers wait for it.
+HANGING_STORE = """
+import ctypes
+from cvtbatch.cli import main
+from cvtbatch.pipelines.coordinator import Coordinator
+
+def hang(self):
+    libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+    libc.pthread_mutex_lock(mutex)
+    print("hangs", flush=True)
+    libc.pthread_mutex_lock(mutex)
+
+Coordinator.commit = hang
+main()
+"""
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """Return a manifest; reading its last case never ends."""
+    folder = tmp_path / "archive"
+    rows = tiny_archive(folder, CASES)
+    os.mkfifo(folder / "never.nii.gz")
+    return write_rows(folder / "manifest.csv", [*rows, {**rows[0], "case_id": "never", "image": "never.nii.gz"}])
+
+
+@contextmanager
+def started(manifest: Path, store: Path, program: tuple[str, ...], workers: int) -> Iterator[subprocess.Popen[str]]:
+    command = [*(sys.executable, *program), "extract", str(manifest), "--store", str(store), "--workers", str(workers)]
+    environment = {**os.environ, "TMPDIR": str(manifest.parent)}
+    options = ["--set", "embedding.weights=none"]
+    with subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as driver:
+        try:
+            yield driver
+        finally:
+            driver.kill()
+
+
+def until(condition: Callable[[], bool], seconds: float = 150) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it does not come to that"
+        time.sleep(0.02)
+
+
+def end(driver: subprocess.Popen[str], number: signal.Signals) -> float:
+    """Send a signal, and return how many seconds the end took; it must be orderly, and leave no process."""
+    processes = psutil.Process(driver.pid).children(recursive=True)
+    started_at = time.monotonic()
+    driver.send_signal(number)
+    _, stderr = driver.communicate(timeout=60)
+    seconds = time.monotonic() - started_at
+    assert driver.returncode == 1
+    assert "the same command continues" in stderr
+    assert "Traceback" not in stderr
+    until(lambda: not any(process.is_running() for process in processes), 10)
+    return seconds
+
+
+def end_never(manifest: Path) -> None:
+    """Have the file that cannot be read to its end be one that is damaged."""
+    (manifest.parent / "never.nii.gz").unlink()
+    (manifest.parent / "never.nii.gz").write_bytes(b"damaged")
+
+
+def masks_in(store: Path) -> int:
+    return sum(1 for _ in (store / "masks").glob("*/*"))
+
+
+def test_an_interrupt_with_busy_workers_ends_in_five_seconds_and_commits(archive: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    with started(archive, store, ("-m", "cvtbatch"), 2) as driver:
+        until(lambda: masks_in(store) == CASES)
+        time.sleep(1.0)  # the last result travels
+        assert end(driver, signal.SIGINT) < 5
+    assert FeatureStore(str(store)).radiomics(columns=["roi_key"]).num_rows == CASES
+    assert list(archive.parent.glob("cvtbatch-*")) == [], "scratch is left behind"
+
+
+def test_a_second_interrupt_leaves_at_once_and_the_store_is_whole(archive: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    with started(archive, store, ("-c", HANGING_STORE), 2) as driver:
+        assert driver.stdout is not None
+        until(lambda: masks_in(store) == CASES)
+        driver.send_signal(signal.SIGINT)
+        assert driver.stdout.readline() == "hangs\n"
+        assert end(driver, signal.SIGINT) < 2
+    end_never(archive)
+    document = extract_json(archive, store, code=3)
+    assert (document["computed"], document["failed"]) == (CASES, 1)
+
+
+def test_a_store_that_hangs_does_not_hold_up_the_end(archive: Path, tmp_path: Path) -> None:
+    end_never(archive)
+    with started(archive, tmp_path / "store", ("-c", HANGING_STORE), 0) as driver:
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == "hangs\n"
+        assert end(driver, signal.SIGTERM) < 5
