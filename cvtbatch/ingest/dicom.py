@@ -23,6 +23,7 @@ from cvtbatch.ingest.acquisition import (
 )
 from cvtbatch.ingest.headers import SliceHeader, is_dicom, read_headers
 from cvtbatch.ingest.hounsfield import require_hounsfield
+from cvtbatch.ingest.memory import Announce, announce_nothing
 from cvtbatch.ingest.pixels import Planes, read_planes
 from cvtbatch.ingest.series import Choice, choose_stack
 from cvtbatch.ingest.sources import Source
@@ -50,7 +51,7 @@ class Series:
     choice: str
 
 
-def read_series(source: Source, series_uid: str | None) -> Series:
+def read_series(source: Source, series_uid: str | None, announce: Announce = announce_nothing) -> Series:
     """Read the CT series of a source.
 
     Raises:
@@ -65,7 +66,7 @@ def read_series(source: Source, series_uid: str | None) -> Series:
     row_axis, column_axis = _axes(slices[0])
     normal = np.cross(row_axis, column_axis)
     slices = tuple(sorted(slices, key=lambda header: float(np.dot(_position(header), normal))))
-    hu, clipped = read_planes(source, slices)
+    hu, clipped = read_planes(source, slices, announce)
     if all(header.rescale is not None and header.rescale[1] >= 0 for header in slices):
         require_hounsfield(hu)  # without an intercept nothing says that these values were meant as HU
     kept = _without_duplicates(slices, hu, normal)

@@ -10,8 +10,15 @@ from pydicom.errors import InvalidDicomError
 
 from cvtbatch.errors import CvtbatchError, InputError
 from cvtbatch.ingest.contours import STRUCTURE_SET_STORAGE, parse_contours, place_contours
-from cvtbatch.ingest.dicom_seg import LABEL_MAP_SEGMENTATION_STORAGE, SEGMENTATION_STORAGE, parse_frames, place_frames
+from cvtbatch.ingest.dicom_seg import (
+    LABEL_MAP_SEGMENTATION_STORAGE,
+    SEGMENTATION_STORAGE,
+    claimed_bytes,
+    parse_frames,
+    place_frames,
+)
 from cvtbatch.ingest.fingerprint import list_files
+from cvtbatch.ingest.memory import Announce, announce_nothing
 from cvtbatch.ingest.outlines import ImageSlices, SourceMask
 from cvtbatch.manifest import RoiSource
 
@@ -57,7 +64,9 @@ def _sop_class(path: Path) -> str:
             return ""
 
 
-def read_dicom_mask(path: Path, roi: RoiSource, image: Callable[[], ImageSlices]) -> SourceMask:
+def read_dicom_mask(
+    path: Path, roi: RoiSource, image: Callable[[], ImageSlices], announce: Announce = announce_nothing
+) -> SourceMask:
     """Read the segment or ROI that the manifest names.
 
     Args:
@@ -69,6 +78,8 @@ def read_dicom_mask(path: Path, roi: RoiSource, image: Callable[[], ImageSlices]
     # pydicom warns of odd values with the values themselves, which are nobody's business here.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        header = _guarded(lambda: pydicom.dcmread(path, stop_before_pixels=True), path)
+        announce(_guarded(lambda: path.stat().st_size + claimed_bytes(header), path))
         dataset = _guarded(lambda: pydicom.dcmread(path), path)
         sop_class = str(dataset.get("SOPClassUID") or "")
         if sop_class in SEGMENTATIONS:

@@ -66,6 +66,12 @@ class Frames:
     step_mm: float | None
 
 
+def claimed_bytes(dataset: pydicom.Dataset) -> int:
+    """Return what the frames of a segmentation take, decoded, by its header."""
+    frames, rows, columns = (int(dataset.get(name) or 0) for name in ("NumberOfFrames", "Rows", "Columns"))
+    return frames * rows * columns * max(1, int(dataset.get("BitsAllocated") or 0) // 8)
+
+
 def parse_frames(dataset: pydicom.Dataset, roi: RoiSource) -> Frames:
     """Decode the frames of the segment that the manifest names.
 

@@ -32,8 +32,11 @@ def list_files(folder: str) -> Iterator[tuple[str, os.stat_result | None]]:
             yield entry.path, None
 
 
-def _fingerprint(path: str, entry: str, selectors: dict[str, str | int | bool | None]) -> str:
-    """Return the hash of a source's files and of what the manifest says of it; `entry` is its path in the manifest."""
+def _look(path: str, entry: str, selectors: dict[str, str | int | bool | None]) -> tuple[str, int]:
+    """Return the hash of a source's files and of what the manifest says of it, and their size in bytes.
+
+    `entry` is its path in the manifest.
+    """
     if os.path.isdir(path):  # noqa: PTH112 - planning stats every file of the archive; pathlib costs threefold
         files = list_files(path)
     else:
@@ -41,12 +44,13 @@ def _fingerprint(path: str, entry: str, selectors: dict[str, str | int | bool | 
             files = iter([(path, os.stat(path))])  # noqa: PTH116
         except OSError:
             files = iter([(path, None)])
-    parts = [
+    parts, size = [], 0
+    for name, stat in files:
+        size += stat.st_size if stat else 0
+        looks = b"\0%d %d" % (stat.st_size, stat.st_mtime_ns) if stat else b"\0unlistable"
         # A name is bytes, not text: some archives were written by systems of another encoding.
-        os.fsencode(name[len(path) :]) + (b"\0%d %d" % (stat.st_size, stat.st_mtime_ns) if stat else b"\0unlistable")
-        for name, stat in files
-    ]
-    return digest(entry, canonical_json(selectors), *parts)[:32]
+        parts.append(os.fsencode(name[len(path) :]) + looks)
+    return digest(entry, canonical_json(selectors), *parts)[:32], size
 
 
 def source_bytes(path: str) -> int:
@@ -61,10 +65,15 @@ def source_bytes(path: str) -> int:
 
 def image_fingerprint(case: Case) -> str:
     """Return the identity of a case's image: its files' names, sizes and times, and what the manifest says of it."""
-    return _fingerprint(case.image, case.image_entry, {"series_uid": case.series_uid, "allow_gaps": case.allow_gaps})
+    return look_at_image(case)[0]
+
+
+def look_at_image(case: Case) -> tuple[str, int]:
+    """Return the identity of a case's image, and the size of its files in bytes."""
+    return _look(case.image, case.image_entry, {"series_uid": case.series_uid, "allow_gaps": case.allow_gaps})
 
 
 def mask_fingerprint(roi: RoiSource) -> str:
     """Return the identity of an outline's source; `roi.mask` must not be None."""
     selectors: dict[str, str | int | bool | None] = {"mask_label": roi.mask_label, "segment": roi.segment}
-    return _fingerprint(roi.mask or "", roi.mask_entry, selectors)
+    return _look(roi.mask or "", roi.mask_entry, selectors)[0]

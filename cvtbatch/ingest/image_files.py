@@ -11,6 +11,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
+from cvtbatch.ingest.memory import VOLUMES_AT_PEAK, Announce, announce_nothing
 from cvtbatch.ingest.nifti import VOXEL_LIMIT, read_nifti
 from cvtbatch.ingest.nrrd import read_nrrd_header
 
@@ -35,7 +36,7 @@ def image_format(path: Path) -> str | None:
     return next((name for suffix, name in FORMATS.items() if path.name.lower().endswith(suffix)), None)
 
 
-def read_image_file(path: Path) -> tuple[sitk.Image, str]:
+def read_image_file(path: Path, announce: Announce = announce_nothing) -> tuple[sitk.Image, str]:
     """Read a volume of single values, and name its format.
 
     Raises:
@@ -46,8 +47,8 @@ def read_image_file(path: Path) -> tuple[sitk.Image, str]:
         known = ", ".join(FORMATS)
         raise InputError("unknown_format", f"the file's suffix is none of {known}, and it holds no DICOM", str(path))
     if file_format == "NIfTI":
-        return read_nifti(path), file_format
-    unit_mm = check_file(path)
+        return read_nifti(path, announce), file_format
+    unit_mm = check_file(path, announce)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
@@ -71,7 +72,7 @@ def read_image_file(path: Path) -> tuple[sitk.Image, str]:
     return image, file_format
 
 
-def check_file(path: Path) -> float:
+def check_file(path: Path, announce: Announce = announce_nothing) -> float:
     """Check what SimpleITK passes over in an NRRD or MetaImage file.
 
     That is: voxels in another file, which would escape the source's fingerprint; damage of compressed ones; sizes that the file
@@ -85,6 +86,7 @@ def check_file(path: Path) -> float:
     """
     file_format = image_format(path)
     try:
+        announce(path.stat().st_size)
         if file_format == "NRRD":
             fields = {name: value.lower() for name, value in read_nrrd_header(path)[0].items()}
             payload = _nrrd_payload(path.read_bytes())
@@ -105,6 +107,7 @@ def check_file(path: Path) -> float:
             held = _unpacked_bytes(payload, 16 + zlib.MAX_WBITS if file_format == "NRRD" else zlib.MAX_WBITS)
         if held < voxels:  # a byte a voxel is the least; SimpleITK takes memory before it looks
             raise EOFError(f"{held} bytes for {voxels} voxels")
+        announce(VOLUMES_AT_PEAK * held)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError("unreadable_file", "the file is truncated or damaged", f"{path}: {error}") from None
     return _nrrd_unit_mm(path, fields) if file_format == "NRRD" else _metaimage_unit_mm(path, fields)

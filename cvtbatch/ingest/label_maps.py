@@ -8,17 +8,18 @@ import SimpleITK as sitk
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid
 from cvtbatch.ingest.image_files import read_image_file
+from cvtbatch.ingest.memory import Announce, announce_nothing
 from cvtbatch.ingest.outlines import SourceMask
 from cvtbatch.manifest import RoiSource
 
 
-def read_label_map(path: Path, roi: RoiSource) -> SourceMask:
+def read_label_map(path: Path, roi: RoiSource, announce: Announce = announce_nothing) -> SourceMask:
     """Read one label of a label map.
 
     Raises:
         InputError: it cannot be read, is empty, or holds several labels of which none is named.
     """
-    image, file_format = read_image_file(path)
+    image, file_format = read_image_file(path, announce)
     if roi.segment is not None:
         raise InputError(
             "no_such_segment",

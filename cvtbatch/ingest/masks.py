@@ -10,13 +10,14 @@ from cvtbatch.ingest.dicom import DICOM_SUFFIXES
 from cvtbatch.ingest.dicom_masks import find_dicom_mask, read_dicom_mask
 from cvtbatch.ingest.image_files import FORMATS
 from cvtbatch.ingest.label_maps import read_label_map
+from cvtbatch.ingest.memory import Announce, announce_nothing
 from cvtbatch.ingest.nrrd import read_nrrd_header
 from cvtbatch.ingest.outlines import ImageSlices, SourceMask
 from cvtbatch.ingest.segments import lists_segments, read_segmentation
 from cvtbatch.manifest import RoiSource
 
 
-def read_mask(roi: RoiSource, image: Callable[[], ImageSlices]) -> SourceMask:
+def read_mask(roi: RoiSource, image: Callable[[], ImageSlices], announce: Announce = announce_nothing) -> SourceMask:
     """Read an outline; `roi.mask` must not be None.
 
     DICOM is known by its content, whatever the file's name, and a folder holds one DICOM object with an outline. The rest is known
@@ -24,18 +25,19 @@ def read_mask(roi: RoiSource, image: Callable[[], ImageSlices]) -> SourceMask:
 
     Args:
         image: tells of the image that the outline belongs to; called only for outlines that lie on its slices.
+        announce: told the bytes that reading takes, before anything is decoded.
 
     Raises:
         InputError: it cannot be read, is empty, holds several segments of which none is named, or does not belong to the image.
     """
     path = Path(roi.mask or "")
     if path.is_dir():
-        return read_dicom_mask(find_dicom_mask(path), roi, image)
+        return read_dicom_mask(find_dicom_mask(path), roi, image, announce)
     start = _start(path)
     if start[128:132] == b"DICM" or path.suffix.lower() in DICOM_SUFFIXES:
-        return read_dicom_mask(path, roi, image)
+        return read_dicom_mask(path, roi, image, announce)
     if path.name.lower().endswith(tuple(FORMATS)):
-        return _read_image_mask(path, roi)
+        return _read_image_mask(path, roi, announce)
     suffix = _suffix_of(start)
     if suffix is None:
         raise InputError(
@@ -47,15 +49,15 @@ def read_mask(roi: RoiSource, image: Callable[[], ImageSlices]) -> SourceMask:
     with tempfile.TemporaryDirectory() as folder:
         link = Path(folder) / f"mask{suffix}"
         link.symlink_to(path.resolve())
-        return _read_image_mask(link, roi)
+        return _read_image_mask(link, roi, announce)
 
 
-def _read_image_mask(path: Path, roi: RoiSource) -> SourceMask:
+def _read_image_mask(path: Path, roi: RoiSource, announce: Announce) -> SourceMask:
     if path.suffix.lower() == ".nrrd":
         _, pairs = read_nrrd_header(path)
         if lists_segments(pairs):
-            return read_segmentation(path, roi, pairs)
-    return read_label_map(path, roi)
+            return read_segmentation(path, roi, pairs, announce)
+    return read_label_map(path, roi, announce)
 
 
 def _start(path: Path) -> bytes:

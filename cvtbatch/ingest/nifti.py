@@ -20,6 +20,7 @@ import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Vector
+from cvtbatch.ingest.memory import VOLUMES_AT_PEAK, Announce, announce_nothing
 
 # What a header may claim before anything of that size is read.
 VOXEL_LIMIT = 1 << 30
@@ -51,7 +52,7 @@ class NiftiHeader:
     srow: tuple[float, ...]
 
 
-def read_nifti(path: Path) -> sitk.Image:
+def read_nifti(path: Path, announce: Announce = announce_nothing) -> sitk.Image:
     """Read a NIfTI volume, compressed or not.
 
     Raises:
@@ -65,7 +66,7 @@ def read_nifti(path: Path) -> sitk.Image:
             header = _parse_header(stream.read(_HEADER_BYTES))
             shape_zyx = _shape(header)
             affine = _affine(header)
-            values = _voxels(stream, header, shape_zyx)
+            values = _voxels(stream, header, shape_zyx, announce)
     except InputError as error:
         raise InputError(error.kind, error.message, str(path)) from None
     except (OSError, EOFError, zlib.error, struct.error, ValueError, OverflowError) as error:
@@ -150,9 +151,12 @@ def _shape(header: NiftiHeader) -> tuple[int, int, int]:
     return used[2], used[1], used[0]
 
 
-def _voxels(stream: BinaryIO, header: NiftiHeader, shape_zyx: tuple[int, int, int]) -> npt.NDArray[np.number]:
+def _voxels(
+    stream: BinaryIO, header: NiftiHeader, shape_zyx: tuple[int, int, int], announce: Announce
+) -> npt.NDArray[np.number]:
     dtype = np.dtype(header.order + _DTYPES[header.datatype])
     promised = max(header.vox_offset, 0) + math.prod(shape_zyx) * dtype.itemsize
+    announce(VOLUMES_AT_PEAK * promised)
     stream.seek(0)
     # Reading past the voxels has a compressed file checked against its checksum.
     data = stream.read(promised + _SPARE_BYTES)

@@ -11,6 +11,7 @@ from cvtbatch.imaging.resampling import AIR_HU
 from cvtbatch.ingest.frames import read_frames
 from cvtbatch.ingest.headers import SliceHeader
 from cvtbatch.ingest.jpeg import JpegDecoder
+from cvtbatch.ingest.memory import VOLUMES_AT_PEAK, Announce, announce_nothing
 from cvtbatch.ingest.sources import Source
 from cvtbatch.ingest.tags import quiet
 
@@ -24,7 +25,9 @@ _HU_TYPES = {"HU", "US"}
 _PADDING_BELOW_HU, _PADDING_ABOVE_HU = -200, 3071
 
 
-def read_planes(source: Source, slices: Sequence[SliceHeader]) -> tuple[Planes, npt.NDArray[np.int64]]:
+def read_planes(
+    source: Source, slices: Sequence[SliceHeader], announce: Announce = announce_nothing
+) -> tuple[Planes, npt.NDArray[np.int64]]:
     """Read the pixels of slices that are equal in size.
 
     Returns:
@@ -48,6 +51,7 @@ def read_planes(source: Source, slices: Sequence[SliceHeader]) -> tuple[Planes, 
     for place, header in enumerate(slices):
         wanted.setdefault(header.file, {})[header.frame] = place
     whole = all(float(number).is_integer() for header in slices for number in _rescale(header))
+    announce(VOLUMES_AT_PEAK * voxels * (2 if whole else 4))
     shape = (len(slices), first.rows, first.columns)
     volume: Planes | None = None
     clipped = np.zeros(len(slices), dtype=np.int64)

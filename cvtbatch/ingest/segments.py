@@ -15,6 +15,7 @@ import SimpleITK as sitk
 from cvtbatch.errors import InputError
 from cvtbatch.ingest.image_files import check_file
 from cvtbatch.ingest.label_maps import grid_of
+from cvtbatch.ingest.memory import Announce, announce_nothing
 from cvtbatch.ingest.outlines import Segment, SourceMask, choose_segment
 from cvtbatch.manifest import RoiSource
 
@@ -24,7 +25,9 @@ def lists_segments(pairs: Mapping[str, str]) -> bool:
     return "Segment0_ID" in pairs or "Segment0_Name" in pairs
 
 
-def read_segmentation(path: Path, roi: RoiSource, pairs: Mapping[str, str]) -> SourceMask:
+def read_segmentation(
+    path: Path, roi: RoiSource, pairs: Mapping[str, str], announce: Announce = announce_nothing
+) -> SourceMask:
     """Read one segment of a segmentation, by name or label.
 
     Args:
@@ -33,7 +36,7 @@ def read_segmentation(path: Path, roi: RoiSource, pairs: Mapping[str, str]) -> S
     Raises:
         InputError: it cannot be read, or names no such segment, or that segment is empty.
     """
-    check_file(path)
+    check_file(path, announce)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:

@@ -15,6 +15,7 @@ from cvtbatch.ingest.archives import is_archive
 from cvtbatch.ingest.dicom import looks_like_dicom, read_series
 from cvtbatch.ingest.hounsfield import require_hounsfield
 from cvtbatch.ingest.image_files import image_format, read_image_file
+from cvtbatch.ingest.memory import Announce, announce_nothing
 from cvtbatch.ingest.sources import Source
 from cvtbatch.manifest import Case
 from cvtbatch.spec import digest
@@ -55,26 +56,29 @@ class SourceVolume:
         return digest("image", f"{voxels.dtype.str} {voxels.shape}", voxels.tobytes(), geometry.tobytes())
 
 
-def read_volume(case: Case) -> SourceVolume:
+def read_volume(case: Case, announce: Announce = announce_nothing) -> SourceVolume:
     """Read a case's image.
+
+    Args:
+        announce: told the bytes that reading and resampling take, before anything is decoded.
 
     Raises:
         InputError: it cannot be read, or no right volume can be built of it.
     """
     path = Path(case.image)
     if path.is_dir() or is_archive(path) or (image_format(path) is None and looks_like_dicom(path)):
-        series = read_series(Source(path), case.series_uid)
+        series = read_series(Source(path), case.series_uid, announce)
         volume = SourceVolume(
             series.hu_zyx, series.stack, series.clipped_voxels, "DICOM", series.acquisition, series.choice
         )
     else:
-        volume = _read_image(path)
+        volume = _read_image(path, announce)
     _require_whole(volume.stack, allow_gaps=case.allow_gaps)
     return volume
 
 
-def _read_image(path: Path) -> SourceVolume:
-    image, source_format = read_image_file(path)
+def _read_image(path: Path, announce: Announce) -> SourceVolume:
+    image, source_format = read_image_file(path, announce)
     values = sitk.GetArrayFromImage(image)
     if values.dtype.itemsize == 1:
         raise InputError(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from cvtbatch import contracts
+from cvtbatch.engine import NeedsMemory, require_memory
 from cvtbatch.errors import FormatError, InternalError, StorageError
 from cvtbatch.geometry import Grid
 from cvtbatch.imaging import place_mask, require_in_head, resample_stack, triage_mask
@@ -19,9 +20,10 @@ from cvtbatch.manifest import Case, RoiSource
 from cvtbatch.pipelines.cost import Cost, Meter
 from cvtbatch.pipelines.failure import Failure, failure_of
 from cvtbatch.pipelines.known import FailureKey
+from cvtbatch.pipelines.limits import feature_bytes
 from cvtbatch.pipelines.plan import CaseTask, RoiTask
 from cvtbatch.pipelines.volume_row import describe_volume
-from cvtbatch.radiomics import AuditResult, audit_features, roi_features
+from cvtbatch.radiomics import AuditResult, Engine, audit_features, roi_features
 from cvtbatch.spec import digest
 from cvtbatch.store import FeatureStore, StoredArray, equal_to
 
@@ -61,6 +63,7 @@ def process_case(task: CaseTask) -> CaseResult:
 
     Raises:
         StorageError: the store cannot be written; the fault of the run, not of the case.
+        NeedsMemory: this process may not take what the case needs; nothing of it counts as done.
     """
     return _CaseInHand(task).process()
 
@@ -113,7 +116,7 @@ class _CaseInHand:
         try:
             with self.meter.stage(stage):
                 return function()
-        except (StorageError, _Stopped):
+        except (StorageError, NeedsMemory, _Stopped):
             raise
         except Exception as error:
             raise _Stopped(
@@ -144,7 +147,7 @@ class _CaseInHand:
     def _read_source(self) -> SourceVolume:
         self.decoded = True
         self.meter.read_bytes += source_bytes(self.task.case.image)
-        return self._guarded("read", None, lambda: read_volume(self.task.case))
+        return self._guarded("read", None, lambda: read_volume(self.task.case, require_memory))
 
     def _write_volume(self, source: SourceVolume, image_digest: str, generation: int) -> _Volume:
         spacing_mm = self.task.work.spacing_mm
@@ -226,7 +229,7 @@ class _CaseInHand:
         known = roi.known
         self.decoded = True
         self.meter.read_bytes += source_bytes(roi.source.mask or "")
-        source = self._guarded("mask", roi, lambda: read_mask(roi.source, lambda: self._slices(volume)))
+        source = self._guarded("mask", roi, lambda: read_mask(roi.source, lambda: self._slices(volume), require_memory))
         mask_digest = source.mask_digest()
         input_digest = digest(volume.digest, mask_digest)
         mask_zyx = self._guarded("mask", roi, lambda: place_mask(source.voxels_zyx, source.place, volume.grid))
@@ -264,6 +267,8 @@ class _CaseInHand:
 
     def _add_features(self, roi: RoiTask, volume: _Volume, mask_zyx: npt.NDArray[np.uint8], input_digest: str) -> None:
         work = self.task.work
+        engine: Engine = "pyradiomics" if roi.audited else work.engine
+        require_memory(feature_bytes(int(np.count_nonzero(mask_zyx)), engine))
         ct, mask = to_image(self._voxels(volume), volume.grid), to_image(mask_zyx, volume.grid)
         if input_digest in roi.featured:
             self._audit(roi, ct, mask, self._stored_values(roi, input_digest), input_digest)

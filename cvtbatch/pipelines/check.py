@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cvtbatch.engine import Cluster, Done, run_inline, run_on_workers
+from cvtbatch.engine import Cluster, Done, NeedsMemory, require_memory, run_inline, run_on_workers
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.geometry import stored_grid
 from cvtbatch.imaging import place_mask, require_in_head, resample_stack
@@ -91,19 +91,23 @@ def check_case(task: CaseCheck) -> Findings:
     case = task.case
     rois = case.masked_rois()
     try:
-        source = read_volume(case)
+        source = read_volume(case, require_memory)
         image = Image(case.manifest_row, case.case_key, source.choice)
         if not rois:
             stored_grid(source.stack, task.spacing_mm)
             return Findings((image,), ())
         hu_zyx, grid = resample_stack(source.hu_zyx, source.stack, task.spacing_mm)
+    except NeedsMemory:
+        raise
     except Exception as error:
         return Findings((), (_problem(error, case, "", case.manifest_row, "read"),))
     problems = []
     for roi in rois:
         try:
-            mask = read_mask(roi, lambda: ImageSlices.of(source))
+            mask = read_mask(roi, lambda: ImageSlices.of(source), require_memory)
             require_in_head(place_mask(mask.voxels_zyx, mask.place, grid), hu_zyx, grid)
+        except NeedsMemory:
+            raise
         except Exception as error:
             problems.append(_problem(error, case, roi.roi_key, roi.manifest_row, "mask"))
     return Findings((image,), tuple(problems))

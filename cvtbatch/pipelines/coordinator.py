@@ -16,6 +16,7 @@ from cvtbatch.pipelines.embedding_plan import EmbeddingWork
 from cvtbatch.pipelines.failure import Failure, failure_of
 from cvtbatch.pipelines.job import Job
 from cvtbatch.pipelines.known import FailureKey, KnownFailure
+from cvtbatch.pipelines.limits import case_limit_s
 from cvtbatch.pipelines.plan import CasePlan, CaseTask, Reason, Work
 from cvtbatch.pipelines.report import (
     BATCH_ORDER,
@@ -99,6 +100,7 @@ class Coordinator:
         self.reasons: Counter[Reason] = Counter()
         self.batch: dict[str, list[Row]] = {name: [] for name in BATCH_ORDER}
         self.batched_cases = 0
+        self.waiting_for = ""
         self.committed_at = time.monotonic()
         self.began_at = self.result_at = time.time()
         self.started = time.monotonic()
@@ -177,7 +179,20 @@ class Coordinator:
     def _outcomes(self, tasks: Iterable[CaseTask]) -> Iterator[Outcome[CaseTask, CaseResult]]:
         if self.cluster.client is None:
             return run_inline(process_case, self.handed_out(tasks))
-        return run_on_workers(self.cluster.client, process_case, self.handed_out(tasks))
+        return run_on_workers(
+            self.cluster.client,
+            process_case,
+            self.handed_out(tasks),
+            limit_s=lambda task: case_limit_s(task, self.settings.job["run"]["time_limit_s"]),
+            on_wait=self.wait,
+        )
+
+    def wait(self, why: str) -> None:
+        """Use the time in which no outcome comes: commit what is due, and say what is wrong, once."""
+        if why and why != self.waiting_for:
+            self.on_private(why)
+        self.waiting_for = why
+        self.commit_if_due()
 
     def handed_out(self, tasks: Iterable[Task]) -> Iterator[Task]:
         """Yield the tasks; each is in flight from here on."""

@@ -11,6 +11,7 @@ from cvtbatch.pipelines.coordinator import Coordinator
 from cvtbatch.pipelines.embedding_plan import EmbeddingPlan, EmbeddingWork, RoiInput, failure_key, pack, task_slices
 from cvtbatch.pipelines.embedding_task import Embedded, EmbeddingResult, EmbeddingTask, NotEmbedded, embed_rois
 from cvtbatch.pipelines.failure import failure_of
+from cvtbatch.pipelines.limits import embedding_limit_s
 from cvtbatch.pipelines.report import Progress
 from cvtbatch.pipelines.undone import why_undone
 
@@ -92,7 +93,14 @@ class EmbeddingStage:
         client = self.run.cluster.client
         if client is None:
             return run_inline(embed_rois, self.run.handed_out(tasks))
-        return run_on_workers(client, embed_rois, self.run.handed_out(tasks), self._placed()[1])
+        return run_on_workers(
+            client,
+            embed_rois,
+            self.run.handed_out(tasks),
+            self._placed()[1],
+            limit_s=lambda task: embedding_limit_s(task, self.run.settings.job["run"]["time_limit_s"]),
+            on_wait=self.run.wait,
+        )
 
     def _add(self, of_task: EmbeddingResult) -> None:
         run, summary = self.run, self.run.report.embeddings

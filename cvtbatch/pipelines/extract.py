@@ -17,7 +17,7 @@ from cvtbatch.embedding.preprocessing import Preprocessing
 from cvtbatch.embedding.weights import load_weights, to_bytes
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import CvtbatchError, InputError
-from cvtbatch.ingest import image_fingerprint, mask_fingerprint
+from cvtbatch.ingest import look_at_image, mask_fingerprint
 from cvtbatch.manifest import Case, Manifest
 from cvtbatch.pipelines.coordinator import Coordinator, Settings, new_report
 from cvtbatch.pipelines.embedding_plan import (
@@ -141,7 +141,8 @@ def plan_cases(manifest: Manifest, known: Mapping[str, KnownCase], work: Work, o
 
 def _fingerprints(case: Case) -> Fingerprints:
     masks = {roi.roi_key: mask_fingerprint(roi) for roi in case.masked_rois()}
-    return Fingerprints(image_fingerprint(case), masks)
+    fingerprint, image_bytes = look_at_image(case)
+    return Fingerprints(fingerprint, masks, image_bytes)
 
 
 def plan_run(

@@ -56,10 +56,15 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprints:
-    """The cheap identities of a case's sources as they are now; masks by roi_key."""
+    """The cheap identities of a case's sources as they are now; masks by roi_key.
+
+    Attributes:
+        image_bytes: size of the image's files.
+    """
 
     image: str
     masks: Mapping[str, str]
+    image_bytes: int = 0
 
     def of_case(self) -> str:
         """Return the identity of everything that the case depends on."""
@@ -103,6 +108,7 @@ class CaseTask:
         unchanged: the image is the one that `known` was made of.
         failures: keys of live failures.
         standing: those of them that are not tried again.
+        source_bytes: size of the image's files.
     """
 
     case: Case
@@ -114,6 +120,7 @@ class CaseTask:
     rois: tuple[RoiTask, ...]
     failures: tuple[FailureKey, ...]
     standing: tuple[KnownFailure, ...]
+    source_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +194,7 @@ def plan_case(
         rois=tuple(rois),
         failures=tuple(known.failures),
         standing=tuple(standing),
+        source_bytes=sources.image_bytes,
     )
     reasons += [Reason.STANDING_FAILURE] if standing else []
     return CasePlan(case, tuple(dict.fromkeys(reasons)), task, tuple(standing), update_clinical, tuple(withdrawn))
