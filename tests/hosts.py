@@ -62,7 +62,7 @@ class Host:
         return process
 
     def run(
-        self, *arguments: object, environment: Mapping[str, str] | None = None, timeout_s: float = 120
+        self, *arguments: object, environment: Mapping[str, str] | None = None, timeout_s: float = 220
     ) -> subprocess.CompletedProcess[str]:
         """Run a command on this host to its end."""
         return subprocess.run(

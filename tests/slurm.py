@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,7 +128,7 @@ def _is_idle(node: SlurmNode) -> bool:
         return False
 
 
-def _wait_for(condition, processes: list[subprocess.Popen[bytes]], folder: Path) -> None:  # type: ignore[no-untyped-def]
+def _wait_for(condition: Callable[[], bool], processes: list[subprocess.Popen[bytes]], folder: Path) -> None:
     end = time.monotonic() + START_SECONDS
     while not condition():
         ended = [process for process in processes if process.poll() is not None]

@@ -84,9 +84,7 @@ def scheduler(ctx: click.Context, host: str, port: int, certs: Path | None, dash
     help="Start it anew when it dies or takes too much memory; --no-nanny where containers or systemd do so.",
 )
 @click.option("--name", help="That the scheduler knows it by.  [default: its address]")
-@click.pass_context
 def worker(
-    ctx: click.Context,
     address: str,
     certs: Path | None,
     gpu: bool,
@@ -108,4 +106,4 @@ def worker(
     from cvtbatch.engine.serving import run_worker
 
     memory_bytes = None if memory_gb is None else int(memory_gb * GIGABYTE)
-    ctx.exit(run_worker(address, certs, gpu=gpu, memory_bytes=memory_bytes, nanny=nanny, name=name, tell=click.echo))
+    run_worker(address, certs, gpu=gpu, memory_bytes=memory_bytes, nanny=nanny, name=name, tell=click.echo)

@@ -54,8 +54,8 @@ def open_cluster(place: Place | int, gpus: Sequence[str] = ()) -> Iterator[Clust
     else:
         from cvtbatch.engine.slurm import start_jobs
 
-        with start_jobs(place) as client:
-            yield Cluster(client, place.description, threads=1, dashboard=client.dashboard_link)
+        with start_jobs(place) as (client, dashboard):
+            yield Cluster(client, place.description, threads=1, dashboard=dashboard)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cvtbatch.engine.encryption import Address, check_certificates, is_loopback, parse_address, reach, security_of
 from cvtbatch.engine.processes import ONE_THREAD, open_scratch
@@ -89,17 +89,16 @@ def run_worker(
     nanny: bool = True,
     name: str | None = None,
     tell: Callable[[str], None] = lambda _: None,
-) -> int:
-    """Serve as a worker of one thread until a signal, or until its scheduler is lost.
+) -> NoReturn:
+    """Serve as a worker of one thread until a signal, or until its scheduler is lost; then end the process.
+
+    Its exit code is 0 after a signal; else it is not, so that any supervisor starts it again.
 
     Args:
         memory_bytes: that it may take; None for its share of the machine, one a core.
         nanny: start it anew when it dies or takes too much memory.
         name: that the scheduler knows it by.
         tell: called with lines for people.
-
-    Returns:
-        the exit code: 0 after a signal; else not, so that any supervisor starts it again.
 
     Raises:
         InputError: the connection would not be encrypted, or certificates are not accepted.

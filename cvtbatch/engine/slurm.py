@@ -5,6 +5,7 @@ GPU jobs side by side, wants all of them for as long as it lasts, and must notic
 """
 
 import asyncio
+import logging
 import os
 import shlex
 import sys
@@ -77,8 +78,10 @@ class _Kind:
 
 
 @contextmanager
-def start_jobs(place: Slurm) -> Iterator[Client]:
-    """Hold jobs whose workers belong to a scheduler in this process, and a client of it; waits for the first worker.
+def start_jobs(place: Slurm) -> Iterator[tuple[Client, str]]:
+    """Hold jobs whose workers belong to a scheduler in this process, a client of it, and the link of its dashboard.
+
+    Waits for the first worker.
 
     Raises:
         InputError: certificates cannot be used, or the shared folder cannot be written.
@@ -102,7 +105,10 @@ def start_jobs(place: Slurm) -> Iterator[Client]:
         with interrupts_held_back():
             try:
                 cluster = SpecCluster(
-                    scheduler={"cls": Scheduler, "options": options}, security=security, name="cvtbatch"
+                    scheduler={"cls": Scheduler, "options": options},
+                    security=security,
+                    silence_logs=logging.CRITICAL,
+                    name="cvtbatch",
                 )
             except (OSError, RuntimeError, ValueError) as error:
                 raise ResourceError(
@@ -114,7 +120,7 @@ def start_jobs(place: Slurm) -> Iterator[Client]:
             try:
                 cluster.sync(jobs.start)
                 jobs.wait_for_first()
-                yield client
+                yield client, f"http://127.0.0.1:{cluster.scheduler.services['dashboard'].port}/status"
             except ResourceError:
                 # Jobs that never work end the scheduler, which is noticed as its loss: tell the cause.
                 if jobs.failure is not None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support import cvtbatch
 
-COMMANDS = ["synth", "check", "extract", "status", "export", "picture", "finetune"]
+COMMANDS = ["synth", "check", "extract", "status", "export", "picture", "finetune", "certs", "scheduler", "worker"]
 
 
 def test_help_names_every_command_and_shows_a_walk() -> None:
@@ -35,6 +35,7 @@ def test_help_of_every_command_has_an_example(name: str) -> None:
         ("nothing",),
         ("extract", "m.csv", "--store", "s", "--workers", "x"),
         ("extract", "m.csv", "--store", "s", "--workers", "1", "--scheduler", "tcp://127.0.0.1:1"),
+        ("score", "--store", "s", "--bundle", "b", "--scheduler", "tcp://127.0.0.1:1", "--cluster", "c.yaml"),
     ],
 )
 def test_usage_errors_exit_with_2(arguments: tuple[str, ...]) -> None:
