@@ -186,12 +186,14 @@ def manifest_fields() -> Mapping[str, Field]:
     return {field.name: field for field in _fields(_load("manifest.json"))}
 
 
+@cache
 def pass_through_prefix() -> str:
     """Return the prefix of manifest columns that pass through."""
     prefix: str = _load("manifest.json")["passThroughPrefix"]
     return prefix
 
 
+@cache
 def clinical_columns() -> tuple[str, ...]:
     """Return the columns that a case has from the manifest: those that manifest and `cases` share, but for its identity."""
     stored = [field.name for field in table("cases").fields]

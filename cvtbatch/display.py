@@ -118,14 +118,16 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> "Table":
     return table
 
 
-def print_plan(plans: Sequence["CasePlan"], report: "ExtractReport", as_json: bool) -> None:
+def print_case_plan(plan: "CasePlan") -> None:
+    does = "compute" if plan.task or plan.embeds else "leave"
+    click.echo(f"{does:8} {plan.case.case_key}: {', '.join(plan.reasons)}")
+
+
+def print_plan(report: "ExtractReport", as_json: bool) -> None:
+    """Print what a dry run came to, after the plan of each case."""
     if as_json:
         click.echo(json.dumps(report.to_document(), indent=2))
         return
-    for plan in plans:
-        click.echo(
-            f"{'compute' if plan.task or plan.embeds else 'leave':8} {plan.case.case_key}: {', '.join(plan.reasons)}"
-        )
     print_table(
         f"Plan for {report.cases} cases", ("reason", "cases"), [(row["reason"], row["cases"]) for row in report.plan]
     )

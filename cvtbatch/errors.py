@@ -35,14 +35,20 @@ class InputError(CvtbatchError):
 class ProblemsError(InputError):
     """An input file with every problem that was found in it, not just the first.
 
-    `private` holds one problem a line.
+    `private` holds one problem a line; where there are very many, the first ones, and how many more there are.
     """
 
     @classmethod
-    def of(cls, kind: str, what: str, problems: Sequence[str]) -> Self:
-        """Build the error for a file described by `what`; `problems` is not empty."""
-        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        return cls(kind, f"{what} has {count}", "\n".join(problems))
+    def of(cls, kind: str, what: str, problems: Sequence[str], count: int | None = None) -> Self:
+        """Build the error for a file described by `what`.
+
+        Args:
+            problems: not empty; all of them, or the first.
+            count: of all of them.
+        """
+        count = len(problems) if count is None else count
+        more = [f"... and {count - len(problems)} more"] if count > len(problems) else []
+        return cls(kind, f"{what} has {count} problem{'s' if count > 1 else ''}", "\n".join([*problems, *more]))
 
     def __str__(self) -> str:
         return f"{self.message}:\n" + "\n".join(f"  {line}" for line in self.private.splitlines())

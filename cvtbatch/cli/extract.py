@@ -16,7 +16,7 @@ from cvtbatch.cli.options import (
     set_option,
     store_option,
 )
-from cvtbatch.display import SHOWN_FAILURES, print_plan, print_report, progress_display
+from cvtbatch.display import SHOWN_FAILURES, print_case_plan, print_plan, print_report, progress_display
 
 if TYPE_CHECKING:
     from cvtbatch.engine import Place
@@ -94,8 +94,8 @@ def extract(
     settings = pipeline.resolve(read_job("extract", job, overrides), store_url, only)
     options = pipeline.Options(retry_failed, verify_inputs, metrics, log)
     if dry_run:
-        report, plans = pipeline.dry_run(cases, settings, options)
-        print_plan(plans, report, as_json)
+        show_plan = (lambda _: None) if as_json else print_case_plan
+        print_plan(pipeline.dry_run(cases, settings, options, show_plan), as_json)
         return
     shown = 0
     with (

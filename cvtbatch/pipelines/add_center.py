@@ -19,11 +19,12 @@ import cvtbatch
 from cvtbatch.dlrn.bundle import Bundle, load_bundle
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import CvtbatchError, FormatError, InputError, StorageError
-from cvtbatch.manifest import Manifest
+from cvtbatch.manifest import Case, Manifest
 from cvtbatch.pipelines.check import Problem, check_files
 from cvtbatch.pipelines.coordinator import Settings
 from cvtbatch.pipelines.extract import Options, dry_run, extract, resolve
 from cvtbatch.pipelines.job import Job
+from cvtbatch.pipelines.plan import CasePlan
 from cvtbatch.pipelines.report import ExtractReport
 from cvtbatch.pipelines.score import ScoreReport, score_store
 from cvtbatch.pipelines.validate import ValidationReport, validate_center
@@ -289,8 +290,13 @@ def _check(plan: Plan, cluster: Cluster, options: Options, on_progress: OnProgre
 
     What an earlier run has extracted was read then, and is not read again.
     """
-    _, plans = dry_run(plan.manifest, plan.settings, options)
-    fresh = tuple(entry.case for entry in plans if entry.task is not None)
+    fresh: list[Case] = []
+
+    def on_plan(entry: CasePlan) -> None:
+        if entry.task is not None:
+            fresh.append(entry.case)
+
+    dry_run(plan.manifest, plan.settings, options, on_plan)
     done = 0
 
     def on_case() -> None:
@@ -299,5 +305,5 @@ def _check(plan: Plan, cluster: Cluster, options: Options, on_progress: OnProgre
         on_progress("check", done, len(fresh), 0)
 
     x, y, z = plan.settings.work.spacing_mm
-    findings = check_files(Manifest(fresh, plan.manifest.sha256), (x, y, z), cluster, on_case)
+    findings = check_files(fresh, (x, y, z), cluster, on_case)
     return len(fresh), findings.problems

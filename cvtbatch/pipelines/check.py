@@ -1,6 +1,6 @@
 """The check of a manifest's files: every image and mask is read and placed, nothing is extracted or stored."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from cvtbatch.engine import Cluster, Done, NeedsMemory, require_memory, run_inline, run_on_workers
@@ -8,7 +8,7 @@ from cvtbatch.errors import CvtbatchError
 from cvtbatch.geometry import stored_grid
 from cvtbatch.imaging import place_mask, require_in_head, resample_stack
 from cvtbatch.ingest import ImageSlices, read_mask, read_volume
-from cvtbatch.manifest import Case, Manifest
+from cvtbatch.manifest import Case
 from cvtbatch.pipelines.undone import why_undone
 
 Document = dict[str, object]
@@ -61,13 +61,13 @@ class CaseCheck:
 
 
 def check_files(
-    manifest: Manifest,
+    cases: Iterable[Case],
     spacing_mm: tuple[float, float, float],
     cluster: Cluster,
     on_case: Callable[[], None] = lambda: None,
 ) -> Findings:
-    """Read every file of a manifest and return what it is, and what is wrong."""
-    tasks = (CaseCheck(case, spacing_mm) for case in manifest)
+    """Read every file of some cases and return what it is, and what is wrong."""
+    tasks = (CaseCheck(case, spacing_mm) for case in cases)
     client = cluster.client
     outcomes = run_inline(check_case, tasks) if client is None else run_on_workers(client, check_case, tasks)
     images: list[Image] = []

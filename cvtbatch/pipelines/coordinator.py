@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Protocol, TypeVar
 
+from cvtbatch import contracts
 from cvtbatch.engine import Cluster, Done, Outcome, Undone, places, run_inline, run_on_workers
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.manifest import Manifest
@@ -15,7 +16,7 @@ from cvtbatch.pipelines.cost import Cost, RunCost
 from cvtbatch.pipelines.embedding_plan import EmbeddingWork
 from cvtbatch.pipelines.failure import Failure, failure_of
 from cvtbatch.pipelines.job import Job
-from cvtbatch.pipelines.known import FailureKey, KnownFailure
+from cvtbatch.pipelines.known import FailureKey
 from cvtbatch.pipelines.limits import case_limit_s
 from cvtbatch.pipelines.plan import CasePlan, CaseTask, Reason, Work
 from cvtbatch.pipelines.report import (
@@ -24,10 +25,10 @@ from cvtbatch.pipelines.report import (
     EmbeddingSummary,
     ExtractReport,
     Progress,
-    State,
     reason_counts,
 )
 from cvtbatch.pipelines.run_row import cost_columns, library_versions, shareable_job
+from cvtbatch.pipelines.tally import Tally
 from cvtbatch.pipelines.undone import why_undone
 from cvtbatch.pipelines.user_log import Level, UserLog
 from cvtbatch.spec import Spec, canonical_json
@@ -37,6 +38,9 @@ from cvtbatch.store import FeatureStore
 LARGEST_DEVIATION = 1e300
 WORKERS_COUNTED_SECONDS = 5.0
 Task = TypeVar("Task")
+# Values of rows that are held before they are committed, however few cases they are: as Python objects, some 40 MB.
+HELD_VALUES = 400_000
+COLUMNS = {name: len(contracts.table(name).fields) for name in BATCH_ORDER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +109,7 @@ class Coordinator:
         self.began_at = self.result_at = time.time()
         self.started = time.monotonic()
         self.in_flight = 0
-        self.states: dict[str, State] = {}
-        self.first_states: Counter[State] = Counter()
-        self.failed_by: set[tuple[str, str, str]] = set()
+        self.tally = Tally(manifest.rows)
 
     def begin(self) -> None:
         rows = [
@@ -132,9 +134,7 @@ class Coordinator:
 
     def end(self, state: str, reason: str) -> None:
         """Record how the run ended; what was done when it was stopped is committed, if the store allows it."""
-        self.report.failures = [
-            {"stage": stage, "kind": kind, "cases": count} for (stage, kind), count in self.failure_counts().items()
-        ]
+        self._count()
         try:
             self.commit()
             self.report.cost = self.cost.summary(self.report.seconds)
@@ -173,6 +173,7 @@ class Coordinator:
                 self.add_event(plan.case, key, None)
             if plan.task is None:
                 self._add_idle(plan)
+                self.commit_if_due()
             else:
                 yield plan.task
 
@@ -207,9 +208,9 @@ class Coordinator:
         self.progress.done += 1
         if plan.standing:
             self.progress.failed += 1
-            self.settle_failed(plan.case.case_key, plan.standing)
+            self.tally.settle_failed(plan.case.manifest_row, plan.standing)
         elif not plan.embeds:
-            self.settle(plan.case.case_key, "already_done" if plan.case.masked_rois() else "awaiting_mask")
+            self.tally.settle(plan.case.manifest_row, "already_done" if plan.case.masked_rois() else "awaiting_mask")
 
     def _add(self, outcome: Outcome[CaseTask, CaseResult]) -> None:
         task, case = outcome.item, outcome.item.case
@@ -230,11 +231,11 @@ class Coordinator:
         self.progress.done += 1
         if result.failures or task.standing:
             self.progress.failed += 1
-            self.settle_failed(case.case_key, [*result.failures, *task.standing])
+            self.tally.settle_failed(case.manifest_row, [*result.failures, *task.standing])
         elif not case.masked_rois():
-            self.settle(case.case_key, "awaiting_mask")
+            self.tally.settle(case.manifest_row, "awaiting_mask")
         else:
-            self.settle(case.case_key, "computed" if result.computed else "already_done")
+            self.tally.settle(case.manifest_row, "computed" if result.computed else "already_done")
 
     def add_cost(self, cost: Cost | None, times: int = 1) -> None:
         """Add what a task that came back took; the workers are counted now and then, since they may come and go."""
@@ -249,28 +250,17 @@ class Coordinator:
         """Count a case that was planned."""
         self.reasons.update(reasons)
         self.report.cases += 1
-        self.report.plan = reason_counts(self.reasons)
 
-    def settle(self, case_key: str, state: State) -> None:
-        """Count a case under a state, unless a weightier one is known of it."""
-        before = self.states.get(case_key)
-        if before is not None:
-            if STATES.index(state) <= STATES.index(before):
-                return
-            setattr(self.report, before, getattr(self.report, before) - 1)
-        else:
-            self.first_states[state] += 1
-        self.states[case_key] = state
-        setattr(self.report, state, getattr(self.report, state) + 1)
-
-    def settle_failed(self, case_key: str, failures: Iterable[Failure | KnownFailure]) -> None:
-        """Count a case as failed, once for each stage and kind."""
-        self.settle(case_key, "failed")
-        self.failed_by.update((case_key, failure.stage, failure.kind) for failure in failures)
-
-    def failure_counts(self) -> dict[tuple[str, str], int]:
-        """Return how many cases failed, by stage and kind."""
-        return dict(sorted(Counter((stage, kind) for _, stage, kind in self.failed_by).items()))
+    def _count(self) -> None:
+        """Bring the report up to what was counted."""
+        report = self.report
+        report.plan = reason_counts(self.reasons)
+        report.failures = [
+            {"stage": stage, "kind": kind, "cases": cases}
+            for (stage, kind), cases in sorted(self.tally.failures.items())
+        ]
+        for state in STATES:
+            setattr(report, state, self.tally.now[state])
 
     def rate(self) -> float:
         """Return how many cases a second workers were done with, since the run began."""
@@ -330,17 +320,19 @@ class Coordinator:
         self.on_private(text.encode("utf-8", "backslashreplace").decode())
 
     def commit_if_due(self) -> None:
-        """Append the batch if it is large or old."""
+        """Append the batch if it is large, old or heavy."""
         run = self.settings.job["run"]
         late = time.monotonic() - self.committed_at >= run["commit_seconds"]
-        if late or self.batched_cases >= run["commit_cases"]:
+        held = sum(len(rows) * COLUMNS[name] for name, rows in self.batch.items() if rows)
+        if late or held >= HELD_VALUES or self.batched_cases >= run["commit_cases"]:
             self.commit()
 
     def commit(self) -> None:
         """Append the batch, table by table."""
         appended: dict[str, int] = {}
+        book = self._book()
         for name in BATCH_ORDER:
-            rows = [{**row, **self._book()} for row in self.batch[name]]
+            rows = [{**row, **book} for row in self.batch[name]]
             if rows:
                 appended[name] = self.store.table(name).append(rows)
                 self.report.rows[name] += appended[name]

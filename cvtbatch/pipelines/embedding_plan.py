@@ -1,6 +1,6 @@
 """Which outlines are embedded, and in what portions. Pure; what is stored is looked at, never a source."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from cvtbatch.embedding.compute import Compute
@@ -44,6 +44,7 @@ class RoiInput:
     """An outline to embed, by what is stored of it; travels to a worker.
 
     Attributes:
+        case_row: row of its case in the manifest.
         slices: at most so many bear hematoma.
         fingerprint: what a failure of it is about.
         failed_before: a live failure that success ends.
@@ -52,6 +53,7 @@ class RoiInput:
     case_key: str
     center: str
     case_id: str
+    case_row: int
     source: RoiSource
     input_digest: str
     volume: StoredArray
@@ -128,6 +130,7 @@ def plan_embeddings(case: Case, known: KnownCase | None, spec_id: str, again: bo
                 case_key=case.case_key,
                 center=case.center,
                 case_id=case.case_id,
+                case_row=case.manifest_row,
                 source=source,
                 input_digest=roi.input_digest,
                 volume=volume.stored,
@@ -158,10 +161,10 @@ def alone(plan: EmbeddingPlan) -> CasePlan:
     return CasePlan(plan.case, plan.reasons(), None, plan.standing, False, plan.ended, embeds=bool(plan.pending))
 
 
-def task_slices(rois: Sequence[RoiInput], batch: int, cuda: bool, workers: int) -> int:
-    """Return how many slices a task has: whole batches, and with few of them a share for every worker."""
+def task_slices(slices: int, batch: int, cuda: bool, workers: int) -> int:
+    """Return how many of all slices a task has: whole batches, and with few of them a share for every worker."""
     most = CUDA_TASK_BATCHES if cuda else CPU_TASK_BATCHES
-    batches = -(-sum(roi.slices for roi in rois) // batch)
+    batches = -(-slices // batch)
     return batch * max(1, min(most, -(-batches // (2 * workers))))
 
 

@@ -1,7 +1,7 @@
 """The second stage of a run: outlines whose volume and mask are committed become embedding rows."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from cvtbatch.embedding.compute import CPU_BATCH, CUDA_BATCH, Compute
@@ -24,37 +24,43 @@ class EmbeddingStage:
         self.started = time.monotonic()
 
     def execute(self, plans: Iterable[EmbeddingPlan]) -> None:
-        """Work the plans off, and commit batch by batch."""
-        pending: list[RoiInput] = []
+        """Work the plans off, and commit batch by batch.
+
+        Args:
+            plans: gone through twice, to count and to work, since a million of them are not held.
+        """
+        outlines = slices = 0
         for plan in plans:
             self._settle(plan)
-            pending += plan.pending
-        self.run.progress = Progress(total=len(pending), stage="embed")
-        if pending:
-            self._embed(pending)
+            outlines += len(plan.pending)
+            slices += sum(roi.slices for roi in plan.pending)
+            self.run.commit_if_due()
+        self.run.progress = Progress(total=outlines, stage="embed")
+        if outlines:
+            self._embed((roi for plan in plans for roi in plan.pending), slices)
         self.run.commit()
         self.on_progress(self.run.progress)
 
     def _settle(self, plan: EmbeddingPlan) -> None:
         """Count a case by what is known of it now."""
-        run, key = self.run, plan.case.case_key
+        run, row = self.run, plan.case.manifest_row
         if not run.settings.extracts:
             run.count_reasons(plan.reasons())
             run.cost.worked_cases += bool(plan.pending)
         for ended in plan.ended:
             run.add_event(plan.case, ended, None)
         if plan.standing:
-            run.settle_failed(key, plan.standing)
-        if plan.without_input and run.states.get(key) != "failed":
-            run.settle_failed(key, plan.blocked)
+            run.tally.settle_failed(row, plan.standing)
+        if plan.without_input and run.tally.state(row) != "failed":
+            run.tally.settle_failed(row, plan.blocked)
         if not plan.pending:
-            run.settle(key, "already_done" if plan.case.masked_rois() else "awaiting_mask")
+            run.tally.settle(row, "already_done" if plan.case.masked_rois() else "awaiting_mask")
 
-    def _embed(self, pending: Sequence[RoiInput]) -> None:
+    def _embed(self, pending: Iterable[RoiInput], slices: int) -> None:
         if self.run.settings.weights_file is not None:
             self.run.store.write_weights(self.work.weights.sha256, self.run.settings.weights_file)
         suspects: list[RoiInput] = []
-        for outcome in self._outcomes(pending):
+        for outcome in self._outcomes(pending, slices):
             # Before the outcome counts: of an outline that was interrupted, nothing does.
             self.on_progress(self.run.progress)
             if isinstance(outcome, Done):
@@ -82,12 +88,12 @@ class EmbeddingStage:
         placed = replace(self.work, compute=replace(compute, device=device, threads=cluster.threads))
         return placed, None, max(1, places(cluster.client))
 
-    def _outcomes(self, pending: Sequence[RoiInput]) -> Iterator[Outcome[EmbeddingTask, EmbeddingResult]]:
+    def _outcomes(self, pending: Iterable[RoiInput], slices: int) -> Iterator[Outcome[EmbeddingTask, EmbeddingResult]]:
         work, resource, workers = self._placed()
         cuda = resource is not None or (self.run.cluster.client is None and _has_cuda(work.compute))
         batch = work.compute.batch or (CUDA_BATCH if cuda else CPU_BATCH)
-        slices = task_slices(pending, batch, cuda, workers)
-        return self._run(EmbeddingTask(work, rois) for rois in pack(pending, batch, slices))
+        together = task_slices(slices, batch, cuda, workers)
+        return self._run(EmbeddingTask(work, rois) for rois in pack(pending, batch, together))
 
     def _run(self, tasks: Iterable[EmbeddingTask]) -> Iterator[Outcome[EmbeddingTask, EmbeddingResult]]:
         client = self.run.cluster.client
@@ -109,13 +115,13 @@ class EmbeddingStage:
             key = failure_key(result.roi.source.roi_key, self.work.embedding_spec_id)
             if isinstance(result, NotEmbedded):
                 run.add_event(result.roi, key, result.failure)
-                run.settle_failed(result.roi.case_key, [result.failure])
+                run.tally.settle_failed(result.roi.case_row, [result.failure])
                 run.progress.failed += 1
             else:
                 run.batch["embeddings"].extend(self._rows(result))
                 if result.roi.failed_before:
                     run.add_event(result.roi, key, None)
-                run.settle(result.roi.case_key, "computed")
+                run.tally.settle(result.roi.case_row, "computed")
                 summary.rois += 1
                 summary.slices += len(result.index)
             run.progress.done += 1

@@ -4,10 +4,10 @@ import datetime
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 
@@ -30,9 +30,9 @@ from cvtbatch.pipelines.embedding_plan import (
 )
 from cvtbatch.pipelines.embedding_stage import EmbeddingStage
 from cvtbatch.pipelines.job import Job
-from cvtbatch.pipelines.known import KnownCase, read_known
+from cvtbatch.pipelines.known import Known, KnownCase, SpecIds
 from cvtbatch.pipelines.metrics import open_metrics
-from cvtbatch.pipelines.plan import CasePlan, Fingerprints, Work, plan_case
+from cvtbatch.pipelines.plan import CasePlan, Fingerprints, Reason, Work, plan_case
 from cvtbatch.pipelines.report import ExtractReport, Progress, reason_counts
 from cvtbatch.pipelines.uid_key import load_uid_key
 from cvtbatch.pipelines.user_log import UserLog
@@ -43,7 +43,10 @@ from cvtbatch.store import FeatureStore, Location
 # Threads that stat the sources; what they wait for is the file system.
 FINGERPRINT_THREADS = 8
 PLANNED_TOGETHER = 256
+SHARE = PLANNED_TOGETHER // FINGERPRINT_THREADS
 Only = Literal["radiomics", "embeddings"]
+# A case and what the store knows of it.
+KnownOf = tuple[Case, KnownCase | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,65 +131,83 @@ def resolve_embedding(job: Job, url: str, volume: Spec) -> tuple[EmbeddingWork, 
     return work, spec, None if weights.source.startswith("random:") else to_bytes(weights)
 
 
-def plan_cases(manifest: Manifest, known: Mapping[str, KnownCase], work: Work, options: Options) -> Iterator[CasePlan]:
-    """Plan every case of a manifest, in its order; sources are listed, not read."""
-    cases = iter(manifest)
+def _with_sources(known: Iterable[KnownOf]) -> Iterator[tuple[Case, KnownCase | None, Fingerprints]]:
+    source = iter(known)
     with ThreadPoolExecutor(FINGERPRINT_THREADS) as threads:
-        while chunk := list(islice(cases, PLANNED_TOGETHER)):
-            for case, sources in zip(chunk, threads.map(_fingerprints, chunk), strict=True):
-                yield plan_case(
-                    case, known.get(case.case_key), sources, work, options.retry_failed, options.verify_inputs
-                )
+        while chunk := list(islice(source, PLANNED_TOGETHER)):
+            # A share for each thread: handing over every case by itself costs more than a local disk's answer.
+            shares = [chunk[first : first + SHARE] for first in range(0, len(chunk), SHARE)]
+            fingerprints = chain.from_iterable(threads.map(_fingerprints, shares))
+            for (case, stored), sources in zip(chunk, fingerprints, strict=True):
+                yield case, stored, sources
 
 
-def _fingerprints(case: Case) -> Fingerprints:
+def _fingerprints(share: Sequence[KnownOf]) -> list[Fingerprints]:
+    return [_fingerprints_of(case) for case, _ in share]
+
+
+def _fingerprints_of(case: Case) -> Fingerprints:
     masks = {roi.roi_key: mask_fingerprint(roi) for roi in case.masked_rois()}
     fingerprint, image_bytes = look_at_image(case)
     return Fingerprints(fingerprint, masks, image_bytes)
 
 
-def plan_run(
-    manifest: Manifest, known: Mapping[str, KnownCase], settings: Settings, options: Options
-) -> Iterator[CasePlan]:
+def plan_run(known: Iterable[KnownOf], settings: Settings, options: Options) -> Iterator[CasePlan]:
     """Plan every case for what a run extracts and embeds."""
     embedding = settings.embedding
-    if embedding is None:
-        yield from plan_cases(manifest, known, settings.work, options)
-    elif settings.extracts:
-        for plan in plan_cases(manifest, known, settings.work, options):
-            key, spec_id = plan.case.case_key, embedding.embedding_spec_id
-            yield with_embeddings(plan, plan_embeddings(plan.case, known.get(key), spec_id, options.again))
-    else:
-        yield from map(alone, plan_all_embeddings(manifest, known, embedding, options))
+    if embedding is not None and not settings.extracts:
+        yield from map(alone, EmbeddingPlans(known, embedding, options))
+        return
+    for case, stored, sources in _with_sources(known):
+        plan = plan_case(case, stored, sources, settings.work, options.retry_failed, options.verify_inputs)
+        if embedding is not None:
+            plan = with_embeddings(plan, plan_embeddings(case, stored, embedding.embedding_spec_id, options.again))
+        yield plan
 
 
-def plan_all_embeddings(
-    manifest: Manifest, known: Mapping[str, KnownCase], work: EmbeddingWork, options: Options
-) -> Iterator[EmbeddingPlan]:
-    """Plan the embeddings of every case, by what is stored of it."""
-    for case in manifest:
-        yield plan_embeddings(case, known.get(case.case_key), work.embedding_spec_id, options.again)
+@dataclass(frozen=True, slots=True)
+class EmbeddingPlans:
+    """The embeddings of every case, planned by what is stored of it, anew each time that they are asked for."""
+
+    known: Iterable[KnownOf]
+    work: EmbeddingWork
+    options: Options
+
+    def __iter__(self) -> Iterator[EmbeddingPlan]:
+        for case, stored in self.known:
+            yield plan_embeddings(case, stored, self.work.embedding_spec_id, self.options.again)
 
 
-def _known(store: FeatureStore, settings: Settings) -> Mapping[str, KnownCase]:
-    embedding_spec_id = settings.embedding.embedding_spec_id if settings.embedding else ""
-    return read_known(store, settings.work.volume_spec_id, settings.work.radiomics_spec_id, embedding_spec_id)
+def _known(store: FeatureStore, manifest: Manifest, settings: Settings) -> Known:
+    work, embedding = settings.work, settings.embedding
+    spec_ids = SpecIds(work.volume_spec_id, work.radiomics_spec_id, embedding.embedding_spec_id if embedding else "")
+    return Known(store, manifest, spec_ids)
 
 
-def dry_run(manifest: Manifest, settings: Settings, options: Options) -> tuple[ExtractReport, list[CasePlan]]:
-    """Return what a run would do, without doing it; the store need not exist."""
+def dry_run(
+    manifest: Manifest, settings: Settings, options: Options, on_plan: Callable[[CasePlan], None] = lambda _: None
+) -> ExtractReport:
+    """Return what a run would do, without doing it; the store need not exist.
+
+    Args:
+        on_plan: called with every plan; it is not kept.
+    """
+    known: Iterable[KnownOf]
     try:
-        known = _known(FeatureStore(settings.work.store_url), settings)
+        known = _known(FeatureStore(settings.work.store_url), manifest, settings)
     except CvtbatchError as error:
         if error.kind != "no_store":
             raise
-        known = {}
-    plans = list(plan_run(manifest, known, settings, options))
+        known = ((case, None) for case in manifest)
+    reasons: Counter[Reason] = Counter()
     report = new_report(settings, None)
     report.dry_run = True
-    report.cases = len(plans)
-    report.plan = reason_counts(Counter(reason for plan in plans for reason in plan.reasons))
-    return report, plans
+    for plan in plan_run(known, settings, options):
+        on_plan(plan)
+        reasons.update(plan.reasons)
+        report.cases += 1
+    report.plan = reason_counts(reasons)
+    return report
 
 
 def extract(
@@ -245,10 +266,10 @@ def _work(run: Coordinator, options: Options, on_progress: Callable[[Progress], 
     """Extract, and then embed what is stored."""
     manifest, store, settings = run.manifest, run.store, run.settings
     if settings.extracts:
-        run.execute(plan_run(manifest, _known(store, settings), settings, options), on_progress)
+        run.execute(plan_run(_known(store, manifest, settings), settings, options), on_progress)
     if settings.embedding is not None:
         # Of what is stored now.
-        plans = plan_all_embeddings(manifest, _known(store, settings), settings.embedding, options)
+        plans = EmbeddingPlans(_known(store, manifest, settings), settings.embedding, options)
         EmbeddingStage(run, settings.embedding, on_progress).execute(plans)
 
 

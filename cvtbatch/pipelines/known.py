@@ -1,15 +1,39 @@
 """What a store already knows of the cases, under the specifications of a run: the one half of a plan."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 import pyarrow.compute as pc
 
 from cvtbatch.geometry import Grid
-from cvtbatch.store import FeatureStore, StoredArray
+from cvtbatch.manifest import Case, Manifest
+from cvtbatch.store import FeatureStore, Portions, StoredArray, View, Wanted
 
 # What a failure is about: roi_key, empty for the whole case; spec_id; "extraction" or "audit"; for an audit, input_digest.
 FailureKey = tuple[str, str, str, str]
+# Cases that are planned together: what is known of one takes some kilobytes.
+CASES_TOGETHER = 4096
+VOLUME_COLUMNS = (
+    "image_digest",
+    "image_fingerprint",
+    "path",
+    "checksum",
+    "size_xyz",
+    "spacing_mm",
+    "origin_mm",
+    "direction",
+    "generation",
+)
+ROI_COLUMNS = (
+    "image_digest",
+    "input_digest",
+    "mask_fingerprint",
+    "path",
+    "checksum",
+    "generation",
+    "box_size_zyx",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,49 +91,81 @@ class KnownCase:
     failures: dict[FailureKey, KnownFailure] = field(default_factory=dict)
 
 
-def read_known(
-    store: FeatureStore, volume_spec_id: str, radiomics_spec_id: str, embedding_spec_id: str = ""
-) -> Mapping[str, KnownCase]:
-    """Return what the store knows, by case_key.
+@dataclass(frozen=True, slots=True)
+class SpecIds:
+    """The specifications of a run; `embedding` is empty where embeddings are not asked for."""
 
-    Args:
-        embedding_spec_id: empty where embeddings are not asked for.
-    """
+    volume: str
+    radiomics: str
+    embedding: str = ""
+
+    def wanted(self) -> dict[str, Wanted]:
+        """Return what a plan needs of a store, a row before what it stands on."""
+        of_volume = pc.field("volume_spec_id") == self.volume
+        failed = pc.field("spec_id").isin(sorted({self.volume, self.radiomics, self.embedding}))
+        wanted = {
+            "cases": Wanted(("clinical_digest",)),
+            "volumes": Wanted(VOLUME_COLUMNS, of_volume),
+            "rois": Wanted(ROI_COLUMNS, of_volume),
+            "radiomics": Wanted((), pc.field("radiomics_spec_id") == self.radiomics),
+            "failures": Wanted(("source_fingerprint", "stage", "kind"), failed),
+        }
+        if self.embedding:
+            # All rows of an ROI come in one append, so that its largest slice stands for them.
+            of_spec = (pc.field("embedding_spec_id") == self.embedding) & pc.field("is_largest")
+            wanted["embeddings"] = Wanted((), of_spec)
+        return wanted
+
+
+class Known:
+    """What a store knows of a manifest's cases; in memory are those that are being planned."""
+
+    def __init__(self, store: FeatureStore, manifest: Manifest, spec_ids: SpecIds) -> None:
+        self._manifest = manifest
+        self._portions = Portions(
+            store.at(None), spec_ids.wanted(), lambda cases: manifest.find(cases) // CASES_TOGETHER
+        )
+
+    def __iter__(self) -> Iterator[tuple[Case, KnownCase | None]]:
+        """Yield every case of the manifest, in its order, with what is known of it; None if nothing."""
+        cases = iter(self._manifest)
+        number = 0
+        while chunk := list(islice(cases, CASES_TOGETHER)):
+            known = read_known(self._portions.view(number))
+            yield from ((case, known.get(case.case_key)) for case in chunk)
+            number += 1
+
+
+def read_known(view: View) -> Mapping[str, KnownCase]:
+    """Return what a store knows, by case_key; the rows are of one specification a kind, see `SpecIds.wanted`."""
     known: dict[str, KnownCase] = {}
 
     def case(row: Mapping[str, str]) -> KnownCase:
         return known.setdefault(row["case_key"], KnownCase())
 
-    for row in store.table("cases").current(["case_key", "clinical_digest"]).to_pylist():
+    for row in view.newest("cases").select(["case_key", "clinical_digest"]).to_pylist():
         case(row).clinical_digest = row["clinical_digest"]
-    volumes = store.table("volumes").current()
-    for row in volumes.filter(pc.equal(volumes["volume_spec_id"], volume_spec_id)).to_pylist():
+    for row in view.newest("volumes").select(["case_key", *VOLUME_COLUMNS]).to_pylist():
         grid = Grid(tuple(row["size_xyz"]), tuple(row["spacing_mm"]), tuple(row["origin_mm"]), tuple(row["direction"]))
         stored = StoredArray(row["path"], row["checksum"])
         case(row).volume = KnownVolume(row["image_digest"], row["image_fingerprint"], stored, grid, row["generation"])
-    rois = store.table("rois").current()
-    for row in rois.filter(pc.equal(rois["volume_spec_id"], volume_spec_id)).to_pylist():
-        stored = StoredArray(row["path"], row["checksum"])
+    for row in view.newest("rois").select(["case_key", "roi_key", *ROI_COLUMNS]).to_pylist():
         case(row).rois[row["roi_key"]] = KnownRoi(
             image_digest=row["image_digest"],
             input_digest=row["input_digest"],
             fingerprint=row["mask_fingerprint"],
-            stored=stored,
+            stored=StoredArray(row["path"], row["checksum"]),
             generation=row["generation"],
             slices=row["box_size_zyx"][0],
         )
     columns = ["case_key", "roi_key", "input_digest"]
-    for row in store.table("radiomics").read(columns, pc.field("radiomics_spec_id") == radiomics_spec_id).to_pylist():
+    for row in view.read("radiomics", columns).to_pylist():
         _add(case(row).featured, row)
-    if embedding_spec_id:
-        # All rows of an ROI come in one append, so that its largest slice stands for them.
-        of_spec = (pc.field("embedding_spec_id") == embedding_spec_id) & pc.field("is_largest")
-        for row in store.table("embeddings").read(columns, of_spec).to_pylist():
-            _add(case(row).embedded, row)
-    for row in store.failures().to_pylist():
-        if row["spec_id"] in {volume_spec_id, radiomics_spec_id, embedding_spec_id}:
-            failure = KnownFailure(row["source_fingerprint"], row["stage"], row["kind"])
-            case(row).failures[row["roi_key"], row["spec_id"], row["scope"], row["input_digest"]] = failure
+    for row in view.read("embeddings", columns).to_pylist():
+        _add(case(row).embedded, row)
+    for row in view.rows("failures").to_pylist():
+        failure = KnownFailure(row["source_fingerprint"], row["stage"], row["kind"])
+        case(row).failures[row["roi_key"], row["spec_id"], row["scope"], row["input_digest"]] = failure
     return known
 
 

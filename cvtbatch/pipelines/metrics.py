@@ -181,15 +181,15 @@ def _families(run: Coordinator, state: str) -> "Iterator[Metric]":
         yield CounterMetricFamily(f"cvtbatch_{name}", what, total)
     yield _labelled(
         CounterMetricFamily("cvtbatch_cases", "Cases, by how they first stood in this run.", labels=["state"]),
-        ((name, run.first_states[name]) for name in STATES),
+        ((name, run.tally.first[name]) for name in STATES),
     )
     yield _labelled(
         GaugeMetricFamily("cvtbatch_case_states", "Cases, by how they stand.", labels=["state"]),
-        ((name, getattr(report, name)) for name in STATES),
+        ((name, run.tally.now[name]) for name in STATES),
     )
     yield _labelled(CounterMetricFamily("cvtbatch_rows", "Rows appended.", labels=["table"]), report.rows.items())
     failures = CounterMetricFamily("cvtbatch_failed_cases", "Cases by failure.", labels=["stage", "kind"])
-    for (stage, kind), count in run.failure_counts().items():
+    for (stage, kind), count in sorted(run.tally.failures.items()):
         failures.add_metric([stage, kind], count)
     yield failures
     yield _stage_seconds(run)

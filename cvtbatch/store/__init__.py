@@ -11,6 +11,7 @@ A volume exists only if a row names it and its checksum holds: zarr reads a shar
 from cvtbatch.store.erasure import Erasure, erase_case
 from cvtbatch.store.feature_store import FeatureStore
 from cvtbatch.store.location import Location
+from cvtbatch.store.portions import Portions, Wanted
 from cvtbatch.store.reading import Selection, View, check_columns
 from cvtbatch.store.snapshots import (
     Discrepancy,
@@ -30,10 +31,12 @@ __all__ = [
     "Erasure",
     "FeatureStore",
     "Location",
+    "Portions",
     "Selection",
     "Snapshot",
     "StoredArray",
     "View",
+    "Wanted",
     "automatic_snapshot",
     "check_columns",
     "create_snapshot",

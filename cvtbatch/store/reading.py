@@ -8,6 +8,7 @@ so that a reader beside writers sees no row without its parents.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 from cvtbatch import contracts
 from cvtbatch.errors import InputError
 from cvtbatch.spec import Spec, differences
-from cvtbatch.store.tables import Pin, Table, newest
+from cvtbatch.store.tables import Pin, newest
 
 VOLUME_KEYS = ("volume_spec_id", "image_digest")
 INPUT_KEYS = ("roi_key", "volume_spec_id", "input_digest")
@@ -37,6 +38,16 @@ class Selection:
     rois: tuple[str, ...] = ()
 
 
+class Rows(Protocol):
+    """Where a view reads a table's rows; see `Table`."""
+
+    def pin(self) -> Pin | None: ...
+    def read(self, columns: Sequence[str] | None, where: pc.Expression | None, pin: Pin | None) -> pa.Table: ...
+    def stream(
+        self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None
+    ) -> Iterator[pa.RecordBatch]: ...
+
+
 class View:
     """The rows of a store at one moment.
 
@@ -47,7 +58,7 @@ class View:
 
     def __init__(
         self,
-        tables: Mapping[str, Table],
+        tables: Mapping[str, Rows],
         pins: Mapping[str, Pin] | None = None,
         selection: Selection | None = None,
         label: Mapping[str, str] | None = None,
@@ -71,6 +82,16 @@ class View:
             wanted = list(columns) if columns is not None else contracts.table(name).arrow().names
             return contracts.table(name).arrow().empty_table().select(wanted)
         return self._tables[name].read(columns, where, pin)
+
+    def stream(self, name: str, columns: Sequence[str], where: pc.Expression | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield all rows of a table, current or not, some at a time and in any order."""
+        pin = self.pin(name)
+        return iter(()) if pin is None else self._tables[name].stream(columns, where, pin)
+
+    def newest(self, name: str) -> pa.Table:
+        """Return the newest row of every key of a table, whether or not what it stands on is current."""
+        rows = self.read(name)
+        return rows.take(newest(rows, contracts.table(name).key))
 
     def specs(self) -> dict[str, Spec]:
         """Return the specifications by id."""
@@ -115,9 +136,9 @@ class View:
             where: filter of the rows that are looked at, for tables whose rows never change.
         """
         if where is not None:
-            return self._current(name, self.read(name, _deciding(name), where))
+            return self._current(name, self.read(name, deciding(name), where))
         if name not in self._indices:
-            self._indices[name] = self._current(name, self.read(name, _deciding(name)))
+            self._indices[name] = self._current(name, self.read(name, deciding(name)))
         return self._indices[name]
 
     def _current(self, name: str, rows: pa.Table) -> pa.Array:
@@ -185,7 +206,7 @@ class View:
         wanted = check_columns(columns, known)
         chosen = self._restriction_to(kind, spec)
         where = chosen if where is None else where if chosen is None else where & chosen
-        rows = self.read(name, list(dict.fromkeys([*wanted, *_deciding(name)])), where)
+        rows = self.read(name, list(dict.fromkeys([*wanted, *deciding(name)])), where)
         indices = self._current(name, rows)
         rows = rows if len(indices) == rows.num_rows else rows.take(indices)
         spec_ids = rows[_spec_column(kind)].unique().to_pylist()
@@ -269,7 +290,7 @@ def joined(rows: pa.Table, columns: Sequence[str]) -> pa.ChunkedArray:
     return pc.binary_join_element_wise(*(rows[column] for column in columns), "\n")
 
 
-def _deciding(name: str) -> list[str]:
+def deciding(name: str) -> list[str]:
     """Return the columns of a table that decide which of its rows are current and selected."""
     contract = contracts.table(name)
     here = {field.name for field in contract.fields}

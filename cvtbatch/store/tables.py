@@ -8,14 +8,15 @@ changed by compaction: "rows after N" is all that a writer has to read to know w
 
 import datetime
 import functools
-import hashlib
 import operator
 import random
 import time
+from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
@@ -25,6 +26,7 @@ from deltalake.schema import Schema
 
 from cvtbatch.contracts import TableContract
 from cvtbatch.errors import StorageError
+from cvtbatch.key_index import KeyIndex, hashed, key_array
 from cvtbatch.store.location import Location, storage_errors
 
 APP_ID = "cvtbatch"
@@ -32,8 +34,8 @@ APP_ID = "cvtbatch"
 APPEND_ATTEMPTS = 30
 # A handle that follows a table commit by commit grows slower with each; one that is opened anew starts from the last checkpoint.
 COMMITS_PER_HANDLE = 20
-# Rows that are held as Python values at a time while keys are looked up.
-INDEXED_TOGETHER = 10_000
+# Rows that are held at a time where a table is gone through.
+ROWS_TOGETHER = 8192
 # Texts shorter than this stand whole in the statistics of the log.
 EXACT_IN_LOG = 32
 # What no snapshot may lose is never cleaned up behind its back.
@@ -77,7 +79,7 @@ class Table:
         self._opened_version = 0
         # Rows up to this sequence are known: the state of every key's newest.
         self._known_sequence = 0
-        self._newest: dict[bytes, bytes] = {}
+        self._newest = KeyIndex()
 
     def create(self) -> None:
         """Create the table if it is not there, or add the columns that it lacks, beside others that may do the same."""
@@ -261,6 +263,27 @@ class Table:
             # What a file says of its 1,834 columns takes megabytes, decoded: it is not kept for a second scan.
             return dataset.to_table(columns=wanted, filter=where, cache_metadata=False)
 
+    def stream(
+        self, columns: Sequence[str], where: pc.Expression | None = None, pin: Pin | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield rows of the newest or a pinned version, some at a time and in any order; none but these are in memory."""
+        return self._stream(self.dataset(pin), columns, where)
+
+    def _stream(
+        self, dataset: ds.Dataset, columns: Sequence[str], where: pc.Expression | None
+    ) -> Iterator[pa.RecordBatch]:
+        with storage_errors(f"reading table {self.contract.name}"):
+            batches = dataset.to_batches(
+                columns=list(columns),
+                filter=where,
+                batch_size=ROWS_TOGETHER,
+                # What is read ahead, and what a file says of its 1,834 columns, is held too.
+                batch_readahead=1,
+                fragment_readahead=1,
+                cache_metadata=False,
+            )
+            yield from (batch for batch in batches if batch.num_rows)
+
     def current(self, columns: Sequence[str] | None = None, pin: Pin | None = None) -> pa.Table:
         """Return the newest row of every key."""
         key = list(self.contract.key)
@@ -325,25 +348,40 @@ class Table:
             columns = list(dict.fromkeys([*self.contract.key, *self.contract.state, "sequence"]))
             with storage_errors(f"looking for new rows of table {self.contract.name}"):
                 unseen = self._dataset(self._files(delta, f"sequence > {self._known_sequence}"))
-            rows = self._scan(unseen, columns, pc.field("sequence") > self._known_sequence)
-            for batch in rows.sort_by("sequence").to_batches(max_chunksize=INDEXED_TOGETHER):
-                self._newest.update((self._key(row), self._state(row)) for row in batch.to_pylist())
+            self._index(self._stream(unseen, columns, pc.field("sequence") > self._known_sequence))
             self._known_sequence = last
         return delta
 
-    def _fresh(self, rows: Sequence[Row]) -> tuple[list[Row], dict[bytes, bytes]]:
+    def _index(self, batches: Iterable[pa.RecordBatch]) -> None:
+        """Remember the states of rows by key; the newest row of a key counts, in whatever order they come."""
+        keys, states, sequences = bytearray(), array("Q"), array("q")
+        for batch in batches:
+            rows = batch.to_pylist()
+            keys += b"".join(map(self._key, rows))
+            states.extend(map(self._state, rows))
+            sequences.extend(row["sequence"] for row in rows)
+        order = np.argsort(np.array(sequences), kind="stable")
+        self._newest.add(key_array([bytes(keys)])[order], np.array(states, np.uint64)[order])
+
+    def _fresh(self, rows: Sequence[Row]) -> tuple[list[Row], dict[bytes, int]]:
         """Return the rows to append, one a key, and their states by key."""
         last = {self._key(row): row for row in rows}
         states = {key: self._state(row) for key, row in last.items()}
-        fresh = [key for key, state in states.items() if self._newest.get(key) != state]
+        known, found = self._newest.find(list(states))
+        fresh = [
+            key
+            for (key, state), before, there in zip(states.items(), known.tolist(), found.tolist(), strict=True)
+            if not there or before != state
+        ]
         return [last[key] for key in fresh], {key: states[key] for key in fresh}
 
     def _key(self, row: Row) -> bytes:
-        return _short_hash([row.get(name) for name in self.contract.key])
+        return hashed([row.get(name) for name in self.contract.key])
 
-    def _state(self, row: Row) -> bytes:
-        # Of a key that has one row for ever nothing is to be told apart: one object for all of them.
-        return _short_hash([row.get(name) for name in self.contract.state]) if self.contract.state else b""
+    def _state(self, row: Row) -> int:
+        """Return a number that tells states of one key apart; a key that has one row for ever has one state."""
+        state = self.contract.state
+        return int.from_bytes(hashed([row.get(name) for name in state])[:8], "little") if state else 0
 
 
 def newest(rows: pa.Table, key: Sequence[str]) -> pa.Array:
@@ -357,7 +395,3 @@ def newest(rows: pa.Table, key: Sequence[str]) -> pa.Array:
 def equal_to(values: Mapping[str, str]) -> pc.Expression:
     """Return the filter of rows that have these values in these columns."""
     return functools.reduce(operator.and_, (pc.field(name) == value for name, value in values.items()))
-
-
-def _short_hash(values: Sequence[object]) -> bytes:
-    return hashlib.blake2b(repr(values).encode(), digest_size=16).digest()

@@ -52,6 +52,7 @@ def stored_rois(store: FeatureStore, slices: int) -> list[RoiInput]:
         case_key="A/1",
         center="A",
         case_id="1",
+        case_row=1,
         source=source,
         input_digest="",
         volume=volume,

@@ -79,7 +79,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("profile", SETTINGS)
 def test_stored_values_are_stock_values_to_the_last_bit(archive: Path, tmp_path: Path, profile: str) -> None:
-    document = extract_json(
+    extract_json(
         archive / "manifest.csv",
         tmp_path / "store",
         "--set",
@@ -88,7 +88,7 @@ def test_stored_values_are_stock_values_to_the_last_bit(archive: Path, tmp_path:
         "radiomics.engine=pyradiomics",
     )
     store = FeatureStore(str(tmp_path / "store"))
-    known = read_known(store, str(document["volume_spec_id"]), str(document["radiomics_spec_id"]))
+    known = read_known(store.at(None))
     rows = store.radiomics().to_pylist()
     assert len(rows) == 3
     for row in rows:

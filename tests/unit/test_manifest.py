@@ -1,3 +1,4 @@
+import random
 import re
 from pathlib import Path
 
@@ -6,7 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from cvtbatch.errors import InputError, ProblemsError
-from cvtbatch.manifest import key_of, read_manifest
+from cvtbatch.manifest import files, key_of, read_manifest
+from cvtbatch.manifest import manifest as reading
+from cvtbatch.manifest.problems import IN_WORDS
+from cvtbatch.spec import digest
 from tests.support import write_rows
 
 
@@ -50,7 +54,7 @@ def test_parquet_gives_the_same_cases_as_csv(folder: Path) -> None:
     rows = [row(mask="a.nii.gz", age=61.5, cvt=1), row(case_id="2", age=None, cvt=None)]
     pq.write_table(pa.Table.from_pylist(rows), folder / "m.parquet")
     csv = read_manifest(write_rows(folder / "m.csv", [{k: v for k, v in r.items() if v is not None} for r in rows]))
-    assert read_manifest(folder / "m.parquet").cases == csv.cases
+    assert list(read_manifest(folder / "m.parquet")) == list(csv)
 
 
 def test_floats_that_are_whole_count_as_integers(folder: Path) -> None:
@@ -153,7 +157,77 @@ def test_keys_of_odd_names_stay_apart() -> None:
 
 def test_clinical_digest_covers_values_and_own_columns(folder: Path) -> None:
     def of(**values: object) -> str:
-        return read_manifest(write_rows(folder / "m.csv", [row(**values)])).cases[0].clinical_digest()
+        [case] = read_manifest(write_rows(folder / "m.csv", [row(**values)]))
+        return case.clinical_digest()
 
     assert of(age="50") == of(age="50.0") != of(age="51")
     assert of(age="50", x_a="1") != of(age="50", x_a="2")
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "ROWS_TOGETHER", 4)
+    monkeypatch.setattr(reading, "CASES_TOGETHER", 3)
+
+
+@pytest.mark.usefixtures("small_batches")
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_rows_of_a_case_need_not_be_neighbours(folder: Path, suffix: str) -> None:
+    rows = [
+        row(case_id=str(case), reader=reader, mask="a.nii.gz", age=40 + case) for case in range(11) for reader in "ABC"
+    ]
+    random.Random(5).shuffle(rows)
+    path = write_rows(folder / "m.csv", rows)
+    if suffix == ".parquet":
+        path = folder / "m.parquet"
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    manifest = read_manifest(path)
+    by_case: dict[object, list[tuple[object, int]]] = {}
+    for number, values in enumerate(rows, 1):
+        by_case.setdefault(values["case_id"], []).append((values["reader"], number))
+    expected = [(name, outlines[0][1], outlines) for name, outlines in by_case.items()]
+    for _ in range(2):
+        found = [(c.case_id, c.manifest_row, [(r.reader, r.manifest_row) for r in c.rois]) for c in manifest]
+        assert found == expected
+    assert (len(manifest), manifest.rows) == (11, 33)
+    assert {case.clinical_values()["age"] for case in manifest} == set(range(40, 51))
+    asked = [("A", name) for name, _, _ in expected]
+    assert manifest.find([*reversed(asked), ("B", "1")]).tolist() == [*range(10, -1, -1), -1]
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_rows_far_apart_are_held_against_each_other(folder: Path) -> None:
+    others = [row(case_id=f"x{number}") for number in range(9)]
+    rows = [row(age=50), *others[:5], row(age=51, reader="B", x_a="1"), *others[5:], row(age=50)]
+    assert problems(folder, *rows) == [
+        "row 12: the same center, case_id, roi, reader and reading as row 1 (A / 1 / hematoma / A / 1)",
+        "row 7, column age: differs from row 1 of the same case",
+        "row 7, column x_ columns: differs from row 1 of the same case",
+    ]
+
+
+def test_of_very_many_problems_the_first_are_told_and_all_counted(folder: Path) -> None:
+    path = write_rows(folder / "m.csv", [row(case_id=str(number), sex="X") for number in range(IN_WORDS + 5)])
+    with pytest.raises(ProblemsError, match=f"has {IN_WORDS + 5} problems") as raised:
+        read_manifest(path)
+    told = raised.value.private.splitlines()
+    assert len(told) == IN_WORDS + 1
+    assert told[-1] == "... and 5 more"
+
+
+def test_a_manifest_that_changes_while_it_is_read_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_rows(folder / "m.csv", [row()])
+
+    def digest_and_change(of: Path) -> str:
+        found = files.file_digest(of)
+        of.write_text(of.read_text() + "A,2,ct.nii.gz\n")
+        return found
+
+    monkeypatch.setattr(reading, "file_digest", digest_and_change)
+    with pytest.raises(InputError, match="changed while it was read"):
+        read_manifest(path)
+
+
+def test_the_digest_of_a_manifest_is_that_of_its_bytes(folder: Path) -> None:
+    path = write_rows(folder / "m.csv", [row()])
+    assert read_manifest(path).sha256 == digest(path.read_bytes())

@@ -1,0 +1,117 @@
+"""Cells of a manifest: what each column may hold, and the values that texts stand for. Pure."""
+
+import difflib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
+
+from cvtbatch import contracts
+from cvtbatch.manifest.case import Value
+from cvtbatch.manifest.files import Cells, TextRows
+from cvtbatch.manifest.problems import Problems
+from cvtbatch.spec import canonical_json
+
+# Beside the columns of the contract: the row's number, and its x_ columns as a JSON object.
+NUMBER, EXTRA = "number", "extra"
+# Row and place within the row, by which problems are ordered.
+Complaint = tuple[int, int, str]
+
+
+def column_problems(header: Sequence[str]) -> Iterator[str]:
+    """Say which columns are missing, twice there or unknown."""
+    fields, prefix = contracts.manifest_fields(), contracts.pass_through_prefix()
+    for name, field in fields.items():
+        if field.required and name not in header:
+            yield f"column {name} is missing; it is required"
+    for name in dict.fromkeys(header):
+        if header.count(name) > 1:
+            yield f"column {name!r} stands {header.count(name)} times"
+        if name not in fields and not name.startswith(prefix):
+            near = difflib.get_close_matches(name, fields, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            yield f"column {name!r} is unknown; {hint}columns of your own begin with {prefix!r}"
+
+
+def parse_rows(header: Sequence[str], rows: TextRows, problems: Problems) -> dict[str, list[Value]]:
+    """Return the values of some rows by column, defaults filled in, with `NUMBER` and `EXTRA`; None where a cell is wrong."""
+    cells = dict(zip(header, rows.columns, strict=True))
+    values: dict[str, list[Value]] = {NUMBER: list(rows.numbers)}
+    complaints: list[Complaint] = []
+    fields = contracts.manifest_fields()
+    for place, field in enumerate(fields.values()):
+        if field.name not in cells:
+            values[field.name] = [field.default] * len(rows.numbers)
+            continue
+        texts = cells[field.name]
+        # Most columns hold a few values, many times.
+        parsed = {text: _parse(text, field) for text in set(texts)}
+        values[field.name] = [parsed[text][0] for text in texts]
+        if any(complaint for _, complaint in parsed.values()):
+            complaints += [
+                (number, place, f"row {number}, column {field.name}: {parsed[text][1]}")
+                for number, text in zip(rows.numbers, texts, strict=True)
+                if parsed[text][1]
+            ]
+    values["patient"] = [
+        patient or case_id for patient, case_id in zip(values["patient"], values["case_id"], strict=True)
+    ]
+    complaints += _contradictions(rows.numbers, values, len(fields))
+    values["cvt"] = [
+        int(etiology == "CVT") if cvt is None and etiology is not None else cvt
+        for etiology, cvt in zip(values["etiology"], values["cvt"], strict=True)
+    ]
+    values[EXTRA] = _extras(cells, len(rows.numbers))
+    problems.extend(text for _, _, text in sorted(complaints, key=itemgetter(0, 1)))
+    return values
+
+
+def _contradictions(numbers: Sequence[int], values: Mapping[str, list[Value]], place: int) -> Iterator[Complaint]:
+    for number, etiology, cvt in zip(numbers, values["etiology"], values["cvt"], strict=True):
+        if etiology is not None and cvt is not None and cvt != int(etiology == "CVT"):
+            yield number, place, f"row {number}, column cvt: {cvt} contradicts etiology {etiology}"
+    columns = (values["mask"], values["mask_label"], values["segment"])
+    for number, mask, label, segment in zip(numbers, *columns, strict=True):
+        if label is not None and segment is not None:
+            yield number, place + 1, f"row {number}, column segment: give mask_label or segment, not both"
+        if mask is None and (label is not None or segment is not None):
+            yield number, place + 2, f"row {number}, column mask: empty, but mask_label or segment is given"
+
+
+def _extras(cells: Mapping[str, Cells], count: int) -> list[Value]:
+    prefix = contracts.pass_through_prefix()
+    own = {name: texts for name, texts in cells.items() if name.startswith(prefix)}
+    if not own:
+        return ["{}"] * count
+    return [
+        canonical_json({name: text for name, text in zip(own, texts, strict=True) if text})
+        for texts in zip(*own.values(), strict=True)
+    ]
+
+
+def _parse(text: str, field: contracts.Field) -> tuple[Value, str]:
+    """Return a cell's value and what is wrong with it, or an empty complaint."""
+    if not text:
+        return field.default, "empty; a value is required" if field.required else ""
+    value, complaint = _parse_text(text, field)
+    return value, f"{text!r} {complaint}" if complaint else ""
+
+
+def _parse_text(text: str, field: contracts.Field) -> tuple[Value, str]:
+    value: Value = text
+    if field.type in {"integer", "number"}:
+        try:
+            number = float(text.replace("_", "?"))
+        except ValueError:
+            return None, f"is not {'an integer' if field.type == 'integer' else 'a number'}"
+        if not math.isfinite(number) or (field.type == "integer" and not number.is_integer()):
+            return None, f"is not {'an integer' if field.type == 'integer' else 'a finite number'}"
+        if not (field.minimum or 0) <= number <= (field.maximum if field.maximum is not None else math.inf):
+            return None, f"is out of range; it must lie in {field.minimum:g} to {field.maximum:g}"
+        value = int(number) if field.type == "integer" else number
+    if field.enum and text not in field.enum:
+        return None, f"is not one of {', '.join(field.enum)}"
+    if field.max_length and len(text) > field.max_length:
+        return None, f"is longer than {field.max_length} characters"
+    if field.pattern and not field.pattern.fullmatch(text):
+        return None, "has characters that are not allowed"
+    return value, ""

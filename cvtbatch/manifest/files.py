@@ -1,0 +1,133 @@
+"""The bytes of a manifest as text cells, some thousand rows at a time."""
+
+import csv
+import hashlib
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.manifest.problems import Problems
+
+ROWS_TOGETHER = 8192
+Cells = Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class TextRows:
+    """Some rows of a manifest, those without any value left out.
+
+    Attributes:
+        numbers: of the rows, 1 for the first below the header.
+        columns: cells without blanks around them, column by column in the order of the header.
+    """
+
+    numbers: Sequence[int]
+    columns: Sequence[Cells]
+
+
+def file_digest(path: Path) -> str:
+    """Return `spec.digest` of a file's bytes, without holding them."""
+    with path.open("rb") as file:
+        hasher = hashlib.sha256(os.fstat(file.fileno()).st_size.to_bytes(8, "little"))
+        while block := file.read(2**20):
+            hasher.update(block)
+    return hasher.hexdigest()
+
+
+def read_csv(path: Path) -> tuple[list[str], Iterator[TextRows]]:
+    """Return the header of a UTF-8 CSV file, and its rows as they are asked for.
+
+    Raises, with the rows too:
+        InputError: it is no CSV file.
+        ProblemsError: rows have other numbers of cells than the header.
+    """
+    rows = _csv_rows(path)
+    header = next(rows, [])
+    _check_csv_header(header, path)
+    return [name.strip() for name in header], _csv_batches(rows, len(header), path)
+
+
+def _csv_rows(path: Path) -> Iterator[list[str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as text:
+            yield from csv.reader(text, strict=True)
+    except UnicodeDecodeError as error:
+        raise _no_csv(path, f"byte {error.start} is no UTF-8 text") from None
+    except csv.Error as error:
+        raise _no_csv(path, str(error)) from None
+
+
+def _check_csv_header(header: Cells, path: Path) -> None:
+    if len(header) == 1 and (separator := next((mark for mark in ";\t|" if mark in header[0]), "")):
+        raise _no_csv(path, f"cells are separated by {separator!r}, not by ','")
+    if not header:
+        raise _no_csv(path, "it is empty")
+    if any("\0" in cell for cell in header):
+        raise _no_csv(path, "it holds binary data")
+
+
+def _csv_batches(rows: Iterator[list[str]], width: int, path: Path) -> Iterator[TextRows]:
+    uneven = Problems()
+    first = 1
+    while lines := list(islice(rows, ROWS_TOGETHER)):
+        for number, line in enumerate(lines, first):
+            if line and len(line) != width:
+                uneven.add(f"row {number}: {len(line)} cells, where the header has {width}")
+        if not uneven.count:
+            kept = [(number, line) for number, line in enumerate(lines, first) if any(map(str.strip, line))]
+            columns = [[line[index].strip() for _, line in kept] for index in range(width)]
+            yield TextRows([number for number, _ in kept], columns)
+        first += len(lines)
+    if uneven.count:
+        raise ProblemsError.of("bad_manifest", f"manifest {path}", uneven.texts, uneven.count)
+
+
+def _no_csv(path: Path, why: str) -> InputError:
+    return InputError("manifest_not_csv", f"manifest {path} is not a CSV file in UTF-8: {why}")
+
+
+def read_parquet(path: Path) -> tuple[list[str], Iterator[TextRows]]:
+    """Return the columns of a Parquet file, and its rows as they are asked for.
+
+    Raises, with the rows too:
+        InputError: it is no Parquet file.
+    """
+    try:
+        table = pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _no_parquet(path, error) from None
+    return list(table.schema_arrow.names), _parquet_batches(table, path)
+
+
+def _parquet_batches(table: pq.ParquetFile, path: Path) -> Iterator[TextRows]:
+    first = 1
+    try:
+        with table:
+            for batch in table.iter_batches(ROWS_TOGETHER):
+                columns = [[_to_text(value) for value in column.to_pylist()] for column in batch.columns]
+                filled = [index for index, cells in enumerate(zip(*columns, strict=True)) if any(cells)]
+                if len(filled) < batch.num_rows:
+                    columns = [[column[index] for index in filled] for column in columns]
+                yield TextRows([first + index for index in filled], columns)
+                first += batch.num_rows
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _no_parquet(path, error) from None
+
+
+def _to_text(value: object) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
+        return str(int(value))
+    return str(value).strip()
+
+
+def _no_parquet(path: Path, error: Exception) -> InputError:
+    return InputError("manifest_not_parquet", f"manifest {path} is not a Parquet file: {error}")

@@ -1,0 +1,242 @@
+"""Cases of a manifest, few of them in memory at a time.
+
+The file is read once: its cells are checked, and the values that they stand for are laid down on disk, so that what is worked on
+is what was checked, whatever becomes of the file. In memory stay the places of every case's rows, some bytes a row.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from cvtbatch import contracts
+from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.key_index import KEY_BYTES, KeyIndex, Keys, hashed, key_array
+from cvtbatch.manifest.case import ROI_COLUMNS, Case, RoiSource, Value, key_of
+from cvtbatch.manifest.cells import EXTRA, NUMBER, column_problems, parse_rows
+from cvtbatch.manifest.files import file_digest, read_csv, read_parquet
+from cvtbatch.manifest.problems import Problems
+from cvtbatch.spill import Spill
+
+CASES_TOGETHER = 4096
+# Threads that look whether files are there; what they wait for is the file system.
+THREADS = 8
+Row = Mapping[str, Value]
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRows:
+    """Rows on disk, case by case.
+
+    Attributes:
+        batch_ends: how many rows there are up to the end of each batch.
+        order: places of the rows, those of a case together.
+        sizes: how many rows each case has.
+    """
+
+    spill: Spill
+    batch_ends: Indices
+    order: Indices
+    sizes: npt.NDArray[np.int32]
+
+    def of(self, chosen: npt.NDArray[np.bool_]) -> "CaseRows":
+        """Return the rows of some cases alone."""
+        return CaseRows(self.spill, self.batch_ends, self.order[np.repeat(chosen, self.sizes)], self.sizes[chosen])
+
+    def __iter__(self) -> Iterator[Sequence[Row]]:
+        """Yield the rows of each case."""
+        place = 0
+        for first in range(0, len(self.sizes), CASES_TOGETHER):
+            ends = np.cumsum(self.sizes[first : first + CASES_TOGETHER])
+            rows = self._read(self.order[place : place + ends[-1]]).to_pylist()
+            yield from (rows[start:end] for start, end in pairwise([0, *ends.tolist()]))
+            place += int(ends[-1])
+
+    def _read(self, places: Indices) -> pa.Table:
+        batches = np.searchsorted(self.batch_ends, places, side="right")
+        parts, order = [], []
+        for number in np.unique(batches).tolist():
+            [here] = np.nonzero(batches == number)
+            start = self.batch_ends[number - 1] if number else 0
+            parts.append(self.spill.read([number]).take(places[here] - start))
+            order.append(here)
+        return pa.concat_tables(parts).take(np.argsort(np.concatenate(order)))
+
+
+class Manifest:
+    """A manifest without problems: its cases, in the order of their first rows, as often as they are asked for.
+
+    Attributes:
+        sha256: of the file that was read.
+        rows: how many lines it has below the header; no `manifest_row` is larger.
+    """
+
+    def __init__(self, cases: CaseRows, numbers: KeyIndex, base: Path, sha256: str, rows: int) -> None:
+        self._cases, self._numbers, self._base = cases, numbers, base
+        self.sha256, self.rows = sha256, rows
+
+    def __len__(self) -> int:
+        return len(self._cases.sizes)
+
+    def __iter__(self) -> Iterator[Case]:
+        return (_to_case(rows, self._base) for rows in self._cases)
+
+    def find(self, cases: Iterable[tuple[str, str]]) -> Indices:
+        """Return the number of each case, given as its centre and case id, in the manifest's order; -1 where it has none."""
+        numbers, found = self._numbers.find([hashed(case) for case in cases])
+        return np.where(found, numbers.astype(np.int64), -1)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest (`.parquet`, anything else as UTF-8 CSV).
+
+    Raises:
+        InputError: there is no such file, it is neither, or it changes while it is read.
+        ProblemsError: with every problem, its row and its column.
+        ResourceError: the temporary folder is full.
+    """
+    if not path.is_file():
+        raise InputError("no_manifest", f"there is no manifest file {path}")
+    try:
+        sha256 = file_digest(path)
+        manifest = _read(path, sha256)
+        if file_digest(path) != sha256:
+            raise InputError("manifest_changed", f"manifest {path} changed while it was read: run again")
+    except OSError as error:
+        raise InputError("no_manifest", f"manifest {path} cannot be read: {error.strerror}") from None
+    return manifest
+
+
+def _read(path: Path, sha256: str) -> Manifest:
+    header, batches = (read_parquet if path.suffix.lower() == ".parquet" else read_csv)(path)
+    wrong = list(column_problems(header))
+    if wrong:
+        raise ProblemsError.of("bad_manifest", f"manifest {path}", wrong)
+    base, schema = path.resolve().parent, _schema()
+    spill = Spill(schema)
+    cells, missing, across = Problems(), Problems(), Problems()
+    ends, hashes, last = [], bytearray(), 0
+    with ThreadPoolExecutor(THREADS) as threads:
+        for batch in batches:
+            values = parse_rows(header, batch, cells)
+            missing.extend(_missing_files(values, base, threads))
+            spill.append(
+                pa.record_batch([pa.array(values[name], schema.field(name).type) for name in schema.names], schema)
+            )
+            hashes += b"".join(map(hashed, zip(values["center"], values["case_id"], strict=True)))
+            ends.append(len(hashes) // KEY_BYTES)
+            last = batch.numbers[-1] if batch.numbers else last
+    order, sizes, numbers = _group(key_array([bytes(hashes)]))
+    cases = CaseRows(spill, np.array(ends, np.int64), order, sizes)
+    doubled, different = _problems_across(cases.of(cases.sizes > 1))
+    if not hashes:
+        across.add("no rows below the header")
+    sorts = (cells, doubled, missing, different, across)
+    if count := sum(found.count for found in sorts):
+        texts = [text for found in sorts for text in found.texts]
+        raise ProblemsError.of("bad_manifest", f"manifest {path}", texts, count)
+    return Manifest(cases, numbers, base, sha256, last)
+
+
+def _schema() -> pa.Schema:
+    types = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64()}
+    fields = [(field.name, types[field.type]) for field in contracts.manifest_fields().values()]
+    return pa.schema([(NUMBER, pa.int64()), *fields, (EXTRA, pa.string())])
+
+
+def _missing_files(values: Mapping[str, Sequence[Value]], base: Path, threads: ThreadPoolExecutor) -> Iterator[str]:
+    names = sorted({name for column in ("image", "mask") for name in values[column] if isinstance(name, str)})
+
+    def absent(start: int) -> list[str]:
+        # A million times: pathlib costs threefold.
+        return [name for name in names[start::THREADS] if not os.path.exists(os.path.join(base, name))]  # noqa: PTH110, PTH118
+
+    missing = {name for found in threads.map(absent, range(THREADS)) for name in found}
+    if not missing:
+        return
+    for number, *sources in zip(values[NUMBER], values["image"], values["mask"], strict=True):
+        for column, name in zip(("image", "mask"), sources, strict=True):
+            if name in missing:
+                yield f"row {number}, column {column}: there is no file or folder {name!r}"
+
+
+def _group(keys: Keys) -> tuple[Indices, npt.NDArray[np.int32], KeyIndex]:
+    """Return the places of rows, those of one key together and the keys in the order of their first rows; how many rows each key
+    has; and the keys' numbers in that order.
+    """
+    by_key = np.argsort(keys, kind="stable")
+    ordered = keys[by_key]
+    starts = np.flatnonzero(np.append([True], ordered[1:] != ordered[:-1])[: len(keys)])
+    sizes = np.diff(np.append(starts, len(keys))).astype(np.int32)
+    # Sorting is stable, so that the first row of a key comes first.
+    first_rows = by_key[starts]
+    first_of_row = np.empty(len(keys), np.int64)
+    first_of_row[by_key] = np.repeat(first_rows, sizes)
+    in_order = np.argsort(first_rows)
+    numbers = KeyIndex()
+    numbers.add(ordered[starts][in_order], np.arange(len(starts), dtype=np.uint64))
+    return np.argsort(first_of_row, kind="stable"), sizes[in_order], numbers
+
+
+def _problems_across(cases: CaseRows) -> tuple[Problems, Problems]:
+    """Return what only shows across the rows of a case: outlines that stand twice, and rows that disagree."""
+    doubled, different = Problems(), Problems()
+    for rows in cases:
+        seen: dict[tuple[Value, ...], Value] = {}
+        for row in rows:
+            key = tuple(row[name] for name in ("center", "case_id", "roi", "reader", "reading"))
+            if key in seen:
+                what = " / ".join(str(part) for part in key)
+                doubled.add(
+                    f"row {row[NUMBER]}: the same center, case_id, roi, reader and reading as row {seen[key]} ({what})"
+                )
+            seen.setdefault(key, row[NUMBER])
+            different.extend(_disagreements(row, rows[0]))
+    return doubled, different
+
+
+def _disagreements(row: Row, first: Row) -> Iterator[str]:
+    for name, value in row.items():
+        if name != NUMBER and name not in ROI_COLUMNS and value != first[name]:
+            column = "x_ columns" if name == EXTRA else name
+            yield f"row {row[NUMBER]}, column {column}: differs from row {first[NUMBER]} of the same case"
+
+
+def _to_case(rows: Sequence[Row], base: Path) -> Case:
+    first = rows[0]
+    center, case_id = str(first["center"]), str(first["case_id"])
+    return Case(
+        center=center,
+        case_id=case_id,
+        image=str(base / str(first["image"])),
+        image_entry=str(first["image"]),
+        series_uid=None if first["series_uid"] is None else str(first["series_uid"]),
+        allow_gaps=first["allow_gaps"] == 1,
+        clinical=tuple(first[name] for name in contracts.clinical_columns()),
+        extra=str(first[EXTRA]),
+        rois=tuple(_to_roi(row, center, case_id, base) for row in rows),
+        manifest_row=int(first[NUMBER] or 0),
+    )
+
+
+def _to_roi(row: Row, center: str, case_id: str, base: Path) -> RoiSource:
+    roi, reader, reading = str(row["roi"]), str(row["reader"]), int(row["reading"] or 1)
+    label = row["mask_label"]
+    return RoiSource(
+        roi_key=key_of(center, case_id, roi, reader, reading),
+        roi=roi,
+        reader=reader,
+        reading=reading,
+        mask=None if row["mask"] is None else str(base / str(row["mask"])),
+        mask_entry=str(row["mask"] or ""),
+        mask_label=None if label is None else int(label),
+        segment=None if row["segment"] is None else str(row["segment"]),
+        manifest_row=int(row[NUMBER] or 0),
+    )

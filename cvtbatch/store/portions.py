@@ -1,0 +1,101 @@
+"""A store's rows in portions of cases, so that each can be looked at as if it were the whole, and memory holds one of them.
+
+Tables lie in the order in which runs appended, and a million cases in thousands of files: looking for some cases in all of them,
+over and over, takes longer than going through each table once and laying its rows down by portion.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cvtbatch import contracts
+from cvtbatch.spill import Spill
+from cvtbatch.store.reading import View, deciding
+from cvtbatch.store.tables import Pin
+
+# Rows of a table that are held until each portion's are written together.
+HELD_ROWS = 2**14
+# Return the portion of each row, by centre and case id; -1 for those that are left out.
+PortionOf = Callable[[Sequence[tuple[str, str]]], npt.NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is needed of a table: its columns beside those that decide what is current, and which rows."""
+
+    columns: tuple[str, ...]
+    where: pc.Expression | None = None
+
+
+class Portions:
+    """Rows of some tables on disk, sorted into portions; read from a view of the store, a row before what it stands on."""
+
+    def __init__(self, view: View, wanted: Mapping[str, Wanted], portion_of: PortionOf) -> None:
+        self._spills: dict[str, Spill] = {}
+        self._batches: dict[str, dict[int, list[int]]] = {}
+        for name, what in wanted.items():
+            columns = list(dict.fromkeys([*deciding(name), *what.columns]))
+            schema = contracts.table(name).arrow()
+            self._spills[name] = Spill(pa.schema([schema.field(column) for column in columns]))
+            self._batches[name] = {}
+            rows = view.stream(
+                name, [*columns, *(extra for extra in ("center", "case_id") if extra not in columns)], what.where
+            )
+            self._sort(name, rows, portion_of)
+
+    def _sort(self, name: str, rows: Iterator[pa.RecordBatch], portion_of: PortionOf) -> None:
+        held: dict[int, list[pa.RecordBatch]] = {}
+        count = 0
+        for batch in rows:
+            cases = zip(batch["center"].to_pylist(), batch["case_id"].to_pylist(), strict=True)
+            for number, part in _parts(batch.select(self._spills[name].schema.names), portion_of(list(cases))):
+                held.setdefault(number, []).append(part)
+                count += part.num_rows
+            if count > HELD_ROWS:
+                self._write(name, held)
+                held, count = {}, 0
+        self._write(name, held)
+
+    def _write(self, name: str, held: Mapping[int, Sequence[pa.RecordBatch]]) -> None:
+        spill = self._spills[name]
+        for number, parts in held.items():
+            [rows] = pa.Table.from_batches(parts, spill.schema).combine_chunks().to_batches()
+            self._batches[name].setdefault(number, []).append(spill.append(rows))
+
+    def view(self, number: int) -> View:
+        """Return the rows of one portion, as if the store held no others; tables that were not wanted are empty."""
+        held = {name: spill.read(self._batches[name].get(number, [])) for name, spill in self._spills.items()}
+        others = {
+            name: contracts.table(name).arrow().empty_table() for name in contracts.table_names() if name not in held
+        }
+        return View({name: _Held(rows) for name, rows in {**others, **held}.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Rows in memory, as a table of the store."""
+
+    rows: pa.Table
+
+    def pin(self) -> Pin:
+        return Pin(0, 0)
+
+    def read(self, columns: Sequence[str] | None, where: pc.Expression | None, pin: Pin | None) -> pa.Table:
+        rows = self.rows if where is None else self.rows.filter(where)
+        return rows if columns is None else rows.select(list(columns))
+
+    def stream(self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None) -> Iterator[pa.RecordBatch]:
+        return iter(self.read(columns, where, pin).to_batches())
+
+
+def _parts(batch: pa.RecordBatch, numbers: npt.NDArray[np.int64]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    order = np.argsort(numbers, kind="stable")
+    present, starts = np.unique(numbers[order], return_index=True)
+    ends = np.append(starts[1:], len(order))
+    for number, start, end in zip(present.tolist(), starts.tolist(), ends.tolist(), strict=True):
+        if number >= 0:
+            yield number, batch.take(order[start:end])
