@@ -22,6 +22,8 @@ DASK_SETTINGS: dict[str, object] = {
     "distributed.worker.memory.terminate": TERMINATE_SHARE,
     # A driver that is killed takes its workers with it.
     "distributed.worker.daemon": True,
+    # Dask keeps its last thousand messages for debugging, and ours hold hundreds of items: some 200 MB of a driver.
+    "distributed.admin.low-level-log-length": 20,
     "distributed.admin.log-format": "%(message)s",
     "distributed.logging": {
         "distributed": "critical",
