@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cvtbatch.manifest import Case, RoiSource
+from cvtbatch.manifest import Case, RoiSource, Travelling
 from cvtbatch.pipelines.known import FailureKey, KnownCase, KnownFailure, KnownRoi, KnownVolume
 from cvtbatch.pipelines.uid_key import UidKey
 from cvtbatch.radiomics import Engine, Profile
@@ -76,7 +76,7 @@ class Fingerprints:
 
 
 @dataclass(frozen=True, slots=True)
-class RoiTask:
+class RoiTask(Travelling):
     """An outline to look at.
 
     Attributes:
@@ -100,7 +100,7 @@ class RoiTask:
 
 
 @dataclass(frozen=True, slots=True)
-class CaseTask:
+class CaseTask(Travelling):
     """A case to work on; travels to a worker, so it carries paths and keys, never voxels.
 
     Attributes:
