@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Without a terminal, progress is a line whenever this much time has passed.
 PLAIN_LINE_SECONDS = 10.0
 # Columns of a table that goes to a file or a pipe.
-FILE_WIDTH = 120
+FILE_WIDTH = 160
 # Failures that are named on the terminal; the rest are in the log of the run.
 SHOWN_FAILURES = 20
 

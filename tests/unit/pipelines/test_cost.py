@@ -1,4 +1,5 @@
 import math
+import mmap
 import time
 
 import numpy as np
@@ -40,13 +41,17 @@ def test_a_stage_within_another_counts_for_itself_alone(monkeypatch: pytest.Monk
     assert meter.cost().seconds == {"mask": 10.0 - 2.0 + 1.0, "read": 2.0}
 
 
+def touch(size: int) -> None:
+    """Hold so much memory for a moment, of pages that the process has not had before."""
+    with mmap.mmap(-1, size) as pages:
+        np.frombuffer(pages, np.uint8)[:] = 1
+
+
 def test_the_peak_of_a_task_is_its_own() -> None:
-    before = np.ones(300 * MB, np.uint8)
-    del before
+    touch(300 * MB)
     meter = Meter()
     idle = meter.cost().peak_memory_bytes
-    held = np.ones(100 * MB, np.uint8)
-    del held
+    touch(100 * MB)
     peak = meter.cost().peak_memory_bytes
     assert 95 * MB < peak - idle < 150 * MB
     assert Meter().cost().peak_memory_bytes < peak - 50 * MB

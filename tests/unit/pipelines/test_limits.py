@@ -19,7 +19,7 @@ from tests.support import extract_json, tiny_archive
 
 def tasks(manifest: Path, store: Path) -> list[CaseTask]:
     settings = pipeline.resolve(read_job("extract", overrides=["embedding.weights=none"]), str(store))
-    plans = pipeline.plan_cases(read_manifest(manifest), {}, settings.work, pipeline.Options())
+    plans = pipeline.plan_run(((case, None) for case in read_manifest(manifest)), settings, pipeline.Options())
     return [plan.task for plan in plans if plan.task is not None]
 
 
