@@ -21,7 +21,7 @@ def patient_digest(center: str, patient: str) -> str:
 
 
 class Travelling:
-    """A dataclass with slots that is pickled as its values in order; field by field, the driver would need several times as long."""
+    """A dataclass with slots that is pickled as its values in order: field by field, as by default, takes several times as long."""
 
     __slots__: tuple[str, ...] = ()
 
