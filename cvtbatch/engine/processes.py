@@ -6,9 +6,11 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
+
+from cvtbatch.errors import ResourceError
 
 # A worker process computes with one thread: more processes share a machine better than more threads share a case.
 ONE_THREAD = dict.fromkeys(
@@ -37,6 +39,9 @@ def open_scratch(parent: Path | None = None) -> Iterator[Path]:
 
     Args:
         parent: where it lies; by default in the machine's temporary folder.
+
+    Raises:
+        ResourceError: it cannot be made.
     """
     parent = parent or Path(tempfile.gettempdir())
     for left in parent.glob(f"{SCRATCH_PREFIX}*"):
@@ -44,12 +49,21 @@ def open_scratch(parent: Path | None = None) -> Iterator[Path]:
         with suppress(OSError), (left / SCRATCH_LOCK).open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(left, ignore_errors=True)
-    with (
-        tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=parent, ignore_cleanup_errors=True) as folder,
-        Path(folder, SCRATCH_LOCK).open("w") as lock,
-    ):
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield Path(folder)
+    with ExitStack() as stack:
+        try:
+            made = tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=parent, ignore_cleanup_errors=True)
+            folder = Path(stack.enter_context(made))
+            lock = stack.enter_context((folder / "new").open("w"))
+            # Under its name only once it is locked: a process that starts at the same time would take it for a dead one's.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            (folder / "new").rename(folder / SCRATCH_LOCK)
+        except OSError as error:
+            raise ResourceError(
+                "no_scratch",
+                "the folder for temporary files (TMPDIR) cannot be written: make room, or set TMPDIR to another one",
+                str(error),
+            ) from None
+        yield folder
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def run_scheduler(
 
     Raises:
         InputError: it would listen beyond loopback without certificates, or they cannot be used.
-        ResourceError: host and port cannot be listened at.
+        ResourceError: host and port cannot be listened at, or there is no room for temporary files.
     """
     if certs is None and not is_loopback(host):
         raise InputError(
@@ -55,7 +55,7 @@ def run_scheduler(
     import dask
 
     # Dask reads how to log when it is imported: its settings come before it.
-    with dask.config.set(DASK_SETTINGS):
+    with open_scratch() as scratch, dask.config.set(DASK_SETTINGS | {"temporary-directory": str(scratch)}):
         security = security_of(certs)
         address = Address("tcp" if certs is None else "tls", host, port)
         if certs is not None:

@@ -93,7 +93,7 @@ def start_jobs(place: Slurm) -> Iterator[tuple[Client, str]]:
         raise InputError(
             "no_folder", f"the shared folder of the cluster file cannot be made: {error.strerror}", str(place.folder)
         ) from None
-    with open_scratch(place.folder) as folder, dask.config.set(DASK_SETTINGS):
+    with open_scratch(place.folder) as folder, dask.config.set(DASK_SETTINGS | {"temporary-directory": str(folder)}):
         certs = place.certs
         if certs is None:
             certs = folder / "certs"

@@ -3,9 +3,10 @@
 import tempfile
 import zlib
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
-from cvtbatch.errors import InputError
+from cvtbatch.errors import InputError, ResourceError
 from cvtbatch.ingest.dicom import DICOM_SUFFIXES
 from cvtbatch.ingest.dicom_masks import find_dicom_mask, read_dicom_mask
 from cvtbatch.ingest.image_files import FORMATS
@@ -29,6 +30,7 @@ def read_mask(roi: RoiSource, image: Callable[[], ImageSlices], announce: Announ
 
     Raises:
         InputError: it cannot be read, is empty, holds several segments of which none is named, or does not belong to the image.
+        ResourceError: there is no room for temporary files.
     """
     path = Path(roi.mask or "")
     if path.is_dir():
@@ -46,9 +48,16 @@ def read_mask(roi: RoiSource, image: Callable[[], ImageSlices], announce: Announ
             str(path),
         )
     # The libraries that read these formats go by the suffix.
-    with tempfile.TemporaryDirectory() as folder:
-        link = Path(folder) / f"mask{suffix}"
-        link.symlink_to(path.resolve())
+    with ExitStack() as stack:
+        try:
+            link = Path(stack.enter_context(tempfile.TemporaryDirectory())) / f"mask{suffix}"
+            link.symlink_to(path.resolve())
+        except OSError as error:
+            raise ResourceError(
+                "no_scratch",
+                "the worker's folder for temporary files (TMPDIR) cannot be written: make room, and run again with --retry-failed",
+                str(error),
+            ) from None
         return _read_image_mask(link, roi, announce)
 
 

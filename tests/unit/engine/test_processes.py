@@ -1,0 +1,50 @@
+"""The folder that a process holds for what it writes aside."""
+
+import fcntl
+import stat
+from pathlib import Path
+
+import pytest
+
+from cvtbatch.engine import processes
+from cvtbatch.engine.processes import open_scratch
+from cvtbatch.errors import ResourceError
+
+
+def test_a_folder_is_private_and_goes_with_its_process(tmp_path: Path) -> None:
+    with open_scratch(tmp_path) as folder:
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        with open_scratch(tmp_path) as other:
+            assert folder.is_dir()
+            assert other != folder
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / "cvtbatch-dead"
+    left.mkdir()
+    (left / "owner.lock").touch()
+    with open_scratch(tmp_path):
+        assert not left.exists()
+
+
+def test_a_folder_that_is_just_made_is_not_taken_for_a_dead_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process starts between the making of the folder and its lock."""
+    lock = fcntl.flock
+
+    def lock_late(file: object, how: int) -> None:
+        monkeypatch.undo()
+        with open_scratch(tmp_path):
+            pass
+        lock(file, how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(processes.fcntl, "flock", lock_late)
+    with open_scratch(tmp_path) as folder:
+        assert folder.is_dir()
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match="TMPDIR"), open_scratch(tmp_path / "absent"):
+        pass
