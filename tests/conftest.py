@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.runs import Runs
+
 # The user's own key stays out of the tests, and is not made by them.
 os.environ.setdefault("CVTBATCH_UID_KEY", "the key of the tests")
 IN_CI = os.environ.get("CI") == "true"
@@ -78,3 +80,14 @@ def s3_bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a store that is not there yet, on disk and on S3."""
     return str(tmp_path / "store") if request.param == "file" else f"{request.getfixturevalue('s3_bucket')}/a/store"
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Iterator[Runs]:
+    """Processes of a test; in the end, nothing of them may be left behind."""
+    runs = Runs(tmp_path)
+    try:
+        yield runs
+        assert runs.left() == []
+    finally:
+        runs.close()

@@ -2,14 +2,14 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cvtbatch.store import FeatureStore
-from tests.support import contents, cvtbatch, extract_json, tiny_archive
+from tests.faults.runs import STARTS_SECONDS, Runs, wait_for
+from tests.support import contents, cvtbatch, extract_json, tiny_archive, write_rows
 
 CASES = 4
 
@@ -17,7 +17,12 @@ CASES = 4
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
-    tiny_archive(folder / "archive", CASES)
+    rows = tiny_archive(folder / "archive", CASES)
+    # Names that do not say what the files are: they are read through temporary links.
+    for number in (0, 2):
+        (folder / "archive" / str(rows[number]["mask"])).rename(folder / "archive" / f"nameless{number}")
+        rows[number]["mask"] = f"nameless{number}"
+    write_rows(folder / "archive" / "manifest.csv", rows)
     extract_json(folder / "archive" / "manifest.csv", folder / "store")
     return folder
 
@@ -28,7 +33,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", str(folder)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", str(folder)],
+        capture_output=True,
+        check=False,
     )
     if mounted.returncode != 0:
         if os.environ.get("CI"):
@@ -55,27 +62,41 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(undisturbed: Path, small_di
     assert contents(store) == contents(undisturbed / "store")
 
 
-def test_two_runs_on_one_store_lose_and_double_nothing(undisturbed: Path, tmp_path: Path) -> None:
+def allow_files(disk: Path, more: int) -> None:
+    """Have room for so many files more on a file system."""
+    status = os.statvfs(disk)
+    options = f"remount,nr_inodes={status.f_files - status.f_ffree + more}"
+    subprocess.run(["mount", "-o", options, str(disk)], check=True)
+
+
+@pytest.mark.timeout(600)
+def test_a_worker_whose_disk_is_full_fails_the_cases_that_need_it(
+    undisturbed: Path, tmp_path: Path, small_disk: Path, runs: Runs
+) -> None:
     manifest, store = undisturbed / "archive" / "manifest.csv", tmp_path / "store"
-    command = [
-        sys.executable,
-        "-m",
-        "cvtbatch",
-        "extract",
-        str(manifest),
-        "--store",
-        str(store),
-        "--workers",
-        "0",
-        "--set",
-        "embedding.weights=none",
-    ]
-    runs = [
-        subprocess.Popen([*command, "--set", "run.commit_cases=1"], stderr=subprocess.PIPE, text=True) for _ in range(2)
-    ]
-    for run in runs:
-        _, stderr = run.communicate(timeout=200)
-        assert run.returncode == 0, stderr
+    extract = ("extract", manifest, "--store", store, "--workers", 1, "--set", "run.commit_cases=1")
+    runs.scratch = small_disk
+    runs.order("all", "pause")
+    driver = runs.cvtbatch(*extract)
+    # The first case has chosen the folder; had it been full before, Python would have chosen another.
+    assert wait_for(lambda: len(runs.paused()) >= 2, STARTS_SECONDS), driver.stderr
+    allow_files(small_disk, 0)
+    assert driver.end() == 3, driver.stderr
+    assert "Traceback" not in driver.stderr
+    [failure] = FeatureStore(str(store)).failures().to_pylist()
+    assert (failure["case_id"], failure["stage"], failure["kind"]) == ("002", "mask", "no_scratch")
+    allow_files(small_disk, 1000)
+    driver = runs.cvtbatch(*extract, "--retry-failed")
+    assert driver.end() == 0, driver.stderr
+    assert contents(store) == contents(undisturbed / "store")
+    assert runs.left() == []
+
+
+def test_two_runs_on_one_store_lose_and_double_nothing(undisturbed: Path, tmp_path: Path, runs: Runs) -> None:
+    manifest, store = undisturbed / "archive" / "manifest.csv", tmp_path / "store"
+    extract = ("extract", manifest, "--store", store, "--workers", 0, "--set", "run.commit_cases=1")
+    for run in [runs.cvtbatch(*extract) for _ in range(2)]:
+        assert run.end() == 0, run.stderr
     assert contents(store) == contents(undisturbed / "store")
 
 
