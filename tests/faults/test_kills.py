@@ -73,10 +73,10 @@ def test_ten_kills_lose_and_double_nothing(undisturbed: Path, tmp_path: Path) ->
         before = batches_in(store)
         driver = start(manifest, store)
         if drivers % 3 == 2:
-            wait_for(lambda driver=driver: len(workers_of(driver)) >= 2, 30)
+            wait_for(lambda driver=driver: len(workers_of(driver)) >= 2, 120)
             time.sleep(dice.uniform(0.0, 1.0))
         else:
-            wait_for(lambda store=store, before=before: batches_in(store) > before, 30)
+            wait_for(lambda store=store, before=before: batches_in(store) > before, 120)
             time.sleep(dice.uniform(0.0, 0.4))
         if (drivers + workers) % 2:
             for victim in workers_of(driver)[:1]:
@@ -135,7 +135,7 @@ def test_an_interrupt_commits_what_is_done_and_says_how_to_go_on(undisturbed: Pa
         *NO_EMBEDDINGS,
     ]
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert wait_for(lambda: sum(1 for _ in (store / "masks").glob("*/*")) >= 3, 60)
+    assert wait_for(lambda: sum(1 for _ in (store / "masks").glob("*/*")) >= 3, 180)
     os.kill(driver.pid, signal.SIGINT)
     _, stderr = driver.communicate(timeout=30)
     assert driver.returncode == 1
@@ -169,7 +169,7 @@ def test_ctrl_c_at_a_terminal_with_workers_is_clean(undisturbed: Path, tmp_path:
     driver = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment
     )
-    assert wait_for(lambda: any((store / "masks").glob("*/*")) if store.exists() else False, 60)
+    assert wait_for(lambda: any((store / "masks").glob("*/*")) if store.exists() else False, 180)
     alive = workers_of(driver)
     assert len(alive) == 2
     os.killpg(driver.pid, signal.SIGINT)
@@ -199,7 +199,7 @@ def test_an_end_while_workers_start_is_clean(undisturbed: Path, tmp_path: Path, 
         *NO_EMBEDDINGS,
     ]
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert wait_for(lambda: len(workers_of(driver)) >= 1, 60)
+    assert wait_for(lambda: len(workers_of(driver)) >= 1, 180)
     time.sleep(after)
     driver.send_signal(signal.SIGTERM)
     _, stderr = driver.communicate(timeout=30)
