@@ -65,7 +65,9 @@ def tiny_archive(folder: Path, cases: int) -> list[dict[str, object]]:
         sitk.WriteImage(ct, str(folder / f"ct{number}.nii.gz"))
         sitk.WriteImage(mask, str(folder / f"mask{number}.nii.gz"))
         row = {"center": "A", "case_id": f"{number:03d}", "image": f"ct{number}.nii.gz", "mask": f"mask{number}.nii.gz"}
-        rows.append({**row, "etiology": "CVT" if number % 3 == 0 else "HP", "epilepsy": number % 2, "age": 40 + number})
+        rows.append(
+            {**row, "etiology": "CVT" if number % 3 == 0 else "HP", "epilepsy": number % 2, "age": 40 + number % 80}
+        )
     write_rows(folder / "manifest.csv", rows)
     return rows
 

@@ -1,0 +1,50 @@
+"""Workers that die: bad cases are named, and cost no other case anything."""
+
+from pathlib import Path
+
+import pytest
+
+from cvtbatch.store import FeatureStore
+from tests.faults.runs import InTask, Runs
+from tests.support import contents, extract_json, tiny_archive
+
+CASES = 16
+COARSE = ("--set", "volume.spacing_mm=[2,2,5]", "--set", "run.commit_cases=2")
+# A native crash, more memory than a worker has, and a wait without end.
+BAD: dict[str, tuple[InTask, str]] = {
+    "002": ("crash", "worker_killed"),
+    "005": ("eat", "worker_killed"),
+    "008": ("sleep", "time_limit"),
+}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    tiny_archive(folder / "archive", CASES)
+    extract_json(folder / "archive" / "manifest.csv", folder / "store", *COARSE)
+    return folder
+
+
+@pytest.mark.timeout(900)
+def test_cases_that_kill_or_never_end_are_named_and_no_other_is(undisturbed: Path, tmp_path: Path, runs: Runs) -> None:
+    manifest, store = undisturbed / "archive" / "manifest.csv", tmp_path / "store"
+    cluster = tmp_path / "cluster.yaml"
+    cluster.write_text("kind: local\nworkers: 2\nmemory_gb: 1.2\n")
+    extract = ("extract", manifest, "--store", store, "--cluster", cluster, *COARSE)
+    for case_id, (fault, _) in BAD.items():
+        runs.order(case_id, fault)
+    # And one that crashes once: what it does not do again is not held against it.
+    runs.order("014", "crash", once=True)
+    driver = runs.cvtbatch(*extract, "--set", "run.time_limit_s=20")
+    assert driver.end(600) == 3, driver.stderr
+    assert "Traceback" not in driver.stderr
+    failures = FeatureStore(str(store)).failures().to_pylist()
+    assert {row["case_id"]: row["kind"] for row in failures} == {case_id: kind for case_id, (_, kind) in BAD.items()}
+    assert {row["stage"] for row in failures} == {"worker"}
+    assert "longer than its limit of 20 s" in next(row["message"] for row in failures if row["case_id"] == "008")
+    for case_id in BAD:
+        (runs.orders / case_id).unlink()
+    driver = runs.cvtbatch(*extract, "--retry-failed")
+    assert driver.end() == 0, driver.stderr
+    assert contents(store) == contents(undisturbed / "store")
