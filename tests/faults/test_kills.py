@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cvtbatch.store import FeatureStore, StoredArray
+from cvtbatch.store import FeatureStore
+from tests.faults.runs import batches_in, cases_done, read_everything
 from tests.support import contents, cvtbatch, extract_json, tiny_archive
 
 CASES = 30
@@ -104,20 +105,7 @@ def test_ten_kills_lose_and_double_nothing(undisturbed: Path, tmp_path: Path) ->
     status = cvtbatch("status", "--store", store, "--json", check=True).stdout
     assert '"done": 29' in status
     assert '"failed": 1' in status
-    opened = FeatureStore(str(store))
-    for name in ("volumes", "rois"):
-        for row in opened.table(name).current().to_pylist():
-            opened.read_array(StoredArray(row["path"], row["checksum"]))
-
-
-def batches_in(store: Path) -> int:
-    return sum(1 for _ in (store / "tables" / "radiomics").glob("*.parquet"))
-
-
-def cases_done(store: Path) -> int:
-    if not (store / "cvtbatch-store.json").exists():
-        return 0
-    return FeatureStore(str(store)).radiomics(columns=["roi_key"]).num_rows
+    assert read_everything(store) == 2 * (CASES - 1)
 
 
 def test_an_interrupt_commits_what_is_done_and_says_how_to_go_on(undisturbed: Path, tmp_path: Path) -> None:

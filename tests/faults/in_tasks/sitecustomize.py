@@ -30,12 +30,6 @@ def sleep() -> NoReturn:
         time.sleep(60)
 
 
-def stick() -> NoReturn:
-    """Wait in native code that keeps the interpreter locked: no thread of this process says anything any more."""
-    while True:
-        ctypes.PyDLL(None).pause()
-
-
 def eat() -> None:
     eaten = []
     while len(eaten) * STEP_BYTES < MOST_BYTES:
@@ -54,7 +48,6 @@ def pause() -> None:
 FAULTS: dict[str, Callable[[], None]] = {
     "crash": crash,
     "sleep": sleep,
-    "stick": stick,
     "eat": eat,
     "pause": pause,
 }
