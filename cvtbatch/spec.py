@@ -17,9 +17,12 @@ RADIOMICS_REVISION = 1
 EMBEDDING_REVISION = 1
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def canonical_json(value: object) -> str:
     """Return JSON that is equal for equal values: sorted keys, no blanks, floats in shortest form, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def digest(*parts: str | bytes) -> str:

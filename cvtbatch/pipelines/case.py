@@ -16,7 +16,7 @@ from cvtbatch.geometry import Grid
 from cvtbatch.imaging import place_mask, require_in_head, resample_stack, triage_mask
 from cvtbatch.imaging.resampling import to_image
 from cvtbatch.ingest import ImageSlices, SourceVolume, read_mask, read_volume, source_bytes
-from cvtbatch.manifest import Case, RoiSource
+from cvtbatch.manifest import Case, RoiSource, Travelling
 from cvtbatch.pipelines.cost import Cost, Meter
 from cvtbatch.pipelines.failure import Failure, failure_of
 from cvtbatch.pipelines.known import FailureKey
@@ -32,7 +32,7 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
-class CaseResult:
+class CaseResult(Travelling):
     """What became of a task: rows by table, without book-keeping, and failures.
 
     Attributes:

@@ -332,7 +332,9 @@ class Coordinator:
         appended: dict[str, int] = {}
         book = self._book()
         for name in BATCH_ORDER:
-            rows = [{**row, **book} for row in self.batch[name]]
+            rows = self.batch[name]
+            for row in rows:
+                row.update(book)
             if rows:
                 appended[name] = self.store.table(name).append(rows)
                 self.report.rows[name] += appended[name]

@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cvtbatch.manifest import Travelling
+
 # What a case goes through, in order; embeddings are tasks of their own, counted by outline.
 STAGES = ("read", "volume", "write", "mask", "radiomics", "audit", "embedding")
 # Bins of a histogram of seconds: each is 1 % wider than the one before; what is shorter than the first counts as this long.
@@ -22,7 +24,7 @@ HOUR_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(Travelling):
     """What one task took.
 
     Attributes:

@@ -1,6 +1,7 @@
 """Extraction: archive -> volumes -> features -> embeddings."""
 
 import datetime
+import gc
 import secrets
 import time
 from collections import Counter
@@ -244,6 +245,8 @@ def extract(
         run.begin()
         metrics.show(run, "running")
         state, reason = "stopped", "internal error"
+        # What is loaded by now, stays: the garbage collector would look through it for a fifth of the driver's time.
+        gc.freeze()
         try:
             _work(run, options, on_each)
             state, reason = "completed", ""
@@ -254,6 +257,7 @@ def extract(
             reason = error.kind
             raise
         finally:
+            gc.unfreeze()
             run.report.seconds = round(time.monotonic() - started, 3)
             try:
                 run.end(state, reason)

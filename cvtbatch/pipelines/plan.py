@@ -167,8 +167,7 @@ def plan_case(
     for source in case.masked_rois():
         roi, why = _plan_roi(source, known, sources, work, again, verify)
         rois.append(roi)
-        keys = _roi_failure_keys(source.roi_key, known, work)
-        live = [key for key in keys if key in known.failures]
+        live = _live_failures(source.roi_key, known, work)
         if why is not None:
             reasons.append(why)
         elif roi.skipped:
@@ -216,9 +215,11 @@ def _audit_key(roi_key: str, known: KnownCase, work: Work) -> FailureKey:
     return roi_key, work.radiomics_spec_id, "audit", roi.input_digest if roi else ""
 
 
-def _roi_failure_keys(roi_key: str, known: KnownCase, work: Work) -> list[FailureKey]:
+def _live_failures(roi_key: str, known: KnownCase, work: Work) -> list[FailureKey]:
+    if not known.failures:
+        return []
     extraction = [(roi_key, spec_id, "extraction", "") for spec_id in (work.volume_spec_id, work.radiomics_spec_id)]
-    return [*extraction, _audit_key(roi_key, known, work)]
+    return [key for key in (*extraction, _audit_key(roi_key, known, work)) if key in known.failures]
 
 
 def _image_reasons(known: KnownCase, image_same: bool, failed: bool, verify: bool) -> list[Reason]:
@@ -238,7 +239,7 @@ def _plan_roi(
     key = source.roi_key
     stored = known.rois.get(key)
     featured = known.featured.get(key, frozenset())
-    failures = {name: known.failures[name] for name in _roi_failure_keys(key, known, work) if name in known.failures}
+    failures = {name: known.failures[name] for name in _live_failures(key, known, work)}
     audit_failed = failures.pop(_audit_key(key, known, work), None) is not None
     unchanged = stored is not None and stored.fingerprint == sources.masks[key] and not verify
     lies_on_volume = (

@@ -326,7 +326,9 @@ class Table:
 
     def _commit(self, delta: DeltaTable, rows: Sequence[Row], sequence: int) -> None:
         schema = self.contract.arrow()
-        table = pa.Table.from_pylist([{**row, "sequence": sequence} for row in rows], schema=schema)
+        place = schema.get_field_index("sequence")
+        table = pa.Table.from_pylist(rows, schema=schema.remove(place))
+        table = table.add_column(place, schema.field(place), [pa.array([sequence] * len(rows), pa.int64())])
         properties = CommitProperties(app_transactions=[Transaction(APP_ID, sequence)], max_commit_retries=0)
         try:
             # Merging, for a later revision may have given the table columns that this one does not know.
