@@ -15,6 +15,8 @@ from cvtbatch.errors import InputError
 Vector = npt.NDArray[np.float64]
 Triple = tuple[float, float, float]
 
+# HU of what was not scanned.
+AIR_HU = -1024
 # In-plane drift of a whole stack below which its slices count as lying along their normal.
 SHEAR_TOLERANCE_MM = 0.02
 # Gaps count as equal when none differs from their median by more than this share of it.

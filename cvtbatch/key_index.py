@@ -9,8 +9,8 @@ import numpy.typing as npt
 # 128 bits: among a billion keys two are alike with a chance of 1e-21.
 KEY_BYTES = 16
 KEY = np.dtype(f"S{KEY_BYTES}")
-# Keys that are added one by one are held aside until they are so many, or an eighth of all.
-HELD_ASIDE = 2**15
+# Keys that are added one by one are held aside until they are so many.
+HELD_ASIDE = 2**14
 Keys = npt.NDArray[np.bytes_]
 Numbers = npt.NDArray[np.uint64]
 
@@ -44,7 +44,7 @@ class KeyIndex:
     def update(self, numbers: Mapping[bytes, int]) -> None:
         """Give a few keys their numbers."""
         self._aside.update(numbers)
-        if len(self._aside) > max(HELD_ASIDE, len(self._keys) // 8):
+        if len(self._aside) > HELD_ASIDE:
             self._settle()
 
     def find(self, keys: Sequence[bytes]) -> tuple[Numbers, npt.NDArray[np.bool_]]:
@@ -66,8 +66,14 @@ class KeyIndex:
             self._merge(key_array(aside), np.fromiter(aside.values(), np.uint64, len(aside)))
 
     def _merge(self, keys: Keys, numbers: Numbers) -> None:
-        keys, numbers = np.concatenate([self._keys, keys]), np.concatenate([self._numbers, numbers])
         order = np.argsort(keys, kind="stable")
-        keys = keys[order]
+        keys, numbers = keys[order], numbers[order]
         last = np.append(keys[1:] != keys[:-1], [True])[: len(keys)]
-        self._keys, self._numbers = keys[last], numbers[order][last]
+        keys, numbers = keys[last], numbers[last]
+        places = np.searchsorted(self._keys, keys)
+        known = np.zeros(len(keys), np.bool_)
+        within = places < len(self._keys)
+        known[within] = self._keys[places[within]] == keys[within]
+        self._numbers[places[known]] = numbers[known]
+        self._keys = np.insert(self._keys, places[~known], keys[~known])
+        self._numbers = np.insert(self._numbers, places[~known], numbers[~known])

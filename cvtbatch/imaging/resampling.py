@@ -15,10 +15,9 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import ROUND_OFF, Grid, SliceStack, stored_grid
+from cvtbatch.geometry import AIR_HU, ROUND_OFF, Grid, SliceStack, stored_grid
 from cvtbatch.imaging.operators import AxisOperator, across_planes, bspline_operator, spline_operator, within_plane
 
-AIR_HU = -1024
 Array = npt.NDArray[np.float32]
 Planes = Iterable[tuple[int, npt.NDArray[np.floating]]]
 Interpolator = Literal["bspline", "linear", "nearest"]

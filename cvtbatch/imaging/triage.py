@@ -10,8 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import Grid
-from cvtbatch.imaging.resampling import AIR_HU
+from cvtbatch.geometry import AIR_HU, Grid
 
 # Above it is tissue: between air and fat.
 TISSUE_HU = -300

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cvtbatch.errors import InputError
-from cvtbatch.imaging.resampling import AIR_HU
+from cvtbatch.geometry import AIR_HU
 
 # Air is near -1000 HU; a volume whose lowest value is above this has none, so it was scaled, windowed or shifted.
 _LOWEST_AIR_HU = -200

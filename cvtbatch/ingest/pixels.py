@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cvtbatch.errors import InputError
-from cvtbatch.imaging.resampling import AIR_HU
+from cvtbatch.geometry import AIR_HU
 from cvtbatch.ingest.frames import read_frames
 from cvtbatch.ingest.headers import SliceHeader
 from cvtbatch.ingest.jpeg import JpegDecoder

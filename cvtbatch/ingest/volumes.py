@@ -8,8 +8,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import SliceStack
-from cvtbatch.imaging.resampling import AIR_HU
+from cvtbatch.geometry import AIR_HU, SliceStack
 from cvtbatch.ingest.acquisition import Acquisition
 from cvtbatch.ingest.archives import is_archive
 from cvtbatch.ingest.dicom import looks_like_dicom, read_series

@@ -16,8 +16,8 @@ from cvtbatch.geometry import Grid
 from cvtbatch.imaging import place_mask, require_in_head, resample_stack, triage_mask
 from cvtbatch.imaging.resampling import to_image
 from cvtbatch.ingest import ImageSlices, SourceVolume, read_mask, read_volume, source_bytes
-from cvtbatch.manifest import Case, RoiSource, Travelling
-from cvtbatch.pipelines.cost import Cost, Meter
+from cvtbatch.pipelines.case_work import CaseResult, Row, case_identity, roi_identity
+from cvtbatch.pipelines.cost import Meter
 from cvtbatch.pipelines.failure import Failure, failure_of
 from cvtbatch.pipelines.known import FailureKey
 from cvtbatch.pipelines.limits import feature_bytes
@@ -27,45 +27,13 @@ from cvtbatch.radiomics import AuditResult, Engine, audit_features, roi_features
 from cvtbatch.spec import digest
 from cvtbatch.store import FeatureStore, StoredArray, equal_to
 
-Row = dict[str, object]
 Value = TypeVar("Value")
-
-
-@dataclass(frozen=True, slots=True)
-class CaseResult(Travelling):
-    """What became of a task: rows by table, without book-keeping, and failures.
-
-    Attributes:
-        succeeded: keys of failures that would have ended now.
-        audits: what the comparison of ROIs with stock PyRadiomics gave.
-        decoded: whether any source was read.
-        computed: whether a volume, a mask or features were made.
-        cost: what it took; None where the task never came back.
-    """
-
-    rows: dict[str, list[Row]]
-    failures: tuple[Failure, ...]
-    succeeded: tuple[FailureKey, ...]
-    audits: tuple[AuditResult, ...]
-    decoded: bool
-    computed: bool
-    cost: Cost | None = None
 
 
 class _Stopped(Exception):  # carries a failure up to the case, and no further
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.kind)
         self.failure = failure
-
-
-def process_case(task: CaseTask) -> CaseResult:
-    """Do what a task asks for.
-
-    Raises:
-        StorageError: the store cannot be written; the fault of the run, not of the case.
-        NeedsMemory: this process may not take what the case needs; nothing of it counts as done.
-    """
-    return _CaseInHand(task).process()
 
 
 @dataclass(slots=True)
@@ -79,7 +47,9 @@ class _Volume:
     slices: ImageSlices | None = None
 
 
-class _CaseInHand:
+class CaseInHand:
+    """A case that is worked on; see `process_case`."""
+
     def __init__(self, task: CaseTask) -> None:
         self.meter = Meter()
         self.task = task
@@ -246,7 +216,7 @@ class _CaseInHand:
         digests = {"image_digest": volume.digest, "mask_digest": mask_digest, "input_digest": input_digest}
         self.rows["rois"].append(
             {
-                **_roi_identity(self.task.case, roi.source),
+                **roi_identity(self.task.case, roi.source),
                 "volume_spec_id": self.task.work.volume_spec_id,
                 **digests,
                 "mask_fingerprint": roi.fingerprint,
@@ -279,7 +249,7 @@ class _CaseInHand:
         self.computed = True
         self.rows["radiomics"].append(
             {
-                **_roi_identity(self.task.case, roi.source),
+                **roi_identity(self.task.case, roi.source),
                 "radiomics_spec_id": work.radiomics_spec_id,
                 "volume_spec_id": work.volume_spec_id,
                 "input_digest": input_digest,
@@ -322,7 +292,7 @@ class _CaseInHand:
         described = self._guarded("volume", None, lambda: describe_volume(source, grid, task.work.uid_key))
         self.rows["volumes"].append(
             {
-                **_case_identity(task.case),
+                **case_identity(task.case),
                 "volume_spec_id": task.work.volume_spec_id,
                 "image_digest": image_digest,
                 "image_fingerprint": task.fingerprint,
@@ -351,26 +321,6 @@ def _require_parity(audit: AuditResult) -> None:
             f"{audit.beyond} features lie beyond the parity contract; the worst, {audit.worst_feature}, is {audit.value!r} "
             f"where PyRadiomics gives {audit.stock!r}; voxels whose gray level or LBP code differs: {voxels}",
         )
-
-
-def _case_identity(case: Case) -> Row:
-    return {"case_key": case.case_key, "center": case.center, "case_id": case.case_id}
-
-
-def _roi_identity(case: Case, roi: RoiSource) -> Row:
-    identity = {"roi_key": roi.roi_key, "roi": roi.roi, "reader": roi.reader, "reading": roi.reading}
-    return {**_case_identity(case), **identity, "manifest_row": roi.manifest_row}
-
-
-def case_row(case: Case) -> Row:
-    """Return the `cases` row of a case, without book-keeping."""
-    return {
-        **_case_identity(case),
-        **case.clinical_values(),
-        "extra": case.extra,
-        "clinical_digest": case.clinical_digest(),
-        "manifest_row": case.manifest_row,
-    }
 
 
 def _mask_measures(mask_zyx: npt.NDArray[np.uint8], grid: Grid) -> Row:

@@ -11,7 +11,7 @@ from cvtbatch import contracts
 from cvtbatch.engine import Cluster, Done, Outcome, Undone, places, run_inline, run_on_workers
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.manifest import Manifest
-from cvtbatch.pipelines.case import CaseResult, Row, case_row, process_case
+from cvtbatch.pipelines.case_work import CaseResult, Row, case_row, process_case
 from cvtbatch.pipelines.cost import Cost, RunCost
 from cvtbatch.pipelines.embedding_plan import EmbeddingWork
 from cvtbatch.pipelines.failure import Failure, failure_of

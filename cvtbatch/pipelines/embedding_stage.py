@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from cvtbatch.embedding.compute import CPU_BATCH, CUDA_BATCH, Compute
 from cvtbatch.engine import GPU, Done, Outcome, Undone, places, run_inline, run_on_workers
-from cvtbatch.pipelines.case import Row
+from cvtbatch.pipelines.case_work import Row
 from cvtbatch.pipelines.coordinator import Coordinator
 from cvtbatch.pipelines.embedding_plan import EmbeddingPlan, EmbeddingWork, RoiInput, failure_key, pack, task_slices
 from cvtbatch.pipelines.embedding_task import Embedded, EmbeddingResult, EmbeddingTask, NotEmbedded, embed_rois

@@ -37,7 +37,7 @@ from cvtbatch.pipelines.plan import CasePlan, Fingerprints, Reason, Work, plan_c
 from cvtbatch.pipelines.report import ExtractReport, Progress, reason_counts
 from cvtbatch.pipelines.uid_key import load_uid_key
 from cvtbatch.pipelines.user_log import UserLog
-from cvtbatch.radiomics import check_engine, load_profile
+from cvtbatch.radiomics import load_profile
 from cvtbatch.spec import Spec, embedding_spec, radiomics_spec, volume_spec
 from cvtbatch.store import FeatureStore, Location
 
@@ -90,10 +90,10 @@ def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
     volume = volume_spec((x, y, z))
     radiomics = radiomics_spec(volume, profile.to_pyradiomics(), contracts.feature_names())
     extracts = only != "embeddings"
-    if extracts:
-        check_engine(profile, engine)
-        if audit_share > 0:
-            check_engine(profile, "pyradiomics")
+    if extracts and (engine == "pyradiomics" or audit_share > 0):
+        from cvtbatch.radiomics import check_stock
+
+        check_stock(profile)
     # Workers may run in another folder.
     url = Location.of(store_url).url
     work = Work(url, volume.spec_id, radiomics.spec_id, (x, y, z), profile, engine, audit_share)

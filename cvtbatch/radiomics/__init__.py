@@ -1,18 +1,6 @@
 """The 1,834 PyRadiomics features of an ROI."""
 
-from cvtbatch.radiomics.audit import AuditResult, audit_features
-from cvtbatch.radiomics.extract import Engine, RoiFeatures, check_engine, extract_features, roi_features
-from cvtbatch.radiomics.profiles import PROFILES, Profile, load_profile
+import lazy_loader
 
-__all__ = [
-    "PROFILES",
-    "AuditResult",
-    "Engine",
-    "Profile",
-    "RoiFeatures",
-    "audit_features",
-    "check_engine",
-    "extract_features",
-    "load_profile",
-    "roi_features",
-]
+# Names are in the stub beside this file; each loads its module, and the libraries that it takes, when it is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

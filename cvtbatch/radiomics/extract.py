@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import SimpleITK as sitk
@@ -10,10 +9,8 @@ import SimpleITK as sitk
 from cvtbatch import contracts
 from cvtbatch.radiomics.box import cut_box
 from cvtbatch.radiomics.fast import compute_features
-from cvtbatch.radiomics.profiles import Profile, load_profile
+from cvtbatch.radiomics.profiles import Engine, Profile, load_profile
 from cvtbatch.radiomics.reference import require_names, stock_features
-
-Engine = Literal["fast", "pyradiomics"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +71,8 @@ def _in_order(values: dict[str, float]) -> dict[str, float]:
     return {name: values[name] for name in names}
 
 
-def check_engine(profile: Profile, engine: Engine) -> None:
-    """Compute a small ROI, so that an engine that is absent or incomplete here is found before any work.
+def check_stock(profile: Profile) -> None:
+    """Compute a small ROI with stock PyRadiomics: where it is absent or incomplete, that is found before any work.
 
     Raises:
         ResourceError, InternalError: as `extract_features`.
@@ -83,6 +80,5 @@ def check_engine(profile: Profile, engine: Engine) -> None:
     z, y, x = np.indices((8, 12, 12))
     hu = (40 + 5 * np.sin(x + 2 * y) + 3 * z).astype(np.int16)
     mask = ((np.abs(z - 4) < 3) & (np.abs(y - 6) < 4) & (np.abs(x - 6) < 4)).astype(np.uint8)
-    extract_features(
-        sitk.GetImageFromArray(hu), sitk.GetImageFromArray(mask), Profile(normalize=profile.normalize), engine
-    )
+    box, roi = sitk.GetImageFromArray(hu), sitk.GetImageFromArray(mask)
+    extract_features(box, roi, Profile(normalize=profile.normalize), "pyradiomics")

@@ -23,8 +23,7 @@ from zarr.core.sync import sync
 from zarr.storage import MemoryStore, ObjectStore
 
 from cvtbatch.errors import FormatError, StorageError
-from cvtbatch.geometry import Grid
-from cvtbatch.imaging.resampling import AIR_HU
+from cvtbatch.geometry import AIR_HU, Grid
 from cvtbatch.spec import digest
 from cvtbatch.store.location import Location, get, put, storage_error, storage_errors
 

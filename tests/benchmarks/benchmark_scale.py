@@ -25,7 +25,7 @@ from cvtbatch import contracts
 from cvtbatch.engine import open_cluster
 from cvtbatch.manifest import read_manifest
 from cvtbatch.pipelines import coordinator
-from cvtbatch.pipelines.case import CaseResult, Row
+from cvtbatch.pipelines.case_work import CaseResult, Row
 from cvtbatch.pipelines.extract import Options, extract, resolve
 from cvtbatch.pipelines.job import read_job
 from cvtbatch.pipelines.plan import CaseTask

@@ -93,6 +93,15 @@ def test_help_loads_no_heavy_library() -> None:
     assert "extract" in output
 
 
+def test_a_driver_loads_nothing_that_only_its_workers_need() -> None:
+    """A fifth of a gigabyte, and seconds at the start of every command that looks at a store."""
+    code = (
+        "import sys, cvtbatch.pipelines.extract, cvtbatch.cli.extract\n"
+        "print(sorted({'SimpleITK', 'numba', 'pydicom', 'radiomics', 'pywt', 'scipy.ndimage', 'torch'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
 def test_torch_waits_until_embeddings_are_asked_for() -> None:
     """Every command but one that embeds or tunes, and every pipeline, is imported without it."""
     modules = [

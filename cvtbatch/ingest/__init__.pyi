@@ -1,0 +1,16 @@
+from .fingerprint import image_fingerprint, look_at_image, mask_fingerprint, source_bytes
+from .masks import read_mask
+from .outlines import ImageSlices, SourceMask
+from .volumes import SourceVolume, read_volume
+
+__all__ = [
+    "ImageSlices",
+    "SourceMask",
+    "SourceVolume",
+    "image_fingerprint",
+    "look_at_image",
+    "mask_fingerprint",
+    "read_mask",
+    "read_volume",
+    "source_bytes",
+]
