@@ -58,6 +58,8 @@ class Portions:
             if count > HELD_ROWS:
                 self._write(name, held)
                 held, count = {}, 0
+                # Else the allocator keeps what small pieces of many batches were in.
+                pa.default_memory_pool().release_unused()
         self._write(name, held)
 
     def _write(self, name: str, held: Mapping[int, Sequence[pa.RecordBatch]]) -> None:

@@ -34,8 +34,9 @@ APP_ID = "cvtbatch"
 APPEND_ATTEMPTS = 30
 # A handle that follows a table commit by commit grows slower with each; one that is opened anew starts from the last checkpoint.
 COMMITS_PER_HANDLE = 20
-# Rows that are held at a time where a table is gone through.
+# Rows that are looked at, and files that are read, at a time where a table is gone through.
 ROWS_TOGETHER = 8192
+FILES_TOGETHER = 4
 # Texts shorter than this stand whole in the statistics of the log.
 EXACT_IN_LOG = 32
 # What no snapshot may lose is never cleaned up behind its back.
@@ -157,13 +158,17 @@ class Table:
 
     def dataset(self, pin: Pin | None = None) -> ds.Dataset:
         """Return all rows of the newest or a pinned version, for other readers: none of them is in memory yet."""
+        files = self._files_of(pin)
+        return self._dataset(files) if pin is None else self._dataset(files).filter(_until(pin))
+
+    def _files_of(self, pin: Pin | None) -> list[str]:
         if pin is None:
             delta = self._open()
-            return self._dataset([] if delta is None else self._files(delta))
+            return [] if delta is None else self._files(delta)
         with storage_errors(f"reading version {pin.version} of table {self.contract.name}"):
             if pin.version not in self._files_at:
                 self._files_at[pin.version] = self._files(self._load(pin.version))
-        return self._dataset(self._files_at[pin.version]).filter(ds.field("sequence") <= pin.sequence)
+        return self._files_at[pin.version]
 
     def _dataset(self, files: Sequence[str]) -> ds.Dataset:
         schema = self.contract.arrow()
@@ -267,22 +272,21 @@ class Table:
         self, columns: Sequence[str], where: pc.Expression | None = None, pin: Pin | None = None
     ) -> Iterator[pa.RecordBatch]:
         """Yield rows of the newest or a pinned version, some at a time and in any order; none but these are in memory."""
-        return self._stream(self.dataset(pin), columns, where)
+        wheres = [*([] if where is None else [where]), *([] if pin is None else [_until(pin)])]
+        return self._stream(self._files_of(pin), columns, functools.reduce(operator.and_, wheres) if wheres else None)
 
     def _stream(
-        self, dataset: ds.Dataset, columns: Sequence[str], where: pc.Expression | None
+        self, files: Sequence[str], columns: Sequence[str], where: pc.Expression | None
     ) -> Iterator[pa.RecordBatch]:
-        with storage_errors(f"reading table {self.contract.name}"):
-            batches = dataset.to_batches(
-                columns=list(columns),
-                filter=where,
-                batch_size=ROWS_TOGETHER,
-                # What is read ahead, and what a file says of its 1,834 columns, is held too.
-                batch_readahead=1,
-                fragment_readahead=1,
-                cache_metadata=False,
-            )
-            yield from (batch for batch in batches if batch.num_rows)
+        # Arrow reads ahead of a slow reader up to a gigabyte, whatever it is told: as far as the files go that it knows of.
+        for first in range(0, len(files), FILES_TOGETHER):
+            dataset = self._dataset(files[first : first + FILES_TOGETHER])
+            with storage_errors(f"reading table {self.contract.name}"):
+                # What a file says of its 1,834 columns is held too.
+                batches = dataset.to_batches(
+                    columns=list(columns), filter=where, batch_size=ROWS_TOGETHER, cache_metadata=False
+                )
+                yield from (batch for batch in batches if batch.num_rows)
 
     def current(self, columns: Sequence[str] | None = None, pin: Pin | None = None) -> pa.Table:
         """Return the newest row of every key."""
@@ -349,7 +353,7 @@ class Table:
         if last > self._known_sequence:
             columns = list(dict.fromkeys([*self.contract.key, *self.contract.state, "sequence"]))
             with storage_errors(f"looking for new rows of table {self.contract.name}"):
-                unseen = self._dataset(self._files(delta, f"sequence > {self._known_sequence}"))
+                unseen = self._files(delta, f"sequence > {self._known_sequence}")
             self._index(self._stream(unseen, columns, pc.field("sequence") > self._known_sequence))
             self._known_sequence = last
         return delta
@@ -364,6 +368,8 @@ class Table:
             sequences.extend(row["sequence"] for row in rows)
         order = np.argsort(np.array(sequences), kind="stable")
         self._newest.add(key_array([bytes(keys)])[order], np.array(states, np.uint64)[order])
+        # Else the allocator keeps what small pieces of many batches were in.
+        pa.default_memory_pool().release_unused()
 
     def _fresh(self, rows: Sequence[Row]) -> tuple[list[Row], dict[bytes, int]]:
         """Return the rows to append, one a key, and their states by key."""
@@ -384,6 +390,10 @@ class Table:
         """Return a number that tells states of one key apart; a key that has one row for ever has one state."""
         state = self.contract.state
         return int.from_bytes(hashed([row.get(name) for name in state])[:8], "little") if state else 0
+
+
+def _until(pin: Pin) -> pc.Expression:
+    return pc.field("sequence") <= pin.sequence
 
 
 def newest(rows: pa.Table, key: Sequence[str]) -> pa.Array:

@@ -25,7 +25,7 @@ LISTENING = "0A"
 # How long processes may take to start work, and then, told to end, to end: on a machine that does much else.
 STARTS_SECONDS = 300.0
 ENDS_SECONDS = 30.0
-InTask = Literal["crash", "sleep", "eat", "pause"]
+InTask = Literal["crash", "sleep", "lock", "eat", "pause"]
 
 
 def wait_for(condition: Callable[[], object], seconds: float) -> bool:

@@ -1,14 +1,16 @@
-"""Workers that die: bad cases are named, and cost no other case anything."""
+"""Workers that die or hang: bad cases are named, and cost no other case anything."""
 
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from cvtbatch.store import FeatureStore
-from tests.faults.runs import InTask, Runs
+from tests.faults.runs import STARTS_SECONDS, InTask, Runs, wait_for
 from tests.support import contents, extract_json, tiny_archive
 
-CASES = 16
+CASES = 12
 COARSE = ("--set", "volume.spacing_mm=[2,2,5]", "--set", "run.commit_cases=2")
 # A native crash, more memory than a worker has, and a wait without end.
 BAD: dict[str, tuple[InTask, str]] = {
@@ -35,7 +37,7 @@ def test_cases_that_kill_or_never_end_are_named_and_no_other_is(undisturbed: Pat
     for case_id, (fault, _) in BAD.items():
         runs.order(case_id, fault)
     # And one that crashes once: what it does not do again is not held against it.
-    runs.order("014", "crash", once=True)
+    runs.order("010", "crash", once=True)
     driver = runs.cvtbatch(*extract, "--set", "run.time_limit_s=20")
     assert driver.end(600) == 3, driver.stderr
     assert "Traceback" not in driver.stderr
@@ -45,6 +47,23 @@ def test_cases_that_kill_or_never_end_are_named_and_no_other_is(undisturbed: Pat
     assert "longer than its limit of 20 s" in next(row["message"] for row in failures if row["case_id"] == "008")
     for case_id in BAD:
         (runs.orders / case_id).unlink()
-    driver = runs.cvtbatch(*extract, "--retry-failed")
+    assert extract_json(manifest, store, *COARSE, "--retry-failed")["computed"] == len(BAD)
+    assert contents(store) == contents(undisturbed / "store")
+
+
+@pytest.mark.timeout(600)
+def test_a_worker_that_hangs_is_replaced(undisturbed: Path, tmp_path: Path, runs: Runs) -> None:
+    """One is stopped by a signal, in the other native code locks the interpreter: both keep their connections and say nothing."""
+    manifest, store = undisturbed / "archive" / "manifest.csv", tmp_path / "store"
+    runs.order("all", "pause")
+    driver = runs.cvtbatch("extract", manifest, "--store", store, "--workers", 2, *COARSE)
+    assert wait_for(lambda: len(set(runs.paused())) == 2, STARTS_SECONDS), driver.stderr
+    stopped = next(worker for worker in runs.workers() if worker.pid == runs.paused()[-1])
+    stopped.send_signal(signal.SIGSTOP)
+    runs.order("all", "lock", once=True)
+    since = time.monotonic()
     assert driver.end() == 0, driver.stderr
+    assert time.monotonic() - since > 20, "nothing hung"
+    assert not stopped.is_running()
+    assert "Traceback" not in driver.stderr
     assert contents(store) == contents(undisturbed / "store")

@@ -30,6 +30,11 @@ def sleep() -> NoReturn:
         time.sleep(60)
 
 
+def lock() -> None:
+    """Hang in native code that does not give up the interpreter."""
+    ctypes.PyDLL(None).sleep(3600)
+
+
 def eat() -> None:
     eaten = []
     while len(eaten) * STEP_BYTES < MOST_BYTES:
@@ -48,6 +53,7 @@ def pause() -> None:
 FAULTS: dict[str, Callable[[], None]] = {
     "crash": crash,
     "sleep": sleep,
+    "lock": lock,
     "eat": eat,
     "pause": pause,
 }
