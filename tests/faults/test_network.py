@@ -14,7 +14,7 @@ from tests.hosts import Network, network
 from tests.support import contents, extract_json, tiny_archive
 
 # More than one worker does, slowed down, while another is away and comes back.
-CASES = 40
+CASES = 24
 PAUSE_SECONDS = 4.0
 CUT_SECONDS = 30
 COARSE = ("--set", "volume.spacing_mm=[2,2,5]", "--set", "run.commit_cases=1")
