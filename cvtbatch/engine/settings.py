@@ -20,6 +20,9 @@ DASK_SETTINGS: dict[str, object] = {
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": TERMINATE_SHARE,
+    # A case computes with one thread. Dask would have memory given back at once, as MALLOC_TRIM_THRESHOLD_: then each array of a case
+    # is fetched anew from the system, page by page, which takes a third of a worker's time.
+    "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1},
     # A driver that is killed takes its workers with it.
     "distributed.worker.daemon": True,
     # Dask keeps its last thousand messages for debugging, and ours hold hundreds of items: some 200 MB of a driver.
