@@ -1,10 +1,11 @@
-"""A run over a large archive, without the images: `python -m tests.benchmarks.benchmark_scale [--rows N] [--full-width N]`.
+"""A run over a large archive, without the images: `python -m tests.benchmarks.benchmark_scale [--rows N] [--full-width N]
+[--tasks N]`.
 
 Everything is real but what workers compute: a manifest of N rows (all of them name one image and one mask, so that files are
 looked for), its reader, the plan, two Dask workers, the coordinator and a store on the local disk. Workers return the narrow rows
 of a case, those of `cases`, `volumes` and `rois`; with `--full-width`, cases beside them that have a row of 1,834 features too.
 Printed are the rate, and the memory of the driver's process, which is the scheduler's too; then what a second run takes, which
-finds everything done. `--folder` keeps what is made.
+finds everything done; with `--tasks`, how many tasks that do nothing the scheduler takes in a second. `--folder` keeps what is made.
 """
 
 import argparse
@@ -154,6 +155,21 @@ def run_driver(manifest: Path, url: str, workers: int) -> dict[str, object]:
     }
 
 
+def do_nothing(number: int) -> int:
+    return number
+
+
+def measure_tasks(count: int, workers: int) -> None:
+    """Print how many tasks a second go through scheduler and workers, each by itself."""
+    with open_cluster(workers) as cluster:
+        assert cluster.client is not None
+        nothing = importlib.import_module("tests.benchmarks.benchmark_scale").do_nothing
+        cluster.client.gather(cluster.client.map(nothing, range(100)))
+        began = time.perf_counter()
+        cluster.client.gather(cluster.client.map(nothing, range(count), key="nothing"))
+        print(f"tasks: {count / (time.perf_counter() - began):.0f} a second", flush=True)
+
+
 def measured(what: str, manifest: Path, url: str, workers: int) -> dict[str, object]:
     """Run the driver in a process of its own, print what it took, and return it."""
     command = [sys.executable, "-m", "tests.benchmarks.benchmark_scale", "--drive", str(manifest), "--store", url]
@@ -169,6 +185,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--full-width", type=int, default=0, metavar="N")
+    parser.add_argument("--tasks", type=int, default=0, metavar="N")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--drive", type=Path, help=argparse.SUPPRESS)
@@ -190,6 +207,8 @@ def main() -> None:
         if options.full_width:
             manifest = write_manifest(folder, options.full_width, FULL_WIDTH)
             measured("full rows", manifest, url, options.workers)
+        if options.tasks:
+            measure_tasks(options.tasks, options.workers)
 
 
 if __name__ == "__main__":
