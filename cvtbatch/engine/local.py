@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -33,22 +33,29 @@ def start_local(place: "Local", gpus: Sequence[str]) -> Iterator[Client]:
     """
     workers = max(place.workers, len(gpus))
     memory = MEMORY_LIMIT // workers if place.memory_bytes is None else place.memory_bytes
-    with open_scratch() as scratch, dask.config.set({**LOCAL_SETTINGS, "temporary-directory": str(scratch)}):
+    with (
+        open_scratch() as scratch,
+        dask.config.set({**LOCAL_SETTINGS, "temporary-directory": str(scratch)}),
+        ExitStack() as stack,
+    ):
+        # An interrupt that was held back comes at the end of this block: by then, all that it must end is on the stack.
         with one_thread_each(), interrupts_held_back():
             try:
-                cluster = LocalCluster(
-                    n_workers=0 if gpus else workers,
-                    threads_per_worker=1,
-                    processes=True,
-                    host="127.0.0.1",
-                    # Two runs on one machine must not contend for a port.
-                    dashboard_address="127.0.0.1:0",
-                    worker_dashboard_address="127.0.0.1:0",
-                    scheduler_kwargs={"dashboard": place.dashboard},
-                    local_directory=str(scratch),
-                    silence_logs="CRITICAL",
-                    env=ONE_THREAD,
-                    memory_limit=memory,
+                cluster = stack.enter_context(
+                    LocalCluster(
+                        n_workers=0 if gpus else workers,
+                        threads_per_worker=1,
+                        processes=True,
+                        host="127.0.0.1",
+                        # Two runs on one machine must not contend for a port.
+                        dashboard_address="127.0.0.1:0",
+                        worker_dashboard_address="127.0.0.1:0",
+                        scheduler_kwargs={"dashboard": place.dashboard},
+                        local_directory=str(scratch),
+                        silence_logs="CRITICAL",
+                        env=ONE_THREAD,
+                        memory_limit=memory,
+                    )
                 )
                 if gpus:
                     cluster.worker_spec.update(_worker_specs(cluster.new_spec, workers, gpus))
@@ -58,11 +65,9 @@ def start_local(place: "Local", gpus: Sequence[str]) -> Iterator[Client]:
                 raise ResourceError(
                     "no_workers", f"{workers} worker processes could not be started on this machine", str(error)
                 ) from None
-        with cluster, Client(cluster, set_as_default=False) as client:
-            try:
-                yield client
-            finally:
-                _end_workers(cluster)
+            client = stack.enter_context(Client(cluster, set_as_default=False))
+            stack.callback(_end_workers, cluster)
+        yield client
 
 
 def _end_workers(cluster: LocalCluster) -> None:

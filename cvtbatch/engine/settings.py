@@ -20,7 +20,7 @@ DASK_SETTINGS: dict[str, object] = {
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": TERMINATE_SHARE,
-    # A case computes with one thread. Dask would have memory given back at once, as MALLOC_TRIM_THRESHOLD_: then each array of a case
+    # A case computes with one thread. Dask sets MALLOC_TRIM_THRESHOLD_ too, so that memory is given back at once: then every array
     # is fetched anew from the system, page by page, which takes a third of a worker's time.
     "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1},
     # A driver that is killed takes its workers with it.
