@@ -100,7 +100,7 @@ def extract(
     shown = 0
     with (
         progress_display("extract", quiet=as_json) as show,
-        open_cluster(place, pipeline.own_gpus(settings)) as cluster,
+        open_cluster(place, pipeline.own_gpus(settings), show.tell) as cluster,
     ):
         show.tell_dashboard(cluster.dashboard)
 

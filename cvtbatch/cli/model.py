@@ -57,7 +57,7 @@ def fit(
     from cvtbatch.pipelines.job import read_job
 
     settings = read_job("fit", job, overrides)
-    with progress_display("fit", quiet=as_json, unit="tasks") as show, open_cluster(place) as cluster:
+    with progress_display("fit", quiet=as_json, unit="tasks") as show, open_cluster(place, tell=show.tell) as cluster:
         show.tell_dashboard(cluster.dashboard)
 
         def on_progress(done: int, total: int) -> None:
@@ -100,7 +100,10 @@ def score(
     from cvtbatch.engine import open_cluster
     from cvtbatch.pipelines.score import score_store
 
-    with progress_display("score", quiet=as_json, unit="outlines") as show, open_cluster(place) as cluster:
+    with (
+        progress_display("score", quiet=as_json, unit="outlines") as show,
+        open_cluster(place, tell=show.tell) as cluster,
+    ):
         show.tell_dashboard(cluster.dashboard)
 
         def on_progress(done: int, total: int) -> None:

@@ -163,7 +163,7 @@ def add_center(
     with (
         pipeline.planned(cases, bundle, settings, store_url, given) as plan,
         progress_display("add-center", quiet=as_json) as show,
-        open_cluster(place, own_gpus(plan.settings)) as cluster,
+        open_cluster(place, own_gpus(plan.settings), show.tell) as cluster,
     ):
         show.tell_dashboard(cluster.dashboard)
 

@@ -1,7 +1,7 @@
 """Where work runs: nowhere else (inline), on processes of this machine, on a scheduler that exists, or on jobs of Slurm."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,12 +30,15 @@ class Cluster:
 
 
 @contextmanager
-def open_cluster(place: Place | int, gpus: Sequence[str] = ()) -> Iterator[Cluster]:
+def open_cluster(
+    place: Place | int, gpus: Sequence[str] = (), tell: Callable[[str], None] = lambda _: None
+) -> Iterator[Cluster]:
     """Open what the work runs on, and close it again.
 
     Args:
         place: a number is that of processes on this machine; 0 for none but this one.
         gpus: of this machine, as CUDA_VISIBLE_DEVICES names them; local processes own one each.
+        tell: called with what is waited for, where that may take long.
 
     Raises:
         InputError: a connection beyond this machine would not be encrypted, or certificates cannot be used.
@@ -49,12 +52,12 @@ def open_cluster(place: Place | int, gpus: Sequence[str] = ()) -> Iterator[Clust
     elif isinstance(place, External):
         from cvtbatch.engine.connection import connect
 
-        with connect(place) as client:
+        with connect(place, tell) as client:
             yield Cluster(client, place.description, threads=1)
     else:
         from cvtbatch.engine.slurm import start_jobs
 
-        with start_jobs(place) as (client, dashboard):
+        with start_jobs(place, tell) as (client, dashboard):
             yield Cluster(client, place.description, threads=1, dashboard=dashboard)
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def connect(place: "External") -> Iterator[Client]:
-    """Hold a client of a scheduler that has workers.
+def connect(place: "External", tell: Callable[[str], None]) -> Iterator[Client]:
+    """Hold a client of a scheduler that has workers; tells if they are waited for.
 
     Raises:
         InputError: the connection would not be encrypted, or a certificate is not accepted.
@@ -38,6 +38,10 @@ def connect(place: "External") -> Iterator[Client]:
         except (OSError, TimeoutError, ValueError) as error:
             raise ResourceError("no_scheduler", f"what answers at {address} is no scheduler", str(error)) from None
         with client:
+            if len(client.nthreads()) < place.workers:
+                tell(
+                    f"waiting up to {place.wait_s:g} s for {place.workers} worker{'s' if place.workers > 1 else ''} of {address}"
+                )
             try:
                 client.wait_for_workers(place.workers, timeout=max(1.0, end - time.monotonic()))
             except TimeoutError:

@@ -10,7 +10,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,10 +78,10 @@ class _Kind:
 
 
 @contextmanager
-def start_jobs(place: Slurm) -> Iterator[tuple[Client, str]]:
+def start_jobs(place: Slurm, tell: Callable[[str], None]) -> Iterator[tuple[Client, str]]:
     """Hold jobs whose workers belong to a scheduler in this process, a client of it, and the link of its dashboard.
 
-    Waits for the first worker.
+    Waits for the first worker, and tells so.
 
     Raises:
         InputError: certificates cannot be used, or the shared folder cannot be written.
@@ -119,6 +119,7 @@ def start_jobs(place: Slurm) -> Iterator[tuple[Client, str]]:
             jobs = _Jobs(place, cluster.scheduler, certs, folder)
             try:
                 cluster.sync(jobs.start)
+                tell(f"{sum(len(kind.jobs) for kind in jobs.kinds)} jobs are with Slurm: waiting for the first to run")
                 jobs.wait_for_first()
                 yield client, f"http://127.0.0.1:{cluster.scheduler.services['dashboard'].port}/status"
             except ResourceError:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError, InternalError
-from cvtbatch.geometry import ORTHONORMAL_TOLERANCE, ROUND_OFF, Grid, SliceStack, Vector
+from cvtbatch.geometry import ORTHONORMAL_TOLERANCE, ROUND_OFF, Grid, SliceStack, Vector, voxels_of
 from cvtbatch.imaging.resampling import to_image, to_image_frame
 
 # Share of a mask that may lie outside the image: the rim of an outline at the edge of the scan.
@@ -85,7 +85,7 @@ def place_mask(mask_zyx: Mask, place: Grid | SliceStack, grid: Grid) -> Mask:
     if isinstance(place, SliceStack):
         placed = _place_slices(binary, place, grid)
     else:
-        centres = place.to_point(np.argwhere(binary)[:, ::-1].astype(np.float64))
+        centres = place.to_point(np.stack(voxels_of(binary)[::-1], axis=1).astype(np.float64))
         index = grid.to_index(centres)
         inside = ((index >= -0.5) & (index <= np.array(grid.size_xyz) - 0.5)).all(axis=1)
         require_inside(1 - float(inside.mean()), centres.min(axis=0), centres.max(axis=0))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import AIR_HU, Grid
+from cvtbatch.geometry import AIR_HU, Grid, voxels_of
 
 # Above it is tissue: between air and fat.
 TISSUE_HU = -300
@@ -56,7 +56,7 @@ def triage_mask(mask_zyx: Mask, hu_zyx: Volume, grid: Grid, source_volume_ml: fl
         source_volume_ml: volume of the mask as drawn.
     """
     inside = mask_zyx != 0
-    box = tuple(slice(int(index.min()), int(index.max()) + 1) for index in np.nonzero(inside))
+    box = tuple(slice(int(index.min()), int(index.max()) + 1) for index in voxels_of(inside))
     volume_ml = int(inside.sum()) * grid.voxel_ml
     _, components = ndimage.label(inside[box], structure=np.ones((3, 3, 3)))
     p05, p50, p95 = (float(value) for value in np.percentile(hu_zyx[inside], [5, 50, 95]))
@@ -91,7 +91,7 @@ def require_in_head(mask_zyx: Mask, hu_zyx: Volume, grid: Grid) -> None:
     """
     step_y, step_x = (min(max(1, round(HEAD_STEP_MM / grid.spacing_mm[axis])), grid.size_xyz[axis]) for axis in (1, 0))
     head = _head(hu_zyx[:, step_y // 2 :: step_y, step_x // 2 :: step_x])
-    z, y, x = np.nonzero(mask_zyx)
+    z, y, x = voxels_of(mask_zyx)
     rows, columns = np.minimum(y // step_y, head.shape[1] - 1), np.minimum(x // step_x, head.shape[2] - 1)
     share = float(head[z, rows, columns].mean())
     if share < IN_HEAD_SHARE:

@@ -27,7 +27,7 @@ def read_label_map(path: Path, roi: RoiSource, announce: Announce = announce_not
             str(path),
         )
     values = sitk.GetArrayViewFromImage(image)
-    if not np.isfinite(values).all() or (values != np.rint(values)).any():
+    if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.rint(values)).all()):
         raise InputError("not_a_label_map", "the mask holds values that are no labels (whole numbers)", str(path))
     labels = [int(label) for label in np.unique(values) if label != 0]
     if not labels:

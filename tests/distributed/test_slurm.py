@@ -65,6 +65,7 @@ def test_an_extraction_on_slurm_is_what_inline_gives_though_a_job_is_cancelled(
         cancelled = thread.submit(cancel)
         done = cvtbatch("extract", manifest, "--store", store, "--cluster", cluster_file(tmp_path), *EMBEDDING)
         assert done.returncode == 0, done.stderr
+        assert "2 jobs are with Slurm: waiting for the first to run" in done.stderr
         assert len(cancelled.result()) == 1
     extract_json(manifest, tmp_path / "inline")
     spread, inline = contents(store), contents(tmp_path / "inline")
