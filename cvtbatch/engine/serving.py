@@ -77,7 +77,7 @@ def run_scheduler(
             tell(f"dashboard at http://{dashboard.rpartition(':')[0]}:{scheduler.services['dashboard'].port}/status")
             return scheduler
 
-        return _serve(start, lambda scheduler: scheduler.close())
+        return _serve(start, lambda scheduler: _within(2 * CLOSE_SECONDS, scheduler.close()))
 
 
 def run_worker(
@@ -152,12 +152,19 @@ async def _leave(server: "Server") -> None:
 
     assert not isinstance(server, Scheduler)
     worker = server.worker_address if isinstance(server, Nanny) else server.address
-    with suppress(OSError, TimeoutError):
-        await asyncio.wait_for(
-            server.scheduler.retire_workers(workers=[worker], close_workers=False, remove=True), LEAVE_SECONDS
+    with suppress(OSError):
+        await _within(
+            LEAVE_SECONDS, server.scheduler.retire_workers(workers=[worker], close_workers=False, remove=True)
         )
-    with suppress(TimeoutError):
-        await asyncio.wait_for(server.close(timeout=CLOSE_SECONDS), 2 * CLOSE_SECONDS)
+    await _within(2 * CLOSE_SECONDS, server.close(timeout=CLOSE_SECONDS))
+
+
+async def _within(seconds: float, work: Awaitable[object]) -> None:
+    """Wait so long for some work, and no longer: asyncio.wait_for waits on where work passes over its cancellation."""
+    task = asyncio.ensure_future(work)
+    done, _ = await asyncio.wait({task}, timeout=seconds)
+    if done:
+        task.result()
 
 
 def _serve(start: Callable[[], Awaitable["Server"]], stop: Callable[["Server"], Awaitable[object]]) -> int:
@@ -182,7 +189,22 @@ def _serve(start: Callable[[], Awaitable["Server"]], stop: Callable[["Server"], 
         await stop(server)
         return 0
 
-    return asyncio.run(serve())
+    async def serve_and_clear() -> int:
+        try:
+            return await serve()
+        finally:
+            rest = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in rest:
+                task.cancel()
+            if rest:
+                await asyncio.wait(rest, timeout=CLOSE_SECONDS)
+
+    # Not asyncio.run: it waits for every task, and one of Dask's may pass over its end, waiting for a peer that is gone.
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(serve_and_clear())
+    finally:
+        loop.close()
 
 
 async def _finished(server: "Server") -> None:
