@@ -8,6 +8,7 @@ end its tables must equal those of an undisturbed run, every volume must be whol
 """
 
 import argparse
+import json
 import os
 import random
 import signal
@@ -199,6 +200,7 @@ class Trial:
             self._check()
             if self.remote:
                 self.remote.stop()
+            self._run_once_more()
             if left := self.runs.left():
                 raise ViolationError(f"left behind: {left}")
         self.tally.trials[self.plan.ground] += 1
@@ -341,6 +343,13 @@ class Trial:
                 raise ViolationError(f"table {name} holds {len(doubled)} keys more than once: {doubled[:3]}")
         if read_everything(self.store) != 2 * (CASES - 1):
             raise ViolationError("volumes or masks are missing")
+
+    def _run_once_more(self) -> None:
+        """Nothing is left to compute; and of processes that were killed, the next one on a machine removes what they left."""
+        manifest = self.archive / "manifest.csv"
+        run = self.runs.cvtbatch("extract", manifest, "--store", self.store, "--workers", 1, *SETTINGS, "--json")
+        if run.end() != STANDING_FAILURES or json.loads(run.stdout)["computed"]:
+            raise ViolationError(f"a run after the last one had work:\n{run.stdout}\n{run.stderr}")
 
 
 def resume(process: psutil.Process) -> None:
