@@ -6,6 +6,7 @@ Exit codes: 0 all done; 1 the run could not be done; 2 usage; 3 done, with stand
 import os
 import sys
 import traceback
+from contextlib import suppress
 from typing import NoReturn
 
 import click
@@ -34,7 +35,7 @@ def main() -> NoReturn:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("Interrupted. What was committed is safe; the same command continues.", err=True)
-        code = CANNOT_RUN
+        _leave_interrupted()
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -48,6 +49,17 @@ def main() -> NoReturn:
         _report_defect(error)
         code = CANNOT_RUN
     sys.exit(code or 0)
+
+
+def _leave_interrupted() -> NoReturn:
+    """End with the code of a run that could not be done.
+
+    Python remembers an interrupt that came while a library's C code ran a text of Python, and would end as if by the signal itself.
+    """
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(CANNOT_RUN)
 
 
 def _report_defect(error: Exception) -> None:

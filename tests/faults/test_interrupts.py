@@ -36,6 +36,24 @@ main()
 """
 
 
+# What C code of a library does that runs a text of Python, as some do when they are loaded.
+IN_A_TEXT = """
+import ctypes, os, signal, sys, threading
+import cvtbatch.cli
+
+def interrupted(**_):
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    run = ctypes.pythonapi.PyRun_StringFlags
+    run.restype = ctypes.py_object
+    run.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.py_object, ctypes.py_object, ctypes.c_void_p]
+    file_input = 257
+    run(b"import time\\nfor _ in range(100): time.sleep(0.1)", file_input, {}, {}, None)
+
+cvtbatch.cli.cli.commands["status"].callback = interrupted
+cvtbatch.cli.main()
+"""
+
+
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
     """Return a manifest; reading its last case never ends."""
@@ -119,3 +137,14 @@ def test_a_store_that_hangs_does_not_hold_up_the_end(archive: Path, tmp_path: Pa
         assert driver.stdout is not None
         assert driver.stdout.readline() == "hangs\n"
         assert end(driver, signal.SIGTERM) < SOON_SECONDS
+
+
+def test_an_interrupt_inside_a_library_has_the_same_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "in_a_text.py").write_text(IN_A_TEXT)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-m", "in_a_text", "status", "--store", "store"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "\nInterrupted. What was committed is safe; the same command continues.\n",
+    )

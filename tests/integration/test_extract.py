@@ -70,7 +70,9 @@ def test_tables_hold_what_the_contracts_say(finished: Path) -> None:
     rows = store.radiomics().to_pylist()
     assert len(rows) == 2
     for row in rows:
-        assert (row["engine"], row["undefined_features"], row["sequence"]) == ("fast", [], 1)
+        assert (row["engine"], row["undefined_features"]) == ("fast", [])
+        # Of the first append, or, where the machine is slow, of a later one.
+        assert row["sequence"] >= 1
         assert np.isfinite([row[name] for name in contracts.feature_names()]).all()
         assert row["original_shape_VoxelVolume"] == pytest.approx(1000 * _roi(store, row["roi_key"])["volume_ml"])
     assert [row["patient"] for row in store.table("cases").current().sort_by("case_key").to_pylist()] == [
