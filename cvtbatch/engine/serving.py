@@ -152,19 +152,20 @@ async def _leave(server: "Server") -> None:
 
     assert not isinstance(server, Scheduler)
     worker = server.worker_address if isinstance(server, Nanny) else server.address
-    with suppress(OSError):
-        await _within(
-            LEAVE_SECONDS, server.scheduler.retire_workers(workers=[worker], close_workers=False, remove=True)
-        )
+    await _within(LEAVE_SECONDS, server.scheduler.retire_workers(workers=[worker], close_workers=False, remove=True))
     await _within(2 * CLOSE_SECONDS, server.close(timeout=CLOSE_SECONDS))
 
 
 async def _within(seconds: float, work: Awaitable[object]) -> None:
-    """Wait so long for some work, and no longer: asyncio.wait_for waits on where work passes over its cancellation."""
+    """Wait so long for some work, and no longer: asyncio.wait_for waits on where work passes over its cancellation.
+
+    That a peer is gone, or does not answer in time, is no error of a server that ends.
+    """
     task = asyncio.ensure_future(work)
     done, _ = await asyncio.wait({task}, timeout=seconds)
     if done:
-        task.result()
+        with suppress(OSError, TimeoutError):
+            task.result()
 
 
 def _serve(start: Callable[[], Awaitable["Server"]], stop: Callable[["Server"], Awaitable[object]]) -> int:

@@ -11,7 +11,7 @@ import pytest
 from cvtbatch.pipelines.upkeep import collect_garbage
 from cvtbatch.store import FeatureStore
 from tests.faults.runs import STARTS_SECONDS, Runs, batches_in, read_everything, wait_for
-from tests.support import contents, extract_json, tiny_archive
+from tests.support import contents, extract_json
 
 CASES = 12
 COARSE = ("--set", "volume.spacing_mm=[2,2,5]", "--set", "run.commit_cases=2")
@@ -54,14 +54,6 @@ time_t time(time_t *at) {
     return now.tv_sec;
 }
 """
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    tiny_archive(folder / "archive", CASES)
-    extract_json(folder / "archive" / "manifest.csv", folder / "store", *COARSE)
-    return folder
 
 
 class Clock:

@@ -2,7 +2,6 @@
 
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,28 +9,15 @@ import pytest
 from cvtbatch.store import FeatureStore
 from tests.faults.remote import Remote
 from tests.faults.runs import STARTS_SECONDS, Run, Runs, cases_done, read_everything, wait_for
-from tests.hosts import Network, network
-from tests.support import contents, extract_json, tiny_archive
+from tests.hosts import Network
+from tests.support import contents
 
 # More than one worker does, slowed down, while another is away and comes back.
 CASES = 24
+HOSTS = 6
 PAUSE_SECONDS = 4.0
 CUT_SECONDS = 30
 COARSE = ("--set", "volume.spacing_mm=[2,2,5]", "--set", "run.commit_cases=1")
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    tiny_archive(folder / "archive", CASES)
-    extract_json(folder / "archive" / "manifest.csv", folder / "store", *COARSE)
-    return folder
-
-
-@pytest.fixture
-def hosts() -> Iterator[Network]:
-    with network(6) as made:
-        yield made
 
 
 def ends_for_want_of_a_scheduler(driver: Run) -> None:

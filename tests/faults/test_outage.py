@@ -4,16 +4,16 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faults.runs import STARTS_SECONDS, Runs, wait_for
-from tests.hosts import Network, network
-from tests.support import contents, extract_json, tiny_archive
+from tests.hosts import Network
+from tests.support import contents
 
 CASES = 12
+HOSTS = 2
 COARSE = ("--set", "volume.spacing_mm=[2,2,5]", "--set", "run.commit_cases=2")
 PORT = 5000
 HICCUP_SECONDS, OUTAGE_SECONDS = 5, 60
@@ -26,20 +26,6 @@ from tests.faults.runs import read_everything
 from tests.support import contents
 print(json.dumps([contents(sys.argv[1]), read_everything(sys.argv[1])], default=str))
 """
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    tiny_archive(folder / "archive", CASES)
-    extract_json(folder / "archive" / "manifest.csv", folder / "store", *COARSE)
-    return folder
-
-
-@pytest.fixture
-def hosts() -> Iterator[Network]:
-    with network(2) as made:
-        yield made
 
 
 @pytest.mark.timeout(900)

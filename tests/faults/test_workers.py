@@ -8,7 +8,7 @@ import pytest
 
 from cvtbatch.store import FeatureStore
 from tests.faults.runs import STARTS_SECONDS, InTask, Runs, wait_for
-from tests.support import contents, extract_json, tiny_archive
+from tests.support import contents, extract_json
 
 CASES = 12
 COARSE = ("--set", "volume.spacing_mm=[2,2,5]", "--set", "run.commit_cases=2")
@@ -18,14 +18,6 @@ BAD: dict[str, tuple[InTask, str]] = {
     "005": ("eat", "worker_killed"),
     "008": ("sleep", "time_limit"),
 }
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    tiny_archive(folder / "archive", CASES)
-    extract_json(folder / "archive" / "manifest.csv", folder / "store", *COARSE)
-    return folder
 
 
 @pytest.mark.timeout(900)
