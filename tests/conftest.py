@@ -1,7 +1,6 @@
 """A part that is missing skips its tests for a user; CI has every part, so there a skip is a failure."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.runs import Runs
+from tests.support import free_port
 
 # The user's own key stays out of the tests, and is not made by them.
 os.environ.setdefault("CVTBATCH_UID_KEY", "the key of the tests")
@@ -43,9 +43,7 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """The address of an S3 endpoint of our own, a process that lives as long as the tests."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     endpoint = f"http://127.0.0.1:{port}"

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,13 @@ DATA = Path(__file__).parent / "data"
 ROOT = Path(__file__).parents[1]
 # What may differ between two runs that did the same: book-keeping, and the unique paths of immutable objects.
 BOOK_KEEPING = {"run_id", "sequence", "recorded_at", "path"}
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def tiny_head(seed: int, radius_mm: float = 9.0) -> tuple[sitk.Image, sitk.Image]:

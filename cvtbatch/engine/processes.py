@@ -20,6 +20,7 @@ ONE_THREAD = dict.fromkeys(
         "MKL_NUM_THREADS",
         "NUMBA_NUM_THREADS",
         "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+        "ZARR_THREADING__MAX_WORKERS",
     ),
     "1",
 )

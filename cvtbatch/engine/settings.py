@@ -23,6 +23,9 @@ DASK_SETTINGS: dict[str, object] = {
     # A case computes with one thread. Dask sets MALLOC_TRIM_THRESHOLD_ too, so that memory is given back at once: then every array
     # is fetched anew from the system, page by page, which takes a third of a worker's time.
     "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1},
+    # By default, Dask looks a hundred times a second at what a process does, and fifty times at its clock: a twentieth of its work.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "500ms",
     # A driver that is killed takes its workers with it.
     "distributed.worker.daemon": True,
     # Dask keeps its last thousand messages for debugging, and ours hold hundreds of items: some 200 MB of a driver.

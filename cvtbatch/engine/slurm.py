@@ -11,7 +11,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,21 +102,28 @@ def start_jobs(place: Slurm, tell: Callable[[str], None]) -> Iterator[tuple[Clie
         options = {"protocol": "tls://", "security": security, "dashboard_address": "127.0.0.1:0"}
         if place.interface is not None:
             options["interface"] = place.interface
-        with interrupts_held_back():
-            try:
-                cluster = SpecCluster(
-                    scheduler={"cls": Scheduler, "options": options},
-                    security=security,
-                    silence_logs=logging.CRITICAL,
-                    name="cvtbatch",
-                )
-            except (OSError, RuntimeError, ValueError) as error:
-                raise ResourceError(
-                    "no_scheduler", "no scheduler could be started on the interface of the cluster file", str(error)
-                ) from None
-        with cluster, Client(cluster, set_as_default=False) as client:
-            assert isinstance(cluster.scheduler, Scheduler)
-            jobs = _Jobs(place, cluster.scheduler, certs, folder)
+        with ExitStack() as stack:
+            # An interrupt that was held back comes at the end of this block: by then, all that it must end is on the stack.
+            with interrupts_held_back():
+                try:
+                    cluster = stack.enter_context(
+                        SpecCluster(
+                            scheduler={"cls": Scheduler, "options": options},
+                            security=security,
+                            silence_logs=logging.CRITICAL,
+                            name="cvtbatch",
+                        )
+                    )
+                except (OSError, RuntimeError, ValueError) as error:
+                    raise ResourceError(
+                        "no_scheduler",
+                        "no scheduler could be started on the interface of the cluster file",
+                        str(error),
+                    ) from None
+                client = stack.enter_context(Client(cluster, set_as_default=False))
+                assert isinstance(cluster.scheduler, Scheduler)
+                jobs = _Jobs(place, cluster.scheduler, certs, folder)
+                stack.callback(cluster.sync, jobs.stop)
             try:
                 cluster.sync(jobs.start)
                 tell(f"{sum(len(kind.jobs) for kind in jobs.kinds)} jobs are with Slurm: waiting for the first to run")
@@ -127,8 +134,6 @@ def start_jobs(place: Slurm, tell: Callable[[str], None]) -> Iterator[tuple[Clie
                 if jobs.failure is not None:
                     raise jobs.failure from None
                 raise
-            finally:
-                cluster.sync(jobs.stop)
 
 
 class _Jobs:

@@ -29,7 +29,7 @@ def read_label_map(path: Path, roi: RoiSource, announce: Announce = announce_not
     values = sitk.GetArrayViewFromImage(image)
     if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.rint(values)).all()):
         raise InputError("not_a_label_map", "the mask holds values that are no labels (whole numbers)", str(path))
-    labels = [int(label) for label in np.unique(values) if label != 0]
+    labels = [int(label) for label in np.unique(values[values != 0])]
     if not labels:
         raise InputError("empty_mask", "the mask is empty: no voxel differs from 0", str(path))
     shown = ", ".join(map(str, labels[:10]))

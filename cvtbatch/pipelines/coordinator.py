@@ -94,10 +94,12 @@ class Coordinator:
         manifest: Manifest,
         run_id: str,
         log: UserLog,
+        on_progress: Callable[[Progress], None],
         on_private: Callable[[str], None],
     ) -> None:
         self.store, self.settings, self.cluster, self.manifest = store, settings, cluster, manifest
-        self.run_id, self.log, self.on_private = run_id, log, on_private
+        self.run_id, self.log = run_id, log
+        self.on_progress, self.on_private = on_progress, on_private
         self.report = new_report(settings, run_id)
         self.progress = Progress(total=len(manifest))
         self.cost = RunCost(_workers(cluster), inline=cluster.client is None)
@@ -153,16 +155,16 @@ class Coordinator:
             **{name: getattr(self.report, name) for name in STATES},
         )
 
-    def execute(self, plans: Iterable[CasePlan], on_progress: Callable[[Progress], None]) -> None:
+    def execute(self, plans: Iterable[CasePlan]) -> None:
         """Work the plans off as they are made, and commit batch by batch."""
-        on_progress(self.progress)
+        self.on_progress(self.progress)
         for outcome in self._outcomes(self._tasks(plans)):
             # Before the outcome counts: of a case that was interrupted, nothing does.
-            on_progress(self.progress)
+            self.on_progress(self.progress)
             self._add(outcome)
             self.commit_if_due()
         self.commit()
-        on_progress(self.progress)
+        self.on_progress(self.progress)
 
     def _tasks(self, plans: Iterable[CasePlan]) -> Iterator[CaseTask]:
         """Yield what has to be worked on; take the rest into the batch on the way."""
@@ -189,10 +191,17 @@ class Coordinator:
         )
 
     def wait(self, why: str) -> None:
-        """Use the time in which no outcome comes: commit what is due, and say what is wrong, once."""
-        if why and why != self.waiting_for:
-            self.on_private(why)
+        """Use the time in which no outcome comes: commit what is due, and say what is wrong, once.
+
+        Args:
+            why: there is no worker; empty while workers work.
+        """
+        if why:
+            self.cost.hold(0)
+            if why != self.waiting_for:
+                self.on_private(why)
         self.waiting_for = why
+        self.on_progress(self.progress)
         self.commit_if_due()
 
     def handed_out(self, tasks: Iterable[Task]) -> Iterator[Task]:
@@ -243,7 +252,7 @@ class Coordinator:
         self.result_at = time.time()
         if cost is not None:
             self.cost.add(cost, times)
-        if self.cost.seconds_since_look() >= WORKERS_COUNTED_SECONDS:
+        if not self.cost.workers or self.cost.seconds_since_look() >= WORKERS_COUNTED_SECONDS:
             self.cost.hold(_workers(self.cluster))
 
     def count_reasons(self, reasons: Iterable[Reason]) -> None:

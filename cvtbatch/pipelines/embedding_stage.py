@@ -1,7 +1,7 @@
 """The second stage of a run: outlines whose volume and mask are committed become embedding rows."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from cvtbatch.embedding.compute import CPU_BATCH, CUDA_BATCH, Compute
@@ -19,8 +19,8 @@ from cvtbatch.pipelines.undone import why_undone
 class EmbeddingStage:
     """Embeds what the plans leave to do, and hands rows and failures to the run's coordinator."""
 
-    def __init__(self, run: Coordinator, work: EmbeddingWork, on_progress: Callable[[Progress], None]) -> None:
-        self.run, self.work, self.on_progress = run, work, on_progress
+    def __init__(self, run: Coordinator, work: EmbeddingWork) -> None:
+        self.run, self.work = run, work
         self.started = time.monotonic()
 
     def execute(self, plans: Iterable[EmbeddingPlan]) -> None:
@@ -39,7 +39,7 @@ class EmbeddingStage:
         if outlines:
             self._embed((roi for plan in plans for roi in plan.pending), slices)
         self.run.commit()
-        self.on_progress(self.run.progress)
+        self.run.on_progress(self.run.progress)
 
     def _settle(self, plan: EmbeddingPlan) -> None:
         """Count a case by what is known of it now."""
@@ -62,7 +62,7 @@ class EmbeddingStage:
         suspects: list[RoiInput] = []
         for outcome in self._outcomes(pending, slices):
             # Before the outcome counts: of an outline that was interrupted, nothing does.
-            self.on_progress(self.run.progress)
+            self.run.on_progress(self.run.progress)
             if isinstance(outcome, Done):
                 self._add(outcome.result)
             else:

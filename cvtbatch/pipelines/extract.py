@@ -222,7 +222,8 @@ def extract(
     """Run an extraction.
 
     Args:
-        on_progress: called when a case is back, before it counts, and at the end; may raise KeyboardInterrupt.
+        on_progress: called when a case is back, before it counts, twice a second while none comes back, and at the end; may raise
+            KeyboardInterrupt.
         on_private: called with texts that may hold paths; for the terminal, never for the store.
 
     Raises:
@@ -235,20 +236,21 @@ def extract(
     settings = replace(settings, work=replace(settings.work, uid_key=load_uid_key()))
     run_id = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     store = FeatureStore.open_for_writing(settings.work.store_url)
-    run = Coordinator(store, settings, cluster, manifest, run_id, UserLog(run_id, options.log), on_private)
     with open_metrics(options.metrics) as metrics:
 
         def on_each(progress: Progress) -> None:
             metrics.follow(run)
             on_progress(progress)
 
+        log = UserLog(run_id, options.log)
+        run = Coordinator(store, settings, cluster, manifest, run_id, log, on_each, on_private)
         run.begin()
         metrics.show(run, "running")
         state, reason = "stopped", "internal error"
         # What is loaded by now, stays: the garbage collector would look through it for a fifth of the driver's time.
         gc.freeze()
         try:
-            _work(run, options, on_each)
+            _work(run, options)
             state, reason = "completed", ""
         except KeyboardInterrupt:
             state, reason = "interrupted", "stopped by the user"
@@ -266,15 +268,15 @@ def extract(
     return run.report
 
 
-def _work(run: Coordinator, options: Options, on_progress: Callable[[Progress], None]) -> None:
+def _work(run: Coordinator, options: Options) -> None:
     """Extract, and then embed what is stored."""
     manifest, store, settings = run.manifest, run.store, run.settings
     if settings.extracts:
-        run.execute(plan_run(_known(store, manifest, settings), settings, options), on_progress)
+        run.execute(plan_run(_known(store, manifest, settings), settings, options))
     if settings.embedding is not None:
         # Of what is stored now.
         plans = EmbeddingPlans(_known(store, manifest, settings), settings.embedding, options)
-        EmbeddingStage(run, settings.embedding, on_progress).execute(plans)
+        EmbeddingStage(run, settings.embedding).execute(plans)
 
 
 def own_gpus(settings: Settings) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """Extraction on a scheduler and a worker that somebody else started."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -10,13 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import contents, cvtbatch, extract_json, tiny_archive
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.support import contents, cvtbatch, extract_json, free_port, tiny_archive
 
 
 @pytest.fixture

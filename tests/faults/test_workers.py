@@ -8,7 +8,7 @@ import pytest
 
 from cvtbatch.store import FeatureStore
 from tests.faults.runs import STARTS_SECONDS, InTask, Runs, wait_for
-from tests.support import contents, extract_json
+from tests.support import contents, extract_json, free_port
 
 CASES = 12
 COARSE = ("--set", "volume.spacing_mm=[2,2,5]", "--set", "run.commit_cases=2")
@@ -59,3 +59,28 @@ def test_a_worker_that_hangs_is_replaced(undisturbed: Path, tmp_path: Path, runs
     assert not stopped.is_running()
     assert "Traceback" not in driver.stderr
     assert contents(store) == contents(undisturbed / "store")
+
+
+@pytest.mark.timeout(600)
+def test_a_run_without_workers_says_so_and_goes_on_with_the_next(undisturbed: Path, tmp_path: Path, runs: Runs) -> None:
+    manifest, store, told = undisturbed / "archive" / "manifest.csv", tmp_path / "store", tmp_path / "run.prom"
+    port = free_port()
+    scheduler = runs.cvtbatch("scheduler", "--port", port, "--dashboard", "127.0.0.1:0")
+    worker = ("worker", f"127.0.0.1:{port}", "--no-nanny")
+    first = runs.cvtbatch(*worker)
+    runs.order("all", "pause")
+    place = ("--scheduler", f"127.0.0.1:{port}", "--metrics", told)
+    driver = runs.cvtbatch("extract", manifest, "--store", store, *place, *COARSE)
+    assert wait_for(runs.paused, STARTS_SECONDS), driver.stderr
+    first.signal(signal.SIGKILL)
+    (runs.orders / "all").unlink()
+    assert wait_for(lambda: "\ncvtbatch_workers 0.0\n" in told.read_text(), STARTS_SECONDS), told.read_text()
+    assert not driver.ended
+    second = runs.cvtbatch(*worker)
+    assert driver.end() == 0, driver.stderr
+    assert driver.stderr.count("no workers: waiting") == 1
+    assert "\ncvtbatch_workers 1.0\n" in told.read_text()
+    assert contents(store) == contents(undisturbed / "store")
+    for server in (second, scheduler):
+        server.signal(signal.SIGTERM)
+        assert server.end() == 0

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from cvtbatch.errors import InputError, ResourceError
 from cvtbatch.pipelines import metrics
 from cvtbatch.pipelines.metrics import open_metrics
+from tests.support import free_port
 
 UPDATED = "cvtbatch_run_updated_timestamp_seconds"
 
@@ -17,12 +18,6 @@ UPDATED = "cvtbatch_run_updated_timestamp_seconds"
 def updated_at(text: str) -> float:
     [family] = [family for family in text_string_to_metric_families(text) if family.name == UPDATED]
     return float(family.samples[0].value)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def test_a_file_is_renewed_while_nothing_happens_and_left_at_the_end(
