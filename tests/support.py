@@ -159,3 +159,20 @@ def contents(store: Path | str) -> dict[str, list[dict[str, object]]]:
         opened.failures().select(columns).sort_by([(name, "ascending") for name in columns]).to_pylist()
     )
     return tables
+
+
+def extract_again(archive: Path, *arguments: object, code: int = 0) -> dict[str, object]:
+    """Extract `archive` once more into the `store` beside it, and return the JSON document."""
+    return extract_json(archive / "manifest.csv", archive.parent / "store", *arguments, code=code)
+
+
+def appended(document: dict[str, object]) -> dict[str, int]:
+    """Return the rows that a run appended, by table."""
+    rows = document["rows"]
+    assert isinstance(rows, dict)
+    return {name: count for name, count in rows.items() if count}
+
+
+def reasons(document: dict[str, object]) -> dict[str, int]:
+    """Return the cases of a run's plan, by reason."""
+    return {row["reason"]: row["cases"] for row in document["plan"]}  # type: ignore[attr-defined]

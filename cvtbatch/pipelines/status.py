@@ -13,6 +13,7 @@ from cvtbatch.store import FeatureStore, View
 from cvtbatch.validation.eligibility import CRITERIA, InclusionFlow, inclusion_flow
 
 Document = dict[str, object]
+Strings = pa.ChunkedArray
 KINDS = ("volume", "radiomics", "embedding")
 
 
@@ -42,7 +43,7 @@ def read_status(url: str, *, flow: bool = False) -> Document:
         "command": "status",
         "store": url,
         "format_version": store.format_version,
-        "cases": _case_states(view, volume_spec, radiomics_spec, embedding_spec, set(live["case_key"].to_pylist())),
+        "cases": _case_states(view, volume_spec, radiomics_spec, embedding_spec, live["case_key"]),
         "rows": {
             name: failures.num_rows if name == "failures" else store.table(name).count()
             for name in contracts.table_names()
@@ -56,30 +57,31 @@ def read_status(url: str, *, flow: bool = False) -> Document:
     }
 
 
-def _case_states(
-    view: View, volume_spec: str, radiomics_spec: str, embedding_spec: str, failed: set[str]
-) -> dict[str, int]:
-    cases = set(view.rows("cases", ["case_key"])["case_key"].to_pylist())
+def _case_states(view: View, volume_spec: str, radiomics_spec: str, embedding_spec: str, failed: Strings) -> Document:
+    cases = view.rows("cases", ["case_key"])["case_key"]
     volumes = view.rows("volumes", ["case_key", "volume_spec_id"])
-    with_volume = set(volumes.filter(pc.equal(volumes["volume_spec_id"], volume_spec))["case_key"].to_pylist())
+    with_volume = volumes.filter(pc.equal(volumes["volume_spec_id"], volume_spec))["case_key"]
     rois = view.rows("rois", ["case_key", "roi_key", "volume_spec_id"])
-    masks = rois.filter(pc.equal(rois["volume_spec_id"], volume_spec)).to_pylist()
-    featured = set(view.radiomics(["roi_key"], pc.field("radiomics_spec_id") == radiomics_spec)["roi_key"].to_pylist())
+    masks = rois.filter(pc.equal(rois["volume_spec_id"], volume_spec))
+    finished = view.radiomics(["roi_key"], pc.field("radiomics_spec_id") == radiomics_spec)["roi_key"]
     if embedding_spec:
         largest = pc.field("is_largest") & (pc.field("embedding_spec_id") == embedding_spec)
-        featured &= set(view.embeddings(["roi_key"], largest)["roi_key"].to_pylist())
-    with_mask = {row["case_key"] for row in masks}
-    unfinished = {row["case_key"] for row in masks if row["roi_key"] not in featured}
-    failed &= cases
-    done = (with_mask - unfinished - failed) & cases
-    awaiting = (with_volume - with_mask - failed) & cases
-    return {
-        "total": len(cases),
-        "done": len(done),
-        "failed": len(failed),
-        "awaiting_mask": len(awaiting),
-        "incomplete": len(cases) - len(done) - len(failed) - len(awaiting),
+        finished = finished.filter(_are_in(finished, view.embeddings(["roi_key"], largest)["roi_key"]))
+    unfinished = masks.filter(pc.invert(_are_in(masks["roi_key"], finished)))["case_key"]
+
+    have_failed, have_mask = _are_in(cases, failed), _are_in(cases, masks["case_key"])
+    sound = pc.invert(have_failed)
+    states = {
+        "done": pc.and_(pc.and_(have_mask, sound), pc.invert(_are_in(cases, unfinished))),
+        "failed": have_failed,
+        "awaiting_mask": pc.and_(pc.and_(_are_in(cases, with_volume), sound), pc.invert(have_mask)),
     }
+    counts = {name: pc.sum(of, min_count=0).as_py() for name, of in states.items()}
+    return {"total": len(cases), **counts, "incomplete": len(cases) - sum(counts.values())}
+
+
+def _are_in(values: Strings, others: Strings) -> Strings:
+    return pc.is_in(values, value_set=others)
 
 
 def _flow(store: FeatureStore) -> Document:

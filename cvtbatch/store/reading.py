@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -145,7 +146,7 @@ class View:
         """Return which of some rows, that have the columns which decide on it, are current."""
         contract = contracts.table(name)
         if contract.appends == "once":
-            indices = pa.array(range(rows.num_rows), pa.int64())
+            indices = pa.array(np.arange(rows.num_rows))
             return indices.filter(self._counts(name, rows).combine_chunks())
         indices = newest(rows, contract.key)
         return indices.filter(self._counts(name, rows.take(indices)).combine_chunks())

@@ -398,7 +398,7 @@ def _until(pin: Pin) -> pc.Expression:
 
 def newest(rows: pa.Table, key: Sequence[str]) -> pa.Array:
     """Return the indices of the newest row of every key, in order; `rows` have their sequence."""
-    numbered = rows.select([*key, "sequence"]).append_column("row", pa.array(range(rows.num_rows), pa.int64()))
+    numbered = rows.select([*key, "sequence"]).append_column("row", pa.array(np.arange(rows.num_rows)))
     newest_first = numbered.sort_by([("sequence", "descending")])
     first = newest_first.group_by(list(key), use_threads=False).aggregate([("row", "first")])
     return first.sort_by("row_first")["row_first"].combine_chunks()

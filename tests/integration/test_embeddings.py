@@ -17,7 +17,7 @@ from cvtbatch.cli import cli
 from cvtbatch.errors import InputError
 from cvtbatch.store import FeatureStore, StoredArray
 from tests.stand_ins import BlockMeans, block_means, run_with_block_means
-from tests.support import contents, extract_json, tiny_archive, tiny_head, write_rows
+from tests.support import appended, contents, extract_json, reasons, tiny_archive, tiny_head, write_rows
 
 TRIAL = ("--set", "embedding.weights=random:0")
 OTHER = ("--set", "embedding.weights=random:1")
@@ -47,18 +47,8 @@ def run(folder: Path, *arguments: object, code: int = 0) -> dict[str, object]:
     return extract_json(folder / "archive" / "manifest.csv", folder / "store", *arguments, code=code)
 
 
-def appended(document: dict[str, object]) -> dict[str, int]:
-    rows = document["rows"]
-    assert isinstance(rows, dict)
-    return {name: count for name, count in rows.items() if count}
-
-
 def counts(document: dict[str, object]) -> tuple[object, ...]:
     return tuple(document[name] for name in ("computed", "already_done", "failed", "awaiting_mask"))
-
-
-def reasons(document: dict[str, object]) -> dict[str, int]:
-    return {row["reason"]: row["cases"] for row in document["plan"]}  # type: ignore[attr-defined]
 
 
 def test_rows_are_what_torchvision_makes_of_the_stored_slices(tmp_path: Path) -> None:
