@@ -13,7 +13,6 @@ from cvtbatch.store import FeatureStore, View
 from cvtbatch.validation.eligibility import CRITERIA, InclusionFlow, inclusion_flow
 
 Document = dict[str, object]
-Strings = pa.ChunkedArray
 KINDS = ("volume", "radiomics", "embedding")
 
 
@@ -57,7 +56,9 @@ def read_status(url: str, *, flow: bool = False) -> Document:
     }
 
 
-def _case_states(view: View, volume_spec: str, radiomics_spec: str, embedding_spec: str, failed: Strings) -> Document:
+def _case_states(
+    view: View, volume_spec: str, radiomics_spec: str, embedding_spec: str, failed: pa.ChunkedArray
+) -> dict[str, int]:
     cases = view.rows("cases", ["case_key"])["case_key"]
     volumes = view.rows("volumes", ["case_key", "volume_spec_id"])
     with_volume = volumes.filter(pc.equal(volumes["volume_spec_id"], volume_spec))["case_key"]
@@ -80,8 +81,9 @@ def _case_states(view: View, volume_spec: str, radiomics_spec: str, embedding_sp
     return {"total": len(cases), **counts, "incomplete": len(cases) - sum(counts.values())}
 
 
-def _are_in(values: Strings, others: Strings) -> Strings:
-    return pc.is_in(values, value_set=others)
+def _are_in(values: pa.ChunkedArray, others: pa.ChunkedArray) -> pa.ChunkedArray:
+    found: pa.ChunkedArray = pc.is_in(values, value_set=others)
+    return found
 
 
 def _flow(store: FeatureStore) -> Document:
