@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -89,8 +90,10 @@ def interrupts_held_back() -> Iterator[None]:
     The cluster's threads start with both signals blocked, and so do the workers that they start, now and after a death: Ctrl-C
     reaches every process of the terminal, and the driver alone decides what it means.
     """
-    # Its first start would unblock them again.
+    # Its first start would unblock them again. It removes what processes leave that end at once, and need not complain of it.
+    sys.warnoptions.append("ignore:resource_tracker:UserWarning")
     resource_tracker.ensure_running()
+    sys.warnoptions.pop()
     held = {signal.SIGINT, signal.SIGTERM}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
     try:

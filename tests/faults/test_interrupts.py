@@ -85,14 +85,14 @@ def until(condition: Callable[[], bool], seconds: float = 150) -> None:
 
 
 def end(driver: subprocess.Popen[str], number: signal.Signals) -> float:
-    """Send a signal, and return how many seconds the end took; it must be orderly, and leave no process."""
+    """Send a signal, and return how many seconds the end took; it must be orderly, with its word the last, and leave no process."""
     processes = psutil.Process(driver.pid).children(recursive=True)
     started_at = time.monotonic()
     driver.send_signal(number)
     _, stderr = driver.communicate(timeout=60)
     seconds = time.monotonic() - started_at
     assert driver.returncode == 1
-    assert "the same command continues" in stderr
+    assert stderr.endswith("the same command continues.\n")
     assert "Traceback" not in stderr
     until(lambda: not any(process.is_running() for process in processes), 10)
     return seconds
