@@ -35,6 +35,7 @@ class ProgressDisplay:
         self.console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
         self.bar = None
         self.verb, self.unit, self.quiet = verb, unit, quiet
+        self.failures = 0
         self.started = self.spoken = time.monotonic()
         if self.console.is_terminal and not quiet:
             rate = TextColumn("{task.fields[rate]:.1f}/s, {task.fields[failed]} failed, left")
@@ -72,6 +73,12 @@ class ProgressDisplay:
     def tell(self, text: str) -> None:
         """Print a line."""
         self.console.print(text)
+
+    def tell_failure(self, text: str) -> None:
+        """Print a line about a failure, unless there have been many, and count it."""
+        self.failures += 1
+        if self.failures <= SHOWN_FAILURES:
+            self.tell(text)
 
     def tell_dashboard(self, link: str | None) -> None:
         """Say where Dask's dashboard is; a terminal alone has somebody who would open it."""

@@ -16,7 +16,7 @@ from cvtbatch.cli.options import (
     set_option,
     store_option,
 )
-from cvtbatch.display import SHOWN_FAILURES, print_case_plan, print_plan, print_report, progress_display
+from cvtbatch.display import print_case_plan, print_plan, print_report, progress_display
 
 if TYPE_CHECKING:
     from cvtbatch.engine import Place
@@ -97,7 +97,6 @@ def extract(
         show_plan = (lambda _: None) if as_json else print_case_plan
         print_plan(pipeline.dry_run(cases, settings, options, show_plan), as_json)
         return
-    shown = 0
     with (
         progress_display("extract", quiet=as_json) as show,
         open_cluster(place, pipeline.own_gpus(settings), show.tell) as cluster,
@@ -109,12 +108,6 @@ def extract(
             show(progress.done, progress.total, progress.failed)
             raise_if_interrupted()
 
-        def on_private(text: str) -> None:
-            nonlocal shown
-            shown += 1
-            if shown <= SHOWN_FAILURES:
-                show.tell(text)
-
-        report = pipeline.extract(cases, settings, cluster, options, on_progress, on_private)
-    print_report(report, shown, as_json)
+        report = pipeline.extract(cases, settings, cluster, options, on_progress, show.tell_failure, show.tell)
+    print_report(report, show.failures, as_json)
     ctx.exit(STANDING_FAILURES if report.failed else 0)

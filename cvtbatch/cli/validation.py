@@ -18,7 +18,7 @@ from cvtbatch.cli.options import (
     snapshot_option,
     store_option,
 )
-from cvtbatch.display import SHOWN_FAILURES, progress_display
+from cvtbatch.display import progress_display
 
 if TYPE_CHECKING:
     from cvtbatch.engine import Place
@@ -159,7 +159,6 @@ def add_center(
     cases = read_manifest(manifest)
     settings = read_job("extract", job, overrides)
     given = any(override.startswith("embedding.weights=") for override in overrides)
-    told = 0
     with (
         pipeline.planned(cases, bundle, settings, store_url, given) as plan,
         progress_display("add-center", quiet=as_json) as show,
@@ -172,13 +171,8 @@ def add_center(
             show(done, total, failed)
             raise_if_interrupted()
 
-        def on_private(text: str) -> None:
-            nonlocal told
-            told += 1
-            if told <= SHOWN_FAILURES:
-                show.tell(text)
-
-        report = pipeline.add_center(plan, store_url, out, cluster, Options(retry_failed), on_progress, on_private)
+        options = Options(retry_failed)
+        report = pipeline.add_center(plan, store_url, out, cluster, options, on_progress, show.tell_failure, show.tell)
     if as_json:
         click.echo(json.dumps(report.to_document(), indent=2))
     else:

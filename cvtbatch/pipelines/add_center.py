@@ -227,13 +227,15 @@ def add_center(
     cluster: Cluster,
     options: Options,
     on_progress: OnProgress = lambda *_: None,
-    on_private: Callable[[str], None] = lambda _: None,
+    on_failure: Callable[[str], None] = lambda _: None,
+    on_notice: Callable[[str], None] = lambda _: None,
 ) -> CenterReport:
     """Run all stages.
 
     Args:
         on_progress: told the stage, how many are done, of how many, and how many failed.
-        on_private: called with texts that may hold paths; for the terminal, never for the store.
+        on_failure: called with the text of each failure, which may hold paths; for the terminal, never for the store.
+        on_notice: so too with what else the user should know.
 
     Raises:
         as `extract`, `score_store` and `validate_center` do.
@@ -255,7 +257,8 @@ def add_center(
             cluster,
             options,
             lambda progress: on_progress(progress.stage, progress.done, progress.total, progress.failed),
-            on_private,
+            on_failure,
+            on_notice,
         )
     with timed("snapshot"):
         url = Location.of(store_url).url

@@ -95,11 +95,12 @@ class Coordinator:
         run_id: str,
         log: UserLog,
         on_progress: Callable[[Progress], None],
-        on_private: Callable[[str], None],
+        on_failure: Callable[[str], None],
+        on_notice: Callable[[str], None],
     ) -> None:
         self.store, self.settings, self.cluster, self.manifest = store, settings, cluster, manifest
         self.run_id, self.log = run_id, log
-        self.on_progress, self.on_private = on_progress, on_private
+        self.on_progress, self.on_failure, self.on_notice = on_progress, on_failure, on_notice
         self.report = new_report(settings, run_id)
         self.progress = Progress(total=len(manifest))
         self.cost = RunCost(_workers(cluster), inline=cluster.client is None)
@@ -145,7 +146,7 @@ class Coordinator:
             self._log("error", "end_not_recorded", kind=error.kind, message=error.message, private=error.private)
             if state == "completed":
                 raise
-            self._show(f"the end of the run could not be recorded: {error}")
+            self.on_notice(_printable(f"the end of the run could not be recorded: {error}"))
         self._log(
             "info" if state == "completed" else "warning",
             "run_ended",
@@ -199,7 +200,7 @@ class Coordinator:
         if why:
             self.cost.hold(0)
             if why != self.waiting_for:
-                self.on_private(why)
+                self.on_notice(why)
         self.waiting_for = why
         self.on_progress(self.progress)
         self.commit_if_due()
@@ -315,18 +316,13 @@ class Coordinator:
                 message=failure.message,
                 private=failure.private,
             )
-            self._show(
-                f"failed: {where}: {failure.stage}: {failure.kind}: {failure.message}" + _bracketed(failure.private)
-            )
+            text = f"failed: {where}: {failure.stage}: {failure.kind}: {failure.message}"
+            self.on_failure(_printable(text + _bracketed(failure.private)))
 
     def _log(self, level: Level, event: str, **what: object) -> None:
         problem = self.log.write(level, event, **what)
         if problem:
-            self._show(problem)
-
-    def _show(self, text: str) -> None:
-        # A file name need not be text: some archives were written by systems of another encoding.
-        self.on_private(text.encode("utf-8", "backslashreplace").decode())
+            self.on_notice(_printable(problem))
 
     def commit_if_due(self) -> None:
         """Append the batch if it is large, old or heavy."""
@@ -404,6 +400,11 @@ def _undone(outcome: Undone[CaseTask]) -> CaseResult:
         manifest_row=task.case.manifest_row,
     )
     return CaseResult({}, (failure,), (), (), decoded=False, computed=False)
+
+
+def _printable(text: str) -> str:
+    # A file name need not be text: some archives were written by systems of another encoding.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _bracketed(text: str) -> str:

@@ -217,14 +217,16 @@ def extract(
     cluster: Cluster,
     options: Options,
     on_progress: Callable[[Progress], None] = lambda _: None,
-    on_private: Callable[[str], None] = lambda _: None,
+    on_failure: Callable[[str], None] = lambda _: None,
+    on_notice: Callable[[str], None] = lambda _: None,
 ) -> ExtractReport:
     """Run an extraction.
 
     Args:
         on_progress: called when a case is back, before it counts, twice a second while none comes back, and at the end; may raise
             KeyboardInterrupt.
-        on_private: called with texts that may hold paths; for the terminal, never for the store.
+        on_failure: called with the text of each failure, which may hold paths; for the terminal, never for the store.
+        on_notice: so too with what else the user should know.
 
     Raises:
         InputError: there is no key to hash UIDs with, or metrics cannot go where they shall.
@@ -243,7 +245,7 @@ def extract(
             on_progress(progress)
 
         log = UserLog(run_id, options.log)
-        run = Coordinator(store, settings, cluster, manifest, run_id, log, on_each, on_private)
+        run = Coordinator(store, settings, cluster, manifest, run_id, log, on_each, on_failure, on_notice)
         run.begin()
         metrics.show(run, "running")
         state, reason = "stopped", "internal error"

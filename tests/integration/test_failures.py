@@ -145,3 +145,12 @@ def test_a_user_without_a_home_has_no_log_and_a_finished_run(faulty: Path, tmp_p
     assert (result.returncode, "Traceback" in result.stderr) == (3, False)
     assert result.stderr.count("no log of this run is kept") == 1
     assert result.stderr.count("failed: row") == 4
+
+
+def test_many_failures_are_told_by_their_number(tmp_path: Path) -> None:
+    (tmp_path / "broken.nii.gz").write_bytes(b"broken")
+    rows = [{"center": "A", "case_id": f"{number:03}", "image": "broken.nii.gz"} for number in range(22)]
+    manifest = write_rows(tmp_path / "manifest.csv", rows)
+    result = cvtbatch("extract", manifest, "--store", tmp_path / "store", "--workers", 0)
+    assert (result.returncode, result.stderr.count("failed: row")) == (3, 20)
+    assert "2 more failures are in the log of the run and in the table failures" in result.stderr
