@@ -41,7 +41,7 @@ def main() -> None:
         epilepsy=(0.12, 0.4),
         slices=7,
     )
-    cohort = made_cohort(plan, 1)
+    cohort = made_cohort(plan, 2)
     wanted = settings(f"fit.nested.repeats={options.nested}", small=False)
     cpu: list[float] = []
 
