@@ -128,7 +128,7 @@ def open_browser(program: str) -> Iterator[Page]:
         port = _wait_for_port(process, profile / "DevToolsActivePort")
         connection = loop.run_until_complete(_connect(port))
         yield Page(loop, connection)
-        connection.close()
+        loop.run_until_complete(_close(connection))
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
@@ -153,3 +153,8 @@ async def _connect(port: int) -> WebSocketClientConnection:
     answer = await AsyncHTTPClient().fetch(f"http://127.0.0.1:{port}/json/list")
     target = next(entry for entry in json.loads(answer.body) if entry["type"] == "page")
     return await websocket_connect(target["webSocketDebuggerUrl"], max_message_size=2**30)
+
+
+async def _close(connection: WebSocketClientConnection) -> None:
+    # On the loop: what is written makes futures of the current one.
+    connection.close()

@@ -1,13 +1,13 @@
 """Score: a bundle over a store, a portion at a time; what was scored before is not scored again."""
 
 import datetime
+import functools
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,14 +18,14 @@ from cvtbatch import contracts
 from cvtbatch.dlrn.bundle import Bundle, load_bundle
 from cvtbatch.dlrn.scoring import ROWS_AT_ONCE
 from cvtbatch.engine import Cluster, run_inline, run_on_workers
-from cvtbatch.errors import InputError
+from cvtbatch.errors import InputError, InternalError
 from cvtbatch.pipelines.undone import require_done
-from cvtbatch.store import FeatureStore, Location, automatic_snapshot, read_snapshot
+from cvtbatch.store import FeatureStore, Location, View, among, automatic_snapshot, read_snapshot, wide_rows
 from cvtbatch.validation.eligibility import CRITERIA, assess_eligibility
 
 TABLES = ("scores", "explanations")
-# Outlines that are read, scored and committed together.
-PORTION = 2000
+# Outlines that are read, scored and committed together: their embeddings take 80 MB.
+PORTION = 10_000
 KEY = ("roi_key", "radiomics_digest", "embedding_digest", "clinical_digest")
 MODELS = ("rad", "dl", "dlr", "dlrn")
 CRITERIA_COLUMNS = tuple(criterion.column for criterion in CRITERIA)
@@ -33,9 +33,14 @@ CRITERIA_COLUMNS = tuple(criterion.column for criterion in CRITERIA)
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """Outlines for a worker, which reads and scores them."""
+    """Outlines for a worker, which reads and scores them.
+
+    Attributes:
+        roi_keys: in order, as runs have most likely stored them, so that they lie in few files.
+    """
 
     store_url: str
+    run_id: str
     bundle: str
     snapshot: str
     roi_keys: tuple[str, ...]
@@ -74,10 +79,16 @@ class ScoreReport:
         return {"command": "score", **{name: getattr(self, name) for name in self.__dataclass_fields__}}
 
 
-@lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=1)
 def _bundle(path: str) -> Bundle:
     """Return a bundle that this process has verified before."""
     return load_bundle(path)
+
+
+@functools.lru_cache(maxsize=1)
+def _view(store_url: str, snapshot: str, run_id: str) -> View:
+    """Return a snapshot at which this process has looked before in this run; an erasure pins it anew."""
+    return FeatureStore(store_url).at(snapshot)
 
 
 def score_store(
@@ -123,7 +134,7 @@ def score_store(
     report.already_scored = len(wanted) - len(fresh)
     path = str(bundle_path.absolute())
     portions = [
-        Portion(url, path, snapshot, tuple(fresh[start : start + PORTION]), primary, explain)
+        Portion(url, run_id, path, snapshot, tuple(fresh[start : start + PORTION]), primary, explain)
         for start in range(0, len(fresh), PORTION)
     ]
     book = {"snapshot": snapshot, "snapshot_digest": frozen.content_digest, "run_id": run_id}
@@ -144,15 +155,19 @@ def score_store(
 
 def read_keys(
     store: FeatureStore, bundle: Bundle, snapshot: str, center: str | None, primary: tuple[str, int]
-) -> dict[str, tuple[str, ...]]:
-    """Return the key of each primary outline's score, by roi_key.
+) -> pa.Table:
+    """Return the key of each primary outline's score.
+
+    Returns:
+        the columns of KEY; a digest is empty where there is no such input.
 
     Raises:
         InputError: there is no such centre, or the store lacks the bundle's specifications.
     """
     spec_ids = [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id]
+    inputs = ["roi_key", "input_digest"]
     rows = store.wide(
-        columns=["roi_key", "center", "input_digest", "clinical_digest"],
+        columns=[*inputs, "center", "clinical_digest"],
         where=None if center is None else pc.field("center") == center,
         snapshot=snapshot,
         spec=spec_ids,
@@ -161,33 +176,23 @@ def read_keys(
     )
     if center is not None and not rows.num_rows:
         raise InputError("no_such_center", f"centre {center!r} has no features under the bundle's specifications")
-    largest = store.embeddings(
-        columns=["roi_key", "input_digest"], where=pc.field("is_largest"), snapshot=snapshot, spec=spec_ids
-    )
-    embedded = set(zip(largest["roi_key"].to_pylist(), largest["input_digest"].to_pylist(), strict=True))
-    keys: dict[str, tuple[str, ...]] = {}
-    for row in rows.to_pylist():
-        of_embedding = row["input_digest"] if (row["roi_key"], row["input_digest"]) in embedded else ""
-        keys[row["roi_key"]] = (row["roi_key"], row["input_digest"], of_embedding, row["clinical_digest"] or "")
-    return keys
+    largest = store.embeddings(columns=inputs, where=pc.field("is_largest"), snapshot=snapshot, spec=spec_ids)
+    digest = rows["input_digest"]
+    of_embedding = pc.if_else(among(rows, largest, inputs), digest, "")
+    return pa.table([rows["roi_key"], digest, of_embedding, pc.fill_null(rows["clinical_digest"], "")], KEY)
 
 
-def _unscored(
-    store: FeatureStore, wanted: Mapping[str, tuple[str, ...]], bundle_digest: str, tables: Sequence[str]
-) -> list[str]:
-    """Return the outlines that at least one of the tables has no row of."""
-    missing: set[str] = set()
-    for name in tables:
-        there = store.table(name).read(list(KEY), pc.field("bundle_digest") == bundle_digest)
-        known = set(zip(*(there[column].to_pylist() for column in KEY), strict=True))
-        missing |= {roi_key for roi_key, key in wanted.items() if key not in known}
-    return sorted(missing)
+def _unscored(store: FeatureStore, wanted: pa.Table, bundle_digest: str, tables: Sequence[str]) -> list[str]:
+    """Return the outlines that at least one of the tables has no row of, in order."""
+    of_bundle = pc.field("bundle_digest") == bundle_digest
+    there = (among(wanted, store.table(name).read(list(KEY), of_bundle), KEY) for name in tables)
+    fresh: list[str] = wanted.filter(pc.invert(functools.reduce(pc.and_, there)))["roi_key"].to_pylist()
+    return sorted(fresh)
 
 
 def score_portion(portion: Portion) -> pa.Table:
     """Read and score some outlines; the columns are those of `scores`, and of `explanations` where asked."""
     bundle = _bundle(portion.bundle)
-    store = FeatureStore(portion.store_url)
     identity = [
         "roi_key",
         "case_key",
@@ -200,14 +205,16 @@ def score_portion(portion: Portion) -> pa.Table:
         "clinical_digest",
     ]
     specs = ["radiomics_spec_id", "embedding_spec_id"]
-    rows = store.wide(
-        columns=list(dict.fromkeys([*identity, *specs, *bundle.needed_columns(), *CRITERIA_COLUMNS])),
-        where=pc.field("roi_key").isin(pa.array(portion.roi_keys)),
-        snapshot=portion.snapshot,
-        spec=[bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id],
-        primary_reader=portion.primary[0],
-        primary_reading=portion.primary[1],
+    rows = wide_rows(
+        _view(portion.store_url, portion.snapshot, portion.run_id),
+        list(dict.fromkeys([*identity, *specs, *bundle.needed_columns(), *CRITERIA_COLUMNS])),
+        None,
+        [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id],
+        portion.primary,
+        pa.array(portion.roi_keys),
     ).sort_by("roi_key")
+    if rows["roi_key"].to_pylist() != list(portion.roi_keys):
+        raise InternalError("other_rows", "the outlines that were read are not those that were to be scored")
     scored = bundle.score(rows, portion.explain)
     excluded = [
         [f"excluded_{reason}" for reason in assess_eligibility(row).reasons]

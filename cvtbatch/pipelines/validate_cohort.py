@@ -19,7 +19,7 @@ from cvtbatch.pipelines.validate_source import (
     seen_images,
     selected_columns,
 )
-from cvtbatch.store import StoredArray
+from cvtbatch.store import StoredArray, among
 from cvtbatch.validation.cohort import Case, Cohort, Contribution, Count, Explanation, FlowStep, Training
 from cvtbatch.validation.eligibility import assess_eligibility
 from cvtbatch.validation.readers import ReaderStudy
@@ -102,8 +102,8 @@ def _read_scores(source: Source) -> tuple[dict[str, Row], dict[str, Row]]:
     by_bundle = pc.field("bundle_digest") == source.bundle.digest
     found: list[dict[str, Row]] = []
     for name in ("scores", "explanations"):
-        rows = source.store.table(name).read(None, by_bundle & (pc.field("center") == source.center)).to_pylist()
-        found.append({row["roi_key"]: row for row in rows if keys.get(row["roi_key"]) == tuple(row[c] for c in KEY)})
+        rows = source.store.table(name).read(None, by_bundle & (pc.field("center") == source.center))
+        found.append({row["roi_key"]: row for row in rows.filter(among(rows, keys, KEY)).to_pylist()})
     if not found[0]:
         raise InputError(
             "not_scored",

@@ -12,7 +12,7 @@ from cvtbatch.store.erasure import Erasure, erase_case
 from cvtbatch.store.feature_store import FeatureStore
 from cvtbatch.store.location import Location
 from cvtbatch.store.portions import Portions, Wanted
-from cvtbatch.store.reading import Selection, View, check_columns
+from cvtbatch.store.reading import Selection, View, among, check_columns
 from cvtbatch.store.snapshots import (
     Discrepancy,
     Snapshot,
@@ -24,7 +24,7 @@ from cvtbatch.store.snapshots import (
 )
 from cvtbatch.store.tables import equal_to
 from cvtbatch.store.volumes import StoredArray
-from cvtbatch.store.wide import wide_columns
+from cvtbatch.store.wide import wide_columns, wide_rows
 
 __all__ = [
     "Discrepancy",
@@ -37,6 +37,7 @@ __all__ = [
     "StoredArray",
     "View",
     "Wanted",
+    "among",
     "automatic_snapshot",
     "check_columns",
     "create_snapshot",
@@ -46,4 +47,5 @@ __all__ = [
     "read_snapshots",
     "verify_snapshot",
     "wide_columns",
+    "wide_rows",
 ]

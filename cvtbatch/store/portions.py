@@ -86,8 +86,15 @@ class _Held:
     def pin(self) -> Pin:
         return Pin(0, 0)
 
-    def read(self, columns: Sequence[str] | None, where: pc.Expression | None, pin: Pin | None) -> pa.Table:
+    def read(
+        self,
+        columns: Sequence[str] | None,
+        where: pc.Expression | None,
+        pin: Pin | None,
+        roi_keys: pa.Array | None = None,
+    ) -> pa.Table:
         rows = self.rows if where is None else self.rows.filter(where)
+        rows = rows if roi_keys is None else rows.filter(pc.field("roi_key").isin(roi_keys))
         return rows if columns is None else rows.select(list(columns))
 
     def stream(self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None) -> Iterator[pa.RecordBatch]:

@@ -43,7 +43,13 @@ class Rows(Protocol):
     """Where a view reads a table's rows; see `Table`."""
 
     def pin(self) -> Pin | None: ...
-    def read(self, columns: Sequence[str] | None, where: pc.Expression | None, pin: Pin | None) -> pa.Table: ...
+    def read(
+        self,
+        columns: Sequence[str] | None,
+        where: pc.Expression | None,
+        pin: Pin | None,
+        roi_keys: pa.Array | None = None,
+    ) -> pa.Table: ...
     def stream(
         self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None
     ) -> Iterator[pa.RecordBatch]: ...
@@ -76,13 +82,19 @@ class View:
             self._pins[name] = self._tables[name].pin()
         return self._pins.get(name)
 
-    def read(self, name: str, columns: Sequence[str] | None = None, where: pc.Expression | None = None) -> pa.Table:
-        """Return all rows of a table, current or not, in stored order."""
+    def read(
+        self,
+        name: str,
+        columns: Sequence[str] | None = None,
+        where: pc.Expression | None = None,
+        roi_keys: pa.Array | None = None,
+    ) -> pa.Table:
+        """Return all rows of a table, current or not, in stored order; or those of some outlines alone, at least one."""
         pin = self.pin(name)
         if pin is None:
             wanted = list(columns) if columns is not None else contracts.table(name).arrow().names
             return contracts.table(name).arrow().empty_table().select(wanted)
-        return self._tables[name].read(columns, where, pin)
+        return self._tables[name].read(columns, where, pin, roi_keys)
 
     def stream(self, name: str, columns: Sequence[str], where: pc.Expression | None = None) -> Iterator[pa.RecordBatch]:
         """Yield all rows of a table, current or not, some at a time and in any order."""
@@ -182,18 +194,20 @@ class View:
         columns: Sequence[str] | None = None,
         where: pc.Expression | None = None,
         spec: str | Sequence[str] | None = None,
+        roi_keys: pa.Array | None = None,
     ) -> pa.Table:
         """Return the current radiomics rows of one specification; see `FeatureStore.radiomics`."""
-        return self._of_one_spec("radiomics", "radiomics", columns, where, spec)
+        return self._of_one_spec("radiomics", "radiomics", columns, where, spec, roi_keys)
 
     def embeddings(
         self,
         columns: Sequence[str] | None = None,
         where: pc.Expression | None = None,
         spec: str | Sequence[str] | None = None,
+        roi_keys: pa.Array | None = None,
     ) -> pa.Table:
         """Return the current embedding rows of one specification; see `FeatureStore.embeddings`."""
-        return self._of_one_spec("embeddings", "embedding", columns, where, spec)
+        return self._of_one_spec("embeddings", "embedding", columns, where, spec, roi_keys)
 
     def _of_one_spec(
         self,
@@ -202,12 +216,13 @@ class View:
         columns: Sequence[str] | None,
         where: pc.Expression | None,
         spec: str | Sequence[str] | None,
+        roi_keys: pa.Array | None,
     ) -> pa.Table:
         known = contracts.table(name).arrow().names
         wanted = check_columns(columns, known)
         chosen = self._restriction_to(kind, spec)
         where = chosen if where is None else where if chosen is None else where & chosen
-        rows = self.read(name, list(dict.fromkeys([*wanted, *deciding(name)])), where)
+        rows = self.read(name, list(dict.fromkeys([*wanted, *deciding(name)])), where, roi_keys)
         indices = self._current(name, rows)
         rows = rows if len(indices) == rows.num_rows else rows.take(indices)
         spec_ids = rows[_spec_column(kind)].unique().to_pylist()

@@ -76,7 +76,7 @@ class Table:
         self._location = location
         self._uri = location.table_uri(contract.name)
         self._delta: DeltaTable | None = None
-        self._files_at: dict[int, list[str]] = {}
+        self._pinned: dict[int, DeltaTable] = {}
         self._opened_version = 0
         # Rows up to this sequence are known: the state of every key's newest.
         self._known_sequence = 0
@@ -158,17 +158,17 @@ class Table:
 
     def dataset(self, pin: Pin | None = None) -> ds.Dataset:
         """Return all rows of the newest or a pinned version, for other readers: none of them is in memory yet."""
-        files = self._files_of(pin)
-        return self._dataset(files) if pin is None else self._dataset(files).filter(_until(pin))
+        dataset = self._dataset(self._files_of(pin))
+        return dataset if pin is None else dataset.filter(_until(pin))
 
-    def _files_of(self, pin: Pin | None) -> list[str]:
+    def _files_of(self, pin: Pin | None, predicate: str | None = None) -> list[str]:
         if pin is None:
             delta = self._open()
-            return [] if delta is None else self._files(delta)
+            return [] if delta is None else self._files(delta, predicate)
         with storage_errors(f"reading version {pin.version} of table {self.contract.name}"):
-            if pin.version not in self._files_at:
-                self._files_at[pin.version] = self._files(self._load(pin.version))
-        return self._files_at[pin.version]
+            if pin.version not in self._pinned:
+                self._pinned[pin.version] = self._load(pin.version)
+            return self._files(self._pinned[pin.version], predicate)
 
     def _dataset(self, files: Sequence[str]) -> ds.Dataset:
         schema = self.contract.arrow()
@@ -256,10 +256,25 @@ class Table:
         raise StorageError("store_busy", f"table {self.contract.name}: compaction met other writers; run again")
 
     def read(
-        self, columns: Sequence[str] | None = None, where: pc.Expression | None = None, pin: Pin | None = None
+        self,
+        columns: Sequence[str] | None = None,
+        where: pc.Expression | None = None,
+        pin: Pin | None = None,
+        roi_keys: pa.Array | None = None,
     ) -> pa.Table:
-        """Return rows of the newest or a pinned version; only the asked columns are read from storage."""
-        return self._scan(self.dataset(pin), columns, where)
+        """Return rows of the newest or a pinned version; only the asked columns are read from storage.
+
+        Args:
+            roi_keys: of these outlines alone, at least one; only files in which the log says that they may be are opened.
+        """
+        if roi_keys is None:
+            return self._scan(self.dataset(pin), columns, where)
+        least, most = pc.min_max(roi_keys).as_py().values()
+        files = self._files_of(pin, f"roi_key >= {_literal(least)} AND roi_key <= {_literal(most)}")
+        # The bounds too, by which parts of a file are passed over.
+        key = pc.field("roi_key")
+        wheres = [key >= least, key <= most, key.isin(roi_keys), where, None if pin is None else _until(pin)]
+        return self._scan(self._dataset(files), columns, _all(wheres))
 
     def _scan(self, dataset: ds.Dataset, columns: Sequence[str] | None, where: pc.Expression | None) -> pa.Table:
         wanted = list(columns) if columns is not None else self.contract.arrow().names
@@ -272,8 +287,7 @@ class Table:
         self, columns: Sequence[str], where: pc.Expression | None = None, pin: Pin | None = None
     ) -> Iterator[pa.RecordBatch]:
         """Yield rows of the newest or a pinned version, some at a time and in any order; none but these are in memory."""
-        wheres = [*([] if where is None else [where]), *([] if pin is None else [_until(pin)])]
-        return self._stream(self._files_of(pin), columns, functools.reduce(operator.and_, wheres) if wheres else None)
+        return self._stream(self._files_of(pin), columns, _all([where, None if pin is None else _until(pin)]))
 
     def _stream(
         self, files: Sequence[str], columns: Sequence[str], where: pc.Expression | None
@@ -394,6 +408,16 @@ class Table:
 
 def _until(pin: Pin) -> pc.Expression:
     return pc.field("sequence") <= pin.sequence
+
+
+def _all(wheres: Sequence[pc.Expression | None]) -> pc.Expression | None:
+    """Return the filter of rows that pass all of some filters."""
+    given = [where for where in wheres if where is not None]
+    return functools.reduce(operator.and_, given) if given else None
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def newest(rows: pa.Table, key: Sequence[str]) -> pa.Array:

@@ -26,11 +26,13 @@ def wide_rows(
     where: pc.Expression | None,
     spec: str | Sequence[str] | None,
     primary: tuple[str, int],
+    roi_keys: pa.Array | None = None,
 ) -> pa.Table:
     """Return one row a primary ROI that has features; see `FeatureStore.wide`.
 
     Args:
         primary: reader and reading.
+        roi_keys: only these outlines, at least one.
     """
     wanted = check_columns(columns, wide_columns())
     # An expression does not tell which columns it names, but its text does; a column too many only costs time.
@@ -41,13 +43,13 @@ def wide_rows(
     only_primary = (pc.field("reader") == primary[0]) & (pc.field("reading") == primary[1])
     pushed = only_primary if where is None or elsewhere & set(named) else only_primary & where
     own = [name for name in needed if name not in elsewhere]
-    rows = view.radiomics(list(dict.fromkeys([*own, "case_key", *INPUT, "radiomics_spec_id"])), pushed, spec)
+    rows = view.radiomics(list(dict.fromkeys([*own, "case_key", *INPUT, "radiomics_spec_id"])), pushed, spec, roi_keys)
     origin = json.loads(rows.schema.metadata[b"cvtbatch"])
     if any(name in of_case for name in needed):
         cases = view.rows("cases", ["case_key", *of_case])
         rows = _beside(rows, cases, ["case_key"], of_case)
     if any(name in EMBEDDING for name in needed):
-        largest = view.embeddings([*INPUT, *EMBEDDING], pc.field("is_largest"), spec)
+        largest = view.embeddings([*INPUT, *EMBEDDING], pc.field("is_largest"), spec, roi_keys)
         rows = _beside(rows, largest, INPUT, EMBEDDING)
         origin |= json.loads(largest.schema.metadata[b"cvtbatch"])
     if where is not None and pushed is only_primary:

@@ -12,11 +12,12 @@ from cvtbatch import contracts
 from cvtbatch.cli import cli
 from cvtbatch.dlrn import load_bundle
 from cvtbatch.engine import Cluster
-from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.errors import InputError, InternalError, ProblemsError
+from cvtbatch.pipelines import score
 from cvtbatch.pipelines.fit import fit_bundle
 from cvtbatch.pipelines.job import read_job
 from cvtbatch.pipelines.score import score_store
-from cvtbatch.store import FeatureStore
+from cvtbatch.store import FeatureStore, wide_rows
 from tests.cohorts import SMALL_JOB
 from tests.model_store import EMBEDDING_SPEC, TUNED_SPEC, fill
 from tests.store_rows import RADIOMICS_SPEC
@@ -188,3 +189,14 @@ def test_the_tables_of_people_name_what_was_found(archive: Path, tmp_path: Path)
     text = CliRunner().invoke(cli, ["score", "--store", str(archive / "store"), "--bundle", str(tmp_path / "b")]).output
     assert "57 outlines" in text
     assert "epilepsy_unknown" in text
+
+
+def test_outlines_that_are_not_found_again_end_a_scoring(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a portion is to score was read a moment ago, at the same snapshot."""
+    fill(tmp_path / "store")
+    monkeypatch.setattr(score, "wide_rows", lambda *arguments: wide_rows(*arguments).slice(1))
+    with pytest.raises(InternalError, match="not those that were to be scored"):
+        score_store(str(tmp_path / "store"), archive / "bundle", None, None, HERE, explain=False)
+    assert scores(tmp_path).num_rows == 0

@@ -2,6 +2,9 @@ import datetime
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
@@ -198,3 +201,31 @@ def test_a_table_says_when_it_was_written(store: FeatureStore) -> None:
     written = store.table("specs").written_at()
     assert written is not None
     assert abs((datetime.datetime.now(datetime.UTC) - written).total_seconds()) < 60
+
+
+def test_rows_of_outlines_are_found_in_few_files(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long keys that begin alike, whose bounds the log cuts short, and keys that are hard to quote, among them."""
+    table = store.table("failures")
+    starts = [
+        'B\'ern "1" % _ \\',
+        "Zürich/\u00e9\U0001f9e0",
+        *(f"{'hospital' * 9}/{number:03}" for number in range(12)),
+    ]
+    keys = [f"{start}/hematoma/A/{reading}" for start in starts for reading in (1, 2)]
+    for first in range(0, len(keys), 4):
+        table.append([{**event(key, "empty_mask"), "roi_key": key} for key in keys[first : first + 4]])
+    opened: list[int] = []
+    dataset = Table._dataset
+
+    def counted(table: Table, files: list[str]) -> ds.Dataset:
+        opened.append(len(files))
+        return dataset(table, files)
+
+    monkeypatch.setattr(Table, "_dataset", counted)
+    for pin in (None, table.pin()):
+        for wanted in [[key] for key in keys] + [keys[:1] + keys[-1:], keys, ["none", "of these"]]:
+            found = table.read(["roi_key"], None, pin, pa.array(wanted))["roi_key"].to_pylist()
+            assert sorted(found) == sorted({*wanted} & {*keys})
+    assert (opened[0], opened[-1]) == (1, 0)
+    where = pc.field("roi_key") != keys[0]
+    assert table.read(["roi_key"], where, None, pa.array(keys[:2]))["roi_key"].to_pylist() == keys[1:2]
