@@ -6,7 +6,8 @@ out, so that columns which a table gains later change no digest.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -17,14 +18,70 @@ from cvtbatch.spec import digest
 DIGEST_FORMAT = "cvtbatch-content-1"
 
 
-def table_digest(columns: Iterable[pa.Table]) -> str:
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """A column of lists of numbers that may be larger than memory.
+
+    Attributes:
+        kind: of the lists.
+        parts: hands the column over, some rows at a time, as often as it is called.
+    """
+
+    name: str
+    kind: pa.ListType
+    parts: Callable[[], Iterator[pa.Array]]
+
+
+def table_digest(columns: Iterable[pa.Table | Vectors]) -> str:
     """Return the digest of a table that is handed over in groups of columns, columns by name, rows by key."""
     hasher = hashlib.sha256(DIGEST_FORMAT.encode())
     for group in columns:
+        if isinstance(group, Vectors):
+            hasher.update(_vectors_digest(group).encode())
+            continue
         for name, column in zip(group.column_names, group.columns, strict=True):
             if column.null_count < len(column):
                 hasher.update(digest(name, *_canonical(_whole(column))).encode())
     return hasher.hexdigest()
+
+
+def _vectors_digest(column: Vectors) -> str:
+    """Return the digest of a column in parts, that of the whole; empty if it is null in every row."""
+    valid, lengths, whole = [], [], True
+    for part in column.parts():
+        valid.append(np.asarray(part.is_valid()))
+        lengths.append(np.asarray(pc.fill_null(pc.list_value_length(part), 0)).astype("<i8"))
+        whole = whole and pc.list_flatten(part).null_count == 0
+    there, sizes = np.concatenate(valid or [np.zeros(0, bool)]), np.concatenate(lengths or [np.zeros(0, "<i8")])
+    if not there.any():
+        return ""
+    count = int(sizes.sum())
+    of_values = column.kind.value_type
+    hasher = hashlib.sha256()
+    for known in (
+        column.name.encode(),
+        f"{of_values} list".encode(),
+        there.tobytes(),
+        sizes.tobytes(),
+        str(of_values).encode(),
+    ):
+        _update(hasher, len(known), [known])
+    validity = (
+        (b"\x01" * int(part.sum()) for part in lengths)
+        if whole
+        else (np.asarray(pc.list_flatten(part).is_valid()).tobytes() for part in column.parts())
+    )
+    _update(hasher, count, validity)
+    width = of_values.bit_width // 8
+    _update(hasher, width * count, (list(_canonical(pc.list_flatten(part)))[-1] for part in column.parts()))
+    return hasher.hexdigest()
+
+
+def _update(hasher: "hashlib._Hash", length: int, pieces: Iterable[bytes]) -> None:
+    """Hash a part of so many bytes, as `digest` does."""
+    hasher.update(length.to_bytes(8, "little"))
+    for piece in pieces:
+        hasher.update(piece)
 
 
 def content_digest(tables: Mapping[str, tuple[int, str]]) -> str:

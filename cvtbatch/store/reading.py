@@ -28,6 +28,8 @@ DECIDING = ("case_key", "image_digest", "input_digest", "center", "roi", *SPEC_C
 # Of how many bytes of numbers are read together where a whole table is gone through; and at least how many columns.
 GROUP_BYTES = 256 * 2**20
 GROUP_COLUMNS = 64
+# And how many rows where a value is a vector of some thousand numbers.
+PART_ROWS = 2**13
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,18 @@ class View:
         size = max(GROUP_COLUMNS, GROUP_BYTES // (8 * max(1, len(indices))))
         for start in range(0, len(columns), size):
             yield self.read(name, columns[start : start + size], where).take(indices)
+
+    def in_parts(self, name: str, column: str, keys: pa.Table) -> Iterator[pa.Array]:
+        """Yield a column of some rows of a table whose keys have one row each for ever, in their order, some rows at a time.
+
+        Args:
+            keys: the keys, sorted, so that neighbours lie in few files.
+        """
+        key = contracts.table(name).key
+        for start in range(0, keys.num_rows, PART_ROWS):
+            part = keys.slice(start, PART_ROWS)
+            rows = self.read(name, [*key, column], None, part["roi_key"].unique())
+            yield rows[column].take(pc.index_in(_as_text(part, key), value_set=_as_text(rows, key))).combine_chunks()
 
     def indices(self, name: str, where: pc.Expression | None = None) -> pa.Array:
         """Return which rows of a table are current.
@@ -304,6 +318,12 @@ def among(rows: pa.Table, others: pa.Table, columns: Sequence[str]) -> pa.Chunke
 def joined(rows: pa.Table, columns: Sequence[str]) -> pa.ChunkedArray:
     """Return some text columns as one, which is equal where all of them are."""
     return pc.binary_join_element_wise(*(rows[column] for column in columns), "\n")
+
+
+def _as_text(rows: pa.Table, columns: Sequence[str]) -> pa.Array:
+    """Return some columns as one text each row, which is equal where all of them are."""
+    texts = pa.table([rows[column].cast(pa.string()) for column in columns], list(columns))
+    return joined(texts, columns).combine_chunks()
 
 
 def deciding(name: str) -> list[str]:

@@ -11,16 +11,19 @@ import difflib
 import json
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch import contracts
 from cvtbatch.errors import CvtbatchError, InputError
 from cvtbatch.spec import Spec
-from cvtbatch.store.content import content_digest, table_digest
+from cvtbatch.store.content import Vectors, content_digest, table_digest
 from cvtbatch.store.reading import SPEC_COLUMNS, Selection, View
 from cvtbatch.store.tables import Pin, Row
 from cvtbatch.store.volumes import StoredArray
@@ -33,6 +36,8 @@ AUTOMATIC = "auto-"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # In which tables are looked at: a row before the rows that it stands on.
 CONTENT = ("radiomics", "embeddings", "rois", "cases", "volumes")
+# The type of embeddings.
+VECTORS = pa.list_(pa.float32())
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,13 +230,27 @@ def measure(
         if without is not None:
             others = pc.not_equal(keys["case_key"], without)
             keys, indices = keys.filter(others), indices.filter(others.combine_chunks())
-        indices = indices.take(pc.sort_indices(keys, [(column, "ascending") for column in contract.key]))
+        order = pc.sort_indices(keys, [(column, "ascending") for column in contract.key])
+        keys, indices = keys.take(order), indices.take(order)
         for column in _spec_columns(name):
             named.update(keys[column].unique().to_pylist())
         columns = sorted(set(contract.arrow().names) - set(contract.bookkeeping))
-        digest = table_digest(view.column_groups(name, columns, indices))
+        digest = table_digest(_in_groups(view, name, columns, keys, indices))
         tables[name] = FrozenTable(pin, len(indices), digest)
     return tables, tuple(sorted(named))
+
+
+def _in_groups(
+    view: View, name: str, columns: Sequence[str], keys: pa.Table, indices: pa.Array
+) -> Iterator[pa.Table | Vectors]:
+    """Yield columns of some rows, in the order in which they are given; vectors by themselves, in parts."""
+    schema = contracts.table(name).arrow()
+    for vectors, group in groupby(columns, lambda column: schema.field(column).type == VECTORS):
+        if vectors:
+            for column in group:
+                yield Vectors(column, VECTORS, partial(view.in_parts, name, column, keys))
+        else:
+            yield from view.column_groups(name, list(group), indices)
 
 
 def _spec_columns(table: str) -> list[str]:

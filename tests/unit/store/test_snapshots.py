@@ -4,6 +4,7 @@ import hashlib
 import math
 import shutil
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from cvtbatch import contracts
 from cvtbatch.errors import InputError
 from cvtbatch.store import FeatureStore, Selection, automatic_snapshot, create_snapshot, read_snapshots, verify_snapshot
-from cvtbatch.store.content import table_digest
+from cvtbatch.store.content import Vectors, table_digest
 from tests.store_rows import (
     EMBEDDING_SPEC,
     RADIOMICS_SPEC,
@@ -242,6 +243,19 @@ def test_the_digest_of_values_is_what_it_says() -> None:
     expected = hashlib.sha256(b"cvtbatch-content-1" + lists + number + text + boolean).hexdigest()
     assert table_digest([table]) == expected
     assert table_digest([table.select(["absent", "list"]), table.select(["number", "text", "yes"])]) == expected
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+@pytest.mark.parametrize(
+    "rows", [[[1.0, math.nan], None, [], [2.0], [None, -0.0]], [[1.0], [2.0], [3.0]], [None, None], []]
+)
+def test_vectors_in_parts_have_the_digest_of_the_whole(rows: list[list[float | None] | None], size: int) -> None:
+    whole = pa.array(rows, pa.list_(pa.float32()))
+
+    def parts() -> Iterator[pa.Array]:
+        return (whole.slice(start, size) for start in range(0, len(whole), size))
+
+    assert table_digest([Vectors("v", whole.type, parts)]) == table_digest([pa.table({"v": whole})])
 
 
 @pytest.mark.parametrize(("one", "other"), [(0.0, -0.0), (0.0, None), (math.nan, None), (1.0, math.nextafter(1.0, 2))])
