@@ -1,6 +1,5 @@
 """A connection to a scheduler that somebody else started."""
 
-import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ import dask
 from distributed import Client
 
 from cvtbatch.engine.encryption import parse_address, reach, security_of
+from cvtbatch.engine.processes import silence_dask
 from cvtbatch.engine.settings import DASK_SETTINGS
 from cvtbatch.errors import ResourceError
 
@@ -29,9 +29,7 @@ def connect(place: "External", tell: Callable[[str], None]) -> Iterator[Client]:
     security = security_of(place.certs)
     end = time.monotonic() + place.wait_s
     reach(address, place.certs, place.wait_s)
-    # A scheduler that goes away is told once, by us, and not by tracebacks of the connection.
-    for name in ("distributed", "distributed.client"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    silence_dask()
     with dask.config.set(DASK_SETTINGS):
         try:
             client = Client(str(address), security=security, timeout=place.wait_s, set_as_default=False)

@@ -10,7 +10,7 @@ import dask
 from distributed import Client, LocalCluster
 from distributed.system import MEMORY_LIMIT
 
-from cvtbatch.engine.processes import ONE_THREAD, interrupts_held_back, one_thread_each, open_scratch
+from cvtbatch.engine.processes import ONE_THREAD, interrupts_held_back, one_thread_each, open_scratch, silence_dask
 from cvtbatch.engine.settings import GPU, LOCAL_SETTINGS
 from cvtbatch.errors import ResourceError
 
@@ -31,6 +31,7 @@ def start_local(place: "Local", gpus: Sequence[str]) -> Iterator[Client]:
     Raises:
         ResourceError: processes cannot be started.
     """
+    silence_dask()
     workers = max(place.workers, len(gpus))
     memory = MEMORY_LIMIT // workers if place.memory_bytes is None else place.memory_bytes
     with (

@@ -1,6 +1,7 @@
 """What every process of a cluster needs of its machine: one thread, a private scratch folder, signals at the right time."""
 
 import fcntl
+import logging
 import os
 import shutil
 import signal
@@ -66,6 +67,15 @@ def open_scratch(parent: Path | None = None) -> Iterator[Path]:
                 str(error),
             ) from None
         yield folder
+
+
+def silence_dask() -> None:
+    """Have Dask log nothing in this process, for good.
+
+    What its own settings silence speaks again while a cluster closes; of connections that go away, users are told by us, and once.
+    """
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from distributed import Client, Scheduler, SpecCluster
 from cvtbatch.engine.certificates import make_certificates
 from cvtbatch.engine.encryption import security_of
 from cvtbatch.engine.places import GIGABYTE, Partition, Slurm
-from cvtbatch.engine.processes import interrupts_held_back, open_scratch
+from cvtbatch.engine.processes import interrupts_held_back, open_scratch, silence_dask
 from cvtbatch.engine.settings import DASK_SETTINGS
 from cvtbatch.errors import CvtbatchError, InputError, ResourceError
 
@@ -93,6 +93,7 @@ def start_jobs(place: Slurm, tell: Callable[[str], None]) -> Iterator[tuple[Clie
         raise InputError(
             "no_folder", f"the shared folder of the cluster file cannot be made: {error.strerror}", str(place.folder)
         ) from None
+    silence_dask()
     with open_scratch(place.folder) as folder, dask.config.set(DASK_SETTINGS | {"temporary-directory": str(folder)}):
         certs = place.certs
         if certs is None:

@@ -1,5 +1,7 @@
 """What spreads over workers is the same on none, one and two."""
 
+import logging
+
 import numpy as np
 
 from cvtbatch.engine import Cluster, Local, open_cluster
@@ -24,3 +26,11 @@ def test_a_bootstrap_is_equal_on_0_1_and_2_workers() -> None:
     assert isinstance(found[0], DecisionCurve)
     assert found[0] == found[1] == found[2]
     assert found[0].low != found[0].high
+
+
+def test_dask_stays_silent_when_its_workers_are_gone() -> None:
+    """Its own setting lasts as long as its cluster, and a last word of a connection may come later."""
+    logging.getLogger("distributed").setLevel(logging.INFO)
+    with open_cluster(1):
+        pass
+    assert not logging.getLogger("distributed.batched").isEnabledFor(logging.ERROR)
