@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch import contracts
-from cvtbatch.errors import InputError
+from cvtbatch.errors import InputError, InternalError
 from cvtbatch.spec import Spec, differences
 from cvtbatch.store.tables import Pin, newest
 
@@ -154,7 +154,10 @@ class View:
         for start in range(0, keys.num_rows, PART_ROWS):
             part = keys.slice(start, PART_ROWS)
             rows = self.read(name, [*key, column], None, part["roi_key"].unique())
-            yield rows[column].take(pc.index_in(_as_text(part, key), value_set=_as_text(rows, key))).combine_chunks()
+            places = pc.index_in(_as_text(part, key), value_set=_as_text(rows, key))
+            if places.null_count:
+                raise InternalError("rows_missing", f"{places.null_count} rows of table {name} were not found again")
+            yield rows[column].take(places).combine_chunks()
 
     def indices(self, name: str, where: pc.Expression | None = None) -> pa.Array:
         """Return which rows of a table are current.

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from deltalake import CommitProperties, Transaction, write_deltalake
 
 from cvtbatch import contracts
 from cvtbatch.dlrn.bundle import write_bundle
+from cvtbatch.dlrn.fit import fit_model
+from cvtbatch.dlrn.scoring import SpecIds
 from cvtbatch.pipelines.job import read_job
 from cvtbatch.store import FeatureStore
 from cvtbatch.store.tables import APP_ID
@@ -94,11 +97,6 @@ def append(store: FeatureStore, name: str, columns: Mapping[str, Sequence[object
 
 def write_model(path: Path) -> None:
     """Fit a model on a small generated cohort that has these columns, and write it as a bundle."""
-    from dataclasses import asdict, replace
-
-    from cvtbatch.dlrn.fit import fit_model
-    from cvtbatch.dlrn.scoring import SpecIds
-
     specs = SpecIds(RADIOMICS_SPEC.spec_id, EMBEDDING_SPEC.spec_id)
     drawn = made_cohort(CohortPlan(cases=120, positives=40, radiomics=FEATURES, length=LENGTH, informative=8), 1)
     cohort = replace(drawn, radiomics_names=tuple(contracts.feature_names()[:FEATURES]))

@@ -14,8 +14,8 @@ import pytest
 from deltalake import write_deltalake
 
 from cvtbatch import contracts
-from cvtbatch.errors import InputError
-from cvtbatch.store import FeatureStore, Selection, create_snapshot, wide_columns
+from cvtbatch.errors import InputError, InternalError
+from cvtbatch.store import FeatureStore, Selection, create_snapshot, reading, wide_columns
 from tests.store_rows import (
     EMBEDDING_SPEC,
     RADIOMICS_SPEC,
@@ -206,3 +206,16 @@ def test_rows_of_a_table_that_is_not_there_yet(made: FeatureStore, tmp_path: Pat
     store = FeatureStore(str(tmp_path / "store"))
     assert store.embeddings().column_names == contracts.table("embeddings").arrow().names
     assert store.wide(columns=["case_id", "embedding"], spec=RADIOMICS_SPEC.spec_id)["embedding"].null_count == 4
+
+
+def test_vectors_come_in_parts_in_the_order_of_their_keys(made: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one that is not there is an error, not an empty vector."""
+    monkeypatch.setattr(reading, "PART_ROWS", 2)
+    view, key = made.at(None), list(contracts.table("embeddings").key)
+    rows = view.embeddings([*key, "embedding"]).sort_by([(name, "ascending") for name in key])
+    parts = list(view.in_parts("embeddings", "embedding", rows.select(key)))
+    assert len(parts) == 3
+    assert pa.concat_arrays(parts).to_pylist() == rows["embedding"].to_pylist()
+    foreign = rows.select(key).set_column(2, "input_digest", pa.array(["another"] * rows.num_rows))
+    with pytest.raises(InternalError, match="2 rows of table embeddings were not found again"):
+        next(view.in_parts("embeddings", "embedding", foreign))
