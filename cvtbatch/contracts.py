@@ -124,8 +124,16 @@ def _feature_units() -> Mapping[str, tuple[str, bool]]:
     return {entry["name"]: (entry["unit"], entry.get("calibrated", False)) for entry in entries}
 
 
+@cache
+def processor_bound_features() -> Mapping[str, str]:
+    """Return the features whose value moves between processors by more than the parity contract allows, and why."""
+    return {entry["name"]: entry["reason"] for entry in _load("processor_bound.json")["fields"]}
+
+
 def feature_metadata(name: str, calibrated: bool) -> dict[str, str]:
-    """Return what a feature's column says about itself: its class, its image type and, where it has one for sure, its unit.
+    """Return what a feature's column says about itself.
+
+    Its class, its image type and, where it has one for sure, its unit; `processor_bound` where its value follows the processor.
 
     Args:
         calibrated: whether voxels were HU, not normalised.
@@ -134,7 +142,11 @@ def feature_metadata(name: str, calibrated: bool) -> dict[str, str]:
     units = _feature_units()
     unit, only_calibrated = units.get(name) or units.get(f"*_{feature_class}_{feature}") or ("", False)
     metadata = {"feature_class": feature_class, "image_type": image_type}
-    return {**metadata, "unit": unit} if unit and (calibrated or not only_calibrated) else metadata
+    if unit and (calibrated or not only_calibrated):
+        metadata["unit"] = unit
+    if reason := processor_bound_features().get(name):
+        metadata["processor_bound"] = reason
+    return metadata
 
 
 def _fields(descriptor: JsonObject) -> Iterator[Field]:

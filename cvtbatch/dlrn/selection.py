@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from cvtbatch import contracts
 from cvtbatch.dlrn.arrays import Floats, Integers
 from cvtbatch.dlrn.folds import Split
 from cvtbatch.dlrn.lasso import fit_lasso
@@ -99,11 +100,17 @@ class Offered:
 def offer(names: Sequence[str], values: Floats, outcome: Integers, unstable: Sequence[str]) -> Offered:
     """Screen, scale and test every column.
 
+    A feature whose value follows the processor cannot be used: a frozen model must score alike everywhere.
+
     Args:
         values: (n, p).
         unstable: (p,) why readers do not agree on a column, or empty.
     """
-    reasons = unusable_reasons(values)
+    bound = contracts.processor_bound_features()
+    reasons = [
+        "processor_bound" if name in bound else reason
+        for name, reason in zip(names, unusable_reasons(values), strict=True)
+    ]
     usable = np.array([not reason for reason in reasons])
     mean, scale = np.zeros(len(names)), np.ones(len(names))
     scaled, p_values = np.zeros_like(values), np.full(len(names), np.nan)

@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 
 from cvtbatch.radiomics.reference import stock_features
-from cvtbatch.radiomics.sphere import numpy_fuses
 from tests.golden.radiomics_cases import CASES, digest
 from tests.parity import NAMES
 
@@ -35,7 +34,7 @@ def main(chosen: list[str]) -> None:
         case = CASES[name]
         pair = case.make()
         values = {key: stock_features(*pair, profile) for key, profile in case.profiles.items()}
-        provenance = {"voxels_sha256": digest(pair), "made_with": made_with, "fused_products": numpy_fuses()}
+        provenance = {"voxels_sha256": digest(pair), "made_with": made_with}
         np.savez_compressed(
             FOLDER / f"{name}.npz",
             provenance=np.array(json.dumps(provenance)),

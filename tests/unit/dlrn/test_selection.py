@@ -6,6 +6,7 @@ from scipy import stats
 from sklearn.linear_model import LassoCV
 from sklearn.preprocessing import StandardScaler
 
+from cvtbatch import contracts
 from cvtbatch.dlrn.folds import grouped_folds
 from cvtbatch.dlrn.lasso import fit_lasso, penalty_path
 from cvtbatch.dlrn.oversampling import oversample
@@ -151,6 +152,21 @@ def test_every_column_leaves_with_a_step_and_a_reason() -> None:
     assert counts["lasso"] == len(selection.columns) == len(selection.names())
     assert list(counts.values()) == sorted(counts.values(), reverse=True)
     assert not selection.rescued
+
+
+def test_a_feature_that_follows_the_processor_is_never_selected_however_well_it_tells() -> None:
+    """Alone among columns of noise, and as the one with the smallest P where nothing passes the filters."""
+    [bound] = contracts.processor_bound_features()
+    values = columns(6, seed=8)
+    values[:, 3] = OUTCOME + 0.1 * values[:, 3]
+    names = ["a", "b", "c", bound, "e", "f"]
+    splits = grouped_folds(OUTCOME, [str(row) for row in range(len(OUTCOME))], 3, 3)
+    for text in ("fit.selection.mann_whitney_p=0.0001", "fit.selection.mann_whitney_p=0.9"):
+        selection = select(offer(names, values, OUTCOME, [""] * 6), range(6), splits, settings(text).selection, None)
+        assert selection is not None
+        assert bound not in selection.names()
+        assert (selection.verdicts[3].left_at, selection.verdicts[3].reason) == (Step.SCREENING, "processor_bound")
+    assert select(offer([bound], values[:, 3:4], OUTCOME, [""]), range(1), splits, settings().selection, None) is None
 
 
 def test_where_no_column_passes_the_smallest_p_stands_in_and_says_so() -> None:
