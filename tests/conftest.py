@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.runs import Runs
+from tests.file_server import FileServer, serve_files
 from tests.support import free_port
 
 # The user's own key stays out of the tests, and is not made by them.
@@ -59,6 +60,13 @@ def s3_endpoint() -> Iterator[str]:
     finally:
         server.kill()
         server.wait()
+
+
+@pytest.fixture
+def file_server() -> Iterator[FileServer]:
+    """A web server of our own, without a file as yet."""
+    with serve_files() as served:
+        yield served
 
 
 @pytest.fixture

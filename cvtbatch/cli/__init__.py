@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 
 import cvtbatch
-from cvtbatch.cli.archive import check, synth
+from cvtbatch.cli.archive import check, download, synth
 from cvtbatch.cli.cluster import certs, scheduler, worker
 from cvtbatch.cli.extract import extract
 from cvtbatch.cli.finetune import finetune
@@ -102,7 +102,7 @@ def cli() -> None:
 
 
 for _command in (
-    *(synth, check, extract, status, export, picture),
+    *(synth, download, check, extract, status, export, picture),
     *(finetune, snapshot, spec, fit, score, validate, add_center, recalibrate, forget, compact, gc),
     *(certs, scheduler, worker),
 ):

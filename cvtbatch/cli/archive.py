@@ -1,4 +1,4 @@
-"""Commands about archives: make a synthetic one, check one."""
+"""Commands about archives: make a synthetic one, fetch public data, check one."""
 
 import json
 from collections.abc import Sequence
@@ -36,6 +36,34 @@ def synth(out: Path, cases: int, centers: int, seed: int, size: Literal["small",
     with progress_display("synth", quiet=False) as show:
         manifest = write_archive(out, cases, centers, seed, size, show)
     click.echo(f"{cases} cases of {centers} centre{'s' if centers > 1 else ''}: {manifest}")
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Copy the files to this folder.")
+def download(name: str | None, out: Path | None) -> None:
+    """Fetch the public data set NAME, once, and print where its files lie; without NAME, list what there is.
+
+    Every file is checked by its SHA-256. Where the variable CVTBATCH_DATA names a folder that has the files, nothing is fetched.
+
+    \b
+    Example: cvtbatch download head-ct-ge --out demo
+    """
+    from cvtbatch.downloads import DATA_SETS, fetch_data_set, read_file
+
+    if name is None:
+        for data_set in DATA_SETS.values():
+            source = f"{data_set.repository} at {data_set.commit[:10]}"
+            click.echo(f"{data_set.name:<12} {len(data_set.files()):>3} files  {data_set.licence:<13} {source}")
+        return
+    found = fetch_data_set(name)
+    folder = next(iter(found.values())).parent
+    if out is not None:
+        folder = out / DATA_SETS[name].folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, path in found.items():
+            (folder / file).write_bytes(read_file(path))
+    click.echo(folder)
 
 
 @click.command()

@@ -9,15 +9,12 @@ The identity is the SHA-256 of the tensors that the backbone loads, so that a re
 not. The classifier and BatchNorm's counters take no part in an embedding and none in its identity.
 """
 
-import contextlib
 import hashlib
 import json
 import pickle
 import re
-import socket
-import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib.util import find_spec
@@ -27,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
 
+from cvtbatch.downloads import fetch_file
 from cvtbatch.errors import InputError, ResourceError
 from cvtbatch.spec import digest
 
@@ -38,8 +36,6 @@ IMAGENET = {"imagenet": "IMAGENET1K_V1", "imagenet-v2": "IMAGENET1K_V2"}
 IGNORED = re.compile(r"fc\.|.*\.num_batches_tracked$")
 # Of several wrong keys so many are named.
 NAMED_KEYS = 5
-# A fire wall that swallows packets must not hold a run up for minutes.
-CONNECT_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,40 +227,19 @@ def _downloaded(name: str) -> Tensors:
     import torch
     from torchvision.models import ResNet101_Weights
 
-    entry = ResNet101_Weights[IMAGENET[name]]
-    file = Path(torch.hub.get_dir()) / "checkpoints" / str(entry.url).rsplit("/", 1)[-1]
-    told = f"fetch {entry.url} and put it at {file}"
+    url = str(ResNet101_Weights[IMAGENET[name]].url)
+    file = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
     others = "or choose others: --set embedding.weights=none (radiomics alone), random:0 (a trial, not for inference) or a file"
-    if not file.is_file():
-        try:
-            with _short_connect(), contextlib.redirect_stdout(sys.stderr):
-                file.parent.mkdir(parents=True, exist_ok=True)
-                torch.hub.download_url_to_file(entry.url, str(file), _hash_prefix(file), progress=sys.stderr.isatty())
-        except (OSError, RuntimeError) as error:
-            reason = getattr(error, "reason", error)
-            raise InputError(
-                "no_weights",
-                f"embedding.weights is {name}, which this machine does not have and could not fetch ({reason}): {told}, {others}",
-            ) from None
-    with file.open("rb") as opened:
-        found = hashlib.file_digest(opened, "sha256").hexdigest()
-    if not found.startswith(_hash_prefix(file)):
+    try:
+        fetch_file(url, file, _hash_prefix(file))
+    except InputError as error:
         raise InputError(
-            "bad_weights", f"{file} is not torchvision's file of that name: its SHA-256 is {found}; delete it, {told}"
-        )
+            "no_weights" if error.kind == "no_data" else "bad_weights",
+            f"embedding.weights is {name}, and {error.message}, {others}",
+        ) from None
     return _load_state_dict(file)
 
 
 def _hash_prefix(file: Path) -> str:
     """Return the SHA-256's first digits, which torchvision's files have in their names."""
     return file.stem.rsplit("-", 1)[-1]
-
-
-@contextlib.contextmanager
-def _short_connect() -> Iterator[None]:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(CONNECT_SECONDS)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)

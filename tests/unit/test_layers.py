@@ -14,7 +14,7 @@ PACKAGE = ROOT / "cvtbatch"
 # From the ground up; a module imports from layers below, and within a layer from the left.
 LAYERS = [
     ["errors"],
-    ["contracts", "geometry", "spec", "spill", "key_index", "manifest"],
+    ["contracts", "downloads", "geometry", "spec", "spill", "key_index", "manifest"],
     ["imaging", "synthesis", "radiomics", "embedding", "validation", "dlrn"],
     ["ingest", "store", "engine"],
     ["pipelines"],
@@ -39,6 +39,7 @@ ROOMS = {
     "matplotlib": {"embedding", "validation"},
     "jinja2": {"validation"},
     "prometheus_client": {"pipelines"},
+    "pooch": {"downloads"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import urllib.error
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +15,8 @@ from safetensors.numpy import save_file
 from cvtbatch.embedding import weights
 from cvtbatch.embedding.weights import Weights, load_weights, random_weights
 from cvtbatch.errors import InputError, ResourceError
+from tests.file_server import FileServer
+from tests.support import free_port
 
 RANDOM_0 = "6dc1708648bcaf6a50811aff01bd9f9ef0b44764e6189a30734d695ea9ac525e"
 
@@ -118,47 +119,42 @@ def test_a_pickle_that_asks_for_code_is_not_run(tmp_path: Path) -> None:
 def test_without_network_the_error_says_what_to_fetch_and_where_to_put_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unreachable(*_: object, **__: object) -> None:
-        raise urllib.error.URLError("Name or service not known")
-
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(torch.hub, "urlopen", unreachable)
+    nobody = f"http://127.0.0.1:{free_port()}"
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, nobody)
     for name, file in (("imagenet", "resnet101-63fe2227.pth"), ("imagenet-v2", "resnet101-cd907fc2.pth")):
         told = problem_of(name)
         assert f"fetch https://download.pytorch.org/models/{file}" in told
         assert f"put it at {tmp_path / 'hub' / 'checkpoints' / file}" in told
+        assert "Connection refused" in told
         assert "--set embedding.weights=none" in told
     assert list((tmp_path / "hub" / "checkpoints").iterdir()) == []
 
 
 def test_a_download_is_cached_and_checked_each_time(
-    trial: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trial: Weights,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    file_server: FileServer,
 ) -> None:
     buffer = io.BytesIO()
     torch.save({name: torch.tensor(values) for name, values in trial.tensors.items()}, buffer)
     data = buffer.getvalue()
-    url = f"https://download.pytorch.org/models/resnet101-{hashlib.sha256(data).hexdigest()[:8]}.pth"
-    asked = []
-
-    class Answer(io.BytesIO):
-        def info(self) -> SimpleNamespace:
-            return SimpleNamespace(get_all=lambda _: [str(len(data))])
-
-    def serve(request: object) -> Answer:
-        asked.append(request.full_url)  # type: ignore[attr-defined]
-        return Answer(data)
-
+    name = f"resnet101-{hashlib.sha256(data).hexdigest()[:8]}.pth"
+    file_server.files[f"/models/{name}"] = data
+    url = f"{file_server.url}/models/{name}"
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(torch.hub, "urlopen", serve)
     monkeypatch.setattr(torchvision.models, "ResNet101_Weights", {"IMAGENET1K_V1": SimpleNamespace(url=url)})
     for _ in range(2):
         found = load_weights("imagenet")
         assert (found.source, found.sha256, found.not_for_inference) == ("imagenet", trial.sha256, False)
-    assert asked == [url]
+    assert file_server.asked == [f"/models/{name}"]
     assert capsys.readouterr().out == ""
     [cached] = (tmp_path / "hub" / "checkpoints").iterdir()
     cached.write_bytes(data[:-1] + b"x")
-    assert f"{cached} is not torchvision's file of that name" in problem_of("imagenet")
+    assert f"{cached} is not the file of that name" in problem_of("imagenet")
 
 
 def test_an_installation_without_torch_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
