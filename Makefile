@@ -17,10 +17,13 @@ demo: .venv/.ready
 	awk -F, 'NR == 1 || $$1 == "C2" && ++n <= 16' demo/archive/manifest.csv > demo/archive/center-2.csv
 	$(BIN)/cvtbatch check demo/archive/center-1.csv
 	$(BIN)/cvtbatch extract demo/archive/center-1.csv --store demo/store $(TRIAL)
-	$(BIN)/cvtbatch extract tests/data/real_head.csv --store demo/store $(TRIAL)
+	if $(BIN)/cvtbatch download head-ct-ge --out demo; then \
+	  cp tests/data/real_head.csv tests/data/head_ct_ge_roi.nii.gz demo && \
+	  $(BIN)/cvtbatch extract demo/real_head.csv --store demo/store $(TRIAL) && \
+	  $(BIN)/cvtbatch picture ge/head --store demo/store --out demo/real_head.png; \
+	else echo "The demo goes on without the real head."; fi
 	$(BIN)/cvtbatch status --store demo/store
 	$(BIN)/cvtbatch export radiomics --store demo/store --out demo/radiomics.parquet
-	$(BIN)/cvtbatch picture ge/head --store demo/store --out demo/real_head.png
 	$(BIN)/cvtbatch fit --store demo/store --set 'cohort.training_centers=[C1]' $(FEW) --out demo/bundle
 	$(BIN)/cvtbatch add-center demo/archive/center-2.csv --store demo/store --bundle demo/bundle --out demo/report
 

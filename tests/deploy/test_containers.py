@@ -1,13 +1,13 @@
 """The container file, the compose file and the unit of systemd hold together, and a misspelt key in them is found."""
 
 import functools
-import gzip
 import json
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from importlib import resources
 from pathlib import Path
 
 import jsonschema
@@ -16,7 +16,7 @@ import yaml
 
 from cvtbatch import contracts
 from tests.deploy_files import DEPLOY, Document, compose_document, misspelt, parse_command
-from tests.support import DATA, ROOT
+from tests.support import ROOT
 
 COMPOSE = compose_document()
 SERVICES = COMPOSE["services"]
@@ -26,8 +26,9 @@ UNIT = DEPLOY / "systemd" / "cvtbatch-worker@.service"
 
 @functools.cache
 def _compose_schema() -> jsonschema.protocols.Validator:
-    file = DATA / "deploy" / "compose-spec.json.gz"
-    return jsonschema.Draft202012Validator(json.loads(gzip.decompress(file.read_bytes())))
+    """Return the schema of compose-spec/compose-spec, as check-jsonschema carries it."""
+    file = resources.files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json"
+    return jsonschema.Draft202012Validator(json.loads(file.read_bytes()))
 
 
 def test_the_compose_file_is_accepted() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import gzip
 import json
 import os
 import subprocess
@@ -18,12 +17,13 @@ import yaml
 from distributed import Worker
 from kubernetes_validate import utils
 
+from cvtbatch.downloads import read_file
 from cvtbatch.engine.certificates import make_certificates
 from cvtbatch.engine.encryption import security_of
 from cvtbatch.engine.places import External, read_place
 from cvtbatch.engine.settings import GPU
 from tests.deploy_files import DEPLOY, Document, kubernetes_documents, misspelt, parse_command
-from tests.support import DATA
+from tests.outside_data import outside
 
 DOCUMENTS = {f"{document['kind']}/{document['metadata']['name']}": document for document in kubernetes_documents()}
 # The oldest of which the manifests use every field, and the newest that is known.
@@ -57,8 +57,8 @@ def schemas_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @functools.cache
 def _operator_schema(kind: str) -> jsonschema.protocols.Validator:
     """Return the operator's own schema of a kind, closed: what it does not name is refused."""
-    file = DATA / "deploy" / f"{kind.lower()}.yaml.gz"
-    [version] = yaml.safe_load(gzip.decompress(file.read_bytes()))["spec"]["versions"]
+    file = outside(f"deploy/{kind.lower()}.yaml")
+    [version] = yaml.safe_load(read_file(file))["spec"]["versions"]
     schema = version["schema"]["openAPIV3Schema"]
     schema["properties"] |= {"apiVersion": {"const": f"kubernetes.dask.org/{version['name']}"}, "kind": {"const": kind}}
     names = {"name": {"type": "string"}, "namespace": {"type": "string"}}

@@ -7,16 +7,14 @@ keeps a digest of them all the same.
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
-import pytest
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cvtbatch.radiomics.profiles import PROFILES, Profile
+from tests.outside_data import outside
 
-HEAD = Path(__file__).parents[1] / "data" / "head_ct_ge"
 SPACING_MM = (0.5, 0.5, 5.0)
 
 Pair = tuple[sitk.Image, sitk.Image]
@@ -112,9 +110,7 @@ def real_head() -> Pair:
     """The real head as a stack of slices, its tilt and its uneven gaps left aside, with an ellipsoid in the left hemisphere."""
     import pydicom
 
-    if not HEAD.is_dir():
-        pytest.skip("tests/data/head_ct_ge is not there")
-    slices = [pydicom.dcmread(path) for path in sorted(HEAD.glob("*.dcm"))]
+    slices = [pydicom.dcmread(path) for path in sorted(outside("head_ct_ge").glob("*.dcm"))]
     slices.sort(key=lambda ds: float(ds.ImagePositionPatient[2]))
     hu = np.stack([ds.pixel_array * int(ds.RescaleSlope) + int(ds.RescaleIntercept) for ds in slices]).astype(np.int64)
     z, y, x = np.indices(hu.shape)

@@ -15,7 +15,7 @@ from cvtbatch.ingest.acquisition import Acquisition
 from cvtbatch.manifest import Case
 from cvtbatch.pipelines.uid_key import UidKey
 from cvtbatch.pipelines.volume_row import describe_volume
-from tests.support import DATA
+from tests.outside_data import outside
 
 KEY = UidKey(b"a key of sixteen and more")
 ACQUISITION = Acquisition(
@@ -102,7 +102,7 @@ def test_uids_are_hashes_under_the_key_and_nothing_without_one() -> None:
 
 def test_the_real_head_is_described_as_it_is() -> None:
     """Its slices lie alternately 2.4 mm off one another in y, the shear of one slice: displaced against their own headers."""
-    volume = read_volume(Case("ge", "head", str(DATA / "head_ct_ge"), "", None, False, (), "{}", (), 1))
+    volume = read_volume(Case("ge", "head", str(outside("head_ct_ge")), "", None, False, (), "{}", (), 1))
     row = described(volume)
     assert row["flags"] == ["tilted", "uneven_slices", "displaced_slices"]
     assert row["source_tilt_deg"] == pytest.approx(18.5, abs=0.01)
