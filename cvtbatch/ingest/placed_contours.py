@@ -136,17 +136,14 @@ def _on_slices(planes: Sequence[_Plane], stack: SliceStack) -> dict[int, _Plane]
     return by_slice
 
 
-def _on_own_slices(planes: Sequence[_Plane], stack: SliceStack) -> tuple[SliceStack, dict[int, _Plane]] | None:
-    """Return slices of the contours' own, which have the image's pixels, and what lies on each; None if slabs are not known."""
+def _on_own_slices(planes: Sequence[_Plane], stack: SliceStack) -> tuple[SliceStack, dict[int, _Plane]]:
+    """Return slices of the contours' own, which have the image's pixels, and what lies on each."""
     depths, normal = stack.depths_mm(), np.array(stack.slice_axis)
     nearest = [int(np.abs(depths - plane.depth_mm).argmin()) for plane in planes]
     away = np.array([plane.depth_mm for plane in planes]) - depths[nearest]
     positions = np.array(stack.positions_mm)[nearest] + np.outer(away, normal)
-    found = with_left_out(_to_planes(planes, stack), positions, normal, float(np.median(stack.gaps_mm())))
-    if found is None:
-        return None
-    all_mm, index = found
-    own = replace(stack, positions_mm=tuple((float(x), float(y), float(z)) for x, y, z in all_mm))
+    slices, index = with_left_out(_to_planes(planes, stack), positions, normal, float(np.median(stack.gaps_mm())))
+    own = replace(stack, positions_mm=tuple((x, y, z) for x, y, z in slices.tolist()))
     return own, dict(zip(index.tolist(), planes, strict=True))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import ORTHONORMAL_TOLERANCE, SliceStack, Vector
+from cvtbatch.geometry import ORTHONORMAL_TOLERANCE, SliceStack, Triple, Vector
 from cvtbatch.imaging.placement import SAME_PLANE_MM, require_inside, share_inside
 from cvtbatch.ingest.dicom_seg import Frame, Frames
 from cvtbatch.ingest.outlines import ImageSlices, SourceMask, skips_slices
@@ -32,25 +32,16 @@ def place_frames(segment: Frames, image: ImageSlices) -> SourceMask:
     """Return a segment on the slices of the image where it was drawn on them, else on slices of its own.
 
     Raises:
-        InputError: a frame lies far from the slice that it names; frames lie on no slices of the image and leave open how far
-            they reach; most of the segment lies beside the image.
+        InputError: `mask_off_named_slice`; `mask_off_slices` if frames lie on no slices of the image and beside one another in a
+            plane; `mask_outside_image`, `mask_cut`.
     """
     _require_on_named_slices(segment, image)
     planes, plane_of = _planes(segment)
     placed = _on_slices(segment, image.stack)
     if placed is not None and _drawn_on(image, segment, planes, dict(zip(plane_of, placed.slices, strict=True))):
         return _source_mask(placed.mask_zyx, image.stack)
-    own = _on_own_slices(segment, planes, plane_of, float(np.median(image.stack.gaps_mm())))
-    if own is not None:
-        require_inside(1 - share_inside(_points_mm(segment), image.stack), *_box_mm(segment))
-        return own
-    if placed is not None:
-        return _source_mask(placed.mask_zyx, image.stack)
-    raise InputError(
-        "mask_off_slices",
-        "the frames of the segmentation lie neither on the slices of the image nor at distances that tell how far each reaches; "
-        "check that it was drawn on this study",
-    )
+    require_inside(1 - share_inside(_points_mm(segment), image.stack), *_box_mm(segment))
+    return _on_own_slices(segment, planes, plane_of, float(np.median(image.stack.gaps_mm())))
 
 
 def _source_mask(mask_zyx: Mask, stack: SliceStack, *flags: str) -> SourceMask:
@@ -154,29 +145,33 @@ def _box_mm(segment: Frames) -> tuple[Vector, Vector]:
     return points.min(axis=0), points.max(axis=0)
 
 
-def _on_own_slices(segment: Frames, planes: Planes, plane_of: tuple[int, ...], default_mm: float) -> SourceMask | None:
-    """Return the segment on slices of its own; None if these do not tell how far each reaches, or frames are tiles of a slice.
+def _on_own_slices(segment: Frames, planes: Planes, plane_of: tuple[int, ...], default_mm: float) -> SourceMask:
+    """Return the segment on slices of its own.
 
     Args:
         default_mm: the distance of planes where nothing tells it.
     """
     normal = np.cross(segment.row_axis, segment.column_axis)
+    corners, plane_index = np.array([frame.position_mm for frame in segment.frames]), list(plane_of)
     # An empty plane bounds slabs; where in its plane it lies does not matter.
-    positions = np.array(segment.frames[0].position_mm)
-    positions = positions + np.outer(planes.depths_mm - positions @ normal, normal)
-    positions[list(plane_of)] = [frame.position_mm for frame in segment.frames]
-    tiles = np.array([frame.position_mm for frame in segment.frames]) - positions[list(plane_of)]
-    found = with_left_out(planes, positions, normal, default_mm)
-    if found is None or np.abs(tiles).max() > SAME_PLANE_MM:
-        return None
-    all_mm, index = found
-    rows, columns = segment.frames[0].pixels_yx.shape
-    mask = np.zeros((len(all_mm), rows, columns), dtype=np.uint8)
+    positions = corners[0] + np.outer(planes.depths_mm - corners[0] @ normal, normal)
+    positions[plane_index] = corners
+    if np.abs(corners - positions[plane_index]).max() > SAME_PLANE_MM:
+        raise InputError(
+            "mask_off_slices",
+            "the frames of the segmentation lie on no slices of the image, and several beside one another in one plane; "
+            "check that it was drawn on this study",
+        )
+    slices, index = with_left_out(planes, positions, normal, default_mm)
+    mask = np.zeros((len(slices), *segment.frames[0].pixels_yx.shape), dtype=np.uint8)
     for frame, plane in zip(segment.frames, plane_of, strict=True):
         mask[index[plane]] |= frame.pixels_yx
-    row_axis, column_axis, slice_axis = (
-        (float(x), float(y), float(z)) for x, y, z in (segment.row_axis, segment.column_axis, normal)
-    )
-    slices = tuple((float(x), float(y), float(z)) for x, y, z in all_mm)
-    stack = SliceStack(columns, rows, segment.pixel_mm, row_axis, column_axis, slice_axis, slices)
+    row_axis, column_axis, slice_axis = (_triple(axis) for axis in (segment.row_axis, segment.column_axis, normal))
+    _, rows, columns = mask.shape
+    stack = SliceStack(columns, rows, segment.pixel_mm, row_axis, column_axis, slice_axis, tuple(map(_triple, slices)))
     return _source_mask(mask, stack, "other_slices")
+
+
+def _triple(vector: Vector) -> Triple:
+    x, y, z = vector.tolist()
+    return x, y, z

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cvtbatch.geometry import SAME_POSITION_MM, SliceStack, Vector
+from cvtbatch.geometry import SAME_POSITION_MM, Vector
 from cvtbatch.ingest.outlines import ImageSlices
 
 # Distances of planes are equal within this share; over a number of left-out planes each adds EACH_TOLERANCE.
 STEP_TOLERANCE = 0.05
 EACH_TOLERANCE = 0.01
-# A step outside is a slip: nobody scans a head so.
-STEP_LIMITS_MM = (2 * SAME_POSITION_MM, 50.0)
+# No head is scanned in wider or narrower steps.
+STEP_LIMITS_MM = (2 * SAME_POSITION_MM, 10.0)
 Flags = npt.NDArray[np.bool_]
 
 
@@ -50,29 +50,34 @@ class Planes:
         return ~np.isnan(self.boxes_mm[:, 0])
 
     def joined(self) -> Flags:
-        """Return (n - 1,): whether neighbours are both drawn on, one over the other."""
+        """Return (n - 1,): whether neighbours are both drawn on, one over the other, and no farther apart than a step can be."""
         below, above = self.boxes_mm[:-1], self.boxes_mm[1:]
-        beside = (below[:, :2] > above[:, 2:]) | (above[:, :2] > below[:, 2:])
-        joined: Flags = self.drawn()[:-1] & self.drawn()[1:] & ~beside.any(axis=1)
+        beside = ((below[:, :2] > above[:, 2:]) | (above[:, :2] > below[:, 2:])).any(axis=1)
+        joined: Flags = self.drawn()[:-1] & self.drawn()[1:] & ~beside & (self.gaps_mm() <= STEP_LIMITS_MM[1])
         return joined
 
     def stated_step_mm(self) -> float | None:
-        """Return the stated distance, where the planes lie by it."""
-        return self.spacing_mm if self.spacing_mm is not None and self.has_step(self.spacing_mm) else None
+        """Return the stated distance, where all planes lie a whole number of such steps apart."""
+        if self.spacing_mm is None:
+            return None
+        count = np.maximum(np.rint(self.gaps_mm() / self.spacing_mm), 1)
+        away = np.abs(self.gaps_mm() - count * self.spacing_mm)
+        return self.spacing_mm if (away <= (STEP_TOLERANCE + EACH_TOLERANCE * count) * self.spacing_mm).all() else None
 
-    def has_step(self, step_mm: float) -> bool:
-        """Say whether all planes lie a whole number of steps apart."""
-        count = np.maximum(np.rint(self.gaps_mm() / step_mm), 1)
-        tolerance = (STEP_TOLERANCE + EACH_TOLERANCE * count) * step_mm
-        return bool((np.abs(self.gaps_mm() - count * step_mm) <= tolerance).all())
+    def neighbours(self) -> Flags:
+        """Return (n - 1,): between which planes none was left out: they are the stated step apart; or one covers or is empty."""
+        stated = self.stated_step_mm()
+        if stated is not None:
+            return np.rint(self.gaps_mm() / stated) <= 1
+        return self.joined() | ~self.drawn()[:-1] | ~self.drawn()[1:]
 
     def seen_step_mm(self) -> float | None:
-        """Return the smallest distance of planes of which none was left out between: one covers the other, or one is empty."""
-        between = self.gaps_mm()[self.joined() | ~self.drawn()[:-1] | ~self.drawn()[1:]]
-        return float(np.median(between[between <= between.min() * (1 + STEP_TOLERANCE)])) if len(between) else None
+        """Return the smallest distance of neighbours."""
+        gaps = self.gaps_mm()[self.neighbours()]
+        return float(np.median(gaps[gaps <= gaps.min() * (1 + STEP_TOLERANCE)])) if len(gaps) else None
 
     def step_mm(self, default_mm: float) -> float:
-        """Return the distance of neighbouring planes, of which some may be left out, from the best that tells it."""
+        """Return the distance of planes, of which some may be left out, from the best that tells it."""
         told = (self.stated_step_mm(), self.seen_step_mm(), self.thickness_mm)
         return next((step for step in told if step is not None), default_mm)
 
@@ -99,9 +104,12 @@ def are_image_slices(planes: Planes, slices: Sequence[int], image: ImageSlices, 
         return told <= max(float(near.max()) for near in beside) * (1 + STEP_TOLERANCE)
     drawn = np.flatnonzero(planes.drawn())
     joined, skips = planes.joined()[drawn[:-1]], np.abs(np.diff(slices)) > 1
-    if joined.any() and not (joined & skips).any():
-        return True
-    if stated is None and seen is None and own_thickness:
+    if joined.any():
+        near, far = planes.gaps_mm()[drawn[:-1]][joined & ~skips], planes.gaps_mm()[drawn[:-1]][joined & skips]
+        # A slice was forgotten where planes are farther apart than elsewhere.
+        if len(near) and (far > near.max() * (1 + STEP_TOLERANCE)).all():
+            return True
+    if stated is None and seen is None and (own_thickness or planes.thickness_mm is None):
         return True
     return all((np.abs(near - step) <= STEP_TOLERANCE * near).any() for near in beside)
 
@@ -112,7 +120,7 @@ def _alike(one_mm: float | None, other_mm: float | None) -> bool:
 
 def with_left_out(
     planes: Planes, positions_mm: Vector, normal: Vector, default_mm: float
-) -> tuple[Vector, npt.NDArray[np.int64]] | None:
+) -> tuple[Vector, npt.NDArray[np.int64]]:
     """Return where the slices of an object lie, with those that were left out and bound the slabs of the others.
 
     Args:
@@ -122,25 +130,30 @@ def with_left_out(
 
     Returns:
         Positions (m, 3) from below the first plane that is drawn on to above the last, and (n,) which of them each plane is, -1
-        beyond; None where planes at uneven distances were left out: how far the others reach is not known then.
+        beyond.
     """
-    step, gaps = planes.step_mm(default_mm), planes.gaps_mm()
-    is_even = planes.has_step(step)
-    if not is_even and _missing(planes):
-        return None
     first, last = np.flatnonzero(planes.drawn())[[0, -1]]
-    below, above = (step, step) if is_even else (gaps[max(first - 1, 0)], gaps[min(last, len(gaps) - 1)])
-    found, index = [positions_mm[first] - below * normal], np.full(len(positions_mm), -1)
+    below, above = _reaches_mm(planes, planes.step_mm(default_mm))
+    found, index = [positions_mm[first] - below[first] * normal], np.full(len(positions_mm), -1)
     for k in range(first, last + 1):
         index[k] = len(found)
         found.append(positions_mm[k])
-        left_out = round(gaps[k] / step) - 1 if is_even and k < last else 0
-        if left_out > 0:
-            stride = (positions_mm[k + 1] - positions_mm[k]) * (step / gaps[k])
-            found += [positions_mm[k] + stride, positions_mm[k + 1] - stride][: min(left_out, 2)]
-    return np.array([*found, positions_mm[last] + above * normal]), index
+        gap = planes.gaps_mm()[k] if k < last else 0.0
+        between = gap - above[k] - below[k + 1] if k < last else -1.0
+        if between >= -STEP_TOLERANCE * gap and not planes.neighbours()[k]:
+            along = (positions_mm[k + 1] - positions_mm[k]) / gap
+            ends = [positions_mm[k] + above[k] * along, positions_mm[k + 1] - below[k + 1] * along]
+            found += ends if between > STEP_TOLERANCE * gap else ends[:1]
+    return np.array([*found, positions_mm[last] + above[last] * normal]), index
 
 
-def _missing(planes: Planes) -> int:
-    positions = tuple((0.0, 0.0, depth) for depth in planes.depths_mm.tolist())
-    return SliceStack(1, 1, (1.0, 1.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), positions).missing_slices()
+def _reaches_mm(planes: Planes, step_mm: float) -> tuple[Vector, Vector]:
+    """Return how far below and above each plane its neighbour lies; where that was left out, as on the other side, or a step."""
+    gaps, known = planes.gaps_mm(), planes.neighbours()
+    below, above = (
+        np.array([np.nan, *np.where(known, gaps, np.nan)]),
+        np.array([*np.where(known, gaps, np.nan), np.nan]),
+    )
+    if planes.stated_step_mm() is None:
+        below, above = np.where(np.isnan(below), above, below), np.where(np.isnan(above), below, above)
+    return np.where(np.isnan(below), step_mm, below), np.where(np.isnan(above), step_mm, above)

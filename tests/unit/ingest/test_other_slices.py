@@ -257,12 +257,56 @@ def test_a_tilted_reconstruction_on_any_image(tmp_path: Path, gaps: tuple[float,
     assert mask.flags == ("other_slices",)
 
 
-def test_planes_left_out_of_uneven_ones_leave_open_how_far_the_others_reach(tmp_path: Path) -> None:
-    drawn, image = ball((3.0,) * 9 + (1.1,) * 6 + (4.0,) * 6), ball((5.0,) * 12)
+def test_a_plane_that_was_forgotten_is_empty_where_the_step_is_stated_and_else_bridged(tmp_path: Path) -> None:
+    drawn, stack = reconstruction(2.5), reconstruction(1.0).stack
     pixels = drawn.mask()
+    lost = pixels[17].sum() * 0.7 * 0.6 * 2.5 / 1000
+    assert lost > 2
+    pixels[17] = 0
+    path = write_seg(tmp_path / "seg.dcm", ct_slices(drawn.stack, OTHER, 2.5), pixels)
+    stated = read(restated(path, 2.5, 2.5), image_of(stack, 1.0))
+    assert stated.volume_ml == pytest.approx(drawn_ml(drawn, 2.5) - lost)
+    assert stated.flags == ("skipped_slices", "other_slices")
+    bridged = read(restated(path, 2.5, None), image_of(stack, 1.0))
+    assert bridged.volume_ml == pytest.approx(drawn_ml(drawn, 2.5), rel=0.01)
+    uneven = ball((3.0,) * 9 + (1.1,) * 6 + (4.0,) * 6)
+    pixels = uneven.mask()
     pixels[11:14] = 0
-    path = write_seg(tmp_path / "seg.dcm", ct_slices(drawn.stack, OTHER, 3.0), pixels)
-    assert refused(path, image_of(image.stack, 5.0)).kind == "mask_off_slices"
+    path = write_seg(tmp_path / "uneven.dcm", ct_slices(uneven.stack, OTHER, 3.0), pixels)
+    assert read(path, image_of(ball((5.0,) * 12).stack, 5.0)).volume_ml == pytest.approx(
+        4 / 3 * np.pi * 5.832, rel=0.01
+    )
+
+
+@pytest.mark.parametrize("kind", ["SEG", "RTSTRUCT"])
+def test_outlines_over_one_another_but_far_apart_are_not_bridged(tmp_path: Path, kind: str) -> None:
+    drawn, stack = reconstruction(5.0, 0.5), reconstruction(5.0).stack
+    circles, pixels = drawn.circles()[1:-1:3], np.zeros_like(drawn.mask())
+    lesions = [7, 10]
+    pixels[lesions] = drawn.mask()[lesions]
+    assert (pixels[7] & pixels[10]).any()
+    if kind == "SEG":
+        path = write_seg(tmp_path / "seg.dcm", ct_slices(drawn.stack, OTHER, 5.0), pixels)
+        restated(path, 5.0, None)
+        right_ml = pixels.sum() * 0.7 * 0.6 * 5 / 1000
+    else:
+        contours = [("CLOSED_PLANAR", points) for points in circles]
+        path = write_structure_set(tmp_path / "rt.dcm", {"clot": contours}, series=OTHER)
+        right_ml = contours_ml(circles, 5.0)
+    mask = read(path, image_of(stack, 5.0))
+    assert mask.volume_ml == pytest.approx(right_ml, rel=0.01)
+    assert "skipped_slices" in mask.flags
+
+
+def test_frames_beside_one_another_in_a_plane_off_the_slices_are_refused(tmp_path: Path) -> None:
+    drawn, stack = reconstruction(2.0, 0.5), reconstruction(5.0).stack
+    path = write_seg(tmp_path / "seg.dcm", ct_slices(drawn.stack, OTHER, 2.0), drawn.mask())
+    dataset = pydicom.dcmread(path)
+    first, second = (frame.PlanePositionSequence[0] for frame in dataset.PerFrameFunctionalGroupsSequence[4:6])
+    x, y, z = first.ImagePositionPatient
+    second.ImagePositionPatient = [x + 5, y, z]
+    dataset.save_as(path)
+    assert refused(path, image_of(stack, 5.0)).kind == "mask_off_slices"
 
 
 def test_an_outline_of_another_reconstruction_beside_the_image_is_refused(folder: Path) -> None:
