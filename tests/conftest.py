@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.runs import Runs
+from tests.figures import figure_tables
 from tests.file_server import FileServer, serve_files
 from tests.support import free_port
 
@@ -39,6 +40,13 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _fail_if_skipped(report)
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    stats = terminalreporter.stats
+    for title, lines in figure_tables([*stats.get("passed", ()), *stats.get("failed", ())]):
+        terminalreporter.section(title)
+        terminalreporter.write_line("\n".join(lines))
 
 
 @pytest.fixture(scope="session")

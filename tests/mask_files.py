@@ -11,7 +11,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.tag import Tag
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
 from cvtbatch.geometry import Grid, SliceStack
 from cvtbatch.ingest import ImageSlices
@@ -107,6 +107,31 @@ def datasets(folder: Path) -> list[pydicom.Dataset]:
     return slices
 
 
+def ct_slices(stack: SliceStack, series: str, thickness_mm: float) -> list[pydicom.Dataset]:
+    """The slices of a series without pixels, as far as highdicom wants to know them; instances are named after the series."""
+    slices = []
+    for number, position in enumerate(stack.positions_mm, start=1):
+        dataset = pydicom.Dataset()
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, f"{series}.{number}"
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = "1.2.9", series, "1.2.3"
+        dataset.Modality, dataset.PatientName, dataset.PatientID, dataset.InstanceNumber = (
+            "CT",
+            "Head^Synthetic",
+            "1",
+            number,
+        )
+        for name in ("PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate", "StudyTime"):
+            setattr(dataset, name, "")
+        dataset.Rows, dataset.Columns = stack.rows, stack.columns
+        dataset.PixelSpacing, dataset.SliceThickness = [stack.pixel_mm[1], stack.pixel_mm[0]], thickness_mm
+        dataset.ImageOrientationPatient = [round(value, 9) for value in (*stack.row_axis, *stack.column_axis)]
+        dataset.ImagePositionPatient = [round(value, 6) for value in position]
+        slices.append(dataset)
+    return slices
+
+
 def write_seg(
     path: Path,
     slices: Sequence[pydicom.Dataset],
@@ -133,9 +158,7 @@ def write_seg(
     return path
 
 
-Contours = Sequence[tuple[str, np.ndarray]]
-
-
+Contours = Sequence[tuple[str, np.ndarray] | tuple[str, np.ndarray, str]]
 CONTOUR_DATA = 0x30060050
 
 
@@ -152,7 +175,7 @@ def write_structure_set(
     series: str = "1.2.4",
     explicit: bool = False,
 ) -> Path:
-    """Write an RTSTRUCT; the contours of an ROI are geometric types and points (n, 3)."""
+    """Write an RTSTRUCT; the contours of an ROI are geometric types and points (n, 3), and may name an instance."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.481.3", generate_uid()
     # A contour of more than 64 kB needs lengths of four bytes: implicit, as nearly all writers do.
@@ -174,8 +197,12 @@ def write_structure_set(
             frame_of_reference,
         )
         drawn.ReferencedROINumber, drawn.ContourSequence = number, pydicom.Sequence()
-        for kind, points in contours:
+        for kind, points, *instances in contours:
             contour = pydicom.Dataset()
+            if instances:
+                contour.ContourImageSequence = [pydicom.Dataset()]
+                contour.ContourImageSequence[0].ReferencedSOPClassUID = CTImageStorage
+                contour.ContourImageSequence[0].ReferencedSOPInstanceUID = instances[0]
             contour.ContourGeometricType, contour.NumberOfContourPoints = kind, len(points)
             text = "\\".join(f"{value:.8g}" for value in np.ravel(points)).encode()
             contour[CONTOUR_DATA] = raw_coordinates(text, explicit)

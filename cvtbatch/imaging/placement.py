@@ -1,15 +1,18 @@
 """Placing masks on the stored grid, nearest neighbour.
 
-A mask that has a grid of its own is placed by physical position. A mask that belongs to the slices of the image goes the way of the
-image: each stored plane takes the slice that lies nearest along the normal, moved by that slice's own shift.
+A mask is placed by physical position, whatever it was drawn on. Slices, be they the image's own or another reconstruction's, fill
+their slabs: a stored voxel takes the nearest pixel of the slice in whose slab it lies, moved by that slice's own shift. So a mask
+that belongs to the slices of the image goes the way of the image.
 """
+
+import itertools
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from cvtbatch.errors import InputError, InternalError
-from cvtbatch.geometry import ORTHONORMAL_TOLERANCE, ROUND_OFF, Grid, SliceStack, Vector, voxels_of
+from cvtbatch.errors import InputError
+from cvtbatch.geometry import ROUND_OFF, Grid, SliceStack, Vector, voxels_of
 from cvtbatch.imaging.resampling import to_image, to_image_frame
 
 # Share of a mask that may lie outside the image: the rim of an outline at the edge of the scan.
@@ -43,6 +46,17 @@ def mask_volume_ml(mask_zyx: Mask, place: Grid | SliceStack) -> float:
     return float(areas @ np.diff(slab_edges_mm(place))) / 1000
 
 
+def share_inside(points_mm: Vector, stack: SliceStack) -> float:
+    """Return the share of points (n, 3) that lie in the slabs of a stack, within SAME_PLANE_MM, and on its pixels."""
+    axes, edges = np.array([stack.row_axis, stack.column_axis, stack.slice_axis]), slab_edges_mm(stack)
+    along = (np.asarray(points_mm) - np.array(stack.positions_mm[0])) @ axes.T
+    in_slabs = (along[:, 2] >= edges[0] - SAME_PLANE_MM) & (along[:, 2] <= edges[-1] + SAME_PLANE_MM)
+    k = np.clip(np.searchsorted(edges, along[:, 2] + ROUND_OFF, side="right") - 1, 0, len(edges) - 2)
+    pixels = (along[:, :2] - stack.offsets_mm()[k, :2]) / np.array(stack.pixel_mm)
+    on_pixels = ((pixels >= -0.5) & (pixels <= np.array([stack.columns, stack.rows]) - 0.5)).all(axis=1)
+    return float((in_slabs & on_pixels).mean())
+
+
 def require_inside(outside: float, low_mm: Vector, high_mm: Vector) -> None:
     """Refuse a mask of which too much lies outside the image.
 
@@ -71,7 +85,7 @@ def place_mask(mask_zyx: Mask, place: Grid | SliceStack, grid: Grid) -> Mask:
     """Place a mask (non-zero is the ROI, never empty) on the stored grid.
 
     Args:
-        place: where the mask's voxels lie: a grid anywhere in space, or the image's own slices.
+        place: where the mask's voxels lie: a grid or slices anywhere in space.
         grid: the stored grid of the image.
 
     Returns:
@@ -79,7 +93,7 @@ def place_mask(mask_zyx: Mask, place: Grid | SliceStack, grid: Grid) -> Mask:
 
     Raises:
         InputError: `mask_outside_image` if no voxel of the ROI lies on the grid, `mask_cut` if more than a tenth does not;
-            `mask_lost` if it is too thin for the grid.
+            for slices whoever reads them looks; `mask_lost` if it is too thin for the grid.
     """
     binary = (mask_zyx != 0).astype(np.uint8)
     if isinstance(place, SliceStack):
@@ -101,26 +115,41 @@ def place_mask(mask_zyx: Mask, place: Grid | SliceStack, grid: Grid) -> Mask:
 
 def _place_slices(mask_zyx: Mask, stack: SliceStack, grid: Grid) -> Mask:
     axes = np.array([stack.row_axis, stack.column_axis, stack.slice_axis])
-    if not np.allclose(axes.T, grid.axes(), atol=ORTHONORMAL_TOLERANCE):
-        raise InternalError(
-            "grid_of_other_slices", "a mask drawn on slices was to be placed on the grid of other slices"
-        )
     start = axes @ (np.array(grid.origin_mm) - np.array(stack.positions_mm[0]))
-    x_mm, y_mm, z_mm = (
-        start[axis] + np.arange(count) * step
-        for axis, (count, step) in enumerate(zip(grid.size_xyz, grid.spacing_mm, strict=True))
-    )
+    # Column j: where the grid's axis j points, along the rows, the columns and the normal of the slices.
+    turn = np.eye(3) if np.allclose(axes.T, grid.axes(), rtol=0, atol=ROUND_OFF) else axes @ grid.axes()
+    x_mm, y_mm, z_mm = (np.arange(n) * step for n, step in zip(grid.size_xyz, grid.spacing_mm, strict=True))
+    rows, columns, planes = _box(mask_zyx, stack, grid)
+    x_mm, y_mm = x_mm[columns], y_mm[rows, np.newaxis]
     shifts, placed = stack.shifts_mm(), np.zeros(grid.shape_zyx, dtype=np.uint8)
-    for z, k in enumerate(nearest_slices(z_mm, stack)):
-        if k >= 0 and mask_zyx[k].any():
-            x, columns = _nearest_pixels((x_mm - shifts[k, 0]) / stack.pixel_mm[0], stack.columns)
-            y, rows = _nearest_pixels((y_mm - shifts[k, 1]) / stack.pixel_mm[1], stack.rows)
-            placed[z][np.ix_(y, x)] = mask_zyx[k][np.ix_(rows, columns)]
+    for z in range(planes.start, planes.stop):
+        along, down, depth = (
+            start[axis] + x_mm * turn[axis, 0] + y_mm * turn[axis, 1] + z_mm[z] * turn[axis, 2] for axis in range(3)
+        )
+        k = nearest_slices(depth, stack)
+        x, on_row = _nearest_pixels((along - shifts[k, 0]) / stack.pixel_mm[0], stack.columns)
+        y, on_column = _nearest_pixels((down - shifts[k, 1]) / stack.pixel_mm[1], stack.rows)
+        placed[z, rows, columns] = mask_zyx[k, y, x] * ((k >= 0) & on_row & on_column)
     return placed
 
 
-def _nearest_pixels(along: Vector, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return which continuous indices lie in one of `count` pixels, and in which."""
+def _box(mask_zyx: Mask, stack: SliceStack, grid: Grid) -> tuple[slice, slice, slice]:
+    """Return which rows, columns and planes of the grid the slabs of a mask can reach."""
+    edges, normal = slab_edges_mm(stack), np.array(stack.slice_axis)
+    corners = []
+    for k in np.flatnonzero(mask_zyx.any(axis=(1, 2))):
+        place, (y, x) = np.array(stack.positions_mm[k]), np.nonzero(mask_zyx[k])
+        for row, column, edge in itertools.product((y.min() - 1, y.max() + 1), (x.min() - 1, x.max() + 1), (k, k + 1)):
+            across = np.array(stack.row_axis) * column * stack.pixel_mm[0]
+            down = np.array(stack.column_axis) * row * stack.pixel_mm[1]
+            corners.append(place + across + down + normal * (edges[edge] - stack.depths_mm()[k]))
+    index = grid.to_index(np.array(corners))
+    ends = np.stack([np.floor(index.min(axis=0)), np.ceil(index.max(axis=0)) + 1]).astype(np.int64)
+    columns, rows, planes = (slice(*axis) for axis in np.clip(ends, 0, grid.size_xyz).T.tolist())
+    return rows, columns, planes
+
+
+def _nearest_pixels(along: Vector, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return the nearest of `count` pixels to continuous indices, and whether they lie in it."""
     nearest = np.floor(along + 0.5 + ROUND_OFF).astype(np.int64)
-    inside = np.flatnonzero((nearest >= 0) & (nearest < count))
-    return inside, nearest[inside]
+    return np.clip(nearest, 0, count - 1), (nearest >= 0) & (nearest < count)

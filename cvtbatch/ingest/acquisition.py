@@ -70,6 +70,7 @@ class Acquisition:
         duplicates_dropped: slices that were in the source twice with equal pixels.
         missing_slices: how many are missing where `allow_gaps` let the series pass.
         series_in_source: how many CT image series, as split for the choice, the source holds.
+        instances: of every slice, in the order of the volume, SOPInstanceUID and number of the frame, from 1; raw like the UIDs.
     """
 
     manufacturer: str | None = None
@@ -87,6 +88,7 @@ class Acquisition:
     duplicates_dropped: int | None = None
     missing_slices: int | None = None
     series_in_source: int | None = None
+    instances: tuple[tuple[str, int], ...] = ()
 
 
 def known_manufacturer(text: str | None) -> str | None:

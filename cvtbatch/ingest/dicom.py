@@ -84,7 +84,7 @@ def read_series(source: Source, series_uid: str | None, announce: Announce = ann
         hu_zyx=hu if len(kept) == len(slices) else hu[kept],
         stack=stack,
         clipped_voxels=int(clipped[kept].sum()),
-        acquisition=_acquisition(choice, stack, dropped=len(slices) - len(kept)),
+        acquisition=_acquisition(choice, stack, [slices[index] for index in kept]),
         choice=choice.reason,
     )
 
@@ -196,7 +196,7 @@ def _without_duplicates(
     return np.array(kept, dtype=np.intp)
 
 
-def _acquisition(choice: Choice, stack: SliceStack, dropped: int) -> Acquisition:
+def _acquisition(choice: Choice, stack: SliceStack, kept: Sequence[SliceHeader]) -> Acquisition:
     first = choice.stack.slices[0]
     syntaxes = {header.pixels.transfer_syntax for header in choice.stack.slices}
     return Acquisition(
@@ -212,7 +212,8 @@ def _acquisition(choice: Choice, stack: SliceStack, dropped: int) -> Acquisition
         study_uid=first.study_uid,
         frame_of_reference_uid=first.frame_of_reference_uid,
         patient_position=known_position(first.patient_position),
-        duplicates_dropped=dropped,
+        duplicates_dropped=len(choice.stack.slices) - len(kept),
         missing_slices=stack.missing_slices(),
         series_in_source=choice.stacks,
+        instances=tuple((header.instance_uid, header.frame + 1) for header in kept),
     )

@@ -9,17 +9,18 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from cvtbatch.errors import CvtbatchError, InputError
-from cvtbatch.ingest.contours import STRUCTURE_SET_STORAGE, parse_contours, place_contours
+from cvtbatch.ingest.contours import STRUCTURE_SET_STORAGE, parse_contours
 from cvtbatch.ingest.dicom_seg import (
     LABEL_MAP_SEGMENTATION_STORAGE,
     SEGMENTATION_STORAGE,
     claimed_bytes,
     parse_frames,
-    place_frames,
 )
 from cvtbatch.ingest.fingerprint import list_files
 from cvtbatch.ingest.memory import Announce, announce_nothing
 from cvtbatch.ingest.outlines import ImageSlices, SourceMask
+from cvtbatch.ingest.placed_contours import place_contours
+from cvtbatch.ingest.placed_frames import place_frames
 from cvtbatch.manifest import RoiSource
 
 Value = TypeVar("Value")
@@ -87,13 +88,13 @@ def read_dicom_mask(
             uid = str(dataset.get("FrameOfReferenceUID") or "")
             slices = image()
             _require_frame_of_reference(uid, slices, names_series=False)
-            return place_frames(segment, slices.stack)
+            return place_frames(segment, slices)
         if sop_class == STRUCTURE_SET_STORAGE:
             contours, described = _guarded(lambda: parse_contours(dataset, roi), path)
             slices = image()
             uid, series = _guarded(lambda: _referenced(dataset, described), path)
             _require_frame_of_reference(uid, slices, names_series=slices.series_uid in series)
-            return place_contours(contours, slices.stack)
+            return place_contours(contours, slices, series)
     raise InputError(
         "unsupported_mask",
         "the DICOM file of the mask is neither a SEG nor an RTSTRUCT object",

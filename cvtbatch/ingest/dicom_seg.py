@@ -1,9 +1,10 @@
-"""DICOM Segmentation objects: binary, fractional and label-map frames, each placed by its own position.
+"""DICOM Segmentation objects: binary, fractional and label-map frames, each with its own position.
 
 Read with pydicom, since only the frames of the chosen segment are decoded and each goes where it says that it lies; highdicom's
 `get_volume` wants frames of one gap and drops empty ones. Standard: PS3.3 A.51, C.8.20.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,9 +15,10 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, RLELossless
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import ORTHONORMAL_TOLERANCE, Grid, SliceStack, Triple, Vector
-from cvtbatch.imaging.placement import SAME_PLANE_MM, require_inside
-from cvtbatch.ingest.outlines import Segment, SourceMask, choose_segment
+from cvtbatch.geometry import ORTHONORMAL_TOLERANCE, Triple, Vector
+from cvtbatch.ingest.outlines import Segment, choose_segment
+from cvtbatch.ingest.planes import usable_step
+from cvtbatch.ingest.references import Reference, read_references
 from cvtbatch.manifest import RoiSource
 
 SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"
@@ -25,10 +27,6 @@ LABEL_MAP_SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 FRACTION_THRESHOLD = 0.5
 # Frames may differ by as much in direction cosines, and in spacing in mm.
 SAME_PLACE = 1e-4
-# A frame's pixels are the slice's pixels within this share of one.
-SAME_PIXEL = 0.1
-# Frames off the image's slices lie on a regular grid if none is farther from it than this share of its step.
-REGULAR_TOLERANCE = 0.05
 # Largest side of a frame; beyond it a file is damaged, or of a microscope.
 SIDE_LIMIT = 4096
 # Named, since GDCM ends the process over some damaged frames.
@@ -37,17 +35,16 @@ DECODERS: dict[UID, str] = {
     **dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls"),
     **dict.fromkeys(JPEG2000TransferSyntaxes, "pylibjpeg"),
 }
-FORMAT = "DICOM SEG"
 Mask = npt.NDArray[np.uint8]
-Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame of the chosen segment: 1 in the ROI, and where its first pixel's centre lies."""
+    """One frame of the chosen segment: 1 in the ROI, where its first pixel's centre lies, and which images it names."""
 
     pixels_yx: Mask
     position_mm: Triple
+    references: tuple[Reference, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +53,19 @@ class Frames:
 
     Attributes:
         pixel_mm: distance of neighbours along a row (x) and down a column (y).
-        step_mm: distance of neighbouring planes as the file states it; None where it does not.
+        planes_mm: (n, 3), positions of all frames of the object that lie parallel to these, empty ones and other segments' too.
+        spacing_mm, thickness_mm: distance and thickness of planes as the file states them (`usable_step`).
+        series: SeriesInstanceUIDs of the series that the object names.
     """
 
     frames: tuple[Frame, ...]
     pixel_mm: tuple[float, float]
     row_axis: Vector
     column_axis: Vector
-    step_mm: float | None
+    planes_mm: Vector
+    spacing_mm: float | None
+    thickness_mm: float | None
+    series: frozenset[str]
 
 
 def claimed_bytes(dataset: pydicom.Dataset) -> int:
@@ -93,10 +95,10 @@ def parse_frames(dataset: pydicom.Dataset, roi: RoiSource) -> Frames:
         stated = dataset.get("NumberOfFrames")
         raise InputError("unreadable_file", f"{stated} frames, of which {described} are described: damaged")
     chosen = [index for index in range(described) if kind == "LABELMAP" or _segment_of(dataset, index) == number]
-    positions = [_group(dataset, index, "PlanePositionSequence").ImagePositionPatient for index in chosen]
+    positions = [_position(dataset, index) for index in chosen]
     frames = tuple(
-        Frame(pixels, (float(x), float(y), float(z)))
-        for pixels, (x, y, z) in zip(_decode(dataset, chosen, kind, number), positions, strict=True)
+        Frame(pixels, position, _sources(dataset, index))
+        for index, pixels, position in zip(chosen, _decode(dataset, chosen, kind, number), positions, strict=True)
         if pixels.any()
     )
     if not frames:
@@ -104,8 +106,17 @@ def parse_frames(dataset: pydicom.Dataset, roi: RoiSource) -> Frames:
     places = np.array([_place(dataset, index) for index in chosen])
     _check_places(places, frames)
     measures = _group(dataset, chosen[0], "PixelMeasuresSequence")
-    step = float(measures.get("SpacingBetweenSlices") or measures.get("SliceThickness") or 0)
-    return Frames(frames, (places[0, 7], places[0, 6]), places[0, :3], places[0, 3:6], step or None)
+    spacing, thickness = (float(measures.get(name) or 0) for name in ("SpacingBetweenSlices", "SliceThickness"))
+    return Frames(
+        frames,
+        (places[0, 7], places[0, 6]),
+        places[0, :3],
+        places[0, 3:6],
+        _planes(dataset, places[0, :6]),
+        usable_step(spacing),
+        usable_step(thickness),
+        frozenset(str(item.get("SeriesInstanceUID") or "") for item in dataset.get("ReferencedSeriesSequence") or ()),
+    )
 
 
 def _group(dataset: pydicom.Dataset, index: int, name: str) -> pydicom.Dataset:
@@ -113,6 +124,28 @@ def _group(dataset: pydicom.Dataset, index: int, name: str) -> pydicom.Dataset:
     own, shared = dataset.PerFrameFunctionalGroupsSequence[index], dataset.get("SharedFunctionalGroupsSequence")
     group: pydicom.Dataset = (own if name in own or not shared else shared[0])[name].value[0]
     return group
+
+
+def _position(dataset: pydicom.Dataset, index: int) -> Triple:
+    x, y, z = _group(dataset, index, "PlanePositionSequence").ImagePositionPatient
+    return float(x), float(y), float(z)
+
+
+def _planes(dataset: pydicom.Dataset, orientation: Vector) -> Vector:
+    """Return the positions (n, 3) of all frames that lie parallel to the chosen ones; another segment's damage is not theirs."""
+    positions = []
+    for index in range(len(dataset.PerFrameFunctionalGroupsSequence)):
+        with contextlib.suppress(KeyError, AttributeError, IndexError, TypeError, ValueError):
+            position, place = _position(dataset, index), np.array(_place(dataset, index))
+            if np.isfinite(position).all() and np.allclose(place[:6], orientation, rtol=0, atol=SAME_PLACE):
+                positions.append(position)
+    return np.array(positions)
+
+
+def _sources(dataset: pydicom.Dataset, index: int) -> tuple[Reference, ...]:
+    """Return the images that a frame says that it was derived from."""
+    derivations = dataset.PerFrameFunctionalGroupsSequence[index].get("DerivationImageSequence") or ()
+    return read_references(source for item in derivations for source in item.get("SourceImageSequence") or ())
 
 
 def _segment_of(dataset: pydicom.Dataset, index: int) -> int:
@@ -176,93 +209,3 @@ def _stored(dataset: pydicom.Dataset, chosen: Sequence[int]) -> Iterator[npt.NDA
         first = index * rows * columns
         bits = np.unpackbits(packed[first // 8 : (first + rows * columns + 7) // 8], bitorder="little")
         yield bits[first % 8 : first % 8 + rows * columns].reshape(rows, columns)
-
-
-def place_frames(segment: Frames, stack: SliceStack) -> SourceMask:
-    """Return a segment on the slices of the image where all of its frames lie on them, pixel on pixel, else on a grid of its own.
-
-    Raises:
-        InputError: its frames lie on no slices of the image and on no regular grid, or most of it beside the image's pixels.
-    """
-    on_slices = _on_slices(segment, stack)
-    return SourceMask(on_slices, stack, FORMAT) if on_slices is not None else _on_own_grid(segment)
-
-
-def _on_slices(segment: Frames, stack: SliceStack) -> Mask | None:
-    """Return the mask on the image's slices, or None if a frame is not on one of them, pixel on pixel."""
-    mask = np.zeros((len(stack.positions_mm), stack.rows, stack.columns), dtype=np.uint8)
-    drawn = lost = 0
-    for frame in segment.frames:
-        indices = _indices(frame, segment, stack)
-        if indices is None:
-            return None
-        k, y, x = indices
-        inside = (x >= 0) & (x < stack.columns) & (y >= 0) & (y < stack.rows)
-        mask[k, y[inside], x[inside]] = 1
-        drawn, lost = drawn + len(x), lost + int((~inside).sum())
-    require_inside(lost / drawn, *_box_mm(segment))
-    return mask
-
-
-def _indices(frame: Frame, segment: Frames, stack: SliceStack) -> tuple[int, Indices, Indices] | None:
-    """Return the slice that a frame lies on, and row and column there of each of its pixels in the ROI; None if it lies on none.
-
-    A frame may run over the slice in any of the eight ways, and be cropped.
-    """
-    rows, columns = frame.pixels_yx.shape
-    axes = np.array([stack.row_axis, stack.column_axis, stack.slice_axis])
-    corner = np.array(frame.position_mm)
-    steps = np.array([segment.column_axis * segment.pixel_mm[1], segment.row_axis * segment.pixel_mm[0]])
-    k = int(np.abs(stack.depths_mm() - (corner - np.array(stack.positions_mm[0])) @ axes[2]).argmin())
-    # First, last of the first column, last of the first row: in mm along the slice's axes, then in its pixels.
-    ends = np.array([corner, corner + steps[0] * (rows - 1), corner + steps[1] * (columns - 1)])
-    along = (ends - np.array(stack.positions_mm[k])) @ axes.T
-    pixels = along[:, :2] / np.array(stack.pixel_mm)
-    first, down, across = np.rint(pixels).astype(np.int64)
-    if np.abs(along[:, 2]).max() > SAME_PLANE_MM or np.abs(pixels - np.rint(pixels)).max() > SAME_PIXEL:
-        return None
-    turn = np.rint(steps @ axes[:2].T / np.array(stack.pixel_mm)).astype(np.int64)
-    is_turn = (np.abs(turn).sum(axis=0) == 1).all() and (np.abs(turn).sum(axis=1) == 1).all()
-    if not is_turn or (down - first != turn[0] * (rows - 1)).any() or (across - first != turn[1] * (columns - 1)).any():
-        return None
-    place = np.argwhere(frame.pixels_yx) @ turn + first
-    return k, place[:, 1], place[:, 0]
-
-
-def _box_mm(segment: Frames) -> tuple[Vector, Vector]:
-    points = np.concatenate(
-        [
-            np.array(frame.position_mm)
-            + np.outer(index[1], segment.row_axis * segment.pixel_mm[0])
-            + np.outer(index[0], segment.column_axis * segment.pixel_mm[1])
-            for frame in segment.frames
-            for index in [np.nonzero(frame.pixels_yx)]
-        ]
-    )
-    return points.min(axis=0), points.max(axis=0)
-
-
-def _on_own_grid(segment: Frames) -> SourceMask:
-    """Return a segment whose frames are planes of a regular grid that has gaps where they are left out."""
-    axes = np.array([segment.row_axis, segment.column_axis, np.cross(segment.row_axis, segment.column_axis)])
-    positions = np.array([frame.position_mm for frame in segment.frames])
-    offsets = (positions - positions[0]) @ axes.T
-    depths = offsets[:, 2] - offsets[:, 2].min()
-    steps = np.diff(np.unique(np.round(depths / SAME_PLANE_MM) * SAME_PLANE_MM))
-    step = segment.step_mm or (float(steps.min()) if len(steps) else 0.0)
-    planes = np.rint(depths / step) if step > 0 else depths
-    sheared = float(np.abs(offsets[:, :2]).max()) > SAME_PLANE_MM
-    sizes = {frame.pixels_yx.shape for frame in segment.frames}
-    if step <= 0 or sheared or len(sizes) > 1 or float(np.abs(depths - planes * step).max()) > REGULAR_TOLERANCE * step:
-        raise InputError(
-            "mask_off_slices",
-            "the frames of the segmentation lie neither on the slices of the image nor on a regular grid; "
-            "check that it was drawn on this series",
-        )
-    [(rows, columns)] = sizes
-    mask = np.zeros((int(planes.max()) + 1, rows, columns), dtype=np.uint8)
-    for frame, plane in zip(segment.frames, planes.astype(int), strict=True):
-        mask[plane] |= frame.pixels_yx
-    x, y, z = positions[int(depths.argmin())].tolist()
-    grid = Grid((columns, rows, len(mask)), (*segment.pixel_mm, step), (x, y, z), tuple(axes.T.ravel().tolist()))
-    return SourceMask(mask, grid, FORMAT)

@@ -90,6 +90,7 @@ class SliceHeader:
     frame: int
     pixels: PixelFormat
     series_uid: str
+    instance_uid: str
     study_uid: str | None
     frame_of_reference_uid: str | None
     image_type: tuple[str, ...]
@@ -227,6 +228,7 @@ def _slice(name: str, frame: int, pixels: PixelFormat, layers: list[pydicom.Data
         frame=frame,
         pixels=pixels,
         series_uid=read_text(layers[-1], "SeriesInstanceUID") or "",
+        instance_uid=read_text(layers[-1], "SOPInstanceUID") or "",
         study_uid=read_text(layers[-1], "StudyInstanceUID"),
         frame_of_reference_uid=read_text(layers[-1], "FrameOfReferenceUID"),
         image_type=frame_type or image_type,

@@ -1,5 +1,6 @@
 """A hematoma's outline as it comes from an archive, whatever its format, and the choice of one among the segments of a file."""
 
+import itertools
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,10 +23,10 @@ class SourceMask:
 
     Attributes:
         voxels_zyx: uint8, 1 in the ROI.
-        place: where the voxels lie: on a grid of their own, or on the slices of the image that they were drawn on.
+        place: where the voxels lie: on a grid or on slices of their own, or on the slices of the image that they were drawn on.
         mask_format: what the file is, e.g. "NIfTI", "DICOM SEG".
         flags: what a reader should know of the reading: "contours_ignored", "contours_between_slices", "overlapping_contours",
-            "skipped_slices".
+            "skipped_slices", "other_slices".
     """
 
     voxels_zyx: npt.NDArray[np.uint8]
@@ -57,17 +58,27 @@ class ImageSlices:
 
     Attributes:
         frame_of_reference_uid, series_uid: raw; None where the image is no DICOM series.
+        thickness_mm: SliceThickness; None where the image does not state it.
+        instances: SOPInstanceUID and frame, from 1, of every slice; empty where the image is no DICOM series.
     """
 
     stack: SliceStack
     frame_of_reference_uid: str | None
     series_uid: str | None
+    thickness_mm: float | None = None
+    instances: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def of(cls, source: SourceVolume) -> Self:
         """Return where the slices of an image lie, without its voxels."""
         acquisition = source.acquisition
-        return cls(source.stack, acquisition.frame_of_reference_uid, acquisition.series_uid)
+        return cls(
+            source.stack,
+            acquisition.frame_of_reference_uid,
+            acquisition.series_uid,
+            acquisition.slice_thickness_mm,
+            acquisition.instances,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +87,15 @@ class Segment:
 
     number: int
     name: str
+
+
+def skips_slices(mask_zyx: npt.NDArray[np.uint8]) -> bool:
+    """Say whether slices between two outlines that cover one another have none: forgotten, or drawn on every other slice."""
+    drawn = np.flatnonzero(mask_zyx.any(axis=(1, 2)))
+    return any(
+        after - before > 1 and bool((mask_zyx[before] & mask_zyx[after]).any())
+        for before, after in itertools.pairwise(drawn)
+    )
 
 
 def choose_segment(segments: Sequence[Segment], roi: RoiSource) -> int:

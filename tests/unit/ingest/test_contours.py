@@ -36,13 +36,17 @@ STACK = SliceStack(
 )
 
 
+# The series that `write_structure_set` names.
+SERIES = "1.2.4"
+
+
 def read(path: Path, stack: SliceStack = STACK, **selectors) -> SourceMask:
-    return read_mask(roi(path, **selectors), lambda: slices_of(stack))
+    return read_mask(roi(path, **selectors), lambda: slices_of(stack, series=SERIES))
 
 
 def refused(path: Path, image: ImageSlices | None = None, **selectors) -> InputError:
     with pytest.raises(InputError) as raised:
-        read_mask(roi(path, **selectors), lambda: image or slices_of(STACK))
+        read_mask(roi(path, **selectors), lambda: image or slices_of(STACK, series=SERIES))
     assert str(path.parent) not in raised.value.message
     return raised.value
 

@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import Grid, SliceStack, stored_grid
+from cvtbatch.geometry import SliceStack, stored_grid
 from cvtbatch.imaging import place_mask
 from cvtbatch.imaging.resampling import stack_of
 from cvtbatch.ingest import ImageSlices, SourceMask, read_mask
@@ -194,28 +194,13 @@ def test_frames_that_run_another_way_over_the_same_slices(
     assert np.array_equal(mask.voxels_zyx, expected)
 
 
-def test_frames_off_the_slices_are_a_grid_of_their_own(tmp_path: Path) -> None:
-    """Drawn on a reformat of 2 mm: placed by position; on a tilted one: refused."""
-    reformat, image = ball((2.0,) * 30), ball((5.0,) * 12)
-    path = write_seg(tmp_path / "seg.dcm", series(tmp_path / "ct", reformat), reformat.mask())
-    mask = read(path, image.stack)
-    assert isinstance(mask.place, Grid)
-    assert mask.volume_ml == pytest.approx(reformat.mask().sum() * 0.9 * 0.8 * 2 / 1000)
-    grid = stored_grid(image.stack, (0.5, 0.5, 5.0))
-    placed, truth = place_mask(mask.voxels_zyx, mask.place, grid).astype(bool), reformat.on(grid)
-    assert 2 * (placed & truth).sum() / (placed.sum() + truth.sum()) > 0.95
-    tilted = ball((2.0,) * 30, 15.0)
-    path = write_seg(tmp_path / "tilted.dcm", series(tmp_path / "tilted", tilted), tilted.mask())
-    assert refused(path, slices_of(image.stack)).kind == "mask_off_slices"
-
-
-def test_frames_of_larger_pixels_are_a_grid_of_their_own(tmp_path: Path) -> None:
+def test_frames_of_larger_pixels_lie_on_slices_of_their_own(tmp_path: Path) -> None:
     drawn = ball()
     stack = replace(drawn.stack, columns=40, rows=36, pixel_mm=(1.8, 1.6))
     coarse = Ball(stack, drawn.center_mm)
     path = write_seg(tmp_path / "seg.dcm", series(tmp_path / "ct", coarse), coarse.mask())
     mask = read(path, drawn.stack)
-    assert isinstance(mask.place, Grid)
+    assert mask.flags == ("other_slices",)
     grid = stored_grid(drawn.stack, (0.5, 0.5, 5.0))
     placed, truth = place_mask(mask.voxels_zyx, mask.place, grid).astype(bool), drawn.on(grid)
     assert 2 * (placed & truth).sum() / (placed.sum() + truth.sum()) > 0.94

@@ -1,0 +1,413 @@
+"""Outlines that were drawn on another reconstruction of the study fill their own slabs, whatever slices the image has."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+from cvtbatch.errors import InputError
+from cvtbatch.geometry import SliceStack, stored_grid
+from cvtbatch.imaging import place_mask
+from cvtbatch.ingest import ImageSlices, SourceMask, read_mask, read_volume
+from cvtbatch.ingest.writing import SeriesTags, write_series
+from tests.figures import Record, record_figure
+from tests.mask_files import Ball, ball, ct_slices, datasets, roi, write_seg, write_structure_set
+from tests.outside_data import outside
+from tests.series import case
+
+STEPS = (1.0, 2.0, 3.0, 5.0)
+SPACING = (0.5, 0.5, 5.0)
+RADIUS, CENTER = 18.38, np.array([4.3, -7.9, 41.7])
+BALL_ML = 4 / 3 * np.pi * RADIUS**3 / 1000
+FRAME_OF_REFERENCE, SERIES, OTHER = "1.2.3", "1.2.4", "1.2.5"
+IMAGE_PIXEL_MM, OTHER_PIXEL_MM = (0.7, 0.6), (0.8, 0.75)
+UNEVEN = (5.0,) * 4 + (1.1,) * 4 + (7.0,) * 5
+
+
+def reconstruction(step: float, offset: float = 0.0, pixel_mm: tuple[float, float] = IMAGE_PIXEL_MM) -> Ball:
+    """A ball of 26 ml on axial slices a step apart, one of which lies at z = offset x step; about 46 x 46 mm in the plane."""
+    depths = np.arange(-1 if step > 1 else -4, 80 / step) * step + offset * step
+    positions = tuple((-19.0, -31.0, z) for z in depths.tolist())
+    axes = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    columns, rows = (round(46 / length) for length in pixel_mm)
+    return Ball(SliceStack(columns, rows, pixel_mm, *axes, positions), CENTER, RADIUS)
+
+
+def image_of(stack: SliceStack, thickness_mm: float | None = None) -> ImageSlices:
+    """An image whose series is SERIES, with instances as those of `ct_slices`."""
+    instances = tuple((f"{SERIES}.{number}", 1) for number in range(1, len(stack.positions_mm) + 1))
+    return ImageSlices(stack, FRAME_OF_REFERENCE, SERIES, thickness_mm, instances)
+
+
+def image_file(stack: SliceStack) -> ImageSlices:
+    """An image that knows of no UIDs, as of a NIfTI file."""
+    return ImageSlices(stack, None, None)
+
+
+def read(path: Path, image: ImageSlices) -> SourceMask:
+    return read_mask(roi(path), lambda: image)
+
+
+def refused(path: Path, image: ImageSlices) -> InputError:
+    with pytest.raises(InputError) as raised:
+        read(path, image)
+    return raised.value
+
+
+def stored(mask: SourceMask, stack: SliceStack) -> tuple[float, np.ndarray]:
+    """Volume in ml and centroid in mm of a mask on the stored grid."""
+    grid = stored_grid(stack, SPACING)
+    placed = place_mask(mask.voxels_zyx, mask.place, grid)
+    index = np.argwhere(placed)[:, ::-1].astype(float)
+    return placed.sum() * 0.5 * 0.5 * 5 / 1000, grid.to_point(index).mean(axis=0)
+
+
+def drawn_ml(drawn: Ball, step: float) -> float:
+    """The volume of a ball's voxels, a step thick."""
+    return float(drawn.mask().sum() * np.prod(drawn.stack.pixel_mm) * step / 1000)
+
+
+def contours_ml(circles: Sequence[np.ndarray], step: float) -> float:
+    """The volume of contours in planes of one z, a step thick, by the shoelace formula."""
+    areas = [abs(np.sum(p[:, 0] * np.roll(p[:, 1], -1) - p[:, 1] * np.roll(p[:, 0], -1))) / 2 for p in circles]
+    return float(sum(areas) * step / 1000)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("other")
+
+
+@cache
+def outline(folder: Path, kind: str, step: float, offset: float) -> tuple[Path, float]:
+    """An outline of the other reconstruction, and its volume; its pixels are the image's where it is aligned."""
+    drawn = reconstruction(step, offset, OTHER_PIXEL_MM if offset else IMAGE_PIXEL_MM)
+    path = folder / f"{kind} {step} {offset}.dcm"
+    if kind == "SEG":
+        return write_seg(path, ct_slices(drawn.stack, OTHER, step), drawn.mask()), drawn_ml(drawn, step)
+    contours = [("CLOSED_PLANAR", points) for points in drawn.circles()]
+    return write_structure_set(path, {"clot": contours}, series=OTHER), contours_ml(drawn.circles(), step)
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.5], ids=["aligned", "half a step off"])
+@pytest.mark.parametrize("step", STEPS, ids=[f"drawn every {step:g} mm" for step in STEPS])
+@pytest.mark.parametrize("gap", STEPS, ids=[f"image every {gap:g} mm" for gap in STEPS])
+@pytest.mark.parametrize("kind", ["SEG", "RTSTRUCT"])
+def test_every_step_on_every_image(
+    folder: Path, record_property: Record, kind: str, gap: float, step: float, offset: float
+) -> None:
+    stack, (path, right_ml) = reconstruction(gap).stack, outline(folder, kind, step, offset)
+    mask = read(path, image_of(stack, gap))
+    stored_ml, centroid = stored(mask, stack)
+    table = f"{kind} of a ball of 26.0 ml, {'half a step off' if offset else 'aligned'}: ml as read and as stored"
+    cell = f"{mask.volume_ml:5.2f} {stored_ml:5.2f}"
+    record_figure(record_property, table, f"drawn every {step:g} mm", f"image every {gap:g} mm", cell)
+    assert mask.volume_ml == pytest.approx(right_ml, rel=0.01 if kind == "SEG" else 0.05)
+    assert stored_ml == pytest.approx(right_ml, rel=0.05)
+    assert stored_ml == pytest.approx(BALL_ML, rel=0.05)
+    assert np.abs(centroid - CENTER)[:2].max() < 0.25
+    assert abs(centroid - CENTER)[2] < 2.5
+    assert mask.flags == (() if gap == step and not offset else ("other_slices",))
+    assert (mask.place == stack) == (mask.flags == ())
+
+
+def restated(path: Path, thickness: float | None, spacing: float | None) -> Path:
+    """Change what a segmentation states of its planes."""
+    dataset = pydicom.dcmread(path)
+    item = dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    for name, value in (("SliceThickness", thickness), ("SpacingBetweenSlices", spacing)):
+        if value is not None:
+            setattr(item, name, value)
+        elif name in item:
+            delattr(item, name)
+    dataset.save_as(path)
+    return path
+
+
+@pytest.mark.parametrize("image", [image_of, image_file], ids=["another series", "an image file"])
+@pytest.mark.parametrize("gap", [1.0, 2.5, 5.0])
+@pytest.mark.parametrize(
+    ("thickness", "spacing"),
+    [(1.0, None), (2.5, None), (5.0, None), (5.0, 2.5), (None, None), (1.0, 7.0), (float("nan"), 0.0), (5.0, -2.5)],
+)
+def test_the_slab_of_a_frame_is_its_step_whatever_its_thickness(
+    tmp_path: Path, thickness: float | None, spacing: float | None, gap: float, image
+) -> None:
+    drawn, stack = reconstruction(2.5), reconstruction(gap).stack
+    path = write_seg(tmp_path / "seg.dcm", ct_slices(drawn.stack, OTHER, 2.5), drawn.mask())
+    mask = read(restated(path, thickness, spacing), image(stack))
+    assert mask.volume_ml == pytest.approx(drawn_ml(drawn, 2.5), rel=1e-6)
+    assert stored(mask, stack)[0] == pytest.approx(BALL_ML, rel=0.05)
+    assert mask.flags == (() if gap == 2.5 else ("other_slices",))
+
+
+def test_one_frame_is_as_thick_as_it_says(tmp_path: Path) -> None:
+    drawn, stack = reconstruction(2.0), reconstruction(1.0).stack
+    pixels = np.zeros_like(drawn.mask())
+    pixels[20] = drawn.mask()[20]
+    area = pixels.sum() * 0.7 * 0.6 / 1000
+    path = write_seg(tmp_path / "seg.dcm", ct_slices(drawn.stack, OTHER, 2.0), pixels)
+    for thickness, spacing, ml in [
+        (2.0, 2.0, 2 * area),
+        (1.0, 2.0, 2 * area),
+        (2.0, None, 2 * area),
+        (None, None, area),
+    ]:
+        assert read(restated(path, thickness, spacing), image_of(stack, 1.0)).volume_ml == pytest.approx(ml)
+    # A thickness that is the image's own says nothing else: slices of 4 mm every millimetre.
+    assert read(restated(path, 4.0, None), image_of(stack, 4.0)).volume_ml == pytest.approx(area)
+
+
+def test_empty_frames_and_other_segments_tell_the_step(tmp_path: Path) -> None:
+    drawn, stack = reconstruction(2.0), reconstruction(1.0).stack
+    one, two = np.zeros_like(drawn.mask()), drawn.mask()
+    one[20] = two[20]
+    right_ml = one.sum() * 0.7 * 0.6 * 2 / 1000
+    slices = ct_slices(drawn.stack, OTHER, 1.0)
+    empty = write_seg(tmp_path / "a.dcm", slices, one, omit_empty_frames=False)
+    assert read(restated(empty, 1.0, None), image_of(stack, 1.0)).volume_ml == pytest.approx(right_ml)
+    both = write_seg(tmp_path / "b.dcm", slices, np.stack([one, two], axis=-1), ("one", "two"))
+    mask = read_mask(roi(restated(both, 1.0, None), segment="one"), lambda: image_of(stack, 1.0))
+    assert mask.volume_ml == pytest.approx(right_ml)
+
+
+def test_two_small_outlines_far_apart_are_not_joined(tmp_path: Path) -> None:
+    """What was left out between them was empty; one beside the other says nothing of the step, so that the thickness does."""
+    drawn, stack = reconstruction(5.0, 0.5), reconstruction(2.0).stack
+    pixels = np.zeros_like(drawn.mask())
+    pixels[3, 10:20, 10:20], pixels[7, 40:50, 40:50] = 1, 1
+    path = write_seg(tmp_path / "seg.dcm", ct_slices(drawn.stack, OTHER, 5.0), pixels)
+    for spacing in (5.0, None):
+        mask = read(restated(path, 5.0, spacing), image_of(stack, 2.0))
+        assert mask.volume_ml == pytest.approx(200 * 0.7 * 0.6 * 5 / 1000)
+        assert mask.flags == ("other_slices",)
+
+
+@pytest.mark.parametrize("kind", ["SEG", "RTSTRUCT"])
+def test_every_second_slice_of_this_series_stays_every_second_and_is_flagged(tmp_path: Path, kind: str) -> None:
+    drawn = reconstruction(1.0)
+    pixels = drawn.mask()
+    pixels[::2] = 0
+    circles = [points for points in drawn.circles() if round(points[0, 2]) % 2]
+    contours = [("CLOSED_PLANAR", points) for points in circles]
+
+    def write(series: str) -> Path:
+        if kind == "SEG":
+            return write_seg(tmp_path / "seg.dcm", ct_slices(drawn.stack, series, 1.0), pixels)
+        return write_structure_set(tmp_path / "rt.dcm", {"clot": contours}, series=series)
+
+    own = read(write(SERIES), image_of(drawn.stack, 1.0))
+    assert (own.place, own.flags) == (drawn.stack, ("skipped_slices",))
+    assert own.volume_ml == pytest.approx(BALL_ML / 2, rel=0.02)
+    if kind == "SEG":
+        stated = read(write(OTHER), image_of(drawn.stack, 1.0))
+        assert (stated.place, stated.flags) == (drawn.stack, ("skipped_slices",))
+        restated(tmp_path / "seg.dcm", None, None)
+    else:
+        write(OTHER)
+    coarse = read(tmp_path / ("seg.dcm" if kind == "SEG" else "rt.dcm"), image_of(drawn.stack, 1.0))
+    assert coarse.flags == ("other_slices",)
+    assert coarse.volume_ml == pytest.approx(BALL_ML, rel=0.02)
+
+
+def test_a_mask_computed_on_coarser_planes_that_names_this_series(tmp_path: Path) -> None:
+    """A network that works at 2 mm, and names the series of 1 mm that it was given."""
+    coarse, stack = reconstruction(2.0), reconstruction(1.0).stack
+    path = write_seg(tmp_path / "seg.dcm", ct_slices(coarse.stack, SERIES, 1.0), coarse.mask())
+    dataset = pydicom.dcmread(path)
+    for frame in dataset.PerFrameFunctionalGroupsSequence:
+        del frame.DerivationImageSequence
+    dataset.save_as(path)
+    for thickness, spacing in ((2.0, 2.0), (1.0, 2.0), (2.0, None)):
+        mask = read(restated(path, thickness, spacing), image_of(stack, 1.0))
+        assert mask.flags == ("other_slices",)
+        assert mask.volume_ml == pytest.approx(drawn_ml(coarse, 2.0))
+
+
+@pytest.mark.parametrize("name", [SERIES, OTHER])
+@pytest.mark.parametrize(("gaps", "tilt"), [(UNEVEN, 12.0), ((4.0,) * 15, 20.0), ((2.5,) * 24, 0.0)])
+def test_the_same_slices_of_this_or_another_kernel(
+    tmp_path: Path, name: str, gaps: tuple[float, ...], tilt: float
+) -> None:
+    drawn = ball(gaps, tilt)
+    path = write_seg(tmp_path / "seg.dcm", ct_slices(drawn.stack, name, 4.0), drawn.mask())
+    mask = read(path, image_of(drawn.stack, 4.0))
+    assert (mask.place, mask.flags) == (drawn.stack, ())
+    assert np.array_equal(mask.voxels_zyx, drawn.mask())
+
+
+@pytest.mark.parametrize("image_tilt", [0.0, 15.0, -8.0])
+@pytest.mark.parametrize("gaps", [(2.0,) * 30, (3.0,) * 9 + (1.5,) * 6 + (4.0,) * 6], ids=["even", "uneven"])
+def test_a_tilted_reconstruction_on_any_image(tmp_path: Path, gaps: tuple[float, ...], image_tilt: float) -> None:
+    drawn, image = ball(gaps, 15.0), ball((5.0,) * 12, image_tilt)
+    path = write_seg(tmp_path / "seg.dcm", ct_slices(drawn.stack, OTHER, 2.0), drawn.mask())
+    mask = read(path, image_of(image.stack, 5.0))
+    ml, centroid = stored(mask, image.stack)
+    assert mask.volume_ml == pytest.approx(4 / 3 * np.pi * 18**3 / 1000, rel=0.01)
+    assert ml == pytest.approx(mask.volume_ml, rel=0.05)
+    away = np.array([image.stack.row_axis, image.stack.column_axis, image.stack.slice_axis]) @ (
+        centroid - drawn.center_mm
+    )
+    assert np.abs(away[:2]).max() < 0.25
+    assert abs(away[2]) < 2.5
+    assert mask.flags == ("other_slices",)
+
+
+def test_a_plane_that_was_forgotten_is_empty_where_the_step_is_stated_and_else_bridged(tmp_path: Path) -> None:
+    drawn, stack = reconstruction(2.5), reconstruction(1.0).stack
+    pixels = drawn.mask()
+    lost = pixels[17].sum() * 0.7 * 0.6 * 2.5 / 1000
+    assert lost > 2
+    pixels[17] = 0
+    path = write_seg(tmp_path / "seg.dcm", ct_slices(drawn.stack, OTHER, 2.5), pixels)
+    stated = read(restated(path, 2.5, 2.5), image_of(stack, 1.0))
+    assert stated.volume_ml == pytest.approx(drawn_ml(drawn, 2.5) - lost)
+    assert stated.flags == ("skipped_slices", "other_slices")
+    bridged = read(restated(path, 2.5, None), image_of(stack, 1.0))
+    assert bridged.volume_ml == pytest.approx(drawn_ml(drawn, 2.5), rel=0.01)
+    uneven = ball((3.0,) * 9 + (1.1,) * 6 + (4.0,) * 6)
+    pixels = uneven.mask()
+    pixels[11:14] = 0
+    path = write_seg(tmp_path / "uneven.dcm", ct_slices(uneven.stack, OTHER, 3.0), pixels)
+    assert read(path, image_of(ball((5.0,) * 12).stack, 5.0)).volume_ml == pytest.approx(
+        4 / 3 * np.pi * 5.832, rel=0.01
+    )
+
+
+@pytest.mark.parametrize("kind", ["SEG", "RTSTRUCT"])
+def test_outlines_over_one_another_but_far_apart_are_not_bridged(tmp_path: Path, kind: str) -> None:
+    drawn, stack = reconstruction(5.0, 0.5), reconstruction(5.0).stack
+    circles, pixels = drawn.circles()[1:-1:3], np.zeros_like(drawn.mask())
+    lesions = [7, 10]
+    pixels[lesions] = drawn.mask()[lesions]
+    assert (pixels[7] & pixels[10]).any()
+    if kind == "SEG":
+        path = write_seg(tmp_path / "seg.dcm", ct_slices(drawn.stack, OTHER, 5.0), pixels)
+        restated(path, 5.0, None)
+        right_ml = pixels.sum() * 0.7 * 0.6 * 5 / 1000
+    else:
+        contours = [("CLOSED_PLANAR", points) for points in circles]
+        path = write_structure_set(tmp_path / "rt.dcm", {"clot": contours}, series=OTHER)
+        right_ml = contours_ml(circles, 5.0)
+    mask = read(path, image_of(stack, 5.0))
+    assert mask.volume_ml == pytest.approx(right_ml, rel=0.01)
+    assert "skipped_slices" in mask.flags
+
+
+def test_frames_beside_one_another_in_a_plane_off_the_slices_are_refused(tmp_path: Path) -> None:
+    drawn, stack = reconstruction(2.0, 0.5), reconstruction(5.0).stack
+    path = write_seg(tmp_path / "seg.dcm", ct_slices(drawn.stack, OTHER, 2.0), drawn.mask())
+    dataset = pydicom.dcmread(path)
+    first, second = (frame.PlanePositionSequence[0] for frame in dataset.PerFrameFunctionalGroupsSequence[4:6])
+    x, y, z = first.ImagePositionPatient
+    second.ImagePositionPatient = [x + 5, y, z]
+    dataset.save_as(path)
+    assert refused(path, image_of(stack, 5.0)).kind == "mask_off_slices"
+
+
+def test_an_outline_of_another_reconstruction_beside_the_image_is_refused(folder: Path) -> None:
+    for kind in ("SEG", "RTSTRUCT"):
+        path, _ = outline(folder, kind, 2.0, 0.5)
+        stack = reconstruction(3.0).stack
+        for move, kind_of_error in [
+            ((60.0, 0, 0), "mask_outside_image"),
+            ((20.0, 0, 0), "mask_cut"),
+            ((0, 0, 40.0), "mask_cut"),
+        ]:
+            positions = tuple(map(tuple, (np.array(stack.positions_mm) + move).tolist()))
+            assert refused(path, image_of(replace(stack, positions_mm=positions))).kind == kind_of_error
+
+
+def test_contours_that_name_a_slice_lie_within_half_a_gap_of_it(tmp_path: Path) -> None:
+    drawn = ball(UNEVEN, 18.0)
+    normal, stack = np.array(drawn.stack.slice_axis), drawn.stack
+    depths = stack.depths_mm()
+
+    def write(move_mm: float, series: str = SERIES) -> Path:
+        contours = []
+        for points in drawn.circles():
+            k = int(np.abs(depths - (points[0] - np.array(stack.positions_mm[0])) @ normal).argmin())
+            contours.append(("CLOSED_PLANAR", points + move_mm * normal, f"{series}.{k + 1}"))
+        return write_structure_set(tmp_path / "rt.dcm", {"clot": contours}, FRAME_OF_REFERENCE, series)
+
+    assert np.abs(read(write(0.0), image_of(stack)).volume_ml - 4 / 3 * np.pi * 18**3 / 1000) < 1
+    assert read(write(0.5), image_of(stack)).flags == ("contours_between_slices",)  # half of 1.1 mm is the least
+    for move in (0.7, 15.0, -20.0):
+        error = refused(write(move), image_of(stack))
+        assert (error.kind, f"{abs(move):.1f} mm" in error.message) == ("mask_off_named_slice", True)
+    assert read(write(15.0, "1.9.9"), image_of(stack)).volume_ml > 0  # it names slices that the image does not have
+
+
+def test_frames_that_name_a_slice_lie_within_half_a_gap_of_it(tmp_path: Path) -> None:
+    drawn = ball((4.0,) * 15, 18.0)
+    path = write_seg(tmp_path / "seg.dcm", ct_slices(drawn.stack, SERIES, 4.0), drawn.mask())
+    assert read(path, image_of(drawn.stack)).place == drawn.stack
+    dataset = pydicom.dcmread(path)
+    frames = dataset.PerFrameFunctionalGroupsSequence
+    named = [frame.DerivationImageSequence[0].SourceImageSequence[0] for frame in frames]
+    uids = [item.ReferencedSOPInstanceUID for item in named]
+    for item, uid in zip(named, reversed(uids), strict=True):
+        item.ReferencedSOPInstanceUID = uid
+    dataset.save_as(path)
+    assert refused(path, image_of(drawn.stack)).kind == "mask_off_named_slice"
+    assert read(path, image_file(drawn.stack)).place == drawn.stack
+
+
+def test_a_series_of_files_knows_its_instances(tmp_path: Path) -> None:
+    """Contours of a tilted series that were put where its slices would lie without the tilt, each naming its slice."""
+    drawn = ball((4.0,) * 15, 18.0)
+    folder = tmp_path / "ct"
+    write_series(folder, drawn.hu(), drawn.stack, SeriesTags("tilted", "test", 0.0))
+    image = ImageSlices.of(read_volume(case(folder)))
+    written = {str(dataset.SOPInstanceUID): dataset for dataset in datasets(folder)}
+    positions = [[float(value) for value in written[uid].ImagePositionPatient] for uid, _ in image.instances]
+    assert np.allclose(positions, drawn.stack.positions_mm, atol=1e-4)
+
+    def write(move_mm: float) -> Path:
+        normal, origin = np.array(drawn.stack.slice_axis), np.array(drawn.stack.positions_mm[0])
+        contours = []
+        for points in drawn.circles():
+            k = int(np.abs(drawn.stack.depths_mm() - (points[0] - origin) @ normal).argmin())
+            contours.append(("CLOSED_PLANAR", points + move_mm * normal, image.instances[k][0]))
+        return write_structure_set(tmp_path / "rt.dcm", {"clot": contours}, "", "1.9.9")
+
+    assert read(write(0.0), image).place == image.stack
+    assert refused(write(9.0), image).kind == "mask_off_named_slice"
+
+
+CASES = [
+    ("thin_1mm", "seg_on_1mm", 26.0, 0.01, 0.05, ()),
+    ("thin_1mm", "seg_on_2mm", 26.0, 0.01, 0.05, ("other_slices",)),
+    # rt-utils draws through the centres of the outermost pixels, here of 1.8 mm: its contours hold 23.1 ml on their own series too.
+    ("thin_1mm", "rt_on_3mm", 23.1, 0.01, 0.05, ("other_slices",)),
+    ("ge", "ge_seg", 26.0, 0.01, 0.06, ()),
+]
+
+
+@pytest.mark.parametrize(("image", "mask", "ml", "within", "stored_within", "flags"), CASES)
+def test_real_geometry(
+    image: str, mask: str, ml: float, within: float, stored_within: float, flags: tuple[str, ...]
+) -> None:
+    slices = ImageSlices.of(read_volume(case(outside(f"cases/{image}"))))
+    found = read(outside(f"cases/{mask}.dcm"), slices)
+    assert found.volume_ml == pytest.approx(ml, rel=within)
+    assert stored(found, slices.stack)[0] == pytest.approx(ml, rel=stored_within)
+    assert found.flags == flags
+    assert (found.place == slices.stack) == (flags == ())
+
+
+def test_rt_utils_contours_of_a_tilted_series() -> None:
+    slices = ImageSlices.of(read_volume(case(outside("cases/ge"))))
+    error = refused(outside("cases/ge_rt_utils.dcm"), slices)
+    assert (error.kind, "17.4 mm" in error.message) == ("mask_off_named_slice", True)
+
+
+def test_a_segmentation_of_this_series_keeps_its_digest() -> None:
+    """As it was before outlines of other series were told apart."""
+    for image, mask, digest in [("thin_1mm", "seg_on_1mm", "dc501dabb4ea"), ("ge", "ge_seg", "7efcfaf775a2")]:
+        slices = ImageSlices.of(read_volume(case(outside(f"cases/{image}"))))
+        assert read(outside(f"cases/{mask}.dcm"), slices).mask_digest().startswith(digest)
