@@ -11,6 +11,7 @@ import numpy.typing as npt
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid, SliceStack
 from cvtbatch.imaging.placement import mask_volume_ml
+from cvtbatch.ingest.nifti import OtherPlace
 from cvtbatch.ingest.volumes import SourceVolume
 from cvtbatch.manifest import RoiSource
 from cvtbatch.spec import digest
@@ -25,7 +26,7 @@ class SourceMask:
         place: where the voxels lie: on a grid of their own, or on the slices of the image that they were drawn on.
         mask_format: what the file is, e.g. "NIfTI", "DICOM SEG".
         flags: what a reader should know of the reading: "contours_ignored", "contours_between_slices", "overlapping_contours",
-            "skipped_slices".
+            "skipped_slices"; "placed_by_index", "unverified_slices".
     """
 
     voxels_zyx: npt.NDArray[np.uint8]
@@ -57,17 +58,27 @@ class ImageSlices:
 
     Attributes:
         frame_of_reference_uid, series_uid: raw; None where the image is no DICOM series.
+        other_place: a second place that an image file states.
+        unverified: whether nothing shows that the slices lie where the image puts them, see `SourceVolume`.
     """
 
     stack: SliceStack
     frame_of_reference_uid: str | None
     series_uid: str | None
+    other_place: OtherPlace | None = None
+    unverified: bool = False
 
     @classmethod
     def of(cls, source: SourceVolume) -> Self:
         """Return where the slices of an image lie, without its voxels."""
         acquisition = source.acquisition
-        return cls(source.stack, acquisition.frame_of_reference_uid, acquisition.series_uid)
+        return cls(
+            source.stack,
+            acquisition.frame_of_reference_uid,
+            acquisition.series_uid,
+            source.other_place,
+            source.has_unverified_slices,
+        )
 
 
 @dataclass(frozen=True, slots=True)

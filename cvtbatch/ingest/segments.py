@@ -6,7 +6,7 @@ https://slicer.readthedocs.io/en/latest/developer_guide/modules/segmentations.ht
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,9 @@ import SimpleITK as sitk
 from cvtbatch.errors import InputError
 from cvtbatch.ingest.image_files import check_file
 from cvtbatch.ingest.label_maps import grid_of
+from cvtbatch.ingest.mask_grids import place_voxels
 from cvtbatch.ingest.memory import Announce, announce_nothing
-from cvtbatch.ingest.outlines import Segment, SourceMask, choose_segment
+from cvtbatch.ingest.outlines import ImageSlices, Segment, SourceMask, choose_segment
 from cvtbatch.manifest import RoiSource
 
 
@@ -26,40 +27,45 @@ def lists_segments(pairs: Mapping[str, str]) -> bool:
 
 
 def read_segmentation(
-    path: Path, roi: RoiSource, pairs: Mapping[str, str], announce: Announce = announce_nothing
+    path: Path,
+    roi: RoiSource,
+    pairs: Mapping[str, str],
+    image: Callable[[], ImageSlices],
+    announce: Announce = announce_nothing,
 ) -> SourceMask:
     """Read one segment of a segmentation, by name or label.
 
     Args:
         pairs: the key/value pairs of the file.
+        image: tells of the image that the outline belongs to.
 
     Raises:
         InputError: it cannot be read, or names no such segment, or that segment is empty.
     """
     check_file(path, announce)
     try:
-        image = sitk.ReadImage(str(path))
+        labels = sitk.ReadImage(str(path))
     except RuntimeError as error:
         raise InputError(
             "unreadable_file", "the segmentation cannot be read: it is damaged or truncated", f"{path}: {error}"
         ) from None
-    if image.GetDimension() == 4 and image.GetSize()[3] == 1:
-        image = image[:, :, :, 0]
-    if image.GetDimension() != 3:
-        what = f"{image.GetDimension()} dimensions of size {image.GetSize()}"
+    if labels.GetDimension() == 4 and labels.GetSize()[3] == 1:
+        labels = labels[:, :, :, 0]
+    if labels.GetDimension() != 3:
+        what = f"{labels.GetDimension()} dimensions of size {labels.GetSize()}"
         raise InputError("not_a_volume", f"the segmentation has {what}, where a volume of layers has three", str(path))
-    layers = image.GetNumberOfComponentsPerPixel()
+    layers = labels.GetNumberOfComponentsPerPixel()
     listed = list(_listed(pairs, layers, path))
     segment, layer = listed[choose_segment([segment for segment, _ in listed], roi)]
     if not 0 <= layer < layers:
         raise InputError(
             "unreadable_file", f"the segment lies in layer {layer}, of which the file has {layers}: damaged", str(path)
         )
-    values = sitk.GetArrayViewFromImage(image)
+    values = sitk.GetArrayViewFromImage(labels)
     voxels = ((values if layers == 1 else values[..., layer]) == segment.number).astype(np.uint8)
     if not voxels.any():
         raise InputError("empty_mask", "the segment is empty: no voxel has its label", str(path))
-    return SourceMask(voxels, grid_of(image), "Slicer segmentation")
+    return place_voxels(voxels, grid_of(labels), None, image(), "Slicer segmentation")
 
 
 def _listed(pairs: Mapping[str, str], layers: int, path: Path) -> Iterator[tuple[Segment, int]]:

@@ -115,6 +115,16 @@ def test_slabs_meet_halfway_and_add_up_to_the_stored_depth() -> None:
     assert mask_volume_ml(mask, stack) == pytest.approx(10 * 0.8 * 0.7 * 2.5 / 1000)
 
 
+def test_sheared_voxels_are_smaller_than_their_edges() -> None:
+    """Base times height, and the height is what the slant leaves of the edge."""
+    slant = np.radians(18.5)
+    direction = (1.0, 0.0, 0.0, 0.0, 1.0, np.sin(slant), 0.0, 0.0, np.cos(slant))
+    place = Grid((3, 3, 3), (0.5, 0.6, 4.0), (0.0, 0.0, 0.0), direction)
+    assert mask_volume_ml(np.ones((3, 3, 3), np.uint8), place) == pytest.approx(
+        27 * 0.5 * 0.6 * 4 * np.cos(slant) / 1000
+    )
+
+
 def test_slices_of_another_image_are_a_defect() -> None:
     stack = tilted([4.0] * 4, 0.0)
     turned = Grid((8, 8, 4), SPACING, (1.0, 0.0, 0.0), (0, 1.0, 0, 1.0, 0, 0, 0, 0, 1.0))
