@@ -7,7 +7,7 @@ step was counted. It is the series' own then, and goes with its slices. What was
 (dcm2niix's `_Tilt` and `_Eq`) has other sizes and is placed by position, as is a mask that begins and ends elsewhere.
 
 A NIfTI file may state two places (`nifti`). Where a mask has the image's grid under any of them, its voxels are the image's voxels;
-a mask on a grid of its own cannot say which was meant, and is refused.
+any other mask cannot say which was meant, and is refused.
 """
 
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ def place_voxels(
         grid: where the file puts them; `other`: where else.
 
     Raises:
-        InputError: `two_places` if the file of the mask or of the image states two, and the mask has another grid than the image.
+        InputError: `two_places` if the file of the mask or of the image states two, and nothing tells which was meant.
     """
     own = [grid] if other is None else [grid, other.grid]
     images: list[Grid | SliceStack] = (
@@ -94,9 +94,8 @@ def _require_one_place(what: str, other: OtherPlace | None) -> None:
         by_sform, by_qform = other.corner_mm
         raise InputError(
             "two_places",
-            f"the NIfTI file of the {what} puts one and the same corner at {list(by_sform)} mm (LPS) by its sform and at "
-            f"{list(by_qform)} mm by its qform, and the mask has another grid than the image's, so that nothing tells which was "
-            "meant; write the place on which it was drawn into both forms",
+            f"the NIfTI file of the {what} puts one and the same corner at {by_sform} mm (LPS) by its sform and at {by_qform} mm "
+            "by its qform, and nothing of the mask tells which was meant; write the place on which it was drawn into both forms",
         )
 
 

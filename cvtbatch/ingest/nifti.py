@@ -113,7 +113,7 @@ def _other_place(header: NiftiHeader, grid: Grid) -> OtherPlace | None:
         return None
     try:
         other = _grid(_affine(replace(header, sform_code=0)), grid.shape_zyx)
-    except (InputError, ValueError, ZeroDivisionError):
+    except InputError:
         return None  # no place follows from it
     corners = np.array(list(itertools.product(*((0.0, size - 1.0) for size in grid.size_xyz))))
     places, others = grid.to_point(corners), other.to_point(corners)

@@ -76,8 +76,8 @@ class ImageSlices:
             source.stack,
             acquisition.frame_of_reference_uid,
             acquisition.series_uid,
-            source.other_place,
-            source.has_unverified_slices,
+            other_place=source.other_place,
+            unverified=source.has_unverified_slices,
         )
 
 

@@ -13,7 +13,7 @@ from cvtbatch.geometry import Grid, SliceStack, stored_grid
 from cvtbatch.imaging import place_mask, resample_stack
 from cvtbatch.ingest import ImageSlices, SourceMask, read_mask, read_volume
 from cvtbatch.ingest.image_files import read_image_file
-from tests.mask_files import another_image, ball, roi, slices_of
+from tests.mask_files import another_image, ball, roi, slices_of, write_structure_set
 from tests.nifti_files import forms, nifti1
 from tests.outside_data import outside
 from tests.series import case, refused
@@ -98,7 +98,7 @@ def test_a_label_of_two_places_on_an_image_of_one(tmp_path: Path) -> None:
         assert (mask.flags, isinstance(mask.place, Grid)) == (flags, not flags)
         assert np.array_equal(mask.voxels_zyx, drawn.mask())
     path = label(tmp_path / "m.nii", away, (2, 1), away + 9 * np.eye(3, 4, 3), values=drawn.mask())
-    with pytest.raises(InputError, match=r"file of the mask .* another grid than the image's") as raised:
+    with pytest.raises(InputError, match=r"file of the mask .* tells which was meant") as raised:
         read_mask(roi(path), lambda: slices_of(stack))
     assert raised.value.kind == "two_places"
 
@@ -111,10 +111,16 @@ def test_a_mask_of_another_grid_cannot_say_which_place_was_meant(tmp_path: Path)
     seg = sitk.GetImageFromArray(cropped)
     seg.SetMetaData("Segment0_Name", "clot")
     sitk.WriteImage(seg, str(tmp_path / "m.seg.nrrd"))
-    assert "the file of the image" not in two_places(ct, tmp_path / "m.seg.nrrd").private
+    assert "NIfTI file of the image" in two_places(ct, tmp_path / "m.seg.nrrd").message
     alone = label(tmp_path / "alone.nii", SFORM, (2, 1), QFORM, cropped)
     with pytest.raises(InputError, match="NIfTI file of the mask"):
         read_mask(roi(alone), another_image)
+
+
+def test_dicom_outlines_of_an_image_of_two_places(tmp_path: Path) -> None:
+    """They lie where the scanner had the slices: by the one form or by the other."""
+    structure_set = write_structure_set(tmp_path / "rt.dcm", {"clot": [("CLOSED_PLANAR", ball().circles()[0])]})
+    two_places(image(tmp_path / "ct.nii"), structure_set)
 
 
 def test_places_that_are_mirror_images_of_one_another(tmp_path: Path) -> None:
