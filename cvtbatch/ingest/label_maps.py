@@ -49,23 +49,22 @@ def _voxels_of_label(values: Values, wanted: int | None, path: Path) -> npt.NDAr
     found = np.unique(values[values != 0])
     if values.dtype.kind == "f":
         found = found[~np.isnan(found)]
-    labels = _labels(found, path)
-    if not labels:
+    labels, low, high = _labels(found, path)
+    if not len(labels):
         raise InputError("empty_mask", "the mask is empty: no voxel differs from 0", str(path))
-    shown = ", ".join(map(str, list(labels)[:SHOWN]))
+    shown = ", ".join(str(int(label)) for label in labels[:SHOWN])
     if wanted is None and len(labels) > 1:
         raise InputError(
             "ambiguous_mask", f"the mask holds the labels {shown}; name one in the column mask_label", str(path)
         )
-    label = next(iter(labels)) if wanted is None else wanted
-    if label not in labels:
-        raise InputError("empty_mask", f"the mask has no voxel of label {label}; it holds {shown}", str(path))
-    low, high = labels[label]
-    return ((values >= low) & (values <= high)).astype(np.uint8)
+    chosen = np.flatnonzero(labels == wanted) if wanted is not None else np.array([0])
+    if not len(chosen):
+        raise InputError("empty_mask", f"the mask has no voxel of label {wanted}; it holds {shown}", str(path))
+    return np.asarray((values >= low[chosen[0]]) & (values <= high[chosen[0]]), dtype=np.uint8)
 
 
-def _labels(found: Values, path: Path) -> dict[int, tuple[Values, Values]]:
-    """Return the labels that stand for the values of a map, with the least and the largest value of each.
+def _labels(found: Values, path: Path) -> tuple[Values, Values, Values]:
+    """Return the labels that stand for the values of a map, in order, and the least and the largest value of each.
 
     Whole numbers are labels, in a float map up to LABEL_TOLERANCE. One value beside the background is a mask, whatever it is.
 
@@ -73,15 +72,16 @@ def _labels(found: Values, path: Path) -> dict[int, tuple[Values, Values]]:
         found: the map's values but 0 and NaN, the background, in order.
     """
     if found.dtype.kind != "f":
-        return {int(value): (value, value) for value in found}
+        return found, found, found
     if np.isfinite(found).all():
         whole = np.rint(found)
         near = np.abs(found - whole) <= LABEL_TOLERANCE
         if len(found) == 1 and not (near[0] and whole[0]):
-            return {1: (found[0], found[0])}
+            return np.array([1]), found, found
         if near.all():
-            by_label = {int(label): found[whole == label] for label in np.unique(whole[whole != 0])}
-            return {label: (values[0], values[-1]) for label, values in by_label.items()}
+            labels = np.unique(whole[whole != 0])
+            first, end = np.searchsorted(whole, labels), np.searchsorted(whole, labels, side="right")
+            return labels, found[first], found[end - 1]
     chosen = found[np.unique(np.linspace(0, len(found) - 1, SHOWN).astype(int))]
     shown = f"{len(found)} values beside 0, such as " + ", ".join(f"{value:.4g}" for value in chosen)
     kind = "a probability map" if found[0] >= 0 and found[-1] <= 1 else "an image, or an interpolated map"
