@@ -63,8 +63,8 @@ class Grid:
 
     @property
     def voxel_ml(self) -> float:
-        """Volume of a voxel."""
-        return math.prod(self.spacing_mm) / 1000
+        """Volume of a voxel; axes that are not at right angles enclose less."""
+        return math.prod(self.spacing_mm) * abs(float(np.linalg.det(self.axes()))) / 1000
 
     def axes(self) -> Vector:
         """Return the 3 x 3 matrix whose columns are the axes."""

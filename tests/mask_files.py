@@ -90,6 +90,11 @@ def slices_of(stack: SliceStack, frame_of_reference: str | None = None, series: 
     return ImageSlices(stack, frame_of_reference, series)
 
 
+def another_image() -> ImageSlices:
+    """An image of other sizes than a mask's, which then lies where its own file says."""
+    return slices_of(ball().stack)
+
+
 def roi(path: Path, label: int | None = None, segment: str | None = None) -> RoiSource:
     """An outline of the manifest."""
     return RoiSource("A/1/hematoma/A/1", "hematoma", "A", 1, str(path), path.name, label, segment, 1)

@@ -6,13 +6,14 @@ file that does not say where its voxels lie for one at the origin.
 
 import math
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
 from cvtbatch.ingest.memory import VOLUMES_AT_PEAK, Announce, announce_nothing
-from cvtbatch.ingest.nifti import VOXEL_LIMIT, read_nifti
+from cvtbatch.ingest.nifti import VOXEL_LIMIT, OtherPlace, read_nifti
 from cvtbatch.ingest.nrrd import read_nrrd_header
 
 FORMATS = {
@@ -31,13 +32,26 @@ _UNPACKED_LIMIT_BYTES = 8 * VOXEL_LIMIT
 _CHUNK_BYTES = 1 << 24
 
 
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """A volume of single values as its file has it.
+
+    Attributes:
+        other: a second place that a NIfTI file states.
+    """
+
+    image: sitk.Image
+    file_format: str
+    other: OtherPlace | None = None
+
+
 def image_format(path: Path) -> str | None:
     """Return the format that a file's name says, None if none that is read here."""
     return next((name for suffix, name in FORMATS.items() if path.name.lower().endswith(suffix)), None)
 
 
-def read_image_file(path: Path, announce: Announce = announce_nothing) -> tuple[sitk.Image, str]:
-    """Read a volume of single values, and name its format.
+def read_image_file(path: Path, announce: Announce = announce_nothing) -> ImageFile:
+    """Read a volume of single values.
 
     Raises:
         InputError: the suffix is of no known format, the file cannot be read whole, or it holds no such volume.
@@ -47,7 +61,8 @@ def read_image_file(path: Path, announce: Announce = announce_nothing) -> tuple[
         known = ", ".join(FORMATS)
         raise InputError("unknown_format", f"the file's suffix is none of {known}, and it holds no DICOM", str(path))
     if file_format == "NIfTI":
-        return read_nifti(path, announce), file_format
+        image, other = read_nifti(path, announce)
+        return ImageFile(image, file_format, other)
     unit_mm = check_file(path, announce)
     try:
         image = sitk.ReadImage(str(path))
@@ -69,7 +84,7 @@ def read_image_file(path: Path, announce: Announce = announce_nothing) -> tuple[
     if unit_mm != 1:
         image.SetSpacing([step * unit_mm for step in image.GetSpacing()])
         image.SetOrigin([place * unit_mm for place in image.GetOrigin()])
-    return image, file_format
+    return ImageFile(image, file_format)
 
 
 def check_file(path: Path, announce: Announce = announce_nothing) -> float:

@@ -1,46 +1,96 @@
 """Label maps: a whole number a voxel, in NIfTI, NRRD or MetaImage, on any grid."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid
 from cvtbatch.ingest.image_files import read_image_file
+from cvtbatch.ingest.mask_grids import place_voxels
 from cvtbatch.ingest.memory import Announce, announce_nothing
-from cvtbatch.ingest.outlines import SourceMask
+from cvtbatch.ingest.outlines import ImageSlices, SourceMask
 from cvtbatch.manifest import RoiSource
 
+# A value of a float label map is the whole number that lies so near.
+LABEL_TOLERANCE = 1e-3
+# How many values of a file a message shows.
+SHOWN = 10
+Values = npt.NDArray[np.number]
 
-def read_label_map(path: Path, roi: RoiSource, announce: Announce = announce_nothing) -> SourceMask:
+
+def read_label_map(
+    path: Path, roi: RoiSource, image: Callable[[], ImageSlices], announce: Announce = announce_nothing
+) -> SourceMask:
     """Read one label of a label map.
 
+    Args:
+        image: tells of the image that the outline belongs to.
+
     Raises:
-        InputError: it cannot be read, is empty, or holds several labels of which none is named.
+        InputError: it cannot be read, is empty, holds several labels of which none is named, or none at all.
     """
-    image, file_format = read_image_file(path, announce)
     if roi.segment is not None:
         raise InputError(
             "no_such_segment",
             "the mask is a label map, whose labels have no names; use the column mask_label",
             str(path),
         )
-    values = sitk.GetArrayViewFromImage(image)
-    if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.rint(values)).all()):
-        raise InputError("not_a_label_map", "the mask holds values that are no labels (whole numbers)", str(path))
-    labels = [int(label) for label in np.unique(values[values != 0])]
-    if not labels:
+    file = read_image_file(path, announce)
+    voxels = _voxels_of_label(sitk.GetArrayViewFromImage(file.image), roi.mask_label, path)
+    return place_voxels(voxels, grid_of(file.image), file.other, image(), file.file_format)
+
+
+def _voxels_of_label(values: Values, wanted: int | None, path: Path) -> npt.NDArray[np.uint8]:
+    """Return 1 where a map has the label that the manifest names, or its only one."""
+    found = np.unique(values[values != 0])
+    if values.dtype.kind == "f":
+        found = found[~np.isnan(found)]
+    labels, low, high = _labels(found, path)
+    if not len(labels):
         raise InputError("empty_mask", "the mask is empty: no voxel differs from 0", str(path))
-    shown = ", ".join(map(str, labels[:10]))
-    if roi.mask_label is None and len(labels) > 1:
+    shown = ", ".join(str(int(label)) for label in labels[:SHOWN])
+    if wanted is None and len(labels) > 1:
         raise InputError(
             "ambiguous_mask", f"the mask holds the labels {shown}; name one in the column mask_label", str(path)
         )
-    label = labels[0] if roi.mask_label is None else roi.mask_label
-    if label not in labels:
-        raise InputError("empty_mask", f"the mask has no voxel of label {label}; it holds {shown}", str(path))
-    return SourceMask((values == label).astype(np.uint8), grid_of(image), file_format)
+    chosen = np.flatnonzero(labels == wanted) if wanted is not None else np.array([0])
+    if not len(chosen):
+        raise InputError("empty_mask", f"the mask has no voxel of label {wanted}; it holds {shown}", str(path))
+    return np.asarray((values >= low[chosen[0]]) & (values <= high[chosen[0]]), dtype=np.uint8)
+
+
+def _labels(found: Values, path: Path) -> tuple[Values, Values, Values]:
+    """Return the labels that stand for the values of a map, in order, and the least and the largest value of each.
+
+    Whole numbers are labels, in a float map up to LABEL_TOLERANCE. One value beside the background is a mask, whatever it is.
+
+    Args:
+        found: the map's values but 0 and NaN, the background, in order.
+    """
+    if found.dtype.kind != "f":
+        return found, found, found
+    if np.isfinite(found).all():
+        whole = np.rint(found)
+        near = np.abs(found - whole) <= LABEL_TOLERANCE
+        if len(found) == 1 and not (near[0] and whole[0]):
+            return np.array([1]), found, found
+        if near.all():
+            labels = np.unique(whole[whole != 0])
+            first, end = np.searchsorted(whole, labels), np.searchsorted(whole, labels, side="right")
+            return labels, found[first], found[end - 1]
+    chosen = found[np.unique(np.linspace(0, len(found) - 1, SHOWN).astype(int))]
+    shown = f"{len(found)} values beside 0, such as " + ", ".join(f"{value:.4g}" for value in chosen)
+    kind = "a probability map" if found[0] >= 0 and found[-1] <= 1 else "an image, or an interpolated map"
+    raise InputError(
+        "not_a_label_map",
+        f"the mask holds values that are no labels (whole numbers): {shown}; it may be {kind}; "
+        "choose a threshold, and save 1 inside and 0 outside",
+        str(path),
+    )
 
 
 def grid_of(image: sitk.Image) -> Grid:

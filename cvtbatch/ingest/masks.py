@@ -11,6 +11,7 @@ from cvtbatch.ingest.dicom import DICOM_SUFFIXES
 from cvtbatch.ingest.dicom_masks import find_dicom_mask, read_dicom_mask
 from cvtbatch.ingest.image_files import FORMATS
 from cvtbatch.ingest.label_maps import read_label_map
+from cvtbatch.ingest.mask_grids import of_one_place
 from cvtbatch.ingest.memory import Announce, announce_nothing
 from cvtbatch.ingest.nrrd import read_nrrd_header
 from cvtbatch.ingest.outlines import ImageSlices, SourceMask
@@ -25,7 +26,7 @@ def read_mask(roi: RoiSource, image: Callable[[], ImageSlices], announce: Announ
     by its suffix, and where that says nothing, by its content.
 
     Args:
-        image: tells of the image that the outline belongs to; called only for outlines that lie on its slices.
+        image: tells of the image that the outline belongs to.
         announce: told the bytes that reading takes, before anything is decoded.
 
     Raises:
@@ -34,12 +35,12 @@ def read_mask(roi: RoiSource, image: Callable[[], ImageSlices], announce: Announ
     """
     path = Path(roi.mask or "")
     if path.is_dir():
-        return read_dicom_mask(find_dicom_mask(path), roi, image, announce)
+        return read_dicom_mask(find_dicom_mask(path), roi, lambda: of_one_place(image()), announce)
     start = _start(path)
     if start[128:132] == b"DICM" or path.suffix.lower() in DICOM_SUFFIXES:
-        return read_dicom_mask(path, roi, image, announce)
+        return read_dicom_mask(path, roi, lambda: of_one_place(image()), announce)
     if path.name.lower().endswith(tuple(FORMATS)):
-        return _read_image_mask(path, roi, announce)
+        return _read_image_mask(path, roi, image, announce)
     suffix = _suffix_of(start)
     if suffix is None:
         raise InputError(
@@ -58,15 +59,15 @@ def read_mask(roi: RoiSource, image: Callable[[], ImageSlices], announce: Announ
                 "the worker's folder for temporary files (TMPDIR) cannot be written: make room, and run again with --retry-failed",
                 str(error),
             ) from None
-        return _read_image_mask(link, roi, announce)
+        return _read_image_mask(link, roi, image, announce)
 
 
-def _read_image_mask(path: Path, roi: RoiSource, announce: Announce) -> SourceMask:
+def _read_image_mask(path: Path, roi: RoiSource, image: Callable[[], ImageSlices], announce: Announce) -> SourceMask:
     if path.suffix.lower() == ".nrrd":
         _, pairs = read_nrrd_header(path)
         if lists_segments(pairs):
-            return read_segmentation(path, roi, pairs, announce)
-    return read_label_map(path, roi, announce)
+            return read_segmentation(path, roi, pairs, image, announce)
+    return read_label_map(path, roi, image, announce)
 
 
 def _start(path: Path) -> bytes:

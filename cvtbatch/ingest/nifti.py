@@ -4,13 +4,18 @@ Geometry is the sform where its code is set, else the qform where its code is se
 right, anterior and superior from the first voxel). Spacing follows from the same source, in the units of xyzt_units. SimpleITK
 takes spacing from pixdim whatever the sform says, passes over units, reads what a truncated file lacks as 0, and confuses
 `ct.nii.gz` with a `ct.nii` beside it.
+
+A file may state two places: nibabel, FSL and SPM take the sform, ITK 5.4 the qform unless the sform's code is 1. Neither rule
+serves an image of one program and a label of the other, so the qform's place is kept where it is another, and whoever compares two
+files looks at both (`mask_grids`).
 """
 
 import gzip
+import itertools
 import math
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -19,7 +24,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import Vector
+from cvtbatch.geometry import ORTHONORMAL_TOLERANCE, Grid, Vector
 from cvtbatch.ingest.memory import VOLUMES_AT_PEAK, Announce, announce_nothing
 
 # What a header may claim before anything of that size is read.
@@ -29,6 +34,9 @@ _HEADER_BYTES = 540
 _DTYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 # xyzt_units & 7: metre, millimetre, micron; 0 is unknown, and read as millimetre.
 _UNIT_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+# Two places are one if no voxel lies farther apart. A quaternion in float32 near a half turn, as of most CT, misses by up to
+# 2 sqrt(1e-7) rad: 0.25 mm at the far corner of 400 mm.
+SAME_PLACE_MM = 0.3
 # NIfTI's world is x right, y anterior, z superior; ours is LPS.
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -52,8 +60,22 @@ class NiftiHeader:
     srow: tuple[float, ...]
 
 
-def read_nifti(path: Path, announce: Announce = announce_nothing) -> sitk.Image:
-    """Read a NIfTI volume, compressed or not.
+@dataclass(frozen=True, slots=True)
+class OtherPlace:
+    """Where the qform of a file puts its voxels, if elsewhere than the sform.
+
+    Attributes:
+        contradicts: False where it only cannot hold the shear of the sform: it agrees on the first voxel.
+        corner_mm: where the sform and where the qform put the corner on which they are farthest apart, LPS.
+    """
+
+    grid: Grid
+    contradicts: bool
+    corner_mm: tuple[list[float], list[float]]
+
+
+def read_nifti(path: Path, announce: Announce = announce_nothing) -> tuple[sitk.Image, OtherPlace | None]:
+    """Read a NIfTI volume, compressed or not, and what it says of its place besides.
 
     Raises:
         InputError: the file is truncated or damaged, or holds no volume of real numbers at a known place.
@@ -72,11 +94,37 @@ def read_nifti(path: Path, announce: Announce = announce_nothing) -> sitk.Image:
     except (OSError, EOFError, zlib.error, struct.error, ValueError, OverflowError) as error:
         raise InputError("unreadable_file", "the NIfTI file is truncated or damaged", f"{path}: {error}") from None
     image = sitk.GetImageFromArray(values.reshape(shape_zyx))
+    grid = _grid(affine, shape_zyx)
+    image.SetSpacing(grid.spacing_mm)
+    image.SetDirection(grid.direction)
+    image.SetOrigin(grid.origin_mm)
+    return image, _other_place(header, grid)
+
+
+def _grid(affine: Vector, shape_zyx: tuple[int, int, int]) -> Grid:
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    image.SetSpacing(spacing.tolist())
-    image.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
-    image.SetOrigin(affine[:3, 3].tolist())
-    return image
+    direction = tuple((affine[:3, :3] / spacing).ravel().tolist())
+    return Grid(shape_zyx[::-1], tuple(spacing.tolist()), tuple(affine[:3, 3].tolist()), direction)
+
+
+def _other_place(header: NiftiHeader, grid: Grid) -> OtherPlace | None:
+    """Return the qform's place beside an sform; None where it has none, or the same."""
+    if header.sform_code <= 0 or header.qform_code <= 0:
+        return None
+    try:
+        other = _grid(_affine(replace(header, sform_code=0)), grid.shape_zyx)
+    except InputError:
+        return None  # no place follows from it
+    corners = np.array(list(itertools.product(*((0.0, size - 1.0) for size in grid.size_xyz))))
+    places, others = grid.to_point(corners), other.to_point(corners)
+    apart = np.linalg.norm(places - others, axis=1)
+    if apart.max() <= SAME_PLACE_MM:
+        return None
+    axes = grid.axes()
+    sheared = not np.allclose(axes.T @ axes, np.eye(3), atol=ORTHONORMAL_TOLERANCE)
+    contradicts = not sheared or bool(apart[0] > SAME_PLACE_MM)
+    by_sform, by_qform = (place[int(apart.argmax())].round(1).tolist() for place in (places, others))
+    return OtherPlace(other, contradicts, (by_sform, by_qform))
 
 
 def _parse_header(data: bytes) -> NiftiHeader:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid, SliceStack
 from cvtbatch.imaging.placement import mask_volume_ml
+from cvtbatch.ingest.nifti import OtherPlace
 from cvtbatch.ingest.volumes import SourceVolume
 from cvtbatch.manifest import RoiSource
 from cvtbatch.spec import digest
@@ -26,7 +27,7 @@ class SourceMask:
         place: where the voxels lie: on a grid or on slices of their own, or on the slices of the image that they were drawn on.
         mask_format: what the file is, e.g. "NIfTI", "DICOM SEG".
         flags: what a reader should know of the reading: "contours_ignored", "contours_between_slices", "overlapping_contours",
-            "skipped_slices", "other_slices".
+            "skipped_slices", "other_slices"; "placed_by_index", "unverified_slices".
     """
 
     voxels_zyx: npt.NDArray[np.uint8]
@@ -60,6 +61,8 @@ class ImageSlices:
         frame_of_reference_uid, series_uid: raw; None where the image is no DICOM series.
         thickness_mm: SliceThickness; None where the image does not state it.
         instances: SOPInstanceUID and frame, from 1, of every slice; empty where the image is no DICOM series.
+        other_place: a second place that an image file states.
+        unverified: whether nothing shows that the slices lie where the image puts them, see `SourceVolume`.
     """
 
     stack: SliceStack
@@ -67,6 +70,8 @@ class ImageSlices:
     series_uid: str | None
     thickness_mm: float | None = None
     instances: tuple[tuple[str, int], ...] = ()
+    other_place: OtherPlace | None = None
+    unverified: bool = False
 
     @classmethod
     def of(cls, source: SourceVolume) -> Self:
@@ -78,6 +83,8 @@ class ImageSlices:
             acquisition.series_uid,
             acquisition.slice_thickness_mm,
             acquisition.instances,
+            other_place=source.other_place,
+            unverified=source.has_unverified_slices,
         )
 
 

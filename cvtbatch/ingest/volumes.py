@@ -15,9 +15,13 @@ from cvtbatch.ingest.dicom import looks_like_dicom, read_series
 from cvtbatch.ingest.hounsfield import require_hounsfield
 from cvtbatch.ingest.image_files import image_format, read_image_file
 from cvtbatch.ingest.memory import Announce, announce_nothing
+from cvtbatch.ingest.nifti import OtherPlace
 from cvtbatch.ingest.sources import Source
 from cvtbatch.manifest import Case
 from cvtbatch.spec import digest
+
+# Largest relative difference of two spacings that are one.
+SAME_SIZE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class SourceVolume:
         source_format: DICOM, NIfTI, NRRD or MetaImage.
         acquisition: how a DICOM series was made.
         choice: what of the source this is, and why, in words that may be shared.
+        other_place: a second place that a NIfTI file states.
     """
 
     hu_zyx: npt.NDArray[np.int16] | npt.NDArray[np.float32]
@@ -38,6 +43,15 @@ class SourceVolume:
     source_format: str
     acquisition: Acquisition
     choice: str
+    other_place: OtherPlace | None = None
+
+    @property
+    def has_unverified_slices(self) -> bool:
+        """Whether one step stands for all gaps of a tilted series, as in an image file it must.
+
+        dcm2niix writes the first gap, of uneven slices too, and takes it for the table's way where it is that along the normal.
+        """
+        return self.source_format != "DICOM" and bool(self.stack.shifts_mm().any())
 
     def image_digest(self) -> str:
         """Return the hash of voxels and geometry."""
@@ -77,19 +91,33 @@ def read_volume(case: Case, announce: Announce = announce_nothing) -> SourceVolu
 
 
 def _read_image(path: Path, announce: Announce) -> SourceVolume:
-    image, source_format = read_image_file(path, announce)
+    file = read_image_file(path, announce)
+    image, source_format = file.image, file.file_format
     values = sitk.GetArrayFromImage(image)
     if values.dtype.itemsize == 1:
         raise InputError(
             "not_hounsfield", f"the image has {image.GetPixelIDTypeAsString()} values, which cannot hold HU", str(path)
         )
     require_hounsfield(values)
+    if file.other is not None and file.other.contradicts:
+        _require_one_size(image.GetSpacing(), file.other.grid.spacing_mm)
     stack = _stack(image)
     below = int(np.count_nonzero(values < AIR_HU))
     whole = np.issubdtype(values.dtype, np.integer) and values.max() <= np.iinfo(np.int16).max
     hu = np.maximum(values, AIR_HU).astype(np.int16 if whole else np.float32)
     choice = f"{len(hu)} slices {np.median(stack.gaps_mm()):.4g} mm apart; a {source_format} file"
-    return SourceVolume(hu, stack, below, source_format, Acquisition(), choice)
+    return SourceVolume(hu, stack, below, source_format, Acquisition(), choice, file.other)
+
+
+def _require_one_size(sform_mm: tuple[float, ...], qform_mm: tuple[float, ...]) -> None:
+    """Refuse an image whose two forms differ in the size of a voxel: every length and volume follows from it."""
+    if not np.allclose(sform_mm, qform_mm, rtol=SAME_SIZE, atol=0):
+        sizes = [" x ".join(f"{length:.4g}" for length in form) for form in (sform_mm, qform_mm)]
+        raise InputError(
+            "two_places",
+            f"a voxel has {sizes[0]} mm by the sform of the NIfTI file and {sizes[1]} mm by its qform, as after a registration "
+            "that scales; write the scanner's own place into both forms",
+        )
 
 
 def _stack(image: sitk.Image) -> SliceStack:

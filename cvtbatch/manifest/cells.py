@@ -106,7 +106,7 @@ def _parse_text(text: str, field: contracts.Field) -> tuple[Value, str]:
         if not math.isfinite(number) or (field.type == "integer" and not number.is_integer()):
             return None, f"is not {'an integer' if field.type == 'integer' else 'a finite number'}"
         if not (field.minimum or 0) <= number <= (field.maximum if field.maximum is not None else math.inf):
-            return None, f"is out of range; it must lie in {field.minimum:g} to {field.maximum:g}"
+            return None, f"is out of range; it must lie in {field.minimum:.12g} to {field.maximum:.12g}"
         value = int(number) if field.type == "integer" else number
     if field.enum and text not in field.enum:
         return None, f"is not one of {', '.join(field.enum)}"

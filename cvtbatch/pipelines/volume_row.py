@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cvtbatch.geometry import Grid, SliceStack
+from cvtbatch.geometry import Grid
 from cvtbatch.imaging.quality import measure_series
 from cvtbatch.ingest import SourceVolume
 from cvtbatch.ingest.acquisition import Acquisition
@@ -37,7 +37,7 @@ def describe_volume(source: SourceVolume, grid: Grid, key: UidKey | None) -> Row
         "noise_hu": quality.noise_hu,
         "metal_ml": quality.metal_ml,
         "slice_jump_mm": quality.slice_jump_mm,
-        "flags": [*_geometry_flags(stack, acquisition), *quality.flags],
+        "flags": [*_geometry_flags(source), *quality.flags],
     }
 
 
@@ -66,9 +66,14 @@ def _acquisition_columns(acquisition: Acquisition, key: UidKey | None) -> Row:
     }
 
 
-def _geometry_flags(stack: SliceStack, acquisition: Acquisition) -> Iterator[str]:
+def _geometry_flags(source: SourceVolume) -> Iterator[str]:
+    stack, acquisition = source.stack, source.acquisition
     if stack.shifts_mm().any():
         yield "tilted"
+    if source.has_unverified_slices:
+        yield "unverified_slices"
+    if source.other_place is not None and source.other_place.contradicts:
+        yield "two_places"
     if not stack.is_even():
         yield "uneven_slices"
     if stack.missing_slices():

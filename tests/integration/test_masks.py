@@ -14,6 +14,7 @@ from cvtbatch.imaging.resampling import to_image
 from cvtbatch.ingest.writing import SeriesTags, write_series
 from cvtbatch.store import FeatureStore
 from tests.mask_files import Ball, ball, datasets, write_seg, write_structure_set
+from tests.nifti_files import forms, nifti1
 from tests.support import extract_json, write_rows
 
 GAPS = (6.0,) * 4 + (3.0,) * 6 + (6.0,) * 3
@@ -117,3 +118,39 @@ def test_what_does_not_belong_to_the_head_is_a_failure_of_its_roi(archive: Path,
     assert {item["stage"] for item in failures.values()} == {"mask"}
     assert [item["roi"] for item in opened.rois().to_pylist()] == ["seg"]
     assert "elsewhere" not in "".join(item["message"] for item in failures.values())
+
+
+def test_places_that_disagree_are_flags_or_failures(tmp_path: Path, drawn: Ball) -> None:
+    """A conversion of one step on the series, and an image of two places: what is known is placed and said, the rest fails."""
+    folder = tmp_path / "archive"
+    write_series(folder / "ct", drawn.hu(), drawn.stack, SeriesTags("head", "test", 12.0))
+    step = Grid((80, 72, 14), (0.9, 0.8, 6.0), drawn.stack.positions_mm[0], direction_of(drawn))
+    sitk.WriteImage(to_image(drawn.mask(), step), str(folder / "converted.nii.gz"))
+    affine = step.axes() * np.array(step.spacing_mm)
+    own, away = (np.column_stack([affine, np.add(step.origin_mm, [0, 0, up])]) for up in (0.0, 12.0))
+    nifti1(folder / "head.nii", drawn.hu(), 4, **forms(own, 2, away, 1))
+    nifti1(folder / "by_itk.nii", drawn.mask(), 2, **forms(away, 1, away, 1))
+    nifti1(folder / "cropped.nii", drawn.mask()[1:], 2, **forms(away, 1, away, 1))
+    rows = [
+        row("converted.nii.gz", "dicom"),
+        {**row("by_itk.nii", "whole"), "case_id": "2", "image": "head.nii"},
+        {**row("cropped.nii", "cropped"), "case_id": "2", "image": "head.nii"},
+    ]
+    write_rows(folder / "manifest.csv", rows)
+    extract_json(folder / "manifest.csv", tmp_path / "store", code=3)
+    opened = FeatureStore(str(tmp_path / "store"))
+    rois = {item["roi"]: item for item in opened.rois().to_pylist()}
+    assert {name: "placed_by_index" in item["flags"] for name, item in rois.items()} == {"dicom": True, "whole": True}
+    assert {item["hu_p50"] for item in rois.values()} == {65.0}
+    ml = 4 / 3 * np.pi * drawn.radius_mm**3 / 1000
+    assert rois["dicom"]["source_volume_ml"] == pytest.approx(ml, rel=0.03)
+    assert rois["dicom"]["volume_ml"] == pytest.approx(ml, rel=0.06)
+    volumes = {item["case_id"]: item["flags"] for item in opened.table("volumes").current().to_pylist()}
+    assert ["two_places" in volumes[case] for case in "12"] == [False, True]
+    [failure] = opened.failures().to_pylist()
+    assert (failure["roi_key"].split("/")[2], failure["kind"]) == ("cropped", "two_places")
+
+
+def direction_of(drawn: Ball) -> tuple[float, ...]:
+    stack = drawn.stack
+    return tuple(np.stack([stack.row_axis, stack.column_axis, stack.slice_axis], axis=1).ravel().tolist())

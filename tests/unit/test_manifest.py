@@ -62,6 +62,13 @@ def test_floats_that_are_whole_count_as_integers(folder: Path) -> None:
     assert case.clinical_values()["epilepsy"] == 1
 
 
+def test_labels_are_as_large_as_label_maps_have_them(folder: Path) -> None:
+    [case] = read_manifest(write_rows(folder / "m.csv", [row(mask="a.nii.gz", mask_label=4_294_967_295)]))
+    assert case.rois[0].mask_label == 4_294_967_295
+    found = problems(folder, row(mask="a.nii.gz", mask_label=4_294_967_296))
+    assert found == ["row 1, column mask_label: '4294967296' is out of range; it must lie in 1 to 4294967295"]
+
+
 def test_every_problem_is_listed_with_row_and_column(folder: Path) -> None:
     found = problems(
         folder,

@@ -21,6 +21,8 @@ _SCORE_NOTES = (
 )
 _MEANINGS = {
     "tilted": "the gantry was tilted; resampled by the slices' own positions",
+    "unverified_slices": "a tilted image file has one step for all gaps, which nothing verifies",
+    "two_places": "sform and qform of the NIfTI file differ; the sform is taken",
     "uneven_slices": "slice distances differ; resampled by the slices' own positions",
     "missing_slices": "slices are missing, and the manifest allows it",
     "duplicate_slices": "some slices were there twice",
@@ -37,6 +39,7 @@ _MEANINGS = {
     "implausible_hu": "the outline's HU are not those of blood",
     "border_contact": "the outline touches the image's border",
     "volume_changed": "stored and drawn volume differ by more than 3 %",
+    "placed_by_index": "the outline's file has other slice positions than the series, and went slice by slice",
     "epilepsy_unknown": "no DLRN score",
     "no_embedding": "no DL, DLR and DLRN score",
     "feature_missing": "no score of the signatures that need it",

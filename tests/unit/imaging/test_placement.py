@@ -134,6 +134,16 @@ def test_slices_of_any_direction_are_placed_as_itk_places_their_grid(
     assert np.array_equal(place_mask(mask, stack, grid), expected)
 
 
+def test_sheared_voxels_are_smaller_than_their_edges() -> None:
+    """Base times height, and the height is what the slant leaves of the edge."""
+    slant = np.radians(18.5)
+    direction = (1.0, 0.0, 0.0, 0.0, 1.0, np.sin(slant), 0.0, 0.0, np.cos(slant))
+    place = Grid((3, 3, 3), (0.5, 0.6, 4.0), (0.0, 0.0, 0.0), direction)
+    assert mask_volume_ml(np.ones((3, 3, 3), np.uint8), place) == pytest.approx(
+        27 * 0.5 * 0.6 * 4 * np.cos(slant) / 1000
+    )
+
+
 def test_a_tenth_may_lie_outside() -> None:
     grid = Grid((40, 40, 10), SPACING, (0.0, 0.0, 0.0), IDENTITY)
     place = Grid((20, 1, 1), (1.0, 1.0, 5.0), (0.0, 5.0, 5.0), IDENTITY)

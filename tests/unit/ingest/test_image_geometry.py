@@ -1,6 +1,5 @@
 """NIfTI, NRRD and MetaImage: places as the formats' own texts define them, and values that cannot be HU."""
 
-import gzip
 import struct
 import zlib
 from pathlib import Path
@@ -11,40 +10,11 @@ import SimpleITK as sitk
 
 from cvtbatch.ingest import image_files, nifti, read_volume
 from cvtbatch.ingest.image_files import read_image_file
+from tests.nifti_files import HU, SHAPE, nifti1
 from tests.series import case, refused
 from tests.support import DATA, tiny_head
 
-SHAPE = (4, 5, 6)
-HU = np.random.default_rng(0).integers(-1000, 1500, SHAPE).astype(np.int16)
 SROW = (0.0, -0.5, 0.0, 10.0, 0.6, 0.0, 0.0, -20.0, 0.0, 0.0, 5.0, 30.0)
-
-
-def nifti1(
-    path: Path,
-    values: np.ndarray = HU,
-    datatype: int = 4,
-    order: str = "<",
-    dim: tuple[int, ...] = (),
-    **fields: object,
-) -> Path:
-    """Write a NIfTI-1 file by the byte offsets of nifti1.h."""
-    dim = dim or (3, *values.shape[::-1], 1, 1, 1, 1)
-    header = bytearray(352)
-    places = {
-        "pixdim": ("8f", 76), "vox_offset": ("f", 108), "scl_slope": ("f", 112), "scl_inter": ("f", 116),
-        "xyzt_units": ("B", 123), "qform_code": ("h", 252), "sform_code": ("h", 254), "quatern": ("3f", 256),
-        "qoffset": ("3f", 268), "srow": ("12f", 280),
-    }  # fmt: skip
-    struct.pack_into(f"{order}i", header, 0, 348)
-    struct.pack_into(f"{order}8h", header, 40, *dim)
-    struct.pack_into(f"{order}hh", header, 70, datatype, values.dtype.itemsize * 8)
-    header[344:348] = b"n+1\0"
-    for name, value in {"vox_offset": 352.0, "pixdim": (1, 0.5, 0.6, 5, 1, 1, 1, 1), "xyzt_units": 2, **fields}.items():
-        form, place = places[name]
-        struct.pack_into(order + form, header, place, *(value if isinstance(value, tuple) else (value,)))
-    data = bytes(header) + values.astype(values.dtype.newbyteorder(order)).tobytes()
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
-    return path
 
 
 def point(path: Path, i: int, j: int, k: int) -> list[float]:
@@ -64,9 +34,9 @@ def ras(x: float, y: float, z: float) -> list[float]:
 
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
-def test_sform_before_qform(tmp_path: Path, name: str, order: str) -> None:
+def test_sform_before_pixdim(tmp_path: Path, name: str, order: str) -> None:
     """x = srow_x . (i, j, k, 1), and so on; its spacing is its own, whatever pixdim says."""
-    path = nifti1(tmp_path / name, order=order, sform_code=1, srow=SROW, qform_code=1, pixdim=(1, 9, 9, 9, 1, 1, 1, 1))
+    path = nifti1(tmp_path / name, order=order, sform_code=1, srow=SROW, pixdim=(1, 9, 9, 9, 1, 1, 1, 1))
     assert np.array_equal(read_volume(case(path)).hu_zyx, HU)
     for i, j, k in [(0, 0, 0), (3, 0, 0), (1, 2, 3)]:
         assert point(path, i, j, k) == pytest.approx(ras(-0.5 * j + 10, 0.6 * i - 20, 5 * k + 30), abs=1e-5)
@@ -107,7 +77,7 @@ def test_nifti_agrees_with_simpleitk_where_simpleitk_is_right(tmp_path: Path) ->
     ct.SetDirection(sitk.Euler3DTransform((0, 0, 0), 0.1, -0.2, 0.3).GetMatrix())
     ct.SetOrigin((-31.0, 12.0, 7.0))
     sitk.WriteImage(ct, str(tmp_path / "a.nii.gz"))
-    image, _ = read_image_file(tmp_path / "a.nii.gz")
+    image = read_image_file(tmp_path / "a.nii.gz").image
     assert np.array_equal(sitk.GetArrayFromImage(image), sitk.GetArrayFromImage(ct))
     for index in [(0, 0, 0), (63, 0, 5), (10, 63, 11)]:
         assert image.TransformIndexToPhysicalPoint(index) == pytest.approx(
@@ -340,7 +310,7 @@ def test_color_and_complex_are_refused(tmp_path: Path) -> None:
 
 def test_the_real_outline_lies_where_simpleitk_puts_it() -> None:
     path = DATA / "head_ct_ge_roi.nii.gz"
-    image, expected = read_image_file(path)[0], sitk.ReadImage(str(path))
+    image, expected = read_image_file(path).image, sitk.ReadImage(str(path))
     assert np.array_equal(sitk.GetArrayFromImage(image), sitk.GetArrayFromImage(expected))
     corner = [size - 1 for size in expected.GetSize()]
     assert image.TransformIndexToPhysicalPoint(corner) == pytest.approx(

@@ -9,19 +9,15 @@ import slicerio
 
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid
-from cvtbatch.ingest import ImageSlices, SourceMask, read_mask
-from tests.mask_files import roi
+from cvtbatch.ingest import SourceMask, read_mask
+from tests.mask_files import another_image, roi
 from tests.support import DATA
 
 FILES = DATA / "segmentations"
 
 
-def no_image() -> ImageSlices:
-    raise AssertionError("a segmentation on a grid of its own needs no image")
-
-
 def read(path: Path, **selectors) -> SourceMask:
-    return read_mask(roi(path, **selectors), no_image)
+    return read_mask(roi(path, **selectors), another_image)
 
 
 def refused(path: Path, **selectors) -> InputError:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from cvtbatch import contracts
-from cvtbatch.geometry import SliceStack, stored_grid
+from cvtbatch.geometry import Grid, SliceStack, stored_grid
 from cvtbatch.imaging.quality import measure_series
 from cvtbatch.ingest import SourceVolume, read_volume
 from cvtbatch.ingest.acquisition import Acquisition
+from cvtbatch.ingest.nifti import OtherPlace
 from cvtbatch.manifest import Case
 from cvtbatch.pipelines.uid_key import UidKey
 from cvtbatch.pipelines.volume_row import describe_volume
@@ -81,10 +82,22 @@ def test_flags_say_what_the_source_is(volume: SourceVolume, flags: list[str]) ->
     assert described(volume)["flags"] == flags
 
 
+def test_an_image_file_says_what_it_cannot_know() -> None:
+    elsewhere = Grid((40, 30, 3), (0.5, 0.6, 4.0), (0.0, 0.0, 12.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
+    corners = ([0.0, 0.0, 0.0], [0.0, 0.0, 12.0])
+    file = replace(source([0.0, 4.0, 8.0], 0.0, Acquisition()), source_format="NIfTI")
+    tilted = replace(source([0.0, 4.0, 8.0], 1.0, Acquisition()), source_format="NRRD")
+    assert described(file)["flags"] == ["no_head"]
+    assert described(tilted)["flags"] == ["tilted", "unverified_slices", "no_head"]
+    for contradicts, flags in ((True, ["two_places", "no_head"]), (False, ["no_head"])):
+        assert described(replace(file, other_place=OtherPlace(elsewhere, contradicts, corners)))["flags"] == flags
+
+
 def test_flags_are_those_of_the_contract() -> None:
     [field] = (field for field in contracts.table("volumes").fields if field.name == "flags")
     raised = set(described(source([0.0, 4.0, 8.0, 16.0, 20.0], 1.0))["flags"])
     assert raised == {"tilted", "uneven_slices", "missing_slices", "duplicate_slices", "contrast", "no_head"}
+    raised |= {"unverified_slices", "two_places"}
     assert all(name in field.description for name in raised)
 
 

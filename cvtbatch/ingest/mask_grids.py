@@ -1,0 +1,155 @@
+"""Where the voxels of a mask lie that has a grid of its own: by physical position, or slice by slice on the image's slices.
+
+An image file has one step for all slices. Of a tilted or uneven series, what wrote it put the slices where the scanner had none:
+dcm2niix continues the first gap, ITK's series reader spreads first to last evenly along the normal, and both keep every slice. A
+mask drawn on such a file agrees with the series in all but the positions of slices: size, axes, pixels, and the end from which the
+step was counted. It is the series' own then, and goes with its slices. What was resampled onto a regular grid
+(dcm2niix's `_Tilt` and `_Eq`) has other sizes and is placed by position, as is a mask that begins and ends elsewhere.
+
+A NIfTI file may state two places (`nifti`). Where a mask has the image's grid under any of them, its voxels are the image's voxels;
+any other mask cannot say which was meant, and is refused.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from cvtbatch.errors import InputError
+from cvtbatch.geometry import Grid, SliceStack, Vector
+from cvtbatch.ingest.nifti import SAME_PLACE_MM, OtherPlace
+from cvtbatch.ingest.outlines import ImageSlices, SourceMask
+
+Mask = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """A mask whose slices have the image's pixels, whatever their order.
+
+    Attributes:
+        turn: which way its slices, rows and columns run (z, y, x), 1 or -1 beside the image's.
+        off_mm: (slices,), how far each of its slices lies from the image's slice of the same number.
+    """
+
+    turn: tuple[int, int, int]
+    off_mm: Vector
+
+    @property
+    def is_exact(self) -> bool:
+        return bool(self.off_mm.max() <= SAME_PLACE_MM)
+
+    @property
+    def shares_an_end(self) -> bool:
+        return bool(min(self.off_mm[0], self.off_mm[-1]) <= SAME_PLACE_MM)
+
+    def on_slices(self, voxels_zyx: Mask, image: ImageSlices, mask_format: str) -> SourceMask:
+        z, y, x = self.turn
+        turned = np.ascontiguousarray(voxels_zyx[::z, ::y, ::x])
+        return SourceMask(turned, image.stack, mask_format, ("placed_by_index", *_flags(image)))
+
+
+def place_voxels(
+    voxels_zyx: Mask, grid: Grid, other: OtherPlace | None, image: ImageSlices, mask_format: str
+) -> SourceMask:
+    """Return a mask at its place.
+
+    Args:
+        voxels_zyx: 1 in the ROI.
+        grid: where the file puts them; `other`: where else.
+
+    Raises:
+        InputError: `two_places` if the file of the mask or of the image states two, and nothing tells which was meant.
+    """
+    own = [grid] if other is None else [grid, other.grid]
+    images: list[Grid | SliceStack] = (
+        [image.stack] if image.other_place is None else [image.stack, image.other_place.grid]
+    )
+    fits = {(i, k): fit for i, mine in enumerate(own) for k, its in enumerate(images) if (fit := _fit(mine, its))}
+    exact = {pair: fit for pair, fit in fits.items() if fit.is_exact}
+    drawn_on_it = exact or {pair: fit for pair, fit in fits.items() if fit.shares_an_end}
+    # Places that are mirror images of one another have the same voxels in another order.
+    if len({fit.turn for fit in drawn_on_it.values()}) == 1 or {(0, 0), (1, 1)} <= exact.keys():
+        if (0, 0) not in exact:
+            return next(iter(drawn_on_it.values())).on_slices(voxels_zyx, image, mask_format)
+    else:
+        _require_one_place("mask", other)
+        of_one_place(image)
+    return SourceMask(voxels_zyx, grid, mask_format, _flags(image))
+
+
+def of_one_place(image: ImageSlices) -> ImageSlices:
+    """Return an image that states one place.
+
+    Raises:
+        InputError: `two_places`.
+    """
+    _require_one_place("image", image.other_place)
+    return image
+
+
+def _require_one_place(what: str, other: OtherPlace | None) -> None:
+    if other is not None and other.contradicts:
+        by_sform, by_qform = other.corner_mm
+        raise InputError(
+            "two_places",
+            f"the NIfTI file of the {what} puts one and the same corner at {by_sform} mm (LPS) by its sform and at {by_qform} mm "
+            "by its qform, and nothing of the mask tells which was meant; write the place on which it was drawn into both forms",
+        )
+
+
+def _flags(image: ImageSlices) -> tuple[str, ...]:
+    return ("unverified_slices",) if image.unverified else ()
+
+
+def _fit(own: Grid, its: Grid | SliceStack) -> _Fit | None:
+    """Compare a mask's grid with the image's; None if its slices have not the image's pixels, or are not as many."""
+    mine, theirs = _Lattice.of(own), _Lattice.of(its)
+    if mine.size_xyz != theirs.size_xyz or mine.size_xyz[2] < 2:
+        return None
+    signs = [float(np.sign(a @ b)) for a, b in zip(mine.steps_mm(), theirs.steps_mm(), strict=True)]
+    if 0 in signs:
+        return None
+    x, y, z = (int(sign) for sign in signs)
+    columns, rows, _ = mine.size_xyz
+    drift_x = np.linalg.norm(x * mine.along_mm - theirs.along_mm) * (columns - 1)
+    drift_y = np.linalg.norm(y * mine.down_mm - theirs.down_mm) * (rows - 1)
+    if max(drift_x, drift_y) > SAME_PLACE_MM:
+        return None
+    # The mask's voxel at the image's first one, where rows or columns run the other way.
+    first = (columns - 1) * (x < 0) * mine.along_mm + (rows - 1) * (y < 0) * mine.down_mm
+    off = np.linalg.norm((mine.positions_mm + first)[::z] - theirs.positions_mm, axis=1)
+    return _Fit((z, y, x), off)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lattice:
+    """What a grid and a stack of slices have in common.
+
+    Attributes:
+        along_mm, down_mm: (3,), from a voxel to the next in its row, and in its column.
+        positions_mm: (slices, 3), the first voxel of every slice.
+    """
+
+    size_xyz: tuple[int, int, int]
+    along_mm: Vector
+    down_mm: Vector
+    positions_mm: Vector
+
+    @classmethod
+    def of(cls, place: Grid | SliceStack) -> Self:
+        if isinstance(place, SliceStack):
+            along, down = (
+                np.array(axis) * step
+                for axis, step in zip((place.row_axis, place.column_axis), place.pixel_mm, strict=True)
+            )
+            positions = np.array(place.positions_mm)
+            return cls((place.columns, place.rows, len(positions)), along, down, positions)
+        along, down, across = (place.axes() * np.array(place.spacing_mm)).T
+        positions = np.array(place.origin_mm) + np.outer(np.arange(place.size_xyz[2]), across)
+        return cls(place.size_xyz, along, down, positions)
+
+    def steps_mm(self) -> tuple[Vector, Vector, Vector]:
+        """Return the ways of x, y and z; that of z from the first slice to the last."""
+        return self.along_mm, self.down_mm, self.positions_mm[-1] - self.positions_mm[0]
