@@ -63,8 +63,15 @@ class Grid:
 
     @property
     def voxel_ml(self) -> float:
-        """Volume of a voxel; axes that are not at right angles enclose less."""
-        return math.prod(self.spacing_mm) * abs(float(np.linalg.det(self.axes()))) / 1000
+        """Volume of a voxel; a sheared one is smaller than its edges say."""
+        slant = abs(float(np.linalg.det(self.axes()))) if self.is_sheared else 1.0
+        return math.prod(self.spacing_mm) * slant / 1000
+
+    @property
+    def is_sheared(self) -> bool:
+        """Whether the axes are not at right angles to one another."""
+        axes = self.axes()
+        return not np.allclose(axes.T @ axes, np.eye(3), atol=ORTHONORMAL_TOLERANCE)
 
     def axes(self) -> Vector:
         """Return the 3 x 3 matrix whose columns are the axes."""

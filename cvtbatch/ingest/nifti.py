@@ -24,7 +24,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import ORTHONORMAL_TOLERANCE, Grid, Vector
+from cvtbatch.geometry import Grid, Vector
 from cvtbatch.ingest.memory import VOLUMES_AT_PEAK, Announce, announce_nothing
 
 # What a header may claim before anything of that size is read.
@@ -120,9 +120,7 @@ def _other_place(header: NiftiHeader, grid: Grid) -> OtherPlace | None:
     apart = np.linalg.norm(places - others, axis=1)
     if apart.max() <= SAME_PLACE_MM:
         return None
-    axes = grid.axes()
-    sheared = not np.allclose(axes.T @ axes, np.eye(3), atol=ORTHONORMAL_TOLERANCE)
-    contradicts = not sheared or bool(apart[0] > SAME_PLACE_MM)
+    contradicts = not grid.is_sheared or bool(apart[0] > SAME_PLACE_MM)
     by_sform, by_qform = (place[int(apart.argmax())].round(1).tolist() for place in (places, others))
     return OtherPlace(other, contradicts, (by_sform, by_qform))
 

@@ -32,14 +32,20 @@ def place_frames(segment: Frames, image: ImageSlices) -> SourceMask:
     """Return a segment on the slices of the image where it was drawn on them, else on slices of its own.
 
     Raises:
-        InputError: `mask_off_named_slice`; `mask_off_slices` if frames lie on no slices of the image and beside one another in a
-            plane; `mask_outside_image`, `mask_cut`.
+        InputError: `mask_off_named_slice`; `mask_off_slices` if frames lie on no slices of the image, and beside one another in a
+            plane, or the image is a file of tilted slices; `mask_outside_image`, `mask_cut`.
     """
     _require_on_named_slices(segment, image)
     planes, plane_of = _planes(segment)
     placed = _on_slices(segment, image.stack)
     if placed is not None and _drawn_on(image, segment, planes, dict(zip(plane_of, placed.slices, strict=True))):
         return _source_mask(placed.mask_zyx, image.stack)
+    if image.series_uid is None and image.stack.shifts_mm().any() and _is_parallel(segment, image.stack):
+        raise InputError(
+            "mask_off_slices",
+            "the frames of the segmentation are parallel to the tilted slices of the image, but lie on others, and the image is no "
+            "DICOM series that could tell their true places; name the DICOM series as the image",
+        )
     require_inside(1 - share_inside(_points_mm(segment), image.stack), *_box_mm(segment))
     return _on_own_slices(segment, planes, plane_of, float(np.median(image.stack.gaps_mm())))
 
@@ -50,11 +56,15 @@ def _source_mask(mask_zyx: Mask, stack: SliceStack, *flags: str) -> SourceMask:
 
 
 def _require_on_named_slices(segment: Frames, image: ImageSlices) -> None:
-    normal, stack = np.cross(segment.row_axis, segment.column_axis), image.stack
-    if abs(float(normal @ np.array(stack.slice_axis))) > 1 - ORTHONORMAL_TOLERANCE:
-        for frame in segment.frames:
-            depth = (np.array(frame.position_mm) - np.array(stack.positions_mm[0])) @ np.array(stack.slice_axis)
-            require_on_named_slice(float(depth), frame.references, image, "a frame of the segmentation")
+    for frame in segment.frames if _is_parallel(segment, image.stack) else ():
+        offset = np.array(frame.position_mm) - np.array(image.stack.positions_mm[0])
+        depth = float(offset @ np.array(image.stack.slice_axis))
+        require_on_named_slice(depth, frame.references, image, "a frame of the segmentation")
+
+
+def _is_parallel(segment: Frames, stack: SliceStack) -> bool:
+    normal = np.cross(segment.row_axis, segment.column_axis)
+    return abs(float(normal @ np.array(stack.slice_axis))) > 1 - ORTHONORMAL_TOLERANCE
 
 
 def _drawn_on(image: ImageSlices, segment: Frames, planes: Planes, slice_of: dict[int, int]) -> bool:

@@ -57,12 +57,17 @@ class Planes:
         return joined
 
     def stated_step_mm(self) -> float | None:
-        """Return the stated distance, where all planes lie a whole number of such steps apart."""
+        """Return the stated distance, where all planes lie a whole number of such steps apart.
+
+        It is not believed where planes that cover one another are all farther apart, and more than two: a hematoma is not striped.
+        """
         if self.spacing_mm is None:
             return None
         count = np.maximum(np.rint(self.gaps_mm() / self.spacing_mm), 1)
         away = np.abs(self.gaps_mm() - count * self.spacing_mm)
-        return self.spacing_mm if (away <= (STEP_TOLERANCE + EACH_TOLERANCE * count) * self.spacing_mm).all() else None
+        is_kept = bool((away <= (STEP_TOLERANCE + EACH_TOLERANCE * count) * self.spacing_mm).all())
+        joined = count[self.joined()]
+        return self.spacing_mm if is_kept and (len(joined) < 2 or joined.min() == 1) else None
 
     def neighbours(self) -> Flags:
         """Return (n - 1,): between which planes none was left out: they are the stated step apart; or one covers or is empty."""
