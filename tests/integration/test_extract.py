@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 from cvtbatch import contracts
 from cvtbatch.store import FeatureStore, StoredArray
+from tests.outside_data import outside
 from tests.support import (
     DATA,
     appended,
@@ -290,7 +291,10 @@ def test_status_tells_cases_that_await_a_mask(finished: Path) -> None:
 
 
 def test_real_head_with_its_outline(tmp_path: Path) -> None:
-    document = extract_json(DATA / "real_head.csv", tmp_path / "store")
+    for name in ("real_head.csv", "head_ct_ge_roi.nii.gz"):
+        shutil.copy(DATA / name, tmp_path)
+    (tmp_path / "head_ct_ge").symlink_to(outside("head_ct_ge"))
+    document = extract_json(tmp_path / "real_head.csv", tmp_path / "store")
     assert document["computed"] == 1
     store = FeatureStore(str(tmp_path / "store"))
     [roi] = store.table("rois").current().to_pylist()

@@ -18,8 +18,8 @@ from cvtbatch.geometry import SliceStack
 from cvtbatch.imaging import resample_stack
 from cvtbatch.ingest import read_volume
 from cvtbatch.ingest.writing import SeriesTags, write_series
+from tests.outside_data import outside
 from tests.series import case, change, stored_as
-from tests.support import DATA
 
 SPACING_MM = (0.5, 0.5, 5.0)
 RADIUS_MM = 14.0
@@ -116,7 +116,7 @@ def own_place(dataset: pydicom.Dataset, column: float, row: float) -> np.ndarray
 def test_a_rod_through_the_real_head_stays_straight(tmp_path: Path) -> None:
     """Drawn slice by slice at the place that each slice's own tags give, it is straight in the stored volume, vertex and base."""
     folder = tmp_path / "s"
-    shutil.copytree(DATA / "head_ct_ge", folder)
+    shutil.copytree(outside("head_ct_ge"), folder)
     slices = [pydicom.dcmread(path, stop_before_pixels=True) for path in sorted(folder.iterdir())]
     normal = np.cross(*np.array(slices[0].ImageOrientationPatient, dtype=float).reshape(2, 3))
     rod = own_place(slices[14], 260.0, 240.0)
@@ -146,11 +146,11 @@ def test_a_rod_through_the_real_head_stays_straight(tmp_path: Path) -> None:
 @pytest.mark.parametrize("depth_mm", [20.01, 95.1], ids=["base", "vertex"])
 def test_the_skin_of_the_real_head_lies_where_the_slices_say(depth_mm: float) -> None:
     """At two depths a stored slice lies within 0.1 mm of a source slice: there the skin's edges agree to 0.1 mm."""
-    source = read_volume(case(DATA / "head_ct_ge"))
+    source = read_volume(case(outside("head_ct_ge")))
     hu, grid = resample_stack(source.hu_zyx, source.stack, SPACING_MM)
     near = int(np.argmin(np.abs(source.stack.depths_mm() - depth_mm)))
     position = np.array(source.stack.positions_mm[near])
-    files = [pydicom.dcmread(path) for path in (DATA / "head_ct_ge").glob("*.dcm")]
+    files = [pydicom.dcmread(path) for path in outside("head_ct_ge").glob("*.dcm")]
     dataset = min(files, key=lambda file: np.linalg.norm(np.array(file.ImagePositionPatient, dtype=float) - position))
     differences = []
     for row in range(180, 340, 8):

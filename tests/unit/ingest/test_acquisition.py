@@ -14,12 +14,12 @@ from cvtbatch.ingest.acquisition import (
     known_position,
     names_contrast,
 )
+from tests.outside_data import outside
 from tests.series import case, change, refused, write
-from tests.support import DATA
 
 
 def test_the_real_head() -> None:
-    acquisition = read_volume(case(DATA / "head_ct_ge")).acquisition
+    acquisition = read_volume(case(outside("head_ct_ge"))).acquisition
     assert (acquisition.manufacturer, acquisition.scanner_model, acquisition.convolution_kernel) == (
         "GE",
         "HiSpeed Dual",

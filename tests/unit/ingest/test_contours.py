@@ -14,9 +14,8 @@ from cvtbatch.geometry import SliceStack, stored_grid
 from cvtbatch.imaging import place_mask
 from cvtbatch.ingest import ImageSlices, SourceMask, read_mask
 from tests.mask_files import CONTOUR_DATA, ORIENTATIONS, ball, raw_coordinates, roi, slices_of, write_structure_set
-from tests.support import DATA
+from tests.outside_data import outside
 
-FILES = DATA / "segmentations"
 UNEVEN = (5.0,) * 4 + (1.1,) * 4 + (7.0,) * 5
 CLOSED = "CLOSED_PLANAR"
 # What the two CT slices of rt-utils' test data, which its structure sets refer to, say of themselves.
@@ -69,16 +68,18 @@ def square(low: float, high: float, z: float = 8.0, jitter: float = 0.25) -> np.
 
 
 def test_rt_utils_ring() -> None:
-    dataset = pydicom.dcmread(FILES / "rt.dcm", defer_size=None)
+    dataset = pydicom.dcmread(outside("segmentations/rtstruct/rt.dcm"), defer_size=None)
     contours = [
         np.array(item.ContourData, float).reshape(-1, 3) for item in dataset.ROIContourSequence[0].ContourSequence
     ]
     # It states a frame of reference of its own, but names the series.
-    mask = read_mask(roi(FILES / "rt.dcm"), lambda: slices_of(CT, CT_FRAME_OF_REFERENCE, CT_SERIES))
+    mask = read_mask(
+        roi(outside("segmentations/rtstruct/rt.dcm")), lambda: slices_of(CT, CT_FRAME_OF_REFERENCE, CT_SERIES)
+    )
     assert np.array_equal(mask.voxels_zyx[0], by_matplotlib(contours, CT, 0))
     assert (int(mask.voxels_zyx[0].sum()), int(mask.voxels_zyx[1].sum())) == (1443, 0)
     assert (mask.mask_format, mask.flags) == ("DICOM RTSTRUCT", ())
-    other = refused(FILES / "rt.dcm", slices_of(CT, CT_FRAME_OF_REFERENCE, "1.2.3"))
+    other = refused(outside("segmentations/rtstruct/rt.dcm"), slices_of(CT, CT_FRAME_OF_REFERENCE, "1.2.3"))
     assert other.kind == "other_frame_of_reference"
     assert CT_FRAME_OF_REFERENCE in other.private
     assert CT_FRAME_OF_REFERENCE not in other.message
@@ -88,7 +89,7 @@ def test_rt_utils_ring() -> None:
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_rt_utils_contours_on_a_slice_that_is_not_there(name: str, number: int) -> None:
     image = slices_of(CT, CT_FRAME_OF_REFERENCE, CT_SERIES)
-    error = refused(FILES / name, image, label=number)
+    error = refused(outside(f"segmentations/rtstruct/{name}"), image, label=number)
     assert (error.kind, "10.0 mm" in error.message) == ("contour_off_slices", True)
 
 

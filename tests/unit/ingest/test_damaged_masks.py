@@ -12,7 +12,7 @@ from cvtbatch.errors import InputError
 from cvtbatch.ingest import read_mask
 from cvtbatch.ingest.writing import SeriesTags, write_series
 from tests.mask_files import Ball, ball, datasets, roi, slices_of, write_seg, write_structure_set
-from tests.support import DATA
+from tests.outside_data import outside
 
 MUTATIONS = 100
 
@@ -42,7 +42,7 @@ def structure_set(folder: Path, drawn: Ball) -> Path:
 
 
 def segmentation(_: Path, __: Ball) -> Path:
-    return DATA / "segmentations" / "Segmentation.seg.nrrd"
+    return outside("segmentations/Segmentation.seg.nrrd")
 
 
 def mutated(data: bytes, rng: np.random.Generator) -> bytes:

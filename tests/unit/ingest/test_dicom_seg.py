@@ -17,9 +17,8 @@ from cvtbatch.imaging.resampling import stack_of
 from cvtbatch.ingest import ImageSlices, SourceMask, read_mask
 from cvtbatch.ingest.writing import SeriesTags, write_series
 from tests.mask_files import ORIENTATIONS, Ball, ball, datasets, roi, slices_of, write_seg
-from tests.support import DATA
+from tests.outside_data import outside
 
-FILES = DATA / "segmentations"
 UNEVEN = (5.0,) * 4 + (1.1,) * 4 + (7.0,) * 5
 
 
@@ -40,14 +39,14 @@ def refused(path: Path, image: ImageSlices, **selectors) -> InputError:
 
 
 def reference(name: str) -> tuple[np.ndarray, SliceStack]:
-    image = sitk.ReadImage(str(FILES / name))
+    image = sitk.ReadImage(str(outside(f"segmentations/dicom_seg/{name}")))
     return sitk.GetArrayFromImage(image), stack_of(image)
 
 
 def test_dcmqis_liver() -> None:
     expected, stack = reference("liver_seg.nrrd")
     for selectors in ({}, {"segment": "liver"}, {"label": 1}):
-        mask = read(FILES / "liver.dcm", stack, **selectors)
+        mask = read(outside("segmentations/dicom_seg/liver.dcm"), stack, **selectors)
         assert np.array_equal(mask.voxels_zyx, expected == 1)
         assert (mask.place, mask.mask_format, mask.flags) == (stack, "DICOM SEG", ())
 
@@ -58,7 +57,7 @@ def test_dcmqis_liver() -> None:
 )
 def test_dcmqis_overlapping_segments_with_frames_left_out(number: int, name: str, file: int) -> None:
     expected, stack = reference(f"partial_overlaps-{file}.nrrd")
-    path = FILES / "partial_overlaps.dcm"
+    path = outside("segmentations/dicom_seg/partial_overlaps.dcm")
     assert np.array_equal(read(path, stack, label=number).voxels_zyx, expected == number)
     assert np.array_equal(read(path, stack, segment=name).voxels_zyx, expected == number)
 
@@ -66,15 +65,17 @@ def test_dcmqis_overlapping_segments_with_frames_left_out(number: int, name: str
 def test_selection_is_refused_without_naming_names_in_public() -> None:
     _, stack = reference("liver_seg.nrrd")
     image = slices_of(stack)
-    several = refused(FILES / "partial_overlaps.dcm", image)
+    several = refused(outside("segmentations/dicom_seg/partial_overlaps.dcm"), image)
     assert (several.kind, "5 segments" in several.message, "PURPLE" in several.private) == (
         "ambiguous_mask",
         True,
         True,
     )
     assert "PURPLE" not in several.message
-    assert refused(FILES / "partial_overlaps.dcm", image, segment="RED").kind == "no_such_segment"
-    assert refused(FILES / "partial_overlaps.dcm", image, label=6).kind == "no_such_segment"
+    assert (
+        refused(outside("segmentations/dicom_seg/partial_overlaps.dcm"), image, segment="RED").kind == "no_such_segment"
+    )
+    assert refused(outside("segmentations/dicom_seg/partial_overlaps.dcm"), image, label=6).kind == "no_such_segment"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from cvtbatch.ingest import mask_fingerprint, read_mask
 from cvtbatch.manifest import RoiSource
 from tests.mask_files import another_image, slices_of
 from tests.nifti_files import nifti1
-from tests.support import DATA
+from tests.outside_data import outside
 
 
 def source(path: Path, label: int | None = None, segment: str | None = None) -> RoiSource:
@@ -142,17 +142,17 @@ def test_what_a_file_is_shows_where_its_suffix_does_not(tmp_path: Path, labels: 
 
 
 def test_dicom_and_segments_are_known_by_content(tmp_path: Path) -> None:
-    image = sitk.ReadImage(str(DATA / "segmentations" / "liver_seg.nrrd"))
+    image = sitk.ReadImage(str(outside("segmentations/dicom_seg/liver_seg.nrrd")))
     for name in ("liver", "liver.nii.gz", "liver.bin"):
-        path = Path(shutil.copy(DATA / "segmentations" / "liver.dcm", tmp_path / name))
+        path = Path(shutil.copy(outside("segmentations/dicom_seg/liver.dcm"), tmp_path / name))
         mask = read_mask(source(path), lambda: slices_of(stack_of(image)))
         assert np.array_equal(mask.voxels_zyx, sitk.GetArrayViewFromImage(image))
-    path = Path(shutil.copy(DATA / "segmentations" / "Segmentation.seg.nrrd", tmp_path / "segmentation"))
+    path = Path(shutil.copy(outside("segmentations/Segmentation.seg.nrrd"), tmp_path / "segmentation"))
     assert read_mask(source(path, segment="ribs"), another_image).mask_format == "Slicer segmentation"
 
 
 def test_a_files_fingerprint_follows_its_selectors_and_a_folders_its_files(tmp_path: Path) -> None:
-    path = Path(shutil.copy(DATA / "segmentations" / "liver.dcm", tmp_path / "liver.dcm"))
+    path = Path(shutil.copy(outside("segmentations/dicom_seg/liver.dcm"), tmp_path / "liver.dcm"))
     marks = [mask_fingerprint(source(path, **more)) for more in ({}, {"label": 1}, {"segment": "liver"})]
     assert len(set(marks)) == 3
     folder = mask_fingerprint(source(tmp_path))

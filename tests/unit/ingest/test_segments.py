@@ -11,9 +11,7 @@ from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid
 from cvtbatch.ingest import SourceMask, read_mask
 from tests.mask_files import another_image, roi
-from tests.support import DATA
-
-FILES = DATA / "segmentations"
+from tests.outside_data import outside
 
 
 def read(path: Path, **selectors) -> SourceMask:
@@ -29,7 +27,7 @@ def refused(path: Path, **selectors) -> InputError:
 
 @pytest.mark.parametrize(("name", "count"), [("Segmentation", 7), ("SegmentationOverlapping", 8)])
 def test_every_segment_is_slicerios(name: str, count: int) -> None:
-    path = FILES / f"{name}.seg.nrrd"
+    path = outside(f"segmentations/{name}.seg.nrrd")
     reference = slicerio.read_segmentation(str(path))
     assert len(reference["segments"]) == count
     for segment in reference["segments"]:
@@ -45,7 +43,10 @@ def test_every_segment_is_slicerios(name: str, count: int) -> None:
 
 
 def test_a_segment_by_label_and_where_two_layers_share_one() -> None:
-    plain, layered = FILES / "Segmentation.seg.nrrd", FILES / "SegmentationOverlapping.seg.nrrd"
+    plain, layered = (
+        outside("segmentations/Segmentation.seg.nrrd"),
+        outside("segmentations/SegmentationOverlapping.seg.nrrd"),
+    )
     assert np.array_equal(read(plain, label=5).voxels_zyx, read(plain, segment="right lung").voxels_zyx)
     assert np.array_equal(read(layered, label=5).voxels_zyx, read(layered, segment="right lung").voxels_zyx)
     error = refused(layered, label=1)  # ribs and the overlapping sphere

@@ -14,7 +14,8 @@ from cvtbatch.imaging import resample_stack
 from cvtbatch.ingest import image_fingerprint, read_volume
 from cvtbatch.ingest.writing import SeriesTags, write_series
 from cvtbatch.manifest import Case
-from tests.support import DATA, tiny_head
+from tests.outside_data import outside
+from tests.support import tiny_head
 
 
 def case(image: Path, series_uid: str | None = None, allow_gaps: bool = False) -> Case:
@@ -40,7 +41,7 @@ def series(folder: Path, gaps=(5.0,) * 9, name="S", shift_y_per_mm=0.0, slice_ax
 
 
 def test_real_head_by_its_own_positions() -> None:
-    volume = read_volume(case(DATA / "head_ct_ge"))
+    volume = read_volume(case(outside("head_ct_ge")))
     gaps = volume.stack.gaps_mm()
     assert np.allclose(gaps, [4.002] * 13 + [1.081] + [6.999] * 13, atol=2e-3)
     assert volume.stack.tilt_deg() == pytest.approx(18.5, abs=0.01)
@@ -50,9 +51,9 @@ def test_real_head_by_its_own_positions() -> None:
 
 def test_real_head_positions_are_kept_in_the_stored_grid() -> None:
     """The vertex and the base of the stored volume are where the slices themselves say, to 0.1 mm."""
-    source = read_volume(case(DATA / "head_ct_ge"))
+    source = read_volume(case(outside("head_ct_ge")))
     hu, grid = resample_stack(source.hu_zyx, source.stack, (0.5, 0.5, 5.0))
-    files = [pydicom.dcmread(path, stop_before_pixels=True) for path in (DATA / "head_ct_ge").glob("*.dcm")]
+    files = [pydicom.dcmread(path, stop_before_pixels=True) for path in outside("head_ct_ge").glob("*.dcm")]
     for dataset in files:
         corner = np.array(dataset.ImagePositionPatient, dtype=float)
         index = grid.to_index(corner[None])[0]
