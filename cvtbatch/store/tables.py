@@ -20,31 +20,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.schema import Schema
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
 
 from cvtbatch.contracts import TableContract
 from cvtbatch.errors import StorageError
 from cvtbatch.key_index import KeyIndex, hashed, key_array
+from cvtbatch.store.checked_files import checked
+from cvtbatch.store.data_files import EXACT_IN_LOG, DataFile, write_data_files
+from cvtbatch.store.heads import Heads
 from cvtbatch.store.location import Location, storage_errors
+from cvtbatch.store.table_log import ATTEMPTS, TableLog
 
-APP_ID = "cvtbatch"
-# How often an append that met another writer, or an error that may pass, is tried again.
-APPEND_ATTEMPTS = 30
-# A handle that follows a table commit by commit grows slower with each; one that is opened anew starts from the last checkpoint.
-COMMITS_PER_HANDLE = 20
 # Rows that are looked at, and files that are read, at a time where a table is gone through.
 ROWS_TOGETHER = 8192
 FILES_TOGETHER = 4
-# Texts shorter than this stand whole in the statistics of the log.
-EXACT_IN_LOG = 32
-# What no snapshot may lose is never cleaned up behind its back.
-CONFIGURATION = {
-    "delta.enableExpiredLogCleanup": "false",
-    "delta.logRetentionDuration": "interval 36500 days",
-    "delta.deletedFileRetentionDuration": "interval 36500 days",
-}
 Row = Mapping[str, object]
 
 
@@ -60,101 +50,27 @@ class Pin:
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
-class Compaction:
-    """How many data files a table had, and has now."""
-
-    files_before: int
-    files_after: int
-
-
 class Table:
     """A table, by its contract; `append` is for coordinators alone."""
 
-    def __init__(self, location: Location, contract: TableContract) -> None:
+    def __init__(self, location: Location, contract: TableContract, heads: Heads) -> None:
         self.contract = contract
+        self.log = TableLog(location, contract, heads)
         self._location = location
-        self._uri = location.table_uri(contract.name)
-        self._delta: DeltaTable | None = None
         self._pinned: dict[int, DeltaTable] = {}
-        self._opened_version = 0
         # Rows up to this sequence are known: the state of every key's newest.
         self._known_sequence = 0
         self._newest = KeyIndex()
 
-    def create(self) -> None:
-        """Create the table if it is not there, or add the columns that it lacks, beside others that may do the same."""
-        configuration = {**CONFIGURATION, "delta.dataSkippingNumIndexedCols": str(self.contract.key_field_count())}
-        empty = self.contract.arrow().empty_table()
-        options = self._location.table_options()
-        with storage_errors(f"creating table {self.contract.name}"):
-            for attempt in range(APPEND_ATTEMPTS):
-                try:
-                    # Not DeltaTable.create(): its log names the folder that the store was made in.
-                    write_deltalake(
-                        self._uri,
-                        empty,
-                        mode="ignore",
-                        configuration=configuration,
-                        partition_by=list(self.contract.partition_by) or None,
-                        storage_options=options,
-                    )
-                    self._add_columns()
-                except DeltaError:
-                    if attempt == APPEND_ATTEMPTS - 1:
-                        raise
-                    time.sleep(random.uniform(0.01, 0.1))
-                else:
-                    return
-
-    def _add_columns(self) -> None:
-        """Add the columns that the contract gained since the table was created; in older rows they are null."""
-        delta = self._load()
-        known = {field.name for field in delta.schema().fields}
-        missing = [field for field in self.contract.arrow() if field.name not in known]
-        if missing:
-            delta.alter.add_columns(Schema.from_arrow(pa.schema(missing)).fields)
-
-    def _load(self, version: int | None = None) -> DeltaTable:
-        return DeltaTable(self._uri, version=version, storage_options=self._location.table_options())
-
-    def _open(self) -> DeltaTable | None:
-        """Return the table at its newest version, or None where it was never created."""
-        with storage_errors(f"opening table {self.contract.name}"):
-            try:
-                if self._delta is not None:
-                    self._delta.update_incremental()
-                if self._delta is None or self._delta.version() >= self._opened_version + COMMITS_PER_HANDLE:
-                    self._delta = self._load()
-                    self._opened_version = self._delta.version()
-            except TableNotFoundError:
-                return None
-            return self._delta
-
-    def open(self) -> DeltaTable | None:
-        """Return Delta's own table at its newest version, for who does more than read and append."""
-        return self._open()
-
-    def begin_log(self) -> int:
-        """Write a checkpoint from which the table can be read without the log before it, and return its version."""
-        delta = self._open()
-        if delta is None:
-            raise StorageError("store_incomplete", f"table {self.contract.name} is missing from the store")
-        with storage_errors(f"writing a checkpoint of table {self.contract.name}"):
-            # A commit that changes nothing: the log has to begin with a version that says nothing of its past.
-            delta.alter.set_table_properties(dict(list(CONFIGURATION.items())[:1]))
-            delta.create_checkpoint()
-        return int(delta.version())
-
     def files_at(self, version: int) -> list[str]:
         """Return the data files of a version, as keys below the store's root."""
         with storage_errors(f"reading version {version} of table {self.contract.name}"):
-            return [path.removeprefix(f"{self._location.path}/") for path in self._files(self._load(version))]
+            return [path.removeprefix(f"{self._location.path}/") for path in self._files(self.log.load(version))]
 
     def pin(self) -> Pin | None:
         """Return the table as it stands now, or None where it was never created."""
-        delta = self._open()
-        return None if delta is None else Pin(int(delta.version()), int(delta.transaction_version(APP_ID) or 0))
+        delta = self.log.newest()
+        return None if delta is None else Pin(int(delta.version()), self.log.sequence(delta))
 
     def dataset(self, pin: Pin | None = None) -> ds.Dataset:
         """Return all rows of the newest or a pinned version, for other readers: none of them is in memory yet."""
@@ -163,15 +79,22 @@ class Table:
 
     def _files_of(self, pin: Pin | None, predicate: str | None = None) -> list[str]:
         if pin is None:
-            delta = self._open()
+            delta = self.log.newest()
             return [] if delta is None else self._files(delta, predicate)
+        if pin.version not in self._pinned:
+            self._pinned[pin.version] = self.log.load(pin.version)
         with storage_errors(f"reading version {pin.version} of table {self.contract.name}"):
-            if pin.version not in self._pinned:
-                self._pinned[pin.version] = self._load(pin.version)
             return self._files(self._pinned[pin.version], predicate)
 
-    def _dataset(self, files: Sequence[str]) -> ds.Dataset:
-        schema = self.contract.arrow()
+    def files_dataset(self, paths: Sequence[str], schema: pa.Schema) -> ds.Dataset:
+        """Return the rows of some data files, given by their paths below the table's folder, under a schema."""
+        return self._dataset([self._path(path) for path in paths], schema)
+
+    def _path(self, path: str) -> str:
+        return self._location.data_path(f"{self.log.uri}/{path}")
+
+    def _dataset(self, files: Sequence[str], schema: pa.Schema | None = None) -> ds.Dataset:
+        schema = self.contract.arrow() if schema is None else schema
         if not files:
             return ds.dataset(schema.empty_table())
         folders = ds.partitioning(pa.schema([schema.field(name) for name in self.contract.partition_by]), flavor="hive")
@@ -180,9 +103,9 @@ class Table:
                 list(files),
                 schema=schema,
                 format="parquet",
-                filesystem=self._location.filesystem(),
+                filesystem=checked(self._location.filesystem(), self.contract.name),
                 partitioning=folders,
-                partition_base_dir=self._location.data_path(self._uri),
+                partition_base_dir=self._location.data_path(self.log.uri),
             )
 
     def _files(self, delta: DeltaTable, predicate: str | None = None) -> list[str]:
@@ -191,7 +114,7 @@ class Table:
 
     def written_at(self) -> datetime.datetime | None:
         """Return when somebody last wrote to the table, by that writer's clock; None where it was never created."""
-        delta = self._open()
+        delta = self.log.newest()
         if delta is None:
             return None
         with storage_errors(f"looking at the log of table {self.contract.name}"):
@@ -200,7 +123,7 @@ class Table:
 
     def count(self) -> int:
         """Return how many rows there are, current or not, as the log has it."""
-        delta = self._open()
+        delta = self.log.newest()
         return 0 if delta is None else sum(pa.table(delta.get_add_actions()).column("num_records").to_pylist())
 
     def counts(self, column: str) -> Counter[str]:
@@ -208,7 +131,7 @@ class Table:
 
         The log tells of files in which all rows agree, as those of one append do in a specification; only others are read.
         """
-        delta = self._open()
+        delta = self.log.newest()
         counts: Counter[str] = Counter()
         mixed = []
         for file in [] if delta is None else pa.table(delta.get_add_actions(flatten=True)).to_pylist():
@@ -217,43 +140,20 @@ class Table:
             if least is not None and least == most and len(least) < EXACT_IN_LOG and file[f"null_count.{column}"] == 0:
                 counts[least] += file["num_records"]
             else:
-                mixed.append(self._location.data_path(f"{self._uri}/{file['path']}"))
+                mixed.append(self._path(file["path"]))
         if mixed:
             counts.update(self._scan(self._dataset(mixed), [column], None)[column].to_pylist())
         return counts
 
     def version_at(self, moment: datetime.datetime) -> int | None:
         """Return the version that stood at a moment (the first, before there was one), or None where there is no table."""
-        delta = self._open()
+        delta = self.log.newest()
         if delta is None:
             return None
         with storage_errors(f"looking for a version of table {self.contract.name}"):
-            then = self._load()
+            then = self.log.load()
             then.load_as_version(moment)
             return int(then.version())
-
-    def compact(self, target_bytes: int) -> Compaction:
-        """Rewrite files that are far smaller than `target_bytes` into larger ones; no row and no sequence changes.
-
-        Safe beside readers, who keep the files of the version that they opened, and beside appends; another compaction or an
-        erasure at the same time makes it start again.
-
-        Raises:
-            StorageError: the store cannot be written, or others never left room.
-        """
-        for attempt in range(APPEND_ATTEMPTS):
-            with storage_errors(f"compacting table {self.contract.name}"):
-                delta = self._load()
-                try:
-                    # One at a time: its memory is the target, decoded, a few times.
-                    metrics = delta.optimize.compact(target_size=target_bytes, max_concurrent_tasks=1)
-                except CommitFailedError:
-                    time.sleep(random.uniform(0.05, 0.2) * (attempt + 1))
-                    continue
-                files = len(delta.file_uris())
-            self._delta = None
-            return Compaction(files - metrics["numFilesAdded"] + metrics["numFilesRemoved"], files)
-        raise StorageError("store_busy", f"table {self.contract.name}: compaction met other writers; run again")
 
     def read(
         self,
@@ -323,12 +223,12 @@ class Table:
         Raises:
             StorageError: the store cannot be written, or other writers never left room.
         """
-        for attempt in range(APPEND_ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             delta = self._refresh()
             fresh, states = self._fresh(rows)
             if not fresh:
                 return 0
-            sequence = (delta.transaction_version(APP_ID) or 0) + 1
+            sequence = self.log.sequence(delta) + 1
             try:
                 self._commit(delta, fresh, sequence)
             except CommitFailedError:
@@ -338,32 +238,32 @@ class Table:
             self._newest.update(states)
             self._known_sequence = sequence
             return len(fresh)
-        raise StorageError(
-            "store_busy", f"table {self.contract.name}: {APPEND_ATTEMPTS} appends met other writers; run again"
-        )
+        raise StorageError("store_busy", f"table {self.contract.name}: {ATTEMPTS} appends met other writers; run again")
 
     def _commit(self, delta: DeltaTable, rows: Sequence[Row], sequence: int) -> None:
         schema = self.contract.arrow()
         place = schema.get_field_index("sequence")
         table = pa.Table.from_pylist(rows, schema=schema.remove(place))
         table = table.add_column(place, schema.field(place), [pa.array([sequence] * len(rows), pa.int64())])
-        properties = CommitProperties(app_transactions=[Transaction(APP_ID, sequence)], max_commit_retries=0)
         try:
-            # Merging, for a later revision may have given the table columns that this one does not know.
-            write_deltalake(delta, table, mode="append", schema_mode="merge", commit_properties=properties)
+            self.log.commit(delta, self.write(table), sequence=sequence)
         except CommitFailedError:
             raise
         except Exception:
-            self._delta = None
+            self.log.forget()
             with storage_errors(f"appending to table {self.contract.name}"):
                 raise
 
+    def write(self, rows: pa.Table) -> list[DataFile]:
+        """Write rows, with their sequences, into data files that no commit names yet."""
+        return write_data_files(self._location, self.contract, rows)
+
     def _refresh(self) -> DeltaTable:
         """Return the newest version, its keys known; only rows that were not seen before are read."""
-        delta = self._open()
+        delta = self.log.newest()
         if delta is None:
             raise StorageError("store_incomplete", f"table {self.contract.name} is missing from the store")
-        last = delta.transaction_version(APP_ID) or 0
+        last = self.log.sequence(delta)
         if last > self._known_sequence:
             columns = list(dict.fromkeys([*self.contract.key, *self.contract.state, "sequence"]))
             with storage_errors(f"looking for new rows of table {self.contract.name}"):

@@ -6,11 +6,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
 
 from cvtbatch import contracts
 from cvtbatch.errors import FormatError, StorageError
 from cvtbatch.store import FeatureStore
+from cvtbatch.store.rewriting import compact
 from cvtbatch.store.tables import Table
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -128,16 +130,14 @@ def test_two_coordinators_from_one_version_conflict_and_double_nothing(
 
 def test_a_commit_that_was_not_acknowledged_does_no_harm(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commit lands, and the coordinator hears of an error."""
-    from deltalake.exceptions import CommitFailedError
-
-    from cvtbatch.store import tables
+    commit = DeltaTable.create_write_transaction
 
     def lands_and_fails(*arguments: object, **keywords: object) -> None:
-        write_deltalake(*arguments, **keywords)
-        monkeypatch.setattr(tables, "write_deltalake", write_deltalake)
+        commit(*arguments, **keywords)
+        monkeypatch.setattr(DeltaTable, "create_write_transaction", commit)
         raise CommitFailedError("connection lost")
 
-    monkeypatch.setattr(tables, "write_deltalake", lands_and_fails)
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", lands_and_fails)
     assert store.table("specs").append([spec("a")]) == 0
     assert names(store.table("specs")) == ["a"]
 
@@ -186,7 +186,7 @@ def test_counts_need_no_rows_where_the_log_tells_them(store: FeatureStore, monke
         table.append([{**spec(f"{number}-{index}"), "kind": kind} for index, kind in enumerate(kinds)])
     expected = {"volume": 4, "radiomics": 3, long: 1}
     assert (table.count(), table.counts("kind")) == (8, expected)
-    table.compact(2**20)
+    compact(table, 2**20)
     assert len(table.files_at(table.pin().version)) == 1  # type: ignore[union-attr]
     assert (table.count(), table.counts("kind")) == (8, expected)
     monkeypatch.setattr(Table, "_scan", None)
@@ -217,9 +217,9 @@ def test_rows_of_outlines_are_found_in_few_files(store: FeatureStore, monkeypatc
     opened: list[int] = []
     dataset = Table._dataset
 
-    def counted(table: Table, files: list[str]) -> ds.Dataset:
+    def counted(table: Table, files: list[str], schema: pa.Schema | None = None) -> ds.Dataset:
         opened.append(len(files))
-        return dataset(table, files)
+        return dataset(table, files, schema)
 
     monkeypatch.setattr(Table, "_dataset", counted)
     for pin in (None, table.pin()):
