@@ -11,8 +11,10 @@ import hashlib
 import json
 import logging
 import random
+import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -41,6 +43,8 @@ CONFIGURATION = {
     "delta.logRetentionDuration": "interval 36500 days",
     "delta.deletedFileRetentionDuration": "interval 36500 days",
 }
+# What the table library says of a log that it cannot make sense of; of one that it cannot reach it says other things.
+DAMAGE = re.compile(r"Json error|Schema error|Parquet|line \d+ column|Invalid Checkpoint|LogSegment|No table metadata")
 _logger = logging.getLogger(__name__)
 # Stores of which it was said that they hold what cannot be checked.
 _noted: set[Location] = set()
@@ -142,7 +146,7 @@ class TableLog:
         """
         # Looked at first: the log is not shorter later.
         least = self._heads.newest(self.name)
-        with storage_errors(f"opening table {self.name}"):
+        with self._reading(f"opening table {self.name}"):
             try:
                 if self._delta is not None:
                     self._delta.update_incremental()
@@ -169,12 +173,11 @@ class TableLog:
             FormatError: there is no such version any more, or the log is not what was committed.
         """
         doing = f"opening table {self.name}" if version is None else f"reading version {version} of table {self.name}"
-        with storage_errors(doing):
+        with self._reading(doing):
             try:
                 delta = self._open(version)
-            except Exception:
-                newest = int(self._open(None).version())
-                if version is not None and version > newest:
+            except DeltaError:
+                if version is not None and (newest := self._newest_version()) < version:
                     raise self._lost(version, newest) from None
                 raise
         self._state_of(delta)
@@ -184,15 +187,33 @@ class TableLog:
         """Return the number of the last transaction of a version."""
         return self._state_of(delta).sequence
 
+    def _newest_version(self) -> int:
+        """Return at which version the log ends; -1 if there is none."""
+        try:
+            return int(self._open(None).version())
+        except TableNotFoundError:
+            return -1
+
+    @contextmanager
+    def _reading(self, doing: str) -> Iterator[None]:
+        """Turn what the table library raises over a log into an error that says whether it is damaged, or out of reach."""
+        with storage_errors(doing):
+            try:
+                yield
+            except DeltaError as error:
+                if DAMAGE.search(str(error)):
+                    raise self._damaged("it makes no sense", str(error)) from error
+                raise
+
     def _open(self, version: int | None) -> DeltaTable:
         return DeltaTable(self.uri, version=version, storage_options=self._location.table_options())
 
     def _lost(self, recorded: int, found: int) -> FormatError:
-        missing = f"{found + 1}" if found + 1 == recorded else f"{found + 1} to {recorded}"
+        missing = f"version {recorded}" if found + 1 == recorded else f"versions {found + 1} to {recorded}"
         return FormatError(
             "commits_lost",
-            f"table {self.name} has lost its newest commits: version {recorded} was committed, and its log ends "
-            f"{f'at {found}' if found >= 0 else 'before it begins'}; restore versions {missing} of tables/{self.name}/_delta_log "
+            f"the log of table {self.name} is damaged: its newest commits are gone. Version {recorded} was committed, and it ends "
+            f"{f'at {found}' if found >= 0 else 'before it begins'}: restore {missing} of tables/{self.name}/_delta_log "
             "from a backup or another copy of the store. If there is none, or if this is a copy that was made while a run "
             f"wrote, remove the folder {FOLDER}/{self.name} of the store, and run extract again: it computes what is missing",
         )
@@ -206,11 +227,11 @@ class TableLog:
         version = int(delta.version())
         if version == self._version:
             return self._state
-        with storage_errors(f"looking at the log of table {self.name}"):
+        with self._reading(f"looking at the log of table {self.name}"):
             state = State(self._numbers(delta), int(delta.transaction_version(APP_ID) or 0))
         recorded = self._recorded(version)
         if recorded is not None and recorded != state.text():
-            raise self._damaged(version, f"it has {state.text()}, and {recorded} were committed")
+            raise self._damaged(f"at version {version} it has {state.text()}, and {recorded} were committed")
         if state.files and (recorded is None or not all(map(is_checked, state.files))):
             self._note()
         if version > self._version:
@@ -241,16 +262,17 @@ class TableLog:
             information = [entry["commitInfo"] for entry in entries if "commitInfo" in entry]
             recorded = [entry[STATE] for entry in information if STATE in entry]
         except FileNotFoundError:
-            raise self._damaged(version, "its entry is missing") from None
+            raise self._damaged(f"the entry of version {version} is missing") from None
         except (ValueError, TypeError) as error:
-            raise self._damaged(version, str(error)) from None
+            raise self._damaged(f"the entry of version {version} makes no sense", str(error)) from None
         return str(recorded[0]) if recorded else None
 
-    def _damaged(self, version: int, what: str) -> FormatError:
+    def _damaged(self, what: str, private: str = "") -> FormatError:
         return FormatError(
             "table_log_damaged",
-            f"the log of table {self.name} is not what was committed, at version {version}: {what}; restore "
-            f"tables/{self.name}/_delta_log from a backup or another copy of the store",
+            f"the log of table {self.name} is damaged: {what}; restore tables/{self.name}/_delta_log from a backup or another copy "
+            "of the store",
+            private,
         )
 
     def _note(self) -> None:
