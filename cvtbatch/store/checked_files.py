@@ -6,9 +6,11 @@
 A file is cut into its column chunks, in stored order; the digest of each stands between the last one and the footer, where
 Parquet lets anything stand. The file's name holds the length and the digest of that tail, and the name is in the table's log: the
 digests come and go with their file, and are committed with it, in one step. Other readers see an ordinary Parquet file. Reading
-takes the tail, in one piece, and the chunks of the columns that are asked for, whole; each is hashed once more.
+takes the tail, in one piece, and the chunks of the columns that are asked for, whole; each is hashed once more, and only then
+does Arrow see it. Files of before have other names, and nothing to check them by; `cvtbatch compact` writes them anew.
 
-Files of before have other names, and nothing to check them by; `cvtbatch compact` writes them anew.
+Arrow is handed bytes by the thread that reads, and calls back in no other: a thread of its own that waits for the interpreter
+while that ends aborts the process, which is what a file system made of Python does to it.
 """
 
 import hashlib
@@ -16,16 +18,15 @@ import io
 import itertools
 import re
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.fs as fs
 import pyarrow.parquet as pq
 
 from cvtbatch.errors import FormatError
+from cvtbatch.store.location import Location, get_ranges, get_tail, storage_errors
 
 NAME = re.compile(r"(?:.*/)?part-[0-9a-f]{32}-(?P<length>[0-9a-f]{8})-(?P<digest>[0-9a-f]{32})\.parquet")
 DIGEST_BYTES = 8
@@ -80,77 +81,79 @@ def _tail_digest(tail: bytes) -> str:
     return hashlib.blake2b(tail, digest_size=TAIL_DIGEST_BYTES).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class _Chunks:
-    """Where the chunks of a file begin, and last where the tail does; and their digests."""
+def read_checked(location: Location, key: str, table: str, columns: Sequence[str]) -> tuple[int, pa.Table]:
+    """Return how many rows a data file with digests has, and those of some columns, as far as it has them.
 
-    bounds: npt.NDArray[np.uint64]
-    digests: bytes
-
-    @classmethod
-    def of_tail(cls, tail: bytes, start: int) -> "_Chunks":
-        footer = len(tail) - END_BYTES - int.from_bytes(tail[-END_BYTES:-4], "little")
-        count = int.from_bytes(tail[footer - 4 : footer], "little")
-        ends = np.frombuffer(tail, "<u8", count)
-        return cls(np.concatenate([np.zeros(1, np.uint64), ends]), tail[8 * count : (8 + DIGEST_BYTES) * count])
-
-    def around(self, start: int, end: int) -> range:
-        """Return the numbers of the chunks that hold the bytes from `start` to `end`."""
-        first = int(np.searchsorted(self.bounds, start, "right")) - 1
-        return range(first, int(np.searchsorted(self.bounds, end, "left")))
-
-    def agree(self, numbers: range, data: memoryview) -> bool:
-        """Say whether some chunks, in one piece, are what was written."""
-        bounds = [int(bound) - int(self.bounds[numbers[0]]) for bound in self.bounds[numbers[0] : numbers[-1] + 2]]
-        found = b"".join(_digest(data[start:end]) for start, end in itertools.pairwise(bounds))
-        return found == self.digests[DIGEST_BYTES * numbers[0] : DIGEST_BYTES * (numbers[-1] + 1)]
-
-
-class _CheckedFile(io.RawIOBase):
-    """A data file, opened for reading; what it hands over is what was written, or an error.
+    Args:
+        key: of the file, below the store's root.
+        table: its name, for errors.
+        columns: each holds numbers, texts, or lists of such.
 
     Raises:
-        FormatError: the file is not what was written, from every method that reads.
+        FormatError: the file is gone, or what is read of it is not what was written.
+        StorageError: it cannot be reached.
+    """
+    named = NAME.fullmatch(key)
+    assert named is not None, key
+    with storage_errors(f"reading table {table}"):
+        try:
+            tail, size = get_tail(location, key, int(named["length"], 16))
+            if _tail_digest(tail) != named["digest"]:
+                raise _damaged(table, "what it says of its columns is not what was written", key)
+            metadata = pq.read_metadata(pa.BufferReader(tail))
+            names = metadata.schema.to_arrow_schema().names
+            wanted = set(columns)
+            places = [place for place, name in enumerate(names) if name in wanted]
+            numbers = [group * len(names) + place for group in range(metadata.num_row_groups) for place in places]
+            pieces = _Pieces(size, _checked_chunks(location, key, tail, numbers))
+        except FileNotFoundError:
+            raise _damaged(table, "it is gone", key) from None
+        except _DamagedError:
+            raise _damaged(table, "a column is not what was written", key) from None
+        file = pq.ParquetFile(pieces, metadata=metadata, pre_buffer=False)
+        return int(metadata.num_rows), file.read([names[place] for place in places], use_threads=False)
+
+
+class _DamagedError(Exception):
+    """A chunk is not what was written."""
+
+
+def _checked_chunks(location: Location, key: str, tail: bytes, numbers: Sequence[int]) -> dict[int, memoryview]:
+    """Read column chunks, given by number, ascending, and return them by where they begin."""
+    footer = len(tail) - END_BYTES - int.from_bytes(tail[-END_BYTES:-4], "little")
+    count = int.from_bytes(tail[footer - 4 : footer], "little")
+    bounds = [0, *np.frombuffer(tail, "<u8", count).tolist()]
+    digests = tail[8 * count : (8 + DIGEST_BYTES) * count]
+    # Neighbours are read together.
+    breaks = [place for place in range(1, len(numbers)) if numbers[place] != numbers[place - 1] + 1]
+    runs = [numbers[first:end] for first, end in itertools.pairwise([0, *breaks, len(numbers)]) if end > first]
+    ranges = [(bounds[run[0]], bounds[run[-1] + 1]) for run in runs]
+    chunks: dict[int, memoryview] = {}
+    for run, (start, _), data in zip(runs, ranges, get_ranges(location, key, ranges), strict=True):
+        for number in run:
+            chunk = data[bounds[number] - start : bounds[number + 1] - start]
+            if _digest(chunk) != digests[DIGEST_BYTES * number : DIGEST_BYTES * (number + 1)]:
+                raise _DamagedError
+            chunks[bounds[number]] = chunk
+    return chunks
+
+
+class _Pieces(io.RawIOBase):
+    """A file of which some pieces are in memory, and no others are read.
+
+    Args:
+        size: of the whole file in bytes.
+        pieces: by where they begin.
     """
 
-    def __init__(self, file: pa.NativeFile, path: str, table: str) -> None:
-        named = NAME.fullmatch(path)
-        assert named is not None, path
-        self._file, self._path, self._table = file, path, table
-        self._size, self._place = int(file.size()), 0
-        self._tail_start = self._size - int(named["length"], 16)
-        self._tail = bytes(file.read_at(int(named["length"], 16), self._tail_start)) if self._tail_start >= 0 else b""
-        if _tail_digest(self._tail) != named["digest"]:
-            raise self._damaged("what it says of its columns")
-        self._chunks = _Chunks.of_tail(self._tail, self._tail_start)
-
-    def _damaged(self, what: str) -> FormatError:
-        return FormatError(
-            "table_damaged",
-            f"a data file of table {self._table} is damaged: {what} is not what was written; restore that file from a backup "
-            "or another copy of the store",
-            self._path,
-        )
-
-    def _read_checked(self, start: int, end: int) -> bytes | memoryview:
-        """Return some bytes, of which those before the tail are read, and checked, with the whole of their chunks."""
-        if start >= self._tail_start:
-            return self._tail[start - self._tail_start : end - self._tail_start]
-        if end > self._tail_start:
-            return b"".join((self._read_checked(start, self._tail_start), self._read_checked(self._tail_start, end)))
-        numbers = self._chunks.around(start, end)
-        first, last = int(self._chunks.bounds[numbers[0]]), int(self._chunks.bounds[numbers[-1] + 1])
-        data = memoryview(self._file.read_at(last - first, first))
-        if len(data) != last - first or not self._chunks.agree(numbers, data):
-            raise self._damaged("a column")
-        return data[start - first : end - first]
-
-    # What Arrow calls.
+    def __init__(self, size: int, pieces: Mapping[int, memoryview]) -> None:
+        self._size, self._pieces, self._starts, self._place = size, pieces, sorted(pieces), 0
 
     def read(self, size: int = -1) -> bytes:
-        end = self._size if size < 0 else min(self._size, self._place + size)
-        data = self._read_checked(self._place, end) if end > self._place else b""
-        self._place = max(self._place, end)
+        start = self._starts[bisect_right(self._starts, self._place) - 1]
+        data = self._pieces[start][self._place - start : self._place - start + size]
+        assert len(data) == size, "Arrow reads a column chunk, or a part of it"
+        self._place += size
         return data  # type: ignore[return-value]  # Arrow takes whatever is a buffer, and so nothing is copied
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -166,43 +169,10 @@ class _CheckedFile(io.RawIOBase):
     def seekable(self) -> bool:
         return True
 
-    def close(self) -> None:
-        self._file.close()
-        super().close()
 
-
-class _CheckedFiles(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has no types
-    """A file system to read from, whose files are checked where they can be."""
-
-    def __init__(self, base: fs.FileSystem, table: str) -> None:
-        self._base, self._table = base, table
-
-    def get_type_name(self) -> str:
-        return f"checked {self._base.type_name}"
-
-    def normalize_path(self, path: str) -> str:
-        return str(self._base.normalize_path(path))
-
-    def get_file_info(self, paths: list[str]) -> list[fs.FileInfo]:
-        return list(self._base.get_file_info(paths))
-
-    def get_file_info_selector(self, selector: fs.FileSelector) -> list[fs.FileInfo]:
-        return list(self._base.get_file_info(selector))
-
-    def open_input_file(self, path: str) -> pa.NativeFile:
-        file = self._base.open_input_file(path)
-        return pa.PythonFile(_CheckedFile(file, path, self._table), mode="r") if is_checked(path) else file
-
-    def open_input_stream(self, path: str) -> pa.NativeFile:
-        return self.open_input_file(path)
-
-    def _refuse(self, *_: object, **__: object) -> None:
-        raise io.UnsupportedOperation("tables are read through this file system, not written")
-
-    create_dir = delete_dir = delete_dir_contents = delete_root_dir_contents = delete_file = _refuse
-    move = copy_file = open_output_stream = open_append_stream = _refuse
-
-
-def checked(base: fs.FileSystem, table: str) -> fs.FileSystem:
-    """Return a file system from which the data files of a table are read, and checked where they have digests."""
-    return fs.PyFileSystem(_CheckedFiles(base, table))
+def _damaged(table: str, what: str, key: str) -> FormatError:
+    return FormatError(
+        "table_damaged",
+        f"a data file of table {table} is damaged: {what}; restore that file from a backup or another copy of the store",
+        key,
+    )

@@ -1,17 +1,19 @@
-"""Data files of a table, as they are written: rows cut by partition, sealed, stored, and described for the table's log."""
+"""Data files of a table: rows cut by partition, sealed, stored, and described for the table's log; and rows read from them."""
 
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 
 from cvtbatch.contracts import TableContract
-from cvtbatch.store.checked_files import seal
-from cvtbatch.store.location import Location, put
+from cvtbatch.store.checked_files import is_checked, read_checked, seal
+from cvtbatch.store.location import Location, put, storage_errors
 
 # Texts shorter than this stand whole in the statistics of the log.
 EXACT_IN_LOG = 32
@@ -90,6 +92,49 @@ def _write(location: Location, contract: TableContract, partition: dict[str, str
         most={name: _cut(bound["max"], LAST) for name, bound in there.items()},
         nulls={name: rows[name].null_count for name in told},
     )
+
+
+def read_rows(location: Location, contract: TableContract, schema: pa.Schema, path: str) -> pa.Table:
+    """Return the rows of a data file under a schema, which may be a part of the table's; columns that it lacks are null.
+
+    What has digests is checked.
+
+    Args:
+        path: as `Location.filesystem` takes it.
+
+    Raises:
+        FormatError: the file is damaged.
+        StorageError: it cannot be reached.
+    """
+    key = path.removeprefix(f"{location.path}/")
+    folders = (part.partition("=") for part in key.split("/")[:-1])
+    partition = {name: unquote(value) for name, equals, value in folders if equals}
+    stored = [name for name in schema.names if name not in contract.partition_by]
+    count, rows = (
+        read_checked(location, key, contract.name, stored)
+        if is_checked(key)
+        else _read_unchecked(location, path, contract.name, stored)
+    )
+    there = set(rows.column_names)
+    columns = []
+    for field in schema:
+        if field.name in there:
+            columns.append(rows[field.name].cast(field.type))
+        elif field.name in partition:
+            value = pa.scalar(partition[field.name]).cast(field.type)
+            columns.append(pa.chunked_array([pa.repeat(value, count)]))
+        else:
+            columns.append(pa.chunked_array([pa.nulls(count, field.type)]))
+    return pa.table(columns, schema=schema)
+
+
+def _read_unchecked(location: Location, path: str, table: str, columns: Sequence[str]) -> tuple[int, pa.Table]:
+    with (
+        storage_errors(f"reading table {table}"),
+        pq.ParquetFile(path, filesystem=location.filesystem(), pre_buffer=True) as file,
+    ):
+        there = set(file.schema_arrow.names)
+        return int(file.metadata.num_rows), file.read([name for name in columns if name in there])
 
 
 def _is_bounded(kind: pa.DataType) -> bool:

@@ -115,15 +115,11 @@ def _worthwhile(paths: list[str]) -> Iterator[list[str]]:
 
 def _rows(table: Table, delta: DeltaTable, paths: list[str], where: pc.Expression | None = None) -> pa.Table:
     """Return the rows of some files, with the columns that the table has, be they known to the contract or not."""
-    with storage_errors(f"reading table {table.contract.name}"):
-        schema = pa.schema(delta.schema())
-        return table.files_dataset(paths, schema).to_table(filter=where, cache_metadata=False)
+    return table.scan([table.path(path) for path in paths], None, where, pa.schema(delta.schema()))
 
 
 def _holds(table: Table, path: str, case_key: str) -> bool:
-    with storage_errors(f"reading table {table.contract.name}"):
-        dataset = table.files_dataset([path], table.contract.arrow())
-        return bool(dataset.count_rows(filter=pc.field("case_key") == case_key))
+    return bool(table.scan([table.path(path)], ["case_key"], pc.field("case_key") == case_key).num_rows)
 
 
 def _sizes(delta: DeltaTable) -> dict[str, int]:

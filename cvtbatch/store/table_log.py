@@ -44,7 +44,9 @@ CONFIGURATION = {
     "delta.deletedFileRetentionDuration": "interval 36500 days",
 }
 # What the table library says of a log that it cannot make sense of; of one that it cannot reach it says other things.
-DAMAGE = re.compile(r"Json error|Schema error|Parquet|line \d+ column|Invalid Checkpoint|LogSegment|No table metadata")
+DAMAGE = re.compile(
+    r"Json error|Schema error|Arrow error|Parquet|line \d+ column|Invalid Checkpoint|LogSegment|No table metadata|No protocol"
+)
 _logger = logging.getLogger(__name__)
 # Stores of which it was said that they hold what cannot be checked.
 _noted: set[Location] = set()

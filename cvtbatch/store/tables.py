@@ -14,6 +14,7 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +27,7 @@ from deltalake.exceptions import CommitFailedError
 from cvtbatch.contracts import TableContract
 from cvtbatch.errors import StorageError
 from cvtbatch.key_index import KeyIndex, hashed, key_array
-from cvtbatch.store.checked_files import checked
-from cvtbatch.store.data_files import EXACT_IN_LOG, DataFile, write_data_files
+from cvtbatch.store.data_files import EXACT_IN_LOG, DataFile, read_rows, write_data_files
 from cvtbatch.store.heads import Heads
 from cvtbatch.store.location import Location, storage_errors
 from cvtbatch.store.table_log import ATTEMPTS, TableLog
@@ -35,6 +35,8 @@ from cvtbatch.store.table_log import ATTEMPTS, TableLog
 # Rows that are looked at, and files that are read, at a time where a table is gone through.
 ROWS_TOGETHER = 8192
 FILES_TOGETHER = 4
+# Files that are read at a time where all their rows are wanted at once.
+FILES_AT_ONCE = 8
 Row = Mapping[str, object]
 
 
@@ -73,7 +75,7 @@ class Table:
         return None if delta is None else Pin(int(delta.version()), self.log.sequence(delta))
 
     def dataset(self, pin: Pin | None = None) -> ds.Dataset:
-        """Return all rows of the newest or a pinned version, for other readers: none of them is in memory yet."""
+        """Return all rows of the newest or a pinned version, for other readers: none is in memory yet, and none is checked."""
         dataset = self._dataset(self._files_of(pin))
         return dataset if pin is None else dataset.filter(_until(pin))
 
@@ -86,15 +88,8 @@ class Table:
         with storage_errors(f"reading version {pin.version} of table {self.contract.name}"):
             return self._files(self._pinned[pin.version], predicate)
 
-    def files_dataset(self, paths: Sequence[str], schema: pa.Schema) -> ds.Dataset:
-        """Return the rows of some data files, given by their paths below the table's folder, under a schema."""
-        return self._dataset([self._path(path) for path in paths], schema)
-
-    def _path(self, path: str) -> str:
-        return self._location.data_path(f"{self.log.uri}/{path}")
-
-    def _dataset(self, files: Sequence[str], schema: pa.Schema | None = None) -> ds.Dataset:
-        schema = self.contract.arrow() if schema is None else schema
+    def _dataset(self, files: Sequence[str]) -> ds.Dataset:
+        schema = self.contract.arrow()
         if not files:
             return ds.dataset(schema.empty_table())
         folders = ds.partitioning(pa.schema([schema.field(name) for name in self.contract.partition_by]), flavor="hive")
@@ -103,7 +98,7 @@ class Table:
                 list(files),
                 schema=schema,
                 format="parquet",
-                filesystem=checked(self._location.filesystem(), self.contract.name),
+                filesystem=self._location.filesystem(),
                 partitioning=folders,
                 partition_base_dir=self._location.data_path(self.log.uri),
             )
@@ -111,6 +106,10 @@ class Table:
     def _files(self, delta: DeltaTable, predicate: str | None = None) -> list[str]:
         """Return the data files; with a predicate, those whose statistics do not exclude it."""
         return [self._location.data_path(uri) for uri in delta.file_uris(file_pruning_predicate=predicate)]
+
+    def path(self, path: str) -> str:
+        """Return where a data file lies that the log names by its path below the table's folder."""
+        return self._location.data_path(f"{self.log.uri}/{path}")
 
     def written_at(self) -> datetime.datetime | None:
         """Return when somebody last wrote to the table, by that writer's clock; None where it was never created."""
@@ -140,9 +139,9 @@ class Table:
             if least is not None and least == most and len(least) < EXACT_IN_LOG and file[f"null_count.{column}"] == 0:
                 counts[least] += file["num_records"]
             else:
-                mixed.append(self._path(file["path"]))
+                mixed.append(self.path(file["path"]))
         if mixed:
-            counts.update(self._scan(self._dataset(mixed), [column], None)[column].to_pylist())
+            counts.update(self.scan(mixed, [column])[column].to_pylist())
         return counts
 
     def version_at(self, moment: datetime.datetime) -> int | None:
@@ -168,20 +167,43 @@ class Table:
             roi_keys: of these outlines alone, at least one; only files in which the log says that they may be are opened.
         """
         if roi_keys is None:
-            return self._scan(self.dataset(pin), columns, where)
+            return self.scan(self._files_of(pin), columns, _all([where, None if pin is None else _until(pin)]))
         least, most = pc.min_max(roi_keys).as_py().values()
         files = self._files_of(pin, f"roi_key >= {_literal(least)} AND roi_key <= {_literal(most)}")
         # The bounds too, by which parts of a file are passed over.
         key = pc.field("roi_key")
         wheres = [key >= least, key <= most, key.isin(roi_keys), where, None if pin is None else _until(pin)]
-        return self._scan(self._dataset(files), columns, _all(wheres))
+        return self.scan(files, columns, _all(wheres))
 
-    def _scan(self, dataset: ds.Dataset, columns: Sequence[str] | None, where: pc.Expression | None) -> pa.Table:
-        wanted = list(columns) if columns is not None else self.contract.arrow().names
-        with storage_errors(f"reading table {self.contract.name}"):
-            # Not DeltaTable.to_pyarrow_table(): it can abort the process at exit.
-            # What a file says of its 1,834 columns takes megabytes, decoded: it is not kept for a second scan.
-            return dataset.to_table(columns=wanted, filter=where, cache_metadata=False)
+    def scan(
+        self,
+        files: Sequence[str],
+        columns: Sequence[str] | None = None,
+        where: pc.Expression | None = None,
+        schema: pa.Schema | None = None,
+    ) -> pa.Table:
+        """Return rows of some data files, in their order.
+
+        Args:
+            schema: that of the table as it is stored, if not its contract's.
+        """
+        schema = self.contract.arrow() if schema is None else schema
+        wanted = schema.names if columns is None else list(columns)
+        parts = list(self._parts(files, wanted, where, schema, FILES_AT_ONCE))
+        return pa.concat_tables([pa.schema([schema.field(name) for name in wanted]).empty_table(), *parts])
+
+    def _parts(
+        self, files: Sequence[str], wanted: Sequence[str], where: pc.Expression | None, schema: pa.Schema, together: int
+    ) -> Iterator[pa.Table]:
+        """Yield the rows of files, file by file, so many of which are read at once."""
+        # An expression does not tell which columns it names, but its text does; a column too many only costs time.
+        named = str(where)
+        needed = [name for name in schema.names if name in {*wanted} or (where is not None and name in named)]
+        read = functools.partial(read_rows, self._location, self.contract, pa.schema(map(schema.field, needed)))
+        with ThreadPoolExecutor(together) as pool:
+            for first in range(0, len(files), together):
+                for rows in pool.map(read, files[first : first + together]):
+                    yield (rows if where is None else rows.filter(where)).select(wanted)
 
     def stream(
         self, columns: Sequence[str], where: pc.Expression | None = None, pin: Pin | None = None
@@ -192,15 +214,8 @@ class Table:
     def _stream(
         self, files: Sequence[str], columns: Sequence[str], where: pc.Expression | None
     ) -> Iterator[pa.RecordBatch]:
-        # Arrow reads ahead of a slow reader up to a gigabyte, whatever it is told: as far as the files go that it knows of.
-        for first in range(0, len(files), FILES_TOGETHER):
-            dataset = self._dataset(files[first : first + FILES_TOGETHER])
-            with storage_errors(f"reading table {self.contract.name}"):
-                # What a file says of its 1,834 columns is held too.
-                batches = dataset.to_batches(
-                    columns=list(columns), filter=where, batch_size=ROWS_TOGETHER, cache_metadata=False
-                )
-                yield from (batch for batch in batches if batch.num_rows)
+        for rows in self._parts(files, list(columns), where, self.contract.arrow(), FILES_TOGETHER):
+            yield from (batch for batch in rows.to_batches(max_chunksize=ROWS_TOGETHER) if batch.num_rows)
 
     def current(self, columns: Sequence[str] | None = None, pin: Pin | None = None) -> pa.Table:
         """Return the newest row of every key."""

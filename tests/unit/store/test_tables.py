@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
@@ -189,7 +188,7 @@ def test_counts_need_no_rows_where_the_log_tells_them(store: FeatureStore, monke
     compact(table, 2**20)
     assert len(table.files_at(table.pin().version)) == 1  # type: ignore[union-attr]
     assert (table.count(), table.counts("kind")) == (8, expected)
-    monkeypatch.setattr(Table, "_scan", None)
+    monkeypatch.setattr(Table, "scan", None)
     assert store.table("runs").counts("state") == {}
     agreeing = store.table("failures")
     agreeing.append([event("1", "unreadable"), event("2", "unreadable")])
@@ -215,13 +214,13 @@ def test_rows_of_outlines_are_found_in_few_files(store: FeatureStore, monkeypatc
     for first in range(0, len(keys), 4):
         table.append([{**event(key, "empty_mask"), "roi_key": key} for key in keys[first : first + 4]])
     opened: list[int] = []
-    dataset = Table._dataset
+    scan = Table.scan
 
-    def counted(table: Table, files: list[str], schema: pa.Schema | None = None) -> ds.Dataset:
+    def counted(table: Table, files: list[str], *arguments: object) -> pa.Table:
         opened.append(len(files))
-        return dataset(table, files, schema)
+        return scan(table, files, *arguments)
 
-    monkeypatch.setattr(Table, "_dataset", counted)
+    monkeypatch.setattr(Table, "scan", counted)
     for pin in (None, table.pin()):
         for wanted in [[key] for key in keys] + [keys[:1] + keys[-1:], keys, ["none", "of these"]]:
             found = table.read(["roi_key"], None, pin, pa.array(wanted))["roi_key"].to_pylist()
