@@ -8,6 +8,7 @@ from cvtbatch import contracts
 from cvtbatch.store import FeatureStore
 from cvtbatch.store.garbage import LIVE_RUN_DAYS, find_garbage
 from cvtbatch.store.location import remove_objects
+from cvtbatch.store.rewriting import compact
 
 Document = dict[str, object]
 
@@ -28,7 +29,7 @@ def compact_store(url: str) -> Document:
     for name in contracts.table_names():
         table = store.table(name)
         if table.pin() is not None:
-            done = table.compact(TARGET_BYTES)
+            done = compact(table, TARGET_BYTES)
             tables.append({"table": name, "files_before": done.files_before, "files_after": done.files_after})
     return {
         "command": "compact",

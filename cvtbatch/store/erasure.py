@@ -16,9 +16,7 @@ Each step may be interrupted, and the whole done again. Neither writers nor read
 import contextlib
 import datetime
 import json
-import random
 import re
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -28,16 +26,15 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError
 from obstore.store import LocalStore
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, InternalError, StorageError
 from cvtbatch.store.content import content_digest
-from cvtbatch.store.location import get, list_objects, remove_objects, storage_errors
+from cvtbatch.store.location import get, list_objects, remove_objects
+from cvtbatch.store.rewriting import delete_case
 from cvtbatch.store.snapshots import TABLE, Snapshot, measure, read_snapshots
-from cvtbatch.store.tables import APP_ID, APPEND_ATTEMPTS, Pin, Table
+from cvtbatch.store.tables import Pin, Table
 
 if TYPE_CHECKING:
     from cvtbatch.store.feature_store import FeatureStore
@@ -115,11 +112,11 @@ def erase_case(store: "FeatureStore", case_key: str, from_snapshots: bool) -> Er
         kept = f"; snapshots that have it: {', '.join(holding)} (--from-snapshots)" if holding else ""
         raise InputError("no_such_case", f"the store has no case {case_key!r}{kept}")
     for table in tables.values():
-        _delete_rows(table, case_key)
+        delete_case(table, case_key)
     if not from_snapshots:
         volumes = _delete_arrays(store, traces.paths.difference(*holding.values()))
         return Erasure(case_key, there, volumes, (), tuple(holding), 0)
-    beginnings = {name: table.begin_log() for name, table in tables.items()}
+    beginnings = {name: table.log.begin() for name, table in tables.items()}
     _pin_anew(store, beginnings, case_key)
     for name, version in beginnings.items():
         _delete_history(store, tables[name], version, traces)
@@ -161,25 +158,6 @@ def _held(store: "FeatureStore", snapshot: Snapshot, case_key: str) -> set[str]:
 
 def _count(table: Table, case_key: str) -> int:
     return int(table.read(["case_key"], pc.field("case_key") == case_key).num_rows)
-
-
-def _delete_rows(table: Table, case_key: str) -> None:
-    """Write a version of the table without the case's rows; an append beside it conflicts, and both are tried again."""
-    for attempt in range(APPEND_ATTEMPTS):
-        delta = table.open()
-        if delta is None or not _count(table, case_key):
-            return
-        sequence = (delta.transaction_version(APP_ID) or 0) + 1
-        properties = CommitProperties(app_transactions=[Transaction(APP_ID, sequence)], max_commit_retries=0)
-        # Not Delta's deletion: its log would name the case, and its files hold texts of a type that Arrow cannot always filter.
-        others = table.dataset().scanner(filter=pc.field("case_key") != case_key)
-        with storage_errors(f"deleting from table {table.contract.name}"):
-            try:
-                write_deltalake(delta, others.to_reader(), mode="overwrite", commit_properties=properties)
-            except CommitFailedError:
-                time.sleep(random.uniform(0.005, 0.05) * (attempt + 1))
-    if _count(table, case_key):
-        raise StorageError("store_busy", f"table {table.contract.name} has writers that leave no room: stop them")
 
 
 def _pin_anew(store: "FeatureStore", beginnings: Mapping[str, int], case_key: str) -> None:

@@ -14,6 +14,7 @@ from cvtbatch import contracts
 from cvtbatch.errors import FormatError, StorageError
 from cvtbatch.geometry import Grid
 from cvtbatch.store import snapshots
+from cvtbatch.store.heads import Heads
 from cvtbatch.store.location import Location, get, holds, put, storage_errors
 from cvtbatch.store.reading import Selection, View
 from cvtbatch.store.tables import Pin, Table
@@ -38,7 +39,10 @@ class FeatureStore:
     def __init__(self, url: str) -> None:
         self.location = Location.of(url)
         self.format_version = _read_format(self.location)
-        self._tables = {name: Table(self.location, contracts.table(name)) for name in contracts.table_names()}
+        self._heads = Heads(self.location)
+        self._tables = {
+            name: Table(self.location, contracts.table(name), self._heads) for name in contracts.table_names()
+        }
 
     @classmethod
     def open_for_writing(cls, url: str, existing: bool = False) -> "FeatureStore":
@@ -69,7 +73,8 @@ class FeatureStore:
             obstore.delete(location.objects(), probe)
         store = cls(url)
         for table in store._tables.values():
-            table.create()
+            table.log.create()
+        store._heads.tidy()
         return store
 
     def table(self, name: str) -> Table:

@@ -289,6 +289,28 @@ def get(location: Location, key: str) -> bytes:
         raise storage_error("reading from the store", error) from error
 
 
+def get_tail(location: Location, key: str, length: int) -> tuple[bytes, int]:
+    """Read the last bytes of one object, all of them if there are fewer, and return its size too.
+
+    Raises:
+        FileNotFoundError: there is no such object.
+    """
+    found = obstore.get(location.objects(), key, options={"range": {"suffix": length}})
+    return bytes(found.bytes()), int(found.meta["size"])
+
+
+def get_ranges(location: Location, key: str, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
+    """Read parts of one object, given by start and end; what lies beyond its end is left out.
+
+    Raises:
+        FileNotFoundError: there is no such object.
+    """
+    if not ranges:
+        return []
+    starts, ends = zip(*ranges, strict=True)
+    return [memoryview(part) for part in obstore.get_ranges(location.objects(), key, starts=starts, ends=ends)]
+
+
 def holds(location: Location, key: str) -> bool:
     """Say whether there is an object.
 

@@ -14,37 +14,29 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.schema import Schema
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
 
 from cvtbatch.contracts import TableContract
 from cvtbatch.errors import StorageError
 from cvtbatch.key_index import KeyIndex, hashed, key_array
+from cvtbatch.store.data_files import EXACT_IN_LOG, DataFile, read_rows, write_data_files
+from cvtbatch.store.heads import Heads
 from cvtbatch.store.location import Location, storage_errors
+from cvtbatch.store.table_log import ATTEMPTS, TableLog
 
-APP_ID = "cvtbatch"
-# How often an append that met another writer, or an error that may pass, is tried again.
-APPEND_ATTEMPTS = 30
-# A handle that follows a table commit by commit grows slower with each; one that is opened anew starts from the last checkpoint.
-COMMITS_PER_HANDLE = 20
 # Rows that are looked at, and files that are read, at a time where a table is gone through.
 ROWS_TOGETHER = 8192
 FILES_TOGETHER = 4
-# Texts shorter than this stand whole in the statistics of the log.
-EXACT_IN_LOG = 32
-# What no snapshot may lose is never cleaned up behind its back.
-CONFIGURATION = {
-    "delta.enableExpiredLogCleanup": "false",
-    "delta.logRetentionDuration": "interval 36500 days",
-    "delta.deletedFileRetentionDuration": "interval 36500 days",
-}
+# Files that are read at a time where all their rows are wanted at once.
+FILES_AT_ONCE = 8
 Row = Mapping[str, object]
 
 
@@ -60,114 +52,40 @@ class Pin:
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
-class Compaction:
-    """How many data files a table had, and has now."""
-
-    files_before: int
-    files_after: int
-
-
 class Table:
     """A table, by its contract; `append` is for coordinators alone."""
 
-    def __init__(self, location: Location, contract: TableContract) -> None:
+    def __init__(self, location: Location, contract: TableContract, heads: Heads) -> None:
         self.contract = contract
+        self.log = TableLog(location, contract, heads)
         self._location = location
-        self._uri = location.table_uri(contract.name)
-        self._delta: DeltaTable | None = None
         self._pinned: dict[int, DeltaTable] = {}
-        self._opened_version = 0
         # Rows up to this sequence are known: the state of every key's newest.
         self._known_sequence = 0
         self._newest = KeyIndex()
 
-    def create(self) -> None:
-        """Create the table if it is not there, or add the columns that it lacks, beside others that may do the same."""
-        configuration = {**CONFIGURATION, "delta.dataSkippingNumIndexedCols": str(self.contract.key_field_count())}
-        empty = self.contract.arrow().empty_table()
-        options = self._location.table_options()
-        with storage_errors(f"creating table {self.contract.name}"):
-            for attempt in range(APPEND_ATTEMPTS):
-                try:
-                    # Not DeltaTable.create(): its log names the folder that the store was made in.
-                    write_deltalake(
-                        self._uri,
-                        empty,
-                        mode="ignore",
-                        configuration=configuration,
-                        partition_by=list(self.contract.partition_by) or None,
-                        storage_options=options,
-                    )
-                    self._add_columns()
-                except DeltaError:
-                    if attempt == APPEND_ATTEMPTS - 1:
-                        raise
-                    time.sleep(random.uniform(0.01, 0.1))
-                else:
-                    return
-
-    def _add_columns(self) -> None:
-        """Add the columns that the contract gained since the table was created; in older rows they are null."""
-        delta = self._load()
-        known = {field.name for field in delta.schema().fields}
-        missing = [field for field in self.contract.arrow() if field.name not in known]
-        if missing:
-            delta.alter.add_columns(Schema.from_arrow(pa.schema(missing)).fields)
-
-    def _load(self, version: int | None = None) -> DeltaTable:
-        return DeltaTable(self._uri, version=version, storage_options=self._location.table_options())
-
-    def _open(self) -> DeltaTable | None:
-        """Return the table at its newest version, or None where it was never created."""
-        with storage_errors(f"opening table {self.contract.name}"):
-            try:
-                if self._delta is not None:
-                    self._delta.update_incremental()
-                if self._delta is None or self._delta.version() >= self._opened_version + COMMITS_PER_HANDLE:
-                    self._delta = self._load()
-                    self._opened_version = self._delta.version()
-            except TableNotFoundError:
-                return None
-            return self._delta
-
-    def open(self) -> DeltaTable | None:
-        """Return Delta's own table at its newest version, for who does more than read and append."""
-        return self._open()
-
-    def begin_log(self) -> int:
-        """Write a checkpoint from which the table can be read without the log before it, and return its version."""
-        delta = self._open()
-        if delta is None:
-            raise StorageError("store_incomplete", f"table {self.contract.name} is missing from the store")
-        with storage_errors(f"writing a checkpoint of table {self.contract.name}"):
-            # A commit that changes nothing: the log has to begin with a version that says nothing of its past.
-            delta.alter.set_table_properties(dict(list(CONFIGURATION.items())[:1]))
-            delta.create_checkpoint()
-        return int(delta.version())
-
     def files_at(self, version: int) -> list[str]:
         """Return the data files of a version, as keys below the store's root."""
         with storage_errors(f"reading version {version} of table {self.contract.name}"):
-            return [path.removeprefix(f"{self._location.path}/") for path in self._files(self._load(version))]
+            return [path.removeprefix(f"{self._location.path}/") for path in self._files(self.log.load(version))]
 
     def pin(self) -> Pin | None:
         """Return the table as it stands now, or None where it was never created."""
-        delta = self._open()
-        return None if delta is None else Pin(int(delta.version()), int(delta.transaction_version(APP_ID) or 0))
+        delta = self.log.newest()
+        return None if delta is None else Pin(int(delta.version()), self.log.sequence(delta))
 
     def dataset(self, pin: Pin | None = None) -> ds.Dataset:
-        """Return all rows of the newest or a pinned version, for other readers: none of them is in memory yet."""
+        """Return all rows of the newest or a pinned version, for other readers: none is in memory yet, and none is checked."""
         dataset = self._dataset(self._files_of(pin))
         return dataset if pin is None else dataset.filter(_until(pin))
 
     def _files_of(self, pin: Pin | None, predicate: str | None = None) -> list[str]:
         if pin is None:
-            delta = self._open()
+            delta = self.log.newest()
             return [] if delta is None else self._files(delta, predicate)
+        if pin.version not in self._pinned:
+            self._pinned[pin.version] = self.log.load(pin.version)
         with storage_errors(f"reading version {pin.version} of table {self.contract.name}"):
-            if pin.version not in self._pinned:
-                self._pinned[pin.version] = self._load(pin.version)
             return self._files(self._pinned[pin.version], predicate)
 
     def _dataset(self, files: Sequence[str]) -> ds.Dataset:
@@ -182,16 +100,20 @@ class Table:
                 format="parquet",
                 filesystem=self._location.filesystem(),
                 partitioning=folders,
-                partition_base_dir=self._location.data_path(self._uri),
+                partition_base_dir=self._location.data_path(self.log.uri),
             )
 
     def _files(self, delta: DeltaTable, predicate: str | None = None) -> list[str]:
         """Return the data files; with a predicate, those whose statistics do not exclude it."""
         return [self._location.data_path(uri) for uri in delta.file_uris(file_pruning_predicate=predicate)]
 
+    def path(self, path: str) -> str:
+        """Return where a data file lies that the log names by its path below the table's folder."""
+        return self._location.data_path(f"{self.log.uri}/{path}")
+
     def written_at(self) -> datetime.datetime | None:
         """Return when somebody last wrote to the table, by that writer's clock; None where it was never created."""
-        delta = self._open()
+        delta = self.log.newest()
         if delta is None:
             return None
         with storage_errors(f"looking at the log of table {self.contract.name}"):
@@ -200,7 +122,7 @@ class Table:
 
     def count(self) -> int:
         """Return how many rows there are, current or not, as the log has it."""
-        delta = self._open()
+        delta = self.log.newest()
         return 0 if delta is None else sum(pa.table(delta.get_add_actions()).column("num_records").to_pylist())
 
     def counts(self, column: str) -> Counter[str]:
@@ -208,7 +130,7 @@ class Table:
 
         The log tells of files in which all rows agree, as those of one append do in a specification; only others are read.
         """
-        delta = self._open()
+        delta = self.log.newest()
         counts: Counter[str] = Counter()
         mixed = []
         for file in [] if delta is None else pa.table(delta.get_add_actions(flatten=True)).to_pylist():
@@ -217,43 +139,20 @@ class Table:
             if least is not None and least == most and len(least) < EXACT_IN_LOG and file[f"null_count.{column}"] == 0:
                 counts[least] += file["num_records"]
             else:
-                mixed.append(self._location.data_path(f"{self._uri}/{file['path']}"))
+                mixed.append(self.path(file["path"]))
         if mixed:
-            counts.update(self._scan(self._dataset(mixed), [column], None)[column].to_pylist())
+            counts.update(self.scan(mixed, [column])[column].to_pylist())
         return counts
 
     def version_at(self, moment: datetime.datetime) -> int | None:
         """Return the version that stood at a moment (the first, before there was one), or None where there is no table."""
-        delta = self._open()
+        delta = self.log.newest()
         if delta is None:
             return None
         with storage_errors(f"looking for a version of table {self.contract.name}"):
-            then = self._load()
+            then = self.log.load()
             then.load_as_version(moment)
             return int(then.version())
-
-    def compact(self, target_bytes: int) -> Compaction:
-        """Rewrite files that are far smaller than `target_bytes` into larger ones; no row and no sequence changes.
-
-        Safe beside readers, who keep the files of the version that they opened, and beside appends; another compaction or an
-        erasure at the same time makes it start again.
-
-        Raises:
-            StorageError: the store cannot be written, or others never left room.
-        """
-        for attempt in range(APPEND_ATTEMPTS):
-            with storage_errors(f"compacting table {self.contract.name}"):
-                delta = self._load()
-                try:
-                    # One at a time: its memory is the target, decoded, a few times.
-                    metrics = delta.optimize.compact(target_size=target_bytes, max_concurrent_tasks=1)
-                except CommitFailedError:
-                    time.sleep(random.uniform(0.05, 0.2) * (attempt + 1))
-                    continue
-                files = len(delta.file_uris())
-            self._delta = None
-            return Compaction(files - metrics["numFilesAdded"] + metrics["numFilesRemoved"], files)
-        raise StorageError("store_busy", f"table {self.contract.name}: compaction met other writers; run again")
 
     def read(
         self,
@@ -268,20 +167,43 @@ class Table:
             roi_keys: of these outlines alone, at least one; only files in which the log says that they may be are opened.
         """
         if roi_keys is None:
-            return self._scan(self.dataset(pin), columns, where)
+            return self.scan(self._files_of(pin), columns, _all([where, None if pin is None else _until(pin)]))
         least, most = pc.min_max(roi_keys).as_py().values()
         files = self._files_of(pin, f"roi_key >= {_literal(least)} AND roi_key <= {_literal(most)}")
         # The bounds too, by which parts of a file are passed over.
         key = pc.field("roi_key")
         wheres = [key >= least, key <= most, key.isin(roi_keys), where, None if pin is None else _until(pin)]
-        return self._scan(self._dataset(files), columns, _all(wheres))
+        return self.scan(files, columns, _all(wheres))
 
-    def _scan(self, dataset: ds.Dataset, columns: Sequence[str] | None, where: pc.Expression | None) -> pa.Table:
-        wanted = list(columns) if columns is not None else self.contract.arrow().names
-        with storage_errors(f"reading table {self.contract.name}"):
-            # Not DeltaTable.to_pyarrow_table(): it can abort the process at exit.
-            # What a file says of its 1,834 columns takes megabytes, decoded: it is not kept for a second scan.
-            return dataset.to_table(columns=wanted, filter=where, cache_metadata=False)
+    def scan(
+        self,
+        files: Sequence[str],
+        columns: Sequence[str] | None = None,
+        where: pc.Expression | None = None,
+        schema: pa.Schema | None = None,
+    ) -> pa.Table:
+        """Return rows of some data files, in their order.
+
+        Args:
+            schema: that of the table as it is stored, if not its contract's.
+        """
+        schema = self.contract.arrow() if schema is None else schema
+        wanted = schema.names if columns is None else list(columns)
+        parts = list(self._parts(files, wanted, where, schema, FILES_AT_ONCE))
+        return pa.concat_tables([pa.schema([schema.field(name) for name in wanted]).empty_table(), *parts])
+
+    def _parts(
+        self, files: Sequence[str], wanted: Sequence[str], where: pc.Expression | None, schema: pa.Schema, together: int
+    ) -> Iterator[pa.Table]:
+        """Yield the rows of files, file by file, so many of which are read at once."""
+        # An expression does not tell which columns it names, but its text does; a column too many only costs time.
+        named = str(where)
+        needed = [name for name in schema.names if name in {*wanted} or (where is not None and name in named)]
+        read = functools.partial(read_rows, self._location, self.contract, pa.schema(map(schema.field, needed)))
+        with ThreadPoolExecutor(together) as pool:
+            for first in range(0, len(files), together):
+                for rows in pool.map(read, files[first : first + together]):
+                    yield (rows if where is None else rows.filter(where)).select(wanted)
 
     def stream(
         self, columns: Sequence[str], where: pc.Expression | None = None, pin: Pin | None = None
@@ -292,15 +214,8 @@ class Table:
     def _stream(
         self, files: Sequence[str], columns: Sequence[str], where: pc.Expression | None
     ) -> Iterator[pa.RecordBatch]:
-        # Arrow reads ahead of a slow reader up to a gigabyte, whatever it is told: as far as the files go that it knows of.
-        for first in range(0, len(files), FILES_TOGETHER):
-            dataset = self._dataset(files[first : first + FILES_TOGETHER])
-            with storage_errors(f"reading table {self.contract.name}"):
-                # What a file says of its 1,834 columns is held too.
-                batches = dataset.to_batches(
-                    columns=list(columns), filter=where, batch_size=ROWS_TOGETHER, cache_metadata=False
-                )
-                yield from (batch for batch in batches if batch.num_rows)
+        for rows in self._parts(files, list(columns), where, self.contract.arrow(), FILES_TOGETHER):
+            yield from (batch for batch in rows.to_batches(max_chunksize=ROWS_TOGETHER) if batch.num_rows)
 
     def current(self, columns: Sequence[str] | None = None, pin: Pin | None = None) -> pa.Table:
         """Return the newest row of every key."""
@@ -323,12 +238,12 @@ class Table:
         Raises:
             StorageError: the store cannot be written, or other writers never left room.
         """
-        for attempt in range(APPEND_ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             delta = self._refresh()
             fresh, states = self._fresh(rows)
             if not fresh:
                 return 0
-            sequence = (delta.transaction_version(APP_ID) or 0) + 1
+            sequence = self.log.sequence(delta) + 1
             try:
                 self._commit(delta, fresh, sequence)
             except CommitFailedError:
@@ -338,32 +253,32 @@ class Table:
             self._newest.update(states)
             self._known_sequence = sequence
             return len(fresh)
-        raise StorageError(
-            "store_busy", f"table {self.contract.name}: {APPEND_ATTEMPTS} appends met other writers; run again"
-        )
+        raise StorageError("store_busy", f"table {self.contract.name}: {ATTEMPTS} appends met other writers; run again")
 
     def _commit(self, delta: DeltaTable, rows: Sequence[Row], sequence: int) -> None:
         schema = self.contract.arrow()
         place = schema.get_field_index("sequence")
         table = pa.Table.from_pylist(rows, schema=schema.remove(place))
         table = table.add_column(place, schema.field(place), [pa.array([sequence] * len(rows), pa.int64())])
-        properties = CommitProperties(app_transactions=[Transaction(APP_ID, sequence)], max_commit_retries=0)
         try:
-            # Merging, for a later revision may have given the table columns that this one does not know.
-            write_deltalake(delta, table, mode="append", schema_mode="merge", commit_properties=properties)
+            self.log.commit(delta, self.write(table), sequence=sequence)
         except CommitFailedError:
             raise
         except Exception:
-            self._delta = None
+            self.log.forget()
             with storage_errors(f"appending to table {self.contract.name}"):
                 raise
 
+    def write(self, rows: pa.Table) -> list[DataFile]:
+        """Write rows, with their sequences, into data files that no commit names yet."""
+        return write_data_files(self._location, self.contract, rows)
+
     def _refresh(self) -> DeltaTable:
         """Return the newest version, its keys known; only rows that were not seen before are read."""
-        delta = self._open()
+        delta = self.log.newest()
         if delta is None:
             raise StorageError("store_incomplete", f"table {self.contract.name} is missing from the store")
-        last = delta.transaction_version(APP_ID) or 0
+        last = self.log.sequence(delta)
         if last > self._known_sequence:
             columns = list(dict.fromkeys([*self.contract.key, *self.contract.state, "sequence"]))
             with storage_errors(f"looking for new rows of table {self.contract.name}"):

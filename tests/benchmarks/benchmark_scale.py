@@ -33,7 +33,7 @@ from cvtbatch.pipelines.job import read_job
 from cvtbatch.pipelines.plan import CaseTask
 from cvtbatch.pipelines.report import Progress
 from cvtbatch.store import FeatureStore
-from cvtbatch.store.tables import APP_ID
+from cvtbatch.store.table_log import APP_ID
 from tests.store_rows import row
 
 GRID: Row = {

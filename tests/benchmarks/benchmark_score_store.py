@@ -26,7 +26,7 @@ from cvtbatch.dlrn.fit import fit_model
 from cvtbatch.dlrn.scoring import SpecIds
 from cvtbatch.pipelines.job import read_job
 from cvtbatch.store import FeatureStore
-from cvtbatch.store.tables import APP_ID
+from cvtbatch.store.table_log import APP_ID
 from tests.cohorts import ORIGIN, CohortPlan, made_cohort, settings, surroundings
 from tests.store_rows import EMBEDDING_SPEC, NOW, RADIOMICS_SPEC, VOLUME_SPEC, row
 
@@ -86,7 +86,7 @@ def write_store(url: str, rows: int) -> None:
 def append(store: FeatureStore, name: str, columns: Mapping[str, Sequence[object]], count: int) -> None:
     """Append rows to a table as they are; columns that are not given have what they need."""
     schema, fillers = contracts.table(name).arrow(), row(name)
-    delta = store.table(name).open()
+    delta = store.table(name).log.newest()
     assert delta is not None
     sequence = int(delta.transaction_version(APP_ID) or 0) + 1
     given: dict[str, Sequence[object]] = {**columns, "sequence": [sequence] * count}

@@ -23,7 +23,8 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from cvtbatch import contracts
 from cvtbatch.pipelines.upkeep import TARGET_BYTES
 from cvtbatch.store import FeatureStore
-from cvtbatch.store.tables import APP_ID
+from cvtbatch.store.rewriting import compact
+from cvtbatch.store.table_log import APP_ID
 from tests.store_rows import RADIOMICS_SPEC, VOLUME_SPEC, add_specs, feature_values, row
 
 NARROW_COMMITS = 1000
@@ -119,11 +120,11 @@ def read_plain(url: str) -> int:
     return int(ds.dataset(files, format="parquet").to_table(columns=COLUMNS).num_rows)
 
 
-def compact(url: str) -> int:
-    return FeatureStore(url).table("radiomics").compact(TARGET_BYTES).files_after
+def compacted(url: str) -> int:
+    return compact(FeatureStore(url).table("radiomics"), TARGET_BYTES).files_after
 
 
-TASKS = {"read_store": read_store, "read_plain": read_plain, "compact": compact}
+TASKS = {"read_store": read_store, "read_plain": read_plain, "compact": compacted}
 
 
 def peak_mb() -> float:

@@ -141,7 +141,7 @@ def _number(value: float) -> str:
 
 
 def _table_bytes(store: FeatureStore, names: Sequence[str]) -> float:
-    opened = [delta for name in names if (delta := store.table(name).open()) is not None]
+    opened = [delta for name in names if (delta := store.table(name).log.newest()) is not None]
     return float(sum(sum(pa.table(delta.get_add_actions())["size_bytes"].to_pylist()) for delta in opened))
 
 

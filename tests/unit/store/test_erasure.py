@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> FeatureStore:
     create_snapshot(store, "first", Selection(), "test")
     add_cases(store, cases[2])
     create_snapshot(store, "other", Selection(rois=("hematoma",)), "test")
-    store.table("volumes").open().optimize.compact()
+    store.table("volumes").log.newest().optimize.compact()
     add_cases(store, cases[3])
     return store
 

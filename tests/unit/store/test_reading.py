@@ -70,7 +70,7 @@ def test_only_asked_columns_and_row_groups_are_read_from_storage(tmp_path: Path)
         columns |= {name: rng.normal(size=1000) for name in names}
         columns["roi_key"] = [f"{center}/{number}" for number in range(1000)]
         rows = pa.table(columns, schema=table.contract.arrow())
-        write_deltalake(table.open(), rows, mode="append")
+        write_deltalake(table.log.newest(), rows, mode="append")
     size = sum(path.stat().st_size for path in (tmp_path / "store/tables/radiomics").glob("*.parquet"))
     assert size > 29e6
     footers = sum(
@@ -203,6 +203,7 @@ def test_rows_of_a_table_that_is_not_there_yet(made: FeatureStore, tmp_path: Pat
     """As in a store that an earlier revision wrote."""
     shutil.copytree(made.location.path, tmp_path / "store")
     shutil.rmtree(tmp_path / "store/tables/embeddings")
+    shutil.rmtree(tmp_path / "store/heads")
     store = FeatureStore(str(tmp_path / "store"))
     assert store.embeddings().column_names == contracts.table("embeddings").arrow().names
     assert store.wide(columns=["case_id", "embedding"], spec=RADIOMICS_SPEC.spec_id)["embedding"].null_count == 4

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
 
 from cvtbatch import contracts
 from cvtbatch.errors import FormatError, StorageError
 from cvtbatch.store import FeatureStore
+from cvtbatch.store.rewriting import compact
 from cvtbatch.store.tables import Table
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -128,16 +129,14 @@ def test_two_coordinators_from_one_version_conflict_and_double_nothing(
 
 def test_a_commit_that_was_not_acknowledged_does_no_harm(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commit lands, and the coordinator hears of an error."""
-    from deltalake.exceptions import CommitFailedError
-
-    from cvtbatch.store import tables
+    commit = DeltaTable.create_write_transaction
 
     def lands_and_fails(*arguments: object, **keywords: object) -> None:
-        write_deltalake(*arguments, **keywords)
-        monkeypatch.setattr(tables, "write_deltalake", write_deltalake)
+        commit(*arguments, **keywords)
+        monkeypatch.setattr(DeltaTable, "create_write_transaction", commit)
         raise CommitFailedError("connection lost")
 
-    monkeypatch.setattr(tables, "write_deltalake", lands_and_fails)
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", lands_and_fails)
     assert store.table("specs").append([spec("a")]) == 0
     assert names(store.table("specs")) == ["a"]
 
@@ -186,10 +185,10 @@ def test_counts_need_no_rows_where_the_log_tells_them(store: FeatureStore, monke
         table.append([{**spec(f"{number}-{index}"), "kind": kind} for index, kind in enumerate(kinds)])
     expected = {"volume": 4, "radiomics": 3, long: 1}
     assert (table.count(), table.counts("kind")) == (8, expected)
-    table.compact(2**20)
+    compact(table, 2**20)
     assert len(table.files_at(table.pin().version)) == 1  # type: ignore[union-attr]
     assert (table.count(), table.counts("kind")) == (8, expected)
-    monkeypatch.setattr(Table, "_scan", None)
+    monkeypatch.setattr(Table, "scan", None)
     assert store.table("runs").counts("state") == {}
     agreeing = store.table("failures")
     agreeing.append([event("1", "unreadable"), event("2", "unreadable")])
@@ -215,13 +214,13 @@ def test_rows_of_outlines_are_found_in_few_files(store: FeatureStore, monkeypatc
     for first in range(0, len(keys), 4):
         table.append([{**event(key, "empty_mask"), "roi_key": key} for key in keys[first : first + 4]])
     opened: list[int] = []
-    dataset = Table._dataset
+    scan = Table.scan
 
-    def counted(table: Table, files: list[str]) -> ds.Dataset:
+    def counted(table: Table, files: list[str], *arguments: object) -> pa.Table:
         opened.append(len(files))
-        return dataset(table, files)
+        return scan(table, files, *arguments)
 
-    monkeypatch.setattr(Table, "_dataset", counted)
+    monkeypatch.setattr(Table, "scan", counted)
     for pin in (None, table.pin()):
         for wanted in [[key] for key in keys] + [keys[:1] + keys[-1:], keys, ["none", "of these"]]:
             found = table.read(["roi_key"], None, pin, pa.array(wanted))["roi_key"].to_pylist()

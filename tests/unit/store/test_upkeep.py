@@ -17,6 +17,7 @@ from cvtbatch.store import FeatureStore, StoredArray
 from cvtbatch.store.erasure import erase_case
 from cvtbatch.store.location import list_objects, put
 from cvtbatch.store.reading import Selection
+from cvtbatch.store.rewriting import compact
 from cvtbatch.store.snapshots import create_snapshot, read_snapshot, verify_snapshot
 from tests.store_rows import GRID, RADIOMICS_SPEC, add_cases, add_specs, case_rows, row, same
 
@@ -92,7 +93,7 @@ def test_statistics_stay_with_the_keys(tmp_path: Path) -> None:
         store.table("radiomics").append(case_rows(store, number)["radiomics"])
     for compacted in (False, True):
         if compacted:
-            store.table("radiomics").compact(2**26)
+            compact(store.table("radiomics"), 2**26)
         actions = pa.table(DeltaTable(store.location.table_uri("radiomics")).get_add_actions(flatten=True))
         assert actions.num_rows == 2 - compacted
         columns = {name.partition(".")[2] for name in actions.column_names if name.startswith("min.")}

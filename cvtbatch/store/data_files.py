@@ -1,0 +1,145 @@
+"""Data files of a table: rows cut by partition, sealed, stored, and described for the table's log; and rows read from them."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake.transaction import AddAction
+
+from cvtbatch.contracts import TableContract
+from cvtbatch.store.checked_files import is_checked, read_checked, seal
+from cvtbatch.store.location import Location, put, storage_errors
+
+# Texts shorter than this stand whole in the statistics of the log.
+EXACT_IN_LOG = 32
+# Comes after every text that begins alike.
+LAST = "\U0010ffff"
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A stored file that no commit names yet.
+
+    Attributes:
+        path: below the table's folder.
+        partition: the values, as text, that all its rows have in the columns by which the table is partitioned.
+        least: of columns of texts and integers, by name.
+        most: likewise.
+        nulls: how many there are, by column.
+    """
+
+    path: str
+    size: int
+    rows: int
+    partition: Mapping[str, str]
+    least: Mapping[str, str | int]
+    most: Mapping[str, str | int]
+    nulls: Mapping[str, int]
+
+    def to_action(self, data_change: bool) -> AddAction:
+        """Return what a commit says of it."""
+        statistics = {
+            "numRecords": self.rows,
+            "minValues": self.least,
+            "maxValues": self.most,
+            "nullCount": self.nulls,
+        }
+        # Not escaped: of characters beyond the first 65,536 the table library reads the escapes as other characters.
+        text = json.dumps(statistics, ensure_ascii=False)
+        return AddAction(self.path, self.size, self.partition, int(time.time() * 1000), data_change, text)
+
+
+def write_data_files(location: Location, contract: TableContract, rows: pa.Table) -> list[DataFile]:
+    """Write rows, which may have columns that the contract does not know, into a file a partition.
+
+    Raises:
+        StorageError: the store cannot be written.
+    """
+    return [_write(location, contract, partition, part) for partition, part in _partitions(rows, contract.partition_by)]
+
+
+def _partitions(rows: pa.Table, columns: Sequence[str]) -> Iterator[tuple[dict[str, str], pa.Table]]:
+    if not columns:
+        yield {}, rows
+        return
+    for values in rows.select(list(columns)).group_by(list(columns), use_threads=False).aggregate([]).to_pylist():
+        part = rows
+        for name, value in values.items():
+            part = part.filter(pc.equal(part[name], value))
+        # As Delta writes booleans.
+        yield {name: str(value).lower() for name, value in values.items()}, part.drop_columns(list(columns))
+
+
+def _write(location: Location, contract: TableContract, partition: dict[str, str], rows: pa.Table) -> DataFile:
+    leading = [field.name for field in contract.fields[: contract.key_field_count()]]
+    told = [name for name in leading if name in rows.column_names and not pa.types.is_list(rows[name].type)]
+    name, data = seal(rows, told)
+    path = "/".join([*(f"{column}={value}" for column, value in partition.items()), name])
+    put(location, f"tables/{contract.name}/{path}", data)
+    bounds = {name: pc.min_max(rows[name]).as_py() for name in told if _is_bounded(rows[name].type)}
+    there = {name: bound for name, bound in bounds.items() if bound["min"] is not None}
+    return DataFile(
+        path=path,
+        size=len(data),
+        rows=rows.num_rows,
+        partition=partition,
+        least={name: _cut(bound["min"], "") for name, bound in there.items()},
+        most={name: _cut(bound["max"], LAST) for name, bound in there.items()},
+        nulls={name: rows[name].null_count for name in told},
+    )
+
+
+def read_rows(location: Location, contract: TableContract, schema: pa.Schema, path: str) -> pa.Table:
+    """Return the rows of a data file under a schema, which may be a part of the table's; columns that it lacks are null.
+
+    What has digests is checked.
+
+    Args:
+        path: as `Location.filesystem` takes it.
+
+    Raises:
+        FormatError: the file is damaged.
+        StorageError: it cannot be reached.
+    """
+    key = path.removeprefix(f"{location.path}/")
+    folders = (part.partition("=") for part in key.split("/")[:-1])
+    partition = {name: unquote(value) for name, equals, value in folders if equals}
+    stored = [name for name in schema.names if name not in contract.partition_by]
+    count, rows = (
+        read_checked(location, key, contract.name, stored)
+        if is_checked(key)
+        else _read_unchecked(location, path, contract.name, stored)
+    )
+    there = set(rows.column_names)
+    columns = []
+    for field in schema:
+        if field.name in there:
+            columns.append(rows[field.name].cast(field.type))
+        elif field.name in partition:
+            value = pa.scalar(partition[field.name]).cast(field.type)
+            columns.append(pa.chunked_array([pa.repeat(value, count)]))
+        else:
+            columns.append(pa.chunked_array([pa.nulls(count, field.type)]))
+    return pa.table(columns, schema=schema)
+
+
+def _read_unchecked(location: Location, path: str, table: str, columns: Sequence[str]) -> tuple[int, pa.Table]:
+    with (
+        storage_errors(f"reading table {table}"),
+        pq.ParquetFile(path, filesystem=location.filesystem(), pre_buffer=True) as file,
+    ):
+        there = set(file.schema_arrow.names)
+        return int(file.metadata.num_rows), file.read([name for name in columns if name in there])
+
+
+def _is_bounded(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_int64(kind))
+
+
+def _cut(bound: str | int, end: str) -> str | int:
+    return bound[:EXACT_IN_LOG] + end if isinstance(bound, str) and len(bound) > EXACT_IN_LOG else bound
