@@ -81,7 +81,7 @@ def _drawn_on(image: ImageSlices, segment: Frames, planes: Planes, slice_of: dic
 def _planes(segment: Frames) -> tuple[Planes, tuple[int, ...]]:
     """Return the planes of an object along its own normal, and the plane of every frame."""
     normal = np.cross(segment.row_axis, segment.column_axis)
-    depths = np.sort(segment.planes_mm @ normal)
+    depths = np.sort(segment.planes_mm[np.isfinite(segment.planes_mm).all(axis=1)] @ normal)
     depths = depths[np.diff(depths, prepend=-np.inf) > SAME_PLANE_MM]
     plane_of = tuple(int(np.abs(depths - frame.position_mm @ normal).argmin()) for frame in segment.frames)
     axes = np.array([segment.row_axis, segment.column_axis])
