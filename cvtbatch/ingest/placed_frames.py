@@ -40,7 +40,8 @@ def place_frames(segment: Frames, image: ImageSlices) -> SourceMask:
     placed = _on_slices(segment, image.stack)
     if placed is not None and _drawn_on(image, segment, planes, dict(zip(plane_of, placed.slices, strict=True))):
         return _source_mask(placed.mask_zyx, image.stack)
-    if image.series_uid is None and image.stack.shifts_mm().any() and _is_parallel(segment, image.stack):
+    is_tilted_file = image.series_uid is None and bool(image.stack.shifts_mm().any())
+    if placed is None and is_tilted_file and _is_parallel(segment, image.stack):
         raise InputError(
             "mask_off_slices",
             "the frames of the segmentation are parallel to the tilted slices of the image, but lie on others, and the image is no "

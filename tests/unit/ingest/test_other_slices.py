@@ -319,6 +319,10 @@ def test_a_segmentation_of_tilted_slices_on_a_file_that_has_others(tmp_path: Pat
     error = refused(path, image_file(equal))
     assert (error.kind, "DICOM series" in error.message) == ("mask_off_slices", True)
     assert read(path, image_file(drawn.stack)).place == drawn.stack
+    even = ball((5.0,) * 12, 15.0)
+    fine = replace(even.stack, positions_mm=ball((2.5,) * 24, 15.0).stack.positions_mm)
+    path = write_seg(tmp_path / "even.dcm", ct_slices(even.stack, SERIES, 5.0), even.mask())
+    assert read(path, image_file(fine)).flags == ("other_slices",)
 
 
 def test_frames_beside_one_another_in_a_plane_off_the_slices_are_refused(tmp_path: Path) -> None:
