@@ -53,7 +53,8 @@ class Frames:
 
     Attributes:
         pixel_mm: distance of neighbours along a row (x) and down a column (y).
-        planes_mm: (n, 3), positions of all frames of the object that lie parallel to these, empty ones and other segments' too.
+        planes_mm: (n, 3), positions of the segment's frames, empty ones too; where one frame alone is not empty, of all frames of
+            the object that lie parallel to it.
         spacing_mm, thickness_mm: distance and thickness of planes as the file states them (`usable_step`).
         series: SeriesInstanceUIDs of the series that the object names.
     """
@@ -112,7 +113,7 @@ def parse_frames(dataset: pydicom.Dataset, roi: RoiSource) -> Frames:
         (places[0, 7], places[0, 6]),
         places[0, :3],
         places[0, 3:6],
-        _planes(dataset, places[0, :6]),
+        np.array(positions) if len(frames) > 1 else _planes(dataset, places[0, :6]),
         usable_step(spacing),
         usable_step(thickness),
         frozenset(str(item.get("SeriesInstanceUID") or "") for item in dataset.get("ReferencedSeriesSequence") or ()),
@@ -137,7 +138,7 @@ def _planes(dataset: pydicom.Dataset, orientation: Vector) -> Vector:
     for index in range(len(dataset.PerFrameFunctionalGroupsSequence)):
         with contextlib.suppress(KeyError, AttributeError, IndexError, TypeError, ValueError):
             position, place = _position(dataset, index), np.array(_place(dataset, index))
-            if np.isfinite(position).all() and np.allclose(place[:6], orientation, rtol=0, atol=SAME_PLACE):
+            if np.allclose(place[:6], orientation, rtol=0, atol=SAME_PLACE):
                 positions.append(position)
     return np.array(positions)
 

@@ -40,7 +40,8 @@ def place_frames(segment: Frames, image: ImageSlices) -> SourceMask:
     placed = _on_slices(segment, image.stack)
     if placed is not None and _drawn_on(image, segment, planes, dict(zip(plane_of, placed.slices, strict=True))):
         return _source_mask(placed.mask_zyx, image.stack)
-    if image.series_uid is None and image.stack.shifts_mm().any() and _is_parallel(segment, image.stack):
+    is_tilted_file = image.series_uid is None and bool(image.stack.shifts_mm().any())
+    if placed is None and is_tilted_file and _is_parallel(segment, image.stack):
         raise InputError(
             "mask_off_slices",
             "the frames of the segmentation are parallel to the tilted slices of the image, but lie on others, and the image is no "
@@ -81,7 +82,7 @@ def _drawn_on(image: ImageSlices, segment: Frames, planes: Planes, slice_of: dic
 def _planes(segment: Frames) -> tuple[Planes, tuple[int, ...]]:
     """Return the planes of an object along its own normal, and the plane of every frame."""
     normal = np.cross(segment.row_axis, segment.column_axis)
-    depths = np.sort(segment.planes_mm @ normal)
+    depths = np.sort(segment.planes_mm[np.isfinite(segment.planes_mm).all(axis=1)] @ normal)
     depths = depths[np.diff(depths, prepend=-np.inf) > SAME_PLANE_MM]
     plane_of = tuple(int(np.abs(depths - frame.position_mm @ normal).argmin()) for frame in segment.frames)
     axes = np.array([segment.row_axis, segment.column_axis])

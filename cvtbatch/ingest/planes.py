@@ -74,7 +74,8 @@ class Planes:
         stated = self.stated_step_mm()
         if stated is not None:
             return np.rint(self.gaps_mm() / stated) <= 1
-        return self.joined() | ~self.drawn()[:-1] | ~self.drawn()[1:]
+        is_empty = ~self.drawn()[:-1] | ~self.drawn()[1:]
+        return self.joined() | (is_empty & (self.gaps_mm() <= STEP_LIMITS_MM[1]))
 
     def seen_step_mm(self) -> float | None:
         """Return the smallest distance of neighbours."""
@@ -139,16 +140,18 @@ def with_left_out(
     """
     first, last = np.flatnonzero(planes.drawn())[[0, -1]]
     below, above = _reaches_mm(planes, planes.step_mm(default_mm))
+    gaps, are_neighbours = planes.gaps_mm(), planes.neighbours()
     found, index = [positions_mm[first] - below[first] * normal], np.full(len(positions_mm), -1)
     for k in range(first, last + 1):
         index[k] = len(found)
         found.append(positions_mm[k])
-        gap = planes.gaps_mm()[k] if k < last else 0.0
-        between = gap - above[k] - below[k + 1] if k < last else -1.0
-        if between >= -STEP_TOLERANCE * gap and not planes.neighbours()[k]:
-            along = (positions_mm[k + 1] - positions_mm[k]) / gap
-            ends = [positions_mm[k] + above[k] * along, positions_mm[k + 1] - below[k + 1] * along]
-            found += ends if between > STEP_TOLERANCE * gap else ends[:1]
+        if k == last or are_neighbours[k]:
+            continue
+        between = gaps[k] - above[k] - below[k + 1]
+        along = (positions_mm[k + 1] - positions_mm[k]) / gaps[k]
+        ends = [positions_mm[k] + above[k] * along, positions_mm[k + 1] - below[k + 1] * along]
+        if between >= -STEP_TOLERANCE * gaps[k]:
+            found += ends if between > STEP_TOLERANCE * gaps[k] else ends[:1]
     return np.array([*found, positions_mm[last] + above[last] * normal]), index
 
 

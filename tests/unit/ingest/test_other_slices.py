@@ -170,9 +170,25 @@ def test_empty_frames_and_other_segments_tell_the_step(tmp_path: Path) -> None:
     slices = ct_slices(drawn.stack, OTHER, 1.0)
     empty = write_seg(tmp_path / "a.dcm", slices, one, omit_empty_frames=False)
     assert read(restated(empty, 1.0, None), image_of(stack, 1.0)).volume_ml == pytest.approx(right_ml)
+    dataset = pydicom.dcmread(empty)
+    for place, lost in ((0, [0, 0, 5000.0]), (1, [0, 0, float("nan")]), (2, [0, 0, -5000.0])):
+        dataset.PerFrameFunctionalGroupsSequence[place].PlanePositionSequence[0].ImagePositionPatient = lost
+    dataset.save_as(empty)
+    assert read(empty, image_of(stack, 1.0)).volume_ml == pytest.approx(right_ml)
     both = write_seg(tmp_path / "b.dcm", slices, np.stack([one, two], axis=-1), ("one", "two"))
     mask = read_mask(roi(restated(both, 1.0, None), segment="one"), lambda: image_of(stack, 1.0))
     assert mask.volume_ml == pytest.approx(right_ml)
+
+
+def test_another_segment_between_the_planes_of_this_one_takes_nothing_of_them(tmp_path: Path) -> None:
+    drawn, stack = reconstruction(2.0), reconstruction(3.0).stack
+    one, two = drawn.mask(), drawn.mask()
+    one[::2], two[1::2] = 0, 0
+    path = write_seg(
+        tmp_path / "seg.dcm", ct_slices(drawn.stack, OTHER, 4.0), np.stack([one, two], axis=-1), ("one", "two")
+    )
+    mask = read_mask(roi(restated(path, 4.0, None), segment="one"), lambda: image_of(stack, 3.0))
+    assert mask.volume_ml == pytest.approx(one.sum() * 0.7 * 0.6 * 4 / 1000)
 
 
 def test_two_small_outlines_far_apart_are_not_joined(tmp_path: Path) -> None:
@@ -303,6 +319,10 @@ def test_a_segmentation_of_tilted_slices_on_a_file_that_has_others(tmp_path: Pat
     error = refused(path, image_file(equal))
     assert (error.kind, "DICOM series" in error.message) == ("mask_off_slices", True)
     assert read(path, image_file(drawn.stack)).place == drawn.stack
+    even = ball((5.0,) * 12, 15.0)
+    fine = replace(even.stack, positions_mm=ball((2.5,) * 24, 15.0).stack.positions_mm)
+    path = write_seg(tmp_path / "even.dcm", ct_slices(even.stack, SERIES, 5.0), even.mask())
+    assert read(path, image_file(fine)).flags == ("other_slices",)
 
 
 def test_frames_beside_one_another_in_a_plane_off_the_slices_are_refused(tmp_path: Path) -> None:
