@@ -70,6 +70,8 @@ class Acquisition:
         duplicates_dropped: slices that were in the source twice with equal pixels.
         missing_slices: how many are missing where `allow_gaps` let the series pass.
         series_in_source: how many CT image series, as split for the choice, the source holds.
+        flags: what a reader should know of what the series says: overlapping_passes (a slice each was left out where passes over
+            the patient overlap), slice_location_disagrees (SliceLocation contradicts the slices' positions), lossy_compressed.
     """
 
     manufacturer: str | None = None
@@ -87,6 +89,7 @@ class Acquisition:
     duplicates_dropped: int | None = None
     missing_slices: int | None = None
     series_in_source: int | None = None
+    flags: tuple[str, ...] = ()
 
 
 def known_manufacturer(text: str | None) -> str | None:
