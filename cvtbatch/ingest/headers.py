@@ -18,6 +18,7 @@ from cvtbatch.errors import InputError
 from cvtbatch.ingest.acquisition import names_contrast
 from cvtbatch.ingest.compression import is_lossy
 from cvtbatch.ingest.tags import (
+    bare_uid,
     quiet,
     read_integer,
     read_items,
@@ -270,7 +271,7 @@ def _slice(name: str, frame: int, pixels: PixelFormat, layers: list[pydicom.Data
         file=name,
         frame=frame,
         pixels=pixels,
-        series_uid=read_text(layers[-1], "SeriesInstanceUID") or "",
+        series_uid=bare_uid(read_text(layers[-1], "SeriesInstanceUID") or ""),
         study_uid=read_text(layers[-1], "StudyInstanceUID"),
         frame_of_reference_uid=read_text(layers[-1], "FrameOfReferenceUID"),
         image_type=frame_type or image_type,

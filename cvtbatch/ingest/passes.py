@@ -31,6 +31,8 @@ _TOUCHING = 1.25
 _EQUAL_SHARE, _EQUAL_MM = 0.05, 0.11
 # Share of gaps that are equal to their neighbours, of which what a scanner made has more.
 _EVEN_SHARE = 0.75
+# More groups than this are no passes, and would take long to compare.
+_MOST_GROUPS = 1000
 # A group of so many slices or more has a gap of its own.
 _TELLS_ITS_GAP = 4
 
@@ -52,6 +54,7 @@ _TAGS = (
     _Tag(lambda header: header.acquisition_number, ordered=True),
     _Tag(lambda header: header.kvp),
     _Tag(lambda header: header.image_type),
+    _Tag(lambda header: round(header.slice_thickness_mm or 0.0, 1)),
     _Tag(lambda header: header.temporal_position, ordered=True),
     _Tag(lambda header: header.acquisition_datetime, ordered=True),
     _Tag(lambda header: header.acquisition_time, ordered=True),
@@ -107,7 +110,10 @@ class _Places:
     def split(self, whole: _Volume, slices: Sequence[SliceHeader]) -> list[_Volume]:
         """Return the volumes among some slices, told apart by one tag after another."""
         for tag in _TAGS:
-            volumes = self._volumes(self._groups(whole.indices, slices, tag), whole.left_out)
+            groups = self._groups(whole.indices, slices, tag)
+            if len(groups) > _MOST_GROUPS:
+                continue
+            volumes = self._volumes(groups, whole.left_out)
             if len(volumes) == 1:
                 [whole] = volumes
             elif self._are_scans(volumes):
@@ -181,18 +187,20 @@ class _Places:
         first, last = self.depths[high].min() - SAME_POSITION_MM, self.depths[low].max() + SAME_POSITION_MM
         if self.depths[low].min() >= first or self.depths[high].max() <= last:
             return None
-        shared = [low[self.depths[low] >= first], high[self.depths[high] <= last]]
+        shared = (high[self.depths[high] <= last], low[self.depths[low] >= first])
         # The fewer are left out; of as many those of thicker slices, or the upper.
-        spare = min(reversed(shared), key=lambda group: (len(group), -np.nan_to_num(self.thickness[group]).max()))
-        return None if len(spare) > 1 else np.setdiff1d(np.concatenate([low, high]), spare)
+        spare = min(shared, key=lambda group: (len(group), -np.nan_to_num(self.thickness[group]).max()))
+        return None if len(_gaps(self.depths[spare])) else np.setdiff1d(np.concatenate([low, high]), spare)
 
     def _are_scans(self, volumes: Sequence[_Volume]) -> bool:
         """Say whether volumes, each by itself, leave no room between slices, and have gaps that are equal to their neighbours."""
         equal = []
         for indices, _ in volumes:
-            gaps = _gaps(self.depths[indices])
-            if len(gaps) and np.median(gaps) > _HOLE * np.median(self.thickness[indices]):
+            order = indices[np.argsort(self.depths[indices])]
+            reach = np.fmax(self.thickness[order][:-1], self.thickness[order][1:])
+            if len(reach) and np.median(np.diff(self.depths[order]) / reach) > _HOLE:
                 return False
+            gaps = _gaps(self.depths[indices])
             equal.append(np.abs(np.diff(gaps)) <= np.maximum(_EQUAL_SHARE * gaps[1:], _EQUAL_MM))
         judged = np.concatenate(equal)
         return not len(judged) or float(judged.mean()) >= _EVEN_SHARE

@@ -152,7 +152,7 @@ def choose_stack(headers: Sequence[SliceHeader], series_uid: str | None, passed_
     """
     by_series: dict[str, list[SliceHeader]] = {}
     for header in headers:
-        by_series.setdefault(bare_uid(header.series_uid), []).append(header)
+        by_series.setdefault(header.series_uid, []).append(header)
     named = None if series_uid is None else bare_uid(series_uid)
     if named is not None and by_series and named not in by_series:
         raise InputError(
@@ -162,9 +162,9 @@ def choose_stack(headers: Sequence[SliceHeader], series_uid: str | None, passed_
         )
     parts = [stack for slices in by_series.values() for stack in _stacks(slices)]
     stacks = [stack for stack in parts if stack.slices[0].is_hounsfield]
-    left = _placed([stack for stack in stacks if named in {None, bare_uid(stack.series_uid)}])
+    left = _placed([stack for stack in stacks if named in {None, stack.series_uid}])
     if not left:
-        maps = [stack for stack in parts if stack not in stacks and named in {None, bare_uid(stack.series_uid)}]
+        maps = [stack for stack in parts if named in {None, stack.series_uid}]
         raise _no_series(maps, passed_over, scouts=bool(headers))
     everything = left if named is None else stacks
     reasons = ["named by series_uid"] if len(left) < len(everything) else []

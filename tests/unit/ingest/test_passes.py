@@ -74,6 +74,7 @@ TOLD_APART: dict[str, tuple[Tags, Tags]] = {
     ),
     "temporal positions": (lambda k: {"TemporalPositionIndex": 1}, lambda k: {"TemporalPositionIndex": 2}),
     "temporal identifiers": (lambda k: {"TemporalPositionIdentifier": 7}, lambda k: {"TemporalPositionIdentifier": 3}),
+    "thickness": (lambda k: {"SliceThickness": "5"}, lambda k: {"SliceThickness": "6"}),
     "tube voltage": (lambda k: {"KVP": "120"}, lambda k: {"KVP": "100"}),
 }
 
@@ -163,6 +164,15 @@ def test_passes_that_overlap_by_a_slice_are_one_volume(tmp_path: Path, first_mm:
     assert "1 left out where passes overlap; the only CT series" in volume.choice
 
 
+def test_copies_of_passes_that_overlap_are_dropped_as_copies_are(tmp_path: Path) -> None:
+    for folder in (tmp_path / "1", tmp_path / "2"):
+        fossa = write_pass(folder, FOSSA, number(1), "fossa", 2.5)
+        rest = write_pass(folder, [40.0 + 5 * k for k in range(20)], number(2), "rest")
+    volume = read_volume(case(tmp_path))
+    assert np.array_equal(volume.hu_zyx, np.concatenate([fossa, rest[1:]]))
+    assert volume.acquisition.duplicates_dropped == 36
+
+
 def test_passes_that_meet_without_overlap_keep_every_slice(tmp_path: Path) -> None:
     fossa = write_pass(tmp_path, FOSSA, number(1), "fossa", 2.5)
     rest = write_pass(tmp_path, [41.0 + 5 * k for k in range(20)], number(2), "rest")
@@ -191,6 +201,7 @@ ONE_VOLUME: dict[str, Tags] = {
     "over midnight": lambda k: {"AcquisitionTime": f"{(235950 + k) if k < 10 else k - 10:06d}"},
     "numbers that some lack": lambda k: {"AcquisitionNumber": 1} if k < 9 else {},
     "times that say nothing": lambda k: {"AcquisitionTime": "1015"},
+    "thickness that varies": lambda k: {"SliceThickness": f"{4.96 + 0.03 * (k % 2)}"},
     "contrast in some": lambda k: {"ContrastBolusAgent": "IOMERON"} if k % 2 else {},
 }
 
