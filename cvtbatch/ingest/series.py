@@ -268,17 +268,22 @@ def _tie(stacks: Sequence[Stack]) -> InputError:
 
 def _require_whole(chosen: Stack, stacks: Iterable[Stack]) -> None:
     """Refuse a stack that another part of its series continues: slices of one volume that differ in a tag are no two volumes."""
-    first, last = chosen.depths_mm[[0, -1]] if len(chosen.depths_mm) else (0.0, 0.0)
     for other in stacks:
         if other is chosen or other.series_uid != chosen.series_uid or other.has_enough() or not len(other.depths_mm):
             continue
         parallel = float(np.dot(chosen.normal, other.normal)) > _PARALLEL  # type: ignore[arg-type]
-        if parallel and (
-            other.depths_mm[0] < first - SAME_POSITION_MM or other.depths_mm[-1] > last + SAME_POSITION_MM
-        ):
+        if parallel and _continues(other.depths_mm, chosen.depths_mm):
             raise InputError(
                 "mixed_series",
                 f"{len(other.slices)} slices of the series continue the other {len(chosen.slices)}, but differ from them in "
                 "FrameOfReferenceUID, StackID, ImageType or unit, or overlap them: which make the volume cannot be told",
                 chosen.series_uid,
             )
+
+
+def _continues(depths_mm: Vector, chosen_mm: Vector) -> bool:
+    """Say whether slices go on beyond others; those that repeat them may, by half a gap."""
+    first, last = chosen_mm[[0, -1]] if len(chosen_mm) else (0.0, 0.0)
+    repeats = float(np.mean((depths_mm >= first) & (depths_mm <= last))) > 0.5
+    slack = max((last - first) / max(len(chosen_mm) - 1, 1) / 2 if repeats else 0.0, SAME_POSITION_MM)
+    return bool(depths_mm[0] < first - slack or depths_mm[-1] > last + slack)

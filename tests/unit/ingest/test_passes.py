@@ -131,9 +131,11 @@ def test_frames_of_an_enhanced_object_are_told_apart_too(tmp_path: Path) -> None
     assert (error.kind, "(18, 18 images)" in error.message) == ("several_series", True)
 
 
-def test_a_part_that_was_scanned_again_is_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("first_mm", [31.7, 66.7, -2.3], ids=["middle", "vertex", "base"])
+def test_a_part_that_was_scanned_again_is_left_out(tmp_path: Path, first_mm: float) -> None:
+    """At either end too, where it reaches less than half a slice beyond the head."""
     hu = write_pass(tmp_path, EVEN, number(1), "head")
-    write_pass(tmp_path, [31.7, 36.7, 41.7, 46.7], number(2), "again")
+    write_pass(tmp_path, [first_mm + 5 * k for k in range(5)], number(2), "again")
     volume = read_volume(case(tmp_path))
     assert np.array_equal(volume.hu_zyx, hu)
     assert volume.choice.endswith("chosen of 2 CT series by: enough slices")
@@ -145,7 +147,7 @@ def test_a_long_overlap_is_refused(tmp_path: Path) -> None:
     write_pass(tmp_path, [62.0 + depth for depth in EVEN], number(2), "high")
     assert refused(tmp_path).kind == "several_series"
     write_pass(tmp_path / "more", EVEN, number(1), "low")
-    write_pass(tmp_path / "more", [62.0, 67.0, 72.0, 77.0, 82.0, 87.0], number(2), "high")
+    write_pass(tmp_path / "more", [62.0 + 5 * k for k in range(9)], number(2), "high")
     assert refused(tmp_path / "more").kind == "mixed_series"
 
 
