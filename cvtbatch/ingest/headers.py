@@ -31,7 +31,7 @@ from cvtbatch.ingest.tags import (
 )
 from cvtbatch.ingest.units import may_be_hounsfield
 
-Value = TypeVar("Value")
+_Value = TypeVar("_Value")
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = {"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"}
 # A head of thin slices has hundreds; what claims more than this is damaged, or no head.
@@ -262,7 +262,7 @@ def _slice(name: str, frame: int, pixels: PixelFormat, layers: list[pydicom.Data
     def layer(tag: str) -> pydicom.Dataset:
         return next((dataset for dataset in layers if tag in dataset), layers[-1])
 
-    def first(read: Callable[[pydicom.Dataset, str], Value | None], *tags: str) -> Value | None:
+    def first(read: Callable[[pydicom.Dataset, str], _Value | None], *tags: str) -> _Value | None:
         return next((value for tag in tags if (value := read(layer(tag), tag)) is not None), None)
 
     slope, intercept = (read_number(layer(tag), tag) for tag in ("RescaleSlope", "RescaleIntercept"))

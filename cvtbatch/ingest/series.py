@@ -187,14 +187,19 @@ def _no_series(maps: Sequence[Stack], passed_over: str, *, scouts: bool) -> Inpu
         return InputError(
             "no_ct_series", f"the source holds no CT image{' but scout images' if scouts else ''}{beside}"
         )
+    return _not_hounsfield(
+        slices, "maps of perfusion or material are no CT; give the series that they were computed from"
+    )
+
+
+def _not_hounsfield(slices: Sequence[SliceHeader], consequence: str) -> InputError:
     names = {name for header in slices for name in map_names(header.image_type)}
     units = {unit for header in slices if (unit := known_unit(header.rescale_type)) is not None}
     what = [f"ImageType {'/'.join(sorted(names))}"] * bool(names) + [f"unit {', '.join(sorted(units))}"] * bool(units)
     return InputError(
         "not_hounsfield",
-        f"the {len(slices)} CT images say that they hold other values than HU "
-        f"({'; '.join(what) or 'by RescaleType or ImageType'}): "
-        "maps of perfusion or material are no CT; give the series that they were computed from",
+        f"{len(slices)} CT images say that they hold other values than HU "
+        f"({'; '.join(what) or 'by RescaleType or ImageType'}): {consequence}",
         ", ".join(sorted({f"RescaleType {header.rescale_type}, ImageType {header.image_type}" for header in slices})),
     )
 
@@ -268,11 +273,18 @@ def _tie(stacks: Sequence[Stack]) -> InputError:
 
 def _require_whole(chosen: Stack, stacks: Iterable[Stack]) -> None:
     """Refuse a stack that another part of its series continues: slices of one volume that differ in a tag are no two volumes."""
+    if chosen.normal is None or not len(chosen.depths_mm):
+        return
     for other in stacks:
         if other is chosen or other.series_uid != chosen.series_uid or other.has_enough() or not len(other.depths_mm):
             continue
-        parallel = float(np.dot(chosen.normal, other.normal)) > _PARALLEL  # type: ignore[arg-type]
-        if parallel and _continues(other.depths_mm, chosen.depths_mm):
+        if other.normal is None or float(np.dot(chosen.normal, other.normal)) <= _PARALLEL:
+            continue
+        if not other.slices[0].is_hounsfield and _completes(other.depths_mm, chosen.depths_mm):
+            raise _not_hounsfield(
+                other.slices, f"the other {len(chosen.slices)} of the series are not whole without them"
+            )
+        if _continues(other.depths_mm, chosen.depths_mm):
             raise InputError(
                 "mixed_series",
                 f"{len(other.slices)} slices of the series continue the other {len(chosen.slices)}, but differ from them in "
@@ -283,7 +295,13 @@ def _require_whole(chosen: Stack, stacks: Iterable[Stack]) -> None:
 
 def _continues(depths_mm: Vector, chosen_mm: Vector) -> bool:
     """Say whether slices go on beyond others; those that repeat them may, by half a gap."""
-    first, last = chosen_mm[[0, -1]] if len(chosen_mm) else (0.0, 0.0)
+    first, last = chosen_mm[[0, -1]]
     repeats = float(np.mean((depths_mm >= first) & (depths_mm <= last))) > 0.5
     slack = max((last - first) / max(len(chosen_mm) - 1, 1) / 2 if repeats else 0.0, SAME_POSITION_MM)
     return bool(depths_mm[0] < first - slack or depths_mm[-1] > last + slack)
+
+
+def _completes(depths_mm: Vector, chosen_mm: Vector) -> bool:
+    """Say whether slices lie where others have a hole or end: farther than neighbours lie from what is between them."""
+    gap = (chosen_mm[-1] - chosen_mm[0]) / max(len(chosen_mm) - 1, 1)
+    return bool(np.abs(depths_mm[:, None] - chosen_mm).min(axis=1).max() > 0.75 * gap)

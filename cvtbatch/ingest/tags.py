@@ -10,8 +10,9 @@ import numpy as np
 import pydicom
 from pydicom.multival import MultiValue
 
-# TM and DT of PS3.5 6.2, and the colons of ACR-NEMA; a zone after them is the same in all files of a series.
-_TIME = re.compile(r"(\d{2}):?(\d{2}):?(\d{2})(\.\d+)?|(\d{14})(\.\d+)?(?:[+-]\d{4})?")
+# TM and DT of PS3.5 6.2, of which the end may be left out; a zone after them is the same in all files of a series.
+_TIME = re.compile(r"(\d{2}|\d{4}|\d{6}|\d{8}|\d{10}|\d{12}|\d{14})(\.\d+)?(?:[+-]\d{4})?")
+_TIME_DIGITS, _DATETIME_DIGITS = 6, 14
 
 
 @contextlib.contextmanager
@@ -84,8 +85,11 @@ def read_items(dataset: pydicom.Dataset, name: str) -> Sequence[pydicom.Dataset]
 
 def read_time(dataset: pydicom.Dataset, name: str) -> float | None:
     """Return a time or a date with a time as a number, HHMMSS or YYYYMMDDHHMMSS, with its fraction: it grows as time does."""
-    match = _TIME.fullmatch(read_text(dataset, name) or "")
-    return None if match is None else float("".join(part for part in match.groups() if part))
+    match = _TIME.fullmatch((read_text(dataset, name) or "").replace(":", ""))  # ACR-NEMA had colons
+    if match is None:
+        return None
+    digits, fraction = match.groups("")
+    return float(digits.ljust(_TIME_DIGITS if len(digits) <= _TIME_DIGITS else _DATETIME_DIGITS, "0") + fraction)
 
 
 def read_private_text(dataset: pydicom.Dataset, group: int, creator: str, element: int) -> str | None:

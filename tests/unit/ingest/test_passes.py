@@ -68,6 +68,7 @@ TOLD_APART: dict[str, tuple[Tags, Tags]] = {
     "one down, one up": (lambda k: {"AcquisitionNumber": 18 - k}, lambda k: {"AcquisitionNumber": k + 19}),
     "times": (at(lambda k: "101500"), at(lambda k: "101600.5")),
     "a time a slice": (at(lambda k: f"1015{k:02d}.25"), at(lambda k: f"1016{k:02d}")),
+    "a minute each": (at(lambda k: "1015"), at(lambda k: "1016")),
     "over midnight": (
         at(lambda k: f"20240101235{k // 4}00", "AcquisitionDateTime"),
         at(lambda k: f"2024010200{k:02d}00+0100", "AcquisitionDateTime"),
