@@ -116,7 +116,8 @@ def check(
         "warnings": [warning.to_document() for warning in warnings],
     }
     for image in () if as_json else found.images:
-        click.echo(f"row {image.manifest_row}, {image.case_key}: {image.choice}")
+        flags = f"; flags: {', '.join(image.flags)}" if image.flags else ""
+        click.echo(f"row {image.manifest_row}, {image.case_key}: {image.choice}{flags}")
     for problem in problems:
         private = f" [{problem.private}]" if problem.private else ""
         where = problem.roi_key or problem.case_key

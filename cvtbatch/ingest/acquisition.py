@@ -71,6 +71,8 @@ class Acquisition:
         missing_slices: how many are missing where `allow_gaps` let the series pass.
         series_in_source: how many CT image series, as split for the choice, the source holds.
         instances: of every slice, in the order of the volume, SOPInstanceUID and number of the frame, from 1; raw like the UIDs.
+        flags: what a reader should know of what the series says: overlapping_passes (a slice each was left out where passes over
+            the patient overlap), slice_location_disagrees (SliceLocation contradicts the slices' positions), lossy_compressed.
     """
 
     manufacturer: str | None = None
@@ -89,6 +91,7 @@ class Acquisition:
     missing_slices: int | None = None
     series_in_source: int | None = None
     instances: tuple[tuple[str, int], ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 def known_manufacturer(text: str | None) -> str | None:

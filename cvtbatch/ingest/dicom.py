@@ -4,7 +4,8 @@ Geometry comes from ImageOrientationPatient and ImagePositionPatient alone: Gant
 SliceThickness is no distance. Headers are read first, then the pixels of the chosen series only.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -21,11 +22,14 @@ from cvtbatch.ingest.acquisition import (
     known_model,
     known_position,
 )
-from cvtbatch.ingest.headers import SliceHeader, is_dicom, read_headers
+from cvtbatch.ingest.compression import describe_encoding
+from cvtbatch.ingest.headers import SliceHeader, is_dicom, read_class_uid, read_headers
 from cvtbatch.ingest.hounsfield import require_hounsfield
 from cvtbatch.ingest.memory import Announce, announce_nothing
+from cvtbatch.ingest.passed_over import name_class, name_file, tell_counts
 from cvtbatch.ingest.pixels import Planes, read_planes
-from cvtbatch.ingest.series import Choice, choose_stack
+from cvtbatch.ingest.series import Choice, Stack, choose_stack
+from cvtbatch.ingest.slice_locations import locations_disagree
 from cvtbatch.ingest.sources import Source
 
 DICOM_SUFFIXES = {".dcm", ".dicom", ".ima"}
@@ -58,7 +62,8 @@ def read_series(source: Source, series_uid: str | None, announce: Announce = ann
         InputError: there is no CT series, or several and none is named; a file is damaged; the slices build no volume.
     """
     try:
-        choice = choose_stack(_read_headers(source), series_uid)
+        headers, passed_over = _read_headers(source)
+        choice = choose_stack(headers, series_uid, passed_over)
     except InputError as error:
         raise InputError(error.kind, error.message, f"{source.path}: {error.private}".removesuffix(": ")) from None
     slices = choice.stack.slices
@@ -100,15 +105,18 @@ def looks_like_dicom(path: Path) -> bool:
         return False
 
 
-def _read_headers(source: Source) -> list[SliceHeader]:
-    """Return every CT slice of a source; other DICOM objects and files that are not DICOM are passed over."""
+def _read_headers(source: Source) -> tuple[list[SliceHeader], str]:
+    """Return every CT slice of a source, and what other DICOM objects and files that are not DICOM were passed over."""
     headers: list[SliceHeader] = []
+    passed_over: Counter[str] = Counter()
     for name, file in source.files():
         found = read_headers(name, file)
         if found is None and _may_have_been_a_slice(name, file):
             raise InputError("unreadable_file", "a file of the series is not DICOM: damaged or empty", name)
+        if not found:
+            passed_over[name_file(name) if found is None else name_class(read_class_uid(file))] += 1
         headers.extend(found or [])
-    return headers
+    return headers, tell_counts(passed_over)
 
 
 def _may_have_been_a_slice(name: str, file: BinaryIO) -> bool:
@@ -147,7 +155,9 @@ def _axes(header: SliceHeader) -> tuple[Triple, Triple]:
 
 def _check_alike(slices: Sequence[SliceHeader]) -> None:
     """Refuse slices that differ in size, pixel spacing or orientation."""
-    if not all(header.pixels.present for header in slices):
+    for pixels in (header.pixels for header in slices if not header.pixels.present):
+        if pixels.private_compression is not None:
+            raise InputError("unreadable_pixels", describe_encoding(pixels.transfer_syntax, pixels.private_compression))
         raise InputError("unreadable_pixels", "a slice has no pixel data: truncated or damaged")
     if len(slices) < 2:
         raise InputError("single_slice", "the series has one slice; a volume needs at least two")
@@ -207,6 +217,7 @@ def _acquisition(choice: Choice, stack: SliceStack, kept: Sequence[SliceHeader])
         slice_thickness_mm=first.slice_thickness_mm,
         image_type=known_image_type(first.image_type),
         transfer_syntax="/".join(sorted(syntaxes)) or None,
+        flags=tuple(_flags(choice.stack, stack)),
         contrast=first.contrast,
         series_uid=first.series_uid,
         study_uid=first.study_uid,
@@ -217,3 +228,12 @@ def _acquisition(choice: Choice, stack: SliceStack, kept: Sequence[SliceHeader])
         series_in_source=choice.stacks,
         instances=tuple((header.instance_uid, header.frame + 1) for header in kept),
     )
+
+
+def _flags(chosen: Stack, stack: SliceStack) -> Iterator[str]:
+    if chosen.left_out:
+        yield "overlapping_passes"
+    if locations_disagree(chosen.slices, stack.slice_axis):
+        yield "slice_location_disagrees"
+    if any(header.lossy for header in chosen.slices):
+        yield "lossy_compressed"

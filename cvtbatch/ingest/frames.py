@@ -22,6 +22,7 @@ from pydicom.uid import (
 
 from cvtbatch.errors import InputError
 from cvtbatch.ingest.codestreams import read_claim
+from cvtbatch.ingest.compression import describe_encoding
 from cvtbatch.ingest.headers import PixelFormat
 from cvtbatch.ingest.jpeg import JpegDecoder
 
@@ -43,9 +44,11 @@ def read_frames(file: BinaryIO, pixels: PixelFormat, jpeg: JpegDecoder) -> Itera
     """Yield the frames (rows, columns) of a file, each pixel as the 16 bits in which it lies.
 
     Raises:
-        InputError: pixel data are not as long, or a compressed frame not as large, as the header says.
+        InputError: the encoding is not read; pixel data are not as long, or a compressed frame not as large, as the header says.
         Exception: any other kind; decoders raise many on damaged data.
     """
+    if not _is_native(pixels) and pixels.transfer_syntax not in {*_DECODERS, *JPEGTransferSyntaxes}:
+        raise InputError("unreadable_pixels", describe_encoding(pixels.transfer_syntax, pixels.private_compression))
     data = _pixel_data(file, pixels)
     return _native_frames(data, pixels) if _is_native(pixels) else _decoded_frames(data, pixels, jpeg)
 

@@ -6,9 +6,9 @@ and rescale stand in functional groups of the frame or of all frames (DICOM PS3.
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import pydicom
 from pydicom.errors import InvalidDicomError
@@ -16,8 +16,22 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from cvtbatch.errors import InputError
 from cvtbatch.ingest.acquisition import names_contrast
-from cvtbatch.ingest.tags import quiet, read_integer, read_items, read_number, read_numbers, read_text, read_texts
+from cvtbatch.ingest.compression import is_lossy
+from cvtbatch.ingest.tags import (
+    bare_uid,
+    quiet,
+    read_integer,
+    read_items,
+    read_number,
+    read_numbers,
+    read_private_text,
+    read_text,
+    read_texts,
+    read_time,
+)
+from cvtbatch.ingest.units import may_be_hounsfield
 
+_Value = TypeVar("_Value")
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = {"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"}
 # A head of thin slices has hundreds; what claims more than this is damaged, or no head.
@@ -41,6 +55,8 @@ _MACROS = (
     "UnassignedSharedConvertedAttributesSequence",
 )
 _LOCALIZERS = {"LOCALIZER", "SCOUT", "TOPOGRAM"}
+# Where Philips scanners, by Elscint's private elements, name a compression of their own.
+_PRIVATE_COMPRESSION = (0x07A1, "ELSCINT1", 0x11)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +66,7 @@ class PixelFormat:
     Attributes:
         offset: where the element of the pixels begins in the file; None if the file is deflated.
         present: whether anything follows the header.
+        private_compression: what a vendor calls a compression of its own; None where the pixels are stored by the standard.
         padding: smallest and largest stored value that is no image, as the file writes them.
         overlay_bits: whether unused bits of a pixel hold an overlay.
     """
@@ -67,6 +84,7 @@ class PixelFormat:
     bits_stored: int
     high_bit: int
     signed: bool
+    private_compression: str | None
     padding: tuple[int, int] | None
     overlay_bits: bool
 
@@ -78,12 +96,16 @@ class SliceHeader:
     Attributes:
         file: name of the file in its source.
         frame: index of the slice in the file.
+        acquisition_time, acquisition_datetime: as numbers that grow as time does, HHMMSS and YYYYMMDDHHMMSS with their fractions.
+        temporal_position: TemporalPositionIndex or TemporalPositionIdentifier.
         orientation: direction cosines of row and column.
+        slice_location_mm: SliceLocation, in the vendor's own coordinate.
         pixel_spacing_mm: distance of rows (y), distance of columns (x).
         rescale: slope and intercept.
         contrast: whether a contrast agent is hinted at; None where nothing is said.
         rescale_type: unit of the rescaled values.
         stack_id: which stack of a multi-frame object a frame belongs to; None for classic slices.
+        lossy: whether the file says that its pixels were once compressed with loss.
     """
 
     file: str
@@ -95,6 +117,9 @@ class SliceHeader:
     frame_of_reference_uid: str | None
     image_type: tuple[str, ...]
     acquisition_number: int | None
+    acquisition_time: float | None
+    acquisition_datetime: float | None
+    temporal_position: int | None
     stack_id: str | None
     manufacturer: str | None
     model: str | None
@@ -105,9 +130,11 @@ class SliceHeader:
     patient_position: str | None
     orientation: tuple[float, ...] | None
     position_mm: tuple[float, ...] | None
+    slice_location_mm: float | None
     pixel_spacing_mm: tuple[float, ...] | None
     rescale: tuple[float, float] | None
-    rescale_type: str
+    rescale_type: str | None
+    lossy: bool
 
     @property
     def is_localizer(self) -> bool:
@@ -118,6 +145,11 @@ class SliceHeader:
     def is_derived(self) -> bool:
         """Whether the slice was computed from other slices."""
         return bool(self.image_type) and self.image_type[0].upper() == "DERIVED"
+
+    @property
+    def is_hounsfield(self) -> bool:
+        """Whether the slice says nothing against its values being HU."""
+        return may_be_hounsfield(self.rescale_type, self.image_type, is_derived=self.is_derived)
 
 
 def read_headers(name: str, file: BinaryIO) -> list[SliceHeader] | None:
@@ -136,6 +168,17 @@ def read_headers(name: str, file: BinaryIO) -> list[SliceHeader] | None:
             raise InputError(
                 "unreadable_file", "a DICOM file cannot be read: damaged or truncated", f"{name}: {error}"
             ) from None
+
+
+def read_class_uid(file: BinaryIO) -> str | None:
+    """Return the class of the object that a DICOM file holds; None where that cannot be told."""
+    with quiet():
+        try:
+            file.seek(0)
+            dataset = _open(file)
+            return None if dataset is None else _class_uid(dataset)
+        except Exception:  # pydicom raises many kinds on damaged files
+            return None
 
 
 def is_dicom(file: BinaryIO) -> bool:
@@ -220,19 +263,24 @@ def _slice(name: str, frame: int, pixels: PixelFormat, layers: list[pydicom.Data
     def layer(tag: str) -> pydicom.Dataset:
         return next((dataset for dataset in layers if tag in dataset), layers[-1])
 
+    def first(read: Callable[[pydicom.Dataset, str], _Value | None], *tags: str) -> _Value | None:
+        return next((value for tag in tags if (value := read(layer(tag), tag)) is not None), None)
+
     slope, intercept = (read_number(layer(tag), tag) for tag in ("RescaleSlope", "RescaleIntercept"))
     frame_type, image_type = read_texts(layer("FrameType"), "FrameType"), read_texts(layer("ImageType"), "ImageType")
-    acquisition = "AcquisitionNumber" if layer("FrameAcquisitionNumber") is layers[-1] else "FrameAcquisitionNumber"
     return SliceHeader(
         file=name,
         frame=frame,
         pixels=pixels,
-        series_uid=read_text(layers[-1], "SeriesInstanceUID") or "",
-        instance_uid=read_text(layers[-1], "SOPInstanceUID") or "",
+        series_uid=bare_uid(read_text(layers[-1], "SeriesInstanceUID") or ""),
+        instance_uid=bare_uid(read_text(layers[-1], "SOPInstanceUID") or ""),
         study_uid=read_text(layers[-1], "StudyInstanceUID"),
         frame_of_reference_uid=read_text(layers[-1], "FrameOfReferenceUID"),
         image_type=frame_type or image_type,
-        acquisition_number=read_integer(layer(acquisition), acquisition),
+        acquisition_number=first(read_integer, "FrameAcquisitionNumber", "AcquisitionNumber"),
+        acquisition_time=first(read_time, "AcquisitionTime"),
+        acquisition_datetime=first(read_time, "FrameAcquisitionDateTime", "AcquisitionDateTime"),
+        temporal_position=first(read_integer, "TemporalPositionIndex", "TemporalPositionIdentifier"),
         stack_id=read_text(layer("StackID"), "StackID") if len(layers) > 1 else None,
         manufacturer=read_text(layer("Manufacturer"), "Manufacturer"),
         model=read_text(layer("ManufacturerModelName"), "ManufacturerModelName"),
@@ -243,9 +291,15 @@ def _slice(name: str, frame: int, pixels: PixelFormat, layers: list[pydicom.Data
         patient_position=read_text(layer("PatientPosition"), "PatientPosition"),
         orientation=read_numbers(layer("ImageOrientationPatient"), "ImageOrientationPatient", 6),
         position_mm=read_numbers(layer("ImagePositionPatient"), "ImagePositionPatient", 3),
+        slice_location_mm=read_number(layer("SliceLocation"), "SliceLocation"),
         pixel_spacing_mm=read_numbers(layer("PixelSpacing"), "PixelSpacing", 2),
         rescale=None if slope is None or intercept is None else (slope, intercept),
-        rescale_type=read_text(layer("RescaleType"), "RescaleType") or "HU",
+        rescale_type=read_text(layer("RescaleType"), "RescaleType"),
+        lossy=is_lossy(
+            pixels.transfer_syntax,
+            read_text(layer("LossyImageCompression"), "LossyImageCompression"),
+            [*frame_type, *image_type],
+        ),
     )
 
 
@@ -286,6 +340,7 @@ def _pixel_format(name: str, dataset: pydicom.FileDataset, file: BinaryIO) -> Pi
         bits_stored=stored,
         high_bit=stored - 1 if high_bit is None else high_bit,
         signed=read_integer(dataset, "PixelRepresentation") == 1,
+        private_compression=read_private_text(dataset, *_PRIVATE_COMPRESSION),
         padding=None if low is None else (low, low if high is None else high),
         overlay_bits=any((group, _OVERLAY_BIT_POSITION) in dataset for group in range(0x6000, 0x6020, 2)),
     )

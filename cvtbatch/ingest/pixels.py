@@ -20,7 +20,6 @@ Stored = npt.NDArray[np.int16] | npt.NDArray[np.uint16]
 # Largest side of a slice, and most voxels of a series; beyond them a file is damaged, or no head.
 SIDE_LIMIT = 4096
 VOXEL_LIMIT = 1 << 30
-_HU_TYPES = {"HU", "US"}
 # A padding value between these would be tissue: then it is not told apart from the patient.
 _PADDING_BELOW_HU, _PADDING_ABOVE_HU = -200, 3071
 
@@ -104,12 +103,11 @@ def _rescale(header: SliceHeader) -> tuple[float, float]:
             "missing_rescale", "a slice has no usable RescaleSlope and RescaleIntercept: its HU are unknown", header
         )
     slope, intercept = header.rescale
-    if slope <= 0 or header.rescale_type.upper() not in _HU_TYPES:
+    if slope <= 0:
         raise _refusal(
             "not_hounsfield",
-            f"a slice with rescale slope {slope:g} and intercept {intercept:g} holds no HU, or says that it holds something else",
+            f"a slice with rescale slope {slope:g} and intercept {intercept:g} holds no HU",
             header,
-            f"RescaleType {header.rescale_type}",
         )
     return slope, intercept
 

@@ -1,9 +1,10 @@
 """Which series of a source is the head CT: the rule, written down once.
 
 Every CT image of the source belongs to a stack: its SeriesInstanceUID, and within that its FrameOfReferenceUID, its StackID in a
-multi-frame object, and whether it is derived. Slices that share their places with others (repeated acquisitions, two kernels under
-one UID) are told apart by kernel, acquisition number, tube voltage and image type. Scout images and color images are left out, and
-derived ones that do not say where they lie.
+multi-frame object, whether it is derived, and whether its values may be HU. Of these a stack is what one pass over the patient made
+(`passes`): acquisitions under one UID that interleave (contrast phases, a patient who moved and was scanned again, two kernels) are
+stacks of their own; the rotations of a step-and-shoot scan, which lie beside one another, are one. Left out are scout images, color
+images, derived ones that do not say where they lie, and maps of other units than HU (`units`).
 
 Of the stacks the rule keeps, step by step, those that hold, as long as some do and some do not:
 
@@ -27,20 +28,26 @@ from cvtbatch.errors import InputError
 from cvtbatch.geometry import SAME_POSITION_MM, Vector
 from cvtbatch.ingest.headers import SliceHeader
 from cvtbatch.ingest.kernels import kernel_class, known_kernel
+from cvtbatch.ingest.passes import split_passes
+from cvtbatch.ingest.tags import bare_uid
+from cvtbatch.ingest.units import known_unit, map_names
 
 AXIAL_LIMIT_DEG = 35.0
 ENOUGH_SLICES, ENOUGH_DEPTH_MM = 8, 80.0
-# Share of slices that lie where another one lies, from which a stack is taken for several.
-_REPEATED_SHARE = 0.5
 _PARALLEL = 0.999
 _LISTED_TIES = 12
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Slices of one series that may build one volume."""
+    """Slices of one series that may build one volume.
+
+    Attributes:
+        left_out: slices that are not among them since they overlap those of another pass.
+    """
 
     slices: tuple[SliceHeader, ...]
+    left_out: int = 0
 
     @property
     def series_uid(self) -> str:
@@ -50,10 +57,7 @@ class Stack:
     @cached_property
     def normal(self) -> Vector | None:
         """Unit normal of the first slice that has an orientation."""
-        cosines = next((header.orientation for header in self.slices if header.orientation is not None), None)
-        normal = None if cosines is None else np.cross(cosines[:3], cosines[3:])
-        length = 0.0 if normal is None else float(np.linalg.norm(normal))
-        return None if normal is None or length < 0.5 else normal / length
+        return _normal(self.slices)
 
     @cached_property
     def depths_mm(self) -> Vector:
@@ -92,7 +96,16 @@ class Stack:
         parts += [f"kernel {self.kernel}" if self.kernel else "kernel unknown"]
         parts += ["derived"] if self.slices[0].is_derived else []
         parts += ["contrast"] if self.slices[0].contrast else []
+        parts += [f"{self.left_out} left out where passes overlap"] if self.left_out else []
         return ", ".join(parts)
+
+    def acquisitions(self) -> str:
+        """Return the AcquisitionNumbers of the slices, by which files can be told apart; nothing where there are none."""
+        numbers = [header.acquisition_number for header in self.slices if header.acquisition_number is not None]
+        if not numbers:
+            return ""
+        low, high = min(numbers), max(numbers)
+        return f", AcquisitionNumber {low}" if low == high else f", AcquisitionNumber {low} to {high}"
 
 
 def _those(holds: Callable[[Stack], bool]) -> Callable[[list[Stack]], list[Stack]]:
@@ -128,8 +141,11 @@ class Choice:
     reason: str
 
 
-def choose_stack(headers: Sequence[SliceHeader], series_uid: str | None) -> Choice:
+def choose_stack(headers: Sequence[SliceHeader], series_uid: str | None, passed_over: str = "") -> Choice:
     """Choose the head CT among the CT images of a source.
+
+    Args:
+        passed_over: what else the source holds, in words that may be shared.
 
     Raises:
         InputError: there is none, none of the series that is named, or several that the rule does not tell apart.
@@ -137,18 +153,20 @@ def choose_stack(headers: Sequence[SliceHeader], series_uid: str | None) -> Choi
     by_series: dict[str, list[SliceHeader]] = {}
     for header in headers:
         by_series.setdefault(header.series_uid, []).append(header)
-    if series_uid is not None and by_series and series_uid not in by_series:
+    named = None if series_uid is None else bare_uid(series_uid)
+    if named is not None and by_series and named not in by_series:
         raise InputError(
             "no_such_series",
             f"none of the {len(by_series)} CT series has the series_uid of the manifest",
             ", ".join(by_series),
         )
-    stacks = [stack for slices in by_series.values() for stack in _stacks(slices)]
-    left = _placed([stack for stack in stacks if series_uid in {None, stack.series_uid}])
+    parts = [stack for slices in by_series.values() for stack in _stacks(slices)]
+    stacks = [stack for stack in parts if stack.slices[0].is_hounsfield]
+    left = _placed([stack for stack in stacks if named in {None, stack.series_uid}])
     if not left:
-        scouts = " but scout images" if headers else ""
-        raise InputError("no_ct_series", f"the source holds no CT image{scouts}")
-    everything = left if series_uid is None else stacks
+        maps = [stack for stack in parts if named in {None, stack.series_uid}]
+        raise _no_series(maps, passed_over, scouts=bool(headers))
+    everything = left if named is None else stacks
     reasons = ["named by series_uid"] if len(left) < len(everything) else []
     for name, keep in _STEPS:
         better = keep(left)
@@ -156,9 +174,34 @@ def choose_stack(headers: Sequence[SliceHeader], series_uid: str | None) -> Choi
             left, reasons = better, [*reasons, name]
     if len(left) > 1:
         raise _tie(left)
-    _require_whole(left[0], everything)
+    _require_whole(left[0], parts)
     why = f"chosen of {len(everything)} CT series by: {', '.join(reasons)}" if reasons else "the only CT series"
     return Choice(left[0], len(everything), f"{left[0].facts()}; {why}")
+
+
+def _no_series(maps: Sequence[Stack], passed_over: str, *, scouts: bool) -> InputError:
+    """Return why there is nothing to choose from."""
+    slices = [header for stack in maps for header in stack.slices]
+    if not slices:
+        beside = f"; passed over: {passed_over}" if passed_over else ""
+        return InputError(
+            "no_ct_series", f"the source holds no CT image{' but scout images' if scouts else ''}{beside}"
+        )
+    return _not_hounsfield(
+        slices, "maps of perfusion or material are no CT; give the series that they were computed from"
+    )
+
+
+def _not_hounsfield(slices: Sequence[SliceHeader], consequence: str) -> InputError:
+    names = {name for header in slices for name in map_names(header.image_type)}
+    units = {unit for header in slices if (unit := known_unit(header.rescale_type)) is not None}
+    what = [f"ImageType {'/'.join(sorted(names))}"] * bool(names) + [f"unit {', '.join(sorted(units))}"] * bool(units)
+    return InputError(
+        "not_hounsfield",
+        f"{len(slices)} CT images say that they hold other values than HU "
+        f"({'; '.join(what) or 'by RescaleType or ImageType'}): {consequence}",
+        ", ".join(sorted({f"RescaleType {header.rescale_type}, ImageType {header.image_type}" for header in slices})),
+    )
 
 
 def _placed(stacks: list[Stack]) -> list[Stack]:
@@ -186,9 +229,22 @@ def _stacks(series: Sequence[SliceHeader]) -> list[Stack]:
     # A slice that lacks its frame of reference stays with the others, unless they have several.
     several = len({header.frame_of_reference_uid for header in slices} - {None}) > 1
     parts = _grouped(
-        slices, lambda header: (several and header.frame_of_reference_uid, header.stack_id, header.is_derived)
+        slices,
+        lambda header: (
+            several and header.frame_of_reference_uid,
+            header.stack_id,
+            header.is_derived,
+            header.is_hounsfield,
+        ),
     )
-    return [Stack(tuple(part)) for whole in parts for part in _apart(whole)]
+    return [Stack(found.slices, found.left_out) for part in parts for found in split_passes(part, _normal(part))]
+
+
+def _normal(slices: Sequence[SliceHeader]) -> Vector | None:
+    cosines = next((header.orientation for header in slices if header.orientation is not None), None)
+    normal = None if cosines is None else np.cross(cosines[:3], cosines[3:])
+    length = 0.0 if normal is None else float(np.linalg.norm(normal))
+    return None if normal is None or length < 0.5 else normal / length
 
 
 def _grouped(slices: Sequence[SliceHeader], key: Callable[[SliceHeader], Hashable]) -> list[list[SliceHeader]]:
@@ -198,38 +254,15 @@ def _grouped(slices: Sequence[SliceHeader], key: Callable[[SliceHeader], Hashabl
     return list(groups.values())
 
 
-_TELLING: tuple[Callable[[SliceHeader], Hashable], ...] = (
-    lambda header: header.kernel,
-    lambda header: header.acquisition_number,
-    lambda header: header.kvp,
-    lambda header: header.image_type,
-)
-
-
-def _apart(slices: list[SliceHeader]) -> list[list[SliceHeader]]:
-    """Split slices that repeat one another's places by the first attribute that tells them apart; else leave them together."""
-    if _repeated(slices) < _REPEATED_SHARE:
-        return [slices]
-    for key in _TELLING:
-        parts = _grouped(slices, key)
-        if len(parts) > 1 and not any(_repeated(part) for part in parts):
-            return parts
-    return [slices]
-
-
-def _repeated(slices: Sequence[SliceHeader]) -> float:
-    """Return the share of slices that lie where the one before them lies."""
-    near = np.diff(Stack(tuple(slices)).depths_mm) < SAME_POSITION_MM
-    return float(near.mean()) if len(near) else 0.0
-
-
 def _tie(stacks: Sequence[Stack]) -> InputError:
     sizes = ", ".join(str(len(stack.slices)) for stack in stacks)
-    listed = "; ".join(f"{number}) {stack.facts()}" for number, stack in enumerate(stacks[:_LISTED_TIES], start=1))
+    shared = len({stack.series_uid for stack in stacks}) < len(stacks)
+    facts = [stack.facts() + (stack.acquisitions() if shared else "") for stack in stacks[:_LISTED_TIES]]
+    listed = "; ".join(f"{number}) {text}" for number, text in enumerate(facts, start=1))
     way_out = (
-        "name one in the column series_uid"
-        if len({stack.series_uid for stack in stacks}) == len(stacks)
-        else "some share one SeriesInstanceUID: give each a folder of its own"
+        "some share one SeriesInstanceUID: give each a folder of its own"
+        if shared
+        else "name one in the column series_uid"
     )
     return InputError(
         "several_series",
@@ -240,17 +273,35 @@ def _tie(stacks: Sequence[Stack]) -> InputError:
 
 def _require_whole(chosen: Stack, stacks: Iterable[Stack]) -> None:
     """Refuse a stack that another part of its series continues: slices of one volume that differ in a tag are no two volumes."""
-    first, last = chosen.depths_mm[[0, -1]] if len(chosen.depths_mm) else (0.0, 0.0)
+    if chosen.normal is None or not len(chosen.depths_mm):
+        return
     for other in stacks:
         if other is chosen or other.series_uid != chosen.series_uid or other.has_enough() or not len(other.depths_mm):
             continue
-        parallel = float(np.dot(chosen.normal, other.normal)) > _PARALLEL  # type: ignore[arg-type]
-        if parallel and (
-            other.depths_mm[0] < first - SAME_POSITION_MM or other.depths_mm[-1] > last + SAME_POSITION_MM
-        ):
+        if other.normal is None or float(np.dot(chosen.normal, other.normal)) <= _PARALLEL:
+            continue
+        if not other.slices[0].is_hounsfield and _completes(other.depths_mm, chosen.depths_mm):
+            raise _not_hounsfield(
+                other.slices, f"the other {len(chosen.slices)} of the series are not whole without them"
+            )
+        if _continues(other.depths_mm, chosen.depths_mm):
             raise InputError(
                 "mixed_series",
                 f"{len(other.slices)} slices of the series continue the other {len(chosen.slices)}, but differ from them in "
-                "FrameOfReferenceUID, StackID or ImageType: which make the volume cannot be told",
+                "FrameOfReferenceUID, StackID, ImageType or unit, or overlap them: which make the volume cannot be told",
                 chosen.series_uid,
             )
+
+
+def _continues(depths_mm: Vector, chosen_mm: Vector) -> bool:
+    """Say whether slices go on beyond others; those that repeat them may, by half a gap."""
+    first, last = chosen_mm[[0, -1]]
+    repeats = float(np.mean((depths_mm >= first) & (depths_mm <= last))) > 0.5
+    slack = max((last - first) / max(len(chosen_mm) - 1, 1) / 2 if repeats else 0.0, SAME_POSITION_MM)
+    return bool(depths_mm[0] < first - slack or depths_mm[-1] > last + slack)
+
+
+def _completes(depths_mm: Vector, chosen_mm: Vector) -> bool:
+    """Say whether slices lie where others have a hole or end: farther than neighbours lie from what is between them."""
+    gap = (chosen_mm[-1] - chosen_mm[0]) / max(len(chosen_mm) - 1, 1)
+    return bool(np.abs(depths_mm[:, None] - chosen_mm).min(axis=1).max() > 0.75 * gap)

@@ -2,12 +2,17 @@
 
 import contextlib
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pydicom
 from pydicom.multival import MultiValue
+
+# TM and DT of PS3.5 6.2, of which the end may be left out; a zone after them is the same in all files of a series.
+_TIME = re.compile(r"(\d{2}|\d{4}|\d{6}|\d{8}|\d{10}|\d{12}|\d{14})(\.\d+)?(?:[+-]\d{4})?")
+_TIME_DIGITS, _DATETIME_DIGITS = 6, 14
 
 
 @contextlib.contextmanager
@@ -45,6 +50,11 @@ def read_text(dataset: pydicom.Dataset, name: str) -> str | None:
     return texts[0] if texts else None
 
 
+def bare_uid(uid: str) -> str:
+    """Return a UID without the blanks and NULs that pad it (PS3.5 6.2) or that an export left around it."""
+    return uid.strip(" \0\t\r\n")
+
+
 def read_numbers(dataset: pydicom.Dataset, name: str, count: int) -> tuple[float, ...] | None:
     """Return exactly `count` finite numbers."""
     value = _value(dataset, name)
@@ -71,3 +81,22 @@ def read_items(dataset: pydicom.Dataset, name: str) -> Sequence[pydicom.Dataset]
     """Return the items of a sequence."""
     value = _value(dataset, name)
     return value if isinstance(value, pydicom.Sequence) else []
+
+
+def read_time(dataset: pydicom.Dataset, name: str) -> float | None:
+    """Return a time or a date with a time as a number, HHMMSS or YYYYMMDDHHMMSS, with its fraction: it grows as time does."""
+    match = _TIME.fullmatch((read_text(dataset, name) or "").replace(":", ""))  # ACR-NEMA had colons
+    if match is None:
+        return None
+    digits, fraction = match.groups("")
+    return float(digits.ljust(_TIME_DIGITS if len(digits) <= _TIME_DIGITS else _DATETIME_DIGITS, "0") + fraction)
+
+
+def read_private_text(dataset: pydicom.Dataset, group: int, creator: str, element: int) -> str | None:
+    """Return the first value of a text element in the block that a vendor has reserved in a private group."""
+    try:
+        value = dataset.private_block(group, creator)[element].value
+        text = (value if isinstance(value, bytes) else str(value).encode()).decode("ascii").strip(" \0")
+    except Exception:  # there is no such block or element, or it is damaged
+        return None
+    return text or None

@@ -7,9 +7,11 @@ from cvtbatch.engine import Cluster, Done, NeedsMemory, require_memory, run_inli
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.geometry import stored_grid
 from cvtbatch.imaging import place_mask, require_in_head, resample_stack
+from cvtbatch.imaging.quality import measure_series
 from cvtbatch.ingest import ImageSlices, read_mask, read_volume
 from cvtbatch.manifest import Case
 from cvtbatch.pipelines.undone import why_undone
+from cvtbatch.pipelines.volume_row import volume_flags
 
 Document = dict[str, object]
 
@@ -33,11 +35,16 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What was read of a case: which series, and why."""
+    """What was read of a case: which series, and why.
+
+    Attributes:
+        flags: what a reader should look at, as the table `volumes` has them.
+    """
 
     manifest_row: int
     case_key: str
     choice: str
+    flags: list[str]
 
     def to_document(self) -> Document:
         """Return what may be shared."""
@@ -92,7 +99,8 @@ def check_case(task: CaseCheck) -> Findings:
     rois = case.masked_rois()
     try:
         source = read_volume(case, require_memory)
-        image = Image(case.manifest_row, case.case_key, source.choice)
+        flags = volume_flags(source, measure_series(source.hu_zyx, source.stack))
+        image = Image(case.manifest_row, case.case_key, source.choice, flags)
         if not rois:
             stored_grid(source.stack, task.spacing_mm)
             return Findings((image,), ())

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from cvtbatch.geometry import Grid
-from cvtbatch.imaging.quality import measure_series
+from cvtbatch.imaging.quality import SeriesQuality, measure_series
 from cvtbatch.ingest import SourceVolume
 from cvtbatch.ingest.acquisition import Acquisition
 from cvtbatch.pipelines.uid_key import UidKey
@@ -37,8 +37,13 @@ def describe_volume(source: SourceVolume, grid: Grid, key: UidKey | None) -> Row
         "noise_hu": quality.noise_hu,
         "metal_ml": quality.metal_ml,
         "slice_jump_mm": quality.slice_jump_mm,
-        "flags": [*_geometry_flags(source), *quality.flags],
+        "flags": volume_flags(source, quality),
     }
+
+
+def volume_flags(source: SourceVolume, quality: SeriesQuality) -> list[str]:
+    """Return what a reader should look at of a source, by name."""
+    return [*_geometry_flags(source), *quality.flags]
 
 
 def _acquisition_columns(acquisition: Acquisition, key: UidKey | None) -> Row:
@@ -82,3 +87,4 @@ def _geometry_flags(source: SourceVolume) -> Iterator[str]:
         yield "duplicate_slices"
     if acquisition.contrast:
         yield "contrast"
+    yield from acquisition.flags

@@ -23,9 +23,9 @@ def test_check_tells_the_choice_of_every_case(tmp_path: Path) -> None:
     document = json.loads(result.stdout)
     assert contracts.problems_of(document, "commands/check.json") == []
     choice = "18 slices 5 mm apart, 5 mm thick, kernel SOFT; chosen of 2 CT series by: soft kernel"
-    assert document["images"] == [{"manifest_row": 1, "case_key": "A/a", "choice": choice}]
+    assert document["images"] == [{"manifest_row": 1, "case_key": "A/a", "choice": choice, "flags": ["no_head"]}]
     (problem,) = document["problems"]
     assert (problem["case_key"], problem["kind"]) == ("A/b", "several_series")
     shown = CliRunner().invoke(cli, ["check", str(manifest)]).stdout
-    assert f"row 1, A/a: {choice}" in shown
+    assert f"row 1, A/a: {choice}; flags: no_head" in shown
     assert "2 cases: 1 can be read, 1 cannot" in shown

@@ -1,0 +1,53 @@
+"""What the values of a CT image are: HU, or something else that was computed and stored as one.
+
+Perfusion and spectral software writes its maps as CT images, in the study of the head CT and on its slices. RescaleType names the
+unit (DICOM PS3.3 C.11.1.1.2): HU; US, which is unspecified; any other is another unit, HU_MOD too (HU from which a material was
+taken). It may be left out, and then ImageType tells: by the terms of the standard for spectral images (PS3.3 C.8.15.2.1.1.5) and
+by the names that perfusion software gives its maps.
+"""
+
+import re
+from collections.abc import Sequence
+
+_HOUNSFIELD = {"HU", "US", "UNSPECIFIED"}
+_SPECTRAL_MAPS = {"MAT_SPECIFIC", "MAT_FRACTIONAL", "MAT_VALUE_BASED", "EFF_ATOMIC_NUM", "ELECTRON_DENSITY"}
+# Blood flow and volume, transit and arrival times, permeability: alone, or as a word of a value.
+_PERFUSION_MAPS = set(
+    "CBF RCBF CBV RCBV MTT RMTT TTP TTD TTS TMAX PBV PBF IRF PERMEABILITY FLOWEXTRACTION KTRANS PENUMBRA".split()
+)
+# Of derived images alone: the slices of a perfusion scan are called so too, and hold HU.
+_PERFUSION = "PERFUSION"
+_UNITS = set("ML L MM3 CM3 CC MG G S SEC MIN MS % OD HU US PCT ED EDW MGML Z_EFF HU_MOD".split())
+_NUMBERS_AND_SIGNS = set("1 10 100 10^23 / * .".split())
+_UNIT_PARTS = re.compile(r"10\^23|\d+|[A-Z_]+3?|\S")
+
+
+def may_be_hounsfield(rescale_type: str | None, image_type: Sequence[str], *, is_derived: bool) -> bool:
+    """Say whether an image that calls its values so may hold HU."""
+    if not is_hounsfield_unit(rescale_type):
+        return False
+    said = rescale_type is not None and rescale_type.upper() == "HU"
+    return not map_names(image_type) and not (is_derived and not said and _PERFUSION in _words(image_type))
+
+
+def is_hounsfield_unit(rescale_type: str | None) -> bool:
+    """Say whether a RescaleType is HU, says nothing, or is absent: CT images need it only for other units (PS3.3 C.8.2.1)."""
+    return rescale_type is None or rescale_type.upper() in _HOUNSFIELD
+
+
+def map_names(image_type: Sequence[str]) -> list[str]:
+    """Return the values and words of an ImageType that name a map."""
+    values = {value.upper() for value in image_type}
+    return sorted((values & _SPECTRAL_MAPS) | (_words(image_type) & _PERFUSION_MAPS))
+
+
+def known_unit(rescale_type: str | None) -> str | None:
+    """Return a RescaleType that is another unit and made of units alone: such texts may hold anything."""
+    if is_hounsfield_unit(rescale_type):
+        return None
+    parts = set(_UNIT_PARTS.findall((rescale_type or "").upper()))
+    return rescale_type if parts & _UNITS and parts <= _UNITS | _NUMBERS_AND_SIGNS else None
+
+
+def _words(image_type: Sequence[str]) -> set[str]:
+    return {word for value in image_type for word in re.split(r"[^A-Z0-9]+", value.upper())}
