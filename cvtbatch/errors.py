@@ -62,6 +62,10 @@ class FormatError(CvtbatchError):
     """A store or an artifact of a format that this version does not know, or whose bytes are not what was recorded."""
 
 
+class UnavailableError(CvtbatchError):
+    """A source cannot be read now, whatever it holds: mend disk, share or server; the next run tries again by itself."""
+
+
 class ResourceError(CvtbatchError):
     """Memory, time or a machine gave out: run again, with more of it or fewer workers."""
 

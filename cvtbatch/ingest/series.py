@@ -82,6 +82,10 @@ class Stack:
         """Say whether the slices are enough for a head."""
         return len(self.slices) >= ENOUGH_SLICES and self.extent_mm >= ENOUGH_DEPTH_MM
 
+    def is_lost(self) -> bool:
+        """Say whether original images lack the place that the standard demands."""
+        return not len(self.depths_mm) and not self.slices[0].is_derived
+
     def facts(self) -> str:
         """Return what tells the stack from others, in words that may be shared."""
         gaps = np.diff(self.depths_mm)
@@ -156,7 +160,7 @@ def choose_stack(headers: Sequence[SliceHeader], series_uid: str | None) -> Choi
             left, reasons = better, [*reasons, name]
     if len(left) > 1:
         raise _tie(left)
-    _require_whole(left[0], everything)
+    _require_whole(left[0], stacks)
     why = f"chosen of {len(everything)} CT series by: {', '.join(reasons)}" if reasons else "the only CT series"
     return Choice(left[0], len(everything), f"{left[0].facts()}; {why}")
 
@@ -165,18 +169,24 @@ def _placed(stacks: list[Stack]) -> list[Stack]:
     """Return the stacks that say where they lie, or all where none does.
 
     Raises:
-        InputError: an original image does not, which the standard demands: it may be a damaged slice of another stack.
+        InputError: an original image does not, which the standard demands, and no other of its series does: it may be a damaged
+            slice of another one.
     """
     placed = [stack for stack in stacks if len(stack.depths_mm)]
-    lost = [stack for stack in stacks if not len(stack.depths_mm) and not stack.slices[0].is_derived]
+    known = {stack.series_uid for stack in placed}
+    lost = [stack for stack in stacks if stack.is_lost() and stack.series_uid not in known]
     if placed and lost:
-        raise InputError(
-            "missing_geometry",
-            f"{sum(len(stack.slices) for stack in lost)} CT images have no usable ImagePositionPatient and "
-            "ImageOrientationPatient: which series they belong to cannot be told",
-            ", ".join(header.file for stack in lost for header in stack.slices),
-        )
+        raise _without_place(lost, "which series they belong to cannot be told")
     return placed or stacks
+
+
+def _without_place(lost: Sequence[Stack], consequence: str) -> InputError:
+    return InputError(
+        "missing_geometry",
+        f"{sum(len(stack.slices) for stack in lost)} CT images have no usable ImagePositionPatient and "
+        f"ImageOrientationPatient: {consequence}",
+        ", ".join(header.file for stack in lost for header in stack.slices),
+    )
 
 
 def _stacks(series: Sequence[SliceHeader]) -> list[Stack]:
@@ -241,8 +251,12 @@ def _tie(stacks: Sequence[Stack]) -> InputError:
 def _require_whole(chosen: Stack, stacks: Iterable[Stack]) -> None:
     """Refuse a stack that another part of its series continues: slices of one volume that differ in a tag are no two volumes."""
     first, last = chosen.depths_mm[[0, -1]] if len(chosen.depths_mm) else (0.0, 0.0)
-    for other in stacks:
-        if other is chosen or other.series_uid != chosen.series_uid or other.has_enough() or not len(other.depths_mm):
+    others = [other for other in stacks if other is not chosen and other.series_uid == chosen.series_uid]
+    lost = [other for other in others if other.is_lost()]
+    if lost:
+        raise _without_place(lost, "where in the series they belong cannot be told")
+    for other in others:
+        if other.has_enough() or not len(other.depths_mm):
             continue
         parallel = float(np.dot(chosen.normal, other.normal)) > _PARALLEL  # type: ignore[arg-type]
         if parallel and (

@@ -15,6 +15,7 @@ from cvtbatch.ingest.dicom import looks_like_dicom, read_series
 from cvtbatch.ingest.hounsfield import require_hounsfield
 from cvtbatch.ingest.image_files import image_format, read_image_file
 from cvtbatch.ingest.memory import Announce, announce_nothing
+from cvtbatch.ingest.source_files import is_folder
 from cvtbatch.ingest.sources import Source
 from cvtbatch.manifest import Case
 from cvtbatch.spec import digest
@@ -52,7 +53,8 @@ class SourceVolume:
             dtype="<f8",
         )
         voxels = np.ascontiguousarray(self.hu_zyx)
-        return digest("image", f"{voxels.dtype.str} {voxels.shape}", voxels.tobytes(), geometry.tobytes())
+        bytes_of_voxels = voxels.reshape(-1).view(np.uint8).data
+        return digest("image", f"{voxels.dtype.str} {voxels.shape}", bytes_of_voxels, geometry.tobytes())
 
 
 def read_volume(case: Case, announce: Announce = announce_nothing) -> SourceVolume:
@@ -65,7 +67,7 @@ def read_volume(case: Case, announce: Announce = announce_nothing) -> SourceVolu
         InputError: it cannot be read, or no right volume can be built of it.
     """
     path = Path(case.image)
-    if path.is_dir() or is_archive(path) or (image_format(path) is None and looks_like_dicom(path)):
+    if is_folder(path) or is_archive(path) or (image_format(path) is None and looks_like_dicom(path)):
         series = read_series(Source(path), case.series_uid, announce)
         volume = SourceVolume(
             series.hu_zyx, series.stack, series.clipped_voxels, "DICOM", series.acquisition, series.choice
