@@ -8,6 +8,10 @@ log alone: hospital paths and file names can identify a patient. All errors surv
 from collections.abc import Sequence
 from typing import Self
 
+# A source that cannot be read now, whatever it holds; and the kinds of failures that the next run tries again by itself.
+SOURCE_UNAVAILABLE = "source_unavailable"
+PASSING_KINDS = frozenset({SOURCE_UNAVAILABLE})
+
 
 class CvtbatchError(Exception):
     """Base of every error that cvtbatch raises on purpose.

@@ -4,9 +4,13 @@ from collections.abc import Callable
 
 # Called with bytes; may raise what is no InputError, and nothing is read then.
 Announce = Callable[[int], None]
-# What is held at once at the worst moment of reading and resampling (file, decoded values, cast, float planes), in decoded volumes:
-# 3.8 of int16 and 3.3 of float64 were measured.
-VOLUMES_AT_PEAK = 4
+# What is held at once at the worst moment of reading, resampling and triage, in decoded volumes, and beside them.
+_VOLUMES_AT_PEAK, _BESIDE_BYTES = 2.25, 64 << 20
+
+
+def peak_bytes(volume_bytes: int) -> int:
+    """Return what a volume takes that has so many bytes as decoded."""
+    return int(_VOLUMES_AT_PEAK * volume_bytes) + _BESIDE_BYTES
 
 
 def announce_nothing(needed_bytes: int) -> None:

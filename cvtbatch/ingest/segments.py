@@ -17,6 +17,7 @@ from cvtbatch.ingest.image_files import check_file
 from cvtbatch.ingest.label_maps import grid_of
 from cvtbatch.ingest.memory import Announce, announce_nothing
 from cvtbatch.ingest.outlines import Segment, SourceMask, choose_segment
+from cvtbatch.ingest.source_files import require_readable
 from cvtbatch.manifest import RoiSource
 
 
@@ -40,6 +41,7 @@ def read_segmentation(
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
+        require_readable(path)
         raise InputError(
             "unreadable_file", "the segmentation cannot be read: it is damaged or truncated", f"{path}: {error}"
         ) from None

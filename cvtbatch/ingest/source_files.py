@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from cvtbatch.errors import CvtbatchError, InputError, UnavailableError
+from cvtbatch.errors import SOURCE_UNAVAILABLE, CvtbatchError, InputError, UnavailableError
 
 # What the system reports of a file whose bytes nobody has seen: the medium, the way to it, or the right to read it.
 _PASSING = {
@@ -53,7 +53,7 @@ def refusal(error: Exception, message: str, path: str | Path) -> CvtbatchError:
         return error
     if isinstance(error, OSError) and error.errno is not None and error.errno in _PASSING:
         return UnavailableError(
-            "source_unavailable",
+            SOURCE_UNAVAILABLE,
             f"a file of the source cannot be read now ({os.strerror(error.errno)}): mend the disk, the share, the server or the "
             "permission; the next run tries again by itself",
             f"{path}: {error}",

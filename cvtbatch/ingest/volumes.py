@@ -80,16 +80,19 @@ def read_volume(case: Case, announce: Announce = announce_nothing) -> SourceVolu
 
 def _read_image(path: Path, announce: Announce) -> SourceVolume:
     image, source_format = read_image_file(path, announce)
-    values = sitk.GetArrayFromImage(image)
+    values: npt.NDArray[np.number] = sitk.GetArrayViewFromImage(image)
     if values.dtype.itemsize == 1:
         raise InputError(
             "not_hounsfield", f"the image has {image.GetPixelIDTypeAsString()} values, which cannot hold HU", str(path)
         )
     require_hounsfield(values)
     stack = _stack(image)
-    below = int(np.count_nonzero(values < AIR_HU))
     whole = np.issubdtype(values.dtype, np.integer) and values.max() <= np.iinfo(np.int16).max
-    hu = np.maximum(values, AIR_HU).astype(np.int16 if whole else np.float32)
+    hu = np.empty(values.shape, dtype=np.int16 if whole else np.float32)
+    below = 0
+    for plane, plane_hu in zip(values, hu, strict=True):
+        below += int(np.count_nonzero(plane < AIR_HU))
+        plane_hu[:] = np.maximum(plane, AIR_HU)
     choice = f"{len(hu)} slices {np.median(stack.gaps_mm()):.4g} mm apart; a {source_format} file"
     return SourceVolume(hu, stack, below, source_format, Acquisition(), choice)
 
