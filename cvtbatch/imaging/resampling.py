@@ -18,8 +18,8 @@ from cvtbatch.errors import InputError
 from cvtbatch.geometry import AIR_HU, ROUND_OFF, Grid, SliceStack, stored_grid
 from cvtbatch.imaging.operators import AxisOperator, across_planes, bspline_operator, spline_operator, within_plane
 
-# Stored slices that are made at once.
-_TOGETHER = 16
+# Slices of the source from which stored ones are made at once; a stored one needs forty.
+_PLANES_AT_ONCE = 64
 Array = npt.NDArray[np.float32]
 Planes = Iterable[tuple[int, npt.NDArray[np.floating]]]
 Interpolator = Literal["bspline", "linear", "nearest"]
@@ -84,11 +84,15 @@ def _combined(window: Callable[[int, int], npt.NDArray[np.number]], operator: Ax
     Args:
         window: gives the planes from an index up to another one.
     """
-    for start in range(0, len(operator.first), _TOGETHER):
-        part = slice(start, start + _TOGETHER)
-        first, count = operator.first[part], operator.count[part]
-        low, high = int(first.min()), int((first + count).max())
-        yield from across_planes(window(low, high), AxisOperator(first - low, count, operator.weights[part]))
+    start, targets = 0, len(operator.first)
+    while start < targets:
+        lows = np.minimum.accumulate(operator.first[start:])
+        highs = np.maximum.accumulate((operator.first + operator.count)[start:])
+        together = max(1, int(np.count_nonzero(highs - lows <= _PLANES_AT_ONCE)))
+        low, high, part = int(lows[together - 1]), int(highs[together - 1]), slice(start, start + together)
+        few = AxisOperator(operator.first[part] - low, operator.count[part], operator.weights[part])
+        yield from across_planes(window(low, high), few)
+        start += together
 
 
 class _Placed:
