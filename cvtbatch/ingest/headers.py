@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 import pydicom
+from pydicom.dataset import FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.tag import Tag
@@ -36,7 +37,6 @@ _STANDARD_ROOT = "1.2.840.10008."
 _STANDARD_UID = re.compile(r"1\.2\.840\.10008(\.(0|[1-9]\d*))+")
 _CONTRAST_WORDS = re.compile(r"\b(CTA|ANGIO\w*|(POST|WITH)[ -]?CONTRAST|ARTERIAL|VENOUS|KM)\b|C\+")
 _OVERLAY_BIT_POSITION = 0x0102
-_SERIES_UID = Tag("SeriesInstanceUID")
 # Functional groups that describe a slice; those of converted attributes are what a legacy series said of it.
 _MACROS = (
     "PlanePositionSequence",
@@ -153,21 +153,24 @@ def read_headers(name: str, file: BinaryIO) -> list[SliceHeader] | None:
 def read_identity(file: BinaryIO) -> tuple[str | None, str | None]:
     """Return class and SeriesInstanceUID of a file whose header cannot be read as a whole; None for what cannot be told."""
     with quiet():
-        file.seek(0)
-        try:
-            dataset = read_partial(
-                _limited(file),
-                lambda tag, vr, length: tag > _SERIES_UID,
-                defer_size=_LARGE_ELEMENT_BYTES,
-                force=True,
-            )
-        except UnavailableError:
-            raise
-        except Exception:  # pydicom raises many kinds on damaged files
-            return None, None
-        class_uid = read_text(dataset, "SOPClassUID")
-        certain = class_uid == read_text(dataset.file_meta, "MediaStorageSOPClassUID")
-        return class_uid if certain else None, read_text(dataset, "SeriesInstanceUID")
+        start, header = _read_until(file, "SOPClassUID"), _read_until(file, "SeriesInstanceUID")
+        class_uid = read_text(start, "SOPClassUID")
+        certain = class_uid == read_text(start.file_meta, "MediaStorageSOPClassUID")
+        return class_uid if certain else None, read_text(header, "SeriesInstanceUID")
+
+
+def _read_until(file: BinaryIO, name: str) -> pydicom.FileDataset:
+    """Return the elements of a file up to one that is named; none where they cannot be read."""
+    last = Tag(name)
+    file.seek(0)
+    try:
+        return read_partial(
+            _limited(file), lambda tag, vr, length: tag > last, defer_size=_LARGE_ELEMENT_BYTES, force=True
+        )
+    except UnavailableError:
+        raise
+    except Exception:  # pydicom raises many kinds on damaged files
+        return pydicom.FileDataset("", {}, file_meta=FileMetaDataset())
 
 
 def is_other_object(class_uid: str | None) -> bool:

@@ -41,6 +41,7 @@ _FOREIGN_STARTS = (
     *(b"\x7fELF", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"SQLite format 3", b"\xd0\xcf\x11\xe0"),
 )
 START_BYTES = 1024
+_NUMBER = r"[0-9a-f]*[0-9][0-9a-f]*"
 
 
 class Content(StrEnum):
@@ -95,8 +96,8 @@ def _says_dicom(path: PurePath) -> bool:
 
 
 def _shape(name: str) -> str:
-    """Return a name with one sign for all its numbers, and for every row of numbers that dots part."""
-    return re.sub(r"\d+(\.\d+)*", "#", PurePath(name).name)
+    """Return a name with one sign for all its numbers, hexadecimal ones too, and for every row of them that dots part."""
+    return re.sub(rf"{_NUMBER}(\.{_NUMBER})*", "#", PurePath(name).name.lower())
 
 
 def _has_digit(name: str) -> bool:
