@@ -184,7 +184,7 @@ def _voxels(
 
 def _fill(stream: BinaryIO, values: npt.NDArray[np.number]) -> int:
     """Read an array's bytes from where a stream is; return how many were there."""
-    view, place = memoryview(values.view(np.uint8)), 0
+    view, place = values.view(np.uint8).data, 0
     while place < len(view) and (read := stream.readinto(view[place : place + _CHUNK])):  # type: ignore[attr-defined]
         place += read
     return place
