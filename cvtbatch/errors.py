@@ -8,6 +8,10 @@ log alone: hospital paths and file names can identify a patient. All errors surv
 from collections.abc import Sequence
 from typing import Self
 
+# A source that cannot be read now, whatever it holds; and the kinds of failures that the next run tries again by itself.
+SOURCE_UNAVAILABLE = "source_unavailable"
+PASSING_KINDS = frozenset({SOURCE_UNAVAILABLE})
+
 
 class CvtbatchError(Exception):
     """Base of every error that cvtbatch raises on purpose.
@@ -60,6 +64,10 @@ class StorageError(CvtbatchError):
 
 class FormatError(CvtbatchError):
     """A store or an artifact of a format that this version does not know, or whose bytes are not what was recorded."""
+
+
+class UnavailableError(CvtbatchError):
+    """A source cannot be read now, whatever it holds: mend disk, share or server; the next run tries again by itself."""
 
 
 class ResourceError(CvtbatchError):

@@ -25,8 +25,8 @@ def canonical_json(value: object) -> str:
     return _ENCODER.encode(value)
 
 
-def digest(*parts: str | bytes) -> str:
-    """Return the SHA-256, as hex, of parts that cannot run into one another."""
+def digest(*parts: str | bytes | memoryview) -> str:
+    """Return the SHA-256, as hex, of parts that cannot run into one another; a memoryview is one of bytes."""
     hasher = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part

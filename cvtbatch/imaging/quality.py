@@ -72,12 +72,17 @@ def measure_series(hu_zyx: npt.NDArray[np.int16] | npt.NDArray[np.float32], stac
     """
     along, down = (max(1, round(BLOCK_MM / pixel)) for pixel in stack.pixel_mm)
     total, squares, highest, metal = _reduce_to_blocks(hu_zyx, down, along)
+    bone = highest > BONE_HU
+    del highest  # of thin slices, blocks take as much as the volume
+    enclosed = _enclosed(bone)
     mean = total / (along * down)
+    brain = enclosed & (mean > BRAIN_HU[0]) & (mean < BRAIN_HU[1])
+    noise = _noise_hu(total, squares, brain, along * down)
+    body = mean > TISSUE_HU
+    del total, squares, mean
     block_mm = along * stack.pixel_mm[0], down * stack.pixel_mm[1]
     reach_mm = np.gradient(stack.depths_mm())
-    brain = _enclosed(highest > BONE_HU) & (mean > BRAIN_HU[0]) & (mean < BRAIN_HU[1])
     brain_cm2 = brain.sum(axis=(1, 2)) * block_mm[0] * block_mm[1] / 100
-    noise = _noise_hu(total, squares, brain, along * down)
     jump = _slice_jump_mm(brain, brain_cm2, block_mm, stack)
     metal_ml = float(metal @ reach_mm) * stack.pixel_mm[0] * stack.pixel_mm[1] / 1000
     brain_ml = float(brain_cm2 @ reach_mm) / 10
@@ -88,7 +93,7 @@ def measure_series(hu_zyx: npt.NDArray[np.int16] | npt.NDArray[np.float32], stac
         "displaced_slices": jump is not None and jump >= DISPLACED_MM,
     }
     return SeriesQuality(
-        head_coverage_mm=float(reach_mm[_largest_part(mean > TISSUE_HU).any(axis=(1, 2))].sum()),
+        head_coverage_mm=float(reach_mm[_largest_part(body).any(axis=(1, 2))].sum()),
         brain_ml=brain_ml,
         noise_hu=noise,
         metal_ml=metal_ml,

@@ -5,7 +5,7 @@ pass across them comes first if it makes fewer of them. Where the stack is tilte
 uneven slices are joined by an interpolating cubic spline through their true positions.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -18,6 +18,8 @@ from cvtbatch.errors import InputError
 from cvtbatch.geometry import AIR_HU, ROUND_OFF, Grid, SliceStack, stored_grid
 from cvtbatch.imaging.operators import AxisOperator, across_planes, bspline_operator, spline_operator, within_plane
 
+# Slices of the source from which stored ones are made at once; a stored one needs forty.
+_PLANES_AT_ONCE = 64
 Array = npt.NDArray[np.float32]
 Planes = Iterable[tuple[int, npt.NDArray[np.floating]]]
 Interpolator = Literal["bspline", "linear", "nearest"]
@@ -67,15 +69,51 @@ def _resample_planes(hu_zyx: npt.NDArray[np.number], stack: SliceStack, grid: Gr
     across, within = _cover_across(stack, grid), _covers_within(stack, grid)
     shape_yx = grid.shape_zyx[1:]
     regular = all(cover is within[0] for cover in within)
+    stored: Iterable[Array]
     if regular and across.count <= len(hu_zyx):
-        fewer = across_planes(_computable(hu_zyx), across.operator)
-        stored: Iterable[Array] = (_place(plane, *within[0], shape_yx) for plane in fewer)
+        fewer = _combined(lambda start, stop: _computable(hu_zyx[start:stop]), across.operator)
+        stored = (_place(plane, *within[0], shape_yx) for plane in fewer)
     else:
-        placed = np.empty((len(hu_zyx), *shape_yx), dtype=np.float32)
-        for k, plane in enumerate(hu_zyx):
-            placed[k] = _place(_computable(plane), *within[k], shape_yx)
-        stored = across_planes(placed, across.operator)
+        stored = _combined(_Placed(hu_zyx, within, shape_yx).window, across.operator)
     return zip(range(across.targets.start, across.targets.stop), stored, strict=True)
+
+
+def _combined(window: Callable[[int, int], npt.NDArray[np.number]], operator: AxisOperator) -> Iterator[Array]:
+    """Yield the targets of an operator across planes, some at a time, so that no more of the planes is needed at once.
+
+    Args:
+        window: gives the planes from an index up to another one.
+    """
+    start, targets = 0, len(operator.first)
+    while start < targets:
+        lows = np.minimum.accumulate(operator.first[start:])
+        highs = np.maximum.accumulate((operator.first + operator.count)[start:])
+        together = max(1, int(np.count_nonzero(highs - lows <= _PLANES_AT_ONCE)))
+        low, high, part = int(lows[together - 1]), int(highs[together - 1]), slice(start, start + together)
+        few = AxisOperator(operator.first[part] - low, operator.count[part], operator.weights[part])
+        yield from across_planes(window(low, high), few)
+        start += together
+
+
+class _Placed:
+    """The slices of a stack on the stored grid's rows and columns, of which those last asked for are held."""
+
+    def __init__(
+        self, hu_zyx: npt.NDArray[np.number], within: list[tuple[_Cover, _Cover]], shape_yx: tuple[int, int]
+    ) -> None:
+        self._hu_zyx, self._within, self._shape_yx = hu_zyx, within, shape_yx
+        self._start, self._held = 0, np.empty((0, *shape_yx), dtype=np.float32)
+
+    def window(self, start: int, stop: int) -> Array:
+        """Return slices from an index up to another one."""
+        placed = np.empty((stop - start, *self._shape_yx), dtype=np.float32)
+        for k in range(start, stop):
+            if 0 <= k - self._start < len(self._held):
+                placed[k - start] = self._held[k - self._start]
+            else:
+                placed[k - start] = _place(_computable(self._hu_zyx[k]), *self._within[k], self._shape_yx)
+        self._start, self._held = start, placed
+        return placed
 
 
 def _computable(hu: npt.NDArray[np.number]) -> npt.NDArray[np.number]:

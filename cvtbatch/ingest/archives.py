@@ -1,7 +1,7 @@
-"""Zip and tar archives as sources: their members' bytes, in memory, one at a time.
+"""Zip and tar archives as sources: their members one at a time, of which that is in memory what was asked for.
 
 Nothing is extracted to disk, so a member's name leads nowhere; it only serves to tell members apart. What an archive claims to
-hold is bounded before memory is taken.
+hold is bounded before memory is taken, and every member is read to its end, where its checksum is.
 """
 
 import bz2
@@ -11,12 +11,14 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Container, Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from cvtbatch.errors import InputError
 from cvtbatch.ingest.fingerprint import PASSED_OVER
+from cvtbatch.ingest.passed_over import SYSTEM, Note
+from cvtbatch.ingest.source_files import open_source
+from cvtbatch.ingest.streams import Unpacked
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 # Limits on what is unpacked: a study of several thin series stays below the one, a multi-frame object below the other.
@@ -43,43 +45,75 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
-def read_members(path: Path, names: Container[str] | None = None) -> Iterator[tuple[str, BinaryIO]]:
+def read_members(path: Path, names: Container[str] | None, note: Note) -> Iterator[tuple[str, BinaryIO]]:
     """Yield the files of an archive, in its order, as (name, open file); with `names`, only those.
+
+    Args:
+        note: told why a member is passed over.
 
     Raises:
         InputError: the archive is damaged, encrypted, too large, or holds what is no file.
+        UnavailableError: the system cannot give it now.
     """
-    members = _zip_members(path, names) if path.name.lower().endswith(".zip") else _tar_members(path, names)
-    while True:
-        # Only the archive's own reading is guarded: what the caller does with a member has errors of its own.
-        try:
-            member = next(members, None)
-        except _DAMAGE as error:
-            raise InputError(
-                "damaged_archive", "the archive is truncated, damaged or of a kind that is not read", f"{path}: {error}"
-            ) from None
-        if member is None:
-            return
-        yield member
+    with open_source(path) as file:
+        is_zip = path.name.lower().endswith(".zip")
+        members = _zip_members(path, file, names, note) if is_zip else _tar_members(path, file, names, note)
+        while True:
+            # Only the archive's own reading is guarded: what the caller does with a member has errors of its own.
+            try:
+                member = next(members, None)
+            except _DAMAGE as error:
+                raise _damaged(path, error) from None
+            if member is None:
+                return
+            yield member
 
 
-def _zip_members(path: Path, names: Container[str] | None) -> Iterator[tuple[str, BinaryIO]]:
-    with zipfile.ZipFile(path) as archive:
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(
+        "damaged_archive", "the archive is truncated, damaged or of a kind that is not read", f"{path}: {error}"
+    )
+
+
+def _member(path: Path, stream: BinaryIO, size: int) -> Unpacked:
+    """Return a member as a file; `size` is what the archive says of it."""
+
+    def refuse(error: Exception | None) -> Exception:
+        if error is None:
+            return _damaged(path, EOFError("a member is longer than the archive says"))
+        return _damaged(path, error) if isinstance(error, _DAMAGE) else error
+
+    return Unpacked(stream, size, refuse)
+
+
+def _zip_members(
+    path: Path, file: BinaryIO, names: Container[str] | None, note: Note
+) -> Iterator[tuple[str, BinaryIO]]:
+    with zipfile.ZipFile(file) as archive:
         files = [info for info in archive.infolist() if not info.is_dir()]
         _check_amount(path, len(files), sum(info.file_size for info in files))
         for number, info in enumerate(files):
             name = f"{number}:{info.filename}"
-            if _is_passed_over(info.filename) or (names is not None and name not in names):
+            if _is_passed_over(info.filename):
+                note(SYSTEM)
+                continue
+            if names is not None and name not in names:
                 continue
             if info.flag_bits & _ENCRYPTED:
                 raise InputError("encrypted_archive", "the archive is encrypted; pack it without a password", str(path))
             _check_member(path, info.file_size)
-            yield name, BytesIO(archive.read(info))
+            with archive.open(info) as stream:
+                member = _member(path, cast(BinaryIO, stream), info.file_size)
+                yield name, cast(BinaryIO, member)
+                if member.finish() != info.file_size:
+                    raise EOFError("a member ends early")
 
 
-def _tar_members(path: Path, names: Container[str] | None) -> Iterator[tuple[str, BinaryIO]]:
+def _tar_members(
+    path: Path, file: BinaryIO, names: Container[str] | None, note: Note
+) -> Iterator[tuple[str, BinaryIO]]:
     with (
-        _tar_stream(path) as stream,
+        _tar_stream(path, file) as stream,
         tarfile.open(fileobj=cast(BinaryIO, _Bounded(stream, path)), mode="r:") as archive,
     ):
         total = 0
@@ -96,13 +130,18 @@ def _tar_members(path: Path, names: Container[str] | None) -> Iterator[tuple[str
             _check_amount(path, number, total)
             _check_member(path, info.size)
             name = f"{number}:{info.name}"
-            if _is_passed_over(info.name) or (names is not None and name not in names):
+            if _is_passed_over(info.name):
+                note(SYSTEM)
                 continue
-            file = archive.extractfile(info)
-            data = b"" if file is None else file.read()
-            if len(data) != info.size:
+            if names is not None and name not in names:
+                continue
+            inside = archive.extractfile(info)
+            if inside is None:
+                raise EOFError("a member has no bytes")
+            member = _member(path, cast(BinaryIO, inside), info.size)
+            yield name, cast(BinaryIO, member)
+            if member.finish() != info.size:
                 raise EOFError("a member ends early")
-            yield name, BytesIO(data)
         # A tar that is cut between two members reads as a shorter one: only the two blocks of zeros at its end tell.
         stream.seek(archive.offset)
         if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
@@ -113,13 +152,13 @@ def _tar_members(path: Path, names: Container[str] | None) -> Iterator[tuple[str
             raise EOFError("the archive goes on after its end")
 
 
-def _tar_stream(path: Path) -> BinaryIO:
+def _tar_stream(path: Path, file: BinaryIO) -> BinaryIO:
     name = path.name.lower()
     if name.endswith("gz"):
-        return cast(BinaryIO, gzip.open(path))
+        return cast(BinaryIO, gzip.open(file))
     if name.endswith("bz2"):
-        return cast(BinaryIO, bz2.open(path))
-    return cast(BinaryIO, lzma.open(path)) if name.endswith("xz") else path.open("rb")
+        return cast(BinaryIO, bz2.open(file))
+    return cast(BinaryIO, lzma.open(file)) if name.endswith("xz") else file
 
 
 class _Bounded:

@@ -4,11 +4,9 @@ Geometry comes from ImageOrientationPatient and ImagePositionPatient alone: Gant
 SliceThickness is no distance. Headers are read first, then the pixels of the chosen series only.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -23,16 +21,17 @@ from cvtbatch.ingest.acquisition import (
     known_position,
 )
 from cvtbatch.ingest.compression import describe_encoding
-from cvtbatch.ingest.headers import SliceHeader, is_dicom, read_class_uid, read_headers
+from cvtbatch.ingest.headers import SliceHeader, is_dicom
 from cvtbatch.ingest.hounsfield import require_hounsfield
+from cvtbatch.ingest.listing import list_series
+from cvtbatch.ingest.members import DICOM_SUFFIXES, GZIP_SUFFIX
 from cvtbatch.ingest.memory import Announce, announce_nothing
-from cvtbatch.ingest.passed_over import name_class, name_file, tell_counts
 from cvtbatch.ingest.pixels import Planes, read_planes
 from cvtbatch.ingest.series import Choice, Stack, choose_stack
 from cvtbatch.ingest.slice_locations import locations_disagree
+from cvtbatch.ingest.source_files import open_source
 from cvtbatch.ingest.sources import Source
 
-DICOM_SUFFIXES = {".dcm", ".dicom", ".ima"}
 # Largest difference of direction cosines, and of pixel spacing in mm, between slices of one series.
 ORIENTATION_TOLERANCE = 1e-4
 PIXEL_SPACING_TOLERANCE_MM = 1e-4
@@ -62,8 +61,9 @@ def read_series(source: Source, series_uid: str | None, announce: Announce = ann
         InputError: there is no CT series, or several and none is named; a file is damaged; the slices build no volume.
     """
     try:
-        headers, passed_over = _read_headers(source)
-        choice = choose_stack(headers, series_uid, passed_over)
+        found = list_series(source)
+        choice = choose_stack(found.headers, series_uid, found.passed_over.told())
+        passed_over = found.beside(choice.stack.series_uid)
     except InputError as error:
         raise InputError(error.kind, error.message, f"{source.path}: {error.private}".removesuffix(": ")) from None
     slices = choice.stack.slices
@@ -86,53 +86,27 @@ def read_series(source: Source, series_uid: str | None, announce: Announce = ann
         positions_mm=tuple(_position(slices[index]) for index in kept),
     )
     return Series(
-        hu_zyx=hu if len(kept) == len(slices) else hu[kept],
+        hu_zyx=_moved_together(hu, kept),
         stack=stack,
         clipped_voxels=int(clipped[kept].sum()),
         acquisition=_acquisition(choice, stack, [slices[index] for index in kept]),
-        choice=choice.reason,
+        choice=choice.reason + passed_over.told(),
     )
 
 
 def looks_like_dicom(path: Path) -> bool:
-    """Say whether a file is to be read as DICOM: by its suffix, or by what it holds."""
-    if path.suffix.lower() in DICOM_SUFFIXES:
-        return True
-    try:
-        with path.open("rb") as file:
-            return is_dicom(file)
-    except OSError:
-        return False
+    """Say whether a file is to be read as DICOM: by its suffix, or by what it holds.
 
-
-def _read_headers(source: Source) -> tuple[list[SliceHeader], str]:
-    """Return every CT slice of a source, and what other DICOM objects and files that are not DICOM were passed over."""
-    headers: list[SliceHeader] = []
-    passed_over: Counter[str] = Counter()
-    for name, file in source.files():
-        found = read_headers(name, file)
-        if found is None and _may_have_been_a_slice(name, file):
-            raise InputError("unreadable_file", "a file of the series is not DICOM: damaged or empty", name)
-        if not found:
-            passed_over[name_file(name) if found is None else name_class(read_class_uid(file))] += 1
-        headers.extend(found or [])
-    return headers, tell_counts(passed_over)
-
-
-def _may_have_been_a_slice(name: str, file: BinaryIO) -> bool:
-    """Say whether a file that is not DICOM could be a damaged slice: by its suffix, or without one if it is no text.
-
-    At the end of a series nothing else would tell that a slice is lost.
+    Raises:
+        UnavailableError: that cannot be told now.
     """
-    path = Path(name)
-    suffix = path.suffix.lower()
-    if suffix in DICOM_SUFFIXES:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if not DICOM_SUFFIXES.isdisjoint(suffixes[-1:] if suffixes[-1:] != [GZIP_SUFFIX] else suffixes[-2:]):
         return True
-    if (suffix and not suffix[1:].isdigit()) or path.name.startswith((".", "_")):
+    if not path.is_file():
         return False
-    file.seek(0)
-    start = file.read(1024)
-    return not start or b"\0" in start
+    with open_source(path) as file:
+        return is_dicom(file)
 
 
 def _numbers(value: tuple[float, ...] | None, name: str) -> tuple[float, ...]:
@@ -204,6 +178,14 @@ def _without_duplicates(
                 "which belongs to the volume cannot be told",
             )
     return np.array(kept, dtype=np.intp)
+
+
+def _moved_together(hu_zyx: Planes, kept: npt.NDArray[np.intp]) -> Planes:
+    """Return the kept slices of a volume, in the memory that they lie in."""
+    if len(kept) < len(hu_zyx):
+        for place, index in enumerate(kept):
+            hu_zyx[place] = hu_zyx[index]
+    return hu_zyx[: len(kept)]
 
 
 def _acquisition(choice: Choice, stack: SliceStack, kept: Sequence[SliceHeader]) -> Acquisition:

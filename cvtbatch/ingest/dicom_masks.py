@@ -3,12 +3,12 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import pydicom
 from pydicom.errors import InvalidDicomError
 
-from cvtbatch.errors import CvtbatchError, InputError
+from cvtbatch.errors import CvtbatchError, InputError, UnavailableError
 from cvtbatch.ingest.contours import STRUCTURE_SET_STORAGE, parse_contours
 from cvtbatch.ingest.dicom_seg import (
     LABEL_MAP_SEGMENTATION_STORAGE,
@@ -16,11 +16,12 @@ from cvtbatch.ingest.dicom_seg import (
     claimed_bytes,
     parse_frames,
 )
-from cvtbatch.ingest.fingerprint import list_files
 from cvtbatch.ingest.memory import Announce, announce_nothing
 from cvtbatch.ingest.outlines import ImageSlices, SourceMask
 from cvtbatch.ingest.placed_contours import place_contours
 from cvtbatch.ingest.placed_frames import place_frames
+from cvtbatch.ingest.source_files import refusal
+from cvtbatch.ingest.sources import Source
 from cvtbatch.manifest import RoiSource
 
 Value = TypeVar("Value")
@@ -35,8 +36,8 @@ def find_dicom_mask(folder: Path) -> Path:
     """
     found = [
         Path(name)
-        for name, stat in list_files(str(folder))
-        if stat is not None and _sop_class(Path(name)) in {*SEGMENTATIONS, STRUCTURE_SET_STORAGE}
+        for name, file in Source(folder).files()
+        if _sop_class(file) in {*SEGMENTATIONS, STRUCTURE_SET_STORAGE}
     ]
     if not found:
         raise InputError(
@@ -53,14 +54,14 @@ def find_dicom_mask(folder: Path) -> Path:
     return found[0]
 
 
-def _sop_class(path: Path) -> str:
-    if not path.is_file():
-        return ""
+def _sop_class(file: BinaryIO) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            dataset = pydicom.dcmread(path, specific_tags=["SOPClassUID"], stop_before_pixels=True)
+            dataset = pydicom.dcmread(file, specific_tags=["SOPClassUID"], stop_before_pixels=True)
             return str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID", ""))
+        except UnavailableError:
+            raise
         except Exception:  # pydicom raises many kinds on what is damaged or not DICOM
             return ""
 
@@ -111,11 +112,10 @@ def _guarded(read: Callable[[], Value], path: Path) -> Value:
     except InvalidDicomError:
         raise InputError("unreadable_file", "the file of the mask is not DICOM: damaged or empty", str(path)) from None
     except Exception as error:  # many kinds
-        raise InputError(
-            "unreadable_file",
-            "the DICOM object of the mask cannot be read: it is damaged, truncated or of an encoding that is not read",
-            f"{path}: {type(error).__name__}: {error}",
-        ) from None
+        message = (
+            "the DICOM object of the mask cannot be read: it is damaged, truncated or of an encoding that is not read"
+        )
+        raise refusal(error, message, path) from None
 
 
 def _referenced(dataset: pydicom.Dataset, described: pydicom.Dataset) -> tuple[str, set[str]]:

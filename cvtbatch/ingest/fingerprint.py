@@ -1,35 +1,80 @@
 """The files of a source, and its cheap identity: what planning compares, so that an archive is not decoded to learn nothing."""
 
 import os
+import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 from cvtbatch.manifest import Case, RoiSource
 from cvtbatch.spec import canonical_json, digest
 
-# Left behind by file managers; no file of a series.
-PASSED_OVER = ("._", "__MACOSX", ".DS_Store")
+# Beginnings of names that file managers, network drives and version control leave behind; what lies there is no file of a series.
+# DataLad's `.git` holds the very files that the links beside it lead to.
+PASSED_OVER = (
+    *("._", ".AppleDouble", "__MACOSX", ".DS_Store", ".fseventsd", ".Spotlight-", ".Trash", ".nfs"),
+    *("@eaDir", "#recycle", "@Recycle", "@Recently-Snapshot", ".@__thumb", ".snapshot", ".git", ".datalad"),
+    *("$RECYCLE.BIN", "System Volume Information", "lost+found"),
+)
+# What can be told of a name in a folder: its stat, or why there is none; None where it is passed over and not looked at.
+Look = os.stat_result | OSError | None
 
 
-def list_files(folder: str) -> Iterator[tuple[str, os.stat_result | None]]:
-    """Yield every file below a folder, as its path and its stat; None where it cannot be told, as of a folder that is closed.
+def list_files(folder: str) -> Iterator[tuple[str, Look]]:
+    """Yield every file below a folder, as its path and what a look at it gave; of a folder that cannot be listed, itself.
 
-    Folders that are links are not entered.
+    Links to folders are followed, but for those to a folder that is listed already, or in which the listed one lies: links in a
+    circle have an end.
     """
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError:
-        yield folder, None
-        return
-    for entry in entries:
-        if entry.name.startswith(PASSED_OVER):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from list_files(entry.path)
-            continue
+    yield from _Listing(folder).files(folder)
+
+
+class _Listing:
+    """A walk that enters no folder a second time by way of a link. Numbers of folders are trusted only where there are links."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._entered: set[tuple[int, int]] = set()
+        self._linked: set[tuple[int, int]] = set()
+
+    def files(self, folder: str) -> Iterator[tuple[str, Look]]:
         try:
-            yield entry.path, entry.stat()
-        except OSError:
-            yield entry.path, None
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            yield folder, error
+            return
+        for entry in entries:
+            if entry.name.startswith(PASSED_OVER):
+                yield entry.path, None
+                continue
+            try:
+                look = entry.stat()
+                is_folder = stat.S_ISDIR(look.st_mode)
+                enters = is_folder and self._enters(look, link=entry.is_symlink())
+            except OSError as error:
+                yield entry.path, error
+                continue
+            if enters:
+                yield from self.files(entry.path)
+            elif not is_folder:
+                yield entry.path, look
+
+    def _enters(self, look: os.stat_result, *, link: bool) -> bool:
+        identity = look.st_dev, look.st_ino
+        if link:
+            if identity in self._entered or identity in self._around():
+                return False
+            self._linked.add(identity)
+        elif identity in self._linked:
+            return False
+        self._entered.add(identity)
+        return True
+
+    def _around(self) -> set[tuple[int, int]]:
+        """Return the listed folder and those in which it lies."""
+        root = Path(self._root).resolve()
+        looks = (place.stat() for place in (root, *root.parents))
+        return {(look.st_dev, look.st_ino) for look in looks}
 
 
 def _look(path: str, entry: str, selectors: dict[str, str | int | bool | None]) -> tuple[str, int]:
@@ -37,30 +82,33 @@ def _look(path: str, entry: str, selectors: dict[str, str | int | bool | None]) 
 
     `entry` is its path in the manifest.
     """
-    if os.path.isdir(path):  # noqa: PTH112 - planning stats every file of the archive; pathlib costs threefold
-        files = list_files(path)
-    else:
-        try:
-            files = iter([(path, os.stat(path))])  # noqa: PTH116
-        except OSError:
-            files = iter([(path, None)])
     parts, size = [], 0
-    for name, stat in files:
-        size += stat.st_size if stat else 0
-        looks = b"\0%d %d" % (stat.st_size, stat.st_mtime_ns) if stat else b"\0unlistable"
+    for name, look in _files_of(path):
+        if look is None:
+            continue
+        looks = b"\0unlistable"
+        if isinstance(look, os.stat_result):
+            looks = b"\0%d %d" % (look.st_size, look.st_mtime_ns)
+            size += look.st_size
         # A name is bytes, not text: some archives were written by systems of another encoding.
         parts.append(os.fsencode(name[len(path) :]) + looks)
     return digest(entry, canonical_json(selectors), *parts)[:32], size
 
 
+def _files_of(path: str) -> Iterator[tuple[str, Look]]:
+    # Planning stats every file of the archive; pathlib costs threefold.
+    if os.path.isdir(path):  # noqa: PTH112
+        yield from list_files(path)
+        return
+    try:
+        yield path, os.stat(path)  # noqa: PTH116
+    except OSError as error:
+        yield path, error
+
+
 def source_bytes(path: str) -> int:
     """Return the size of a source's files; what cannot be looked at counts as nothing."""
-    if os.path.isdir(path):  # noqa: PTH112
-        return sum(stat.st_size for _, stat in list_files(path) if stat)
-    try:
-        return os.stat(path).st_size  # noqa: PTH116
-    except OSError:
-        return 0
+    return sum(look.st_size for _, look in _files_of(path) if isinstance(look, os.stat_result))
 
 
 def image_fingerprint(case: Case) -> str:

@@ -1,15 +1,16 @@
 """The frames of a DICOM file's pixel data, decompressed."""
 
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.filereader import read_dataset
+from pydicom.filereader import data_element_generator, read_dataset
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import (
     UID,
     JPEG2000TransferSyntaxes,
@@ -37,6 +38,8 @@ _DECODERS: dict[UID, str] = {
 _END_OF_IMAGE = b"\xff\xd9"
 _TAIL_BYTES = 8
 _EXTENDED_JPEG_BITS = 12
+_CHUNK_BYTES = 1 << 20
+_UNDEFINED_LENGTH = 0xFFFFFFFF
 _PIXEL_DATA = Tag("PixelData")
 
 
@@ -47,14 +50,10 @@ def read_frames(file: BinaryIO, pixels: PixelFormat, jpeg: JpegDecoder) -> Itera
         InputError: the encoding is not read; pixel data are not as long, or a compressed frame not as large, as the header says.
         Exception: any other kind; decoders raise many on damaged data.
     """
-    if not _is_native(pixels) and pixels.transfer_syntax not in {*_DECODERS, *JPEGTransferSyntaxes}:
+    native = pixels.transfer_syntax in {"", *UncompressedTransferSyntaxes}
+    if not native and pixels.transfer_syntax not in {*_DECODERS, *JPEGTransferSyntaxes}:
         raise InputError("unreadable_pixels", describe_encoding(pixels.transfer_syntax, pixels.private_compression))
-    data = _pixel_data(file, pixels)
-    return _native_frames(data, pixels) if _is_native(pixels) else _decoded_frames(data, pixels, jpeg)
-
-
-def _is_native(pixels: PixelFormat) -> bool:
-    return pixels.transfer_syntax in {"", *UncompressedTransferSyntaxes}
+    return _native_frames(file, pixels) if native else _decoded_frames(_pixel_data(file, pixels), pixels, jpeg)
 
 
 def _pixel_data(file: BinaryIO, pixels: PixelFormat) -> bytes:
@@ -67,16 +66,57 @@ def _pixel_data(file: BinaryIO, pixels: PixelFormat) -> bytes:
     return bytes(dataset.PixelData) if "PixelData" in dataset else b""
 
 
-def _native_frames(data: bytes, pixels: PixelFormat) -> Iterator[npt.NDArray[np.uint16]]:
-    expected = 2 * pixels.frames * pixels.rows * pixels.columns
-    if len(data) < expected or data[expected:].strip(b"\0"):
+def _native_frames(file: BinaryIO, pixels: PixelFormat) -> Iterator[npt.NDArray[np.uint16]]:
+    """Yield frame after frame, none of them before all are seen to be there and nothing but padding after them."""
+    size = 2 * pixels.rows * pixels.columns
+    if pixels.offset is None:
+        data = _pixel_data(file, pixels)
+        file, place, length = BytesIO(data), 0, len(data)
+    else:
+        place, length = _find_pixels(file, pixels)
+    if not _is_whole(file, place, length, pixels.frames * size):
         raise InputError(
             "unreadable_pixels",
-            f"{pixels.frames} frames of {pixels.columns} x {pixels.rows} pixels take {expected} bytes; "
-            f"the pixel data have {len(data)}: truncated or damaged",
+            f"{pixels.frames} frames of {pixels.columns} x {pixels.rows} pixels take {pixels.frames * size} bytes; "
+            f"the pixel data, said to have {length}, are truncated or damaged",
         )
-    stored = np.frombuffer(data, dtype="<u2" if pixels.little_endian else ">u2", count=expected // 2)
-    yield from stored.astype(np.uint16, copy=False).reshape(pixels.frames, pixels.rows, pixels.columns)
+    file.seek(place)
+    for _ in range(pixels.frames):
+        stored = np.frombuffer(file.read(size), dtype="<u2" if pixels.little_endian else ">u2")
+        yield stored.astype(np.uint16, copy=False).reshape(pixels.rows, pixels.columns)
+
+
+def _find_pixels(file: BinaryIO, pixels: PixelFormat) -> tuple[int, int]:
+    """Return where the value of PixelData begins in a file, and how many bytes it is said to have; 0 if that is not said."""
+    found = [(0, 0)]
+
+    def at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
+        if tag == _PIXEL_DATA:
+            found.append((file.tell(), 0 if length == _UNDEFINED_LENGTH else length))
+        return bool(tag == _PIXEL_DATA)
+
+    file.seek(pixels.offset or 0)
+    # What stands between is passed over.
+    for _ in data_element_generator(
+        file, pixels.implicit_vr, pixels.little_endian, stop_when=at_pixels, specific_tags=[_PIXEL_DATA]
+    ):
+        pass
+    return found[-1]
+
+
+def _is_whole(file: BinaryIO, place: int, length: int, expected: int) -> bool:
+    """Say whether so many bytes of a file are there from a place on, of which those past the expected are zero."""
+    if not 0 < expected <= length:
+        return False
+    file.seek(place + expected - 1)
+    if len(file.read(1)) < 1:
+        return False
+    spare = length - expected
+    while spare and (data := file.read(min(spare, _CHUNK_BYTES))):
+        if data.strip(b"\0"):
+            return False
+        spare -= len(data)
+    return True
 
 
 def _decoded_frames(data: bytes, pixels: PixelFormat, jpeg: JpegDecoder) -> Iterator[npt.NDArray[np.uint16]]:

@@ -8,15 +8,19 @@ import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar, cast
 
 import pydicom
+from pydicom.dataset import FileMetaDataset
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_partial
+from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from cvtbatch.errors import InputError
+from cvtbatch.errors import CvtbatchError, InputError, UnavailableError
 from cvtbatch.ingest.acquisition import names_contrast
 from cvtbatch.ingest.compression import is_lossy
+from cvtbatch.ingest.streams import Limited
 from cvtbatch.ingest.tags import (
     bare_uid,
     quiet,
@@ -36,7 +40,13 @@ CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = {"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"}
 # A head of thin slices has hundreds; what claims more than this is damaged, or no head.
 FRAME_LIMIT = 10_000
+# Elements above this are read when they are asked for; whatever a header holds, no more of it is read than the limit, to which the
+# functional groups of many thousand frames do not come near.
+_LARGE_ELEMENT_BYTES = 1 << 20
+_HEADER_LIMIT_BYTES = 64 << 20
 _PREAMBLE_BYTES = 128
+# The preamble and what says of the file how it is written.
+_START_BYTES = 1024
 _STANDARD_ROOT = "1.2.840.10008."
 _STANDARD_UID = re.compile(r"1\.2\.840\.10008(\.(0|[1-9]\d*))+")
 _CONTRAST_WORDS = re.compile(r"\b(CTA|ANGIO\w*|(POST|WITH)[ -]?CONTRAST|ARTERIAL|VENOUS|KM)\b|C\+")
@@ -161,8 +171,11 @@ def read_headers(name: str, file: BinaryIO) -> list[SliceHeader] | None:
     with quiet():
         try:
             dataset = _open(file)
-            return None if dataset is None else list(_slices(name, dataset, file))
-        except InputError:
+            if dataset is None:
+                return None
+            place, following = file.tell(), file.read(1)
+            return list(_slices(name, dataset, place, present=bool(following)))
+        except CvtbatchError:
             raise
         except Exception as error:  # pydicom raises many kinds on damaged files
             raise InputError(
@@ -170,15 +183,32 @@ def read_headers(name: str, file: BinaryIO) -> list[SliceHeader] | None:
             ) from None
 
 
-def read_class_uid(file: BinaryIO) -> str | None:
-    """Return the class of the object that a DICOM file holds; None where that cannot be told."""
+def read_identity(file: BinaryIO) -> tuple[str | None, str | None]:
+    """Return class and SeriesInstanceUID of a file whose header cannot be read as a whole; None for what cannot be told."""
     with quiet():
-        try:
-            file.seek(0)
-            dataset = _open(file)
-            return None if dataset is None else _class_uid(dataset)
-        except Exception:  # pydicom raises many kinds on damaged files
-            return None
+        start, header = _read_until(file, "SOPClassUID"), _read_until(file, "SeriesInstanceUID")
+        class_uid = read_text(start, "SOPClassUID")
+        certain = class_uid == read_text(start.file_meta, "MediaStorageSOPClassUID")
+        return class_uid if certain else None, bare_uid(read_text(header, "SeriesInstanceUID") or "") or None
+
+
+def _read_until(file: BinaryIO, name: str) -> pydicom.FileDataset:
+    """Return the elements of a file up to one that is named; none where they cannot be read."""
+    last = Tag(name)
+    file.seek(0)
+    try:
+        return read_partial(
+            _limited(file), lambda tag, vr, length: tag > last, defer_size=_LARGE_ELEMENT_BYTES, force=True
+        )
+    except UnavailableError:
+        raise
+    except Exception:  # pydicom raises many kinds on damaged files
+        return pydicom.FileDataset("", {}, file_meta=FileMetaDataset())
+
+
+def is_other_object(class_uid: str | None) -> bool:
+    """Say whether a UID is a class of objects that are no CT image."""
+    return _is_class(class_uid) and class_uid not in {CT_IMAGE_STORAGE, *ENHANCED_CT}
 
 
 def is_dicom(file: BinaryIO) -> bool:
@@ -186,23 +216,32 @@ def is_dicom(file: BinaryIO) -> bool:
     with quiet():
         try:
             return _open(file) is not None
+        except UnavailableError:
+            raise
         except Exception:  # pydicom raises many kinds on damaged files
             return True
 
 
 def _open(file: BinaryIO) -> pydicom.FileDataset | None:
-    start = file.read(_PREAMBLE_BYTES + 4)
+    start = file.read(_START_BYTES)
     file.seek(0)
-    if start[_PREAMBLE_BYTES:] == b"DICM":
-        return pydicom.dcmread(file, stop_before_pixels=True)
+    if start[_PREAMBLE_BYTES : _PREAMBLE_BYTES + 4] == b"DICM":
+        # A deflated file has no header that could be read by itself.
+        header = file if DeflatedExplicitVRLittleEndian.encode() in start else _limited(file)
+        return pydicom.dcmread(header, stop_before_pixels=True, defer_size=_LARGE_ELEMENT_BYTES)
     if not _may_begin_a_dataset(start):
         return None
     # Without a preamble almost anything parses: only an object that names a class of the standard is taken for DICOM.
     try:
-        dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
+        dataset = pydicom.dcmread(_limited(file), stop_before_pixels=True, defer_size=_LARGE_ELEMENT_BYTES, force=True)
     except (InvalidDicomError, ValueError, struct.error, EOFError, KeyError, NotImplementedError):
         return None
     return dataset if _STANDARD_UID.fullmatch(_class_uid(dataset) or "") else None
+
+
+def _limited(file: BinaryIO) -> BinaryIO:
+    refusal = InputError("too_large", f"the header of a DICOM file takes more than {_HEADER_LIMIT_BYTES >> 20} MiB")
+    return cast(BinaryIO, Limited(file, _HEADER_LIMIT_BYTES, refusal))
 
 
 def _may_begin_a_dataset(start: bytes) -> bool:
@@ -226,7 +265,7 @@ def _is_class(class_uid: str | None) -> bool:
     return uid.type == "SOP Class" or (uid.is_valid and uid.is_private and not _STANDARD_ROOT.startswith(uid))
 
 
-def _slices(name: str, dataset: pydicom.FileDataset, file: BinaryIO) -> Iterator[SliceHeader]:
+def _slices(name: str, dataset: pydicom.FileDataset, place: int, *, present: bool) -> Iterator[SliceHeader]:
     class_uid = _class_uid(dataset)
     if class_uid not in {CT_IMAGE_STORAGE, *ENHANCED_CT}:
         if not _is_class(class_uid) and read_text(dataset, "Modality") in {None, "CT"}:
@@ -236,7 +275,7 @@ def _slices(name: str, dataset: pydicom.FileDataset, file: BinaryIO) -> Iterator
         return
     if not read_text(dataset, "SeriesInstanceUID"):
         raise InputError("unreadable_file", "a CT image without SeriesInstanceUID: damaged or truncated", name)
-    pixels = _pixel_format(name, dataset, file)
+    pixels = _pixel_format(name, dataset, place, present=present)
     if class_uid == CT_IMAGE_STORAGE:
         yield _slice(name, 0, pixels, [dataset])
         return
@@ -314,11 +353,10 @@ def _contrast(dataset: pydicom.Dataset, image_type: tuple[str, ...]) -> bool | N
     return None if agent is None else False
 
 
-def _pixel_format(name: str, dataset: pydicom.FileDataset, file: BinaryIO) -> PixelFormat:
+def _pixel_format(name: str, dataset: pydicom.FileDataset, place: int, *, present: bool) -> PixelFormat:
     syntax = UID(read_text(dataset.file_meta, "TransferSyntaxUID") or "")
     implicit, little = dataset.original_encoding
     deflated = syntax == DeflatedExplicitVRLittleEndian
-    place, following = file.tell(), file.read(1)
     rows, columns, allocated = (read_integer(dataset, tag) or 0 for tag in ("Rows", "Columns", "BitsAllocated"))
     frames = read_integer(dataset, "NumberOfFrames")
     if frames is not None and not 0 <= frames <= FRAME_LIMIT:
@@ -331,7 +369,7 @@ def _pixel_format(name: str, dataset: pydicom.FileDataset, file: BinaryIO) -> Pi
         implicit_vr=bool(implicit),
         little_endian=bool(little),
         offset=None if deflated else place,
-        present=deflated or bool(following),
+        present=deflated or present,
         rows=rows,
         columns=columns,
         frames=1 if frames is None else frames,

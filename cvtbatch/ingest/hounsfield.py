@@ -20,9 +20,10 @@ def require_hounsfield(values_zyx: npt.NDArray[np.number]) -> None:
     Raises:
         InputError: voxels are not finite, or no air or no tissue below water is among them.
     """
-    if np.issubdtype(values_zyx.dtype, np.floating) and not np.isfinite(values_zyx).all():
-        count = int(values_zyx.size - np.count_nonzero(np.isfinite(values_zyx)))
-        raise InputError("non_finite_voxels", f"{count} voxels of the image are not finite")
+    if np.issubdtype(values_zyx.dtype, np.floating):
+        count = sum(int(plane.size - np.count_nonzero(np.isfinite(plane))) for plane in values_zyx)
+        if count:
+            raise InputError("non_finite_voxels", f"{count} voxels of the image are not finite")
     low, high = float(values_zyx.min()), float(values_zyx.max())
     if low > _LOWEST_AIR_HU:
         raise InputError(

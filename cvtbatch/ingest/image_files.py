@@ -8,13 +8,15 @@ import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
-from cvtbatch.ingest.memory import VOLUMES_AT_PEAK, Announce, announce_nothing
+from cvtbatch.ingest.memory import Announce, announce_nothing, peak_bytes
 from cvtbatch.ingest.nifti import VOXEL_LIMIT, OtherPlace, read_nifti
-from cvtbatch.ingest.nrrd import read_nrrd_header
+from cvtbatch.ingest.nrrd import HEADER_LIMIT, read_nrrd_header
+from cvtbatch.ingest.source_files import open_source, refusal, require_readable
 
 FORMATS = {
     ".nii": "NIfTI",
@@ -67,6 +69,7 @@ def read_image_file(path: Path, announce: Announce = announce_nothing) -> ImageF
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
+        require_readable(path)
         raise InputError(
             "unreadable_file",
             f"the {file_format} file cannot be read: it is damaged, truncated or of another format",
@@ -101,41 +104,47 @@ def check_file(path: Path, announce: Announce = announce_nothing) -> float:
     """
     file_format = image_format(path)
     try:
-        announce(path.stat().st_size)
-        if file_format == "NRRD":
-            fields = {name: value.lower() for name, value in read_nrrd_header(path)[0].items()}
-            payload = _nrrd_payload(path.read_bytes())
-        else:
-            fields, payload = _metaimage_parts(path.read_bytes())
-        if "data file" in fields or "datafile" in fields or fields.get("elementdatafile", "local") != "local":
-            raise InputError(
-                "detached_data", "the file is a header whose voxels lie in another file; write both as one", str(path)
-            )
-        size = fields.get("sizes" if file_format == "NRRD" else "dimsize", "")
-        voxels = math.prod(int(length) for length in size.split())
-        if voxels > VOXEL_LIMIT:
-            raise InputError(
-                "too_large", f"the {file_format} file claims {size} voxels; the limit is {VOXEL_LIMIT}", str(path)
-            )
-        held = len(payload)
-        if fields.get("encoding") in {"gzip", "gz"} or fields.get("compresseddata") == "true":
-            held = _unpacked_bytes(payload, 16 + zlib.MAX_WBITS if file_format == "NRRD" else zlib.MAX_WBITS)
+        with open_source(path) as file:
+            start = file.read(HEADER_LIMIT)
+            if file_format == "NRRD":
+                fields = {name: value.lower() for name, value in read_nrrd_header(path)[0].items()}
+                place = _nrrd_header_bytes(start)
+            else:
+                fields, place = _metaimage_header(start)
+            if "data file" in fields or "datafile" in fields or fields.get("elementdatafile", "local") != "local":
+                raise InputError(
+                    "detached_data",
+                    "the file is a header whose voxels lie in another file; write both as one",
+                    str(path),
+                )
+            size = fields.get("sizes" if file_format == "NRRD" else "dimsize", "")
+            voxels = math.prod(int(length) for length in size.split())
+            if voxels > VOXEL_LIMIT:
+                raise InputError(
+                    "too_large", f"the {file_format} file claims {size} voxels; the limit is {VOXEL_LIMIT}", str(path)
+                )
+            held = path.stat().st_size - place
+            if fields.get("encoding") in {"gzip", "gz"} or fields.get("compresseddata") == "true":
+                file.seek(place)
+                held = _unpacked_bytes(file, 16 + zlib.MAX_WBITS if file_format == "NRRD" else zlib.MAX_WBITS)
         if held < voxels:  # a byte a voxel is the least; SimpleITK takes memory before it looks
             raise EOFError(f"{held} bytes for {voxels} voxels")
-        announce(VOLUMES_AT_PEAK * held)
+        announce(peak_bytes(held))
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise InputError("unreadable_file", "the file is truncated or damaged", f"{path}: {error}") from None
+        raise refusal(error, "the file is truncated or damaged", path) from None
     return _nrrd_unit_mm(path, fields) if file_format == "NRRD" else _metaimage_unit_mm(path, fields)
 
 
-def _unpacked_bytes(payload: bytes, window_bits: int) -> int:
+def _unpacked_bytes(file: BinaryIO, window_bits: int) -> int:
     """Return how many bytes a zlib stream unpacks to, its checksum included in the reading."""
-    unpacker, pending, count = zlib.decompressobj(window_bits), payload, 0
+    unpacker, pending, count = zlib.decompressobj(window_bits), b"", 0
     while not unpacker.eof:
+        pending = pending or file.read(_CHUNK_BYTES)
         chunk = unpacker.decompress(pending, _CHUNK_BYTES)
-        pending, count = unpacker.unconsumed_tail, count + len(chunk)
+        count += len(chunk)
         if count > _UNPACKED_LIMIT_BYTES or not (chunk or pending or unpacker.eof):
             raise EOFError(f"the compressed voxels end early, or unpack to more than {_UNPACKED_LIMIT_BYTES} bytes")
+        pending = unpacker.unconsumed_tail
     return count
 
 
@@ -168,19 +177,18 @@ def _unit_mm(path: Path, units: set[str]) -> float:
     return length
 
 
-def _nrrd_payload(data: bytes) -> bytes:
-    """Return what follows the blank line that ends an NRRD header."""
-    unix, windows = data.find(b"\n\n"), data.find(b"\r\n\r\n")
-    end = min((place for place in (unix, windows) if place >= 0), default=len(data))
-    return data[end:].removeprefix(b"\r\n\r\n" if end == windows else b"\n\n")
+def _nrrd_header_bytes(data: bytes) -> int:
+    """Return where the header of an NRRD file ends: past the blank line after it."""
+    ends = [(place, len(blank)) for blank in (b"\n\n", b"\r\n\r\n") if (place := data.find(blank)) >= 0]
+    return sum(min(ends, default=(len(data), 0)))
 
 
-def _metaimage_parts(data: bytes) -> tuple[dict[str, str], bytes]:
-    """Return the fields of a MetaImage header, in small letters, and what follows its last line."""
+def _metaimage_header(data: bytes) -> tuple[dict[str, str], int]:
+    """Return the fields of a MetaImage header, in small letters, and where its last line ends."""
     place = data.lower().find(b"elementdatafile")
     end = data.find(b"\n", max(place, 0))
-    header, payload = (data, b"") if place < 0 or end < 0 else (data[:end], data[end + 1 :])
-    return _fields(header, "="), payload
+    length = len(data) if place < 0 or end < 0 else end + 1
+    return _fields(data[:length], "="), length
 
 
 def _fields(header: bytes, separator: str) -> dict[str, str]:

@@ -7,15 +7,16 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from cvtbatch.errors import InputError, ResourceError
-from cvtbatch.ingest.dicom import DICOM_SUFFIXES
 from cvtbatch.ingest.dicom_masks import find_dicom_mask, read_dicom_mask
 from cvtbatch.ingest.image_files import FORMATS
 from cvtbatch.ingest.label_maps import read_label_map
 from cvtbatch.ingest.mask_grids import of_one_place
+from cvtbatch.ingest.members import DICOM_SUFFIXES
 from cvtbatch.ingest.memory import Announce, announce_nothing
 from cvtbatch.ingest.nrrd import read_nrrd_header
 from cvtbatch.ingest.outlines import ImageSlices, SourceMask
 from cvtbatch.ingest.segments import lists_segments, read_segmentation
+from cvtbatch.ingest.source_files import is_folder, open_source
 from cvtbatch.manifest import RoiSource
 
 
@@ -34,7 +35,7 @@ def read_mask(roi: RoiSource, image: Callable[[], ImageSlices], announce: Announ
         ResourceError: there is no room for temporary files.
     """
     path = Path(roi.mask or "")
-    if path.is_dir():
+    if is_folder(path):
         return read_dicom_mask(find_dicom_mask(path), roi, lambda: of_one_place(image()), announce)
     start = _start(path)
     if start[128:132] == b"DICM" or path.suffix.lower() in DICOM_SUFFIXES:
@@ -71,11 +72,8 @@ def _read_image_mask(path: Path, roi: RoiSource, image: Callable[[], ImageSlices
 
 
 def _start(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(4096)
-    except OSError as error:
-        raise InputError("unreadable_file", "the file of the mask cannot be opened", f"{path}: {error}") from None
+    with open_source(path) as file:
+        return file.read(4096)
 
 
 def _suffix_of(start: bytes) -> str | None:

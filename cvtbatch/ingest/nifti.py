@@ -25,11 +25,14 @@ import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid, Vector
-from cvtbatch.ingest.memory import VOLUMES_AT_PEAK, Announce, announce_nothing
+from cvtbatch.ingest.memory import Announce, announce_nothing, peak_bytes
+from cvtbatch.ingest.source_files import open_source
 
 # What a header may claim before anything of that size is read.
 VOXEL_LIMIT = 1 << 30
 _SPARE_BYTES = 1 << 20
+_CHUNK = 1 << 22
+_SCALED_BYTES = 4
 _HEADER_BYTES = 540
 _DTYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 # xyzt_units & 7: metre, millimetre, micron; 0 is unknown, and read as millimetre.
@@ -82,9 +85,9 @@ def read_nifti(path: Path, announce: Announce = announce_nothing) -> tuple[sitk.
     """
     try:
         # A compressed file is known by its content: some carry the other suffix.
-        with path.open("rb") as file:
+        with open_source(path) as file:
             compressed = file.read(2) == b"\x1f\x8b"
-        with cast(BinaryIO, gzip.open(path)) if compressed else path.open("rb") as stream:
+        with open_source(path) as file, cast(BinaryIO, gzip.open(file)) if compressed else file as stream:
             header = _parse_header(stream.read(_HEADER_BYTES))
             shape_zyx = _shape(header)
             affine = _affine(header)
@@ -201,21 +204,36 @@ def _voxels(
     stream: BinaryIO, header: NiftiHeader, shape_zyx: tuple[int, int, int], announce: Announce
 ) -> npt.NDArray[np.number]:
     dtype = np.dtype(header.order + _DTYPES[header.datatype])
-    promised = max(header.vox_offset, 0) + math.prod(shape_zyx) * dtype.itemsize
-    announce(VOLUMES_AT_PEAK * promised)
-    stream.seek(0)
-    # Reading past the voxels has a compressed file checked against its checksum.
-    data = stream.read(promised + _SPARE_BYTES)
-    if len(data) < promised:
-        raise InputError("unreadable_file", f"the NIfTI file is truncated: {len(data)} of {promised} bytes")
-    values = np.frombuffer(data, dtype=dtype, count=math.prod(shape_zyx), offset=max(header.vox_offset, 0))
-    native = values.astype(dtype.newbyteorder("="))
     slope, intercept = header.scl_slope, header.scl_inter
-    if slope == 0 or not math.isfinite(slope) or (slope, intercept) == (1, 0):
+    scaled = slope != 0 and math.isfinite(slope) and (slope, intercept) != (1, 0)
+    count, start = math.prod(shape_zyx), max(header.vox_offset, 0)
+    announce(peak_bytes(count * (_SCALED_BYTES if scaled else dtype.itemsize)))
+    stream.seek(start)
+    values = np.empty(count, dtype)
+    read = _fill(stream, values)
+    if read < values.nbytes:
+        raise InputError(
+            "unreadable_file", f"the NIfTI file is truncated: {start + read} of {start + values.nbytes} bytes"
+        )
+    # Reading past the voxels has a compressed file checked against its checksum.
+    stream.read(_SPARE_BYTES)
+    native = values if dtype.isnative else values.byteswap(inplace=True).view(dtype.newbyteorder("="))
+    if not scaled:
         return native
     if not math.isfinite(intercept):
         raise InputError("not_hounsfield", f"the NIfTI file scales its values by {slope:g} and adds {intercept}")
-    return np.asarray(native * np.float64(slope) + intercept, dtype=np.float32)
+    scaled_values = np.empty(count, dtype=np.float32)
+    for part in (slice(place, place + _CHUNK) for place in range(0, count, _CHUNK)):
+        scaled_values[part] = native[part] * np.float64(slope) + intercept
+    return scaled_values
+
+
+def _fill(stream: BinaryIO, values: npt.NDArray[np.number]) -> int:
+    """Read an array's bytes from where a stream is; return how many were there."""
+    view, place = values.view(np.uint8).data, 0
+    while place < len(view) and (read := stream.readinto(view[place : place + _CHUNK])):  # type: ignore[attr-defined]
+        place += read
+    return place
 
 
 def _affine(header: NiftiHeader) -> Vector:

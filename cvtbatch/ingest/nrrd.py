@@ -6,6 +6,7 @@ Format: https://teem.sourceforge.net/nrrd/format.html
 from pathlib import Path
 
 from cvtbatch.errors import InputError
+from cvtbatch.ingest.source_files import open_source
 
 FIELDS = {
     *(
@@ -46,11 +47,8 @@ def read_nrrd_header(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     Raises:
         InputError: `unreadable_file` if a line is neither field nor pair nor comment, or the header has no end.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(HEADER_LIMIT)
-    except OSError as error:
-        raise InputError("unreadable_file", "the file cannot be opened", f"{path}: {error}") from None
+    with open_source(path) as file:
+        start = file.read(HEADER_LIMIT)
     lines = [line.removesuffix(b"\r") for line in start.split(b"\n")]
     if not lines[0].startswith(b"NRRD000") or b"" not in lines:
         raise InputError(

@@ -1,6 +1,7 @@
 """What of a source was passed over on the way to its CT images, counted by reason in words that may be shared."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import PurePath
 
 from pydicom.uid import UID
@@ -11,6 +12,28 @@ _SUFFIXES = frozenset(
     "db bak tmp lnk zip tar gz tgz bz2 xz 7z rar nii nrrd nhdr mha mhd raw mat npy npz h5 md5 sha256 rtf ps eps avi mp4 mpg".split()
 )
 _LISTED = 6
+# Reasons that are no kinds of files.
+SYSTEM = "of a file manager or system"
+SPECIAL = "device or pipe"
+LINK = "link that leads nowhere"
+OTHER_SERIES = "damaged file of another series"
+# Told the reason for which something is passed over.
+Note = Callable[[str], None]
+
+
+def note_nothing(reason: str) -> None:
+    """Pass over without a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """Files that are no CT images, by the reason for which they were passed over."""
+
+    counts: Mapping[str, int]
+
+    def told(self) -> str:
+        """Return what was passed over, the most first, as the rest of a sentence; nothing if nothing was."""
+        return f"; passed over: {tell_counts(self.counts)}" if self.counts else ""
 
 
 def tell_counts(counts: Mapping[str, int]) -> str:

@@ -11,7 +11,7 @@ from cvtbatch.geometry import AIR_HU
 from cvtbatch.ingest.frames import read_frames
 from cvtbatch.ingest.headers import SliceHeader
 from cvtbatch.ingest.jpeg import JpegDecoder
-from cvtbatch.ingest.memory import VOLUMES_AT_PEAK, Announce, announce_nothing
+from cvtbatch.ingest.memory import Announce, announce_nothing, peak_bytes
 from cvtbatch.ingest.sources import Source
 from cvtbatch.ingest.tags import quiet
 
@@ -50,7 +50,7 @@ def read_planes(
     for place, header in enumerate(slices):
         wanted.setdefault(header.file, {})[header.frame] = place
     whole = all(float(number).is_integer() for header in slices for number in _rescale(header))
-    announce(VOLUMES_AT_PEAK * voxels * (2 if whole else 4))
+    announce(peak_bytes(voxels * (2 if whole else 4)))
     shape = (len(slices), first.rows, first.columns)
     volume: Planes | None = None
     clipped = np.zeros(len(slices), dtype=np.int64)

@@ -22,6 +22,7 @@ from cvtbatch.ingest.label_maps import grid_of
 from cvtbatch.ingest.mask_grids import place_voxels
 from cvtbatch.ingest.memory import Announce, announce_nothing
 from cvtbatch.ingest.outlines import ImageSlices, Segment, SourceMask, choose_segment
+from cvtbatch.ingest.source_files import require_readable
 from cvtbatch.manifest import RoiSource
 
 FORMAT = "Slicer segmentation"
@@ -54,6 +55,7 @@ def read_segmentation(
     try:
         labels = sitk.ReadImage(str(path))
     except RuntimeError as error:
+        require_readable(path)
         raise InputError(
             "unreadable_file", "the segmentation cannot be read: it is damaged or truncated", f"{path}: {error}"
         ) from None

@@ -86,6 +86,10 @@ class Stack:
         """Say whether the slices are enough for a head."""
         return len(self.slices) >= ENOUGH_SLICES and self.extent_mm >= ENOUGH_DEPTH_MM
 
+    def is_lost(self) -> bool:
+        """Say whether original images lack the place that the standard demands."""
+        return not len(self.depths_mm) and not self.slices[0].is_derived
+
     def facts(self) -> str:
         """Return what tells the stack from others, in words that may be shared."""
         gaps = np.diff(self.depths_mm)
@@ -145,7 +149,7 @@ def choose_stack(headers: Sequence[SliceHeader], series_uid: str | None, passed_
     """Choose the head CT among the CT images of a source.
 
     Args:
-        passed_over: what else the source holds, in words that may be shared.
+        passed_over: what else the source holds, as the rest of a sentence, in words that may be shared.
 
     Raises:
         InputError: there is none, none of the series that is named, or several that the rule does not tell apart.
@@ -183,9 +187,8 @@ def _no_series(maps: Sequence[Stack], passed_over: str, *, scouts: bool) -> Inpu
     """Return why there is nothing to choose from."""
     slices = [header for stack in maps for header in stack.slices]
     if not slices:
-        beside = f"; passed over: {passed_over}" if passed_over else ""
         return InputError(
-            "no_ct_series", f"the source holds no CT image{' but scout images' if scouts else ''}{beside}"
+            "no_ct_series", f"the source holds no CT image{' but scout images' if scouts else ''}{passed_over}"
         )
     return _not_hounsfield(
         slices, "maps of perfusion or material are no CT; give the series that they were computed from"
@@ -208,18 +211,24 @@ def _placed(stacks: list[Stack]) -> list[Stack]:
     """Return the stacks that say where they lie, or all where none does.
 
     Raises:
-        InputError: an original image does not, which the standard demands: it may be a damaged slice of another stack.
+        InputError: an original image does not, which the standard demands, and no other of its series does: it may be a damaged
+            slice of another one.
     """
     placed = [stack for stack in stacks if len(stack.depths_mm)]
-    lost = [stack for stack in stacks if not len(stack.depths_mm) and not stack.slices[0].is_derived]
+    known = {stack.series_uid for stack in placed}
+    lost = [stack for stack in stacks if stack.is_lost() and stack.series_uid not in known]
     if placed and lost:
-        raise InputError(
-            "missing_geometry",
-            f"{sum(len(stack.slices) for stack in lost)} CT images have no usable ImagePositionPatient and "
-            "ImageOrientationPatient: which series they belong to cannot be told",
-            ", ".join(header.file for stack in lost for header in stack.slices),
-        )
+        raise _without_place(lost, "which series they belong to cannot be told")
     return placed or stacks
+
+
+def _without_place(lost: Sequence[Stack], consequence: str) -> InputError:
+    return InputError(
+        "missing_geometry",
+        f"{sum(len(stack.slices) for stack in lost)} CT images have no usable ImagePositionPatient and "
+        f"ImageOrientationPatient: {consequence}",
+        ", ".join(header.file for stack in lost for header in stack.slices),
+    )
 
 
 def _stacks(series: Sequence[SliceHeader]) -> list[Stack]:
@@ -273,10 +282,14 @@ def _tie(stacks: Sequence[Stack]) -> InputError:
 
 def _require_whole(chosen: Stack, stacks: Iterable[Stack]) -> None:
     """Refuse a stack that another part of its series continues: slices of one volume that differ in a tag are no two volumes."""
+    others = [other for other in stacks if other is not chosen and other.series_uid == chosen.series_uid]
+    lost = [other for other in others if other.is_lost()]
+    if lost:
+        raise _without_place(lost, "where in the series they belong cannot be told")
     if chosen.normal is None or not len(chosen.depths_mm):
         return
-    for other in stacks:
-        if other is chosen or other.series_uid != chosen.series_uid or other.has_enough() or not len(other.depths_mm):
+    for other in others:
+        if other.has_enough() or not len(other.depths_mm):
             continue
         if other.normal is None or float(np.dot(chosen.normal, other.normal)) <= _PARALLEL:
             continue

@@ -16,6 +16,7 @@ from cvtbatch.ingest.hounsfield import require_hounsfield
 from cvtbatch.ingest.image_files import image_format, read_image_file
 from cvtbatch.ingest.memory import Announce, announce_nothing
 from cvtbatch.ingest.nifti import OtherPlace
+from cvtbatch.ingest.source_files import is_folder
 from cvtbatch.ingest.sources import Source
 from cvtbatch.manifest import Case
 from cvtbatch.spec import digest
@@ -66,7 +67,8 @@ class SourceVolume:
             dtype="<f8",
         )
         voxels = np.ascontiguousarray(self.hu_zyx)
-        return digest("image", f"{voxels.dtype.str} {voxels.shape}", voxels.tobytes(), geometry.tobytes())
+        bytes_of_voxels = voxels.reshape(-1).view(np.uint8).data
+        return digest("image", f"{voxels.dtype.str} {voxels.shape}", bytes_of_voxels, geometry.tobytes())
 
 
 def read_volume(case: Case, announce: Announce = announce_nothing) -> SourceVolume:
@@ -79,7 +81,7 @@ def read_volume(case: Case, announce: Announce = announce_nothing) -> SourceVolu
         InputError: it cannot be read, or no right volume can be built of it.
     """
     path = Path(case.image)
-    if path.is_dir() or is_archive(path) or (image_format(path) is None and looks_like_dicom(path)):
+    if is_folder(path) or is_archive(path) or (image_format(path) is None and looks_like_dicom(path)):
         series = read_series(Source(path), case.series_uid, announce)
         volume = SourceVolume(
             series.hu_zyx, series.stack, series.clipped_voxels, "DICOM", series.acquisition, series.choice
@@ -93,7 +95,7 @@ def read_volume(case: Case, announce: Announce = announce_nothing) -> SourceVolu
 def _read_image(path: Path, announce: Announce) -> SourceVolume:
     file = read_image_file(path, announce)
     image, source_format = file.image, file.file_format
-    values = sitk.GetArrayFromImage(image)
+    values: npt.NDArray[np.number] = sitk.GetArrayViewFromImage(image)
     if values.dtype.itemsize == 1:
         raise InputError(
             "not_hounsfield", f"the image has {image.GetPixelIDTypeAsString()} values, which cannot hold HU", str(path)
@@ -102,9 +104,12 @@ def _read_image(path: Path, announce: Announce) -> SourceVolume:
     if file.other is not None and file.other.contradicts:
         _require_one_size(image.GetSpacing(), file.other.grid.spacing_mm)
     stack = _stack(image)
-    below = int(np.count_nonzero(values < AIR_HU))
     whole = np.issubdtype(values.dtype, np.integer) and values.max() <= np.iinfo(np.int16).max
-    hu = np.maximum(values, AIR_HU).astype(np.int16 if whole else np.float32)
+    hu = np.empty(values.shape, dtype=np.int16 if whole else np.float32)
+    below = 0
+    for plane, plane_hu in zip(values, hu, strict=True):
+        below += int(np.count_nonzero(plane < AIR_HU))
+        plane_hu[:] = np.maximum(plane, AIR_HU)
     choice = f"{len(hu)} slices {np.median(stack.gaps_mm()):.4g} mm apart; a {source_format} file"
     return SourceVolume(hu, stack, below, source_format, Acquisition(), choice, file.other)
 

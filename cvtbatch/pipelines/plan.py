@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from cvtbatch.errors import PASSING_KINDS
 from cvtbatch.manifest import Case, RoiSource, Travelling
 from cvtbatch.pipelines.known import FailureKey, KnownCase, KnownFailure, KnownRoi, KnownVolume
 from cvtbatch.pipelines.uid_key import UidKey
@@ -174,7 +175,7 @@ def plan_case(
             standing += [known.failures[key] for key in live]
         elif image_same:
             ended += live
-    if reasons and case_failure is not None and case_failure.fingerprint == sources.of_case() and not again:
+    if reasons and case_failure is not None and _stands(case_failure, sources.of_case()) and not again:
         reasons, standing, ended = [], [case_failure], []
     if not reasons:
         idle = [Reason.STANDING_FAILURE] if standing else [] if rois else [Reason.AWAITING_MASK]
@@ -215,6 +216,11 @@ def _audit_key(roi_key: str, known: KnownCase, work: Work) -> FailureKey:
     return roi_key, work.radiomics_spec_id, "audit", roi.input_digest if roi else ""
 
 
+def _stands(failure: KnownFailure, fingerprint: str) -> bool:
+    """Say whether a failure is about the sources as they are, and not of a kind that passes by itself."""
+    return failure.fingerprint == fingerprint and failure.kind not in PASSING_KINDS
+
+
 def _live_failures(roi_key: str, known: KnownCase, work: Work) -> list[FailureKey]:
     if not known.failures:
         return []
@@ -246,7 +252,7 @@ def _plan_roi(
         stored is not None and known.volume is not None and stored.image_digest == known.volume.image_digest
     )
     done = unchanged and lies_on_volume and stored is not None and stored.input_digest in featured
-    stands = audit_failed if done else any(failure.fingerprint == sources.of_roi(key) for failure in failures.values())
+    stands = audit_failed if done else any(_stands(failure, sources.of_roi(key)) for failure in failures.values())
     skipped = stands and not again
     task = RoiTask(
         source=source,

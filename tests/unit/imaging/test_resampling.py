@@ -9,7 +9,7 @@ from scipy.interpolate import make_interp_spline
 
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import SliceStack
-from cvtbatch.imaging import resample_stack, resample_volume
+from cvtbatch.imaging import resample_stack, resample_volume, resampling
 from cvtbatch.imaging.resampling import stack_of
 
 SPACING = (0.5, 0.5, 5.0)
@@ -169,3 +169,20 @@ def test_what_is_no_volume_of_scalars_is_refused() -> None:
     with pytest.raises(InputError) as raised:
         resample_volume(sitk.Image(4, 4, sitk.sitkInt16))
     assert raised.value.kind == "not_a_volume"
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.3])
+@pytest.mark.parametrize("uneven", [1.0, 1.7])
+def test_thin_slices_from_windows_equal_those_from_the_whole(
+    slope: float, uneven: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gaps = np.where(np.arange(159) < 60, 0.625 * uneven, 0.625)
+    places = np.concatenate([[0.0], np.cumsum(gaps)])
+    positions = tuple((0.0, float(slope * place), float(place)) for place in places)
+    stack = SliceStack(18, 16, (0.6, 0.5), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), positions)
+    hu = np.random.default_rng(0).integers(-1000, 2000, (160, 16, 18)).astype(np.int16)
+    for spacing in (SPACING, (0.5, 0.5, 0.5)):
+        windows, _ = resample_stack(hu, stack, spacing)
+        with monkeypatch.context() as patched:
+            patched.setattr(resampling, "_PLANES_AT_ONCE", 10_000)
+            assert np.array_equal(resample_stack(hu, stack, spacing)[0], windows)

@@ -131,4 +131,4 @@ def test_files_that_hold_something_else(tmp_path: Path, drawn: Ball) -> None:
     assert kind("start", b"\0" * 128 + b"DICM") in {"unsupported_mask", "unreadable_file"}
     with pytest.raises(InputError) as raised:
         read_mask(roi(tmp_path / "absent.nii"), lambda: slices_of(drawn.stack))
-    assert raised.value.kind == "unreadable_file"
+    assert raised.value.kind == "missing_file"

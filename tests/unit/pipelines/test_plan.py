@@ -185,3 +185,23 @@ def test_the_failure_of_an_outline_that_the_manifest_no_longer_names_ends() -> N
 
 def test_a_known_case_under_another_grid_says_so() -> None:
     assert plan(store=known(volume=None, rois={}, featured={})).reasons == (Reason.NO_VOLUME,)
+
+
+def test_a_source_that_was_unavailable_is_tried_again_by_itself() -> None:
+    """Its files look as they did: nothing but the kind tells that the failure was not about them."""
+    unavailable = KnownFailure(SOURCES.of_case(), "read", "source_unavailable")
+    case_key = ("", WORK.volume_spec_id, "extraction", "")
+    result = plan(store=known(volume=None, rois={}, featured={}, failures={case_key: unavailable}))
+    assert (result.reasons, result.standing) == ((Reason.RETRIED,), ())
+    damaged = KnownFailure(SOURCES.of_case(), "read", "unreadable_file")
+    result = plan(store=known(volume=None, rois={}, featured={}, failures={case_key: damaged}))
+    assert (result.reasons, result.standing) == ((Reason.STANDING_FAILURE,), (damaged,))
+
+
+def test_a_mask_that_was_unavailable_is_tried_again_by_itself() -> None:
+    unavailable = KnownFailure(SOURCES.of_roi(KEY), "mask", "source_unavailable")
+    key = (KEY, WORK.volume_spec_id, "extraction", "")
+    result = plan(store=known(rois={}, featured={}, failures={key: unavailable}))
+    assert result.reasons == (Reason.RETRIED,)
+    assert result.task is not None
+    assert not result.task.rois[0].skipped

@@ -1,0 +1,121 @@
+"""Everything that lies in a source: its CT slices, what was passed over and why, and what cannot be read."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from cvtbatch.errors import InputError
+from cvtbatch.ingest.headers import SliceHeader, is_other_object, read_headers, read_identity
+from cvtbatch.ingest.members import (
+    START_BYTES,
+    Content,
+    content_of,
+    may_be_damaged_slice,
+    may_be_slice,
+)
+from cvtbatch.ingest.passed_over import LINK, OTHER_SERIES, PassedOver, name_class, name_file
+from cvtbatch.ingest.sources import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A DICOM file that cannot be read, which names its series."""
+
+    series_uid: str
+    error: InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What was found in a source.
+
+    Attributes:
+        headers: every CT slice.
+        damaged: files of series that other files of the source belong to, too.
+    """
+
+    headers: tuple[SliceHeader, ...]
+    damaged: tuple[Damaged, ...]
+    passed_over: PassedOver
+
+    def beside(self, series_uid: str) -> PassedOver:
+        """Return what was passed over beside a series.
+
+        Raises:
+            InputError: a damaged file is of this series.
+        """
+        for damaged in self.damaged:
+            if damaged.series_uid == series_uid:
+                raise damaged.error
+        return PassedOver(+Counter({**self.passed_over.counts, OTHER_SERIES: len(self.damaged)}))
+
+
+def list_series(source: Source) -> Listing:
+    """Return what a source holds; other DICOM objects and files that are no slices are passed over.
+
+    Raises:
+        InputError: a file that may be a slice is damaged or not there, and no series is known that it belongs to.
+        UnavailableError: the system cannot give a file now.
+    """
+    headers: list[SliceHeader] = []
+    names: list[str] = []
+    strangers: list[tuple[str, Content]] = []
+    unreadable: list[tuple[str | None, InputError]] = []
+    counts: Counter[str] = Counter()
+    for name, file in source.files(note=lambda reason: counts.update([reason])):
+        try:
+            found = read_headers(name, file)
+        except InputError as error:
+            names.append(name)
+            class_uid, series_uid = read_identity(file)
+            if is_other_object(class_uid):
+                counts[name_class(class_uid)] += 1
+            else:
+                unreadable.append((series_uid, error))
+            continue
+        if found is None:
+            strangers.append((name, _content(file)))
+            continue
+        names.append(name)
+        headers.extend(found)
+        if not found:
+            counts[name_class(read_identity(file)[0])] += 1
+    counts[LINK] += _require_there(source.missing(), names)
+    counts.update(_require_foreign(strangers, names))
+    known = {header.series_uid for header in headers}
+    damaged = []
+    for series_uid, refusal in unreadable:
+        if series_uid is None or series_uid not in known:
+            raise refusal
+        damaged.append(Damaged(series_uid, refusal))
+    return Listing(tuple(headers), tuple(damaged), PassedOver(+counts))
+
+
+def _content(file: BinaryIO) -> Content:
+    file.seek(0)
+    return content_of(file.read(START_BYTES))
+
+
+def _require_there(missing: Iterable[str], names: list[str]) -> int:
+    """Refuse a source of which something that may be a slice is not there; return how many others are not."""
+    missing = list(missing)
+    lost = [name for name in missing if may_be_slice(name, names)]
+    if lost:
+        raise InputError(
+            "missing_members",
+            f"{len(lost)} files of the source are not there: links lead nowhere, and what they stand for may be slices; fetch "
+            "them (git-annex: `git annex get`, DataLad: `datalad get`), or remove the links",
+            ", ".join(lost),
+        )
+    return len(missing)
+
+
+def _require_foreign(strangers: Iterable[tuple[str, Content]], names: list[str]) -> list[str]:
+    """Refuse a source in which a file that is no DICOM may be a damaged slice; return what the files are."""
+    kinds = []
+    for name, content in strangers:
+        if may_be_damaged_slice(name, content, names):
+            raise InputError("unreadable_file", "a file of the series is not DICOM: damaged or empty", name)
+        kinds.append(name_file(name))
+    return kinds
