@@ -71,6 +71,22 @@ class Ball:
         return circles
 
 
+def traced(mask_yx: np.ndarray) -> np.ndarray:
+    """The outer border of one part as OpenCV's `findContours` finds it: pixels (n, 2), x y, each beside the next."""
+    clockwise = [(-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1), (0, 1), (-1, 1)]
+    padded = np.pad(mask_yx, 1)
+    y, x = (int(index[0]) for index in np.nonzero(padded))
+    steps: list[tuple[int, int, int]] = []
+    turn = 3  # as if it had come from the left
+    while True:
+        ways = [(turn + 5 + k) % 8 for k in range(8)]
+        turn = next(way for way in ways if padded[y + clockwise[way][1], x + clockwise[way][0]])
+        if steps and steps[0] == (x, y, turn):
+            return np.array(steps)[:, :2] - 1
+        steps.append((x, y, turn))
+        x, y = x + clockwise[turn][0], y + clockwise[turn][1]
+
+
 def ball(gaps_mm: Sequence[float] = (4.0,) * 15, tilt_deg: float = 0.0, orientation: str = "axial") -> Ball:
     """A ball on 80 x 72 pixels of 0.9 x 0.8 mm; the table moves along the third axis, gaps are along the normal."""
     turn, tilt = ORIENTATIONS[orientation], np.radians(tilt_deg)

@@ -8,6 +8,8 @@ from cvtbatch.geometry import Vector
 # Decimals of a pixel that count: a contour drawn through pixel centres, as many tools do, falls on the same side of them whatever
 # the last bit of the geometry says.
 PIXEL_DIGITS = 6
+# A corner this near a pixel's centre, in pixels, lies on it.
+ON_CENTER = 0.01
 # Edges handled at once; bounds the memory that a contour of a million points takes.
 EDGES_AT_ONCE = 4096
 
@@ -41,3 +43,23 @@ def fill_polygon(points_xy: Vector, shape_yx: tuple[int, int]) -> npt.NDArray[np
         toggles += np.bincount(row * (columns + 1) + column, minlength=len(toggles))
     inside: npt.NDArray[np.bool_] = np.cumsum(toggles.reshape(rows, columns + 1), axis=1)[:, :columns] % 2 == 1
     return inside
+
+
+def traced_pixels(points_xy: Vector) -> npt.NDArray[np.int64] | None:
+    """Return the pixels (n, 2), x y, that a contour was traced along from centre to neighbouring centre; None if it was not.
+
+    OpenCV's `findContours`, which rt-utils draws with, runs through the outermost pixels of a mask, all of which are in it, though
+    the polygon halves them (Suzuki and Abe, Comput Vis Graph Image Process 1985;30:32-46). Corners on straight and diagonal lines
+    may be left out.
+    """
+    corners = np.rint(points_xy).astype(np.int64)
+    if np.abs(points_xy - corners).max() > ON_CENTER:
+        return None
+    strides = np.roll(corners, -1, axis=0) - corners
+    lengths = np.abs(strides).max(axis=1)
+    if not ((strides == 0) | (np.abs(strides) == lengths[:, np.newaxis])).all():
+        return None
+    ahead = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return np.asarray(
+        np.repeat(corners, lengths, axis=0) + ahead[:, np.newaxis] * np.repeat(np.sign(strides), lengths, axis=0)
+    )

@@ -6,8 +6,8 @@ from collections.abc import Callable
 Announce = Callable[[int], None]
 # What is held at once at the worst moment of reading, resampling and triage, in decoded volumes, and beside them. Measured with 600
 # slices of 512 x 512: 1.0 while a series is read, 2.0 of an object in an archive or of an image file, 1.9 in triage, whose
-# blocks of 2 mm are more where pixels are coarse; some 100 MB beside.
-_VOLUMES_AT_PEAK, _BESIDE_BYTES = 2.5, 128 << 20
+# blocks of 2 mm are more where pixels are coarse.
+_VOLUMES_AT_PEAK, _BESIDE_BYTES = 2.5, 32 << 20
 
 
 def peak_bytes(volume_bytes: int) -> int:

@@ -3,7 +3,8 @@
 A contour belongs to the slice in whose slab it lies (`slab_edges_mm`). Contours that were drawn on another reconstruction are
 slices of their own, which have the image's pixels and fill their own slabs. Contours of one plane are filled together by the
 even-odd rule, whether they say CLOSED_PLANAR or CLOSEDPLANAR_XOR: a contour within another is a hole, the writers' habit, and
-keyholes close by themselves. Pixels on a contour: `fill_polygon`.
+keyholes close by themselves. Pixels on a contour: `fill_polygon`; but where all contours of an ROI run from pixel to pixel, they
+were traced along a mask, whose outermost pixels they hold.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import SliceStack
+from cvtbatch.geometry import SliceStack, Vector
 from cvtbatch.imaging.placement import SAME_PLANE_MM, nearest_slices, require_inside, share_inside
-from cvtbatch.imaging.polygons import fill_polygon
+from cvtbatch.imaging.polygons import fill_polygon, traced_pixels
 from cvtbatch.ingest.contours import Contour, Contours
 from cvtbatch.ingest.outlines import ImageSlices, SourceMask, skips_slices
 from cvtbatch.ingest.planes import Planes, are_image_slices, with_left_out
@@ -53,6 +54,7 @@ def place_contours(contours: Contours, image: ImageSlices, series: Collection[st
     for k, plane in by_slice.items():
         mask[k], crossing = _fill(plane.contours, stack, k)
         overlapping |= crossing
+    _add_traced(mask, stack, by_slice)
     if not mask.any():
         raise InputError("mask_lost", "the contours hold no pixel centre of the image: they are too small to be stored")
     away = [abs(plane.depth_mm - image.stack.depths_mm()[k]) for k, plane in by_slice.items()] if own is None else []
@@ -147,18 +149,36 @@ def _on_own_slices(planes: Sequence[_Plane], stack: SliceStack) -> tuple[SliceSt
     return own, dict(zip(index.tolist(), planes, strict=True))
 
 
+def _pixels(contour: Contour, stack: SliceStack, k: int) -> Vector:
+    """Return continuous pixels (n, 2), x y, of a contour on slice k."""
+    axes = np.array([stack.row_axis, stack.column_axis])
+    return np.asarray((contour.points_mm - np.array(stack.positions_mm[k])) @ axes.T / np.array(stack.pixel_mm))
+
+
+def _add_traced(mask_zyx: Mask, stack: SliceStack, by_slice: dict[int, _Plane]) -> None:
+    """Set the pixels that contours run along, where all of them run from pixel to pixel."""
+    traced = []
+    for k, plane in by_slice.items():
+        for contour in plane.contours:
+            pixels = traced_pixels(_pixels(contour, stack, k))
+            if pixels is None:
+                return
+            traced.append((k, pixels))
+    for k, pixels in traced:
+        x, y = pixels[((pixels >= 0) & (pixels < [stack.columns, stack.rows])).all(axis=1)].T
+        mask_zyx[k, y, x] = 1
+
+
 def _fill(contours: Sequence[Contour], stack: SliceStack, k: int) -> tuple[Mask, bool]:
     """Return the slice's mask, and whether contours that do not say XOR overlap without one lying within the other.
 
     From the largest to the smallest, a contour that is nested or apart finds equally many others around all of its pixels. A
     contour that is there twice counts once.
     """
-    axes = np.array([stack.row_axis, stack.column_axis])
     around = np.zeros((stack.rows, stack.columns), dtype=np.int32)
     overlapping, seen = False, set()
     for contour in sorted(contours, key=lambda contour: -contour.area_mm2()):
-        pixels = (contour.points_mm - np.array(stack.positions_mm[k])) @ axes.T / np.array(stack.pixel_mm)
-        inside = fill_polygon(pixels, (stack.rows, stack.columns))
+        inside = fill_polygon(_pixels(contour, stack, k), (stack.rows, stack.columns))
         if not contour.is_xor and inside.any():
             if (filled := inside.tobytes()) in seen:
                 continue

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.path import Path
 
-from cvtbatch.imaging.polygons import fill_polygon
+from cvtbatch.imaging.polygons import fill_polygon, traced_pixels
 
 SHAPE = (37, 43)
 
@@ -68,3 +68,13 @@ def test_a_million_corners() -> None:
     circle = np.stack([21 + 15.3 * np.cos(angle), 18 + 15.3 * np.sin(angle)], axis=1)
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
     assert np.array_equal(fill_polygon(circle, SHAPE), np.hypot(x - 21, y - 18) < 15.3)
+
+
+def test_pixels_of_a_contour_from_center_to_center() -> None:
+    corners = np.array([[2.0, 1.0], [5.0, 1.0], [5.0, 3.0], [4.0, 4.0], [2.0, 2.0]])
+    pixels = traced_pixels(corners)
+    assert pixels is not None
+    expected = [(2, 1), (3, 1), (4, 1), (5, 1), (5, 2), (5, 3), (4, 4), (3, 3), (2, 2)]
+    assert list(map(tuple, pixels.tolist())) == expected
+    assert traced_pixels(corners + np.array([0.02, 0.0])) is None
+    assert traced_pixels(np.array([[0.0, 0.0], [3.0, 1.0], [3.0, 4.0]])) is None
