@@ -92,6 +92,8 @@ def extract(
         overrides = [*overrides, f"radiomics.audit={audit:.12f}"]
     cases = read_manifest(manifest)
     settings = pipeline.resolve(read_job("extract", job, overrides), store_url, only)
+    if settings.extracts:
+        cases.require_folders()
     options = pipeline.Options(retry_failed, verify_inputs, metrics, log)
     if dry_run:
         show_plan = (lambda _: None) if as_json else print_case_plan

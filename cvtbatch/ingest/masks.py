@@ -9,6 +9,7 @@ from pathlib import Path
 from cvtbatch.errors import InputError, ResourceError
 from cvtbatch.ingest.dicom import DICOM_SUFFIXES
 from cvtbatch.ingest.dicom_masks import find_dicom_mask, read_dicom_mask
+from cvtbatch.ingest.fingerprint import require_source
 from cvtbatch.ingest.image_files import FORMATS
 from cvtbatch.ingest.label_maps import read_label_map
 from cvtbatch.ingest.memory import Announce, announce_nothing
@@ -32,6 +33,7 @@ def read_mask(roi: RoiSource, image: Callable[[], ImageSlices], announce: Announ
         InputError: it cannot be read, is empty, holds several segments of which none is named, or does not belong to the image.
         ResourceError: there is no room for temporary files.
     """
+    require_source(roi.mask or "", "mask")
     path = Path(roi.mask or "")
     if path.is_dir():
         return read_dicom_mask(find_dicom_mask(path), roi, image, announce)

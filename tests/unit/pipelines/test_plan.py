@@ -185,3 +185,26 @@ def test_the_failure_of_an_outline_that_the_manifest_no_longer_names_ends() -> N
 
 def test_a_known_case_under_another_grid_says_so() -> None:
     assert plan(store=known(volume=None, rois={}, featured={})).reasons == (Reason.NO_VOLUME,)
+
+
+def test_a_source_that_is_not_there_is_named() -> None:
+    absent = Fingerprints("gone", {KEY: "mask"}, absent=frozenset({""}))
+    assert plan(sources=absent).reasons == (Reason.NEW, Reason.MISSING)
+    assert plan(store=known(), sources=absent).reasons == (Reason.IMAGE_CHANGED, Reason.MISSING)
+    store = known(failures={("", "vol-1", "extraction", ""): missing(absent.of_case())})
+    assert plan(store=store, sources=absent).reasons == (Reason.STANDING_FAILURE, Reason.MISSING)
+    no_mask = Fingerprints("image", {KEY: "gone"}, absent=frozenset({KEY}))
+    store = known(failures={(KEY, "vol-1", "extraction", ""): missing(no_mask.of_roi(KEY))})
+    assert plan(store=store, sources=no_mask).reasons == (Reason.STANDING_FAILURE, Reason.MISSING)
+
+
+def test_what_a_worker_did_not_find_and_is_here_is_tried_again() -> None:
+    """A share that is mounted where the command runs, and was not where a worker does."""
+    store = known(volume=None, failures={("", "vol-1", "extraction", ""): missing(SOURCES.of_case())})
+    assert plan(store=store).task is not None
+    store = known(rois={}, failures={(KEY, "vol-1", "extraction", ""): missing(SOURCES.of_roi(KEY))})
+    assert plan(store=store).task is not None
+
+
+def missing(fingerprint: str) -> KnownFailure:
+    return KnownFailure(fingerprint, "read", "missing_file")
