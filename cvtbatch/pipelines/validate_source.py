@@ -13,6 +13,7 @@ from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.kernels import project
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import InputError
+from cvtbatch.manifest import name_centers, twins_of
 from cvtbatch.store import FeatureStore, Location, View, automatic_snapshot, read_snapshot
 from cvtbatch.validation.baseline import Value
 from cvtbatch.validation.values import Floats
@@ -96,19 +97,27 @@ def open_source(store_url: str, bundle: Bundle, center: str, snapshot: str | Non
 
 
 def refuse_seen_center(bundle: Bundle, center: str) -> None:
-    """Refuse a centre that a bundle was trained or recalibrated on.
+    """Refuse a centre that a bundle was trained or recalibrated on, however it is spelled.
 
     Raises:
         InputError: "training_center" or "recalibration_center".
     """
-    if center in bundle.document["cohort"]["training_centers"]:
-        raise InputError(
-            "training_center", f"the bundle was trained on centre {center!r}: validate it on one that it has not seen"
+    recalibration = bundle.document.get("recalibration")
+    for kind, verb, seen in (
+        ("training_center", "trained", bundle.document["cohort"]["training_centers"]),
+        ("recalibration_center", "recalibrated", [recalibration["center"]] if recalibration else []),
+    ):
+        twins = twins_of(center, seen)
+        if center not in seen and not twins:
+            continue
+        other = (
+            ""
+            if center in seen
+            else f", from which {name_centers([center])} differs by capitals, blanks or Unicode form alone"
         )
-    if (found := bundle.document.get("recalibration")) and found["center"] == center:
+        names = name_centers([center] if center in seen else twins)
         raise InputError(
-            "recalibration_center",
-            f"the bundle was recalibrated on centre {center!r}: validate it on one that it has not seen",
+            kind, f"the bundle was {verb} on centre {names}{other}: validate it on one that it has not seen"
         )
 
 

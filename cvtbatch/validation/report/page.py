@@ -9,6 +9,7 @@ from typing import Any
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, InternalError
+from cvtbatch.plain_text import visible
 from cvtbatch.validation.evaluate import CaseResult, Validation
 from cvtbatch.validation.report.checklists import fill_checklists
 from cvtbatch.validation.report.cohort_tables import cohort_tables, decision_word, judgement, outcome_word
@@ -150,7 +151,7 @@ def _summary(validation: Validation) -> list[tuple[str, str]]:
 
 @cache
 def _environment() -> Any:
-    """Return the templates; everything that goes into a page is escaped."""
+    """Return the templates; everything that goes into a page is escaped, and what does not show is made to."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -159,6 +160,7 @@ def _environment() -> Any:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
     )
     environment.filters["decimal"] = decimal
     environment.globals["is_missing"] = lambda value: isinstance(value, NotComputable)
