@@ -205,7 +205,10 @@ def test_the_gallery_shows_the_slice_that_is_there(archive: Path, document: dict
     assert [(int(axis.min()), int(axis.max())) for axis in np.nonzero(drawn.mask_yx)] == [(60, 79), (40, 69)]
 
 
-@pytest.mark.parametrize(("center", "kind"), [("C1", "training_center"), ("C9", "no_such_center")])
+@pytest.mark.parametrize(
+    ("center", "kind"),
+    [("C1", "training_center"), ("c1", "training_center"), ("C\u00a01", "training_center"), ("C9", "no_such_center")],
+)
 def test_other_centers_are_refused(archive: Path, tmp_path: Path, center: str, kind: str) -> None:
     with pytest.raises(InputError) as caught:
         validate_center(str(archive / "store"), archive / "bundle", center, None, tmp_path / "report")
@@ -249,6 +252,8 @@ def test_a_recalibrated_bundle_is_one_of_its_own_and_the_report_says_so(scored: 
 
     with pytest.raises(InputError, match="recalibrated on centre 'C3'"):
         validate_center(store, out, "C3", None, tmp_path / "report")
+    with pytest.raises(InputError, match="recalibrated on centre 'C3', from which 'c3' differs by capitals, blanks or"):
+        validate_center(store, out, "c3", None, tmp_path / "report")
     with pytest.raises(InputError, match="itself recalibrated"):
         recalibrate_center(store, out, "C2", None, "intercept", tmp_path / "again")
     run("score", "--store", store, "--bundle", out, "--center", "C2")

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from cvtbatch.plain_text import visible
-
 BLUE, ORANGE, GREEN, SKY, VERMILION, PURPLE, BLACK, GRAY = (
     "#0072B2",
     "#E69F00",
@@ -90,7 +88,7 @@ def finish(figure: Any, name: str, title: str, alt: str) -> Drawing:
     figure.set_layout_engine("none")
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
-    return Drawing(name, title, alt, visible(_embeddable(svg.getvalue().decode(), name, alt)), png.getvalue())
+    return Drawing(name, title, alt, _embeddable(svg.getvalue().decode(), name, alt), png.getvalue())
 
 
 def _embeddable(document: str, name: str, alt: str) -> str:

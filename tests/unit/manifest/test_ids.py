@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from cvtbatch import contracts
-from cvtbatch.errors import ProblemsError
-from cvtbatch.manifest import find_twins, name_centers, read_manifest, twins_of
+from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.manifest import find_twins, name_centers, read_manifest, refuse_twins, twins_of
 from cvtbatch.plain_text import FORMULA_START, hidden_character, is_formula
 from tests.support import write_rows
 
@@ -156,3 +156,11 @@ def test_spellings_in_other_forms_of_unicode_are_twins_and_told_apart() -> None:
     assert find_twins(["Straße", "STRASSE"]) == [("STRASSE", "Straße")]
     assert name_centers([composed, decomposed]) == f"{composed!r} ('K\\xf6ln'), {decomposed!r} ('Ko\\u0308ln')"
     assert find_twins(["A", "B", "A-1", "A1", "A_1"]) == []
+
+
+def test_training_centres_have_one_spelling() -> None:
+    refuse_twins(["C3", "C2"], ["C1", "c1", "C2", "C3"])
+    for training in (["C1"], ["c1", "C2"], ["C1", "c1"]):
+        with pytest.raises(InputError, match="differ by capitals, blanks or Unicode form alone") as caught:
+            refuse_twins(training, ["C1", "c1", "C2"])
+        assert caught.value.kind == "twin_centers"
