@@ -30,7 +30,7 @@ def _shown(value: Any) -> Any:
         names, entries = _shown(tuple(value)), _shown(tuple(value.values()))
         same = all(map(is_, names, value)) and all(map(is_, entries, value.values()))
         return value if same else dict(zip(names, entries, strict=True))
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         changed = {name: shown for name, part in fields.items() if (shown := _shown(part)) is not part}
         return dataclasses.replace(value, **changed) if changed else value
