@@ -164,13 +164,19 @@ def _read(path: Path, sha256: str) -> Manifest:
     if count := sum(found.count for found in sorts):
         texts = [text for found in sorts for text in found.texts]
         raise ProblemsError.of("bad_manifest", f"manifest {path}", texts, count)
-    return Manifest(cases, numbers, base, sha256, last, tuple(sorted(centers)), presence.away())
+    return Manifest(cases, numbers, base, sha256, last, tuple(sorted(centers)), presence.away(_names(spill, len(ends))))
 
 
 def _schema() -> pa.Schema:
     types = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64()}
     fields = [(field.name, types[field.type]) for field in contracts.manifest_fields().values()]
     return pa.schema([(NUMBER, pa.int64()), *fields, (EXTRA, pa.string())])
+
+
+def _names(spill: Spill, batches: int) -> Iterator[str]:
+    for number in range(batches):
+        rows = spill.read([number])
+        yield from (name for column in COLUMNS for name in rows[column].to_pylist() if name is not None)
 
 
 def _empty_words(values: Mapping[str, Sequence[Value]], absent: set[str]) -> Iterator[str]:

@@ -5,7 +5,7 @@ A file that is not there is the failure of its row. A folder that is away is not
 
 import errno
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -69,10 +69,11 @@ class Presence:
         self._base = str(base)
         self._rows = 0
         self._any_there = False
-        # Of everything that is not there.
+        # All that is not there; then folders that are gone, and those around them or around single files, which may hold others.
         self._all: Away | None = None
-        self._folders: dict[str, Away] = {}
-        self._away_from = lru_cache(maxsize=REMEMBERED)(_away_from)
+        self._gone: dict[str, Away] = {}
+        self._around: dict[str, Away] = {}
+        self._gone_above = lru_cache(maxsize=REMEMBERED)(_gone_above)
 
     def look(
         self, numbers: Sequence[Value], files: Mapping[str, Sequence[Value]], threads: ThreadPoolExecutor
@@ -101,30 +102,57 @@ class Presence:
         return os.path.join(self._base, name)  # noqa: PTH118
 
     def _count(self, number: int, missing: Sequence[str]) -> None:
-        folders = [os.path.dirname(os.path.abspath(self._path(name))) for name in missing]  # noqa: PTH100, PTH120
+        folders = [os.path.dirname(self._whole_path(name)) for name in missing]  # noqa: PTH120
         if self._all is None:
             self._all = Away(folders[0], 0, number, missing[0])
         self._all.folder = os.path.commonpath([self._all.folder, *folders])
         self._all.rows += 1
-        away: dict[str, str] = {}
-        for folder, name in zip(map(self._away_from, folders), missing, strict=True):
-            away.setdefault(folder, name)
-        for folder, name in away.items():
-            if folder in self._folders:
-                self._folders[folder].rows += 1
-            elif folder and len(self._folders) < COUNTED_FOLDERS:
-                self._folders[folder] = Away(folder, 1, number, name)
+        gone, around = dict[str, str](), dict[str, str]()
+        for folder, name in zip(folders, missing, strict=True):
+            if above := self._gone_above(folder):
+                gone.setdefault(above, name)
+            around.setdefault(os.path.dirname(above) if above else folder, name)  # noqa: PTH120
+        for found, counts in ((gone, self._gone), (around, self._around)):
+            for folder, name in found.items():
+                if folder in counts:
+                    counts[folder].rows += 1
+                elif len(counts) < COUNTED_FOLDERS:
+                    counts[folder] = Away(folder, 1, number, name)
 
-    def away(self) -> tuple[Away, ...]:
-        """Return the folders that are away: shares, or the one that holds all files where none is there."""
-        shares = [
+    def away(self, names: Iterable[str]) -> tuple[Away, ...]:
+        """Return the folders that are away, none within another: shares, or the one around all files where none is there.
+
+        Args:
+            names: of all files, relative to the base; asked for only where they matter.
+        """
+        gone = [found for found in self._gone.values() if self._is_share(found)]
+        # Where all that is missing lies in one folder that is gone, that one says more than the folder around it.
+        wider = [
             found
-            for found in self._folders.values()
-            if found.rows >= SHARE_ROWS or (found.rows > 1 and 2 * found.rows >= self._rows)
+            for found in self._around.values()
+            if self._is_share(found)
+            and not any(_is_below(other.folder, found.folder) and other.rows == found.rows for other in gone)
         ]
+        shares = _topmost([*gone, *self._empty_of(wider, names)])
         if self._all and not self._any_there and sum(found.rows for found in shares) < self._all.rows:
             return (self._all,)
         return tuple(shares)
+
+    def _is_share(self, found: Away) -> bool:
+        return found.rows >= SHARE_ROWS or (found.rows > 1 and 2 * found.rows >= self._rows)
+
+    def _empty_of(self, folders: list[Away], names: Iterable[str]) -> list[Away]:
+        """Return the folders below which none of the files is there."""
+        for name in names if folders else ():
+            path = self._whole_path(name)
+            if any(_is_below(path, found.folder) for found in folders) and not is_absent(path):
+                folders = [found for found in folders if not _is_below(path, found.folder)]
+                if not folders:
+                    break
+        return folders
+
+    def _whole_path(self, name: str) -> str:
+        return os.path.abspath(self._path(name))  # noqa: PTH100
 
 
 def require_folders(away: Sequence[Away]) -> None:
@@ -145,13 +173,21 @@ def require_folders(away: Sequence[Away]) -> None:
     )
 
 
-def _away_from(folder: str) -> str:
+def _gone_above(folder: str) -> str:
     """Return the topmost of a folder and those above it that is not there or empty; empty if there is none."""
-    away = ""
+    gone = ""
     while is_absent(folder):
-        away, folder = folder, os.path.dirname(folder)  # noqa: PTH120
+        gone, folder = folder, os.path.dirname(folder)  # noqa: PTH120
     try:
         with os.scandir(folder) as entries:
-            return folder if next(entries, None) is None else away
+            return folder if next(entries, None) is None else gone
     except OSError:
-        return away
+        return gone
+
+
+def _topmost(folders: Sequence[Away]) -> list[Away]:
+    return [found for found in folders if not any(_is_below(found.folder, other.folder) for other in folders)]
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path.startswith(folder.rstrip(os.sep) + os.sep)

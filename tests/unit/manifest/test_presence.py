@@ -92,6 +92,21 @@ def test_where_nothing_is_there_nothing_starts(tmp_path: Path) -> None:
     assert told(read(tmp_path, ["c/1.nii.gz", "d/2.nii.gz"])) == f"{tmp_path}: 2 rows, first row 1 with 'c/1.nii.gz'"
 
 
+def test_what_lies_where_a_share_should_be_is_not_the_share(tmp_path: Path) -> None:
+    """An earlier run wrote below the place where the share was not mounted; or all masks have another suffix."""
+    here = touch(tmp_path, [f"a/{number}/ct.nii.gz" for number in range(4)])
+    touch(tmp_path, ["b/store/cvtbatch-store.json", "masks/0.seg.nrrd"])
+    away = [f"b/{number}/ct.nii.gz" for number in range(5)]
+    assert told(read(tmp_path, [*here, *away])) == f"{tmp_path}/b: 5 rows, first row 5 with 'b/0/ct.nii.gz'"
+    masks = told(read(tmp_path, here, [f"masks/{number}.nii.gz" for number in range(4)]))
+    assert masks == f"{tmp_path}/masks: 4 rows, first row 1 with 'masks/0.nii.gz'"
+    # One that is there, wherever it is named, is enough.
+    touch(tmp_path, ["masks/3.nii.gz"])
+    read(tmp_path, here, [f"masks/{number}.nii.gz" for number in range(4)]).require_folders()
+    deep = told(read(tmp_path, [*here, *(f"b/x/{number % 2}/{number}.nii.gz" for number in range(5))]))
+    assert deep == f"{tmp_path}/b/x: 5 rows, first row 5 with 'b/x/0/0.nii.gz'"
+
+
 def test_several_shares_are_told_in_one_line(tmp_path: Path) -> None:
     names = [f"{share}/{number}/ct.nii.gz" for share in "abcde" for number in range(presence.SHARE_ROWS)]
     here = touch(tmp_path, ["f/ct.nii.gz"])
@@ -144,7 +159,7 @@ def test_memory_does_not_grow_with_the_folders_that_are_gone(tmp_path: Path, mon
                 found.look(range(start, start + len(part)), {"image": part, "mask": [None] * len(part)}, threads)
             size = tracemalloc.get_traced_memory()[0]
             tracemalloc.stop()
-        assert found.away() == ()
+        assert found.away(images) == ()
         return size
 
     held()
