@@ -107,18 +107,13 @@ def refuse_seen_center(bundle: Bundle, center: str) -> None:
         ("training_center", "trained", bundle.document["cohort"]["training_centers"]),
         ("recalibration_center", "recalibrated", [recalibration["center"]] if recalibration else []),
     ):
-        twins = twins_of(center, seen)
-        if center not in seen and not twins:
-            continue
-        other = (
-            ""
-            if center in seen
-            else f", from which {name_centers([center])} differs by capitals, blanks or Unicode form alone"
-        )
-        names = name_centers([center] if center in seen else twins)
-        raise InputError(
-            kind, f"the bundle was {verb} on centre {names}{other}: validate it on one that it has not seen"
-        )
+        if same := [center] if center in seen else twins_of(center, seen):
+            spelled = name_centers([center])
+            twin = "" if center in seen else f", from which {spelled} differs by capitals, blanks or Unicode form alone"
+            raise InputError(
+                kind,
+                f"the bundle was {verb} on centre {name_centers(same)}{twin}: validate it on one that it has not seen",
+            )
 
 
 def seen_images(bundle: Bundle) -> set[str]:
