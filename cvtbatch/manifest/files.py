@@ -138,7 +138,7 @@ def _parquet_batches(table: pq.ParquetFile, path: Path) -> Iterator[TextRows]:
                 columns = [[_to_text(value) for value in column.to_pylist()] for column in batch.columns]
                 yield TextRows(range(first, first + batch.num_rows), columns).filled()
                 first += batch.num_rows
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
         raise _no_parquet(path, error) from None
 
 

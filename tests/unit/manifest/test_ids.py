@@ -164,3 +164,10 @@ def test_training_centres_have_one_spelling() -> None:
         with pytest.raises(InputError, match="differ by capitals, blanks or Unicode form alone") as caught:
             refuse_twins(training, ["C1", "c1", "C2"])
         assert caught.value.kind == "twin_centers"
+
+
+def test_names_of_files_hold_no_null(folder: Path) -> None:
+    assert problems(folder, row(image="ct\0.nii.gz", mask="m\0")) == [
+        f"row 1, column {column}: {name!r} holds U+0000, a character that does not show: type it anew without"
+        for column, name in (("image", "ct\0.nii.gz"), ("mask", "m\0"))
+    ]

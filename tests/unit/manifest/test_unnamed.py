@@ -107,6 +107,14 @@ def test_the_index_that_pandas_writes_to_parquet_is_passed_over(folder: Path) ->
         assert list(read_manifest(folder / "m.parquet")) == expected
 
 
+def test_text_in_parquet_that_is_none_is_said(folder: Path) -> None:
+    damaged = pa.array([b"A\xff"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"center": damaged, "case_id": ["1"], "image": ["ct.nii.gz"]}), folder / "m.parquet")
+    with pytest.raises(InputError) as raised:
+        read_manifest(folder / "m.parquet")
+    assert raised.value.kind == "manifest_not_parquet"
+
+
 def test_a_column_of_an_unknown_name_is_still_a_problem(folder: Path) -> None:
     assert problems(folder, lines(f"{HEADER},index,", *(f"{line},," for line in BODY))) == [
         "column 'index' is unknown; columns of your own begin with 'x_'"

@@ -47,3 +47,7 @@ def test_check_names_centres_that_are_spelled_in_several_ways(tmp_path: Path) ->
         assert f"('{name}') ({cases}, first: row {row})" in warning["message"]
     assert "count as 3 centres" in warning["message"]
     assert f"warning: {warning['message']}" in result.stderr
+    arguments = ["extract", str(tmp_path / "manifest.csv"), "--store", str(tmp_path / "store"), "--dry-run"]
+    planned = CliRunner().invoke(cli, [*arguments, "--set", "embedding.weights=none"])
+    assert planned.exit_code == 0, planned.exception
+    assert planned.stderr.startswith("warning: the centres 'K")
