@@ -93,8 +93,8 @@ def extract(
     cases = read_manifest(manifest)
     for names in find_twins(cases.centers):
         say(
-            f"warning: the centres {name_centers(names)} differ by capitals, blanks or Unicode form alone; fit refuses to train on any "
-            "of them",
+            f"warning: the centres {name_centers(names)} differ by capitals, blanks or Unicode form alone; fit refuses to train on "
+            "any of them",
             err=True,
         )
     settings = pipeline.resolve(read_job("extract", job, overrides), store_url, only)
