@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import MISSING_FILE, Case, RoiSource, is_absent
@@ -98,7 +97,7 @@ def require_source(path: str, column: str) -> None:
     if is_absent(path):
         raise InputError(
             MISSING_FILE,
-            f"there is no file or folder at the path in column {column}, as the process sees it that reads: put it there or mend "
+            f"there is no file or folder at the path in column {column}, seen from where it is read: put it there, or mend "
             "the path; the next run tries again",
-            f"{path}{', a link that leads nowhere' if Path(path).is_symlink() else ''}",
+            f"{path}{', a link that leads nowhere' if os.path.islink(path) else ''}",  # noqa: PTH114 - takes any name
         )

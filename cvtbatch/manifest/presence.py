@@ -33,7 +33,7 @@ def is_absent(path: str) -> bool:
     try:
         os.stat(path)  # noqa: PTH116 - a million times: pathlib costs threefold
     except OSError as error:
-        return error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
+        return error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
     except ValueError:
         return True
     return False
