@@ -148,7 +148,7 @@ def _read(path: Path, sha256: str) -> Manifest:
             values = parse_rows(header, batch, cells)
             absent = presence.look(batch.numbers, {column: values[column] for column in COLUMNS}, threads)
             words.extend(_empty_words(values, absent))
-            centers.update(str(center) for center in values["center"])
+            centers.update(map(str, set(values["center"])))
             spill.append(
                 pa.record_batch([pa.array(values[name], schema.field(name).type) for name in schema.names], schema)
             )
