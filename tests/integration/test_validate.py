@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,9 @@ from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid
 from cvtbatch.pipelines.recalibrate import RecalibrationReport
 from cvtbatch.pipelines.recalibrate import recalibrate as recalibrate_center
-from cvtbatch.pipelines.validate import validate_center
+from cvtbatch.pipelines.validate import _other_spellings, validate_center
 from cvtbatch.pipelines.validate_cohort import REASONS, read_pictures
-from cvtbatch.pipelines.validate_source import open_source
+from cvtbatch.pipelines.validate_source import Source, open_source
 from cvtbatch.store import FeatureStore
 from cvtbatch.validation.eligibility import CRITERIA
 from tests.cohorts import SMALL_JOB
@@ -214,6 +215,20 @@ def test_other_centers_are_refused(archive: Path, tmp_path: Path, center: str, k
         validate_center(str(archive / "store"), archive / "bundle", center, None, tmp_path / "report")
     assert caught.value.kind == kind
     assert not (tmp_path / "report").exists()
+
+
+def test_a_report_of_a_centre_that_has_another_spelling_says_so(archive: Path, tmp_path: Path) -> None:
+    store = FeatureStore.open_for_writing(str(tmp_path / "store"))
+    for name in ("C2", "c2", "C4"):
+        store.table("cases").append(
+            [row("cases", case_key=f"{name}/1", center=name, case_id="1", patient="p", extra="{}")]
+        )
+    view = FeatureStore(str(tmp_path / "store")).at(None)
+    source = Source(store, view, "s", "d", load_bundle(archive / "bundle"), "C2")
+    assert _other_spellings(source) == [
+        "cases of 'c2' are not in this report, from which 'C2' differs by capitals, blanks or Unicode form alone"
+    ]
+    assert _other_spellings(replace(source, center="C4")) == []
 
 
 @pytest.fixture(scope="module")
