@@ -214,8 +214,8 @@ def _nomogram(document: dict[str, Any]) -> Maybe[Nomogram]:
     return Nomogram(own["intercept"] - at_zero, tuple(terms))
 
 
-def _other_spellings(source: Source) -> list[str]:
-    """Say which centres of the snapshot may be the validated one too."""
+def other_spellings(source: Source) -> list[str]:
+    """Return a caution where the snapshot has cases of the centre under another spelling too."""
     twins = twins_of(source.center, source.view.rows("cases", ["center"])["center"].unique().to_pylist())
     if not twins:
         return []
@@ -259,7 +259,7 @@ def _provenance(source: Source) -> Provenance:
         cautions=tuple(
             [f"{row['mark']} ({', '.join(NAMES[Model(name)] for name in row['models'])})" for row in document["marks"]]
             + [row["message"] for row in document["remarks"]]
-            + _other_spellings(source)
+            + other_spellings(source)
         ),
         recalibrated=_recalibrated(document),
     )

@@ -22,7 +22,7 @@ from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid
 from cvtbatch.pipelines.recalibrate import RecalibrationReport
 from cvtbatch.pipelines.recalibrate import recalibrate as recalibrate_center
-from cvtbatch.pipelines.validate import _other_spellings, validate_center
+from cvtbatch.pipelines.validate import other_spellings, validate_center
 from cvtbatch.pipelines.validate_cohort import REASONS, read_pictures
 from cvtbatch.pipelines.validate_source import Source, open_source
 from cvtbatch.store import FeatureStore
@@ -225,10 +225,10 @@ def test_a_report_of_a_centre_that_has_another_spelling_says_so(archive: Path, t
         )
     view = FeatureStore(str(tmp_path / "store")).at(None)
     source = Source(store, view, "s", "d", load_bundle(archive / "bundle"), "C2")
-    assert _other_spellings(source) == [
+    assert other_spellings(source) == [
         "cases of 'c2' are not in this report, from which 'C2' differs by capitals, blanks or Unicode form alone"
     ]
-    assert _other_spellings(replace(source, center="C4")) == []
+    assert other_spellings(replace(source, center="C4")) == []
 
 
 @pytest.fixture(scope="module")
