@@ -206,6 +206,18 @@ def pass_through_prefix() -> str:
 
 
 @cache
+def id_columns() -> tuple[str, ...]:
+    """Return the manifest's columns that name something, and are kept as they are wherever they are written."""
+    return tuple(_load("manifest.json")["ids"])
+
+
+@cache
+def empty_words() -> frozenset[str]:
+    """Return what software writes for an empty cell, in small letters."""
+    return frozenset(_load("manifest.json")["emptyWords"])
+
+
+@cache
 def clinical_columns() -> tuple[str, ...]:
     """Return the columns that a case has from the manifest: those that manifest and `cases` share, but for its identity."""
     stored = [field.name for field in table("cases").fields]

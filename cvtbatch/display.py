@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cvtbatch.plain_text import visible
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -23,6 +25,11 @@ PLAIN_LINE_SECONDS = 10.0
 FILE_WIDTH = 160
 # Failures that are named on the terminal; the rest are in the log of the run.
 SHOWN_FAILURES = 20
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text, with an escape for every character that does not show: ids, names and paths may hold anything."""
+    click.echo(visible(text), err=err)
 
 
 class ProgressDisplay:
@@ -72,7 +79,7 @@ class ProgressDisplay:
 
     def tell(self, text: str) -> None:
         """Print a line."""
-        self.console.print(text)
+        self.console.print(visible(text))
 
     def tell_failure(self, text: str) -> None:
         """Print a line about a failure, unless there have been many, and count it."""
@@ -107,7 +114,7 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[objec
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = FILE_WIDTH
-    console.print(f"\n{title}", style="bold")
+    console.print(f"\n{visible(title)}", style="bold")
     console.print(_table(header, rows))
 
 
@@ -121,13 +128,13 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> "Table":
         numbers = rows and all(isinstance(row[index], int | float) for row in rows)
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(f"{value:,}" if isinstance(value, int | float) else str(value)) for value in row))
+        table.add_row(*(Text(f"{value:,}" if isinstance(value, int | float) else visible(str(value))) for value in row))
     return table
 
 
 def print_case_plan(plan: "CasePlan") -> None:
     does = "compute" if plan.task or plan.embeds else "leave"
-    click.echo(f"{does:8} {plan.case.case_key}: {', '.join(plan.reasons)}")
+    say(f"{does:8} {plan.case.case_key}: {', '.join(plan.reasons)}")
 
 
 def print_plan(report: "ExtractReport", as_json: bool) -> None:
@@ -159,7 +166,7 @@ def print_report(report: "ExtractReport", failures: int, as_json: bool) -> None:
     if report.cost.worked_cases:
         print_cost(report.cost)
     if report.embeddings.not_for_inference:
-        click.echo(f"\nEmbeddings of untrained weights ({report.embeddings.weights}): not for inference")
+        say(f"\nEmbeddings of untrained weights ({report.embeddings.weights}): not for inference")
     if report.failures:
         print_table(
             "Failures",
@@ -175,11 +182,9 @@ def print_report(report: "ExtractReport", failures: int, as_json: bool) -> None:
             worst,
         )
     if failures > SHOWN_FAILURES:
-        click.echo(
-            f"{failures - SHOWN_FAILURES} more failures are in the log of the run and in the table failures", err=True
-        )
+        say(f"{failures - SHOWN_FAILURES} more failures are in the log of the run and in the table failures", err=True)
     if report.clinical_updated:
-        click.echo(
+        say(
             f"clinical values corrected without extraction where no other reason is given: {report.clinical_updated} cases"
         )
 
@@ -204,7 +209,7 @@ def print_finetuning(report: "FinetuneReport", out: Path) -> None:
             "Cases of the training centres that were left out", ("reason", "cases"), [*report.cohort.left_out.items()]
         )
     if report.weights.not_for_inference:
-        click.echo("\nIt started from untrained weights: not for inference")
+        say("\nIt started from untrained weights: not for inference")
 
 
 def print_cost(cost: "CostSummary") -> None:
@@ -222,7 +227,7 @@ def print_cost(cost: "CostSummary") -> None:
         for stage in cost.stages
     ]
     print_table("Seconds in workers", ("stage", "count", "median", "95 %", "all"), rows)
-    click.echo(
+    say(
         f"\n{cost.cases_per_second:.3g} cases/s, 1,000 cases: {', '.join(per_thousand)}; "
         f"memory: worker {_megabytes(cost.worker_peak_bytes)}, driver {_megabytes(cost.driver_peak_bytes)}; "
         f"read {_megabytes(cost.read_bytes)}, written {_megabytes(cost.written_bytes)}"
@@ -234,7 +239,7 @@ def _megabytes(size: int) -> str:
 
 
 def print_status(document: Mapping[str, Any]) -> None:
-    click.echo(f"store {document['store']}, format {document['format_version']}")
+    say(f"store {document['store']}, format {document['format_version']}")
     print_table(
         "Cases", ("state", "cases"), [(name.replace("_", " "), count) for name, count in document["cases"].items()]
     )
@@ -283,7 +288,7 @@ def watch_display(as_json: bool) -> "Iterator[Callable[[Mapping[str, Any]], None
     if as_json:
         yield lambda document: click.echo(json.dumps(document))
     elif not console.is_terminal:
-        yield lambda document: click.echo(_watch_line(document))
+        yield lambda document: say(_watch_line(document))
     else:
         with Live(console=console, auto_refresh=False) as live:
 
@@ -311,9 +316,9 @@ def _watch_line(document: Mapping[str, Any]) -> str:
 def print_duplicates(duplicates: Mapping[str, Any]) -> None:
     for group in duplicates["same_image"]:
         where = ", across centres" if group["across_centers"] else ""
-        click.echo(f"the same image{where}: {', '.join(group['cases'])}")
+        say(f"the same image{where}: {', '.join(group['cases'])}")
     for group in duplicates["same_patient_text"]:
-        click.echo(f"perhaps the same patient, by the manifest's text alone: {', '.join(group['cases'])}")
+        say(f"perhaps the same patient, by the manifest's text alone: {', '.join(group['cases'])}")
 
 
 def print_flow(flow: Mapping[str, Any]) -> None:

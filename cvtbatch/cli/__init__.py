@@ -3,6 +3,7 @@
 Exit codes: 0 all done; 1 the run could not be done; 2 usage; 3 done, with standing failures.
 """
 
+import datetime
 import os
 import sys
 import traceback
@@ -23,7 +24,8 @@ from cvtbatch.cli.store import export, picture, status
 from cvtbatch.cli.upkeep import compact, gc
 from cvtbatch.cli.validation import add_center, recalibrate, validate
 from cvtbatch.cli.versions import forget, snapshot, spec
-from cvtbatch.errors import CvtbatchError
+from cvtbatch.display import SHOWN_FAILURES, say
+from cvtbatch.errors import CvtbatchError, ProblemsError
 
 
 def main() -> NoReturn:
@@ -34,13 +36,13 @@ def main() -> NoReturn:
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("Interrupted. What was committed is safe; the same command continues.", err=True)
+        say("Interrupted. What was committed is safe; the same command continues.", err=True)
         _leave_interrupted()
     except click.ClickException as error:
         error.show()
         code = error.exit_code
     except CvtbatchError as error:
-        click.echo(f"Error: {error}", err=True)
+        _tell(error)
         code = CANNOT_RUN
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -49,6 +51,23 @@ def main() -> NoReturn:
         _report_defect(error)
         code = CANNOT_RUN
     sys.exit(code or 0)
+
+
+def _tell(error: CvtbatchError) -> None:
+    """Print an error; of many problems the first ones, and where the rest is."""
+    lines = error.private.splitlines() if isinstance(error, ProblemsError) else []
+    if len(lines) <= SHOWN_FAILURES:
+        say(f"Error: {error}", err=True)
+        return
+    from cvtbatch.pipelines.user_log import UserLog, log_folder
+
+    name = f"refused-{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
+    log = UserLog(name)
+    broken = "".join(log.write("error", "problem", kind=error.kind, private=line) for line in lines)
+    say(f"Error: {error.message}:", err=True)
+    for line in lines[:SHOWN_FAILURES]:
+        say(f"  {line}", err=True)
+    say(f"  ... more in {log_folder() / f'{name}.jsonl'}" if not broken else f"  ... {broken}", err=True)
 
 
 def _leave_interrupted() -> NoReturn:
@@ -67,13 +86,11 @@ def _report_defect(error: Exception) -> None:
     from cvtbatch.pipelines.user_log import UserLog, log_folder
 
     text = "".join(traceback.format_exception(error))
-    click.echo(
-        f"Error: {type(error).__name__}: a defect of cvtbatch; what was committed is safe. Please report it.", err=True
-    )
+    say(f"Error: {type(error).__name__}: a defect of cvtbatch; what was committed is safe. Please report it.", err=True)
     if UserLog("defects").write("error", "defect", kind=type(error).__name__, private=text):
-        click.echo(text, err=True)
+        say(text, err=True)
     else:
-        click.echo(f"The whole text is at the end of {log_folder() / 'defects.jsonl'}", err=True)
+        say(f"The whole text is at the end of {log_folder() / 'defects.jsonl'}", err=True)
 
 
 class _Group(click.Group):

@@ -1,14 +1,18 @@
 """Commands about archives: make a synthetic one, fetch public data, check one."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from cvtbatch.cli.options import STANDING_FAILURES, job_option, json_option, manifest_argument, set_option
-from cvtbatch.display import progress_display
+from cvtbatch.display import SHOWN_FAILURES, progress_display, say
+
+if TYPE_CHECKING:
+    from cvtbatch.pipelines.check import Problem
 
 
 @click.command()
@@ -35,7 +39,7 @@ def synth(out: Path, cases: int, centers: int, seed: int, size: Literal["small",
 
     with progress_display("synth", quiet=False) as show:
         manifest = write_archive(out, cases, centers, seed, size, show)
-    click.echo(f"{cases} cases of {centers} centre{'s' if centers > 1 else ''}: {manifest}")
+    say(f"{cases} cases of {centers} centre{'s' if centers > 1 else ''}: {manifest}")
 
 
 @click.command()
@@ -54,7 +58,7 @@ def download(name: str | None, out: Path | None) -> None:
     if name is None:
         for data_set in DATA_SETS.values():
             source = f"{data_set.repository} at {data_set.commit[:10]}"
-            click.echo(f"{data_set.name:<12} {len(data_set.files()):>3} files  {data_set.licence:<13} {source}")
+            say(f"{data_set.name:<12} {len(data_set.files()):>3} files  {data_set.licence:<13} {source}")
         return
     found = fetch_data_set(name)
     folder = next(iter(found.values())).parent
@@ -63,7 +67,7 @@ def download(name: str | None, out: Path | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for file, path in found.items():
             (folder / file).write_bytes(read_file(path))
-    click.echo(folder)
+    say(str(folder))
 
 
 @click.command()
@@ -90,10 +94,11 @@ def check(
     from cvtbatch.pipelines.job import read_job
 
     cases = read_manifest(manifest)
+    cases.require_folders()
     x, y, z = read_job("extract", job, overrides)["volume"]["spacing_mm"]
     warnings = check_ids(cases)
     for warning in warnings:
-        click.echo(f"warning: {warning.message}", err=True)
+        say(f"warning: {warning.message}", err=True)
     done = 0
     with open_cluster(workers) as cluster, progress_display("check", quiet=as_json) as show:
 
@@ -117,14 +122,29 @@ def check(
     }
     for image in () if as_json else found.images:
         flags = f"; flags: {', '.join(image.flags)}" if image.flags else ""
-        click.echo(f"row {image.manifest_row}, {image.case_key}: {image.choice}{flags}")
-    for problem in problems:
-        private = f" [{problem.private}]" if problem.private else ""
-        where = problem.roi_key or problem.case_key
-        text = f"row {problem.manifest_row}, {where}: {problem.stage}: {problem.kind}: {problem.message}{private}"
-        click.echo(text.encode("utf-8", "backslashreplace"), err=as_json)
+        say(f"row {image.manifest_row}, {image.case_key}: {image.choice}{flags}")
+    _print_problems(problems, as_json)
     if as_json:
         click.echo(json.dumps(document, indent=2))
     else:
-        click.echo(f"{len(cases)} cases: {len(cases) - broken} can be read, {broken} cannot; {awaiting} without a mask")
+        say(f"{len(cases)} cases: {len(cases) - broken} can be read, {broken} cannot; {awaiting} without a mask")
     ctx.exit(STANDING_FAILURES if problems else 0)
+
+
+def _print_problems(problems: "Sequence[Problem]", as_json: bool) -> None:
+    """Print problems, the first ones of each kind."""
+    kinds = Counter[str]()
+    for problem in problems:
+        kinds[problem.kind] += 1
+        if kinds[problem.kind] > SHOWN_FAILURES:
+            continue
+        private = f" [{problem.private}]" if problem.private else ""
+        where = problem.roi_key or problem.case_key
+        say(
+            f"row {problem.manifest_row}, {where}: {problem.stage}: {problem.kind}: {problem.message}{private}",
+            err=as_json,
+        )
+    for kind, count in kinds.items():
+        if count > SHOWN_FAILURES:
+            rest = "the document lists" if as_json else "--json lists"
+            say(f"... {count - SHOWN_FAILURES} more of {kind}: {rest} them all", err=as_json)

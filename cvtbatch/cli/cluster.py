@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from cvtbatch.display import say
+
 certs_option = click.option(
     "--certs",
     type=click.Path(path_type=Path, file_okay=False),
@@ -38,7 +40,7 @@ def certs(out: Path, hosts: Sequence[str], days: int, authority: Path | None) ->
     from cvtbatch.engine.certificates import make_certificates
 
     end = make_certificates(out, hosts, days, authority)
-    click.echo(f"certificates in {out}, valid until {end:%Y-%m-%d}")
+    say(f"certificates in {out}, valid until {end:%Y-%m-%d}")
 
 
 @click.command()
@@ -65,7 +67,7 @@ def scheduler(ctx: click.Context, host: str, port: int, certs: Path | None, dash
     """
     from cvtbatch.engine.serving import run_scheduler
 
-    ctx.exit(run_scheduler(host, port, certs, dashboard, click.echo))
+    ctx.exit(run_scheduler(host, port, certs, dashboard, say))
 
 
 @click.command()
@@ -106,4 +108,4 @@ def worker(
     from cvtbatch.engine.serving import run_worker
 
     memory_bytes = None if memory_gb is None else int(memory_gb * GIGABYTE)
-    run_worker(address, certs, gpu=gpu, memory_bytes=memory_bytes, nanny=nanny, name=name, tell=click.echo)
+    run_worker(address, certs, gpu=gpu, memory_bytes=memory_bytes, nanny=nanny, name=name, tell=say)

@@ -16,7 +16,7 @@ from cvtbatch.cli.options import (
     set_option,
     store_option,
 )
-from cvtbatch.display import print_case_plan, print_plan, print_report, progress_display
+from cvtbatch.display import print_case_plan, print_plan, print_report, progress_display, say
 
 if TYPE_CHECKING:
     from cvtbatch.engine import Place
@@ -84,14 +84,22 @@ def extract(
       cvtbatch extract archive/manifest.csv --store store --only embeddings --set embedding.weights=tuned.safetensors
     """
     from cvtbatch.engine import open_cluster
-    from cvtbatch.manifest import read_manifest
+    from cvtbatch.manifest import find_twins, name_centers, read_manifest
     from cvtbatch.pipelines import extract as pipeline
     from cvtbatch.pipelines.job import read_job
 
     if audit is not None:
         overrides = [*overrides, f"radiomics.audit={audit:.12f}"]
     cases = read_manifest(manifest)
+    for names in find_twins(cases.centers):
+        say(
+            f"warning: the centres {name_centers(names)} differ by capitals, blanks or Unicode form alone; fit refuses to train on "
+            "any of them",
+            err=True,
+        )
     settings = pipeline.resolve(read_job("extract", job, overrides), store_url, only)
+    if settings.extracts:
+        cases.require_folders()
     options = pipeline.Options(retry_failed, verify_inputs, metrics, log)
     if dry_run:
         show_plan = (lambda _: None) if as_json else print_case_plan

@@ -17,7 +17,7 @@ from cvtbatch.cli.options import (
     spec_option,
     store_option,
 )
-from cvtbatch.display import print_table, progress_display
+from cvtbatch.display import print_table, progress_display, say
 
 if TYPE_CHECKING:
     from cvtbatch.engine import Place
@@ -125,12 +125,12 @@ def score(
     if report.flags:
         print_table("Flags of this run", ("flag", "outlines"), list(report.flags.items()))
     for mark in report.marks:
-        click.echo(f"read with care: {mark}")
+        say(f"read with care: {mark}")
 
 
 def _print_fit(out: str, digest: str, document: dict[str, Any]) -> None:
     cohort, metrics = document["cohort"], document["metrics"]
-    click.echo(
+    say(
         f"Bundle {out}, {digest[:12]}: {cohort['positive']} CVT among {cohort['cases']} cases of "
         f"{cohort['patients']} patients"
     )
@@ -162,9 +162,9 @@ def _print_fit(out: str, digest: str, document: dict[str, Any]) -> None:
     ]
     print_table("AUC with 95 % bootstrap interval", ("estimate", "model", "AUC", "low", "high"), aucs)
     for entry in document["marks"]:
-        click.echo(f"{', '.join(entry['models'])}: {entry['mark']}")
+        say(f"{', '.join(entry['models'])}: {entry['mark']}")
     for remark in document["remarks"]:
-        click.echo(f"remark: {remark['message']} ({remark['cases']} cases)")
+        say(f"remark: {remark['message']} ({remark['cases']} cases)")
 
 
 def _in_order(models: Mapping[str, Any]) -> list[tuple[str, Any]]:

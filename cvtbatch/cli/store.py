@@ -11,7 +11,7 @@ import click
 from cvtbatch import contracts
 from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import json_option, snapshot_option, spec_option, store_option
-from cvtbatch.display import print_flow, print_status, watch_display
+from cvtbatch.display import print_flow, print_status, say, watch_display
 
 
 @click.command()
@@ -73,7 +73,8 @@ def export(
     """Write the current rows of TABLE to a file.
 
     "wide" is clinical values, radiomics and the largest slice's embedding, one row a primary ROI. Without --snapshot, cases,
-    volumes, rois, radiomics, embeddings and wide are read from a snapshot that is recorded for it.
+    volumes, rois, radiomics, embeddings and wide are read from a snapshot that is recorded for it. In CSV, an apostrophe stands
+    before texts that a spreadsheet takes for formulas; ids stay as they are.
 
     \b
     Examples:
@@ -85,7 +86,13 @@ def export(
 
     names = columns.split(",") if columns is not None else None
     exported = export_table(store_url, table, out, snapshot_name, names, spec_ids)
-    click.echo(f"{exported.rows} rows: {out}" + (f" (snapshot {exported.snapshot})" if exported.snapshot else ""))
+    if exported.formulas:
+        say(
+            f"warning: {exported.formulas} ids begin as formulas do, and are written as they are: import this file into a "
+            "spreadsheet as text, or export .parquet",
+            err=True,
+        )
+    say(f"{exported.rows} rows: {out}" + (f" (snapshot {exported.snapshot})" if exported.snapshot else ""))
 
 
 @click.command()
@@ -100,4 +107,4 @@ def picture(key: str, store_url: str, out: Path) -> None:
     """
     from cvtbatch.pipelines.export import draw_roi
 
-    click.echo(f"slice {draw_roi(store_url, key, out)}: {out}")
+    say(f"slice {draw_roi(store_url, key, out)}: {out}")

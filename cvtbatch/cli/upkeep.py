@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from cvtbatch.cli.options import json_option, store_option
-from cvtbatch.display import print_table
+from cvtbatch.display import print_table, say
 
 
 @click.command()
@@ -65,6 +65,6 @@ def gc(store_url: str, older_than_h: float, dry_run: bool, as_json: bool) -> Non
     rows = [(entry["kind"].replace("_", " "), entry["objects"], entry["bytes"]) for entry in document["removed"]]
     print_table(f"{done}, written before {document['written_before'][:19]} UTC", ("what", "objects", "bytes"), rows)
     for key in document["keys"] if dry_run else ():
-        click.echo(key)
+        say(key)
     for run_id in document["unended_runs"]:
-        click.echo(f"run {run_id} has not ended: what was written since its start is left alone", err=True)
+        say(f"run {run_id} has not ended: what was written since its start is left alone", err=True)

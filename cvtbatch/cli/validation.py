@@ -1,6 +1,7 @@
 """Commands about what a model is worth at a centre."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from cvtbatch.cli.options import (
     snapshot_option,
     store_option,
 )
-from cvtbatch.display import progress_display
+from cvtbatch.display import progress_display, say
 
 if TYPE_CHECKING:
     from cvtbatch.engine import Place
@@ -108,14 +109,12 @@ def recalibrate(
         click.echo(json.dumps(report.to_document(), indent=2))
         return
     found = report.recalibration
-    click.echo(
-        f"Bundle {report.out}, {report.digest[:12]}: {found['parent_digest'][:12]} recalibrated on centre {center}"
-    )
-    click.echo(f"{found['cases']} cases of {found['patients']} patients, {found['events']} of them CVT")
+    say(f"Bundle {report.out}, {report.digest[:12]}: {found['parent_digest'][:12]} recalibrated on centre {center}")
+    say(f"{found['cases']} cases of {found['patients']} patients, {found['events']} of them CVT")
     for name in ("intercept", "slope"):
         if term := found[name]:
-            click.echo(f"{name}: {term['value']:.3f} (95 % CI {term['low']:.3f} to {term['high']:.3f})")
-    click.echo(f"Read with care: {report.caution}")
+            say(f"{name}: {term['value']:.3f} (95 % CI {term['low']:.3f} to {term['high']:.3f})")
+    say(f"Read with care: {report.caution}")
 
 
 @click.command("add-center")
@@ -177,10 +176,12 @@ def add_center(
         click.echo(json.dumps(report.to_document(), indent=2))
     else:
         done = report.extraction
-        click.echo(f"check: {report.checked} cases read, {len(report.problems)} problems")
-        click.echo(f"extract: {done.computed} computed, {done.already_done} already done, {done.failed} failed")
-        click.echo(f"score: {report.scores.scored} scored, {report.scores.already_scored} already scored")
-        click.echo(f"snapshot: {report.snapshot}")
+        kinds = Counter(problem.kind for problem in report.problems)
+        told = f" ({', '.join(f'{kind} {count}' for kind, count in sorted(kinds.items()))})" if kinds else ""
+        say(f"check: {report.checked} cases read, {len(report.problems)} problems{told}")
+        say(f"extract: {done.computed} computed, {done.already_done} already done, {done.failed} failed")
+        say(f"score: {report.scores.scored} scored, {report.scores.already_scored} already scored")
+        say(f"snapshot: {report.snapshot}")
         print_validation(report.validation)
     ctx.exit(STANDING_FAILURES if report.extraction.failed else 0)
 
@@ -191,18 +192,18 @@ def print_validation(report: "ValidationReport") -> None:
     from cvtbatch.validation.values import NotComputable
 
     found = report.validation
-    click.echo(
+    say(
         f"Centre {report.center}: {len(found.cases)} cases, {found.known} with a known outcome, {found.events} of them CVT"
     )
     for model in found.models:
         if isinstance(model.auc, NotComputable):
-            click.echo(f"{model.name}: AUC not computable: {model.auc.reason}")
+            say(f"{model.name}: AUC not computable: {model.auc.reason}")
         else:
             span = model.auc.interval
             shown = "" if isinstance(span, NotComputable) else f" ({decimal(span.low)} to {decimal(span.high)})"
-            click.echo(f"{model.name}: AUC {decimal(model.auc.value)}{shown}, {model.n} cases")
-    click.echo(found.power.verdict)
-    click.echo(found.shift.verdict)
+            say(f"{model.name}: AUC {decimal(model.auc.value)}{shown}, {model.n} cases")
+    say(found.power.verdict)
+    say(found.shift.verdict)
     if found.provenance.not_for_inference:
-        click.echo("Not for inference: the image network has random weights.")
-    click.echo(f"Report: {report.page}")
+        say("Not for inference: the image network has random weights.")
+    say(f"Report: {report.page}")

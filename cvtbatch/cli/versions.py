@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from cvtbatch.cli.options import STANDING_FAILURES, json_option, snapshot_option, store_option
-from cvtbatch.display import print_duplicates, print_table
+from cvtbatch.display import print_duplicates, print_table, say
 
 
 @click.group()
@@ -42,7 +42,7 @@ def create(
         click.echo(json.dumps(document, indent=2))
         return
     if not document["created"]:
-        click.echo(f"{name} is there already, with this content")
+        say(f"{name} is there already, with this content")
     _print_snapshot(document["snapshot"])
     print_duplicates(document["duplicates"])
 
@@ -115,7 +115,7 @@ def verify(ctx: click.Context, name: str, store_url: str, checksums: bool, as_js
         click.echo(json.dumps(document, indent=2))
     elif document["verified"]:
         erased = f"; {document['erased_cases']} cases were erased from it" if document["erased_cases"] else ""
-        click.echo(f"{name} is what was frozen: {document['content_digest']}{erased}")
+        say(f"{name} is what was frozen: {document['content_digest']}{erased}")
     else:
         rows = [(row["table"], row["what"], row["recorded"], row["found"]) for row in document["discrepancies"]]
         print_table(f"{name} is not what was frozen", ("table", "what", "recorded", "found"), rows)
@@ -187,9 +187,7 @@ def drift(first: str, second: str, store_url: str, snapshot_name: str | None, as
         return
     _print_differences(document)
     only = (document["rois_only_first"], document["rois_only_second"], document["rois_with_other_input"])
-    click.echo(
-        "\n{} ROIs; {} only in the first, {} only in the second; {} of other input".format(document["rois"], *only)
-    )
+    say("\n{} ROIs; {} only in the first, {} only in the second; {} of other input".format(document["rois"], *only))
     classes = [
         (row["feature_class"], row["features"], row["unchanged"], *map(_number, _spread(row)))
         for row in document["classes"]
@@ -228,26 +226,26 @@ def forget(case_key: str, store_url: str, from_snapshots: bool, as_json: bool) -
         click.echo(json.dumps(document, indent=2))
         return
     print_table("Rows erased", ("table", "rows"), [(name, count) for name, count in document["rows"].items() if count])
-    click.echo(f"{document['volumes']} volumes and masks erased")
+    say(f"{document['volumes']} volumes and masks erased")
     if document["changed_snapshots"]:
-        click.echo(f"changed snapshots: {', '.join(document['changed_snapshots'])}")
+        say(f"changed snapshots: {', '.join(document['changed_snapshots'])}")
     if document["kept_by"]:
-        click.echo(f"snapshots that still hold the case: {', '.join(document['kept_by'])} (--from-snapshots)")
+        say(f"snapshots that still hold the case: {', '.join(document['kept_by'])} (--from-snapshots)")
     if from_snapshots:
-        click.echo(f"{document['searched']} files searched: none tells of the case")
+        say(f"{document['searched']} files searched: none tells of the case")
 
 
 def _print_snapshot(entry: Mapping[str, Any]) -> None:
-    click.echo(f"snapshot {entry['name']}, made {entry['recorded_at'][:19]} UTC by {entry['made_by']}")
-    click.echo(f"content {entry['content_digest']}")
+    say(f"snapshot {entry['name']}, made {entry['recorded_at'][:19]} UTC by {entry['made_by']}")
+    say(f"content {entry['content_digest']}")
     for what, key in (("centres", "centers"), ("specifications", "restricted_to_specs"), ("ROIs", "rois")):
         if entry[key]:
-            click.echo(f"only {what} {', '.join(entry[key])}")
+            say(f"only {what} {', '.join(entry[key])}")
     if entry["erased_cases"]:
-        click.echo(f"changed: {entry['erased_cases']} cases were erased from it")
+        say(f"changed: {entry['erased_cases']} cases were erased from it")
     tables = [(name, row["version"], row["rows"], row["digest"][:12]) for name, row in entry["tables"].items()]
     print_table("Tables", ("table", "version", "current rows", "digest"), [row for row in tables if row[3]])
-    click.echo(f"\nspecifications: {', '.join(entry['specs'])}")
+    say(f"\nspecifications: {', '.join(entry['specs'])}")
 
 
 def _print_differences(document: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-from .fingerprint import image_fingerprint, look_at_image, mask_fingerprint, source_bytes
+from .fingerprint import image_fingerprint, look_at_image, look_at_mask, mask_fingerprint, source_bytes
 from .masks import read_mask
 from .outlines import ImageSlices, SourceMask
 from .volumes import SourceVolume, read_volume
@@ -9,6 +9,7 @@ __all__ = [
     "SourceVolume",
     "image_fingerprint",
     "look_at_image",
+    "look_at_mask",
     "mask_fingerprint",
     "read_mask",
     "read_volume",

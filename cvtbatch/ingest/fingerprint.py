@@ -5,7 +5,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from cvtbatch.manifest import Case, RoiSource
+from cvtbatch.errors import InputError
+from cvtbatch.manifest import MISSING_FILE, Case, RoiSource, is_absent
 from cvtbatch.spec import canonical_json, digest
 
 # Beginnings of names that file managers, network drives and version control leave behind; what lies there is no file of a series.
@@ -123,5 +124,28 @@ def look_at_image(case: Case) -> tuple[str, int]:
 
 def mask_fingerprint(roi: RoiSource) -> str:
     """Return the identity of an outline's source; `roi.mask` must not be None."""
+    return look_at_mask(roi)[0]
+
+
+def look_at_mask(roi: RoiSource) -> tuple[str, int]:
+    """Return the identity of an outline's source, and the size of its files in bytes; `roi.mask` must not be None."""
     selectors: dict[str, str | int | bool | None] = {"mask_label": roi.mask_label, "segment": roi.segment}
-    return _look(roi.mask or "", roi.mask_entry, selectors)[0]
+    return _look(roi.mask or "", roi.mask_entry, selectors)
+
+
+def require_source(path: str, column: str) -> None:
+    """Refuse a source that is not there.
+
+    Args:
+        column: of the manifest, that names it.
+
+    Raises:
+        InputError: `missing_file`.
+    """
+    if is_absent(path):
+        raise InputError(
+            MISSING_FILE,
+            f"there is no file or folder at the path in column {column}, seen from where it is read: put it there, or mend "
+            "the path; the next run tries again",
+            f"{path}{', a link that leads nowhere' if os.path.islink(path) else ''}",  # noqa: PTH114 - takes any name
+        )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cvtbatch.errors import InputError, ResourceError
 from cvtbatch.ingest.dicom_masks import find_dicom_mask, read_dicom_mask
+from cvtbatch.ingest.fingerprint import require_source
 from cvtbatch.ingest.image_files import FORMATS
 from cvtbatch.ingest.label_maps import read_label_map
 from cvtbatch.ingest.mask_grids import of_one_place
@@ -34,6 +35,7 @@ def read_mask(roi: RoiSource, image: Callable[[], ImageSlices], announce: Announ
         InputError: it cannot be read, is empty, holds several segments of which none is named, or does not belong to the image.
         ResourceError: there is no room for temporary files.
     """
+    require_source(roi.mask or "", "mask")
     path = Path(roi.mask or "")
     if is_folder(path):
         return read_dicom_mask(find_dicom_mask(path), roi, lambda: of_one_place(image()), announce)

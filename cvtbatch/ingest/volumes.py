@@ -12,6 +12,7 @@ from cvtbatch.geometry import AIR_HU, SliceStack
 from cvtbatch.ingest.acquisition import Acquisition
 from cvtbatch.ingest.archives import is_archive
 from cvtbatch.ingest.dicom import looks_like_dicom, read_series
+from cvtbatch.ingest.fingerprint import require_source
 from cvtbatch.ingest.hounsfield import require_hounsfield
 from cvtbatch.ingest.image_files import image_format, read_image_file
 from cvtbatch.ingest.memory import Announce, announce_nothing
@@ -80,6 +81,7 @@ def read_volume(case: Case, announce: Announce = announce_nothing) -> SourceVolu
     Raises:
         InputError: it cannot be read, or no right volume can be built of it.
     """
+    require_source(case.image, "image")
     path = Path(case.image)
     if is_folder(path) or is_archive(path) or (image_format(path) is None and looks_like_dicom(path)):
         series = read_series(Source(path), case.series_uid, announce)

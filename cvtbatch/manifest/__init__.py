@@ -1,6 +1,23 @@
 """The manifest: a CSV or Parquet file of images and outlines, read into cases, or refused with the problems in it."""
 
 from cvtbatch.manifest.case import Case, RoiSource, Travelling, Value, key_of, patient_digest
+from cvtbatch.manifest.centers import find_twins, name_centers, refuse_twins, twins_of
 from cvtbatch.manifest.manifest import Manifest, read_manifest
+from cvtbatch.manifest.presence import MISSING_FILE, is_absent
 
-__all__ = ["Case", "Manifest", "RoiSource", "Travelling", "Value", "key_of", "patient_digest", "read_manifest"]
+__all__ = [
+    "MISSING_FILE",
+    "Case",
+    "Manifest",
+    "RoiSource",
+    "Travelling",
+    "Value",
+    "find_twins",
+    "is_absent",
+    "key_of",
+    "name_centers",
+    "patient_digest",
+    "read_manifest",
+    "refuse_twins",
+    "twins_of",
+]

@@ -9,10 +9,13 @@ from cvtbatch import contracts
 from cvtbatch.manifest.case import Value
 from cvtbatch.manifest.files import Cells, TextRows
 from cvtbatch.manifest.problems import Problems
+from cvtbatch.plain_text import hidden_character, is_formula
 from cvtbatch.spec import canonical_json
 
 # Beside the columns of the contract: the row's number, and its x_ columns as a JSON object.
 NUMBER, EXTRA = "number", "extra"
+# Columns that name what others named: files, and segments in them.
+NAMED_ELSEWHERE = frozenset({"image", "mask", "segment"})
 # Row and place within the row, by which problems are ordered.
 Complaint = tuple[int, int, str]
 
@@ -92,8 +95,21 @@ def _parse(text: str, field: contracts.Field) -> tuple[Value, str]:
     """Return a cell's value and what is wrong with it, or an empty complaint."""
     if not text:
         return field.default, "empty; a value is required" if field.required else ""
+    if field.name not in NAMED_ELSEWHERE and text not in field.enum and is_empty_word(text):
+        return None, empty_word_problem(text, required=field.required)
     value, complaint = _parse_text(text, field)
     return value, f"{text!r} {complaint}" if complaint else ""
+
+
+def is_empty_word(text: str) -> bool:
+    """Say whether a text is what software writes for an empty cell."""
+    return text.casefold() in contracts.empty_words()
+
+
+def empty_word_problem(text: str, *, required: bool) -> str:
+    """Say what is wrong with such a text, and what to do."""
+    mend = "a value is required" if required else "leave the cell empty"
+    return f"{text!r} is what software writes for an empty cell: {mend}"
 
 
 def _parse_text(text: str, field: contracts.Field) -> tuple[Value, str]:
@@ -113,5 +129,13 @@ def _parse_text(text: str, field: contracts.Field) -> tuple[Value, str]:
     if field.max_length and len(text) > field.max_length:
         return None, f"is longer than {field.max_length} characters"
     if field.pattern and not field.pattern.fullmatch(text):
-        return None, "has characters that are not allowed"
+        return None, _outside_pattern(text, field)
     return value, ""
+
+
+def _outside_pattern(text: str, field: contracts.Field) -> str:
+    if hidden := hidden_character(text):
+        return f"holds {hidden}, a character that does not show: type it anew without"
+    if field.name in contracts.id_columns() and is_formula(text):
+        return f"begins with {text[0]!r}, which spreadsheets take for a formula: begin with a letter or a digit"
+    return "has characters that are not allowed"

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import math
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -16,6 +17,8 @@ from cvtbatch.errors import InputError, ProblemsError
 from cvtbatch.manifest.problems import Problems
 
 ROWS_TOGETHER = 8192
+# Other programs fill the line up with empty cells.
+_SEPARATOR = re.compile(r"sep=(.),*", re.IGNORECASE | re.DOTALL)
 Cells = Sequence[str]
 
 
@@ -31,6 +34,15 @@ class TextRows:
     numbers: Sequence[int]
     columns: Sequence[Cells]
 
+    def filled(self) -> "TextRows":
+        """Return the rows that have a value."""
+        kept = [index for index, cells in enumerate(zip(*self.columns, strict=True)) if any(cells)]
+        if len(kept) == len(self.numbers):
+            return self
+        return TextRows(
+            [self.numbers[index] for index in kept], [[cells[index] for index in kept] for cells in self.columns]
+        )
+
 
 def file_digest(path: Path) -> str:
     """Return `spec.digest` of a file's bytes, without holding them."""
@@ -44,14 +56,21 @@ def file_digest(path: Path) -> str:
 def read_csv(path: Path) -> tuple[list[str], Iterator[TextRows]]:
     """Return the header of a UTF-8 CSV file, and its rows as they are asked for.
 
+    A first line `sep=,`, which Excel writes and hides, is no header. Cells beyond the header's last name may be empty or absent.
+
     Raises, with the rows too:
         InputError: it is no CSV file.
         ProblemsError: rows have other numbers of cells than the header.
     """
     rows = _csv_rows(path)
     header = next(rows, [])
+    if separator := _SEPARATOR.fullmatch(",".join(header)):
+        if separator[1] != ",":
+            raise _other_separator(path, separator[1])
+        header = next(rows, [])
     _check_csv_header(header, path)
-    return [name.strip() for name in header], _csv_batches(rows, len(header), path)
+    header = [name.strip() for name in header]
+    return header, _csv_batches(rows, header, path)
 
 
 def _csv_rows(path: Path) -> Iterator[list[str]]:
@@ -66,27 +85,32 @@ def _csv_rows(path: Path) -> Iterator[list[str]]:
 
 def _check_csv_header(header: Cells, path: Path) -> None:
     if len(header) == 1 and (separator := next((mark for mark in ";\t|" if mark in header[0]), "")):
-        raise _no_csv(path, f"cells are separated by {separator!r}, not by ','")
+        raise _other_separator(path, separator)
     if not header:
         raise _no_csv(path, "it is empty")
     if any("\0" in cell for cell in header):
         raise _no_csv(path, "it holds binary data")
 
 
-def _csv_batches(rows: Iterator[list[str]], width: int, path: Path) -> Iterator[TextRows]:
+def _csv_batches(rows: Iterator[list[str]], header: Cells, path: Path) -> Iterator[TextRows]:
     uneven = Problems()
-    first = 1
+    width, first = len(header), 1
+    named = max((place for place, name in enumerate(header, 1) if name), default=width)
     while lines := list(islice(rows, ROWS_TOGETHER)):
         for number, line in enumerate(lines, first):
-            if line and len(line) != width:
+            if line and (len(line) < named or any(map(str.strip, line[width:]))):
                 uneven.add(f"row {number}: {len(line)} cells, where the header has {width}")
+            line += [""] * (width - len(line))
         if not uneven.count:
-            kept = [(number, line) for number, line in enumerate(lines, first) if any(map(str.strip, line))]
-            columns = [[line[index].strip() for _, line in kept] for index in range(width)]
-            yield TextRows([number for number, _ in kept], columns)
+            numbers = range(first, first + len(lines))
+            yield TextRows(numbers, [[line[index].strip() for line in lines] for index in range(width)]).filled()
         first += len(lines)
     if uneven.count:
         raise ProblemsError.of("bad_manifest", f"manifest {path}", uneven.texts, uneven.count)
+
+
+def _other_separator(path: Path, mark: str) -> InputError:
+    return _no_csv(path, f"cells are separated by {mark!r}, not by ','")
 
 
 def _no_csv(path: Path, why: str) -> InputError:
@@ -112,12 +136,9 @@ def _parquet_batches(table: pq.ParquetFile, path: Path) -> Iterator[TextRows]:
         with table:
             for batch in table.iter_batches(ROWS_TOGETHER):
                 columns = [[_to_text(value) for value in column.to_pylist()] for column in batch.columns]
-                filled = [index for index, cells in enumerate(zip(*columns, strict=True)) if any(cells)]
-                if len(filled) < batch.num_rows:
-                    columns = [[column[index] for index in filled] for column in columns]
-                yield TextRows([first + index for index in filled], columns)
+                yield TextRows(range(first, first + batch.num_rows), columns).filled()
                 first += batch.num_rows
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
         raise _no_parquet(path, error) from None
 
 

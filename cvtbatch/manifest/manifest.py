@@ -4,7 +4,6 @@ The file is read once: its cells are checked, and the values that they stand for
 is what was checked, whatever becomes of the file. In memory stay the places of every case's rows, some bytes a row.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,14 +18,14 @@ from cvtbatch import contracts
 from cvtbatch.errors import InputError, ProblemsError
 from cvtbatch.key_index import KEY_BYTES, KeyIndex, Keys, hashed, key_array
 from cvtbatch.manifest.case import ROI_COLUMNS, Case, RoiSource, Value, key_of
-from cvtbatch.manifest.cells import EXTRA, NUMBER, column_problems, parse_rows
+from cvtbatch.manifest.cells import EXTRA, NUMBER, column_problems, empty_word_problem, is_empty_word, parse_rows
 from cvtbatch.manifest.files import file_digest, read_csv, read_parquet
+from cvtbatch.manifest.presence import COLUMNS, THREADS, Away, Presence, require_folders
 from cvtbatch.manifest.problems import Problems
+from cvtbatch.manifest.unnamed import leave_out_unnamed
 from cvtbatch.spill import Spill
 
 CASES_TOGETHER = 4096
-# Threads that look whether files are there; what they wait for is the file system.
-THREADS = 8
 Row = Mapping[str, Value]
 Indices = npt.NDArray[np.int64]
 
@@ -76,17 +75,35 @@ class Manifest:
     Attributes:
         sha256: of the file that was read.
         rows: how many lines it has below the header; no `manifest_row` is larger.
+        centers: that its cases come from, sorted.
     """
 
-    def __init__(self, cases: CaseRows, numbers: KeyIndex, base: Path, sha256: str, rows: int) -> None:
-        self._cases, self._numbers, self._base = cases, numbers, base
-        self.sha256, self.rows = sha256, rows
+    def __init__(
+        self,
+        cases: CaseRows,
+        numbers: KeyIndex,
+        base: Path,
+        sha256: str,
+        rows: int,
+        centers: tuple[str, ...],
+        away: tuple[Away, ...],
+    ) -> None:
+        self._cases, self._numbers, self._base, self._away = cases, numbers, base, away
+        self.sha256, self.rows, self.centers = sha256, rows, centers
 
     def __len__(self) -> int:
         return len(self._cases.sizes)
 
     def __iter__(self) -> Iterator[Case]:
         return (_to_case(rows, self._base) for rows in self._cases)
+
+    def require_folders(self) -> None:
+        """Refuse to start where nothing is there of what the manifest names below a folder, as where a share is not mounted.
+
+        Raises:
+            InputError: "sources_away".
+        """
+        require_folders(self._away)
 
     def find(self, cases: Iterable[tuple[str, str]]) -> Indices:
         """Return the number of each case, given as its centre and case id, in the manifest's order; -1 where it has none."""
@@ -96,6 +113,8 @@ class Manifest:
 
 def read_manifest(path: Path) -> Manifest:
     """Read a manifest (`.parquet`, anything else as UTF-8 CSV).
+
+    That its files are there is not asked for: see `Manifest.require_folders`.
 
     Raises:
         InputError: there is no such file, it is neither, or it changes while it is read.
@@ -116,17 +135,20 @@ def read_manifest(path: Path) -> Manifest:
 
 def _read(path: Path, sha256: str) -> Manifest:
     header, batches = (read_parquet if path.suffix.lower() == ".parquet" else read_csv)(path)
+    cells, words, across = Problems(), Problems(), Problems()
+    header, batches = leave_out_unnamed(header, batches, cells)
     wrong = list(column_problems(header))
     if wrong:
         raise ProblemsError.of("bad_manifest", f"manifest {path}", wrong)
     base, schema = path.resolve().parent, _schema()
-    spill = Spill(schema)
-    cells, missing, across = Problems(), Problems(), Problems()
+    spill, presence, centers = Spill(schema), Presence(base), set[str]()
     ends, hashes, last = [], bytearray(), 0
     with ThreadPoolExecutor(THREADS) as threads:
         for batch in batches:
             values = parse_rows(header, batch, cells)
-            missing.extend(_missing_files(values, base, threads))
+            absent = presence.look(batch.numbers, {column: values[column] for column in COLUMNS}, threads)
+            words.extend(_empty_words(values, absent))
+            centers.update(map(str, set(values["center"])))
             spill.append(
                 pa.record_batch([pa.array(values[name], schema.field(name).type) for name in schema.names], schema)
             )
@@ -138,11 +160,11 @@ def _read(path: Path, sha256: str) -> Manifest:
     doubled, different = _problems_across(cases.of(cases.sizes > 1))
     if not hashes:
         across.add("no rows below the header")
-    sorts = (cells, doubled, missing, different, across)
+    sorts = (cells, doubled, words, different, across)
     if count := sum(found.count for found in sorts):
         texts = [text for found in sorts for text in found.texts]
         raise ProblemsError.of("bad_manifest", f"manifest {path}", texts, count)
-    return Manifest(cases, numbers, base, sha256, last)
+    return Manifest(cases, numbers, base, sha256, last, tuple(sorted(centers)), presence.away(_names(spill, len(ends))))
 
 
 def _schema() -> pa.Schema:
@@ -151,20 +173,20 @@ def _schema() -> pa.Schema:
     return pa.schema([(NUMBER, pa.int64()), *fields, (EXTRA, pa.string())])
 
 
-def _missing_files(values: Mapping[str, Sequence[Value]], base: Path, threads: ThreadPoolExecutor) -> Iterator[str]:
-    names = sorted({name for column in ("image", "mask") for name in values[column] if isinstance(name, str)})
+def _names(spill: Spill, batches: int) -> Iterator[str]:
+    for number in range(batches):
+        rows = spill.read([number])
+        yield from (name for column in COLUMNS for name in rows[column].to_pylist() if name is not None)
 
-    def absent(start: int) -> list[str]:
-        # A million times: pathlib costs threefold.
-        return [name for name in names[start::THREADS] if not os.path.exists(os.path.join(base, name))]  # noqa: PTH110, PTH118
 
-    missing = {name for found in threads.map(absent, range(THREADS)) for name in found}
-    if not missing:
-        return
-    for number, *sources in zip(values[NUMBER], values["image"], values["mask"], strict=True):
-        for column, name in zip(("image", "mask"), sources, strict=True):
-            if name in missing:
-                yield f"row {number}, column {column}: there is no file or folder {name!r}"
+def _empty_words(values: Mapping[str, Sequence[Value]], absent: set[str]) -> Iterator[str]:
+    """Say which names of files are what software writes for an empty cell; a file that is there may have any name."""
+    wrong = {name for name in absent if is_empty_word(name)}
+    for number, *names in zip(values[NUMBER], *(values[column] for column in COLUMNS), strict=True) if wrong else ():
+        for column, name in zip(COLUMNS, names, strict=True):
+            if name in wrong:
+                required = contracts.manifest_fields()[column].required
+                yield f"row {number}, column {column}: {empty_word_problem(str(name), required=required)}"
 
 
 def _group(keys: Keys) -> tuple[Indices, npt.NDArray[np.int32], KeyIndex]:

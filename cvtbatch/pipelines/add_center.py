@@ -19,7 +19,7 @@ import cvtbatch
 from cvtbatch.dlrn.bundle import Bundle, load_bundle
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import CvtbatchError, FormatError, InputError, StorageError
-from cvtbatch.manifest import Case, Manifest
+from cvtbatch.manifest import Case, Manifest, name_centers
 from cvtbatch.pipelines.check import Problem, check_files
 from cvtbatch.pipelines.coordinator import Settings
 from cvtbatch.pipelines.extract import Options, dry_run, extract, resolve
@@ -96,17 +96,17 @@ def planned(manifest: Manifest, bundle_path: Path, job: Job, store_url: str, giv
         given: the user has named the weights.
 
     Raises:
-        InputError: the manifest holds no centre or several, or one that the bundle was trained on; the bundle's
-            specifications cannot be met here, with the settings in which they differ.
+        InputError: the manifest holds several centres, or one that the bundle was trained on; a folder of its files is away; the
+            bundle's specifications cannot be met here, with the settings in which they differ.
         FormatError: the bundle is damaged.
     """
-    bundle = load_bundle(bundle_path)
-    centers = sorted({case.center for case in manifest})
+    bundle, centers = load_bundle(bundle_path), manifest.centers
     if len(centers) != 1:
         raise InputError(
-            "several_centers", f"the manifest holds {len(centers)} centres ({', '.join(centers)}): add one at a time"
+            "several_centers", f"the manifest holds {len(centers)} centres ({name_centers(centers)}): add one at a time"
         )
     refuse_seen_center(bundle, centers[0])
+    manifest.require_folders()
     specs = {**_known_specs(store_url), **bundle.known_specs()}
     with tempfile.TemporaryDirectory(prefix="cvtbatch-add-center-") as folder:
         own = _own_job(job, bundle, specs, Path(folder))

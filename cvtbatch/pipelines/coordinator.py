@@ -146,7 +146,7 @@ class Coordinator:
             self._log("error", "end_not_recorded", kind=error.kind, message=error.message, private=error.private)
             if state == "completed":
                 raise
-            self.on_notice(_printable(f"the end of the run could not be recorded: {error}"))
+            self.on_notice(f"the end of the run could not be recorded: {error}")
         self._log(
             "info" if state == "completed" else "warning",
             "run_ended",
@@ -317,12 +317,12 @@ class Coordinator:
                 private=failure.private,
             )
             text = f"failed: {where}: {failure.stage}: {failure.kind}: {failure.message}"
-            self.on_failure(_printable(text + _bracketed(failure.private)))
+            self.on_failure(text + _bracketed(failure.private))
 
     def _log(self, level: Level, event: str, **what: object) -> None:
         problem = self.log.write(level, event, **what)
         if problem:
-            self.on_notice(_printable(problem))
+            self.on_notice(problem)
 
     def commit_if_due(self) -> None:
         """Append the batch if it is large, old or heavy."""
@@ -400,11 +400,6 @@ def _undone(outcome: Undone[CaseTask]) -> CaseResult:
         manifest_row=task.case.manifest_row,
     )
     return CaseResult({}, (failure,), (), (), decoded=False, computed=False)
-
-
-def _printable(text: str) -> str:
-    # A file name need not be text: some archives were written by systems of another encoding.
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _bracketed(text: str) -> str:

@@ -15,6 +15,7 @@ import SimpleITK as sitk
 from cvtbatch import contracts
 from cvtbatch.errors import InputError
 from cvtbatch.imaging import outline_picture
+from cvtbatch.plain_text import FORMULA_START
 from cvtbatch.store import FeatureStore, StoredArray, automatic_snapshot, check_columns, wide_columns
 
 # What is read from a snapshot, be it one that is recorded for the purpose; the rest is history.
@@ -23,10 +24,15 @@ SNAPSHOT_TABLES = frozenset({"cases", "volumes", "rois", "radiomics", "embedding
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was exported: how many rows, and from which snapshot; none for the history of runs and failures."""
+    """What was exported: how many rows, and from which snapshot; none for the history of runs and failures.
+
+    Attributes:
+        formulas: ids in a CSV file that a spreadsheet may take for formulas.
+    """
 
     rows: int
     snapshot: str | None
+    formulas: int = 0
 
 
 def export_table(
@@ -41,7 +47,9 @@ def export_table(
 
     Args:
         name: a table, or "wide": one row a primary ROI, see `FeatureStore.wide`.
-        out: `.parquet` or `.csv`; in CSV, lists are JSON. Appears whole or not at all.
+        out: `.parquet` or `.csv`; in CSV, lists are JSON, and texts that a spreadsheet may take for a formula stand behind an
+            apostrophe. Ids are written as they are: manifests have refused such ones since, and a changed one is another. Appears
+            whole or not at all.
         snapshot: by default one that is recorded for this.
         columns: by default all.
         spec_ids: specifications to which the rows are restricted.
@@ -56,18 +64,19 @@ def export_table(
         snapshot = automatic_snapshot(FeatureStore.open_for_writing(url, existing=True), f"export {name}").name
     store = FeatureStore(url)
     rows = _rows(store, name, snapshot, columns, spec_ids)
-    aside = out.with_name(f".{out.name}.part")
+    aside, formulas = out.with_name(f".{out.name}.part"), 0
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.suffix == ".parquet":
             pq.write_table(rows, aside)
         else:
-            pa_csv.write_csv(_flat(rows), aside)
+            rows, formulas = _without_formulas(_flat(rows), name)
+            pa_csv.write_csv(rows, aside)
         aside.replace(out)
     except OSError as error:
         aside.unlink(missing_ok=True)
         raise InputError("cannot_write", f"--out {out} cannot be written: {error.strerror or error}") from None
-    return Exported(int(rows.num_rows), snapshot)
+    return Exported(int(rows.num_rows), snapshot, formulas)
 
 
 def _rows(
@@ -95,6 +104,23 @@ def _flat(rows: pa.Table) -> pa.Table:
             texts = [None if value is None else json.dumps(value) for value in rows[field.name].to_pylist()]
             rows = rows.set_column(index, field.name, pa.array(texts, pa.string()))
     return rows
+
+
+def _without_formulas(rows: pa.Table, name: str) -> tuple[pa.Table, int]:
+    """Return rows whose texts no spreadsheet takes for formulas, and how many ids, which stay as they are, it may take for one."""
+    key = () if name == "wide" else contracts.table(name).key
+    ids, formulas = {*contracts.id_columns(), *key, "case_key", "roi_key"}, 0
+    for index, field in enumerate(rows.schema):
+        if not pa.types.is_string(field.type):
+            continue
+        texts = rows[field.name]
+        found = pc.fill_null(pc.match_substring_regex(texts, FORMULA_START), False)
+        if field.name in ids:
+            formulas += pc.sum(found).as_py() or 0
+        elif pc.any(found).as_py():
+            texts = pc.if_else(found, pc.binary_join_element_wise("'", texts, ""), texts)
+            rows = rows.set_column(index, field.name, texts)
+    return rows, formulas
 
 
 def draw_roi(url: str, key: str, out: Path) -> int:

@@ -18,8 +18,8 @@ from cvtbatch.embedding.preprocessing import Preprocessing
 from cvtbatch.embedding.weights import load_weights, to_bytes
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import CvtbatchError, InputError
-from cvtbatch.ingest import look_at_image, mask_fingerprint
-from cvtbatch.manifest import Case, Manifest
+from cvtbatch.ingest import look_at_image, look_at_mask
+from cvtbatch.manifest import Case, Manifest, is_absent
 from cvtbatch.pipelines.coordinator import Coordinator, Settings, new_report
 from cvtbatch.pipelines.embedding_plan import (
     EmbeddingPlan,
@@ -148,9 +148,13 @@ def _fingerprints(share: Sequence[KnownOf]) -> list[Fingerprints]:
 
 
 def _fingerprints_of(case: Case) -> Fingerprints:
-    masks = {roi.roi_key: mask_fingerprint(roi) for roi in case.masked_rois()}
-    fingerprint, image_bytes = look_at_image(case)
-    return Fingerprints(fingerprint, masks, image_bytes)
+    image, image_bytes = look_at_image(case)
+    looks = {roi.roi_key: look_at_mask(roi) for roi in case.masked_rois()}
+    sources = [("", case.image, image_bytes)]
+    sources += [(roi.roi_key, roi.mask or "", looks[roi.roi_key][1]) for roi in case.masked_rois()]
+    # What has a size is there.
+    absent = frozenset(key for key, path, size in sources if not size and is_absent(path))
+    return Fingerprints(image, {key: look for key, (look, _) in looks.items()}, image_bytes, absent)
 
 
 def plan_run(known: Iterable[KnownOf], settings: Settings, options: Options) -> Iterator[CasePlan]:

@@ -15,7 +15,7 @@ from cvtbatch.embedding.learning_curve import draw_learning_curve
 from cvtbatch.embedding.preprocessing import Preprocessing, prepare_slices
 from cvtbatch.embedding.weights import Weights, load_weights, tensor_digest, to_bytes
 from cvtbatch.errors import InputError, InternalError
-from cvtbatch.manifest import patient_digest
+from cvtbatch.manifest import patient_digest, refuse_twins
 from cvtbatch.pipelines.job import Job
 from cvtbatch.spec import canonical_json, digest, volume_spec
 from cvtbatch.store import FeatureStore, StoredArray
@@ -153,7 +153,7 @@ def select_cohort(store: FeatureStore, snapshot: Snapshot, job: Job) -> Cohort:
     """Return the primary outlines of eligible cases of the training centres, with an outcome.
 
     Raises:
-        InputError: a training centre has no case in the snapshot.
+        InputError: a training centre has no case in the snapshot, or another spelling there.
         InternalError: a case of another centre got in.
     """
     wanted = job["cohort"]
@@ -162,9 +162,11 @@ def select_cohort(store: FeatureStore, snapshot: Snapshot, job: Job) -> Cohort:
     spec_id = volume_spec((x, y, z)).spec_id
     view = snapshot.view(store)
     cases = {str(row["case_key"]): row for row in _of_centers(view.rows("cases").to_pylist(), centers)}
+    known = sorted(set(view.rows("cases", ["center"])["center"].to_pylist()))
     if absent := sorted(set(centers) - {str(row["center"]) for row in cases.values()}):
-        known = ", ".join(sorted(set(view.rows("cases", ["center"])["center"].to_pylist()))) or "none"
-        raise InputError("no_such_center", f"training centres without a case: {', '.join(absent)}; there are {known}")
+        told = ", ".join(known) or "none"
+        raise InputError("no_such_center", f"training centres without a case: {', '.join(absent)}; there are {told}")
+    refuse_twins(centers, known)
     volumes = view.rows("volumes")
     stored = {row["case_key"]: row for row in volumes.filter(pc.equal(volumes["volume_spec_id"], spec_id)).to_pylist()}
     outlines: dict[str, list[Row]] = {}

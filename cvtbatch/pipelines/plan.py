@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cvtbatch.errors import PASSING_KINDS
-from cvtbatch.manifest import Case, RoiSource, Travelling
+from cvtbatch.manifest import MISSING_FILE, Case, RoiSource, Travelling
 from cvtbatch.pipelines.known import FailureKey, KnownCase, KnownFailure, KnownRoi, KnownVolume
 from cvtbatch.pipelines.uid_key import UidKey
 from cvtbatch.radiomics import Engine, Profile
@@ -29,6 +29,7 @@ class Reason(StrEnum):
     STANDING_FAILURE = "failed before, source unchanged"
     CLINICAL = "clinical values corrected"
     ENDED = "failed once, done since or withdrawn"
+    MISSING = "file missing"
     DONE = "done"
     AWAITING_MASK = "awaiting mask"
 
@@ -61,11 +62,13 @@ class Fingerprints:
 
     Attributes:
         image_bytes: size of the image's files.
+        absent: sources that are not there: masks by roi_key, the image as "".
     """
 
     image: str
     masks: Mapping[str, str]
     image_bytes: int = 0
+    absent: frozenset[str] = frozenset()
 
     def of_case(self) -> str:
         """Return the identity of everything that the case depends on."""
@@ -175,10 +178,12 @@ def plan_case(
             standing += [known.failures[key] for key in live]
         elif image_same:
             ended += live
-    if reasons and case_failure is not None and _stands(case_failure, sources.of_case()) and not again:
+    if reasons and case_failure is not None and _stands(case_failure, sources.of_case(), "", sources) and not again:
         reasons, standing, ended = [], [case_failure], []
+    missing = [Reason.MISSING] if sources.absent else []
     if not reasons:
         idle = [Reason.STANDING_FAILURE] if standing else [] if rois else [Reason.AWAITING_MASK]
+        idle += missing
         idle += [Reason.CLINICAL] if update_clinical else []
         idle += [Reason.ENDED] if ended or withdrawn else []
         return CasePlan(
@@ -197,6 +202,7 @@ def plan_case(
         source_bytes=sources.image_bytes,
     )
     reasons += [Reason.STANDING_FAILURE] if standing else []
+    reasons += missing
     return CasePlan(case, tuple(dict.fromkeys(reasons)), task, tuple(standing), update_clinical, tuple(withdrawn))
 
 
@@ -216,9 +222,13 @@ def _audit_key(roi_key: str, known: KnownCase, work: Work) -> FailureKey:
     return roi_key, work.radiomics_spec_id, "audit", roi.input_digest if roi else ""
 
 
-def _stands(failure: KnownFailure, fingerprint: str) -> bool:
-    """Say whether a failure is about the sources as they are, and not of a kind that passes by itself."""
-    return failure.fingerprint == fingerprint and failure.kind not in PASSING_KINDS
+def _stands(failure: KnownFailure, fingerprint: str, source: str, sources: Fingerprints) -> bool:
+    """Say whether a failure is about the sources as they are, and not of a kind that passes by itself.
+
+    Where a worker missed what is here, the sources may look the same.
+    """
+    is_here = failure.kind == MISSING_FILE and source not in sources.absent
+    return failure.fingerprint == fingerprint and failure.kind not in PASSING_KINDS and not is_here
 
 
 def _live_failures(roi_key: str, known: KnownCase, work: Work) -> list[FailureKey]:
@@ -252,7 +262,11 @@ def _plan_roi(
         stored is not None and known.volume is not None and stored.image_digest == known.volume.image_digest
     )
     done = unchanged and lies_on_volume and stored is not None and stored.input_digest in featured
-    stands = audit_failed if done else any(_stands(failure, sources.of_roi(key)) for failure in failures.values())
+    stands = (
+        audit_failed
+        if done
+        else any(_stands(failure, sources.of_roi(key), key, sources) for failure in failures.values())
+    )
     skipped = stands and not again
     task = RoiTask(
         source=source,

@@ -17,7 +17,7 @@ from cvtbatch.dlrn.cohort import Cohort, RepeatedOutlines, patient_key
 from cvtbatch.dlrn.fit import Surroundings
 from cvtbatch.dlrn.scoring import SpecIds
 from cvtbatch.errors import InputError
-from cvtbatch.manifest import patient_digest
+from cvtbatch.manifest import name_centers, patient_digest, refuse_twins
 from cvtbatch.spec import Spec
 from cvtbatch.store import FeatureStore, View
 from cvtbatch.validation.eligibility import assess_eligibility
@@ -62,7 +62,8 @@ def read_training(source: CohortSource) -> TrainingData:
     """Read a training cohort.
 
     Raises:
-        InputError: no training centre is named, or none of that name is there; no usable case; several specifications.
+        InputError: no training centre is named, or none of that name is there, or another spelling of it; no usable case; several
+            specifications.
     """
     store = FeatureStore(source.store_url)
     view = store.at(source.snapshot)
@@ -112,8 +113,9 @@ def _check_centers(wanted: Sequence[str], known: set[str]) -> None:
     if missing := sorted(set(wanted) - known):
         raise InputError(
             "no_such_center",
-            f"the snapshot has no centre {', '.join(missing)}; it has {', '.join(sorted(known)) or 'none'}",
+            f"the snapshot has no centre {name_centers(missing)}; it has {name_centers(sorted(known)) or 'none'}",
         )
+    refuse_twins(wanted, known)
 
 
 def _eligible(

@@ -16,6 +16,7 @@ from cvtbatch.dlrn.bundle import load_bundle
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.dlrn.thresholds import THRESHOLDS
 from cvtbatch.engine import Cluster
+from cvtbatch.manifest import name_centers, twins_of
 from cvtbatch.pipelines.spread import map_on
 from cvtbatch.pipelines.validate_cohort import read_cohort, read_pictures, read_training
 from cvtbatch.pipelines.validate_readers import read_readers
@@ -213,6 +214,18 @@ def _nomogram(document: dict[str, Any]) -> Maybe[Nomogram]:
     return Nomogram(own["intercept"] - at_zero, tuple(terms))
 
 
+def other_spellings(source: Source) -> list[str]:
+    """Return a caution where the snapshot has cases of the centre under another spelling too."""
+    twins = twins_of(source.center, source.view.rows("cases", ["center"])["center"].unique().to_pylist())
+    if not twins:
+        return []
+    spelled = name_centers([source.center])
+    return [
+        f"cases of {name_centers(twins)} are not in this report, from which {spelled} differs by capitals, blanks or Unicode form "
+        "alone"
+    ]
+
+
 def _provenance(source: Source) -> Provenance:
     document = source.bundle.document
     ids = document["specs"]
@@ -246,6 +259,7 @@ def _provenance(source: Source) -> Provenance:
         cautions=tuple(
             [f"{row['mark']} ({', '.join(NAMES[Model(name)] for name in row['models'])})" for row in document["marks"]]
             + [row["message"] for row in document["remarks"]]
+            + other_spellings(source)
         ),
         recalibrated=_recalibrated(document),
     )

@@ -13,6 +13,7 @@ from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.kernels import project
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import InputError
+from cvtbatch.manifest import name_centers, twins_of
 from cvtbatch.store import FeatureStore, Location, View, automatic_snapshot, read_snapshot
 from cvtbatch.validation.baseline import Value
 from cvtbatch.validation.values import Floats
@@ -96,20 +97,23 @@ def open_source(store_url: str, bundle: Bundle, center: str, snapshot: str | Non
 
 
 def refuse_seen_center(bundle: Bundle, center: str) -> None:
-    """Refuse a centre that a bundle was trained or recalibrated on.
+    """Refuse a centre that a bundle was trained or recalibrated on, however it is spelled.
 
     Raises:
         InputError: "training_center" or "recalibration_center".
     """
-    if center in bundle.document["cohort"]["training_centers"]:
-        raise InputError(
-            "training_center", f"the bundle was trained on centre {center!r}: validate it on one that it has not seen"
-        )
-    if (found := bundle.document.get("recalibration")) and found["center"] == center:
-        raise InputError(
-            "recalibration_center",
-            f"the bundle was recalibrated on centre {center!r}: validate it on one that it has not seen",
-        )
+    recalibration = bundle.document.get("recalibration")
+    for kind, verb, seen in (
+        ("training_center", "trained", bundle.document["cohort"]["training_centers"]),
+        ("recalibration_center", "recalibrated", [recalibration["center"]] if recalibration else []),
+    ):
+        if same := [center] if center in seen else twins_of(center, seen):
+            spelled = name_centers([center])
+            twin = "" if center in seen else f", from which {spelled} differs by capitals, blanks or Unicode form alone"
+            raise InputError(
+                kind,
+                f"the bundle was {verb} on centre {name_centers(same)}{twin}: validate it on one that it has not seen",
+            )
 
 
 def seen_images(bundle: Bundle) -> set[str]:

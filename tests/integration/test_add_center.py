@@ -117,9 +117,25 @@ def test_a_centre_is_added_in_one_command_and_a_second_run_does_nothing(trained:
     first_center = ("add-center", trained / "first" / "manifest.csv", "--store", trained / "store", *options)
     assert "trained on centre 'C1'" in failing(*first_center)
 
+    _check_a_missing_file(trained, command, options)
+
     values = FeatureStore(str(trained / "store")).wide(spec=spec_ids(trained / "bundle"))
     own = values.filter(pc.equal(values["center"], "C2")).sort_by("roi_key")
     _check_an_empty_store(trained, own)
+
+
+def _check_a_missing_file(trained: Path, command: tuple[object, ...], options: tuple[object, ...]) -> None:
+    """One file that is not there is a problem of the check and a failure of its case; the rest goes its way."""
+    manifest = trained / "second" / "manifest.csv"
+    text = manifest.read_text(encoding="utf-8")
+    manifest.write_text(
+        text + text.splitlines()[1].replace("000", "gone").replace("ct0", "absent") + "\n", encoding="utf-8"
+    )
+    told = run(*command, *(option for option in options if option != "--json"), code=3)
+    assert "check: 1 cases read, 1 problems (missing_file 1)" in told
+    assert "extract: 0 computed, 7 already done, 1 failed" in told
+    assert "Centre C2: 7 cases" in told
+    manifest.write_text(text, encoding="utf-8")
 
 
 def spec_ids(bundle: Path) -> list[str]:

@@ -14,10 +14,11 @@ from cvtbatch.dlrn import load_bundle
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError, InternalError, ProblemsError
 from cvtbatch.pipelines import score
+from cvtbatch.pipelines.finetune import select_cohort
 from cvtbatch.pipelines.fit import fit_bundle
 from cvtbatch.pipelines.job import read_job
 from cvtbatch.pipelines.score import score_store
-from cvtbatch.store import FeatureStore, wide_rows
+from cvtbatch.store import FeatureStore, automatic_snapshot, wide_rows
 from tests.cohorts import SMALL_JOB
 from tests.model_store import EMBEDDING_SPEC, TUNED_SPEC, fill
 from tests.store_rows import RADIOMICS_SPEC
@@ -155,6 +156,19 @@ def test_what_cannot_be_fitted_on_is_refused_with_what_to_do(archive: Path, tmp_
     result = CliRunner().invoke(cli, ["score", "--store", store, "--bundle", str(archive / "bundle"), "--center", "C9"])
     assert isinstance(result.exception, InputError)
     assert result.exception.kind == "no_such_center"
+
+
+def test_a_training_centre_that_is_spelled_in_two_ways_is_refused(tmp_path: Path) -> None:
+    store = fill(tmp_path / "store", more={"c1": 2})
+    with pytest.raises(InputError, match="'C1', 'c1' differ by capitals, blanks or Unicode form alone") as caught:
+        fit_job(tmp_path)
+    assert caught.value.kind == "twin_centers"
+    assert not (tmp_path / "other").exists()
+    job = read_job("finetune", None, ["cohort.training_centers=[c1]"])
+    snapshot = automatic_snapshot(FeatureStore.open_for_writing(store.location.url, existing=True), "finetune")
+    with pytest.raises(InputError, match="'c1', 'C1' differ") as caught:
+        select_cohort(store, snapshot, job)
+    assert caught.value.kind == "twin_centers"
 
 
 def test_a_tuned_backbone_marks_and_one_image_under_two_patients_is_refused(tmp_path: Path) -> None:

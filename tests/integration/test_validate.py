@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,9 @@ from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid
 from cvtbatch.pipelines.recalibrate import RecalibrationReport
 from cvtbatch.pipelines.recalibrate import recalibrate as recalibrate_center
-from cvtbatch.pipelines.validate import validate_center
+from cvtbatch.pipelines.validate import other_spellings, validate_center
 from cvtbatch.pipelines.validate_cohort import REASONS, read_pictures
-from cvtbatch.pipelines.validate_source import open_source
+from cvtbatch.pipelines.validate_source import Source, open_source
 from cvtbatch.store import FeatureStore
 from cvtbatch.validation.eligibility import CRITERIA
 from tests.cohorts import SMALL_JOB
@@ -205,12 +206,29 @@ def test_the_gallery_shows_the_slice_that_is_there(archive: Path, document: dict
     assert [(int(axis.min()), int(axis.max())) for axis in np.nonzero(drawn.mask_yx)] == [(60, 79), (40, 69)]
 
 
-@pytest.mark.parametrize(("center", "kind"), [("C1", "training_center"), ("C9", "no_such_center")])
+@pytest.mark.parametrize(
+    ("center", "kind"),
+    [("C1", "training_center"), ("c1", "training_center"), ("C\u00a01", "training_center"), ("C9", "no_such_center")],
+)
 def test_other_centers_are_refused(archive: Path, tmp_path: Path, center: str, kind: str) -> None:
     with pytest.raises(InputError) as caught:
         validate_center(str(archive / "store"), archive / "bundle", center, None, tmp_path / "report")
     assert caught.value.kind == kind
     assert not (tmp_path / "report").exists()
+
+
+def test_a_report_of_a_centre_that_has_another_spelling_says_so(archive: Path, tmp_path: Path) -> None:
+    store = FeatureStore.open_for_writing(str(tmp_path / "store"))
+    for name in ("C2", "c2", "C4"):
+        store.table("cases").append(
+            [row("cases", case_key=f"{name}/1", center=name, case_id="1", patient="p", extra="{}")]
+        )
+    view = FeatureStore(str(tmp_path / "store")).at(None)
+    source = Source(store, view, "s", "d", load_bundle(archive / "bundle"), "C2")
+    assert other_spellings(source) == [
+        "cases of 'c2' are not in this report, from which 'C2' differs by capitals, blanks or Unicode form alone"
+    ]
+    assert other_spellings(replace(source, center="C4")) == []
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +267,8 @@ def test_a_recalibrated_bundle_is_one_of_its_own_and_the_report_says_so(scored: 
 
     with pytest.raises(InputError, match="recalibrated on centre 'C3'"):
         validate_center(store, out, "C3", None, tmp_path / "report")
+    with pytest.raises(InputError, match="recalibrated on centre 'C3', from which 'c3' differs by capitals, blanks or"):
+        validate_center(store, out, "c3", None, tmp_path / "report")
     with pytest.raises(InputError, match="itself recalibrated"):
         recalibrate_center(store, out, "C2", None, "intercept", tmp_path / "again")
     run("score", "--store", store, "--bundle", out, "--center", "C2")

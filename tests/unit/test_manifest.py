@@ -74,7 +74,7 @@ def test_every_problem_is_listed_with_row_and_column(folder: Path) -> None:
         folder,
         row(mask="a.nii.gz", age="old", sex="X", epilepsy="2"),
         row(mask="a.nii.gz", age="old", sex="X", epilepsy="2"),
-        row(case_id="2", image="missing.nii.gz", etiology="HP", cvt="1"),
+        row(case_id="2", etiology="HP", cvt="1"),
         row(case_id="", reading="1.5", mask_label="3"),
     )
     assert found == [
@@ -89,7 +89,6 @@ def test_every_problem_is_listed_with_row_and_column(folder: Path) -> None:
         "row 4, column reading: '1.5' is not an integer",
         "row 4, column mask: empty, but mask_label or segment is given",
         "row 2: the same center, case_id, roi, reader and reading as row 1 (A / 1 / hematoma / A / 1)",
-        "row 3, column image: there is no file or folder 'missing.nii.gz'",
     ]
 
 
@@ -111,8 +110,8 @@ def test_rows_of_one_case_must_agree(folder: Path) -> None:
 
 
 def test_blank_lines_count_as_rows_and_are_passed_over(folder: Path) -> None:
-    (folder / "m.csv").write_text("center,case_id,image\nA,1,ct.nii.gz\n\n,,\nA,2,absent\n")
-    with pytest.raises(ProblemsError, match="row 4, column image"):
+    (folder / "m.csv").write_text("center,case_id,image\nA,1,ct.nii.gz\n\n,,\nA,2,\n")
+    with pytest.raises(ProblemsError, match="row 4, column image: empty"):
         read_manifest(folder / "m.csv")
 
 

@@ -287,6 +287,7 @@ def _case_table(validation: Validation) -> ReportTable:
             for result in validation.cases
         ),
         long=True,
+        keyed=True,
     )
 
 

@@ -14,11 +14,12 @@ from cvtbatch.validation.report.checklists import fill_checklists
 from cvtbatch.validation.report.cohort_tables import cohort_tables, decision_word, judgement, outcome_word
 from cvtbatch.validation.report.document import to_document
 from cvtbatch.validation.report.drawing import Drawing, standalone
-from cvtbatch.validation.report.gallery import Pictures, order_cases, page_name, page_names, to_data_url
+from cvtbatch.validation.report.gallery import OutlinedSlice, Pictures, order_cases, page_name, page_names, to_data_url
 from cvtbatch.validation.report.model_figures import draw_model, worked_example
 from cvtbatch.validation.report.performance_figures import draw_performance
 from cvtbatch.validation.report.performance_tables import performance_tables
 from cvtbatch.validation.report.tables import ReportTable, decimal
+from cvtbatch.validation.report.visible_text import with_visible_text
 from cvtbatch.validation.values import NotComputable
 
 SCHEMA = "report.json"
@@ -50,6 +51,9 @@ def write_report(
     document = to_document(validation)
     if problems := contracts.problems_of(document, SCHEMA):
         raise InternalError("bad_report", f"the report breaks its own contract: {problems[0]}")
+    # The document is for programs, and has every text as it is.
+    keys = {result.number: result.case.key for result in validation.cases}
+    validation = with_visible_text(validation)
     pages = order_cases(validation)
     try:
         for part in (folder, folder / "figures", folder / "tables"):
@@ -63,7 +67,7 @@ def write_report(
             _write_text(folder / "figures" / f"{drawing.name}.svg", standalone(drawing))
             (folder / "figures" / f"{drawing.name}.png").write_bytes(drawing.png)
         for place in reversed(range(len(pages))):
-            cards = [_card(result, pictures) for result in pages[place]]
+            cards = [_card(result, pictures(keys[result.number])) for result in pages[place]]
             text = _render(validation, place, pages, cards, tables, drawings)
             _write_text(folder / page_name(place), text)
             if on_page:
@@ -82,11 +86,10 @@ def _write_text(path: Path, text: str) -> None:
     aside.replace(path)
 
 
-def _card(result: CaseResult, pictures: Pictures) -> Card:
-    found = pictures(result.case.key)
+def _card(result: CaseResult, picture: OutlinedSlice | None) -> Card:
     return Card(
         result,
-        to_data_url(found) if found else None,
+        to_data_url(picture) if picture else None,
         outcome_word(result.case.outcome),
         decision_word(result.called),
         judgement(result),

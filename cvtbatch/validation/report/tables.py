@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from cvtbatch.plain_text import for_spreadsheet
 from cvtbatch.validation.values import Estimate, Interval, NotComputable, Significance
 
 Cell = Estimate | Significance | NotComputable | float | int | str | None
@@ -38,6 +39,7 @@ class ReportTable:
         notes: what a reader must know to read it.
         links: anchors of the first column's cells, a row each, or empty.
         long: has a filter, and scrolls.
+        keyed: the first column holds keys, which stay as they are wherever they are written.
     """
 
     name: str
@@ -48,6 +50,7 @@ class ReportTable:
     notes: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     long: bool = False
+    keyed: bool = False
     _reasons: dict[str, int] = field(default_factory=dict, compare=False)
 
     def shown(self) -> list[list[Shown]]:
@@ -92,7 +95,10 @@ class ReportTable:
         return Shown(str(value), str(value).casefold())
 
     def to_csv(self) -> str:
-        """Return the table as CSV, numbers in full; an estimate takes three columns, a missing value its reason."""
+        """Return the table as CSV, numbers in full; an estimate takes three columns, a missing value its reason.
+
+        Texts that a spreadsheet may take for a formula stand behind an apostrophe; numbers and keys do not.
+        """
         spread = [any(isinstance(row[k], Estimate) for row in self.rows) for k in range(len(self.header))]
         file = io.StringIO(newline="")
         writer = csv.writer(file, lineterminator="\n")
@@ -102,8 +108,16 @@ class ReportTable:
             for name in ((heading, f"{heading}, low", f"{heading}, high") if wide else (heading,))
         )
         for row in self.rows:
-            writer.writerow(text for value, wide in zip(row, spread, strict=True) for text in _flat(value, wide))
+            writer.writerow(
+                text
+                for column, (value, wide) in enumerate(zip(row, spread, strict=True))
+                for text in _flat(value if self.keyed and column == 0 else _harmless(value), wide)
+            )
         return file.getvalue()
+
+
+def _harmless(value: Cell) -> Cell:
+    return for_spreadsheet(value) if isinstance(value, str) else value
 
 
 def _flat(value: Cell, wide: bool) -> Iterable[str]:

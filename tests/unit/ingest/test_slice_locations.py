@@ -16,7 +16,7 @@ from cvtbatch.ingest.writing import SeriesTags, write_series
 from cvtbatch.pipelines.volume_row import describe_volume
 from tests.outside_data import outside
 from tests.series import HEAD, case, change, write
-from tests.support import DATA, write_rows
+from tests.support import write_rows
 
 FLAG = "slice_location_disagrees"
 Locate = Callable[[int, float], float]
@@ -120,7 +120,7 @@ def test_check_says_so(tmp_path: Path) -> None:
 def test_no_real_series_is_flagged() -> None:
     """GE, tilted by 18.5 degrees, in blocks of 4 and 7 mm."""
     volume = read_volume(case(outside("head_ct_ge")))
-    files = [pydicom.dcmread(path) for path in (DATA / "head_ct_ge").glob("*.dcm")]
+    files = [pydicom.dcmread(path) for path in outside("head_ct_ge").glob("*.dcm")]
     steps = np.diff(sorted(float(file.SliceLocation) for file in files))
     assert np.allclose(np.sort(steps * np.cos(np.radians(18.5))), np.sort(volume.stack.gaps_mm()), atol=0.01)
     assert FLAG not in volume.acquisition.flags

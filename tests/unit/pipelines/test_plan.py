@@ -205,3 +205,26 @@ def test_a_mask_that_was_unavailable_is_tried_again_by_itself() -> None:
     assert result.reasons == (Reason.RETRIED,)
     assert result.task is not None
     assert not result.task.rois[0].skipped
+
+
+def test_a_source_that_is_not_there_is_named() -> None:
+    absent = Fingerprints("gone", {KEY: "mask"}, absent=frozenset({""}))
+    assert plan(sources=absent).reasons == (Reason.NEW, Reason.MISSING)
+    assert plan(store=known(), sources=absent).reasons == (Reason.IMAGE_CHANGED, Reason.MISSING)
+    store = known(failures={("", "vol-1", "extraction", ""): missing(absent.of_case())})
+    assert plan(store=store, sources=absent).reasons == (Reason.STANDING_FAILURE, Reason.MISSING)
+    no_mask = Fingerprints("image", {KEY: "gone"}, absent=frozenset({KEY}))
+    store = known(failures={(KEY, "vol-1", "extraction", ""): missing(no_mask.of_roi(KEY))})
+    assert plan(store=store, sources=no_mask).reasons == (Reason.STANDING_FAILURE, Reason.MISSING)
+
+
+def test_what_a_worker_did_not_find_and_is_here_is_tried_again() -> None:
+    """A share that is mounted where the command runs, and was not where a worker does."""
+    store = known(volume=None, failures={("", "vol-1", "extraction", ""): missing(SOURCES.of_case())})
+    assert plan(store=store).task is not None
+    store = known(rois={}, failures={(KEY, "vol-1", "extraction", ""): missing(SOURCES.of_roi(KEY))})
+    assert plan(store=store).task is not None
+
+
+def missing(fingerprint: str) -> KnownFailure:
+    return KnownFailure(fingerprint, "read", "missing_file")

@@ -1,0 +1,49 @@
+"""Centres whose names differ by capitals, blanks or Unicode form alone: one centre, to everybody but a computer. Pure."""
+
+import unicodedata
+from collections.abc import Iterable
+
+from cvtbatch.errors import InputError
+from cvtbatch.plain_text import without_hidden
+
+
+def _folded(name: str) -> str:
+    """Return what names have in common that differ by capitals, blanks or Unicode form."""
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return "".join(without_hidden(text).split())
+
+
+def find_twins(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return the groups of names that differ by capitals, blanks or Unicode form alone."""
+    groups: dict[str, list[str]] = {}
+    for name in sorted(set(names)):
+        groups.setdefault(_folded(name), []).append(name)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def twins_of(name: str, among: Iterable[str]) -> tuple[str, ...]:
+    """Return the other names that differ from this one by capitals, blanks or Unicode form alone."""
+    own = _folded(name)
+    return tuple(sorted({other for other in among if other != name and _folded(other) == own}))
+
+
+def name_centers(names: Iterable[str]) -> str:
+    """Return names as people tell them apart: with the numbers of their characters, where they are not ASCII."""
+    return ", ".join(repr(name) if name.isascii() else f"{name!r} ({name!a})" for name in names)
+
+
+def refuse_twins(training: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse training centres of which there is another spelling: its patients would count as others, and as another centre's.
+
+    Raises:
+        InputError: "twin_centers".
+    """
+    known = set(known)
+    for center in training:
+        if twins := twins_of(center, known):
+            raise InputError(
+                "twin_centers",
+                f"{name_centers([center, *twins])} differ by capitals, blanks or Unicode form alone, and {center!r} is a training "
+                "centre. If they are one centre, give it one name in the manifest, extract again and forget the cases under the "
+                "other; if not, give them names that people can tell apart",
+            )

@@ -1,0 +1,52 @@
+"""Text that came from elsewhere, harmless for what shows it: a terminal, a page, a spreadsheet. Pure.
+
+Characters that do not show can make two names look alike, turn a text round or speak to a terminal: controls (C0, C1), what Unicode
+calls default ignorable (zero-width ones, and those of bidirectional text: U+061C, U+200E/F, U+202A-202E, U+2066-2069), separators
+of lines, and halves of surrogate pairs, as file names hold that are no text.
+"""
+
+import re
+import unicodedata
+
+_BEYOND_CONTROLS = (
+    "\\x7f-\\x9f\\xad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u3164"
+    "\\ud800-\\udfff\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\\U000e0000-\\U000e0fff"
+)
+_HIDDEN = re.compile(f"[\\x00-\\x1f{_BEYOND_CONTROLS}]")
+# Line feeds and tabs are how texts of several lines are laid out.
+_HIDDEN_IN_LINES = re.compile(f"[\\x00-\\x08\\x0b-\\x1f{_BEYOND_CONTROLS}]")
+FORMULA_START = "^[=+\\-@\\t\\r\\n＝＋－＠]"
+"""What a spreadsheet may take for a formula, as a regular expression (https://owasp.org/www-community/attacks/CSV_Injection)."""
+_FORMULA = re.compile(FORMULA_START)
+
+
+def hidden_character(text: str) -> str:
+    """Return the first character that does not show, as its number and its name; empty if there is none."""
+    found = _HIDDEN.search(text)
+    if found is None:
+        return ""
+    number = f"U+{ord(found[0]):04X}"
+    name = unicodedata.name(found[0], "")
+    return f"{number} ({name})" if name else number
+
+
+def without_hidden(text: str) -> str:
+    """Return a text without the characters that do not show."""
+    return _HIDDEN.sub("", text)
+
+
+def visible(text: str) -> str:
+    """Return a text with an escape, as Python writes it, for every character that does not show; lines and tabs stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _HIDDEN_IN_LINES.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def is_formula(text: str) -> bool:
+    """Say whether a spreadsheet may take a text for a formula."""
+    return _FORMULA.match(text) is not None
+
+
+def for_spreadsheet(text: str) -> str:
+    """Return a text as a cell that no spreadsheet takes for a formula: behind an apostrophe, where it looks like one."""
+    return f"'{text}" if is_formula(text) else text
