@@ -16,7 +16,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError
 from obstore.store import LocalStore, S3Store
 
-from cvtbatch.errors import CvtbatchError, StorageError
+from cvtbatch.errors import CvtbatchError, FormatError, StorageError
 from cvtbatch.store.s3 import S3Access, s3_filesystem, s3_objects
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ class StoredObject:
     modified: datetime
 
 
+DAMAGED, DEBUG = "store_damaged", "\n\nDebug source:"
 # What the libraries say, and what it means: expressions found in a foreign text, our kind, and what to do.
 _MEANINGS = (
     (
@@ -174,23 +175,39 @@ _MEANINGS = (
         "store_denied",
         "the file system refuses it: check the rights to the store's folder, or choose another",
     ),
+    (
+        (
+            r"^(ArrowInvalid|FileNotFoundError|ArrowNotImplementedError): (?!.*AWS Error|Function)",
+            r"^DeltaError: .*(Json error|Invalid JSON|commit files|Parquet|thrift|checkpoint)",
+            # Of OSErrors, those of pyarrow's reader of Parquet: they come from no system call, and from no server.
+            r"^OSError: (?!.*(AWS Error|(?i:errno|os error) \d))"
+            r".*(?i:thrift|page|stream|corrupt|flatbuffer|IPC|dictionary|parquet|codec|column|level|metadata)",
+        ),
+        DAMAGED,
+        "a file of the store is gone, or its bytes are not what was written: put it back from a copy of the store",
+    ),
     (("",), "store_failed", "the store cannot be reached or is damaged: mend it and run again"),
 )
 
 
-def storage_error(doing: str, error: Exception) -> StorageError:
+def storage_error(doing: str, error: Exception) -> StorageError | FormatError:
     """Return what an exception of a storage library, raised while `doing`, means to the user."""
     # What follows is the same once more, as Rust prints it.
-    text = str(error).partition("\n\nDebug source:")[0]
+    text = f"{type(error).__name__}: {str(error).partition(DEBUG)[0]}"
     kind, advice = next(
         (kind, advice) for words, kind, advice in _MEANINGS if any(re.search(word, text, re.DOTALL) for word in words)
     )
-    return StorageError(kind, f"{doing}: {advice}", f"{type(error).__name__}: {text}")
+    return (FormatError if kind == DAMAGED else StorageError)(kind, f"{doing}: {advice}", text)
 
 
 @contextmanager
 def storage_errors(doing: str) -> Iterator[None]:
-    """Turn whatever the storage libraries raise while `doing` into a `StorageError` that says what to do."""
+    """Turn whatever the storage libraries raise while `doing` into an error that says what to do.
+
+    Raises:
+        StorageError: the store cannot be read or written.
+        FormatError: "store_damaged": what was read is not what was written.
+    """
     try:
         yield
     except CvtbatchError:

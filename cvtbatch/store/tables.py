@@ -25,7 +25,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.schema import Schema
 
 from cvtbatch.contracts import TableContract
-from cvtbatch.errors import StorageError
+from cvtbatch.errors import FormatError, StorageError
 from cvtbatch.key_index import KeyIndex, hashed, key_array
 from cvtbatch.store.location import Location, storage_errors
 
@@ -201,7 +201,10 @@ class Table:
     def count(self) -> int:
         """Return how many rows there are, current or not, as the log has it."""
         delta = self._open()
-        return 0 if delta is None else sum(pa.table(delta.get_add_actions()).column("num_records").to_pylist())
+        rows = [] if delta is None else pa.table(delta.get_add_actions()).column("num_records").to_pylist()
+        if None in rows:
+            raise FormatError("store_damaged", f"the log of table {self.contract.name} is not what was written")
+        return sum(rows)
 
     def counts(self, column: str) -> Counter[str]:
         """Return how many rows, current or not, have each value of a text column.
@@ -281,7 +284,9 @@ class Table:
         with storage_errors(f"reading table {self.contract.name}"):
             # Not DeltaTable.to_pyarrow_table(): it can abort the process at exit.
             # What a file says of its 1,834 columns takes megabytes, decoded: it is not kept for a second scan.
-            return dataset.to_table(columns=wanted, filter=where, cache_metadata=False)
+            rows = dataset.to_table(columns=wanted, filter=where, cache_metadata=False)
+            _check_rows(rows)
+            return rows
 
     def stream(
         self, columns: Sequence[str], where: pc.Expression | None = None, pin: Pin | None = None
@@ -300,7 +305,10 @@ class Table:
                 batches = dataset.to_batches(
                     columns=list(columns), filter=where, batch_size=ROWS_TOGETHER, cache_metadata=False
                 )
-                yield from (batch for batch in batches if batch.num_rows)
+                for batch in batches:
+                    _check_rows(batch)
+                    if batch.num_rows:
+                        yield batch
 
     def current(self, columns: Sequence[str] | None = None, pin: Pin | None = None) -> pa.Table:
         """Return the newest row of every key."""
@@ -404,6 +412,19 @@ class Table:
         """Return a number that tells states of one key apart; a key that has one row for ever has one state."""
         state = self.contract.state
         return int.from_bytes(hashed([row.get(name) for name in state])[:8], "little") if state else 0
+
+
+def _check_rows(rows: pa.Table | pa.RecordBatch) -> None:
+    """Make sure that every text is one, and that what must be there is: Parquet hands on what is no UTF-8.
+
+    Raises:
+        ArrowInvalid: it is not what was written.
+    """
+    for field, column in zip(rows.schema, rows.columns, strict=True):
+        if not pa.types.is_floating(field.type):
+            column.validate(full=True)
+        if column.null_count and not field.nullable:
+            raise pa.ArrowInvalid(f"{field.name} is missing in a row")
 
 
 def _until(pin: Pin) -> pc.Expression:
