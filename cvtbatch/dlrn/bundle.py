@@ -60,7 +60,7 @@ SPEC_KINDS = ("volume", "radiomics", "embedding")
 # In the metadata of the golden rows: the digest of all that scores come from. Bundles of earlier versions have none.
 SCORED_WITH = b"cvtbatch.scored_with"
 SHOWN = 5
-MOST_GOLDEN_ROWS, MOST_GOLDEN_BYTES = 4096, 256 << 20
+MOST_GOLDEN_ROWS, MOST_GOLDEN_VALUES, MOST_GOLDEN_BYTES = 4096, 1 << 24, 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,13 +225,16 @@ def _read_golden(data: bytes) -> pa.Table:
     try:
         file = pq.ParquetFile(io.BytesIO(data))
         about = file.metadata
-        size = sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups))
-        if 0 < about.num_rows <= MOST_GOLDEN_ROWS and size <= MOST_GOLDEN_BYTES:
+        groups = [about.row_group(number) for number in range(about.num_row_groups)]
+        size = sum(group.total_byte_size for group in groups)
+        # Of equal numbers a file holds millions in a few bytes.
+        values = sum(group.column(number).num_values for group in groups for number in range(group.num_columns))
+        if 0 < about.num_rows <= MOST_GOLDEN_ROWS and size <= MOST_GOLDEN_BYTES and values <= MOST_GOLDEN_VALUES:
             return file.read()
     except Exception as error:  # pyarrow raises its own kinds and Python's
         raise FormatError("bundle_damaged", f"{GOLDEN} is no parquet file", f"{error}") from None
     raise FormatError(
-        "bundle_damaged", f"{GOLDEN} holds {about.num_rows} rows in {size} bytes: these are no golden rows"
+        "bundle_damaged", f"{GOLDEN} holds {about.num_rows} rows of {values} values: these are no golden rows"
     )
 
 

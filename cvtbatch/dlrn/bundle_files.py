@@ -30,7 +30,7 @@ def read_files(path: Path) -> dict[str, bytes]:
     """
     try:
         files = _read_folder(path) if path.is_dir() else _read_tar(path)
-    except (OSError, tarfile.TarError, ValueError, RecursionError) as error:
+    except (OSError, tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(
             "no_bundle", f"bundle {path} is neither a folder nor a tar that can be read", str(error)
         ) from None

@@ -86,6 +86,9 @@ FORESTS: dict[str, Callable[[], FrozenModel]] = {
     "depths are not the numbers of steps ": lambda: with_forest(depths=np.array([1, 1], np.int32)),
     "roots are not first nodes": lambda: with_forest(roots=np.array([0, 8], np.int32)),
     "roots are not first nodes ": lambda: with_forest(roots=np.array([3, 0], np.int32)),
+    "roots are not first nodes  ": lambda: with_forest(
+        roots=np.array([0, 2**31 - 1, -(2**31)], np.int32), depths=np.array([1, 2, 1], np.int32)
+    ),
     "dl.roots is int32 of 0": lambda: with_forest(roots=np.zeros(0, np.int32), depths=np.zeros(0, np.int32)),
     "dl.roots is int64": lambda: with_forest(roots=FOREST.roots.astype(np.int64)),
     "dl.child is int32 of 8 x 3": lambda: with_forest(child=np.zeros((8, 3), np.int32)),
@@ -175,6 +178,8 @@ def test_a_walk_that_never_ends_is_found_in_time_for_its_nodes() -> None:
 def test_out_of_fold_scores_are_sorted_probabilities() -> None:
     sound = ClassScores(np.array([0.1, 0.5]), np.array([0.0, 1.0]))
     assert out_of_fold_problems({Model.DLR: sound}) == []
+    turned = ClassScores(np.array([0.3 + 2**-53, 0.3]), np.array([0.0]))
+    assert out_of_fold_problems({Model.DLRN: turned}) == []
     for wrong in (np.array([0.5, 0.1]), np.array([0.1, np.nan]), np.array([-0.1]), np.array([[0.1]]), np.array([1])):
         [problem] = out_of_fold_problems({Model.DLR: replace(sound, others=wrong)})
         assert "out_of_fold.dlr.others" in problem
