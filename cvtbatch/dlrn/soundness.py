@@ -155,13 +155,13 @@ def forest_problems(forest: FlatForest, used: Integers) -> Iterator[str]:
     nodes = len(forest.column)
     # In their own type, differences of wild numbers would come round again.
     own, roots = np.arange(nodes), forest.roots.astype(np.int64)
-    children = forest.child.astype(np.int64)
-    leaf = (children == own[:, None]).all(axis=1)
+    leaf = (forest.child[:, 0] == own) & (forest.child[:, 1] == own)
     if not (roots[0] == 0 and (np.diff(roots) > 0).all() and roots[-1] < nodes):
         yield "roots are not first nodes of trees, one behind the other"
         return
-    ends = np.repeat([*roots[1:], nodes], np.diff([*roots, nodes]))
-    inner = children[~leaf]
+    last = np.append(roots[1:], nodes)
+    ends = np.repeat(last, last - roots)
+    inner = forest.child[~leaf].astype(np.int64)
     if not ((inner > own[~leaf, None]) & (inner < ends[~leaf, None])).all():
         yield "child leads back, or out of its tree"
         return

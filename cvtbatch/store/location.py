@@ -122,12 +122,12 @@ class StoredObject:
 
 
 DAMAGED, DEBUG = "store_damaged", "\n\nDebug source:"
-# What the libraries say, and what it means: expressions found in a foreign text, our kind, and what to do.
+# What the libraries say, and what it means: expressions found in a foreign text, our kind, and what to do. A quota is a disk too.
 _MEANINGS = (
     (
         ("No space left", "StorageFull", "Disk quota exceeded", r"(?i)(os error|errno) (28|122)\b"),
         "store_full",
-        "the disk of the store, or its quota, is full: make room and run again, nothing committed is lost",
+        "the disk of the store is full: make room and run again, nothing committed is lost",
     ),
     (
         # object_store and Delta's log give a whole file its name by a link, which fails where the name is taken.

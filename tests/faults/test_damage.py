@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from cvtbatch import contracts
-from cvtbatch.errors import CvtbatchError
+from cvtbatch.errors import CvtbatchError, FormatError
+from cvtbatch.pipelines import embedding_task
+from cvtbatch.pipelines.embedding_plan import WeightsRef
 from cvtbatch.pipelines.status import read_status
 from cvtbatch.store import FeatureStore, StoredArray
 from tests.support import ROOT, cvtbatch
@@ -93,3 +95,16 @@ def test_the_command_says_what_to_do(sound: Path, tmp_path: Path) -> None:
     assert run.returncode == 1
     assert "reading table runs: a file of the store is gone, or its bytes are not what was written" in run.stderr
     assert "a defect of cvtbatch" not in run.stderr
+
+
+def test_weights_that_are_not_what_was_written(tmp_path: Path) -> None:
+    url, sha256 = str(tmp_path / "store"), "a" * 64
+    ref = WeightsRef("tuned.safetensors", sha256, url)
+    store = FeatureStore.open_for_writing(url)
+    with pytest.raises(FormatError) as caught:
+        embedding_task._fetch(ref)
+    assert caught.value.kind == "weights_missing"
+    store.write_weights(sha256, b"\xff" * 100)
+    with pytest.raises(FormatError, match="remove their file below weights/ and run again") as caught:
+        embedding_task._fetch(ref)
+    assert caught.value.kind == "weights_damaged"
