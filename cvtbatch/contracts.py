@@ -9,6 +9,7 @@ adds it there. Jobs and command outputs are JSON Schema 2020-12.
 """
 
 import difflib
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -249,11 +250,14 @@ def _problem(error: Any) -> str:
     return f"{where}: {error.message}"
 
 
-def problems_of(document: object, schema: str) -> list[str]:
-    """Return every way in which a document breaks a JSON Schema of `schemas/`, e.g. `"job.json"`; empty if none."""
-    errors = sorted(
-        _validator(schema).iter_errors(document), key=lambda error: [str(part) for part in error.absolute_path]
-    )
+def problems_of(document: object, schema: str, most: int | None = None) -> list[str]:
+    """Return the ways in which a document breaks a JSON Schema of `schemas/`, e.g. `"job.json"`; empty if none.
+
+    Args:
+        most: stop looking after so many, for a document that may be broken in a million places; all of them by default.
+    """
+    found = itertools.islice(_validator(schema).iter_errors(document), most)
+    errors = sorted(found, key=lambda error: [str(part) for part in error.absolute_path])
     return [_problem(error) for error in errors]
 
 

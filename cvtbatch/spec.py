@@ -8,6 +8,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from cvtbatch.errors import FormatError
 
 # Raised when the same source decodes or resamples to other voxels.
 INGEST_REVISION = 2
@@ -54,6 +57,20 @@ class Spec:
         """Short hash: the kind's first three letters and 12 hex digits."""
         return f"{self.kind[:3]}-{digest(self.kind, self.parent_id, self.settings)[:12]}"
 
+    def content(self) -> dict[str, Any]:
+        """Return the settings.
+
+        Raises:
+            FormatError: "store_damaged": the text that was stored is no JSON object.
+        """
+        try:
+            found = json.loads(self.settings)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise FormatError("store_damaged", f"the settings of a {self.kind} specification are not what was written")
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -95,7 +112,7 @@ def _chain_settings(specs: Mapping[str, Spec], spec_id: str) -> dict[str, str]:
 
     while spec_id in specs:
         spec = specs[spec_id]
-        flatten(spec.kind, json.loads(spec.settings))
+        flatten(spec.kind, spec.content())
         spec_id = spec.parent_id
     return found
 

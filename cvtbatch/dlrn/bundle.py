@@ -5,8 +5,13 @@
     golden.parquet       made-up rows under the names that `score` takes, and the scores that they must have (`expected_...`)
     selection.parquet    what became of every column that was offered
 
-Loading verifies every hash and scores the golden rows: votes must be equal to the last bit, what passes through exp within 1e-12.
-The digest of a bundle is that of its bundle.json, which holds no time and no path.
+Loading verifies every hash, then whatever scoring relies on (`soundness`), then scores the golden rows: votes must be equal to the
+last bit, what passes through exp within 1e-12. The golden rows say which model they were scored with: a number that none of them
+sees is held too. The digest of a bundle is that of its bundle.json, which holds no time and no path.
+
+What that promises: bytes that changed by themselves are refused; a bundle that loads, wherever it comes from, reads and writes no
+foreign memory, ends, and scores its own golden rows as it says. Who makes all hashes anew makes another model, and that has another
+digest: every score names the digest of what it comes from.
 
 Format 2 adds what a bundle of format 1 lacks: the settings behind its specifications, training's out-of-fold scores, and of which
 bundle, on whom, it is a recalibration, if it is one.
@@ -15,8 +20,7 @@ bundle, on whom, it is a recalibration, if it is one.
 import hashlib
 import io
 import json
-import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,31 +28,39 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from cvtbatch import contracts
-from cvtbatch.dlrn.forest import FlatForest
+from cvtbatch.dlrn.bundle_document import parse_document
+from cvtbatch.dlrn.bundle_files import ARRAYS, DOCUMENT, FILES, GOLDEN, SELECTION, read_files, write_files
 from cvtbatch.dlrn.model import FrozenModel
-from cvtbatch.dlrn.nomogram import Axis, Nomogram
-from cvtbatch.dlrn.scoring import SpecIds, needed_columns, score_batch
+from cvtbatch.dlrn.model_arrays import (
+    DESCRIPTION,
+    JsonObject,
+    arrays_of,
+    description_of,
+    model_of,
+    out_of_fold_of,
+    problems_of,
+    read_arrays,
+)
+from cvtbatch.dlrn.scoring import GOLDEN_SCORES, SpecIds, needed_columns, score_batch
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.training_scores import ClassScores
 from cvtbatch.errors import FormatError, InputError
-from cvtbatch.spec import Spec, canonical_json
+from cvtbatch.spec import Spec, canonical_json, digest
 
 FORMAT_VERSION = 2
-DOCUMENT, ARRAYS, GOLDEN, SELECTION = "bundle.json", "arrays.safetensors", "golden.parquet", "selection.parquet"
-FILES = (ARRAYS, GOLDEN, SELECTION)
 EXPECTED = "expected_"
-RECALIBRATION, OUT_OF_FOLD, SIDES = "recalibration", "out_of_fold", ("events", "others")
 # exp may differ by an ulp between machines.
 TOLERANCE = 1e-12
 SAME_BITS = {str(model) for model in SIGNATURES}
 # The first is what the others build on.
 SPEC_KINDS = ("volume", "radiomics", "embedding")
-
-JsonObject = dict[str, Any]
+# In the metadata of the golden rows: the digest of all that scores come from. Bundles of earlier versions have none.
+SCORED_WITH = b"cvtbatch.scored_with"
+SHOWN = 5
+MOST_GOLDEN_ROWS, MOST_GOLDEN_VALUES, MOST_GOLDEN_BYTES = 4096, 1 << 24, 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +141,16 @@ def load_bundle(path: str | Path) -> Bundle:
             do not score as they did).
     """
     files = read_files(Path(path))
-    try:
-        document = json.loads(files[DOCUMENT])
-    except ValueError:
-        raise FormatError("bundle_damaged", f"{DOCUMENT} of the bundle is no JSON") from None
-    _check_document(document)
+    document = _checked(parse_document(files[DOCUMENT]))
     for name in FILES:
         if name not in files or sha256(files[name]) != document["files"][name]:
             what = "is missing from the bundle" if name not in files else "is not what was written: its hash differs"
             raise FormatError("bundle_damaged", f"{name} {what}")
-    arrays = load_arrays(files[ARRAYS])
-    bundle = Bundle(document, sha256(files[DOCUMENT]), _model_of(document, arrays), _out_of_fold_of(arrays))
-    _verify_golden(bundle, pq.read_table(io.BytesIO(files[GOLDEN])))
+    arrays = read_arrays(files[ARRAYS])
+    if problems := problems_of(document, arrays):
+        raise FormatError("bundle_damaged", f"the bundle holds no model: {_first(problems)}")
+    bundle = Bundle(document, sha256(files[DOCUMENT]), model_of(document, arrays), out_of_fold_of(arrays))
+    _verify_golden(bundle, _read_golden(files[GOLDEN]), _scored_with(document))
     return bundle
 
 
@@ -164,160 +174,112 @@ def write_bundle(
     Raises:
         InputError: there is something at `out`, or it cannot be written.
     """
-    files = {
-        ARRAYS: save_arrays(_arrays_of(model, out_of_fold)),
-        GOLDEN: _parquet(golden),
-        SELECTION: _parquet(selection),
-    }
+    arrays = arrays_of(model, out_of_fold)
     whole = {
         "format": "cvtbatch-bundle",
         "format_version": FORMAT_VERSION,
         **document,
-        **_description_of(model),
-        "files": {name: sha256(data) for name, data in files.items()},
+        **description_of(model),
+        "files": {ARRAYS: sha256(saved := save_arrays(arrays)), SELECTION: sha256(selected := _parquet(selection))},
     }
-    if problems := contracts.problems_of(whole, "bundle.json"):
+    named = golden.replace_schema_metadata({**(golden.schema.metadata or {}), SCORED_WITH: _scored_with(whole)})
+    whole["files"][GOLDEN] = sha256(rows := _parquet(named))
+    if problems := contracts.problems_of(whole, "bundle.json") or problems_of(whole, arrays):
         raise FormatError("bundle_invalid", "; ".join(problems))
     text = (json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
-    contents = {DOCUMENT: text, **files}
-    if out.exists():
-        raise InputError("bundle_exists", f"--out {out}: there is something already; choose a new name")
-    aside = out.with_name(f".{out.name}.part")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        _WRITERS[out.suffix == ".tar"](aside, contents)
-        aside.replace(out)
-    except OSError as error:
-        raise InputError("cannot_write", f"--out {out} cannot be written: {error.strerror or error}") from None
+    write_files(out, {DOCUMENT: text, ARRAYS: saved, GOLDEN: rows, SELECTION: selected})
     return sha256(text)
 
 
-def _write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
-    path.mkdir(exist_ok=True)
-    for name, data in contents.items():
-        (path / name).write_bytes(data)
-
-
-def _write_tar(path: Path, contents: Mapping[str, bytes]) -> None:
-    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
-        for name, data in contents.items():
-            # A TarInfo of its own has no owner and no time.
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            tar.addfile(entry, io.BytesIO(data))
-
-
-_WRITERS: dict[bool, Callable[[Path, Mapping[str, bytes]], None]] = {False: _write_folder, True: _write_tar}
-
-
-def read_files(path: Path) -> dict[str, bytes]:
-    """Return the files of a bundle by name, as they are.
+def _checked(document: object) -> JsonObject:
+    """Return bundle.json, which keeps to its contract.
 
     Raises:
-        InputError: "no_bundle".
+        FormatError: "bundle_too_new" or "bundle_damaged".
     """
-    names = (DOCUMENT, *FILES)
-    try:
-        if path.is_dir():
-            files = {name: (path / name).read_bytes() for name in names if (path / name).is_file()}
-        else:
-            with tarfile.open(path, "r:") as tar:
-                members = {Path(member.name).name: member for member in tar.getmembers() if member.isfile()}
-                files = {name: tar.extractfile(members[name]).read() for name in names if name in members}  # type: ignore[union-attr]
-    except (OSError, tarfile.TarError) as error:
-        raise InputError(
-            "no_bundle", f"bundle {path} is neither a folder nor a tar that can be read", str(error)
-        ) from None
-    if DOCUMENT not in files:
-        raise InputError("no_bundle", f"{path} holds no {DOCUMENT}: it is no bundle")
-    return files
-
-
-def _check_document(document: object) -> None:
-    version = document.get("format_version") if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        raise FormatError("bundle_damaged", f"{DOCUMENT} is no JSON object")
+    version = document.get("format_version")
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise FormatError(
             "bundle_too_new",
             f"the bundle has format version {version}; this version knows up to {FORMAT_VERSION}: use a newer cvtbatch",
         )
-    if problems := contracts.problems_of(document, "bundle.json"):
-        raise FormatError("bundle_damaged", f"{DOCUMENT}: {'; '.join(problems[:5])}")
+    if problems := contracts.problems_of(document, "bundle.json", most=SHOWN + 1):
+        raise FormatError("bundle_damaged", f"{DOCUMENT}: {_first(problems)}")
+    return document
 
 
-def _arrays_of(model: FrozenModel, out_of_fold: Mapping[Model, ClassScores]) -> dict[str, np.ndarray[Any, Any]]:
-    plain = ("loadings", "offset", "mean", "scale", "low", "high", "terms", "distance_columns", "whitening")
-    arrays = {name: getattr(model, name) for name in (*plain, "training_distances")}
-    for signature in SIGNATURES:
-        arrays[f"{signature}.used"] = model.used[signature]
-        arrays |= {f"{signature}.{name}": array for name, array in model.forests[signature].arrays().items()}
-    if model.recalibration is not None:
-        arrays[RECALIBRATION] = model.recalibration
-    for name, scores in out_of_fold.items():
-        arrays |= {f"{OUT_OF_FOLD}.{name}.{side}": getattr(scores, side) for side in SIDES}
-    return {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
+def _first(problems: Sequence[str]) -> str:
+    """Return the first problems, each cut where it quotes what was found at length."""
+    shown = [text if len(text) <= 300 else f"{text[:300]} ..." for text in problems[:SHOWN]]
+    return "; ".join([*shown, "and more"] if len(problems) > SHOWN else shown)
 
 
-def _description_of(model: FrozenModel) -> JsonObject:
-    """Return the part of bundle.json that belongs to the model."""
-    return {
-        "columns": {"radiomics": list(model.radiomics), "components": list(model.components)},
-        "embedding_length": len(model.loadings),
-        "thresholds": {str(name): dict(values) for name, values in model.thresholds.items()},
-        "nomogram": model.nomogram.to_document(),
-        "missing_feature": model.missing_feature,
-    }
+def _read_golden(data: bytes) -> pa.Table:
+    """Return the golden rows.
 
-
-def _out_of_fold_of(arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[Model, ClassScores]:
-    return {
-        model: ClassScores(*(arrays[f"{OUT_OF_FOLD}.{model}.{side}"] for side in SIDES))
-        for model in Model
-        if f"{OUT_OF_FOLD}.{model}.{SIDES[0]}" in arrays
-    }
-
-
-def _model_of(document: JsonObject, arrays: Mapping[str, np.ndarray[Any, Any]]) -> FrozenModel:
-    axes = tuple(Axis(**axis) for axis in document["nomogram"]["axes"])
-    forests = {
-        signature: FlatForest(**{name: arrays[f"{signature}.{name}"] for name in FlatForest.__dataclass_fields__})
-        for signature in SIGNATURES
-    }
-    plain = ("loadings", "offset", "mean", "scale", "low", "high", "terms", "distance_columns", "whitening")
-    return FrozenModel(
-        radiomics=tuple(document["columns"]["radiomics"]),
-        components=tuple(document["columns"]["components"]),
-        **{name: arrays[name] for name in (*plain, "training_distances")},
-        used={signature: arrays[f"{signature}.used"] for signature in SIGNATURES},
-        forests=forests,
-        nomogram=Nomogram(axes, document["nomogram"]["intercept"], document["nomogram"]["per_point"]),
-        thresholds={Model(name): values for name, values in document["thresholds"].items()},
-        missing_feature=document["missing_feature"],
-        recalibration=arrays.get(RECALIBRATION),
+    Raises:
+        FormatError: "bundle_damaged".
+    """
+    try:
+        file = pq.ParquetFile(io.BytesIO(data))
+        about = file.metadata
+        groups = [about.row_group(number) for number in range(about.num_row_groups)]
+        size = sum(group.total_byte_size for group in groups)
+        # Of equal numbers a file holds millions in a few bytes.
+        values = sum(group.column(number).num_values for group in groups for number in range(group.num_columns))
+        if 0 < about.num_rows <= MOST_GOLDEN_ROWS and size <= MOST_GOLDEN_BYTES and values <= MOST_GOLDEN_VALUES:
+            return file.read()
+    except Exception as error:  # pyarrow raises its own kinds and Python's
+        raise FormatError("bundle_damaged", f"{GOLDEN} is no parquet file", f"{error}") from None
+    raise FormatError(
+        "bundle_damaged", f"{GOLDEN} holds {about.num_rows} rows of {values} values: these are no golden rows"
     )
 
 
-def _verify_golden(bundle: Bundle, golden: pa.Table) -> None:
+def _scored_with(document: JsonObject) -> str:
+    """Return the digest of all that scores come from: the arrays, and the model's part of bundle.json."""
+    return digest(document["files"][ARRAYS], canonical_json({name: document[name] for name in DESCRIPTION}))
+
+
+def _verify_golden(bundle: Bundle, golden: pa.Table, scored_with: str) -> None:
     """Score the golden rows and compare.
 
     Raises:
-        FormatError: "bundle_changed", with the column and the largest difference.
+        FormatError: "bundle_damaged": they are no golden rows, or those of another model; "bundle_changed", with the column and the
+            largest difference.
     """
-    scored = bundle.score(golden)
-    for name in (name for name in golden.column_names if name.startswith(EXPECTED)):
-        own = name.removeprefix(EXPECTED)
-        expected, found = golden[name].combine_chunks(), scored[own].combine_chunks()
-        if expected.is_valid() != found.is_valid():
-            raise FormatError(
-                "bundle_changed", f"golden rows: {own} is missing where it was not, or the other way round"
-            )
-        pair = [column.drop_null().to_numpy(zero_copy_only=False) for column in (expected, found)]
-        largest = float(np.abs(pair[0] - pair[1]).max(initial=0.0))
-        if largest > (0.0 if own in SAME_BITS else TOLERANCE):
-            raise FormatError(
-                "bundle_changed",
-                f"golden rows: {own} differs by {largest:.3g} from what the bundle was written with: this machine or this "
-                "version computes otherwise, and its scores cannot be trusted",
-            )
+    names = [name for name in golden.column_names if name.startswith(EXPECTED)]
+    if sorted(names) != sorted(EXPECTED + name for name in GOLDEN_SCORES):
+        raise FormatError("bundle_damaged", f"golden rows: they do not have every {EXPECTED} column, each once")
+    try:
+        scored = bundle.score(golden)
+    except InputError as error:
+        raise FormatError("bundle_damaged", f"golden rows: {_first([error.message])}") from None
+    for name in GOLDEN_SCORES:
+        _compare(name, golden[EXPECTED + name].combine_chunks(), scored[name].combine_chunks())
+    said = (golden.schema.metadata or {}).get(SCORED_WITH)
+    if said is not None and said != scored_with.encode():
+        raise FormatError("bundle_damaged", "golden rows: they were scored with another model than the bundle holds")
+
+
+def _compare(name: str, expected: pa.Array, found: pa.Array) -> None:
+    """Raise unless a score of the golden rows is what it must be."""
+    numbers = pa.types.is_integer(expected.type) or pa.types.is_floating(expected.type)
+    if not numbers or expected.null_count == len(expected):
+        raise FormatError("bundle_damaged", f"golden rows: {name} holds no number to compare with")
+    if expected.is_valid() != found.is_valid():
+        raise FormatError("bundle_changed", f"golden rows: {name} is missing where it was not, or the other way round")
+    pair = [column.drop_null().cast(pa.float64()).to_numpy() for column in (expected, found)]
+    largest = float(np.abs(pair[0] - pair[1]).max(initial=0.0))
+    # NaN is no small difference.
+    if not largest <= (0.0 if name in SAME_BITS else TOLERANCE):
+        raise FormatError(
+            "bundle_changed",
+            f"golden rows: {name} differs by {largest:.3g} from what the bundle was written with: this machine or this "
+            "version computes otherwise, and its scores cannot be trusted",
+        )
 
 
 def _parquet(table: pa.Table) -> bytes:

@@ -17,7 +17,7 @@ from cvtbatch.dlrn.kernels import standardise
 from cvtbatch.dlrn.logistic import LogisticFit
 from cvtbatch.dlrn.model import TRAINING_MEAN, FrozenModel, score_rows
 from cvtbatch.dlrn.nomogram import Axis, Nomogram
-from cvtbatch.dlrn.scoring import EMBEDDING, EPILEPSY, SpecIds, nullable, score_batch
+from cvtbatch.dlrn.scoring import EMBEDDING, EPILEPSY, GOLDEN_SCORES, SpecIds, nullable, score_batch
 from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model
 from cvtbatch.dlrn.signatures import Signatures
 from cvtbatch.errors import InternalError
@@ -165,9 +165,9 @@ def golden_rows(
         if not (same and np.abs(numbers[both] - values[both]).max(initial=0.0) <= limit):
             raise InternalError("frozen_differs", f"the frozen {name} does not score as the fitted one does")
         table = table.append_column(f"expected_{name}", nullable(values))
-    integers = [name for name in scored.column_names if pa.types.is_integer(scored[name].type)]
-    for name in (*integers, "points_total", "distance", "distance_percentile"):
-        table = table.append_column(f"expected_{name}", scored[name])
+    for other in GOLDEN_SCORES:
+        if other not in expected:
+            table = table.append_column(f"expected_{other}", scored[other])
     return table
 
 

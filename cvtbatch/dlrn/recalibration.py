@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cvtbatch.dlrn.arrays import Floats
-from cvtbatch.dlrn.bundle import EXPECTED, GOLDEN, SELECTION, load_bundle, read_files, write_bundle
+from cvtbatch.dlrn.bundle import EXPECTED, load_bundle, write_bundle
+from cvtbatch.dlrn.bundle_files import GOLDEN, SELECTION, read_files
 from cvtbatch.dlrn.kernels import recalibrate
 from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.nomogram import Nomogram

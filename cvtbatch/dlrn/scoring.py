@@ -1,5 +1,6 @@
 """Tables in, tables out: what a frozen model needs of a row, under which names, and what it says of it."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,12 @@ IDENTITY = (
     "embedding_spec_id",
     "input_digest",
     "clinical_digest",
+)
+# Scores that golden rows have an expectation of.
+GOLDEN_SCORES = (
+    *(str(model) for model in Model),
+    *(f"{model}_{threshold}" for model in Model for threshold in THRESHOLDS),
+    *("outside_count", "points_total", "distance", "distance_percentile"),
 )
 # Rows that are scored together: 64 MB of embeddings.
 ROWS_AT_ONCE = 8192
@@ -59,7 +66,8 @@ def score_batch(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordB
         one row for each of the table's: identity, then scores; null where something cannot be computed, never NaN.
 
     Raises:
-        InputError: "missing_column", "other_spec", "bad_column" (type or length), "bad_value" (epilepsy neither 0 nor 1).
+        InputError: "missing_column", "other_spec", "bad_column" (type, length, or there twice),
+            "bad_value" (epilepsy neither 0 nor 1).
     """
     check_columns(model, specs, table)
     if isinstance(table, pa.RecordBatch):
@@ -81,15 +89,17 @@ def score_batch(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordB
 
 
 def check_columns(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordBatch) -> None:
-    """Refuse a table that lacks a column or was made under other specifications.
+    """Refuse a table that lacks a column, has one twice, or was made under other specifications.
 
     Raises:
-        InputError: "missing_column" or "other_spec".
+        InputError: "missing_column", "bad_column" or "other_spec".
     """
-    names = set(table.schema.names)
+    names = Counter(table.schema.names)
     if missing := [name for name in needed_columns(model) if name not in names]:
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
         raise InputError("missing_column", f"the bundle needs columns that the table lacks: {shown}")
+    if twice := [name for name in (*needed_columns(model), *IDENTITY) if names[name] > 1]:
+        raise InputError("bad_column", f"the table has column {twice[0]} {names[twice[0]]} times")
     for name in SpecIds.__dataclass_fields__:
         if name in names:
             own = getattr(specs, name)

@@ -10,7 +10,14 @@ import dask
 from distributed import Client, LocalCluster
 from distributed.system import MEMORY_LIMIT
 
-from cvtbatch.engine.processes import ONE_THREAD, interrupts_held_back, one_thread_each, open_scratch, silence_dask
+from cvtbatch.engine.processes import (
+    ONE_THREAD,
+    check_shared_memory,
+    interrupts_held_back,
+    one_thread_each,
+    open_scratch,
+    silence_dask,
+)
 from cvtbatch.engine.settings import GPU, LOCAL_SETTINGS
 from cvtbatch.errors import ResourceError
 
@@ -29,9 +36,10 @@ def start_local(place: "Local", gpus: Sequence[str]) -> Iterator[Client]:
             many.
 
     Raises:
-        ResourceError: processes cannot be started.
+        ResourceError: processes cannot be started; "no_shared_memory": for want of that.
     """
     silence_dask()
+    check_shared_memory()
     workers = max(place.workers, len(gpus))
     memory = MEMORY_LIMIT // workers if place.memory_bytes is None else place.memory_bytes
     with (

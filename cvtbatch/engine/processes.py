@@ -2,6 +2,7 @@
 
 import fcntl
 import logging
+import multiprocessing
 import os
 import shutil
 import signal
@@ -67,6 +68,24 @@ def open_scratch(parent: Path | None = None) -> Iterator[Path]:
                 str(error),
             ) from None
         yield folder
+
+
+def check_shared_memory() -> None:
+    """Make sure that this process can start others: what they wait for each other by lies in shared memory.
+
+    Raises:
+        ResourceError: "no_shared_memory".
+    """
+    try:
+        # Of this kind one is made and its name removed, and no process that looks after it is started.
+        multiprocessing.get_context("fork").Lock()
+    except (OSError, ImportError) as error:
+        raise ResourceError(
+            "no_shared_memory",
+            "worker processes need shared memory (/dev/shm), which is missing, full or read-only here: mount it (a tmpfs; for a "
+            "container, --shm-size or a volume in memory), or run without workers (--workers 0)",
+            str(error),
+        ) from None
 
 
 def silence_dask() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cvtbatch.engine.encryption import Address, check_certificates, is_loopback, parse_address, reach, security_of
-from cvtbatch.engine.processes import ONE_THREAD, open_scratch
+from cvtbatch.engine.processes import ONE_THREAD, check_shared_memory, open_scratch
 from cvtbatch.engine.settings import DASK_SETTINGS, GPU
 from cvtbatch.errors import InputError, ResourceError
 
@@ -102,12 +102,14 @@ def run_worker(
 
     Raises:
         InputError: the connection would not be encrypted, or certificates are not accepted.
-        ResourceError: no scheduler answers.
+        ResourceError: no scheduler answers, or the machine has no shared memory.
     """
     os.environ.update(ONE_THREAD)
     address = parse_address(scheduler, certs)
     import dask
 
+    if nanny:
+        check_shared_memory()
     with open_scratch() as scratch, dask.config.set(DASK_SETTINGS):
         security = security_of(certs)
         own = reach(address, certs, SCHEDULER_SECONDS)

@@ -4,7 +4,6 @@ Every stage picks up where an earlier run left it: what is extracted or scored i
 the report is written anew.
 """
 
-import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -137,12 +136,12 @@ def _own_job(job: Job, bundle: Bundle, specs: Mapping[str, Spec], folder: Path) 
         name: dict(section) if isinstance(section, dict) else section for name, section in job.items()
     }
     if ids["volume_spec_id"] in specs:
-        own["volume"]["spacing_mm"] = json.loads(specs[ids["volume_spec_id"]].settings)["spacing_mm"]
+        own["volume"]["spacing_mm"] = specs[ids["volume_spec_id"]].content()["spacing_mm"]
     if ids["radiomics_spec_id"] in specs:
-        settings = json.loads(specs[ids["radiomics_spec_id"]].settings)["settings"]
+        settings = specs[ids["radiomics_spec_id"]].content()["settings"]
         own["radiomics"]["profile"] = _profile(settings, folder)
     if ids["embedding_spec_id"] in specs:
-        settings = json.loads(specs[ids["embedding_spec_id"]].settings)
+        settings = specs[ids["embedding_spec_id"]].content()
         section = own["embedding"]
         section |= {name: settings["window"][name] for name in ("level_hu", "width_hu")}
         section |= {"field": settings["field"]["kind"], "precision": settings["precision"]}

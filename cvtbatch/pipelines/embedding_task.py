@@ -11,7 +11,7 @@ from cvtbatch.embedding.batching import embed_items
 from cvtbatch.embedding.compute import Compute, Embeddings
 from cvtbatch.embedding.preprocessing import Slices, prepare_slices
 from cvtbatch.embedding.weights import Weights, from_bytes, load_weights
-from cvtbatch.errors import FormatError, InternalError, StorageError
+from cvtbatch.errors import FormatError, InputError, InternalError, StorageError
 from cvtbatch.pipelines.cost import Cost, Meter
 from cvtbatch.pipelines.embedding_plan import EmbeddingWork, RoiInput, WeightsRef
 from cvtbatch.pipelines.failure import Failure, failure_of
@@ -127,14 +127,30 @@ def _backbone(weights: WeightsRef, compute: Compute) -> "Backbone":
 
 
 def _fetch(ref: WeightsRef) -> Weights:
+    """Return the weights that a run started with.
+
+    Raises:
+        FormatError: "weights_missing" or "weights_damaged": the store's are gone, or are not what was written.
+        InternalError: "weights_differ": this machine draws others.
+    """
     if ref.source.startswith("random:"):
         weights = load_weights(ref.source)
-    else:
+        if weights.sha256 != ref.sha256:
+            raise InternalError(
+                "weights_differ",
+                f"the weights {ref.source} have SHA-256 {weights.sha256[:12]} on a worker and {ref.sha256[:12]} where the run "
+                "started: install one version of NumPy on all machines",
+            )
+        return weights
+    damaged = FormatError(
+        "weights_damaged",
+        f"the weights {ref.sha256[:12]} in the store are not what was written: remove their file below weights/ and run again, "
+        "which writes it anew",
+    )
+    try:
         weights = from_bytes(FeatureStore(ref.store_url).read_weights(ref.sha256), ref.source)
+    except (InputError, ValueError, KeyError, TypeError):
+        raise damaged from None
     if weights.sha256 != ref.sha256:
-        raise InternalError(
-            "weights_differ",
-            f"the weights {ref.source} have SHA-256 {weights.sha256[:12]} on a worker and {ref.sha256[:12]} where the run "
-            "started: install one version of NumPy on all machines, or remove the store's damaged file below weights/",
-        )
+        raise damaged
     return weights

@@ -1,6 +1,5 @@
 """Fit: a snapshot's training cohort to a bundle, its tasks spread over workers."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +117,7 @@ def _document(fit: Fit, data: TrainingData, job: Job, snapshot: str, content_dig
             "radiomics_spec_id": data.specs.radiomics_spec_id,
             "embedding_spec_id": data.specs.embedding_spec_id,
         },
-        "spec_settings": {spec.kind: json.loads(spec.settings) for spec in data.spec_chain},
+        "spec_settings": {spec.kind: spec.content() for spec in data.spec_chain},
         "weights": dict(data.weights),
         "snapshot": {"name": snapshot, "digest": content_digest},
         "cohort": {

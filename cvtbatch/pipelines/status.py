@@ -1,14 +1,15 @@
 """What a store holds and how its cases stand."""
 
 import datetime
-import json
 from collections import Counter
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch import contracts
+from cvtbatch.errors import FormatError
 from cvtbatch.pipelines.duplicates import find_duplicates
+from cvtbatch.spec import Spec
 from cvtbatch.store import FeatureStore, View
 from cvtbatch.validation.eligibility import CRITERIA, InclusionFlow, inclusion_flow
 
@@ -121,7 +122,10 @@ def _specs(store: FeatureStore, current: set[str]) -> list[Document]:
             "parent_id": spec["parent_id"],
             "rows": rows[spec["spec_id"]],
             "current": spec["spec_id"] in current,
-            "not_for_inference": json.loads(spec["settings"]).get("weights", {}).get("not_for_inference", False),
+            "not_for_inference": Spec(spec["kind"], spec["parent_id"], spec["settings"])
+            .content()
+            .get("weights", {})
+            .get("not_for_inference", False),
         }
         for spec in specs
     ]
@@ -132,7 +136,9 @@ def _run(row: dict[str, object]) -> Document:
     # Null until the run ends, and in rows of earlier versions.
     cost = ("cases_per_second", "core_hours_per_1000_cases", "cpu_hours_per_1000_cases", "worker_peak_bytes")
     names = ("run_id", "command", "state", "reason", *counts, *cost)
-    started = datetime.datetime.strptime(str(row["run_id"]).partition("-")[0], "%Y%m%dT%H%M%S").replace(
-        tzinfo=datetime.UTC
-    )
+    try:
+        moment = datetime.datetime.strptime(str(row["run_id"]).partition("-")[0], "%Y%m%dT%H%M%S")
+    except ValueError:
+        raise FormatError("store_damaged", "the id of a run in table runs is not what was written") from None
+    started = moment.replace(tzinfo=datetime.UTC)
     return {**{name: row[name] for name in names}, "started_at": started.isoformat()}

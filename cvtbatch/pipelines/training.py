@@ -224,7 +224,7 @@ def _repeats(store: FeatureStore, source: CohortSource, rows: pa.Table) -> tuple
 
 
 def _weights(spec: Spec, slices: pa.Table) -> dict[str, str | bool]:
-    settings = json.loads(spec.settings).get("weights", {})
+    settings = spec.content().get("weights", {})
     return {
         "name": slices["weights"][0].as_py(),
         "sha256": settings.get("sha256", ""),
@@ -234,7 +234,7 @@ def _weights(spec: Spec, slices: pa.Table) -> dict[str, str | bool]:
 
 def _backbone(spec: Spec, cases: Sequence[Mapping[str, object]]) -> Backbone:
     """Return whom the backbone was tuned on; patients of whom the snapshot has no case are told by their digest."""
-    tuned = json.loads(spec.settings).get("weights", {}).get("fine_tuned", {})
+    tuned = spec.content().get("weights", {}).get("fine_tuned", {})
     people = [(str(case["center"]), str(case["patient"])) for case in cases]
     known = {patient_digest(*person): person for person in people}
     return Backbone(frozenset(known.get(seen, ("unknown", seen)) for seen in json.loads(tuned.get("trained_on", "[]"))))

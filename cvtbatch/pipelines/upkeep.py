@@ -7,7 +7,7 @@ from collections import Counter
 from cvtbatch import contracts
 from cvtbatch.store import FeatureStore
 from cvtbatch.store.garbage import LIVE_RUN_DAYS, find_garbage
-from cvtbatch.store.location import remove_objects
+from cvtbatch.store.location import probe_writing, remove_objects
 from cvtbatch.store.rewriting import compact
 
 Document = dict[str, object]
@@ -24,6 +24,7 @@ def compact_store(url: str) -> Document:
         StorageError, FormatError: as `FeatureStore`, or the store cannot be written.
     """
     store = FeatureStore(url)
+    probe_writing(store.location)
     started = time.monotonic()
     tables = []
     for name in contracts.table_names():

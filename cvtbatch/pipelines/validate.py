@@ -1,7 +1,6 @@
 """Validate: a bundle at a centre that it was not trained on, from what is scored to a report."""
 
 import datetime
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -232,7 +231,7 @@ def _provenance(source: Source) -> Provenance:
     specs = {**source.view.specs(), **source.bundle.known_specs()}
     radiomics = {}
     if ids["radiomics_spec_id"] in specs:
-        settings = json.loads(specs[ids["radiomics_spec_id"]].settings).get("settings", {})
+        settings = specs[ids["radiomics_spec_id"]].content().get("settings", {})
         radiomics[RADIOMICS_SETTINGS] = ", ".join(f"{name} {canonical_json(value)}" for name, value in settings.items())
     return Provenance(
         center=source.center,

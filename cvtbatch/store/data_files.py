@@ -125,7 +125,11 @@ def read_rows(location: Location, contract: TableContract, schema: pa.Schema, pa
             columns.append(pa.chunked_array([pa.repeat(value, count)]))
         else:
             columns.append(pa.chunked_array([pa.nulls(count, field.type)]))
-    return pa.table(columns, schema=schema)
+    table = pa.table(columns, schema=schema)
+    if not is_checked(key):
+        with storage_errors(f"reading table {contract.name}"):
+            _check_rows(table)
+    return table
 
 
 def _read_unchecked(location: Location, path: str, table: str, columns: Sequence[str]) -> tuple[int, pa.Table]:
@@ -135,6 +139,19 @@ def _read_unchecked(location: Location, path: str, table: str, columns: Sequence
     ):
         there = set(file.schema_arrow.names)
         return int(file.metadata.num_rows), file.read([name for name in columns if name in there])
+
+
+def _check_rows(rows: pa.Table) -> None:
+    """Make sure that every text is one, and that what must be there is: Parquet hands on what is no UTF-8.
+
+    Raises:
+        ArrowInvalid: it is not what was written.
+    """
+    for field, column in zip(rows.schema, rows.columns, strict=True):
+        if not pa.types.is_floating(field.type):
+            column.validate(full=True)
+        if column.null_count and not field.nullable:
+            raise pa.ArrowInvalid(f"{field.name} is missing in a row")
 
 
 def _is_bounded(kind: pa.DataType) -> bool:

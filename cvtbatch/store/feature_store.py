@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import obstore
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,7 +14,7 @@ from cvtbatch.errors import FormatError, StorageError
 from cvtbatch.geometry import Grid
 from cvtbatch.store import snapshots
 from cvtbatch.store.heads import Heads
-from cvtbatch.store.location import Location, get, holds, put, storage_errors
+from cvtbatch.store.location import Location, get, holds, probe_writing, put
 from cvtbatch.store.reading import Selection, View
 from cvtbatch.store.tables import Pin, Table
 from cvtbatch.store.volumes import StoredArray, array_problems, read_array, read_slices, write_array
@@ -52,7 +51,7 @@ class FeatureStore:
             existing: do not create it.
 
         Raises:
-            StorageError: it cannot be written, or the folder holds other things.
+            StorageError: it cannot be written, not so that two runs may, or the folder holds other things.
             FormatError: as for the class.
         """
         location = Location.of(url)
@@ -61,16 +60,15 @@ class FeatureStore:
         except StorageError as error:
             if existing or error.kind != "no_store":
                 raise
+            probe_writing(location)
             document = {
                 "format": "cvtbatch-store",
                 "format_version": FORMAT_VERSION,
                 "created_by": f"cvtbatch {cvtbatch.__version__}",
             }
             put(location, FORMAT_FILE, (json.dumps(document, indent=2) + "\n").encode())
-        with storage_errors("the store is not writable"):
-            probe = f"{FORMAT_FILE}.probe"
-            obstore.put(location.objects(), probe, b"")
-            obstore.delete(location.objects(), probe)
+        else:
+            probe_writing(location)
         store = cls(url)
         for table in store._tables.values():
             table.log.create()

@@ -25,7 +25,7 @@ LIVE_RUN_DAYS = 7
 GROUP = re.compile(r"(volume|mask)s/[0-9a-f]{2}/[0-9a-f]{32}\.ome\.zarr")
 DATA_FILE = re.compile(r"tables/([a-z_]+)/(?!_).*\.parquet")
 # Names under which a write is prepared: by object_store on a disk, by Delta's log, by the probe of a store's rights.
-STAGED = re.compile(r".*#\d+|tables/[a-z_]+/_delta_log/_commit_.*|cvtbatch-store\.json\.probe")
+STAGED = re.compile(r".*#\d+|tables/[a-z_]+/_delta_log/_commit_.*|cvtbatch-store\.json\.probe.*")
 GROUP_TABLES = ("volumes", "rois")
 ALL_ROWS = 2**63 - 1
 

@@ -1,41 +1,34 @@
-"""Where a store lies, and the errors of reaching it: the one module that knows a folder from object storage.
+"""Where a store lies, and the errors of reaching it: the one module that knows a folder from object storage."""
 
-Object storage is S3 and what speaks like it. Endpoint, region and credentials come from the usual AWS variables of the process
-(`AWS_ENDPOINT_URL`, `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`), never from a job or a task,
-so that no secret is stored or sent. Three libraries talk to it (obstore for objects, deltalake for logs, pyarrow for columns), and
-all three are given one reading of that environment and one bound on retries.
-"""
-
-import ipaddress
+import errno
 import os
 import re
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import obstore
+from obstore.exceptions import AlreadyExistsError
 from obstore.store import LocalStore, S3Store
 
-from cvtbatch.errors import CvtbatchError, StorageError
+from cvtbatch.errors import CvtbatchError, FormatError, StorageError
+from cvtbatch.store.s3 import S3Access, s3_filesystem, s3_objects
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
+# What is created twice, and removed, before a store is written.
+PROBE = "cvtbatch-store.json.probe"
+FULL = {errno.ENOSPC, errno.EDQUOT}
 # Delta Lake's paths are URLs; these characters do not survive the way there and back.
 UNUSABLE = "%[]{}\\^`|"
 # On S3 the table library looks for its checkpoints under a name encoded twice; of these characters the code is the character.
 S3_NAME = re.compile(r"[A-Za-z0-9._~-]+")
-# A request that fails is sent again, with growing pauses: some seconds of outage are bridged, and no more than this is waited.
-MAX_RETRIES = 8
-FIRST_PAUSE_SECONDS = 0.25
-RETRY_SECONDS = 30
-CONNECT_SECONDS = 5
-REQUEST_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +78,7 @@ class Location:
         return (
             LocalStore(self.path, mkdir=True)
             if self.scheme == "file"
-            else _s3_objects(self.path, S3Access.of_environment())
+            else s3_objects(self.path, S3Access.of_environment())
         )
 
     def table_uri(self, name: str) -> str:
@@ -100,23 +93,23 @@ class Location:
         """Return the file system in which `data_path` finds the tables' files."""
         from pyarrow import fs
 
-        return fs.LocalFileSystem() if self.scheme == "file" else _s3_filesystem(S3Access.of_environment())
+        return fs.LocalFileSystem() if self.scheme == "file" else s3_filesystem(S3Access.of_environment())
 
     def data_path(self, uri: str) -> str:
         """Return the path, in `filesystem`, of a file that a table names; Delta gives them as URLs."""
         return unquote(uri).removeprefix("s3://")
 
     def exists(self) -> bool:
-        """Say whether there is anything under the root.
+        """Say whether there is anything under the root but for what a probe left that was killed.
 
         Raises:
             StorageError: it cannot be looked at; kind "no_bucket" where there is no such bucket.
         """
-        if self.scheme == "file":
-            root = Path(self.path)
-            return root.is_dir() and any(root.iterdir())
         with storage_errors("looking for a store"):
-            return any(True for page in obstore.list(self.objects()) for _ in page)
+            if self.scheme == "file":
+                root = Path(self.path)
+                return root.is_dir() and any(not path.name.startswith(PROBE) for path in root.iterdir())
+            return any(not entry["path"].startswith(PROBE) for page in obstore.list(self.objects()) for entry in page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,100 +121,24 @@ class StoredObject:
     modified: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class S3Access:
-    """How to reach object storage, but for the credentials: those the libraries take from the environment themselves."""
-
-    endpoint: str
-    region: str
-    allow_http: bool
-
-    @classmethod
-    def of_environment(cls) -> "S3Access":
-        """Read the AWS variables.
-
-        Raises:
-            StorageError: the endpoint would carry voxels and credentials in the clear to another machine.
-        """
-        values = os.environ
-        endpoint = values.get("AWS_ENDPOINT_URL_S3") or values.get("AWS_ENDPOINT_URL") or values.get("AWS_ENDPOINT", "")
-        region = values.get("AWS_REGION") or values.get("AWS_DEFAULT_REGION") or "us-east-1"
-        told = values.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true", "yes"}
-        if endpoint.startswith("http://") and not told and not _is_loopback(urlsplit(endpoint).hostname or ""):
-            raise StorageError(
-                "plain_http",
-                "the endpoint of the object storage is plain http on another machine: images would travel in the clear; "
-                "use https, or set AWS_ALLOW_HTTP=true",
-                endpoint,
-            )
-        return cls(endpoint, region, endpoint.startswith("http://"))
-
-    def table_options(self) -> dict[str, str]:
-        options = {
-            "aws_region": self.region,
-            "aws_allow_http": str(self.allow_http).lower(),
-            # Two writers of one version: the second is refused.
-            "aws_conditional_put": "etag",
-            "connect_timeout": f"{CONNECT_SECONDS}s",
-            "timeout": f"{REQUEST_SECONDS}s",
-            "max_retries": str(MAX_RETRIES),
-            "retry_timeout": f"{RETRY_SECONDS}s",
-            "backoff_config.init_backoff": f"{FIRST_PAUSE_SECONDS * 1000:.0f}ms",
-        }
-        return {**options, "aws_endpoint_url": self.endpoint} if self.endpoint else options
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-@cache
-def _s3_objects(path: str, access: S3Access) -> S3Store:
-    bucket, _, prefix = path.partition("/")
-    return S3Store(
-        bucket,
-        prefix=prefix or None,
-        config={"region": access.region, **({"endpoint": access.endpoint} if access.endpoint else {})},
-        client_options={
-            "allow_http": access.allow_http,
-            "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
-            "timeout": timedelta(seconds=REQUEST_SECONDS),
-        },
-        retry_config={
-            "max_retries": MAX_RETRIES,
-            "retry_timeout": timedelta(seconds=RETRY_SECONDS),
-            "backoff": {"init_backoff": timedelta(seconds=FIRST_PAUSE_SECONDS)},
-        },
-    )
-
-
-@cache
-def _s3_filesystem(access: S3Access) -> "FileSystem":
-    from pyarrow import fs
-
-    return fs.S3FileSystem(
-        region=access.region,
-        endpoint_override=access.endpoint or None,
-        connect_timeout=CONNECT_SECONDS,
-        request_timeout=REQUEST_SECONDS,
-        # Its pauses grow faster.
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=MAX_RETRIES // 2),
-    )
-
-
-# What the libraries say, and what it means: words of a foreign text, our kind, and what to do.
+DAMAGED, DEBUG = "store_damaged", "\n\nDebug source:"
+# What the libraries say, and what it means: expressions found in a foreign text, our kind, and what to do. A quota is a disk too.
 _MEANINGS = (
     (
-        ("No space left", "os error 28", "StorageFull"),
+        ("No space left", "StorageFull", "Disk quota exceeded", r"(?i)(os error|errno) (28|122)\b"),
         "store_full",
         "the disk of the store is full: make room and run again, nothing committed is lost",
     ),
+    (
+        # object_store and Delta's log give a whole file its name by a link, which fails where the name is taken.
+        (r"Unable to rename file.*os error (1|22|31|38|95)\b",),
+        "no_hard_links",
+        "the file system of the store has no hard links (exFAT, many FUSE and SMB mounts have none), and without them two runs "
+        "would overwrite each other's commits: put the store on a local disk, on NFS or Lustre, or on S3",
+    ),
     (("NoSuchBucket",), "no_bucket", "there is no such bucket: create it, or mend the URL of the store"),
     (
-        ("169.254.169.254", "NoCredentials", "CredentialsNotLoaded"),
+        (r"169\.254\.169\.254", "NoCredentials", "CredentialsNotLoaded"),
         "no_credentials",
         "no credentials for the object storage: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     ),
@@ -242,27 +159,105 @@ _MEANINGS = (
         "store_unreachable",
         "the object storage does not answer: check AWS_ENDPOINT_URL and the network, and run again",
     ),
+    (
+        ("501 Not Implemented", "<Code>NotImplemented"),
+        "not_implemented",
+        "the object storage does not know what a store needs of it (conditional writes): use a server that does, e.g. AWS S3 or "
+        "Ceph, or a folder",
+    ),
+    (
+        (r"(?i)(os error|errno) 30\b",),
+        "store_not_writable",
+        "the file system is read-only: choose another place for the store",
+    ),
+    (
+        (r"(?i)(os error|errno) (1|13)\b",),
+        "store_denied",
+        "the file system refuses it: check the rights to the store's folder, or choose another",
+    ),
+    (
+        (
+            r"^(ArrowInvalid|FileNotFoundError|ArrowNotImplementedError): (?!.*AWS Error|Function)",
+            r"^DeltaError: .*(Json error|Invalid JSON|commit files|Parquet|thrift|checkpoint)",
+            # Of OSErrors, those of pyarrow's reader of Parquet: they come from no system call, and from no server.
+            r"^OSError: (?!.*(AWS Error|(?i:errno|os error) \d))"
+            r".*(?i:thrift|page|stream|corrupt|flatbuffer|IPC|dictionary|parquet|codec|column|level|metadata)",
+        ),
+        DAMAGED,
+        "a file of the store is gone, or its bytes are not what was written: put it back from a copy of the store",
+    ),
     (("",), "store_failed", "the store cannot be reached or is damaged: mend it and run again"),
 )
 
 
-def storage_error(doing: str, error: Exception) -> StorageError:
+def storage_error(doing: str, error: Exception) -> StorageError | FormatError:
     """Return what an exception of a storage library, raised while `doing`, means to the user."""
     # What follows is the same once more, as Rust prints it.
-    text = str(error).partition("\n\nDebug source:")[0]
-    kind, advice = next((kind, advice) for words, kind, advice in _MEANINGS if any(word in text for word in words))
-    return StorageError(kind, f"{doing}: {advice}", f"{type(error).__name__}: {text}")
+    text = f"{type(error).__name__}: {str(error).partition(DEBUG)[0]}"
+    kind, advice = next(
+        (kind, advice) for words, kind, advice in _MEANINGS if any(re.search(word, text, re.DOTALL) for word in words)
+    )
+    return (FormatError if kind == DAMAGED else StorageError)(kind, f"{doing}: {advice}", text)
 
 
 @contextmanager
 def storage_errors(doing: str) -> Iterator[None]:
-    """Turn whatever the storage libraries raise while `doing` into a `StorageError` that says what to do."""
+    """Turn whatever the storage libraries raise while `doing` into an error that says what to do.
+
+    Raises:
+        StorageError: the store cannot be read or written.
+        FormatError: "store_damaged": what was read is not what was written.
+    """
     try:
         yield
     except CvtbatchError:
         raise
     except Exception as error:  # obstore, deltalake, pyarrow and zarr each raise their own kinds
         raise storage_error(doing, error) from error
+
+
+def probe_writing(location: Location) -> None:
+    """Make sure that what is there is not written over: commits of two runs rest on it, on a disk and on object storage.
+
+    Raises:
+        StorageError: nothing can be written; "no_hard_links"; "overwrites": a name that was taken was given again.
+    """
+    key = f"{PROBE}-{uuid.uuid4().hex}"
+    with storage_errors("the store is not writable"):
+        if location.scheme == "file":
+            _make_folder(Path(location.path))
+        objects = location.objects()
+        try:
+            for _ in range(2):
+                obstore.put(objects, key, b"", mode="create", use_multipart=False)
+        except AlreadyExistsError:
+            return
+        finally:
+            with suppress(Exception):
+                obstore.delete(objects, key)
+    raise StorageError(
+        "overwrites",
+        "the object storage ignores the condition of a write (If-None-Match: *): of two runs one would overwrite what the other "
+        "committed, and cases would be lost without a word; use a server that keeps to it, e.g. AWS S3 or Ceph, or a folder",
+    )
+
+
+def _make_folder(path: Path) -> None:
+    """Make the folder of a store.
+
+    Raises:
+        StorageError: "store_not_writable".
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise StorageError(
+            "store_not_writable",
+            "the folder of the store cannot be made, so that nothing can be written there: choose another place for it",
+            f"{type(error).__name__}: {error}",
+        ) from None
 
 
 def put(location: Location, key: str, data: bytes) -> None:

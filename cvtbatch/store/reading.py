@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch import contracts
-from cvtbatch.errors import InputError, InternalError
+from cvtbatch.errors import FormatError, InputError, InternalError
 from cvtbatch.spec import Spec, differences
 from cvtbatch.store.tables import Pin, newest
 
@@ -285,9 +285,12 @@ class View:
     def labelled(self, rows: pa.Table, spec_ids: Mapping[str, str]) -> pa.Table:
         """Return rows whose features say class, image type and unit, and which say themselves where they come from."""
         specs = self.specs()
-        spec = specs.get(spec_ids.get("radiomics_spec_id", ""))
+        spec_id = spec_ids.get("radiomics_spec_id", "")
+        spec = specs.get(spec_id)
+        if spec is not None and spec.spec_id != spec_id:
+            raise FormatError("store_damaged", f"the settings of specification {spec_id} are not what was written")
         # A unit that is not sure is not given: normalised voxels have none.
-        calibrated = spec is not None and json.loads(spec.settings)["settings"].get("normalize") is False
+        calibrated = spec is not None and spec.content()["settings"].get("normalize") is False
         fields = [
             field.with_metadata(contracts.feature_metadata(field.name, calibrated))
             if field.name in _features()

@@ -25,7 +25,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from cvtbatch.contracts import TableContract
-from cvtbatch.errors import StorageError
+from cvtbatch.errors import FormatError, StorageError
 from cvtbatch.key_index import KeyIndex, hashed, key_array
 from cvtbatch.store.data_files import EXACT_IN_LOG, DataFile, read_rows, write_data_files
 from cvtbatch.store.heads import Heads
@@ -123,7 +123,10 @@ class Table:
     def count(self) -> int:
         """Return how many rows there are, current or not, as the log has it."""
         delta = self.log.newest()
-        return 0 if delta is None else sum(pa.table(delta.get_add_actions()).column("num_records").to_pylist())
+        rows = [] if delta is None else pa.table(delta.get_add_actions()).column("num_records").to_pylist()
+        if None in rows:
+            raise FormatError("store_damaged", f"the log of table {self.contract.name} is not what was written")
+        return sum(rows)
 
     def counts(self, column: str) -> Counter[str]:
         """Return how many rows, current or not, have each value of a text column.

@@ -103,7 +103,7 @@ def test_two_runs_on_one_store_lose_and_double_nothing(undisturbed: Path, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--store", "/proc/store"), "the store cannot be reached"),
+        (("--store", "/proc/store"), "nothing can be written there: choose another place for it"),
         (("--store", "{archive}"), "it is no store; choose an empty folder"),
         (("--store", "gopher://x/y"), "gopher:// is not known"),
         (

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 from cvtbatch.cli import cli
 from cvtbatch.errors import StorageError
-from cvtbatch.store import FeatureStore, StoredArray, location
+from cvtbatch.store import FeatureStore, StoredArray, location, s3
 from tests.support import contents, extract_json, tiny_archive
 
 CASES = 6
@@ -149,7 +149,7 @@ def test_refused_credentials_are_said(s3_bucket: str, refusing_endpoint: str, mo
 def test_an_endpoint_that_is_down_is_said_in_bounded_time(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     FeatureStore.open_for_writing(f"{s3_bucket}/store")
     store = FeatureStore(f"{s3_bucket}/store")
-    monkeypatch.setattr(location, "MAX_RETRIES", 2)
+    monkeypatch.setattr(s3, "MAX_RETRIES", 2)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     started = time.monotonic()
     assert refusal(f"{s3_bucket}/store").kind == "store_unreachable"
@@ -166,7 +166,7 @@ def test_plain_http_to_another_machine_is_refused(
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     assert refusal(f"{s3_bucket}/store").kind == "plain_http"
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
-    assert location.S3Access.of_environment().allow_http
+    assert s3.S3Access.of_environment().allow_http
 
 
 @pytest.mark.parametrize(

@@ -3,19 +3,23 @@
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load, save
 
 from cvtbatch.dlrn import load_bundle
-from cvtbatch.dlrn.bundle import ARRAYS, DOCUMENT, FILES, GOLDEN, SELECTION, Bundle
+from cvtbatch.dlrn.bundle import Bundle
+from cvtbatch.dlrn.bundle_files import ARRAYS, DOCUMENT, FILES, GOLDEN, SELECTION
 from cvtbatch.errors import FormatError, InputError
 from tests.cohorts import SPECS, as_table, small_fit, write
 from tests.support import ROOT
@@ -147,6 +151,127 @@ def test_a_model_that_scores_its_golden_rows_otherwise_is_refused(folder: Path, 
         load_bundle(other)
 
 
+def test_a_number_that_no_golden_row_sees_is_held_too(folder: Path, tmp_path: Path) -> None:
+    other = copy(folder, tmp_path / "other")
+    arrays = load((other / ARRAYS).read_bytes())
+    # The share of an inner node decides no vote.
+    arrays["rad.share"] = np.concatenate([[0.123], arrays["rad.share"][1:]])
+    rewrite(other, ARRAYS, save(arrays))
+    with pytest.raises(FormatError, match="scored with another model"):
+        load_bundle(other)
+
+
+GOLDEN_CHANGES: dict[str, Callable[[pa.Table], pa.Table]] = {
+    "do not have every expected_ column": lambda rows: rows.drop_columns(["expected_distance"]),
+    "do not have every expected_ column ": lambda rows: rows.select(
+        [name for name in rows.column_names if not name.startswith("expected_")]
+    ),
+    "each once": lambda rows: rows.append_column("expected_dlr", rows["expected_dlr"]),
+    "dlr differs by nan": lambda rows: replaced(
+        rows, "expected_dlr", pc.if_else(rows["expected_dlr"].is_valid(), float("nan"), None)
+    ),
+    "dlr is missing where it was not": lambda rows: replaced(
+        rows, "expected_dlr", pa.array([None, *rows["expected_dlr"].to_pylist()[1:]])
+    ),
+    "dlr holds no number": lambda rows: replaced(rows, "expected_dlr", pa.nulls(len(rows), pa.float64())),
+    "dlrn holds no number": lambda rows: replaced(rows, "expected_dlrn", pa.array(["0.5"] * len(rows))),
+    "0 rows": lambda rows: rows.slice(0, 0),
+    "6400 rows": lambda rows: pa.concat_tables([rows] * 200),
+    "values: these are no golden rows": lambda rows: replaced(
+        rows, "embedding", pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(len(rows) << 20, np.float32)), 1 << 20)
+    ),
+    "the table lacks: epilepsy": lambda rows: rows.drop_columns(["epilepsy"]),
+    "31 numbers": lambda rows: replaced(rows, "embedding", pa.array([[0.0] * 31] * len(rows))),
+}
+
+
+def replaced(rows: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    return rows.set_column(rows.column_names.index(name), name, values)
+
+
+@pytest.mark.parametrize("said", GOLDEN_CHANGES)
+def test_golden_rows_that_vouch_for_nothing_are_refused(folder: Path, tmp_path: Path, said: str) -> None:
+    other = copy(folder, tmp_path / "other")
+    buffer = io.BytesIO()
+    pq.write_table(GOLDEN_CHANGES[said](pq.read_table(folder / GOLDEN)), buffer)
+    rewrite(other, GOLDEN, buffer.getvalue())
+    with pytest.raises(FormatError, match=said.strip()):
+        load_bundle(other)
+
+
+def test_what_only_looks_like_a_file_of_a_bundle_is_refused(folder: Path, tmp_path: Path) -> None:
+    other = copy(folder, tmp_path / "other")
+    for name in (ARRAYS, GOLDEN):
+        rewrite(other, name, b"\xff\xff\xff\xff\xff\0\0\0 not what it says")
+        with pytest.raises(FormatError, match=name) as caught:
+            load_bundle(other)
+        assert caught.value.kind == "bundle_damaged"
+        rewrite(other, name, (folder / name).read_bytes())
+    assert load_bundle(other)
+    text = (folder / DOCUMENT).read_text()
+    zero = '"zero": 0.0'
+    assert zero in text
+    for wrong in (
+        "[" * 100_000,
+        text.replace(zero, '"zero": NaN'),
+        text.replace(zero, '"zero": 1e999'),
+        '"\\ud800"',
+        "7",
+    ):
+        (other / DOCUMENT).write_text(wrong)
+        with pytest.raises(FormatError, match="no JSON"):
+            load_bundle(other)
+    # A hole: it is large, and takes nothing.
+    with (other / DOCUMENT).open("r+b") as file:
+        file.truncate(17 << 20)
+    with pytest.raises(FormatError, match="larger than 16 MB"):
+        load_bundle(other)
+
+
+def packed(folder: Path, tar: Path, change: Callable[[tarfile.TarInfo], None], more: int = 0) -> Path:
+    with tarfile.open(tar, "w") as file:
+        for name in (DOCUMENT, *FILES):
+            entry = file.gettarinfo(folder / name, name)
+            change(entry)
+            file.addfile(entry, io.BytesIO((folder / name).read_bytes()))
+        for number in range(more):
+            file.addfile(tarfile.TarInfo(f"._{number}"))
+    return tar
+
+
+def test_a_tar_is_read_as_a_bundle_and_as_nothing_else(folder: Path, tmp_path: Path, bundle: Bundle) -> None:
+    def outside(entry: tarfile.TarInfo) -> None:
+        entry.name = f"../{entry.name}"
+
+    def absolute(entry: tarfile.TarInfo) -> None:
+        entry.name = f"/etc/{entry.name}"
+
+    def link(entry: tarfile.TarInfo) -> None:
+        if entry.name == GOLDEN:
+            entry.type, entry.linkname, entry.size = tarfile.SYMTYPE, "/etc/passwd", 0
+
+    def twice(entry: tarfile.TarInfo) -> None:
+        entry.name = DOCUMENT
+
+    def nothing(entry: tarfile.TarInfo) -> None:
+        pass
+
+    assert load_bundle(packed(folder, tmp_path / "mac.tar", nothing, more=4)).digest == bundle.digest
+    for change, said, more in (
+        (outside, "outside its folder", 0),
+        (absolute, "outside its folder", 0),
+        (link, "is a link", 0),
+        (twice, "is in the tar twice", 0),
+        (nothing, "more than 256 files", 300),
+    ):
+        with pytest.raises(FormatError, match=said) as caught:
+            load_bundle(packed(folder, tmp_path / "odd.tar", change, more))
+        assert caught.value.kind == "bundle_damaged"
+    os.mkfifo(tmp_path / "pipe.tar")
+    with pytest.raises(InputError, match="neither a folder nor a tar"):
+        load_bundle(tmp_path / "pipe.tar")
+
+
 def test_missing_columns_and_other_specifications_are_errors(bundle: Bundle) -> None:
     table = as_table(small_fit()[0])
     name = bundle.model.radiomics[0]
@@ -154,6 +279,10 @@ def test_missing_columns_and_other_specifications_are_errors(bundle: Bundle) -> 
         with pytest.raises(InputError, match=f"lacks: {column}") as caught:
             bundle.score(table.drop_columns([column]))
         assert caught.value.kind == "missing_column"
+    for column in (name, "roi_key"):
+        with pytest.raises(InputError, match=f"column {column} 2 times") as caught:
+            bundle.score(table.append_column(column, table[column]))
+        assert caught.value.kind == "bad_column"
     for column in ("radiomics_spec_id", "embedding_spec_id"):
         own = table.append_column(column, pa.array([None, *[getattr(SPECS, column)] * (len(table) - 1)]))
         assert bundle.score(own).num_rows == len(table)

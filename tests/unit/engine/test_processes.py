@@ -1,13 +1,16 @@
 """The folder that a process holds for what it writes aside."""
 
 import fcntl
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from cvtbatch.engine import processes
-from cvtbatch.engine.processes import open_scratch
+from cvtbatch.engine.processes import check_shared_memory, open_scratch
 from cvtbatch.errors import ResourceError
 
 
@@ -48,3 +51,21 @@ def test_a_folder_that_is_just_made_is_not_taken_for_a_dead_one(
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match="TMPDIR"), open_scratch(tmp_path / "absent"):
         pass
+
+
+def test_a_machine_without_shared_memory_is_said() -> None:
+    """In a mount namespace of its own, /dev/shm cannot be written."""
+    check_shared_memory()
+    code = (
+        "from cvtbatch.engine.processes import check_shared_memory\n"
+        "from cvtbatch.errors import ResourceError\n"
+        "try: check_shared_memory()\n"
+        "except ResourceError as error: print(error.kind, error.message)\n"
+    )
+    script = 'mount -t tmpfs -o ro tmpfs /dev/shm && exec "$0" "$@"'
+    command = ["unshare", "--mount", "sh", "-c", script, sys.executable, "-c", code]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    if run.returncode != 0 and os.geteuid() != 0:
+        pytest.skip("needs the right to mount a file system (root)")
+    assert run.stdout.startswith("no_shared_memory worker processes need shared memory (/dev/shm)"), run.stderr
+    assert "--workers 0" in run.stdout

@@ -172,7 +172,7 @@ def test_what_is_no_store(tmp_path: Path) -> None:
     assert raised.value.kind == "not_a_store"
     with pytest.raises(StorageError) as raised:
         FeatureStore.open_for_writing(str(tmp_path / "notes.txt" / "store"))
-    assert raised.value.kind == "store_failed"
+    assert raised.value.kind == "store_not_writable"
     with pytest.raises(StorageError) as raised:
         FeatureStore("ftp://host/store")
     assert raised.value.kind == "unknown_store_url"

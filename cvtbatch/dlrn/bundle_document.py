@@ -1,0 +1,68 @@
+"""bundle.json as text from elsewhere: strictly JSON, of a depth and with numbers that whoever reads it on can hold."""
+
+import json
+import math
+from collections.abc import Mapping
+
+from cvtbatch.dlrn.bundle_files import DOCUMENT
+from cvtbatch.errors import FormatError
+
+# Ours nests to a depth of eight.
+MOST_DEPTH = 64
+LARGEST_INTEGER = 2**63
+
+
+def parse_document(data: bytes) -> object:
+    """Return what bundle.json says.
+
+    Raises:
+        FormatError: "bundle_damaged": it is no JSON in UTF-8, nests too deep, or holds a number or text that is none.
+    """
+    try:
+        document: object = json.loads(
+            data.decode(), parse_constant=_refuse_constant, parse_float=_finite, parse_int=_bounded
+        )
+        _check_depth(document)
+    except (ValueError, RecursionError) as error:
+        raise FormatError("bundle_damaged", f"{DOCUMENT} of the bundle is no JSON", str(error)) from None
+    return document
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _bounded(text: str) -> int:
+    number = int(text)
+    if abs(number) >= LARGEST_INTEGER:
+        raise ValueError("an integer is too large")
+    return number
+
+
+def _check_depth(document: object) -> None:
+    """Walk level by level; texts must be such as can be written again.
+
+    Raises:
+        ValueError: it nests deeper than MOST_DEPTH, or holds half a surrogate pair.
+    """
+    level = [document]
+    for _ in range(MOST_DEPTH):
+        below: list[object] = []
+        for value in level:
+            if isinstance(value, str):
+                value.encode()
+            elif isinstance(value, Mapping):
+                below += [*value, *value.values()]
+            elif isinstance(value, list):
+                below += value
+        if not below:
+            return
+        level = below
+    raise ValueError(f"it nests deeper than {MOST_DEPTH}")

@@ -1,0 +1,133 @@
+"""A frozen model as named arrays and its part of bundle.json, and back; whatever is read is a sound model or none."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load as load_safetensors
+
+from cvtbatch.dlrn.bundle_files import ARRAYS, DOCUMENT
+from cvtbatch.dlrn.forest import FlatForest
+from cvtbatch.dlrn.model import FrozenModel
+from cvtbatch.dlrn.nomogram import Axis, Nomogram
+from cvtbatch.dlrn.settings import SIGNATURES, Model
+from cvtbatch.dlrn.soundness import model_problems, out_of_fold_problems
+from cvtbatch.dlrn.training_scores import ClassScores
+from cvtbatch.errors import FormatError
+
+PLAIN = (
+    "loadings",
+    "offset",
+    "mean",
+    "scale",
+    "low",
+    "high",
+    "terms",
+    "distance_columns",
+    "whitening",
+    "training_distances",
+)
+RECALIBRATION, OUT_OF_FOLD, SIDES = "recalibration", "out_of_fold", ("events", "others")
+# Keys of bundle.json that belong to the model.
+DESCRIPTION = ("columns", "embedding_length", "thresholds", "nomogram", "missing_feature")
+# The names of the arrays with their types and shapes; a model's take 3 KB.
+MOST_HEADER_BYTES = 1 << 20
+
+JsonObject = dict[str, Any]
+Arrays = Mapping[str, np.ndarray[Any, Any]]
+
+
+def read_arrays(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the arrays of a safetensors file.
+
+    Raises:
+        FormatError: "bundle_damaged".
+    """
+    if int.from_bytes(data[:8], "little") > MOST_HEADER_BYTES:
+        raise FormatError("bundle_damaged", f"{ARRAYS} says that its header is longer than any bundle's")
+    try:
+        return load_safetensors(data)
+    except Exception as error:  # safetensors and numpy each raise their own kinds
+        raise FormatError("bundle_damaged", f"{ARRAYS} is no safetensors file", f"{error}") from None
+
+
+def problems_of(document: JsonObject, arrays: Arrays) -> list[str]:
+    """Return every reason why bundle.json, which keeps to its contract, and the arrays are no model that can be scored."""
+    needed, known = _array_names()
+    if missing := sorted(needed - set(arrays)):
+        return [f"{ARRAYS} lacks {', '.join(missing)}"]
+    if unknown := sorted(set(arrays) - known):
+        return [f"{ARRAYS} holds {', '.join(unknown)}, which are no arrays of a model"]
+    if halves := [model for model in Model if len(set(_out_of_fold_names(model)) & set(arrays)) == 1]:
+        return [f"{ARRAYS} holds one class of out-of-fold scores of {', '.join(halves)}, and not the other"]
+    if (RECALIBRATION in arrays) != ("recalibration" in document):
+        return [f"{DOCUMENT} and {ARRAYS} do not agree whether this is a recalibration"]
+    model = model_of(document, arrays)
+    problems = [*model_problems(model), *out_of_fold_problems(out_of_fold_of(arrays))]
+    if not problems and document["embedding_length"] != len(model.loadings):
+        return [f"embedding_length is {document['embedding_length']}, and loadings are for {len(model.loadings)}"]
+    return problems
+
+
+def _array_names() -> tuple[set[str], set[str]]:
+    """Return the names of the arrays that every bundle has, and of all that it may have."""
+    of_signatures = {f"{name}.{part}" for name in SIGNATURES for part in ("used", *FlatForest.__dataclass_fields__)}
+    needed = {*PLAIN, *of_signatures}
+    return needed, {*needed, RECALIBRATION, *(name for model in Model for name in _out_of_fold_names(model))}
+
+
+def _out_of_fold_names(model: Model) -> tuple[str, ...]:
+    return tuple(f"{OUT_OF_FOLD}.{model}.{side}" for side in SIDES)
+
+
+def arrays_of(model: FrozenModel, out_of_fold: Mapping[Model, ClassScores]) -> dict[str, np.ndarray[Any, Any]]:
+    """Return all that a bundle keeps as arrays, by name."""
+    arrays = {name: getattr(model, name) for name in PLAIN}
+    for signature in SIGNATURES:
+        arrays[f"{signature}.used"] = model.used[signature]
+        arrays |= {f"{signature}.{name}": array for name, array in model.forests[signature].arrays().items()}
+    if model.recalibration is not None:
+        arrays[RECALIBRATION] = model.recalibration
+    for name, scores in out_of_fold.items():
+        arrays |= dict(zip(_out_of_fold_names(name), (getattr(scores, side) for side in SIDES), strict=True))
+    return {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
+
+
+def description_of(model: FrozenModel) -> JsonObject:
+    """Return the part of bundle.json that belongs to the model."""
+    return {
+        "columns": {"radiomics": list(model.radiomics), "components": list(model.components)},
+        "embedding_length": len(model.loadings),
+        "thresholds": {str(name): dict(values) for name, values in model.thresholds.items()},
+        "nomogram": model.nomogram.to_document(),
+        "missing_feature": model.missing_feature,
+    }
+
+
+def out_of_fold_of(arrays: Arrays) -> dict[Model, ClassScores]:
+    """Return training's out-of-fold scores; empty in a bundle that keeps none."""
+    return {
+        model: ClassScores(*(arrays[name] for name in _out_of_fold_names(model)))
+        for model in Model
+        if _out_of_fold_names(model)[0] in arrays
+    }
+
+
+def model_of(document: JsonObject, arrays: Arrays) -> FrozenModel:
+    """Return the model; its names and keys are there, and no more is sure of it."""
+    axes = tuple(Axis(**axis) for axis in document["nomogram"]["axes"])
+    forests = {
+        signature: FlatForest(**{name: arrays[f"{signature}.{name}"] for name in FlatForest.__dataclass_fields__})
+        for signature in SIGNATURES
+    }
+    return FrozenModel(
+        radiomics=tuple(document["columns"]["radiomics"]),
+        components=tuple(document["columns"]["components"]),
+        **{name: arrays[name] for name in PLAIN},
+        used={signature: arrays[f"{signature}.used"] for signature in SIGNATURES},
+        forests=forests,
+        nomogram=Nomogram(axes, document["nomogram"]["intercept"], document["nomogram"]["per_point"]),
+        thresholds={Model(name): values for name, values in document["thresholds"].items()},
+        missing_feature=document["missing_feature"],
+        recalibration=arrays.get(RECALIBRATION),
+    )

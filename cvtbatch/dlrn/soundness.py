@@ -1,0 +1,209 @@
+"""What scoring relies on, said of a frozen model: its loops index by these arrays and ask nothing of them again.
+
+A model for which nothing is found here can be scored on any row: no place is read or written outside an array, every walk through
+a tree ends at a leaf of that tree, and every number that enters is one. It takes time in proportion to the model's size.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+
+import numpy as np
+import numpy.typing as npt
+
+from cvtbatch.dlrn.arrays import Floats, Integers
+from cvtbatch.dlrn.forest import FlatForest
+from cvtbatch.dlrn.model import FrozenModel
+from cvtbatch.dlrn.nomogram import Nomogram
+from cvtbatch.dlrn.scoring import EMBEDDING, EPILEPSY
+from cvtbatch.dlrn.settings import SIGNATURES, Model
+from cvtbatch.dlrn.training_scores import ClassScores
+
+# Names of the nomogram's axes, in the order of the logistic model's terms.
+AXES = ("dlr", "epilepsy")
+# The line through the points and the logistic model are one function, computed in two orders.
+NOMOGRAM_TOLERANCE = 1e-9
+# A share is a quotient of sums of weights, and may be an ulp more than 1.
+LARGEST_SHARE = 1 + 1e-9
+# A recalibration takes neighbours through exp and log, which may turn them by an ulp.
+SAME_PLACE = 1e-12
+# Deeper than any forest that a job allows grows on a cohort; what a tree is asked for is a depth of 10.
+MOST_DEPTH = 4096
+
+
+def model_problems(model: FrozenModel) -> list[str]:
+    """Return every way in which a model is none; empty for one that can be scored."""
+    problems = [*_name_problems(model), *_shape_problems(model)]
+    with np.errstate(all="ignore"):
+        # Else there is nothing that the rest could look at.
+        return problems or [*_number_problems(model), *_nomogram_problems(model), *_forest_problems(model)]
+
+
+def out_of_fold_problems(scores: Mapping[Model, ClassScores]) -> list[str]:
+    """Return what is wrong with training's scores."""
+    arrays = {
+        f"{model}.{side.name}": getattr(own, side.name) for model, own in scores.items() for side in fields(ClassScores)
+    }
+    shapes = [
+        f"out_of_fold.{name} is {_text(array)}, not float64 in one dimension"
+        for name, array in arrays.items()
+        if array.ndim != 1 or array.dtype != np.float64
+    ]
+    return shapes or [
+        f"out_of_fold.{name} are not probabilities in ascending order"
+        for name, array in arrays.items()
+        if not (((array >= 0) & (array <= LARGEST_SHARE)).all() and _ascending(array, SAME_PLACE))
+    ]
+
+
+def _name_problems(model: FrozenModel) -> Iterator[str]:
+    names = model.columns
+    if len(set(names)) < len(names):
+        yield "columns names a column twice"
+    yield from (f"columns names {name}, which is no feature" for name in (EMBEDDING, EPILEPSY) if name in names)
+
+
+def _shape_problems(model: FrozenModel) -> Iterator[str]:
+    """Compare types and shapes with what the model's own numbers of columns, nodes and trees ask for."""
+    columns, components, looked_at = len(model.columns), len(model.components), model.distance_columns.size
+    wanted: dict[str, tuple[npt.NDArray[np.generic], type[np.generic], tuple[int | None, ...]]] = {
+        "loadings": (model.loadings, np.float64, (None, components)),
+        "offset": (model.offset, np.float64, (components,)),
+        **{name: (getattr(model, name), np.float64, (columns,)) for name in ("mean", "scale", "low", "high")},
+        "terms": (model.terms, np.float64, (1 + len(AXES),)),
+        "distance_columns": (model.distance_columns, np.int64, (None,)),
+        "whitening": (model.whitening, np.float64, (looked_at, looked_at)),
+        "training_distances": (model.training_distances, np.float64, (None,)),
+        **{f"{name}.used": (model.used[name], np.int64, (None,)) for name in SIGNATURES},
+    }
+    if model.recalibration is not None:
+        wanted["recalibration"] = (model.recalibration, np.float64, (2,))
+    for signature, forest in model.forests.items():
+        name, nodes = str(signature), forest.column.size
+        wanted |= {
+            f"{name}.roots": (forest.roots, np.int32, (None,)),
+            f"{name}.depths": (forest.depths, np.int32, (forest.roots.size,)),
+            f"{name}.column": (forest.column, np.int32, (None,)),
+            f"{name}.threshold": (forest.threshold, np.float64, (nodes,)),
+            f"{name}.child": (forest.child, np.int32, (nodes, 2)),
+            f"{name}.share": (forest.share, np.float64, (nodes,)),
+        }
+    for name, (array, kind, shape) in wanted.items():
+        same = array.ndim == len(shape) and all(
+            own == size if size is not None else own > 0 for own, size in zip(array.shape, shape, strict=True)
+        )
+        if not same or array.dtype != kind or not array.flags.c_contiguous:
+            size = " x ".join("1 or more" if size is None else str(size) for size in shape)
+            yield f"{name} is {_text(array)}, not {np.dtype(kind)} of {size}"
+
+
+def _number_problems(model: FrozenModel) -> Iterator[str]:
+    plain = ("loadings", "offset", "mean", "scale", "low", "high", "terms", "whitening", "training_distances")
+    yield from (f"{name} holds a number that is not finite" for name in plain if not _finite(getattr(model, name)))
+    if not (model.scale > 0).all():
+        yield "scale holds a deviation that is not above 0"
+    if not (model.low <= model.high).all():
+        yield "low is above high in a column"
+    if not (_ascending(model.training_distances) and (model.training_distances >= 0).all()):
+        yield "training_distances are not lengths in ascending order"
+    if model.recalibration is not None and not (_finite(model.recalibration) and model.recalibration[1] > 0):
+        yield "recalibration is not finite, or its slope is not above 0"
+    places = {"distance_columns": model.distance_columns} | {f"{name}.used": model.used[name] for name in SIGNATURES}
+    for name, own in places.items():
+        if not _within(own, len(model.columns)) or len(np.unique(own)) < len(own):
+            yield f"{name} does not name columns of the model, each once"
+    for name, thresholds in model.thresholds.items():
+        wrong = [label for label, value in thresholds.items() if not 0 <= value <= LARGEST_SHARE]
+        yield from (f"thresholds.{name}.{label} is no probability" for label in wrong)
+
+
+def _nomogram_problems(model: FrozenModel) -> Iterator[str]:
+    """Compare the nomogram with the logistic model: points must stand for the same logarithm of the odds."""
+    found: Nomogram = model.nomogram
+    if tuple(axis.name for axis in found.axes) != AXES:
+        yield f"nomogram.axes are not {' and '.join(AXES)}, in this order"
+        return
+    numbers = [found.intercept, found.per_point]
+    for axis in found.axes:
+        numbers += [axis.low, axis.high, axis.zero, axis.points_per_unit]
+        if not (axis.low < axis.high and axis.zero in (axis.low, axis.high)):
+            yield f"the nomogram's axis {axis.name} is no range that has 0 points at one of its ends"
+    if not _finite(np.array(numbers, np.float64)):
+        yield "nomogram holds a number that is not finite"
+        return
+    shift, slope = (0.0, 1.0) if model.recalibration is None else model.recalibration.tolist()
+    intercept, *coefficients = model.terms.tolist()
+    of_ends = [coefficient * axis.zero for coefficient, axis in zip(coefficients, found.axes, strict=True)]
+    wanted = [shift + slope * (intercept + sum(of_ends)), *(slope * coefficient for coefficient in coefficients)]
+    own = [found.intercept, *(found.per_point * axis.points_per_unit for axis in found.axes)]
+    if not np.allclose(own, wanted, rtol=NOMOGRAM_TOLERANCE, atol=NOMOGRAM_TOLERANCE):
+        yield "nomogram gives other odds than terms"
+
+
+def _forest_problems(model: FrozenModel) -> Iterator[str]:
+    for name in SIGNATURES:
+        yield from (f"{name}: {problem}" for problem in forest_problems(model.forests[name], model.used[name]))
+
+
+def forest_problems(forest: FlatForest, used: Integers) -> Iterator[str]:
+    """Yield what is wrong with a forest whose arrays have their types and lengths.
+
+    Nodes of a tree lie together, its root first, and a child behind its parent, as they are grown: so that no walk can turn back.
+
+    Args:
+        used: columns that its nodes may look at.
+    """
+    nodes = len(forest.column)
+    # In their own type, differences of wild numbers would come round again.
+    own, roots = np.arange(nodes), forest.roots.astype(np.int64)
+    leaf = (forest.child[:, 0] == own) & (forest.child[:, 1] == own)
+    if not (roots[0] == 0 and (np.diff(roots) > 0).all() and roots[-1] < nodes):
+        yield "roots are not first nodes of trees, one behind the other"
+        return
+    last = np.append(roots[1:], nodes)
+    ends = np.repeat(last, last - roots)
+    inner = forest.child[~leaf].astype(np.int64)
+    if not ((inner > own[~leaf, None]) & (inner < ends[~leaf, None])).all():
+        yield "child leads back, or out of its tree"
+        return
+    parents = np.bincount(inner.reshape(-1), minlength=nodes)
+    parents[roots] += 1
+    if not (parents == 1).all():
+        yield "child leads to a node twice, or never"
+        return
+    if not np.isin(forest.column[~leaf], used).all() or forest.column[leaf].any():
+        yield "column is none of its signature, or that of a leaf is not 0"
+    if not (_finite(forest.threshold[~leaf]) and (forest.threshold[leaf] == np.inf).all()):
+        yield "threshold is not finite, or that of a leaf is not infinite"
+    if not ((forest.share >= 0) & (forest.share <= LARGEST_SHARE)).all():
+        yield "share is outside 0 to 1"
+    if not np.array_equal(_depths(forest, leaf), forest.depths):
+        yield "depths are not the numbers of steps to the farthest leaves"
+
+
+def _depths(forest: FlatForest, leaf: npt.NDArray[np.bool_]) -> Integers:
+    """Return the number of steps to each tree's farthest leaf (T,), level by level; too deep a tree has a negative one."""
+    depths = np.zeros(len(forest.roots), np.int64)
+    tree, node = np.arange(len(forest.roots)), forest.roots.astype(np.int64)
+    for level in range(1, MOST_DEPTH):
+        goes_on = ~leaf[node]
+        tree, node = np.repeat(tree[goes_on], 2), forest.child[node[goes_on]].reshape(-1).astype(np.int64)
+        if not len(node):
+            return depths
+        depths[tree] = level
+    return np.full(len(forest.roots), -1, np.int64)
+
+
+def _within(places: Integers, count: int) -> bool:
+    return bool(((places >= 0) & (places < count)).all())
+
+
+def _finite(values: npt.NDArray[np.generic]) -> bool:
+    return bool(np.isfinite(values).all())
+
+
+def _ascending(values: Floats, slack: float = 0.0) -> bool:
+    return bool((np.diff(values) >= -slack).all())
+
+
+def _text(array: npt.NDArray[np.generic]) -> str:
+    return f"{array.dtype} of {' x '.join(map(str, array.shape)) or 'no dimension'}"
