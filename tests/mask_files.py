@@ -17,6 +17,8 @@ from cvtbatch.geometry import Grid, SliceStack
 from cvtbatch.ingest import ImageSlices
 from cvtbatch.manifest import RoiSource
 
+# What the images of tests say of themselves.
+FRAME_OF_REFERENCE, SERIES = "1.2.3", "1.2.4"
 # Rows of a matrix: where the scanner's x, y and table direction point in the patient.
 ORIENTATIONS = {
     "axial": np.eye(3),
@@ -104,6 +106,12 @@ def ball(gaps_mm: Sequence[float] = (4.0,) * 15, tilt_deg: float = 0.0, orientat
 def slices_of(stack: SliceStack, frame_of_reference: str | None = None, series: str | None = None) -> ImageSlices:
     """An image on a stack, as far as readers of outlines need to know it."""
     return ImageSlices(stack, frame_of_reference, series)
+
+
+def image_of(stack: SliceStack, thickness_mm: float | None = None) -> ImageSlices:
+    """An image of the series SERIES, with instances as those of `ct_slices`."""
+    instances = tuple((f"{SERIES}.{number}", 1) for number in range(1, len(stack.positions_mm) + 1))
+    return ImageSlices(stack, FRAME_OF_REFERENCE, SERIES, thickness_mm, instances)
 
 
 def roi(path: Path, label: int | None = None, segment: str | None = None) -> RoiSource:
