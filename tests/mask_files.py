@@ -108,15 +108,15 @@ def slices_of(stack: SliceStack, frame_of_reference: str | None = None, series: 
     return ImageSlices(stack, frame_of_reference, series)
 
 
+def roi(path: Path, label: int | None = None, segment: str | None = None) -> RoiSource:
+    """An outline of the manifest."""
+    return RoiSource("A/1/hematoma/A/1", "hematoma", "A", 1, str(path), path.name, label, segment, 1)
+
+
 def image_of(stack: SliceStack, thickness_mm: float | None = None) -> ImageSlices:
     """An image of the series SERIES, with instances as those of `ct_slices`."""
     instances = tuple((f"{SERIES}.{number}", 1) for number in range(1, len(stack.positions_mm) + 1))
     return ImageSlices(stack, FRAME_OF_REFERENCE, SERIES, thickness_mm, instances)
-
-
-def roi(path: Path, label: int | None = None, segment: str | None = None) -> RoiSource:
-    """An outline of the manifest."""
-    return RoiSource("A/1/hematoma/A/1", "hematoma", "A", 1, str(path), path.name, label, segment, 1)
 
 
 def datasets(folder: Path) -> list[pydicom.Dataset]:
