@@ -17,6 +17,8 @@ from cvtbatch.geometry import Grid, SliceStack
 from cvtbatch.ingest import ImageSlices
 from cvtbatch.manifest import RoiSource
 
+# What the images of tests say of themselves.
+FRAME_OF_REFERENCE, SERIES = "1.2.3", "1.2.4"
 # Rows of a matrix: where the scanner's x, y and table direction point in the patient.
 ORIENTATIONS = {
     "axial": np.eye(3),
@@ -114,6 +116,12 @@ def another_image() -> ImageSlices:
 def roi(path: Path, label: int | None = None, segment: str | None = None) -> RoiSource:
     """An outline of the manifest."""
     return RoiSource("A/1/hematoma/A/1", "hematoma", "A", 1, str(path), path.name, label, segment, 1)
+
+
+def image_of(stack: SliceStack, thickness_mm: float | None = None) -> ImageSlices:
+    """An image of the series SERIES, with instances as those of `ct_slices`."""
+    instances = tuple((f"{SERIES}.{number}", 1) for number in range(1, len(stack.positions_mm) + 1))
+    return ImageSlices(stack, FRAME_OF_REFERENCE, SERIES, thickness_mm, instances)
 
 
 def datasets(folder: Path) -> list[pydicom.Dataset]:

@@ -45,7 +45,7 @@ def fill_polygon(points_xy: Vector, shape_yx: tuple[int, int]) -> npt.NDArray[np
     return inside
 
 
-def traced_pixels(points_xy: Vector) -> npt.NDArray[np.int64] | None:
+def traced_pixels(points_xy: Vector, shape_yx: tuple[int, int]) -> npt.NDArray[np.int64] | None:
     """Return the pixels (n, 2), x y, that a contour was traced along from centre to neighbouring centre; None if it was not.
 
     OpenCV's `findContours`, which rt-utils draws with, runs through the outermost pixels of a mask, all of which are in it, though
@@ -57,6 +57,9 @@ def traced_pixels(points_xy: Vector) -> npt.NDArray[np.int64] | None:
         return None
     strides = np.roll(corners, -1, axis=0) - corners
     lengths = np.abs(strides).max(axis=1)
+    # Nobody passes a pixel more than eight times.
+    if lengths.sum() > 8 * shape_yx[0] * shape_yx[1]:
+        return None
     if not ((strides == 0) | (np.abs(strides) == lengths[:, np.newaxis])).all():
         return None
     ahead = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)

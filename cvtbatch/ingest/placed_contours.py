@@ -160,7 +160,7 @@ def _add_traced(mask_zyx: Mask, stack: SliceStack, by_slice: dict[int, _Plane]) 
     traced = []
     for k, plane in by_slice.items():
         for contour in plane.contours:
-            pixels = traced_pixels(_pixels(contour, stack, k))
+            pixels = traced_pixels(_pixels(contour, stack, k), (stack.rows, stack.columns))
             if pixels is None:
                 return
             traced.append((k, pixels))

@@ -72,9 +72,10 @@ def test_a_million_corners() -> None:
 
 def test_pixels_of_a_contour_from_center_to_center() -> None:
     corners = np.array([[2.0, 1.0], [5.0, 1.0], [5.0, 3.0], [4.0, 4.0], [2.0, 2.0]])
-    pixels = traced_pixels(corners)
+    pixels = traced_pixels(corners, (8, 9))
     assert pixels is not None
     expected = [(2, 1), (3, 1), (4, 1), (5, 1), (5, 2), (5, 3), (4, 4), (3, 3), (2, 2)]
     assert list(map(tuple, pixels.tolist())) == expected
-    assert traced_pixels(corners + np.array([0.02, 0.0])) is None
-    assert traced_pixels(np.array([[0.0, 0.0], [3.0, 1.0], [3.0, 4.0]])) is None
+    assert traced_pixels(corners + np.array([0.02, 0.0]), (8, 9)) is None
+    assert traced_pixels(np.array([[0.0, 0.0], [3.0, 1.0], [3.0, 4.0]]), (8, 9)) is None
+    assert traced_pixels(np.array([[0.0, 0.0], [1e5, 0.0], [1e5, 1e5]] * 1000), (8, 9)) is None

@@ -13,9 +13,8 @@ from cvtbatch.errors import InputError
 from cvtbatch.geometry import SliceStack, stored_grid
 from cvtbatch.imaging import place_mask
 from cvtbatch.ingest import ImageSlices, SourceMask, read_mask, read_volume
-from cvtbatch.ingest.writing import SeriesTags, write_series
 from tests.figures import Record, record_figure
-from tests.mask_files import Ball, ball, ct_slices, datasets, roi, write_seg, write_structure_set
+from tests.mask_files import SERIES, Ball, ball, ct_slices, image_of, roi, write_seg, write_structure_set
 from tests.outside_data import outside
 from tests.series import case
 
@@ -23,7 +22,7 @@ STEPS = (1.0, 2.0, 3.0, 5.0)
 SPACING = (0.5, 0.5, 5.0)
 RADIUS, CENTER = 18.38, np.array([4.3, -7.9, 41.7])
 BALL_ML = 4 / 3 * np.pi * RADIUS**3 / 1000
-FRAME_OF_REFERENCE, SERIES, OTHER = "1.2.3", "1.2.4", "1.2.5"
+OTHER = "1.2.5"
 IMAGE_PIXEL_MM, OTHER_PIXEL_MM = (0.7, 0.6), (0.8, 0.75)
 UNEVEN = (5.0,) * 4 + (1.1,) * 4 + (7.0,) * 5
 
@@ -35,12 +34,6 @@ def reconstruction(step: float, offset: float = 0.0, pixel_mm: tuple[float, floa
     axes = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
     columns, rows = (round(46 / length) for length in pixel_mm)
     return Ball(SliceStack(columns, rows, pixel_mm, *axes, positions), CENTER, RADIUS)
-
-
-def image_of(stack: SliceStack, thickness_mm: float | None = None) -> ImageSlices:
-    """An image whose series is SERIES, with instances as those of `ct_slices`."""
-    instances = tuple((f"{SERIES}.{number}", 1) for number in range(1, len(stack.positions_mm) + 1))
-    return ImageSlices(stack, FRAME_OF_REFERENCE, SERIES, thickness_mm, instances)
 
 
 def image_file(stack: SliceStack) -> ImageSlices:
@@ -349,63 +342,6 @@ def test_an_outline_of_another_reconstruction_beside_the_image_is_refused(folder
             assert refused(path, image_of(replace(stack, positions_mm=positions))).kind == kind_of_error
 
 
-def test_contours_that_name_a_slice_lie_within_half_a_gap_of_it(tmp_path: Path) -> None:
-    drawn = ball(UNEVEN, 18.0)
-    normal, stack = np.array(drawn.stack.slice_axis), drawn.stack
-    depths = stack.depths_mm()
-
-    def write(move_mm: float, series: str = SERIES) -> Path:
-        contours = []
-        for points in drawn.circles():
-            k = int(np.abs(depths - (points[0] - np.array(stack.positions_mm[0])) @ normal).argmin())
-            contours.append(("CLOSED_PLANAR", points + move_mm * normal, f"{series}.{k + 1}"))
-        return write_structure_set(tmp_path / "rt.dcm", {"clot": contours}, FRAME_OF_REFERENCE, series)
-
-    assert np.abs(read(write(0.0), image_of(stack)).volume_ml - 4 / 3 * np.pi * 18**3 / 1000) < 1
-    assert read(write(0.5), image_of(stack)).flags == ("contours_between_slices",)  # half of 1.1 mm is the least
-    for move in (0.7, 15.0, -20.0):
-        error = refused(write(move), image_of(stack))
-        assert (error.kind, f"{abs(move):.1f} mm" in error.message) == ("mask_off_named_slice", True)
-    assert read(write(15.0, "1.9.9"), image_of(stack)).volume_ml > 0  # it names slices that the image does not have
-
-
-def test_frames_that_name_a_slice_lie_within_half_a_gap_of_it(tmp_path: Path) -> None:
-    drawn = ball((4.0,) * 15, 18.0)
-    path = write_seg(tmp_path / "seg.dcm", ct_slices(drawn.stack, SERIES, 4.0), drawn.mask())
-    assert read(path, image_of(drawn.stack)).place == drawn.stack
-    dataset = pydicom.dcmread(path)
-    frames = dataset.PerFrameFunctionalGroupsSequence
-    named = [frame.DerivationImageSequence[0].SourceImageSequence[0] for frame in frames]
-    uids = [item.ReferencedSOPInstanceUID for item in named]
-    for item, uid in zip(named, reversed(uids), strict=True):
-        item.ReferencedSOPInstanceUID = uid
-    dataset.save_as(path)
-    assert refused(path, image_of(drawn.stack)).kind == "mask_off_named_slice"
-    assert read(path, image_file(drawn.stack)).place == drawn.stack
-
-
-def test_a_series_of_files_knows_its_instances(tmp_path: Path) -> None:
-    """Contours of a tilted series that were put where its slices would lie without the tilt, each naming its slice."""
-    drawn = ball((4.0,) * 15, 18.0)
-    folder = tmp_path / "ct"
-    write_series(folder, drawn.hu(), drawn.stack, SeriesTags("tilted", "test", 0.0))
-    image = ImageSlices.of(read_volume(case(folder)))
-    written = {str(dataset.SOPInstanceUID): dataset for dataset in datasets(folder)}
-    positions = [[float(value) for value in written[uid].ImagePositionPatient] for uid, _ in image.instances]
-    assert np.allclose(positions, drawn.stack.positions_mm, atol=1e-4)
-
-    def write(move_mm: float) -> Path:
-        normal, origin = np.array(drawn.stack.slice_axis), np.array(drawn.stack.positions_mm[0])
-        contours = []
-        for points in drawn.circles():
-            k = int(np.abs(drawn.stack.depths_mm() - (points[0] - origin) @ normal).argmin())
-            contours.append(("CLOSED_PLANAR", points + move_mm * normal, image.instances[k][0]))
-        return write_structure_set(tmp_path / "rt.dcm", {"clot": contours}, "", "1.9.9")
-
-    assert read(write(0.0), image).place == image.stack
-    assert refused(write(9.0), image).kind == "mask_off_named_slice"
-
-
 CASES = [
     ("thin_1mm", "seg_on_1mm", 26.0, 0.01, 0.05, ()),
     ("thin_1mm", "seg_on_2mm", 26.0, 0.01, 0.05, ("other_slices",)),
@@ -424,12 +360,6 @@ def test_real_geometry(
     assert stored(found, slices.stack)[0] == pytest.approx(ml, rel=stored_within)
     assert found.flags == flags
     assert (found.place == slices.stack) == (flags == ())
-
-
-def test_rt_utils_contours_of_a_tilted_series() -> None:
-    slices = ImageSlices.of(read_volume(case(outside("cases/ge"))))
-    error = refused(outside("cases/ge_rt_utils.dcm"), slices)
-    assert (error.kind, "17.4 mm" in error.message) == ("mask_off_named_slice", True)
 
 
 def test_a_segmentation_of_this_series_keeps_its_digest() -> None:

@@ -6,11 +6,9 @@ import numpy as np
 from scipy import ndimage
 
 from cvtbatch.ingest import read_mask
-from tests.mask_files import ball, roi, slices_of, traced, write_structure_set
+from tests.mask_files import SERIES, ball, roi, slices_of, traced, write_structure_set
 
 CLOSED = "CLOSED_PLANAR"
-# The series that `write_structure_set` names.
-SERIES = "1.2.4"
 
 
 def test_contours_that_were_traced_along_a_mask_give_it_back(tmp_path: Path) -> None:
