@@ -14,10 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 from cvtbatch.dlrn.audit import Member
-from cvtbatch.dlrn.bundle import write_bundle
+from cvtbatch.dlrn.bundle import EXPECTED, write_bundle
 from cvtbatch.dlrn.cohort import Cohort, patient_key
 from cvtbatch.dlrn.fit import Fit, Surroundings, fit_model
-from cvtbatch.dlrn.scoring import SpecIds
+from cvtbatch.dlrn.model import FrozenModel
+from cvtbatch.dlrn.scoring import GOLDEN_SCORES, SpecIds, score_batch
 from cvtbatch.dlrn.settings import FitSettings
 from cvtbatch.pipelines.job import read_job
 
@@ -137,6 +138,14 @@ RECALIBRATION = {
 def write(out: Path, fit: Fit) -> str:
     """Write a fit as a bundle and return its digest."""
     return write_bundle(out, {**ORIGIN, **fit.document}, fit.model, fit.golden, fit.selection, fit.out_of_fold)
+
+
+def golden_of(model: FrozenModel, rows: pa.Table) -> pa.Table:
+    """Return rows with the scores that a model gives them, as a bundle keeps them."""
+    scored = score_batch(model, SPECS, rows, explain=False)
+    for name in GOLDEN_SCORES:
+        rows = rows.append_column(EXPECTED + name, scored[name])
+    return rows
 
 
 def members(cohort: Cohort) -> tuple[Member, ...]:

@@ -42,14 +42,12 @@ from cvtbatch.dlrn.forest import flatten
 from cvtbatch.dlrn.freezing import build_nomogram, whiten
 from cvtbatch.dlrn.kernels import project_one, standardise
 from cvtbatch.dlrn.model import NO_SCORE, FrozenModel, score_rows
-from cvtbatch.dlrn.scoring import SpecIds, score_batch
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.dlrn.thresholds import THRESHOLDS
 
 LENGTH, COMPONENTS, RADIOMICS, TREES, CASES = 2048, 512, 20, 200, 192
 IN_USE = 5
 GROUP_ROWS = 8192
-SPECS = SpecIds("rad-benchmark", "emb-benchmark")
 
 
 @dataclass(frozen=True)
@@ -203,14 +201,6 @@ def reading(path: Path, threads: int) -> None:
         list(pool.map(read_group, range(pq.ParquetFile(path).num_row_groups)))
 
 
-def golden(model: FrozenModel) -> pa.Table:
-    table = as_table(*inputs(8, 5))
-    scored = score_batch(model, SPECS, table, explain=False)
-    for name in ("rad", "dl", "dlr", "dlrn"):
-        table = table.append_column(f"expected_{name}", scored[name])
-    return table
-
-
 SCORE = """
 import re, sys, time
 from pathlib import Path
@@ -245,11 +235,11 @@ def main() -> None:
 
 def write_model(path: Path, model: FrozenModel) -> None:
     """Write the model as a bundle, so that what is timed is what is shipped."""
-    from tests.cohorts import ORIGIN, small_fit
+    from tests.cohorts import ORIGIN, golden_of, small_fit
 
     _, fit = small_fit()
     document = {**ORIGIN, **fit.document}
-    write_bundle(path, document, model, golden(model), fit.selection)
+    write_bundle(path, document, model, golden_of(model, as_table(*inputs(8, 5))), fit.selection, {})
 
 
 if __name__ == "__main__":

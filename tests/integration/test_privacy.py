@@ -34,6 +34,7 @@ from cvtbatch.ingest.writing import SeriesTags, write_series
 from cvtbatch.pipelines import case as case_pipeline
 from cvtbatch.pipelines.uid_key import VARIABLE, UidKey
 from cvtbatch.store import FeatureStore
+from tests.cohorts import golden_of
 from tests.mask_files import Ball, ball, datasets, write_seg, write_structure_set
 from tests.stand_ins import standing_in
 from tests.support import ROOT, extract_json, write_rows
@@ -255,12 +256,12 @@ def adapted_bundle(store: Path, to: Path) -> Path:
     model = replace(bundle.model, radiomics=names, loadings=loadings)
     document = {name: value for name, value in bundle.document.items() if name not in OWN_KEYS}
     document["specs"] = {f"{kind}_spec_id": name for kind, (name, _) in specs.items()}
-    document["spec_settings"] = {kind: json.loads(spec.settings) for kind, (_, spec) in specs.items()}
+    document["spec_settings"] = {kind: spec.content() for kind, (_, spec) in specs.items()}
     document["job"] = {"cohort": {"primary_reader": "A", "primary_reading": 1}}
     nothing = pa.table({"selected": pa.array([], pa.string())})
     columns = {name: pa.array([0.0]) for name in names} | {"epilepsy": pa.array([1])}
-    golden = pa.table({**columns, "embedding": pa.array([None], pa.list_(pa.float32()))})
-    write_bundle(to, document, model, golden, nothing, bundle.out_of_fold)
+    rows = pa.table({**columns, "embedding": pa.array([[0.0] * 2048], pa.list_(pa.float32()))})
+    write_bundle(to, document, model, golden_of(model, rows), nothing, bundle.out_of_fold)
     return to
 
 
