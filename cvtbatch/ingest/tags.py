@@ -9,6 +9,8 @@ import numpy as np
 import pydicom
 from pydicom.multival import MultiValue
 
+from cvtbatch.errors import CvtbatchError
+
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
@@ -27,6 +29,8 @@ def quiet() -> Iterator[None]:
 def _value(dataset: pydicom.Dataset, name: str) -> object:
     try:
         return dataset.get(name)
+    except CvtbatchError:  # a large element is read only now
+        raise
     except Exception:  # damaged elements raise whatever their conversion raises
         return None
 
