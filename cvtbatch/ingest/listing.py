@@ -17,6 +17,9 @@ from cvtbatch.ingest.members import (
 from cvtbatch.ingest.passed_over import LINK, OTHER_SERIES, PassedOver, name_class, name_file
 from cvtbatch.ingest.sources import Source
 
+# Of files that are not there, how many are named.
+_SHOWN = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
@@ -106,7 +109,7 @@ def _require_there(missing: Iterable[str], names: list[str]) -> int:
             "missing_members",
             f"{len(lost)} files of the source are not there: links lead nowhere, and what they stand for may be slices; fetch "
             "them (git-annex: `git annex get`, DataLad: `datalad get`), or remove the links",
-            ", ".join(lost),
+            ", ".join(lost[:_SHOWN]),
         )
     return len(missing)
 

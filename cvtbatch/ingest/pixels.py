@@ -6,7 +6,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from cvtbatch.errors import InputError
+from cvtbatch.errors import InputError, UnavailableError
 from cvtbatch.geometry import AIR_HU
 from cvtbatch.ingest.frames import read_frames
 from cvtbatch.ingest.headers import SliceHeader
@@ -121,6 +121,8 @@ def _stored_frames(file: BinaryIO, header: SliceHeader, last: int, jpeg: JpegDec
                 yield index, _unpacked(next(frames), header)
         except InputError as error:
             raise _refusal(error.kind, error.message, header, error.private) from None
+        except UnavailableError:
+            raise
         except Exception as error:  # the pixel decoders raise many kinds on damaged or unknown data
             message = "pixel data are truncated, damaged or of an encoding that is not read"
             raise _refusal("unreadable_pixels", message, header, repr(error)) from None

@@ -10,6 +10,8 @@ import numpy as np
 import pydicom
 from pydicom.multival import MultiValue
 
+from cvtbatch.errors import CvtbatchError
+
 # TM and DT of PS3.5 6.2, of which the end may be left out; a zone after them is the same in all files of a series.
 _TIME = re.compile(r"(\d{2}|\d{4}|\d{6}|\d{8}|\d{10}|\d{12}|\d{14})(\.\d+)?(?:[+-]\d{4})?")
 _TIME_DIGITS, _DATETIME_DIGITS = 6, 14
@@ -32,6 +34,8 @@ def quiet() -> Iterator[None]:
 def _value(dataset: pydicom.Dataset, name: str) -> object:
     try:
         return dataset.get(name)
+    except CvtbatchError:  # a large element is read only now
+        raise
     except Exception:  # damaged elements raise whatever their conversion raises
         return None
 

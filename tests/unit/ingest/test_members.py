@@ -1,7 +1,9 @@
 """What lies beside a series or is not there: passed over and counted, read, or refused by the rule of `ingest.members`."""
 
+import errno
 import gzip
 import os
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import generate_uid
+from pydicom.uid import RLELossless, generate_uid
 
-from cvtbatch.ingest import image_fingerprint, members, read_volume, sources
+from cvtbatch.errors import UnavailableError
+from cvtbatch.ingest import image_fingerprint, members, read_volume, source_files, sources
 from cvtbatch.ingest.fingerprint import list_files
 from cvtbatch.ingest.members import Content, may_be_damaged_slice, may_be_slice
-from tests.series import HEAD, case, change, refused, write
+from tests.series import HEAD, case, change, multiframe, refused, write
 
 
 def without_suffixes(folder: Path, name: Callable[[int], str] = "IM{:04d}".format) -> None:
@@ -117,6 +120,12 @@ def test_files_that_gzip_compressed_are_read(tmp_path: Path, some: slice) -> Non
     volume = read_volume(case(tmp_path / "s"))
     assert np.array_equal(volume.hu_zyx, hu)
     assert (volume.image_digest(), volume.choice) == (plain.image_digest(), plain.choice)
+
+
+def test_an_object_that_gzip_compressed_is_read(tmp_path: Path) -> None:
+    hu = write(tmp_path / "s")
+    multiframe(tmp_path / "s", tmp_path / "one.dcm")
+    assert np.array_equal(read_volume(case(compress(tmp_path / "one.dcm"))).hu_zyx, hu)
 
 
 def test_damaged_and_endless_compressed_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,3 +282,40 @@ def test_a_damaged_object_of_another_class_is_no_slice(tmp_path: Path) -> None:
     volume = read_volume(case(tmp_path / "s"))
     assert np.array_equal(volume.hu_zyx, hu)
     assert "1 X-Ray Radiation Dose SR" in volume.choice
+
+
+# Disks that fail
+
+
+def test_wherever_reading_fails_the_source_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system fails every single read in turn, of headers and of pixels; no library makes damage of it."""
+    write(tmp_path / "s", (5.0,) * 3)
+    multiframe(tmp_path / "s", tmp_path / "one.dcm")
+    with zipfile.ZipFile(tmp_path / "s.zip", "w", zipfile.ZIP_DEFLATED) as out:
+        for path in sorted((tmp_path / "s").iterdir()):
+            out.write(path, path.name)
+    shutil.make_archive(str(tmp_path / "s"), "gztar", tmp_path / "s")
+    shutil.copytree(tmp_path / "s", tmp_path / "rle")
+    change(tmp_path / "rle", lambda dataset: dataset.compress(RLELossless))
+    compress(tmp_path / "s" / "0002.dcm")
+    left = [0]
+    readinto = source_files._SourceFile.readinto
+
+    def failing(file: source_files._SourceFile, buffer: memoryview) -> int | None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise file._refusal(OSError(errno.EIO, "Input/output error"))
+        return readinto(file, buffer)
+
+    monkeypatch.setattr(source_files._SourceFile, "readinto", failing)
+    for name in ("s", "one.dcm", "s.zip", "s.tar.gz", "rle"):
+        kinds = []
+        for number in range(1, 1000):
+            left[0] = number
+            try:
+                read_volume(case(tmp_path / name))
+                break
+            except UnavailableError as error:
+                kinds.append(error.kind)
+        assert kinds == ["source_unavailable"] * (number - 1), name
+        assert number > 2, name
