@@ -16,6 +16,9 @@ PASSED_OVER = (
     *("@eaDir", "#recycle", "@Recycle", "@Recently-Snapshot", ".@__thumb", ".snapshot", ".git", ".datalad"),
     *("$RECYCLE.BIN", "System Volume Information", "lost+found"),
 )
+# Raised when some sources are read otherwise than before: of whatever lies in a store the next run reads the source once more, and
+# computes anew what came out different; what did not keeps its digest, its rows and its specification.
+READING_REVISION = 2
 # What can be told of a name in a folder: its stat, or why there is none; None where it is passed over and not looked at.
 Look = os.stat_result | OSError | None
 
@@ -79,7 +82,7 @@ class _Listing:
 
 
 def _look(path: str, entry: str, selectors: dict[str, str | int | bool | None]) -> tuple[str, int]:
-    """Return the hash of a source's files and of what the manifest says of it, and their size in bytes.
+    """Return the hash of a source's files, of what the manifest says of it and of how it is read, and the files' size in bytes.
 
     `entry` is its path in the manifest.
     """
@@ -93,7 +96,7 @@ def _look(path: str, entry: str, selectors: dict[str, str | int | bool | None]) 
             size += look.st_size
         # A name is bytes, not text: some archives were written by systems of another encoding.
         parts.append(os.fsencode(name[len(path) :]) + looks)
-    return digest(entry, canonical_json(selectors), *parts)[:32], size
+    return digest(f"reading {READING_REVISION}", entry, canonical_json(selectors), *parts)[:32], size
 
 
 def _files_of(path: str) -> Iterator[tuple[str, Look]]:

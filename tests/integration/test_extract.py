@@ -140,6 +140,23 @@ def test_a_touched_file_is_decoded_and_only_its_fingerprint_recorded(archive: Pa
     assert appended(extract_again(archive)) == {}
 
 
+def test_what_an_earlier_version_may_have_read_otherwise_is_read_once_more(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Values that come out equal keep their rows; an outline that it placed elsewhere is computed anew."""
+    from cvtbatch.ingest import outlines
+
+    monkeypatch.setattr("cvtbatch.ingest.fingerprint.READING_REVISION", 99)
+    document = extract_again(archive)
+    assert (document["computed"], document["already_done"], document["decoded"]) == (0, 2, 3)
+    assert appended(document) == {"volumes": 3, "rois": 2}
+    assert appended(extract_again(archive)) == {}
+    read = outlines.SourceMask.mask_digest
+    monkeypatch.setattr("cvtbatch.ingest.fingerprint.READING_REVISION", 100)
+    monkeypatch.setattr(outlines.SourceMask, "mask_digest", lambda mask: f"{read(mask)[:-1]}x")
+    assert appended(extract_again(archive)) == {"volumes": 3, "rois": 2, "radiomics": 2}
+
+
 def test_a_changed_image_recomputes_its_case(archive: Path) -> None:
     ct, _ = tiny_head(0)
     ct[20, 20, 5] = 77
