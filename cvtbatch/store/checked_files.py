@@ -44,8 +44,8 @@ def is_checked(path: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is wanted of a data file.
+class Asked:
+    """What is asked of a data file.
 
     Attributes:
         schema: the columns; each holds numbers, texts, or lists of such.
@@ -126,7 +126,7 @@ def _tail_digest(tail: bytes) -> str:
     return hashlib.blake2b(tail, digest_size=TAIL_DIGEST_BYTES).hexdigest()
 
 
-def read_checked(location: Location, key: str, table: str, wanted: Wanted) -> tuple[int, pa.Table]:
+def read_checked(location: Location, key: str, table: str, asked: Asked) -> tuple[int, pa.Table]:
     """Return rows of a data file with digests, as far as it has the columns, and how many they are.
 
     Args:
@@ -144,7 +144,7 @@ def read_checked(location: Location, key: str, table: str, wanted: Wanted) -> tu
             tail, size = get_tail(location, key, int(named["length"], 16))
             if _tail_digest(tail) != named["digest"]:
                 raise _damaged(table, "what it says of its columns is not what was written", key)
-            plan = wanted.plan(ds.ParquetFileFormat().make_fragment(pa.BufferReader(tail)))
+            plan = asked.plan(ds.ParquetFileFormat().make_fragment(pa.BufferReader(tail)))
             pieces = _Pieces(size, _checked_chunks(location, key, tail, plan.chunks()))
         except FileNotFoundError:
             raise _damaged(table, "it is gone", key) from None
@@ -153,11 +153,11 @@ def read_checked(location: Location, key: str, table: str, wanted: Wanted) -> tu
         return plan.read(pq.ParquetFile(pieces, metadata=plan.metadata, pre_buffer=False), use_threads=False)
 
 
-def read_unchecked(location: Location, path: str, table: str, wanted: Wanted) -> tuple[int, pa.Table]:
+def read_unchecked(location: Location, path: str, table: str, asked: Asked) -> tuple[int, pa.Table]:
     """Return rows of a data file without digests, which `Location.filesystem` finds; otherwise as `read_checked`."""
     files = location.filesystem()
     with storage_errors(f"reading table {table}"):
-        plan = wanted.plan(ds.ParquetFileFormat().make_fragment(path, files))
+        plan = asked.plan(ds.ParquetFileFormat().make_fragment(path, files))
         with pq.ParquetFile(path, filesystem=files, metadata=plan.metadata, pre_buffer=True) as file:
             return plan.read(file, use_threads=True)
 

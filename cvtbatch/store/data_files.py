@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from deltalake.transaction import AddAction
 
 from cvtbatch.contracts import TableContract
-from cvtbatch.store.checked_files import Wanted, is_checked, read_checked, read_unchecked, seal
+from cvtbatch.store.checked_files import Asked, is_checked, read_checked, read_unchecked, seal
 from cvtbatch.store.location import Location, put
 
 # Texts shorter than this stand whole in the statistics of the log.
@@ -93,7 +93,7 @@ def _write(location: Location, contract: TableContract, partition: dict[str, str
     )
 
 
-def read_rows(location: Location, contract: TableContract, wanted: Wanted, path: str) -> pa.Table:
+def read_rows(location: Location, contract: TableContract, asked: Asked, path: str) -> pa.Table:
     """Return rows of a data file, among them all that are wanted; columns that it lacks are null.
 
     What has digests is checked.
@@ -109,13 +109,13 @@ def read_rows(location: Location, contract: TableContract, wanted: Wanted, path:
     folders = (part.partition("=") for part in key.split("/")[:-1])
     partition = {name: unquote(value) for name, equals, value in folders if equals}
     count, rows = (
-        read_checked(location, key, contract.name, wanted)
+        read_checked(location, key, contract.name, asked)
         if is_checked(key)
-        else read_unchecked(location, path, contract.name, wanted)
+        else read_unchecked(location, path, contract.name, asked)
     )
     there = dict(zip(rows.column_names, rows.columns, strict=True))
     columns = []
-    for field in wanted.schema:
+    for field in asked.schema:
         if field.name in there:
             column = there[field.name]
             columns.append(column if column.type == field.type else column.cast(field.type))
@@ -124,7 +124,7 @@ def read_rows(location: Location, contract: TableContract, wanted: Wanted, path:
             columns.append(pa.chunked_array([pa.repeat(value, count)]))
         else:
             columns.append(pa.chunked_array([pa.nulls(count, field.type)]))
-    return pa.table(columns, schema=wanted.schema)
+    return pa.table(columns, schema=asked.schema)
 
 
 def _is_bounded(kind: pa.DataType) -> bool:

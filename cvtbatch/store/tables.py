@@ -27,7 +27,7 @@ from deltalake.exceptions import CommitFailedError
 from cvtbatch.contracts import TableContract
 from cvtbatch.errors import StorageError
 from cvtbatch.key_index import KeyIndex, hashed, key_array
-from cvtbatch.store.checked_files import Wanted
+from cvtbatch.store.checked_files import Asked
 from cvtbatch.store.data_files import EXACT_IN_LOG, DataFile, read_rows, write_data_files
 from cvtbatch.store.heads import Heads
 from cvtbatch.store.location import Location, storage_errors
@@ -200,7 +200,7 @@ class Table:
         # An expression does not tell which columns it names, but its text does; a column too many only costs time.
         named = str(where)
         needed = [name for name in schema.names if name in {*wanted} or (where is not None and name in named)]
-        asked = Wanted(pa.schema([schema.field(name) for name in needed]), where)
+        asked = Asked(pa.schema([schema.field(name) for name in needed]), where)
         read = functools.partial(read_rows, self._location, self.contract, asked)
         with ThreadPoolExecutor(together) as pool:
             for first in range(0, len(files), together):

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cvtbatch.errors import FormatError
-from cvtbatch.store.checked_files import Wanted, is_checked, read_checked, seal
+from cvtbatch.store.checked_files import Asked, is_checked, read_checked, seal
 from cvtbatch.store.location import Location, put
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -37,7 +37,7 @@ def stored(tmp_path: Path) -> tuple[Location, str]:
 
 def read(stored: tuple[Location, str], columns: list[str], where: pc.Expression | None = None) -> pa.Table:
     schema = pa.schema([ROWS.schema.field(name) for name in columns])
-    count, rows = read_checked(*stored, "made", Wanted(schema, where))
+    count, rows = read_checked(*stored, "made", Asked(schema, where))
     assert count == rows.num_rows or not columns
     return rows
 
@@ -101,8 +101,8 @@ def test_a_file_of_several_row_groups(tmp_path: Path, monkeypatch: pytest.Monkey
     put(location, name, data)
     assert pq.read_metadata(tmp_path / name).num_row_groups == 10
     for columns in (["key"], ["value"], ["key", "value"]):
-        found = read_checked(location, name, "made", Wanted(rows.select(columns).schema, None))
+        found = read_checked(location, name, "made", Asked(rows.select(columns).schema, None))
         assert found == (950, rows.select(columns))
     where = (pc.field("key") >= 350) & (pc.field("key") < 420)
-    count, some = read_checked(location, name, "made", Wanted(rows.schema, where))
+    count, some = read_checked(location, name, "made", Asked(rows.schema, where))
     assert (count, some["key"].to_pylist()) == (200, list(range(300, 500)))

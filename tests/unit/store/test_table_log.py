@@ -160,6 +160,10 @@ def unchecked_files(store: FeatureStore) -> int:
     return len(files) - sum(map(is_checked, files))
 
 
+def values(store: FeatureStore, name: str) -> str:
+    return repr(store.table(name).read().sort_by("sequence").to_pylist())
+
+
 def test_rows_of_before_are_read_said_to_be_unchecked_once_and_brought_under_check(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -173,15 +177,13 @@ def test_rows_of_before_are_read_said_to_be_unchecked_once_and_brought_under_che
                 )
                 properties = CommitProperties(app_transactions=[Transaction("cvtbatch", sequence)])
                 write_deltalake(store.location.table_uri(name), made, mode="append", commit_properties=properties)
-    before = {
-        name: repr(FeatureStore(store.location.path).table(name).read().to_pylist()) for name in ("cases", "radiomics")
-    }
+    before = {name: values(store, name) for name in ("cases", "radiomics")}
     caplog.clear()
     with caplog.at_level(logging.WARNING, "cvtbatch"):
         _noted.clear()
         again = FeatureStore(store.location.path)
         for name in ("cases", "radiomics", "cases"):
-            assert repr(again.table(name).read().to_pylist()) == before[name]
+            assert values(again, name) == before[name]
     assert [record.message for record in caplog.records if "cannot be checked" in record.message] == [
         "rows of this store were written by an earlier version of cvtbatch (table cases and perhaps others): whether they are "
         "damaged cannot be checked; `cvtbatch compact` brings them under check"
@@ -195,7 +197,7 @@ def test_rows_of_before_are_read_said_to_be_unchecked_once_and_brought_under_che
     assert unchecked_files(again) == 0
     caplog.clear()
     _noted.clear()
-    assert repr(FeatureStore(store.location.path).table("radiomics").read().to_pylist()) == before["radiomics"]
+    assert values(FeatureStore(store.location.path), "radiomics") == before["radiomics"]
     assert not caplog.records
 
 
