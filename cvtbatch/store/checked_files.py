@@ -20,9 +20,12 @@ import re
 import uuid
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from cvtbatch.errors import FormatError
@@ -38,6 +41,48 @@ END_BYTES = 8
 def is_checked(path: str) -> bool:
     """Say whether a data file has digests, by its name."""
     return NAME.fullmatch(path) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of a data file.
+
+    Attributes:
+        schema: the columns; each holds numbers, texts, or lists of such.
+        where: a filter by whose columns' bounds parts of the file are passed over; other rows that it leaves out are read.
+    """
+
+    schema: pa.Schema
+    where: pc.Expression | None
+
+    def plan(self, file: ds.ParquetFileFragment) -> "_Plan":
+        """Return what to read of a file, for which no more than its footer is looked at."""
+        file.ensure_complete_metadata()
+        kept = file if self.where is None else file.subset(self.where, schema=self.schema)
+        names, wanted = file.physical_schema.names, set(self.schema.names)
+        return _Plan(
+            metadata=file.metadata,
+            groups=[group.id for group in kept.row_groups],
+            rows=sum(group.num_rows for group in kept.row_groups),
+            columns={name: place for place, name in enumerate(names) if name in wanted},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is read of a file: which parts of its rows, how many they are, and which columns, with their places in it."""
+
+    metadata: pq.FileMetaData
+    groups: list[int]
+    rows: int
+    columns: Mapping[str, int]
+
+    def chunks(self) -> list[int]:
+        """Return the numbers of the column chunks, ascending."""
+        return [group * self.metadata.num_columns + place for group in self.groups for place in self.columns.values()]
+
+    def read(self, file: pq.ParquetFile, use_threads: bool) -> tuple[int, pa.Table]:
+        return self.rows, file.read_row_groups(self.groups, list(self.columns), use_threads=use_threads)
 
 
 def seal(rows: pa.Table, with_statistics: Sequence[str]) -> tuple[str, bytes]:
@@ -81,13 +126,12 @@ def _tail_digest(tail: bytes) -> str:
     return hashlib.blake2b(tail, digest_size=TAIL_DIGEST_BYTES).hexdigest()
 
 
-def read_checked(location: Location, key: str, table: str, columns: Sequence[str]) -> tuple[int, pa.Table]:
-    """Return how many rows a data file with digests has, and those of some columns, as far as it has them.
+def read_checked(location: Location, key: str, table: str, asked: Asked) -> tuple[int, pa.Table]:
+    """Return rows of a data file with digests, as far as it has the columns, and how many they are.
 
     Args:
         key: of the file, below the store's root.
         table: its name, for errors.
-        columns: each holds numbers, texts, or lists of such.
 
     Raises:
         FormatError: the file is gone, or what is read of it is not what was written.
@@ -100,18 +144,22 @@ def read_checked(location: Location, key: str, table: str, columns: Sequence[str
             tail, size = get_tail(location, key, int(named["length"], 16))
             if _tail_digest(tail) != named["digest"]:
                 raise _damaged(table, "what it says of its columns is not what was written", key)
-            metadata = pq.read_metadata(pa.BufferReader(tail))
-            names = metadata.schema.to_arrow_schema().names
-            wanted = set(columns)
-            places = [place for place, name in enumerate(names) if name in wanted]
-            numbers = [group * len(names) + place for group in range(metadata.num_row_groups) for place in places]
-            pieces = _Pieces(size, _checked_chunks(location, key, tail, numbers))
+            plan = asked.plan(ds.ParquetFileFormat().make_fragment(pa.BufferReader(tail)))
+            pieces = _Pieces(size, _checked_chunks(location, key, tail, plan.chunks()))
         except FileNotFoundError:
             raise _damaged(table, "it is gone", key) from None
         except _DamagedError:
             raise _damaged(table, "a column is not what was written", key) from None
-        file = pq.ParquetFile(pieces, metadata=metadata, pre_buffer=False)
-        return int(metadata.num_rows), file.read([names[place] for place in places], use_threads=False)
+        return plan.read(pq.ParquetFile(pieces, metadata=plan.metadata, pre_buffer=False), use_threads=False)
+
+
+def read_unchecked(location: Location, path: str, table: str, asked: Asked) -> tuple[int, pa.Table]:
+    """Return rows of a data file without digests, which `Location.filesystem` finds; otherwise as `read_checked`."""
+    files = location.filesystem()
+    with storage_errors(f"reading table {table}"):
+        plan = asked.plan(ds.ParquetFileFormat().make_fragment(path, files))
+        with pq.ParquetFile(path, filesystem=files, metadata=plan.metadata, pre_buffer=True) as file:
+            return plan.read(file, use_threads=True)
 
 
 class _DamagedError(Exception):

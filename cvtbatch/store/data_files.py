@@ -8,11 +8,10 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 
 from cvtbatch.contracts import TableContract
-from cvtbatch.store.checked_files import is_checked, read_checked, seal
+from cvtbatch.store.checked_files import Asked, is_checked, read_checked, read_unchecked, seal
 from cvtbatch.store.location import Location, put, storage_errors
 
 # Texts shorter than this stand whole in the statistics of the log.
@@ -94,8 +93,8 @@ def _write(location: Location, contract: TableContract, partition: dict[str, str
     )
 
 
-def read_rows(location: Location, contract: TableContract, schema: pa.Schema, path: str) -> pa.Table:
-    """Return the rows of a data file under a schema, which may be a part of the table's; columns that it lacks are null.
+def read_rows(location: Location, contract: TableContract, asked: Asked, path: str) -> pa.Table:
+    """Return rows of a data file, among them all that are wanted; columns that it lacks are null.
 
     What has digests is checked.
 
@@ -109,36 +108,27 @@ def read_rows(location: Location, contract: TableContract, schema: pa.Schema, pa
     key = path.removeprefix(f"{location.path}/")
     folders = (part.partition("=") for part in key.split("/")[:-1])
     partition = {name: unquote(value) for name, equals, value in folders if equals}
-    stored = [name for name in schema.names if name not in contract.partition_by]
     count, rows = (
-        read_checked(location, key, contract.name, stored)
+        read_checked(location, key, contract.name, asked)
         if is_checked(key)
-        else _read_unchecked(location, path, contract.name, stored)
+        else read_unchecked(location, path, contract.name, asked)
     )
-    there = set(rows.column_names)
+    there = dict(zip(rows.column_names, rows.columns, strict=True))
     columns = []
-    for field in schema:
+    for field in asked.schema:
         if field.name in there:
-            columns.append(rows[field.name].cast(field.type))
+            column = there[field.name]
+            columns.append(column if column.type == field.type else column.cast(field.type))
         elif field.name in partition:
             value = pa.scalar(partition[field.name]).cast(field.type)
             columns.append(pa.chunked_array([pa.repeat(value, count)]))
         else:
             columns.append(pa.chunked_array([pa.nulls(count, field.type)]))
-    table = pa.table(columns, schema=schema)
+    table = pa.table(columns, schema=asked.schema)
     if not is_checked(key):
         with storage_errors(f"reading table {contract.name}"):
             _check_rows(table)
     return table
-
-
-def _read_unchecked(location: Location, path: str, table: str, columns: Sequence[str]) -> tuple[int, pa.Table]:
-    with (
-        storage_errors(f"reading table {table}"),
-        pq.ParquetFile(path, filesystem=location.filesystem(), pre_buffer=True) as file,
-    ):
-        there = set(file.schema_arrow.names)
-        return int(file.metadata.num_rows), file.read([name for name in columns if name in there])
 
 
 def _check_rows(rows: pa.Table) -> None:

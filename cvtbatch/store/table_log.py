@@ -45,7 +45,8 @@ CONFIGURATION = {
 }
 # What the table library says of a log that it cannot make sense of; of one that it cannot reach it says other things.
 DAMAGE = re.compile(
-    r"Json error|Schema error|Arrow error|Parquet|line \d+ column|Invalid Checkpoint|LogSegment|No table metadata|No protocol"
+    r"Json error|Schema error|Arrow error|Parquet|line \d+ column|Invalid Checkpoint|LogSegment|contiguous commit files"
+    r"|No table metadata|No protocol"
 )
 _logger = logging.getLogger(__name__)
 # Stores of which it was said that they hold what cannot be checked.

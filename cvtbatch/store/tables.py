@@ -27,6 +27,7 @@ from deltalake.exceptions import CommitFailedError
 from cvtbatch.contracts import TableContract
 from cvtbatch.errors import FormatError, StorageError
 from cvtbatch.key_index import KeyIndex, hashed, key_array
+from cvtbatch.store.checked_files import Asked
 from cvtbatch.store.data_files import EXACT_IN_LOG, DataFile, read_rows, write_data_files
 from cvtbatch.store.heads import Heads
 from cvtbatch.store.location import Location, storage_errors
@@ -202,7 +203,8 @@ class Table:
         # An expression does not tell which columns it names, but its text does; a column too many only costs time.
         named = str(where)
         needed = [name for name in schema.names if name in {*wanted} or (where is not None and name in named)]
-        read = functools.partial(read_rows, self._location, self.contract, pa.schema(map(schema.field, needed)))
+        asked = Asked(pa.schema([schema.field(name) for name in needed]), where)
+        read = functools.partial(read_rows, self._location, self.contract, asked)
         with ThreadPoolExecutor(together) as pool:
             for first in range(0, len(files), together):
                 for rows in pool.map(read, files[first : first + together]):
