@@ -187,9 +187,11 @@ def read_identity(file: BinaryIO) -> tuple[str | None, str | None]:
     """Return class and SeriesInstanceUID of a file whose header cannot be read as a whole; None for what cannot be told."""
     with quiet():
         start, header = _read_until(file, "SOPClassUID"), _read_until(file, "SeriesInstanceUID")
-        class_uid = read_text(start, "SOPClassUID")
-        certain = class_uid == read_text(start.file_meta, "MediaStorageSOPClassUID")
-        return class_uid if certain else None, bare_uid(read_text(header, "SeriesInstanceUID") or "") or None
+        # A directory (DICOMDIR) says what it is in its file's head alone.
+        class_uid, in_head = read_text(start, "SOPClassUID"), read_text(start.file_meta, "MediaStorageSOPClassUID")
+        return in_head if class_uid in {None, in_head} else None, bare_uid(
+            read_text(header, "SeriesInstanceUID") or ""
+        ) or None
 
 
 def _read_until(file: BinaryIO, name: str) -> pydicom.FileDataset:

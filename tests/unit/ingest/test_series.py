@@ -94,12 +94,14 @@ def test_scouts_reports_captures_and_directories_are_no_candidates(tmp_path: Pat
     write(tmp_path / "s" / "color", (5.0,) * 3, "color", SamplesPerPixel=3)
     change(tmp_path / "s" / "color", lambda dataset: setattr(dataset, "SeriesInstanceUID", "1.2.826.0.1.5"))
     directory = pydicom.dcmread(tmp_path / "s" / "dose" / "0001.dcm")
-    directory.file_meta.MediaStorageSOPClassUID = directory.SOPClassUID = "1.2.840.10008.1.3.10"
+    directory.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.1.3.10"
+    del directory.SOPClassUID  # as in all directories
     directory.save_as(tmp_path / "s" / "DICOMDIR")
     for path in (tmp_path / "s" / "ct" / "deep").iterdir():
         path.rename(path.with_name(f"IM{path.stem}"))
     volume = read_volume(case(tmp_path / "s"))
     assert np.array_equal(volume.hu_zyx, hu)
+    assert "1 Media Storage Directory" in volume.choice
     uid = str(pydicom.dcmread(tmp_path / "s" / "scout" / "0001.dcm").SeriesInstanceUID)
     assert refused(tmp_path / "s", series_uid=uid).kind == "no_ct_series"
     assert refused(tmp_path / "s" / "scout").kind == "no_ct_series"
