@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from deltalake.transaction import AddAction
 
 from cvtbatch.contracts import TableContract
+from cvtbatch.errors import InternalError
 from cvtbatch.store.checked_files import Asked, is_checked, read_checked, read_unchecked, seal
 from cvtbatch.store.location import Location, put, storage_errors
 
@@ -57,6 +58,7 @@ def write_data_files(location: Location, contract: TableContract, rows: pa.Table
     """Write rows, which may have columns that the contract does not know, into a file a partition.
 
     Raises:
+        InternalError: a row lacks what every row has.
         StorageError: the store cannot be written.
     """
     return [_write(location, contract, partition, part) for partition, part in _partitions(rows, contract.partition_by)]
@@ -77,6 +79,9 @@ def _partitions(rows: pa.Table, columns: Sequence[str]) -> Iterator[tuple[dict[s
 def _write(location: Location, contract: TableContract, partition: dict[str, str], rows: pa.Table) -> DataFile:
     leading = [field.name for field in contract.fields[: contract.key_field_count()]]
     told = [name for name in leading if name in rows.column_names and not pa.types.is_list(rows[name].type)]
+    for field in contract.fields:
+        if field.required and field.name in rows.column_names and rows[field.name].null_count:
+            raise InternalError("incomplete_row", f"a row of table {contract.name} has no {field.name}")
     name, data = seal(rows, told)
     path = "/".join([*(f"{column}={value}" for column, value in partition.items()), name])
     put(location, f"tables/{contract.name}/{path}", data)

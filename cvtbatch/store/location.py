@@ -122,6 +122,14 @@ class StoredObject:
 
 
 DAMAGED, DEBUG = "store_damaged", "\n\nDebug source:"
+# What the libraries say of a file that they could not get, whatever it holds: a server, or a system call that failed. A file that
+# is not there has the number 2; one that is shorter than its log says has no such range.
+UNREACHED = (
+    r"^(?!.*(?:[Rr]ange|416)).*(External: |Generic \w+ error|AWS Error|HTTP|status code|after \d+ retries"
+    r"|(?i:os error|errno) (?!2\b)\d+)"
+)
+# Names of files say nothing of what is wrong with them.
+FILE_NAMES = re.compile(r"[^\s\"']*\.(parquet|json)\b[^\s\"']*")
 # What the libraries say, and what it means: expressions found in a foreign text, our kind, and what to do. A quota is a disk too.
 _MEANINGS = (
     (
@@ -175,13 +183,13 @@ _MEANINGS = (
         "store_denied",
         "the file system refuses it: check the rights to the store's folder, or choose another",
     ),
+    ((UNREACHED,), "store_failed", "the store cannot be reached: mend that and run again, nothing committed is lost"),
     (
         (
-            r"^(ArrowInvalid|FileNotFoundError|ArrowNotImplementedError): (?!.*AWS Error|Function)",
+            r"^(ArrowInvalid|FileNotFoundError|ArrowNotImplementedError): (?!Function)",
             r"^DeltaError: .*(Json error|Invalid JSON|commit files|Parquet|thrift|checkpoint)",
-            # Of OSErrors, those of pyarrow's reader of Parquet: they come from no system call, and from no server.
-            r"^OSError: (?!.*(AWS Error|(?i:errno|os error) \d))"
-            r".*(?i:thrift|page|stream|corrupt|flatbuffer|IPC|dictionary|parquet|codec|column|level|metadata)",
+            # Of OSErrors, those of pyarrow's reader of Parquet.
+            r"^OSError: .*(?i:thrift|page|stream|corrupt|flatbuffer|IPC|dictionary|parquet|codec|column|level|metadata)",
         ),
         DAMAGED,
         "a file of the store is gone, or its bytes are not what was written: put it back from a copy of the store",
@@ -194,8 +202,9 @@ def storage_error(doing: str, error: Exception) -> StorageError | FormatError:
     """Return what an exception of a storage library, raised while `doing`, means to the user."""
     # What follows is the same once more, as Rust prints it.
     text = f"{type(error).__name__}: {str(error).partition(DEBUG)[0]}"
+    told = FILE_NAMES.sub("a file", text)
     kind, advice = next(
-        (kind, advice) for words, kind, advice in _MEANINGS if any(re.search(word, text, re.DOTALL) for word in words)
+        (kind, advice) for words, kind, advice in _MEANINGS if any(re.search(word, told, re.DOTALL) for word in words)
     )
     return (FormatError if kind == DAMAGED else StorageError)(kind, f"{doing}: {advice}", text)
 

@@ -69,6 +69,8 @@ def delete_case(table: Table, case_key: str) -> None:
                 table.log.commit(delta, written, holding, table.log.sequence(delta) + 1)
             except CommitFailedError:
                 time.sleep(random.uniform(0.005, 0.05) * (attempt + 1))
+            else:
+                return
     raise StorageError("store_busy", f"table {table.contract.name} has writers that leave no room: stop them")
 
 

@@ -28,7 +28,7 @@ from cvtbatch.errors import FormatError, StorageError
 from cvtbatch.store.checked_files import is_checked
 from cvtbatch.store.data_files import DataFile
 from cvtbatch.store.heads import FOLDER, Heads
-from cvtbatch.store.location import Location, get, storage_errors
+from cvtbatch.store.location import FILE_NAMES, UNREACHED, Location, get, storage_errors
 
 APP_ID = "cvtbatch"
 # How often a commit that met another writer, or an error that may pass, is tried again.
@@ -48,6 +48,9 @@ DAMAGE = re.compile(
     r"Json error|Schema error|Arrow error|Parquet|line \d+ column|Invalid Checkpoint|LogSegment|contiguous commit files"
     r"|No table metadata|No protocol"
 )
+HINT = "Had a _last_checkpoint hint"
+# Where folders are remembered for a while (NFS), a writer's last version may be seen before its entry in the log: what is waited.
+LATE_SECONDS = (0.1, 0.3, 0.6, 1.0)
 _logger = logging.getLogger(__name__)
 # Stores of which it was said that they hold what cannot be checked.
 _noted: set[Location] = set()
@@ -58,15 +61,18 @@ class State:
     """What a log says of a table.
 
     Attributes:
-        files: by data file a number that stands for all that the log has on it.
+        files: by data file a number that stands for its path, size, rows, and the bounds of some columns.
         sequence: of the last transaction.
+        bounded: these columns; another version of cvtbatch may have others.
     """
 
     files: Mapping[str, int]
     sequence: int
+    bounded: tuple[str, ...]
 
     def text(self) -> str:
-        return f"{len(self.files)} files, transaction {self.sequence}, {sum(self.files.values()) % 2**128:032x}"
+        total = sum(self.files.values()) % 2**128
+        return f"{len(self.files)} files, transaction {self.sequence}, {total:032x} by {' '.join(self.bounded)}"
 
 
 class TableLog:
@@ -82,7 +88,7 @@ class TableLog:
         self._delta: DeltaTable | None = None
         self._opened_version = 0
         # The state of the newest version that is known.
-        self._version, self._state = -1, State({}, 0)
+        self._version, self._state = -1, State({}, 0, self._bounded())
 
     def create(self) -> None:
         """Create the table if it is not there, or add the columns that it lacks, beside others that may do the same."""
@@ -100,7 +106,7 @@ class TableLog:
                             configuration=configuration,
                             partition_by=list(self._contract.partition_by) or None,
                             storage_options=self._location.table_options(),
-                            commit_properties=CommitProperties({STATE: State({}, 0).text()}),
+                            commit_properties=CommitProperties({STATE: State({}, 0, self._bounded()).text()}),
                         )
                         delta = self.load()
                     self._add_columns(delta)
@@ -161,9 +167,23 @@ class TableLog:
                     raise self._lost(least, -1) from None
                 return None
         if self._delta.version() < least:
-            raise self._lost(least, int(self._delta.version()))
+            self._delta = self._late(least)
         self._state_of(self._delta)
         return self._delta
+
+    def _late(self, least: int) -> DeltaTable:
+        """Return the table at a version that was committed and is not seen yet.
+
+        Raises:
+            FormatError: it is not seen later either.
+        """
+        for pause in LATE_SECONDS:
+            time.sleep(pause)
+            with self._reading(f"opening table {self.name}"):
+                delta = self._open(None)
+            if delta.version() >= least:
+                return delta
+        raise self._lost(least, int(delta.version()))
 
     def forget(self) -> None:
         """Open the table anew the next time."""
@@ -204,8 +224,15 @@ class TableLog:
             try:
                 yield
             except DeltaError as error:
-                if DAMAGE.search(str(error)):
-                    raise self._damaged("it makes no sense", str(error)) from error
+                if HINT in str(error):
+                    raise self.damaged(
+                        "its file _last_checkpoint names a checkpoint that is not there (it is a hint: where all entries of the "
+                        "log are there, remove that one file)",
+                        str(error),
+                    ) from error
+                text = FILE_NAMES.sub("a file", str(error))
+                if DAMAGE.search(text) and not re.search(UNREACHED, text, re.DOTALL):
+                    raise self.damaged("it makes no sense", str(error)) from error
                 raise
 
     def _open(self, version: int | None) -> DeltaTable:
@@ -230,21 +257,24 @@ class TableLog:
         version = int(delta.version())
         if version == self._version:
             return self._state
+        recorded, own = self._recorded(version), self._bounded()
+        bounded = own if recorded is None else tuple(recorded.rpartition(" by ")[2].split())
         with self._reading(f"looking at the log of table {self.name}"):
-            state = State(self._numbers(delta), int(delta.transaction_version(APP_ID) or 0))
-        recorded = self._recorded(version)
-        if recorded is not None and recorded != state.text():
-            raise self._damaged(f"at version {version} it has {state.text()}, and {recorded} were committed")
+            sequence = int(delta.transaction_version(APP_ID) or 0)
+            state = State(self._numbers(delta, own), sequence, own)
+            told = state if bounded == own else State(self._numbers(delta, bounded), sequence, bounded)
+        if recorded is not None and recorded != told.text():
+            raise self.damaged(f"at version {version} it has {told.text()}, and {recorded} were committed")
         if state.files and (recorded is None or not all(map(is_checked, state.files))):
             self._note()
         if version > self._version:
             self._version, self._state = version, state
         return state
 
-    def _numbers(self, delta: DeltaTable) -> dict[str, int]:
+    def _numbers(self, delta: DeltaTable, bounded: Sequence[str]) -> dict[str, int]:
         files = pa.table(delta.get_add_actions(flatten=True))
         columns = ["path", "size_bytes", "num_records"]
-        bounds = [f"{bound}.{name}" for bound in ("min", "max") for name in self._bounded()]
+        bounds = [f"{bound}.{name}" for bound in ("min", "max") for name in bounded]
         rows = files.select([name for name in files.column_names if name in {*columns, *bounds}]).to_pylist()
         return {row["path"]: _number([row.get(name) for name in (*columns, *bounds)]) for row in rows}
 
@@ -252,10 +282,10 @@ class TableLog:
         bounds = [bounds.get(name) for bounds in (file.least, file.most) for name in self._bounded()]
         return _number([file.path, file.size, file.rows, *bounds])
 
-    def _bounded(self) -> list[str]:
+    def _bounded(self) -> tuple[str, ...]:
         """Return the columns of texts and integers by whose bounds files are passed over."""
         types = {field.name: field.type for field in self._contract.fields}
-        return [name for name in (*self._contract.key, "sequence") if types[name] in {"string", "integer"}]
+        return tuple(name for name in (*self._contract.key, "sequence") if types[name] in {"string", "integer"})
 
     def _recorded(self, version: int) -> str | None:
         """Return what a commit says the table is after it; None if it says nothing."""
@@ -265,12 +295,16 @@ class TableLog:
             information = [entry["commitInfo"] for entry in entries if "commitInfo" in entry]
             recorded = [entry[STATE] for entry in information if STATE in entry]
         except FileNotFoundError:
-            raise self._damaged(f"the entry of version {version} is missing") from None
+            raise self.damaged(f"the entry of version {version} is missing") from None
         except (ValueError, TypeError) as error:
-            raise self._damaged(f"the entry of version {version} makes no sense", str(error)) from None
+            raise self.damaged(f"the entry of version {version} makes no sense", str(error)) from None
+        if not information:
+            # An earlier version of ours says at least which command committed.
+            raise self.damaged(f"the entry of version {version} is empty or cut off")
         return str(recorded[0]) if recorded else None
 
-    def _damaged(self, what: str, private: str = "") -> FormatError:
+    def damaged(self, what: str, private: str = "") -> FormatError:
+        """Return the error of a log that is not what was committed."""
         return FormatError(
             "table_log_damaged",
             f"the log of table {self.name} is damaged: {what}; restore tables/{self.name}/_delta_log from a backup or another copy "
@@ -307,7 +341,7 @@ class TableLog:
         gone, before, now = removed or {}, self._state_of(delta), int(time.time() * 1000)
         files = {path: number for path, number in before.files.items() if path not in gone}
         files.update((file.path, self._number_of(file)) for file in added)
-        after = State(files, before.sequence if sequence is None else sequence)
+        after = State(files, before.sequence if sequence is None else sequence, before.bounded)
         changes = sequence is not None
         delta.create_write_transaction(
             [

@@ -25,7 +25,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from cvtbatch.contracts import TableContract
-from cvtbatch.errors import FormatError, StorageError
+from cvtbatch.errors import InputError, StorageError
 from cvtbatch.key_index import KeyIndex, hashed, key_array
 from cvtbatch.store.checked_files import Asked
 from cvtbatch.store.data_files import EXACT_IN_LOG, DataFile, read_rows, write_data_files
@@ -126,7 +126,7 @@ class Table:
         delta = self.log.newest()
         rows = [] if delta is None else pa.table(delta.get_add_actions()).column("num_records").to_pylist()
         if None in rows:
-            raise FormatError("store_damaged", f"the log of table {self.contract.name} is not what was written")
+            raise self.log.damaged("it does not say how many rows a file has")
         return sum(rows)
 
     def counts(self, column: str) -> Counter[str]:
@@ -200,6 +200,7 @@ class Table:
         self, files: Sequence[str], wanted: Sequence[str], where: pc.Expression | None, schema: pa.Schema, together: int
     ) -> Iterator[pa.Table]:
         """Yield the rows of files, file by file, so many of which are read at once."""
+        _require_columns(where, schema)
         # An expression does not tell which columns it names, but its text does; a column too many only costs time.
         named = str(where)
         needed = [name for name in schema.names if name in {*wanted} or (where is not None and name in named)]
@@ -324,6 +325,19 @@ class Table:
         """Return a number that tells states of one key apart; a key that has one row for ever has one state."""
         state = self.contract.state
         return int.from_bytes(hashed([row.get(name) for name in state])[:8], "little") if state else 0
+
+
+def _require_columns(where: pc.Expression | None, schema: pa.Schema) -> None:
+    """Refuse a filter by columns that a table does not have, or by values of another type.
+
+    Raises:
+        InputError: `bad_filter`.
+    """
+    try:
+        if where is not None:
+            schema.empty_table().filter(where)
+    except (pa.ArrowException, TypeError) as error:
+        raise InputError("bad_filter", f"the filter {where} does not fit the table: {error}") from None
 
 
 def _until(pin: Pin) -> pc.Expression:

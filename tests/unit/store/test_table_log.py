@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from cvtbatch.store.checked_files import is_checked
 from cvtbatch.store.erasure import erase_case
 from cvtbatch.store.location import list_objects
 from cvtbatch.store.rewriting import compact
-from cvtbatch.store.table_log import _noted
+from cvtbatch.store.table_log import TableLog, _noted
 from tests.store_rows import add_cases, case_rows, row
 
 
@@ -76,6 +77,45 @@ def test_newest_entries_that_are_gone_are_missed(store: FeatureStore, gone: list
 def test_a_log_that_is_gone_is_no_new_table(store: FeatureStore) -> None:
     shutil.rmtree(Path(store.location.path, "tables/specs"))
     assert refused(store).kind == "commits_lost"
+
+
+@pytest.mark.parametrize("content", [b"", b'{"add": {'])
+def test_a_newest_entry_that_is_empty_or_cut_off_is_damage(store: FeatureStore, content: bytes) -> None:
+    """As a power cut leaves it: a version that is there, and says nothing."""
+    entry(store, 6).write_bytes(content)
+    assert refused(store).kind == "table_log_damaged"
+
+
+def test_an_entry_that_is_seen_late_is_waited_for(store: FeatureStore) -> None:
+    """A file system that remembers folders for a while shows what a writer left last before its entry in the log."""
+    late = entry(store, 6)
+    content = late.read_bytes()
+    late.unlink()
+    timer = threading.Timer(0.3, late.write_bytes, [content])
+    timer.start()
+    assert names(store) == ["a", "b", "c", "d", "e", "f"]
+    timer.join()
+
+
+def test_a_version_of_other_key_columns_is_checked_by_those(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a release whose table has another key: what was committed before stays what it was."""
+    monkeypatch.setattr(TableLog, "_bounded", lambda log: ("kind", "sequence"))
+    assert names(store) == ["a", "b", "c", "d", "e", "f"]
+    append(FeatureStore.open_for_writing(store.location.path), "g")
+    monkeypatch.undo()
+    assert names(store) == ["a", "b", "c", "d", "e", "f", "g"]
+
+
+def test_a_hint_at_a_checkpoint_that_was_not_copied_may_be_removed(store: FeatureStore) -> None:
+    folder = entry(store, 0).parent
+    for checkpoint in folder.glob("*.checkpoint*.parquet"):
+        checkpoint.unlink()
+    error = refused(store)
+    assert "remove that one file" in error.message
+    (folder / "_last_checkpoint").unlink()
+    assert names(store) == ["a", "b", "c", "d", "e", "f"]
 
 
 def test_an_entry_that_is_gone_in_the_middle_is_damage(store: FeatureStore) -> None:

@@ -6,11 +6,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from cvtbatch import contracts
-from cvtbatch.errors import FormatError, StorageError
+from cvtbatch.errors import FormatError, InputError, InternalError, StorageError
 from cvtbatch.store import FeatureStore
+from cvtbatch.store.location import storage_error
 from cvtbatch.store.rewriting import compact
 from cvtbatch.store.tables import Table
 
@@ -193,6 +194,38 @@ def test_counts_need_no_rows_where_the_log_tells_them(store: FeatureStore, monke
     agreeing = store.table("failures")
     agreeing.append([event("1", "unreadable"), event("2", "unreadable")])
     assert agreeing.counts("kind") == {"unreadable": 2}
+
+
+def test_a_filter_that_does_not_fit_is_the_users_mistake_with_rows_and_without(store: FeatureStore) -> None:
+    for _ in range(2):
+        for where in (pc.field("nope") == 1, pc.field("kind") == 1):
+            with pytest.raises(InputError, match="does not fit the table"):
+                store.table("specs").read(where=where)
+        store.table("specs").append([spec("a")])
+
+
+def test_a_row_that_lacks_what_every_row_has_is_a_defect_and_not_damage(store: FeatureStore) -> None:
+    with pytest.raises(InternalError, match="a row of table specs has no kind"):
+        store.table("specs").append([{**spec("a"), "kind": None}])
+    assert store.table("specs").count() == 0
+
+
+REQUEST = "Error performing GET http://h/b/00000000000000000100.checkpoint.parquet in 5s, after 8 retries"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (f"Kernel error: Arrow error: External: Generic S3 error: {REQUEST}, status code 503", "store_failed"),
+        (f"Kernel error: Arrow error: External: Generic S3 error: {REQUEST}: 403 Forbidden", "store_denied"),
+        ("Parquet error: External: Generic LocalFileSystem error: a.parquet: (os error 5)", "store_failed"),
+        ("Generic LocalFileSystem error: Unable to open file a.checkpoint.parquet: (os error 24)", "store_failed"),
+        ("Kernel error: Parquet error: Invalid Parquet file. Corrupt footer", "store_damaged"),
+    ],
+)
+def test_a_log_that_cannot_be_reached_is_not_called_damaged(text: str, kind: str) -> None:
+    """As the table library words it: an outage or expired credentials while a checkpoint is read."""
+    assert storage_error("opening table cases", DeltaError(text)).kind == kind
 
 
 def test_a_table_says_when_it_was_written(store: FeatureStore) -> None:
