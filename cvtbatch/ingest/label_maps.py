@@ -15,7 +15,7 @@ from cvtbatch.ingest.memory import Announce, announce_nothing
 from cvtbatch.ingest.outlines import ImageSlices, SourceMask
 from cvtbatch.manifest import RoiSource
 
-# A value of a float label map is the whole number that lies so near.
+# A value of a float label map is the whole number that lies so near, 0 too.
 LABEL_TOLERANCE = 1e-3
 # How many values of a file a message shows.
 SHOWN = 10
@@ -48,7 +48,7 @@ def _voxels_of_label(values: Values, wanted: int | None, path: Path) -> npt.NDAr
     """Return 1 where a map has the label that the manifest names, or its only one."""
     found = np.unique(values[values != 0])
     if values.dtype.kind == "f":
-        found = found[~np.isnan(found)]
+        found = found[np.abs(found) > LABEL_TOLERANCE]  # nor NaN
     labels, low, high = _labels(found, path)
     if not len(labels):
         raise InputError("empty_mask", "the mask is empty: no voxel differs from 0", str(path))
@@ -60,26 +60,32 @@ def _voxels_of_label(values: Values, wanted: int | None, path: Path) -> npt.NDAr
     chosen = np.flatnonzero(labels == wanted) if wanted is not None else np.array([0])
     if not len(chosen):
         raise InputError("empty_mask", f"the mask has no voxel of label {wanted}; it holds {shown}", str(path))
+    if labels[chosen[0]] < 0:
+        raise InputError(
+            "not_a_label_map",
+            f"the mask holds the value {labels[chosen[0]]:g}, and labels are above 0; save 1 inside and 0 outside",
+            str(path),
+        )
     return np.asarray((values >= low[chosen[0]]) & (values <= high[chosen[0]]), dtype=np.uint8)
 
 
 def _labels(found: Values, path: Path) -> tuple[Values, Values, Values]:
     """Return the labels that stand for the values of a map, in order, and the least and the largest value of each.
 
-    Whole numbers are labels, in a float map up to LABEL_TOLERANCE. One value beside the background is a mask, whatever it is.
+    Whole numbers are labels, in a float map up to LABEL_TOLERANCE. One value above the background is a mask, whatever it is.
 
     Args:
-        found: the map's values but 0 and NaN, the background, in order.
+        found: the map's values but NaN and those within LABEL_TOLERANCE of 0, the background, in order.
     """
     if found.dtype.kind != "f":
         return found, found, found
     if np.isfinite(found).all():
         whole = np.rint(found)
         near = np.abs(found - whole) <= LABEL_TOLERANCE
-        if len(found) == 1 and not (near[0] and whole[0]):
+        if len(found) == 1 and found[0] > 0 and not near[0]:
             return np.array([1]), found, found
         if near.all():
-            labels = np.unique(whole[whole != 0])
+            labels = np.unique(whole)
             first, end = np.searchsorted(whole, labels), np.searchsorted(whole, labels, side="right")
             return labels, found[first], found[end - 1]
     chosen = found[np.unique(np.linspace(0, len(found) - 1, SHOWN).astype(int))]

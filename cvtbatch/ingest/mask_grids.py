@@ -4,7 +4,11 @@ An image file has one step for all slices. Of a tilted or uneven series, what wr
 dcm2niix continues the first gap, ITK's series reader spreads first to last evenly along the normal, and both keep every slice. A
 mask drawn on such a file agrees with the series in all but the positions of slices: size, axes, pixels, and the end from which the
 step was counted. It is the series' own then, and goes with its slices. What was resampled onto a regular grid
-(dcm2niix's `_Tilt` and `_Eq`) has other sizes and is placed by position, as is a mask that begins and ends elsewhere.
+(dcm2niix's `_Tilt` and `_Eq`) has other sizes and is placed by position. A mask of the same sizes that begins and ends elsewhere
+may be either, and is refused.
+
+Where one step does hold all slices, no program moved them, and every mask is placed by position: that of a thinner series may have
+the same size and begin at the same place.
 
 A NIfTI file may state two places (`nifti`). Where a mask has the image's grid under any of them, its voxels are the image's voxels;
 any other mask cannot say which was meant, and is refused.
@@ -60,7 +64,25 @@ def place_voxels(
         grid: where the file puts them; `other`: where else.
 
     Raises:
-        InputError: `two_places` if the file of the mask or of the image states two, and nothing tells which was meant.
+        InputError: `two_places` if the file of the mask or of the image states two, and nothing tells which was meant;
+            `mask_off_slices` if nothing tells whether its slices are the image's.
+    """
+    on_slices = by_index(voxels_zyx, grid, other, image, mask_format)
+    if on_slices is not None:
+        return on_slices
+    fit = _fit(grid, image.stack)
+    if fit is not None and not fit.is_exact and not _one_step_holds(image.stack):
+        raise _off_slices(grid, image.stack)
+    return SourceMask(voxels_zyx, grid, mask_format, _flags(image))
+
+
+def by_index(
+    voxels_zyx: Mask, grid: Grid, other: OtherPlace | None, image: ImageSlices, mask_format: str
+) -> SourceMask | None:
+    """Return a mask on the image's slices; None if its own grid is its place.
+
+    Raises:
+        InputError: `two_places`.
     """
     own = [grid] if other is None else [grid, other.grid]
     images: list[Grid | SliceStack] = (
@@ -68,7 +90,9 @@ def place_voxels(
     )
     fits = {(i, k): fit for i, mine in enumerate(own) for k, its in enumerate(images) if (fit := _fit(mine, its))}
     exact = {pair: fit for pair, fit in fits.items() if fit.is_exact}
-    drawn_on_it = exact or {pair: fit for pair, fit in fits.items() if fit.shares_an_end}
+    drawn_on_it = exact
+    if not exact and not _one_step_holds(image.stack):
+        drawn_on_it = {pair: fit for pair, fit in fits.items() if fit.shares_an_end}
     # Places that are mirror images of one another have the same voxels in another order.
     if len({fit.turn for fit in drawn_on_it.values()}) == 1 or {(0, 0), (1, 1)} <= exact.keys():
         if (0, 0) not in exact:
@@ -76,7 +100,7 @@ def place_voxels(
     else:
         _require_one_place("mask", other)
         of_one_place(image)
-    return SourceMask(voxels_zyx, grid, mask_format, _flags(image))
+    return None
 
 
 def of_one_place(image: ImageSlices) -> ImageSlices:
@@ -101,6 +125,29 @@ def _require_one_place(what: str, other: OtherPlace | None) -> None:
 
 def _flags(image: ImageSlices) -> tuple[str, ...]:
     return ("unverified_slices",) if image.unverified else ()
+
+
+def _off_slices(grid: Grid, stack: SliceStack) -> InputError:
+    gaps, axes = stack.gaps_mm(), grid.axes()
+    step = grid.spacing_mm[2] * abs(float(axes[:, 2] @ np.array(stack.slice_axis)))
+    first, its_first = (np.round(place, 1).tolist() for place in (grid.origin_mm, stack.positions_mm[0]))
+    return InputError(
+        "mask_off_slices",
+        f"the mask has the size and pixels of the image, but its slices are {step:.4g} mm apart from {first} mm (LPS), the "
+        f"image's {gaps.min():.4g} to {gaps.max():.4g} mm from {its_first} mm, tilted by {stack.tilt_deg():.1f} degrees: nothing "
+        "tells whether they are the same; save it with the positions of the image on which it was drawn, or as DICOM SEG",
+    )
+
+
+def _one_step_holds(stack: SliceStack) -> bool:
+    """Say whether slices lie where one step puts them: along their normal, the gap at either end continued, or spread evenly."""
+    offsets = stack.offsets_mm()
+    counts = np.arange(len(offsets))
+    return all(
+        np.linalg.norm(way - np.outer(counts, (0.0, 0.0, step)), axis=1).max() <= SAME_PLACE_MM
+        for way in (offsets, offsets[-1] - offsets[::-1])
+        for step in (way[1, 2], way[-1, 2] / counts[-1])
+    )
 
 
 def _fit(own: Grid, its: Grid | SliceStack) -> _Fit | None:

@@ -16,10 +16,10 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import Grid, SliceStack
+from cvtbatch.geometry import Grid
 from cvtbatch.ingest.image_files import check_file
 from cvtbatch.ingest.label_maps import grid_of
-from cvtbatch.ingest.mask_grids import place_voxels
+from cvtbatch.ingest.mask_grids import by_index, place_voxels
 from cvtbatch.ingest.memory import Announce, announce_nothing
 from cvtbatch.ingest.outlines import ImageSlices, Segment, SourceMask, choose_segment
 from cvtbatch.ingest.source_files import require_readable
@@ -88,8 +88,8 @@ def _place(voxels: Mask, grid: Grid, pairs: Mapping[str, str], image: ImageSlice
         whole = np.zeros(size[::-1], np.uint8)
         whole[tuple(slice(a, a + b) for a, b in zip(offset[::-1], shape[::-1], strict=True))] = voxels
         x, y, z = grid.to_point(-np.array([offset], dtype=np.float64))[0].tolist()
-        placed = place_voxels(whole, replace(grid, size_xyz=size, origin_mm=(x, y, z)), None, image, FORMAT)
-        if isinstance(placed.place, SliceStack):
+        placed = by_index(whole, replace(grid, size_xyz=size, origin_mm=(x, y, z)), None, image, FORMAT)
+        if placed is not None:
             return placed
     return place_voxels(voxels, grid, None, image, FORMAT)
 

@@ -9,7 +9,9 @@ by the names that perfusion software gives its maps.
 import re
 from collections.abc import Sequence
 
-_HOUNSFIELD = {"HU", "US", "UNSPECIFIED"}
+# As `_folded`: people write "H.U.", "Hounsfield units", "None".
+_HOUNSFIELD = {"HU", "HOUNSFIELD", "HOUNSFIELDUNIT", "HOUNSFIELDUNITS"}
+_UNSPECIFIED = {"", "US", "UNSPECIFIED", "NONE"}
 _SPECTRAL_MAPS = {"MAT_SPECIFIC", "MAT_FRACTIONAL", "MAT_VALUE_BASED", "EFF_ATOMIC_NUM", "ELECTRON_DENSITY"}
 # Blood flow and volume, transit and arrival times, permeability: alone, or as a word of a value.
 _PERFUSION_MAPS = set(
@@ -26,13 +28,13 @@ def may_be_hounsfield(rescale_type: str | None, image_type: Sequence[str], *, is
     """Say whether an image that calls its values so may hold HU."""
     if not is_hounsfield_unit(rescale_type):
         return False
-    said = rescale_type is not None and rescale_type.upper() == "HU"
+    said = _folded(rescale_type) in _HOUNSFIELD
     return not map_names(image_type) and not (is_derived and not said and _PERFUSION in _words(image_type))
 
 
 def is_hounsfield_unit(rescale_type: str | None) -> bool:
     """Say whether a RescaleType is HU, says nothing, or is absent: CT images need it only for other units (PS3.3 C.8.2.1)."""
-    return rescale_type is None or rescale_type.upper() in _HOUNSFIELD
+    return _folded(rescale_type) in _HOUNSFIELD | _UNSPECIFIED
 
 
 def map_names(image_type: Sequence[str]) -> list[str]:
@@ -47,6 +49,11 @@ def known_unit(rescale_type: str | None) -> str | None:
         return None
     parts = set(_UNIT_PARTS.findall((rescale_type or "").upper()))
     return rescale_type if parts & _UNITS and parts <= _UNITS | _NUMBERS_AND_SIGNS else None
+
+
+def _folded(rescale_type: str | None) -> str:
+    """Return a unit without regard to case, blanks and dots."""
+    return re.sub(r"[\s.]+", "", rescale_type or "").upper()
 
 
 def _words(image_type: Sequence[str]) -> set[str]:

@@ -4,12 +4,14 @@ The twins of `cases/ge` and its kin: a ball on tilted and uneven slices, and its
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid, SliceStack, stored_grid
 from cvtbatch.imaging import place_mask
 from cvtbatch.ingest import ImageSlices, SourceMask, read_mask, read_volume
@@ -19,6 +21,7 @@ from tests.nifti_files import forms, nifti1
 from tests.outside_data import outside
 from tests.series import case
 
+EYE = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 SPACING = (0.5, 0.5, 5.0)
 SERIES = {
     "even": ((4.0,) * 15, 0.0),
@@ -173,7 +176,7 @@ def on_grid(path: Path, drawn: Ball, grid: Grid) -> SourceMask:
 
 @pytest.mark.parametrize("name", ["tilted", "uneven", "tilted and uneven"])
 def test_what_was_resampled_goes_by_position(tmp_path: Path, name: str) -> None:
-    """Other counts, other pixels, or the same of both beginning and ending elsewhere: each is right where it says that it lies."""
+    """Other counts or other pixels: each is right where it says that it lies."""
     gaps, tilt = SERIES[name]
     drawn = ball(gaps, tilt)
     stack, axes = drawn.stack, np.stack([drawn.stack.row_axis, drawn.stack.column_axis, drawn.stack.slice_axis], axis=1)
@@ -185,9 +188,6 @@ def test_what_was_resampled_goes_by_position(tmp_path: Path, name: str) -> None:
         "equal slices": Grid((80, 72, 2 * count), (0.9, 0.8, depth / (2 * count - 1)), corner, direction),
         "more rows": Grid((80, 90, count), (0.9, 0.8, depth / (count - 1)), corner, direction),
         "other pixels": Grid((80, 72, count), (0.95, 0.8, depth / (count - 1)), corner, direction),
-        "begins a millimetre lower": Grid(
-            (80, 72, count), (0.9, 0.8, depth / (count - 1)), tuple((middle - axes[:, 2]).tolist()), direction
-        ),
     }
     for what, grid in grids.items():
         mask = on_grid(tmp_path / "m.nii.gz", drawn, grid)
@@ -198,16 +198,78 @@ def test_what_was_resampled_goes_by_position(tmp_path: Path, name: str) -> None:
         assert abs(off[2]) < 2.5, what
 
 
-def test_a_wrong_step_on_an_even_series_is_told(tmp_path: Path, series: dict) -> None:
-    """A script that takes SliceThickness for the step of overlapping slices: the outline is the series' own all the same."""
-    drawn, _ = series["even"]
-    image = sitk.GetImageFromArray(drawn.mask())
-    image.SetSpacing((*drawn.stack.pixel_mm, 8.0))
-    image.SetOrigin(drawn.stack.positions_mm[0])
-    sitk.WriteImage(image, str(tmp_path / "m.nii.gz"))
-    mask = read_mask(roi(tmp_path / "m.nii.gz"), lambda: slices_of(drawn.stack))
-    assert mask.flags == ("placed_by_index",)
-    assert mask.volume_ml == pytest.approx(drawn.mask().sum() * 0.9 * 0.8 * 4 / 1000)
+@pytest.mark.parametrize("step_mm", [2.5, 4.0])
+@pytest.mark.parametrize("from_above", [False, True])
+def test_a_thin_mask_on_an_even_series_goes_by_position(tmp_path: Path, step_mm: float, *, from_above: bool) -> None:
+    """As many slices as the image, from its first or its last: a part in thinner slices, or what a network of fixed depth drew."""
+    stack = ball((5.0,) * 29).stack
+    up = 29 * (5 - step_mm) * from_above
+    first = np.add(stack.positions_mm[0], [0, 0, up])
+    drawn = Ball(stack, np.add(first, [36.0, 28.0, 50.0 if step_mm == 4.0 else 36.0]))
+    grid = Grid((80, 72, 30), (0.9, 0.8, step_mm), tuple(first.tolist()), EYE)
+    mask = on_grid(tmp_path / "m.nii.gz", drawn, grid)
+    assert (isinstance(mask.place, Grid), mask.flags) == (True, ())
+    assert mask.volume_ml == pytest.approx(drawn.on(grid).sum() * 0.9 * 0.8 * step_mm / 1000)
+    ml, center = stored(mask, stack)
+    assert ml == pytest.approx(4 / 3 * np.pi * 18**3 / 1000, rel=0.05)
+    assert center == pytest.approx(drawn.center_mm, abs=1.3)
+
+
+@pytest.mark.parametrize("jitter_mm", [0.0, 0.004, 0.02])
+def test_even_within_what_is_written_is_even(tmp_path: Path, jitter_mm: float) -> None:
+    """Positions as they are rounded, in the plane too: no program moves such slices by more than it moves the pixels."""
+    even = ball((5.0,) * 14).stack
+    off = np.random.default_rng(3).uniform(-jitter_mm, jitter_mm, (15, 3)) / np.array([1, 1, 3])
+    stack = replace(even, positions_mm=tuple(map(tuple, (np.array(even.positions_mm) + off).tolist())))
+    drawn = Ball(stack, np.add(stack.positions_mm[0], [36.0, 28.0, 20.0]), 14.0)
+    grid = Grid((80, 72, 15), (0.9, 0.8, 2.5), stack.positions_mm[0], EYE)
+    mask = on_grid(tmp_path / "m.nii.gz", drawn, grid)
+    assert (isinstance(mask.place, Grid), mask.flags) == (True, ())
+    assert mask.volume_ml == pytest.approx(4 / 3 * np.pi * 14**3 / 1000, rel=0.02)
+
+
+@pytest.mark.parametrize("name", [name for name in SERIES if name != "even"])
+@pytest.mark.parametrize("suffix", [".nii.gz", ".mha", ".seg.nrrd"])
+def test_the_images_voxels_a_millimetre_off_its_slices_are_refused(
+    tmp_path: Path, series: dict, name: str, suffix: str
+) -> None:
+    """The mean step, and no end that the series has: what it holds may lie anywhere; on an even series it is placed."""
+
+    def read(of: str) -> SourceMask:
+        stack = series[of][0].stack
+        mask = sitk.GetImageFromArray(series[of][0].mask())
+        axes = np.stack([stack.row_axis, stack.column_axis, stack.slice_axis], axis=1)
+        mask.SetSpacing((*stack.pixel_mm, stack.depths_mm()[-1] / (len(stack.positions_mm) - 1)))
+        mask.SetOrigin((np.array(stack.positions_mm[0]) - axes[:, 2]).tolist())
+        mask.SetDirection(axes.ravel().tolist())
+        if suffix == ".seg.nrrd":
+            mask.SetMetaData("Segment0_Name", "clot")
+            mask.SetMetaData("Segment0_LabelValue", "1")
+        sitk.WriteImage(mask, str(tmp_path / f"m{suffix}"))
+        return read_mask(roi(tmp_path / f"m{suffix}"), lambda: slices_of(stack))
+
+    with pytest.raises(
+        InputError, match=r"its slices are .* mm apart from \[.*\] mm \(LPS\), the image's .* mm from"
+    ) as raised:
+        read(name)
+    assert raised.value.kind == "mask_off_slices"
+    even = read("even")
+    assert (isinstance(even.place, Grid), even.flags) == (True, ())
+
+
+def test_a_cropped_segmentation_of_another_volume_still_goes_by_position(tmp_path: Path, series: dict) -> None:
+    """Its offset counts in a volume that need not be the image, so that it has the image's size proves nothing."""
+    drawn, _ = series["uneven"]
+    corner = np.add(drawn.stack.positions_mm[0], [0, 0, 20.0])
+    grid = Grid((79, 71, 16), (0.9, 0.8, 3.0), tuple(corner.tolist()), EYE)
+    image = sitk.GetImageFromArray(drawn.on(grid).astype(np.uint8))
+    image.SetSpacing(grid.spacing_mm)
+    image.SetOrigin(grid.origin_mm)
+    image.SetMetaData("Segment0_Name", "clot")
+    image.SetMetaData("Segmentation_ReferenceImageExtentOffset", "0 0 2")
+    sitk.WriteImage(image, str(tmp_path / "m.seg.nrrd"))
+    mask = read_mask(roi(tmp_path / "m.seg.nrrd"), lambda: slices_of(drawn.stack))
+    assert (mask.place, mask.flags) == (grid, ())
 
 
 def test_a_tilted_image_file_is_told_and_so_is_what_lies_on_it(tmp_path: Path, series: dict) -> None:

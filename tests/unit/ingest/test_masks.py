@@ -51,7 +51,8 @@ FLOATS = {
     "round-off around 0": ({0: 2e-4, 1: 1, 7: 7}, {1: 1, 7: 7}),
     "one value, whatever it is": ({0: 0, 1: 1 / 255, 7: 0}, {1: 1}),
     "one value, and NaN": ({0: np.nan, 1: 0.5, 7: 0.5}, {1: (1, 7)}),
-    "one value below the tolerance": ({0: 0, 1: 1e-5, 7: 0}, {1: 1}),
+    "one value, and a residue": ({0: -1e-12, 1: 0.5, 7: 1e-9}, {1: 1}),
+    "another label below 0": ({0: 0, 1: 1, 7: -1}, {1: 1}),
     "beyond 65,535": ({0: 0, 1: 70_000, 7: 16_777_216}, {70_000: 1, 16_777_216: 7}),
 }
 
@@ -66,7 +67,7 @@ def test_what_floats_mean(tmp_path: Path, labels: np.ndarray, name: str, dtype: 
         for label, meant in expected.items():
             mask = read_mask(source(path, label=label), another_image)
             assert np.array_equal(mask.voxels_zyx, np.isin(labels, meant))
-        if len(expected) == 1:
+        if len(expected) == 1 and values[7] != -1:
             assert read_mask(source(path), another_image).mask_digest() == mask.mask_digest()
 
 
@@ -106,10 +107,24 @@ def test_what_is_no_label_map_is_refused_with_its_values(tmp_path: Path, values:
 
 
 def test_a_map_of_background_alone_is_empty(tmp_path: Path) -> None:
-    for values in (np.full(384, np.nan), np.repeat([0, 1e-4, np.nan, -2e-4], 96)):
+    residues = [np.repeat([0, residue], 192) for residue in (1e-9, 5e-4, 9.9e-4, -1e-12, -5e-4)]
+    for values in (np.full(384, np.nan), np.repeat([0, 1e-4, np.nan, -2e-4], 96), *residues):
         with pytest.raises(InputError) as raised:
             read_mask(source(write(tmp_path / "m.mha", values.reshape(6, 8, 8))), another_image)
         assert raised.value.kind == "empty_mask"
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.float32, np.float64])
+def test_a_value_below_0_is_no_label(tmp_path: Path, labels: np.ndarray, dtype: type) -> None:
+    for value in (-1, -1024) if dtype != np.int8 else (-1,):
+        path = write(tmp_path / "m.mha", np.where(labels == 1, value, 0).astype(dtype))
+        for label in (None, value):
+            with pytest.raises(InputError, match=f"{value}") as raised:
+                read_mask(source(path, label=label), another_image)
+            assert raised.value.kind == "not_a_label_map"
+    with pytest.raises(InputError, match=r"such as -0\.5") as raised:
+        read_mask(source(write(tmp_path / "m.mha", np.where(labels == 1, -0.5, 0))), another_image)
+    assert raised.value.kind == "not_a_label_map"
 
 
 def test_refusals(tmp_path: Path, labels: np.ndarray) -> None:

@@ -52,6 +52,9 @@ CT = {
     "no unit": {"RescaleType": ""},
     "unspecified unit": {"RescaleType": "US"},
     "HU in small letters": {"RescaleType": "hu"},
+    "HU with dots": {"RescaleType": "H.U."},
+    "HU in full": {"RescaleType": "Hounsfield Units"},
+    "no unit in words": {"RescaleType": "None"},
     "slices of a perfusion scan": {"ImageType": ["ORIGINAL", "PRIMARY", "PERFUSION", "NONE"], "RescaleType": ""},
     "mean of a perfusion scan": {"ImageType": [*DERIVED, "PERFUSION", "AVERAGE"], "RescaleType": "HU"},
     "one energy": {"ImageType": ["DERIVED", "PRIMARY", "AXIAL", "VMI"]},
@@ -83,6 +86,27 @@ def test_frames_of_an_enhanced_map_say_so_in_their_own_type(tmp_path: Path) -> N
         frame.CTImageFrameTypeSequence[0].FrameType = ["DERIVED", "PRIMARY", "VOLUME", "EFF_ATOMIC_NUM"]
     dataset.save_as(tmp_path / "one.dcm")
     assert refused(tmp_path / "one.dcm").kind == "not_hounsfield"
+
+
+@pytest.mark.parametrize(
+    "unit", ["HU", " HU ", "hu.", "H.U.", "h. u.", "Hounsfield", "HOUNSFIELD UNITS", "Hounsfield unit"]
+)
+def test_spellings_of_hu(unit: str) -> None:
+    """They say it, so that the mean of a perfusion scan is one."""
+    assert known_unit(unit) is None
+    assert may_be_hounsfield(unit, ["DERIVED", "PRIMARY", "PERFUSION"], is_derived=True)
+
+
+@pytest.mark.parametrize("unit", ["", " ", "US", "U.S.", "None", "unspecified", "."])
+def test_words_that_name_no_unit(unit: str) -> None:
+    assert known_unit(unit) is None
+    assert may_be_hounsfield(unit, [], is_derived=True)
+    assert not may_be_hounsfield(unit, ["DERIVED", "PRIMARY", "PERFUSION"], is_derived=True)
+
+
+@pytest.mark.parametrize("unit", ["HU_MOD", "hu mod", "HUS", "U", "S", "s.", "H"])
+def test_words_that_only_look_so(unit: str) -> None:
+    assert not may_be_hounsfield(unit, [], is_derived=False)
 
 
 @pytest.mark.parametrize("unit", ["ml/100ml/s", "ml/100 g/min", "s", "%", "Z_EFF", "10^23/ml", "mg/ml"])
