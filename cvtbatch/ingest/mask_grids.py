@@ -100,7 +100,7 @@ def _require_one_place(what: str, other: OtherPlace | None) -> None:
 
 
 def _flags(image: ImageSlices) -> tuple[str, ...]:
-    return ("unverified_slices",) if image.unverified else ()
+    return image.flags
 
 
 def _fit(own: Grid, its: Grid | SliceStack) -> _Fit | None:
