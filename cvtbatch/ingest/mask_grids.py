@@ -124,7 +124,7 @@ def _require_one_place(what: str, other: OtherPlace | None) -> None:
 
 
 def _flags(image: ImageSlices) -> tuple[str, ...]:
-    return ("unverified_slices",) if image.unverified else ()
+    return image.flags
 
 
 def _off_slices(grid: Grid, stack: SliceStack) -> InputError:

@@ -87,6 +87,11 @@ class ImageSlices:
             unverified=source.has_unverified_slices,
         )
 
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What a reader of any outline of this image should know."""
+        return ("unverified_slices",) if self.unverified else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -94,6 +99,20 @@ class Segment:
 
     number: int
     name: str
+
+
+def require_verified_slices(image: ImageSlices, what: str) -> None:
+    """Refuse an outline that is parallel to the slices of an image but off them, where nothing shows that these are right.
+
+    Raises:
+        InputError: `mask_off_slices`.
+    """
+    if image.unverified:
+        raise InputError(
+            "mask_off_slices",
+            f"the {what} are parallel to the tilted slices of the image, but lie on others, and the image is no DICOM series that "
+            "could tell their true places; name the DICOM series as the image",
+        )
 
 
 def skips_slices(mask_zyx: npt.NDArray[np.uint8]) -> bool:

@@ -18,9 +18,9 @@ from cvtbatch.geometry import SliceStack, Vector
 from cvtbatch.imaging.placement import SAME_PLANE_MM, nearest_slices, require_inside, share_inside
 from cvtbatch.imaging.polygons import fill_polygon, traced_pixels
 from cvtbatch.ingest.contours import Contour, Contours
-from cvtbatch.ingest.outlines import ImageSlices, SourceMask, skips_slices
+from cvtbatch.ingest.outlines import ImageSlices, SourceMask, require_verified_slices, skips_slices
 from cvtbatch.ingest.planes import Planes, are_image_slices, with_left_out
-from cvtbatch.ingest.references import names_image, require_on_named_slice
+from cvtbatch.ingest.references import names_image, require_on_named_slices
 
 FORMAT = "DICOM RTSTRUCT"
 Mask = npt.NDArray[np.uint8]
@@ -41,10 +41,13 @@ def place_contours(contours: Contours, image: ImageSlices, series: Collection[st
         series: SeriesInstanceUIDs of the series that the structure set names.
 
     Raises:
-        InputError: `contour_off_slices`, `contour_across_slices`, `mask_off_named_slice`, `mask_outside_image`, `mask_cut`,
+        InputError: `contour_off_slices`, `contour_across_slices`, `mask_off_named_slice`, `mask_off_slices` if the image's
+            slices are unverified and contours lie on others, `mask_outside_image`, `mask_cut`,
             `mask_lost`.
     """
     planes = _planes(contours.closed, image)
+    if _off_mm(planes, image.stack) > SAME_PLANE_MM:
+        require_verified_slices(image, "contours")
     own = None if _drawn_on(image, planes, series) else _on_own_slices(planes, image.stack)
     stack, by_slice = own or (image.stack, _on_slices(planes, image.stack))
     points = np.concatenate([contour.points_mm for contour in contours.closed])
@@ -65,16 +68,15 @@ def place_contours(contours: Contours, image: ImageSlices, series: Collection[st
         "skipped_slices": skips_slices(mask),
         "other_slices": own is not None,
     }
-    return SourceMask(mask, stack, FORMAT, tuple(name for name, is_raised in flags.items() if is_raised))
+    raised = (name for name, is_raised in flags.items() if is_raised)
+    return SourceMask(mask, stack, FORMAT, (*raised, *image.flags))
 
 
 def _planes(contours: Sequence[Contour], image: ImageSlices) -> list[_Plane]:
     """Return the planes of contours in order; each contour must lie near the slice that it names."""
-    found = []
-    for contour in contours:
-        depth = _depth_mm(contour, image.stack)
-        require_on_named_slice(depth, contour.references, image, "a contour")
-        found.append(_Plane(depth, (contour,)))
+    found = [_Plane(_depth_mm(contour, image.stack), (contour,)) for contour in contours]
+    named = [(plane.depth_mm, contour.references) for plane, contour in zip(found, contours, strict=True)]
+    require_on_named_slices(named, image, "a contour")
     planes: list[_Plane] = []
     for plane in sorted(found, key=lambda plane: plane.depth_mm):
         if planes and plane.depth_mm - planes[-1].depth_mm <= SAME_PLANE_MM:
@@ -94,6 +96,12 @@ def _depth_mm(contour: Contour, stack: SliceStack) -> float:
             f"a contour runs across {high - low:.1f} mm of slices: it was not drawn in the planes of this series",
         )
     return (low + high) / 2
+
+
+def _off_mm(planes: Sequence[_Plane], stack: SliceStack) -> float:
+    """Return how far off its nearest slice the farthest plane lies."""
+    depths = np.array([[plane.depth_mm] for plane in planes])
+    return float(np.abs(depths - stack.depths_mm()).min(axis=1).max())
 
 
 def _drawn_on(image: ImageSlices, planes: Sequence[_Plane], series: Collection[str]) -> bool:

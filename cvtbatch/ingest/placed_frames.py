@@ -9,9 +9,9 @@ from cvtbatch.errors import InputError
 from cvtbatch.geometry import ORTHONORMAL_TOLERANCE, SliceStack, Triple, Vector
 from cvtbatch.imaging.placement import SAME_PLANE_MM, require_inside, share_inside
 from cvtbatch.ingest.dicom_seg import Frame, Frames
-from cvtbatch.ingest.outlines import ImageSlices, SourceMask, skips_slices
+from cvtbatch.ingest.outlines import ImageSlices, SourceMask, require_verified_slices, skips_slices
 from cvtbatch.ingest.planes import Planes, are_image_slices, with_left_out
-from cvtbatch.ingest.references import names_image, require_on_named_slice
+from cvtbatch.ingest.references import names_image, require_on_named_slices
 
 # A frame's pixels are the slice's pixels within this share of one.
 SAME_PIXEL = 0.1
@@ -33,22 +33,17 @@ def place_frames(segment: Frames, image: ImageSlices) -> SourceMask:
 
     Raises:
         InputError: `mask_off_named_slice`; `mask_off_slices` if frames lie on no slices of the image, and beside one another in a
-            plane, or the image is a file of tilted slices; `mask_outside_image`, `mask_cut`.
+            plane, or the image's slices are unverified; `mask_outside_image`, `mask_cut`.
     """
     _require_on_named_slices(segment, image)
     planes, plane_of = _planes(segment)
     placed = _on_slices(segment, image.stack)
     if placed is not None and _drawn_on(image, segment, planes, dict(zip(plane_of, placed.slices, strict=True))):
-        return _source_mask(placed.mask_zyx, image.stack)
-    is_tilted_file = image.series_uid is None and bool(image.stack.shifts_mm().any())
-    if placed is None and is_tilted_file and _is_parallel(segment, image.stack):
-        raise InputError(
-            "mask_off_slices",
-            "the frames of the segmentation are parallel to the tilted slices of the image, but lie on others, and the image is no "
-            "DICOM series that could tell their true places; name the DICOM series as the image",
-        )
+        return _source_mask(placed.mask_zyx, image.stack, *image.flags)
+    if placed is None and _is_parallel(segment, image.stack):
+        require_verified_slices(image, "frames of the segmentation")
     require_inside(1 - share_inside(_points_mm(segment), image.stack), *_box_mm(segment))
-    return _on_own_slices(segment, planes, plane_of, float(np.median(image.stack.gaps_mm())))
+    return _on_own_slices(segment, planes, plane_of, image)
 
 
 def _source_mask(mask_zyx: Mask, stack: SliceStack, *flags: str) -> SourceMask:
@@ -57,10 +52,12 @@ def _source_mask(mask_zyx: Mask, stack: SliceStack, *flags: str) -> SourceMask:
 
 
 def _require_on_named_slices(segment: Frames, image: ImageSlices) -> None:
-    for frame in segment.frames if _is_parallel(segment, image.stack) else ():
-        offset = np.array(frame.position_mm) - np.array(image.stack.positions_mm[0])
-        depth = float(offset @ np.array(image.stack.slice_axis))
-        require_on_named_slice(depth, frame.references, image, "a frame of the segmentation")
+    if not _is_parallel(segment, image.stack):
+        return
+    positions = np.array([frame.position_mm for frame in segment.frames])
+    depths = (positions - np.array(image.stack.positions_mm[0])) @ np.array(image.stack.slice_axis)
+    named = [frame.references for frame in segment.frames]
+    require_on_named_slices(list(zip(depths.tolist(), named, strict=True)), image, "a frame of the segmentation")
 
 
 def _is_parallel(segment: Frames, stack: SliceStack) -> bool:
@@ -156,12 +153,8 @@ def _box_mm(segment: Frames) -> tuple[Vector, Vector]:
     return points.min(axis=0), points.max(axis=0)
 
 
-def _on_own_slices(segment: Frames, planes: Planes, plane_of: tuple[int, ...], default_mm: float) -> SourceMask:
-    """Return the segment on slices of its own.
-
-    Args:
-        default_mm: the distance of planes where nothing tells it.
-    """
+def _on_own_slices(segment: Frames, planes: Planes, plane_of: tuple[int, ...], image: ImageSlices) -> SourceMask:
+    """Return the segment on slices of its own, which are as far apart as the image's where nothing tells it."""
     normal = np.cross(segment.row_axis, segment.column_axis)
     corners, plane_index = np.array([frame.position_mm for frame in segment.frames]), list(plane_of)
     # An empty plane bounds slabs; where in its plane it lies does not matter.
@@ -173,14 +166,14 @@ def _on_own_slices(segment: Frames, planes: Planes, plane_of: tuple[int, ...], d
             "the frames of the segmentation lie on no slices of the image, and several beside one another in one plane; "
             "check that it was drawn on this study",
         )
-    slices, index = with_left_out(planes, positions, normal, default_mm)
+    slices, index = with_left_out(planes, positions, normal, float(np.median(image.stack.gaps_mm())))
     mask = np.zeros((len(slices), *segment.frames[0].pixels_yx.shape), dtype=np.uint8)
     for frame, plane in zip(segment.frames, plane_of, strict=True):
         mask[index[plane]] |= frame.pixels_yx
     row_axis, column_axis, slice_axis = (_triple(axis) for axis in (segment.row_axis, segment.column_axis, normal))
     _, rows, columns = mask.shape
     stack = SliceStack(columns, rows, segment.pixel_mm, row_axis, column_axis, slice_axis, tuple(map(_triple, slices)))
-    return _source_mask(mask, stack, "other_slices")
+    return _source_mask(mask, stack, "other_slices", *image.flags)
 
 
 def _triple(vector: Vector) -> Triple:

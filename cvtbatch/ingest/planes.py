@@ -59,23 +59,31 @@ class Planes:
     def stated_step_mm(self) -> float | None:
         """Return the stated distance, where all planes lie a whole number of such steps apart.
 
-        It is not believed where planes that cover one another are all farther apart, and more than two: a hematoma is not striped.
+        It is not believed where more than one of the gaps between planes that seem to be neighbours is wider: a hematoma is not
+        striped. One may be, where a plane was forgotten, unless it is all that there is, and the thickness speaks for it too. Where
+        one plane alone is drawn on, the others may be other outlines', and their gaps count only together with the thickness.
         """
         if self.spacing_mm is None:
             return None
         count = np.maximum(np.rint(self.gaps_mm() / self.spacing_mm), 1)
         away = np.abs(self.gaps_mm() - count * self.spacing_mm)
-        is_kept = bool((away <= (STEP_TOLERANCE + EACH_TOLERANCE * count) * self.spacing_mm).all())
-        joined = count[self.joined()]
-        return self.spacing_mm if is_kept and (len(joined) < 2 or joined.min() == 1) else None
+        if (away > (STEP_TOLERANCE + EACH_TOLERANCE * count) * self.spacing_mm).any():
+            return None
+        wider = int((count[self.seeming_neighbours()] > 1).sum())
+        is_thick = self.thickness_mm is not None and np.rint(self.thickness_mm / self.spacing_mm) > 1
+        is_striped = wider > 1 and self.drawn().sum() > 1
+        is_contradicted = wider > 0 and is_thick and self.joined().sum() < 2
+        return None if is_striped or is_contradicted else self.spacing_mm
 
-    def neighbours(self) -> Flags:
-        """Return (n - 1,): between which planes none was left out: they are the stated step apart; or one covers or is empty."""
-        stated = self.stated_step_mm()
-        if stated is not None:
-            return np.rint(self.gaps_mm() / stated) <= 1
+    def seeming_neighbours(self) -> Flags:
+        """Return (n - 1,): which planes in turn cover one another, or one is empty, no farther apart than a step can be."""
         is_empty = ~self.drawn()[:-1] | ~self.drawn()[1:]
         return self.joined() | (is_empty & (self.gaps_mm() <= STEP_LIMITS_MM[1]))
+
+    def neighbours(self) -> Flags:
+        """Return (n - 1,): between which planes none was left out: they are the stated step apart, or seem to be neighbours."""
+        stated = self.stated_step_mm()
+        return self.seeming_neighbours() if stated is None else np.rint(self.gaps_mm() / stated) <= 1
 
     def seen_step_mm(self) -> float | None:
         """Return the smallest distance of neighbours."""

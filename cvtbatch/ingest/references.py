@@ -3,7 +3,7 @@
 Standard: PS3.3 C.7.6.16.2.6 (Derivation Image macro of a frame), C.8.8.6 (Contour Image Sequence of a contour).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,24 +40,39 @@ def _numbers(value: object) -> list[int | None]:
 def names_image(references: Collection[Reference], series: Collection[str], image: ImageSlices) -> bool:
     """Say whether an outline was drawn on an image, as far as it says so.
 
-    The instances that its planes name are the nearer witness; its series is asked where they or the image's are not known.
+    The instances that its planes name are the nearer witness; its series is asked where they or the image's are not known, or only
+    some are the image's. An object that names several series, as the thick and the thin one of a study, does not say which it was.
     """
     own = {uid for uid, _ in image.instances}
     if own and references:
-        return any(reference.instance_uid in own for reference in references)
-    return image.series_uid in series
+        found = {reference.instance_uid in own for reference in references}
+        if len(found) == 1:
+            return found.pop()
+    return {uid for uid in series if uid} == {image.series_uid}
 
 
-def require_on_named_slice(depth_mm: float, references: Collection[Reference], image: ImageSlices, what: str) -> None:
-    """Refuse what lies farther than half a gap from the one slice of the image that it names.
+def require_on_named_slices(
+    outlines: Sequence[tuple[float, tuple[Reference, ...]]], image: ImageSlices, what: str
+) -> None:
+    """Refuse an outline that lies farther than half a gap from the one slice of the image that it names.
+
+    Where all outlines name the same, though they lie in several planes, the writer told what they were derived from, not where.
 
     Args:
-        depth_mm: its place along the normal, the first slice at 0.
-        what: its name in the message.
+        outlines: for each its place along the normal, the first slice at 0, and what it names.
+        what: the name of one in the message.
 
     Raises:
         InputError: `mask_off_named_slice`.
     """
+    depths = [depth for depth, _ in outlines]
+    if outlines and max(depths) - min(depths) > SAME_PLANE_MM and len({frozenset(named) for _, named in outlines}) == 1:
+        return
+    for depth, references in outlines:
+        _require_on_named_slice(depth, references, image, what)
+
+
+def _require_on_named_slice(depth_mm: float, references: Collection[Reference], image: ImageSlices, what: str) -> None:
     if len(references) != 1:
         return
     [reference] = references

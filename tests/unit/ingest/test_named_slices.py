@@ -72,6 +72,24 @@ def test_frames_that_name_a_slice_lie_within_half_a_gap_of_it(tmp_path: Path) ->
     assert read(path, slices_of(drawn.stack)).place == drawn.stack
 
 
+@pytest.mark.parametrize("kind", ["SEG", "RTSTRUCT"])
+def test_one_source_for_all_planes_is_no_statement_of_their_place(tmp_path: Path, kind: str) -> None:
+    """Some writers give every frame the first instance of the series."""
+    drawn = ball((4.0,) * 15, 18.0)
+    if kind == "SEG":
+        path = write_seg(tmp_path / "seg.dcm", ct_slices(drawn.stack, SERIES, 4.0), drawn.mask())
+        dataset = pydicom.dcmread(path)
+        for frame in dataset.PerFrameFunctionalGroupsSequence:
+            frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID = f"{SERIES}.1"
+        dataset.save_as(path)
+    else:
+        contours = [("CLOSED_PLANAR", points, f"{SERIES}.1") for points in drawn.circles()]
+        path = write_structure_set(tmp_path / "rt.dcm", {"clot": contours}, FRAME_OF_REFERENCE, SERIES)
+    mask = read(path, image_of(drawn.stack))
+    assert (mask.place, mask.flags) == (drawn.stack, ())
+    assert (mask.voxels_zyx != drawn.mask()).sum() <= 4  # a circle of 240 corners is a little less than a circle
+
+
 def test_a_series_of_files_knows_its_instances(tmp_path: Path) -> None:
     """Contours of a tilted series that were put where its slices would lie without the tilt, each naming its slice."""
     drawn = ball((4.0,) * 15, 18.0)
