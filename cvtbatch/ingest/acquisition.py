@@ -61,18 +61,21 @@ _NO_CONTRAST = re.compile(
 class Acquisition:
     """What a DICOM series says of itself, and what reading it had to mend; all None (zero) for other formats.
 
+    Maker, model, kernel, voltage, thickness and position are None where slices do not agree on them.
+
     Attributes:
         convolution_kernel: name as the scanner's vendor writes it.
         image_type: known values, joined with "/".
         transfer_syntax: UID of the DICOM standard; several are joined with "/".
-        contrast: whether a contrast agent is named; None where the tag is absent.
+        contrast: whether a contrast agent is named in any slice; None where nothing is said.
         series_uid, study_uid, frame_of_reference_uid: raw; never to be stored or shared as they are.
         duplicates_dropped: slices that were in the source twice with equal pixels.
         missing_slices: how many are missing where `allow_gaps` let the series pass.
         series_in_source: how many CT image series, as split for the choice, the source holds.
         instances: of every slice, in the order of the volume, SOPInstanceUID and number of the frame, from 1; raw like the UIDs.
         flags: what a reader should know of what the series says: overlapping_passes (a slice each was left out where passes over
-            the patient overlap), slice_location_disagrees (SliceLocation contradicts the slices' positions), lossy_compressed.
+            the patient overlap), interleaved_passes (evenly spaced passes lie in the middle of one another's gaps),
+            slice_location_disagrees (SliceLocation contradicts the slices' positions), lossy_compressed.
     """
 
     manufacturer: str | None = None

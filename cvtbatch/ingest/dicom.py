@@ -189,23 +189,24 @@ def _moved_together(hu_zyx: Planes, kept: npt.NDArray[np.intp]) -> Planes:
 
 
 def _acquisition(choice: Choice, stack: SliceStack, kept: Sequence[SliceHeader]) -> Acquisition:
-    first = choice.stack.slices[0]
-    syntaxes = {header.pixels.transfer_syntax for header in choice.stack.slices}
+    chosen = choice.stack
+    first = chosen.slices[0]
+    syntaxes = {header.pixels.transfer_syntax for header in chosen.slices}
     return Acquisition(
-        manufacturer=known_manufacturer(first.manufacturer),
-        scanner_model=known_model(first.model),
-        convolution_kernel=choice.stack.kernel,
-        kvp=first.kvp,
-        slice_thickness_mm=first.slice_thickness_mm,
+        manufacturer=chosen.agreed(lambda header: known_manufacturer(header.manufacturer)),
+        scanner_model=chosen.agreed(lambda header: known_model(header.model)),
+        convolution_kernel=chosen.kernel,
+        kvp=chosen.agreed(lambda header: header.kvp),
+        slice_thickness_mm=chosen.thickness_mm,
         image_type=known_image_type(first.image_type),
         transfer_syntax="/".join(sorted(syntaxes)) or None,
-        flags=tuple(_flags(choice.stack, stack)),
-        contrast=first.contrast,
+        flags=tuple(_flags(chosen, stack)),
+        contrast=chosen.contrast,
         series_uid=first.series_uid,
         study_uid=first.study_uid,
-        frame_of_reference_uid=first.frame_of_reference_uid,
-        patient_position=known_position(first.patient_position),
-        duplicates_dropped=len(choice.stack.slices) - len(kept),
+        frame_of_reference_uid=chosen.agreed(lambda header: header.frame_of_reference_uid),
+        patient_position=chosen.agreed(lambda header: known_position(header.patient_position)),
+        duplicates_dropped=len(chosen.slices) - len(kept),
         missing_slices=stack.missing_slices(),
         series_in_source=choice.stacks,
         instances=tuple((header.instance_uid, header.frame + 1) for header in kept),
@@ -215,6 +216,8 @@ def _acquisition(choice: Choice, stack: SliceStack, kept: Sequence[SliceHeader])
 def _flags(chosen: Stack, stack: SliceStack) -> Iterator[str]:
     if chosen.left_out:
         yield "overlapping_passes"
+    if chosen.interleaved:
+        yield "interleaved_passes"
     if locations_disagree(chosen.slices, stack.slice_axis):
         yield "slice_location_disagrees"
     if any(header.lossy for header in chosen.slices):

@@ -6,14 +6,18 @@ Passes that lie beside one another are one volume. Passes of which one has slice
 table went back, for another contrast phase or because the patient moved, and what lies between the slices of one is not between
 the other's. The same holds for what has no order, as kernels: groups that lie beside one another are one volume.
 
-Three things look like it and are none. Where a pass alone leaves gaps that another fills, as odd and even slices scanned in turn,
-they make one volume. Where two passes go on from one another and overlap by one slice, that slice is left out, and they are one
-volume. And where what each group holds is not evenly spaced, the tag says nothing of passes.
+Three things look like it and are none. Where a pass has a hole that another fills, they make one volume. So do odd and even slices
+that were scanned in turn: evenly spaced passes of thin slices, of which one lies in the middle of the other's gaps; but a second
+scan that was begun half a step away looks the same, so this is told, and kernels or contrast never make it. Where two passes go on
+from one another and overlap by one slice, that slice is left out, and they are one volume. And where what each group holds is not
+evenly spaced, the tag says nothing of passes.
+
+Copies of one object, as of a folder that holds a series twice, go together whatever tags one of them lost.
 """
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +58,7 @@ _TAGS = (
     _Tag(lambda header: header.acquisition_number, ordered=True),
     _Tag(lambda header: header.kvp),
     _Tag(lambda header: header.image_type),
-    _Tag(lambda header: round(header.slice_thickness_mm or 0.0, 1)),
+    _Tag(lambda header: None if header.slice_thickness_mm is None else round(header.slice_thickness_mm, 1)),
     _Tag(lambda header: header.temporal_position, ordered=True),
     _Tag(lambda header: header.acquisition_datetime, ordered=True),
     _Tag(lambda header: header.acquisition_time, ordered=True),
@@ -64,10 +68,16 @@ _TAGS = (
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Slices of one volume, in the order in which they were given, and how many were left out where passes overlap."""
+    """Slices of one volume, in the order in which they were given.
+
+    Attributes:
+        left_out: how many were left out where passes overlap.
+        interleaved: whether evenly spaced passes lie in the middle of one another's gaps.
+    """
 
     slices: tuple[SliceHeader, ...]
     left_out: int = 0
+    interleaved: bool = False
 
 
 def split_passes(slices: Sequence[SliceHeader], normal: Vector | None) -> list[Pass]:
@@ -81,14 +91,42 @@ def split_passes(slices: Sequence[SliceHeader], normal: Vector | None) -> list[P
     positions = [header.position_mm for header in slices]
     if normal is None or len(slices) < 2 or None in positions:
         return [Pass(tuple(slices))]
-    places = _Places.of(slices, np.array(positions) @ normal)
-    volumes = places.split(_Volume(np.arange(len(slices)), 0), slices)
-    return [Pass(tuple(slices[index] for index in sorted(volume.indices)), volume.left_out) for volume in volumes]
+    copies = _copies(slices)
+    # Of copies the one that says the most speaks for all.
+    objects = [max((slices[index] for index in found), key=_tags_told) for found in copies]
+    places = _Places.of(objects, np.array([header.position_mm for header in objects]) @ normal)
+    return [
+        Pass(
+            tuple(slices[index] for index in sorted(index for place in volume.indices for index in copies[place])),
+            volume.left_out,
+            volume.interleaved,
+        )
+        for volume in places.split(_Volume(np.arange(len(objects))), objects)
+    ]
+
+
+def _copies(slices: Sequence[SliceHeader]) -> list[list[int]]:
+    """Return which slices are one object: of one SOPInstanceUID, where it stands for one place only."""
+    by_object: dict[tuple[str, int], list[int]] = {}
+    for index, header in enumerate(slices):
+        by_object.setdefault((header.instance_uid, header.frame), []).append(index)
+    copies: list[list[int]] = []
+    for (uid, _), found in by_object.items():
+        is_one = bool(uid) and bool(
+            np.ptp([slices[index].position_mm or () for index in found], axis=0).max() < SAME_POSITION_MM
+        )
+        copies += [found] if is_one else [[index] for index in found]
+    return copies
+
+
+def _tags_told(header: SliceHeader) -> int:
+    return sum(tag.value(header) is not None for tag in _TAGS)
 
 
 class _Volume(NamedTuple):
     indices: Indices
-    left_out: int
+    left_out: int = 0
+    interleaved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +151,9 @@ class _Places:
             groups = self._groups(whole.indices, slices, tag)
             if len(groups) > _MOST_GROUPS:
                 continue
-            volumes = self._volumes(groups, whole.left_out)
+            volumes = self._volumes(groups, whole.left_out, ordered=tag.ordered)
             if len(volumes) == 1:
-                [whole] = volumes
+                whole = volumes[0]._replace(interleaved=whole.interleaved or volumes[0].interleaved)
             elif self._are_scans(volumes):
                 return [part for volume in volumes for part in self.split(volume, slices)]
         return [whole]
@@ -149,35 +187,51 @@ class _Places:
             return 1
         return -1 if self.depths[one].min() - self.depths[other].max() >= SAME_POSITION_MM else 0
 
-    def _volumes(self, groups: Sequence[Indices], left_out: int) -> list[_Volume]:
+    def _volumes(self, groups: Sequence[Indices], left_out: int, *, ordered: bool) -> list[_Volume]:
         """Join each group to the volume before it unless they interleave."""
         volumes = [_Volume(groups[0], left_out)]
         for group in groups[1:]:
             before = volumes[-1]
-            if not self._interleave(before.indices, group):
-                volumes[-1] = before._replace(indices=np.concatenate([before.indices, group]))
-            elif (joined := self._joined(before.indices, group)) is not None:
-                lost = len(before.indices) + len(group) - len(joined)
-                volumes[-1] = _Volume(joined, before.left_out + lost)
+            meeting = self._meeting(before.indices, group)
+            if meeting == "apart" or (meeting == "odd and even" and ordered):
+                joined = np.concatenate([before.indices, group])
+                volumes[-1] = _Volume(joined, before.left_out, before.interleaved or meeting == "odd and even")
+            elif (without := self._joined(before.indices, group)) is not None:
+                lost = len(before.indices) + len(group) - len(without)
+                volumes[-1] = before._replace(indices=without, left_out=before.left_out + lost)
             else:
                 volumes.append(_Volume(group, left_out))
         return volumes
 
-    def _interleave(self, one: Indices, other: Indices) -> bool:
-        """Say whether slices share places, or lie between neighbours of the other group that leave no room for them."""
+    def _meeting(self, one: Indices, other: Indices) -> Literal["apart", "odd and even", "mixed"]:
+        """Say how two groups lie.
+
+        Returns:
+            "mixed" where slices share places, or lie between neighbours of the other group that leave no room for them; "odd and
+            even" where neighbours of an evenly spaced group leave it since slices are thin, and all lie in the middle.
+        """
         both = np.concatenate([one, other])
         order = np.argsort(self.depths[both], kind="stable")
         of_other = (np.arange(len(both)) >= len(one))[order]
         depths, thickness = self.depths[both][order], self.thickness[both][order]
         if bool((np.diff(of_other) & (np.diff(depths) < SAME_POSITION_MM)).any()):
-            return True
+            return "mixed"
         larger = max(one, other, key=len)
+        found: Literal["apart", "odd and even"] = "apart"
         for own in (np.flatnonzero(~of_other), np.flatnonzero(of_other)):
             gap = _typical_gap(depths[own] if len(own) >= _TELLS_ITS_GAP else self.depths[larger])
             reach = np.fmin(np.fmax(thickness[own][:-1], thickness[own][1:]), gap)
-            if bool(((np.diff(own) > 1) & (np.diff(depths[own]) <= _HOLE * reach)).any()):
-                return True
-        return False
+            gaps, filled = np.diff(depths[own]), np.diff(own) > 1
+            if bool((filled & (gaps <= _HOLE * reach)).any()):
+                return "mixed"
+            steps = filled & (gaps <= _HOLE * gap)
+            if not steps.any() or not self._is_even_scan(both[order][own]):
+                continue
+            off = np.abs(depths[own[:-1] + 1] - (depths[own[:-1]] + depths[own[1:]]) / 2)
+            if bool((steps & ((np.diff(own) > 2) | (off > np.maximum(_EQUAL_SHARE * gaps, _EQUAL_MM)))).any()):
+                return "mixed"
+            found = "odd and even"
+        return found
 
     def _joined(self, one: Indices, other: Indices) -> Indices | None:
         """Return two groups as one if they go on from one another and overlap by one slice, without it; else None."""
@@ -193,17 +247,25 @@ class _Places:
         return None if len(_gaps(self.depths[spare])) else np.setdiff1d(np.concatenate([low, high]), spare)
 
     def _are_scans(self, volumes: Sequence[_Volume]) -> bool:
-        """Say whether volumes, each by itself, leave no room between slices, and have gaps that are equal to their neighbours."""
-        equal = []
-        for indices, _ in volumes:
+        """Say whether gaps are equal to their neighbours: of all volumes, and of each by itself that leaves room between slices."""
+        for indices in (volume.indices for volume in volumes):
             order = indices[np.argsort(self.depths[indices])]
             reach = np.fmax(self.thickness[order][:-1], self.thickness[order][1:])
-            if len(reach) and np.median(np.diff(self.depths[order]) / reach) > _HOLE:
+            has_room = len(reach) and np.median(np.diff(self.depths[order]) / reach) > _HOLE
+            if has_room and not self._is_even_scan(order):
                 return False
-            gaps = _gaps(self.depths[indices])
-            equal.append(np.abs(np.diff(gaps)) <= np.maximum(_EQUAL_SHARE * gaps[1:], _EQUAL_MM))
-        judged = np.concatenate(equal)
-        return not len(judged) or float(judged.mean()) >= _EVEN_SHARE
+        return _is_even([self.depths[volume.indices] for volume in volumes])
+
+    def _is_even_scan(self, indices: Indices) -> bool:
+        return len(indices) >= _TELLS_ITS_GAP and _is_even([self.depths[indices]])
+
+
+def _is_even(scans: Sequence[Vector]) -> bool:
+    """Say whether most gaps of some scans are equal to their neighbours."""
+    every = [_gaps(depths) for depths in scans]
+    equal = [np.abs(np.diff(gaps)) <= np.maximum(_EQUAL_SHARE * gaps[1:], _EQUAL_MM) for gaps in every]
+    judged = np.concatenate(equal)
+    return not len(judged) or float(judged.mean()) >= _EVEN_SHARE
 
 
 def _gaps(depths: Vector) -> Vector:

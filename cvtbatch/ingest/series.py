@@ -6,6 +6,9 @@ multi-frame object, whether it is derived, and whether its values may be HU. Of 
 stacks of their own; the rotations of a step-and-shoot scan, which lie beside one another, are one. Left out are scout images, color
 images, derived ones that do not say where they lie, and maps of other units than HU (`units`).
 
+What a stack says is what its slices agree on, whatever their order: an agent in any of them is a hint at contrast, and where
+kernels or thicknesses differ none is named.
+
 Of the stacks the rule keeps, step by step, those that hold, as long as some do and some do not:
 
 1. `series_uid`, where the manifest names one;
@@ -21,18 +24,21 @@ One stack left is the answer. Several are a tie, which is an error: slice thickn
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import SAME_POSITION_MM, Vector
 from cvtbatch.ingest.headers import SliceHeader
-from cvtbatch.ingest.kernels import kernel_class, known_kernel
+from cvtbatch.ingest.kernels import KernelClass, kernel_class, known_kernel
 from cvtbatch.ingest.passes import split_passes
 from cvtbatch.ingest.tags import bare_uid
 from cvtbatch.ingest.units import known_unit, map_names
 
+_Value = TypeVar("_Value", bound=Hashable)
 AXIAL_LIMIT_DEG = 35.0
+SAME_THICKNESS_MM = 0.1
 ENOUGH_SLICES, ENOUGH_DEPTH_MM = 8, 80.0
 _PARALLEL = 0.999
 _LISTED_TIES = 12
@@ -44,10 +50,12 @@ class Stack:
 
     Attributes:
         left_out: slices that are not among them since they overlap those of another pass.
+        interleaved: whether they are of evenly spaced passes that lie in the middle of one another's gaps.
     """
 
     slices: tuple[SliceHeader, ...]
     left_out: int = 0
+    interleaved: bool = False
 
     @property
     def series_uid(self) -> str:
@@ -75,8 +83,34 @@ class Stack:
 
     @property
     def kernel(self) -> str | None:
-        """The kernel, if it is known by the table."""
-        return known_kernel(self.slices[0].kernel or "")
+        """The kernel of all slices, if it is known by the table."""
+        return known_kernel(self.agreed(lambda header: header.kernel) or "")
+
+    @property
+    def kernel_class(self) -> KernelClass | None:
+        """What the kernels of all slices are for; None where one is not known, or they differ in it."""
+        classes = {kernel_class(name) for name in self._values(lambda header: header.kernel)}
+        return classes.pop() if len(classes) == 1 else None
+
+    @property
+    def thickness_mm(self) -> float | None:
+        """The thickness of all slices, which may differ by what is rounded."""
+        values = self._values(lambda header: header.slice_thickness_mm)
+        return float(np.median(list(values))) if values and max(values) - min(values) <= SAME_THICKNESS_MM else None
+
+    @property
+    def contrast(self) -> bool | None:
+        """Whether any slice hints at a contrast agent; None where none says anything."""
+        said = self._values(lambda header: header.contrast)
+        return any(said) if said else None
+
+    def agreed(self, value: Callable[[SliceHeader], _Value | None]) -> _Value | None:
+        """Return the value of the slices that have one; None where they differ."""
+        values = self._values(value)
+        return values.pop() if len(values) == 1 else None
+
+    def _values(self, value: Callable[[SliceHeader], _Value | None]) -> set[_Value]:
+        return {found for header in self.slices if (found := value(header)) is not None}
 
     def is_axial(self) -> bool:
         """Say whether the normal is near the patient's long axis."""
@@ -94,12 +128,20 @@ class Stack:
         """Return what tells the stack from others, in words that may be shared."""
         gaps = np.diff(self.depths_mm)
         gap = f"{np.median(gaps):.4g} mm apart" if len(gaps) else "of unknown places"
-        thickness = self.slices[0].slice_thickness_mm
+        thicknesses = self._values(lambda header: header.slice_thickness_mm)
+        kernels, tubes = self._values(lambda header: header.kernel), self._values(lambda header: header.kvp)
         parts = [f"{len(self.slices)} slices {gap}"]
-        parts += [] if thickness is None else [f"{thickness:.4g} mm thick"]
-        parts += [f"kernel {self.kernel}" if self.kernel else "kernel unknown"]
+        if self.thickness_mm is not None:
+            parts += [f"{self.thickness_mm:.4g} mm thick"]
+        elif thicknesses:
+            parts += [f"{min(thicknesses):.4g} to {max(thicknesses):.4g} mm thick"]
+        parts += [
+            f"kernel {self.kernel}" if self.kernel else "kernels differ" if len(kernels) > 1 else "kernel unknown"
+        ]
+        parts += [f"{min(tubes):.4g} to {max(tubes):.4g} kV"] if len(tubes) > 1 else []
         parts += ["derived"] if self.slices[0].is_derived else []
-        parts += ["contrast"] if self.slices[0].contrast else []
+        parts += ["contrast"] if self.contrast else []
+        parts += ["passes interleaved"] if self.interleaved else []
         parts += [f"{self.left_out} left out where passes overlap"] if self.left_out else []
         return ", ".join(parts)
 
@@ -118,14 +160,14 @@ def _those(holds: Callable[[Stack], bool]) -> Callable[[list[Stack]], list[Stack
 
 def _with_soft_kernel(stacks: list[Stack]) -> list[Stack]:
     """Return the stacks with a soft kernel; none where a kernel is not known, which is no evidence."""
-    classes = [kernel_class(stack.slices[0].kernel or "") for stack in stacks]
+    classes = [stack.kernel_class for stack in stacks]
     return [] if None in classes else [stack for stack, name in zip(stacks, classes, strict=True) if name == "soft"]
 
 
 _STEPS: tuple[tuple[str, Callable[[list[Stack]], list[Stack]]], ...] = (
     ("axial", _those(Stack.is_axial)),
     ("enough slices", _those(Stack.has_enough)),
-    ("no hint at contrast", _those(lambda stack: not stack.slices[0].contrast)),
+    ("no hint at contrast", _those(lambda stack: not stack.contrast)),
     ("original", _those(lambda stack: not stack.slices[0].is_derived)),
     ("soft kernel", _with_soft_kernel),
 )
@@ -246,7 +288,11 @@ def _stacks(series: Sequence[SliceHeader]) -> list[Stack]:
             header.is_hounsfield,
         ),
     )
-    return [Stack(found.slices, found.left_out) for part in parts for found in split_passes(part, _normal(part))]
+    return [
+        Stack(found.slices, found.left_out, found.interleaved)
+        for part in parts
+        for found in split_passes(part, _normal(part))
+    ]
 
 
 def _normal(slices: Sequence[SliceHeader]) -> Vector | None:

@@ -35,6 +35,7 @@ _MEANINGS = {
     "metal": "0.05 ml of metal or more",
     "displaced_slices": "a jump of 2 mm or more between slices",
     "overlapping_passes": "two passes of the scanner overlap by a slice, which is left out",
+    "interleaved_passes": "passes lie in the middle of one another's gaps: one scan's odd and even slices, or a second scan",
     "slice_location_disagrees": "the slices' two statements of their places contradict each other",
     "lossy_compressed": "the pixels are, or once were, compressed with loss",
     "tiny": "a very small outline",

@@ -25,9 +25,10 @@ def test_the_real_head() -> None:
         "HiSpeed Dual",
         "STD+",
     )
+    # Its slices are 4 mm thick below and 7 mm above.
     assert (acquisition.kvp, acquisition.slice_thickness_mm, acquisition.image_type) == (
         120,
-        4,
+        None,
         "ORIGINAL/PRIMARY/AXIAL/ADD",
     )
     assert (acquisition.patient_position, acquisition.contrast, acquisition.series_in_source) == ("HFS", None, 1)

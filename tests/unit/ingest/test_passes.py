@@ -205,7 +205,8 @@ ONE_VOLUME: dict[str, Tags] = {
     "numbers that some lack": lambda k: {"AcquisitionNumber": 1} if k < 9 else {},
     "times that say nothing": lambda k: {"AcquisitionTime": "1015"},
     "thickness that varies": lambda k: {"SliceThickness": f"{4.96 + 0.03 * (k % 2)}"},
-    "contrast in some": lambda k: {"ContrastBolusAgent": "IOMERON"} if k % 2 else {},
+    "contrast in some": lambda k: {"ContrastBolusAgent": "IOMERON"} if k % 3 else {},
+    "kernels without order": lambda k: {"ConvolutionKernel": "H60s" if SHUFFLED[k] < 12 else "H31s"},
 }
 
 
@@ -220,7 +221,86 @@ def test_tags_that_differ_do_not_split_what_lies_side_by_side(tmp_path: Path, ta
     volume = read_volume(case(tmp_path))
     assert np.array_equal(volume.hu_zyx, hu)
     assert volume.choice.endswith("the only CT series")
+    odd_and_even = {ONE_VOLUME["odd slices, then even ones"], ONE_VOLUME["odd slices, then even ones, a number each"]}
+    assert volume.acquisition.flags == ("interleaved_passes",) * (tags in odd_and_even)
+
+
+GAPPED = [(5.0, 2.5), (10.0, 5.0), (4.0, 2.0)]
+
+
+@pytest.mark.parametrize(("step_mm", "thickness_mm"), GAPPED)
+def test_a_second_scan_half_a_step_away_that_only_its_number_tells_is_flagged(
+    tmp_path: Path, step_mm: float, thickness_mm: float
+) -> None:
+    """It looks as odd and even slices of one scan do; a third of a step away, it does not."""
+    depths = [step_mm * k for k in range(30)]
+    one = write_pass(tmp_path / "half", depths, number(1), "one", thickness_mm)
+    two = write_pass(tmp_path / "half", [depth + step_mm / 2 for depth in depths], number(2), "two", thickness_mm)
+    volume = read_volume(case(tmp_path / "half"))
+    assert np.array_equal(volume.hu_zyx, np.stack([one, two], axis=1).reshape(60, 20, 24))
+    assert volume.acquisition.flags == ("interleaved_passes",)
+    assert "passes interleaved" in volume.choice
+    write_pass(tmp_path / "third", depths, number(1), "one", thickness_mm)
+    write_pass(tmp_path / "third", [depth + 0.34 * step_mm for depth in depths], number(2), "two", thickness_mm)
+    error = refused(tmp_path / "third")
+    assert (error.kind, "(30, 30 images)" in error.message) == ("several_series", True)
+
+
+@pytest.mark.parametrize(("step_mm", "thickness_mm"), GAPPED)
+@pytest.mark.parametrize(
+    ("tags", "reason"),
+    [
+        ({"ContrastBolusAgent": "IOMERON"}, "no hint at contrast"),
+        ({"ConvolutionKernel": "H60s"}, "soft kernel"),
+        ({"AcquisitionNumber": 2, "ContrastBolusAgent": "IOMERON"}, "no hint at contrast"),
+        ({"KVP": "80"}, None),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL", "ADD"]}, None),
+    ],
+    ids=["contrast", "kernel", "number and contrast", "tube voltage", "image type"],
+)
+def test_other_images_in_the_gaps_of_thin_slices_are_a_series_of_their_own(
+    tmp_path: Path, step_mm: float, thickness_mm: float, tags: dict[str, object], reason: str | None
+) -> None:
+    depths = [step_mm * k for k in range(30)]
+    plain = {"AcquisitionNumber": 1, "ConvolutionKernel": "H31s", "KVP": "120"}
+    hu = write_pass(tmp_path, depths, lambda k: plain, "one", thickness_mm)
+    write_pass(tmp_path, [depth + step_mm / 2 for depth in depths], lambda k: {**plain, **tags}, "two", thickness_mm)
+    if reason is None:
+        assert refused(tmp_path).kind == "several_series"
+        return
+    volume = read_volume(case(tmp_path))
+    assert np.array_equal(volume.hu_zyx, hu)
+    assert volume.choice.endswith(f"chosen of 2 CT series by: {reason}")
     assert volume.acquisition.flags == ()
+
+
+LOST = ("AcquisitionTime", "AcquisitionNumber", "ConvolutionKernel")
+
+
+@pytest.mark.parametrize("lost", LOST)
+@pytest.mark.parametrize("folder", ["1", "2"])
+def test_copies_that_lost_a_tag_are_copies(tmp_path: Path, lost: str, folder: str) -> None:
+    """Whichever comes first; a copy whose pixels differ is refused as before."""
+    tags = {"AcquisitionTime": "101500", "AcquisitionNumber": 1, "ConvolutionKernel": "H31s"}
+    for name in ("1", "2"):
+        hu = write_pass(tmp_path / name, EVEN, lambda k: tags, "head")
+    copies = tmp_path / folder / "head"
+    change(copies, lambda dataset: delattr(dataset, lost))
+    volume = read_volume(case(tmp_path))
+    assert np.array_equal(volume.hu_zyx, hu)
+    assert volume.acquisition.duplicates_dropped == 18
+    assert volume.acquisition.convolution_kernel == "H31s"
+    change(copies, lambda dataset: setattr(dataset, "PixelData", b"\0\1" + dataset.PixelData[2:]), only=[3])
+    assert refused(tmp_path).kind == "duplicate_slices"
+
+
+def test_one_instance_uid_for_all_tells_no_copies(tmp_path: Path) -> None:
+    """As a careless de-identification writes it."""
+    hu = write_pass(tmp_path, EVEN, lambda k: {"ConvolutionKernel": "H31s"}, "soft")
+    write_pass(tmp_path, EVEN, lambda k: {"ConvolutionKernel": "H60s"}, "sharp")
+    for name in ("soft", "sharp"):
+        change(tmp_path / name, lambda dataset: setattr(dataset, "SOPInstanceUID", "1.2.826.0.1.3680043.8.498.9"))
+    assert np.array_equal(read_volume(case(tmp_path)).hu_zyx, hu)
 
 
 @pytest.mark.parametrize("tags", [ONE_VOLUME[name] for name in list(ONE_VOLUME)[:3]], ids=list(ONE_VOLUME)[:3])

@@ -131,6 +131,35 @@ def test_an_unknown_kernel_decides_nothing(tmp_path: Path) -> None:
     assert "Miller" not in error.message
 
 
+@pytest.mark.parametrize("low_first", [True, False], ids=["low first", "high first"])
+def test_what_a_series_says_is_what_its_slices_agree_on(tmp_path: Path, low_first: bool) -> None:
+    """In whatever order its files are named: ten slices of one kind below, twenty of another above."""
+    write(tmp_path / "s", (5.0,) * 29, SliceThickness="5", KVP="120", ConvolutionKernel="H31s")
+    other = {"SliceThickness": "4", "KVP": "100", "ConvolutionKernel": "H60s", "ContrastBolusAgent": "IOMERON"}
+    change(tmp_path / "s", lambda dataset: [setattr(dataset, *tag) for tag in other.items()], only=range(10, 30))
+    if not low_first:
+        for path in sorted((tmp_path / "s").iterdir()):
+            path.rename(path.with_name(f"IM{9999 - int(path.stem):04d}.dcm"))
+    volume = read_volume(case(tmp_path / "s"))
+    found = volume.acquisition
+    assert (found.convolution_kernel, found.slice_thickness_mm, found.kvp, found.contrast) == (None, None, None, True)
+    facts = "30 slices 5 mm apart, 4 to 5 mm thick, kernels differ, 100 to 120 kV, contrast"
+    assert volume.choice == f"{facts}; the only CT series"
+
+
+def test_contrast_in_some_slices_is_a_hint_and_kernels_of_one_class_decide(tmp_path: Path) -> None:
+    hu = write(tmp_path / "s" / "1", (5.0,) * 29, "native", ConvolutionKernel="H31s", SliceThickness="5.04")
+    change(tmp_path / "s" / "1", lambda dataset: setattr(dataset, "SliceThickness", "5"), only=range(15))
+    change(tmp_path / "s" / "1", lambda dataset: setattr(dataset, "ConvolutionKernel", "H30s"), only=range(15, 30))
+    write(tmp_path / "s" / "2", (5.0,) * 29, "sharp", ConvolutionKernel="H60s")
+    write(tmp_path / "s" / "3", (5.0,) * 29, "contrast", ConvolutionKernel="H31s")
+    change(tmp_path / "s" / "3", lambda dataset: setattr(dataset, "ContrastBolusAgent", "IOMERON"), only=range(10, 30))
+    volume = read_volume(case(tmp_path / "s"))
+    assert np.array_equal(volume.hu_zyx, hu)
+    assert volume.choice.endswith("chosen of 3 CT series by: no hint at contrast, soft kernel")
+    assert (volume.acquisition.convolution_kernel, volume.acquisition.slice_thickness_mm) == (None, 5.02)
+
+
 def _join(folder: Path, other: Path) -> None:
     """Give the slices of another folder the SeriesInstanceUID of the first."""
     uid = pydicom.dcmread(folder / "0001.dcm").SeriesInstanceUID
