@@ -10,35 +10,27 @@ import pydicom
 import pytest
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import SliceStack, stored_grid
-from cvtbatch.imaging import place_mask
 from cvtbatch.ingest import ImageSlices, SourceMask, read_mask, read_volume
 from tests.figures import Record, record_figure
-from tests.mask_files import SERIES, Ball, ball, ct_slices, image_of, roi, write_seg, write_structure_set
+from tests.mask_files import SERIES, ball, ct_slices, image_of, roi, write_seg, write_structure_set
 from tests.outside_data import outside
+from tests.reconstructions import (
+    BALL_ML,
+    CENTER,
+    IMAGE_PIXEL_MM,
+    OTHER,
+    OTHER_PIXEL_MM,
+    contours_ml,
+    drawn_ml,
+    image_file,
+    reconstruction,
+    restated,
+    stored,
+)
 from tests.series import case
 
 STEPS = (1.0, 2.0, 3.0, 5.0)
-SPACING = (0.5, 0.5, 5.0)
-RADIUS, CENTER = 18.38, np.array([4.3, -7.9, 41.7])
-BALL_ML = 4 / 3 * np.pi * RADIUS**3 / 1000
-OTHER = "1.2.5"
-IMAGE_PIXEL_MM, OTHER_PIXEL_MM = (0.7, 0.6), (0.8, 0.75)
 UNEVEN = (5.0,) * 4 + (1.1,) * 4 + (7.0,) * 5
-
-
-def reconstruction(step: float, offset: float = 0.0, pixel_mm: tuple[float, float] = IMAGE_PIXEL_MM) -> Ball:
-    """A ball of 26 ml on axial slices a step apart, one of which lies at z = offset x step; about 46 x 46 mm in the plane."""
-    depths = np.arange(-1 if step > 1 else -4, 80 / step) * step + offset * step
-    positions = tuple((-19.0, -31.0, z) for z in depths.tolist())
-    axes = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
-    columns, rows = (round(46 / length) for length in pixel_mm)
-    return Ball(SliceStack(columns, rows, pixel_mm, *axes, positions), CENTER, RADIUS)
-
-
-def image_file(stack: SliceStack) -> ImageSlices:
-    """An image that knows of no UIDs, as of a NIfTI file; nothing verifies tilted slices."""
-    return ImageSlices(stack, None, None, unverified=bool(stack.shifts_mm().any()))
 
 
 def read(path: Path, image: ImageSlices) -> SourceMask:
@@ -49,25 +41,6 @@ def refused(path: Path, image: ImageSlices) -> InputError:
     with pytest.raises(InputError) as raised:
         read(path, image)
     return raised.value
-
-
-def stored(mask: SourceMask, stack: SliceStack) -> tuple[float, np.ndarray]:
-    """Volume in ml and centroid in mm of a mask on the stored grid."""
-    grid = stored_grid(stack, SPACING)
-    placed = place_mask(mask.voxels_zyx, mask.place, grid)
-    index = np.argwhere(placed)[:, ::-1].astype(float)
-    return placed.sum() * 0.5 * 0.5 * 5 / 1000, grid.to_point(index).mean(axis=0)
-
-
-def drawn_ml(drawn: Ball, step: float) -> float:
-    """The volume of a ball's voxels, a step thick."""
-    return float(drawn.mask().sum() * np.prod(drawn.stack.pixel_mm) * step / 1000)
-
-
-def contours_ml(circles: Sequence[np.ndarray], step: float) -> float:
-    """The volume of contours in planes of one z, a step thick, by the shoelace formula."""
-    areas = [abs(np.sum(p[:, 0] * np.roll(p[:, 1], -1) - p[:, 1] * np.roll(p[:, 0], -1))) / 2 for p in circles]
-    return float(sum(areas) * step / 1000)
 
 
 @pytest.fixture(scope="module")
@@ -106,19 +79,6 @@ def test_every_step_on_every_image(
     assert abs(centroid - CENTER)[2] < 2.5
     assert mask.flags == (() if gap == step and not offset else ("other_slices",))
     assert (mask.place == stack) == (mask.flags == ())
-
-
-def restated(path: Path, thickness: float | None, spacing: float | None) -> Path:
-    """Change what a segmentation states of its planes."""
-    dataset = pydicom.dcmread(path)
-    item = dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
-    for name, value in (("SliceThickness", thickness), ("SpacingBetweenSlices", spacing)):
-        if value is not None:
-            setattr(item, name, value)
-        elif name in item:
-            delattr(item, name)
-    dataset.save_as(path)
-    return path
 
 
 @pytest.mark.parametrize("image", [image_of, image_file], ids=["another series", "an image file"])
@@ -280,108 +240,6 @@ def test_a_plane_that_was_forgotten_is_empty_where_the_step_is_stated_and_else_b
     assert read(path, image_of(ball((5.0,) * 12).stack, 5.0)).volume_ml == pytest.approx(
         4 / 3 * np.pi * 5.832, rel=0.01
     )
-
-
-def uneven_series(center_z: float) -> Ball:
-    """A ball on planes every 2.5 mm up to z = 60, and every 5 mm above."""
-    fine = reconstruction(2.5).stack
-    depths = [*np.arange(0, 60, 2.5).tolist(), *np.arange(60, 111, 5.0).tolist()]
-    positions = tuple((-19.0, -31.0, z) for z in depths)
-    return Ball(replace(fine, positions_mm=positions), np.array([4.3, -7.9, center_z]), RADIUS)
-
-
-@pytest.mark.parametrize(
-    ("center_z", "omit"), [(75.0, True), (65.0, True), (60.0, True), (75.0, False), (60.0, False), (50.0, False)]
-)
-def test_a_stated_step_that_does_not_hold_for_all_planes(tmp_path: Path, center_z: float, omit: bool) -> None:
-    drawn, stack = uneven_series(center_z), reconstruction(1.0).stack
-    stack = replace(stack, positions_mm=tuple((-19.0, -31.0, float(z)) for z in range(111)))
-    path = tmp_path / "seg.dcm"
-    write_seg(path, ct_slices(drawn.stack, OTHER, 2.5), drawn.mask(), omit_empty_frames=omit)
-    depths = np.array(drawn.stack.positions_mm)[:, 2]
-    steps = np.diff([depths[0] - 2.5, *((depths[1:] + depths[:-1]) / 2), depths[-1] + 2.5])
-    right_ml = float(drawn.mask().sum(axis=(1, 2)) @ steps) * 0.7 * 0.6 / 1000
-    mask = read(restated(path, 2.5, 2.5), image_of(stack, 1.0))
-    assert mask.volume_ml == pytest.approx(right_ml, rel=1e-6)
-    assert mask.volume_ml == pytest.approx(BALL_ML, rel=0.02)
-    assert stored(mask, stack)[0] == pytest.approx(BALL_ML, rel=0.05)
-    assert mask.flags == ("other_slices",)
-
-
-def test_a_stated_step_that_all_two_planes_and_their_thickness_contradict(tmp_path: Path) -> None:
-    drawn, stack = reconstruction(5.0), reconstruction(1.0).stack
-    pixels = np.zeros_like(drawn.mask())
-    pixels[8:10] = drawn.mask()[8:10]
-    path = write_seg(tmp_path / "seg.dcm", ct_slices(drawn.stack, OTHER, 5.0), pixels)
-    area = pixels.sum() * 0.7 * 0.6 / 1000
-    assert read(restated(path, 5.0, 2.5), image_of(stack, 1.0)).volume_ml == pytest.approx(area * 5)
-    # The thickness bears it out: two hematomas, or a plane between them that was forgotten.
-    assert read(restated(path, 2.5, 2.5), image_of(stack, 1.0)).volume_ml == pytest.approx(area * 2.5)
-    # One slab of 5 mm, of those that there are every 2.5 mm.
-    pixels[8] = 0
-    path = write_seg(tmp_path / "one.dcm", ct_slices(drawn.stack, OTHER, 5.0), pixels)
-    one_ml = pixels.sum() * 0.7 * 0.6 * 2.5 / 1000
-    assert read(restated(path, 5.0, 2.5), image_of(stack, 1.0)).volume_ml == pytest.approx(one_ml)
-    # Frames of this segment that were left empty every 5 mm say that they are not.
-    path = write_seg(tmp_path / "all.dcm", ct_slices(drawn.stack, OTHER, 5.0), pixels, omit_empty_frames=False)
-    assert read(restated(path, 5.0, 2.5), image_of(stack, 1.0)).volume_ml == pytest.approx(one_ml * 2)
-
-
-def test_planes_of_other_segments_do_not_contradict_the_step_of_one(tmp_path: Path) -> None:
-    drawn, stack = reconstruction(2.0), reconstruction(1.0).stack
-    one, two = np.zeros_like(drawn.mask()), drawn.mask()
-    one[20], two[18:23], two[::3] = two[20], 0, 0
-    path = write_seg(
-        tmp_path / "seg.dcm", ct_slices(drawn.stack, OTHER, 2.0), np.stack([one, two], axis=-1), ("one", "two")
-    )
-    mask = read_mask(roi(restated(path, 2.0, 2.0), segment="one"), lambda: image_of(stack, 1.0))
-    assert mask.volume_ml == pytest.approx(one.sum() * 0.7 * 0.6 * 2 / 1000)
-
-
-@pytest.mark.parametrize("kind", ["SEG", "RTSTRUCT"])
-def test_an_object_that_names_the_thick_and_the_thin_series_does_not_say_which(tmp_path: Path, kind: str) -> None:
-    def write(step: float) -> tuple[Path, float]:
-        drawn = reconstruction(step)
-        if kind == "RTSTRUCT":
-            path = tmp_path / "rt.dcm"
-            write_structure_set(path, {"clot": [("CLOSED_PLANAR", points) for points in drawn.circles()]})
-            dataset = pydicom.dcmread(path)
-            named = dataset.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
-            named.RTReferencedSeriesSequence.append(pydicom.Dataset())
-            named.RTReferencedSeriesSequence[1].SeriesInstanceUID = OTHER
-            dataset.save_as(path)
-            return path, contours_ml(drawn.circles(), step)
-        path = write_seg(tmp_path / "seg.dcm", ct_slices(drawn.stack, SERIES, step), drawn.mask())
-        dataset = pydicom.dcmread(restated(path, None, None))
-        for frame in dataset.PerFrameFunctionalGroupsSequence:
-            del frame.DerivationImageSequence
-        dataset.ReferencedSeriesSequence.append(pydicom.Dataset())
-        dataset.ReferencedSeriesSequence[1].SeriesInstanceUID = OTHER
-        dataset.save_as(path)
-        return path, drawn_ml(drawn, step)
-
-    stack = reconstruction(1.0).stack
-    for step, flags in ((5.0, ("other_slices",)), (1.0, ())):
-        path, right_ml = write(step)
-        mask = read(path, image_of(stack, 1.0))
-        assert mask.volume_ml == pytest.approx(right_ml, rel=0.05)
-        assert mask.volume_ml == pytest.approx(BALL_ML, rel=0.05)
-        assert mask.flags == flags
-
-
-def test_frames_that_name_slices_of_both_series_do_not_say_which(tmp_path: Path) -> None:
-    drawn, stack = reconstruction(5.0), reconstruction(1.0).stack
-    path = write_seg(tmp_path / "seg.dcm", ct_slices(drawn.stack, OTHER, 5.0), drawn.mask())
-    dataset = pydicom.dcmread(restated(path, None, None))
-    thin_mm = np.array(stack.positions_mm)[:, 2]
-    for frame in dataset.PerFrameFunctionalGroupsSequence:
-        z = frame.PlanePositionSequence[0].ImagePositionPatient[2]
-        sources = frame.DerivationImageSequence[0].SourceImageSequence
-        sources.append(pydicom.Dataset())
-        sources[1].ReferencedSOPInstanceUID = f"{SERIES}.{int(np.abs(thin_mm - z).argmin()) + 1}"
-    dataset.save_as(path)
-    mask = read(path, image_of(stack, 1.0))
-    assert (mask.volume_ml, mask.flags) == (pytest.approx(drawn_ml(drawn, 5.0)), ("other_slices",))
 
 
 @pytest.mark.parametrize("kind", ["SEG", "RTSTRUCT"])
