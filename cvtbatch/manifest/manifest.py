@@ -164,7 +164,8 @@ def _read(path: Path, sha256: str) -> Manifest:
     if count := sum(found.count for found in sorts):
         texts = [text for found in sorts for text in found.texts]
         raise ProblemsError.of("bad_manifest", f"manifest {path}", texts, count)
-    return Manifest(cases, numbers, base, sha256, last, tuple(sorted(centers)), presence.away(_names(spill, len(ends))))
+    away = presence.away(len(cases.sizes), lambda: _names(spill, np.array(ends, np.int64), order, sizes))
+    return Manifest(cases, numbers, base, sha256, last, tuple(sorted(centers)), away)
 
 
 def _schema() -> pa.Schema:
@@ -173,10 +174,18 @@ def _schema() -> pa.Schema:
     return pa.schema([(NUMBER, pa.int64()), *fields, (EXTRA, pa.string())])
 
 
-def _names(spill: Spill, batches: int) -> Iterator[str]:
-    for number in range(batches):
+def _names(spill: Spill, ends: Indices, order: Indices, sizes: npt.NDArray[np.int32]) -> Iterator[tuple[int, str]]:
+    """Return the names of all files, each with the number of its case."""
+    cases = np.empty(len(order), np.int64)
+    cases[order] = np.repeat(np.arange(len(sizes)), sizes)
+    for number, own in enumerate(np.split(cases, ends[:-1])):
         rows = spill.read([number])
-        yield from (name for column in COLUMNS for name in rows[column].to_pylist() if name is not None)
+        for column in COLUMNS:
+            yield from (
+                (case, name)
+                for case, name in zip(own.tolist(), rows[column].to_pylist(), strict=True)
+                if name is not None
+            )
 
 
 def _empty_words(values: Mapping[str, Sequence[Value]], absent: set[str]) -> Iterator[str]:

@@ -9,7 +9,7 @@ import pytest
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, ProblemsError
 from cvtbatch.manifest import find_twins, name_centers, read_manifest, refuse_twins, twins_of
-from cvtbatch.plain_text import FORMULA_START, hidden_character, is_formula
+from cvtbatch.plain_text import FORMULA_START, hidden_character, is_formula, visible
 from tests.support import write_rows
 
 IDS = ("center", "case_id", "patient", "roi", "reader")
@@ -138,6 +138,57 @@ def test_the_contract_of_ids_is_what_terminals_pages_and_spreadsheets_need() -> 
 def test_names_in_any_script_are_ids(folder: Path, name: str) -> None:
     [case] = read_manifest(write_rows(folder / "m.csv", [row(center=name)]))
     assert case.center == name
+
+
+# Hospitals and MRIs in Persian; a letter of Hindi and one of Sinhala, which the joiner makes; a shortened word before a stop.
+JOINED = (
+    "\u0628\u06cc\u0645\u0627\u0631\u0633\u062a\u0627\u0646\u200c\u0647\u0627",
+    "MRI\u200c\u0647\u0627",
+    "\u0915\u094d\u200d\u0937",
+    "\u0dc1\u0dca\u200d\u0dbb\u0dd3",
+    "\u0647\u200d.",
+)
+
+
+@pytest.mark.parametrize("name", JOINED, ids=ascii)
+def test_joiners_are_spelling_between_letters(folder: Path, name: str) -> None:
+    [case] = read_manifest(write_rows(folder / "m.csv", [row(**dict.fromkeys(IDS, name))]))
+    assert (case.center, case.case_id, case.rois[0].reader) == (name, name, name)
+    assert visible(name) == name
+    assert hidden_character(name) == ""
+    bare = name.replace("\u200c", "").replace("\u200d", "")
+    assert find_twins([name, bare]) == [tuple(sorted([name, bare]))]
+
+
+@pytest.mark.parametrize("joiner", ["\u200c", "\u200d"], ids=ascii)
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "{}\u0647",
+        "\u0647{}",
+        "\u0647{} \u0647",
+        "\u0647 {}\u0647",
+        "\u0647{}{}\u0647",
+        "\u0647{}\u00a0\u0647",
+        "C{}1",
+        "{}",
+    ],
+    ids=ascii,
+)
+def test_joiners_that_join_nothing_do_not_show(folder: Path, frame: str, joiner: str) -> None:
+    name = frame.replace("{}", joiner)
+    [told] = problems(folder, row(center=name))
+    what = {"\u200c": "U+200C (ZERO WIDTH NON-JOINER)", "\u200d": "U+200D (ZERO WIDTH JOINER)"}[joiner]
+    assert told == f"row 1, column center: {name!r} holds {what}, a character that does not show: type it anew without"
+    assert ascii(joiner)[1:-1] in visible(name)
+
+
+def test_beside_a_joiner_that_is_spelling_the_one_that_does_not_show_is_named(folder: Path) -> None:
+    for hidden in ("\u202e", "\u200b", "\x07"):
+        [told] = problems(folder, row(center=f"{JOINED[0]}{hidden}A"))
+        assert f" holds U+{ord(hidden):04X}" in told
+        [told] = problems(folder, row(center=f"\u0647\u200c{hidden}\u0647"))
+        assert " holds U+200C" in told
 
 
 @pytest.mark.parametrize(

@@ -61,35 +61,88 @@ def test_one_line_names_a_share_that_is_not_mounted(tmp_path: Path, mounted: str
     (share if mounted == "empty" else tmp_path / "mnt").mkdir(parents=True)
     (tmp_path / "mnt" / "other").touch()
     names = [f"{share}/{number % 3}/{number}/ct.nii.gz" for number in range(12)]
-    assert told(read(tmp_path, names)) == f"{share}: 12 rows, first row 1 with {names[0]!r}"
+    assert told(read(tmp_path, names)) == f"{share}: 12 cases, first row 1 with {names[0]!r}"
 
 
 def test_of_two_shares_the_one_that_is_away_is_named(tmp_path: Path) -> None:
     here = touch(tmp_path, [f"a/{number}/ct.nii.gz" for number in range(5)])
     away = [f"b/{number}/ct.nii.gz" for number in range(5)]
-    assert told(read(tmp_path, [*here, *away])) == f"{tmp_path}/b: 5 rows, first row 6 with 'b/0/ct.nii.gz'"
-    # Of many rows, a hundred are no oversight either.
-    many = [*here, *(f"a/{number % 5}/ct.nii.gz" for number in range(295))]
-    hundred = [f"b/{number}/ct.nii.gz" for number in range(presence.SHARE_ROWS)]
-    assert told(read(tmp_path, [*many, *hundred])).startswith(f"{tmp_path}/b: 100 rows")
-    read(tmp_path, [*many, *hundred[1:]]).require_folders()
+    assert told(read(tmp_path, [*here, *away])) == f"{tmp_path}/b: 5 cases, first row 6 with 'b/0/ct.nii.gz'"
+    # Half of the cases is a share that is away; less is the failure of each, however many they are.
+    read(tmp_path, [*here, *here, *(f"b/{number}/ct.nii.gz" for number in range(9))]).require_folders()
+    many = [f"a/{number % 5}/ct.nii.gz" for number in range(300)]
+    read(tmp_path, [*many, *(f"b/{number}/ct.nii.gz" for number in range(299))]).require_folders()
+    half = told(read(tmp_path, [*many, *(f"b/{number}/ct.nii.gz" for number in range(300))]))
+    assert half == f"{tmp_path}/b: 300 cases, first row 301 with 'b/0/ct.nii.gz'"
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_cases_count_and_not_their_rows(tmp_path: Path, together: bool) -> None:
+    """Two readers outlined a case whose folder is gone; the other case runs, in whatever order their rows stand."""
+    touch(tmp_path, ["here/ct.nii.gz", "here/a.nii.gz"])
+    gone = [
+        {"center": "A", "case_id": "1", "image": "gone/ct", "mask": f"gone/{name}", "reader": name} for name in "ab"
+    ]
+    here = {"center": "A", "case_id": "2", "image": "here/ct.nii.gz", "mask": "here/a.nii.gz"}
+    rows = [*gone, here] if together else [gone[0], here, gone[1]]
+    manifest = read_manifest(write_rows(tmp_path / "m.csv", rows))
+    manifest.require_folders()
+    assert len(manifest) == 2
+    more = [{**row, "case_id": "3"} for row in gone]
+    cases = read_manifest(write_rows(tmp_path / "m.csv", [*rows, *more]))
+    assert told(cases) == f"{tmp_path}/gone: 2 cases, first row 1 with 'gone/ct'"
+
+
+def close(monkeypatch: pytest.MonkeyPatch, folder: Path, number: int, *, itself: bool) -> None:
+    """Let nothing below a folder be looked at, nor the folder itself, as behind a stale handle, or its place alone."""
+    stat, scandir = os.stat, os.scandir
+
+    def is_closed(path: object) -> bool:
+        return str(path).startswith(f"{folder}/") or (itself and str(path) == str(folder))
+
+    def closed_stat(path: object, **options: object) -> os.stat_result:
+        if is_closed(path):
+            raise OSError(number, os.strerror(number), path)
+        return stat(path, **options)
+
+    def closed_scandir(path: object) -> object:
+        if is_closed(f"{path}/"):
+            raise OSError(number, os.strerror(number), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "stat", closed_stat)
+    monkeypatch.setattr(os, "scandir", closed_scandir)
+
+
+@pytest.mark.parametrize(("number", "itself"), [(errno.ESTALE, True), (errno.EACCES, False), (errno.EIO, True)])
+def test_a_share_that_cannot_be_looked_at_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, itself: bool
+) -> None:
+    here = touch(tmp_path, [f"here/{count}/ct.nii.gz" for count in range(5)])
+    away = touch(tmp_path, [f"share/{count % 2}/{count}/ct.nii.gz" for count in range(5)])
+    read(tmp_path, [*here, *away]).require_folders()
+    close(monkeypatch, tmp_path / "share", number, itself=itself)
+    assert told(read(tmp_path, [*here, *away])) == f"{tmp_path}/share: 5 cases, first row 6 with {away[0]!r}"
+    assert told(read(tmp_path, away)) == f"{tmp_path}/share: 5 cases, first row 1 with {away[0]!r}"
+    # Few of them are failures of their cases.
+    read(tmp_path, [*here, *away[1:]]).require_folders()
 
 
 def test_all_masks_away_are_a_share_and_missing_masks_beside_images_are_not(tmp_path: Path) -> None:
     images = touch(tmp_path, [f"ct/{number}.nii.gz" for number in range(4)])
     away = told(read(tmp_path, images, [f"masks/{number}.nii.gz" for number in range(4)]))
-    assert away == f"{tmp_path}/masks: 4 rows, first row 1 with 'masks/0.nii.gz'"
+    assert away == f"{tmp_path}/masks: 4 cases, first row 1 with 'masks/0.nii.gz'"
     read(tmp_path, images, [f"ct/mask{number}.nii.gz" for number in range(4)]).require_folders()
 
 
 def test_where_nothing_is_there_nothing_starts(tmp_path: Path) -> None:
-    assert told(read(tmp_path, ["ct.nii.gz"])) == f"{tmp_path}: 1 row, first row 1 with 'ct.nii.gz'"
+    assert told(read(tmp_path, ["ct.nii.gz"])) == f"{tmp_path}: 1 case, first row 1 with 'ct.nii.gz'"
     beside = told(read(tmp_path, ["a/1.nii.gz", "../b/2.nii.gz", "a/3.nii.gz"]))
-    assert beside == f"{tmp_path}/a: 2 rows, first row 1 with 'a/1.nii.gz'" or beside.startswith(
-        f"{tmp_path.parent}: 3 rows"
+    assert beside == f"{tmp_path}/a: 2 cases, first row 1 with 'a/1.nii.gz'" or beside.startswith(
+        f"{tmp_path.parent}: 3 cases"
     )
     touch(tmp_path, ["c/here", "d/here"])
-    assert told(read(tmp_path, ["c/1.nii.gz", "d/2.nii.gz"])) == f"{tmp_path}: 2 rows, first row 1 with 'c/1.nii.gz'"
+    assert told(read(tmp_path, ["c/1.nii.gz", "d/2.nii.gz"])) == f"{tmp_path}: 2 cases, first row 1 with 'c/1.nii.gz'"
 
 
 def test_what_lies_where_a_share_should_be_is_not_the_share(tmp_path: Path) -> None:
@@ -97,24 +150,24 @@ def test_what_lies_where_a_share_should_be_is_not_the_share(tmp_path: Path) -> N
     here = touch(tmp_path, [f"a/{number}/ct.nii.gz" for number in range(4)])
     touch(tmp_path, ["b/store/cvtbatch-store.json", "masks/0.seg.nrrd"])
     away = [f"b/{number}/ct.nii.gz" for number in range(5)]
-    assert told(read(tmp_path, [*here, *away])) == f"{tmp_path}/b: 5 rows, first row 5 with 'b/0/ct.nii.gz'"
+    assert told(read(tmp_path, [*here, *away])) == f"{tmp_path}/b: 5 cases, first row 5 with 'b/0/ct.nii.gz'"
     masks = told(read(tmp_path, here, [f"masks/{number}.nii.gz" for number in range(4)]))
-    assert masks == f"{tmp_path}/masks: 4 rows, first row 1 with 'masks/0.nii.gz'"
+    assert masks == f"{tmp_path}/masks: 4 cases, first row 1 with 'masks/0.nii.gz'"
     # One that is there, wherever it is named, is enough.
     touch(tmp_path, ["masks/3.nii.gz"])
     read(tmp_path, here, [f"masks/{number}.nii.gz" for number in range(4)]).require_folders()
     deep = told(read(tmp_path, [*here, *(f"b/x/{number % 2}/{number}.nii.gz" for number in range(5))]))
-    assert deep == f"{tmp_path}/b/x: 5 rows, first row 5 with 'b/x/0/0.nii.gz'"
+    assert deep == f"{tmp_path}/b/x: 5 cases, first row 5 with 'b/x/0/0.nii.gz'"
 
 
 def test_several_shares_are_told_in_one_line(tmp_path: Path) -> None:
-    names = [f"{share}/{number}/ct.nii.gz" for share in "abcde" for number in range(presence.SHARE_ROWS)]
-    here = touch(tmp_path, ["f/ct.nii.gz"])
-    private = told(read(tmp_path, [*here, *names]))
-    assert [part.partition(":")[0] for part in private.split("; ")] == [
-        *(str(tmp_path / share) for share in "abc"),
-        "and 2 more",
-    ]
+    names = [f"{share}/{number}/ct.nii.gz" for share in "ab" for number in range(5)]
+    private = told(read(tmp_path, names, touch(tmp_path, ["f/mask.nii.gz"])))
+    assert [part.partition(":")[0] for part in private.split("; ")] == [str(tmp_path / share) for share in "ab"]
+    away = [presence.Away(share, 2, 1, "ct") for share in "abcde"]
+    with pytest.raises(InputError, match="below each of 5 folders") as raised:
+        presence.require_folders(away)
+    assert raised.value.private.endswith("c: 2 cases, first row 1 with 'ct'; and 2 more")
 
 
 def test_a_patient_whose_folder_is_gone_stops_nobody(tmp_path: Path) -> None:
@@ -160,7 +213,7 @@ def test_memory_does_not_grow_with_the_folders_that_are_gone(tmp_path: Path, mon
                 found.look(range(start, start + len(part)), {"image": part, "mask": [None] * len(part)}, threads)
             size = tracemalloc.get_traced_memory()[0]
             tracemalloc.stop()
-        assert found.away(images) == ()
+        assert found.away(len(images), lambda: enumerate(images)) == ()
         return size
 
     held()
@@ -170,8 +223,9 @@ def test_memory_does_not_grow_with_the_folders_that_are_gone(tmp_path: Path, mon
 
 def test_folders_are_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(presence, "is_absent", lambda path: asked.append(path) or is_absent(path))
+    look = presence._can_be_looked_at
+    monkeypatch.setattr(presence, "_can_be_looked_at", lambda path: asked.append(path) or look(path))
     assert told(read(tmp_path, [f"share/{number}.nii.gz" for number in range(40)])).startswith(
-        f"{tmp_path}/share: 40 rows"
+        f"{tmp_path}/share: 40 cases"
     )
     assert len([path for path in asked if not re.search(r"\.nii\.gz$", str(path))]) <= 3
