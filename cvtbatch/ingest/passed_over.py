@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from pydicom import config
 from pydicom.uid import UID
 
 # Suffixes of what lies beside images. Others may be part of a name.
@@ -46,7 +47,7 @@ def tell_counts(counts: Mapping[str, int]) -> str:
 
 def name_class(class_uid: str | None) -> str:
     """Return what an object of a class is, by the standard's name for it."""
-    uid = UID(class_uid or "")
+    uid = UID(class_uid or "", config.IGNORE)
     if uid.type == "SOP Class":
         return uid.name.removesuffix(" Storage")
     return "private object" if uid.is_valid and uid.is_private else "object of an unknown class"
