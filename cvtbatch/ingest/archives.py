@@ -11,6 +11,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Container, Iterator
+from io import BufferedIOBase
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -75,7 +76,7 @@ def _damaged(path: Path, error: Exception) -> InputError:
     )
 
 
-def _member(path: Path, stream: BinaryIO, size: int) -> Unpacked:
+def _member(path: Path, stream: BufferedIOBase, size: int) -> Unpacked:
     """Return a member as a file; `size` is what the archive says of it."""
 
     def refuse(error: Exception | None) -> Exception:
@@ -95,7 +96,7 @@ def _zip_members(
         for number, info in enumerate(files):
             name = f"{number}:{info.filename}"
             if _is_passed_over(info.filename):
-                note(SYSTEM)
+                note(SYSTEM, name)
                 continue
             if names is not None and name not in names:
                 continue
@@ -103,7 +104,7 @@ def _zip_members(
                 raise InputError("encrypted_archive", "the archive is encrypted; pack it without a password", str(path))
             _check_member(path, info.file_size)
             with archive.open(info) as stream:
-                member = _member(path, cast(BinaryIO, stream), info.file_size)
+                member = _member(path, cast(BufferedIOBase, stream), info.file_size)
                 yield name, cast(BinaryIO, member)
                 if member.finish() != info.file_size:
                     raise EOFError("a member ends early")
@@ -131,14 +132,14 @@ def _tar_members(
             _check_member(path, info.size)
             name = f"{number}:{info.name}"
             if _is_passed_over(info.name):
-                note(SYSTEM)
+                note(SYSTEM, name)
                 continue
             if names is not None and name not in names:
                 continue
             inside = archive.extractfile(info)
             if inside is None:
                 raise EOFError("a member has no bytes")
-            member = _member(path, cast(BinaryIO, inside), info.size)
+            member = _member(path, cast(BufferedIOBase, inside), info.size)
             yield name, cast(BinaryIO, member)
             if member.finish() != info.size:
                 raise EOFError("a member ends early")

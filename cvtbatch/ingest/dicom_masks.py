@@ -1,5 +1,6 @@
 """Outlines in DICOM objects: segmentations and structure sets, as a file or as the only such object of a folder."""
 
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +17,14 @@ from cvtbatch.ingest.dicom_seg import (
     claimed_bytes,
     parse_frames,
 )
+from cvtbatch.ingest.listing import require_there
 from cvtbatch.ingest.memory import Announce, announce_nothing
 from cvtbatch.ingest.outlines import ImageSlices, SourceMask
+from cvtbatch.ingest.passed_over import LINK
 from cvtbatch.ingest.placed_contours import place_contours
 from cvtbatch.ingest.placed_frames import place_frames
 from cvtbatch.ingest.source_files import refusal
-from cvtbatch.ingest.sources import Source
+from cvtbatch.ingest.sources import Source, open_member
 from cvtbatch.manifest import RoiSource
 
 Value = TypeVar("Value")
@@ -32,13 +35,15 @@ def find_dicom_mask(folder: Path) -> Path:
     """Return the one segmentation or structure set of a folder, subfolders included; other files are passed over.
 
     Raises:
-        InputError: `no_mask_object` or `several_mask_objects`.
+        InputError: `no_mask_object`, `several_mask_objects`, or `missing_members` where a link leads nowhere.
     """
-    found = [
-        Path(name)
-        for name, file in Source(folder).files()
-        if _sop_class(file) in {*SEGMENTATIONS, STRUCTURE_SET_STORAGE}
-    ]
+    links: list[str] = []
+    classes = {
+        name: _sop_class(file)
+        for name, file in Source(folder).files(note=lambda reason, name: links.extend([name] if reason == LINK else ()))
+    }
+    require_there(links, [name for name, sop_class in classes.items() if sop_class])
+    found = [Path(name) for name, sop_class in classes.items() if sop_class in {*SEGMENTATIONS, STRUCTURE_SET_STORAGE}]
     if not found:
         raise InputError(
             "no_mask_object",
@@ -80,9 +85,11 @@ def read_dicom_mask(
     # pydicom warns of odd values with the values themselves, which are nobody's business here.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        header = _guarded(lambda: pydicom.dcmread(path, stop_before_pixels=True), path)
-        announce(_guarded(lambda: path.stat().st_size + claimed_bytes(header), path))
-        dataset = _guarded(lambda: pydicom.dcmread(path), path)
+        with open_member(path) as file:
+            header = _guarded(lambda: pydicom.dcmread(file, stop_before_pixels=True), path)
+            announce(_guarded(lambda: file.seek(0, os.SEEK_END) + claimed_bytes(header), path))
+            file.seek(0)
+            dataset = _guarded(lambda: pydicom.dcmread(file), path)
         sop_class = str(dataset.get("SOPClassUID") or "")
         if sop_class in SEGMENTATIONS:
             segment = _guarded(lambda: parse_frames(dataset, roi), path)

@@ -224,6 +224,11 @@ def is_dicom(file: BinaryIO) -> bool:
             return True
 
 
+def begins_as_dicom(start: bytes) -> bool:
+    """Say whether the first bytes of a file may be those of DICOM, with a preamble or without."""
+    return start[_PREAMBLE_BYTES : _PREAMBLE_BYTES + 4] == b"DICM" or _may_begin_a_dataset(start)
+
+
 def _open(file: BinaryIO) -> pydicom.FileDataset | None:
     start = file.read(_START_BYTES)
     file.seek(0)

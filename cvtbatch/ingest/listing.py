@@ -1,7 +1,7 @@
 """Everything that lies in a source: its CT slices, what was passed over and why, and what cannot be read."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -66,7 +66,15 @@ def list_series(source: Source) -> Listing:
     strangers: list[tuple[str, Content]] = []
     unreadable: list[tuple[str | None, InputError]] = []
     counts: Counter[str] = Counter()
-    for name, file in source.files(note=lambda reason: counts.update([reason])):
+    links: list[str] = []
+    rests: dict[str, InputError] = {}
+
+    def note(reason: str, name: str) -> None:
+        counts[reason] += 1
+        if reason == LINK:
+            links.append(name)
+
+    for name, file in source.files(note=note, tell=rests.__setitem__):
         try:
             found = read_headers(name, file)
         except InputError as error:
@@ -84,8 +92,12 @@ def list_series(source: Source) -> Listing:
         headers.extend(found)
         if not found:
             counts[name_class(read_identity(file)[0])] += 1
-    counts[LINK] += _require_there(source.missing(), names)
-    counts.update(_require_foreign(strangers, names))
+    require_there(links, names)
+    # What is damaged behind its header is told of when the header was read.
+    unreadable += dict.fromkeys((header.series_uid, rests[header.file]) for header in headers if header.file in rests)
+    unreadable += [(None, rests[name]) for name, _ in strangers if name in rests]
+    headers = [header for header in headers if header.file not in rests]
+    counts.update(_require_foreign([found for found in strangers if found[0] not in rests], names))
     known = {header.series_uid for header in headers}
     damaged = []
     for series_uid, refusal in unreadable:
@@ -100,18 +112,23 @@ def _content(file: BinaryIO) -> Content:
     return content_of(file.read(START_BYTES))
 
 
-def _require_there(missing: Iterable[str], names: list[str]) -> int:
-    """Refuse a source of which something that may be a slice is not there; return how many others are not."""
-    missing = list(missing)
+def require_there(missing: Iterable[str], names: Collection[str]) -> None:
+    """Refuse a source of which something that may be a DICOM file is not there.
+
+    Args:
+        names: of the source's DICOM files.
+
+    Raises:
+        InputError: `missing_members`.
+    """
     lost = [name for name in missing if may_be_slice(name, names)]
     if lost:
         raise InputError(
             "missing_members",
-            f"{len(lost)} files of the source are not there: links lead nowhere, and what they stand for may be slices; fetch "
-            "them (git-annex: `git annex get`, DataLad: `datalad get`), or remove the links",
+            f"{len(lost)} files of the source are not there: links lead nowhere, and what they stand for may be slices or "
+            "outlines; fetch them (git-annex: `git annex get`, DataLad: `datalad get`), or remove the links",
             ", ".join(lost[:_SHOWN]),
         )
-    return len(missing)
 
 
 def _require_foreign(strangers: Iterable[tuple[str, Content]], names: list[str]) -> list[str]:

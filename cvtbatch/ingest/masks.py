@@ -1,7 +1,6 @@
 """Outlines from an archive: what a file is decides who reads it."""
 
 import tempfile
-import zlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,12 +11,14 @@ from cvtbatch.ingest.fingerprint import require_source
 from cvtbatch.ingest.image_files import FORMATS
 from cvtbatch.ingest.label_maps import read_label_map
 from cvtbatch.ingest.mask_grids import of_one_place
-from cvtbatch.ingest.members import DICOM_SUFFIXES
+from cvtbatch.ingest.members import has_dicom_suffix
 from cvtbatch.ingest.memory import Announce, announce_nothing
 from cvtbatch.ingest.nrrd import read_nrrd_header
 from cvtbatch.ingest.outlines import ImageSlices, SourceMask
 from cvtbatch.ingest.segments import lists_segments, read_segmentation
-from cvtbatch.ingest.source_files import is_folder, open_source
+from cvtbatch.ingest.source_files import is_folder
+from cvtbatch.ingest.sources import open_member
+from cvtbatch.ingest.streams import unpacked_start
 from cvtbatch.manifest import RoiSource
 
 
@@ -40,7 +41,7 @@ def read_mask(roi: RoiSource, image: Callable[[], ImageSlices], announce: Announ
     if is_folder(path):
         return read_dicom_mask(find_dicom_mask(path), roi, lambda: of_one_place(image()), announce)
     start = _start(path)
-    if start[128:132] == b"DICM" or path.suffix.lower() in DICOM_SUFFIXES:
+    if start[128:132] == b"DICM" or has_dicom_suffix(path.name):
         return read_dicom_mask(path, roi, lambda: of_one_place(image()), announce)
     if path.name.lower().endswith(tuple(FORMATS)):
         return _read_image_mask(path, roi, image, announce)
@@ -74,7 +75,7 @@ def _read_image_mask(path: Path, roi: RoiSource, image: Callable[[], ImageSlices
 
 
 def _start(path: Path) -> bytes:
-    with open_source(path) as file:
+    with open_member(path) as file:
         return file.read(4096)
 
 
@@ -83,11 +84,7 @@ def _suffix_of(start: bytes) -> str | None:
     if start[:4] == b"NRRD":
         return ".nrrd"
     if start[:2] == b"\x1f\x8b":
-        try:
-            unpacked = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(start, 352)
-        except zlib.error:
-            return None
-        return ".nii.gz" if _is_nifti(unpacked) else None
+        return ".nii.gz" if _is_nifti(unpacked_start(start, 352)) else None
     if _is_nifti(start):
         return ".nii"
     return ".mha" if start.lstrip()[:10] == b"ObjectType" or b"\nElementDataFile" in start else None

@@ -7,7 +7,8 @@ At the end of a series nothing but such a file tells that a slice is lost, so wh
    FOREIGN_NAMES is not.
 2. A name without a suffix, or with a number for one, may be a slice's if it holds a digit, as names of slices do; where no name of
    the source's DICOM files has one, any name may be. Such a file is a damaged slice if it is empty, or binary and not of another
-   format by its first bytes, or, whatever it holds, if it is named as the DICOM files are but for its numbers.
+   format by its first bytes, or, whatever it holds, if it is named as the DICOM files are but for its numbers. What gzip
+   compressed is another format, unless DICOM is in it.
 3. A file that is not there has no bytes to go by: its name decides.
 """
 
@@ -18,6 +19,7 @@ from pathlib import PurePath
 
 DICOM_SUFFIXES = {".dcm", ".dicom", ".ima"}
 GZIP_SUFFIX = ".gz"
+GZIP_START = b"\x1f\x8b\x08"
 _WRAPPED = {".bz2", ".xz", ".zst", ".lz4", ".z", ".part", ".partial", ".filepart", ".crdownload", ".tmp"}
 # In capitals; what viewers, writers of discs and package tools put beside series under names without a suffix.
 FOREIGN_NAMES = {
@@ -37,7 +39,7 @@ FOREIGN_NAMES = {
     *("MANIFEST", "CONTENTS", "CHECKSUMS", "MD5SUM", "MD5SUMS", "SHA1SUMS", "SHA256SUMS", "THUMBS", "DESKTOP", "CVS"),
 }
 _FOREIGN_STARTS = (
-    *(b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"%PDF", b"PK\3\4", b"Rar!", b"7z\xbc\xaf"),
+    *(GZIP_START, b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"%PDF", b"PK\3\4", b"Rar!", b"7z\xbc\xaf"),
     *(b"\x7fELF", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"SQLite format 3", b"\xd0\xcf\x11\xe0"),
 )
 START_BYTES = 1024
@@ -85,6 +87,11 @@ def may_be_damaged_slice(name: str, content: Content, neighbours: Collection[str
     return _shape(name) in {_shape(other) for other in neighbours}
 
 
+def has_dicom_suffix(name: str) -> bool:
+    """Say whether a name, without the suffix of gzip, has one of DICOM."""
+    return _without_gzip(name).suffix.lower() in DICOM_SUFFIXES
+
+
 def _without_gzip(name: str) -> PurePath:
     path = PurePath(name)
     return PurePath(path.stem) if path.suffix.lower() == GZIP_SUFFIX else path
@@ -97,7 +104,7 @@ def _says_dicom(path: PurePath) -> bool:
 
 def _shape(name: str) -> str:
     """Return a name with one sign for all its numbers, hexadecimal ones too, and for every row of them that dots part."""
-    return re.sub(rf"{_NUMBER}(\.{_NUMBER})*", "#", PurePath(name).name.lower())
+    return re.sub(rf"{_NUMBER}(\.{_NUMBER})*", "#", _without_gzip(name).name.lower())
 
 
 def _has_digit(name: str) -> bool:

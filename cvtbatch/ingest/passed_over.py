@@ -18,11 +18,11 @@ SYSTEM = "of a file manager or system"
 SPECIAL = "device or pipe"
 LINK = "link that leads nowhere"
 OTHER_SERIES = "damaged file of another series"
-# Told the reason for which something is passed over.
-Note = Callable[[str], None]
+# Told the reason for which something is passed over, and its name, which is private.
+Note = Callable[[str, str], None]
 
 
-def note_nothing(reason: str) -> None:
+def note_nothing(reason: str, name: str) -> None:
     """Pass over without a word."""
 
 

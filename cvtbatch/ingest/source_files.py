@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from cvtbatch.errors import SOURCE_UNAVAILABLE, CvtbatchError, InputError, UnavailableError
+from cvtbatch.manifest import MISSING_FILE, is_missing
 
 # What the system reports of a file whose bytes nobody has seen: the medium, the way to it, or the right to read it.
 _PASSING = {
@@ -35,12 +36,6 @@ _PASSING = {
     )
     if hasattr(errno, name)
 }
-_MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
-
-
-def is_missing(error: OSError) -> bool:
-    """Say whether nothing is there, as behind a link that leads nowhere or in a circle."""
-    return error.errno in _MISSING
 
 
 def refusal(error: Exception, message: str, path: str | Path) -> CvtbatchError:
@@ -59,7 +54,7 @@ def refusal(error: Exception, message: str, path: str | Path) -> CvtbatchError:
             f"{path}: {error}",
         )
     if isinstance(error, OSError) and is_missing(error):
-        return InputError("missing_file", "a file of the source is not there", f"{path}: {error}")
+        return InputError(MISSING_FILE, "a file of the source is not there", f"{path}: {error}")
     return InputError("unreadable_file", message, f"{path}: {error}")
 
 
@@ -107,12 +102,6 @@ def is_folder(path: Path) -> bool:
         if is_missing(error):
             return False
         raise refusal(error, "the source cannot be looked at", path) from None
-
-
-def read_source(path: Path) -> bytes:
-    """Return all bytes of a file of a source; see `open_source`."""
-    with open_source(path) as file:
-        return file.read()
 
 
 def require_readable(path: Path) -> None:

@@ -1,10 +1,20 @@
 """Files that take little memory whatever they hold: unpacked only as far as it is asked for, or read no further than a limit."""
 
+import zlib
 from collections.abc import Callable
-from io import BytesIO
+from io import BufferedIOBase, BytesIO
 from typing import BinaryIO
 
-_CHUNK_BYTES = 1 << 18
+# Small: an unpacker that meets damage gives nothing of the chunk in which it lies.
+_CHUNK_BYTES = 1 << 14
+
+
+def unpacked_start(start: bytes, count: int) -> bytes:
+    """Return the first bytes, at most `count`, of what gzip compressed; empty where it cannot be unpacked."""
+    try:
+        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(start, count)
+    except zlib.error:
+        return b""
 
 
 class Unpacked:
@@ -18,11 +28,10 @@ class Unpacked:
     """
 
     def __init__(
-        self, stream: BinaryIO, limit_bytes: int, refusal: Callable[[Exception | None], Exception], name: str = ""
+        self, stream: BufferedIOBase, limit_bytes: int, refusal: Callable[[Exception | None], Exception]
     ) -> None:
         self._stream, self._limit_bytes, self._refusal = stream, limit_bytes, refusal
         self._kept, self._length, self._place = BytesIO(), 0, 0
-        self.name = name
 
     def read(self, size: int | None = -1) -> bytes:
         end = None if size is None or size < 0 else self._place + size
@@ -59,7 +68,7 @@ class Unpacked:
 
     def _next(self) -> bytes:
         try:
-            chunk = self._stream.read(_CHUNK_BYTES)
+            chunk = self._stream.read1(_CHUNK_BYTES)
         except Exception as error:  # every unpacker raises kinds of its own on damage
             raise self._refusal(error) from None
         if self._length + len(chunk) > self._limit_bytes:

@@ -3,7 +3,7 @@
 from cvtbatch.manifest.case import Case, RoiSource, Travelling, Value, key_of, patient_digest
 from cvtbatch.manifest.centers import find_twins, name_centers, refuse_twins, twins_of
 from cvtbatch.manifest.manifest import Manifest, read_manifest
-from cvtbatch.manifest.presence import MISSING_FILE, is_absent
+from cvtbatch.manifest.presence import MISSING_FILE, is_absent, is_missing
 
 __all__ = [
     "MISSING_FILE",
@@ -14,6 +14,7 @@ __all__ = [
     "Value",
     "find_twins",
     "is_absent",
+    "is_missing",
     "key_of",
     "name_centers",
     "patient_digest",

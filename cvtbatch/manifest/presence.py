@@ -27,12 +27,17 @@ NAMED_FOLDERS = 3
 REMEMBERED = 4096
 
 
+def is_missing(error: OSError) -> bool:
+    """Say whether an error means that nothing is there, as behind a link that leads nowhere or in a circle."""
+    return error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
+
+
 def is_absent(path: str) -> bool:
     """Say whether there is nothing at a path; what cannot be looked at, as behind a stale handle, may be there."""
     try:
         os.stat(path)  # noqa: PTH116 - a million times: pathlib costs threefold
     except OSError as error:
-        return error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
+        return is_missing(error)
     except ValueError:
         return True
     return False

@@ -1,5 +1,7 @@
 """Damaged masks: each is read or refused with a kind, whatever was done to its bytes."""
 
+import errno
+import gzip
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +10,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from cvtbatch.errors import InputError
-from cvtbatch.ingest import read_mask
+from cvtbatch.errors import InputError, UnavailableError
+from cvtbatch.ingest import read_mask, source_files
 from cvtbatch.ingest.writing import SeriesTags, write_series
 from tests.mask_files import Ball, ball, datasets, roi, slices_of, write_seg, write_structure_set
 from tests.outside_data import outside
@@ -114,6 +116,77 @@ def test_a_truncated_mask_is_refused_or_whole(tmp_path: Path, drawn: Ball, make:
         else:
             assert mask.mask_digest() == whole, f"{end} of {len(data)} bytes give another mask"
     assert kinds <= {"unreadable_file", "unsupported_mask"}
+
+
+@pytest.mark.parametrize("make", [seg, rle, structure_set])
+def test_masks_that_gzip_compressed_are_read_or_refused(
+    tmp_path: Path, drawn: Ball, make: Callable[[Path, Ball], Path]
+) -> None:
+    path, image = make(tmp_path, drawn), slices_of(drawn.stack)
+    taken: list[int] = []
+    whole = read_mask(roi(path), lambda: image, taken.append)
+    good = gzip.compress(path.read_bytes())
+    folder = tmp_path / "masks" / "deep"
+    folder.mkdir(parents=True)
+    for name in ("seg.dcm.gz", "SEG1.GZ"):
+        packed = folder / name
+        packed.write_bytes(good)
+        for named in (packed, folder.parent):
+            assert read_mask(roi(named), lambda: image, taken.append).mask_digest() == whole.mask_digest()
+        for bad in (good[:-20], good[:-5], good[:-8] + b"\0\0\0\0" + good[-4:]):
+            packed.write_bytes(bad)
+            for named in (packed, folder.parent):
+                with pytest.raises(InputError) as raised:
+                    read_mask(roi(named), lambda: image)
+                assert raised.value.kind == "unreadable_file"
+        packed.unlink()
+    assert len(taken) == 5
+    assert len(set(taken)) == 1, "what reading takes does not hang on how the file was stored"
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_wherever_reading_fails_the_outline_is_unavailable(
+    tmp_path: Path, drawn: Ball, monkeypatch: pytest.MonkeyPatch, compressed: bool
+) -> None:
+    folder, image = tmp_path / "masks", slices_of(drawn.stack)
+    folder.mkdir()
+    data = structure_set(tmp_path, drawn).read_bytes()
+    (folder / "rt.dcm.gz").write_bytes(gzip.compress(data) if compressed else data)
+    left = [0]
+    readinto = source_files._SourceFile.readinto
+
+    def failing(file: source_files._SourceFile, buffer: memoryview) -> int | None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise file._refusal(OSError(errno.EIO, "Input/output error"))
+        return readinto(file, buffer)
+
+    monkeypatch.setattr(source_files._SourceFile, "readinto", failing)
+    kinds = []
+    for number in range(1, 1000):
+        left[0] = number
+        try:
+            read_mask(roi(folder), lambda: image)
+            break
+        except UnavailableError as error:
+            kinds.append(error.kind)
+    assert kinds == ["source_unavailable"] * (number - 1)
+    assert number > 4
+
+
+def test_a_link_beside_the_outline_that_leads_nowhere_is_not_passed_over(tmp_path: Path, drawn: Ball) -> None:
+    folder, image = tmp_path / "masks", slices_of(drawn.stack)
+    folder.mkdir()
+    path = seg(tmp_path, drawn).rename(folder / "seg1.dcm")
+    (folder / "README").symlink_to("nowhere")
+    whole = read_mask(roi(path), lambda: image).mask_digest()
+    assert read_mask(roi(folder), lambda: image).mask_digest() == whole
+    (folder / "seg2.dcm").symlink_to("nowhere")
+    with pytest.raises(InputError) as raised:
+        read_mask(roi(folder), lambda: image)
+    assert (raised.value.kind, "git annex get" in raised.value.message) == ("missing_members", True)
+    assert "seg2.dcm" in raised.value.private
+    assert str(tmp_path) not in raised.value.message
 
 
 def test_files_that_hold_something_else(tmp_path: Path, drawn: Ball) -> None:

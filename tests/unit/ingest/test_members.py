@@ -16,6 +16,7 @@ from pydicom.uid import RLELossless, generate_uid
 from cvtbatch.errors import UnavailableError
 from cvtbatch.ingest import image_fingerprint, members, read_volume, source_files, sources
 from cvtbatch.ingest.fingerprint import READING_REVISION, list_files
+from cvtbatch.ingest.listing import list_series
 from cvtbatch.ingest.members import Content, may_be_damaged_slice, may_be_slice
 from tests.series import HEAD, case, change, multiframe, refused, write
 
@@ -54,6 +55,21 @@ def test_links_of_other_names_that_lead_nowhere_are_counted(tmp_path: Path, name
     volume = read_volume(case(tmp_path / "s"))
     assert np.array_equal(volume.hu_zyx, hu)
     assert "passed over: 1 link that leads nowhere" in volume.choice
+
+
+def test_a_link_whose_name_is_too_long_leads_nowhere(tmp_path: Path) -> None:
+    write(tmp_path / "s")
+    (tmp_path / "s" / "0011.dcm").symlink_to("x" * 300)
+    assert refused(tmp_path / "s").kind == "missing_members"
+
+
+def test_a_folder_is_walked_once_for_its_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "s")
+    (tmp_path / "s" / "README").symlink_to("nowhere")
+    walks: list[str] = []
+    monkeypatch.setattr(sources, "list_files", lambda folder: walks.append(folder) or list_files(folder))
+    assert "1 link that leads nowhere" in list_series(sources.Source(tmp_path / "s")).passed_over.told()
+    assert walks == [str(tmp_path / "s")]
 
 
 def test_a_link_in_a_circle_refuses(tmp_path: Path) -> None:
@@ -256,6 +272,48 @@ def test_a_damaged_file_refuses_the_series_that_it_names_alone(tmp_path: Path) -
     assert refused(tmp_path / "s", series_uid=uid).kind == "unreadable_file"
     path.write_bytes(good[: at + 4] + b"\xff" * 40)
     assert refused(tmp_path / "s").kind in {"unreadable_file", "missing_geometry"}, "its series cannot be told"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("damage", ["cut at the end", "cut in the pixels", "checksum", "a flipped run"])
+def test_a_damaged_compressed_file_refuses_its_own_series_alone(tmp_path: Path, damage: str, packed: bool) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, 1 << 16, np.uint8).tobytes()
+    hu, path, uid = in_another_series(tmp_path)
+    change(tmp_path / "s" / "2", lambda dataset: dataset.add_new(0x7FE10011, "OB", noise), only=[17])
+    path = compress(path)
+    good = path.read_bytes()
+    spoilt = {
+        "cut at the end": good[:-5],
+        "cut in the pixels": good[: len(good) // 2],
+        "checksum": good[:-8] + b"\0\0\0\0" + good[-4:],
+        "a flipped run": good[:-3000] + b"\xff" * 2000 + good[-1000:],
+    }
+    path.write_bytes(spoilt[damage])
+    source = Path(shutil.make_archive(str(tmp_path / "s"), "zip", tmp_path / "s")) if packed else tmp_path / "s"
+    volume = read_volume(case(source))
+    assert np.array_equal(volume.hu_zyx, hu)
+    assert "1 damaged file of another series" in volume.choice
+    assert refused(source, series_uid=uid).kind == "unreadable_file"
+
+
+@pytest.mark.parametrize("end", [None, -20, 30])
+def test_what_gzip_compressed_and_is_no_dicom_is_foreign_whole_or_cut(tmp_path: Path, end: int | None) -> None:
+    hu = write(tmp_path / "s")
+    (tmp_path / "s" / "backup2020.gz").write_bytes(gzip.compress(b"texts/1\0\0\0" + bytes(range(256)) * 20)[:end])
+    volume = read_volume(case(tmp_path / "s"))
+    assert np.array_equal(volume.hu_zyx, hu)
+    assert "passed over: 1 not DICOM (.gz)" in volume.choice
+
+
+@pytest.mark.parametrize("content", [b"\0" * 400, b"no slice"])
+def test_a_compressed_file_named_as_the_slices_are_is_one(tmp_path: Path, content: bytes) -> None:
+    write(tmp_path / "s")
+    without_suffixes(tmp_path / "s")
+    compress(tmp_path / "s" / "IM0004")
+    (tmp_path / "s" / "IM0010").unlink()
+    assert len(read_volume(case(tmp_path / "s")).hu_zyx) == 9
+    (tmp_path / "s" / "IM0010.gz").write_bytes(gzip.compress(content))
+    assert refused(tmp_path / "s").kind == "unreadable_file"
 
 
 @pytest.mark.parametrize("tag", [b"\x20\x00\x32\x00DS", b"\x28\x00\x10\x00US", b"\x28\x00\x30\x00DS"])
