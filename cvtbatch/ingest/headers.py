@@ -268,7 +268,7 @@ def _class_uid(dataset: pydicom.FileDataset) -> str | None:
 
 def _is_class(class_uid: str | None) -> bool:
     """Say whether a UID is a class of objects: of the standard, or of a vendor; the rest of a UID that was cut is neither."""
-    uid = UID(class_uid or "")
+    uid = UID(class_uid or "", pydicom.config.IGNORE)
     return uid.type == "SOP Class" or (uid.is_valid and uid.is_private and not _STANDARD_ROOT.startswith(uid))
 
 
