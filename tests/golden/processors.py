@@ -19,10 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvtbatch.radiomics.fast import compute_features
+from cvtbatch.radiomics.reference import stock_features
 from tests.golden.radiomics_cases import CASES
 from tests.parity import NAMES, deviations
 
 ROOT = Path(__file__).parents[2]
+# Of these, stock's values are computed beside, on the processor as it is seen.
+STOCK = (("ml003", "onekey5"), ("border", "onekey5"))
 Values = Mapping[str, NDArray[np.generic]]
 # NumPy's levels above its baseline, from the newest down; each is one of X86_V4's extensions, X86_V4 or X86_V3.
 NEWER_THAN_V3 = ("AVX512_SPR", "AVX512_ICL", "X86_V4")
@@ -95,6 +98,9 @@ def _compute(out: Path, cases: Sequence[str]) -> None:
         for key, profile in CASES[name].profiles.items():
             found = compute_features(*pair, profile).values
             values[f"{name}/{key}"] = np.array([found[feature] for feature in NAMES])
+    for name, key in STOCK:
+        found = stock_features(*CASES[name].make(), CASES[name].profiles[key])
+        values[f"stock of {name}/{key}"] = np.array([found[feature] for feature in NAMES])
     np.savez(out, **values)
 
 
@@ -128,7 +134,7 @@ def embedding_deviation(values: NDArray[np.generic], other: NDArray[np.generic])
 def moved_features(values: Values, other: Values) -> dict[str, int]:
     """Return the features that differ by more than the parity contract, and in how many ROIs and profiles."""
     moved: dict[str, int] = {}
-    for key in (key for key in values if "/" in key):
+    for key in (key for key in values if "/" in key and key in other):
         ours, theirs = (dict(zip(NAMES, found[key].tolist(), strict=True)) for found in (values, other))
         for deviation in deviations(ours, theirs):
             moved[deviation.name] = moved.get(deviation.name, 0) + 1

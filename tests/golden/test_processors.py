@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from cvtbatch import contracts
-from cvtbatch.radiomics.fast import compute_features
-from cvtbatch.radiomics.reference import stock_features
 from tests.golden.make_golden import FOLDER
 from tests.golden.processors import (
     NEWER_THAN_V3,
     SETTINGS,
+    STOCK,
     Values,
     embedding_deviation,
     measure,
@@ -45,6 +44,7 @@ def _kept() -> Values:
 def test_values_at_every_level_are_stocks_but_for_those_that_are_named(
     level: str, as_it_is: Values, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    skip_without_pyradiomics()
     setting, bound = SETTINGS[level], set(contracts.processor_bound_features())
     if lacking := [
         name for name in setting.numpy_without if name in NEWER_THAN_V3[2:] and name not in present_levels()
@@ -54,20 +54,17 @@ def test_values_at_every_level_are_stocks_but_for_those_that_are_named(
     values, levels = (as_it_is, ()) if level == "as it is" else measure(setting, ROIS, tmp_path)
     assert not set(levels) & set(setting.numpy_without)
     assert set(moved_features(values, _kept())) <= bound
+    # Stock's own values on the processor as it is seen: equal, those that follow it too.
+    for name, key in STOCK:
+        assert (
+            moved_features(
+                {f"{name}/{key}": values[f"{name}/{key}"]}, {f"{name}/{key}": values[f"stock of {name}/{key}"]}
+            )
+            == {}
+        )
     assert set(moved_features(values, as_it_is)) <= bound
     np.testing.assert_array_equal(values["volume"], as_it_is["volume"])
     assert embedding_deviation(values["embedding"], as_it_is["embedding"]) <= EMBEDDING_TOLERANCE
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", ["ml003", "two_components", "border"])
-def test_what_follows_the_processor_is_stocks_on_the_same_one(name: str) -> None:
-    skip_without_pyradiomics()
-    pair = CASES[name].make()
-    profile = CASES[name].profiles["onekey5"]
-    fast, stock = compute_features(*pair, profile).values, stock_features(*pair, profile)
-    for feature in contracts.processor_bound_features():
-        assert fast[feature] == pytest.approx(stock[feature], rel=1e-9, abs=1e-12)
 
 
 def test_the_columns_that_are_named_carry_their_reason() -> None:
