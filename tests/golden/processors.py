@@ -145,7 +145,7 @@ def main() -> None:
     """Print a line a setting; or, told where, compute."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("cases", nargs="*", default=list(CASES))
+    parser.add_argument("cases", nargs="*", default=[name for name in CASES if name != "real_head"])
     arguments = parser.parse_args()
     if arguments.out:
         _compute(arguments.out, arguments.cases)
