@@ -47,7 +47,13 @@ class Setting:
 SETTINGS: Mapping[str, Setting] = {
     "as it is": Setting((), {}),
     "without AVX-512": Setting(
-        NEWER_THAN_V3, {"NUMBA_CPU_NAME": "haswell", "OPENBLAS_CORETYPE": "Haswell", "ATEN_CPU_CAPABILITY": "avx2"}
+        NEWER_THAN_V3,
+        {
+            "NUMBA_CPU_NAME": "haswell",
+            "OPENBLAS_CORETYPE": "Haswell",
+            "ATEN_CPU_CAPABILITY": "avx2",
+            "ONEDNN_MAX_CPU_ISA": "AVX2",
+        },
     ),
     "oldest": Setting(
         (*NEWER_THAN_V3, "X86_V3"),
@@ -55,12 +61,19 @@ SETTINGS: Mapping[str, Setting] = {
             "NUMBA_CPU_NAME": "nehalem",
             "OPENBLAS_CORETYPE": "Nehalem",
             "ATEN_CPU_CAPABILITY": "default",
+            "ONEDNN_MAX_CPU_ISA": "SSE41",
             "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-AVX512F",
         },
     ),
     "NumPy oldest, the rest as it is": Setting((*NEWER_THAN_V3, "X86_V3"), {}),
     "the rest oldest, NumPy as it is": Setting(
-        (), {"NUMBA_CPU_NAME": "generic", "OPENBLAS_CORETYPE": "Nehalem", "ATEN_CPU_CAPABILITY": "default"}
+        (),
+        {
+            "NUMBA_CPU_NAME": "generic",
+            "OPENBLAS_CORETYPE": "Nehalem",
+            "ATEN_CPU_CAPABILITY": "default",
+            "ONEDNN_MAX_CPU_ISA": "SSE41",
+        },
     ),
 }
 
