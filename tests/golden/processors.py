@@ -144,13 +144,14 @@ def embedding_deviation(values: NDArray[np.generic], other: NDArray[np.generic])
     return float((apart / np.linalg.norm(values.astype(float), axis=1)).max())
 
 
-def moved_features(values: Values, other: Values) -> dict[str, int]:
-    """Return the features that differ by more than the parity contract, and in how many ROIs and profiles."""
-    moved: dict[str, int] = {}
+def moved_features(values: Values, other: Values) -> dict[str, float]:
+    """Return the features that differ by more than the parity contract, and the largest difference as a share of the value."""
+    moved: dict[str, float] = {}
     for key in (key for key in values if "/" in key and key in other):
         ours, theirs = (dict(zip(NAMES, found[key].tolist(), strict=True)) for found in (values, other))
         for deviation in deviations(ours, theirs):
-            moved[deviation.name] = moved.get(deviation.name, 0) + 1
+            apart = abs(deviation.fast - deviation.stock) / abs(deviation.stock)
+            moved[deviation.name] = max(apart, moved.get(deviation.name, 0.0))
     return moved
 
 
@@ -173,7 +174,8 @@ def main() -> None:
         bits = sum(int((~((ours == theirs) | (np.isnan(ours) & np.isnan(theirs)))).sum()) for ours, theirs in features)
         print(f"{name}: NumPy uses {' '.join(levels) or 'its baseline alone'}")
         print(f"  {bits} of {sum(len(ours) for ours, _ in features)} feature values differ in their last bits or more")
-        print(f"  beyond the contract: {moved_features(values, reference) or 'none'}")
+        moved = [f"{feature} (up to {apart:.2%})" for feature, apart in moved_features(values, reference).items()]
+        print(f"  beyond the contract: {', '.join(moved) or 'none'}")
         apart = int((values["volume"] != reference["volume"]).sum())
         print(f"  voxels of a stored volume that differ: {apart} of {values['volume'].size}")
         print(

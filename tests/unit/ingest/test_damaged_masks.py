@@ -1,6 +1,5 @@
 """Damaged masks: each is read or refused with a kind, whatever was done to its bytes."""
 
-import errno
 import gzip
 from collections import Counter
 from collections.abc import Callable
@@ -10,9 +9,10 @@ import numpy as np
 import pydicom
 import pytest
 
-from cvtbatch.errors import InputError, UnavailableError
-from cvtbatch.ingest import read_mask, source_files
+from cvtbatch.errors import InputError
+from cvtbatch.ingest import read_mask
 from cvtbatch.ingest.writing import SeriesTags, write_series
+from tests.failing_reads import kinds_of_failing_reads
 from tests.mask_files import Ball, ball, datasets, roi, slices_of, write_seg, write_structure_set
 from tests.outside_data import outside
 
@@ -152,26 +152,9 @@ def test_wherever_reading_fails_the_outline_is_unavailable(
     folder.mkdir()
     data = structure_set(tmp_path, drawn).read_bytes()
     (folder / "rt.dcm.gz").write_bytes(gzip.compress(data) if compressed else data)
-    left = [0]
-    readinto = source_files._SourceFile.readinto
-
-    def failing(file: source_files._SourceFile, buffer: memoryview) -> int | None:
-        left[0] -= 1
-        if left[0] == 0:
-            raise file._refusal(OSError(errno.EIO, "Input/output error"))
-        return readinto(file, buffer)
-
-    monkeypatch.setattr(source_files._SourceFile, "readinto", failing)
-    kinds = []
-    for number in range(1, 1000):
-        left[0] = number
-        try:
-            read_mask(roi(folder), lambda: image)
-            break
-        except UnavailableError as error:
-            kinds.append(error.kind)
-    assert kinds == ["source_unavailable"] * (number - 1)
-    assert number > 4
+    kinds = kinds_of_failing_reads(monkeypatch, lambda: read_mask(roi(folder), lambda: image))
+    assert len(kinds) > 3
+    assert set(kinds) == {"source_unavailable"}
 
 
 def test_a_link_beside_the_outline_that_leads_nowhere_is_not_passed_over(tmp_path: Path, drawn: Ball) -> None:
