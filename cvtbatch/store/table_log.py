@@ -24,7 +24,7 @@ from deltalake.schema import Schema
 from deltalake.transaction import RemoveAction
 
 from cvtbatch.contracts import TableContract
-from cvtbatch.errors import FormatError, StorageError
+from cvtbatch.errors import CvtbatchError, FormatError, StorageError
 from cvtbatch.store.checked_files import is_checked
 from cvtbatch.store.data_files import DataFile
 from cvtbatch.store.heads import FOLDER, Heads
@@ -93,7 +93,7 @@ class TableLog:
     def create(self) -> None:
         """Create the table if it is not there, or add the columns that it lacks, beside others that may do the same."""
         configuration = {**CONFIGURATION, "delta.dataSkippingNumIndexedCols": str(self._contract.key_field_count())}
-        with storage_errors(f"creating table {self.name}"):
+        with self._reading(f"creating table {self.name}"):
             for attempt in range(ATTEMPTS):
                 try:
                     delta = self.newest()
@@ -223,7 +223,9 @@ class TableLog:
         with storage_errors(doing):
             try:
                 yield
-            except DeltaError as error:
+            except CvtbatchError:
+                raise
+            except Exception as error:  # of some damage the table library makes no error of its own kind
                 if HINT in str(error):
                     raise self.damaged(
                         "its file _last_checkpoint names a checkpoint that is not there (it is a hint: where all entries of the "

@@ -86,6 +86,17 @@ def test_a_newest_entry_that_is_empty_or_cut_off_is_damage(store: FeatureStore, 
     assert refused(store).kind == "table_log_damaged"
 
 
+def test_a_column_whose_name_lost_a_bit_is_damage(store: FeatureStore) -> None:
+    """Of the schema a commit says nothing; the column that the table then lacks cannot be added beside one so alike."""
+    first = entry(store, 0)
+    first.write_text(first.read_text().replace("parent_id", "parent_iD"))
+    for checkpoint in first.parent.glob("*checkpoint*"):
+        checkpoint.unlink()
+    with pytest.raises(FormatError) as raised:
+        FeatureStore.open_for_writing(store.location.path)
+    assert raised.value.kind == "table_log_damaged"
+
+
 def test_an_entry_that_is_seen_late_is_waited_for(store: FeatureStore) -> None:
     """A file system that remembers folders for a while shows what a writer left last before its entry in the log."""
     late = entry(store, 6)
