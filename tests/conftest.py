@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.runs import Runs
-from tests.figures import figure_tables
-from tests.file_server import FileServer, serve_files
-from tests.support import free_port
+from tests.support.figures import figure_tables
+from tests.support.file_server import FileServer, serve_files
+from tests.support.ports import free_port
 
 # The user's own key stays out of the tests, and is not made by them.
 os.environ.setdefault("CVTBATCH_UID_KEY", "the key of the tests")

@@ -15,16 +15,16 @@ import click
 import cvtbatch
 from cvtbatch.cli.archive import check, download, synth
 from cvtbatch.cli.cluster import certs, scheduler, worker
-from cvtbatch.cli.extract import extract
-from cvtbatch.cli.finetune import finetune
+from cvtbatch.cli.display import SHOWN_FAILURES, say
+from cvtbatch.cli.extraction import extract
 from cvtbatch.cli.interrupts import watch_interrupts
 from cvtbatch.cli.model import fit, score
 from cvtbatch.cli.options import CANNOT_RUN
 from cvtbatch.cli.store import export, picture, status
+from cvtbatch.cli.tuning import finetune
 from cvtbatch.cli.upkeep import compact, gc
 from cvtbatch.cli.validation import add_center, recalibrate, validate
 from cvtbatch.cli.versions import forget, snapshot, spec
-from cvtbatch.display import SHOWN_FAILURES, say
 from cvtbatch.errors import CvtbatchError, ProblemsError
 
 
@@ -59,7 +59,7 @@ def _tell(error: CvtbatchError) -> None:
     if len(lines) <= SHOWN_FAILURES:
         say(f"Error: {error}", err=True)
         return
-    from cvtbatch.pipelines.user_log import UserLog, log_folder
+    from cvtbatch.pipelines.shared.run_log import UserLog, log_folder
 
     name = f"refused-{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
     log = UserLog(name)
@@ -83,7 +83,7 @@ def _leave_interrupted() -> NoReturn:
 
 def _report_defect(error: Exception) -> None:
     """Tell of an exception that is no one's but ours; its traceback may name files, so it goes to the user's own log."""
-    from cvtbatch.pipelines.user_log import UserLog, log_folder
+    from cvtbatch.pipelines.shared.run_log import UserLog, log_folder
 
     text = "".join(traceback.format_exception(error))
     say(f"Error: {type(error).__name__}: a defect of cvtbatch; what was committed is safe. Please report it.", err=True)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from cvtbatch.cli.display import SHOWN_FAILURES, progress_display, say
 from cvtbatch.cli.options import STANDING_FAILURES, job_option, json_option, manifest_argument, set_option
-from cvtbatch.display import SHOWN_FAILURES, progress_display, say
 
 if TYPE_CHECKING:
-    from cvtbatch.pipelines.check import Problem
+    from cvtbatch.pipelines.archive.check_files import Problem
 
 
 @click.command()
@@ -35,7 +35,7 @@ def synth(out: Path, cases: int, centers: int, seed: int, size: Literal["small",
     \b
     Example: cvtbatch synth archive --cases 20 --centers 2 --seed 1
     """
-    from cvtbatch.pipelines.synth import write_archive
+    from cvtbatch.pipelines.archive.synthesize import write_archive
 
     with progress_display("synth", quiet=False) as show:
         manifest = write_archive(out, cases, centers, seed, size, show)
@@ -89,9 +89,9 @@ def check(
     """
     from cvtbatch.engine import open_cluster
     from cvtbatch.manifest import read_manifest
-    from cvtbatch.pipelines.check import check_files
-    from cvtbatch.pipelines.id_check import check_ids
-    from cvtbatch.pipelines.job import read_job
+    from cvtbatch.pipelines.archive.check_files import check_files
+    from cvtbatch.pipelines.archive.check_ids import check_ids
+    from cvtbatch.pipelines.shared.job import read_job
 
     cases = read_manifest(manifest)
     cases.require_folders()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from cvtbatch.display import say
+from cvtbatch.cli.display import say
 
 certs_option = click.option(
     "--certs",
@@ -104,7 +104,7 @@ def worker(
       cvtbatch worker tls://10.0.0.5:8786 --certs certs --memory-gb 6
       CUDA_VISIBLE_DEVICES=0 cvtbatch worker tls://10.0.0.5:8786 --certs certs --gpu
     """
-    from cvtbatch.engine.places import GIGABYTE
+    from cvtbatch.engine.cluster_file import GIGABYTE
     from cvtbatch.engine.serving import run_worker
 
     memory_bytes = None if memory_gb is None else int(memory_gb * GIGABYTE)

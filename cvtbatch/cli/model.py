@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cvtbatch.cli.display import print_table, progress_display, say
 from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import (
     cluster_options,
@@ -17,7 +18,6 @@ from cvtbatch.cli.options import (
     spec_option,
     store_option,
 )
-from cvtbatch.display import print_table, progress_display, say
 
 if TYPE_CHECKING:
     from cvtbatch.engine import Place
@@ -53,8 +53,8 @@ def fit(
       cvtbatch fit --store store --snapshot paper-1 --set 'cohort.training_centers=[C1]' --out bundle --workers 2
     """
     from cvtbatch.engine import open_cluster
-    from cvtbatch.pipelines.fit import fit_bundle
-    from cvtbatch.pipelines.job import read_job
+    from cvtbatch.pipelines.models.fit import fit_bundle
+    from cvtbatch.pipelines.shared.job import read_job
 
     settings = read_job("fit", job, overrides)
     with progress_display("fit", quiet=as_json, unit="tasks") as show, open_cluster(place, tell=show.tell) as cluster:
@@ -98,7 +98,7 @@ def score(
       cvtbatch score --store store --bundle bundle --center C2 --explain
     """
     from cvtbatch.engine import open_cluster
-    from cvtbatch.pipelines.score import score_store
+    from cvtbatch.pipelines.models.score import score_store
 
     with (
         progress_display("score", quiet=as_json, unit="outlines") as show,

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from cvtbatch import contracts
+from cvtbatch.cli.display import print_flow, print_status, say, watch_display
 from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import json_option, snapshot_option, spec_option, store_option
-from cvtbatch.display import print_flow, print_status, say, watch_display
 
 
 @click.command()
@@ -40,7 +40,7 @@ def status(store_url: str, flow: bool, watch: float | None, as_json: bool) -> No
             raise click.UsageError("give --flow or --watch, not both")
         _watch(store_url, watch, as_json)
         return
-    from cvtbatch.pipelines.status import read_status
+    from cvtbatch.pipelines.stores.status import read_status
 
     document: dict[str, Any] = read_status(store_url, flow=flow)
     if as_json:
@@ -52,7 +52,7 @@ def status(store_url: str, flow: bool, watch: float | None, as_json: bool) -> No
 
 
 def _watch(store_url: str, seconds: float, as_json: bool) -> None:
-    from cvtbatch.pipelines.watch import watch_status
+    from cvtbatch.pipelines.stores.watch import watch_status
 
     with suppress(KeyboardInterrupt), watch_display(as_json) as show:
         for document in watch_status(store_url, seconds):
@@ -82,7 +82,7 @@ def export(
       cvtbatch export wide --store store --snapshot paper-1 --out wide.csv
       cvtbatch export failures --store store --out failures.csv
     """
-    from cvtbatch.pipelines.export import export_table
+    from cvtbatch.pipelines.stores.export import export_table
 
     names = columns.split(",") if columns is not None else None
     exported = export_table(store_url, table, out, snapshot_name, names, spec_ids)
@@ -105,6 +105,6 @@ def picture(key: str, store_url: str, out: Path) -> None:
     \b
     Example: cvtbatch picture center-1/case-0001 --store store --out case.png
     """
-    from cvtbatch.pipelines.export import draw_roi
+    from cvtbatch.pipelines.stores.export import draw_roi
 
     say(f"slice {draw_roi(store_url, key, out)}: {out}")

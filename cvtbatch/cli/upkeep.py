@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
+from cvtbatch.cli.display import print_table, say
 from cvtbatch.cli.options import json_option, store_option
-from cvtbatch.display import print_table, say
 
 
 @click.command()
@@ -20,7 +20,7 @@ def compact(store_url: str, as_json: bool) -> None:
     \b
     Example: cvtbatch compact --store store
     """
-    from cvtbatch.pipelines.upkeep import compact_store
+    from cvtbatch.pipelines.stores.upkeep import compact_store
 
     document: dict[str, Any] = compact_store(store_url)
     if as_json:
@@ -55,7 +55,7 @@ def gc(store_url: str, older_than_h: float, dry_run: bool, as_json: bool) -> Non
       cvtbatch gc --store store --dry-run
       cvtbatch gc --store store --older-than 72
     """
-    from cvtbatch.pipelines.upkeep import collect_garbage
+    from cvtbatch.pipelines.stores.upkeep import collect_garbage
 
     document: dict[str, Any] = collect_garbage(store_url, older_than_h, dry_run)
     if as_json:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cvtbatch.cli.display import progress_display, say
 from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import (
     STANDING_FAILURES,
@@ -19,11 +20,10 @@ from cvtbatch.cli.options import (
     snapshot_option,
     store_option,
 )
-from cvtbatch.display import progress_display, say
 
 if TYPE_CHECKING:
     from cvtbatch.engine import Place
-    from cvtbatch.pipelines.validate import ValidationReport
+    from cvtbatch.pipelines.centers.validate import ValidationReport
     from cvtbatch.validation.recalibration import Method
 
 
@@ -57,7 +57,7 @@ def validate(
       cvtbatch validate --store store --bundle bundle --center C2 --out report
     """
     from cvtbatch.engine import open_cluster
-    from cvtbatch.pipelines.validate import validate_center
+    from cvtbatch.pipelines.centers.validate import validate_center
 
     with open_cluster(place) as cluster:
         report = validate_center(
@@ -102,7 +102,7 @@ def recalibrate(
     Example:
       cvtbatch recalibrate --store store --bundle bundle --center C2 --method intercept --out bundle-c2
     """
-    from cvtbatch.pipelines.recalibrate import recalibrate as run
+    from cvtbatch.pipelines.centers.recalibrate import recalibrate as run
 
     report = run(store_url, bundle, center, snapshot_name, method, out)
     if as_json:
@@ -151,9 +151,9 @@ def add_center(
     """
     from cvtbatch.engine import open_cluster
     from cvtbatch.manifest import read_manifest
-    from cvtbatch.pipelines import add_center as pipeline
-    from cvtbatch.pipelines.extract import Options, own_gpus
-    from cvtbatch.pipelines.job import read_job
+    from cvtbatch.pipelines.centers import add_center as pipeline
+    from cvtbatch.pipelines.extraction.extract import Options, own_gpus
+    from cvtbatch.pipelines.shared.job import read_job
 
     cases = read_manifest(manifest)
     settings = read_job("extract", job, overrides)

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
+from cvtbatch.cli.display import print_duplicates, print_table, say
 from cvtbatch.cli.options import STANDING_FAILURES, json_option, snapshot_option, store_option
-from cvtbatch.display import print_duplicates, print_table, say
 
 
 @click.group()
@@ -32,7 +32,7 @@ def create(
       cvtbatch snapshot create paper-1 --store store
       cvtbatch snapshot create training --store store --center center-1
     """
-    from cvtbatch.pipelines import snapshots
+    from cvtbatch.pipelines.stores import snapshots
     from cvtbatch.store import Selection
 
     document: dict[str, Any] = snapshots.create(
@@ -56,7 +56,7 @@ def list_snapshots(store_url: str, as_json: bool) -> None:
     \b
     Example: cvtbatch snapshot list --store store
     """
-    from cvtbatch.pipelines import snapshots
+    from cvtbatch.pipelines.stores import snapshots
 
     document: dict[str, Any] = snapshots.list_all(store_url)
     if as_json:
@@ -87,7 +87,7 @@ def show(name: str, store_url: str, as_json: bool) -> None:
     \b
     Example: cvtbatch snapshot show paper-1 --store store
     """
-    from cvtbatch.pipelines import snapshots
+    from cvtbatch.pipelines.stores import snapshots
 
     document: dict[str, Any] = snapshots.show(store_url, name)
     if as_json:
@@ -108,7 +108,7 @@ def verify(ctx: click.Context, name: str, store_url: str, checksums: bool, as_js
     \b
     Example: cvtbatch snapshot verify paper-1 --store store
     """
-    from cvtbatch.pipelines import snapshots
+    from cvtbatch.pipelines.stores import snapshots
 
     document: dict[str, Any] = snapshots.verify(store_url, name, checksums)
     if as_json:
@@ -137,7 +137,7 @@ def list_specs(store_url: str, snapshot_name: str | None, as_json: bool) -> None
     \b
     Example: cvtbatch spec list --store store
     """
-    from cvtbatch.pipelines import specs
+    from cvtbatch.pipelines.stores import specs
 
     document: dict[str, Any] = specs.list_specs(store_url, snapshot_name)
     if as_json:
@@ -158,7 +158,7 @@ def diff(first: str, second: str, store_url: str, as_json: bool) -> None:
     \b
     Example: cvtbatch spec diff rad-71a7e07d3cb0 rad-0f3c7b1a2d4e --store store
     """
-    from cvtbatch.pipelines import specs
+    from cvtbatch.pipelines.stores import specs
 
     document: dict[str, Any] = specs.diff_specs(store_url, first, second)
     if as_json:
@@ -179,7 +179,7 @@ def drift(first: str, second: str, store_url: str, snapshot_name: str | None, as
     \b
     Example: cvtbatch spec drift rad-71a7e07d3cb0 rad-0f3c7b1a2d4e --store store
     """
-    from cvtbatch.pipelines import specs
+    from cvtbatch.pipelines.stores import specs
 
     document: dict[str, Any] = specs.drift_of_specs(store_url, first, second, snapshot_name)
     if as_json:
@@ -219,7 +219,7 @@ def forget(case_key: str, store_url: str, from_snapshots: bool, as_json: bool) -
     \b
     Example: cvtbatch forget center-1/case-0001 --store store --from-snapshots
     """
-    from cvtbatch.pipelines import snapshots
+    from cvtbatch.pipelines.stores import snapshots
 
     document: dict[str, Any] = snapshots.forget(store_url, case_key, from_snapshots)
     if as_json:

@@ -1,12 +1,12 @@
 """Runs a function over many items: in this process, or on Dask workers. Knows nothing of images."""
 
 from cvtbatch.engine.cluster import Cluster, open_cluster
+from cvtbatch.engine.cluster_file import External, Local, Place, Slurm, read_place
 from cvtbatch.engine.execution import Done, Expired, Lost, Outcome, TooLarge, Undone, run_inline
 from cvtbatch.engine.memory import NeedsMemory, require_memory
-from cvtbatch.engine.places import External, Local, Place, Slurm, read_place
 from cvtbatch.engine.processes import default_workers
 from cvtbatch.engine.settings import GPU
-from cvtbatch.engine.submission import places, run_on_workers
+from cvtbatch.engine.submission import run_on_workers, worker_slots
 
 __all__ = [
     "GPU",
@@ -24,9 +24,9 @@ __all__ = [
     "Undone",
     "default_workers",
     "open_cluster",
-    "places",
     "read_place",
     "require_memory",
     "run_inline",
     "run_on_workers",
+    "worker_slots",
 ]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cvtbatch.engine.places import External, Local, Place
+from cvtbatch.engine.cluster_file import External, Local, Place
 
 if TYPE_CHECKING:
     from distributed import Client

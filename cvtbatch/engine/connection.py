@@ -14,7 +14,7 @@ from cvtbatch.engine.settings import DASK_SETTINGS
 from cvtbatch.errors import ResourceError
 
 if TYPE_CHECKING:
-    from cvtbatch.engine.places import External
+    from cvtbatch.engine.cluster_file import External
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from cvtbatch.engine.settings import GPU, LOCAL_SETTINGS
 from cvtbatch.errors import ResourceError
 
 if TYPE_CHECKING:
-    from cvtbatch.engine.places import Local
+    from cvtbatch.engine.cluster_file import Local
 
 START_SECONDS = 120
 

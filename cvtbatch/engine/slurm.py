@@ -21,8 +21,8 @@ from dask_jobqueue.slurm import SLURMJob
 from distributed import Client, Scheduler, SpecCluster
 
 from cvtbatch.engine.certificates import make_certificates
+from cvtbatch.engine.cluster_file import GIGABYTE, Partition, Slurm
 from cvtbatch.engine.encryption import security_of
-from cvtbatch.engine.places import GIGABYTE, Partition, Slurm
 from cvtbatch.engine.processes import interrupts_held_back, open_scratch, silence_dask
 from cvtbatch.engine.settings import DASK_SETTINGS
 from cvtbatch.errors import CvtbatchError, InputError, ResourceError

@@ -267,7 +267,7 @@ class _Run(Generic[Item, Result]):
                 self.suspects.append(entry)
 
 
-def places(client: "Client", resource: str | None = None) -> int:
+def worker_slots(client: "Client", resource: str | None = None) -> int:
     """Return how many items can run at once: a worker's threads, or what it advertises of a resource."""
     if resource is None:
         return sum(client.nthreads().values())

@@ -1,1 +1,1 @@
-"""The jobs: rooms of the package joined into commands."""
+"""The jobs: rooms of the package joined into commands, one room for each thing that a user does."""

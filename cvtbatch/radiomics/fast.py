@@ -11,15 +11,15 @@ import numpy as np
 import SimpleITK as sitk
 
 from cvtbatch.radiomics.box import cut_box
-from cvtbatch.radiomics.counting import Counts, TextureGrid, count_matrices, lay_grid
 from cvtbatch.radiomics.discretisation import GrayLevels, discretise
-from cvtbatch.radiomics.emphasis import gldm_features, glrlm_features, glszm_features
 from cvtbatch.radiomics.filters import filter_images
 from cvtbatch.radiomics.firstorder import first_order_features
 from cvtbatch.radiomics.glcm import glcm_features
+from cvtbatch.radiomics.glrlm_glszm_gldm import gldm_features, glrlm_features, glszm_features
 from cvtbatch.radiomics.ngtdm import ngtdm_features
 from cvtbatch.radiomics.profiles import GLCM, Profile
 from cvtbatch.radiomics.shape import shape_features
+from cvtbatch.radiomics.texture_matrices import Counts, TextureGrid, count_matrices, lay_grid
 
 TEXTURE_CLASSES = ("gldm", "glrlm", "glszm", "ngtdm", "glcm")
 

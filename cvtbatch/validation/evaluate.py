@@ -9,7 +9,9 @@ import numpy as np
 from cvtbatch.validation import baseline, published
 from cvtbatch.validation.baseline import BaselineRow, Value
 from cvtbatch.validation.calibration import Calibration, calibrate, log_odds
-from cvtbatch.validation.cohort import (
+from cvtbatch.validation.decision_curve import DecisionCurve, Map, decision_curve
+from cvtbatch.validation.decisions import Decisions, best_threshold, decide
+from cvtbatch.validation.inputs import (
     NO_OUT_OF_FOLD,
     NO_TRAINING,
     Bundle,
@@ -23,8 +25,6 @@ from cvtbatch.validation.cohort import (
     Training,
     TrainingEstimate,
 )
-from cvtbatch.validation.decision_curve import DecisionCurve, Map, decision_curve
-from cvtbatch.validation.decisions import Decisions, best_threshold, decide
 from cvtbatch.validation.nomogram import Nomogram
 from cvtbatch.validation.power import Power, power
 from cvtbatch.validation.readers import ReaderStudy

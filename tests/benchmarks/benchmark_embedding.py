@@ -22,8 +22,8 @@ from cvtbatch.embedding.preprocessing import SIDE, Preprocessing
 from cvtbatch.embedding.weights import random_weights
 from cvtbatch.geometry import Grid
 from cvtbatch.manifest import RoiSource
-from cvtbatch.pipelines import embedding_task
-from cvtbatch.pipelines.embedding_plan import (
+from cvtbatch.pipelines.extraction import embedding_worker
+from cvtbatch.pipelines.extraction.embedding_plan import (
     CPU_TASK_BATCHES,
     CUDA_TASK_BATCHES,
     EmbeddingWork,
@@ -31,7 +31,7 @@ from cvtbatch.pipelines.embedding_plan import (
     WeightsRef,
     pack,
 )
-from cvtbatch.pipelines.embedding_task import EmbeddingTask, embed_rois
+from cvtbatch.pipelines.extraction.embedding_worker import EmbeddingTask, embed_rois
 from cvtbatch.store import FeatureStore
 
 SLICES_PER_ROI = 8
@@ -79,8 +79,8 @@ def compare(url: str, rois: list[RoiInput], compute: Compute, repeats: int) -> t
     """Return slices a second of the pipeline and of the bare forward pass."""
     weights = random_weights(0)
     work = EmbeddingWork("emb", "vol", Preprocessing(), WeightsRef(weights.source, weights.sha256, url), True, compute)
-    embedding_task._backbone.cache_clear()
-    backbone: Backbone = embedding_task._backbone(work.weights, compute)
+    embedding_worker._backbone.cache_clear()
+    backbone: Backbone = embedding_worker._backbone(work.weights, compute)
     cuda = backbone.device != "cpu"
     longest = (CUDA_TASK_BATCHES if cuda else CPU_TASK_BATCHES) * backbone.batch
     tasks = [EmbeddingTask(work, task) for task in pack(rois, backbone.batch, longest)]

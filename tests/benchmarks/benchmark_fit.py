@@ -16,7 +16,7 @@ from statistics import median
 from cvtbatch.dlrn.fit import fit_model
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.dlrn.tasks import Task, TaskResult, run_task
-from tests.cohorts import SPECS, CohortPlan, made_cohort, settings, surroundings
+from tests.support.cohorts import SPECS, CohortPlan, made_cohort, settings, surroundings
 
 
 def timed(run: "partial[TaskResult]", task: Task) -> tuple[TaskResult, float]:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from cvtbatch.pipelines.synth import write_archive
+from cvtbatch.pipelines.archive.synthesize import write_archive
 
 CASES = 40
 # A run of this archive lasts some twenty seconds.

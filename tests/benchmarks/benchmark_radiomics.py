@@ -26,19 +26,19 @@ import SimpleITK as sitk
 
 from cvtbatch.radiomics import box as boxes
 from cvtbatch.radiomics import filters
-from cvtbatch.radiomics.counting import count_matrices, lay_grid
 from cvtbatch.radiomics.discretisation import discretise
-from cvtbatch.radiomics.emphasis import gldm_features, glrlm_features, glszm_features
 from cvtbatch.radiomics.fast import compute_features
 from cvtbatch.radiomics.firstorder import first_order_features
 from cvtbatch.radiomics.glcm import glcm_features
+from cvtbatch.radiomics.glrlm_glszm_gldm import gldm_features, glrlm_features, glszm_features
 from cvtbatch.radiomics.lbp import pattern_images
 from cvtbatch.radiomics.ngtdm import ngtdm_features
 from cvtbatch.radiomics.profiles import PROFILES, Profile
 from cvtbatch.radiomics.reference import stock_features
 from cvtbatch.radiomics.shape import shape_features
+from cvtbatch.radiomics.texture_matrices import count_matrices, lay_grid
 from tests.golden.radiomics_cases import ball, images, texture
-from tests.parity import deviations
+from tests.support.parity import deviations
 
 PROFILE = PROFILES["cvt-1834"]
 SHAPE = (32, 500, 500)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cvtbatch.validation.evaluate import evaluate
 from cvtbatch.validation.report import write_report
-from tests.validation_cases import make_bundle, make_cohort, make_provenance, make_slice, make_training
+from tests.support.validation_cases import make_bundle, make_cohort, make_provenance, make_slice, make_training
 
 LIMIT_SECONDS = 60.0
 

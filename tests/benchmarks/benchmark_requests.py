@@ -24,9 +24,9 @@ from pathlib import Path
 
 from cvtbatch.engine import Cluster
 from cvtbatch.manifest import read_manifest
-from cvtbatch.pipelines import extract as pipeline
-from cvtbatch.pipelines.job import read_job
-from tests.support import tiny_archive
+from cvtbatch.pipelines.extraction import extract as pipeline
+from cvtbatch.pipelines.shared.job import read_job
+from tests.support.archives import tiny_archive
 
 REQUEST = re.compile(r'"(GET|PUT|POST|HEAD|DELETE) (/\S*) HTTP')
 Requests = Counter[tuple[str, str]]

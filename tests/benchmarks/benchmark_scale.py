@@ -26,15 +26,15 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from cvtbatch import contracts
 from cvtbatch.engine import open_cluster
 from cvtbatch.manifest import read_manifest
-from cvtbatch.pipelines import coordinator
-from cvtbatch.pipelines.case_work import CaseResult, Row
-from cvtbatch.pipelines.extract import Options, extract, resolve
-from cvtbatch.pipelines.job import read_job
-from cvtbatch.pipelines.plan import CaseTask
-from cvtbatch.pipelines.report import Progress
+from cvtbatch.pipelines.extraction import coordinator
+from cvtbatch.pipelines.extraction.case_plan import CaseTask
+from cvtbatch.pipelines.extraction.case_result import CaseResult, Row
+from cvtbatch.pipelines.extraction.extract import Options, extract, resolve
+from cvtbatch.pipelines.extraction.report import Progress
+from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.store import FeatureStore
 from cvtbatch.store.table_log import APP_ID
-from tests.store_rows import row
+from tests.support.store_rows import row
 
 GRID: Row = {
     "size_xyz": [460, 460, 32],

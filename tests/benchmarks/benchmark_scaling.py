@@ -20,9 +20,9 @@ from pathlib import Path
 
 from cvtbatch.engine import open_cluster
 from cvtbatch.manifest import read_manifest
-from cvtbatch.pipelines import extract as pipeline
-from cvtbatch.pipelines.job import read_job
-from cvtbatch.pipelines.synth import write_archive
+from cvtbatch.pipelines.archive.synthesize import write_archive
+from cvtbatch.pipelines.extraction import extract as pipeline
+from cvtbatch.pipelines.shared.job import read_job
 
 KINDS = ("whole", "cold", "warm")
 ROW = "{:<9}{:>9}{:>9}{:>9}{:>13}{:>16}{:>12}"

@@ -205,7 +205,7 @@ SCORE = """
 import re, sys, time
 from pathlib import Path
 from cvtbatch.dlrn import load_bundle
-from cvtbatch.pipelines.score import score_parquet
+from cvtbatch.pipelines.models.score import score_parquet
 bundle = load_bundle(sys.argv[1])
 started = time.perf_counter()
 rows = score_parquet(bundle, Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))
@@ -235,7 +235,7 @@ def main() -> None:
 
 def write_model(path: Path, model: FrozenModel) -> None:
     """Write the model as a bundle, so that what is timed is what is shipped."""
-    from tests.cohorts import ORIGIN, golden_of, small_fit
+    from tests.support.cohorts import ORIGIN, golden_of, small_fit
 
     _, fit = small_fit()
     document = {**ORIGIN, **fit.document}

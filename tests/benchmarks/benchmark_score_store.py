@@ -24,11 +24,11 @@ from cvtbatch import contracts
 from cvtbatch.dlrn.bundle import write_bundle
 from cvtbatch.dlrn.fit import fit_model
 from cvtbatch.dlrn.scoring import SpecIds
-from cvtbatch.pipelines.job import read_job
+from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.store import FeatureStore
 from cvtbatch.store.table_log import APP_ID
-from tests.cohorts import ORIGIN, CohortPlan, made_cohort, settings, surroundings
-from tests.store_rows import EMBEDDING_SPEC, NOW, RADIOMICS_SPEC, VOLUME_SPEC, row
+from tests.support.cohorts import ORIGIN, CohortPlan, made_cohort, settings, surroundings
+from tests.support.store_rows import EMBEDDING_SPEC, NOW, RADIOMICS_SPEC, VOLUME_SPEC, row
 
 APPENDED = 1000
 FEATURES, LENGTH = 20, 2048

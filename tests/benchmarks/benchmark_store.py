@@ -21,11 +21,11 @@ import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from cvtbatch import contracts
-from cvtbatch.pipelines.upkeep import TARGET_BYTES
+from cvtbatch.pipelines.stores.upkeep import TARGET_BYTES
 from cvtbatch.store import FeatureStore
 from cvtbatch.store.rewriting import compact
 from cvtbatch.store.table_log import APP_ID
-from tests.store_rows import RADIOMICS_SPEC, VOLUME_SPEC, add_specs, feature_values, row
+from tests.support.store_rows import RADIOMICS_SPEC, VOLUME_SPEC, add_specs, feature_values, row
 
 NARROW_COMMITS = 1000
 COLUMNS = ["roi_key", *contracts.feature_names()[::92][:20]]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from cvtbatch.pipelines.cost import STAGES
+from cvtbatch.pipelines.extraction.task_cost import STAGES
 from cvtbatch.store import FeatureStore
 
 SIZES = (10_000, 100_000, 1_000_000)

@@ -4,8 +4,8 @@ Only for a new format version, in folders of their own: what was written once st
 """
 
 from cvtbatch.dlrn.recalibration import Function, recalibrate_bundle
-from tests.cohorts import RECALIBRATION, small_fit, write
-from tests.support import ROOT
+from tests.support.cohorts import RECALIBRATION, small_fit, write
+from tests.support.paths import ROOT
 
 FOLDER = ROOT / "tests" / "compat" / "bundle-2"
 

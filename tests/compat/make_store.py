@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import SimpleITK as sitk
 
-from tests.support import extract_json, tiny_head, write_rows
+from tests.support.archives import tiny_head, write_rows
+from tests.support.commands import extract_json
 
 
 def write_archive(folder: Path) -> Path:

@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 from cvtbatch import contracts
 from cvtbatch.store import FeatureStore, Selection, StoredArray, create_snapshot, erase_case, verify_snapshot
 from tests.compat.make_store import read_plainly, write_archive
-from tests.support import extract_json
+from tests.support.commands import extract_json
 
 FOLDER = Path(__file__).parent / "store-1"
 EXPECTED = json.loads(gzip.decompress((FOLDER / "expected.json.gz").read_bytes()))

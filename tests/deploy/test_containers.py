@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from cvtbatch import contracts
-from tests.deploy_files import DEPLOY, Document, compose_document, misspelt, parse_command
-from tests.support import ROOT
+from tests.support.deploy_files import DEPLOY, Document, compose_document, misspelt, parse_command
+from tests.support.paths import ROOT
 
 COMPOSE = compose_document()
 SERVICES = COMPOSE["services"]

@@ -19,11 +19,11 @@ from kubernetes_validate import utils
 
 from cvtbatch.downloads import read_file
 from cvtbatch.engine.certificates import make_certificates
+from cvtbatch.engine.cluster_file import External, read_place
 from cvtbatch.engine.encryption import security_of
-from cvtbatch.engine.places import External, read_place
 from cvtbatch.engine.settings import GPU
-from tests.deploy_files import DEPLOY, Document, kubernetes_documents, misspelt, parse_command
-from tests.outside_data import outside
+from tests.support.deploy_files import DEPLOY, Document, kubernetes_documents, misspelt, parse_command
+from tests.support.outside_data import outside
 
 DOCUMENTS = {f"{document['kind']}/{document['metadata']['name']}": document for document in kubernetes_documents()}
 # The oldest of which the manifests use every field, and the newest that is known.

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cvtbatch.engine import GPU, open_cluster, places, run_on_workers
+from cvtbatch.engine import GPU, open_cluster, run_on_workers, worker_slots
 from cvtbatch.manifest import read_manifest
-from cvtbatch.pipelines import extract as pipeline
-from cvtbatch.pipelines.job import read_job
+from cvtbatch.pipelines.extraction import extract as pipeline
+from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.store import FeatureStore
-from tests.support import extract_json, tiny_archive
+from tests.support.archives import tiny_archive
+from tests.support.commands import extract_json
 
 
 def where_it_runs(_: int) -> tuple[str, int]:
@@ -28,7 +29,7 @@ def test_tasks_go_to_the_worker_that_owns_the_gpu_and_else_to_all(tmp_path: Path
     cases = read_manifest(manifest)
     with open_cluster(2, gpus=("7",)) as cluster:
         assert cluster.client is not None
-        assert (places(cluster.client, GPU), places(cluster.client), cluster.threads) == (1, 2, 1)
+        assert (worker_slots(cluster.client, GPU), worker_slots(cluster.client), cluster.threads) == (1, 2, 1)
         # No machine has a GPU 7, so that its owner computes on the CPU.
         for device in ("auto", "cpu"):
             overrides = [f"embedding.device={device}", "embedding.batch=4", "embedding.weights=random:0"]

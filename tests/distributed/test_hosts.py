@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.hosts import network
+from tests.support.hosts import network
 
 LISTEN = (
     "import socket\ns = socket.create_server(('0.0.0.0', 5000))\nprint('ready', flush=True)\n"

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import contents, cvtbatch, extract_json, free_port, tiny_archive
+from tests.support.archives import tiny_archive
+from tests.support.commands import cvtbatch, extract_json
+from tests.support.ports import free_port
+from tests.support.store_contents import contents
 
 
 @pytest.fixture

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from cvtbatch.engine import GPU, Done, Slurm, open_cluster, places, read_place, run_on_workers
+from cvtbatch.engine import GPU, Done, Slurm, open_cluster, read_place, run_on_workers, worker_slots
 from cvtbatch.errors import ResourceError
-from tests.slurm import SlurmNode, slurm_node
-from tests.support import contents, cvtbatch, extract_json, tiny_archive
+from tests.support.archives import tiny_archive
+from tests.support.commands import cvtbatch, extract_json
+from tests.support.slurm import SlurmNode, slurm_node
+from tests.support.store_contents import contents
 
 EMBEDDING = ("--set", "embedding.weights=random:0", "--set", "embedding.batch=4")
 
@@ -94,8 +96,8 @@ def test_a_lost_job_is_replaced_and_gpu_tasks_go_to_gpu_jobs_alone(node: SlurmNo
         assert cluster.description == "slurm: 1 workers, 1 with a GPU"
         assert cluster.dashboard is not None
         assert "127.0.0.1" in cluster.dashboard
-        wait_for(lambda: places(client) == 2)
-        assert places(client, GPU) == 1
+        wait_for(lambda: worker_slots(client) == 2)
+        assert worker_slots(client, GPU) == 1
         first = node.jobs("running")
         names = [outcome.result[1] for outcome in run_on_workers(client, name_after_a_while, range(4), GPU)]  # type: ignore[union-attr]
         assert all("-gpu-0" in name for name in names)
@@ -106,7 +108,7 @@ def test_a_lost_job_is_replaced_and_gpu_tasks_go_to_gpu_jobs_alone(node: SlurmNo
             if len(results) == 1:
                 node.call("scancel", *(job for job, partition in first.items() if partition == "gpu"))
         assert sorted(results) == list(range(30))
-        wait_for(lambda: places(client, GPU) == 1 and places(client) == 2)
+        wait_for(lambda: worker_slots(client, GPU) == 1 and worker_slots(client) == 2)
         second = node.jobs("running")
         assert sorted(second.values()) == ["cpu", "gpu"]
         assert len(set(first) & set(second)) == 1

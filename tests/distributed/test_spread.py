@@ -5,7 +5,7 @@ import logging
 import numpy as np
 
 from cvtbatch.engine import Cluster, Local, open_cluster
-from cvtbatch.pipelines.spread import map_on
+from cvtbatch.pipelines.shared.ordered_map import map_on
 from cvtbatch.validation.decision_curve import DecisionCurve, decision_curve
 from cvtbatch.validation.values import Maybe, Scored
 

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from cvtbatch.engine.certificates import make_certificates
-from tests.hosts import Host, network
-from tests.support import contents, cvtbatch, extract_json, tiny_archive
+from tests.support.archives import tiny_archive
+from tests.support.commands import cvtbatch, extract_json
+from tests.support.hosts import Host, network
+from tests.support.store_contents import contents
 
 PORT = 8786
 CVTBATCH = (sys.executable, "-m", "cvtbatch")

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts import Network, network
-from tests.support import extract_json, tiny_archive
+from tests.support.archives import tiny_archive
+from tests.support.commands import extract_json
+from tests.support.hosts import Network, network
 
 
 @pytest.fixture(scope="module")

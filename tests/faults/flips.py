@@ -23,12 +23,12 @@ import pyarrow as pa
 from cvtbatch import contracts
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import FormatError
-from cvtbatch.pipelines.export import SNAPSHOT_TABLES, export_table
-from cvtbatch.pipelines.score import score_store
+from cvtbatch.pipelines.models.score import score_store
+from cvtbatch.pipelines.stores.export import SNAPSHOT_TABLES, export_table
 from cvtbatch.store import FeatureStore, Selection, create_snapshot
 from cvtbatch.store.rewriting import compact
-from tests.store_rows import EMBEDDING_SPEC, RADIOMICS_SPEC, VOLUME_SPEC, add_cases, add_specs, case_rows, row
-from tests.support import BOOK_KEEPING
+from tests.support.store_contents import BOOK_KEEPING
+from tests.support.store_rows import EMBEDDING_SPEC, RADIOMICS_SPEC, VOLUME_SPEC, add_cases, add_specs, case_rows, row
 
 VECTOR = 2048
 SNAPSHOT = "frozen"

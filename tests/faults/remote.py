@@ -4,7 +4,7 @@ import signal
 from contextlib import suppress
 
 from tests.faults.runs import STARTS_SECONDS, Run, Runs, wait_for
-from tests.hosts import Host, Network
+from tests.support.hosts import Host, Network
 
 PORT = 8786
 

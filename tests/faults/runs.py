@@ -15,8 +15,8 @@ from typing import Literal
 import psutil
 
 from cvtbatch.store import FeatureStore, StoredArray
-from tests.hosts import Host
-from tests.support import without_embeddings
+from tests.support.commands import without_embeddings
+from tests.support.hosts import Host
 
 # In the environment of every process of a run, however deep: who carries it is found although its parent is gone.
 MARK = "CVTBATCH_TEST_RUN"

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from cvtbatch.pipelines.upkeep import collect_garbage
+from cvtbatch.pipelines.stores.upkeep import collect_garbage
 from cvtbatch.store import FeatureStore
 from tests.faults.runs import STARTS_SECONDS, Runs, batches_in, read_everything, wait_for
-from tests.support import contents, extract_json
+from tests.support.commands import extract_json
+from tests.support.store_contents import contents
 
 CASES = 12
 COARSE = ("--set", "volume.spacing_mm=[2,2,5]", "--set", "run.commit_cases=2")

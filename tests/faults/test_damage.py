@@ -10,11 +10,12 @@ import pytest
 
 from cvtbatch import contracts
 from cvtbatch.errors import CvtbatchError, FormatError
-from cvtbatch.pipelines import embedding_task
-from cvtbatch.pipelines.embedding_plan import WeightsRef
-from cvtbatch.pipelines.status import read_status
+from cvtbatch.pipelines.extraction import embedding_worker
+from cvtbatch.pipelines.extraction.embedding_plan import WeightsRef
+from cvtbatch.pipelines.stores.status import read_status
 from cvtbatch.store import FeatureStore, StoredArray
-from tests.support import ROOT, cvtbatch
+from tests.support.commands import cvtbatch
+from tests.support.paths import ROOT
 
 FLIPS = 6
 
@@ -108,9 +109,9 @@ def test_weights_that_are_not_what_was_written(tmp_path: Path) -> None:
     ref = WeightsRef("tuned.safetensors", sha256, url)
     store = FeatureStore.open_for_writing(url)
     with pytest.raises(FormatError) as caught:
-        embedding_task._fetch(ref)
+        embedding_worker._fetch(ref)
     assert caught.value.kind == "weights_missing"
     store.write_weights(sha256, b"\xff" * 100)
     with pytest.raises(FormatError, match="remove their file below weights/ and run again") as caught:
-        embedding_task._fetch(ref)
+        embedding_worker._fetch(ref)
     assert caught.value.kind == "weights_damaged"

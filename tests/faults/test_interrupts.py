@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from cvtbatch.store import FeatureStore
-from tests.support import extract_json, tiny_archive, write_rows
+from tests.support.archives import tiny_archive, write_rows
+from tests.support.commands import extract_json
 
 CASES = 4
 # The end takes less than five seconds, and a second signal's none, on a machine that is free; tests share theirs. What hangs here
@@ -23,7 +24,7 @@ SOON_SECONDS = 20.0
 HANGING_STORE = """
 import ctypes
 from cvtbatch.cli import main
-from cvtbatch.pipelines.coordinator import Coordinator
+from cvtbatch.pipelines.extraction.coordinator import Coordinator
 
 def hang(self):
     libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)

@@ -10,7 +10,9 @@ import pytest
 
 from cvtbatch.store import FeatureStore
 from tests.faults.runs import STARTS_SECONDS, Runs, batches_in, cases_done, read_everything, wait_for
-from tests.support import contents, cvtbatch, extract_json, tiny_archive
+from tests.support.archives import tiny_archive
+from tests.support.commands import cvtbatch, extract_json
+from tests.support.store_contents import contents
 
 CASES = 20
 KILLS = 10

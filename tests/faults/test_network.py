@@ -9,8 +9,8 @@ import pytest
 from cvtbatch.store import FeatureStore
 from tests.faults.remote import Remote
 from tests.faults.runs import STARTS_SECONDS, Run, Runs, cases_done, read_everything, wait_for
-from tests.hosts import Network
-from tests.support import contents
+from tests.support.hosts import Network
+from tests.support.store_contents import contents
 
 # More than one worker does, slowed down, while another is away and comes back.
 CASES = 24

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.runs import STARTS_SECONDS, Runs, wait_for
-from tests.hosts import Network
-from tests.support import contents
+from tests.support.hosts import Network
+from tests.support.store_contents import contents
 
 CASES = 12
 HOSTS = 2
@@ -23,7 +23,7 @@ MAKE_BUCKET = "import sys, urllib.request as r; r.urlopen(r.Request(sys.argv[1],
 SHOW = """
 import json, sys
 from tests.faults.runs import read_everything
-from tests.support import contents
+from tests.support.store_contents import contents
 print(json.dumps([contents(sys.argv[1]), read_everything(sys.argv[1])], default=str))
 """
 

@@ -16,8 +16,9 @@ import pytest
 from cvtbatch.errors import StorageError
 from cvtbatch.store import FeatureStore, Location
 from cvtbatch.store.location import PROBE, list_objects, put
-from tests.store_rows import row
-from tests.support import cvtbatch, tiny_archive
+from tests.support.archives import tiny_archive
+from tests.support.commands import cvtbatch
+from tests.support.store_rows import row
 
 # A file system that has no links, as exFAT says it.
 WITHOUT_LINKS = r"""

@@ -9,7 +9,9 @@ import pytest
 
 from cvtbatch.store import FeatureStore
 from tests.faults.runs import STARTS_SECONDS, Runs, wait_for
-from tests.support import contents, cvtbatch, extract_json, tiny_archive, write_rows
+from tests.support.archives import tiny_archive, write_rows
+from tests.support.commands import cvtbatch, extract_json
+from tests.support.store_contents import contents
 
 CASES = 4
 

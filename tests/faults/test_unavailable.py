@@ -13,8 +13,9 @@ import pytest
 import SimpleITK as sitk
 
 from cvtbatch.store import FeatureStore
-from tests.series import write
-from tests.support import cvtbatch, extract_json, reasons, tiny_archive, tiny_head
+from tests.support.archives import tiny_archive, tiny_head
+from tests.support.commands import cvtbatch, extract_json, reasons
+from tests.support.series import write
 
 COARSE = ("--set", "volume.spacing_mm=[2,2,5]")
 # Opening, reading, looking at and listing what has a word in its path fails, as the file of orders says: word, call, error.
@@ -82,7 +83,7 @@ import json, sys
 from pathlib import Path
 from cvtbatch.ingest import read_mask, read_volume
 from cvtbatch.manifest import RoiSource
-from tests.series import case
+from tests.support.series import case
 
 outcomes = {}
 for order in json.loads(sys.argv[2]):

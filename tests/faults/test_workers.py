@@ -8,7 +8,9 @@ import pytest
 
 from cvtbatch.store import FeatureStore
 from tests.faults.runs import STARTS_SECONDS, InTask, Runs, wait_for
-from tests.support import contents, extract_json, free_port
+from tests.support.commands import extract_json
+from tests.support.ports import free_port
+from tests.support.store_contents import contents
 
 CASES = 12
 COARSE = ("--set", "volume.spacing_mm=[2,2,5]", "--set", "run.commit_cases=2")

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from cvtbatch.pipelines.upkeep import collect_garbage
+from cvtbatch.pipelines.stores.upkeep import collect_garbage
 from cvtbatch.store import FeatureStore, rewriting
 from cvtbatch.store.location import list_objects
-from tests.store_rows import row
+from tests.support.store_rows import row
 
 WRITERS = 4
 BATCHES = 10

@@ -18,7 +18,10 @@ from pathlib import Path
 from cvtbatch import __version__
 from tests.faults.plans import CASES, draw
 from tests.faults.trial import SETTINGS, STANDING_FAILURES, UNREADABLE, Tally, Trial, ViolationError
-from tests.support import ROOT, contents, extract_json, tiny_archive
+from tests.support.archives import tiny_archive
+from tests.support.commands import extract_json
+from tests.support.paths import ROOT
+from tests.support.store_contents import contents
 
 
 def report(options: argparse.Namespace, tally: Tally, minutes: float, verdict: str) -> str:

@@ -18,8 +18,8 @@ from cvtbatch.store import FeatureStore
 from tests.faults.plans import CASES, IN_CASES, Fault, Ground, Plan
 from tests.faults.remote import Remote
 from tests.faults.runs import Runs, read_everything
-from tests.hosts import network
-from tests.support import contents
+from tests.support.hosts import network
+from tests.support.store_contents import contents
 
 UNREADABLE = "005"
 # What a case may take; a worker that is stopped for long costs its own case more.

@@ -20,7 +20,7 @@ import numpy as np
 
 from cvtbatch.radiomics.reference import stock_features
 from tests.golden.radiomics_cases import CASES, digest
-from tests.parity import NAMES
+from tests.support.parity import NAMES
 
 FOLDER = Path(__file__).parent / "radiomics"
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from cvtbatch.radiomics.fast import compute_features
 from cvtbatch.radiomics.reference import stock_features
 from tests.golden.radiomics_cases import CASES
-from tests.parity import NAMES, deviations
+from tests.support.parity import NAMES, deviations
 
 ROOT = Path(__file__).parents[2]
 # Of these, stock's values are computed beside, on the processor as it is seen.

@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cvtbatch.radiomics.profiles import PROFILES, Profile
-from tests.outside_data import outside
+from tests.support.outside_data import outside
 
 SPACING_MM = (0.5, 0.5, 5.0)
 

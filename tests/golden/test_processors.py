@@ -18,7 +18,7 @@ from tests.golden.processors import (
     present_levels,
 )
 from tests.golden.radiomics_cases import CASES
-from tests.parity import NAMES, skip_without_pyradiomics
+from tests.support.parity import NAMES, skip_without_pyradiomics
 
 # Small ROIs, and two whose value of the named feature did move.
 ROIS = ("ml003", "flat", "isotropic", "two_components", "border")

@@ -9,7 +9,7 @@ from cvtbatch import contracts
 from cvtbatch.radiomics.fast import compute_features
 from tests.golden.make_golden import FOLDER
 from tests.golden.radiomics_cases import CASES, digest
-from tests.parity import NAMES, deviations
+from tests.support.parity import NAMES, deviations
 
 
 @pytest.mark.parametrize("name", CASES)

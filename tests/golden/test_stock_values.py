@@ -10,9 +10,10 @@ import SimpleITK as sitk
 from cvtbatch import contracts
 from cvtbatch.errors import InternalError
 from cvtbatch.imaging.resampling import to_image
-from cvtbatch.pipelines.known import read_known
+from cvtbatch.pipelines.extraction.stored_cases import read_known
 from cvtbatch.store import FeatureStore
-from tests.support import extract_json, tiny_archive
+from tests.support.archives import tiny_archive
+from tests.support.commands import extract_json
 
 radiomics = pytest.importorskip("radiomics", reason="PyRadiomics builds on Python 3.11 and no later one")
 

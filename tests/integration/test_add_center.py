@@ -15,9 +15,9 @@ from cvtbatch.cli import cli
 from cvtbatch.dlrn import load_bundle
 from cvtbatch.embedding.weights import random_weights, to_bytes
 from cvtbatch.store import FeatureStore
-from tests.cohorts import SMALL_JOB
-from tests.stand_ins import BlockMeans, block_means  # noqa: F401
-from tests.support import tiny_head, write_rows
+from tests.support.archives import tiny_head, write_rows
+from tests.support.cohorts import SMALL_JOB
+from tests.support.stand_ins import BlockMeans, block_means  # noqa: F401
 
 FIT = (
     *SMALL_JOB,

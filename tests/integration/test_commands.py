@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import cvtbatch
+from tests.support.commands import cvtbatch
 
 COMMANDS = ["synth", "check", "extract", "status", "export", "picture", "finetune", "certs", "scheduler", "worker"]
 
@@ -81,7 +81,7 @@ def test_plain_lines_stand_in_for_the_bar_without_a_terminal(tmp_path: Path) -> 
 
 def test_a_defect_is_told_without_a_traceback(tmp_path: Path) -> None:
     code = (
-        "import cvtbatch.pipelines.status as s, cvtbatch.cli as c, sys\n"
+        "import cvtbatch.pipelines.stores.status as s, cvtbatch.cli as c, sys\n"
         "def broken(url, **_): raise ZeroDivisionError('x' * 3)\n"
         "s.read_status = broken\n"
         "sys.argv = ['cvtbatch', 'status', '--store', 'x']\n"

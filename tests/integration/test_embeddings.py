@@ -16,8 +16,10 @@ from cvtbatch import contracts
 from cvtbatch.cli import cli
 from cvtbatch.errors import InputError
 from cvtbatch.store import FeatureStore, StoredArray
-from tests.stand_ins import BlockMeans, block_means, run_with_block_means
-from tests.support import appended, contents, extract_json, reasons, tiny_archive, tiny_head, write_rows
+from tests.support.archives import tiny_archive, tiny_head, write_rows
+from tests.support.commands import appended, extract_json, reasons
+from tests.support.stand_ins import BlockMeans, block_means, run_with_block_means
+from tests.support.store_contents import contents
 
 TRIAL = ("--set", "embedding.weights=random:0")
 OTHER = ("--set", "embedding.weights=random:1")
@@ -281,7 +283,7 @@ def test_kills_lose_and_double_nothing(tmp_path: Path, block_means: type[BlockMe
     shutil.copytree(tmp_path / "store", tmp_path / "undisturbed")
     extract_json(tmp_path / "archive" / "manifest.csv", tmp_path / "undisturbed", *TRIAL)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.stand_ins", "cvtbatch.cli", "cvtbatch.pipelines.extract"])
+    context.set_forkserver_preload(["tests.support.stand_ins", "cvtbatch.cli", "cvtbatch.pipelines.extraction.extract"])
     command = ["extract", str(tmp_path / "archive" / "manifest.csv"), "--store", str(tmp_path / "store"), *TRIAL]
     command += [
         "--workers",

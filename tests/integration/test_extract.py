@@ -10,19 +10,11 @@ import SimpleITK as sitk
 
 from cvtbatch import contracts
 from cvtbatch.store import FeatureStore, StoredArray
-from tests.outside_data import outside
-from tests.support import (
-    DATA,
-    appended,
-    contents,
-    cvtbatch,
-    extract_again,
-    extract_json,
-    reasons,
-    tiny_archive,
-    tiny_head,
-    write_rows,
-)
+from tests.support.archives import tiny_archive, tiny_head, write_rows
+from tests.support.commands import appended, cvtbatch, extract_again, extract_json, reasons
+from tests.support.outside_data import outside
+from tests.support.paths import DATA
+from tests.support.store_contents import contents
 
 Rows = list[dict[str, object]]
 

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from cvtbatch import contracts
 from cvtbatch.cli import cli
 from cvtbatch.store import FeatureStore
-from tests.support import appended, cvtbatch, extract_again, extract_json, reasons, tiny_archive, tiny_head, write_rows
+from tests.support.archives import tiny_archive, tiny_head, write_rows
+from tests.support.commands import appended, cvtbatch, extract_again, extract_json, reasons
 
 FAULTS = {
     "truncated image": ("read", "unreadable_file"),

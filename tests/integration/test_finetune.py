@@ -16,8 +16,9 @@ from cvtbatch.embedding.weights import load_weights
 from cvtbatch.errors import FormatError, InputError
 from cvtbatch.manifest import patient_digest
 from cvtbatch.store import FeatureStore
-from tests.small_network import SmallNetwork
-from tests.support import extract_json, tiny_archive, write_rows
+from tests.support.archives import tiny_archive, write_rows
+from tests.support.commands import extract_json
+from tests.support.small_network import SmallNetwork
 
 QUICK = (
     "--set",
@@ -157,7 +158,7 @@ def test_what_cannot_be_trained_is_refused(
 
 def test_resnet101_itself_is_tuned(two_centers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On pictures of 32 pixels, which take no time."""
-    from cvtbatch.pipelines import finetune as pipeline
+    from cvtbatch.pipelines.models import finetune as pipeline
 
     read = pipeline.read_examples
 

@@ -11,17 +11,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cvtbatch.display import ProgressDisplay, print_table, say
+from cvtbatch.cli.display import ProgressDisplay, print_table, say
 from cvtbatch.plain_text import for_spreadsheet, hidden_character, visible
 from cvtbatch.store import FeatureStore
 from cvtbatch.validation.evaluate import Validation, evaluate
 from cvtbatch.validation.report import page as report_page
 from cvtbatch.validation.report import write_report
 from cvtbatch.validation.report.tables import ReportTable
-from tests.browser import find_chromium, open_browser
-from tests.store_rows import row
-from tests.support import cvtbatch, write_rows
-from tests.validation_cases import make_bundle, make_cohort, make_provenance, make_readers, make_slice, make_training
+from tests.support.archives import write_rows
+from tests.support.browser import find_chromium, open_browser
+from tests.support.commands import cvtbatch
+from tests.support.store_rows import row
+from tests.support.validation_cases import (
+    make_bundle,
+    make_cohort,
+    make_provenance,
+    make_readers,
+    make_slice,
+    make_training,
+)
 
 # Turns what follows round, is of no width, rings, clears a terminal, ends a line.
 HOSTILE = "\u202eA\u2066\u200b\x07\x1b[2J\x9b2J\u2028\ufeff"

@@ -13,9 +13,10 @@ from cvtbatch.geometry import Grid
 from cvtbatch.imaging.resampling import to_image
 from cvtbatch.ingest.writing import SeriesTags, write_series
 from cvtbatch.store import FeatureStore
-from tests.mask_files import Ball, ball, datasets, write_seg, write_structure_set
-from tests.nifti_files import forms, nifti1
-from tests.support import extract_json, write_rows
+from tests.support.archives import write_rows
+from tests.support.commands import extract_json
+from tests.support.mask_files import Ball, ball, datasets, write_seg, write_structure_set
+from tests.support.nifti_files import forms, nifti1
 
 GAPS = (6.0,) * 4 + (3.0,) * 6 + (6.0,) * 3
 

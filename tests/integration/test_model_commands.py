@@ -13,15 +13,15 @@ from cvtbatch.cli import cli
 from cvtbatch.dlrn import load_bundle
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError, InternalError, ProblemsError
-from cvtbatch.pipelines import score
-from cvtbatch.pipelines.finetune import select_cohort
-from cvtbatch.pipelines.fit import fit_bundle
-from cvtbatch.pipelines.job import read_job
-from cvtbatch.pipelines.score import score_store
+from cvtbatch.pipelines.models import score
+from cvtbatch.pipelines.models.finetune import select_cohort
+from cvtbatch.pipelines.models.fit import fit_bundle
+from cvtbatch.pipelines.models.score import score_store
+from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.store import FeatureStore, automatic_snapshot, wide_rows
-from tests.cohorts import SMALL_JOB
-from tests.model_store import EMBEDDING_SPEC, TUNED_SPEC, fill
-from tests.store_rows import RADIOMICS_SPEC
+from tests.support.cohorts import SMALL_JOB
+from tests.support.model_store import EMBEDDING_SPEC, TUNED_SPEC, fill
+from tests.support.store_rows import RADIOMICS_SPEC
 
 FAST = (
     *SMALL_JOB,

@@ -31,13 +31,15 @@ from cvtbatch.dlrn import load_bundle
 from cvtbatch.dlrn.bundle import write_bundle
 from cvtbatch.dlrn.recalibration import OWN_KEYS
 from cvtbatch.ingest.writing import SeriesTags, write_series
-from cvtbatch.pipelines import case as case_pipeline
-from cvtbatch.pipelines.uid_key import VARIABLE, UidKey
+from cvtbatch.pipelines.extraction import case_worker
+from cvtbatch.pipelines.extraction.uid_key import VARIABLE, UidKey
 from cvtbatch.store import FeatureStore
-from tests.cohorts import golden_of
-from tests.mask_files import Ball, ball, datasets, write_seg, write_structure_set
-from tests.stand_ins import standing_in
-from tests.support import ROOT, extract_json, write_rows
+from tests.support.archives import write_rows
+from tests.support.cohorts import golden_of
+from tests.support.commands import extract_json
+from tests.support.mask_files import Ball, ball, datasets, write_seg, write_structure_set
+from tests.support.paths import ROOT
+from tests.support.stand_ins import standing_in
 
 KEY = "a key that stays with its user"
 # Rows of the image over which a step of the pipeline raises.
@@ -273,7 +275,7 @@ def run(*arguments: object, code: int = 0) -> str:
 
 def break_libraries(patch: pytest.MonkeyPatch) -> None:
     """Let a decoder and a step of the pipeline raise, with texts that name a patient."""
-    read, resample = sitk.ReadImage, case_pipeline.resample_stack
+    read, resample = sitk.ReadImage, case_worker.resample_stack
 
     def read_image(name: str, *more: object) -> sitk.Image:
         if name.endswith(".mha"):
@@ -286,7 +288,7 @@ def break_libraries(patch: pytest.MonkeyPatch) -> None:
         return resample(hu, *more)
 
     patch.setattr(sitk, "ReadImage", read_image)
-    patch.setattr(case_pipeline, "resample_stack", resample_stack)
+    patch.setattr(case_worker, "resample_stack", resample_stack)
 
 
 def stored_objects(store: Path) -> Iterator[tuple[str, str | bytes]]:

@@ -17,8 +17,8 @@ from cvtbatch.validation.report import gallery, write_report
 from cvtbatch.validation.report.drawing import standalone
 from cvtbatch.validation.report.model_figures import draw_model
 from cvtbatch.validation.report.performance_figures import draw_performance
-from tests.browser import Page, find_chromium, open_browser
-from tests.validation_cases import make_bundle, make_cohort, make_provenance, make_slice, make_training
+from tests.support.browser import Page, find_chromium, open_browser
+from tests.support.validation_cases import make_bundle, make_cohort, make_provenance, make_slice, make_training
 
 CASES = 70
 FIGURES = {

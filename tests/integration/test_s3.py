@@ -20,7 +20,9 @@ from click.testing import CliRunner
 from cvtbatch.cli import cli
 from cvtbatch.errors import StorageError
 from cvtbatch.store import FeatureStore, StoredArray, location, s3
-from tests.support import contents, extract_json, tiny_archive
+from tests.support.archives import tiny_archive
+from tests.support.commands import extract_json
+from tests.support.store_contents import contents
 
 CASES = 6
 

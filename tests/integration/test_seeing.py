@@ -12,10 +12,11 @@ from prometheus_client.parser import text_string_to_metric_families
 import cvtbatch
 from cvtbatch import contracts
 from cvtbatch.cli import cli
-from cvtbatch.pipelines.report import BATCH_ORDER
-from cvtbatch.pipelines.watch import watch_status
+from cvtbatch.pipelines.extraction.report import BATCH_ORDER
+from cvtbatch.pipelines.stores.watch import watch_status
 from cvtbatch.store import FeatureStore
-from tests.support import extract_json, tiny_archive, write_rows
+from tests.support.archives import tiny_archive, write_rows
+from tests.support.commands import extract_json
 
 CASES = 3
 Document = dict[str, object]
@@ -156,7 +157,7 @@ def test_status_watches_until_it_is_interrupted(
         if next(sleeps) == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("cvtbatch.pipelines.watch.time.sleep", sleep)
+    monkeypatch.setattr("cvtbatch.pipelines.stores.watch.time.sleep", sleep)
     result = CliRunner().invoke(cli, ["status", "--store", str(store), "--watch", "--json"])
     assert result.exit_code == 0
     lines = [json.loads(line) for line in result.stdout.splitlines()]

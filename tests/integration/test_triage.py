@@ -8,7 +8,8 @@ from click.testing import CliRunner
 
 from cvtbatch import contracts
 from cvtbatch.cli import cli
-from tests.support import extract_json, tiny_archive, write_rows
+from tests.support.archives import tiny_archive, write_rows
+from tests.support.commands import extract_json
 
 COUNTRYWIDE = [
     {"center": "A", "case_id": "1", "traumatic": 0, "ivh": 0},

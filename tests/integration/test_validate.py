@@ -20,16 +20,16 @@ from cvtbatch.dlrn import load_bundle
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid
-from cvtbatch.pipelines.recalibrate import RecalibrationReport
-from cvtbatch.pipelines.recalibrate import recalibrate as recalibrate_center
-from cvtbatch.pipelines.validate import other_spellings, validate_center
-from cvtbatch.pipelines.validate_cohort import REASONS, read_pictures
-from cvtbatch.pipelines.validate_source import Source, open_source
+from cvtbatch.pipelines.centers.center_cohort import REASONS, read_pictures
+from cvtbatch.pipelines.centers.center_source import Source, open_source
+from cvtbatch.pipelines.centers.recalibrate import RecalibrationReport
+from cvtbatch.pipelines.centers.recalibrate import recalibrate as recalibrate_center
+from cvtbatch.pipelines.centers.validate import other_spellings, validate_center
 from cvtbatch.store import FeatureStore
 from cvtbatch.validation.eligibility import CRITERIA
-from tests.cohorts import SMALL_JOB
-from tests.model_store import CASES, fill
-from tests.store_rows import VOLUME_SPEC, row
+from tests.support.cohorts import SMALL_JOB
+from tests.support.model_store import CASES, fill
+from tests.support.store_rows import VOLUME_SPEC, row
 
 FAST = (
     *SMALL_JOB,

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from cvtbatch import contracts
 from cvtbatch.cli import cli
 from cvtbatch.store import FeatureStore
-from tests.store_rows import (
+from tests.support.store_rows import (
     EMBEDDING_SPEC,
     RADIOMICS_SPEC,
     VOLUME_SPEC,

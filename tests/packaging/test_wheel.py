@@ -6,7 +6,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from tests.support import ROOT
+from tests.support.paths import ROOT
 
 
 def test_wheel_carries_contracts_and_jobs_and_runs_outside_the_checkout(tmp_path: Path) -> None:

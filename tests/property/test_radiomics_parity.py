@@ -13,7 +13,7 @@ from cvtbatch.errors import InputError
 from cvtbatch.radiomics.fast import compute_features
 from cvtbatch.radiomics.profiles import PROFILES
 from cvtbatch.radiomics.reference import stock_features
-from tests.parity import NAMES, deviations, skip_without_pyradiomics
+from tests.support.parity import NAMES, deviations, skip_without_pyradiomics
 
 # LoG of sigma 3 mm fits into as few as 4 voxels of this size.
 SPACINGS_MM = ((3.0, 3.0, 5.0), (1.0, 2.5, 3.0), (3.0, 3.0, 3.0))

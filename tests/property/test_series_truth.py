@@ -18,8 +18,8 @@ from cvtbatch.geometry import SliceStack
 from cvtbatch.imaging import resample_stack
 from cvtbatch.ingest import read_volume
 from cvtbatch.ingest.writing import SeriesTags, write_series
-from tests.outside_data import outside
-from tests.series import case, change, stored_as
+from tests.support.outside_data import outside
+from tests.support.series import case, change, stored_as
 
 SPACING_MM = (0.5, 0.5, 5.0)
 RADIUS_MM = 14.0

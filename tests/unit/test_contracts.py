@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from cvtbatch import contracts
-from tests.support import ROOT
+from tests.support.paths import ROOT
 
 CLASSES = {"shape": 14, "firstorder": 360, "glcm": 440, "glrlm": 320, "glszm": 320, "gldm": 280, "ngtdm": 100}
 IMAGE_TYPES = 20

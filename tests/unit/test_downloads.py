@@ -9,8 +9,8 @@ import pytest
 from cvtbatch import downloads
 from cvtbatch.downloads import DATA_SETS, DataSet, fetch_data_set, fetch_file, find_data_set, read_file
 from cvtbatch.errors import InputError
-from tests.file_server import FileServer
-from tests.support import free_port
+from tests.support.file_server import FileServer
+from tests.support.ports import free_port
 
 CONTENT = {"a.dcm": b"first" * 1000, "b.dcm": b"second" * 1000}
 

@@ -11,7 +11,7 @@ from cvtbatch.manifest import files, key_of, read_manifest
 from cvtbatch.manifest import manifest as reading
 from cvtbatch.manifest.problems import IN_WORDS
 from cvtbatch.spec import digest
-from tests.support import write_rows
+from tests.support.archives import write_rows
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from cvtbatch.validation.cohort import FlowStep, Importance
 from cvtbatch.validation.evaluate import CaseResult, Validation
+from cvtbatch.validation.inputs import FlowStep, Importance
 from cvtbatch.validation.nomogram import Nomogram
 from cvtbatch.validation.readers import STRONG_ICC, ReaderStudy, feature_class
 from cvtbatch.validation.report.drawing import (

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
-TARGET = "cvtbatch.pipelines.case"
+TARGET = "cvtbatch.pipelines.extraction.case_worker"
 STEP_BYTES = 32 * 2**20
 # Where nobody stops it before: the machine is other people's too.
 MOST_BYTES = 4 * 2**30

@@ -21,7 +21,7 @@ from cvtbatch.dlrn.fit import Surroundings, fit_model
 from cvtbatch.dlrn.signatures import Seen
 from cvtbatch.dlrn.tasks import TaskResult, plan_tasks, run_task
 from cvtbatch.errors import InternalError, ProblemsError
-from tests.cohorts import SPECS, CohortPlan, made_cohort, members, settings
+from tests.support.cohorts import SPECS, CohortPlan, made_cohort, members, settings
 
 FAST = settings("fit.nested.folds=2", "fit.crossfit_folds=2", "fit.forest.trees=4", "fit.components=4")
 PLAN = CohortPlan(cases=48, positives=20, radiomics=8, length=8, cases_per_patient=2, epilepsy=(0.2, 0.5))

@@ -21,8 +21,8 @@ from cvtbatch.dlrn import load_bundle
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.bundle_files import ARRAYS, DOCUMENT, FILES, GOLDEN, SELECTION
 from cvtbatch.errors import FormatError, InputError
-from tests.cohorts import SPECS, as_table, small_fit, write
-from tests.support import ROOT
+from tests.support.cohorts import SPECS, as_table, small_fit, write
+from tests.support.paths import ROOT
 
 
 @pytest.fixture(scope="module")

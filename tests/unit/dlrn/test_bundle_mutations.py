@@ -1,8 +1,8 @@
 """Bundles that lie are refused, or score as the one that they were made of."""
 
-from tests.bundle_trial import run, unsound
+from tests.faults.bundle_trial import run, unsound
 
-# The first of those that `python -m tests.bundle_trial` makes.
+# The first of those that `python -m tests.faults.bundle_trial` makes.
 MUTATIONS = 200
 
 

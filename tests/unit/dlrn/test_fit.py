@@ -19,7 +19,7 @@ from cvtbatch.dlrn.fit import fit_model
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.dlrn.tasks import Task, TaskResult, plan_tasks, run_task
 from cvtbatch.errors import InputError
-from tests.cohorts import SPECS, CohortPlan, made_cohort, settings, small_fit, surroundings, write
+from tests.support.cohorts import SPECS, CohortPlan, made_cohort, settings, small_fit, surroundings, write
 
 FEW = CohortPlan(cases=48, positives=20, radiomics=16, length=12, effect=2.0, epilepsy=(0.2, 0.5))
 FAST = ("fit.nested.repeats=1", "fit.nested.folds=2", "fit.crossfit_folds=2", "fit.forest.trees=8", "fit.components=6")

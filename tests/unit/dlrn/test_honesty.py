@@ -14,7 +14,7 @@ from cvtbatch.dlrn.scoring import score_batch
 from cvtbatch.dlrn.selection import offer, select
 from cvtbatch.dlrn.tasks import plan_tasks, run_tasks_here
 from cvtbatch.dlrn.thresholds import YOUDEN
-from tests.cohorts import SPECS, CohortPlan, as_table, made_cohort, settings, surroundings
+from tests.support.cohorts import SPECS, CohortPlan, as_table, made_cohort, settings, surroundings
 
 PERMUTATIONS = 20
 # A small configuration: one point in the grid, short path, few trees; every step of the full one is there.

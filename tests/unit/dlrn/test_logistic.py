@@ -11,7 +11,7 @@ from cvtbatch.dlrn.freezing import build_nomogram
 from cvtbatch.dlrn.logistic import fit_logistic, is_separated
 from cvtbatch.dlrn.thresholds import find_thresholds, operating_point
 from cvtbatch.errors import InputError
-from tests.support import DATA
+from tests.support.paths import DATA
 
 # R's logistf on the endometrial cancer study of Heinze and Schemper (2002): coefficient and 95 % profile interval.
 LOGISTF = {

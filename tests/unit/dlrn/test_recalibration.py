@@ -17,8 +17,8 @@ from cvtbatch.errors import InputError
 from cvtbatch.validation import calibration
 from cvtbatch.validation.recalibration import Recalibration, recalibrations
 from cvtbatch.validation.values import Estimate, Interval, NotComputable, Scored
-from tests.cohorts import RECALIBRATION
-from tests.support import ROOT
+from tests.support.cohorts import RECALIBRATION
+from tests.support.paths import ROOT
 
 FUNCTION = Function(-0.7, 0.45)
 

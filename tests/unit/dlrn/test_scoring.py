@@ -10,7 +10,7 @@ from cvtbatch.dlrn.model import TRAINING_MEAN, FrozenModel
 from cvtbatch.dlrn.scoring import score_batch
 from cvtbatch.dlrn.settings import SIGNATURES
 from cvtbatch.dlrn.thresholds import THRESHOLDS
-from tests.cohorts import SPECS, CohortPlan, as_table, made_cohort, small_fit
+from tests.support.cohorts import SPECS, CohortPlan, as_table, made_cohort, small_fit
 
 
 @pytest.fixture(scope="module")

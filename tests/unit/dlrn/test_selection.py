@@ -13,7 +13,7 @@ from cvtbatch.dlrn.oversampling import oversample
 from cvtbatch.dlrn.selection import Step, offer, select
 from cvtbatch.dlrn.univariate import fit_scaler, mann_whitney_p, uncorrelated, unusable_reasons
 from cvtbatch.errors import InputError
-from tests.cohorts import settings
+from tests.support.cohorts import settings
 
 OUTCOME = np.repeat([0, 1], [50, 30])
 

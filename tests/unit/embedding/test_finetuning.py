@@ -9,7 +9,7 @@ import torch
 
 from cvtbatch.embedding.finetuning import Examples, FineTuning, Training, augment, split_patients
 from cvtbatch.errors import InputError
-from tests.small_network import SmallNetwork
+from tests.support.small_network import SmallNetwork
 
 SETTINGS = Training(epochs=4, patience=4, batch=4, learning_rate=0.01, weight_decay=0.0, holdout_share=0.25, seed=1)
 

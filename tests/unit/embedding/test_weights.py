@@ -15,8 +15,8 @@ from safetensors.numpy import save_file
 from cvtbatch.embedding import weights
 from cvtbatch.embedding.weights import Weights, load_weights, random_weights
 from cvtbatch.errors import InputError, ResourceError
-from tests.file_server import FileServer
-from tests.support import free_port
+from tests.support.file_server import FileServer
+from tests.support.ports import free_port
 
 RANDOM_0 = "6dc1708648bcaf6a50811aff01bd9f9ef0b44764e6189a30734d695ea9ac525e"
 

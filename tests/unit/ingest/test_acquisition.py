@@ -14,8 +14,8 @@ from cvtbatch.ingest.acquisition import (
     known_position,
     names_contrast,
 )
-from tests.outside_data import outside
-from tests.series import case, change, refused, write
+from tests.support.outside_data import outside
+from tests.support.series import case, change, refused, write
 
 
 def test_the_real_head() -> None:

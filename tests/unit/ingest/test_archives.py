@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cvtbatch.ingest import archives, image_fingerprint, read_volume
-from tests.series import case, refused, write
+from tests.support.series import case, refused, write
 
 SUFFIXES = ("zip", "tar", "tar.gz", "tgz", "tar.bz2", "tar.xz")
 

@@ -10,7 +10,7 @@ from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGExtended12Bit, JPEGLSLos
 
 from cvtbatch.ingest import read_volume
 from cvtbatch.ingest.compression import describe_encoding, is_lossy
-from tests.series import HEAD, case, change, refused, write
+from tests.support.series import HEAD, case, change, refused, write
 
 FLAG = "lossy_compressed"
 

@@ -13,8 +13,16 @@ from cvtbatch.errors import InputError
 from cvtbatch.geometry import SliceStack, stored_grid
 from cvtbatch.imaging import place_mask
 from cvtbatch.ingest import ImageSlices, SourceMask, read_mask
-from tests.mask_files import CONTOUR_DATA, ORIENTATIONS, ball, raw_coordinates, roi, slices_of, write_structure_set
-from tests.outside_data import outside
+from tests.support.mask_files import (
+    CONTOUR_DATA,
+    ORIENTATIONS,
+    ball,
+    raw_coordinates,
+    roi,
+    slices_of,
+    write_structure_set,
+)
+from tests.support.outside_data import outside
 
 UNEVEN = (5.0,) * 4 + (1.1,) * 4 + (7.0,) * 5
 CLOSED = "CLOSED_PLANAR"

@@ -12,9 +12,9 @@ import pytest
 from cvtbatch.errors import InputError
 from cvtbatch.ingest import read_mask
 from cvtbatch.ingest.writing import SeriesTags, write_series
-from tests.failing_reads import kinds_of_failing_reads
-from tests.mask_files import Ball, ball, datasets, roi, slices_of, write_seg, write_structure_set
-from tests.outside_data import outside
+from tests.support.failing_reads import kinds_of_failing_reads
+from tests.support.mask_files import Ball, ball, datasets, roi, slices_of, write_seg, write_structure_set
+from tests.support.outside_data import outside
 
 MUTATIONS = 100
 

@@ -25,8 +25,8 @@ from pydicom.uid import (
 )
 
 from cvtbatch.ingest import read_volume
-from tests.series import case, change, multiframe, recode, refused, stored_as, write
-from tests.support import DATA
+from tests.support.paths import DATA
+from tests.support.series import case, change, multiframe, recode, refused, stored_as, write
 
 SIZE = (64, 64)
 STORED = {"u16": (16, False), "u12": (12, False), "s16": (16, True), "s12": (12, True)}

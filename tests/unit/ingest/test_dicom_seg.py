@@ -16,8 +16,8 @@ from cvtbatch.imaging import place_mask
 from cvtbatch.imaging.resampling import stack_of
 from cvtbatch.ingest import ImageSlices, SourceMask, read_mask
 from cvtbatch.ingest.writing import SeriesTags, write_series
-from tests.mask_files import ORIENTATIONS, Ball, ball, datasets, roi, slices_of, write_seg
-from tests.outside_data import outside
+from tests.support.mask_files import ORIENTATIONS, Ball, ball, datasets, roi, slices_of, write_seg
+from tests.support.outside_data import outside
 
 UNEVEN = (5.0,) * 4 + (1.1,) * 4 + (7.0,) * 5
 

@@ -10,9 +10,10 @@ import SimpleITK as sitk
 
 from cvtbatch.ingest import image_files, nifti, read_volume
 from cvtbatch.ingest.image_files import read_image_file
-from tests.nifti_files import HU, SHAPE, nifti1
-from tests.series import case, refused
-from tests.support import DATA, tiny_head
+from tests.support.archives import tiny_head
+from tests.support.nifti_files import HU, SHAPE, nifti1
+from tests.support.paths import DATA
+from tests.support.series import case, refused
 
 SROW = (0.0, -0.5, 0.0, 10.0, 0.6, 0.0, 0.0, -20.0, 0.0, 0.0, 5.0, 30.0)
 

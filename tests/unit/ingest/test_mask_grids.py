@@ -16,10 +16,10 @@ from cvtbatch.geometry import Grid, SliceStack, stored_grid
 from cvtbatch.imaging import place_mask
 from cvtbatch.ingest import ImageSlices, SourceMask, read_mask, read_volume
 from cvtbatch.ingest.writing import SeriesTags, write_series
-from tests.mask_files import Ball, ball, datasets, roi, slices_of, write_seg
-from tests.nifti_files import forms, nifti1
-from tests.outside_data import outside
-from tests.series import case
+from tests.support.mask_files import Ball, ball, datasets, roi, slices_of, write_seg
+from tests.support.nifti_files import forms, nifti1
+from tests.support.outside_data import outside
+from tests.support.series import case
 
 EYE = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 SPACING = (0.5, 0.5, 5.0)

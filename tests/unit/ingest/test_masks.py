@@ -9,9 +9,9 @@ from cvtbatch.errors import InputError
 from cvtbatch.imaging.resampling import stack_of
 from cvtbatch.ingest import mask_fingerprint, read_mask
 from cvtbatch.manifest import RoiSource
-from tests.mask_files import another_image, slices_of
-from tests.nifti_files import nifti1
-from tests.outside_data import outside
+from tests.support.mask_files import another_image, slices_of
+from tests.support.nifti_files import nifti1
+from tests.support.outside_data import outside
 
 
 def source(path: Path, label: int | None = None, segment: str | None = None) -> RoiSource:

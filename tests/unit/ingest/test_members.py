@@ -17,8 +17,8 @@ from cvtbatch.ingest import image_fingerprint, members, read_volume, sources
 from cvtbatch.ingest.fingerprint import READING_REVISION, list_files
 from cvtbatch.ingest.listing import list_series
 from cvtbatch.ingest.members import Content, may_be_damaged_slice, may_be_slice
-from tests.failing_reads import kinds_of_failing_reads
-from tests.series import HEAD, case, change, multiframe, refused, write
+from tests.support.failing_reads import kinds_of_failing_reads
+from tests.support.series import HEAD, case, change, multiframe, refused, write
 
 
 def without_suffixes(folder: Path, name: Callable[[int], str] = "IM{:04d}".format) -> None:

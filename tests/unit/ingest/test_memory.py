@@ -16,7 +16,7 @@ import SimpleITK as sitk
 from cvtbatch.geometry import SliceStack
 from cvtbatch.ingest import headers, read_volume
 from cvtbatch.ingest.writing import SeriesTags, write_series
-from tests.series import case, change, multiframe, refused, write
+from tests.support.series import case, change, multiframe, refused, write
 
 SLICES, SIDE, MEBIBYTE = 320, 256, 1 << 20
 VOLUME_BYTES = 2 * SLICES * SIDE * SIDE
@@ -27,8 +27,8 @@ import json, sys
 from pathlib import Path
 from cvtbatch.imaging import resample_stack
 from cvtbatch.ingest import read_volume
-from cvtbatch.pipelines.volume_row import describe_volume
-from tests.series import case, write
+from cvtbatch.pipelines.extraction.volume_row import describe_volume
+from tests.support.series import case, write
 
 def peak():
     with open("/proc/self/status") as status:

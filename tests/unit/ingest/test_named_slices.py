@@ -9,7 +9,7 @@ import pytest
 from cvtbatch.errors import InputError
 from cvtbatch.ingest import ImageSlices, SourceMask, read_mask, read_volume
 from cvtbatch.ingest.writing import SeriesTags, write_series
-from tests.mask_files import (
+from tests.support.mask_files import (
     FRAME_OF_REFERENCE,
     SERIES,
     ball,
@@ -21,8 +21,8 @@ from tests.mask_files import (
     write_seg,
     write_structure_set,
 )
-from tests.outside_data import outside
-from tests.series import case
+from tests.support.outside_data import outside
+from tests.support.series import case
 
 UNEVEN = (5.0,) * 4 + (1.1,) * 4 + (7.0,) * 5
 

@@ -11,10 +11,10 @@ import pytest
 
 from cvtbatch.errors import InputError
 from cvtbatch.ingest import ImageSlices, SourceMask, read_mask, read_volume
-from tests.figures import Record, record_figure
-from tests.mask_files import SERIES, ball, ct_slices, image_of, roi, write_seg, write_structure_set
-from tests.outside_data import outside
-from tests.reconstructions import (
+from tests.support.figures import Record, record_figure
+from tests.support.mask_files import SERIES, ball, ct_slices, image_of, roi, write_seg, write_structure_set
+from tests.support.outside_data import outside
+from tests.support.reconstructions import (
     BALL_ML,
     CENTER,
     IMAGE_PIXEL_MM,
@@ -27,7 +27,7 @@ from tests.reconstructions import (
     restated,
     stored,
 )
-from tests.series import case
+from tests.support.series import case
 
 STEPS = (1.0, 2.0, 3.0, 5.0)
 UNEVEN = (5.0,) * 4 + (1.1,) * 4 + (7.0,) * 5

@@ -9,8 +9,8 @@ import pytest
 from cvtbatch.ingest import read_volume
 from cvtbatch.ingest.passed_over import tell_counts
 from cvtbatch.manifest import read_manifest
-from tests.series import HEAD, case, change, refused, write
-from tests.support import write_rows
+from tests.support.archives import write_rows
+from tests.support.series import HEAD, case, change, refused, write
 
 
 def test_what_was_passed_over_is_counted_by_class_and_suffix(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from cvtbatch.ingest import SourceVolume, read_volume
 from cvtbatch.ingest.headers import SliceHeader, read_headers
 from cvtbatch.ingest.passes import split_passes
 from cvtbatch.ingest.writing import SeriesTags, write_series
-from tests.series import HEAD, case, change, multiframe, refused
+from tests.support.series import HEAD, case, change, multiframe, refused
 
 EVEN = tuple(5.0 * k for k in range(18))
 Tags = Callable[[int], dict[str, object]]

@@ -16,8 +16,8 @@ import pytest
 from pydicom.data import get_testdata_files
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from cvtbatch.pipelines.check import CaseCheck, check_case
-from tests.series import case, change, multiframe, recode, write
+from cvtbatch.pipelines.archive.check_files import CaseCheck, check_case
+from tests.support.series import case, change, multiframe, recode, write
 
 SECONDS, MEGABYTES = 20, 1024
 

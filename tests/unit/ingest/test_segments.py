@@ -10,8 +10,8 @@ import slicerio
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid
 from cvtbatch.ingest import SourceMask, read_mask
-from tests.mask_files import another_image, roi
-from tests.outside_data import outside
+from tests.support.mask_files import another_image, roi
+from tests.support.outside_data import outside
 
 
 def read(path: Path, **selectors) -> SourceMask:

@@ -8,7 +8,7 @@ import pytest
 
 from cvtbatch.ingest import read_volume
 from cvtbatch.ingest.kernels import kernel_class
-from tests.series import HEAD, case, change, multiframe, refused, stored_as, write
+from tests.support.series import HEAD, case, change, multiframe, refused, stored_as, write
 
 CORONAL = ["1", "0", "0", "0", "0", "-1"]
 TILTED = ["1", "0", "0", "0", "0.8660254", "-0.5"]

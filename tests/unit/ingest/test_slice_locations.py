@@ -13,10 +13,10 @@ from cvtbatch.geometry import SliceStack, stored_grid
 from cvtbatch.imaging.quality import measure_series
 from cvtbatch.ingest import read_volume
 from cvtbatch.ingest.writing import SeriesTags, write_series
-from cvtbatch.pipelines.volume_row import describe_volume
-from tests.outside_data import outside
-from tests.series import HEAD, case, change, write
-from tests.support import write_rows
+from cvtbatch.pipelines.extraction.volume_row import describe_volume
+from tests.support.archives import write_rows
+from tests.support.outside_data import outside
+from tests.support.series import HEAD, case, change, write
 
 FLAG = "slice_location_disagrees"
 Locate = Callable[[int, float], float]

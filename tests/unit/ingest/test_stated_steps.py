@@ -8,8 +8,17 @@ import pydicom
 import pytest
 
 from cvtbatch.ingest import ImageSlices, SourceMask, read_mask
-from tests.mask_files import SERIES, Ball, ct_slices, image_of, roi, write_seg, write_structure_set
-from tests.reconstructions import BALL_ML, OTHER, RADIUS, contours_ml, drawn_ml, reconstruction, restated, stored
+from tests.support.mask_files import SERIES, Ball, ct_slices, image_of, roi, write_seg, write_structure_set
+from tests.support.reconstructions import (
+    BALL_ML,
+    OTHER,
+    RADIUS,
+    contours_ml,
+    drawn_ml,
+    reconstruction,
+    restated,
+    stored,
+)
 
 
 def read(path: Path, image: ImageSlices) -> SourceMask:

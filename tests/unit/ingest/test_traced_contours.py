@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from cvtbatch.ingest import read_mask
-from tests.mask_files import SERIES, ball, roi, slices_of, traced, write_structure_set
+from tests.support.mask_files import SERIES, ball, roi, slices_of, traced, write_structure_set
 
 CLOSED = "CLOSED_PLANAR"
 

@@ -13,10 +13,10 @@ from cvtbatch.geometry import Grid, SliceStack, stored_grid
 from cvtbatch.imaging import place_mask, resample_stack
 from cvtbatch.ingest import ImageSlices, SourceMask, read_mask, read_volume
 from cvtbatch.ingest.image_files import read_image_file
-from tests.mask_files import another_image, ball, roi, slices_of, write_structure_set
-from tests.nifti_files import forms, nifti1
-from tests.outside_data import outside
-from tests.series import case, refused
+from tests.support.mask_files import another_image, ball, roi, slices_of, write_structure_set
+from tests.support.nifti_files import forms, nifti1
+from tests.support.outside_data import outside
+from tests.support.series import case, refused
 
 SHAPE = (10, 40, 50)
 # Index to LPS; the slices are 12 mm apart in the two forms, as in `cases/qform_sform.nii.gz`.

@@ -8,7 +8,7 @@ import pytest
 
 from cvtbatch.ingest import read_volume
 from cvtbatch.ingest.units import known_unit, map_names, may_be_hounsfield
-from tests.series import HEAD, case, change, multiframe, refused, write
+from tests.support.series import HEAD, case, change, multiframe, refused, write
 
 DERIVED = ["DERIVED", "SECONDARY", "AXIAL"]
 MAPS = {

@@ -14,8 +14,8 @@ from cvtbatch.imaging import resample_stack
 from cvtbatch.ingest import image_fingerprint, read_volume
 from cvtbatch.ingest.writing import SeriesTags, write_series
 from cvtbatch.manifest import Case
-from tests.outside_data import outside
-from tests.support import tiny_head
+from tests.support.archives import tiny_head
+from tests.support.outside_data import outside
 
 
 def case(image: Path, series_uid: str | None = None, allow_gaps: bool = False) -> Case:

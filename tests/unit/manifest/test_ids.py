@@ -10,7 +10,7 @@ from cvtbatch import contracts
 from cvtbatch.errors import InputError, ProblemsError
 from cvtbatch.manifest import find_twins, name_centers, read_manifest, refuse_twins, twins_of
 from cvtbatch.plain_text import FORMULA_START, hidden_character, is_formula, visible
-from tests.support import write_rows
+from tests.support.archives import write_rows
 
 IDS = ("center", "case_id", "patient", "roi", "reader")
 # What pandas (str, to_csv(na_rep=...)), R (write.csv), Excel, SAS and databases leave of an empty cell.

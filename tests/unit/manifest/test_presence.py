@@ -11,7 +11,7 @@ import pytest
 
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import Manifest, is_absent, presence, read_manifest
-from tests.support import write_rows
+from tests.support.archives import write_rows
 
 
 def read(folder: Path, images: Iterable[str], masks: Iterable[str] = ()) -> Manifest:

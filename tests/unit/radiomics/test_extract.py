@@ -11,8 +11,8 @@ from cvtbatch import contracts
 from cvtbatch.errors import InputError
 from cvtbatch.radiomics import PROFILES, audit_features, extract_features, roi_features
 from cvtbatch.radiomics.audit import deviation
-from tests.parity import skip_without_pyradiomics
-from tests.support import tiny_head
+from tests.support.archives import tiny_head
+from tests.support.parity import skip_without_pyradiomics
 
 
 def test_engines_agree_and_keep_the_order_of_the_names() -> None:

@@ -11,7 +11,7 @@ import pytest
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, StorageError
 from cvtbatch.store import FeatureStore, Selection, create_snapshot, erase_case, read_snapshot, verify_snapshot
-from tests.store_rows import EMBEDDING_SPEC, VOLUME_SPEC, add_cases, add_specs, case_rows, same
+from tests.support.store_rows import EMBEDDING_SPEC, VOLUME_SPEC, add_cases, add_specs, case_rows, same
 
 KEY = "A/2"
 

@@ -5,7 +5,7 @@ import pyarrow.compute as pc
 import pytest
 
 from cvtbatch.store import FeatureStore, Portions, Wanted, portions
-from tests.store_rows import RADIOMICS_SPEC, VOLUME_SPEC, add_cases, add_specs, case_rows
+from tests.support.store_rows import RADIOMICS_SPEC, VOLUME_SPEC, add_cases, add_specs, case_rows
 
 CASES = 7
 # Of each case by number, in no order; one is left out.

@@ -16,7 +16,8 @@ from deltalake import write_deltalake
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, InternalError
 from cvtbatch.store import FeatureStore, Selection, create_snapshot, reading, wide_columns
-from tests.store_rows import (
+from tests.support.paths import ROOT
+from tests.support.store_rows import (
     EMBEDDING_SPEC,
     RADIOMICS_SPEC,
     VOLUME_SPEC,
@@ -27,7 +28,6 @@ from tests.store_rows import (
     radiomics_spec_of,
     row,
 )
-from tests.support import ROOT
 
 NORMALISED = radiomics_spec_of(binWidth=10, normalize=True)
 MEAN = "original_firstorder_Mean"

@@ -15,7 +15,7 @@ from cvtbatch import contracts
 from cvtbatch.errors import InputError
 from cvtbatch.store import FeatureStore, Selection, automatic_snapshot, create_snapshot, read_snapshots, verify_snapshot
 from cvtbatch.store.content import Vectors, table_digest
-from tests.store_rows import (
+from tests.support.store_rows import (
     EMBEDDING_SPEC,
     RADIOMICS_SPEC,
     VOLUME_SPEC,

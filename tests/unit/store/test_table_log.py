@@ -17,7 +17,7 @@ from cvtbatch.store.erasure import erase_case
 from cvtbatch.store.location import list_objects
 from cvtbatch.store.rewriting import compact
 from cvtbatch.store.table_log import TableLog, _noted
-from tests.store_rows import add_cases, case_rows, row
+from tests.support.store_rows import add_cases, case_rows, row
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from cvtbatch.validation import baseline, calibration, decision_curve, decisions, power, roc, shift
 from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, Scored, Significance, T
-from tests.support import ROOT
+from tests.support.paths import ROOT
 
 GOLDEN = ROOT / "tests" / "golden" / "validation"
 R = json.loads((GOLDEN / "reference.json").read_text(encoding="utf-8"))

@@ -1,0 +1,342 @@
+"""What people see: a live progress bar, and tables of plans, reports and states."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cvtbatch.plain_text import visible
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cvtbatch.pipelines.extraction.case_plan import CasePlan
+    from cvtbatch.pipelines.extraction.report import ExtractReport
+    from cvtbatch.pipelines.extraction.run_cost import CostSummary
+    from cvtbatch.pipelines.models.finetune import FinetuneReport
+
+# Without a terminal, progress is a line whenever this much time has passed.
+PLAIN_LINE_SECONDS = 10.0
+# Columns of a table that goes to a file or a pipe.
+FILE_WIDTH = 160
+# Failures that are named on the terminal; the rest are in the log of the run.
+SHOWN_FAILURES = 20
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text, with an escape for every character that does not show: ids, names and paths may hold anything."""
+    click.echo(visible(text), err=err)
+
+
+class ProgressDisplay:
+    """Shows progress on stderr: a bar at a terminal, else plain lines. Lines told in between stay above it."""
+
+    def __init__(self, verb: str, quiet: bool, unit: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        self.bar = None
+        self.verb, self.unit, self.quiet = verb, unit, quiet
+        self.failures = 0
+        self.started = self.spoken = time.monotonic()
+        if self.console.is_terminal and not quiet:
+            rate = TextColumn("{task.fields[rate]:.1f}/s, {task.fields[failed]} failed, left")
+            self.bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                rate,
+                TimeRemainingColumn(),
+                console=self.console,
+            )
+            self.task = self.bar.add_task(verb, total=None, failed=0, rate=0.0)
+            self.bar.start()
+
+    def enter(self, verb: str, unit: str) -> None:
+        """Begin anew with another stage of the work, unless it is the one that is shown."""
+        if verb != self.verb:
+            self.verb, self.unit = verb, unit
+            self.started = self.spoken = time.monotonic()
+            if self.bar is not None:
+                self.task = self.bar.add_task(verb, total=None, failed=0, rate=0.0)
+
+    def __call__(self, done: int, total: int, failed: int) -> None:
+        now = time.monotonic()
+        rate = done / max(now - self.started, 1e-9)
+        if self.bar is not None:
+            self.bar.update(self.task, completed=done, total=total, failed=failed, rate=rate)
+        elif not self.quiet and done and (done == total or now - self.spoken >= PLAIN_LINE_SECONDS):
+            if done == total and self.spoken == float("inf"):
+                return
+            left = (total - done) / max(rate, 1e-9)
+            self.tell(f"{done}/{total} {self.unit}, {failed} failed, {rate:.1f}/s, {left:.0f} s left")
+            self.spoken = float("inf") if done == total else now
+
+    def tell(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(visible(text))
+
+    def tell_failure(self, text: str) -> None:
+        """Print a line about a failure, unless there have been many, and count it."""
+        self.failures += 1
+        if self.failures <= SHOWN_FAILURES:
+            self.tell(text)
+
+    def tell_dashboard(self, link: str | None) -> None:
+        """Say where Dask's dashboard is; a terminal alone has somebody who would open it."""
+        if link and self.console.is_terminal and not self.quiet:
+            self.tell(f"Dask's dashboard: {link}")
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        if self.bar is not None:
+            self.bar.stop()
+
+
+@contextmanager
+def progress_display(verb: str, quiet: bool, unit: str = "cases") -> "Iterator[ProgressDisplay]":
+    show = ProgressDisplay(verb, quiet, unit)
+    try:
+        yield show
+    finally:
+        show.close()
+
+
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a titled table to stdout; columns of numbers lean right."""
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = FILE_WIDTH
+    console.print(f"\n{visible(title)}", style="bold")
+    console.print(_table(header, rows))
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> "Table":
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for index, name in enumerate(header):
+        numbers = rows and all(isinstance(row[index], int | float) for row in rows)
+        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(f"{value:,}" if isinstance(value, int | float) else visible(str(value))) for value in row))
+    return table
+
+
+def print_case_plan(plan: "CasePlan") -> None:
+    does = "compute" if plan.task or plan.embeds else "leave"
+    say(f"{does:8} {plan.case.case_key}: {', '.join(plan.reasons)}")
+
+
+def print_plan(report: "ExtractReport", as_json: bool) -> None:
+    """Print what a dry run came to, after the plan of each case."""
+    if as_json:
+        click.echo(json.dumps(report.to_document(), indent=2))
+        return
+    print_table(
+        f"Plan for {report.cases} cases", ("reason", "cases"), [(row["reason"], row["cases"]) for row in report.plan]
+    )
+
+
+def print_report(report: "ExtractReport", failures: int, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(report.to_document(), indent=2))
+        return
+    counts = [
+        (name.replace("_", " "), getattr(report, name))
+        for name in ("computed", "already_done", "failed", "awaiting_mask")
+    ]
+    print_table(
+        f"Run {report.run_id}: {report.cases} case{'s' if report.cases > 1 else ''} in {report.seconds:.1f} s",
+        ("cases", "count"),
+        counts,
+    )
+    print_table("Why", ("reason", "cases"), [(row["reason"], row["cases"]) for row in report.plan])
+    if any(report.rows.values()):
+        print_table("Rows appended", ("table", "rows"), [(name, count) for name, count in report.rows.items() if count])
+    if report.cost.worked_cases:
+        print_cost(report.cost)
+    if report.embeddings.not_for_inference:
+        say(f"\nEmbeddings of untrained weights ({report.embeddings.weights}): not for inference")
+    if report.failures:
+        print_table(
+            "Failures",
+            ("stage", "kind", "cases"),
+            [(row["stage"], row["kind"], row["cases"]) for row in report.failures],
+        )
+    if report.audit.rois:
+        worst = [(name, f"{size:.2g}") for name, size in sorted(report.audit.largest_deviation.items())]
+        rois = f"{report.audit.rois} ROI{'s' if report.audit.rois > 1 else ''}"
+        print_table(
+            f"Audit of {rois} against stock PyRadiomics (1 is the contract's limit)",
+            ("class", "largest deviation"),
+            worst,
+        )
+    if failures > SHOWN_FAILURES:
+        say(f"{failures - SHOWN_FAILURES} more failures are in the log of the run and in the table failures", err=True)
+    if report.clinical_updated:
+        say(
+            f"clinical values corrected without extraction where no other reason is given: {report.clinical_updated} cases"
+        )
+
+
+def print_finetuning(report: "FinetuneReport", out: Path) -> None:
+    best = report.curve[report.best_epoch]
+    rows = [
+        ("snapshot", report.snapshot),
+        ("outlines", len(report.cohort.rois)),
+        ("patients", report.patients),
+        ("epochs", len(report.curve) - 1),
+        ("epoch that is kept", report.best_epoch),
+        ("loss of held-out patients before", f"{report.curve[0].holdout_loss:.4f}"),
+        ("loss of held-out patients in that epoch", f"{best.holdout_loss:.4f}"),
+        ("cohort", report.cohort.digest()[:12]),
+        ("weights", report.weights.sha256[:12]),
+        ("learning curve", str(report.picture)),
+    ]
+    print_table(str(out), ("what", "value"), rows)
+    if report.cohort.left_out:
+        print_table(
+            "Cases of the training centres that were left out", ("reason", "cases"), [*report.cohort.left_out.items()]
+        )
+    if report.weights.not_for_inference:
+        say("\nIt started from untrained weights: not for inference")
+
+
+def print_cost(cost: "CostSummary") -> None:
+    """Print what a run cost: a line, and seconds by stage."""
+    per_thousand = [
+        f"{hours:.3g} {name}"
+        for hours, name in (
+            (cost.core_hours_per_1000_cases, "core-hours"),
+            (cost.cpu_hours_per_1000_cases, "CPU-hours"),
+        )
+        if hours is not None
+    ]
+    rows = [
+        (stage.stage, stage.count, *(f"{s:.3g}" for s in (stage.p50_s, stage.p95_s, stage.seconds)))
+        for stage in cost.stages
+    ]
+    print_table("Seconds in workers", ("stage", "count", "median", "95 %", "all"), rows)
+    say(
+        f"\n{cost.cases_per_second:.3g} cases/s, 1,000 cases: {', '.join(per_thousand)}; "
+        f"memory: worker {_megabytes(cost.worker_peak_bytes)}, driver {_megabytes(cost.driver_peak_bytes)}; "
+        f"read {_megabytes(cost.read_bytes)}, written {_megabytes(cost.written_bytes)}"
+    )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB"
+
+
+def print_status(document: Mapping[str, Any]) -> None:
+    say(f"store {document['store']}, format {document['format_version']}")
+    print_table(
+        "Cases", ("state", "cases"), [(name.replace("_", " "), count) for name, count in document["cases"].items()]
+    )
+    print_table("Rows", ("table", "rows"), list(document["rows"].items()))
+    if document["failures"]:
+        print_table(
+            "Live failures",
+            ("stage", "kind", "cases"),
+            [(row["stage"], row["kind"], row["cases"]) for row in document["failures"]],
+        )
+    specs = [
+        (
+            row["spec_id"],
+            row["parent_id"],
+            row["rows"],
+            "yes" if row["current"] else "",
+            "not for inference" if row["not_for_inference"] else "",
+        )
+        for row in document["specs"]
+    ]
+    print_table("Specifications", ("id", "builds on", "rows", "newest run", ""), specs)
+    header = [
+        *("run", "state", "cases", "computed", "already done", "failed", "awaiting mask", "seconds"),
+        *("cases/s", "core-hours / 1,000", "worker"),
+    ]
+    counts = ("cases", "computed", "already_done", "failed", "awaiting_mask", "seconds")
+    runs = [(row["run_id"], _state(row), *(row[name] for name in counts), *_run_cost(row)) for row in document["runs"]]
+    print_table("Runs, newest first", header, runs)
+    print_duplicates(document["duplicates"])
+
+
+def _run_cost(run: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return a run's throughput, core-hours and memory as texts; empty where it worked on nothing, or is not at its end."""
+    rate, hours, peak = run["cases_per_second"], run["core_hours_per_1000_cases"], run["worker_peak_bytes"]
+    return (f"{rate:.3g}" if rate else "", f"{hours:.3g}" if hours else "", _megabytes(peak) if peak else "")
+
+
+@contextmanager
+def watch_display(as_json: bool) -> "Iterator[Callable[[Mapping[str, Any]], None]]":
+    """Show documents of `status --watch` one after the other: in place at a terminal, else a line each."""
+    from rich.console import Console, ConsoleRenderable, Group
+    from rich.live import Live
+    from rich.text import Text
+
+    console = Console(highlight=False, markup=False)
+    if as_json:
+        yield lambda document: click.echo(json.dumps(document))
+    elif not console.is_terminal:
+        yield lambda document: say(_watch_line(document))
+    else:
+        with Live(console=console, auto_refresh=False) as live:
+
+            def show(document: Mapping[str, Any]) -> None:
+                states = [(name.replace("_", " "), count) for name, count in document["cases"].items()]
+                parts: list[ConsoleRenderable] = [Text(_watch_line(document)), _table(("cases", "count"), states)]
+                failures = [(row["stage"], row["kind"], row["cases"]) for row in document["failures"]]
+                parts += [_table(("stage", "kind", "cases"), failures)] if failures else []
+                live.update(Group(*parts), refresh=True)
+
+            yield show
+
+
+def _watch_line(document: Mapping[str, Any]) -> str:
+    cases, moment = document["cases"], document["watch"]
+    rate = "" if moment["cases_per_second"] is None else f", {moment['cases_per_second']:.2g}/s"
+    silent = "" if moment["silent_s"] is None else f"; last written {moment['silent_s']:.0f} s ago"
+    runs = [f"run {run['run_id']} of {run['cases']} cases, {run['age_s']:.0f} s old" for run in moment["running"]]
+    return (
+        f"{moment['time']} {cases['done']} done, {cases['failed']} failed, {cases['awaiting_mask']} awaiting mask, "
+        f"{cases['incomplete']} incomplete{rate}{silent}; {', '.join(runs) or 'no run'}"
+    )
+
+
+def print_duplicates(duplicates: Mapping[str, Any]) -> None:
+    for group in duplicates["same_image"]:
+        where = ", across centres" if group["across_centers"] else ""
+        say(f"the same image{where}: {', '.join(group['cases'])}")
+    for group in duplicates["same_patient_text"]:
+        say(f"perhaps the same patient, by the manifest's text alone: {', '.join(group['cases'])}")
+
+
+def print_flow(flow: Mapping[str, Any]) -> None:
+    """Print the inclusion flow, all centres beside each."""
+    groups = [("all", flow), *((center["center"], center) for center in flow["centers"])]
+    excluded = [{row["reason"]: row["cases"] for row in group["excluded"]} for _, group in groups]
+    unknown = [{row["column"]: row["cases"] for row in group["unknown"]} for _, group in groups]
+    rows = [
+        ("screened", *(group["screened"] for _, group in groups)),
+        *(
+            (f"excluded: {name.replace('_', ' ')}", *(counts.get(name, 0) for counts in excluded))
+            for name in excluded[0]
+        ),
+        ("included", *(group["included"] for _, group in groups)),
+        *((f"  of them {name} unknown", *(counts.get(name, 0) for counts in unknown)) for name in unknown[0]),
+    ]
+    print_table("Inclusion flow", ("cases", *(name for name, _ in groups)), rows)
+
+
+def _state(run: Mapping[str, Any]) -> str:
+    return f"{run['state']}: {run['reason']}" if run["reason"] else str(run["state"])

@@ -1,0 +1,121 @@
+"""The command that extracts an archive into a store."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cvtbatch.cli.display import print_case_plan, print_plan, print_report, progress_display, say
+from cvtbatch.cli.interrupts import raise_if_interrupted
+from cvtbatch.cli.options import (
+    STANDING_FAILURES,
+    cluster_options,
+    job_option,
+    json_option,
+    manifest_argument,
+    set_option,
+    store_option,
+)
+
+if TYPE_CHECKING:
+    from cvtbatch.engine import Place
+    from cvtbatch.pipelines.extraction.extract import Only
+    from cvtbatch.pipelines.extraction.report import Progress
+
+
+@click.command()
+@manifest_argument
+@store_option
+@job_option
+@set_option
+@cluster_options(default_workers=None)
+@click.option(
+    "--audit",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Of the ROIs that are computed, compute this share with stock PyRadiomics too, and compare.",
+)
+@click.option(
+    "--only",
+    type=click.Choice(["radiomics", "embeddings"]),
+    help="Leave the other out; embeddings alone are made of what is stored, and read no source.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be done, and why; do nothing.")
+@click.option("--retry-failed", is_flag=True, help="Try failed cases again although their sources have not changed.")
+@click.option("--verify-inputs", is_flag=True, help="Decode every source, even where files look unchanged.")
+@click.option(
+    "--log",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File of your own for the log, which names paths.  [default: below ~/.local/state/cvtbatch]",
+)
+@click.option(
+    "--metrics",
+    metavar="FILE.prom|HOST:PORT",
+    help="Tell Prometheus how the run stands: by a file for the node exporter, or under /metrics; :9100 is of this machine alone.",
+)
+@json_option
+@click.pass_context
+def extract(
+    ctx: click.Context,
+    manifest: Path,
+    store_url: str,
+    job: Path | None,
+    overrides: Sequence[str],
+    place: "Place",
+    audit: float | None,
+    only: "Only | None",
+    dry_run: bool,
+    retry_failed: bool,
+    verify_inputs: bool,
+    log: Path | None,
+    metrics: str | None,
+    as_json: bool,
+) -> None:
+    """Extract volumes, the 1,834 features and the embeddings of every hematoma in MANIFEST into a store.
+
+    A second run computes only what is new or changed. Failures are kept as rows and do not stop the run.
+
+    \b
+    Examples:
+      cvtbatch extract archive/manifest.csv --store store
+      cvtbatch extract archive/manifest.csv --store store --dry-run
+      cvtbatch extract archive/manifest.csv --store store --set radiomics.profile=onekey-1834
+      cvtbatch extract archive/manifest.csv --store store --only embeddings --set embedding.weights=tuned.safetensors
+    """
+    from cvtbatch.engine import open_cluster
+    from cvtbatch.manifest import find_twins, name_centers, read_manifest
+    from cvtbatch.pipelines.extraction import extract as pipeline
+    from cvtbatch.pipelines.shared.job import read_job
+
+    if audit is not None:
+        overrides = [*overrides, f"radiomics.audit={audit:.12f}"]
+    cases = read_manifest(manifest)
+    for names in find_twins(cases.centers):
+        say(
+            f"warning: the centres {name_centers(names)} differ by capitals, blanks or Unicode form alone; fit refuses to train on "
+            "any of them",
+            err=True,
+        )
+    settings = pipeline.resolve(read_job("extract", job, overrides), store_url, only)
+    if settings.extracts:
+        cases.require_folders()
+    options = pipeline.Options(retry_failed, verify_inputs, metrics, log)
+    if dry_run:
+        show_plan = (lambda _: None) if as_json else print_case_plan
+        print_plan(pipeline.dry_run(cases, settings, options, show_plan), as_json)
+        return
+    with (
+        progress_display("extract", quiet=as_json) as show,
+        open_cluster(place, pipeline.own_gpus(settings), show.tell) as cluster,
+    ):
+        show.tell_dashboard(cluster.dashboard)
+
+        def on_progress(progress: "Progress") -> None:
+            show.enter(progress.stage, "cases" if progress.stage == "extract" else "outlines")
+            show(progress.done, progress.total, progress.failed)
+            raise_if_interrupted()
+
+        report = pipeline.extract(cases, settings, cluster, options, on_progress, show.tell_failure, show.tell)
+    print_report(report, show.failures, as_json)
+    ctx.exit(STANDING_FAILURES if report.failed else 0)

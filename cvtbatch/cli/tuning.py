@@ -1,0 +1,42 @@
+"""The command that tunes the backbone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from cvtbatch.cli.display import print_finetuning, progress_display
+from cvtbatch.cli.interrupts import raise_if_interrupted
+from cvtbatch.cli.options import job_option, set_option, store_option
+
+
+@click.command()
+@store_option
+@click.option("--snapshot", metavar="NAME", help="Rows as they were then; by default an automatic, recorded snapshot.")
+@job_option
+@set_option
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Weights to write: .safetensors.")
+def finetune(store_url: str, snapshot: str | None, job: Path | None, overrides: Sequence[str], out: Path) -> None:
+    """Tune the ImageNet backbone on the training centres' largest slices.
+
+    No patient of another centre is looked at. A learning curve (PNG) lies beside the weights, and a checkpoint until both are
+    written: the same command continues.
+
+    \b
+    Example:
+      cvtbatch finetune --store store --set 'cohort.training_centers=[C1]' --out tuned.safetensors
+      cvtbatch extract archive/manifest.csv --store store --only embeddings --set embedding.weights=tuned.safetensors
+    """
+    from cvtbatch.pipelines.models import finetune as pipeline
+    from cvtbatch.pipelines.shared.job import read_job
+
+    settings = read_job("finetune", job, overrides)
+    with progress_display("finetune", quiet=False) as show:
+        show.enter("finetune", "batches")
+
+        def on_batch(done: int, total: int) -> None:
+            show(done, total, 0)
+            raise_if_interrupted()
+
+        report = pipeline.finetune(store_url, snapshot, settings, out, on_batch)
+    print_finetuning(report, out)

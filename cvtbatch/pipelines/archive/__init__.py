@@ -1,0 +1,1 @@
+"""Archives before a run: files and ids checked, synthetic ones written."""

@@ -1,0 +1,1 @@
+"""Centres and a frozen bundle: added, validated, recalibrated."""

@@ -1,0 +1,311 @@
+"""Add a centre: check, extract, snapshot, score and validate its archive under a bundle's own specifications.
+
+Every stage picks up where an earlier run left it: what is extracted or scored is left alone, equal content has one snapshot, and
+the report is written anew.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+import cvtbatch
+from cvtbatch.dlrn.bundle import Bundle, load_bundle
+from cvtbatch.engine import Cluster
+from cvtbatch.errors import CvtbatchError, FormatError, InputError, StorageError
+from cvtbatch.manifest import Case, Manifest, name_centers
+from cvtbatch.pipelines.archive.check_files import Problem, check_files
+from cvtbatch.pipelines.centers.center_source import refuse_seen_center
+from cvtbatch.pipelines.centers.validate import ValidationReport, validate_center
+from cvtbatch.pipelines.extraction.case_plan import CasePlan
+from cvtbatch.pipelines.extraction.coordinator import Settings
+from cvtbatch.pipelines.extraction.extract import Options, dry_run, extract, resolve
+from cvtbatch.pipelines.extraction.report import ExtractReport
+from cvtbatch.pipelines.models.score import ScoreReport, score_store
+from cvtbatch.pipelines.shared.job import Job
+from cvtbatch.radiomics import PROFILES
+from cvtbatch.spec import Difference, Spec, differences
+from cvtbatch.store import FeatureStore, Location, automatic_snapshot
+
+Stage = Literal["check", "extract", "embed", "score", "validate"]
+OnProgress = Callable[[Stage, int, int, int], None]
+SHOWN_DIFFERENCES = 5
+# Settings that no user can give: integers that are raised where values move.
+REVISIONS = {"volume.ingest_revision", "radiomics.engine_revision", "embedding.revision"}
+GIVEN = {
+    "volume": "volume.spacing_mm",
+    "radiomics": "radiomics.profile",
+    "embedding": "embedding.level_hu, width_hu, field, margin_mm, precision and weights",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is going to be done, once everything that can be refused is refused.
+
+    Attributes:
+        settings: of the extraction; its specifications are the bundle's.
+    """
+
+    manifest: Manifest
+    center: str
+    bundle: Path
+    settings: Settings
+
+
+@dataclass(slots=True)
+class CenterReport:
+    """What a run did, for people and as the JSON document of `cvtbatch add-center --json`."""
+
+    center: str
+    checked: int
+    problems: tuple[Problem, ...]
+    extraction: ExtractReport
+    snapshot: str
+    scores: ScoreReport
+    validation: ValidationReport
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def to_document(self) -> dict[str, object]:
+        """Return the JSON document."""
+        return {
+            "command": "add-center",
+            "center": self.center,
+            "checked": self.checked,
+            "problems": [problem.to_document() for problem in self.problems],
+            "extract": self.extraction.to_document(),
+            "snapshot": self.snapshot,
+            "score": self.scores.to_document(),
+            "validate": self.validation.to_document(),
+            "seconds": self.seconds,
+        }
+
+
+@contextmanager
+def planned(manifest: Manifest, bundle_path: Path, job: Job, store_url: str, given: bool) -> Iterator[Plan]:
+    """Yield what is going to be done; weights that are taken from the store, and settings of radiomics, lie in files until the end.
+
+    Args:
+        job: of an extraction; what it says of volumes, features and embeddings gives way to the bundle's specifications.
+        given: the user has named the weights.
+
+    Raises:
+        InputError: the manifest holds several centres, or one that the bundle was trained on; a folder of its files is away; the
+            bundle's specifications cannot be met here, with the settings in which they differ.
+        FormatError: the bundle is damaged.
+    """
+    bundle, centers = load_bundle(bundle_path), manifest.centers
+    if len(centers) != 1:
+        raise InputError(
+            "several_centers", f"the manifest holds {len(centers)} centres ({name_centers(centers)}): add one at a time"
+        )
+    refuse_seen_center(bundle, centers[0])
+    manifest.require_folders()
+    specs = {**_known_specs(store_url), **bundle.known_specs()}
+    with tempfile.TemporaryDirectory(prefix="cvtbatch-add-center-") as folder:
+        own = _own_job(job, bundle, specs, Path(folder))
+        if not given:
+            own["embedding"] = {**own["embedding"], "weights": _weights(bundle, store_url, Path(folder))}
+        settings = resolve(own, store_url)
+        if not given and settings.embedding is not None:
+            # What a row says of its weights is what the bundle says, wherever this run has found them.
+            ref = replace(settings.embedding.weights, source=bundle.document["weights"]["name"])
+            settings = replace(settings, embedding=replace(settings.embedding, weights=ref))
+        _compare(settings, bundle, specs)
+        yield Plan(manifest, centers[0], bundle_path, settings)
+
+
+def _known_specs(store_url: str) -> dict[str, Spec]:
+    try:
+        return FeatureStore(Location.of(store_url).url).at(None).specs()
+    except CvtbatchError as error:
+        if error.kind != "no_store":
+            raise
+        return {}
+
+
+def _own_job(job: Job, bundle: Bundle, specs: Mapping[str, Spec], folder: Path) -> Job:
+    """Return the job with the settings of the bundle's specifications, as far as bundle or store know them."""
+    ids = bundle.document["specs"]
+    own: dict[str, Any] = {
+        name: dict(section) if isinstance(section, dict) else section for name, section in job.items()
+    }
+    if ids["volume_spec_id"] in specs:
+        own["volume"]["spacing_mm"] = specs[ids["volume_spec_id"]].content()["spacing_mm"]
+    if ids["radiomics_spec_id"] in specs:
+        settings = specs[ids["radiomics_spec_id"]].content()["settings"]
+        own["radiomics"]["profile"] = _profile(settings, folder)
+    if ids["embedding_spec_id"] in specs:
+        settings = specs[ids["embedding_spec_id"]].content()
+        section = own["embedding"]
+        section |= {name: settings["window"][name] for name in ("level_hu", "width_hu")}
+        section |= {"field": settings["field"]["kind"], "precision": settings["precision"]}
+        section["margin_mm"] = settings["field"].get("margin_mm", section["margin_mm"])
+    return own
+
+
+def _profile(settings: Mapping[str, object], folder: Path) -> str:
+    """Return the name of the profile with these settings of PyRadiomics, or a parameter file with them."""
+    for name, profile in PROFILES.items():
+        if profile.to_pyradiomics() == settings:
+            return name
+    file = folder / "radiomics.yaml"
+    file.write_text(yaml.safe_dump({"setting": dict(settings)}), encoding="utf-8")
+    return str(file)
+
+
+def _weights(bundle: Bundle, store_url: str, folder: Path) -> str:
+    """Return where the bundle's weights are: random ones by their name, others as the store kept them, else by their name.
+
+    Raises:
+        InputError: they are nowhere.
+    """
+    name, sha256 = bundle.document["weights"]["name"], bundle.document["weights"]["sha256"]
+    if name.startswith("random:"):
+        return str(name)
+    try:
+        data = FeatureStore(Location.of(store_url).url).read_weights(sha256)
+    except (FormatError, StorageError):
+        if name == "file":
+            raise InputError(
+                "no_weights",
+                f"the bundle's weights {sha256[:12]} are not in this store: name their file with "
+                "--set embedding.weights=FILE",
+            ) from None
+        return str(name)
+    file = folder / "weights.safetensors"
+    file.write_bytes(data)
+    return str(file)
+
+
+def _compare(settings: Settings, bundle: Bundle, specs: Mapping[str, Spec]) -> None:
+    """Refuse specifications that are not the bundle's."""
+    ids = bundle.document["specs"]
+    if settings.embedding is None:
+        raise InputError("no_embeddings", "the bundle takes embeddings: embedding.weights cannot be none")
+    own = {spec.spec_id: spec for spec in settings.specs}
+    for spec in settings.specs:
+        wanted = ids[f"{spec.kind}_spec_id"]
+        if spec.spec_id == wanted:
+            continue
+        told = (
+            f"neither this bundle, which is of an old format, nor the store knows the settings of {wanted}: "
+            f"give {GIVEN[spec.kind]} with --job or --set"
+        )
+        if wanted in specs:
+            found = differences({**specs, **own}, wanted, spec.spec_id)
+            _refuse_revision(found, bundle)
+            told = "; ".join(map(str, found[:SHOWN_DIFFERENCES]))
+        raise InputError(
+            "other_spec",
+            f"the bundle takes {spec.kind} specification {wanted}, and this would make {spec.spec_id}: {told}",
+        )
+
+
+def _refuse_revision(found: Sequence[Difference], bundle: Bundle) -> None:
+    """Refuse to make values that are not those which the bundle's version made."""
+    for difference in found:
+        if difference.setting in REVISIONS:
+            made = bundle.document["software"]["cvtbatch"]
+            raise InputError(
+                "other_revision",
+                f"the bundle's values were made at {difference.setting} {difference.first}, and this version of cvtbatch "
+                f"({cvtbatch.__version__}) makes those of {difference.second}: use the version that fitted it, {made}, or fit anew",
+            )
+
+
+def add_center(
+    plan: Plan,
+    store_url: str,
+    out: Path,
+    cluster: Cluster,
+    options: Options,
+    on_progress: OnProgress = lambda *_: None,
+    on_failure: Callable[[str], None] = lambda _: None,
+    on_notice: Callable[[str], None] = lambda _: None,
+) -> CenterReport:
+    """Run all stages.
+
+    Args:
+        on_progress: told the stage, how many are done, of how many, and how many failed.
+        on_failure: called with the text of each failure, which may hold paths; for the terminal, never for the store.
+        on_notice: so too with what else the user should know.
+
+    Raises:
+        as `extract`, `score_store` and `validate_center` do.
+    """
+    times: dict[str, float] = {}
+
+    @contextmanager
+    def timed(stage: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        times[stage] = round(time.monotonic() - began, 3)
+
+    with timed("check"):
+        checked, problems = _check(plan, cluster, options, on_progress)
+    with timed("extract"):
+        extraction = extract(
+            plan.manifest,
+            plan.settings,
+            cluster,
+            options,
+            lambda progress: on_progress(progress.stage, progress.done, progress.total, progress.failed),
+            on_failure,
+            on_notice,
+        )
+    with timed("snapshot"):
+        url = Location.of(store_url).url
+        snapshot = automatic_snapshot(FeatureStore.open_for_writing(url, existing=True), "add-center").name
+    on_progress("score", 0, 0, 0)
+    with timed("score"):
+        scores = score_store(
+            store_url,
+            plan.bundle,
+            snapshot,
+            plan.center,
+            cluster,
+            explain=True,
+            on_progress=lambda done, total: on_progress("score", done, total, 0),
+        )
+    on_progress("validate", 0, 0, 0)
+    with timed("validate"):
+        validation = validate_center(
+            store_url,
+            plan.bundle,
+            plan.center,
+            snapshot,
+            out,
+            lambda done, total: on_progress("validate", done, total, 0),
+            cluster,
+        )
+    return CenterReport(plan.center, checked, problems, extraction, snapshot, scores, validation, times)
+
+
+def _check(plan: Plan, cluster: Cluster, options: Options, on_progress: OnProgress) -> tuple[int, tuple[Problem, ...]]:
+    """Read the files of the cases that are to be extracted, and return how many cases and their problems.
+
+    What an earlier run has extracted was read then, and is not read again.
+    """
+    fresh: list[Case] = []
+
+    def on_plan(entry: CasePlan) -> None:
+        if entry.task is not None:
+            fresh.append(entry.case)
+
+    dry_run(plan.manifest, plan.settings, options, on_plan)
+    done = 0
+
+    def on_case() -> None:
+        nonlocal done
+        done += 1
+        on_progress("check", done, len(fresh), 0)
+
+    x, y, z = plan.settings.work.spacing_mm
+    findings = check_files(fresh, (x, y, z), cluster, on_case)
+    return len(fresh), findings.problems

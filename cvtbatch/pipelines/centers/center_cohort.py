@@ -1,0 +1,236 @@
+"""A centre as a cohort: who was screened, who is analysed and why not, with which scores; and the training cohort beside it."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cvtbatch.errors import CvtbatchError, InputError
+from cvtbatch.pipelines.centers.center_source import (
+    NAMES,
+    Row,
+    Source,
+    acquisition_values,
+    clinical_values,
+    embeddings,
+    seen_images,
+    selected_columns,
+)
+from cvtbatch.pipelines.models.score import KEY, read_keys
+from cvtbatch.store import StoredArray, among
+from cvtbatch.validation.eligibility import assess_eligibility
+from cvtbatch.validation.inputs import Case, Cohort, Contribution, Count, Explanation, FlowStep, Training
+from cvtbatch.validation.readers import ReaderStudy
+from cvtbatch.validation.report import OutlinedSlice, Pictures
+
+REASONS = {
+    "traumatic": "traumatic hemorrhage",
+    "ct_after_24_h": "CT later than 24 h after onset",
+    "etiology_unconfirmed": "etiology not confirmed",
+    "intraventricular_hemorrhage": "substantial intraventricular hemorrhage",
+    "subarachnoid_hemorrhage": "substantial subarachnoid hemorrhage",
+    "infratentorial": "cerebellum or brainstem",
+    "inadequate_quality": "inadequate image quality",
+}
+TERMS = {"points_dlr": "DLR signature", "points_epilepsy": "epilepsy"}
+
+
+def read_cohort(source: Source, readers: tuple[ReaderStudy, ...]) -> Cohort:
+    """Read the eligible, scored cases of the centre.
+
+    Raises:
+        InputError: no outline of the centre is scored by this bundle; its images are among those that it was trained on; a
+            case has several primary outlines.
+    """
+    cases = {row["case_key"]: row for row in source.cases([source.center])}
+    rois = source.by_key("rois", "roi_key")
+    volumes = source.by_key("volumes", "case_key")
+    _refuse_training_images(source, [row for row in volumes.values() if row["case_key"] in cases])
+    scores, explanations = _read_scores(source)
+    rows = source.wide([source.center], source.primary)
+    if len(set(rows["case_key"].to_pylist())) != rows.num_rows:
+        raise InputError(
+            "several_rois", "some cases have several primary outlines: freeze a snapshot of one ROI name (--roi)"
+        )
+    scales = _filter_scales(source)
+    places = [
+        place
+        for place, roi_key in enumerate(rows["roi_key"].to_pylist())
+        if roi_key in scores and assess_eligibility(cases[rows["case_key"][place].as_py()]).included
+    ]
+    rows = rows.take(places)
+    found = [
+        _case(
+            cases[case_key],
+            rois[roi_key],
+            volumes[case_key],
+            scales.get(roi_key),
+            scores[roi_key],
+            explanations.get(roi_key),
+        )
+        for roi_key, case_key in zip(rows["roi_key"].to_pylist(), rows["case_key"].to_pylist(), strict=True)
+    ]
+    failures = source.view.rows("failures")
+    failures = failures.filter(pc.equal(failures["center"], source.center)).to_pylist()
+    outlined = {row["case_key"] for row in rois.values()}
+    return Cohort(
+        center=source.center,
+        cases=tuple(found),
+        flow=_flow(cases, outlined, failures, {case.key for case in found}),
+        failures=tuple(Count(kind, n) for kind, n in sorted(Counter(row["kind"] for row in failures).items())),
+        features=selected_columns(source.bundle, rows),
+        embedding=embeddings(source.bundle, rows),
+        readers=readers,
+    )
+
+
+def _refuse_training_images(source: Source, volumes: Sequence[Row]) -> None:
+    known = seen_images(source.bundle)
+    if seen := sorted(row["case_key"] for row in volumes if row["image_digest"] in known):
+        shown = ", ".join(seen[:10]) + (f" and {len(seen) - 10} more" if len(seen) > 10 else "")
+        raise InputError(
+            "trained_on",
+            f"images of centre {source.center!r} are among those that the bundle was trained or recalibrated on: {shown}",
+        )
+
+
+def _read_scores(source: Source) -> tuple[dict[str, Row], dict[str, Row]]:
+    """Return the bundle's scores and explanations of the centre's current inputs, by roi_key."""
+    keys = read_keys(source.store, source.bundle, source.snapshot, source.center, source.primary)
+    by_bundle = pc.field("bundle_digest") == source.bundle.digest
+    found: list[dict[str, Row]] = []
+    for name in ("scores", "explanations"):
+        rows = source.store.table(name).read(None, by_bundle & (pc.field("center") == source.center))
+        found.append({row["roi_key"]: row for row in rows.filter(among(rows, keys, KEY)).to_pylist()})
+    if not found[0]:
+        raise InputError(
+            "not_scored",
+            f"no outline of centre {source.center!r} is scored by bundle {source.bundle.digest[:12]}: "
+            "run `cvtbatch score` with it first",
+        )
+    return found[0], found[1]
+
+
+def _filter_scales(source: Source) -> dict[str, float | None]:
+    rows = source.view.radiomics(columns=["roi_key", "filter_scale_hu"], spec=source.spec_ids[:1])
+    return dict(zip(rows["roi_key"].to_pylist(), rows["filter_scale_hu"].to_pylist(), strict=True))
+
+
+def _case(case: Row, roi: Row, volume: Row, scale: float | None, score: Row, explanation: Row | None) -> Case:
+    flags = dict.fromkeys([*(score["flags"] or ()), *(volume["flags"] or ()), *(roi["flags"] or ())])
+    return Case(
+        key=case["case_key"],
+        patient=case["patient"],
+        outcome=None if case["cvt"] is None else bool(case["cvt"]),
+        scores={shown: score[str(name)] for name, shown in NAMES.items() if score[str(name)] is not None},
+        clinical=clinical_values(case, roi),
+        acquisition=acquisition_values(volume, scale),
+        flags=tuple(flags),
+        outside=tuple(score["outside_features"] or ()),
+        distance_percentile=score["distance_percentile"],
+        explanation=_explanation(score, explanation),
+    )
+
+
+def _explanation(score: Row, explanation: Row | None) -> Explanation | None:
+    """Return nomogram points, which every score has, and contributions, where they were asked for."""
+    points = tuple(Contribution(name, score[column]) for column, name in TERMS.items() if score[column] is not None)
+    complete = points if len(points) == len(TERMS) else ()
+    if explanation is None or explanation["top_features"] is None:
+        return Explanation(complete, None, (), None) if complete else None
+    pairs = zip(explanation["top_features"], explanation["top_contributions"], strict=True)
+    added = tuple(Contribution(name, amount) for name, amount in pairs)
+    return Explanation(complete, explanation["base"], added, explanation["other_contributions"])
+
+
+def _flow(
+    cases: Mapping[str, Row], outlined: set[str], failures: Sequence[Row], analysed: set[str]
+) -> tuple[FlowStep, ...]:
+    """Return the steps from screened to analysed."""
+    excluded: Counter[str] = Counter()
+    unusable: Counter[str] = Counter()
+    eligible = 0
+    failed = {row["case_key"]: row["kind"] for row in failures}
+    for key, case in cases.items():
+        if reasons := assess_eligibility(case).reasons:
+            excluded[REASONS[reasons[0]]] += 1
+            continue
+        eligible += 1
+        if key in analysed:
+            continue
+        if key in failed:
+            unusable[f"failed: {failed[key].replace('_', ' ')}"] += 1
+        else:
+            unusable["not scored by this bundle" if key in outlined else "no outline yet"] += 1
+    known = sum(cases[key]["cvt"] is not None for key in analysed)
+    unknown = (("outcome unknown", len(analysed) - known),) if known < len(analysed) else ()
+    return (
+        FlowStep("screened", len(cases)),
+        FlowStep("eligible", eligible, tuple(excluded.items())),
+        FlowStep("scored", len(analysed), tuple(sorted(unusable.items()))),
+        FlowStep("with a known outcome", known, unknown),
+    )
+
+
+def read_training(source: Source) -> Training | None:
+    """Read the training cohort's values, or None where the store does not hold them."""
+    cases = {row["case_key"]: row for row in source.cases(source.training_centers)}
+    if not cases:
+        return None
+    rows = source.wide(source.training_centers, source.primary)
+    keys = rows["case_key"].to_pylist()
+    places = [
+        place
+        for place, key in enumerate(keys)
+        if cases[key]["cvt"] is not None
+        and rows["embedding"][place].is_valid
+        and assess_eligibility(cases[key]).included
+    ]
+    if not places:
+        return None
+    rows = rows.take(pa.array(places, pa.int64()))
+    rois, volumes = source.by_key("rois", "roi_key"), source.by_key("volumes", "case_key")
+    scales = _filter_scales(source)
+    used = [
+        (cases[case_key], rois[roi_key], volumes[case_key], scales.get(roi_key))
+        for roi_key, case_key in zip(rows["roi_key"].to_pylist(), rows["case_key"].to_pylist(), strict=True)
+    ]
+    clinical = [clinical_values(case, roi) for case, roi, _, _ in used]
+    acquisition = [acquisition_values(volume, scale) for _, _, volume, scale in used]
+    return Training(
+        outcome=np.array([case["cvt"] for case, *_ in used], dtype=np.float64),
+        clinical={name: [row[name] for row in clinical] for name in clinical[0]},
+        acquisition={name: [row[name] for row in acquisition] for name in acquisition[0]},
+        features=selected_columns(source.bundle, rows),
+        embedding=embeddings(source.bundle, rows),
+    )
+
+
+def read_pictures(source: Source) -> Pictures:
+    """Return what gives a case's largest slice; a volume that cannot be read has no picture."""
+    reader, reading = source.primary
+    rois = {
+        row["case_key"]: row
+        for row in source.by_key("rois", "roi_key").values()
+        if (row["reader"], row["reading"]) == (reader, reading)
+    }
+    volumes = source.by_key("volumes", "case_key")
+
+    def picture(case_key: str) -> OutlinedSlice | None:
+        roi, volume = rois[case_key], volumes[case_key]
+        index = [int(roi["largest_slice"])]
+        try:
+            hu_yx, mask_yx = (
+                source.store.read_slices(StoredArray(row["path"], row["checksum"]), index)[0] for row in (volume, roi)
+            )
+        except CvtbatchError:
+            return None
+        x_mm, y_mm, _ = volume["spacing_mm"]
+        # As radiologists look at a slice, whichever way it was stored: from below, the patient's right on the left.
+        steps = tuple(-1 if volume["direction"][place] < 0 else 1 for place in (4, 0))
+        hu_yx, mask_yx = (np.ascontiguousarray(part[:: steps[0], :: steps[1]]) for part in (hu_yx, mask_yx))
+        return OutlinedSlice(hu_yx.astype(np.int16), mask_yx.astype(np.uint8), (x_mm, y_mm))
+
+    return picture

@@ -1,0 +1,290 @@
+"""The plan of an extraction: what will run and why, from the manifest and what the store knows. Pure; nothing is decoded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cvtbatch.errors import PASSING_KINDS
+from cvtbatch.manifest import MISSING_FILE, Case, RoiSource, Travelling
+from cvtbatch.pipelines.extraction.stored_cases import FailureKey, KnownCase, KnownFailure, KnownRoi, KnownVolume
+from cvtbatch.pipelines.extraction.uid_key import UidKey
+from cvtbatch.radiomics import Engine, Profile
+from cvtbatch.spec import digest
+
+Spacing = tuple[float, float, float]
+
+
+class Reason(StrEnum):
+    """Why a case is worked on, or is not."""
+
+    NEW = "new case"
+    NEW_OUTLINE = "new outline"
+    NO_VOLUME = "no volume under this specification"
+    IMAGE_CHANGED = "image changed"
+    MASK_CHANGED = "mask changed"
+    FEATURES_MISSING = "no features under this specification"
+    EMBEDDINGS_MISSING = "no embeddings under this specification"
+    RETRIED = "failed before, tried again"
+    VERIFIED = "inputs verified"
+    STANDING_FAILURE = "failed before, source unchanged"
+    CLINICAL = "clinical values corrected"
+    ENDED = "failed once, done since or withdrawn"
+    MISSING = "file missing"
+    DONE = "done"
+    AWAITING_MASK = "awaiting mask"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a run does to every case: specifications and settings.
+
+    Attributes:
+        uid_key: under which UIDs are hashed; None in a plan that nobody carries out.
+    """
+
+    store_url: str
+    volume_spec_id: str
+    radiomics_spec_id: str
+    spacing_mm: Spacing
+    profile: Profile
+    engine: Engine
+    audit_share: float
+    uid_key: UidKey | None = None
+
+    def audits(self, roi_key: str) -> bool:
+        """Say whether an ROI is in the share that is compared with stock PyRadiomics: the same ones in every run."""
+        return int(digest(roi_key, self.radiomics_spec_id)[:8], 16) < self.audit_share * 2**32
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprints:
+    """The cheap identities of a case's sources as they are now; masks by roi_key.
+
+    Attributes:
+        image_bytes: size of the image's files.
+        absent: sources that are not there: masks by roi_key, the image as "".
+    """
+
+    image: str
+    masks: Mapping[str, str]
+    image_bytes: int = 0
+    absent: frozenset[str] = frozenset()
+
+    def of_case(self) -> str:
+        """Return the identity of everything that the case depends on."""
+        return digest(self.image, *(self.masks[key] for key in sorted(self.masks)))[:32]
+
+    def of_roi(self, roi_key: str) -> str:
+        """Return the identity of all that an ROI's features depend on."""
+        return digest(self.image, self.masks[roi_key])[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class RoiTask(Travelling):
+    """An outline to look at.
+
+    Attributes:
+        known: what the store has of it; None if nothing.
+        unchanged: its source is the one that `known` was made of.
+        featured: input digests whose features are there.
+        skipped: it failed before and its source has not changed.
+        audited: values that are computed for it are compared with stock PyRadiomics.
+        audit_failed: they did not agree before, so that they are computed again although they are there.
+    """
+
+    source: RoiSource
+    fingerprint: str
+    failure_fingerprint: str
+    known: KnownRoi | None
+    unchanged: bool
+    featured: frozenset[str]
+    skipped: bool
+    audited: bool
+    audit_failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CaseTask(Travelling):
+    """A case to work on; travels to a worker, so it carries paths and keys, never voxels.
+
+    Attributes:
+        known: the stored volume; None if there is none.
+        unchanged: the image is the one that `known` was made of.
+        failures: keys of live failures.
+        standing: those of them that are not tried again.
+        source_bytes: size of the image's files.
+    """
+
+    case: Case
+    work: Work
+    fingerprint: str
+    failure_fingerprint: str
+    known: KnownVolume | None
+    unchanged: bool
+    rois: tuple[RoiTask, ...]
+    failures: tuple[FailureKey, ...]
+    standing: tuple[KnownFailure, ...]
+    source_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CasePlan:
+    """What happens to one case.
+
+    Attributes:
+        task: None if nothing is computed.
+        standing: failures that the case keeps, since they are not tried again.
+        update_clinical: its clinical values are new to the store.
+        ended: failures that end without any work: done since, or their outline withdrawn.
+        embeds: nothing is extracted, and embeddings are computed.
+    """
+
+    case: Case
+    reasons: tuple[Reason, ...]
+    task: CaseTask | None
+    standing: tuple[KnownFailure, ...]
+    update_clinical: bool
+    ended: tuple[FailureKey, ...]
+    embeds: bool = False
+
+
+def plan_case(
+    case: Case, known: KnownCase | None, sources: Fingerprints, work: Work, retry_failed: bool, verify: bool
+) -> CasePlan:
+    """Decide what to do about one case.
+
+    Args:
+        known: what the store has of it; None if nothing.
+        retry_failed: try failures again although their sources have not changed.
+        verify: decode every source, whatever its fingerprint says, that of failures included.
+    """
+    update_clinical = known is None or known.clinical_digest != case.clinical_digest()
+    known = known or KnownCase()
+    again = retry_failed or verify
+    case_failure = known.failures.get(_case_failure_key(work))
+    image_same = known.volume is not None and known.volume.fingerprint == sources.image and not verify
+    reasons = _image_reasons(known, image_same, case_failure is not None, verify)
+    withdrawn = _withdrawn(case, known)
+    ended = [_case_failure_key(work)] if image_same and case_failure is not None else []
+    standing: list[KnownFailure] = []
+    rois = []
+    for source in case.masked_rois():
+        roi, why = _plan_roi(source, known, sources, work, again, verify)
+        rois.append(roi)
+        live = _live_failures(source.roi_key, known, work)
+        if why is not None:
+            reasons.append(why)
+        elif roi.skipped:
+            standing += [known.failures[key] for key in live]
+        elif image_same:
+            ended += live
+    if reasons and case_failure is not None and _stands(case_failure, sources.of_case(), "", sources) and not again:
+        reasons, standing, ended = [], [case_failure], []
+    missing = [Reason.MISSING] if sources.absent else []
+    if not reasons:
+        idle = [Reason.STANDING_FAILURE] if standing else [] if rois else [Reason.AWAITING_MASK]
+        idle += missing
+        idle += [Reason.CLINICAL] if update_clinical else []
+        idle += [Reason.ENDED] if ended or withdrawn else []
+        return CasePlan(
+            case, tuple(idle or [Reason.DONE]), None, tuple(standing), update_clinical, (*ended, *withdrawn)
+        )
+    task = CaseTask(
+        case=case,
+        work=work,
+        fingerprint=sources.image,
+        failure_fingerprint=sources.of_case(),
+        known=known.volume,
+        unchanged=image_same,
+        rois=tuple(rois),
+        failures=tuple(known.failures),
+        standing=tuple(standing),
+        source_bytes=sources.image_bytes,
+    )
+    reasons += [Reason.STANDING_FAILURE] if standing else []
+    reasons += missing
+    return CasePlan(case, tuple(dict.fromkeys(reasons)), task, tuple(standing), update_clinical, tuple(withdrawn))
+
+
+def _withdrawn(case: Case, known: KnownCase) -> list[FailureKey]:
+    """Return the failures of outlines that the manifest no longer names for this case: they end."""
+    named = {"", *(roi.roi_key for roi in case.masked_rois())}
+    return [key for key in known.failures if key[0] not in named]
+
+
+def _case_failure_key(work: Work) -> FailureKey:
+    return "", work.volume_spec_id, "extraction", ""
+
+
+def _audit_key(roi_key: str, known: KnownCase, work: Work) -> FailureKey:
+    """Return the key of an audit of the values that the outline has now."""
+    roi = known.rois.get(roi_key)
+    return roi_key, work.radiomics_spec_id, "audit", roi.input_digest if roi else ""
+
+
+def _stands(failure: KnownFailure, fingerprint: str, source: str, sources: Fingerprints) -> bool:
+    """Say whether a failure is about the sources as they are, and not of a kind that passes by itself.
+
+    Where a worker missed what is here, the sources may look the same.
+    """
+    is_here = failure.kind == MISSING_FILE and source not in sources.absent
+    return failure.fingerprint == fingerprint and failure.kind not in PASSING_KINDS and not is_here
+
+
+def _live_failures(roi_key: str, known: KnownCase, work: Work) -> list[FailureKey]:
+    if not known.failures:
+        return []
+    extraction = [(roi_key, spec_id, "extraction", "") for spec_id in (work.volume_spec_id, work.radiomics_spec_id)]
+    return [key for key in (*extraction, _audit_key(roi_key, known, work)) if key in known.failures]
+
+
+def _image_reasons(known: KnownCase, image_same: bool, failed: bool, verify: bool) -> list[Reason]:
+    if image_same:
+        return []
+    if failed:
+        return [Reason.RETRIED]
+    if known.volume is None:
+        return [Reason.NO_VOLUME if known.clinical_digest else Reason.NEW]
+    return [Reason.VERIFIED if verify else Reason.IMAGE_CHANGED]
+
+
+def _plan_roi(
+    source: RoiSource, known: KnownCase, sources: Fingerprints, work: Work, again: bool, verify: bool
+) -> tuple[RoiTask, Reason | None]:
+    """Return the outline's part of a task, and why it needs work by itself, if it does."""
+    key = source.roi_key
+    stored = known.rois.get(key)
+    featured = known.featured.get(key, frozenset())
+    failures = {name: known.failures[name] for name in _live_failures(key, known, work)}
+    audit_failed = failures.pop(_audit_key(key, known, work), None) is not None
+    unchanged = stored is not None and stored.fingerprint == sources.masks[key] and not verify
+    lies_on_volume = (
+        stored is not None and known.volume is not None and stored.image_digest == known.volume.image_digest
+    )
+    done = unchanged and lies_on_volume and stored is not None and stored.input_digest in featured
+    stands = (
+        audit_failed
+        if done
+        else any(_stands(failure, sources.of_roi(key), key, sources) for failure in failures.values())
+    )
+    skipped = stands and not again
+    task = RoiTask(
+        source=source,
+        fingerprint=sources.masks[key],
+        failure_fingerprint=sources.of_roi(key),
+        known=stored,
+        unchanged=unchanged,
+        featured=featured,
+        skipped=skipped,
+        audited=work.audits(key) or audit_failed,
+        audit_failed=audit_failed,
+    )
+    if skipped or (done and not audit_failed) or known.volume is None:
+        return task, None
+    if failures or audit_failed:
+        return task, Reason.RETRIED
+    if stored is None:
+        return task, Reason.NEW_OUTLINE
+    if verify:
+        return task, Reason.VERIFIED
+    return task, Reason.FEATURES_MISSING if unchanged else Reason.MASK_CHANGED

@@ -1,0 +1,58 @@
+"""How the cases of a run stand: a byte a case, and a bit for every kind of failure."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from cvtbatch.pipelines.extraction.failure import Failure
+from cvtbatch.pipelines.extraction.report import STATES, State
+from cvtbatch.pipelines.extraction.stored_cases import KnownFailure
+
+UNSETTLED = 0
+
+
+class Tally:
+    """Cases by state, each counted once, under the weightiest of what is known of it, and failed ones by stage and kind.
+
+    Args:
+        rows: of the manifest; a case is known by its first row.
+
+    Attributes:
+        now: cases by how they stand.
+        first: cases by how they first stood.
+        failures: how many cases failed, by stage and kind.
+    """
+
+    def __init__(self, rows: int) -> None:
+        # A place in STATES, from 1.
+        self._states = bytearray(rows + 1)
+        self._failed: dict[tuple[str, str], bytearray] = {}
+        self.now: Counter[State] = Counter()
+        self.first: Counter[State] = Counter()
+        self.failures: Counter[tuple[str, str]] = Counter()
+
+    def state(self, row: int) -> State | None:
+        """Return how a case stands, or None before that is known."""
+        state = self._states[row]
+        return STATES[state - 1] if state else None
+
+    def settle(self, row: int, state: State) -> None:
+        """Count a case under a state, unless a weightier one is known of it."""
+        weight, before = STATES.index(state) + 1, self._states[row]
+        if weight <= before:
+            return
+        if before == UNSETTLED:
+            self.first[state] += 1
+        else:
+            self.now[STATES[before - 1]] -= 1
+        self._states[row] = weight
+        self.now[state] += 1
+
+    def settle_failed(self, row: int, failures: Iterable[Failure | KnownFailure]) -> None:
+        """Count a case as failed, once for each stage and kind."""
+        self.settle(row, "failed")
+        for failure in failures:
+            kind = (failure.stage, failure.kind)
+            bits = self._failed.setdefault(kind, bytearray(len(self._states) // 8 + 1))
+            if not bits[row >> 3] >> (row & 7) & 1:
+                bits[row >> 3] |= 1 << (row & 7)
+                self.failures[kind] += 1

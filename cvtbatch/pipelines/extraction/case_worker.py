@@ -1,0 +1,337 @@
+"""One case on a worker: read, resample once, write, compute. Returns rows or failures; writes no table."""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from cvtbatch import contracts
+from cvtbatch.engine import NeedsMemory, require_memory
+from cvtbatch.errors import FormatError, InternalError, StorageError
+from cvtbatch.geometry import Grid
+from cvtbatch.imaging import place_mask, require_in_head, resample_stack, triage_mask
+from cvtbatch.imaging.resampling import to_image
+from cvtbatch.ingest import ImageSlices, SourceVolume, read_mask, read_volume, source_bytes
+from cvtbatch.pipelines.extraction.case_plan import CaseTask, RoiTask
+from cvtbatch.pipelines.extraction.case_result import CaseResult, Row, case_identity, roi_identity
+from cvtbatch.pipelines.extraction.failure import Failure, failure_of
+from cvtbatch.pipelines.extraction.limits import feature_bytes
+from cvtbatch.pipelines.extraction.stored_cases import FailureKey
+from cvtbatch.pipelines.extraction.task_cost import Meter
+from cvtbatch.pipelines.extraction.volume_row import describe_volume
+from cvtbatch.radiomics import AuditResult, Engine, audit_features, roi_features
+from cvtbatch.spec import digest
+from cvtbatch.store import FeatureStore, StoredArray, equal_to
+
+Value = TypeVar("Value")
+
+
+class _Stopped(Exception):  # carries a failure up to the case, and no further
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.kind)
+        self.failure = failure
+
+
+@dataclass(slots=True)
+class _Volume:
+    """The volume of the case: where it is stored, and its voxels and its source's slices once somebody needs them."""
+
+    digest: str
+    grid: Grid
+    stored: StoredArray
+    hu_zyx: npt.NDArray[np.int16] | None
+    slices: ImageSlices | None = None
+
+
+class CaseInHand:
+    """A case that is worked on; see `process_case`."""
+
+    def __init__(self, task: CaseTask) -> None:
+        self.meter = Meter()
+        self.task = task
+        self.store = FeatureStore(task.work.store_url)
+        self.rows: dict[str, list[Row]] = {"volumes": [], "rois": [], "radiomics": []}
+        self.failures: list[Failure] = []
+        self.succeeded: list[FailureKey] = []
+        self.audits: list[AuditResult] = []
+        self.decoded = False
+        self.computed = False
+
+    def process(self) -> CaseResult:
+        try:
+            volume = self._volume()
+            self.succeeded.append(("", self.task.work.volume_spec_id, "extraction", ""))
+            for roi in self.task.rois:
+                if not roi.skipped:
+                    self._roi(roi, volume)
+        except _Stopped as stopped:
+            self.failures.append(stopped.failure)
+        return CaseResult(
+            rows=self.rows,
+            failures=tuple(self.failures),
+            succeeded=tuple(self.succeeded),
+            audits=tuple(self.audits),
+            decoded=self.decoded,
+            computed=self.computed,
+            cost=self.meter.cost(),
+        )
+
+    def _guarded(self, stage: str, roi: RoiTask | None, function: Callable[[], Value]) -> Value:
+        """Call the function; stop the case or ROI with a failure if it raises anything but a fault of the store."""
+        work = self.task.work
+        try:
+            with self.meter.stage(stage):
+                return function()
+        except (StorageError, NeedsMemory, _Stopped):
+            raise
+        except Exception as error:
+            raise _Stopped(
+                failure_of(
+                    error,
+                    roi_key=roi.source.roi_key if roi else "",
+                    spec_id=work.radiomics_spec_id if stage in {"radiomics", "audit"} else work.volume_spec_id,
+                    scope="audit" if stage == "audit" else "extraction",
+                    stage=stage,
+                    source_fingerprint=roi.failure_fingerprint if roi else self.task.failure_fingerprint,
+                    manifest_row=roi.source.manifest_row if roi else self.task.case.manifest_row,
+                )
+            ) from None
+
+    def _volume(self) -> _Volume:
+        task, known = self.task, self.task.known
+        if known is not None and task.unchanged:
+            return _Volume(known.image_digest, known.grid, known.stored, None)
+        source = self._read_source()
+        image_digest = source.image_digest()
+        if known is not None and known.image_digest == image_digest:
+            if not self._is_whole(known.stored):
+                return self._write_volume(source, image_digest, known.generation + 1)
+            self._add_volume_row(source, image_digest, known.grid, known.stored, known.generation)
+            return _Volume(image_digest, known.grid, known.stored, None, ImageSlices.of(source))
+        return self._write_volume(source, image_digest, generation=0)
+
+    def _read_source(self) -> SourceVolume:
+        self.decoded = True
+        self.meter.read_bytes += source_bytes(self.task.case.image)
+        return self._guarded("read", None, lambda: read_volume(self.task.case, require_memory))
+
+    def _write_volume(self, source: SourceVolume, image_digest: str, generation: int) -> _Volume:
+        spacing_mm = self.task.work.spacing_mm
+        hu_zyx, grid = self._guarded("volume", None, lambda: resample_stack(source.hu_zyx, source.stack, spacing_mm))
+        stored = self._write(lambda: self.store.write_volume(hu_zyx, grid))
+        self.computed = True
+        self._add_volume_row(source, image_digest, grid, stored, generation)
+        return _Volume(image_digest, grid, stored, hu_zyx, ImageSlices.of(source))
+
+    def _write(self, write: Callable[[], StoredArray]) -> StoredArray:
+        with self.meter.stage("write"):
+            stored = write()
+        self.meter.written_bytes += stored.size_bytes
+        return stored
+
+    def _slices(self, volume: _Volume) -> ImageSlices:
+        """Return where the slices of the image lie, for outlines that were drawn on them."""
+        if volume.slices is None:
+            source = self._read_source()
+            changed = FormatError("source_changed", "the image is not the one that was stored")
+            self._guarded("read", None, lambda: _require_same(source, volume.digest, changed))
+            volume.slices = ImageSlices.of(source)
+        return volume.slices
+
+    def _voxels(self, volume: _Volume) -> npt.NDArray[np.int16]:
+        """Return the stored voxels; a stored volume that is lost or damaged is made anew from its source."""
+        if volume.hu_zyx is not None:
+            return volume.hu_zyx
+        try:
+            hu_zyx = np.asarray(self.store.read_array(volume.stored), dtype=np.int16)
+        except FormatError as error:
+            damage = error
+            source = self._read_source()
+            self._guarded("read", None, lambda: _require_same(source, volume.digest, damage))
+            generation = self.task.known.generation + 1 if self.task.known else 1
+            renewed = self._write_volume(source, volume.digest, generation)
+            volume.stored, volume.hu_zyx = renewed.stored, renewed.hu_zyx
+            return self._voxels(volume)
+        volume.hu_zyx = hu_zyx
+        return hu_zyx
+
+    def _roi(self, roi: RoiTask, volume: _Volume) -> None:
+        work = self.task.work
+        try:
+            input_digest, mask_zyx = self._mask(roi, volume)
+            self.succeeded.append((roi.source.roi_key, work.volume_spec_id, "extraction", ""))
+            if input_digest not in roi.featured or roi.audit_failed:
+                if mask_zyx is None:
+                    input_digest, mask_zyx = self._stored_mask(roi, volume)
+                self._add_features(roi, volume, mask_zyx, input_digest)
+            self.succeeded.append((roi.source.roi_key, work.radiomics_spec_id, "extraction", ""))
+        except _Stopped as stopped:
+            if not stopped.failure.roi_key:
+                raise
+            self.failures.append(stopped.failure)
+
+    def _mask(self, roi: RoiTask, volume: _Volume) -> tuple[str, npt.NDArray[np.uint8] | None]:
+        """Return the digest of image and mask, and the mask's voxels if they had to be read."""
+        known = roi.known
+        if known is not None and roi.unchanged and known.image_digest == volume.digest:
+            return known.input_digest, None
+        return self._read_mask(roi, volume)
+
+    def _stored_mask(self, roi: RoiTask, volume: _Volume) -> tuple[str, npt.NDArray[np.uint8]]:
+        """Return digest and voxels of a mask that is known; one that is lost or damaged is made anew from its source."""
+        if roi.known is not None:
+            with contextlib.suppress(FormatError):
+                return roi.known.input_digest, np.asarray(self.store.read_array(roi.known.stored), dtype=np.uint8)
+        return self._read_mask(roi, volume)
+
+    def _is_whole(self, stored: StoredArray) -> bool:
+        try:
+            self.store.read_array(stored)
+        except FormatError:
+            return False
+        return True
+
+    def _read_mask(self, roi: RoiTask, volume: _Volume) -> tuple[str, npt.NDArray[np.uint8]]:
+        known = roi.known
+        self.decoded = True
+        self.meter.read_bytes += source_bytes(roi.source.mask or "")
+        source = self._guarded("mask", roi, lambda: read_mask(roi.source, lambda: self._slices(volume), require_memory))
+        mask_digest = source.mask_digest()
+        input_digest = digest(volume.digest, mask_digest)
+        mask_zyx = self._guarded("mask", roi, lambda: place_mask(source.voxels_zyx, source.place, volume.grid))
+        hu_zyx = self._voxels(volume)
+        self._guarded("mask", roi, lambda: require_in_head(mask_zyx, hu_zyx, volume.grid))
+        triage = triage_mask(mask_zyx, hu_zyx, volume.grid, source.volume_ml)
+        same = known is not None and known.input_digest == input_digest
+        if known is not None and same and self._is_whole(known.stored):
+            stored, generation = known.stored, known.generation
+        else:
+            stored = self._write(lambda: self.store.write_mask(mask_zyx, volume.grid))
+            generation = known.generation + 1 if known is not None and same else 0
+            self.computed = True
+        digests = {"image_digest": volume.digest, "mask_digest": mask_digest, "input_digest": input_digest}
+        self.rows["rois"].append(
+            {
+                **roi_identity(self.task.case, roi.source),
+                "volume_spec_id": self.task.work.volume_spec_id,
+                **digests,
+                "mask_fingerprint": roi.fingerprint,
+                "path": stored.path,
+                "checksum": stored.checksum,
+                "generation": generation,
+                "source_volume_ml": source.volume_ml,
+                "mask_format": source.mask_format,
+                **_mask_measures(mask_zyx, volume.grid),
+                "components": triage.components,
+                "hu_p05": triage.hu_p05,
+                "hu_p50": triage.hu_p50,
+                "hu_p95": triage.hu_p95,
+                "flags": [*source.flags, *triage.flags],
+            }
+        )
+        return input_digest, mask_zyx
+
+    def _add_features(self, roi: RoiTask, volume: _Volume, mask_zyx: npt.NDArray[np.uint8], input_digest: str) -> None:
+        work = self.task.work
+        engine: Engine = "pyradiomics" if roi.audited else work.engine
+        require_memory(feature_bytes(int(np.count_nonzero(mask_zyx)), engine))
+        ct, mask = to_image(self._voxels(volume), volume.grid), to_image(mask_zyx, volume.grid)
+        if input_digest in roi.featured:
+            self._audit(roi, ct, mask, self._stored_values(roi, input_digest), input_digest)
+            return
+        features = self._guarded("radiomics", roi, lambda: roi_features(ct, mask, work.profile, work.engine))
+        if roi.audited:
+            self._audit(roi, ct, mask, features.values, input_digest)
+        self.computed = True
+        self.rows["radiomics"].append(
+            {
+                **roi_identity(self.task.case, roi.source),
+                "radiomics_spec_id": work.radiomics_spec_id,
+                "volume_spec_id": work.volume_spec_id,
+                "input_digest": input_digest,
+                "engine": work.engine,
+                "filter_scale_hu": features.filter_scale_hu,
+                "undefined_features": features.undefined(),
+                "degenerate": list(features.degenerate),
+                **features.values,
+            }
+        )
+
+    def _audit(
+        self, roi: RoiTask, ct: sitk.Image, mask: sitk.Image, values: Mapping[str, float], input_digest: str
+    ) -> None:
+        """Compare values with stock PyRadiomics; a deviation beyond the contract is a failure beside the stored values."""
+        work = self.task.work
+        try:
+            audit = self._guarded("audit", roi, lambda: audit_features(ct, mask, work.profile, values))
+            self.audits.append(audit)
+            self._guarded("audit", roi, lambda: _require_parity(audit))
+        except _Stopped as stopped:
+            self.failures.append(replace(stopped.failure, input_digest=input_digest))
+        else:
+            self.succeeded.append((roi.source.roi_key, work.radiomics_spec_id, "audit", input_digest))
+
+    def _stored_values(self, roi: RoiTask, input_digest: str) -> dict[str, float]:
+        """Return the values that the store has: they, and not what an engine gives today, are what an audit is about."""
+        wanted = {
+            "roi_key": roi.source.roi_key,
+            "radiomics_spec_id": self.task.work.radiomics_spec_id,
+            "input_digest": input_digest,
+        }
+        [values] = self.store.table("radiomics").read(contracts.feature_names(), equal_to(wanted)).to_pylist()
+        return dict(values)
+
+    def _add_volume_row(
+        self, source: SourceVolume, image_digest: str, grid: Grid, stored: StoredArray, generation: int
+    ) -> None:
+        task = self.task
+        described = self._guarded("volume", None, lambda: describe_volume(source, grid, task.work.uid_key))
+        self.rows["volumes"].append(
+            {
+                **case_identity(task.case),
+                "volume_spec_id": task.work.volume_spec_id,
+                "image_digest": image_digest,
+                "image_fingerprint": task.fingerprint,
+                "path": stored.path,
+                "checksum": stored.checksum,
+                "generation": generation,
+                **described,
+                "manifest_row": task.case.manifest_row,
+            }
+        )
+
+
+def _require_same(source: SourceVolume, image_digest: str, damage: FormatError) -> None:
+    if source.image_digest() != image_digest:
+        raise FormatError(
+            damage.kind,
+            f"{damage.message}; it cannot be made anew, since the source has changed: run again with --verify-inputs",
+        )
+
+
+def _require_parity(audit: AuditResult) -> None:
+    if audit.broken:
+        voxels = ", ".join(f"{name} {count}" for name, count in audit.differing_voxels.items()) or "none"
+        raise InternalError(
+            "parity_broken",
+            f"{audit.beyond} features lie beyond the parity contract; the worst, {audit.worst_feature}, is {audit.value!r} "
+            f"where PyRadiomics gives {audit.stock!r}; voxels whose gray level or LBP code differs: {voxels}",
+        )
+
+
+def _mask_measures(mask_zyx: npt.NDArray[np.uint8], grid: Grid) -> Row:
+    areas = mask_zyx.sum(axis=(1, 2), dtype=np.int64)
+    inside = [np.flatnonzero(mask_zyx.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1))]
+    largest = int(areas.argmax())
+    return {
+        "voxels": int(areas.sum()),
+        "volume_ml": float(areas.sum()) * grid.voxel_ml,
+        "largest_slice": largest,
+        "largest_slice_area_mm2": float(areas[largest]) * grid.spacing_mm[0] * grid.spacing_mm[1],
+        "box_start_zyx": [int(index[0]) for index in inside],
+        "box_size_zyx": [int(index[-1] - index[0] + 1) for index in inside],
+    }

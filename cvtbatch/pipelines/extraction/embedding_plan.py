@@ -1,0 +1,182 @@
+"""Which outlines are embedded, and in what portions. Pure; what is stored is looked at, never a source."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from cvtbatch.embedding.compute import Compute
+from cvtbatch.embedding.preprocessing import Preprocessing
+from cvtbatch.manifest import Case, RoiSource
+from cvtbatch.pipelines.extraction.case_plan import CasePlan, Reason
+from cvtbatch.pipelines.extraction.stored_cases import FailureKey, KnownCase, KnownFailure
+from cvtbatch.spec import digest
+from cvtbatch.store import StoredArray
+
+# A task of so many batches is long beside its sending, and short beside its loss; on a GPU a batch takes a tenth of a second.
+CPU_TASK_BATCHES = 8
+CUDA_TASK_BATCHES = 16
+# Share of a task's slices that may be padding before it is made longer.
+PADDING_SHARE = 1 / 32
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsRef:
+    """Where workers find the weights: they draw random ones themselves, the others lie in the store."""
+
+    source: str
+    sha256: str
+    store_url: str = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingWork:
+    """What a run does to every outline."""
+
+    embedding_spec_id: str
+    volume_spec_id: str
+    preprocessing: Preprocessing
+    weights: WeightsRef
+    not_for_inference: bool
+    compute: Compute
+
+
+@dataclass(frozen=True, slots=True)
+class RoiInput:
+    """An outline to embed, by what is stored of it; travels to a worker.
+
+    Attributes:
+        case_row: row of its case in the manifest.
+        slices: at most so many bear hematoma.
+        fingerprint: what a failure of it is about.
+        failed_before: a live failure that success ends.
+    """
+
+    case_key: str
+    center: str
+    case_id: str
+    case_row: int
+    source: RoiSource
+    input_digest: str
+    volume: StoredArray
+    mask: StoredArray
+    spacing_mm: tuple[float, float, float]
+    slices: int
+    fingerprint: str
+    failed_before: bool
+
+    @property
+    def manifest_row(self) -> int:
+        """Row of the outline in the manifest."""
+        return self.source.manifest_row
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingPlan:
+    """What happens to one case.
+
+    Attributes:
+        standing: failures that it keeps, since they are not tried again.
+        ended: failures of outlines that have embeddings.
+        without_input: it has an outline whose volume or mask is not stored.
+        blocked: why it is not.
+    """
+
+    case: Case
+    pending: tuple[RoiInput, ...]
+    standing: tuple[KnownFailure, ...]
+    ended: tuple[FailureKey, ...]
+    without_input: bool
+    blocked: tuple[KnownFailure, ...]
+
+    def reasons(self) -> tuple[Reason, ...]:
+        """Say why the case is worked on, or is not, where nothing but embeddings is asked for."""
+        why = [Reason.RETRIED if roi.failed_before else Reason.EMBEDDINGS_MISSING for roi in self.pending]
+        why += [Reason.NO_VOLUME] if self.without_input else []
+        why += [Reason.STANDING_FAILURE] if self.standing else []
+        if not self.case.masked_rois():
+            why.append(Reason.AWAITING_MASK)
+        return tuple(dict.fromkeys(why)) or (Reason.DONE,)
+
+
+def failure_key(roi_key: str, spec_id: str) -> FailureKey:
+    """Return the key of a failure to embed an outline."""
+    return roi_key, spec_id, "extraction", ""
+
+
+def plan_embeddings(case: Case, known: KnownCase | None, spec_id: str, again: bool) -> EmbeddingPlan:
+    """Decide which outlines of a case are embedded.
+
+    Args:
+        known: what the store has of it; None if nothing.
+        again: try failures again although volume and mask have not changed.
+    """
+    known = known or KnownCase()
+    pending, standing, ended, without_input = [], [], [], False
+    for source in case.masked_rois():
+        roi, volume = known.rois.get(source.roi_key), known.volume
+        key = failure_key(source.roi_key, spec_id)
+        failure = known.failures.get(key)
+        if roi is None or volume is None or roi.image_digest != volume.image_digest:
+            without_input = True
+            continue
+        if roi.input_digest in known.embedded.get(source.roi_key, frozenset()):
+            ended += [key] if failure else []
+            continue
+        fingerprint = digest(roi.input_digest, volume.stored.path, roi.stored.path)[:32]
+        if failure is not None and failure.fingerprint == fingerprint and not again:
+            standing.append(failure)
+            continue
+        pending.append(
+            RoiInput(
+                case_key=case.case_key,
+                center=case.center,
+                case_id=case.case_id,
+                case_row=case.manifest_row,
+                source=source,
+                input_digest=roi.input_digest,
+                volume=volume.stored,
+                mask=roi.stored,
+                spacing_mm=volume.grid.spacing_mm,
+                slices=roi.slices,
+                fingerprint=fingerprint,
+                failed_before=failure is not None,
+            )
+        )
+    blocked = [failure for key, failure in known.failures.items() if key[1] != spec_id and key[2] == "extraction"]
+    not_extracted = KnownFailure("", "embedding", "not_extracted")
+    return EmbeddingPlan(
+        case, tuple(pending), tuple(standing), tuple(ended), without_input, tuple(blocked) or (not_extracted,)
+    )
+
+
+def with_embeddings(plan: CasePlan, embeddings: EmbeddingPlan) -> CasePlan:
+    """Return the plan of a case whose embeddings are looked at too: one that is extracted may still lack them."""
+    if plan.task is not None or not (embeddings.pending or embeddings.standing):
+        return plan
+    reasons = [*embeddings.reasons(), *(reason for reason in plan.reasons if reason is not Reason.DONE)]
+    return replace(plan, reasons=tuple(dict.fromkeys(reasons)), embeds=bool(embeddings.pending))
+
+
+def alone(plan: EmbeddingPlan) -> CasePlan:
+    """Return the plan of a case of which nothing but embeddings is asked for."""
+    return CasePlan(plan.case, plan.reasons(), None, plan.standing, False, plan.ended, embeds=bool(plan.pending))
+
+
+def task_slices(slices: int, batch: int, cuda: bool, workers: int) -> int:
+    """Return how many of all slices a task has: whole batches, and with few of them a share for every worker."""
+    most = CUDA_TASK_BATCHES if cuda else CPU_TASK_BATCHES
+    batches = -(-slices // batch)
+    return batch * max(1, min(most, -(-batches // (2 * workers))))
+
+
+def pack(rois: Iterable[RoiInput], batch: int, slices: int) -> Iterator[tuple[RoiInput, ...]]:
+    """Yield outlines in tasks of at least so many slices, longer by what makes their last batch nearly full."""
+    task: list[RoiInput] = []
+    held = 0
+    for roi in rois:
+        task.append(roi)
+        held += roi.slices
+        if held >= slices and (-held % batch <= held * PADDING_SHARE or held >= 2 * slices):
+            yield tuple(task)
+            task, held = [], 0
+    if task:
+        yield tuple(task)

@@ -1,0 +1,34 @@
+"""What a case may take: how long, and how much memory its features need."""
+
+from cvtbatch.pipelines.extraction.case_plan import CaseTask
+from cvtbatch.pipelines.extraction.embedding_worker import EmbeddingTask
+from cvtbatch.radiomics import Engine
+
+# A limit finds what never ends; it must not hit a disk that is slow and alive. A case takes a second or two; a disk that gives
+# 0.2 MB a second, and a machine that is busy with a hundred other things, stay below this.
+CASE_SECONDS = 600.0
+OUTLINE_SECONDS = 120.0
+SECONDS_PER_MB = 5.0
+SLICE_SECONDS = 10.0
+# Measured above the loaded volume (README): 22, 43 and 87 MB for outlines of 10, 30 and 90 ml, stock 160, 210 and 412.
+FEATURE_BYTES = {"fast": 30_000_000, "pyradiomics": 150_000_000}
+FEATURE_BYTES_PER_VOXEL = {"fast": 1_500, "pyradiomics": 5_000}
+
+
+def case_limit_s(task: CaseTask, stated_s: float | None) -> float:
+    """Return how long a case may take, in seconds: as the job says, or by its size."""
+    if stated_s is not None:
+        return stated_s
+    return CASE_SECONDS + OUTLINE_SECONDS * len(task.rois) + SECONDS_PER_MB * task.source_bytes / 1e6
+
+
+def embedding_limit_s(task: EmbeddingTask, stated_s: float | None) -> float:
+    """Return how long the outlines of a task may take to embed, in seconds."""
+    if stated_s is not None:
+        return stated_s * len(task.rois)
+    return CASE_SECONDS + SLICE_SECONDS * sum(roi.slices for roi in task.rois)
+
+
+def feature_bytes(voxels: int, engine: Engine) -> int:
+    """Return what an outline of so many voxels takes beside its volume while its features are computed."""
+    return FEATURE_BYTES[engine] + FEATURE_BYTES_PER_VOXEL[engine] * voxels

@@ -1,0 +1,134 @@
+"""Fit: a snapshot's training cohort to a bundle, its tasks spread over workers."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cvtbatch.dlrn.bundle import load_bundle, write_bundle
+from cvtbatch.dlrn.fit import Fit, fit_model
+from cvtbatch.dlrn.settings import FitSettings
+from cvtbatch.dlrn.tasks import Task, TaskResult, run_task
+from cvtbatch.engine import Cluster, run_inline, run_on_workers
+from cvtbatch.errors import InputError
+from cvtbatch.pipelines.models.training_cohort import CohortSource, TrainingData, read_training
+from cvtbatch.pipelines.shared.job import Job
+from cvtbatch.pipelines.shared.unfinished import require_done
+from cvtbatch.store import FeatureStore, Location, automatic_snapshot, read_snapshot
+
+INTENDED_USE = (
+    "Research: tells hematomas caused by cerebral venous thrombosis from hematomas of other causes on non-enhanced head CT. "
+    "Not a medical device; not for the care of patients."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FitItem:
+    """One task for a worker, which reads the cohort for itself."""
+
+    source: CohortSource
+    settings: FitSettings
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """What a fit found, for people and as the JSON document of `cvtbatch fit --json`."""
+
+    out: str
+    digest: str
+    document: dict[str, object]
+
+    def to_document(self) -> dict[str, object]:
+        """Return the JSON document."""
+        return {"command": "fit", "bundle": self.out, "bundle_digest": self.digest, "description": self.document}
+
+
+def run_item(item: FitItem) -> TaskResult:
+    """Run a task where the store can be read; a worker reads the cohort once."""
+    return run_task(read_training(item.source).cohort, item.settings, item.task)
+
+
+def fit_bundle(
+    job: Job,
+    store_url: str,
+    snapshot: str | None,
+    spec_ids: Sequence[str],
+    out: Path,
+    cluster: Cluster,
+    on_progress: Callable[[int, int], None] = lambda *_: None,
+) -> FitReport:
+    """Fit on a snapshot's training cohort and write the bundle.
+
+    Args:
+        snapshot: by default one that is recorded for this.
+        spec_ids: specifications to which the rows are restricted.
+        out: a new folder, or a new file that ends in .tar.
+        on_progress: called with the tasks done and all of them.
+
+    Raises:
+        InputError: the cohort cannot be fitted on, or there is something at `out`.
+        ProblemsError: "leakage", or the job is not valid.
+        ResourceError: a worker died over a task, or the scheduler went away.
+    """
+    settings = FitSettings.of_job(job["fit"])
+    if out.exists():
+        raise InputError("bundle_exists", f"--out {out}: there is something already; choose a new name")
+    url = Location.of(store_url).url
+    if snapshot is None:
+        snapshot = automatic_snapshot(FeatureStore.open_for_writing(url, existing=True), "fit").name
+    frozen = read_snapshot(FeatureStore(url), snapshot)
+    cohort_job = job["cohort"]
+    source = CohortSource(
+        store_url=url,
+        snapshot=snapshot,
+        training_centers=tuple(cohort_job["training_centers"]),
+        primary=(cohort_job["primary_reader"], cohort_job["primary_reading"]),
+        spec_ids=tuple(spec_ids),
+    )
+    data = read_training(source)
+
+    def spread(tasks: Sequence[Task]) -> Iterable[TaskResult]:
+        return _spread([FitItem(source, settings, task) for task in tasks], cluster, on_progress)
+
+    fit = fit_model(data.cohort, settings, data.specs, data.surroundings, spread)
+    document = _document(fit, data, job, snapshot, frozen.content_digest)
+    digest = write_bundle(out, document, fit.model, fit.golden, fit.selection, fit.out_of_fold)
+    return FitReport(str(out), digest, load_bundle(out).document)
+
+
+def _spread(
+    items: Sequence[FitItem], cluster: Cluster, on_progress: Callable[[int, int], None]
+) -> Iterator[TaskResult]:
+    outcomes = (
+        run_inline(run_item, items) if cluster.client is None else run_on_workers(cluster.client, run_item, items)
+    )
+    for done, outcome in enumerate(outcomes, 1):
+        result = require_done(outcome, f"the task {outcome.item.task.name}")
+        on_progress(done, len(items))
+        yield result
+
+
+def _document(fit: Fit, data: TrainingData, job: Job, snapshot: str, content_digest: str) -> dict[str, object]:
+    cohort = data.cohort
+    return {
+        "intended_use": INTENDED_USE,
+        "specs": {
+            "volume_spec_id": data.volume_spec_id,
+            "radiomics_spec_id": data.specs.radiomics_spec_id,
+            "embedding_spec_id": data.specs.embedding_spec_id,
+        },
+        "spec_settings": {spec.kind: spec.content() for spec in data.spec_chain},
+        "weights": dict(data.weights),
+        "snapshot": {"name": snapshot, "digest": content_digest},
+        "cohort": {
+            "digest": cohort.digest(),
+            "training_centers": list(data.centers),
+            "cases": len(cohort.keys),
+            "patients": len(set(cohort.patients)),
+            "positive": int(cohort.outcome.sum()),
+            "excluded": dict(data.excluded),
+            "image_digests": sorted(set(cohort.image_digests) - {""}),
+        },
+        "job": {name: job[name] for name in ("cohort", "fit")},
+        **fit.document,
+    }

@@ -1,0 +1,291 @@
+"""Score: a bundle over a store, a portion at a time; what was scored before is not scored again."""
+
+import datetime
+import functools
+import secrets
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from cvtbatch import contracts
+from cvtbatch.dlrn.bundle import Bundle, load_bundle
+from cvtbatch.dlrn.scoring import ROWS_AT_ONCE
+from cvtbatch.engine import Cluster, run_inline, run_on_workers
+from cvtbatch.errors import InputError, InternalError
+from cvtbatch.pipelines.shared.unfinished import require_done
+from cvtbatch.store import FeatureStore, Location, View, among, automatic_snapshot, read_snapshot, wide_rows
+from cvtbatch.validation.eligibility import CRITERIA, assess_eligibility
+
+TABLES = ("scores", "explanations")
+# Outlines that are read, scored and committed together: their embeddings take 80 MB.
+PORTION = 10_000
+KEY = ("roi_key", "radiomics_digest", "embedding_digest", "clinical_digest")
+MODELS = ("rad", "dl", "dlr", "dlrn")
+CRITERIA_COLUMNS = tuple(criterion.column for criterion in CRITERIA)
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Outlines for a worker, which reads and scores them.
+
+    Attributes:
+        roi_keys: in order, as runs have most likely stored them, so that they lie in few files.
+    """
+
+    store_url: str
+    run_id: str
+    bundle: str
+    snapshot: str
+    roi_keys: tuple[str, ...]
+    primary: tuple[str, int]
+    explain: bool
+
+
+@dataclass(slots=True)
+class ScoreReport:
+    """What a run did, for people and as the JSON document of `cvtbatch score --json`.
+
+    Attributes:
+        outlines: primary outlines with features; each is scored, or already_scored.
+        scored, already_scored: outlines.
+        computed: by model, outlines of this run that have its score.
+        flags: by flag, outlines of this run that carry it.
+        rows: appended by table.
+    """
+
+    store: str
+    run_id: str
+    bundle_digest: str
+    snapshot: str
+    center: str | None
+    marks: list[str]
+    outlines: int = 0
+    scored: int = 0
+    already_scored: int = 0
+    computed: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MODELS, 0))
+    flags: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TABLES, 0))
+    seconds: float = 0.0
+
+    def to_document(self) -> dict[str, object]:
+        """Return the JSON document."""
+        return {"command": "score", **{name: getattr(self, name) for name in self.__dataclass_fields__}}
+
+
+@functools.lru_cache(maxsize=1)
+def _bundle(path: str) -> Bundle:
+    """Return a bundle that this process has verified before."""
+    return load_bundle(path)
+
+
+@functools.lru_cache(maxsize=1)
+def _view(store_url: str, snapshot: str, run_id: str) -> View:
+    """Return a snapshot at which this process has looked before in this run; an erasure pins it anew."""
+    return FeatureStore(store_url).at(snapshot)
+
+
+def score_store(
+    store_url: str,
+    bundle_path: Path,
+    snapshot: str | None,
+    center: str | None,
+    cluster: Cluster,
+    *,
+    explain: bool,
+    on_progress: Callable[[int, int], None] = lambda *_: None,
+) -> ScoreReport:
+    """Score the primary outlines of a store that this bundle has not scored with these inputs, and append the rows.
+
+    Args:
+        snapshot: by default one that is recorded for this.
+        center: only this centre's.
+        explain: fill the table explanations too.
+        on_progress: called with the outlines done and all of those to score.
+
+    Raises:
+        InputError: there is no bundle, snapshot or centre; the store lacks the bundle's specifications.
+        FormatError: the bundle is damaged.
+        ResourceError: a worker died over a portion, or the scheduler went away.
+    """
+    started = time.monotonic()
+    bundle = load_bundle(bundle_path)
+    url = Location.of(store_url).url
+    store = FeatureStore.open_for_writing(url, existing=True)
+    if snapshot is None:
+        snapshot = automatic_snapshot(store, "score").name
+    frozen = read_snapshot(store, snapshot)
+    now = datetime.datetime.now(datetime.UTC)
+    run_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    report = ScoreReport(
+        url, run_id, bundle.digest, snapshot, center, [entry["mark"] for entry in bundle.document["marks"]]
+    )
+    primary = bundle.document["job"]["cohort"]
+    primary = (primary["primary_reader"], primary["primary_reading"])
+    wanted = read_keys(store, bundle, snapshot, center, primary)
+    report.outlines = len(wanted)
+    fresh = _unscored(store, wanted, bundle.digest, TABLES if explain else TABLES[:1])
+    report.already_scored = len(wanted) - len(fresh)
+    path = str(bundle_path.absolute())
+    portions = [
+        Portion(url, run_id, path, snapshot, tuple(fresh[start : start + PORTION]), primary, explain)
+        for start in range(0, len(fresh), PORTION)
+    ]
+    book = {"snapshot": snapshot, "snapshot_digest": frozen.content_digest, "run_id": run_id}
+    flags: Counter[str] = Counter()
+    for scored in _spread(portions, cluster):
+        for name, table in _stored(scored, explain).items():
+            rows = [{**row, **book, "recorded_at": now} for row in table.to_pylist()]
+            report.rows[name] += store.table(name).append(rows)
+        report.scored += len(scored)
+        flags.update(scored["flags"].combine_chunks().flatten().to_pylist())
+        for model in MODELS:
+            report.computed[model] += len(scored) - scored[model].null_count
+        on_progress(report.scored, len(fresh))
+    report.flags = {name: flags[name] for name in sorted(flags)}
+    report.seconds = round(time.monotonic() - started, 3)
+    return report
+
+
+def read_keys(
+    store: FeatureStore, bundle: Bundle, snapshot: str, center: str | None, primary: tuple[str, int]
+) -> pa.Table:
+    """Return the key of each primary outline's score.
+
+    Returns:
+        the columns of KEY; a digest is empty where there is no such input.
+
+    Raises:
+        InputError: there is no such centre, or the store lacks the bundle's specifications.
+    """
+    spec_ids = [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id]
+    inputs = ["roi_key", "input_digest"]
+    rows = store.wide(
+        columns=[*inputs, "center", "clinical_digest"],
+        where=None if center is None else pc.field("center") == center,
+        snapshot=snapshot,
+        spec=spec_ids,
+        primary_reader=primary[0],
+        primary_reading=primary[1],
+    )
+    if center is not None and not rows.num_rows:
+        raise InputError("no_such_center", f"centre {center!r} has no features under the bundle's specifications")
+    largest = store.embeddings(columns=inputs, where=pc.field("is_largest"), snapshot=snapshot, spec=spec_ids)
+    digest = rows["input_digest"]
+    of_embedding = pc.if_else(among(rows, largest, inputs), digest, "")
+    return pa.table([rows["roi_key"], digest, of_embedding, pc.fill_null(rows["clinical_digest"], "")], KEY)
+
+
+def _unscored(store: FeatureStore, wanted: pa.Table, bundle_digest: str, tables: Sequence[str]) -> list[str]:
+    """Return the outlines that at least one of the tables has no row of, in order."""
+    of_bundle = pc.field("bundle_digest") == bundle_digest
+    there = (among(wanted, store.table(name).read(list(KEY), of_bundle), KEY) for name in tables)
+    fresh: list[str] = wanted.filter(pc.invert(functools.reduce(pc.and_, there)))["roi_key"].to_pylist()
+    return sorted(fresh)
+
+
+def score_portion(portion: Portion) -> pa.Table:
+    """Read and score some outlines; the columns are those of `scores`, and of `explanations` where asked."""
+    bundle = _bundle(portion.bundle)
+    identity = [
+        "roi_key",
+        "case_key",
+        "center",
+        "case_id",
+        "roi",
+        "reader",
+        "reading",
+        "input_digest",
+        "clinical_digest",
+    ]
+    specs = ["radiomics_spec_id", "embedding_spec_id"]
+    rows = wide_rows(
+        _view(portion.store_url, portion.snapshot, portion.run_id),
+        list(dict.fromkeys([*identity, *specs, *bundle.needed_columns(), *CRITERIA_COLUMNS])),
+        None,
+        [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id],
+        portion.primary,
+        pa.array(portion.roi_keys),
+    ).sort_by("roi_key")
+    if rows["roi_key"].to_pylist() != list(portion.roi_keys):
+        raise InternalError("other_rows", "the outlines that were read are not those that were to be scored")
+    scored = bundle.score(rows, portion.explain)
+    excluded = [
+        [f"excluded_{reason}" for reason in assess_eligibility(row).reasons]
+        for row in rows.select(list(CRITERIA_COLUMNS)).to_pylist()
+    ]
+    flags = [[*own, *more] for own, more in zip(scored["flags"].to_pylist(), excluded, strict=True)]
+    input_digest = scored["input_digest"]
+    columns = {
+        "radiomics_digest": input_digest,
+        "embedding_digest": pc.if_else(pc.is_valid(rows["embedding"]), input_digest, ""),
+        "clinical_digest": pc.fill_null(scored["clinical_digest"], ""),
+        "flags": pa.array(flags, pa.list_(pa.string())),
+    }
+    kept = scored.drop_columns([name for name in columns if name in scored.column_names])
+    for name, values in columns.items():
+        kept = kept.append_column(name, values)
+    return kept
+
+
+def _spread(portions: Sequence[Portion], cluster: Cluster) -> Iterator[pa.Table]:
+    outcomes = (
+        run_inline(score_portion, portions)
+        if cluster.client is None
+        else run_on_workers(cluster.client, score_portion, portions)
+    )
+    for outcome in outcomes:
+        yield require_done(outcome, f"a portion of {len(outcome.item.roi_keys)} outlines")
+
+
+def _stored(scored: pa.Table, explain: bool) -> dict[str, pa.Table]:
+    """Return the rows by table, without book-keeping."""
+    names = TABLES if explain else TABLES[:1]
+    columns = {
+        name: [field for field in contracts.table(name).arrow().names if field in scored.column_names] for name in names
+    }
+    return {name: scored.select(columns[name]) for name in names}
+
+
+def score_parquet(bundle: Bundle, source: Path, target: Path, threads: int) -> int:
+    """Score a Parquet file of `FeatureStore.wide()`'s columns into another, and return how many rows.
+
+    Row groups are read and scored side by side and written in order; a few batches are held at a time, whatever the file's size.
+
+    Args:
+        threads: row groups at work at a time.
+    """
+    columns = bundle.needed_columns()
+    with pq.ParquetFile(source) as file:
+        present = set(file.schema_arrow.names)
+        groups = file.num_row_groups
+    identity = [name for name in ("roi_key", "radiomics_spec_id", "embedding_spec_id") if name in present]
+
+    def score_group(number: int) -> pa.Table:
+        with pq.ParquetFile(source, pre_buffer=False) as own:
+            batches = own.iter_batches(ROWS_AT_ONCE, [number], [*identity, *columns], use_threads=False)
+            return pa.concat_tables(bundle.score_batches(batches))
+
+    rows = 0
+    writer: pq.ParquetWriter | None = None
+    waiting: deque[Future[pa.Table]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for number in range(groups + threads):
+                if number < groups:
+                    waiting.append(pool.submit(score_group, number))
+                if waiting and number >= threads:
+                    scored = waiting.popleft().result()
+                    writer = writer or pq.ParquetWriter(target, scored.schema)
+                    writer.write_table(scored)
+                    rows += len(scored)
+        finally:
+            if writer is not None:
+                writer.close()
+    return rows

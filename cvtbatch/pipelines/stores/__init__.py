@@ -1,0 +1,1 @@
+"""A store itself: its status, exports, snapshots, specifications and upkeep."""

@@ -1,0 +1,144 @@
+"""What a store holds and how its cases stand."""
+
+import datetime
+from collections import Counter
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cvtbatch import contracts
+from cvtbatch.errors import FormatError
+from cvtbatch.pipelines.stores.duplicates import find_duplicates
+from cvtbatch.spec import Spec
+from cvtbatch.store import FeatureStore, View
+from cvtbatch.validation.eligibility import CRITERIA, InclusionFlow, inclusion_flow
+
+Document = dict[str, object]
+KINDS = ("volume", "radiomics", "embedding")
+
+
+def read_status(url: str, *, flow: bool = False) -> Document:
+    """Return the JSON document of `cvtbatch status --json`, with the inclusion flow if asked.
+
+    A case is done when every current mask of it has features, and embeddings if they were asked for, under the newest run's
+    specifications, failed when it has a live failure under them, and awaits its mask when it has a volume and no mask.
+    The store does not know the manifest: a mask that was taken out of it stays.
+
+    Raises:
+        StorageError, FormatError: as `FeatureStore`.
+    """
+    store = FeatureStore(url)
+    # One look at the tables for all that is asked of them.
+    view = store.view()
+    runs = store.runs().to_pylist()
+    newest: dict[str, str] = next((run for run in runs if run["command"] == "extract"), {})
+    volume_spec, radiomics_spec, embedding_spec = (newest.get(f"{kind}_spec_id") or "" for kind in KINDS)
+    current = {volume_spec, radiomics_spec, embedding_spec} - {""}
+    failures = view.rows("failures")
+    live = failures.filter(pc.is_in(failures["spec_id"], value_set=pa.array(sorted(current), pa.string())))
+    keys = {(row["stage"], row["kind"], row["case_key"]) for row in live.to_pylist()}
+    by_kind = Counter((stage, kind) for stage, kind, _ in keys)
+    return {
+        **({"flow": _flow(store)} if flow else {}),
+        "command": "status",
+        "store": url,
+        "format_version": store.format_version,
+        "cases": _case_states(view, volume_spec, radiomics_spec, embedding_spec, live["case_key"]),
+        "rows": {
+            name: failures.num_rows if name == "failures" else store.table(name).count()
+            for name in contracts.table_names()
+        },
+        "failures": [
+            {"stage": stage, "kind": kind, "cases": count} for (stage, kind), count in sorted(by_kind.items())
+        ],
+        "specs": _specs(store, current),
+        "runs": [_run(row) for row in runs],
+        "duplicates": find_duplicates(view),
+    }
+
+
+def _case_states(
+    view: View, volume_spec: str, radiomics_spec: str, embedding_spec: str, failed: pa.ChunkedArray
+) -> dict[str, int]:
+    cases = view.rows("cases", ["case_key"])["case_key"]
+    volumes = view.rows("volumes", ["case_key", "volume_spec_id"])
+    with_volume = volumes.filter(pc.equal(volumes["volume_spec_id"], volume_spec))["case_key"]
+    rois = view.rows("rois", ["case_key", "roi_key", "volume_spec_id"])
+    masks = rois.filter(pc.equal(rois["volume_spec_id"], volume_spec))
+    finished = view.radiomics(["roi_key"], pc.field("radiomics_spec_id") == radiomics_spec)["roi_key"]
+    if embedding_spec:
+        largest = pc.field("is_largest") & (pc.field("embedding_spec_id") == embedding_spec)
+        finished = finished.filter(_are_in(finished, view.embeddings(["roi_key"], largest)["roi_key"]))
+    unfinished = masks.filter(pc.invert(_are_in(masks["roi_key"], finished)))["case_key"]
+
+    have_failed, have_mask = _are_in(cases, failed), _are_in(cases, masks["case_key"])
+    sound = pc.invert(have_failed)
+    states = {
+        "done": pc.and_(pc.and_(have_mask, sound), pc.invert(_are_in(cases, unfinished))),
+        "failed": have_failed,
+        "awaiting_mask": pc.and_(pc.and_(_are_in(cases, with_volume), sound), pc.invert(have_mask)),
+    }
+    counts = {name: pc.sum(of, min_count=0).as_py() for name, of in states.items()}
+    return {"total": len(cases), **counts, "incomplete": len(cases) - sum(counts.values())}
+
+
+def _are_in(values: pa.ChunkedArray, others: pa.ChunkedArray) -> pa.ChunkedArray:
+    found: pa.ChunkedArray = pc.is_in(values, value_set=others)
+    return found
+
+
+def _flow(store: FeatureStore) -> Document:
+    """Return the inclusion flow of all current cases, and that of every centre, by name."""
+    columns = list(dict.fromkeys(["center", *(criterion.column for criterion in CRITERIA)]))
+    cases = store.table("cases").current(columns).to_pylist()
+    centers = sorted({case["center"] for case in cases})
+    return {
+        **_flow_document(inclusion_flow(cases)),
+        "centers": [
+            {"center": name, **_flow_document(inclusion_flow(case for case in cases if case["center"] == name))}
+            for name in centers
+        ],
+    }
+
+
+def _flow_document(flow: InclusionFlow) -> Document:
+    return {
+        "screened": flow.screened,
+        "excluded": [{"reason": reason, "cases": cases} for reason, cases in flow.excluded.items()],
+        "included": flow.included,
+        "unknown": [{"column": column, "cases": cases} for column, cases in flow.unknown.items()],
+    }
+
+
+def _specs(store: FeatureStore, current: set[str]) -> list[Document]:
+    rows: Counter[str] = Counter()
+    for kind, table in zip(KINDS, ("volumes", "radiomics", "embeddings"), strict=True):
+        rows += store.table(table).counts(f"{kind}_spec_id")
+    specs = store.table("specs").read().sort_by([("kind", "descending"), ("spec_id", "ascending")]).to_pylist()
+    return [
+        {
+            "spec_id": spec["spec_id"],
+            "kind": spec["kind"],
+            "parent_id": spec["parent_id"],
+            "rows": rows[spec["spec_id"]],
+            "current": spec["spec_id"] in current,
+            "not_for_inference": Spec(spec["kind"], spec["parent_id"], spec["settings"])
+            .content()
+            .get("weights", {})
+            .get("not_for_inference", False),
+        }
+        for spec in specs
+    ]
+
+
+def _run(row: dict[str, object]) -> Document:
+    counts = ("cases", "computed", "already_done", "failed", "awaiting_mask", "seconds")
+    # Null until the run ends, and in rows of earlier versions.
+    cost = ("cases_per_second", "core_hours_per_1000_cases", "cpu_hours_per_1000_cases", "worker_peak_bytes")
+    names = ("run_id", "command", "state", "reason", *counts, *cost)
+    try:
+        moment = datetime.datetime.strptime(str(row["run_id"]).partition("-")[0], "%Y%m%dT%H%M%S")
+    except ValueError:
+        raise FormatError("store_damaged", "the id of a run in table runs is not what was written") from None
+    started = moment.replace(tzinfo=datetime.UTC)
+    return {**{name: row[name] for name in names}, "started_at": started.isoformat()}

@@ -1,0 +1,53 @@
+"""Small heads, and archives of them with their manifest."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+
+def tiny_head(seed: int, radius_mm: float = 9.0) -> tuple[sitk.Image, sitk.Image]:
+    """Return (ct, mask) of 64 x 64 x 12 voxels of 1 x 1 x 5 mm: an ellipsoid of tissue with a denser ball in it."""
+    rng = np.random.default_rng(seed)
+    z, y, x = np.meshgrid((np.arange(12) - 6) * 5.0, np.arange(64) - 32.0, np.arange(64) - 32.0, indexing="ij")
+    brain = (x / 28) ** 2 + (y / 30) ** 2 + (z / 32) ** 2 < 1
+    cx, cy, cz = rng.uniform(-8, 8, 3)
+    ball = (x - cx) ** 2 + (y - cy) ** 2 + (z - cz) ** 2 < radius_mm**2
+    hu = np.where(brain, 34.0, -1000.0)
+    hu[ball & brain] = 64
+    hu += rng.normal(0, 5, hu.shape)
+    images = []
+    for array in (np.clip(np.rint(hu), -1024, 3071).astype(np.int16), (ball & brain).astype(np.uint8)):
+        image = sitk.GetImageFromArray(array)
+        image.SetSpacing((1.0, 1.0, 5.0))
+        image.SetOrigin((-32.0, -32.0, -30.0))
+        images.append(image)
+    return images[0], images[1]
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
+    """Write a manifest; the columns are those of all rows."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def tiny_archive(folder: Path, cases: int) -> list[dict[str, object]]:
+    """Write heads into a folder and return the rows of their manifest, which is written too (manifest.csv)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, object]] = []
+    for number in range(cases):
+        ct, mask = tiny_head(number)
+        sitk.WriteImage(ct, str(folder / f"ct{number}.nii.gz"))
+        sitk.WriteImage(mask, str(folder / f"mask{number}.nii.gz"))
+        row = {"center": "A", "case_id": f"{number:03d}", "image": f"ct{number}.nii.gz", "mask": f"mask{number}.nii.gz"}
+        rows.append(
+            {**row, "etiology": "CVT" if number % 3 == 0 else "HP", "epilepsy": number % 2, "age": 40 + number % 80}
+        )
+    write_rows(folder / "manifest.csv", rows)
+    return rows

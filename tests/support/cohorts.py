@@ -1,0 +1,175 @@
+"""Cohorts of made-up features with a known effect, for fits that take seconds.
+
+A latent trait, a standard normal that CVT shifts by `effect`, moves `informative` of the radiomics columns and `informative`
+directions of the embedding; all else is noise. Columns come in correlated pairs, so that the correlation filter has work. Epilepsy
+is drawn with the given probabilities, so that it informs or not. Slices of a case scatter around its own embedding.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from cvtbatch.dlrn.audit import Member
+from cvtbatch.dlrn.bundle import EXPECTED, write_bundle
+from cvtbatch.dlrn.cohort import Cohort, patient_key
+from cvtbatch.dlrn.fit import Fit, Surroundings, fit_model
+from cvtbatch.dlrn.model import FrozenModel
+from cvtbatch.dlrn.scoring import GOLDEN_SCORES, SpecIds, score_batch
+from cvtbatch.dlrn.settings import FitSettings
+from cvtbatch.pipelines.shared.job import read_job
+
+SPECS = SpecIds("rad-000000000001", "emb-000000000001")
+SMALL_JOB = (
+    "fit.components=16",
+    "fit.crossfit_folds=3",
+    "fit.selection.lasso_folds=3",
+    "fit.selection.lasso_alphas=20",
+    "fit.selection.lasso_eps=0.01",
+    "fit.forest.trees=25",
+    "fit.forest.grid_trees=10",
+    "fit.forest.folds=3",
+    "fit.forest.max_depth=[3]",
+    "fit.forest.min_samples_leaf=[3]",
+    "fit.nested.folds=3",
+    "fit.nested.repeats=1",
+    "fit.nested.bootstrap=200",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CohortPlan:
+    """How a cohort is made; two plans that differ in seed and center are two samples of one population."""
+
+    cases: int = 90
+    positives: int = 30
+    radiomics: int = 40
+    length: int = 32
+    informative: int = 4
+    effect: float = 1.2
+    epilepsy: tuple[float, float] = (0.15, 0.15)
+    center: str = "C1"
+    cases_per_patient: int = 1
+    slices: int = 4
+
+
+def made_cohort(plan: CohortPlan, seed: int) -> Cohort:
+    """Draw a cohort; the population's directions do not depend on the seed."""
+    population, rng = np.random.default_rng(20), np.random.default_rng([21, seed])
+    outcome = rng.permutation(np.repeat([1, 0], [plan.positives, plan.cases - plan.positives])).astype(np.int64)
+    patients = np.arange(plan.cases) // plan.cases_per_patient
+    outcome = outcome[patients * plan.cases_per_patient]
+    traits = rng.standard_normal((plan.cases, 2)) + plan.effect * outcome[:, None]
+    radiomics = rng.standard_normal((plan.cases, plan.radiomics))
+    radiomics[:, : plan.informative] += traits[:, :1]
+    radiomics[:, 1::2] = radiomics[:, ::2] + 0.2 * radiomics[:, 1::2]
+    radiomics = radiomics * population.lognormal(0, 3, plan.radiomics) + population.normal(0, 50, plan.radiomics)
+    directions = population.standard_normal((plan.informative, plan.length))
+    own = rng.standard_normal((plan.cases, plan.informative)) + traits[:, 1:]
+    embedding = 3 + own @ directions + 0.3 * rng.standard_normal((plan.cases, plan.length))
+    rows = np.repeat(np.arange(plan.cases), plan.slices)
+    slices = embedding[rows] + 0.5 * rng.standard_normal((len(rows), plan.length))
+    slices[:: plan.slices] = embedding
+    share = np.where(outcome == 1, plan.epilepsy[1], plan.epilepsy[0])
+    return Cohort(
+        keys=tuple(f"{plan.center}/{number:04d}/hematoma/A/1" for number in range(plan.cases)),
+        patients=tuple(patient_key(plan.center, f"P{patient:04d}") for patient in patients),
+        outcome=outcome,
+        epilepsy=(rng.uniform(size=plan.cases) < share).astype(np.float64),
+        radiomics_names=tuple(f"feature_{number:03d}" for number in range(plan.radiomics)),
+        radiomics=radiomics,
+        embedding=slices[:: plan.slices].astype(np.float32),
+        slices=slices.astype(np.float32),
+        slice_rows=rows,
+        image_digests=tuple(f"{plan.center}-{seed}-{number}" for number in range(plan.cases)),
+    )
+
+
+@cache
+def small_fit() -> tuple[Cohort, Fit]:
+    """Return a cohort whose epilepsy informs, unknown in some cases, and its fit by the small job; made once a process."""
+    drawn = made_cohort(CohortPlan(epilepsy=(0.1, 0.5)), 1)
+    epilepsy = drawn.epilepsy.copy()
+    epilepsy[::15] = np.nan
+    cohort = replace(drawn, epilepsy=epilepsy)
+    return cohort, fit_model(cohort, settings("fit.forest.min_samples_leaf=[2, 6]"), SPECS, surroundings(cohort))
+
+
+# What the command adds to a fit's own document.
+ORIGIN = {
+    "intended_use": "tests",
+    "specs": {"volume_spec_id": "vol-000000000001", **asdict(SPECS)},
+    "weights": {"name": "random:0", "sha256": "", "not_for_inference": True},
+    "snapshot": {"name": "made", "digest": "0" * 64},
+    "cohort": {
+        "digest": "0" * 64,
+        "training_centers": ["C1"],
+        "cases": 90,
+        "patients": 90,
+        "positive": 30,
+        "excluded": {},
+        "image_digests": [],
+    },
+    "job": {},
+}
+
+
+TERM = {"value": 0.5, "low": 0.1, "high": 0.9}
+# What the command says of a recalibration.
+RECALIBRATION = {
+    "method": "intercept-slope",
+    "intercept": TERM,
+    "slope": TERM,
+    "thresholds": "mapped",
+    "center": "C2",
+    "snapshot": {"name": "made", "digest": "0" * 64},
+    "cohort_digest": "0" * 64,
+    "cases": 60,
+    "patients": 60,
+    "events": 24,
+    "image_digests": [],
+    "software": {},
+}
+
+
+def write(out: Path, fit: Fit) -> str:
+    """Write a fit as a bundle and return its digest."""
+    return write_bundle(out, {**ORIGIN, **fit.document}, fit.model, fit.golden, fit.selection, fit.out_of_fold)
+
+
+def golden_of(model: FrozenModel, rows: pa.Table) -> pa.Table:
+    """Return rows with the scores that a model gives them, as a bundle keeps them."""
+    scored = score_batch(model, SPECS, rows, explain=False)
+    for name in GOLDEN_SCORES:
+        rows = rows.append_column(EXPECTED + name, scored[name])
+    return rows
+
+
+def members(cohort: Cohort) -> tuple[Member, ...]:
+    """Return who the cohort's rows are."""
+    people = [patient.split("\n") for patient in cohort.patients]
+    digests = cohort.image_digests or ("",) * len(people)
+    return tuple(Member(key, *person, digest) for key, person, digest in zip(cohort.keys, people, digests, strict=True))
+
+
+def surroundings(cohort: Cohort) -> Surroundings:
+    """Return what the audit of a fit needs when there is nothing beside the cohort."""
+    return Surroundings(members(cohort))
+
+
+def settings(*overrides: str, small: bool = True) -> FitSettings:
+    """Return the settings of jobs/fit.yaml, by default cut down to seconds, with overrides KEY=VALUE."""
+    job = read_job("fit", None, [*(SMALL_JOB if small else ()), *overrides])
+    return FitSettings.of_job(job["fit"])
+
+
+def as_table(cohort: Cohort, extra: Mapping[str, Sequence[object]] | None = None) -> pa.Table:
+    """Return a cohort's rows as `FeatureStore.wide()` has them, as far as a bundle looks."""
+    columns: dict[str, object] = {"roi_key": list(cohort.keys), **(extra or {})}
+    columns |= {name: cohort.radiomics[:, place] for place, name in enumerate(cohort.radiomics_names)}
+    columns["embedding"] = pa.array(list(cohort.embedding), pa.list_(pa.float32()))
+    columns["epilepsy"] = pa.array([None if np.isnan(value) else int(value) for value in cohort.epilepsy], pa.int64())
+    return pa.table(columns)

@@ -1,0 +1,6 @@
+"""Where the checkout and the data of its tests lie."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "tests" / "data"

@@ -1,0 +1,27 @@
+"""What two runs left in their stores, to be compared."""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from cvtbatch import contracts
+from cvtbatch.store import FeatureStore
+
+# What may differ between two runs that did the same: book-keeping, and the unique paths of immutable objects.
+BOOK_KEEPING = {"run_id", "sequence", "recorded_at", "path"}
+
+
+def contents(store: Path | str) -> dict[str, list[dict[str, object]]]:
+    """Return what counts in a store's tables, in key order: current rows without book-keeping, failures as what they say."""
+    opened = FeatureStore(str(store))
+    tables: dict[str, list[dict[str, object]]] = {}
+    for name in ("cases", "volumes", "rois", "radiomics", "embeddings"):
+        table: pa.Table = opened.table(name).read()
+        kept = [column for column in table.column_names if column not in BOOK_KEEPING]
+        key = [(column, "ascending") for column in contracts.table(name).key]
+        tables[name] = table.select(kept).sort_by(key).to_pylist()
+    columns = ["case_key", "roi_key", "spec_id", "stage", "kind", "message"]
+    tables["failures"] = (
+        opened.failures().select(columns).sort_by([(name, "ascending") for name in columns]).to_pylist()
+    )
+    return tables

@@ -1,0 +1,53 @@
+"""What `check` says of every source: the series that it would take and why, or what is wrong."""
+
+import json
+import unicodedata
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from cvtbatch import contracts
+from cvtbatch.cli import cli
+from tests.support.archives import write_rows
+from tests.support.series import HEAD, write
+
+
+def test_check_tells_the_choice_of_every_case(tmp_path: Path) -> None:
+    write(tmp_path / "a" / "1", HEAD, "bone", ConvolutionKernel="BONE")
+    write(tmp_path / "a" / "2", HEAD, "soft", ConvolutionKernel="SOFT", SliceThickness="5")
+    write(tmp_path / "b" / "1", HEAD, "one")
+    write(tmp_path / "b" / "2", (2.5,) * 34, "two")
+    rows = [{"center": "A", "case_id": name, "image": name} for name in "ab"]
+    manifest = write_rows(tmp_path / "manifest.csv", rows)
+    result = CliRunner().invoke(cli, ["check", str(manifest), "--json"])
+    assert result.exit_code == 3, result.exception
+    document = json.loads(result.stdout)
+    assert contracts.problems_of(document, "commands/check.json") == []
+    choice = "18 slices 5 mm apart, 5 mm thick, kernel SOFT; chosen of 2 CT series by: soft kernel"
+    assert document["images"] == [{"manifest_row": 1, "case_key": "A/a", "choice": choice, "flags": ["no_head"]}]
+    (problem,) = document["problems"]
+    assert (problem["case_key"], problem["kind"]) == ("A/b", "several_series")
+    shown = CliRunner().invoke(cli, ["check", str(manifest)]).stdout
+    assert f"row 1, A/a: {choice}; flags: no_head" in shown
+    assert "2 cases: 1 can be read, 1 cannot" in shown
+
+
+def test_check_names_centres_that_are_spelled_in_several_ways(tmp_path: Path) -> None:
+    write(tmp_path / "ct", HEAD, "head")
+    names = ["K\u00f6ln", "Bonn", unicodedata.normalize("NFD", "K\u00f6ln"), "K\u00f6ln", "k\u00f6ln "]
+    rows = [{"center": name, "case_id": str(number), "image": "ct"} for number, name in enumerate(names)]
+    result = CliRunner().invoke(cli, ["check", str(write_rows(tmp_path / "manifest.csv", rows)), "--json"])
+    assert result.exit_code == 0, result.exception
+    document = json.loads(result.stdout)
+    assert contracts.problems_of(document, "commands/check.json") == []
+    (warning,) = document["warnings"]
+    assert (warning["column"], warning["kind"]) == ("center", "twin_centers")
+    assert (warning["first_row"], warning["cases"]) == (1, 4)
+    for name, cases, row in (("K\\xf6ln", "2 cases", 1), ("Ko\\u0308ln", "1 case", 3), ("k\\xf6ln", "1 case", 5)):
+        assert f"('{name}') ({cases}, first: row {row})" in warning["message"]
+    assert "count as 3 centres" in warning["message"]
+    assert f"warning: {warning['message']}" in result.stderr
+    arguments = ["extract", str(tmp_path / "manifest.csv"), "--store", str(tmp_path / "store"), "--dry-run"]
+    planned = CliRunner().invoke(cli, [*arguments, "--set", "embedding.weights=none"])
+    assert planned.exit_code == 0, planned.exception
+    assert planned.stderr.startswith("warning: the centres 'K")

@@ -1,0 +1,106 @@
+"""The compiled matrices against slow, obvious ones."""
+
+from collections import Counter
+from itertools import product
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from scipy.ndimage import label
+
+from cvtbatch.radiomics.angles import list_angles
+from cvtbatch.radiomics.box import cut_box
+from cvtbatch.radiomics.discretisation import bin_edges, discretise
+from cvtbatch.radiomics.profiles import Profile
+from cvtbatch.radiomics.texture_matrices import count_matrices, lay_grid
+
+
+@pytest.fixture(params=range(6))
+def counted(request):
+    """Levels in a (z, y, x) array, 0 outside the ROI, and what the kernels count in it."""
+    rng = np.random.default_rng(request.param)
+    shape = (6, 7, 8)
+    inside = rng.random(shape) < (0.2, 0.5, 0.9)[request.param % 3]
+    if request.param == 5:
+        inside[1:] = False
+    hu = rng.integers(0, 20, shape)
+    images = sitk.GetImageFromArray(hu.astype(np.int16)), sitk.GetImageFromArray(inside.astype(np.uint8))
+    for image in images:
+        image.SetSpacing((3.0, 3.0, 3.0))
+    box = cut_box(*images, Profile(pre_crop=False))
+    gray = discretise(box.values[box.index], 5.0)
+    levels = np.zeros(shape, np.int64)
+    levels[inside] = gray.levels[gray.codes - 1]
+    return levels, gray, count_matrices(lay_grid(box), gray), box
+
+
+def neighbours(levels, voxel, angles):
+    """Levels of a voxel's neighbours inside the ROI."""
+    for angle in angles:
+        place = tuple(np.add(voxel, angle))
+        if all(0 <= at < size for at, size in zip(place, levels.shape, strict=True)) and levels[place]:
+            yield levels[place]
+
+
+def test_pairs(counted):
+    levels, gray, counts, box = counted
+    for number, angle in enumerate(list_angles(box.shape)):
+        expected = np.zeros((len(gray.levels),) * 2)
+        for voxel in np.argwhere(levels):
+            for other in neighbours(levels, voxel, [-angle]):
+                expected[tuple(np.searchsorted(gray.levels, (levels[tuple(voxel)], other)))] += 1
+        np.testing.assert_array_equal(counts.pairs[number], expected)
+
+
+def test_runs(counted):
+    levels, gray, counts, box = counted
+    for number, angle in enumerate(list_angles(box.shape)):
+        expected = Counter()
+        for voxel in np.argwhere(levels):
+            level = levels[tuple(voxel)]
+            if level in neighbours(levels, voxel, [-angle]):
+                continue
+            length = 1
+            while level in neighbours(levels, voxel + (length - 1) * angle, [angle]):
+                length += 1
+            expected[int(level), length] += 1
+        found = {
+            (int(gray.levels[i]), int(j) + 1): int(counts.runs[number, i, j])
+            for i, j in np.argwhere(counts.runs[number])
+        }
+        assert found == expected
+
+
+def test_dependences_and_contrasts(counted):
+    levels, gray, counts, _ = counted
+    angles = [step for step in product((-1, 0, 1), repeat=3) if any(step)]
+    dependences, contrasts = np.zeros((len(gray.levels), 27)), np.zeros(len(gray.levels))
+    for voxel in np.argwhere(levels):
+        level = levels[tuple(voxel)]
+        around = list(neighbours(levels, voxel, angles))
+        place = np.searchsorted(gray.levels, level)
+        dependences[place, around.count(level)] += 1
+        contrasts[place] += abs(level - np.mean(around)) if around else 0
+    np.testing.assert_array_equal(counts.dependences, dependences)
+    np.testing.assert_allclose(counts.contrasts, contrasts, rtol=1e-12)
+
+
+def test_zones(counted):
+    levels, gray, counts, _ = counted
+    expected = Counter()
+    for place, level in enumerate(gray.levels):
+        zones, _ = label(levels == level, np.ones((3, 3, 3)))
+        expected.update((place, int(size)) for size in np.bincount(zones.ravel())[1:])
+    found = Counter(zip(counts.zone_levels.tolist(), counts.zone_sizes.tolist(), strict=True))
+    assert found == expected
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("bin_width", [0.1, 5.0, 25.0])
+def test_levels_are_those_of_digitize(dtype, bin_width):
+    rng = np.random.default_rng(7)
+    values = np.concatenate([rng.normal(0, 40, 500), np.arange(-50, 50, 5), [np.nan]]).astype(dtype)
+    gray = discretise(values, bin_width)
+    expected = np.digitize(values, bin_edges(values, bin_width))
+    np.testing.assert_array_equal(gray.levels[gray.codes - 1], expected)
+    np.testing.assert_array_equal(gray.counts, np.unique(expected, return_counts=True)[1])
