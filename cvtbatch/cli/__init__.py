@@ -59,15 +59,17 @@ def _tell(error: CvtbatchError) -> None:
     if len(lines) <= SHOWN_FAILURES:
         say(f"Error: {error}", err=True)
         return
-    from cvtbatch.pipelines.shared.run_log import UserLog, log_folder
+    from cvtbatch.pipelines.shared.run_log import RunLog, log_folder
 
     name = f"refused-{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
-    log = UserLog(name)
-    broken = "".join(log.write("error", "problem", kind=error.kind, private=line) for line in lines)
+    notices: list[str] = []
+    log = RunLog(name, None, notices.append)
+    for line in lines:
+        log.write("error", "problem", kind=error.kind, private=line)
     say(f"Error: {error.message}:", err=True)
     for line in lines[:SHOWN_FAILURES]:
         say(f"  {line}", err=True)
-    say(f"  ... more in {log_folder() / f'{name}.jsonl'}" if not broken else f"  ... {broken}", err=True)
+    say(f"  ... {notices[0]}" if notices else f"  ... more in {log_folder() / f'{name}.jsonl'}", err=True)
 
 
 def _leave_interrupted() -> NoReturn:
@@ -83,14 +85,14 @@ def _leave_interrupted() -> NoReturn:
 
 def _report_defect(error: Exception) -> None:
     """Tell of an exception that is no one's but ours; its traceback may name files, so it goes to the user's own log."""
-    from cvtbatch.pipelines.shared.run_log import UserLog, log_folder
+    from cvtbatch.pipelines.shared.run_log import RunLog, log_folder
 
     text = "".join(traceback.format_exception(error))
     say(f"Error: {type(error).__name__}: a defect of cvtbatch; what was committed is safe. Please report it.", err=True)
-    if UserLog("defects").write("error", "defect", kind=type(error).__name__, private=text):
-        say(text, err=True)
-    else:
+    if RunLog("defects").write("error", "defect", kind=type(error).__name__, private=text):
         say(f"The whole text is at the end of {log_folder() / 'defects.jsonl'}", err=True)
+    else:
+        say(text, err=True)
 
 
 class _Group(click.Group):

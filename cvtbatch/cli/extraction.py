@@ -20,8 +20,8 @@ from cvtbatch.cli.options import (
 
 if TYPE_CHECKING:
     from cvtbatch.engine import Place
-    from cvtbatch.pipelines.extraction.extract import Only
     from cvtbatch.pipelines.extraction.report import Progress
+    from cvtbatch.pipelines.extraction.settings import Only
 
 
 @click.command()
@@ -86,6 +86,8 @@ def extract(
     from cvtbatch.engine import open_cluster
     from cvtbatch.manifest import find_twins, name_centers, read_manifest
     from cvtbatch.pipelines.extraction import extract as pipeline
+    from cvtbatch.pipelines.extraction.coordinator import Listeners
+    from cvtbatch.pipelines.extraction.settings import Options, own_gpus, resolve
     from cvtbatch.pipelines.shared.job import read_job
 
     if audit is not None:
@@ -97,17 +99,17 @@ def extract(
             "any of them",
             err=True,
         )
-    settings = pipeline.resolve(read_job("extract", job, overrides), store_url, only)
+    settings = resolve(read_job("extract", job, overrides), store_url, only)
     if settings.extracts:
         cases.require_folders()
-    options = pipeline.Options(retry_failed, verify_inputs, metrics, log)
+    options = Options(retry_failed, verify_inputs, metrics, log)
     if dry_run:
         show_plan = (lambda _: None) if as_json else print_case_plan
         print_plan(pipeline.dry_run(cases, settings, options, show_plan), as_json)
         return
     with (
         progress_display("extract", quiet=as_json) as show,
-        open_cluster(place, pipeline.own_gpus(settings), show.tell) as cluster,
+        open_cluster(place, own_gpus(settings), show.tell) as cluster,
     ):
         show.tell_dashboard(cluster.dashboard)
 
@@ -116,6 +118,8 @@ def extract(
             show(progress.done, progress.total, progress.failed)
             raise_if_interrupted()
 
-        report = pipeline.extract(cases, settings, cluster, options, on_progress, show.tell_failure, show.tell)
+        report = pipeline.extract(
+            cases, settings, cluster, options, Listeners(on_progress, show.tell_failure, show.tell)
+        )
     print_report(report, show.failures, as_json)
     ctx.exit(STANDING_FAILURES if report.failed else 0)

@@ -152,7 +152,7 @@ def add_center(
     from cvtbatch.engine import open_cluster
     from cvtbatch.manifest import read_manifest
     from cvtbatch.pipelines.centers import add_center as pipeline
-    from cvtbatch.pipelines.extraction.extract import Options, own_gpus
+    from cvtbatch.pipelines.extraction.settings import Options, own_gpus
     from cvtbatch.pipelines.shared.job import read_job
 
     cases = read_manifest(manifest)

@@ -24,7 +24,8 @@ from pathlib import Path
 
 from cvtbatch.engine import Cluster
 from cvtbatch.manifest import read_manifest
-from cvtbatch.pipelines.extraction import extract as pipeline
+from cvtbatch.pipelines.extraction.extract import extract
+from cvtbatch.pipelines.extraction.settings import Options, resolve
 from cvtbatch.pipelines.shared.job import read_job
 from tests.support.archives import tiny_archive
 
@@ -77,11 +78,9 @@ def requests_of(endpoint: str, log: Path, folder: Path, cases: int, batch: int) 
     urllib.request.urlopen(urllib.request.Request(f"{endpoint}/{bucket}", method="PUT"), timeout=10).close()
     job = read_job("extract", None, ["embedding.weights=none", f"run.commit_cases={batch}", "run.commit_seconds=3600"])
     start = log.stat().st_size
-    settings = pipeline.resolve(job, f"s3://{bucket}/store")
+    settings = resolve(job, f"s3://{bucket}/store")
     with contextlib.redirect_stderr(io.StringIO()):
-        report = pipeline.extract(
-            read_manifest(folder / "manifest.csv"), settings, Cluster(None, "inline", None), pipeline.Options()
-        )
+        report = extract(read_manifest(folder / "manifest.csv"), settings, Cluster(None, "inline", None), Options())
     if report.computed != cases:
         raise SystemExit(f"{report.computed} of {cases} cases were computed")
     return count(log, start)

@@ -26,11 +26,12 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from cvtbatch import contracts
 from cvtbatch.engine import open_cluster
 from cvtbatch.manifest import read_manifest
-from cvtbatch.pipelines.extraction import coordinator
+from cvtbatch.pipelines.extraction import case_stage
 from cvtbatch.pipelines.extraction.case_plan import CaseTask
 from cvtbatch.pipelines.extraction.case_result import CaseResult, Row
-from cvtbatch.pipelines.extraction.extract import Options, extract, resolve
+from cvtbatch.pipelines.extraction.extract import extract
 from cvtbatch.pipelines.extraction.report import Progress
+from cvtbatch.pipelines.extraction.settings import Options, resolve
 from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.store import FeatureStore
 from cvtbatch.store.table_log import APP_ID
@@ -194,7 +195,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.drive:
         # By the name under which workers import it.
-        coordinator.process_case = importlib.import_module("tests.benchmarks.benchmark_scale").return_rows
+        case_stage.process_case = importlib.import_module("tests.benchmarks.benchmark_scale").return_rows
         print(json.dumps(run_driver(options.drive, options.store, options.workers)))
         return
     with tempfile.TemporaryDirectory() as temporary:

@@ -21,7 +21,8 @@ from pathlib import Path
 from cvtbatch.engine import open_cluster
 from cvtbatch.manifest import read_manifest
 from cvtbatch.pipelines.archive.synthesize import write_archive
-from cvtbatch.pipelines.extraction import extract as pipeline
+from cvtbatch.pipelines.extraction.extract import extract
+from cvtbatch.pipelines.extraction.settings import Options, resolve
 from cvtbatch.pipelines.shared.job import read_job
 
 KINDS = ("whole", "cold", "warm")
@@ -35,10 +36,10 @@ def measure(manifest: Path, workers: int, weights: str, folder: Path) -> dict[st
     took: dict[str, float] = {}
     with open_cluster(workers) as cluster:
         for name in ("cold", "warm"):
-            settings = pipeline.resolve(job, str(folder / f"{name}-{workers}"))
+            settings = resolve(job, str(folder / f"{name}-{workers}"))
             computed = time.process_time()
             began = time.perf_counter()
-            report = pipeline.extract(cases, settings, cluster, pipeline.Options())
+            report = extract(cases, settings, cluster, Options())
             took[name] = time.perf_counter() - began
             if report.computed != len(cases):
                 raise SystemExit(f"{report.computed} of {len(cases)} cases were computed")

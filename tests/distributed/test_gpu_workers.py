@@ -8,7 +8,8 @@ import pytest
 
 from cvtbatch.engine import GPU, open_cluster, run_on_workers, worker_slots
 from cvtbatch.manifest import read_manifest
-from cvtbatch.pipelines.extraction import extract as pipeline
+from cvtbatch.pipelines.extraction.extract import extract
+from cvtbatch.pipelines.extraction.settings import Options, resolve
 from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.store import FeatureStore
 from tests.support.archives import tiny_archive
@@ -34,8 +35,8 @@ def test_tasks_go_to_the_worker_that_owns_the_gpu_and_else_to_all(tmp_path: Path
         for device in ("auto", "cpu"):
             overrides = [f"embedding.device={device}", "embedding.batch=4", "embedding.weights=random:0"]
             other = tmp_path / f"store-{device}"
-            settings = pipeline.resolve(read_job("extract", overrides=overrides), str(other))
-            report = pipeline.extract(cases, settings, cluster, pipeline.Options())
+            settings = resolve(read_job("extract", overrides=overrides), str(other))
+            report = extract(cases, settings, cluster, Options())
             assert (report.computed, report.failed, report.embeddings.rois) == (1, 0, 1)
             outcomes = list(run_on_workers(cluster.client, where_it_runs, range(4), GPU if device == "auto" else None))
             seen = {outcome.result for outcome in outcomes}  # type: ignore[union-attr]

@@ -24,7 +24,7 @@ SOON_SECONDS = 20.0
 HANGING_STORE = """
 import ctypes
 from cvtbatch.cli import main
-from cvtbatch.pipelines.extraction.coordinator import Coordinator
+from cvtbatch.pipelines.extraction.row_batch import RowBatch
 
 def hang(self):
     libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
@@ -32,7 +32,7 @@ def hang(self):
     print("hangs", flush=True)
     libc.pthread_mutex_lock(mutex)
 
-Coordinator.commit = hang
+RowBatch.commit = hang
 main()
 """
 

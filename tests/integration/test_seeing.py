@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import cvtbatch
 from cvtbatch import contracts
 from cvtbatch.cli import cli
-from cvtbatch.pipelines.extraction.report import BATCH_ORDER
+from cvtbatch.pipelines.extraction.row_batch import BATCH_ORDER
 from cvtbatch.pipelines.stores.watch import watch_status
 from cvtbatch.store import FeatureStore
 from tests.support.archives import tiny_archive, write_rows

@@ -23,9 +23,10 @@ from cvtbatch.pipelines.archive.check_files import Problem, check_files
 from cvtbatch.pipelines.centers.center_source import refuse_seen_center
 from cvtbatch.pipelines.centers.validate import ValidationReport, validate_center
 from cvtbatch.pipelines.extraction.case_plan import CasePlan
-from cvtbatch.pipelines.extraction.coordinator import Settings
-from cvtbatch.pipelines.extraction.extract import Options, dry_run, extract, resolve
+from cvtbatch.pipelines.extraction.coordinator import Listeners
+from cvtbatch.pipelines.extraction.extract import dry_run, extract
 from cvtbatch.pipelines.extraction.report import ExtractReport
+from cvtbatch.pipelines.extraction.settings import Options, Settings, resolve
 from cvtbatch.pipelines.models.score import ScoreReport, score_store
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.radiomics import PROFILES
@@ -255,9 +256,11 @@ def add_center(
             plan.settings,
             cluster,
             options,
-            lambda progress: on_progress(progress.stage, progress.done, progress.total, progress.failed),
-            on_failure,
-            on_notice,
+            Listeners(
+                lambda progress: on_progress(progress.stage, progress.done, progress.total, progress.failed),
+                on_failure,
+                on_notice,
+            ),
         )
     with timed("snapshot"):
         url = Location.of(store_url).url

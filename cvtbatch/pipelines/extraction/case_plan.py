@@ -6,7 +6,8 @@ from enum import StrEnum
 
 from cvtbatch.errors import PASSING_KINDS
 from cvtbatch.manifest import MISSING_FILE, Case, RoiSource, Travelling
-from cvtbatch.pipelines.extraction.stored_cases import FailureKey, KnownCase, KnownFailure, KnownRoi, KnownVolume
+from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
+from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownRoi, KnownVolume
 from cvtbatch.pipelines.extraction.uid_key import UidKey
 from cvtbatch.radiomics import Engine, Profile
 from cvtbatch.spec import digest
@@ -209,17 +210,17 @@ def plan_case(
 def _withdrawn(case: Case, known: KnownCase) -> list[FailureKey]:
     """Return the failures of outlines that the manifest no longer names for this case: they end."""
     named = {"", *(roi.roi_key for roi in case.masked_rois())}
-    return [key for key in known.failures if key[0] not in named]
+    return [key for key in known.failures if key.roi_key not in named]
 
 
 def _case_failure_key(work: Work) -> FailureKey:
-    return "", work.volume_spec_id, "extraction", ""
+    return FailureKey("", work.volume_spec_id)
 
 
 def _audit_key(roi_key: str, known: KnownCase, work: Work) -> FailureKey:
     """Return the key of an audit of the values that the outline has now."""
     roi = known.rois.get(roi_key)
-    return roi_key, work.radiomics_spec_id, "audit", roi.input_digest if roi else ""
+    return FailureKey(roi_key, work.radiomics_spec_id, "audit", roi.input_digest if roi else "")
 
 
 def _stands(failure: KnownFailure, fingerprint: str, source: str, sources: Fingerprints) -> bool:
@@ -234,7 +235,7 @@ def _stands(failure: KnownFailure, fingerprint: str, source: str, sources: Finge
 def _live_failures(roi_key: str, known: KnownCase, work: Work) -> list[FailureKey]:
     if not known.failures:
         return []
-    extraction = [(roi_key, spec_id, "extraction", "") for spec_id in (work.volume_spec_id, work.radiomics_spec_id)]
+    extraction = [FailureKey(roi_key, spec_id) for spec_id in (work.volume_spec_id, work.radiomics_spec_id)]
     return [key for key in (*extraction, _audit_key(roi_key, known, work)) if key in known.failures]
 
 

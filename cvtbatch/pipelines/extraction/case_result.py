@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cvtbatch.manifest import Case, RoiSource, Travelling
-from cvtbatch.pipelines.extraction.failure import Failure
-from cvtbatch.pipelines.extraction.stored_cases import FailureKey
+from cvtbatch.pipelines.extraction.failure import Failure, FailureKey
 from cvtbatch.pipelines.extraction.task_cost import Cost
 
 if TYPE_CHECKING:

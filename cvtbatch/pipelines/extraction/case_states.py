@@ -3,14 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from cvtbatch.pipelines.extraction.failure import Failure
+from cvtbatch.pipelines.extraction.failure import Failure, KnownFailure
 from cvtbatch.pipelines.extraction.report import STATES, State
-from cvtbatch.pipelines.extraction.stored_cases import KnownFailure
 
 UNSETTLED = 0
 
 
-class Tally:
+class CaseStates:
     """Cases by state, each counted once, under the weightiest of what is known of it, and failed ones by stage and kind.
 
     Args:

@@ -11,6 +11,6 @@ def process_case(task: CaseTask) -> CaseResult:
         StorageError: the store cannot be written; the fault of the run, not of the case.
         NeedsMemory: this process may not take what the case needs; nothing of it counts as done.
     """
-    from cvtbatch.pipelines.extraction.case_worker import CaseInHand
+    from cvtbatch.pipelines.extraction.case_worker import CaseWorker
 
-    return CaseInHand(task).process()
+    return CaseWorker(task).process()

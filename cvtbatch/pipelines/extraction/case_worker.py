@@ -18,9 +18,8 @@ from cvtbatch.imaging.resampling import to_image
 from cvtbatch.ingest import ImageSlices, SourceVolume, read_mask, read_volume, source_bytes
 from cvtbatch.pipelines.extraction.case_plan import CaseTask, RoiTask
 from cvtbatch.pipelines.extraction.case_result import CaseResult, Row, case_identity, roi_identity
-from cvtbatch.pipelines.extraction.failure import Failure, failure_of
+from cvtbatch.pipelines.extraction.failure import Failure, FailureKey, failure_of
 from cvtbatch.pipelines.extraction.limits import feature_bytes
-from cvtbatch.pipelines.extraction.stored_cases import FailureKey
 from cvtbatch.pipelines.extraction.task_cost import Meter
 from cvtbatch.pipelines.extraction.volume_row import describe_volume
 from cvtbatch.radiomics import AuditResult, Engine, audit_features, roi_features
@@ -47,8 +46,8 @@ class _Volume:
     slices: ImageSlices | None = None
 
 
-class CaseInHand:
-    """A case that is worked on; see `process_case`."""
+class CaseWorker:
+    """Works on a case; see `process_case`."""
 
     def __init__(self, task: CaseTask) -> None:
         self.meter = Meter()
@@ -64,7 +63,7 @@ class CaseInHand:
     def process(self) -> CaseResult:
         try:
             volume = self._volume()
-            self.succeeded.append(("", self.task.work.volume_spec_id, "extraction", ""))
+            self.succeeded.append(FailureKey("", self.task.work.volume_spec_id))
             for roi in self.task.rois:
                 if not roi.skipped:
                     self._roi(roi, volume)
@@ -92,9 +91,11 @@ class CaseInHand:
             raise _Stopped(
                 failure_of(
                     error,
-                    roi_key=roi.source.roi_key if roi else "",
-                    spec_id=work.radiomics_spec_id if stage in {"radiomics", "audit"} else work.volume_spec_id,
-                    scope="audit" if stage == "audit" else "extraction",
+                    FailureKey(
+                        roi.source.roi_key if roi else "",
+                        work.radiomics_spec_id if stage in {"radiomics", "audit"} else work.volume_spec_id,
+                        "audit" if stage == "audit" else "extraction",
+                    ),
                     stage=stage,
                     source_fingerprint=roi.failure_fingerprint if roi else self.task.failure_fingerprint,
                     manifest_row=roi.source.manifest_row if roi else self.task.case.manifest_row,
@@ -163,14 +164,14 @@ class CaseInHand:
         work = self.task.work
         try:
             input_digest, mask_zyx = self._mask(roi, volume)
-            self.succeeded.append((roi.source.roi_key, work.volume_spec_id, "extraction", ""))
+            self.succeeded.append(FailureKey(roi.source.roi_key, work.volume_spec_id))
             if input_digest not in roi.featured or roi.audit_failed:
                 if mask_zyx is None:
                     input_digest, mask_zyx = self._stored_mask(roi, volume)
                 self._add_features(roi, volume, mask_zyx, input_digest)
-            self.succeeded.append((roi.source.roi_key, work.radiomics_spec_id, "extraction", ""))
+            self.succeeded.append(FailureKey(roi.source.roi_key, work.radiomics_spec_id))
         except _Stopped as stopped:
-            if not stopped.failure.roi_key:
+            if not stopped.failure.key.roi_key:
                 raise
             self.failures.append(stopped.failure)
 
@@ -271,9 +272,10 @@ class CaseInHand:
             self.audits.append(audit)
             self._guarded("audit", roi, lambda: _require_parity(audit))
         except _Stopped as stopped:
-            self.failures.append(replace(stopped.failure, input_digest=input_digest))
+            key = replace(stopped.failure.key, input_digest=input_digest)
+            self.failures.append(replace(stopped.failure, key=key))
         else:
-            self.succeeded.append((roi.source.roi_key, work.radiomics_spec_id, "audit", input_digest))
+            self.succeeded.append(FailureKey(roi.source.roi_key, work.radiomics_spec_id, "audit", input_digest))
 
     def _stored_values(self, roi: RoiTask, input_digest: str) -> dict[str, float]:
         """Return the values that the store has: they, and not what an engine gives today, are what an audit is about."""

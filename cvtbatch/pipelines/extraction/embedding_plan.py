@@ -7,7 +7,8 @@ from cvtbatch.embedding.compute import Compute
 from cvtbatch.embedding.preprocessing import Preprocessing
 from cvtbatch.manifest import Case, RoiSource
 from cvtbatch.pipelines.extraction.case_plan import CasePlan, Reason
-from cvtbatch.pipelines.extraction.stored_cases import FailureKey, KnownCase, KnownFailure
+from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
+from cvtbatch.pipelines.extraction.stored_cases import KnownCase
 from cvtbatch.spec import digest
 from cvtbatch.store import StoredArray
 
@@ -97,11 +98,6 @@ class EmbeddingPlan:
         return tuple(dict.fromkeys(why)) or (Reason.DONE,)
 
 
-def failure_key(roi_key: str, spec_id: str) -> FailureKey:
-    """Return the key of a failure to embed an outline."""
-    return roi_key, spec_id, "extraction", ""
-
-
 def plan_embeddings(case: Case, known: KnownCase | None, spec_id: str, again: bool) -> EmbeddingPlan:
     """Decide which outlines of a case are embedded.
 
@@ -113,7 +109,7 @@ def plan_embeddings(case: Case, known: KnownCase | None, spec_id: str, again: bo
     pending, standing, ended, without_input = [], [], [], False
     for source in case.masked_rois():
         roi, volume = known.rois.get(source.roi_key), known.volume
-        key = failure_key(source.roi_key, spec_id)
+        key = FailureKey(source.roi_key, spec_id)
         failure = known.failures.get(key)
         if roi is None or volume is None or roi.image_digest != volume.image_digest:
             without_input = True
@@ -141,7 +137,9 @@ def plan_embeddings(case: Case, known: KnownCase | None, spec_id: str, again: bo
                 failed_before=failure is not None,
             )
         )
-    blocked = [failure for key, failure in known.failures.items() if key[1] != spec_id and key[2] == "extraction"]
+    blocked = [
+        failure for key, failure in known.failures.items() if key.spec_id != spec_id and key.scope == "extraction"
+    ]
     not_extracted = KnownFailure("", "embedding", "not_extracted")
     return EmbeddingPlan(
         case, tuple(pending), tuple(standing), tuple(ended), without_input, tuple(blocked) or (not_extracted,)

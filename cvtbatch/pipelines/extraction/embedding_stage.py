@@ -1,21 +1,14 @@
 """The second stage of a run: outlines whose volume and mask are committed become embedding rows."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from cvtbatch.embedding.compute import CPU_BATCH, CUDA_BATCH, Compute
-from cvtbatch.engine import GPU, Done, Outcome, Undone, run_inline, run_on_workers, worker_slots
+from cvtbatch.engine import GPU, Cluster, Done, Undone, worker_slots
 from cvtbatch.pipelines.extraction.case_result import Row
-from cvtbatch.pipelines.extraction.coordinator import Coordinator
-from cvtbatch.pipelines.extraction.embedding_plan import (
-    EmbeddingPlan,
-    EmbeddingWork,
-    RoiInput,
-    failure_key,
-    pack,
-    task_slices,
-)
+from cvtbatch.pipelines.extraction.dispatcher import Dispatcher
+from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingPlan, EmbeddingWork, RoiInput, pack, task_slices
 from cvtbatch.pipelines.extraction.embedding_worker import (
     Embedded,
     EmbeddingResult,
@@ -23,147 +16,159 @@ from cvtbatch.pipelines.extraction.embedding_worker import (
     NotEmbedded,
     embed_rois,
 )
-from cvtbatch.pipelines.extraction.failure import failure_of
+from cvtbatch.pipelines.extraction.failure import FailureKey, failure_of
+from cvtbatch.pipelines.extraction.failure_events import FailureEvents
 from cvtbatch.pipelines.extraction.limits import embedding_limit_s
-from cvtbatch.pipelines.extraction.report import Progress
+from cvtbatch.pipelines.extraction.report import EmbeddingSummary, Progress
+from cvtbatch.pipelines.extraction.row_batch import RowBatch
+from cvtbatch.pipelines.extraction.run_monitor import RunMonitor
 from cvtbatch.pipelines.shared.unfinished import why_undone
 
 
 class EmbeddingStage:
-    """Embeds what the plans leave to do, and hands rows and failures to the run's coordinator."""
+    """Embeds what the plans leave to do, and puts rows and failures into the batch.
 
-    def __init__(self, run: Coordinator, work: EmbeddingWork) -> None:
-        self.run, self.work = run, work
-        self.started = time.monotonic()
+    Args:
+        summary: counts what was embedded.
+    """
 
-    def execute(self, plans: Iterable[EmbeddingPlan]) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        batch: RowBatch,
+        monitor: RunMonitor,
+        events: FailureEvents,
+        work: EmbeddingWork,
+        summary: EmbeddingSummary,
+    ) -> None:
+        self._dispatcher, self._batch, self._monitor, self._events = dispatcher, batch, monitor, events
+        self._work, self._summary = work, summary
+        self._started = time.monotonic()
+
+    def execute(self, plans: Iterable[EmbeddingPlan], write_weights: Callable[[], None], plans_are_new: bool) -> None:
         """Work the plans off, and commit batch by batch.
 
         Args:
             plans: gone through twice, to count and to work, since a million of them are not held.
+            write_weights: called before anything is embedded.
+            plans_are_new: no stage before this one has counted the cases.
+
+        Raises:
+            StorageError: the store cannot be read or written.
+            ResourceError: the scheduler went away, or the device has no room for a single slice.
         """
         outlines = slices = 0
         for plan in plans:
+            if plans_are_new:
+                self._monitor.plan(plan.reasons())
+                self._monitor.cost.worked_cases += bool(plan.pending)
             self._settle(plan)
             outlines += len(plan.pending)
             slices += sum(roi.slices for roi in plan.pending)
-            self.run.commit_if_due()
-        self.run.progress = Progress(total=outlines, stage="embed")
+            self._batch.commit_if_due()
+        self._monitor.progress = Progress(total=outlines, stage="embed")
         if outlines:
+            write_weights()
             self._embed((roi for plan in plans for roi in plan.pending), slices)
-        self.run.commit()
-        self.run.on_progress(self.run.progress)
+        self._batch.commit()
+        self._monitor.show()
 
     def _settle(self, plan: EmbeddingPlan) -> None:
         """Count a case by what is known of it now."""
-        run, row = self.run, plan.case.manifest_row
-        if not run.settings.extracts:
-            run.count_reasons(plan.reasons())
-            run.cost.worked_cases += bool(plan.pending)
+        states, row = self._monitor.states, plan.case.manifest_row
         for ended in plan.ended:
-            run.add_event(plan.case, ended, None)
+            self._events.end(plan.case, ended)
         if plan.standing:
-            run.tally.settle_failed(row, plan.standing)
-        if plan.without_input and run.tally.state(row) != "failed":
-            run.tally.settle_failed(row, plan.blocked)
+            states.settle_failed(row, plan.standing)
+        if plan.without_input and states.state(row) != "failed":
+            states.settle_failed(row, plan.blocked)
         if not plan.pending:
-            run.tally.settle(row, "already_done" if plan.case.masked_rois() else "awaiting_mask")
+            states.settle(row, "already_done" if plan.case.masked_rois() else "awaiting_mask")
 
     def _embed(self, pending: Iterable[RoiInput], slices: int) -> None:
-        if self.run.settings.weights_file is not None:
-            self.run.store.write_weights(self.work.weights.sha256, self.run.settings.weights_file)
+        work, resource, workers = place_work(self._work, self._dispatcher.cluster)
+        cuda = resource is not None or (self._dispatcher.cluster.client is None and _has_cuda(work.compute))
+        batch = work.compute.batch or (CUDA_BATCH if cuda else CPU_BATCH)
+        packed = pack(pending, batch, task_slices(slices, batch, cuda, workers))
         suspects: list[RoiInput] = []
-        for outcome in self._outcomes(pending, slices):
-            # Before the outcome counts: of an outline that was interrupted, nothing does.
-            self.run.on_progress(self.run.progress)
+        tasks = (EmbeddingTask(work, rois) for rois in packed)
+        for outcome in self._dispatcher.run(embed_rois, tasks, embedding_limit_s, resource):
             if isinstance(outcome, Done):
                 self._add(outcome.result)
             else:
-                self.run.add_cost(None)
+                self._monitor.take_back(None)
                 suspects += outcome.item.rois
         # One of them took its workers down; alone, it is found, and the others are done.
-        for outcome in self._run([EmbeddingTask(self._placed()[0], (roi,)) for roi in suspects]):
+        again, resource, _ = place_work(self._work, self._dispatcher.cluster)
+        alone = (EmbeddingTask(again, (roi,)) for roi in suspects)
+        for outcome in self._dispatcher.run(embed_rois, alone, embedding_limit_s, resource):
             self._add(outcome.result if isinstance(outcome, Done) else _undone(outcome))
 
-    def _placed(self) -> tuple[EmbeddingWork, str | None, int]:
-        """Return the work for the workers that do it, the resource that these advertise, and how many they are.
-
-        They are those that own a GPU, where there are any; without, the CPU is used, since processes that do not own it would
-        crowd one GPU.
-        """
-        compute, cluster = self.work.compute, self.run.cluster
-        if cluster.client is None:
-            return self.work, None, 1
-        gpus = 0 if compute.device == "cpu" else worker_slots(cluster.client, GPU)
-        if gpus:
-            return self.work, GPU, gpus
-        device = "cpu" if compute.device == "auto" else compute.device
-        placed = replace(self.work, compute=replace(compute, device=device, threads=cluster.threads))
-        return placed, None, max(1, worker_slots(cluster.client))
-
-    def _outcomes(self, pending: Iterable[RoiInput], slices: int) -> Iterator[Outcome[EmbeddingTask, EmbeddingResult]]:
-        work, resource, workers = self._placed()
-        cuda = resource is not None or (self.run.cluster.client is None and _has_cuda(work.compute))
-        batch = work.compute.batch or (CUDA_BATCH if cuda else CPU_BATCH)
-        together = task_slices(slices, batch, cuda, workers)
-        return self._run(EmbeddingTask(work, rois) for rois in pack(pending, batch, together))
-
-    def _run(self, tasks: Iterable[EmbeddingTask]) -> Iterator[Outcome[EmbeddingTask, EmbeddingResult]]:
-        client = self.run.cluster.client
-        if client is None:
-            return run_inline(embed_rois, self.run.handed_out(tasks))
-        return run_on_workers(
-            client,
-            embed_rois,
-            self.run.handed_out(tasks),
-            self._placed()[1],
-            limit_s=lambda task: embedding_limit_s(task, self.run.settings.job["run"]["time_limit_s"]),
-            on_wait=self.run.wait,
-        )
-
     def _add(self, of_task: EmbeddingResult) -> None:
-        run, summary = self.run, self.run.report.embeddings
-        run.add_cost(of_task.cost, len(of_task.rois))
+        """Take what a worker gave back for its outlines."""
+        self._monitor.take_back(of_task.cost, len(of_task.rois))
         for result in of_task.rois:
-            key = failure_key(result.roi.source.roi_key, self.work.embedding_spec_id)
             if isinstance(result, NotEmbedded):
-                run.add_event(result.roi, key, result.failure)
-                run.tally.settle_failed(result.roi.case_row, [result.failure])
-                run.progress.failed += 1
+                self._events.add(result.roi, result.failure)
+                self._monitor.states.settle_failed(result.roi.case_row, [result.failure])
+                self._monitor.progress.failed += 1
             else:
-                run.batch["embeddings"].extend(self._rows(result))
-                if result.roi.failed_before:
-                    run.add_event(result.roi, key, None)
-                run.tally.settle(result.roi.case_row, "computed")
-                summary.rois += 1
-                summary.slices += len(result.index)
-            run.progress.done += 1
-            run.batched_cases += 1
-        summary.seconds = round(time.monotonic() - self.started, 3)
-        run.commit_if_due()
+                self._add_rows(result)
+            self._monitor.progress.done += 1
+            self._batch.count_item()
+        self._summary.seconds = round(time.monotonic() - self._started, 3)
+        self._batch.commit_if_due()
 
-    def _rows(self, result: Embedded) -> Iterator[Row]:
-        roi, work = result.roi, self.work
-        for place, (index, area_mm2) in enumerate(zip(result.index, result.area_mm2, strict=True)):
-            yield {
-                "roi_key": roi.source.roi_key,
-                "case_key": roi.case_key,
-                "center": roi.center,
-                "case_id": roi.case_id,
-                "roi": roi.source.roi,
-                "reader": roi.source.reader,
-                "reading": roi.source.reading,
-                "embedding_spec_id": work.embedding_spec_id,
-                "volume_spec_id": work.volume_spec_id,
-                "input_digest": roi.input_digest,
-                "slice_index": index,
-                "area_mm2": area_mm2,
-                "is_largest": place == result.largest,
-                "weights": work.weights.source,
-                "not_for_inference": work.not_for_inference,
-                "device": result.device,
-                "embedding": result.values[place],
-            }
+    def _add_rows(self, result: Embedded) -> None:
+        roi = result.roi
+        self._batch.hold("embeddings", embedding_rows(result, self._work))
+        if roi.failed_before:
+            self._events.end(roi, FailureKey(roi.source.roi_key, self._work.embedding_spec_id))
+        self._monitor.states.settle(roi.case_row, "computed")
+        self._summary.rois += 1
+        self._summary.slices += len(result.index)
+
+
+def place_work(work: EmbeddingWork, cluster: Cluster) -> tuple[EmbeddingWork, str | None, int]:
+    """Return the work for the workers that do it, the resource that these advertise, and how many they are.
+
+    They are those that own a GPU, where there are any; without, the CPU is used, since processes that do not own it would crowd one
+    GPU.
+    """
+    compute = work.compute
+    if cluster.client is None:
+        return work, None, 1
+    gpus = 0 if compute.device == "cpu" else worker_slots(cluster.client, GPU)
+    if gpus:
+        return work, GPU, gpus
+    device = "cpu" if compute.device == "auto" else compute.device
+    placed = replace(work, compute=replace(compute, device=device, threads=cluster.threads))
+    return placed, None, max(1, worker_slots(cluster.client))
+
+
+def embedding_rows(result: Embedded, work: EmbeddingWork) -> Iterator[Row]:
+    """Yield the `embeddings` rows of an outline, one a slice, without book-keeping."""
+    roi = result.roi
+    for place, (index, area_mm2) in enumerate(zip(result.index, result.area_mm2, strict=True)):
+        yield {
+            "roi_key": roi.source.roi_key,
+            "case_key": roi.case_key,
+            "center": roi.center,
+            "case_id": roi.case_id,
+            "roi": roi.source.roi,
+            "reader": roi.source.reader,
+            "reading": roi.source.reading,
+            "embedding_spec_id": work.embedding_spec_id,
+            "volume_spec_id": work.volume_spec_id,
+            "input_digest": roi.input_digest,
+            "slice_index": index,
+            "area_mm2": area_mm2,
+            "is_largest": place == result.largest,
+            "weights": work.weights.source,
+            "not_for_inference": work.not_for_inference,
+            "device": result.device,
+            "embedding": result.values[place],
+        }
 
 
 def _has_cuda(compute: Compute) -> bool:
@@ -180,9 +185,7 @@ def _undone(outcome: Undone[EmbeddingTask]) -> EmbeddingResult:
     [roi] = outcome.item.rois
     failure = failure_of(
         why_undone(outcome, "this outline"),
-        roi_key=roi.source.roi_key,
-        spec_id=outcome.item.work.embedding_spec_id,
-        scope="extraction",
+        FailureKey(roi.source.roi_key, outcome.item.work.embedding_spec_id),
         stage="worker",
         source_fingerprint=roi.fingerprint,
         manifest_row=roi.manifest_row,

@@ -13,7 +13,7 @@ from cvtbatch.embedding.preprocessing import Slices, prepare_slices
 from cvtbatch.embedding.weights import Weights, from_bytes, load_weights
 from cvtbatch.errors import FormatError, InputError, InternalError, StorageError
 from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingWork, RoiInput, WeightsRef
-from cvtbatch.pipelines.extraction.failure import Failure, failure_of
+from cvtbatch.pipelines.extraction.failure import Failure, FailureKey, failure_of
 from cvtbatch.pipelines.extraction.task_cost import Cost, Meter
 from cvtbatch.store import FeatureStore
 
@@ -109,9 +109,7 @@ def _failure(roi: RoiInput, work: EmbeddingWork, error: Exception) -> Failure:
         )
     return failure_of(
         error,
-        roi_key=roi.source.roi_key,
-        spec_id=work.embedding_spec_id,
-        scope="extraction",
+        FailureKey(roi.source.roi_key, work.embedding_spec_id),
         stage="embedding",
         source_fingerprint=roi.fingerprint,
         manifest_row=roi.manifest_row,

@@ -1,10 +1,30 @@
-"""A failure as a value, and how an exception becomes one without telling what only its user may know."""
+"""A failure as a value, what it is about, and how an exception becomes one without telling what only its user may know."""
 
 import hashlib
 import traceback
 from dataclasses import dataclass
+from typing import Literal
 
 from cvtbatch.errors import CvtbatchError
+
+Scope = Literal["extraction", "audit"]
+
+
+@dataclass(frozen=True, slots=True)
+class FailureKey:
+    """What a failure is about; it is live until its key succeeds.
+
+    Attributes:
+        roi_key: empty where the whole case failed.
+        spec_id: specification of what could not be made.
+        scope: "audit" where values were made and found wanting.
+        input_digest: of an audit, whose values; else empty.
+    """
+
+    roi_key: str
+    spec_id: str
+    scope: Scope = "extraction"
+    input_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,14 +32,12 @@ class Failure:
     """What went wrong with a case or ROI.
 
     Attributes:
-        roi_key: empty where the whole case failed.
-        input_digest: whose values an audit found wanting; empty for a failure of the extraction.
+        kind: as `schemas/` lists them; "internal_error" or "out_of_memory" for what is none of our errors.
+        source_fingerprint: of the sources that it was about.
         private: paths and foreign texts, for the user's own log.
     """
 
-    roi_key: str
-    spec_id: str
-    scope: str
+    key: FailureKey
     stage: str
     kind: str
     message: str
@@ -27,19 +45,23 @@ class Failure:
     source_fingerprint: str
     manifest_row: int
     private: str
-    input_digest: str = ""
 
 
-def failure_of(
-    error: Exception, *, roi_key: str, spec_id: str, scope: str, stage: str, source_fingerprint: str, manifest_row: int
-) -> Failure:
+@dataclass(frozen=True, slots=True)
+class KnownFailure:
+    """A live failure of a store, and the fingerprint of the sources that it was about."""
+
+    fingerprint: str
+    stage: str
+    kind: str
+
+
+def failure_of(error: Exception, key: FailureKey, *, stage: str, source_fingerprint: str, manifest_row: int) -> Failure:
     """Return the failure that an exception means; the text of a foreign one, which may name a file or a patient, is private."""
     known = isinstance(error, CvtbatchError)
     trace = "" if known else _traceback_digest(error)
     return Failure(
-        roi_key=roi_key,
-        spec_id=spec_id,
-        scope=scope,
+        key=key,
         stage=stage,
         kind=error.kind if isinstance(error, CvtbatchError) else _foreign_kind(error),
         message=error.message if isinstance(error, CvtbatchError) else _foreign_message(error, trace),

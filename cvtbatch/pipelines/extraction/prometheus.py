@@ -8,15 +8,14 @@ says no newer `cvtbatch_run_updated_timestamp_seconds`. No path, key or name of 
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cvtbatch
 from cvtbatch.errors import InputError, ResourceError
-from cvtbatch.pipelines.extraction.coordinator import Coordinator
-from cvtbatch.pipelines.extraction.report import STATES
+from cvtbatch.pipelines.extraction.report import STATES, RunFigures
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -42,16 +41,20 @@ class Metrics:
         self._families: tuple[Metric, ...] = ()
         self._described = 0.0
 
-    def follow(self, run: Coordinator) -> None:
-        """Describe the run, unless it was a moment ago."""
+    def follow(self, figures: Callable[[], RunFigures]) -> None:
+        """Describe a run that goes on, unless it was described a moment ago."""
         if time.monotonic() - self._described >= DESCRIBED_SECONDS:
-            self.show(run, "running")
+            self.show(figures, "running")
 
-    def show(self, run: Coordinator, state: str) -> None:
-        """Describe the run as it stands."""
+    def show(self, figures: Callable[[], RunFigures], state: str) -> None:
+        """Describe a run as it stands.
+
+        Args:
+            figures: asked for only where anybody is told.
+        """
         if not self._asked_for:
             return
-        self._families = tuple(_families(run, state))
+        self._families = tuple(run_families(figures(), state))
         self._described = time.monotonic()
 
     def collect(self) -> "Iterator[Metric]":
@@ -143,10 +146,10 @@ def _served(metrics: Metrics, host: str, port: int) -> Iterator[None]:
         thread.join()
 
 
-def _families(run: Coordinator, state: str) -> "Iterator[Metric]":
+def run_families(run: RunFigures, state: str) -> "Iterator[Metric]":
+    """Yield what Prometheus is told of a run; `state` is one of `RUN_STATES`."""
     from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
-    report, cost = run.report, run.cost
     info = {"run_id": run.run_id, "version": cvtbatch.__version__, "command": "extract"}
     yield InfoMetricFamily("cvtbatch_run", "The run.", info)
     yield _labelled(
@@ -156,11 +159,11 @@ def _families(run: Coordinator, state: str) -> "Iterator[Metric]":
     for name, what, value in (
         ("run_start_timestamp_seconds", "When the run began.", run.began_at),
         ("run_result_timestamp_seconds", "When the last result came back.", run.result_at),
-        ("manifest_cases", "Cases of the manifest.", len(run.manifest)),
+        ("manifest_cases", "Cases of the manifest.", run.manifest_cases),
         ("tasks_in_flight", "Tasks that were handed out and did not come back yet.", run.in_flight),
-        ("cases_per_second", "Cases that workers were done with, since the run began.", run.rate()),
-        ("workers", "Worker threads.", cost.workers),
-        ("worker_peak_bytes", "Largest resident memory of a worker during a task.", cost.peak_bytes),
+        ("cases_per_second", "Cases that workers were done with, since the run began.", run.cases_per_second),
+        ("workers", "Worker threads.", run.workers),
+        ("worker_peak_bytes", "Largest resident memory of a worker during a task.", run.worker_peak_bytes),
     ):
         yield GaugeMetricFamily(f"cvtbatch_{name}", what, value)
     progress = run.progress
@@ -171,25 +174,25 @@ def _families(run: Coordinator, state: str) -> "Iterator[Metric]":
         family = GaugeMetricFamily(f"cvtbatch_{name}", what, labels=["stage"])
         yield _labelled(family, [(progress.stage, value)])
     for name, what, total in (
-        ("cases_planned", "Cases that were compared with the store.", report.cases),
-        ("cases_worked", "Cases that workers were done with.", cost.worked_cases),
-        ("read_bytes", "Size of the source files that were read.", cost.read_bytes),
-        ("written_bytes", "Size of the volumes and masks that were written.", cost.written_bytes),
-        ("worker_cpu_seconds", "Time that tasks computed.", cost.cpu_s),
-        ("commits", "Appends to tables.", cost.commits),
+        ("cases_planned", "Cases that were compared with the store.", run.planned),
+        ("cases_worked", "Cases that workers were done with.", run.worked),
+        ("read_bytes", "Size of the source files that were read.", run.read_bytes),
+        ("written_bytes", "Size of the volumes and masks that were written.", run.written_bytes),
+        ("worker_cpu_seconds", "Time that tasks computed.", run.worker_cpu_s),
+        ("commits", "Appends to tables.", run.commits),
     ):
         yield CounterMetricFamily(f"cvtbatch_{name}", what, total)
     yield _labelled(
         CounterMetricFamily("cvtbatch_cases", "Cases, by how they first stood in this run.", labels=["state"]),
-        ((name, run.tally.first[name]) for name in STATES),
+        ((name, run.first_states.get(name, 0)) for name in STATES),
     )
     yield _labelled(
         GaugeMetricFamily("cvtbatch_case_states", "Cases, by how they stand.", labels=["state"]),
-        ((name, run.tally.now[name]) for name in STATES),
+        ((name, run.states.get(name, 0)) for name in STATES),
     )
-    yield _labelled(CounterMetricFamily("cvtbatch_rows", "Rows appended.", labels=["table"]), report.rows.items())
+    yield _labelled(CounterMetricFamily("cvtbatch_rows", "Rows appended.", labels=["table"]), run.rows.items())
     failures = CounterMetricFamily("cvtbatch_failed_cases", "Cases by failure.", labels=["stage", "kind"])
-    for (stage, kind), count in sorted(run.tally.failures.items()):
+    for (stage, kind), count in sorted(run.failures.items()):
         failures.add_metric([stage, kind], count)
     yield failures
     yield _stage_seconds(run)
@@ -201,12 +204,12 @@ def _labelled(family: "Metric", values: "Iterable[tuple[str, float]]") -> "Metri
     return family
 
 
-def _stage_seconds(run: Coordinator) -> "Metric":
+def _stage_seconds(run: RunFigures) -> "Metric":
     from prometheus_client.metrics_core import HistogramMetricFamily
 
     what = "Seconds of a case in a stage; of an outline in the stage embedding."
     family = HistogramMetricFamily("cvtbatch_stage_seconds", what, labels=["stage"])
-    for stage, seconds in run.cost.stages.items():
+    for stage, seconds in run.stages.items():
         buckets = [(f"{bound:g}", float(seconds.count_until(bound))) for bound in BOUNDS_S]
         family.add_metric([stage], [*buckets, ("+Inf", float(seconds.count))], seconds.total_s)
     return family

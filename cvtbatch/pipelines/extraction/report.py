@@ -1,14 +1,13 @@
 """What a run tells while it goes on, and at its end."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal, get_args
 
 from cvtbatch.pipelines.extraction.case_plan import Reason
-from cvtbatch.pipelines.extraction.run_cost import CostSummary
+from cvtbatch.pipelines.extraction.run_cost import CostSummary, Seconds
 
-# Order of a batch: a row is never there before the rows that it stands on, nor a value before what an audit said of it.
-BATCH_ORDER = ("volumes", "cases", "rois", "failures", "radiomics", "embeddings")
 # How a case stands, the later ones outweighing the earlier: it counts once, whatever becomes of its parts.
 State = Literal["awaiting_mask", "already_done", "computed", "failed"]
 STATES: tuple[State, ...] = get_args(State)
@@ -22,6 +21,43 @@ class Progress:
     done: int = 0
     failed: int = 0
     stage: Literal["extract", "embed"] = "extract"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFigures:
+    """How a run stands at a moment; what it counts by name goes on counting and is read at once.
+
+    Attributes:
+        began_at, result_at: when it began, and when the last result came back, in seconds since 1970.
+        manifest_cases, planned, worked: cases of the manifest, compared with the store, and worked on.
+        in_flight: tasks that were handed out and did not come back.
+        workers: worker threads; worker_peak_bytes the largest memory of one during a task; worker_cpu_s what they computed.
+        stages: seconds of a case in a stage, of an outline in the stage embedding.
+        first_states, states: cases by how they first stood and by how they stand.
+        failures: cases by stage and kind.
+        rows: that were appended, by table, in so many commits.
+    """
+
+    run_id: str
+    began_at: float
+    result_at: float
+    manifest_cases: int
+    planned: int
+    worked: int
+    in_flight: int
+    cases_per_second: float
+    workers: int
+    worker_peak_bytes: int
+    worker_cpu_s: float
+    read_bytes: int
+    written_bytes: int
+    stages: Mapping[str, Seconds]
+    progress: Progress
+    first_states: Mapping[State, int]
+    states: Mapping[State, int]
+    failures: Mapping[tuple[str, str], int]
+    rows: Mapping[str, int]
+    commits: int
 
 
 @dataclass(slots=True)
@@ -43,30 +79,40 @@ class EmbeddingSummary:
     seconds: float = 0.0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ExtractReport:
-    """What a run did; every case is counted once in computed, already_done, failed or awaiting_mask."""
+    """What a run did; every case is counted once in computed, already_done, failed or awaiting_mask.
+
+    Attributes:
+        run_id: None for a plan that nobody carries out.
+        cases: that were planned.
+        clinical_updated: cases whose clinical values were corrected without any other reason to be new.
+        decoded: cases of which a source was read.
+        rows: that were appended, by table.
+        failures: cases by stage and kind.
+        plan: cases by reason.
+    """
 
     store: str
     run_id: str | None
     volume_spec_id: str
     radiomics_spec_id: str
     embedding_spec_id: str
-    dry_run: bool = False
-    cases: int = 0
-    computed: int = 0
-    already_done: int = 0
-    failed: int = 0
-    awaiting_mask: int = 0
-    clinical_updated: int = 0
-    decoded: int = 0
-    rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(BATCH_ORDER, 0))
-    failures: list[dict[str, str | int]] = field(default_factory=list)
-    audit: AuditSummary = field(default_factory=AuditSummary)
-    embeddings: EmbeddingSummary = field(default_factory=EmbeddingSummary)
-    cost: CostSummary = field(default_factory=CostSummary)
-    plan: list[dict[str, str | int]] = field(default_factory=list)
-    seconds: float = 0.0
+    dry_run: bool
+    cases: int
+    computed: int
+    already_done: int
+    failed: int
+    awaiting_mask: int
+    clinical_updated: int
+    decoded: int
+    rows: Mapping[str, int]
+    failures: list[dict[str, str | int]]
+    audit: AuditSummary
+    embeddings: EmbeddingSummary
+    cost: CostSummary
+    plan: list[dict[str, str | int]]
+    seconds: float
 
     def to_document(self) -> dict[str, object]:
         """Return the JSON document of `cvtbatch extract --json`."""
@@ -75,5 +121,11 @@ class ExtractReport:
         return {"command": "extract", **fields, **parts}
 
 
+def failure_counts(failures: Mapping[tuple[str, str], int]) -> list[dict[str, str | int]]:
+    """Return the entries of a report for cases by stage and kind of failure."""
+    return [{"stage": stage, "kind": kind, "cases": cases} for (stage, kind), cases in sorted(failures.items())]
+
+
 def reason_counts(reasons: Counter[Reason]) -> list[dict[str, str | int]]:
+    """Return the entries of a report for cases by reason, in the order of reasons."""
     return [{"reason": str(reason), "cases": reasons[reason]} for reason in Reason if reasons[reason]]

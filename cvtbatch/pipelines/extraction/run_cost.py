@@ -97,7 +97,7 @@ class RunCost:
         self.inline = inline
         self._looked = time.monotonic()
         self.stages: dict[str, Seconds] = {}
-        self.worked_cases = self.commits = 0
+        self.worked_cases = 0
         self.read_bytes = self.written_bytes = self.peak_bytes = 0
         self.workers = self.most_workers = workers
         self.cpu_s = self._worker_s = 0.0
@@ -123,8 +123,8 @@ class RunCost:
         self.workers = workers
         self.most_workers = max(self.most_workers, workers)
 
-    def summary(self, seconds: float) -> CostSummary:
-        """Return what the run cost until now, by its wall time."""
+    def summary(self, seconds: float, commits: int) -> CostSummary:
+        """Return what the run cost until now, by its wall time and its appends to tables."""
         self.hold(self.workers)
         thousands = self.worked_cases / 1000
         return CostSummary(
@@ -137,7 +137,7 @@ class RunCost:
             read_bytes=self.read_bytes,
             written_bytes=self.written_bytes,
             workers_most=self.most_workers,
-            commits=self.commits,
+            commits=commits,
             stages=[
                 StageCost(
                     name, timed.count, round(timed.total_s, 3), *(_rounded(timed.percentile_s(p)) for p in (50, 95))

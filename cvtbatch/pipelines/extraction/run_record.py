@@ -1,17 +1,22 @@
-"""What a run writes of itself into the table `runs`, beside its counts."""
+"""The rows that a run writes of itself: its specifications in `specs`, its start and its end in `runs`."""
 
 import json
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from importlib import metadata
 
 import cvtbatch
 from cvtbatch.embedding.weights import is_named
+from cvtbatch.manifest import Manifest
+from cvtbatch.pipelines.extraction.case_result import Row
 from cvtbatch.pipelines.extraction.report import ExtractReport
+from cvtbatch.pipelines.extraction.row_batch import bookkeeping
+from cvtbatch.pipelines.extraction.settings import Settings
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.radiomics import PROFILES
 from cvtbatch.spec import canonical_json
+from cvtbatch.store import FeatureStore
 
 LIBRARIES = (
     "numpy",
@@ -29,6 +34,63 @@ LIBRARIES = (
     "torch",
     "torchvision",
 )
+
+
+class RunRecord:
+    """Appends what a run says of itself.
+
+    Args:
+        workers: what the run works on; names no host.
+    """
+
+    def __init__(self, store: FeatureStore, settings: Settings, manifest: Manifest, workers: str, run_id: str) -> None:
+        self._store, self._settings, self._manifest = store, settings, manifest
+        self._workers, self._run_id = workers, run_id
+
+    def append_specs(self) -> None:
+        """Append the specifications that the run's rows name."""
+        rows = [
+            {
+                "spec_id": spec.spec_id,
+                "kind": spec.kind,
+                "parent_id": spec.parent_id,
+                "settings": spec.settings,
+                **bookkeeping(self._run_id),
+            }
+            for spec in self._settings.specs
+        ]
+        self._store.table("specs").append(rows)
+
+    def append_start(self, report: ExtractReport) -> None:
+        """Append that the run has started."""
+        self._store.table("runs").append([self._row(replace(report, seconds=0.0), "started", "")])
+
+    def append_end(self, report: ExtractReport, state: str, reason: str) -> None:
+        """Append how the run ended, and what it cost."""
+        self._store.table("runs").append([{**self._row(report, state, reason), **cost_columns(report)}])
+
+    def _row(self, report: ExtractReport, state: str, reason: str) -> Row:
+        return {
+            "command": "extract",
+            "state": state,
+            "reason": reason,
+            "job": shareable_job(self._settings.job),
+            "manifest_digest": self._manifest.sha256,
+            "volume_spec_id": report.volume_spec_id,
+            "radiomics_spec_id": report.radiomics_spec_id,
+            "libraries": library_versions(),
+            "workers": self._workers,
+            "cases": len(self._manifest),
+            "computed": report.computed,
+            "already_done": report.already_done,
+            "failed": report.failed,
+            "awaiting_mask": report.awaiting_mask,
+            "seconds": report.seconds,
+            "audit": canonical_json(asdict(report.audit)),
+            "embedding_spec_id": report.embedding_spec_id,
+            "embeddings": canonical_json(asdict(report.embeddings)),
+            **bookkeeping(self._run_id),
+        }
 
 
 def shareable_job(job: Job) -> str:
@@ -57,4 +119,4 @@ def cost_columns(report: ExtractReport) -> dict[str, object]:
     """Return what the run cost, and the rows that it appended."""
     columns = asdict(report.cost)
     stages = {entry.pop("stage"): entry for entry in columns["stages"]}
-    return {**columns, "stages": canonical_json(stages), "rows": canonical_json(report.rows)}
+    return {**columns, "stages": canonical_json(stages), "rows": canonical_json(dict(report.rows))}

@@ -8,10 +8,9 @@ import pyarrow.compute as pc
 
 from cvtbatch.geometry import Grid
 from cvtbatch.manifest import Case, Manifest
+from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
 from cvtbatch.store import FeatureStore, Portions, StoredArray, View, Wanted
 
-# What a failure is about: roi_key, empty for the whole case; spec_id; "extraction" or "audit"; for an audit, input_digest.
-FailureKey = tuple[str, str, str, str]
 # Cases that are planned together: what is known of one takes some kilobytes.
 CASES_TOGETHER = 4096
 VOLUME_COLUMNS = (
@@ -63,15 +62,6 @@ class KnownRoi:
     slices: int
 
 
-@dataclass(frozen=True, slots=True)
-class KnownFailure:
-    """A live failure, and the sources that it was about."""
-
-    fingerprint: str
-    stage: str
-    kind: str
-
-
 @dataclass(slots=True)
 class KnownCase:
     """Everything of one case.
@@ -117,7 +107,7 @@ class SpecIds:
         return wanted
 
 
-class Known:
+class StoredCases:
     """What a store knows of a manifest's cases; in memory are those that are being planned."""
 
     def __init__(self, store: FeatureStore, manifest: Manifest, spec_ids: SpecIds) -> None:
@@ -165,7 +155,8 @@ def read_known(view: View) -> Mapping[str, KnownCase]:
         _add(case(row).embedded, row)
     for row in view.rows("failures").to_pylist():
         failure = KnownFailure(row["source_fingerprint"], row["stage"], row["kind"])
-        case(row).failures[row["roi_key"], row["spec_id"], row["scope"], row["input_digest"]] = failure
+        key = FailureKey(row["roi_key"], row["spec_id"], row["scope"], row["input_digest"])
+        case(row).failures[key] = failure
     return known
 
 

@@ -7,6 +7,7 @@ JSON, an object a line: `time` (UTC), `level`, `run_id`, `event`, and what it is
 import datetime
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -23,26 +24,29 @@ def log_folder() -> Path:
     return Path(base) / "cvtbatch"
 
 
-class UserLog:
+class RunLog:
     """Appends events to a file of mode 0600 that is created with the first of them.
 
     Args:
         run_id: names the file, `RUN_ID.jsonl` in `log_folder()`.
         path: another file.
+        on_notice: told, once, where there can be no log (a user without a home, a read-only one).
     """
 
-    def __init__(self, run_id: str, path: Path | None = None) -> None:
-        self._run_id, self._path = run_id, path
+    def __init__(
+        self, run_id: str, path: Path | None = None, on_notice: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._run_id, self._path, self._on_notice = run_id, path, on_notice
         self._broken = False
 
-    def write(self, level: Level, event: str, **what: object) -> str:
+    def write(self, level: Level, event: str, **what: object) -> bool:
         """Append an event; what is None or empty is left out.
 
         Returns:
-            what to tell the user, once, where there can be no log (a user without a home, a read-only one); else empty.
+            whether it is in the log.
         """
         if self._broken:
-            return ""
+            return False
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         # A file name need not be text: some archives were written by systems of another encoding.
         told = {
@@ -60,5 +64,6 @@ class UserLog:
                 file.write(line + "\n")
         except (OSError, RuntimeError) as error:
             self._broken = True
-            return f"no log of this run is kept, texts stand here alone: {error}; --log names another file"
-        return ""
+            self._on_notice(f"no log of this run is kept, texts stand here alone: {error}; --log names another file")
+            return False
+        return True

@@ -8,7 +8,8 @@ from cvtbatch import contracts
 from cvtbatch.geometry import Grid
 from cvtbatch.manifest import Case, RoiSource
 from cvtbatch.pipelines.extraction.case_plan import CasePlan, Fingerprints, Reason, Work, plan_case
-from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownFailure, KnownRoi, KnownVolume
+from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
+from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownRoi, KnownVolume
 from cvtbatch.radiomics import PROFILES
 from cvtbatch.store import StoredArray
 
@@ -94,7 +95,7 @@ def test_a_case_without_a_mask_waits() -> None:
 
 
 def case_failure(fingerprint: str, **changes: object) -> KnownCase:
-    return known(failures={("", "vol-1", "extraction", ""): failure(fingerprint)}, **changes)
+    return known(failures={FailureKey("", "vol-1"): failure(fingerprint)}, **changes)
 
 
 def test_a_failure_of_an_unchanged_source_stands() -> None:
@@ -125,7 +126,7 @@ def test_a_failed_outline_stands_beside_one_that_has_work(spec: str) -> None:
     other = replace(ROI, roi_key="A/1/hematoma/B/1", reader="B")
     case = replace(CASE, rois=(ROI, other))
     sources = Fingerprints("image", {KEY: "mask", other.roi_key: "mask-b"})
-    store = known(featured={}, failures={(KEY, spec, "extraction", ""): failure(sources.of_roi(KEY))})
+    store = known(featured={}, failures={FailureKey(KEY, spec): failure(sources.of_roi(KEY))})
     result = plan(case, store, sources)
     assert result.task is not None
     assert [roi.skipped for roi in result.task.rois] == [True, False]
@@ -139,18 +140,18 @@ def test_what_failed_and_is_done_since_is_recorded_without_work() -> None:
     """The source went back to what it was, or the run was killed between two tables."""
     store = known(
         failures={
-            ("", "vol-1", "extraction", ""): failure("broken"),
-            (KEY, "rad-1", "extraction", ""): failure("broken"),
+            FailureKey("", "vol-1"): failure("broken"),
+            FailureKey(KEY, "rad-1"): failure("broken"),
         }
     )
     result = plan(store=store)
     assert result.task is None
     assert result.reasons == (Reason.ENDED,)
-    assert set(result.ended) == {("", "vol-1", "extraction", ""), (KEY, "rad-1", "extraction", "")}
+    assert set(result.ended) == {FailureKey("", "vol-1"), FailureKey(KEY, "rad-1")}
 
 
 def test_a_failed_audit_stands_although_the_values_are_there() -> None:
-    store = known(failures={(KEY, "rad-1", "audit", "digest-im"): failure("any")})
+    store = known(failures={FailureKey(KEY, "rad-1", "audit", "digest-im"): failure("any")})
     result = plan(store=store)
     assert (result.reasons, result.task) == ((Reason.STANDING_FAILURE,), None)
     assert (result.standing, result.ended) == ((failure("any"),), ())
@@ -175,12 +176,12 @@ def test_verify_takes_standing_failures_again() -> None:
 
 
 def test_the_failure_of_an_outline_that_the_manifest_no_longer_names_ends() -> None:
-    gone = ("A/1/hematoma/B/1", "vol-1", "extraction", "")
+    gone = FailureKey("A/1/hematoma/B/1", "vol-1")
     result = plan(store=known(failures={gone: failure("any")}))
     assert (result.reasons, result.task, result.ended) == ((Reason.ENDED,), None, (gone,))
     waiting = replace(CASE, rois=(replace(ROI, mask=None, mask_entry=""),))
-    store = known(failures={(KEY, "vol-1", "extraction", ""): failure("any")})
-    assert plan(waiting, store, Fingerprints("image", {})).ended == ((KEY, "vol-1", "extraction", ""),)
+    store = known(failures={FailureKey(KEY, "vol-1"): failure("any")})
+    assert plan(waiting, store, Fingerprints("image", {})).ended == (FailureKey(KEY, "vol-1"),)
 
 
 def test_a_known_case_under_another_grid_says_so() -> None:
@@ -190,7 +191,7 @@ def test_a_known_case_under_another_grid_says_so() -> None:
 def test_a_source_that_was_unavailable_is_tried_again_by_itself() -> None:
     """Its files look as they did: nothing but the kind tells that the failure was not about them."""
     unavailable = KnownFailure(SOURCES.of_case(), "read", "source_unavailable")
-    case_key = ("", WORK.volume_spec_id, "extraction", "")
+    case_key = FailureKey("", WORK.volume_spec_id)
     result = plan(store=known(volume=None, rois={}, featured={}, failures={case_key: unavailable}))
     assert (result.reasons, result.standing) == ((Reason.RETRIED,), ())
     damaged = KnownFailure(SOURCES.of_case(), "read", "unreadable_file")
@@ -200,7 +201,7 @@ def test_a_source_that_was_unavailable_is_tried_again_by_itself() -> None:
 
 def test_a_mask_that_was_unavailable_is_tried_again_by_itself() -> None:
     unavailable = KnownFailure(SOURCES.of_roi(KEY), "mask", "source_unavailable")
-    key = (KEY, WORK.volume_spec_id, "extraction", "")
+    key = FailureKey(KEY, WORK.volume_spec_id)
     result = plan(store=known(rois={}, featured={}, failures={key: unavailable}))
     assert result.reasons == (Reason.RETRIED,)
     assert result.task is not None
@@ -211,18 +212,18 @@ def test_a_source_that_is_not_there_is_named() -> None:
     absent = Fingerprints("gone", {KEY: "mask"}, absent=frozenset({""}))
     assert plan(sources=absent).reasons == (Reason.NEW, Reason.MISSING)
     assert plan(store=known(), sources=absent).reasons == (Reason.IMAGE_CHANGED, Reason.MISSING)
-    store = known(failures={("", "vol-1", "extraction", ""): missing(absent.of_case())})
+    store = known(failures={FailureKey("", "vol-1"): missing(absent.of_case())})
     assert plan(store=store, sources=absent).reasons == (Reason.STANDING_FAILURE, Reason.MISSING)
     no_mask = Fingerprints("image", {KEY: "gone"}, absent=frozenset({KEY}))
-    store = known(failures={(KEY, "vol-1", "extraction", ""): missing(no_mask.of_roi(KEY))})
+    store = known(failures={FailureKey(KEY, "vol-1"): missing(no_mask.of_roi(KEY))})
     assert plan(store=store, sources=no_mask).reasons == (Reason.STANDING_FAILURE, Reason.MISSING)
 
 
 def test_what_a_worker_did_not_find_and_is_here_is_tried_again() -> None:
     """A share that is mounted where the command runs, and was not where a worker does."""
-    store = known(volume=None, failures={("", "vol-1", "extraction", ""): missing(SOURCES.of_case())})
+    store = known(volume=None, failures={FailureKey("", "vol-1"): missing(SOURCES.of_case())})
     assert plan(store=store).task is not None
-    store = known(rois={}, failures={(KEY, "vol-1", "extraction", ""): missing(SOURCES.of_roi(KEY))})
+    store = known(rois={}, failures={FailureKey(KEY, "vol-1"): missing(SOURCES.of_roi(KEY))})
     assert plan(store=store).task is not None
 
 

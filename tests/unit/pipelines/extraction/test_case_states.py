@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
-from cvtbatch.pipelines.extraction.case_states import Tally
-from cvtbatch.pipelines.extraction.stored_cases import KnownFailure
+from cvtbatch.pipelines.extraction.case_states import CaseStates
+from cvtbatch.pipelines.extraction.failure import KnownFailure
 
 
 def failures(*kinds: str) -> Sequence[KnownFailure]:
@@ -9,21 +9,21 @@ def failures(*kinds: str) -> Sequence[KnownFailure]:
 
 
 def test_a_case_counts_once_under_its_weightiest_state() -> None:
-    tally = Tally(rows=9)
+    states = CaseStates(rows=9)
     for state in ("already_done", "computed", "awaiting_mask"):
-        tally.settle(9, state)
-    tally.settle(1, "already_done")
-    assert dict(tally.now) == {"already_done": 1, "computed": 1}
-    tally.settle_failed(9, failures("unreadable"))
-    tally.settle(9, "computed")
-    assert dict(tally.now) == {"already_done": 1, "computed": 0, "failed": 1}
-    assert tally.first == {"already_done": 2}
-    assert (tally.state(9), tally.state(1), tally.state(2)) == ("failed", "already_done", None)
+        states.settle(9, state)
+    states.settle(1, "already_done")
+    assert dict(states.now) == {"already_done": 1, "computed": 1}
+    states.settle_failed(9, failures("unreadable"))
+    states.settle(9, "computed")
+    assert dict(states.now) == {"already_done": 1, "computed": 0, "failed": 1}
+    assert states.first == {"already_done": 2}
+    assert (states.state(9), states.state(1), states.state(2)) == ("failed", "already_done", None)
 
 
 def test_a_failed_case_counts_once_for_each_kind() -> None:
-    tally = Tally(rows=20)
+    states = CaseStates(rows=20)
     for row in range(1, 21):
-        tally.settle_failed(row, failures("unreadable", "unreadable"))
-    tally.settle_failed(7, failures("unreadable", "empty_mask"))
-    assert tally.failures == {("read", "empty_mask"): 1, ("read", "unreadable"): 20}
+        states.settle_failed(row, failures("unreadable", "unreadable"))
+    states.settle_failed(7, failures("unreadable", "empty_mask"))
+    assert states.failures == {("read", "empty_mask"): 1, ("read", "unreadable"): 20}

@@ -10,9 +10,10 @@ from cvtbatch.engine import Expired, Lost, NeedsMemory, TooLarge
 from cvtbatch.ingest import read_volume
 from cvtbatch.ingest.memory import peak_bytes
 from cvtbatch.manifest import read_manifest
-from cvtbatch.pipelines.extraction import extract as pipeline
 from cvtbatch.pipelines.extraction.case_plan import CaseTask
 from cvtbatch.pipelines.extraction.limits import case_limit_s
+from cvtbatch.pipelines.extraction.planning import plan_run
+from cvtbatch.pipelines.extraction.settings import Options, resolve
 from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.pipelines.shared.unfinished import why_undone
 from tests.support.archives import tiny_archive
@@ -20,8 +21,8 @@ from tests.support.commands import extract_json
 
 
 def tasks(manifest: Path, store: Path) -> list[CaseTask]:
-    settings = pipeline.resolve(read_job("extract", overrides=["embedding.weights=none"]), str(store))
-    plans = pipeline.plan_run(((case, None) for case in read_manifest(manifest)), settings, pipeline.Options())
+    settings = resolve(read_job("extract", overrides=["embedding.weights=none"]), str(store))
+    plans = plan_run(((case, None) for case in read_manifest(manifest)), settings, Options())
     return [plan.task for plan in plans if plan.task is not None]
 
 

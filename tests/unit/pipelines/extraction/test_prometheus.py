@@ -5,11 +5,14 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from cvtbatch.errors import InputError, ResourceError
 from cvtbatch.pipelines.extraction import prometheus
-from cvtbatch.pipelines.extraction.prometheus import open_metrics
+from cvtbatch.pipelines.extraction.prometheus import Metrics, open_metrics
+from cvtbatch.pipelines.extraction.report import Progress, RunFigures
+from cvtbatch.pipelines.extraction.run_cost import Seconds
 from tests.support.ports import free_port
 
 UPDATED = "cvtbatch_run_updated_timestamp_seconds"
@@ -58,3 +61,52 @@ def test_an_endpoint_listens_on_loopback_until_the_end() -> None:
 def test_a_target_that_cannot_be_is_refused_before_anything_is_done(target: str) -> None:
     with pytest.raises(InputError), open_metrics(target):
         pass
+
+
+def test_figures_become_families_that_prometheus_reads() -> None:
+    """By its own parser, back to the figures."""
+    seconds = Seconds()
+    for took in (0.2, 2.0):
+        seconds.add(took)
+    figures = RunFigures(
+        run_id="run-1",
+        began_at=10.0,
+        result_at=20.0,
+        manifest_cases=9,
+        planned=8,
+        worked=7,
+        in_flight=2,
+        cases_per_second=0.7,
+        workers=4,
+        worker_peak_bytes=1000,
+        worker_cpu_s=6.5,
+        read_bytes=11,
+        written_bytes=12,
+        stages={"read": seconds},
+        progress=Progress(total=9, done=5),
+        first_states={"computed": 4},
+        states={"computed": 3, "failed": 1},
+        failures={("read", "unreadable_file"): 1},
+        rows={"cases": 5},
+        commits=3,
+    )
+    registry = CollectorRegistry(auto_describe=False)
+    metrics = Metrics(asked_for=True)
+    metrics.show(lambda: figures, "running")
+    registry.register(metrics)
+    read = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(generate_latest(registry).decode())
+        for sample in family.samples
+    }
+    assert read["cvtbatch_run_state", "running"] == 1
+    assert read["cvtbatch_cases_planned_total",] == 8
+    assert read["cvtbatch_stage_items_done", "extract"] == 5
+    assert read["cvtbatch_cases_total", "failed"] == 0
+    assert read["cvtbatch_case_states", "failed"] == 1
+    assert read["cvtbatch_failed_cases_total", "unreadable_file", "read"] == 1
+    assert read["cvtbatch_rows_total", "cases"] == 5
+    assert (read["cvtbatch_stage_seconds_bucket", "0.3", "read"], read["cvtbatch_stage_seconds_sum", "read"]) == (
+        1,
+        2.2,
+    )

@@ -10,8 +10,9 @@ from cvtbatch import key_index
 from cvtbatch.engine import open_cluster
 from cvtbatch.manifest import files, read_manifest
 from cvtbatch.manifest import manifest as reading
-from cvtbatch.pipelines.extraction import coordinator, stored_cases
-from cvtbatch.pipelines.extraction.extract import Options, extract, resolve
+from cvtbatch.pipelines.extraction import case_stage, stored_cases
+from cvtbatch.pipelines.extraction.extract import extract
+from cvtbatch.pipelines.extraction.settings import Options, resolve
 from cvtbatch.pipelines.shared.job import read_job
 from tests.benchmarks.benchmark_scale import return_rows, write_manifest
 
@@ -38,7 +39,7 @@ def peak_bytes(folder: Path, cases: int) -> int:
 
 
 def test_memory_does_not_grow_with_the_cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coordinator, "process_case", return_rows)
+    monkeypatch.setattr(case_stage, "process_case", return_rows)
     monkeypatch.setattr(files, "ROWS_TOGETHER", TOGETHER)
     monkeypatch.setattr(reading, "CASES_TOGETHER", TOGETHER)
     monkeypatch.setattr(stored_cases, "CASES_TOGETHER", TOGETHER)

@@ -1,0 +1,59 @@
+"""Hands tasks of a run to its workers, and its rows to the store while none comes back."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from cvtbatch.engine import Cluster, Outcome, run_inline, run_on_workers
+from cvtbatch.pipelines.extraction.row_batch import RowBatch
+from cvtbatch.pipelines.extraction.run_monitor import RunMonitor
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+class Dispatcher:
+    """Runs tasks of every stage of a run in the same way: counted, and with commits while nothing comes back.
+
+    Args:
+        stated_limit_s: how long a case may take, as the job says; None for as its size tells.
+    """
+
+    def __init__(self, cluster: Cluster, monitor: RunMonitor, batch: RowBatch, stated_limit_s: float | None) -> None:
+        self.cluster = cluster
+        self._monitor, self._batch, self._stated_limit_s = monitor, batch, stated_limit_s
+
+    def run(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Iterable[Task],
+        limit_s: Callable[[Task, float | None], float],
+        resource: str | None = None,
+    ) -> Iterator[Outcome[Task, Result]]:
+        """Yield what becomes of tasks, as they come back; progress is told before an outcome counts.
+
+        So of a task that was interrupted nothing counts.
+
+        Args:
+            limit_s: how long a task may take, by what the job states.
+            resource: that workers must advertise.
+        """
+        handed_out = self._monitor.hand_out(tasks)
+        for outcome in self._outcomes(function, handed_out, lambda task: limit_s(task, self._stated_limit_s), resource):
+            self._monitor.show()
+            yield outcome
+
+    def _outcomes(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Iterator[Task],
+        limit_s: Callable[[Task], float],
+        resource: str | None,
+    ) -> Iterator[Outcome[Task, Result]]:
+        client = self.cluster.client
+        if client is None:
+            return run_inline(function, tasks)
+        return run_on_workers(client, function, tasks, resource, limit_s, self._wait)
+
+    def _wait(self, why: str) -> None:
+        self._monitor.wait(why)
+        self._batch.commit_if_due()

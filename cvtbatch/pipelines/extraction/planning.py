@@ -1,0 +1,86 @@
+"""What a run has to do, case by case: the manifest, what the store knows, and the sources as they are now."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain, islice
+
+from cvtbatch.ingest import look_at_image, look_at_mask
+from cvtbatch.manifest import Case, Manifest, is_absent
+from cvtbatch.pipelines.extraction.case_plan import CasePlan, Fingerprints, plan_case
+from cvtbatch.pipelines.extraction.embedding_plan import (
+    EmbeddingPlan,
+    EmbeddingWork,
+    alone,
+    plan_embeddings,
+    with_embeddings,
+)
+from cvtbatch.pipelines.extraction.settings import Options, Settings
+from cvtbatch.pipelines.extraction.stored_cases import KnownCase, SpecIds, StoredCases
+from cvtbatch.store import FeatureStore
+
+# Threads that stat the sources; what they wait for is the file system.
+FINGERPRINT_THREADS = 8
+PLANNED_TOGETHER = 256
+SHARE = PLANNED_TOGETHER // FINGERPRINT_THREADS
+# A case and what the store knows of it.
+KnownOf = tuple[Case, KnownCase | None]
+
+
+def _with_sources(known: Iterable[KnownOf]) -> Iterator[tuple[Case, KnownCase | None, Fingerprints]]:
+    source = iter(known)
+    with ThreadPoolExecutor(FINGERPRINT_THREADS) as threads:
+        while chunk := list(islice(source, PLANNED_TOGETHER)):
+            # A share for each thread: handing over every case by itself costs more than a local disk's answer.
+            shares = [chunk[first : first + SHARE] for first in range(0, len(chunk), SHARE)]
+            fingerprints = chain.from_iterable(threads.map(_fingerprints, shares))
+            for (case, stored), sources in zip(chunk, fingerprints, strict=True):
+                yield case, stored, sources
+
+
+def _fingerprints(share: Sequence[KnownOf]) -> list[Fingerprints]:
+    return [_fingerprints_of(case) for case, _ in share]
+
+
+def _fingerprints_of(case: Case) -> Fingerprints:
+    image, image_bytes = look_at_image(case)
+    looks = {roi.roi_key: look_at_mask(roi) for roi in case.masked_rois()}
+    sources = [("", case.image, image_bytes)]
+    sources += [(roi.roi_key, roi.mask or "", looks[roi.roi_key][1]) for roi in case.masked_rois()]
+    # What has a size is there.
+    absent = frozenset(key for key, path, size in sources if not size and is_absent(path))
+    return Fingerprints(image, {key: look for key, (look, _) in looks.items()}, image_bytes, absent)
+
+
+def plan_run(known: Iterable[KnownOf], settings: Settings, options: Options) -> Iterator[CasePlan]:
+    """Plan every case for what a run extracts and embeds."""
+    embedding = settings.embedding
+    if embedding is not None and not settings.extracts:
+        yield from map(alone, EmbeddingPlans(known, embedding, options))
+        return
+    for case, stored, sources in _with_sources(known):
+        plan = plan_case(case, stored, sources, settings.work, options.retry_failed, options.verify_inputs)
+        if embedding is not None:
+            plan = with_embeddings(plan, plan_embeddings(case, stored, embedding.embedding_spec_id, options.again))
+        yield plan
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingPlans:
+    """The embeddings of every case, planned by what is stored of it, anew each time that they are asked for."""
+
+    known: Iterable[KnownOf]
+    work: EmbeddingWork
+    options: Options
+
+    def __iter__(self) -> Iterator[EmbeddingPlan]:
+        for case, stored in self.known:
+            yield plan_embeddings(case, stored, self.work.embedding_spec_id, self.options.again)
+
+
+def stored_cases(store: FeatureStore, manifest: Manifest, settings: Settings) -> StoredCases:
+    """Return the cases of a manifest with what a store knows of them under a run's specifications."""
+    work = settings.work
+    return StoredCases(
+        store, manifest, SpecIds(work.volume_spec_id, work.radiomics_spec_id, settings.embedding_spec_id)
+    )

@@ -1,0 +1,85 @@
+"""Rows that a run holds until it appends them, whole batches at a time: it alone appends, its workers return values."""
+
+import datetime
+import time
+from collections.abc import Iterable
+
+from cvtbatch import contracts
+from cvtbatch.pipelines.extraction.case_result import Row
+from cvtbatch.pipelines.shared.run_log import RunLog
+from cvtbatch.store import FeatureStore
+
+# Order of a batch: a row is never there before the rows that it stands on, nor a value before what an audit said of it.
+BATCH_ORDER = ("volumes", "cases", "rois", "failures", "radiomics", "embeddings")
+COLUMNS = {name: len(contracts.table(name).fields) for name in BATCH_ORDER}
+# Values of rows that are held before they are committed, however few cases they are: as Python objects, some 40 MB.
+HELD_VALUES = 400_000
+
+
+def bookkeeping(run_id: str) -> Row:
+    """Return the columns of every row that say who appended it, and when."""
+    return {"run_id": run_id, "recorded_at": datetime.datetime.now(datetime.UTC)}
+
+
+class RowBatch:
+    """Holds rows, and appends them table by table once they are many, old or heavy.
+
+    Args:
+        log: told each commit.
+        most_items: cases or outlines whose rows are held at most.
+        most_seconds: how long rows are held at most.
+
+    Attributes:
+        appended: rows that were appended since the run began, by table.
+        commits: appends to tables.
+    """
+
+    def __init__(self, store: FeatureStore, run_id: str, log: RunLog, most_items: int, most_seconds: float) -> None:
+        self._store, self._run_id, self._log = store, run_id, log
+        self._most_items, self._most_seconds = most_items, most_seconds
+        self._rows: dict[str, list[Row]] = {name: [] for name in BATCH_ORDER}
+        self._items = 0
+        self._committed_at = time.monotonic()
+        self.appended = dict.fromkeys(BATCH_ORDER, 0)
+        self.commits = 0
+
+    def hold(self, table: str, rows: Iterable[Row]) -> None:
+        """Take rows of a table, without book-keeping, into the batch."""
+        self._rows[table].extend(rows)
+
+    def count_item(self) -> None:
+        """Take note that all rows of one more case or outline are in the batch."""
+        self._items += 1
+
+    def commit_if_due(self) -> None:
+        """Append the batch if it is large, old or heavy.
+
+        Raises:
+            StorageError: as `commit`.
+        """
+        late = time.monotonic() - self._committed_at >= self._most_seconds
+        held = sum(len(rows) * COLUMNS[name] for name, rows in self._rows.items() if rows)
+        if late or held >= HELD_VALUES or self._items >= self._most_items:
+            self.commit()
+
+    def commit(self) -> None:
+        """Append the batch, table by table, in `BATCH_ORDER`.
+
+        Raises:
+            StorageError: a table cannot be written; its rows and those of the tables after it are still held.
+        """
+        appended: dict[str, int] = {}
+        columns = bookkeeping(self._run_id)
+        for name in BATCH_ORDER:
+            rows = self._rows[name]
+            for row in rows:
+                row.update(columns)
+            if rows:
+                appended[name] = self._store.table(name).append(rows)
+                self.appended[name] += appended[name]
+                self._rows[name] = []
+                self.commits += 1
+        if appended:
+            self._log.write("info", "committed", cases=self._items, rows=appended)
+        self._items = 0
+        self._committed_at = time.monotonic()

@@ -1,0 +1,133 @@
+"""What a run does, and how it goes about it: a job, resolved into specifications before any work starts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cvtbatch import contracts
+from cvtbatch.embedding.compute import BACKBONE, DIMENSIONS, Compute
+from cvtbatch.embedding.preprocessing import Preprocessing
+from cvtbatch.embedding.weights import load_weights, to_bytes
+from cvtbatch.errors import InputError
+from cvtbatch.pipelines.extraction.case_plan import Work
+from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingWork, WeightsRef
+from cvtbatch.pipelines.shared.job import Job
+from cvtbatch.radiomics import load_profile
+from cvtbatch.spec import Spec, embedding_spec, radiomics_spec, volume_spec
+from cvtbatch.store import Location
+
+Only = Literal["radiomics", "embeddings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run does: its job, resolved.
+
+    Attributes:
+        extracts: volumes and features are made; else embeddings alone, of what is stored.
+        embedding: None where embeddings are not asked for.
+        weights_file: of the backbone, for the store; None where workers make them themselves.
+    """
+
+    job: Job
+    work: Work
+    specs: tuple[Spec, ...]
+    extracts: bool
+    embedding: EmbeddingWork | None
+    weights_file: bytes | None
+
+    @property
+    def embedding_spec_id(self) -> str:
+        """Empty where embeddings are not asked for."""
+        return "" if self.embedding is None else self.embedding.embedding_spec_id
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How this run goes about it.
+
+    Attributes:
+        metrics: where they go, as `open_metrics` takes it.
+        log: the user's own, as `RunLog` takes it.
+    """
+
+    retry_failed: bool = False
+    verify_inputs: bool = False
+    metrics: str | None = None
+    log: Path | None = None
+
+    @property
+    def again(self) -> bool:
+        """Whether failures are tried again although nothing about them has changed."""
+        return self.retry_failed or self.verify_inputs
+
+
+def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
+    """Turn a job into specifications; everything that can be refused before work starts is refused here.
+
+    Args:
+        only: leave out the other of the two stages.
+
+    Raises:
+        InputError: the profile is not usable, the weights cannot be had, or nothing is left to do.
+        ResourceError, InternalError: the engine or the device is absent or incomplete here.
+    """
+    profile, engine = load_profile(job["radiomics"]["profile"]), job["radiomics"]["engine"]
+    audit_share = float(job["radiomics"]["audit"])
+    if audit_share > 0 and engine == "pyradiomics":
+        raise InputError(
+            "nothing_to_audit", "an audit compares the fast engine with stock PyRadiomics; set radiomics.engine to fast"
+        )
+    x, y, z = (float(step) for step in job["volume"]["spacing_mm"])
+    volume = volume_spec((x, y, z))
+    radiomics = radiomics_spec(volume, profile.to_pyradiomics(), contracts.feature_names())
+    extracts = only != "embeddings"
+    if extracts and (engine == "pyradiomics" or audit_share > 0):
+        from cvtbatch.radiomics import check_stock
+
+        check_stock(profile)
+    # Workers may run in another folder.
+    url = Location.of(store_url).url
+    work = Work(url, volume.spec_id, radiomics.spec_id, (x, y, z), profile, engine, audit_share)
+    if only == "radiomics" or job["embedding"]["weights"] == "none":
+        if not extracts:
+            raise InputError("nothing_to_do", "--only embeddings, and embedding.weights is none: name the weights")
+        return Settings(job, work, (volume, radiomics), extracts, None, None)
+    embedding, spec, weights_file = resolve_embedding(job["embedding"], url, volume)
+    return Settings(job, work, (volume, radiomics, spec), extracts, embedding, weights_file)
+
+
+def resolve_embedding(job: Job, url: str, volume: Spec) -> tuple[EmbeddingWork, Spec, bytes | None]:
+    """Return what a job's section `embedding` asks for, its specification, and the weights as the store keeps them.
+
+    Raises:
+        InputError: the weights cannot be had, or are none of ResNet101.
+        ResourceError: the device is not here.
+    """
+    weights = load_weights(job["weights"])
+    preprocessing = Preprocessing(float(job["level_hu"]), float(job["width_hu"]), job["field"], float(job["margin_mm"]))
+    settings = {
+        **preprocessing.settings(),
+        "backbone": {"network": BACKBONE, "layer": "avgpool", "values": DIMENSIONS},
+        "precision": job["precision"],
+        "weights": weights.settings(),
+    }
+    spec = embedding_spec(volume, settings)
+    work = EmbeddingWork(
+        embedding_spec_id=spec.spec_id,
+        volume_spec_id=volume.spec_id,
+        preprocessing=preprocessing,
+        weights=WeightsRef(weights.source, weights.sha256, url),
+        not_for_inference=weights.not_for_inference,
+        compute=Compute(job["precision"], job["device"], job["batch"], job["compile"]),
+    )
+    return work, spec, None if weights.source.startswith("random:") else to_bytes(weights)
+
+
+def own_gpus(settings: Settings) -> tuple[str, ...]:
+    """Return the GPUs of this machine that a run can use."""
+    if settings.embedding is None or settings.embedding.compute.device == "cpu":
+        return ()
+    from cvtbatch.embedding.backbone import visible_gpus
+
+    return visible_gpus()
