@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Protocol, TypeVar
 
-from cvtbatch import contracts
-from cvtbatch.engine import Cluster, Done, Outcome, Undone, run_inline, run_on_workers, worker_slots
+from cvtbatch import contracts, engine
+from cvtbatch.engine import Cluster, Done, Outcome, Undone
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.manifest import Manifest
 from cvtbatch.pipelines.extraction.case_plan import CasePlan, CaseTask, Reason, Work
@@ -105,7 +105,7 @@ class Coordinator:
         self.on_progress, self.on_failure, self.on_notice = on_progress, on_failure, on_notice
         self.report = new_report(settings, run_id)
         self.progress = Progress(total=len(manifest))
-        self.cost = RunCost(_workers(cluster), inline=cluster.client is None)
+        self.cost = RunCost(cluster.slots(), inline=cluster.inline)
         self.reasons: Counter[Reason] = Counter()
         self.batch: dict[str, list[Row]] = {name: [] for name in BATCH_ORDER}
         self.batched_cases = 0
@@ -183,10 +183,8 @@ class Coordinator:
                 yield plan.task
 
     def _outcomes(self, tasks: Iterable[CaseTask]) -> Iterator[Outcome[CaseTask, CaseResult]]:
-        if self.cluster.client is None:
-            return run_inline(process_case, self.handed_out(tasks))
-        return run_on_workers(
-            self.cluster.client,
+        return engine.run(
+            self.cluster,
             process_case,
             self.handed_out(tasks),
             limit_s=lambda task: case_limit_s(task, self.settings.job["run"]["time_limit_s"]),
@@ -256,7 +254,7 @@ class Coordinator:
         if cost is not None:
             self.cost.add(cost, times)
         if not self.cost.workers or self.cost.seconds_since_look() >= WORKERS_COUNTED_SECONDS:
-            self.cost.hold(_workers(self.cluster))
+            self.cost.hold(self.cluster.slots())
 
     def count_reasons(self, reasons: Iterable[Reason]) -> None:
         """Count a case that was planned."""
@@ -383,10 +381,6 @@ class Coordinator:
                 }
             ]
         )
-
-
-def _workers(cluster: Cluster) -> int:
-    return 1 if cluster.client is None else worker_slots(cluster.client)
 
 
 def _undone(outcome: Undone[CaseTask]) -> CaseResult:

@@ -4,8 +4,9 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from cvtbatch import engine
 from cvtbatch.embedding.compute import CPU_BATCH, CUDA_BATCH, Compute
-from cvtbatch.engine import GPU, Done, Outcome, Undone, run_inline, run_on_workers, worker_slots
+from cvtbatch.engine import GPU, Done, Outcome, Undone
 from cvtbatch.pipelines.extraction.case_result import Row
 from cvtbatch.pipelines.extraction.coordinator import Coordinator
 from cvtbatch.pipelines.extraction.embedding_plan import (
@@ -92,31 +93,28 @@ class EmbeddingStage:
         crowd one GPU.
         """
         compute, cluster = self.work.compute, self.run.cluster
-        if cluster.client is None:
+        if cluster.inline:
             return self.work, None, 1
-        gpus = 0 if compute.device == "cpu" else worker_slots(cluster.client, GPU)
+        gpus = 0 if compute.device == "cpu" else cluster.slots(GPU)
         if gpus:
             return self.work, GPU, gpus
         device = "cpu" if compute.device == "auto" else compute.device
         placed = replace(self.work, compute=replace(compute, device=device, threads=cluster.threads))
-        return placed, None, max(1, worker_slots(cluster.client))
+        return placed, None, max(1, cluster.slots())
 
     def _outcomes(self, pending: Iterable[RoiInput], slices: int) -> Iterator[Outcome[EmbeddingTask, EmbeddingResult]]:
         work, resource, workers = self._placed()
-        cuda = resource is not None or (self.run.cluster.client is None and _has_cuda(work.compute))
+        cuda = resource is not None or (self.run.cluster.inline and _has_cuda(work.compute))
         batch = work.compute.batch or (CUDA_BATCH if cuda else CPU_BATCH)
         together = task_slices(slices, batch, cuda, workers)
         return self._run(EmbeddingTask(work, rois) for rois in pack(pending, batch, together))
 
     def _run(self, tasks: Iterable[EmbeddingTask]) -> Iterator[Outcome[EmbeddingTask, EmbeddingResult]]:
-        client = self.run.cluster.client
-        if client is None:
-            return run_inline(embed_rois, self.run.handed_out(tasks))
-        return run_on_workers(
-            client,
+        return engine.run(
+            self.run.cluster,
             embed_rois,
             self.run.handed_out(tasks),
-            self._placed()[1],
+            resource=self._placed()[1],
             limit_s=lambda task: embedding_limit_s(task, self.run.settings.job["run"]["time_limit_s"]),
             on_wait=self.run.wait,
         )
