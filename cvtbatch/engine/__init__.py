@@ -2,11 +2,11 @@
 
 from cvtbatch.engine.cluster import Cluster, open_cluster
 from cvtbatch.engine.cluster_file import External, Local, Place, Slurm, read_place
-from cvtbatch.engine.execution import Done, Expired, Lost, Outcome, TooLarge, Undone, run_inline
+from cvtbatch.engine.execution import run
 from cvtbatch.engine.memory import NeedsMemory, require_memory
+from cvtbatch.engine.outcome import Done, Expired, Lost, Outcome, TooLarge, Undone
 from cvtbatch.engine.processes import default_workers
 from cvtbatch.engine.settings import GPU
-from cvtbatch.engine.submission import run_on_workers, worker_slots
 
 __all__ = [
     "GPU",
@@ -26,7 +26,5 @@ __all__ = [
     "open_cluster",
     "read_place",
     "require_memory",
-    "run_inline",
-    "run_on_workers",
-    "worker_slots",
+    "run",
 ]

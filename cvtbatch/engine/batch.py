@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Generic
 
-from cvtbatch.engine.execution import Item, Result
 from cvtbatch.engine.memory import NeedsMemory, limit_needed_bytes, this_worker
+from cvtbatch.engine.outcome import Item, Result
 from cvtbatch.engine.watchdog import Watchdog
 
 # A task gives back the items that it has not begun by then.

@@ -28,6 +28,23 @@ class Cluster:
     threads: int | None
     dashboard: str | None = None
 
+    @property
+    def inline(self) -> bool:
+        """Whether everything runs in this process."""
+        return self.client is None
+
+    def slots(self, resource: str | None = None) -> int:
+        """Return how many items can run at once: the threads of all workers, or what they advertise of a resource.
+
+        This process has one, and advertises nothing.
+        """
+        if self.client is None:
+            return 1 if resource is None else 0
+        if resource is None:
+            return sum(self.client.nthreads().values())
+        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        return sum(int(worker["resources"].get(resource, 0)) for worker in workers)
+
 
 @contextmanager
 def open_cluster(

@@ -1,65 +1,39 @@
-"""What becomes of an item, and the executor that defines correctness: one item after another, in this process."""
+"""A function on many items: one after another in this process, which defines correctness, or on the workers of a cluster."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Generic, TypeVar
 
+from cvtbatch.engine.cluster import Cluster
 from cvtbatch.engine.memory import NeedsMemory, memory_left_bytes
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class Done(Generic[Item, Result]):
-    """The function returned for an item."""
-
-    item: Item
-    result: Result
+from cvtbatch.engine.outcome import Done, Item, Outcome, Result, TooLarge
+from cvtbatch.engine.submission import run_on_workers
 
 
-@dataclass(frozen=True, slots=True)
-class Lost(Generic[Item]):
-    """An item that took its worker down every time, the last time alone on a fresh one; it is not tried again.
+def run(
+    cluster: Cluster,
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    resource: str | None = None,
+    limit_s: Callable[[Item], float | None] = lambda _: None,
+    on_wait: Callable[[str], None] = lambda _: None,
+) -> Iterator[Outcome[Item, Result]]:
+    """Call the function on every item, wherever the cluster works; outcomes come as they are ready.
 
-    Attributes:
-        deaths: how many workers died with it.
+    The three options are about workers: in this process an item needs no resource, has no limit and is never waited for.
+
+    Args:
+        function: what it raises ends the run, but for NeedsMemory; where there are workers, they can import it.
+        items: drawn only as fast as they are worked off; where there are workers, picklable.
+        resource: go to workers that advertise it alone; an item takes one of it.
+        limit_s: how long an item may take, in seconds; None for as long as it likes.
+        on_wait: called about twice a second while nothing is ready, with what is wrong, or an empty text; may raise.
+
+    Raises:
+        ResourceError: the scheduler went away, or there has been no worker for too long.
     """
-
-    item: Item
-    deaths: int
-
-
-@dataclass(frozen=True, slots=True)
-class Expired(Generic[Item]):
-    """An item that ran beyond its limit twice, the second time with a worker to itself; it is not tried again.
-
-    Attributes:
-        limit_s: the limit, in seconds.
-        where: what the worker was doing then, as a traceback; empty where native code did not let it be asked.
-    """
-
-    item: Item
-    limit_s: float
-    where: str
-
-
-@dataclass(frozen=True, slots=True)
-class TooLarge(Generic[Item]):
-    """An item that needs more memory than any worker may use; it was not begun.
-
-    Attributes:
-        needed_bytes: what a process that works on it takes.
-        largest_bytes: what the largest worker may take.
-    """
-
-    item: Item
-    needed_bytes: int
-    largest_bytes: int
-
-
-Undone = Lost[Item] | Expired[Item] | TooLarge[Item]
-Outcome = Done[Item, Result] | Undone[Item]
+    if cluster.client is None:
+        return run_inline(function, items)
+    return run_on_workers(cluster.client, function, items, resource, limit_s, on_wait)
 
 
 def run_inline(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Outcome[Item, Result]]:

@@ -21,7 +21,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Generic
 
 from cvtbatch.engine.batch import Parcel, Refused, Worked, work_off
-from cvtbatch.engine.execution import Done, Expired, Item, Lost, Outcome, Result, TooLarge
+from cvtbatch.engine.outcome import Done, Expired, Item, Lost, Outcome, Result, TooLarge
 from cvtbatch.engine.pool import Pool, lost
 from cvtbatch.errors import ResourceError
 
@@ -265,14 +265,6 @@ class _Run(Generic[Item, Result]):
                 self.again.append(entry)
             else:
                 self.suspects.append(entry)
-
-
-def worker_slots(client: "Client", resource: str | None = None) -> int:
-    """Return how many items can run at once: a worker's threads, or what it advertises of a resource."""
-    if resource is None:
-        return sum(client.nthreads().values())
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    return sum(int(worker["resources"].get(resource, 0)) for worker in workers)
 
 
 def _raise_if_scheduler_lost(error: BaseException) -> None:

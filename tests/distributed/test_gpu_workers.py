@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cvtbatch.engine import GPU, open_cluster, run_on_workers, worker_slots
+from cvtbatch import engine
+from cvtbatch.engine import GPU, open_cluster
 from cvtbatch.manifest import read_manifest
 from cvtbatch.pipelines.extraction.extract import extract
 from cvtbatch.pipelines.extraction.settings import Options, resolve
@@ -29,8 +30,7 @@ def test_tasks_go_to_the_worker_that_owns_the_gpu_and_else_to_all(tmp_path: Path
     extract_json(manifest, store, "--set", "embedding.weights=random:0", "--set", "embedding.batch=4")
     cases = read_manifest(manifest)
     with open_cluster(2, gpus=("7",)) as cluster:
-        assert cluster.client is not None
-        assert (worker_slots(cluster.client, GPU), worker_slots(cluster.client), cluster.threads) == (1, 2, 1)
+        assert (cluster.slots(GPU), cluster.slots(), cluster.threads) == (1, 2, 1)
         # No machine has a GPU 7, so that its owner computes on the CPU.
         for device in ("auto", "cpu"):
             overrides = [f"embedding.device={device}", "embedding.batch=4", "embedding.weights=random:0"]
@@ -38,7 +38,8 @@ def test_tasks_go_to_the_worker_that_owns_the_gpu_and_else_to_all(tmp_path: Path
             settings = resolve(read_job("extract", overrides=overrides), str(other))
             report = extract(cases, settings, cluster, Options())
             assert (report.computed, report.failed, report.embeddings.rois) == (1, 0, 1)
-            outcomes = list(run_on_workers(cluster.client, where_it_runs, range(4), GPU if device == "auto" else None))
+            resource = GPU if device == "auto" else None
+            outcomes = list(engine.run(cluster, where_it_runs, range(4), resource=resource))
             seen = {outcome.result for outcome in outcomes}  # type: ignore[union-attr]
             assert seen == {("7", 1)} if device == "auto" else seen <= {("7", 1), ("", 1)}
     vectors = [embeddings_of(folder) for folder in (store, tmp_path / "store-auto", tmp_path / "store-cpu")]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cvtbatch.engine import GPU, Done, Slurm, open_cluster, read_place, run_on_workers, worker_slots
+from cvtbatch import engine
+from cvtbatch.engine import GPU, Done, Slurm, open_cluster, read_place
 from cvtbatch.errors import ResourceError
 from tests.support.archives import tiny_archive
 from tests.support.commands import cvtbatch, extract_json
@@ -91,24 +92,22 @@ def test_a_lost_job_is_replaced_and_gpu_tasks_go_to_gpu_jobs_alone(node: SlurmNo
     place = read_place(cluster_file(tmp_path))
     assert isinstance(place, Slurm)
     with open_cluster(place) as cluster:
-        client = cluster.client
-        assert client is not None
         assert cluster.description == "slurm: 1 workers, 1 with a GPU"
         assert cluster.dashboard is not None
         assert "127.0.0.1" in cluster.dashboard
-        wait_for(lambda: worker_slots(client) == 2)
-        assert worker_slots(client, GPU) == 1
+        wait_for(lambda: cluster.slots() == 2)
+        assert cluster.slots(GPU) == 1
         first = node.jobs("running")
-        names = [outcome.result[1] for outcome in run_on_workers(client, name_after_a_while, range(4), GPU)]  # type: ignore[union-attr]
+        names = [outcome.result[1] for outcome in engine.run(cluster, name_after_a_while, range(4), resource=GPU)]  # type: ignore[union-attr]
         assert all("-gpu-0" in name for name in names)
         results = []
-        for outcome in run_on_workers(client, name_after_a_while, range(30)):
+        for outcome in engine.run(cluster, name_after_a_while, range(30)):
             assert isinstance(outcome, Done)
             results.append(outcome.result[0])
             if len(results) == 1:
                 node.call("scancel", *(job for job, partition in first.items() if partition == "gpu"))
         assert sorted(results) == list(range(30))
-        wait_for(lambda: worker_slots(client, GPU) == 1 and worker_slots(client) == 2)
+        wait_for(lambda: cluster.slots(GPU) == 1 and cluster.slots() == 2)
         second = node.jobs("running")
         assert sorted(second.values()) == ["cpu", "gpu"]
         assert len(set(first) & set(second)) == 1

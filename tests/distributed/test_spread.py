@@ -21,7 +21,7 @@ def test_a_bootstrap_is_equal_on_0_1_and_2_workers() -> None:
     found = []
     for workers in (0, 1, 2):
         with open_cluster(Local(workers)) as cluster:
-            assert (cluster.client is None) == (workers == 0)
+            assert cluster.inline == (workers == 0)
             found.append(bootstrap(cluster))
     assert isinstance(found[0], DecisionCurve)
     assert found[0] == found[1] == found[2]

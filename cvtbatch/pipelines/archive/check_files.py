@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from cvtbatch.engine import Cluster, Done, NeedsMemory, require_memory, run_inline, run_on_workers
+from cvtbatch import engine
+from cvtbatch.engine import Cluster, Done, NeedsMemory, require_memory
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.geometry import stored_grid
 from cvtbatch.imaging import place_mask, require_in_head, resample_stack
@@ -75,11 +76,9 @@ def check_files(
 ) -> Findings:
     """Read every file of some cases and return what it is, and what is wrong."""
     tasks = (CaseCheck(case, spacing_mm) for case in cases)
-    client = cluster.client
-    outcomes = run_inline(check_case, tasks) if client is None else run_on_workers(client, check_case, tasks)
     images: list[Image] = []
     problems: list[Problem] = []
-    for outcome in outcomes:
+    for outcome in engine.run(cluster, check_case, tasks):
         case = outcome.item.case
         if isinstance(outcome, Done):
             images.extend(outcome.result.images)

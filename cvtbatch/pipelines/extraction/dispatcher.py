@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from cvtbatch.engine import Cluster, Outcome, run_inline, run_on_workers
+from cvtbatch import engine
+from cvtbatch.engine import Cluster, Outcome
 from cvtbatch.pipelines.extraction.row_batch import RowBatch
 from cvtbatch.pipelines.extraction.run_monitor import RunMonitor
 
@@ -37,22 +38,17 @@ class Dispatcher:
             limit_s: how long a task may take, by what the job states.
             resource: that workers must advertise.
         """
-        handed_out = self._monitor.hand_out(tasks)
-        for outcome in self._outcomes(function, handed_out, lambda task: limit_s(task, self._stated_limit_s), resource):
+        outcomes = engine.run(
+            self.cluster,
+            function,
+            self._monitor.hand_out(tasks),
+            resource=resource,
+            limit_s=lambda task: limit_s(task, self._stated_limit_s),
+            on_wait=self._wait,
+        )
+        for outcome in outcomes:
             self._monitor.show()
             yield outcome
-
-    def _outcomes(
-        self,
-        function: Callable[[Task], Result],
-        tasks: Iterator[Task],
-        limit_s: Callable[[Task], float],
-        resource: str | None,
-    ) -> Iterator[Outcome[Task, Result]]:
-        client = self.cluster.client
-        if client is None:
-            return run_inline(function, tasks)
-        return run_on_workers(client, function, tasks, resource, limit_s, self._wait)
 
     def _wait(self, why: str) -> None:
         self._monitor.wait(why)

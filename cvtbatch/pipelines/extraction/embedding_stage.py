@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from cvtbatch.embedding.compute import CPU_BATCH, CUDA_BATCH, Compute
-from cvtbatch.engine import GPU, Cluster, Done, Undone, worker_slots
+from cvtbatch.engine import GPU, Cluster, Done, Undone
 from cvtbatch.pipelines.extraction.case_result import Row
 from cvtbatch.pipelines.extraction.dispatcher import Dispatcher
 from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingPlan, EmbeddingWork, RoiInput, pack, task_slices
@@ -87,7 +87,7 @@ class EmbeddingStage:
 
     def _embed(self, pending: Iterable[RoiInput], slices: int) -> None:
         work, resource, workers = place_work(self._work, self._dispatcher.cluster)
-        cuda = resource is not None or (self._dispatcher.cluster.client is None and _has_cuda(work.compute))
+        cuda = resource is not None or (self._dispatcher.cluster.inline and _has_cuda(work.compute))
         batch = work.compute.batch or (CUDA_BATCH if cuda else CPU_BATCH)
         packed = pack(pending, batch, task_slices(slices, batch, cuda, workers))
         suspects: list[RoiInput] = []
@@ -136,14 +136,14 @@ def place_work(work: EmbeddingWork, cluster: Cluster) -> tuple[EmbeddingWork, st
     GPU.
     """
     compute = work.compute
-    if cluster.client is None:
+    if cluster.inline:
         return work, None, 1
-    gpus = 0 if compute.device == "cpu" else worker_slots(cluster.client, GPU)
+    gpus = 0 if compute.device == "cpu" else cluster.slots(GPU)
     if gpus:
         return work, GPU, gpus
     device = "cpu" if compute.device == "auto" else compute.device
     placed = replace(work, compute=replace(compute, device=device, threads=cluster.threads))
-    return placed, None, max(1, worker_slots(cluster.client))
+    return placed, None, max(1, cluster.slots())
 
 
 def embedding_rows(result: Embedded, work: EmbeddingWork) -> Iterator[Row]:

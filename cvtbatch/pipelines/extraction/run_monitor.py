@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
-from cvtbatch.engine import Cluster, worker_slots
+from cvtbatch.engine import Cluster
 from cvtbatch.pipelines.extraction.case_plan import Reason
 from cvtbatch.pipelines.extraction.case_states import CaseStates
 from cvtbatch.pipelines.extraction.report import Progress, RunFigures
@@ -52,7 +52,7 @@ class RunMonitor:
         self.states = CaseStates(rows)
         self.reasons: Counter[Reason] = Counter()
         self.planned = 0
-        self.cost = RunCost(_workers(cluster), inline=cluster.client is None)
+        self.cost = RunCost(cluster.slots(), inline=cluster.inline)
 
     def show(self) -> None:
         """Tell the progress."""
@@ -83,7 +83,7 @@ class RunMonitor:
         if cost is not None:
             self.cost.add(cost, items)
         if not self.cost.workers or self.cost.seconds_since_look() >= WORKERS_COUNTED_SECONDS:
-            self.cost.hold(_workers(self._cluster))
+            self.cost.hold(self._cluster.slots())
 
     def wait(self, why: str) -> None:
         """Take note that no task has come back for a moment.
@@ -123,7 +123,3 @@ class RunMonitor:
             rows=batch.appended,
             commits=batch.commits,
         )
-
-
-def _workers(cluster: Cluster) -> int:
-    return 1 if cluster.client is None else worker_slots(cluster.client)

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cvtbatch import engine
 from cvtbatch.dlrn.bundle import load_bundle, write_bundle
 from cvtbatch.dlrn.fit import Fit, fit_model
 from cvtbatch.dlrn.settings import FitSettings
 from cvtbatch.dlrn.tasks import Task, TaskResult, run_task
-from cvtbatch.engine import Cluster, run_inline, run_on_workers
+from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.pipelines.models.training_cohort import CohortSource, TrainingData, read_training
 from cvtbatch.pipelines.shared.job import Job
@@ -99,10 +100,7 @@ def fit_bundle(
 def _spread(
     items: Sequence[FitItem], cluster: Cluster, on_progress: Callable[[int, int], None]
 ) -> Iterator[TaskResult]:
-    outcomes = (
-        run_inline(run_item, items) if cluster.client is None else run_on_workers(cluster.client, run_item, items)
-    )
-    for done, outcome in enumerate(outcomes, 1):
+    for done, outcome in enumerate(engine.run(cluster, run_item, items), 1):
         result = require_done(outcome, f"the task {outcome.item.task.name}")
         on_progress(done, len(items))
         yield result

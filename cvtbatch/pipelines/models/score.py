@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cvtbatch import contracts
+from cvtbatch import contracts, engine
 from cvtbatch.dlrn.bundle import Bundle, load_bundle
 from cvtbatch.dlrn.scoring import ROWS_AT_ONCE
-from cvtbatch.engine import Cluster, run_inline, run_on_workers
+from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError, InternalError
 from cvtbatch.pipelines.shared.unfinished import require_done
 from cvtbatch.store import FeatureStore, Location, View, among, automatic_snapshot, read_snapshot, wide_rows
@@ -235,12 +235,7 @@ def score_portion(portion: Portion) -> pa.Table:
 
 
 def _spread(portions: Sequence[Portion], cluster: Cluster) -> Iterator[pa.Table]:
-    outcomes = (
-        run_inline(score_portion, portions)
-        if cluster.client is None
-        else run_on_workers(cluster.client, score_portion, portions)
-    )
-    for outcome in outcomes:
+    for outcome in engine.run(cluster, score_portion, portions):
         yield require_done(outcome, f"a portion of {len(outcome.item.roi_keys)} outlines")
 
 

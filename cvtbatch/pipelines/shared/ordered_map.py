@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
-from cvtbatch.engine import Cluster, Done, run_inline, run_on_workers
+from cvtbatch import engine
+from cvtbatch.engine import Cluster, Done
 from cvtbatch.errors import ResourceError
 
 A = TypeVar("A")
@@ -32,11 +33,9 @@ def map_on(cluster: Cluster, function: Callable[[A], B], items: Iterable[A]) -> 
         ResourceError: a worker died over an item, or the scheduler went away.
     """
     numbered = [_Numbered(number, item) for number, item in enumerate(items)]
-    run = partial(_run, function)
-    outcomes = run_inline(run, numbered) if cluster.client is None else run_on_workers(cluster.client, run, numbered)
     waiting: dict[int, B] = {}
     turn = 0
-    for outcome in outcomes:
+    for outcome in engine.run(cluster, partial(_run, function), numbered):
         if not isinstance(outcome, Done):
             raise ResourceError(
                 "worker_killed",

@@ -8,8 +8,10 @@ import dask
 import pytest
 from distributed import Client, LocalCluster
 
-from cvtbatch.engine import Done, Lost, TooLarge, require_memory, run_inline, run_on_workers
+from cvtbatch.engine import Done, Lost, TooLarge, require_memory
+from cvtbatch.engine.execution import run_inline
 from cvtbatch.engine.settings import LOCAL_SETTINGS
+from cvtbatch.engine.submission import run_on_workers
 
 MB = 1 << 20
 SMALL_BYTES, LARGE_BYTES = 400 * MB, 1000 * MB

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cvtbatch.engine import Cluster, Done, Expired, External, Lost, open_cluster, run_inline, run_on_workers
+from cvtbatch.engine import Cluster, Done, Expired, External, Lost, open_cluster
+from cvtbatch.engine.execution import run, run_inline
 from cvtbatch.errors import ResourceError, StorageError
 
 
@@ -25,7 +26,7 @@ def square(number: int) -> int:
 def test_workers_give_what_inline_gives(cluster: Cluster) -> None:
     items = range(50)
     inline = [(outcome.item, outcome.result) for outcome in run_inline(square, items)]
-    spread = [(outcome.item, outcome.result) for outcome in run_on_workers(cluster.client, square, items)]
+    spread = [(outcome.item, outcome.result) for outcome in run(cluster, square, items)]
     assert sorted(spread) == inline
 
 
@@ -40,7 +41,7 @@ def test_the_window_is_bounded(cluster: Cluster, monkeypatch: pytest.MonkeyPatch
             yield number
 
     ahead = []
-    for done, _ in enumerate(run_on_workers(cluster.client, square, items()), start=1):
+    for done, _ in enumerate(run(cluster, square, items()), start=1):
         ahead.append(drawn - done)
     assert 4 < max(ahead) <= 4 * 5
 
@@ -54,13 +55,13 @@ def test_small_items_share_a_task_and_long_ones_do_not(cluster: Cluster, monkeyp
         return submit(*args, **options)
 
     monkeypatch.setattr(cluster.client, "submit", counting)
-    outcomes = list(run_on_workers(cluster.client, square, range(3000)))
+    outcomes = list(run(cluster, square, range(3000)))
     assert sorted(outcome.item for outcome in outcomes) == list(range(3000))
     assert len(tasks) < 100
     tasks.clear()
     # The pace is found with the first items, so that the last ones begin in large tasks; these give back what takes too long.
     seconds = [0.0] * 300 + [0.6] * 12
-    outcomes = list(run_on_workers(cluster.client, sleep, list(enumerate(seconds))))
+    outcomes = list(run(cluster, sleep, list(enumerate(seconds))))
     assert sorted(outcome.item[0] for outcome in outcomes) == list(range(312))
     places = [{outcome.result for outcome in outcomes if outcome.item[1] == length} for length in (0.0, 0.6)]
     assert [len(workers) for workers in places] == [2, 2], "one worker did it all"
@@ -73,7 +74,7 @@ def sleep(item: tuple[int, float]) -> int:
 
 def test_one_compute_thread_a_worker(cluster: Cluster) -> None:
     names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"]
-    [outcome] = run_on_workers(cluster.client, threads_of, [names])
+    [outcome] = run(cluster, threads_of, [names])
     assert outcome.result == ["1", "1", "1", 1]
     assert list(cluster.client.nthreads().values()) == [1, 1]
 
@@ -93,7 +94,7 @@ def kill_own_worker(item: tuple[int, bool]) -> int:
 
 def test_a_deadly_item_is_lost_and_no_neighbour_with_it(cluster: Cluster) -> None:
     items = [(number, number == 30) for number in range(60)]
-    outcomes = list(run_on_workers(cluster.client, kill_own_worker, items))
+    outcomes = list(run(cluster, kill_own_worker, items))
     lost = [outcome for outcome in outcomes if isinstance(outcome, Lost)]
     assert [(outcome.item, outcome.deaths) for outcome in lost] == [((30, True), 3)]
     assert sorted(outcome.result for outcome in outcomes if isinstance(outcome, Done)) == [*range(30), *range(31, 60)]
@@ -109,7 +110,7 @@ def kill_once(item: tuple[int, str]) -> int:
 
 def test_the_loss_of_a_worker_is_transient(cluster: Cluster, tmp_path: Path) -> None:
     items = [(number, str(tmp_path / "died")) for number in range(6)]
-    outcomes = list(run_on_workers(cluster.client, kill_once, items))
+    outcomes = list(run(cluster, kill_once, items))
     assert all(isinstance(outcome, Done) for outcome in outcomes)
     assert sorted(outcome.result for outcome in outcomes) == list(range(6))
 
@@ -123,7 +124,7 @@ def full(number: int) -> int:
 def test_a_fault_of_the_run_is_raised_with_its_type_and_what_was_done_before_is_kept(cluster: Cluster) -> None:
     done: list[int] = []
     with pytest.raises(StorageError) as raised:
-        done.extend(outcome.item for outcome in run_on_workers(cluster.client, full, range(201)))
+        done.extend(outcome.item for outcome in run(cluster, full, range(201)))
     assert raised.value.kind == "store_full"
     # But for what is with the other worker at that moment.
     assert len(done) >= 50
@@ -139,7 +140,7 @@ def hang(number: int) -> int:
 
 
 def test_an_item_beyond_its_limit_expires_and_no_neighbour_with_it(cluster: Cluster) -> None:
-    outcomes = list(run_on_workers(cluster.client, hang, range(60), limit_s=lambda _: 0.5))
+    outcomes = list(run(cluster, hang, range(60), limit_s=lambda _: 0.5))
     expired = [outcome for outcome in outcomes if isinstance(outcome, Expired)]
     assert [(outcome.item, outcome.limit_s) for outcome in expired] == [(30, 0.5)]
     assert "in hang" in expired[0].where
@@ -157,7 +158,7 @@ def stop_once(item: tuple[int, str]) -> int:
 def test_a_worker_that_hangs_is_given_up(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cvtbatch.engine.pool.SILENT_SECONDS", 1.0)
     items = [(number, str(tmp_path / "hung")) for number in range(6)]
-    outcomes = list(run_on_workers(cluster.client, stop_once, items))
+    outcomes = list(run(cluster, stop_once, items))
     assert sorted(outcome.result for outcome in outcomes if isinstance(outcome, Done)) == list(range(6))
 
 
