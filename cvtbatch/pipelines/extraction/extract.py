@@ -2,7 +2,6 @@
 
 import datetime
 import gc
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,6 +37,7 @@ from cvtbatch.pipelines.extraction.uid_key import load_uid_key
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.run_log import UserLog
 from cvtbatch.radiomics import load_profile
+from cvtbatch.run_id import make_run_id
 from cvtbatch.spec import Spec, embedding_spec, radiomics_spec, volume_spec
 from cvtbatch.store import FeatureStore, Location
 
@@ -240,7 +240,7 @@ def extract(
     """
     started = time.monotonic()
     settings = replace(settings, work=replace(settings.work, uid_key=load_uid_key()))
-    run_id = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    run_id = make_run_id(datetime.datetime.now(datetime.UTC))
     store = FeatureStore.open_for_writing(settings.work.store_url)
     with open_metrics(options.metrics) as metrics:
 
