@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
 from cvtbatch.errors import FormatError, InputError
+from cvtbatch.whole_files import written_whole
 
 DOCUMENT, ARRAYS, GOLDEN, SELECTION = "bundle.json", "arrays.safetensors", "golden.parquet", "selection.parquet"
 FILES = (ARRAYS, GOLDEN, SELECTION)
@@ -99,17 +100,16 @@ def write_files(out: Path, contents: Mapping[str, bytes]) -> None:
     """
     if out.exists():
         raise InputError("bundle_exists", f"--out {out}: there is something already; choose a new name")
-    aside = out.with_name(f".{out.name}.part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        _WRITERS[out.suffix == ".tar"](aside, contents)
-        aside.replace(out)
+        with written_whole(out) as aside:
+            _WRITERS[out.suffix == ".tar"](aside, contents)
     except OSError as error:
         raise InputError("cannot_write", f"--out {out} cannot be written: {error.strerror or error}") from None
 
 
 def _write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
-    path.mkdir(exist_ok=True)
+    path.mkdir()
     for name, data in contents.items():
         (path / name).write_bytes(data)
 

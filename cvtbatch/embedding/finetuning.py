@@ -21,6 +21,7 @@ from cvtbatch.embedding.compute import DIMENSIONS
 from cvtbatch.embedding.preprocessing import Gray
 from cvtbatch.errors import InputError
 from cvtbatch.spec import digest
+from cvtbatch.whole_files import written_whole
 
 ROTATION_DEG = 10.0
 SHIFT = 0.05  # of the field's side
@@ -223,7 +224,6 @@ class FineTuning:
             self.best_epoch = epoch.number
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
         self.curve.append(epoch)
-        aside = self.checkpoint.with_name(f".{self.checkpoint.name}.part")
         content = {
             "identity": self.identity,
             "network": self.network.state_dict(),
@@ -233,8 +233,8 @@ class FineTuning:
             "best_epoch": self.best_epoch,
             "curve": [[epoch.number, epoch.training_loss, epoch.holdout_loss] for epoch in self.curve],
         }
-        torch.save(content, aside)
-        aside.replace(self.checkpoint)
+        with written_whole(self.checkpoint) as aside:
+            torch.save(content, aside)
 
     def _resume(self) -> None:
         content: dict[str, Any] = torch.load(self.checkpoint, map_location="cpu", weights_only=True)

@@ -18,7 +18,7 @@ from cvtbatch.store.location import Location, get, holds, probe_writing, put
 from cvtbatch.store.reading import Selection, View
 from cvtbatch.store.tables import Pin, Table
 from cvtbatch.store.volumes import StoredArray, array_problems, read_array, read_slices, write_array
-from cvtbatch.store.wide import wide_rows
+from cvtbatch.store.wide import PRIMARY, wide_rows
 
 FORMAT_VERSION = 1
 FORMAT_FILE = "cvtbatch-store.json"
@@ -147,8 +147,8 @@ class FeatureStore:
         columns: Sequence[str] | None = None,
         where: pc.Expression | None = None,
         spec: str | Sequence[str] | None = None,
-        primary_reader: str = "A",
-        primary_reading: int = 1,
+        primary_reader: str = PRIMARY[0],
+        primary_reading: int = PRIMARY[1],
     ) -> pa.Table:
         """Return clinical values, radiomics and the largest slice's embedding, one row a primary ROI that has features.
 

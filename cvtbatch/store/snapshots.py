@@ -10,7 +10,6 @@ import datetime
 import difflib
 import json
 import re
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,6 +21,7 @@ import pyarrow.compute as pc
 
 from cvtbatch import contracts
 from cvtbatch.errors import CvtbatchError, InputError
+from cvtbatch.run_id import make_run_id
 from cvtbatch.spec import Spec
 from cvtbatch.store.content import Vectors, content_digest, table_digest
 from cvtbatch.store.reading import SPEC_COLUMNS, Selection, View
@@ -116,7 +116,7 @@ class Snapshot:
             "spec_ids": document["restricted_to_specs"],
             "tables": json.dumps(document["tables"]),
             "named_specs": document["specs"],
-            "run_id": f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
+            "run_id": make_run_id(now),
             "recorded_at": now,
         }
 

@@ -13,6 +13,8 @@ IDENTITY = ("roi_key", "case_key", "center", "case_id", "roi", "reader", "readin
 SPECS = ("volume_spec_id", "radiomics_spec_id", "embedding_spec_id", "input_digest", "clinical_digest")
 EMBEDDING = ("embedding_spec_id", "embedding")
 INPUT = ("roi_key", "input_digest")
+PRIMARY = ("A", 1)
+"""Reader and reading of the outlines that count, unless others are named."""
 
 
 def wide_columns() -> list[str]:
@@ -25,7 +27,7 @@ def wide_rows(
     columns: Sequence[str] | None,
     where: pc.Expression | None,
     spec: str | Sequence[str] | None,
-    primary: tuple[str, int],
+    primary: tuple[str, int] = PRIMARY,
     roi_keys: pa.Array | None = None,
 ) -> pa.Table:
     """Return one row a primary ROI that has features; see `FeatureStore.wide`.

@@ -14,7 +14,18 @@ PACKAGE = ROOT / "cvtbatch"
 # From the ground up; a module imports from layers below, and within a layer from the left.
 LAYERS = [
     ["errors"],
-    ["contracts", "downloads", "geometry", "spec", "spill", "key_index", "plain_text", "manifest"],
+    [
+        "contracts",
+        "downloads",
+        "geometry",
+        "spec",
+        "spill",
+        "key_index",
+        "plain_text",
+        "run_id",
+        "whole_files",
+        "manifest",
+    ],
     ["imaging", "synthesis", "radiomics", "embedding", "validation", "dlrn"],
     ["ingest", "store", "engine"],
     ["pipelines"],

@@ -29,9 +29,10 @@ from cvtbatch.pipelines.extraction.report import ExtractReport
 from cvtbatch.pipelines.extraction.settings import Options, Settings, resolve
 from cvtbatch.pipelines.models.score import ScoreReport, score_store
 from cvtbatch.pipelines.shared.job import Job
+from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.radiomics import PROFILES
 from cvtbatch.spec import Difference, Spec, differences
-from cvtbatch.store import FeatureStore, Location, automatic_snapshot
+from cvtbatch.store import FeatureStore, Location
 
 Stage = Literal["check", "extract", "embed", "score", "validate"]
 OnProgress = Callable[[Stage, int, int, int], None]
@@ -263,8 +264,7 @@ def add_center(
             ),
         )
     with timed("snapshot"):
-        url = Location.of(store_url).url
-        snapshot = automatic_snapshot(FeatureStore.open_for_writing(url, existing=True), "add-center").name
+        snapshot = open_pinned(store_url, None, "add-center").name
     on_progress("score", 0, 0, 0)
     with timed("score"):
         scores = score_store(

@@ -14,7 +14,8 @@ from cvtbatch.dlrn.kernels import project
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import name_centers, twins_of
-from cvtbatch.store import FeatureStore, Location, View, automatic_snapshot, read_snapshot
+from cvtbatch.pipelines.shared.pinned_store import open_pinned
+from cvtbatch.store import FeatureStore, View
 from cvtbatch.validation.baseline import Value
 from cvtbatch.validation.values import Floats
 
@@ -88,12 +89,8 @@ def open_source(store_url: str, bundle: Bundle, center: str, snapshot: str | Non
     Raises:
         InputError: there is no store or snapshot.
     """
-    url = Location.of(store_url).url
-    if snapshot is None:
-        snapshot = automatic_snapshot(FeatureStore.open_for_writing(url, existing=True), purpose).name
-    store = FeatureStore(url)
-    frozen = read_snapshot(store, snapshot)
-    return Source(store, frozen.view(store), snapshot, frozen.content_digest, bundle, center)
+    pinned = open_pinned(store_url, snapshot, purpose)
+    return Source(pinned.store, pinned.view, pinned.name, pinned.content_digest, bundle, center)
 
 
 def refuse_seen_center(bundle: Bundle, center: str) -> None:

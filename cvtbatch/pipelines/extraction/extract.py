@@ -1,8 +1,6 @@
 """Extraction: archive -> volumes -> features -> embeddings."""
 
-import datetime
 import gc
-import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -20,6 +18,7 @@ from cvtbatch.pipelines.extraction.run_cost import CostSummary
 from cvtbatch.pipelines.extraction.settings import Options, Settings
 from cvtbatch.pipelines.extraction.uid_key import load_uid_key
 from cvtbatch.pipelines.shared.run_log import RunLog
+from cvtbatch.run_id import new_run_id
 from cvtbatch.store import FeatureStore
 
 
@@ -84,7 +83,7 @@ def extract(
         KeyboardInterrupt: after what was done has been committed.
     """
     settings = replace(settings, work=replace(settings.work, uid_key=load_uid_key()))
-    run_id = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    run_id = new_run_id()
     store = FeatureStore.open_for_writing(settings.work.store_url)
     with open_metrics(options.metrics) as metrics:
 

@@ -17,10 +17,11 @@ from cvtbatch.embedding.weights import Weights, load_weights, tensor_digest, to_
 from cvtbatch.errors import InputError, InternalError
 from cvtbatch.manifest import patient_digest, refuse_twins
 from cvtbatch.pipelines.shared.job import Job
+from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.spec import canonical_json, digest, volume_spec
-from cvtbatch.store import FeatureStore, StoredArray
-from cvtbatch.store.snapshots import Snapshot, automatic_snapshot, read_snapshot
+from cvtbatch.store import FeatureStore, Snapshot, StoredArray
 from cvtbatch.validation.eligibility import assess_eligibility
+from cvtbatch.whole_files import written_whole
 
 if TYPE_CHECKING:
     from cvtbatch.embedding.finetuning import Epoch, Examples
@@ -100,9 +101,8 @@ def finetune(
         raise InputError("no_weights", "embedding.weights is none: name the weights to start from, e.g. imagenet")
     device = choose_device(job["embedding"]["device"])
     start = load_weights(job["embedding"]["weights"])
-    store = FeatureStore(url)
-    snapshot = automatic_snapshot(store, "finetune") if snapshot_name is None else read_snapshot(store, snapshot_name)
-    cohort = select_cohort(store, snapshot, job)
+    pinned = open_pinned(url, snapshot_name, "finetune")
+    cohort = select_cohort(pinned.store, pinned.snapshot, job)
     preprocessing = Preprocessing(
         float(job["embedding"]["level_hu"]),
         float(job["embedding"]["width_hu"]),
@@ -114,7 +114,7 @@ def finetune(
     _require_writable(out)
     run = FineTuning(
         Network(start),
-        read_examples(store, cohort, preprocessing),
+        read_examples(pinned.store, cohort, preprocessing),
         Training(**job["finetune"]),
         digest(start.sha256, cohort.digest(), canonical_json(settings)),
         checkpoint,
@@ -135,8 +135,8 @@ def finetune(
         "cohort_digest": cohort.digest(),
         "training_centers": _with_those_of(start, "training_centers", centers),
         "trained_on": _with_those_of(start, "trained_on", people),
-        "snapshot": snapshot.name,
-        "snapshot_digest": snapshot.content_digest,
+        "snapshot": pinned.name,
+        "snapshot_digest": pinned.content_digest,
         "settings": canonical_json(settings),
         "best_epoch": str(tuned.best_epoch),
         "curve": json.dumps([[epoch.number, epoch.training_loss, epoch.holdout_loss] for epoch in tuned.curve]),
@@ -146,7 +146,7 @@ def finetune(
     _write(out, to_bytes(weights))
     _write(picture, draw_learning_curve(tuned.curve, tuned.best_epoch))
     checkpoint.unlink()
-    return FinetuneReport(snapshot.name, cohort, len(people), weights, tuned.best_epoch, tuned.curve, picture)
+    return FinetuneReport(pinned.name, cohort, len(people), weights, tuned.best_epoch, tuned.curve, picture)
 
 
 def select_cohort(store: FeatureStore, snapshot: Snapshot, job: Job) -> Cohort:
@@ -250,6 +250,5 @@ def _require_writable(out: Path) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_bytes(data)
-    aside.replace(path)
+    with written_whole(path) as aside:
+        aside.write_bytes(data)

@@ -13,8 +13,8 @@ from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.pipelines.models.training_cohort import CohortSource, TrainingData, read_training
 from cvtbatch.pipelines.shared.job import Job
+from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.unfinished import require_done
-from cvtbatch.store import FeatureStore, Location, automatic_snapshot, read_snapshot
 
 INTENDED_USE = (
     "Research: tells hematomas caused by cerebral venous thrombosis from hematomas of other causes on non-enhanced head CT. "
@@ -74,14 +74,11 @@ def fit_bundle(
     settings = FitSettings.of_job(job["fit"])
     if out.exists():
         raise InputError("bundle_exists", f"--out {out}: there is something already; choose a new name")
-    url = Location.of(store_url).url
-    if snapshot is None:
-        snapshot = automatic_snapshot(FeatureStore.open_for_writing(url, existing=True), "fit").name
-    frozen = read_snapshot(FeatureStore(url), snapshot)
+    pinned = open_pinned(store_url, snapshot, "fit")
     cohort_job = job["cohort"]
     source = CohortSource(
-        store_url=url,
-        snapshot=snapshot,
+        store_url=pinned.store.location.url,
+        snapshot=pinned.name,
         training_centers=tuple(cohort_job["training_centers"]),
         primary=(cohort_job["primary_reader"], cohort_job["primary_reading"]),
         spec_ids=tuple(spec_ids),
@@ -92,7 +89,7 @@ def fit_bundle(
         return _spread([FitItem(source, settings, task) for task in tasks], cluster, on_progress)
 
     fit = fit_model(data.cohort, settings, data.specs, data.surroundings, spread)
-    document = _document(fit, data, job, snapshot, frozen.content_digest)
+    document = _document(fit, data, job, pinned.name, pinned.content_digest)
     digest = write_bundle(out, document, fit.model, fit.golden, fit.selection, fit.out_of_fold)
     return FitReport(str(out), digest, load_bundle(out).document)
 

@@ -2,7 +2,6 @@
 
 import datetime
 import functools
-import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -19,8 +18,10 @@ from cvtbatch.dlrn.bundle import Bundle, load_bundle
 from cvtbatch.dlrn.scoring import ROWS_AT_ONCE
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError, InternalError
+from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.unfinished import require_done
-from cvtbatch.store import FeatureStore, Location, View, among, automatic_snapshot, read_snapshot, wide_rows
+from cvtbatch.run_id import make_run_id
+from cvtbatch.store import FeatureStore, Location, View, among, wide_rows
 from cvtbatch.validation.eligibility import CRITERIA, assess_eligibility
 
 TABLES = ("scores", "explanations")
@@ -117,12 +118,10 @@ def score_store(
     started = time.monotonic()
     bundle = load_bundle(bundle_path)
     url = Location.of(store_url).url
-    store = FeatureStore.open_for_writing(url, existing=True)
-    if snapshot is None:
-        snapshot = automatic_snapshot(store, "score").name
-    frozen = read_snapshot(store, snapshot)
+    pinned = open_pinned(url, snapshot, "score", for_writing=True)
+    store, snapshot = pinned.store, pinned.name
     now = datetime.datetime.now(datetime.UTC)
-    run_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    run_id = make_run_id(now)
     report = ScoreReport(
         url, run_id, bundle.digest, snapshot, center, [entry["mark"] for entry in bundle.document["marks"]]
     )
@@ -137,7 +136,7 @@ def score_store(
         Portion(url, run_id, path, snapshot, tuple(fresh[start : start + PORTION]), primary, explain)
         for start in range(0, len(fresh), PORTION)
     ]
-    book = {"snapshot": snapshot, "snapshot_digest": frozen.content_digest, "run_id": run_id}
+    book = {"snapshot": snapshot, "snapshot_digest": pinned.content_digest, "run_id": run_id}
     flags: Counter[str] = Counter()
     for scored in _spread(portions, cluster):
         for name, table in _stored(scored, explain).items():

@@ -15,8 +15,10 @@ import SimpleITK as sitk
 from cvtbatch import contracts
 from cvtbatch.errors import InputError
 from cvtbatch.imaging import outline_picture
+from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.plain_text import FORMULA_START
-from cvtbatch.store import FeatureStore, StoredArray, automatic_snapshot, check_columns, wide_columns
+from cvtbatch.store import FeatureStore, StoredArray, View, check_columns, wide_columns, wide_rows
+from cvtbatch.whole_files import written_whole
 
 # What is read from a snapshot, be it one that is recorded for the purpose; the rest is history.
 SNAPSHOT_TABLES = frozenset({"cases", "volumes", "rois", "radiomics", "embeddings", "wide"})
@@ -60,41 +62,40 @@ def export_table(
     """
     if out.suffix not in {".parquet", ".csv"}:
         raise InputError("unknown_format", f"--out {out}: the suffix is neither .parquet nor .csv")
-    if snapshot is None and name in SNAPSHOT_TABLES:
-        snapshot = automatic_snapshot(FeatureStore.open_for_writing(url, existing=True), f"export {name}").name
-    store = FeatureStore(url)
-    rows = _rows(store, name, snapshot, columns, spec_ids)
-    aside, formulas = out.with_name(f".{out.name}.part"), 0
+    if snapshot is None and name not in SNAPSHOT_TABLES:
+        view = FeatureStore(url).view()
+    else:
+        pinned = open_pinned(url, snapshot, f"export {name}")
+        view, snapshot = pinned.view, pinned.name
+    rows = _rows(view, name, columns, spec_ids)
+    formulas = 0
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        if out.suffix == ".parquet":
-            pq.write_table(rows, aside)
-        else:
-            rows, formulas = _without_formulas(_flat(rows), name)
-            pa_csv.write_csv(rows, aside)
-        aside.replace(out)
+        with written_whole(out) as aside:
+            if out.suffix == ".parquet":
+                pq.write_table(rows, aside)
+            else:
+                rows, formulas = _without_formulas(_flat(rows), name)
+                pa_csv.write_csv(rows, aside)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise InputError("cannot_write", f"--out {out} cannot be written: {error.strerror or error}") from None
     return Exported(int(rows.num_rows), snapshot, formulas)
 
 
-def _rows(
-    store: FeatureStore, name: str, snapshot: str | None, columns: Sequence[str] | None, spec_ids: Sequence[str]
-) -> pa.Table:
-    """Return the rows to export, sorted by key."""
+def _rows(view: View, name: str, columns: Sequence[str] | None, spec_ids: Sequence[str]) -> pa.Table:
+    """Return the rows to export, sorted by key; all columns by default."""
     key = ["roi_key"] if name == "wide" else list(contracts.table(name).key)
     known = wide_columns() if name == "wide" else contracts.table(name).arrow().names
     wanted = check_columns(columns, known)
     read = list(dict.fromkeys([*wanted, *key]))
     if name == "wide":
-        rows = store.wide(columns=read, snapshot=snapshot, spec=spec_ids)
+        rows = wide_rows(view, read, None, spec_ids)
     elif name == "radiomics":
-        rows = store.radiomics(columns=read, snapshot=snapshot, spec=spec_ids)
+        rows = view.radiomics(read, None, spec_ids)
     elif name == "embeddings":
-        rows = store.embeddings(columns=read, snapshot=snapshot, spec=spec_ids)
+        rows = view.embeddings(read, None, spec_ids)
     else:
-        rows = store.at(snapshot).rows(name, read, spec_ids)
+        rows = view.rows(name, read, spec_ids)
     return rows.sort_by([(column, "ascending") for column in key]).select(wanted)
 
 

@@ -1,6 +1,5 @@
 """What a store holds and how its cases stand."""
 
-import datetime
 from collections import Counter
 
 import pyarrow as pa
@@ -9,6 +8,7 @@ import pyarrow.compute as pc
 from cvtbatch import contracts
 from cvtbatch.errors import FormatError
 from cvtbatch.pipelines.stores.duplicates import find_duplicates
+from cvtbatch.run_id import started_at
 from cvtbatch.spec import Spec
 from cvtbatch.store import FeatureStore, View
 from cvtbatch.validation.eligibility import CRITERIA, InclusionFlow, inclusion_flow
@@ -137,8 +137,7 @@ def _run(row: dict[str, object]) -> Document:
     cost = ("cases_per_second", "core_hours_per_1000_cases", "cpu_hours_per_1000_cases", "worker_peak_bytes")
     names = ("run_id", "command", "state", "reason", *counts, *cost)
     try:
-        moment = datetime.datetime.strptime(str(row["run_id"]).partition("-")[0], "%Y%m%dT%H%M%S")
+        started = started_at(str(row["run_id"]))
     except ValueError:
         raise FormatError("store_damaged", "the id of a run in table runs is not what was written") from None
-    started = moment.replace(tzinfo=datetime.UTC)
     return {**{name: row[name] for name in names}, "started_at": started.isoformat()}

@@ -21,6 +21,7 @@ from cvtbatch.validation.report.performance_tables import performance_tables
 from cvtbatch.validation.report.tables import ReportTable, decimal
 from cvtbatch.validation.report.visible_text import with_visible_text
 from cvtbatch.validation.values import NotComputable
+from cvtbatch.whole_files import written_whole
 
 SCHEMA = "report.json"
 
@@ -81,9 +82,8 @@ def write_report(
 
 def _write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    with written_whole(path) as aside:
+        aside.write_text(text, encoding="utf-8")
 
 
 def _card(result: CaseResult, picture: OutlinedSlice | None) -> Card:
