@@ -8,7 +8,9 @@ from cvtbatch.dlrn.arrays import Booleans, Floats, Integers
 from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model
 from cvtbatch.dlrn.tasks import TaskResult
-from cvtbatch.dlrn.thresholds import operating_point
+from cvtbatch.validation.operating_points import ConfusionMatrix, confusion_matrix
+from cvtbatch.validation.roc import area
+from cvtbatch.validation.values import Scored
 
 # A job's document: JSON objects, lists, texts, numbers.
 Document = dict[str, object]
@@ -53,27 +55,23 @@ def _estimate(
     seed = settings.seed_of("bootstrap", model)
     value, low, high = bootstrap_auc(outcome, scores[:, known], patients, settings.nested.bootstrap, seed)
     document: Document = {"auc": value, "auc_low": number(low), "auc_high": number(high), "cases": int(known.sum())}
-    counts = dict.fromkeys(("true_positive", "false_negative", "false_positive", "true_negative"), 0)
+    at_youden = ConfusionMatrix(0, 0, 0, 0)
     for result in results:
         if model in result.thresholds:
             test = np.asarray(result.task.test)
             there = ~np.isnan(result.scores[model])
-            point = operating_point(cohort.outcome[test][there], result.scores[model][there], result.thresholds[model])
-            counts = {name: count + int(point[name]) for name, count in counts.items()}
-    if sum(counts.values()):
-        document["sensitivity_at_youden"] = counts["true_positive"] / (
-            counts["true_positive"] + counts["false_negative"]
-        )
-        document["specificity_at_youden"] = counts["true_negative"] / (
-            counts["true_negative"] + counts["false_positive"]
-        )
+            judged = Scored(cohort.outcome[test][there] == 1, result.scores[model][there])
+            at_youden += confusion_matrix(judged, result.thresholds[model])
+    if at_youden.n:
+        document["sensitivity_at_youden"] = at_youden.sensitivity
+        document["specificity_at_youden"] = at_youden.specificity
     return document
 
 
 def pairwise_wins(outcome: Integers, score: Floats) -> Floats:
     """Say of each pair of a case with outcome 1 and one with 0 whether the first scores higher: 1, 0.5 at a tie, 0; (P, N).
 
-    Their mean is the area under the ROC curve.
+    Their mean is the area under the ROC curve, and their mean weighted by draws of cases that of a resample.
     """
     positive, negative = score[outcome == 1][:, None], score[outcome == 0][None, :]
     wins: Floats = (positive > negative) + 0.5 * (positive == negative)
@@ -91,10 +89,10 @@ def bootstrap_auc(
         patients: (n,) who is drawn with all their cases.
         samples: with 0 there is no interval: NaN.
     """
-    wins = np.mean([pairwise_wins(outcome, row) for row in scores], axis=0)
-    value = float(wins.mean())
+    value = float(np.mean([area(Scored(outcome == 1, row)) for row in scores]))
     if not samples:
         return value, float("nan"), float("nan")
+    wins = np.mean([pairwise_wins(outcome, row) for row in scores], axis=0)
     groups = np.unique(np.asarray(patients, dtype=object).astype(str), return_inverse=True)[1]
     number = int(groups.max()) + 1
     drawn = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), size=samples)

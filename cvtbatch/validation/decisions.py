@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 from scipy import stats
 from scipy.stats import contingency
 
+from cvtbatch.validation.operating_points import confusion_matrix, youden_threshold
 from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, Scored
 
 
@@ -45,24 +45,24 @@ def decide(scored: Scored, threshold: float) -> Maybe[Decisions]:
     """
     if scored.n == 0:
         return NotComputable("no case has both an outcome and a score")
-    positive = scored.score >= threshold
-    events, others = scored.events, scored.n - scored.events
-    true_positive = int((positive & scored.outcome).sum())
-    false_positive = int((positive & ~scored.outcome).sum())
-    false_negative, true_negative = events - true_positive, others - false_positive
+    found = confusion_matrix(scored, threshold)
     return Decisions(
         threshold=float(threshold),
-        true_positive=true_positive,
-        false_positive=false_positive,
-        false_negative=false_negative,
-        true_negative=true_negative,
-        sensitivity=proportion(true_positive, events, "with the event"),
-        specificity=proportion(true_negative, others, "without the event"),
-        accuracy=proportion(true_positive + true_negative, scored.n, "scored"),
-        positive_predictive_value=proportion(true_positive, true_positive + false_positive, "called positive"),
-        negative_predictive_value=proportion(true_negative, true_negative + false_negative, "called negative"),
-        positive_likelihood_ratio=_ratio(true_positive, events, false_positive, others),
-        negative_likelihood_ratio=_ratio(false_negative, events, true_negative, others),
+        true_positive=found.true_positive,
+        false_positive=found.false_positive,
+        false_negative=found.false_negative,
+        true_negative=found.true_negative,
+        sensitivity=proportion(found.true_positive, found.events, "with the event"),
+        specificity=proportion(found.true_negative, found.others, "without the event"),
+        accuracy=proportion(found.correct, found.n, "scored"),
+        positive_predictive_value=proportion(
+            found.true_positive, found.true_positive + found.false_positive, "called positive"
+        ),
+        negative_predictive_value=proportion(
+            found.true_negative, found.true_negative + found.false_negative, "called negative"
+        ),
+        positive_likelihood_ratio=_ratio(found.true_positive, found.events, found.false_positive, found.others),
+        negative_likelihood_ratio=_ratio(found.false_negative, found.events, found.true_negative, found.others),
     )
 
 
@@ -79,16 +79,6 @@ def _ratio(among_events: int, events: int, among_others: int, others: int) -> Ma
     return Estimate(float(result.relative_risk), Interval(float(interval.low), float(interval.high)))
 
 
-def best_threshold(scored: Scored) -> Maybe[float]:
-    """Return the score at which sensitivity + specificity is largest (Youden, Cancer 1950;3:32); of equals the smallest.
-
-    A threshold that is chosen and judged on the same cases is optimistic.
-    """
-    if lack := scored.lacks():
-        return lack
-    thresholds, place = np.unique(scored.score, return_inverse=True)
-    events = np.bincount(place, scored.outcome, len(thresholds))[::-1].cumsum()[::-1]
-    others = np.bincount(place, ~scored.outcome, len(thresholds))[::-1].cumsum()[::-1]
-    # In whole numbers, so that equal sums are equal.
-    youden = events * (scored.n - scored.events) - others * scored.events
-    return float(thresholds[int(np.argmax(youden))])
+def decide_at_best(scored: Scored) -> Maybe[Decisions]:
+    """Return what the decisions at the cases' own Youden point are worth: optimistic, since it is chosen on the same cases."""
+    return scored.lacks() or decide(scored, youden_threshold(scored))

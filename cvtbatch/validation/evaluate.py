@@ -10,7 +10,7 @@ from cvtbatch.validation import baseline, published
 from cvtbatch.validation.baseline import BaselineRow, Value
 from cvtbatch.validation.calibration import Calibration, calibrate, log_odds
 from cvtbatch.validation.decision_curve import DecisionCurve, Map, decision_curve
-from cvtbatch.validation.decisions import Decisions, best_threshold, decide
+from cvtbatch.validation.decisions import Decisions, decide, decide_at_best
 from cvtbatch.validation.inputs import (
     NO_OUT_OF_FOLD,
     NO_TRAINING,
@@ -211,7 +211,6 @@ def _evaluate_model(
     cohort: Cohort, facts: ModelFacts, seed: int, map_: "Map[np.random.SeedSequence, tuple[Floats, Floats]]"
 ) -> ModelResult:
     scored, kept = _scored(cohort.cases, facts.name)
-    best = best_threshold(scored)
     return ModelResult(
         name=facts.name,
         n=scored.n,
@@ -221,7 +220,7 @@ def _evaluate_model(
         auc=auc(scored),
         precision_recall=precision_recall(scored),
         points=tuple(OperatingPoint(name, decide(scored, value)) for name, value in facts.thresholds.items()),
-        best=best if isinstance(best, NotComputable) else decide(scored, best),
+        best=decide_at_best(scored),
         calibration=calibrate(scored),
         decision_curve=decision_curve(scored, seed, map_),
         training=facts.training,

@@ -45,6 +45,14 @@ def roc_curve(scored: Scored) -> Maybe[Curve]:
     return Curve(tuple(map(float, false_positive)), tuple(map(float, sensitivity)))
 
 
+def area(scored: Scored) -> float:
+    """Return the area under the ROC curve: of all pairs of an event and another case the share in which the event scores higher.
+
+    Ties count half (Hanley and McNeil, Radiology 1982;143:29); both outcomes are present.
+    """
+    return _area(_placements(scored))
+
+
 def auc(scored: Scored) -> Maybe[Estimate]:
     """Return the area under the ROC curve with DeLong's 95 % interval, cut to [0, 1].
 
@@ -53,7 +61,7 @@ def auc(scored: Scored) -> Maybe[Estimate]:
     if lack := scored.lacks():
         return lack
     placements = [_placements(scored)]
-    value = float(placements[0][0].mean())
+    value = _area(placements[0])
     if few := scored.lacks(2):
         return Estimate(value, few)
     variance = float(_covariance(placements)[0, 0])
@@ -70,7 +78,7 @@ def compare_auc(outcome_and_first: Scored, outcome_and_second: Scored) -> Maybe[
     if lack := outcome_and_first.lacks(2):
         return lack
     placements = [_placements(outcome_and_first), _placements(outcome_and_second)]
-    difference = float(placements[0][0].mean() - placements[1][0].mean())
+    difference = _area(placements[0]) - _area(placements[1])
     contrast = np.array([1.0, -1.0])
     variance = float(contrast @ _covariance(placements) @ contrast)
     if variance <= 1e-15:
@@ -91,6 +99,10 @@ def _placements(scored: Scored) -> tuple[Floats, Floats]:
     above = (ranks[: len(events)] - stats.rankdata(events)) / len(others)
     below = 1 - (ranks[len(events) :] - stats.rankdata(others)) / len(events)
     return above, below
+
+
+def _area(placements: tuple[Floats, Floats]) -> float:
+    return float(placements[0].mean())
 
 
 def _covariance(placements: list[tuple[Floats, Floats]]) -> Floats:

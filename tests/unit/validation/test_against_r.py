@@ -82,7 +82,7 @@ def test_auc_of_probabilities_and_roc_end_points() -> None:
 
 
 def test_best_point_is_procs() -> None:
-    found = there(decisions.decide(SCORED, there(decisions.best_threshold(SCORED))))
+    found = there(decisions.decide_at_best(SCORED))
     assert there(found.sensitivity).value == pytest.approx(R["youden"]["sensitivity"])
     assert there(found.specificity).value == pytest.approx(R["youden"]["specificity"])
 

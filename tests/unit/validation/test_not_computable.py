@@ -25,7 +25,7 @@ EMPTY = Scored(np.empty(0, dtype=bool), np.empty(0))
 ONE_CLASS = scored("---", 0.1, 0.2, 0.9)
 
 
-@pytest.mark.parametrize("statistic", [roc.auc, roc.roc_curve, roc.precision_recall, decisions.best_threshold])
+@pytest.mark.parametrize("statistic", [roc.auc, roc.roc_curve, roc.precision_recall, decisions.decide_at_best])
 def test_discrimination_needs_both_classes(statistic: object) -> None:
     assert "one class only" in reason(statistic(ONE_CLASS))  # type: ignore[operator]
     assert "no case" in reason(statistic(EMPTY))  # type: ignore[operator]
