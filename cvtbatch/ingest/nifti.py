@@ -1,4 +1,4 @@
-"""NIfTI-1 and NIfTI-2 files, by the standard's own header (nifti1.h, nifti2.h).
+"""NIfTI-1 and NIfTI-2 files: nibabel parses the header, and what it means is decided here by nifti1.h and nifti2.h.
 
 Geometry is the sform where its code is set, else the qform where its code is set, else pixdim alone ("method 1": axes to the
 right, anterior and superior from the first voxel). Spacing follows from the same source, in the units of xyzt_units. SimpleITK
@@ -77,6 +77,8 @@ class OtherPlace:
     corner_mm: tuple[list[float], list[float]]
 
 
+# What overflows is found where values, places and spacings must be finite.
+@np.errstate(over="ignore", invalid="ignore")
 def read_nifti(path: Path, announce: Announce = announce_nothing) -> tuple[sitk.Image, OtherPlace | None]:
     """Read a NIfTI volume, compressed or not, and what it says of its place besides.
 
@@ -99,8 +101,13 @@ def read_nifti(path: Path, announce: Announce = announce_nothing) -> tuple[sitk.
     image = sitk.GetImageFromArray(values.reshape(shape_zyx))
     grid = _grid(affine, shape_zyx)
     image.SetSpacing(grid.spacing_mm)
-    image.SetDirection(grid.direction)
     image.SetOrigin(grid.origin_mm)
+    try:
+        image.SetDirection(grid.direction)
+    except RuntimeError as error:
+        raise InputError(
+            "bad_geometry", "the axes of the NIfTI file lie in one plane: no place follows", f"{path}: {error}"
+        ) from None
     return image, _other_place(header, grid)
 
 
@@ -129,59 +136,41 @@ def _other_place(header: NiftiHeader, grid: Grid) -> OtherPlace | None:
 
 
 def _parse_header(data: bytes) -> NiftiHeader:
-    order = next((order for order in "<>" if struct.unpack_from(f"{order}i", data)[0] in {348, 540}), None)
-    if order is None:
+    """Return the fields as they are written: nibabel mends and guesses only where it is asked to check."""
+    from nibabel.nifti1 import Nifti1Header
+    from nibabel.nifti2 import Nifti2Header
+
+    layouts: tuple[type[Nifti1Header], ...] = (Nifti1Header, Nifti2Header)
+    for layout, order in itertools.product(layouts, "<>"):
+        if data.startswith(struct.pack(f"{order}i", layout.sizeof_hdr)):
+            break
+    else:
         raise InputError("unreadable_file", "the file does not begin with a NIfTI header")
-
-    def field(form: str, place: int) -> tuple[float, ...]:
-        return struct.unpack_from(order + form, data, place)
-
-    second = field("i", 0)[0] == 540
-    magic = data[4:8] if second else data[344:348]
-    if magic not in {b"n+1\0", b"n+2\0"}:
+    if len(data) < layout.sizeof_hdr:
+        raise InputError("unreadable_file", "the NIfTI file is truncated or damaged")
+    header = layout(data[: layout.sizeof_hdr], order, check=False)
+    if header["magic"].item() not in {Nifti1Header.single_magic, Nifti2Header.single_magic}:
         raise InputError(
             "detached_data", "the NIfTI file is a header whose voxels lie in another file, or of the Analyze format"
         )
-    places: tuple[tuple[str, int], ...]
-    if second:
-        places = (
-            ("8q", 16),
-            ("h", 12),
-            ("8d", 104),
-            ("q", 168),
-            ("2d", 176),
-            ("i", 500),
-            ("2i", 344),
-            ("6d", 352),
-            ("12d", 400),
-        )
-    else:
-        places = (
-            ("8h", 40),
-            ("h", 70),
-            ("8f", 76),
-            ("f", 108),
-            ("2f", 112),
-            ("B", 123),
-            ("2h", 252),
-            ("6f", 256),
-            ("12f", 280),
-        )
-    dim, datatype, pixdim, offset, scaling, units, codes, quaternion, srow = (field(*place) for place in places)
+
+    def fields(prefix: str, names: str) -> tuple[float, ...]:
+        return tuple(float(header[prefix + name]) for name in names)
+
     return NiftiHeader(
         order=order,
-        dim=tuple(int(length) for length in dim),
-        datatype=int(datatype[0]),
-        pixdim=pixdim,
-        vox_offset=int(offset[0]),
-        scl_slope=scaling[0],
-        scl_inter=scaling[1],
-        xyzt_units=int(units[0]),
-        qform_code=int(codes[0]),
-        sform_code=int(codes[1]),
-        quatern=quaternion[:3],
-        qoffset=quaternion[3:],
-        srow=srow,
+        dim=tuple(header["dim"].tolist()),
+        datatype=int(header["datatype"]),
+        pixdim=tuple(header["pixdim"].tolist()),
+        vox_offset=int(header["vox_offset"]),
+        scl_slope=float(header["scl_slope"]),
+        scl_inter=float(header["scl_inter"]),
+        xyzt_units=int(header["xyzt_units"]),
+        qform_code=int(header["qform_code"]),
+        sform_code=int(header["sform_code"]),
+        quatern=fields("quatern_", "bcd"),
+        qoffset=fields("qoffset_", "xyz"),
+        srow=tuple(number for row in "xyz" for number in header[f"srow_{row}"].tolist()),
     )
 
 
@@ -247,12 +236,13 @@ def _affine(header: NiftiHeader) -> Vector:
         matrix, source = np.diag([*np.abs(header.pixdim[1:4]), 1.0]), "pixdim"
     unit = header.xyzt_units & 7
     lengths = np.linalg.norm(matrix[:3, :3], axis=0)
-    if unit not in _UNIT_MM or not np.isfinite(matrix).all() or lengths.min() <= 0:
+    matrix[:3] *= _UNIT_MM.get(unit, math.nan)
+    lengths_mm = np.linalg.norm(matrix[:3, :3], axis=0)
+    if not np.isfinite(matrix).all() or not np.isfinite(lengths_mm).all() or lengths_mm.min() <= 0:
         raise InputError(
             "bad_geometry",
             f"the {source} of the NIfTI file has the spacings {lengths.tolist()} in unit {unit}: no place follows",
         )
-    matrix[:3] *= _UNIT_MM[unit]
     return np.asarray(_RAS_TO_LPS @ matrix)
 
 

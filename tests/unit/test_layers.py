@@ -50,6 +50,7 @@ ROOMS = {
     "matplotlib": {"embedding", "validation"},
     "jinja2": {"validation"},
     "prometheus_client": {"pipelines"},
+    "nibabel": {"ingest"},
     "pooch": {"downloads"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))

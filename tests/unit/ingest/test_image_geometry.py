@@ -100,6 +100,7 @@ def test_a_sheared_sform_is_a_tilted_stack(tmp_path: Path) -> None:
     [
         ({"sform_code": 1, "srow": (np.nan, *SROW[1:])}, "bad_geometry"),
         ({"sform_code": 1, "srow": (0.0,) * 12}, "bad_geometry"),
+        ({"sform_code": 1, "srow": (1.0, 1.0, 0, 0, 0, 0, 0.5, 0, 0, 0, 5.0, 0)}, "bad_geometry"),
         ({"qform_code": 1, "pixdim": (1, 0, 0.6, 5, 1, 1, 1, 1)}, "bad_geometry"),
         ({"qform_code": 1, "pixdim": (1, np.nan, 0.6, 5, 1, 1, 1, 1)}, "bad_geometry"),
         ({"pixdim": (1, 0.5, 0.6, np.inf, 1, 1, 1, 1)}, "bad_geometry"),
