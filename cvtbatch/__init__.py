@@ -1,3 +1,3 @@
 """Distributed batch feature store and scoring engine for intracerebral hematomas on head CT."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

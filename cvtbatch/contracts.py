@@ -115,7 +115,7 @@ def _load(name: str) -> JsonObject:
 
 @cache
 def feature_names() -> tuple[str, ...]:
-    """Return the names of the 1,834 radiomics features, in stored order."""
+    """Return the names of the study's radiomics features, in stored order."""
     return tuple((_schemas() / "features_1834.txt").read_text(encoding="ascii").split())
 
 

@@ -72,7 +72,7 @@ def extract(
     metrics: str | None,
     as_json: bool,
 ) -> None:
-    """Extract volumes, the 1,834 features and the embeddings of every hematoma in MANIFEST into a store.
+    """Extract volumes, the study's radiomics features and the embeddings of every hematoma in MANIFEST into a store.
 
     A second run computes only what is new or changed. Failures are kept as rows and do not stop the run.
 

@@ -1,4 +1,4 @@
-"""The 1,834 PyRadiomics features of an ROI."""
+"""The study's PyRadiomics features of an ROI."""
 
 import lazy_loader
 

@@ -58,7 +58,7 @@ def audit_features(ct: sitk.Image, mask: sitk.Image, profile: Profile, values: M
     """Compute an ROI with stock PyRadiomics and compare.
 
     Args:
-        values: 1,834 values by name, as the fast engine gave them for this volume and mask.
+        values: every feature by name, as the fast engine gave them for this volume and mask.
 
     Raises:
         ResourceError: PyRadiomics is not installed here.

@@ -1,4 +1,4 @@
-"""The 1,834 features of one ROI, by either engine."""
+"""The study's features of one ROI, by either engine."""
 
 import math
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class RoiFeatures:
     """What is stored of an ROI's features.
 
     Attributes:
-        values: 1,834 values by name, in the order of `contracts.feature_names()`.
+        values: every feature by name, in the order of `contracts.feature_names()`.
         filter_scale_hu: largest |HU| of the cropped box, by which square, squareroot, logarithm and exponential scale.
         degenerate: image types and classes that say nothing about texture, and why; found by the fast engine alone.
     """
@@ -35,7 +35,7 @@ class RoiFeatures:
 def extract_features(
     ct: sitk.Image, mask: sitk.Image, profile: Profile | str = "cvt-1834", engine: Engine = "fast"
 ) -> dict[str, float]:
-    """Compute the 1,834 features of the voxels where a mask is 1.
+    """Compute the study's features of the voxels where a mask is 1.
 
     Args:
         ct: volume in HU; cast to float64 before anything else.
@@ -51,7 +51,7 @@ def extract_features(
         InputError: grids differ, the ROI is absent, too small or too thin, or voxels are not finite; the message names
             the value and the limit.
         ResourceError: the engine is not installed here.
-        InternalError: the engine gave other names than the 1,834.
+        InternalError: the engine gave other names than the study's.
     """
     return roi_features(ct, mask, load_profile(profile) if isinstance(profile, str) else profile, engine).values
 

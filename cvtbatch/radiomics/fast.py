@@ -1,4 +1,4 @@
-"""The fast engine: PyRadiomics' 1,834 values without PyRadiomics.
+"""The fast engine: PyRadiomics' values without PyRadiomics.
 
 One box is cut, each image type is computed at the ROI's voxels alone, discretised once and sorted once, and every matrix comes
 from compiled loops over ROI voxels. The contract with PyRadiomics 3.0.1, for every feature:
@@ -29,7 +29,7 @@ class FastResult:
     """The values of one ROI.
 
     Attributes:
-        values: 1,834 values by PyRadiomics' name, in the order of `schemas/features_1834.txt`.
+        values: every feature by PyRadiomics' name, class after class within an image type.
         filter_scale_hu: the largest magnitude in the box (HU, before any normalisation): square, squareroot, logarithm and
             exponential scale by it.
         degenerate: classes that say nothing about texture, and why, e.g. "exponential/glcm: one gray level".

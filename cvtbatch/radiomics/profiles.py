@@ -1,7 +1,7 @@
 """The two profiles, and PyRadiomics parameter files as a third way to say the same settings.
 
 A profile fixes every setting that moves a value. What it does not name has PyRadiomics 3.0.1's default and cannot be changed:
-the 1,834 names would stay and their meaning would not.
+the features' names would stay and their meaning would not.
 """
 
 import math
@@ -12,6 +12,7 @@ from typing import Literal
 
 import yaml
 
+from cvtbatch import contracts
 from cvtbatch.errors import InputError, ProblemsError
 
 Engine = Literal["fast", "pyradiomics"]
@@ -41,7 +42,7 @@ IMAGE_TYPES: dict[str, dict[str, list[float]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Settings of the 1,834 features; PyRadiomics' own names are given by `to_pyradiomics`.
+    """Settings of the study's features; PyRadiomics' own names are given by `to_pyradiomics`.
 
     Attributes:
         bin_width: width of a gray level, in the units of the filtered image (HU for the original).
@@ -125,7 +126,7 @@ FIXED_SETTINGS: Mapping[str, tuple[object, ...]] = {
 def load_profile(profile: str) -> Profile:
     """Return a named profile, or the settings of a PyRadiomics parameter file.
 
-    A file may change settings; image types and features, where it lists them, must be those of the 1,834.
+    A file may change settings; image types and features, where it lists them, must be the study's.
 
     Raises:
         InputError: there is no such profile or file, or it is not YAML.
@@ -188,13 +189,19 @@ def _settings(settings: Mapping[str, object]) -> tuple[dict[str, float | int | b
     return chosen, problems
 
 
+def _all_features() -> str:
+    return f"the {len(contracts.feature_names()):,}"
+
+
 def _image_type_problems(image_types: object) -> list[str]:
     if image_types is None:
         return []
     if not isinstance(image_types, dict):
         return ["section 'imageType' is no mapping"]
-    problems = [f"image type {name} is not among the 1,834" for name in image_types if name not in IMAGE_TYPES]
-    problems += [f"image type {name} is missing; the 1,834 need it" for name in IMAGE_TYPES if name not in image_types]
+    problems = [f"image type {name} is not among {_all_features()}" for name in image_types if name not in IMAGE_TYPES]
+    problems += [
+        f"image type {name} is missing; {_all_features()} need it" for name in IMAGE_TYPES if name not in image_types
+    ]
     for name, own in image_types.items():
         fixed = IMAGE_TYPES.get(name, {})
         if own is not None and not isinstance(own, dict):
@@ -218,10 +225,14 @@ def _feature_problems(feature_classes: object) -> list[str]:
     if not isinstance(feature_classes, dict):
         return ["section 'featureClass' is no mapping"]
     problems = [
-        f"feature class {name} is not among the 1,834" for name in feature_classes if name not in FEATURE_CLASSES
+        f"feature class {name} is not among {_all_features()}"
+        for name in feature_classes
+        if name not in FEATURE_CLASSES
     ]
     problems += [
-        f"feature class {name} is missing; the 1,834 need it" for name in FEATURE_CLASSES if name not in feature_classes
+        f"feature class {name} is missing; {_all_features()} need it"
+        for name in FEATURE_CLASSES
+        if name not in feature_classes
     ]
     for name, chosen in feature_classes.items():
         if chosen is not None and not (isinstance(chosen, list) and all(isinstance(entry, str) for entry in chosen)):
@@ -229,10 +240,10 @@ def _feature_problems(feature_classes: object) -> list[str]:
             continue
         wanted = {"glcm": set(GLCM), "firstorder": set(FIRST_ORDER)}.get(name)
         if name in FEATURE_CLASSES and chosen and (wanted is None or set(chosen) != wanted):
-            problems.append(f"feature class {name}: its list of features is not that of the 1,834")
+            problems.append(f"feature class {name}: its list of features is not that of {_all_features()}")
         if name == "glcm" and not chosen:
             problems.append(
                 f"feature class glcm: all features would include {' and '.join(sorted(GLCM_LEFT_OUT))}, "
-                "which are not among the 1,834"
+                f"which are not among {_all_features()}"
             )
     return problems

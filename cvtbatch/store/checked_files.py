@@ -93,7 +93,7 @@ def seal(rows: pa.Table, with_statistics: Sequence[str]) -> tuple[str, bytes]:
     """
     sink = pa.BufferOutputStream()
     texts = [field.name for field in rows.schema if pa.types.is_string(field.type)]
-    # What Arrow would say of 1,834 columns once more is half of the footer.
+    # What Arrow would say of every feature's column once more is half of the footer.
     pq.write_table(rows, sink, write_statistics=list(with_statistics), use_dictionary=texts, store_schema=False)
     written = sink.getvalue()
     view = memoryview(written)

@@ -1,6 +1,6 @@
 """A whole fit at the study's size: `python -m tests.benchmarks.benchmark_fit [--workers 2] [--nested 5]`.
 
-1,834 radiomics columns, embeddings of 2,048 with 7 slices a case, the job of jobs/fit.yaml. Tasks run in forked processes, one
+All radiomics columns, embeddings of 2,048 with 7 slices a case, the job of jobs/fit.yaml. Tasks run in forked processes, one
 thread each, as `cvtbatch fit --workers` runs them; the bundle is the same.
 """
 
@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from statistics import median
 
+from cvtbatch import contracts
 from cvtbatch.dlrn.fit import fit_model
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.dlrn.tasks import Task, TaskResult, run_task
@@ -34,7 +35,7 @@ def main() -> None:
     plan = CohortPlan(
         cases=options.cases,
         positives=options.positives,
-        radiomics=1834,
+        radiomics=len(contracts.feature_names()),
         length=2048,
         informative=60,
         effect=0.8,
@@ -57,9 +58,8 @@ def main() -> None:
     started = time.perf_counter()
     fit = fit_model(cohort, wanted, SPECS, surroundings(cohort), spread)
     spent = time.perf_counter() - started
-    print(
-        f"\n{options.cases} cases x (1,834 + 2,048), {len(cpu)} tasks, {options.workers} workers: {spent / 60:.1f} min"
-    )
+    columns = f"{plan.radiomics:,} + {plan.length:,}"
+    print(f"\n{options.cases} cases x ({columns}), {len(cpu)} tasks, {options.workers} workers: {spent / 60:.1f} min")
     print(f"CPU of the tasks {sum(cpu) / 60:.1f} min, median task {median(cpu):.1f} s; load before {load:.1f}")
     metrics = fit.document["metrics"]
     for name in Model:

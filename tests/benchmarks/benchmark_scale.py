@@ -3,7 +3,7 @@
 
 Everything is real but what workers compute: a manifest of N rows (all of them name one image and one mask, so that files are
 looked for), its reader, the plan, two Dask workers, the coordinator and a store on the local disk. Workers return the narrow rows
-of a case, those of `cases`, `volumes` and `rois`; with `--full-width`, cases beside them that have a row of 1,834 features too.
+of a case, those of `cases`, `volumes` and `rois`; with `--full-width`, cases beside them that have a row of all features too.
 Printed are the rate, and the memory of the driver's process, which is the scheduler's too; then what a second run takes, which
 finds everything done; with `--tasks`, how many tasks that do nothing the scheduler takes in a second. `--folder` keeps what is
 made.

@@ -1,6 +1,6 @@
 """Scoring a store: `python -m tests.benchmarks.benchmark_score_store [--rows 100000] [--workers 2] [--folder DIR]`.
 
-A store of generated outlines, an append for every thousand of them as a run leaves it: 20 of the 1,834 columns have values, and
+A store of generated outlines, an append for every thousand of them as a run leaves it: 20 of the features have values, and
 each outline an embedding of 2,048. `cvtbatch score` is timed over it with a bundle of a model that needs 20 columns, and again,
 when there is nothing to do. Memory is the peak of the command's own process.
 """

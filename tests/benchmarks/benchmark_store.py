@@ -1,6 +1,6 @@
 """The tables of a large store: `python -m tests.benchmarks.benchmark_store [--rows N] [--file-rows N] [--store DIR]`.
 
-Measured are appends to a table of few commits and to one of a thousand, in turn; an append of 200 rows of 1,834 features;
+Measured are appends to a table of few commits and to one of a thousand, in turn; an append of 200 rows of all features;
 compaction of a store of generated ROIs; and the reading of 20 feature columns of all its rows, by the public API and by plain
 pyarrow over the same files, each in a process of its own. `--store` keeps the store, and reads it again.
 """
@@ -183,7 +183,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         print_growth(*narrow_appends(folder))
-        print(f"append of 200 rows of 1,834 features: {wide_append(f'{folder}/wide'):.2f} s", flush=True)
+        print(f"append of 200 rows of all features: {wide_append(f'{folder}/wide'):.2f} s", flush=True)
         url = options.store or f"{folder}/store"
         if not Path(url).exists():
             fill(url, options.rows, options.file_rows)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from cvtbatch import contracts
 from cvtbatch.pipelines.extraction.task_cost import STAGES
 from cvtbatch.store import FeatureStore
 
@@ -22,8 +23,8 @@ SIZES = (10_000, 100_000, 1_000_000)
 CORES = (2, 16, 64, 256)
 NIGHT_H = 12.0
 GB, MB = 1e9, 1e6
-# Of a row: 1,834 float64 and 2,048 float32, which hardly compress.
-VALUE_BYTES = {"radiomics": 1834 * 8, "embeddings": 2048 * 4}
+# Of a row: its features in float64 and 2,048 float32, which hardly compress.
+VALUE_BYTES = {"radiomics": len(contracts.feature_names()) * 8, "embeddings": 2048 * 4}
 START, END = "<!-- cost_model -->", "<!-- end -->"
 
 
@@ -34,7 +35,7 @@ class Case:
     Attributes:
         core_s: time that a worker thread was held; cpu_s: that it computed.
         rows: by table; value_bytes: their features and embeddings.
-        batch_bytes: what the files of a batch hold beside these, mostly what they say of 1,834 columns.
+        batch_bytes: what the files of a batch hold beside these, mostly what they say of their columns.
     """
 
     core_s: float

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from tests.support.paths import ROOT
+from cvtbatch import contracts
 
-NAMES = tuple((ROOT / "schemas" / "features_1834.txt").read_text().split())
+NAMES = contracts.feature_names()
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 
 

@@ -33,7 +33,7 @@ def row(table: str, **values: object) -> Row:
 
 
 def feature_values(seed: int) -> dict[str, float]:
-    """Return 1,834 values, one of them NaN and one -0.0."""
+    """Return a value of every feature, one of them NaN and one -0.0."""
     names = contracts.feature_names()
     values = np.random.default_rng(seed).normal(size=len(names)).tolist()
     return {**dict(zip(names, values, strict=True)), names[30]: float("nan"), names[31]: -0.0}

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 
+from cvtbatch import contracts
 from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.report.tables import counted, decimal
 from cvtbatch.validation.values import Estimate, NotComputable
 
 _PIPELINE = {
     "resampling": "Stored grid of 0.5 x 0.5 x 5 mm; images by cubic B-spline, outlines by nearest neighbour.",
-    "features": "1,834 PyRadiomics features: 14 of shape and 91 of each of 20 image types.",
     "image_types": "Original, LoG, wavelet, square, square root, logarithm, exponential, gradient and LBP-3D: 20 image types.",
     "classes": "Shape, first order, GLCM, GLRLM, GLSZM, GLDM, NGTDM; 2,048 values of the image network.",
     "missing": "Epilepsy unknown gives no DLRN score; nothing is imputed. Cases without outcome or score are counted.",
@@ -93,12 +93,23 @@ def _of_radiomics(settings: Mapping[str, str]) -> Mapping[str, str]:
     }
 
 
+def _features() -> str:
+    names = contracts.feature_names()
+    image_types = len({name.split("_")[0] for name in names})
+    shape = sum(name.split("_")[1] == "shape" for name in names)
+    return (
+        f"{len(names):,} PyRadiomics features: {shape} of shape and {(len(names) - shape) // image_types} of each of "
+        f"{image_types} image types."
+    )
+
+
 def _answers(validation: Validation) -> Mapping[str, str]:
     """Return what is known, by topic; a topic that is not known is absent."""
     origin, primary = validation.provenance, validation.primary_result
     trained = ", ".join(origin.training_centers)
     found = {
         **_PIPELINE,
+        "features": _features(),
         "guidelines": "This list and the other below, filled from the store's provenance.",
         "intended": origin.intended_use,
         "source": f"Centre {origin.center}; training centres {trained}. Snapshot {origin.snapshot}.",

@@ -56,7 +56,7 @@ CONTRADICTIONS: dict[str, Locate] = {
 AGREEMENTS: dict[str, Locate] = {
     "the position": lambda k, z: z,
     "the other way": lambda k, z: -z,
-    "from elsewhere": lambda k, z: 1834.25 - z,
+    "from elsewhere": lambda k, z: 1734.25 - z,
     "whole millimetres": lambda k, z: round(0.98 * 0 + z + 0.4),
     "one decimal": lambda k, z: round(z + 0.04, 1),
     "jitter of a tenth": lambda k, z: z + 0.1 * (-1) ** k,

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cvtbatch import contracts
 from cvtbatch.errors import InputError, ProblemsError
 from cvtbatch.radiomics import PROFILES, Profile, load_profile
 from cvtbatch.radiomics.profiles import GLCM
@@ -30,7 +31,7 @@ def test_what_a_parameter_file_leaves_out_is_pyradiomics_default(tmp_path: Path)
     assert (profile.bin_width, profile.pre_crop, profile.pad_distance) == (25.0, False, 5)
 
 
-def test_a_full_parameter_file_of_the_1834_is_accepted(tmp_path: Path) -> None:
+def test_a_full_parameter_file_of_the_study_is_accepted(tmp_path: Path) -> None:
     image_types = {
         name: {}
         for name in ("Original", "Wavelet", "Square", "SquareRoot", "Logarithm", "Exponential", "Gradient", "LBP3D")
@@ -56,7 +57,10 @@ def test_a_full_parameter_file_of_the_1834_is_accepted(tmp_path: Path) -> None:
         ({"setting": {"padDistance": 2.5}}, "setting padDistance = 2.5 is no whole number"),
         ({"imageType": {"Original": {}}}, "image type LoG is missing"),
         ({"featureClass": {"glcm": None}}, "feature class glcm: all features would include MCC and SumAverage"),
-        ({"featureClass": {"shape2D": None}}, "feature class shape2D is not among the 1,834"),
+        (
+            {"featureClass": {"shape2D": None}},
+            f"feature class shape2D is not among the {len(contracts.feature_names()):,}",
+        ),
         ({"setting": {"binWidth": float("inf")}}, "binWidth = inf is out of range"),
         ({"setting": {"padDistance": float("inf")}}, "setting padDistance = inf is no whole number"),
         ({"setting": {"weightingNorm": "no_weighting"}}, "setting weightingNorm = 'no_weighting' is not supported"),

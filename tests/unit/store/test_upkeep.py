@@ -87,7 +87,7 @@ def test_compaction_changes_files_alone(store_url: str) -> None:
 
 
 def test_statistics_stay_with_the_keys(tmp_path: Path) -> None:
-    """Of 1,834 columns they double the time of a commit."""
+    """Of every feature's column they double the time of a commit."""
     store = FeatureStore.open_for_writing(str(tmp_path))
     for number in range(2):
         store.table("radiomics").append(case_rows(store, number)["radiomics"])
