@@ -14,7 +14,7 @@ PACKAGE = ROOT / "cvtbatch"
 # From the ground up; a module imports from layers below, and within a layer from the left.
 LAYERS = [
     ["errors"],
-    ["contracts", "downloads", "geometry", "spec", "spill", "key_index", "plain_text", "manifest"],
+    ["contracts", "documents", "downloads", "geometry", "spec", "spill", "key_index", "plain_text", "manifest"],
     ["imaging", "synthesis", "radiomics", "embedding", "validation", "dlrn"],
     ["ingest", "store", "engine"],
     ["pipelines"],

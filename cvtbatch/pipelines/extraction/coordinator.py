@@ -189,7 +189,7 @@ class Coordinator:
             self.cluster.client,
             process_case,
             self.handed_out(tasks),
-            limit_s=lambda task: case_limit_s(task, self.settings.job["run"]["time_limit_s"]),
+            limit_s=lambda task: case_limit_s(task, self.settings.job.run.time_limit_s),
             on_wait=self.wait,
         )
 
@@ -328,10 +328,10 @@ class Coordinator:
 
     def commit_if_due(self) -> None:
         """Append the batch if it is large, old or heavy."""
-        run = self.settings.job["run"]
-        late = time.monotonic() - self.committed_at >= run["commit_seconds"]
+        run = self.settings.job.run
+        late = time.monotonic() - self.committed_at >= run.commit_seconds
         held = sum(len(rows) * COLUMNS[name] for name, rows in self.batch.items() if rows)
-        if late or held >= HELD_VALUES or self.batched_cases >= run["commit_cases"]:
+        if late or held >= HELD_VALUES or self.batched_cases >= run.commit_cases:
             self.commit()
 
     def commit(self) -> None:

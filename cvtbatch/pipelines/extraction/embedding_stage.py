@@ -117,7 +117,7 @@ class EmbeddingStage:
             embed_rois,
             self.run.handed_out(tasks),
             self._placed()[1],
-            limit_s=lambda task: embedding_limit_s(task, self.run.settings.job["run"]["time_limit_s"]),
+            limit_s=lambda task: embedding_limit_s(task, self.run.settings.job.run.time_limit_s),
             on_wait=self.run.wait,
         )
 

@@ -2,11 +2,12 @@
 
 import json
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from importlib import metadata
 
 import cvtbatch
+from cvtbatch.documents import to_document
 from cvtbatch.embedding.weights import is_named
 from cvtbatch.pipelines.extraction.report import ExtractReport
 from cvtbatch.pipelines.shared.job import Job
@@ -33,12 +34,11 @@ LIBRARIES = (
 
 def shareable_job(job: Job) -> str:
     """Return the job without file names, as JSON."""
-    profile = job["radiomics"]["profile"]
+    profile, weights = job.radiomics.profile, job.embedding.weights
     named = profile if profile in PROFILES else "parameter file"
-    weights = job["embedding"]["weights"]
     source = weights if weights == "none" or is_named(weights) else "file"
-    radiomics, embedding = {**job["radiomics"], "profile": named}, {**job["embedding"], "weights": source}
-    return canonical_json({**job, "radiomics": radiomics, "embedding": embedding})
+    radiomics, embedding = replace(job.radiomics, profile=named), replace(job.embedding, weights=source)
+    return canonical_json(to_document(replace(job, radiomics=radiomics, embedding=embedding)))
 
 
 @cache
