@@ -95,7 +95,7 @@ def check(
 
     cases = read_manifest(manifest)
     cases.require_folders()
-    x, y, z = read_job("extract", job, overrides)["volume"]["spacing_mm"]
+    spacing_mm = read_job("extract", job, overrides).volume.spacing_mm
     warnings = check_ids(cases)
     for warning in warnings:
         say(f"warning: {warning.message}", err=True)
@@ -107,7 +107,7 @@ def check(
             done += 1
             show(done, len(cases), 0)
 
-        found = check_files(cases, (x, y, z), cluster, on_case)
+        found = check_files(cases, spacing_mm, cluster, on_case)
     problems = found.problems
     broken = len({problem.case_key for problem in problems})
     awaiting = sum(not case.masked_rois() for case in cases)

@@ -1,5 +1,6 @@
 """DLRN: selection, signatures and nomogram, fitted, frozen in a bundle, and scored."""
 
-from cvtbatch.dlrn.bundle import Bundle, load_bundle
+import lazy_loader
 
-__all__ = ["Bundle", "load_bundle"]
+# Names are in the stub beside this file; each loads its module, and the libraries that it takes, when it is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

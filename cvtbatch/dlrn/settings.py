@@ -1,10 +1,8 @@
 """The settings of a fit, as `jobs/fit.yaml` gives them; defaults and ranges stand in `schemas/job.json`."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
-from typing import Any
 
 from cvtbatch.errors import InputError
 from cvtbatch.spec import digest
@@ -94,34 +92,6 @@ class FitSettings:
     selection: SelectionSettings
     forest: ForestSettings
     nested: NestedSettings
-
-    @classmethod
-    def of_job(cls, section: Mapping[str, Any]) -> "FitSettings":
-        """Return the settings of a job's section `fit`, every default filled in.
-
-        Raises:
-            InputError: the forest's grid is too large.
-        """
-        forest = section["forest"]
-        return cls(
-            protocol=Protocol(section["protocol"]),
-            seed=section["seed"],
-            smote_neighbors=section["smote_neighbors"],
-            components=section["components"],
-            crossfit_folds=section["crossfit_folds"],
-            firth=section["firth"],
-            missing_feature=section["missing_feature"],
-            selection=SelectionSettings(**section["selection"]),
-            forest=ForestSettings(
-                forest["trees"],
-                forest["grid_trees"],
-                forest["folds"],
-                tuple(forest["max_depth"]),
-                tuple(forest["min_samples_leaf"]),
-                tuple(forest["max_features"]),
-            ),
-            nested=NestedSettings(**section["nested"]),
-        )
 
     def seed_of(self, *names: object) -> int:
         """Return the seed of one random step, the same in every process: it follows from the step's name."""

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 Precision = Literal["float32", "tf32", "bfloat16"]
+Device = Literal["auto", "cpu", "cuda"]
 Embeddings = npt.NDArray[np.float32]  # (n, 2048)
 
 BACKBONE = "resnet101"
@@ -29,7 +30,7 @@ class Compute:
     """
 
     precision: Precision = "float32"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     batch: int | None = None
     compiled: bool = False
     threads: int | None = None

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from cvtbatch.embedding.compute import DIMENSIONS
 from cvtbatch.embedding.preprocessing import Gray
+from cvtbatch.embedding.training import Training
 from cvtbatch.errors import InputError
 from cvtbatch.spec import digest
 from cvtbatch.whole_files import written_whole
@@ -26,25 +27,6 @@ from cvtbatch.whole_files import written_whole
 ROTATION_DEG = 10.0
 SHIFT = 0.05  # of the field's side
 SCALE = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Training:
-    """How the backbone is tuned.
-
-    Attributes:
-        epochs: at most so many.
-        patience: epochs without a better loss of the held-out patients, after which it stops.
-        holdout_share: of the patients of each class, for early stopping.
-    """
-
-    epochs: int
-    patience: int
-    batch: int
-    learning_rate: float
-    weight_decay: float
-    holdout_share: float
-    seed: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from cvtbatch import contracts
 from cvtbatch.dlrn.bundle import write_bundle
 from cvtbatch.dlrn.fit import fit_model
 from cvtbatch.dlrn.scoring import SpecIds
+from cvtbatch.documents import to_document
 from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.store import FeatureStore
 from cvtbatch.store.table_log import APP_ID
@@ -102,7 +103,7 @@ def write_model(path: Path) -> None:
     cohort = replace(drawn, radiomics_names=tuple(contracts.feature_names()[:FEATURES]))
     fit = fit_model(cohort, settings("fit.nested.repeats=0"), specs, surroundings(cohort))
     origin = {**ORIGIN, "specs": {"volume_spec_id": VOLUME_SPEC.spec_id, **asdict(specs)}}
-    document = {**origin, **fit.document, "job": read_job("fit", None, [])}
+    document = {**origin, **fit.document, "job": to_document(read_job("fit", None, []))}
     write_bundle(path, document, fit.model, fit.golden, fit.selection, fit.out_of_fold)
 
 

@@ -143,7 +143,6 @@ def test_what_cannot_be_fitted_on_is_refused_with_what_to_do(archive: Path, tmp_
         ((), "no_training_centers"),
         (("cohort.training_centers=[C9]",), "no_such_center"),
         (("cohort.training_centers=[C2]", "fit.selection.lasso_folds=10"), "too_few_patients"),
-        (("cohort.training_centers=[C1]", "fit.forest.max_depth=[1,2,3,4,5,6,7,8,9]"), "grid_too_large"),
     ):
         job = read_job("fit", None, [*FAST, *overrides])
         with pytest.raises(InputError) as caught:

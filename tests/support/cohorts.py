@@ -162,8 +162,7 @@ def surroundings(cohort: Cohort) -> Surroundings:
 
 def settings(*overrides: str, small: bool = True) -> FitSettings:
     """Return the settings of jobs/fit.yaml, by default cut down to seconds, with overrides KEY=VALUE."""
-    job = read_job("fit", None, [*(SMALL_JOB if small else ()), *overrides])
-    return FitSettings.of_job(job["fit"])
+    return read_job("fit", None, [*(SMALL_JOB if small else ()), *overrides]).fit
 
 
 def as_table(cohort: Cohort, extra: Mapping[str, Sequence[object]] | None = None) -> pa.Table:

@@ -17,6 +17,7 @@ LAYERS = [
     ["errors"],
     [
         "contracts",
+        "documents",
         "downloads",
         "geometry",
         "spec",
@@ -59,8 +60,6 @@ FLOORS = {"shared": 0, "archive": 1, "extraction": 1, "stores": 1, "models": 2, 
 # Circles that are still there, each as the names of its modules below cvtbatch, sorted.
 CIRCLES: set[tuple[str, ...]] = {("store.feature_store", "store.snapshots")}
 MOST_LINES = 400
-# Files that are still longer.
-LONG = {"cvtbatch/pipelines/extraction/coordinator.py"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -165,7 +164,7 @@ def test_no_imports_go_in_a_circle() -> None:
 
 def test_no_file_is_long() -> None:
     lines = {path: path.read_bytes().count(b"\n") for path in (*MODULES, *(ROOT / "tests").rglob("*.py"))}
-    assert {path.relative_to(ROOT).as_posix() for path, count in lines.items() if count > MOST_LINES} == LONG
+    assert [path.relative_to(ROOT).as_posix() for path, count in lines.items() if count > MOST_LINES] == []
 
 
 def _loaded(code: str, libraries: set[str]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 
@@ -112,7 +112,8 @@ def planned(manifest: Manifest, bundle_path: Path, job: Job, store_url: str, giv
     with tempfile.TemporaryDirectory(prefix="cvtbatch-add-center-") as folder:
         own = _own_job(job, bundle, specs, Path(folder))
         if not given:
-            own["embedding"] = {**own["embedding"], "weights": _weights(bundle, store_url, Path(folder))}
+            weights = _weights(bundle, store_url, Path(folder))
+            own = replace(own, embedding=replace(own.embedding, weights=weights))
         settings = resolve(own, store_url)
         if not given and settings.embedding is not None:
             # What a row says of its weights is what the bundle says, wherever this run has found them.
@@ -134,21 +135,24 @@ def _known_specs(store_url: str) -> dict[str, Spec]:
 def _own_job(job: Job, bundle: Bundle, specs: Mapping[str, Spec], folder: Path) -> Job:
     """Return the job with the settings of the bundle's specifications, as far as bundle or store know them."""
     ids = bundle.document["specs"]
-    own: dict[str, Any] = {
-        name: dict(section) if isinstance(section, dict) else section for name, section in job.items()
-    }
+    volume, radiomics, embedding = job.volume, job.radiomics, job.embedding
     if ids["volume_spec_id"] in specs:
-        own["volume"]["spacing_mm"] = specs[ids["volume_spec_id"]].content()["spacing_mm"]
+        volume = replace(volume, spacing_mm=tuple(specs[ids["volume_spec_id"]].content()["spacing_mm"]))
     if ids["radiomics_spec_id"] in specs:
         settings = specs[ids["radiomics_spec_id"]].content()["settings"]
-        own["radiomics"]["profile"] = _profile(settings, folder)
+        radiomics = replace(radiomics, profile=_profile(settings, folder))
     if ids["embedding_spec_id"] in specs:
         settings = specs[ids["embedding_spec_id"]].content()
-        section = own["embedding"]
-        section |= {name: settings["window"][name] for name in ("level_hu", "width_hu")}
-        section |= {"field": settings["field"]["kind"], "precision": settings["precision"]}
-        section["margin_mm"] = settings["field"].get("margin_mm", section["margin_mm"])
-    return own
+        window, seen = settings["window"], settings["field"]
+        embedding = replace(
+            embedding,
+            level_hu=window["level_hu"],
+            width_hu=window["width_hu"],
+            field=seen["kind"],
+            margin_mm=seen.get("margin_mm", embedding.margin_mm),
+            precision=settings["precision"],
+        )
+    return replace(job, volume=volume, radiomics=radiomics, embedding=embedding)
 
 
 def _profile(settings: Mapping[str, object], folder: Path) -> str:

@@ -66,13 +66,13 @@ class Coordinator:
         log: RunLog,
         listeners: Listeners,
     ) -> None:
-        job = settings.job["run"]
+        job = settings.job.run
         self._store, self._settings, self._run_id, self._log, self._listeners = store, settings, run_id, log, listeners
         self._started = time.monotonic()
-        self._batch = RowBatch(store, run_id, log, job["commit_cases"], job["commit_seconds"])
+        self._batch = RowBatch(store, run_id, log, job.commit_cases, job.commit_seconds)
         self._monitor = RunMonitor(len(manifest), manifest.rows, cluster, listeners.on_progress, listeners.on_notice)
         self._events = FailureEvents(self._batch, log, listeners.on_failure)
-        self._dispatcher = Dispatcher(cluster, self._monitor, self._batch, job["time_limit_s"])
+        self._dispatcher = Dispatcher(cluster, self._monitor, self._batch, job.time_limit_s)
         self._record = RunRecord(store, settings, manifest, cluster.description, run_id)
         self._cases = CaseStage(self._dispatcher, self._batch, self._monitor, self._events)
         self._embeddings = embedding_summary(settings)

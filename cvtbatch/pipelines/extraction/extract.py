@@ -1,5 +1,6 @@
 """Extraction: archive -> volumes -> features -> embeddings."""
 
+import datetime
 import gc
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -18,7 +19,7 @@ from cvtbatch.pipelines.extraction.run_cost import CostSummary
 from cvtbatch.pipelines.extraction.settings import Options, Settings
 from cvtbatch.pipelines.extraction.uid_key import load_uid_key
 from cvtbatch.pipelines.shared.run_log import RunLog
-from cvtbatch.run_id import new_run_id
+from cvtbatch.run_id import make_run_id
 from cvtbatch.store import FeatureStore
 
 
@@ -83,7 +84,7 @@ def extract(
         KeyboardInterrupt: after what was done has been committed.
     """
     settings = replace(settings, work=replace(settings.work, uid_key=load_uid_key()))
-    run_id = new_run_id()
+    run_id = make_run_id(datetime.datetime.now(datetime.UTC))
     store = FeatureStore.open_for_writing(settings.work.store_url)
     with open_metrics(options.metrics) as metrics:
 

@@ -7,6 +7,7 @@ from functools import cache
 from importlib import metadata
 
 import cvtbatch
+from cvtbatch.documents import to_document
 from cvtbatch.embedding.weights import is_named
 from cvtbatch.manifest import Manifest
 from cvtbatch.pipelines.extraction.case_result import Row
@@ -95,12 +96,11 @@ class RunRecord:
 
 def shareable_job(job: Job) -> str:
     """Return the job without file names, as JSON."""
-    profile = job["radiomics"]["profile"]
+    profile, weights = job.radiomics.profile, job.embedding.weights
     named = profile if profile in PROFILES else "parameter file"
-    weights = job["embedding"]["weights"]
     source = weights if weights == "none" or is_named(weights) else "file"
-    radiomics, embedding = {**job["radiomics"], "profile": named}, {**job["embedding"], "weights": source}
-    return canonical_json({**job, "radiomics": radiomics, "embedding": embedding})
+    radiomics, embedding = replace(job.radiomics, profile=named), replace(job.embedding, weights=source)
+    return canonical_json(to_document(replace(job, radiomics=radiomics, embedding=embedding)))
 
 
 @cache

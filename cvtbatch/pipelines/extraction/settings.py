@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Literal
 
 from cvtbatch import contracts
-from cvtbatch.embedding.compute import BACKBONE, DIMENSIONS, Compute
-from cvtbatch.embedding.preprocessing import Preprocessing
+from cvtbatch.embedding.compute import BACKBONE, DIMENSIONS
 from cvtbatch.embedding.weights import load_weights, to_bytes
 from cvtbatch.errors import InputError
 from cvtbatch.pipelines.extraction.case_plan import Work
 from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingWork, WeightsRef
-from cvtbatch.pipelines.shared.job import Job
+from cvtbatch.pipelines.shared.job import EmbeddingSection, Job
 from cvtbatch.radiomics import load_profile
 from cvtbatch.spec import Spec, embedding_spec, radiomics_spec, volume_spec
 from cvtbatch.store import Location
@@ -72,13 +71,13 @@ def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
         InputError: the profile is not usable, the weights cannot be had, or nothing is left to do.
         ResourceError, InternalError: the engine or the device is absent or incomplete here.
     """
-    profile, engine = load_profile(job["radiomics"]["profile"]), job["radiomics"]["engine"]
-    audit_share = float(job["radiomics"]["audit"])
+    profile, engine = load_profile(job.radiomics.profile), job.radiomics.engine
+    audit_share = float(job.radiomics.audit)
     if audit_share > 0 and engine == "pyradiomics":
         raise InputError(
             "nothing_to_audit", "an audit compares the fast engine with stock PyRadiomics; set radiomics.engine to fast"
         )
-    x, y, z = (float(step) for step in job["volume"]["spacing_mm"])
+    x, y, z = map(float, job.volume.spacing_mm)
     volume = volume_spec((x, y, z))
     radiomics = radiomics_spec(volume, profile.to_pyradiomics(), contracts.feature_names())
     extracts = only != "embeddings"
@@ -89,27 +88,26 @@ def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
     # Workers may run in another folder.
     url = Location.of(store_url).url
     work = Work(url, volume.spec_id, radiomics.spec_id, (x, y, z), profile, engine, audit_share)
-    if only == "radiomics" or job["embedding"]["weights"] == "none":
+    if only == "radiomics" or job.embedding.weights == "none":
         if not extracts:
             raise InputError("nothing_to_do", "--only embeddings, and embedding.weights is none: name the weights")
         return Settings(job, work, (volume, radiomics), extracts, None, None)
-    embedding, spec, weights_file = resolve_embedding(job["embedding"], url, volume)
+    embedding, spec, weights_file = resolve_embedding(job.embedding, url, volume)
     return Settings(job, work, (volume, radiomics, spec), extracts, embedding, weights_file)
 
 
-def resolve_embedding(job: Job, url: str, volume: Spec) -> tuple[EmbeddingWork, Spec, bytes | None]:
-    """Return what a job's section `embedding` asks for, its specification, and the weights as the store keeps them.
+def resolve_embedding(section: EmbeddingSection, url: str, volume: Spec) -> tuple[EmbeddingWork, Spec, bytes | None]:
+    """Return what a job asks for of embeddings, its specification, and the weights as the store keeps them.
 
     Raises:
         InputError: the weights cannot be had, or are none of ResNet101.
         ResourceError: the device is not here.
     """
-    weights = load_weights(job["weights"])
-    preprocessing = Preprocessing(float(job["level_hu"]), float(job["width_hu"]), job["field"], float(job["margin_mm"]))
+    weights, preprocessing = load_weights(section.weights), section.preprocessing()
     settings = {
         **preprocessing.settings(),
         "backbone": {"network": BACKBONE, "layer": "avgpool", "values": DIMENSIONS},
-        "precision": job["precision"],
+        "precision": section.precision,
         "weights": weights.settings(),
     }
     spec = embedding_spec(volume, settings)
@@ -119,7 +117,7 @@ def resolve_embedding(job: Job, url: str, volume: Spec) -> tuple[EmbeddingWork, 
         preprocessing=preprocessing,
         weights=WeightsRef(weights.source, weights.sha256, url),
         not_for_inference=weights.not_for_inference,
-        compute=Compute(job["precision"], job["device"], job["batch"], job["compile"]),
+        compute=section.compute(),
     )
     return work, spec, None if weights.source.startswith("random:") else to_bytes(weights)
 

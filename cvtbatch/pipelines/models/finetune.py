@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.compute as pc
 
+from cvtbatch.documents import to_document
 from cvtbatch.embedding.learning_curve import draw_learning_curve
 from cvtbatch.embedding.preprocessing import Preprocessing, prepare_slices
 from cvtbatch.embedding.weights import Weights, load_weights, tensor_digest, to_bytes
@@ -90,37 +91,32 @@ def finetune(
         StorageError, FormatError: as `FeatureStore`; a volume is lost or damaged.
     """
     from cvtbatch.embedding.backbone import Network, choose_device
-    from cvtbatch.embedding.finetuning import FineTuning, Training
+    from cvtbatch.embedding.finetuning import FineTuning
 
     if out.suffix != ".safetensors":
         raise InputError("unknown_format", f"--out {out}: the suffix is not .safetensors")
-    centers = job["cohort"]["training_centers"]
+    centers = job.cohort.training_centers
     if not centers:
         raise InputError("no_training_centers", "cohort.training_centers is empty: name the centres to train on")
-    if job["embedding"]["weights"] == "none":
+    if job.embedding.weights == "none":
         raise InputError("no_weights", "embedding.weights is none: name the weights to start from, e.g. imagenet")
-    device = choose_device(job["embedding"]["device"])
-    start = load_weights(job["embedding"]["weights"])
+    device = choose_device(job.embedding.device)
+    start = load_weights(job.embedding.weights)
     pinned = open_pinned(url, snapshot_name, "finetune")
     cohort = select_cohort(pinned.store, pinned.snapshot, job)
-    preprocessing = Preprocessing(
-        float(job["embedding"]["level_hu"]),
-        float(job["embedding"]["width_hu"]),
-        job["embedding"]["field"],
-        float(job["embedding"]["margin_mm"]),
-    )
-    settings = {"preprocessing": preprocessing.settings(), "finetune": job["finetune"]}
+    preprocessing = job.embedding.preprocessing()
+    settings = {"preprocessing": preprocessing.settings(), "finetune": to_document(job.finetune)}
     checkpoint = out.with_suffix(".checkpoint")
     _require_writable(out)
     run = FineTuning(
         Network(start),
         read_examples(pinned.store, cohort, preprocessing),
-        Training(**job["finetune"]),
+        job.finetune,
         digest(start.sha256, cohort.digest(), canonical_json(settings)),
         checkpoint,
         device,
     )
-    tuned = run.run(lambda done: on_batch(done, job["finetune"]["epochs"] * run.batches()))
+    tuned = run.run(lambda done: on_batch(done, job.finetune.epochs * run.batches()))
     tensors = {
         name.removeprefix("body."): tensor.numpy()
         for name, tensor in tuned.state.items()
@@ -156,10 +152,8 @@ def select_cohort(store: FeatureStore, snapshot: Snapshot, job: Job) -> Cohort:
         InputError: a training centre has no case in the snapshot, or another spelling there.
         InternalError: a case of another centre got in.
     """
-    wanted = job["cohort"]
-    centers = list(wanted["training_centers"])
-    x, y, z = (float(step) for step in job["volume"]["spacing_mm"])
-    spec_id = volume_spec((x, y, z)).spec_id
+    centers, primary = job.cohort.training_centers, (job.cohort.primary_reader, job.cohort.primary_reading)
+    spec_id = volume_spec(job.volume.spacing_mm).spec_id
     view = snapshot.view(store)
     cases = {str(row["case_key"]): row for row in _of_centers(view.rows("cases").to_pylist(), centers)}
     known = sorted(set(view.rows("cases", ["center"])["center"].to_pylist()))
@@ -171,8 +165,7 @@ def select_cohort(store: FeatureStore, snapshot: Snapshot, job: Job) -> Cohort:
     stored = {row["case_key"]: row for row in volumes.filter(pc.equal(volumes["volume_spec_id"], spec_id)).to_pylist()}
     outlines: dict[str, list[Row]] = {}
     for row in _of_centers(view.rows("rois").to_pylist(), centers):
-        primary = (row["reader"], row["reading"]) == (wanted["primary_reader"], wanted["primary_reading"])
-        if primary and row["volume_spec_id"] == spec_id:
+        if (row["reader"], row["reading"]) == primary and row["volume_spec_id"] == spec_id:
             outlines.setdefault(str(row["case_key"]), []).append(row)
     rois, left_out = [], Counter[str]()
     for key, case in sorted(cases.items()):

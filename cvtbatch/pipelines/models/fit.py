@@ -9,6 +9,7 @@ from cvtbatch.dlrn.bundle import load_bundle, write_bundle
 from cvtbatch.dlrn.fit import Fit, fit_model
 from cvtbatch.dlrn.settings import FitSettings
 from cvtbatch.dlrn.tasks import Task, TaskResult, run_task
+from cvtbatch.documents import to_document
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.pipelines.models.training_cohort import CohortSource, TrainingData, read_training
@@ -71,24 +72,22 @@ def fit_bundle(
         ProblemsError: "leakage", or the job is not valid.
         ResourceError: a worker died over a task, or the scheduler went away.
     """
-    settings = FitSettings.of_job(job["fit"])
     if out.exists():
         raise InputError("bundle_exists", f"--out {out}: there is something already; choose a new name")
     pinned = open_pinned(store_url, snapshot, "fit")
-    cohort_job = job["cohort"]
     source = CohortSource(
         store_url=pinned.store.location.url,
         snapshot=pinned.name,
-        training_centers=tuple(cohort_job["training_centers"]),
-        primary=(cohort_job["primary_reader"], cohort_job["primary_reading"]),
+        training_centers=job.cohort.training_centers,
+        primary=(job.cohort.primary_reader, job.cohort.primary_reading),
         spec_ids=tuple(spec_ids),
     )
     data = read_training(source)
 
     def spread(tasks: Sequence[Task]) -> Iterable[TaskResult]:
-        return _spread([FitItem(source, settings, task) for task in tasks], cluster, on_progress)
+        return _spread([FitItem(source, job.fit, task) for task in tasks], cluster, on_progress)
 
-    fit = fit_model(data.cohort, settings, data.specs, data.surroundings, spread)
+    fit = fit_model(data.cohort, job.fit, data.specs, data.surroundings, spread)
     document = _document(fit, data, job, pinned.name, pinned.content_digest)
     digest = write_bundle(out, document, fit.model, fit.golden, fit.selection, fit.out_of_fold)
     return FitReport(str(out), digest, load_bundle(out).document)
@@ -124,6 +123,6 @@ def _document(fit: Fit, data: TrainingData, job: Job, snapshot: str, content_dig
             "excluded": dict(data.excluded),
             "image_digests": sorted(set(cohort.image_digests) - {""}),
         },
-        "job": {name: job[name] for name in ("cohort", "fit")},
+        "job": {"cohort": to_document(job.cohort), "fit": to_document(job.fit)},
         **fit.document,
     }

@@ -1,19 +1,116 @@
-"""Job files: defaults, a file of the user's, and `--set`, checked against `schemas/job.json`."""
+"""Jobs: a file of the user's or the one that comes with cvtbatch, `--set`, and the contract's defaults, as one typed value."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import yaml
 
 from cvtbatch import contracts
+from cvtbatch.contracts import JsonObject
+from cvtbatch.dlrn.settings import FitSettings
+from cvtbatch.documents import from_document
+from cvtbatch.embedding.compute import Compute, Device, Precision
+from cvtbatch.embedding.preprocessing import Field, Preprocessing
+from cvtbatch.embedding.training import Training
 from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.radiomics import Engine
 
-Job = dict[str, Any]
+Kind = Literal["extract", "finetune", "fit", "score", "validate"]
 
 
-def read_job(kind: str, path: Path | None = None, overrides: Sequence[str] = ()) -> Job:
+@dataclass(frozen=True, slots=True)
+class VolumeSection:
+    """Volumes as they are stored; spacing in x, y, z."""
+
+    spacing_mm: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class RadiomicsSection:
+    """Features.
+
+    Attributes:
+        profile: a name, or a PyRadiomics parameter file.
+        audit: share of the ROIs that stock PyRadiomics computes too.
+    """
+
+    profile: str
+    engine: Engine
+    audit: float
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingSection:
+    """Embeddings: of which backbone, on what of a slice, computed how.
+
+    Attributes:
+        weights: a name, a file, "random:SEED" or "none".
+        batch: slices that are computed together; None for the device's own.
+        compile: run the backbone through torch.compile.
+    """
+
+    weights: str
+    level_hu: float
+    width_hu: float
+    field: Field
+    margin_mm: float
+    precision: Precision
+    device: Device
+    batch: int | None
+    compile: bool
+
+    def preprocessing(self) -> Preprocessing:
+        """Return what the backbone sees of a slice."""
+        return Preprocessing(float(self.level_hu), float(self.width_hu), self.field, float(self.margin_mm))
+
+    def compute(self) -> Compute:
+        """Return how the backbone runs."""
+        return Compute(self.precision, self.device, self.batch, self.compile)
+
+
+@dataclass(frozen=True, slots=True)
+class CohortSection:
+    """Whom a model may be trained on, and whose outline is the primary one."""
+
+    training_centers: tuple[str, ...]
+    primary_reader: str
+    primary_reading: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunSection:
+    """How a run goes about it.
+
+    Attributes:
+        commit_cases: most cases that are committed together.
+        commit_seconds: longest time that a finished case waits for its commit.
+        time_limit_s: longest time that a worker may take over a case; None for a limit by its size.
+    """
+
+    commit_cases: int
+    commit_seconds: float
+    time_limit_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job that keeps to `schemas/job.json`, every section in it, whatever its kind."""
+
+    version: int
+    kind: Kind
+    volume: VolumeSection
+    radiomics: RadiomicsSection
+    embedding: EmbeddingSection
+    cohort: CohortSection
+    finetune: Training
+    fit: FitSettings
+    run: RunSection
+
+
+def read_job(kind: Kind, path: Path | None = None, overrides: Sequence[str] = ()) -> Job:
     """Return a valid job with every default filled in.
 
     Args:
@@ -21,7 +118,7 @@ def read_job(kind: str, path: Path | None = None, overrides: Sequence[str] = ())
         overrides: "section.key=value", the value in YAML.
 
     Raises:
-        InputError: the file is missing, is no YAML, or is of another kind; an override is not of that form.
+        InputError: the file is missing, is no YAML, or is of another kind; an override is not of that form; "grid_too_large".
         ProblemsError: with every key and value that the contract does not allow.
     """
     source = path or contracts.default_job(kind)
@@ -40,7 +137,7 @@ def read_job(kind: str, path: Path | None = None, overrides: Sequence[str] = ())
         problems = [f"kind: {document['kind']}, but the command is {kind}"]
     if problems:
         raise ProblemsError.of("bad_job", f"job file {source}" + (" with --set" if overrides else ""), problems)
-    return contracts.with_defaults(document, "job.json")
+    return from_document(Job, contracts.with_defaults(document, "job.json"))
 
 
 def _not_finite(value: object, name: str = "") -> list[str]:
@@ -52,7 +149,7 @@ def _not_finite(value: object, name: str = "") -> list[str]:
     return [f"{name}: {value} is no finite number"] if isinstance(value, float) and not math.isfinite(value) else []
 
 
-def _apply(document: Job, override: str) -> None:
+def _apply(document: JsonObject, override: str) -> None:
     name, separator, text = override.partition("=")
     if not separator or not name:
         raise InputError(

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from cvtbatch.embedding.finetuning import Examples, FineTuning, Training, augment, split_patients
+from cvtbatch.embedding.finetuning import Examples, FineTuning, augment, split_patients
+from cvtbatch.embedding.training import Training
 from cvtbatch.errors import InputError
 from tests.support.small_network import SmallNetwork
 

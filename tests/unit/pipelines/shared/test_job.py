@@ -1,15 +1,27 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
+from cvtbatch import contracts
+from cvtbatch.documents import to_document
 from cvtbatch.errors import InputError, ProblemsError
-from cvtbatch.pipelines.shared.job import read_job
+from cvtbatch.pipelines.shared.job import Kind, read_job
+from cvtbatch.spec import canonical_json
 
 
 def test_default_job_and_overrides() -> None:
-    assert read_job("extract")["radiomics"]["profile"] == "cvt-1834"
+    assert read_job("extract").radiomics.profile == "cvt-1834"
     job = read_job("extract", overrides=["radiomics.profile=onekey-1834", "volume.spacing_mm=[1, 1, 5]"])
-    assert (job["radiomics"]["profile"], job["volume"]["spacing_mm"]) == ("onekey-1834", [1, 1, 5])
+    assert (job.radiomics.profile, job.volume.spacing_mm) == ("onekey-1834", (1, 1, 5))
+
+
+@pytest.mark.parametrize("kind", ["extract", "finetune", "fit"])
+def test_a_job_is_its_document_whole_and_number_by_number(kind: Kind) -> None:
+    """What is recorded of a job is its JSON: no key is lost, and 40 does not become 40.0."""
+    document = yaml.safe_load(contracts.default_job(kind).read_text(encoding="utf-8"))
+    whole = contracts.with_defaults(document, "job.json")
+    assert canonical_json(to_document(read_job(kind))) == canonical_json(whole)
 
 
 def test_keys_that_a_file_leaves_out_have_their_defaults(tmp_path: Path) -> None:
@@ -48,6 +60,12 @@ def test_what_the_contract_does_not_allow_is_named(tmp_path: Path, content: str,
 def test_bad_overrides_are_refused(override: str) -> None:
     with pytest.raises(InputError):
         read_job("extract", overrides=[override])
+
+
+def test_a_grid_that_would_take_days_is_refused() -> None:
+    with pytest.raises(InputError) as raised:
+        read_job("fit", overrides=["fit.forest.max_depth=[1,2,3,4,5,6,7,8,9]"])
+    assert raised.value.kind == "grid_too_large"
 
 
 @pytest.mark.parametrize("content", ["a: [", "- 1", ""])
