@@ -10,7 +10,7 @@ from cvtbatch.manifest import Manifest
 from cvtbatch.pipelines.extraction.case_plan import CasePlan
 from cvtbatch.pipelines.extraction.case_stage import CaseStage
 from cvtbatch.pipelines.extraction.dispatcher import Dispatcher
-from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingPlan
+from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingPlan, EmbeddingWork
 from cvtbatch.pipelines.extraction.embedding_stage import EmbeddingStage
 from cvtbatch.pipelines.extraction.failure_events import FailureEvents
 from cvtbatch.pipelines.extraction.report import (
@@ -93,20 +93,16 @@ class Coordinator:
         """Work off the plans of cases."""
         self._cases.execute(plans)
 
-    def embed(self, plans: Iterable[EmbeddingPlan]) -> None:
+    def embed(self, work: EmbeddingWork, plans: Iterable[EmbeddingPlan]) -> None:
         """Work off the plans of embeddings, which are gone through twice."""
         settings = self._settings
-        if settings.embedding is None:
-            raise ValueError("the run has no embeddings")
-        stage = EmbeddingStage(
-            self._dispatcher, self._batch, self._monitor, self._events, settings.embedding, self._embeddings
-        )
-        stage.execute(plans, self._write_weights, plans_are_new=not settings.extracts)
 
-    def _write_weights(self) -> None:
-        settings = self._settings
-        if settings.embedding is not None and settings.weights_file is not None:
-            self._store.write_weights(settings.embedding.weights.sha256, settings.weights_file)
+        def write_weights() -> None:
+            if settings.weights_file is not None:
+                self._store.write_weights(work.weights.sha256, settings.weights_file)
+
+        stage = EmbeddingStage(self._dispatcher, self._batch, self._monitor, self._events, work, self._embeddings)
+        stage.execute(plans, write_weights, plans_are_new=not settings.extracts)
 
     def figures(self) -> RunFigures:
         """Return how the run stands."""

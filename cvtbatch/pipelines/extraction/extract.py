@@ -121,6 +121,7 @@ def _work(run: Coordinator, store: FeatureStore, manifest: Manifest, settings: S
     """Extract, and then embed what is stored."""
     if settings.extracts:
         run.extract(plan_run(stored_cases(store, manifest, settings), settings, options))
-    if settings.embedding is not None:
+    embedding = settings.embedding
+    if embedding is not None:
         # Of what is stored now.
-        run.embed(EmbeddingPlans(stored_cases(store, manifest, settings), settings.embedding, options))
+        run.embed(embedding, EmbeddingPlans(stored_cases(store, manifest, settings), embedding, options))
