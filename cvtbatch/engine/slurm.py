@@ -1,28 +1,26 @@
-"""Jobs of Slurm as workers: submitted by dask-jobqueue, watched and replaced here, under a scheduler in this process.
+"""Jobs of Slurm as workers: submitted, watched and replaced, under a scheduler in this process.
 
-Dask-jobqueue knows one kind of jobs a cluster, and replaces a lost one only as a side effect of adaptive scaling; a run has CPU and
-GPU jobs side by side, wants all of them for as long as it lasts, and must notice jobs that can never work.
+A run has CPU and GPU jobs side by side, wants all of them for as long as it lasts, and must notice jobs that can never work.
 """
 
 import asyncio
 import logging
 import os
-import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import dask
-from dask_jobqueue.slurm import SLURMJob
 from distributed import Client, Scheduler, SpecCluster
 
+from cvtbatch.engine import slurm_commands
 from cvtbatch.engine.certificates import make_certificates
 from cvtbatch.engine.cluster_file import GIGABYTE, Partition, Slurm
 from cvtbatch.engine.encryption import security_of
+from cvtbatch.engine.job_script import job_script
 from cvtbatch.engine.processes import interrupts_held_back, open_scratch, silence_dask
 from cvtbatch.engine.settings import DASK_SETTINGS
 from cvtbatch.errors import CvtbatchError, InputError, ResourceError
@@ -54,10 +52,16 @@ _ENDED = {
 
 @dataclass
 class _Job:
-    """A job that was submitted: Dask's own, when, and whether a worker of it has been seen."""
+    """A job that was submitted.
+
+    Attributes:
+        name: of its worker, and of the file that has its output.
+        job_id: Slurm's.
+        seen: whether its worker has been.
+    """
 
     name: str
-    job: Any
+    job_id: str
     seen: bool = False
 
 
@@ -177,8 +181,8 @@ class _Jobs:
             self.task.cancel()
             with suppress(asyncio.CancelledError):
                 await self.task
-        with suppress(OSError, RuntimeError):
-            await SLURMJob._call(["scancel", f"--name={self.name}"])
+        with suppress(ResourceError):
+            await slurm_commands.cancel(self.name)
 
     async def _watch(self) -> None:
         asked = time.monotonic()
@@ -193,7 +197,7 @@ class _Jobs:
                 continue
             asked = time.monotonic()
             try:
-                states = await self._states()
+                states = await slurm_commands.states(self.name)
                 for kind in self.kinds:
                     self._forget_ended(kind, states, names)
                     await self._submit_missing(kind)
@@ -203,14 +207,8 @@ class _Jobs:
                 # Else Slurm's controller may be away for a while: workers go on, and it is asked again.
         await self.scheduler.close(reason="no job works")
 
-    async def _states(self) -> dict[str, str]:
-        """Return the state of every job of this run that Slurm still knows, by its id."""
-        command = ["squeue", "--noheader", "--states=all", f"--name={self.name}", "--format=%i %T"]
-        lines = (await _call(command)).splitlines()
-        return dict(line.split() for line in lines)
-
     def _forget_ended(self, kind: _Kind, states: dict[str, str], names: set[str]) -> None:
-        ended = [job for job in kind.jobs if states.get(job.job.job_id, "COMPLETED") in _ENDED]
+        ended = [job for job in kind.jobs if states.get(job.job_id, "COMPLETED") in _ENDED]
         kind.jobs = [job for job in kind.jobs if job not in ended]
         kind.fruitless += sum(not job.seen for job in ended)
         if kind.fruitless >= FRUITLESS_JOBS and not any(job.name in names for job in kind.jobs):
@@ -224,55 +222,35 @@ class _Jobs:
         missing = kind.partition.workers - len(kind.jobs)
         if self.failure is not None or missing <= 0:
             return
-        new = [self._job(kind) for _ in range(missing)]
-        results = await asyncio.gather(*(job.job for job in new), return_exceptions=True)
-        kind.jobs.extend(job for job, result in zip(new, results, strict=True) if not isinstance(result, BaseException))
+        results = await asyncio.gather(*(self._submit(kind) for _ in range(missing)), return_exceptions=True)
+        kind.jobs.extend(result for result in results if isinstance(result, _Job))
         for result in results:
-            if isinstance(result, FileNotFoundError | RuntimeError | ValueError):
-                raise ResourceError(
-                    "job_refused",
-                    f"Slurm takes no {kind.name} job: mend the cluster file, or ask again later",
-                    str(result),
-                )
             if isinstance(result, BaseException):
                 raise result
 
-    def _job(self, kind: _Kind) -> _Job:
-        partition = kind.partition
+    async def _submit(self, kind: _Kind) -> _Job:
         name = f"{self.name}-{kind.name}-{kind.submitted}"
         kind.submitted += 1
-        job = SLURMJob(
-            self.scheduler.contact_address or self.scheduler.address,
-            name=name,
-            job_name=self.name,
-            queue=partition.partition,
-            cores=partition.cores,
-            processes=1,
-            memory=f"{partition.memory_bytes}B",
-            walltime=partition.walltime,
-            job_extra_directives=[*partition.directives, f"--output={self.folder}/{name}.log"],
-            log_directory=None,
-        )
         python = self.place.python or sys.executable
-        command = [python, "-m", "cvtbatch", "worker", job.scheduler, "--certs", str(self.certs), "--name", name]
-        command += ["--memory-gb", f"{partition.memory_bytes / GIGABYTE:g}", *(["--gpu"] if kind.gpu else [])]
-        # In the place of dask-jobqueue's own command, so that a job's worker is every other worker.
-        job._command_template = f"exec {shlex.join(command)}"
-        # Slurm hands the environment on to the job; this key reaches workers in their tasks.
-        job.submit_command = "env --unset=CVTBATCH_UID_KEY sbatch"
-        return _Job(name, job)
+        scheduler = self.scheduler.contact_address or self.scheduler.address
+        command = [python, "-m", "cvtbatch", "worker", scheduler, "--certs", str(self.certs), "--name", name]
+        command += ["--memory-gb", f"{kind.partition.memory_bytes / GIGABYTE:g}", *(["--gpu"] if kind.gpu else [])]
+        script = job_script(kind.partition, self.name, self._output_file(name), command)
+        try:
+            return _Job(name, await slurm_commands.submit(script))
+        except ResourceError as error:
+            raise ResourceError(
+                "job_refused",
+                f"Slurm takes no {kind.name} job: mend the cluster file, or ask again later",
+                error.private,
+            ) from None
+
+    def _output_file(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
 
     def _output(self, job: _Job) -> str:
         """Return the last lines that a job wrote; it may have written none."""
         with suppress(OSError):
-            return os.linesep.join(
-                (self.folder / f"{job.name}.log").read_text(errors="replace").splitlines()[-LOG_LINES:]
-            )
+            lines = self._output_file(job.name).read_text(errors="replace").splitlines()
+            return os.linesep.join(lines[-LOG_LINES:])
         return "no output"
-
-
-async def _call(command: list[str]) -> str:
-    try:
-        return str(await SLURMJob._call(command))
-    except (OSError, RuntimeError) as error:
-        raise ResourceError("no_slurm", f"{command[0]} failed: is Slurm's controller up?", str(error)) from None

@@ -1,5 +1,6 @@
 """Slurm for real, on one node: CPU and GPU jobs under one scheduler, lost ones replaced, hopeless ones told."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from cvtbatch import engine
-from cvtbatch.engine import GPU, Done, Slurm, open_cluster, read_place
+from cvtbatch.engine import GPU, Done, Slurm, open_cluster, read_place, slurm_commands
+from cvtbatch.engine.cluster_file import Partition
+from cvtbatch.engine.job_script import job_script
 from cvtbatch.errors import ResourceError
 from tests.support.archives import tiny_archive
 from tests.support.commands import cvtbatch, extract_json
@@ -112,6 +115,23 @@ def test_a_lost_job_is_replaced_and_gpu_tasks_go_to_gpu_jobs_alone(node: SlurmNo
         assert sorted(second.values()) == ["cpu", "gpu"]
         assert len(set(first) & set(second)) == 1
     assert nothing_is_left(node, tmp_path)
+
+
+def test_slurm_reads_a_job_as_it_was_meant(node: SlurmNode, tmp_path: Path) -> None:
+    folder = tmp_path / 'a folder # of 100% "odd" names'
+    folder.mkdir()
+    partition = Partition("cpu", 1, 1, 500_000_000, "1", ("--job-name=theirs", '--comment="two words"'))
+    script = job_script(partition, "ours", folder / "%j.log", ["/usr/bin/printf", "%s|", "a b", "$HOME", "it's"])
+
+    async def submitted() -> str:
+        job = await slurm_commands.submit(script)
+        while (await slurm_commands.states("ours")).get(job) != "COMPLETED":
+            await asyncio.sleep(0.1)
+        return job
+
+    job = asyncio.run(asyncio.wait_for(submitted(), 60))
+    assert (folder / "%j.log").read_text() == "a b|$HOME|it's|"
+    assert "Comment=two words" in node.call("scontrol", "show", "job", job)
 
 
 def test_a_partition_that_slurm_does_not_know_is_said(node: SlurmNode, tmp_path: Path) -> None:
