@@ -239,7 +239,7 @@ class _Run(Generic[Item, Result]):
 
     def _bury(self, task: _Task[Item], error: BaseException, alone: bool) -> Iterator[Outcome[Item, Result]]:
         """Decide what becomes of the items of a task whose worker is gone; any other error ends the run."""
-        from distributed.scheduler import KilledWorker
+        from distributed import KilledWorker
 
         if not isinstance(error, KilledWorker):
             _raise_if_scheduler_lost(error)
@@ -270,8 +270,7 @@ class _Run(Generic[Item, Result]):
 def _raise_if_scheduler_lost(error: BaseException) -> None:
     from concurrent.futures import CancelledError
 
-    from distributed.client import FutureCancelledError
     from distributed.comm.core import CommClosedError
 
-    if isinstance(error, asyncio.CancelledError | CancelledError | FutureCancelledError | CommClosedError):
+    if isinstance(error, asyncio.CancelledError | CancelledError | CommClosedError):
         raise lost(str(error)) from None
