@@ -19,7 +19,7 @@ from cvtbatch.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from cvtbatch.engine import Place
+    from cvtbatch.engine import ClusterConfig
     from cvtbatch.pipelines.extraction.extract import Only
     from cvtbatch.pipelines.extraction.report import Progress
 
@@ -62,7 +62,7 @@ def extract(
     store_url: str,
     job: Path | None,
     overrides: Sequence[str],
-    place: "Place",
+    config: "ClusterConfig",
     audit: float | None,
     only: "Only | None",
     dry_run: bool,
@@ -107,7 +107,7 @@ def extract(
         return
     with (
         progress_display("extract", quiet=as_json) as show,
-        open_cluster(place, pipeline.own_gpus(settings), show.tell) as cluster,
+        open_cluster(config, pipeline.own_gpus(settings), show.tell) as cluster,
     ):
         show.tell_dashboard(cluster.dashboard)
 

@@ -143,7 +143,7 @@ def security_of(certs: Path | None) -> "Security | None":
 def reach(address: Address, certs: Path | None, wait_s: float) -> str:
     """Wait until a scheduler accepts connections, and let TLS say why where it accepts none of ours.
 
-    Dask itself would try again and again, and not tell.
+    Dask itself would try again and again, and give no reason.
 
     Returns:
         the address of this machine that leads there, in brackets where it is an IPv6 address.

@@ -32,7 +32,7 @@ def job_script(partition: Partition, job_name: str, output: Path, command: Seque
         "mem": _memory(partition.memory_bytes),
         "time": partition.walltime,
     }
-    # In the name of a file, %% is Slurm's word for %.
+    # In the name of a file Slurm reads %% as %.
     found_by = {"job-name": job_name, "output": str(output).replace("%", "%%")}
     options = [*_options(booked), *partition.directives, *_options(found_by)]
     header = "\n".join(f"#SBATCH {option}" for option in options)
