@@ -108,4 +108,4 @@ def worker(
     from cvtbatch.engine.serving import run_worker
 
     memory_bytes = None if memory_gb is None else int(memory_gb * GIGABYTE)
-    run_worker(address, certs, gpu=gpu, memory_bytes=memory_bytes, nanny=nanny, name=name, tell=say)
+    run_worker(address, certs, gpu=gpu, memory_bytes=memory_bytes, nanny=nanny, name=name, on_notice=say)

@@ -19,7 +19,7 @@ from cvtbatch.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from cvtbatch.engine import Place
+    from cvtbatch.engine import ClusterConfig
     from cvtbatch.pipelines.extraction.report import Progress
     from cvtbatch.pipelines.extraction.settings import Only
 
@@ -62,7 +62,7 @@ def extract(
     store_url: str,
     job: Path | None,
     overrides: Sequence[str],
-    place: "Place",
+    config: "ClusterConfig",
     audit: float | None,
     only: "Only | None",
     dry_run: bool,
@@ -109,7 +109,7 @@ def extract(
         return
     with (
         progress_display("extract", quiet=as_json) as show,
-        open_cluster(place, own_gpus(settings), show.tell) as cluster,
+        open_cluster(config, own_gpus(settings), show.tell) as cluster,
     ):
         show.tell_dashboard(cluster.dashboard)
 

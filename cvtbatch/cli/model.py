@@ -20,7 +20,7 @@ from cvtbatch.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from cvtbatch.engine import Place
+    from cvtbatch.engine import ClusterConfig
 
 
 @click.command()
@@ -41,7 +41,7 @@ def fit(
     overrides: Sequence[str],
     spec_ids: Sequence[str],
     out: Path,
-    place: "Place",
+    config: "ClusterConfig",
     as_json: bool,
 ) -> None:
     """Fit Rad, DL, DLR and DLRN on a snapshot's training centres, and freeze them in a bundle.
@@ -57,7 +57,10 @@ def fit(
     from cvtbatch.pipelines.shared.job import read_job
 
     settings = read_job("fit", job, overrides)
-    with progress_display("fit", quiet=as_json, unit="tasks") as show, open_cluster(place, tell=show.tell) as cluster:
+    with (
+        progress_display("fit", quiet=as_json, unit="tasks") as show,
+        open_cluster(config, on_notice=show.tell) as cluster,
+    ):
         show.tell_dashboard(cluster.dashboard)
 
         def on_progress(done: int, total: int) -> None:
@@ -85,7 +88,7 @@ def score(
     snapshot_name: str | None,
     center: str | None,
     explain: bool,
-    place: "Place",
+    config: "ClusterConfig",
     as_json: bool,
 ) -> None:
     """Score every primary outline of a store with a bundle; what it has scored before with the same inputs is left alone.
@@ -102,7 +105,7 @@ def score(
 
     with (
         progress_display("score", quiet=as_json, unit="outlines") as show,
-        open_cluster(place, tell=show.tell) as cluster,
+        open_cluster(config, on_notice=show.tell) as cluster,
     ):
         show.tell_dashboard(cluster.dashboard)
 

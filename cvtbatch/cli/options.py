@@ -32,7 +32,7 @@ spec_option = click.option(
 
 
 def cluster_options(default_workers: int | None) -> Callable[[Command], Command]:
-    """Add --workers, --scheduler and --cluster, which exclude one another; the command gets what they say as `place`.
+    """Add --workers, --scheduler and --cluster, which exclude one another; the command gets what they say as `config`.
 
     Args:
         default_workers: processes where none of them is given; None for one a core.
@@ -45,18 +45,18 @@ def cluster_options(default_workers: int | None) -> Callable[[Command], Command]
         ) -> Any:
             if sum(given is not None for given in (workers, scheduler, cluster_file)) > 1:
                 raise click.UsageError("give one of --workers, --scheduler and --cluster")
-            from cvtbatch.engine import External, Local, Place, read_place
+            from cvtbatch.engine import ClusterConfig, ExternalScheduler, LocalWorkers, read_cluster_file
             from cvtbatch.engine import default_workers as one_a_core
 
-            place: Place
+            config: ClusterConfig
             if cluster_file is not None:
-                place = read_place(cluster_file)
+                config = read_cluster_file(cluster_file)
             elif scheduler is not None:
-                place = External(scheduler)
+                config = ExternalScheduler(scheduler)
             else:
                 workers = default_workers if workers is None else workers
-                place = Local(one_a_core() if workers is None else workers)
-            return command(*args, place=place, **options)
+                config = LocalWorkers(one_a_core() if workers is None else workers)
+            return command(*args, config=config, **options)
 
         shown = "one a core" if default_workers is None else default_workers
         return _workers_option(str(shown))(_scheduler_option(_cluster_option(translate)))

@@ -22,7 +22,7 @@ from cvtbatch.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from cvtbatch.engine import Place
+    from cvtbatch.engine import ClusterConfig
     from cvtbatch.pipelines.centers.validate import ValidationReport
     from cvtbatch.validation.recalibration import Method
 
@@ -45,7 +45,7 @@ def validate(
     center: str,
     snapshot_name: str | None,
     out: Path,
-    place: "Place",
+    config: "ClusterConfig",
     as_json: bool,
 ) -> None:
     """Validate a bundle on what it has scored of a centre, and write a report: report.html, report.json, figures, tables.
@@ -59,7 +59,7 @@ def validate(
     from cvtbatch.engine import open_cluster
     from cvtbatch.pipelines.centers.validate import validate_center
 
-    with open_cluster(place) as cluster:
+    with open_cluster(config) as cluster:
         report = validate_center(
             store_url, bundle, center, snapshot_name, out, lambda *_: raise_if_interrupted(), cluster
         )
@@ -136,7 +136,7 @@ def add_center(
     out: Path,
     job: Path | None,
     overrides: Sequence[str],
-    place: "Place",
+    config: "ClusterConfig",
     retry_failed: bool,
     as_json: bool,
 ) -> None:
@@ -161,7 +161,7 @@ def add_center(
     with (
         pipeline.planned(cases, bundle, settings, store_url, given) as plan,
         progress_display("add-center", quiet=as_json) as show,
-        open_cluster(place, own_gpus(plan.settings), show.tell) as cluster,
+        open_cluster(config, own_gpus(plan.settings), show.tell) as cluster,
     ):
         show.tell_dashboard(cluster.dashboard)
 

@@ -1,7 +1,7 @@
 """Runs a function over many items: in this process, or on Dask workers. Knows nothing of images."""
 
 from cvtbatch.engine.cluster import Cluster, open_cluster
-from cvtbatch.engine.cluster_file import External, Local, Place, Slurm, read_place
+from cvtbatch.engine.cluster_file import ClusterConfig, ExternalScheduler, LocalWorkers, SlurmJobs, read_cluster_file
 from cvtbatch.engine.execution import run
 from cvtbatch.engine.memory import NeedsMemory, require_memory
 from cvtbatch.engine.outcome import Done, Expired, Lost, Outcome, TooLarge, Undone
@@ -11,20 +11,20 @@ from cvtbatch.engine.settings import GPU
 __all__ = [
     "GPU",
     "Cluster",
+    "ClusterConfig",
     "Done",
     "Expired",
-    "External",
-    "Local",
+    "ExternalScheduler",
+    "LocalWorkers",
     "Lost",
     "NeedsMemory",
     "Outcome",
-    "Place",
-    "Slurm",
+    "SlurmJobs",
     "TooLarge",
     "Undone",
     "default_workers",
     "open_cluster",
-    "read_place",
+    "read_cluster_file",
     "require_memory",
     "run",
 ]

@@ -29,8 +29,8 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Worked(Generic[Result]):
-    """What a task did: the first items, in order; the rest was not begun.
+class BatchResult(Generic[Result]):
+    """Results of the first items of a batch, in order; the rest was not begun.
 
     Attributes:
         seconds: that these took.
@@ -41,8 +41,8 @@ class Worked(Generic[Result]):
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel(Generic[Item, Result]):
-    """What travels to a worker: what the items share is pickled once.
+class Batch(Generic[Item, Result]):
+    """What is sent to a worker as one task: what its items share is pickled once.
 
     Attributes:
         topic: of the scheduler's events, for items that run beyond their limit.
@@ -54,31 +54,31 @@ class Parcel(Generic[Item, Result]):
     items: Sequence[tuple[int, Item, float | None]]
 
 
-def work_off(pickled: bytes) -> Worked[Result]:
-    """Call a parcel's function on its items, until all are done or the time of a task is over.
+def run_batch(pickled: bytes) -> BatchResult[Result]:
+    """Call a batch's function on its items, until all are done or the time of a task is over.
 
     What the function raises on the first item is raised. At a later one the task ends before it, so that the item is the first of a
     task to come, and what was done is not lost.
     """
-    parcel: Parcel[object, Result] = pickle.loads(pickled)
+    batch: Batch[object, Result] = pickle.loads(pickled)
     worker = this_worker()
     if worker is None:
-        raise RuntimeError("a parcel is worked off on a worker")
+        raise RuntimeError("a batch runs on a worker")
     started = time.monotonic()
     results: list[Result | Refused] = []
-    for number, item, limit_s in parcel.items:
+    for number, item, limit_s in batch.items:
         if time.monotonic() - started > LONGEST_SECONDS:
             break
         try:
-            with _watchdog().limit(worker, parcel.topic, number, limit_s):
-                results.append(parcel.function(item))
+            with _watchdog().limit(worker, batch.topic, number, limit_s):
+                results.append(batch.function(item))
         except NeedsMemory as refusal:
             results.append(Refused(worker.address, limit_needed_bytes(refusal.needed_bytes)))
         except Exception:
             if not results:
                 raise
             break
-    return Worked(tuple(results), time.monotonic() - started)
+    return BatchResult(tuple(results), time.monotonic() - started)
 
 
 @cache

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cvtbatch.engine.cluster_file import External, Local, Place
+from cvtbatch.engine.cluster_file import ClusterConfig, ExternalScheduler, LocalWorkers
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -48,48 +48,48 @@ class Cluster:
 
 @contextmanager
 def open_cluster(
-    place: Place | int, gpus: Sequence[str] = (), tell: Callable[[str], None] = lambda _: None
+    config: ClusterConfig | int, gpus: Sequence[str] = (), on_notice: Callable[[str], None] = lambda _: None
 ) -> Iterator[Cluster]:
     """Open what the work runs on, and close it again.
 
     Args:
-        place: a number is that of processes on this machine; 0 for none but this one.
+        config: a number is that of processes on this machine; 0 for none but this one.
         gpus: of this machine, as CUDA_VISIBLE_DEVICES names them; local processes own one each.
-        tell: called with what is waited for, where that may take long.
+        on_notice: called with what is waited for, where that may take long.
 
     Raises:
         InputError: a connection beyond this machine would not be encrypted, or certificates cannot be used.
         ResourceError: the scheduler cannot be reached or has no workers, or workers cannot be started.
     """
-    if isinstance(place, int):
-        place = Local(place)
-    if isinstance(place, Local):
-        with _open_local(place, gpus if place.gpus else ()) as cluster:
+    if isinstance(config, int):
+        config = LocalWorkers(config)
+    if isinstance(config, LocalWorkers):
+        with _open_local(config, gpus if config.gpus else ()) as cluster:
             yield cluster
-    elif isinstance(place, External):
+    elif isinstance(config, ExternalScheduler):
         from cvtbatch.engine.connection import connect
 
-        with connect(place, tell) as client:
-            yield Cluster(client, place.description, threads=1)
+        with connect(config, on_notice) as client:
+            yield Cluster(client, config.description, threads=1)
     else:
         from cvtbatch.engine.slurm import start_jobs
 
-        with start_jobs(place, tell) as (client, dashboard):
-            yield Cluster(client, place.description, threads=1, dashboard=dashboard)
+        with start_jobs(config, on_notice) as (client, dashboard):
+            yield Cluster(client, config.description, threads=1, dashboard=dashboard)
 
 
 @contextmanager
-def _open_local(place: Local, gpus: Sequence[str]) -> Iterator[Cluster]:
-    if place.workers == 0:
+def _open_local(config: LocalWorkers, gpus: Sequence[str]) -> Iterator[Cluster]:
+    if config.workers == 0:
         yield Cluster(None, "inline", threads=None)
         return
     from cvtbatch.engine.local import start_local
 
-    with start_local(place, gpus) as client:
-        workers = max(place.workers, len(gpus))
+    with start_local(config, gpus) as client:
+        workers = max(config.workers, len(gpus))
         yield Cluster(
             client,
             f"{workers} local process{'es' if workers > 1 else ''}",
             threads=max(1, (os.cpu_count() or 1) // workers),
-            dashboard=client.dashboard_link if place.dashboard else None,
+            dashboard=client.dashboard_link if config.dashboard else None,
         )

@@ -1,4 +1,4 @@
-"""Where work can run, as values: read from `--cluster FILE` (contract `schemas/cluster.json`) or from the short options."""
+"""Clusters as values, none of them open: read from `--cluster FILE` (contract `schemas/cluster.json`) or from the short options."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ SCHEMA = "cluster.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Local:
+class LocalWorkers:
     """Processes of this machine; 0 workers are this process itself.
 
     Attributes:
@@ -30,7 +30,7 @@ class Local:
 
 
 @dataclass(frozen=True, slots=True)
-class External:
+class ExternalScheduler:
     """A scheduler that somebody else started.
 
     Attributes:
@@ -67,13 +67,13 @@ class Partition:
 
 
 @dataclass(frozen=True, slots=True)
-class Slurm:
+class SlurmJobs:
     """Jobs that this machine submits to Slurm; the scheduler is in this process.
 
     Attributes:
         interface: of this machine's network that the jobs reach; None lets the machine choose.
         folder: that this machine and all nodes see, for certificates and the jobs' output.
-        certs: as in `External`; without it, temporary certificates are made.
+        certs: as in `ExternalScheduler`; without it, temporary certificates are made.
         python: of the jobs; None is this one.
     """
 
@@ -91,11 +91,11 @@ class Slurm:
         return f"slurm: {self.cpu.workers} workers{gpus}"
 
 
-Place = Local | External | Slurm
+ClusterConfig = LocalWorkers | ExternalScheduler | SlurmJobs
 
 
-def read_place(path: Path) -> Place:
-    """Return where a cluster file says that work runs.
+def read_cluster_file(path: Path) -> ClusterConfig:
+    """Return the cluster that a file describes.
 
     Raises:
         InputError: the file is missing or no YAML.
@@ -117,16 +117,16 @@ def read_place(path: Path) -> Place:
     match keys["kind"]:
         case "local":
             memory = None if keys["memory_gb"] is None else int(keys["memory_gb"] * GIGABYTE)
-            return Local(keys["workers"], memory, keys["gpus"] == "auto", keys["dashboard"])
+            return LocalWorkers(keys["workers"], memory, keys["gpus"] == "auto", keys["dashboard"])
         case "scheduler":
-            return External(keys["address"], certs, keys["min_workers"], keys["wait_s"])
+            return ExternalScheduler(keys["address"], certs, keys["min_workers"], keys["wait_s"])
         case "kubernetes":
             address = f"tls://{keys['name']}-scheduler.{keys['namespace']}.svc:8786"
-            return External(address, certs, keys["min_workers"], keys["wait_s"], "kubernetes")
+            return ExternalScheduler(address, certs, keys["min_workers"], keys["wait_s"], "kubernetes")
         case _:
             gpu = _partition(keys["gpu"]) if "gpu" in keys else None
             folder = _beside(path, keys["folder"])
-            return Slurm(_partition(keys["cpu"]), gpu, keys["interface"], folder, certs, keys["python"])
+            return SlurmJobs(_partition(keys["cpu"]), gpu, keys["interface"], folder, certs, keys["python"])
 
 
 def _partition(keys: JsonObject) -> Partition:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from cvtbatch.errors import InputError, ResourceError
 
 if TYPE_CHECKING:
-    from distributed.security import Security
+    from distributed import Security
 
 # The files of a folder that `cvtbatch certs` made; a node needs all but the authority's key.
 CA, CA_KEY, NODE, NODE_KEY = "ca.pem", "ca-key.pem", "node.pem", "node-key.pem"
@@ -129,7 +129,7 @@ def security_of(certs: Path | None) -> "Security | None":
     """
     if certs is None:
         return None
-    from distributed.security import Security
+    from distributed import Security
 
     check_certificates(certs)
     node = {
@@ -143,7 +143,7 @@ def security_of(certs: Path | None) -> "Security | None":
 def reach(address: Address, certs: Path | None, wait_s: float) -> str:
     """Wait until a scheduler accepts connections, and let TLS say why where it accepts none of ours.
 
-    Dask itself would try again and again, and not tell.
+    Dask itself would try again and again, and give no reason.
 
     Returns:
         the address of this machine that leads there, in brackets where it is an IPv6 address.

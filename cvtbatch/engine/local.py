@@ -13,7 +13,7 @@ from distributed.system import MEMORY_LIMIT
 from cvtbatch.engine.processes import (
     ONE_THREAD,
     check_shared_memory,
-    interrupts_held_back,
+    defer_interrupts,
     one_thread_each,
     open_scratch,
     silence_dask,
@@ -22,13 +22,13 @@ from cvtbatch.engine.settings import GPU, LOCAL_SETTINGS
 from cvtbatch.errors import ResourceError
 
 if TYPE_CHECKING:
-    from cvtbatch.engine.cluster_file import Local
+    from cvtbatch.engine.cluster_file import LocalWorkers
 
 START_SECONDS = 120
 
 
 @contextmanager
-def start_local(place: "Local", gpus: Sequence[str]) -> Iterator[Client]:
+def start_local(config: "LocalWorkers", gpus: Sequence[str]) -> Iterator[Client]:
     """Hold worker processes and a client of them.
 
     Args:
@@ -40,15 +40,15 @@ def start_local(place: "Local", gpus: Sequence[str]) -> Iterator[Client]:
     """
     silence_dask()
     check_shared_memory()
-    workers = max(place.workers, len(gpus))
-    memory = MEMORY_LIMIT // workers if place.memory_bytes is None else place.memory_bytes
+    workers = max(config.workers, len(gpus))
+    memory = MEMORY_LIMIT // workers if config.memory_bytes is None else config.memory_bytes
     with (
         open_scratch() as scratch,
         dask.config.set({**LOCAL_SETTINGS, "temporary-directory": str(scratch)}),
         ExitStack() as stack,
     ):
         # An interrupt that was held back comes at the end of this block: by then, all that it must end is on the stack.
-        with one_thread_each(), interrupts_held_back():
+        with one_thread_each(), defer_interrupts():
             try:
                 cluster = stack.enter_context(
                     LocalCluster(
@@ -59,7 +59,7 @@ def start_local(place: "Local", gpus: Sequence[str]) -> Iterator[Client]:
                         # Two runs on one machine must not contend for a port.
                         dashboard_address="127.0.0.1:0",
                         worker_dashboard_address="127.0.0.1:0",
-                        scheduler_kwargs={"dashboard": place.dashboard},
+                        scheduler_kwargs={"dashboard": config.dashboard},
                         local_directory=str(scratch),
                         silence_logs="CRITICAL",
                         env=ONE_THREAD,

@@ -1,4 +1,4 @@
-"""What memory this process may still take, and the word for needing more."""
+"""What memory this process may still take, and the exception for needing more."""
 
 import ctypes
 import gc
@@ -42,7 +42,7 @@ def memory_left_bytes() -> int:
     import psutil
 
     worker = this_worker()
-    limit_bytes = limit_of(worker)
+    limit_bytes = memory_limit_bytes(worker)
     held_bytes = int(psutil.Process().memory_info().rss)
     if worker is not None and limit_bytes:
         # Its threads share the limit.
@@ -59,7 +59,7 @@ def limit_needed_bytes(needed_bytes: int) -> int:
     return int((needed_bytes * threads + psutil.Process().memory_info().rss) / TERMINATE_SHARE)
 
 
-def limit_of(worker: "Worker | None") -> int:
+def memory_limit_bytes(worker: "Worker | None") -> int:
     """Return a worker's memory limit in bytes; 0 if it has none."""
     return int(worker.memory_manager.memory_limit or 0) if worker is not None else 0
 
@@ -77,7 +77,7 @@ def this_worker() -> "Worker | None":
 
 
 def _give_pages_back() -> None:
-    """Have the C library return what was freed to the system, where it can be told to."""
+    """Have the C library return what was freed to the system, where it has such a call."""
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:

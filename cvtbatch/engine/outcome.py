@@ -17,14 +17,14 @@ class Done(Generic[Item, Result]):
 
 @dataclass(frozen=True, slots=True)
 class Lost(Generic[Item]):
-    """An item that took its worker down every time, the last time alone on a fresh one; it is not tried again.
+    """An item whose worker was lost every time, the last time alone on a fresh one; it is not tried again.
 
     Attributes:
-        deaths: how many workers died with it.
+        workers_lost: how many.
     """
 
     item: Item
-    deaths: int
+    workers_lost: int
 
 
 @dataclass(frozen=True, slots=True)

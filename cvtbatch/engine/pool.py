@@ -1,8 +1,8 @@
-"""What the driver knows of the workers, and what it does about those that have gone silent.
+"""What the driver knows of the workers, and what it does about those that send no heartbeat.
 
-A worker that hangs (stopped, or its host) keeps its connection, so that nobody hears of its end. The driver watches the heartbeats
-that the scheduler has seen, by its own monotonic clock, and has the scheduler end workers that are silent for too long: by their
-nanny, where there is one, else by taking them off its list. Their items are sent again.
+A worker that hangs (stopped, or its host) keeps its connection, so that nothing reports it as lost. The driver watches the
+heartbeats that the scheduler has seen, by its own monotonic clock, and has the scheduler end workers that are silent for too long:
+by their nanny, where there is one, else by taking them off its list. Their items are requeued.
 """
 
 import asyncio
@@ -16,8 +16,8 @@ from cvtbatch.errors import ResourceError
 if TYPE_CHECKING:
     from distributed import Client
 
-# How often workers are looked at.
-LOOK_SECONDS = 2.0
+# How often the scheduler is asked about its workers.
+POLL_SECONDS = 2.0
 # A worker that hangs is given up after so long; one whose native code does not let it send a heartbeat is not distinguishable.
 SILENT_SECONDS = 30.0
 # So long a scheduler may take to answer.
@@ -31,46 +31,46 @@ class Pool:
 
     def __init__(self, client: "Client", resource: str | None) -> None:
         if client.scheduler is None:
-            raise lost("the client is closed")
+            raise scheduler_lost("the client is closed")
         self.loop: asyncio.AbstractEventLoop = client.sync(_this_loop)
         self._scheduler, self._resource = client.scheduler, resource
         self._workers: dict[str, dict[str, Any]] = {}
         self._seen: dict[str, float] = {}
         self._silent_s: dict[str, float] = {}
-        self._asked_at = self._heard_at = time.monotonic()
+        self._asked_at = self._answered_at = time.monotonic()
         self._answer = self._ask()
 
     @property
-    def places(self) -> int:
+    def slots(self) -> int:
         """How many items can run at once."""
-        return sum(_places(worker, self._resource) for worker in self._workers.values())
+        return sum(_slots(worker, self._resource) for worker in self._workers.values())
 
     @property
     def largest_bytes(self) -> int:
         """The largest memory limit of a worker."""
         return max((int(worker["memory_limit"]) for worker in self._workers.values()), default=0)
 
-    def able(self, limit_bytes: int, refused: Set[str]) -> list[str]:
+    def able_workers(self, limit_bytes: int, refused: Set[str]) -> list[str]:
         """Return the workers that may hold an item: of enough memory, or with no limit and not known to have refused it."""
         return [
             address
             for address, worker in self._workers.items()
-            if _places(worker, self._resource)
+            if _slots(worker, self._resource)
             and (worker["memory_limit"] >= limit_bytes if worker["memory_limit"] else address not in refused)
         ]
 
-    def begin(self) -> None:
+    def wait_for_answer(self) -> None:
         """Wait for the first answer.
 
         Raises:
             ResourceError: there is none.
         """
         while not self._workers and not self._answer.done():
-            self.look()
+            self.poll()
             time.sleep(0.01)
-        self.look()
+        self.poll()
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Take the scheduler's last answer, if there is one, and ask again if it is time; never waits.
 
         Raises:
@@ -80,18 +80,22 @@ class Pool:
         if self._answer.done():
             error = self._answer.exception()
             if error is None:
-                self._take(self._answer.result()["workers"], min(now - self._heard_at, 2 * LOOK_SECONDS))
-                self._heard_at = now
-            if now - self._asked_at >= LOOK_SECONDS:
+                self._update(self._answer.result()["workers"], min(now - self._answered_at, 2 * POLL_SECONDS))
+                self._answered_at = now
+            if now - self._asked_at >= POLL_SECONDS:
                 self._answer, self._asked_at = self._ask(), now
-        if now - self._heard_at > UNREACHABLE_SECONDS:
-            raise lost(f"no answer for {UNREACHABLE_SECONDS:.0f} s")
+        if now - self._answered_at > UNREACHABLE_SECONDS:
+            raise scheduler_lost(f"no answer for {UNREACHABLE_SECONDS:.0f} s")
 
     def _ask(self) -> "Future[dict[str, Any]]":
         return self._in_background(self._scheduler.identity(n_workers=-1))
 
-    def _take(self, workers: dict[str, dict[str, Any]], passed_s: float) -> None:
-        """Learn of the workers as they are now; `passed_s` is what a silence has grown by, however long the driver itself slept."""
+    def _update(self, workers: dict[str, dict[str, Any]], passed_s: float) -> None:
+        """Take the workers as they are now, and have those ended that are silent for too long.
+
+        Args:
+            passed_s: what a silence has grown by, however long the driver itself slept.
+        """
         from distributed.scheduler import heartbeat_interval
 
         self._silent_s = {
@@ -124,13 +128,13 @@ async def _this_loop() -> asyncio.AbstractEventLoop:
     return asyncio.get_running_loop()
 
 
-def _places(worker: dict[str, Any], resource: str | None) -> int:
+def _slots(worker: dict[str, Any], resource: str | None) -> int:
     if worker["status"] != "running":
         return 0
     return int(worker["nthreads"] if resource is None else worker["resources"].get(resource, 0))
 
 
-def lost(why: str) -> ResourceError:
+def scheduler_lost(why: str) -> ResourceError:
     """Return the error for a scheduler that is gone."""
     return ResourceError(
         "scheduler_lost", "the scheduler went away; what was committed is safe, run again to continue", why

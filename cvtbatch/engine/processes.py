@@ -58,7 +58,7 @@ def open_scratch(parent: Path | None = None) -> Iterator[Path]:
             made = tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=parent, ignore_cleanup_errors=True)
             folder = Path(stack.enter_context(made))
             lock = stack.enter_context((folder / "new").open("w"))
-            # Under its name only once it is locked: a process that starts at the same time would take it for a dead one's.
+            # Under its name only once it is locked: a process that starts at the same time would remove it.
             fcntl.flock(lock, fcntl.LOCK_EX)
             (folder / "new").rename(folder / SCRATCH_LOCK)
         except OSError as error:
@@ -91,7 +91,7 @@ def check_shared_memory() -> None:
 def silence_dask() -> None:
     """Have Dask log nothing in this process, for good.
 
-    What its own settings silence speaks again while a cluster closes; of connections that go away, users are told by us, and once.
+    Its own settings last no longer than a cluster, which still logs while it closes; lost connections are reported by us, and once.
     """
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -113,10 +113,10 @@ def one_thread_each() -> Iterator[None]:
 
 
 @contextmanager
-def interrupts_held_back() -> Iterator[None]:
+def defer_interrupts() -> Iterator[None]:
     """Deliver an interrupt after the block, not in it.
 
-    The cluster's threads start with both signals blocked, and so do the workers that they start, now and after a death: Ctrl-C
+    The cluster's threads start with both signals blocked, and so do the workers that they start, now and when one is lost: Ctrl-C
     reaches every process of the terminal, and the driver alone decides what it means.
     """
     # Its first start would unblock them again. It removes what processes leave that end at once, and need not complain of it.

@@ -6,7 +6,7 @@ GPU is idle for as long as cases are read, would go first, and would not be brou
 
 from typing import TYPE_CHECKING
 
-from distributed.diagnostics.plugin import SchedulerPlugin
+from distributed import SchedulerPlugin
 
 from cvtbatch.engine.settings import GPU
 

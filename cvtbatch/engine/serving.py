@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
 # How long a worker waits for its scheduler at the start, and then gives up; who supervises it starts it again.
 SCHEDULER_SECONDS = 120
-# How long a worker may take to tell its scheduler that it leaves, and then to end what it computes.
-LEAVE_SECONDS = 2
+# How long a worker may take to retire from its scheduler, and then to end what it computes.
+RETIRE_SECONDS = 2
 CLOSE_SECONDS = 3
 # The cluster is over, though nobody asked this process to end: a supervisor starts it again.
 CLUSTER_LOST = 1
 
 
 def run_scheduler(
-    host: str, port: int, certs: Path | None, dashboard: str, tell: Callable[[str], None] = lambda _: None
+    host: str, port: int, certs: Path | None, dashboard: str, on_notice: Callable[[str], None] = lambda _: None
 ) -> int:
     """Serve as a scheduler until a signal.
 
     Args:
         host: name or address to listen at.
         dashboard: HOST:PORT of the dashboard, which knows neither passwords nor encryption.
-        tell: called with lines for people.
+        on_notice: called with lines for people.
 
     Returns:
         the exit code.
@@ -59,7 +59,7 @@ def run_scheduler(
         security = security_of(certs)
         address = Address("tcp" if certs is None else "tls", host, port)
         if certs is not None:
-            tell(f"certificates valid until {check_certificates(certs):%Y-%m-%d}")
+            on_notice(f"certificates valid until {check_certificates(certs):%Y-%m-%d}")
 
         async def start() -> "Server":
             from distributed import Scheduler
@@ -73,8 +73,10 @@ def run_scheduler(
                 await scheduler
             except (OSError, ValueError) as error:
                 raise ResourceError("no_listening", f"a scheduler cannot listen at {address}", str(error)) from None
-            tell(f"scheduler at {scheduler.address}")
-            tell(f"dashboard at http://{dashboard.rpartition(':')[0]}:{scheduler.services['dashboard'].port}/status")
+            on_notice(f"scheduler at {scheduler.address}")
+            on_notice(
+                f"dashboard at http://{dashboard.rpartition(':')[0]}:{scheduler.services['dashboard'].port}/status"
+            )
             return scheduler
 
         return _serve(start, lambda scheduler: _within(2 * CLOSE_SECONDS, scheduler.close()))
@@ -88,7 +90,7 @@ def run_worker(
     memory_bytes: int | None = None,
     nanny: bool = True,
     name: str | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    on_notice: Callable[[str], None] = lambda _: None,
 ) -> NoReturn:
     """Serve as a worker of one thread until a signal, or until its scheduler is lost; then end the process.
 
@@ -96,9 +98,9 @@ def run_worker(
 
     Args:
         memory_bytes: that it may take; None for its share of the machine, one a core.
-        nanny: start it anew when it dies or takes too much memory.
+        nanny: restart it when it ends or takes too much memory.
         name: that the scheduler knows it by.
-        tell: called with lines for people.
+        on_notice: called with lines for people.
 
     Raises:
         InputError: the connection would not be encrypted, or certificates are not accepted.
@@ -137,10 +139,10 @@ def run_worker(
                 await server
             except (OSError, RuntimeError, TimeoutError, ValueError) as error:
                 raise ResourceError("no_scheduler", f"the scheduler at {address} took no worker", str(error)) from None
-            tell(f"worker of {address}")
+            on_notice(f"worker of {address}")
             return server
 
-        code = _serve(start, _leave)
+        code = _serve(start, _retire)
     # A case that is being computed does not let its thread, nor the process, go.
     logging.shutdown()
     sys.stdout.flush()
@@ -148,13 +150,13 @@ def run_worker(
     os._exit(code)
 
 
-async def _leave(server: "Server") -> None:
+async def _retire(server: "Server") -> None:
     """Close a worker so that its task is done elsewhere, and not counted as one that took its worker down."""
     from distributed import Nanny, Scheduler
 
     assert not isinstance(server, Scheduler)
     worker = server.worker_address if isinstance(server, Nanny) else server.address
-    await _within(LEAVE_SECONDS, server.scheduler.retire_workers(workers=[worker], close_workers=False, remove=True))
+    await _within(RETIRE_SECONDS, server.scheduler.retire_workers(workers=[worker], close_workers=False, remove=True))
     await _within(2 * CLOSE_SECONDS, server.close(timeout=CLOSE_SECONDS))
 
 

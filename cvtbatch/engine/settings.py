@@ -11,7 +11,7 @@ GPU = "GPU"
 DASK_SETTINGS: dict[str, object] = {
     "distributed.comm.timeouts.connect": f"{SILENCE_SECONDS}s",
     "distributed.comm.timeouts.tcp": f"{SILENCE_SECONDS}s",
-    # One death is enough to hear of: the run itself decides who is tried again, and how.
+    # One lost worker fails its task: the run itself decides which items are requeued, and how.
     "distributed.scheduler.allowed-failures": 0,
     # Hung workers are found by the driver, see `pool`: Dask goes by the wall clock, so that one which jumps would end them all.
     "distributed.scheduler.worker-ttl": None,
@@ -39,6 +39,6 @@ DASK_SETTINGS: dict[str, object] = {
     },
 }
 
-# A worker process of this machine that dies is started anew by its nanny. Dask would close the nanny for good if the process is not
-# there at some moment so long after a death: while it starts, or dead again.
+# A worker process of this machine that is lost is restarted by its nanny. Dask would close the nanny for good if the process is not
+# there at some moment so long after a loss: while it starts, or lost again.
 LOCAL_SETTINGS: dict[str, object] = {**DASK_SETTINGS, "distributed.deploy.lost-worker-timeout": "365d"}

@@ -1,12 +1,12 @@
 """Bounded submission to Dask workers: the driver holds a window of items, never the archive.
 
 Dask's scheduler takes some hundred tasks a second, so that small items travel many a task: as many as a worker does in about a
-second, by what the last ones took. Outcomes are still told one by one.
+second, by what the last ones took. Outcomes still come one by one.
 
-A worker may die for reasons of its own, so an item that was on it is sent again, in a task of its own. An item that was on a second
-worker that died is suspect: it waits until everything else is done, and then runs alone on fresh workers, where a further death is
-its own doing. An item that ran beyond its limit is known by name; it is tried once more when the others are done, with a worker to
-itself. No innocent neighbour is blamed and nothing is retried for ever.
+A worker may be lost for reasons of its own, so that an item that was on it is requeued, in a task of its own. An item that was on
+a second lost worker is suspect: it waits until everything else is done, and then runs alone on fresh workers, where a further loss
+is its own doing. An item that ran beyond its limit is known by its number; it is tried once more when the others are done, with a
+worker to itself. No item is given up for what another did, and none is retried for ever.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Generic
 
-from cvtbatch.engine.batch import Parcel, Refused, Worked, work_off
+from cvtbatch.engine.batch import Batch, BatchResult, Refused, run_batch
 from cvtbatch.engine.outcome import Done, Expired, Item, Lost, Outcome, Result, TooLarge
-from cvtbatch.engine.pool import Pool, lost
+from cvtbatch.engine.pool import Pool, scheduler_lost
 from cvtbatch.errors import ResourceError
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ TASK_ITEMS = 300
 WINDOW_ITEMS = 20_000
 # Weight of the newest task in what an item is taken to last.
 NEWEST = 0.5
-# Deaths of workers after which an item is run alone.
-DEATHS_BEFORE_ISOLATION = 2
-# How often the driver looks up while nothing is ready.
+# Lost workers after which an item is run alone.
+LOSSES_BEFORE_ISOLATION = 2
+# How often the driver acts while nothing is ready.
 TICK_SECONDS = 0.5
 # A run without any worker is given up after so long; workers may be restarted, or wait in a queue of the cluster.
 NO_WORKERS_SECONDS = 3600.0
@@ -51,16 +51,17 @@ class _Entry(Generic[Item]):
 
     Attributes:
         refused: workers that could not hold it.
-        able: workers that may, once one could not.
+        losses: workers that were lost with it.
+        workers: those that may hold it, once one could not.
     """
 
     number: int
     item: Item
     limit_s: float | None
-    deaths: int = 0
+    losses: int = 0
     expired: bool = False
     refused: set[str] = field(default_factory=set)
-    able: list[str] | None = None
+    workers: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,22 +111,22 @@ class _Run(Generic[Item, Result]):
         # A key that this client has used before would give that task's result.
         self.name = f"items-{uuid.uuid4().hex[:8]}"
         self.pool = Pool(client, resource)
-        self.running: dict[Future[Worked[Result]], _Task[Item]] = {}
-        self.ready: queue.SimpleQueue[tuple[Future[Worked[Result]], Worked[Result] | BaseException]] = (
+        self.running: dict[Future[BatchResult[Result]], _Task[Item]] = {}
+        self.ready: queue.SimpleQueue[tuple[Future[BatchResult[Result]], BatchResult[Result] | BaseException]] = (
             queue.SimpleQueue()
         )
-        self.again: deque[_Entry[Item]] = deque()
+        self.requeued: deque[_Entry[Item]] = deque()
         self.overdue: list[_Entry[Item]] = []
         self.suspects: list[_Entry[Item]] = []
-        self.late: dict[int, str] = {}
-        self.ended: set[str] = set()
+        self.expired_where: dict[int, str] = {}
+        self.ended_workers: set[str] = set()
         self.sent = 0
         self.item_seconds = TASK_SECONDS
         self.worked_at = time.monotonic()
-        client.subscribe_topic(self.name, self._hear)
+        client.subscribe_topic(self.name, self._on_event)
 
     def outcomes(self, items: Iterable[Item]) -> Iterator[Outcome[Item, Result]]:
-        self.pool.begin()
+        self.pool.wait_for_answer()
         entries = (_Entry(number, item, self.limit_s(item)) for number, item in enumerate(items))
         yield from self._work(entries, TASKS_PER_THREAD)
         yield from self._work(iter(self.overdue), 1)
@@ -139,29 +140,29 @@ class _Run(Generic[Item, Result]):
     def _work(self, source: Iterator[_Entry[Item]], ahead: int | None) -> Iterator[Outcome[Item, Result]]:
         """Work off entries with so many tasks a worker thread; None for one task at all."""
         while True:
-            self.pool.look()
+            self.pool.poll()
             self._fill(source, ahead)
-            if not self.running and (self.pool.places or not self._waits(source)):
+            if not self.running and (self.pool.slots or not self._has_more(source)):
                 return
             try:
                 future, answer = self.ready.get(timeout=TICK_SECONDS)
             except queue.Empty:
-                self._wait()
+                self._on_idle()
                 continue
             self.worked_at = time.monotonic()
-            yield from self._take(self.running.pop(future), answer, alone=ahead is None)
+            yield from self._on_answer(self.running.pop(future), answer, alone=ahead is None)
 
-    def _waits(self, source: Iterator[_Entry[Item]]) -> bool:
-        """Say whether there is anything left to send."""
-        if not self.again:
-            self.again.extend(islice(source, 1))
-        return bool(self.again)
+    def _has_more(self, source: Iterator[_Entry[Item]]) -> bool:
+        """Return whether there is anything left to send."""
+        if not self.requeued:
+            self.requeued.extend(islice(source, 1))
+        return bool(self.requeued)
 
     def _fill(self, source: Iterator[_Entry[Item]], ahead: int | None) -> None:
-        window = self.pool.places * ahead if ahead else min(self.pool.places, 1)
+        window = self.pool.slots * ahead if ahead else min(self.pool.slots, 1)
         while len(self.running) < window:
             size = self._task_items(window) if ahead == TASKS_PER_THREAD else 1
-            entries = [self.again.popleft()] if self.again else list(islice(source, size))
+            entries = [self.requeued.popleft()] if self.requeued else list(islice(source, size))
             if not entries:
                 return
             self._send(entries)
@@ -172,20 +173,20 @@ class _Run(Generic[Item, Result]):
 
     def _send(self, entries: list[_Entry[Item]]) -> None:
         items = [(entry.number, entry.item, entry.limit_s) for entry in entries]
-        future: Future[Worked[Result]] = self.client.submit(
-            work_off,
-            pickle.dumps(Parcel(self.function, self.name, items)),
+        future: Future[BatchResult[Result]] = self.client.submit(
+            run_batch,
+            pickle.dumps(Batch(self.function, self.name, items)),
             pure=False,
             key=f"{self.name}-{self.sent}",
             resources=None if self.resource is None else {self.resource: 1},
-            workers=entries[0].able,
-            allow_other_workers=entries[0].able is not None,
+            workers=entries[0].workers,
+            allow_other_workers=entries[0].workers is not None,
         )
         self.sent += 1
         self.running[future] = _Task(entries, time.monotonic())
         asyncio.run_coroutine_threadsafe(self._follow(future), self.pool.loop)
 
-    async def _follow(self, future: "Future[Worked[Result]]") -> None:
+    async def _follow(self, future: "Future[BatchResult[Result]]") -> None:
         """Wait for a task and fetch its result; the driver waits for neither, so that no hung worker stops it."""
         try:
             self.ready.put((future, await self.client.gather(future, asynchronous=True)))
@@ -194,15 +195,15 @@ class _Run(Generic[Item, Result]):
             if not isinstance(error, Exception):
                 raise
 
-    def _hear(self, event: tuple[float, dict[str, object]]) -> None:
-        """Take the last words of a worker that ends because of an item."""
-        _, told = event
-        self.late[int(str(told["number"]))] = str(told["where"])
-        self.ended.add(str(told["worker"]))
+    def _on_event(self, event: tuple[float, dict[str, object]]) -> None:
+        """Note the item because of which a worker ends, and where it was."""
+        _, expired = event
+        self.expired_where[int(str(expired["number"]))] = str(expired["where"])
+        self.ended_workers.add(str(expired["worker"]))
 
-    def _wait(self) -> None:
+    def _on_idle(self) -> None:
         without = time.monotonic() - self.worked_at
-        if self.pool.places:
+        if self.pool.slots:
             self.worked_at = time.monotonic()
         elif without > NO_WORKERS_SECONDS:
             raise ResourceError(
@@ -210,44 +211,44 @@ class _Run(Generic[Item, Result]):
                 f"there has been no worker for {NO_WORKERS_SECONDS / 60:.0f} minutes; what was committed is safe, run again to "
                 "continue",
             )
-        self.on_wait("" if self.pool.places else "no workers: waiting")
+        self.on_wait("" if self.pool.slots else "no workers: waiting")
 
-    def _take(
-        self, task: _Task[Item], answer: Worked[Result] | BaseException, alone: bool
+    def _on_answer(
+        self, task: _Task[Item], answer: BatchResult[Result] | BaseException, alone: bool
     ) -> Iterator[Outcome[Item, Result]]:
         if isinstance(answer, BaseException):
-            yield from self._bury(task, answer, alone)
+            yield from self._on_error(task, answer, alone)
             return
         if answer.results:
             newest = answer.seconds / len(answer.results)
             self.item_seconds += NEWEST * (newest - self.item_seconds)
         for entry, result in zip(task.entries, answer.results, strict=False):
             if isinstance(result, Refused):
-                yield from self._place(entry, result)
+                yield from self._on_refusal(entry, result)
             else:
                 yield Done(entry.item, result)
-        self.again.extend(task.entries[len(answer.results) :])
+        self.requeued.extend(task.entries[len(answer.results) :])
 
-    def _place(self, entry: _Entry[Item], refused: Refused) -> Iterator[Outcome[Item, Result]]:
+    def _on_refusal(self, entry: _Entry[Item], refused: Refused) -> Iterator[Outcome[Item, Result]]:
         """Send an item that its worker could not hold to one that can."""
         entry.refused.add(refused.worker)
-        entry.able = self.pool.able(refused.limit_bytes, entry.refused)
-        if entry.able:
-            self.again.append(entry)
+        entry.workers = self.pool.able_workers(refused.limit_bytes, entry.refused)
+        if entry.workers:
+            self.requeued.append(entry)
         else:
             yield TooLarge(entry.item, refused.limit_bytes, self.pool.largest_bytes)
 
-    def _bury(self, task: _Task[Item], error: BaseException, alone: bool) -> Iterator[Outcome[Item, Result]]:
+    def _on_error(self, task: _Task[Item], error: BaseException, alone: bool) -> Iterator[Outcome[Item, Result]]:
         """Decide what becomes of the items of a task whose worker is gone; any other error ends the run."""
-        from distributed.scheduler import KilledWorker
+        from distributed import KilledWorker
 
         if not isinstance(error, KilledWorker):
             _raise_if_scheduler_lost(error)
             raise error
         ran_s = time.monotonic() - task.sent_at
         for entry in task.entries:
-            where = self.late.pop(entry.number, None)
-            # Native code that holds the interpreter lets no worker tell; alone, the time tells.
+            where = self.expired_where.pop(entry.number, None)
+            # Native code that holds the interpreter lets no worker report; alone, the time shows it.
             if where is not None or (alone and entry.limit_s is not None and ran_s > entry.limit_s):
                 if entry.expired or alone:
                     yield Expired(entry.item, entry.limit_s or 0.0, where or "")
@@ -255,14 +256,14 @@ class _Run(Generic[Item, Result]):
                     entry.expired = True
                     self.overdue.append(entry)
                 continue
-            if error.last_worker.address in self.ended:
-                self.again.append(entry)
+            if error.last_worker.address in self.ended_workers:
+                self.requeued.append(entry)
                 continue
-            entry.deaths += 1
+            entry.losses += 1
             if alone:
-                yield Lost(entry.item, entry.deaths)
-            elif entry.deaths < DEATHS_BEFORE_ISOLATION:
-                self.again.append(entry)
+                yield Lost(entry.item, entry.losses)
+            elif entry.losses < LOSSES_BEFORE_ISOLATION:
+                self.requeued.append(entry)
             else:
                 self.suspects.append(entry)
 
@@ -270,8 +271,7 @@ class _Run(Generic[Item, Result]):
 def _raise_if_scheduler_lost(error: BaseException) -> None:
     from concurrent.futures import CancelledError
 
-    from distributed.client import FutureCancelledError
     from distributed.comm.core import CommClosedError
 
-    if isinstance(error, asyncio.CancelledError | CancelledError | FutureCancelledError | CommClosedError):
-        raise lost(str(error)) from None
+    if isinstance(error, asyncio.CancelledError | CancelledError | CommClosedError):
+        raise scheduler_lost(str(error)) from None

@@ -1,7 +1,7 @@
-"""On a worker: ends the process when an item runs beyond its limit, after having told the scheduler which item it was.
+"""On a worker: ends the process when an item runs beyond its limit, after it has reported to the scheduler which item it was.
 
-A thread looks at the clock. It cannot while native code holds the interpreter; for that there is a second clock, without
-interpreter, somewhat later: it ends the process and tells nobody, which the driver takes for a crash until the item runs alone.
+A thread looks at the clock. It cannot while native code holds the interpreter; for that there is a fallback without interpreter,
+somewhat later: it ends the process and reports nothing, which the driver takes for a crash until the item runs alone.
 """
 
 import faulthandler
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from distributed import Worker
 
 POLL_SECONDS = 0.2
-# What the telling may take before the process ends.
-TELL_SECONDS = 1.0
-# How much later than the thread the second clock strikes.
+# What the report may take before the process ends.
+REPORT_SECONDS = 1.0
+# How much later than the thread the fallback ends the process.
 GRACE_SECONDS = 20.0
 
 
@@ -41,33 +41,33 @@ class Watchdog:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._watched: dict[int, _Watched] = {}
-        self._nowhere = Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process
+        self._null = Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process
         threading.Thread(target=self._watch, name="cvtbatch-watchdog", daemon=True).start()
 
     @contextmanager
     def limit(self, worker: "Worker", topic: str, number: int, limit_s: float | None) -> Iterator[None]:
-        """Hold this thread's item to a limit; `topic` and `number` are what the scheduler is told."""
+        """Hold this thread's item to a limit; `topic` and `number` are what is reported to the scheduler."""
         if limit_s is None:
             yield
             return
         thread = threading.get_ident()
         with self._lock:
             self._watched[thread] = _Watched(worker, topic, number, time.monotonic() + limit_s)
-            self._set_second_clock()
+            self._set_fallback()
         try:
             yield
         finally:
             with self._lock:
                 del self._watched[thread]
-                self._set_second_clock()
+                self._set_fallback()
 
-    def _set_second_clock(self) -> None:
+    def _set_fallback(self) -> None:
         if not self._watched:
             faulthandler.cancel_dump_traceback_later()
             return
         first = min(watched.deadline for watched in self._watched.values())
         left_s = max(first - time.monotonic(), 0.0) + GRACE_SECONDS
-        faulthandler.dump_traceback_later(left_s, exit=True, file=self._nowhere)
+        faulthandler.dump_traceback_later(left_s, exit=True, file=self._null)
 
     def _watch(self) -> None:
         while True:
@@ -82,7 +82,7 @@ class Watchdog:
                 frames = sys._current_frames()
                 for thread, watched in late:
                     where = "".join(traceback.format_stack(frames[thread])) if thread in frames else ""
-                    told = {"worker": watched.worker.address, "number": watched.number, "where": where}
-                    watched.worker.log_event(watched.topic, told)
-                time.sleep(TELL_SECONDS)
+                    expired = {"worker": watched.worker.address, "number": watched.number, "where": where}
+                    watched.worker.log_event(watched.topic, expired)
+                time.sleep(REPORT_SECONDS)
                 os.kill(os.getpid(), signal.SIGKILL)

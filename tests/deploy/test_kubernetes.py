@@ -19,7 +19,7 @@ from kubernetes_validate import utils
 
 from cvtbatch.downloads import read_file
 from cvtbatch.engine.certificates import make_certificates
-from cvtbatch.engine.cluster_file import External, read_place
+from cvtbatch.engine.cluster_file import ExternalScheduler, read_cluster_file
 from cvtbatch.engine.encryption import security_of
 from cvtbatch.engine.settings import GPU
 from tests.support.deploy_files import DEPLOY, Document, kubernetes_documents, misspelt, parse_command
@@ -137,17 +137,17 @@ def test_pods_have_no_privileges_and_known_limits(pod: Document) -> None:
 def test_commands_are_commands_of_cvtbatch() -> None:
     commands = {name: parse_command(pod["containers"][0]["args"]) for name, pod in PODS.items()}
     assert [command["command"] for command in commands.values()] == ["scheduler", "worker", "worker", "extract"]
-    place = read_place(DEPLOY / "kubernetes.yaml")
-    assert isinstance(place, External)
+    config = read_cluster_file(DEPLOY / "kubernetes.yaml")
+    assert isinstance(config, ExternalScheduler)
     for name in ("worker", "gpu worker"):
         # By this name the operator deletes the worker that the scheduler has retired; it is the pod's, too.
         assert commands[name]["name"] == "$(DASK_WORKER_NAME)"
         assert commands[name]["nanny"] is False
-        assert commands[name]["address"] == place.address
+        assert commands[name]["address"] == config.address
         limit = PODS[name]["containers"][0]["resources"]["limits"]["memory"]
         assert commands[name]["memory_gb"] == int(limit.removesuffix("Gi"))
     assert commands["gpu worker"]["gpu"] is True
-    assert place.certs == Path("/certs") == commands["scheduler"]["certs"] == commands["worker"]["certs"]
+    assert config.certs == Path("/certs") == commands["scheduler"]["certs"] == commands["worker"]["certs"]
     assert commands["driver"]["cluster_file"] == Path("/cluster/kubernetes.yaml")
 
 

@@ -1,5 +1,6 @@
 """Slurm for real, on one node: CPU and GPU jobs under one scheduler, lost ones replaced, hopeless ones told."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from cvtbatch import engine
-from cvtbatch.engine import GPU, Done, Slurm, open_cluster, read_place
+from cvtbatch.engine import GPU, Done, SlurmJobs, open_cluster, read_cluster_file, slurm_commands
+from cvtbatch.engine.cluster_file import Partition
+from cvtbatch.engine.job_script import job_script
 from cvtbatch.errors import ResourceError
 from tests.support.archives import tiny_archive
 from tests.support.commands import cvtbatch, extract_json
@@ -24,7 +27,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmNode]:
     with slurm_node(folder) as node, pytest.MonkeyPatch.context() as patch:
         for name, value in node.environment.items():
             patch.setenv(name, value)
-        patch.setattr("cvtbatch.engine.slurm.ASK_SECONDS", 1.0)
+        patch.setattr("cvtbatch.engine.slurm.POLL_SLURM_SECONDS", 1.0)
         yield node
 
 
@@ -89,9 +92,9 @@ def name_after_a_while(number: int) -> tuple[int, str]:
 
 @pytest.mark.timeout(600)
 def test_a_lost_job_is_replaced_and_gpu_tasks_go_to_gpu_jobs_alone(node: SlurmNode, tmp_path: Path) -> None:
-    place = read_place(cluster_file(tmp_path))
-    assert isinstance(place, Slurm)
-    with open_cluster(place) as cluster:
+    config = read_cluster_file(cluster_file(tmp_path))
+    assert isinstance(config, SlurmJobs)
+    with open_cluster(config) as cluster:
         assert cluster.description == "slurm: 1 workers, 1 with a GPU"
         assert cluster.dashboard is not None
         assert "127.0.0.1" in cluster.dashboard
@@ -114,17 +117,34 @@ def test_a_lost_job_is_replaced_and_gpu_tasks_go_to_gpu_jobs_alone(node: SlurmNo
     assert nothing_is_left(node, tmp_path)
 
 
+def test_slurm_reads_a_job_as_it_was_meant(node: SlurmNode, tmp_path: Path) -> None:
+    folder = tmp_path / 'a folder # of 100% "odd" names'
+    folder.mkdir()
+    partition = Partition("cpu", 1, 1, 500_000_000, "1", ("--job-name=theirs", '--comment="two words"'))
+    script = job_script(partition, "ours", folder / "%j.log", ["/usr/bin/printf", "%s|", "a b", "$HOME", "it's"])
+
+    async def submitted() -> str:
+        job = await slurm_commands.submit(script)
+        while (await slurm_commands.states("ours")).get(job) != "COMPLETED":
+            await asyncio.sleep(0.1)
+        return job
+
+    job = asyncio.run(asyncio.wait_for(submitted(), 60))
+    assert (folder / "%j.log").read_text() == "a b|$HOME|it's|"
+    assert "Comment=two words" in node.call("scontrol", "show", "job", job)
+
+
 def test_a_partition_that_slurm_does_not_know_is_said(node: SlurmNode, tmp_path: Path) -> None:
-    place = read_place(cluster_file(tmp_path, partition="nowhere", gpu=False))
-    with pytest.raises(ResourceError, match="Slurm takes no cpu job") as raised, open_cluster(place):
+    config = read_cluster_file(cluster_file(tmp_path, partition="nowhere", gpu=False))
+    with pytest.raises(ResourceError, match="Slurm takes no cpu job") as raised, open_cluster(config):
         pass
     assert "nvalid partition" in raised.value.private
     assert nothing_is_left(node, tmp_path)
 
 
 def test_jobs_that_can_never_work_end_the_run_with_what_they_said(node: SlurmNode, tmp_path: Path) -> None:
-    place = read_place(cluster_file(tmp_path, extra="python: /no/such/python", gpu=False))
-    with pytest.raises(ResourceError) as raised, open_cluster(place):
+    config = read_cluster_file(cluster_file(tmp_path, extra="python: /no/such/python", gpu=False))
+    with pytest.raises(ResourceError) as raised, open_cluster(config):
         pass
     assert raised.value.kind == "jobs_fail"
     assert "3 cpu jobs in a row" in raised.value.message

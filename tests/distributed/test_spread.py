@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from cvtbatch.engine import Cluster, Local, open_cluster
+from cvtbatch.engine import Cluster, LocalWorkers, open_cluster
 from cvtbatch.pipelines.shared.ordered_map import map_on
 from cvtbatch.validation.decision_curve import DecisionCurve, decision_curve
 from cvtbatch.validation.values import Maybe, Scored
@@ -20,7 +20,7 @@ def bootstrap(cluster: Cluster) -> Maybe[DecisionCurve]:
 def test_a_bootstrap_is_equal_on_0_1_and_2_workers() -> None:
     found = []
     for workers in (0, 1, 2):
-        with open_cluster(Local(workers)) as cluster:
+        with open_cluster(LocalWorkers(workers)) as cluster:
             assert cluster.inline == (workers == 0)
             found.append(bootstrap(cluster))
     assert isinstance(found[0], DecisionCurve)

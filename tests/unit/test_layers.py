@@ -1,6 +1,5 @@
 """Imports point down and never in a circle, heavy libraries stay in their rooms, and files stay short."""
 
-import ast
 import subprocess
 import sys
 from functools import cache
@@ -9,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.imports import MODULES, PACKAGE, imports_of
 from tests.support.paths import ROOT
 
-PACKAGE = ROOT / "cvtbatch"
 # From the ground up; a module imports from layers below, and within a layer from the left.
 LAYERS = [
     ["errors"],
@@ -38,7 +37,6 @@ SEPARATE = {"ingest", "store", "engine"}
 ROOMS = {
     "dask": {"engine"},
     "distributed": {"engine"},
-    "dask_jobqueue": {"engine"},
     "cryptography": {"engine"},
     "click": {"cli"},
     "rich": {"cli"},
@@ -60,27 +58,6 @@ FLOORS = {"shared": 0, "archive": 1, "extraction": 1, "stores": 1, "models": 2, 
 # Circles that are still there, each as the names of its modules below cvtbatch, sorted.
 CIRCLES: set[tuple[str, ...]] = {("store.feature_store", "store.snapshots")}
 MOST_LINES = 400
-MODULES = sorted(PACKAGE.rglob("*.py"))
-
-
-def _parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), str(path))
-
-
-@cache
-def _imports(path: Path) -> frozenset[str]:
-    """Return the full names that a file imports, wherever in it; a package whose names load late imports what its stub says."""
-    found = set()
-    for node in ast.walk(_parse(path)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            assert node.level == 0, f"{path} imports relatively"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    if (stub := path.with_suffix(".pyi")).exists():
-        late = [node for node in ast.walk(_parse(stub)) if isinstance(node, ast.ImportFrom) and node.level == 1]
-        found |= {".".join((*path.parent.relative_to(ROOT).parts, str(node.module))) for node in late}
-    return frozenset(found)
 
 
 def _name(path: Path) -> str:
@@ -98,7 +75,8 @@ def _graph() -> dict[str, frozenset[str]]:
         return imported
 
     return {
-        name: frozenset(module_of(imported) for imported in _imports(path)) - {"", name} for name, path in names.items()
+        name: frozenset(module_of(imported) for imported in imports_of(path)) - {"", name}
+        for name, path in names.items()
     }
 
 
@@ -135,7 +113,7 @@ def test_imports_point_down_and_stay_in_their_rooms(path: Path) -> None:
     room = _room(path)
     if room in {"__init__", "__main__"}:
         return
-    for name in _imports(path):
+    for name in imports_of(path):
         top, _, rest = name.partition(".")
         assert room in ROOMS.get(top, {room}), f"{room} imports {name}"
         target = rest.partition(".")[0]

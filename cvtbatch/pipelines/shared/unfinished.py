@@ -27,7 +27,7 @@ def why_undone(outcome: Undone[Item], what: str) -> ResourceError:
         )
     return ResourceError(
         "worker_killed",
-        f"{outcome.deaths} worker processes died over {what}, the last one with nothing else to do: "
+        f"{outcome.workers_lost} worker processes died over {what}, the last one with nothing else to do: "
         "too little memory for it, or a crash in a library; try it with --retry-failed and fewer workers",
     )
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cvtbatch.engine import External, Local, Place, Slurm, open_cluster, read_place
+from cvtbatch.engine import ClusterConfig, ExternalScheduler, LocalWorkers, SlurmJobs, open_cluster, read_cluster_file
 from cvtbatch.engine.cluster_file import Partition
 from cvtbatch.errors import CvtbatchError, ProblemsError
 from tests.support.paths import ROOT
@@ -12,35 +12,35 @@ from tests.support.paths import ROOT
 DEPLOY = ROOT / "deploy"
 
 
-def place_of(tmp_path: Path, text: str) -> Place:
+def config_of(tmp_path: Path, text: str) -> ClusterConfig:
     file = tmp_path / "cluster.yaml"
     file.write_text(text)
-    return read_place(file)
+    return read_cluster_file(file)
 
 
 def test_the_files_of_deploy_say_what_they_mean() -> None:
     gigabyte = 10**9
-    assert read_place(DEPLOY / "local.yaml") == Local(8, 4 * gigabyte, gpus=True, dashboard=True)
+    assert read_cluster_file(DEPLOY / "local.yaml") == LocalWorkers(8, 4 * gigabyte, gpus=True, dashboard=True)
     certs = ROOT / "certs"
-    assert read_place(DEPLOY / "scheduler.yaml") == External("tls://head.example:8786", certs, 1, 60)
-    assert read_place(DEPLOY / "kubernetes.yaml") == External(
+    assert read_cluster_file(DEPLOY / "scheduler.yaml") == ExternalScheduler("tls://head.example:8786", certs, 1, 60)
+    assert read_cluster_file(DEPLOY / "kubernetes.yaml") == ExternalScheduler(
         "tls://cvtbatch-scheduler.cvtbatch.svc:8786", Path("/certs"), 1, 1800, "kubernetes"
     )
     cpu = Partition("cpu", 40, 1, 4 * gigabyte, "12:00:00", ())
     gpu = Partition("gpu", 2, 4, 16 * gigabyte, "12:00:00", ("--gres=gpu:1",))
     folder = Path.home() / ".local/state/cvtbatch"
-    assert read_place(DEPLOY / "slurm.yaml") == Slurm(cpu, gpu, None, folder, None, None)
+    assert read_cluster_file(DEPLOY / "slurm.yaml") == SlurmJobs(cpu, gpu, None, folder, None, None)
 
 
 def test_defaults_are_filled_in(tmp_path: Path) -> None:
-    assert place_of(tmp_path, "kind: local\nworkers: 0") == Local(0, None, gpus=True, dashboard=True)
-    assert place_of(tmp_path, "{kind: scheduler, address: 'tcp://127.0.0.1:1', certs: ../c}") == External(
+    assert config_of(tmp_path, "kind: local\nworkers: 0") == LocalWorkers(0, None, gpus=True, dashboard=True)
+    assert config_of(tmp_path, "{kind: scheduler, address: 'tcp://127.0.0.1:1', certs: ../c}") == ExternalScheduler(
         "tcp://127.0.0.1:1", tmp_path.parent / "c", 1, 30
     )
-    place = place_of(tmp_path, "{kind: slurm, cpu: {partition: p, workers: 2}}")
-    assert isinstance(place, Slurm)
-    assert (place.gpu, place.cpu) == (None, Partition("p", 2, 1, 4 * 10**9, "12:00:00", ()))
-    assert place.description == "slurm: 2 workers"
+    config = config_of(tmp_path, "{kind: slurm, cpu: {partition: p, workers: 2}}")
+    assert isinstance(config, SlurmJobs)
+    assert (config.gpu, config.cpu) == (None, Partition("p", 2, 1, 4 * 10**9, "12:00:00", ()))
+    assert config.description == "slurm: 2 workers"
 
 
 @pytest.mark.parametrize(
@@ -64,21 +64,21 @@ def test_defaults_are_filled_in(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(ProblemsError) as raised:
-        place_of(tmp_path, text)
+        config_of(tmp_path, text)
     assert problem in str(raised.value)
 
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(CvtbatchError) as raised:
-        read_place(tmp_path / "missing.yaml")
+        read_cluster_file(tmp_path / "missing.yaml")
     assert (raised.value.kind, str(tmp_path) in raised.value.message) == ("no_cluster_file", False)
     with pytest.raises(CvtbatchError) as raised:
-        place_of(tmp_path, "a: [")
+        config_of(tmp_path, "a: [")
     assert raised.value.kind == "bad_cluster_file"
 
 
 def test_a_plain_address_beyond_this_machine_is_refused() -> None:
-    with pytest.raises(CvtbatchError) as raised, open_cluster(External("tcp://10.77.0.1:8786")):
+    with pytest.raises(CvtbatchError) as raised, open_cluster(ExternalScheduler("tcp://10.77.0.1:8786")):
         pass
     assert raised.value.kind == "plain_connection"
     assert "--cluster" in raised.value.message

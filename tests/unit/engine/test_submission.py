@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cvtbatch.engine import Cluster, Done, Expired, External, Lost, open_cluster
+from cvtbatch.engine import Cluster, Done, Expired, ExternalScheduler, Lost, open_cluster
 from cvtbatch.engine.execution import run, run_inline
 from cvtbatch.errors import ResourceError, StorageError
 
@@ -96,7 +96,7 @@ def test_a_deadly_item_is_lost_and_no_neighbour_with_it(cluster: Cluster) -> Non
     items = [(number, number == 30) for number in range(60)]
     outcomes = list(run(cluster, kill_own_worker, items))
     lost = [outcome for outcome in outcomes if isinstance(outcome, Lost)]
-    assert [(outcome.item, outcome.deaths) for outcome in lost] == [((30, True), 3)]
+    assert [(outcome.item, outcome.workers_lost) for outcome in lost] == [((30, True), 3)]
     assert sorted(outcome.result for outcome in outcomes if isinstance(outcome, Done)) == [*range(30), *range(31, 60)]
 
 
@@ -163,6 +163,6 @@ def test_a_worker_that_hangs_is_given_up(cluster: Cluster, tmp_path: Path, monke
 
 
 def test_no_scheduler_is_said() -> None:
-    with pytest.raises(ResourceError) as raised, open_cluster(External("tcp://127.0.0.1:9", wait_s=1)):
+    with pytest.raises(ResourceError) as raised, open_cluster(ExternalScheduler("tcp://127.0.0.1:9", wait_s=1)):
         pass
     assert raised.value.kind == "no_scheduler"
