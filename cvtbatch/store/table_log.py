@@ -28,7 +28,9 @@ from cvtbatch.errors import CvtbatchError, FormatError, StorageError
 from cvtbatch.store.checked_files import is_checked
 from cvtbatch.store.data_files import DataFile
 from cvtbatch.store.heads import FOLDER, Heads
-from cvtbatch.store.location import FILE_NAMES, UNREACHED, Location, get, storage_errors
+from cvtbatch.store.location import Location
+from cvtbatch.store.objects import get
+from cvtbatch.store.storage_errors import FILE_NAMES, UNREACHED, storage_errors
 
 APP_ID = "cvtbatch"
 # How often a commit that met another writer, or an error that may pass, is tried again.

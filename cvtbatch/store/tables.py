@@ -30,7 +30,8 @@ from cvtbatch.key_index import KeyIndex, hashed, key_array
 from cvtbatch.store.checked_files import Asked
 from cvtbatch.store.data_files import EXACT_IN_LOG, DataFile, read_rows, write_data_files
 from cvtbatch.store.heads import Heads
-from cvtbatch.store.location import Location, storage_errors
+from cvtbatch.store.location import Location
+from cvtbatch.store.storage_errors import storage_errors
 from cvtbatch.store.table_log import ATTEMPTS, TableLog
 
 # Rows that are looked at, and files that are read, at a time where a table is gone through.

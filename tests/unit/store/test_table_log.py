@@ -14,7 +14,7 @@ from cvtbatch.errors import FormatError
 from cvtbatch.store import FeatureStore, Selection, create_snapshot
 from cvtbatch.store.checked_files import is_checked
 from cvtbatch.store.erasure import erase_case
-from cvtbatch.store.location import list_objects
+from cvtbatch.store.objects import list_objects
 from cvtbatch.store.rewriting import compact
 from cvtbatch.store.table_log import TableLog, _noted
 from tests.support.store_rows import add_cases, case_rows, row

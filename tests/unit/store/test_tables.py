@@ -11,8 +11,8 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from cvtbatch import contracts
 from cvtbatch.errors import FormatError, InputError, InternalError, StorageError
 from cvtbatch.store import FeatureStore
-from cvtbatch.store.location import storage_error
 from cvtbatch.store.rewriting import compact
+from cvtbatch.store.storage_errors import storage_error
 from cvtbatch.store.tables import Table
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
