@@ -18,10 +18,11 @@ from cvtbatch import contracts
 from cvtbatch.errors import InputError
 from cvtbatch.run_id import make_run_id
 from cvtbatch.store.content import content_digest
+from cvtbatch.store.known_rows import Row
 from cvtbatch.store.measuring import FrozenTable, measure
 from cvtbatch.store.opened import OpenedStore
 from cvtbatch.store.reading import Selection, View
-from cvtbatch.store.tables import Pin, Row
+from cvtbatch.store.tables import Pin
 
 TABLE = "snapshots"
 AUTOMATIC = "auto-"
