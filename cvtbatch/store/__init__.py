@@ -16,15 +16,14 @@ from cvtbatch.store.location import Location
 from cvtbatch.store.portions import Portions, Wanted
 from cvtbatch.store.reading import Selection, View, among, check_columns
 from cvtbatch.store.snapshots import (
-    Discrepancy,
     Snapshot,
     automatic_snapshot,
     create_snapshot,
     read_snapshot,
     read_snapshots,
-    verify_snapshot,
 )
 from cvtbatch.store.tables import equal_to
+from cvtbatch.store.verification import Discrepancy, verify_snapshot
 from cvtbatch.store.volumes import StoredArray
 from cvtbatch.store.wide import wide_columns, wide_rows
 

@@ -29,7 +29,9 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from cvtbatch.errors import FormatError
-from cvtbatch.store.location import Location, get_ranges, get_tail, storage_errors
+from cvtbatch.store.location import Location
+from cvtbatch.store.objects import get_ranges, get_tail
+from cvtbatch.store.storage_errors import storage_errors
 
 NAME = re.compile(r"(?:.*/)?part-[0-9a-f]{32}-(?P<length>[0-9a-f]{8})-(?P<digest>[0-9a-f]{32})\.parquet")
 DIGEST_BYTES = 8

@@ -65,23 +65,23 @@ def _vectors_digest(column: Vectors) -> str:
         sizes.tobytes(),
         str(of_values).encode(),
     ):
-        _update(hasher, len(known), [known])
+        _update(hasher.update, len(known), [known])
     validity = (
         (b"\x01" * int(part.sum()) for part in lengths)
         if whole
         else (np.asarray(pc.list_flatten(part).is_valid()).tobytes() for part in column.parts())
     )
-    _update(hasher, count, validity)
+    _update(hasher.update, count, validity)
     width = of_values.bit_width // 8
-    _update(hasher, width * count, (list(_canonical(pc.list_flatten(part)))[-1] for part in column.parts()))
+    _update(hasher.update, width * count, (list(_canonical(pc.list_flatten(part)))[-1] for part in column.parts()))
     return hasher.hexdigest()
 
 
-def _update(hasher: "hashlib._Hash", length: int, pieces: Iterable[bytes]) -> None:
+def _update(update: Callable[[bytes], None], length: int, pieces: Iterable[bytes]) -> None:
     """Hash a part of so many bytes, as `digest` does."""
-    hasher.update(length.to_bytes(8, "little"))
+    update(length.to_bytes(8, "little"))
     for piece in pieces:
-        hasher.update(piece)
+        update(piece)
 
 
 def content_digest(tables: Mapping[str, tuple[int, str]]) -> str:

@@ -13,7 +13,9 @@ from deltalake.transaction import AddAction
 from cvtbatch.contracts import TableContract
 from cvtbatch.errors import InternalError
 from cvtbatch.store.checked_files import Asked, is_checked, read_checked, read_unchecked, seal
-from cvtbatch.store.location import Location, put, storage_errors
+from cvtbatch.store.location import Location
+from cvtbatch.store.objects import put
+from cvtbatch.store.storage_errors import storage_errors
 
 # Texts shorter than this stand whole in the statistics of the log.
 EXACT_IN_LOG = 32

@@ -13,36 +13,30 @@ them. Out of all history means:
 Each step may be interrupted, and the whole done again. Neither writers nor readers can be at work while history is taken away.
 """
 
-import contextlib
 import datetime
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import PurePosixPath
 from urllib.parse import unquote
 
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from obstore.store import LocalStore
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, InternalError, StorageError
 from cvtbatch.store.content import content_digest
-from cvtbatch.store.location import get, list_objects, remove_objects
+from cvtbatch.store.location import Location
+from cvtbatch.store.measuring import measure
+from cvtbatch.store.objects import get_listed, list_keys, list_objects, remove_objects
+from cvtbatch.store.opened import OpenedStore
 from cvtbatch.store.rewriting import delete_case
-from cvtbatch.store.snapshots import TABLE, Snapshot, measure, read_snapshots
+from cvtbatch.store.snapshots import TABLE, Snapshot, read_snapshots
 from cvtbatch.store.tables import Pin, Table
-
-if TYPE_CHECKING:
-    from cvtbatch.store.feature_store import FeatureStore
+from cvtbatch.store.traces import Traces, find_traces, read_columns, tells
 
 # A file that no log names may be one that a writer is about to commit.
 WRITING_SECONDS = 600
-# Endings of columns that tell of a case where no other case's row has the same value.
-IDENTIFYING = ("_digest", "_fingerprint", "_hash")
 # Tables in which a row stands on rows of those after it.
 STANDING = ("radiomics", "embeddings", "failures", "rois", "volumes", "cases")
 LOG_FILE = re.compile(r".*/_delta_log/(\d{20})\.(?:json|checkpoint\..*parquet|crc)")
@@ -67,28 +61,7 @@ class Erasure:
     searched: int
 
 
-@dataclass(frozen=True, slots=True)
-class Traces:
-    """What tells of a case.
-
-    Attributes:
-        paths: its volumes and masks that no other case's row names.
-        digests: values of its rows that no other case's row has.
-        found: whether there is any row of it, in any version.
-    """
-
-    case_key: str
-    paths: frozenset[str]
-    digests: frozenset[str]
-    found: bool
-
-    def within(self, text: str) -> bool:
-        """Say whether a value tells of the case."""
-        key = self.case_key
-        return text in self.digests or text == key or text.startswith(f"{key}/")
-
-
-def erase_case(store: "FeatureStore", case_key: str, from_snapshots: bool) -> Erasure:
+def erase_case(store: OpenedStore, case_key: str, from_snapshots: bool) -> Erasure:
     """Erase a case.
 
     Args:
@@ -103,7 +76,7 @@ def erase_case(store: "FeatureStore", case_key: str, from_snapshots: bool) -> Er
     # What stands on other rows comes before them.
     order = [*(name for name in named if name not in STANDING), *STANDING]
     tables = {name: table for name in order if (table := store.table(name)).pin() is not None}
-    traces = _traces(store, tables, case_key)
+    traces = find_traces(store.location, tables, case_key)
     holding = {
         snapshot.name: paths for snapshot in read_snapshots(store) if (paths := _held(store, snapshot, case_key))
     }
@@ -114,39 +87,17 @@ def erase_case(store: "FeatureStore", case_key: str, from_snapshots: bool) -> Er
     for table in tables.values():
         delete_case(table, case_key)
     if not from_snapshots:
-        volumes = _delete_arrays(store, traces.paths.difference(*holding.values()))
+        volumes = _delete_arrays(store.location, traces.paths.difference(*holding.values()))
         return Erasure(case_key, there, volumes, (), tuple(holding), 0)
     beginnings = {name: table.log.begin() for name, table in tables.items()}
     _pin_anew(store, beginnings, case_key)
     for name, version in beginnings.items():
-        _delete_history(store, tables[name], version, traces)
-    volumes = _delete_arrays(store, traces.paths)
-    return Erasure(case_key, there, volumes, tuple(holding), (), _prove(store, traces))
+        _delete_history(store.location, tables[name], version, traces)
+    volumes = _delete_arrays(store.location, traces.paths)
+    return Erasure(case_key, there, volumes, tuple(holding), (), _prove(store.location, traces))
 
 
-def _traces(store: "FeatureStore", tables: Mapping[str, Table], case_key: str) -> Traces:
-    """Collect what tells of the case in every file of the tables, whatever version it belongs to."""
-    own: dict[str, set[str]] = {"path": set(), "digest": set()}
-    others: dict[str, set[str]] = {"path": set(), "digest": set()}
-    found = False
-    for name in tables:
-        for key in _data_files(store, name):
-            rows = _read_columns(store, key, None)
-            if rows is None or "case_key" not in rows.column_names:
-                continue
-            is_own = pc.equal(rows["case_key"], case_key)
-            found = found or bool(pc.any(is_own).as_py())
-            for column in rows.column_names:
-                if column != "path" and not column.endswith(IDENTIFYING):
-                    continue
-                kind = "path" if column == "path" else "digest"
-                own[kind].update(rows.filter(is_own)[column].unique().to_pylist())
-                others[kind].update(rows.filter(pc.invert(is_own))[column].unique().to_pylist())
-    paths, digests = (frozenset(own[kind] - others[kind] - {"", None}) for kind in ("path", "digest"))
-    return Traces(case_key, paths, digests, found)
-
-
-def _held(store: "FeatureStore", snapshot: Snapshot, case_key: str) -> set[str]:
+def _held(store: OpenedStore, snapshot: Snapshot, case_key: str) -> set[str]:
     """Return what a snapshot holds of a case: its volumes and masks, and the case itself."""
     view = snapshot.view(store)
     held: set[str] = set()
@@ -160,7 +111,7 @@ def _count(table: Table, case_key: str) -> int:
     return int(table.read(["case_key"], pc.field("case_key") == case_key).num_rows)
 
 
-def _pin_anew(store: "FeatureStore", beginnings: Mapping[str, int], case_key: str) -> None:
+def _pin_anew(store: OpenedStore, beginnings: Mapping[str, int], case_key: str) -> None:
     """Give every snapshot a revision that is pinned to where the tables' logs begin, once it is proved to hold the same."""
     while stale := [snapshot for snapshot in read_snapshots(store) if _is_before(snapshot, beginnings)]:
         for snapshot in stale:
@@ -192,27 +143,27 @@ def _is_before(snapshot: Snapshot, beginnings: Mapping[str, int]) -> bool:
     return any(pin.version < beginnings.get(name, 0) for name, pin in snapshot.pins().items())
 
 
-def _delete_history(store: "FeatureStore", table: Table, beginning: int, traces: Traces) -> None:
+def _delete_history(location: Location, table: Table, beginning: int, traces: Traces) -> None:
     """Delete the files that no version from `beginning` on names, and the log before it."""
     name = table.contract.name
     committed, kept = set[str](), set[str]()
-    for key in _list(store, f"tables/{name}/_delta_log/"):
+    for key in list_keys(location, f"tables/{name}/_delta_log/"):
         if number := LOG_FILE.fullmatch(key):
-            added = {f"tables/{name}/{path}" for path in _added(store, key)}
+            added = {f"tables/{name}/{path}" for path in _added(location, key)}
             committed |= added
             kept |= added if key.endswith(".json") and int(number[1]) > beginning else set()
     kept.update(table.files_at(beginning))
     superseded, leftovers, old = list[str](), list[str](), list[str]()
-    for key in _list(store, f"tables/{name}/"):
+    for key in list_keys(location, f"tables/{name}/"):
         number = LOG_FILE.fullmatch(key)
         if number:
             old += [key] if int(number[1]) < beginning else []
         elif key in committed:
             superseded += [key] if key not in kept else []
-        elif key not in kept and _tells(store, key, traces):
+        elif key not in kept and tells(location, key, traces):
             leftovers.append(key)
     now = datetime.datetime.now(datetime.UTC)
-    for entry in list_objects(store.location, f"tables/{name}/"):
+    for entry in list_objects(location, f"tables/{name}/"):
         age = (now - entry.modified).total_seconds()
         if entry.key in leftovers and age < WRITING_SECONDS:
             raise StorageError(
@@ -221,97 +172,39 @@ def _delete_history(store: "FeatureStore", table: Table, beginning: int, traces:
                 f"stop what writes there; {WRITING_SECONDS} s after it was stopped, the file can go",
             )
     # The log last: it tells which files to delete, should this be interrupted.
-    remove_objects(store.location, [*superseded, *leftovers])
-    remove_objects(store.location, old)
+    remove_objects(location, [*superseded, *leftovers])
+    remove_objects(location, old)
 
 
-def _added(store: "FeatureStore", key: str) -> set[str]:
+def _added(location: Location, key: str) -> set[str]:
     """Return the data files that a commit or a checkpoint adds, by path below the table's folder."""
     if key.endswith(".json"):
-        entries = [json.loads(line) for line in _read(store, key).decode().splitlines()]
+        entries = [json.loads(line) for line in get_listed(location, key).decode().splitlines()]
         added = [entry["add"] for entry in entries if "add" in entry]
     else:
         # An erasure before this one left no commits before its checkpoint.
-        checkpoint = _read_columns(store, key, ("add",))
+        checkpoint = read_columns(location, key, ("add",))
         added = [] if checkpoint is None else [entry for entry in checkpoint["add"].to_pylist() if entry is not None]
     return {unquote(entry["path"]) for entry in added}
 
 
-def _delete_arrays(store: "FeatureStore", paths: Iterable[str]) -> int:
+def _delete_arrays(location: Location, paths: Iterable[str]) -> int:
     """Delete volumes and masks, and return how many."""
     doomed = [path for path in sorted(paths) if PurePosixPath(path).parts[0] in {"volumes", "masks"}]
     for path in doomed:
-        remove_objects(store.location, _list(store, f"{path}/"))
+        remove_objects(location, list_keys(location, f"{path}/"))
     return len(doomed)
 
 
-def _prove(store: "FeatureStore", traces: Traces) -> int:
+def _prove(location: Location, traces: Traces) -> int:
     """Search every file of every table, current or not, and return how many there are.
 
     Raises:
         InternalError: one of them tells of the case.
     """
-    keys = _list(store, "tables/")
-    telling = [key for key in keys if _tells(store, key, traces)]
-    telling += [key for path in sorted(traces.paths) for key in _list(store, f"{path}/")]
+    keys = list_keys(location, "tables/")
+    telling = [key for key in keys if tells(location, key, traces)]
+    telling += [key for path in sorted(traces.paths) for key in list_keys(location, f"{path}/")]
     if telling:
         raise InternalError("erasure_incomplete", f"{len(telling)} files still tell of the case", "\n".join(telling))
     return len(keys)
-
-
-def _tells(store: "FeatureStore", key: str, traces: Traces) -> bool:
-    """Say whether a file tells of the case; one that cannot be read may."""
-    if key.endswith(".json") or not PurePosixPath(key).suffix:
-        lines = _read(store, key).decode().splitlines()
-        return any(traces.within(text) for line in lines for text in _texts(json.loads(line)))
-    columns = _read_columns(store, key, None)
-    if columns is None:
-        return True
-    return any(traces.within(text) for text in _texts(columns.to_pydict()))
-
-
-def _texts(value: object) -> Iterator[str]:
-    """Yield every text in a value, keys and JSON within texts included."""
-    if isinstance(value, str):
-        yield value
-        if value.startswith("{"):
-            with contextlib.suppress(ValueError):
-                yield from _texts(json.loads(value))
-    elif isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from _texts(key)
-            yield from _texts(part)
-    elif isinstance(value, Iterable) and not isinstance(value, bytes):
-        for part in value:
-            yield from _texts(part)
-
-
-def _read_columns(store: "FeatureStore", key: str, columns: Sequence[str] | None) -> pa.Table | None:
-    """Return some columns of a Parquet file, by default all that hold texts; None for a file that was never finished."""
-    data = _read(store, key)
-    try:
-        file = pq.ParquetFile(pa.BufferReader(data))
-        schema = file.schema_arrow
-        wanted = [field.name for field in schema if (field.name in columns if columns else not _is_numeric(field.type))]
-        return file.read(wanted)
-    except pa.ArrowInvalid:
-        return None
-
-
-def _is_numeric(kind: pa.DataType) -> bool:
-    item = kind.value_type if pa.types.is_list(kind) else kind
-    return bool(pa.types.is_primitive(item))
-
-
-def _data_files(store: "FeatureStore", name: str) -> list[str]:
-    return [key for key in _list(store, f"tables/{name}/") if "/_delta_log/" not in key]
-
-
-def _list(store: "FeatureStore", prefix: str) -> list[str]:
-    return sorted(entry.key for entry in list_objects(store.location, prefix))
-
-
-def _read(store: "FeatureStore", key: str) -> bytes:
-    if isinstance(store.location.objects(), LocalStore):
-        return (Path(store.location.path) / key).read_bytes()
-    return get(store.location, key)

@@ -1,30 +1,23 @@
-"""A feature store: opened, created, and read as current rows."""
+"""A feature store: its current rows, or those of a snapshot, its volumes and masks, and its weights."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-import cvtbatch
-from cvtbatch import contracts
-from cvtbatch.errors import FormatError, StorageError
+from cvtbatch.errors import FormatError
 from cvtbatch.geometry import Grid
-from cvtbatch.store import snapshots
-from cvtbatch.store.heads import Heads
-from cvtbatch.store.location import Location, get, holds, probe_writing, put
-from cvtbatch.store.reading import Selection, View
-from cvtbatch.store.tables import Pin, Table
-from cvtbatch.store.volumes import StoredArray, array_problems, read_array, read_slices, write_array
+from cvtbatch.store.objects import get, holds, put
+from cvtbatch.store.opened import OpenedStore
+from cvtbatch.store.reading import View
+from cvtbatch.store.snapshots import pinned_versions, read_snapshot
+from cvtbatch.store.volumes import StoredArray, read_array, read_slices, write_array
 from cvtbatch.store.wide import PRIMARY, wide_rows
 
-FORMAT_VERSION = 1
-FORMAT_FILE = "cvtbatch-store.json"
 
-
-class FeatureStore:
+class FeatureStore(OpenedStore):
     """An existing store.
 
     Args:
@@ -35,70 +28,17 @@ class FeatureStore:
         FormatError: its format is newer than this version of cvtbatch knows.
     """
 
-    def __init__(self, url: str) -> None:
-        self.location = Location.of(url)
-        self.format_version = _read_format(self.location)
-        self._heads = Heads(self.location)
-        self._tables = {
-            name: Table(self.location, contracts.table(name), self._heads) for name in contracts.table_names()
-        }
-
-    @classmethod
-    def open_for_writing(cls, url: str, existing: bool = False) -> "FeatureStore":
-        """Open a store, creating it where there is none, and bring its tables up to the contracts.
-
-        Args:
-            existing: do not create it.
-
-        Raises:
-            StorageError: it cannot be written, not so that two runs may, or the folder holds other things.
-            FormatError: as for the class.
-        """
-        location = Location.of(url)
-        try:
-            _read_format(location)
-        except StorageError as error:
-            if existing or error.kind != "no_store":
-                raise
-            probe_writing(location)
-            document = {
-                "format": "cvtbatch-store",
-                "format_version": FORMAT_VERSION,
-                "created_by": f"cvtbatch {cvtbatch.__version__}",
-            }
-            put(location, FORMAT_FILE, (json.dumps(document, indent=2) + "\n").encode())
-        else:
-            probe_writing(location)
-        store = cls(url)
-        for table in store._tables.values():
-            table.log.create()
-        store._heads.tidy()
-        return store
-
-    def table(self, name: str) -> Table:
-        """Return a table; `name` is one of `contracts.table_names()`."""
-        return self._tables[name]
-
-    def view(
-        self,
-        pins: Mapping[str, Pin] | None = None,
-        selection: Selection | None = None,
-        label: Mapping[str, str] | None = None,
-    ) -> View:
-        """Return the rows as they are now, or where `pins` say."""
-        return View(self._tables, pins, selection, label)
-
     def at(self, snapshot: str | None) -> View:
         """Return the rows as a snapshot froze them, or as they are now.
 
         Raises:
             InputError: there is no such snapshot.
         """
-        return self.view() if snapshot is None else snapshots.read_snapshot(self, snapshot).view(self)
+        return self.view() if snapshot is None else read_snapshot(self, snapshot).view(self)
 
     def pinned_versions(self, table: str) -> list[int]:
         """Return the versions of a table that snapshots need, ascending: vacuum must keep their files."""
-        return snapshots.pinned_versions(self, table)
+        return pinned_versions(self, table)
 
     def rois(self, snapshot: str | None = None) -> pa.Table:
         """Return the current outlines: the newest row of each, where it lies on the case's current volume."""
@@ -217,41 +157,7 @@ class FeatureStore:
         """
         return read_slices(self.location, stored, indices)
 
-    def array_problems(self, arrays: Sequence[StoredArray], checksums: bool) -> dict[str, str]:
-        """Say by path what is wrong with volumes and masks; without `checksums` only whether their objects are there."""
-        return array_problems(self.location, arrays, checksums)
-
 
 def weights_key(sha256: str) -> str:
     """Return where weights lie below the store's root."""
     return f"weights/{sha256}.safetensors"
-
-
-def _read_format(location: Location) -> int:
-    """Return the store's format version.
-
-    Raises:
-        StorageError: kind "no_store" where a store may be created, "not_a_store" where something else lies.
-        FormatError: it is newer, or the file is damaged.
-    """
-    if not location.exists():
-        raise StorageError("no_store", f"there is no store at {location.url}")
-    try:
-        document = json.loads(get(location, FORMAT_FILE))
-    except FileNotFoundError:
-        raise StorageError(
-            "not_a_store", f"{location.url} holds files but no {FORMAT_FILE}: it is no store; choose an empty folder"
-        ) from None
-    except ValueError:
-        raise FormatError("store_damaged", f"{FORMAT_FILE} of the store is no JSON") from None
-    version = document.get("format_version") if isinstance(document, dict) else None
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise FormatError(
-            "store_too_new",
-            f"the store has format version {version}; cvtbatch {cvtbatch.__version__} knows versions "
-            f"up to {FORMAT_VERSION}: use a newer cvtbatch",
-        )
-    problems = contracts.problems_of(document, "store.json")
-    if problems:
-        raise FormatError("store_damaged", f"{FORMAT_FILE} of the store: {'; '.join(problems)}")
-    return int(document["format_version"])

@@ -11,14 +11,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from cvtbatch import contracts
-from cvtbatch.store.location import StoredObject, list_objects
+from cvtbatch.store.objects import StoredObject, list_objects
+from cvtbatch.store.opened import OpenedStore
+from cvtbatch.store.snapshots import pinned_versions
 from cvtbatch.store.tables import Pin
-
-if TYPE_CHECKING:
-    from cvtbatch.store.feature_store import FeatureStore
 
 # How long a run that has not said that it ended is taken to be alive.
 LIVE_RUN_DAYS = 7
@@ -38,7 +37,7 @@ class Garbage:
     object: StoredObject
 
 
-def find_garbage(store: "FeatureStore", cut: datetime) -> list[Garbage]:
+def find_garbage(store: OpenedStore, cut: datetime) -> list[Garbage]:
     """Return the objects that nobody needs and that were written before `cut`.
 
     Raises:
@@ -57,13 +56,13 @@ def find_garbage(store: "FeatureStore", cut: datetime) -> list[Garbage]:
     return [found for entry in objects for found in _judged(entry, needed, ages, cut)]
 
 
-def _needed_by(store: "FeatureStore", name: str, cut: datetime) -> Iterator[str]:
+def _needed_by(store: OpenedStore, name: str, cut: datetime) -> Iterator[str]:
     """Yield the data files, and the groups, that the versions of a table that count name."""
     table = store.table(name)
     newest, at_cut = table.pin(), table.version_at(cut)
     if newest is None or at_cut is None:
         return
-    for version in sorted({newest.version, at_cut, *store.pinned_versions(name)}):
+    for version in sorted({newest.version, at_cut, *pinned_versions(store, name)}):
         yield from table.files_at(version)
         if name in GROUP_TABLES:
             yield from table.read(["path"], pin=Pin(version, ALL_ROWS))["path"].to_pylist()

@@ -13,7 +13,8 @@ next that opens the store. The folder sorts before `tables/`: what copies a stor
 import re
 from collections import Counter
 
-from cvtbatch.store.location import Location, list_objects, put, remove_objects
+from cvtbatch.store.location import Location
+from cvtbatch.store.objects import list_objects, put, remove_objects
 
 FOLDER = "heads"
 KEY = re.compile(rf"{FOLDER}/([a-z_]+)/(\d{{20}})")

@@ -5,6 +5,7 @@ the features and embeddings of that outline's input. Every table is looked at in
 so that a reader beside writers sees no row without its parents.
 """
 
+import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -309,9 +310,7 @@ def check_columns(columns: Sequence[str] | None, known: Sequence[str]) -> list[s
     """
     unknown = [name for name in columns or () if name not in set(known)]
     if unknown:
-        from difflib import get_close_matches
-
-        near = get_close_matches(unknown[0], known, n=1, cutoff=0.0)[0]
+        near = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.0)[0]
         raise InputError("no_such_column", f"there is no column {unknown[0]!r}; the nearest one is {near}")
     return list(known if columns is None else columns)
 

@@ -13,7 +13,7 @@ from deltalake.exceptions import CommitFailedError
 from cvtbatch.errors import StorageError
 from cvtbatch.store.checked_files import is_checked
 from cvtbatch.store.data_files import DataFile
-from cvtbatch.store.location import storage_errors
+from cvtbatch.store.storage_errors import storage_errors
 from cvtbatch.store.table_log import ATTEMPTS
 from cvtbatch.store.tables import Table
 

@@ -10,43 +10,25 @@ import datetime
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import groupby
-from typing import TYPE_CHECKING, Any
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import Any
 
 from cvtbatch import contracts
-from cvtbatch.errors import CvtbatchError, InputError
+from cvtbatch.errors import InputError
 from cvtbatch.run_id import make_run_id
-from cvtbatch.spec import Spec
-from cvtbatch.store.content import Vectors, content_digest, table_digest
-from cvtbatch.store.reading import SPEC_COLUMNS, Selection, View
-from cvtbatch.store.tables import Pin, Row
-from cvtbatch.store.volumes import StoredArray
-
-if TYPE_CHECKING:
-    from cvtbatch.store.feature_store import FeatureStore
+from cvtbatch.store.content import content_digest
+from cvtbatch.store.known_rows import Row
+from cvtbatch.store.measuring import FrozenTable, measure
+from cvtbatch.store.opened import OpenedStore
+from cvtbatch.store.reading import Selection, View
+from cvtbatch.store.tables import Pin
 
 TABLE = "snapshots"
 AUTOMATIC = "auto-"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # In which tables are looked at: a row before the rows that it stands on.
 CONTENT = ("radiomics", "embeddings", "rois", "cases", "volumes")
-# The type of embeddings.
-VECTORS = pa.list_(pa.float32())
-
-
-@dataclass(frozen=True, slots=True)
-class FrozenTable:
-    """A table in a snapshot: where, and for content how many current rows it has there, and their digest."""
-
-    pin: Pin
-    rows: int = 0
-    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +58,7 @@ class Snapshot:
     def pins(self) -> dict[str, Pin]:
         return {name: frozen.pin for name, frozen in self.tables.items()}
 
-    def view(self, store: "FeatureStore") -> View:
+    def view(self, store: OpenedStore) -> View:
         """Return the rows that are frozen."""
         label = {"snapshot": self.name, "content_digest": self.content_digest}
         return store.view(self.pins(), self.selection, label)
@@ -121,7 +103,7 @@ class Snapshot:
         }
 
 
-def read_snapshots(store: "FeatureStore") -> list[Snapshot]:
+def read_snapshots(store: OpenedStore) -> list[Snapshot]:
     """Return every snapshot of a store, oldest first, each in the revision that holds."""
     holding: dict[str, Snapshot] = {}
     for row in store.table(TABLE).read().sort_by("sequence").to_pylist():
@@ -131,7 +113,7 @@ def read_snapshots(store: "FeatureStore") -> list[Snapshot]:
     return list(holding.values())
 
 
-def read_snapshot(store: "FeatureStore", name: str) -> Snapshot:
+def read_snapshot(store: OpenedStore, name: str) -> Snapshot:
     """Return a snapshot.
 
     Raises:
@@ -145,7 +127,7 @@ def read_snapshot(store: "FeatureStore", name: str) -> Snapshot:
     return known[name]
 
 
-def create_snapshot(store: "FeatureStore", name: str, selection: Selection, made_by: str) -> tuple[Snapshot, bool]:
+def create_snapshot(store: OpenedStore, name: str, selection: Selection, made_by: str) -> tuple[Snapshot, bool]:
     """Freeze the current rows under a name, and return the snapshot and whether it is new.
 
     Raises:
@@ -163,9 +145,9 @@ def create_snapshot(store: "FeatureStore", name: str, selection: Selection, made
     return _record(store, fresh)
 
 
-def automatic_snapshot(store: "FeatureStore", made_by: str) -> Snapshot:
+def automatic_snapshot(store: OpenedStore, made_by: str) -> Snapshot:
     """Record the rows as they are, for a command that reads a version and was given none; named by content, once."""
-    view = store.at(None)
+    view = store.view()
     now = [(name, pin.sequence) for name in CONTENT if (pin := view.pin(name)) is not None]
     for known in reversed(read_snapshots(store)):
         then = [(name, known.tables[name].pin.sequence) for name in CONTENT if name in known.tables]
@@ -175,13 +157,13 @@ def automatic_snapshot(store: "FeatureStore", made_by: str) -> Snapshot:
     return _record(store, replace(fresh, name=f"{AUTOMATIC}{fresh.content_digest[:12]}"))[0]
 
 
-def pinned_versions(store: "FeatureStore", table: str) -> list[int]:
+def pinned_versions(store: OpenedStore, table: str) -> list[int]:
     """Return the versions of a table that snapshots need, ascending."""
     pins = (snapshot.pins().get(table) for snapshot in read_snapshots(store))
     return sorted({pin.version for pin in pins if pin is not None})
 
 
-def _record(store: "FeatureStore", fresh: Snapshot) -> tuple[Snapshot, bool]:
+def _record(store: OpenedStore, fresh: Snapshot) -> tuple[Snapshot, bool]:
     """Append a snapshot unless its name is taken; of two at once the first counts."""
     known = {snapshot.name: snapshot for snapshot in read_snapshots(store)}
     if fresh.name not in known and store.table(TABLE).append([fresh.to_row()]):
@@ -202,64 +184,18 @@ def _pinned_tables() -> list[str]:
     return [*CONTENT, *rest]
 
 
-def _freeze(store: "FeatureStore", name: str, selection: Selection, made_by: str) -> Snapshot:
+def _freeze(store: OpenedStore, name: str, selection: Selection, made_by: str) -> Snapshot:
     """Return the snapshot of the rows as they are now."""
-    now = store.at(None)
+    now = store.view()
     pins = {table: pin for table in _pinned_tables() if (pin := now.pin(table)) is not None}
     tables, named = measure(store.view(pins, selection), pins)
     digest = content_digest({table: (frozen.rows, frozen.digest) for table, frozen in tables.items()})
     return Snapshot(name, 0, made_by, selection, tables, named, digest)
 
 
-def measure(
-    view: View, pins: Mapping[str, Pin], without: str | None = None
-) -> tuple[dict[str, FrozenTable], tuple[str, ...]]:
-    """Count and digest the current rows of a view, and collect the specifications that they name.
-
-    Args:
-        without: case_key of a case that is left out.
-    """
-    tables, named = {}, set[str]()
-    for name, pin in pins.items():
-        contract = contracts.table(name)
-        if contract.bookkeeping is None:
-            tables[name] = FrozenTable(pin)
-            continue
-        indices = view.indices(name)
-        keys = view.read(name, list(dict.fromkeys(["case_key", *contract.key, *_spec_columns(name)]))).take(indices)
-        if without is not None:
-            others = pc.not_equal(keys["case_key"], without)
-            keys, indices = keys.filter(others), indices.filter(others.combine_chunks())
-        order = pc.sort_indices(keys, [(column, "ascending") for column in contract.key])
-        keys, indices = keys.take(order), indices.take(order)
-        for column in _spec_columns(name):
-            named.update(keys[column].unique().to_pylist())
-        columns = sorted(set(contract.arrow().names) - set(contract.bookkeeping))
-        digest = table_digest(_in_groups(view, name, columns, keys, indices))
-        tables[name] = FrozenTable(pin, len(indices), digest)
-    return tables, tuple(sorted(named))
-
-
-def _in_groups(
-    view: View, name: str, columns: Sequence[str], keys: pa.Table, indices: pa.Array
-) -> Iterator[pa.Table | Vectors]:
-    """Yield columns of some rows, in the order in which they are given; vectors by themselves, in parts."""
-    schema = contracts.table(name).arrow()
-    for vectors, group in groupby(columns, lambda column: schema.field(column).type == VECTORS):
-        if vectors:
-            for column in group:
-                yield Vectors(column, VECTORS, partial(view.in_parts, name, column, keys))
-        else:
-            yield from view.column_groups(name, list(group), indices)
-
-
-def _spec_columns(table: str) -> list[str]:
-    return [column for column in SPEC_COLUMNS if column in contracts.table(table).arrow().names]
-
-
-def _checked(store: "FeatureStore", selection: Selection) -> Selection:
+def _checked(store: OpenedStore, selection: Selection) -> Selection:
     """Return the selection, sorted, with the specifications that those in it build on."""
-    view = store.at(None)
+    view = store.view()
     specs = view.specs_with(selection.spec_ids)
     for what, table, values in (("center", "cases", selection.centers), ("roi", "rois", selection.rois)):
         known = set(view.rows(table, [what])[what].to_pylist())
@@ -288,65 +224,3 @@ def _from_row(row: Mapping[str, Any]) -> Snapshot:
         erased_cases=row["erased_cases"],
         recorded_at=row["recorded_at"],
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Discrepancy:
-    """In what a snapshot is not what was recorded; `table` is empty for the whole."""
-
-    table: str
-    what: str
-    recorded: str
-    found: str
-
-
-def verify_snapshot(store: "FeatureStore", snapshot: Snapshot, checksums: bool = False) -> list[Discrepancy]:
-    """Return in what a snapshot differs from what was recorded; empty if in nothing.
-
-    Args:
-        checksums: read every volume and mask too, not just look whether its objects are there.
-    """
-    view = snapshot.view(store)
-    found: list[Discrepancy] = []
-    measured: dict[str, tuple[int, str]] = {}
-    for name, frozen in snapshot.tables.items():
-        try:
-            now = measure(view, {name: frozen.pin})[0][name]
-        except CvtbatchError as error:
-            found.append(Discrepancy(name, "readable", "yes", error.message))
-            continue
-        measured[name] = (now.rows, now.digest)
-        if now.rows != frozen.rows:
-            found.append(Discrepancy(name, "rows", str(frozen.rows), str(now.rows)))
-        if now.digest != frozen.digest:
-            found.append(Discrepancy(name, "digest", frozen.digest, now.digest))
-    digest = content_digest(measured)
-    if digest != snapshot.content_digest and not found:
-        found.append(Discrepancy("", "content digest", snapshot.content_digest, digest))
-    if not any(problem.what == "readable" for problem in found):
-        found += _check_specs(view.specs(), snapshot.named_specs)
-        found += _check_objects(store, view, checksums)
-    return found
-
-
-def _check_specs(specs: Mapping[str, Spec], named: Sequence[str]) -> list[Discrepancy]:
-    found = []
-    for spec_id in named:
-        now = specs[spec_id].spec_id if spec_id in specs else "absent"
-        if now != spec_id:
-            found.append(Discrepancy("specs", "settings", spec_id, now))
-    return found
-
-
-def _check_objects(store: "FeatureStore", view: View, checksums: bool) -> list[Discrepancy]:
-    arrays = [
-        (name, StoredArray(row["path"], row["checksum"]))
-        for name in ("volumes", "rois")
-        for row in view.rows(name, ["path", "checksum"]).to_pylist()
-    ]
-    problems = store.array_problems([array for _, array in arrays], checksums)
-    return [
-        Discrepancy(name, "object", array.path, problems[array.path])
-        for name, array in arrays
-        if array.path in problems
-    ]

@@ -7,7 +7,6 @@ works that out from what was read, checkpoints included, and compares. A commit 
 not say it, and is not checked; the next of ours does again.
 """
 
-import hashlib
 import json
 import logging
 import random
@@ -15,7 +14,6 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
@@ -28,7 +26,10 @@ from cvtbatch.errors import CvtbatchError, FormatError, StorageError
 from cvtbatch.store.checked_files import is_checked
 from cvtbatch.store.data_files import DataFile
 from cvtbatch.store.heads import FOLDER, Heads
-from cvtbatch.store.location import FILE_NAMES, UNREACHED, Location, get, storage_errors
+from cvtbatch.store.location import Location
+from cvtbatch.store.log_state import State, bounded_columns, number_of, numbers_in
+from cvtbatch.store.objects import get
+from cvtbatch.store.storage_errors import FILE_NAMES, UNREACHED, storage_errors
 
 APP_ID = "cvtbatch"
 # How often a commit that met another writer, or an error that may pass, is tried again.
@@ -56,25 +57,6 @@ _logger = logging.getLogger(__name__)
 _noted: set[Location] = set()
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """What a log says of a table.
-
-    Attributes:
-        files: by data file a number that stands for its path, size, rows, and the bounds of some columns.
-        sequence: of the last transaction.
-        bounded: these columns; another version of cvtbatch may have others.
-    """
-
-    files: Mapping[str, int]
-    sequence: int
-    bounded: tuple[str, ...]
-
-    def text(self) -> str:
-        total = sum(self.files.values()) % 2**128
-        return f"{len(self.files)} files, transaction {self.sequence}, {total:032x} by {' '.join(self.bounded)}"
-
-
 class TableLog:
     """The log of one table.
 
@@ -85,10 +67,11 @@ class TableLog:
     def __init__(self, location: Location, contract: TableContract, heads: Heads) -> None:
         self.name, self.uri = contract.name, location.table_uri(contract.name)
         self._location, self._contract, self._heads = location, contract, heads
+        self._bounded = bounded_columns(contract)
         self._delta: DeltaTable | None = None
         self._opened_version = 0
         # The state of the newest version that is known.
-        self._version, self._state = -1, State({}, 0, self._bounded())
+        self._version, self._state = -1, State({}, 0, self._bounded)
 
     def create(self) -> None:
         """Create the table if it is not there, or add the columns that it lacks, beside others that may do the same."""
@@ -106,7 +89,7 @@ class TableLog:
                             configuration=configuration,
                             partition_by=list(self._contract.partition_by) or None,
                             storage_options=self._location.table_options(),
-                            commit_properties=CommitProperties({STATE: State({}, 0, self._bounded()).text()}),
+                            commit_properties=CommitProperties({STATE: State({}, 0, self._bounded).text()}),
                         )
                         delta = self.load()
                     self._add_columns(delta)
@@ -259,12 +242,12 @@ class TableLog:
         version = int(delta.version())
         if version == self._version:
             return self._state
-        recorded, own = self._recorded(version), self._bounded()
+        recorded, own = self._recorded(version), self._bounded
         bounded = own if recorded is None else tuple(recorded.rpartition(" by ")[2].split())
         with self._reading(f"looking at the log of table {self.name}"):
             sequence = int(delta.transaction_version(APP_ID) or 0)
-            state = State(self._numbers(delta, own), sequence, own)
-            told = state if bounded == own else State(self._numbers(delta, bounded), sequence, bounded)
+            state = State(numbers_in(delta, own), sequence, own)
+            told = state if bounded == own else State(numbers_in(delta, bounded), sequence, bounded)
         if recorded is not None and recorded != told.text():
             raise self.damaged(f"at version {version} it has {told.text()}, and {recorded} were committed")
         if state.files and (recorded is None or not all(map(is_checked, state.files))):
@@ -272,22 +255,6 @@ class TableLog:
         if version > self._version:
             self._version, self._state = version, state
         return state
-
-    def _numbers(self, delta: DeltaTable, bounded: Sequence[str]) -> dict[str, int]:
-        files = pa.table(delta.get_add_actions(flatten=True))
-        columns = ["path", "size_bytes", "num_records"]
-        bounds = [f"{bound}.{name}" for bound in ("min", "max") for name in bounded]
-        rows = files.select([name for name in files.column_names if name in {*columns, *bounds}]).to_pylist()
-        return {row["path"]: _number([row.get(name) for name in (*columns, *bounds)]) for row in rows}
-
-    def _number_of(self, file: DataFile) -> int:
-        bounds = [bounds.get(name) for bounds in (file.least, file.most) for name in self._bounded()]
-        return _number([file.path, file.size, file.rows, *bounds])
-
-    def _bounded(self) -> tuple[str, ...]:
-        """Return the columns of texts and integers by whose bounds files are passed over."""
-        types = {field.name: field.type for field in self._contract.fields}
-        return tuple(name for name in (*self._contract.key, "sequence") if types[name] in {"string", "integer"})
 
     def _recorded(self, version: int) -> str | None:
         """Return what a commit says the table is after it; None if it says nothing."""
@@ -342,7 +309,7 @@ class TableLog:
         """
         gone, before, now = removed or {}, self._state_of(delta), int(time.time() * 1000)
         files = {path: number for path, number in before.files.items() if path not in gone}
-        files.update((file.path, self._number_of(file)) for file in added)
+        files.update((file.path, number_of(file, self._bounded)) for file in added)
         after = State(files, before.sequence if sequence is None else sequence, before.bounded)
         changes = sequence is not None
         delta.create_write_transaction(
@@ -361,8 +328,3 @@ class TableLog:
     def _properties(self, after: State, sequence: int | None = None) -> CommitProperties:
         transactions = None if sequence is None else [Transaction(APP_ID, sequence)]
         return CommitProperties({STATE: after.text()}, max_commit_retries=0, app_transactions=transactions)
-
-
-def _number(values: Sequence[str | int | None]) -> int:
-    text = json.dumps(values, ensure_ascii=True)
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "little")

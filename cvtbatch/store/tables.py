@@ -11,9 +11,8 @@ import functools
 import operator
 import random
 import time
-from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -26,11 +25,12 @@ from deltalake.exceptions import CommitFailedError
 
 from cvtbatch.contracts import TableContract
 from cvtbatch.errors import InputError, StorageError
-from cvtbatch.key_index import KeyIndex, hashed, key_array
 from cvtbatch.store.checked_files import Asked
 from cvtbatch.store.data_files import EXACT_IN_LOG, DataFile, read_rows, write_data_files
 from cvtbatch.store.heads import Heads
-from cvtbatch.store.location import Location, storage_errors
+from cvtbatch.store.known_rows import KnownRows, Row
+from cvtbatch.store.location import Location
+from cvtbatch.store.storage_errors import storage_errors
 from cvtbatch.store.table_log import ATTEMPTS, TableLog
 
 # Rows that are looked at, and files that are read, at a time where a table is gone through.
@@ -38,7 +38,6 @@ ROWS_TOGETHER = 8192
 FILES_TOGETHER = 4
 # Files that are read at a time where all their rows are wanted at once.
 FILES_AT_ONCE = 8
-Row = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +60,7 @@ class Table:
         self.log = TableLog(location, contract, heads)
         self._location = location
         self._pinned: dict[int, DeltaTable] = {}
-        # Rows up to this sequence are known: the state of every key's newest.
-        self._known_sequence = 0
-        self._newest = KeyIndex()
+        self._known = KnownRows(contract)
 
     def files_at(self, version: int) -> list[str]:
         """Return the data files of a version, as keys below the store's root."""
@@ -75,10 +72,21 @@ class Table:
         delta = self.log.newest()
         return None if delta is None else Pin(int(delta.version()), self.log.sequence(delta))
 
-    def dataset(self, pin: Pin | None = None) -> ds.Dataset:
-        """Return all rows of the newest or a pinned version, for other readers: none is in memory yet, and none is checked."""
-        dataset = self._dataset(self._files_of(pin))
-        return dataset if pin is None else dataset.filter(_until(pin))
+    def dataset(self) -> ds.Dataset:
+        """Return all rows of the newest version, for other readers: none is in memory yet, and none is checked."""
+        files, schema = self._files_of(None), self.contract.arrow()
+        if not files:
+            return ds.dataset(schema.empty_table())
+        folders = ds.partitioning(pa.schema([schema.field(name) for name in self.contract.partition_by]), flavor="hive")
+        with storage_errors(f"reading table {self.contract.name}"):
+            return ds.dataset(
+                files,
+                schema=schema,
+                format="parquet",
+                filesystem=self._location.filesystem(),
+                partitioning=folders,
+                partition_base_dir=self._location.data_path(self.log.uri),
+            )
 
     def _files_of(self, pin: Pin | None, predicate: str | None = None) -> list[str]:
         if pin is None:
@@ -88,21 +96,6 @@ class Table:
             self._pinned[pin.version] = self.log.load(pin.version)
         with storage_errors(f"reading version {pin.version} of table {self.contract.name}"):
             return self._files(self._pinned[pin.version], predicate)
-
-    def _dataset(self, files: Sequence[str]) -> ds.Dataset:
-        schema = self.contract.arrow()
-        if not files:
-            return ds.dataset(schema.empty_table())
-        folders = ds.partitioning(pa.schema([schema.field(name) for name in self.contract.partition_by]), flavor="hive")
-        with storage_errors(f"reading table {self.contract.name}"):
-            return ds.dataset(
-                list(files),
-                schema=schema,
-                format="parquet",
-                filesystem=self._location.filesystem(),
-                partitioning=folders,
-                partition_base_dir=self._location.data_path(self.log.uri),
-            )
 
     def _files(self, delta: DeltaTable, predicate: str | None = None) -> list[str]:
         """Return the data files; with a predicate, those whose statistics do not exclude it."""
@@ -246,7 +239,7 @@ class Table:
         """
         for attempt in range(ATTEMPTS):
             delta = self._refresh()
-            fresh, states = self._fresh(rows)
+            fresh, states = self._known.fresh(rows)
             if not fresh:
                 return 0
             sequence = self.log.sequence(delta) + 1
@@ -256,8 +249,7 @@ class Table:
                 # Another writer, or a commit of ours that was not acknowledged: look again.
                 time.sleep(random.uniform(0.005, 0.05) * (attempt + 1))
                 continue
-            self._newest.update(states)
-            self._known_sequence = sequence
+            self._known.add(states, sequence)
             return len(fresh)
         raise StorageError("store_busy", f"table {self.contract.name}: {ATTEMPTS} appends met other writers; run again")
 
@@ -280,51 +272,17 @@ class Table:
         return write_data_files(self._location, self.contract, rows)
 
     def _refresh(self) -> DeltaTable:
-        """Return the newest version, its keys known; only rows that were not seen before are read."""
+        """Return the newest version, its rows known; only those that were not seen before are read."""
         delta = self.log.newest()
         if delta is None:
             raise StorageError("store_incomplete", f"table {self.contract.name} is missing from the store")
         last = self.log.sequence(delta)
-        if last > self._known_sequence:
-            columns = list(dict.fromkeys([*self.contract.key, *self.contract.state, "sequence"]))
+        seen = self._known.sequence
+        if last > seen:
             with storage_errors(f"looking for new rows of table {self.contract.name}"):
-                unseen = self._files(delta, f"sequence > {self._known_sequence}")
-            self._index(self._stream(unseen, columns, pc.field("sequence") > self._known_sequence))
-            self._known_sequence = last
+                unseen = self._files(delta, f"sequence > {seen}")
+            self._known.learn(self._stream(unseen, self._known.columns, pc.field("sequence") > seen), last)
         return delta
-
-    def _index(self, batches: Iterable[pa.RecordBatch]) -> None:
-        """Remember the states of rows by key; the newest row of a key counts, in whatever order they come."""
-        keys, states, sequences = bytearray(), array("Q"), array("q")
-        for batch in batches:
-            rows = batch.to_pylist()
-            keys += b"".join(map(self._key, rows))
-            states.extend(map(self._state, rows))
-            sequences.extend(row["sequence"] for row in rows)
-        order = np.argsort(np.array(sequences), kind="stable")
-        self._newest.add(key_array([bytes(keys)])[order], np.array(states, np.uint64)[order])
-        # Else the allocator keeps what small pieces of many batches were in.
-        pa.default_memory_pool().release_unused()
-
-    def _fresh(self, rows: Sequence[Row]) -> tuple[list[Row], dict[bytes, int]]:
-        """Return the rows to append, one a key, and their states by key."""
-        last = {self._key(row): row for row in rows}
-        states = {key: self._state(row) for key, row in last.items()}
-        known, found = self._newest.find(list(states))
-        fresh = [
-            key
-            for (key, state), before, there in zip(states.items(), known.tolist(), found.tolist(), strict=True)
-            if not there or before != state
-        ]
-        return [last[key] for key in fresh], {key: states[key] for key in fresh}
-
-    def _key(self, row: Row) -> bytes:
-        return hashed([row.get(name) for name in self.contract.key])
-
-    def _state(self, row: Row) -> int:
-        """Return a number that tells states of one key apart; a key that has one row for ever has one state."""
-        state = self.contract.state
-        return int.from_bytes(hashed([row.get(name) for name in state])[:8], "little") if state else 0
 
 
 def _require_columns(where: pc.Expression | None, schema: pa.Schema) -> None:

@@ -16,16 +16,18 @@ import obstore
 import zarr
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
+from zarr.abc.buffer import Buffer, BufferPrototype
 from zarr.abc.store import ByteRequest
+from zarr.buffer import default_buffer_prototype
 from zarr.codecs import Crc32cCodec, ZstdCodec
-from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
-from zarr.core.sync import sync
 from zarr.storage import MemoryStore, ObjectStore
 
 from cvtbatch.errors import FormatError, StorageError
 from cvtbatch.geometry import AIR_HU, Grid
 from cvtbatch.spec import digest
-from cvtbatch.store.location import Location, get, put, storage_error, storage_errors
+from cvtbatch.store.location import Location
+from cvtbatch.store.objects import get, put
+from cvtbatch.store.storage_errors import storage_error, storage_errors
 
 ARRAY = "0"
 OBJECTS = ("zarr.json", f"{ARRAY}/zarr.json", f"{ARRAY}/c/0/0/0")
@@ -82,10 +84,8 @@ def read_array(location: Location, stored: StoredArray) -> npt.NDArray[np.int16]
         raise FormatError("volume_missing", f"{stored.path} is gone from the store, wholly or in part") from None
     if _checksum(objects) != stored.checksum:
         raise FormatError("volume_damaged", f"{stored.path} is not what was written: its checksum differs")
-    memory = MemoryStore()
-    prototype = default_buffer_prototype()
-    for name, data in objects.items():
-        sync(memory.set(name, prototype.buffer.from_bytes(data)))
+    to_buffer = default_buffer_prototype().buffer.from_bytes
+    memory = MemoryStore({name: to_buffer(data) for name, data in objects.items()})
     array = zarr.open_array(memory, path=ARRAY, mode="r")
     values: npt.NDArray[np.int16] | npt.NDArray[np.uint8] = np.asarray(array[:])
     return values
@@ -161,8 +161,8 @@ def _checksum(objects: dict[str, bytes]) -> str:
 
 
 def _encode(values: npt.NDArray[np.int16] | npt.NDArray[np.uint8], grid: Grid, kind: str) -> dict[str, bytes]:
-    memory = MemoryStore()
-    group = zarr.create_group(memory, attributes=_attributes(grid, kind))
+    written: dict[str, Buffer] = {}
+    group = zarr.create_group(MemoryStore(written), attributes=_attributes(grid, kind))
     array = group.create_array(
         ARRAY,
         shape=values.shape,
@@ -176,14 +176,9 @@ def _encode(values: npt.NDArray[np.int16] | npt.NDArray[np.uint8], grid: Grid, k
         config={"write_empty_chunks": True},
     )
     array[:] = values
-    prototype = default_buffer_prototype()
-    objects = {}
-    for name in OBJECTS:
-        buffer = sync(memory.get(name, prototype))
-        if buffer is None:
-            raise StorageError("store_failed", f"zarr did not produce {name}")
-        objects[name] = buffer.to_bytes()
-    return objects
+    if lacking := [name for name in OBJECTS if name not in written]:
+        raise StorageError("store_failed", f"zarr did not produce {', '.join(lacking)}")
+    return {name: written[name].to_bytes() for name in OBJECTS}
 
 
 def _attributes(grid: Grid, kind: str) -> dict[str, object]:

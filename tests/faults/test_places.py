@@ -15,7 +15,7 @@ import pytest
 
 from cvtbatch.errors import StorageError
 from cvtbatch.store import FeatureStore, Location
-from cvtbatch.store.location import PROBE, list_objects, put
+from cvtbatch.store.objects import PROBE, list_objects, put
 from tests.support.archives import tiny_archive
 from tests.support.commands import cvtbatch
 from tests.support.store_rows import row

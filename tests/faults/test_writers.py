@@ -17,7 +17,7 @@ import pytest
 
 from cvtbatch.pipelines.stores.upkeep import collect_garbage
 from cvtbatch.store import FeatureStore, rewriting
-from cvtbatch.store.location import list_objects
+from cvtbatch.store.objects import list_objects
 from tests.support.store_rows import row
 
 WRITERS = 4

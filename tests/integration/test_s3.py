@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 from cvtbatch.cli import cli
 from cvtbatch.errors import StorageError
-from cvtbatch.store import FeatureStore, StoredArray, location, s3
+from cvtbatch.store import FeatureStore, Location, StoredArray, objects, s3
 from tests.support.archives import tiny_archive
 from tests.support.commands import extract_json
 from tests.support.store_contents import contents
@@ -138,7 +138,7 @@ def test_what_is_not_there_is_said(s3_bucket: str) -> None:
     with pytest.raises(StorageError, match="create it, or mend the URL") as raised:
         FeatureStore.open_for_writing("s3://no-such-bucket/store")
     assert "Debug source" not in raised.value.private
-    location.put(location.Location.of(s3_bucket), "notes.txt", b"mine")
+    objects.put(Location.of(s3_bucket), "notes.txt", b"mine")
     assert refusal(s3_bucket).kind == "not_a_store"
 
 

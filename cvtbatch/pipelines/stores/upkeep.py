@@ -7,7 +7,7 @@ from collections import Counter
 from cvtbatch import contracts
 from cvtbatch.store import FeatureStore
 from cvtbatch.store.garbage import LIVE_RUN_DAYS, find_garbage
-from cvtbatch.store.location import probe_writing, remove_objects
+from cvtbatch.store.objects import probe_writing, remove_objects
 from cvtbatch.store.rewriting import compact
 
 Document = dict[str, object]

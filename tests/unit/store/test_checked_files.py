@@ -13,7 +13,8 @@ import pytest
 
 from cvtbatch.errors import FormatError
 from cvtbatch.store.checked_files import Asked, is_checked, read_checked, seal
-from cvtbatch.store.location import Location, put
+from cvtbatch.store.location import Location
+from cvtbatch.store.objects import put
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 ROWS = pa.table(

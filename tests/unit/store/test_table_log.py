@@ -11,12 +11,12 @@ import pytest
 from deltalake import CommitProperties, Transaction, write_deltalake
 
 from cvtbatch.errors import FormatError
-from cvtbatch.store import FeatureStore, Selection, create_snapshot
+from cvtbatch.store import FeatureStore, Selection, create_snapshot, table_log
 from cvtbatch.store.checked_files import is_checked
 from cvtbatch.store.erasure import erase_case
-from cvtbatch.store.location import list_objects
+from cvtbatch.store.objects import list_objects
 from cvtbatch.store.rewriting import compact
-from cvtbatch.store.table_log import TableLog, _noted
+from cvtbatch.store.table_log import _noted
 from tests.support.store_rows import add_cases, case_rows, row
 
 
@@ -112,7 +112,7 @@ def test_a_version_of_other_key_columns_is_checked_by_those(
     store: FeatureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As of a release whose table has another key: what was committed before stays what it was."""
-    monkeypatch.setattr(TableLog, "_bounded", lambda log: ("kind", "sequence"))
+    monkeypatch.setattr(table_log, "bounded_columns", lambda contract: ("kind", "sequence"))
     assert names(store) == ["a", "b", "c", "d", "e", "f"]
     append(FeatureStore.open_for_writing(store.location.path), "g")
     monkeypatch.undo()

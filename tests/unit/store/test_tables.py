@@ -1,17 +1,15 @@
 import datetime
-import json
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable
-from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.exceptions import CommitFailedError
 
 from cvtbatch import contracts
-from cvtbatch.errors import FormatError, InputError, InternalError, StorageError
+from cvtbatch.errors import InputError, InternalError
 from cvtbatch.store import FeatureStore
-from cvtbatch.store.location import storage_error
 from cvtbatch.store.rewriting import compact
 from cvtbatch.store.tables import Table
 
@@ -79,28 +77,6 @@ def test_of_two_rows_of_a_key_in_one_append_the_last_counts(store: FeatureStore)
     assert FeatureStore(store.location.path).table("failures").append([event("1", "empty_mask")]) == 0
 
 
-@pytest.mark.parametrize("name", ["with space", "Müller", "a#b", "a?b", "a&b=c", "+plus", "ünï © 株"])
-def test_a_store_may_lie_under_any_name(tmp_path: Path, name: str) -> None:
-    url = str(tmp_path / name / "store")
-    store = FeatureStore.open_for_writing(url)
-    assert store.table("specs").append([spec("a")]) == 1
-    assert names(FeatureStore(url).table("specs")) == ["a"]
-    assert FeatureStore(url).table("specs").append([spec("a")]) == 0
-
-
-@pytest.mark.parametrize("name", ["100%", "a[b]", "a{b"])
-def test_names_that_delta_cannot_hold_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(StorageError) as raised:
-        FeatureStore.open_for_writing(str(tmp_path / name))
-    assert raised.value.kind == "unusable_path"
-    assert not (tmp_path / name).exists()
-
-
-def test_a_file_url_is_decoded(tmp_path: Path) -> None:
-    FeatureStore.open_for_writing((tmp_path / "a b").as_uri())
-    assert FeatureStore(str(tmp_path / "a b")).format_version == 1
-
-
 def test_order_is_the_sequence_and_not_the_clock(store: FeatureStore) -> None:
     table = store.table("failures")
     table.append([event("1", "empty_mask")])
@@ -149,36 +125,6 @@ def test_tables_keep_their_history_and_statistics_of_keys_only(store: FeatureSto
         assert configuration["delta.dataSkippingNumIndexedCols"] == str(contracts.table(name).key_field_count())
 
 
-def test_newer_and_damaged_formats_are_refused(store: FeatureStore) -> None:
-    path = Path(store.location.path) / "cvtbatch-store.json"
-    document = json.loads(path.read_text())
-    path.write_text(json.dumps({**document, "format_version": 2}))
-    with pytest.raises(FormatError, match="format version 2") as raised:
-        FeatureStore.open_for_writing(store.location.path)
-    assert raised.value.kind == "store_too_new"
-    for content in ("{", json.dumps({"format": "other"}), "[]"):
-        path.write_text(content)
-        with pytest.raises(FormatError) as raised:
-            FeatureStore(store.location.path)
-        assert raised.value.kind == "store_damaged"
-
-
-def test_what_is_no_store(tmp_path: Path) -> None:
-    with pytest.raises(StorageError) as raised:
-        FeatureStore(str(tmp_path / "absent"))
-    assert raised.value.kind == "no_store"
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(StorageError) as raised:
-        FeatureStore.open_for_writing(str(tmp_path))
-    assert raised.value.kind == "not_a_store"
-    with pytest.raises(StorageError) as raised:
-        FeatureStore.open_for_writing(str(tmp_path / "notes.txt" / "store"))
-    assert raised.value.kind == "store_not_writable"
-    with pytest.raises(StorageError) as raised:
-        FeatureStore("ftp://host/store")
-    assert raised.value.kind == "unknown_store_url"
-
-
 def test_counts_need_no_rows_where_the_log_tells_them(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
     table, long = store.table("specs"), "x" * 40
     assert (table.count(), table.counts("kind")) == (0, {})
@@ -208,24 +154,6 @@ def test_a_row_that_lacks_what_every_row_has_is_a_defect_and_not_damage(store: F
     with pytest.raises(InternalError, match="a row of table specs has no kind"):
         store.table("specs").append([{**spec("a"), "kind": None}])
     assert store.table("specs").count() == 0
-
-
-REQUEST = "Error performing GET http://h/b/00000000000000000100.checkpoint.parquet in 5s, after 8 retries"
-
-
-@pytest.mark.parametrize(
-    ("text", "kind"),
-    [
-        (f"Kernel error: Arrow error: External: Generic S3 error: {REQUEST}, status code 503", "store_failed"),
-        (f"Kernel error: Arrow error: External: Generic S3 error: {REQUEST}: 403 Forbidden", "store_denied"),
-        ("Parquet error: External: Generic LocalFileSystem error: a.parquet: (os error 5)", "store_failed"),
-        ("Generic LocalFileSystem error: Unable to open file a.checkpoint.parquet: (os error 24)", "store_failed"),
-        ("Kernel error: Parquet error: Invalid Parquet file. Corrupt footer", "store_damaged"),
-    ],
-)
-def test_a_log_that_cannot_be_reached_is_not_called_damaged(text: str, kind: str) -> None:
-    """As the table library words it: an outage or expired credentials while a checkpoint is read."""
-    assert storage_error("opening table cases", DeltaError(text)).kind == kind
 
 
 def test_a_table_says_when_it_was_written(store: FeatureStore) -> None:

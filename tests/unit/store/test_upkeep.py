@@ -15,10 +15,11 @@ from cvtbatch.cli import cli
 from cvtbatch.pipelines.stores.upkeep import collect_garbage, compact_store
 from cvtbatch.store import FeatureStore, StoredArray
 from cvtbatch.store.erasure import erase_case
-from cvtbatch.store.location import list_objects, put
+from cvtbatch.store.objects import list_objects, put
 from cvtbatch.store.reading import Selection
 from cvtbatch.store.rewriting import compact
-from cvtbatch.store.snapshots import create_snapshot, read_snapshot, verify_snapshot
+from cvtbatch.store.snapshots import create_snapshot, read_snapshot
+from cvtbatch.store.verification import verify_snapshot
 from tests.support.store_rows import GRID, RADIOMICS_SPEC, add_cases, add_specs, case_rows, row, same
 
 TOMORROW = datetime.timedelta(hours=25)

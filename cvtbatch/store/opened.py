@@ -1,0 +1,112 @@
+"""A store that is opened: where it lies, its tables, and views of their rows."""
+
+import json
+from collections.abc import Mapping
+from typing import Self
+
+import cvtbatch
+from cvtbatch import contracts
+from cvtbatch.errors import FormatError, StorageError
+from cvtbatch.store.heads import Heads
+from cvtbatch.store.location import Location
+from cvtbatch.store.objects import get, holds_anything, probe_writing, put
+from cvtbatch.store.reading import Selection, View
+from cvtbatch.store.tables import Pin, Table
+
+FORMAT_VERSION = 1
+FORMAT_FILE = "cvtbatch-store.json"
+
+
+class OpenedStore:
+    """An existing store.
+
+    Args:
+        url: a folder, a file:// URL, or s3://BUCKET/PREFIX.
+
+    Raises:
+        StorageError: there is no store.
+        FormatError: its format is newer than this version of cvtbatch knows.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.location = Location.of(url)
+        self.format_version = _read_format(self.location)
+        self._heads = Heads(self.location)
+        self._tables = {
+            name: Table(self.location, contracts.table(name), self._heads) for name in contracts.table_names()
+        }
+
+    @classmethod
+    def open_for_writing(cls, url: str, existing: bool = False) -> Self:
+        """Open a store, creating it where there is none, and bring its tables up to the contracts.
+
+        Args:
+            existing: do not create it.
+
+        Raises:
+            StorageError: it cannot be written, not so that two runs may, or the folder holds other things.
+            FormatError: as for the class.
+        """
+        location = Location.of(url)
+        try:
+            _read_format(location)
+        except StorageError as error:
+            if existing or error.kind != "no_store":
+                raise
+            probe_writing(location)
+            document = {
+                "format": "cvtbatch-store",
+                "format_version": FORMAT_VERSION,
+                "created_by": f"cvtbatch {cvtbatch.__version__}",
+            }
+            put(location, FORMAT_FILE, (json.dumps(document, indent=2) + "\n").encode())
+        else:
+            probe_writing(location)
+        store = cls(url)
+        for table in store._tables.values():
+            table.log.create()
+        store._heads.tidy()
+        return store
+
+    def table(self, name: str) -> Table:
+        """Return a table; `name` is one of `contracts.table_names()`."""
+        return self._tables[name]
+
+    def view(
+        self,
+        pins: Mapping[str, Pin] | None = None,
+        selection: Selection | None = None,
+        label: Mapping[str, str] | None = None,
+    ) -> View:
+        """Return the rows as they are now, or where `pins` say; arguments as for `View`."""
+        return View(self._tables, pins, selection, label)
+
+
+def _read_format(location: Location) -> int:
+    """Return the store's format version.
+
+    Raises:
+        StorageError: kind "no_store" where a store may be created, "not_a_store" where something else lies.
+        FormatError: it is newer, or the file is damaged.
+    """
+    if not holds_anything(location):
+        raise StorageError("no_store", f"there is no store at {location.url}")
+    try:
+        document = json.loads(get(location, FORMAT_FILE))
+    except FileNotFoundError:
+        raise StorageError(
+            "not_a_store", f"{location.url} holds files but no {FORMAT_FILE}: it is no store; choose an empty folder"
+        ) from None
+    except ValueError:
+        raise FormatError("store_damaged", f"{FORMAT_FILE} of the store is no JSON") from None
+    version = document.get("format_version") if isinstance(document, dict) else None
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise FormatError(
+            "store_too_new",
+            f"the store has format version {version}; cvtbatch {cvtbatch.__version__} knows versions "
+            f"up to {FORMAT_VERSION}: use a newer cvtbatch",
+        )
+    problems = contracts.problems_of(document, "store.json")
+    if problems:
+        raise FormatError("store_damaged", f"{FORMAT_FILE} of the store: {'; '.join(problems)}")
+    return int(document["format_version"])
