@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from cvtbatch.validation.baseline import BaselineRow, LevelSummary, NumberSummary, Summary
 from cvtbatch.validation.evaluate import CaseResult, Validation
+from cvtbatch.validation.feature_shift import LARGE_DIFFERENCE, FeatureShift
 from cvtbatch.validation.report.gallery import order_cases, page_name, page_names
 from cvtbatch.validation.report.tables import Cell, ReportTable, counted, decimal, percent
-from cvtbatch.validation.shift import LARGE_DIFFERENCE, FeatureShift
 from cvtbatch.validation.values import Maybe, NotComputable
 
 _VARIABLES = {"cvt": "CVT", "onset_to_ct_h": "onset to CT", "volume_ml": "hematoma volume"}

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from cvtbatch.validation import published
 from cvtbatch.validation.decision_curve import describe
 from cvtbatch.validation.decisions import Decisions
-from cvtbatch.validation.evaluate import ModelResult, Validation
+from cvtbatch.validation.evaluate import Validation
+from cvtbatch.validation.model_result import ModelResult
 from cvtbatch.validation.recalibration import Recalibration
 from cvtbatch.validation.report.tables import Cell, ReportTable
 from cvtbatch.validation.values import Maybe, NotComputable

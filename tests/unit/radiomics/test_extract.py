@@ -89,7 +89,7 @@ def test_without_pyradiomics_only_its_engine_is_missing() -> None:
     code = (
         "import sys; sys.modules['radiomics'] = None; sys.modules['trimesh'] = None\n"
         "import scipy.special as s; s.__dict__.pop('sph_harm', None)\n"
-        "from tests.support import tiny_head\n"
+        "from tests.support.archives import tiny_head\n"
         "from cvtbatch.radiomics import extract_features\n"
         "print(len(extract_features(*tiny_head(1))))\n"
         "try:\n    extract_features(*tiny_head(1), engine='pyradiomics')\n"
