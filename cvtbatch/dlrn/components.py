@@ -18,13 +18,11 @@ class Components:
     Attributes:
         loadings: (E, K) one component a column.
         offset: (K,) the projection of the mean embedding.
-        variance_share: (K,) share of the slices' variance.
         rows: slices that it was fitted on.
     """
 
     loadings: Floats
     offset: Floats
-    variance_share: Floats
     rows: int
 
     def apply(self, embedding: Floats32) -> Floats:
@@ -47,4 +45,4 @@ def fit_components(slices: Floats32, limit: int) -> Components:
     kept = int((pca.explained_variance_ > RANK_SHARE * pca.explained_variance_[0]).sum())
     loadings = np.ascontiguousarray(pca.components_[:kept].T)
     offset = project_one(np.asarray(pca.mean_, np.float64), loadings)
-    return Components(loadings, offset, pca.explained_variance_ratio_[:kept], len(slices))
+    return Components(loadings, offset, len(slices))

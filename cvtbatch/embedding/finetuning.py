@@ -7,7 +7,7 @@ equal bits on a CPU, as its threads are the same; on a GPU, some gradients are s
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -230,12 +230,6 @@ class FineTuning:
         self.optimizer.load_state_dict(content["optimizer"])
         self.best, self.best_epoch = content["best"], content["best_epoch"]
         self.curve = [Epoch(*values) for values in content["curve"]]
-
-
-def class_counts(labels: Sequence[int] | npt.NDArray[np.int64]) -> dict[str, int]:
-    """Return how many of each class there are."""
-    ill = int(np.sum(labels))
-    return {"cvt": ill, "other": len(labels) - ill}
 
 
 def _generator(seed: int, purpose: str) -> np.random.Generator:

@@ -19,7 +19,7 @@ from cvtbatch.radiomics.glrlm_glszm_gldm import gldm_features, glrlm_features, g
 from cvtbatch.radiomics.ngtdm import ngtdm_features
 from cvtbatch.radiomics.profiles import GLCM, Profile
 from cvtbatch.radiomics.shape import shape_features
-from cvtbatch.radiomics.texture_matrices import Counts, TextureGrid, count_matrices, lay_grid
+from cvtbatch.radiomics.texture_matrices import TextureGrid, TextureMatrices, fill_matrices, lay_grid
 
 TEXTURE_CLASSES = ("gldm", "glrlm", "glszm", "ngtdm", "glcm")
 
@@ -58,34 +58,34 @@ def compute_features(ct: sitk.Image, mask: sitk.Image, profile: Profile) -> Fast
     degenerate: list[str] = []
     for image, gray_values in filter_images(box):
         gray = discretise(gray_values, profile.bin_width)
-        counts = count_matrices(grid, gray)
+        matrices = fill_matrices(grid, gray)
         first_order = first_order_features(gray_values, gray.counts, profile.voxel_array_shift, voxel_mm3)
         values.update({f"{image}_firstorder_{name}": value for name, value in first_order.items()})
-        values.update({f"{image}_{name}": value for name, value in _texture_features(counts, gray, grid).items()})
-        degenerate += [f"{image}/{reason}" for reason in _degeneracies(counts, gray, grid)]
+        values.update({f"{image}_{name}": value for name, value in _texture_features(matrices, gray, grid).items()})
+        degenerate += [f"{image}/{reason}" for reason in _degeneracies(matrices, gray, grid)]
         undefined = int(np.isnan(gray_values).sum())
         if undefined:
             degenerate.append(f"{image}/firstorder: {undefined} voxels without a value")
     return FastResult(values, box.largest_hu, tuple(degenerate))
 
 
-def _texture_features(counts: Counts, gray: GrayLevels, grid: TextureGrid) -> dict[str, float]:
-    glcm = glcm_features(counts.pairs, gray.levels)
+def _texture_features(matrices: TextureMatrices, gray: GrayLevels, grid: TextureGrid) -> dict[str, float]:
+    glcm = glcm_features(matrices.glcm, gray.levels)
     by_class = {
-        "gldm": gldm_features(counts, gray.levels),
-        "glrlm": glrlm_features(counts, gray.levels, grid.with_lines),
-        "glszm": glszm_features(counts, gray.levels),
-        "ngtdm": ngtdm_features(counts.contrasts, gray.levels, gray.counts),
+        "gldm": gldm_features(matrices, gray.levels),
+        "glrlm": glrlm_features(matrices, gray.levels, grid.with_lines),
+        "glszm": glszm_features(matrices, gray.levels),
+        "ngtdm": ngtdm_features(matrices.ngtdm, gray.levels, gray.counts),
         "glcm": {name: glcm[name] for name in GLCM},
     }
     return {f"{name}_{feature}": value for name, features in by_class.items() for feature, value in features.items()}
 
 
-def _degeneracies(counts: Counts, gray: GrayLevels, grid: TextureGrid) -> list[str]:
+def _degeneracies(matrices: TextureMatrices, gray: GrayLevels, grid: TextureGrid) -> list[str]:
     reasons = []
     if len(gray.levels) == 1:
         reasons += [f"{name}: one gray level" for name in TEXTURE_CLASSES]
-    if not counts.pairs.any():
+    if not matrices.glcm.any():
         reasons.append("glcm: no neighbouring voxels")
     if not grid.with_lines.any():
         reasons.append("glrlm: no line of voxels")

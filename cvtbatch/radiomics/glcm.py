@@ -1,4 +1,4 @@
-"""Gray level co-occurrence matrix: 22 features, each the mean over the angles that have voxel pairs.
+"""GLCM, the gray level co-occurrence matrix: 22 features, each the mean over the angles that have voxel pairs.
 
 Most are plain sums and are computed in one compiled pass. Imc2 and ClusterShade are not: Imc2 takes the root of a difference of
 entropies that may be 0, or below it, by round-off alone (PyRadiomics then gives 0 or NaN), and ClusterShade cancels. These follow

@@ -1,6 +1,7 @@
-"""Features of matrices of gray level by size: runs (GLRLM), zones (GLSZM), dependences (GLDM).
+"""GLRLM, GLSZM and GLDM: features of matrices of gray level by size, of runs, zones and dependences.
 
-The three classes share their formulas: `emphases` computes all of them for one or more angles, and each class picks its own names.
+The three classes share their formulas: `_matrix_features` computes all of them for one or more angles, and each class picks its
+own names.
 
 Source: PyRadiomics 3.0.1, `glrlm.py`, `glszm.py`, `gldm.py`.
 """
@@ -9,9 +10,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from cvtbatch.radiomics.texture_matrices import Counts
+from cvtbatch.radiomics.texture_matrices import TextureMatrices
 
-# Columns of `emphases`; `Size` stands for Run, Zone or Dependence.
+# Columns of `_matrix_features`; `Size` stands for Run, Zone or Dependence.
 COLUMNS = (
     "GrayLevelNonUniformity",
     "GrayLevelNonUniformityNormalized",
@@ -84,29 +85,33 @@ GLDM = {
 }
 
 
-def glrlm_features(counts: Counts, levels: NDArray[np.int64], with_lines: NDArray[np.bool_]) -> dict[str, float]:
-    """Means over the angles along which the ROI has lines; NaN where there are none."""
-    runs = counts.runs[with_lines]
+def glrlm_features(
+    matrices: TextureMatrices, levels: NDArray[np.int64], with_lines: NDArray[np.bool_]
+) -> dict[str, float]:
+    """Return the GLRLM features: means over the angles along which the ROI has lines; NaN where there are none."""
+    runs = matrices.glrlm[with_lines]
     sizes = np.flatnonzero(runs.any(axis=(0, 1)))
     matrix = np.ascontiguousarray(runs[:, :, sizes], np.float64)
-    return _named(GLRLM, _emphases(matrix, levels.astype(np.float64), (sizes + 1).astype(np.float64)))
+    return _named(GLRLM, _matrix_features(matrix, levels.astype(np.float64), (sizes + 1).astype(np.float64)))
 
 
-def glszm_features(counts: Counts, levels: NDArray[np.int64]) -> dict[str, float]:
-    """Features of the zones."""
-    sizes = np.flatnonzero(np.bincount(counts.zone_sizes))
+def glszm_features(matrices: TextureMatrices, levels: NDArray[np.int64]) -> dict[str, float]:
+    """Return the GLSZM features."""
+    sizes = np.flatnonzero(np.bincount(matrices.glszm_sizes))
     place = np.zeros(sizes[-1] + 1, np.int64)
     place[sizes] = np.arange(len(sizes))
-    cells = counts.zone_levels * len(sizes) + place[counts.zone_sizes]
+    cells = matrices.glszm_levels * len(sizes) + place[matrices.glszm_sizes]
     matrix = np.bincount(cells, minlength=len(levels) * len(sizes)).reshape(1, len(levels), len(sizes))
-    return _named(GLSZM, _emphases(matrix.astype(np.float64), levels.astype(np.float64), sizes.astype(np.float64)))
+    return _named(
+        GLSZM, _matrix_features(matrix.astype(np.float64), levels.astype(np.float64), sizes.astype(np.float64))
+    )
 
 
-def gldm_features(counts: Counts, levels: NDArray[np.int64]) -> dict[str, float]:
-    """Features of the dependences; a voxel without equal neighbours has size 1."""
-    sizes = np.flatnonzero(counts.dependences.any(axis=0))
-    matrix = np.ascontiguousarray(counts.dependences[None][:, :, sizes], np.float64)
-    return _named(GLDM, _emphases(matrix, levels.astype(np.float64), (sizes + 1).astype(np.float64)))
+def gldm_features(matrices: TextureMatrices, levels: NDArray[np.int64]) -> dict[str, float]:
+    """Return the GLDM features; a voxel without equal neighbours has size 1."""
+    sizes = np.flatnonzero(matrices.gldm.any(axis=0))
+    matrix = np.ascontiguousarray(matrices.gldm[None][:, :, sizes], np.float64)
+    return _named(GLDM, _matrix_features(matrix, levels.astype(np.float64), (sizes + 1).astype(np.float64)))
 
 
 def _named(names: dict[str, str], rows: NDArray[np.float64]) -> dict[str, float]:
@@ -116,7 +121,7 @@ def _named(names: dict[str, str], rows: NDArray[np.float64]) -> dict[str, float]
 
 
 @njit(cache=True)
-def _emphases(
+def _matrix_features(
     matrix: NDArray[np.float64], levels: NDArray[np.float64], sizes: NDArray[np.float64]
 ) -> NDArray[np.float64]:  # pragma: no cover - compiled
     """Return (A, 16) in the order of `COLUMNS` for a matrix (A, N, S), levels (N,) and sizes (S,)."""

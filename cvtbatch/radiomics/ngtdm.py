@@ -1,4 +1,4 @@
-"""Neighbouring gray tone difference matrix: five features.
+"""NGTDM, the neighbouring gray tone difference matrix: five features.
 
 Source: PyRadiomics 3.0.1, `ngtdm.py`. Levels without voxels do not occur here, so its guards for p = 0 have no counterpart.
 """

@@ -1,11 +1,12 @@
-"""Compiled loops over ROI voxels that fill the texture matrices.
+"""The texture matrices of an ROI, GLCM, GLRLM, GLSZM, GLDM and NGTDM, filled by compiled loops over its voxels.
 
 The ROI lies in a grid of its own: the bounding box with one empty voxel around it, flattened, so that a neighbour is a constant
 step away and an outside voxel has code 0. The ROI's voxels are visited in raster order as stretches along x; every angle's first
 non-zero offset is positive, so the neighbour at `position - step` has been visited before.
 
 Source: PyRadiomics 3.0.1, `src/cmatrices.c` (`calculate_glcm`, `calculate_glrlm`, `calculate_glszm`, `calculate_gldm`,
-`calculate_ngtdm`), written anew: one pass for four matrices, union-find for zones.
+`calculate_ngtdm`), written anew: one pass for GLCM and GLRLM, one for GLDM and NGTDM, union-find
+for the zones of GLSZM.
 """
 
 from dataclasses import dataclass
@@ -45,23 +46,23 @@ class TextureGrid:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
-    """Raw matrices of one image over its N gray levels present, A angles.
+class TextureMatrices:
+    """The matrices of one image as counts, over its N gray levels present and A angles.
 
     Attributes:
-        pairs: (A, N, N) int32, voxels of level i whose neighbour one step before has level j.
-        runs: (A, N, R) int32, runs of level i and length j + 1; R is the longest.
-        dependences: (N, 27) int64, voxels of level i with j equal neighbours.
-        contrasts: (N,) float64, sum over voxels of level i of |level - mean level of the neighbours|.
-        zone_levels, zone_sizes: (Z,) int64, each zone's place among the levels (0-based) and its voxels.
+        glcm: (A, N, N) int32, voxels of level i whose neighbour one step before has level j.
+        glrlm: (A, N, R) int32, runs of level i and length j + 1; R is the longest.
+        gldm: (N, 27) int64, voxels of level i with j equal neighbours.
+        ngtdm: (N,) float64, sum over voxels of level i of |level - mean level of the neighbours|.
+        glszm_levels, glszm_sizes: (Z,) int64, each zone's place among the levels (0-based) and its voxels.
     """
 
-    pairs: NDArray[np.int32]
-    runs: NDArray[np.int32]
-    dependences: NDArray[np.int64]
-    contrasts: NDArray[np.float64]
-    zone_levels: NDArray[np.int64]
-    zone_sizes: NDArray[np.int64]
+    glcm: NDArray[np.int32]
+    glrlm: NDArray[np.int32]
+    gldm: NDArray[np.int64]
+    ngtdm: NDArray[np.float64]
+    glszm_levels: NDArray[np.int64]
+    glszm_sizes: NDArray[np.int64]
 
 
 def lay_grid(box: RoiBox) -> TextureGrid:
@@ -83,18 +84,18 @@ def lay_grid(box: RoiBox) -> TextureGrid:
     )
 
 
-def count_matrices(grid: TextureGrid, gray: GrayLevels) -> Counts:
+def fill_matrices(grid: TextureGrid, gray: GrayLevels) -> TextureMatrices:
     """Fill all matrices of one image."""
     codes = np.zeros(grid.size, np.uint16)
     codes[grid.positions] = gray.codes
     levels = np.concatenate(([0], gray.levels)).astype(np.int32)
-    pairs, runs = _count_pairs_and_runs(codes, grid.positions, grid.stretches, grid.steps, len(levels))
-    dependences, contrasts = _count_neighbourhoods(
+    pairs, runs = _fill_glcm_and_glrlm(codes, grid.positions, grid.stretches, grid.steps, len(levels))
+    dependences, contrasts = _fill_gldm_and_ngtdm(
         codes, levels[codes], grid.positions, grid.stretches, grid.steps, grid.neighbours, levels
     )
-    zone_levels, zone_sizes = _find_zones(codes, grid.positions, grid.zone_steps, grid.covers)
+    zone_levels, zone_sizes = _find_glszm_zones(codes, grid.positions, grid.zone_steps, grid.covers)
     runs = runs[:, 1:, 1:-1] - runs[:, 1:, 2:]
-    return Counts(pairs[:, 1:, 1:], runs, dependences[1:], contrasts[1:], zone_levels - 1, zone_sizes)
+    return TextureMatrices(pairs[:, 1:, 1:], runs, dependences[1:], contrasts[1:], zone_levels - 1, zone_sizes)
 
 
 @njit(cache=True)
@@ -117,7 +118,7 @@ def _count_neighbours(
 
 
 @njit(cache=True)
-def _count_pairs_and_runs(
+def _fill_glcm_and_glrlm(
     codes: NDArray[np.uint16],
     positions: NDArray[np.uint64],
     stretches: NDArray[np.int64],
@@ -155,7 +156,7 @@ def _count_pairs_and_runs(
 
 
 @njit(cache=True)
-def _count_neighbourhoods(
+def _fill_gldm_and_ngtdm(
     codes: NDArray[np.uint16],
     grays: NDArray[np.int32],
     positions: NDArray[np.uint64],
@@ -192,7 +193,7 @@ def _count_neighbourhoods(
 
 
 @njit(cache=True)
-def _find_zones(
+def _find_glszm_zones(
     codes: NDArray[np.uint16], positions: NDArray[np.uint64], steps: NDArray[np.int64], covers: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:  # pragma: no cover - compiled
     """Return code and size of each zone of connected equal codes (union-find; the root is the first voxel in raster order).

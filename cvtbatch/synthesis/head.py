@@ -68,15 +68,6 @@ class SyntheticCase:
         x, y, z = np.asarray(self.origin_mm) + index * np.asarray(self.slice_step_mm)
         return float(x), float(y), float(z)
 
-    def index_to_physical(self) -> npt.NDArray[np.float64]:
-        """(4, 4) matrix from voxel indices (x, y, z, 1) to LPS mm; sheared where the gantry is tilted."""
-        affine = np.eye(4)
-        affine[:3, 0] = np.asarray(self.row_direction) * self.spacing_xyz_mm[0]
-        affine[:3, 1] = np.asarray(self.column_direction) * self.spacing_xyz_mm[1]
-        affine[:3, 2] = self.slice_step_mm
-        affine[:3, 3] = self.origin_mm
-        return affine
-
 
 @dataclass(frozen=True, slots=True)
 class Scan:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from cvtbatch.validation.baseline import Value
 from cvtbatch.validation.nomogram import Nomogram
 from cvtbatch.validation.readers import ReaderStudy
@@ -80,7 +82,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cohort:
+class CenterCohort:
     """A centre's cases; the arrays have a row a case, in order, NaN where unknown.
 
     Attributes:
@@ -184,8 +186,8 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
-class Bundle:
-    """The facts of a frozen bundle.
+class BundleFacts:
+    """What a validation takes from a frozen bundle.
 
     Attributes:
         models: in the order in which they are shown; the last is the primary one.
@@ -209,3 +211,10 @@ class Training:
     acquisition: Mapping[str, Sequence[Value]]
     features: Mapping[str, Floats]
     embedding: Floats | None
+
+
+def scored_cases(cases: tuple[Case, ...], model: str) -> tuple[Scored, tuple[Case, ...]]:
+    """Return outcome and score of the cases that have both, and these cases."""
+    kept = tuple(case for case in cases if case.outcome is not None and model in case.scores)
+    outcome = np.array([case.outcome for case in kept], dtype=bool)
+    return Scored(outcome, np.array([case.scores[model] for case in kept], dtype=np.float64)), kept

@@ -15,6 +15,3 @@ AUC: Mapping[str, Estimate] = MappingProxyType(
         "DLRN": Estimate(0.911, Interval(0.827, 0.996)),
     }
 )
-ACCURACY: Mapping[str, float] = MappingProxyType({"Rad": 0.783, "DL": 0.771, "DLR": 0.892, "DLRN": 0.904})
-SENSITIVITY: Mapping[str, float] = MappingProxyType({"Rad": 0.708, "DL": 0.833, "DLR": 0.750, "DLRN": 0.792})
-SPECIFICITY: Mapping[str, float] = MappingProxyType({"Rad": 0.814, "DL": 0.746, "DLR": 0.949, "DLRN": 0.949})

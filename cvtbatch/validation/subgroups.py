@@ -7,8 +7,13 @@ from itertools import pairwise
 import numpy as np
 
 from cvtbatch.validation.calibration import Terms, observed_over_expected, terms
+from cvtbatch.validation.inputs import Case, scored_cases
 from cvtbatch.validation.roc import auc
 from cvtbatch.validation.values import Estimate, Maybe, Scored
+
+AGE_EDGES = (50.0, 65.0)
+VOLUME_EDGES_ML = (10.0, 30.0)
+"""30 ml: the volume of the ICH score (Hemphill et al., Stroke 2001;32:891)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,30 @@ def bands(values: Sequence[float | None], edges: Sequence[float], unit: str) -> 
     names += [f"{low:g} to below {high:g} {unit}" for low, high in pairwise(edges)]
     names.append(f"{edges[-1]:g} {unit} and more")
     return [None if value is None else names[int(np.searchsorted(edges, value, side="right"))] for value in values]
+
+
+def subgroups(cases: tuple[Case, ...], model: str) -> tuple[Subgroup, ...]:
+    """Judge a model in the subgroups of a report: age, sex, location, hematoma volume, scanner."""
+    scored, kept = scored_cases(cases, model)
+    if scored.n == 0:
+        return ()
+
+    def numbers(name: str) -> list[float | None]:
+        values = [case.clinical.get(name) for case in kept]
+        return [None if value is None else float(value) for value in values]
+
+    def texts(name: str, source: str = "clinical") -> list[str | None]:
+        values = [getattr(case, source).get(name) for case in kept]
+        return [None if value is None else str(value) for value in values]
+
+    variables = {
+        "age": bands(numbers("age"), AGE_EDGES, "years"),
+        "sex": texts("sex"),
+        "location": texts("location"),
+        "hematoma volume": bands(numbers("volume_ml"), VOLUME_EDGES_ML, "ml"),
+        "scanner": texts("scanner", "acquisition"),
+    }
+    return in_subgroups(scored, variables)
 
 
 def in_subgroups(scored: Scored, variables: Mapping[str, Sequence[str | None]]) -> tuple[Subgroup, ...]:

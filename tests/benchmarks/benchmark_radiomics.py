@@ -36,7 +36,7 @@ from cvtbatch.radiomics.ngtdm import ngtdm_features
 from cvtbatch.radiomics.profiles import PROFILES, Profile
 from cvtbatch.radiomics.reference import stock_features
 from cvtbatch.radiomics.shape import shape_features
-from cvtbatch.radiomics.texture_matrices import count_matrices, lay_grid
+from cvtbatch.radiomics.texture_matrices import fill_matrices, lay_grid
 from tests.golden.radiomics_cases import ball, images, texture
 from tests.support.parity import deviations
 
@@ -91,28 +91,28 @@ def stages(ct: sitk.Image, mask: sitk.Image, repeat: int) -> dict[str, float]:
     box = boxes.cut_box(ct, mask, PROFILE)
     grid, named = lay_grid(box), dict(filters.filter_images(box))
     gray = [discretise(values, PROFILE.bin_width) for values in named.values()]
-    counts = [count_matrices(grid, levels) for levels in gray]
-    both = list(zip(counts, gray, strict=True))
+    matrices = [fill_matrices(grid, levels) for levels in gray]
+    both = list(zip(matrices, gray, strict=True))
     work: dict[str, Callable[[], object]] = {
         "box and checks": lambda: boxes.cut_box(ct, mask, PROFILE),
         "shape": lambda: shape_features(box),
         "LoG, wavelet, gradient, pointwise": lambda: list(_images_but_patterns(box)),
         "LBP-3D": lambda: pattern_images(box),
         "discretisation": lambda: [discretise(values, PROFILE.bin_width) for values in named.values()],
-        "matrices": lambda: [count_matrices(grid, levels) for levels in gray],
+        "matrices": lambda: [fill_matrices(grid, levels) for levels in gray],
         "first order": lambda: [
             first_order_features(values, levels.counts, 0.0, 1.25)
             for values, levels in zip(named.values(), gray, strict=True)
         ],
-        "GLCM features": lambda: [glcm_features(count.pairs, levels.levels) for count, levels in both],
+        "GLCM features": lambda: [glcm_features(found.glcm, levels.levels) for found, levels in both],
         "GLRLM, GLSZM, GLDM, NGTDM features": lambda: [
             (
-                glrlm_features(count, levels.levels, grid.with_lines),
-                glszm_features(count, levels.levels),
-                gldm_features(count, levels.levels),
-                ngtdm_features(count.contrasts, levels.levels, levels.counts),
+                glrlm_features(found, levels.levels, grid.with_lines),
+                glszm_features(found, levels.levels),
+                gldm_features(found, levels.levels),
+                ngtdm_features(found.ngtdm, levels.levels, levels.counts),
             )
-            for count, levels in both
+            for found, levels in both
         ],
     }
     return {name: seconds(compute, repeat) for name, compute in work.items()}

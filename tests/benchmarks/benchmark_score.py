@@ -84,7 +84,7 @@ def models() -> tuple[FrozenModel, Plain]:
     slices = rng.standard_normal((1000, 60)) @ rng.standard_normal((60, LENGTH)) + rng.standard_normal((1000, LENGTH))
     pca = PCA(COMPONENTS, svd_solver="full").fit(slices)
     loadings = np.ascontiguousarray(pca.components_[:IN_USE].T)
-    components = Components(loadings, project_one(pca.mean_, loadings), pca.explained_variance_ratio_[:IN_USE], 1000)
+    components = Components(loadings, project_one(pca.mean_, loadings), 1000)
     outcome = (np.arange(CASES) % 4 == 0).astype(np.int64)
     radiomics = rng.standard_normal((CASES, RADIOMICS)) + 0.7 * outcome[:, None]
     values = np.concatenate([radiomics, components.apply(slices[:CASES].astype(np.float32))], axis=1)

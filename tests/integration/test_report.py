@@ -102,6 +102,12 @@ def test_tables_are_csv_with_numbers_in_full(report: Path, validation: Validatio
         ), file
 
 
+def test_every_table_is_a_file_and_stands_once_in_the_page(report: Path) -> None:
+    files = sorted(file.stem for file in (report.parent / "tables").glob("*.csv"))
+    shown = re.findall(r'<figure class="table" id="table-([^"]+)">', report.read_text(encoding="utf-8"))
+    assert sorted(shown) == files
+
+
 def test_every_figure_is_a_file_and_stands_in_the_page(report: Path) -> None:
     page = report.read_text(encoding="utf-8")
     for kind, head in (("svg", b"<?xml"), ("png", b"\x89PNG")):

@@ -4,9 +4,9 @@ import numpy as np
 from scipy.special import expit
 
 from cvtbatch.validation.inputs import (
-    Bundle,
+    BundleFacts,
     Case,
-    Cohort,
+    CenterCohort,
     Contribution,
     Count,
     Explanation,
@@ -90,7 +90,7 @@ def make_training(seed: int, n: int = 192) -> Training:
     )
 
 
-def make_cohort(seed: int, n: int, center: str = "C2", outcomes: str = "both", epilepsy: bool = True) -> Cohort:
+def make_cohort(seed: int, n: int, center: str = "C2", outcomes: str = "both", epilepsy: bool = True) -> CenterCohort:
     """Draw a centre.
 
     Args:
@@ -134,7 +134,7 @@ def make_cohort(seed: int, n: int, center: str = "C2", outcomes: str = "both", e
                 explanation=Explanation(points if seizure is not None else (), 0.24, added, 0.02),
             )
         )
-    return Cohort(
+    return CenterCohort(
         center=center,
         cases=tuple(cases),
         flow=(
@@ -180,13 +180,13 @@ def make_out_of_fold(seed: int, n: int = 192) -> Scored:
     return Scored(outcome, expit(-1.4 + 1.6 * outcome + rng.normal(0, 1.1, n)))
 
 
-def make_bundle(epilepsy: bool = True) -> Bundle:
+def make_bundle(epilepsy: bool = True) -> BundleFacts:
     """Return the facts of a bundle."""
     training = (
         TrainingEstimate("nested cross-validation", Estimate(0.84, Interval(0.77, 0.90))),
         TrainingEstimate("study protocol", Estimate(0.95, Interval(0.92, 0.98)), "selection before cross-validation"),
     )
-    return Bundle(
+    return BundleFacts(
         models=tuple(
             ModelFacts(name, {"youden": 0.33, "sens90": 0.2, "sens95": 0.12}, training, make_out_of_fold(place))
             for place, name in enumerate(MODELS)

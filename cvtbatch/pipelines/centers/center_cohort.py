@@ -21,7 +21,7 @@ from cvtbatch.pipelines.centers.center_source import (
 from cvtbatch.pipelines.models.score import KEY, read_keys
 from cvtbatch.store import StoredArray, among
 from cvtbatch.validation.eligibility import assess_eligibility
-from cvtbatch.validation.inputs import Case, Cohort, Contribution, Count, Explanation, FlowStep, Training
+from cvtbatch.validation.inputs import Case, CenterCohort, Contribution, Count, Explanation, FlowStep, Training
 from cvtbatch.validation.readers import ReaderStudy
 from cvtbatch.validation.report import OutlinedSlice, Pictures
 
@@ -37,7 +37,7 @@ REASONS = {
 TERMS = {"points_dlr": "DLR signature", "points_epilepsy": "epilepsy"}
 
 
-def read_cohort(source: Source, readers: tuple[ReaderStudy, ...]) -> Cohort:
+def read_cohort(source: Source, readers: tuple[ReaderStudy, ...]) -> CenterCohort:
     """Read the eligible, scored cases of the centre.
 
     Raises:
@@ -75,7 +75,7 @@ def read_cohort(source: Source, readers: tuple[ReaderStudy, ...]) -> Cohort:
     failures = source.view.rows("failures")
     failures = failures.filter(pc.equal(failures["center"], source.center)).to_pylist()
     outlined = {row["case_key"] for row in rois.values()}
-    return Cohort(
+    return CenterCohort(
         center=source.center,
         cases=tuple(found),
         flow=_flow(cases, outlined, failures, {case.key for case in found}),

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cvtbatch.dlrn.bundle import Bundle as FrozenBundle
-from cvtbatch.dlrn.bundle import load_bundle
+from cvtbatch.dlrn.bundle import Bundle, load_bundle
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.dlrn.thresholds import THRESHOLDS
 from cvtbatch.engine import Cluster
@@ -24,7 +23,7 @@ from cvtbatch.spec import canonical_json
 from cvtbatch.validation.evaluate import Validation, evaluate
 from cvtbatch.validation.inputs import (
     NO_OUT_OF_FOLD,
-    Bundle,
+    BundleFacts,
     Importance,
     ModelFacts,
     Provenance,
@@ -113,11 +112,11 @@ def validate_center(
     return ValidationReport(source.store.location.url, center, source.snapshot, bundle.digest, page, found, seconds)
 
 
-def bundle_facts(bundle: FrozenBundle) -> Bundle:
+def bundle_facts(bundle: Bundle) -> BundleFacts:
     """Return what a report shows of a bundle."""
     document = bundle.document
     selected = document["signatures"][str(Model.DLR)]["selected"]
-    return Bundle(
+    return BundleFacts(
         models=tuple(
             ModelFacts(
                 shown,
@@ -132,7 +131,7 @@ def bundle_facts(bundle: FrozenBundle) -> Bundle:
     )
 
 
-def _out_of_fold(bundle: FrozenBundle, model: Model) -> Maybe[Scored]:
+def _out_of_fold(bundle: Bundle, model: Model) -> Maybe[Scored]:
     if model not in bundle.out_of_fold:
         return NO_OUT_OF_FOLD
     scores = bundle.out_of_fold[model]

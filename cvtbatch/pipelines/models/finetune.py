@@ -46,7 +46,7 @@ class TrainingRoi:
 
 
 @dataclass(frozen=True, slots=True)
-class Cohort:
+class TuningCohort:
     """The outlines that are trained on.
 
     Attributes:
@@ -67,7 +67,7 @@ class FinetuneReport:
     """What was trained, and on whom."""
 
     snapshot: str
-    cohort: Cohort
+    cohort: TuningCohort
     patients: int
     weights: Weights
     best_epoch: int
@@ -145,7 +145,7 @@ def finetune(
     return FinetuneReport(pinned.name, cohort, len(people), weights, tuned.best_epoch, tuned.curve, picture)
 
 
-def select_cohort(store: FeatureStore, snapshot: Snapshot, job: Job) -> Cohort:
+def select_cohort(store: FeatureStore, snapshot: Snapshot, job: Job) -> TuningCohort:
     """Return the primary outlines of eligible cases of the training centres, with an outcome.
 
     Raises:
@@ -175,7 +175,7 @@ def select_cohort(store: FeatureStore, snapshot: Snapshot, job: Job) -> Cohort:
         rois += [_training_roi(case, row, stored[key]) for row in outlines[key]]
     if strangers := {roi.center for roi in rois} - set(centers):
         raise InternalError("validation_patient", f"{len(strangers)} centres that are not to be trained on got in")
-    return Cohort(tuple(rois), dict(sorted(left_out.items())))
+    return TuningCohort(tuple(rois), dict(sorted(left_out.items())))
 
 
 def _of_centers(rows: Iterable[dict[str, object]], centers: Sequence[str]) -> list[dict[str, object]]:
@@ -207,7 +207,7 @@ def _training_roi(case: Row, roi: Row, volume: Row) -> TrainingRoi:
     )
 
 
-def read_examples(store: FeatureStore, cohort: Cohort, preprocessing: Preprocessing) -> "Examples":
+def read_examples(store: FeatureStore, cohort: TuningCohort, preprocessing: Preprocessing) -> "Examples":
     """Read the largest slice of every outline."""
     from cvtbatch.embedding.finetuning import Examples
 

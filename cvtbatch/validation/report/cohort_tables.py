@@ -1,24 +1,15 @@
-"""Tables of the cohort: flow, baseline, scanners, failures, importances, shift, readers, cases."""
+"""Tables of the cohort and the model: flow, failures, flags, baseline, scanners, terms, importances, cases."""
 
 from collections.abc import Iterator
 
 from cvtbatch.validation.baseline import BaselineRow, LevelSummary, NumberSummary, Summary
 from cvtbatch.validation.evaluate import CaseResult, Validation
+from cvtbatch.validation.inputs import Importance
 from cvtbatch.validation.report.gallery import order_cases, page_name, page_names
-from cvtbatch.validation.report.tables import Cell, ReportTable, counted, decimal, percent
-from cvtbatch.validation.shift import LARGE_DIFFERENCE, FeatureShift
+from cvtbatch.validation.report.tables import Cell, Column, ReportTable, counted, decimal, percent, tabulate
 from cvtbatch.validation.values import Maybe, NotComputable
 
 _VARIABLES = {"cvt": "CVT", "onset_to_ct_h": "onset to CT", "volume_ml": "hematoma volume"}
-_SHIFT_NOTES = (
-    "Difference of the means in standard deviations; K-S: Kolmogorov-Smirnov, P is Holm's over the rows. Shifted: |difference| at "
-    "least 0.5 and P below 0.05. Unseen: more cases outside the training range than chance explains (Holm's P below 0.05). "
-    "Unclear: |difference| at least 0.5, which chance may explain in so few cases.",
-)
-_SCORE_NOTES = (
-    "Log odds. Training's scores are out of fold: each case's, from models that had not seen it. All cases also differ where the "
-    "share of CVT does; within a class they do not.",
-)
 _MEANINGS = {
     "tilted": "the gantry was tilted; resampled by the slices' own positions",
     "unverified_slices": "a tilted image file has one step for all gaps, which nothing verifies",
@@ -64,40 +55,39 @@ _SUMMARIES = (
     "Numbers: median (first to third quartile), and mean ± SD where both groups look normal. Categories: count (share). "
     "P values are not adjusted for the number of rows."
 )
+_IMPORTANCES: tuple[Column[Importance], ...] = (
+    Column("feature", lambda row: row.feature),
+    Column("importance", lambda row: row.importance),
+    Column("LASSO coefficient", lambda row: row.coefficient),
+)
 
 
 def cohort_tables(validation: Validation) -> Iterator[ReportTable]:
-    """Yield the tables of cohort and cases, in the order of the page."""
+    """Yield the tables of cohort, model and cases, in the order of the page."""
     yield ReportTable(
         "flow",
         "Inclusion flow",
         ("step", "cases", "left out here"),
         tuple((step.name, step.left, counted(step.excluded)) for step in validation.flow),
-    )
-    yield _baseline("baseline_by_class", "CVT and other causes", ("CVT", "other causes"), validation.baseline_by_class)
-    against = validation.baseline_against_training
-    if isinstance(against, NotComputable):
-        yield ReportTable("baseline_against_training", "This centre and training", ("variable",), ((against,),))
-    else:
-        yield _baseline("baseline_against_training", "This centre and training", ("this centre", "training"), against)
-    yield _baseline(
-        "protocol", "Scanner and protocol", ("this centre", "training"), validation.protocol, (_NOT_STATED,)
+        place="inclusion",
     )
     for name, title, counts in (
         ("failures", "Failures by kind", validation.failures),
         ("flags", "Flags of analysed cases", validation.flags),
     ):
         rows = tuple((_words(row.kind), row.cases, _MEANINGS.get(row.kind, "")) for row in counts)
-        yield ReportTable(name, title, ("kind", "cases", "meaning"), rows)
-    yield ReportTable(
-        "importances",
-        "Selected features",
-        ("feature", "importance", "LASSO coefficient"),
-        tuple((row.feature, row.importance, row.coefficient) for row in validation.importances),
+        yield ReportTable(name, title, ("kind", "cases", "meaning"), rows, place="inclusion")
+    yield _baseline("baseline_by_class", "CVT and other causes", ("CVT", "other causes"), validation.baseline_by_class)
+    against, title = validation.baseline_against_training, "This centre and training"
+    if isinstance(against, NotComputable):
+        yield ReportTable("baseline_against_training", title, ("variable",), ((against,),), place="cohort")
+    else:
+        yield _baseline("baseline_against_training", title, ("this centre", "training"), against)
+    yield _baseline(
+        "protocol", "Scanner and protocol", ("this centre", "training"), validation.protocol, (_NOT_STATED,)
     )
     yield _term_table(validation)
-    yield from _shift_tables(validation)
-    yield from _reader_tables(validation)
+    yield tabulate("importances", "Selected features", _IMPORTANCES, validation.importances, place="model")
     yield _case_table(validation)
 
 
@@ -116,7 +106,12 @@ def _baseline(
         how = "" if isinstance(row.test, NotComputable) else row.test.name
         cells.append((label, _summary(row.first, row.normal), _summary(row.second, row.normal), test, how))
     return ReportTable(
-        name, title, ("variable", *groups, "P", "test"), tuple(cells), notes=(_SUMMARIES, *more) if cells else ()
+        name,
+        title,
+        ("variable", *groups, "P", "test"),
+        tuple(cells),
+        notes=(_SUMMARIES, *more) if cells else (),
+        place="cohort",
     )
 
 
@@ -149,133 +144,12 @@ def _term_table(validation: Validation) -> ReportTable:
         ("term", "coefficient", "odds ratio (95 % CI)"),
         rows,
         digits=(0, 3, 2),
+        place="model",
         notes=(
             "Logistic regression: log odds = intercept + sum of coefficient × value; DLR signature: 0 to 1; epilepsy: 0 or 1. "
             "Odds ratios are of one unit, as fitted in training.",
         ),
     )
-
-
-def _shift_tables(validation: Validation) -> Iterator[ReportTable]:
-    found = validation.shift
-    scores = found.scores if isinstance(found.scores, NotComputable) else found.scores.rows
-    for name, title, rows, notes in (
-        ("shift_features", "Selected features against training", found.features, _SHIFT_NOTES),
-        ("shift_scores", "Scores against training's out-of-fold scores", scores, _SCORE_NOTES),
-        ("shift_acquisition", "Acquisition against training", found.acquisition, ()),
-    ):
-        if isinstance(rows, NotComputable):
-            yield ReportTable(name, title, ("column",), ((rows,),))
-            continue
-        yield ReportTable(
-            name,
-            title,
-            (
-                "column",
-                "cases",
-                "unknown",
-                "training mean",
-                "mean here",
-                "difference (SD)",
-                "K-S D",
-                "K-S P",
-                "outside range",
-                "verdict",
-            ),
-            tuple(_shift_row(row) for row in rows),
-            digits=(0, 0, 0, 2, 2, 2, 2, 3, 2, 0),
-            notes=notes,
-        )
-    yield ReportTable(
-        "shift_covariates",
-        "What acquisition explains of the score beyond the outcome",
-        ("covariate", "cases", "share of variance", "P"),
-        tuple((row.covariate, row.n, row.explained, row.test) for row in found.covariates),
-        notes=("Log odds of the score; partial F test, P is Holm's over the rows.",),
-    )
-
-
-def _shift_row(row: FeatureShift) -> tuple[Cell, ...]:
-    distance: Cell = row.ks if isinstance(row.ks, NotComputable) else row.ks.statistic
-    return (
-        row.feature,
-        row.n,
-        row.unknown,
-        row.training_mean,
-        row.center_mean,
-        row.difference,
-        distance,
-        row.ks,
-        row.outside,
-        _shift_verdict(row),
-    )
-
-
-def _shift_verdict(row: FeatureShift) -> str:
-    """Name what was found; a large difference that chance may explain is neither a shift nor none."""
-    if isinstance(row.ks, NotComputable):
-        return ""
-    found = ", ".join(word for word, yes in (("shifted", row.shifted), ("unseen", row.unseen)) if yes)
-    large = isinstance(row.difference, float) and abs(row.difference) >= LARGE_DIFFERENCE
-    return found or ("unclear" if large else "none found")
-
-
-def _reader_tables(validation: Validation) -> Iterator[ReportTable]:
-    for number, study in enumerate(validation.readers, 1):
-        rows: list[tuple[Cell, ...]] = [
-            (row.feature_class, row.features, row.not_computable, row.median_icc, row.strong) for row in study.classes
-        ]
-        title = f"{study.kind[0].upper()}{study.kind[1:]}: {study.first} against {study.second}, {study.cases} cases"
-        yield ReportTable(
-            f"readers_{number}_classes",
-            title,
-            ("feature class", "features", "without ICC", "median ICC", "share above 0.80"),
-            tuple(rows),
-            digits=(0, 0, 0, 2, 2),
-        )
-        yield ReportTable(
-            f"readers_{number}_features",
-            f"{title}, by feature",
-            ("feature", "ICC (95 % CI)"),
-            tuple((row.feature, row.icc) for row in study.features),
-            digits=(0, 2),
-            long=True,
-        )
-        yield _outline_table(number, validation)
-
-
-def _outline_table(number: int, validation: Validation) -> ReportTable:
-    study = validation.readers[number - 1]
-    ordered = sorted(study.dice)
-    rows: list[tuple[Cell, ...]] = []
-    if ordered:
-        middle = ordered[len(ordered) // 2]
-        rows.append(
-            (
-                "Dice: median (lowest to highest)",
-                f"{decimal(middle, 2)} ({decimal(ordered[0], 2)} to {decimal(ordered[-1], 2)})",
-            )
-        )
-    volume = study.volume_ml
-    rows.append(
-        ("volume (ml), second less first: mean (limits of agreement)", volume)
-        if isinstance(volume, NotComputable)
-        else (
-            "volume (ml), second less first: mean (limits of agreement)",
-            f"{decimal(volume.mean, 1)} ({decimal(volume.low, 1)} to {decimal(volume.high, 1)})",
-        )
-    )
-    for score in study.scores:
-        if not isinstance(score.differences, NotComputable):
-            span = score.differences
-            text = (
-                f"{decimal(span.mean)} ({decimal(span.low)} to {decimal(span.high)}), largest {decimal(score.largest)}"
-            )
-            rows.append((f"{score.model} probability, second less first: mean (limits of agreement)", text))
-        kappa = score.kappa if isinstance(score.kappa, NotComputable) else decimal(score.kappa, 2)
-        rows.append((f"{score.model} decisions that change", f"{score.changed_decisions} of {score.n}"))
-        rows.append((f"{score.model} decisions, kappa", kappa))
-    return ReportTable(f"readers_{number}_outlines", "Outline, score and decision", ("what", "agreement"), tuple(rows))
 
 
 def _case_table(validation: Validation) -> ReportTable:
@@ -292,6 +166,7 @@ def _case_table(validation: Validation) -> ReportTable:
             f"{'' if files[result.number] == page_name(0) else files[result.number]}#case-{result.number}"
             for result in validation.cases
         ),
+        place="cases",
         long=True,
         keyed=True,
     )

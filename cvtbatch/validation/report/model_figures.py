@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from cvtbatch.validation.evaluate import CaseResult, Validation
+from cvtbatch.validation.feature_shift import FeatureShift
 from cvtbatch.validation.inputs import FlowStep, Importance
 from cvtbatch.validation.nomogram import Nomogram
 from cvtbatch.validation.readers import STRONG_ICC, ReaderStudy, feature_class
@@ -23,7 +24,7 @@ from cvtbatch.validation.report.drawing import (
     style,
 )
 from cvtbatch.validation.report.tables import decimal
-from cvtbatch.validation.shift import FeatureShift, ScoreDistribution
+from cvtbatch.validation.shift import ScoreDistribution
 from cvtbatch.validation.values import Estimate, NotComputable
 
 PROBABILITIES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)

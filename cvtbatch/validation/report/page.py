@@ -18,12 +18,15 @@ from cvtbatch.validation.report.gallery import OutlinedSlice, Pictures, order_ca
 from cvtbatch.validation.report.model_figures import draw_model, worked_example
 from cvtbatch.validation.report.performance_figures import draw_performance
 from cvtbatch.validation.report.performance_tables import performance_tables
+from cvtbatch.validation.report.reader_tables import reader_tables
+from cvtbatch.validation.report.shift_tables import shift_tables
 from cvtbatch.validation.report.tables import ReportTable, decimal
 from cvtbatch.validation.report.visible_text import with_visible_text
 from cvtbatch.validation.values import NotComputable
 from cvtbatch.whole_files import written_whole
 
 SCHEMA = "report.json"
+TABLES = (cohort_tables, performance_tables, shift_tables, reader_tables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def write_report(
         for part in (folder, folder / "figures", folder / "tables"):
             part.mkdir(parents=True, exist_ok=True)
         drawings = {drawing.name: drawing for drawing in (*draw_model(validation), *draw_performance(validation))}
-        tables = {table.name: table for table in (*cohort_tables(validation), *performance_tables(validation))}
+        tables = {table.name: table for make in TABLES for table in make(validation)}
         _write_text(folder / "report.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
         for table in tables.values():
             _write_text(folder / "tables" / f"{table.name}.csv", table.to_csv())

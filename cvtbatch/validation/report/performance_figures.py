@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from cvtbatch.validation.evaluate import ModelResult, Validation
+from cvtbatch.validation.evaluate import Validation
+from cvtbatch.validation.model_result import ModelResult
 from cvtbatch.validation.report.drawing import (
     BLACK,
     BLUE,

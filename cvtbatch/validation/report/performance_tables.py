@@ -1,92 +1,140 @@
-"""Tables of what a model is worth: discrimination, decisions, calibration, decision curves, subgroups, power."""
+"""Tables of what a model is worth: discrimination, decisions, calibration, decision curves, subgroups, power.
+
+A statistic is shown by a column here: a heading, the value, its decimals.
+"""
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from cvtbatch.validation import published
 from cvtbatch.validation.decision_curve import describe
 from cvtbatch.validation.decisions import Decisions
-from cvtbatch.validation.evaluate import ModelResult, Validation
+from cvtbatch.validation.evaluate import Validation
+from cvtbatch.validation.model_result import ModelComparison, ModelResult
+from cvtbatch.validation.power import Target
 from cvtbatch.validation.recalibration import Recalibration
-from cvtbatch.validation.report.tables import Cell, ReportTable
+from cvtbatch.validation.report.tables import Cell, Column, ReportTable, part_of, tabulate
+from cvtbatch.validation.subgroups import Subgroup
 from cvtbatch.validation.values import Maybe, NotComputable
 
 _THRESHOLDS = {"youden": "Youden", "sens90": "sensitivity 0.90", "sens95": "sensitivity 0.95"}
-_DECISIONS = {
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "accuracy": "accuracy",
-    "PPV": "positive_predictive_value",
-    "NPV": "negative_predictive_value",
-    "LR+": "positive_likelihood_ratio",
-    "LR−": "negative_likelihood_ratio",
-}
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """A model's decisions at a threshold."""
+
+    model: str
+    threshold: str
+    decisions: Maybe[Decisions]
+
+
+def _four_counts(found: Decisions) -> str:
+    counts = (found.true_positive, found.false_positive, found.false_negative, found.true_negative)
+    return "\u00a0/\u00a0".join(map(str, counts))
+
+
+def _degrees_of_freedom(model: ModelResult) -> Cell:
+    found = model.calibration.hosmer_lemeshow
+    return None if isinstance(found, NotComputable) else found.degrees_of_freedom
+
+
+_DISCRIMINATION: tuple[Column[ModelResult], ...] = (
+    Column("model", lambda model: model.name),
+    Column("cases", lambda model: model.n),
+    Column("events", lambda model: model.events),
+    Column("not scored", lambda model: model.unscored),
+    Column("AUC (95 % CI)", lambda model: model.auc),
+    Column(
+        "average precision (95 % CI)",
+        lambda model: part_of(model.precision_recall, lambda found: found.average_precision),
+    ),
+)
+_COMPARISONS: tuple[Column[ModelComparison], ...] = (
+    Column("difference of AUC", lambda row: f"{row.first} less {row.second}"),
+    Column("cases", lambda row: row.n),
+    Column("difference (95 % CI)", lambda row: part_of(row.result, lambda found: found.difference)),
+    Column("P (DeLong, paired)", lambda row: part_of(row.result, lambda found: found.test)),
+)
+_DECISIONS: tuple[Column[_Decided], ...] = (
+    Column("model", lambda row: row.model),
+    Column("threshold", lambda row: row.threshold),
+    Column("at", lambda row: part_of(row.decisions, lambda found: found.threshold)),
+    Column("TP\u00a0/\u00a0FP\u00a0/\u00a0FN\u00a0/\u00a0TN", lambda row: part_of(row.decisions, _four_counts)),
+    Column("sensitivity", lambda row: part_of(row.decisions, lambda found: found.sensitivity), 2),
+    Column("specificity", lambda row: part_of(row.decisions, lambda found: found.specificity), 2),
+    Column("accuracy", lambda row: part_of(row.decisions, lambda found: found.accuracy), 2),
+    Column("PPV", lambda row: part_of(row.decisions, lambda found: found.positive_predictive_value), 2),
+    Column("NPV", lambda row: part_of(row.decisions, lambda found: found.negative_predictive_value), 2),
+    Column("LR+", lambda row: part_of(row.decisions, lambda found: found.positive_likelihood_ratio), 2),
+    Column("LR−", lambda row: part_of(row.decisions, lambda found: found.negative_likelihood_ratio), 2),
+)
+_CALIBRATION: tuple[Column[ModelResult], ...] = (
+    Column("model", lambda model: model.name),
+    Column("intercept (95 % CI)", lambda model: model.calibration.terms.intercept, 2),
+    Column("slope (95 % CI)", lambda model: model.calibration.terms.slope, 2),
+    Column("O/E (95 % CI)", lambda model: model.calibration.observed_over_expected, 2),
+    Column("Brier (95 % CI)", lambda model: part_of(model.calibration.brier, lambda found: found.score)),
+    Column("scaled Brier", lambda model: part_of(model.calibration.brier, lambda found: found.scaled)),
+    Column("H-L P", lambda model: part_of(model.calibration.hosmer_lemeshow, lambda found: found.test)),
+    Column("df", _degrees_of_freedom),
+)
+_BENEFIT: tuple[Column[ModelResult], ...] = (
+    Column("model", lambda model: model.name),
+    Column(
+        "net benefit above treating all and none",
+        lambda model: part_of(model.decision_curve, lambda curve: describe(curve.helpful)),
+    ),
+    Column(
+        "its lower 95 % limit is above 0",
+        lambda model: part_of(model.decision_curve, lambda curve: describe(curve.surely_helpful)),
+    ),
+)
+_SUBGROUPS: tuple[Column[Subgroup], ...] = (
+    Column("variable", lambda row: row.variable),
+    Column("level", lambda row: row.level),
+    Column("cases", lambda row: row.n),
+    Column("events", lambda row: row.events),
+    Column("AUC (95 % CI)", lambda row: row.auc, 2),
+    Column("O/E (95 % CI)", lambda row: row.observed_over_expected, 2),
+    Column("intercept (95 % CI)", lambda row: row.terms.intercept, 2),
+    Column("slope (95 % CI)", lambda row: row.terms.slope, 2),
+)
+_POWER: tuple[Column[Target], ...] = (
+    Column("measure", lambda target: target.measure),
+    Column("value here", lambda target: target.anticipated),
+    Column("width here", lambda target: target.now),
+    Column("width asked for", lambda target: target.width, 2),
+    Column("cases needed", lambda target: target.n),
+    Column("events among them", lambda target: target.events),
+)
 
 
 def performance_tables(validation: Validation) -> Iterator[ReportTable]:
     """Yield the tables of models, in the order of the page."""
-    yield _auc_table(validation)
-    yield _comparison_table(validation)
-    yield _decision_table(validation)
-    yield _published_table(validation)
-    yield _calibration_table(validation)
-    yield _recalibration_table(validation)
-    yield _benefit_table(validation)
-    yield _net_benefit_values(validation)
-    yield _subgroup_table(validation)
-    yield _power_table(validation)
-
-
-def _auc_table(validation: Validation) -> ReportTable:
-    rows: list[tuple[Cell, ...]] = []
-    for model in validation.models:
-        found = model.precision_recall
-        average: Cell = found if isinstance(found, NotComputable) else found.average_precision
-        rows.append((model.name, model.n, model.events, model.unscored, model.auc, average))
-    return ReportTable(
+    yield tabulate(
         "discrimination",
         "Discrimination at this centre",
-        ("model", "cases", "events", "not scored", "AUC (95 % CI)", "average precision (95 % CI)"),
-        tuple(rows),
+        _DISCRIMINATION,
+        validation.models,
+        place="discrimination",
         notes=("AUC: DeLong's interval. Average precision: logit interval.",),
     )
-
-
-def _comparison_table(validation: Validation) -> ReportTable:
-    rows: list[tuple[Cell, ...]] = []
-    for row in validation.comparisons:
-        names = f"{row.first} less {row.second}"
-        if isinstance(row.result, NotComputable):
-            rows.append((names, row.n, row.result, row.result))
-        else:
-            rows.append((names, row.n, row.result.difference, row.result.test))
-    return ReportTable(
+    yield tabulate(
         "comparisons",
         "Models compared on the same cases",
-        ("difference of AUC", "cases", "difference (95 % CI)", "P (DeLong, paired)"),
-        tuple(rows),
+        _COMPARISONS,
+        validation.comparisons,
+        place="discrimination",
         notes=("P values are not adjusted for the number of comparisons.",),
     )
-
-
-def _decision_table(validation: Validation) -> ReportTable:
-    rows: list[tuple[Cell, ...]] = []
-    for model in validation.models:
-        named: list[tuple[str, Maybe[Decisions]]] = [
-            (
-                f"frozen: {_THRESHOLDS.get(point.name, point.name)}" + (" (primary)" if place == 0 else ""),
-                point.decisions,
-            )
-            for place, point in enumerate(model.points)
-        ]
-        named.append(("own best point (optimistic)", model.best))
-        rows += [_decision_row(model, name, decisions) for name, decisions in named]
-    return ReportTable(
+    yield tabulate(
         "decisions",
         "Decisions at thresholds",
-        ("model", "threshold", "at", "TP\u00a0/\u00a0FP\u00a0/\u00a0FN\u00a0/\u00a0TN", *_DECISIONS),
-        tuple(rows),
-        digits=(0, 0, 3, 0, 2, 2, 2, 2, 2, 2, 2),
+        _DECISIONS,
+        _decided(validation),
+        place="discrimination",
         notes=(
             "Frozen thresholds were set in training: at Youden's point, and at sensitivities of 0.90 and 0.95 there. "
             "A case is positive at or above them. "
@@ -94,16 +142,54 @@ def _decision_table(validation: Validation) -> ReportTable:
             "Intervals (95 %): Wilson's for shares, the log one for likelihood ratios.",
         ),
     )
-
-
-def _decision_row(model: ModelResult, name: str, decisions: Maybe[Decisions]) -> tuple[Cell, ...]:
-    if isinstance(decisions, NotComputable):
-        return (model.name, name, decisions, decisions, *[decisions] * len(_DECISIONS))
-    d = decisions
-    counts = (
-        f"{d.true_positive}\u00a0/\u00a0{d.false_positive}\u00a0/\u00a0{d.false_negative}\u00a0/\u00a0{d.true_negative}"
+    yield _published_table(validation)
+    yield tabulate(
+        "calibration",
+        "Calibration",
+        _CALIBRATION,
+        validation.models,
+        place="calibration",
+        notes=tuple(_calibration_notes(validation)),
     )
-    return (model.name, name, d.threshold, counts, *(getattr(d, field) for field in _DECISIONS.values()))
+    yield _recalibration_table(validation)
+    yield tabulate(
+        "helpful_thresholds",
+        "Where the model helps",
+        _BENEFIT,
+        validation.models,
+        place="decision-curve",
+        notes=(
+            "Threshold probabilities. Limits: percentile bootstrap of whole cases, seeded, for one threshold at a time.",
+        ),
+    )
+    yield _net_benefit_values(validation)
+    yield tabulate(
+        "subgroups",
+        f"Subgroups, {validation.primary}",
+        _SUBGROUPS,
+        validation.subgroups,
+        place="subgroups",
+        notes=("Levels were fixed before any result. Small subgroups have wide intervals, which are the result.",),
+    )
+    yield tabulate(
+        "power",
+        "How many cases would give a 95 % interval of a width",
+        _POWER,
+        validation.power.targets,
+        place="power",
+        notes=(
+            "At the share of events of this centre. AUC: Newcombe 2006; O/E: Riley 2021, at O/E 1; sensitivity: Wilson.",
+        ),
+    )
+
+
+def _decided(validation: Validation) -> Iterator[_Decided]:
+    """Yield each model's frozen thresholds, the primary one first, and its own best point."""
+    for model in validation.models:
+        for place, point in enumerate(model.points):
+            name = _THRESHOLDS.get(point.name, point.name)
+            yield _Decided(model.name, f"frozen: {name}" + (" (primary)" if place == 0 else ""), point.decisions)
+        yield _Decided(model.name, "own best point (optimistic)", model.best)
 
 
 def _published_table(validation: Validation) -> ReportTable:
@@ -118,31 +204,12 @@ def _published_table(validation: Validation) -> ReportTable:
         "AUC here, in training and as published",
         ("model", "estimate", "AUC (95 % CI)", "caution"),
         tuple(rows),
+        place="discrimination",
         notes=(f"Published: {published.SOURCE}.",),
     )
 
 
-def _calibration_table(validation: Validation) -> ReportTable:
-    rows: list[tuple[Cell, ...]] = []
-    for model in validation.models:
-        found = model.calibration
-        brier: Cell = found.brier if isinstance(found.brier, NotComputable) else found.brier.score
-        scaled: Cell = found.brier if isinstance(found.brier, NotComputable) else found.brier.scaled
-        fit = found.hosmer_lemeshow
-        test: Cell = fit if isinstance(fit, NotComputable) else fit.test
-        freedom: Cell = None if isinstance(fit, NotComputable) else fit.degrees_of_freedom
-        rows.append(
-            (
-                model.name,
-                found.terms.intercept,
-                found.terms.slope,
-                found.observed_over_expected,
-                brier,
-                scaled,
-                test,
-                freedom,
-            )
-        )
+def _calibration_notes(validation: Validation) -> list[str]:
     extremes = [
         f"{model.name}: {model.calibration.terms.extremes}"
         for model in validation.models
@@ -162,23 +229,7 @@ def _calibration_table(validation: Validation) -> ReportTable:
         notes.append(
             f"Probabilities beyond 0.001 and 0.999 were taken as these for intercept and slope: {', '.join(extremes)}."
         )
-    return ReportTable(
-        "calibration",
-        "Calibration",
-        (
-            "model",
-            "intercept (95 % CI)",
-            "slope (95 % CI)",
-            "O/E (95 % CI)",
-            "Brier (95 % CI)",
-            "scaled Brier",
-            "H-L P",
-            "df",
-        ),
-        tuple(rows),
-        digits=(0, 2, 2, 2, 3, 3, 3, 0),
-        notes=tuple(notes),
-    )
+    return notes
 
 
 def _recalibration_table(validation: Validation) -> ReportTable:
@@ -202,26 +253,8 @@ def _recalibration_table(validation: Validation) -> ReportTable:
         f"Offered recalibration of {validation.primary}",
         ("method", "intercept (95 % CI)", "slope (95 % CI)", "caution"),
         tuple(rows),
+        place="calibration",
         notes=tuple(notes),
-    )
-
-
-def _benefit_table(validation: Validation) -> ReportTable:
-    rows: list[tuple[Cell, ...]] = []
-    for model in validation.models:
-        curve = model.decision_curve
-        if isinstance(curve, NotComputable):
-            rows.append((model.name, curve, curve))
-        else:
-            rows.append((model.name, describe(curve.helpful), describe(curve.surely_helpful)))
-    return ReportTable(
-        "helpful_thresholds",
-        "Where the model helps",
-        ("model", "net benefit above treating all and none", "its lower 95 % limit is above 0"),
-        tuple(rows),
-        notes=(
-            "Threshold probabilities. Limits: percentile bootstrap of whole cases, seeded, for one threshold at a time.",
-        ),
     )
 
 
@@ -240,54 +273,5 @@ def _net_benefit_values(validation: Validation) -> ReportTable:
         ("threshold", "model", "low", "high", "treat all"),
         rows,
         digits=(2, 3, 3, 3, 3),
-    )
-
-
-def _subgroup_table(validation: Validation) -> ReportTable:
-    rows = tuple(
-        (
-            row.variable,
-            row.level,
-            row.n,
-            row.events,
-            row.auc,
-            row.observed_over_expected,
-            row.terms.intercept,
-            row.terms.slope,
-        )
-        for row in validation.subgroups
-    )
-    return ReportTable(
-        "subgroups",
-        f"Subgroups, {validation.primary}",
-        (
-            "variable",
-            "level",
-            "cases",
-            "events",
-            "AUC (95 % CI)",
-            "O/E (95 % CI)",
-            "intercept (95 % CI)",
-            "slope (95 % CI)",
-        ),
-        rows,
-        digits=(0, 0, 0, 0, 2, 2, 2, 2),
-        notes=("Levels were fixed before any result. Small subgroups have wide intervals, which are the result.",),
-    )
-
-
-def _power_table(validation: Validation) -> ReportTable:
-    rows: tuple[tuple[Cell, ...], ...] = tuple(
-        (target.measure, target.anticipated, target.now, target.width, target.n, target.events)
-        for target in validation.power.targets
-    )
-    return ReportTable(
-        "power",
-        "How many cases would give a 95 % interval of a width",
-        ("measure", "value here", "width here", "width asked for", "cases needed", "events among them"),
-        rows,
-        digits=(0, 3, 3, 2, 0, 0),
-        notes=(
-            "At the share of events of this centre. AUC: Newcombe 2006; O/E: Riley 2021, at O/E 1; sensitivity: Wilson.",
-        ),
+        place="decision-curve",
     )

@@ -2,11 +2,12 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Generic
 
 from cvtbatch.plain_text import for_spreadsheet
-from cvtbatch.validation.values import Estimate, Interval, NotComputable, Significance
+from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, Significance, T
 
 Cell = Estimate | Significance | NotComputable | float | int | str | None
 
@@ -39,6 +40,7 @@ class ReportTable:
         notes: what a reader must know to read it.
         links: anchors of the first column's cells, a row each, or empty.
         long: has a filter, and scrolls.
+        place: block of the page that shows it, e.g. "calibration"; tables of a block stand in the order in which they are made.
         keyed: the first column holds keys, which stay as they are wherever they are written.
     """
 
@@ -49,6 +51,7 @@ class ReportTable:
     digits: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
+    place: str = ""
     long: bool = False
     keyed: bool = False
     _reasons: dict[str, int] = field(default_factory=dict, compare=False)
@@ -114,6 +117,40 @@ class ReportTable:
                 for text in _flat(value if self.keyed and column == 0 else _harmless(value), wide)
             )
         return file.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[T]):
+    """A column of a table whose rows are one kind of value.
+
+    Attributes:
+        value: what stands there of a row.
+        digits: decimals of its numbers.
+    """
+
+    heading: str
+    value: Callable[[T], Cell]
+    digits: int = 3
+
+
+def tabulate(
+    name: str, title: str, columns: Sequence[Column[T]], rows: Iterable[T], *, place: str, notes: tuple[str, ...] = ()
+) -> ReportTable:
+    """Return a table of values, one a row."""
+    return ReportTable(
+        name,
+        title,
+        tuple(column.heading for column in columns),
+        tuple(tuple(column.value(row) for column in columns) for row in rows),
+        digits=tuple(column.digits for column in columns),
+        notes=notes,
+        place=place,
+    )
+
+
+def part_of(found: Maybe[T], value: Callable[[T], Cell]) -> Cell:
+    """Return a value of what was found, or why nothing was."""
+    return found if isinstance(found, NotComputable) else value(found)
 
 
 def _harmless(value: Cell) -> Cell:

@@ -88,7 +88,6 @@ def test_components_are_scikit_learns_pca_and_never_more_than_rows_allow() -> No
     plain = PCA(8, svd_solver="full").fit(slices.astype(np.float64))
     fresh = slices[:7] + np.float32(0.5)
     np.testing.assert_allclose(own.apply(fresh), plain.transform(fresh.astype(np.float64)), rtol=0, atol=1e-10)
-    np.testing.assert_allclose(own.variance_share, plain.explained_variance_ratio_, rtol=1e-12)
     # Nine rows have a mean and eight directions; the ninth component would be rounding.
     assert fit_components(slices[:9], 512).loadings.shape == (30, 8)
 

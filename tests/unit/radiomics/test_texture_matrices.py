@@ -12,7 +12,7 @@ from cvtbatch.radiomics.angles import list_angles
 from cvtbatch.radiomics.box import cut_box
 from cvtbatch.radiomics.discretisation import bin_edges, discretise
 from cvtbatch.radiomics.profiles import Profile
-from cvtbatch.radiomics.texture_matrices import count_matrices, lay_grid
+from cvtbatch.radiomics.texture_matrices import fill_matrices, lay_grid
 
 
 @pytest.fixture(params=range(6))
@@ -31,7 +31,7 @@ def counted(request):
     gray = discretise(box.values[box.index], 5.0)
     levels = np.zeros(shape, np.int64)
     levels[inside] = gray.levels[gray.codes - 1]
-    return levels, gray, count_matrices(lay_grid(box), gray), box
+    return levels, gray, fill_matrices(lay_grid(box), gray), box
 
 
 def neighbours(levels, voxel, angles):
@@ -42,18 +42,18 @@ def neighbours(levels, voxel, angles):
             yield levels[place]
 
 
-def test_pairs(counted):
-    levels, gray, counts, box = counted
+def test_glcm(counted):
+    levels, gray, matrices, box = counted
     for number, angle in enumerate(list_angles(box.shape)):
         expected = np.zeros((len(gray.levels),) * 2)
         for voxel in np.argwhere(levels):
             for other in neighbours(levels, voxel, [-angle]):
                 expected[tuple(np.searchsorted(gray.levels, (levels[tuple(voxel)], other)))] += 1
-        np.testing.assert_array_equal(counts.pairs[number], expected)
+        np.testing.assert_array_equal(matrices.glcm[number], expected)
 
 
-def test_runs(counted):
-    levels, gray, counts, box = counted
+def test_glrlm(counted):
+    levels, gray, matrices, box = counted
     for number, angle in enumerate(list_angles(box.shape)):
         expected = Counter()
         for voxel in np.argwhere(levels):
@@ -65,14 +65,14 @@ def test_runs(counted):
                 length += 1
             expected[int(level), length] += 1
         found = {
-            (int(gray.levels[i]), int(j) + 1): int(counts.runs[number, i, j])
-            for i, j in np.argwhere(counts.runs[number])
+            (int(gray.levels[i]), int(j) + 1): int(matrices.glrlm[number, i, j])
+            for i, j in np.argwhere(matrices.glrlm[number])
         }
         assert found == expected
 
 
-def test_dependences_and_contrasts(counted):
-    levels, gray, counts, _ = counted
+def test_gldm_and_ngtdm(counted):
+    levels, gray, matrices, _ = counted
     angles = [step for step in product((-1, 0, 1), repeat=3) if any(step)]
     dependences, contrasts = np.zeros((len(gray.levels), 27)), np.zeros(len(gray.levels))
     for voxel in np.argwhere(levels):
@@ -81,17 +81,17 @@ def test_dependences_and_contrasts(counted):
         place = np.searchsorted(gray.levels, level)
         dependences[place, around.count(level)] += 1
         contrasts[place] += abs(level - np.mean(around)) if around else 0
-    np.testing.assert_array_equal(counts.dependences, dependences)
-    np.testing.assert_allclose(counts.contrasts, contrasts, rtol=1e-12)
+    np.testing.assert_array_equal(matrices.gldm, dependences)
+    np.testing.assert_allclose(matrices.ngtdm, contrasts, rtol=1e-12)
 
 
-def test_zones(counted):
-    levels, gray, counts, _ = counted
+def test_glszm(counted):
+    levels, gray, matrices, _ = counted
     expected = Counter()
     for place, level in enumerate(gray.levels):
         zones, _ = label(levels == level, np.ones((3, 3, 3)))
         expected.update((place, int(size)) for size in np.bincount(zones.ravel())[1:])
-    found = Counter(zip(counts.zone_levels.tolist(), counts.zone_sizes.tolist(), strict=True))
+    found = Counter(zip(matrices.glszm_levels.tolist(), matrices.glszm_sizes.tolist(), strict=True))
     assert found == expected
 
 

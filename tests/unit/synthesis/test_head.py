@@ -18,10 +18,20 @@ def digest(case):
     return hashlib.sha256(case.hu_zyx.tobytes() + case.mask_zyx.tobytes() + repr(case.clinical).encode()).hexdigest()
 
 
+def index_to_physical(case):
+    """(4, 4) matrix from voxel indices (x, y, z, 1) to LPS mm; sheared where the gantry is tilted."""
+    affine = np.eye(4)
+    affine[:3, 0] = np.asarray(case.row_direction) * case.spacing_xyz_mm[0]
+    affine[:3, 1] = np.asarray(case.column_direction) * case.spacing_xyz_mm[1]
+    affine[:3, 2] = case.slice_step_mm
+    affine[:3, 3] = case.origin_mm
+    return affine
+
+
 def physical_points(case):
     """(z, y, x, 3) LPS mm of every voxel centre."""
     z, y, x = np.meshgrid(*map(np.arange, case.hu_zyx.shape), indexing="ij")
-    return np.stack([x, y, z, np.ones_like(x)], axis=-1) @ case.index_to_physical()[:3].T
+    return np.stack([x, y, z, np.ones_like(x)], axis=-1) @ index_to_physical(case)[:3].T
 
 
 def brain_radius(plan, points):
@@ -32,7 +42,7 @@ def brain_radius(plan, points):
 
 def hu_at(case, plan, head_mm):
     """Median around a point of the head's template."""
-    index = np.linalg.solve(case.index_to_physical(), [*plan.head.pose.to_physical(head_mm), 1])[:3]
+    index = np.linalg.solve(index_to_physical(case), [*plan.head.pose.to_physical(head_mm), 1])[:3]
     x, y, z = np.rint(index).astype(int)
     return float(np.median(case.hu_zyx[z, y - 1 : y + 2, x - 1 : x + 2]))
 
@@ -112,7 +122,7 @@ def test_a_tilted_gantry_sees_the_same_head_at_the_same_points(tilt):
     upright = render(dataclasses.replace(plan, scanner=fine))
     tilted = render(dataclasses.replace(plan, scanner=dataclasses.replace(fine, tilt_deg=tilt)))
     points = physical_points(tilted)
-    matrix = np.linalg.inv(upright.index_to_physical())
+    matrix = np.linalg.inv(index_to_physical(upright))
     index = np.moveaxis(points @ matrix[:3, :3].T + matrix[:3, 3], -1, 0)[::-1]
     seen = map_coordinates(upright.hu_zyx.astype(np.float32), index, order=1, cval=np.nan)
     compared = (brain_radius(plan, points) < 0.85) & np.isfinite(seen)
@@ -131,8 +141,8 @@ def test_geometry_of_a_tilted_case_is_that_of_its_slices():
     case = render(plan_case(SEED, 1, 0, "small"))
     assert case.tilt_deg != 0
     for index in (0, 5):
-        np.testing.assert_allclose(case.index_to_physical() @ [0, 0, index, 1], [*case.slice_position_mm(index), 1])
-    assert abs(np.linalg.det(case.index_to_physical())) == pytest.approx(np.prod(case.spacing_xyz_mm))
+        np.testing.assert_allclose(index_to_physical(case) @ [0, 0, index, 1], [*case.slice_position_mm(index), 1])
+    assert abs(np.linalg.det(index_to_physical(case))) == pytest.approx(np.prod(case.spacing_xyz_mm))
 
 
 def test_a_case_without_a_hematoma_cannot_exist(cohort):

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from cvtbatch.validation import baseline, calibration, decision_curve, decisions, power, roc, shift
+from cvtbatch.validation import baseline, calibration, decision_curve, decisions, feature_shift, power, roc
+from cvtbatch.validation.covariate_effects import covariate_effects
+from cvtbatch.validation.multiple_tests import holm
 from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, Scored, Significance, T
 from tests.support.paths import ROOT
 
@@ -190,13 +192,13 @@ def test_baseline_tests_are_rs() -> None:
 
 def test_shift_tests_are_rs() -> None:
     age = np.array(COHORT["age"], dtype=float)
-    (row,) = shift.find_shifts({"age": age[~OUTCOME]}, {"age": age[OUTCOME]})
+    (row,) = feature_shift.find_shifts({"age": age[~OUTCOME]}, {"age": age[OUTCOME]})
     assert there(row.ks).statistic == pytest.approx(R["ks"]["statistic"], rel=1e-9)
     # SciPy's exact P; R's here is the asymptotic one.
     assert there(row.ks).p_value == pytest.approx(R["ks"]["p"], rel=0.15)
-    assert shift.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx(R["holm"])
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx(R["holm"])
     odds = calibration.log_odds(SCORED.score)
-    (effect,) = shift.covariate_effects(odds, OUTCOME.astype(float), {"location": COHORT["location"]})
+    (effect,) = covariate_effects(odds, OUTCOME.astype(float), {"location": COHORT["location"]})
     assert there(effect.explained) == pytest.approx(R["partial_f"]["r2"], rel=1e-9)
     assert there(effect.test).p_value == pytest.approx(R["partial_f"]["p"], rel=1e-9)
 

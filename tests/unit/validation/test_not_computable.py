@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 from cvtbatch.errors import InternalError
-from cvtbatch.validation import baseline, calibration, decision_curve, decisions, power, readers, roc, shift
+from cvtbatch.validation import (
+    baseline,
+    calibration,
+    decision_curve,
+    decisions,
+    feature_shift,
+    power,
+    readers,
+    roc,
+    training_distance,
+)
+from cvtbatch.validation.covariate_effects import covariate_effects
 from cvtbatch.validation.recalibration import Recalibration, recalibrations
 from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, Scored, T
 
@@ -164,11 +175,11 @@ def test_baseline_without_values() -> None:
 
 
 def test_shift_without_values() -> None:
-    (row,) = shift.find_shifts({"a": np.array([1.0, 2.0, 3.0])}, {"a": np.array([np.nan, np.nan])})
+    (row,) = feature_shift.find_shifts({"a": np.array([1.0, 2.0, 3.0])}, {"a": np.array([np.nan, np.nan])})
     assert reason(row.ks) == "no known value at this centre"
     assert row.unknown == 2
-    assert "20 are needed" in reason(shift.novelty(np.ones((5, 2)), np.ones((3, 2))))
-    (effect,) = shift.covariate_effects(np.zeros(3), np.zeros(3), {"scanner": ["a", "a", None]})
+    assert "20 are needed" in reason(training_distance.novelty(np.ones((5, 2)), np.ones((3, 2))))
+    (effect,) = covariate_effects(np.zeros(3), np.zeros(3), {"scanner": ["a", "a", None]})
     assert reason(effect.test) == "the same in all cases"
 
 

@@ -7,8 +7,17 @@ import pytest
 from scipy.special import expit
 
 from cvtbatch.dlrn.recalibration import Function
-from cvtbatch.validation import calibration, decision_curve, nomogram, readers, shift, subgroups
+from cvtbatch.validation import (
+    calibration,
+    decision_curve,
+    feature_shift,
+    nomogram,
+    readers,
+    subgroups,
+    training_distance,
+)
 from cvtbatch.validation.recalibration import Recalibration, recalibrations
+from cvtbatch.validation.shift_verdict import shift_verdict
 from cvtbatch.validation.values import Estimate, NotComputable, Scored
 
 NONE = NotComputable("none")
@@ -90,45 +99,45 @@ def test_chance_of_values_outside_the_range_is_that_of_permutations() -> None:
         counts.append(((new < seen.min()) | (new > seen.max())).sum())
     for outside in (1, 2, 4):
         share = np.mean(np.array(counts) >= outside)
-        assert shift.chance_outside(30, 20, outside) == pytest.approx(share, abs=0.025)
+        assert feature_shift.chance_outside(30, 20, outside) == pytest.approx(share, abs=0.025)
 
 
 def test_a_moved_feature_is_found_and_a_quiet_one_is_not() -> None:
     rng = np.random.default_rng(0)
     training = {"quiet": rng.normal(size=150), "moved": rng.normal(size=150)}
     center = {"quiet": rng.normal(size=60), "moved": rng.normal(1.5, 1, 60)}
-    quiet, moved = shift.find_shifts(training, center)
+    quiet, moved = feature_shift.find_shifts(training, center)
     assert (quiet.shifted, quiet.unseen) == (False, False)
     assert moved.shifted
     assert isinstance(moved.difference, float)
     assert moved.difference == pytest.approx(1.5, abs=0.35)
-    verdict = shift.assess((quiet, moved), NONE, NONE, NONE, NONE, ()).verdict
+    verdict = shift_verdict((quiet, moved), NONE, NONE, NONE, NONE, ())
     assert verdict == (
         "This centre differs from training, or lies outside what the model has seen, in 1 of 2 selected features: moved."
     )
-    away = shift.support([True, False, False, True], [99.0, 50.0, None, 96.0])
-    assert isinstance(away, shift.Support)
+    away = training_distance.support([True, False, False, True], [99.0, 50.0, None, 96.0])
+    assert isinstance(away, training_distance.Support)
     assert away.outside.value == 0.5
     assert isinstance(away.far, Estimate)
     assert away.far.value == pytest.approx(2 / 3)
-    alone = shift.assess(NONE, NONE, NONE, away, NONE, ()).verdict
+    alone = shift_verdict(NONE, NONE, NONE, away, NONE, ())
     assert alone.startswith("The training values of the selected features are not in this store")
     assert "67 % of its cases are farther from the training mean" in alone
-    scanned = shift.assess((quiet,), NONE, (moved,), NONE, NONE, ()).verdict
+    scanned = shift_verdict((quiet,), NONE, (moved,), NONE, NONE, ())
     assert scanned.endswith("It was scanned otherwise: moved.")
 
 
 def test_a_difference_without_spread_is_not_measured_by_rounding() -> None:
     upright = np.array([0.0, 1e-15, -1e-15, 0.0])
-    found = shift.standardised_difference(upright, 10.6 + upright)
+    found = feature_shift.standardised_difference(upright, 10.6 + upright)
     assert isinstance(found, NotComputable)
-    assert shift.standardised_difference(upright, upright) == 0.0
+    assert feature_shift.standardised_difference(upright, upright) == 0.0
 
 
 def test_novelty_of_like_cases_is_five_per_cent() -> None:
     rng = np.random.default_rng(3)
-    found = shift.novelty(rng.normal(size=(400, 6)), rng.normal(size=(400, 6)))
-    far = shift.novelty(rng.normal(size=(400, 6)), rng.normal(4, 1, size=(50, 6)))
+    found = training_distance.novelty(rng.normal(size=(400, 6)), rng.normal(size=(400, 6)))
+    far = training_distance.novelty(rng.normal(size=(400, 6)), rng.normal(4, 1, size=(50, 6)))
     assert not isinstance(found, NotComputable)
     assert not isinstance(far, NotComputable)
     assert found.far.value == pytest.approx(0.05, abs=0.03)

@@ -1,0 +1,49 @@
+"""The baseline tables of a centre: its classes, it and training, and how its cases were scanned."""
+
+from collections.abc import Mapping
+
+from cvtbatch.validation.baseline import BaselineRow, Value, baseline_table
+from cvtbatch.validation.inputs import NO_TRAINING, Case, Training
+from cvtbatch.validation.values import Maybe
+
+CLINICAL: Mapping[str, str] = {
+    "age": "years",
+    "sex": "category",
+    "epilepsy": "yes/no",
+    "hypertension": "yes/no",
+    "headache": "yes/no",
+    "onset_to_ct_h": "h",
+    "location": "category",
+    "volume_ml": "ml",
+}
+"""Variables of the baseline table, with their units."""
+
+
+def by_class(cases: tuple[Case, ...]) -> tuple[BaselineRow, ...]:
+    """Compare cases with and without the event."""
+    sides = [tuple(case for case in cases if case.outcome is outcome) for outcome in (True, False)]
+    return baseline_table(CLINICAL, *(_columns(side, CLINICAL) for side in sides))
+
+
+def against_training(training: Training | None, cases: tuple[Case, ...]) -> Maybe[tuple[BaselineRow, ...]]:
+    """Compare the centre with training, the outcome's share first."""
+    if training is None:
+        return NO_TRAINING
+    outcome: dict[str, str] = {"cvt": "yes/no"}
+    own = {"cvt": [None if case.outcome is None else int(case.outcome) for case in cases]}
+    shares = baseline_table(outcome, own, {"cvt": [int(value) for value in training.outcome]})
+    return shares + baseline_table(CLINICAL, _columns(cases, CLINICAL), training.clinical)
+
+
+def protocol(training: Training | None, cases: tuple[Case, ...]) -> tuple[BaselineRow, ...]:
+    """Compare how cases were scanned; without training values the second group is empty."""
+    names = dict.fromkeys(name for case in cases for name in case.acquisition)
+    own = {name: [case.acquisition.get(name) for case in cases] for name in names}
+    units = {
+        name: "category" if any(isinstance(value, str) for value in values) else "" for name, values in own.items()
+    }
+    return baseline_table(units, own, training.acquisition if training else {})
+
+
+def _columns(cases: tuple[Case, ...], names: Mapping[str, str]) -> dict[str, list[Value]]:
+    return {name: [case.clinical.get(name) for case in cases] for name in names}

@@ -1,0 +1,94 @@
+"""A model at a centre: every statistic that is a model's own, and models against each other."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cvtbatch.validation import published
+from cvtbatch.validation.calibration import Calibration, calibrate
+from cvtbatch.validation.decision_curve import DecisionCurve, Map, decision_curve
+from cvtbatch.validation.decisions import Decisions, decide, decide_at_best
+from cvtbatch.validation.inputs import BundleFacts, CenterCohort, ModelFacts, TrainingEstimate, scored_cases
+from cvtbatch.validation.roc import AucComparison, Curve, PrecisionRecall, auc, compare_auc, precision_recall, roc_curve
+from cvtbatch.validation.values import Estimate, Floats, Maybe
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """What a frozen threshold is worth here."""
+
+    name: str
+    decisions: Maybe[Decisions]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelResult:
+    """One model at this centre.
+
+    Attributes:
+        unscored: cases with an outcome that the model could not score.
+        points: the frozen thresholds, the primary one first.
+        best: the centre's own best point; optimistic.
+    """
+
+    name: str
+    n: int
+    events: int
+    unscored: int
+    roc: Maybe[Curve]
+    auc: Maybe[Estimate]
+    precision_recall: Maybe[PrecisionRecall]
+    points: tuple[OperatingPoint, ...]
+    best: Maybe[Decisions]
+    calibration: Calibration
+    decision_curve: Maybe[DecisionCurve]
+    training: tuple[TrainingEstimate, ...]
+    published_auc: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelComparison:
+    """Two models on the cases that both scored."""
+
+    first: str
+    second: str
+    n: int
+    result: Maybe[AucComparison]
+
+
+def evaluate_model(
+    cohort: CenterCohort, facts: ModelFacts, seed: int, map_: "Map[np.random.SeedSequence, tuple[Floats, Floats]]"
+) -> ModelResult:
+    """Compute every statistic of a model on the cases that have both an outcome and its score.
+
+    Args:
+        seed, map_: as for `evaluate`.
+    """
+    scored, kept = scored_cases(cohort.cases, facts.name)
+    return ModelResult(
+        name=facts.name,
+        n=scored.n,
+        events=scored.events,
+        unscored=sum(case.outcome is not None for case in cohort.cases) - len(kept),
+        roc=roc_curve(scored),
+        auc=auc(scored),
+        precision_recall=precision_recall(scored),
+        points=tuple(OperatingPoint(name, decide(scored, value)) for name, value in facts.thresholds.items()),
+        best=decide_at_best(scored),
+        calibration=calibrate(scored),
+        decision_curve=decision_curve(scored, seed, map_),
+        training=facts.training,
+        published_auc=published.AUC.get(facts.name),
+    )
+
+
+def compare_models(cohort: CenterCohort, bundle: BundleFacts) -> tuple[ModelComparison, ...]:
+    """Compare the AUC of every two models, each pair on the cases that both scored."""
+    names = [facts.name for facts in bundle.models]
+    found = []
+    for index, first in enumerate(names):
+        for second in names[index + 1 :]:
+            both = tuple(case for case in cohort.cases if {first, second} <= set(case.scores))
+            pair = [scored_cases(both, name)[0] for name in (second, first)]
+            found.append(ModelComparison(second, first, pair[0].n, compare_auc(pair[0], pair[1])))
+    return tuple(found)

@@ -1,0 +1,67 @@
+"""Tables of the reader studies: features by class and one by one; outline, score and decision."""
+
+from collections.abc import Iterator
+
+from cvtbatch.validation.evaluate import Validation
+from cvtbatch.validation.readers import ClassAgreement, ReaderStudy
+from cvtbatch.validation.report.tables import Cell, Column, ReportTable, decimal, tabulate
+from cvtbatch.validation.values import NotComputable
+
+_CLASSES: tuple[Column[ClassAgreement], ...] = (
+    Column("feature class", lambda row: row.feature_class),
+    Column("features", lambda row: row.features),
+    Column("without ICC", lambda row: row.not_computable),
+    Column("median ICC", lambda row: row.median_icc, 2),
+    Column("share above 0.80", lambda row: row.strong, 2),
+)
+
+
+def reader_tables(validation: Validation) -> Iterator[ReportTable]:
+    """Yield three tables of each reader study."""
+    for number, study in enumerate(validation.readers, 1):
+        title = f"{study.kind[0].upper()}{study.kind[1:]}: {study.first} against {study.second}, {study.cases} cases"
+        yield tabulate(f"readers_{number}_classes", title, _CLASSES, study.classes, place="readers")
+        yield ReportTable(
+            f"readers_{number}_features",
+            f"{title}, by feature",
+            ("feature", "ICC (95 % CI)"),
+            tuple((row.feature, row.icc) for row in study.features),
+            digits=(0, 2),
+            place="readers",
+            long=True,
+        )
+        yield _outline_table(number, study)
+
+
+def _outline_table(number: int, study: ReaderStudy) -> ReportTable:
+    ordered = sorted(study.dice)
+    rows: list[tuple[Cell, ...]] = []
+    if ordered:
+        middle = ordered[len(ordered) // 2]
+        rows.append(
+            (
+                "Dice: median (lowest to highest)",
+                f"{decimal(middle, 2)} ({decimal(ordered[0], 2)} to {decimal(ordered[-1], 2)})",
+            )
+        )
+    volume = study.volume_ml
+    rows.append(
+        ("volume (ml), second less first: mean (limits of agreement)", volume)
+        if isinstance(volume, NotComputable)
+        else (
+            "volume (ml), second less first: mean (limits of agreement)",
+            f"{decimal(volume.mean, 1)} ({decimal(volume.low, 1)} to {decimal(volume.high, 1)})",
+        )
+    )
+    for score in study.scores:
+        if not isinstance(score.differences, NotComputable):
+            span = score.differences
+            text = (
+                f"{decimal(span.mean)} ({decimal(span.low)} to {decimal(span.high)}), largest {decimal(score.largest)}"
+            )
+            rows.append((f"{score.model} probability, second less first: mean (limits of agreement)", text))
+        kappa = score.kappa if isinstance(score.kappa, NotComputable) else decimal(score.kappa, 2)
+        rows.append((f"{score.model} decisions that change", f"{score.changed_decisions} of {score.n}"))
+        rows.append((f"{score.model} decisions, kappa", kappa))
+    name, title = f"readers_{number}_outlines", "Outline, score and decision"
+    return ReportTable(name, title, ("what", "agreement"), tuple(rows), place="readers")
