@@ -1,8 +1,9 @@
 """The exception tree, grouped by what the handler does.
 
-Every error carries a stable `kind` (a word that scripts and the `failures` table rely on), a message that may be stored and
-shared, and optionally a `private` text (full paths, texts of foreign exceptions) that goes to the terminal and the user's own
-log alone: hospital paths and file names can identify a patient. All errors survive pickling, since workers raise them too.
+Every error carries a stable `kind` (a word that scripts and the `failures` table rely on; `schemas/failure_kinds.json` lists
+them), a message that may be stored and shared, and optionally a `private` text (full paths, texts of foreign exceptions) that goes
+to the terminal and the user's own log alone: hospital paths and file names can identify a patient. All errors survive pickling,
+since workers raise them too.
 """
 
 from collections.abc import Sequence

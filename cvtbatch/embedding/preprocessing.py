@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
-from cvtbatch.errors import FormatError
+from cvtbatch.errors import InputError
 
 Field = Literal["slice", "roi"]
 Gray = npt.NDArray[np.float32]  # (n, 224, 224), 0 at the window's lower end and 1 at its upper one
@@ -87,12 +87,12 @@ def prepare_slices(
         only_largest: leave out all slices but the largest.
 
     Raises:
-        FormatError: the mask is empty.
+        InputError: the mask is empty.
     """
     areas = np.count_nonzero(mask_zyx, axis=(1, 2))
     index = np.flatnonzero(areas)
     if not len(index):
-        raise FormatError("empty_mask", "the stored mask is empty: run extract with --verify-inputs")
+        raise InputError("empty_mask", "the stored mask is empty: run extract with --verify-inputs")
     if only_largest:
         index = np.array([areas.argmax()])
     box = _box(mask_zyx, spacing_mm, preprocessing)

@@ -6,6 +6,7 @@ file that does not say where its voxels lie for one at the origin.
 
 import math
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -14,18 +15,36 @@ import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
 from cvtbatch.ingest.memory import Announce, announce_nothing, peak_bytes
-from cvtbatch.ingest.nifti import VOXEL_LIMIT, OtherPlace, read_nifti
-from cvtbatch.ingest.nrrd import HEADER_LIMIT, read_nrrd_header
+from cvtbatch.ingest.nifti import VOXEL_LIMIT, OtherPlace, begins_nifti, read_nifti
+from cvtbatch.ingest.nrrd import HEADER_LIMIT, begins_nrrd, read_nrrd_header
 from cvtbatch.ingest.source_files import open_source, refusal, require_readable
-
-FORMATS = {
-    ".nii": "NIfTI",
-    ".nii.gz": "NIfTI",
-    ".nrrd": "NRRD",
-    ".mha": "MetaImage",
-}
+from cvtbatch.ingest.streams import unpacked_start
 
 
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format of image files under one suffix.
+
+    Attributes:
+        begins: whether a file that begins so, by its first 4096 bytes, is one.
+    """
+
+    suffix: str
+    name: str
+    begins: Callable[[bytes], bool]
+
+
+def _begins_metaimage(start: bytes) -> bool:
+    return start.lstrip()[:10] == b"ObjectType" or b"\nElementDataFile" in start
+
+
+FORMATS = (
+    Format(".nii", "NIfTI", begins_nifti),
+    Format(".nii.gz", "NIfTI", lambda start: begins_nifti(unpacked_start(start, 352))),
+    Format(".nrrd", "NRRD", begins_nrrd),
+    Format(".mha", "MetaImage", _begins_metaimage),
+)
+FORMAT_NAMES = tuple(dict.fromkeys(known.name for known in FORMATS))
 # Spaces of NRRD that are anatomical; SimpleITK turns each to LPS, and takes any other for LPS.
 _NRRD_SPACES = {"left-posterior-superior", "right-anterior-superior", "left-anterior-superior", "lps", "ras", "las"}
 _UNIT_MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001, "\u00b5m": 0.001, "?": 1.0, "": 1.0}
@@ -49,7 +68,12 @@ class ImageFile:
 
 def image_format(path: Path) -> str | None:
     """Return the format that a file's name says, None if none that is read here."""
-    return next((name for suffix, name in FORMATS.items() if path.name.lower().endswith(suffix)), None)
+    return next((known.name for known in FORMATS if path.name.lower().endswith(known.suffix)), None)
+
+
+def suffix_of(start: bytes) -> str | None:
+    """Return the suffix that a file with such a start should have; None if it is of no known format."""
+    return next((known.suffix for known in FORMATS if known.begins(start)), None)
 
 
 def read_image_file(path: Path, announce: Announce = announce_nothing) -> ImageFile:
@@ -60,7 +84,7 @@ def read_image_file(path: Path, announce: Announce = announce_nothing) -> ImageF
     """
     file_format = image_format(path)
     if file_format is None:
-        known = ", ".join(FORMATS)
+        known = ", ".join(known.suffix for known in FORMATS)
         raise InputError("unknown_format", f"the file's suffix is none of {known}, and it holds no DICOM", str(path))
     if file_format == "NIfTI":
         image, other = read_nifti(path, announce)

@@ -8,7 +8,7 @@ from pathlib import Path
 from cvtbatch.errors import InputError, ResourceError
 from cvtbatch.ingest.dicom_masks import find_dicom_mask, read_dicom_mask
 from cvtbatch.ingest.fingerprint import require_source
-from cvtbatch.ingest.image_files import FORMATS
+from cvtbatch.ingest.image_files import FORMAT_NAMES, image_format, suffix_of
 from cvtbatch.ingest.label_maps import read_label_map
 from cvtbatch.ingest.mask_grids import of_one_place
 from cvtbatch.ingest.members import has_dicom_suffix
@@ -18,7 +18,6 @@ from cvtbatch.ingest.outlines import ImageSlices, SourceMask
 from cvtbatch.ingest.segments import lists_segments, read_segmentation
 from cvtbatch.ingest.source_files import is_folder
 from cvtbatch.ingest.sources import open_member
-from cvtbatch.ingest.streams import unpacked_start
 from cvtbatch.manifest import RoiSource
 
 
@@ -43,13 +42,14 @@ def read_mask(roi: RoiSource, image: Callable[[], ImageSlices], announce: Announ
     start = _start(path)
     if start[128:132] == b"DICM" or has_dicom_suffix(path.name):
         return read_dicom_mask(path, roi, lambda: of_one_place(image()), announce)
-    if path.name.lower().endswith(tuple(FORMATS)):
+    if image_format(path) is not None:
         return _read_image_mask(path, roi, image, announce)
-    suffix = _suffix_of(start)
+    suffix = suffix_of(start)
     if suffix is None:
+        known = ", ".join(FORMAT_NAMES)
         raise InputError(
             "unknown_format",
-            "the file of the mask is none of NIfTI, NRRD, MetaImage, DICOM SEG and DICOM RTSTRUCT, by its suffix or its content",
+            f"the file of the mask is none of {known}, DICOM SEG and DICOM RTSTRUCT, by its suffix or its content",
             str(path),
         )
     # The libraries that read these formats go by the suffix.
@@ -77,18 +77,3 @@ def _read_image_mask(path: Path, roi: RoiSource, image: Callable[[], ImageSlices
 def _start(path: Path) -> bytes:
     with open_member(path) as file:
         return file.read(4096)
-
-
-def _suffix_of(start: bytes) -> str | None:
-    """Return the suffix that a file with such a start should have; None if it is of no known format."""
-    if start[:4] == b"NRRD":
-        return ".nrrd"
-    if start[:2] == b"\x1f\x8b":
-        return ".nii.gz" if _is_nifti(unpacked_start(start, 352)) else None
-    if _is_nifti(start):
-        return ".nii"
-    return ".mha" if start.lstrip()[:10] == b"ObjectType" or b"\nElementDataFile" in start else None
-
-
-def _is_nifti(start: bytes) -> bool:
-    return start[344:347] in {b"n+1", b"ni1"} or start[4:7] in {b"n+2", b"ni2"}

@@ -77,6 +77,11 @@ class OtherPlace:
     corner_mm: tuple[list[float], list[float]]
 
 
+def begins_nifti(start: bytes) -> bool:
+    """Say whether an unpacked file that begins so is NIfTI, its voxels in the same file or in another."""
+    return start[344:347] in {b"n+1", b"ni1"} or start[4:7] in {b"n+2", b"ni2"}
+
+
 # What overflows is found where values, places and spacings must be finite.
 @np.errstate(over="ignore", invalid="ignore")
 def read_nifti(path: Path, announce: Announce = announce_nothing) -> tuple[sitk.Image, OtherPlace | None]:

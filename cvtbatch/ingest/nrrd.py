@@ -41,6 +41,11 @@ FIELDS = {
 HEADER_LIMIT = 1 << 20
 
 
+def begins_nrrd(start: bytes) -> bool:
+    """Say whether a file that begins so is NRRD."""
+    return start.startswith(b"NRRD")
+
+
 def read_nrrd_header(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Return the fields of a header, their names in small letters, and its key/value pairs.
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
+from typing import NamedTuple
 
 from cvtbatch import contracts
 from cvtbatch.spec import canonical_json, digest
@@ -21,6 +22,16 @@ def key_of(*parts: str | int) -> str:
 def patient_digest(center: str, patient: str) -> str:
     """Return a short hash of a patient: a centre and its pseudonym."""
     return digest(center, patient)[:16]
+
+
+class Reading(NamedTuple):
+    """Whose outlines, and which of their turns: the columns reader and reading."""
+
+    reader: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.reader}, reading {self.number}"
 
 
 class Travelling:

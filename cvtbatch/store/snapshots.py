@@ -197,12 +197,15 @@ def _checked(store: OpenedStore, selection: Selection) -> Selection:
     """Return the selection, sorted, with the specifications that those in it build on."""
     view = store.view()
     specs = view.specs_with(selection.spec_ids)
-    for what, table, values in (("center", "cases", selection.centers), ("roi", "rois", selection.rois)):
+    for kind, what, table, values in (
+        ("no_such_center", "center", "cases", selection.centers),
+        ("no_such_roi", "roi", "rois", selection.rois),
+    ):
         known = set(view.rows(table, [what])[what].to_pylist())
         for value in values:
             if value not in known:
                 there = ", ".join(sorted(known)) or "none"
-                raise InputError(f"no_such_{what}", f"--{what} {value!r} is not in the store; it has {there}")
+                raise InputError(kind, f"--{what} {value!r} is not in the store; it has {there}")
     chain = set(selection.spec_ids)
     chain |= {specs[spec_id].parent_id for spec_id in chain if specs[spec_id].parent_id}
     return Selection(tuple(sorted(selection.centers)), tuple(sorted(chain)), tuple(sorted(selection.rois)))

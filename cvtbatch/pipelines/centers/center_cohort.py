@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch.errors import CvtbatchError, InputError
+from cvtbatch.manifest import Reading
 from cvtbatch.pipelines.centers.center_source import (
     NAMES,
     Row,
@@ -210,11 +211,10 @@ def read_training(source: Source) -> Training | None:
 
 def read_pictures(source: Source) -> Pictures:
     """Return what gives a case's largest slice; a volume that cannot be read has no picture."""
-    reader, reading = source.primary
     rois = {
         row["case_key"]: row
         for row in source.by_key("rois", "roi_key").values()
-        if (row["reader"], row["reading"]) == (reader, reading)
+        if Reading(row["reader"], row["reading"]) == source.primary
     }
     volumes = source.by_key("volumes", "case_key")
 

@@ -13,7 +13,7 @@ from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.kernels import project
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import InputError
-from cvtbatch.manifest import name_centers, twins_of
+from cvtbatch.manifest import Reading, name_centers, twins_of
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.store import FeatureStore, View
 from cvtbatch.validation.baseline import Value
@@ -42,10 +42,10 @@ class Source:
     center: str
 
     @property
-    def primary(self) -> tuple[str, int]:
-        """Reader and reading of the outlines that count."""
+    def primary(self) -> Reading:
+        """The outlines that count."""
         cohort = self.bundle.document["job"]["cohort"]
-        return cohort["primary_reader"], cohort["primary_reading"]
+        return Reading(cohort["primary_reader"], cohort["primary_reading"])
 
     @property
     def spec_ids(self) -> list[str]:
@@ -62,7 +62,7 @@ class Source:
         found: list[Row] = rows.filter(among).sort_by("case_key").to_pylist()
         return found
 
-    def wide(self, centers: Sequence[str], primary: tuple[str, int], columns: Sequence[str] = ()) -> pa.Table:
+    def wide(self, centers: Sequence[str], reading: Reading, columns: Sequence[str] = ()) -> pa.Table:
         """Return rows that the bundle can score, and more columns, by roi_key."""
         wanted = dict.fromkeys([*IDENTITY, *self.bundle.needed_columns(), *columns])
         return self.store.wide(
@@ -70,8 +70,8 @@ class Source:
             where=pc.field("center").isin(pa.array(list(centers), pa.string())),
             snapshot=self.snapshot,
             spec=self.spec_ids,
-            primary_reader=primary[0],
-            primary_reading=primary[1],
+            primary_reader=reading.reader,
+            primary_reading=reading.number,
         ).sort_by("roi_key")
 
     def by_key(self, table: str, key: str, columns: Sequence[str] | None = None) -> dict[str, Row]:

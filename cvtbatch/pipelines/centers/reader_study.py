@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from cvtbatch import contracts
 from cvtbatch.dlrn.thresholds import YOUDEN
 from cvtbatch.errors import CvtbatchError
+from cvtbatch.manifest import Reading
 from cvtbatch.pipelines.centers.center_source import NAMES, Row, Source
 from cvtbatch.store import StoredArray
 from cvtbatch.validation.agreement import icc_agreement
@@ -25,14 +26,14 @@ def read_readers(source: Source) -> tuple[ReaderStudy, ...]:
     rois = [
         row
         for row in source.by_key("rois", "roi_key").values()
-        if row["center"] == source.center and (row["reader"], row["reading"]) != source.primary
+        if row["center"] == source.center and Reading(row["reader"], row["reading"]) != source.primary
     ]
-    readings = sorted({(row["reader"], row["reading"]) for row in rois})
+    readings = sorted({Reading(row["reader"], row["reading"]) for row in rois})
     studies = [_study(source, reading) for reading in readings]
     return tuple(study for study in studies if study is not None)
 
 
-def _study(source: Source, other: tuple[str, int]) -> ReaderStudy | None:
+def _study(source: Source, other: Reading) -> ReaderStudy | None:
     names = list(contracts.feature_names())
     first, second = (_by_case(source.wide([source.center], reading, names)) for reading in (source.primary, other))
     cases = sorted(set(first) & set(second))
@@ -42,10 +43,12 @@ def _study(source: Source, other: tuple[str, int]) -> ReaderStudy | None:
     rois = source.by_key("rois", "roi_key")
     outlines = [[rois[key] for key in table["roi_key"].to_pylist()] for table in tables]
     values = np.stack([_matrix(table, names) for table in tables], axis=1)
-    kind: Literal["intra-reader", "inter-reader"] = "intra-reader" if other[0] == source.primary[0] else "inter-reader"
+    kind: Literal["intra-reader", "inter-reader"] = (
+        "intra-reader" if other.reader == source.primary.reader else "inter-reader"
+    )
     return reader_study(
         kind,
-        (_called(source.primary), _called(other)),
+        (str(source.primary), str(other)),
         _agreement(names, values),
         [share for pair in zip(*outlines, strict=True) if (share := _dice(source, *pair)) is not None],
         _volumes(outlines),
@@ -66,10 +69,6 @@ def _rows_of(found: Mapping[str, pa.Table], cases: list[str]) -> pa.Table:
 
 def _matrix(table: pa.Table, names: list[str]) -> Floats:
     return np.column_stack([table[name].cast(pa.float64()).to_numpy() for name in names])
-
-
-def _called(reading: tuple[str, int]) -> str:
-    return f"{reading[0]}, reading {reading[1]}"
 
 
 def _agreement(names: list[str], values: Floats) -> dict[str, Maybe[Estimate]]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cvtbatch.embedding.preprocessing import Preprocessing, prepare_slices, resize
-from cvtbatch.errors import FormatError
+from cvtbatch.errors import InputError
 
 SPACING_MM = (0.5, 0.5, 5.0)
 
@@ -75,5 +75,5 @@ def test_a_margin_ends_at_the_edge_of_the_slice() -> None:
 
 def test_an_empty_mask_is_refused() -> None:
     hu, mask = a_volume(4)
-    with pytest.raises(FormatError, match="the stored mask is empty"):
+    with pytest.raises(InputError, match="the stored mask is empty"):
         prepare_slices(mask * 0, lambda index: hu[index], SPACING_MM, Preprocessing())
