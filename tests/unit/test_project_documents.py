@@ -1,6 +1,8 @@
 """What the documents of the project say of it is true: paths, layers, numbers, versions."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,3 +107,21 @@ def test_the_version_is_one() -> None:
         "deploy/Containerfile": label[1],
         "CHANGELOG.md": released[0],
     } == dict.fromkeys(("pyproject.toml", "deploy/Containerfile", "CHANGELOG.md"), cvtbatch.__version__)
+
+
+def test_forms_of_issues_are_forms() -> None:
+    forms = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
+    assert len(forms) == 3
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-issue-forms", *forms]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+
+
+def test_links_within_a_document_lead_to_its_headings() -> None:
+    for document in DOCUMENTS:
+        text = _text(document)
+        headings = {
+            re.sub(r"[^\w\- ]", "", line.lstrip("#").strip().lower()).replace(" ", "-")
+            for line in re.findall(r"^#+ .+$", text, re.MULTILINE)
+        }
+        assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= headings, document
