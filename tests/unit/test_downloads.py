@@ -9,6 +9,7 @@ import pytest
 from cvtbatch import downloads
 from cvtbatch.downloads import DATA_SETS, DataSet, fetch_data_set, fetch_file, find_data_set, read_file
 from cvtbatch.errors import InputError
+from tests.support.commands import cvtbatch
 from tests.support.file_server import FileServer
 from tests.support.ports import free_port
 
@@ -109,3 +110,13 @@ def test_every_data_set_is_pinned() -> None:
         assert len(bytes.fromhex(data_set.commit)) == 20
         assert {len(bytes.fromhex(sha256)) for sha256 in data_set.files().values()} == {32}
         assert data_set.licence in {"BSD-2-Clause", "BSD-3-Clause", "MIT"}
+
+
+def test_the_command_lists_what_there_is_and_copies_a_set_beside_where_it_keeps_it(
+    data_set: DataSet, tmp_path: Path
+) -> None:
+    listed = cvtbatch("download", check=True).stdout
+    assert all(part in listed for part in ("heads", "2 files", "MIT", "nobody/nothing at 0000000000"))
+    out = tmp_path / "out"
+    assert cvtbatch("download", "heads", "--out", out, check=True).stdout == f"{out / 'heads'}\n"
+    assert {path.name: path.read_bytes() for path in (out / "heads").iterdir()} == CONTENT

@@ -6,7 +6,7 @@ import yaml
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, ProblemsError
 from cvtbatch.radiomics import PROFILES, Profile, load_profile
-from cvtbatch.radiomics.profiles import GLCM
+from cvtbatch.radiomics.profiles import FEATURE_CLASSES, GLCM
 
 
 def parameters(path: Path, **sections: object) -> str:
@@ -37,7 +37,7 @@ def test_a_full_parameter_file_of_the_study_is_accepted(tmp_path: Path) -> None:
         for name in ("Original", "Wavelet", "Square", "SquareRoot", "Logarithm", "Exponential", "Gradient", "LBP3D")
     }
     image_types["LoG"] = {"sigma": [1.0, 2.0, 3.0]}
-    classes = dict.fromkeys(("shape", "firstorder", "gldm", "glrlm", "glszm", "ngtdm")) | {"glcm": list(GLCM)}
+    classes = dict.fromkeys(FEATURE_CLASSES) | {"glcm": list(GLCM)}
     name = parameters(tmp_path / "p.yaml", setting={"binWidth": 5}, imageType=image_types, featureClass=classes)
     assert load_profile(name).bin_width == 5.0
 
