@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from cvtbatch import contracts, errors
-from cvtbatch.pipelines.extraction.failure import failure_of
+from cvtbatch.pipelines.extraction.failure import FailureKey, failure_of
 from tests.support.paths import ROOT
 
 LISTED = {entry["name"]: entry for entry in json.loads((ROOT / "schemas" / "failure_kinds.json").read_text())["fields"]}
@@ -130,9 +130,7 @@ def test_a_kind_has_the_class_that_is_listed(kind: str) -> None:
 
 @pytest.mark.parametrize(("kind", "foreign"), FOREIGN.items())
 def test_a_foreign_exception_has_a_kind_too(kind: str, foreign: type[Exception]) -> None:
-    failure = failure_of(
-        foreign("text"), roi_key="", spec_id="", scope="", stage="", source_fingerprint="", manifest_row=1
-    )
+    failure = failure_of(foreign("text"), FailureKey("", ""), stage="", source_fingerprint="", manifest_row=1)
     assert failure.kind == kind
     assert LISTED[kind]["errors"] == [foreign.__name__]
 

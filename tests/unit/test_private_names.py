@@ -106,11 +106,6 @@ PRIVATE = (
         "the port of a dashboard that was left to choose one",
         ("2026.8.0",),
     ),
-    # Until zarr.abc and zarr.buffer take their place.
-    Private("zarr", "core.buffer.Buffer", "store/volumes.py", "", ("3.1.6",)),
-    Private("zarr", "core.buffer.BufferPrototype", "store/volumes.py", "", ("3.1.6",)),
-    Private("zarr", "core.buffer.default_buffer_prototype", "store/volumes.py", "", ("3.1.6",)),
-    Private("zarr", "core.sync.sync", "store/volumes.py", "", ("3.1.6",)),
 )
 # Documented by their library, for all that their names say.
 DOCUMENTED = {"os._exit", "sys._current_frames"}
