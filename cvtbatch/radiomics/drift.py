@@ -1,4 +1,4 @@
-"""How far values move between two versions of the settings or of the engine, on the same ROIs."""
+"""How far feature values move between two versions of the settings or of the engine, on the same ROIs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

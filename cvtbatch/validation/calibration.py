@@ -32,7 +32,7 @@ CURVE_EACH = 10
 GROUPS = 10
 CURVE_POINTS = 60
 
-Cohort = Literal["external", "in sample"]
+CohortKind = Literal["external", "in sample"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Calibration:
     hosmer_lemeshow: Maybe[HosmerLemeshow]
 
 
-def calibrate(scored: Scored, cohort: Cohort = "external") -> Calibration:
+def calibrate(scored: Scored, cohort: CohortKind = "external") -> Calibration:
     """Compute all of a model's calibration; scores are probabilities.
 
     Args:
@@ -261,7 +261,7 @@ def grouped(scored: Scored, groups: int = GROUPS) -> tuple[Group, ...]:
     return tuple(found)
 
 
-def hosmer_lemeshow(scored: Scored, groups: tuple[Group, ...], cohort: Cohort) -> Maybe[HosmerLemeshow]:
+def hosmer_lemeshow(scored: Scored, groups: tuple[Group, ...], cohort: CohortKind) -> Maybe[HosmerLemeshow]:
     """Return the Hosmer-Lemeshow test: g degrees of freedom outside the fitting cohort, g - 2 in it.
 
     Hosmer and Lemeshow, Commun Stat Theory Methods 1980;9:1043; degrees of freedom: Hosmer, Lemeshow and Sturdivant,

@@ -113,6 +113,14 @@ _POWER: tuple[Column[Target], ...] = (
 
 def performance_tables(validation: Validation) -> Iterator[ReportTable]:
     """Yield the tables of models, in the order of the page."""
+    yield from _discrimination_tables(validation)
+    yield from _calibration_tables(validation)
+    yield from _benefit_tables(validation)
+    yield _subgroup_table(validation)
+    yield _power_table(validation)
+
+
+def _discrimination_tables(validation: Validation) -> Iterator[ReportTable]:
     yield tabulate(
         "discrimination",
         "Discrimination at this centre",
@@ -143,6 +151,9 @@ def performance_tables(validation: Validation) -> Iterator[ReportTable]:
         ),
     )
     yield _published_table(validation)
+
+
+def _calibration_tables(validation: Validation) -> Iterator[ReportTable]:
     yield tabulate(
         "calibration",
         "Calibration",
@@ -152,6 +163,9 @@ def performance_tables(validation: Validation) -> Iterator[ReportTable]:
         notes=tuple(_calibration_notes(validation)),
     )
     yield _recalibration_table(validation)
+
+
+def _benefit_tables(validation: Validation) -> Iterator[ReportTable]:
     yield tabulate(
         "helpful_thresholds",
         "Where the model helps",
@@ -163,7 +177,10 @@ def performance_tables(validation: Validation) -> Iterator[ReportTable]:
         ),
     )
     yield _net_benefit_values(validation)
-    yield tabulate(
+
+
+def _subgroup_table(validation: Validation) -> ReportTable:
+    return tabulate(
         "subgroups",
         f"Subgroups, {validation.primary}",
         _SUBGROUPS,
@@ -171,7 +188,10 @@ def performance_tables(validation: Validation) -> Iterator[ReportTable]:
         place="subgroups",
         notes=("Levels were fixed before any result. Small subgroups have wide intervals, which are the result.",),
     )
-    yield tabulate(
+
+
+def _power_table(validation: Validation) -> ReportTable:
+    return tabulate(
         "power",
         "How many cases would give a 95 % interval of a width",
         _POWER,
