@@ -58,13 +58,7 @@ def tune_backbone(
     from cvtbatch.embedding.backbone import Network, choose_device
     from cvtbatch.embedding.finetuning import FineTuning
 
-    if out.suffix != ".safetensors":
-        raise InputError("unknown_format", f"--out {out}: the suffix is not .safetensors")
-    centers = job.cohort.training_centers
-    if not centers:
-        raise InputError("no_training_centers", "cohort.training_centers is empty: name the centres to train on")
-    if job.embedding.weights == "none":
-        raise InputError("no_weights", "embedding.weights is none: name the weights to start from, e.g. imagenet")
+    _refuse(job, out)
     device = choose_device(job.embedding.device)
     start = load_weights(job.embedding.weights)
     store = FeatureStore(url)
@@ -95,7 +89,7 @@ def tune_backbone(
         "started_from_sha256": start.sha256,
         "tensors_sha256": tensor_digest(tensors),
         "cohort_digest": cohort.digest(),
-        "training_centers": _with_those_of(start, "training_centers", centers),
+        "training_centers": _with_those_of(start, "training_centers", job.cohort.training_centers),
         "trained_on": _with_those_of(start, "trained_on", people),
         "snapshot": snapshot.name,
         "snapshot_digest": snapshot.content_digest,
@@ -111,8 +105,18 @@ def tune_backbone(
     return FinetuneReport(snapshot.name, cohort, len(people), weights, tuned.best_epoch, tuned.curve, picture)
 
 
+def _refuse(job: Job, out: Path) -> None:
+    """Refuse what can be seen without the store."""
+    if out.suffix != ".safetensors":
+        raise InputError("unknown_format", f"--out {out}: the suffix is not .safetensors")
+    if not job.cohort.training_centers:
+        raise InputError("no_training_centers", "cohort.training_centers is empty: name the centres to train on")
+    if job.embedding.weights == "none":
+        raise InputError("no_weights", "embedding.weights is none: name the weights to start from, e.g. imagenet")
+
+
 def read_examples(store: FeatureStore, cohort: TuningCohort, preprocessing: Preprocessing) -> "Examples":
-    """Read the largest slice of every outline."""
+    """Read the largest slice of every outline, as the backbone sees it: gray (n, 224, 224), in the order of the cohort."""
     from cvtbatch.embedding.finetuning import Examples
 
     def largest(roi: TuningRoi) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
