@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -20,7 +20,11 @@ from cvtbatch.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from cvtbatch.dlrn.bundle import Bundle
+    from cvtbatch.dlrn.settings import Model
     from cvtbatch.engine import ClusterConfig
+
+T = TypeVar("T")
 
 
 @click.command()
@@ -71,7 +75,7 @@ def fit(
     if as_json:
         click.echo(json.dumps(report.to_document(), indent=2))
     else:
-        _print_fit(report.out, report.digest, report.document)
+        _print_fit(report.out, report.bundle)
 
 
 @click.command()
@@ -131,48 +135,58 @@ def score(
         say(f"read with care: {mark}")
 
 
-def _print_fit(out: str, digest: str, document: dict[str, Any]) -> None:
-    cohort, metrics = document["cohort"], document["metrics"]
+def _print_fit(out: str, bundle: "Bundle") -> None:
+    found = bundle.description
+    cohort, metrics = found.cohort, found.metrics
     say(
-        f"Bundle {out}, {digest[:12]}: {cohort['positive']} CVT among {cohort['cases']} cases of "
-        f"{cohort['patients']} patients"
+        f"Bundle {out}, {bundle.digest[:12]}: {cohort.positive} CVT among {cohort.cases} cases of {cohort.patients} patients"
     )
-    if cohort["excluded"]:
-        print_table("Left out", ("reason", "cases"), list(cohort["excluded"].items()))
-    signatures = document["signatures"]
-    steps = list(signatures["rad"]["counts"])
+    if cohort.excluded:
+        print_table("Left out", ("reason", "cases"), list(cohort.excluded.items()))
+    signatures = _in_order(found.signatures)
+    steps = list(signatures[0][1].counts)
     print_table(
         "Columns left by each step",
         ("signature", *(step.replace("_", " ") for step in steps)),
-        [(name, *(found["counts"][step] for step in steps)) for name, found in _in_order(signatures)],
+        [(name, *(signature.counts[step] for step in steps)) for name, signature in signatures],
     )
-    for name, found in _in_order(signatures):
+    for name, signature in signatures:
         rows = [
-            (entry["feature"], _shown(entry["coefficient"]), _shown(entry["importance"]), _shown(entry["stability"]))
-            for entry in found["selected"]
+            (column.feature, _shown(column.coefficient), _shown(column.importance), _shown(column.stability))
+            for column in signature.selected
         ]
         print_table(f"Selected for {name}", ("feature", "LASSO coefficient", "importance", "outer folds"), rows)
-    numbers = ("coefficient", "odds_ratio", "odds_ratio_low", "odds_ratio_high", "p_value")
-    terms = [(term["name"], *(_shown(term[name]) for name in numbers)) for term in document["dlrn"]["terms"]]
+    terms = [
+        (
+            term.name,
+            *map(_shown, (term.coefficient, term.odds_ratio, term.odds_ratio_low, term.odds_ratio_high, term.p_value)),
+        )
+        for term in found.dlrn.terms
+    ]
     print_table("DLRN", ("term", "coefficient", "odds ratio", "95 % low", "high", "P"), terms)
-    estimates = {"nested": metrics.get("nested", {}).get("models"), "out of fold": metrics.get("out_of_fold")}
-    estimates["study protocol, in sample"] = metrics["study_protocol"]["in_sample"]
+    estimates = {
+        "nested": metrics.nested.models if metrics.nested else None,
+        "out of fold": metrics.out_of_fold,
+        "study protocol, in sample": metrics.study_protocol.in_sample,
+    }
     aucs = [
-        (label, name, *(_shown(found[key]) for key in ("auc", "auc_low", "auc_high")))
+        (label, name, *map(_shown, (estimate.auc, estimate.auc_low, estimate.auc_high)))
         for label, models in estimates.items()
         if models
-        for name, found in _in_order(models)
+        for name, estimate in _in_order(models)
     ]
     print_table("AUC with 95 % bootstrap interval", ("estimate", "model", "AUC", "low", "high"), aucs)
-    for entry in document["marks"]:
-        say(f"{', '.join(entry['models'])}: {entry['mark']}")
-    for remark in document["remarks"]:
-        say(f"remark: {remark['message']} ({remark['cases']} cases)")
+    for entry in found.marks:
+        say(f"{', '.join(entry.models)}: {entry.mark}")
+    for remark in found.remarks:
+        say(f"remark: {remark.message} ({remark.cases} cases)")
 
 
-def _in_order(models: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def _in_order(models: "Mapping[Model, T]") -> list[tuple[str, T]]:
     """Return what there is by model, in the order in which the models build on each other."""
-    return [(name, models[name]) for name in ("rad", "dl", "dlr", "dlrn") if name in models]
+    from cvtbatch.dlrn.settings import Model
+
+    return [(str(model), models[model]) for model in Model if model in models]
 
 
 def _shown(value: float | None) -> str:

@@ -27,7 +27,7 @@ def finetune(store_url: str, snapshot: str | None, job: Path | None, overrides: 
       cvtbatch finetune --store store --set 'cohort.training_centers=[C1]' --out tuned.safetensors
       cvtbatch extract archive/manifest.csv --store store --only embeddings --set embedding.weights=tuned.safetensors
     """
-    from cvtbatch.pipelines.models import finetune as pipeline
+    from cvtbatch.pipelines.models.finetune import tune_backbone
     from cvtbatch.pipelines.shared.job import read_job
 
     settings = read_job("finetune", job, overrides)
@@ -38,5 +38,5 @@ def finetune(store_url: str, snapshot: str | None, job: Path | None, overrides: 
             show(done, total, 0)
             raise_if_interrupted()
 
-        report = pipeline.finetune(store_url, snapshot, settings, out, on_batch)
+        report = tune_backbone(store_url, snapshot, settings, out, on_batch)
     print_finetuning(report, out)

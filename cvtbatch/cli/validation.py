@@ -102,18 +102,18 @@ def recalibrate(
     Example:
       cvtbatch recalibrate --store store --bundle bundle --center C2 --method intercept --out bundle-c2
     """
-    from cvtbatch.pipelines.centers.recalibrate import recalibrate as run
+    from cvtbatch.pipelines.centers.recalibrate import recalibrate_center
 
-    report = run(store_url, bundle, center, snapshot_name, method, out)
+    report = recalibrate_center(store_url, bundle, center, snapshot_name, method, out)
     if as_json:
         click.echo(json.dumps(report.to_document(), indent=2))
         return
-    found = report.recalibration
-    say(f"Bundle {report.out}, {report.digest[:12]}: {found['parent_digest'][:12]} recalibrated on centre {center}")
-    say(f"{found['cases']} cases of {found['patients']} patients, {found['events']} of them CVT")
-    for name in ("intercept", "slope"):
-        if term := found[name]:
-            say(f"{name}: {term['value']:.3f} (95 % CI {term['low']:.3f} to {term['high']:.3f})")
+    found = report.origin
+    say(f"Bundle {report.out}, {report.digest[:12]}: {found.parent_digest[:12]} recalibrated on centre {center}")
+    say(f"{found.cases} cases of {found.patients} patients, {found.events} of them CVT")
+    for name, term in (("intercept", found.intercept), ("slope", found.slope)):
+        if term is not None:
+            say(f"{name}: {term.value:.3f} (95 % CI {term.low:.3f} to {term.high:.3f})")
     say(f"Read with care: {report.caution}")
 
 

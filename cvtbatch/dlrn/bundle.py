@@ -31,12 +31,13 @@ import pyarrow.parquet as pq
 from safetensors.numpy import save as save_arrays
 
 from cvtbatch import contracts
+from cvtbatch.contracts import JsonObject
 from cvtbatch.dlrn.bundle_document import parse_document
 from cvtbatch.dlrn.bundle_files import ARRAYS, DOCUMENT, FILES, GOLDEN, SELECTION, read_files, write_files
+from cvtbatch.dlrn.description import Description
 from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.model_arrays import (
     DESCRIPTION,
-    JsonObject,
     arrays_of,
     description_of,
     model_of,
@@ -47,6 +48,7 @@ from cvtbatch.dlrn.model_arrays import (
 from cvtbatch.dlrn.scoring import GOLDEN_SCORES, SpecIds, needed_columns, score_batch
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.training_scores import ClassScores
+from cvtbatch.documents import from_document
 from cvtbatch.errors import FormatError, InputError
 from cvtbatch.spec import Spec, canonical_json, digest
 
@@ -68,12 +70,14 @@ class Bundle:
     """A loaded and verified bundle.
 
     Attributes:
-        document: bundle.json.
+        document: bundle.json as it was read.
+        description: the same, as values.
         digest: SHA-256 of bundle.json.
         out_of_fold: training's scores by model; empty in a bundle that keeps none.
     """
 
     document: JsonObject
+    description: Description
     digest: str
     model: FrozenModel
     out_of_fold: Mapping[Model, ClassScores] = field(default_factory=dict)
@@ -81,8 +85,8 @@ class Bundle:
     @property
     def specs(self) -> SpecIds:
         """The specifications that the inputs must have."""
-        ids = self.document["specs"]
-        return SpecIds(ids["radiomics_spec_id"], ids["embedding_spec_id"])
+        chain = self.description.specs
+        return SpecIds(chain.radiomics_spec_id, chain.embedding_spec_id)
 
     def known_specs(self) -> dict[str, Spec]:
         """Return the specifications with their settings, by id; empty in a bundle that does not keep them.
@@ -91,10 +95,12 @@ class Bundle:
             FormatError: "bundle_damaged": they are not those that the bundle names.
         """
         found: dict[str, Spec] = {}
-        parent = ""
-        for kind in SPEC_KINDS if "spec_settings" in self.document else ():
-            spec = Spec(kind, parent, canonical_json(self.document["spec_settings"][kind]))
-            if spec.spec_id != self.document["specs"][f"{kind}_spec_id"]:
+        settings, parent = self.description.spec_settings, ""
+        if settings is None:
+            return found
+        for kind in SPEC_KINDS:
+            spec = Spec(kind, parent, canonical_json(settings[kind]))
+            if spec.spec_id != self.description.specs.of_kind(kind):
                 raise FormatError("bundle_damaged", f"spec_settings.{kind} of {DOCUMENT} are not of {kind}_spec_id")
             found[spec.spec_id] = spec
             parent = parent or spec.spec_id
@@ -142,14 +148,16 @@ def load_bundle(path: str | Path) -> Bundle:
     """
     files = read_files(Path(path))
     document = _checked(parse_document(files[DOCUMENT]))
+    description = from_document(Description, document)
     for name in FILES:
-        if name not in files or sha256(files[name]) != document["files"][name]:
+        if name not in files or sha256(files[name]) != description.files[name]:
             what = "is missing from the bundle" if name not in files else "is not what was written: its hash differs"
             raise FormatError("bundle_damaged", f"{name} {what}")
     arrays = read_arrays(files[ARRAYS])
-    if problems := problems_of(document, arrays):
+    if problems := problems_of(description, arrays):
         raise FormatError("bundle_damaged", f"the bundle holds no model: {_first(problems)}")
-    bundle = Bundle(document, sha256(files[DOCUMENT]), model_of(document, arrays), out_of_fold_of(arrays))
+    model = model_of(description, arrays)
+    bundle = Bundle(document, description, sha256(files[DOCUMENT]), model, out_of_fold_of(arrays))
     _verify_golden(bundle, _read_golden(files[GOLDEN]), _scored_with(document))
     return bundle
 
@@ -184,7 +192,8 @@ def write_bundle(
     }
     named = golden.replace_schema_metadata({**(golden.schema.metadata or {}), SCORED_WITH: _scored_with(whole)})
     whole["files"][GOLDEN] = sha256(rows := _parquet(named))
-    if problems := contracts.problems_of(whole, "bundle.json") or problems_of(whole, arrays):
+    problems = contracts.problems_of(whole, "bundle.json")
+    if problems := problems or problems_of(from_document(Description, whole), arrays):
         raise FormatError("bundle_invalid", "; ".join(problems))
     text = (json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
     write_files(out, {DOCUMENT: text, ARRAYS: saved, GOLDEN: rows, SELECTION: selected})

@@ -1,5 +1,6 @@
 """A frozen model, and what it makes of rows: pure arithmetic on arrays, in one written order (see `kernels`)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +51,7 @@ class FrozenModel:
     distance_columns: Integers
     whitening: Floats
     training_distances: Floats
-    thresholds: dict[Model, dict[str, float]]
+    thresholds: Mapping[Model, Mapping[str, float]]
     missing_feature: str
     recalibration: Floats | None = None
 

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load as load_safetensors
 
+from cvtbatch.contracts import JsonObject
 from cvtbatch.dlrn.bundle_files import ARRAYS, DOCUMENT
+from cvtbatch.dlrn.description import Description
 from cvtbatch.dlrn.forest import FlatForest
 from cvtbatch.dlrn.model import FrozenModel
-from cvtbatch.dlrn.nomogram import Axis, Nomogram
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.soundness import model_problems, out_of_fold_problems
 from cvtbatch.dlrn.training_scores import ClassScores
@@ -33,7 +34,6 @@ DESCRIPTION = ("columns", "embedding_length", "thresholds", "nomogram", "missing
 # The names of the arrays with their types and shapes; a model's take 3 KB.
 MOST_HEADER_BYTES = 1 << 20
 
-JsonObject = dict[str, Any]
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 
@@ -51,7 +51,7 @@ def read_arrays(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
         raise FormatError("bundle_damaged", f"{ARRAYS} is no safetensors file", f"{error}") from None
 
 
-def problems_of(document: JsonObject, arrays: Arrays) -> list[str]:
+def problems_of(description: Description, arrays: Arrays) -> list[str]:
     """Return every reason why bundle.json, which keeps to its contract, and the arrays are no model that can be scored."""
     needed, known = _array_names()
     if missing := sorted(needed - set(arrays)):
@@ -60,12 +60,13 @@ def problems_of(document: JsonObject, arrays: Arrays) -> list[str]:
         return [f"{ARRAYS} holds {', '.join(unknown)}, which are no arrays of a model"]
     if halves := [model for model in Model if len(set(_out_of_fold_names(model)) & set(arrays)) == 1]:
         return [f"{ARRAYS} holds one class of out-of-fold scores of {', '.join(halves)}, and not the other"]
-    if (RECALIBRATION in arrays) != ("recalibration" in document):
+    if (RECALIBRATION in arrays) != (description.recalibration is not None):
         return [f"{DOCUMENT} and {ARRAYS} do not agree whether this is a recalibration"]
-    model = model_of(document, arrays)
+    model = model_of(description, arrays)
     problems = [*model_problems(model), *out_of_fold_problems(out_of_fold_of(arrays))]
-    if not problems and document["embedding_length"] != len(model.loadings):
-        return [f"embedding_length is {document['embedding_length']}, and loadings are for {len(model.loadings)}"]
+    length = description.embedding_length
+    if not problems and length != len(model.loadings):
+        return [f"embedding_length is {length}, and loadings are for {len(model.loadings)}"]
     return problems
 
 
@@ -113,21 +114,20 @@ def out_of_fold_of(arrays: Arrays) -> dict[Model, ClassScores]:
     }
 
 
-def model_of(document: JsonObject, arrays: Arrays) -> FrozenModel:
+def model_of(description: Description, arrays: Arrays) -> FrozenModel:
     """Return the model; its names and keys are there, and no more is sure of it."""
-    axes = tuple(Axis(**axis) for axis in document["nomogram"]["axes"])
     forests = {
         signature: FlatForest(**{name: arrays[f"{signature}.{name}"] for name in FlatForest.__dataclass_fields__})
         for signature in SIGNATURES
     }
     return FrozenModel(
-        radiomics=tuple(document["columns"]["radiomics"]),
-        components=tuple(document["columns"]["components"]),
+        radiomics=description.columns.radiomics,
+        components=description.columns.components,
         **{name: arrays[name] for name in PLAIN},
         used={signature: arrays[f"{signature}.used"] for signature in SIGNATURES},
         forests=forests,
-        nomogram=Nomogram(axes, document["nomogram"]["intercept"], document["nomogram"]["per_point"]),
-        thresholds={Model(name): values for name, values in document["thresholds"].items()},
-        missing_feature=document["missing_feature"],
+        nomogram=description.nomogram,
+        thresholds=description.thresholds,
+        missing_feature=description.missing_feature,
         recalibration=arrays.get(RECALIBRATION),
     )

@@ -9,17 +9,16 @@ points, and their sum stands for another probability.
 """
 
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cvtbatch.contracts import JsonObject
 from cvtbatch.dlrn.arrays import Floats
-from cvtbatch.dlrn.bundle import EXPECTED, load_bundle, write_bundle
+from cvtbatch.dlrn.bundle import EXPECTED, Bundle, load_bundle, write_bundle
 from cvtbatch.dlrn.bundle_files import GOLDEN, SELECTION, read_files
 from cvtbatch.dlrn.kernels import recalibrate
 from cvtbatch.dlrn.model import FrozenModel
@@ -73,7 +72,7 @@ def recalibrated_model(model: FrozenModel, function: Function) -> FrozenModel:
     )
 
 
-def recalibrate_bundle(parent: Path, out: Path, function: Function, origin: Mapping[str, Any]) -> str:
+def recalibrate_bundle(parent: Path, out: Path, function: Function, origin: JsonObject) -> str:
     """Write a bundle's recalibration and return its digest.
 
     Args:
@@ -86,7 +85,7 @@ def recalibrate_bundle(parent: Path, out: Path, function: Function, origin: Mapp
         FormatError: the bundle is damaged.
     """
     bundle = load_bundle(parent)
-    refuse_recalibrated(bundle.document)
+    refuse_recalibrated(bundle)
     files = read_files(parent)
     golden, selection = (pq.read_table(io.BytesIO(files[name])) for name in (GOLDEN, SELECTION))
     model = recalibrated_model(bundle.model, function)
@@ -103,17 +102,17 @@ def recalibrate_bundle(parent: Path, out: Path, function: Function, origin: Mapp
 OWN_KEYS = ("format", "format_version", "files")
 
 
-def refuse_recalibrated(document: Mapping[str, Any]) -> None:
+def refuse_recalibrated(bundle: Bundle) -> None:
     """Refuse a bundle that is a recalibration: what it is of is what can be recalibrated anew.
 
     Raises:
         InputError: "recalibrated_already".
     """
-    if found := document.get("recalibration"):
+    if found := bundle.description.recalibration:
         raise InputError(
             "recalibrated_already",
-            f"this bundle is itself recalibrated, on centre {found['center']!r}: recalibrate the bundle that it was made of, "
-            f"{found['parent_digest'][:12]}",
+            f"this bundle is itself recalibrated, on centre {found.center!r}: recalibrate the bundle that it was made of, "
+            f"{found.parent_digest[:12]}",
         )
 
 

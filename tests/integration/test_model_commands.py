@@ -11,12 +11,13 @@ from click.testing import CliRunner
 from cvtbatch import contracts
 from cvtbatch.cli import cli
 from cvtbatch.dlrn import load_bundle
+from cvtbatch.dlrn.settings import Model
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError, InternalError, ProblemsError
 from cvtbatch.pipelines.models import score
-from cvtbatch.pipelines.models.finetune import select_cohort
 from cvtbatch.pipelines.models.fit import fit_bundle
 from cvtbatch.pipelines.models.score import score_store
+from cvtbatch.pipelines.models.tuning_cohort import read_tuning_cohort
 from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.store import FeatureStore, automatic_snapshot, wide_rows
 from tests.support.cohorts import SMALL_JOB
@@ -167,14 +168,14 @@ def test_a_training_centre_that_is_spelled_in_two_ways_is_refused(tmp_path: Path
     job = read_job("finetune", None, ["cohort.training_centers=[c1]"])
     snapshot = automatic_snapshot(FeatureStore.open_for_writing(store.location.url, existing=True), "finetune")
     with pytest.raises(InputError, match="'c1', 'C1' differ") as caught:
-        select_cohort(store, snapshot, job)
+        read_tuning_cohort(snapshot.view(store), job)
     assert caught.value.kind == "twin_centers"
 
 
 def test_a_tuned_backbone_marks_and_one_image_under_two_patients_is_refused(tmp_path: Path) -> None:
     store = fill(tmp_path / "store", TUNED_SPEC)
     bundle = load_bundle(fit_job(tmp_path))
-    assert [entry["models"] for entry in bundle.document["marks"]] == [["dl", "dlr", "dlrn"]]
+    assert [entry.models for entry in bundle.description.marks] == [(Model.DL, Model.DLR, Model.DLRN)]
     with pytest.raises(ProblemsError, match=r"backbone_saw_outsiders: the backbone was tuned on 40 .*: C1/000, "):
         fit_job(tmp_path, "cohort.training_centers=[C2]", "fit.selection.lasso_folds=3", name="reversed")
     volume = next(entry for entry in store.table("volumes").current().to_pylist() if entry["case_key"] == "C2/000")
@@ -189,7 +190,7 @@ def test_a_tuned_backbone_marks_and_one_image_under_two_patients_is_refused(tmp_
 def test_readers_who_do_not_agree_take_features_out(archive: Path, tmp_path: Path) -> None:
     job = read_job("fit", None, [*FAST, "cohort.training_centers=[C1]", "fit.selection.icc_minimum=0.95"])
     report = fit_bundle(job, str(archive / "store"), "paper-1", (), tmp_path / "bundle", HERE)
-    counts = report.document["signatures"]["rad"]["counts"]  # type: ignore[index]
+    counts = report.bundle.description.signatures[Model.RAD].counts
     # 900 less the constant one; of 934 columns of noise, few look like agreement.
     assert 899 <= counts["agreement"] <= 910
 

@@ -22,8 +22,7 @@ from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid
 from cvtbatch.pipelines.centers.center_cohort import REASONS, read_pictures
 from cvtbatch.pipelines.centers.center_source import Source, open_source
-from cvtbatch.pipelines.centers.recalibrate import RecalibrationReport
-from cvtbatch.pipelines.centers.recalibrate import recalibrate as recalibrate_center
+from cvtbatch.pipelines.centers.recalibrate import RecalibrationReport, recalibrate_center
 from cvtbatch.pipelines.centers.validate import other_spellings, validate_center
 from cvtbatch.store import FeatureStore
 from cvtbatch.validation.eligibility import CRITERIA

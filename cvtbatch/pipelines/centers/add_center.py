@@ -117,7 +117,7 @@ def planned(manifest: Manifest, bundle_path: Path, job: Job, store_url: str, giv
         settings = resolve(own, store_url)
         if not given and settings.embedding is not None:
             # What a row says of its weights is what the bundle says, wherever this run has found them.
-            ref = replace(settings.embedding.weights, source=bundle.document["weights"]["name"])
+            ref = replace(settings.embedding.weights, source=bundle.description.weights.name)
             settings = replace(settings, embedding=replace(settings.embedding, weights=ref))
         _compare(settings, bundle, specs)
         yield Plan(manifest, centers[0], bundle_path, settings)
@@ -134,15 +134,15 @@ def _known_specs(store_url: str) -> dict[str, Spec]:
 
 def _own_job(job: Job, bundle: Bundle, specs: Mapping[str, Spec], folder: Path) -> Job:
     """Return the job with the settings of the bundle's specifications, as far as bundle or store know them."""
-    ids = bundle.document["specs"]
+    ids = bundle.description.specs
     volume, radiomics, embedding = job.volume, job.radiomics, job.embedding
-    if ids["volume_spec_id"] in specs:
-        volume = replace(volume, spacing_mm=tuple(specs[ids["volume_spec_id"]].content()["spacing_mm"]))
-    if ids["radiomics_spec_id"] in specs:
-        settings = specs[ids["radiomics_spec_id"]].content()["settings"]
+    if ids.volume_spec_id in specs:
+        volume = replace(volume, spacing_mm=tuple(specs[ids.volume_spec_id].content()["spacing_mm"]))
+    if ids.radiomics_spec_id in specs:
+        settings = specs[ids.radiomics_spec_id].content()["settings"]
         radiomics = replace(radiomics, profile=_profile(settings, folder))
-    if ids["embedding_spec_id"] in specs:
-        settings = specs[ids["embedding_spec_id"]].content()
+    if ids.embedding_spec_id in specs:
+        settings = specs[ids.embedding_spec_id].content()
         window, seen = settings["window"], settings["field"]
         embedding = replace(
             embedding,
@@ -171,9 +171,9 @@ def _weights(bundle: Bundle, store_url: str, folder: Path) -> str:
     Raises:
         InputError: they are nowhere.
     """
-    name, sha256 = bundle.document["weights"]["name"], bundle.document["weights"]["sha256"]
+    name, sha256 = bundle.description.weights.name, bundle.description.weights.sha256
     if name.startswith("random:"):
-        return str(name)
+        return name
     try:
         data = FeatureStore(Location.of(store_url).url).read_weights(sha256)
     except (FormatError, StorageError):
@@ -183,7 +183,7 @@ def _weights(bundle: Bundle, store_url: str, folder: Path) -> str:
                 f"the bundle's weights {sha256[:12]} are not in this store: name their file with "
                 "--set embedding.weights=FILE",
             ) from None
-        return str(name)
+        return name
     file = folder / "weights.safetensors"
     file.write_bytes(data)
     return str(file)
@@ -191,12 +191,11 @@ def _weights(bundle: Bundle, store_url: str, folder: Path) -> str:
 
 def _compare(settings: Settings, bundle: Bundle, specs: Mapping[str, Spec]) -> None:
     """Refuse specifications that are not the bundle's."""
-    ids = bundle.document["specs"]
     if settings.embedding is None:
         raise InputError("no_embeddings", "the bundle takes embeddings: embedding.weights cannot be none")
     own = {spec.spec_id: spec for spec in settings.specs}
     for spec in settings.specs:
-        wanted = ids[f"{spec.kind}_spec_id"]
+        wanted = bundle.description.specs.of_kind(spec.kind)
         if spec.spec_id == wanted:
             continue
         told = (
@@ -217,7 +216,7 @@ def _refuse_revision(found: Sequence[Difference], bundle: Bundle) -> None:
     """Refuse to make values that are not those which the bundle's version made."""
     for difference in found:
         if difference.setting in REVISIONS:
-            made = bundle.document["software"]["cvtbatch"]
+            made = bundle.description.software["cvtbatch"]
             raise InputError(
                 "other_revision",
                 f"the bundle's values were made at {difference.setting} {difference.first}, and this version of cvtbatch "

@@ -4,14 +4,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch.errors import CvtbatchError, InputError
 from cvtbatch.manifest import Reading
+from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, TERM_NAMES
 from cvtbatch.pipelines.centers.center_source import (
-    NAMES,
-    Row,
     Source,
     acquisition_values,
     clinical_values,
@@ -19,7 +17,8 @@ from cvtbatch.pipelines.centers.center_source import (
     seen_images,
     selected_columns,
 )
-from cvtbatch.pipelines.models.score import KEY, read_keys
+from cvtbatch.pipelines.models.score_keys import KEY, read_keys
+from cvtbatch.pipelines.models.training_cohort import Row, refuse_several_outlines, select_rows
 from cvtbatch.store import StoredArray, among
 from cvtbatch.validation.eligibility import assess_eligibility
 from cvtbatch.validation.inputs import Case, CenterCohort, Contribution, Count, Explanation, FlowStep, Training
@@ -35,7 +34,6 @@ REASONS = {
     "infratentorial": "cerebellum or brainstem",
     "inadequate_quality": "inadequate image quality",
 }
-TERMS = {"points_dlr": "DLR signature", "points_epilepsy": "epilepsy"}
 
 
 def read_cohort(source: Source, readers: tuple[ReaderStudy, ...]) -> CenterCohort:
@@ -51,10 +49,7 @@ def read_cohort(source: Source, readers: tuple[ReaderStudy, ...]) -> CenterCohor
     _refuse_training_images(source, [row for row in volumes.values() if row["case_key"] in cases])
     scores, explanations = _read_scores(source)
     rows = source.wide([source.center], source.primary)
-    if len(set(rows["case_key"].to_pylist())) != rows.num_rows:
-        raise InputError(
-            "several_rois", "some cases have several primary outlines: freeze a snapshot of one ROI name (--roi)"
-        )
+    refuse_several_outlines(rows)
     scales = _filter_scales(source)
     places = [
         place
@@ -99,7 +94,7 @@ def _refuse_training_images(source: Source, volumes: Sequence[Row]) -> None:
 
 def _read_scores(source: Source) -> tuple[dict[str, Row], dict[str, Row]]:
     """Return the bundle's scores and explanations of the centre's current inputs, by roi_key."""
-    keys = read_keys(source.store, source.bundle, source.snapshot, source.center, source.primary)
+    keys = read_keys(source.store, source.bundle, source.snapshot, source.center)
     by_bundle = pc.field("bundle_digest") == source.bundle.digest
     found: list[dict[str, Row]] = []
     for name in ("scores", "explanations"):
@@ -125,7 +120,7 @@ def _case(case: Row, roi: Row, volume: Row, scale: float | None, score: Row, exp
         key=case["case_key"],
         patient=case["patient"],
         outcome=None if case["cvt"] is None else bool(case["cvt"]),
-        scores={shown: score[str(name)] for name, shown in NAMES.items() if score[str(name)] is not None},
+        scores={shown: score[str(name)] for name, shown in MODEL_NAMES.items() if score[str(name)] is not None},
         clinical=clinical_values(case, roi),
         acquisition=acquisition_values(volume, scale),
         flags=tuple(flags),
@@ -137,8 +132,8 @@ def _case(case: Row, roi: Row, volume: Row, scale: float | None, score: Row, exp
 
 def _explanation(score: Row, explanation: Row | None) -> Explanation | None:
     """Return nomogram points, which every score has, and contributions, where they were asked for."""
-    points = tuple(Contribution(name, score[column]) for column, name in TERMS.items() if score[column] is not None)
-    complete = points if len(points) == len(TERMS) else ()
+    found = [(name, score[f"points_{term}"]) for term, name in TERM_NAMES.items()]
+    complete = () if any(amount is None for _, amount in found) else tuple(Contribution(*pair) for pair in found)
     if explanation is None or explanation["top_features"] is None:
         return Explanation(complete, None, (), None) if complete else None
     pairs = zip(explanation["top_features"], explanation["top_contributions"], strict=True)
@@ -180,18 +175,9 @@ def read_training(source: Source) -> Training | None:
     cases = {row["case_key"]: row for row in source.cases(source.training_centers)}
     if not cases:
         return None
-    rows = source.wide(source.training_centers, source.primary)
-    keys = rows["case_key"].to_pylist()
-    places = [
-        place
-        for place, key in enumerate(keys)
-        if cases[key]["cvt"] is not None
-        and rows["embedding"][place].is_valid
-        and assess_eligibility(cases[key]).included
-    ]
-    if not places:
+    rows, _ = select_rows(source.wide(source.training_centers, source.primary), cases.values(), source.training_centers)
+    if not rows.num_rows:
         return None
-    rows = rows.take(pa.array(places, pa.int64()))
     rois, volumes = source.by_key("rois", "roi_key"), source.by_key("volumes", "case_key")
     scales = _filter_scales(source)
     used = [

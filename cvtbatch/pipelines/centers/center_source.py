@@ -1,8 +1,7 @@
 """What a validation reads: a bundle, a snapshot of a store, and one centre in it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,14 +13,12 @@ from cvtbatch.dlrn.kernels import project
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading, name_centers, twins_of
+from cvtbatch.pipelines.models.training_cohort import Row
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.store import FeatureStore, View
 from cvtbatch.validation.baseline import Value
 from cvtbatch.validation.values import Floats
 
-Row = Mapping[str, Any]
-NAMES = {Model.RAD: "Rad", Model.DL: "DL", Model.DLR: "DLR", Model.DLRN: "DLRN"}
-"""How models are called in a report, in its order: the primary one last."""
 IDENTITY = ("roi_key", "case_key", "center", "input_digest")
 
 
@@ -44,16 +41,17 @@ class Source:
     @property
     def primary(self) -> Reading:
         """The outlines that count."""
-        cohort = self.bundle.document["job"]["cohort"]
-        return Reading(cohort["primary_reader"], cohort["primary_reading"])
+        return self.bundle.description.primary
 
     @property
     def spec_ids(self) -> list[str]:
+        """The bundle's specifications of features and of embeddings."""
         return [self.bundle.specs.radiomics_spec_id, self.bundle.specs.embedding_spec_id]
 
     @property
     def training_centers(self) -> tuple[str, ...]:
-        return tuple(self.bundle.document["cohort"]["training_centers"])
+        """Centres that the bundle was trained on."""
+        return self.bundle.description.cohort.training_centers
 
     def cases(self, centers: Sequence[str]) -> list[Row]:
         """Return the current `cases` rows of some centres, by case_key."""
@@ -76,7 +74,7 @@ class Source:
 
     def by_key(self, table: str, key: str, columns: Sequence[str] | None = None) -> dict[str, Row]:
         """Return the current rows of a table under the bundle's specifications, by a key."""
-        rows = self.view.rows(table, columns, [self.bundle.document["specs"]["volume_spec_id"]])
+        rows = self.view.rows(table, columns, [self.bundle.description.specs.volume_spec_id])
         return {row[key]: row for row in rows.to_pylist()}
 
 
@@ -99,10 +97,10 @@ def refuse_seen_center(bundle: Bundle, center: str) -> None:
     Raises:
         InputError: "training_center" or "recalibration_center".
     """
-    recalibration = bundle.document.get("recalibration")
+    trained, recalibration = bundle.description.cohort, bundle.description.recalibration
     for kind, verb, seen in (
-        ("training_center", "trained", bundle.document["cohort"]["training_centers"]),
-        ("recalibration_center", "recalibrated", [recalibration["center"]] if recalibration else []),
+        ("training_center", "trained", trained.training_centers),
+        ("recalibration_center", "recalibrated", (recalibration.center,) if recalibration else ()),
     ):
         if same := [center] if center in seen else twins_of(center, seen):
             spelled = name_centers([center])
@@ -115,10 +113,8 @@ def refuse_seen_center(bundle: Bundle, center: str) -> None:
 
 def seen_images(bundle: Bundle) -> set[str]:
     """Return the digests of the images that a bundle was trained or recalibrated on."""
-    return {
-        *bundle.document["cohort"]["image_digests"],
-        *bundle.document.get("recalibration", {}).get("image_digests", ()),
-    }
+    recalibration = bundle.description.recalibration
+    return {*bundle.description.cohort.image_digests, *(recalibration.image_digests if recalibration else ())}
 
 
 def clinical_values(case: Row, roi: Row | None) -> dict[str, Value]:

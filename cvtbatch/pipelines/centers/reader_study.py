@@ -11,7 +11,9 @@ from cvtbatch import contracts
 from cvtbatch.dlrn.thresholds import YOUDEN
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.manifest import Reading
-from cvtbatch.pipelines.centers.center_source import NAMES, Row, Source
+from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES
+from cvtbatch.pipelines.centers.center_source import Source
+from cvtbatch.pipelines.models.training_cohort import Row
 from cvtbatch.store import StoredArray
 from cvtbatch.validation.agreement import icc_agreement
 from cvtbatch.validation.readers import ReaderStudy, ScoreAgreement, dice, reader_study, score_agreement
@@ -111,9 +113,9 @@ def _score_agreements(source: Source, tables: list[pa.Table]) -> list[Maybe[Scor
     """Score both outlines with every model, and compare."""
     first, second = (source.bundle.score(table) for table in tables)
     found = []
-    for model, name in NAMES.items():
+    for model, name in MODEL_NAMES.items():
         both = pc.and_(first[str(model)].is_valid(), second[str(model)].is_valid())
         values = [scored[str(model)].filter(both).to_numpy() for scored in (first, second)]
-        threshold = source.bundle.document["thresholds"][str(model)][YOUDEN]
+        threshold = source.bundle.model.thresholds[model][YOUDEN]
         found.append(score_agreement(name, values[0], values[1], threshold))
     return found

@@ -2,34 +2,46 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from cvtbatch.contracts import JsonObject
 from cvtbatch.dlrn.bundle import load_bundle
+from cvtbatch.dlrn.description import RecalibrationOrigin
 from cvtbatch.dlrn.freezing import software_versions
 from cvtbatch.dlrn.recalibration import Function, recalibrate_bundle, refuse_recalibrated
 from cvtbatch.dlrn.settings import Model
+from cvtbatch.documents import from_document
 from cvtbatch.errors import InputError
+from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES
 from cvtbatch.pipelines.centers.center_cohort import read_cohort
-from cvtbatch.pipelines.centers.center_source import NAMES, Source, open_source, refuse_seen_center
+from cvtbatch.pipelines.centers.center_source import Source, open_source, refuse_seen_center
 from cvtbatch.spec import digest
 from cvtbatch.validation.calibration import terms
 from cvtbatch.validation.inputs import Case
 from cvtbatch.validation.recalibration import Method, Recalibration, recalibrations
 from cvtbatch.validation.values import Estimate, Interval, NotComputable, Scored
 
-PRIMARY = NAMES[Model.DLRN]
+PRIMARY = MODEL_NAMES[Model.DLRN]
 
 
 @dataclass(frozen=True, slots=True)
 class RecalibrationReport:
-    """What was written, for people and as the JSON document of `cvtbatch recalibrate --json`."""
+    """What was written, for people and as the JSON document of `cvtbatch recalibrate --json`.
+
+    Attributes:
+        recalibration: what bundle.json says of it.
+    """
 
     out: str
     digest: str
     caution: str
-    recalibration: dict[str, Any]
+    recalibration: JsonObject
+
+    @property
+    def origin(self) -> RecalibrationOrigin:
+        """What the bundle is a recalibration of, and on whom."""
+        return from_document(RecalibrationOrigin, self.recalibration)
 
     def to_document(self) -> dict[str, object]:
         """Return the JSON document."""
@@ -42,7 +54,7 @@ class RecalibrationReport:
         }
 
 
-def recalibrate(
+def recalibrate_center(
     store_url: str, bundle_path: Path, center: str, snapshot: str | None, method: Method, out: Path
 ) -> RecalibrationReport:
     """Fit the terms on what a bundle has scored of a centre, and write the recalibrated bundle.
@@ -61,7 +73,7 @@ def recalibrate(
     if out.exists():
         raise InputError("bundle_exists", f"--out {out}: there is something already; choose a new name")
     bundle = load_bundle(bundle_path)
-    refuse_recalibrated(bundle.document)
+    refuse_recalibrated(bundle)
     refuse_seen_center(bundle, center)
     source = open_source(store_url, bundle, center, snapshot, "recalibrate")
     cases = tuple(case for case in read_cohort(source, ()).cases if case.outcome is not None and PRIMARY in case.scores)
@@ -77,11 +89,10 @@ def recalibrate(
     function = Function(found.intercept.value, 1.0 if found.slope is None else found.slope.value)
     origin = _origin(source, cases, found)
     written = recalibrate_bundle(bundle_path, out, function, origin)
-    document = load_bundle(out).document
-    return RecalibrationReport(str(out), written, found.caution, document["recalibration"])
+    return RecalibrationReport(str(out), written, found.caution, load_bundle(out).document["recalibration"])
 
 
-def _origin(source: Source, cases: tuple[Case, ...], found: Recalibration) -> dict[str, Any]:
+def _origin(source: Source, cases: tuple[Case, ...], found: Recalibration) -> JsonObject:
     """Return what bundle.json says of the recalibration."""
     keys = {case.key for case in cases}
     volumes = [row for key, row in source.by_key("volumes", "case_key").items() if key in keys]

@@ -1,65 +1,31 @@
 """Fine-tuning: training patients of a snapshot -> weights of the backbone."""
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow.compute as pc
 
 from cvtbatch.documents import to_document
 from cvtbatch.embedding.learning_curve import draw_learning_curve
 from cvtbatch.embedding.preprocessing import Preprocessing, prepare_slices
 from cvtbatch.embedding.weights import Weights, load_weights, tensor_digest, to_bytes
-from cvtbatch.errors import InputError, InternalError
-from cvtbatch.manifest import patient_digest, refuse_twins
+from cvtbatch.errors import InputError
+from cvtbatch.manifest import patient_digest
+from cvtbatch.pipelines.models.tuning_cohort import TuningCohort, TuningRoi, read_tuning_cohort
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
-from cvtbatch.spec import canonical_json, digest, volume_spec
-from cvtbatch.store import FeatureStore, Snapshot, StoredArray
-from cvtbatch.validation.eligibility import assess_eligibility
+from cvtbatch.spec import canonical_json, digest
+from cvtbatch.store import FeatureStore
 from cvtbatch.whole_files import written_whole
 
 if TYPE_CHECKING:
     from cvtbatch.embedding.finetuning import Epoch, Examples
 
 READERS = 4
-Row = Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingRoi:
-    """The primary outline of a training patient."""
-
-    roi_key: str
-    center: str
-    patient: str
-    label: int
-    input_digest: str
-    volume: StoredArray
-    mask: StoredArray
-    spacing_mm: tuple[float, float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class TuningCohort:
-    """The outlines that are trained on.
-
-    Attributes:
-        left_out: cases of the training centres that are not, by reason.
-    """
-
-    rois: tuple[TrainingRoi, ...]
-    left_out: Mapping[str, int]
-
-    def digest(self) -> str:
-        """Return the identity of patients, inputs and outcomes."""
-        rows = sorted((roi.roi_key, roi.center, roi.patient, roi.label, roi.input_digest) for roi in self.rois)
-        return digest(canonical_json(rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +41,7 @@ class FinetuneReport:
     picture: Path
 
 
-def finetune(
+def tune_backbone(
     url: str,
     snapshot_name: str | None,
     job: Job,
@@ -93,17 +59,11 @@ def finetune(
     from cvtbatch.embedding.backbone import Network, choose_device
     from cvtbatch.embedding.finetuning import FineTuning
 
-    if out.suffix != ".safetensors":
-        raise InputError("unknown_format", f"--out {out}: the suffix is not .safetensors")
-    centers = job.cohort.training_centers
-    if not centers:
-        raise InputError("no_training_centers", "cohort.training_centers is empty: name the centres to train on")
-    if job.embedding.weights == "none":
-        raise InputError("no_weights", "embedding.weights is none: name the weights to start from, e.g. imagenet")
+    _refuse(job, out)
     device = choose_device(job.embedding.device)
     start = load_weights(job.embedding.weights)
     pinned = open_pinned(url, snapshot_name, "finetune")
-    cohort = select_cohort(pinned.store, pinned.snapshot, job)
+    cohort = read_tuning_cohort(pinned.view, job)
     preprocessing = job.embedding.preprocessing()
     settings = {"preprocessing": preprocessing.settings(), "finetune": to_document(job.finetune)}
     checkpoint = out.with_suffix(".checkpoint")
@@ -129,7 +89,7 @@ def finetune(
         "started_from_sha256": start.sha256,
         "tensors_sha256": tensor_digest(tensors),
         "cohort_digest": cohort.digest(),
-        "training_centers": _with_those_of(start, "training_centers", centers),
+        "training_centers": _with_those_of(start, "training_centers", job.cohort.training_centers),
         "trained_on": _with_those_of(start, "trained_on", people),
         "snapshot": pinned.name,
         "snapshot_digest": pinned.content_digest,
@@ -145,73 +105,21 @@ def finetune(
     return FinetuneReport(pinned.name, cohort, len(people), weights, tuned.best_epoch, tuned.curve, picture)
 
 
-def select_cohort(store: FeatureStore, snapshot: Snapshot, job: Job) -> TuningCohort:
-    """Return the primary outlines of eligible cases of the training centres, with an outcome.
-
-    Raises:
-        InputError: a training centre has no case in the snapshot, or another spelling there.
-        InternalError: a case of another centre got in.
-    """
-    centers, primary = job.cohort.training_centers, (job.cohort.primary_reader, job.cohort.primary_reading)
-    spec_id = volume_spec(job.volume.spacing_mm).spec_id
-    view = snapshot.view(store)
-    cases = {str(row["case_key"]): row for row in _of_centers(view.rows("cases").to_pylist(), centers)}
-    known = sorted(set(view.rows("cases", ["center"])["center"].to_pylist()))
-    if absent := sorted(set(centers) - {str(row["center"]) for row in cases.values()}):
-        told = ", ".join(known) or "none"
-        raise InputError("no_such_center", f"training centres without a case: {', '.join(absent)}; there are {told}")
-    refuse_twins(centers, known)
-    volumes = view.rows("volumes")
-    stored = {row["case_key"]: row for row in volumes.filter(pc.equal(volumes["volume_spec_id"], spec_id)).to_pylist()}
-    outlines: dict[str, list[Row]] = {}
-    for row in _of_centers(view.rows("rois").to_pylist(), centers):
-        if (row["reader"], row["reading"]) == primary and row["volume_spec_id"] == spec_id:
-            outlines.setdefault(str(row["case_key"]), []).append(row)
-    rois, left_out = [], Counter[str]()
-    for key, case in sorted(cases.items()):
-        if reason := _why_not(case, outlines.get(key, [])):
-            left_out[reason] += 1
-            continue
-        rois += [_training_roi(case, row, stored[key]) for row in outlines[key]]
-    if strangers := {roi.center for roi in rois} - set(centers):
-        raise InternalError("validation_patient", f"{len(strangers)} centres that are not to be trained on got in")
-    return TuningCohort(tuple(rois), dict(sorted(left_out.items())))
-
-
-def _of_centers(rows: Iterable[dict[str, object]], centers: Sequence[str]) -> list[dict[str, object]]:
-    return [row for row in rows if row["center"] in centers]
-
-
-def _why_not(case: Row, outlines: Sequence[Row]) -> str:
-    """Say why a case is not trained on; empty if it is."""
-    reasons = assess_eligibility(case).reasons
-    if reasons:
-        return reasons[0]
-    if case["cvt"] is None:
-        return "outcome_unknown"
-    return "" if outlines else "no_primary_outline"
-
-
-def _training_roi(case: Row, roi: Row, volume: Row) -> TrainingRoi:
-    spacing = volume["spacing_mm"]
-    assert isinstance(spacing, list)
-    return TrainingRoi(
-        roi_key=str(roi["roi_key"]),
-        center=str(roi["center"]),
-        patient=str(case["patient"]),
-        label=int(str(case["cvt"])),
-        input_digest=str(roi["input_digest"]),
-        volume=StoredArray(str(volume["path"]), str(volume["checksum"])),
-        mask=StoredArray(str(roi["path"]), str(roi["checksum"])),
-        spacing_mm=(spacing[0], spacing[1], spacing[2]),
-    )
+def _refuse(job: Job, out: Path) -> None:
+    """Refuse what can be seen without the store."""
+    if out.suffix != ".safetensors":
+        raise InputError("unknown_format", f"--out {out}: the suffix is not .safetensors")
+    if not job.cohort.training_centers:
+        raise InputError("no_training_centers", "cohort.training_centers is empty: name the centres to train on")
+    if job.embedding.weights == "none":
+        raise InputError("no_weights", "embedding.weights is none: name the weights to start from, e.g. imagenet")
 
 
 def read_examples(store: FeatureStore, cohort: TuningCohort, preprocessing: Preprocessing) -> "Examples":
-    """Read the largest slice of every outline."""
+    """Read the largest slice of every outline, as the backbone sees it: gray (n, 224, 224), in the order of the cohort."""
     from cvtbatch.embedding.finetuning import Examples
 
-    def largest(roi: TrainingRoi) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    def largest(roi: TuningRoi) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         mask_zyx = np.asarray(store.read_array(roi.mask), dtype=np.uint8)
 
         def read_slices(indices: Sequence[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:

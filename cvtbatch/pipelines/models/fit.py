@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cvtbatch import engine
-from cvtbatch.dlrn.bundle import load_bundle, write_bundle
+from cvtbatch.dlrn.bundle import Bundle, load_bundle, write_bundle
 from cvtbatch.dlrn.fit import Fit, fit_model
 from cvtbatch.dlrn.settings import FitSettings
 from cvtbatch.dlrn.tasks import Task, TaskResult, run_task
@@ -34,15 +34,19 @@ class FitItem:
 
 @dataclass(frozen=True, slots=True)
 class FitReport:
-    """What a fit found, for people and as the JSON document of `cvtbatch fit --json`."""
+    """What a fit found, for people and as the JSON document of `cvtbatch fit --json`.
+
+    Attributes:
+        bundle: as it was read again.
+    """
 
     out: str
-    digest: str
-    document: dict[str, object]
+    bundle: Bundle
 
     def to_document(self) -> dict[str, object]:
         """Return the JSON document."""
-        return {"command": "fit", "bundle": self.out, "bundle_digest": self.digest, "description": self.document}
+        digest, description = self.bundle.digest, self.bundle.document
+        return {"command": "fit", "bundle": self.out, "bundle_digest": digest, "description": description}
 
 
 def run_item(item: FitItem) -> TaskResult:
@@ -79,7 +83,7 @@ def fit_bundle(
         store_url=pinned.store.location.url,
         snapshot=pinned.name,
         training_centers=job.cohort.training_centers,
-        primary=(job.cohort.primary_reader, job.cohort.primary_reading),
+        primary=job.cohort.primary,
         spec_ids=tuple(spec_ids),
     )
     data = read_training(source)
@@ -89,8 +93,8 @@ def fit_bundle(
 
     fit = fit_model(data.cohort, job.fit, data.specs, data.surroundings, spread)
     document = _document(fit, data, job, pinned.name, pinned.content_digest)
-    digest = write_bundle(out, document, fit.model, fit.golden, fit.selection, fit.out_of_fold)
-    return FitReport(str(out), digest, load_bundle(out).document)
+    write_bundle(out, document, fit.model, fit.golden, fit.selection, fit.out_of_fold)
+    return FitReport(str(out), load_bundle(out))
 
 
 def _spread(

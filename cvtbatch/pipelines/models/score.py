@@ -16,8 +16,10 @@ import pyarrow.parquet as pq
 from cvtbatch import contracts, engine
 from cvtbatch.dlrn.bundle import Bundle, load_bundle
 from cvtbatch.dlrn.scoring import ROWS_AT_ONCE
+from cvtbatch.dlrn.settings import Model
 from cvtbatch.engine import Cluster
-from cvtbatch.errors import InputError, InternalError
+from cvtbatch.errors import InternalError
+from cvtbatch.pipelines.models.score_keys import KEY, read_keys
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.unfinished import require_done
 from cvtbatch.run_id import make_run_id
@@ -27,8 +29,7 @@ from cvtbatch.validation.eligibility import CRITERIA, assess_eligibility
 TABLES = ("scores", "explanations")
 # Outlines that are read, scored and committed together: their embeddings take 80 MB.
 PORTION = 10_000
-KEY = ("roi_key", "radiomics_digest", "embedding_digest", "clinical_digest")
-MODELS = ("rad", "dl", "dlr", "dlrn")
+MODELS = tuple(str(model) for model in Model)
 CRITERIA_COLUMNS = tuple(criterion.column for criterion in CRITERIA)
 
 
@@ -45,7 +46,6 @@ class Portion:
     bundle: str
     snapshot: str
     roi_keys: tuple[str, ...]
-    primary: tuple[str, int]
     explain: bool
 
 
@@ -122,18 +122,15 @@ def score_store(
     store, snapshot = pinned.store, pinned.name
     now = datetime.datetime.now(datetime.UTC)
     run_id = make_run_id(now)
-    report = ScoreReport(
-        url, run_id, bundle.digest, snapshot, center, [entry["mark"] for entry in bundle.document["marks"]]
-    )
-    primary = bundle.document["job"]["cohort"]
-    primary = (primary["primary_reader"], primary["primary_reading"])
-    wanted = read_keys(store, bundle, snapshot, center, primary)
+    marks = [entry.mark for entry in bundle.description.marks]
+    report = ScoreReport(url, run_id, bundle.digest, snapshot, center, marks)
+    wanted = read_keys(store, bundle, snapshot, center)
     report.outlines = len(wanted)
     fresh = _unscored(store, wanted, bundle.digest, TABLES if explain else TABLES[:1])
     report.already_scored = len(wanted) - len(fresh)
     path = str(bundle_path.absolute())
     portions = [
-        Portion(url, run_id, path, snapshot, tuple(fresh[start : start + PORTION]), primary, explain)
+        Portion(url, run_id, path, snapshot, tuple(fresh[start : start + PORTION]), explain)
         for start in range(0, len(fresh), PORTION)
     ]
     book = {"snapshot": snapshot, "snapshot_digest": pinned.content_digest, "run_id": run_id}
@@ -150,35 +147,6 @@ def score_store(
     report.flags = {name: flags[name] for name in sorted(flags)}
     report.seconds = round(time.monotonic() - started, 3)
     return report
-
-
-def read_keys(
-    store: FeatureStore, bundle: Bundle, snapshot: str, center: str | None, primary: tuple[str, int]
-) -> pa.Table:
-    """Return the key of each primary outline's score.
-
-    Returns:
-        the columns of KEY; a digest is empty where there is no such input.
-
-    Raises:
-        InputError: there is no such centre, or the store lacks the bundle's specifications.
-    """
-    spec_ids = [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id]
-    inputs = ["roi_key", "input_digest"]
-    rows = store.wide(
-        columns=[*inputs, "center", "clinical_digest"],
-        where=None if center is None else pc.field("center") == center,
-        snapshot=snapshot,
-        spec=spec_ids,
-        primary_reader=primary[0],
-        primary_reading=primary[1],
-    )
-    if center is not None and not rows.num_rows:
-        raise InputError("no_such_center", f"centre {center!r} has no features under the bundle's specifications")
-    largest = store.embeddings(columns=inputs, where=pc.field("is_largest"), snapshot=snapshot, spec=spec_ids)
-    digest = rows["input_digest"]
-    of_embedding = pc.if_else(among(rows, largest, inputs), digest, "")
-    return pa.table([rows["roi_key"], digest, of_embedding, pc.fill_null(rows["clinical_digest"], "")], KEY)
 
 
 def _unscored(store: FeatureStore, wanted: pa.Table, bundle_digest: str, tables: Sequence[str]) -> list[str]:
@@ -209,7 +177,7 @@ def score_portion(portion: Portion) -> pa.Table:
         list(dict.fromkeys([*identity, *specs, *bundle.needed_columns(), *CRITERIA_COLUMNS])),
         None,
         [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id],
-        portion.primary,
+        bundle.description.primary,
         pa.array(portion.roi_keys),
     ).sort_by("roi_key")
     if rows["roi_key"].to_pylist() != list(portion.roi_keys):

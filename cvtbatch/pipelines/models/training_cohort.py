@@ -1,10 +1,11 @@
-"""The training cohort of a fit, read from a snapshot: who takes part, who does not and why, and what the audit looks at."""
+"""The training cohort, read from a snapshot: who is trained on, who is not and why; for a fit, with all that it looks at."""
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,12 +18,26 @@ from cvtbatch.dlrn.cohort import Cohort, RepeatedOutlines, patient_key
 from cvtbatch.dlrn.fit import Surroundings
 from cvtbatch.dlrn.scoring import SpecIds
 from cvtbatch.errors import InputError
-from cvtbatch.manifest import name_centers, patient_digest, refuse_twins
+from cvtbatch.manifest import Reading, name_centers, patient_digest, refuse_twins
 from cvtbatch.spec import Spec
 from cvtbatch.store import FeatureStore, View
 from cvtbatch.validation.eligibility import assess_eligibility
 
+Row = Mapping[str, Any]
 WIDE = ("roi_key", "case_key", "center", "input_digest", "volume_spec_id", "radiomics_spec_id", "embedding_spec_id")
+
+
+@dataclass(frozen=True, slots=True)
+class CaseSelection:
+    """Cases of the training centres.
+
+    Attributes:
+        taken: rows of `cases` by case_key, in its order.
+        left_out: how many others, by reason.
+    """
+
+    taken: Mapping[str, Row]
+    left_out: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +47,7 @@ class CohortSource:
     store_url: str
     snapshot: str
     training_centers: tuple[str, ...]
-    primary: tuple[str, int]
+    primary: Reading
     spec_ids: tuple[str, ...]
 
 
@@ -71,12 +86,14 @@ def read_training(source: CohortSource) -> TrainingData:
         columns=[*WIDE, *contracts.clinical_columns(), *contracts.feature_names(), "embedding"],
         snapshot=source.snapshot,
         spec=list(source.spec_ids),
-        primary_reader=source.primary[0],
-        primary_reading=source.primary[1],
+        primary_reader=source.primary.reader,
+        primary_reading=source.primary.number,
     )
     cases = view.rows("cases").to_pylist()
     _check_centers(source.training_centers, {case["center"] for case in cases})
-    rows, excluded = _eligible(rows, cases, source.training_centers)
+    rows = rows.filter(pc.is_in(rows["center"], pa.array(source.training_centers, pa.string()))).sort_by("roi_key")
+    refuse_several_outlines(rows)
+    rows, excluded = select_rows(rows, cases, source.training_centers)
     if not rows.num_rows:
         raise InputError(
             "no_training_cases", f"no case of {', '.join(source.training_centers)} can be trained on: {excluded}"
@@ -103,50 +120,79 @@ def read_training(source: CohortSource) -> TrainingData:
     )
 
 
-def _check_centers(wanted: Sequence[str], known: set[str]) -> None:
+def select_cases(cases: Iterable[Row], centers: Collection[str], lack: Callable[[Row], str]) -> CaseSelection:
+    """Return the eligible cases of the training centres that lack nothing.
+
+    Args:
+        cases: rows of `cases`, of any centre.
+        lack: names what an eligible case lacks to be trained on; empty if nothing.
+    """
+    taken: dict[str, Row] = {}
+    left_out: Counter[str] = Counter()
+    for case in sorted((case for case in cases if case["center"] in centers), key=lambda case: str(case["case_key"])):
+        if reason := next(iter(assess_eligibility(case).reasons), "") or lack(case):
+            left_out[reason] += 1
+        else:
+            taken[case["case_key"]] = case
+    return CaseSelection(taken, dict(sorted(left_out.items())))
+
+
+def select_rows(rows: pa.Table, cases: Iterable[Row], centers: Collection[str]) -> tuple[pa.Table, Mapping[str, int]]:
+    """Return the rows that can be fitted on: of eligible cases with an outcome and an embedding.
+
+    Args:
+        rows: of `FeatureStore.wide()`, with case_key and embedding; they stay in their order.
+        cases: rows of `cases`, of any centre.
+
+    Returns:
+        the rows, and how many cases of the training centres are left out, by reason.
+    """
+    complete = rows.filter(rows["embedding"].is_valid())
+    featured, embedded = set(rows["case_key"].to_pylist()), set(complete["case_key"].to_pylist())
+
+    def lack(case: Row) -> str:
+        if case["cvt"] is None:
+            return "no_outcome"
+        if case["case_key"] not in featured:
+            return "no_features"
+        return "" if case["case_key"] in embedded else "no_embedding"
+
+    selection = select_cases(cases, centers, lack)
+    return complete.filter(
+        pc.is_in(complete["case_key"], pa.array(list(selection.taken), pa.string()))
+    ), selection.left_out
+
+
+def refuse_several_outlines(rows: pa.Table) -> None:
+    """Refuse rows of primary outlines among which a case has several.
+
+    Raises:
+        InputError: "several_rois".
+    """
+    if len(set(rows["case_key"].to_pylist())) != rows.num_rows:
+        raise InputError(
+            "several_rois", "some cases have several primary outlines: freeze a snapshot of one ROI name (--roi)"
+        )
+
+
+def _check_centers(wanted: Collection[str], known: Collection[str]) -> None:
+    """Refuse training centres of which there is no case.
+
+    Raises:
+        InputError: "no_training_centers": none is named; "no_such_center"; "twin_centers": one is there under another spelling too.
+    """
     if not wanted:
         raise InputError(
             "no_training_centers",
             "cohort.training_centers is empty: name the centres to train on, e.g. --set 'cohort.training_centers=[C1]'; "
             f"the snapshot has {', '.join(sorted(known)) or 'none'}",
         )
-    if missing := sorted(set(wanted) - known):
+    if missing := sorted(set(wanted) - set(known)):
         raise InputError(
             "no_such_center",
             f"the snapshot has no centre {name_centers(missing)}; it has {name_centers(sorted(known)) or 'none'}",
         )
     refuse_twins(wanted, known)
-
-
-def _eligible(
-    rows: pa.Table, cases: Sequence[Mapping[str, object]], centers: Sequence[str]
-) -> tuple[pa.Table, dict[str, int]]:
-    """Return the rows to train on, sorted by key, and why the other cases of the training centres are not among them."""
-    rows = rows.filter(pc.is_in(rows["center"], value_set=pa.array(list(centers)))).sort_by("roi_key")
-    if len(set(rows["case_key"].to_pylist())) != rows.num_rows:
-        raise InputError(
-            "several_rois", "some cases have several primary outlines: freeze a snapshot of one ROI name (--roi)"
-        )
-    featured = dict(zip(rows["case_key"].to_pylist(), rows["embedding"].is_valid().to_pylist(), strict=True))
-    reasons: dict[str, str] = {}
-    for case in cases:
-        key = str(case["case_key"])
-        if case["center"] in centers:
-            broken = assess_eligibility(case).reasons
-            reasons[key] = (
-                broken[0]
-                if broken
-                else "no_outcome"
-                if case["cvt"] is None
-                else "no_features"
-                if key not in featured
-                else ""
-                if featured[key]
-                else "no_embedding"
-            )
-    kept = pa.array([not reasons.get(key, "no_case") for key in rows["case_key"].to_pylist()], pa.bool_())
-    counts = Counter(reason for reason in reasons.values() if reason)
-    return rows.filter(kept), {name: counts[name] for name in sorted(counts)}
 
 
 def _image_digests(view: View, volume_spec_id: str) -> dict[str, str]:
@@ -155,11 +201,9 @@ def _image_digests(view: View, volume_spec_id: str) -> dict[str, str]:
     return dict(zip(rois["roi_key"].to_pylist(), rois["image_digest"].to_pylist(), strict=True))
 
 
-def _others(
-    cases: Sequence[Mapping[str, object]], images: Mapping[str, str], centers: Sequence[str]
-) -> tuple[Member, ...]:
+def _others(cases: Sequence[Row], images: Mapping[str, str], centers: Sequence[str]) -> tuple[Member, ...]:
     """Return the cases of all other centres, each with the voxels that any of its outlines lies on."""
-    by_case = {key.rsplit("/", 3)[0]: digest for key, digest in images.items()}
+    by_case = {key.rsplit("/", 3)[0]: image for key, image in images.items()}
     return tuple(
         Member(key, str(case["center"]), str(case["patient"]), by_case.get(key, ""))
         for case in cases
@@ -232,7 +276,7 @@ def _weights(spec: Spec, slices: pa.Table) -> dict[str, str | bool]:
     }
 
 
-def _backbone(spec: Spec, cases: Sequence[Mapping[str, object]]) -> Backbone:
+def _backbone(spec: Spec, cases: Sequence[Row]) -> Backbone:
     """Return whom the backbone was tuned on; patients of whom the snapshot has no case are told by their digest."""
     tuned = spec.content().get("weights", {}).get("fine_tuned", {})
     people = [(str(case["center"]), str(case["patient"])) for case in cases]

@@ -16,6 +16,7 @@ from cvtbatch.embedding.compute import Compute, Device, Precision
 from cvtbatch.embedding.preprocessing import Field, Preprocessing
 from cvtbatch.embedding.training import Training
 from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.manifest import Reading
 from cvtbatch.radiomics import Engine
 
 Kind = Literal["extract", "finetune", "fit", "score", "validate"]
@@ -78,6 +79,11 @@ class CohortSection:
     training_centers: tuple[str, ...]
     primary_reader: str
     primary_reading: int
+
+    @property
+    def primary(self) -> Reading:
+        """The outlines that a model is fitted on."""
+        return Reading(self.primary_reader, self.primary_reading)
 
 
 @dataclass(frozen=True, slots=True)

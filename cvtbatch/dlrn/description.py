@@ -1,0 +1,235 @@
+"""What bundle.json says, as values; of formats 1 and 2 alike, and as much of it as code looks at."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cvtbatch.dlrn.bundle_files import DOCUMENT
+from cvtbatch.dlrn.nomogram import Nomogram
+from cvtbatch.dlrn.settings import Model
+from cvtbatch.errors import FormatError
+from cvtbatch.manifest import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class SpecChain:
+    """The specifications that inputs must have been made under."""
+
+    volume_spec_id: str
+    radiomics_spec_id: str
+    embedding_spec_id: str
+
+    def of_kind(self, kind: str) -> str:
+        """Return the id of "volume", "radiomics" or "embedding"."""
+        return {"volume": self.volume_spec_id, "radiomics": self.radiomics_spec_id}.get(kind, self.embedding_spec_id)
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneWeights:
+    """The backbone's weights; an empty hash where it is not known."""
+
+    name: str
+    sha256: str
+    not_for_inference: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRef:
+    """A snapshot of a store, and the digest of its content."""
+
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingCohort:
+    """Whom the model was fitted on.
+
+    Attributes:
+        excluded: cases of the training centres that were left out, by reason.
+        image_digests: of the training images, sorted: what validation must not contain.
+    """
+
+    training_centers: tuple[str, ...]
+    cases: int
+    patients: int
+    positive: int
+    excluded: Mapping[str, int]
+    image_digests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Columns in use, in the order of the arrays."""
+
+    radiomics: tuple[str, ...]
+    components: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedColumn:
+    """A column of a signature.
+
+    Attributes:
+        coefficient: of the LASSO.
+        importance: its share in the forest.
+        stability: share of the outer folds that selected it; None without nested cross-validation.
+    """
+
+    feature: str
+    coefficient: float | None
+    importance: float
+    stability: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureFit:
+    """A signature as it was fitted; counts are the columns that each step of the selection left."""
+
+    counts: Mapping[str, int]
+    selected: tuple[SelectedColumn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficient:
+    """A term of the DLRN's logistic regression; None where it cannot be estimated."""
+
+    name: str
+    coefficient: float | None
+    p_value: float | None
+    odds_ratio: float | None
+    odds_ratio_low: float | None
+    odds_ratio_high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogisticSummary:
+    """The DLRN's logistic regression."""
+
+    terms: tuple[Coefficient, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Auc:
+    """An AUC of the training cohort with its 95 % bootstrap interval; None where there is none."""
+
+    auc: float
+    auc_low: float | None
+    auc_high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAucs:
+    """AUCs by model, under the key that an estimate keeps them by."""
+
+    models: Mapping[Model, Auc]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyProtocol:
+    """The estimate of the study's own protocol: in sample, optimistic."""
+
+    in_sample: Mapping[Model, Auc]
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What training estimated of the models, by the way of estimating it; None for a way that the fit did not go."""
+
+    study_protocol: StudyProtocol
+    out_of_fold: Mapping[Model, Auc] | None = None
+    in_sample: Mapping[Model, Auc] | None = None
+    nested: ModelAucs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What estimates, thresholds and nomogram of some models must be read with."""
+
+    mark: str
+    models: tuple[Model, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What the audit of the fit remarked, and on how many cases."""
+
+    message: str
+    cases: int
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A term of a recalibration with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecalibrationOrigin:
+    """What a bundle is a recalibration of, and on whom.
+
+    Attributes:
+        slope: None where the intercept alone was fitted: it is 1.
+        image_digests: of the images, sorted: what validation must not contain.
+    """
+
+    parent_digest: str
+    method: Literal["intercept", "intercept-slope"]
+    intercept: Term
+    slope: Term | None
+    center: str
+    snapshot: SnapshotRef
+    cases: int
+    patients: int
+    events: int
+    image_digests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """bundle.json.
+
+    Attributes:
+        job: as it ran; see `primary`.
+        thresholds: by model and name.
+        files: SHA-256 of the bundle's other files, by name.
+        spec_settings: by kind of specification; None in a bundle of format 1.
+        recalibration: None in a bundle as it was fitted.
+    """
+
+    intended_use: str
+    protocol: str
+    specs: SpecChain
+    weights: BackboneWeights
+    snapshot: SnapshotRef
+    cohort: TrainingCohort
+    job: Mapping[str, Any]
+    columns: Columns
+    embedding_length: int
+    signatures: Mapping[Model, SignatureFit]
+    dlrn: LogisticSummary
+    thresholds: Mapping[Model, Mapping[str, float]]
+    nomogram: Nomogram
+    missing_feature: str
+    metrics: Metrics
+    marks: tuple[Mark, ...]
+    remarks: tuple[Remark, ...]
+    software: Mapping[str, str]
+    files: Mapping[str, str]
+    spec_settings: Mapping[str, Mapping[str, Any]] | None = None
+    recalibration: RecalibrationOrigin | None = None
+
+    @property
+    def primary(self) -> Reading:
+        """The outlines that the model was fitted on, and that it scores.
+
+        Raises:
+            FormatError: "bundle_damaged": the job does not name them; the contract leaves it free what a job says.
+        """
+        match self.job:
+            case {"cohort": {"primary_reader": str(reader), "primary_reading": int(reading)}}:
+                return Reading(reader, reading)
+        raise FormatError("bundle_damaged", f"job.cohort of {DOCUMENT} names no primary reader and reading")

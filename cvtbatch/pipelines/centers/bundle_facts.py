@@ -1,0 +1,131 @@
+"""What a report shows of a bundle: its models with training's estimates, its nomogram, what it was recalibrated on."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from cvtbatch.dlrn.bundle import Bundle
+from cvtbatch.dlrn.description import Auc, Coefficient, Description, Term
+from cvtbatch.dlrn.settings import Model
+from cvtbatch.dlrn.thresholds import THRESHOLDS
+from cvtbatch.validation.inputs import (
+    NO_OUT_OF_FOLD,
+    BundleFacts,
+    Importance,
+    ModelFacts,
+    Recalibrated,
+    TrainingEstimate,
+)
+from cvtbatch.validation.nomogram import Nomogram
+from cvtbatch.validation.nomogram import Term as NomogramTerm
+from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, Scored
+
+# How models are called in a report, in its order: the primary one last.
+MODEL_NAMES = {Model.RAD: "Rad", Model.DL: "DL", Model.DLR: "DLR", Model.DLRN: "DLRN"}
+TERM_NAMES = {"dlr": "DLR signature", "epilepsy": "epilepsy"}
+LEVELS = {"epilepsy": ((0.0, "no"), (1.0, "yes"))}
+
+
+def bundle_facts(bundle: Bundle) -> BundleFacts:
+    """Return what a report shows of a bundle; models in the order of MODEL_NAMES."""
+    selected = bundle.description.signatures[Model.DLR].selected
+    return BundleFacts(
+        models=tuple(
+            ModelFacts(
+                shown,
+                {name: bundle.model.thresholds[model][name] for name in THRESHOLDS},
+                _training_estimates(bundle.description, model),
+                _out_of_fold(bundle, model),
+            )
+            for model, shown in MODEL_NAMES.items()
+        ),
+        nomogram=_nomogram(bundle),
+        importances=tuple(Importance(column.feature, column.importance, column.coefficient) for column in selected),
+    )
+
+
+def recalibrated(description: Description) -> Recalibrated | None:
+    """Return what a bundle was recalibrated on, and how; None for a bundle as it was fitted."""
+    origin = description.recalibration
+    if origin is None:
+        return None
+    return Recalibrated(
+        parent_digest=origin.parent_digest,
+        center=origin.center,
+        snapshot=origin.snapshot.name,
+        snapshot_digest=origin.snapshot.digest,
+        cases=origin.cases,
+        events=origin.events,
+        method=origin.method,
+        intercept=_term(origin.intercept),
+        slope=None if origin.slope is None else _term(origin.slope),
+    )
+
+
+def _term(term: Term) -> Estimate:
+    return Estimate(term.value, Interval(term.low, term.high))
+
+
+def _out_of_fold(bundle: Bundle, model: Model) -> Maybe[Scored]:
+    if model not in bundle.out_of_fold:
+        return NO_OUT_OF_FOLD
+    scores = bundle.out_of_fold[model]
+    outcome = np.repeat([True, False], [len(scores.events), len(scores.others)])
+    return Scored(outcome, np.concatenate([scores.events, scores.others]))
+
+
+def _training_estimates(description: Description, model: Model) -> tuple[TrainingEstimate, ...]:
+    """Return what training estimated, each way with what speaks against it and the marks that the bundle gives."""
+    metrics = description.metrics
+    marks = [entry.mark for entry in description.marks if model in entry.models]
+    of_nomogram = ["the nomogram was fitted on these scores"] if model is Model.DLRN else []
+    ways: tuple[tuple[str, Mapping[Model, Auc] | None, list[str]], ...] = (
+        ("nested cross-validation", metrics.nested.models if metrics.nested else None, []),
+        ("out of fold", metrics.out_of_fold, of_nomogram),
+        ("in sample", metrics.in_sample, ["in sample, optimistic"]),
+        ("study protocol", metrics.study_protocol.in_sample, ["in sample, optimistic"]),
+    )
+    return tuple(
+        TrainingEstimate(name, _estimate(found[model]), "; ".join([*cautions, *marks]))
+        for name, found, cautions in ways
+        if found is not None
+    )
+
+
+def _estimate(found: Auc) -> Estimate:
+    if found.auc_low is None or found.auc_high is None:
+        return Estimate(found.auc, NotComputable("the bundle has no interval for it"))
+    if found.auc_low == found.auc_high:
+        return Estimate(
+            found.auc, NotComputable("every resample has the same AUC: an interval would show no uncertainty")
+        )
+    return Estimate(found.auc, Interval(found.auc_low, found.auc_high))
+
+
+def _nomogram(bundle: Bundle) -> Maybe[Nomogram]:
+    """Return the nomogram with coefficients in place of points, and odds ratios as far as they are the model's."""
+    own, origin = bundle.model.nomogram, bundle.description.recalibration
+    # A slope moves coefficients, and the fit's odds ratios are no longer the model's.
+    moved = origin is not None and origin.slope is not None
+    fitted = {} if moved else {term.name: term for term in bundle.description.dlrn.terms}
+    terms = tuple(
+        NomogramTerm(
+            TERM_NAMES.get(axis.name, axis.name),
+            axis.points_per_unit * own.per_point,
+            axis.low,
+            axis.high,
+            LEVELS.get(axis.name, ()),
+            _odds_ratio(fitted.get(axis.name)),
+        )
+        for axis in own.axes
+    )
+    if not any(term.coefficient for term in terms):
+        return NotComputable("no term of the model has a coefficient other than 0")
+    at_zero = sum(term.coefficient * term.origin for term in terms)
+    return Nomogram(own.intercept - at_zero, terms)
+
+
+def _odds_ratio(term: Coefficient | None) -> Estimate | None:
+    if term is None or term.odds_ratio is None or term.odds_ratio_low is None or term.odds_ratio_high is None:
+        return None
+    return Estimate(term.odds_ratio, Interval(term.odds_ratio_low, term.odds_ratio_high))

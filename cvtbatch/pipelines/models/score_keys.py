@@ -1,0 +1,42 @@
+"""What a score is of: the outline, and the digests of all that it was computed from."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cvtbatch.dlrn.bundle import Bundle
+from cvtbatch.errors import InputError
+from cvtbatch.store import FeatureStore, among
+
+# With the bundle's digest, the key of `scores` and `explanations`.
+KEY = ("roi_key", "radiomics_digest", "embedding_digest", "clinical_digest")
+
+
+def read_keys(store: FeatureStore, bundle: Bundle, snapshot: str, center: str | None) -> pa.Table:
+    """Return the key of the score that each primary outline has, or will have, of a bundle.
+
+    Args:
+        center: only this centre's.
+
+    Returns:
+        the columns of KEY; a digest is empty where there is no such input.
+
+    Raises:
+        InputError: there is no such centre, or the store lacks the bundle's specifications.
+    """
+    reader, reading = bundle.description.primary
+    spec_ids = [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id]
+    inputs = ["roi_key", "input_digest"]
+    rows = store.wide(
+        columns=[*inputs, "center", "clinical_digest"],
+        where=None if center is None else pc.field("center") == center,
+        snapshot=snapshot,
+        spec=spec_ids,
+        primary_reader=reader,
+        primary_reading=reading,
+    )
+    if center is not None and not rows.num_rows:
+        raise InputError("no_such_center", f"centre {center!r} has no features under the bundle's specifications")
+    largest = store.embeddings(columns=inputs, where=pc.field("is_largest"), snapshot=snapshot, spec=spec_ids)
+    digest = rows["input_digest"]
+    of_embedding = pc.if_else(among(rows, largest, inputs), digest, "")
+    return pa.table([rows["roi_key"], digest, of_embedding, pc.fill_null(rows["clinical_digest"], "")], KEY)
