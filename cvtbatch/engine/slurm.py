@@ -34,8 +34,8 @@ FAILED_STARTS = 3
 CERTIFICATE_DAYS = 365
 LOG_LINES = 15
 # Of a job that has ended, for good.
-_ENDED = {
-    *(
+_ENDED = frozenset(
+    {
         "BOOT_FAIL",
         "CANCELLED",
         "COMPLETED",
@@ -46,8 +46,8 @@ _ENDED = {
         "PREEMPTED",
         "REVOKED",
         "TIMEOUT",
-    ),
-}
+    }
+)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Slurm for real, on one node: CPU and GPU jobs under one scheduler, lost ones replaced, hopeless ones told."""
+"""Slurm for real, on one node: CPU and GPU jobs under one scheduler, lost ones replaced, and jobs that never work reported."""
 
 import asyncio
 import time

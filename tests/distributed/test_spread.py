@@ -3,6 +3,7 @@
 import logging
 
 import numpy as np
+import pytest
 
 from cvtbatch.engine import Cluster, LocalWorkers, open_cluster
 from cvtbatch.pipelines.shared.ordered_map import map_on
@@ -17,20 +18,25 @@ def bootstrap(cluster: Cluster) -> Maybe[DecisionCurve]:
     return decision_curve(scored, 11, lambda function, items: map_on(cluster, function, items), replicates=750)
 
 
-def test_a_bootstrap_is_equal_on_0_1_and_2_workers() -> None:
+@pytest.fixture(scope="module")
+def found() -> list[Maybe[DecisionCurve]]:
+    """The bootstrap on no, one and two workers, whose clusters are closed again."""
+    logging.getLogger("distributed").setLevel(logging.INFO)
     found = []
     for workers in (0, 1, 2):
         with open_cluster(LocalWorkers(workers)) as cluster:
             assert cluster.inline == (workers == 0)
             found.append(bootstrap(cluster))
+    return found
+
+
+def test_a_bootstrap_is_equal_on_0_1_and_2_workers(found: list[Maybe[DecisionCurve]]) -> None:
     assert isinstance(found[0], DecisionCurve)
     assert found[0] == found[1] == found[2]
     assert found[0].low != found[0].high
 
 
+@pytest.mark.usefixtures("found")
 def test_dask_stays_silent_when_its_workers_are_gone() -> None:
-    """Its own setting lasts as long as its cluster, and a last word of a connection may come later."""
-    logging.getLogger("distributed").setLevel(logging.INFO)
-    with open_cluster(1):
-        pass
+    """Its own setting lasts as long as its cluster, and a message of a connection may come later."""
     assert not logging.getLogger("distributed.batched").isEnabledFor(logging.ERROR)

@@ -1,24 +1,16 @@
-"""What local workers need on this machine."""
-
-from pathlib import Path
+"""What a cluster says of itself, without one."""
 
 import pytest
 
-from cvtbatch.engine.processes import SCRATCH_LOCK, open_scratch
+from cvtbatch.engine import GPU, LocalWorkers, open_cluster
 
 
-def test_scratch_of_a_killed_driver_is_removed_and_that_of_a_living_one_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    killed, foreign = tmp_path / "cvtbatch-killed", tmp_path / "cvtbatch-notes"
-    for folder in (killed, foreign):
-        (folder / "spilt").mkdir(parents=True)
-    (killed / SCRATCH_LOCK).touch()
-    with open_scratch() as first:
-        assert sorted(tmp_path.iterdir()) == sorted([first, foreign])
-        (first / "spilt").touch()
-        with open_scratch() as second:
-            assert (first / "spilt").exists()
-            assert sorted(tmp_path.iterdir()) == sorted([first, second, foreign])
-    assert list(tmp_path.iterdir()) == [foreign]
+def test_this_process_has_one_slot_and_no_gpu_of_a_worker() -> None:
+    with open_cluster(0) as cluster, open_cluster(LocalWorkers(0), gpus=()) as same:
+        assert cluster == same
+        assert (cluster.inline, cluster.slots(), cluster.slots(GPU), cluster.threads) == (True, 1, 0, None)
+
+
+def test_a_unit_test_that_opens_a_cluster_fails() -> None:
+    with pytest.raises(pytest.fail.Exception, match="tests/distributed"), open_cluster(1):
+        pass

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cvtbatch.engine import ClusterConfig, ExternalScheduler, LocalWorkers, SlurmJobs, open_cluster, read_cluster_file
+from cvtbatch.engine import ClusterConfig, ExternalScheduler, LocalWorkers, SlurmJobs, read_cluster_file
 from cvtbatch.engine.cluster_file import Partition
 from cvtbatch.errors import CvtbatchError, ProblemsError
 from tests.support.paths import ROOT
@@ -75,10 +75,3 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(CvtbatchError) as raised:
         config_of(tmp_path, "a: [")
     assert raised.value.kind == "bad_cluster_file"
-
-
-def test_a_plain_address_beyond_this_machine_is_refused() -> None:
-    with pytest.raises(CvtbatchError) as raised, open_cluster(ExternalScheduler("tcp://10.77.0.1:8786")):
-        pass
-    assert raised.value.kind == "plain_connection"
-    assert "--cluster" in raised.value.message

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cvtbatch.engine import processes
-from cvtbatch.engine.processes import check_shared_memory, open_scratch
+from cvtbatch.engine.processes import SCRATCH_LOCK, check_shared_memory, open_scratch
 from cvtbatch.errors import ResourceError
 
 
@@ -23,12 +23,21 @@ def test_a_folder_is_private_and_goes_with_its_process(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
-    left = tmp_path / "cvtbatch-dead"
-    left.mkdir()
-    (left / "owner.lock").touch()
-    with open_scratch(tmp_path):
-        assert not left.exists()
+def test_scratch_of_a_killed_driver_is_removed_and_that_of_a_living_one_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    killed, foreign = tmp_path / "cvtbatch-killed", tmp_path / "cvtbatch-notes"
+    for folder in (killed, foreign):
+        (folder / "spilt").mkdir(parents=True)
+    (killed / SCRATCH_LOCK).touch()
+    with open_scratch() as first:
+        assert sorted(tmp_path.iterdir()) == sorted([first, foreign])
+        (first / "spilt").touch()
+        with open_scratch() as second:
+            assert (first / "spilt").exists()
+            assert sorted(tmp_path.iterdir()) == sorted([first, second, foreign])
+    assert list(tmp_path.iterdir()) == [foreign]
 
 
 def test_a_folder_that_is_just_made_is_not_taken_for_a_dead_one(

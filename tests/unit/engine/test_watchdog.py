@@ -1,4 +1,4 @@
-"""The clock without interpreter; the other is held to its word in `test_submission`."""
+"""The fallback without interpreter; the thread is tested on real workers, in `tests/distributed/test_submission.py`."""
 
 import subprocess
 import sys

@@ -1,6 +1,5 @@
 """Memory on real workers of differing limits: who needs more goes where it is, or is refused; who takes more is ended alone."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import pytest
 from distributed import Client, LocalCluster
 
 from cvtbatch.engine import Done, Lost, TooLarge, require_memory
-from cvtbatch.engine.execution import run_inline
 from cvtbatch.engine.settings import LOCAL_SETTINGS
 from cvtbatch.engine.submission import run_on_workers
 
@@ -80,11 +78,3 @@ def test_an_item_over_the_limit_ends_its_worker_and_no_neighbour(client: Client)
     outcomes = list(run_on_workers(client, take, items))
     assert [outcome.item[0] for outcome in outcomes if isinstance(outcome, Lost)] == [3]
     assert sorted(outcome.item[0] for outcome in outcomes if isinstance(outcome, Done)) == [0, 1, 2, *range(4, 12)]
-
-
-def test_inline_is_held_to_what_the_machine_has_free() -> None:
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    small, large = run_inline(require_memory, [MB, pages])
-    assert isinstance(small, Done)
-    assert isinstance(large, TooLarge)
-    assert (large.needed_bytes, large.largest_bytes < pages) == (pages, True)

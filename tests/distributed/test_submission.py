@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cvtbatch.engine import Cluster, Done, Expired, ExternalScheduler, Lost, open_cluster
-from cvtbatch.engine.execution import run, run_inline
-from cvtbatch.errors import ResourceError, StorageError
+from cvtbatch.engine import Cluster, Done, Expired, Lost, open_cluster, run
+from cvtbatch.engine.execution import run_inline
+from cvtbatch.errors import StorageError
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +129,6 @@ def test_a_fault_of_the_run_is_raised_with_its_type_and_what_was_done_before_is_
     # But for what is with the other worker at that moment.
     assert len(done) >= 50
     assert set(done) <= set(range(200))
-    with pytest.raises(StorageError):
-        list(run_inline(full, range(201)))
 
 
 def hang(number: int) -> int:
@@ -160,9 +158,3 @@ def test_a_worker_that_hangs_is_given_up(cluster: Cluster, tmp_path: Path, monke
     items = [(number, str(tmp_path / "hung")) for number in range(6)]
     outcomes = list(run(cluster, stop_once, items))
     assert sorted(outcome.result for outcome in outcomes if isinstance(outcome, Done)) == list(range(6))
-
-
-def test_no_scheduler_is_said() -> None:
-    with pytest.raises(ResourceError) as raised, open_cluster(ExternalScheduler("tcp://127.0.0.1:9", wait_s=1)):
-        pass
-    assert raised.value.kind == "no_scheduler"
