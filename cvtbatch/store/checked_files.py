@@ -46,12 +46,12 @@ def is_checked(path: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Query:
     """What is asked of a data file.
 
     Attributes:
         schema: the columns; each holds numbers, texts, or lists of such.
-        where: a filter by whose columns' bounds parts of the file are passed over; other rows that it leaves out are read.
+        where: a filter by whose columns' bounds row groups of the file are passed over; other rows that it leaves out are read.
     """
 
     schema: pa.Schema
@@ -72,7 +72,13 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is read of a file: which parts of its rows, how many they are, and which columns, with their places in it."""
+    """What is read of a file.
+
+    Attributes:
+        groups: numbers of the row groups.
+        rows: how many are in them.
+        columns: by name their places in the file.
+    """
 
     metadata: pq.FileMetaData
     groups: list[int]
@@ -84,14 +90,15 @@ class _Plan:
         return [group * self.metadata.num_columns + place for group in self.groups for place in self.columns.values()]
 
     def read(self, file: pq.ParquetFile, use_threads: bool) -> tuple[int, pa.Table]:
+        """Return how many rows there are, and their columns."""
         return self.rows, file.read_row_groups(self.groups, list(self.columns), use_threads=use_threads)
 
 
-def seal(rows: pa.Table, with_statistics: Sequence[str]) -> tuple[str, bytes]:
+def encode_checked(rows: pa.Table, with_statistics: Sequence[str]) -> tuple[str, bytes]:
     """Return rows as the bytes of a Parquet file with digests, and the name that it must have.
 
     Args:
-        with_statistics: columns by whose bounds parts of the file can be passed over.
+        with_statistics: columns by whose bounds row groups can be passed over.
     """
     sink = pa.BufferOutputStream()
     texts = [field.name for field in rows.schema if pa.types.is_string(field.type)]
@@ -121,6 +128,7 @@ def _chunk_ends(metadata: pq.FileMetaData, footer: int) -> list[int]:
 
 
 def _digest(data: bytes | memoryview) -> bytes:
+    """Return the digest of a column chunk."""
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
 
 
@@ -128,7 +136,7 @@ def _tail_digest(tail: bytes) -> str:
     return hashlib.blake2b(tail, digest_size=TAIL_DIGEST_BYTES).hexdigest()
 
 
-def read_checked(location: Location, key: str, table: str, asked: Asked) -> tuple[int, pa.Table]:
+def read_checked(location: Location, key: str, table: str, query: Query) -> tuple[int, pa.Table]:
     """Return rows of a data file with digests, as far as it has the columns, and how many they are.
 
     Args:
@@ -146,7 +154,7 @@ def read_checked(location: Location, key: str, table: str, asked: Asked) -> tupl
             tail, size = get_tail(location, key, int(named["length"], 16))
             if _tail_digest(tail) != named["digest"]:
                 raise _damaged(table, "what it says of its columns is not what was written", key)
-            plan = asked.plan(ds.ParquetFileFormat().make_fragment(pa.BufferReader(tail)))
+            plan = query.plan(ds.ParquetFileFormat().make_fragment(pa.BufferReader(tail)))
             pieces = _Pieces(size, _checked_chunks(location, key, tail, plan.chunks()))
         except FileNotFoundError:
             raise _damaged(table, "it is gone", key) from None
@@ -155,11 +163,11 @@ def read_checked(location: Location, key: str, table: str, asked: Asked) -> tupl
         return plan.read(pq.ParquetFile(pieces, metadata=plan.metadata, pre_buffer=False), use_threads=False)
 
 
-def read_unchecked(location: Location, path: str, table: str, asked: Asked) -> tuple[int, pa.Table]:
+def read_unchecked(location: Location, path: str, table: str, query: Query) -> tuple[int, pa.Table]:
     """Return rows of a data file without digests, which `Location.filesystem` finds; otherwise as `read_checked`."""
     files = location.filesystem()
     with storage_errors(f"reading table {table}"):
-        plan = asked.plan(ds.ParquetFileFormat().make_fragment(path, files))
+        plan = query.plan(ds.ParquetFileFormat().make_fragment(path, files))
         with pq.ParquetFile(path, filesystem=files, metadata=plan.metadata, pre_buffer=True) as file:
             return plan.read(file, use_threads=True)
 

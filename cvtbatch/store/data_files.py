@@ -12,7 +12,7 @@ from deltalake.transaction import AddAction
 
 from cvtbatch.contracts import TableContract
 from cvtbatch.errors import InternalError
-from cvtbatch.store.checked_files import Asked, is_checked, read_checked, read_unchecked, seal
+from cvtbatch.store.checked_files import Query, encode_checked, is_checked, read_checked, read_unchecked
 from cvtbatch.store.location import Location
 from cvtbatch.store.objects import put
 from cvtbatch.store.storage_errors import storage_errors
@@ -29,6 +29,7 @@ class DataFile:
 
     Attributes:
         path: below the table's folder.
+        size: bytes.
         partition: the values, as text, that all its rows have in the columns by which the table is partitioned.
         least: of columns of texts and integers, by name.
         most: likewise.
@@ -67,6 +68,7 @@ def write_data_files(location: Location, contract: TableContract, rows: pa.Table
 
 
 def _partitions(rows: pa.Table, columns: Sequence[str]) -> Iterator[tuple[dict[str, str], pa.Table]]:
+    """Yield the rows of every partition, without the columns by which the table is partitioned, and their values as text."""
     if not columns:
         yield {}, rows
         return
@@ -79,15 +81,16 @@ def _partitions(rows: pa.Table, columns: Sequence[str]) -> Iterator[tuple[dict[s
 
 
 def _write(location: Location, contract: TableContract, partition: dict[str, str], rows: pa.Table) -> DataFile:
+    """Write the rows of one partition into one file, and describe it."""
     leading = [field.name for field in contract.fields[: contract.key_field_count()]]
-    told = [name for name in leading if name in rows.column_names and not pa.types.is_list(rows[name].type)]
+    with_statistics = [name for name in leading if name in rows.column_names and not pa.types.is_list(rows[name].type)]
     for field in contract.fields:
         if field.required and field.name in rows.column_names and rows[field.name].null_count:
             raise InternalError("incomplete_row", f"a row of table {contract.name} has no {field.name}")
-    name, data = seal(rows, told)
+    name, data = encode_checked(rows, with_statistics)
     path = "/".join([*(f"{column}={value}" for column, value in partition.items()), name])
     put(location, f"tables/{contract.name}/{path}", data)
-    bounds = {name: pc.min_max(rows[name]).as_py() for name in told if _is_bounded(rows[name].type)}
+    bounds = {name: pc.min_max(rows[name]).as_py() for name in with_statistics if _is_bounded(rows[name].type)}
     there = {name: bound for name, bound in bounds.items() if bound["min"] is not None}
     return DataFile(
         path=path,
@@ -96,11 +99,11 @@ def _write(location: Location, contract: TableContract, partition: dict[str, str
         partition=partition,
         least={name: _cut(bound["min"], "") for name, bound in there.items()},
         most={name: _cut(bound["max"], LAST) for name, bound in there.items()},
-        nulls={name: rows[name].null_count for name in told},
+        nulls={name: rows[name].null_count for name in with_statistics},
     )
 
 
-def read_rows(location: Location, contract: TableContract, asked: Asked, path: str) -> pa.Table:
+def read_rows(location: Location, contract: TableContract, query: Query, path: str) -> pa.Table:
     """Return rows of a data file, among them all that are wanted; columns that it lacks are null.
 
     What has digests is checked.
@@ -116,13 +119,13 @@ def read_rows(location: Location, contract: TableContract, asked: Asked, path: s
     folders = (part.partition("=") for part in key.split("/")[:-1])
     partition = {name: unquote(value) for name, equals, value in folders if equals}
     count, rows = (
-        read_checked(location, key, contract.name, asked)
+        read_checked(location, key, contract.name, query)
         if is_checked(key)
-        else read_unchecked(location, path, contract.name, asked)
+        else read_unchecked(location, path, contract.name, query)
     )
     there = dict(zip(rows.column_names, rows.columns, strict=True))
     columns = []
-    for field in asked.schema:
+    for field in query.schema:
         if field.name in there:
             column = there[field.name]
             columns.append(column if column.type == field.type else column.cast(field.type))
@@ -131,7 +134,7 @@ def read_rows(location: Location, contract: TableContract, asked: Asked, path: s
             columns.append(pa.chunked_array([pa.repeat(value, count)]))
         else:
             columns.append(pa.chunked_array([pa.nulls(count, field.type)]))
-    table = pa.table(columns, schema=asked.schema)
+    table = pa.table(columns, schema=query.schema)
     if not is_checked(key):
         with storage_errors(f"reading table {contract.name}"):
             _check_rows(table)
@@ -156,4 +159,5 @@ def _is_bounded(kind: pa.DataType) -> bool:
 
 
 def _cut(bound: str | int, end: str) -> str | int:
+    """Return a bound as short as the log takes it; a long text is cut off, and `end` is put there."""
     return bound[:EXACT_IN_LOG] + end if isinstance(bound, str) and len(bound) > EXACT_IN_LOG else bound

@@ -33,7 +33,7 @@ from cvtbatch.store.opened import OpenedStore
 from cvtbatch.store.rewriting import delete_case
 from cvtbatch.store.snapshots import TABLE, Snapshot, read_snapshots
 from cvtbatch.store.tables import Pin, Table
-from cvtbatch.store.traces import Traces, find_traces, read_columns, tells
+from cvtbatch.store.traces import Traces, find_traces, mentions_case, read_columns
 
 # A file that no log names may be one that a writer is about to commit.
 WRITING_SECONDS = 600
@@ -94,7 +94,7 @@ def erase_case(store: OpenedStore, case_key: str, from_snapshots: bool) -> Erasu
     for name, version in beginnings.items():
         _delete_history(store.location, tables[name], version, traces)
     volumes = _delete_arrays(store.location, traces.paths)
-    return Erasure(case_key, there, volumes, tuple(holding), (), _prove(store.location, traces))
+    return Erasure(case_key, there, volumes, tuple(holding), (), _search_all(store.location, traces))
 
 
 def _held(store: OpenedStore, snapshot: Snapshot, case_key: str) -> set[str]:
@@ -160,7 +160,7 @@ def _delete_history(location: Location, table: Table, beginning: int, traces: Tr
             old += [key] if int(number[1]) < beginning else []
         elif key in committed:
             superseded += [key] if key not in kept else []
-        elif key not in kept and tells(location, key, traces):
+        elif key not in kept and mentions_case(location, key, traces):
             leftovers.append(key)
     now = datetime.datetime.now(datetime.UTC)
     for entry in list_objects(location, f"tables/{name}/"):
@@ -190,21 +190,23 @@ def _added(location: Location, key: str) -> set[str]:
 
 def _delete_arrays(location: Location, paths: Iterable[str]) -> int:
     """Delete volumes and masks, and return how many."""
-    doomed = [path for path in sorted(paths) if PurePosixPath(path).parts[0] in {"volumes", "masks"}]
-    for path in doomed:
+    arrays = [path for path in sorted(paths) if PurePosixPath(path).parts[0] in {"volumes", "masks"}]
+    for path in arrays:
         remove_objects(location, list_keys(location, f"{path}/"))
-    return len(doomed)
+    return len(arrays)
 
 
-def _prove(location: Location, traces: Traces) -> int:
+def _search_all(location: Location, traces: Traces) -> int:
     """Search every file of every table, current or not, and return how many there are.
 
     Raises:
         InternalError: one of them tells of the case.
     """
     keys = list_keys(location, "tables/")
-    telling = [key for key in keys if tells(location, key, traces)]
-    telling += [key for path in sorted(traces.paths) for key in list_keys(location, f"{path}/")]
-    if telling:
-        raise InternalError("erasure_incomplete", f"{len(telling)} files still tell of the case", "\n".join(telling))
+    mentioning = [key for key in keys if mentions_case(location, key, traces)]
+    mentioning += [key for path in sorted(traces.paths) for key in list_keys(location, f"{path}/")]
+    if mentioning:
+        raise InternalError(
+            "erasure_incomplete", f"{len(mentioning)} files still tell of the case", "\n".join(mentioning)
+        )
     return len(keys)

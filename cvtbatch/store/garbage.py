@@ -53,7 +53,7 @@ def find_garbage(store: OpenedStore, cut: datetime) -> list[Garbage]:
     for entry in objects:
         if group := GROUP.match(entry.key):
             ages[group[0]] = max(entry.modified, ages.get(group[0], entry.modified))
-    return [found for entry in objects for found in _judged(entry, needed, ages, cut)]
+    return [found for entry in objects for found in _if_garbage(entry, needed, ages, cut)]
 
 
 def _needed_by(store: OpenedStore, name: str, cut: datetime) -> Iterator[str]:
@@ -68,7 +68,8 @@ def _needed_by(store: OpenedStore, name: str, cut: datetime) -> Iterator[str]:
             yield from table.read(["path"], pin=Pin(version, ALL_ROWS))["path"].to_pylist()
 
 
-def _judged(entry: StoredObject, needed: set[str], ages: dict[str, datetime], cut: datetime) -> Iterator[Garbage]:
+def _if_garbage(entry: StoredObject, needed: set[str], ages: dict[str, datetime], cut: datetime) -> Iterator[Garbage]:
+    """Yield an object, once, if no version that counts needs it and it is old enough."""
     group, file = GROUP.match(entry.key), DATA_FILE.fullmatch(entry.key)
     if STAGED.fullmatch(entry.key):
         if entry.modified < cut:

@@ -39,6 +39,7 @@ class Heads:
         return self._known().get(table, -1)
 
     def _known(self) -> Counter[str]:
+        """Return the largest version of every table that has one; listed once."""
         if self._newest is None:
             self._newest = Counter()
             for table, version in self._listed():
@@ -46,6 +47,7 @@ class Heads:
         return self._newest
 
     def _listed(self) -> list[tuple[str, int]]:
+        """Return every recorded version, by table."""
         keys = (KEY.fullmatch(entry.key) for entry in list_objects(self._location, f"{FOLDER}/"))
         return [(key[1], int(key[2])) for key in keys if key is not None]
 
@@ -65,7 +67,7 @@ class Heads:
             left.clear()
         left.append(version)
 
-    def tidy(self) -> None:
+    def remove_stale(self) -> None:
         """Remove what says nothing more.
 
         Raises:

@@ -27,6 +27,7 @@ class State:
     bounded: tuple[str, ...]
 
     def text(self) -> str:
+        """Return what a commit says of it; equal for equal states."""
         total = sum(self.files.values()) % 2**128
         return f"{len(self.files)} files, transaction {self.sequence}, {total:032x} by {' '.join(self.bounded)}"
 
@@ -53,5 +54,6 @@ def number_of(file: DataFile, bounded: Sequence[str]) -> int:
 
 
 def _number(values: Sequence[str | int | None]) -> int:
+    """Return 128 bits of the digest of some values."""
     text = json.dumps(values, ensure_ascii=True)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "little")

@@ -29,9 +29,10 @@ class FrozenTable:
 def measure(
     view: View, pins: Mapping[str, Pin], without: str | None = None
 ) -> tuple[dict[str, FrozenTable], tuple[str, ...]]:
-    """Count and digest the current rows of a view, and collect the specifications that they name.
+    """Count and digest the current rows of a view, table by table, and collect the specifications that they name.
 
     Args:
+        pins: the tables that are measured, and where each is; it is copied into the result.
         without: case_key of a case that is left out.
     """
     tables, named = {}, set[str]()

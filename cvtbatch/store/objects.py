@@ -23,7 +23,7 @@ FULL = {errno.ENOSPC, errno.EDQUOT}
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object of a store: its key below the root, its size in bytes, and when it was last written."""
+    """An object of a store: its key below the root, its size in bytes, and when it was last written (UTC)."""
 
     key: str
     size: int

@@ -65,7 +65,7 @@ class OpenedStore:
         store = cls(url)
         for table in store._tables.values():
             table.log.create()
-        store._heads.tidy()
+        store._heads.remove_stale()
         return store
 
     def table(self, name: str) -> Table:

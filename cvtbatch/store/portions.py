@@ -48,6 +48,7 @@ class Portions:
             self._sort(name, rows, portion_of)
 
     def _sort(self, name: str, rows: Iterator[pa.RecordBatch], portion_of: PortionOf) -> None:
+        """Lay the rows of a table down by portion."""
         held: dict[int, list[pa.RecordBatch]] = {}
         count = 0
         for batch in rows:
@@ -102,6 +103,7 @@ class _Held:
 
 
 def _parts(batch: pa.RecordBatch, numbers: npt.NDArray[np.int64]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield the rows of every portion in a batch, and its number; those numbered -1 are left out."""
     order = np.argsort(numbers, kind="stable")
     present, starts = np.unique(numbers[order], return_index=True)
     ends = np.append(starts[1:], len(order))

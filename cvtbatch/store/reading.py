@@ -199,6 +199,7 @@ class View:
         return counts
 
     def _restrictions(self) -> dict[str, list[str]]:
+        """Return the values that the selection leaves, by column; none where it does not restrict that column."""
         chosen = self._selection
         by_kind: dict[str, list[str]] = {column: [] for column in SPEC_COLUMNS}
         if chosen.spec_ids:
@@ -236,6 +237,11 @@ class View:
         spec: str | Sequence[str] | None,
         roi_keys: pa.Array | None,
     ) -> pa.Table:
+        """Return current rows of a table, labelled, once it is sure that they are of one specification.
+
+        Args:
+            kind: of the specification, "radiomics" or "embedding".
+        """
         known = contracts.table(name).arrow().names
         wanted = check_columns(columns, known)
         chosen = self._restriction_to(kind, spec)

@@ -111,6 +111,7 @@ def _groups(table: Table, delta: DeltaTable, target_bytes: int) -> Iterator[list
 
 
 def _worthwhile(paths: list[str]) -> Iterator[list[str]]:
+    """Yield files, once, if to rewrite them makes fewer of them, or gives them digests."""
     if len(paths) > 1 or not all(map(is_checked, paths)):
         yield paths
 
@@ -125,5 +126,6 @@ def _holds(table: Table, path: str, case_key: str) -> bool:
 
 
 def _sizes(delta: DeltaTable) -> dict[str, int]:
+    """Return the bytes of a version's data files, by path."""
     files = pa.table(delta.get_add_actions())
     return dict(zip(files["path"].to_pylist(), files["size_bytes"].to_pylist(), strict=True))

@@ -31,7 +31,12 @@ REQUEST_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class S3Access:
-    """How to reach object storage, but for the credentials: those the libraries take from the environment themselves."""
+    """How to reach object storage, but for the credentials: those the libraries take from the environment themselves.
+
+    Attributes:
+        endpoint: URL; empty for AWS itself.
+        allow_http: whether the endpoint is plain http.
+    """
 
     endpoint: str
     region: str
@@ -58,6 +63,7 @@ class S3Access:
         return cls(endpoint, region, endpoint.startswith("http://"))
 
     def table_options(self) -> dict[str, str]:
+        """Return the options of the table library."""
         options = {
             "aws_region": self.region,
             "aws_allow_http": str(self.allow_http).lower(),
@@ -81,6 +87,7 @@ def _is_loopback(host: str) -> bool:
 
 @cache
 def s3_objects(path: str, access: S3Access) -> S3Store:
+    """Return the objects below a BUCKET/PREFIX; one client a process."""
     bucket, _, prefix = path.partition("/")
     return S3Store(
         bucket,
@@ -101,6 +108,7 @@ def s3_objects(path: str, access: S3Access) -> S3Store:
 
 @cache
 def s3_filesystem(access: S3Access) -> "FileSystem":
+    """Return the file system of pyarrow, whose paths are BUCKET/KEY; one client a process."""
     from pyarrow import fs
 
     return fs.S3FileSystem(

@@ -36,9 +36,14 @@ class Snapshot:
     """What was frozen.
 
     Attributes:
+        revision: 0, and one more with every erasure from it.
+        made_by: the command or purpose that recorded it.
+        selection: what it is restricted to.
         tables: by name.
-        named_specs: specifications that the rows name.
+        named_specs: ids of the specifications that the rows name.
+        content_digest: of all rows that are frozen (`content_digest`).
         erased_cases: how many cases were erased from it since it was created.
+        recorded_at: when (UTC); None until it is recorded.
     """
 
     name: str
@@ -53,9 +58,11 @@ class Snapshot:
 
     @property
     def automatic(self) -> bool:
+        """Whether a command recorded it by itself."""
         return self.name.startswith(AUTOMATIC)
 
     def pins(self) -> dict[str, Pin]:
+        """Return where every table is read, by name."""
         return {name: frozen.pin for name, frozen in self.tables.items()}
 
     def view(self, store: OpenedStore) -> View:
@@ -90,6 +97,7 @@ class Snapshot:
         }
 
     def to_row(self) -> Row:
+        """Return the row of table snapshots that records it, as of now; `_from_row` reads it."""
         now = datetime.datetime.now(datetime.UTC)
         document = self.to_document()
         columns = ("name", "revision", "automatic", "made_by", "centers", "rois", "content_digest", "erased_cases")
@@ -212,6 +220,7 @@ def _checked(store: OpenedStore, selection: Selection) -> Selection:
 
 
 def _from_row(row: Mapping[str, Any]) -> Snapshot:
+    """Return the snapshot that a row of table snapshots records."""
     tables = {
         name: FrozenTable(Pin(entry["version"], entry["sequence"]), entry["rows"], entry["digest"])
         for name, entry in json.loads(row["tables"]).items()

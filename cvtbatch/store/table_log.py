@@ -147,14 +147,14 @@ class TableLog:
                     self._opened_version = self._delta.version()
             except TableNotFoundError:
                 if least >= 0:
-                    raise self._lost(least, -1) from None
+                    raise self._commits_lost(least, -1) from None
                 return None
         if self._delta.version() < least:
-            self._delta = self._late(least)
+            self._delta = self._wait_for(least)
         self._state_of(self._delta)
         return self._delta
 
-    def _late(self, least: int) -> DeltaTable:
+    def _wait_for(self, least: int) -> DeltaTable:
         """Return the table at a version that was committed and is not seen yet.
 
         Raises:
@@ -166,7 +166,7 @@ class TableLog:
                 delta = self._open(None)
             if delta.version() >= least:
                 return delta
-        raise self._lost(least, int(delta.version()))
+        raise self._commits_lost(least, int(delta.version()))
 
     def forget(self) -> None:
         """Open the table anew the next time."""
@@ -184,7 +184,7 @@ class TableLog:
                 delta = self._open(version)
             except DeltaError:
                 if version is not None and (newest := self._newest_version()) < version:
-                    raise self._lost(version, newest) from None
+                    raise self._commits_lost(version, newest) from None
                 raise
         self._state_of(delta)
         return delta
@@ -223,7 +223,7 @@ class TableLog:
     def _open(self, version: int | None) -> DeltaTable:
         return DeltaTable(self.uri, version=version, storage_options=self._location.table_options())
 
-    def _lost(self, recorded: int, found: int) -> FormatError:
+    def _commits_lost(self, recorded: int, found: int) -> FormatError:
         missing = f"version {recorded}" if found + 1 == recorded else f"versions {found + 1} to {recorded}"
         return FormatError(
             "commits_lost",

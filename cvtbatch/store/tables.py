@@ -25,7 +25,7 @@ from deltalake.exceptions import CommitFailedError
 
 from cvtbatch.contracts import TableContract
 from cvtbatch.errors import InputError, StorageError
-from cvtbatch.store.checked_files import Asked
+from cvtbatch.store.checked_files import Query
 from cvtbatch.store.data_files import EXACT_IN_LOG, DataFile, read_rows, write_data_files
 from cvtbatch.store.heads import Heads
 from cvtbatch.store.known_rows import KnownRows, Row
@@ -89,6 +89,7 @@ class Table:
             )
 
     def _files_of(self, pin: Pin | None, predicate: str | None = None) -> list[str]:
+        """Return the data files of the newest or a pinned version; predicate as for `_files`."""
         if pin is None:
             delta = self.log.newest()
             return [] if delta is None else self._files(delta, predicate)
@@ -197,8 +198,8 @@ class Table:
         # An expression does not tell which columns it names, but its text does; a column too many only costs time.
         named = str(where)
         needed = [name for name in schema.names if name in {*wanted} or (where is not None and name in named)]
-        asked = Asked(pa.schema([schema.field(name) for name in needed]), where)
-        read = functools.partial(read_rows, self._location, self.contract, asked)
+        query = Query(pa.schema([schema.field(name) for name in needed]), where)
+        read = functools.partial(read_rows, self._location, self.contract, query)
         with ThreadPoolExecutor(together) as pool:
             for first in range(0, len(files), together):
                 for rows in pool.map(read, files[first : first + together]):
@@ -254,6 +255,11 @@ class Table:
         raise StorageError("store_busy", f"table {self.contract.name}: {ATTEMPTS} appends met other writers; run again")
 
     def _commit(self, delta: DeltaTable, rows: Sequence[Row], sequence: int) -> None:
+        """Write rows, and commit them as the version after that of `delta`.
+
+        Raises:
+            CommitFailedError: another writer was first, or it is not known whether they were committed.
+        """
         schema = self.contract.arrow()
         place = schema.get_field_index("sequence")
         table = pa.Table.from_pylist(rows, schema=schema.remove(place))

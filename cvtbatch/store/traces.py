@@ -67,7 +67,7 @@ def find_traces(location: Location, tables: Iterable[str], case_key: str) -> Tra
     return Traces(case_key, paths, digests, found)
 
 
-def tells(location: Location, key: str, traces: Traces) -> bool:
+def mentions_case(location: Location, key: str, traces: Traces) -> bool:
     """Say whether a file tells of the case; one that cannot be read may."""
     if key.endswith(".json") or not PurePosixPath(key).suffix:
         lines = get_listed(location, key).decode().splitlines()
@@ -112,4 +112,5 @@ def _is_numeric(kind: pa.DataType) -> bool:
 
 
 def _data_files(location: Location, name: str) -> list[str]:
+    """Return the data files of a table, whichever version names them, and those that none does."""
     return [key for key in list_keys(location, f"tables/{name}/") if "/_delta_log/" not in key]

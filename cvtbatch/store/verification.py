@@ -53,6 +53,7 @@ def verify_snapshot(store: OpenedStore, snapshot: Snapshot, checksums: bool = Fa
 
 
 def _check_specs(specs: Mapping[str, Spec], named: Sequence[str]) -> list[Discrepancy]:
+    """Return the specifications that are gone, or whose settings no longer have the digest that is their id."""
     found = []
     for spec_id in named:
         now = specs[spec_id].spec_id if spec_id in specs else "absent"
@@ -62,6 +63,7 @@ def _check_specs(specs: Mapping[str, Spec], named: Sequence[str]) -> list[Discre
 
 
 def _check_objects(store: OpenedStore, view: View, checksums: bool) -> list[Discrepancy]:
+    """Return the volumes and masks that are gone or damaged."""
     arrays = [
         (name, StoredArray(row["path"], row["checksum"]))
         for name in ("volumes", "rois")

@@ -157,10 +157,12 @@ def array_problems(location: Location, arrays: Sequence[StoredArray], checksums:
 
 
 def _checksum(objects: dict[str, bytes]) -> str:
+    """Return the SHA-256 of a group's objects and their names."""
     return digest(*(part for name in OBJECTS for part in (name, objects[name])))
 
 
 def _encode(values: npt.NDArray[np.int16] | npt.NDArray[np.uint8], grid: Grid, kind: str) -> dict[str, bytes]:
+    """Return the objects of a group (z, y, x), by name."""
     written: dict[str, Buffer] = {}
     group = zarr.create_group(MemoryStore(written), attributes=_attributes(grid, kind))
     array = group.create_array(

@@ -15,7 +15,7 @@ import pytest
 
 from cvtbatch.errors import StorageError
 from cvtbatch.store import FeatureStore, Location
-from cvtbatch.store.objects import PROBE, list_objects, put
+from cvtbatch.store.objects import PROBE, holds_anything, list_objects, put
 from tests.support.archives import tiny_archive
 from tests.support.commands import cvtbatch
 from tests.support.store_rows import row
@@ -113,7 +113,7 @@ def test_a_server_that_writes_over_what_is_there_holds_no_store(
 def test_a_probe_leaves_nothing_and_its_remains_are_no_store(store_url: str) -> None:
     location = Location.of(store_url)
     put(location, f"{PROBE}-0123", b"")
-    assert not location.exists()
+    assert not holds_anything(location)
     FeatureStore.open_for_writing(store_url)
     assert [entry.key for entry in list_objects(location) if entry.key.startswith(PROBE)] == [f"{PROBE}-0123"]
 

@@ -100,6 +100,7 @@ def _rows(view: View, name: str, columns: Sequence[str] | None, spec_ids: Sequen
 
 
 def _flat(rows: pa.Table) -> pa.Table:
+    """Return rows whose lists are JSON texts, for CSV."""
     for index, field in enumerate(rows.schema):
         if pa.types.is_list(field.type):
             texts = [None if value is None else json.dumps(value) for value in rows[field.name].to_pylist()]

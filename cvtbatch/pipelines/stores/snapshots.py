@@ -17,7 +17,12 @@ Document = dict[str, object]
 
 
 def create(url: str, name: str, selection: Selection) -> Document:
-    """Freeze rows under a name, and return the JSON document of `cvtbatch snapshot create --json`."""
+    """Freeze rows under a name, and return the JSON document of `cvtbatch snapshot create --json`.
+
+    Raises:
+        InputError: as `create_snapshot`.
+        StorageError, FormatError: as `FeatureStore.open_for_writing`.
+    """
     store = FeatureStore.open_for_writing(url, existing=True)
     snapshot, created = create_snapshot(store, name, selection, "snapshot create")
     return {
@@ -35,7 +40,11 @@ def list_all(url: str) -> Document:
 
 
 def show(url: str, name: str) -> Document:
-    """Return the JSON document of `cvtbatch snapshot show --json`."""
+    """Return the JSON document of `cvtbatch snapshot show --json`.
+
+    Raises:
+        InputError: there is no such snapshot.
+    """
     return {"command": "snapshot show", "snapshot": read_snapshot(FeatureStore(url), name).to_document()}
 
 
@@ -44,6 +53,9 @@ def verify(url: str, name: str, checksums: bool) -> Document:
 
     Args:
         checksums: read every volume and mask too.
+
+    Raises:
+        InputError: there is no such snapshot.
     """
     store = FeatureStore(url)
     snapshot = read_snapshot(store, name)
@@ -60,6 +72,6 @@ def verify(url: str, name: str, checksums: bool) -> Document:
 
 
 def forget(url: str, case_key: str, from_snapshots: bool) -> Document:
-    """Erase a case, and return the JSON document of `cvtbatch forget --json`."""
+    """Erase a case, and return the JSON document of `cvtbatch forget --json`; arguments and errors as for `erase_case`."""
     erasure = erase_case(FeatureStore.open_for_writing(url, existing=True), case_key, from_snapshots)
     return {"command": "forget", "from_snapshots": from_snapshots, **asdict(erasure)}

@@ -31,6 +31,7 @@ class _Side:
 
     @classmethod
     def of(cls, view: View, spec_id: str) -> "_Side":
+        """Read the keys and inputs of a specification's current rows."""
         of_spec = equal_to({"radiomics_spec_id": spec_id})
         indices = view.indices("radiomics", of_spec)
         rows = view.read("radiomics", ["roi_key", "input_digest"], of_spec).take(indices)

@@ -60,6 +60,12 @@ def read_status(url: str, *, flow: bool = False) -> Document:
 def _case_states(
     view: View, volume_spec: str, radiomics_spec: str, embedding_spec: str, failed: pa.ChunkedArray
 ) -> dict[str, int]:
+    """Return how many cases there are, and how many in each state.
+
+    Args:
+        volume_spec, radiomics_spec, embedding_spec: ids of the newest run's; empty where it had none.
+        failed: case_keys that have a live failure.
+    """
     cases = view.rows("cases", ["case_key"])["case_key"]
     volumes = view.rows("volumes", ["case_key", "volume_spec_id"])
     with_volume = volumes.filter(pc.equal(volumes["volume_spec_id"], volume_spec))["case_key"]
@@ -102,6 +108,7 @@ def _flow(store: FeatureStore) -> Document:
 
 
 def _flow_document(flow: InclusionFlow) -> Document:
+    """Return the counts of an inclusion flow as JSON."""
     return {
         "screened": flow.screened,
         "excluded": [{"reason": reason, "cases": cases} for reason, cases in flow.excluded.items()],
@@ -111,6 +118,7 @@ def _flow_document(flow: InclusionFlow) -> Document:
 
 
 def _specs(store: FeatureStore, current: set[str]) -> list[Document]:
+    """Return what is said of every specification, with how many rows, current or not, name it."""
     rows: Counter[str] = Counter()
     for kind, table in zip(KINDS, ("volumes", "radiomics", "embeddings"), strict=True):
         rows += store.table(table).counts(f"{kind}_spec_id")
@@ -132,6 +140,11 @@ def _specs(store: FeatureStore, current: set[str]) -> list[Document]:
 
 
 def _run(row: dict[str, object]) -> Document:
+    """Return what is said of a run.
+
+    Raises:
+        FormatError: its id is damaged.
+    """
     counts = ("cases", "computed", "already_done", "failed", "awaiting_mask", "seconds")
     # Null until the run ends, and in rows of earlier versions.
     cost = ("cases_per_second", "core_hours_per_1000_cases", "cpu_hours_per_1000_cases", "worker_peak_bytes")

@@ -38,6 +38,7 @@ def watch_status(url: str, seconds: float) -> Iterator[Document]:
 
 
 def _settled(document: Document) -> int:
+    """Return how many cases are done, failed or await their mask."""
     cases = document["cases"]
     assert isinstance(cases, dict)
     return int(cases["done"] + cases["failed"] + cases["awaiting_mask"])

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cvtbatch.errors import FormatError
-from cvtbatch.store.checked_files import Asked, is_checked, read_checked, seal
+from cvtbatch.store.checked_files import Query, encode_checked, is_checked, read_checked
 from cvtbatch.store.location import Location
 from cvtbatch.store.objects import put
 
@@ -31,14 +31,14 @@ ROWS = pa.table(
 
 @pytest.fixture
 def stored(tmp_path: Path) -> tuple[Location, str]:
-    location, (name, data) = Location(str(tmp_path)), seal(ROWS, ["key", "count"])
+    location, (name, data) = Location(str(tmp_path)), encode_checked(ROWS, ["key", "count"])
     put(location, name, data)
     return location, name
 
 
 def read(stored: tuple[Location, str], columns: list[str], where: pc.Expression | None = None) -> pa.Table:
     schema = pa.schema([ROWS.schema.field(name) for name in columns])
-    count, rows = read_checked(*stored, "made", Asked(schema, where))
+    count, rows = read_checked(*stored, "made", Query(schema, where))
     assert count == rows.num_rows or not columns
     return rows
 
@@ -98,12 +98,12 @@ def test_a_file_of_several_row_groups(tmp_path: Path, monkeypatch: pytest.Monkey
     write = pq.write_table
     monkeypatch.setattr(pq, "write_table", lambda *args, **keywords: write(*args, row_group_size=100, **keywords))
     rows = pa.table({"key": np.arange(950), "value": np.arange(950) / 7})
-    location, (name, data) = Location(str(tmp_path)), seal(rows, ["key"])
+    location, (name, data) = Location(str(tmp_path)), encode_checked(rows, ["key"])
     put(location, name, data)
     assert pq.read_metadata(tmp_path / name).num_row_groups == 10
     for columns in (["key"], ["value"], ["key", "value"]):
-        found = read_checked(location, name, "made", Asked(rows.select(columns).schema, None))
+        found = read_checked(location, name, "made", Query(rows.select(columns).schema, None))
         assert found == (950, rows.select(columns))
     where = (pc.field("key") >= 350) & (pc.field("key") < 420)
-    count, some = read_checked(location, name, "made", Asked(rows.schema, where))
+    count, some = read_checked(location, name, "made", Query(rows.schema, where))
     assert (count, some["key"].to_pylist()) == (200, list(range(300, 500)))
