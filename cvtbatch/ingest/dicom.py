@@ -21,16 +21,18 @@ from cvtbatch.ingest.acquisition import (
     known_position,
 )
 from cvtbatch.ingest.compression import describe_encoding
-from cvtbatch.ingest.headers import SliceHeader, is_dicom
+from cvtbatch.ingest.headers import is_dicom
 from cvtbatch.ingest.hounsfield import require_hounsfield
 from cvtbatch.ingest.listing import list_series
 from cvtbatch.ingest.members import DICOM_SUFFIXES, GZIP_SUFFIX
 from cvtbatch.ingest.memory import Announce, announce_nothing
 from cvtbatch.ingest.pixels import Planes, read_planes
-from cvtbatch.ingest.series import Choice, Stack, choose_stack
+from cvtbatch.ingest.series import Choice, choose_stack
+from cvtbatch.ingest.slice_header import SliceHeader
 from cvtbatch.ingest.slice_locations import locations_disagree
 from cvtbatch.ingest.source_files import open_source
 from cvtbatch.ingest.sources import Source
+from cvtbatch.ingest.stack import Stack
 
 # Largest difference of direction cosines, and of pixel spacing in mm, between slices of one series.
 ORIENTATION_TOLERANCE = 1e-4

@@ -24,8 +24,8 @@ from pydicom.uid import (
 from cvtbatch.errors import InputError
 from cvtbatch.ingest.codestreams import read_claim
 from cvtbatch.ingest.compression import describe_encoding
-from cvtbatch.ingest.headers import PixelFormat
 from cvtbatch.ingest.jpeg import JpegDecoder
+from cvtbatch.ingest.slice_header import PixelFormat
 
 # One decoder a syntax, so that a series decodes to equal bits wherever several are installed.
 _DECODERS: dict[UID, str] = {

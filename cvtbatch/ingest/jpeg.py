@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cvtbatch.errors import InputError
 from cvtbatch.ingest import jpeg_process
-from cvtbatch.ingest.headers import PixelFormat
+from cvtbatch.ingest.slice_header import PixelFormat
 
 
 class JpegDecoder:

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cvtbatch.geometry import SAME_POSITION_MM, Vector
-from cvtbatch.ingest.headers import SliceHeader
+from cvtbatch.ingest.slice_header import SliceHeader
 
 Indices = npt.NDArray[np.intp]
 

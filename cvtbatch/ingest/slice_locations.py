@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cvtbatch.geometry import Triple, Vector
-from cvtbatch.ingest.headers import SliceHeader
+from cvtbatch.ingest.slice_header import SliceHeader
 
 # What is left between both may be this share of the typical gap beside what rounding explains.
 _TOLERATED_SHARE = 0.25
