@@ -5,7 +5,7 @@ UV := .venv/uv/bin/uv
 BIN := .venv/bin
 export PYTHONNOUSERSITE := 1
 
-.PHONY: demo test check format lock clean
+.PHONY: demo test check lint format lock clean
 
 # Untrained weights: the demo needs no network, and what it embeds is marked as not for inference. Few cases make few folds.
 demo: TRIAL := --set embedding.weights=random:0
@@ -27,14 +27,17 @@ demo: .venv/.ready
 	$(BIN)/cvtbatch fit --store demo/store --set 'cohort.training_centers=[C1]' $(FEW) --out demo/bundle
 	$(BIN)/cvtbatch add-center demo/archive/center-2.csv --store demo/store --bundle demo/bundle --out demo/report
 
-test: check
-	$(BIN)/python -m pytest -n auto --dist loadfile
+# Long files first, in the order that tests/support/schedule.py gives them.
+test: lint
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-check: .venv/.ready
+check: lint
+	$(BIN)/python -m pytest -q tests/unit/test_layers.py
+
+lint: .venv/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/unit/test_layers.py
 
 format: .venv/.ready
 	$(BIN)/ruff format .

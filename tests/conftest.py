@@ -19,11 +19,26 @@ import pytest
 from tests.faults.runs import Runs
 from tests.support.figures import figure_tables
 from tests.support.file_server import FileServer, serve_files
+from tests.support.kernels import KernelsOfRun
 from tests.support.ports import free_port
+from tests.support.schedule import longest_first, processes_of_run
 
 # The user's own key stays out of the tests, and is not made by them.
 os.environ.setdefault("CVTBATCH_UID_KEY", "the key of the tests")
 IN_CI = os.environ.get("CI") == "true"
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    return processes_of_run()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(KernelsOfRun())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: longest_first(item.nodeid))
 
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:

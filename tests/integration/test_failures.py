@@ -3,6 +3,7 @@
 import json
 import shutil
 import stat
+import struct
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,26 @@ def test_many_failures_are_told_by_their_number(tmp_path: Path) -> None:
     result = cvtbatch("extract", manifest, "--store", tmp_path / "store", "--workers", 0)
     assert (result.returncode, result.stderr.count("failed: row")) == (3, 20)
     assert "2 more failures are in the log of the run and in the table failures" in result.stderr
+
+
+def test_a_header_that_claims_more_than_the_machine_has_is_a_failure_with_the_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cvtbatch.engine.memory.memory_left_bytes", lambda: 16_000_000_000)
+    tiny_archive(tmp_path, 2)
+    # 2^30 voxels of eight bytes, in a file of holes.
+    header = bytearray(352)
+    struct.pack_into("<i", header, 0, 348)
+    struct.pack_into("<8h", header, 40, 3, 32767, 32767, 1, 1, 1, 1, 1)
+    struct.pack_into("<2h", header, 70, 64, 64)
+    struct.pack_into("<8f", header, 76, 1, 1, 1, 1, 1, 1, 1, 1)
+    struct.pack_into("<f", header, 108, 352)
+    struct.pack_into("<B", header, 123, 2)
+    header[344:348] = b"n+1\0"
+    image = tmp_path / "ct1.nii"
+    image.write_bytes(header)
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("ct1.nii.gz", "ct1.nii"))
+    document = extract_json(manifest, tmp_path / "store", code=3)
+    assert (document["computed"], document["failed"]) == (1, 1)
+    assert document["failures"] == [{"stage": "worker", "kind": "too_large", "cases": 1}]

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.imports import MODULES, PACKAGE, imports_of
 from tests.support.paths import ROOT
+from tests.support.schedule import SECONDS
 
 # From the ground up; a module imports from layers below, and within a layer from the left.
 LAYERS = [
@@ -169,3 +170,13 @@ def test_torch_waits_until_embeddings_are_asked_for() -> None:
     assert (
         _loaded(f"import importlib\nfor name in {modules}: importlib.import_module(name)", {"torch"}) == "LOADED []\n"
     )
+
+
+def test_rooms_of_unit_tests_are_those_of_the_package() -> None:
+    unit = ROOT / "tests" / "unit"
+    rooms = {path.parent.relative_to(unit) for path in unit.rglob("*.py")}
+    assert rooms <= {path.parent.relative_to(PACKAGE) for path in MODULES}
+
+
+def test_files_that_start_first_are_there() -> None:
+    assert [name for name in SECONDS if not (ROOT / name).is_file()] == []

@@ -1,6 +1,5 @@
 """Limits of a case: its time grows with its size, and what it would take of memory is told by its header, true or not."""
 
-import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from cvtbatch.pipelines.extraction.settings import Options, resolve
 from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.pipelines.shared.unfinished import why_undone
 from tests.support.archives import tiny_archive
-from tests.support.commands import extract_json
 
 
 def tasks(manifest: Path, store: Path) -> list[CaseTask]:
@@ -48,29 +46,6 @@ def test_an_image_tells_what_it_takes_before_it_is_decoded(tmp_path: Path) -> No
 
     with pytest.raises(NeedsMemory):
         read_volume(task.case, refuse)
-
-
-def test_a_header_that_claims_more_than_the_machine_has_is_a_failure_with_the_figures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cvtbatch.engine.memory.memory_left_bytes", lambda: 16_000_000_000)
-    tiny_archive(tmp_path, 2)
-    # 2^30 voxels of eight bytes, in a file of holes.
-    header = bytearray(352)
-    struct.pack_into("<i", header, 0, 348)
-    struct.pack_into("<8h", header, 40, 3, 32767, 32767, 1, 1, 1, 1, 1)
-    struct.pack_into("<2h", header, 70, 64, 64)
-    struct.pack_into("<8f", header, 76, 1, 1, 1, 1, 1, 1, 1, 1)
-    struct.pack_into("<f", header, 108, 352)
-    struct.pack_into("<B", header, 123, 2)
-    header[344:348] = b"n+1\0"
-    image = tmp_path / "ct1.nii"
-    image.write_bytes(header)
-    manifest = tmp_path / "manifest.csv"
-    manifest.write_text(manifest.read_text().replace("ct1.nii.gz", "ct1.nii"))
-    document = extract_json(manifest, tmp_path / "store", code=3)
-    assert (document["computed"], document["failed"]) == (1, 1)
-    assert document["failures"] == [{"stage": "worker", "kind": "too_large", "cases": 1}]
 
 
 def test_failures_say_figures_and_what_to_do() -> None:
