@@ -102,6 +102,11 @@ def fit_bundle(
 def _spread(
     items: Sequence[FitItem], cluster: Cluster, on_progress: Callable[[int, int], None]
 ) -> Iterator[TaskResult]:
+    """Yield the tasks' results as they are done.
+
+    Raises:
+        ResourceError: no worker could do a task.
+    """
     outcomes = (
         run_inline(run_item, items) if cluster.client is None else run_on_workers(cluster.client, run_item, items)
     )
@@ -112,6 +117,7 @@ def _spread(
 
 
 def _document(fit: Fit, data: TrainingData, job: Job, snapshot: str, content_digest: str) -> dict[str, object]:
+    """Return bundle.json but for what follows from the model and the files."""
     cohort = data.cohort
     return {
         "intended_use": INTENDED_USE,
