@@ -35,7 +35,7 @@ def to_document(value: Any) -> Any:
     if is_dataclass(value):
         return {field.name: to_document(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {key: to_document(item) for key, item in value.items()}
+        return {to_document(key): to_document(item) for key, item in value.items()}
     if isinstance(value, tuple):
         return [to_document(item) for item in value]
     return value.value if isinstance(value, Enum) else value

@@ -37,7 +37,10 @@ REASONS = {
 
 
 def read_cohort(source: Source, readers: tuple[ReaderStudy, ...]) -> CenterCohort:
-    """Read the eligible, scored cases of the centre.
+    """Read the eligible, scored cases of the centre, in order of roi_key.
+
+    Args:
+        readers: the centre's reader study, which the cohort carries along.
 
     Raises:
         InputError: no outline of the centre is scored by this bundle; its images are among those that it was trained on; a
@@ -110,6 +113,7 @@ def _read_scores(source: Source) -> tuple[dict[str, Row], dict[str, Row]]:
 
 
 def _filter_scales(source: Source) -> dict[str, float | None]:
+    """Return the maximum by which four filters scale, in HU, by roi_key."""
     rows = source.view.radiomics(columns=["roi_key", "filter_scale_hu"], spec=source.spec_ids[:1])
     return dict(zip(rows["roi_key"].to_pylist(), rows["filter_scale_hu"].to_pylist(), strict=True))
 
@@ -144,7 +148,13 @@ def _explanation(score: Row, explanation: Row | None) -> Explanation | None:
 def _flow(
     cases: Mapping[str, Row], outlined: set[str], failures: Sequence[Row], analysed: set[str]
 ) -> tuple[FlowStep, ...]:
-    """Return the steps from screened to analysed."""
+    """Return the steps from screened to analysed, each with the cases that it leaves out by reason.
+
+    Args:
+        cases: rows of `cases` of the centre, by case_key.
+        outlined, analysed: case_keys with an outline, and those that are analysed.
+        failures: live ones of the centre.
+    """
     excluded: Counter[str] = Counter()
     unusable: Counter[str] = Counter()
     eligible = 0
@@ -170,8 +180,8 @@ def _flow(
     )
 
 
-def read_training(source: Source) -> Training | None:
-    """Read the training cohort's values, or None where the store does not hold them."""
+def read_training_values(source: Source) -> Training | None:
+    """Return the values of the cases that the bundle was fitted on, by roi_key; None where the store does not hold them."""
     cases = {row["case_key"]: row for row in source.cases(source.training_centers)}
     if not cases:
         return None
@@ -196,7 +206,7 @@ def read_training(source: Source) -> Training | None:
 
 
 def read_pictures(source: Source) -> Pictures:
-    """Return what gives a case's largest slice; a volume that cannot be read has no picture."""
+    """Return what gives the largest slice of a case, by case_key, with its primary outline; None where it cannot be read."""
     rois = {
         row["case_key"]: row
         for row in source.by_key("rois", "roi_key").values()

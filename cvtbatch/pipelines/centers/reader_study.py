@@ -36,6 +36,7 @@ def read_readers(source: Source) -> tuple[ReaderStudy, ...]:
 
 
 def _study(source: Source, other: Reading) -> ReaderStudy | None:
+    """Return the study of another reader and reading against the primary one; None with fewer than FEWEST cases in both."""
     names = list(contracts.feature_names())
     first, second = (_by_case(source.wide([source.center], reading, names)) for reading in (source.primary, other))
     cases = sorted(set(first) & set(second))
@@ -70,6 +71,7 @@ def _rows_of(found: Mapping[str, pa.Table], cases: list[str]) -> pa.Table:
 
 
 def _matrix(table: pa.Table, names: list[str]) -> Floats:
+    """Return columns as (rows, columns), NaN where a value is missing."""
     return np.column_stack([table[name].cast(pa.float64()).to_numpy() for name in names])
 
 
@@ -105,6 +107,7 @@ def _dice(source: Source, first: Row, second: Row) -> float | None:
 
 
 def _volumes(outlines: list[list[Row]]) -> tuple[Floats, Floats]:
+    """Return the volumes of both outlines in ml, (cases,) each."""
     first, second = (np.array([row["volume_ml"] for row in rows], dtype=np.float64) for rows in outlines)
     return first, second
 

@@ -11,7 +11,7 @@ from cvtbatch.dlrn.bundle import load_bundle
 from cvtbatch.engine import Cluster
 from cvtbatch.manifest import name_centers, twins_of
 from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, bundle_facts, recalibrated
-from cvtbatch.pipelines.centers.center_cohort import read_cohort, read_pictures, read_training
+from cvtbatch.pipelines.centers.center_cohort import read_cohort, read_pictures, read_training_values
 from cvtbatch.pipelines.centers.center_source import Source, open_source, refuse_seen_center
 from cvtbatch.pipelines.centers.reader_study import read_readers
 from cvtbatch.pipelines.shared.ordered_map import map_on
@@ -87,7 +87,7 @@ def validate_center(
     found = evaluate(
         read_cohort(source, read_readers(source)),
         bundle_facts(bundle),
-        read_training(source),
+        read_training_values(source),
         _provenance(source),
         SEED,
         partial(map_on, cluster),
@@ -110,6 +110,7 @@ def other_spellings(source: Source) -> list[str]:
 
 
 def _provenance(source: Source) -> Provenance:
+    """Return where the report's numbers come from: bundle, snapshots, specifications, software, and what speaks against them."""
     told = source.bundle.description
     specs = {**source.view.specs(), **source.bundle.known_specs()}
     radiomics = {}

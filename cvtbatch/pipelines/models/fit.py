@@ -100,6 +100,11 @@ def fit_bundle(
 def _spread(
     items: Sequence[FitItem], cluster: Cluster, on_progress: Callable[[int, int], None]
 ) -> Iterator[TaskResult]:
+    """Yield the tasks' results as they are done.
+
+    Raises:
+        ResourceError: no worker could do a task.
+    """
     for done, outcome in enumerate(engine.run(cluster, run_item, items), 1):
         result = require_done(outcome, f"the task {outcome.item.task.name}")
         on_progress(done, len(items))
@@ -107,6 +112,7 @@ def _spread(
 
 
 def _document(fit: Fit, data: TrainingData, job: Job, snapshot: str, content_digest: str) -> dict[str, object]:
+    """Return bundle.json but for what follows from the model and the files."""
     cohort = data.cohort
     return {
         "intended_use": INTENDED_USE,

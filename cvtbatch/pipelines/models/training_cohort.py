@@ -74,7 +74,7 @@ class TrainingData:
 
 @lru_cache(maxsize=1)
 def read_training(source: CohortSource) -> TrainingData:
-    """Read a training cohort.
+    """Read the cohort that a fit is made on: rows of eligible cases with outcome, features and embedding, by roi_key.
 
     Raises:
         InputError: no training centre is named, or none of that name is there, or another spelling of it; no usable case; several
@@ -196,6 +196,7 @@ def _check_centers(wanted: Collection[str], known: Collection[str]) -> None:
 
 
 def _image_digests(view: View, volume_spec_id: str) -> dict[str, str]:
+    """Return the digest of the voxels that each outline lies on, by roi_key."""
     rois = view.rows("rois", ["roi_key", "image_digest", "volume_spec_id"])
     rois = rois.filter(pc.equal(rois["volume_spec_id"], volume_spec_id))
     return dict(zip(rois["roi_key"].to_pylist(), rois["image_digest"].to_pylist(), strict=True))
@@ -221,11 +222,13 @@ def _slices(store: FeatureStore, source: CohortSource, rows: pa.Table) -> pa.Tab
 
 
 def _matrix(embeddings: pa.ChunkedArray) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """Return embeddings as (rows, E)."""
     column = embeddings.combine_chunks()
     return column.flatten().to_numpy(zero_copy_only=False).astype(np.float32).reshape(len(column), -1)  # type: ignore[no-any-return]
 
 
 def _features(rows: pa.Table) -> Floats:
+    """Return the radiomics features as (rows, R)."""
     return np.column_stack([rows[name].to_numpy() for name in contracts.feature_names()])
 
 
@@ -268,6 +271,7 @@ def _repeats(store: FeatureStore, source: CohortSource, rows: pa.Table) -> tuple
 
 
 def _weights(spec: Spec, slices: pa.Table) -> dict[str, str | bool]:
+    """Return what bundle.json says of the backbone's weights."""
     settings = spec.content().get("weights", {})
     return {
         "name": slices["weights"][0].as_py(),
