@@ -1,6 +1,6 @@
 """The manifest: a CSV or Parquet file of images and outlines, read into cases, or refused with the problems in it."""
 
-from cvtbatch.manifest.case import Case, Reading, RoiSource, Travelling, Value, key_of, patient_digest
+from cvtbatch.manifest.case import Case, CompactPickle, Reading, RoiSource, Value, key_of, patient_digest
 from cvtbatch.manifest.centers import find_twins, name_centers, refuse_twins, twins_of
 from cvtbatch.manifest.manifest import Manifest, read_manifest
 from cvtbatch.manifest.presence import MISSING_FILE, is_absent, is_missing
@@ -8,10 +8,10 @@ from cvtbatch.manifest.presence import MISSING_FILE, is_absent, is_missing
 __all__ = [
     "MISSING_FILE",
     "Case",
+    "CompactPickle",
     "Manifest",
     "Reading",
     "RoiSource",
-    "Travelling",
     "Value",
     "find_twins",
     "is_absent",

@@ -34,7 +34,7 @@ class Reading(NamedTuple):
         return f"{self.reader}, reading {self.number}"
 
 
-class Travelling:
+class CompactPickle:
     """A dataclass with slots, two or more, that is pickled as its values in order: by default it takes several times as long."""
 
     __slots__: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ def _getter(names: tuple[str, ...]) -> Callable[[object], tuple[object, ...]]:
 
 
 @dataclass(frozen=True, slots=True)
-class RoiSource(Travelling):
+class RoiSource(CompactPickle):
     """An outline.
 
     Attributes:
@@ -69,7 +69,7 @@ class RoiSource(Travelling):
 
 
 @dataclass(frozen=True, slots=True)
-class Case(Travelling):
+class Case(CompactPickle):
     """One head CT with its outlines and clinical values.
 
     Attributes:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cvtbatch.errors import PASSING_KINDS
-from cvtbatch.manifest import MISSING_FILE, Case, RoiSource, Travelling
+from cvtbatch.manifest import MISSING_FILE, Case, CompactPickle, RoiSource
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
 from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownRoi, KnownVolume
 from cvtbatch.pipelines.extraction.uid_key import UidKey
@@ -81,7 +81,7 @@ class Fingerprints:
 
 
 @dataclass(frozen=True, slots=True)
-class RoiTask(Travelling):
+class RoiTask(CompactPickle):
     """An outline to look at.
 
     Attributes:
@@ -105,7 +105,7 @@ class RoiTask(Travelling):
 
 
 @dataclass(frozen=True, slots=True)
-class CaseTask(Travelling):
+class CaseTask(CompactPickle):
     """A case to work on; travels to a worker, so it carries paths and keys, never voxels.
 
     Attributes:

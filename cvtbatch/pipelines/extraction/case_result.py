@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cvtbatch.manifest import Case, RoiSource, Travelling
+from cvtbatch.manifest import Case, CompactPickle, RoiSource
 from cvtbatch.pipelines.extraction.failure import Failure, FailureKey
 from cvtbatch.pipelines.extraction.task_cost import Cost
 
@@ -14,7 +14,7 @@ Row = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class CaseResult(Travelling):
+class CaseResult(CompactPickle):
     """What became of a task: rows by table, without book-keeping, and failures.
 
     Attributes:

@@ -11,14 +11,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cvtbatch.manifest import Travelling
+from cvtbatch.manifest import CompactPickle
 
 # What a case goes through, in order; embeddings are tasks of their own, counted by outline.
 STAGES = ("read", "volume", "write", "mask", "radiomics", "audit", "embedding")
 
 
 @dataclass(frozen=True, slots=True)
-class Cost(Travelling):
+class Cost(CompactPickle):
     """What one task took.
 
     Attributes:
