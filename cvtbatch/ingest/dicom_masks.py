@@ -147,7 +147,7 @@ def _require_frame_of_reference(uid: str, image: ImageSlices, names_series: bool
 
     Args:
         names_series: whether it names the image's own series as the one that it was drawn on. rt-utils writes structure sets that
-            name the series rightly under a frame of reference of their own; the series is the nearer witness.
+            name the series rightly under a frame of reference of their own; the series is the better evidence.
     """
     own = image.frame_of_reference_uid
     if uid and own and uid != own and not names_series:

@@ -44,7 +44,7 @@ FORMATS = (
     Format(".nrrd", "NRRD", begins_nrrd),
     Format(".mha", "MetaImage", _begins_metaimage),
 )
-FORMAT_NAMES = tuple(dict.fromkeys(known.name for known in FORMATS))
+FORMAT_NAMES = tuple(dict.fromkeys(entry.name for entry in FORMATS))
 # Spaces of NRRD that are anatomical; SimpleITK turns each to LPS, and takes any other for LPS.
 _NRRD_SPACES = {"left-posterior-superior", "right-anterior-superior", "left-anterior-superior", "lps", "ras", "las"}
 _UNIT_MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001, "\u00b5m": 0.001, "?": 1.0, "": 1.0}
@@ -68,12 +68,12 @@ class ImageFile:
 
 def image_format(path: Path) -> str | None:
     """Return the format that a file's name says, None if none that is read here."""
-    return next((known.name for known in FORMATS if path.name.lower().endswith(known.suffix)), None)
+    return next((entry.name for entry in FORMATS if path.name.lower().endswith(entry.suffix)), None)
 
 
 def suffix_of(start: bytes) -> str | None:
     """Return the suffix that a file with such a start should have; None if it is of no known format."""
-    return next((known.suffix for known in FORMATS if known.begins(start)), None)
+    return next((entry.suffix for entry in FORMATS if entry.begins(start)), None)
 
 
 def read_image_file(path: Path, announce: Announce = announce_nothing) -> ImageFile:
@@ -84,7 +84,7 @@ def read_image_file(path: Path, announce: Announce = announce_nothing) -> ImageF
     """
     file_format = image_format(path)
     if file_format is None:
-        known = ", ".join(known.suffix for known in FORMATS)
+        known = ", ".join(entry.suffix for entry in FORMATS)
         raise InputError("unknown_format", f"the file's suffix is none of {known}, and it holds no DICOM", str(path))
     if file_format == "NIfTI":
         image, other = read_nifti(path, announce)

@@ -64,7 +64,7 @@ def list_series(source: Source) -> Listing:
     """
     headers: list[SliceHeader] = []
     names: list[str] = []
-    strangers: list[tuple[str, Content]] = []
+    others: list[tuple[str, Content]] = []
     unreadable: list[tuple[str | None, InputError]] = []
     counts: Counter[str] = Counter()
     links: list[str] = []
@@ -87,7 +87,7 @@ def list_series(source: Source) -> Listing:
                 unreadable.append((series_uid, error))
             continue
         if found is None:
-            strangers.append((name, _content(file)))
+            others.append((name, _content(file)))
             continue
         names.append(name)
         headers.extend(found)
@@ -96,9 +96,9 @@ def list_series(source: Source) -> Listing:
     require_there(links, names)
     # What is damaged behind its header is told of when the header was read.
     unreadable += dict.fromkeys((header.series_uid, rests[header.file]) for header in headers if header.file in rests)
-    unreadable += [(None, rests[name]) for name, _ in strangers if name in rests]
+    unreadable += [(None, rests[name]) for name, _ in others if name in rests]
     headers = [header for header in headers if header.file not in rests]
-    counts.update(_require_foreign([found for found in strangers if found[0] not in rests], names))
+    counts.update(_require_foreign([found for found in others if found[0] not in rests], names))
     known = {header.series_uid for header in headers}
     damaged = []
     for series_uid, refusal in unreadable:
@@ -132,10 +132,10 @@ def require_there(missing: Iterable[str], names: Collection[str]) -> None:
         )
 
 
-def _require_foreign(strangers: Iterable[tuple[str, Content]], names: list[str]) -> list[str]:
+def _require_foreign(others: Iterable[tuple[str, Content]], names: list[str]) -> list[str]:
     """Refuse a source in which a file that is no DICOM may be a damaged slice; return what the files are."""
     kinds = []
-    for name, content in strangers:
+    for name, content in others:
         if may_be_damaged_slice(name, content, names):
             raise InputError("unreadable_file", "a file of the series is not DICOM: damaged or empty", name)
         kinds.append(name_file(name))

@@ -92,7 +92,7 @@ def split_passes(slices: Sequence[SliceHeader], normal: Vector | None) -> list[P
     if normal is None or len(slices) < 2 or None in positions:
         return [Pass(tuple(slices))]
     copies = _copies(slices)
-    # Of copies the one that says the most speaks for all.
+    # Of copies the one with the most values stands for all.
     objects = [max((slices[index] for index in found), key=_tags_told) for found in copies]
     places = _Places.of(objects, np.array([header.position_mm for header in objects]) @ normal)
     return [

@@ -40,7 +40,7 @@ def _numbers(value: object) -> list[int | None]:
 def names_image(references: Collection[Reference], series: Collection[str], image: ImageSlices) -> bool:
     """Say whether an outline was drawn on an image, as far as it says so.
 
-    The instances that its planes name are the nearer witness; its series is asked where they or the image's are not known, or only
+    The instances that its planes name are the better evidence; its series is asked where they or the image's are not known, or only
     some are the image's. An object that names several series, as the thick and the thin one of a study, does not say which it was.
     """
     own = {uid for uid, _ in image.instances}

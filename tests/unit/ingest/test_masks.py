@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from cvtbatch import contracts
 from cvtbatch.errors import InputError
 from cvtbatch.imaging.resampling import stack_of
 from cvtbatch.ingest import mask_fingerprint, read_mask
+from cvtbatch.ingest.image_files import FORMAT_NAMES, FORMATS
 from cvtbatch.manifest import RoiSource
 from tests.support.mask_files import another_image, slices_of
 from tests.support.nifti_files import nifti1
@@ -146,7 +148,13 @@ def test_refusals(tmp_path: Path, labels: np.ndarray) -> None:
     assert kind(tmp_path / "bad.nii.gz") == "unreadable_file"
 
 
-@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".mha"])
+def test_the_manifest_names_each_format() -> None:
+    for name in FORMAT_NAMES:
+        assert name in contracts.manifest_fields()["mask"].description
+        assert name in contracts.manifest_fields()["image"].description
+
+
+@pytest.mark.parametrize("suffix", [entry.suffix for entry in FORMATS])
 def test_what_a_file_is_shows_where_its_suffix_does_not(tmp_path: Path, labels: np.ndarray, suffix: str) -> None:
     path = write(tmp_path / f"m{suffix}", labels)
     expected = read_mask(source(path, label=1), another_image)
