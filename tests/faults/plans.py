@@ -6,8 +6,6 @@ from typing import Literal
 
 from tests.faults.runs import InTask
 
-CASES = 200
-
 Ground = Literal["local", "hosts"]
 
 
@@ -78,12 +76,13 @@ class Plan:
     """A trial: where, and what is done in turn."""
 
     number: int
+    cases: int
     ground: Ground
     faults: tuple[Fault, ...]
 
 
-def draw(seed: int, number: int) -> Plan:
-    """Draw a trial: one half on hosts, two to six faults in the order of their moments."""
+def draw(seed: int, number: int, cases: int) -> Plan:
+    """Draw a trial over so many cases: one half on hosts, two to six faults in the order of their moments."""
     dice = random.Random(f"{seed}-{number}")
     grounds: tuple[Ground, ...] = ("local", "hosts")
     ground = grounds[number % 2]
@@ -92,5 +91,7 @@ def draw(seed: int, number: int) -> Plan:
     for _ in range(dice.randint(2, 6)):
         kind = dice.choice(kinds)
         share = None if dice.random() < 0.15 else dice.random() * 0.95
-        faults.append(Fault(kind, share, dice.uniform(0, 1.5), dice.uniform(*kind.seconds), dice.randrange(CASES)))
-    return Plan(number, ground, tuple(sorted(faults, key=lambda fault: -1.0 if fault.share is None else fault.share)))
+        faults.append(Fault(kind, share, dice.uniform(0, 1.5), dice.uniform(*kind.seconds), dice.randrange(cases)))
+    return Plan(
+        number, cases, ground, tuple(sorted(faults, key=lambda fault: -1.0 if fault.share is None else fault.share))
+    )

@@ -1,5 +1,6 @@
-"""Two minutes of torture, of a seed that stays: what it finds can be found again."""
+"""A sample of the torture, of a seed that stays: what it finds can be found again."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,16 +9,23 @@ import pytest
 
 from tests.support.paths import ROOT
 
-MINUTES, SEED = 2, 20
+TRIALS, CASES, SEED = 2, 60, 410
 
 
 @pytest.mark.timeout(900)
-def test_two_minutes_of_torture(tmp_path: Path) -> None:
+def test_a_trial_on_worker_processes_and_one_on_hosts(tmp_path: Path) -> None:
     report = tmp_path / "report.md"
     command = [sys.executable, "-m", "tests.faults.torture", "--seed", str(SEED), "--report", str(report)]
     done = subprocess.run(
-        [*command, "--minutes", str(MINUTES)], cwd=ROOT, capture_output=True, text=True, timeout=800, check=False
+        [*command, "--trials", str(TRIALS), "--cases", str(CASES)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=800,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "- 0 trials" not in report.read_text()
-    assert "nothing lost, nothing double, nothing left behind" in report.read_text()
+    said = report.read_text()
+    assert "- 2 trials of 60 cases: 1 on local worker processes, 1 on a scheduler" in said
+    assert "nothing lost, nothing double, nothing left behind" in said
+    assert int(re.findall(r"(\d+) faults", said)[0]) >= 5

@@ -1,6 +1,6 @@
-"""Torture: faults drawn at random are done to runs over a 200-case archive; once complete, all must be as undisturbed.
+"""Torture: faults drawn at random are done to runs over an archive of 200 cases; once complete, all must be as undisturbed.
 
-    python -m tests.faults.torture --minutes M --seed S [--report FILE]
+    python -m tests.faults.torture (--minutes M | --trials N) --seed S [--cases N] [--report FILE]
 
 A trial extracts the archive into a new store, on worker processes of this machine or on hosts of their own. What is done to it is a
 value, drawn from seed and number of the trial alone. A run that was killed or stopped is started again, as its user would. In the
@@ -8,6 +8,7 @@ end its tables must equal those of an undisturbed run, every volume must be whol
 """
 
 import argparse
+import math
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import time
 from pathlib import Path
 
 from cvtbatch import __version__
-from tests.faults.plans import CASES, draw
+from tests.faults.plans import draw
 from tests.faults.trial import SETTINGS, STANDING_FAILURES, UNREADABLE, Tally, Trial, ViolationError
 from tests.support.archives import tiny_archive
 from tests.support.commands import extract_json
@@ -30,7 +31,7 @@ def report(options: argparse.Namespace, tally: Tally, minutes: float, verdict: s
     longest = max(recovery.values(), default=0.0)
     lines = [
         f"- seed {options.seed}, {minutes:.1f} minutes, cvtbatch {__version__} at revision {revision()}",
-        f"- {sum(tally.trials.values())} trials of {CASES} cases: {tally.trials['local']} on local worker processes, "
+        f"- {sum(tally.trials.values())} trials of {options.cases} cases: {tally.trials['local']} on local worker processes, "
         f"{tally.trials['hosts']} on a scheduler and two workers, each on a host of its own",
         f"- {tally.runs} runs, {sum(tally.trials.values())} completions, {tally.resumptions} resumptions, "
         f"{sum(tally.faults.values())} faults",
@@ -55,15 +56,15 @@ def revision() -> str:
 
 def torture(options: argparse.Namespace, folder: Path) -> int:
     tally, verdict = Tally(), "nothing lost, nothing double, nothing left behind"
-    tiny_archive(folder / "archive", CASES)
+    tiny_archive(folder / "archive", options.cases)
     (folder / "archive" / f"ct{int(UNREADABLE)}.nii.gz").write_bytes(b"a case that fails")
     extract_json(folder / "archive" / "manifest.csv", folder / "undisturbed", *SETTINGS, code=STANDING_FAILURES)
     undisturbed = contents(folder / "undisturbed")
     started = time.monotonic()
     until = started + options.minutes * 60
     number = 0
-    while time.monotonic() < until and verdict.startswith("nothing"):
-        plan = draw(options.seed, number)
+    while number < options.trials and time.monotonic() < until and verdict.startswith("nothing"):
+        plan = draw(options.seed, number, options.cases)
         print(
             f"{time.monotonic() - started:5.0f} s: trial {number}, {plan.ground}, {len(plan.faults)} faults", flush=True
         )
@@ -82,8 +83,11 @@ def torture(options: argparse.Namespace, folder: Path) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Do faults at random to runs, and see that nothing comes of it.")
-    parser.add_argument("--minutes", type=float, required=True)
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument("--minutes", type=float, default=math.inf)
+    length.add_argument("--trials", type=int, default=sys.maxsize)
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--cases", type=int, default=200)
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
     os.environ.setdefault("CVTBATCH_UID_KEY", "the key of the torture")

@@ -15,7 +15,7 @@ import psutil
 
 from cvtbatch import contracts
 from cvtbatch.store import FeatureStore
-from tests.faults.plans import CASES, IN_CASES, Fault, Ground, Plan
+from tests.faults.plans import IN_CASES, Fault, Ground, Plan
 from tests.faults.remote import Remote
 from tests.faults.runs import Runs, read_everything
 from tests.support.hosts import network
@@ -162,7 +162,7 @@ class Trial:
         if fault.share is None:
             if time.monotonic() - started < fault.after_s:
                 return
-        elif self.done < fault.share * CASES:
+        elif self.done < fault.share * self.plan.cases:
             return
         else:
             time.sleep(fault.after_s)
@@ -242,7 +242,7 @@ class Trial:
             )
             if doubled := [key for key, count in keys.items() if count > 1]:
                 raise ViolationError(f"table {name} holds {len(doubled)} keys more than once: {doubled[:3]}")
-        if read_everything(self.store) != 2 * (CASES - 1):
+        if read_everything(self.store) != 2 * (self.plan.cases - 1):
             raise ViolationError("volumes or masks are missing")
 
     def _run_once_more(self) -> None:

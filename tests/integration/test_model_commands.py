@@ -20,19 +20,11 @@ from cvtbatch.pipelines.models.score import score_store
 from cvtbatch.pipelines.models.tuning_cohort import read_tuning_cohort
 from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.store import FeatureStore, automatic_snapshot, wide_rows
-from tests.support.cohorts import SMALL_JOB
+from tests.support.cohorts import SMALLEST_JOB
 from tests.support.model_store import EMBEDDING_SPEC, TUNED_SPEC, fill
 from tests.support.store_rows import RADIOMICS_SPEC
 
-FAST = (
-    *SMALL_JOB,
-    "fit.components=8",
-    "fit.crossfit_folds=2",
-    "fit.forest.trees=10",
-    "fit.nested.repeats=0",
-    "fit.selection.mann_whitney_p=0.01",
-)
-SETS = [argument for value in (*FAST, "cohort.training_centers=[C1]") for argument in ("--set", value)]
+SETS = [argument for value in (*SMALLEST_JOB, "cohort.training_centers=[C1]") for argument in ("--set", value)]
 HERE = Cluster(None, "inline", threads=None)
 
 
@@ -127,7 +119,7 @@ def test_a_corrected_epilepsy_value_gives_a_new_row_and_another_bundle_its_own(a
 
 
 def fit_job(folder: Path, *overrides: str, name: str = "other") -> Path:
-    job = read_job("fit", None, [*FAST, "cohort.training_centers=[C1]", *overrides])
+    job = read_job("fit", None, [*SMALLEST_JOB, "cohort.training_centers=[C1]", *overrides])
     fit_bundle(job, str(folder / "store"), None, (), folder / name, HERE)
     return folder / name
 
@@ -145,11 +137,11 @@ def test_what_cannot_be_fitted_on_is_refused_with_what_to_do(archive: Path, tmp_
         (("cohort.training_centers=[C9]",), "no_such_center"),
         (("cohort.training_centers=[C2]", "fit.selection.lasso_folds=10"), "too_few_patients"),
     ):
-        job = read_job("fit", None, [*FAST, *overrides])
+        job = read_job("fit", None, [*SMALLEST_JOB, *overrides])
         with pytest.raises(InputError) as caught:
             fit_bundle(job, store, "paper-1", (), tmp_path / "new", HERE)
         assert caught.value.kind == kind
-    job = read_job("fit", None, [*FAST, "cohort.training_centers=[C1]"])
+    job = read_job("fit", None, [*SMALLEST_JOB, "cohort.training_centers=[C1]"])
     with pytest.raises(InputError) as caught:
         fit_bundle(job, store, "paper-1", (), archive / "bundle", HERE)
     assert caught.value.kind == "bundle_exists"
@@ -188,7 +180,7 @@ def test_a_tuned_backbone_marks_and_one_image_under_two_patients_is_refused(tmp_
 
 
 def test_readers_who_do_not_agree_take_features_out(archive: Path, tmp_path: Path) -> None:
-    job = read_job("fit", None, [*FAST, "cohort.training_centers=[C1]", "fit.selection.icc_minimum=0.95"])
+    job = read_job("fit", None, [*SMALLEST_JOB, "cohort.training_centers=[C1]", "fit.selection.icc_minimum=0.95"])
     report = fit_bundle(job, str(archive / "store"), "paper-1", (), tmp_path / "bundle", HERE)
     counts = report.bundle.description.signatures[Model.RAD].counts
     # 900 less the constant one; of 934 columns of noise, few look like agreement.

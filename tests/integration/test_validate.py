@@ -26,19 +26,11 @@ from cvtbatch.pipelines.centers.recalibrate import RecalibrationReport, recalibr
 from cvtbatch.pipelines.centers.validate import other_spellings, validate_center
 from cvtbatch.store import FeatureStore
 from cvtbatch.validation.eligibility import CRITERIA
-from tests.support.cohorts import SMALL_JOB
+from tests.support.cohorts import SMALLEST_JOB
 from tests.support.model_store import CASES, fill
 from tests.support.store_rows import VOLUME_SPEC, row
 
-FAST = (
-    *SMALL_JOB,
-    "fit.components=8",
-    "fit.crossfit_folds=2",
-    "fit.forest.trees=10",
-    "fit.nested.repeats=0",
-    "fit.selection.mann_whitney_p=0.01",
-    "cohort.training_centers=[C1]",
-)
+FAST = (*SMALLEST_JOB, "cohort.training_centers=[C1]")
 # Stored as no radiologist looks at it: columns run towards the patient's right, rows towards the face.
 HEAD = Grid((120, 140, 3), (1.5, 1.5, 5.0), (0.0, 0.0, 0.0), (-1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0))
 DRAWN = "C2/001"

@@ -38,6 +38,15 @@ SMALL_JOB = (
     "fit.nested.repeats=1",
     "fit.nested.bootstrap=200",
 )
+# Where only that it was fitted matters.
+SMALLEST_JOB = (
+    *SMALL_JOB,
+    "fit.components=8",
+    "fit.crossfit_folds=2",
+    "fit.forest.trees=10",
+    "fit.nested.repeats=0",
+    "fit.selection.mann_whitney_p=0.01",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,22 @@ from pathlib import Path
 import highdicom
 import numpy as np
 import pydicom
+import pytest
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.tag import Tag
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
+from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid, SliceStack
-from cvtbatch.ingest import ImageSlices
+from cvtbatch.ingest import ImageSlices, SourceMask, read_mask
 from cvtbatch.manifest import RoiSource
 
 # What the images of tests say of themselves.
 FRAME_OF_REFERENCE, SERIES = "1.2.3", "1.2.4"
+# Millimetres from slice to slice.
+UNEVEN = (5.0,) * 4 + (1.1,) * 4 + (7.0,) * 5
 # Rows of a matrix: where the scanner's x, y and table direction point in the patient.
 ORIENTATIONS = {
     "axial": np.eye(3),
@@ -240,3 +244,15 @@ def write_structure_set(
         dataset.ROIContourSequence.append(drawn)
     dataset.save_as(path, enforce_file_format=True)
     return path
+
+
+def read(path: Path, image: ImageSlices) -> SourceMask:
+    """Read the first outline of a file on an image."""
+    return read_mask(roi(path), lambda: image)
+
+
+def refused(path: Path, image: ImageSlices) -> InputError:
+    """Read what cannot be read, and return why."""
+    with pytest.raises(InputError) as raised:
+        read(path, image)
+    return raised.value

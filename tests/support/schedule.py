@@ -9,7 +9,7 @@ import os
 SECONDS = {
     "tests/faults/test_workers.py": 139,
     "tests/faults/test_outage.py": 122,
-    "tests/faults/test_torture.py": 100,
+    "tests/faults/test_torture.py": 90,
     "tests/faults/test_network.py": 84,
     "tests/faults/test_kills.py": 70,
     "tests/distributed/test_slurm.py": 48,

@@ -1,7 +1,5 @@
-"""Imports point down and never in a circle, heavy libraries stay in their rooms, and files stay short."""
+"""Imports point down and never in a circle, heavy libraries stay in their rooms, and files are short."""
 
-import subprocess
-import sys
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -142,34 +140,6 @@ def test_no_imports_go_in_a_circle() -> None:
 def test_no_file_is_long() -> None:
     lines = {path: path.read_bytes().count(b"\n") for path in (*MODULES, *(ROOT / "tests").rglob("*.py"))}
     assert [path.relative_to(ROOT).as_posix() for path, count in lines.items() if count > MOST_LINES] == []
-
-
-def _loaded(code: str, libraries: set[str]) -> str:
-    """Return what a new process prints that runs some code, and then which of some libraries it has loaded."""
-    code = f"import sys\n{code}\nprint('LOADED', sorted({libraries} & set(sys.modules)))"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-
-
-def test_help_loads_no_heavy_library() -> None:
-    heavy = "dask distributed cryptography torch sklearn imblearn statsmodels matplotlib zarr radiomics SimpleITK numba highdicom"
-    output = _loaded("from cvtbatch.cli import cli\ncli.main(['--help'], standalone_mode=False)", set(heavy.split()))
-    assert output.endswith("LOADED []\n")
-    assert "extract" in output
-
-
-def test_a_driver_loads_nothing_that_only_its_workers_need() -> None:
-    """A fifth of a gigabyte, and seconds at the start of every command that looks at a store."""
-    heavy = {"SimpleITK", "numba", "pydicom", "radiomics", "pywt", "scipy.ndimage", "torch"}
-    assert _loaded("import cvtbatch.pipelines.extraction.extract, cvtbatch.cli.extraction", heavy) == "LOADED []\n"
-
-
-def test_torch_waits_until_embeddings_are_asked_for() -> None:
-    """Every command but one that embeds or tunes, and every pipeline, is imported without it."""
-    rooms = tuple(f"cvtbatch.{room}." for room in ("cli", "pipelines", "store", "engine", "dlrn", "validation"))
-    modules = [name for name in _graph() if name.startswith(rooms)]
-    assert (
-        _loaded(f"import importlib\nfor name in {modules}: importlib.import_module(name)", {"torch"}) == "LOADED []\n"
-    )
 
 
 def test_rooms_of_unit_tests_are_those_of_the_package() -> None:

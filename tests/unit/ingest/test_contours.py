@@ -16,6 +16,7 @@ from cvtbatch.ingest import ImageSlices, SourceMask, read_mask
 from tests.support.mask_files import (
     CONTOUR_DATA,
     ORIENTATIONS,
+    UNEVEN,
     ball,
     raw_coordinates,
     roi,
@@ -24,7 +25,6 @@ from tests.support.mask_files import (
 )
 from tests.support.outside_data import outside
 
-UNEVEN = (5.0,) * 4 + (1.1,) * 4 + (7.0,) * 5
 CLOSED = "CLOSED_PLANAR"
 # What the two CT slices of rt-utils' test data, which its structure sets refer to, say of themselves.
 CT = SliceStack(

@@ -16,10 +16,8 @@ from cvtbatch.imaging import place_mask
 from cvtbatch.imaging.resampling import stack_of
 from cvtbatch.ingest import ImageSlices, SourceMask, read_mask
 from cvtbatch.ingest.writing import SeriesTags, write_series
-from tests.support.mask_files import ORIENTATIONS, Ball, ball, datasets, roi, slices_of, write_seg
+from tests.support.mask_files import ORIENTATIONS, UNEVEN, Ball, ball, datasets, roi, slices_of, write_seg
 from tests.support.outside_data import outside
-
-UNEVEN = (5.0,) * 4 + (1.1,) * 4 + (7.0,) * 5
 
 
 def series(folder: Path, drawn: Ball) -> list[pydicom.Dataset]:

@@ -6,35 +6,24 @@ import numpy as np
 import pydicom
 import pytest
 
-from cvtbatch.errors import InputError
-from cvtbatch.ingest import ImageSlices, SourceMask, read_mask, read_volume
+from cvtbatch.ingest import ImageSlices, read_volume
 from cvtbatch.ingest.writing import SeriesTags, write_series
 from tests.support.mask_files import (
     FRAME_OF_REFERENCE,
     SERIES,
+    UNEVEN,
     ball,
     ct_slices,
     datasets,
     image_of,
-    roi,
+    read,
+    refused,
     slices_of,
     write_seg,
     write_structure_set,
 )
 from tests.support.outside_data import outside
 from tests.support.series import case
-
-UNEVEN = (5.0,) * 4 + (1.1,) * 4 + (7.0,) * 5
-
-
-def read(path: Path, image: ImageSlices) -> SourceMask:
-    return read_mask(roi(path), lambda: image)
-
-
-def refused(path: Path, image: ImageSlices) -> InputError:
-    with pytest.raises(InputError) as raised:
-        read(path, image)
-    return raised.value
 
 
 def test_contours_that_name_a_slice_lie_within_half_a_gap_of_it(tmp_path: Path) -> None:

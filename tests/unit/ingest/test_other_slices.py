@@ -9,10 +9,20 @@ import numpy as np
 import pydicom
 import pytest
 
-from cvtbatch.errors import InputError
-from cvtbatch.ingest import ImageSlices, SourceMask, read_mask, read_volume
+from cvtbatch.ingest import ImageSlices, read_mask, read_volume
 from tests.support.figures import Record, record_figure
-from tests.support.mask_files import SERIES, ball, ct_slices, image_of, roi, write_seg, write_structure_set
+from tests.support.mask_files import (
+    SERIES,
+    UNEVEN,
+    ball,
+    ct_slices,
+    image_of,
+    read,
+    refused,
+    roi,
+    write_seg,
+    write_structure_set,
+)
 from tests.support.outside_data import outside
 from tests.support.reconstructions import (
     BALL_ML,
@@ -30,17 +40,6 @@ from tests.support.reconstructions import (
 from tests.support.series import case
 
 STEPS = (1.0, 2.0, 3.0, 5.0)
-UNEVEN = (5.0,) * 4 + (1.1,) * 4 + (7.0,) * 5
-
-
-def read(path: Path, image: ImageSlices) -> SourceMask:
-    return read_mask(roi(path), lambda: image)
-
-
-def refused(path: Path, image: ImageSlices) -> InputError:
-    with pytest.raises(InputError) as raised:
-        read(path, image)
-    return raised.value
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from cvtbatch.ingest import ImageSlices, SourceMask, read_mask
-from tests.support.mask_files import SERIES, Ball, ct_slices, image_of, roi, write_seg, write_structure_set
+from cvtbatch.ingest import read_mask
+from tests.support.mask_files import SERIES, Ball, ct_slices, image_of, read, roi, write_seg, write_structure_set
 from tests.support.reconstructions import (
     BALL_ML,
     OTHER,
@@ -19,10 +19,6 @@ from tests.support.reconstructions import (
     restated,
     stored,
 )
-
-
-def read(path: Path, image: ImageSlices) -> SourceMask:
-    return read_mask(roi(path), lambda: image)
 
 
 def uneven_series(center_z: float) -> Ball:

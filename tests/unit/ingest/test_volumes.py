@@ -8,25 +8,13 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 
-from cvtbatch.errors import InputError
 from cvtbatch.geometry import SliceStack
 from cvtbatch.imaging import resample_stack
 from cvtbatch.ingest import image_fingerprint, read_volume
 from cvtbatch.ingest.writing import SeriesTags, write_series
-from cvtbatch.manifest import Case
 from tests.support.archives import tiny_head
 from tests.support.outside_data import outside
-
-
-def case(image: Path, series_uid: str | None = None, allow_gaps: bool = False) -> Case:
-    return Case("A", "1", str(image), image.name, series_uid, allow_gaps, (), "{}", (), 1)
-
-
-def refused(image: Path, **selectors) -> InputError:
-    with pytest.raises(InputError) as raised:
-        read_volume(case(image, **selectors))
-    assert str(image.parent) not in raised.value.message, "a shared message names a path"
-    return raised.value
+from tests.support.series import case, refused
 
 
 def series(folder: Path, gaps=(5.0,) * 9, name="S", shift_y_per_mm=0.0, slice_axis=1.0) -> np.ndarray:

@@ -7,10 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from cvtbatch import contracts
-from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.errors import InputError
 from cvtbatch.manifest import find_twins, name_centers, read_manifest, refuse_twins, twins_of
 from cvtbatch.plain_text import FORMULA_START, hidden_character, is_formula, visible
 from tests.support.archives import write_rows
+from tests.support.manifest_rows import problems, row
 
 IDS = ("center", "case_id", "patient", "roi", "reader")
 # What pandas (str, to_csv(na_rep=...)), R (write.csv), Excel, SAS and databases leave of an empty cell.
@@ -37,17 +38,6 @@ EMPTY = (
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "ct.nii.gz").touch()
     return tmp_path
-
-
-def row(**values: object) -> dict[str, object]:
-    return {"center": "A", "case_id": "1", "image": "ct.nii.gz", **values}
-
-
-def problems(folder: Path, *rows: dict[str, object]) -> list[str]:
-    with pytest.raises(ProblemsError) as raised:
-        read_manifest(write_rows(folder / "m.csv", rows))
-    assert raised.value.kind == "bad_manifest"
-    return raised.value.private.splitlines()
 
 
 @pytest.mark.parametrize("word", EMPTY)

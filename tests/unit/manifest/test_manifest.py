@@ -12,6 +12,7 @@ from cvtbatch.manifest import manifest as reading
 from cvtbatch.manifest.problems import IN_WORDS
 from cvtbatch.spec import digest
 from tests.support.archives import write_rows
+from tests.support.manifest_rows import problems, row
 
 
 @pytest.fixture
@@ -19,16 +20,6 @@ def folder(tmp_path: Path) -> Path:
     for name in ("ct.nii.gz", "a.nii.gz", "b.nii.gz"):
         (tmp_path / name).touch()
     return tmp_path
-
-
-def row(**values: object) -> dict[str, object]:
-    return {"center": "A", "case_id": "1", "image": "ct.nii.gz", **values}
-
-
-def problems(folder: Path, *rows: dict[str, object]) -> list[str]:
-    with pytest.raises(ProblemsError) as raised:
-        read_manifest(write_rows(folder / "m.csv", rows))
-    return raised.value.private.splitlines()
 
 
 def test_defaults_and_derived_values(folder: Path) -> None:

@@ -1,0 +1,38 @@
+"""What a process loads, and what it leaves until it is used."""
+
+import subprocess
+import sys
+
+from tests.support.paths import ROOT
+
+
+def _loaded(code: str, libraries: set[str]) -> str:
+    """Return what a new process prints that runs some code, and then which of some libraries it has loaded."""
+    code = f"import sys\n{code}\nprint('LOADED', sorted({libraries} & set(sys.modules)))"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_help_loads_no_heavy_library() -> None:
+    heavy = "dask distributed cryptography torch sklearn imblearn statsmodels matplotlib zarr radiomics SimpleITK numba highdicom"
+    output = _loaded("from cvtbatch.cli import cli\ncli.main(['--help'], standalone_mode=False)", set(heavy.split()))
+    assert output.endswith("LOADED []\n")
+    assert "extract" in output
+
+
+def test_a_driver_loads_nothing_that_only_its_workers_need() -> None:
+    """A fifth of a gigabyte, and seconds at the start of every command that looks at a store."""
+    heavy = {"SimpleITK", "numba", "pydicom", "radiomics", "pywt", "scipy.ndimage", "torch"}
+    assert _loaded("import cvtbatch.pipelines.extraction.extract, cvtbatch.cli.extraction", heavy) == "LOADED []\n"
+
+
+def test_torch_waits_until_embeddings_are_asked_for() -> None:
+    """Every command but one that embeds or tunes, and every pipeline, is imported without it."""
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for room in ("cli", "pipelines", "store", "engine", "dlrn", "validation")
+        for path in sorted((ROOT / "cvtbatch" / room).rglob("*.py"))
+        if path.stem != "__init__"
+    ]
+    assert (
+        _loaded(f"import importlib\nfor name in {modules}: importlib.import_module(name)", {"torch"}) == "LOADED []\n"
+    )
