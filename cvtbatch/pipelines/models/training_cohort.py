@@ -158,9 +158,8 @@ def select_rows(rows: pa.Table, cases: Iterable[Row], centers: Collection[str]) 
         return "" if case["case_key"] in embedded else "no_embedding"
 
     selection = select_cases(cases, centers, lack)
-    return complete.filter(
-        pc.is_in(complete["case_key"], pa.array(list(selection.taken), pa.string()))
-    ), selection.left_out
+    taken = pa.array(list(selection.taken), pa.string())
+    return complete.filter(pc.is_in(complete["case_key"], taken)), selection.left_out
 
 
 def refuse_several_outlines(rows: pa.Table) -> None:
