@@ -12,7 +12,7 @@ import queue
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Generic
@@ -71,13 +71,13 @@ def run_on_workers(
     resource: str | None = None,
     limit_s: Callable[[Item], float | None] = lambda _: None,
     on_wait: Callable[[str], None] = lambda _: None,
-) -> Iterator[Outcome[Item, Result]]:
+) -> Generator[Outcome[Item, Result], None, None]:
     """Call the function on every item, on the workers of a client; outcomes come as they are ready.
 
     Args:
         function: importable on the workers; what it raises ends the run, but for NeedsMemory.
         items: picklable; drawn only as fast as they are worked off.
-        resource: go to workers that advertise it alone; an item takes one of it.
+        resource: go only to workers that advertise it; an item takes one of it.
         limit_s: how long an item may take, in seconds; None for as long as it likes.
         on_wait: called about twice a second while nothing is ready, with what is wrong, or an empty text; may raise.
 

@@ -118,7 +118,6 @@ class Coordinator:
             volume_spec_id=work.volume_spec_id,
             radiomics_spec_id=work.radiomics_spec_id,
             embedding_spec_id=self._settings.embedding_spec_id,
-            dry_run=False,
             cases=self._monitor.planned,
             computed=states.now["computed"],
             already_done=states.now["already_done"],

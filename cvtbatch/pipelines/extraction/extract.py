@@ -13,9 +13,8 @@ from cvtbatch.pipelines.extraction.case_plan import CasePlan, Reason
 from cvtbatch.pipelines.extraction.coordinator import NOBODY, Coordinator, Listeners, embedding_summary
 from cvtbatch.pipelines.extraction.planning import EmbeddingPlans, KnownOf, plan_run, stored_cases
 from cvtbatch.pipelines.extraction.prometheus import open_metrics
-from cvtbatch.pipelines.extraction.report import AuditSummary, ExtractReport, Progress, reason_counts
+from cvtbatch.pipelines.extraction.report import ExtractReport, Progress, reason_counts
 from cvtbatch.pipelines.extraction.row_batch import BATCH_ORDER
-from cvtbatch.pipelines.extraction.run_cost import CostSummary
 from cvtbatch.pipelines.extraction.settings import Options, Settings
 from cvtbatch.pipelines.extraction.uid_key import load_uid_key
 from cvtbatch.pipelines.shared.run_log import RunLog
@@ -50,21 +49,11 @@ def dry_run(
         volume_spec_id=settings.work.volume_spec_id,
         radiomics_spec_id=settings.work.radiomics_spec_id,
         embedding_spec_id=settings.embedding_spec_id,
-        dry_run=True,
-        cases=cases,
-        computed=0,
-        already_done=0,
-        failed=0,
-        awaiting_mask=0,
-        clinical_updated=0,
-        decoded=0,
         rows=dict.fromkeys(BATCH_ORDER, 0),
-        failures=[],
-        audit=AuditSummary(),
         embeddings=embedding_summary(settings),
-        cost=CostSummary(),
         plan=reason_counts(reasons),
-        seconds=0.0,
+        cases=cases,
+        dry_run=True,
     )
 
 
