@@ -29,8 +29,8 @@ from cvtbatch.manifest import read_manifest
 from cvtbatch.pipelines.extraction import case_stage
 from cvtbatch.pipelines.extraction.case_plan import CaseTask
 from cvtbatch.pipelines.extraction.case_result import CaseResult, Row
-from cvtbatch.pipelines.extraction.coordinator import Listeners
 from cvtbatch.pipelines.extraction.extract import extract
+from cvtbatch.pipelines.extraction.listeners import Listeners
 from cvtbatch.pipelines.extraction.report import Progress
 from cvtbatch.pipelines.extraction.settings import Options, resolve
 from cvtbatch.pipelines.shared.job import read_job

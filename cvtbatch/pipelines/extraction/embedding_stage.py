@@ -99,6 +99,8 @@ class EmbeddingStage:
             else:
                 self._monitor.take_back(None)
                 suspects += outcome.item.rois
+        if not suspects:
+            return
         # One of them took its workers down; alone, it is found, and the others are done.
         again, resource, _ = place_work(self._work, self._dispatcher.cluster)
         alone = (EmbeddingTask(again, (roi,)) for roi in suspects)

@@ -2,6 +2,7 @@
 
 import datetime
 import gc
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -10,7 +11,8 @@ from cvtbatch.engine import Cluster
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.manifest import Manifest
 from cvtbatch.pipelines.extraction.case_plan import CasePlan, Reason
-from cvtbatch.pipelines.extraction.coordinator import NOBODY, Coordinator, Listeners, embedding_summary
+from cvtbatch.pipelines.extraction.coordinator import Coordinator, embedding_summary
+from cvtbatch.pipelines.extraction.listeners import NOBODY, Listeners
 from cvtbatch.pipelines.extraction.planning import EmbeddingPlans, KnownOf, plan_run, stored_cases
 from cvtbatch.pipelines.extraction.prometheus import open_metrics
 from cvtbatch.pipelines.extraction.report import ExtractReport, Progress, reason_counts
@@ -72,6 +74,7 @@ def extract(
         ResourceError: the scheduler went away.
         KeyboardInterrupt: after what was done has been committed.
     """
+    started = time.monotonic()
     settings = replace(settings, work=replace(settings.work, uid_key=load_uid_key()))
     run_id = make_run_id(datetime.datetime.now(datetime.UTC))
     store = FeatureStore.open_for_writing(settings.work.store_url)
@@ -82,7 +85,9 @@ def extract(
             listeners.on_progress(progress)
 
         log = RunLog(run_id, options.log, listeners.on_notice)
-        run = Coordinator(store, settings, cluster, manifest, run_id, log, replace(listeners, on_progress=on_progress))
+        run = Coordinator(
+            store, settings, cluster, manifest, run_id, log, replace(listeners, on_progress=on_progress), started
+        )
         run.begin()
         metrics.show(run.figures, "running")
         state, reason = "stopped", "internal error"

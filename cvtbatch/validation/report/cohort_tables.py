@@ -10,7 +10,7 @@ from cvtbatch.validation.report.tables import Cell, Column, ReportTable, counted
 from cvtbatch.validation.values import Maybe, NotComputable
 
 _VARIABLES = {"cvt": "CVT", "onset_to_ct_h": "onset to CT", "volume_ml": "hematoma volume"}
-_MEANINGS = {
+MEANINGS = {
     "tilted": "the gantry was tilted; resampled by the slices' own positions",
     "unverified_slices": "a tilted image file has one step for all gaps, which nothing verifies",
     "two_places": "sform and qform of the NIfTI file differ; the sform is taken",
@@ -75,7 +75,7 @@ def cohort_tables(validation: Validation) -> Iterator[ReportTable]:
         ("failures", "Failures by kind", validation.failures),
         ("flags", "Flags of analysed cases", validation.flags),
     ):
-        rows = tuple((_words(row.kind), row.cases, _MEANINGS.get(row.kind, "")) for row in counts)
+        rows = tuple((_words(row.kind), row.cases, MEANINGS.get(row.kind, "")) for row in counts)
         yield ReportTable(name, title, ("kind", "cases", "meaning"), rows, place="inclusion")
     yield _baseline("baseline_by_class", "CVT and other causes", ("CVT", "other causes"), validation.baseline_by_class)
     against, title = validation.baseline_against_training, "This centre and training"
