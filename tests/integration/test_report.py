@@ -5,8 +5,10 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
@@ -17,6 +19,7 @@ from cvtbatch.validation.report import gallery, write_report
 from cvtbatch.validation.report.drawing import standalone
 from cvtbatch.validation.report.model_figures import draw_model
 from cvtbatch.validation.report.performance_figures import draw_performance
+from cvtbatch.validation.report.reader_tables import reader_tables
 from tests.support.browser import Page, find_chromium, open_browser
 from tests.support.validation_cases import make_bundle, make_cohort, make_provenance, make_slice, make_training
 
@@ -100,6 +103,13 @@ def test_tables_are_csv_with_numbers_in_full(report: Path, validation: Validatio
         assert not re.search(
             r"(^|,)-?(nan|inf)(,|$)", file.read_text(encoding="utf-8"), re.IGNORECASE | re.MULTILINE
         ), file
+
+
+@pytest.mark.parametrize("dice", [(0.9, 0.5, 0.7), (0.9, 0.5, 0.7, 0.8)])
+def test_the_median_of_the_readers_dice_is_numpys(validation: Validation, dice: tuple[float, ...]) -> None:
+    changed = replace(validation, readers=(replace(validation.readers[0], dice=dice),))
+    *_, outlines = reader_tables(changed)
+    assert outlines.rows[0][1] == f"{np.median(dice):.2f} (0.50 to 0.90)"
 
 
 def test_every_table_is_a_file_and_stands_once_in_the_page(report: Path) -> None:
