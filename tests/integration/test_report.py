@@ -1,11 +1,14 @@
 """The report: its numbers, its files, odd cohorts, and the page in a browser."""
 
 import csv
+import dataclasses
+import html
 import json
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -144,18 +147,54 @@ def test_first_screen_says_what_it_is_for(report: Path) -> None:
 def test_every_case_has_an_anchor_on_one_page(report: Path, validation: Validation) -> None:
     pages = sorted(report.parent.glob("*.html"))
     assert [page.name for page in pages] == ["cases-2.html", "report.html"]
-    found = [
-        number
-        for page in pages
-        for number in re.findall(r'<article class="case \w+" id="case-(\d+)"', page.read_text("utf-8"))
-    ]
-    assert sorted(map(int, found)) == [result.number for result in validation.cases]
-    links = re.findall(r'<td[^>]*><a href="([^"]*)#case-(\d+)"', report.read_text("utf-8"))
+    anchors = {
+        page.name: re.findall(r'<article class="case \w+" id="([^"]+)"', page.read_text("utf-8")) for page in pages
+    }
+    found = [anchor for names in anchors.values() for anchor in names]
+    assert len(found) == len(set(found)) == CASES
+    links = re.findall(r'<td[^>]*><a href="([^"]*)#([^"]+)"', report.read_text("utf-8"))
     assert len(links) == CASES
-    for file, number in links:
-        assert f'id="case-{number}"' in (report.parent / (file or "report.html")).read_text("utf-8")
-    wrong = [result.number for result in validation.cases if result.wrong]
-    assert all(f'id="case-{number}"' in report.read_text("utf-8") for number in wrong)
+    for file, anchor in links:
+        assert anchor in anchors[file or "report.html"]
+    wrong = [result.case.key for result in validation.cases if result.wrong]
+    assert all(gallery.anchor(key) in anchors["report.html"] for key in wrong)
+
+
+def test_a_case_has_one_name_wherever_it_stands(report: Path, validation: Validation) -> None:
+    keys = [result.case.key for result in validation.cases]
+    document = _strictly(report.parent / "report.json")
+    assert [case["key"] for case in document["cases"]] == keys
+    assert not {"number", "name", "case_id"} & set(document["cases"][0])
+    with (report.parent / "tables" / "cases.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["case"] for row in csv.DictReader(file)] == keys
+    pages = "".join(page.read_text("utf-8") for page in report.parent.glob("*.html"))
+    assert sorted(map(unquote, re.findall(r'<article class="case \w+" id="case-([^"]+)"', pages))) == keys
+    assert sorted(re.findall(r"<article.*?<h3>(.*?)</h3>", pages, re.DOTALL)) == keys
+    assert (
+        sorted(re.findall(r"with its outline, case ([^\"]+)\"", pages) + [k for k in keys if k.endswith("0005")])
+        == keys
+    )
+    # Every link to a case is called as the case that it goes to.
+    named = re.findall(r'<a href="[^"#]*#case-([^"]+)">([^<]*)</a>', pages)
+    assert len(named) > CASES
+    assert {(unquote(anchor), text) for anchor, text in named} == {(key, key) for key in keys}
+    drawing = next(drawing for drawing in draw_model(validation) if drawing.name == "nomogram")
+    for text in (drawing.title, drawing.alt):
+        assert text.rpartition("case ")[2] in keys
+    # No number of a case is left over.
+    assert re.findall(r"\b[Cc]ase #?\d+\b", _text(report)) == []
+
+
+@pytest.mark.parametrize("key", ["C2/$x$ & <b>", "C2/病例-3", "C2/" + "long " * 20])
+def test_an_example_of_any_name_is_drawn(validation: Validation, key: str) -> None:
+    cases = tuple(
+        dataclasses.replace(result, case=dataclasses.replace(result.case, key=f"{key} {place}"))
+        for place, result in enumerate(validation.cases)
+    )
+    named = dataclasses.replace(validation, cases=cases)
+    drawing = next(drawing for drawing in draw_model(named) if drawing.name == "nomogram")
+    assert drawing.title.startswith(f"Nomogram, read for case {key} ")
+    assert html.escape(key) in drawing.svg
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from cvtbatch.validation.baseline import BaselineRow, LevelSummary, NumberSummary, Summary
 from cvtbatch.validation.evaluate import CaseResult, Validation
 from cvtbatch.validation.inputs import Importance
-from cvtbatch.validation.report.gallery import order_cases, page_name, page_names
+from cvtbatch.validation.report.gallery import case_links, order_cases
 from cvtbatch.validation.report.tables import Cell, Column, ReportTable, counted, decimal, percent, tabulate
 from cvtbatch.validation.values import Maybe, NotComputable
 
@@ -155,17 +155,14 @@ def _term_table(validation: Validation) -> ReportTable:
 def _case_table(validation: Validation) -> ReportTable:
     models = [model.name for model in validation.models]
     rows = tuple(_case_row(result, models) for result in validation.cases)
-    files = page_names(order_cases(validation))
+    links = case_links(order_cases(validation))
     return ReportTable(
         "cases",
         "All cases",
         ("case", "outcome", *models, "decision", "judged", "unusual columns", "flags"),
         rows,
         digits=(0, 0, *[3] * len(models), 0, 0, 0, 0),
-        links=tuple(
-            f"{'' if files[result.number] == page_name(0) else files[result.number]}#case-{result.number}"
-            for result in validation.cases
-        ),
+        links=tuple(links[result.case.key] for result in validation.cases),
         place="cases",
         long=True,
         keyed=True,

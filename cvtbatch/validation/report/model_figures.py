@@ -20,6 +20,7 @@ from cvtbatch.validation.report.drawing import (
     WIDTH_IN,
     Drawing,
     finish,
+    is_drawable,
     new_figure,
     style,
 )
@@ -127,15 +128,18 @@ def _draw_nomogram(nomogram: Nomogram, example: CaseResult | None) -> Drawing:
         step = next(size for size in (10, 20, 50, 100, 200, 500) if total / size <= 8)
         _scale(axes, rows - 2, "total points", [(k / total, f"{k}") for k in range(0, int(total) + 1, step)])
         _scale(axes, rows - 1, "probability", _apart([(at / total, f"{p:g}") for p, at in shown]))
-        title = "Nomogram"
+        title, alt = "Nomogram", "Nomogram: points of each term, total points and probability"
         if example and example.case.explanation:
+            key = example.case.key
+            title, alt = f"{title}, read for case {key}", f"{alt}; read for case {key}"
             points = {row.name: row.amount for row in example.case.explanation.points}
             _mark_example(axes, nomogram, points, total, rows)
             summed = sum(points.get(term.name, 0.0) for term in nomogram.terms)
             parts = " + ".join(f"{points.get(term.name, 0.0):.0f}" for term in nomogram.terms)
-            text = f"Example, case {example.number}: {parts} = {summed:.0f} points → {decimal(nomogram.probability(summed), 2)}"
-            axes.text(0, rows - 0.42, text, color=VERMILION, fontsize=8.5, va="top")
-        return finish(figure, "nomogram", title, "Nomogram: points of each term, total points and probability")
+            name = "\n".join(textwrap.wrap(f"Example, case {key}:", 52)) if is_drawable(key) else "Example:"
+            text = f"{name}\n{parts} = {summed:.0f} points → {decimal(nomogram.probability(summed), 2)}"
+            axes.text(0, rows - 0.42, text, color=VERMILION, fontsize=8.5, va="top", parse_math=False)
+        return finish(figure, "nomogram", title, alt)
 
 
 def _scale(axes: Any, y: float, name: str, ticks: Sequence[tuple[float, str]]) -> None:

@@ -14,7 +14,15 @@ from cvtbatch.validation.report.checklists import fill_checklists
 from cvtbatch.validation.report.cohort_tables import cohort_tables, decision_word, judgement, outcome_word
 from cvtbatch.validation.report.document import to_document
 from cvtbatch.validation.report.drawing import Drawing, standalone
-from cvtbatch.validation.report.gallery import OutlinedSlice, Pictures, order_cases, page_name, page_names, to_data_url
+from cvtbatch.validation.report.gallery import (
+    OutlinedSlice,
+    Pictures,
+    anchor,
+    case_links,
+    order_cases,
+    page_name,
+    to_data_url,
+)
 from cvtbatch.validation.report.model_figures import draw_model, worked_example
 from cvtbatch.validation.report.performance_figures import draw_performance
 from cvtbatch.validation.report.performance_tables import performance_tables
@@ -55,10 +63,9 @@ def write_report(
     document = to_document(validation)
     if problems := contracts.problems_of(document, SCHEMA):
         raise InternalError("bad_report", f"the report breaks its own contract: {problems[0]}")
-    # The document is for programs, and has every text as it is.
-    keys = {result.number: result.case.key for result in validation.cases}
-    validation = with_visible_text(validation)
+    # The document is for programs, and has every text as it is; pictures are asked for by such a key too.
     pages = order_cases(validation)
+    validation = with_visible_text(validation)
     try:
         for part in (folder, folder / "figures", folder / "tables"):
             part.mkdir(parents=True, exist_ok=True)
@@ -71,7 +78,7 @@ def write_report(
             _write_text(folder / "figures" / f"{drawing.name}.svg", standalone(drawing))
             (folder / "figures" / f"{drawing.name}.png").write_bytes(drawing.png)
         for place in reversed(range(len(pages))):
-            cards = [_card(result, pictures(keys[result.number])) for result in pages[place]]
+            cards = [_card(with_visible_text(result), pictures(result.case.key)) for result in pages[place]]
             text = _render(validation, place, pages, cards, tables, drawings)
             _write_text(folder / page_name(place), text)
             if on_page:
@@ -116,7 +123,7 @@ def _render(
             cards=list(cards),
             place=place,
             pages=[(page_name(number), len(page)) for number, page in enumerate(pages)],
-            files=page_names(pages),
+            links=case_links(order_cases(validation)),
             tables=tables,
             drawings=drawings,
             checklists=fill_checklists(validation),
@@ -167,5 +174,6 @@ def _environment() -> Any:
         lstrip_blocks=True,
     )
     environment.filters["decimal"] = decimal
+    environment.filters["anchor"] = anchor
     environment.globals["is_missing"] = lambda value: isinstance(value, NotComputable)
     return environment
