@@ -188,6 +188,7 @@ def add_center(
 
 def print_validation(report: "ValidationReport") -> None:
     """Print what a validation found, in a few lines, and where its page is."""
+    from cvtbatch.validation.report.column_words import in_words
     from cvtbatch.validation.report.tables import decimal
     from cvtbatch.validation.values import NotComputable
 
@@ -203,7 +204,7 @@ def print_validation(report: "ValidationReport") -> None:
             shown = "" if isinstance(span, NotComputable) else f" ({decimal(span.low)} to {decimal(span.high)})"
             say(f"{model.name}: AUC {decimal(model.auc.value)}{shown}, {model.n} cases")
     say(found.power.verdict)
-    say(found.shift.verdict)
+    say(in_words(found.shift.verdict))
     if found.provenance.not_for_inference:
         say("Not for inference: the image network has random weights.")
     say(f"Report: {report.page}")

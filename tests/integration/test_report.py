@@ -185,6 +185,23 @@ def test_a_case_has_one_name_wherever_it_stands(report: Path, validation: Valida
     assert re.findall(r"\b[Cc]ase #?\d+\b", _text(report)) == []
 
 
+def test_readers_see_words_where_programs_see_columns(report: Path, validation: Validation) -> None:
+    shown = "".join(_text(page) for page in report.parent.glob("*.html"))
+    assert re.findall(r"\bdl_\d+\b", shown) == ["dl_039"] * 2  # in the notes that say what an image pattern is
+    assert "image pattern 17" in shown
+    for name, column in (("importances", "feature"), ("shift_features", "column")):
+        with (report.parent / "tables" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+            assert {"dl_017", "dl_101"} < {row[column] for row in csv.DictReader(file)}
+    document = _strictly(report.parent / "report.json")
+    assert {"dl_017", "dl_101"} < {row["feature"] for row in document["importances"]}
+    assert any(row["name"] == "dl_101" for case in document["cases"] for row in case["explanation"]["contributions"])
+
+
+def test_no_caption_stands_twice(report: Path) -> None:
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", report.read_text("utf-8"))
+    assert len(captions) == len(set(captions))
+
+
 @pytest.mark.parametrize("key", ["C2/$x$ & <b>", "C2/病例-3", "C2/" + "long " * 20])
 def test_an_example_of_any_name_is_drawn(validation: Validation, key: str) -> None:
     cases = tuple(
@@ -272,6 +289,21 @@ def test_page_is_whole_on_a_wide_and_a_narrow_screen(browser: Page, report: Path
     assert png.startswith(b"\x89PNG")
     if folder := os.environ.get("CVTBATCH_SCREENSHOTS"):
         (Path(folder) / f"report-{width}.png").write_bytes(png)
+
+
+@pytest.mark.parametrize("section", ["model", "shift", "decision-curve"])
+def test_figures_leave_no_column_of_a_wide_screen_empty(browser: Page, report: Path, section: str) -> None:
+    browser.open(report, 1280)
+    columns = browser.evaluate(
+        f"[...document.querySelector('#{section} .drawings').children].map(e => [e.getBoundingClientRect().top, "
+        "e.getBoundingClientRect().left, e.getBoundingClientRect().right, e.getBoundingClientRect().height])"
+    )
+    assert len(columns) == 3
+    assert len({top for top, *_ in columns}) == 1
+    assert all(height > 150 for *_, height in columns)
+    # Side by side from margin to margin of the 1,240 pixels that a page has.
+    assert columns[0][1] == 36
+    assert columns[-1][2] == 1244
 
 
 def test_tables_sort_and_filter(browser: Page, report: Path) -> None:

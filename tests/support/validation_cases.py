@@ -31,8 +31,8 @@ FEATURES = (
     "logarithm_gldm_DependenceEntropy",
     "lbp-3D-k_ngtdm_Coarseness",
     "gradient_glrlm_RunEntropy",
-    "embedding_017",
-    "embedding_101",
+    "dl_017",
+    "dl_101",
 )
 MODELS = ("Rad", "DL", "DLR", "DLRN")
 NOMOGRAM = Nomogram(
@@ -116,7 +116,8 @@ def make_cohort(seed: int, n: int, center: str = "C2", outcomes: str = "both", e
             own["DLRN"] = float(expit(-3.1 + 5.2 * own["DLR"] + 1.1 * float(seizure)))
         points = (Contribution("DLR signature", 100 * own["DLR"]), Contribution("epilepsy", 21.2 * float(seizure or 0)))
         added = tuple(
-            Contribution(name, float(amount)) for name, amount in zip(FEATURES, rng.normal(0, 0.06, 5), strict=False)
+            Contribution(name, float(amount))
+            for name, amount in zip(FEATURES[::-3], rng.normal(0, 0.06, 4), strict=True)
         )
         outside = FEATURES[1:2] if columns[FEATURES[1]][k] > 2.6 else ()
         flags = (("outside_training_range",) if outside else ()) + (("uneven_gaps",) if k % 11 == 5 else ())

@@ -11,6 +11,8 @@ from cvtbatch.validation.feature_shift import FeatureShift
 from cvtbatch.validation.inputs import FlowStep, Importance
 from cvtbatch.validation.nomogram import Nomogram
 from cvtbatch.validation.readers import STRONG_ICC, ReaderStudy, feature_class
+from cvtbatch.validation.report.case_words import points_in_words
+from cvtbatch.validation.report.column_words import in_words
 from cvtbatch.validation.report.drawing import (
     BLACK,
     BLUE,
@@ -135,9 +137,8 @@ def _draw_nomogram(nomogram: Nomogram, example: CaseResult | None) -> Drawing:
             points = {row.name: row.amount for row in example.case.explanation.points}
             _mark_example(axes, nomogram, points, total, rows)
             summed = sum(points.get(term.name, 0.0) for term in nomogram.terms)
-            parts = " + ".join(f"{points.get(term.name, 0.0):.0f}" for term in nomogram.terms)
             name = "\n".join(textwrap.wrap(f"Example, case {key}:", 52)) if is_drawable(key) else "Example:"
-            text = f"{name}\n{parts} = {summed:.0f} points → {decimal(nomogram.probability(summed), 2)}"
+            text = f"{name}\n{points_in_words(example.case)}\n→ probability {decimal(nomogram.probability(summed), 2)}"
             axes.text(0, rows - 0.42, text, color=VERMILION, fontsize=8.5, va="top", parse_math=False)
         return finish(figure, "nomogram", title, alt)
 
@@ -183,7 +184,7 @@ def _draw_importances(rows: Sequence[Importance]) -> Drawing:
     with style("importances"):
         figure, axes = new_figure(0.8 + 0.33 * len(shown))
         axes.barh(range(len(shown)), [row.importance for row in shown], color=BLUE, height=0.6)
-        axes.set_yticks(range(len(shown)), [short(row.feature) for row in shown], fontsize=7.5)
+        axes.set_yticks(range(len(shown)), [short(in_words(row.feature)) for row in shown], fontsize=7.5)
         axes.set(xlabel="share of the forest's impurity decrease", ylim=(len(shown) - 0.4, -0.6))
         return finish(figure, "importances", "Feature importances of DLR", "Importance of each selected feature")
 
@@ -202,7 +203,7 @@ def _draw_shift(rows: Sequence[FeatureShift]) -> Drawing:
         axes.plot([], [], "o", color=BLUE, label="none found, or unclear")
         axes.plot([], [], "D", color=VERMILION, label="shifted or unseen")
         widest = max(0.7, *(abs(difference) for _, difference in known)) * 1.08
-        axes.set_yticks(range(len(known)), [short(row.feature) for row, _ in known], fontsize=7.5)
+        axes.set_yticks(range(len(known)), [short(in_words(row.feature)) for row, _ in known], fontsize=7.5)
         axes.set(xlabel="standardised difference (SD)", xlim=(-widest, widest), ylim=(len(known) - 0.4, -0.6))
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
         return finish(

@@ -10,8 +10,10 @@ from typing import Any
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, InternalError
 from cvtbatch.validation.evaluate import CaseResult, Validation
+from cvtbatch.validation.report.case_words import moved_in_words, points_in_words
 from cvtbatch.validation.report.checklists import fill_checklists
 from cvtbatch.validation.report.cohort_tables import cohort_tables, decision_word, judgement, outcome_word
+from cvtbatch.validation.report.column_words import in_words
 from cvtbatch.validation.report.document import to_document
 from cvtbatch.validation.report.drawing import Drawing, standalone
 from cvtbatch.validation.report.gallery import (
@@ -156,7 +158,7 @@ def _summary(validation: Validation) -> list[tuple[str, str]]:
         lines.append(
             (f"at the frozen threshold {decimal(decisions.threshold)}", ", ".join(parts) or "no case of either class")
         )
-    lines.append(("shift", validation.shift.verdict))
+    lines.append(("shift", in_words(validation.shift.verdict)))
     lines.append(("power", validation.power.verdict))
     return lines
 
@@ -174,6 +176,7 @@ def _environment() -> Any:
         lstrip_blocks=True,
     )
     environment.filters["decimal"] = decimal
-    environment.filters["anchor"] = anchor
+    for name in (anchor, in_words, points_in_words, moved_in_words):
+        environment.filters[name.__name__] = name
     environment.globals["is_missing"] = lambda value: isinstance(value, NotComputable)
     return environment
