@@ -202,6 +202,17 @@ def test_no_caption_stands_twice(report: Path) -> None:
     assert len(captions) == len(set(captions))
 
 
+def test_checklists_lie_beside_the_page_with_what_is_open(report: Path) -> None:
+    page = report.read_text("utf-8")
+    for name, items in (("clear", 58), ("tripod", 52), ("metrics", 30)):
+        with (report.parent / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["item"] != "score"]
+        assert len(rows) == items
+        waiting = ", ".join(row["item"] for row in rows if row["answer"] == "open")
+        assert f"Open: {waiting}." in page
+        assert f'href="{name}.csv"' in page
+
+
 @pytest.mark.parametrize("key", ["C2/$x$ & <b>", "C2/病例-3", "C2/" + "long " * 20])
 def test_an_example_of_any_name_is_drawn(validation: Validation, key: str) -> None:
     cases = tuple(

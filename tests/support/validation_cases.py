@@ -62,6 +62,7 @@ def _clinical(rng: np.random.Generator, outcome: np.ndarray) -> dict[str, list[f
         "headache": [None if k % 17 == 3 else int(value) for k, value in enumerate(rng.uniform(size=n) < 0.6)],
         "onset_to_ct_h": [float(value) for value in np.exp(rng.normal(1.3, 0.8, n)).clip(0.5, 24).round(1)],
         "location": [str(value) for value in rng.choice(["lobar", "deep", "other"], n, p=[0.62, 0.34, 0.04])],
+        "confirmed_by": [str(value) for value in rng.choice(["MRV", "CTA", "DSA"], n)],
         "volume_ml": [float(value) for value in np.exp(rng.normal(3, 0.7, n)).round(1)],
     }
 
@@ -211,7 +212,11 @@ def make_provenance(center: str = "C2") -> Provenance:
         bundle_digest="sha256:" + "4f" * 32,
         snapshot="auto-0007",
         snapshot_digest="sha256:" + "a1" * 32,
-        settings={"radiomics": "rad-71a7e07d3cb0", "profile": "cvt-1834", "volume": "vol-485de907f340"},
+        settings={
+            "volume specification": "vol-485de907f340",
+            "radiomics specification": "rad-71a7e07d3cb0",
+            "radiomics settings": "binWidth 5",
+        },
         software={"cvtbatch": "0.1.0", "numpy": "2.4.6"},
         created="2026-11-23 10:00 UTC",
         cautions=("thresholds rest on few training events",),

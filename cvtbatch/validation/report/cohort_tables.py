@@ -10,7 +10,12 @@ from cvtbatch.validation.report.gallery import case_links, order_cases
 from cvtbatch.validation.report.tables import Cell, Column, ReportTable, counted, decimal, percent, tabulate
 from cvtbatch.validation.values import Maybe, NotComputable
 
-_VARIABLES = {"cvt": "CVT", "onset_to_ct_h": "onset to CT", "volume_ml": "hematoma volume"}
+_VARIABLES = {
+    "cvt": "CVT",
+    "confirmed_by": "etiology confirmed by",
+    "onset_to_ct_h": "onset to CT",
+    "volume_ml": "hematoma volume",
+}
 _MEANINGS = {
     "tilted": "the gantry was tilted; resampled by the slices' own positions",
     "unverified_slices": "a tilted image file has one step for all gaps, which nothing verifies",

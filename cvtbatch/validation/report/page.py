@@ -11,7 +11,7 @@ from cvtbatch import contracts
 from cvtbatch.errors import InputError, InternalError
 from cvtbatch.validation.evaluate import CaseResult, Validation
 from cvtbatch.validation.report.case_words import moved_in_words, points_in_words
-from cvtbatch.validation.report.checklists import fill_checklists
+from cvtbatch.validation.report.checklists import Checklist, fill_checklists
 from cvtbatch.validation.report.cohort_tables import cohort_tables, decision_word, judgement, outcome_word
 from cvtbatch.validation.report.column_words import in_words
 from cvtbatch.validation.report.document import to_document
@@ -72,16 +72,19 @@ def write_report(
         for part in (folder, folder / "figures", folder / "tables"):
             part.mkdir(parents=True, exist_ok=True)
         drawings = {drawing.name: drawing for drawing in (*draw_model(validation), *draw_performance(validation))}
+        checklists = fill_checklists(validation)
         tables = {table.name: table for make in TABLES for table in make(validation)}
         _write_text(folder / "report.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
         for table in tables.values():
             _write_text(folder / "tables" / f"{table.name}.csv", table.to_csv())
+        for checklist in checklists:
+            _write_text(folder / checklist.file, checklist.to_table().to_csv())
         for drawing in drawings.values():
             _write_text(folder / "figures" / f"{drawing.name}.svg", standalone(drawing))
             (folder / "figures" / f"{drawing.name}.png").write_bytes(drawing.png)
         for place in reversed(range(len(pages))):
             cards = [_card(with_visible_text(result), pictures(result.case.key)) for result in pages[place]]
-            text = _render(validation, place, pages, cards, tables, drawings)
+            text = _render(validation, place, pages, cards, tables, drawings, checklists)
             _write_text(folder / page_name(place), text)
             if on_page:
                 on_page(len(pages) - place, len(pages))
@@ -115,6 +118,7 @@ def _render(
     cards: Iterable[Card],
     tables: Mapping[str, ReportTable],
     drawings: Mapping[str, Drawing],
+    checklists: Sequence[Checklist],
 ) -> str:
     name = "report.html.j2" if place == 0 else "cases.html.j2"
     text: str = (
@@ -128,7 +132,7 @@ def _render(
             links=case_links(order_cases(validation)),
             tables=tables,
             drawings=drawings,
-            checklists=fill_checklists(validation),
+            checklists=checklists,
             example=worked_example(validation),
             readers=list(enumerate(validation.readers, 1)),
             summary=_summary(validation),
