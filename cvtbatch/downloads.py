@@ -142,6 +142,19 @@ _DATA_SETS = (
         daskautoscaler.yaml 6fc12217a5524db35aaa45204677fcea74f0b22b9b3b94522505be47fc51aa1f
         """,
     ),
+    DataSet(
+        "blast-ct",
+        "blast_ct",
+        "biomedia-mira/blast-ct",
+        "549168693c76638dfe6690164ec1aba1c0fdf625",
+        "blast_ct/examples/saved_models",
+        "Apache-2.0",
+        """
+        model_1.pt 95f76e8b16fe42b6aa49388cb798e282c55cd70191544f4417445bb87803f99f
+        model_2.pt 44621a70866c5d4a69a2011f258d2c2f17d86af047d384f858a74ae0151e149c
+        model_3.pt 58c82cf9fa984266ffe56866e569241dfe41726f61101df963260da45fa4d120
+        """,
+    ),
 )
 DATA_SETS: Mapping[str, DataSet] = {data_set.name: data_set for data_set in _DATA_SETS}
 

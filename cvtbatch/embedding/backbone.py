@@ -113,7 +113,7 @@ class Backbone:
         Raises:
             ResourceError: the device's memory does not suffice for a single slice.
         """
-        _set_arithmetic(self._tf32)
+        set_arithmetic(self._tf32)
         waiting: _Launched | None = None
         for gray in batches:
             start = 0
@@ -174,7 +174,7 @@ def _fetch(launched: _Launched) -> Embeddings:
     return launched.values[: launched.count].numpy().copy()
 
 
-def _set_arithmetic(tf32: bool) -> None:
+def set_arithmetic(tf32: bool) -> None:
     """Choose the arithmetic of float32 products on CUDA, where cuDNN's default is TF32, and its algorithms by rule."""
     # Not the newer fp32_precision: torch.compile asks for these, and refuses a mixture.
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32

@@ -26,4 +26,6 @@ def outside(relative: str) -> Path:
         pytest.skip(f"needs {relative} of the folder that {VARIABLE} names, which is not set")
     if missing := [name for name in public if find_data_set(name) is None]:
         pytest.skip(f"needs {relative}: run `cvtbatch download {missing[0]}`")
+    if not path.exists():
+        pytest.skip(f"needs {relative} of the folder that {VARIABLE} names, which is no part of what is downloaded")
     return path

@@ -109,7 +109,7 @@ def test_every_data_set_is_pinned() -> None:
     for data_set in DATA_SETS.values():
         assert len(bytes.fromhex(data_set.commit)) == 20
         assert {len(bytes.fromhex(sha256)) for sha256 in data_set.files().values()} == {32}
-        assert data_set.licence in {"BSD-2-Clause", "BSD-3-Clause", "MIT"}
+        assert data_set.licence in {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT"}
 
 
 def test_the_command_lists_what_there_is_and_copies_a_set_beside_where_it_keeps_it(
