@@ -26,7 +26,7 @@ LAYERS = [
         "whole_files",
         "manifest",
     ],
-    ["imaging", "synthesis", "radiomics", "embedding", "validation", "dlrn"],
+    ["imaging", "synthesis", "radiomics", "embedding", "outlining", "validation", "dlrn"],
     ["ingest", "store", "engine"],
     ["pipelines"],
     ["cli"],
