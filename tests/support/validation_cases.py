@@ -62,7 +62,7 @@ def _clinical(rng: np.random.Generator, outcome: np.ndarray) -> dict[str, list[f
         "headache": [None if k % 17 == 3 else int(value) for k, value in enumerate(rng.uniform(size=n) < 0.6)],
         "onset_to_ct_h": [float(value) for value in np.exp(rng.normal(1.3, 0.8, n)).clip(0.5, 24).round(1)],
         "location": [str(value) for value in rng.choice(["lobar", "deep", "other"], n, p=[0.62, 0.34, 0.04])],
-        "confirmed_by": [str(value) for value in rng.choice(["MRV", "CTA", "DSA"], n)],
+        "confirmed_by": [("MRV", "CTA", "DSA")[k % 3] for k in range(n)],
         "volume_ml": [float(value) for value in np.exp(rng.normal(3, 0.7, n)).round(1)],
     }
 
@@ -118,7 +118,7 @@ def make_cohort(seed: int, n: int, center: str = "C2", outcomes: str = "both", e
         points = (Contribution("DLR signature", 100 * own["DLR"]), Contribution("epilepsy", 21.2 * float(seizure or 0)))
         added = tuple(
             Contribution(name, float(amount))
-            for name, amount in zip(FEATURES[::-3], rng.normal(0, 0.06, 4), strict=True)
+            for name, amount in zip(FEATURES[::-2], rng.normal(0, 0.06, 5), strict=True)
         )
         outside = FEATURES[1:2] if columns[FEATURES[1]][k] > 2.6 else ()
         flags = (("outside_training_range",) if outside else ()) + (("uneven_gaps",) if k % 11 == 5 else ())

@@ -37,7 +37,7 @@ _TOPICS: Mapping[str, Mapping[str, str]] = {
     },
     "METRICS": {
         "1": "guidelines", "2": "eligibility", "3": "reference", "4": "multicenter", "5": "acquisition_standard",
-        "6": "protocol", "7": "reference_interval", "8": "segmentation", "9": "readers", "10": "single_reader",
+        "6": "protocol", "7": "reference_interval", "8": "segmentation", "10": "single_reader",
         "11": "preprocessing", "12": "extraction", "13": "defaults", "15": "selected", "18": "split", "19": "confounders",
         "20": "metrics", "21": "uncertainty", "22": "calibration", "23": "one_modality", "24": "non_radiomic", "25": "simple_model",
         "26": "internal", "27": "numbers", "28": "shared_data", "29": "shared_code", "30": "shared_model",
@@ -123,7 +123,7 @@ def fill_checklists(validation: Validation) -> tuple[Checklist, ...]:
     lists: Mapping[str, Any] = json.loads(
         resources.files(__package__).joinpath("checklists.json").read_text(encoding="utf-8")
     )
-    excused = _not_applicable(study)
+    conditional = _of_conditions(study, evaluated=bool(validation.readers))
     return tuple(
         Checklist(
             name,
@@ -134,7 +134,7 @@ def fill_checklists(validation: Validation) -> tuple[Checklist, ...]:
                 Item(
                     number,
                     text,
-                    excused.get((name, number)) or answers.get(_TOPICS[name].get(number, ""), OPEN),
+                    conditional.get((name, number)) or answers.get(_TOPICS[name].get(number, ""), OPEN),
                     entry.get("weights", {}).get(number),
                 )
                 for number, text in entry["items"].items()
@@ -144,18 +144,22 @@ def fill_checklists(validation: Validation) -> tuple[Checklist, ...]:
     )
 
 
-def _not_applicable(study: Study | None) -> dict[tuple[str, str], Answer]:
-    """Return METRICS' items whose condition does not hold.
+def _of_conditions(study: Study | None, evaluated: bool) -> dict[tuple[str, str], Answer]:
+    """Return the answers to METRICS' items whose condition does not always hold.
 
     Its conditions: segmentation, hand-crafted features and tabular data are there; end-to-end deep learning is not, since the
-    network's values go through a table; fully automated segmentation is what the authors say.
+    network's values go through a table; fully automated segmentation is what the authors say. Whether the outlines that are
+    compared are a program's and an expert's is theirs to say too.
+
+    Args:
+        evaluated: outlines of several readers are compared.
     """
     why = "The network's values enter the model through a table: no end-to-end deep learning."
-    found = {("METRICS", "17"): Answer("not applicable", why, "/provenance/settings")}
+    found = {("METRICS", "17"): Answer("not applicable", why, "/models")}
     segmentation = study.segmentation if study else None
-    if segmentation is None:
-        found["METRICS", "9"] = OPEN
-    elif segmentation.automation != "automated":
-        text = f"Segmentation is {segmentation.automation}."
-        found["METRICS", "9"] = Answer("not applicable", text, "/provenance/study/segmentation/automation")
+    if segmentation is not None and segmentation.automation != "automated":
+        text, pointer = f"Segmentation is {segmentation.automation}.", "/provenance/study/segmentation/automation"
+        found["METRICS", "9"] = Answer("not applicable", text, pointer)
+    elif segmentation is not None and not evaluated:
+        found["METRICS", "9"] = Answer("no", "No outline is compared with another reader's.", "/readers")
     return found

@@ -7,7 +7,7 @@ from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.report.answer import Answer, to_pointer
 from cvtbatch.validation.report.tables import counted, decimal
 from cvtbatch.validation.roc import AucComparison
-from cvtbatch.validation.values import Estimate, NotComputable
+from cvtbatch.validation.values import Estimate, NotComputable, Significance
 
 RADIOMICS_SETTINGS = "radiomics settings"
 RADIOMIC_MODELS = frozenset({"Rad", "DL", "DLR", "DLRN"})
@@ -100,8 +100,11 @@ def _of_cohort(validation: Validation) -> Iterator[tuple[str, Answer]]:
         reasons = [pair for step in validation.flow for pair in step.excluded]
         left_out = f"Left out: {counted(reasons)}." if reasons else "Nobody was left out."
         yield "eligibility", _yes(left_out, "flow")
-    if validation.protocol:
-        yield "protocol", _yes("Section Cohort, table of scanner and protocol.", "protocol")
+    known = [row.variable for row in validation.protocol if not isinstance(row.first, NotComputable)]
+    if known:
+        yield "protocol", _yes(f"Section Cohort: {', '.join(known)}.", "protocol")
+    else:
+        yield "protocol", _no("Nothing is known of scanner and protocol.", "protocol")
     if validation.baseline_by_class:
         yield "baseline", _yes("Section Cohort.", "baseline_by_class")
     against = validation.baseline_against_training
@@ -147,7 +150,7 @@ def _of_performance(validation: Validation) -> Iterator[tuple[str, Answer]]:
     primary, place = validation.primary_result, ("models", len(validation.models) - 1)
     yield "power", _yes(validation.power.verdict, "power")
     yield "shift", _yes(validation.shift.verdict, "shift")
-    if validation.shift.covariates:
+    if any(isinstance(row.test, Significance) for row in validation.shift.covariates):
         explained = "What acquisition explains of the score beyond the outcome: section Shift."
         yield "confounders", _yes(explained, "shift", "covariates")
     text = f"{primary.name}: {primary.n} cases with {primary.events} events; each table names its own."
@@ -167,6 +170,8 @@ def _of_performance(validation: Validation) -> Iterator[tuple[str, Answer]]:
     if isinstance(primary.auc, Estimate) and not isinstance(primary.auc.interval, NotComputable):
         intervals = "95 % intervals: DeLong, Wilson, log, logit, Wald, and a seeded bootstrap, each named at its table."
         yield "uncertainty", _yes(intervals, *place, "auc", "interval")
+    else:
+        yield "uncertainty", _no(f"The AUC of {primary.name} has no interval.", *place, "auc")
     slope = primary.calibration.terms.slope
     if isinstance(slope, Estimate):
         yield "calibration", _yes(f"Slope {decimal(slope.value, 2)}; section Calibration.", *place, "calibration")
@@ -175,6 +180,8 @@ def _of_performance(validation: Validation) -> Iterator[tuple[str, Answer]]:
     nested = [row for row in primary.training if row.protocol == "nested cross-validation"]
     if nested:
         yield "internal", _yes("Nested cross-validation in training (section Discrimination).", *place, "training")
+    else:
+        yield "internal", _no("Training had no nested cross-validation.", *place, "training")
     yield from _of_comparisons(validation)
 
 

@@ -16,6 +16,7 @@ from cvtbatch.validation.report.answer import to_pointer
 from cvtbatch.validation.report.checklists import Checklist, fill_checklists
 from cvtbatch.validation.report.document import to_document
 from cvtbatch.validation.study import Availability, Segmentation, Shared, Study
+from cvtbatch.validation.values import NotComputable
 from tests.support.paths import ROOT
 from tests.support.validation_cases import make_bundle, make_cohort, make_provenance, make_training
 
@@ -104,9 +105,17 @@ def test_a_comparison_with_non_radiomic_models_is_denied_until_there_is_one(vali
 def test_what_is_not_computable_is_no_yes() -> None:
     lists = by_name(odd("no outcomes"))
     clear = {item.number: item.answer.verdict for item in lists["CLEAR"].items}
-    assert [clear[number] for number in ("31", "39", "40", "41", "47")] == ["no", "no", "open", "no", "no"]
+    assert [clear[number] for number in ("31", "36", "39", "40", "41", "47")] == ["no", "open", *["no"] * 4]
     tripod = {item.number: item.answer.verdict for item in lists["TRIPOD+AI"].items}
     assert [tripod[number] for number in ("20c", "22", "23a", "24")] == ["no", "no", "no", "no"]
+
+
+def test_a_protocol_that_nobody_knows_and_a_training_without_folds_are_denied(validation: Validation) -> None:
+    unknown = tuple(dataclasses.replace(row, first=NotComputable("unknown")) for row in validation.protocol)
+    models = tuple(dataclasses.replace(model, training=()) for model in validation.models)
+    lists = by_name(dataclasses.replace(validation, protocol=unknown, models=models))
+    items = {item.number: item.answer.verdict for item in lists["METRICS"].items}
+    assert (items["6"], items["26"]) == ("no", "no")
 
 
 def test_what_authors_say_closes_items_and_what_they_deny_is_no(validation: Validation) -> None:
@@ -146,7 +155,7 @@ def test_the_score_of_metrics_is_the_weight_that_is_met_of_what_applies(validati
 def test_automated_segmentation_must_be_evaluated(validation: Validation) -> None:
     automated = Study(segmentation=Segmentation("A network.", "automated", False))
     items = {item.number: item.answer.verdict for item in by_name(with_study(validation, automated))["METRICS"].items}
-    assert (items["9"], items["10"]) == ("yes", "yes")
+    assert (items["9"], items["10"]) == ("open", "yes")
     alone = dataclasses.replace(with_study(validation, automated), readers=())
     items = {item.number: item.answer.verdict for item in by_name(alone)["METRICS"].items}
     assert items["9"] == "no"

@@ -1,6 +1,8 @@
 """Properties of the statistics that no reference value shows."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -16,9 +18,10 @@ from cvtbatch.validation import (
     subgroups,
     training_distance,
 )
+from cvtbatch.validation.baseline import compare_levels
 from cvtbatch.validation.recalibration import Recalibration, recalibrations
 from cvtbatch.validation.shift_verdict import shift_verdict
-from cvtbatch.validation.values import Estimate, NotComputable, Scored
+from cvtbatch.validation.values import Estimate, NotComputable, Scored, Significance
 
 NONE = NotComputable("none")
 
@@ -179,3 +182,17 @@ def test_limits_of_agreement_by_hand() -> None:
     found = readers.bland_altman(np.array([1.0, 2.0, 3.0]), np.array([2.0, 2.0, 5.0]))
     assert not isinstance(found, NotComputable)
     assert (found.mean, found.low, found.high) == pytest.approx((1.0, 1 - 1.959964, 1 + 1.959964), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("A", "BC"), ("AB", "ABC"), ("AAB", "BCC"), ("AABB", "CCBCC"), ("AAAA", "BBCC")]
+)
+def test_fisher_of_three_levels_is_the_share_of_tables_that_are_no_likelier(first: str, second: str) -> None:
+    """By every way of drawing the first group, each as likely as another."""
+    pool = first + second
+    ways = Counter("".join(sorted(chosen)) for chosen in combinations(pool, len(first)))
+    own = ways["".join(sorted(first))]
+    expected = sum(count for count in ways.values() if count <= own) / sum(ways.values())
+    found = compare_levels("cause", list(first), list(second)).test
+    assert isinstance(found, Significance)
+    assert found.p_value == pytest.approx(expected, abs=0.02)
