@@ -164,6 +164,9 @@ def _print_fit(out: str, bundle: "Bundle") -> None:
         for term in found.dlrn.terms
     ]
     print_table("DLRN", ("term", "coefficient", "odds ratio", "95 % low", "high", "P"), terms)
+    for term in found.dlrn.terms:
+        if reason := term.lacks_interval():
+            say(f"{term.name}: no interval of its odds ratio: {reason}")
     estimates = {
         "nested": metrics.nested.models if metrics.nested else None,
         "out of fold": metrics.out_of_fold,

@@ -96,10 +96,20 @@ class Coefficient:
 
     name: str
     coefficient: float | None
+    low: float | None
+    high: float | None
     p_value: float | None
     odds_ratio: float | None
     odds_ratio_low: float | None
     odds_ratio_high: float | None
+
+    def lacks_interval(self) -> str:
+        """Say why the odds ratio has no interval; empty where it has one."""
+        if self.low is None or self.high is None:
+            return "the profile of the penalised likelihood gives no limit"
+        if self.odds_ratio_low is None or self.odds_ratio_high is None:
+            return f"the coefficient's limits are {self.low:.4g} and {self.high:.4g}, and the odds ratio there is no finite number"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ def _assemble(
     signatures = _kept(by_name["final" if sound else "study"])
     out_of_fold = _collect(_named(results, "crossfit"), len(cohort.keys))
     basis = out_of_fold if sound else dict(by_name["study"].scores)
-    nomogram = fit_nomogram(basis[Model.DLR], cohort.epilepsy, cohort.outcome, firth=settings.firth)
+    nomogram = fit_nomogram(basis[Model.DLR], cohort.epilepsy, cohort.outcome, firth=settings.firth, limits=True)
     basis[Model.DLRN] = nomogram_scores(nomogram, basis[Model.DLR], cohort.epilepsy)
     thresholds = {model: _thresholds(cohort, basis[model]) for model in Model}
     nested = _named(results, "nested")

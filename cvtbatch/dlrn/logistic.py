@@ -1,15 +1,15 @@
 """Logistic regression of the nomogram: by maximum likelihood, or with Firth's correction where that has no maximum.
 
-Firth: Biometrika 1993, 80:27-38. Tests and intervals by penalised likelihood: Heinze and Schemper, Statistics in Medicine 2002,
-21:2409-2419, the defaults of R's `logistf`.
+The correction itself is `cvtbatch.dlrn.firth`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from cvtbatch.dlrn.arrays import Booleans, Floats, Integers
+from cvtbatch.dlrn.arrays import Floats, Integers
+from cvtbatch.dlrn.firth import PenalisedLikelihood, find_maximum, profile_limit, profile_p_value
 from cvtbatch.errors import InputError, InternalError
 
 CONFIDENCE = 0.95
@@ -17,14 +17,15 @@ CONFIDENCE = 0.95
 SEPARATION_MARGIN = 1e-7
 NEWTON_STEPS = 200
 NEWTON_TOLERANCE = 1e-12
-# Far from its maximum, where an interval ends, the penalised likelihood is climbed by a constant factor a step, and slowly.
-FIRTH_STEPS = 5000
-LARGEST_STEP = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One coefficient, with its interval, P, and on the odds' scale."""
+    """One coefficient, with its interval, P, and on the odds' scale.
+
+    Attributes:
+        low, high, p_value: NaN where Firth's profile was not asked for, or does not give them.
+    """
 
     name: str
     coefficient: float
@@ -70,13 +71,16 @@ class LogisticFit:
         return probability
 
 
-def fit_logistic(terms: Floats, outcome: Integers, names: Sequence[str], *, firth: bool) -> LogisticFit:
+def fit_logistic(
+    terms: Floats, outcome: Integers, names: Sequence[str], *, firth: bool, limits: bool = False
+) -> LogisticFit:
     """Fit a logistic model.
 
     Args:
         terms: (n, t) without intercept.
         outcome: (n,) 0 or 1.
         firth: with Firth's correction; tests and intervals are then by penalised likelihood, else Wald's.
+        limits: seek Firth's tests and intervals too, which take longer than the coefficients.
 
     Raises:
         InputError: "separation" where maximum likelihood has no maximum; "collinear_terms" where a term adds nothing to the others.
@@ -86,7 +90,7 @@ def fit_logistic(terms: Floats, outcome: Integers, names: Sequence[str], *, firt
         raise InputError("collinear_terms", f"{', '.join(names)}: one of them is constant or follows from the others")
     labels = ("intercept", *names)
     if firth:
-        return _fit_firth(design, outcome.astype(np.float64), labels)
+        return _fit_firth(design, outcome.astype(np.float64), labels, limits=limits)
     if is_separated(design, outcome):
         raise InputError(
             "separation",
@@ -119,74 +123,15 @@ def is_separated(design: Floats, outcome: Integers) -> bool:
     return bool(-result.fun > SEPARATION_MARGIN * len(signed))
 
 
-def _fit_firth(design: Floats, outcome: Floats, names: Sequence[str]) -> LogisticFit:
-    from scipy.stats import chi2
-
-    free = np.ones(design.shape[1], dtype=np.bool_)
-    best, likelihood = _maximise(design, outcome, np.zeros(design.shape[1]), free)
-    errors = np.sqrt(np.diag(np.linalg.inv(_information(design, best)[0])))
-    limit = likelihood - chi2.ppf(CONFIDENCE, 1) / 2
+def _fit_firth(design: Floats, outcome: Floats, names: Sequence[str], *, limits: bool) -> LogisticFit:
+    likelihood, count = PenalisedLikelihood(design, outcome), design.shape[1]
+    best = find_maximum(likelihood, [np.zeros(count)], np.ones(count, dtype=np.bool_))
     terms = []
     for place, name in enumerate(names):
-
-        def profile(value: float, place: int = place) -> float:
-            start, others = best.copy(), free.copy()
-            start[place], others[place] = value, False
-            return _maximise(design, outcome, start, others)[1]
-
-        low, high = (_crossing(profile, best[place], side * errors[place], limit) for side in (-1, 1))
-        p_value = float(chi2.sf(2 * (likelihood - profile(0.0)), 1))
-        terms.append(Term(name, float(best[place]), float(errors[place]), low, high, p_value))
-    return LogisticFit(tuple(terms), True, len(design), likelihood)
-
-
-def _information(design: Floats, coefficients: Floats) -> tuple[Floats, Floats]:
-    """Return the Fisher information (t, t) and the probabilities (n,)."""
-    from scipy.special import expit
-
-    probability = expit(design @ coefficients)
-    information: Floats = design.T @ (design * (probability * (1 - probability))[:, None])
-    return information, probability
-
-
-def _penalised(design: Floats, outcome: Floats, coefficients: Floats) -> float:
-    """Return the log likelihood plus half the logarithm of the information's determinant."""
-    predictor = design @ coefficients
-    information, _ = _information(design, coefficients)
-    sign, logarithm = np.linalg.slogdet(information)
-    if sign <= 0:
-        return float("-inf")
-    return float(outcome @ predictor - np.logaddexp(0, predictor).sum() + logarithm / 2)
-
-
-def _maximise(design: Floats, outcome: Floats, start: Floats, free: Booleans) -> tuple[Floats, float]:
-    """Return the free coefficients at the maximum of the penalised likelihood, with the others where they are, and that maximum."""
-    coefficients, likelihood = start.copy(), _penalised(design, outcome, start)
-    for _ in range(FIRTH_STEPS):
-        information, probability = _information(design, coefficients)
-        weight = probability * (1 - probability)
-        hat = weight * np.einsum("ij,jk,ik->i", design, np.linalg.inv(information), design)
-        score = design.T @ (outcome - probability + hat * (0.5 - probability))
-        step = np.zeros_like(coefficients)
-        step[free] = np.linalg.solve(information[np.ix_(free, free)], score[free])
-        step *= min(1.0, LARGEST_STEP / max(float(np.abs(step).max()), 1e-300))
-        following = _penalised(design, outcome, coefficients + step)
-        while following < likelihood and np.abs(step).max() > NEWTON_TOLERANCE:
-            step /= 2
-            following = _penalised(design, outcome, coefficients + step)
-        if np.abs(step).max() <= NEWTON_TOLERANCE:
-            return coefficients, likelihood
-        coefficients, likelihood = coefficients + step, following
-    raise InternalError("no_convergence", f"Firth's correction did not converge in {FIRTH_STEPS} steps")
-
-
-def _crossing(profile: Callable[[float], float], center: float, step: float, limit: float) -> float:
-    """Return where the profile falls to a limit on one side of its maximum; infinite where it does not."""
-    from scipy.optimize import brentq
-
-    reach = step
-    for _ in range(20):
-        if profile(center + reach) < limit:
-            return float(brentq(lambda value: profile(value) - limit, center, center + reach, xtol=1e-10))
-        reach *= 1.5
-    return float("inf") if step > 0 else float("-inf")
+        low = high = p_value = float("nan")
+        if limits:
+            low, high = (profile_limit(likelihood, best, place, side, CONFIDENCE) for side in (-1, 1))
+            p_value = profile_p_value(likelihood, best, place)
+        error = float(np.sqrt(best.covariance[place, place]))
+        terms.append(Term(name, float(best.coefficients[place]), error, low, high, p_value))
+    return LogisticFit(tuple(terms), True, len(design), best.log_likelihood)

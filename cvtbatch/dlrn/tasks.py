@@ -142,8 +142,11 @@ def nomogram_scores(fit: LogisticFit, dlr: Floats, epilepsy: Floats) -> Floats:
     return fit.predict(np.column_stack([dlr, epilepsy]))
 
 
-def fit_nomogram(dlr: Floats, epilepsy: Floats, outcome: Integers, *, firth: bool) -> LogisticFit:
+def fit_nomogram(dlr: Floats, epilepsy: Floats, outcome: Integers, *, firth: bool, limits: bool = False) -> LogisticFit:
     """Fit the DLRN on the cases whose epilepsy is known.
+
+    Args:
+        limits: seek Firth's tests and intervals as well as the coefficients.
 
     Raises:
         InputError: "separation", "collinear_terms" (e.g. epilepsy is the same in all), or too few known values.
@@ -153,7 +156,9 @@ def fit_nomogram(dlr: Floats, epilepsy: Floats, outcome: Integers, *, firth: boo
         raise InputError(
             "too_few_patients", f"epilepsy is known in {int(known.sum())} training cases, not in both outcomes"
         )
-    return fit_logistic(np.column_stack([dlr, epilepsy])[known], outcome[known], NOMOGRAM_TERMS, firth=firth)
+    return fit_logistic(
+        np.column_stack([dlr, epilepsy])[known], outcome[known], NOMOGRAM_TERMS, firth=firth, limits=limits
+    )
 
 
 def _cross_fitted_dlr(cohort: Cohort, rows: Integers, settings: FitSettings, name: str, ledger: Ledger) -> Floats:

@@ -5,7 +5,7 @@ Reporting follows Van Calster et al., BMC Med 2019;17:230 (calibration hierarchy
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -27,12 +27,12 @@ from cvtbatch.validation.values import (
 
 EXTREME = 1e-3
 """Probabilities outside [EXTREME, 1 - EXTREME] have the log odds of these ends: a forest's votes may be exactly 0 or 1."""
+CLIPS = (1e-2, EXTREME, 1e-4)
+"""Other ends, to show how much the slope depends on them."""
 CURVE_EACH = 10
 """A flexible curve needs this many cases with and without the event."""
 GROUPS = 10
 CURVE_POINTS = 60
-
-CohortKind = Literal["external", "in sample"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,26 @@ class Terms:
         intercept: of a logistic model whose slope is 1 (calibration in the large); 0 is ideal.
         slope: of a logistic model with an intercept of its own; 1 is ideal, below 1 is too extreme.
         slope_intercept: the intercept that goes with the slope.
-        extremes: how many probabilities were taken as EXTREME or 1 - EXTREME.
+        extremes: how many probabilities were clipped.
     """
 
     intercept: Maybe[Estimate]
     slope: Maybe[Estimate]
     slope_intercept: Maybe[Estimate]
     extremes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClippedSlope:
+    """The slope with probabilities clipped to [clip, 1 - clip].
+
+    Attributes:
+        clipped: how many probabilities lay outside.
+    """
+
+    clip: float
+    clipped: int
+    slope: Maybe[Estimate]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +95,15 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class HosmerLemeshow:
-    """The grouped goodness-of-fit test, with what is wrong with it here."""
+    """The grouped goodness-of-fit test, with what is wrong with it here.
+
+    Attributes:
+        test: with as many degrees of freedom as groups: for a model that was fitted elsewhere.
+        fitted: of the same statistic with two fewer, for a model fitted on these very cases: what SPSS prints, for any model.
+    """
 
     test: Significance
+    fitted: Significance
     degrees_of_freedom: int
     groups: int
     caveat: str
@@ -92,9 +111,14 @@ class HosmerLemeshow:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Everything about one model's calibration."""
+    """Everything about one model's calibration.
+
+    Attributes:
+        slopes: the slope at several clips; the one of `terms` is among them.
+    """
 
     terms: Terms
+    slopes: tuple[ClippedSlope, ...]
     observed_over_expected: Maybe[Estimate]
     brier: Maybe[Brier]
     curve: Maybe[SmoothCurve]
@@ -102,34 +126,32 @@ class Calibration:
     hosmer_lemeshow: Maybe[HosmerLemeshow]
 
 
-def calibrate(scored: Scored, cohort: CohortKind = "external") -> Calibration:
-    """Compute all of a model's calibration; scores are probabilities.
-
-    Args:
-        cohort: "in sample" where the model was fitted on these cases: Hosmer-Lemeshow then loses two degrees of freedom.
-    """
+def calibrate(scored: Scored) -> Calibration:
+    """Compute all of a model's calibration; scores are probabilities."""
     groups = grouped(scored)
+    clipped = {clip: terms(scored, clip) for clip in CLIPS}
     return Calibration(
-        terms=terms(scored),
+        terms=clipped[EXTREME],
+        slopes=tuple(ClippedSlope(clip, found.extremes, found.slope) for clip, found in clipped.items()),
         observed_over_expected=observed_over_expected(scored),
         brier=brier(scored),
         curve=smooth_curve(scored),
         groups=groups,
-        hosmer_lemeshow=hosmer_lemeshow(scored, groups, cohort),
+        hosmer_lemeshow=hosmer_lemeshow(scored, groups),
     )
 
 
-def log_odds(probability: Floats) -> Floats:
-    """Return logits of probabilities (n,), extremes as EXTREME and 1 - EXTREME."""
-    return np.asarray(logit(np.clip(probability, EXTREME, 1 - EXTREME)), dtype=np.float64)
+def log_odds(probability: Floats, clip: float = EXTREME) -> Floats:
+    """Return logits of probabilities (n,), those outside [clip, 1 - clip] as these ends."""
+    return np.asarray(logit(np.clip(probability, clip, 1 - clip)), dtype=np.float64)
 
 
-def terms(scored: Scored) -> Terms:
+def terms(scored: Scored, clip: float = EXTREME) -> Terms:
     """Return calibration intercept and slope with Wald intervals (Cox, Biometrika 1958;45:562)."""
-    extremes = int(((scored.score < EXTREME) | (scored.score > 1 - EXTREME)).sum())
+    extremes = int(((scored.score < clip) | (scored.score > 1 - clip)).sum())
     if lack := scored.lacks():
         return Terms(lack, lack, lack, extremes)
-    odds = log_odds(scored.score)
+    odds = log_odds(scored.score, clip)
     alone = _fit(scored, np.ones((scored.n, 1)), odds)
     intercept = wald(float(alone.params[0]), float(alone.bse[0]))
     if few := _no_slope(scored, odds):
@@ -261,8 +283,8 @@ def grouped(scored: Scored, groups: int = GROUPS) -> tuple[Group, ...]:
     return tuple(found)
 
 
-def hosmer_lemeshow(scored: Scored, groups: tuple[Group, ...], cohort: CohortKind) -> Maybe[HosmerLemeshow]:
-    """Return the Hosmer-Lemeshow test: g degrees of freedom outside the fitting cohort, g - 2 in it.
+def hosmer_lemeshow(scored: Scored, groups: tuple[Group, ...]) -> Maybe[HosmerLemeshow]:
+    """Return the Hosmer-Lemeshow test of g groups: with g degrees of freedom, and with the g - 2 of the fitting cohort.
 
     Hosmer and Lemeshow, Commun Stat Theory Methods 1980;9:1043; degrees of freedom: Hosmer, Lemeshow and Sturdivant,
     Applied Logistic Regression, 3rd ed., sections 5.2.2 and 5.4.
@@ -276,10 +298,12 @@ def hosmer_lemeshow(scored: Scored, groups: tuple[Group, ...], cohort: CohortKin
     if share.min() <= 0 or share.max() >= 1:
         return NotComputable("a group has the predicted probability 0 or 1 throughout")
     statistic = float(((events - n * share) ** 2 / (n * share * (1 - share))).sum())
-    freedom = len(groups) - (2 if cohort == "in sample" else 0)
     small = int((np.minimum(n * share, n * (1 - share)) < 5).sum())
     caveat = "Depends on the grouping, says nothing of direction or size, and finds little in small cohorts."
     if small:
         caveat += f" {small} of {len(groups)} groups expect fewer than five cases of a class: the P value is rough."
-    test = Significance("Hosmer-Lemeshow", statistic, float(stats.chi2.sf(statistic, freedom)))
-    return HosmerLemeshow(test, freedom, len(groups), caveat)
+    test, fitted = (
+        Significance("Hosmer-Lemeshow", statistic, float(stats.chi2.sf(statistic, len(groups) - lost)))
+        for lost in (0, 2)
+    )
+    return HosmerLemeshow(test, fitted, len(groups), len(groups), caveat)

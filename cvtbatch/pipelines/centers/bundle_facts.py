@@ -126,6 +126,8 @@ def _nomogram(bundle: Bundle) -> Maybe[Nomogram]:
 
 
 def _odds_ratio(term: Coefficient | None) -> Estimate | None:
-    if term is None or term.odds_ratio is None or term.odds_ratio_low is None or term.odds_ratio_high is None:
+    if term is None or term.odds_ratio is None:
         return None
+    if term.odds_ratio_low is None or term.odds_ratio_high is None:
+        return Estimate(term.odds_ratio, NotComputable(term.lacks_interval()))
     return Estimate(term.odds_ratio, Interval(term.odds_ratio_low, term.odds_ratio_high))

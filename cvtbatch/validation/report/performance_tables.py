@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cvtbatch.validation import published
+from cvtbatch.validation.calibration import EXTREME
 from cvtbatch.validation.decision_curve import describe
 from cvtbatch.validation.decisions import Decisions
 from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.model_result import ModelComparison, ModelResult
 from cvtbatch.validation.power import Target
 from cvtbatch.validation.recalibration import Recalibration
-from cvtbatch.validation.report.tables import Cell, Column, ReportTable, part_of, tabulate
+from cvtbatch.validation.report.tables import Cell, Column, ReportTable, decimal, part_of, tabulate
 from cvtbatch.validation.subgroups import Subgroup
 from cvtbatch.validation.values import Maybe, NotComputable
 
@@ -38,6 +39,18 @@ def _four_counts(found: Decisions) -> str:
 def _degrees_of_freedom(model: ModelResult) -> Cell:
     found = model.calibration.hosmer_lemeshow
     return None if isinstance(found, NotComputable) else found.degrees_of_freedom
+
+
+def _slopes(model: ModelResult) -> Cell:
+    """Return slopes at several clips and how many votes each clips; nothing where none is clipped."""
+    found = model.calibration.slopes
+    if not any(row.clipped for row in found):
+        return None
+    return "; ".join(
+        f"{row.clip:g}:\u00a0{'none' if isinstance(row.slope, NotComputable) else decimal(row.slope.value, 2)}"
+        f"\u00a0({row.clipped})"
+        for row in found
+    )
 
 
 _DISCRIMINATION: tuple[Column[ModelResult], ...] = (
@@ -74,11 +87,13 @@ _CALIBRATION: tuple[Column[ModelResult], ...] = (
     Column("model", lambda model: model.name),
     Column("intercept (95 % CI)", lambda model: model.calibration.terms.intercept, 2),
     Column("slope (95 % CI)", lambda model: model.calibration.terms.slope, 2),
+    Column("slope by clip (clipped)", _slopes),
     Column("O/E (95 % CI)", lambda model: model.calibration.observed_over_expected, 2),
     Column("Brier (95 % CI)", lambda model: part_of(model.calibration.brier, lambda found: found.score)),
     Column("scaled Brier", lambda model: part_of(model.calibration.brier, lambda found: found.scaled)),
-    Column("H-L P", lambda model: part_of(model.calibration.hosmer_lemeshow, lambda found: found.test)),
-    Column("df", _degrees_of_freedom),
+    Column("H-L P, df g", lambda model: part_of(model.calibration.hosmer_lemeshow, lambda found: found.test)),
+    Column("g", _degrees_of_freedom),
+    Column("H-L P, df g − 2", lambda model: part_of(model.calibration.hosmer_lemeshow, lambda found: found.fitted)),
 )
 _BENEFIT: tuple[Column[ModelResult], ...] = (
     Column("model", lambda model: model.name),
@@ -230,11 +245,6 @@ def _published_table(validation: Validation) -> ReportTable:
 
 
 def _calibration_notes(validation: Validation) -> list[str]:
-    extremes = [
-        f"{model.name}: {model.calibration.terms.extremes}"
-        for model in validation.models
-        if model.calibration.terms.extremes
-    ]
     notes = [
         "Ideal: intercept 0, slope 1, O/E 1. A slope below 1: probabilities are too extreme. Scaled Brier: 1 is perfect, "
         "0 no better than the prevalence."
@@ -245,9 +255,15 @@ def _calibration_notes(validation: Validation) -> list[str]:
         if not isinstance(model.calibration.hosmer_lemeshow, NotComputable)
     }
     notes += [f"Hosmer-Lemeshow (H-L): {caveat}" for caveat in sorted(caveats)]
-    if extremes:
+    if caveats:
         notes.append(
-            f"Probabilities beyond 0.001 and 0.999 were taken as these for intercept and slope: {', '.join(extremes)}."
+            "H-L: min(10, cases / 5) groups of like size; equal probabilities stay together, which may leave fewer (g). A model "
+            "that was fitted elsewhere has g degrees of freedom; SPSS, which the study used, always takes g − 2."
+        )
+    if any(row.clipped for model in validation.models for row in model.calibration.slopes):
+        notes.append(
+            f"Probabilities beyond {EXTREME:g} and {1 - EXTREME:g} count as these for intercept and slope. Slope by clip: what the "
+            "slope is with other ends, and how many probabilities lie beyond them. Where these slopes differ, the clip decides."
         )
     return notes
 

@@ -30,7 +30,7 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def test_firth_gives_what_logistf_gives() -> None:
     terms, outcome = read(DATA / "endometrial.csv")
-    fit = fit_logistic(terms, outcome, NAMES, firth=True)
+    fit = fit_logistic(terms, outcome, NAMES, firth=True, limits=True)
     assert fit.firth
     for term in fit.terms:
         assert (term.coefficient, term.low, term.high) == pytest.approx(LOGISTF[term.name], rel=1e-6)
@@ -114,6 +114,6 @@ def test_firths_intervals_are_found_where_the_likelihood_is_climbed_slowly() -> 
     )
     epilepsy, outcome = "10001100110000011000001", "10000100110000001001000"
     terms = np.column_stack([np.array(dlr.split(), dtype=float), np.array(list(epilepsy), dtype=float)])
-    fit = fit_logistic(terms, np.array(list(outcome), dtype=int), ["dlr", "epilepsy"], firth=True)
+    fit = fit_logistic(terms, np.array(list(outcome), dtype=int), ["dlr", "epilepsy"], firth=True, limits=True)
     for place, term in enumerate(fit.terms):
         assert term.low < term.coefficient < term.high, place

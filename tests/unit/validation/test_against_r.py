@@ -149,11 +149,11 @@ def test_smooth_curve_is_a_glm_on_rms_splines() -> None:
 def test_hosmer_lemeshow_outside_and_in_sample() -> None:
     groups = calibration.grouped(SCORED)
     assert [group.n for group in groups] == [15] * 10
-    for cohort, key, freedom in (("external", "external", 10), ("in sample", "in_sample", 8)):
-        found = there(calibration.hosmer_lemeshow(SCORED, groups, cohort))  # type: ignore[arg-type]
-        assert found.degrees_of_freedom == freedom
-        assert found.test.statistic == pytest.approx(R["hosmer_lemeshow"]["statistic"], rel=1e-9)
-        assert found.test.p_value == pytest.approx(R["hosmer_lemeshow"][key], rel=1e-9)
+    found = there(calibration.hosmer_lemeshow(SCORED, groups))
+    assert found.degrees_of_freedom == found.groups == 10
+    for test, key in ((found.test, "external"), (found.fitted, "in_sample")):
+        assert test.statistic == pytest.approx(R["hosmer_lemeshow"]["statistic"], rel=1e-9)
+        assert test.p_value == pytest.approx(R["hosmer_lemeshow"][key], rel=1e-9)
 
 
 def test_net_benefit_is_dcurves() -> None:

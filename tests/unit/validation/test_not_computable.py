@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 
 from cvtbatch.errors import InternalError
 from cvtbatch.validation import (
@@ -115,6 +116,20 @@ def test_probabilities_of_exactly_0_and_1_are_counted() -> None:
     terms = calibration.terms(scored("+-+-+-", 1.0, 0.0, 0.4, 0.6, 0.2, 0.1))
     assert terms.extremes == 2
     assert isinstance(terms.slope, Estimate)
+
+
+def test_the_slope_is_shown_at_several_clips_each_by_a_plain_regression() -> None:
+    votes = np.array([1.0, 0.995, 0.0, 0.4, 0.6, 0.2, 0.1, 0.005, 0.9, 0.0])
+    cases = scored("++-+-+--+-", *votes)
+    found = calibration.calibrate(cases)
+    assert [(row.clip, row.clipped) for row in found.slopes] == [(1e-2, 5), (1e-3, 3), (1e-4, 3)]
+    assert found.slopes[1].slope == found.terms.slope
+    for row in found.slopes:
+        clipped = np.clip(votes, row.clip, 1 - row.clip)
+        design = sm.add_constant(np.log(clipped / (1 - clipped)))
+        assert isinstance(row.slope, Estimate)
+        expected = sm.Logit(cases.outcome.astype(float), design).fit(disp=False).params[1]
+        assert row.slope.value == pytest.approx(expected, rel=1e-6)
 
 
 def test_calibration_of_little() -> None:
