@@ -1,5 +1,6 @@
 """A head's volume to the class of each voxel, as the mean of several networks says."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -150,20 +151,18 @@ def _run(network: Network, view: _View, size: TileSize) -> torch.Tensor:
     fine = view.wanted[-1]
     found = view.samples[0].new_empty((int(fine.region.sum()), len(CLASSES)))
     for features in network.features(len(SCALES) - 1, view.samples[-1], fine.region, size):
-        box = tuple(
-            slice(start, start + length)
-            for start, length in zip(features.corner, features.values.shape[1:], strict=True)
-        )
-        here = np.nonzero(fine.region[box])
+        here = np.nonzero(fine.region[features.box])
         place = [
-            index + start + corner for index, start, corner in zip(here, features.corner, fine.corner, strict=True)
+            index + side.start + corner for index, side, corner in zip(here, features.box, fine.corner, strict=True)
         ]
-        columns = []
-        for scale, wanted, values in zip(SCALES, view.wanted, coarse, strict=False):
-            index = tuple(axis // scale - corner for axis, corner in zip(place, wanted.corner, strict=True))
-            columns.append(values[tuple(torch.from_numpy(axis) for axis in index)])
-        columns.append(features.values.permute(1, 2, 3, 0)[tuple(torch.from_numpy(axis) for axis in here)])
-        found[torch.from_numpy(view.rank[box][here])] = network.probabilities(torch.cat(columns, dim=1))
+        parts = []
+        for scale, wanted, values in zip(SCALES[:-1], view.wanted[:-1], coarse, strict=True):
+            parts.append(
+                _at(values, [axis // scale - corner for axis, corner in zip(place, wanted.corner, strict=True)])
+            )
+        parts.append(_at(features.values, here))
+        rank = torch.from_numpy(view.rank[features.box][here])
+        found[rank] = network.probabilities(torch.cat(parts, dim=1))
     return found
 
 
@@ -173,9 +172,11 @@ def _coarse_features(
     """Return a path's features, (z, y, x, channels), at the wanted voxels of its scale."""
     found = samples.new_zeros((*wanted.region.shape, network.widths[path]))
     for features in network.features(path, samples, wanted.region, size):
-        z, y, x = (
-            slice(start, start + length)
-            for start, length in zip(features.corner, features.values.shape[1:], strict=True)
-        )
-        found[z, y, x] = features.values.permute(1, 2, 3, 0)
+        found[features.box] = features.values
     return found
+
+
+def _at(features: torch.Tensor, place: Sequence[npt.NDArray[np.int64]]) -> torch.Tensor:
+    """Return the features, (voxels, channels), of voxels whose indices along z, y and x are given."""
+    z, y, x = (torch.from_numpy(axis) for axis in place)
+    return features[z, y, x]
