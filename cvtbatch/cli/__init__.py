@@ -14,6 +14,7 @@ import click
 
 import cvtbatch
 from cvtbatch.cli.archive import check, download, synth
+from cvtbatch.cli.bundle import bundle
 from cvtbatch.cli.cluster import certs, scheduler, worker
 from cvtbatch.cli.display import SHOWN_FAILURES, say
 from cvtbatch.cli.extraction import extract
@@ -122,7 +123,7 @@ def cli() -> None:
 
 for _command in (
     *(synth, download, check, extract, status, export, picture),
-    *(finetune, snapshot, spec, fit, score, validate, add_center, recalibrate, forget, compact, gc),
+    *(finetune, snapshot, spec, fit, bundle, score, validate, add_center, recalibrate, forget, compact, gc),
     *(certs, scheduler, worker),
 ):
     cli.add_command(_command)

@@ -86,7 +86,7 @@ def extract(
     from cvtbatch.engine import open_cluster
     from cvtbatch.manifest import find_twins, name_centers, read_manifest
     from cvtbatch.pipelines.extraction import extract as pipeline
-    from cvtbatch.pipelines.extraction.coordinator import Listeners
+    from cvtbatch.pipelines.extraction.listeners import Listeners
     from cvtbatch.pipelines.extraction.settings import Options, own_gpus, resolve
     from cvtbatch.pipelines.shared.job import read_job
 

@@ -33,34 +33,34 @@ def watch_interrupts() -> None:
     for number in SIGNALS:
         signal.signal(number, _interrupt)
     # Python runs its handlers between two steps of the main thread, which may be in native code; this socket is told at once.
-    heard, told = socket.socketpair()
-    told.setblocking(False)
-    signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     # A signal is for the main thread alone, which may hold it back.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    threading.Thread(target=_see_to_the_end, args=(heard, told), name="cvtbatch-interrupts", daemon=True).start()
+    threading.Thread(target=_leave_when_due, args=(reader, writer), name="cvtbatch-interrupts", daemon=True).start()
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _see_to_the_end(heard: socket.socket, told: socket.socket) -> None:
-    """Leave some seconds after the first signal, or at the second; `told` is held, so that it stays open."""
+def _leave_when_due(reader: socket.socket, writer: socket.socket) -> None:
+    """Leave some seconds after the first signal, or at the second; `writer` is held, so that it stays open."""
     count = 0
     while not count and not signal.sigpending() & SIGNALS:
-        count = _count(heard, POLL_SECONDS)
+        count = _count(reader, POLL_SECONDS)
     end = time.monotonic() + STOP_SECONDS
     while count < 2 and (left_s := end - time.monotonic()) > 0:
-        count += _count(heard, left_s)
+        count += _count(reader, left_s)
     for process in multiprocessing.active_children():
         process.kill()
     os.write(2, _LEFT)
     os._exit(1)
 
 
-def _count(heard: socket.socket, wait_s: float) -> int:
-    """Return how many signals the process is told of in that time, at most one."""
-    heard.settimeout(wait_s)
+def _count(reader: socket.socket, wait_s: float) -> int:
+    """Return how many of our signals the process is told of in that time, at most one; others are none of ours."""
+    reader.settimeout(wait_s)
     try:
-        return len(heard.recv(1))
+        return sum(number in SIGNALS for number in reader.recv(1))
     except TimeoutError:
         return 0
 

@@ -37,6 +37,9 @@ _UNITS = {"check": "cases", "extract": "cases", "embed": "outlines", "score": "o
 @click.option("--center", required=True, metavar="NAME", help="The centre: one that the bundle was not trained on.")
 @snapshot_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the report.")
+@click.option(
+    "--study", type=click.Path(path_type=Path), help="What only its authors know, for the checklists: a YAML file."
+)
 @cluster_options(0)
 @json_option
 def validate(
@@ -45,23 +48,27 @@ def validate(
     center: str,
     snapshot_name: str | None,
     out: Path,
+    study: Path | None,
     config: "ClusterConfig",
     as_json: bool,
 ) -> None:
     """Validate a bundle on what it has scored of a centre, and write a report: report.html, report.json, figures, tables.
 
     Without --snapshot, one is recorded for it. The page needs no network; cases beyond its gallery are on pages beside it.
+    docs/study.yaml is an example of --study.
 
     \b
     Example:
       cvtbatch validate --store store --bundle bundle --center C2 --out report
     """
     from cvtbatch.engine import open_cluster
+    from cvtbatch.pipelines.centers.study_file import read_study
     from cvtbatch.pipelines.centers.validate import validate_center
 
+    told = read_study(study) if study else None
     with open_cluster(config) as cluster:
         report = validate_center(
-            store_url, bundle, center, snapshot_name, out, lambda *_: raise_if_interrupted(), cluster
+            store_url, bundle, center, snapshot_name, out, lambda *_: raise_if_interrupted(), cluster, told
         )
     if as_json:
         click.echo(json.dumps(report.to_document(), indent=2))
@@ -188,6 +195,7 @@ def add_center(
 
 def print_validation(report: "ValidationReport") -> None:
     """Print what a validation found, in a few lines, and where its page is."""
+    from cvtbatch.validation.report.column_words import in_words
     from cvtbatch.validation.report.tables import decimal
     from cvtbatch.validation.values import NotComputable
 
@@ -203,7 +211,7 @@ def print_validation(report: "ValidationReport") -> None:
             shown = "" if isinstance(span, NotComputable) else f" ({decimal(span.low)} to {decimal(span.high)})"
             say(f"{model.name}: AUC {decimal(model.auc.value)}{shown}, {model.n} cases")
     say(found.power.verdict)
-    say(found.shift.verdict)
+    say(in_words(found.shift.verdict))
     if found.provenance.not_for_inference:
         say("Not for inference: the image network has random weights.")
     say(f"Report: {report.page}")

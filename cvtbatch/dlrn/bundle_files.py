@@ -102,7 +102,7 @@ def write_files(out: Path, contents: Mapping[str, bytes]) -> None:
         raise InputError("bundle_exists", f"--out {out}: there is something already; choose a new name")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(out) as aside:
+        with written_whole(out, folder=True) as aside:
             _WRITERS[out.suffix == ".tar"](aside, contents)
     except OSError as error:
         raise InputError("cannot_write", f"--out {out} cannot be written: {error.strerror or error}") from None

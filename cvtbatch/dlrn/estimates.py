@@ -9,7 +9,6 @@ from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model
 from cvtbatch.dlrn.tasks import TaskResult
 from cvtbatch.validation.operating_points import ConfusionMatrix, confusion_matrix
-from cvtbatch.validation.roc import area
 from cvtbatch.validation.values import Scored
 
 # A job's document: JSON objects, lists, texts, numbers.
@@ -89,10 +88,10 @@ def bootstrap_auc(
         patients: (n,) who is drawn with all their cases.
         samples: with 0 there is no interval: NaN.
     """
-    value = float(np.mean([area(Scored(outcome == 1, row)) for row in scores]))
+    wins = np.mean([pairwise_wins(outcome, row) for row in scores], axis=0)
+    value = float(wins.mean())
     if not samples:
         return value, float("nan"), float("nan")
-    wins = np.mean([pairwise_wins(outcome, row) for row in scores], axis=0)
     groups = np.unique(np.asarray(patients, dtype=object).astype(str), return_inverse=True)[1]
     number = int(groups.max()) + 1
     drawn = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), size=samples)

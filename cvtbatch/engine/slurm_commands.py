@@ -46,9 +46,11 @@ async def cancel(job_name: str) -> None:
 
 async def _call(*command: str, stdin: str = "") -> str:
     environment = {name: value for name, value in os.environ.items() if name not in WITHHELD}
+    # Names of folders need not be text.
+    written = os.fsencode(stdin)
     try:
         process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment)
-        output, errors = await process.communicate(stdin.encode())
+        output, errors = await process.communicate(written)
     except OSError as error:
         raise _failed(command[0], str(error)) from None
     if process.returncode != 0:

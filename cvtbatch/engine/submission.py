@@ -3,10 +3,7 @@
 Dask's scheduler takes some hundred tasks a second, so that small items travel many a task: as many as a worker does in about a
 second, by what the last ones took. Outcomes still come one by one.
 
-A worker may be lost for reasons of its own, so that an item that was on it is requeued, in a task of its own. An item that was on
-a second lost worker is suspect: it waits until everything else is done, and then runs alone on fresh workers, where a further loss
-is its own doing. An item that ran beyond its limit is known by its number; it is tried once more when the others are done, with a
-worker to itself. No item is given up for what another did, and none is retried for ever.
+What becomes of items whose worker is lost is decided in `retries`.
 """
 
 import asyncio
@@ -15,7 +12,7 @@ import queue
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Generic
@@ -23,6 +20,7 @@ from typing import TYPE_CHECKING, Generic
 from cvtbatch.engine.batch import Batch, BatchResult, Refused, run_batch
 from cvtbatch.engine.outcome import Done, Expired, Item, Lost, Outcome, Result, TooLarge
 from cvtbatch.engine.pool import Pool, scheduler_lost
+from cvtbatch.engine.retries import Attempts, Retry, after_loss
 from cvtbatch.errors import ResourceError
 
 if TYPE_CHECKING:
@@ -37,8 +35,6 @@ TASK_ITEMS = 300
 WINDOW_ITEMS = 20_000
 # Weight of the newest task in what an item is taken to last.
 NEWEST = 0.5
-# Lost workers after which an item is run alone.
-LOSSES_BEFORE_ISOLATION = 2
 # How often the driver acts while nothing is ready.
 TICK_SECONDS = 0.5
 # A run without any worker is given up after so long; workers may be restarted, or wait in a queue of the cluster.
@@ -51,15 +47,13 @@ class _Entry(Generic[Item]):
 
     Attributes:
         refused: workers that could not hold it.
-        losses: workers that were lost with it.
         workers: those that may hold it, once one could not.
     """
 
     number: int
     item: Item
     limit_s: float | None
-    losses: int = 0
-    expired: bool = False
+    attempts: Attempts = field(default_factory=Attempts)
     refused: set[str] = field(default_factory=set)
     workers: list[str] | None = None
 
@@ -77,13 +71,13 @@ def run_on_workers(
     resource: str | None = None,
     limit_s: Callable[[Item], float | None] = lambda _: None,
     on_wait: Callable[[str], None] = lambda _: None,
-) -> Iterator[Outcome[Item, Result]]:
+) -> Generator[Outcome[Item, Result], None, None]:
     """Call the function on every item, on the workers of a client; outcomes come as they are ready.
 
     Args:
         function: importable on the workers; what it raises ends the run, but for NeedsMemory.
         items: picklable; drawn only as fast as they are worked off.
-        resource: go to workers that advertise it alone; an item takes one of it.
+        resource: go only to workers that advertise it; an item takes one of it.
         limit_s: how long an item may take, in seconds; None for as long as it likes.
         on_wait: called about twice a second while nothing is ready, with what is wrong, or an empty text; may raise.
 
@@ -239,33 +233,29 @@ class _Run(Generic[Item, Result]):
             yield TooLarge(entry.item, refused.limit_bytes, self.pool.largest_bytes)
 
     def _on_error(self, task: _Task[Item], error: BaseException, alone: bool) -> Iterator[Outcome[Item, Result]]:
-        """Decide what becomes of the items of a task whose worker is gone; any other error ends the run."""
+        """Try the items of a task whose worker is lost again, or give them up; any other error ends the run."""
         from distributed import KilledWorker
 
         if not isinstance(error, KilledWorker):
             _raise_if_scheduler_lost(error)
             raise error
         ran_s = time.monotonic() - task.sent_at
+        worker_ended = error.last_worker.address in self.ended_workers
         for entry in task.entries:
             where = self.expired_where.pop(entry.number, None)
             # Native code that holds the interpreter lets no worker report; alone, the time shows it.
-            if where is not None or (alone and entry.limit_s is not None and ran_s > entry.limit_s):
-                if entry.expired or alone:
-                    yield Expired(entry.item, entry.limit_s or 0.0, where or "")
-                else:
-                    entry.expired = True
+            expired = where is not None or (alone and entry.limit_s is not None and ran_s > entry.limit_s)
+            match after_loss(entry.attempts, expired=expired, worker_ended=worker_ended, alone=alone):
+                case Retry.REQUEUE:
+                    self.requeued.append(entry)
+                case Retry.OVERDUE:
                     self.overdue.append(entry)
-                continue
-            if error.last_worker.address in self.ended_workers:
-                self.requeued.append(entry)
-                continue
-            entry.losses += 1
-            if alone:
-                yield Lost(entry.item, entry.losses)
-            elif entry.losses < LOSSES_BEFORE_ISOLATION:
-                self.requeued.append(entry)
-            else:
-                self.suspects.append(entry)
+                case Retry.SUSPECT:
+                    self.suspects.append(entry)
+                case Retry.EXPIRED:
+                    yield Expired(entry.item, entry.limit_s or 0.0, where or "")
+                case Retry.LOST:
+                    yield Lost(entry.item, entry.attempts.losses)
 
 
 def _raise_if_scheduler_lost(error: BaseException) -> None:

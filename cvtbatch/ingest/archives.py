@@ -17,7 +17,7 @@ from typing import BinaryIO, cast
 
 from cvtbatch.errors import InputError
 from cvtbatch.ingest.fingerprint import PASSED_OVER
-from cvtbatch.ingest.passed_over import SYSTEM, Note
+from cvtbatch.ingest.skipped_files import SYSTEM, Note
 from cvtbatch.ingest.source_files import open_source
 from cvtbatch.ingest.streams import Unpacked
 

@@ -21,7 +21,7 @@ from cvtbatch.ingest.acquisition import (
     known_position,
 )
 from cvtbatch.ingest.compression import describe_encoding
-from cvtbatch.ingest.headers import is_dicom
+from cvtbatch.ingest.dicom_headers import is_dicom
 from cvtbatch.ingest.hounsfield import require_hounsfield
 from cvtbatch.ingest.listing import list_series
 from cvtbatch.ingest.members import DICOM_SUFFIXES, GZIP_SUFFIX

@@ -10,19 +10,19 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from cvtbatch.errors import CvtbatchError, InputError, UnavailableError
-from cvtbatch.ingest.contours import STRUCTURE_SET_STORAGE, parse_contours
+from cvtbatch.ingest.contour_placement import place_contours
+from cvtbatch.ingest.dicom_rtstruct import STRUCTURE_SET_STORAGE, parse_contours
 from cvtbatch.ingest.dicom_seg import (
     LABEL_MAP_SEGMENTATION_STORAGE,
     SEGMENTATION_STORAGE,
     claimed_bytes,
     parse_frames,
 )
+from cvtbatch.ingest.dicom_seg_placement import place_frames
 from cvtbatch.ingest.listing import require_there
 from cvtbatch.ingest.memory import Announce, announce_nothing
 from cvtbatch.ingest.outlines import ImageSlices, SourceMask
-from cvtbatch.ingest.passed_over import LINK
-from cvtbatch.ingest.placed_contours import place_contours
-from cvtbatch.ingest.placed_frames import place_frames
+from cvtbatch.ingest.skipped_files import LINK
 from cvtbatch.ingest.source_files import refusal
 from cvtbatch.ingest.sources import Source, open_member
 from cvtbatch.manifest import RoiSource

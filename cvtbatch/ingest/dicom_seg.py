@@ -16,9 +16,9 @@ from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, R
 
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import ORTHONORMAL_TOLERANCE, Triple, Vector
+from cvtbatch.ingest.dicom_references import Reference, read_references
 from cvtbatch.ingest.outlines import Segment, choose_segment
 from cvtbatch.ingest.planes import usable_step
-from cvtbatch.ingest.references import Reference, read_references
 from cvtbatch.manifest import RoiSource
 
 SEGMENTATION_STORAGE = "1.2.840.10008.5.1.4.1.1.66.4"

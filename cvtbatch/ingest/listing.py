@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from cvtbatch.errors import InputError
-from cvtbatch.ingest.headers import is_other_object, read_headers, read_identity
+from cvtbatch.ingest.dicom_headers import is_other_object, read_headers, read_identity
 from cvtbatch.ingest.members import (
     START_BYTES,
     Content,
@@ -14,7 +14,7 @@ from cvtbatch.ingest.members import (
     may_be_damaged_slice,
     may_be_slice,
 )
-from cvtbatch.ingest.passed_over import LINK, OTHER_SERIES, PassedOver, name_class, name_file
+from cvtbatch.ingest.skipped_files import LINK, OTHER_SERIES, PassedOver, name_class, name_file
 from cvtbatch.ingest.slice_header import SliceHeader
 from cvtbatch.ingest.sources import Source
 

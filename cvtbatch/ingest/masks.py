@@ -15,7 +15,7 @@ from cvtbatch.ingest.members import has_dicom_suffix
 from cvtbatch.ingest.memory import Announce, announce_nothing
 from cvtbatch.ingest.nrrd import read_nrrd_header
 from cvtbatch.ingest.outlines import ImageSlices, SourceMask
-from cvtbatch.ingest.segments import lists_segments, read_segmentation
+from cvtbatch.ingest.slicer_segments import lists_segments, read_segmentation
 from cvtbatch.ingest.source_files import is_folder
 from cvtbatch.ingest.sources import open_member
 from cvtbatch.manifest import RoiSource

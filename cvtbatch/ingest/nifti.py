@@ -150,7 +150,12 @@ def _parse_header(data: bytes) -> NiftiHeader:
         if data.startswith(struct.pack(f"{order}i", layout.sizeof_hdr)):
             break
     else:
-        raise InputError("unreadable_file", "the file does not begin with a NIfTI header")
+        told = (
+            "the file does not begin with a NIfTI header"
+            if len(data) >= 4
+            else "the NIfTI file is truncated or damaged"
+        )
+        raise InputError("unreadable_file", told)
     if len(data) < layout.sizeof_hdr:
         raise InputError("unreadable_file", "the NIfTI file is truncated or damaged")
     header = layout(data[: layout.sizeof_hdr], order, check=False)

@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 from cvtbatch.errors import InputError, UnavailableError
 from cvtbatch.geometry import AIR_HU
-from cvtbatch.ingest.frames import read_frames
 from cvtbatch.ingest.jpeg import JpegDecoder
 from cvtbatch.ingest.memory import Announce, announce_nothing, peak_bytes
+from cvtbatch.ingest.pixel_frames import read_frames
 from cvtbatch.ingest.slice_header import SliceHeader
 from cvtbatch.ingest.sources import Source
 from cvtbatch.ingest.tags import quiet

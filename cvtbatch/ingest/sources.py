@@ -11,10 +11,10 @@ from typing import BinaryIO, cast
 
 from cvtbatch.errors import CvtbatchError, InputError
 from cvtbatch.ingest.archives import MEMBER_LIMIT_BYTES, is_archive, read_members
+from cvtbatch.ingest.dicom_headers import begins_as_dicom
 from cvtbatch.ingest.fingerprint import list_files
-from cvtbatch.ingest.headers import begins_as_dicom
 from cvtbatch.ingest.members import GZIP_START, has_dicom_suffix, may_be_slice
-from cvtbatch.ingest.passed_over import LINK, SPECIAL, SYSTEM, Note, note_nothing
+from cvtbatch.ingest.skipped_files import LINK, SPECIAL, SYSTEM, Note, note_nothing
 from cvtbatch.ingest.source_files import is_folder, open_source, refusal
 from cvtbatch.ingest.streams import Unpacked, unpacked_start
 from cvtbatch.manifest import is_missing

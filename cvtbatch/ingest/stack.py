@@ -1,9 +1,9 @@
 """Stacks of CT slices: what of a series may build one volume.
 
 A slice belongs to a stack by its SeriesInstanceUID, and within that by its FrameOfReferenceUID, its StackID in a multi-frame
-object, whether it is derived, and whether its values may be HU. Of these a stack is what one pass over the patient made (`passes`):
-acquisitions under one UID that interleave (contrast phases, a patient who moved and was scanned again, two kernels) are stacks of
-their own; the rotations of a step-and-shoot scan, which lie beside one another, are one.
+object, whether it is derived, and whether its values may be HU. Of these a stack is what one pass over the patient made
+(`acquisition_passes`): acquisitions under one UID that interleave (contrast phases, a patient who moved and was scanned again, two
+kernels) are stacks of their own; the rotations of a step-and-shoot scan, which lie beside one another, are one.
 
 What a stack says is what its slices agree on, whatever their order: an agent in any of them is a hint at contrast, and where
 kernels or thicknesses differ none is named.
@@ -17,8 +17,8 @@ from typing import TypeVar
 import numpy as np
 
 from cvtbatch.geometry import Vector
+from cvtbatch.ingest.acquisition_passes import split_passes
 from cvtbatch.ingest.kernels import KernelClass, kernel_class, known_kernel
-from cvtbatch.ingest.passes import split_passes
 from cvtbatch.ingest.slice_header import SliceHeader
 
 _Value = TypeVar("_Value", bound=Hashable)

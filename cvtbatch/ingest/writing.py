@@ -12,7 +12,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from cvtbatch.geometry import Grid, SliceStack, stored_grid
 from cvtbatch.imaging.resampling import to_image
-from cvtbatch.ingest.headers import CT_IMAGE_STORAGE
+from cvtbatch.ingest.dicom_headers import CT_IMAGE_STORAGE
 
 RESCALE_INTERCEPT = -1024
 

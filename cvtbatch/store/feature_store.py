@@ -9,10 +9,11 @@ import pyarrow.compute as pc
 
 from cvtbatch.errors import FormatError
 from cvtbatch.geometry import Grid
+from cvtbatch.manifest import Reading
 from cvtbatch.store.objects import get, holds, put
 from cvtbatch.store.opened import OpenedStore
 from cvtbatch.store.reading import View
-from cvtbatch.store.snapshots import pinned_versions, read_snapshot
+from cvtbatch.store.snapshots import read_snapshot
 from cvtbatch.store.volumes import StoredArray, read_array, read_slices, write_array
 from cvtbatch.store.wide import PRIMARY, wide_rows
 
@@ -35,10 +36,6 @@ class FeatureStore(OpenedStore):
             InputError: there is no such snapshot.
         """
         return self.view() if snapshot is None else read_snapshot(self, snapshot).view(self)
-
-    def pinned_versions(self, table: str) -> list[int]:
-        """Return the versions of a table that snapshots need, ascending: vacuum must keep their files."""
-        return pinned_versions(self, table)
 
     def rois(self, snapshot: str | None = None) -> pa.Table:
         """Return the current outlines: the newest row of each, where it lies on the case's current volume."""
@@ -87,8 +84,8 @@ class FeatureStore(OpenedStore):
         columns: Sequence[str] | None = None,
         where: pc.Expression | None = None,
         spec: str | Sequence[str] | None = None,
-        primary_reader: str = PRIMARY[0],
-        primary_reading: int = PRIMARY[1],
+        primary_reader: str = PRIMARY.reader,
+        primary_reading: int = PRIMARY.number,
     ) -> pa.Table:
         """Return clinical values, radiomics and the largest slice's embedding, one row a primary ROI that has features.
 
@@ -99,7 +96,7 @@ class FeatureStore(OpenedStore):
             primary_reader: whose outline counts.
             primary_reading: which of that reader's outlines.
         """
-        return wide_rows(self.at(snapshot), columns, where, spec, (primary_reader, primary_reading))
+        return wide_rows(self.at(snapshot), columns, where, spec, Reading(primary_reader, primary_reading))
 
     def runs(self) -> pa.Table:
         """Return the runs as they stand, newest first."""

@@ -72,15 +72,6 @@ class Snapshot:
 
     def to_document(self) -> dict[str, object]:
         """Return what `cvtbatch snapshot show --json` says of it."""
-        tables = {
-            name: {
-                "version": frozen.pin.version,
-                "sequence": frozen.pin.sequence,
-                "rows": frozen.rows,
-                "digest": frozen.digest,
-            }
-            for name, frozen in sorted(self.tables.items())
-        }
         return {
             "name": self.name,
             "revision": self.revision,
@@ -93,21 +84,38 @@ class Snapshot:
             "specs": list(self.named_specs),
             "content_digest": self.content_digest,
             "erased_cases": self.erased_cases,
-            "tables": tables,
+            "tables": self._tables(),
         }
 
     def to_row(self) -> Row:
         """Return the row of table snapshots that records it, as of now; `_from_row` reads it."""
         now = datetime.datetime.now(datetime.UTC)
-        document = self.to_document()
-        columns = ("name", "revision", "automatic", "made_by", "centers", "rois", "content_digest", "erased_cases")
         return {
-            **{name: document[name] for name in columns},
-            "spec_ids": document["restricted_to_specs"],
-            "tables": json.dumps(document["tables"]),
-            "named_specs": document["specs"],
+            "name": self.name,
+            "revision": self.revision,
+            "automatic": self.automatic,
+            "made_by": self.made_by,
+            "centers": list(self.selection.centers),
+            "spec_ids": list(self.selection.spec_ids),
+            "rois": list(self.selection.rois),
+            "content_digest": self.content_digest,
+            "erased_cases": self.erased_cases,
+            "tables": json.dumps(self._tables()),
+            "named_specs": list(self.named_specs),
             "run_id": make_run_id(now),
             "recorded_at": now,
+        }
+
+    def _tables(self) -> dict[str, dict[str, object]]:
+        """Return what is pinned, by table."""
+        return {
+            name: {
+                "version": frozen.pin.version,
+                "sequence": frozen.pin.sequence,
+                "rows": frozen.rows,
+                "digest": frozen.digest,
+            }
+            for name, frozen in sorted(self.tables.items())
         }
 
 

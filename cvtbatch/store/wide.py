@@ -7,14 +7,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch import contracts
+from cvtbatch.manifest import Reading
 from cvtbatch.store.reading import View, check_columns, joined
 
 IDENTITY = ("roi_key", "case_key", "center", "case_id", "roi", "reader", "reading")
 SPECS = ("volume_spec_id", "radiomics_spec_id", "embedding_spec_id", "input_digest", "clinical_digest")
 EMBEDDING = ("embedding_spec_id", "embedding")
 INPUT = ("roi_key", "input_digest")
-PRIMARY = ("A", 1)
-"""Reader and reading of the outlines that count, unless others are named."""
+PRIMARY = Reading("A", 1)
+"""The outlines that count, unless others are named."""
 
 
 def wide_columns() -> list[str]:
@@ -27,13 +28,13 @@ def wide_rows(
     columns: Sequence[str] | None,
     where: pc.Expression | None,
     spec: str | Sequence[str] | None,
-    primary: tuple[str, int] = PRIMARY,
+    primary: Reading = PRIMARY,
     roi_keys: pa.Array | None = None,
 ) -> pa.Table:
     """Return one row a primary ROI that has features; see `FeatureStore.wide`.
 
     Args:
-        primary: reader and reading.
+        primary: the outlines that count.
         roi_keys: only these outlines, at least one.
     """
     wanted = check_columns(columns, wide_columns())
@@ -42,7 +43,7 @@ def wide_rows(
     needed = list(dict.fromkeys([*wanted, *named]))
     of_case = [*contracts.clinical_columns(), "clinical_digest"]
     elsewhere = {*of_case, *EMBEDDING}
-    only_primary = (pc.field("reader") == primary[0]) & (pc.field("reading") == primary[1])
+    only_primary = (pc.field("reader") == primary.reader) & (pc.field("reading") == primary.number)
     pushed = only_primary if where is None or elsewhere & set(named) else only_primary & where
     own = [name for name in needed if name not in elsewhere]
     rows = view.radiomics(list(dict.fromkeys([*own, "case_key", *INPUT, "radiomics_spec_id"])), pushed, spec, roi_keys)

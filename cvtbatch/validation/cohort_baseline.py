@@ -14,6 +14,7 @@ CLINICAL: Mapping[str, str] = {
     "headache": "yes/no",
     "onset_to_ct_h": "h",
     "location": "category",
+    "confirmed_by": "category",
     "volume_ml": "ml",
 }
 """Variables of the baseline table, with their units."""

@@ -34,7 +34,6 @@ from cvtbatch.validation.values import Floats, Maybe, NotComputable
 class CaseResult:
     """A case with the primary model's decision at its primary threshold; None where it could not be made or judged."""
 
-    number: int
     case: Case
     called: bool | None
     wrong: bool | None
@@ -95,7 +94,7 @@ def evaluate(
     models = tuple(evaluate_model(cohort, facts, seed, map_) for facts in bundle.models)
     primary, facts = models[-1], bundle.models[-1]
     threshold = next(iter(facts.thresholds.values()))
-    results = tuple(_judge(number, case, facts.name, threshold) for number, case in enumerate(cohort.cases, 1))
+    results = tuple(_judge(case, facts.name, threshold) for case in cohort.cases)
     point = primary.points[0].decisions
     return Validation(
         provenance=provenance,
@@ -126,11 +125,11 @@ def evaluate(
     )
 
 
-def _judge(number: int, case: Case, model: str, threshold: float) -> CaseResult:
+def _judge(case: Case, model: str, threshold: float) -> CaseResult:
     score = case.scores.get(model)
     called = None if score is None else score >= threshold
     wrong = None if called is None or case.outcome is None else called != case.outcome
-    return CaseResult(number, case, called, wrong)
+    return CaseResult(case, called, wrong)
 
 
 def _count_flags(cases: tuple[Case, ...]) -> tuple[Count, ...]:

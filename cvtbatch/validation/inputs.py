@@ -9,6 +9,7 @@ from cvtbatch.validation.baseline import Value
 from cvtbatch.validation.nomogram import Nomogram
 from cvtbatch.validation.readers import ReaderStudy
 from cvtbatch.validation.recalibration import Method
+from cvtbatch.validation.study import Study
 from cvtbatch.validation.values import Estimate, Floats, Maybe, NotComputable, Scored
 
 NO_TRAINING = NotComputable("the training cohort's values are not in this store")
@@ -167,6 +168,7 @@ class Provenance:
         settings: lines that say how features were made, by name.
         software: versions by name.
         created: when the report was made, as a text.
+        study: what its authors say of it.
     """
 
     center: str
@@ -183,6 +185,7 @@ class Provenance:
     created: str
     cautions: tuple[str, ...] = ()
     recalibrated: Recalibrated | None = None
+    study: Study | None = None
 
 
 @dataclass(frozen=True, slots=True)

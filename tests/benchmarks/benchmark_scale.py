@@ -30,6 +30,7 @@ from cvtbatch.pipelines.extraction import case_stage
 from cvtbatch.pipelines.extraction.case_plan import CaseTask
 from cvtbatch.pipelines.extraction.case_result import CaseResult, Row
 from cvtbatch.pipelines.extraction.extract import extract
+from cvtbatch.pipelines.extraction.listeners import Listeners
 from cvtbatch.pipelines.extraction.report import Progress
 from cvtbatch.pipelines.extraction.settings import Options, resolve
 from cvtbatch.pipelines.shared.job import read_job
@@ -136,7 +137,7 @@ def run_driver(manifest: Path, url: str, workers: int) -> dict[str, object]:
 
     with open_cluster(workers) as cluster:
         began, cpu = time.perf_counter(), time.process_time()
-        report = extract(cases, settings, cluster, Options(), on_progress)
+        report = extract(cases, settings, cluster, Options(), Listeners(on_progress))
         seconds, cpu_s = time.perf_counter() - began, time.process_time() - cpu
     return {
         "cases": report.cases,

@@ -205,7 +205,7 @@ SCORE = """
 import re, sys, time
 from pathlib import Path
 from cvtbatch.dlrn import load_bundle
-from cvtbatch.pipelines.models.score import score_parquet
+from tests.benchmarks.score_files import score_parquet
 bundle = load_bundle(sys.argv[1])
 started = time.perf_counter()
 rows = score_parquet(bundle, Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))

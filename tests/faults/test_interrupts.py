@@ -55,6 +55,21 @@ cvtbatch.cli.main()
 """
 
 
+# A child that ends and an alarm are signals too, and handlers of other libraries take them.
+OTHER_SIGNALS = """
+import os, signal, sys, time
+from cvtbatch.cli import interrupts
+
+interrupts.STOP_SECONDS = 0.1
+interrupts.watch_interrupts()
+for number in (signal.SIGCHLD, signal.SIGALRM, signal.SIGUSR1):
+    signal.signal(number, lambda *_: None)
+    os.kill(os.getpid(), number)
+time.sleep(1)
+print("goes on")
+"""
+
+
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
     """Return a manifest; reading its last case never ends."""
@@ -149,3 +164,10 @@ def test_an_interrupt_inside_a_library_has_the_same_exit_code(tmp_path: Path) ->
         1,
         "\nInterrupted. What was committed is safe; the same command continues.\n",
     )
+
+
+def test_signals_that_no_user_sent_end_nothing() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", OTHER_SIGNALS], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (0, "goes on\n"), ended.stderr

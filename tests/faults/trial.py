@@ -36,6 +36,8 @@ SETTINGS = (
     f"run.time_limit_s={LIMIT_SECONDS}",
 )
 STANDING_FAILURES = 3
+# What a run that stops begins its reason with; the last where an end in order took too long.
+REASONS = ("Error: ", "Interrupted. ", "Left at once. ")
 # One outline a case.
 ONE_ROW_TABLES = ("cases", "volumes", "rois", "radiomics")
 # A run that shows nothing for so long hangs, whatever was done to it.
@@ -217,7 +219,7 @@ class Trial:
             return self._only_the_unreadable_failed()
         if not self.may_stop:
             raise ViolationError(f"exit code {code}, though nothing was done that may stop a run:\n{said}")
-        if code == 1 and "Error: " not in said and "Interrupted. " not in said:
+        if code == 1 and not any(reason in said for reason in REASONS):
             raise ViolationError(f"it stopped without a reason:\n{said}")
         if code not in {1, -signal.SIGKILL}:
             raise ViolationError(f"exit code {code}:\n{said}")

@@ -1,12 +1,17 @@
 """The report: its numbers, its files, odd cohorts, and the page in a browser."""
 
 import csv
+import dataclasses
+import html
 import json
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
+import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
@@ -17,6 +22,7 @@ from cvtbatch.validation.report import gallery, write_report
 from cvtbatch.validation.report.drawing import standalone
 from cvtbatch.validation.report.model_figures import draw_model
 from cvtbatch.validation.report.performance_figures import draw_performance
+from cvtbatch.validation.report.reader_tables import reader_tables
 from tests.support.browser import Page, find_chromium, open_browser
 from tests.support.validation_cases import make_bundle, make_cohort, make_provenance, make_slice, make_training
 
@@ -102,6 +108,13 @@ def test_tables_are_csv_with_numbers_in_full(report: Path, validation: Validatio
         ), file
 
 
+@pytest.mark.parametrize("dice", [(0.9, 0.5, 0.7), (0.9, 0.5, 0.7, 0.8)])
+def test_the_median_of_the_readers_dice_is_numpys(validation: Validation, dice: tuple[float, ...]) -> None:
+    changed = replace(validation, readers=(replace(validation.readers[0], dice=dice),))
+    *_, outlines = reader_tables(changed)
+    assert outlines.rows[0][1] == f"{np.median(dice):.2f} (0.50 to 0.90)"
+
+
 def test_every_table_is_a_file_and_stands_once_in_the_page(report: Path) -> None:
     files = sorted(file.stem for file in (report.parent / "tables").glob("*.csv"))
     shown = re.findall(r'<figure class="table" id="table-([^"]+)">', report.read_text(encoding="utf-8"))
@@ -144,18 +157,82 @@ def test_first_screen_says_what_it_is_for(report: Path) -> None:
 def test_every_case_has_an_anchor_on_one_page(report: Path, validation: Validation) -> None:
     pages = sorted(report.parent.glob("*.html"))
     assert [page.name for page in pages] == ["cases-2.html", "report.html"]
-    found = [
-        number
-        for page in pages
-        for number in re.findall(r'<article class="case \w+" id="case-(\d+)"', page.read_text("utf-8"))
-    ]
-    assert sorted(map(int, found)) == [result.number for result in validation.cases]
-    links = re.findall(r'<td[^>]*><a href="([^"]*)#case-(\d+)"', report.read_text("utf-8"))
+    anchors = {
+        page.name: re.findall(r'<article class="case \w+" id="([^"]+)"', page.read_text("utf-8")) for page in pages
+    }
+    found = [anchor for names in anchors.values() for anchor in names]
+    assert len(found) == len(set(found)) == CASES
+    links = re.findall(r'<td[^>]*><a href="([^"]*)#([^"]+)"', report.read_text("utf-8"))
     assert len(links) == CASES
-    for file, number in links:
-        assert f'id="case-{number}"' in (report.parent / (file or "report.html")).read_text("utf-8")
-    wrong = [result.number for result in validation.cases if result.wrong]
-    assert all(f'id="case-{number}"' in report.read_text("utf-8") for number in wrong)
+    for file, anchor in links:
+        assert anchor in anchors[file or "report.html"]
+    wrong = [result.case.key for result in validation.cases if result.wrong]
+    assert all(gallery.anchor(key) in anchors["report.html"] for key in wrong)
+
+
+def test_a_case_has_one_name_wherever_it_stands(report: Path, validation: Validation) -> None:
+    keys = [result.case.key for result in validation.cases]
+    document = _strictly(report.parent / "report.json")
+    assert [case["key"] for case in document["cases"]] == keys
+    assert not {"number", "name", "case_id"} & set(document["cases"][0])
+    with (report.parent / "tables" / "cases.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["case"] for row in csv.DictReader(file)] == keys
+    pages = "".join(page.read_text("utf-8") for page in report.parent.glob("*.html"))
+    assert sorted(map(unquote, re.findall(r'<article class="case \w+" id="case-([^"]+)"', pages))) == keys
+    assert sorted(re.findall(r"<article.*?<h3>(.*?)</h3>", pages, re.DOTALL)) == keys
+    assert (
+        sorted(re.findall(r"with its outline, case ([^\"]+)\"", pages) + [k for k in keys if k.endswith("0005")])
+        == keys
+    )
+    # Every link to a case is called as the case that it goes to.
+    named = re.findall(r'<a href="[^"#]*#case-([^"]+)">([^<]*)</a>', pages)
+    assert len(named) > CASES
+    assert {(unquote(anchor), text) for anchor, text in named} == {(key, key) for key in keys}
+    drawing = next(drawing for drawing in draw_model(validation) if drawing.name == "nomogram")
+    for text in (drawing.title, drawing.alt):
+        assert text.rpartition("case ")[2] in keys
+    # No number of a case is left over.
+    assert re.findall(r"\b[Cc]ase #?\d+\b", _text(report)) == []
+
+
+def test_readers_see_words_where_programs_see_columns(report: Path, validation: Validation) -> None:
+    shown = "".join(_text(page) for page in report.parent.glob("*.html"))
+    assert re.findall(r"\bdl_\d+\b", shown) == ["dl_039"] * 2  # in the notes that say what an image pattern is
+    assert "image pattern 17" in shown
+    for name, column in (("importances", "feature"), ("shift_features", "column")):
+        with (report.parent / "tables" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+            assert {"dl_017", "dl_101"} < {row[column] for row in csv.DictReader(file)}
+    document = _strictly(report.parent / "report.json")
+    assert {"dl_017", "dl_101"} < {row["feature"] for row in document["importances"]}
+    assert any(row["name"] == "dl_101" for case in document["cases"] for row in case["explanation"]["contributions"])
+
+
+def test_no_caption_stands_twice(report: Path) -> None:
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", report.read_text("utf-8"))
+    assert len(captions) == len(set(captions))
+
+
+def test_checklists_lie_beside_the_page_with_what_is_open(report: Path) -> None:
+    page = report.read_text("utf-8")
+    for name, items in (("clear", 58), ("tripod", 52), ("metrics", 30)):
+        with (report.parent / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["item"] != "score"]
+        assert len(rows) == items
+        waiting = ", ".join(row["item"] for row in rows if row["answer"] == "open")
+        assert f"Open: {waiting}." in page
+        assert f'href="{name}.csv"' in page
+
+
+@pytest.mark.parametrize("key", ["C2/$x$ & <b>", "C2/病例-3", "C2/" + "long " * 20])
+def test_an_example_of_any_name_is_drawn(validation: Validation, key: str) -> None:
+    cases = tuple(
+        dataclasses.replace(result, case=dataclasses.replace(result.case, key=f"{key} {place}"))
+        for place, result in enumerate(validation.cases)
+    )
+    named = dataclasses.replace(validation, cases=cases)
+    drawing = next(drawing for drawing in draw_model(named) if drawing.name == "nomogram")
+    assert drawing.title.startswith(f"Nomogram, read for case {key} ")
+    assert html.escape(key) in drawing.svg
 
 
 @pytest.mark.parametrize(
@@ -233,6 +310,21 @@ def test_page_is_whole_on_a_wide_and_a_narrow_screen(browser: Page, report: Path
     assert png.startswith(b"\x89PNG")
     if folder := os.environ.get("CVTBATCH_SCREENSHOTS"):
         (Path(folder) / f"report-{width}.png").write_bytes(png)
+
+
+@pytest.mark.parametrize("section", ["model", "shift", "decision-curve"])
+def test_figures_leave_no_column_of_a_wide_screen_empty(browser: Page, report: Path, section: str) -> None:
+    browser.open(report, 1280)
+    columns = browser.evaluate(
+        f"[...document.querySelector('#{section} .drawings').children].map(e => [e.getBoundingClientRect().top, "
+        "e.getBoundingClientRect().left, e.getBoundingClientRect().right, e.getBoundingClientRect().height])"
+    )
+    assert len(columns) == 3
+    assert len({top for top, *_ in columns}) == 1
+    assert all(height > 150 for *_, height in columns)
+    # Side by side from margin to margin of the 1,240 pixels that a page has.
+    assert columns[0][1] == 36
+    assert columns[-1][2] == 1244
 
 
 def test_tables_sort_and_filter(browser: Page, report: Path) -> None:

@@ -14,7 +14,7 @@ from cvtbatch.pipelines.extraction import case_stage, stored_cases
 from cvtbatch.pipelines.extraction.extract import extract
 from cvtbatch.pipelines.extraction.settings import Options, resolve
 from cvtbatch.pipelines.shared.job import read_job
-from tests.benchmarks.benchmark_scale import return_rows, write_manifest
+from tests.benchmarks.benchmark_scale import return_rows, run_driver, write_manifest
 
 TOGETHER = 250
 FEW, MANY = 1000, 4000
@@ -48,3 +48,9 @@ def test_memory_does_not_grow_with_the_cases(tmp_path: Path, monkeypatch: pytest
     peak_bytes(tmp_path, TOGETHER)
     few, many = peak_bytes(tmp_path, FEW), peak_bytes(tmp_path, MANY)
     assert many - few < (MANY - FEW) * BYTES_A_CASE, (few, many)
+
+
+def test_the_benchmark_drives_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(case_stage, "process_case", return_rows)
+    taken = run_driver(write_manifest(tmp_path, 3, "narrow"), str(tmp_path / "store"), 0)
+    assert (taken["cases"], taken["computed"]) == (3, 3)

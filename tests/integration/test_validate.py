@@ -1,5 +1,6 @@
 """`validate` on a store: from a bundle's scores of a centre to a report."""
 
+import csv
 import json
 import re
 from dataclasses import replace
@@ -28,6 +29,7 @@ from cvtbatch.store import FeatureStore
 from cvtbatch.validation.eligibility import CRITERIA
 from tests.support.cohorts import SMALLEST_JOB
 from tests.support.model_store import CASES, fill
+from tests.support.paths import ROOT
 from tests.support.store_rows import VOLUME_SPEC, row
 
 FAST = (*SMALLEST_JOB, "cohort.training_centers=[C1]")
@@ -97,7 +99,7 @@ def document(archive: Path) -> dict[str, object]:
     """The command's JSON document, once it has written its report."""
     text = run(
         "validate", "--store", archive / "store", "--bundle", archive / "bundle", "--center", "C2",
-        "--out", archive / "report", "--json",
+        "--out", archive / "report", "--study", ROOT / "docs" / "study.yaml", "--json",
     )  # fmt: skip
     found: dict[str, object] = json.loads(text)
     assert contracts.problems_of(found, "commands/validate.json") == []
@@ -123,6 +125,32 @@ def test_the_numbers_are_those_of_the_scores(
     assert (document["cases"], document["with_outcome"], document["events"]) == (CASES["C2"], CASES["C2"], 7)
     called = {entry["case_key"]: bool(entry["dlrn_youden"]) for entry in scores}
     assert {case["key"]: case["called"] for case in report["cases"] if case["called"] is not None} == called
+
+
+def test_what_authors_say_stands_in_the_report_and_its_checklists(archive: Path, report: dict[str, object]) -> None:
+    assert report["provenance"]["study"]["dates"] == {"first": "2019-01", "last": "2024-06-30"}
+    answers = {}
+    for name in ("clear", "tripod", "metrics"):
+        with (archive / "report" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+            answers[name] = {row["item"]: row for row in csv.DictReader(file)}
+    assert answers["clear"]["20"]["in words"] == "A: neurosurgeon, 12 years; B: neurosurgeon, 6 years."
+    assert answers["clear"]["42"]["answer"] == "no"
+    assert answers["clear"]["22"]["rests on (report.json)"] == "/provenance/settings/volume specification"
+    assert answers["tripod"]["5b"]["in words"] == "Scans from 2019-01 to 2024-06-30."
+    assert answers["metrics"]["3"]["answer"] == "yes"
+    confirmed = [row for row in report["baseline_by_class"] if row["variable"] == "confirmed_by"]
+    assert len(confirmed) == 1
+
+
+def test_a_bad_study_file_is_refused_before_any_work(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text("version: 1\nethics: approved\n", encoding="utf-8")
+    command = ("validate", "--store", archive / "store", "--bundle", archive / "bundle", "--center", "C2")
+    result = CliRunner().invoke(
+        cli, [*map(str, (*command, "--out", tmp_path / "report", "--study", tmp_path / "study.yaml"))]
+    )
+    assert result.exit_code == 1
+    assert "ethics: 'approved' is not of type 'object'" in str(result.exception)
+    assert not (tmp_path / "report").exists()
 
 
 def test_the_flow_says_who_is_missing(report: dict[str, object]) -> None:

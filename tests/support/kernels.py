@@ -7,6 +7,7 @@ may be read-only. A run of some files takes what lies beside the sources. Run as
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,7 +26,8 @@ class KernelsOfRun:
 
     def pytest_xdist_node_collection_finished(self) -> None:
         """Hold back the tests until everything is compiled; where that fails, tests will say why."""
-        self.compiling.wait()
+        with suppress(subprocess.TimeoutExpired):
+            self.compiling.wait(timeout=600)
 
     def pytest_unconfigure(self) -> None:
         self.compiling.kill()

@@ -5,6 +5,8 @@ Files that wait (for a fault to be noticed, a process to start) come before thos
 
 import os
 
+import psutil
+
 # Seconds that a file takes on two cores, where that is more than a few.
 SECONDS = {
     "tests/faults/test_workers.py": 139,
@@ -34,6 +36,10 @@ SECONDS = {
 }
 
 
+# A process of tests, with the processes that its tests start.
+PROCESS_BYTES = 4e9
+
+
 def longest_first(test: str) -> int:
     """Return what puts the tests of long files first; all others keep their order.
 
@@ -45,5 +51,10 @@ def longest_first(test: str) -> int:
 
 def processes_of_run() -> int:
     """Return how many processes run tests: more than there are cores, since a third of their time is waiting for others."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores + (cores + 1) // 2
+    if stated := os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return int(stated)
+    cores = psutil.cpu_count(logical=False) or 1
+    if hasattr(os, "sched_getaffinity"):
+        cores = min(cores, len(os.sched_getaffinity(0)))
+    by_memory = int(psutil.virtual_memory().total / PROCESS_BYTES)
+    return max(1, min(cores + (cores + 1) // 2, by_memory))

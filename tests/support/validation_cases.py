@@ -31,8 +31,8 @@ FEATURES = (
     "logarithm_gldm_DependenceEntropy",
     "lbp-3D-k_ngtdm_Coarseness",
     "gradient_glrlm_RunEntropy",
-    "embedding_017",
-    "embedding_101",
+    "dl_017",
+    "dl_101",
 )
 MODELS = ("Rad", "DL", "DLR", "DLRN")
 NOMOGRAM = Nomogram(
@@ -62,6 +62,7 @@ def _clinical(rng: np.random.Generator, outcome: np.ndarray) -> dict[str, list[f
         "headache": [None if k % 17 == 3 else int(value) for k, value in enumerate(rng.uniform(size=n) < 0.6)],
         "onset_to_ct_h": [float(value) for value in np.exp(rng.normal(1.3, 0.8, n)).clip(0.5, 24).round(1)],
         "location": [str(value) for value in rng.choice(["lobar", "deep", "other"], n, p=[0.62, 0.34, 0.04])],
+        "confirmed_by": [str(value) for value in rng.choice(["MRV", "CTA", "DSA"], n)],
         "volume_ml": [float(value) for value in np.exp(rng.normal(3, 0.7, n)).round(1)],
     }
 
@@ -116,7 +117,8 @@ def make_cohort(seed: int, n: int, center: str = "C2", outcomes: str = "both", e
             own["DLRN"] = float(expit(-3.1 + 5.2 * own["DLR"] + 1.1 * float(seizure)))
         points = (Contribution("DLR signature", 100 * own["DLR"]), Contribution("epilepsy", 21.2 * float(seizure or 0)))
         added = tuple(
-            Contribution(name, float(amount)) for name, amount in zip(FEATURES, rng.normal(0, 0.06, 5), strict=False)
+            Contribution(name, float(amount))
+            for name, amount in zip(FEATURES[::-3], rng.normal(0, 0.06, 4), strict=True)
         )
         outside = FEATURES[1:2] if columns[FEATURES[1]][k] > 2.6 else ()
         flags = (("outside_training_range",) if outside else ()) + (("uneven_gaps",) if k % 11 == 5 else ())
@@ -210,7 +212,11 @@ def make_provenance(center: str = "C2") -> Provenance:
         bundle_digest="sha256:" + "4f" * 32,
         snapshot="auto-0007",
         snapshot_digest="sha256:" + "a1" * 32,
-        settings={"radiomics": "rad-71a7e07d3cb0", "profile": "cvt-1834", "volume": "vol-485de907f340"},
+        settings={
+            "volume specification": "vol-485de907f340",
+            "radiomics specification": "rad-71a7e07d3cb0",
+            "radiomics settings": "binWidth 5",
+        },
         software={"cvtbatch": "0.1.0", "numpy": "2.4.6"},
         created="2026-11-23 10:00 UTC",
         cautions=("thresholds rest on few training events",),

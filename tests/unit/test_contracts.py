@@ -38,7 +38,11 @@ def test_every_table_names_its_key_and_state_among_its_columns(name: str) -> Non
     assert all(field.required for field in contract.fields if field.name in contract.key)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "schemas").rglob("*.json")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "schemas").rglob("*.json")),
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
 def test_every_contract_is_valid_itself(path) -> None:
     document = json.loads(path.read_text())
     if "$schema" in document:

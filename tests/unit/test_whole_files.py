@@ -38,8 +38,21 @@ def test_a_folder_holds_nothing_of_an_earlier_one_that_was_killed(tmp_path: Path
     path = tmp_path / "bundle"
     (tmp_path / ".bundle.part").mkdir()
     (tmp_path / ".bundle.part" / "left").touch()
-    with written_whole(path) as aside:
+    with written_whole(path, folder=True) as aside:
         aside.mkdir()
         (aside / "model").touch()
     assert [file.name for file in path.iterdir()] == ["model"]
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_removes_no_folder_and_follows_no_link(tmp_path: Path) -> None:
+    theirs = tmp_path / ".out.csv.part"
+    theirs.mkdir()
+    (theirs / "notes").touch()
+    with pytest.raises(OSError, match="directory"), written_whole(tmp_path / "out.csv"):
+        pass
+    assert (theirs / "notes").exists()
+    (tmp_path / ".bundle.part").symlink_to(theirs)
+    with written_whole(tmp_path / "bundle", folder=True) as aside:
+        aside.mkdir()
+    assert (theirs / "notes").exists()

@@ -23,8 +23,8 @@ from cvtbatch.pipelines.archive.check_files import Problem, check_files
 from cvtbatch.pipelines.centers.center_source import refuse_seen_center
 from cvtbatch.pipelines.centers.validate import ValidationReport, validate_center
 from cvtbatch.pipelines.extraction.case_plan import CasePlan
-from cvtbatch.pipelines.extraction.coordinator import Listeners
 from cvtbatch.pipelines.extraction.extract import dry_run, extract
+from cvtbatch.pipelines.extraction.listeners import Listeners
 from cvtbatch.pipelines.extraction.report import ExtractReport
 from cvtbatch.pipelines.extraction.settings import Options, Settings, resolve
 from cvtbatch.pipelines.models.score import ScoreReport, score_store

@@ -17,8 +17,8 @@ from cvtbatch.pipelines.centers.center_source import (
     seen_images,
     selected_columns,
 )
+from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outlines, select_rows
 from cvtbatch.pipelines.models.score_keys import KEY, read_keys
-from cvtbatch.pipelines.models.training_cohort import Row, refuse_several_outlines, select_rows
 from cvtbatch.store import StoredArray, among
 from cvtbatch.validation.eligibility import assess_eligibility
 from cvtbatch.validation.inputs import Case, CenterCohort, Contribution, Count, Explanation, FlowStep, Training

@@ -13,7 +13,7 @@ from cvtbatch.dlrn.kernels import project
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading, name_centers, twins_of
-from cvtbatch.pipelines.models.training_cohort import Row
+from cvtbatch.pipelines.models.eligible_cases import Row
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.store import FeatureStore, View
 from cvtbatch.validation.baseline import Value

@@ -13,7 +13,7 @@ from cvtbatch.errors import CvtbatchError
 from cvtbatch.manifest import Reading
 from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES
 from cvtbatch.pipelines.centers.center_source import Source
-from cvtbatch.pipelines.models.training_cohort import Row
+from cvtbatch.pipelines.models.eligible_cases import Row
 from cvtbatch.store import StoredArray
 from cvtbatch.validation.agreement import icc_agreement
 from cvtbatch.validation.readers import ReaderStudy, ScoreAgreement, dice, reader_study, score_agreement

@@ -19,7 +19,8 @@ from cvtbatch.spec import canonical_json
 from cvtbatch.validation.evaluate import Validation, evaluate
 from cvtbatch.validation.inputs import Provenance
 from cvtbatch.validation.report import write_report
-from cvtbatch.validation.report.checklists import RADIOMICS_SETTINGS
+from cvtbatch.validation.report.store_answers import RADIOMICS_SETTINGS
+from cvtbatch.validation.study import Study
 from cvtbatch.validation.values import NotComputable
 
 HERE = Cluster(None, "inline", threads=None)
@@ -68,6 +69,7 @@ def validate_center(
     out: Path,
     on_page: Callable[[int, int], None] = lambda *_: None,
     cluster: Cluster = HERE,
+    study: Study | None = None,
 ) -> ValidationReport:
     """Validate a bundle on what it has scored of a centre, and write the report into a folder.
 
@@ -75,6 +77,7 @@ def validate_center(
         snapshot: by default one that is recorded for this.
         on_page: told how many pages of cases are written, of how many.
         cluster: takes the bootstrap; the report is the same, wherever that runs.
+        study: what its authors say of it, for the checklists.
 
     Raises:
         InputError: the bundle was trained on this centre or its images; there is no bundle, snapshot, centre or score.
@@ -88,7 +91,7 @@ def validate_center(
         read_cohort(source, read_readers(source)),
         bundle_facts(bundle),
         read_training_values(source),
-        _provenance(source),
+        _provenance(source, study),
         SEED,
         partial(map_on, cluster),
     )
@@ -109,7 +112,7 @@ def other_spellings(source: Source) -> list[str]:
     ]
 
 
-def _provenance(source: Source) -> Provenance:
+def _provenance(source: Source, study: Study | None) -> Provenance:
     """Return where the report's numbers come from: bundle, snapshots, specifications, software, and what speaks against them."""
     told = source.bundle.description
     specs = {**source.view.specs(), **source.bundle.known_specs()}
@@ -145,4 +148,5 @@ def _provenance(source: Source) -> Provenance:
             + other_spellings(source)
         ),
         recalibrated=recalibrated(told),
+        study=study,
     )

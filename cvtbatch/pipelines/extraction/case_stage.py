@@ -7,7 +7,7 @@ from cvtbatch.pipelines.extraction.case_plan import CasePlan, CaseTask, Reason
 from cvtbatch.pipelines.extraction.case_result import CaseResult, case_row
 from cvtbatch.pipelines.extraction.case_task import process_case
 from cvtbatch.pipelines.extraction.dispatcher import Dispatcher
-from cvtbatch.pipelines.extraction.failure import FailureKey, failure_of
+from cvtbatch.pipelines.extraction.failure import Failure, FailureKey, KnownFailure, failure_of
 from cvtbatch.pipelines.extraction.failure_events import FailureEvents
 from cvtbatch.pipelines.extraction.limits import case_limit_s
 from cvtbatch.pipelines.extraction.report import AuditSummary
@@ -62,12 +62,11 @@ class CaseStage:
 
     def _add_idle(self, plan: CasePlan) -> None:
         """Count a case that needs no work, and record what changed about it without any."""
-        states, progress = self._monitor.states, self._monitor.progress
+        states = self._monitor.states
         if plan.update_clinical:
             self._batch.hold("cases", [case_row(plan.case)])
-        progress.done += 1
+        self._monitor.finish(failed=bool(plan.standing))
         if plan.standing:
-            progress.failed += 1
             states.settle_failed(plan.case.manifest_row, plan.standing)
         elif not plan.embeds:
             states.settle(plan.case.manifest_row, "already_done" if plan.case.masked_rois() else "awaiting_mask")
@@ -86,18 +85,18 @@ class CaseStage:
             self._events.add(case, failure)
         self._add_audits(result)
         self._monitor.take_back(result.cost)
-        self._monitor.cost.worked_cases += 1
+        self._monitor.work_on()
         self._batch.count_item()
         self.decoded += result.decoded
         self._settle(task, result)
 
     def _settle(self, task: CaseTask, result: CaseResult) -> None:
         """Count the case by what has become of it."""
-        states, progress, row = self._monitor.states, self._monitor.progress, task.case.manifest_row
-        progress.done += 1
-        if result.failures or task.standing:
-            progress.failed += 1
-            states.settle_failed(row, [*result.failures, *task.standing])
+        states, row = self._monitor.states, task.case.manifest_row
+        failures: list[Failure | KnownFailure] = [*result.failures, *task.standing]
+        self._monitor.finish(failed=bool(failures))
+        if failures:
+            states.settle_failed(row, failures)
         elif not task.case.masked_rois():
             states.settle(row, "awaiting_mask")
         else:

@@ -1,8 +1,7 @@
 """The coordinator of a run: its stages in order, one batch of rows, and the record of how it began and ended."""
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import CvtbatchError
@@ -13,11 +12,11 @@ from cvtbatch.pipelines.extraction.dispatcher import Dispatcher
 from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingPlan, EmbeddingWork
 from cvtbatch.pipelines.extraction.embedding_stage import EmbeddingStage
 from cvtbatch.pipelines.extraction.failure_events import FailureEvents
+from cvtbatch.pipelines.extraction.listeners import Listeners
 from cvtbatch.pipelines.extraction.report import (
     STATES,
     EmbeddingSummary,
     ExtractReport,
-    Progress,
     RunFigures,
     failure_counts,
     reason_counts,
@@ -30,31 +29,12 @@ from cvtbatch.pipelines.shared.run_log import RunLog
 from cvtbatch.store import FeatureStore
 
 
-def _nothing(_: object) -> None:
-    return
-
-
-@dataclass(frozen=True, slots=True)
-class Listeners:
-    """Who is told what happens in a run; texts may hold paths, and are for the terminal, never for the store.
-
-    Attributes:
-        on_progress: called when a case is back, before it counts, twice a second while none comes back, and at the end; may raise
-            KeyboardInterrupt.
-        on_failure: called with the text of each failure.
-        on_notice: so too with what else the user should know.
-    """
-
-    on_progress: Callable[[Progress], None] = _nothing
-    on_failure: Callable[[str], None] = _nothing
-    on_notice: Callable[[str], None] = _nothing
-
-
-NOBODY = Listeners()
-
-
 class Coordinator:
-    """Carries a run out; nobody else appends to the tables."""
+    """Carries a run out; nobody else appends to the tables.
+
+    Args:
+        started: when the run began, by the monotonic clock.
+    """
 
     def __init__(
         self,
@@ -65,10 +45,11 @@ class Coordinator:
         run_id: str,
         log: RunLog,
         listeners: Listeners,
+        started: float,
     ) -> None:
         job = settings.job.run
         self._store, self._settings, self._run_id, self._log, self._listeners = store, settings, run_id, log, listeners
-        self._started = time.monotonic()
+        self._started = started
         self._batch = RowBatch(store, run_id, log, job.commit_cases, job.commit_seconds)
         self._monitor = RunMonitor(len(manifest), manifest.rows, cluster, listeners.on_progress, listeners.on_notice)
         self._events = FailureEvents(self._batch, log, listeners.on_failure)
@@ -80,7 +61,7 @@ class Coordinator:
     def begin(self) -> None:
         """Record what the run sets out to do."""
         self._record.append_specs()
-        self._record.append_start(self.report())
+        self._record.append_start(self._report(seconds=0.0))
         self._log.write(
             "info",
             "run_started",
@@ -108,17 +89,15 @@ class Coordinator:
         """Return how the run stands."""
         return self._monitor.figures(self._run_id, self._batch)
 
-    def report(self) -> ExtractReport:
-        """Return what the run did until now."""
-        states, seconds = self._monitor.states, round(time.monotonic() - self._started, 3)
-        work = self._settings.work
+    def _report(self, seconds: float) -> ExtractReport:
+        """Return what the run did until now, in so many seconds."""
+        states, work = self._monitor.states, self._settings.work
         return ExtractReport(
             store=work.store_url,
             run_id=self._run_id,
             volume_spec_id=work.volume_spec_id,
             radiomics_spec_id=work.radiomics_spec_id,
             embedding_spec_id=self._settings.embedding_spec_id,
-            dry_run=False,
             cases=self._monitor.planned,
             computed=states.now["computed"],
             already_done=states.now["already_done"],
@@ -141,12 +120,13 @@ class Coordinator:
         Raises:
             CvtbatchError: the end of a run that was completed cannot be recorded.
         """
+        seconds = round(time.monotonic() - self._started, 3)
         try:
             self._batch.commit()
-            report = self.report()
+            report = self._report(seconds)
             self._record.append_end(report, state, reason)
         except CvtbatchError as error:
-            report = self.report()
+            report = self._report(seconds)
             self._log.write("error", "end_not_recorded", kind=error.kind, message=error.message, private=error.private)
             if state == "completed":
                 raise

@@ -1,6 +1,7 @@
 """Hands tasks of a run to its workers, and its rows to the store while none comes back."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from typing import TypeVar
 
 from cvtbatch import engine
@@ -46,9 +47,11 @@ class Dispatcher:
             limit_s=lambda task: limit_s(task, self._stated_limit_s),
             on_wait=self._wait,
         )
-        for outcome in outcomes:
-            self._monitor.show()
-            yield outcome
+        # Closed at once where the run is interrupted: what is in flight is not waited for while the rest is committed.
+        with closing(outcomes):
+            for outcome in outcomes:
+                self._monitor.show()
+                yield outcome
 
     def _wait(self, why: str) -> None:
         self._monitor.wait(why)

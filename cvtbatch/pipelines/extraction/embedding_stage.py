@@ -19,7 +19,7 @@ from cvtbatch.pipelines.extraction.embedding_worker import (
 from cvtbatch.pipelines.extraction.failure import FailureKey, failure_of
 from cvtbatch.pipelines.extraction.failure_events import FailureEvents
 from cvtbatch.pipelines.extraction.limits import embedding_limit_s
-from cvtbatch.pipelines.extraction.report import EmbeddingSummary, Progress
+from cvtbatch.pipelines.extraction.report import EmbeddingSummary
 from cvtbatch.pipelines.extraction.row_batch import RowBatch
 from cvtbatch.pipelines.extraction.run_monitor import RunMonitor
 from cvtbatch.pipelines.shared.unfinished import why_undone
@@ -61,12 +61,13 @@ class EmbeddingStage:
         for plan in plans:
             if plans_are_new:
                 self._monitor.plan(plan.reasons())
-                self._monitor.cost.worked_cases += bool(plan.pending)
+                if plan.pending:
+                    self._monitor.work_on()
             self._settle(plan)
             outlines += len(plan.pending)
             slices += sum(roi.slices for roi in plan.pending)
             self._batch.commit_if_due()
-        self._monitor.progress = Progress(total=outlines, stage="embed")
+        self._monitor.begin_stage("embed", outlines)
         if outlines:
             write_weights()
             self._embed((roi for plan in plans for roi in plan.pending), slices)
@@ -98,6 +99,8 @@ class EmbeddingStage:
             else:
                 self._monitor.take_back(None)
                 suspects += outcome.item.rois
+        if not suspects:
+            return
         # One of them took its workers down; alone, it is found, and the others are done.
         again, resource, _ = place_work(self._work, self._dispatcher.cluster)
         alone = (EmbeddingTask(again, (roi,)) for roi in suspects)
@@ -111,10 +114,9 @@ class EmbeddingStage:
             if isinstance(result, NotEmbedded):
                 self._events.add(result.roi, result.failure)
                 self._monitor.states.settle_failed(result.roi.case_row, [result.failure])
-                self._monitor.progress.failed += 1
             else:
                 self._add_rows(result)
-            self._monitor.progress.done += 1
+            self._monitor.finish(failed=isinstance(result, NotEmbedded))
             self._batch.count_item()
         self._summary.seconds = round(time.monotonic() - self._started, 3)
         self._batch.commit_if_due()

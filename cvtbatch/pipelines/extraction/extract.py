@@ -2,6 +2,7 @@
 
 import datetime
 import gc
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -10,12 +11,12 @@ from cvtbatch.engine import Cluster
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.manifest import Manifest
 from cvtbatch.pipelines.extraction.case_plan import CasePlan, Reason
-from cvtbatch.pipelines.extraction.coordinator import NOBODY, Coordinator, Listeners, embedding_summary
+from cvtbatch.pipelines.extraction.coordinator import Coordinator, embedding_summary
+from cvtbatch.pipelines.extraction.listeners import NOBODY, Listeners
 from cvtbatch.pipelines.extraction.planning import EmbeddingPlans, KnownOf, plan_run, stored_cases
 from cvtbatch.pipelines.extraction.prometheus import open_metrics
-from cvtbatch.pipelines.extraction.report import AuditSummary, ExtractReport, Progress, reason_counts
+from cvtbatch.pipelines.extraction.report import ExtractReport, Progress, reason_counts
 from cvtbatch.pipelines.extraction.row_batch import BATCH_ORDER
-from cvtbatch.pipelines.extraction.run_cost import CostSummary
 from cvtbatch.pipelines.extraction.settings import Options, Settings
 from cvtbatch.pipelines.extraction.uid_key import load_uid_key
 from cvtbatch.pipelines.shared.run_log import RunLog
@@ -50,21 +51,11 @@ def dry_run(
         volume_spec_id=settings.work.volume_spec_id,
         radiomics_spec_id=settings.work.radiomics_spec_id,
         embedding_spec_id=settings.embedding_spec_id,
-        dry_run=True,
-        cases=cases,
-        computed=0,
-        already_done=0,
-        failed=0,
-        awaiting_mask=0,
-        clinical_updated=0,
-        decoded=0,
         rows=dict.fromkeys(BATCH_ORDER, 0),
-        failures=[],
-        audit=AuditSummary(),
         embeddings=embedding_summary(settings),
-        cost=CostSummary(),
         plan=reason_counts(reasons),
-        seconds=0.0,
+        cases=cases,
+        dry_run=True,
     )
 
 
@@ -83,6 +74,7 @@ def extract(
         ResourceError: the scheduler went away.
         KeyboardInterrupt: after what was done has been committed.
     """
+    started = time.monotonic()
     settings = replace(settings, work=replace(settings.work, uid_key=load_uid_key()))
     run_id = make_run_id(datetime.datetime.now(datetime.UTC))
     store = FeatureStore.open_for_writing(settings.work.store_url)
@@ -93,7 +85,9 @@ def extract(
             listeners.on_progress(progress)
 
         log = RunLog(run_id, options.log, listeners.on_notice)
-        run = Coordinator(store, settings, cluster, manifest, run_id, log, replace(listeners, on_progress=on_progress))
+        run = Coordinator(
+            store, settings, cluster, manifest, run_id, log, replace(listeners, on_progress=on_progress), started
+        )
         run.begin()
         metrics.show(run.figures, "running")
         state, reason = "stopped", "internal error"

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cvtbatch.errors import CvtbatchError
+from cvtbatch.manifest import CompactPickle
 
 Scope = Literal["extraction", "audit"]
 
 
 @dataclass(frozen=True, slots=True)
-class FailureKey:
+class FailureKey(CompactPickle):
     """What a failure is about; it is live until its key succeeds.
 
     Attributes:
@@ -28,7 +29,7 @@ class FailureKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(CompactPickle):
     """What went wrong with a case or ROI.
 
     Attributes:

@@ -13,6 +13,9 @@ State = Literal["awaiting_mask", "already_done", "computed", "failed"]
 STATES: tuple[State, ...] = get_args(State)
 
 
+Stage = Literal["extract", "embed"]
+
+
 @dataclass(slots=True)
 class Progress:
     """What a stage of a run works on while it goes on: of how many, done with, and of those failed."""
@@ -20,7 +23,7 @@ class Progress:
     total: int = 0
     done: int = 0
     failed: int = 0
-    stage: Literal["extract", "embed"] = "extract"
+    stage: Stage = "extract"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +101,21 @@ class ExtractReport:
     volume_spec_id: str
     radiomics_spec_id: str
     embedding_spec_id: str
-    dry_run: bool
-    cases: int
-    computed: int
-    already_done: int
-    failed: int
-    awaiting_mask: int
-    clinical_updated: int
-    decoded: int
     rows: Mapping[str, int]
-    failures: list[dict[str, str | int]]
-    audit: AuditSummary
     embeddings: EmbeddingSummary
-    cost: CostSummary
     plan: list[dict[str, str | int]]
-    seconds: float
+    cases: int
+    dry_run: bool = False
+    computed: int = 0
+    already_done: int = 0
+    failed: int = 0
+    awaiting_mask: int = 0
+    clinical_updated: int = 0
+    decoded: int = 0
+    failures: list[dict[str, str | int]] = field(default_factory=list)
+    audit: AuditSummary = field(default_factory=AuditSummary)
+    cost: CostSummary = field(default_factory=CostSummary)
+    seconds: float = 0.0
 
     def to_document(self) -> dict[str, object]:
         """Return the JSON document of `cvtbatch extract --json`."""

@@ -31,13 +31,20 @@ class Seconds:
         """Return how many durations did not exceed a bound."""
         return sum(times for number, times in self._bins.items() if _middle_s(number) <= bound_s)
 
+    def median_s(self) -> float:
+        """Return the duration in the middle, of an even number the mean of the two in the middle; NaN where none was seen."""
+        return (self._ranked_s((self.count + 1) // 2) + self._ranked_s(self.count // 2 + 1)) / 2
+
     def percentile_s(self, percent: float) -> float:
         """Return the duration that a share of those seen, in percent, does not exceed; NaN where none was seen."""
-        wanted = max(1, math.ceil(percent / 100 * self.count))
+        return self._ranked_s(max(1, math.ceil(percent / 100 * self.count)))
+
+    def _ranked_s(self, rank: int) -> float:
+        """Return the duration of a rank among those seen, from 1; NaN beyond the last."""
         seen = 0
         for number in sorted(self._bins):
             seen += self._bins[number]
-            if seen >= wanted:
+            if seen >= rank:
                 return _middle_s(number)
         return math.nan
 
@@ -140,7 +147,11 @@ class RunCost:
             commits=commits,
             stages=[
                 StageCost(
-                    name, timed.count, round(timed.total_s, 3), *(_rounded(timed.percentile_s(p)) for p in (50, 95))
+                    name,
+                    timed.count,
+                    round(timed.total_s, 3),
+                    _rounded(timed.median_s()),
+                    _rounded(timed.percentile_s(95)),
                 )
                 for name in STAGES
                 if (timed := self.stages.get(name))

@@ -9,7 +9,7 @@ from typing import TypeVar
 from cvtbatch.engine import Cluster
 from cvtbatch.pipelines.extraction.case_plan import Reason
 from cvtbatch.pipelines.extraction.case_states import CaseStates
-from cvtbatch.pipelines.extraction.report import Progress, RunFigures
+from cvtbatch.pipelines.extraction.report import Progress, RunFigures, Stage
 from cvtbatch.pipelines.extraction.row_batch import RowBatch
 from cvtbatch.pipelines.extraction.run_cost import RunCost
 from cvtbatch.pipelines.extraction.task_cost import Cost
@@ -58,6 +58,15 @@ class RunMonitor:
         """Tell the progress."""
         self._on_progress(self.progress)
 
+    def begin_stage(self, stage: Stage, total: int) -> None:
+        """Count another stage's items from here on."""
+        self.progress = Progress(total=total, stage=stage)
+
+    def finish(self, failed: bool) -> None:
+        """Count an item that the stage at work is done with."""
+        self.progress.done += 1
+        self.progress.failed += failed
+
     def plan(self, reasons: Iterable[Reason]) -> None:
         """Count a case that was planned."""
         self.reasons.update(reasons)
@@ -68,6 +77,10 @@ class RunMonitor:
         for task in tasks:
             self._in_flight += 1
             yield task
+
+    def work_on(self) -> None:
+        """Count a case that workers are done with, or are about to embed."""
+        self.cost.worked_cases += 1
 
     def take_back(self, cost: Cost | None, items: int = 1) -> None:
         """Count a task that is not in flight any more.

@@ -64,7 +64,7 @@ class RunRecord:
 
     def append_start(self, report: ExtractReport) -> None:
         """Append that the run has started."""
-        self._store.table("runs").append([self._row(replace(report, seconds=0.0), "started", "")])
+        self._store.table("runs").append([self._row(report, "started", "")])
 
     def append_end(self, report: ExtractReport, state: str, reason: str) -> None:
         """Append how the run ended, and what it cost."""

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from cvtbatch.errors import InputError, InternalError
 from cvtbatch.manifest import Reading, refuse_twins
-from cvtbatch.pipelines.models.training_cohort import Row, select_cases
+from cvtbatch.pipelines.models.eligible_cases import Row, select_cases
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.spec import canonical_json, digest, volume_spec
 from cvtbatch.store import StoredArray, View

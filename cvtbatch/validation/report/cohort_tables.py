@@ -5,12 +5,18 @@ from collections.abc import Iterator
 from cvtbatch.validation.baseline import BaselineRow, LevelSummary, NumberSummary, Summary
 from cvtbatch.validation.evaluate import CaseResult, Validation
 from cvtbatch.validation.inputs import Importance
-from cvtbatch.validation.report.gallery import order_cases, page_name, page_names
+from cvtbatch.validation.report.column_words import image_pattern_notes
+from cvtbatch.validation.report.gallery import case_links, order_cases
 from cvtbatch.validation.report.tables import Cell, Column, ReportTable, counted, decimal, percent, tabulate
 from cvtbatch.validation.values import Maybe, NotComputable
 
-_VARIABLES = {"cvt": "CVT", "onset_to_ct_h": "onset to CT", "volume_ml": "hematoma volume"}
-_MEANINGS = {
+_VARIABLES = {
+    "cvt": "CVT",
+    "confirmed_by": "etiology confirmed by",
+    "onset_to_ct_h": "onset to CT",
+    "volume_ml": "hematoma volume",
+}
+MEANINGS = {
     "tilted": "the gantry was tilted; resampled by the slices' own positions",
     "unverified_slices": "a tilted image file has one step for all gaps, which nothing verifies",
     "two_places": "sform and qform of the NIfTI file differ; the sform is taken",
@@ -66,7 +72,7 @@ def cohort_tables(validation: Validation) -> Iterator[ReportTable]:
     """Yield the tables of cohort, model and cases, in the order of the page."""
     yield ReportTable(
         "flow",
-        "Inclusion flow",
+        "Cases at each step",
         ("step", "cases", "left out here"),
         tuple((step.name, step.left, counted(step.excluded)) for step in validation.flow),
         place="inclusion",
@@ -75,7 +81,7 @@ def cohort_tables(validation: Validation) -> Iterator[ReportTable]:
         ("failures", "Failures by kind", validation.failures),
         ("flags", "Flags of analysed cases", validation.flags),
     ):
-        rows = tuple((_words(row.kind), row.cases, _MEANINGS.get(row.kind, "")) for row in counts)
+        rows = tuple((_words(row.kind), row.cases, MEANINGS.get(row.kind, "")) for row in counts)
         yield ReportTable(name, title, ("kind", "cases", "meaning"), rows, place="inclusion")
     yield _baseline("baseline_by_class", "CVT and other causes", ("CVT", "other causes"), validation.baseline_by_class)
     against, title = validation.baseline_against_training, "This centre and training"
@@ -87,7 +93,14 @@ def cohort_tables(validation: Validation) -> Iterator[ReportTable]:
         "protocol", "Scanner and protocol", ("this centre", "training"), validation.protocol, (_NOT_STATED,)
     )
     yield _term_table(validation)
-    yield tabulate("importances", "Selected features", _IMPORTANCES, validation.importances, place="model")
+    yield tabulate(
+        "importances",
+        "Selected features",
+        _IMPORTANCES,
+        validation.importances,
+        place="model",
+        notes=image_pattern_notes(row.feature for row in validation.importances),
+    )
     yield _case_table(validation)
 
 
@@ -144,7 +157,7 @@ def _term_table(validation: Validation) -> ReportTable:
         ("term", "coefficient", "odds ratio (95 % CI)"),
         rows,
         digits=(0, 3, 2),
-        place="model",
+        place="beside-model",
         notes=(
             "Logistic regression: log odds = intercept + sum of coefficient × value; DLR signature: 0 to 1; epilepsy: 0 or 1. "
             "Odds ratios are of one unit, as fitted in training.",
@@ -155,17 +168,14 @@ def _term_table(validation: Validation) -> ReportTable:
 def _case_table(validation: Validation) -> ReportTable:
     models = [model.name for model in validation.models]
     rows = tuple(_case_row(result, models) for result in validation.cases)
-    files = page_names(order_cases(validation))
+    links = case_links(order_cases(validation))
     return ReportTable(
         "cases",
         "All cases",
         ("case", "outcome", *models, "decision", "judged", "unusual columns", "flags"),
         rows,
         digits=(0, 0, *[3] * len(models), 0, 0, 0, 0),
-        links=tuple(
-            f"{'' if files[result.number] == page_name(0) else files[result.number]}#case-{result.number}"
-            for result in validation.cases
-        ),
+        links=tuple(links[result.case.key] for result in validation.cases),
         place="cases",
         long=True,
         keyed=True,

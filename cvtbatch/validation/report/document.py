@@ -9,7 +9,7 @@ from cvtbatch.validation.evaluate import CaseResult, Validation
 from cvtbatch.validation.nomogram import Nomogram
 from cvtbatch.validation.values import NotComputable, finite
 
-VERSION = 2
+VERSION = 3
 
 
 def to_document(validation: Validation) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def _plain(value: object) -> Any:
             own = {"log_odds_per_point": value.log_odds_per_point, "log_odds_at_zero": value.log_odds_at_zero}
             return {"intercept": value.intercept, "terms": _plain(value.terms), **own}
         case CaseResult():
-            return {"number": value.number, "called": value.called, "wrong": value.wrong, **_plain(value.case)}
+            return {"called": value.called, "wrong": value.wrong, **_plain(value.case)}
         case bool() | int() | str() | None:
             return value
         case float():

@@ -26,8 +26,9 @@ MODEL_LINES = ((SKY, (0, (1, 1))), (ORANGE, (0, (5, 1.5))), (GREEN, (0, (5, 1, 1
 WIDTH_IN = 4.3
 HEIGHT_IN = 3.7
 PNG_DPI = 200
+FONT = "DejaVu Sans"
 _STYLE: Any = {
-    "font.family": ["DejaVu Sans"],
+    "font.family": [FONT],
     "font.size": 9,
     "axes.titlesize": 9.5,
     "axes.labelsize": 9,
@@ -78,6 +79,14 @@ def new_figure(height_in: float = HEIGHT_IN) -> Any:
     # Text is a little wider in one format than in the other: leave room for that.
     figure = Figure(figsize=(WIDTH_IN, height_in), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.06))
     return figure, figure.add_subplot()
+
+
+def is_drawable(text: str) -> bool:
+    """Say whether the figures' font has every character of a text."""
+    from matplotlib.font_manager import findfont
+    from matplotlib.ft2font import FT2Font
+
+    return all(map(FT2Font(findfont(FONT)).get_char_index, map(ord, text)))
 
 
 def finish(figure: Any, name: str, title: str, alt: str) -> Drawing:

@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
@@ -49,9 +50,18 @@ def order_cases(validation: Validation) -> list[list[CaseResult]]:
     return pages
 
 
-def page_names(pages: Sequence[Sequence[CaseResult]]) -> dict[int, str]:
-    """Return the file that shows each case, by its number."""
-    return {result.number: page_name(place) for place, page in enumerate(pages) for result in page}
+def case_links(pages: Sequence[Sequence[CaseResult]]) -> dict[str, str]:
+    """Return where each case is shown, by its key, as a link from the first page."""
+    return {
+        result.case.key: f"{page_name(place) if place else ''}#{anchor(result.case.key)}"
+        for place, page in enumerate(pages)
+        for result in page
+    }
+
+
+def anchor(key: str) -> str:
+    """Return the id of a case's element in a page, which is its link's fragment too: its key, percent-encoded."""
+    return f"case-{quote(key, safe='')}"
 
 
 def page_name(place: int) -> str:

@@ -11,6 +11,8 @@ from cvtbatch.validation.feature_shift import FeatureShift
 from cvtbatch.validation.inputs import FlowStep, Importance
 from cvtbatch.validation.nomogram import Nomogram
 from cvtbatch.validation.readers import STRONG_ICC, ReaderStudy, feature_class
+from cvtbatch.validation.report.case_words import points_in_words
+from cvtbatch.validation.report.column_words import in_words
 from cvtbatch.validation.report.drawing import (
     BLACK,
     BLUE,
@@ -20,6 +22,7 @@ from cvtbatch.validation.report.drawing import (
     WIDTH_IN,
     Drawing,
     finish,
+    is_drawable,
     new_figure,
     style,
 )
@@ -127,15 +130,17 @@ def _draw_nomogram(nomogram: Nomogram, example: CaseResult | None) -> Drawing:
         step = next(size for size in (10, 20, 50, 100, 200, 500) if total / size <= 8)
         _scale(axes, rows - 2, "total points", [(k / total, f"{k}") for k in range(0, int(total) + 1, step)])
         _scale(axes, rows - 1, "probability", _apart([(at / total, f"{p:g}") for p, at in shown]))
-        title = "Nomogram"
+        title, alt = "Nomogram", "Nomogram: points of each term, total points and probability"
         if example and example.case.explanation:
+            key = example.case.key
+            title, alt = f"{title}, read for case {key}", f"{alt}; read for case {key}"
             points = {row.name: row.amount for row in example.case.explanation.points}
             _mark_example(axes, nomogram, points, total, rows)
             summed = sum(points.get(term.name, 0.0) for term in nomogram.terms)
-            parts = " + ".join(f"{points.get(term.name, 0.0):.0f}" for term in nomogram.terms)
-            text = f"Example, case {example.number}: {parts} = {summed:.0f} points → {decimal(nomogram.probability(summed), 2)}"
-            axes.text(0, rows - 0.42, text, color=VERMILION, fontsize=8.5, va="top")
-        return finish(figure, "nomogram", title, "Nomogram: points of each term, total points and probability")
+            name = "\n".join(textwrap.wrap(f"Example, case {key}:", 52)) if is_drawable(key) else "Example:"
+            text = f"{name}\n{points_in_words(example.case)}\n→ probability {decimal(nomogram.probability(summed), 2)}"
+            axes.text(0, rows - 0.42, text, color=VERMILION, fontsize=8.5, va="top", parse_math=False)
+        return finish(figure, "nomogram", title, alt)
 
 
 def _scale(axes: Any, y: float, name: str, ticks: Sequence[tuple[float, str]]) -> None:
@@ -179,7 +184,7 @@ def _draw_importances(rows: Sequence[Importance]) -> Drawing:
     with style("importances"):
         figure, axes = new_figure(0.8 + 0.33 * len(shown))
         axes.barh(range(len(shown)), [row.importance for row in shown], color=BLUE, height=0.6)
-        axes.set_yticks(range(len(shown)), [short(row.feature) for row in shown], fontsize=7.5)
+        axes.set_yticks(range(len(shown)), [short(in_words(row.feature)) for row in shown], fontsize=7.5)
         axes.set(xlabel="share of the forest's impurity decrease", ylim=(len(shown) - 0.4, -0.6))
         return finish(figure, "importances", "Feature importances of DLR", "Importance of each selected feature")
 
@@ -198,7 +203,7 @@ def _draw_shift(rows: Sequence[FeatureShift]) -> Drawing:
         axes.plot([], [], "o", color=BLUE, label="none found, or unclear")
         axes.plot([], [], "D", color=VERMILION, label="shifted or unseen")
         widest = max(0.7, *(abs(difference) for _, difference in known)) * 1.08
-        axes.set_yticks(range(len(known)), [short(row.feature) for row, _ in known], fontsize=7.5)
+        axes.set_yticks(range(len(known)), [short(in_words(row.feature)) for row, _ in known], fontsize=7.5)
         axes.set(xlabel="standardised difference (SD)", xlim=(-widest, widest), ylim=(len(known) - 0.4, -0.6))
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
         return finish(

@@ -10,11 +10,21 @@ from typing import Any
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, InternalError
 from cvtbatch.validation.evaluate import CaseResult, Validation
-from cvtbatch.validation.report.checklists import fill_checklists
+from cvtbatch.validation.report.case_words import moved_in_words, points_in_words
+from cvtbatch.validation.report.checklists import Checklist, fill_checklists
 from cvtbatch.validation.report.cohort_tables import cohort_tables, decision_word, judgement, outcome_word
+from cvtbatch.validation.report.column_words import in_words
 from cvtbatch.validation.report.document import to_document
 from cvtbatch.validation.report.drawing import Drawing, standalone
-from cvtbatch.validation.report.gallery import OutlinedSlice, Pictures, order_cases, page_name, page_names, to_data_url
+from cvtbatch.validation.report.gallery import (
+    OutlinedSlice,
+    Pictures,
+    anchor,
+    case_links,
+    order_cases,
+    page_name,
+    to_data_url,
+)
 from cvtbatch.validation.report.model_figures import draw_model, worked_example
 from cvtbatch.validation.report.performance_figures import draw_performance
 from cvtbatch.validation.report.performance_tables import performance_tables
@@ -55,24 +65,26 @@ def write_report(
     document = to_document(validation)
     if problems := contracts.problems_of(document, SCHEMA):
         raise InternalError("bad_report", f"the report breaks its own contract: {problems[0]}")
-    # The document is for programs, and has every text as it is.
-    keys = {result.number: result.case.key for result in validation.cases}
-    validation = with_visible_text(validation)
+    # The document is for programs, and has every text as it is; pictures are asked for by such a key too.
     pages = order_cases(validation)
+    validation = with_visible_text(validation)
     try:
         for part in (folder, folder / "figures", folder / "tables"):
             part.mkdir(parents=True, exist_ok=True)
         drawings = {drawing.name: drawing for drawing in (*draw_model(validation), *draw_performance(validation))}
+        checklists = fill_checklists(validation)
         tables = {table.name: table for make in TABLES for table in make(validation)}
         _write_text(folder / "report.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
         for table in tables.values():
             _write_text(folder / "tables" / f"{table.name}.csv", table.to_csv())
+        for checklist in checklists:
+            _write_text(folder / checklist.file, checklist.to_table().to_csv())
         for drawing in drawings.values():
             _write_text(folder / "figures" / f"{drawing.name}.svg", standalone(drawing))
             (folder / "figures" / f"{drawing.name}.png").write_bytes(drawing.png)
         for place in reversed(range(len(pages))):
-            cards = [_card(result, pictures(keys[result.number])) for result in pages[place]]
-            text = _render(validation, place, pages, cards, tables, drawings)
+            cards = [_card(with_visible_text(result), pictures(result.case.key)) for result in pages[place]]
+            text = _render(validation, place, pages, cards, tables, drawings, checklists)
             _write_text(folder / page_name(place), text)
             if on_page:
                 on_page(len(pages) - place, len(pages))
@@ -106,6 +118,7 @@ def _render(
     cards: Iterable[Card],
     tables: Mapping[str, ReportTable],
     drawings: Mapping[str, Drawing],
+    checklists: Sequence[Checklist],
 ) -> str:
     name = "report.html.j2" if place == 0 else "cases.html.j2"
     text: str = (
@@ -116,10 +129,10 @@ def _render(
             cards=list(cards),
             place=place,
             pages=[(page_name(number), len(page)) for number, page in enumerate(pages)],
-            files=page_names(pages),
+            links=case_links(order_cases(validation)),
             tables=tables,
             drawings=drawings,
-            checklists=fill_checklists(validation),
+            checklists=checklists,
             example=worked_example(validation),
             readers=list(enumerate(validation.readers, 1)),
             summary=_summary(validation),
@@ -149,7 +162,7 @@ def _summary(validation: Validation) -> list[tuple[str, str]]:
         lines.append(
             (f"at the frozen threshold {decimal(decisions.threshold)}", ", ".join(parts) or "no case of either class")
         )
-    lines.append(("shift", validation.shift.verdict))
+    lines.append(("shift", in_words(validation.shift.verdict)))
     lines.append(("power", validation.power.verdict))
     return lines
 
@@ -167,5 +180,7 @@ def _environment() -> Any:
         lstrip_blocks=True,
     )
     environment.filters["decimal"] = decimal
+    for name in (anchor, in_words, points_in_words, moved_in_words):
+        environment.filters[name.__name__] = name
     environment.globals["is_missing"] = lambda value: isinstance(value, NotComputable)
     return environment

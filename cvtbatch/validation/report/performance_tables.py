@@ -171,7 +171,7 @@ def _benefit_tables(validation: Validation) -> Iterator[ReportTable]:
         "Where the model helps",
         _BENEFIT,
         validation.models,
-        place="decision-curve",
+        place="beside-decision-curve",
         notes=(
             "Threshold probabilities. Limits: percentile bootstrap of whole cases, seeded, for one threshold at a time.",
         ),

@@ -1,6 +1,7 @@
 """Tables of the reader studies: features by class and one by one; outline, score and decision."""
 
 from collections.abc import Iterator
+from statistics import median
 
 from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.readers import ClassAgreement, ReaderStudy
@@ -34,16 +35,10 @@ def reader_tables(validation: Validation) -> Iterator[ReportTable]:
 
 
 def _outline_table(number: int, study: ReaderStudy) -> ReportTable:
-    ordered = sorted(study.dice)
     rows: list[tuple[Cell, ...]] = []
-    if ordered:
-        middle = ordered[len(ordered) // 2]
-        rows.append(
-            (
-                "Dice: median (lowest to highest)",
-                f"{decimal(middle, 2)} ({decimal(ordered[0], 2)} to {decimal(ordered[-1], 2)})",
-            )
-        )
+    if dice := study.dice:
+        ends = f"{decimal(min(dice), 2)} to {decimal(max(dice), 2)}"
+        rows.append(("Dice: median (lowest to highest)", f"{decimal(median(dice), 2)} ({ends})"))
     volume = study.volume_ml
     rows.append(
         ("volume (ml), second less first: mean (limits of agreement)", volume)

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from cvtbatch.validation.covariate_effects import CovariateEffect
 from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.feature_shift import LARGE_DIFFERENCE, FeatureShift
+from cvtbatch.validation.report.column_words import image_pattern_notes
 from cvtbatch.validation.report.tables import Column, ReportTable, part_of, tabulate
 from cvtbatch.validation.shift import ScoreShift
-from cvtbatch.validation.values import NotComputable
+from cvtbatch.validation.values import Maybe, NotComputable
 
 _SHIFT_NOTES = (
     "Difference of the means in standard deviations; K-S: Kolmogorov-Smirnov, P is Holm's over the rows. Shifted: |difference| at "
@@ -18,6 +19,10 @@ _SCORE_NOTES = (
     "Log odds. Training's scores are out of fold: each case's, from models that had not seen it. All cases also differ where the "
     "share of CVT does; within a class they do not.",
 )
+
+
+def _patterns(features: Maybe[tuple[FeatureShift, ...]]) -> tuple[str, ...]:
+    return () if isinstance(features, NotComputable) else image_pattern_notes(row.feature for row in features)
 
 
 def _shift_verdict(row: FeatureShift) -> str:
@@ -54,7 +59,12 @@ def shift_tables(validation: Validation) -> Iterator[ReportTable]:
     found = validation.shift
     scores = found.scores.rows if isinstance(found.scores, ScoreShift) else found.scores
     for name, title, rows, notes in (
-        ("shift_features", "Selected features against training", found.features, _SHIFT_NOTES),
+        (
+            "shift_features",
+            "Selected features against training",
+            found.features,
+            (*_SHIFT_NOTES, *_patterns(found.features)),
+        ),
         ("shift_scores", "Scores against training's out-of-fold scores", scores, _SCORE_NOTES),
         ("shift_acquisition", "Acquisition against training", found.acquisition, ()),
     ):
@@ -67,6 +77,6 @@ def shift_tables(validation: Validation) -> Iterator[ReportTable]:
         "What acquisition explains of the score beyond the outcome",
         _COVARIATES,
         found.covariates,
-        place="shift",
+        place="beside-shift",
         notes=("Log odds of the score; partial F test, P is Holm's over the rows.",),
     )

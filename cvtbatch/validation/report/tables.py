@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Generic
 
 from cvtbatch.plain_text import for_spreadsheet
+from cvtbatch.validation.report.column_words import in_words
 from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, Significance, T
 
 Cell = Estimate | Significance | NotComputable | float | int | str | None
@@ -95,7 +96,8 @@ class ReportTable:
                 return Shown(f"{value:,}", repr(value), 0, True)
             case float():
                 return Shown(decimal(value, digits), repr(value), 0, True)
-        return Shown(str(value), str(value).casefold())
+        text = str(value) if self.keyed and column == 0 else in_words(str(value))
+        return Shown(text, text.casefold())
 
     def to_csv(self) -> str:
         """Return the table as CSV, numbers in full; an estimate takes three columns, a missing value its reason.

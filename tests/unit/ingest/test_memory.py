@@ -14,7 +14,7 @@ import pytest
 import SimpleITK as sitk
 
 from cvtbatch.geometry import SliceStack
-from cvtbatch.ingest import headers, read_volume
+from cvtbatch.ingest import dicom_headers, read_volume
 from cvtbatch.ingest.writing import SeriesTags, write_series
 from tests.support.series import case, change, multiframe, refused, write
 
@@ -146,5 +146,5 @@ def test_no_more_of_a_header_is_read_than_the_limit(tmp_path: Path, monkeypatch:
     sequence = b"\x09\x00\x02\x11SQ\0\0\xff\xff\xff\xff" + item * 1000
     path.write_bytes(data[:place] + sequence + b"\xfe\xff\xdd\xe0\0\0\0\0" + data[place:])
     assert len(read_volume(case(tmp_path / "s")).hu_zyx) == 10
-    monkeypatch.setattr(headers, "_HEADER_LIMIT_BYTES", 10_000)
+    monkeypatch.setattr(dicom_headers, "_HEADER_LIMIT_BYTES", 10_000)
     assert refused(tmp_path / "s").kind == "too_large"

@@ -10,6 +10,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from cvtbatch import contracts
 from cvtbatch.errors import InputError
 from cvtbatch.store import FeatureStore, Selection, automatic_snapshot, create_snapshot, read_snapshots, verify_snapshot
+from cvtbatch.store.snapshots import pinned_versions
 from tests.support.store_rows import (
     EMBEDDING_SPEC,
     RADIOMICS_SPEC,
@@ -63,7 +64,7 @@ def test_appends_compaction_vacuum_and_a_copy_change_no_digest(store: FeatureSto
     for name in contracts.table_names():
         table = DeltaTable(store.location.table_uri(name))
         table.optimize.compact()
-        kept = store.pinned_versions(name) if name != "snapshots" else [table.version()]
+        kept = pinned_versions(store, name) if name != "snapshots" else [table.version()]
         table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False, full=True, keep_versions=kept)
     elsewhere = tmp_path / "other" / "place"
     shutil.copytree(store.location.path, elsewhere)
@@ -93,7 +94,7 @@ def test_short_retention_takes_nothing_that_a_snapshot_needs(store: FeatureStore
     delta.optimize.compact()
     delta.create_checkpoint()
     assert (Path(store.location.path) / "tables" / "cases" / "_delta_log" / f"{0:020d}.json").exists()
-    kept = store.pinned_versions("cases")
+    kept = pinned_versions(store, "cases")
     assert kept == [1]
     delta.vacuum(dry_run=False, enforce_retention_duration=False, full=True, keep_versions=kept)
     fresh = FeatureStore(store.location.path)

@@ -9,8 +9,6 @@ import pytest
 
 from cvtbatch.errors import StorageError
 from cvtbatch.pipelines.extraction import row_batch
-from cvtbatch.pipelines.extraction.failure import FailureKey
-from cvtbatch.pipelines.extraction.failure_events import FailureEvents
 from cvtbatch.pipelines.extraction.row_batch import BATCH_ORDER, RowBatch
 from cvtbatch.pipelines.shared.run_log import RunLog
 from cvtbatch.store import FeatureStore
@@ -101,22 +99,3 @@ def test_what_could_not_be_appended_is_held_and_appended_later(
     assert (batch.appended["cases"], batch.appended["rois"], batch.appended["radiomics"]) == (1, 0, 0)
     batch.commit()
     assert [batch.appended[name] for name in ("volumes", "cases", "rois", "radiomics")] == [1, 1, 1, 1]
-
-
-def test_an_end_closes_the_failure_that_it_names(store: FeatureStore, tmp_path: Path) -> None:
-    batch = batch_of(store, tmp_path)
-    events = FailureEvents(batch, RunLog("run-1", tmp_path / "log.jsonl"), lambda _: None)
-
-    class Subject:
-        case_key, center, case_id, manifest_row = "A/1", "A", "1", 4
-
-    events.end(Subject(), FailureKey("A/1/hematoma/A/1", "vol-1"))
-    batch.commit()
-    [row] = store.table("failures").read().to_pylist()
-    assert (row["case_key"], row["roi_key"], row["spec_id"], row["scope"]) == (
-        "A/1",
-        "A/1/hematoma/A/1",
-        "vol-1",
-        "extraction",
-    )
-    assert (row["resolved"], row["kind"], row["manifest_row"]) == (True, "ended", 4)

@@ -21,8 +21,18 @@ def test_percentiles_of_a_histogram_are_numpys_within_one_percent(percent: int) 
     assert (seconds.count, seconds.total_s) == (5000, pytest.approx(durations.sum()))
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 501, 1000])
+def test_the_median_is_numpys_for_odd_and_even_counts(count: int) -> None:
+    durations = np.random.default_rng(count).lognormal(sigma=1.5, size=count)
+    seconds = Seconds()
+    for duration in durations:
+        seconds.add(float(duration))
+    assert seconds.median_s() == pytest.approx(np.median(durations), rel=BIN_RATIO - 1)
+
+
 def test_a_histogram_takes_what_no_clock_could_tell_and_what_never_happened() -> None:
     assert math.isnan(Seconds().percentile_s(50))
+    assert math.isnan(Seconds().median_s())
     seconds = Seconds()
     seconds.add(0.0)
     seconds.add(90_000.0, times=2)
@@ -50,7 +60,7 @@ def test_a_run_adds_up_its_tasks_and_the_time_that_it_held_workers(monkeypatch: 
     assert (summary.read_bytes, summary.written_bytes, summary.worker_peak_bytes) == (42, 5, 700 * MB)
     read, radiomics = summary.stages
     assert (read.stage, read.count, read.seconds, radiomics.count) == ("read", 2, 4.0, 1)
-    assert (read.p50_s, read.p95_s) == (pytest.approx(1.0, rel=0.01), pytest.approx(3.0, rel=0.01))
+    assert (read.p50_s, read.p95_s) == (pytest.approx(2.0, rel=0.01), pytest.approx(3.0, rel=0.01))
 
 
 def test_outlines_of_one_task_share_its_time() -> None:

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from cvtbatch.pipelines.models.training_cohort import select_cases, select_rows
+from cvtbatch.pipelines.models.eligible_cases import select_cases, select_rows
 
 
 def case(key: str, cvt: int | None = 1, **more: object) -> dict[str, object]:

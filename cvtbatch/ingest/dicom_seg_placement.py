@@ -8,10 +8,10 @@ import numpy.typing as npt
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import ORTHONORMAL_TOLERANCE, SliceStack, Triple, Vector
 from cvtbatch.imaging.placement import SAME_PLANE_MM, require_inside, share_inside
+from cvtbatch.ingest.dicom_references import names_image, require_on_named_slices
 from cvtbatch.ingest.dicom_seg import Frame, Frames
 from cvtbatch.ingest.outlines import ImageSlices, SourceMask, require_verified_slices, skips_slices
 from cvtbatch.ingest.planes import Planes, are_image_slices, with_left_out
-from cvtbatch.ingest.references import names_image, require_on_named_slices
 
 # A frame's pixels are the slice's pixels within this share of one.
 SAME_PIXEL = 0.1

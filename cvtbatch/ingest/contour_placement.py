@@ -17,10 +17,10 @@ from cvtbatch.errors import InputError
 from cvtbatch.geometry import SliceStack, Vector
 from cvtbatch.imaging.placement import SAME_PLANE_MM, nearest_slices, require_inside, share_inside
 from cvtbatch.imaging.polygons import fill_polygon, traced_pixels
-from cvtbatch.ingest.contours import Contour, Contours
+from cvtbatch.ingest.dicom_references import names_image, require_on_named_slices
+from cvtbatch.ingest.dicom_rtstruct import Contour, Contours
 from cvtbatch.ingest.outlines import ImageSlices, SourceMask, require_verified_slices, skips_slices
 from cvtbatch.ingest.planes import Planes, are_image_slices, with_left_out
-from cvtbatch.ingest.references import names_image, require_on_named_slices
 
 FORMAT = "DICOM RTSTRUCT"
 Mask = npt.NDArray[np.uint8]

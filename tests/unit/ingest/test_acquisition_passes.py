@@ -11,8 +11,8 @@ import SimpleITK as sitk
 
 from cvtbatch.geometry import SliceStack
 from cvtbatch.ingest import SourceVolume, read_volume
-from cvtbatch.ingest.headers import read_headers
-from cvtbatch.ingest.passes import split_passes
+from cvtbatch.ingest.acquisition_passes import split_passes
+from cvtbatch.ingest.dicom_headers import read_headers
 from cvtbatch.ingest.slice_header import SliceHeader
 from cvtbatch.ingest.writing import SeriesTags, write_series
 from tests.support.series import HEAD, case, change, multiframe, refused

@@ -10,8 +10,8 @@ import pydicom
 
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Vector
+from cvtbatch.ingest.dicom_references import Reference, read_references
 from cvtbatch.ingest.outlines import Segment, choose_segment
-from cvtbatch.ingest.references import Reference, read_references
 from cvtbatch.manifest import RoiSource
 
 STRUCTURE_SET_STORAGE = "1.2.840.10008.5.1.4.1.1.481.3"

@@ -7,7 +7,7 @@ import pydicom
 import pytest
 
 from cvtbatch.ingest import read_volume
-from cvtbatch.ingest.passed_over import tell_counts
+from cvtbatch.ingest.skipped_files import tell_counts
 from cvtbatch.manifest import read_manifest
 from tests.support.archives import write_rows
 from tests.support.series import HEAD, case, change, refused, write

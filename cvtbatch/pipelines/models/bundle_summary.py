@@ -1,0 +1,86 @@
+"""What a bundle says of itself: cohort, columns that it needs, weights, thresholds, and what speaks against it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cvtbatch.dlrn.bundle import load_bundle
+from cvtbatch.dlrn.description import BackboneWeights, Mark, Remark, SpecChain
+from cvtbatch.dlrn.settings import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Whom a bundle was fitted on; excluded: cases that were left out, by reason."""
+
+    training_centers: tuple[str, ...]
+    cases: int
+    patients: int
+    positive: int
+    excluded: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RecalibratedOn:
+    """Whom a bundle was recalibrated on, and of which bundle it is."""
+
+    parent_digest: str
+    center: str
+    cases: int
+    events: int
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class BundleSummary:
+    """A bundle in short, for people and as the JSON document of `cvtbatch bundle show --json`.
+
+    Attributes:
+        columns: without which it scores nothing.
+        thresholds: frozen, by model and name.
+    """
+
+    digest: str
+    format_version: int
+    intended_use: str
+    protocol: str
+    cohort: Cohort
+    recalibrated: RecalibratedOn | None
+    specs: SpecChain
+    weights: BackboneWeights
+    columns: tuple[str, ...]
+    thresholds: Mapping[Model, Mapping[str, float]]
+    marks: tuple[Mark, ...]
+    remarks: tuple[Remark, ...]
+
+    def to_document(self) -> dict[str, object]:
+        """Return the JSON document."""
+        return {"command": "bundle show", **asdict(self)}
+
+
+def summarise_bundle(path: Path) -> BundleSummary:
+    """Load and verify a bundle, and return what it says of itself.
+
+    Raises:
+        InputError: there is no bundle.
+        FormatError: it is damaged, or of a format that this version does not know.
+    """
+    bundle = load_bundle(path)
+    told = bundle.description
+    cohort, origin = told.cohort, told.recalibration
+    return BundleSummary(
+        digest=bundle.digest,
+        format_version=bundle.document["format_version"],
+        intended_use=told.intended_use,
+        protocol=told.protocol,
+        cohort=Cohort(cohort.training_centers, cohort.cases, cohort.patients, cohort.positive, dict(cohort.excluded)),
+        recalibrated=None
+        if origin is None
+        else RecalibratedOn(origin.parent_digest, origin.center, origin.cases, origin.events, origin.method),
+        specs=told.specs,
+        weights=told.weights,
+        columns=tuple(bundle.needed_columns()),
+        thresholds={model: dict(values) for model, values in told.thresholds.items()},
+        marks=told.marks,
+        remarks=told.remarks,
+    )

@@ -1,0 +1,39 @@
+"""What a model says of a case, in a reader's words: points of the nomogram, and what moved the signature. Pure."""
+
+from cvtbatch.validation.baseline import Value
+from cvtbatch.validation.inputs import Case, Contribution
+from cvtbatch.validation.report.column_words import in_words
+from cvtbatch.validation.report.tables import decimal
+
+
+def points_in_words(case: Case) -> str:
+    """Return the sum of the nomogram's points, and those of each term with the value that has them; empty where there are none."""
+    points = case.explanation.points if case.explanation else ()
+    if not points:
+        return ""
+    values: dict[str, Value] = {"DLR signature": case.scores.get("DLR"), "epilepsy": _yes_no(case)}
+    parts = [f"{decimal(row.amount, 0)} for {_with_value(row.name, values.get(row.name))}" for row in points]
+    total = decimal(sum(row.amount for row in points), 0)
+    return f"{total} point{'' if total == '1' else 's'}: {' and '.join(parts)}"
+
+
+def moved_in_words(case: Case, most: int) -> str:
+    """Return the features that moved the DLR signature most, as stored, by direction; empty where they are not known."""
+    rows = case.explanation.contributions[:most] if case.explanation else ()
+    sides = (("raised", [row for row in rows if row.amount >= 0]), ("lowered", [row for row in rows if row.amount < 0]))
+    return ", ".join(f"{verb} by {' and '.join(map(_amount, moved))}" for verb, moved in sides if moved)
+
+
+def _amount(row: Contribution) -> str:
+    return f"{in_words(row.name)} ({'+' if row.amount >= 0 else ''}{decimal(row.amount, 2)})"
+
+
+def _with_value(name: str, value: Value) -> str:
+    if value is None:
+        return name
+    return f"{name} {value}" if isinstance(value, str) else f"{name} {decimal(value, 2)}"
+
+
+def _yes_no(case: Case) -> Value:
+    seizure = case.clinical.get("epilepsy")
+    return None if seizure is None else ("yes" if seizure else "no")

@@ -1,0 +1,21 @@
+"""Names of columns in a reader's words; tables/ and report.json keep the columns' own names. Pure."""
+
+import re
+from collections.abc import Iterable
+
+_IMAGE_COLUMN = re.compile(r"(?<![\w/-])dl_0*(\d+)(?![\w/-])")
+
+
+def in_words(text: str) -> str:
+    """Return a text that names columns, with "image pattern 39" for dl_039."""
+    return _IMAGE_COLUMN.sub(r"image pattern \1", text)
+
+
+def image_pattern_notes(columns: Iterable[str]) -> tuple[str, ...]:
+    """Return the note that says what image patterns are, if a column is one."""
+    if not any(map(_IMAGE_COLUMN.fullmatch, columns)):
+        return ()
+    return (
+        "Image pattern 39 is the column dl_039 of tables/ and report.json: the 39th principal component of the image network's "
+        "values of the hematoma's largest slice. It has no name in anatomy.",
+    )
