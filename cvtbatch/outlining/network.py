@@ -17,17 +17,15 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from cvtbatch.outlining.tiles import Corner, Region, TileSize, needed_tiles
+from cvtbatch.outlining.tiles import Box, Region, TileSize, needed_tiles
 from cvtbatch.outlining.weights import HEAD, PATHS, Tensors
 
-MARGIN = 8  # voxels of its own scale that a path sees beyond each voxel that it computes
-SCALES = (
-    5,
-    3,
-    1,
-)  # in the order of the paths; a voxel of scale s stands for s voxels along each axis, and is the middle one
+# Voxels of its own scale that a path sees beyond each voxel that it computes.
+MARGIN = 8
+# In the order of the paths; a voxel of scale s stands for s voxels along each axis, and is the middle one.
+SCALES = (5, 3, 1)
 BATCH_NORM_EPSILON = 1e-5
-# HU are clipped to these and brought to -1..1, as nearly as blast-ct does it.
+# HU are clipped to these and brought to -1..1.
 LOWEST_HU, HIGHEST_HU = -15.0, 100.0
 
 Channels = npt.NDArray[np.bool_]  # which channels of a layer are computed
@@ -41,14 +39,13 @@ def normalise(hu_zyx: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What a path makes of a box.
+    """What a path makes of a box of the region that was asked for.
 
     Attributes:
-        corner: of the box, in the region that was asked for.
-        values: (channels, z, y, x).
+        values: (z, y, x, channels) of the box.
     """
 
-    corner: Corner
+    box: Box
     values: torch.Tensor
 
 
@@ -68,7 +65,7 @@ class Unit(torch.nn.Module):
     gain: torch.Tensor
     offset: torch.Tensor
     kernel: torch.Tensor
-    carried: torch.Tensor
+    carried: torch.Tensor  # which of the channels that are read go on to the output, beside the convolution
 
     def __init__(self, tensors: Mapping[str, npt.NDArray[np.float32]], name: str, written: Channels) -> None:
         super().__init__()
@@ -146,7 +143,7 @@ class Network:
                     planes = slice(z.start - first, z.stop - first)
                     result = unit(inputs[layer][:, :, _with_margin(planes), _with_margin(y), _with_margin(x)])
                     if layer + 1 == len(units):
-                        yield Features((z.start, y.start, x.start), result[0])
+                        yield Features((z, y, x), result[0].permute(1, 2, 3, 0))
                     else:
                         inputs[layer + 1][:, :, 2 + planes.start : 2 + planes.stop, y, x] = result
 

@@ -1,5 +1,6 @@
-"""A head's volume to the class of each voxel, as the mean of several networks says."""
+"""A head's volume to the tissue in each voxel, as the mean of several networks says."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -9,14 +10,13 @@ import torch
 
 from cvtbatch.embedding.backbone import set_arithmetic
 from cvtbatch.errors import InputError, ResourceError
+from cvtbatch.outlining.blood import BLOOD, Tissue
 from cvtbatch.outlining.network import MARGIN, SCALES, Network, normalise
 from cvtbatch.outlining.tiles import Region, TileSize, Wanted, find_wanted, sample
 from cvtbatch.outlining.weights import Weights
 
 Value = TypeVar("Value", bound=np.generic)
 
-CLASSES = ("background", "iph", "eah", "oedema", "ivh")
-BLOOD = ("iph", "eah", "ivh")
 # Small enough for a processor's caches; a GPU wants more at a time.
 CPU_TILE = TileSize(planes=8, rows=24)
 CUDA_TILE = TileSize(planes=64, rows=512)
@@ -31,22 +31,25 @@ class Segmentation:
     Attributes:
         region: (z, y, x).
         probabilities: (voxels, classes), float32, the mean of the members; voxels in the region's order, classes in that of
-            `CLASSES`.
-        disagreement: of the voxels in which any member sees blood, the share in which not all do; 0 where none sees any, None of
-            a single member.
+            `Tissue`.
+        blood: (members, voxels), what each of them takes for blood.
     """
 
     region: Region
     probabilities: npt.NDArray[np.float32]
-    disagreement: float | None
+    blood: npt.NDArray[np.bool_]
 
     def labels(self) -> npt.NDArray[np.uint8]:
         """Return the number of the likeliest class, (z, y, x); background outside the region."""
         return self._spread(self.probabilities.argmax(axis=1).astype(np.uint8))
 
-    def probability(self, name: str) -> npt.NDArray[np.float32]:
+    def probability(self, tissue: Tissue) -> npt.NDArray[np.float32]:
         """Return the probability of a class, (z, y, x); 0 outside the region."""
-        return self._spread(self.probabilities[:, CLASSES.index(name)])
+        return self._spread(self.probabilities[:, tissue])
+
+    def members_blood(self) -> tuple[npt.NDArray[np.bool_], ...]:
+        """Return what each member takes for blood, (z, y, x): `blood.agreement` makes a number of it."""
+        return tuple(self._spread(own) for own in self.blood)
 
     def _spread(self, values: npt.NDArray[Value]) -> npt.NDArray[Value]:
         volume = np.zeros(self.region.shape, values.dtype)
@@ -84,22 +87,16 @@ class Segmenter:
         """
         if hu_zyx.shape != region.shape:
             raise InputError("bad_grid", f"a volume of {hu_zyx.shape} voxels has a region of {region.shape}")
-        total = np.zeros((int(region.sum()), len(CLASSES)), np.float32)
-        any_blood = np.zeros(len(total), np.bool_)
-        all_blood = np.ones(len(total), np.bool_)
+        total = np.zeros((int(region.sum()), len(Tissue)), np.float32)
+        blood = np.zeros((len(self._members), len(total)), np.bool_)
         if len(total):
             set_arithmetic(tf32=False)
             view = _View.of(hu_zyx, region, self._device)
-            for network in self._members:
+            for number, network in enumerate(self._members):
                 probabilities = self._within_memory(network, view)
                 total += probabilities
-                blood = np.isin(probabilities.argmax(axis=1), [CLASSES.index(name) for name in BLOOD])
-                any_blood |= blood
-                all_blood &= blood
-        seen = int(any_blood.sum())
-        disagreement = 1 - int((any_blood & all_blood).sum()) / seen if seen else 0.0
-        members = len(self._members)
-        return Segmentation(region, total / np.float32(members), disagreement if members > 1 else None)
+                blood[number] = np.isin(probabilities.argmax(axis=1), BLOOD)
+        return Segmentation(region, total / np.float32(len(self._members)), blood)
 
     def _within_memory(self, network: Network, view: "_View") -> npt.NDArray[np.float32]:
         while True:
@@ -148,22 +145,20 @@ def _run(network: Network, view: _View, size: TileSize) -> torch.Tensor:
         _coarse_features(network, path, view.samples[path], view.wanted[path], size) for path in range(len(SCALES) - 1)
     ]
     fine = view.wanted[-1]
-    found = view.samples[0].new_empty((int(fine.region.sum()), len(CLASSES)))
+    found = view.samples[0].new_empty((int(fine.region.sum()), len(Tissue)))
     for features in network.features(len(SCALES) - 1, view.samples[-1], fine.region, size):
-        box = tuple(
-            slice(start, start + length)
-            for start, length in zip(features.corner, features.values.shape[1:], strict=True)
-        )
-        here = np.nonzero(fine.region[box])
+        here = np.nonzero(fine.region[features.box])
         place = [
-            index + start + corner for index, start, corner in zip(here, features.corner, fine.corner, strict=True)
+            index + side.start + corner for index, side, corner in zip(here, features.box, fine.corner, strict=True)
         ]
-        columns = []
-        for scale, wanted, values in zip(SCALES, view.wanted, coarse, strict=False):
-            index = tuple(axis // scale - corner for axis, corner in zip(place, wanted.corner, strict=True))
-            columns.append(values[tuple(torch.from_numpy(axis) for axis in index)])
-        columns.append(features.values.permute(1, 2, 3, 0)[tuple(torch.from_numpy(axis) for axis in here)])
-        found[torch.from_numpy(view.rank[box][here])] = network.probabilities(torch.cat(columns, dim=1))
+        parts = []
+        for scale, wanted, values in zip(SCALES[:-1], view.wanted[:-1], coarse, strict=True):
+            parts.append(
+                _at(values, [axis // scale - corner for axis, corner in zip(place, wanted.corner, strict=True)])
+            )
+        parts.append(_at(features.values, here))
+        rank = torch.from_numpy(view.rank[features.box][here])
+        found[rank] = network.probabilities(torch.cat(parts, dim=1))
     return found
 
 
@@ -173,9 +168,11 @@ def _coarse_features(
     """Return a path's features, (z, y, x, channels), at the wanted voxels of its scale."""
     found = samples.new_zeros((*wanted.region.shape, network.widths[path]))
     for features in network.features(path, samples, wanted.region, size):
-        z, y, x = (
-            slice(start, start + length)
-            for start, length in zip(features.corner, features.values.shape[1:], strict=True)
-        )
-        found[z, y, x] = features.values.permute(1, 2, 3, 0)
+        found[features.box] = features.values
     return found
+
+
+def _at(features: torch.Tensor, place: Sequence[npt.NDArray[np.int64]]) -> torch.Tensor:
+    """Return the features, (voxels, channels), of voxels whose indices along z, y and x are given."""
+    z, y, x = (torch.from_numpy(axis) for axis in place)
+    return features[z, y, x]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 Region = npt.NDArray[np.bool_]  # (z, y, x)
 Volume = npt.NDArray[np.float32]  # (z, y, x)
-Corner = tuple[int, int, int]  # (z, y, x)
+Box = tuple[slice, slice, slice]  # (z, y, x)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,11 @@ class Wanted:
     """The wanted voxels of a scale.
 
     Attributes:
-        corner: of the box around them, in voxels of the scale.
+        corner: (z, y, x) of the box around them, in voxels of the scale.
         region: that box.
     """
 
-    corner: Corner
+    corner: tuple[int, int, int]
     region: Region
 
 
@@ -63,8 +63,8 @@ def sample(volume: Volume, scale: int, wanted: Wanted, margin: int) -> Volume:
     return volume[np.ix_(z, y, x)]
 
 
-def needed_tiles(region: Region, first: int, reach: int, size: TileSize) -> Iterator[tuple[slice, slice, slice]]:
-    """Yield the tiles (z, y, x) of a layer's next planes.
+def needed_tiles(region: Region, first: int, reach: int, size: TileSize) -> Iterator[Box]:
+    """Yield the tiles of a layer's next planes.
 
     Args:
         region: wanted voxels of the last layer, whose voxel f needs voxels f to f + `reach` of this layer along each axis.

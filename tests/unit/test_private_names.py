@@ -106,6 +106,13 @@ PRIVATE = (
         "the port of a dashboard that was left to choose one",
         ("2026.8.0",),
     ),
+    Private(
+        "torch",
+        "mkldnn_convolution",
+        "outlining/network.py",
+        "oneDNN's convolution, undocumented: conv3d takes another path, eight times slower, for tiles of few rows on one thread",
+        ("2.15.0",),
+    ),
 )
 # Documented by their library, for all that their names say.
 DOCUMENTED = {"os._exit", "sys._current_frames"}

@@ -6,8 +6,9 @@ import torch
 
 from cvtbatch.errors import InputError, ResourceError
 from cvtbatch.outlining import segmentation
+from cvtbatch.outlining.blood import BLOOD, Tissue, agreement
 from cvtbatch.outlining.network import Network, normalise
-from cvtbatch.outlining.segmentation import BLOOD, CLASSES, Segmentation, Segmenter
+from cvtbatch.outlining.segmentation import Segmentation, Segmenter
 from cvtbatch.outlining.tiles import TileSize
 from cvtbatch.outlining.weights import Weights, load_weights
 from tests.support.outlining_network import LiteralNetwork, patch_probabilities, small_tensors
@@ -40,7 +41,6 @@ def test_crop_has_the_probabilities_and_labels_that_blast_ct_gave() -> None:
     # They are stored rounded, to half of 2**-11 below 1 and to less below that.
     assert np.abs(volume - reference["prob_model_1"].astype(np.float32)).max() <= 2**-12 + TOLERANCE
     np.testing.assert_array_equal(one.labels(), reference["label_model_1"])
-    assert one.disagreement is None
     two = Segmenter(Weights(members[:2]), CPU, threads=1).segment(reference["hu"], everywhere)
     np.testing.assert_array_equal(two.labels(), reference["label_models_1_2"])
 
@@ -51,8 +51,8 @@ def test_a_dense_pass_is_what_the_literal_network_gives_patch_by_patch(
     literal = patch_probabilities(LiteralNetwork(small_tensors(0)), normalise(hu), np.ones(hu.shape, bool))
     assert literal.std(axis=(1, 2, 3)).max() > 0.02
     assert len(np.unique(literal.argmax(axis=0))) > 1
-    for name, stock in zip(CLASSES, literal, strict=True):
-        assert np.abs(everywhere.probability(name) - stock).max() <= TOLERANCE
+    for tissue, stock in zip(Tissue, literal, strict=True):
+        assert np.abs(everywhere.probability(tissue) - stock).max() <= TOLERANCE
     np.testing.assert_array_equal(everywhere.labels(), literal.argmax(axis=0))
 
 
@@ -70,9 +70,9 @@ def test_tiles_and_part_of_a_volume_have_the_values_of_one_pass(
     segmenter = Segmenter(Weights((small_tensors(0),)), CPU, threads=1)
     segmenter.size = size
     part = segmenter.segment(hu, region)
-    for name in CLASSES:
-        expected = np.where(region, everywhere.probability(name), 0)
-        assert np.abs(part.probability(name) - expected).max() <= 1e-6
+    for tissue in Tissue:
+        expected = np.where(region, everywhere.probability(tissue), 0)
+        assert np.abs(part.probability(tissue) - expected).max() <= 1e-6
     np.testing.assert_array_equal(part.labels(), np.where(region, everywhere.labels(), 0))
 
 
@@ -82,15 +82,15 @@ def test_channels_that_nothing_reads_are_left_out() -> None:
     assert [len(unit.mean) for unit in network._paths[0]] == [1, 2, 2, 4, 4, 4, 4, 5]
 
 
-def test_an_ensemble_is_the_mean_and_tells_how_far_its_members_disagree(hu: np.ndarray) -> None:
+def test_an_ensemble_is_the_mean_and_tells_what_each_member_sees(hu: np.ndarray) -> None:
     region = np.ones(hu.shape, bool)
     tensors = [small_tensors(seed) for seed in (0, 1)]
     singles = [Segmenter(Weights((own,)), CPU, threads=1).segment(hu, region) for own in tensors]
     both = Segmenter(Weights(tuple(tensors)), CPU, threads=1).segment(hu, region)
     np.testing.assert_allclose(both.probabilities, (singles[0].probabilities + singles[1].probabilities) / 2, atol=1e-7)
-    first, second = (np.isin(single.labels(), [CLASSES.index(name) for name in BLOOD]) for single in singles)
-    assert both.disagreement == pytest.approx(1 - (first & second).sum() / (first | second).sum())
-    assert 0 < both.disagreement < 1
+    for seen, single in zip(both.members_blood(), singles, strict=True):
+        np.testing.assert_array_equal(seen, np.isin(single.labels(), BLOOD))
+    assert 0 < agreement(both.members_blood(), np.isin(both.labels(), BLOOD)) < 1
 
 
 def test_nothing_wanted_is_nothing_computed(hu: np.ndarray) -> None:
@@ -98,7 +98,7 @@ def test_nothing_wanted_is_nothing_computed(hu: np.ndarray) -> None:
         hu, np.zeros(hu.shape, bool)
     )
     assert nothing.probabilities.shape == (0, 5)
-    assert nothing.disagreement == 0
+    assert nothing.blood.shape == (2, 0)
     assert not nothing.labels().any()
 
 
