@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-# Smaller parts are no hematoma: a ball of 10 mm, the volume below which an outline counts as tiny (`cvtbatch.imaging.quality`).
-LEAST_ML = 0.5
+from cvtbatch.imaging.quality import TINY_ML
+
+# Smaller parts are no hematoma: the volume below which an outline counts as tiny.
+LEAST_ML = TINY_ML
 # More than this share of an outline is most of it.
 MOST = 0.5
 # Members whose mean Dice with the outline is lower disagree; on a clear hematoma it is above 0.95.

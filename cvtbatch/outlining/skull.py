@@ -18,6 +18,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from cvtbatch.geometry import AIR_HU, Triple
+from cvtbatch.imaging.quality import TISSUE_HU
 
 # Between the densest blood and the thinnest bone, as thick slices show it.
 BONE_HU = 130
@@ -25,8 +26,6 @@ BONE_HU = 130
 BONE_SHARE = 0.25
 # Between fat and fluid, with room for noise and hardening of the beam.
 FLUID_HU = -30
-# Above it is tissue: between air and fat.
-TISSUE_HU = -300
 # The ball is rolled on a grid of about this spacing.
 WORK_MM = 2.0
 # Radius of the ball. The foramen magnum is 30 to 35 mm wide, the canal below it and all other ways out less than 25.

@@ -39,7 +39,7 @@ class Head:
 class Scan:
     """A grid around the head, `z_mm` the range of its slices; tilt turns the head about x."""
 
-    spacing_mm: tuple[float, float, float] = (2.0, 2.0, 2.0)
+    spacing_mm: tuple[float, float, float] = (2.5, 2.5, 2.5)
     z_mm: tuple[float, float] = (-110.0, 95.0)
     tilt_deg: float = 0.0
     noise_hu: float = 4.0

@@ -39,15 +39,15 @@ DRAWN: dict[str, tuple[Scan, tuple[Defect, ...]]] = {
     "tilt the other way": (Scan(tilt_deg=-25), ()),
     "turned": (Scan(pose=Pose((6, -4, 3), 25, (1.05, 0.98, 1))), ()),
     "5 mm slices": (Scan((5, 1, 1)), ()),
-    "noise": (Scan((2, 1.5, 1.5), noise_hu=25), ()),
+    "noise": (Scan((2.5, 2, 2), noise_hu=25), ()),
     "table and holder": (Scan(), (table_and_holder,)),
     "burr holes": (Scan(), BURR_HOLES),
     "burr holes with air": (Scan(), (hole((1, -0.5, 0.8), 7, -900), hole((-1, -0.5, 0.8), 7, -900))),
     "fillings": (Scan(), (metal((15, -70, -90), 6, 900),)),
-    "child": (Scan(pose=SMALL_HEAD), (thin_skull(2, 350),)),
-    "child in 5 mm slices": (Scan((5, 0.8, 0.8), pose=SMALL_HEAD), (thin_skull(2, 350),)),
+    "child": (Scan((2, 1, 1), pose=SMALL_HEAD), (thin_skull(2, 350),)),
+    "child in 5 mm slices": (Scan((5, 1, 1), pose=SMALL_HEAD), (thin_skull(2, 350),)),
     "infant, open fontanelle": (
-        Scan((3, 0.8, 0.8), pose=Pose(scale=(0.65, 0.65, 0.65))),
+        Scan((3, 1, 1), pose=Pose(scale=(0.65, 0.65, 0.65))),
         (thin_skull(1.5, 300), hole((0, -0.6, 1), 22)),
     ),
     "vertex alone": (Scan((5, 1, 1), z_mm=(45, 95)), ()),
@@ -101,16 +101,16 @@ def test_craniectomy_adds_no_more_than_the_bone_that_was_taken(direction: tuple[
 
 
 def test_streaks_of_metal_in_the_brain_cost_what_they_hide_alone() -> None:
-    head = draw_head(Scan((2, 1.5, 1.5)), metal((5, -15, -20), 5, 600))
+    head = draw_head(Scan((2.5, 2, 2)), metal((5, -15, -20), 5, 600))
     mask = found(head).mask_zyx
-    rows = np.arange(head.hu.shape[0]) * 2.0 - 110
+    rows = np.arange(head.hu.shape[0]) * 2.5 - 110
     clear = (np.abs(rows + 20) > 10)[:, None, None] & head.inside & (head.hu <= BONE_HU) & ~head.neither
     assert (clear & ~mask).sum() * head.voxel_ml < 3
     assert not (mask & head.skull).any()
 
 
 def test_all_at_once() -> None:
-    scan = Scan((3, 1.2, 1.2), tilt_deg=15, noise_hu=12)
+    scan = Scan((3, 2, 2), tilt_deg=15, noise_hu=12)
     defects = (hole((1, -0.1, 0.5), 45), table_and_holder, metal((5, -70, -90), 5, 600), blood((-30, 10, 20), 25))
     head = draw_head(scan, *defects)
     mask = found(head).mask_zyx

@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 
+from cvtbatch.imaging.resampling import resample_stack
+from cvtbatch.ingest.volumes import read_volume
 from cvtbatch.outlining.blood import blood_parts
 from cvtbatch.outlining.skull import Inside, find_inside
 from cvtbatch.outlining.threshold import blood_by_threshold
 from tests.support.heads import Head, Scan, blood, draw_head, scalp_swelling
+from tests.support.outside_data import outside
+from tests.support.series import case
 
 THICK = Scan((5, 1, 1), z_mm=(-60, 95))
 
@@ -49,3 +53,12 @@ def test_calcium_and_what_is_thin_is_no_blood() -> None:
 def test_nothing_is_found_in_nothing(inside: bool) -> None:
     hu = np.full((4, 20, 20), 70 if not inside else 30, dtype=np.int16)
     assert not blood_by_threshold(hu, np.full(hu.shape, inside), (5.0, 1.0, 1.0)).any()
+
+
+def test_it_invents_blood_in_the_real_head_which_has_none_and_so_is_no_default() -> None:
+    volume = read_volume(case(outside("head_ct_ge")))
+    hu, grid = resample_stack(volume.hu_zyx, volume.stack, (0.5, 0.5, 5.0))
+    inside = find_inside(hu, grid.spacing_mm[::-1])
+    assert isinstance(inside, Inside)
+    parts = blood_parts(blood_by_threshold(hu, inside.mask_zyx, grid.spacing_mm[::-1]), grid.voxel_ml)
+    assert 3 < parts[0].volume_ml < 15
