@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from cvtbatch.imaging.quality import TINY_ML
+from cvtbatch.imaging.triage import TINY_ML
 
 # Smaller parts are no hematoma: the volume below which an outline counts as tiny.
 LEAST_ML = TINY_ML
@@ -20,7 +20,7 @@ LEAST_ML = TINY_ML
 MOST = 0.5
 # Members whose mean Dice with the outline is lower disagree; on a clear hematoma it is above 0.95.
 LEAST_AGREEMENT = 0.85
-# Voxels that share a corner belong together, as in `imaging.quality`.
+# Voxels that share a corner belong together, as in `imaging.triage`.
 NEIGHBOURS_26 = np.ones((3, 3, 3), dtype=np.bool_)
 
 Mask = npt.NDArray[np.bool_]

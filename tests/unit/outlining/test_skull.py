@@ -42,6 +42,7 @@ DRAWN: dict[str, tuple[Scan, tuple[Defect, ...]]] = {
     "noise": (Scan((2.5, 2, 2), noise_hu=25), ()),
     "table and holder": (Scan(), (table_and_holder,)),
     "burr holes": (Scan(), BURR_HOLES),
+    "hole of 18 mm into the neck": (Scan(), (hole((0.5, 0.9, -1), 9),)),
     "burr holes with air": (Scan(), (hole((1, -0.5, 0.8), 7, -900), hole((-1, -0.5, 0.8), 7, -900))),
     "fillings": (Scan(), (metal((15, -70, -90), 6, 900),)),
     "child": (Scan((2, 1, 1), pose=SMALL_HEAD), (thin_skull(2, 350),)),
