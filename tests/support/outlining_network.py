@@ -33,6 +33,8 @@ def small_tensors(seed: int) -> Tensors:
         # Channel 2 of the first two layers, and channel 1 of the last: nothing behind them reads them.
         tensors[f"{path[2]}.conv.weight"][:, 2] = 0
         tensors[f"{path[1]}.conv.weight"][[0, 1], 2] = 0
+        # Channel 3 of the fourth layer's output: read by no convolution of the next one, and carried on beside it.
+        tensors[f"{path[4]}.conv.weight"][:, 3] = 0
     # Probabilities that differ from place to place.
     tensors[f"{HEAD[-1]}.conv.weight"] *= 8
     for dead in (1, 6, 11):
