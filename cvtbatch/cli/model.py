@@ -136,6 +136,9 @@ def score(
 
 
 def _print_fit(out: str, bundle: "Bundle") -> None:
+    from cvtbatch.dlrn.description import NEGATIVE_SIGNATURE, REGRESSION_IN_SAMPLE
+    from cvtbatch.dlrn.settings import Model
+
     found = bundle.description
     cohort, metrics = found.cohort, found.metrics
     say(
@@ -164,6 +167,8 @@ def _print_fit(out: str, bundle: "Bundle") -> None:
         for term in found.dlrn.terms
     ]
     print_table("DLRN", ("term", "coefficient", "odds ratio", "95 % low", "high", "P"), terms)
+    if any(term.name == "dlr" and (term.coefficient or 0) < 0 for term in found.dlrn.terms):
+        say(f"read with care: {NEGATIVE_SIGNATURE}")
     for term in found.dlrn.terms:
         if reason := term.lacks_interval():
             say(f"{term.name}: no interval of its odds ratio: {reason}")
@@ -179,6 +184,8 @@ def _print_fit(out: str, bundle: "Bundle") -> None:
         for name, estimate in _in_order(models)
     ]
     print_table("AUC with 95 % bootstrap interval", ("estimate", "model", "AUC", "low", "high"), aucs)
+    if metrics.out_of_fold:
+        say(f"out of fold, {Model.DLRN}: {REGRESSION_IN_SAMPLE}")
     for entry in found.marks:
         say(f"{', '.join(entry.models)}: {entry.mark}")
     for remark in found.remarks:

@@ -10,6 +10,10 @@ from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import FormatError
 from cvtbatch.manifest import Reading
 
+# What the DLRN's out-of-fold estimate must be read with: the signature's scores are out of fold, its regression is not.
+REGRESSION_IN_SAMPLE = "the nomogram was fitted on these scores: in sample for its coefficients, optimistic"
+NEGATIVE_SIGNATURE = "the DLR signature's coefficient is negative: a higher signature lowers the probability"
+
 
 @dataclass(frozen=True, slots=True)
 class SpecChain:

@@ -25,7 +25,7 @@ SMALLEST_ROOT = 1e-100
 # Least curvature of a direction, in units of the information, that a step is divided by.
 FLATTEST = 1e-8
 # Standard errors from a maximum at which another one is sought, and how much higher it must be.
-AROUND = (-3.0, 3.0)
+AROUND = (-6.0, -3.0, -1.0, 1.0, 3.0, 6.0)
 SAME = 1e-7
 OUTWARD_STEPS = 40
 STRETCH = 1.5
@@ -138,21 +138,21 @@ def find_maximum(likelihood: PenalisedLikelihood, starts: Iterable[Floats], free
         InternalError: "no_convergence", from every start.
     """
     highest = _highest(likelihood, starts, free)
-    if highest is None:
-        raise InternalError("no_convergence", f"Firth's correction did not converge in {NEWTON_STEPS} steps")
-    while (higher := _highest(likelihood, _around(highest, free), free)) is not None:
+    while True:
+        higher = _highest(likelihood, (highest.coefficients, *_around(highest, free)), free)
         if higher.log_likelihood <= highest.log_likelihood + SAME:
-            break
+            return highest
         highest = higher
-    return highest
 
 
-def _highest(likelihood: PenalisedLikelihood, starts: Iterable[Floats], free: Booleans) -> Maximum | None:
+def _highest(likelihood: PenalisedLikelihood, starts: Iterable[Floats], free: Booleans) -> Maximum:
     found = []
     for start in starts:
         with suppress(InternalError):
             found.append(likelihood.maximise(start, free))
-    return max(found, key=lambda maximum: maximum.log_likelihood, default=None)
+    if not found:
+        raise InternalError("no_convergence", f"Firth's correction did not converge in {NEWTON_STEPS} steps")
+    return max(found, key=lambda maximum: maximum.log_likelihood)
 
 
 def _around(center: Maximum, free: Booleans) -> Iterator[Floats]:
@@ -182,7 +182,8 @@ def profile_limit(likelihood: PenalisedLikelihood, best: Maximum, place: int, si
     """Return the limit of a coefficient's interval by its profile: the upper one of side 1, the lower one of -1.
 
     NaN where a maximum on the way is not found, infinite where the profile has not fallen far enough at the end of the walk.
-    That goes outward in growing steps, and each maximum is the start of the next.
+    That goes outward in growing steps, each maximum being the start of the next, and on where a search around the limit finds a
+    higher one.
     """
     from scipy.optimize import brentq
     from scipy.stats import chi2
@@ -194,10 +195,12 @@ def profile_limit(likelihood: PenalisedLikelihood, best: Maximum, place: int, si
         ridge = maximum.covariance[:, place] / maximum.covariance[place, place]
         return np.where(free, maximum.coefficients + ridge * (value - maximum.coefficients[place]), value)
 
-    def starts(value: float, maximum: Maximum) -> tuple[Floats, Floats]:
-        own = maximum.coefficients[place]
-        steeper = max(1.0, abs(value / own)) if own else 1.0
-        return along(value, maximum), np.where(free, maximum.coefficients * steeper, value)
+    def starts(value: float, inside: Maximum) -> Iterator[Floats]:
+        for maximum in (inside, best):
+            own = maximum.coefficients[place]
+            steeper = max(1.0, abs(value / own)) if own else 1.0
+            yield along(value, maximum)
+            yield np.where(free, maximum.coefficients * steeper, value)
 
     def height(value: float, ends: Sequence[Maximum]) -> float:
         found = [likelihood.maximise(along(value, end), free).log_likelihood for end in ends]
@@ -207,7 +210,7 @@ def profile_limit(likelihood: PenalisedLikelihood, best: Maximum, place: int, si
     try:
         for _ in range(OUTWARD_STEPS):
             value = float(inside.coefficients[place])
-            outside = find_maximum(likelihood, starts(value + reach, inside), free)
+            outside = _highest(likelihood, starts(value + reach, inside), free)
             if outside.log_likelihood < floor:
                 limit = float(brentq(height, value, value + reach, args=([inside, outside],), xtol=TOLERANCE))
                 outside = find_maximum(likelihood, starts(limit, inside), free)

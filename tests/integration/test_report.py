@@ -19,10 +19,12 @@ from cvtbatch import contracts
 from cvtbatch.errors import InputError
 from cvtbatch.validation.evaluate import Validation, evaluate
 from cvtbatch.validation.report import gallery, write_report
+from cvtbatch.validation.report.cohort_tables import cohort_tables
 from cvtbatch.validation.report.drawing import standalone
 from cvtbatch.validation.report.model_figures import draw_model
 from cvtbatch.validation.report.performance_figures import draw_performance
 from cvtbatch.validation.report.reader_tables import reader_tables
+from cvtbatch.validation.values import NotComputable
 from tests.support.browser import Page, find_chromium, open_browser
 from tests.support.validation_cases import make_bundle, make_cohort, make_provenance, make_slice, make_training
 
@@ -106,6 +108,17 @@ def test_tables_are_csv_with_numbers_in_full(report: Path, validation: Validatio
         assert not re.search(
             r"(^|,)-?(nan|inf)(,|$)", file.read_text(encoding="utf-8"), re.IGNORECASE | re.MULTILINE
         ), file
+
+
+@pytest.mark.parametrize(("sign", "said"), [(1, False), (-1, True)])
+def test_a_negative_signature_is_said_aloud(validation: Validation, sign: int, said: bool) -> None:
+    found = validation.nomogram
+    assert not isinstance(found, NotComputable)
+    terms = tuple(
+        term if term.levels else replace(term, coefficient=sign * abs(term.coefficient)) for term in found.terms
+    )
+    tables = {table.name: table for table in cohort_tables(replace(validation, nomogram=replace(found, terms=terms)))}
+    assert any("is negative" in note for note in tables["terms"].notes) == said
 
 
 @pytest.mark.parametrize("dice", [(0.9, 0.5, 0.7), (0.9, 0.5, 0.7, 0.8)])

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from cvtbatch.dlrn.bundle import Bundle
-from cvtbatch.dlrn.description import Auc, Coefficient, Description, Term
+from cvtbatch.dlrn.description import REGRESSION_IN_SAMPLE, Auc, Coefficient, Description, Term
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.dlrn.thresholds import THRESHOLDS
 from cvtbatch.validation.inputs import (
@@ -78,7 +78,7 @@ def _training_estimates(description: Description, model: Model) -> tuple[Trainin
     """Return what training estimated, each way with what speaks against it and the marks that the bundle gives."""
     metrics = description.metrics
     marks = [entry.mark for entry in description.marks if model in entry.models]
-    of_nomogram = ["the nomogram was fitted on these scores"] if model is Model.DLRN else []
+    of_nomogram = [REGRESSION_IN_SAMPLE] if model is Model.DLRN else []
     ways: tuple[tuple[str, Mapping[Model, Auc] | None, list[str]], ...] = (
         ("nested cross-validation", metrics.nested.models if metrics.nested else None, []),
         ("out of fold", metrics.out_of_fold, of_nomogram),

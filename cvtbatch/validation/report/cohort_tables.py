@@ -148,9 +148,18 @@ def _plain(value: float) -> str:
 def _term_table(validation: Validation) -> ReportTable:
     found = validation.nomogram
     rows: tuple[tuple[Cell, ...], ...] = ((found, None, None),) if isinstance(found, NotComputable) else ()
+    notes = [
+        "Logistic regression: log odds = intercept + sum of coefficient × value; DLR signature: 0 to 1; epilepsy: 0 or 1. "
+        "Odds ratios are of one unit, as fitted in training."
+    ]
     if not isinstance(found, NotComputable):
         terms = tuple((term.name, term.coefficient, term.odds_ratio) for term in found.terms)
         rows = (("intercept", found.intercept, None), *terms)
+        notes += [
+            f"The coefficient of {term.name} is negative: a higher value lowers the probability."
+            for term in found.terms
+            if term.coefficient < 0 and not term.levels
+        ]
     return ReportTable(
         "terms",
         f"Terms of {validation.primary}",
@@ -158,10 +167,7 @@ def _term_table(validation: Validation) -> ReportTable:
         rows,
         digits=(0, 3, 2),
         place="beside-model",
-        notes=(
-            "Logistic regression: log odds = intercept + sum of coefficient × value; DLR signature: 0 to 1; epilepsy: 0 or 1. "
-            "Odds ratios are of one unit, as fitted in training.",
-        ),
+        notes=tuple(notes),
     )
 
 
