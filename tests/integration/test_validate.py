@@ -178,7 +178,7 @@ def test_facts_of_the_bundle_stand_in_the_report(archive: Path, report: dict[str
     assert report["models"][0]["points"][0]["decisions"]["threshold"] == bundle.document["thresholds"]["rad"]["youden"]
     estimates = [(row["protocol"], row["caution"]) for row in report["models"][-1]["training"]]
     assert estimates == [
-        ("out of fold", "the nomogram was fitted on these scores"),
+        ("out of fold", "the nomogram was fitted on these scores: in sample for its coefficients, optimistic"),
         ("study protocol", "in sample, optimistic"),
     ]
     selected = {row["feature"] for row in bundle.document["signatures"]["dlr"]["selected"]}
