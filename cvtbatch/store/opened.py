@@ -7,8 +7,8 @@ from typing import Self
 import cvtbatch
 from cvtbatch import contracts
 from cvtbatch.errors import FormatError, StorageError
-from cvtbatch.store.heads import Heads
 from cvtbatch.store.location import Location
+from cvtbatch.store.log_heads import Heads
 from cvtbatch.store.objects import get, holds_anything, probe_writing, put
 from cvtbatch.store.reading import Selection, View
 from cvtbatch.store.tables import Pin, Table

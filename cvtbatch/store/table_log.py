@@ -25,8 +25,8 @@ from cvtbatch.contracts import TableContract
 from cvtbatch.errors import CvtbatchError, FormatError, StorageError
 from cvtbatch.store.checked_files import is_checked
 from cvtbatch.store.data_files import DataFile
-from cvtbatch.store.heads import FOLDER, Heads
 from cvtbatch.store.location import Location
+from cvtbatch.store.log_heads import FOLDER, Heads
 from cvtbatch.store.log_state import State, bounded_columns, number_of, numbers_in
 from cvtbatch.store.objects import get
 from cvtbatch.store.storage_errors import FILE_NAMES, UNREACHED, storage_errors

@@ -27,9 +27,9 @@ from cvtbatch.contracts import TableContract
 from cvtbatch.errors import InputError, StorageError
 from cvtbatch.store.checked_files import Query
 from cvtbatch.store.data_files import EXACT_IN_LOG, DataFile, read_rows, write_data_files
-from cvtbatch.store.heads import Heads
 from cvtbatch.store.known_rows import KnownRows, Row
 from cvtbatch.store.location import Location
+from cvtbatch.store.log_heads import Heads
 from cvtbatch.store.storage_errors import storage_errors
 from cvtbatch.store.table_log import ATTEMPTS, TableLog
 
