@@ -36,7 +36,7 @@ def to_document(value: Any) -> Any:
         return {field.name: to_document(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {to_document(key): to_document(item) for key, item in value.items()}
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [to_document(item) for item in value]
     return value.value if isinstance(value, Enum) else value
 
@@ -46,7 +46,8 @@ def _typed(hint: Any, value: Any) -> Any:
     if origin in {Union, UnionType}:
         return None if value is None else _typed(parts[0], value)
     if origin is tuple:
-        return tuple(_typed(parts[0], item) for item in value)
+        kinds = parts if parts[-1] is not Ellipsis else parts[:1] * len(value)
+        return tuple(_typed(kind, item) for kind, item in zip(kinds, value, strict=True))
     if origin is Mapping:
         return {_typed(parts[0], key): _typed(parts[1], item) for key, item in value.items()}
     if is_dataclass(hint):

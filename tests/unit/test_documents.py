@@ -65,3 +65,21 @@ def test_a_key_that_is_absent_has_its_default_and_another_is_left_out() -> None:
     del old["start"]
     with pytest.raises(KeyError, match="start"):
         from_document(Whole, old)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    ends: tuple[str, Point]
+
+
+def test_a_tuple_of_a_fixed_length_has_each_member_by_its_own_kind() -> None:
+    document = {"ends": ["low", {"at_mm": 1}]}
+    interval = from_document(Interval, document)
+    assert (interval.ends[0], type(interval.ends[1])) == ("low", Point)
+    assert to_document(interval) == document
+    with pytest.raises(ValueError, match="shorter"):
+        from_document(Interval, {"ends": ["low"]})
+
+
+def test_a_list_of_dataclasses_is_plain_json() -> None:
+    assert to_document([from_document(Point, {"at_mm": 2.0})]) == [{"at_mm": 2.0}]
