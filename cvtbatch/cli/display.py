@@ -133,7 +133,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> "Table":
 
 
 def print_case_plan(plan: "CasePlan") -> None:
-    does = "compute" if plan.task or plan.embeds else "leave"
+    does = "compute" if plan.task or plan.goes_on else "leave"
     say(f"{does:8} {plan.case.case_key}: {', '.join(plan.reasons)}")
 
 

@@ -91,13 +91,16 @@ def _dice_where_touching(blood_zyx: Mask, outline_zyx: Mask) -> float:
     return 2 * both / (there + np.count_nonzero(outline_zyx))
 
 
-def flags_of(parts: Sequence[BloodPart], labels_zyx: Labels, members_agreement: float | None) -> tuple[str, ...]:
+def flags_of(parts: Sequence[BloodPart], labels_zyx: Labels | None, members_agreement: float | None) -> tuple[str, ...]:
     """Return what a person should look at in the outline, the first of the parts, never none of them.
+
+    Args:
+        labels_zyx: None of a method that tells no classes, so that none of them prevails.
 
     Returns:
         Of `disagreement` (of the members), `several` (parts), `mostly_ivh`, `mostly_extra_axial` (more than half of the outline).
     """
-    volumes = class_volumes_ml(labels_zyx, parts[0].mask_zyx, 1.0)
+    volumes = dict.fromkeys(Tissue, 0.0) if labels_zyx is None else class_volumes_ml(labels_zyx, parts[0].mask_zyx, 1.0)
     most = MOST * np.count_nonzero(parts[0].mask_zyx)
     raised = {
         "disagreement": members_agreement is not None and members_agreement < LEAST_AGREEMENT,

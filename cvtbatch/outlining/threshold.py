@@ -4,11 +4,14 @@ On clear blood this is nearly as good as a network; where there is none it finds
 in vessels and in calcium: 3 to 15 ml in a head without a bleed.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from cvtbatch.geometry import Triple
+from cvtbatch.outlining.head import BloodMap, Head
 from cvtbatch.outlining.skull import Mask, Volume
 
 # Fresh blood against the brain (below 40) and calcium.
@@ -17,6 +20,26 @@ WINDOW_HU = (45.0, 100.0)
 SMOOTHING_MM = 0.7
 # What has no room for a ball of this radius is no blood: the skull's blurred edge, vessels, the falx.
 OPENING_MM = 2.5
+
+
+class Threshold:
+    """The window of attenuation, as a `Method`."""
+
+    device = "cpu"
+
+    def find(self, heads: Sequence[Head]) -> list[BloodMap]:
+        """Return what is blood in each head."""
+        return [BloodMap(blood_by_threshold(head.hu_zyx, head.inside.mask_zyx, _zyx(head))) for head in heads]
+
+
+def settings() -> dict[str, object]:
+    """Return what moves a voxel of these outlines."""
+    return {"window_hu": list(WINDOW_HU), "smoothing_mm": SMOOTHING_MM, "opening_mm": OPENING_MM}
+
+
+def _zyx(head: Head) -> Triple:
+    x_mm, y_mm, z_mm = head.grid.spacing_mm
+    return z_mm, y_mm, x_mm
 
 
 def blood_by_threshold(hu_zyx: Volume, inside_zyx: Mask, spacing_mm: Triple) -> Mask:

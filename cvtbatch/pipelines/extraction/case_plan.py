@@ -24,6 +24,7 @@ class Reason(StrEnum):
     IMAGE_CHANGED = "image changed"
     MASK_CHANGED = "mask changed"
     FEATURES_MISSING = "no features under this specification"
+    OUTLINE_MISSING = "no outline under this specification"
     EMBEDDINGS_MISSING = "no embeddings under this specification"
     RETRIED = "failed before, tried again"
     VERIFIED = "inputs verified"
@@ -32,6 +33,7 @@ class Reason(StrEnum):
     ENDED = "failed once, done since or withdrawn"
     MISSING = "file missing"
     DONE = "done"
+    NO_HEMORRHAGE = "no hemorrhage found"
     AWAITING_MASK = "awaiting mask"
 
 
@@ -137,7 +139,7 @@ class CasePlan:
         standing: failures that the case keeps, since they are not tried again.
         update_clinical: its clinical values are new to the store.
         ended: failures that end without any work: done since, or their outline withdrawn.
-        embeds: nothing is extracted, and embeddings are computed.
+        goes_on: nothing is extracted, and outlines or embeddings are computed.
     """
 
     case: Case
@@ -146,7 +148,7 @@ class CasePlan:
     standing: tuple[KnownFailure, ...]
     update_clinical: bool
     ended: tuple[FailureKey, ...]
-    embeds: bool = False
+    goes_on: bool = False
 
 
 def plan_case(
@@ -208,8 +210,9 @@ def plan_case(
 
 
 def _withdrawn(case: Case, known: KnownCase) -> list[FailureKey]:
-    """Return the failures of outlines that the manifest no longer names for this case: they end."""
-    named = {"", *(roi.roi_key for roi in case.masked_rois())}
+    """Return the failures of people's outlines that the manifest no longer names for this case: they end."""
+    found = {key for key, roi in known.rois.items() if roi.outline_spec_id}
+    named = {"", *(roi.roi_key for roi in case.masked_rois()), *found}
     return [key for key in known.failures if key.roi_key not in named]
 
 

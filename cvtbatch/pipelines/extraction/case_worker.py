@@ -1,38 +1,30 @@
 """One case on a worker: read, resample once, write, compute. Returns rows or failures; writes no table."""
 
 import contextlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 
-from cvtbatch import contracts
-from cvtbatch.engine import NeedsMemory, require_memory
-from cvtbatch.errors import FormatError, InternalError, StorageError
+from cvtbatch.engine import require_memory
+from cvtbatch.errors import FormatError
 from cvtbatch.geometry import Grid
-from cvtbatch.imaging import place_mask, require_in_head, resample_stack, triage_mask
-from cvtbatch.imaging.resampling import to_image
+from cvtbatch.imaging import place_mask, require_in_head, resample_stack
 from cvtbatch.ingest import ImageSlices, SourceVolume, read_mask, read_volume, source_bytes
 from cvtbatch.pipelines.extraction.case_plan import CaseTask, RoiTask
 from cvtbatch.pipelines.extraction.case_result import CaseResult, Row, case_identity, roi_identity
-from cvtbatch.pipelines.extraction.failure import Failure, FailureKey, failure_of
-from cvtbatch.pipelines.extraction.limits import feature_bytes
+from cvtbatch.pipelines.extraction.failure import Failure, FailureKey
+from cvtbatch.pipelines.extraction.feature_step import FeatureStep, MaskedRoi
+from cvtbatch.pipelines.extraction.guard import About, Stopped, guarded
+from cvtbatch.pipelines.extraction.roi_row import mask_columns
 from cvtbatch.pipelines.extraction.task_cost import Meter
 from cvtbatch.pipelines.extraction.volume_row import describe_volume
-from cvtbatch.radiomics import AuditResult, Engine, audit_features, roi_features
 from cvtbatch.spec import digest
-from cvtbatch.store import FeatureStore, StoredArray, equal_to
+from cvtbatch.store import FeatureStore, StoredArray
 
 Value = TypeVar("Value")
-
-
-class _Stopped(Exception):  # carries a failure up to the case, and no further
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.kind)
-        self.failure = failure
 
 
 @dataclass(slots=True)
@@ -53,10 +45,10 @@ class CaseWorker:
         self.meter = Meter()
         self.task = task
         self.store = FeatureStore(task.work.store_url)
-        self.rows: dict[str, list[Row]] = {"volumes": [], "rois": [], "radiomics": []}
+        self.features = FeatureStep(task.work, self.store, self.meter)
+        self.rows: dict[str, list[Row]] = {"volumes": [], "rois": [], "radiomics": self.features.rows}
         self.failures: list[Failure] = []
         self.succeeded: list[FailureKey] = []
-        self.audits: list[AuditResult] = []
         self.decoded = False
         self.computed = False
 
@@ -67,40 +59,27 @@ class CaseWorker:
             for roi in self.task.rois:
                 if not roi.skipped:
                     self._roi(roi, volume)
-        except _Stopped as stopped:
+        except Stopped as stopped:
             self.failures.append(stopped.failure)
         return CaseResult(
             rows=self.rows,
-            failures=tuple(self.failures),
-            succeeded=tuple(self.succeeded),
-            audits=tuple(self.audits),
+            failures=(*self.failures, *self.features.failures),
+            succeeded=(*self.succeeded, *self.features.succeeded),
+            audits=tuple(self.features.audits),
             decoded=self.decoded,
-            computed=self.computed,
+            computed=self.computed or bool(self.features.rows),
             cost=self.meter.cost(),
         )
 
     def _guarded(self, stage: str, roi: RoiTask | None, function: Callable[[], Value]) -> Value:
         """Call the function; stop the case or ROI with a failure if it raises anything but a fault of the store."""
-        work = self.task.work
-        try:
-            with self.meter.stage(stage):
-                return function()
-        except (StorageError, NeedsMemory, _Stopped):
-            raise
-        except Exception as error:
-            raise _Stopped(
-                failure_of(
-                    error,
-                    FailureKey(
-                        roi.source.roi_key if roi else "",
-                        work.radiomics_spec_id if stage in {"radiomics", "audit"} else work.volume_spec_id,
-                        "audit" if stage == "audit" else "extraction",
-                    ),
-                    stage=stage,
-                    source_fingerprint=roi.failure_fingerprint if roi else self.task.failure_fingerprint,
-                    manifest_row=roi.source.manifest_row if roi else self.task.case.manifest_row,
-                )
-            ) from None
+        key = FailureKey(roi.source.roi_key if roi else "", self.task.work.volume_spec_id)
+        return guarded(self.meter, stage, key, self._about(roi), function)
+
+    def _about(self, roi: RoiTask | None) -> About:
+        if roi is None:
+            return About(self.task.failure_fingerprint, self.task.case.manifest_row)
+        return About(roi.failure_fingerprint, roi.source.manifest_row)
 
     def _volume(self) -> _Volume:
         task, known = self.task, self.task.known
@@ -168,12 +147,27 @@ class CaseWorker:
             if input_digest not in roi.featured or roi.audit_failed:
                 if mask_zyx is None:
                     input_digest, mask_zyx = self._stored_mask(roi, volume)
-                self._add_features(roi, volume, mask_zyx, input_digest)
+                self.features.add(
+                    self._masked(roi, mask_zyx, input_digest),
+                    self._voxels(volume),
+                    volume.grid,
+                    featured=input_digest in roi.featured,
+                )
             self.succeeded.append(FailureKey(roi.source.roi_key, work.radiomics_spec_id))
-        except _Stopped as stopped:
+        except Stopped as stopped:
             if not stopped.failure.key.roi_key:
                 raise
             self.failures.append(stopped.failure)
+
+    def _masked(self, roi: RoiTask, mask_zyx: npt.NDArray[np.uint8], input_digest: str) -> MaskedRoi:
+        return MaskedRoi(
+            roi_key=roi.source.roi_key,
+            identity=roi_identity(self.task.case, roi.source),
+            about=self._about(roi),
+            audited=roi.audited,
+            mask_zyx=mask_zyx,
+            input_digest=input_digest,
+        )
 
     def _mask(self, roi: RoiTask, volume: _Volume) -> tuple[str, npt.NDArray[np.uint8] | None]:
         """Return the digest of image and mask, and the mask's voxels if they had to be read."""
@@ -206,7 +200,6 @@ class CaseWorker:
         mask_zyx = self._guarded("mask", roi, lambda: place_mask(source.voxels_zyx, source.place, volume.grid))
         hu_zyx = self._voxels(volume)
         self._guarded("mask", roi, lambda: require_in_head(mask_zyx, hu_zyx, volume.grid))
-        triage = triage_mask(mask_zyx, hu_zyx, volume.grid, source.volume_ml)
         same = known is not None and known.input_digest == input_digest
         if known is not None and same and self._is_whole(known.stored):
             stored, generation = known.stored, known.generation
@@ -224,68 +217,11 @@ class CaseWorker:
                 "path": stored.path,
                 "checksum": stored.checksum,
                 "generation": generation,
-                "source_volume_ml": source.volume_ml,
                 "mask_format": source.mask_format,
-                **_mask_measures(mask_zyx, volume.grid),
-                "components": triage.components,
-                "hu_p05": triage.hu_p05,
-                "hu_p50": triage.hu_p50,
-                "hu_p95": triage.hu_p95,
-                "flags": [*source.flags, *triage.flags],
+                **mask_columns(mask_zyx, hu_zyx, volume.grid, source.volume_ml, source.flags),
             }
         )
         return input_digest, mask_zyx
-
-    def _add_features(self, roi: RoiTask, volume: _Volume, mask_zyx: npt.NDArray[np.uint8], input_digest: str) -> None:
-        work = self.task.work
-        engine: Engine = "pyradiomics" if roi.audited else work.engine
-        require_memory(feature_bytes(int(np.count_nonzero(mask_zyx)), engine))
-        ct, mask = to_image(self._voxels(volume), volume.grid), to_image(mask_zyx, volume.grid)
-        if input_digest in roi.featured:
-            self._audit(roi, ct, mask, self._stored_values(roi, input_digest), input_digest)
-            return
-        features = self._guarded("radiomics", roi, lambda: roi_features(ct, mask, work.profile, work.engine))
-        if roi.audited:
-            self._audit(roi, ct, mask, features.values, input_digest)
-        self.computed = True
-        self.rows["radiomics"].append(
-            {
-                **roi_identity(self.task.case, roi.source),
-                "radiomics_spec_id": work.radiomics_spec_id,
-                "volume_spec_id": work.volume_spec_id,
-                "input_digest": input_digest,
-                "engine": work.engine,
-                "filter_scale_hu": features.filter_scale_hu,
-                "undefined_features": features.undefined(),
-                "degenerate": list(features.degenerate),
-                **features.values,
-            }
-        )
-
-    def _audit(
-        self, roi: RoiTask, ct: sitk.Image, mask: sitk.Image, values: Mapping[str, float], input_digest: str
-    ) -> None:
-        """Compare values with stock PyRadiomics; a deviation beyond the contract is a failure beside the stored values."""
-        work = self.task.work
-        try:
-            audit = self._guarded("audit", roi, lambda: audit_features(ct, mask, work.profile, values))
-            self.audits.append(audit)
-            self._guarded("audit", roi, lambda: _require_parity(audit))
-        except _Stopped as stopped:
-            key = replace(stopped.failure.key, input_digest=input_digest)
-            self.failures.append(replace(stopped.failure, key=key))
-        else:
-            self.succeeded.append(FailureKey(roi.source.roi_key, work.radiomics_spec_id, "audit", input_digest))
-
-    def _stored_values(self, roi: RoiTask, input_digest: str) -> dict[str, float]:
-        """Return the values that the store has: they, and not what an engine gives today, are what an audit is about."""
-        wanted = {
-            "roi_key": roi.source.roi_key,
-            "radiomics_spec_id": self.task.work.radiomics_spec_id,
-            "input_digest": input_digest,
-        }
-        [values] = self.store.table("radiomics").read(contracts.feature_names(), equal_to(wanted)).to_pylist()
-        return dict(values)
 
     def _add_volume_row(
         self, source: SourceVolume, image_digest: str, grid: Grid, stored: StoredArray, generation: int
@@ -313,27 +249,3 @@ def _require_same(source: SourceVolume, image_digest: str, damage: FormatError) 
             damage.kind,
             f"{damage.message}; it cannot be made anew, since the source has changed: run again with --verify-inputs",
         )
-
-
-def _require_parity(audit: AuditResult) -> None:
-    if audit.broken:
-        voxels = ", ".join(f"{name} {count}" for name, count in audit.differing_voxels.items()) or "none"
-        raise InternalError(
-            "parity_broken",
-            f"{audit.beyond} features lie beyond the parity contract; the worst, {audit.worst_feature}, is {audit.value!r} "
-            f"where PyRadiomics gives {audit.stock!r}; voxels whose gray level or LBP code differs: {voxels}",
-        )
-
-
-def _mask_measures(mask_zyx: npt.NDArray[np.uint8], grid: Grid) -> Row:
-    areas = mask_zyx.sum(axis=(1, 2), dtype=np.int64)
-    inside = [np.flatnonzero(mask_zyx.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1))]
-    largest = int(areas.argmax())
-    return {
-        "voxels": int(areas.sum()),
-        "volume_ml": float(areas.sum()) * grid.voxel_ml,
-        "largest_slice": largest,
-        "largest_slice_area_mm2": float(areas[largest]) * grid.spacing_mm[0] * grid.spacing_mm[1],
-        "box_start_zyx": [int(index[0]) for index in inside],
-        "box_size_zyx": [int(index[-1] - index[0] + 1) for index in inside],
-    }

@@ -151,12 +151,12 @@ def with_embeddings(plan: CasePlan, embeddings: EmbeddingPlan) -> CasePlan:
     if plan.task is not None or not (embeddings.pending or embeddings.standing):
         return plan
     reasons = [*embeddings.reasons(), *(reason for reason in plan.reasons if reason is not Reason.DONE)]
-    return replace(plan, reasons=tuple(dict.fromkeys(reasons)), embeds=bool(embeddings.pending))
+    return replace(plan, reasons=tuple(dict.fromkeys(reasons)), goes_on=plan.goes_on or bool(embeddings.pending))
 
 
 def alone(plan: EmbeddingPlan) -> CasePlan:
     """Return the plan of a case of which nothing but embeddings is asked for."""
-    return CasePlan(plan.case, plan.reasons(), None, plan.standing, False, plan.ended, embeds=bool(plan.pending))
+    return CasePlan(plan.case, plan.reasons(), None, plan.standing, False, plan.ended, goes_on=bool(plan.pending))
 
 
 def task_slices(slices: int, batch: int, cuda: bool, workers: int) -> int:

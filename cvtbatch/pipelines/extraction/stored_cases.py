@@ -32,6 +32,7 @@ ROI_COLUMNS = (
     "checksum",
     "generation",
     "box_size_zyx",
+    "outline_spec_id",
 )
 
 
@@ -52,6 +53,7 @@ class KnownRoi:
 
     Attributes:
         slices: that its box spans.
+        outline_spec_id: settings that found it; empty where a person drew it.
     """
 
     image_digest: str
@@ -60,6 +62,15 @@ class KnownRoi:
     stored: StoredArray
     generation: int
     slices: int
+    outline_spec_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownOutline:
+    """What the run's method found in a volume: the names of its outlines, none where there is no hemorrhage."""
+
+    image_digest: str
+    rois: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -67,7 +78,8 @@ class KnownCase:
     """Everything of one case.
 
     Attributes:
-        rois: by roi_key.
+        outline: what the run's method found; None before it looked, or where the run has none.
+        rois: by roi_key, of people and of every method.
         featured: by roi_key, the input digests that have features.
         embedded: by roi_key, the input digests that have embeddings.
         failures: live failures by key.
@@ -75,6 +87,7 @@ class KnownCase:
 
     clinical_digest: str = ""
     volume: KnownVolume | None = None
+    outline: KnownOutline | None = None
     rois: dict[str, KnownRoi] = field(default_factory=dict)
     featured: dict[str, frozenset[str]] = field(default_factory=dict)
     embedded: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -83,16 +96,17 @@ class KnownCase:
 
 @dataclass(frozen=True, slots=True)
 class SpecIds:
-    """The specifications of a run; `embedding` is empty where embeddings are not asked for."""
+    """The specifications of a run; `outline` and `embedding` are empty where they are not asked for."""
 
     volume: str
     radiomics: str
+    outline: str = ""
     embedding: str = ""
 
     def wanted(self) -> dict[str, Wanted]:
         """Return what a plan needs of a store, a row before what it stands on."""
         of_volume = pc.field("volume_spec_id") == self.volume
-        failed = pc.field("spec_id").isin(sorted({self.volume, self.radiomics, self.embedding}))
+        failed = pc.field("spec_id").isin(sorted({self.volume, self.radiomics, self.outline, self.embedding}))
         wanted = {
             "cases": Wanted(("clinical_digest",)),
             "volumes": Wanted(VOLUME_COLUMNS, of_volume),
@@ -100,6 +114,8 @@ class SpecIds:
             "radiomics": Wanted((), pc.field("radiomics_spec_id") == self.radiomics),
             "failures": Wanted(("source_fingerprint", "stage", "kind"), failed),
         }
+        if self.outline:
+            wanted["outlines"] = Wanted(("image_digest", "rois"), pc.field("outline_spec_id") == self.outline)
         if self.embedding:
             # All rows of an ROI come in one append, so that its largest slice stands for them.
             of_spec = (pc.field("embedding_spec_id") == self.embedding) & pc.field("is_largest")
@@ -147,7 +163,10 @@ def read_known(view: View) -> Mapping[str, KnownCase]:
             stored=StoredArray(row["path"], row["checksum"]),
             generation=row["generation"],
             slices=row["box_size_zyx"][0],
+            outline_spec_id=row["outline_spec_id"] or "",
         )
+    for row in view.newest("outlines").select(["case_key", "image_digest", "rois"]).to_pylist():
+        case(row).outline = KnownOutline(row["image_digest"], tuple(row["rois"]))
     columns = ["case_key", "roi_key", "input_digest"]
     for row in view.read("radiomics", columns).to_pylist():
         _add(case(row).featured, row)

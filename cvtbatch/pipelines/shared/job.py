@@ -20,6 +20,7 @@ from cvtbatch.manifest import Reading
 from cvtbatch.radiomics import Engine
 
 Kind = Literal["extract", "finetune", "fit", "score", "validate"]
+MethodName = Literal["none", "blast-ct", "threshold", "command"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,36 @@ class VolumeSection:
     """Volumes as they are stored; spacing in x, y, z."""
 
     spacing_mm: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSection:
+    """A program that outlines; see `schemas/job.json`."""
+
+    line: str | None
+    labels: tuple[int, ...]
+    version: str | None
+    time_limit_s: float
+    together: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutlineSection:
+    """Outlines that a method finds, and in which cases.
+
+    Attributes:
+        least_ml: smaller parts are no hematoma.
+        parts: outlines of a case at most.
+        models: members of the ensemble.
+    """
+
+    method: MethodName
+    cases: Literal["without_mask", "all"]
+    least_ml: float
+    parts: int
+    models: int
+    device: Device
+    command: CommandSection
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +139,7 @@ class Job:
     version: int
     kind: Kind
     volume: VolumeSection
+    outline: OutlineSection
     radiomics: RadiomicsSection
     embedding: EmbeddingSection
     cohort: CohortSection

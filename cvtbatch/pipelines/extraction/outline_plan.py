@@ -1,0 +1,228 @@
+"""Which volumes are outlined, and which found outlines lack features. Pure; what is stored is looked at, never a source."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from cvtbatch.errors import PASSING_KINDS
+from cvtbatch.geometry import Grid
+from cvtbatch.manifest import Case, CompactPickle, RoiSource, key_of
+from cvtbatch.pipelines.extraction.case_plan import CasePlan, Reason, Work
+from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
+from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownRoi
+from cvtbatch.pipelines.shared.job import OutlineSection
+from cvtbatch.spec import digest
+from cvtbatch.store import StoredArray
+
+# The one outline of a case is named as people's are by default; further parts are numbered.
+ROI = "hematoma"
+READING = 1
+
+
+@dataclass(frozen=True, slots=True)
+class OutlineWork:
+    """What a run does to the volumes that it outlines.
+
+    Attributes:
+        reader: of the outlines that are found: the method, and the first digits of the specification.
+        settings: of the method.
+        weights_sha256: of the ensemble; empty of a method without weights.
+        features: what is computed of the outlines.
+        threads: of the CPU; None leaves them as they are.
+    """
+
+    outline_spec_id: str
+    reader: str
+    settings: OutlineSection
+    weights_sha256: str
+    features: Work
+    threads: int | None = None
+
+    def source(self, case: Case, roi: str) -> RoiSource:
+        """Return a found outline as a manifest would have it."""
+        key = key_of(case.center, case.case_id, roi, self.reader, READING)
+        return RoiSource(key, roi, self.reader, READING, None, "", None, None, case.manifest_row)
+
+
+def reader_of(method: str, outline_spec_id: str) -> str:
+    """Return the reader of the outlines of a specification."""
+    return f"{method}:{outline_spec_id.partition('-')[2][:8]}"
+
+
+def roi_name(number: int) -> str:
+    """Return the name of a case's outline, 0 for the largest."""
+    return ROI if number == 0 else f"{ROI}-{number + 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeInput(CompactPickle):
+    """A volume to outline, or whose found outlines lack features; travels to a worker.
+
+    Attributes:
+        rois: the outlines that were found before and lack features; empty where the volume is outlined.
+        known: masks that are stored of this reader, by roi_key.
+        featured: input digests whose features are there, by roi_key.
+        fingerprint: what a failure of it is about.
+        failures: live ones that success ends, or that an outline which is found no more had.
+    """
+
+    case: Case
+    image_digest: str
+    volume: StoredArray
+    grid: Grid
+    rois: tuple[RoiSource, ...]
+    known: dict[str, KnownRoi]
+    featured: dict[str, frozenset[str]]
+    fingerprint: str
+    failures: tuple[FailureKey, ...]
+
+    @property
+    def case_key(self) -> str:
+        """Centre and case id."""
+        return self.case.case_key
+
+    @property
+    def center(self) -> str:
+        """The centre, as in the manifest."""
+        return self.case.center
+
+    @property
+    def case_id(self) -> str:
+        """Case id within its centre."""
+        return self.case.case_id
+
+    @property
+    def manifest_row(self) -> int:
+        """Row of the case in the manifest."""
+        return self.case.manifest_row
+
+
+@dataclass(frozen=True, slots=True)
+class OutlinePlan:
+    """What happens to one case.
+
+    Attributes:
+        asked: the job outlines it.
+        standing: failures that it keeps, since they are not tried again.
+        ended: failures of what is done.
+        without_volume: its volume is not stored.
+        found: it was outlined, and how many outlines it has.
+    """
+
+    case: Case
+    asked: bool
+    pending: VolumeInput | None = None
+    standing: tuple[KnownFailure, ...] = ()
+    ended: tuple[FailureKey, ...] = ()
+    without_volume: bool = False
+    found: int | None = None
+
+    def reasons(self) -> tuple[Reason, ...]:
+        """Say why the case is worked on, or is not, where nothing but outlines is asked for."""
+        if not self.asked:
+            return (Reason.DONE if self.case.masked_rois() else Reason.AWAITING_MASK,)
+        why = []
+        if self.pending is not None:
+            retried = bool(self.pending.failures)
+            new = Reason.FEATURES_MISSING if self.pending.rois else Reason.OUTLINE_MISSING
+            why.append(Reason.RETRIED if retried else new)
+        why += [Reason.NO_VOLUME] if self.without_volume else []
+        why += [Reason.STANDING_FAILURE] if self.standing else []
+        if not why and self.found == 0:
+            why.append(Reason.NO_HEMORRHAGE)
+        return tuple(why) or (Reason.DONE,)
+
+
+def plan_outlines(case: Case, known: KnownCase | None, work: OutlineWork, again: bool) -> OutlinePlan:
+    """Decide whether a case is outlined, or its found outlines get features.
+
+    Args:
+        known: what the store has of it; None if nothing.
+        again: try failures again although the volume has not changed.
+    """
+    known = known or KnownCase()
+    if case.masked_rois() and work.settings.cases == "without_mask":
+        return OutlinePlan(case, asked=False)
+    volume, outlined = known.volume, known.outline
+    if volume is None:
+        return OutlinePlan(case, asked=True, without_volume=True)
+    whole = FailureKey("", work.outline_spec_id)
+    mine = [key for key in known.failures if key == whole or _is_of(key.roi_key, case, work)]
+    pending = VolumeInput(
+        case=case,
+        image_digest=volume.image_digest,
+        volume=volume.stored,
+        grid=volume.grid,
+        rois=(),
+        known={key: roi for key, roi in known.rois.items() if _is_of(key, case, work)},
+        featured={key: digests for key, digests in known.featured.items() if _is_of(key, case, work)},
+        fingerprint=digest(volume.image_digest, volume.stored.path)[:32],
+        failures=tuple(mine),
+    )
+    if outlined is None or outlined.image_digest != volume.image_digest:
+        failure = known.failures.get(whole)
+        if failure is not None and not again and _stands(failure, pending.fingerprint):
+            return OutlinePlan(case, asked=True, standing=(failure,))
+        return OutlinePlan(case, asked=True, pending=pending)
+    lacking, standing, ended = [], [], [whole] if whole in known.failures else []
+    for name in outlined.rois:
+        source = work.source(case, name)
+        roi = known.rois.get(source.roi_key)
+        if roi is None:
+            return OutlinePlan(case, asked=True, pending=pending)
+        keys = [key for key in mine if key.roi_key == source.roi_key]
+        live = [known.failures[key] for key in keys]
+        # An audit that failed is about values that are there.
+        unsound = any(key.scope == "audit" for key in keys)
+        if roi.input_digest in known.featured.get(source.roi_key, frozenset()) and not (unsound and again):
+            standing += [known.failures[key] for key in keys if key.scope == "audit"]
+            ended += [key for key in keys if key.scope != "audit"]
+        elif live and not again and all(_stands(failure, roi_fingerprint(pending, roi)) for failure in live):
+            standing += live
+        else:
+            lacking.append(source)
+    return OutlinePlan(
+        case,
+        asked=True,
+        pending=replace(pending, rois=tuple(lacking)) if lacking else None,
+        standing=tuple(standing),
+        ended=tuple(ended),
+        found=len(outlined.rois),
+    )
+
+
+def roi_fingerprint(volume: VolumeInput, roi: KnownRoi) -> str:
+    """Return what a failure of a found outline's features is about."""
+    return digest(volume.fingerprint, roi.input_digest)[:32]
+
+
+def _is_of(roi_key: str, case: Case, work: OutlineWork) -> bool:
+    """Say whether an outline is one that this work finds."""
+    return roi_key.startswith(f"{case.case_key}/") and roi_key.split("/")[-2:] == key_of(
+        work.reader, READING
+    ).split("/")
+
+
+def _stands(failure: KnownFailure, fingerprint: str) -> bool:
+    return failure.fingerprint == fingerprint and failure.kind not in PASSING_KINDS
+
+
+def with_outlines(plan: CasePlan, outlines: OutlinePlan) -> CasePlan:
+    """Return the plan of a case whose outlines are looked at too: one that is extracted may still lack them."""
+    if plan.task is not None or not outlines.asked or plan.standing:
+        return plan
+    waits = {Reason.DONE, Reason.AWAITING_MASK}
+    reasons = [*outlines.reasons(), *(reason for reason in plan.reasons if reason not in waits)]
+    return replace(plan, reasons=tuple(dict.fromkeys(reasons)), goes_on=plan.goes_on or outlines.pending is not None)
+
+
+def alone(plan: OutlinePlan) -> CasePlan:
+    """Return the plan of a case of which nothing but outlines is asked for."""
+    return CasePlan(plan.case, plan.reasons(), None, plan.standing, False, plan.ended, goes_on=plan.pending is not None)
+
+
+def pack(volumes: Iterable[VolumeInput], together: int) -> Iterator[tuple[VolumeInput, ...]]:
+    """Yield volumes in tasks of so many."""
+    source = iter(volumes)
+    while task := tuple(islice(source, together)):
+        yield task
