@@ -126,6 +126,6 @@ def own_gpus(settings: Settings) -> tuple[str, ...]:
     """Return the GPUs of this machine that a run can use."""
     if settings.embedding is None or settings.embedding.compute.device == "cpu":
         return ()
-    from cvtbatch.embedding.backbone import visible_gpus
+    from cvtbatch.embedding.device import visible_gpus
 
     return visible_gpus()
