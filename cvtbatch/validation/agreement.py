@@ -88,7 +88,9 @@ def icc_one_way(means: Floats, within: Floats, readings: int, confidence: float 
         raise InputError(
             "too_few_readings", f"agreement of {readings} readings of {subjects} subjects: two of each are needed"
         )
-    between = readings * ((means - means.mean(axis=0)) ** 2).sum(axis=0) / (subjects - 1)
+    # Counted from the first: of equal values nothing is left, not even round-off.
+    from_first = means - means[0]
+    between = readings * ((from_first - from_first.mean(axis=0)) ** 2).sum(axis=0) / (subjects - 1)
     error = within.sum(axis=0) / (subjects * (readings - 1))
     tail, numerator, denominator = (1 + confidence) / 2, subjects - 1, subjects * (readings - 1)
     with np.errstate(divide="ignore", invalid="ignore"):
