@@ -2,14 +2,15 @@
 
 The inside's length, width and vertex lay it under a template, the brain of MNI's atlases, in its millimetres (x to the right,
 y forward, z upward, 0 at the anterior commissure). Two surfaces there stand for the tentorium, its roof and the petrous ridges in
-front; they are fitted to the cerebellum of the AAL2 atlas (Rolls et al., NeuroImage 2015;122:1-5) and the brainstem of the
-Harvard-Oxford atlas: 98 of 100 of their voxels lie on the right side. How far the head is nodded against the template is not
-measured: slices follow the orbitomeatal line, the table or a reader's habit. So everything is asked at every nod of up to
-LARGEST_NOD_DEG, and an answer counts if it is always the same.
+front. They were fitted to the AAL2 atlas (Rolls et al., NeuroImage 2015;122:1-5) and the brainstem of the Harvard-Oxford atlas: of
+the voxels of the cerebellum 97 %, of pons and medulla 99 %, of the cerebrum 98 % lie on their side. How far the head is nodded
+against the template is not measured: slices follow the orbitomeatal line, the table or a habit. So everything is asked at every nod
+of up to LARGEST_NOD_DEG, and an answer counts if it is always the same.
 
-On atlas structures in heads that are nodded by up to 15 degrees and 5 % larger or smaller along every axis, balls of 6 to 16 mm
-are found infratentorial in the cerebellum in 54 %, in pons and medulla in 78 %, in the cerebrum in 1 %; the contrary is said of
-1 % of the cerebellum and 92 % of the cerebrum. The rest is unknown. The midbrain passes through the tentorium, and is either.
+Tried on 400 balls of 6 to 16 mm radius in structures of these atlases, heads nodded by up to 15 degrees, each axis longer or
+shorter by 5 % (standard deviation): infratentorial are 47 % of those in the cerebellum, 74 % in pons and medulla, 0.2 % in the
+cerebrum (1 % in its cortex); supratentorial are 0.2 %, none and 93 %. The rest is unknown. The midbrain passes through the
+tentorium, and is either. These are heads without a hematoma's mass effect, and of one atlas.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,9 @@
 """Outlines as another reader might have drawn them: grown or shrunk, shifted and roughened by rule.
 
 After Zwanenburg et al., Sci Rep 2019;9:614, and their MIRP, for a grid whose slices lie ten pixels apart. MIRP adds or takes layers
-of voxels, on cubes, and a part of the last layer by chance; here the border moves by its distance in mm until the volume has changed
-by the drawn share: in slices of 5 mm that is the border within each slice, as a reader draws it. MIRP makes a border rough by
-supervoxels of the image, taken or left by chance; in such slices they have no equal sides, and they depend on the image's noise,
+of voxels, on cubes, and a part of the last layer by chance; here the border moves by its distance in mm until the volume has
+changed by the drawn share: in slices of 5 mm that is the border within each slice, as a reader draws it. MIRP makes a border rough
+by supervoxels of the image, taken or left by chance; in such slices they have no equal sides, and they depend on the image's noise,
 which is not what is asked here: a smooth random field moves the border to and fro. A shift lies within the slices.
 
 All three are one level set. The border's signed distance is shifted and the field added; the voxels with the lowest values are the
