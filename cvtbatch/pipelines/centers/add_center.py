@@ -20,6 +20,7 @@ from cvtbatch.engine import Cluster
 from cvtbatch.errors import CvtbatchError, FormatError, InputError, StorageError
 from cvtbatch.manifest import Case, Manifest, name_centers
 from cvtbatch.pipelines.archive.check_files import Problem, check_files
+from cvtbatch.pipelines.archive.check_needs import Lack, check_needs
 from cvtbatch.pipelines.centers.center_source import refuse_seen_center
 from cvtbatch.pipelines.centers.validate import ValidationReport, validate_center
 from cvtbatch.pipelines.extraction.case_plan import CasePlan
@@ -52,12 +53,14 @@ class Plan:
 
     Attributes:
         settings: of the extraction; its specifications are the bundle's.
+        lacks: what the bundle needs and the manifest lacks: cases go without a score, or without a verdict.
     """
 
     manifest: Manifest
     center: str
     bundle: Path
     settings: Settings
+    lacks: tuple[Lack, ...]
 
 
 @dataclass(slots=True)
@@ -120,7 +123,7 @@ def planned(manifest: Manifest, bundle_path: Path, job: Job, store_url: str, giv
             ref = replace(settings.embedding.weights, source=bundle.description.weights.name)
             settings = replace(settings, embedding=replace(settings.embedding, weights=ref))
         _compare(settings, bundle, specs)
-        yield Plan(manifest, centers[0], bundle_path, settings)
+        yield Plan(manifest, centers[0], bundle_path, settings, tuple(check_needs(manifest, bundle)))
 
 
 def _known_specs(store_url: str) -> dict[str, Spec]:
