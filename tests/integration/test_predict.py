@@ -18,10 +18,12 @@ from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.embedding.weights import random_weights, to_bytes
 from cvtbatch.pipelines.cases.case_inputs import CaseInputs, CaseSource, read_inputs, resolve_recipe
-from cvtbatch.pipelines.cases.predict import Prediction, predict_case, signature_range
+from cvtbatch.pipelines.cases.predict import Prediction, predict_case
+from cvtbatch.pipelines.centers.bundle_facts import training_ranges
 from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.store import FeatureStore
-from cvtbatch.validation.report.card import TrainingRange, card_lines
+from cvtbatch.validation.nomogram import TrainingRange
+from cvtbatch.validation.report.card import card_lines
 from cvtbatch.validation.values import NotComputable
 from tests.support.archives import tiny_head, write_rows
 from tests.support.cohorts import SMALLEST_JOB
@@ -133,7 +135,7 @@ def test_inputs_and_their_triage_are_the_stores(folder: Path, inputs: dict[str, 
 
 
 def test_no_number_stands_outside_the_training_range(bundle: Bundle, predictions: dict[str, Prediction]) -> None:
-    limits = signature_range(bundle)
+    limits = training_ranges(bundle)["dlr"]
     assert isinstance(limits, TrainingRange)
     seen = set()
     columns = np.asarray(bundle.model.columns, dtype=object)

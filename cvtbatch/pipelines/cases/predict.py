@@ -17,9 +17,10 @@ from cvtbatch.dlrn.kernels import project
 from cvtbatch.dlrn.scoring import EMBEDDING, EPILEPSY
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.pipelines.cases.case_inputs import CaseInputs
-from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, TERM_NAMES
+from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, TERM_NAMES, training_ranges
 from cvtbatch.pipelines.centers.center_source import seen_images
 from cvtbatch.validation.inputs import Contribution
+from cvtbatch.validation.nomogram import TrainingRange
 from cvtbatch.validation.report.card import (
     RESEARCH_USE,
     CaseCard,
@@ -27,7 +28,6 @@ from cvtbatch.validation.report.card import (
     Moved,
     OutsideColumn,
     TermCard,
-    TrainingRange,
 )
 from cvtbatch.validation.values import Floats, Maybe, NotComputable
 
@@ -107,7 +107,7 @@ def _missing(bundle: Bundle, row: Row, epilepsy: int | None) -> dict[Model, NotC
     if Model.DLR in found:
         found[Model.DLRN] = found[Model.DLR]
         return found
-    limits = signature_range(bundle)
+    limits = training_ranges(bundle)["dlr"]
     if isinstance(limits, NotComputable):
         found[Model.DLRN] = limits
     elif not limits.low <= row[str(Model.DLR)] <= limits.high:
@@ -115,15 +115,6 @@ def _missing(bundle: Bundle, row: Row, epilepsy: int | None) -> dict[Model, NotC
     elif epilepsy is None:
         found[Model.DLRN] = NotComputable("epilepsy is not known")
     return found
-
-
-def signature_range(bundle: Bundle) -> Maybe[TrainingRange]:
-    """Return the range of the DLR scores on which the nomogram was fitted: training's, out of fold."""
-    scores = bundle.out_of_fold.get(Model.DLR)
-    if scores is None:
-        return NotComputable("this bundle does not keep which DLR scores its training cases had")
-    both = np.concatenate([scores.events, scores.others])
-    return TrainingRange(float(both.min()), float(both.max()))
 
 
 def _model(bundle: Bundle, model: Model, row: Row, missing: NotComputable | None) -> ModelCard:
@@ -145,7 +136,7 @@ def _terms(
         "dlr": missing.get(Model.DLR) or float(row[str(Model.DLR)]),
         "epilepsy": unknown if epilepsy is None else float(epilepsy),
     }
-    ranges: dict[str, Maybe[TrainingRange]] = {"dlr": signature_range(bundle), "epilepsy": TrainingRange(0.0, 1.0)}
+    ranges = training_ranges(bundle)
     terms = []
     for axis in bundle.model.nomogram.axes:
         value = values[axis.name]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cvtbatch.errors import InputError
 from cvtbatch.validation.inputs import Contribution
+from cvtbatch.validation.nomogram import TrainingRange
 from cvtbatch.validation.report.case_words import amount_in_words
 from cvtbatch.validation.report.cohort_tables import MEANINGS
 from cvtbatch.validation.report.column_words import in_words
@@ -21,14 +22,6 @@ UNCHECKED = (
     "Whether the case belongs to the study is not checked: non-traumatic supratentorial hemorrhage, CT without contrast within "
     "24 h of onset, no substantial intraventricular or subarachnoid hemorrhage."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingRange:
-    """Lowest and highest value of the training cases."""
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, InternalError
 from cvtbatch.validation.evaluate import CaseResult, Validation
+from cvtbatch.validation.report.calculator import calculator_data
 from cvtbatch.validation.report.case_words import moved_in_words, points_in_words
 from cvtbatch.validation.report.checklists import Checklist, fill_checklists
 from cvtbatch.validation.report.cohort_tables import cohort_tables, decision_word, judgement, outcome_word
@@ -131,6 +132,7 @@ def _render(
         drawings=drawings,
         checklists=checklists,
         example=worked_example(validation),
+        calculator=calculator_data(validation.nomogram),
         readers=list(enumerate(validation.readers, 1)),
         summary=_summary(validation),
     )
