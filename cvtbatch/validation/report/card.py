@@ -113,7 +113,7 @@ def card_lines(card: CaseCard) -> Iterator[str]:
         yield f"{model.name}: {score_in_words(model)}"
         yield from (f"  {text}" for text in decisions_in_words(model))
     for term in card.terms:
-        yield f"{term.name}: {_number(term.value, 2)}; {points_of_term(term)}; {training_in_words(term.training)}"
+        yield f"{term.name}: {term_in_words(term)}; {training_in_words(term.training)}"
     yield f"Total points: {_number(card.total_points, 0)}"
     if isinstance(card.moved, NotComputable):
         yield f"What moved the DLR signature: {card.moved.reason}"
@@ -134,7 +134,7 @@ def card_page(card: CaseCard, software: str) -> str:
     """
     shown = with_visible_text(card)
     filters = (
-        *(flag_in_words, score_in_words, decisions_in_words, points_of_term, training_in_words, outside_in_words),
+        *(flag_in_words, score_in_words, decisions_in_words, term_in_words, outside_in_words),
         amount_in_words,
     )
     return render(
@@ -177,16 +177,20 @@ def decisions_in_words(model: ModelCard) -> list[str]:
     ]
 
 
-def points_of_term(term: TermCard) -> str:
-    """Return a term's points, or why there are none."""
-    return _number(term.points, 0) + ("" if isinstance(term.points, NotComputable) else " points")
+def term_in_words(term: TermCard) -> str:
+    """Return a term's value and points, or why there are none, and the range of its values in training."""
+    if isinstance(term.value, NotComputable):
+        shown = f"no number: {in_words(term.value.reason)}"
+    else:
+        shown = f"{term.value:.3g}; {_number(term.points, 0)} points"
+    return f"{shown}; {training_in_words(term.training)}"
 
 
 def training_in_words(training: Maybe[TrainingRange]) -> str:
     """Return the range of a term's values in training."""
     if isinstance(training, NotComputable):
         return f"training range: {training.reason}"
-    return f"training range {decimal(training.low, 2)} to {decimal(training.high, 2)}"
+    return f"training range {training.low:.3g} to {training.high:.3g}"
 
 
 def outside_in_words(row: OutsideColumn) -> str:

@@ -1,4 +1,4 @@
-"""Writes the report: `report.html` (and further pages of cases), `report.json`, `figures/`, `tables/`."""
+"""Writes the report: `report.html` (and further pages of cases), `report.json`, `results.md`, `figures/`, `tables/`."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,6 +29,7 @@ from cvtbatch.validation.report.performance_figures import draw_performance
 from cvtbatch.validation.report.performance_tables import performance_tables
 from cvtbatch.validation.report.reader_tables import reader_tables
 from cvtbatch.validation.report.rendering import render
+from cvtbatch.validation.report.results_text import results_text
 from cvtbatch.validation.report.shift_tables import shift_tables
 from cvtbatch.validation.report.tables import ReportTable, decimal
 from cvtbatch.validation.report.visible_text import with_visible_text
@@ -75,6 +76,7 @@ def write_report(
         checklists = fill_checklists(validation)
         tables = {table.name: table for make in TABLES for table in make(validation)}
         _write_text(folder / "report.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
+        _write_text(folder / "results.md", results_text(validation, drawings.values()))
         for table in tables.values():
             _write_text(folder / "tables" / f"{table.name}.csv", table.to_csv())
         for checklist in checklists:
