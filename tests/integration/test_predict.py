@@ -195,6 +195,7 @@ def test_the_command_prints_a_card_and_writes_a_page(
     assert document["models"][-1]["score"] == found.row["dlrn"]
     text = _run(*_command(folder, key, *seizure, "--html", tmp_path / "card.html")).stdout
     assert text.splitlines() == list(card_lines(found.card))
+    assert max(line.count("training range") for line in text.splitlines()) == 1
     page = (tmp_path / "card.html").read_text(encoding="utf-8")
     shown = f"{found.row['dlrn']:.3f}"
     for words in (NOT_FOR_CARE, "training range", "Not for inference".lower(), shown):
