@@ -158,6 +158,7 @@ def test_no_number_stands_outside_the_training_range(bundle: Bundle, predictions
             assert isinstance(card.total_points, NotComputable)
             text = "\n".join(card_lines(card))
             assert "outside the training range" in text
+            assert "dl_" not in text
             shown = json.dumps(found.to_document())
             assert row["dlrn"] is None or repr(row["dlrn"]) not in shown
         assert [column.column for column in card.outside] == row["outside_features"]

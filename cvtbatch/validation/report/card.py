@@ -116,7 +116,7 @@ def card_lines(card: CaseCard) -> Iterator[str]:
         yield f"{term.name}: {term_in_words(term)}"
     yield f"Total points: {_number(card.total_points, 0)}"
     if isinstance(card.moved, NotComputable):
-        yield f"What moved the DLR signature: {card.moved.reason}"
+        yield f"What moved the DLR signature: no number: {in_words(card.moved.reason)}"
     else:
         yield f"What moved the DLR signature from its base {decimal(card.moved.base, 2)}:"
         yield from (f"  {amount_in_words(row)}" for row in card.moved.contributions)
