@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cvtbatch.pipelines.extraction.case_plan import CasePlan
-    from cvtbatch.pipelines.extraction.report import ExtractReport
+    from cvtbatch.pipelines.extraction.report import ExtractReport, OutlineSummary
     from cvtbatch.pipelines.extraction.run_cost import CostSummary
     from cvtbatch.pipelines.models.finetune import FinetuneReport
 
@@ -153,7 +153,8 @@ def print_report(report: "ExtractReport", failures: int, as_json: bool) -> None:
         return
     counts = [
         (name.replace("_", " "), getattr(report, name))
-        for name in ("computed", "already_done", "failed", "awaiting_mask")
+        for name in ("computed", "already_done", "failed", "no_hemorrhage", "awaiting_mask")
+        if name != "no_hemorrhage" or report.outlines.method != "none"
     ]
     print_table(
         f"Run {report.run_id}: {report.cases} case{'s' if report.cases > 1 else ''} in {report.seconds:.1f} s",
@@ -165,6 +166,8 @@ def print_report(report: "ExtractReport", failures: int, as_json: bool) -> None:
         print_table("Rows appended", ("table", "rows"), [(name, count) for name, count in report.rows.items() if count])
     if report.cost.worked_cases:
         print_cost(report.cost)
+    if report.outlines.volumes:
+        say(f"\n{_outlined(report.outlines)}")
     if report.embeddings.not_for_inference:
         say(f"\nEmbeddings of untrained weights ({report.embeddings.weights}): not for inference")
     if report.failures:
@@ -187,6 +190,14 @@ def print_report(report: "ExtractReport", failures: int, as_json: bool) -> None:
         say(
             f"clinical values corrected without extraction where no other reason is given: {report.clinical_updated} cases"
         )
+
+
+def _outlined(outlines: "OutlineSummary") -> str:
+    mark = ": not for inference" if outlines.not_for_inference else ""
+    return (
+        f"Outlined by {outlines.reader}{mark}: {outlines.rois} outlines in {outlines.volumes} volumes, "
+        f"{outlines.without_hemorrhage} without a hemorrhage"
+    )
 
 
 def print_finetuning(report: "FinetuneReport", out: Path) -> None:
@@ -308,7 +319,8 @@ def _watch_line(document: Mapping[str, Any]) -> str:
     silent = "" if moment["silent_s"] is None else f"; last written {moment['silent_s']:.0f} s ago"
     runs = [f"run {run['run_id']} of {run['cases']} cases, {run['age_s']:.0f} s old" for run in moment["running"]]
     return (
-        f"{moment['time']} {cases['done']} done, {cases['failed']} failed, {cases['awaiting_mask']} awaiting mask, "
+        f"{moment['time']} {cases['done']} done, {cases['failed']} failed, {cases['no_hemorrhage']} without a hemorrhage, "
+        f"{cases['awaiting_mask']} awaiting mask, "
         f"{cases['incomplete']} incomplete{rate}{silent}; {', '.join(runs) or 'no run'}"
     )
 

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from cvtbatch.pipelines.extraction.settings import Only
 
 
+# What each stage counts.
+UNITS = {"extract": "cases", "outline": "volumes", "embed": "outlines"}
+
+
 @click.command()
 @manifest_argument
 @store_option
@@ -38,8 +42,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--only",
-    type=click.Choice(["radiomics", "embeddings"]),
-    help="Leave the other out; embeddings alone are made of what is stored, and read no source.",
+    type=click.Choice(["radiomics", "outlines", "embeddings"]),
+    help="Leave the others out; outlines (with their features) and embeddings are made of what is stored, and read no source.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and why; do nothing.")
 @click.option("--retry-failed", is_flag=True, help="Try failed cases again although their sources have not changed.")
@@ -74,13 +78,15 @@ def extract(
 ) -> None:
     """Extract volumes, the study's radiomics features and the embeddings of every hematoma in MANIFEST into a store.
 
-    A second run computes only what is new or changed. Failures are kept as rows and do not stop the run.
+    Cases without a mask are outlined if the job's outline.method says how. A second run computes only what is new or
+    changed. Failures are kept as rows and do not stop the run.
 
     \b
     Examples:
       cvtbatch extract archive/manifest.csv --store store
       cvtbatch extract archive/manifest.csv --store store --dry-run
       cvtbatch extract archive/manifest.csv --store store --set radiomics.profile=onekey-1834
+      cvtbatch extract archive/manifest.csv --store store --set outline.method=blast-ct
       cvtbatch extract archive/manifest.csv --store store --only embeddings --set embedding.weights=tuned.safetensors
     """
     from cvtbatch.engine import open_cluster
@@ -114,7 +120,7 @@ def extract(
         show.tell_dashboard(cluster.dashboard)
 
         def on_progress(progress: "Progress") -> None:
-            show.enter(progress.stage, "cases" if progress.stage == "extract" else "outlines")
+            show.enter(progress.stage, UNITS[progress.stage])
             show(progress.done, progress.total, progress.failed)
             raise_if_interrupted()
 

@@ -28,7 +28,14 @@ if TYPE_CHECKING:
 
 
 # What each stage counts.
-_UNITS = {"check": "cases", "extract": "cases", "embed": "outlines", "score": "outlines", "validate": "pages"}
+_UNITS = {
+    "check": "cases",
+    "extract": "cases",
+    "outline": "volumes",
+    "embed": "outlines",
+    "score": "outlines",
+    "validate": "pages",
+}
 
 
 @click.command()

@@ -241,7 +241,14 @@ def test_what_cannot_be_embedded_is_a_failure_until_it_is_mended(folder: Path, b
     document = run(folder, *TRIAL, "--retry-failed", code=3)
     assert (counts(document), appended(document)) == ((0, 1, 1, 1), {"failures": 1})
     status = json.loads(CliRunner().invoke(cli, ["status", "--store", str(folder / "store"), "--json"]).stdout)
-    assert status["cases"] == {"total": 3, "done": 1, "failed": 1, "awaiting_mask": 1, "incomplete": 0}
+    assert status["cases"] == {
+        "total": 3,
+        "done": 1,
+        "failed": 1,
+        "no_hemorrhage": 0,
+        "awaiting_mask": 1,
+        "incomplete": 0,
+    }
     document = run(folder, *TRIAL, "--verify-inputs")
     assert (counts(document), document["embeddings"]["rois"]) == ((1, 1, 0, 1), 1)  # type: ignore[index]
     assert store.failures().num_rows == 0

@@ -296,7 +296,14 @@ def test_workers_give_what_inline_gives(finished: Path, tmp_path: Path) -> None:
 
 def test_status_tells_cases_that_await_a_mask(finished: Path) -> None:
     document = json.loads(cvtbatch("status", "--store", finished / "store", "--json", check=True).stdout)
-    assert document["cases"] == {"total": 3, "done": 2, "failed": 0, "awaiting_mask": 1, "incomplete": 0}
+    assert document["cases"] == {
+        "total": 3,
+        "done": 2,
+        "failed": 0,
+        "no_hemorrhage": 0,
+        "awaiting_mask": 1,
+        "incomplete": 0,
+    }
 
 
 def test_real_head_with_its_outline(tmp_path: Path) -> None:

@@ -83,13 +83,27 @@ def test_a_mended_source_is_tried_by_itself_and_its_failure_ends(faulty: Path, t
     assert (document["computed"], document["failed"]) == (4, 0)
     assert FeatureStore(str(archive.parent / "store")).failures().num_rows == 0
     status = json.loads(cvtbatch("status", "--store", archive.parent / "store", "--json", check=True).stdout)
-    assert status["cases"] == {"total": 5, "done": 5, "failed": 0, "awaiting_mask": 0, "incomplete": 0}
+    assert status["cases"] == {
+        "total": 5,
+        "done": 5,
+        "failed": 0,
+        "no_hemorrhage": 0,
+        "awaiting_mask": 0,
+        "incomplete": 0,
+    }
 
 
 def test_status_agrees_and_keeps_its_contract(faulty: Path) -> None:
     document = json.loads(cvtbatch("status", "--store", faulty / "store", "--json", check=True).stdout)
     assert contracts.problems_of(document, "commands/status.json") == []
-    assert document["cases"] == {"total": 5, "done": 1, "failed": 4, "awaiting_mask": 0, "incomplete": 0}
+    assert document["cases"] == {
+        "total": 5,
+        "done": 1,
+        "failed": 4,
+        "no_hemorrhage": 0,
+        "awaiting_mask": 0,
+        "incomplete": 0,
+    }
     assert {(row["stage"], row["kind"]) for row in document["failures"]} == set(FAULTS.values())
     assert document["runs"][0]["state"] == "completed"
 

@@ -135,7 +135,14 @@ def test_status_watches_until_it_is_interrupted(
     looks = watch_status(str(store), 0.01)
     first = next(looks)
     assert contracts.problems_of(first, "commands/status.json") == []
-    assert first["cases"] == {"total": 4, "done": CASES, "failed": 1, "awaiting_mask": 0, "incomplete": 0}
+    assert first["cases"] == {
+        "total": 4,
+        "done": CASES,
+        "failed": 1,
+        "no_hemorrhage": 0,
+        "awaiting_mask": 0,
+        "incomplete": 0,
+    }
     assert (first["watch"]["running"], first["watch"]["cases_per_second"]) == ([], None)  # type: ignore[index]
     # One more case, and a run that was killed.
     with (folder / "archive" / "manifest.csv").open("a") as manifest:

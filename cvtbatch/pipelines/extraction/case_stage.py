@@ -15,9 +15,6 @@ from cvtbatch.pipelines.extraction.row_batch import RowBatch
 from cvtbatch.pipelines.extraction.run_monitor import RunMonitor
 from cvtbatch.pipelines.shared.unfinished import why_undone
 
-# JSON knows no infinity; a value beside NaN is this many tolerances away.
-LARGEST_DEVIATION = 1e300
-
 
 class CaseStage:
     """Works off the plans of cases, and puts their rows and failures into the batch.
@@ -83,7 +80,7 @@ class CaseStage:
                 self._events.end(case, key)
         for failure in result.failures:
             self._events.add(case, failure)
-        self._add_audits(result)
+        self.audit.add(result.audits)
         self._monitor.take_back(result.cost)
         self._monitor.work_on()
         self._batch.count_item()
@@ -101,13 +98,6 @@ class CaseStage:
             states.settle(row, "awaiting_mask")
         else:
             states.settle(row, "computed" if result.computed else "already_done")
-
-    def _add_audits(self, result: CaseResult) -> None:
-        largest = self.audit.largest_deviation
-        for audit in result.audits:
-            self.audit.rois += 1
-            for feature_class, size in audit.largest_deviation.items():
-                largest[feature_class] = max(min(size, LARGEST_DEVIATION), largest.get(feature_class, 0.0))
 
 
 def _undone(outcome: Undone[CaseTask]) -> CaseResult:

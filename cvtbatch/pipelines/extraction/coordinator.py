@@ -13,10 +13,13 @@ from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingPlan, Embeddin
 from cvtbatch.pipelines.extraction.embedding_stage import EmbeddingStage
 from cvtbatch.pipelines.extraction.failure_events import FailureEvents
 from cvtbatch.pipelines.extraction.listeners import Listeners
+from cvtbatch.pipelines.extraction.outline_plan import OutlinePlan, OutlineWork
+from cvtbatch.pipelines.extraction.outline_stage import OutlineStage
 from cvtbatch.pipelines.extraction.report import (
     STATES,
     EmbeddingSummary,
     ExtractReport,
+    OutlineSummary,
     RunFigures,
     failure_counts,
     reason_counts,
@@ -27,6 +30,9 @@ from cvtbatch.pipelines.extraction.run_record import RunRecord
 from cvtbatch.pipelines.extraction.settings import Settings
 from cvtbatch.pipelines.shared.run_log import RunLog
 from cvtbatch.store import FeatureStore
+
+# Where so many volumes are all without a hemorrhage, the user is told.
+FEW_VOLUMES = 5
 
 
 class Coordinator:
@@ -56,7 +62,7 @@ class Coordinator:
         self._dispatcher = Dispatcher(cluster, self._monitor, self._batch, job.time_limit_s)
         self._record = RunRecord(store, settings, manifest, cluster.description, run_id)
         self._cases = CaseStage(self._dispatcher, self._batch, self._monitor, self._events)
-        self._embeddings = embedding_summary(settings)
+        self._outlines, self._embeddings = outline_summary(settings), embedding_summary(settings)
 
     def begin(self) -> None:
         """Record what the run sets out to do."""
@@ -74,6 +80,25 @@ class Coordinator:
         """Work off the plans of cases."""
         self._cases.execute(plans)
 
+    def outline(self, work: OutlineWork, plans: Iterable[OutlinePlan]) -> None:
+        """Work off the plans of outlines, which are gone through twice."""
+        settings = self._settings
+
+        def write_weights() -> None:
+            if settings.outline_weights is not None:
+                self._store.write_weights(work.weights_sha256, settings.outline_weights)
+
+        stage = OutlineStage(
+            self._dispatcher, self._batch, self._monitor, self._events, work, self._outlines, self._cases.audit
+        )
+        stage.execute(plans, write_weights, plans_are_new=not settings.extracts)
+        summary = self._outlines
+        if summary.volumes >= FEW_VOLUMES and not summary.rois:
+            self._listeners.on_notice(
+                f"warning: {summary.method} found no hemorrhage in any of {summary.volumes} volumes: look at some of them "
+                "(cvtbatch review), and if it is a command, at outline.command.labels"
+            )
+
     def embed(self, work: EmbeddingWork, plans: Iterable[EmbeddingPlan]) -> None:
         """Work off the plans of embeddings, which are gone through twice."""
         settings = self._settings
@@ -83,7 +108,7 @@ class Coordinator:
                 self._store.write_weights(work.weights.sha256, settings.weights_file)
 
         stage = EmbeddingStage(self._dispatcher, self._batch, self._monitor, self._events, work, self._embeddings)
-        stage.execute(plans, write_weights, plans_are_new=not settings.extracts)
+        stage.execute(plans, write_weights, plans_are_new=settings.only == "embeddings")
 
     def figures(self) -> RunFigures:
         """Return how the run stands."""
@@ -97,17 +122,20 @@ class Coordinator:
             run_id=self._run_id,
             volume_spec_id=work.volume_spec_id,
             radiomics_spec_id=work.radiomics_spec_id,
+            outline_spec_id=self._settings.outline_spec_id,
             embedding_spec_id=self._settings.embedding_spec_id,
             cases=self._monitor.planned,
             computed=states.now["computed"],
             already_done=states.now["already_done"],
             failed=states.now["failed"],
+            no_hemorrhage=states.now["no_hemorrhage"],
             awaiting_mask=states.now["awaiting_mask"],
             clinical_updated=self._cases.clinical_updated,
             decoded=self._cases.decoded,
             rows=dict(self._batch.appended),
             failures=failure_counts(states.failures),
             audit=self._cases.audit,
+            outlines=self._outlines,
             embeddings=self._embeddings,
             cost=self._monitor.cost.summary(seconds, self._batch.commits),
             plan=reason_counts(self._monitor.reasons),
@@ -140,6 +168,14 @@ class Coordinator:
             **{name: getattr(report, name) for name in STATES},
         )
         return report
+
+
+def outline_summary(settings: Settings) -> OutlineSummary:
+    """Return the summary of a run that has outlined nothing yet."""
+    outline = settings.outline
+    if outline is None:
+        return OutlineSummary()
+    return OutlineSummary(outline.settings.method, outline.reader, outline.not_for_inference)
 
 
 def embedding_summary(settings: Settings) -> EmbeddingSummary:

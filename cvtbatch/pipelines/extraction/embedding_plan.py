@@ -1,13 +1,15 @@
 """Which outlines are embedded, and in what portions. Pure; what is stored is looked at, never a source."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from cvtbatch.embedding.compute import Compute
 from cvtbatch.embedding.preprocessing import Preprocessing
 from cvtbatch.manifest import Case, RoiSource
 from cvtbatch.pipelines.extraction.case_plan import CasePlan, Reason
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
+from cvtbatch.pipelines.extraction.outline_plan import OutlineWork, found_sources
 from cvtbatch.pipelines.extraction.stored_cases import KnownCase
 from cvtbatch.spec import digest
 from cvtbatch.store import StoredArray
@@ -15,6 +17,8 @@ from cvtbatch.store import StoredArray
 # A task of so many batches is long beside its sending, and short beside its loss; on a GPU a batch takes a tenth of a second.
 CPU_TASK_BATCHES = 8
 CUDA_TASK_BATCHES = 16
+Idle = Literal["awaiting_mask", "no_hemorrhage", "already_done"]
+WAITING: Mapping[Idle, Reason] = {"awaiting_mask": Reason.AWAITING_MASK, "no_hemorrhage": Reason.NO_HEMORRHAGE}
 # Share of a task's slices that may be padding before it is made longer.
 PADDING_SHARE = 1 / 32
 
@@ -75,6 +79,7 @@ class EmbeddingPlan:
     """What happens to one case.
 
     Attributes:
+        idle: how it stands if nothing is embedded.
         standing: failures that it keeps, since they are not tried again.
         ended: failures of outlines that have embeddings.
         without_input: it has an outline whose volume or mask is not stored.
@@ -82,6 +87,7 @@ class EmbeddingPlan:
     """
 
     case: Case
+    idle: Idle
     pending: tuple[RoiInput, ...]
     standing: tuple[KnownFailure, ...]
     ended: tuple[FailureKey, ...]
@@ -93,21 +99,24 @@ class EmbeddingPlan:
         why = [Reason.RETRIED if roi.failed_before else Reason.EMBEDDINGS_MISSING for roi in self.pending]
         why += [Reason.NO_VOLUME] if self.without_input else []
         why += [Reason.STANDING_FAILURE] if self.standing else []
-        if not self.case.masked_rois():
-            why.append(Reason.AWAITING_MASK)
+        why += [WAITING[self.idle]] if self.idle in WAITING else []
         return tuple(dict.fromkeys(why)) or (Reason.DONE,)
 
 
-def plan_embeddings(case: Case, known: KnownCase | None, spec_id: str, again: bool) -> EmbeddingPlan:
+def plan_embeddings(
+    case: Case, known: KnownCase | None, spec_id: str, again: bool, outlining: OutlineWork | None = None
+) -> EmbeddingPlan:
     """Decide which outlines of a case are embedded.
 
     Args:
         known: what the store has of it; None if nothing.
+        outlining: what finds outlines in this run; those are embedded too.
         again: try failures again although volume and mask have not changed.
     """
     known = known or KnownCase()
     pending, standing, ended, without_input = [], [], [], False
-    for source in case.masked_rois():
+    sources = [*case.masked_rois(), *(found_sources(case, known, outlining) if outlining else [])]
+    for source in sources:
         roi, volume = known.rois.get(source.roi_key), known.volume
         key = FailureKey(source.roi_key, spec_id)
         failure = known.failures.get(key)
@@ -141,8 +150,10 @@ def plan_embeddings(case: Case, known: KnownCase | None, spec_id: str, again: bo
         failure for key, failure in known.failures.items() if key.spec_id != spec_id and key.scope == "extraction"
     ]
     not_extracted = KnownFailure("", "embedding", "not_extracted")
+    nothing_found = outlining is not None and known.outline is not None and not known.outline.rois
+    idle: Idle = "already_done" if sources else "no_hemorrhage" if nothing_found else "awaiting_mask"
     return EmbeddingPlan(
-        case, tuple(pending), tuple(standing), tuple(ended), without_input, tuple(blocked) or (not_extracted,)
+        case, idle, tuple(pending), tuple(standing), tuple(ended), without_input, tuple(blocked) or (not_extracted,)
     )
 
 

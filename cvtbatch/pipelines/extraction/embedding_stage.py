@@ -1,11 +1,11 @@
-"""The second stage of a run: outlines whose volume and mask are committed become embedding rows."""
+"""The last stage of a run: outlines whose volume and mask are committed become embedding rows."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from cvtbatch.embedding.compute import CPU_BATCH, CUDA_BATCH, Compute
-from cvtbatch.engine import GPU, Cluster, Done, Undone
+from cvtbatch.engine import Cluster, Done, Undone
 from cvtbatch.pipelines.extraction.case_result import Row
 from cvtbatch.pipelines.extraction.dispatcher import Dispatcher
 from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingPlan, EmbeddingWork, RoiInput, pack, task_slices
@@ -19,6 +19,7 @@ from cvtbatch.pipelines.extraction.embedding_worker import (
 from cvtbatch.pipelines.extraction.failure import FailureKey, failure_of
 from cvtbatch.pipelines.extraction.failure_events import FailureEvents
 from cvtbatch.pipelines.extraction.limits import embedding_limit_s
+from cvtbatch.pipelines.extraction.placement import Placement, place
 from cvtbatch.pipelines.extraction.report import EmbeddingSummary
 from cvtbatch.pipelines.extraction.row_batch import RowBatch
 from cvtbatch.pipelines.extraction.run_monitor import RunMonitor
@@ -84,13 +85,14 @@ class EmbeddingStage:
         if plan.without_input and states.state(row) != "failed":
             states.settle_failed(row, plan.blocked)
         if not plan.pending:
-            states.settle(row, "already_done" if plan.case.masked_rois() else "awaiting_mask")
+            states.settle(row, plan.idle)
 
     def _embed(self, pending: Iterable[RoiInput], slices: int) -> None:
-        work, resource, workers = place_work(self._work, self._dispatcher.cluster)
+        work, placement = place_work(self._work, self._dispatcher.cluster)
+        resource = placement.resource
         cuda = resource is not None or (self._dispatcher.cluster.inline and _has_cuda(work.compute))
         batch = work.compute.batch or (CUDA_BATCH if cuda else CPU_BATCH)
-        packed = pack(pending, batch, task_slices(slices, batch, cuda, workers))
+        packed = pack(pending, batch, task_slices(slices, batch, cuda, placement.workers))
         suspects: list[RoiInput] = []
         tasks = (EmbeddingTask(work, rois) for rois in packed)
         for outcome in self._dispatcher.run(embed_rois, tasks, embedding_limit_s, resource):
@@ -102,9 +104,9 @@ class EmbeddingStage:
         if not suspects:
             return
         # One of them took its workers down; alone, it is found, and the others are done.
-        again, resource, _ = place_work(self._work, self._dispatcher.cluster)
+        again, placement = place_work(self._work, self._dispatcher.cluster)
         alone = (EmbeddingTask(again, (roi,)) for roi in suspects)
-        for outcome in self._dispatcher.run(embed_rois, alone, embedding_limit_s, resource):
+        for outcome in self._dispatcher.run(embed_rois, alone, embedding_limit_s, placement.resource):
             self._add(outcome.result if isinstance(outcome, Done) else _undone(outcome))
 
     def _add(self, of_task: EmbeddingResult) -> None:
@@ -131,27 +133,17 @@ class EmbeddingStage:
         self._summary.slices += len(result.index)
 
 
-def place_work(work: EmbeddingWork, cluster: Cluster) -> tuple[EmbeddingWork, str | None, int]:
-    """Return the work for the workers that do it, the resource that these advertise, and how many they are.
-
-    They are those that own a GPU, where there are any; without, the CPU is used, since processes that do not own it would crowd one
-    GPU.
-    """
-    compute = work.compute
-    if cluster.inline:
-        return work, None, 1
-    gpus = 0 if compute.device == "cpu" else cluster.slots(GPU)
-    if gpus:
-        return work, GPU, gpus
-    device = "cpu" if compute.device == "auto" else compute.device
-    placed = replace(work, compute=replace(compute, device=device, threads=cluster.threads))
-    return placed, None, max(1, cluster.slots())
+def place_work(work: EmbeddingWork, cluster: Cluster) -> tuple[EmbeddingWork, Placement]:
+    """Return the work as the workers do it that are chosen for it, and which these are."""
+    placement = place(work.compute.device, cluster)
+    compute = replace(work.compute, device=placement.device, threads=placement.threads)
+    return replace(work, compute=compute), placement
 
 
 def embedding_rows(result: Embedded, work: EmbeddingWork) -> Iterator[Row]:
     """Yield the `embeddings` rows of an outline, one a slice, without book-keeping."""
     roi = result.roi
-    for place, (index, area_mm2) in enumerate(zip(result.index, result.area_mm2, strict=True)):
+    for position, (index, area_mm2) in enumerate(zip(result.index, result.area_mm2, strict=True)):
         yield {
             "roi_key": roi.source.roi_key,
             "case_key": roi.case_key,
@@ -165,11 +157,11 @@ def embedding_rows(result: Embedded, work: EmbeddingWork) -> Iterator[Row]:
             "input_digest": roi.input_digest,
             "slice_index": index,
             "area_mm2": area_mm2,
-            "is_largest": place == result.largest,
+            "is_largest": position == result.largest,
             "weights": work.weights.source,
             "not_for_inference": work.not_for_inference,
             "device": result.device,
-            "embedding": result.values[place],
+            "embedding": result.values[position],
         }
 
 

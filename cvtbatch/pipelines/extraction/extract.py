@@ -1,4 +1,4 @@
-"""Extraction: archive -> volumes -> features -> embeddings."""
+"""Extraction: archive -> volumes -> outlines -> features -> embeddings."""
 
 import datetime
 import gc
@@ -11,9 +11,9 @@ from cvtbatch.engine import Cluster
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.manifest import Manifest
 from cvtbatch.pipelines.extraction.case_plan import CasePlan, Reason
-from cvtbatch.pipelines.extraction.coordinator import Coordinator, embedding_summary
+from cvtbatch.pipelines.extraction.coordinator import Coordinator, embedding_summary, outline_summary
 from cvtbatch.pipelines.extraction.listeners import NOBODY, Listeners
-from cvtbatch.pipelines.extraction.planning import EmbeddingPlans, KnownOf, plan_run, stored_cases
+from cvtbatch.pipelines.extraction.planning import EmbeddingPlans, KnownOf, OutlinePlans, plan_run, stored_cases
 from cvtbatch.pipelines.extraction.prometheus import open_metrics
 from cvtbatch.pipelines.extraction.report import ExtractReport, Progress, reason_counts
 from cvtbatch.pipelines.extraction.row_batch import BATCH_ORDER
@@ -50,8 +50,10 @@ def dry_run(
         run_id=None,
         volume_spec_id=settings.work.volume_spec_id,
         radiomics_spec_id=settings.work.radiomics_spec_id,
+        outline_spec_id=settings.outline_spec_id,
         embedding_spec_id=settings.embedding_spec_id,
         rows=dict.fromkeys(BATCH_ORDER, 0),
+        outlines=outline_summary(settings),
         embeddings=embedding_summary(settings),
         plan=reason_counts(reasons),
         cases=cases,
@@ -112,10 +114,11 @@ def extract(
 
 
 def _work(run: Coordinator, store: FeatureStore, manifest: Manifest, settings: Settings, options: Options) -> None:
-    """Extract, and then embed what is stored."""
+    """Extract, and then outline and embed what is stored by then."""
     if settings.extracts:
         run.extract(plan_run(stored_cases(store, manifest, settings), settings, options))
-    embedding = settings.embedding
+    outline, embedding = settings.outline, settings.embedding
+    if outline is not None and settings.only != "embeddings":
+        run.outline(outline, OutlinePlans(stored_cases(store, manifest, settings), outline, options))
     if embedding is not None:
-        # Of what is stored now.
-        run.embed(embedding, EmbeddingPlans(stored_cases(store, manifest, settings), embedding, options))
+        run.embed(embedding, EmbeddingPlans(stored_cases(store, manifest, settings), embedding, outline, options))

@@ -1,7 +1,11 @@
 """What a case may take: how long, and how much memory its features need."""
 
+from collections.abc import Mapping
+
 from cvtbatch.pipelines.extraction.case_plan import CaseTask
 from cvtbatch.pipelines.extraction.embedding_worker import EmbeddingTask
+from cvtbatch.pipelines.extraction.outline_result import OutlineTask
+from cvtbatch.pipelines.shared.job import MethodName
 from cvtbatch.radiomics import Engine
 
 # A limit finds what never ends; it must not hit a disk that is slow and alive. A case takes a second or two; a disk that gives
@@ -10,8 +14,17 @@ CASE_SECONDS = 600.0
 OUTLINE_SECONDS = 120.0
 SECONDS_PER_MB = 5.0
 SLICE_SECONDS = 10.0
+# Three networks take a head in half a minute; some processors take sixteen times as long over denormal numbers.
+HEAD_SECONDS = 900.0
 # Measured above the loaded volume (README): 22, 43 and 87 MB for outlines of 10, 30 and 90 ml, stock 160, 210 and 412.
 FEATURE_BYTES = {"fast": 30_000_000, "pyradiomics": 150_000_000}
+# Measured on a head of 24 cm: what outlining one takes above the loaded libraries.
+OUTLINE_BYTES: Mapping[MethodName, int] = {
+    "none": 0,
+    "blast-ct": 1_800_000_000,
+    "threshold": 400_000_000,
+    "command": 400_000_000,
+}
 FEATURE_BYTES_PER_VOXEL = {"fast": 1_500, "pyradiomics": 5_000}
 
 
@@ -27,6 +40,21 @@ def embedding_limit_s(task: EmbeddingTask, stated_s: float | None) -> float:
     if stated_s is not None:
         return stated_s * len(task.rois)
     return CASE_SECONDS + SLICE_SECONDS * sum(roi.slices for roi in task.rois)
+
+
+def outline_limit_s(task: OutlineTask, stated_s: float | None) -> float:
+    """Return how long the volumes of a task may take to outline, their features included, in seconds."""
+    if stated_s is not None:
+        return stated_s * len(task.volumes)
+    settings = task.work.settings
+    # A program that fails over some images together runs again over each.
+    each_s = 2 * settings.command.time_limit_s if settings.method == "command" else HEAD_SECONDS
+    return CASE_SECONDS + (each_s + settings.parts * OUTLINE_SECONDS) * len(task.volumes)
+
+
+def outline_bytes(method: MethodName) -> int:
+    """Return what a volume takes while it is outlined."""
+    return OUTLINE_BYTES[method]
 
 
 def feature_bytes(voxels: int, engine: Engine) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Literal
 
 from cvtbatch.errors import PASSING_KINDS
 from cvtbatch.geometry import Grid
@@ -28,6 +29,8 @@ class OutlineWork:
         settings: of the method.
         weights_sha256: of the ensemble; empty of a method without weights.
         features: what is computed of the outlines.
+        not_for_inference: the method is for demonstrations.
+        together: volumes of a task at most.
         threads: of the CPU; None leaves them as they are.
     """
 
@@ -36,7 +39,13 @@ class OutlineWork:
     settings: OutlineSection
     weights_sha256: str
     features: Work
+    not_for_inference: bool
+    together: int
     threads: int | None = None
+
+    def asks(self, case: Case) -> bool:
+        """Say whether a case is outlined."""
+        return self.settings.cases == "all" or not case.masked_rois()
 
     def source(self, case: Case, roi: str) -> RoiSource:
         """Return a found outline as a manifest would have it."""
@@ -96,6 +105,15 @@ class VolumeInput(CompactPickle):
         """Row of the case in the manifest."""
         return self.case.manifest_row
 
+    def reason(self) -> Reason:
+        """Say why it is worked on."""
+        if self.failures:
+            return Reason.RETRIED
+        if not self.rois:
+            return Reason.OUTLINE_MISSING
+        lacks = any(self.known[roi.roi_key].input_digest not in self.featured.get(roi.roi_key, ()) for roi in self.rois)
+        return Reason.FEATURES_MISSING if lacks else Reason.VERIFIED
+
 
 @dataclass(frozen=True, slots=True)
 class OutlinePlan:
@@ -117,15 +135,19 @@ class OutlinePlan:
     without_volume: bool = False
     found: int | None = None
 
+    def idle(self) -> Literal["awaiting_mask", "no_hemorrhage", "already_done"]:
+        """Say how the case stands if nothing is outlined."""
+        if self.found == 0 and not self.case.masked_rois():
+            return "no_hemorrhage"
+        return "already_done" if self.found or self.case.masked_rois() else "awaiting_mask"
+
     def reasons(self) -> tuple[Reason, ...]:
         """Say why the case is worked on, or is not, where nothing but outlines is asked for."""
         if not self.asked:
             return (Reason.DONE if self.case.masked_rois() else Reason.AWAITING_MASK,)
         why = []
         if self.pending is not None:
-            retried = bool(self.pending.failures)
-            new = Reason.FEATURES_MISSING if self.pending.rois else Reason.OUTLINE_MISSING
-            why.append(Reason.RETRIED if retried else new)
+            why.append(self.pending.reason())
         why += [Reason.NO_VOLUME] if self.without_volume else []
         why += [Reason.STANDING_FAILURE] if self.standing else []
         if not why and self.found == 0:
@@ -133,15 +155,18 @@ class OutlinePlan:
         return tuple(why) or (Reason.DONE,)
 
 
-def plan_outlines(case: Case, known: KnownCase | None, work: OutlineWork, again: bool) -> OutlinePlan:
+def plan_outlines(
+    case: Case, known: KnownCase | None, work: OutlineWork, again: bool, verify: bool = False
+) -> OutlinePlan:
     """Decide whether a case is outlined, or its found outlines get features.
 
     Args:
         known: what the store has of it; None if nothing.
         again: try failures again although the volume has not changed.
+        verify: read every found outline; one that is lost or damaged is found anew.
     """
     known = known or KnownCase()
-    if case.masked_rois() and work.settings.cases == "without_mask":
+    if not work.asks(case):
         return OutlinePlan(case, asked=False)
     volume, outlined = known.volume, known.outline
     if volume is None:
@@ -174,10 +199,15 @@ def plan_outlines(case: Case, known: KnownCase | None, work: OutlineWork, again:
         live = [known.failures[key] for key in keys]
         # An audit that failed is about values that are there.
         unsound = any(key.scope == "audit" for key in keys)
-        if roi.input_digest in known.featured.get(source.roi_key, frozenset()) and not (unsound and again):
+        featured = roi.input_digest in known.featured.get(source.roi_key, frozenset())
+        if verify:
+            lacking.append(source)
+        elif featured and not (unsound and again):
             standing += [known.failures[key] for key in keys if key.scope == "audit"]
             ended += [key for key in keys if key.scope != "audit"]
-        elif live and not again and all(_stands(failure, roi_fingerprint(pending, roi)) for failure in live):
+        elif (
+            live and not again and all(_stands(failure, roi_fingerprint(pending, roi.input_digest)) for failure in live)
+        ):
             standing += live
         else:
             lacking.append(source)
@@ -191,16 +221,16 @@ def plan_outlines(case: Case, known: KnownCase | None, work: OutlineWork, again:
     )
 
 
-def roi_fingerprint(volume: VolumeInput, roi: KnownRoi) -> str:
+def roi_fingerprint(volume: VolumeInput, input_digest: str) -> str:
     """Return what a failure of a found outline's features is about."""
-    return digest(volume.fingerprint, roi.input_digest)[:32]
+    return digest(volume.fingerprint, input_digest)[:32]
 
 
 def _is_of(roi_key: str, case: Case, work: OutlineWork) -> bool:
     """Say whether an outline is one that this work finds."""
-    return roi_key.startswith(f"{case.case_key}/") and roi_key.split("/")[-2:] == key_of(
-        work.reader, READING
-    ).split("/")
+    return roi_key.startswith(f"{case.case_key}/") and roi_key.split("/")[-2:] == key_of(work.reader, READING).split(
+        "/"
+    )
 
 
 def _stands(failure: KnownFailure, fingerprint: str) -> bool:
@@ -219,6 +249,14 @@ def with_outlines(plan: CasePlan, outlines: OutlinePlan) -> CasePlan:
 def alone(plan: OutlinePlan) -> CasePlan:
     """Return the plan of a case of which nothing but outlines is asked for."""
     return CasePlan(plan.case, plan.reasons(), None, plan.standing, False, plan.ended, goes_on=plan.pending is not None)
+
+
+def found_sources(case: Case, known: KnownCase, work: OutlineWork) -> list[RoiSource]:
+    """Return the outlines that were found in the current volume of a case, if the job outlines it."""
+    volume, outlined = known.volume, known.outline
+    if volume is None or outlined is None or outlined.image_digest != volume.image_digest:
+        return []
+    return [work.source(case, name) for name in outlined.rois] if work.asks(case) else []
 
 
 def pack(volumes: Iterable[VolumeInput], together: int) -> Iterator[tuple[VolumeInput, ...]]:

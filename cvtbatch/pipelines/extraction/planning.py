@@ -7,14 +7,15 @@ from itertools import chain, islice
 
 from cvtbatch.ingest import look_at_image, look_at_mask
 from cvtbatch.manifest import Case, Manifest, is_absent
+from cvtbatch.pipelines.extraction import embedding_plan, outline_plan
 from cvtbatch.pipelines.extraction.case_plan import CasePlan, Fingerprints, plan_case
 from cvtbatch.pipelines.extraction.embedding_plan import (
     EmbeddingPlan,
     EmbeddingWork,
-    alone,
     plan_embeddings,
     with_embeddings,
 )
+from cvtbatch.pipelines.extraction.outline_plan import OutlinePlan, OutlineWork, plan_outlines, with_outlines
 from cvtbatch.pipelines.extraction.settings import Options, Settings
 from cvtbatch.pipelines.extraction.stored_cases import KnownCase, SpecIds, StoredCases
 from cvtbatch.store import FeatureStore
@@ -53,16 +54,35 @@ def _fingerprints_of(case: Case) -> Fingerprints:
 
 
 def plan_run(known: Iterable[KnownOf], settings: Settings, options: Options) -> Iterator[CasePlan]:
-    """Plan every case for what a run extracts and embeds."""
-    embedding = settings.embedding
-    if embedding is not None and not settings.extracts:
-        yield from map(alone, EmbeddingPlans(known, embedding, options))
+    """Plan every case for what a run extracts, outlines and embeds."""
+    outline, embedding = settings.outline, settings.embedding
+    if embedding is not None and settings.only == "embeddings":
+        yield from map(embedding_plan.alone, EmbeddingPlans(known, embedding, outline, options))
+        return
+    if outline is not None and settings.only == "outlines":
+        yield from map(outline_plan.alone, OutlinePlans(known, outline, options))
         return
     for case, stored, sources in _with_sources(known):
         plan = plan_case(case, stored, sources, settings.work, options.retry_failed, options.verify_inputs)
+        if outline is not None:
+            plan = with_outlines(plan, plan_outlines(case, stored, outline, options.again, options.verify_inputs))
         if embedding is not None:
-            plan = with_embeddings(plan, plan_embeddings(case, stored, embedding.embedding_spec_id, options.again))
+            planned = plan_embeddings(case, stored, embedding.embedding_spec_id, options.again, outline)
+            plan = with_embeddings(plan, planned)
         yield plan
+
+
+@dataclass(frozen=True, slots=True)
+class OutlinePlans:
+    """The outlines of every case that a method finds, planned by what is stored of it, anew each time that they are asked for."""
+
+    known: Iterable[KnownOf]
+    work: OutlineWork
+    options: Options
+
+    def __iter__(self) -> Iterator[OutlinePlan]:
+        for case, stored in self.known:
+            yield plan_outlines(case, stored, self.work, self.options.again, self.options.verify_inputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +91,18 @@ class EmbeddingPlans:
 
     known: Iterable[KnownOf]
     work: EmbeddingWork
+    outlining: OutlineWork | None
     options: Options
 
     def __iter__(self) -> Iterator[EmbeddingPlan]:
         for case, stored in self.known:
-            yield plan_embeddings(case, stored, self.work.embedding_spec_id, self.options.again)
+            yield plan_embeddings(case, stored, self.work.embedding_spec_id, self.options.again, self.outlining)
 
 
 def stored_cases(store: FeatureStore, manifest: Manifest, settings: Settings) -> StoredCases:
     """Return the cases of a manifest with what a store knows of them under a run's specifications."""
     work = settings.work
-    return StoredCases(
-        store, manifest, SpecIds(work.volume_spec_id, work.radiomics_spec_id, settings.embedding_spec_id)
+    spec_ids = SpecIds(
+        work.volume_spec_id, work.radiomics_spec_id, settings.outline_spec_id, settings.embedding_spec_id
     )
+    return StoredCases(store, manifest, spec_ids)

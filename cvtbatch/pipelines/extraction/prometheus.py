@@ -168,7 +168,11 @@ def run_families(run: RunFigures, state: str) -> "Iterator[Metric]":
         yield GaugeMetricFamily(f"cvtbatch_{name}", what, value)
     progress = run.progress
     for name, what, value in (
-        ("stage_items", "What the stage at work has to do: cases, or outlines to embed.", progress.total),
+        (
+            "stage_items",
+            "What the stage at work has to do: cases, volumes to outline, or outlines to embed.",
+            progress.total,
+        ),
         ("stage_items_done", "What it is done with.", progress.done),
     ):
         family = GaugeMetricFamily(f"cvtbatch_{name}", what, labels=["stage"])

@@ -1,19 +1,24 @@
 """What a run tells while it goes on, and at its end."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from cvtbatch.pipelines.extraction.case_plan import Reason
 from cvtbatch.pipelines.extraction.run_cost import CostSummary, Seconds
 
+if TYPE_CHECKING:
+    from cvtbatch.radiomics import AuditResult
+
 # How a case stands, the later ones outweighing the earlier: it counts once, whatever becomes of its parts.
-State = Literal["awaiting_mask", "already_done", "computed", "failed"]
+State = Literal["awaiting_mask", "no_hemorrhage", "already_done", "computed", "failed"]
 STATES: tuple[State, ...] = get_args(State)
 
 
-Stage = Literal["extract", "embed"]
+# JSON knows no infinity; a value beside NaN is this many tolerances away.
+LARGEST_DEVIATION = 1e300
+Stage = Literal["extract", "outline", "embed"]
 
 
 @dataclass(slots=True)
@@ -70,6 +75,35 @@ class AuditSummary:
     rois: int = 0
     largest_deviation: dict[str, float] = field(default_factory=dict)
 
+    def add(self, audits: Iterable["AuditResult"]) -> None:
+        """Take in what comparisons gave."""
+        for audit in audits:
+            self.rois += 1
+            for feature_class, size in audit.largest_deviation.items():
+                so_far = self.largest_deviation.get(feature_class, 0.0)
+                self.largest_deviation[feature_class] = max(min(size, LARGEST_DEVIATION), so_far)
+
+
+@dataclass(slots=True)
+class OutlineSummary:
+    """What was outlined, and by whom.
+
+    Attributes:
+        method, reader: "none" and empty where outlines are not asked for.
+        volumes: that were looked at.
+        rois: outlines that were found in them.
+        without_hemorrhage: volumes without one.
+        seconds: wall time.
+    """
+
+    method: str = "none"
+    reader: str = ""
+    not_for_inference: bool = False
+    volumes: int = 0
+    rois: int = 0
+    without_hemorrhage: int = 0
+    seconds: float = 0.0
+
 
 @dataclass(slots=True)
 class EmbeddingSummary:
@@ -84,7 +118,8 @@ class EmbeddingSummary:
 
 @dataclass(frozen=True, slots=True)
 class ExtractReport:
-    """What a run did; every case is counted once in computed, already_done, failed or awaiting_mask.
+    """What a run did; every case is counted once in computed, already_done, failed, no_hemorrhage or
+    awaiting_mask.
 
     Attributes:
         run_id: None for a plan that nobody carries out.
@@ -100,8 +135,10 @@ class ExtractReport:
     run_id: str | None
     volume_spec_id: str
     radiomics_spec_id: str
+    outline_spec_id: str
     embedding_spec_id: str
     rows: Mapping[str, int]
+    outlines: OutlineSummary
     embeddings: EmbeddingSummary
     plan: list[dict[str, str | int]]
     cases: int
@@ -109,6 +146,7 @@ class ExtractReport:
     computed: int = 0
     already_done: int = 0
     failed: int = 0
+    no_hemorrhage: int = 0
     awaiting_mask: int = 0
     clinical_updated: int = 0
     decoded: int = 0
@@ -120,7 +158,7 @@ class ExtractReport:
     def to_document(self) -> dict[str, object]:
         """Return the JSON document of `cvtbatch extract --json`."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        parts = {"audit": asdict(self.audit), "embeddings": asdict(self.embeddings), "cost": asdict(self.cost)}
+        parts = {name: asdict(getattr(self, name)) for name in ("audit", "outlines", "embeddings", "cost")}
         return {"command": "extract", **fields, **parts}
 
 

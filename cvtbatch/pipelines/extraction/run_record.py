@@ -86,8 +86,10 @@ class RunRecord:
             "already_done": report.already_done,
             "failed": report.failed,
             "awaiting_mask": report.awaiting_mask,
+            "no_hemorrhage": report.no_hemorrhage,
             "seconds": report.seconds,
             "audit": canonical_json(asdict(report.audit)),
+            "outline_spec_id": report.outline_spec_id or None,
             "embedding_spec_id": report.embedding_spec_id,
             "embeddings": canonical_json(asdict(report.embeddings)),
             **bookkeeping(self._run_id),
@@ -100,7 +102,10 @@ def shareable_job(job: Job) -> str:
     named = profile if profile in PROFILES else "parameter file"
     source = weights if weights == "none" or is_named(weights) else "file"
     radiomics, embedding = replace(job.radiomics, profile=named), replace(job.embedding, weights=source)
-    return canonical_json(to_document(replace(job, radiomics=radiomics, embedding=embedding)))
+    # The line of a command may name folders; its specification has the line's digest.
+    line = None if job.outline.command.line is None else "command"
+    outline = replace(job.outline, command=replace(job.outline.command, line=line))
+    return canonical_json(to_document(replace(job, outline=outline, radiomics=radiomics, embedding=embedding)))
 
 
 @cache

@@ -1,6 +1,6 @@
 """What a run does, and how it goes about it: a job, resolved into specifications before any work starts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -10,12 +10,14 @@ from cvtbatch.embedding.weights import Weights, load_weights, to_bytes
 from cvtbatch.errors import InputError
 from cvtbatch.pipelines.extraction.case_plan import Work
 from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingWork, WeightsRef
+from cvtbatch.pipelines.extraction.outline_plan import OutlineWork
+from cvtbatch.pipelines.extraction.outline_settings import resolve_outline
 from cvtbatch.pipelines.shared.job import EmbeddingSection, Job
 from cvtbatch.radiomics import load_profile
 from cvtbatch.spec import Spec, embedding_spec, radiomics_spec, volume_spec
 from cvtbatch.store import Location
 
-Only = Literal["radiomics", "embeddings"]
+Only = Literal["radiomics", "outlines", "embeddings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,9 @@ class Settings:
     """What a run does: its job, resolved.
 
     Attributes:
-        extracts: volumes and features are made; else embeddings alone, of what is stored.
+        only: the one stage that is asked for; None for all of them.
+        outline: what finds outlines; None where the job names no method.
+        outline_weights: of the network that outlines, for the store; None without one.
         embedding: None where embeddings are not asked for.
         weights_file: of the backbone, for the store; None where workers make them themselves.
     """
@@ -31,9 +35,21 @@ class Settings:
     job: Job
     work: Work
     specs: tuple[Spec, ...]
-    extracts: bool
+    only: Only | None
+    outline: OutlineWork | None
+    outline_weights: bytes | None
     embedding: EmbeddingWork | None
     weights_file: bytes | None
+
+    @property
+    def extracts(self) -> bool:
+        """Whether sources are read; else what is stored is outlined or embedded."""
+        return self.only in (None, "radiomics")
+
+    @property
+    def outline_spec_id(self) -> str:
+        """Empty where outlines are not asked for."""
+        return "" if self.outline is None else self.outline.outline_spec_id
 
     @property
     def embedding_spec_id(self) -> str:
@@ -65,7 +81,8 @@ def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
     """Turn a job into specifications; everything that can be refused before work starts is refused here.
 
     Args:
-        only: leave out the other of the two stages.
+        only: leave out the other stages: volumes and features of people's outlines, outlines that a method finds with their
+            features, or embeddings.
 
     Raises:
         InputError: the profile is not usable, the weights cannot be had, or nothing is left to do.
@@ -80,20 +97,25 @@ def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
     x, y, z = map(float, job.volume.spacing_mm)
     volume = volume_spec((x, y, z))
     radiomics = radiomics_spec(volume, profile.to_pyradiomics(), contracts.feature_names())
-    extracts = only != "embeddings"
-    if extracts and (engine == "pyradiomics" or audit_share > 0):
+    if only != "embeddings" and (engine == "pyradiomics" or audit_share > 0):
         from cvtbatch.radiomics import check_stock
 
         check_stock(profile)
     # Workers may run in another folder.
     url = Location.of(store_url).url
     work = Work(url, volume.spec_id, radiomics.spec_id, (x, y, z), profile, engine, audit_share)
-    if only == "radiomics" or job.embedding.weights == "none":
-        if not extracts:
-            raise InputError("nothing_to_do", "--only embeddings, and embedding.weights is none: name the weights")
-        return Settings(job, work, (volume, radiomics), extracts, None, None)
-    embedding, spec, weights_file = resolve_embedding(job.embedding, url, volume)
-    return Settings(job, work, (volume, radiomics, spec), extracts, embedding, weights_file)
+    settings = Settings(job, work, (volume, radiomics), only, None, None, None, None)
+    if only != "radiomics" and job.outline.method != "none":
+        outline, spec, outline_weights = resolve_outline(job.outline, volume, work)
+        settings = replace(settings, specs=(*settings.specs, spec), outline=outline, outline_weights=outline_weights)
+    elif only == "outlines":
+        raise InputError("nothing_to_do", "--only outlines, and outline.method is none: name the method")
+    if only in (None, "embeddings") and job.embedding.weights != "none":
+        embedding, spec, weights_file = resolve_embedding(job.embedding, url, volume)
+        settings = replace(settings, specs=(*settings.specs, spec), embedding=embedding, weights_file=weights_file)
+    elif only == "embeddings":
+        raise InputError("nothing_to_do", "--only embeddings, and embedding.weights is none: name the weights")
+    return settings
 
 
 def resolve_embedding(section: EmbeddingSection, url: str, volume: Spec) -> tuple[EmbeddingWork, Spec, bytes | None]:
@@ -129,7 +151,10 @@ def specify_embedding(section: EmbeddingSection, weights: Weights, volume: Spec)
 
 def own_gpus(settings: Settings) -> tuple[str, ...]:
     """Return the GPUs of this machine that a run can use."""
-    if settings.embedding is None or settings.embedding.compute.device == "cpu":
+    embedding, outline = settings.embedding, settings.outline
+    embeds = embedding is not None and embedding.compute.device != "cpu"
+    outlines = outline is not None and outline.settings.method != "threshold" and outline.settings.device != "cpu"
+    if not (embeds or outlines):
         return ()
     from cvtbatch.embedding.device import visible_gpus
 

@@ -1,6 +1,7 @@
 """What a store holds and how its cases stand."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,15 +15,16 @@ from cvtbatch.store import FeatureStore, View
 from cvtbatch.validation.eligibility import CRITERIA, InclusionFlow, inclusion_flow
 
 Document = dict[str, object]
-KINDS = ("volume", "radiomics", "embedding")
+KINDS = ("volume", "outline", "radiomics", "embedding")
 
 
 def read_status(url: str, *, flow: bool = False) -> Document:
     """Return the JSON document of `cvtbatch status --json`, with the inclusion flow if asked.
 
     A case is done when every current mask of it has features, and embeddings if they were asked for, under the newest run's
-    specifications, failed when it has a live failure under them, and awaits its mask when it has a volume and no mask.
-    The store does not know the manifest: a mask that was taken out of it stays.
+    specifications, failed when it has a live failure under them, and awaits its mask when it has a volume and no mask, unless the
+    run's method found no hemorrhage in it. Masks are people's, and those that this method found. The store does not know the
+    manifest: a mask that was taken out of it stays.
 
     Raises:
         StorageError, FormatError: as `FeatureStore`.
@@ -32,8 +34,8 @@ def read_status(url: str, *, flow: bool = False) -> Document:
     view = store.view()
     runs = store.runs().to_pylist()
     newest: dict[str, str] = next((run for run in runs if run["command"] == "extract"), {})
-    volume_spec, radiomics_spec, embedding_spec = (newest.get(f"{kind}_spec_id") or "" for kind in KINDS)
-    current = {volume_spec, radiomics_spec, embedding_spec} - {""}
+    spec_ids = {kind: newest.get(f"{kind}_spec_id") or "" for kind in KINDS}
+    current = {*spec_ids.values()} - {""}
     failures = view.rows("failures")
     live = failures.filter(pc.is_in(failures["spec_id"], value_set=pa.array(sorted(current), pa.string())))
     keys = {(row["stage"], row["kind"], row["case_key"]) for row in live.to_pylist()}
@@ -43,7 +45,7 @@ def read_status(url: str, *, flow: bool = False) -> Document:
         "command": "status",
         "store": url,
         "format_version": store.format_version,
-        "cases": _case_states(view, volume_spec, radiomics_spec, embedding_spec, live["case_key"]),
+        "cases": _case_states(view, spec_ids, live["case_key"]),
         "rows": {
             name: failures.num_rows if name == "failures" else store.table(name).count()
             for name in contracts.table_names()
@@ -57,32 +59,40 @@ def read_status(url: str, *, flow: bool = False) -> Document:
     }
 
 
-def _case_states(
-    view: View, volume_spec: str, radiomics_spec: str, embedding_spec: str, failed: pa.ChunkedArray
-) -> dict[str, int]:
+def _case_states(view: View, spec_ids: Mapping[str, str], failed: pa.ChunkedArray) -> dict[str, int]:
     """Return how many cases there are, and how many in each state.
 
     Args:
-        volume_spec, radiomics_spec, embedding_spec: ids of the newest run's; empty where it had none.
+        spec_ids: the newest run's, by kind; empty where it had none.
         failed: case_keys that have a live failure.
     """
     cases = view.rows("cases", ["case_key"])["case_key"]
     volumes = view.rows("volumes", ["case_key", "volume_spec_id"])
-    with_volume = volumes.filter(pc.equal(volumes["volume_spec_id"], volume_spec))["case_key"]
-    rois = view.rows("rois", ["case_key", "roi_key", "volume_spec_id"])
-    masks = rois.filter(pc.equal(rois["volume_spec_id"], volume_spec))
-    finished = view.radiomics(["roi_key"], pc.field("radiomics_spec_id") == radiomics_spec)["roi_key"]
-    if embedding_spec:
-        largest = pc.field("is_largest") & (pc.field("embedding_spec_id") == embedding_spec)
+    with_volume = volumes.filter(pc.equal(volumes["volume_spec_id"], spec_ids["volume"]))["case_key"]
+    rois = view.rows("rois", ["case_key", "roi_key", "outline_spec_id", "volume_spec_id"])
+    asked = pc.or_(pc.is_null(rois["outline_spec_id"]), pc.equal(rois["outline_spec_id"], spec_ids["outline"]))
+    masks = rois.filter(pc.and_(pc.equal(rois["volume_spec_id"], spec_ids["volume"]), pc.fill_null(asked, True)))
+    outlines = view.rows("outlines", ["case_key", "outline_spec_id", "state"])
+    none_found = outlines.filter(
+        pc.and_(
+            pc.equal(outlines["outline_spec_id"], spec_ids["outline"]), pc.equal(outlines["state"], "no_hemorrhage")
+        )
+    )["case_key"]
+    finished = view.radiomics(["roi_key"], pc.field("radiomics_spec_id") == spec_ids["radiomics"])["roi_key"]
+    if spec_ids["embedding"]:
+        largest = pc.field("is_largest") & (pc.field("embedding_spec_id") == spec_ids["embedding"])
         finished = finished.filter(_are_in(finished, view.embeddings(["roi_key"], largest)["roi_key"]))
     unfinished = masks.filter(pc.invert(_are_in(masks["roi_key"], finished)))["case_key"]
 
     have_failed, have_mask = _are_in(cases, failed), _are_in(cases, masks["case_key"])
     sound = pc.invert(have_failed)
+    without_mask = pc.and_(pc.and_(_are_in(cases, with_volume), sound), pc.invert(have_mask))
+    looked_at = _are_in(cases, none_found)
     states = {
         "done": pc.and_(pc.and_(have_mask, sound), pc.invert(_are_in(cases, unfinished))),
         "failed": have_failed,
-        "awaiting_mask": pc.and_(pc.and_(_are_in(cases, with_volume), sound), pc.invert(have_mask)),
+        "no_hemorrhage": pc.and_(without_mask, looked_at),
+        "awaiting_mask": pc.and_(without_mask, pc.invert(looked_at)),
     }
     counts = {name: pc.sum(of, min_count=0).as_py() for name, of in states.items()}
     return {"total": len(cases), **counts, "incomplete": len(cases) - sum(counts.values())}
@@ -120,7 +130,7 @@ def _flow_document(flow: InclusionFlow) -> Document:
 def _specs(store: FeatureStore, current: set[str]) -> list[Document]:
     """Return what is said of every specification, with how many rows, current or not, name it."""
     rows: Counter[str] = Counter()
-    for kind, table in zip(KINDS, ("volumes", "radiomics", "embeddings"), strict=True):
+    for kind, table in zip(KINDS, ("volumes", "outlines", "radiomics", "embeddings"), strict=True):
         rows += store.table(table).counts(f"{kind}_spec_id")
     specs = store.table("specs").read().sort_by([("kind", "descending"), ("spec_id", "ascending")]).to_pylist()
     return [
@@ -130,13 +140,16 @@ def _specs(store: FeatureStore, current: set[str]) -> list[Document]:
             "parent_id": spec["parent_id"],
             "rows": rows[spec["spec_id"]],
             "current": spec["spec_id"] in current,
-            "not_for_inference": Spec(spec["kind"], spec["parent_id"], spec["settings"])
-            .content()
-            .get("weights", {})
-            .get("not_for_inference", False),
+            "not_for_inference": _is_for_trials(Spec(spec["kind"], spec["parent_id"], spec["settings"])),
         }
         for spec in specs
     ]
+
+
+def _is_for_trials(spec: Spec) -> bool:
+    """Say whether what is made under a specification is marked as not for inference: by its weights, or by its method."""
+    settings = spec.content()
+    return bool(settings.get("not_for_inference") or settings.get("weights", {}).get("not_for_inference"))
 
 
 def _run(row: dict[str, object]) -> Document:
@@ -145,7 +158,7 @@ def _run(row: dict[str, object]) -> Document:
     Raises:
         FormatError: its id is damaged.
     """
-    counts = ("cases", "computed", "already_done", "failed", "awaiting_mask", "seconds")
+    counts = ("cases", "computed", "already_done", "failed", "awaiting_mask", "no_hemorrhage", "seconds")
     # Null until the run ends, and in rows of earlier versions.
     cost = ("cases_per_second", "core_hours_per_1000_cases", "cpu_hours_per_1000_cases", "worker_peak_bytes")
     names = ("run_id", "command", "state", "reason", *counts, *cost)

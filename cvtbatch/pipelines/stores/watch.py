@@ -41,7 +41,7 @@ def _settled(document: Document) -> int:
     """Return how many cases are done, failed or await their mask."""
     cases = document["cases"]
     assert isinstance(cases, dict)
-    return int(cases["done"] + cases["failed"] + cases["awaiting_mask"])
+    return int(cases["done"] + cases["failed"] + cases["no_hemorrhage"] + cases["awaiting_mask"])
 
 
 def _rate(settled: "deque[tuple[float, int]]") -> float | None:
