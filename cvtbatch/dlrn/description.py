@@ -1,7 +1,7 @@
-"""What bundle.json says, as values; of formats 1 and 2 alike, and as much of it as code looks at."""
+"""What bundle.json says, as values; of all formats alike, and as much of it as code looks at."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cvtbatch.dlrn.bundle_files import DOCUMENT
@@ -182,6 +182,37 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
+class VoteRecalibration:
+    """What makes probabilities of a forest's votes; see `votes`.
+
+    Attributes:
+        cases, events: training cases whose out-of-fold votes it was fitted on.
+        intercept, slope: None where votes are not recalibrated.
+        reason: why they are not; an empty text where they are.
+    """
+
+    cases: int
+    events: int
+    intercept: Term | None
+    slope: Term | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outlines:
+    """Whose outlines a model was fitted on.
+
+    Attributes:
+        method, outline_spec_id: of outlines that were found; None where people drew them.
+    """
+
+    reader: str
+    reading: int
+    method: str | None
+    outline_spec_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class RecalibrationOrigin:
     """What a bundle is a recalibration of, and on whom.
 
@@ -212,6 +243,8 @@ class Description:
         files: SHA-256 of the bundle's other files, by name.
         spec_settings: by kind of specification; None in a bundle of format 1.
         recalibration: None in a bundle as it was fitted.
+        votes: by signature; empty in a bundle of format 1 or 2, whose votes are not recalibrated.
+        outlines: None in a bundle of format 1 or 2; see `primary`.
     """
 
     intended_use: str
@@ -235,6 +268,8 @@ class Description:
     files: Mapping[str, str]
     spec_settings: Mapping[str, Mapping[str, Any]] | None = None
     recalibration: RecalibrationOrigin | None = None
+    votes: Mapping[Model, VoteRecalibration] = field(default_factory=dict)
+    outlines: Outlines | None = None
 
     @property
     def primary(self) -> Reading:
@@ -243,6 +278,8 @@ class Description:
         Raises:
             FormatError: "bundle_damaged": the job does not name them; the contract leaves it free what a job says.
         """
+        if self.outlines is not None:
+            return Reading(self.outlines.reader, self.outlines.reading)
         match self.job:
             case {"cohort": {"primary_reader": str(reader), "primary_reading": int(reading)}}:
                 return Reading(reader, reading)

@@ -14,6 +14,7 @@ from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.soundness import model_problems, out_of_fold_problems
 from cvtbatch.dlrn.training_scores import ClassScores
+from cvtbatch.documents import to_document
 from cvtbatch.errors import FormatError
 
 PLAIN = (
@@ -29,8 +30,8 @@ PLAIN = (
     "training_distances",
 )
 RECALIBRATION, OUT_OF_FOLD, SIDES = "recalibration", "out_of_fold", ("events", "others")
-# Keys of bundle.json that belong to the model.
-DESCRIPTION = ("columns", "embedding_length", "thresholds", "nomogram", "missing_feature")
+# Keys of bundle.json that belong to the model; formats 1 and 2 have no votes.
+DESCRIPTION = ("columns", "embedding_length", "thresholds", "nomogram", "missing_feature", "votes")
 # The names of the arrays with their types and shapes; a model's take 3 KB.
 MOST_HEADER_BYTES = 1 << 20
 
@@ -96,12 +97,14 @@ def arrays_of(model: FrozenModel, out_of_fold: Mapping[Model, ClassScores]) -> d
 
 def description_of(model: FrozenModel) -> JsonObject:
     """Return the part of bundle.json that belongs to the model."""
+    votes = {str(name): to_document(terms) for name, terms in model.votes.items()}
     return {
         "columns": {"radiomics": list(model.radiomics), "components": list(model.components)},
         "embedding_length": len(model.loadings),
         "thresholds": {str(name): dict(values) for name, values in model.thresholds.items()},
         "nomogram": model.nomogram.to_document(),
         "missing_feature": model.missing_feature,
+        **({"votes": votes} if votes else {}),
     }
 
 
@@ -130,4 +133,5 @@ def model_of(description: Description, arrays: Arrays) -> FrozenModel:
         thresholds=description.thresholds,
         missing_feature=description.missing_feature,
         recalibration=arrays.get(RECALIBRATION),
+        votes=description.votes,
     )

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cvtbatch.dlrn.arrays import Floats, Integers
+from cvtbatch.dlrn.description import VoteRecalibration
 from cvtbatch.dlrn.forest import FlatForest
 from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.nomogram import Nomogram
@@ -107,6 +108,11 @@ def _number_problems(model: FrozenModel) -> Iterator[str]:
         yield "training_distances are not lengths in ascending order"
     if model.recalibration is not None and not (_finite(model.recalibration) and model.recalibration[1] > 0):
         yield "recalibration is not finite, or its slope is not above 0"
+    yield from (
+        f"votes.{name} has a slope that is not above 0, or one term without the other"
+        for name, terms in model.votes.items()
+        if not _sound_votes(terms)
+    )
     places = {"distance_columns": model.distance_columns} | {f"{name}.used": model.used[name] for name in SIGNATURES}
     for name, own in places.items():
         if not _within(own, len(model.columns)) or len(np.unique(own)) < len(own):
@@ -114,6 +120,12 @@ def _number_problems(model: FrozenModel) -> Iterator[str]:
     for name, thresholds in model.thresholds.items():
         wrong = [label for label, value in thresholds.items() if not 0 <= value <= LARGEST_SHARE]
         yield from (f"thresholds.{name}.{label} is no probability" for label in wrong)
+
+
+def _sound_votes(terms: VoteRecalibration) -> bool:
+    if terms.intercept is None or terms.slope is None:
+        return terms.intercept is terms.slope and terms.reason != ""
+    return terms.slope.value > 0 and terms.reason == ""
 
 
 def _nomogram_problems(model: FrozenModel) -> Iterator[str]:

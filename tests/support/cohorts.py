@@ -18,7 +18,7 @@ from cvtbatch.dlrn.bundle import EXPECTED, write_bundle
 from cvtbatch.dlrn.cohort import Cohort, patient_key
 from cvtbatch.dlrn.fit import Fit, Surroundings, fit_model
 from cvtbatch.dlrn.model import FrozenModel
-from cvtbatch.dlrn.scoring import GOLDEN_SCORES, SpecIds, score_batch
+from cvtbatch.dlrn.scoring import SpecIds, golden_scores, score_batch
 from cvtbatch.dlrn.settings import FitSettings
 from cvtbatch.pipelines.shared.job import read_job
 
@@ -152,7 +152,7 @@ def write(out: Path, fit: Fit) -> str:
 def golden_of(model: FrozenModel, rows: pa.Table) -> pa.Table:
     """Return rows with the scores that a model gives them, as a bundle keeps them."""
     scored = score_batch(model, SPECS, rows, explain=False)
-    for name in GOLDEN_SCORES:
+    for name in golden_scores(model):
         rows = rows.append_column(EXPECTED + name, scored[name])
     return rows
 

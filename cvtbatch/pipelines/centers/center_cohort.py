@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow.compute as pc
 
+from cvtbatch.dlrn.scoring import probability_column
+from cvtbatch.dlrn.settings import SIGNATURES
 from cvtbatch.errors import CvtbatchError, InputError
 from cvtbatch.manifest import Reading
 from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, TERM_NAMES
@@ -131,7 +133,14 @@ def _case(case: Row, roi: Row, volume: Row, scale: float | None, score: Row, exp
         outside=tuple(score["outside_features"] or ()),
         distance_percentile=score["distance_percentile"],
         explanation=_explanation(score, explanation),
+        probabilities=_probabilities(score),
     )
+
+
+def _probabilities(score: Row) -> dict[str, float]:
+    """Return what recalibrated votes say; tables of earlier versions have no such columns."""
+    found = {shown: score.get(probability_column(name)) for name, shown in MODEL_NAMES.items() if name in SIGNATURES}
+    return {shown: value for shown, value in found.items() if value is not None}
 
 
 def _explanation(score: Row, explanation: Row | None) -> Explanation | None:

@@ -133,6 +133,12 @@ def _document(fit: Fit, data: TrainingData, job: Job, snapshot: str, content_dig
             "excluded": dict(data.excluded),
             "image_digests": sorted(set(cohort.image_digests) - {""}),
         },
+        "outlines": {
+            "reader": job.cohort.primary.reader,
+            "reading": job.cohort.primary.number,
+            "method": None,
+            "outline_spec_id": None,
+        },
         "job": {"cohort": to_document(job.cohort), "fit": to_document(job.fit)},
         **fit.document,
     }
