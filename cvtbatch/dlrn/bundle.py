@@ -14,9 +14,9 @@ foreign memory, ends, and scores its own golden rows as it says. Who makes all h
 digest: every score names the digest of what it comes from.
 
 Format 2 adds what a bundle of format 1 lacks: the settings behind its specifications, training's out-of-fold scores, and of which
-bundle, on whom, it is a recalibration, if it is one. Format 3 adds what makes probabilities of votes, and whose outlines it was
-fitted on; a recalibration of an older bundle says as little of this as that does. It also has keys that this version knows at their
-default alone (`bundle_document.refuse_later`).
+bundle, on whom, it is a recalibration, if it is one. Format 3 adds what makes probabilities of votes, a summary of the cohort, and
+whose outlines it was fitted on; a recalibration of an older bundle says as little of this as that does. It also has keys that this
+version knows at their default alone (`bundle_document.refuse_later`).
 """
 
 import hashlib
@@ -36,6 +36,7 @@ from cvtbatch import contracts
 from cvtbatch.contracts import JsonObject
 from cvtbatch.dlrn.bundle_document import parse_document, refuse_later
 from cvtbatch.dlrn.bundle_files import ARRAYS, DOCUMENT, FILES, GOLDEN, SELECTION, read_files, write_files
+from cvtbatch.dlrn.cohort_summary import EmbeddingMoments
 from cvtbatch.dlrn.description import Description
 from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.model_arrays import (
@@ -43,6 +44,7 @@ from cvtbatch.dlrn.model_arrays import (
     arrays_of,
     description_of,
     model_of,
+    moments_of,
     out_of_fold_of,
     problems_of,
     read_arrays,
@@ -76,6 +78,7 @@ class Bundle:
         description: the same, as values.
         digest: SHA-256 of bundle.json.
         out_of_fold: training's scores by model; empty in a bundle that keeps none.
+        moments: of training's embeddings; None in a bundle that keeps none.
     """
 
     document: JsonObject
@@ -83,6 +86,7 @@ class Bundle:
     digest: str
     model: FrozenModel
     out_of_fold: Mapping[Model, ClassScores] = field(default_factory=dict)
+    moments: EmbeddingMoments | None = None
 
     @property
     def specs(self) -> SpecIds:
@@ -159,7 +163,7 @@ def load_bundle(path: str | Path) -> Bundle:
     if problems := problems_of(description, arrays):
         raise FormatError("bundle_damaged", f"the bundle holds no model: {_first(problems)}")
     model = model_of(description, arrays)
-    bundle = Bundle(document, description, sha256(files[DOCUMENT]), model, out_of_fold_of(arrays))
+    bundle = Bundle(document, description, sha256(files[DOCUMENT]), model, out_of_fold_of(arrays), moments_of(arrays))
     _verify_golden(bundle, _read_golden(files[GOLDEN]), _scored_with(document))
     return bundle
 
@@ -171,6 +175,7 @@ def write_bundle(
     golden: pa.Table,
     selection: pa.Table,
     out_of_fold: Mapping[Model, ClassScores],
+    moments: EmbeddingMoments | None = None,
 ) -> str:
     """Write a bundle, whole or not at all, and return its digest.
 
@@ -180,11 +185,12 @@ def write_bundle(
         golden: rows with their expected scores.
         selection: what became of every column.
         out_of_fold: training's scores by model, or none.
+        moments: of training's embeddings, or none; `cohort_summary` of the document goes with them.
 
     Raises:
         InputError: there is something at `out`, or it cannot be written.
     """
-    arrays = arrays_of(model, out_of_fold)
+    arrays = arrays_of(model, out_of_fold, moments)
     whole = {
         "format": "cvtbatch-bundle",
         "format_version": FORMAT_VERSION,

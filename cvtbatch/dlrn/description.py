@@ -9,6 +9,7 @@ from cvtbatch.dlrn.nomogram import Nomogram
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import FormatError
 from cvtbatch.manifest import Reading
+from cvtbatch.validation.kept_columns import KeptLevels, KeptNumbers
 
 # What the DLRN's out-of-fold estimate must be read with: the signature's scores are out of fold, its regression is not.
 REGRESSION_IN_SAMPLE = "the nomogram was fitted on these scores: in sample for its coefficients, optimistic"
@@ -213,6 +214,30 @@ class Outlines:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptDistances:
+    """How far training cases' embeddings lie from their mean; see `KeptEmbedding`, whose moments are arrays of the bundle."""
+
+    cases: int
+    distances: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CohortSummary:
+    """What a bundle keeps of its cohort's values, by column; a column of too few known values is absent.
+
+    Attributes:
+        features: the columns in use.
+        numbers, levels: clinical values, and how cases were scanned.
+        embedding: None with too few cases.
+    """
+
+    features: Mapping[str, KeptNumbers]
+    numbers: Mapping[str, KeptNumbers]
+    levels: Mapping[str, KeptLevels]
+    embedding: KeptDistances | None
+
+
+@dataclass(frozen=True, slots=True)
 class RecalibrationOrigin:
     """What a bundle is a recalibration of, and on whom.
 
@@ -245,6 +270,7 @@ class Description:
         recalibration: None in a bundle as it was fitted.
         votes: by signature; empty in a bundle of format 1 or 2, whose votes are not recalibrated.
         outlines: None in a bundle of format 1 or 2; see `primary`.
+        cohort_summary: None in a bundle of format 1 or 2.
     """
 
     intended_use: str
@@ -270,6 +296,7 @@ class Description:
     recalibration: RecalibrationOrigin | None = None
     votes: Mapping[Model, VoteRecalibration] = field(default_factory=dict)
     outlines: Outlines | None = None
+    cohort_summary: CohortSummary | None = None
 
     @property
     def primary(self) -> Reading:

@@ -6,11 +6,13 @@ from typing import Literal
 
 import numpy as np
 
-from cvtbatch.validation.baseline import Value
+from cvtbatch.validation.baseline import Kept, Value
+from cvtbatch.validation.kept_columns import KeptNumbers
 from cvtbatch.validation.nomogram import Nomogram
 from cvtbatch.validation.readers import ReaderStudy
 from cvtbatch.validation.recalibration import Method
 from cvtbatch.validation.study import Study
+from cvtbatch.validation.training_distance import KeptEmbedding
 from cvtbatch.validation.values import Estimate, Floats, Maybe, NotComputable, Scored
 
 NO_TRAINING = NotComputable("the training cohort's values are not in this store")
@@ -214,17 +216,19 @@ class BundleFacts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Training:
-    """Values of the training cohort; arrays and lists have a row a case, in one order.
+    """Values of the training cohort, or what a bundle keeps of them; arrays and lists have a row a case, in one order.
 
     Attributes:
         outcome: 0 or 1.
+        ranges: lowest and highest value of features, where their values are not at hand.
     """
 
     outcome: Floats
-    clinical: Mapping[str, Sequence[Value]]
-    acquisition: Mapping[str, Sequence[Value]]
-    features: Mapping[str, Floats]
-    embedding: Floats | None
+    clinical: Mapping[str, Sequence[Value] | Kept]
+    acquisition: Mapping[str, Sequence[Value] | Kept]
+    features: Mapping[str, Floats | KeptNumbers]
+    embedding: Floats | KeptEmbedding | None
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def scored_cases(cases: tuple[Case, ...], model: str) -> tuple[Scored, tuple[Case, ...]]:

@@ -13,14 +13,13 @@ from cvtbatch.manifest import Reading
 from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, TERM_NAMES
 from cvtbatch.pipelines.centers.center_source import (
     Source,
-    acquisition_values,
-    clinical_values,
     embeddings,
     seen_images,
     selected_columns,
 )
 from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outlines, select_rows
 from cvtbatch.pipelines.models.score_keys import KEY, read_keys
+from cvtbatch.pipelines.shared.case_values import acquisition_values, case_columns, clinical_values
 from cvtbatch.store import StoredArray, among
 from cvtbatch.validation.eligibility import assess_eligibility
 from cvtbatch.validation.inputs import Case, CenterCohort, Contribution, Count, Explanation, FlowStep, Training
@@ -203,12 +202,11 @@ def read_training_values(source: Source) -> Training | None:
         (cases[case_key], rois[roi_key], volumes[case_key], scales.get(roi_key))
         for roi_key, case_key in zip(rows["roi_key"].to_pylist(), rows["case_key"].to_pylist(), strict=True)
     ]
-    clinical = [clinical_values(case, roi) for case, roi, _, _ in used]
-    acquisition = [acquisition_values(volume, scale) for _, _, volume, scale in used]
+    clinical, acquisition = case_columns(used)
     return Training(
         outcome=np.array([case["cvt"] for case, *_ in used], dtype=np.float64),
-        clinical={name: [row[name] for row in clinical] for name in clinical[0]},
-        acquisition={name: [row[name] for row in acquisition] for name in acquisition[0]},
+        clinical=clinical,
+        acquisition=acquisition,
         features=selected_columns(source.bundle, rows),
         embedding=embeddings(source.bundle, rows),
     )

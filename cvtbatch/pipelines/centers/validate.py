@@ -13,6 +13,7 @@ from cvtbatch.manifest import name_centers, twins_of
 from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, bundle_facts, recalibrated, uncalibrated
 from cvtbatch.pipelines.centers.center_cohort import read_cohort, read_pictures, read_training_values
 from cvtbatch.pipelines.centers.center_source import Source, open_source, refuse_seen_center
+from cvtbatch.pipelines.centers.kept_training import training_values
 from cvtbatch.pipelines.centers.reader_study import read_readers
 from cvtbatch.pipelines.shared.ordered_map import map_on
 from cvtbatch.spec import canonical_json
@@ -90,7 +91,7 @@ def validate_center(
     found = evaluate(
         read_cohort(source, read_readers(source)),
         bundle_facts(bundle),
-        read_training_values(source),
+        training_values(bundle, read_training_values(source)),
         _provenance(source, study),
         SEED,
         partial(map_on, cluster),
