@@ -1,7 +1,7 @@
 """What a bundle keeps of its cohort, so that a centre that holds no more than the bundle can be compared with it.
 
 Quantiles, aggregates and moments alone (`cvtbatch.validation.kept_columns`): of the columns in use, of clinical values and of how
-cases were scanned, and of the embedding. Of the 1,834 features no others are kept: nothing compares them, and they would be twenty
+cases were scanned, and of the embedding. Of other features nothing is kept: nothing compares them, and they would be twenty
 times the rest.
 """
 

@@ -117,18 +117,19 @@ def read_training(source: CohortSource) -> TrainingData:
 
 def _case_columns(view: View, rows: pa.Table, volume_spec_id: str, radiomics_spec_id: str) -> tuple[Columns, Columns]:
     """Return the clinical values of the rows' cases, and how they were scanned, by column."""
-    cases, rois, volumes = (
-        {row[key]: row for row in view.rows(table, None, specs).to_pylist()}
-        for table, key, specs in (
-            ("cases", "case_key", ()),
-            ("rois", "roi_key", [volume_spec_id]),
-            ("volumes", "case_key", [volume_spec_id]),
-        )
+
+    def by(key: str, found: pa.Table) -> dict[str, Row]:
+        own = found.filter(pc.is_in(found[key], rows[key].combine_chunks()))
+        return {row[key]: row for row in own.to_pylist()}
+
+    cases = by("case_key", view.rows("cases"))
+    rois, volumes = (
+        by("roi_key", view.rows("rois", None, [volume_spec_id])),
+        by("case_key", view.rows("volumes", None, [volume_spec_id])),
     )
-    scales = view.radiomics(columns=["roi_key", "filter_scale_hu"], spec=[radiomics_spec_id])
-    scale_of = dict(zip(scales["roi_key"].to_pylist(), scales["filter_scale_hu"].to_pylist(), strict=True))
+    scales = by("roi_key", view.radiomics(columns=["roi_key", "filter_scale_hu"], spec=[radiomics_spec_id]))
     keys = zip(rows["roi_key"].to_pylist(), rows["case_key"].to_pylist(), strict=True)
-    return case_columns((cases[case], rois[roi], volumes[case], scale_of.get(roi)) for roi, case in keys)
+    return case_columns((cases[case], rois[roi], volumes[case], scales[roi]["filter_scale_hu"]) for roi, case in keys)
 
 
 def _outlines(view: View, rows: pa.Table, primary: Reading) -> Outlines:
