@@ -234,7 +234,7 @@ def _draw_decision_curves(models: Sequence[ModelResult]) -> Drawing:
                 axes.plot(last.thresholds, last.model, color=color, linestyle=dashes, label=_named(model))
         if last is not None:
             _defaults(axes, last.thresholds, last.treat_all, last.treat_all[0])
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
         return finish(
             figure, "decision_curves", "Decision curves of all models", "Net benefit of all models by threshold"
         )

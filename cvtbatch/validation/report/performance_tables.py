@@ -56,7 +56,7 @@ def _slopes(model: ModelResult) -> Cell:
 
 _SCALES: Mapping[Scale, str] = {
     "recalibrated votes": "Recalibrated votes: a forest's votes are no probabilities (SMOTE makes the classes equal); a logistic "
-    "step, fitted on training's out-of-fold votes, makes some of them. Ranks, AUC and decisions are those of the votes.",
+    "step, fitted on training's out-of-fold votes, turns them into probabilities. Ranks, AUC and decisions are those of the votes.",
     "uncalibrated votes": "Uncalibrated votes: the bundle has no step from these votes to probabilities. What is said of them "
     "here is not comparable with the DLRN's.",
 }
@@ -106,7 +106,6 @@ _CALIBRATION: tuple[Column[ModelResult], ...] = (
 )
 _BENEFIT: tuple[Column[ModelResult], ...] = (
     Column("model", lambda model: model.name),
-    Column("rests on", lambda model: model.scale),
     Column(
         "net benefit above treating all and none",
         lambda model: part_of(model.decision_curve, lambda curve: describe(curve.helpful)),
@@ -199,6 +198,7 @@ def _benefit_tables(validation: Validation) -> Iterator[ReportTable]:
         place="beside-decision-curve",
         notes=(
             "Threshold probabilities. Limits: percentile bootstrap of whole cases, seeded, for one threshold at a time.",
+            *_scale_notes(validation),
         ),
     )
     yield _net_benefit_values(validation)
@@ -254,12 +254,16 @@ def _published_table(validation: Validation) -> ReportTable:
     )
 
 
+def _scale_notes(validation: Validation) -> list[str]:
+    return [text for scale, text in _SCALES.items() if any(model.scale == scale for model in validation.models)]
+
+
 def _calibration_notes(validation: Validation) -> list[str]:
     notes = [
         "Ideal: intercept 0, slope 1, O/E 1. A slope below 1: probabilities are too extreme. Scaled Brier: 1 is perfect, "
         "0 no better than the prevalence."
     ]
-    notes += [text for scale, text in _SCALES.items() if any(model.scale == scale for model in validation.models)]
+    notes += _scale_notes(validation)
     caveats = {
         model.calibration.hosmer_lemeshow.caveat
         for model in validation.models
