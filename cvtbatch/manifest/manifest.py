@@ -73,7 +73,9 @@ class Manifest:
     """A manifest without problems: its cases, in the order of their first rows, as often as they are asked for.
 
     Attributes:
+        folder: in which it lies, to which the names of files are relative.
         sha256: of the file that was read.
+        columns: as the file's header has them, those without a name too.
         rows: how many lines it has below the header; no `manifest_row` is larger.
         centers: that its cases come from, sorted.
     """
@@ -82,20 +84,21 @@ class Manifest:
         self,
         cases: CaseRows,
         numbers: KeyIndex,
-        base: Path,
+        folder: Path,
         sha256: str,
+        columns: tuple[str, ...],
         rows: int,
         centers: tuple[str, ...],
         away: tuple[Away, ...],
     ) -> None:
-        self._cases, self._numbers, self._base, self._away = cases, numbers, base, away
-        self.sha256, self.rows, self.centers = sha256, rows, centers
+        self._cases, self._numbers, self._away = cases, numbers, away
+        self.folder, self.sha256, self.columns, self.rows, self.centers = folder, sha256, columns, rows, centers
 
     def __len__(self) -> int:
         return len(self._cases.sizes)
 
     def __iter__(self) -> Iterator[Case]:
-        return (_to_case(rows, self._base) for rows in self._cases)
+        return (_to_case(rows, self.folder) for rows in self._cases)
 
     def require_folders(self) -> None:
         """Refuse to start where nothing is there of what the manifest names below a folder, as where a share is not mounted.
@@ -109,6 +112,14 @@ class Manifest:
         """Return the number of each case, given as its centre and case id, in the manifest's order; -1 where it has none."""
         numbers, found = self._numbers.find([hashed(case) for case in cases])
         return np.where(found, numbers.astype(np.int64), -1)
+
+    def case(self, center: str, case_id: str) -> Case | None:
+        """Return a case, None if the manifest has it not."""
+        [number] = self.find([(center, case_id)])
+        if number < 0:
+            return None
+        [rows] = self._cases.of(np.arange(len(self)) == number)
+        return _to_case(rows, self.folder)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -134,9 +145,9 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _read(path: Path, sha256: str) -> Manifest:
-    header, batches = (read_parquet if path.suffix.lower() == ".parquet" else read_csv)(path)
+    columns, batches = (read_parquet if path.suffix.lower() == ".parquet" else read_csv)(path)
     cells, words, across = Problems(), Problems(), Problems()
-    header, batches = leave_out_unnamed(header, batches, cells)
+    header, batches = leave_out_unnamed(columns, batches, cells)
     wrong = list(column_problems(header))
     if wrong:
         raise ProblemsError.of("bad_manifest", f"manifest {path}", wrong)
@@ -165,7 +176,7 @@ def _read(path: Path, sha256: str) -> Manifest:
         texts = [text for found in sorts for text in found.texts]
         raise ProblemsError.of("bad_manifest", f"manifest {path}", texts, count)
     away = presence.away(len(cases.sizes), lambda: _names(spill, np.array(ends, np.int64), order, sizes))
-    return Manifest(cases, numbers, base, sha256, last, tuple(sorted(centers)), away)
+    return Manifest(cases, numbers, base, sha256, tuple(columns), last, tuple(sorted(centers)), away)
 
 
 def _schema() -> pa.Schema:
