@@ -18,7 +18,15 @@ from cvtbatch import contracts
 from cvtbatch.errors import InputError, ProblemsError
 from cvtbatch.key_index import KEY_BYTES, KeyIndex, Keys, hashed, key_array
 from cvtbatch.manifest.case import ROI_COLUMNS, Case, RoiSource, Value, key_of
-from cvtbatch.manifest.cells import EXTRA, NUMBER, column_problems, empty_word_problem, is_empty_word, parse_rows
+from cvtbatch.manifest.cells import (
+    EXTRA,
+    NUMBER,
+    column_problems,
+    empty_word_problem,
+    is_empty_word,
+    parse_rows,
+    reserved_readers,
+)
 from cvtbatch.manifest.files import file_digest, read_csv, read_parquet
 from cvtbatch.manifest.presence import COLUMNS, THREADS, Away, Presence, require_folders
 from cvtbatch.manifest.problems import Problems
@@ -146,7 +154,7 @@ def read_manifest(path: Path) -> Manifest:
 
 def _read(path: Path, sha256: str) -> Manifest:
     columns, batches = (read_parquet if path.suffix.lower() == ".parquet" else read_csv)(path)
-    cells, words, across = Problems(), Problems(), Problems()
+    cells, reserved, words, across = Problems(), Problems(), Problems(), Problems()
     header, batches = leave_out_unnamed(columns, batches, cells)
     wrong = list(column_problems(header))
     if wrong:
@@ -159,6 +167,7 @@ def _read(path: Path, sha256: str) -> Manifest:
             values = parse_rows(header, batch, cells)
             absent = presence.look(batch.numbers, {column: values[column] for column in COLUMNS}, threads)
             words.extend(_empty_words(values, absent))
+            reserved.extend(reserved_readers(values))
             centers.update(map(str, set(values["center"])))
             spill.append(
                 pa.record_batch([pa.array(values[name], schema.field(name).type) for name in schema.names], schema)
@@ -171,10 +180,12 @@ def _read(path: Path, sha256: str) -> Manifest:
     doubled, different = _problems_across(cases.of(cases.sizes > 1))
     if not hashes:
         across.add("no rows below the header")
-    sorts = (cells, doubled, words, different, across)
+    sorts = (cells, reserved, doubled, words, different, across)
     if count := sum(found.count for found in sorts):
         texts = [text for found in sorts for text in found.texts]
-        raise ProblemsError.of("bad_manifest", f"manifest {path}", texts, count)
+        raise ProblemsError.of(
+            "reserved_reader" if reserved.count == count else "bad_manifest", f"manifest {path}", texts, count
+        )
     away = presence.away(len(cases.sizes), lambda: _names(spill, np.array(ends, np.int64), order, sizes))
     return Manifest(cases, numbers, base, sha256, tuple(columns), last, tuple(sorted(centers)), away)
 
