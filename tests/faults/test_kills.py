@@ -10,12 +10,13 @@ import pytest
 
 from cvtbatch.store import FeatureStore
 from tests.faults.runs import STARTS_SECONDS, Runs, batches_in, cases_done, read_everything, wait_for
-from tests.support.archives import tiny_archive
-from tests.support.commands import cvtbatch, extract_json
+from tests.support.archives import skulled_archive, tiny_archive
+from tests.support.commands import appended, cvtbatch, extract_json
 from tests.support.store_contents import contents
 
 CASES = 20
 KILLS = 10
+OUTLINED = 8
 # Commits of two cases, so that kills fall between and inside them.
 COARSE = ("--set", "volume.spacing_mm=[2,2,5]", "--set", "run.commit_cases=2")
 # A case takes as long, so that kills find work under way.
@@ -119,3 +120,35 @@ def test_an_end_while_workers_start_is_clean(undisturbed: Path, tmp_path: Path, 
     driver.signal(signal.SIGTERM)
     assert driver.end(30) == 1
     assert "Traceback" not in driver.stderr
+
+
+@pytest.mark.timeout(600)
+def test_kills_while_outlines_are_found_lose_and_double_nothing(tmp_path: Path, runs: Runs) -> None:
+    skulled_archive(tmp_path / "archive", OUTLINED, bloodless=[2])
+    manifest, store = tmp_path / "archive" / "manifest.csv", tmp_path / "store"
+    settings = (*COARSE[:2], "--set", "run.commit_cases=1", "--set", "outline.method=threshold")
+    extract_json(manifest, tmp_path / "undisturbed", *settings)
+    extract = ("extract", manifest, "--workers", 2, *settings, "--store", store)
+    dice = random.Random(11)
+    partial = 0
+    for number in range(3):
+        before = len(list((store / "tables" / "outlines").glob("*.parquet")))
+        driver = runs.cvtbatch(*extract)
+        assert wait_for(
+            lambda driver=driver, before=before: (
+                driver.ended or len(list((store / "tables" / "outlines").glob("*.parquet"))) > before
+            ),
+            STARTS_SECONDS,
+        ), driver.stderr
+        time.sleep(dice.uniform(0.0, 0.3))
+        for victim in runs.workers()[: number % 2]:
+            victim.kill()
+        driver.signal(signal.SIGKILL)
+        driver.end()
+        assert wait_for(lambda: not runs.processes(), 30), "a worker outlived its driver"
+        partial += 0 < FeatureStore(str(store)).table("outlines").current(["case_key"]).num_rows < OUTLINED
+    assert partial, "the kills fell on nothing"
+    assert runs.cvtbatch(*extract).end() == 0
+    assert contents(store) == contents(tmp_path / "undisturbed")
+    assert read_everything(store) == 2 * OUTLINED - 1
+    assert appended(extract_json(manifest, store, *settings)) == {}

@@ -51,3 +51,46 @@ def tiny_archive(folder: Path, cases: int) -> list[dict[str, object]]:
         )
     write_rows(folder / "manifest.csv", rows)
     return rows
+
+
+def skulled_head(seed: int, radius_mm: float = 18.0) -> tuple[sitk.Image, sitk.Image]:
+    """Return (ct, mask) of 96 x 110 x 32 voxels of 2 x 2 x 5 mm: scalp, skull and brain, closed below, with a ball of blood.
+
+    Args:
+        radius_mm: of the ball; 0 for a head without blood, whose mask is empty.
+    """
+    rng = np.random.default_rng(seed)
+    z, y, x = np.meshgrid(
+        *((np.arange(n) - (n - 1) / 2) * step for n, step in ((32, 5), (110, 2), (96, 2))), indexing="ij"
+    )
+
+    def within(side: float) -> np.ndarray:
+        return (x / (68 + side)) ** 2 + (y / (84 + side)) ** 2 + (z / (64 + side)) ** 2 < 1
+
+    cx, cy, cz = rng.uniform(-25, 25, 3)
+    ball = (x - cx) ** 2 + (y - cy) ** 2 + (z - cz) ** 2 < radius_mm**2
+    hu = np.select([ball, within(0), within(7), within(12)], [66.0, 33.0, 900.0, 20.0], -1000.0)
+    hu += rng.normal(0, 3, hu.shape)
+    images = []
+    for array in (np.clip(np.rint(hu), -1024, 3071).astype(np.int16), ball.astype(np.uint8)):
+        image = sitk.GetImageFromArray(array)
+        image.SetSpacing((2.0, 2.0, 5.0))
+        image.SetOrigin((float(x.min()), float(y.min()), float(z.min())))
+        images.append(image)
+    return images[0], images[1]
+
+
+def skulled_archive(folder: Path, cases: int, bloodless: Sequence[int] = ()) -> list[dict[str, object]]:
+    """Write heads that can be outlined, and return the rows of their manifest, which is written too and names no mask.
+
+    The true masks lie beside the images (mask0.nii.gz ...).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, object]] = []
+    for number in range(cases):
+        ct, mask = skulled_head(number, 0.0 if number in bloodless else 18.0)
+        sitk.WriteImage(ct, str(folder / f"ct{number}.nii.gz"))
+        sitk.WriteImage(mask, str(folder / f"mask{number}.nii.gz"))
+        rows.append({"center": "R", "case_id": f"{number:03d}", "image": f"ct{number}.nii.gz", "mask": ""})
+    write_rows(folder / "manifest.csv", rows)
+    return rows

@@ -8,14 +8,14 @@ from cvtbatch import contracts
 from cvtbatch.store import FeatureStore
 
 # What may differ between two runs that did the same: book-keeping, and the unique paths of immutable objects.
-BOOK_KEEPING = {"run_id", "sequence", "recorded_at", "path"}
+BOOK_KEEPING = {"run_id", "sequence", "recorded_at", "path", "seconds"}
 
 
 def contents(store: Path | str) -> dict[str, list[dict[str, object]]]:
     """Return what counts in a store's tables, in key order: current rows without book-keeping, failures as what they say."""
     opened = FeatureStore(str(store))
     tables: dict[str, list[dict[str, object]]] = {}
-    for name in ("cases", "volumes", "rois", "radiomics", "embeddings"):
+    for name in ("cases", "volumes", "rois", "outlines", "radiomics", "embeddings"):
         table: pa.Table = opened.table(name).read()
         kept = [column for column in table.column_names if column not in BOOK_KEEPING]
         key = [(column, "ascending") for column in contracts.table(name).key]
