@@ -52,12 +52,14 @@ class Plan:
 
     Attributes:
         settings: of the extraction; its specifications are the bundle's.
+        reviewed: only outlines that a review accepts are scored and judged.
     """
 
     manifest: Manifest
     center: str
     bundle: Path
     settings: Settings
+    reviewed: bool
 
 
 @dataclass(slots=True)
@@ -120,7 +122,7 @@ def planned(manifest: Manifest, bundle_path: Path, job: Job, store_url: str, giv
             ref = replace(settings.embedding.weights, source=bundle.description.weights.name)
             settings = replace(settings, embedding=replace(settings.embedding, weights=ref))
         _compare(settings, bundle, specs)
-        yield Plan(manifest, centers[0], bundle_path, settings)
+        yield Plan(manifest, centers[0], bundle_path, settings, job.cohort.reviewed)
 
 
 def _known_specs(store_url: str) -> dict[str, Spec]:
@@ -277,6 +279,7 @@ def add_center(
             plan.center,
             cluster,
             explain=True,
+            reviewed=plan.reviewed,
             on_progress=lambda done, total: on_progress("score", done, total, 0),
         )
     on_progress("validate", 0, 0, 0)
@@ -289,6 +292,7 @@ def add_center(
             out,
             lambda done, total: on_progress("validate", done, total, 0),
             cluster,
+            reviewed=plan.reviewed,
         )
     return CenterReport(plan.center, checked, problems, extraction, snapshot, scores, validation, times)
 
