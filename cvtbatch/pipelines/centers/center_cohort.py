@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow.compute as pc
 
 from cvtbatch.errors import CvtbatchError, InputError
-from cvtbatch.imaging import as_radiologists_look
 from cvtbatch.manifest import Reading
 from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, TERM_NAMES
 from cvtbatch.pipelines.centers.center_source import (
@@ -261,8 +260,6 @@ def read_pictures(source: Source) -> Pictures:
             )
         except CvtbatchError:
             return None
-        x_mm, y_mm, _ = volume["spacing_mm"]
-        hu_yx, mask_yx = (as_radiologists_look(part, volume["direction"]) for part in (hu_yx, mask_yx))
-        return OutlinedSlice(hu_yx.astype(np.int16), mask_yx.astype(np.uint8), (x_mm, y_mm))
+        return OutlinedSlice.facing_up(hu_yx, mask_yx, volume["spacing_mm"], volume["direction"])
 
     return picture

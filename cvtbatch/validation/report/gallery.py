@@ -4,12 +4,13 @@ import base64
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
 
-from cvtbatch.imaging import head_window, outline_picture
+from cvtbatch.imaging import as_radiologists_look, head_window, outline_picture
 from cvtbatch.validation.evaluate import CaseResult, Validation
 
 MORE = 200
@@ -30,6 +31,22 @@ class OutlinedSlice:
     hu_yx: npt.NDArray[np.int16]
     mask_yx: npt.NDArray[np.uint8]
     spacing_xy_mm: tuple[float, float]
+
+    @classmethod
+    def facing_up(
+        cls,
+        hu_yx: npt.NDArray[np.generic],
+        mask_yx: npt.NDArray[np.generic],
+        spacing_mm: Sequence[float],
+        direction: Sequence[float],
+    ) -> Self:
+        """Return a stored slice as radiologists look at it, however it was stored: from below, the patient's right on the left.
+
+        Args:
+            spacing_mm, direction: of the stored grid.
+        """
+        hu_yx, mask_yx = (as_radiologists_look(part, direction) for part in (hu_yx, mask_yx))
+        return cls(hu_yx.astype(np.int16), mask_yx.astype(np.uint8), (spacing_mm[0], spacing_mm[1]))
 
 
 Pictures = Callable[[str], OutlinedSlice | None]
