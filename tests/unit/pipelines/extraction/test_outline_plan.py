@@ -1,0 +1,136 @@
+"""Which volumes are outlined and which found outlines lack features, without running anything."""
+
+from dataclasses import replace
+
+import pytest
+
+from cvtbatch.manifest import Case
+from cvtbatch.pipelines.extraction.case_plan import Reason
+from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
+from cvtbatch.pipelines.extraction.outline_plan import (
+    OutlinePlan,
+    OutlineWork,
+    pack,
+    plan_outlines,
+    reader_of,
+    roi_fingerprint,
+    roi_name,
+)
+from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownOutline, KnownRoi
+from cvtbatch.pipelines.shared.job import read_job
+from tests.unit.pipelines.extraction.test_case_plan import CASE, STORED, WORK, known
+
+SPEC = "out-0123456789ab"
+SECTION = read_job("extract", overrides=["outline.method=threshold"]).outline
+OUTLINING = OutlineWork(SPEC, reader_of("threshold", SPEC), SECTION, "", WORK, not_for_inference=True, together=1)
+AWAITING = replace(CASE, rois=())
+KEY = OUTLINING.source(AWAITING, "hematoma").roi_key
+WHOLE = FailureKey("", SPEC)
+
+
+def found(*names: str, **changes: object) -> KnownCase:
+    """Return what the store has of a case that was outlined, features and all."""
+    keys = [OUTLINING.source(AWAITING, name).roi_key for name in names]
+    everything = {
+        "outline": KnownOutline("digest-i", names),
+        "rois": {key: KnownRoi("digest-i", f"digest-{key}", "", STORED, 0, 1, SPEC) for key in keys},
+        "featured": {key: frozenset({f"digest-{key}"}) for key in keys},
+    }
+    return known(**{**everything, **changes})
+
+
+def plan(store: KnownCase | None, case: Case = AWAITING, again: bool = False, verify: bool = False) -> OutlinePlan:
+    return plan_outlines(case, store, OUTLINING, again, verify)
+
+
+def test_readers_and_names() -> None:
+    assert OUTLINING.reader == "threshold:01234567"
+    assert [roi_name(number) for number in range(3)] == ["hematoma", "hematoma-2", "hematoma-3"]
+    assert KEY == "A/1/hematoma/threshold:01234567/1"
+
+
+@pytest.mark.parametrize(
+    ("store", "reason", "idle"),
+    [
+        (None, Reason.NO_VOLUME, "awaiting_mask"),
+        (known(rois={}, featured={}), Reason.OUTLINE_MISSING, "awaiting_mask"),
+        (found("hematoma"), Reason.DONE, "already_done"),
+        (found(), Reason.NO_HEMORRHAGE, "no_hemorrhage"),
+        (found("hematoma", featured={}), Reason.FEATURES_MISSING, "already_done"),
+        (found("hematoma", outline=KnownOutline("digest-old", ("hematoma",))), Reason.OUTLINE_MISSING, "awaiting_mask"),
+        # Its mask's row is lost.
+        (found("hematoma", rois={}), Reason.OUTLINE_MISSING, "awaiting_mask"),
+    ],
+)
+def test_what_is_there_decides(store: KnownCase | None, reason: Reason, idle: str) -> None:
+    result = plan(store)
+    assert (result.reasons(), result.idle()) == ((reason,), idle)
+    assert (result.pending is not None) == (reason in {Reason.OUTLINE_MISSING, Reason.FEATURES_MISSING})
+
+
+def test_features_alone_are_computed_of_what_was_found() -> None:
+    result = plan(found("hematoma", "hematoma-2", featured={KEY: frozenset({f"digest-{KEY}"})}))
+    assert result.pending is not None
+    assert [roi.roi for roi in result.pending.rois] == ["hematoma-2"]
+
+
+def test_people_s_cases_are_left_to_them_unless_all_are_asked_for() -> None:
+    assert plan(known(), CASE) == OutlinePlan(CASE, asked=False)
+    everything = replace(OUTLINING, settings=replace(SECTION, cases="all"))
+    assert plan_outlines(CASE, known(), everything, again=False).pending is not None
+
+
+def test_a_failure_stands_until_the_volume_changes_or_it_is_asked_for_again() -> None:
+    empty = known(rois={}, featured={})
+    pending = plan(empty).pending
+    assert pending is not None
+    failed = replace_failures(empty, {WHOLE: KnownFailure(pending.fingerprint, "outline", "no_inside")})
+    assert plan(failed).standing
+    assert plan(failed).pending is None
+    assert plan(failed).reasons() == (Reason.STANDING_FAILURE,)
+    again = plan(failed, again=True).pending
+    assert again is not None
+    assert again.failures == (WHOLE,)
+    other = replace_failures(empty, {WHOLE: KnownFailure("of another volume", "outline", "no_inside")})
+    assert plan(other).pending is not None
+
+
+def test_failed_features_stand_and_do_not_outline_again() -> None:
+    store = found("hematoma", featured={})
+    pending = plan(store).pending
+    assert pending is not None
+    key = FailureKey(KEY, WORK.radiomics_spec_id)
+    failure = KnownFailure(roi_fingerprint(pending, f"digest-{KEY}"), "radiomics", "internal_error")
+    failed = replace_failures(store, {key: failure})
+    assert (plan(failed).standing, plan(failed).pending) == ((failure,), None)
+    assert plan(failed, again=True).reasons() == (Reason.RETRIED,)
+
+
+def test_failures_of_what_is_done_end() -> None:
+    key = FailureKey(KEY, WORK.radiomics_spec_id)
+    done = replace_failures(found("hematoma"), dict.fromkeys((WHOLE, key), KnownFailure("x", "outline", "no_inside")))
+    assert set(plan(done).ended) == {WHOLE, key}
+
+
+def test_another_method_s_failures_are_not_ours() -> None:
+    key = FailureKey("A/1/hematoma/threshold:ffffffff/1", WORK.radiomics_spec_id)
+    store = replace_failures(found("hematoma"), {key: KnownFailure("x", "radiomics", "internal_error")})
+    assert plan(store).ended == ()
+
+
+def test_verifying_reads_what_was_found() -> None:
+    result = plan(found("hematoma"), verify=True)
+    assert result.pending is not None
+    assert [roi.roi_key for roi in result.pending.rois] == [KEY]
+    assert result.reasons() == (Reason.VERIFIED,)
+    assert plan(found(), verify=True).pending is None
+
+
+def test_tasks_hold_so_many_volumes() -> None:
+    pending = plan(known(rois={}, featured={})).pending
+    assert pending is not None
+    assert [len(task) for task in pack([pending] * 5, 2)] == [2, 2, 1]
+
+
+def replace_failures(store: KnownCase, failures: dict[FailureKey, KnownFailure]) -> KnownCase:
+    return replace(store, failures=failures)
