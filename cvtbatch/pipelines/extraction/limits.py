@@ -1,5 +1,6 @@
 """What a case may take: how long, and how much memory its features need."""
 
+import math
 from collections.abc import Mapping
 
 from cvtbatch.pipelines.extraction.case_plan import CaseTask
@@ -18,13 +19,15 @@ SLICE_SECONDS = 10.0
 HEAD_SECONDS = 900.0
 # Measured above the loaded volume (README): 22, 43 and 87 MB for outlines of 10, 30 and 90 ml, stock 160, 210 and 412.
 FEATURE_BYTES = {"fast": 30_000_000, "pyradiomics": 150_000_000}
-# Measured on a head of 24 cm: what outlining one takes above the loaded libraries.
+# Measured: a head of 512 x 512 x 36 voxels takes 270 MB while outlined by threshold, 1.8 GB by three networks; further ones of
+# a task wait with their voxels and their inside.
 OUTLINE_BYTES: Mapping[MethodName, int] = {
     "none": 0,
-    "blast-ct": 1_800_000_000,
-    "threshold": 400_000_000,
-    "command": 400_000_000,
+    "blast-ct": 1_600_000_000,
+    "threshold": 50_000_000,
+    "command": 50_000_000,
 }
+OUTLINE_BYTES_PER_VOXEL, WAITING_BYTES_PER_VOXEL = 28, 4
 FEATURE_BYTES_PER_VOXEL = {"fast": 1_500, "pyradiomics": 5_000}
 
 
@@ -52,9 +55,11 @@ def outline_limit_s(task: OutlineTask, stated_s: float | None) -> float:
     return CASE_SECONDS + (each_s + settings.parts * OUTLINE_SECONDS) * len(task.volumes)
 
 
-def outline_bytes(method: MethodName) -> int:
-    """Return what a volume takes while it is outlined."""
-    return OUTLINE_BYTES[method]
+def outline_bytes(task: OutlineTask) -> int:
+    """Return what the volumes of a task take while they are outlined."""
+    voxels = [math.prod(volume.grid.size_xyz) for volume in task.volumes]
+    own = OUTLINE_BYTES_PER_VOXEL * max(voxels) + WAITING_BYTES_PER_VOXEL * sum(voxels)
+    return OUTLINE_BYTES[task.work.settings.method] + own
 
 
 def feature_bytes(voxels: int, engine: Engine) -> int:

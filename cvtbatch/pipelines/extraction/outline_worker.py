@@ -72,13 +72,14 @@ class OutlineWorker:
 
     def __init__(self, task: OutlineTask) -> None:
         self._work, self._meter = task.work, Meter()
+        self._needed_bytes = outline_bytes(task)
         self._store = FeatureStore(task.work.features.store_url)
         self._volumes = [
             _Work(given, FeatureStep(task.work.features, self._store, self._meter)) for given in task.volumes
         ]
 
     def process(self) -> OutlineResult:
-        require_memory(outline_bytes(self._work.settings.method))
+        require_memory(self._needed_bytes)
         heads: list[tuple[_Work, Head]] = []
         for work in self._volumes:
             with work.stopping():

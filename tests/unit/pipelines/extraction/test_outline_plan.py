@@ -7,6 +7,7 @@ import pytest
 from cvtbatch.manifest import Case
 from cvtbatch.pipelines.extraction.case_plan import Reason
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
+from cvtbatch.pipelines.extraction.limits import outline_bytes, outline_limit_s
 from cvtbatch.pipelines.extraction.outline_plan import (
     OutlinePlan,
     OutlineWork,
@@ -16,6 +17,7 @@ from cvtbatch.pipelines.extraction.outline_plan import (
     roi_fingerprint,
     roi_name,
 )
+from cvtbatch.pipelines.extraction.outline_result import OutlineTask
 from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownOutline, KnownRoi
 from cvtbatch.pipelines.shared.job import read_job
 from tests.unit.pipelines.extraction.test_case_plan import CASE, STORED, WORK, known
@@ -134,3 +136,15 @@ def test_tasks_hold_so_many_volumes() -> None:
 
 def replace_failures(store: KnownCase, failures: dict[FailureKey, KnownFailure]) -> KnownCase:
     return replace(store, failures=failures)
+
+
+def test_several_volumes_and_larger_ones_have_more_time_and_take_more_memory() -> None:
+    pending = plan(known(rois={}, featured={})).pending
+    assert pending is not None
+    one, two = OutlineTask(OUTLINING, (pending,)), OutlineTask(OUTLINING, (pending, pending))
+    assert outline_limit_s(one, None) < outline_limit_s(two, None)
+    assert (outline_limit_s(one, 5.0), outline_limit_s(two, 5.0)) == (5.0, 10.0)
+    large = OutlineTask(OUTLINING, (replace(pending, grid=replace(pending.grid, size_xyz=(512, 512, 36))),))
+    assert outline_bytes(one) < outline_bytes(two) < outline_bytes(large) < 400_000_000
+    network = replace(OUTLINING, settings=replace(SECTION, method="blast-ct"))
+    assert outline_bytes(replace(large, work=network)) > 1_800_000_000
