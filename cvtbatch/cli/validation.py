@@ -16,6 +16,7 @@ from cvtbatch.cli.options import (
     job_option,
     json_option,
     manifest_argument,
+    reader_option,
     set_option,
     snapshot_option,
     store_option,
@@ -35,6 +36,7 @@ _UNITS = {"check": "cases", "extract": "cases", "embed": "outlines", "score": "o
 @store_option
 @click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Bundle: its folder or tar.")
 @click.option("--center", required=True, metavar="NAME", help="The centre: one that the bundle was not trained on.")
+@reader_option
 @snapshot_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the report.")
 @click.option(
@@ -46,6 +48,7 @@ def validate(
     store_url: str,
     bundle: Path,
     center: str,
+    reader: str | None,
     snapshot_name: str | None,
     out: Path,
     study: Path | None,
@@ -68,7 +71,7 @@ def validate(
     told = read_study(study) if study else None
     with open_cluster(config) as cluster:
         report = validate_center(
-            store_url, bundle, center, snapshot_name, out, lambda *_: raise_if_interrupted(), cluster, told
+            store_url, bundle, center, snapshot_name, out, lambda *_: raise_if_interrupted(), cluster, told, reader
         )
     if as_json:
         click.echo(json.dumps(report.to_document(), indent=2))
@@ -129,6 +132,7 @@ def recalibrate(
 @store_option
 @click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Bundle: its folder or tar.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the report.")
+@reader_option
 @job_option
 @set_option
 @cluster_options(default_workers=None)
@@ -141,6 +145,7 @@ def add_center(
     store_url: str,
     bundle: Path,
     out: Path,
+    reader: str | None,
     job: Path | None,
     overrides: Sequence[str],
     config: "ClusterConfig",
@@ -178,7 +183,9 @@ def add_center(
             raise_if_interrupted()
 
         options = Options(retry_failed)
-        report = pipeline.add_center(plan, store_url, out, cluster, options, on_progress, show.tell_failure, show.tell)
+        report = pipeline.add_center(
+            plan, store_url, out, cluster, options, on_progress, show.tell_failure, show.tell, reader
+        )
     if as_json:
         click.echo(json.dumps(report.to_document(), indent=2))
     else:
@@ -203,6 +210,8 @@ def print_validation(report: "ValidationReport") -> None:
     say(
         f"Centre {report.center}: {len(found.cases)} cases, {found.known} with a known outcome, {found.events} of them CVT"
     )
+    if report.reading != report.fitted:
+        say(f"Fitted on {report.fitted}, applied to {report.reading}")
     for model in found.models:
         if isinstance(model.auc, NotComputable):
             say(f"{model.name}: AUC not computable: {model.auc.reason}")
@@ -214,4 +223,6 @@ def print_validation(report: "ValidationReport") -> None:
     say(in_words(found.shift.verdict))
     if found.provenance.not_for_inference:
         say("Not for inference: the image network has random weights.")
+    if count := found.provenance.unfit_outlines:
+        say(f"Not for inference: {count} outlines are marked so.")
     say(f"Report: {report.page}")

@@ -233,6 +233,7 @@ def add_center(
     on_progress: OnProgress = lambda *_: None,
     on_failure: Callable[[str], None] = lambda _: None,
     on_notice: Callable[[str], None] = lambda _: None,
+    reader: str | None = None,
 ) -> CenterReport:
     """Run all stages.
 
@@ -240,6 +241,7 @@ def add_center(
         on_progress: told the stage, how many are done, of how many, and how many failed.
         on_failure: called with the text of each failure, which may hold paths; for the terminal, never for the store.
         on_notice: so too with what else the user should know.
+        reader: whose outlines are scored and judged; by default whom the bundle was fitted on.
 
     Raises:
         as `extract`, `score_store` and `validate_center` do.
@@ -276,6 +278,7 @@ def add_center(
             snapshot,
             plan.center,
             cluster,
+            reader=reader,
             explain=True,
             on_progress=lambda done, total: on_progress("score", done, total, 0),
         )
@@ -289,6 +292,7 @@ def add_center(
             out,
             lambda done, total: on_progress("validate", done, total, 0),
             cluster,
+            reader=reader,
         )
     return CenterReport(plan.center, checked, problems, extraction, snapshot, scores, validation, times)
 

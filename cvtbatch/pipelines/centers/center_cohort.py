@@ -51,7 +51,7 @@ def read_cohort(source: Source, readers: tuple[ReaderStudy, ...]) -> CenterCohor
     volumes = source.by_key("volumes", "case_key")
     _refuse_training_images(source, [row for row in volumes.values() if row["case_key"] in cases])
     scores, explanations = _read_scores(source)
-    rows = source.wide([source.center], source.primary)
+    rows = source.wide([source.center], source.reading)
     refuse_several_outlines(rows)
     scales = _filter_scales(source)
     places = [
@@ -97,7 +97,7 @@ def _refuse_training_images(source: Source, volumes: Sequence[Row]) -> None:
 
 def _read_scores(source: Source) -> tuple[dict[str, Row], dict[str, Row]]:
     """Return the bundle's scores and explanations of the centre's current inputs, by roi_key."""
-    keys = read_keys(source.store, source.bundle, source.snapshot, source.center)
+    keys = read_keys(source.store, source.bundle, source.snapshot, source.center, source.reading)
     by_bundle = pc.field("bundle_digest") == source.bundle.digest
     found: list[dict[str, Row]] = []
     for name in ("scores", "explanations"):
@@ -185,7 +185,7 @@ def read_training_values(source: Source) -> Training | None:
     cases = {row["case_key"]: row for row in source.cases(source.training_centers)}
     if not cases:
         return None
-    rows, _ = select_rows(source.wide(source.training_centers, source.primary), cases.values(), source.training_centers)
+    rows, _ = select_rows(source.wide(source.training_centers, source.fitted), cases.values(), source.training_centers)
     if not rows.num_rows:
         return None
     rois, volumes = source.by_key("rois", "roi_key"), source.by_key("volumes", "case_key")
@@ -206,11 +206,11 @@ def read_training_values(source: Source) -> Training | None:
 
 
 def read_pictures(source: Source) -> Pictures:
-    """Return what gives the largest slice of a case, by case_key, with its primary outline; None where it cannot be read."""
+    """Return what gives the largest slice of a case, by case_key, with the outline that is read; None where it cannot be read."""
     rois = {
         row["case_key"]: row
         for row in source.by_key("rois", "roi_key").values()
-        if Reading(row["reader"], row["reading"]) == source.primary
+        if Reading(row["reader"], row["reading"]) == source.reading
     }
     volumes = source.by_key("volumes", "case_key")
 
