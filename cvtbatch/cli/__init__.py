@@ -22,6 +22,7 @@ from cvtbatch.cli.extraction import extract
 from cvtbatch.cli.interrupts import watch_interrupts
 from cvtbatch.cli.model import fit, score
 from cvtbatch.cli.options import CANNOT_RUN
+from cvtbatch.cli.predict import predict
 from cvtbatch.cli.store import export, picture, status
 from cvtbatch.cli.tuning import finetune
 from cvtbatch.cli.upkeep import compact, gc
@@ -124,7 +125,11 @@ def cli() -> None:
 
 for _command in (
     *(synth, download, check, extract, status, export, picture),
+<<<<<<< HEAD
     *(finetune, snapshot, spec, fit, bundle, score, validate, add_center, recalibrate, agreement, forget, compact, gc),
+=======
+    *(finetune, snapshot, spec, fit, bundle, predict, score, validate, add_center, recalibrate, forget, compact, gc),
+>>>>>>> main
     *(certs, scheduler, worker),
 ):
     cli.add_command(_command)

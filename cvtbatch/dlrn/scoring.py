@@ -182,6 +182,8 @@ def _explanation_columns(model: FrozenModel, scores: RowScores) -> dict[str, pa.
     count = min(TOP_FEATURES, len(used))
     order = np.argsort(-np.abs(added[:, used]), axis=1, kind="stable")[:, :count]
     top = np.take_along_axis(added[:, used], order, axis=1)
+    # One after the other: `sum` adds the columns of a row alone in another order than those of a row among others.
+    whole = np.cumsum(added[:, used], axis=1)[:, -1]
     scored = ~np.isnan(scores.probability[Model.DLR])
     names = np.asarray(model.columns, dtype=object)[used][order]
     offsets = np.concatenate([[0], np.cumsum(np.where(scored, count, 0))]).astype(np.int32)
@@ -194,7 +196,7 @@ def _explanation_columns(model: FrozenModel, scores: RowScores) -> dict[str, pa.
         "base": nullable(np.where(scored, base, np.nan)),
         "top_features": lists(pa.array(names[scored].ravel(), pa.string())),
         "top_contributions": lists(pa.array(top[scored].ravel(), pa.float64())),
-        "other_contributions": nullable(np.where(scored, added[:, used].sum(axis=1) - top.sum(axis=1), np.nan)),
+        "other_contributions": nullable(np.where(scored, whole - top.sum(axis=1), np.nan)),
     }
 
 

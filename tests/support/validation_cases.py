@@ -17,8 +17,13 @@ from cvtbatch.validation.inputs import (
     Training,
     TrainingEstimate,
 )
+<<<<<<< HEAD
 from cvtbatch.validation.nomogram import Nomogram, Term
 from cvtbatch.validation.readers import FeatureAgreement, reader_study, score_agreement
+=======
+from cvtbatch.validation.nomogram import Nomogram, Term, TrainingRange
+from cvtbatch.validation.readers import reader_study, score_agreement
+>>>>>>> main
 from cvtbatch.validation.report.gallery import OutlinedSlice
 from cvtbatch.validation.values import Estimate, Interval, NotComputable, Scored
 
@@ -38,8 +43,16 @@ MODELS = ("Rad", "DL", "DLR", "DLRN")
 NOMOGRAM = Nomogram(
     -3.1,
     (
-        Term("DLR signature", 5.2, 0.0, 1.0, (), Estimate(181.3, Interval(28.0, 1170.0))),
-        Term("epilepsy", 1.1, 0.0, 1.0, ((0.0, "no"), (1.0, "yes")), Estimate(3.0, Interval(1.2, 7.4))),
+        Term("DLR signature", 5.2, 0.0, 1.0, (), Estimate(181.3, Interval(28.0, 1170.0)), TrainingRange(0.02, 0.97)),
+        Term(
+            "epilepsy",
+            1.1,
+            0.0,
+            1.0,
+            ((0.0, "no"), (1.0, "yes")),
+            Estimate(3.0, Interval(1.2, 7.4)),
+            TrainingRange(0.0, 1.0),
+        ),
     ),
 )
 

@@ -16,7 +16,7 @@ from cvtbatch.validation.inputs import (
     Recalibrated,
     TrainingEstimate,
 )
-from cvtbatch.validation.nomogram import Nomogram
+from cvtbatch.validation.nomogram import NOT_KEPT, Nomogram, TrainingRange
 from cvtbatch.validation.nomogram import Term as NomogramTerm
 from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, Scored
 
@@ -102,12 +102,22 @@ def _estimate(found: Auc) -> Estimate:
     return Estimate(found.auc, Interval(found.auc_low, found.auc_high))
 
 
+def training_ranges(bundle: Bundle) -> dict[str, Maybe[TrainingRange]]:
+    """Return the values on which each term of the nomogram was fitted: of the DLR signature training's out-of-fold scores."""
+    signature: Maybe[TrainingRange] = NOT_KEPT
+    if (scores := bundle.out_of_fold.get(Model.DLR)) is not None:
+        both = np.concatenate([scores.events, scores.others])
+        signature = TrainingRange(float(both.min()), float(both.max()))
+    return {"dlr": signature, "epilepsy": TrainingRange(0.0, 1.0)}
+
+
 def _nomogram(bundle: Bundle) -> Maybe[Nomogram]:
     """Return the nomogram with coefficients in place of points, and odds ratios as far as they are the model's."""
     own, origin = bundle.model.nomogram, bundle.description.recalibration
     # A slope moves coefficients, and the fit's odds ratios are no longer the model's.
     moved = origin is not None and origin.slope is not None
     fitted = {} if moved else {term.name: term for term in bundle.description.dlrn.terms}
+    ranges = training_ranges(bundle)
     terms = tuple(
         NomogramTerm(
             TERM_NAMES.get(axis.name, axis.name),
@@ -116,6 +126,7 @@ def _nomogram(bundle: Bundle) -> Maybe[Nomogram]:
             axis.high,
             LEVELS.get(axis.name, ()),
             _odds_ratio(fitted.get(axis.name)),
+            ranges[axis.name],
         )
         for axis in own.axes
     )

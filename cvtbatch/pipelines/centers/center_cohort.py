@@ -223,10 +223,6 @@ def read_pictures(source: Source) -> Pictures:
             )
         except CvtbatchError:
             return None
-        x_mm, y_mm, _ = volume["spacing_mm"]
-        # As radiologists look at a slice, whichever way it was stored: from below, the patient's right on the left.
-        steps = tuple(-1 if volume["direction"][place] < 0 else 1 for place in (4, 0))
-        hu_yx, mask_yx = (np.ascontiguousarray(part[:: steps[0], :: steps[1]]) for part in (hu_yx, mask_yx))
-        return OutlinedSlice(hu_yx.astype(np.int16), mask_yx.astype(np.uint8), (x_mm, y_mm))
+        return OutlinedSlice.facing_up(hu_yx, mask_yx, volume["spacing_mm"], volume["direction"])
 
     return picture
