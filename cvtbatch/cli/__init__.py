@@ -125,11 +125,8 @@ def cli() -> None:
 
 for _command in (
     *(synth, download, check, extract, status, export, picture),
-<<<<<<< HEAD
-    *(finetune, snapshot, spec, fit, bundle, score, validate, add_center, recalibrate, agreement, forget, compact, gc),
-=======
-    *(finetune, snapshot, spec, fit, bundle, predict, score, validate, add_center, recalibrate, forget, compact, gc),
->>>>>>> main
+    *(finetune, snapshot, spec, fit, bundle, predict, score, validate, add_center, recalibrate, agreement),
+    *(forget, compact, gc),
     *(certs, scheduler, worker),
 ):
     cli.add_command(_command)

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from cvtbatch.validation.agreement import icc_agreement
+from cvtbatch.validation.agreement import Agreement
 from cvtbatch.validation.values import Estimate, Floats, Interval, Maybe, NotComputable, Z, finite
 
 STRONG_ICC = 0.80
@@ -90,14 +90,15 @@ def feature_class(feature: str) -> str:
     return parts[1] if len(parts) == 3 else "embedding"
 
 
-def feature_agreements(names: Sequence[str], values: Floats) -> tuple[FeatureAgreement, ...]:
-    """Return the ICC of each feature (two-way, absolute agreement, single).
+def feature_agreements(
+    names: Sequence[str], found: Agreement, counts: npt.NDArray[np.int64]
+) -> tuple[FeatureAgreement, ...]:
+    """Return the ICC of each feature as values.
 
     Args:
-        values: (cases, outlines, features), NaN where a value is missing.
+        found: (p,) of each feature, NaN where it cannot be computed.
+        counts: (p,) cases of which every outline has a value of the feature.
     """
-    found = icc_agreement(values)
-    counts = np.isfinite(values).all(axis=1).sum(axis=0)
     columns = zip(names, found.icc.tolist(), found.low.tolist(), found.high.tolist(), counts.tolist(), strict=True)
     return tuple(FeatureAgreement(name, _estimate(icc, low, high), n) for name, icc, low, high, n in columns)
 

@@ -17,13 +17,8 @@ from cvtbatch.validation.inputs import (
     Training,
     TrainingEstimate,
 )
-<<<<<<< HEAD
-from cvtbatch.validation.nomogram import Nomogram, Term
-from cvtbatch.validation.readers import FeatureAgreement, reader_study, score_agreement
-=======
 from cvtbatch.validation.nomogram import Nomogram, Term, TrainingRange
-from cvtbatch.validation.readers import reader_study, score_agreement
->>>>>>> main
+from cvtbatch.validation.readers import FeatureAgreement, reader_study, score_agreement
 from cvtbatch.validation.report.gallery import OutlinedSlice
 from cvtbatch.validation.values import Estimate, Interval, NotComputable, Scored
 

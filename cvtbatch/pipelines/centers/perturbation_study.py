@@ -32,8 +32,8 @@ from cvtbatch.radiomics.profiles import profile_of
 from cvtbatch.spec import radiomics_spec
 from cvtbatch.store import FeatureStore, StoredArray, View
 from cvtbatch.validation.agreement import icc_one_way
-from cvtbatch.validation.readers import FeatureAgreement, dice
-from cvtbatch.validation.values import Estimate, Floats, Interval, Maybe, NotComputable
+from cvtbatch.validation.readers import FeatureAgreement, dice, feature_agreements
+from cvtbatch.validation.values import Floats, NotComputable
 
 FEWEST = 3
 """Cases that a study needs: below that an ICC says nothing."""
@@ -278,12 +278,5 @@ def _outline(store_url: str, roi: Row, volume: Row, profile: Profile, count: int
 
 def _agreement(spreads: Sequence[Spread], count: int) -> tuple[FeatureAgreement, ...]:
     means, within = (np.array([getattr(spread, name) for spread in spreads]) for name in ("mean", "within"))
-    found = icc_one_way(means, within, count)
-    columns = zip(contracts.feature_names(), found.icc.tolist(), found.low.tolist(), found.high.tolist(), strict=True)
-    return tuple(FeatureAgreement(name, _estimate(icc, low, high)) for name, icc, low, high in columns)
-
-
-def _estimate(icc: float, low: float, high: float) -> Maybe[Estimate]:
-    if not np.isfinite(icc):
-        return NotComputable("a value is missing, or the feature does not vary")
-    return Estimate(icc, Interval(low, high))
+    counts = np.isfinite(means + within).sum(axis=0)
+    return feature_agreements(contracts.feature_names(), icc_one_way(means, within, count), counts)

@@ -14,6 +14,7 @@ from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES
 from cvtbatch.pipelines.centers.center_source import Source
 from cvtbatch.pipelines.centers.outline_pairs import Map, Masks, OutlinePairs, overlaps, read_pairs
 from cvtbatch.pipelines.shared.readings import Readings, read_readings
+from cvtbatch.validation.agreement import icc_agreement
 from cvtbatch.validation.readers import (
     Kind,
     ReaderStudy,
@@ -117,10 +118,12 @@ def study_pairs(
         scores: of each pair, by model; none without a bundle.
     """
     names = contracts.feature_names()
+    values = pairs.values(names)
+    counts = np.isfinite(values).all(axis=1).sum(axis=0)
     return reader_study(
         kind,
         (str(readings[0]), str(readings[1])),
-        feature_agreements(names, pairs.values(names)),
+        feature_agreements(names, icc_agreement(values), counts),
         [share for share in shares if share is not None],
         pairs.volumes_ml(),
         [score.agreement() for score in scores],
