@@ -73,7 +73,9 @@ def read_cohort(source: Source, readers: tuple[ReaderStudy, ...]) -> CenterCohor
     ]
     failures = source.view.rows("failures")
     failures = failures.filter(pc.equal(failures["center"], source.center)).to_pylist()
-    outlined = {row["case_key"] for row in rois.values()}
+    outlined = {row["case_key"]: f"no outline by {source.reading}" for row in rois.values()}
+    own = [row for row in rois.values() if Reading(row["reader"], row["reading"]) == source.reading]
+    outlined |= dict.fromkeys((row["case_key"] for row in own), "not scored by this bundle")
     return CenterCohort(
         center=source.center,
         cases=tuple(found),
@@ -146,13 +148,14 @@ def _explanation(score: Row, explanation: Row | None) -> Explanation | None:
 
 
 def _flow(
-    cases: Mapping[str, Row], outlined: set[str], failures: Sequence[Row], analysed: set[str]
+    cases: Mapping[str, Row], outlined: Mapping[str, str], failures: Sequence[Row], analysed: set[str]
 ) -> tuple[FlowStep, ...]:
     """Return the steps from screened to analysed, each with the cases that it leaves out by reason.
 
     Args:
         cases: rows of `cases` of the centre, by case_key.
-        outlined, analysed: case_keys with an outline, and those that are analysed.
+        outlined: why a case with outlines may not be analysed, by case_key.
+        analysed: case_keys.
         failures: live ones of the centre.
     """
     excluded: Counter[str] = Counter()
@@ -169,7 +172,7 @@ def _flow(
         if key in failed:
             unusable[f"failed: {failed[key].replace('_', ' ')}"] += 1
         else:
-            unusable["not scored by this bundle" if key in outlined else "no outline yet"] += 1
+            unusable[outlined.get(key, "no outline yet")] += 1
     known = sum(cases[key]["cvt"] is not None for key in analysed)
     unknown = (("outcome unknown", len(analysed) - known),) if known < len(analysed) else ()
     return (

@@ -19,7 +19,7 @@ from cvtbatch.errors import InternalError
 from cvtbatch.manifest import Reading
 from cvtbatch.pipelines.models.score_keys import KEY, read_keys, read_reading
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
-from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE
+from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE, flagged_outlines
 from cvtbatch.pipelines.shared.unfinished import require_done
 from cvtbatch.run_id import make_run_id
 from cvtbatch.store import FeatureStore, Location, View, among, wide_rows
@@ -194,7 +194,7 @@ def score_portion(portion: Portion) -> pa.Table:
     if rows["roi_key"].to_pylist() != list(portion.roi_keys):
         raise InternalError("other_rows", "the outlines that were read are not those that were to be scored")
     scored = bundle.score(rows, portion.explain)
-    unfit = _not_for_inference(view, bundle.specs.radiomics_spec_id)
+    unfit = flagged_outlines(view, NOT_FOR_INFERENCE, [bundle.specs.radiomics_spec_id])
     excluded = [
         [f"excluded_{reason}" for reason in assess_eligibility(row).reasons]
         for row in rows.select(list(CRITERIA_COLUMNS)).to_pylist()
@@ -215,13 +215,6 @@ def score_portion(portion: Portion) -> pa.Table:
     for name, values in columns.items():
         kept = kept.append_column(name, values)
     return kept
-
-
-def _not_for_inference(view: View, spec_id: str) -> set[str]:
-    """Return the outlines that are flagged so, by roi_key."""
-    rows = view.rows("rois", ["roi_key", "flags"], [spec_id])
-    flags = zip(rows["roi_key"].to_pylist(), rows["flags"].to_pylist(), strict=True)
-    return {key for key, told in flags if told and NOT_FOR_INFERENCE in told}
 
 
 def _spread(portions: Sequence[Portion], cluster: Cluster) -> Iterator[pa.Table]:

@@ -66,3 +66,14 @@ def read_readings(view: View, spec_ids: Sequence[str] = (), centers: Sequence[st
     readers = rows["reader"].to_pylist()
     outlines = Counter(Reading(*pair) for pair in zip(readers, rows["reading"].to_pylist(), strict=True))
     return Readings(outlines, frozenset(rows.filter(rows["outline_spec_id"].is_valid())["reader"].to_pylist()))
+
+
+def flagged_outlines(view: View, flag: str, spec_ids: Sequence[str] = ()) -> set[str]:
+    """Return the current outlines that carry a flag, by roi_key.
+
+    Args:
+        spec_ids: as for `read_readings`.
+    """
+    rows = view.rows("rois", ["roi_key", "flags"], spec_ids)
+    flags = zip(rows["roi_key"].to_pylist(), rows["flags"].to_pylist(), strict=True)
+    return {key for key, told in flags if told and flag in told}

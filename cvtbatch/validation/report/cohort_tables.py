@@ -46,6 +46,8 @@ MEANINGS = {
     "skipped_slices": "slices are left out between outlines that cover one another",
     "other_slices": "drawn on other slices than the image's, and placed by position",
     "placed_by_index": "the outline's file has other slice positions than the series, and went slice by slice",
+    "auto": "the outline was found by a method, not drawn",
+    "not_for_inference": "the outline's method is for demos and second opinions",
     "epilepsy_unknown": "no DLRN score",
     "no_embedding": "no DL, DLR and DLRN score",
     "feature_missing": "no score of the signatures that need it",
