@@ -11,7 +11,7 @@ from cvtbatch.validation.agreement import Agreement
 from cvtbatch.validation.values import Estimate, Floats, Interval, Maybe, NotComputable, Z, finite
 
 STRONG_ICC = 0.80
-Kind = Literal["intra-reader", "inter-reader", "method-reader"]
+Kind = Literal["intra-reader", "inter-reader", "method-reader", "inter-method"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class ScoreAgreement:
 
 @dataclass(frozen=True, slots=True)
 class ReaderStudy:
-    """Two outlines of the same cases: of one reader at two times (intra), of two readers (inter), or of a reader and a method."""
+    """Two outlines of the same cases: of a reader at two times (intra), of two readers (inter), of a reader and a method, of two methods."""
 
     kind: Kind
     first: str

@@ -174,6 +174,8 @@ def test_without_a_bundle_people_are_told_what_the_document_says(archive: Path, 
     found = json.loads((tmp_path / "t" / "agreement.json").read_text(encoding="utf-8"))
     assert (found["scores"], found["bundle_digest"], found["not_for_inference"]) == ([], None, [4, 0])
     assert "not_computable" in found["dice"]
+    methods = json.loads(run(*command, "--readers", "threshold,blast-ct", "--out", tmp_path / "m", "--json"))
+    assert (methods["kind"], methods["cases"]) == ("inter-method", 4)
     people = json.loads(run(*command, "--readers", "A,B", "--out", tmp_path / "p", "--json"))
     assert (people["kind"], people["cases"]) == ("inter-reader", 12)
 

@@ -87,7 +87,8 @@ def kind_of(there: Readings, readings: tuple[Reading, Reading]) -> Kind:
     first, second = readings
     if first.reader == second.reader:
         return "intra-reader"
-    return "method-reader" if {first.reader, second.reader} & there.methods else "inter-reader"
+    kinds: tuple[Kind, ...] = ("inter-reader", "method-reader", "inter-method")
+    return kinds[len({first.reader, second.reader} & there.methods)]
 
 
 def score_pairs(bundle: Bundle, pairs: OutlinePairs) -> list[PairedScores]:
