@@ -86,6 +86,8 @@ def fit(
 @click.option("--center", metavar="NAME", help="Score this centre's cases alone.")
 @reader_option
 @click.option("--explain", is_flag=True, help="Fill the table explanations too: points and what contributes most.")
+@job_option
+@set_option
 @cluster_options(default_workers=0)
 @json_option
 def score(
@@ -95,22 +97,28 @@ def score(
     center: str | None,
     reader: str | None,
     explain: bool,
+    job: Path | None,
+    overrides: Sequence[str],
     config: "ClusterConfig",
     as_json: bool,
 ) -> None:
     """Score one reader's outlines of a store with a bundle; what it has scored before with the same inputs is left alone.
 
-    Without --snapshot, one is recorded for it. The rows are in the table scores, each with whose outline it is of.
+    Without --snapshot, one is recorded for it. The rows are in the table scores, each with whose outline it is of. Of a job,
+    cohort.reviewed counts: then outlines alone are scored that a review accepts.
 
     \b
     Examples:
       cvtbatch score --store store --bundle bundle
       cvtbatch score --store store --bundle bundle --center C2 --explain
       cvtbatch score --store store --bundle bundle --reader blast-ct
+      cvtbatch score --store store --bundle bundle --set cohort.reviewed=true
     """
     from cvtbatch.engine import open_cluster
     from cvtbatch.pipelines.models.score import score_store
+    from cvtbatch.pipelines.shared.job import read_job
 
+    reviewed = read_job("score", job, overrides).cohort.reviewed
     with (
         progress_display("score", quiet=as_json, unit="outlines") as show,
         open_cluster(config, on_notice=show.tell) as cluster,
@@ -129,6 +137,7 @@ def score(
             cluster,
             reader=reader,
             explain=explain,
+            reviewed=reviewed,
             on_progress=on_progress,
         )
     if as_json:
@@ -138,6 +147,8 @@ def score(
     print_table(
         f"Run {report.run_id}: {report.outlines} outlines in {report.seconds:.1f} s", ("outlines", "count"), counts
     )
+    if report.left_out:
+        print_table("Left out", ("reason", "outlines"), list(report.left_out.items()))
     if report.scored:
         print_table("Scores of this run", ("model", "outlines"), list(report.computed.items()))
     if report.flags:

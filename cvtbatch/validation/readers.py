@@ -71,7 +71,7 @@ class ScoreAgreement:
 
 @dataclass(frozen=True, slots=True)
 class ReaderStudy:
-    """Two outlines of the same cases: of a reader at two times (intra), of two readers (inter), of a reader and a method, of two methods."""
+    """Two outlines of the same cases: of one reader at two times (intra), of two readers (inter), one a method, or both methods."""
 
     kind: Kind
     first: str

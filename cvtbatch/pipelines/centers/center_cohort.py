@@ -10,6 +10,7 @@ from cvtbatch.errors import CvtbatchError, InputError
 from cvtbatch.manifest import Reading
 from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, TERM_NAMES
 from cvtbatch.pipelines.centers.center_source import (
+    IDENTITY,
     Source,
     acquisition_values,
     clinical_values,
@@ -19,6 +20,7 @@ from cvtbatch.pipelines.centers.center_source import (
 )
 from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outlines, select_rows
 from cvtbatch.pipelines.models.score_keys import KEY, read_keys
+from cvtbatch.pipelines.shared.reviewed import refused_outlines
 from cvtbatch.store import StoredArray, among
 from cvtbatch.validation.eligibility import assess_eligibility
 from cvtbatch.validation.inputs import Case, CenterCohort, Contribution, Count, Explanation, FlowStep, Training
@@ -36,20 +38,27 @@ REASONS = {
 }
 
 
-def read_cohort(source: Source, readers: tuple[ReaderStudy, ...]) -> CenterCohort:
+def read_cohort(source: Source, readers: tuple[ReaderStudy, ...], reviewed: bool = False) -> CenterCohort:
     """Read the eligible, scored cases of the centre, in order of roi_key.
 
     Args:
         readers: the centre's reader study, which the cohort carries along.
+        reviewed: only outlines that a review accepts.
 
     Raises:
-        InputError: no outline of the centre is scored by this bundle; its images are among those that it was trained on; a
-            case has several primary outlines.
+        InputError: no outline of the centre is scored by this bundle, or accepted; its images are among those that it was trained
+            on; a case has several primary outlines.
     """
     cases = {row["case_key"]: row for row in source.cases([source.center])}
     rois = source.by_key("rois", "roi_key")
     volumes = source.by_key("volumes", "case_key")
     _refuse_training_images(source, [row for row in volumes.values() if row["case_key"] in cases])
+    own = [
+        row
+        for row in rois.values()
+        if row["center"] == source.center and Reading(row["reader"], row["reading"]) == source.reading
+    ]
+    refused = _refused(source, own) if reviewed else {}
     scores, explanations = _read_scores(source)
     rows = source.wide([source.center], source.reading)
     refuse_several_outlines(rows)
@@ -57,7 +66,9 @@ def read_cohort(source: Source, readers: tuple[ReaderStudy, ...]) -> CenterCohor
     places = [
         place
         for place, roi_key in enumerate(rows["roi_key"].to_pylist())
-        if roi_key in scores and assess_eligibility(cases[rows["case_key"][place].as_py()]).included
+        if roi_key in scores
+        and (case_key := rows["case_key"][place].as_py()) not in refused
+        and assess_eligibility(cases[case_key]).included
     ]
     rows = rows.take(places)
     found = [
@@ -74,17 +85,32 @@ def read_cohort(source: Source, readers: tuple[ReaderStudy, ...]) -> CenterCohor
     failures = source.view.rows("failures")
     failures = failures.filter(pc.equal(failures["center"], source.center)).to_pylist()
     outlined = {row["case_key"]: f"no outline by {source.reading}" for row in rois.values()}
-    own = [row for row in rois.values() if Reading(row["reader"], row["reading"]) == source.reading]
     outlined |= dict.fromkeys((row["case_key"] for row in own), "not scored by this bundle")
     return CenterCohort(
         center=source.center,
         cases=tuple(found),
-        flow=_flow(cases, outlined, failures, {case.key for case in found}),
+        flow=_flow(cases, outlined, failures, refused, {case.key for case in found}),
         failures=tuple(Count(kind, n) for kind, n in sorted(Counter(row["kind"] for row in failures).items())),
         features=selected_columns(source.bundle, rows),
         embedding=embeddings(source.bundle, rows),
         readers=readers,
     )
+
+
+def _refused(source: Source, own: Sequence[Row]) -> dict[str, str]:
+    """Return why cases of the centre are left out whose outline, of those that are judged, a review does not accept, by case_key.
+
+    Raises:
+        InputError: "not_reviewed": it accepts none.
+    """
+    refused = refused_outlines(source.view, own, "case_key")
+    if own and len(refused) == len({row["case_key"] for row in own}):
+        raise InputError(
+            "not_reviewed",
+            f"no review accepts an outline of centre {source.center!r} as it is: look at them (`cvtbatch review`), bring the "
+            "verdicts into the store (`cvtbatch review apply`), and score; or leave cohort.reviewed out",
+        )
+    return refused
 
 
 def _refuse_training_images(source: Source, volumes: Sequence[Row]) -> None:
@@ -148,7 +174,11 @@ def _explanation(score: Row, explanation: Row | None) -> Explanation | None:
 
 
 def _flow(
-    cases: Mapping[str, Row], outlined: Mapping[str, str], failures: Sequence[Row], analysed: set[str]
+    cases: Mapping[str, Row],
+    outlined: Mapping[str, str],
+    failures: Sequence[Row],
+    refused: Mapping[str, str],
+    analysed: set[str],
 ) -> tuple[FlowStep, ...]:
     """Return the steps from screened to analysed, each with the cases that it leaves out by reason.
 
@@ -157,6 +187,7 @@ def _flow(
         outlined: why a case with outlines may not be analysed, by case_key.
         analysed: case_keys.
         failures: live ones of the centre.
+        refused: why outlines are left out that no review accepts, by case_key.
     """
     excluded: Counter[str] = Counter()
     unusable: Counter[str] = Counter()
@@ -171,6 +202,8 @@ def _flow(
             continue
         if key in failed:
             unusable[f"failed: {failed[key].replace('_', ' ')}"] += 1
+        elif key in refused:
+            unusable[refused[key].replace("_", " ")] += 1
         else:
             unusable[outlined.get(key, "no outline yet")] += 1
     known = sum(cases[key]["cvt"] is not None for key in analysed)
@@ -188,7 +221,10 @@ def read_training_values(source: Source) -> Training | None:
     cases = {row["case_key"]: row for row in source.cases(source.training_centers)}
     if not cases:
         return None
-    rows, _ = select_rows(source.wide(source.training_centers, source.fitted), cases.values(), source.training_centers)
+    rows = source.wide(source.training_centers, source.fitted)
+    outlines = rows.select(IDENTITY).to_pylist() if source.bundle.description.reviewed else []
+    refused = refused_outlines(source.view, outlines, "case_key")
+    rows, _ = select_rows(rows, cases.values(), source.training_centers, refused)
     if not rows.num_rows:
         return None
     rois, volumes = source.by_key("rois", "roi_key"), source.by_key("volumes", "case_key")

@@ -87,6 +87,7 @@ def fit_bundle(
         training_centers=job.cohort.training_centers,
         primary=job.cohort.primary,
         spec_ids=tuple(spec_ids),
+        reviewed=job.cohort.reviewed,
         icc_readers=job.fit.selection.icc_readers,
         icc_table=icc_table,
     )
