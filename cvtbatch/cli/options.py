@@ -28,7 +28,7 @@ manifest_argument = click.argument("manifest", type=click.Path(path_type=Path))
 reader_option = click.option(
     "--reader",
     metavar="NAME",
-    help="Whose outlines; a method, e.g. blast-ct, stands for its reader where there is one.  [default: the bundle's]",
+    help="Whose outlines; a method, e.g. blast-ct, stands for its newest reader.  [default: the bundle's]",
 )
 snapshot_option = click.option("--snapshot", "snapshot_name", metavar="NAME", help="Read what this snapshot froze.")
 spec_option = click.option(

@@ -174,8 +174,9 @@ def add_center(
     their name; else --set embedding.weights=FILE. Others than the bundle's are refused before any work.
 
     \b
-    Example:
+    Examples:
       cvtbatch add-center center-2/manifest.csv --store store --bundle bundle --out report
+      cvtbatch add-center center-2/manifest.csv --store store --bundle bundle --reader blast-ct --out report
     """
     from cvtbatch.engine import open_cluster
     from cvtbatch.manifest import read_manifest
@@ -187,7 +188,7 @@ def add_center(
     settings = read_job("extract", job, overrides)
     given = any(override.startswith("embedding.weights=") for override in overrides)
     with (
-        pipeline.planned(cases, bundle, settings, store_url, given) as plan,
+        pipeline.planned(cases, bundle, settings, store_url, given, reader) as plan,
         progress_display("add-center", quiet=as_json) as show,
         open_cluster(config, own_gpus(plan.settings), show.tell) as cluster,
     ):
@@ -201,9 +202,7 @@ def add_center(
             raise_if_interrupted()
 
         options = Options(retry_failed)
-        report = pipeline.add_center(
-            plan, store_url, out, cluster, options, on_progress, show.tell_failure, show.tell, reader
-        )
+        report = pipeline.add_center(plan, store_url, out, cluster, options, on_progress, show.tell_failure, show.tell)
     if as_json:
         click.echo(json.dumps(report.to_document(), indent=2))
     else:

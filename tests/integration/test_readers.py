@@ -90,7 +90,7 @@ def test_each_readers_scores_stand_beside_the_others_with_their_name(
         for case, row in found.items():
             assert [row[str(model)] for model in Model] == [expected[case][str(model)] for model in Model]
             assert (row["fitted_reader"], row["reader"]) == ("A", reader)
-            assert row["roi_key"] == f"{case}/hematoma/{reader.replace(':', '%3A')}/1"
+            assert row["roi_key"] == f"{case}/hematoma/{reader}/1"
             assert ("not_for_inference" in row["flags"]) == (reader == SIMPLE)  # type: ignore[operator]
     assert scores(archive, FOUND)["C2/000"]["rad"] is not None
     explained = store.current("explanations").to_pylist()
@@ -159,23 +159,29 @@ def test_by_default_the_bundles_reader_is_read_and_nothing_is_said(
     assert "Other outlines." not in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_reader_who_is_not_there_or_not_told_is_refused_with_those_who_are(archive: Path, tmp_path: Path) -> None:
+def test_a_reader_who_is_not_there_is_refused_with_those_who_are(archive: Path, tmp_path: Path) -> None:
     there = f"A, reading 1 (14), {FOUND}, reading 1 (14), {SIMPLE}, reading 1 (8)"
     command = ("--store", archive / "store", "--bundle", archive / "bundle", "--center", "C2", "--reader", "B")
     for arguments in (("score", *command), ("validate", *command, "--out", tmp_path / "report")):
         error = refused(*arguments)
         assert error.kind == "no_such_reader"
         assert there in error.message
+    command = ("review", "--store", archive / "store", "--center", "C2", "--reader", "B", "--out", tmp_path / "review")
+    error = refused(*command)
+    assert (error.kind, there in error.message) == ("no_such_reader", True)
+
+
+def test_a_method_stands_for_the_reader_of_its_newest_outlines(archive: Path, tmp_path: Path) -> None:
     store = fill(tmp_path / "store")
-    for name in ("blast-ct:1", "blast-ct:2"):
+    for name in ("blast-ct:2", "blast-ct:1"):
         add_reader(store, name, ["C2"], outline_spec_id=name)
     # A person whose name begins so is no method's reader.
     add_reader(store, "blast-ct:person", ["C2"])
-    error = refused("score", "--store", tmp_path / "store", "--bundle", archive / "bundle", "--reader", "blast-ct")
-    assert error.kind == "several_readers"
-    assert "blast-ct:1, reading 1 (14), blast-ct:2, reading 1 (14)" in error.message
-    told = run("score", "--store", tmp_path / "store", "--bundle", archive / "bundle", "--reader", "blast-ct:2")
-    assert (told["reader"], told["scored"]) == ("blast-ct:2", 14)
+    command = ("score", "--store", tmp_path / "store", "--bundle", archive / "bundle", "--reader")
+    for name, reader in (("blast-ct", "blast-ct:1"), ("blast-ct:2", "blast-ct:2"), ("blast-ct:person",) * 2):
+        told = run(*command, name)
+        assert (told["reader"], told["scored"]) == (reader, 14)
+    assert refused(*command, "blast").kind == "no_such_reader"
 
 
 def test_a_bundle_is_fitted_on_a_methods_outlines_and_names_its_reader(archive: Path, tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def test_the_flow_says_who_is_missing(report: dict[str, object]) -> None:
     assert steps == {
         "screened": (17, {}),
         "eligible": (16, {"traumatic hemorrhage": 1}),
-        "scored": (14, {"failed: empty mask": 1, "no outline yet": 1}),
+        "scored": (14, {"failed: empty mask": 1, "no outline by A, reading 1": 1}),
         "with a known outcome": (14, {}),
     }
     assert report["failures"] == [{"kind": "empty_mask", "cases": 1}]

@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from cvtbatch import contracts
 from cvtbatch.geometry import Grid
+from cvtbatch.manifest import key_of
 from cvtbatch.store import FeatureStore
 from tests.support.store_rows import GRID
 
@@ -41,7 +42,7 @@ def add_reader(
             chosen[0] = pc.and_(chosen[0], mask)
         entries = rows.filter(chosen[0]).to_pylist()
         for entry in entries:
-            entry |= {"reader": reader, "roi_key": entry["roi_key"].replace("/A/1", f"/{reader.replace(':', '%3A')}/1")}
+            entry |= {"reader": reader, "roi_key": entry["roi_key"].removesuffix("/A/1") + f"/{key_of(reader)}/1"}
             entry["input_digest"] = entry["input_digest"].removesuffix("-A") + f"-{reader}"
             if name == "rois":
                 entry |= of_outline

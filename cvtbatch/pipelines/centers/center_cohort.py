@@ -1,13 +1,13 @@
 """A centre as a cohort: who was screened, who is analysed and why not, with which scores; and the training cohort beside it."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow.compute as pc
 
 from cvtbatch.errors import CvtbatchError, InputError
-from cvtbatch.manifest import Reading
+from cvtbatch.manifest import Reading, key_of
 from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, TERM_NAMES
 from cvtbatch.pipelines.centers.center_source import (
     IDENTITY,
@@ -84,12 +84,10 @@ def read_cohort(source: Source, readers: tuple[ReaderStudy, ...], reviewed: bool
     ]
     failures = source.view.rows("failures")
     failures = failures.filter(pc.equal(failures["center"], source.center)).to_pylist()
-    outlined = {row["case_key"]: f"no outline by {source.reading}" for row in rois.values()}
-    outlined |= dict.fromkeys((row["case_key"] for row in own), "not scored by this bundle")
     return CenterCohort(
         center=source.center,
         cases=tuple(found),
-        flow=_flow(cases, outlined, failures, refused, {case.key for case in found}),
+        flow=_flow(cases, _unused(source, cases, own, failures, refused), {case.key for case in found}),
         failures=tuple(Count(kind, n) for kind, n in sorted(Counter(row["kind"] for row in failures).items())),
         features=selected_columns(source.bundle, rows),
         embedding=embeddings(source.bundle, rows),
@@ -134,7 +132,7 @@ def _read_scores(source: Source) -> tuple[dict[str, Row], dict[str, Row]]:
     if not found[0]:
         raise InputError(
             "not_scored",
-            f"no outline of centre {source.center!r} is scored by bundle {source.bundle.digest[:12]}: "
+            f"no outline of centre {source.center!r} by {source.reading} is scored by bundle {source.bundle.digest[:12]}: "
             "run `cvtbatch score` with it first",
         )
     return found[0], found[1]
@@ -173,39 +171,50 @@ def _explanation(score: Row, explanation: Row | None) -> Explanation | None:
     return Explanation(complete, explanation["base"], added, explanation["other_contributions"])
 
 
-def _flow(
-    cases: Mapping[str, Row],
-    outlined: Mapping[str, str],
-    failures: Sequence[Row],
-    refused: Mapping[str, str],
-    analysed: set[str],
-) -> tuple[FlowStep, ...]:
+def _unused(
+    source: Source, cases: Iterable[str], own: Sequence[Row], failures: Sequence[Row], refused: Mapping[str, str]
+) -> dict[str, str]:
+    """Return why an eligible case would not be analysed, by case_key.
+
+    Args:
+        own: rows of `rois` of the reading that is judged.
+        failures: live ones of the centre; those of other readings' outlines are no reason.
+        refused: why outlines are left out that no review accepts, by case_key.
+    """
+    found = source.view.rows("outlines", ["case_key", "reader", "state"])
+    negative = pc.and_(pc.equal(found["reader"], source.reading.reader), pc.equal(found["state"], "no_hemorrhage"))
+    mine = f"/{key_of(*source.reading)}"
+    return {
+        **dict.fromkeys(cases, f"no outline by {source.reading}"),
+        **dict.fromkeys(found.filter(negative)["case_key"].to_pylist(), f"no hemorrhage found by {source.reading}"),
+        **{row["case_key"]: "not scored by this bundle" for row in own},
+        **{key: reason.replace("_", " ") for key, reason in refused.items()},
+        **{
+            row["case_key"]: f"failed: {row['kind'].replace('_', ' ')}"
+            for row in failures
+            if not row["roi_key"] or row["roi_key"].endswith(mine)
+        },
+    }
+
+
+def _flow(cases: Mapping[str, Row], unused: Mapping[str, str], analysed: set[str]) -> tuple[FlowStep, ...]:
     """Return the steps from screened to analysed, each with the cases that it leaves out by reason.
 
     Args:
         cases: rows of `cases` of the centre, by case_key.
-        outlined: why a case with outlines may not be analysed, by case_key.
+        unused: why a case would not be analysed, by case_key.
         analysed: case_keys.
-        failures: live ones of the centre.
-        refused: why outlines are left out that no review accepts, by case_key.
     """
     excluded: Counter[str] = Counter()
     unusable: Counter[str] = Counter()
     eligible = 0
-    failed = {row["case_key"]: row["kind"] for row in failures}
     for key, case in cases.items():
         if reasons := assess_eligibility(case).reasons:
             excluded[REASONS[reasons[0]]] += 1
             continue
         eligible += 1
-        if key in analysed:
-            continue
-        if key in failed:
-            unusable[f"failed: {failed[key].replace('_', ' ')}"] += 1
-        elif key in refused:
-            unusable[refused[key].replace("_", " ")] += 1
-        else:
-            unusable[outlined.get(key, "no outline yet")] += 1
+        if key not in analysed:
+            unusable[unused[key]] += 1
     known = sum(cases[key]["cvt"] is not None for key in analysed)
     unknown = (("outcome unknown", len(analysed) - known),) if known < len(analysed) else ()
     return (

@@ -88,7 +88,7 @@ def kind_of(there: Readings, readings: tuple[Reading, Reading]) -> Kind:
     if first.reader == second.reader:
         return "intra-reader"
     kinds: tuple[Kind, ...] = ("inter-reader", "method-reader", "inter-method")
-    return kinds[len({first.reader, second.reader} & there.methods)]
+    return kinds[len({first.reader, second.reader} & there.methods.keys())]
 
 
 def score_pairs(bundle: Bundle, pairs: OutlinePairs) -> list[PairedScores]:

@@ -94,7 +94,7 @@ def validate_center(
         on_page: told how many pages of cases are written, of how many.
         cluster: takes the bootstrap; the report is the same, wherever that runs.
         study: what its authors say of it, for the checklists.
-        reader: whose outlines, or the method of which there is one reader; by default whom the bundle was fitted on.
+        reader: whose outlines; a method means its newest reader. By default whom the bundle was fitted on.
         reviewed: only outlines that a review accepts.
 
     Raises:

@@ -22,7 +22,7 @@ def resolve_outlines(job: Job, view: View, spec_ids: Sequence[str]) -> tuple[Job
         the job: a method's name gives way to its reader's, the table's path to its SHA-256.
 
     Raises:
-        InputError: "no_such_reader" or "several_readers"; the table cannot be read, or is none.
+        InputError: "no_such_reader"; the table cannot be read, or is none.
     """
     there = read_readings(view, spec_ids)
     selection = job.fit.selection

@@ -117,7 +117,7 @@ def score_store(
     Args:
         snapshot: by default one that is recorded for this.
         center: only this centre's.
-        reader: whose outlines, or the method of which there is one reader; by default whom the bundle was fitted on.
+        reader: whose outlines; a method means its newest reader. By default whom the bundle was fitted on.
         explain: fill the table explanations too.
         reviewed: only outlines that a review accepts.
         on_progress: called with the outlines done and all of those to score.

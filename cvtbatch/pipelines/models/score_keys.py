@@ -17,11 +17,11 @@ def read_reading(view: View, bundle: Bundle, reader: str | None, center: str | N
     """Return whose outlines a bundle is to score.
 
     Args:
-        reader: the name of a reader, or of a method of which there is one; by default whom the bundle was fitted on.
+        reader: the name of a reader, or of a method, which means its newest reader; by default whom the bundle was fitted on.
         center: only this centre's outlines.
 
     Raises:
-        InputError: "no_such_reader" or "several_readers", with the readers that there are.
+        InputError: "no_such_reader", with the readers that there are.
     """
     fitted = bundle.description.primary
     if reader is None or reader == fitted.reader:
@@ -53,7 +53,12 @@ def read_keys(store: FeatureStore, bundle: Bundle, snapshot: str, center: str | 
         primary_reading=reading.number,
     )
     if center is not None and not rows.num_rows:
-        raise InputError("no_such_center", f"centre {center!r} has no features under the bundle's specifications")
+        there = read_readings(store.at(snapshot), spec_ids, (center,))
+        raise InputError(
+            "no_such_center",
+            f"centre {center!r} has no features under the bundle's specifications of outlines by {reading}; there are outlines by "
+            f"{there}",
+        )
     largest = store.embeddings(columns=inputs, where=pc.field("is_largest"), snapshot=snapshot, spec=spec_ids)
     digest = rows["input_digest"]
     of_embedding = pc.if_else(among(rows, largest, inputs), digest, "")

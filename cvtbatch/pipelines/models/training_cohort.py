@@ -200,7 +200,7 @@ def _repeats(store: FeatureStore, view: View, source: CohortSource, rows: pa.Tab
     methods = read_readings(view, source.spec_ids).methods
     if not source.icc_readers and source.primary.reader in methods:
         return ()
-    whose = pc.field("reader").isin(pa.array(source.icc_readers or methods, pa.string()))
+    whose = pc.field("reader").isin(pa.array(source.icc_readers or tuple(methods), pa.string()))
     number = {key: place for place, key in enumerate(rows["case_key"].to_pylist())}
     columns = ["case_key", "roi_key", "input_digest", "roi", "reader", "reading", *contracts.feature_names()]
     reader, reading = source.primary

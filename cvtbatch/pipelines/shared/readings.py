@@ -11,6 +11,8 @@ from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading
 from cvtbatch.store import View
 
+METHODS = ("blast-ct", "threshold", "command")
+"""What outlines by itself; a reader of a method is named METHOD:SPECIFICATION."""
 NOT_FOR_INFERENCE = "not_for_inference"
 """Flag of an outline that is not to be judged by: made by a method that is for demos and second opinions."""
 
@@ -21,25 +23,26 @@ class Readings:
 
     Attributes:
         outlines: how many each has.
-        methods: readers that are no people: an outline of theirs names the specification that it was found under.
+        methods: readers that are no people: an outline of theirs names the specification that it was found under. Each with the
+            newest append of one of its outlines.
     """
 
     outlines: Mapping[Reading, int]
-    methods: frozenset[str]
+    methods: Mapping[str, int]
 
     def find(self, name: str) -> Reading:
-        """Return the first reading of a reader, who is named whole, or by the method alone where there is one reader of it.
+        """Return the first reading of a reader, who is named whole, or by the method alone: of its readers the newest.
 
         Raises:
-            InputError: "no_such_reader" or "several_readers", with those that there are.
+            InputError: "no_such_reader", with those that there are.
         """
-        readers = {reading.reader for reading in self.outlines}
-        named = {name} & readers or {reader for reader in self.methods & readers if reader.startswith(f"{name}:")}
+        named = [reading for reading in self.outlines if reading.reader == name]
+        if not named and (of_method := [reader for reader in self.methods if reader.startswith(f"{name}:")]):
+            newest = max(of_method, key=lambda reader: (self.methods[reader], reader))
+            named = [reading for reading in self.outlines if reading.reader == newest]
         if not named:
             raise InputError("no_such_reader", f"there is no outline of a reader {name!r}; there are those of {self}")
-        if len(named) > 1:
-            raise InputError("several_readers", f"{name!r} is a method of several readers: name one of {self}")
-        return min(reading for reading in self.outlines if reading.reader in named)
+        return min(named)
 
     def of_people(self) -> list[Reading]:
         """Return the readings of people, in order."""
@@ -60,12 +63,18 @@ def read_readings(view: View, spec_ids: Sequence[str] = (), centers: Sequence[st
         spec_ids: on volumes of these specifications, or those that these build on; of all where none is named.
         centers: of these centres; of all where none is named.
     """
-    rows = view.rows("rois", ["center", "reader", "reading", "outline_spec_id"], spec_ids)
+    rows = view.rows("rois", ["center", "reader", "reading", "outline_spec_id", "sequence"], spec_ids)
     if centers:
         rows = rows.filter(pc.is_in(rows["center"], value_set=pa.array(list(centers), pa.string())))
     readers = rows["reader"].to_pylist()
     outlines = Counter(Reading(*pair) for pair in zip(readers, rows["reading"].to_pylist(), strict=True))
-    return Readings(outlines, frozenset(rows.filter(rows["outline_spec_id"].is_valid())["reader"].to_pylist()))
+    found = rows.filter(rows["outline_spec_id"].is_valid()).group_by("reader").aggregate([("sequence", "max")])
+    return Readings(outlines, dict(zip(found["reader"].to_pylist(), found["sequence_max"].to_pylist(), strict=True)))
+
+
+def is_method(reader: str) -> bool:
+    """Say whether a name is a method's, or that of one of its readers: what it outlines stands in no manifest."""
+    return reader.partition(":")[0] in METHODS
 
 
 def flagged_outlines(view: View, flag: str, spec_ids: Sequence[str] = ()) -> set[str]:
