@@ -124,6 +124,12 @@ def by_class(features: Sequence[FeatureAgreement]) -> tuple[ClassAgreement, ...]
     return tuple(found)
 
 
+def weakest_first(features: Sequence[FeatureAgreement]) -> list[FeatureAgreement]:
+    """Return the features without an ICC above 0.80: those without one, then by ICC."""
+    weak = [row for row in features if not row.strong]
+    return sorted(weak, key=lambda row: (True, row.icc.value) if isinstance(row.icc, Estimate) else (False, 0.0))
+
+
 def dice(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> Maybe[float]:
     """Return Dice's overlap of two masks on one grid (Ecology 1945;26:297)."""
     total = int((first > 0).sum()) + int((second > 0).sum())

@@ -66,7 +66,9 @@ def document(archive: Path) -> dict[str, object]:
     found: dict[str, object] = json.loads(text)
     assert contracts.problems_of(found, "commands/agreement.json") == []
     assert json.loads((archive / "out" / "agreement.json").read_text(encoding="utf-8")) == found
-    return found
+    assert found["perturbations"] is None
+    comparison: dict[str, object] = found["comparison"]
+    return comparison
 
 
 def read_csv(archive: Path, name: str) -> list[dict[str, str]]:
@@ -172,11 +174,17 @@ def test_without_a_bundle_people_are_told_what_the_document_says(archive: Path, 
     assert "threshold:99aabbcc, reading 1 against A, reading 1: 4 cases; left out: only second 53" in told
     assert "Not for inference: 4 and 0 outlines" in told
     found = json.loads((tmp_path / "t" / "agreement.json").read_text(encoding="utf-8"))
-    assert (found["scores"], found["bundle_digest"], found["not_for_inference"]) == ([], None, [4, 0])
+    assert found["bundle_digest"] is None
+    found = found["comparison"]
+    assert (found["scores"], found["weak_features_in_use"], found["not_for_inference"]) == ([], [], [4, 0])
     assert "not_computable" in found["dice"]
-    methods = json.loads(run(*command, "--readers", "threshold,blast-ct", "--out", tmp_path / "m", "--json"))
+    weak = found["weak_features"]
+    assert f"{len(weak)} of {len(contracts.feature_names())} features have no ICC above 0.80" in told
+    methods = json.loads(run(*command, "--readers", "threshold,blast-ct", "--out", tmp_path / "m", "--json"))[
+        "comparison"
+    ]
     assert (methods["kind"], methods["cases"]) == ("inter-method", 4)
-    people = json.loads(run(*command, "--readers", "A,B", "--out", tmp_path / "p", "--json"))
+    people = json.loads(run(*command, "--readers", "A,B", "--out", tmp_path / "p", "--json"))["comparison"]
     assert (people["kind"], people["cases"]) == ("inter-reader", 12)
 
 

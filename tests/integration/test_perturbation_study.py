@@ -1,12 +1,16 @@
 """Perturbed outlines of a store: ICC by feature against an analysis of variance, failures by name, workers as the inline run."""
 
+import csv
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from scipy.stats import f_oneway
 
 from cvtbatch import contracts
+from cvtbatch.cli import cli
 from cvtbatch.engine import LocalWorkers, open_cluster
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid
@@ -16,6 +20,8 @@ from cvtbatch.outlining.perturbation import draw_perturbations, perturb
 from cvtbatch.pipelines.centers.perturbation_study import PerturbationStudy, study_perturbations
 from cvtbatch.radiomics import extract_features
 from cvtbatch.store import FeatureStore, StoredArray
+from cvtbatch.validation.icc_table import parse_icc_table
+from cvtbatch.validation.readers import feature_class
 from cvtbatch.validation.values import Estimate, NotComputable
 from tests.support.archives import tiny_archive
 from tests.support.commands import extract_json
@@ -85,6 +91,35 @@ def test_the_study_tells_what_it_is_of(store: Path, found: PerturbationStudy) ->
     assert isinstance(mean, Estimate)
     assert surface.value <= 1
     assert surface.interval.low < surface.value < surface.interval.high
+
+
+def test_the_command_writes_the_study_of_one_reader_as_a_table_that_a_fit_takes(
+    store: Path, found: PerturbationStudy, tmp_path: Path
+) -> None:
+    command = ["agreement", "--store", store, "--readers", "A", "--perturbations", COUNT, "--snapshot", found.snapshot]
+    result = CliRunner().invoke(cli, [*map(str, command), "--out", str(tmp_path / "out"), "--json"])
+    assert result.exit_code == 0, (result.output, result.exception)
+    document = json.loads(result.stdout)
+    assert contracts.problems_of(document, "commands/agreement.json") == []
+    assert json.loads((tmp_path / "out" / "agreement.json").read_text(encoding="utf-8")) == document
+    assert (document["comparison"], document["specs"]) == (None, [found.radiomics_spec_id])
+    told = document["perturbations"]
+    names = ("reader", "reading", "perturbations", "cases", "several_outlines", "failed")
+    assert [told[name] for name in names] == ["A", 1, COUNT, CASES, 0, []]
+    icc = [None if isinstance(row.icc, NotComputable) else row.icc.value for row in found.features]
+    table = (tmp_path / "out" / "perturbed_features.csv").read_bytes()
+    assert parse_icc_table(table, contracts.feature_names()).icc == tuple(icc)
+    weak = [row.feature for row, value in zip(found.features, icc, strict=True) if value is None or value <= 0.8]
+    assert 0 < len(weak) < len(icc)
+    assert told["weak_features"] == weak
+    with (tmp_path / "out" / "perturbed_classes.csv").open(encoding="utf-8", newline="") as file:
+        classes = {row["class"]: row for row in csv.DictReader(file)}
+    for name, row in classes.items():
+        own = [
+            v for f, v in zip(found.features, icc, strict=True) if v is not None and feature_class(f.feature) == name
+        ]
+        assert float(row["median_icc"]) == pytest.approx(np.median(own))
+    assert not (tmp_path / "out" / "features.csv").exists()
 
 
 def test_workers_find_what_the_inline_run_finds(store: Path, found: PerturbationStudy) -> None:

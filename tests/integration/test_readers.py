@@ -19,6 +19,8 @@ from cvtbatch.store import FeatureStore
 from tests.support.cohorts import SMALLEST_JOB
 from tests.support.model_store import fill
 from tests.support.second_readers import add_reader
+from tests.support.store_rows import VOLUME_SPEC
+from tests.support.store_rows import row as row_of
 
 FOUND, SIMPLE = "blast-ct:1a2b3c4d", "threshold:99aabbcc"
 
@@ -52,6 +54,30 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     add_reader(store, FOUND, ["C1", "C2"], spread=1, outline_spec_id="out-1a2b3c4d", flags=["auto"])
     unfit = ["auto", "not_for_inference"]
     add_reader(store, SIMPLE, ["C2"], spread=9, most="008", outline_spec_id="out-99aabbcc", flags=unfit)
+    # Of C2, whose cases from 008 on the simple method has not outlined: nothing found, its outline failed, or another's did.
+    keys = [{"case_key": f"C2/{number:03d}", "center": "C2", "case_id": f"{number:03d}"} for number in (9, 10, 11)]
+    store.table("outlines").append(
+        [
+            row_of(
+                "outlines",
+                **keys[0],
+                outline_spec_id="out-99aabbcc",
+                volume_spec_id=VOLUME_SPEC.spec_id,
+                image_digest="image-C2-9",
+                reader=SIMPLE,
+                method="threshold",
+                state="no_hemorrhage",
+            )
+        ]
+    )
+    failing = {"spec_id": "out-99aabbcc", "scope": "extraction", "kind": "empty_mask", "resolved": False}
+    readers = zip(keys[1:], (SIMPLE, "B"), strict=True)
+    store.table("failures").append(
+        [
+            row_of("failures", **key, roi_key=f"{key['case_key']}/hematoma/{reader}/1", **failing)
+            for key, reader in readers
+        ]
+    )
     fit(folder, "bundle")
     return folder
 
@@ -136,16 +162,22 @@ def test_a_report_says_whom_the_bundle_was_fitted_on_and_whom_it_is_applied_to(
     studies = [(row["kind"], row["first"], row["second"], row["cases"]) for row in report["readers"]]
     assert studies == [
         ("method-reader", "A, reading 1", f"{FOUND}, reading 1", 14),
-        ("method-reader", "A, reading 1", f"{SIMPLE}, reading 1", 8),
     ]
     assert "Features without an ICC above 0.80" in page
 
     run(*command, "--reader", "threshold", "--out", tmp_path / "simple")
     report = json.loads((tmp_path / "simple" / "report.json").read_text(encoding="utf-8"))
+    assert [(row["kind"], row["second"], row["cases"]) for row in report["readers"]] == [
+        ("method-reader", f"{SIMPLE}, reading 1", 8)
+    ]
     assert report["provenance"]["unfit_outlines"] == 8
     assert {row["kind"]: row["cases"] for row in report["flags"]}["not_for_inference"] == 8
     left = report["flow"][2]["excluded"]
-    assert left == [[f"no outline by {SIMPLE}, reading 1", 6]]
+    assert left == [
+        ["failed: empty mask", 1],
+        [f"no hemorrhage found by {SIMPLE}, reading 1", 1],
+        [f"no outline by {SIMPLE}, reading 1", 4],
+    ]
     page = (tmp_path / "simple" / "report.html").read_text(encoding="utf-8")
     assert f"8 of 8 outlines, by {SIMPLE}, reading 1, come from a method" in page[: page.index("<nav")]
 
@@ -156,6 +188,8 @@ def test_by_default_the_bundles_reader_is_read_and_nothing_is_said(
     command = ("validate", "--store", archive / "store", "--bundle", archive / "bundle", "--center", "C2")
     told = run(*command, "--out", tmp_path / "report")
     assert (told["reader"], told["cases"]) == ("A", 14)
+    # A reader study is of people: nobody else has outlined C2.
+    assert json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))["readers"] == []
     assert "Other outlines." not in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
 
 

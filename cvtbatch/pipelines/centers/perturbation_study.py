@@ -116,7 +116,7 @@ def study_perturbations(
     snapshot: str | None,
     spec_ids: Sequence[str],
     cluster: Cluster,
-    on_case: Callable[[], None] = lambda: None,
+    on_progress: Callable[[int, int, int], None] = lambda *_: None,
 ) -> PerturbationStudy:
     """Perturb the current outlines of a reading that have features, and say how far each feature agrees with itself.
 
@@ -125,7 +125,7 @@ def study_perturbations(
         centers: of these alone; of all where none is named.
         snapshot: by default one that is recorded for this.
         spec_ids: specifications to which the features are restricted.
-        on_case: called after every outline.
+        on_progress: called after every outline with how many are done, all of them, and how many of them failed.
 
     Raises:
         InputError: fewer than two perturbations, or FEWEST cases; features of several specifications, or of a revision of the
@@ -147,7 +147,7 @@ def study_perturbations(
             failed.append(outcome.result)
         else:
             spreads[outcome.item.case_key] = outcome.result
-        on_case()
+        on_progress(len(spreads) + len(failed), len(outlines), len(failed))
     _require_enough(len(spreads), reading, f"are left: {len(failed)} failed{_kinds(failed)}")
     cases = tuple(sorted(spreads))
     return PerturbationStudy(

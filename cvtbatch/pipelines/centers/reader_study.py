@@ -1,4 +1,4 @@
-"""The reader studies of a centre: people against each other, and against what methods found."""
+"""The reader studies of a centre: people against each other, and against the method whose outlines are judged."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -49,9 +49,9 @@ class PairedScores:
 
 
 def read_readers(source: Source, map_: "Map[Masks, float | None]" = map) -> tuple[ReaderStudy, ...]:
-    """Return the studies of a centre with FEWEST cases or more: a person's outlines against other people's, then against methods'.
+    """Return the studies of a centre with FEWEST cases or more: a person's outlines against other people's, and a method's.
 
-    The person is who is read, or else whom the bundle was fitted on, or else the first.
+    The person is who is read, or else whom the bundle was fitted on, or else the first. A method takes part where it is read.
 
     Args:
         map_: reads the masks, anywhere.
@@ -60,15 +60,18 @@ def read_readers(source: Source, map_: "Map[Masks, float | None]" = map) -> tupl
     people = there.of_people()
     chosen = [reading for reading in (source.reading, source.bundle.description.primary) if reading in people]
     person = next(iter([*chosen, *people]), None)
-    return () if person is None else tuple(_studies(source, there, person, map_))
+    if person is None:
+        return ()
+    others = [reading for reading in people if reading != person]
+    if source.reading.reader in there.methods:
+        others.append(source.reading)
+    return tuple(_studies(source, there, person, others, map_))
 
 
 def _studies(
-    source: Source, there: Readings, person: Reading, map_: "Map[Masks, float | None]"
+    source: Source, there: Readings, person: Reading, others: Sequence[Reading], map_: "Map[Masks, float | None]"
 ) -> Iterator[ReaderStudy]:
-    for other in [*there.of_people(), *there.of_methods()]:
-        if other == person:
-            continue
+    for other in others:
         readings = (person, other)
         pairs = read_pairs(source.view, source.spec_ids, [source.center], readings, columns_of(source.bundle))
         if len(pairs.cases) >= FEWEST:

@@ -48,10 +48,6 @@ class Readings:
         """Return the readings of people, in order."""
         return sorted(reading for reading in self.outlines if reading.reader not in self.methods)
 
-    def of_methods(self) -> list[Reading]:
-        """Return the readings of methods, in order."""
-        return sorted(reading for reading in self.outlines if reading.reader in self.methods)
-
     def __str__(self) -> str:
         return ", ".join(f"{reading} ({self.outlines[reading]})" for reading in sorted(self.outlines)) or "nobody"
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from cvtbatch.validation.evaluate import Validation
-from cvtbatch.validation.readers import ClassAgreement, FeatureAgreement, ReaderStudy
+from cvtbatch.validation.readers import ClassAgreement, FeatureAgreement, ReaderStudy, weakest_first
 from cvtbatch.validation.report.tables import Cell, Column, ReportTable, decimal, tabulate
-from cvtbatch.validation.values import Estimate, NotComputable
+from cvtbatch.validation.values import NotComputable
 
 _CLASSES: tuple[Column[ClassAgreement], ...] = (
     Column("feature class", lambda row: row.feature_class),
@@ -23,7 +23,7 @@ def reader_tables(validation: Validation) -> Iterator[ReportTable]:
         title = f"{study.kind[0].upper()}{study.kind[1:]}: {study.first} against {study.second}, {study.cases} cases"
         yield tabulate(f"readers_{number}_classes", title, _CLASSES, study.classes, place="readers")
         yield _feature_table(f"readers_{number}_features", f"{title}, by feature", study.features)
-        weak = sorted((row for row in study.features if not row.strong), key=_lowest_first)
+        weak = weakest_first(study.features)
         yield _feature_table(f"readers_{number}_weak", f"{title}: features without an ICC above 0.80", weak)
         yield _outline_table(number, study)
 
@@ -38,11 +38,6 @@ def _feature_table(name: str, title: str, features: Sequence[FeatureAgreement]) 
         place="readers",
         long=True,
     )
-
-
-def _lowest_first(row: FeatureAgreement) -> tuple[bool, float]:
-    """Order by ICC, those without one first."""
-    return (True, row.icc.value) if isinstance(row.icc, Estimate) else (False, 0.0)
 
 
 def _outline_table(number: int, study: ReaderStudy) -> ReportTable:
