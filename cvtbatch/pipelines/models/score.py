@@ -100,6 +100,12 @@ def _view(store_url: str, snapshot: str, run_id: str) -> View:
     return FeatureStore(store_url).at(snapshot)
 
 
+@functools.lru_cache(maxsize=1)
+def _unfit(store_url: str, snapshot: str, run_id: str, spec_id: str) -> set[str]:
+    """Return the outlines of a snapshot that are marked not for inference, by roi_key, read once in this run."""
+    return flagged_outlines(_view(store_url, snapshot, run_id), NOT_FOR_INFERENCE, [spec_id])
+
+
 def score_store(
     store_url: str,
     bundle_path: Path,
@@ -210,7 +216,7 @@ def score_portion(portion: Portion) -> pa.Table:
     if rows["roi_key"].to_pylist() != list(portion.roi_keys):
         raise InternalError("other_rows", "the outlines that were read are not those that were to be scored")
     scored = bundle.score(rows, portion.explain)
-    unfit = flagged_outlines(view, NOT_FOR_INFERENCE, [bundle.specs.radiomics_spec_id])
+    unfit = _unfit(portion.store_url, portion.snapshot, portion.run_id, bundle.specs.radiomics_spec_id)
     excluded = [
         [f"excluded_{reason}" for reason in assess_eligibility(row).reasons]
         for row in rows.select(list(CRITERIA_COLUMNS)).to_pylist()

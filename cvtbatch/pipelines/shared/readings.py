@@ -80,5 +80,6 @@ def flagged_outlines(view: View, flag: str, spec_ids: Sequence[str] = ()) -> set
         spec_ids: as for `read_readings`.
     """
     rows = view.rows("rois", ["roi_key", "flags"], spec_ids)
-    flags = zip(rows["roi_key"].to_pylist(), rows["flags"].to_pylist(), strict=True)
-    return {key for key, told in flags if told and flag in told}
+    flags = rows["flags"].combine_chunks()
+    places = pc.list_parent_indices(flags).filter(pc.equal(pc.list_flatten(flags), flag))
+    return set(rows["roi_key"].take(places).to_pylist())
