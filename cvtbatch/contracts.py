@@ -213,6 +213,12 @@ def id_columns() -> tuple[str, ...]:
 
 
 @cache
+def reserved_readers() -> re.Pattern[str]:
+    """Return what readers of found outlines are called, as a whole: a method and its settings."""
+    return re.compile(_load("manifest.json")["reservedReaders"])
+
+
+@cache
 def empty_words() -> frozenset[str]:
     """Return what software writes for an empty cell, in small letters."""
     return frozenset(_load("manifest.json")["emptyWords"])
@@ -259,6 +265,12 @@ def problems_of(document: object, schema: str, most: int | None = None) -> list[
     found = itertools.islice(_validator(schema).iter_errors(document), most)
     errors = sorted(found, key=lambda error: [str(part) for part in error.absolute_path])
     return [_problem(error) for error in errors]
+
+
+def defaults_of(schema: str) -> JsonObject:
+    """Return the defaults of a JSON Schema's own keys, by key; keys without a default are not among them."""
+    rules: JsonObject = _load(schema)["properties"]
+    return {key: rule["default"] for key, rule in rules.items() if "default" in rule}
 
 
 def with_defaults(document: JsonObject, schema: str, kind: str | None = None) -> JsonObject:

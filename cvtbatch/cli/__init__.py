@@ -24,7 +24,7 @@ from cvtbatch.cli.model import fit, score
 from cvtbatch.cli.options import CANNOT_RUN
 from cvtbatch.cli.predict import predict
 from cvtbatch.cli.review import review
-from cvtbatch.cli.store import export, picture, status
+from cvtbatch.cli.store import export, export_case, picture, status
 from cvtbatch.cli.tuning import finetune
 from cvtbatch.cli.upkeep import compact, gc
 from cvtbatch.cli.validation import add_center, recalibrate, validate
@@ -125,7 +125,7 @@ def cli() -> None:
 
 
 for _command in (
-    *(synth, download, check, extract, status, export, picture, review),
+    *(synth, download, check, extract, status, export, export_case, picture, review),
     *(finetune, snapshot, spec, fit, bundle, predict, score, validate, add_center, recalibrate, agreement),
     *(forget, compact, gc),
     *(certs, scheduler, worker),

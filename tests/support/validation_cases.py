@@ -1,7 +1,7 @@
 """Plausible inputs of a validation, drawn from a seed: no store, no images but drawn ellipses."""
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from cvtbatch.validation.inputs import (
     BundleFacts,
@@ -142,6 +142,7 @@ def make_cohort(seed: int, n: int, center: str = "C2", outcomes: str = "both", e
                 outside=tuple(outside),
                 distance_percentile=float(rng.uniform(0, 100)),
                 explanation=Explanation(points if seizure is not None else (), 0.24, added, 0.02),
+                probabilities={name: float(expit(0.8 * logit(own[name]) - 0.6)) for name in noise},
             )
         )
     return CenterCohort(
@@ -197,7 +198,13 @@ def make_bundle(epilepsy: bool = True) -> BundleFacts:
     )
     return BundleFacts(
         models=tuple(
-            ModelFacts(name, {"youden": 0.33, "sens90": 0.2, "sens95": 0.12}, training, make_out_of_fold(place))
+            ModelFacts(
+                name,
+                {"youden": 0.33, "sens90": 0.2, "sens95": 0.12},
+                training,
+                make_out_of_fold(place),
+                "probability" if name == "DLRN" else "recalibrated votes",
+            )
             for place, name in enumerate(MODELS)
         ),
         nomogram=NOMOGRAM if epilepsy else NotComputable("the bundle has no nomogram"),

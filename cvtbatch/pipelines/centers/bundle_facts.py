@@ -14,6 +14,7 @@ from cvtbatch.validation.inputs import (
     Importance,
     ModelFacts,
     Recalibrated,
+    Scale,
     TrainingEstimate,
 )
 from cvtbatch.validation.nomogram import NOT_KEPT, Nomogram, TrainingRange
@@ -36,12 +37,32 @@ def bundle_facts(bundle: Bundle) -> BundleFacts:
                 {name: bundle.model.thresholds[model][name] for name in THRESHOLDS},
                 _training_estimates(bundle.description, model),
                 _out_of_fold(bundle, model),
+                scale_of(bundle, model),
             )
             for model, shown in MODEL_NAMES.items()
         ),
         nomogram=_nomogram(bundle),
         importances=tuple(Importance(column.feature, column.importance, column.coefficient) for column in selected),
     )
+
+
+def scale_of(bundle: Bundle, model: Model) -> Scale:
+    """Return what a model's score is, and whether votes have a probability beside them."""
+    if model is Model.DLRN:
+        return "probability"
+    return "recalibrated votes" if model in bundle.model.recalibrated else "uncalibrated votes"
+
+
+def uncalibrated(bundle: Bundle) -> list[str]:
+    """Return a caution for the signatures whose votes are not recalibrated, with the reasons."""
+    votes = bundle.description.votes
+    if not votes:
+        return ["votes of Rad, DL and DLR are uncalibrated: a bundle of this format does not recalibrate them"]
+    return [
+        f"votes of {MODEL_NAMES[name]} are uncalibrated: {found.reason}"
+        for name, found in votes.items()
+        if found.reason
+    ]
 
 
 def recalibrated(description: Description) -> Recalibrated | None:
