@@ -73,8 +73,8 @@ def export(
     """Write the current rows of TABLE to a file.
 
     "wide" is clinical values, radiomics and the largest slice's embedding, one row a primary ROI. Without --snapshot, cases,
-    volumes, rois, radiomics, embeddings and wide are read from a snapshot that is recorded for it. In CSV, an apostrophe stands
-    before texts that a spreadsheet takes for formulas; ids stay as they are.
+    volumes, rois, outlines, reviews, radiomics, embeddings and wide are read from a snapshot that is recorded for it. In CSV, an
+    apostrophe stands before texts that a spreadsheet takes for formulas; ids stay as they are.
 
     \b
     Examples:

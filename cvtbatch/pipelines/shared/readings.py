@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cvtbatch import contracts
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading
 from cvtbatch.store import View
 
-METHODS = ("blast-ct", "threshold", "command")
-"""What outlines by itself; a reader of a method is named METHOD:SPECIFICATION."""
 NOT_FOR_INFERENCE = "not_for_inference"
 """Flag of an outline that is not to be judged by: made by a method that is for demos and second opinions."""
 
@@ -70,7 +69,7 @@ def read_readings(view: View, spec_ids: Sequence[str] = (), centers: Sequence[st
 
 def is_method(reader: str) -> bool:
     """Say whether a name is a method's, or that of one of its readers: what it outlines stands in no manifest."""
-    return reader.partition(":")[0] in METHODS
+    return any(contracts.reserved_readers().fullmatch(name) for name in (reader, f"{reader}:00000000"))
 
 
 def flagged_outlines(view: View, flag: str, spec_ids: Sequence[str] = ()) -> set[str]:

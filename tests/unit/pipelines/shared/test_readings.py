@@ -47,8 +47,8 @@ def test_who_is_not_there_is_told_who_is(name: str) -> None:
 
 
 def test_names_of_methods() -> None:
-    assert all(map(is_method, ["blast-ct", "blast-ct:1a2b3c4d", "threshold", "command:0"]))
-    assert not any(map(is_method, ["A", "blast", "blast-ct2"]))
+    assert all(map(is_method, ["blast-ct", "blast-ct:1a2b3c4d", "threshold", "command:0011aabb"]))
+    assert not any(map(is_method, ["A", "blast", "blast-ct2", "blast-ct:me", ""]))
 
 
 def test_readings_and_flags_are_those_of_a_store(tmp_path: Path) -> None:
