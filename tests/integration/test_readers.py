@@ -54,8 +54,9 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     add_reader(store, FOUND, ["C1", "C2"], spread=1, outline_spec_id="out-1a2b3c4d", flags=["auto"])
     unfit = ["auto", "not_for_inference"]
     add_reader(store, SIMPLE, ["C2"], spread=9, most="008", outline_spec_id="out-99aabbcc", flags=unfit)
-    # Of C2, whose cases from 008 on the simple method has not outlined: nothing found, its outline failed, or another's did.
-    keys = [{"case_key": f"C2/{number:03d}", "center": "C2", "case_id": f"{number:03d}"} for number in (9, 10, 11)]
+    # Of C2, whose cases from 008 on the simple method has not outlined: nothing found, its outline failed or its search did, or
+    # only another's.
+    keys = [{"case_key": f"C2/{number:03d}", "center": "C2", "case_id": f"{number:03d}"} for number in range(9, 14)]
     store.table("outlines").append(
         [
             row_of(
@@ -70,13 +71,15 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )
         ]
     )
-    failing = {"spec_id": "out-99aabbcc", "scope": "extraction", "kind": "empty_mask", "resolved": False}
-    readers = zip(keys[1:], (SIMPLE, "B"), strict=True)
+    failing = {"scope": "extraction", "kind": "empty_mask", "resolved": False}
+    what = (
+        {"roi_key": f"C2/010/hematoma/{SIMPLE}/1", "spec_id": "rad-1"},
+        {"roi_key": "C2/011/hematoma/B/1", "spec_id": "rad-1"},
+        {"roi_key": "", "spec_id": "out-99aabbccddee", "kind": "time_limit"},
+        {"roi_key": "", "spec_id": "out-1a2b3c4dddee", "kind": "time_limit"},
+    )
     store.table("failures").append(
-        [
-            row_of("failures", **key, roi_key=f"{key['case_key']}/hematoma/{reader}/1", **failing)
-            for key, reader in readers
-        ]
+        [row_of("failures", **{**key, **failing, **own}) for key, own in zip(keys[1:], what, strict=True)]
     )
     fit(folder, "bundle")
     return folder
@@ -175,8 +178,9 @@ def test_a_report_says_whom_the_bundle_was_fitted_on_and_whom_it_is_applied_to(
     left = report["flow"][2]["excluded"]
     assert left == [
         ["failed: empty mask", 1],
+        ["failed: time limit", 1],
         [f"no hemorrhage found by {SIMPLE}, reading 1", 1],
-        [f"no outline by {SIMPLE}, reading 1", 4],
+        [f"no outline by {SIMPLE}, reading 1", 3],
     ]
     page = (tmp_path / "simple" / "report.html").read_text(encoding="utf-8")
     assert f"8 of 8 outlines, by {SIMPLE}, reading 1, come from a method" in page[: page.index("<nav")]

@@ -186,12 +186,11 @@ def _unused(
 
     Args:
         own: rows of `rois` of the reading that is judged.
-        failures: live ones of the centre; those of other readings' outlines are no reason.
+        failures: live ones of the centre; those of other readers' outlines, and of other methods that found none, are no reason.
         refused: why outlines are left out that no review accepts, by case_key.
     """
     found = source.view.rows("outlines", ["case_key", "reader", "state"])
     negative = pc.and_(pc.equal(found["reader"], source.reading.reader), pc.equal(found["state"], "no_hemorrhage"))
-    mine = f"/{key_of(*source.reading)}"
     return {
         **dict.fromkeys(cases, f"no outline by {source.reading}"),
         **dict.fromkeys(found.filter(negative)["case_key"].to_pylist(), f"no hemorrhage found by {source.reading}"),
@@ -200,9 +199,17 @@ def _unused(
         **{
             row["case_key"]: f"failed: {row['kind'].replace('_', ' ')}"
             for row in failures
-            if not row["roi_key"] or row["roi_key"].endswith(mine)
+            if _concerns(row, source.reading)
         },
     }
+
+
+def _concerns(failure: Row, reading: Reading) -> bool:
+    """Say whether a failure is of the whole case, of a reading's outline, or of the method that was to find it."""
+    if failure["roi_key"]:
+        return bool(failure["roi_key"].endswith(f"/{key_of(*reading)}"))
+    kind, _, number = failure["spec_id"].partition("-")
+    return kind != "out" or reading.reader.endswith(f":{number[:8]}")
 
 
 def _flow(cases: Mapping[str, Row], unused: Mapping[str, str], analysed: set[str]) -> tuple[FlowStep, ...]:
