@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 import cvtbatch
+from cvtbatch.cli.agreement import agreement
 from cvtbatch.cli.archive import check, download, synth
 from cvtbatch.cli.bundle import bundle
 from cvtbatch.cli.cluster import certs, scheduler, worker
@@ -125,7 +126,8 @@ def cli() -> None:
 
 for _command in (
     *(synth, download, check, extract, status, export, export_case, picture, review),
-    *(finetune, snapshot, spec, fit, bundle, predict, score, validate, add_center, recalibrate, forget, compact, gc),
+    *(finetune, snapshot, spec, fit, bundle, predict, score, validate, add_center, recalibrate, agreement),
+    *(forget, compact, gc),
     *(certs, scheduler, worker),
 ):
     cli.add_command(_command)

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from cvtbatch.cli.display import SHOWN_FAILURES, progress_display, say
-from cvtbatch.cli.options import STANDING_FAILURES, job_option, json_option, manifest_argument, set_option
+from cvtbatch.cli.options import (
+    STANDING_FAILURES,
+    job_option,
+    json_option,
+    manifest_argument,
+    reader_option,
+    set_option,
+)
 
 if TYPE_CHECKING:
     from cvtbatch.pipelines.archive.check_files import Problem
@@ -78,6 +85,7 @@ def download(name: str | None, out: Path | None) -> None:
     "--workers", type=click.IntRange(0), default=0, show_default=True, help="Worker processes; 0 reads in this one."
 )
 @click.option("--bundle", type=click.Path(path_type=Path), help="Say too what this bundle needs and MANIFEST lacks.")
+@reader_option
 @json_option
 @click.pass_context
 def check(
@@ -87,15 +95,18 @@ def check(
     overrides: Sequence[str],
     workers: int,
     bundle: Path | None,
+    reader: str | None,
     as_json: bool,
 ) -> None:
-    """List every problem of MANIFEST and of the files that it names; extract nothing.
+    """List every problem of MANIFEST and of the files that it names; extract nothing. --reader is for --bundle.
 
     \b
     Example:
       cvtbatch check archive/manifest.csv
-      cvtbatch check center-2/manifest.csv --bundle bundle
+      cvtbatch check center-2/manifest.csv --bundle bundle --reader B
     """
+    if reader is not None and bundle is None:
+        raise click.UsageError("--reader: outlines of a reader are needed by a --bundle")
     from cvtbatch.dlrn.bundle import load_bundle
     from cvtbatch.engine import open_cluster
     from cvtbatch.manifest import read_manifest
@@ -110,7 +121,7 @@ def check(
     warnings = check_ids(cases)
     for warning in warnings:
         say(f"warning: {warning.message}", err=True)
-    lacks = check_needs(cases, load_bundle(bundle)) if bundle else []
+    lacks = check_needs(cases, load_bundle(bundle), reader) if bundle else []
     for lack in lacks:
         say(f"lacking: {lack.message}", err=as_json)
     done = 0

@@ -13,6 +13,7 @@ from cvtbatch.cli.options import (
     cluster_options,
     job_option,
     json_option,
+    reader_option,
     set_option,
     snapshot_option,
     spec_option,
@@ -83,6 +84,7 @@ def fit(
 @click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Bundle: its folder or tar.")
 @snapshot_option
 @click.option("--center", metavar="NAME", help="Score this centre's cases alone.")
+@reader_option
 @click.option("--explain", is_flag=True, help="Fill the table explanations too: points and what contributes most.")
 @job_option
 @set_option
@@ -93,21 +95,23 @@ def score(
     bundle: Path,
     snapshot_name: str | None,
     center: str | None,
+    reader: str | None,
     explain: bool,
     job: Path | None,
     overrides: Sequence[str],
     config: "ClusterConfig",
     as_json: bool,
 ) -> None:
-    """Score every primary outline of a store with a bundle; what it has scored before with the same inputs is left alone.
+    """Score one reader's outlines of a store with a bundle; what it has scored before with the same inputs is left alone.
 
-    Without --snapshot, one is recorded for it. The rows are in the table scores. Of a job, cohort.reviewed counts: then outlines
-    alone are scored that a review accepts.
+    Without --snapshot, one is recorded for it. The rows are in the table scores, each with whose outline it is of. Of a job,
+    cohort.reviewed counts: then outlines alone are scored that a review accepts.
 
     \b
     Examples:
       cvtbatch score --store store --bundle bundle
       cvtbatch score --store store --bundle bundle --center C2 --explain
+      cvtbatch score --store store --bundle bundle --reader blast-ct
       cvtbatch score --store store --bundle bundle --set cohort.reviewed=true
     """
     from cvtbatch.engine import open_cluster
@@ -131,6 +135,7 @@ def score(
             snapshot_name,
             center,
             cluster,
+            reader=reader,
             explain=explain,
             reviewed=reviewed,
             on_progress=on_progress,
@@ -148,6 +153,8 @@ def score(
         print_table("Scores of this run", ("model", "outlines"), list(report.computed.items()))
     if report.flags:
         print_table("Flags of this run", ("flag", "outlines"), list(report.flags.items()))
+    if report.reader != report.fitted_reader:
+        say(f"fitted on {report.fitted_reader}, applied to {report.reader}")
     for mark in report.marks:
         say(f"read with care: {mark}")
 

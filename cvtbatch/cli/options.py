@@ -25,6 +25,11 @@ set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one value of the job; repeatable."
 )
 manifest_argument = click.argument("manifest", type=click.Path(path_type=Path))
+reader_option = click.option(
+    "--reader",
+    metavar="NAME",
+    help="Whose outlines; a method, e.g. blast-ct, stands for its newest reader.  [default: the bundle's]",
+)
 snapshot_option = click.option("--snapshot", "snapshot_name", metavar="NAME", help="Read what this snapshot froze.")
 spec_option = click.option(
     "--spec", "spec_ids", multiple=True, metavar="ID", help="Read rows of this specification; repeatable."

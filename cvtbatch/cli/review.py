@@ -36,7 +36,13 @@ def review() -> None:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 @click.option("--center", metavar="NAME", help="This centre's cases alone.")
 @snapshot_option
-@click.option("--reader", "readers", multiple=True, metavar="NAME", help="Outlines of this reader alone; repeatable.")
+@click.option(
+    "--reader",
+    "readers",
+    multiple=True,
+    metavar="NAME",
+    help="Outlines of this reader alone, a method's newest if it names a method; repeatable.",
+)
 @click.option(
     "--all/--unreviewed", "everything", default=True, help="Everything (the default), or what has no verdict yet."
 )

@@ -16,6 +16,7 @@ from cvtbatch.cli.options import (
     job_option,
     json_option,
     manifest_argument,
+    reader_option,
     set_option,
     snapshot_option,
     store_option,
@@ -42,6 +43,7 @@ _UNITS = {
 @store_option
 @click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Bundle: its folder or tar.")
 @click.option("--center", required=True, metavar="NAME", help="The centre: one that the bundle was not trained on.")
+@reader_option
 @snapshot_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the report.")
 @click.option(
@@ -55,6 +57,7 @@ def validate(
     store_url: str,
     bundle: Path,
     center: str,
+    reader: str | None,
     snapshot_name: str | None,
     out: Path,
     study: Path | None,
@@ -82,7 +85,16 @@ def validate(
     told = read_study(study) if study else None
     with open_cluster(config) as cluster:
         report = validate_center(
-            store_url, bundle, center, snapshot_name, out, lambda *_: raise_if_interrupted(), cluster, told, reviewed
+            store_url,
+            bundle,
+            center,
+            snapshot_name,
+            out,
+            lambda *_: raise_if_interrupted(),
+            cluster,
+            told,
+            reader=reader,
+            reviewed=reviewed,
         )
     if as_json:
         click.echo(json.dumps(report.to_document(), indent=2))
@@ -143,6 +155,7 @@ def recalibrate(
 @store_option
 @click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Bundle: its folder or tar.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the report.")
+@reader_option
 @job_option
 @set_option
 @cluster_options(default_workers=None)
@@ -155,6 +168,7 @@ def add_center(
     store_url: str,
     bundle: Path,
     out: Path,
+    reader: str | None,
     job: Path | None,
     overrides: Sequence[str],
     config: "ClusterConfig",
@@ -167,8 +181,9 @@ def add_center(
     their name; else --set embedding.weights=FILE. Others than the bundle's are refused before any work.
 
     \b
-    Example:
+    Examples:
       cvtbatch add-center center-2/manifest.csv --store store --bundle bundle --out report
+      cvtbatch add-center center-2/manifest.csv --store store --bundle bundle --reader blast-ct --out report
     """
     from cvtbatch.engine import open_cluster
     from cvtbatch.manifest import read_manifest
@@ -180,7 +195,7 @@ def add_center(
     settings = read_job("extract", job, overrides)
     given = any(override.startswith("embedding.weights=") for override in overrides)
     with (
-        pipeline.planned(cases, bundle, settings, store_url, given) as plan,
+        pipeline.planned(cases, bundle, settings, store_url, given, reader) as plan,
         progress_display("add-center", quiet=as_json) as show,
         open_cluster(config, own_gpus(plan.settings), show.tell) as cluster,
     ):
@@ -219,6 +234,8 @@ def print_validation(report: "ValidationReport") -> None:
     say(
         f"Centre {report.center}: {len(found.cases)} cases, {found.known} with a known outcome, {found.events} of them CVT"
     )
+    if report.reading != report.fitted:
+        say(f"Fitted on {report.fitted}, applied to {report.reading}")
     for reason, cases in report.left_out().items():
         say(f"left out: {cases}, {reason.replace('_', ' ')}")
     for model in found.models:
@@ -232,4 +249,6 @@ def print_validation(report: "ValidationReport") -> None:
     say(in_words(found.shift.verdict))
     if found.provenance.not_for_inference:
         say("Not for inference: the image network has random weights.")
+    if count := found.provenance.unfit_outlines:
+        say(f"Not for inference: {count} outlines are marked so.")
     say(f"Report: {report.page}")

@@ -26,9 +26,10 @@ class FindingKind(StrEnum):
     TOO_MANY_COMPONENTS = "too_many_components"
     BACKBONE_SAW_OUTSIDERS = "backbone_saw_outsiders"
     SAME_TEXT_AT_TWO_CENTERS = "same_text_at_two_centers"
+    OUTLINES_NOT_FOR_INFERENCE = "outlines_not_for_inference"
 
 
-REMARKS = {FindingKind.SAME_TEXT_AT_TWO_CENTERS}
+REMARKS = {FindingKind.SAME_TEXT_AT_TWO_CENTERS, FindingKind.OUTLINES_NOT_FOR_INFERENCE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +53,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A case of any cohort, as far as the audit looks: who, and which voxels; an unknown digest is an empty text."""
+    """A case of any cohort, as far as the audit looks: who, and which voxels; an unknown digest is an empty text.
+
+    Attributes:
+        not_for_inference: its outline is marked so.
+    """
 
     key: str
     center: str
     patient: str
     image_digest: str
+    not_for_inference: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +78,11 @@ class Backbone:
 
 
 def audit_cohorts(training: Sequence[Member], others: Sequence[Member]) -> list[Finding]:
-    """Compare the training cohort with all other cases: patients, texts and voxels."""
+    """Look at the training cohort's outlines, and compare it with all other cases: patients, texts and voxels."""
     findings = []
+    if unfit := tuple(member.key for member in training if member.not_for_inference):
+        message = "the model was fitted on outlines that are marked not for inference"
+        findings.append(Finding(FindingKind.OUTLINES_NOT_FOR_INFERENCE, message, unfit))
     trained_keys = defaultdict(list)
     for member in training:
         trained_keys[_person(member)].append(member.key)

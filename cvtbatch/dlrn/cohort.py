@@ -7,6 +7,7 @@ import numpy as np
 from cvtbatch.dlrn.arrays import Booleans, Floats, Floats32, Integers
 from cvtbatch.errors import InputError
 from cvtbatch.spec import digest
+from cvtbatch.validation.icc_table import IccTable
 
 
 def patient_key(center: str, patient: str) -> str:
@@ -50,6 +51,7 @@ class Cohort:
         slice_rows: (m,) the row that each slice belongs to.
         image_digests: (n,) digest of each row's voxels; empty texts where it is not known.
         repeats: second outlines of some rows.
+        icc_table: of the radiomics features, from elsewhere.
     """
 
     keys: tuple[str, ...]
@@ -63,6 +65,7 @@ class Cohort:
     slice_rows: Integers
     image_digests: tuple[str, ...] = ()
     repeats: tuple[RepeatedOutlines, ...] = field(default=())
+    icc_table: IccTable | None = None
 
     def __post_init__(self) -> None:
         rows = len(self.keys)
@@ -93,7 +96,8 @@ class Cohort:
         arrays = (self.outcome, self.epilepsy, self.radiomics, self.embedding, self.slices, self.slice_rows)
         texts = (*self.keys, *self.patients, *self.radiomics_names, *self.image_digests)
         repeats = [part for r in self.repeats for part in (r.name, r.rows.tobytes(), r.radiomics.tobytes())]
-        return digest(*texts, *(np.ascontiguousarray(array).tobytes() for array in arrays), *repeats)
+        table = [] if self.icc_table is None else [self.icc_table.sha256]
+        return digest(*texts, *(np.ascontiguousarray(array).tobytes() for array in arrays), *repeats, *table)
 
     def slices_of(self, rows: Integers) -> Booleans:
         """Say which slices belong to some rows: (m,)."""

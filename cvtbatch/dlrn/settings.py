@@ -35,14 +35,30 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SelectionSettings:
-    """Filters, in their order; see `schemas/job.json`, section fit.selection."""
+    """Filters, in their order; see `schemas/job.json`, section fit.selection.
+
+    Attributes:
+        icc_table: a file; in what a bundle keeps, its SHA-256.
+    """
 
     icc_minimum: float | None
+    icc_readers: tuple[str, ...]
+    icc_table: str | None
     mann_whitney_p: float
     correlation: float
     lasso_folds: int
     lasso_alphas: int
     lasso_eps: float
+
+    def __post_init__(self) -> None:
+        if self.icc_readers and self.icc_table is not None:
+            raise InputError(
+                "bad_job", "fit.selection names icc_readers and icc_table: agreement comes from one of them"
+            )
+        if self.icc_minimum is None and (self.icc_readers or self.icc_table is not None):
+            raise InputError(
+                "bad_job", "fit.selection names whose agreement counts, and no icc_minimum that it must exceed"
+            )
 
 
 @dataclass(frozen=True, slots=True)

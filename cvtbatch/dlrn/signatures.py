@@ -172,14 +172,18 @@ def _oversampled_first(values: Floats, outcome: Integers, settings: FitSettings,
 
 
 def _unstable(cohort: Cohort, rows: Integers, settings: FitSettings, ledger: Ledger) -> list[str]:
-    """Say of each radiomics column why readers do not agree on it, by the second outlines of the given rows."""
+    """Say of each radiomics column why readers do not agree on it, by a table or by the second outlines of the given rows."""
     minimum = settings.selection.icc_minimum
     reasons = [""] * len(cohort.radiomics_names)
     if minimum is None:
         return reasons
+    if cohort.icc_table is not None:
+        return [_lacks(icc, minimum) for icc in cohort.icc_table.icc]
     if not cohort.repeats:
+        whose = " or ".join(settings.selection.icc_readers) or "people"
         raise InputError(
-            "no_reader_study", "fit.selection.icc_minimum needs second outlines of training cases; there are none"
+            "no_reader_study",
+            f"fit.selection.icc_minimum needs second outlines of training cases by {whose}; there are none",
         )
     for repeat in cohort.repeats:
         among = np.isin(repeat.rows, rows)
@@ -189,3 +193,10 @@ def _unstable(cohort: Cohort, rows: Integers, settings: FitSettings, ledger: Led
             if not icc > minimum:
                 reasons[column] = reasons[column] or f"ICC {icc:.3f} <= {minimum:g} with {repeat.name}"
     return reasons
+
+
+def _lacks(icc: float | None, minimum: float) -> str:
+    """Say what a column's ICC in a table lacks; empty if nothing."""
+    if icc is None:
+        return "no ICC in the table"
+    return "" if icc > minimum else f"ICC {icc:.3f} <= {minimum:g} in the table"

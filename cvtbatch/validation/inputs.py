@@ -177,7 +177,11 @@ class Provenance:
 
     Attributes:
         recalibrated: None for a bundle as it was fitted.
+        fitted_reader: whose outlines the bundle was fitted on, e.g. "A, reading 1".
+        applied_reader: whose outlines of the centre it scored.
+        unfit_outlines: how many of these are marked not for inference.
         weights: of the image network, e.g. "imagenet", "random:0".
+        not_for_inference: the weights are untrained.
         settings: lines that say how features were made, by name.
         software: versions by name.
         created: when the report was made, as a text.
@@ -188,6 +192,9 @@ class Provenance:
     training_centers: tuple[str, ...]
     training_cases: int
     intended_use: str
+    fitted_reader: str
+    applied_reader: str
+    unfit_outlines: int
     weights: str
     not_for_inference: bool
     bundle_digest: str

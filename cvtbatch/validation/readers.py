@@ -1,23 +1,35 @@
 """What readers' differences do: to features, to the outline itself, to score and decision."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from cvtbatch.validation.values import Estimate, Floats, Maybe, NotComputable, Z, finite
+from cvtbatch.validation.agreement import Agreement
+from cvtbatch.validation.values import Estimate, Floats, Interval, Maybe, NotComputable, Z, finite
 
 STRONG_ICC = 0.80
+Kind = Literal["intra-reader", "inter-reader", "method-reader", "inter-method"]
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureAgreement:
-    """Agreement of one feature between two outlines of the same cases."""
+    """Agreement of one feature between outlines of the same cases.
+
+    Attributes:
+        n: cases of which every outline has a value.
+    """
 
     feature: str
     icc: Maybe[Estimate]
+    n: int
+
+    @property
+    def strong(self) -> bool:
+        """Whether the ICC exceeds 0.80."""
+        return isinstance(self.icc, Estimate) and self.icc.value > STRONG_ICC
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +71,9 @@ class ScoreAgreement:
 
 @dataclass(frozen=True, slots=True)
 class ReaderStudy:
-    """Two outlines of the same cases: of one reader at two times (intra) or of two readers (inter)."""
+    """Two outlines of the same cases: of one reader at two times (intra), of two readers (inter), one a method, or both methods."""
 
-    kind: Literal["intra-reader", "inter-reader"]
+    kind: Kind
     first: str
     second: str
     cases: int
@@ -78,6 +90,27 @@ def feature_class(feature: str) -> str:
     return parts[1] if len(parts) == 3 else "embedding"
 
 
+def feature_agreements(
+    names: Sequence[str], found: Agreement, counts: npt.NDArray[np.int64]
+) -> tuple[FeatureAgreement, ...]:
+    """Return the ICC of each feature as values.
+
+    Args:
+        found: (p,) of each feature, NaN where it cannot be computed.
+        counts: (p,) cases of which every outline has a value of the feature.
+    """
+    columns = zip(names, found.icc.tolist(), found.low.tolist(), found.high.tolist(), counts.tolist(), strict=True)
+    return tuple(FeatureAgreement(name, _estimate(icc, low, high), n) for name, icc, low, high, n in columns)
+
+
+def _estimate(icc: float, low: float, high: float) -> Maybe[Estimate]:
+    if not np.isfinite(icc):
+        return NotComputable("a value is missing, or the feature does not vary")
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return Estimate(icc, NotComputable("the interval's degrees of freedom vanish"))
+    return Estimate(icc, Interval(min(low, high), max(low, high)))
+
+
 def by_class(features: Sequence[FeatureAgreement]) -> tuple[ClassAgreement, ...]:
     """Sum agreement up, class by class."""
     found = []
@@ -89,6 +122,12 @@ def by_class(features: Sequence[FeatureAgreement]) -> tuple[ClassAgreement, ...]
         strong: Maybe[float] = float((values > STRONG_ICC).mean()) if len(values) else none
         found.append(ClassAgreement(name, len(rows), len(rows) - len(values), median, strong))
     return tuple(found)
+
+
+def weakest_first(features: Sequence[FeatureAgreement]) -> list[FeatureAgreement]:
+    """Return the features without an ICC above 0.80: those without one, then by ICC."""
+    weak = [row for row in features if not row.strong]
+    return sorted(weak, key=lambda row: (True, row.icc.value) if isinstance(row.icc, Estimate) else (False, 0.0))
 
 
 def dice(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> Maybe[float]:
@@ -129,9 +168,9 @@ def score_agreement(model: str, first: Floats, second: Floats, threshold: float)
 
 
 def reader_study(
-    kind: Literal["intra-reader", "inter-reader"],
+    kind: Kind,
     names: tuple[str, str],
-    agreement: Mapping[str, Maybe[Estimate]],
+    features: Sequence[FeatureAgreement],
     dices: Sequence[float],
     volumes_ml: tuple[Floats, Floats],
     scores: Sequence[Maybe[ScoreAgreement]],
@@ -140,17 +179,15 @@ def reader_study(
 
     Args:
         names: of the outlines, e.g. ("A, reading 1", "B, reading 1").
-        agreement: ICC by feature (two-way, absolute agreement, single; `cvtbatch.validation.agreement`).
         volumes_ml: of the first and the second outline, in one order of cases.
     """
-    rows = tuple(FeatureAgreement(name, icc) for name, icc in agreement.items())
     return ReaderStudy(
         kind=kind,
         first=names[0],
         second=names[1],
         cases=len(volumes_ml[0]),
-        features=rows,
-        classes=by_class(rows),
+        features=tuple(features),
+        classes=by_class(features),
         dice=tuple(dices),
         volume_ml=bland_altman(*volumes_ml),
         scores=tuple(score for score in scores if isinstance(score, ScoreAgreement)),

@@ -17,6 +17,7 @@ from cvtbatch.embedding.weights import random_weights, to_bytes
 from cvtbatch.store import FeatureStore
 from tests.support.archives import tiny_head, write_rows
 from tests.support.cohorts import SMALL_JOB
+from tests.support.second_readers import add_reader
 from tests.support.stand_ins import BlockMeans, block_means  # noqa: F401
 
 FIT = (
@@ -107,6 +108,12 @@ def test_a_centre_is_added_in_one_command_and_a_second_run_does_nothing(trained:
     assert page.is_file()
     after = {name: FeatureStore(str(trained / "store")).current(name).num_rows for name in before}
     assert after == before
+
+    add_reader(FeatureStore.open_for_writing(str(trained / "store"), existing=True), "B", ["C2"])
+    other = json.loads(run(*command, *options, "--reader", "B"))
+    assert (other["score"]["fitted_reader"], other["score"]["reader"], other["score"]["scored"]) == ("A", "B", 7)
+    assert (other["validate"]["reader"], other["validate"]["cases"]) == ("B", 7)
+    assert "Fitted on A, reading 1, applied to B, reading 1" in page.read_text(encoding="utf-8")
 
     refused = [
         (("--set", "embedding.weights=random:1"), "embedding.weights.sha256"),

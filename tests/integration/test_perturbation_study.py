@@ -1,12 +1,17 @@
 """Perturbed outlines of a store: ICC by feature against an analysis of variance, failures by name, workers as the inline run."""
 
+import csv
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from scipy.stats import f_oneway
 
 from cvtbatch import contracts
+from cvtbatch.cli import cli
 from cvtbatch.engine import LocalWorkers, open_cluster
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid
@@ -16,9 +21,12 @@ from cvtbatch.outlining.perturbation import draw_perturbations, perturb
 from cvtbatch.pipelines.centers.perturbation_study import PerturbationStudy, study_perturbations
 from cvtbatch.radiomics import extract_features
 from cvtbatch.store import FeatureStore, StoredArray
+from cvtbatch.validation.icc_table import parse_icc_table
+from cvtbatch.validation.readers import feature_class
 from cvtbatch.validation.values import Estimate, NotComputable
 from tests.support.archives import tiny_archive
 from tests.support.commands import extract_json
+from tests.support.second_readers import add_reader
 
 CASES, COUNT = 5, 3
 A1 = Reading("A", 1)
@@ -87,21 +95,83 @@ def test_the_study_tells_what_it_is_of(store: Path, found: PerturbationStudy) ->
     assert surface.interval.low < surface.value < surface.interval.high
 
 
+def test_the_command_writes_the_study_of_one_reader_as_a_table_that_a_fit_takes(
+    store: Path, found: PerturbationStudy, tmp_path: Path
+) -> None:
+    command = ["agreement", "--store", store, "--readers", "A", "--perturbations", COUNT, "--snapshot", found.snapshot]
+    result = CliRunner().invoke(cli, [*map(str, command), "--out", str(tmp_path / "out"), "--json"])
+    assert result.exit_code == 0, (result.output, result.exception)
+    document = json.loads(result.stdout)
+    assert contracts.problems_of(document, "commands/agreement.json") == []
+    assert json.loads((tmp_path / "out" / "agreement.json").read_text(encoding="utf-8")) == document
+    assert (document["comparison"], document["specs"]) == (None, [found.radiomics_spec_id])
+    told = document["perturbations"]
+    names = ("reader", "reading", "perturbations", "cases", "several_outlines", "failed")
+    assert [told[name] for name in names] == ["A", 1, COUNT, CASES, 0, []]
+    icc = [None if isinstance(row.icc, NotComputable) else row.icc.value for row in found.features]
+    table = (tmp_path / "out" / "perturbed_features.csv").read_bytes()
+    assert parse_icc_table(table, contracts.feature_names()).icc == tuple(icc)
+    weak = [row.feature for row, value in zip(found.features, icc, strict=True) if value is None or value <= 0.8]
+    assert 0 < len(weak) < len(icc)
+    assert told["weak_features"] == weak
+    with (tmp_path / "out" / "perturbed_classes.csv").open(encoding="utf-8", newline="") as file:
+        classes = {row["class"]: row for row in csv.DictReader(file)}
+    for name, row in classes.items():
+        own = [
+            v for f, v in zip(found.features, icc, strict=True) if v is not None and feature_class(f.feature) == name
+        ]
+        assert float(row["median_icc"]) == pytest.approx(np.median(own))
+    assert not (tmp_path / "out" / "features.csv").exists()
+
+
+def test_two_readers_are_compared_and_the_first_ones_outlines_perturbed(
+    store: Path, found: PerturbationStudy, tmp_path: Path
+) -> None:
+    shutil.copytree(store, tmp_path / "store")
+    method = "blast-ct:1a2b3c4d"
+    add_reader(
+        FeatureStore.open_for_writing(str(tmp_path / "store"), existing=True), method, ["A"], outline_spec_id="o"
+    )
+    command = ["agreement", "--store", tmp_path / "store", "--readers", "A,blast-ct", "--perturbations", 2]
+    result = CliRunner().invoke(cli, [*map(str, command), "--out", str(tmp_path / "out"), "--json"])
+    assert result.exit_code == 0, (result.output, result.exception)
+    document = json.loads(result.stdout)
+    assert contracts.problems_of(document, "commands/agreement.json") == []
+    compared, perturbed = document["comparison"], document["perturbations"]
+    assert (compared["kind"], compared["second"], compared["cases"]) == ("method-reader", f"{method}, reading 1", CASES)
+    # The method's masks are A's own, its features are moved.
+    assert compared["dice"] == {"n": CASES, "median": 1, "lowest": 1, "highest": 1}
+    assert (perturbed["reader"], perturbed["perturbations"], perturbed["cases"]) == ("A", 2, CASES)
+    tables = {path.name for path in (tmp_path / "out").iterdir()}
+    assert tables == {
+        *("agreement.json", "features.csv", "classes.csv", "cases.csv"),
+        *("perturbed_features.csv", "perturbed_classes.csv"),
+    }
+
+
 def test_workers_find_what_the_inline_run_finds(store: Path, found: PerturbationStudy) -> None:
     assert study(store, workers=1, snapshot=found.snapshot) == found
 
 
-def test_a_damaged_outline_is_named_and_no_part_of_the_study(store: Path, found: PerturbationStudy) -> None:
+def test_a_damaged_outline_is_named_and_no_part_of_the_study(
+    store: Path, found: PerturbationStudy, tmp_path: Path
+) -> None:
     roi = FeatureStore(str(store)).current("rois").to_pylist()[0]
     chunk = max(
         (path for path in (store / roi["path"]).rglob("*") if path.is_file()), key=lambda path: path.stat().st_size
     )
     whole = chunk.read_bytes()
     chunk.write_bytes(whole[:-4] + bytes(4))
+    command = ["agreement", "--store", store, "--readers", "A", "--perturbations", 2, "--out", tmp_path / "out"]
     try:
         damaged = study(store)
+        told = CliRunner().invoke(cli, [*map(str, command)])
     finally:
         chunk.write_bytes(whole)
+    assert told.exit_code == 3
+    assert f"{roi['roi_key']}: {damaged.failed[0].kind}: " in told.stderr
+    assert f"A, reading 1, perturbed 2 times: {CASES - 1} cases" in told.stdout
+    assert "features have no ICC above 0.80, the weakest " in told.stdout
     assert [failure.roi_key for failure in damaged.failed] == [roi["roi_key"]]
     assert damaged.failed[0].kind in {"array_damaged", "checksum_mismatch", "store_damaged", "volume_damaged"}
     assert damaged.cases == tuple(case for case in found.cases if case != roi["case_key"])

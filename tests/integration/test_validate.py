@@ -21,6 +21,7 @@ from cvtbatch.dlrn import load_bundle
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid
+from cvtbatch.manifest import Reading
 from cvtbatch.pipelines.centers.center_cohort import REASONS, read_pictures
 from cvtbatch.pipelines.centers.center_source import Source, open_source
 from cvtbatch.pipelines.centers.recalibrate import RecalibrationReport, recalibrate_center
@@ -158,7 +159,7 @@ def test_the_flow_says_who_is_missing(report: dict[str, object]) -> None:
     assert steps == {
         "screened": (17, {}),
         "eligible": (16, {"traumatic hemorrhage": 1}),
-        "scored": (14, {"failed: empty mask": 1, "no outline yet": 1}),
+        "scored": (14, {"failed: empty mask": 1, "no outline by A, reading 1": 1}),
         "with a known outcome": (14, {}),
     }
     assert report["failures"] == [{"kind": "empty_mask", "cases": 1}]
@@ -243,7 +244,7 @@ def test_a_report_of_a_centre_that_has_another_spelling_says_so(archive: Path, t
             [row("cases", case_key=f"{name}/1", center=name, case_id="1", patient="p", extra="{}")]
         )
     view = FeatureStore(str(tmp_path / "store")).at(None)
-    source = Source(store, view, "s", "d", load_bundle(archive / "bundle"), "C2")
+    source = Source(store, view, "s", "d", load_bundle(archive / "bundle"), "C2", Reading("A", 1))
     assert other_spellings(source) == [
         "cases of 'c2' are not in this report, from which 'C2' differs by capitals, blanks or Unicode form alone"
     ]

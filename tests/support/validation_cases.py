@@ -18,9 +18,9 @@ from cvtbatch.validation.inputs import (
     TrainingEstimate,
 )
 from cvtbatch.validation.nomogram import Nomogram, Term, TrainingRange
-from cvtbatch.validation.readers import reader_study, score_agreement
+from cvtbatch.validation.readers import FeatureAgreement, reader_study, score_agreement
 from cvtbatch.validation.report.gallery import OutlinedSlice
-from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, Scored
+from cvtbatch.validation.values import Estimate, Interval, NotComputable, Scored
 
 FEATURES = (
     "original_shape_Sphericity",
@@ -163,21 +163,20 @@ def make_cohort(seed: int, n: int, center: str = "C2", outcomes: str = "both", e
 def make_readers(seed: int) -> object:
     """Draw an inter-reader study of 30 cases."""
     rng = np.random.default_rng([seed, 3])
-    agreement: dict[str, Maybe[Estimate]] = {}
+    features = []
     for place in range(60):
         feature_class = ("shape", "firstorder", "glcm", "glrlm", "glszm", "ngtdm")[place % 6]
         value = float(rng.beta(9, 1.6))
-        agreement[f"original_{feature_class}_Feature{place}"] = Estimate(
-            value, Interval(max(-1.0, value - 0.1), min(1.0, value + 0.06))
-        )
-    agreement["square_firstorder_Range"] = NotComputable("the feature does not vary")
+        icc = Estimate(value, Interval(max(-1.0, value - 0.1), min(1.0, value + 0.06)))
+        features.append(FeatureAgreement(f"original_{feature_class}_Feature{place}", icc, 30))
+    features.append(FeatureAgreement("square_firstorder_Range", NotComputable("the feature does not vary"), 30))
     first = np.exp(rng.normal(3, 0.7, 30))
     second = first * rng.normal(1.02, 0.06, 30)
     scores = rng.uniform(size=30)
     return reader_study(
         "inter-reader",
         ("A, reading 1", "B, reading 1"),
-        agreement,
+        features,
         [float(value) for value in rng.beta(30, 3, 30)],
         (first, second),
         [score_agreement("DLRN", scores, np.clip(scores + rng.normal(0, 0.05, 30), 0, 1), 0.4)],
@@ -222,6 +221,9 @@ def make_provenance(center: str = "C2") -> Provenance:
         training_centers=("C1",),
         training_cases=192,
         intended_use="Research on the cause of intracerebral hematomas on non-enhanced head CT.",
+        fitted_reader="A, reading 1",
+        applied_reader="A, reading 1",
+        unfit_outlines=0,
         weights="random:0",
         not_for_inference=True,
         bundle_digest="sha256:" + "4f" * 32,

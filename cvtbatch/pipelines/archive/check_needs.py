@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.scoring import EPILEPSY
 from cvtbatch.manifest import Case, Manifest, Reading
+from cvtbatch.pipelines.shared.readings import is_method
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,14 @@ class _Need:
     is_met: Callable[[Case, Mapping[str, object]], bool]
 
 
-def check_needs(manifest: Manifest, bundle: Bundle) -> list[Lack]:
-    """Return what the bundle needs to score and to validate, and cases of the manifest lack."""
-    needs = _needs(bundle.description.primary)
+def check_needs(manifest: Manifest, bundle: Bundle, reader: str | None = None) -> list[Lack]:
+    """Return what the bundle needs to score and to validate, and cases of the manifest lack.
+
+    Args:
+        reader: whose outlines are to be scored; by default whom the bundle was fitted on. What a method outlines is needed of no
+            manifest.
+    """
+    needs = _needs(_reading(manifest, bundle.description.primary, reader))
     counts, first = dict.fromkeys(needs, 0), dict.fromkeys(needs, 0)
     for case in manifest:
         values = case.clinical_values()
@@ -61,13 +67,22 @@ def check_needs(manifest: Manifest, bundle: Bundle) -> list[Lack]:
     ]
 
 
-def _needs(primary: Reading) -> dict[str, _Need]:
+def _reading(manifest: Manifest, fitted: Reading, reader: str | None) -> Reading:
+    """Return whose outlines are to be scored: of a reader's in the manifest the first."""
+    if reader is None or reader == fitted.reader:
+        return fitted
+    numbers = (roi.reading for case in manifest for roi in case.masked_rois() if roi.reader == reader)
+    return Reading(reader, min(numbers, default=1))
+
+
+def _needs(reading: Reading) -> dict[str, _Need]:
+    outline = _Need(
+        ("mask", "reader", "reading"),
+        f"an outline of reader {reading} to score",
+        lambda case, _: any(Reading(roi.reader, roi.reading) == reading for roi in case.masked_rois()),
+    )
     return {
-        "outline": _Need(
-            ("mask", "reader", "reading"),
-            f"an outline of reader {primary} to score",
-            lambda case, _: any(Reading(roi.reader, roi.reading) == primary for roi in case.masked_rois()),
-        ),
+        **({} if is_method(reading.reader) else {"outline": outline}),
         "epilepsy": _Need((EPILEPSY,), f"{EPILEPSY} for the DLRN", lambda _, values: values[EPILEPSY] is not None),
         "outcome": _Need(
             ("cvt", "etiology"), "cvt or etiology to validate", lambda _, values: values["cvt"] is not None

@@ -43,6 +43,7 @@ class Plan:
     Attributes:
         settings: of the extraction; its specifications are the bundle's.
         lacks: what the bundle needs and the manifest lacks: cases go without a score, or without a verdict.
+        reader: whose outlines are scored and judged; None for whom the bundle was fitted on.
         reviewed: only outlines that a review accepts are scored and judged.
     """
 
@@ -51,6 +52,7 @@ class Plan:
     bundle: Path
     settings: Settings
     lacks: tuple[Lack, ...]
+    reader: str | None
     reviewed: bool
 
 
@@ -83,12 +85,15 @@ class CenterReport:
 
 
 @contextmanager
-def planned(manifest: Manifest, bundle_path: Path, job: Job, store_url: str, given: bool) -> Iterator[Plan]:
+def planned(
+    manifest: Manifest, bundle_path: Path, job: Job, store_url: str, given: bool, reader: str | None = None
+) -> Iterator[Plan]:
     """Yield what is going to be done; weights that are taken from the store, and settings of radiomics, lie in files until the end.
 
     Args:
         job: of an extraction; what it says of volumes, features and embeddings gives way to the bundle's specifications.
         given: the user has named the weights.
+        reader: whose outlines are to be scored; a method means its newest reader. By default whom the bundle was fitted on.
 
     Raises:
         InputError: the manifest holds several centres, or one that the bundle was trained on; a folder of its files is away; the
@@ -116,9 +121,8 @@ def planned(manifest: Manifest, bundle_path: Path, job: Job, store_url: str, giv
         if settings.embedding is None:
             raise InputError("no_embeddings", "the bundle takes embeddings: embedding.weights cannot be none")
         require_bundle_specs(settings.specs, bundle, specs)
-        yield Plan(
-            manifest, centers[0], bundle_path, settings, tuple(check_needs(manifest, bundle)), job.cohort.reviewed
-        )
+        lacks = tuple(check_needs(manifest, bundle, reader))
+        yield Plan(manifest, centers[0], bundle_path, settings, lacks, reader, job.cohort.reviewed)
 
 
 def _known_specs(store_url: str) -> dict[str, Spec]:
@@ -206,6 +210,7 @@ def add_center(
             snapshot,
             plan.center,
             cluster,
+            reader=plan.reader,
             explain=True,
             reviewed=plan.reviewed,
             on_progress=lambda done, total: on_progress("score", done, total, 0),
@@ -220,6 +225,7 @@ def add_center(
             out,
             lambda done, total: on_progress("validate", done, total, 0),
             cluster,
+            reader=plan.reader,
             reviewed=plan.reviewed,
         )
     return CenterReport(plan.center, checked, problems, extraction, snapshot, scores, validation, times)

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from cvtbatch.dlrn.scoring import probability_column
 from cvtbatch.dlrn.settings import SIGNATURES
 from cvtbatch.errors import CvtbatchError, InputError
-from cvtbatch.manifest import Reading
+from cvtbatch.manifest import Reading, key_of
 from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, TERM_NAMES
 from cvtbatch.pipelines.centers.center_source import (
     IDENTITY,
@@ -54,9 +54,14 @@ def read_cohort(source: Source, readers: tuple[ReaderStudy, ...], reviewed: bool
     rois = source.by_key("rois", "roi_key")
     volumes = source.by_key("volumes", "case_key")
     _refuse_training_images(source, [row for row in volumes.values() if row["case_key"] in cases])
-    refused = _refused(source, rois.values()) if reviewed else {}
+    own = [
+        row
+        for row in rois.values()
+        if row["center"] == source.center and Reading(row["reader"], row["reading"]) == source.reading
+    ]
+    refused = _refused(source, own) if reviewed else {}
     scores, explanations = _read_scores(source)
-    rows = source.wide([source.center], source.primary)
+    rows = source.wide([source.center], source.reading)
     refuse_several_outlines(rows)
     scales = _filter_scales(source)
     places = [
@@ -80,11 +85,10 @@ def read_cohort(source: Source, readers: tuple[ReaderStudy, ...], reviewed: bool
     ]
     failures = source.view.rows("failures")
     failures = failures.filter(pc.equal(failures["center"], source.center)).to_pylist()
-    outlined = {row["case_key"] for row in rois.values()}
     return CenterCohort(
         center=source.center,
         cases=tuple(found),
-        flow=_flow(cases, outlined, failures, refused, {case.key for case in found}),
+        flow=_flow(cases, _unused(source, cases, own, failures, refused), {case.key for case in found}),
         failures=tuple(Count(kind, n) for kind, n in sorted(Counter(row["kind"] for row in failures).items())),
         features=selected_columns(source.bundle, rows),
         embedding=embeddings(source.bundle, rows),
@@ -92,17 +96,12 @@ def read_cohort(source: Source, readers: tuple[ReaderStudy, ...], reviewed: bool
     )
 
 
-def _refused(source: Source, rois: Iterable[Row]) -> dict[str, str]:
-    """Return why cases of the centre are left out whose primary outline a review does not accept, by case_key.
+def _refused(source: Source, own: Sequence[Row]) -> dict[str, str]:
+    """Return why cases of the centre are left out whose outline, of those that are judged, a review does not accept, by case_key.
 
     Raises:
         InputError: "not_reviewed": it accepts none.
     """
-    own = [
-        row
-        for row in rois
-        if row["center"] == source.center and Reading(row["reader"], row["reading"]) == source.primary
-    ]
     refused = refused_outlines(source.view, own, "case_key")
     if own and len(refused) == len({row["case_key"] for row in own}):
         raise InputError(
@@ -125,7 +124,7 @@ def _refuse_training_images(source: Source, volumes: Sequence[Row]) -> None:
 
 def _read_scores(source: Source) -> tuple[dict[str, Row], dict[str, Row]]:
     """Return the bundle's scores and explanations of the centre's current inputs, by roi_key."""
-    keys = read_keys(source.store, source.bundle, source.snapshot, source.center)
+    keys = read_keys(source.store, source.bundle, source.snapshot, source.center, source.reading)
     by_bundle = pc.field("bundle_digest") == source.bundle.digest
     found: list[dict[str, Row]] = []
     for name in ("scores", "explanations"):
@@ -134,7 +133,7 @@ def _read_scores(source: Source) -> tuple[dict[str, Row], dict[str, Row]]:
     if not found[0]:
         raise InputError(
             "not_scored",
-            f"no outline of centre {source.center!r} is scored by bundle {source.bundle.digest[:12]}: "
+            f"no outline of centre {source.center!r} by {source.reading} is scored by bundle {source.bundle.digest[:12]}: "
             "run `cvtbatch score` with it first",
         )
     return found[0], found[1]
@@ -180,38 +179,57 @@ def _explanation(score: Row, explanation: Row | None) -> Explanation | None:
     return Explanation(complete, explanation["base"], added, explanation["other_contributions"])
 
 
-def _flow(
-    cases: Mapping[str, Row],
-    outlined: set[str],
-    failures: Sequence[Row],
-    refused: Mapping[str, str],
-    analysed: set[str],
-) -> tuple[FlowStep, ...]:
+def _unused(
+    source: Source, cases: Iterable[str], own: Sequence[Row], failures: Sequence[Row], refused: Mapping[str, str]
+) -> dict[str, str]:
+    """Return why an eligible case would not be analysed, by case_key.
+
+    Args:
+        own: rows of `rois` of the reading that is judged.
+        failures: live ones of the centre; those of other readers' outlines, and of other methods that found none, are no reason.
+        refused: why outlines are left out that no review accepts, by case_key.
+    """
+    found = source.view.rows("outlines", ["case_key", "reader", "state"])
+    negative = pc.and_(pc.equal(found["reader"], source.reading.reader), pc.equal(found["state"], "no_hemorrhage"))
+    return {
+        **dict.fromkeys(cases, f"no outline by {source.reading}"),
+        **dict.fromkeys(found.filter(negative)["case_key"].to_pylist(), f"no hemorrhage found by {source.reading}"),
+        **{row["case_key"]: "not scored by this bundle" for row in own},
+        **{key: reason.replace("_", " ") for key, reason in refused.items()},
+        **{
+            row["case_key"]: f"failed: {row['kind'].replace('_', ' ')}"
+            for row in failures
+            if _concerns(row, source.reading)
+        },
+    }
+
+
+def _concerns(failure: Row, reading: Reading) -> bool:
+    """Say whether a failure is of the whole case, of a reading's outline, or of the method that was to find it."""
+    if failure["roi_key"]:
+        return bool(failure["roi_key"].endswith(f"/{key_of(*reading)}"))
+    kind, _, number = failure["spec_id"].partition("-")
+    return kind != "out" or reading.reader.endswith(f":{number[:8]}")
+
+
+def _flow(cases: Mapping[str, Row], unused: Mapping[str, str], analysed: set[str]) -> tuple[FlowStep, ...]:
     """Return the steps from screened to analysed, each with the cases that it leaves out by reason.
 
     Args:
         cases: rows of `cases` of the centre, by case_key.
-        outlined, analysed: case_keys with an outline, and those that are analysed.
-        failures: live ones of the centre.
-        refused: why outlines are left out that no review accepts, by case_key.
+        unused: why a case would not be analysed, by case_key.
+        analysed: case_keys.
     """
     excluded: Counter[str] = Counter()
     unusable: Counter[str] = Counter()
     eligible = 0
-    failed = {row["case_key"]: row["kind"] for row in failures}
     for key, case in cases.items():
         if reasons := assess_eligibility(case).reasons:
             excluded[REASONS[reasons[0]]] += 1
             continue
         eligible += 1
-        if key in analysed:
-            continue
-        if key in failed:
-            unusable[f"failed: {failed[key].replace('_', ' ')}"] += 1
-        elif key in refused:
-            unusable[refused[key].replace("_", " ")] += 1
-        else:
-            unusable["not scored by this bundle" if key in outlined else "no outline yet"] += 1
+        if key not in analysed:
+            unusable[unused[key]] += 1
     known = sum(cases[key]["cvt"] is not None for key in analysed)
     unknown = (("outcome unknown", len(analysed) - known),) if known < len(analysed) else ()
     return (
@@ -227,7 +245,7 @@ def read_training_values(source: Source) -> Training | None:
     cases = {row["case_key"]: row for row in source.cases(source.training_centers)}
     if not cases:
         return None
-    rows = source.wide(source.training_centers, source.primary)
+    rows = source.wide(source.training_centers, source.fitted)
     outlines = rows.select(IDENTITY).to_pylist() if source.bundle.description.reviewed else []
     refused = refused_outlines(source.view, outlines, "case_key")
     rows, _ = select_rows(rows, cases.values(), source.training_centers, refused)
@@ -250,11 +268,11 @@ def read_training_values(source: Source) -> Training | None:
 
 
 def read_pictures(source: Source) -> Pictures:
-    """Return what gives the largest slice of a case, by case_key, with its primary outline; None where it cannot be read."""
+    """Return what gives the largest slice of a case, by case_key, with the outline that is read; None where it cannot be read."""
     rois = {
         row["case_key"]: row
         for row in source.by_key("rois", "roi_key").values()
-        if Reading(row["reader"], row["reading"]) == source.primary
+        if Reading(row["reader"], row["reading"]) == source.reading
     }
     volumes = source.by_key("volumes", "case_key")
 

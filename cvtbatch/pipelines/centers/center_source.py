@@ -13,6 +13,7 @@ from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading, name_centers, twins_of
 from cvtbatch.pipelines.models.eligible_cases import Row
+from cvtbatch.pipelines.models.score_keys import read_reading
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.store import FeatureStore, View
 from cvtbatch.validation.values import Floats
@@ -27,6 +28,7 @@ class Source:
     Attributes:
         view: the rows that the snapshot froze.
         center: that is validated.
+        reading: whose outlines of the centre are read; those that the bundle was fitted on may be another's.
     """
 
     store: FeatureStore
@@ -35,10 +37,11 @@ class Source:
     snapshot_digest: str
     bundle: Bundle
     center: str
+    reading: Reading
 
     @property
-    def primary(self) -> Reading:
-        """The outlines that count."""
+    def fitted(self) -> Reading:
+        """Whose outlines the bundle was fitted on."""
         return self.bundle.description.primary
 
     @property
@@ -76,17 +79,21 @@ class Source:
         return {row[key]: row for row in rows.to_pylist()}
 
 
-def open_source(store_url: str, bundle: Bundle, center: str, snapshot: str | None, purpose: str) -> Source:
+def open_source(
+    store_url: str, bundle: Bundle, center: str, snapshot: str | None, purpose: str, reader: str | None = None
+) -> Source:
     """Return what to read of a centre.
 
     Args:
         snapshot: by default one that is recorded for the purpose, e.g. "validate".
+        reader: whose outlines; by default those of whom the bundle was fitted on.
 
     Raises:
-        InputError: there is no store or snapshot.
+        InputError: there is no store, snapshot or reader.
     """
     pinned = open_pinned(store_url, snapshot, purpose)
-    return Source(pinned.store, pinned.view, pinned.name, pinned.content_digest, bundle, center)
+    reading = read_reading(pinned.view, bundle, reader, center)
+    return Source(pinned.store, pinned.view, pinned.name, pinned.content_digest, bundle, center, reading)
 
 
 def refuse_seen_center(bundle: Bundle, center: str) -> None:

@@ -32,8 +32,8 @@ from cvtbatch.radiomics.profiles import profile_of
 from cvtbatch.spec import radiomics_spec
 from cvtbatch.store import FeatureStore, StoredArray, View
 from cvtbatch.validation.agreement import icc_one_way
-from cvtbatch.validation.readers import FeatureAgreement, dice
-from cvtbatch.validation.values import Estimate, Floats, Interval, Maybe, NotComputable
+from cvtbatch.validation.readers import FeatureAgreement, dice, feature_agreements
+from cvtbatch.validation.values import Floats, NotComputable
 
 FEWEST = 3
 """Cases that a study needs: below that an ICC says nothing."""
@@ -116,7 +116,7 @@ def study_perturbations(
     snapshot: str | None,
     spec_ids: Sequence[str],
     cluster: Cluster,
-    on_case: Callable[[], None] = lambda: None,
+    on_progress: Callable[[int, int, int], None] = lambda *_: None,
 ) -> PerturbationStudy:
     """Perturb the current outlines of a reading that have features, and say how far each feature agrees with itself.
 
@@ -125,7 +125,7 @@ def study_perturbations(
         centers: of these alone; of all where none is named.
         snapshot: by default one that is recorded for this.
         spec_ids: specifications to which the features are restricted.
-        on_case: called after every outline.
+        on_progress: called after every outline with how many are done, all of them, and how many of them failed.
 
     Raises:
         InputError: fewer than two perturbations, or FEWEST cases; features of several specifications, or of a revision of the
@@ -147,7 +147,7 @@ def study_perturbations(
             failed.append(outcome.result)
         else:
             spreads[outcome.item.case_key] = outcome.result
-        on_case()
+        on_progress(len(spreads) + len(failed), len(outlines), len(failed))
     _require_enough(len(spreads), reading, f"are left: {len(failed)} failed{_kinds(failed)}")
     cases = tuple(sorted(spreads))
     return PerturbationStudy(
@@ -278,12 +278,5 @@ def _outline(store_url: str, roi: Row, volume: Row, profile: Profile, count: int
 
 def _agreement(spreads: Sequence[Spread], count: int) -> tuple[FeatureAgreement, ...]:
     means, within = (np.array([getattr(spread, name) for spread in spreads]) for name in ("mean", "within"))
-    found = icc_one_way(means, within, count)
-    columns = zip(contracts.feature_names(), found.icc.tolist(), found.low.tolist(), found.high.tolist(), strict=True)
-    return tuple(FeatureAgreement(name, _estimate(icc, low, high)) for name, icc, low, high in columns)
-
-
-def _estimate(icc: float, low: float, high: float) -> Maybe[Estimate]:
-    if not np.isfinite(icc):
-        return NotComputable("a value is missing, or the feature does not vary")
-    return Estimate(icc, Interval(low, high))
+    counts = np.isfinite(means + within).sum(axis=0)
+    return feature_agreements(contracts.feature_names(), icc_one_way(means, within, count), counts)

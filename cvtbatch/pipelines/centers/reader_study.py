@@ -1,124 +1,134 @@
-"""The reader study of a centre: every further outline of its cases against the primary one."""
+"""The reader studies of a centre: people against each other, and against the method whose outlines are judged."""
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cvtbatch import contracts
+from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.thresholds import YOUDEN
-from cvtbatch.errors import CvtbatchError
 from cvtbatch.manifest import Reading
 from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES
 from cvtbatch.pipelines.centers.center_source import Source
-from cvtbatch.pipelines.models.eligible_cases import Row
-from cvtbatch.store import StoredArray
+from cvtbatch.pipelines.centers.outline_pairs import Map, Masks, OutlinePairs, overlaps, read_pairs
+from cvtbatch.pipelines.shared.readings import Readings, read_readings
 from cvtbatch.validation.agreement import icc_agreement
-from cvtbatch.validation.readers import ReaderStudy, ScoreAgreement, dice, reader_study, score_agreement
-from cvtbatch.validation.values import Estimate, Floats, Interval, Maybe, NotComputable
+from cvtbatch.validation.readers import (
+    Kind,
+    ReaderStudy,
+    ScoreAgreement,
+    feature_agreements,
+    reader_study,
+    score_agreement,
+)
+from cvtbatch.validation.values import Floats, Maybe
 
 FEWEST = 3
 """Cases that a study needs: below that an ICC says nothing."""
 
 
-def read_readers(source: Source) -> tuple[ReaderStudy, ...]:
-    """Return a study for each further reader or reading of the centre, in their order."""
-    rois = [
-        row
-        for row in source.by_key("rois", "roi_key").values()
-        if row["center"] == source.center and Reading(row["reader"], row["reading"]) != source.primary
-    ]
-    readings = sorted({Reading(row["reader"], row["reading"]) for row in rois})
-    studies = [_study(source, reading) for reading in readings]
-    return tuple(study for study in studies if study is not None)
+@dataclass(frozen=True, slots=True, eq=False)
+class PairedScores:
+    """What a model scores the first and the second outlines of pairs: (cases,) each, NaN where there is no score.
+
+    Attributes:
+        threshold: frozen; a score at or above it is a decision for CVT.
+    """
+
+    model: str
+    first: Floats
+    second: Floats
+    threshold: float
+
+    def agreement(self) -> Maybe[ScoreAgreement]:
+        """Return what the second outline does to score and decision, where both have a score."""
+        both = ~(np.isnan(self.first) | np.isnan(self.second))
+        return score_agreement(self.model, self.first[both], self.second[both], self.threshold)
 
 
-def _study(source: Source, other: Reading) -> ReaderStudy | None:
-    """Return the study of another reader and reading against the primary one; None with fewer than FEWEST cases in both."""
-    names = list(contracts.feature_names())
-    first, second = (_by_case(source.wide([source.center], reading, names)) for reading in (source.primary, other))
-    cases = sorted(set(first) & set(second))
-    if len(cases) < FEWEST:
-        return None
-    tables = [_rows_of(found, cases) for found in (first, second)]
-    rois = source.by_key("rois", "roi_key")
-    outlines = [[rois[key] for key in table["roi_key"].to_pylist()] for table in tables]
-    values = np.stack([_matrix(table, names) for table in tables], axis=1)
-    kind: Literal["intra-reader", "inter-reader"] = (
-        "intra-reader" if other.reader == source.primary.reader else "inter-reader"
-    )
-    return reader_study(
-        kind,
-        (str(source.primary), str(other)),
-        _agreement(names, values),
-        [share for pair in zip(*outlines, strict=True) if (share := _dice(source, *pair)) is not None],
-        _volumes(outlines),
-        _score_agreements(source, tables),
-    )
+def read_readers(source: Source, map_: "Map[Masks, float | None]" = map) -> tuple[ReaderStudy, ...]:
+    """Return the studies of a centre with FEWEST cases or more: a person's outlines against other people's, and a method's.
 
-
-def _by_case(rows: pa.Table) -> dict[str, pa.Table]:
-    """Return a table of one row for each case that has one outline."""
-    keys = rows["case_key"].to_pylist()
-    return {key: rows.slice(place, 1) for place, key in enumerate(keys) if keys.count(key) == 1}
-
-
-def _rows_of(found: Mapping[str, pa.Table], cases: list[str]) -> pa.Table:
-    """Return the rows of some cases, in order."""
-    return pa.concat_tables([found[case] for case in cases])
-
-
-def _matrix(table: pa.Table, names: list[str]) -> Floats:
-    """Return columns as (rows, columns), NaN where a value is missing."""
-    return np.column_stack([table[name].cast(pa.float64()).to_numpy() for name in names])
-
-
-def _agreement(names: list[str], values: Floats) -> dict[str, Maybe[Estimate]]:
-    """Return the ICC of each feature.
+    The person is who is read, or else whom the bundle was fitted on, or else the first. A method takes part where it is read.
 
     Args:
-        values: (cases, 2, features).
+        map_: reads the masks, anywhere.
     """
-    found = icc_agreement(values)
-    columns = zip(names, found.icc.tolist(), found.low.tolist(), found.high.tolist(), strict=True)
-    return {name: _estimate(icc, low, high) for name, icc, low, high in columns}
+    there = read_readings(source.view, source.spec_ids, [source.center])
+    people = there.of_people()
+    chosen = [reading for reading in (source.reading, source.bundle.description.primary) if reading in people]
+    person = next(iter([*chosen, *people]), None)
+    if person is None:
+        return ()
+    others = [reading for reading in people if reading != person]
+    if source.reading.reader in there.methods:
+        others.append(source.reading)
+    return tuple(_studies(source, there, person, others, map_))
 
 
-def _estimate(icc: float, low: float, high: float) -> Maybe[Estimate]:
-    if not np.isfinite(icc):
-        return NotComputable("a value is missing, or the feature does not vary")
-    if not (np.isfinite(low) and np.isfinite(high)):
-        return Estimate(icc, NotComputable("the interval's degrees of freedom vanish"))
-    return Estimate(icc, Interval(min(low, high), max(low, high)))
+def _studies(
+    source: Source, there: Readings, person: Reading, others: Sequence[Reading], map_: "Map[Masks, float | None]"
+) -> Iterator[ReaderStudy]:
+    for other in others:
+        readings = (person, other)
+        pairs = read_pairs(source.view, source.spec_ids, [source.center], readings, columns_of(source.bundle))
+        if len(pairs.cases) >= FEWEST:
+            shares = overlaps(source.store.location.url, pairs, map_)
+            scores = score_pairs(source.bundle, pairs)
+            yield study_pairs(pairs, readings, kind_of(there, readings), shares, scores)
 
 
-def _dice(source: Source, first: Row, second: Row) -> float | None:
-    """Return the overlap of two outlines on one volume, or None where it cannot be read."""
-    if first["image_digest"] != second["image_digest"]:
-        return None
-    try:
-        masks = [source.store.read_array(StoredArray(row["path"], row["checksum"])) for row in (first, second)]
-    except CvtbatchError:
-        return None
-    found = dice(masks[0].astype(np.uint8), masks[1].astype(np.uint8))
-    return None if isinstance(found, NotComputable) else found
+def columns_of(bundle: Bundle | None) -> list[str]:
+    """Return the columns that a study reads of an outline; those that a bundle scores too, if there is one."""
+    return list(dict.fromkeys([*contracts.feature_names(), *(bundle.needed_columns() if bundle else ())]))
 
 
-def _volumes(outlines: list[list[Row]]) -> tuple[Floats, Floats]:
-    """Return the volumes of both outlines in ml, (cases,) each."""
-    first, second = (np.array([row["volume_ml"] for row in rows], dtype=np.float64) for rows in outlines)
-    return first, second
+def kind_of(there: Readings, readings: tuple[Reading, Reading]) -> Kind:
+    """Return what a study of two readings is."""
+    first, second = readings
+    if first.reader == second.reader:
+        return "intra-reader"
+    kinds: tuple[Kind, ...] = ("inter-reader", "method-reader", "inter-method")
+    return kinds[len({first.reader, second.reader} & there.methods.keys())]
 
 
-def _score_agreements(source: Source, tables: list[pa.Table]) -> list[Maybe[ScoreAgreement]]:
-    """Score both outlines with every model, and compare."""
-    first, second = (source.bundle.score(table) for table in tables)
-    found = []
-    for model, name in MODEL_NAMES.items():
-        both = pc.and_(first[str(model)].is_valid(), second[str(model)].is_valid())
-        values = [scored[str(model)].filter(both).to_numpy() for scored in (first, second)]
-        threshold = source.bundle.model.thresholds[model][YOUDEN]
-        found.append(score_agreement(name, values[0], values[1], threshold))
-    return found
+def score_pairs(bundle: Bundle, pairs: OutlinePairs) -> list[PairedScores]:
+    """Score both outlines of each pair with every model, in the order in which these are shown."""
+    first, second = (bundle.score(table) for table in pairs.rows)
+    return [
+        PairedScores(
+            shown,
+            first[str(model)].cast(pa.float64()).to_numpy(),
+            second[str(model)].cast(pa.float64()).to_numpy(),
+            bundle.model.thresholds[model][YOUDEN],
+        )
+        for model, shown in MODEL_NAMES.items()
+    ]
+
+
+def study_pairs(
+    pairs: OutlinePairs,
+    readings: tuple[Reading, Reading],
+    kind: Kind,
+    shares: Sequence[float | None],
+    scores: Sequence[PairedScores] = (),
+) -> ReaderStudy:
+    """Return the study of pairs of outlines, two or more.
+
+    Args:
+        shares: Dice's overlap of each pair, None where there is none.
+        scores: of each pair, by model; none without a bundle.
+    """
+    names = contracts.feature_names()
+    values = pairs.values(names)
+    counts = np.isfinite(values).all(axis=1).sum(axis=0)
+    return reader_study(
+        kind,
+        (str(readings[0]), str(readings[1])),
+        feature_agreements(names, icc_agreement(values), counts),
+        [share for share in shares if share is not None],
+        pairs.volumes_ml(),
+        [score.agreement() for score in scores],
+    )

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from cvtbatch.dlrn.bundle import load_bundle
 from cvtbatch.engine import Cluster
-from cvtbatch.manifest import name_centers, twins_of
+from cvtbatch.manifest import Reading, name_centers, twins_of
 from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, bundle_facts, recalibrated, uncalibrated
 from cvtbatch.pipelines.centers.center_cohort import read_cohort, read_pictures, read_training_values
 from cvtbatch.pipelines.centers.center_source import Source, open_source, refuse_seen_center
 from cvtbatch.pipelines.centers.kept_training import training_values
 from cvtbatch.pipelines.centers.reader_study import read_readers
 from cvtbatch.pipelines.shared.ordered_map import map_on
+from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE
 from cvtbatch.pipelines.shared.reviewed import NOT_REVIEWED, REFUSALS
 from cvtbatch.spec import canonical_json
 from cvtbatch.validation.evaluate import Validation, evaluate
@@ -38,6 +39,8 @@ class ValidationReport:
     center: str
     snapshot: str
     bundle_digest: str
+    fitted: Reading
+    reading: Reading
     page: Path
     validation: Validation
     seconds: float
@@ -58,6 +61,9 @@ class ValidationReport:
             "center": self.center,
             "snapshot": self.snapshot,
             "bundle_digest": self.bundle_digest,
+            "fitted_reader": self.fitted.reader,
+            "reader": self.reading.reader,
+            "reading": self.reading.number,
             "report": str(self.page),
             "cases": len(found.cases),
             "left_out": self.left_out(),
@@ -79,6 +85,7 @@ def validate_center(
     on_page: Callable[[int, int], None] = lambda *_: None,
     cluster: Cluster = HERE,
     study: Study | None = None,
+    reader: str | None = None,
     reviewed: bool = False,
 ) -> ValidationReport:
     """Validate a bundle on what it has scored of a centre, and write the report into a folder.
@@ -88,27 +95,40 @@ def validate_center(
         on_page: told how many pages of cases are written, of how many.
         cluster: takes the bootstrap; the report is the same, wherever that runs.
         study: what its authors say of it, for the checklists.
+        reader: whose outlines; a method means its newest reader. By default whom the bundle was fitted on.
         reviewed: only outlines that a review accepts.
 
     Raises:
-        InputError: the bundle was trained on this centre or its images; there is no bundle, snapshot, centre or score.
+        InputError: the bundle was trained on this centre or its images; there is no bundle, snapshot, centre, reader or score.
         FormatError: the bundle is damaged.
     """
     started = time.monotonic()
     bundle = load_bundle(bundle_path)
     refuse_seen_center(bundle, center)
-    source = open_source(store_url, bundle, center, snapshot, "validate")
+    source = open_source(store_url, bundle, center, snapshot, "validate", reader)
+    spread = partial(map_on, cluster)
+    cohort = read_cohort(source, read_readers(source, spread), reviewed)
+    unfit = sum(NOT_FOR_INFERENCE in case.flags for case in cohort.cases)
     found = evaluate(
-        read_cohort(source, read_readers(source), reviewed),
+        cohort,
         bundle_facts(bundle),
         training_values(bundle, read_training_values(source)),
-        _provenance(source, study, reviewed),
+        _provenance(source, unfit, study, reviewed),
         SEED,
-        partial(map_on, cluster),
+        spread,
     )
     page = write_report(found, read_pictures(source), out, on_page)
-    seconds = round(time.monotonic() - started, 3)
-    return ValidationReport(source.store.location.url, center, source.snapshot, bundle.digest, page, found, seconds)
+    return ValidationReport(
+        store=source.store.location.url,
+        center=center,
+        snapshot=source.snapshot,
+        bundle_digest=bundle.digest,
+        fitted=source.fitted,
+        reading=source.reading,
+        page=page,
+        validation=found,
+        seconds=round(time.monotonic() - started, 3),
+    )
 
 
 def other_spellings(source: Source) -> list[str]:
@@ -123,7 +143,7 @@ def other_spellings(source: Source) -> list[str]:
     ]
 
 
-def _provenance(source: Source, study: Study | None, reviewed: bool) -> Provenance:
+def _provenance(source: Source, unfit_outlines: int, study: Study | None, reviewed: bool) -> Provenance:
     """Return where the report's numbers come from: bundle, snapshots, specifications, software, and what speaks against them."""
     told = source.bundle.description
     specs = {**source.view.specs(), **source.bundle.known_specs()}
@@ -136,6 +156,9 @@ def _provenance(source: Source, study: Study | None, reviewed: bool) -> Provenan
         training_centers=source.training_centers,
         training_cases=told.cohort.cases,
         intended_use=told.intended_use,
+        fitted_reader=str(source.fitted),
+        applied_reader=str(source.reading),
+        unfit_outlines=unfit_outlines,
         weights=told.weights.name,
         not_for_inference=told.weights.not_for_inference,
         bundle_digest=source.bundle.digest,

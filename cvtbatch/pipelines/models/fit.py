@@ -13,6 +13,7 @@ from cvtbatch.dlrn.tasks import Task, TaskResult, run_task
 from cvtbatch.documents import to_document
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
+from cvtbatch.pipelines.models.fit_outlines import resolve_outlines
 from cvtbatch.pipelines.models.training_cohort import CohortSource, TrainingData, read_training
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
@@ -74,13 +75,14 @@ def fit_bundle(
         on_progress: called with the tasks done and all of them.
 
     Raises:
-        InputError: the cohort cannot be fitted on, or there is something at `out`.
+        InputError: the cohort cannot be fitted on, a reader or table that the job names is not there, or something is at `out`.
         ProblemsError: "leakage", or the job is not valid.
         ResourceError: a worker died over a task, or the scheduler went away.
     """
     if out.exists():
         raise InputError("bundle_exists", f"--out {out}: there is something already; choose a new name")
     pinned = open_pinned(store_url, snapshot, "fit")
+    job, icc_table = resolve_outlines(job, pinned.view, spec_ids)
     source = CohortSource(
         store_url=pinned.store.location.url,
         snapshot=pinned.name,
@@ -88,6 +90,8 @@ def fit_bundle(
         primary=job.cohort.primary,
         spec_ids=tuple(spec_ids),
         reviewed=job.cohort.reviewed,
+        icc_readers=job.fit.selection.icc_readers,
+        icc_table=icc_table,
     )
     data = read_training(source)
 

@@ -16,8 +16,10 @@ from cvtbatch.dlrn.bundle import Bundle, load_bundle
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InternalError
-from cvtbatch.pipelines.models.score_keys import KEY, read_keys
+from cvtbatch.manifest import Reading
+from cvtbatch.pipelines.models.score_keys import KEY, read_keys, read_reading
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
+from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE, flagged_outlines
 from cvtbatch.pipelines.shared.reviewed import refused_outlines
 from cvtbatch.pipelines.shared.unfinished import require_done
 from cvtbatch.run_id import make_run_id
@@ -43,6 +45,7 @@ class Portion:
     run_id: str
     bundle: str
     snapshot: str
+    reading: Reading
     roi_keys: tuple[str, ...]
     explain: bool
 
@@ -52,7 +55,9 @@ class ScoreReport:
     """What a run did, for people and as the JSON document of `cvtbatch score --json`.
 
     Attributes:
-        outlines: primary outlines with features; each is scored, or already_scored.
+        fitted_reader: whose outlines the bundle was fitted on.
+        reader, reading: whose outlines are scored.
+        outlines: those with features; each is scored, or already_scored.
         left_out: outlines with features that are not taken, by reason; none where a review is not asked for.
         scored, already_scored: outlines.
         computed: by model, outlines of this run that have its score.
@@ -65,6 +70,9 @@ class ScoreReport:
     bundle_digest: str
     snapshot: str
     center: str | None
+    fitted_reader: str
+    reader: str
+    reading: int
     marks: list[str]
     outlines: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
@@ -92,6 +100,12 @@ def _view(store_url: str, snapshot: str, run_id: str) -> View:
     return FeatureStore(store_url).at(snapshot)
 
 
+@functools.lru_cache(maxsize=1)
+def _unfit(store_url: str, snapshot: str, run_id: str, spec_id: str) -> set[str]:
+    """Return the outlines of a snapshot that are marked not for inference, by roi_key, read once in this run."""
+    return flagged_outlines(_view(store_url, snapshot, run_id), NOT_FOR_INFERENCE, [spec_id])
+
+
 def score_store(
     store_url: str,
     bundle_path: Path,
@@ -99,21 +113,23 @@ def score_store(
     center: str | None,
     cluster: Cluster,
     *,
+    reader: str | None = None,
     explain: bool,
     reviewed: bool = False,
     on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> ScoreReport:
-    """Score the primary outlines of a store that this bundle has not scored with these inputs, and append the rows.
+    """Score one reading's outlines of a store that this bundle has not scored with these inputs, and append the rows.
 
     Args:
         snapshot: by default one that is recorded for this.
         center: only this centre's.
+        reader: whose outlines; a method means its newest reader. By default whom the bundle was fitted on.
         explain: fill the table explanations too.
         reviewed: only outlines that a review accepts.
         on_progress: called with the outlines done and all of those to score.
 
     Raises:
-        InputError: there is no bundle, snapshot or centre; the store lacks the bundle's specifications.
+        InputError: there is no bundle, snapshot, centre or reader; the store lacks the bundle's specifications.
         FormatError: the bundle is damaged.
         ResourceError: a worker died over a portion, or the scheduler went away.
     """
@@ -125,8 +141,11 @@ def score_store(
     now = datetime.datetime.now(datetime.UTC)
     run_id = make_run_id(now)
     marks = [entry.mark for entry in bundle.description.marks]
-    report = ScoreReport(url, run_id, bundle.digest, snapshot, center, marks)
-    wanted = read_keys(store, bundle, snapshot, center)
+    reading, fitted = read_reading(pinned.view, bundle, reader, center), bundle.description.primary
+    report = ScoreReport(
+        url, run_id, bundle.digest, snapshot, center, fitted.reader, reading.reader, reading.number, marks
+    )
+    wanted = read_keys(store, bundle, snapshot, center, reading)
     if reviewed:
         wanted, report.left_out = _accepted(pinned.view, wanted)
     report.outlines = len(wanted)
@@ -134,7 +153,7 @@ def score_store(
     report.already_scored = len(wanted) - len(fresh)
     path = str(bundle_path.absolute())
     portions = [
-        Portion(url, run_id, path, snapshot, tuple(fresh[start : start + PORTION]), explain)
+        Portion(url, run_id, path, snapshot, reading, tuple(fresh[start : start + PORTION]), explain)
         for start in range(0, len(fresh), PORTION)
     ]
     book = {"snapshot": snapshot, "snapshot_digest": pinned.content_digest, "run_id": run_id}
@@ -185,28 +204,34 @@ def score_portion(portion: Portion) -> pa.Table:
         "clinical_digest",
     ]
     specs = ["radiomics_spec_id", "embedding_spec_id"]
+    view = _view(portion.store_url, portion.snapshot, portion.run_id)
     rows = wide_rows(
-        _view(portion.store_url, portion.snapshot, portion.run_id),
+        view,
         list(dict.fromkeys([*identity, *specs, *bundle.needed_columns(), *CRITERIA_COLUMNS])),
         None,
         [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id],
-        bundle.description.primary,
+        portion.reading,
         pa.array(portion.roi_keys),
     ).sort_by("roi_key")
     if rows["roi_key"].to_pylist() != list(portion.roi_keys):
         raise InternalError("other_rows", "the outlines that were read are not those that were to be scored")
     scored = bundle.score(rows, portion.explain)
+    unfit = _unfit(portion.store_url, portion.snapshot, portion.run_id, bundle.specs.radiomics_spec_id)
     excluded = [
         [f"excluded_{reason}" for reason in assess_eligibility(row).reasons]
         for row in rows.select(list(CRITERIA_COLUMNS)).to_pylist()
     ]
-    flags = [[*own, *more] for own, more in zip(scored["flags"].to_pylist(), excluded, strict=True)]
+    marked = [[NOT_FOR_INFERENCE] if key in unfit else [] for key in portion.roi_keys]
+    flags = [
+        [*own, *more, *mark] for own, more, mark in zip(scored["flags"].to_pylist(), excluded, marked, strict=True)
+    ]
     input_digest = scored["input_digest"]
     columns = {
         "radiomics_digest": input_digest,
         "embedding_digest": pc.if_else(pc.is_valid(rows["embedding"]), input_digest, ""),
         "clinical_digest": pc.fill_null(scored["clinical_digest"], ""),
         "flags": pa.array(flags, pa.list_(pa.string())),
+        "fitted_reader": pa.repeat(bundle.description.primary.reader, len(rows)),
     }
     kept = scored.drop_columns([name for name in columns if name in scored.column_names])
     for name, values in columns.items():

@@ -5,14 +5,33 @@ import pyarrow.compute as pc
 
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.errors import InputError
-from cvtbatch.store import FeatureStore, among
+from cvtbatch.manifest import Reading
+from cvtbatch.pipelines.shared.readings import read_readings
+from cvtbatch.store import FeatureStore, View, among
 
 # With the bundle's digest, the key of `scores` and `explanations`.
 KEY = ("roi_key", "radiomics_digest", "embedding_digest", "clinical_digest")
 
 
-def read_keys(store: FeatureStore, bundle: Bundle, snapshot: str, center: str | None) -> pa.Table:
-    """Return the key of the score that each primary outline has, or will have, of a bundle.
+def read_reading(view: View, bundle: Bundle, reader: str | None, center: str | None) -> Reading:
+    """Return whose outlines a bundle is to score.
+
+    Args:
+        reader: the name of a reader, or of a method, which means its newest reader; by default whom the bundle was fitted on.
+        center: only this centre's outlines.
+
+    Raises:
+        InputError: "no_such_reader", with the readers that there are.
+    """
+    fitted = bundle.description.primary
+    if reader is None or reader == fitted.reader:
+        return fitted
+    spec_ids = [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id]
+    return read_readings(view, spec_ids, () if center is None else (center,)).find(reader)
+
+
+def read_keys(store: FeatureStore, bundle: Bundle, snapshot: str, center: str | None, reading: Reading) -> pa.Table:
+    """Return the key of the score that each outline of a reading has, or will have, of a bundle.
 
     Args:
         center: only this centre's.
@@ -23,7 +42,6 @@ def read_keys(store: FeatureStore, bundle: Bundle, snapshot: str, center: str | 
     Raises:
         InputError: there is no such centre, or the store lacks the bundle's specifications.
     """
-    reader, reading = bundle.description.primary
     spec_ids = [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id]
     inputs = ["roi_key", "input_digest"]
     rows = store.wide(
@@ -31,11 +49,16 @@ def read_keys(store: FeatureStore, bundle: Bundle, snapshot: str, center: str | 
         where=None if center is None else pc.field("center") == center,
         snapshot=snapshot,
         spec=spec_ids,
-        primary_reader=reader,
-        primary_reading=reading,
+        primary_reader=reading.reader,
+        primary_reading=reading.number,
     )
     if center is not None and not rows.num_rows:
-        raise InputError("no_such_center", f"centre {center!r} has no features under the bundle's specifications")
+        there = read_readings(store.at(snapshot), spec_ids, (center,))
+        raise InputError(
+            "no_such_center",
+            f"centre {center!r} has no features under the bundle's specifications of outlines by {reading}; there are outlines by "
+            f"{there}",
+        )
     largest = store.embeddings(columns=inputs, where=pc.field("is_largest"), snapshot=snapshot, spec=spec_ids)
     digest = rows["input_digest"]
     of_embedding = pc.if_else(among(rows, largest, inputs), digest, "")

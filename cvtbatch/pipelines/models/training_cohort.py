@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -20,9 +20,11 @@ from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading, name_centers, patient_digest, refuse_twins
 from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outlines, select_rows
 from cvtbatch.pipelines.shared.case_values import Columns, case_columns
+from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE, flagged_outlines, read_readings
 from cvtbatch.pipelines.shared.reviewed import refused_outlines
 from cvtbatch.spec import Spec
 from cvtbatch.store import FeatureStore, View
+from cvtbatch.validation.icc_table import IccTable
 
 WIDE = ("roi_key", "case_key", "center", "input_digest", "volume_spec_id", "radiomics_spec_id", "embedding_spec_id")
 
@@ -33,6 +35,8 @@ class CohortSource:
 
     Attributes:
         reviewed: only outlines that a review accepts.
+        icc_readers: whose second outlines take part; empty for people's, if the primary ones are a person's.
+        icc_table: agreement of features from elsewhere.
     """
 
     store_url: str
@@ -41,6 +45,8 @@ class CohortSource:
     primary: Reading
     spec_ids: tuple[str, ...]
     reviewed: bool
+    icc_readers: tuple[str, ...] = ()
+    icc_table: IccTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +106,9 @@ def read_training(source: CohortSource) -> TrainingData:
     volume_spec_id, known = rows["volume_spec_id"][0].as_py(), view.specs()
     images = _image_digests(view, volume_spec_id)
     slices = _slices(store, source, rows)
+    unfit = flagged_outlines(view, NOT_FOR_INFERENCE, [volume_spec_id])
     members = tuple(
-        Member(row["roi_key"], row["center"], row["patient"], images.get(row["roi_key"], ""))
+        Member(row["roi_key"], row["center"], row["patient"], images.get(row["roi_key"], ""), row["roi_key"] in unfit)
         for row in rows.select(["roi_key", "center", "patient"]).to_pylist()
     )
     specs = SpecIds(rows["radiomics_spec_id"][0].as_py(), rows["embedding_spec_id"][0].as_py())
@@ -109,7 +116,7 @@ def read_training(source: CohortSource) -> TrainingData:
     clinical, acquisition = _case_columns(view, rows, volume_spec_id, specs.radiomics_spec_id)
     backbone = _backbone(known[specs.embedding_spec_id], cases)
     return TrainingData(
-        cohort=_cohort(rows, slices, members, _repeats(store, source, rows)),
+        cohort=replace(_cohort(rows, slices, members, _repeats(store, view, source, rows)), icc_table=source.icc_table),
         specs=specs,
         volume_spec_id=volume_spec_id,
         spec_chain=tuple(known[name] for name in (volume_spec_id, specs.radiomics_spec_id, specs.embedding_spec_id)),
@@ -225,15 +232,22 @@ def _cohort(
     )
 
 
-def _repeats(store: FeatureStore, source: CohortSource, rows: pa.Table) -> tuple[RepeatedOutlines, ...]:
-    """Return the second outlines of the rows' cases, by reader and reading."""
+def _repeats(store: FeatureStore, view: View, source: CohortSource, rows: pa.Table) -> tuple[RepeatedOutlines, ...]:
+    """Return the second outlines of the rows' cases, by reader and reading: of the readers that are asked for, or people's."""
+    methods = read_readings(view, source.spec_ids).methods
+    if not source.icc_readers and source.primary.reader in methods:
+        return ()
+    whose = pc.field("reader").isin(pa.array(source.icc_readers or tuple(methods), pa.string()))
     number = {key: place for place, key in enumerate(rows["case_key"].to_pylist())}
     columns = ["case_key", "roi_key", "input_digest", "roi", "reader", "reading", *contracts.feature_names()]
     reader, reading = source.primary
     second = ~((pc.field("reader") == reader) & (pc.field("reading") == reading))
     among = pc.field("case_key").isin(rows["case_key"].combine_chunks())
     found = store.radiomics(
-        snapshot=source.snapshot, columns=columns, where=second & among, spec=list(source.spec_ids)
+        snapshot=source.snapshot,
+        columns=columns,
+        where=second & among & (whose if source.icc_readers else ~whose),
+        spec=list(source.spec_ids),
     ).sort_by("case_key")
     if source.reviewed:
         outlines = found.select(["roi_key", "input_digest"]).to_pylist()

@@ -7,6 +7,7 @@ from typing import Any
 
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import name_centers
+from cvtbatch.pipelines.shared.readings import read_readings
 from cvtbatch.pipelines.shared.reviewed import Reviews, read_reviews
 from cvtbatch.reviewing.cases import Item, Outline, ReviewCase
 from cvtbatch.store import StoredArray, View
@@ -64,7 +65,7 @@ def read_worklist(
 
     Args:
         center: only this one's.
-        readers: only outlines of these; cases without any outline are there all the same.
+        readers: only outlines of these, of a method those of its newest reader; cases without any outline are there all the same.
         unreviewed: only outlines, and cases without one, of which the store has no verdict.
 
     Raises:
@@ -82,18 +83,14 @@ def read_worklist(
                 "no_such_center", f"no case of centre {name_centers([center])} has a volume; there are {there}"
             )
         volumes = {key: row for key, row in volumes.items() if row["center"] == center}
-    known = {row["reader"] for rows in rois.values() for row in rows}
-    if missing := sorted(set(readers) - known):
-        raise InputError(
-            "no_such_reader",
-            f"the store has no outline of {missing[0]!r}; it has those of {', '.join(sorted(known)) or 'none'}",
-        )
+    readings = read_readings(view, (), () if center is None else (center,))
+    wanted = {readings.find(name).reader for name in readers}
     found = _by_volume(view, "outlines", OUTLINES)
     reviews = read_reviews(view)
     cases = []
     for key, volume in volumes.items():
         of_volume = (key, volume["volume_spec_id"])
-        own = [row for row in rois[of_volume] if not readers or row["reader"] in readers]
+        own = [row for row in rois[of_volume] if not wanted or row["reader"] in wanted]
         if rois[of_volume] and not own:
             continue
         case = _stored_case(volume, own, found[of_volume], reviews, unreviewed)

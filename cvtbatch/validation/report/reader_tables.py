@@ -1,10 +1,10 @@
 """Tables of the reader studies: features by class and one by one; outline, score and decision."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import median
 
 from cvtbatch.validation.evaluate import Validation
-from cvtbatch.validation.readers import ClassAgreement, ReaderStudy
+from cvtbatch.validation.readers import ClassAgreement, FeatureAgreement, ReaderStudy, weakest_first
 from cvtbatch.validation.report.tables import Cell, Column, ReportTable, decimal, tabulate
 from cvtbatch.validation.values import NotComputable
 
@@ -18,24 +18,36 @@ _CLASSES: tuple[Column[ClassAgreement], ...] = (
 
 
 def reader_tables(validation: Validation) -> Iterator[ReportTable]:
-    """Yield three tables of each reader study."""
+    """Yield four tables of each reader study."""
     for number, study in enumerate(validation.readers, 1):
         title = f"{study.kind[0].upper()}{study.kind[1:]}: {study.first} against {study.second}, {study.cases} cases"
         yield tabulate(f"readers_{number}_classes", title, _CLASSES, study.classes, place="readers")
-        yield ReportTable(
-            f"readers_{number}_features",
-            f"{title}, by feature",
-            ("feature", "ICC (95 % CI)"),
-            tuple((row.feature, row.icc) for row in study.features),
-            digits=(0, 2),
-            place="readers",
-            long=True,
-        )
+        yield _feature_table(f"readers_{number}_features", f"{title}, by feature", study.features)
+        weak = weakest_first(study.features)
+        yield _feature_table(f"readers_{number}_weak", f"{title}: features without an ICC above 0.80", weak)
         yield _outline_table(number, study)
 
 
+def _feature_table(name: str, title: str, features: Sequence[FeatureAgreement]) -> ReportTable:
+    return ReportTable(
+        name,
+        title,
+        ("feature", "ICC (95 % CI)", "cases"),
+        tuple((row.feature, row.icc, row.n) for row in features),
+        digits=(0, 2, 0),
+        place="readers",
+        long=True,
+    )
+
+
 def _outline_table(number: int, study: ReaderStudy) -> ReportTable:
-    rows: list[tuple[Cell, ...]] = []
+    name, title = f"readers_{number}_outlines", "Outline, score and decision"
+    return ReportTable(name, title, ("what", "agreement"), tuple(study_words(study)), place="readers")
+
+
+def study_words(study: ReaderStudy) -> list[tuple[str, Cell]]:
+    """Return what two outlines have in common, and what they do to scores and decisions, in words: what, and how much."""
+    rows: list[tuple[str, Cell]] = []
     if dice := study.dice:
         ends = f"{decimal(min(dice), 2)} to {decimal(max(dice), 2)}"
         rows.append(("Dice: median (lowest to highest)", f"{decimal(median(dice), 2)} ({ends})"))
@@ -58,5 +70,4 @@ def _outline_table(number: int, study: ReaderStudy) -> ReportTable:
         kappa = score.kappa if isinstance(score.kappa, NotComputable) else decimal(score.kappa, 2)
         rows.append((f"{score.model} decisions that change", f"{score.changed_decisions} of {score.n}"))
         rows.append((f"{score.model} decisions, kappa", kappa))
-    name, title = f"readers_{number}_outlines", "Outline, score and decision"
-    return ReportTable(name, title, ("what", "agreement"), tuple(rows), place="readers")
+    return rows

@@ -135,6 +135,13 @@ def _not_to_claim(validation: Validation) -> Iterator[str]:
     yield "That the model may be used for the care of patients: it is for research, and no medical device."
     if where.not_for_inference:
         yield f"Anything of any patient: the image network has the weights {where.weights}, which were never trained."
+    if where.unfit_outlines:
+        yield f"Anything of any patient: {where.unfit_outlines} outlines come from a method that is for demos and second opinions."
+    if where.applied_reader != where.fitted_reader:
+        yield (
+            f"What the model is worth on outlines by {where.fitted_reader}, on which it was fitted: these are by "
+            f"{where.applied_reader}."
+        )
     yield f"More than these cases can carry: {validation.power.verdict.rstrip('.')}."
     yield "Performance at this centre's own best point, which was chosen on the same cases: the frozen threshold counts."
     yield from _of_votes(validation)

@@ -1,4 +1,4 @@
-"""A flag that a volume can have means something in every report, in the table's contract and in the README."""
+"""A flag that a volume or a found outline can have means something in every report, in the table's contract and in the README."""
 
 import ast
 import re
@@ -44,3 +44,28 @@ def test_every_flag_of_a_volume_is_explained(flag: str) -> None:
     assert MEANINGS.get(flag), "say what it means in a report: validation/report/cohort_tables.py"
     assert word.search(described), "say what it means in schemas/tables/volumes.json"
     assert word.search((ROOT / "README.md").read_text(encoding="utf-8")), "say what it means in README.md"
+
+
+def _outline_flags() -> list[str]:
+    """Return the flags that the contract of `outlines` lists, and that of every found outline."""
+    described = next(field.description for field in contracts.table("outlines").fields if field.name == "flags")
+    return ["auto", *described.partition(": ")[2].split(", ")]
+
+
+def test_flags_of_a_found_outline_are_those_that_it_can_raise() -> None:
+    raised = parse(PACKAGE / "outlining" / "blood.py")
+    names = {
+        key.value
+        for node in ast.walk(raised)
+        if isinstance(node, ast.Dict)
+        for key in node.keys
+        if isinstance(key, ast.Constant)
+    }
+    assert names
+    assert names <= set(_outline_flags())
+
+
+@pytest.mark.parametrize("flag", _outline_flags())
+def test_every_flag_of_a_found_outline_is_explained(flag: str) -> None:
+    assert MEANINGS.get(flag), "say what it means in a report: validation/report/cohort_tables.py"
+    assert f"`{flag}`" in (ROOT / "README.md").read_text(encoding="utf-8"), "say what it means in README.md"

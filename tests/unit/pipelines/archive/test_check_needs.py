@@ -93,3 +93,25 @@ def test_a_file_that_is_awaited_is_an_outline_that_is_lacking(archive: tuple[Pat
     [lack] = check_needs(manifest, load_bundle(bundle))
     assert (lack.need, lack.cases, lack.first_row) == ("outline", 1, 1)
     assert "an outline of reader A, reading 1" in lack.message
+
+
+def test_whoever_is_to_be_scored_is_who_may_lack(archive: tuple[Path, Rows], bundle: Path) -> None:
+    folder, rows = archive
+    again = [{**rows[0], "reader": "B", "reading": 3}, {**rows[0], "reader": "B", "reading": 2}]
+    manifest = read_manifest(write_rows(folder / "readers.csv", [*rows, *again]))
+    [lack] = check_needs(manifest, load_bundle(bundle), "B")
+    assert (lack.need, lack.cases, lack.first_row) == ("outline", 1, 2)
+    assert "an outline of reader B, reading 2" in lack.message
+    [lack] = check_needs(manifest, load_bundle(bundle), "C")
+    assert lack.cases == 2
+    told = json.loads(_check(folder / "readers.csv", "--bundle", str(bundle), "--reader", "B", "--json", code=3))
+    assert [lack["cases"] for lack in told["lacks"]] == [1]
+    assert CliRunner().invoke(cli, ["check", str(folder / "readers.csv"), "--reader", "B"]).exit_code == 2
+
+
+@pytest.mark.parametrize("reader", ["blast-ct", "threshold:1a2b3c4d"])
+def test_what_a_method_outlines_is_needed_of_no_manifest(archive: tuple[Path, Rows], bundle: Path, reader: str) -> None:
+    folder, rows = archive
+    manifest = read_manifest(write_rows(folder / "bare.csv", _without(rows, "mask")))
+    assert [lack.need for lack in check_needs(manifest, load_bundle(bundle))] == ["outline"]
+    assert check_needs(manifest, load_bundle(bundle), reader) == []
