@@ -26,6 +26,10 @@ demo: .venv/.ready
 	$(BIN)/cvtbatch export radiomics --store demo/store --out demo/radiomics.parquet
 	$(BIN)/cvtbatch fit --store demo/store --set 'cohort.training_centers=[C1]' $(FEW) --out demo/bundle
 	$(BIN)/cvtbatch add-center demo/archive/center-2.csv --store demo/store --bundle demo/bundle --out demo/report
+	awk -F, -v OFS=, 'NR > 1 { $$5 = "" } 1' demo/archive/center-2.csv > demo/archive/no-masks.csv
+	$(BIN)/cvtbatch add-center demo/archive/no-masks.csv --store demo/registry --bundle demo/bundle \
+	  --set outline.method=threshold --reader threshold --out demo/registry-report
+	$(BIN)/cvtbatch review --store demo/registry --out demo/review
 
 # Long files first, in the order that tests/support/schedule.py gives them.
 test: lint

@@ -2,7 +2,7 @@
 
 The network sees 1 mm, z to the head, y to the back, x to the patient's left. A stored volume is interpolated linearly onto such a
 grid around the inside of its skull, as far as the network sees beyond it; beyond the volume its edge goes on. Probabilities are
-interpolated back at the centres of the stored voxels.
+interpolated back at the centres of the stored voxels; a voxel is blood where that of all its classes together is at least one half.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from scipy import ndimage
 
 from cvtbatch.geometry import Grid
 from cvtbatch.imaging.resampling import to_image
-from cvtbatch.outlining.blood import BLOOD, Mask, Tissue
+from cvtbatch.outlining.blood import Mask, Tissue
 from cvtbatch.outlining.head import BloodMap, Head
-from cvtbatch.outlining.segmentation import Segmenter
+from cvtbatch.outlining.segmentation import LIKELY, Segmenter
 from cvtbatch.outlining.weights import Weights
 
 SPACING_MM = (1.0, 1.0, 1.0)
@@ -57,9 +57,10 @@ class Ensemble:
 
         labels_zyx = np.zeros(inside_zyx.shape, np.uint8)
         labels_zyx[inside_zyx] = np.argmax([at_places(found.probability(tissue)) for tissue in Tissue], axis=0)
+        blood_zyx = _spread(at_places(found.blood_probability()) >= LIKELY, inside_zyx)
         members = found.members_blood() if len(found.blood) > 1 else ()
         spread = (_spread(at_places(own.astype(np.float32)) >= 0.5, inside_zyx) for own in members)
-        return BloodMap(np.isin(labels_zyx, BLOOD), labels_zyx, tuple(spread))
+        return BloodMap(blood_zyx, labels_zyx, tuple(spread))
 
 
 def _spread(values: Mask, inside_zyx: Mask) -> Mask:

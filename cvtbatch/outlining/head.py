@@ -32,7 +32,8 @@ class BloodMap:
 
     Attributes:
         blood_zyx: blood of all classes, inside the skull.
-        labels_zyx: a `Tissue` for each voxel; None of a method that tells no classes.
+        labels_zyx: the likeliest `Tissue` of each voxel; None of a method that tells no classes. In blood that may be another
+            one, where no class of blood is the likeliest and all of them together are.
         members_zyx: what each member of an ensemble takes for blood; empty of a single one.
     """
 

@@ -22,6 +22,9 @@ CPU_TILE = TileSize(planes=8, rows=24)
 CUDA_TILE = TileSize(planes=64, rows=512)
 # A layer keeps two planes of its input.
 FEWEST_PLANES = 2
+# What is blood is more likely so than not. Its classes are confused with each other, so that where two of them share a voxel each
+# may be less likely than background, and both together are not.
+LIKELY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Segmentation:
         region: (z, y, x).
         probabilities: (voxels, classes), float32, the mean of the members; voxels in the region's order, classes in that of
             `Tissue`.
-        blood: (members, voxels), what each of them takes for blood.
+        blood: (members, voxels), what each of them takes for blood: more likely than not, of whichever class.
     """
 
     region: Region
@@ -46,6 +49,10 @@ class Segmentation:
     def probability(self, tissue: Tissue) -> npt.NDArray[np.float32]:
         """Return the probability of a class, (z, y, x); 0 outside the region."""
         return self._spread(self.probabilities[:, tissue])
+
+    def blood_probability(self) -> npt.NDArray[np.float32]:
+        """Return the probability of blood of any class, (z, y, x); 0 outside the region."""
+        return self._spread(_of_blood(self.probabilities))
 
     def members_blood(self) -> tuple[npt.NDArray[np.bool_], ...]:
         """Return what each member takes for blood, (z, y, x): `blood.agreement` makes a number of it."""
@@ -95,7 +102,7 @@ class Segmenter:
             for number, network in enumerate(self._members):
                 probabilities = self._within_memory(network, view)
                 total += probabilities
-                blood[number] = np.isin(probabilities.argmax(axis=1), BLOOD)
+                blood[number] = _of_blood(probabilities) >= LIKELY
         return Segmentation(region, total / np.float32(len(self._members)), blood)
 
     def _within_memory(self, network: Network, view: "_View") -> npt.NDArray[np.float32]:
@@ -111,6 +118,11 @@ class Segmenter:
             self.size = TileSize(max(self.size.planes // 2, FEWEST_PLANES), max(self.size.rows // 2, 1))
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
+
+
+def _of_blood(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the probability of blood of any class, (voxels,), from those of the classes, (voxels, classes)."""
+    return np.asarray(probabilities[:, list(BLOOD)].sum(axis=1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,8 +166,8 @@ def test_other_settings_stand_beside_and_supersede_nothing(archive: Path, store:
     assert rows(store, "rois") == before
     states = FeatureStore(str(store)).table("outlines").current().to_pylist()
     assert sorted((row["least_ml"], row["state"]) for row in states) == [
-        *[(0.5, "no_hemorrhage")],
-        *[(0.5, "outlined")] * 2,
+        *[(1.0, "no_hemorrhage")],
+        *[(1.0, "outlined")] * 2,
         *[(60.0, "no_hemorrhage")] * 3,
     ]
     # Which cases, and on what they are computed, moves no outline.

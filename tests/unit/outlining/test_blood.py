@@ -14,7 +14,7 @@ from cvtbatch.outlining.blood import (
     is_blood,
 )
 
-VOXEL_ML = 0.0125
+VOXEL_ML = 0.025
 SHAPE = (6, 20, 20)
 
 
@@ -24,22 +24,22 @@ def box(z: slice, y: slice, x: slice) -> np.ndarray:
     return mask
 
 
-LARGE = box(slice(1, 5), slice(2, 8), slice(2, 8))  # 144 voxels, 1.8 ml
-SECOND = box(slice(1, 5), slice(12, 16), slice(12, 15))  # 48 voxels, 0.6 ml
+LARGE = box(slice(1, 5), slice(2, 8), slice(2, 8))  # 144 voxels, 3.6 ml
+SECOND = box(slice(1, 5), slice(12, 16), slice(12, 15))  # 48 voxels, 1.2 ml
 SPECK = box(slice(0, 1), slice(18, 20), slice(0, 2))
 
 
 def test_parts_are_those_above_the_least_volume_the_largest_first() -> None:
     parts = blood_parts(SPECK | SECOND | LARGE, VOXEL_ML)
-    assert [part.volume_ml for part in parts] == pytest.approx([1.8, 0.6])
+    assert [part.volume_ml for part in parts] == pytest.approx([3.6, 1.2])
     assert (parts[0].mask_zyx == LARGE).all()
     assert (parts[1].mask_zyx == SECOND).all()
-    assert [part.volume_ml for part in blood_parts(SPECK | LARGE, VOXEL_ML, least_ml=0.0)] == pytest.approx([1.8, 0.05])
+    assert [part.volume_ml for part in blood_parts(SPECK | LARGE, VOXEL_ML, least_ml=0.0)] == pytest.approx([3.6, 0.1])
 
 
 def test_the_least_volume_counts_true_volume_and_itself() -> None:
-    assert len(blood_parts(SECOND, 0.5 / 48)) == 1
-    assert blood_parts(SECOND, 0.49 / 48) == ()
+    assert len(blood_parts(SECOND, 1.0 / 48)) == 1
+    assert blood_parts(SECOND, 0.99 / 48) == ()
     assert blood_parts(np.zeros(SHAPE, dtype=np.bool_), VOXEL_ML) == ()
 
 
@@ -87,10 +87,10 @@ def test_class_volumes_are_counts_of_their_voxels() -> None:
     labels = labelled(INTRAPARENCHYMAL=LARGE, INTRAVENTRICULAR=SECOND)
     assert class_volumes_ml(labels, np.ones(SHAPE, dtype=np.bool_), VOXEL_ML) == pytest.approx(
         {
-            Tissue.INTRAPARENCHYMAL: 1.8,
+            Tissue.INTRAPARENCHYMAL: 3.6,
             Tissue.EXTRA_AXIAL: 0.0,
             Tissue.OEDEMA: 0.0,
-            Tissue.INTRAVENTRICULAR: 0.6,
+            Tissue.INTRAVENTRICULAR: 1.2,
         }
     )
     assert class_volumes_ml(labels, SECOND, VOXEL_ML)[Tissue.INTRAPARENCHYMAL] == 0

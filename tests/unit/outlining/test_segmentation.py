@@ -6,7 +6,7 @@ import torch
 
 from cvtbatch.errors import InputError, ResourceError
 from cvtbatch.outlining import segmentation
-from cvtbatch.outlining.blood import BLOOD, Tissue, agreement
+from cvtbatch.outlining.blood import Tissue, agreement
 from cvtbatch.outlining.network import Network, normalise
 from cvtbatch.outlining.segmentation import Segmentation, Segmenter
 from cvtbatch.outlining.tiles import TileSize
@@ -89,8 +89,16 @@ def test_an_ensemble_is_the_mean_and_tells_what_each_member_sees(hu: np.ndarray)
     both = Segmenter(Weights(tuple(tensors)), CPU, threads=1).segment(hu, region)
     np.testing.assert_allclose(both.probabilities, (singles[0].probabilities + singles[1].probabilities) / 2, atol=1e-7)
     for seen, single in zip(both.members_blood(), singles, strict=True):
-        np.testing.assert_array_equal(seen, np.isin(single.labels(), BLOOD))
-    assert 0 < agreement(both.members_blood(), np.isin(both.labels(), BLOOD)) < 1
+        np.testing.assert_array_equal(seen, single.blood_probability() >= 0.5)
+    assert 0 < agreement(both.members_blood(), both.blood_probability() >= 0.5) < 1
+
+
+def test_blood_is_all_of_its_classes_together() -> None:
+    region = np.array([[[True, False, True, True]]])
+    probabilities = np.float32([[0.4, 0.3, 0.25, 0, 0.05], [0.3, 0, 0.4, 0.3, 0], [0.1, 0, 0, 0.8, 0.1]])
+    found = Segmentation(region, probabilities, np.zeros((1, 3), bool))
+    np.testing.assert_allclose(found.blood_probability(), [[[0.6, 0, 0.4, 0.1]]], atol=1e-6)
+    assert found.labels().tolist() == [[[Tissue.BACKGROUND, 0, Tissue.EXTRA_AXIAL, Tissue.OEDEMA]]]
 
 
 def test_nothing_wanted_is_nothing_computed(hu: np.ndarray) -> None:
