@@ -9,7 +9,7 @@ from cvtbatch.embedding.preprocessing import Preprocessing
 from cvtbatch.manifest import Case, RoiSource
 from cvtbatch.pipelines.extraction.case_plan import CasePlan, Reason
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
-from cvtbatch.pipelines.extraction.outline_plan import OutlineWork, found_sources
+from cvtbatch.pipelines.extraction.outline_plan import OutlineWork, found_sources, is_outlined
 from cvtbatch.pipelines.extraction.stored_cases import KnownCase
 from cvtbatch.spec import digest
 from cvtbatch.store import StoredArray
@@ -150,7 +150,7 @@ def plan_embeddings(
         failure for key, failure in known.failures.items() if key.spec_id != spec_id and key.scope == "extraction"
     ]
     not_extracted = KnownFailure("", "embedding", "not_extracted")
-    nothing_found = outlining is not None and known.outline is not None and not known.outline.rois
+    nothing_found = outlining is not None and is_outlined(known) and not sources
     idle: Idle = "already_done" if sources else "no_hemorrhage" if nothing_found else "awaiting_mask"
     return EmbeddingPlan(
         case, idle, tuple(pending), tuple(standing), tuple(ended), without_input, tuple(blocked) or (not_extracted,)

@@ -122,8 +122,8 @@ class OutlinePlan:
     Attributes:
         asked: the job outlines it.
         standing: failures that it keeps, since they are not tried again.
-        ended: failures of what is done.
-        without_volume: its volume is not stored.
+        ended: failures of what is done, or asked for no more.
+        blocked: why its volume is not stored; empty where it is.
         found: it was outlined, and how many outlines it has.
     """
 
@@ -132,7 +132,7 @@ class OutlinePlan:
     pending: VolumeInput | None = None
     standing: tuple[KnownFailure, ...] = ()
     ended: tuple[FailureKey, ...] = ()
-    without_volume: bool = False
+    blocked: tuple[KnownFailure, ...] = ()
     found: int | None = None
 
     def idle(self) -> Literal["awaiting_mask", "no_hemorrhage", "already_done"]:
@@ -143,15 +143,14 @@ class OutlinePlan:
 
     def reasons(self) -> tuple[Reason, ...]:
         """Say why the case is worked on, or is not, where nothing but outlines is asked for."""
-        if not self.asked:
-            return (Reason.DONE if self.case.masked_rois() else Reason.AWAITING_MASK,)
         why = []
         if self.pending is not None:
             why.append(self.pending.reason())
-        why += [Reason.NO_VOLUME] if self.without_volume else []
+        why += [Reason.NO_VOLUME] if self.blocked else []
         why += [Reason.STANDING_FAILURE] if self.standing else []
         if not why and self.found == 0:
             why.append(Reason.NO_HEMORRHAGE)
+        why += [Reason.ENDED] if self.ended else []
         return tuple(why) or (Reason.DONE,)
 
 
@@ -166,13 +165,15 @@ def plan_outlines(
         verify: read every found outline; one that is lost or damaged is found anew.
     """
     known = known or KnownCase()
-    if not work.asks(case):
-        return OutlinePlan(case, asked=False)
-    volume, outlined = known.volume, known.outline
-    if volume is None:
-        return OutlinePlan(case, asked=True, without_volume=True)
     whole = FailureKey("", work.outline_spec_id)
     mine = [key for key in known.failures if key == whole or _is_of(key.roi_key, case, work)]
+    if not work.asks(case):
+        return OutlinePlan(case, asked=False, ended=tuple(mine))
+    volume, outlined = known.volume, known.outline
+    if volume is None:
+        not_extracted = KnownFailure("", "outline", "not_extracted")
+        why = known.failures.get(FailureKey("", work.features.volume_spec_id), not_extracted)
+        return OutlinePlan(case, asked=True, blocked=(why,))
     pending = VolumeInput(
         case=case,
         image_digest=volume.image_digest,
@@ -189,13 +190,15 @@ def plan_outlines(
         if failure is not None and not again and _stands(failure, pending.fingerprint):
             return OutlinePlan(case, asked=True, standing=(failure,))
         return OutlinePlan(case, asked=True, pending=pending)
-    lacking, standing, ended = [], [], [whole] if whole in known.failures else []
-    for name in outlined.rois:
-        source = work.source(case, name)
+    sources = [work.source(case, name) for name in outlined.rois]
+    found = {source.roi_key for source in sources}
+    lacking, standing, ended = [], [], [key for key in mine if key.roi_key not in found]
+    for source in sources:
         roi = known.rois.get(source.roi_key)
-        if roi is None:
+        if roi is None or roi.image_digest != volume.image_digest:
             return OutlinePlan(case, asked=True, pending=pending)
-        keys = [key for key in mine if key.roi_key == source.roi_key]
+        # Those of its embeddings are not ended by its features.
+        keys = [key for key in mine if key.roi_key == source.roi_key and key.spec_id == work.features.radiomics_spec_id]
         live = [known.failures[key] for key in keys]
         # An audit that failed is about values that are there.
         unsound = any(key.scope == "audit" for key in keys)
@@ -217,7 +220,7 @@ def plan_outlines(
         pending=replace(pending, rois=tuple(lacking)) if lacking else None,
         standing=tuple(standing),
         ended=tuple(ended),
-        found=len(outlined.rois),
+        found=len(sources),
     )
 
 
@@ -239,7 +242,7 @@ def _stands(failure: KnownFailure, fingerprint: str) -> bool:
 
 def with_outlines(plan: CasePlan, outlines: OutlinePlan) -> CasePlan:
     """Return the plan of a case whose outlines are looked at too: one that is extracted may still lack them."""
-    if plan.task is not None or not outlines.asked or plan.standing:
+    if plan.task is not None or plan.standing or not (outlines.asked or outlines.ended):
         return plan
     waits = {Reason.DONE, Reason.AWAITING_MASK}
     reasons = [*outlines.reasons(), *(reason for reason in plan.reasons if reason not in waits)]
@@ -251,12 +254,17 @@ def alone(plan: OutlinePlan) -> CasePlan:
     return CasePlan(plan.case, plan.reasons(), None, plan.standing, False, plan.ended, goes_on=plan.pending is not None)
 
 
+def is_outlined(known: KnownCase) -> bool:
+    """Say whether the method of the run has looked at the current volume of a case."""
+    volume, outlined = known.volume, known.outline
+    return volume is not None and outlined is not None and outlined.image_digest == volume.image_digest
+
+
 def found_sources(case: Case, known: KnownCase, work: OutlineWork) -> list[RoiSource]:
     """Return the outlines that were found in the current volume of a case, if the job outlines it."""
-    volume, outlined = known.volume, known.outline
-    if volume is None or outlined is None or outlined.image_digest != volume.image_digest:
+    if known.outline is None or not is_outlined(known) or not work.asks(case):
         return []
-    return [work.source(case, name) for name in outlined.rois] if work.asks(case) else []
+    return [work.source(case, name) for name in known.outline.rois]
 
 
 def pack(volumes: Iterable[VolumeInput], together: int) -> Iterator[tuple[VolumeInput, ...]]:

@@ -76,6 +76,8 @@ class OutlineStage:
             self._events.end(plan.case, ended)
         if plan.standing:
             states.settle_failed(row, plan.standing)
+        if plan.blocked and states.state(row) != "failed":
+            states.settle_failed(row, plan.blocked)
         if plan.pending is None:
             states.settle(row, plan.idle())
 
@@ -127,7 +129,7 @@ class OutlineStage:
             self._summary.without_hemorrhage += result.found == 0
         if result.failures:
             states.settle_failed(row, result.failures)
-        elif result.found == 0:
+        elif result.found == 0 and not result.volume.case.masked_rois():
             states.settle(row, "no_hemorrhage")
         else:
             states.settle(row, "computed" if result.computed else "already_done")

@@ -139,7 +139,9 @@ class OutlineWorker:
                     work, partial(outlines_of, head, blood_map, float(self._work.settings.least_ml))
                 )
                 place = self._guarded(work, partial(place_of, head, outlines))
-                described = outline_row(self._work, work.given, head, blood_map, outlines, place)
+                described = self._guarded(
+                    work, partial(outline_row, self._work, work.given, head, blood_map, outlines, place)
+                )
                 self._add_outlines(work, head, outlines, outline_flags(self._work, outlines, place))
                 work.outlines.append({**described, "seconds": seconds, "device": method.device})
 

@@ -6,6 +6,7 @@ import pytest
 
 from cvtbatch.manifest import Case
 from cvtbatch.pipelines.extraction.case_plan import Reason
+from cvtbatch.pipelines.extraction.embedding_plan import plan_embeddings
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
 from cvtbatch.pipelines.extraction.limits import outline_bytes, outline_limit_s
 from cvtbatch.pipelines.extraction.outline_plan import (
@@ -112,6 +113,52 @@ def test_failures_of_what_is_done_end() -> None:
     key = FailureKey(KEY, WORK.radiomics_spec_id)
     done = replace_failures(found("hematoma"), dict.fromkeys((WHOLE, key), KnownFailure("x", "outline", "no_inside")))
     assert set(plan(done).ended) == {WHOLE, key}
+
+
+def test_embeddings_that_failed_are_not_ended_by_features() -> None:
+    key = FailureKey(KEY, "emb-0")
+    store = replace_failures(found("hematoma"), {key: KnownFailure("x", "embedding", "volume_damaged")})
+    assert (plan(store).ended, plan(store).standing, plan(store).reasons()) == ((), (), (Reason.DONE,))
+    # Nor do they keep features from standing as failed.
+    lacking = found("hematoma", featured={})
+    pending = plan(lacking).pending
+    assert pending is not None
+    of_features = KnownFailure(roi_fingerprint(pending, f"digest-{KEY}"), "radiomics", "internal_error")
+    failed = {**store.failures, FailureKey(KEY, WORK.radiomics_spec_id): of_features}
+    assert plan(replace_failures(lacking, failed)).standing == (of_features,)
+
+
+def test_failures_of_outlines_that_are_found_no_more_end() -> None:
+    gone = FailureKey(OUTLINING.source(AWAITING, "hematoma-2").roi_key, WORK.radiomics_spec_id)
+    store = replace_failures(found("hematoma"), {gone: KnownFailure("x", "radiomics", "internal_error")})
+    assert (plan(store).ended, plan(store).reasons()) == ((gone,), (Reason.ENDED,))
+
+
+def test_failures_end_where_a_person_has_outlined_the_case_since() -> None:
+    failures = dict.fromkeys((WHOLE, FailureKey(KEY, "emb-0")), KnownFailure("x", "outline", "no_inside"))
+    result = plan(known(failures=failures), CASE)
+    assert (result.asked, set(result.ended), result.reasons()) == (False, set(failures), (Reason.ENDED,))
+
+
+def test_the_mask_of_another_image_is_no_outline_of_this_one() -> None:
+    # As a kill leaves it between the tables, and an image that is put back.
+    roi = KnownRoi("digest-other", "digest-im", "", STORED, 0, 1, SPEC)
+    result = plan(found("hematoma", rois={KEY: roi}, featured={}))
+    assert result.pending is not None
+    assert (result.pending.rois, result.reasons()) == ((), (Reason.OUTLINE_MISSING,))
+
+
+def test_without_a_volume_it_is_said_why() -> None:
+    assert [failure.kind for failure in plan(None).blocked] == ["not_extracted"]
+    unread = KnownFailure("x", "read", "no_image")
+    store = known(volume=None, failures={FailureKey("", WORK.volume_spec_id): unread})
+    assert plan(store).blocked == (unread,)
+
+
+def test_no_hemorrhage_in_an_image_says_nothing_of_another_one() -> None:
+    of_another = found(outline=KnownOutline("digest-old", ()))
+    idle = [plan_embeddings(AWAITING, store, "emb-0", False, OUTLINING).idle for store in (found(), of_another)]
+    assert idle == ["no_hemorrhage", "awaiting_mask"]
 
 
 def test_another_method_s_failures_are_not_ours() -> None:
