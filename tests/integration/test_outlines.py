@@ -194,6 +194,54 @@ def test_a_case_that_a_person_outlined_is_left_to_that_person(archive: Path, tmp
     assert len(FeatureStore(str(tmp_path / "store")).table("rois").current()) == 3
 
 
+def test_a_case_that_a_person_outlines_after_the_method_is_theirs(archive: Path, store: Path) -> None:
+    given = store.parent / "archive"
+    shutil.copytree(archive, given)
+    _, ball = tiny_head(0)
+    sitk.WriteImage(ball, str(given / f"mask{NO_HEAD}.nii.gz"))
+    numbers = (0, NO_HEAD)
+    names = [(f"{number:03d}", f"ct{number}.nii.gz", f"mask{number}.nii.gz") for number in numbers]
+    write_rows(
+        given / "manifest.csv",
+        [{"center": "R", "case_id": case, "image": ct, "mask": mask} for case, ct, mask in names],
+    )
+    # Under another profile what was found has no features, and is not asked to have any.
+    settings = (*THRESHOLD, "--set", "radiomics.profile=onekey-1834")
+    document = extract(given, store, *settings)
+    assert counts(document) == {"computed": 2}
+    assert appended(document) == {"rois": 2, "failures": 1, "radiomics": 2}
+    assert FeatureStore(str(store)).failures().num_rows == 0
+    status = json.loads(cvtbatch("status", "--store", store, "--json", check=True).stdout)
+    assert {name: count for name, count in status["cases"].items() if count} == {
+        "total": 4,
+        "done": 2,
+        "no_hemorrhage": 1,
+        "incomplete": 1,
+    }
+
+
+def test_outlines_alone_of_what_is_not_extracted_fail(archive: Path, tmp_path: Path) -> None:
+    for cases in ("without_mask", "all"):
+        store = tmp_path / cases
+        document = extract(archive, store, *THRESHOLD, "--set", f"outline.cases={cases}", "--only", "outlines", code=3)
+        assert (counts(document), reasons(document)) == ({"failed": 4}, {"no volume under this specification": 4})
+        assert document["failures"] == [{"stage": "outline", "kind": "not_extracted", "cases": 4}]
+
+
+def test_people_s_cases_without_hemorrhage_stay_people_s(archive: Path, tmp_path: Path) -> None:
+    given = tmp_path / "archive"
+    shutil.copytree(archive, given)
+    write_rows(
+        given / "manifest.csv",
+        [{"center": "R", "case_id": "002", "image": f"ct{BLOODLESS}.nii.gz", "mask": "mask0.nii.gz"}],
+    )
+    settings = (*THRESHOLD, "--set", "outline.cases=all")
+    extract(given, tmp_path / "store", *settings, "--only", "radiomics")
+    for state in ("computed", "already_done"):
+        document = extract(given, tmp_path / "store", *settings, "--only", "outlines")
+        assert (counts(document), document["outlines"]["without_hemorrhage"]) == ({state: 1}, int(state == "computed"))
+
+
 def test_another_image_is_outlined_anew(archive: Path, store: Path, tmp_path: Path) -> None:
     given = tmp_path / "archive"
     shutil.copytree(archive, given)

@@ -1,5 +1,6 @@
 """What a store holds and how its cases stand."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 
@@ -23,8 +24,8 @@ def read_status(url: str, *, flow: bool = False) -> Document:
 
     A case is done when every current mask of it has features, and embeddings if they were asked for, under the newest run's
     specifications, failed when it has a live failure under them, and awaits its mask when it has a volume and no mask, unless the
-    run's method found no hemorrhage in it. Masks are people's, and those that this method found. The store does not know the
-    manifest: a mask that was taken out of it stays.
+    run's method found no hemorrhage in it. Masks are people's, and those that this method found in cases that the run's job leaves
+    to it. The store does not know the manifest: a mask that was taken out of it stays.
 
     Raises:
         StorageError, FormatError: as `FeatureStore`.
@@ -36,8 +37,10 @@ def read_status(url: str, *, flow: bool = False) -> Document:
     newest: dict[str, str] = next((run for run in runs if run["command"] == "extract"), {})
     spec_ids = {kind: newest.get(f"{kind}_spec_id") or "" for kind in KINDS}
     current = {*spec_ids.values()} - {""}
+    masks, others = _masks(view, spec_ids, finds_all=_finds_all(newest))
     failures = view.rows("failures")
     live = failures.filter(pc.is_in(failures["spec_id"], value_set=pa.array(sorted(current), pa.string())))
+    live = live.filter(pc.invert(_are_in(live["roi_key"], others["roi_key"])))
     keys = {(row["stage"], row["kind"], row["case_key"]) for row in live.to_pylist()}
     by_kind = Counter((stage, kind) for stage, kind, _ in keys)
     return {
@@ -45,7 +48,7 @@ def read_status(url: str, *, flow: bool = False) -> Document:
         "command": "status",
         "store": url,
         "format_version": store.format_version,
-        "cases": _case_states(view, spec_ids, live["case_key"]),
+        "cases": _case_states(view, spec_ids, masks, live["case_key"]),
         "rows": {
             name: failures.num_rows if name == "failures" else store.table(name).count()
             for name in contracts.table_names()
@@ -59,19 +62,46 @@ def read_status(url: str, *, flow: bool = False) -> Document:
     }
 
 
-def _case_states(view: View, spec_ids: Mapping[str, str], failed: pa.ChunkedArray) -> dict[str, int]:
+def _finds_all(run: Mapping[str, str]) -> bool:
+    """Say whether a run's method outlines people's cases too; not where there is no run, or one of an earlier version.
+
+    Raises:
+        FormatError: its job is damaged.
+    """
+    try:
+        job = json.loads(run.get("job") or "{}")
+    except ValueError:
+        raise FormatError("store_damaged", "the job of a run in table runs is not what was written") from None
+    return bool(job.get("outline", {}).get("cases") == "all")
+
+
+def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa.Table, pa.Table]:
+    """Return the current masks that a run works on, and those on its volumes that methods found and it leaves alone.
+
+    Args:
+        spec_ids: the run's, by kind; empty where it had none.
+    """
+    rois = view.rows("rois", ["case_key", "roi_key", "outline_spec_id", "volume_spec_id"])
+    rois = rois.filter(pc.equal(rois["volume_spec_id"], spec_ids["volume"]))
+    drawn = pc.is_null(rois["outline_spec_id"])
+    of_method = pc.fill_null(pc.equal(rois["outline_spec_id"], spec_ids["outline"]), fill_value=False)
+    if not finds_all:
+        of_method = pc.and_(of_method, pc.invert(_are_in(rois["case_key"], rois.filter(drawn)["case_key"])))
+    worked_on = pc.or_(drawn, of_method)
+    return rois.filter(worked_on), rois.filter(pc.invert(worked_on))
+
+
+def _case_states(view: View, spec_ids: Mapping[str, str], masks: pa.Table, failed: pa.ChunkedArray) -> dict[str, int]:
     """Return how many cases there are, and how many in each state.
 
     Args:
         spec_ids: the newest run's, by kind; empty where it had none.
+        masks: that this run works on.
         failed: case_keys that have a live failure.
     """
     cases = view.rows("cases", ["case_key"])["case_key"]
     volumes = view.rows("volumes", ["case_key", "volume_spec_id"])
     with_volume = volumes.filter(pc.equal(volumes["volume_spec_id"], spec_ids["volume"]))["case_key"]
-    rois = view.rows("rois", ["case_key", "roi_key", "outline_spec_id", "volume_spec_id"])
-    asked = pc.or_(pc.is_null(rois["outline_spec_id"]), pc.equal(rois["outline_spec_id"], spec_ids["outline"]))
-    masks = rois.filter(pc.and_(pc.equal(rois["volume_spec_id"], spec_ids["volume"]), pc.fill_null(asked, True)))
     outlines = view.rows("outlines", ["case_key", "outline_spec_id", "state"])
     none_found = outlines.filter(
         pc.and_(
