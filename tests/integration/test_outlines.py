@@ -108,6 +108,22 @@ def test_status_counts_what_was_found(outlined: Path) -> None:
     assert document["runs"][0]["no_hemorrhage"] == 1
 
 
+def test_status_counts_no_failure_of_a_method_that_the_newest_run_had_not(archive: Path, store: Path) -> None:
+    opened = FeatureStore(str(store))
+    [failure], roi = opened.failures().to_pylist(), rows(store, "rois")["000"]
+    of_features = {"roi_key": roi["roi_key"], "spec_id": rows(store, "radiomics")["000"]["radiomics_spec_id"]}
+    names = ("case_key", "center", "case_id")
+    opened.table("failures").append([{**failure, **of_features, **{name: roi[name] for name in names}}])
+
+    def failed() -> int:
+        status = json.loads(cvtbatch("status", "--store", store, "--json", check=True).stdout)
+        return int(status["cases"]["failed"])
+
+    assert failed() == 2
+    extract(archive, store, "--only", "radiomics")
+    assert failed() == 0
+
+
 def test_found_outlines_have_the_features_of_the_same_outline_from_a_file(
     archive: Path, outlined: Path, tmp_path: Path
 ) -> None:

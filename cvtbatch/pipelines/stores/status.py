@@ -37,10 +37,10 @@ def read_status(url: str, *, flow: bool = False) -> Document:
     newest: dict[str, str] = next((run for run in runs if run["command"] == "extract"), {})
     spec_ids = {kind: newest.get(f"{kind}_spec_id") or "" for kind in KINDS}
     current = {*spec_ids.values()} - {""}
-    masks, others = _masks(view, spec_ids, finds_all=_finds_all(newest))
+    masks, of_others = _masks(view, spec_ids, finds_all=_finds_all(newest))
     failures = view.rows("failures")
     live = failures.filter(pc.is_in(failures["spec_id"], value_set=pa.array(sorted(current), pa.string())))
-    live = live.filter(pc.invert(_are_in(live["roi_key"], others["roi_key"])))
+    live = live.filter(pc.invert(_are_in(live["roi_key"], of_others["roi_key"])))
     keys = {(row["stage"], row["kind"], row["case_key"]) for row in live.to_pylist()}
     by_kind = Counter((stage, kind) for stage, kind, _ in keys)
     return {
@@ -76,7 +76,7 @@ def _finds_all(run: Mapping[str, str]) -> bool:
 
 
 def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa.Table, pa.Table]:
-    """Return the current masks that a run works on, and those on its volumes that methods found and it leaves alone.
+    """Return the current masks that a run works on, and those on its volumes that other methods than its own found.
 
     Args:
         spec_ids: the run's, by kind; empty where it had none.
@@ -84,11 +84,9 @@ def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa
     rois = view.rows("rois", ["case_key", "roi_key", "outline_spec_id", "volume_spec_id"])
     rois = rois.filter(pc.equal(rois["volume_spec_id"], spec_ids["volume"]))
     drawn = pc.is_null(rois["outline_spec_id"])
-    of_method = pc.fill_null(pc.equal(rois["outline_spec_id"], spec_ids["outline"]), fill_value=False)
-    if not finds_all:
-        of_method = pc.and_(of_method, pc.invert(_are_in(rois["case_key"], rois.filter(drawn)["case_key"])))
-    worked_on = pc.or_(drawn, of_method)
-    return rois.filter(worked_on), rois.filter(pc.invert(worked_on))
+    own = pc.fill_null(pc.equal(rois["outline_spec_id"], spec_ids["outline"]), fill_value=False)
+    left = own if finds_all else pc.and_(own, pc.invert(_are_in(rois["case_key"], rois.filter(drawn)["case_key"])))
+    return rois.filter(pc.or_(drawn, left)), rois.filter(pc.invert(pc.or_(drawn, own)))
 
 
 def _case_states(view: View, spec_ids: Mapping[str, str], masks: pa.Table, failed: pa.ChunkedArray) -> dict[str, int]:
