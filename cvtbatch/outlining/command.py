@@ -186,14 +186,15 @@ def _run(words: Sequence[str], folder: Path, limit_s: float, count: int) -> str:
     if ended.exit_code is None:
         raise ResourceError(
             "command_time_limit",
-            f"the outlining command was ended after {limit_s:g} s an image: raise outline.command.time_limit_s",
+            f"the outlining command was ended after {limit_s:g} s an image: raise outline.command.time_limit_s, and run again with "
+            "--retry-failed",
             ended.tail,
         )
     if ended.exit_code in (guard.NOT_FOUND, guard.NOT_RUNNABLE):
         raise ResourceError(
             "no_command",
             "the outlining command's program is not on this worker, or cannot be run there: install it on every worker, and write "
-            "its whole path in outline.command.line if PATH does not lead to it",
+            "its whole path in outline.command.line if PATH does not lead to it; then run again with --retry-failed",
             ended.tail,
         )
     if ended.exit_code != 0:
