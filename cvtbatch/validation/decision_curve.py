@@ -36,7 +36,7 @@ class DecisionCurve:
     """Net benefit by threshold probability, each a tuple along `thresholds`.
 
     Attributes:
-        low, high: pointwise percentile bootstrap limits (95 %) of the model's net benefit.
+        low, high: pointwise percentile bootstrap limits (95 %) of the model's net benefit, patients being drawn.
         helpful: where the model's net benefit exceeds that of treating all and of treating none.
         surely_helpful: where the lower bootstrap limit of that excess is above 0.
         replicates: of the bootstrap.
@@ -92,10 +92,11 @@ def decision_curve(
 
 
 def _replicate(scored: Scored, thresholds: Floats, stream: np.random.SeedSequence) -> tuple[Floats, Floats]:
-    """Return the net benefits of CHUNK resamples of the cases."""
+    """Return the net benefits of CHUNK resamples of the patients, each with all its cases."""
     rng = np.random.default_rng(stream)
-    drawn = rng.integers(0, scored.n, (CHUNK, scored.n))
-    weights = np.stack([np.bincount(row, minlength=scored.n) for row in drawn]).astype(np.float64)
+    patients = scored.patients
+    drawn = rng.integers(0, patients, (CHUNK, patients))
+    weights = np.stack([np.bincount(row, minlength=patients)[scored.clusters] for row in drawn]).astype(np.float64)
     return _net_benefits(scored, weights, thresholds)
 
 

@@ -217,7 +217,9 @@ class Training:
 
 
 def scored_cases(cases: tuple[Case, ...], model: str) -> tuple[Scored, tuple[Case, ...]]:
-    """Return outcome and score of the cases that have both, and these cases."""
+    """Return outcome and score of the cases that have both, with their patients, and these cases."""
     kept = tuple(case for case in cases if case.outcome is not None and model in case.scores)
     outcome = np.array([case.outcome for case in kept], dtype=bool)
-    return Scored(outcome, np.array([case.scores[model] for case in kept], dtype=np.float64)), kept
+    numbers = {patient: number for number, patient in enumerate(dict.fromkeys(case.patient for case in kept))}
+    patient = np.array([numbers[case.patient] for case in kept], dtype=np.int64)
+    return Scored(outcome, np.array([case.scores[model] for case in kept], dtype=np.float64), patient), kept
