@@ -10,6 +10,7 @@ from cvtbatch.validation import cohort_baseline
 from cvtbatch.validation.baseline import BaselineRow
 from cvtbatch.validation.decision_curve import Map
 from cvtbatch.validation.decisions import Decisions
+from cvtbatch.validation.first_scans import Repeats, count_repeats, first_scans
 from cvtbatch.validation.inputs import (
     BundleFacts,
     Case,
@@ -41,11 +42,16 @@ class CaseResult:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Everything that a report shows."""
+    """Everything that a report shows.
+
+    Attributes:
+        repeats: None where every patient has one scan.
+    """
 
     provenance: Provenance
     primary: str
     patients: int
+    repeats: Repeats | None
     flow: tuple[FlowStep, ...]
     baseline_by_class: tuple[BaselineRow, ...]
     baseline_against_training: Maybe[tuple[BaselineRow, ...]]
@@ -96,14 +102,17 @@ def evaluate(
     threshold = next(iter(facts.thresholds.values()))
     results = tuple(_judge(case, facts.name, threshold) for case in cohort.cases)
     point = primary.points[0].decisions
+    # Baseline and shift take cases as independent.
+    single = first_scans(cohort)
     return Validation(
         provenance=provenance,
         primary=primary.name,
-        patients=len({case.patient for case in cohort.cases}),
+        patients=len(single.cases),
+        repeats=count_repeats(cohort.cases),
         flow=cohort.flow,
-        baseline_by_class=cohort_baseline.by_class(cohort.cases),
-        baseline_against_training=cohort_baseline.against_training(training, cohort.cases),
-        protocol=cohort_baseline.protocol(training, cohort.cases),
+        baseline_by_class=cohort_baseline.by_class(single.cases),
+        baseline_against_training=cohort_baseline.against_training(training, single.cases),
+        protocol=cohort_baseline.protocol(training, single.cases),
         failures=cohort.failures,
         flags=_count_flags(cohort.cases),
         models=models,
@@ -111,7 +120,7 @@ def evaluate(
         recalibrations=_offer_recalibration(primary, provenance),
         nomogram=bundle.nomogram,
         importances=tuple(sorted(bundle.importances, key=lambda row: -row.importance)),
-        shift=find_shift(cohort, bundle, training),
+        shift=find_shift(single, bundle, training),
         readers=cohort.readers,
         subgroups=subgroups(cohort.cases, facts.name),
         power=power(
