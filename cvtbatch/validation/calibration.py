@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 from scipy.special import expit, logit
 
-from cvtbatch.validation.clustering import clustered_variance, on_log_scale, t_quantile
+from cvtbatch.validation.clustering import clustered_variance, on_log_scale, sums_by_patient, t_quantile
 from cvtbatch.validation.decisions import proportion
 from cvtbatch.validation.values import (
     Estimate,
@@ -156,12 +156,11 @@ def terms(scored: Scored, clip: float = EXTREME) -> Terms:
     odds = log_odds(scored.score, clip)
     quantile = _quantile(scored)
     alone = _fit(scored, np.ones((scored.n, 1)), odds)
-    intercept = wald(float(alone.params[0]), float(alone.bse[0]), quantile=quantile)
+    intercept = alone.term(0, quantile)
     if few := _no_slope(scored, odds):
         return Terms(intercept, few, few, extremes)
     both = _fit(scored, np.column_stack([np.ones(scored.n), odds]))
-    own, slope = (wald(float(both.params[k]), float(both.bse[k]), quantile=quantile) for k in (0, 1))
-    return Terms(intercept, slope, own, extremes)
+    return Terms(intercept, both.term(1, quantile), both.term(0, quantile), extremes)
 
 
 def _quantile(scored: Scored) -> float:
@@ -181,15 +180,42 @@ def _no_slope(scored: Scored, odds: Floats) -> NotComputable | None:
     return None
 
 
-def _fit(scored: Scored, design: Floats, offset: Floats | None = None) -> Any:
-    """Fit a logistic regression, its covariance that of patients where one has several cases; separation is excluded."""
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """A fitted logistic regression: coefficients (k,) and their covariance (k, k)."""
+
+    coefficients: Floats
+    covariance: Floats
+    converged: bool
+
+    def term(self, place: int, quantile: float) -> Estimate:
+        """Return a coefficient with its Wald interval."""
+        return wald(float(self.coefficients[place]), math.sqrt(self.covariance[place, place]), quantile=quantile)
+
+
+def _fit(scored: Scored, design: Floats, offset: Floats | None = None) -> _Fit:
+    """Fit a logistic regression; the caller has excluded separation."""
     from statsmodels.genmod.families import Binomial
     from statsmodels.genmod.generalized_linear_model import GLM
 
-    model = GLM(scored.outcome.astype(np.float64), design, family=Binomial(), offset=offset)
+    found: Any = GLM(scored.outcome.astype(np.float64), design, family=Binomial(), offset=offset).fit(tol=1e-10)
+    covariance = np.asarray(found.cov_params(), dtype=np.float64)
     if scored.repeated:
-        return model.fit(tol=1e-10, cov_type="cluster", cov_kwds={"groups": scored.clusters})
-    return model.fit(tol=1e-10)
+        covariance = _clustered(covariance, design * (scored.outcome - found.fittedvalues)[:, None], scored)
+    return _Fit(np.asarray(found.params, dtype=np.float64), covariance, bool(found.converged))
+
+
+def _clustered(covariance: Floats, scores: Floats, scored: Scored) -> Floats:
+    """Return the sandwich covariance (k, k) of patients (Liang and Zeger 1986), with the factors of R's `sandwich::vcovCL`.
+
+    Args:
+        covariance: of independent cases.
+        scores: (n, k), what each case adds to the gradient of the log likelihood.
+    """
+    patients, terms_ = scored.patients, scores.shape[1]
+    sums = np.column_stack([sums_by_patient(column, scored.clusters, patients) for column in scores.T])
+    factor = patients / (patients - 1) * (scored.n - 1) / (scored.n - terms_)
+    return np.asarray(covariance @ (sums.T @ sums) @ covariance * factor, dtype=np.float64)
 
 
 def observed_over_expected(scored: Scored) -> Maybe[Estimate]:
@@ -287,9 +313,8 @@ def smooth_curve(scored: Scored) -> Maybe[SmoothCurve]:
     ones = np.ones((CURVE_POINTS, 1))
     fit = _fit(scored, np.column_stack([np.ones(scored.n), spline_basis(odds, knots)]))
     at = np.column_stack([ones, spline_basis(points, knots)])
-    covariance = np.asarray(fit.cov_params())
-    error = np.sqrt(np.einsum("ij,jk,ik->i", at, covariance, at))
-    center = at @ np.asarray(fit.params)
+    error = np.sqrt(np.einsum("ij,jk,ik->i", at, fit.covariance, at))
+    center = at @ fit.coefficients
     if not (fit.converged and np.isfinite(error).all() and error.max() < 50):
         return NotComputable("the smooth curve does not converge on these cases")
     half = _quantile(scored) * error

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cvtbatch.validation.baseline import Value
+from cvtbatch.validation.development_size import DevelopmentCohort
 from cvtbatch.validation.nomogram import Nomogram
 from cvtbatch.validation.readers import ReaderStudy
 from cvtbatch.validation.recalibration import Method
@@ -194,11 +195,13 @@ class BundleFacts:
 
     Attributes:
         models: in the order in which they are shown; the last is the primary one.
+        development: whom the primary one was developed on.
     """
 
     models: tuple[ModelFacts, ...]
     nomogram: Maybe[Nomogram]
     importances: tuple[Importance, ...]
+    development: DevelopmentCohort
 
 
 @dataclass(frozen=True, slots=True, eq=False)

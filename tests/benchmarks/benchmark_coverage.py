@@ -2,9 +2,9 @@
 
 N simulated cohorts (2,000 by default) of each kind: 80, 40 and 20 patients of whom 32 % have the event, with 1 to 5 scans each. A
 patient's log odds are normal (mean -1.05, SD 1.5); a score errs by 0.4 (SD) in a patient and by 0.5 more in a scan. The truth is
-that of 400,000 patients. Printed are what the package's intervals cover, in per cent, and, as what they replace, DeLong's interval and the
-percentile bootstrap of the AUC over patients. Returns 1 where a coverage with 80 patients lies outside 93 to 97 %, less two
-standard errors of the simulation.
+that of 400,000 patients. Printed are what the package's intervals cover, in per cent, and, as what they replace, DeLong's interval
+and the percentile bootstrap of the AUC over patients. Returns 1 where a coverage with 80 patients lies outside 93 to 97 % by more
+than two standard errors of the simulation.
 """
 
 import math
