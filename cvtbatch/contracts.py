@@ -261,6 +261,12 @@ def problems_of(document: object, schema: str, most: int | None = None) -> list[
     return [_problem(error) for error in errors]
 
 
+def defaults_of(schema: str) -> JsonObject:
+    """Return the defaults of a JSON Schema's own keys, by key; keys without a default are not among them."""
+    rules: JsonObject = _load(schema)["properties"]
+    return {key: rule["default"] for key, rule in rules.items() if "default" in rule}
+
+
 def with_defaults(document: JsonObject, schema: str, kind: str | None = None) -> JsonObject:
     """Return a valid document with the defaults of its schema filled in, sections included that need not be given.
 

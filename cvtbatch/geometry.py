@@ -27,6 +27,9 @@ MISSING_SLICE_TOLERANCE = 0.10
 WIDE_GAP = 3.0
 # Two slices nearer than this share the same position.
 SAME_POSITION_MM = 0.05
+# Two places that files state are one if no voxel lies farther apart. NIfTI's quaternion in float32 near a half turn, as of most CT,
+# misses by up to 2 sqrt(1e-7) rad: 0.25 mm at the far corner of 400 mm.
+SAME_PLACE_MM = 0.3
 # Largest deviation of direction cosines from an orthonormal set.
 ORTHONORMAL_TOLERANCE = 1e-3
 # Share of a voxel that is round-off, not extent: 64 slices of 2.5 mm are 32 of 5 mm, whatever the last bit says.

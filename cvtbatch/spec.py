@@ -1,6 +1,6 @@
 """Specifications: what was done to a volume, as canonical settings, and short hashes that chain them.
 
-`volume_spec_id` <- `radiomics_spec_id`, and <- `embedding_spec_id`: each hash covers the settings of its stage and the id of the
+`volume_spec_id` <- `radiomics_spec_id`, <- `outline_spec_id`, and <- `embedding_spec_id`: each hash covers the settings of its stage and the id of the
 stage below, so that a change recomputes what it touches and nothing else. Revisions are integers, raised by hand when values move.
 """
 
@@ -18,6 +18,8 @@ INGEST_REVISION = 2
 RADIOMICS_REVISION = 1
 # Raised when an embedding moves beyond 1e-5 of its norm.
 EMBEDDING_REVISION = 1
+# Raised when the same volume is given another outline.
+OUTLINE_REVISION = 1
 
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -43,7 +45,7 @@ class Spec:
     """The settings of one stage.
 
     Attributes:
-        kind: "volume", "radiomics" or "embedding".
+        kind: "volume", "outline", "radiomics" or "embedding".
         parent_id: specification of the stage below, or empty.
         settings: canonical JSON.
     """
@@ -127,6 +129,15 @@ def volume_spec(spacing_mm: tuple[float, float, float]) -> Spec:
         "ingest_revision": INGEST_REVISION,
     }
     return Spec("volume", "", canonical_json(settings))
+
+
+def outline_spec(parent: Spec, settings: Mapping[str, object]) -> Spec:
+    """Return the specification of outlines that a method finds in the volumes of `parent`.
+
+    Args:
+        settings: every setting that moves a voxel, the identity of the weights among them.
+    """
+    return Spec("outline", parent.spec_id, canonical_json({**settings, "revision": OUTLINE_REVISION}))
 
 
 def radiomics_spec(parent: Spec, settings: Mapping[str, object], features: tuple[str, ...]) -> Spec:

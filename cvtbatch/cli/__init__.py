@@ -21,6 +21,7 @@ from cvtbatch.cli.extraction import extract
 from cvtbatch.cli.interrupts import watch_interrupts
 from cvtbatch.cli.model import fit, score
 from cvtbatch.cli.options import CANNOT_RUN
+from cvtbatch.cli.predict import predict
 from cvtbatch.cli.store import export, picture, status
 from cvtbatch.cli.tuning import finetune
 from cvtbatch.cli.upkeep import compact, gc
@@ -123,7 +124,7 @@ def cli() -> None:
 
 for _command in (
     *(synth, download, check, extract, status, export, picture),
-    *(finetune, snapshot, spec, fit, bundle, score, validate, add_center, recalibrate, forget, compact, gc),
+    *(finetune, snapshot, spec, fit, bundle, predict, score, validate, add_center, recalibrate, forget, compact, gc),
     *(certs, scheduler, worker),
 ):
     cli.add_command(_command)

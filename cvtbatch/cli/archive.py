@@ -77,20 +77,31 @@ def download(name: str | None, out: Path | None) -> None:
 @click.option(
     "--workers", type=click.IntRange(0), default=0, show_default=True, help="Worker processes; 0 reads in this one."
 )
+@click.option("--bundle", type=click.Path(path_type=Path), help="Say too what this bundle needs and MANIFEST lacks.")
 @json_option
 @click.pass_context
 def check(
-    ctx: click.Context, manifest: Path, job: Path | None, overrides: Sequence[str], workers: int, as_json: bool
+    ctx: click.Context,
+    manifest: Path,
+    job: Path | None,
+    overrides: Sequence[str],
+    workers: int,
+    bundle: Path | None,
+    as_json: bool,
 ) -> None:
     """List every problem of MANIFEST and of the files that it names; extract nothing.
 
     \b
-    Example: cvtbatch check archive/manifest.csv
+    Example:
+      cvtbatch check archive/manifest.csv
+      cvtbatch check center-2/manifest.csv --bundle bundle
     """
+    from cvtbatch.dlrn.bundle import load_bundle
     from cvtbatch.engine import open_cluster
     from cvtbatch.manifest import read_manifest
     from cvtbatch.pipelines.archive.check_files import check_files
     from cvtbatch.pipelines.archive.check_ids import check_ids
+    from cvtbatch.pipelines.archive.check_needs import check_needs
     from cvtbatch.pipelines.shared.job import read_job
 
     cases = read_manifest(manifest)
@@ -99,6 +110,9 @@ def check(
     warnings = check_ids(cases)
     for warning in warnings:
         say(f"warning: {warning.message}", err=True)
+    lacks = check_needs(cases, load_bundle(bundle)) if bundle else []
+    for lack in lacks:
+        say(f"lacking: {lack.message}", err=as_json)
     done = 0
     with open_cluster(workers) as cluster, progress_display("check", quiet=as_json) as show:
 
@@ -119,6 +133,7 @@ def check(
         "images": [image.to_document() for image in found.images],
         "problems": [problem.to_document() for problem in problems],
         "warnings": [warning.to_document() for warning in warnings],
+        "lacks": [lack.to_document() for lack in lacks],
     }
     for image in () if as_json else found.images:
         flags = f"; flags: {', '.join(image.flags)}" if image.flags else ""
@@ -128,7 +143,7 @@ def check(
         click.echo(json.dumps(document, indent=2))
     else:
         say(f"{len(cases)} cases: {len(cases) - broken} can be read, {broken} cannot; {awaiting} without a mask")
-    ctx.exit(STANDING_FAILURES if problems else 0)
+    ctx.exit(STANDING_FAILURES if problems or lacks else 0)
 
 
 def _print_problems(problems: "Sequence[Problem]", as_json: bool) -> None:

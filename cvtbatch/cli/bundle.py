@@ -48,13 +48,32 @@ def show(path: Path, as_json: bool) -> None:
             f"Recalibrated ({again.method}) on {again.cases} cases of {again.center}, {again.events} of them with CVT, "
             f"from bundle {again.parent_digest}"
         )
+    if outlines := found.outlines:
+        whose = f"found by {outlines.method} under {outlines.outline_spec_id}" if outlines.method else "drawn by people"
+        say(f"Outlines: of reader {outlines.reader}, reading {outlines.reading}, {whose}")
     say(f"Weights: {weights.name}, SHA-256 {weights.sha256 or 'not known'}")
     if weights.not_for_inference:
         say("Not for inference: the image network has random weights.")
     for name in ("volume", "radiomics", "embedding"):
         say(f"{name} specification: {found.specs.of_kind(name)}")
     rows = [(model.value, *(f"{found.thresholds[model][name]:.3f}" for name in THRESHOLDS)) for model in Model]
-    print_table("Thresholds", ("model", *THRESHOLDS), rows)
+    print_table("Thresholds, of signatures on votes", ("model", *THRESHOLDS), rows)
+    for model, votes in found.votes.items():
+        if votes.intercept is None or votes.slope is None:
+            say(f"votes of {model.value}: uncalibrated: {votes.reason}")
+        else:
+            say(
+                f"votes of {model.value}: recalibrated on {votes.cases} out-of-fold ones, {votes.events} with CVT: "
+                f"intercept {votes.intercept.value:.3f}, slope {votes.slope.value:.3f}"
+            )
+    if not found.votes:
+        say("votes are uncalibrated: a bundle of this format does not recalibrate them")
+    if kept := found.kept:
+        say(
+            f"Kept of its cohort: quantiles of {len(kept.features)} features and of "
+            f"{', '.join(kept.numbers) or 'no other numbers'}; counts of {', '.join(kept.levels) or 'no levels'}; "
+            f"{'distances' if kept.embedding else 'nothing'} of embeddings"
+        )
     print_table(f"Columns that it needs: {len(found.columns)}", ("column",), [(name,) for name in found.columns])
     for mark in found.marks:
         say(f"read with care: {mark.mark} ({', '.join(mark.models)})")

@@ -186,6 +186,9 @@ def _print_fit(out: str, bundle: "Bundle") -> None:
     print_table("AUC with 95 % bootstrap interval", ("estimate", "model", "AUC", "low", "high"), aucs)
     if metrics.out_of_fold:
         say(f"out of fold, {Model.DLRN}: {REGRESSION_IN_SAMPLE}")
+    for name, votes in found.votes.items():
+        if votes.reason:
+            say(f"{name}: votes are uncalibrated: {votes.reason}")
     for entry in found.marks:
         say(f"{', '.join(entry.models)}: {entry.mark}")
     for remark in found.remarks:

@@ -171,6 +171,8 @@ def add_center(
         open_cluster(config, own_gpus(plan.settings), show.tell) as cluster,
     ):
         show.tell_dashboard(cluster.dashboard)
+        for lack in plan.lacks:
+            show.tell(f"lacking: {lack.message}")
 
         def on_progress(stage: str, done: int, total: int, failed: int) -> None:
             show.enter(stage, _UNITS[stage])

@@ -14,7 +14,9 @@ foreign memory, ends, and scores its own golden rows as it says. Who makes all h
 digest: every score names the digest of what it comes from.
 
 Format 2 adds what a bundle of format 1 lacks: the settings behind its specifications, training's out-of-fold scores, and of which
-bundle, on whom, it is a recalibration, if it is one.
+bundle, on whom, it is a recalibration, if it is one. Format 3 adds what makes probabilities of votes, a summary of the cohort, and
+whose outlines it was fitted on; a recalibration of an older bundle says as little of this as that does. It also has keys that this
+version knows at their default alone (`bundle_document.refuse_later`).
 """
 
 import hashlib
@@ -32,8 +34,9 @@ from safetensors.numpy import save as save_arrays
 
 from cvtbatch import contracts
 from cvtbatch.contracts import JsonObject
-from cvtbatch.dlrn.bundle_document import parse_document
+from cvtbatch.dlrn.bundle_document import parse_document, refuse_later
 from cvtbatch.dlrn.bundle_files import ARRAYS, DOCUMENT, FILES, GOLDEN, SELECTION, read_files, write_files
+from cvtbatch.dlrn.cohort_summary import EmbeddingMoments
 from cvtbatch.dlrn.description import Description
 from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.model_arrays import (
@@ -41,18 +44,19 @@ from cvtbatch.dlrn.model_arrays import (
     arrays_of,
     description_of,
     model_of,
+    moments_of,
     out_of_fold_of,
     problems_of,
     read_arrays,
 )
-from cvtbatch.dlrn.scoring import GOLDEN_SCORES, SpecIds, needed_columns, score_batch
+from cvtbatch.dlrn.scoring import SpecIds, golden_scores, needed_columns, score_batch
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.training_scores import ClassScores
 from cvtbatch.documents import from_document
 from cvtbatch.errors import FormatError, InputError
 from cvtbatch.spec import Spec, canonical_json, digest
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 EXPECTED = "expected_"
 # exp may differ by an ulp between machines.
 TOLERANCE = 1e-12
@@ -74,6 +78,7 @@ class Bundle:
         description: the same, as values.
         digest: SHA-256 of bundle.json.
         out_of_fold: training's scores by model; empty in a bundle that keeps none.
+        moments: of training's embeddings; None in a bundle that keeps none.
     """
 
     document: JsonObject
@@ -81,6 +86,7 @@ class Bundle:
     digest: str
     model: FrozenModel
     out_of_fold: Mapping[Model, ClassScores] = field(default_factory=dict)
+    moments: EmbeddingMoments | None = None
 
     @property
     def specs(self) -> SpecIds:
@@ -157,7 +163,7 @@ def load_bundle(path: str | Path) -> Bundle:
     if problems := problems_of(description, arrays):
         raise FormatError("bundle_damaged", f"the bundle holds no model: {_first(problems)}")
     model = model_of(description, arrays)
-    bundle = Bundle(document, description, sha256(files[DOCUMENT]), model, out_of_fold_of(arrays))
+    bundle = Bundle(document, description, sha256(files[DOCUMENT]), model, out_of_fold_of(arrays), moments_of(arrays))
     _verify_golden(bundle, _read_golden(files[GOLDEN]), _scored_with(document))
     return bundle
 
@@ -169,6 +175,7 @@ def write_bundle(
     golden: pa.Table,
     selection: pa.Table,
     out_of_fold: Mapping[Model, ClassScores],
+    moments: EmbeddingMoments | None = None,
 ) -> str:
     """Write a bundle, whole or not at all, and return its digest.
 
@@ -178,11 +185,12 @@ def write_bundle(
         golden: rows with their expected scores.
         selection: what became of every column.
         out_of_fold: training's scores by model, or none.
+        moments: of training's embeddings, or none; `cohort_summary` of the document goes with them.
 
     Raises:
         InputError: there is something at `out`, or it cannot be written.
     """
-    arrays = arrays_of(model, out_of_fold)
+    arrays = arrays_of(model, out_of_fold, moments)
     whole = {
         "format": "cvtbatch-bundle",
         "format_version": FORMAT_VERSION,
@@ -214,6 +222,7 @@ def _checked(document: object) -> JsonObject:
             "bundle_too_new",
             f"the bundle has format version {version}; this version knows up to {FORMAT_VERSION}: use a newer cvtbatch",
         )
+    refuse_later(document)
     if problems := contracts.problems_of(document, "bundle.json", most=SHOWN + 1):
         raise FormatError("bundle_damaged", f"{DOCUMENT}: {_first(problems)}")
     return document
@@ -249,7 +258,9 @@ def _read_golden(data: bytes) -> pa.Table:
 
 def _scored_with(document: JsonObject) -> str:
     """Return the digest of all that scores come from: the arrays, and the model's part of bundle.json."""
-    return digest(document["files"][ARRAYS], canonical_json({name: document[name] for name in DESCRIPTION}))
+    return digest(
+        document["files"][ARRAYS], canonical_json({name: document[name] for name in DESCRIPTION if name in document})
+    )
 
 
 def _verify_golden(bundle: Bundle, golden: pa.Table, scored_with: str) -> None:
@@ -260,13 +271,14 @@ def _verify_golden(bundle: Bundle, golden: pa.Table, scored_with: str) -> None:
             largest difference.
     """
     names = [name for name in golden.column_names if name.startswith(EXPECTED)]
-    if sorted(names) != sorted(EXPECTED + name for name in GOLDEN_SCORES):
+    wanted = golden_scores(bundle.model)
+    if sorted(names) != sorted(EXPECTED + name for name in wanted):
         raise FormatError("bundle_damaged", f"golden rows: they do not have every {EXPECTED} column, each once")
     try:
         scored = bundle.score(golden)
     except InputError as error:
         raise FormatError("bundle_damaged", f"golden rows: {_first([error.message])}") from None
-    for name in GOLDEN_SCORES:
+    for name in wanted:
         _compare(name, golden[EXPECTED + name].combine_chunks(), scored[name].combine_chunks())
     said = (golden.schema.metadata or {}).get(SCORED_WITH)
     if said is not None and said != scored_with.encode():

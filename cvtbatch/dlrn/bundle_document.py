@@ -4,6 +4,8 @@ import json
 import math
 from collections.abc import Mapping
 
+from cvtbatch import contracts
+from cvtbatch.contracts import JsonObject
 from cvtbatch.dlrn.bundle_files import DOCUMENT
 from cvtbatch.errors import FormatError
 
@@ -26,6 +28,22 @@ def parse_document(data: bytes) -> object:
     except (ValueError, RecursionError) as error:
         raise FormatError("bundle_damaged", f"{DOCUMENT} of the bundle is no JSON", str(error)) from None
     return document
+
+
+def refuse_later(document: JsonObject) -> None:
+    """Refuse a bundle that uses what the contract foresees and this version does not score with: scores would be wrong.
+
+    Such a key has a default in the contract, and is this version's at that default, or absent.
+
+    Raises:
+        FormatError: "bundle_too_new", with the keys.
+    """
+    defaults = contracts.defaults_of("bundle.json")
+    if later := [name for name, default in defaults.items() if document.get(name, default) != default]:
+        raise FormatError(
+            "bundle_too_new",
+            f"the bundle was made for a later version: {', '.join(later)}; this one cannot score with that: use a newer cvtbatch",
+        )
 
 
 def _refuse_constant(name: str) -> float:

@@ -1,7 +1,7 @@
-"""What bundle.json says, as values; of formats 1 and 2 alike, and as much of it as code looks at."""
+"""What bundle.json says, as values; of all formats alike, and as much of it as code looks at."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cvtbatch.dlrn.bundle_files import DOCUMENT
@@ -9,6 +9,7 @@ from cvtbatch.dlrn.nomogram import Nomogram
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import FormatError
 from cvtbatch.manifest import Reading
+from cvtbatch.validation.kept_columns import KeptLevels, KeptNumbers
 
 # What the DLRN's out-of-fold estimate must be read with: the signature's scores are out of fold, its regression is not.
 REGRESSION_IN_SAMPLE = "the nomogram was fitted on these scores: in sample for its coefficients, optimistic"
@@ -182,6 +183,61 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
+class VoteRecalibration:
+    """What makes probabilities of a forest's votes; see `votes`.
+
+    Attributes:
+        cases, events: training cases whose out-of-fold votes it was fitted on.
+        intercept, slope: None where votes are not recalibrated.
+        reason: why they are not; an empty text where they are.
+    """
+
+    cases: int
+    events: int
+    intercept: Term | None
+    slope: Term | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outlines:
+    """Whose outlines a model was fitted on.
+
+    Attributes:
+        method, outline_spec_id: of outlines that were found; None where people drew them.
+    """
+
+    reader: str
+    reading: int
+    method: str | None
+    outline_spec_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDistances:
+    """How far training cases' embeddings lie from their mean; see `KeptEmbedding`, whose moments are arrays of the bundle."""
+
+    cases: int
+    distances: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CohortSummary:
+    """What a bundle keeps of its cohort's values, by column; a column of too few known values is absent.
+
+    Attributes:
+        features: the columns in use.
+        numbers, levels: clinical values, and how cases were scanned.
+        embedding: None with too few cases.
+    """
+
+    features: Mapping[str, KeptNumbers]
+    numbers: Mapping[str, KeptNumbers]
+    levels: Mapping[str, KeptLevels]
+    embedding: KeptDistances | None
+
+
+@dataclass(frozen=True, slots=True)
 class RecalibrationOrigin:
     """What a bundle is a recalibration of, and on whom.
 
@@ -212,6 +268,9 @@ class Description:
         files: SHA-256 of the bundle's other files, by name.
         spec_settings: by kind of specification; None in a bundle of format 1.
         recalibration: None in a bundle as it was fitted.
+        votes: by signature; empty in a bundle of format 1 or 2, whose votes are not recalibrated.
+        outlines: None in a bundle of format 1 or 2; see `primary`.
+        cohort_summary: None in a bundle of format 1 or 2.
     """
 
     intended_use: str
@@ -235,6 +294,9 @@ class Description:
     files: Mapping[str, str]
     spec_settings: Mapping[str, Mapping[str, Any]] | None = None
     recalibration: RecalibrationOrigin | None = None
+    votes: Mapping[Model, VoteRecalibration] = field(default_factory=dict)
+    outlines: Outlines | None = None
+    cohort_summary: CohortSummary | None = None
 
     @property
     def primary(self) -> Reading:
@@ -243,6 +305,8 @@ class Description:
         Raises:
             FormatError: "bundle_damaged": the job does not name them; the contract leaves it free what a job says.
         """
+        if self.outlines is not None:
+            return Reading(self.outlines.reader, self.outlines.reading)
         match self.job:
             case {"cohort": {"primary_reader": str(reader), "primary_reading": int(reading)}}:
                 return Reading(reader, reading)

@@ -1,7 +1,7 @@
 """Fit: a cohort to a frozen model with everything that is known of it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from cvtbatch.dlrn.audit import (
     refuse,
 )
 from cvtbatch.dlrn.cohort import Cohort
+from cvtbatch.dlrn.description import VoteRecalibration
 from cvtbatch.dlrn.estimates import Document, bootstrap_auc, nested_estimate, number, selection_stability
 from cvtbatch.dlrn.freezing import freeze_model, golden_rows, selection_table, software_versions
 from cvtbatch.dlrn.model import FrozenModel
@@ -29,6 +30,7 @@ from cvtbatch.dlrn.signatures import Signatures
 from cvtbatch.dlrn.tasks import TaskMap, TaskResult, fit_nomogram, nomogram_scores, plan_tasks, run_tasks_here
 from cvtbatch.dlrn.thresholds import find_thresholds, operating_point
 from cvtbatch.dlrn.training_scores import ClassScores, scores_by_class
+from cvtbatch.dlrn.votes import IN_SAMPLE, fit_votes, unchanged
 from cvtbatch.errors import InputError
 
 # Models whose numbers rest on the embedding.
@@ -118,7 +120,9 @@ def _assemble(
     thresholds = {model: _thresholds(cohort, basis[model]) for model in Model}
     nested = _named(results, "nested")
     stability = selection_stability(nested, _selected(signatures)) if nested else {}
-    model = freeze_model(signatures, nomogram, thresholds, cohort, settings)
+    model = replace(
+        freeze_model(signatures, nomogram, thresholds, cohort, settings), votes=_votes(cohort, out_of_fold, settings)
+    )
     golden = golden_rows(model, signatures, nomogram, cohort, specs, settings.seed_of("golden"))
     metrics: Document = {"study_protocol": _study_estimate(by_name["study"], cohort, settings)}
     name = "out_of_fold" if sound else "in_sample"
@@ -173,6 +177,15 @@ def _collect(results: Sequence[TaskResult], rows: int) -> dict[Model, Floats]:
         for model, values in result.scores.items():
             scores[model][list(result.task.test)] = values
     return scores
+
+
+def _votes(
+    cohort: Cohort, out_of_fold: Mapping[Model, Floats], settings: FitSettings
+) -> dict[Model, VoteRecalibration]:
+    """Return what makes probabilities of each signature's votes; the forests of the study's protocol have no out-of-fold ones."""
+    if settings.protocol is Protocol.STUDY:
+        return dict.fromkeys(SIGNATURES, unchanged(cohort.outcome, IN_SAMPLE))
+    return {name: fit_votes(cohort.outcome, out_of_fold[name], settings.forest.trees) for name in SIGNATURES}
 
 
 def _thresholds(cohort: Cohort, score: Floats) -> dict[str, float]:

@@ -17,7 +17,15 @@ from cvtbatch.dlrn.kernels import standardise
 from cvtbatch.dlrn.logistic import LogisticFit
 from cvtbatch.dlrn.model import TRAINING_MEAN, FrozenModel, score_rows
 from cvtbatch.dlrn.nomogram import Axis, Nomogram
-from cvtbatch.dlrn.scoring import EMBEDDING, EPILEPSY, GOLDEN_SCORES, SpecIds, nullable, score_batch
+from cvtbatch.dlrn.scoring import (
+    EMBEDDING,
+    EPILEPSY,
+    SpecIds,
+    golden_scores,
+    nullable,
+    probability_column,
+    score_batch,
+)
 from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model
 from cvtbatch.dlrn.signatures import Signatures
 from cvtbatch.errors import InternalError
@@ -157,15 +165,15 @@ def golden_rows(
     embedding[~there] = np.nan
     expected = _reference_scores(model, signatures, nomogram, radiomics, embedding, epilepsy)
     for name, values in expected.items():
-        found = scored[str(name)].combine_chunks()
-        limit = 1e-12 if name is Model.DLRN else 0.0
+        found = scored[name].combine_chunks()
+        limit = 0.0 if name in SIGNATURES else 1e-12
         both = ~np.isnan(values)
         same = (found.is_valid().to_numpy(zero_copy_only=False) == both).all()
         numbers = found.to_numpy(zero_copy_only=False)
         if not (same and np.abs(numbers[both] - values[both]).max(initial=0.0) <= limit):
             raise InternalError("frozen_differs", f"the frozen {name} does not score as the fitted one does")
         table = table.append_column(f"expected_{name}", nullable(values))
-    for other in GOLDEN_SCORES:
+    for other in golden_scores(model):
         if other not in expected:
             table = table.append_column(f"expected_{other}", scored[other])
     return table
@@ -178,11 +186,13 @@ def _reference_scores(
     radiomics: Floats,
     embedding: Floats32,
     epilepsy: Floats,
-) -> dict[Model, Floats]:
-    """Return scikit-learn's votes and SciPy's logistic function of them, NaN where a value is missing."""
+) -> dict[str, Floats]:
+    """Return scikit-learn's votes and SciPy's logistic functions of them, NaN where a value is missing."""
+    from scipy.special import expit, logit
+
     places = [int(name.removeprefix("dl_")) - 1 for name in model.components]
     values = np.concatenate([radiomics, signatures.components.apply(embedding)[:, places]], axis=1)
-    expected: dict[Model, Floats] = {}
+    expected: dict[str, Floats] = {}
     for name in SIGNATURES:
         signature = signatures.fitted[name]
         scaled = signature.selection.scaler.apply(values[:, model.used[name]])
@@ -193,6 +203,10 @@ def _reference_scores(
         votes = np.full(len(scaled), np.nan)
         votes[whole] = votes_of(signature.forest.estimator, scaled[whole])
         expected[name] = votes
+        terms, trees = model.votes.get(name), len(signature.forest.estimator.estimators_)
+        if terms is not None and terms.intercept is not None and terms.slope is not None:
+            odds = logit((votes * trees + 0.5) / (trees + 1))
+            expected[probability_column(name)] = expit(terms.intercept.value + terms.slope.value * odds)
     expected[Model.DLRN] = nomogram.predict(np.column_stack([expected[Model.DLR], epilepsy]))
     return expected
 

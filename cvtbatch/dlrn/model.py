@@ -1,15 +1,17 @@
 """A frozen model, and what it makes of rows: pure arithmetic on arrays, in one written order (see `kernels`)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from cvtbatch.dlrn.arrays import Booleans, Floats, Floats32, Integers
+from cvtbatch.dlrn.description import VoteRecalibration
 from cvtbatch.dlrn.forest import FlatForest
 from cvtbatch.dlrn.kernels import distances, logistic, project, recalibrate, standardise
 from cvtbatch.dlrn.nomogram import Nomogram
 from cvtbatch.dlrn.settings import SIGNATURES, Model
+from cvtbatch.dlrn.votes import to_probability
 
 # What a missing radiomics value does: no score of the signatures that need it, or the training mean stands in.
 NO_SCORE, TRAINING_MEAN = "no_score", "training_mean"
@@ -34,6 +36,7 @@ class FrozenModel:
         thresholds: by model and name.
         missing_feature: NO_SCORE or TRAINING_MEAN.
         recalibration: (2,) intercept and slope on the DLRN's log odds, or None in a bundle as it was fitted.
+        votes: what makes probabilities of votes, by signature; empty in a bundle of format 1 or 2.
     """
 
     radiomics: tuple[str, ...]
@@ -54,11 +57,23 @@ class FrozenModel:
     thresholds: Mapping[Model, Mapping[str, float]]
     missing_feature: str
     recalibration: Floats | None = None
+    votes: Mapping[Model, VoteRecalibration] = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of all columns."""
         return (*self.radiomics, *self.components)
+
+    @property
+    def recalibrated(self) -> tuple[Model, ...]:
+        """Signatures that have a probability beside their votes."""
+        return tuple(name for name in SIGNATURES if name in self.votes and self.votes[name].slope is not None)
+
+    def probability(self, signature: Model, votes: Floats) -> Floats:
+        """Return the probabilities that a signature's votes (n,) stand for; NaN throughout where they are not recalibrated."""
+        if signature not in self.votes:
+            return np.full(len(votes), np.nan)
+        return to_probability(votes, len(self.forests[signature].roots), self.votes[signature])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +81,7 @@ class RowScores:
     """Scores of n rows; NaN where something cannot be computed.
 
     Attributes:
-        probability: by model, (n,).
+        score: by model, (n,): a signature's votes, the DLRN's probability.
         points: by term of the nomogram, and "total", (n,).
         outside: (n, C) values outside the training range.
         distance, percentile: (n,) of the DLR columns from the training cohort's mean, and among its own distances.
@@ -75,7 +90,7 @@ class RowScores:
         scaled: (n, C) z-scores, as the forests saw them.
     """
 
-    probability: dict[Model, Floats]
+    score: dict[Model, Floats]
     points: dict[str, Floats]
     outside: Booleans
     distance: Floats
@@ -102,20 +117,20 @@ def score_rows(model: FrozenModel, radiomics: Floats, embedding: Floats32, epile
         scaled[:, :count][absent[:, :count]] = 0.0
     with np.errstate(over="ignore"):
         at_nodes = scaled.astype(np.float32)
-    probability: dict[Model, Floats] = {}
+    score: dict[Model, Floats] = {}
     for signature in SIGNATURES:
         votes = model.forests[signature].votes(at_nodes)
         votes[np.isnan(scaled[:, model.used[signature]]).any(axis=1)] = np.nan
-        probability[signature] = votes
-    terms = np.column_stack([probability[Model.DLR], epilepsy])
-    probability[Model.DLRN] = logistic(model.terms[0], model.terms[1:], terms)
+        score[signature] = votes
+    terms = np.column_stack([score[Model.DLR], epilepsy])
+    score[Model.DLRN] = logistic(model.terms[0], model.terms[1:], terms)
     if model.recalibration is not None:
-        probability[Model.DLRN] = recalibrate(probability[Model.DLRN], *model.recalibration.tolist())
+        score[Model.DLRN] = recalibrate(score[Model.DLRN], *model.recalibration.tolist())
     points = {axis.name: axis.points(terms[:, place]) for place, axis in enumerate(model.nomogram.axes)}
     points["total"] = points["dlr"] + points["epilepsy"]
     distance = distances(np.ascontiguousarray(scaled[:, model.distance_columns]), model.whitening)
     return RowScores(
-        probability=probability,
+        score=score,
         points=points,
         outside=(raw < model.low) | (raw > model.high),
         distance=distance,

@@ -8,12 +8,14 @@ from safetensors.numpy import load as load_safetensors
 
 from cvtbatch.contracts import JsonObject
 from cvtbatch.dlrn.bundle_files import ARRAYS, DOCUMENT
+from cvtbatch.dlrn.cohort_summary import EmbeddingMoments
 from cvtbatch.dlrn.description import Description
 from cvtbatch.dlrn.forest import FlatForest
 from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.settings import SIGNATURES, Model
-from cvtbatch.dlrn.soundness import model_problems, out_of_fold_problems
+from cvtbatch.dlrn.soundness import model_problems, out_of_fold_problems, summary_problems
 from cvtbatch.dlrn.training_scores import ClassScores
+from cvtbatch.documents import to_document
 from cvtbatch.errors import FormatError
 
 PLAIN = (
@@ -29,8 +31,9 @@ PLAIN = (
     "training_distances",
 )
 RECALIBRATION, OUT_OF_FOLD, SIDES = "recalibration", "out_of_fold", ("events", "others")
-# Keys of bundle.json that belong to the model.
-DESCRIPTION = ("columns", "embedding_length", "thresholds", "nomogram", "missing_feature")
+MOMENTS = ("embedding.mean", "embedding.sd")
+# Keys of bundle.json that belong to the model; formats 1 and 2 have no votes.
+DESCRIPTION = ("columns", "embedding_length", "thresholds", "nomogram", "missing_feature", "votes")
 # The names of the arrays with their types and shapes; a model's take 3 KB.
 MOST_HEADER_BYTES = 1 << 20
 
@@ -62,8 +65,12 @@ def problems_of(description: Description, arrays: Arrays) -> list[str]:
         return [f"{ARRAYS} holds one class of out-of-fold scores of {', '.join(halves)}, and not the other"]
     if (RECALIBRATION in arrays) != (description.recalibration is not None):
         return [f"{DOCUMENT} and {ARRAYS} do not agree whether this is a recalibration"]
+    summary = description.cohort_summary
+    if {name in arrays for name in MOMENTS} != {summary is not None and summary.embedding is not None}:
+        return [f"{DOCUMENT} and {ARRAYS} do not agree whether the embedding's moments are kept"]
     model = model_of(description, arrays)
     problems = [*model_problems(model), *out_of_fold_problems(out_of_fold_of(arrays))]
+    problems += summary_problems(description.cohort_summary, moments_of(arrays), description.embedding_length)
     length = description.embedding_length
     if not problems and length != len(model.loadings):
         return [f"embedding_length is {length}, and loadings are for {len(model.loadings)}"]
@@ -74,14 +81,16 @@ def _array_names() -> tuple[set[str], set[str]]:
     """Return the names of the arrays that every bundle has, and of all that it may have."""
     of_signatures = {f"{name}.{part}" for name in SIGNATURES for part in ("used", *FlatForest.__dataclass_fields__)}
     needed = {*PLAIN, *of_signatures}
-    return needed, {*needed, RECALIBRATION, *(name for model in Model for name in _out_of_fold_names(model))}
+    return needed, {*needed, RECALIBRATION, *MOMENTS, *(name for model in Model for name in _out_of_fold_names(model))}
 
 
 def _out_of_fold_names(model: Model) -> tuple[str, ...]:
     return tuple(f"{OUT_OF_FOLD}.{model}.{side}" for side in SIDES)
 
 
-def arrays_of(model: FrozenModel, out_of_fold: Mapping[Model, ClassScores]) -> dict[str, np.ndarray[Any, Any]]:
+def arrays_of(
+    model: FrozenModel, out_of_fold: Mapping[Model, ClassScores], moments: EmbeddingMoments | None
+) -> dict[str, np.ndarray[Any, Any]]:
     """Return all that a bundle keeps as arrays, by name."""
     arrays = {name: getattr(model, name) for name in PLAIN}
     for signature in SIGNATURES:
@@ -91,17 +100,21 @@ def arrays_of(model: FrozenModel, out_of_fold: Mapping[Model, ClassScores]) -> d
         arrays[RECALIBRATION] = model.recalibration
     for name, scores in out_of_fold.items():
         arrays |= dict(zip(_out_of_fold_names(name), (getattr(scores, side) for side in SIDES), strict=True))
+    if moments is not None:
+        arrays |= dict(zip(MOMENTS, (moments.mean, moments.sd), strict=True))
     return {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
 
 
 def description_of(model: FrozenModel) -> JsonObject:
     """Return the part of bundle.json that belongs to the model."""
+    votes = {str(name): to_document(terms) for name, terms in model.votes.items()}
     return {
         "columns": {"radiomics": list(model.radiomics), "components": list(model.components)},
         "embedding_length": len(model.loadings),
         "thresholds": {str(name): dict(values) for name, values in model.thresholds.items()},
         "nomogram": model.nomogram.to_document(),
         "missing_feature": model.missing_feature,
+        **({"votes": votes} if votes else {}),
     }
 
 
@@ -112,6 +125,11 @@ def out_of_fold_of(arrays: Arrays) -> dict[Model, ClassScores]:
         for model in Model
         if _out_of_fold_names(model)[0] in arrays
     }
+
+
+def moments_of(arrays: Arrays) -> EmbeddingMoments | None:
+    """Return the moments of training's embeddings; None in a bundle that keeps none."""
+    return EmbeddingMoments(*(arrays[name] for name in MOMENTS)) if MOMENTS[0] in arrays else None
 
 
 def model_of(description: Description, arrays: Arrays) -> FrozenModel:
@@ -130,4 +148,5 @@ def model_of(description: Description, arrays: Arrays) -> FrozenModel:
         thresholds=description.thresholds,
         missing_feature=description.missing_feature,
         recalibration=arrays.get(RECALIBRATION),
+        votes=description.votes,
     )

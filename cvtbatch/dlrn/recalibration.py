@@ -95,7 +95,8 @@ def recalibrate_bundle(parent: Path, out: Path, function: Function, origin: Json
         scores[Model.DLRN] = ClassScores(function.apply(old.events), function.apply(old.others))
     document = {name: value for name, value in bundle.document.items() if name not in OWN_KEYS}
     document["recalibration"] = {"parent_digest": bundle.digest, **origin}
-    return write_bundle(out, document, model, _golden(model, bundle.specs, golden, function), selection, scores)
+    rows = _golden(model, bundle.specs, golden, function)
+    return write_bundle(out, document, model, rows, selection, scores, bundle.moments)
 
 
 # Keys of bundle.json that a bundle of its own has of its own.

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from cvtbatch.dlrn.arrays import Booleans, Floats, Floats32
 from cvtbatch.dlrn.model import TRAINING_MEAN, FrozenModel, RowScores, score_rows
-from cvtbatch.dlrn.settings import Model
+from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.thresholds import THRESHOLDS
 from cvtbatch.errors import InputError
 
@@ -30,12 +30,6 @@ IDENTITY = (
     "input_digest",
     "clinical_digest",
 )
-# Scores that golden rows have an expectation of.
-GOLDEN_SCORES = (
-    *(str(model) for model in Model),
-    *(f"{model}_{threshold}" for model in Model for threshold in THRESHOLDS),
-    *("outside_count", "points_total", "distance", "distance_percentile"),
-)
 # Rows that are scored together: 64 MB of embeddings.
 ROWS_AT_ONCE = 8192
 TOP_FEATURES = 5
@@ -47,6 +41,21 @@ class SpecIds:
 
     radiomics_spec_id: str
     embedding_spec_id: str
+
+
+def probability_column(model: Model) -> str:
+    """Return the column that holds a model's probability: of a signature it stands beside its votes."""
+    return f"{model}_probability" if model in SIGNATURES else str(model)
+
+
+def golden_scores(model: FrozenModel) -> tuple[str, ...]:
+    """Return the scores that golden rows have an expectation of."""
+    return (
+        *(str(name) for name in Model),
+        *(probability_column(name) for name in model.recalibrated),
+        *(f"{name}_{threshold}" for name in Model for threshold in THRESHOLDS),
+        *("outside_count", "points_total", "distance", "distance_percentile"),
+    )
 
 
 def needed_columns(model: FrozenModel) -> list[str]:
@@ -152,12 +161,14 @@ def _embedding(table: pa.Table, length: int) -> Floats32:
 
 def _score_columns(model: FrozenModel, scores: RowScores, epilepsy: Floats) -> dict[str, pa.Array]:
     columns: dict[str, pa.Array] = {}
-    for name, probability in scores.probability.items():
-        columns[str(name)] = nullable(probability)
-    for name, probability in scores.probability.items():
+    for name, score in scores.score.items():
+        columns[str(name)] = nullable(score)
+    for name in SIGNATURES:
+        columns[probability_column(name)] = nullable(model.probability(name, scores.score[name]))
+    for name, score in scores.score.items():
         for threshold in THRESHOLDS:
-            positive = (probability >= model.thresholds[name][threshold]).astype(np.int64)
-            columns[f"{name}_{threshold}"] = pa.array(positive, mask=np.isnan(probability))
+            positive = (score >= model.thresholds[name][threshold]).astype(np.int64)
+            columns[f"{name}_{threshold}"] = pa.array(positive, mask=np.isnan(score))
     for term, points in scores.points.items():
         columns[f"points_{term}"] = nullable(points)
     columns["outside_count"] = pa.array(scores.outside.sum(axis=1).astype(np.int64))
@@ -182,7 +193,9 @@ def _explanation_columns(model: FrozenModel, scores: RowScores) -> dict[str, pa.
     count = min(TOP_FEATURES, len(used))
     order = np.argsort(-np.abs(added[:, used]), axis=1, kind="stable")[:, :count]
     top = np.take_along_axis(added[:, used], order, axis=1)
-    scored = ~np.isnan(scores.probability[Model.DLR])
+    # One after the other: `sum` adds the columns of a row alone in another order than those of a row among others.
+    whole = np.cumsum(added[:, used], axis=1)[:, -1]
+    scored = ~np.isnan(scores.score[Model.DLR])
     names = np.asarray(model.columns, dtype=object)[used][order]
     offsets = np.concatenate([[0], np.cumsum(np.where(scored, count, 0))]).astype(np.int32)
     mask = pa.array(~scored)
@@ -194,7 +207,7 @@ def _explanation_columns(model: FrozenModel, scores: RowScores) -> dict[str, pa.
         "base": nullable(np.where(scored, base, np.nan)),
         "top_features": lists(pa.array(names[scored].ravel(), pa.string())),
         "top_contributions": lists(pa.array(top[scored].ravel(), pa.float64())),
-        "other_contributions": nullable(np.where(scored, added[:, used].sum(axis=1) - top.sum(axis=1), np.nan)),
+        "other_contributions": nullable(np.where(scored, whole - top.sum(axis=1), np.nan)),
     }
 
 

@@ -11,12 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from cvtbatch.dlrn.arrays import Floats, Integers
+from cvtbatch.dlrn.cohort_summary import EmbeddingMoments
+from cvtbatch.dlrn.description import CohortSummary, VoteRecalibration
 from cvtbatch.dlrn.forest import FlatForest
 from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.nomogram import Nomogram
 from cvtbatch.dlrn.scoring import EMBEDDING, EPILEPSY
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.training_scores import ClassScores
+from cvtbatch.validation.kept_columns import KeptNumbers
+from cvtbatch.validation.training_distance import SHARES
 
 # Names of the nomogram's axes, in the order of the logistic model's terms.
 AXES = ("dlr", "epilepsy")
@@ -53,6 +57,39 @@ def out_of_fold_problems(scores: Mapping[Model, ClassScores]) -> list[str]:
         for name, array in arrays.items()
         if not (((array >= 0) & (array <= LARGEST_SHARE)).all() and _ascending(array, SAME_PLACE))
     ]
+
+
+def summary_problems(summary: CohortSummary | None, moments: EmbeddingMoments | None, length: int) -> Iterator[str]:
+    """Yield what is wrong with what is kept of the cohort."""
+    if summary is not None:
+        for name, kept in {**summary.features, **summary.numbers}.items():
+            if not _sound_numbers(kept):
+                yield f"cohort_summary: what is kept of {name} are no quantiles of so many cases"
+        for name, levels in summary.levels.items():
+            if sum(levels.counts.values()) + levels.rarer != levels.known or levels.known < 1:
+                yield f"cohort_summary: levels of {name} do not add up"
+        distances = np.array(summary.embedding.distances if summary.embedding else (), np.float64)
+        if summary.embedding and not (
+            len(distances) == len(SHARES) and (distances >= 0).all() and _ascending(distances)
+        ):
+            yield "cohort_summary: distances of embeddings are not those of its shares, in ascending order"
+    if moments is not None:
+        for array in (moments.mean, moments.sd):
+            if array.dtype != np.float32 or array.shape != (length,) or not _finite(array):
+                yield f"moments of the embedding are {_text(array)}, not float32 of {length}, or not finite"
+        if not (moments.sd >= 0).all():
+            yield "a standard deviation of the embedding is below 0"
+
+
+def _sound_numbers(kept: KeptNumbers) -> bool:
+    shares, quantiles, below = (np.array(part, np.float64) for part in (kept.shares, kept.quantiles, kept.at_or_below))
+    return (
+        len({len(shares), len(quantiles), len(below)}) == 1
+        and kept.sd >= 0
+        and {0.25, 0.5, 0.75} <= set(kept.shares)
+        and all(_ascending(part) for part in (shares, quantiles, below))
+        and bool((below <= kept.known).all())
+    )
 
 
 def _name_problems(model: FrozenModel) -> Iterator[str]:
@@ -107,6 +144,11 @@ def _number_problems(model: FrozenModel) -> Iterator[str]:
         yield "training_distances are not lengths in ascending order"
     if model.recalibration is not None and not (_finite(model.recalibration) and model.recalibration[1] > 0):
         yield "recalibration is not finite, or its slope is not above 0"
+    yield from (
+        f"votes.{name} has a slope that is not above 0, or one term without the other"
+        for name, terms in model.votes.items()
+        if not _sound_votes(terms)
+    )
     places = {"distance_columns": model.distance_columns} | {f"{name}.used": model.used[name] for name in SIGNATURES}
     for name, own in places.items():
         if not _within(own, len(model.columns)) or len(np.unique(own)) < len(own):
@@ -114,6 +156,12 @@ def _number_problems(model: FrozenModel) -> Iterator[str]:
     for name, thresholds in model.thresholds.items():
         wrong = [label for label, value in thresholds.items() if not 0 <= value <= LARGEST_SHARE]
         yield from (f"thresholds.{name}.{label} is no probability" for label in wrong)
+
+
+def _sound_votes(terms: VoteRecalibration) -> bool:
+    if terms.intercept is None or terms.slope is None:
+        return terms.intercept is terms.slope and terms.reason != ""
+    return terms.slope.value > 0 and terms.reason == ""
 
 
 def _nomogram_problems(model: FrozenModel) -> Iterator[str]:

@@ -17,32 +17,13 @@ import torch
 from torchvision.models import resnet101
 
 from cvtbatch.embedding.compute import CPU_BATCH, CUDA_BATCH, Compute, Embeddings
+from cvtbatch.embedding.device import choose_device, set_arithmetic
 from cvtbatch.embedding.preprocessing import IMAGENET_MEAN, IMAGENET_STD, SIDE, Gray
 from cvtbatch.embedding.weights import Weights
 from cvtbatch.errors import ResourceError
 
 # A CPU that computes has no cores to spare for reading, and needs few slices a second.
 CUDA_READERS = 16
-
-
-def choose_device(wanted: str) -> torch.device:
-    """Return the device to compute on.
-
-    Raises:
-        ResourceError: CUDA is asked for, and not there.
-    """
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise ResourceError(
-            "no_gpu", "embedding.device is cuda, and PyTorch finds no CUDA device here; set it to auto or cpu"
-        )
-    return torch.device("cpu" if wanted == "cpu" or not torch.cuda.is_available() else "cuda")
-
-
-def visible_gpus() -> tuple[str, ...]:
-    """Return the names under which CUDA_VISIBLE_DEVICES selects each GPU that this process may use; none of them is taken."""
-    count = torch.cuda.device_count()
-    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
-    return tuple(named[:count]) if len(named) >= count else tuple(str(index) for index in range(count))
 
 
 class Network(torch.nn.Module):
@@ -95,7 +76,7 @@ class Backbone:
     def __init__(self, weights: Weights, compute: Compute) -> None:
         if compute.threads is not None:
             torch.set_num_threads(compute.threads)
-        self._device = choose_device(compute.device)
+        self._device = choose_device(compute.device, "embedding.device")
         self._cuda = self._device.type == "cuda"
         self._tf32 = compute.precision == "tf32"
         dtype = torch.bfloat16 if compute.precision == "bfloat16" else torch.float32
@@ -172,11 +153,3 @@ def _fetch(launched: _Launched) -> Embeddings:
     if launched.event is not None:
         launched.event.synchronize()
     return launched.values[: launched.count].numpy().copy()
-
-
-def set_arithmetic(tf32: bool) -> None:
-    """Choose the arithmetic of float32 products on CUDA, where cuDNN's default is TF32, and its algorithms by rule."""
-    # Not the newer fp32_precision: torch.compile asks for these, and refuses a mixture.
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True

@@ -12,6 +12,7 @@ from numba import njit
 from scipy.ndimage import label
 
 from cvtbatch.geometry import SliceStack
+from cvtbatch.imaging.triage import TISSUE_HU
 
 Vector = npt.NDArray[np.float64]
 
@@ -19,7 +20,6 @@ Vector = npt.NDArray[np.float64]
 BLOCK_MM = 2.0
 # A block with a voxel above this holds bone; one whose mean is above TISSUE_HU is of the body, one in BRAIN_HU brain or blood.
 BONE_HU = 300
-TISSUE_HU = -300
 BRAIN_HU = (0, 100)
 # Cortical bone stays below this, and so does most enamel; clips, coils and fillings lie above, often at the end of the scale.
 METAL_HU = 2500

@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import Grid, SliceStack, Vector
-from cvtbatch.ingest.nifti import SAME_PLACE_MM, OtherPlace
+from cvtbatch.geometry import SAME_PLACE_MM, Grid, SliceStack, Vector
+from cvtbatch.ingest.nifti import OtherPlace
 from cvtbatch.ingest.outlines import ImageSlices, SourceMask
 
 Mask = npt.NDArray[np.uint8]

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import Grid, Vector
+from cvtbatch.geometry import SAME_PLACE_MM, Grid, Vector
 from cvtbatch.ingest.memory import Announce, announce_nothing, peak_bytes
 from cvtbatch.ingest.source_files import open_source
 
@@ -37,9 +37,6 @@ _HEADER_BYTES = 540
 _DTYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 # xyzt_units & 7: metre, millimetre, micron; 0 is unknown, and read as millimetre.
 _UNIT_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
-# Two places are one if no voxel lies farther apart. A quaternion in float32 near a half turn, as of most CT, misses by up to
-# 2 sqrt(1e-7) rad: 0.25 mm at the far corner of 400 mm.
-SAME_PLACE_MM = 0.3
 # NIfTI's world is x right, y anterior, z superior; ours is LPS.
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 

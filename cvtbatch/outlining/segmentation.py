@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from cvtbatch.embedding.backbone import set_arithmetic
+from cvtbatch.embedding.device import set_arithmetic
 from cvtbatch.errors import InputError, ResourceError
 from cvtbatch.outlining.blood import BLOOD, Tissue
 from cvtbatch.outlining.network import MARGIN, SCALES, Network, normalise

@@ -18,7 +18,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from cvtbatch.geometry import AIR_HU, Triple
-from cvtbatch.imaging.quality import TISSUE_HU
+from cvtbatch.imaging.triage import TISSUE_HU
 
 # Between the densest blood and the thinnest bone, as thick slices show it.
 BONE_HU = 130

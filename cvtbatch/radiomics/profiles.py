@@ -160,6 +160,18 @@ def load_profile(profile: str) -> Profile:
     return replace(Profile(bin_width=25.0, pre_crop=False, pad_distance=5), **chosen)  # type: ignore[arg-type]
 
 
+def profile_of(settings: Mapping[str, object]) -> Profile:
+    """Return the profile that a specification tells of, as `Profile.to_pyradiomics` gave it.
+
+    Raises:
+        ProblemsError: a setting is unknown, of the wrong type or out of range.
+    """
+    chosen, problems = _settings(settings)
+    if problems:
+        raise ProblemsError.of("bad_setting", "the settings of a radiomics specification", problems)
+    return Profile(**chosen)  # type: ignore[arg-type]
+
+
 def _settings(settings: Mapping[str, object]) -> tuple[dict[str, float | int | bool | None], list[str]]:
     """Return a file's settings under the profile's names, and what is wrong with the others."""
     by_pyradiomics = {theirs: ours for ours, theirs in _PYRADIOMICS_NAMES.items()}

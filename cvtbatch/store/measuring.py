@@ -49,7 +49,7 @@ def measure(
         order = pc.sort_indices(keys, [(column, "ascending") for column in contract.key])
         keys, indices = keys.take(order), indices.take(order)
         for column in _spec_columns(name):
-            named.update(keys[column].unique().to_pylist())
+            named.update(keys[column].drop_null().unique().to_pylist())
         columns = sorted(set(contract.arrow().names) - set(contract.bookkeeping))
         digest = table_digest(_in_groups(view, name, columns, keys, indices))
         tables[name] = FrozenTable(pin, len(indices), digest)

@@ -22,7 +22,7 @@ from cvtbatch.store.tables import Pin, newest
 
 VOLUME_KEYS = ("volume_spec_id", "image_digest")
 INPUT_KEYS = ("roi_key", "volume_spec_id", "input_digest")
-SPEC_KINDS = ("volume", "radiomics", "embedding")
+SPEC_KINDS = ("volume", "outline", "radiomics", "embedding")
 SPEC_COLUMNS = tuple(f"{kind}_spec_id" for kind in SPEC_KINDS)
 # Columns, beside its key, that decide whether a row is current and selected.
 DECIDING = ("case_key", "image_digest", "input_digest", "center", "roi", *SPEC_COLUMNS, "scope", "resolved")
@@ -184,7 +184,7 @@ class View:
     def _counts(self, name: str, rows: pa.Table) -> pa.ChunkedArray:
         """Say which rows, newest of their keys, stand on current ones and are among those selected."""
         counts = pa.chunked_array([pa.array([True] * rows.num_rows, pa.bool_())])
-        if name == "rois":
+        if name in {"rois", "outlines"}:
             keys = ["case_key", *VOLUME_KEYS]
             counts = among(rows, self.rows("volumes", keys), keys)
         elif name in {"radiomics", "embeddings"}:
@@ -195,7 +195,11 @@ class View:
             counts = pc.and_(pc.invert(rows["resolved"]), live)
         for column, values in self._restrictions().items():
             if values and column in rows.column_names:
-                counts = pc.and_(counts, pc.is_in(rows[column], value_set=pa.array(values, pa.string())))
+                # What a person drew has no specification of outlines.
+                chosen = pc.or_(
+                    pc.is_null(rows[column]), pc.is_in(rows[column], value_set=pa.array(values, pa.string()))
+                )
+                counts = pc.and_(counts, chosen)
         return counts
 
     def _restrictions(self) -> dict[str, list[str]]:

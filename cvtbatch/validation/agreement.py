@@ -1,7 +1,8 @@
 """Agreement of readers: intraclass correlation.
 
-ICC(2,1) of Shrout and Fleiss (Psychological Bulletin 1979, 86:420-428), which McGraw and Wong call ICC(A,1) (Psychological
-Methods 1996, 1:30-46): two-way, absolute agreement, one reading.
+Of readers ICC(2,1) of Shrout and Fleiss (Psychological Bulletin 1979, 86:420-428), which McGraw and Wong call ICC(A,1)
+(Psychological Methods 1996, 1:30-46): two-way, absolute agreement, one reading. Of outlines that are perturbed by chance ICC(1,1),
+one-way: the third perturbation of one outline has nothing in common with the third of another.
 """
 
 from dataclasses import dataclass
@@ -65,4 +66,40 @@ def icc_agreement(readings: Floats, confidence: float = 0.95) -> Agreement:
     low[equal] = high[equal] = 1
     if features and np.isnan(icc).any():
         low[np.isnan(icc)] = high[np.isnan(icc)] = np.nan
+    return Agreement(icc, low, high)
+
+
+def icc_one_way(means: Floats, within: Floats, readings: int, confidence: float = 0.95) -> Agreement:
+    """Return the intraclass correlation of single readings that have no order.
+
+    Args:
+        means: (n, p) of each subject's readings, of p features.
+        within: (n, p) sums of the squared deviations from them.
+        readings: of each subject.
+        confidence: of the interval (Shrout and Fleiss, p. 424).
+
+    Raises:
+        InputError: fewer than two subjects or two readings.
+    """
+    from scipy.stats import f as f_distribution
+
+    subjects = len(means)
+    if subjects < 2 or readings < 2:
+        raise InputError(
+            "too_few_readings", f"agreement of {readings} readings of {subjects} subjects: two of each are needed"
+        )
+    # Counted from the first: of equal values nothing is left, not even round-off.
+    from_first = means - means[0]
+    between = readings * ((from_first - from_first.mean(axis=0)) ** 2).sum(axis=0) / (subjects - 1)
+    error = within.sum(axis=0) / (subjects * (readings - 1))
+    tail, numerator, denominator = (1 + confidence) / 2, subjects - 1, subjects * (readings - 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        icc = (between - error) / (between + (readings - 1) * error)
+        low, high = (
+            (between - bound * error) / (between + (readings - 1) * bound * error)
+            for bound in (
+                f_distribution.ppf(tail, numerator, denominator),
+                1 / f_distribution.ppf(tail, denominator, numerator),
+            )
+        )
     return Agreement(icc, low, high)

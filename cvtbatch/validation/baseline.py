@@ -1,17 +1,26 @@
 """The baseline table: how two groups of patients differ, variable by variable."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from cvtbatch.validation.kept_columns import (
+    NOT_KEPT,
+    RARER,
+    KeptLevels,
+    KeptNumbers,
+    ks_at_quantiles,
+    looks_normal,
+)
 from cvtbatch.validation.values import Floats, Maybe, NotComputable, Significance, finite
 
 Value = float | str | None
+Kept = KeptNumbers | KeptLevels | NotComputable
+"""What is at hand of a column whose values are not."""
 
-NORMAL_P = 0.05
 FISHER_BELOW = 5.0
 """Cochran's rule: the chi-square test wants every expected count at least this large."""
 FISHER_DRAWS = 9999
@@ -78,16 +87,9 @@ def compare_numbers(
     """Compare a number between groups: Welch's t-test where both look normal (Shapiro-Wilk), else Mann-Whitney U."""
     groups = [np.array([value for value in group if value is not None], dtype=np.float64) for group in (first, second)]
     unknown = [len(group) - len(known) for group, known in zip((first, second), groups, strict=True)]
-    normal = all(_looks_normal(group) for group in groups)
+    normal = all(looks_normal(group) for group in groups)
     summaries = [_summarise_numbers(known, missing) for known, missing in zip(groups, unknown, strict=True)]
     return BaselineRow(variable, unit, summaries[0], summaries[1], normal, _test_numbers(groups[0], groups[1], normal))
-
-
-def _looks_normal(values: Floats) -> bool:
-    if len(values) < 3 or np.ptp(values) == 0:
-        return False
-    # Beyond 5,000 values SciPy's P is rough, and the t-test needs no normality.
-    return len(values) > 5000 or float(stats.shapiro(values).pvalue) >= NORMAL_P
 
 
 def _summarise_numbers(known: Floats, unknown: int) -> Maybe[Summary]:
@@ -149,24 +151,94 @@ def _test_levels(levels: Sequence[str], counts: npt.NDArray[np.int64]) -> Maybe[
     return Significance(f"Fisher, {FISHER_DRAWS:,} random tables", None, finite(p_value))
 
 
+def compare_with_kept_numbers(
+    variable: str, unit: str, first: Sequence[float | None], kept: KeptNumbers
+) -> BaselineRow:
+    """Compare a number with what is kept of another group: Welch's t-test where both look normal, else at the kept quantiles."""
+    known = to_floats(first)
+    known = known[np.isfinite(known)]
+    normal = kept.normal and looks_normal(known)
+    quartiles = (kept.quantile(share) for share in (0.5, 0.25, 0.75))
+    second = NumberSummary(kept.known, kept.unknown, kept.mean, kept.sd, *quartiles)
+    return BaselineRow(
+        variable,
+        unit,
+        _summarise_numbers(known, len(first) - len(known)),
+        second,
+        normal,
+        _test_kept_numbers(known, kept, normal),
+    )
+
+
+def _test_kept_numbers(known: Floats, kept: KeptNumbers, normal: bool) -> Maybe[Significance]:
+    if len(known) < 2:
+        return NotComputable(f"a test needs two values in each group; there are {len(known)} and {kept.known}")
+    if kept.sd == 0 and (known == kept.quantiles[0]).all():
+        return NotComputable("all values are equal")
+    if not normal:
+        return ks_at_quantiles(kept, known)
+    own = (float(known.mean()), float(known.std(ddof=1)), len(known))
+    result = stats.ttest_ind_from_stats(*own, kept.mean, kept.sd, kept.known, equal_var=False)
+    return Significance("t-test (Welch)", finite(result.statistic), finite(result.pvalue))
+
+
+def compare_with_kept_levels(variable: str, first: Sequence[str | None], kept: KeptLevels) -> BaselineRow:
+    """Compare a category with what is kept of another group; in the test, levels that it does not name are one."""
+    levels = sorted({value for value in first if value is not None})
+    own = np.array([sum(value == level for value in first) for level in levels], dtype=np.int64)
+    counts = {**kept.counts, RARER: kept.rarer}
+    told = tuple(LevelCount(level, count, count / kept.known) for level, count in counts.items() if count)
+    seen = [value if value in kept.counts else RARER for value in first if value is not None]
+    table = np.array([[seen.count(level) for level in counts], list(counts.values())])
+    there = table.sum(axis=0) > 0
+    return BaselineRow(
+        variable,
+        "",
+        _summarise_levels(levels, own, len(first)),
+        LevelSummary(kept.known, kept.unknown, told),
+        False,
+        _test_levels([level for level, yes in zip(counts, there, strict=True) if yes], table[:, there])
+        if kept.counts
+        else NOT_KEPT,
+    )
+
+
 def baseline_table(
-    variables: Mapping[str, str], first: Mapping[str, Sequence[Value]], second: Mapping[str, Sequence[Value]]
+    variables: Mapping[str, str], first: Mapping[str, Sequence[Value]], second: Mapping[str, Sequence[Value] | Kept]
 ) -> tuple[BaselineRow, ...]:
     """Compare several variables.
 
     Args:
         variables: name to unit; the unit "category" marks a category, "yes/no" one of 1 and 0, an empty unit a plain number.
-        first, second: values by variable, None where unknown.
+        first: values by variable, None where unknown.
+        second: the same, or what is kept of it.
     """
-    rows = []
-    for name, unit in variables.items():
-        groups = [group.get(name, ()) for group in (first, second)]
-        if unit in ("category", "yes/no"):
-            words = {"0": "no", "1": "yes"} if unit == "yes/no" else {}
-            named = [[None if value is None else str(value) for value in group] for group in groups]
-            texts = [[None if text is None else words.get(text, text) for text in group] for group in named]
-            rows.append(compare_levels(name, texts[0], texts[1]))
-        else:
-            numbers = [[None if value is None else float(value) for value in group] for group in groups]
-            rows.append(compare_numbers(name, unit, numbers[0], numbers[1]))
-    return tuple(rows)
+    return tuple(_compare(name, unit, first.get(name, ()), second.get(name, ())) for name, unit in variables.items())
+
+
+def _compare(name: str, unit: str, first: Sequence[Value], second: Sequence[Value] | Kept) -> BaselineRow:
+    if unit in ("category", "yes/no"):
+        texts = level_texts(first, unit)
+        if isinstance(second, KeptLevels):
+            return compare_with_kept_levels(name, texts, second)
+        if not isinstance(second, KeptNumbers | NotComputable):
+            return compare_levels(name, texts, level_texts(second, unit))
+        return replace(compare_levels(name, texts, ()), second=NOT_KEPT, test=NOT_KEPT)
+    numbers = [None if value is None else float(value) for value in first]
+    if isinstance(second, KeptNumbers):
+        return compare_with_kept_numbers(name, unit, numbers, second)
+    if not isinstance(second, KeptLevels | NotComputable):
+        return compare_numbers(name, unit, numbers, [None if value is None else float(value) for value in second])
+    return replace(compare_numbers(name, unit, numbers, ()), second=NOT_KEPT, test=NOT_KEPT)
+
+
+def level_texts(values: Sequence[Value], unit: str) -> list[str | None]:
+    """Return a category's values as texts, those of the unit "yes/no" as "yes" and "no"; None where unknown."""
+    words = {"0": "no", "1": "yes"} if unit == "yes/no" else {}
+    texts = [None if value is None else str(value) for value in values]
+    return [None if text is None else words.get(text, text) for text in texts]
+
+
+def to_floats(values: Sequence[Value]) -> Floats:
+    """Return numbers (n,), NaN where unknown."""
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

@@ -1,10 +1,11 @@
 """The baseline tables of a centre: its classes, it and training, and how its cases were scanned."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from cvtbatch.validation.baseline import BaselineRow, Value, baseline_table
+from cvtbatch.validation.baseline import BaselineRow, Kept, Value, baseline_table
 from cvtbatch.validation.inputs import NO_TRAINING, Case, Training
-from cvtbatch.validation.values import Maybe
+from cvtbatch.validation.kept_columns import KeptLevels, KeptNumbers
+from cvtbatch.validation.values import Maybe, NotComputable
 
 CLINICAL: Mapping[str, str] = {
     "age": "years",
@@ -40,10 +41,17 @@ def protocol(training: Training | None, cases: tuple[Case, ...]) -> tuple[Baseli
     """Compare how cases were scanned; without training values the second group is empty."""
     names = dict.fromkeys(name for case in cases for name in case.acquisition)
     own = {name: [case.acquisition.get(name) for case in cases] for name in names}
+    others = training.acquisition if training else {}
     units = {
-        name: "category" if any(isinstance(value, str) for value in values) else "" for name, values in own.items()
+        name: "category" if _holds_texts(own[name]) or _holds_texts(others.get(name, ())) else "" for name in names
     }
-    return baseline_table(units, own, training.acquisition if training else {})
+    return baseline_table(units, own, others)
+
+
+def _holds_texts(column: Sequence[Value] | Kept) -> bool:
+    if isinstance(column, KeptLevels | KeptNumbers | NotComputable):
+        return isinstance(column, KeptLevels)
+    return any(isinstance(value, str) for value in column)
 
 
 def _columns(cases: tuple[Case, ...], names: Mapping[str, str]) -> dict[str, list[Value]]:

@@ -1,12 +1,13 @@
 """How columns differ between a centre and training: of selected features, scores, acquisition."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
 from cvtbatch.validation.decisions import wilson
+from cvtbatch.validation.kept_columns import KeptNumbers, ks_at_quantiles
 from cvtbatch.validation.multiple_tests import holm
 from cvtbatch.validation.values import Estimate, Floats, Maybe, NotComputable, Significance, finite
 
@@ -15,6 +16,8 @@ LARGE_DIFFERENCE = 0.5
 NO_SPREAD = 1e-5
 """A spread that is so much smaller than the difference is rounding, as of a tilt that all cases share."""
 SMALL_P = 0.05
+TOO_FEW = NotComputable("a standard deviation needs two values")
+NO_RANGE = NotComputable("the bundle keeps no range of this column")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +46,28 @@ class FeatureShift:
     unseen: bool
 
 
-def find_shifts(training: Mapping[str, Floats], center: Mapping[str, Floats]) -> tuple[FeatureShift, ...]:
-    """Compare columns of the same names; NaN is unknown."""
-    rows = [_compare(name, training[name], center[name]) for name in training]
+def find_shifts(
+    training: Mapping[str, Floats | KeptNumbers],
+    center: Mapping[str, Floats],
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+) -> tuple[FeatureShift, ...]:
+    """Compare columns of the same names; NaN is unknown.
+
+    Args:
+        training: values, or what is kept of them.
+        ranges: of kept columns, where they are known.
+    """
+    rows = [
+        _compare_kept(name, column, center[name], (ranges or {}).get(name))
+        if isinstance(column, KeptNumbers)
+        else _compare(name, column, center[name])
+        for name, column in training.items()
+    ]
     adjusted = [
         iter(holm([test.p_value for row in rows if isinstance(test := getattr(row, name), Significance)]))
         for name in ("ks", "range_test")
     ]
-    return tuple(
-        _conclude(row, row.ks, next(adjusted[0]), row.range_test, next(adjusted[1]))
-        if isinstance(row.ks, Significance) and isinstance(row.range_test, Significance)
-        else row
-        for row in rows
-    )
+    return tuple(_conclude(row, *adjusted) for row in rows)
 
 
 def _known(values: Floats) -> Floats:
@@ -86,12 +98,36 @@ def _compare(name: str, training: Floats, center: Floats) -> FeatureShift:
     )
 
 
+def _compare_kept(name: str, kept: KeptNumbers, center: Floats, span: tuple[float, float] | None) -> FeatureShift:
+    new = _known(center)
+    unknown = len(center) - len(new)
+    if len(new) == 0:
+        reason = NotComputable("no known value at this centre")
+        return FeatureShift(name, 0, unknown, kept.mean, reason, reason, reason, reason, reason, False, False)
+    outside: Maybe[Estimate] = NO_RANGE
+    range_test: Maybe[Significance] = NO_RANGE
+    if span is not None:
+        count = int(((new < span[0]) | (new > span[1])).sum())
+        outside = wilson(count, len(new))
+        range_test = Significance("outside the range", float(count), chance_outside(kept.known, len(new), count))
+    difference: Maybe[float] = TOO_FEW
+    if len(new) > 1:
+        difference = _standardised(float(new.mean()) - kept.mean, kept.sd**2, float(new.var(ddof=1)))
+    ks = ks_at_quantiles(kept, new)
+    own = (len(new), unknown, kept.mean, float(new.mean()))
+    return FeatureShift(name, *own, difference, ks, outside, range_test, shifted=False, unseen=False)
+
+
 def standardised_difference(training: Floats, center: Floats) -> Maybe[float]:
     """Return the difference of means, centre less training, over the root of the mean of the two variances."""
     if min(len(training), len(center)) < 2:
-        return NotComputable("a standard deviation needs two values")
-    spread = float(np.sqrt((training.var(ddof=1) + center.var(ddof=1)) / 2))
+        return TOO_FEW
     difference = float(center.mean() - training.mean())
+    return _standardised(difference, float(training.var(ddof=1)), float(center.var(ddof=1)))
+
+
+def _standardised(difference: float, first: float, second: float) -> Maybe[float]:
+    spread = float(np.sqrt((first + second) / 2))
     if difference == 0:
         return 0.0
     if spread <= NO_SPREAD * abs(difference):
@@ -106,15 +142,13 @@ def chance_outside(training: int, center: int, outside: int) -> float:
     return finite(stats.betabinom.sf(outside - 1, center, 2, training - 1))
 
 
-def _conclude(
-    row: FeatureShift, ks: Significance, ks_p: float, outside: Significance, outside_p: float
-) -> FeatureShift:
-    """Put adjusted P values in, and say what follows."""
+def _conclude(row: FeatureShift, of_ks: Iterator[float], of_range: Iterator[float]) -> FeatureShift:
+    """Put adjusted P values in, the next ones for the tests that the row has, and say what follows."""
     large = not isinstance(row.difference, NotComputable) and abs(row.difference) >= LARGE_DIFFERENCE
-    return replace(
-        row,
-        ks=replace(ks, p_value=ks_p),
-        range_test=replace(outside, p_value=outside_p),
-        shifted=ks_p < SMALL_P and large,
-        unseen=outside_p < SMALL_P,
-    )
+    if isinstance(row.ks, Significance):
+        ks = replace(row.ks, p_value=next(of_ks))
+        row = replace(row, ks=ks, shifted=ks.p_value < SMALL_P and large)
+    if isinstance(row.range_test, Significance):
+        outside = replace(row.range_test, p_value=next(of_range))
+        row = replace(row, range_test=outside, unseen=outside.p_value < SMALL_P)
+    return row

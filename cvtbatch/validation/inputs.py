@@ -2,19 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
-from cvtbatch.validation.baseline import Value
+from cvtbatch.validation.baseline import Kept, Value
 from cvtbatch.validation.development_size import DevelopmentCohort
+from cvtbatch.validation.kept_columns import KeptNumbers
 from cvtbatch.validation.nomogram import Nomogram
 from cvtbatch.validation.readers import ReaderStudy
 from cvtbatch.validation.recalibration import Method
 from cvtbatch.validation.study import Study
+from cvtbatch.validation.training_distance import KeptEmbedding
 from cvtbatch.validation.values import Estimate, Floats, Maybe, NotComputable, Scored
 
 NO_TRAINING = NotComputable("the training cohort's values are not in this store")
 NO_OUT_OF_FOLD = NotComputable("this bundle keeps no out-of-fold scores")
+
+Scale = Literal["probability", "recalibrated votes", "uncalibrated votes"]
+"""What calibration and net benefit of a model rest on: a score that is a probability, votes recalibrated, or votes as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +53,12 @@ class Case:
     Attributes:
         key: pseudonymous; no name, number or date of a patient.
         outcome: None where unknown.
-        scores: probability by model; a model that could not score the case is absent.
+        scores: by model: a probability, or votes; a model that could not score the case is absent.
         clinical: manifest values by name, `volume_ml` among them.
         acquisition: how it was scanned, by name.
         outside: columns whose value lies outside the training range.
         distance_percentile: of its distance from the training cohort among the training cases' own, 0 to 100.
+        probabilities: by model whose votes are recalibrated.
     """
 
     key: str
@@ -64,6 +71,11 @@ class Case:
     outside: tuple[str, ...] = ()
     distance_percentile: float | None = None
     explanation: Explanation | None = None
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+
+    def probability(self, model: str) -> float:
+        """Return the probability by a model that scored the case; votes that are not recalibrated stand for themselves."""
+        return self.probabilities.get(model, self.scores[model])
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +141,7 @@ class ModelFacts:
     thresholds: Mapping[str, float]
     training: tuple[TrainingEstimate, ...] = ()
     out_of_fold: Maybe[Scored] = NO_OUT_OF_FOLD
+    scale: Scale = "probability"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,17 +219,19 @@ class BundleFacts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Training:
-    """Values of the training cohort; arrays and lists have a row a case, in one order.
+    """Values of the training cohort, or what a bundle keeps of them; arrays and lists have a row a case, in one order.
 
     Attributes:
         outcome: 0 or 1.
+        ranges: lowest and highest value of features, where their values are not at hand.
     """
 
     outcome: Floats
-    clinical: Mapping[str, Sequence[Value]]
-    acquisition: Mapping[str, Sequence[Value]]
-    features: Mapping[str, Floats]
-    embedding: Floats | None
+    clinical: Mapping[str, Sequence[Value] | Kept]
+    acquisition: Mapping[str, Sequence[Value] | Kept]
+    features: Mapping[str, Floats | KeptNumbers]
+    embedding: Floats | KeptEmbedding | None
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def scored_cases(cases: tuple[Case, ...], model: str) -> tuple[Scored, tuple[Case, ...]]:

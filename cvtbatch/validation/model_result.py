@@ -8,9 +8,9 @@ from cvtbatch.validation import published
 from cvtbatch.validation.calibration import Calibration, calibrate
 from cvtbatch.validation.decision_curve import DecisionCurve, Map, decision_curve
 from cvtbatch.validation.decisions import Decisions, decide, decide_at_best
-from cvtbatch.validation.inputs import BundleFacts, CenterCohort, ModelFacts, TrainingEstimate, scored_cases
+from cvtbatch.validation.inputs import BundleFacts, CenterCohort, ModelFacts, Scale, TrainingEstimate, scored_cases
 from cvtbatch.validation.roc import AucComparison, Curve, PrecisionRecall, auc, compare_auc, precision_recall, roc_curve
-from cvtbatch.validation.values import Estimate, Floats, Maybe
+from cvtbatch.validation.values import Estimate, Floats, Maybe, Scored
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +23,17 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True)
 class ModelResult:
-    """One model at this centre.
+    """One model at this centre: ranks and decisions by its scores, calibration and net benefit by their probabilities.
 
     Attributes:
+        scale: what these probabilities are.
         unscored: cases with an outcome that the model could not score.
         points: the frozen thresholds, the primary one first.
         best: the centre's own best point; optimistic.
     """
 
     name: str
+    scale: Scale
     n: int
     events: int
     unscored: int
@@ -65,8 +67,11 @@ def evaluate_model(
         seed, map_: as for `evaluate`.
     """
     scored, kept = scored_cases(cohort.cases, facts.name)
+    probability = np.array([case.probability(facts.name) for case in kept], dtype=np.float64)
+    probable = Scored(scored.outcome, probability, scored.patient)
     return ModelResult(
         name=facts.name,
+        scale=facts.scale,
         n=scored.n,
         events=scored.events,
         unscored=sum(case.outcome is not None for case in cohort.cases) - len(kept),
@@ -75,8 +80,8 @@ def evaluate_model(
         precision_recall=precision_recall(scored),
         points=tuple(OperatingPoint(name, decide(scored, value)) for name, value in facts.thresholds.items()),
         best=decide_at_best(scored),
-        calibration=calibrate(scored),
-        decision_curve=decision_curve(scored, seed, map_),
+        calibration=calibrate(probable),
+        decision_curve=decision_curve(probable, seed, map_),
         training=facts.training,
         published_auc=published.AUC.get(facts.name),
     )

@@ -6,7 +6,17 @@ import numpy as np
 from scipy.special import expit
 
 from cvtbatch.errors import InputError
-from cvtbatch.validation.values import Estimate, finite
+from cvtbatch.validation.values import Estimate, Maybe, NotComputable, finite
+
+NOT_KEPT = NotComputable("the bundle does not keep which values its training cases had")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRange:
+    """Lowest and highest value of the training cases."""
+
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +27,7 @@ class Term:
         low, high: values that the axis spans.
         levels: names of values on the axis, e.g. ((0, "no"), (1, "yes")); empty for a number.
         odds_ratio: for one unit, with its interval, where the fit recorded it.
+        training: its values in training: outside them the model is not known to hold.
     """
 
     name: str
@@ -25,6 +36,7 @@ class Term:
     high: float
     levels: tuple[tuple[float, str], ...] = ()
     odds_ratio: Estimate | None = None
+    training: Maybe[TrainingRange] = NOT_KEPT
 
     def __post_init__(self) -> None:
         if not self.low < self.high:

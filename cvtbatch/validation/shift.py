@@ -1,11 +1,10 @@
 """How far a centre lies from what a model was trained on: features, embeddings, scores, and what explains it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from cvtbatch.validation.baseline import Value
+from cvtbatch.validation.baseline import to_floats
 from cvtbatch.validation.calibration import log_odds
 from cvtbatch.validation.covariate_effects import CovariateEffect, covariate_effects
 from cvtbatch.validation.feature_shift import FeatureShift, find_shifts
@@ -19,8 +18,9 @@ from cvtbatch.validation.inputs import (
     Training,
     scored_cases,
 )
+from cvtbatch.validation.kept_columns import NOT_KEPT, KeptLevels, KeptNumbers
 from cvtbatch.validation.shift_verdict import shift_verdict
-from cvtbatch.validation.training_distance import Novelty, Support, novelty, support
+from cvtbatch.validation.training_distance import KeptEmbedding, Novelty, Support, novelty, novelty_of_kept, support
 from cvtbatch.validation.values import Floats, Maybe, NotComputable
 
 
@@ -78,16 +78,18 @@ def find_shift(cohort: CenterCohort, bundle: BundleFacts, training: Training | N
     return Shift(verdict, features, scores, acquisition, within, nearest, covariates)
 
 
-def _feature_shift(cohort: CenterCohort, training: Training) -> tuple[FeatureShift, ...]:
-    return find_shifts(
-        {name: training.features[name] for name in cohort.features if name in training.features}, cohort.features
-    )
+def _feature_shift(cohort: CenterCohort, training: Training) -> Maybe[tuple[FeatureShift, ...]]:
+    known = {name: training.features[name] for name in cohort.features if name in training.features}
+    return find_shifts(known, cohort.features, training.ranges) if known else NOT_KEPT
 
 
 def _novelty(cohort: CenterCohort, training: Training) -> Maybe[Novelty]:
     if training.embedding is None or cohort.embedding is None:
         return NotComputable("embeddings of training or of this centre are not at hand")
-    return novelty(_complete(training.embedding), _complete(cohort.embedding))
+    own = _complete(cohort.embedding)
+    if isinstance(training.embedding, KeptEmbedding):
+        return novelty_of_kept(training.embedding, own)
+    return novelty(_complete(training.embedding), own)
 
 
 def _complete(rows: Floats) -> Floats:
@@ -119,22 +121,20 @@ def _score_shift(cases: tuple[Case, ...], models: tuple[ModelFacts, ...]) -> May
         for group in ("CVT", "other causes", "all cases")
         if f"{primary} ({group})" in training
     )
-    rows = find_shifts(*({name: log_odds(values) for name, values in side.items()} for side in (training, center)))
-    return ScoreShift(rows, distributions)
+    odds = [{name: log_odds(values) for name, values in side.items()} for side in (training, center)]
+    return ScoreShift(find_shifts(odds[0], odds[1]), distributions)
 
 
 def _acquisition_shift(cohort: CenterCohort, training: Training) -> tuple[FeatureShift, ...]:
     """Compare the numbers of acquisition, the scaling maximum of four filters among them."""
-    columns = {}
-    for name, values in training.acquisition.items():
+    then: dict[str, Floats | KeptNumbers] = {}
+    now: dict[str, Floats] = {}
+    for name, column in training.acquisition.items():
         own = [case.acquisition.get(name) for case in cohort.cases]
-        known = [value for value in (*values, *own) if value is not None]
-        if known and not any(isinstance(value, str) for value in known):
-            columns[name] = (_floats(values), _floats(own))
-    return find_shifts(
-        {name: pair[0] for name, pair in columns.items()}, {name: pair[1] for name, pair in columns.items()}
-    )
-
-
-def _floats(values: Sequence[Value]) -> Floats:
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+        if any(isinstance(value, str) for value in own) or isinstance(column, KeptLevels | NotComputable):
+            continue
+        if isinstance(column, KeptNumbers):
+            then[name], now[name] = column, to_floats(own)
+        elif not any(isinstance(value, str) for value in column) and {*column, *own} != {None}:
+            then[name], now[name] = to_floats(column), to_floats(own)
+    return find_shifts(then, now)

@@ -54,7 +54,7 @@ def _named(names: Sequence[str]) -> str:
 def _of_distance(within: Maybe[Support], nearest: Maybe[Novelty]) -> str:
     if isinstance(nearest, Novelty):
         return (
-            f"{100 * nearest.far.value:.0f} % of its embeddings are farther from the nearest training case than 95 % of training "
+            f"{100 * nearest.far.value:.0f} % of its embeddings are farther from the {nearest.reference} than 95 % of training "
             "cases are (5 % if alike)."
         )
     if isinstance(within, NotComputable) or isinstance(within.far, NotComputable):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -10,21 +11,44 @@ from cvtbatch.validation.decisions import wilson
 from cvtbatch.validation.values import Estimate, Floats, Maybe, NotComputable
 
 FAR = 0.95
+SHARES = tuple(round(0.05 * k, 2) for k in range(1, 20))
+"""Of the training cases' distances that a bundle keeps: the last is FAR."""
+FEWEST = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Novelty:
-    """How far cases lie from the nearest training case.
+    """How far cases lie from training cases.
 
     Attributes:
-        far: share of the centre's cases farther from their nearest training case than 95 % of training cases are from theirs.
-        percentiles: of each of the centre's cases among the training cases' own distances, 0 to 100.
+        reference: what distances are from, of the centre's cases as of training's own: the nearest (other) training case, or the
+            mean of the (other) training cases, where a bundle keeps no more.
+        far: share of the centre's cases farther from it than 95 % of training cases are.
+        percentiles: of each of the centre's cases among the training cases' own distances, 0 to 100; from the mean, 5 to 95.
     """
 
+    reference: Literal["nearest training case", "training mean"]
     training_n: int
     columns: int
     far: Estimate
     percentiles: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeptEmbedding:
+    """What a bundle keeps of the training cases' embeddings.
+
+    Attributes:
+        cases: at least 20.
+        mean, sd: (columns,); sd with n - 1.
+        distances: quantiles at SHARES of each case's distance from the mean of the others, in their standard deviations: root mean
+            square over the columns that vary.
+    """
+
+    cases: int
+    mean: Floats
+    sd: Floats
+    distances: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +70,8 @@ def novelty(training: Floats, center: Floats) -> Maybe[Novelty]:
     Args:
         training, center: float (cases, columns) without NaN; columns are standardised by the training cases here.
     """
-    if len(training) < 20:
-        return NotComputable(f"too few training cases for a distance: {len(training)}, 20 are needed")
+    if len(training) < FEWEST:
+        return NotComputable(f"too few training cases for a distance: {len(training)}, {FEWEST} are needed")
     if len(center) == 0:
         return NotComputable("no case of this centre has all the columns")
     spread = training.std(axis=0, ddof=1)
@@ -61,7 +85,41 @@ def novelty(training: Floats, center: Floats) -> Maybe[Novelty]:
     distances = cdist(new, seen).min(axis=1)
     percentiles = 100 * np.searchsorted(own, distances, side="right") / len(own)
     far = int((distances > np.quantile(own, FAR)).sum())
-    return Novelty(len(training), int(used.sum()), wilson(far, len(new)), tuple(map(float, percentiles)))
+    shares = tuple(map(float, percentiles))
+    return Novelty("nearest training case", len(training), int(used.sum()), wilson(far, len(new)), shares)
+
+
+def keep_embedding(training: Floats) -> KeptEmbedding | None:
+    """Return what is kept of embeddings (cases, columns) without NaN; None with too few cases."""
+    n = len(training)
+    if n < FEWEST:
+        return None
+    mean, variance = training.mean(axis=0), training.var(axis=0, ddof=1)
+    away = (training - mean)[:, variance > 0]
+    # Mean and variance of the others follow from those of all.
+    others = ((n - 1) * variance[variance > 0] - away**2 * n / (n - 1)) / (n - 2)
+    squares = np.divide((away * n / (n - 1)) ** 2, others, out=np.zeros_like(away), where=others > 0)
+    own = np.sqrt(squares.mean(axis=1)) if squares.size else np.zeros(n)
+    return KeptEmbedding(n, mean, np.sqrt(variance), tuple(map(float, np.quantile(own, SHARES))))
+
+
+def novelty_of_kept(kept: KeptEmbedding, center: Floats) -> Maybe[Novelty]:
+    """Compare distances from the training mean.
+
+    Args:
+        center: float (cases, columns) without NaN.
+    """
+    if len(center) == 0:
+        return NotComputable("no case of this centre has all the columns")
+    used = kept.sd > 0
+    if not used.any():
+        return NotComputable("the training cases are all alike")
+    scaled = (center[:, used] - kept.mean[used]) / kept.sd[used]
+    distances = np.sqrt((scaled**2).mean(axis=1))
+    percentiles = 100 * np.interp(distances, kept.distances, SHARES)
+    far = int((distances > kept.distances[SHARES.index(FAR)]).sum())
+    shares = tuple(map(float, percentiles))
+    return Novelty("training mean", kept.cases, int(used.sum()), wilson(far, len(center)), shares)
 
 
 def support(outside: Sequence[bool], percentiles: Sequence[float | None]) -> Maybe[Support]:

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cvtbatch.embedding.backbone import Backbone, choose_device
+from cvtbatch.embedding.backbone import Backbone
 from cvtbatch.embedding.compute import CPU_BATCH, Compute
+from cvtbatch.embedding.device import choose_device
 from cvtbatch.embedding.preprocessing import SIDE, Preprocessing
 from cvtbatch.embedding.weights import random_weights
 from cvtbatch.geometry import Grid
@@ -84,7 +85,7 @@ def compare(url: str, rois: list[RoiInput], compute: Compute, repeats: int) -> t
     cuda = backbone.device != "cpu"
     longest = (CUDA_TASK_BATCHES if cuda else CPU_TASK_BATCHES) * backbone.batch
     tasks = [EmbeddingTask(work, task) for task in pack(rois, backbone.batch, longest)]
-    given = torch.rand((backbone.batch, SIDE, SIDE), device=choose_device(compute.device))
+    given = torch.rand((backbone.batch, SIDE, SIDE), device=choose_device(compute.device, "embedding.device"))
 
     def bare(batches: int) -> None:
         with torch.inference_mode():

@@ -161,7 +161,7 @@ def ours(model: FrozenModel, threads: int, radiomics: Floats, embedding: Floats3
                 lambda start: (
                     score_rows(
                         model, *(values[start : start + GROUP_ROWS] for values in (radiomics, embedding, epilepsy))
-                    ).probability
+                    ).score
                 ),
                 starts,
             )

@@ -7,10 +7,11 @@ from cvtbatch.dlrn.recalibration import Function, recalibrate_bundle
 from tests.support.cohorts import RECALIBRATION, small_fit, write
 from tests.support.paths import ROOT
 
-FOLDER = ROOT / "tests" / "compat" / "bundle-2"
+FOLDER = ROOT / "tests" / "compat" / "bundle-3"
 
 
 if __name__ == "__main__":
-    print(FOLDER, write(FOLDER, small_fit()[1]))
-    again = FOLDER.with_name("bundle-2-recalibrated")
+    cohort, fit = small_fit()
+    print(FOLDER, write(FOLDER, fit, cohort))
+    again = FOLDER.with_name("bundle-3-recalibrated")
     print(again, recalibrate_bundle(FOLDER, again, Function(-0.7, 0.45), RECALIBRATION))

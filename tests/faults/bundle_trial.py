@@ -37,13 +37,13 @@ MOST_SAID = 5000
 def originals(folder: Path) -> dict[str, Path]:
     """Return bundles of the former formats, and what this revision writes of the same models."""
     found = {name: COMPAT / name for name in ("bundle-1", "bundle-2", "bundle-2-recalibrated")}
-    for name in ("bundle-2", "bundle-2-recalibrated"):
+    for name in ("bundle-2", "bundle-3", "bundle-3-recalibrated"):
         bundle = load_bundle(COMPAT / name)
         document = {
             key: value for key, value in bundle.document.items() if key not in ("format", "format_version", "files")
         }
         tables = [pq.read_table(COMPAT / name / file) for file in (GOLDEN, SELECTION)]
-        write_bundle(folder / name, document, bundle.model, *tables, bundle.out_of_fold)
+        write_bundle(folder / name, document, bundle.model, *tables, bundle.out_of_fold, bundle.moments)
         found[f"{name}, written anew"] = folder / name
     return found
 

@@ -125,13 +125,20 @@ def test_a_centre_is_added_in_one_command_and_a_second_run_does_nothing(trained:
 
 
 def _check_a_missing_file(trained: Path, command: tuple[object, ...], options: tuple[object, ...]) -> None:
-    """One file that is not there is a problem of the check and a failure of its case; the rest goes its way."""
+    """One file that is not there is a problem of the check and a failure of its case; the rest goes its way.
+
+    What its row lacks is told before anything else.
+    """
     manifest = trained / "second" / "manifest.csv"
     text = manifest.read_text(encoding="utf-8")
-    manifest.write_text(
-        text + text.splitlines()[1].replace("000", "gone").replace("ct0", "absent") + "\n", encoding="utf-8"
+    added = text.splitlines()[1].replace("000", "gone").replace("ct0", "absent").replace("CVT", "")
+    manifest.write_text(f"{text}{added}\n", encoding="utf-8")
+    result = CliRunner().invoke(cli, [*map(str, command), *(str(option) for option in options if option != "--json")])
+    assert result.exit_code == 3, (result.output, result.exception)
+    told = result.stdout
+    assert result.stderr.startswith(
+        "lacking: the bundle needs cvt or etiology to validate: 1 of 8 cases lack it (first: row 8)\n"
     )
-    told = run(*command, *(option for option in options if option != "--json"), code=3)
     assert "check: 1 cases read, 1 problems (missing_file 1)" in told
     assert "extract: 0 computed, 7 already done, 1 failed" in told
     assert "Centre C2: 7 cases" in told
@@ -167,7 +174,9 @@ def _check_an_empty_store(trained: Path, expected: pa.Table) -> None:
     assert '\\"profile\\":\\"parameter file\\"' in runs
     assert "cvtbatch-add-center" not in runs
     written = json.loads((trained / "report-new" / "report.json").read_text(encoding="utf-8"))
-    assert written["shift"]["features"] == {"not_computable": "the training cohort's values are not in this store"}
+    # Fewer than 20 cases were trained on.
+    assert written["shift"]["features"] == {"not_computable": "the bundle keeps nothing of so few training cases"}
+    assert written["baseline_against_training"][0]["variable"] == "cvt"
     assert written["shift"]["support"]["far"]["value"] >= 0
     assert len(written["shift"]["scores"]["rows"]) == 12
 

@@ -20,7 +20,7 @@ def _run(*arguments: str) -> str:
     return result.stdout
 
 
-@pytest.mark.parametrize("name", ["bundle-1", "bundle-2", "bundle-2-recalibrated"])
+@pytest.mark.parametrize("name", ["bundle-1", "bundle-2", "bundle-2-recalibrated", "bundle-3", "bundle-3-recalibrated"])
 def test_the_document_is_what_bundle_json_says(name: str) -> None:
     found = json.loads(_run(str(COMPAT / name), "--json"))
     assert contracts.problems_of(found, "commands/bundle.json") == []
@@ -31,6 +31,11 @@ def test_the_document_is_what_bundle_json_says(name: str) -> None:
         assert found[key] == {part: own[key][part] for part in found[key]}, key
     assert found["remarks"] == [{"message": row["message"], "cases": row["cases"]} for row in own["remarks"]]
     assert found["columns"] == [*own["columns"]["radiomics"], "embedding", "epilepsy"]
+    assert found["outlines"] == own.get("outlines")
+    assert found["votes"] == own.get("votes", {})
+    kept = own.get("cohort_summary")
+    parts = ("features", "numbers", "levels")
+    assert found["kept"] == (kept and {**{part: sorted(kept[part]) for part in parts}, "embedding": True})
     assert (found["recalibrated"] is None) == (own.get("recalibration") is None)
     if found["recalibrated"]:
         assert found["recalibrated"] == {part: own["recalibration"][part] for part in found["recalibrated"]}
@@ -54,6 +59,17 @@ def test_the_text_names_what_a_user_asks_for() -> None:
         "Recalibrated",
     ):
         assert words in text, words
+
+
+def test_the_text_says_what_format_3_adds() -> None:
+    text = _run(str(COMPAT / "bundle-3"))
+    for words in (
+        "Outlines: of reader A, reading 1, drawn by people",
+        "votes of dlr: recalibrated on 90 out-of-fold ones, 30 with CVT",
+    ):
+        assert words in text
+    assert "counts of epilepsy, scanner, sex; distances of embeddings" in text
+    assert "votes are uncalibrated" in _run(str(COMPAT / "bundle-1"))
 
 
 def test_a_folder_that_is_none_is_told(tmp_path: Path) -> None:

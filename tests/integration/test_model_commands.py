@@ -11,12 +11,15 @@ from click.testing import CliRunner
 from cvtbatch import contracts
 from cvtbatch.cli import cli
 from cvtbatch.dlrn import load_bundle
-from cvtbatch.dlrn.settings import Model
+from cvtbatch.dlrn.description import Outlines
+from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError, InternalError, ProblemsError
+from cvtbatch.manifest import Reading
 from cvtbatch.pipelines.models import score
 from cvtbatch.pipelines.models.fit import fit_bundle
 from cvtbatch.pipelines.models.score import score_store
+from cvtbatch.pipelines.models.training_cohort import CohortSource, read_training
 from cvtbatch.pipelines.models.tuning_cohort import read_tuning_cohort
 from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.store import FeatureStore, automatic_snapshot, wide_rows
@@ -69,6 +72,30 @@ def test_the_bundle_says_what_it_was_fitted_on(archive: Path) -> None:
     usable = len(contracts.feature_names()) - len(contracts.processor_bound_features()) - 1  # one is constant
     assert document["signatures"]["rad"]["counts"]["screening"] == usable
     assert str(archive) not in json.dumps(document)
+
+
+def test_the_bundle_says_whose_outlines_it_was_fitted_on_and_sums_up_its_cohort(archive: Path) -> None:
+    told = load_bundle(archive / "bundle").description
+    assert told.outlines == Outlines("A", 1, None, None)
+    assert told.cohort_summary is not None
+    assert told.cohort_summary.levels["epilepsy"].known == told.cohort.cases - 1
+    assert set(told.cohort_summary.features) == {*told.columns.radiomics, *told.columns.components}
+    assert set(told.votes) == set(SIGNATURES)
+
+
+def test_found_outlines_are_told_with_their_method_and_specification(tmp_path: Path) -> None:
+    store, reader = fill(tmp_path / "store"), "blast-ct:0a1b2c3d"
+    for name in ("rois", "radiomics", "embeddings"):
+        rows = store.current(name)
+        rows = rows.filter(pc.and_(pc.equal(rows["center"], "C1"), pc.equal(rows["reader"], "A"))).to_pylist()
+        for entry in rows:
+            entry |= {"reader": reader, "roi_key": entry["roi_key"].replace("/A/1", f"/{reader}/1")}
+            entry["input_digest"] = entry["input_digest"].replace("-A", "-found")
+            entry |= {"outline_spec_id": "out-0a1b2c3d0000"} if name == "rois" else {}
+        store.table(name).append(rows)
+    run("snapshot", "create", "found", "--store", tmp_path / "store")
+    source = CohortSource(str(tmp_path / "store"), "found", ("C1",), Reading(reader, 1), ())
+    assert read_training(source).outlines == Outlines(reader, 1, "blast-ct", "out-0a1b2c3d0000")
 
 
 def test_scores_are_those_of_the_bundle_and_a_second_run_adds_nothing(archive: Path) -> None:

@@ -352,6 +352,36 @@ def test_scores_are_compared_with_what_training_scored_out_of_fold(archive: Path
     assert auc == pytest.approx(bundle.document["metrics"]["out_of_fold"]["dlrn"]["auc"])
 
 
+@pytest.mark.parametrize("trained", [0, 30], ids=["no training centre", "other cases of it"])
+def test_a_store_without_the_training_cases_is_compared_with_what_the_bundle_keeps(
+    archive: Path, report: dict[str, object], tmp_path: Path, trained: int
+) -> None:
+    _add_to_second_center(fill(tmp_path / "store", more={"C1": trained}))
+    run("score", "--store", tmp_path / "store", "--bundle", archive / "bundle", "--center", "C2")
+    out = ("--bundle", archive / "bundle", "--center", "C2", "--out", tmp_path / "report")
+    run("validate", "--store", tmp_path / "store", *out)
+    found = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
+    full, own = (each["shift"]["features"] for each in (report, found))
+    assert [row["feature"] for row in own] == [row["feature"] for row in full]
+    for one, other in zip(own, full, strict=True):
+        assert one["outside"] == other["outside"]
+        assert one["training_mean"] == pytest.approx(other["training_mean"])
+        assert one["difference"] == pytest.approx(other["difference"])
+        assert one["ks"]["statistic"] <= other["ks"]["statistic"] + 1e-12
+    assert (report["shift"]["novelty"]["reference"], found["shift"]["novelty"]["reference"]) == (
+        "nearest training case",
+        "training mean",
+    )
+    before, now = (
+        {entry["variable"]: entry for entry in each["baseline_against_training"]} for each in (report, found)
+    )
+    assert now["cvt"] == before["cvt"]
+    assert now["epilepsy"]["second"]["levels"] == before["epilepsy"]["second"]["levels"]
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert "the bundle keeps quantiles of them" in page
+    assert "farther from the training mean than 95 %" in page
+
+
 def test_images_that_the_bundle_was_trained_on_are_refused(archive: Path, tmp_path: Path) -> None:
     store = FeatureStore.open_for_writing(str(archive / "store"))
     rows = store.current("volumes")

@@ -80,7 +80,9 @@ def resealed(files: Files) -> Files:
     """Return the files as who knows all of it would leave them: the golden rows name the changed model."""
     golden = pq.read_table(io.BytesIO(files[GOLDEN]))
     document = json.loads(files[DOCUMENT])
-    seal = digest(sha256(files[ARRAYS]), canonical_json({name: document[name] for name in DESCRIPTION}))
+    seal = digest(
+        sha256(files[ARRAYS]), canonical_json({name: document[name] for name in DESCRIPTION if name in document})
+    )
     return with_hashes({**files, GOLDEN: parquet(golden.replace_schema_metadata({SCORED_WITH: seal}))})
 
 

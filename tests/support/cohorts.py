@@ -16,11 +16,15 @@ import pyarrow as pa
 from cvtbatch.dlrn.audit import Member
 from cvtbatch.dlrn.bundle import EXPECTED, write_bundle
 from cvtbatch.dlrn.cohort import Cohort, patient_key
+from cvtbatch.dlrn.cohort_summary import summarise_cohort
 from cvtbatch.dlrn.fit import Fit, Surroundings, fit_model
 from cvtbatch.dlrn.model import FrozenModel
-from cvtbatch.dlrn.scoring import GOLDEN_SCORES, SpecIds, score_batch
+from cvtbatch.dlrn.scoring import SpecIds, golden_scores, score_batch
 from cvtbatch.dlrn.settings import FitSettings
+from cvtbatch.documents import to_document
 from cvtbatch.pipelines.shared.job import read_job
+from cvtbatch.validation.baseline import Value
+from cvtbatch.validation.cohort_baseline import CLINICAL
 
 SPECS = SpecIds("rad-000000000001", "emb-000000000001")
 SMALL_JOB = (
@@ -122,6 +126,7 @@ ORIGIN = {
         "excluded": {},
         "image_digests": [],
     },
+    "outlines": {"reader": "A", "reading": 1, "method": None, "outline_spec_id": None},
     "job": {},
 }
 
@@ -144,15 +149,34 @@ RECALIBRATION = {
 }
 
 
-def write(out: Path, fit: Fit) -> str:
-    """Write a fit as a bundle and return its digest."""
-    return write_bundle(out, {**ORIGIN, **fit.document}, fit.model, fit.golden, fit.selection, fit.out_of_fold)
+def write(out: Path, fit: Fit, cohort: Cohort | None = None) -> str:
+    """Write a fit as a bundle, with a summary of its cohort if that is given, and return its digest."""
+    document, moments = {**ORIGIN, **fit.document}, None
+    if cohort is not None:
+        summary, moments = summarise_cohort(cohort, fit.model, made_columns(cohort), CLINICAL)
+        document["cohort_summary"] = to_document(summary)
+    return write_bundle(out, document, fit.model, fit.golden, fit.selection, fit.out_of_fold, moments)
+
+
+def made_columns(cohort: Cohort) -> dict[str, list[Value]]:
+    """Draw clinical values of a cohort's cases, and how they were scanned; one scanner in ten is rare."""
+    rng, cases = np.random.default_rng(6), len(cohort.keys)
+    return {
+        "age": [float(value) for value in rng.normal(57, 12, cases).round()],
+        "sex": [str(value) for value in rng.choice(["F", "M"], cases)],
+        "epilepsy": [None if np.isnan(value) else int(value) for value in cohort.epilepsy],
+        "volume_ml": [float(value) for value in np.exp(rng.normal(3, 0.7, cases)).round(1)],
+        "scanner": [f"Rare {place // 10}" if place % 10 == 0 else "Philips Brilliance" for place in range(cases)],
+        "noise (HU)": [
+            None if place % 20 == 7 else float(value) for place, value in enumerate(rng.normal(4, 1, cases))
+        ],
+    }
 
 
 def golden_of(model: FrozenModel, rows: pa.Table) -> pa.Table:
     """Return rows with the scores that a model gives them, as a bundle keeps them."""
     scored = score_batch(model, SPECS, rows, explain=False)
-    for name in GOLDEN_SCORES:
+    for name in golden_scores(model):
         rows = rows.append_column(EXPECTED + name, scored[name])
     return rows
 

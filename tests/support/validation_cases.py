@@ -1,7 +1,7 @@
 """Plausible inputs of a validation, drawn from a seed: no store, no images but drawn ellipses."""
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from cvtbatch.validation.development_size import DevelopmentCohort
 from cvtbatch.validation.inputs import (
@@ -18,7 +18,7 @@ from cvtbatch.validation.inputs import (
     Training,
     TrainingEstimate,
 )
-from cvtbatch.validation.nomogram import Nomogram, Term
+from cvtbatch.validation.nomogram import Nomogram, Term, TrainingRange
 from cvtbatch.validation.readers import reader_study, score_agreement
 from cvtbatch.validation.report.gallery import OutlinedSlice
 from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, Scored
@@ -39,8 +39,16 @@ MODELS = ("Rad", "DL", "DLR", "DLRN")
 NOMOGRAM = Nomogram(
     -3.1,
     (
-        Term("DLR signature", 5.2, 0.0, 1.0, (), Estimate(181.3, Interval(28.0, 1170.0))),
-        Term("epilepsy", 1.1, 0.0, 1.0, ((0.0, "no"), (1.0, "yes")), Estimate(3.0, Interval(1.2, 7.4))),
+        Term("DLR signature", 5.2, 0.0, 1.0, (), Estimate(181.3, Interval(28.0, 1170.0)), TrainingRange(0.02, 0.97)),
+        Term(
+            "epilepsy",
+            1.1,
+            0.0,
+            1.0,
+            ((0.0, "no"), (1.0, "yes")),
+            Estimate(3.0, Interval(1.2, 7.4)),
+            TrainingRange(0.0, 1.0),
+        ),
     ),
 )
 
@@ -135,6 +143,7 @@ def make_cohort(seed: int, n: int, center: str = "C2", outcomes: str = "both", e
                 outside=tuple(outside),
                 distance_percentile=float(rng.uniform(0, 100)),
                 explanation=Explanation(points if seizure is not None else (), 0.24, added, 0.02),
+                probabilities={name: float(expit(0.8 * logit(own[name]) - 0.6)) for name in noise},
             )
         )
     return CenterCohort(
@@ -191,7 +200,13 @@ def make_bundle(epilepsy: bool = True) -> BundleFacts:
     )
     return BundleFacts(
         models=tuple(
-            ModelFacts(name, {"youden": 0.33, "sens90": 0.2, "sens95": 0.12}, training, make_out_of_fold(place))
+            ModelFacts(
+                name,
+                {"youden": 0.33, "sens90": 0.2, "sens95": 0.12},
+                training,
+                make_out_of_fold(place),
+                "probability" if name == "DLRN" else "recalibrated votes",
+            )
             for place, name in enumerate(MODELS)
         ),
         nomogram=NOMOGRAM if epilepsy else NotComputable("the bundle has no nomogram"),

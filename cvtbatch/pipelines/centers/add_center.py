@@ -6,22 +6,21 @@ the report is written anew.
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
-import cvtbatch
 from cvtbatch.dlrn.bundle import Bundle, load_bundle
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import CvtbatchError, FormatError, InputError, StorageError
 from cvtbatch.manifest import Case, Manifest, name_centers
 from cvtbatch.pipelines.archive.check_files import Problem, check_files
+from cvtbatch.pipelines.archive.check_needs import Lack, check_needs
 from cvtbatch.pipelines.centers.center_source import refuse_seen_center
 from cvtbatch.pipelines.centers.validate import ValidationReport, validate_center
+from cvtbatch.pipelines.extraction.bundle_settings import bundle_job, require_bundle_specs
 from cvtbatch.pipelines.extraction.case_plan import CasePlan
 from cvtbatch.pipelines.extraction.extract import dry_run, extract
 from cvtbatch.pipelines.extraction.listeners import Listeners
@@ -30,20 +29,11 @@ from cvtbatch.pipelines.extraction.settings import Options, Settings, resolve
 from cvtbatch.pipelines.models.score import ScoreReport, score_store
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
-from cvtbatch.radiomics import PROFILES
-from cvtbatch.spec import Difference, Spec, differences
+from cvtbatch.spec import Spec
 from cvtbatch.store import FeatureStore, Location
 
 Stage = Literal["check", "extract", "embed", "score", "validate"]
 OnProgress = Callable[[Stage, int, int, int], None]
-SHOWN_DIFFERENCES = 5
-# Settings that no user can give: integers that are raised where values move.
-REVISIONS = {"volume.ingest_revision", "radiomics.engine_revision", "embedding.revision"}
-GIVEN = {
-    "volume": "volume.spacing_mm",
-    "radiomics": "radiomics.profile",
-    "embedding": "embedding.level_hu, width_hu, field, margin_mm, precision and weights",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +42,14 @@ class Plan:
 
     Attributes:
         settings: of the extraction; its specifications are the bundle's.
+        lacks: what the bundle needs and the manifest lacks: cases go without a score, or without a verdict.
     """
 
     manifest: Manifest
     center: str
     bundle: Path
     settings: Settings
+    lacks: tuple[Lack, ...]
 
 
 @dataclass(slots=True)
@@ -110,7 +102,7 @@ def planned(manifest: Manifest, bundle_path: Path, job: Job, store_url: str, giv
     manifest.require_folders()
     specs = {**_known_specs(store_url), **bundle.known_specs()}
     with tempfile.TemporaryDirectory(prefix="cvtbatch-add-center-") as folder:
-        own = _own_job(job, bundle, specs, Path(folder))
+        own = bundle_job(job, bundle, specs, Path(folder))
         if not given:
             weights = _weights(bundle, store_url, Path(folder))
             own = replace(own, embedding=replace(own.embedding, weights=weights))
@@ -119,8 +111,10 @@ def planned(manifest: Manifest, bundle_path: Path, job: Job, store_url: str, giv
             # What a row says of its weights is what the bundle says, wherever this run has found them.
             ref = replace(settings.embedding.weights, source=bundle.description.weights.name)
             settings = replace(settings, embedding=replace(settings.embedding, weights=ref))
-        _compare(settings, bundle, specs)
-        yield Plan(manifest, centers[0], bundle_path, settings)
+        if settings.embedding is None:
+            raise InputError("no_embeddings", "the bundle takes embeddings: embedding.weights cannot be none")
+        require_bundle_specs(settings.specs, bundle, specs)
+        yield Plan(manifest, centers[0], bundle_path, settings, tuple(check_needs(manifest, bundle)))
 
 
 def _known_specs(store_url: str) -> dict[str, Spec]:
@@ -130,39 +124,6 @@ def _known_specs(store_url: str) -> dict[str, Spec]:
         if error.kind != "no_store":
             raise
         return {}
-
-
-def _own_job(job: Job, bundle: Bundle, specs: Mapping[str, Spec], folder: Path) -> Job:
-    """Return the job with the settings of the bundle's specifications, as far as bundle or store know them."""
-    ids = bundle.description.specs
-    volume, radiomics, embedding = job.volume, job.radiomics, job.embedding
-    if ids.volume_spec_id in specs:
-        volume = replace(volume, spacing_mm=tuple(specs[ids.volume_spec_id].content()["spacing_mm"]))
-    if ids.radiomics_spec_id in specs:
-        settings = specs[ids.radiomics_spec_id].content()["settings"]
-        radiomics = replace(radiomics, profile=_profile(settings, folder))
-    if ids.embedding_spec_id in specs:
-        settings = specs[ids.embedding_spec_id].content()
-        window, seen = settings["window"], settings["field"]
-        embedding = replace(
-            embedding,
-            level_hu=window["level_hu"],
-            width_hu=window["width_hu"],
-            field=seen["kind"],
-            margin_mm=seen.get("margin_mm", embedding.margin_mm),
-            precision=settings["precision"],
-        )
-    return replace(job, volume=volume, radiomics=radiomics, embedding=embedding)
-
-
-def _profile(settings: Mapping[str, object], folder: Path) -> str:
-    """Return the name of the profile with these settings of PyRadiomics, or a parameter file with them."""
-    for name, profile in PROFILES.items():
-        if profile.to_pyradiomics() == settings:
-            return name
-    file = folder / "radiomics.yaml"
-    file.write_text(yaml.safe_dump({"setting": dict(settings)}), encoding="utf-8")
-    return str(file)
 
 
 def _weights(bundle: Bundle, store_url: str, folder: Path) -> str:
@@ -187,41 +148,6 @@ def _weights(bundle: Bundle, store_url: str, folder: Path) -> str:
     file = folder / "weights.safetensors"
     file.write_bytes(data)
     return str(file)
-
-
-def _compare(settings: Settings, bundle: Bundle, specs: Mapping[str, Spec]) -> None:
-    """Refuse specifications that are not the bundle's."""
-    if settings.embedding is None:
-        raise InputError("no_embeddings", "the bundle takes embeddings: embedding.weights cannot be none")
-    own = {spec.spec_id: spec for spec in settings.specs}
-    for spec in settings.specs:
-        wanted = bundle.description.specs.of_kind(spec.kind)
-        if spec.spec_id == wanted:
-            continue
-        told = (
-            f"neither this bundle, which is of an old format, nor the store knows the settings of {wanted}: "
-            f"give {GIVEN[spec.kind]} with --job or --set"
-        )
-        if wanted in specs:
-            found = differences({**specs, **own}, wanted, spec.spec_id)
-            _refuse_revision(found, bundle)
-            told = "; ".join(map(str, found[:SHOWN_DIFFERENCES]))
-        raise InputError(
-            "other_spec",
-            f"the bundle takes {spec.kind} specification {wanted}, and this would make {spec.spec_id}: {told}",
-        )
-
-
-def _refuse_revision(found: Sequence[Difference], bundle: Bundle) -> None:
-    """Refuse to make values that are not those which the bundle's version made."""
-    for difference in found:
-        if difference.setting in REVISIONS:
-            made = bundle.description.software["cvtbatch"]
-            raise InputError(
-                "other_revision",
-                f"the bundle's values were made at {difference.setting} {difference.first}, and this version of cvtbatch "
-                f"({cvtbatch.__version__}) makes those of {difference.second}: use the version that fitted it, {made}, or fit anew",
-            )
 
 
 def add_center(

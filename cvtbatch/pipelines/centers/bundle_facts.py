@@ -15,9 +15,10 @@ from cvtbatch.validation.inputs import (
     Importance,
     ModelFacts,
     Recalibrated,
+    Scale,
     TrainingEstimate,
 )
-from cvtbatch.validation.nomogram import Nomogram
+from cvtbatch.validation.nomogram import NOT_KEPT, Nomogram, TrainingRange
 from cvtbatch.validation.nomogram import Term as NomogramTerm
 from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, Scored
 
@@ -37,6 +38,7 @@ def bundle_facts(bundle: Bundle) -> BundleFacts:
                 {name: bundle.model.thresholds[model][name] for name in THRESHOLDS},
                 _training_estimates(bundle.description, model),
                 _out_of_fold(bundle, model),
+                _scale(bundle, model),
             )
             for model, shown in MODEL_NAMES.items()
         ),
@@ -57,6 +59,24 @@ def _development(description: Description) -> DevelopmentCohort:
         parameters=description.signatures[Model.DLR].counts["offered"] + len(clinical),
         auc=honest[Model.DLRN].auc if honest else None,
     )
+
+
+def _scale(bundle: Bundle, model: Model) -> Scale:
+    if model is Model.DLRN:
+        return "probability"
+    return "recalibrated votes" if model in bundle.model.recalibrated else "uncalibrated votes"
+
+
+def uncalibrated(bundle: Bundle) -> list[str]:
+    """Return a caution for the signatures whose votes are not recalibrated, with the reasons."""
+    votes = bundle.description.votes
+    if not votes:
+        return ["votes of Rad, DL and DLR are uncalibrated: a bundle of this format does not recalibrate them"]
+    return [
+        f"votes of {MODEL_NAMES[name]} are uncalibrated: {found.reason}"
+        for name, found in votes.items()
+        if found.reason
+    ]
 
 
 def recalibrated(description: Description) -> Recalibrated | None:
@@ -117,12 +137,22 @@ def _estimate(found: Auc) -> Estimate:
     return Estimate(found.auc, Interval(found.auc_low, found.auc_high))
 
 
+def training_ranges(bundle: Bundle) -> dict[str, Maybe[TrainingRange]]:
+    """Return the values on which each term of the nomogram was fitted: of the DLR signature training's out-of-fold scores."""
+    signature: Maybe[TrainingRange] = NOT_KEPT
+    if (scores := bundle.out_of_fold.get(Model.DLR)) is not None:
+        both = np.concatenate([scores.events, scores.others])
+        signature = TrainingRange(float(both.min()), float(both.max()))
+    return {"dlr": signature, "epilepsy": TrainingRange(0.0, 1.0)}
+
+
 def _nomogram(bundle: Bundle) -> Maybe[Nomogram]:
     """Return the nomogram with coefficients in place of points, and odds ratios as far as they are the model's."""
     own, origin = bundle.model.nomogram, bundle.description.recalibration
     # A slope moves coefficients, and the fit's odds ratios are no longer the model's.
     moved = origin is not None and origin.slope is not None
     fitted = {} if moved else {term.name: term for term in bundle.description.dlrn.terms}
+    ranges = training_ranges(bundle)
     terms = tuple(
         NomogramTerm(
             TERM_NAMES.get(axis.name, axis.name),
@@ -131,6 +161,7 @@ def _nomogram(bundle: Bundle) -> Maybe[Nomogram]:
             axis.high,
             LEVELS.get(axis.name, ()),
             _odds_ratio(fitted.get(axis.name)),
+            ranges[axis.name],
         )
         for axis in own.axes
     )

@@ -6,19 +6,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow.compute as pc
 
+from cvtbatch.dlrn.scoring import probability_column
+from cvtbatch.dlrn.settings import SIGNATURES
 from cvtbatch.errors import CvtbatchError, InputError
 from cvtbatch.manifest import Reading
 from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, TERM_NAMES
 from cvtbatch.pipelines.centers.center_source import (
     Source,
-    acquisition_values,
-    clinical_values,
     embeddings,
     seen_images,
     selected_columns,
 )
 from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outlines, select_rows
 from cvtbatch.pipelines.models.score_keys import KEY, read_keys
+from cvtbatch.pipelines.shared.case_values import acquisition_values, case_columns, clinical_values
 from cvtbatch.store import StoredArray, among
 from cvtbatch.validation.eligibility import assess_eligibility
 from cvtbatch.validation.inputs import Case, CenterCohort, Contribution, Count, Explanation, FlowStep, Training
@@ -131,7 +132,14 @@ def _case(case: Row, roi: Row, volume: Row, scale: float | None, score: Row, exp
         outside=tuple(score["outside_features"] or ()),
         distance_percentile=score["distance_percentile"],
         explanation=_explanation(score, explanation),
+        probabilities=_probabilities(score),
     )
+
+
+def _probabilities(score: Row) -> dict[str, float]:
+    """Return what recalibrated votes say; tables of earlier versions have no such columns."""
+    found = {shown: score.get(probability_column(name)) for name, shown in MODEL_NAMES.items() if name in SIGNATURES}
+    return {shown: value for shown, value in found.items() if value is not None}
 
 
 def _explanation(score: Row, explanation: Row | None) -> Explanation | None:
@@ -194,12 +202,11 @@ def read_training_values(source: Source) -> Training | None:
         (cases[case_key], rois[roi_key], volumes[case_key], scales.get(roi_key))
         for roi_key, case_key in zip(rows["roi_key"].to_pylist(), rows["case_key"].to_pylist(), strict=True)
     ]
-    clinical = [clinical_values(case, roi) for case, roi, _, _ in used]
-    acquisition = [acquisition_values(volume, scale) for _, _, volume, scale in used]
+    clinical, acquisition = case_columns(used)
     return Training(
         outcome=np.array([case["cvt"] for case, *_ in used], dtype=np.float64),
-        clinical={name: [row[name] for row in clinical] for name in clinical[0]},
-        acquisition={name: [row[name] for row in acquisition] for name in acquisition[0]},
+        clinical=clinical,
+        acquisition=acquisition,
         features=selected_columns(source.bundle, rows),
         embedding=embeddings(source.bundle, rows),
     )
@@ -223,10 +230,6 @@ def read_pictures(source: Source) -> Pictures:
             )
         except CvtbatchError:
             return None
-        x_mm, y_mm, _ = volume["spacing_mm"]
-        # As radiologists look at a slice, whichever way it was stored: from below, the patient's right on the left.
-        steps = tuple(-1 if volume["direction"][place] < 0 else 1 for place in (4, 0))
-        hu_yx, mask_yx = (np.ascontiguousarray(part[:: steps[0], :: steps[1]]) for part in (hu_yx, mask_yx))
-        return OutlinedSlice(hu_yx.astype(np.int16), mask_yx.astype(np.uint8), (x_mm, y_mm))
+        return OutlinedSlice.facing_up(hu_yx, mask_yx, volume["spacing_mm"], volume["direction"])
 
     return picture

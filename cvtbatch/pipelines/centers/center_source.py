@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cvtbatch import contracts
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.kernels import project
 from cvtbatch.dlrn.settings import Model
@@ -16,7 +15,6 @@ from cvtbatch.manifest import Reading, name_centers, twins_of
 from cvtbatch.pipelines.models.eligible_cases import Row
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.store import FeatureStore, View
-from cvtbatch.validation.baseline import Value
 from cvtbatch.validation.values import Floats
 
 IDENTITY = ("roi_key", "case_key", "center", "input_digest")
@@ -115,33 +113,6 @@ def seen_images(bundle: Bundle) -> set[str]:
     """Return the digests of the images that a bundle was trained or recalibrated on."""
     recalibration = bundle.description.recalibration
     return {*bundle.description.cohort.image_digests, *(recalibration.image_digests if recalibration else ())}
-
-
-def clinical_values(case: Row, roi: Row | None) -> dict[str, Value]:
-    """Return a case's clinical values and the volume of its outline."""
-    values: dict[str, Value] = {
-        name: case[name]
-        for name in contracts.clinical_columns()
-        if name not in {"patient", "cvt", "etiology"} and name in case
-    }
-    values["volume_ml"] = None if roi is None else roi["volume_ml"]
-    return values
-
-
-def acquisition_values(volume: Row, filter_scale_hu: float | None) -> dict[str, Value]:
-    """Return how a case was scanned, and the maximum by which four filters scale."""
-    scanner = " ".join(part for part in (volume["manufacturer"], volume["scanner_model"]) if part)
-    spacing = volume["source_spacing_mm"] or [None]
-    return {
-        "scanner": scanner or None,
-        "convolution kernel": volume["convolution_kernel"],
-        "tube voltage (kV)": volume["kvp"],
-        "pixel (mm)": spacing[0],
-        "largest slice gap (mm)": volume["source_gap_max_mm"],
-        "gantry tilt (degrees)": volume["source_tilt_deg"],
-        "noise (HU)": volume["noise_hu"],
-        "filter scaling maximum (HU)": filter_scale_hu,
-    }
 
 
 def selected_columns(bundle: Bundle, rows: pa.Table) -> dict[str, Floats]:

@@ -10,9 +10,10 @@ from pathlib import Path
 from cvtbatch.dlrn.bundle import load_bundle
 from cvtbatch.engine import Cluster
 from cvtbatch.manifest import name_centers, twins_of
-from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, bundle_facts, recalibrated
+from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, bundle_facts, recalibrated, uncalibrated
 from cvtbatch.pipelines.centers.center_cohort import read_cohort, read_pictures, read_training_values
 from cvtbatch.pipelines.centers.center_source import Source, open_source, refuse_seen_center
+from cvtbatch.pipelines.centers.kept_training import training_values
 from cvtbatch.pipelines.centers.reader_study import read_readers
 from cvtbatch.pipelines.shared.ordered_map import map_on
 from cvtbatch.spec import canonical_json
@@ -90,7 +91,7 @@ def validate_center(
     found = evaluate(
         read_cohort(source, read_readers(source)),
         bundle_facts(bundle),
-        read_training_values(source),
+        training_values(bundle, read_training_values(source)),
         _provenance(source, study),
         SEED,
         partial(map_on, cluster),
@@ -145,6 +146,7 @@ def _provenance(source: Source, study: Study | None) -> Provenance:
         cautions=tuple(
             [f"{entry.mark} ({', '.join(MODEL_NAMES[model] for model in entry.models)})" for entry in told.marks]
             + [remark.message for remark in told.remarks]
+            + uncalibrated(source.bundle)
             + other_spellings(source)
         ),
         recalibrated=recalibrated(told),

@@ -177,9 +177,9 @@ def _has_cuda(compute: Compute) -> bool:
     """Say whether this process computes on CUDA."""
     if compute.device == "cpu":
         return False
-    from cvtbatch.embedding.backbone import choose_device
+    from cvtbatch.embedding.device import choose_device
 
-    return choose_device(compute.device).type == "cuda"
+    return choose_device(compute.device, "embedding.device").type == "cuda"
 
 
 def _undone(outcome: Undone[EmbeddingTask]) -> EmbeddingResult:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from cvtbatch import contracts
 from cvtbatch.embedding.compute import BACKBONE, DIMENSIONS
-from cvtbatch.embedding.weights import load_weights, to_bytes
+from cvtbatch.embedding.weights import Weights, load_weights, to_bytes
 from cvtbatch.errors import InputError
 from cvtbatch.pipelines.extraction.case_plan import Work
 from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingWork, WeightsRef
@@ -103,18 +103,12 @@ def resolve_embedding(section: EmbeddingSection, url: str, volume: Spec) -> tupl
         InputError: the weights cannot be had, or are none of ResNet101.
         ResourceError: the device is not here.
     """
-    weights, preprocessing = load_weights(section.weights), section.preprocessing()
-    settings = {
-        **preprocessing.settings(),
-        "backbone": {"network": BACKBONE, "layer": "avgpool", "values": DIMENSIONS},
-        "precision": section.precision,
-        "weights": weights.settings(),
-    }
-    spec = embedding_spec(volume, settings)
+    weights = load_weights(section.weights)
+    spec = specify_embedding(section, weights, volume)
     work = EmbeddingWork(
         embedding_spec_id=spec.spec_id,
         volume_spec_id=volume.spec_id,
-        preprocessing=preprocessing,
+        preprocessing=section.preprocessing(),
         weights=WeightsRef(weights.source, weights.sha256, url),
         not_for_inference=weights.not_for_inference,
         compute=section.compute(),
@@ -122,10 +116,21 @@ def resolve_embedding(section: EmbeddingSection, url: str, volume: Spec) -> tupl
     return work, spec, None if weights.source.startswith("random:") else to_bytes(weights)
 
 
+def specify_embedding(section: EmbeddingSection, weights: Weights, volume: Spec) -> Spec:
+    """Return the specification of embeddings as a job asks for them, with these weights, of these volumes."""
+    settings = {
+        **section.preprocessing().settings(),
+        "backbone": {"network": BACKBONE, "layer": "avgpool", "values": DIMENSIONS},
+        "precision": section.precision,
+        "weights": weights.settings(),
+    }
+    return embedding_spec(volume, settings)
+
+
 def own_gpus(settings: Settings) -> tuple[str, ...]:
     """Return the GPUs of this machine that a run can use."""
     if settings.embedding is None or settings.embedding.compute.device == "cpu":
         return ()
-    from cvtbatch.embedding.backbone import visible_gpus
+    from cvtbatch.embedding.device import visible_gpus
 
     return visible_gpus()

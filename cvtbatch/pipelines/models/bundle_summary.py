@@ -5,7 +5,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cvtbatch.dlrn.bundle import load_bundle
-from cvtbatch.dlrn.description import BackboneWeights, Mark, Remark, SpecChain
+from cvtbatch.dlrn.description import (
+    BackboneWeights,
+    CohortSummary,
+    Mark,
+    Outlines,
+    Remark,
+    SpecChain,
+    VoteRecalibration,
+)
 from cvtbatch.dlrn.settings import Model
 
 
@@ -32,12 +40,30 @@ class RecalibratedOn:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptOfCohort:
+    """What a bundle keeps of its cohort, so that a centre can be compared without the cases.
+
+    Attributes:
+        features, numbers, levels: columns of which it keeps quantiles, quantiles, and counts.
+        embedding: it keeps moments and distances of the embeddings.
+    """
+
+    features: tuple[str, ...]
+    numbers: tuple[str, ...]
+    levels: tuple[str, ...]
+    embedding: bool
+
+
+@dataclass(frozen=True, slots=True)
 class BundleSummary:
     """A bundle in short, for people and as the JSON document of `cvtbatch bundle show --json`.
 
     Attributes:
         columns: without which it scores nothing.
         thresholds: frozen, by model and name.
+        outlines: whose it was fitted on; None in a bundle of format 1 or 2.
+        votes: what makes probabilities of them, by signature; empty in a bundle of format 1 or 2.
+        kept: None in a bundle of format 1 or 2.
     """
 
     digest: str
@@ -50,6 +76,9 @@ class BundleSummary:
     weights: BackboneWeights
     columns: tuple[str, ...]
     thresholds: Mapping[Model, Mapping[str, float]]
+    outlines: Outlines | None
+    votes: Mapping[Model, VoteRecalibration]
+    kept: KeptOfCohort | None
     marks: tuple[Mark, ...]
     remarks: tuple[Remark, ...]
 
@@ -81,6 +110,16 @@ def summarise_bundle(path: Path) -> BundleSummary:
         weights=told.weights,
         columns=tuple(bundle.needed_columns()),
         thresholds={model: dict(values) for model, values in told.thresholds.items()},
+        outlines=told.outlines,
+        votes=dict(told.votes),
+        kept=_kept(told.cohort_summary),
         marks=told.marks,
         remarks=told.remarks,
     )
+
+
+def _kept(summary: CohortSummary | None) -> KeptOfCohort | None:
+    if summary is None:
+        return None
+    features, numbers, levels = (tuple(sorted(part)) for part in (summary.features, summary.numbers, summary.levels))
+    return KeptOfCohort(features, numbers, levels, summary.embedding is not None)

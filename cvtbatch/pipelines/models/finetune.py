@@ -56,11 +56,12 @@ def tune_backbone(
         InputError: no training centre, no weights, too few patients, or `out` cannot be written.
         StorageError, FormatError: as `FeatureStore`; a volume is lost or damaged.
     """
-    from cvtbatch.embedding.backbone import Network, choose_device
+    from cvtbatch.embedding.backbone import Network
+    from cvtbatch.embedding.device import choose_device
     from cvtbatch.embedding.finetuning import FineTuning
 
     _refuse(job, out)
-    device = choose_device(job.embedding.device)
+    device = choose_device(job.embedding.device, "embedding.device")
     start = load_weights(job.embedding.weights)
     pinned = open_pinned(url, snapshot_name, "finetune")
     cohort = read_tuning_cohort(pinned.view, job)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cvtbatch import engine
 from cvtbatch.dlrn.bundle import Bundle, load_bundle, write_bundle
+from cvtbatch.dlrn.cohort_summary import summarise_cohort
 from cvtbatch.dlrn.fit import Fit, fit_model
 from cvtbatch.dlrn.settings import FitSettings
 from cvtbatch.dlrn.tasks import Task, TaskResult, run_task
@@ -16,6 +17,7 @@ from cvtbatch.pipelines.models.training_cohort import CohortSource, TrainingData
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.unfinished import require_done
+from cvtbatch.validation.cohort_baseline import CLINICAL
 
 INTENDED_USE = (
     "Research: tells hematomas caused by cerebral venous thrombosis from hematomas of other causes on non-enhanced head CT. "
@@ -92,8 +94,11 @@ def fit_bundle(
         return _spread([FitItem(source, job.fit, task) for task in tasks], cluster, on_progress)
 
     fit = fit_model(data.cohort, job.fit, data.specs, data.surroundings, spread)
+    columns = {**{name: data.clinical[name] for name in CLINICAL}, **data.acquisition}
+    summary, moments = summarise_cohort(data.cohort, fit.model, columns, CLINICAL)
     document = _document(fit, data, job, pinned.name, pinned.content_digest)
-    write_bundle(out, document, fit.model, fit.golden, fit.selection, fit.out_of_fold)
+    document["cohort_summary"] = to_document(summary)
+    write_bundle(out, document, fit.model, fit.golden, fit.selection, fit.out_of_fold, moments)
     return FitReport(str(out), load_bundle(out))
 
 
@@ -133,6 +138,7 @@ def _document(fit: Fit, data: TrainingData, job: Job, snapshot: str, content_dig
             "excluded": dict(data.excluded),
             "image_digests": sorted(set(cohort.image_digests) - {""}),
         },
+        "outlines": to_document(data.outlines),
         "job": {"cohort": to_document(job.cohort), "fit": to_document(job.fit)},
         **fit.document,
     }

@@ -13,11 +13,13 @@ from cvtbatch import contracts
 from cvtbatch.dlrn.arrays import Floats
 from cvtbatch.dlrn.audit import Backbone, Member
 from cvtbatch.dlrn.cohort import Cohort, RepeatedOutlines, patient_key
+from cvtbatch.dlrn.description import Outlines
 from cvtbatch.dlrn.fit import Surroundings
 from cvtbatch.dlrn.scoring import SpecIds
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading, name_centers, patient_digest, refuse_twins
 from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outlines, select_rows
+from cvtbatch.pipelines.shared.case_values import Columns, case_columns
 from cvtbatch.spec import Spec
 from cvtbatch.store import FeatureStore, View
 
@@ -44,6 +46,8 @@ class TrainingData:
         weights: name, hash and usability of the backbone's weights.
         volume_spec_id: of the volumes below the features.
         spec_chain: of volumes, features and embeddings, with their settings.
+        outlines: whose they are.
+        clinical, acquisition: values by column, a row a case of the cohort.
     """
 
     cohort: Cohort
@@ -54,6 +58,9 @@ class TrainingData:
     excluded: Mapping[str, int]
     weights: Mapping[str, str | bool]
     centers: tuple[str, ...]
+    outlines: Outlines
+    clinical: Columns
+    acquisition: Columns
 
 
 @lru_cache(maxsize=1)
@@ -91,6 +98,7 @@ def read_training(source: CohortSource) -> TrainingData:
     )
     specs = SpecIds(rows["radiomics_spec_id"][0].as_py(), rows["embedding_spec_id"][0].as_py())
     others = _others(cases, images, source.training_centers)
+    clinical, acquisition = _case_columns(view, rows, volume_spec_id, specs.radiomics_spec_id)
     backbone = _backbone(known[specs.embedding_spec_id], cases)
     return TrainingData(
         cohort=_cohort(rows, slices, members, _repeats(store, source, rows)),
@@ -101,7 +109,36 @@ def read_training(source: CohortSource) -> TrainingData:
         excluded=excluded,
         weights=_weights(known[specs.embedding_spec_id], slices),
         centers=tuple(sorted(set(source.training_centers))),
+        outlines=_outlines(view, rows, source.primary),
+        clinical=clinical,
+        acquisition=acquisition,
     )
+
+
+def _case_columns(view: View, rows: pa.Table, volume_spec_id: str, radiomics_spec_id: str) -> tuple[Columns, Columns]:
+    """Return the clinical values of the rows' cases, and how they were scanned, by column."""
+
+    def by(key: str, found: pa.Table) -> dict[str, Row]:
+        own = found.filter(pc.is_in(found[key], rows[key].combine_chunks()))
+        return {row[key]: row for row in own.to_pylist()}
+
+    cases = by("case_key", view.rows("cases"))
+    rois, volumes = (
+        by("roi_key", view.rows("rois", None, [volume_spec_id])),
+        by("case_key", view.rows("volumes", None, [volume_spec_id])),
+    )
+    scales = by("roi_key", view.radiomics(columns=["roi_key", "filter_scale_hu"], spec=[radiomics_spec_id]))
+    keys = zip(rows["roi_key"].to_pylist(), rows["case_key"].to_pylist(), strict=True)
+    return case_columns((cases[case], rois[roi], volumes[case], scales[roi]["filter_scale_hu"]) for roi, case in keys)
+
+
+def _outlines(view: View, rows: pa.Table, primary: Reading) -> Outlines:
+    """Return whose outlines the rows are: people's, or those of a method with its specification."""
+    rois = view.rows("rois", ["roi_key", "outline_spec_id"])
+    own = rois.filter(pc.is_in(rois["roi_key"], rows["roi_key"].combine_chunks()))
+    found = next((spec_id for spec_id in own["outline_spec_id"].to_pylist() if spec_id), None)
+    method = primary.reader.rpartition(":")[0] if found else None
+    return Outlines(primary.reader, primary.number, method, found)
 
 
 def _check_centers(wanted: Collection[str], known: Collection[str]) -> None:

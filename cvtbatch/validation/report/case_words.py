@@ -21,10 +21,11 @@ def moved_in_words(case: Case, most: int) -> str:
     """Return the features that moved the DLR signature most, as stored, by direction; empty where they are not known."""
     rows = case.explanation.contributions[:most] if case.explanation else ()
     sides = (("raised", [row for row in rows if row.amount >= 0]), ("lowered", [row for row in rows if row.amount < 0]))
-    return ", ".join(f"{verb} by {' and '.join(map(_amount, moved))}" for verb, moved in sides if moved)
+    return ", ".join(f"{verb} by {' and '.join(map(amount_in_words, moved))}" for verb, moved in sides if moved)
 
 
-def _amount(row: Contribution) -> str:
+def amount_in_words(row: Contribution) -> str:
+    """Return a name with what it adds."""
     return f"{in_words(row.name)} ({'+' if row.amount >= 0 else ''}{decimal(row.amount, 2)})"
 
 

@@ -173,14 +173,16 @@ def _term_table(validation: Validation) -> ReportTable:
 
 def _case_table(validation: Validation) -> ReportTable:
     models = [model.name for model in validation.models]
-    rows = tuple(_case_row(result, models) for result in validation.cases)
+    scores = [model.name if model.scale == "probability" else f"{model.name} votes" for model in validation.models]
+    recalibrated = [model.name for model in validation.models if model.scale == "recalibrated votes"]
+    rows = tuple(_case_row(result, models, recalibrated) for result in validation.cases)
     links = case_links(order_cases(validation))
     return ReportTable(
         "cases",
         "All cases",
-        ("case", "outcome", *models, "decision", "judged", "unusual columns", "flags"),
+        ("case", "outcome", *recalibrated, *scores, "decision", "judged", "unusual columns", "flags"),
         rows,
-        digits=(0, 0, *[3] * len(models), 0, 0, 0, 0),
+        digits=(0, 0, *[3] * len([*recalibrated, *scores]), 0, 0, 0, 0),
         links=tuple(links[result.case.key] for result in validation.cases),
         place="cases",
         long=True,
@@ -188,11 +190,12 @@ def _case_table(validation: Validation) -> ReportTable:
     )
 
 
-def _case_row(result: CaseResult, models: list[str]) -> tuple[Cell, ...]:
+def _case_row(result: CaseResult, models: list[str], recalibrated: list[str]) -> tuple[Cell, ...]:
     case = result.case
     return (
         case.key,
         outcome_word(case.outcome),
+        *(case.probabilities.get(name) for name in recalibrated),
         *(case.scores.get(name) for name in models),
         decision_word(result.called),
         judgement(result),

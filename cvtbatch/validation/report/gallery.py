@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 from urllib.parse import quote
 
 import numpy as np
@@ -34,6 +35,23 @@ class OutlinedSlice:
     hu_yx: npt.NDArray[np.int16]
     mask_yx: npt.NDArray[np.uint8]
     spacing_xy_mm: tuple[float, float]
+
+    @classmethod
+    def facing_up(
+        cls,
+        hu_yx: npt.NDArray[np.generic],
+        mask_yx: npt.NDArray[np.generic],
+        spacing_mm: Sequence[float],
+        direction: Sequence[float],
+    ) -> Self:
+        """Return a stored slice as radiologists look at it, however it was stored: from below, the patient's right on the left.
+
+        Args:
+            spacing_mm, direction: of the stored grid.
+        """
+        rows, columns = (-1 if direction[place] < 0 else 1 for place in (4, 0))
+        hu_yx, mask_yx = (np.ascontiguousarray(part[::rows, ::columns]) for part in (hu_yx, mask_yx))
+        return cls(hu_yx.astype(np.int16), mask_yx.astype(np.uint8), (spacing_mm[0], spacing_mm[1]))
 
 
 Pictures = Callable[[str], OutlinedSlice | None]

@@ -1,15 +1,14 @@
-"""Writes the report: `report.html` (and further pages of cases), `report.json`, `figures/`, `tables/`."""
+"""Writes the report: `report.html` (and further pages of cases), `report.json`, `results.md`, `figures/`, `tables/`."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, InternalError
 from cvtbatch.validation.evaluate import CaseResult, Validation
+from cvtbatch.validation.report.calculator import calculator_data
 from cvtbatch.validation.report.case_words import moved_in_words, points_in_words
 from cvtbatch.validation.report.checklists import Checklist, fill_checklists
 from cvtbatch.validation.report.cohort_tables import cohort_tables, decision_word, judgement, outcome_word
@@ -29,6 +28,8 @@ from cvtbatch.validation.report.model_figures import draw_model, worked_example
 from cvtbatch.validation.report.performance_figures import draw_performance
 from cvtbatch.validation.report.performance_tables import performance_tables
 from cvtbatch.validation.report.reader_tables import reader_tables
+from cvtbatch.validation.report.rendering import render
+from cvtbatch.validation.report.results_text import results_text
 from cvtbatch.validation.report.shift_tables import shift_tables
 from cvtbatch.validation.report.tables import ReportTable, decimal
 from cvtbatch.validation.report.visible_text import with_visible_text
@@ -75,6 +76,7 @@ def write_report(
         checklists = fill_checklists(validation)
         tables = {table.name: table for make in TABLES for table in make(validation)}
         _write_text(folder / "report.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
+        _write_text(folder / "results.md", results_text(validation, drawings.values()))
         for table in tables.values():
             _write_text(folder / "tables" / f"{table.name}.csv", table.to_csv())
         for checklist in checklists:
@@ -120,25 +122,22 @@ def _render(
     drawings: Mapping[str, Drawing],
     checklists: Sequence[Checklist],
 ) -> str:
-    name = "report.html.j2" if place == 0 else "cases.html.j2"
-    text: str = (
-        _environment()
-        .get_template(name)
-        .render(
-            v=validation,
-            cards=list(cards),
-            place=place,
-            pages=[(page_name(number), len(page)) for number, page in enumerate(pages)],
-            links=case_links(order_cases(validation)),
-            tables=tables,
-            drawings=drawings,
-            checklists=checklists,
-            example=worked_example(validation),
-            readers=list(enumerate(validation.readers, 1)),
-            summary=_summary(validation),
-        )
+    return render(
+        "report.html.j2" if place == 0 else "cases.html.j2",
+        {function.__name__: function for function in (anchor, points_in_words, moved_in_words)},
+        v=validation,
+        cards=list(cards),
+        place=place,
+        pages=[(page_name(number), len(page)) for number, page in enumerate(pages)],
+        links=case_links(order_cases(validation)),
+        tables=tables,
+        drawings=drawings,
+        checklists=checklists,
+        example=worked_example(validation),
+        calculator=calculator_data(validation.nomogram),
+        readers=list(enumerate(validation.readers, 1)),
+        summary=_summary(validation),
     )
-    return text
 
 
 def _summary(validation: Validation) -> list[tuple[str, str]]:
@@ -165,22 +164,3 @@ def _summary(validation: Validation) -> list[tuple[str, str]]:
     lines.append(("shift", in_words(validation.shift.verdict)))
     lines.append(("power", validation.power.verdict))
     return lines
-
-
-@cache
-def _environment() -> Any:
-    """Return the templates; everything that goes into a page is escaped."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("cvtbatch.validation.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["decimal"] = decimal
-    for name in (anchor, in_words, points_in_words, moved_in_words):
-        environment.filters[name.__name__] = name
-    environment.globals["is_missing"] = lambda value: isinstance(value, NotComputable)
-    return environment

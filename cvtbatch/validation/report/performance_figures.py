@@ -195,7 +195,13 @@ def _draw_calibration(model: ModelResult) -> Drawing:
             axes.plot(group.predicted, share.value, "s", color=VERMILION, markersize=4.5, label=label)
         _unit_square(axes, "predicted probability", "observed share with the event")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-        return finish(figure, name, f"Calibration of {model.name}", f"Calibration plot of {model.name}")
+        shown = _named(model)
+        return finish(figure, name, f"Calibration of {shown}", f"Calibration plot of {shown}")
+
+
+def _named(model: ModelResult) -> str:
+    """Name a model, and what its calibration and net benefit rest on where that is not its score."""
+    return model.name if model.scale == "probability" else f"{model.name}, {model.scale}"
 
 
 def _sizes(model: ModelResult) -> str:
@@ -225,10 +231,10 @@ def _draw_decision_curves(models: Sequence[ModelResult]) -> Drawing:
         for model, color, dashes in _lines(models):
             if not isinstance(model.decision_curve, NotComputable):
                 last = model.decision_curve
-                axes.plot(last.thresholds, last.model, color=color, linestyle=dashes, label=model.name)
+                axes.plot(last.thresholds, last.model, color=color, linestyle=dashes, label=_named(model))
         if last is not None:
             _defaults(axes, last.thresholds, last.treat_all, last.treat_all[0])
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
         return finish(
             figure, "decision_curves", "Decision curves of all models", "Net benefit of all models by threshold"
         )

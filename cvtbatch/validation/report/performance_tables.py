@@ -4,7 +4,7 @@ A statistic is shown by a column here: a heading, the value, its decimals.
 """
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from cvtbatch.validation import published
@@ -12,6 +12,7 @@ from cvtbatch.validation.calibration import EXTREME
 from cvtbatch.validation.decision_curve import describe
 from cvtbatch.validation.decisions import Decisions
 from cvtbatch.validation.evaluate import Validation
+from cvtbatch.validation.inputs import Scale
 from cvtbatch.validation.model_result import ModelComparison, ModelResult
 from cvtbatch.validation.power import Target
 from cvtbatch.validation.recalibration import Recalibration
@@ -53,6 +54,13 @@ def _slopes(model: ModelResult) -> Cell:
     )
 
 
+_SCALES: Mapping[Scale, str] = {
+    "recalibrated votes": "Recalibrated votes: a forest's votes are no probabilities (SMOTE makes the classes equal); a logistic "
+    "step, fitted on training's out-of-fold votes, turns them into probabilities. Ranks, AUC and decisions are those of the votes.",
+    "uncalibrated votes": "Uncalibrated votes: the bundle has no step from these votes to probabilities. What is said of them "
+    "here is not comparable with the DLRN's.",
+}
+
 _DISCRIMINATION: tuple[Column[ModelResult], ...] = (
     Column("model", lambda model: model.name),
     Column("cases", lambda model: model.n),
@@ -85,6 +93,7 @@ _DECISIONS: tuple[Column[_Decided], ...] = (
 )
 _CALIBRATION: tuple[Column[ModelResult], ...] = (
     Column("model", lambda model: model.name),
+    Column("rests on", lambda model: model.scale),
     Column("intercept (95 % CI)", lambda model: model.calibration.terms.intercept, 2),
     Column("slope (95 % CI)", lambda model: model.calibration.terms.slope, 2),
     Column("slope by clip (clipped)", _slopes),
@@ -160,7 +169,7 @@ def _discrimination_tables(validation: Validation) -> Iterator[ReportTable]:
         place="discrimination",
         notes=(
             "Frozen thresholds were set in training: at Youden's point, and at sensitivities of 0.90 and 0.95 there. "
-            "A case is positive at or above them. "
+            "A case is positive at or above them; those of signatures are shares of votes. "
             "The own best point (Youden) is chosen and judged on the same cases, and so is optimistic. "
             "Intervals (95 %): Wilson's for shares, the log one for likelihood ratios.",
         ),
@@ -189,6 +198,7 @@ def _benefit_tables(validation: Validation) -> Iterator[ReportTable]:
         place="beside-decision-curve",
         notes=(
             "Threshold probabilities. Limits: percentile bootstrap of whole cases, seeded, for one threshold at a time.",
+            *_scale_notes(validation),
         ),
     )
     yield _net_benefit_values(validation)
@@ -244,11 +254,16 @@ def _published_table(validation: Validation) -> ReportTable:
     )
 
 
+def _scale_notes(validation: Validation) -> list[str]:
+    return [text for scale, text in _SCALES.items() if any(model.scale == scale for model in validation.models)]
+
+
 def _calibration_notes(validation: Validation) -> list[str]:
     notes = [
         "Ideal: intercept 0, slope 1, O/E 1. A slope below 1: probabilities are too extreme. Scaled Brier: 1 is perfect, "
         "0 no better than the prevalence."
     ]
+    notes += _scale_notes(validation)
     caveats = {
         model.calibration.hosmer_lemeshow.caveat
         for model in validation.models

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from cvtbatch.validation.covariate_effects import CovariateEffect
 from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.feature_shift import LARGE_DIFFERENCE, FeatureShift
+from cvtbatch.validation.kept_columns import AT_QUANTILES
 from cvtbatch.validation.report.column_words import image_pattern_notes
 from cvtbatch.validation.report.tables import Column, ReportTable, part_of, tabulate
 from cvtbatch.validation.shift import ScoreShift
-from cvtbatch.validation.values import Maybe, NotComputable
+from cvtbatch.validation.values import Maybe, NotComputable, Significance
 
 _SHIFT_NOTES = (
     "Difference of the means in standard deviations; K-S: Kolmogorov-Smirnov, P is Holm's over the rows. Shifted: |difference| at "
@@ -19,6 +20,18 @@ _SCORE_NOTES = (
     "Log odds. Training's scores are out of fold: each case's, from models that had not seen it. All cases also differ where the "
     "share of CVT does; within a class they do not.",
 )
+
+
+_KEPT_NOTES = (
+    "Training's values are not in this store: the bundle keeps quantiles of them, from the 5th to the 95th percentile at most. "
+    "K-S D is the largest difference at these, no larger than the full one, so that P is no smaller.",
+)
+
+
+def _kept(rows: tuple[FeatureShift, ...]) -> tuple[str, ...]:
+    """Say so where training's values are not at hand."""
+    kept = any(isinstance(row.ks, Significance) and row.ks.name == AT_QUANTILES for row in rows)
+    return _KEPT_NOTES if kept else ()
 
 
 def _patterns(features: Maybe[tuple[FeatureShift, ...]]) -> tuple[str, ...]:
@@ -71,7 +84,7 @@ def shift_tables(validation: Validation) -> Iterator[ReportTable]:
         if isinstance(rows, NotComputable):
             yield ReportTable(name, title, ("column",), ((rows,),), place="shift")
         else:
-            yield tabulate(name, title, _SHIFT, rows, place="shift", notes=notes)
+            yield tabulate(name, title, _SHIFT, rows, place="shift", notes=(*notes, *_kept(rows)))
     yield tabulate(
         "shift_covariates",
         "What acquisition explains of the score beyond the outcome",

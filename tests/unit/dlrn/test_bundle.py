@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load, save
 
+from cvtbatch import contracts
 from cvtbatch.dlrn import load_bundle
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.bundle_files import ARRAYS, DOCUMENT, FILES, GOLDEN, SELECTION
@@ -123,10 +124,10 @@ def test_a_missing_file_a_newer_format_and_an_unknown_key_are_errors(folder: Pat
     with pytest.raises(FormatError, match=r"selection\.parquet is missing"):
         load_bundle(tmp_path / "a")
     document = json.loads((folder / DOCUMENT).read_text())
-    for place, changed in enumerate(({"format_version": 3}, {"surprise": 1})):
+    for place, changed in enumerate(({"format_version": 4}, {"surprise": 1})):
         other = copy(folder, tmp_path / f"b{place}")
         (other / DOCUMENT).write_text(json.dumps({**document, **changed}))
-        with pytest.raises(FormatError, match=["format version 3", "surprise"][place]) as caught:
+        with pytest.raises(FormatError, match=["format version 4", "surprise"][place]) as caught:
             load_bundle(other)
         assert caught.value.kind == ["bundle_too_new", "bundle_damaged"][place]
     with pytest.raises(InputError, match="no bundle"):
@@ -347,3 +348,47 @@ def test_documents_have_no_nan(folder: Path) -> None:
         for field in table.schema:
             if pa.types.is_floating(field.type):
                 assert not np.isnan(table[field.name].drop_null().to_numpy()).any()
+
+
+LATER = {
+    "outcome": {"column": "expansion", "classes": ["no", "yes"]},
+    "clinical_terms": [{"name": "age", "kind": "linear", "low": 18, "high": 95}],
+    "pooling": {"kind": "area_mean", "components": "of_pooled"},
+    "regions": [{"name": "hematoma.rim5", "region_spec_id": "reg-1", "columns": ["a"]}],
+    "feature_sets": [{"table": "signs", "spec_id": "sig-1", "columns": ["satellites"]}],
+    "backbones": [
+        {"name": "timm:x", "embedding_spec_id": "e", "length": 8, "sha256": "", "licence": "MIT", "source": "hub"}
+    ],
+    "harmonisation": {
+        "method": "combat",
+        "centers": ["C1"],
+        "reference": "C1",
+        "columns": ["a"],
+        "new_centers": "as_they_are",
+    },
+    "prediction_sets": {"method": "cv+", "alpha": 0.1, "by_class": True, "bound": 0.8},
+}
+
+
+def test_what_the_contract_foresees_is_described_and_refused(folder: Path, tmp_path: Path) -> None:
+    document = json.loads((folder / DOCUMENT).read_text())
+    assert set(LATER) == set(contracts.defaults_of("bundle.json"))
+    for name, value in LATER.items():
+        changed = {**document, name: value}
+        assert contracts.problems_of(changed, "bundle.json") == [], name
+        assert contracts.problems_of({**document, name: 5}, "bundle.json") != [], name
+        other = copy(folder, tmp_path / name)
+        (other / DOCUMENT).write_text(json.dumps(changed))
+        with pytest.raises(FormatError, match=f"made for a later version: {name};") as caught:
+            load_bundle(other)
+        assert caught.value.kind == "bundle_too_new"
+
+
+def test_what_the_contract_foresees_may_stand_at_its_default(folder: Path, tmp_path: Path) -> None:
+    document = json.loads((folder / DOCUMENT).read_text())
+    defaults = contracts.defaults_of("bundle.json")
+    assert not set(defaults) & set(document)
+    assert contracts.problems_of({**document, **defaults}, "bundle.json") == []
+    other = copy(folder, tmp_path / "told")
+    (other / DOCUMENT).write_text(json.dumps({**document, **defaults}))
+    assert load_bundle(other).model.thresholds == load_bundle(folder).model.thresholds

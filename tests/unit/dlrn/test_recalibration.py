@@ -129,7 +129,8 @@ def test_its_golden_rows_are_its_parents_with_other_probabilities(folder: Path, 
     old, new = (pq.read_table(path / GOLDEN) for path in (PARENT, folder))
     assert old.drop_columns(["expected_dlrn"]).equals(new.drop_columns(["expected_dlrn"]))
     assert old["expected_dlrn"].to_pylist() != new["expected_dlrn"].to_pylist()
-    assert load_bundle(PARENT).document["format_version"] == child.document["format_version"] == 2
+    assert (load_bundle(PARENT).document["format_version"], child.document["format_version"]) == (2, 3)
+    assert child.model.recalibrated == ()
 
 
 def test_nothing_but_numbers_is_offered_where_terms_are_missing() -> None:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,8 @@ import yaml
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, ProblemsError
 from cvtbatch.radiomics import PROFILES, Profile, load_profile
-from cvtbatch.radiomics.profiles import FEATURE_CLASSES, GLCM
+from cvtbatch.radiomics.profiles import FEATURE_CLASSES, GLCM, profile_of
+from cvtbatch.spec import canonical_json
 
 
 def parameters(path: Path, **sections: object) -> str:
@@ -19,6 +21,13 @@ def test_the_two_profiles_differ_where_the_design_says() -> None:
     assert {name for name in cvt if cvt[name] != onekey[name]} == {"normalize", "normalizeScale", "voxelArrayShift"}
     assert (cvt["binWidth"], cvt["preCrop"], cvt["padDistance"]) == (5.0, True, 10)
     assert (onekey["normalizeScale"], onekey["voxelArrayShift"]) == (1000.0, 1000)
+
+
+@pytest.mark.parametrize("profile", [*PROFILES.values(), Profile(bin_width=2.5, pre_crop=False, minimum_roi_size=9)])
+def test_a_specification_tells_its_profile(profile: Profile) -> None:
+    assert profile_of(json.loads(canonical_json(profile.to_pyradiomics()))) == profile
+    with pytest.raises(ProblemsError, match="binWidth"):
+        profile_of({**profile.to_pyradiomics(), "binWidth": "wide"})
 
 
 def test_a_parameter_file_may_change_settings(tmp_path: Path) -> None:

@@ -66,6 +66,48 @@
     });
   }
 
+  // A case's row, and every link to a case, opens its card.
+  for (const row of document.querySelectorAll("table[data-name=cases] tbody tr")) {
+    row.addEventListener("click", (event) => {
+      if (!event.target.closest("a")) row.querySelector("a")?.click();
+    });
+  }
+  const unfold = () => {
+    const details = document.getElementById(location.hash.slice(1))?.querySelector(":scope > details");
+    if (details) details.open = true;
+  };
+  addEventListener("hashchange", unfold);
+  unfold();
+
+  for (const box of document.querySelectorAll("[data-calculator]")) {
+    const { terms, atZero, perPoint } = JSON.parse(box.dataset.calculator);
+    const fields = [...box.querySelectorAll("[data-term]")];
+    const output = box.querySelector("output");
+    const show = () => {
+      const texts = fields.map((field) => field.value.trim().replace(",", "."));
+      if (texts.some((text) => text === "")) {
+        output.textContent = "";
+        return;
+      }
+      const values = texts.map(Number);
+      if (values.some(Number.isNaN)) {
+        output.textContent = "not a number";
+        return;
+      }
+      if (terms.some((term, place) => values[place] < term.low || values[place] > term.high)) {
+        output.textContent = "outside the training range: no number";
+        return;
+      }
+      const points = terms.map((term, place) => (term.coefficient * (values[place] - term.origin)) / perPoint);
+      const total = points.reduce((sum, own) => sum + own, 0);
+      const probability = 1 / (1 + Math.exp(-(atZero + total * perPoint)));
+      const parts = terms.map((term, place) => `${points[place].toFixed(1)} for ${term.name}`);
+      output.textContent = `${total.toFixed(1)} points (${parts.join(" and ")}); probability ${probability.toFixed(3)}`;
+    };
+    for (const field of fields) field.addEventListener("input", show);
+    show();
+  }
+
   // Paper cannot be unfolded: checklists are printed open; what is longer stands in tables/.
   let opened = [];
   addEventListener("beforeprint", () => {

@@ -1,0 +1,1 @@
+"""One case by itself: image and outline to a card, without a store."""

@@ -1,0 +1,190 @@
+"""What a bundle scores of one case, made without a store: its features, its embedding, and what triage says of its sources.
+
+The steps are those of a worker of an extraction, in its order, so that the values are the store's to the last bit.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from cvtbatch import contracts
+from cvtbatch.dlrn.bundle import Bundle
+from cvtbatch.embedding.compute import Compute
+from cvtbatch.embedding.preprocessing import Preprocessing, prepare_slices
+from cvtbatch.embedding.weights import Weights, load_weights
+from cvtbatch.engine import NeedsMemory, require_memory
+from cvtbatch.errors import InputError, InternalError, ResourceError
+from cvtbatch.imaging import place_mask, require_in_head, resample_stack, triage_mask
+from cvtbatch.imaging.quality import measure_series
+from cvtbatch.imaging.resampling import to_image
+from cvtbatch.ingest import ImageSlices, read_mask, read_volume
+from cvtbatch.manifest import Case, RoiSource
+from cvtbatch.pipelines.extraction.bundle_settings import bundle_job, require_bundle_specs
+from cvtbatch.pipelines.extraction.limits import feature_bytes
+from cvtbatch.pipelines.extraction.settings import specify_embedding
+from cvtbatch.pipelines.shared.job import Job
+from cvtbatch.pipelines.shared.volume_flags import volume_flags
+from cvtbatch.radiomics import Engine, Profile, load_profile, roi_features
+from cvtbatch.spec import digest, radiomics_spec, volume_spec
+from cvtbatch.validation.report import OutlinedSlice
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a bundle's inputs are made of an image and an outline; spacing in x, y, z."""
+
+    spacing_mm: tuple[float, float, float]
+    profile: Profile
+    engine: Engine
+    preprocessing: Preprocessing
+    weights: Weights
+    compute: Compute
+
+
+@dataclass(frozen=True, slots=True)
+class CaseSource:
+    """One case's files, and what a manifest's row would say of them.
+
+    Attributes:
+        mask_label, segment: of the outline, where its file holds several; at most one of them.
+    """
+
+    image: Path
+    mask: Path
+    series_uid: str | None = None
+    allow_gaps: bool = False
+    mask_label: int | None = None
+    segment: str | None = None
+
+    def to_case(self) -> Case:
+        """Return it as a manifest's case, which has no centre, no id and no clinical values."""
+        roi = RoiSource("", "hematoma", "A", 1, str(self.mask.absolute()), "", self.mask_label, self.segment, 0)
+        nothing = (None,) * len(contracts.clinical_columns())
+        image = str(self.image.absolute())
+        return Case("", "", image, "", self.series_uid, self.allow_gaps, nothing, "{}", (roi,), 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CaseInputs:
+    """What is made of one case.
+
+    Attributes:
+        choice: which series was taken, and why.
+        flags: of the volume and the outline, as the tables `volumes` and `rois` have them.
+        features: by name.
+        embedding: (2048,) of the largest slice.
+        largest: that slice, as it is stored.
+    """
+
+    choice: str
+    flags: tuple[str, ...]
+    image_digest: str
+    input_digest: str
+    volume_ml: float
+    features: dict[str, float]
+    embedding: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+    largest: OutlinedSlice
+
+
+def resolve_recipe(bundle: Bundle, job: Job, given: bool) -> Recipe:
+    """Return how the bundle's inputs are made; all that can be refused is refused here.
+
+    Args:
+        job: of an extraction; gives way to what the bundle says of volumes, features and embeddings.
+        given: it names the weights, which the bundle does otherwise.
+
+    Raises:
+        InputError: the weights cannot be had, with the file that is needed and where from; the bundle's specifications cannot be
+            met here.
+        ResourceError: there is no torch here.
+    """
+    specs = bundle.known_specs()
+    with tempfile.TemporaryDirectory(prefix="cvtbatch-predict-") as folder:
+        own = bundle_job(job, bundle, specs, Path(folder))
+        profile = load_profile(own.radiomics.profile)
+    section = own.embedding if given else replace(own.embedding, weights=_named_weights(bundle))
+    if section.weights == "none":
+        raise InputError("no_embeddings", "the bundle takes embeddings: embedding.weights cannot be none")
+    weights = load_weights(section.weights)
+    x, y, z = map(float, own.volume.spacing_mm)
+    volume = volume_spec((x, y, z))
+    radiomics = radiomics_spec(volume, profile.to_pyradiomics(), contracts.feature_names())
+    require_bundle_specs((volume, radiomics, specify_embedding(section, weights, volume)), bundle, specs)
+    return Recipe((x, y, z), profile, own.radiomics.engine, section.preprocessing(), weights, section.compute())
+
+
+def _named_weights(bundle: Bundle) -> str:
+    """Return the name of the bundle's weights.
+
+    Raises:
+        InputError: they have none, being of a file.
+    """
+    told = bundle.description.weights
+    if told.name == "file":
+        raise InputError(
+            "no_weights",
+            f"the bundle takes weights of a file whose tensors have SHA-256 {told.sha256 or 'not known'}, and does not hold it: "
+            "name that file, the one that `cvtbatch finetune` wrote or that its store keeps in weights/, with "
+            "--set embedding.weights=FILE",
+        )
+    return told.name
+
+
+def read_inputs(source: CaseSource, recipe: Recipe) -> CaseInputs:
+    """Read image and outline, and compute what the bundle scores.
+
+    Raises:
+        InputError: a file cannot be read, or the outline is none of this image's.
+        ResourceError: this machine has too little memory for it.
+    """
+    try:
+        return _read_inputs(source.to_case(), recipe)
+    except NeedsMemory as error:
+        raise ResourceError(
+            "too_large", f"the case needs {error.needed_bytes / 1e9:.1f} GB of memory, and so much is not free here"
+        ) from None
+
+
+def _read_inputs(case: Case, recipe: Recipe) -> CaseInputs:
+    [roi] = case.rois
+    source = read_volume(case, require_memory)
+    quality = measure_series(source.hu_zyx, source.stack)
+    hu_zyx, grid = resample_stack(source.hu_zyx, source.stack, recipe.spacing_mm)
+    outline = read_mask(roi, lambda: ImageSlices.of(source), require_memory)
+    mask_zyx = place_mask(outline.voxels_zyx, outline.place, grid)
+    require_in_head(mask_zyx, hu_zyx, grid)
+    triage = triage_mask(mask_zyx, hu_zyx, grid, outline.volume_ml)
+    require_memory(feature_bytes(int(np.count_nonzero(mask_zyx)), recipe.engine))
+    features = roi_features(to_image(hu_zyx, grid), to_image(mask_zyx, grid), recipe.profile, recipe.engine)
+
+    def read_slices(indices: Sequence[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
+        return hu_zyx[list(indices)]
+
+    slices = prepare_slices(mask_zyx, read_slices, grid.spacing_mm, recipe.preprocessing, only_largest=True)
+    [index] = slices.index
+    image_digest = source.image_digest()
+    return CaseInputs(
+        choice=source.choice,
+        flags=tuple(dict.fromkeys([*volume_flags(source, quality), *outline.flags, *triage.flags])),
+        image_digest=image_digest,
+        input_digest=digest(image_digest, outline.mask_digest()),
+        volume_ml=int(np.count_nonzero(mask_zyx)) * grid.voxel_ml,
+        features=features.values,
+        embedding=_embed(slices.gray, recipe),
+        largest=OutlinedSlice.facing_up(hu_zyx[index], mask_zyx[index], grid.spacing_mm, grid.direction),
+    )
+
+
+def _embed(
+    gray: np.ndarray[tuple[int, ...], np.dtype[np.float32]], recipe: Recipe
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Return the embedding of one slice, whose bits are those that it has among others."""
+    from cvtbatch.embedding.backbone import Backbone
+
+    [values] = np.concatenate(list(Backbone(recipe.weights, recipe.compute).embed(iter([gray]))))
+    if not np.isfinite(values).all():
+        raise InternalError("embedding_not_finite", "the backbone gives values that are not finite for this outline")
+    return np.asarray(values, np.float32)

@@ -1,0 +1,102 @@
+"""The settings of an extraction under which a bundle's inputs are made: taken from the bundle, and held to its specifications."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+import cvtbatch
+from cvtbatch.dlrn.bundle import Bundle
+from cvtbatch.errors import InputError
+from cvtbatch.pipelines.shared.job import Job
+from cvtbatch.radiomics import PROFILES
+from cvtbatch.spec import Difference, Spec, differences
+
+SHOWN_DIFFERENCES = 5
+# Settings that no user can give: integers that are raised where values move.
+REVISIONS = {"volume.ingest_revision", "radiomics.engine_revision", "embedding.revision"}
+GIVEN = {
+    "volume": "volume.spacing_mm",
+    "radiomics": "radiomics.profile",
+    "embedding": "embedding.level_hu, width_hu, field, margin_mm, precision and weights",
+}
+
+
+def bundle_job(job: Job, bundle: Bundle, specs: Mapping[str, Spec], folder: Path) -> Job:
+    """Return the job with the settings of the bundle's specifications, as far as they are known.
+
+    Args:
+        specs: that are known, by id.
+        folder: for a parameter file of PyRadiomics, where its settings are none of the named profiles'.
+    """
+    ids = bundle.description.specs
+    volume, radiomics, embedding = job.volume, job.radiomics, job.embedding
+    if ids.volume_spec_id in specs:
+        volume = replace(volume, spacing_mm=tuple(specs[ids.volume_spec_id].content()["spacing_mm"]))
+    if ids.radiomics_spec_id in specs:
+        settings = specs[ids.radiomics_spec_id].content()["settings"]
+        radiomics = replace(radiomics, profile=_profile(settings, folder))
+    if ids.embedding_spec_id in specs:
+        settings = specs[ids.embedding_spec_id].content()
+        window, seen = settings["window"], settings["field"]
+        embedding = replace(
+            embedding,
+            level_hu=window["level_hu"],
+            width_hu=window["width_hu"],
+            field=seen["kind"],
+            margin_mm=seen.get("margin_mm", embedding.margin_mm),
+            precision=settings["precision"],
+        )
+    return replace(job, volume=volume, radiomics=radiomics, embedding=embedding)
+
+
+def _profile(settings: Mapping[str, object], folder: Path) -> str:
+    """Return the name of the profile with these settings of PyRadiomics, or a parameter file with them."""
+    for name, profile in PROFILES.items():
+        if profile.to_pyradiomics() == settings:
+            return name
+    file = folder / "radiomics.yaml"
+    file.write_text(yaml.safe_dump({"setting": dict(settings)}), encoding="utf-8")
+    return str(file)
+
+
+def require_bundle_specs(made: Sequence[Spec], bundle: Bundle, specs: Mapping[str, Spec]) -> None:
+    """Refuse specifications that are not the bundle's.
+
+    Args:
+        made: of the job that is to run.
+        specs: that are known, by id.
+
+    Raises:
+        InputError: "other_spec" or "other_revision".
+    """
+    own = {spec.spec_id: spec for spec in made}
+    for spec in made:
+        wanted = bundle.description.specs.of_kind(spec.kind)
+        if spec.spec_id == wanted:
+            continue
+        told = (
+            f"neither this bundle, which is of an old format, nor the store knows the settings of {wanted}: "
+            f"give {GIVEN[spec.kind]} with --job or --set"
+        )
+        if wanted in specs:
+            found = differences({**specs, **own}, wanted, spec.spec_id)
+            _refuse_revision(found, bundle)
+            told = "; ".join(map(str, found[:SHOWN_DIFFERENCES]))
+        raise InputError(
+            "other_spec",
+            f"the bundle takes {spec.kind} specification {wanted}, and this would make {spec.spec_id}: {told}",
+        )
+
+
+def _refuse_revision(found: Sequence[Difference], bundle: Bundle) -> None:
+    """Refuse to make values that are not those which the bundle's version made."""
+    for difference in found:
+        if difference.setting in REVISIONS:
+            made = bundle.description.software["cvtbatch"]
+            raise InputError(
+                "other_revision",
+                f"the bundle's values were made at {difference.setting} {difference.first}, and this version of cvtbatch "
+                f"({cvtbatch.__version__}) makes those of {difference.second}: use the version that fitted it, {made}, or fit anew",
+            )

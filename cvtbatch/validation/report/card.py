@@ -1,0 +1,209 @@
+"""One case on a card: what each model says of it, and why, with no number outside the training range. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cvtbatch.errors import InputError
+from cvtbatch.validation.inputs import Contribution
+from cvtbatch.validation.nomogram import TrainingRange
+from cvtbatch.validation.report.case_words import amount_in_words
+from cvtbatch.validation.report.cohort_tables import MEANINGS
+from cvtbatch.validation.report.column_words import in_words
+from cvtbatch.validation.report.gallery import OutlinedSlice, to_data_url
+from cvtbatch.validation.report.rendering import render
+from cvtbatch.validation.report.tables import decimal
+from cvtbatch.validation.report.visible_text import with_visible_text
+from cvtbatch.validation.values import Maybe, NotComputable
+from cvtbatch.whole_files import written_whole
+
+RESEARCH_USE = "For research use. Not a medical device; not for the care of patients."
+UNCHECKED = (
+    "Whether the case belongs to the study is not checked: non-traumatic supratentorial hemorrhage, CT without contrast within "
+    "24 h of onset, no substantial intraventricular or subarachnoid hemorrhage."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a model says of the case.
+
+    Attributes:
+        score: not computable where an input is missing or lies outside the training range.
+        scale: what the score is, in words.
+        thresholds: frozen, by name.
+        positive: whether the score reaches each of them; empty without a score.
+    """
+
+    name: str
+    score: Maybe[float]
+    scale: str
+    thresholds: Mapping[str, float]
+    positive: Mapping[str, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class TermCard:
+    """A term of the nomogram, with the range that its values had in training."""
+
+    name: str
+    value: Maybe[float]
+    training: Maybe[TrainingRange]
+    points: Maybe[float]
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideColumn:
+    """A column whose value lies outside the training range; the value itself is not shown."""
+
+    column: str
+    side: str
+    training: TrainingRange
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What moved the DLR signature from its base share: leading columns, and all others together."""
+
+    base: float
+    contributions: tuple[Contribution, ...]
+    others: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CaseCard:
+    """A case on a card.
+
+    Attributes:
+        input_digest: of image and outline, by which the card and a store's rows can be told to be of one case.
+        choice: which series was taken, and why.
+        flags: of volume, outline and scores.
+        cautions: what speaks against the bundle, or against reading this card.
+        outside: columns of any model.
+        distance_percentile: of the distance from training among the training cases' own; None where it cannot be computed.
+    """
+
+    bundle_digest: str
+    intended_use: str
+    trained_on: str
+    cautions: tuple[str, ...]
+    input_digest: str
+    choice: str
+    volume_ml: float
+    flags: tuple[str, ...]
+    models: tuple[ModelCard, ...]
+    terms: tuple[TermCard, ...]
+    total_points: Maybe[float]
+    outside: tuple[OutsideColumn, ...]
+    distance_percentile: float | None
+    moved: Maybe[Moved]
+    largest: OutlinedSlice
+
+
+def card_lines(card: CaseCard) -> Iterator[str]:
+    """Yield the card as lines of text."""
+    yield RESEARCH_USE
+    yield f"Intended use: {card.intended_use}"
+    yield f"Bundle {card.bundle_digest[:12]}, trained on {card.trained_on}"
+    yield from (f"Caution: {caution}." for caution in card.cautions)
+    yield UNCHECKED
+    yield f"Image: {card.choice}; hematoma {decimal(card.volume_ml, 1)} ml; inputs {card.input_digest[:12]}"
+    yield from (f"Flag: {flag}" for flag in map(flag_in_words, card.flags))
+    for model in card.models:
+        yield f"{model.name}: {score_in_words(model)}"
+        yield from (f"  {text}" for text in decisions_in_words(model))
+    for term in card.terms:
+        yield f"{term.name}: {term_in_words(term)}; {training_in_words(term.training)}"
+    yield f"Total points: {_number(card.total_points, 0)}"
+    if isinstance(card.moved, NotComputable):
+        yield f"What moved the DLR signature: {card.moved.reason}"
+    else:
+        yield f"What moved the DLR signature from its base {decimal(card.moved.base, 2)}:"
+        yield from (f"  {amount_in_words(row)}" for row in card.moved.contributions)
+        yield f"  {amount_in_words(Contribution('all others', card.moved.others))}"
+    yield from (f"Outside the training range: {outside_in_words(row)}" for row in card.outside)
+    if card.distance_percentile is not None:
+        yield f"Distance from training: percentile {decimal(card.distance_percentile, 0)} of the training cases' own"
+
+
+def card_page(card: CaseCard, software: str) -> str:
+    """Return the card as a page that needs nothing beside it.
+
+    Args:
+        software: name and version of what made it.
+    """
+    shown = with_visible_text(card)
+    filters = (
+        *(flag_in_words, score_in_words, decisions_in_words, term_in_words, outside_in_words),
+        amount_in_words,
+    )
+    return render(
+        "card.html.j2",
+        {function.__name__: function for function in filters},
+        card=shown,
+        picture=to_data_url(card.largest),
+        research_use=RESEARCH_USE,
+        unchecked=UNCHECKED,
+        total=_number(card.total_points, 0),
+        software=software,
+    )
+
+
+def write_card(file: Path, card: CaseCard, software: str) -> None:
+    """Write the card as a page, whole or not at all.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    try:
+        with written_whole(file) as aside:
+            aside.write_text(card_page(card, software), encoding="utf-8")
+    except OSError as error:
+        raise InputError("cannot_write", f"the card cannot be written: {error.strerror or error}", str(file)) from None
+
+
+def score_in_words(model: ModelCard) -> str:
+    """Return a score and what it is, or why there is none."""
+    if isinstance(model.score, NotComputable):
+        return f"no number: {in_words(model.score.reason)}"
+    return f"{decimal(model.score)} ({model.scale})"
+
+
+def decisions_in_words(model: ModelCard) -> list[str]:
+    """Return a line for each frozen threshold that the score can be held to."""
+    return [
+        f"{'reaches' if positive else 'stays below'} the frozen threshold {name}, {decimal(model.thresholds[name])}"
+        for name, positive in model.positive.items()
+    ]
+
+
+def term_in_words(term: TermCard) -> str:
+    """Return a term's value and points, or why there are none, and the range of its values in training."""
+    if isinstance(term.value, NotComputable):
+        shown = f"no number: {in_words(term.value.reason)}"
+    else:
+        shown = f"{term.value:.3g}; {_number(term.points, 0)} points"
+    return f"{shown}; {training_in_words(term.training)}"
+
+
+def training_in_words(training: Maybe[TrainingRange]) -> str:
+    """Return the range of a term's values in training."""
+    if isinstance(training, NotComputable):
+        return f"training range: {training.reason}"
+    return f"training range {training.low:.3g} to {training.high:.3g}"
+
+
+def outside_in_words(row: OutsideColumn) -> str:
+    """Return which column lies outside, on which side of which range."""
+    span = f"{row.training.low:.4g} to {row.training.high:.4g}"
+    return f"{in_words(row.column)}, {row.side} the training cases' {span}"
+
+
+def flag_in_words(flag: str) -> str:
+    """Return a flag with its meaning."""
+    meaning = MEANINGS.get(flag)
+    return flag.replace("_", " ") + (f": {meaning}" if meaning else "")
+
+
+def _number(value: Maybe[float], digits: int) -> str:
+    return f"no number: {in_words(value.reason)}" if isinstance(value, NotComputable) else decimal(value, digits)

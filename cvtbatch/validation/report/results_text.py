@@ -1,0 +1,133 @@
+"""results.md: results and figure legends to paste, by the numbers of report.json, and what must not be claimed. Pure."""
+
+from collections.abc import Iterable, Iterator
+
+from cvtbatch.validation.decisions import Decisions
+from cvtbatch.validation.evaluate import Validation
+from cvtbatch.validation.model_result import ModelResult
+from cvtbatch.validation.report.column_words import in_words
+from cvtbatch.validation.report.drawing import Drawing
+from cvtbatch.validation.report.tables import decimal, percent
+from cvtbatch.validation.values import Estimate, Maybe, NotComputable
+
+# By the figure's name, or its beginning up to an underscore.
+LEGENDS = {
+    "flow": "Cases at each step from screened to analysed, and why others were left out.",
+    "roc": "Receiver operating characteristic of the cases with a known outcome; dots: at the frozen threshold.",
+    "precision_recall": "Precision against recall, with the average precision (AP); dotted: prevalence.",
+    "auc": "AUC with 95 % confidence interval: at this centre, in training by each protocol, and as published.",
+    "scores": "Probabilities by outcome, a mark a case, spread at random across; bars: medians; dashed: the frozen threshold.",
+    "calibration": "Observed share with CVT against prediction: flexible curve and groups of cases, with 95 % intervals.",
+    "decision_curve": "Net benefit by threshold probability with 95 % confidence band, against treating all and treating none.",
+    "decision_curves": "Net benefit of each model by threshold probability, against treating all and treating none.",
+    "nomogram": "Points of each term, their total and the probability, as frozen in training; marked: an example of this centre.",
+    "importances": "Share of each selected feature in the impurity decrease of the DLR signature's forest, in training.",
+    "shift": "Standardised difference of selected features, this centre less training; gray: half a deviation to each side.",
+    "shift_scores": "Share of cases at or below each probability, by outcome: here, and out of fold in training (dashed).",
+    "readers": "Intraclass correlation coefficients (two-way, absolute agreement, single) of features by class.",
+    "subgroups": "AUC by subgroup with 95 % confidence interval, and events of cases; dashed: all cases.",
+}
+
+
+def results_text(validation: Validation, drawings: Iterable[Drawing]) -> str:
+    """Return results.md.
+
+    Args:
+        drawings: the report's figures, in the order of the page.
+    """
+    where = validation.provenance
+    parts = [
+        f"# {validation.primary} at centre {where.center}: text to paste",
+        f"By bundle {where.bundle_digest} and snapshot {where.snapshot}; every number is report.json's, rounded as on the page. "
+        "For research use; not a medical device.",
+        "## Results",
+        " ".join(_results(validation)),
+        "## Figure legends",
+        *(f"**{drawing.title}.** {_legend(drawing.name)} (figures/{drawing.name}.svg)" for drawing in drawings),
+        "## What must not be claimed",
+        "\n".join(f"- {in_words(claim)}" for claim in _not_to_claim(validation)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _results(validation: Validation) -> Iterator[str]:
+    primary, where = validation.primary_result, validation.provenance
+    yield (
+        f"{_count(len(validation.cases), 'case')} of {_count(validation.patients, 'patient')} at centre {where.center} were scored "
+        f"by a model that was frozen after training on {where.training_cases} cases of {', '.join(where.training_centers)}; the "
+        f"outcome of {validation.known} was known, and {validation.events} of them had CVT."
+    )
+    yield _sentence(f"The AUC of {primary.name} was", f"The AUC of {primary.name}", primary.auc)
+    yield from _decisions(primary)
+    terms = primary.calibration.terms
+    for name, value in (
+        ("calibration intercept", terms.intercept),
+        ("calibration slope", terms.slope),
+        ("ratio of observed to expected events", primary.calibration.observed_over_expected),
+    ):
+        yield _sentence(f"Its {name} was", f"Its {name}", value)
+    for model in validation.models:
+        if model is not primary:
+            yield _sentence(f"The AUC of {model.name} was", f"The AUC of {model.name}", model.auc)
+    yield f"Against training: {in_words(validation.shift.verdict).rstrip('.')}."
+
+
+def _decisions(primary: ModelResult) -> Iterator[str]:
+    point = primary.points[0]
+    found = point.decisions
+    if not isinstance(found, Decisions):
+        yield f"Decisions at the frozen threshold could not be judged: {found.reason}."
+        return
+    yield f"At the threshold that was frozen in training ({point.name}, {decimal(found.threshold)}),"
+    measures = (
+        ("sensitivity", found.sensitivity, f"{found.true_positive} of {found.true_positive + found.false_negative}"),
+        ("specificity", found.specificity, f"{found.true_negative} of {found.true_negative + found.false_positive}"),
+    )
+    told = [
+        f"{name} could not be computed ({value.reason})"
+        if isinstance(value, NotComputable)
+        else f"{name} was {_value(value)} ({cases})"
+        for name, value, cases in measures
+    ]
+    yield " and ".join(told) + "."
+
+
+def _sentence(verb: str, subject: str, value: Maybe[Estimate]) -> str:
+    if isinstance(value, NotComputable):
+        return f"{subject} could not be computed: {value.reason}."
+    return f"{verb} {_value(value)}."
+
+
+def _value(value: Estimate) -> str:
+    if isinstance(value.interval, NotComputable):
+        return f"{decimal(value.value)} (no interval: {value.interval.reason})"
+    return f"{decimal(value.value)} (95 % CI {decimal(value.interval.low)} to {decimal(value.interval.high)})"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _legend(name: str) -> str:
+    return LEGENDS[name] if name in LEGENDS else LEGENDS[name.partition("_")[0]]
+
+
+def _not_to_claim(validation: Validation) -> Iterator[str]:
+    where, primary = validation.provenance, validation.primary_result
+    yield "That the model may be used for the care of patients: it is for research, and no medical device."
+    if where.not_for_inference:
+        yield f"Anything of any patient: the image network has the weights {where.weights}, which were never trained."
+    yield f"More than these cases can carry: {validation.power.verdict.rstrip('.')}."
+    yield "Performance at this centre's own best point, which was chosen on the same cases: the frozen threshold counts."
+    yield "That scores of Rad, DL and DLR are probabilities: they are shares of a forest's votes."
+    yield "That one model is better than another, unless the comparison of their AUCs on the same cases says so."
+    for estimate in primary.training:
+        if estimate.caution:
+            yield f"The training AUC by {estimate.protocol} as an estimate for new cases: {estimate.caution}."
+    support = validation.shift.support
+    if not isinstance(support, NotComputable):
+        yield (
+            f"That the model holds beyond its training range: {percent(support.outside.value)} of the cases here have a selected "
+            "feature outside it."
+        )
+    yield from (f"Anything that this caution forbids: {caution}." for caution in where.cautions)

@@ -1,0 +1,261 @@
+"""`predict`: one case by itself has the values of the store's route, and no number outside the training range."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from click.testing import CliRunner, Result
+
+from cvtbatch import contracts
+from cvtbatch.cli import cli
+from cvtbatch.dlrn import load_bundle
+from cvtbatch.dlrn.bundle import Bundle
+from cvtbatch.dlrn.settings import SIGNATURES, Model
+from cvtbatch.embedding.weights import random_weights, to_bytes
+from cvtbatch.pipelines.cases.case_inputs import CaseInputs, CaseSource, read_inputs, resolve_recipe
+from cvtbatch.pipelines.cases.predict import Prediction, predict_case
+from cvtbatch.pipelines.centers.bundle_facts import training_ranges
+from cvtbatch.pipelines.shared.job import read_job
+from cvtbatch.store import FeatureStore
+from cvtbatch.validation.nomogram import TrainingRange
+from cvtbatch.validation.report.card import card_lines
+from cvtbatch.validation.values import NotComputable
+from tests.support.archives import tiny_head, write_rows
+from tests.support.cohorts import SMALLEST_JOB
+from tests.support.stand_ins import BlockMeans, standing_in
+
+Cases = dict[str, dict[str, object]]
+CENTERS = {"C1": 18, "C2": 6}
+NOT_FOR_CARE = "not for the care of patients"
+
+
+def _archive(folder: Path) -> Cases:
+    """Write heads of two centres, a CVT in three with a larger hematoma, and return the manifest's rows by case_key."""
+    folder.mkdir()
+    rows: Cases = {}
+    for center, count in CENTERS.items():
+        for number in range(count):
+            cvt = number % 3 == 0
+            ct, mask = tiny_head(number + 1000 * int(center[1]), 8.0 + 1.6 * cvt + 0.3 * (number % 5))
+            names = {"image": f"ct-{center}-{number}.nii.gz", "mask": f"mask-{center}-{number}.nii.gz"}
+            for image, name in zip((ct, mask), names.values(), strict=True):
+                sitk.WriteImage(image, str(folder / name))
+            key = {"center": center, "case_id": f"{number:03d}"}
+            seizure = "" if number == 4 else int(number % 4 == 0)
+            rows[f"{center}/{number:03d}"] = {**key, **names, "etiology": "CVT" if cvt else "HP", "epilepsy": seizure}
+    write_rows(folder / "manifest.csv", list(rows.values()))
+    return rows
+
+
+def _run(*arguments: object, code: int = 0) -> Result:
+    result = CliRunner().invoke(cli, [*map(str, arguments)])
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A store with both centres extracted and scored by a bundle of the first one; block means are the backbone throughout."""
+    folder = tmp_path_factory.mktemp("predict")
+    with standing_in(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cvtbatch.embedding.backbone.Backbone", BlockMeans)
+        _archive(folder / "archive")
+        weights = ("--set", "embedding.weights=random:3")
+        _run("extract", folder / "archive" / "manifest.csv", "--store", folder / "store", "--workers", 0, *weights)
+        sets = [
+            word
+            for value in (*SMALLEST_JOB, "fit.firth=true", "cohort.training_centers=[C1]")
+            for word in ("--set", value)
+        ]
+        _run("fit", "--store", folder / "store", *sets, "--out", folder / "bundle")
+        _run("score", "--store", folder / "store", "--bundle", folder / "bundle", "--explain")
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def bundle(folder: Path) -> Bundle:
+    return load_bundle(folder / "bundle")
+
+
+@pytest.fixture(scope="module")
+def inputs(folder: Path, bundle: Bundle) -> dict[str, CaseInputs]:
+    recipe = resolve_recipe(bundle, read_job("extract"), given=False)
+    archive = folder / "archive"
+    return {
+        f"{center}/{number:03d}": read_inputs(
+            CaseSource(archive / f"ct-{center}-{number}.nii.gz", archive / f"mask-{center}-{number}.nii.gz"), recipe
+        )
+        for center, count in CENTERS.items()
+        for number in range(count)
+    }
+
+
+def _rows(folder: Path, table: str) -> dict[str, dict[str, object]]:
+    return {row["case_key"]: row for row in FeatureStore(str(folder / "store")).current(table).to_pylist()}
+
+
+@pytest.fixture(scope="module")
+def predictions(folder: Path, bundle: Bundle, inputs: dict[str, CaseInputs]) -> dict[str, Prediction]:
+    epilepsy = {key: row["epilepsy"] for key, row in _rows(folder, "cases").items()}
+    return {key: predict_case(bundle, own, epilepsy[key]) for key, own in inputs.items()}  # type: ignore[arg-type]
+
+
+def test_both_routes_have_equal_numbers_bit_for_bit(folder: Path, predictions: dict[str, Prediction]) -> None:
+    compared = 0
+    for table in ("scores", "explanations"):
+        stored = _rows(folder, table)
+        assert stored.keys() == predictions.keys()
+        for key, row in stored.items():
+            own = predictions[key].row
+            for name in row.keys() & own.keys() - {"flags", "radiomics_spec_id", "embedding_spec_id"}:
+                assert own[name] == row[name], (key, name)
+                compared += 1
+            assert set(own["flags"]) <= set(row.get("flags", own["flags"]))  # type: ignore[call-overload]
+    # Every score, decision and contribution of every case was among them.
+    names = {*map(str, Model), "points_total", "distance", "outside_features", "top_contributions", "dlrn_youden"}
+    assert all(names <= found.row.keys() for found in predictions.values())
+    assert compared > 25 * len(predictions)
+
+
+def test_inputs_and_their_triage_are_the_stores(folder: Path, inputs: dict[str, CaseInputs]) -> None:
+    features, rois, volumes = (_rows(folder, name) for name in ("radiomics", "rois", "volumes"))
+    embeddings = FeatureStore(str(folder / "store")).current("embeddings").to_pylist()
+    largest = {row["case_key"]: row["embedding"] for row in embeddings if row["is_largest"]}
+    for key, own in inputs.items():
+        assert list(own.features.values()) == [features[key][name] for name in contracts.feature_names()]
+        assert own.embedding.tolist() == largest[key]
+        assert own.input_digest == rois[key]["input_digest"]
+        assert own.volume_ml == rois[key]["volume_ml"]
+        assert list(own.flags) == list(dict.fromkeys([*volumes[key]["flags"], *rois[key]["flags"]]))  # type: ignore[misc]
+
+
+def test_no_number_stands_outside_the_training_range(bundle: Bundle, predictions: dict[str, Prediction]) -> None:
+    limits = training_ranges(bundle)["dlr"]
+    assert isinstance(limits, TrainingRange)
+    seen = set()
+    columns = np.asarray(bundle.model.columns, dtype=object)
+    for found in predictions.values():
+        row, card = found.row, found.card
+        models = {model.name: model for model in card.models}
+        outside = {
+            model: bool(set(columns[bundle.model.used[model]]) & set(row["outside_features"])) for model in SIGNATURES
+        }
+        beyond = not limits.low <= row["dlr"] <= limits.high
+        for model, name in ((Model.RAD, "Rad"), (Model.DL, "DL")):
+            assert isinstance(models[name].score, NotComputable) == outside[model]
+        assert isinstance(models["DLR"].score, NotComputable) == (outside[Model.DLR] or beyond)
+        withheld = outside[Model.DLR] or beyond or row["dlrn"] is None
+        assert isinstance(models["DLRN"].score, NotComputable) == withheld
+        if not withheld:
+            assert (models["DLRN"].score, card.total_points) == (row["dlrn"], row["points_total"])
+        if outside[Model.DLR] or beyond:
+            assert isinstance(card.moved, NotComputable)
+            assert isinstance(card.total_points, NotComputable)
+            text = "\n".join(card_lines(card))
+            assert "outside the training range" in text
+            shown = json.dumps(found.to_document())
+            assert row["dlrn"] is None or repr(row["dlrn"]) not in shown
+        assert [column.column for column in card.outside] == row["outside_features"]
+        seen.add((withheld, outside[Model.DLR] or beyond))
+    # Cases of each sort were among them: with a number, without for lack of epilepsy or of range.
+    assert {(False, False), (True, True)} <= seen
+
+
+def test_the_sides_of_the_training_range_are_told(bundle: Bundle, inputs: dict[str, CaseInputs]) -> None:
+    own = next(iter(inputs.values()))
+    name = bundle.model.radiomics[0]
+    low, high = (float(side[0]) for side in (bundle.model.low, bundle.model.high))
+    for value, side in ((low - 1 - abs(low), "below"), (high + 1 + abs(high), "above")):
+        changed = replace(own, features={**own.features, name: value})
+        [found] = [row for row in predict_case(bundle, changed, 0).card.outside if row.column == name]
+        assert (found.side, found.training) == (side, TrainingRange(low, high))
+
+
+def _command(folder: Path, key: str, *more: object) -> tuple[object, ...]:
+    center, number = key.split("/")
+    archive = folder / "archive"
+    files = [archive / f"{kind}-{center}-{int(number)}.nii.gz" for kind in ("ct", "mask")]
+    return ("predict", *files, "--bundle", folder / "bundle", *more)
+
+
+def test_the_command_prints_a_card_and_writes_a_page(
+    folder: Path, tmp_path: Path, predictions: dict[str, Prediction]
+) -> None:
+    key = next(key for key, found in predictions.items() if not isinstance(found.card.models[-1].score, NotComputable))
+    found = predictions[key]
+    seizure = ("--epilepsy", int(found.card.terms[1].value))  # type: ignore[arg-type]
+    document = json.loads(_run(*_command(folder, key, *seizure, "--json")).stdout)
+    assert contracts.problems_of(document, "commands/predict.json") == []
+    assert document == json.loads(json.dumps(found.to_document()))
+    assert document["models"][-1]["score"] == found.row["dlrn"]
+    text = _run(*_command(folder, key, *seizure, "--html", tmp_path / "card.html")).stdout
+    assert text.splitlines() == list(card_lines(found.card))
+    page = (tmp_path / "card.html").read_text(encoding="utf-8")
+    shown = f"{found.row['dlrn']:.3f}"
+    for words in (NOT_FOR_CARE, "training range", "Not for inference".lower(), shown):
+        assert words in text, words
+        assert words in page, words
+    assert page.count("data:image/jpeg") == 1
+    for private in (str(folder), "nii.gz", "ct-C"):
+        assert private not in text + page + json.dumps(document)
+
+
+def test_a_training_image_is_called_one(predictions: dict[str, Prediction]) -> None:
+    for key, found in predictions.items():
+        said = any("its scores are in sample" in caution for caution in found.card.cautions)
+        assert said == key.startswith("C1/")
+
+
+def test_epilepsy_that_is_not_given_leaves_the_dlrn_out(folder: Path, predictions: dict[str, Prediction]) -> None:
+    key = next(key for key, found in predictions.items() if not isinstance(found.card.models[2].score, NotComputable))
+    document = json.loads(_run(*_command(folder, key, "--json")).stdout)
+    assert document["models"][-1]["score"] == {"not_computable": "epilepsy is not known"}
+    assert document["total_points"] == {"not_computable": "epilepsy is not known"}
+    assert "epilepsy_unknown" in document["flags"]
+
+
+def test_an_outline_is_chosen_as_in_a_manifest(folder: Path, tmp_path: Path) -> None:
+    archive = folder / "archive"
+    mask = sitk.ReadImage(str(archive / "mask-C2-0.nii.gz"))
+    several = sitk.GetArrayFromImage(mask) * 2
+    several[0, 0, 0] = 7
+    image = sitk.GetImageFromArray(several)
+    image.CopyInformation(mask)
+    sitk.WriteImage(image, str(tmp_path / "several.nii.gz"))
+    command = (
+        "predict",
+        archive / "ct-C2-0.nii.gz",
+        tmp_path / "several.nii.gz",
+        "--bundle",
+        folder / "bundle",
+        "--json",
+    )
+    assert "mask_label" in str(_run(*command, code=1).exception)
+    chosen = json.loads(_run(*command, "--mask-label", 2).stdout)
+    own = json.loads(_run(*_command(folder, "C2/000", "--json")).stdout)
+    assert chosen["models"] == own["models"]
+    _run(*command, "--mask-label", 2, "--segment", "blood", code=2)
+
+
+def test_weights_of_a_file_are_asked_for_by_their_hash(folder: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(folder / "bundle", own)
+    document = json.loads((own / "bundle.json").read_text(encoding="utf-8"))
+    document["weights"]["name"] = "file"
+    (own / "bundle.json").write_text(json.dumps(document), encoding="utf-8")
+    command = [own if word == folder / "bundle" else word for word in _command(folder, "C2/000", "--json")]
+    told = str(_run(*command, code=1).exception)
+    assert document["weights"]["sha256"] in told
+    assert "--set embedding.weights=FILE" in told
+    (tmp_path / "kept.safetensors").write_bytes(to_bytes(random_weights(3)))
+    (tmp_path / "other.safetensors").write_bytes(to_bytes(random_weights(4)))
+    given = json.loads(_run(*command, "--set", f"embedding.weights={tmp_path / 'kept.safetensors'}").stdout)
+    named = json.loads(_run(*_command(folder, "C2/000", "--json")).stdout)
+    assert given["models"] == named["models"]
+    refused = _run(*command, "--set", f"embedding.weights={tmp_path / 'other.safetensors'}", code=1)
+    assert "embedding.weights.sha256" in str(refused.exception)

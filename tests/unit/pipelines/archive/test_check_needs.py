@@ -1,0 +1,95 @@
+"""What a bundle needs of a manifest is told before the work: which column, for what, in how many cases."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cvtbatch import contracts
+from cvtbatch.cli import cli
+from cvtbatch.dlrn import load_bundle
+from cvtbatch.manifest import read_manifest
+from cvtbatch.pipelines.archive.check_needs import check_needs
+from tests.support.archives import tiny_archive, write_rows
+from tests.support.paths import ROOT
+
+Rows = list[dict[str, object]]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of reader A's first outlines."""
+    folder = tmp_path_factory.mktemp("bundle") / "bundle"
+    shutil.copytree(ROOT / "tests" / "compat" / "bundle-2", folder)
+    document = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+    document["job"]["cohort"] = {"training_centers": ["C1"], "primary_reader": "A", "primary_reading": 1}
+    (folder / "bundle.json").write_text(json.dumps(document), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Rows]:
+    folder = tmp_path_factory.mktemp("archive")
+    return folder, tiny_archive(folder, 2)
+
+
+def _without(rows: Rows, *columns: str, of: int | None = None) -> Rows:
+    return [
+        {name: value for name, value in row.items() if name not in columns or of not in (None, place)}
+        for place, row in enumerate(rows)
+    ]
+
+
+def _check(manifest: Path, *arguments: str, code: int) -> str:
+    result = CliRunner().invoke(cli, ["check", str(manifest), *arguments])
+    assert result.exit_code == code, (result.output, result.exception)
+    return result.stdout
+
+
+def test_all_that_a_bundle_needs_is_there(archive: tuple[Path, Rows], bundle: Path) -> None:
+    found = json.loads(_check(archive[0] / "manifest.csv", "--bundle", str(bundle), "--json", code=0))
+    assert contracts.problems_of(found, "commands/check.json") == []
+    assert found["lacks"] == []
+
+
+def test_what_all_cases_lack_is_said_with_its_purpose(archive: tuple[Path, Rows], bundle: Path) -> None:
+    folder, rows = archive
+    manifest = write_rows(folder / "bare.csv", _without(rows, "etiology", "epilepsy"))
+    assert json.loads(_check(manifest, "--json", code=0))["lacks"] == []
+    found = json.loads(_check(manifest, "--bundle", str(bundle), "--json", code=3))
+    assert contracts.problems_of(found, "commands/check.json") == []
+    assert [(lack["need"], lack["columns"], lack["cases"], lack["first_row"]) for lack in found["lacks"]] == [
+        ("epilepsy", ["epilepsy"], 2, 1),
+        ("outcome", ["cvt", "etiology"], 2, 1),
+    ]
+    text = _check(manifest, "--bundle", str(bundle), code=3)
+    assert "lacking: the bundle needs epilepsy for the DLRN: 2 of 2 cases lack it (first: row 1)" in text
+    assert "lacking: the bundle needs cvt or etiology to validate: 2 of 2 cases lack it (first: row 1)" in text
+
+
+def test_what_one_case_lacks_is_said_with_its_row(archive: tuple[Path, Rows], bundle: Path) -> None:
+    folder, rows = archive
+    own = [{**row, "cvt": 1} for row in _without(rows, "etiology")]
+    own[1] |= {"reader": "B", "cvt": ""}
+    manifest = read_manifest(write_rows(folder / "one.csv", own))
+    found = [(lack.need, lack.cases, lack.first_row) for lack in check_needs(manifest, load_bundle(bundle))]
+    assert found == [("outline", 1, 2), ("outcome", 1, 2)]
+
+
+def test_an_outline_of_another_reader_beside_the_primary_ones_is_no_lack(
+    archive: tuple[Path, Rows], bundle: Path
+) -> None:
+    folder, rows = archive
+    again = [{**rows[0], "reader": "B"}, {**rows[0], "reading": 2}]
+    manifest = read_manifest(write_rows(folder / "more.csv", [*again, *rows]))
+    assert check_needs(manifest, load_bundle(bundle)) == []
+
+
+def test_a_file_that_is_awaited_is_an_outline_that_is_lacking(archive: tuple[Path, Rows], bundle: Path) -> None:
+    folder, rows = archive
+    manifest = read_manifest(write_rows(folder / "awaited.csv", _without(rows, "mask", of=0)))
+    [lack] = check_needs(manifest, load_bundle(bundle))
+    assert (lack.need, lack.cases, lack.first_row) == ("outline", 1, 1)
+    assert "an outline of reader A, reading 1" in lack.message

@@ -1,0 +1,69 @@
+"""results.md: the numbers of report.json in sentences, a legend for every figure, and what must not be claimed."""
+
+import re
+
+import pytest
+
+from cvtbatch.validation.evaluate import Validation, evaluate
+from cvtbatch.validation.report.document import to_document
+from cvtbatch.validation.report.model_figures import draw_model
+from cvtbatch.validation.report.performance_figures import draw_performance
+from cvtbatch.validation.report.results_text import results_text
+from tests.support.validation_cases import make_bundle, make_cohort, make_provenance, make_training
+
+
+@pytest.fixture(scope="module")
+def validation() -> Validation:
+    return evaluate(make_cohort(1, 70), make_bundle(), make_training(1), make_provenance(), seed=1)
+
+
+def _section(text: str, name: str) -> str:
+    return text.partition(f"## {name}\n")[2].partition("\n## ")[0]
+
+
+def test_the_paragraph_has_the_numbers_of_the_report(validation: Validation) -> None:
+    document = to_document(validation)
+    told = _section(results_text(validation, ()), "Results").replace("−", "-")
+    primary = document["models"][-1]
+    point = primary["points"][0]["decisions"]
+    estimates = [model["auc"] for model in document["models"]]
+    estimates += [point["sensitivity"], point["specificity"], primary["calibration"]["observed_over_expected"]]
+    estimates += [primary["calibration"]["terms"][name] for name in ("intercept", "slope")]
+    for estimate in estimates:
+        span = estimate["interval"]
+        assert f"{estimate['value']:.3f} (95 % CI {span['low']:.3f} to {span['high']:.3f})" in told
+    known = [case for case in document["cases"] if case["outcome"] is not None]
+    events = sum(case["outcome"] for case in known)
+    assert f"70 cases of {document['patients']} patients" in told
+    assert f"outcome of {len(known)} was known, and {events} of them had CVT" in told
+    assert f"({point['true_positive']} of {point['true_positive'] + point['false_negative']})" in told
+
+
+def test_every_figure_has_a_legend(validation: Validation) -> None:
+    drawings = [*draw_model(validation), *draw_performance(validation)]
+    told = _section(results_text(validation, drawings), "Figure legends")
+    assert re.findall(r"\(figures/(\w+)\.svg\)", told) == [drawing.name for drawing in drawings]
+
+
+def test_what_must_not_be_claimed_is_said(validation: Validation) -> None:
+    told = _section(results_text(validation, ()), "What must not be claimed")
+    for words in (
+        "no medical device",
+        "never trained",
+        validation.power.verdict.rstrip("."),
+        "own best point",
+        "forest's votes",
+        "study protocol",
+        "selection before cross-validation",
+        "outside it",
+        "thresholds rest on few training events",
+    ):
+        assert words in told, words
+
+
+@pytest.mark.parametrize("outcomes", ["one", "none"])
+def test_what_cannot_be_computed_is_said_with_its_reason(outcomes: str) -> None:
+    found = evaluate(make_cohort(1, 12, outcomes=outcomes), make_bundle(), None, make_provenance(), seed=1)
+    text = results_text(found, ())
+    assert "could not be computed" in _section(text, "Results")
+    assert not re.search(r"\b(nan|inf|NotComputable|None)\b", text)
