@@ -1,7 +1,8 @@
 """Specifications: what was done to a volume, as canonical settings, and short hashes that chain them.
 
-`volume_spec_id` <- `radiomics_spec_id`, <- `outline_spec_id`, and <- `embedding_spec_id`: each hash covers the settings of its stage and the id of the
-stage below, so that a change recomputes what it touches and nothing else. Revisions are integers, raised by hand when values move.
+`volume_spec_id` <- `radiomics_spec_id`, <- `outline_spec_id` and <- `embedding_spec_id`: each hash covers the settings of its stage
+and the id of the stage below, so that a change recomputes what it touches and nothing else. Revisions are integers, raised by hand
+when values move.
 """
 
 import hashlib

@@ -23,6 +23,7 @@ import SimpleITK as sitk
 
 from cvtbatch.errors import CvtbatchError, InputError, ResourceError
 from cvtbatch.geometry import Grid
+from cvtbatch.imaging.resampling import to_image
 from cvtbatch.outlining import guard
 from cvtbatch.outlining.child import run_child
 from cvtbatch.outlining.label_maps import Mask, ReadNifti, read_blood
@@ -157,12 +158,8 @@ def _write_image(hu_zyx: npt.NDArray[np.int16], grid: Grid, path: Path, read: Re
         raise InputError(
             "bad_grid", "the axes of a volume to outline are not at right angles, as segmenting programs need them"
         )
-    image = sitk.GetImageFromArray(hu_zyx)
-    image.SetSpacing(grid.spacing_mm)
-    image.SetOrigin(grid.origin_mm)
-    image.SetDirection(grid.direction)
     try:
-        sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=_COMPRESSION_LEVEL)
+        sitk.WriteImage(to_image(hu_zyx, grid), str(path), useCompression=True, compressionLevel=_COMPRESSION_LEVEL)
         written, _ = read(path, lambda _: None)
     except (RuntimeError, CvtbatchError) as error:
         raise _no_scratch(str(error)) from None

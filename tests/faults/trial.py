@@ -219,9 +219,10 @@ class Trial:
             return self._only_the_unreadable_failed()
         if not self.may_stop:
             raise ViolationError(f"exit code {code}, though nothing was done that may stop a run:\n{said}")
-        if code == 1 and not any(reason in said for reason in REASONS):
+        # An interrupt that meets a process on its way out, its reason said and its handlers gone, ends it by the signal.
+        if code in {1, -signal.SIGINT} and not any(reason in said for reason in REASONS):
             raise ViolationError(f"it stopped without a reason:\n{said}")
-        if code not in {1, -signal.SIGKILL}:
+        if code not in {1, -signal.SIGINT, -signal.SIGKILL}:
             raise ViolationError(f"exit code {code}:\n{said}")
         return False
 

@@ -158,6 +158,7 @@ def test_no_number_stands_outside_the_training_range(bundle: Bundle, predictions
             assert isinstance(card.total_points, NotComputable)
             text = "\n".join(card_lines(card))
             assert "outside the training range" in text
+            assert "dl_" not in text
             shown = json.dumps(found.to_document())
             assert row["dlrn"] is None or repr(row["dlrn"]) not in shown
         assert [column.column for column in card.outside] == row["outside_features"]
@@ -195,6 +196,7 @@ def test_the_command_prints_a_card_and_writes_a_page(
     assert document["models"][-1]["score"] == found.row["dlrn"]
     text = _run(*_command(folder, key, *seizure, "--html", tmp_path / "card.html")).stdout
     assert text.splitlines() == list(card_lines(found.card))
+    assert max(line.count("training range") for line in text.splitlines()) == 1
     page = (tmp_path / "card.html").read_text(encoding="utf-8")
     shown = f"{found.row['dlrn']:.3f}"
     for words in (NOT_FOR_CARE, "training range", "Not for inference".lower(), shown):

@@ -113,10 +113,10 @@ def card_lines(card: CaseCard) -> Iterator[str]:
         yield f"{model.name}: {score_in_words(model)}"
         yield from (f"  {text}" for text in decisions_in_words(model))
     for term in card.terms:
-        yield f"{term.name}: {term_in_words(term)}; {training_in_words(term.training)}"
+        yield f"{term.name}: {term_in_words(term)}"
     yield f"Total points: {_number(card.total_points, 0)}"
     if isinstance(card.moved, NotComputable):
-        yield f"What moved the DLR signature: {card.moved.reason}"
+        yield f"What moved the DLR signature: no number: {in_words(card.moved.reason)}"
     else:
         yield f"What moved the DLR signature from its base {decimal(card.moved.base, 2)}:"
         yield from (f"  {amount_in_words(row)}" for row in card.moved.contributions)

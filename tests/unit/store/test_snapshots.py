@@ -9,6 +9,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError
+from cvtbatch.spec import outline_spec
 from cvtbatch.store import FeatureStore, Selection, automatic_snapshot, create_snapshot, read_snapshots, verify_snapshot
 from cvtbatch.store.snapshots import pinned_versions
 from tests.support.store_rows import (
@@ -157,6 +158,28 @@ def test_a_selection_restricts_what_is_read(store: FeatureStore) -> None:
         with pytest.raises(InputError) as raised:
             create_snapshot(store, "wrong", wrong, "test")
         assert raised.value.kind == kind
+
+
+def test_a_selection_of_found_outlines_leaves_those_of_people_and_no_other_method_s(store: FeatureStore) -> None:
+    ours, others = (outline_spec(VOLUME_SPEC, {"method": name}) for name in ("threshold", "command"))
+    add_specs(store, ours, others)
+    case = {"case_key": "B/1", "center": "B", "case_id": "1", "volume_spec_id": VOLUME_SPEC.spec_id}
+    image = {"image_digest": "image-B-1"}
+    for spec in (ours, others):
+        found = {"roi_key": f"B/1/hematoma/{spec.spec_id}/1", "roi": "hematoma", "reader": spec.spec_id}
+        store.table("rois").append([row("rois", **case, **image, **found, outline_spec_id=spec.spec_id)])
+        store.table("outlines").append([row("outlines", **case, **image, outline_spec_id=spec.spec_id)])
+    # Of an image that is not the case's any more.
+    stale = {**case, "case_key": "B/3", "case_id": "3", "image_digest": "another", "outline_spec_id": ours.spec_id}
+    store.table("outlines").append([row("outlines", **stale)])
+    snapshot, _ = create_snapshot(store, "found", Selection(centers=("B",), spec_ids=(ours.spec_id,)), "test")
+    assert ours.spec_id in snapshot.named_specs
+    assert others.spec_id not in snapshot.named_specs
+    rois = {"B/1/hematoma/A/1", "B/3/hematoma/A/1", f"B/1/hematoma/{ours.spec_id}/1"}
+    assert set(store.rois("found")["roi_key"].to_pylist()) == rois
+    outlines = store.at("found").rows("outlines")
+    assert [(line["case_key"], line["outline_spec_id"]) for line in outlines.to_pylist()] == [("B/1", ours.spec_id)]
+    assert store.at(None).rows("outlines").num_rows == 2
 
 
 def test_nothing_cannot_be_frozen(tmp_path: Path) -> None:
