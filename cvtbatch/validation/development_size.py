@@ -27,11 +27,13 @@ class DevelopmentCohort:
     """Whom a model was developed on, and from how many candidates.
 
     Attributes:
+        patients: whose cases these are.
         parameters: candidates before any selection.
         auc: what its development is honestly taken to reach, or None.
     """
 
     cases: int
+    patients: int
     events: int
     parameters: int
     auc: float | None
@@ -108,10 +110,8 @@ def development_size(cohort: DevelopmentCohort) -> Maybe[DevelopmentSize]:
     share = cohort.events / cohort.cases
     largest = largest_cox_snell(share)
     if cohort.auc is not None and 0.5 < cohort.auc < 1:
-        cox_snell, anticipated = (
-            cox_snell_of(cohort.auc, share),
-            f"an AUC of {cohort.auc:.3f}, as estimated in training",
-        )
+        cox_snell = cox_snell_of(cohort.auc, share)
+        anticipated = f"an AUC of {cohort.auc:.3f}, as estimated in training"
     else:
         cox_snell = UNINFORMED_SHARE * largest
         anticipated = f"{UNINFORMED_SHARE:g} of the largest R2 that the share of events allows"

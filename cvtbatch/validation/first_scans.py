@@ -1,6 +1,7 @@
 """Patients with several scans: how many there are, and one scan of each for what takes cases as independent."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,10 +33,7 @@ def count_repeats(cases: tuple[Case, ...]) -> Repeats | None:
 
 def first_scans(cohort: CenterCohort) -> CenterCohort:
     """Return the cohort with one scan a patient: the earliest after onset, and of equal or unknown times the first by key."""
-    earliest: dict[str, int] = {}
-    for place in sorted(range(len(cohort.cases)), key=lambda place: _time(cohort.cases[place])):
-        earliest.setdefault(cohort.cases[place].patient, place)
-    places = np.array(sorted(earliest.values()), dtype=np.int64)
+    places = np.array(first_places(map(_scan, cohort.cases)), dtype=np.int64)
     return replace(
         cohort,
         cases=tuple(cohort.cases[place] for place in places),
@@ -44,6 +42,19 @@ def first_scans(cohort: CenterCohort) -> CenterCohort:
     )
 
 
-def _time(case: Case) -> tuple[float, str]:
+def first_places(scans: Iterable[tuple[str, float | None, str]]) -> list[int]:
+    """Return the places of one scan a patient, ascending: of the earliest, and of equal or unknown times the first by key.
+
+    Args:
+        scans: patient, hours from onset to the scan, and key of each.
+    """
+    first: dict[str, tuple[float, str, int]] = {}
+    for place, (patient, hours, key) in enumerate(scans):
+        found = (float("inf") if hours is None else hours, key, place)
+        first[patient] = min(found, first.get(patient, found))
+    return sorted(place for _, _, place in first.values())
+
+
+def _scan(case: Case) -> tuple[str, float | None, str]:
     hours = case.clinical.get("onset_to_ct_h")
-    return (float("inf") if hours is None else float(hours), case.key)
+    return case.patient, None if hours is None else float(hours), case.key

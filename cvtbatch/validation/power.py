@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from cvtbatch.validation.calibration import Terms, log_odds
+from cvtbatch.validation.decision_curve import standardised_net_benefit
 from cvtbatch.validation.decisions import Decisions
 from cvtbatch.validation.sample_size import (
     cases_for_auc,
@@ -11,9 +12,8 @@ from cvtbatch.validation.sample_size import (
     cases_for_observed_over_expected,
     cases_for_proportion,
     cases_for_slope,
-    net_benefit_deviation,
 )
-from cvtbatch.validation.values import Estimate, Maybe, NotComputable, Scored, Z
+from cvtbatch.validation.values import Estimate, Maybe, NotComputable, Scored
 
 ENOUGH_EVENTS = 100
 """With and without the event, for an external validation (Vergouwe et al., J Clin Epidemiol 2005;58:475)."""
@@ -92,8 +92,9 @@ def power(
     if isinstance(auc, Estimate):
         criteria.append(discrimination)
     if isinstance(decisions, Decisions):
-        criteria += _of_net_benefit(decisions, share, n)
-    verdict = _verdict(n, events, others, "patients" if scored.repeated else "cases") + _asked_for(criteria)
+        criteria += _of_net_benefit(scored, decisions, share)
+    unit = "patients" if scored.repeated else "cases"
+    verdict = _verdict(n, events, others, unit) + _asked_for(criteria, unit)
     return Power(n, events, verdict, tuple(targets), tuple(criteria))
 
 
@@ -103,27 +104,24 @@ def _target(measure: str, found: Estimate, width: float, needed: Maybe[int], sha
     return Target(measure, found.value, width, now, needed, events)
 
 
-def _of_net_benefit(decisions: Decisions, share: float, n: int) -> list[Target]:
+def _of_net_benefit(scored: Scored, decisions: Decisions, share: float) -> list[Target]:
     """Return the criterion of the net benefit over the share of events, at the frozen threshold."""
-    sensitivity, specificity, threshold = decisions.sensitivity, decisions.specificity, decisions.threshold
-    if isinstance(sensitivity, NotComputable) or isinstance(specificity, NotComputable) or not 0 < threshold < 1:
+    sensitivity, specificity = decisions.sensitivity, decisions.specificity
+    found = standardised_net_benefit(scored, decisions.threshold)
+    if not (isinstance(found, Estimate) and isinstance(sensitivity, Estimate) and isinstance(specificity, Estimate)):
         return []
-    weight = (1 - share) / share * threshold / (1 - threshold)
-    value = sensitivity.value - weight * (1 - specificity.value)
-    needed = cases_for_net_benefit(sensitivity.value, specificity.value, share, threshold, CRITERION_WIDTH)
-    now = 2 * Z * net_benefit_deviation(sensitivity.value, specificity.value, share, threshold) / math.sqrt(n)
-    events = needed if isinstance(needed, NotComputable) else math.ceil(needed * share)
-    return [Target("net benefit / share of events", value, CRITERION_WIDTH, now, needed, events)]
+    cases = cases_for_net_benefit(sensitivity.value, specificity.value, share, decisions.threshold, CRITERION_WIDTH)
+    return [_target("net benefit / share of events", found, CRITERION_WIDTH, cases, share)]
 
 
-def _asked_for(criteria: list[Target]) -> str:
+def _asked_for(criteria: list[Target], unit: str) -> str:
     """Say which criterion asks for most cases."""
     known = [(row.n, row) for row in criteria if not isinstance(row.n, NotComputable)]
     if not known:
         return ""
     n, row = max(known, key=lambda pair: pair[0])
     return (
-        f" Riley's criteria for an external validation (2021) ask for {n:,} patients at this share of events, {row.events:,} of "
+        f" Riley's criteria for an external validation (2021) ask for {n:,} {unit} at this share of events, {row.events:,} of "
         f"them with the event ({row.measure}, an interval of {row.width:g})."
     )
 

@@ -64,34 +64,27 @@ def cases_for_slope(log_odds: Floats, width: float) -> Maybe[int]:
     return _whole(alone / (information * (width / (2 * Z)) ** 2))
 
 
-def net_benefit_deviation(sensitivity: float, specificity: float, share: float, threshold: float) -> float:
-    """Return the standard deviation of a case's part in the net benefit, divided by the share of events.
+def cases_for_net_benefit(
+    sensitivity: float, specificity: float, share: float, threshold: float, width: float
+) -> Maybe[int]:
+    """Return the smallest n whose 95 % interval of the net benefit, divided by the share of events, has at most this width.
 
     Riley et al. 2021, section 3.4 (after Marsh, Janes and Pepe, Biometrics 2020;76:843).
 
     Args:
         threshold: a probability, which weighs a false positive by its odds.
     """
-    weight = (1 - share) / share * threshold / (1 - threshold)
-    of_events = sensitivity * (1 - sensitivity) / share
-    of_others = weight**2 * (
-        specificity * (1 - specificity) / (1 - share) + (1 - specificity) ** 2 / (share * (1 - share))
-    )
-    return math.sqrt(of_events + of_others)
-
-
-def cases_for_net_benefit(
-    sensitivity: float, specificity: float, share: float, threshold: float, width: float
-) -> Maybe[int]:
-    """Return the smallest n whose 95 % interval of the net benefit, divided by the share of events, has at most this width."""
     if not (0 < share < 1 and 0 < threshold < 1):
         return NotComputable(
             f"at a share of events of {share:g} and a threshold of {threshold:g} the formula has no answer"
         )
-    deviation = net_benefit_deviation(sensitivity, specificity, share, threshold)
-    if deviation == 0:
+    weight = (1 - share) / share * threshold / (1 - threshold)
+    of_events = sensitivity * (1 - sensitivity) / share
+    of_others = specificity * (1 - specificity) / (1 - share) + (1 - specificity) ** 2 / (share * (1 - share))
+    variance = of_events + weight**2 * of_others
+    if variance == 0:
         return NotComputable("no decision was wrong: the formula has no answer")
-    return _whole((deviation * 2 * Z / width) ** 2)
+    return _whole(variance * (2 * Z / width) ** 2)
 
 
 def cases_for_proportion(value: float, share: float, width: float) -> Maybe[int]:

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import expit
 
 from cvtbatch.validation import calibration, decisions, roc
-from cvtbatch.validation.decision_curve import THRESHOLDS, decision_curve, net_benefit
+from cvtbatch.validation.decision_curve import THRESHOLDS, decision_curve, net_benefit, standardised_net_benefit
 from cvtbatch.validation.values import Estimate, Floats, Interval, Maybe, NotComputable, Scored
 
 COHORTS = (80, 40, 20)
@@ -69,9 +69,22 @@ def estimates(scored: Scored, other: Scored) -> Mapping[str, Maybe[Estimate]]:
             found[name.replace("_", " ")] = getattr(decided, name)
     terms, brier = calibration.terms(scored), calibration.brier(scored)
     found["calibration intercept"], found["calibration slope"] = terms.intercept, terms.slope
+    found["net benefit / share of events"] = standardised_net_benefit(scored, THRESHOLD)
+    found["calibration curve"] = _curve(scored)
     found["O/E"] = calibration.observed_over_expected(scored)
     found["Brier score"] = brier if isinstance(brier, NotComputable) else brier.score
     return found
+
+
+def _curve(scored: Scored) -> Maybe[Estimate]:
+    """Return the flexible calibration curve at the threshold."""
+    curve = calibration.smooth_curve(scored)
+    if isinstance(curve, NotComputable):
+        return curve
+    value, low, high = (
+        float(np.interp(THRESHOLD, curve.predicted, line)) for line in (curve.observed, curve.low, curve.high)
+    )
+    return Estimate(value, Interval(low, high))
 
 
 def bootstrap_auc(scored: Scored, rng: np.random.Generator) -> Interval | None:

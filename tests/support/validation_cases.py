@@ -213,7 +213,7 @@ def make_bundle(epilepsy: bool = True) -> BundleFacts:
         importances=tuple(
             Importance(name, 0.2 / (k + 1), 0.1 * (-1) ** k if k % 3 else None) for k, name in enumerate(FEATURES)
         ),
-        development=DevelopmentCohort(192, 48, 2347, 0.84),
+        development=DevelopmentCohort(192, 188, 48, 2347, 0.84),
     )
 
 

@@ -55,6 +55,7 @@ def _development(description: Description) -> DevelopmentCohort:
     clinical = [term for term in description.dlrn.terms if term.name not in {"intercept", "dlr"}]
     return DevelopmentCohort(
         cases=description.cohort.cases,
+        patients=description.cohort.patients,
         events=description.cohort.positive,
         parameters=description.signatures[Model.DLR].counts["offered"] + len(clinical),
         auc=honest[Model.DLRN].auc if honest else None,

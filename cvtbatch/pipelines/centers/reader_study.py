@@ -1,6 +1,6 @@
-"""The reader study of a centre: every further outline of its cases against the primary one."""
+"""The reader study of a centre: every further outline of its cases against the primary one, one scan a patient."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ from cvtbatch.pipelines.centers.center_source import Source
 from cvtbatch.pipelines.models.eligible_cases import Row
 from cvtbatch.store import StoredArray
 from cvtbatch.validation.agreement import icc_agreement
+from cvtbatch.validation.first_scans import first_places
 from cvtbatch.validation.readers import ReaderStudy, ScoreAgreement, dice, reader_study, score_agreement
 from cvtbatch.validation.values import Estimate, Floats, Interval, Maybe, NotComputable
 
@@ -39,7 +40,9 @@ def _study(source: Source, other: Reading) -> ReaderStudy | None:
     """Return the study of another reader and reading against the primary one; None with fewer than FEWEST cases in both."""
     names = list(contracts.feature_names())
     first, second = (_by_case(source.wide([source.center], reading, names)) for reading in (source.primary, other))
-    cases = sorted(set(first) & set(second))
+    cases = _one_a_patient(
+        row for row in source.cases([source.center]) if row["case_key"] in first.keys() & second.keys()
+    )
     if len(cases) < FEWEST:
         return None
     tables = [_rows_of(found, cases) for found in (first, second)]
@@ -57,6 +60,12 @@ def _study(source: Source, other: Reading) -> ReaderStudy | None:
         _volumes(outlines),
         _score_agreements(source, tables),
     )
+
+
+def _one_a_patient(cases: Iterable[Row]) -> list[str]:
+    """Return the case_keys of one scan a patient: agreement takes cases as independent."""
+    scans = [(row["patient"], row["onset_to_ct_h"], row["case_key"]) for row in cases]
+    return [scans[place][2] for place in first_places(scans)]
 
 
 def _by_case(rows: pa.Table) -> dict[str, pa.Table]:

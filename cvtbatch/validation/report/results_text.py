@@ -7,6 +7,7 @@ from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.model_result import ModelResult
 from cvtbatch.validation.report.column_words import in_words
 from cvtbatch.validation.report.drawing import Drawing
+from cvtbatch.validation.report.repeat_words import repeats_in_words
 from cvtbatch.validation.report.tables import decimal, percent
 from cvtbatch.validation.values import Estimate, Maybe, NotComputable
 
@@ -57,6 +58,8 @@ def _results(validation: Validation) -> Iterator[str]:
         f"by a model that was frozen after training on {where.training_cases} cases of {', '.join(where.training_centers)}; the "
         f"outcome of {validation.known} was known, and {validation.events} of them had CVT."
     )
+    if repeats := repeats_in_words(validation):
+        yield repeats
     yield _sentence(f"The AUC of {primary.name} was", f"The AUC of {primary.name}", primary.auc)
     yield from _decisions(primary)
     terms = primary.calibration.terms

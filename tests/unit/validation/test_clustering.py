@@ -12,6 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from cvtbatch.validation import calibration, decision_curve, decisions, roc
 from cvtbatch.validation.clustering import clustered_share, clustered_variance, t_quantile
+from cvtbatch.validation.sample_size import cases_for_net_benefit
 from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, Scored, T
 
 
@@ -147,6 +148,7 @@ STATISTICS: list[tuple[str, Callable[[Scored], Maybe[Estimate]], Callable[[float
     ("slope's intercept", lambda s: calibration.terms(s).slope_intercept, float, RARER),
     ("O/E", calibration.observed_over_expected, math.log, EVERY),
     ("Brier", lambda s: there(calibration.brier(s)).score, math.log, EVERY),
+    ("net benefit", lambda s: decision_curve.standardised_net_benefit(s, 0.3), float, RARER),
     ("LR+", lambda s: there(decisions.decide(s, 0.3)).positive_likelihood_ratio, math.log, RARER),
     ("LR-", lambda s: there(decisions.decide(s, 0.3)).negative_likelihood_ratio, math.log, RARER),
 ]
@@ -203,6 +205,21 @@ def test_a_share_of_all_or_none_counts_each_patient_once() -> None:
         expected = proportion_confint(20 * success[0], 20, method="wilson")
         interval = there(clustered_share(success, scored).interval)
         assert (interval.low, interval.high) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_net_benefit_of_independent_cases_has_the_width_that_sample_sizes_assume() -> None:
+    scored = once(draw(60, 11))
+    found, decided = (
+        there(decision_curve.standardised_net_benefit(scored, 0.3)),
+        there(decisions.decide(scored, 0.3)),
+    )
+    benefit, _ = decision_curve.net_benefit(scored, np.array([0.3]))
+    share = scored.events / scored.n
+    assert found.value == pytest.approx(benefit[0] / share)
+    rates = there(decided.sensitivity).value, there(decided.specificity).value
+    width = there(found.interval).width
+    # One case fewer: the variance divides by n - 1.
+    assert cases_for_net_benefit(*rates, share, 0.3, width) == pytest.approx(scored.n - 1, abs=1)
 
 
 def test_decision_curves_draw_patients() -> None:

@@ -229,7 +229,7 @@ def test_power_of_nothing() -> None:
 
 
 def test_a_development_of_one_class_takes_no_cases_that_can_be_told() -> None:
-    assert "one class" in reason(development_size.development_size(development_size.DevelopmentCohort(9, 0, 5, 0.8)))
+    assert "one class" in reason(development_size.development_size(development_size.DevelopmentCohort(9, 9, 0, 5, 0.8)))
     assert "no answer" in reason(development_size.cases_for_shrinkage(5, 0.95, 0.9))
 
 
