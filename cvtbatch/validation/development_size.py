@@ -29,7 +29,7 @@ class DevelopmentCohort:
     Attributes:
         patients: whose cases these are.
         parameters: candidates before any selection.
-        auc: what its development is honestly taken to reach, or None.
+        auc: by nested cross-validation, or None.
     """
 
     cases: int
@@ -111,7 +111,7 @@ def development_size(cohort: DevelopmentCohort) -> Maybe[DevelopmentSize]:
     largest = largest_cox_snell(share)
     if cohort.auc is not None and 0.5 < cohort.auc < 1:
         cox_snell = cox_snell_of(cohort.auc, share)
-        anticipated = f"an AUC of {cohort.auc:.3f}, as estimated in training"
+        anticipated = f"an AUC of {cohort.auc:.3f}, by nested cross-validation in training"
     else:
         cox_snell = UNINFORMED_SHARE * largest
         anticipated = f"{UNINFORMED_SHARE:g} of the largest R2 that the share of events allows"

@@ -50,15 +50,14 @@ def bundle_facts(bundle: Bundle) -> BundleFacts:
 
 def _development(description: Description) -> DevelopmentCohort:
     """Return whom the DLRN was developed on: its candidates are all columns that were offered, and its clinical terms."""
-    metrics = description.metrics
-    honest = metrics.nested.models if metrics.nested else metrics.out_of_fold
+    nested = description.metrics.nested
     clinical = [term for term in description.dlrn.terms if term.name not in {"intercept", "dlr"}]
     return DevelopmentCohort(
         cases=description.cohort.cases,
         patients=description.cohort.patients,
         events=description.cohort.positive,
         parameters=description.signatures[Model.DLR].counts["offered"] + len(clinical),
-        auc=honest[Model.DLRN].auc if honest else None,
+        auc=nested.models[Model.DLRN].auc if nested else None,
     )
 
 
