@@ -120,9 +120,9 @@ def standardised_net_benefit(scored: Scored, threshold: float) -> Maybe[Estimate
 def _replicate(scored: Scored, thresholds: Floats, stream: np.random.SeedSequence) -> tuple[Floats, Floats]:
     """Return the net benefits of CHUNK resamples of the patients, each with all its cases."""
     rng = np.random.default_rng(stream)
-    patients = scored.patients
+    patients, clusters = scored.patients, scored.clusters
     drawn = rng.integers(0, patients, (CHUNK, patients))
-    weights = np.stack([np.bincount(row, minlength=patients)[scored.clusters] for row in drawn]).astype(np.float64)
+    weights = np.stack([np.bincount(row, minlength=patients)[clusters] for row in drawn]).astype(np.float64)
     return _net_benefits(scored, weights, thresholds)
 
 
