@@ -15,6 +15,8 @@ from cvtbatch.validation.sample_size import (
 )
 from cvtbatch.validation.values import Estimate, Maybe, NotComputable, Scored
 
+FEW_EVENTS = 10
+"""With and without the event: with fewer, nothing that is found here tells how many it would take."""
 ENOUGH_EVENTS = 100
 """With and without the event, for an external validation (Vergouwe et al., J Clin Epidemiol 2005;58:475)."""
 AUC_WIDTH, SENSITIVITY_WIDTH, RATIO_WIDTH = 0.1, 0.2, 0.5
@@ -94,7 +96,8 @@ def power(
     if isinstance(decisions, Decisions):
         criteria += _of_net_benefit(scored, decisions, share)
     unit = "patients" if scored.repeated else "cases"
-    verdict = _verdict(n, events, others, unit) + _asked_for(criteria, unit)
+    asked_for = _asked_for(criteria, unit) if min(events, others) >= FEW_EVENTS else ""
+    verdict = _verdict(n, events, others, unit) + asked_for
     return Power(n, events, verdict, tuple(targets), tuple(criteria))
 
 
@@ -134,7 +137,7 @@ def _verdict(n: int, events: int, others: int, unit: str) -> str:
     counts = f"{events} {unit} with and {others} without the event"
     if min(events, others) >= ENOUGH_EVENTS:
         return f"{counts}: at least {ENOUGH_EVENTS} of each, as is advised for an external validation."
-    if min(events, others) < 10:
+    if min(events, others) < FEW_EVENTS:
         return f"Only {counts}: far too few to judge a model; read every figure here as a description of these {unit}."
     return (
         f"Only {counts}, where at least {ENOUGH_EVENTS} of each are advised for an external validation: "

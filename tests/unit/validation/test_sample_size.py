@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 from scipy.special import logit
 
-from cvtbatch.validation import development_size, sample_size
+from cvtbatch.validation import calibration, decisions, development_size, power, roc, sample_size
 from cvtbatch.validation.development_size import DevelopmentCohort
-from cvtbatch.validation.values import Maybe, NotComputable, T, Z
+from cvtbatch.validation.values import Maybe, NotComputable, Scored, T, Z
 
 # pmvalsampsize rounds the standard error that a width asks for to three decimals: 0.2 to 0.051.
 ERROR = 0.051
@@ -123,3 +123,27 @@ def test_a_development_of_which_nothing_is_known_is_taken_to_explain_little(auc:
     found = there(development_size.development_size(DevelopmentCohort(192, 190, 48, 30, auc)))
     assert found.cox_snell == pytest.approx(0.15 * development_size.largest_cox_snell(0.25))
     assert "0.15 of the largest R2" in found.anticipated
+
+
+def judged(cases: int) -> power.Power:
+    rng = np.random.default_rng(1)
+    score = rng.uniform(0.05, 0.7, cases)
+    scored = Scored(rng.uniform(size=cases) < score, score)
+    found = calibration.calibrate(scored)
+    return power.power(
+        scored, roc.auc(scored), decisions.decide(scored, 0.3), found.terms, found.observed_over_expected
+    )
+
+
+def test_the_verdict_names_the_criterion_that_asks_for_most() -> None:
+    found = judged(120)
+    needed = {row.measure: there(row.n) for row in found.criteria}
+    assert list(needed) == ["observed / expected", "calibration slope", "AUC", "net benefit / share of events"]
+    most = max(needed, key=lambda measure: needed[measure])
+    assert f"ask for {needed[most]:,} cases at this share of events" in found.verdict
+    assert f"({most}, an interval of" in found.verdict
+
+
+def test_a_handful_of_cases_does_not_tell_how_many_it_would_take() -> None:
+    assert "far too few" in judged(20).verdict
+    assert "Riley" not in judged(20).verdict
