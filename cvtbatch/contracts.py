@@ -213,6 +213,12 @@ def id_columns() -> tuple[str, ...]:
 
 
 @cache
+def reserved_readers() -> re.Pattern[str]:
+    """Return what readers of found outlines are called, as a whole: a method and its settings."""
+    return re.compile(_load("manifest.json")["reservedReaders"])
+
+
+@cache
 def empty_words() -> frozenset[str]:
     """Return what software writes for an empty cell, in small letters."""
     return frozenset(_load("manifest.json")["emptyWords"])

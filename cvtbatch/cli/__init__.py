@@ -22,7 +22,8 @@ from cvtbatch.cli.interrupts import watch_interrupts
 from cvtbatch.cli.model import fit, score
 from cvtbatch.cli.options import CANNOT_RUN
 from cvtbatch.cli.predict import predict
-from cvtbatch.cli.store import export, picture, status
+from cvtbatch.cli.review import review
+from cvtbatch.cli.store import export, export_case, picture, status
 from cvtbatch.cli.tuning import finetune
 from cvtbatch.cli.upkeep import compact, gc
 from cvtbatch.cli.validation import add_center, recalibrate, validate
@@ -123,7 +124,7 @@ def cli() -> None:
 
 
 for _command in (
-    *(synth, download, check, extract, status, export, picture),
+    *(synth, download, check, extract, status, export, export_case, picture, review),
     *(finetune, snapshot, spec, fit, bundle, predict, score, validate, add_center, recalibrate, forget, compact, gc),
     *(certs, scheduler, worker),
 ):

@@ -1,5 +1,7 @@
 """What people see: a live progress bar, and tables of plans, reports and states."""
 
+import csv
+import io
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -319,6 +321,39 @@ def print_duplicates(duplicates: Mapping[str, Any]) -> None:
         say(f"the same image{where}: {', '.join(group['cases'])}")
     for group in duplicates["same_patient_text"]:
         say(f"perhaps the same patient, by the manifest's text alone: {', '.join(group['cases'])}")
+
+
+def print_exported_case(document: Mapping[str, Any]) -> None:
+    """Print what was written of a case, and the manifest rows by which corrections come back."""
+    series = document["grid"] == "series"
+    where = "the series' own slices" if series else "the stored grid, since the slices are unevenly spaced"
+    size, spacing = (" x ".join(f"{value:.4g}" for value in document[name]) for name in ("size_xyz", "spacing_mm"))
+    files = [name for name in (document["image"], document["segmentation"]) if name is not None]
+    say(f"{document['folder']}: {' and '.join(files)} on {where}: {size} voxels of {spacing} mm")
+    if document["not_stored"]:
+        say(f"not among them, since the store has them not: {', '.join(document['not_stored'])}; extract first")
+    if not document["outlines"]:
+        say("The store has no outline of this case: the image alone was written.")
+        return
+    source = {"file": "its file", "store": "stored mask"}
+    outlines = [
+        (row["segment"], source[row["taken_from"]], round(row["volume_ml"], 2), round(row["written_volume_ml"], 2))
+        for row in document["outlines"]
+    ]
+    print_table("Segments", ("segment", "taken from", "ml there", "ml as written"), outlines)
+    say("Once corrected and saved, paste into the manifest, of each ROI the row whose segment you corrected:")
+    manifest = document["manifest"]
+    if manifest["new_columns"]:
+        say(f"(columns to add first, in every row of it: {', '.join(manifest['new_columns'])})")
+    say(_csv_line(manifest["columns"]))
+    for row in manifest["rows"]:
+        say(_csv_line([row.get(name, "") for name in manifest["columns"]]))
+
+
+def _csv_line(cells: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue()
 
 
 def print_flow(flow: Mapping[str, Any]) -> None:

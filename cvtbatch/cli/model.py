@@ -84,6 +84,8 @@ def fit(
 @snapshot_option
 @click.option("--center", metavar="NAME", help="Score this centre's cases alone.")
 @click.option("--explain", is_flag=True, help="Fill the table explanations too: points and what contributes most.")
+@job_option
+@set_option
 @cluster_options(default_workers=0)
 @json_option
 def score(
@@ -92,21 +94,27 @@ def score(
     snapshot_name: str | None,
     center: str | None,
     explain: bool,
+    job: Path | None,
+    overrides: Sequence[str],
     config: "ClusterConfig",
     as_json: bool,
 ) -> None:
     """Score every primary outline of a store with a bundle; what it has scored before with the same inputs is left alone.
 
-    Without --snapshot, one is recorded for it. The rows are in the table scores.
+    Without --snapshot, one is recorded for it. The rows are in the table scores. Of a job, cohort.reviewed counts: then outlines
+    alone are scored that a review accepts.
 
     \b
     Examples:
       cvtbatch score --store store --bundle bundle
       cvtbatch score --store store --bundle bundle --center C2 --explain
+      cvtbatch score --store store --bundle bundle --set cohort.reviewed=true
     """
     from cvtbatch.engine import open_cluster
     from cvtbatch.pipelines.models.score import score_store
+    from cvtbatch.pipelines.shared.job import read_job
 
+    reviewed = read_job("score", job, overrides).cohort.reviewed
     with (
         progress_display("score", quiet=as_json, unit="outlines") as show,
         open_cluster(config, on_notice=show.tell) as cluster,
@@ -118,7 +126,14 @@ def score(
             raise_if_interrupted()
 
         report = score_store(
-            store_url, bundle, snapshot_name, center, cluster, explain=explain, on_progress=on_progress
+            store_url,
+            bundle,
+            snapshot_name,
+            center,
+            cluster,
+            explain=explain,
+            reviewed=reviewed,
+            on_progress=on_progress,
         )
     if as_json:
         click.echo(json.dumps(report.to_document(), indent=2))
@@ -127,6 +142,8 @@ def score(
     print_table(
         f"Run {report.run_id}: {report.outlines} outlines in {report.seconds:.1f} s", ("outlines", "count"), counts
     )
+    if report.left_out:
+        print_table("Left out", ("reason", "outlines"), list(report.left_out.items()))
     if report.scored:
         print_table("Scores of this run", ("model", "outlines"), list(report.computed.items()))
     if report.flags:

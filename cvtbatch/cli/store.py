@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cvtbatch import contracts
-from cvtbatch.cli.display import print_flow, print_status, say, watch_display
+from cvtbatch.cli.display import print_exported_case, print_flow, print_status, say, watch_display
 from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import json_option, snapshot_option, spec_option, store_option
 
@@ -73,8 +73,8 @@ def export(
     """Write the current rows of TABLE to a file.
 
     "wide" is clinical values, radiomics and the largest slice's embedding, one row a primary ROI. Without --snapshot, cases,
-    volumes, rois, radiomics, embeddings and wide are read from a snapshot that is recorded for it. In CSV, an apostrophe stands
-    before texts that a spreadsheet takes for formulas; ids stay as they are.
+    volumes, rois, outlines, reviews, radiomics, embeddings and wide are read from a snapshot that is recorded for it. In CSV, an
+    apostrophe stands before texts that a spreadsheet takes for formulas; ids stay as they are.
 
     \b
     Examples:
@@ -108,3 +108,39 @@ def picture(key: str, store_url: str, out: Path) -> None:
     from cvtbatch.pipelines.stores.export import draw_roi
 
     say(f"slice {draw_roi(store_url, key, out)}: {out}")
+
+
+@click.command("export-case")
+@click.argument("key")
+@click.option(
+    "--manifest",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The manifest from which the store was extracted.",
+)
+@store_option
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder for the files.")
+@click.option(
+    "--corrector",
+    default="corrected",
+    show_default=True,
+    metavar="NAME",
+    help="Reader under whose name corrected outlines come back.",
+)
+@json_option
+def export_case(key: str, manifest: Path, store_url: str, out: Path, corrector: str, as_json: bool) -> None:
+    """Write the image and the outlines of the case named by KEY (case_key) as files that 3D Slicer opens.
+
+    image.nrrd and outlines.seg.nrrd lie on the series' own slices, or where these are unevenly spaced on the stored grid. What was
+    corrected and saved comes back by the printed rows of the manifest, as another reader's. How to: docs/correcting.md.
+
+    \b
+    Example: cvtbatch export-case center-1/case-0001 --manifest archive/manifest.csv --store store --out case
+    """
+    from cvtbatch.pipelines.stores.export_case import export_case as write_case
+
+    document: dict[str, Any] = write_case(store_url, manifest, key, out, corrector)
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+    else:
+        print_exported_case(document)

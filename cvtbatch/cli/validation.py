@@ -40,6 +40,8 @@ _UNITS = {"check": "cases", "extract": "cases", "embed": "outlines", "score": "o
 @click.option(
     "--study", type=click.Path(path_type=Path), help="What only its authors know, for the checklists: a YAML file."
 )
+@job_option
+@set_option
 @cluster_options(0)
 @json_option
 def validate(
@@ -49,13 +51,16 @@ def validate(
     snapshot_name: str | None,
     out: Path,
     study: Path | None,
+    job: Path | None,
+    overrides: Sequence[str],
     config: "ClusterConfig",
     as_json: bool,
 ) -> None:
     """Validate a bundle on what it has scored of a centre, and write a report: report.html, report.json, figures, tables.
 
     Without --snapshot, one is recorded for it. The page needs no network; cases beyond its gallery are on pages beside it.
-    docs/study.yaml is an example of --study.
+    docs/study.yaml is an example of --study. Of a job, cohort.reviewed counts: then cases alone are judged whose outline a review
+    accepts.
 
     \b
     Example:
@@ -64,11 +69,13 @@ def validate(
     from cvtbatch.engine import open_cluster
     from cvtbatch.pipelines.centers.study_file import read_study
     from cvtbatch.pipelines.centers.validate import validate_center
+    from cvtbatch.pipelines.shared.job import read_job
 
+    reviewed = read_job("validate", job, overrides).cohort.reviewed
     told = read_study(study) if study else None
     with open_cluster(config) as cluster:
         report = validate_center(
-            store_url, bundle, center, snapshot_name, out, lambda *_: raise_if_interrupted(), cluster, told
+            store_url, bundle, center, snapshot_name, out, lambda *_: raise_if_interrupted(), cluster, told, reviewed
         )
     if as_json:
         click.echo(json.dumps(report.to_document(), indent=2))
@@ -205,6 +212,8 @@ def print_validation(report: "ValidationReport") -> None:
     say(
         f"Centre {report.center}: {len(found.cases)} cases, {found.known} with a known outcome, {found.events} of them CVT"
     )
+    for reason, cases in report.left_out().items():
+        say(f"left out: {cases}, {reason.replace('_', ' ')}")
     for model in found.models:
         if isinstance(model.auc, NotComputable):
             say(f"{model.name}: AUC not computable: {model.auc.reason}")

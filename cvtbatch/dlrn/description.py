@@ -311,3 +311,11 @@ class Description:
             case {"cohort": {"primary_reader": str(reader), "primary_reading": int(reading)}}:
                 return Reading(reader, reading)
         raise FormatError("bundle_damaged", f"job.cohort of {DOCUMENT} names no primary reader and reading")
+
+    @property
+    def reviewed(self) -> bool:
+        """Whether the model was fitted on outlines alone that a review had accepted; of earlier versions none was."""
+        match self.job:
+            case {"cohort": {"reviewed": True}}:
+                return True
+        return False

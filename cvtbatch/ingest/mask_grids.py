@@ -29,7 +29,7 @@ Mask = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
-class _Fit:
+class Fit:
     """A mask whose slices have the image's pixels, whatever their order.
 
     Attributes:
@@ -48,10 +48,13 @@ class _Fit:
     def shares_an_end(self) -> bool:
         return bool(min(self.off_mm[0], self.off_mm[-1]) <= SAME_PLACE_MM)
 
-    def on_slices(self, voxels_zyx: Mask, image: ImageSlices, mask_format: str) -> SourceMask:
+    def turned(self, voxels_zyx: Mask) -> Mask:
+        """Return the voxels of one in the order of the other."""
         z, y, x = self.turn
-        turned = np.ascontiguousarray(voxels_zyx[::z, ::y, ::x])
-        return SourceMask(turned, image.stack, mask_format, ("placed_by_index", *_flags(image)))
+        return np.ascontiguousarray(voxels_zyx[::z, ::y, ::x])
+
+    def on_slices(self, voxels_zyx: Mask, image: ImageSlices, mask_format: str) -> SourceMask:
+        return SourceMask(self.turned(voxels_zyx), image.stack, mask_format, ("placed_by_index", *_flags(image)))
 
 
 def place_voxels(
@@ -70,7 +73,7 @@ def place_voxels(
     on_slices = by_index(voxels_zyx, grid, other, image, mask_format)
     if on_slices is not None:
         return on_slices
-    fit = _fit(grid, image.stack)
+    fit = fit_of(grid, image.stack)
     if fit is not None and not fit.is_exact and not _one_step_holds(image.stack):
         raise _off_slices(grid, image.stack)
     return SourceMask(voxels_zyx, grid, mask_format, _flags(image))
@@ -88,7 +91,7 @@ def by_index(
     images: list[Grid | SliceStack] = (
         [image.stack] if image.other_place is None else [image.stack, image.other_place.grid]
     )
-    fits = {(i, k): fit for i, mine in enumerate(own) for k, its in enumerate(images) if (fit := _fit(mine, its))}
+    fits = {(i, k): fit for i, mine in enumerate(own) for k, its in enumerate(images) if (fit := fit_of(mine, its))}
     exact = {pair: fit for pair, fit in fits.items() if fit.is_exact}
     drawn_on_it = exact
     if not exact and not _one_step_holds(image.stack):
@@ -150,7 +153,7 @@ def _one_step_holds(stack: SliceStack) -> bool:
     )
 
 
-def _fit(own: Grid, its: Grid | SliceStack) -> _Fit | None:
+def fit_of(own: Grid, its: Grid | SliceStack) -> Fit | None:
     """Compare a mask's grid with the image's; None if its slices have not the image's pixels, or are not as many."""
     mine, theirs = _Lattice.of(own), _Lattice.of(its)
     if mine.size_xyz != theirs.size_xyz or mine.size_xyz[2] < 2:
@@ -167,7 +170,7 @@ def _fit(own: Grid, its: Grid | SliceStack) -> _Fit | None:
     # The mask's voxel at the image's first one, where rows or columns run the other way.
     first = (columns - 1) * (x < 0) * mine.along_mm + (rows - 1) * (y < 0) * mine.down_mm
     off = np.linalg.norm((mine.positions_mm + first)[::z] - theirs.positions_mm, axis=1)
-    return _Fit((z, y, x), off)
+    return Fit((z, y, x), off)
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,19 @@ def _parse(text: str, field: contracts.Field) -> tuple[Value, str]:
     return value, f"{text!r} {complaint}" if complaint else ""
 
 
+def reserved_readers(values: Mapping[str, Sequence[Value]]) -> Iterator[str]:
+    """Say which readers are named as the methods are that find outlines: a person's would be taken for a method's."""
+    wrong = {
+        reader for reader in set(values["reader"]) if contracts.reserved_readers().fullmatch(str(reader)) is not None
+    }
+    for number, reader in zip(values[NUMBER], values["reader"], strict=True) if wrong else ():
+        if reader in wrong:
+            yield (
+                f"row {number}, column reader: {reader!r} is how outlines are named that `extract` finds by itself: name the "
+                "person who drew or corrected this one"
+            )
+
+
 def is_empty_word(text: str) -> bool:
     """Say whether a text is what software writes for an empty cell."""
     return text.casefold() in contracts.empty_words()

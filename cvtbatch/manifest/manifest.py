@@ -18,7 +18,15 @@ from cvtbatch import contracts
 from cvtbatch.errors import InputError, ProblemsError
 from cvtbatch.key_index import KEY_BYTES, KeyIndex, Keys, hashed, key_array
 from cvtbatch.manifest.case import ROI_COLUMNS, Case, RoiSource, Value, key_of
-from cvtbatch.manifest.cells import EXTRA, NUMBER, column_problems, empty_word_problem, is_empty_word, parse_rows
+from cvtbatch.manifest.cells import (
+    EXTRA,
+    NUMBER,
+    column_problems,
+    empty_word_problem,
+    is_empty_word,
+    parse_rows,
+    reserved_readers,
+)
 from cvtbatch.manifest.files import file_digest, read_csv, read_parquet
 from cvtbatch.manifest.presence import COLUMNS, THREADS, Away, Presence, require_folders
 from cvtbatch.manifest.problems import Problems
@@ -73,7 +81,9 @@ class Manifest:
     """A manifest without problems: its cases, in the order of their first rows, as often as they are asked for.
 
     Attributes:
+        folder: in which it lies, to which the names of files are relative.
         sha256: of the file that was read.
+        columns: as the file's header has them, those without a name too.
         rows: how many lines it has below the header; no `manifest_row` is larger.
         centers: that its cases come from, sorted.
     """
@@ -82,20 +92,21 @@ class Manifest:
         self,
         cases: CaseRows,
         numbers: KeyIndex,
-        base: Path,
+        folder: Path,
         sha256: str,
+        columns: tuple[str, ...],
         rows: int,
         centers: tuple[str, ...],
         away: tuple[Away, ...],
     ) -> None:
-        self._cases, self._numbers, self._base, self._away = cases, numbers, base, away
-        self.sha256, self.rows, self.centers = sha256, rows, centers
+        self._cases, self._numbers, self._away = cases, numbers, away
+        self.folder, self.sha256, self.columns, self.rows, self.centers = folder, sha256, columns, rows, centers
 
     def __len__(self) -> int:
         return len(self._cases.sizes)
 
     def __iter__(self) -> Iterator[Case]:
-        return (_to_case(rows, self._base) for rows in self._cases)
+        return (_to_case(rows, self.folder) for rows in self._cases)
 
     def require_folders(self) -> None:
         """Refuse to start where nothing is there of what the manifest names below a folder, as where a share is not mounted.
@@ -109,6 +120,14 @@ class Manifest:
         """Return the number of each case, given as its centre and case id, in the manifest's order; -1 where it has none."""
         numbers, found = self._numbers.find([hashed(case) for case in cases])
         return np.where(found, numbers.astype(np.int64), -1)
+
+    def case(self, center: str, case_id: str) -> Case | None:
+        """Return a case, None if the manifest has it not."""
+        [number] = self.find([(center, case_id)])
+        if number < 0:
+            return None
+        [rows] = self._cases.of(np.arange(len(self)) == number)
+        return _to_case(rows, self.folder)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -134,9 +153,9 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _read(path: Path, sha256: str) -> Manifest:
-    header, batches = (read_parquet if path.suffix.lower() == ".parquet" else read_csv)(path)
-    cells, words, across = Problems(), Problems(), Problems()
-    header, batches = leave_out_unnamed(header, batches, cells)
+    columns, batches = (read_parquet if path.suffix.lower() == ".parquet" else read_csv)(path)
+    cells, reserved, words, across = Problems(), Problems(), Problems(), Problems()
+    header, batches = leave_out_unnamed(columns, batches, cells)
     wrong = list(column_problems(header))
     if wrong:
         raise ProblemsError.of("bad_manifest", f"manifest {path}", wrong)
@@ -148,6 +167,7 @@ def _read(path: Path, sha256: str) -> Manifest:
             values = parse_rows(header, batch, cells)
             absent = presence.look(batch.numbers, {column: values[column] for column in COLUMNS}, threads)
             words.extend(_empty_words(values, absent))
+            reserved.extend(reserved_readers(values))
             centers.update(map(str, set(values["center"])))
             spill.append(
                 pa.record_batch([pa.array(values[name], schema.field(name).type) for name in schema.names], schema)
@@ -160,12 +180,14 @@ def _read(path: Path, sha256: str) -> Manifest:
     doubled, different = _problems_across(cases.of(cases.sizes > 1))
     if not hashes:
         across.add("no rows below the header")
-    sorts = (cells, doubled, words, different, across)
+    sorts = (cells, reserved, doubled, words, different, across)
     if count := sum(found.count for found in sorts):
         texts = [text for found in sorts for text in found.texts]
-        raise ProblemsError.of("bad_manifest", f"manifest {path}", texts, count)
+        raise ProblemsError.of(
+            "reserved_reader" if reserved.count == count else "bad_manifest", f"manifest {path}", texts, count
+        )
     away = presence.away(len(cases.sizes), lambda: _names(spill, np.array(ends, np.int64), order, sizes))
-    return Manifest(cases, numbers, base, sha256, last, tuple(sorted(centers)), away)
+    return Manifest(cases, numbers, base, sha256, tuple(columns), last, tuple(sorted(centers)), away)
 
 
 def _schema() -> pa.Schema:

@@ -1,5 +1,6 @@
 """The rows of a table that a writer knows of: enough of each key's newest to tell which rows are new."""
 
+import datetime
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -62,4 +63,9 @@ class KnownRows:
     def _state(self, row: Row) -> int:
         """Return a number that tells states of one key apart; a key that has one row for ever has one state."""
         state = self._contract.state
-        return int.from_bytes(hashed([row.get(name) for name in state])[:8], "little") if state else 0
+        return int.from_bytes(hashed([_plain(row.get(name)) for name in state])[:8], "little") if state else 0
+
+
+def _plain(value: object) -> object:
+    """Return a value whose `repr` says it alone: that of a moment names the library of its time zone too."""
+    return value.isoformat() if isinstance(value, datetime.datetime) else value

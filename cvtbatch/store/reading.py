@@ -1,8 +1,8 @@
 """A store's rows at one moment: now, or as a snapshot froze them.
 
 Current is what stands on what is current: the newest row of a case, of a volume, of an outline on the case's current volume, and
-the features and embeddings of that outline's input. Every table is looked at in one version, and a row before what it stands on,
-so that a reader beside writers sees no row without its parents.
+the features, embeddings and reviews of that outline's input. Every table is looked at in one version, and a row before what it
+stands on, so that a reader beside writers sees no row without its parents.
 """
 
 import difflib
@@ -187,6 +187,10 @@ class View:
         if name in {"rois", "outlines"}:
             keys = ["case_key", *VOLUME_KEYS]
             counts = among(rows, self.rows("volumes", keys), keys)
+        elif name == "reviews":
+            counts = pc.or_(
+                self._looked_at(rows, "rois", "input_digest"), self._looked_at(rows, "volumes", "image_digest")
+            )
         elif name in {"radiomics", "embeddings"}:
             counts = among(rows, self.rows("rois", INPUT_KEYS), INPUT_KEYS)
         elif name == "failures":
@@ -201,6 +205,15 @@ class View:
                 )
                 counts = pc.and_(counts, chosen)
         return counts
+
+    def _looked_at(self, rows: pa.Table, table: str, digest: str) -> pa.ChunkedArray:
+        """Say which rows of `reviews` are of a current outline (table rois), or of a current volume itself (table volumes)."""
+        keys = ["case_key", "roi_key", "input_digest"]
+        seen = self.rows(table, ["case_key", digest] if table == "volumes" else ["case_key", "roi_key", digest])
+        seen = seen.rename_columns(["input_digest" if name == digest else name for name in seen.column_names])
+        if table == "volumes":
+            seen = seen.append_column("roi_key", pa.array([""] * len(seen), pa.string()))
+        return among(rows, seen, keys)
 
     def _restrictions(self) -> dict[str, list[str]]:
         """Return the values that the selection leaves, by column; none where it does not restrict that column."""

@@ -94,7 +94,7 @@ def test_found_outlines_are_told_with_their_method_and_specification(tmp_path: P
             entry |= {"outline_spec_id": "out-0a1b2c3d0000"} if name == "rois" else {}
         store.table(name).append(rows)
     run("snapshot", "create", "found", "--store", tmp_path / "store")
-    source = CohortSource(str(tmp_path / "store"), "found", ("C1",), Reading(reader, 1), ())
+    source = CohortSource(str(tmp_path / "store"), "found", ("C1",), Reading(reader, 1), (), reviewed=False)
     assert read_training(source).outlines == Outlines(reader, 1, "blast-ct", "out-0a1b2c3d0000")
 
 

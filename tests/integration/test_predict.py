@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from click.testing import CliRunner, Result
+from scipy.special import expit, logit
 
 from cvtbatch import contracts
 from cvtbatch.cli import cli
 from cvtbatch.dlrn import load_bundle
 from cvtbatch.dlrn.bundle import Bundle
+from cvtbatch.dlrn.description import Term, VoteRecalibration
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.embedding.weights import random_weights, to_bytes
 from cvtbatch.pipelines.cases.case_inputs import CaseInputs, CaseSource, read_inputs, resolve_recipe
@@ -165,6 +167,56 @@ def test_no_number_stands_outside_the_training_range(bundle: Bundle, predictions
         seen.add((withheld, outside[Model.DLR] or beyond))
     # Cases of each sort were among them: with a number, without for lack of epilepsy or of range.
     assert {(False, False), (True, True)} <= seen
+
+
+def _with_votes(bundle: Bundle, votes: dict[Model, VoteRecalibration]) -> Bundle:
+    return replace(
+        bundle, model=replace(bundle.model, votes=votes), description=replace(bundle.description, votes=votes)
+    )
+
+
+def test_votes_stand_beside_the_probabilities_that_the_bundle_makes_of_them(
+    bundle: Bundle, inputs: dict[str, CaseInputs]
+) -> None:
+    terms = [Term(value, value - 1, value + 1) for value in (-0.7, 0.8)]
+    calibrated = _with_votes(bundle, dict.fromkeys(SIGNATURES, VoteRecalibration(18, 6, *terms, "")))
+    shown = withheld = 0
+    for own in inputs.values():
+        found = predict_case(calibrated, own, 0)
+        *signatures, dlrn = found.card.models
+        assert (dlrn.scale, dlrn.probability) == ("probability", dlrn.score)
+        for model, told in zip(SIGNATURES, signatures, strict=True):
+            assert told.scale == "recalibrated votes"
+            if isinstance(told.score, NotComputable):
+                assert told.probability == told.score
+                withheld += 1
+                continue
+            trees = len(bundle.model.forests[model].roots)
+            expected = float(expit(-0.7 + 0.8 * logit((told.score * trees + 0.5) / (trees + 1))))
+            assert told.probability == pytest.approx(expected, rel=1e-12)
+            words = f"(a share of the forest's votes); probability {expected:.3f} (recalibrated votes)"
+            assert f"{told.name}: {told.score:.3f} {words}" in list(card_lines(found.card))
+            shown += 1
+    assert shown
+    assert withheld
+
+
+def test_a_bundle_that_does_not_recalibrate_votes_says_so(
+    bundle: Bundle, inputs: dict[str, CaseInputs], predictions: dict[str, Prediction]
+) -> None:
+    key = next(key for key, found in predictions.items() if not isinstance(found.card.models[-1].score, NotComputable))
+    found, newer = predict_case(_with_votes(bundle, {}), inputs[key], 0), predict_case(bundle, inputs[key], 0)
+    assert [model.score for model in found.card.models] == [model.score for model in newer.card.models]
+    *signatures, dlrn = found.card.models
+    assert dlrn == newer.card.models[-1]
+    for told in signatures:
+        assert told.scale == "uncalibrated votes"
+        assert told.probability == NotComputable("votes are uncalibrated") or isinstance(told.score, NotComputable)
+    dlr = signatures[-1]
+    assert f"DLR: {dlr.score:.3f} (uncalibrated votes, no probability)" in list(card_lines(found.card))
+    assert "votes of Rad, DL and DLR are uncalibrated" in " ".join(found.card.cautions)
+    document = json.loads(json.dumps(found.to_document()))
+    assert contracts.problems_of(document, "commands/predict.json") == []
 
 
 def test_the_sides_of_the_training_range_are_told(bundle: Bundle, inputs: dict[str, CaseInputs]) -> None:

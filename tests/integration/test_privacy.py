@@ -228,6 +228,7 @@ def produced(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> dict
         with standing_in():
             texts["embed"] = json.dumps(extract_json(archive.manifest, store, *chosen, *weights, code=3))
         texts |= modelled(store, out)
+        texts["review"] = run("review", "--store", store, "--out", out / "review", "--workers", "0", "--json")
     for name in contracts.table_names():
         run("export", name, "--store", store, "--out", out / f"{name}.csv")
         texts[f"export {name}"] = (out / f"{name}.csv").read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """The page's calculator and the cards of its cases, in a browser."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 
 from cvtbatch.validation.evaluate import Validation, evaluate
-from cvtbatch.validation.nomogram import NOT_KEPT
+from cvtbatch.validation.nomogram import NOT_KEPT, TrainingRange
 from cvtbatch.validation.report import write_report
 from cvtbatch.validation.report.calculator import calculator_data
+from cvtbatch.validation.report.gallery import anchor
 from cvtbatch.validation.values import NotComputable
 from tests.support.browser import Page, find_chromium, open_browser
 from tests.support.validation_cases import make_bundle, make_cohort, make_provenance, make_slice, make_training
@@ -81,6 +83,35 @@ def test_without_a_training_range_there_is_no_calculator(validation: Validation)
     assert calculator_data(unknown) == NOT_KEPT
 
 
+def test_a_card_gives_no_number_outside_the_training_range(validation: Validation, tmp_path: Path) -> None:
+    signature, seizure = validation.nomogram.terms  # type: ignore[union-attr]
+    narrow = replace(validation.nomogram, terms=(replace(signature, training=TrainingRange(0.2, 0.6)), seizure))  # type: ignore[type-var]
+    first, *others = validation.cases
+    unusual = replace(first, case=replace(first.case, outside=("original_glcm_Contrast",)))
+    found = replace(validation, nomogram=narrow, cases=(unusual, *others))
+    page = write_report(found, make_slice, tmp_path / "report").read_text(encoding="utf-8")
+    cards = dict(re.findall(r'<article class="case [^>]* id="([^"]*)".*?<h3>.*?</h3>(.*?)</article>', page, re.DOTALL))
+    seen = set()
+    for result in found.cases:
+        case = result.case
+        card = re.sub(r'src="[^"]*"', "", cards[anchor(case.key)])
+        numbers = [f"{score:.3f}" for score in (*case.scores.values(), *case.probabilities.values())]
+        beyond = not 0.2 <= case.scores["DLR"] <= 0.6
+        if case.outside or beyond:
+            assert card.count("outside the training range: no number") == 1
+            assert ("DLR signature" in card) == beyond
+            for words in (*numbers, "<b>", "Nomogram:", "What moves"):
+                assert words not in card, words
+        else:
+            assert "outside the training range: no number" not in card
+            for words in (*numbers, "Nomogram:", "What moves"):
+                assert words in card, words
+        seen.add((bool(case.outside), beyond))
+    # Cases outside by a column alone or by the signature, and cases within.
+    assert {(False, False), (False, True)} <= seen
+    assert any(outside for outside, _ in seen)
+
+
 def test_a_row_of_a_case_opens_its_card(browser: Page, report: Path) -> None:
     browser.open(report, 1280)
     row = "[...document.querySelectorAll('table[data-name=cases] tbody tr')].at(-1)"
@@ -92,5 +123,5 @@ def test_a_row_of_a_case_opens_its_card(browser: Page, report: Path) -> None:
     opened = browser.evaluate(f"{cards}.filter(e => e.querySelector('details').open).map(e => e.id)")
     assert opened == [anchor]
     card = browser.evaluate(f"document.getElementById({json.dumps(anchor)}).innerText")
-    for words in ("DLR signature", "training range", "For research use"):
+    for words in ("Distance from training", "training range", "For research use"):
         assert words in card

@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.kernels import project
-from cvtbatch.dlrn.scoring import EMBEDDING, EPILEPSY
+from cvtbatch.dlrn.scoring import EMBEDDING, EPILEPSY, probability_column
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.pipelines.cases.case_inputs import CaseInputs
-from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, TERM_NAMES, training_ranges
+from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, TERM_NAMES, scale_of, training_ranges, uncalibrated
 from cvtbatch.pipelines.centers.center_source import seen_images
 from cvtbatch.validation.inputs import Contribution
 from cvtbatch.validation.nomogram import TrainingRange
@@ -33,8 +33,7 @@ from cvtbatch.validation.values import Floats, Maybe, NotComputable
 
 Row = Mapping[str, Any]
 OUTSIDE = "outside the training range"
-SHARE_OF_VOTES = "a share of the forest's votes, no probability"
-PROBABILITY = "a probability"
+UNCALIBRATED = NotComputable("votes are uncalibrated")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,10 +118,12 @@ def _missing(bundle: Bundle, row: Row, epilepsy: int | None) -> dict[Model, NotC
 
 def _model(bundle: Bundle, model: Model, row: Row, missing: NotComputable | None) -> ModelCard:
     thresholds = dict(bundle.model.thresholds[model])
+    probability = row[probability_column(model)]
     return ModelCard(
         name=MODEL_NAMES[model],
         score=missing or float(row[str(model)]),
-        scale=PROBABILITY if model is Model.DLRN else SHARE_OF_VOTES,
+        scale=scale_of(bundle, model),
+        probability=missing or (UNCALIBRATED if probability is None else float(probability)),
         thresholds=thresholds,
         positive={} if missing else {name: bool(row[f"{model}_{name}"]) for name in thresholds},
     )
@@ -171,7 +172,7 @@ def _moved(row: Row) -> Moved:
 def _cautions(bundle: Bundle, inputs: CaseInputs) -> list[str]:
     told = bundle.description
     cautions = [f"{entry.mark} ({', '.join(MODEL_NAMES[model] for model in entry.models)})" for entry in told.marks]
-    cautions += [remark.message for remark in told.remarks]
+    cautions += [*(remark.message for remark in told.remarks), *uncalibrated(bundle)]
     if told.weights.not_for_inference:
         cautions.insert(0, f"not for inference: the image network has the weights {told.weights.name}")
     if inputs.image_digest in seen_images(bundle):
@@ -187,7 +188,7 @@ def _plain(value: object) -> object:
         case NotComputable():
             return {"not_computable": value.reason}
         case ModelCard():
-            return {**asdict(value), "score": _plain(value.score)}
+            return {**asdict(value), "score": _plain(value.score), "probability": _plain(value.probability)}
         case TermCard():
             return {name: _plain(getattr(value, name)) for name in TermCard.__dataclass_fields__}
         case OutsideColumn() | TrainingRange() | Moved():

@@ -43,6 +43,7 @@ class Plan:
     Attributes:
         settings: of the extraction; its specifications are the bundle's.
         lacks: what the bundle needs and the manifest lacks: cases go without a score, or without a verdict.
+        reviewed: only outlines that a review accepts are scored and judged.
     """
 
     manifest: Manifest
@@ -50,6 +51,7 @@ class Plan:
     bundle: Path
     settings: Settings
     lacks: tuple[Lack, ...]
+    reviewed: bool
 
 
 @dataclass(slots=True)
@@ -114,7 +116,9 @@ def planned(manifest: Manifest, bundle_path: Path, job: Job, store_url: str, giv
         if settings.embedding is None:
             raise InputError("no_embeddings", "the bundle takes embeddings: embedding.weights cannot be none")
         require_bundle_specs(settings.specs, bundle, specs)
-        yield Plan(manifest, centers[0], bundle_path, settings, tuple(check_needs(manifest, bundle)))
+        yield Plan(
+            manifest, centers[0], bundle_path, settings, tuple(check_needs(manifest, bundle)), job.cohort.reviewed
+        )
 
 
 def _known_specs(store_url: str) -> dict[str, Spec]:
@@ -203,6 +207,7 @@ def add_center(
             plan.center,
             cluster,
             explain=True,
+            reviewed=plan.reviewed,
             on_progress=lambda done, total: on_progress("score", done, total, 0),
         )
     on_progress("validate", 0, 0, 0)
@@ -215,6 +220,7 @@ def add_center(
             out,
             lambda done, total: on_progress("validate", done, total, 0),
             cluster,
+            reviewed=plan.reviewed,
         )
     return CenterReport(plan.center, checked, problems, extraction, snapshot, scores, validation, times)
 

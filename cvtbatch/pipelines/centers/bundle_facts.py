@@ -38,7 +38,7 @@ def bundle_facts(bundle: Bundle) -> BundleFacts:
                 {name: bundle.model.thresholds[model][name] for name in THRESHOLDS},
                 _training_estimates(bundle.description, model),
                 _out_of_fold(bundle, model),
-                _scale(bundle, model),
+                scale_of(bundle, model),
             )
             for model, shown in MODEL_NAMES.items()
         ),
@@ -61,7 +61,8 @@ def _development(description: Description) -> DevelopmentCohort:
     )
 
 
-def _scale(bundle: Bundle, model: Model) -> Scale:
+def scale_of(bundle: Bundle, model: Model) -> Scale:
+    """Return what a model's score is, and whether votes have a probability beside them."""
     if model is Model.DLRN:
         return "probability"
     return "recalibrated votes" if model in bundle.model.recalibrated else "uncalibrated votes"

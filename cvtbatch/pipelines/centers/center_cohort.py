@@ -1,7 +1,7 @@
 """A centre as a cohort: who was screened, who is analysed and why not, with which scores; and the training cohort beside it."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow.compute as pc
@@ -12,6 +12,7 @@ from cvtbatch.errors import CvtbatchError, InputError
 from cvtbatch.manifest import Reading
 from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, TERM_NAMES
 from cvtbatch.pipelines.centers.center_source import (
+    IDENTITY,
     Source,
     embeddings,
     seen_images,
@@ -20,6 +21,7 @@ from cvtbatch.pipelines.centers.center_source import (
 from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outlines, select_rows
 from cvtbatch.pipelines.models.score_keys import KEY, read_keys
 from cvtbatch.pipelines.shared.case_values import acquisition_values, case_columns, clinical_values
+from cvtbatch.pipelines.shared.reviewed import refused_outlines
 from cvtbatch.store import StoredArray, among
 from cvtbatch.validation.eligibility import assess_eligibility
 from cvtbatch.validation.inputs import Case, CenterCohort, Contribution, Count, Explanation, FlowStep, Training
@@ -37,20 +39,22 @@ REASONS = {
 }
 
 
-def read_cohort(source: Source, readers: tuple[ReaderStudy, ...]) -> CenterCohort:
+def read_cohort(source: Source, readers: tuple[ReaderStudy, ...], reviewed: bool = False) -> CenterCohort:
     """Read the eligible, scored cases of the centre, in order of roi_key.
 
     Args:
         readers: the centre's reader study, which the cohort carries along.
+        reviewed: only outlines that a review accepts.
 
     Raises:
-        InputError: no outline of the centre is scored by this bundle; its images are among those that it was trained on; a
-            case has several primary outlines.
+        InputError: no outline of the centre is scored by this bundle, or accepted; its images are among those that it was trained
+            on; a case has several primary outlines.
     """
     cases = {row["case_key"]: row for row in source.cases([source.center])}
     rois = source.by_key("rois", "roi_key")
     volumes = source.by_key("volumes", "case_key")
     _refuse_training_images(source, [row for row in volumes.values() if row["case_key"] in cases])
+    refused = _refused(source, rois.values()) if reviewed else {}
     scores, explanations = _read_scores(source)
     rows = source.wide([source.center], source.primary)
     refuse_several_outlines(rows)
@@ -58,7 +62,9 @@ def read_cohort(source: Source, readers: tuple[ReaderStudy, ...]) -> CenterCohor
     places = [
         place
         for place, roi_key in enumerate(rows["roi_key"].to_pylist())
-        if roi_key in scores and assess_eligibility(cases[rows["case_key"][place].as_py()]).included
+        if roi_key in scores
+        and (case_key := rows["case_key"][place].as_py()) not in refused
+        and assess_eligibility(cases[case_key]).included
     ]
     rows = rows.take(places)
     found = [
@@ -78,12 +84,33 @@ def read_cohort(source: Source, readers: tuple[ReaderStudy, ...]) -> CenterCohor
     return CenterCohort(
         center=source.center,
         cases=tuple(found),
-        flow=_flow(cases, outlined, failures, {case.key for case in found}),
+        flow=_flow(cases, outlined, failures, refused, {case.key for case in found}),
         failures=tuple(Count(kind, n) for kind, n in sorted(Counter(row["kind"] for row in failures).items())),
         features=selected_columns(source.bundle, rows),
         embedding=embeddings(source.bundle, rows),
         readers=readers,
     )
+
+
+def _refused(source: Source, rois: Iterable[Row]) -> dict[str, str]:
+    """Return why cases of the centre are left out whose primary outline a review does not accept, by case_key.
+
+    Raises:
+        InputError: "not_reviewed": it accepts none.
+    """
+    own = [
+        row
+        for row in rois
+        if row["center"] == source.center and Reading(row["reader"], row["reading"]) == source.primary
+    ]
+    refused = refused_outlines(source.view, own, "case_key")
+    if own and len(refused) == len({row["case_key"] for row in own}):
+        raise InputError(
+            "not_reviewed",
+            f"no review accepts an outline of centre {source.center!r} as it is: look at them (`cvtbatch review`), bring the "
+            "verdicts into the store (`cvtbatch review apply`), and score; or leave cohort.reviewed out",
+        )
+    return refused
 
 
 def _refuse_training_images(source: Source, volumes: Sequence[Row]) -> None:
@@ -154,7 +181,11 @@ def _explanation(score: Row, explanation: Row | None) -> Explanation | None:
 
 
 def _flow(
-    cases: Mapping[str, Row], outlined: set[str], failures: Sequence[Row], analysed: set[str]
+    cases: Mapping[str, Row],
+    outlined: set[str],
+    failures: Sequence[Row],
+    refused: Mapping[str, str],
+    analysed: set[str],
 ) -> tuple[FlowStep, ...]:
     """Return the steps from screened to analysed, each with the cases that it leaves out by reason.
 
@@ -162,6 +193,7 @@ def _flow(
         cases: rows of `cases` of the centre, by case_key.
         outlined, analysed: case_keys with an outline, and those that are analysed.
         failures: live ones of the centre.
+        refused: why outlines are left out that no review accepts, by case_key.
     """
     excluded: Counter[str] = Counter()
     unusable: Counter[str] = Counter()
@@ -176,6 +208,8 @@ def _flow(
             continue
         if key in failed:
             unusable[f"failed: {failed[key].replace('_', ' ')}"] += 1
+        elif key in refused:
+            unusable[refused[key].replace("_", " ")] += 1
         else:
             unusable["not scored by this bundle" if key in outlined else "no outline yet"] += 1
     known = sum(cases[key]["cvt"] is not None for key in analysed)
@@ -193,7 +227,10 @@ def read_training_values(source: Source) -> Training | None:
     cases = {row["case_key"]: row for row in source.cases(source.training_centers)}
     if not cases:
         return None
-    rows, _ = select_rows(source.wide(source.training_centers, source.primary), cases.values(), source.training_centers)
+    rows = source.wide(source.training_centers, source.primary)
+    outlines = rows.select(IDENTITY).to_pylist() if source.bundle.description.reviewed else []
+    refused = refused_outlines(source.view, outlines, "case_key")
+    rows, _ = select_rows(rows, cases.values(), source.training_centers, refused)
     if not rows.num_rows:
         return None
     rois, volumes = source.by_key("rois", "roi_key"), source.by_key("volumes", "case_key")

@@ -16,6 +16,7 @@ from cvtbatch.pipelines.centers.center_source import Source, open_source, refuse
 from cvtbatch.pipelines.centers.kept_training import training_values
 from cvtbatch.pipelines.centers.reader_study import read_readers
 from cvtbatch.pipelines.shared.ordered_map import map_on
+from cvtbatch.pipelines.shared.reviewed import NOT_REVIEWED, REFUSALS
 from cvtbatch.spec import canonical_json
 from cvtbatch.validation.evaluate import Validation, evaluate
 from cvtbatch.validation.inputs import Provenance
@@ -41,6 +42,12 @@ class ValidationReport:
     validation: Validation
     seconds: float
 
+    def left_out(self) -> dict[str, int]:
+        """Return how many eligible cases a review leaves out, by reason."""
+        counts = dict(count for step in self.validation.flow for count in step.excluded)
+        words = {reason: reason.replace("_", " ") for reason in (NOT_REVIEWED, *REFUSALS.values())}
+        return {reason: counts[told] for reason, told in words.items() if told in counts}
+
     def to_document(self) -> dict[str, object]:
         """Return the JSON document."""
         found = self.validation
@@ -53,6 +60,7 @@ class ValidationReport:
             "bundle_digest": self.bundle_digest,
             "report": str(self.page),
             "cases": len(found.cases),
+            "left_out": self.left_out(),
             "with_outcome": found.known,
             "events": found.events,
             "auc": None if isinstance(auc, NotComputable) else auc.value,
@@ -71,6 +79,7 @@ def validate_center(
     on_page: Callable[[int, int], None] = lambda *_: None,
     cluster: Cluster = HERE,
     study: Study | None = None,
+    reviewed: bool = False,
 ) -> ValidationReport:
     """Validate a bundle on what it has scored of a centre, and write the report into a folder.
 
@@ -79,6 +88,7 @@ def validate_center(
         on_page: told how many pages of cases are written, of how many.
         cluster: takes the bootstrap; the report is the same, wherever that runs.
         study: what its authors say of it, for the checklists.
+        reviewed: only outlines that a review accepts.
 
     Raises:
         InputError: the bundle was trained on this centre or its images; there is no bundle, snapshot, centre or score.
@@ -89,10 +99,10 @@ def validate_center(
     refuse_seen_center(bundle, center)
     source = open_source(store_url, bundle, center, snapshot, "validate")
     found = evaluate(
-        read_cohort(source, read_readers(source)),
+        read_cohort(source, read_readers(source), reviewed),
         bundle_facts(bundle),
         training_values(bundle, read_training_values(source)),
-        _provenance(source, study),
+        _provenance(source, study, reviewed),
         SEED,
         partial(map_on, cluster),
     )
@@ -113,7 +123,7 @@ def other_spellings(source: Source) -> list[str]:
     ]
 
 
-def _provenance(source: Source, study: Study | None) -> Provenance:
+def _provenance(source: Source, study: Study | None, reviewed: bool) -> Provenance:
     """Return where the report's numbers come from: bundle, snapshots, specifications, software, and what speaks against them."""
     told = source.bundle.description
     specs = {**source.view.specs(), **source.bundle.known_specs()}
@@ -140,6 +150,7 @@ def _provenance(source: Source, study: Study | None) -> Provenance:
             "weights' SHA-256": told.weights.sha256 or "not known",
             "training snapshot": f"{told.snapshot.name}, {told.snapshot.digest}",
             "bootstrap seed": str(SEED),
+            **({"outlines": "those that a review accepts"} if reviewed else {}),
         },
         software=dict(told.software),
         created=f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",

@@ -44,12 +44,15 @@ def select_cases(cases: Iterable[Row], centers: Collection[str], lack: Callable[
     return CaseSelection(taken, dict(sorted(left_out.items())))
 
 
-def select_rows(rows: pa.Table, cases: Iterable[Row], centers: Collection[str]) -> tuple[pa.Table, Mapping[str, int]]:
-    """Return the rows that can be fitted on: of eligible cases with an outcome and an embedding.
+def select_rows(
+    rows: pa.Table, cases: Iterable[Row], centers: Collection[str], refused: Mapping[str, str]
+) -> tuple[pa.Table, Mapping[str, int]]:
+    """Return the rows that can be fitted on: of eligible cases with an outcome and an embedding, and not refused.
 
     Args:
         rows: of `FeatureStore.wide()`, with case_key and embedding; they stay in their order.
         cases: rows of `cases`, of any centre.
+        refused: why outlines are not to be taken, by case_key.
 
     Returns:
         the rows, and how many cases of the training centres are left out, by reason.
@@ -62,7 +65,7 @@ def select_rows(rows: pa.Table, cases: Iterable[Row], centers: Collection[str]) 
             return "no_outcome"
         if case["case_key"] not in featured:
             return "no_features"
-        return "" if case["case_key"] in embedded else "no_embedding"
+        return refused.get(case["case_key"], "") or ("" if case["case_key"] in embedded else "no_embedding")
 
     selection = select_cases(cases, centers, lack)
     taken = pa.array(list(selection.taken), pa.string())

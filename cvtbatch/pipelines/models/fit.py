@@ -87,6 +87,7 @@ def fit_bundle(
         training_centers=job.cohort.training_centers,
         primary=job.cohort.primary,
         spec_ids=tuple(spec_ids),
+        reviewed=job.cohort.reviewed,
     )
     data = read_training(source)
 

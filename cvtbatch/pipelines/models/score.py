@@ -18,6 +18,7 @@ from cvtbatch.engine import Cluster
 from cvtbatch.errors import InternalError
 from cvtbatch.pipelines.models.score_keys import KEY, read_keys
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
+from cvtbatch.pipelines.shared.reviewed import refused_outlines
 from cvtbatch.pipelines.shared.unfinished import require_done
 from cvtbatch.run_id import make_run_id
 from cvtbatch.store import FeatureStore, Location, View, among, wide_rows
@@ -52,6 +53,7 @@ class ScoreReport:
 
     Attributes:
         outlines: primary outlines with features; each is scored, or already_scored.
+        left_out: outlines with features that are not taken, by reason; none where a review is not asked for.
         scored, already_scored: outlines.
         computed: by model, outlines of this run that have its score.
         flags: by flag, outlines of this run that carry it.
@@ -65,6 +67,7 @@ class ScoreReport:
     center: str | None
     marks: list[str]
     outlines: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
     scored: int = 0
     already_scored: int = 0
     computed: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MODELS, 0))
@@ -97,6 +100,7 @@ def score_store(
     cluster: Cluster,
     *,
     explain: bool,
+    reviewed: bool = False,
     on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> ScoreReport:
     """Score the primary outlines of a store that this bundle has not scored with these inputs, and append the rows.
@@ -105,6 +109,7 @@ def score_store(
         snapshot: by default one that is recorded for this.
         center: only this centre's.
         explain: fill the table explanations too.
+        reviewed: only outlines that a review accepts.
         on_progress: called with the outlines done and all of those to score.
 
     Raises:
@@ -122,6 +127,8 @@ def score_store(
     marks = [entry.mark for entry in bundle.description.marks]
     report = ScoreReport(url, run_id, bundle.digest, snapshot, center, marks)
     wanted = read_keys(store, bundle, snapshot, center)
+    if reviewed:
+        wanted, report.left_out = _accepted(pinned.view, wanted)
     report.outlines = len(wanted)
     fresh = _unscored(store, wanted, bundle.digest, TABLES if explain else TABLES[:1])
     report.already_scored = len(wanted) - len(fresh)
@@ -144,6 +151,15 @@ def score_store(
     report.flags = {name: flags[name] for name in sorted(flags)}
     report.seconds = round(time.monotonic() - started, 3)
     return report
+
+
+def _accepted(view: View, wanted: pa.Table) -> tuple[pa.Table, dict[str, int]]:
+    """Return the keys of outlines that a review accepts, and how many others there are, by reason."""
+    pairs = zip(wanted["roi_key"].to_pylist(), wanted["radiomics_digest"].to_pylist(), strict=True)
+    outlines = [{"roi_key": roi_key, "input_digest": input_digest} for roi_key, input_digest in pairs]
+    refused = refused_outlines(view, outlines, "roi_key")
+    kept = wanted.filter(pc.invert(pc.is_in(wanted["roi_key"], pa.array(list(refused), pa.string()))))
+    return kept, dict(sorted(Counter(refused.values()).items()))
 
 
 def _unscored(store: FeatureStore, wanted: pa.Table, bundle_digest: str, tables: Sequence[str]) -> list[str]:

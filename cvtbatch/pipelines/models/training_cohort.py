@@ -20,6 +20,7 @@ from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading, name_centers, patient_digest, refuse_twins
 from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outlines, select_rows
 from cvtbatch.pipelines.shared.case_values import Columns, case_columns
+from cvtbatch.pipelines.shared.reviewed import refused_outlines
 from cvtbatch.spec import Spec
 from cvtbatch.store import FeatureStore, View
 
@@ -28,13 +29,18 @@ WIDE = ("roi_key", "case_key", "center", "input_digest", "volume_spec_id", "radi
 
 @dataclass(frozen=True, slots=True)
 class CohortSource:
-    """Where a training cohort is read; small, so that it travels to workers, which read for themselves."""
+    """Where a training cohort is read; small, so that it travels to workers, which read for themselves.
+
+    Attributes:
+        reviewed: only outlines that a review accepts.
+    """
 
     store_url: str
     snapshot: str
     training_centers: tuple[str, ...]
     primary: Reading
     spec_ids: tuple[str, ...]
+    reviewed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,9 @@ def read_training(source: CohortSource) -> TrainingData:
     _check_centers(source.training_centers, {case["center"] for case in cases})
     rows = rows.filter(pc.is_in(rows["center"], pa.array(source.training_centers, pa.string()))).sort_by("roi_key")
     refuse_several_outlines(rows)
-    rows, excluded = select_rows(rows, cases, source.training_centers)
+    outlines = rows.select(["roi_key", "case_key", "input_digest"]).to_pylist() if source.reviewed else []
+    refused = refused_outlines(view, outlines, "case_key")
+    rows, excluded = select_rows(rows, cases, source.training_centers, refused)
     if not rows.num_rows:
         raise InputError(
             "no_training_cases", f"no case of {', '.join(source.training_centers)} can be trained on: {excluded}"
@@ -220,13 +228,17 @@ def _cohort(
 def _repeats(store: FeatureStore, source: CohortSource, rows: pa.Table) -> tuple[RepeatedOutlines, ...]:
     """Return the second outlines of the rows' cases, by reader and reading."""
     number = {key: place for place, key in enumerate(rows["case_key"].to_pylist())}
-    columns = ["case_key", "roi", "reader", "reading", *contracts.feature_names()]
+    columns = ["case_key", "roi_key", "input_digest", "roi", "reader", "reading", *contracts.feature_names()]
     reader, reading = source.primary
     second = ~((pc.field("reader") == reader) & (pc.field("reading") == reading))
     among = pc.field("case_key").isin(rows["case_key"].combine_chunks())
     found = store.radiomics(
         snapshot=source.snapshot, columns=columns, where=second & among, spec=list(source.spec_ids)
     ).sort_by("case_key")
+    if source.reviewed:
+        outlines = found.select(["roi_key", "input_digest"]).to_pylist()
+        refused = refused_outlines(store.at(source.snapshot), outlines, "roi_key")
+        found = found.filter(pc.invert(pc.is_in(found["roi_key"], pa.array(list(refused), pa.string()))))
     readings = sorted(set(zip(found["reader"].to_pylist(), found["reading"].to_pylist(), strict=True)))
     repeats = []
     for name, turn in readings:

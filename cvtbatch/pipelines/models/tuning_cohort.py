@@ -10,6 +10,7 @@ from cvtbatch.errors import InputError, InternalError
 from cvtbatch.manifest import Reading, refuse_twins
 from cvtbatch.pipelines.models.eligible_cases import Row, select_cases
 from cvtbatch.pipelines.shared.job import Job
+from cvtbatch.pipelines.shared.reviewed import refused_outlines
 from cvtbatch.spec import canonical_json, digest, volume_spec
 from cvtbatch.store import StoredArray, View
 
@@ -66,15 +67,24 @@ def read_tuning_cohort(view: View, job: Job) -> TuningCohort:
         raise InputError("no_such_center", f"training centres without a case: {', '.join(absent)}; there are {told}")
     refuse_twins(centers, known)
     volumes = {row["case_key"]: row for row in _of_spec(view.rows("volumes"), spec_id)}
+    drawn = [
+        row
+        for row in _of_spec(view.rows("rois"), spec_id)
+        if row["center"] in centers and Reading(row["reader"], row["reading"]) == primary
+    ]
+    refused = refused_outlines(view, drawn, "roi_key") if job.cohort.reviewed else {}
     outlines: dict[str, list[Row]] = {}
-    for row in _of_spec(view.rows("rois"), spec_id):
-        if row["center"] in centers and Reading(row["reader"], row["reading"]) == primary:
+    reasons = {}
+    for row in drawn:
+        if row["roi_key"] in refused:
+            reasons[row["case_key"]] = refused[row["roi_key"]]
+        else:
             outlines.setdefault(row["case_key"], []).append(row)
 
     def lack(case: Row) -> str:
         if case["cvt"] is None:
             return "outcome_unknown"
-        return "" if case["case_key"] in outlines else "no_primary_outline"
+        return "" if case["case_key"] in outlines else reasons.get(case["case_key"], "no_primary_outline")
 
     selection = select_cases(cases, centers, lack)
     rois = tuple(_tuning_roi(case, row, volumes[key]) for key, case in selection.taken.items() for row in outlines[key])

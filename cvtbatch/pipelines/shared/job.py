@@ -74,11 +74,16 @@ class EmbeddingSection:
 
 @dataclass(frozen=True, slots=True)
 class CohortSection:
-    """Whom a model may be trained on, and whose outline is the primary one."""
+    """Whom a model may be trained on, and whose outline is the primary one.
+
+    Attributes:
+        reviewed: take outlines alone that a review accepts as they are.
+    """
 
     training_centers: tuple[str, ...]
     primary_reader: str
     primary_reading: int
+    reviewed: bool
 
     @property
     def primary(self) -> Reading:

@@ -21,7 +21,7 @@ from cvtbatch.store import FeatureStore, StoredArray, View, check_columns, wide_
 from cvtbatch.whole_files import written_whole
 
 # What is read from a snapshot, be it one that is recorded for the purpose; the rest is history.
-SNAPSHOT_TABLES = frozenset({"cases", "volumes", "rois", "outlines", "radiomics", "embeddings", "wide"})
+SNAPSHOT_TABLES = frozenset({"cases", "volumes", "rois", "outlines", "reviews", "radiomics", "embeddings", "wide"})
 
 
 @dataclass(frozen=True, slots=True)

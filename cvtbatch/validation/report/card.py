@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cvtbatch.errors import InputError
-from cvtbatch.validation.inputs import Contribution
+from cvtbatch.validation.inputs import Contribution, Scale
 from cvtbatch.validation.nomogram import TrainingRange
 from cvtbatch.validation.report.case_words import amount_in_words
 from cvtbatch.validation.report.cohort_tables import MEANINGS
@@ -30,14 +30,17 @@ class ModelCard:
 
     Attributes:
         score: not computable where an input is missing or lies outside the training range.
-        scale: what the score is, in words.
+        scale: what the score is, and whether votes have a probability beside them.
+        probability: the DLRN's score, or what recalibrated votes stand for; not computable where there is no score or votes are
+            uncalibrated.
         thresholds: frozen, by name.
         positive: whether the score reaches each of them; empty without a score.
     """
 
     name: str
     score: Maybe[float]
-    scale: str
+    scale: Scale
+    probability: Maybe[float]
     thresholds: Mapping[str, float]
     positive: Mapping[str, bool]
 
@@ -166,7 +169,11 @@ def score_in_words(model: ModelCard) -> str:
     """Return a score and what it is, or why there is none."""
     if isinstance(model.score, NotComputable):
         return f"no number: {in_words(model.score.reason)}"
-    return f"{decimal(model.score)} ({model.scale})"
+    if model.scale == "probability":
+        return f"{decimal(model.score)} (a probability)"
+    if isinstance(model.probability, NotComputable):
+        return f"{decimal(model.score)} ({model.scale}, no probability)"
+    return f"{decimal(model.score)} (a share of the forest's votes); probability {decimal(model.probability)} ({model.scale})"
 
 
 def decisions_in_words(model: ModelCard) -> list[str]:

@@ -2,8 +2,26 @@
 
 from cvtbatch.validation.baseline import Value
 from cvtbatch.validation.inputs import Case, Contribution
+from cvtbatch.validation.nomogram import Nomogram, TrainingRange
 from cvtbatch.validation.report.column_words import in_words
 from cvtbatch.validation.report.tables import decimal
+from cvtbatch.validation.values import Maybe, NotComputable
+
+
+def outside_training(case: Case, nomogram: Maybe[Nomogram]) -> tuple[str, ...]:
+    """Return what of a case lies outside the training range, by name: columns, and terms of the nomogram that are numbers."""
+    terms = () if isinstance(nomogram, NotComputable) else nomogram.terms
+    values = _term_values(case)
+    return (
+        *case.outside,
+        *(
+            term.name
+            for term in terms
+            if isinstance(term.training, TrainingRange)
+            and isinstance(value := values.get(term.name), float)
+            and not term.training.low <= value <= term.training.high
+        ),
+    )
 
 
 def points_in_words(case: Case) -> str:
@@ -11,7 +29,7 @@ def points_in_words(case: Case) -> str:
     points = case.explanation.points if case.explanation else ()
     if not points:
         return ""
-    values: dict[str, Value] = {"DLR signature": case.scores.get("DLR"), "epilepsy": _yes_no(case)}
+    values = _term_values(case)
     parts = [f"{decimal(row.amount, 0)} for {_with_value(row.name, values.get(row.name))}" for row in points]
     total = decimal(sum(row.amount for row in points), 0)
     return f"{total} point{'' if total == '1' else 's'}: {' and '.join(parts)}"
@@ -27,6 +45,11 @@ def moved_in_words(case: Case, most: int) -> str:
 def amount_in_words(row: Contribution) -> str:
     """Return a name with what it adds."""
     return f"{in_words(row.name)} ({'+' if row.amount >= 0 else ''}{decimal(row.amount, 2)})"
+
+
+def _term_values(case: Case) -> dict[str, Value]:
+    """Return the values of the nomogram's terms, levels by their names; None where unknown."""
+    return {"DLR signature": case.scores.get("DLR"), "epilepsy": _yes_no(case)}
 
 
 def _with_value(name: str, value: Value) -> str:

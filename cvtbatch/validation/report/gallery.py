@@ -10,15 +10,11 @@ from urllib.parse import quote
 import numpy as np
 import numpy.typing as npt
 
-from cvtbatch.imaging import outline_picture
+from cvtbatch.imaging import as_radiologists_look, head_window, outline_picture
 from cvtbatch.validation.evaluate import CaseResult, Validation
 
 MORE = 200
 """Cases in the page beyond the misclassified ones; the rest stand on pages of as many."""
-PICTURE_MM = 220.0
-"""Side of the square that a picture shows: a head."""
-BODY_HU = -300
-"""Above it is the head, and little else: padding, air and most head rests are not."""
 PICTURE_PX = 240
 
 
@@ -49,8 +45,7 @@ class OutlinedSlice:
         Args:
             spacing_mm, direction: of the stored grid.
         """
-        rows, columns = (-1 if direction[place] < 0 else 1 for place in (4, 0))
-        hu_yx, mask_yx = (np.ascontiguousarray(part[::rows, ::columns]) for part in (hu_yx, mask_yx))
+        hu_yx, mask_yx = (as_radiologists_look(part, direction) for part in (hu_yx, mask_yx))
         return cls(hu_yx.astype(np.int16), mask_yx.astype(np.uint8), (spacing_mm[0], spacing_mm[1]))
 
 
@@ -87,34 +82,12 @@ def page_name(place: int) -> str:
     return "report.html" if place == 0 else f"cases-{place + 1}.html"
 
 
-def _start(head: npt.NDArray[np.intp], outline: npt.NDArray[np.intp], side: int, extent: int) -> int:
-    """Return where a window begins along an axis: the head in its middle if the outline is in it then.
-
-    Args:
-        head, outline: indices of their pixels along the axis; the outline's are not empty.
-        side, extent: of the window and of the image.
-    """
-    if side >= extent:
-        return (extent - side) // 2
-    seen = head if len(head) else outline
-    start = round((int(seen.min()) + int(seen.max()) + 1 - side) / 2)
-    # The outline's far end first, so that of one too large for the window its beginning is shown.
-    start = min(max(start, int(outline.max()) + 1 - side), int(outline.min()))
-    return min(max(start, 0), extent - side)
-
-
 def to_data_url(found: OutlinedSlice) -> str:
     """Return a picture of a slice with its outline as a JPEG data URL: a square of 220 mm around the head."""
     from PIL import Image
 
     rgb = outline_picture(found.hu_yx, found.mask_yx)
-    step_y, step_x = found.spacing_xy_mm[1], found.spacing_xy_mm[0]
-    height, width = round(PICTURE_MM / step_y), round(PICTURE_MM / step_x)
-    head, outline = np.nonzero(found.hu_yx > BODY_HU), np.nonzero(found.mask_yx)
-    top, left = (
-        _start(head[axis], outline[axis], side, extent)
-        for axis, (side, extent) in enumerate(zip((height, width), found.mask_yx.shape, strict=True))
-    )
+    top, left, height, width = head_window(found.hu_yx, found.mask_yx, found.spacing_xy_mm)
     square = Image.fromarray(rgb).crop((left, top, left + width, top + height))
     square = square.resize((PICTURE_PX, PICTURE_PX), Image.Resampling.LANCZOS)
     file = io.BytesIO()

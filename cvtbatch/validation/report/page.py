@@ -8,8 +8,9 @@ from pathlib import Path
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, InternalError
 from cvtbatch.validation.evaluate import CaseResult, Validation
+from cvtbatch.validation.nomogram import Nomogram
 from cvtbatch.validation.report.calculator import calculator_data
-from cvtbatch.validation.report.case_words import moved_in_words, points_in_words
+from cvtbatch.validation.report.case_words import moved_in_words, outside_training, points_in_words
 from cvtbatch.validation.report.checklists import Checklist, fill_checklists
 from cvtbatch.validation.report.cohort_tables import cohort_tables, decision_word, judgement, outcome_word
 from cvtbatch.validation.report.column_words import in_words
@@ -35,7 +36,7 @@ from cvtbatch.validation.report.shift_tables import shift_tables
 from cvtbatch.validation.report.size_tables import size_tables
 from cvtbatch.validation.report.tables import ReportTable, decimal
 from cvtbatch.validation.report.visible_text import with_visible_text
-from cvtbatch.validation.values import NotComputable
+from cvtbatch.validation.values import Maybe, NotComputable
 from cvtbatch.whole_files import written_whole
 
 SCHEMA = "report.json"
@@ -44,13 +45,18 @@ TABLES = (cohort_tables, performance_tables, shift_tables, reader_tables, size_t
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A case as the gallery shows it."""
+    """A case as the gallery shows it.
+
+    Attributes:
+        outside: what lies outside the training range, by name: then the card gives no number that rests on it.
+    """
 
     result: CaseResult
     picture: str | None
     outcome: str
     decision: str
     judgement: str
+    outside: tuple[str, ...]
 
 
 def write_report(
@@ -87,7 +93,10 @@ def write_report(
             _write_text(folder / "figures" / f"{drawing.name}.svg", standalone(drawing))
             (folder / "figures" / f"{drawing.name}.png").write_bytes(drawing.png)
         for place in reversed(range(len(pages))):
-            cards = [_card(with_visible_text(result), pictures(result.case.key)) for result in pages[place]]
+            cards = [
+                _card(with_visible_text(result), pictures(result.case.key), validation.nomogram)
+                for result in pages[place]
+            ]
             text = _render(validation, place, pages, cards, tables, drawings, checklists)
             _write_text(folder / page_name(place), text)
             if on_page:
@@ -105,13 +114,14 @@ def _write_text(path: Path, text: str) -> None:
         aside.write_text(text, encoding="utf-8")
 
 
-def _card(result: CaseResult, picture: OutlinedSlice | None) -> Card:
+def _card(result: CaseResult, picture: OutlinedSlice | None, nomogram: Maybe[Nomogram]) -> Card:
     return Card(
         result,
         to_data_url(picture) if picture else None,
         outcome_word(result.case.outcome),
         decision_word(result.called),
         judgement(result),
+        outside_training(result.case, nomogram),
     )
 
 

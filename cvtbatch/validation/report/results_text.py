@@ -1,9 +1,10 @@
 """results.md: results and figure legends to paste, by the numbers of report.json, and what must not be claimed. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from cvtbatch.validation.decisions import Decisions
 from cvtbatch.validation.evaluate import Validation
+from cvtbatch.validation.inputs import Scale
 from cvtbatch.validation.model_result import ModelResult
 from cvtbatch.validation.report.column_words import in_words
 from cvtbatch.validation.report.drawing import Drawing
@@ -29,6 +30,11 @@ LEGENDS = {
     "the DLRN in sample for its coefficients).",
     "readers": "Intraclass correlation coefficients (two-way, absolute agreement, single) of features by class.",
     "subgroups": "AUC by subgroup with 95 % confidence interval, and events of cases; dashed: all cases.",
+}
+VOTES: Mapping[Scale, str] = {
+    "recalibrated votes": "they are shares of a forest's votes; calibration and net benefit are of the probabilities that a "
+    "logistic step, fitted in training, makes of them",
+    "uncalibrated votes": "they are shares of a forest's votes, uncalibrated: the bundle has no step from them to probabilities",
 }
 
 
@@ -113,8 +119,20 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
+def _listed(names: list[str]) -> str:
+    return " and ".join([*filter(None, [", ".join(names[:-1])]), names[-1]])
+
+
 def _legend(name: str) -> str:
     return LEGENDS[name] if name in LEGENDS else LEGENDS[name.partition("_")[0]]
+
+
+def _of_votes(validation: Validation) -> Iterator[str]:
+    """Say what scores of signatures are, by whether their votes have a probability beside them."""
+    for scale, told in VOTES.items():
+        names = [model.name for model in validation.models if model.scale == scale]
+        if names:
+            yield f"That scores of {_listed(names)} are probabilities: {told}."
 
 
 def _not_to_claim(validation: Validation) -> Iterator[str]:
@@ -124,7 +142,7 @@ def _not_to_claim(validation: Validation) -> Iterator[str]:
         yield f"Anything of any patient: the image network has the weights {where.weights}, which were never trained."
     yield f"More than these cases can carry: {validation.power.verdict.rstrip('.')}."
     yield "Performance at this centre's own best point, which was chosen on the same cases: the frozen threshold counts."
-    yield "That scores of Rad, DL and DLR are probabilities: they are shares of a forest's votes."
+    yield from _of_votes(validation)
     yield "That one model is better than another, unless the comparison of their AUCs on the same cases says so."
     for estimate in primary.training:
         if estimate.caution:

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cvtbatch import contracts
-from cvtbatch.errors import InputError
+from cvtbatch.errors import InputError, ProblemsError
 from cvtbatch.manifest import find_twins, name_centers, read_manifest, refuse_twins, twins_of
 from cvtbatch.plain_text import FORMULA_START, hidden_character, is_formula, visible
 from tests.support.archives import write_rows
@@ -212,3 +212,27 @@ def test_names_of_files_hold_no_null(folder: Path) -> None:
         f"row 1, column {column}: {name!r} holds U+0000, a character that does not show: type it anew without"
         for column, name in (("image", "ct\0.nii.gz"), ("mask", "m\0"))
     ]
+
+
+@pytest.mark.parametrize("reader", ["blast-ct:0123abcd", "threshold:00000000", "command:ffffffff"])
+def test_no_person_is_named_as_a_method_that_finds_outlines(folder: Path, reader: str) -> None:
+    rows = [row(), row(case_id="2", reader=reader), row(case_id="3", reader=f" {reader} ")]
+    with pytest.raises(ProblemsError) as raised:
+        read_manifest(write_rows(folder / "m.csv", rows))
+    assert raised.value.kind == "reserved_reader"
+    lines = raised.value.private.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["row 2, column reader", "row 3, column reader"]
+    assert f"'{reader}' is how outlines are named that `extract` finds by itself: name the person" in lines[0]
+
+
+def test_a_method_among_other_problems_is_one_of_them(folder: Path) -> None:
+    found = problems(folder, row(age="old"), row(case_id="2", reader="blast-ct:0123abcd"))
+    assert [line.partition(":")[0] for line in found] == ["row 1, column age", "row 2, column reader"]
+
+
+@pytest.mark.parametrize(
+    "reader", ["blast-ct", "blast-ct:0123ABCD", "blast-ct:0123abcde", "nnunet:0123abcd", "Dr command:1"]
+)
+def test_what_no_method_is_called_is_a_person(folder: Path, reader: str) -> None:
+    [case] = read_manifest(write_rows(folder / "m.csv", [row(reader=reader)]))
+    assert case.rois[0].reader == reader

@@ -228,3 +228,21 @@ def test_a_manifest_that_changes_while_it_is_read_is_refused(folder: Path, monke
 def test_the_digest_of_a_manifest_is_that_of_its_bytes(folder: Path) -> None:
     path = write_rows(folder / "m.csv", [row()])
     assert read_manifest(path).sha256 == digest(path.read_bytes())
+
+
+def test_one_case_is_found_without_the_others(tmp_path: Path) -> None:
+    rows = [row(case_id=str(number), mask=f"{reader}.nii", reader=reader) for number in (1, 2, 3) for reader in "AB"]
+    manifest = read_manifest(write_rows(tmp_path / "m.csv", rows))
+    [second] = [case for case in manifest if case.case_id == "2"]
+    assert manifest.case("A", "2") == second
+    assert [roi.manifest_row for roi in second.rois] == [3, 4]
+    assert manifest.case("A", "4") is None
+    assert manifest.case("B", "2") is None
+
+
+def test_columns_are_those_of_the_file_without_a_name_too(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text(",center,case_id,image,x_own\n0,A,1,ct.nii,a\n1,A,2,ct.nii,b\n")
+    manifest = read_manifest(path)
+    assert manifest.columns == ("", "center", "case_id", "image", "x_own")
+    assert manifest.folder == tmp_path.resolve()

@@ -1,10 +1,12 @@
 """results.md: the numbers of report.json in sentences, a legend for every figure, and what must not be claimed."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from cvtbatch.validation.evaluate import Validation, evaluate
+from cvtbatch.validation.inputs import Scale
 from cvtbatch.validation.report.document import to_document
 from cvtbatch.validation.report.model_figures import draw_model
 from cvtbatch.validation.report.performance_figures import draw_performance
@@ -59,6 +61,29 @@ def test_what_must_not_be_claimed_is_said(validation: Validation) -> None:
         "thresholds rest on few training events",
     ):
         assert words in told, words
+
+
+def test_votes_are_told_from_probabilities_by_what_the_bundle_makes_of_them(validation: Validation) -> None:
+    def claims(*scales: Scale) -> list[str]:
+        models = tuple(
+            replace(model, scale=scale)
+            for model, scale in zip(validation.models, (*scales, "probability"), strict=True)
+        )
+        told = _section(results_text(replace(validation, models=models), ()), "What must not be claimed")
+        return [line for line in told.splitlines() if "are probabilities" in line]
+
+    [recalibrated] = claims("recalibrated votes", "recalibrated votes", "recalibrated votes")
+    assert recalibrated.startswith(
+        "- That scores of Rad, DL and DLR are probabilities: they are shares of a forest's votes; "
+    )
+    assert "uncalibrated" not in recalibrated
+    [none] = claims("uncalibrated votes", "uncalibrated votes", "uncalibrated votes")
+    assert none.startswith("- That scores of Rad, DL and DLR are probabilities: ")
+    assert "uncalibrated" in none
+    assert "step, fitted in training" not in none
+    some, others = claims("uncalibrated votes", "recalibrated votes", "recalibrated votes")
+    assert "That scores of DL and DLR are" in some
+    assert "That scores of Rad are" in others
 
 
 @pytest.mark.parametrize("outcomes", ["one", "none"])

@@ -1,0 +1,150 @@
+"""What there is to look at in a store: its cases, with where their voxels and outlines are."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cvtbatch.errors import InputError
+from cvtbatch.manifest import name_centers
+from cvtbatch.pipelines.shared.reviewed import Reviews, read_reviews
+from cvtbatch.reviewing.cases import Item, Outline, ReviewCase
+from cvtbatch.store import StoredArray, View
+
+Row = Mapping[str, Any]
+VOLUMES = [
+    "case_key",
+    "center",
+    "volume_spec_id",
+    "image_digest",
+    "path",
+    "checksum",
+    "spacing_mm",
+    "direction",
+    "flags",
+]
+ROIS = [
+    *("case_key", "volume_spec_id", "roi_key", "roi", "reader", "reading", "outline_spec_id", "input_digest", "path"),
+    *("checksum", "volume_ml", "largest_slice", "box_start_zyx", "box_size_zyx", "flags"),
+]
+OUTLINES = ["case_key", "volume_spec_id", "outline_spec_id", "reader", "state", "rois", "agreement"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMask:
+    """Where the mask of an outline lies, and the slices that it begins and ends in and has its largest area in."""
+
+    array: StoredArray
+    roi: str
+    first: int
+    last: int
+    largest: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCase:
+    """A case to look at, with its voxels.
+
+    Attributes:
+        masks: of its outlines, in order.
+        spacing_xy_mm, direction: of the stored grid.
+    """
+
+    case: ReviewCase
+    volume: StoredArray
+    spacing_xy_mm: tuple[float, float]
+    direction: tuple[float, ...]
+    masks: tuple[StoredMask, ...]
+
+
+def read_worklist(
+    view: View, center: str | None = None, readers: Sequence[str] = (), unreviewed: bool = False
+) -> list[StoredCase]:
+    """Return the cases of a store that can be looked at: those with a volume, of several of one case the newest.
+
+    Args:
+        center: only this one's.
+        readers: only outlines of these; cases without any outline are there all the same.
+        unreviewed: only outlines, and cases without one, of which the store has no verdict.
+
+    Raises:
+        InputError: there is no such centre or reader.
+    """
+    volumes = {
+        row["case_key"]: row for row in view.rows("volumes", [*VOLUMES, "sequence"]).sort_by("sequence").to_pylist()
+    }
+    rois = _by_volume(view, "rois", ROIS)
+    if center is not None:
+        centers = {row["center"] for row in volumes.values()}
+        if center not in centers:
+            there = name_centers(sorted(centers)) or "none"
+            raise InputError(
+                "no_such_center", f"no case of centre {name_centers([center])} has a volume; there are {there}"
+            )
+        volumes = {key: row for key, row in volumes.items() if row["center"] == center}
+    known = {row["reader"] for rows in rois.values() for row in rows}
+    if missing := sorted(set(readers) - known):
+        raise InputError(
+            "no_such_reader",
+            f"the store has no outline of {missing[0]!r}; it has those of {', '.join(sorted(known)) or 'none'}",
+        )
+    found = _by_volume(view, "outlines", OUTLINES)
+    reviews = read_reviews(view)
+    cases = []
+    for key, volume in volumes.items():
+        of_volume = (key, volume["volume_spec_id"])
+        own = [row for row in rois[of_volume] if not readers or row["reader"] in readers]
+        if rois[of_volume] and not own:
+            continue
+        case = _stored_case(volume, own, found[of_volume], reviews, unreviewed)
+        if case is not None:
+            cases.append(case)
+    return cases
+
+
+def _by_volume(view: View, table: str, columns: Sequence[str]) -> Mapping[tuple[str, str], list[Row]]:
+    """Return the current rows of a table by case_key and volume_spec_id; none where there are none."""
+    by_volume: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in view.rows(table, columns).to_pylist():
+        by_volume[row["case_key"], row["volume_spec_id"]].append(row)
+    return by_volume
+
+
+def _stored_case(
+    volume: Row, rois: Sequence[Row], found: Sequence[Row], reviews: Reviews, unreviewed: bool
+) -> StoredCase | None:
+    """Return a case of some outlines; None where only what has no verdict is wanted and everything has one.
+
+    Args:
+        found: rows of `outlines`.
+    """
+    key, image = volume["case_key"], volume["image_digest"]
+    agreements = {(row["outline_spec_id"], row["rois"][0]): row["agreement"] for row in found if row["rois"]}
+    outlines, masks = [], []
+    for row in sorted(rois, key=lambda row: (row["roi"], row["reader"], row["reading"])):
+        given = reviews.get((key, row["roi_key"], row["input_digest"]))
+        if unreviewed and given:
+            continue
+        item = Item(key, row["roi_key"], row["input_digest"], given)
+        agreement = agreements.get((row["outline_spec_id"], row["roi"]))
+        flags = tuple(row["flags"] or ())
+        outlines.append(Outline(item, row["roi"], row["reader"], row["reading"], row["volume_ml"], flags, agreement))
+        masks.append(_stored_mask(row))
+    given = None if rois else reviews.get((key, "", image))
+    if unreviewed and (given or (rois and not outlines)):
+        return None
+    negative = tuple(sorted(row["reader"] for row in found if row["state"] == "no_hemorrhage"))
+    x_mm, y_mm, _ = volume["spacing_mm"]
+    return StoredCase(
+        ReviewCase(key, image, tuple(volume["flags"] or ()), tuple(outlines), negative, given),
+        StoredArray(volume["path"], volume["checksum"]),
+        (x_mm, y_mm),
+        tuple(volume["direction"]),
+        tuple(masks),
+    )
+
+
+def _stored_mask(row: Row) -> StoredMask:
+    first, size = row["box_start_zyx"][0], row["box_size_zyx"][0]
+    array = StoredArray(row["path"], row["checksum"])
+    return StoredMask(array, row["roi"], first, first + size - 1, row["largest_slice"])

@@ -1,0 +1,199 @@
+"""A case as files that 3D Slicer opens: its image, and every outline as a segment, to be corrected and to come back as a reader's.
+
+The store keeps no source, so that the image is read again, and so is what a person drew. An outline that was found, or whose file
+the manifest names no more, is laid on the slices from its stored mask.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+
+from cvtbatch.documents import to_document
+from cvtbatch.errors import FormatError, InputError
+from cvtbatch.geometry import AIR_HU, Grid
+from cvtbatch.imaging.placement import mask_volume_ml
+from cvtbatch.ingest import ImageSlices, read_mask, read_volume
+from cvtbatch.ingest.nrrd import write_nrrd
+from cvtbatch.ingest.slicer_writing import NamedMask, write_segmentation
+from cvtbatch.ingest.written_grids import lay_on, series_grid, with_margin
+from cvtbatch.manifest import Case, key_of, read_manifest
+from cvtbatch.pipelines.stores.correction_rows import correction_rows
+from cvtbatch.store import FeatureStore, StoredArray, View
+from cvtbatch.whole_files import written_whole
+
+IMAGE, SEGMENTATION = "image.nrrd", "outlines.seg.nrrd"
+Document = dict[str, object]
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outline:
+    """An outline on the written grid.
+
+    Attributes:
+        taken_from: its file, or the stored mask.
+        volume_ml: there.
+    """
+
+    row: Row
+    voxels_zyx: npt.NDArray[np.uint8]
+    taken_from: Literal["file", "store"]
+    volume_ml: float
+
+    @property
+    def segment(self) -> str:
+        """Its name in the file."""
+        return key_of(self.row["roi"], self.row["reader"], self.row["reading"])
+
+    def to_document(self, grid: Grid) -> Document:
+        names = ("roi_key", "roi", "reader", "reading", "outline_spec_id")
+        return {
+            **{name: self.row[name] for name in names},
+            "segment": self.segment,
+            "taken_from": self.taken_from,
+            "volume_ml": self.volume_ml,
+            "written_volume_ml": mask_volume_ml(self.voxels_zyx, grid),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """What is written: an image and its outlines on one grid, the series' own or the stored one."""
+
+    kind: Literal["series", "stored"]
+    grid: Grid
+    image_zyx: npt.NDArray[np.generic]
+    outlines: tuple[_Outline, ...]
+
+
+def export_case(url: str, manifest_path: Path, key: str, out: Path, corrector: str) -> Document:
+    """Write a case into a new folder, whole or not at all, and return the JSON document of `cvtbatch export-case --json`.
+
+    Args:
+        key: a case_key.
+        out: gets `image.nrrd`, and `outlines.seg.nrrd` where the case has an outline.
+        corrector: the reader under whose name corrected outlines come back.
+
+    Raises:
+        InputError: `out` is not empty or cannot be written; store or manifest have no such case; a file cannot be read or placed.
+        FormatError: `source_changed` if a file is not what was stored; a stored array is missing or damaged.
+    """
+    if out.is_dir() and any(out.iterdir()):
+        raise InputError("folder_not_empty", f"--out {out} is not empty; name a new folder")
+    store = FeatureStore(url)
+    view = store.at(None)
+    volume = _volume(view, key)
+    manifest = read_manifest(manifest_path)
+    case = manifest.case(volume["center"], volume["case_id"])
+    if case is None:
+        raise InputError(
+            "no_such_case",
+            f"manifest {manifest_path} has no case {key!r}; give the one from which the store was extracted",
+        )
+    rows = _outlines(view, volume)
+    scene = _scene(store, case, volume, rows)
+    _write(scene, out)
+    stored = {row["roi_key"] for row in rows}
+    segments = [(outline.row["roi"], outline.segment) for outline in scene.outlines]
+    to_paste = correction_rows(manifest, case, segments, out / SEGMENTATION, corrector)
+    return {
+        "command": "export-case",
+        "case_key": case.case_key,
+        "folder": str(out),
+        "image": IMAGE,
+        "segmentation": SEGMENTATION if rows else None,
+        "grid": scene.kind,
+        "size_xyz": list(scene.grid.size_xyz),
+        "spacing_mm": list(scene.grid.spacing_mm),
+        "sheared": scene.grid.is_sheared,
+        "outlines": [outline.to_document(scene.grid) for outline in scene.outlines],
+        "not_stored": [roi.roi_key for roi in case.masked_rois() if roi.roi_key not in stored],
+        "manifest": to_document(to_paste),
+    }
+
+
+def _volume(view: View, key: str) -> Row:
+    """Return the case's volume; of several specifications the one last written."""
+    columns = ("case_key", "center", "case_id", "volume_spec_id", "image_digest", "path", "checksum", "sequence")
+    grid = ("size_xyz", "spacing_mm", "origin_mm", "direction")
+    volumes = view.rows("volumes", [*columns, *grid])
+    found = volumes.filter(pc.equal(volumes["case_key"], key)).to_pylist()
+    if not found:
+        near = difflib.get_close_matches(key, volumes["case_key"].to_pylist(), n=3)
+        advice = f"near it are {', '.join(dict.fromkeys(near))}" if near else f"it has {volumes.num_rows} volumes"
+        raise InputError("no_such_case", f"the store has no volume of a case {key!r}; {advice}")
+    newest: Row = max(found, key=lambda row: int(row["sequence"]))
+    return newest
+
+
+def _outlines(view: View, volume: Row) -> list[Row]:
+    """Return the current outlines on a volume."""
+    columns = ["roi_key", "case_key", "roi", "reader", "reading", "outline_spec_id", "volume_spec_id"]
+    rois = view.rows("rois", [*columns, "mask_digest", "path", "checksum", "volume_ml"])
+    same = (pc.equal(rois[name], volume[name]) for name in ("case_key", "volume_spec_id"))
+    found: list[Row] = rois.filter(pc.and_(*same)).sort_by("roi_key").to_pylist()
+    return found
+
+
+def _scene(store: FeatureStore, case: Case, volume: Row, rows: list[Row]) -> _Scene:
+    source = read_volume(case)
+    if source.image_digest() != volume["image_digest"]:
+        raise _changed("image", case.manifest_row, case.image)
+    stored_grid = Grid(*(tuple(volume[name]) for name in ("size_xyz", "spacing_mm", "origin_mm", "direction")))
+    grid = series_grid(source.stack)
+    if grid is None:
+        return _stored_scene(store, volume, stored_grid, rows)
+    drawn = {roi.roi_key: roi for roi in case.masked_rois()}
+    outlines = []
+    for row in rows:
+        roi = drawn.get(row["roi_key"])
+        if roi is not None and row["outline_spec_id"] is None:
+            mask = read_mask(roi, lambda: ImageSlices.of(source))
+            if mask.mask_digest() != row["mask_digest"]:
+                raise _changed("mask", roi.manifest_row, roi.mask or "")
+            voxels = lay_on(mask.voxels_zyx, mask.place, grid)
+            outlines.append(_Outline(row, voxels, "file", mask.volume_ml))
+        else:
+            voxels = lay_on(_stored_mask(store, row), stored_grid, grid)
+            outlines.append(_Outline(row, voxels, "store", row["volume_ml"]))
+    return _Scene("series", grid, source.hu_zyx, tuple(outlines))
+
+
+def _stored_scene(store: FeatureStore, volume: Row, stored_grid: Grid, rows: list[Row]) -> _Scene:
+    grid, columns = with_margin(stored_grid)
+    margin = ((0, 0), (0, 0), (columns, 0))
+    image = store.read_array(StoredArray(volume["path"], volume["checksum"]))
+    outlines = tuple(_Outline(row, np.pad(_stored_mask(store, row), margin), "store", row["volume_ml"]) for row in rows)
+    return _Scene("stored", grid, np.pad(image, margin, constant_values=AIR_HU), outlines)
+
+
+def _stored_mask(store: FeatureStore, row: Row) -> npt.NDArray[np.uint8]:
+    return np.asarray(store.read_array(StoredArray(row["path"], row["checksum"])), dtype=np.uint8)
+
+
+def _changed(what: str, manifest_row: int, path: str) -> FormatError:
+    return FormatError(
+        "source_changed",
+        f"the {what} of manifest row {manifest_row} is not the one that was stored; name the manifest from which the store was "
+        "extracted, or extract this one again with --verify-inputs",
+        path,
+    )
+
+
+def _write(scene: _Scene, out: Path) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(out, folder=True) as aside:
+            aside.mkdir()
+            write_nrrd(aside / IMAGE, scene.image_zyx, scene.grid, {})
+            if scene.outlines:
+                named = [NamedMask(outline.segment, outline.voxels_zyx) for outline in scene.outlines]
+                write_segmentation(aside / SEGMENTATION, named, scene.grid)
+    except OSError as error:
+        raise InputError("cannot_write", f"--out {out} cannot be written: {error.strerror or error}") from None

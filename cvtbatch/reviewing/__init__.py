@@ -1,0 +1,1 @@
+"""Pages on which a person looks at outlines, and at cases without one, and says what of them can be used."""
