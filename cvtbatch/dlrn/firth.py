@@ -77,10 +77,14 @@ class PenalisedLikelihood:
             root, score, curvature = self._slopes(coefficients)
             step = np.zeros_like(coefficients)
             step[free], concave = _ascent(root[:, free], score[free], curvature[np.ix_(free, free)])
-            coefficients, height = self._climb(coefficients, height, step)
+            reached, height = self._climb(coefficients, height, step)
             if concave and score @ step < SMALLEST_DECREMENT:
-                inverse = np.linalg.inv(self._factor(coefficients)[0])
-                return Maximum(coefficients, height, inverse @ inverse.T)
+                inverse = np.linalg.inv(self._factor(reached)[0])
+                return Maximum(reached, height, inverse @ inverse.T)
+            if reached is coefficients:
+                # No part of the step leads upward, and every further step would be the same.
+                break
+            coefficients = reached
         raise InternalError("no_convergence", f"Firth's correction did not converge in {NEWTON_STEPS} steps")
 
     def _climb(self, coefficients: Floats, height: float, step: Floats) -> tuple[Floats, float]:

@@ -1,6 +1,7 @@
 """Whether probabilities mean what they say: intercept, slope, observed over expected, Brier score, curves, Hosmer-Lemeshow.
 
-Reporting follows Van Calster et al., BMC Med 2019;17:230 (calibration hierarchy); formulas as in rms's `val.prob`.
+Reporting follows Van Calster et al., BMC Med 2019;17:230 (calibration hierarchy); formulas as in rms's `val.prob`. Where a patient
+has several cases, standard errors are those of patients (`cvtbatch.validation.clustering`).
 """
 
 import math
@@ -11,11 +12,11 @@ import numpy as np
 from scipy import stats
 from scipy.special import expit, logit
 
-from cvtbatch.validation.decisions import wilson
+from cvtbatch.validation.clustering import clustered_variance, on_log_scale, sums_by_patient, t_quantile
+from cvtbatch.validation.decisions import proportion
 from cvtbatch.validation.values import (
     Estimate,
     Floats,
-    Interval,
     Maybe,
     NotComputable,
     Scored,
@@ -31,6 +32,7 @@ CLIPS = (1e-2, EXTREME, 1e-4)
 """Other ends, to show how much the slope depends on them."""
 CURVE_EACH = 10
 """A flexible curve needs this many cases with and without the event."""
+ONE_PATIENT = NotComputable("an interval needs cases of two patients")
 GROUPS = 10
 CURVE_POINTS = 60
 
@@ -149,16 +151,21 @@ def log_odds(probability: Floats, clip: float = EXTREME) -> Floats:
 def terms(scored: Scored, clip: float = EXTREME) -> Terms:
     """Return calibration intercept and slope with Wald intervals (Cox, Biometrika 1958;45:562)."""
     extremes = int(((scored.score < clip) | (scored.score > 1 - clip)).sum())
-    if lack := scored.lacks():
+    if lack := scored.lacks(2 if scored.repeated else 1):
         return Terms(lack, lack, lack, extremes)
     odds = log_odds(scored.score, clip)
+    quantile = _quantile(scored)
     alone = _fit(scored, np.ones((scored.n, 1)), odds)
-    intercept = wald(float(alone.params[0]), float(alone.bse[0]))
+    intercept = alone.term(0, quantile)
     if few := _no_slope(scored, odds):
         return Terms(intercept, few, few, extremes)
     both = _fit(scored, np.column_stack([np.ones(scored.n), odds]))
-    own, slope = (wald(float(both.params[k]), float(both.bse[k])) for k in (0, 1))
-    return Terms(intercept, slope, own, extremes)
+    return Terms(intercept, both.term(1, quantile), both.term(0, quantile), extremes)
+
+
+def _quantile(scored: Scored) -> float:
+    """Return the quantile of a regression's 95 % intervals."""
+    return t_quantile(scored.rarer) if scored.repeated else Z
 
 
 def _no_slope(scored: Scored, odds: Floats) -> NotComputable | None:
@@ -173,18 +180,48 @@ def _no_slope(scored: Scored, odds: Floats) -> NotComputable | None:
     return None
 
 
-def _fit(scored: Scored, design: Floats, offset: Floats | None = None) -> Any:
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """A fitted logistic regression: coefficients (k,) and their covariance (k, k)."""
+
+    coefficients: Floats
+    covariance: Floats
+    converged: bool
+
+    def term(self, place: int, quantile: float) -> Estimate:
+        """Return a coefficient with its Wald interval."""
+        return wald(float(self.coefficients[place]), math.sqrt(self.covariance[place, place]), quantile=quantile)
+
+
+def _fit(scored: Scored, design: Floats, offset: Floats | None = None) -> _Fit:
     """Fit a logistic regression; the caller has excluded separation."""
     from statsmodels.genmod.families import Binomial
     from statsmodels.genmod.generalized_linear_model import GLM
 
-    return GLM(scored.outcome.astype(np.float64), design, family=Binomial(), offset=offset).fit(tol=1e-10)
+    found: Any = GLM(scored.outcome.astype(np.float64), design, family=Binomial(), offset=offset).fit(tol=1e-10)
+    covariance = np.asarray(found.cov_params(), dtype=np.float64)
+    if scored.repeated:
+        covariance = _clustered(covariance, design * (scored.outcome - found.fittedvalues)[:, None], scored)
+    return _Fit(np.asarray(found.params, dtype=np.float64), covariance, bool(found.converged))
+
+
+def _clustered(covariance: Floats, scores: Floats, scored: Scored) -> Floats:
+    """Return the sandwich covariance (k, k) of patients (Liang and Zeger 1986), with the factors of R's `sandwich::vcovCL`.
+
+    Args:
+        covariance: of independent cases.
+        scores: (n, k), what each case adds to the gradient of the log likelihood.
+    """
+    patients, terms_ = scored.patients, scores.shape[1]
+    sums = np.column_stack([sums_by_patient(column, scored.clusters, patients) for column in scores.T])
+    factor = patients / (patients - 1) * (scored.n - 1) / (scored.n - terms_)
+    return np.asarray(covariance @ (sums.T @ sums) @ covariance * factor, dtype=np.float64)
 
 
 def observed_over_expected(scored: Scored) -> Maybe[Estimate]:
     """Return events over the sum of probabilities; log interval with SE sqrt((1 - events / n) / events).
 
-    Debray et al., BMJ 2017;356:i6460, appendix 7.
+    Debray et al., BMJ 2017;356:i6460, appendix 7; where a patient has several cases, with that of the ratio of two sums.
     """
     expected = float(scored.score.sum())
     if scored.n == 0:
@@ -194,25 +231,43 @@ def observed_over_expected(scored: Scored) -> Maybe[Estimate]:
     value = scored.events / expected
     if scored.events == 0:
         return Estimate(value, NotComputable("no event: the logarithm of 0 has no interval"))
-    half = Z * math.sqrt((1 - scored.events / scored.n) / scored.events)
-    return Estimate(value, Interval(value * math.exp(-half), value * math.exp(half)))
+    error = value * math.sqrt((1 - scored.events / scored.n) / scored.events)
+    if not scored.repeated:
+        return on_log_scale(value, error, Z)
+    if scored.patients < 2:
+        return Estimate(value, ONE_PATIENT)
+    influence = scored.outcome / scored.events - scored.score / expected
+    return on_log_scale(value, value * math.sqrt(clustered_variance(influence, scored)), t_quantile(scored.patients))
 
 
 def brier(scored: Scored) -> Maybe[Brier]:
     """Return Brier's score (Mon Weather Rev 1950;78:1) with the interval of a mean, and scaled by that of the prevalence.
 
-    Scaling: Steyerberg et al., Epidemiology 2010;21:128.
+    Scaling: Steyerberg et al., Epidemiology 2010;21:128. Where a patient has several cases, the interval is of the logarithm.
     """
     if scored.n == 0:
         return NotComputable("no case has both an outcome and a score")
     errors = (scored.score - scored.outcome) ** 2
     value = float(errors.mean())
     score = Estimate(value, NotComputable("an interval needs two cases"))
-    if scored.n > 1:
+    if scored.repeated:
+        score = _clustered_mean(errors, scored)
+    elif scored.n > 1:
         score = wald(value, float(errors.std(ddof=1)) / math.sqrt(scored.n), 0.0, 1.0)
     prevalence = scored.events / scored.n
     one_class = scored.lacks()
     return Brier(score, one_class or finite(1 - value / (prevalence * (1 - prevalence))))
+
+
+def _clustered_mean(values: Floats, scored: Scored) -> Estimate:
+    """Return the mean of positive values (n,) with its log interval, patients being independent."""
+    value = float(values.mean())
+    if scored.patients < 2:
+        return Estimate(value, ONE_PATIENT)
+    if value == 0:
+        return Estimate(value, NotComputable("the score is exactly 0: its logarithm has no interval"))
+    error = math.sqrt(clustered_variance((values - value) / scored.n, scored))
+    return on_log_scale(value, error, t_quantile(scored.patients))
 
 
 def spline_basis(values: Floats, knots: Floats) -> Floats:
@@ -258,12 +313,12 @@ def smooth_curve(scored: Scored) -> Maybe[SmoothCurve]:
     ones = np.ones((CURVE_POINTS, 1))
     fit = _fit(scored, np.column_stack([np.ones(scored.n), spline_basis(odds, knots)]))
     at = np.column_stack([ones, spline_basis(points, knots)])
-    covariance = np.asarray(fit.cov_params())
-    error = np.sqrt(np.einsum("ij,jk,ik->i", at, covariance, at))
-    center = at @ np.asarray(fit.params)
+    error = np.sqrt(np.einsum("ij,jk,ik->i", at, fit.covariance, at))
+    center = at @ fit.coefficients
     if not (fit.converged and np.isfinite(error).all() and error.max() < 50):
         return NotComputable("the smooth curve does not converge on these cases")
-    lines = (expit(points), expit(center), expit(center - Z * error), expit(center + Z * error))
+    half = _quantile(scored) * error
+    lines = (expit(points), expit(center), expit(center - half), expit(center + half))
     return SmoothCurve(*(tuple(map(float, line)) for line in lines))
 
 
@@ -279,7 +334,7 @@ def grouped(scored: Scored, groups: int = GROUPS) -> tuple[Group, ...]:
     found = []
     for number in np.unique(place):
         inside = scored.where(place == number)
-        found.append(Group(inside.n, inside.events, float(inside.score.mean()), wilson(inside.events, inside.n)))
+        found.append(Group(inside.n, inside.events, float(inside.score.mean()), proportion(inside.outcome, inside)))
     return tuple(found)
 
 
@@ -291,6 +346,8 @@ def hosmer_lemeshow(scored: Scored, groups: tuple[Group, ...]) -> Maybe[HosmerLe
     """
     if lack := scored.lacks():
         return lack
+    if scored.repeated:
+        return NotComputable("patients have several scans: the test takes cases as independent")
     if len(groups) < 3:
         return NotComputable(f"too few groups: {scored.n} cases make {len(groups)} of at least five different ones")
     n, events = (np.array([getattr(group, name) for group in groups], dtype=np.float64) for name in ("n", "events"))

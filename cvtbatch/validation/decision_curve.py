@@ -4,6 +4,7 @@ Vickers and Elkin, Med Decis Making 2006;26:565: net benefit = TP / n - FP / n x
 probability t, a case being treated where its probability is at least t.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from cvtbatch.validation.values import Bools, Floats, Maybe, Scored
+from cvtbatch.validation.clustering import clustered_variance, t_quantile
+from cvtbatch.validation.values import Bools, Estimate, Floats, Maybe, NotComputable, Scored, Z, wald
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -36,7 +38,7 @@ class DecisionCurve:
     """Net benefit by threshold probability, each a tuple along `thresholds`.
 
     Attributes:
-        low, high: pointwise percentile bootstrap limits (95 %) of the model's net benefit.
+        low, high: pointwise percentile bootstrap limits (95 %) of the model's net benefit, patients being drawn.
         helpful: where the model's net benefit exceeds that of treating all and of treating none.
         surely_helpful: where the lower bootstrap limit of that excess is above 0.
         replicates: of the bootstrap.
@@ -91,11 +93,36 @@ def decision_curve(
     )
 
 
+def standardised_net_benefit(scored: Scored, threshold: float) -> Maybe[Estimate]:
+    """Return the net benefit at a threshold divided by the share of events, with a Wald interval; scores are probabilities.
+
+    Riley et al., Stat Med 2021;40:4230, section 3.4 (after Marsh, Janes and Pepe, Biometrics 2020;76:843).
+    """
+    if lack := scored.lacks(2 if scored.repeated else 1):
+        return lack
+    if not 0 < threshold < 1:
+        return NotComputable(f"at a threshold of {threshold:g} a false positive has no weight")
+    positive, share = scored.score >= threshold, scored.events / scored.n
+    of_events, of_others = (float(positive[members].mean()) for members in (scored.outcome, ~scored.outcome))
+    weight = (1 - share) / share * threshold / (1 - threshold)
+    # What a case adds by its decision, and by its outcome, which moves the weight.
+    decided = np.where(
+        scored.outcome,
+        (positive - of_events) / scored.events,
+        -weight * (positive - of_others) / (scored.n - scored.events),
+    )
+    weighed = weight * of_others * (scored.outcome - share) / (scored.n * share * (1 - share))
+    error = math.sqrt(clustered_variance(decided + weighed, scored))
+    value = of_events - weight * of_others
+    return wald(value, error, quantile=t_quantile(scored.rarer) if scored.repeated else Z)
+
+
 def _replicate(scored: Scored, thresholds: Floats, stream: np.random.SeedSequence) -> tuple[Floats, Floats]:
-    """Return the net benefits of CHUNK resamples of the cases."""
+    """Return the net benefits of CHUNK resamples of the patients, each with all its cases."""
     rng = np.random.default_rng(stream)
-    drawn = rng.integers(0, scored.n, (CHUNK, scored.n))
-    weights = np.stack([np.bincount(row, minlength=scored.n) for row in drawn]).astype(np.float64)
+    patients, clusters = scored.patients, scored.clusters
+    drawn = rng.integers(0, patients, (CHUNK, patients))
+    weights = np.stack([np.bincount(row, minlength=patients)[clusters] for row in drawn]).astype(np.float64)
     return _net_benefits(scored, weights, thresholds)
 
 

@@ -1,12 +1,15 @@
 """What decisions at a threshold are worth: sensitivity, specificity, predictive values, likelihood ratios."""
 
+import math
 from dataclasses import dataclass
 
+import numpy as np
 from scipy import stats
 from scipy.stats import contingency
 
+from cvtbatch.validation.clustering import clustered_share, clustered_variance, on_log_scale, t_quantile
 from cvtbatch.validation.operating_points import confusion_matrix, youden_threshold
-from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, Scored
+from cvtbatch.validation.values import Bools, Estimate, Interval, Maybe, NotComputable, Scored
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,11 @@ def wilson(successes: int, trials: int) -> Estimate:
     return Estimate(successes / trials, Interval(float(interval.low), float(interval.high)))
 
 
-def proportion(successes: int, trials: int, of_what: str) -> Maybe[Estimate]:
-    """Return a proportion with Wilson's interval; `of_what` names the denominator where it is empty."""
-    return wilson(successes, trials) if trials else NotComputable(f"no case {of_what}")
+def proportion(success: Bools, scored: Scored) -> Estimate:
+    """Return the share of successes (n,) among at least one case, with Wilson's interval."""
+    if scored.repeated:
+        return clustered_share(success, scored)
+    return wilson(int(success.sum()), scored.n)
 
 
 def decide(scored: Scored, threshold: float) -> Maybe[Decisions]:
@@ -46,37 +51,54 @@ def decide(scored: Scored, threshold: float) -> Maybe[Decisions]:
     if scored.n == 0:
         return NotComputable("no case has both an outcome and a score")
     found = confusion_matrix(scored, threshold)
+    positive, event = scored.score >= threshold, scored.outcome
+
+    def share(success: Bools, among: Bools, of_what: str) -> Maybe[Estimate]:
+        return proportion(success[among], scored.where(among)) if among.any() else NotComputable(f"no case {of_what}")
+
     return Decisions(
         threshold=float(threshold),
         true_positive=found.true_positive,
         false_positive=found.false_positive,
         false_negative=found.false_negative,
         true_negative=found.true_negative,
-        sensitivity=proportion(found.true_positive, found.events, "with the event"),
-        specificity=proportion(found.true_negative, found.others, "without the event"),
-        accuracy=proportion(found.correct, found.n, "scored"),
-        positive_predictive_value=proportion(
-            found.true_positive, found.true_positive + found.false_positive, "called positive"
-        ),
-        negative_predictive_value=proportion(
-            found.true_negative, found.true_negative + found.false_negative, "called negative"
-        ),
-        positive_likelihood_ratio=_ratio(found.true_positive, found.events, found.false_positive, found.others),
-        negative_likelihood_ratio=_ratio(found.false_negative, found.events, found.true_negative, found.others),
+        sensitivity=share(positive, event, "with the event"),
+        specificity=share(~positive, ~event, "without the event"),
+        accuracy=proportion(positive == event, scored),
+        positive_predictive_value=share(event, positive, "called positive"),
+        negative_predictive_value=share(~event, ~positive, "called negative"),
+        positive_likelihood_ratio=_ratio(positive, scored),
+        negative_likelihood_ratio=_ratio(~positive, scored),
     )
 
 
-def _ratio(among_events: int, events: int, among_others: int, others: int) -> Maybe[Estimate]:
-    """Return the ratio of two shares with its log interval (that of a relative risk)."""
+def _ratio(result: Bools, scored: Scored) -> Maybe[Estimate]:
+    """Return the share of a result (n,) among events over that among others, with its log interval (that of a relative risk)."""
+    events, others = scored.events, scored.n - scored.events
+    among_events, among_others = (int((result & members).sum()) for members in (scored.outcome, ~scored.outcome))
     if events == 0 or others == 0:
         return NotComputable("one class only: a likelihood ratio compares two")
     if among_others == 0:
         return NotComputable("its denominator is 0: no case without the event has this result")
     if among_events == 0:
         return Estimate(0.0, NotComputable("the ratio is 0: its logarithm has no interval"))
-    result = contingency.relative_risk(among_events, events, among_others, others)
-    interval = result.confidence_interval(0.95)
-    return Estimate(float(result.relative_risk), Interval(float(interval.low), float(interval.high)))
+    if scored.repeated:
+        return _clustered_ratio(result, scored, among_events / events, among_others / others)
+    relative = contingency.relative_risk(among_events, events, among_others, others)
+    interval = relative.confidence_interval(0.95)
+    return Estimate(float(relative.relative_risk), Interval(float(interval.low), float(interval.high)))
+
+
+def _clustered_ratio(result: Bools, scored: Scored, among_events: float, among_others: float) -> Estimate:
+    """Return the ratio of two shares with its log interval, patients being independent."""
+    ratio = among_events / among_others
+    if few := scored.lacks(2):
+        return Estimate(ratio, few)
+    of_event = (result - among_events) / (scored.events * among_events)
+    of_other = (among_others - result) / ((scored.n - scored.events) * among_others)
+    influence = np.where(scored.outcome, of_event, of_other)
+    error = ratio * math.sqrt(clustered_variance(influence, scored))
+    return on_log_scale(ratio, error, t_quantile(scored.rarer))
 
 
 def decide_at_best(scored: Scored) -> Maybe[Decisions]:

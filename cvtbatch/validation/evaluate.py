@@ -9,7 +9,8 @@ import numpy as np
 from cvtbatch.validation import cohort_baseline
 from cvtbatch.validation.baseline import BaselineRow
 from cvtbatch.validation.decision_curve import Map
-from cvtbatch.validation.decisions import Decisions
+from cvtbatch.validation.development_size import DevelopmentSize, development_size
+from cvtbatch.validation.first_scans import Repeats, count_repeats, first_scans
 from cvtbatch.validation.inputs import (
     BundleFacts,
     Case,
@@ -19,6 +20,7 @@ from cvtbatch.validation.inputs import (
     Importance,
     Provenance,
     Training,
+    scored_cases,
 )
 from cvtbatch.validation.model_result import ModelComparison, ModelResult, compare_models, evaluate_model
 from cvtbatch.validation.nomogram import Nomogram
@@ -27,7 +29,7 @@ from cvtbatch.validation.readers import ReaderStudy
 from cvtbatch.validation.recalibration import TERMS, Method, Recalibration, recalibrations
 from cvtbatch.validation.shift import Shift, find_shift
 from cvtbatch.validation.subgroups import Subgroup, subgroups
-from cvtbatch.validation.values import Floats, Maybe, NotComputable
+from cvtbatch.validation.values import Floats, Maybe, NotComputable, Scored
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,16 @@ class CaseResult:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Everything that a report shows."""
+    """Everything that a report shows.
+
+    Attributes:
+        repeats: None where every patient has one scan.
+    """
 
     provenance: Provenance
     primary: str
     patients: int
+    repeats: Repeats | None
     flow: tuple[FlowStep, ...]
     baseline_by_class: tuple[BaselineRow, ...]
     baseline_against_training: Maybe[tuple[BaselineRow, ...]]
@@ -61,6 +68,7 @@ class Validation:
     readers: tuple[ReaderStudy, ...]
     subgroups: tuple[Subgroup, ...]
     power: Power
+    development: Maybe[DevelopmentSize]
     cases: tuple[CaseResult, ...]
 
     @property
@@ -96,31 +104,30 @@ def evaluate(
     threshold = next(iter(facts.thresholds.values()))
     results = tuple(_judge(case, facts.name, threshold) for case in cohort.cases)
     point = primary.points[0].decisions
+    scored, _ = scored_cases(cohort.cases, facts.name)
+    # Baseline and shift take cases as independent.
+    single = first_scans(cohort)
     return Validation(
         provenance=provenance,
         primary=primary.name,
-        patients=len({case.patient for case in cohort.cases}),
+        patients=len(single.cases),
+        repeats=count_repeats(cohort.cases),
         flow=cohort.flow,
-        baseline_by_class=cohort_baseline.by_class(cohort.cases),
-        baseline_against_training=cohort_baseline.against_training(training, cohort.cases),
-        protocol=cohort_baseline.protocol(training, cohort.cases),
+        baseline_by_class=cohort_baseline.by_class(single.cases),
+        baseline_against_training=cohort_baseline.against_training(training, single.cases),
+        protocol=cohort_baseline.protocol(training, single.cases),
         failures=cohort.failures,
         flags=_count_flags(cohort.cases),
         models=models,
         comparisons=compare_models(cohort, bundle),
-        recalibrations=_offer_recalibration(primary, provenance),
+        recalibrations=_offer_recalibration(primary, scored, provenance),
         nomogram=bundle.nomogram,
         importances=tuple(sorted(bundle.importances, key=lambda row: -row.importance)),
-        shift=find_shift(cohort, bundle, training),
+        shift=find_shift(single, bundle, training),
         readers=cohort.readers,
         subgroups=subgroups(cohort.cases, facts.name),
-        power=power(
-            primary.n,
-            primary.events,
-            primary.auc,
-            point.sensitivity if isinstance(point, Decisions) else point,
-            primary.calibration.observed_over_expected,
-        ),
+        power=power(scored, primary.auc, point, primary.calibration.terms, primary.calibration.observed_over_expected),
+        development=development_size(bundle.development),
         cases=results,
     )
 
@@ -137,8 +144,10 @@ def _count_flags(cases: tuple[Case, ...]) -> tuple[Count, ...]:
     return tuple(Count(flag, number) for flag, number in sorted(counted.items()))
 
 
-def _offer_recalibration(primary: ModelResult, provenance: Provenance) -> dict[Method, Maybe[Recalibration]]:
+def _offer_recalibration(
+    primary: ModelResult, scored: Scored, provenance: Provenance
+) -> dict[Method, Maybe[Recalibration]]:
     if provenance.recalibrated:
         again = NotComputable("this bundle is itself recalibrated: recalibrate the one that it was made of")
         return dict.fromkeys(TERMS, again)
-    return recalibrations(primary.calibration.terms, primary.n, primary.events)
+    return recalibrations(primary.calibration.terms, scored)

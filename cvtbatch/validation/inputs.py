@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from cvtbatch.validation.baseline import Kept, Value
+from cvtbatch.validation.development_size import DevelopmentCohort
 from cvtbatch.validation.kept_columns import KeptNumbers
 from cvtbatch.validation.nomogram import Nomogram
 from cvtbatch.validation.readers import ReaderStudy
@@ -214,11 +215,13 @@ class BundleFacts:
 
     Attributes:
         models: in the order in which they are shown; the last is the primary one.
+        development: whom the primary one was developed on.
     """
 
     models: tuple[ModelFacts, ...]
     nomogram: Maybe[Nomogram]
     importances: tuple[Importance, ...]
+    development: DevelopmentCohort
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -239,7 +242,9 @@ class Training:
 
 
 def scored_cases(cases: tuple[Case, ...], model: str) -> tuple[Scored, tuple[Case, ...]]:
-    """Return outcome and score of the cases that have both, and these cases."""
+    """Return outcome and score of the cases that have both, with their patients, and these cases."""
     kept = tuple(case for case in cases if case.outcome is not None and model in case.scores)
     outcome = np.array([case.outcome for case in kept], dtype=bool)
-    return Scored(outcome, np.array([case.scores[model] for case in kept], dtype=np.float64)), kept
+    numbers = {patient: number for number, patient in enumerate(dict.fromkeys(case.patient for case in kept))}
+    patient = np.array([numbers[case.patient] for case in kept], dtype=np.int64)
+    return Scored(outcome, np.array([case.scores[model] for case in kept], dtype=np.float64), patient), kept

@@ -67,7 +67,8 @@ def evaluate_model(
         seed, map_: as for `evaluate`.
     """
     scored, kept = scored_cases(cohort.cases, facts.name)
-    probable = Scored(scored.outcome, np.array([case.probability(facts.name) for case in kept], dtype=np.float64))
+    probability = np.array([case.probability(facts.name) for case in kept], dtype=np.float64)
+    probable = Scored(scored.outcome, probability, scored.patient)
     return ModelResult(
         name=facts.name,
         scale=facts.scale,

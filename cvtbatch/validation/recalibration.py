@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cvtbatch.validation.calibration import Terms
-from cvtbatch.validation.values import Estimate, Maybe, NotComputable
+from cvtbatch.validation.values import Estimate, Maybe, NotComputable, Scored
 
 Method = Literal["intercept", "intercept-slope"]
 TERMS: dict[Method, int] = {"intercept": 1, "intercept-slope": 2}
 """The methods, and how many terms each estimates."""
 CASES_PER_TERM = 10
-"""Of the rarer outcome, for each term: with fewer, logistic estimates mislead (Peduzzi et al., J Clin Epidemiol 1996;49:1373)."""
+"""Patients of the rarer outcome, for each term: with fewer, estimates mislead (Peduzzi et al., J Clin Epidemiol 1996;49:1373)."""
 FEW_EVENTS = 50
 
 
@@ -29,20 +29,22 @@ class Recalibration:
     caution: str
 
 
-def recalibrations(terms: Terms, n: int, events: int) -> dict[Method, Maybe[Recalibration]]:
+def recalibrations(terms: Terms, scored: Scored) -> dict[Method, Maybe[Recalibration]]:
     """Return what calibration terms offer, by method.
 
     Args:
-        n, events: of the cases that the terms were fitted on.
+        scored: cases that the terms were fitted on.
     """
-    return {method: _offer(method, terms, n, events) for method in TERMS}
+    return {method: _offer(method, terms, scored) for method in TERMS}
 
 
-def _offer(method: Method, terms: Terms, n: int, events: int) -> Maybe[Recalibration]:
-    rarer, needed = min(events, n - events), CASES_PER_TERM * TERMS[method]
-    if rarer < needed:
+def _offer(method: Method, terms: Terms, scored: Scored) -> Maybe[Recalibration]:
+    events, others = (scored.where(members).patients for members in (scored.outcome, ~scored.outcome))
+    needed = CASES_PER_TERM * TERMS[method]
+    if scored.rarer < needed:
+        unit = "patients" if scored.repeated else "cases"
         return NotComputable(
-            f"too few: {events} cases with and {n - events} without the event, and it takes {needed} of each "
+            f"too few: {events} {unit} with and {others} without the event, and it takes {needed} of each "
             f"({CASES_PER_TERM} for each term)"
         )
     caution = f"fitted on {events} events only; " if events < FEW_EVENTS else ""

@@ -11,6 +11,7 @@ from cvtbatch.errors import InternalError
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Integers = npt.NDArray[np.int64]
 
 CONFIDENCE = 0.95
 Z = 1.959963984540054
@@ -66,9 +67,9 @@ class Estimate:
         finite(self.value)
 
 
-def wald(value: float, error: float, low: float = -math.inf, high: float = math.inf) -> Estimate:
-    """Return an estimate with the interval value +- 1.96 standard errors, cut to [low, high]."""
-    return Estimate(value, Interval(max(low, value - Z * error), min(high, value + Z * error)))
+def wald(value: float, error: float, low: float = -math.inf, high: float = math.inf, quantile: float = Z) -> Estimate:
+    """Return an estimate with the interval value +- `quantile` standard errors, cut to [low, high]."""
+    return Estimate(value, Interval(max(low, value - quantile * error), min(high, value + quantile * error)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +99,18 @@ class Scored:
     Attributes:
         outcome: bool (n,), true for an event.
         score: float64 (n,), finite; the larger, the likelier the event.
+        patient: int (n,), equal for cases of one patient; by default each case is of another.
     """
 
     outcome: Bools
     score: Floats
+    patient: Integers | None = None
 
     def __post_init__(self) -> None:
         if self.outcome.shape != self.score.shape or self.outcome.ndim != 1:
             raise InternalError("bad_scores", f"{self.outcome.shape} outcomes for {self.score.shape} scores")
+        if self.patient is not None and self.patient.shape != self.outcome.shape:
+            raise InternalError("bad_scores", f"{self.patient.shape} patients for {self.outcome.shape} outcomes")
         if not np.isfinite(self.score).all():
             raise InternalError("bad_scores", "a score is not a number")
 
@@ -117,17 +122,39 @@ class Scored:
     def events(self) -> int:
         return int(self.outcome.sum())
 
+    @property
+    def clusters(self) -> Integers:
+        """The patient of each case (n,), numbered from 0 without a gap."""
+        if self.patient is None:
+            return np.arange(self.n)
+        return np.asarray(np.unique(self.patient, return_inverse=True)[1], dtype=np.int64)
+
+    @property
+    def patients(self) -> int:
+        return self.n if self.patient is None else len(np.unique(self.patient))
+
+    @property
+    def repeated(self) -> bool:
+        """Whether a patient has several cases."""
+        return self.patients < self.n
+
+    @property
+    def rarer(self) -> int:
+        """Patients of the rarer outcome; one who has cases of both counts for both."""
+        return min(self.where(self.outcome).patients, self.where(~self.outcome).patients)
+
     def where(self, kept: Bools) -> "Scored":
         """Return the cases of a mask (n,)."""
-        return Scored(self.outcome[kept], self.score[kept])
+        return Scored(self.outcome[kept], self.score[kept], None if self.patient is None else self.patient[kept])
 
     def lacks(self, each: int = 1) -> NotComputable | None:
-        """Say why a statistic that needs `each` cases with and without the event cannot be computed, if it cannot."""
+        """Say why a statistic that needs `each` patients with and without the event cannot be computed, if it cannot."""
         if self.n == 0:
             return NotComputable("no case has both an outcome and a score")
-        for count, name in ((self.events, "with"), (self.n - self.events, "without")):
-            if count == 0:
+        for members, name in ((self.outcome, "with"), (~self.outcome, "without")):
+            if not members.any():
                 return NotComputable(f"one class only: none of {self.n} cases is {name} the event")
-            if count < each:
-                return NotComputable(f"too few: {count} of {self.n} cases {name} the event, {each} are needed")
+            if (count := self.where(members).patients) < each:
+                total = f"{self.patients} patients" if self.repeated else f"{self.n} cases"
+                return NotComputable(f"too few: {count} of {total} {name} the event, {each} are needed")
         return None

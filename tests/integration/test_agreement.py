@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +87,9 @@ def test_the_icc_is_that_of_the_sums_of_squares(archive: Path, document: dict[st
     assert (document["kind"], document["first"], document["second"]) == (
         "method-reader", "A, reading 1", f"{FOUND}, reading 1",
     )  # fmt: skip
-    assert (document["cases"], document["left_out"]) == (12, {"only_first": 2, "only_second": 0, "several_outlines": 0})
+    assert (document["cases"], document["left_out"]) == (
+        12, {"only_first": 2, "only_second": 0, "several_outlines": 0, "further_scans": 0},
+    )  # fmt: skip
     first, second = values_of(archive, "A"), values_of(archive, FOUND)
     table = {row["feature"]: row for row in read_csv(archive, "features.csv")}
     names = contracts.feature_names()
@@ -112,6 +115,31 @@ def test_the_icc_is_that_of_the_sums_of_squares(archive: Path, document: dict[st
         assert float(row["median_icc"]) == pytest.approx(np.median(own))
         assert float(row["share_above_0.80"]) == pytest.approx(np.mean(np.array(own) > 0.8))
     assert sum(int(row["features"]) for row in classes) == len(names)
+
+
+def test_of_a_patient_s_scans_one_is_compared(archive: Path, tmp_path: Path) -> None:
+    shutil.copytree(archive / "store", tmp_path / "store")
+    cases = FeatureStore(str(tmp_path / "store")).table("cases")
+    known = {row["case_key"]: row for row in cases.current().to_pylist()}
+    hours = {"C2/003": 5.0, "C2/004": 2.0, "C2/005": None}
+    cases.append(
+        [{**known[key], "patient": "P", "onset_to_ct_h": value, "clinical_digest": key} for key, value in hours.items()]
+    )
+    run(
+        "agreement",
+        "--store",
+        tmp_path / "store",
+        "--readers",
+        "A,blast-ct",
+        "--center",
+        "C2",
+        "--out",
+        tmp_path / "out",
+    )
+    found = json.loads((tmp_path / "out" / "agreement.json").read_text(encoding="utf-8"))["comparison"]
+    assert (found["cases"], found["left_out"]["further_scans"]) == (10, 2)
+    compared = {row["case_key"] for row in read_csv(tmp_path, "cases.csv")}
+    assert compared & hours.keys() == {"C2/004"}
 
 
 def test_overlap_is_simpleitks_and_volume_bias_that_of_bland_and_altman(

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.special import expit, logit
 
+from cvtbatch.validation.development_size import DevelopmentCohort
 from cvtbatch.validation.inputs import (
     BundleFacts,
     Case,
@@ -211,6 +212,7 @@ def make_bundle(epilepsy: bool = True) -> BundleFacts:
         importances=tuple(
             Importance(name, 0.2 / (k + 1), 0.1 * (-1) ** k if k % 3 else None) for k, name in enumerate(FEATURES)
         ),
+        development=DevelopmentCohort(192, 188, 48, 2347, 0.84),
     )
 
 

@@ -8,6 +8,7 @@ from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.description import REGRESSION_IN_SAMPLE, Auc, Coefficient, Description, Term
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.dlrn.thresholds import THRESHOLDS
+from cvtbatch.validation.development_size import DevelopmentCohort
 from cvtbatch.validation.inputs import (
     NO_OUT_OF_FOLD,
     BundleFacts,
@@ -43,6 +44,20 @@ def bundle_facts(bundle: Bundle) -> BundleFacts:
         ),
         nomogram=_nomogram(bundle),
         importances=tuple(Importance(column.feature, column.importance, column.coefficient) for column in selected),
+        development=_development(bundle.description),
+    )
+
+
+def _development(description: Description) -> DevelopmentCohort:
+    """Return whom the DLRN was developed on: its candidates are all columns that were offered, and its clinical terms."""
+    nested = description.metrics.nested
+    clinical = [term for term in description.dlrn.terms if term.name not in {"intercept", "dlr"}]
+    return DevelopmentCohort(
+        cases=description.cohort.cases,
+        patients=description.cohort.patients,
+        events=description.cohort.positive,
+        parameters=description.signatures[Model.DLR].counts["offered"] + len(clinical),
+        auc=nested.models[Model.DLRN].auc if nested else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Cases that were outlined twice: both outlines of each, with their features, volumes and overlap."""
+"""Cases that were outlined twice, one scan a patient: both outlines of each, with their features, volumes and overlap."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch.errors import CvtbatchError
-from cvtbatch.manifest import Reading
+from cvtbatch.manifest import Reading, key_of
 from cvtbatch.pipelines.models.eligible_cases import Row
 from cvtbatch.store import FeatureStore, StoredArray, View, wide_rows
+from cvtbatch.validation.first_scans import first_places
 from cvtbatch.validation.readers import dice
 from cvtbatch.validation.values import Floats, NotComputable
 
@@ -21,6 +22,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 Map = Callable[[Callable[[A], B], Iterable[A]], Iterable[B]]
 IDENTITY = ("roi_key", "case_key", "input_digest")
+OF_CASE = ("case_key", "center", "patient", "onset_to_ct_h")
 OF_OUTLINE = ("roi_key", "image_digest", "path", "checksum", "volume_ml", "flags")
 
 
@@ -68,16 +70,27 @@ def read_pairs(
     tables = [wide_rows(view, wanted, where, spec_ids, reading) for reading in readings]
     counts = [Counter(table["case_key"].to_pylist()) for table in tables]
     both = counts[0].keys() & counts[1].keys()
-    cases = sorted(key for key in both if counts[0][key] == counts[1][key] == 1)
+    single = sorted(key for key in both if counts[0][key] == counts[1][key] == 1)
+    cases = _one_a_patient(view, single)
     left_out = {
         "only_first": len(counts[0].keys() - both),
         "only_second": len(counts[1].keys() - both),
-        "several_outlines": len(both) - len(cases),
+        "several_outlines": len(both) - len(single),
+        "further_scans": len(single) - len(cases),
     }
     first, second = (_rows_of(table, cases) for table in tables)
     rois = {row["roi_key"]: row for row in view.rows("rois", list(OF_OUTLINE), spec_ids).to_pylist()}
     outlines = [[rois[key] for key in table["roi_key"].to_pylist()] for table in (first, second)]
     return OutlinePairs(tuple(cases), (first, second), (outlines[0], outlines[1]), left_out)
+
+
+def _one_a_patient(view: View, case_keys: Sequence[str]) -> list[str]:
+    """Return the cases of one scan a patient, in order: agreement takes cases as independent."""
+    known = {row["case_key"]: row for row in view.rows("cases", list(OF_CASE)).to_pylist()}
+    scans = [
+        (key_of(row["center"], row["patient"]), row["onset_to_ct_h"], key) for key in case_keys for row in [known[key]]
+    ]
+    return [case_keys[place] for place in first_places(scans)]
 
 
 def overlaps(store_url: str, pairs: OutlinePairs, map_: "Map[Masks, float | None]" = map) -> list[float | None]:

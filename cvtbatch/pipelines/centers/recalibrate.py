@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from cvtbatch.contracts import JsonObject
 from cvtbatch.dlrn.bundle import load_bundle
 from cvtbatch.dlrn.description import RecalibrationOrigin
@@ -18,9 +16,9 @@ from cvtbatch.pipelines.centers.center_cohort import read_cohort
 from cvtbatch.pipelines.centers.center_source import Source, open_source, refuse_seen_center
 from cvtbatch.spec import digest
 from cvtbatch.validation.calibration import terms
-from cvtbatch.validation.inputs import Case
+from cvtbatch.validation.inputs import Case, scored_cases
 from cvtbatch.validation.recalibration import Method, Recalibration, recalibrations
-from cvtbatch.validation.values import Estimate, Interval, NotComputable, Scored
+from cvtbatch.validation.values import Estimate, Interval, NotComputable
 
 PRIMARY = MODEL_NAMES[Model.DLRN]
 
@@ -76,12 +74,8 @@ def recalibrate_center(
     refuse_recalibrated(bundle)
     refuse_seen_center(bundle, center)
     source = open_source(store_url, bundle, center, snapshot, "recalibrate")
-    cases = tuple(case for case in read_cohort(source, ()).cases if case.outcome is not None and PRIMARY in case.scores)
-    scored = Scored(
-        np.array([case.outcome for case in cases], dtype=bool),
-        np.array([case.scores[PRIMARY] for case in cases], dtype=np.float64),
-    )
-    found = recalibrations(terms(scored), scored.n, scored.events)[method]
+    scored, cases = scored_cases(read_cohort(source, ()).cases, PRIMARY)
+    found = recalibrations(terms(scored), scored)[method]
     if isinstance(found, NotComputable):
         raise InputError(
             "not_recalibrated", f"centre {center!r} cannot recalibrate {PRIMARY} ({method}): {found.reason}"

@@ -30,15 +30,17 @@ from cvtbatch.validation.report.performance_figures import draw_performance
 from cvtbatch.validation.report.performance_tables import performance_tables
 from cvtbatch.validation.report.reader_tables import reader_tables
 from cvtbatch.validation.report.rendering import render
+from cvtbatch.validation.report.repeat_words import repeats_in_words
 from cvtbatch.validation.report.results_text import results_text
 from cvtbatch.validation.report.shift_tables import shift_tables
+from cvtbatch.validation.report.size_tables import size_tables
 from cvtbatch.validation.report.tables import ReportTable, decimal
 from cvtbatch.validation.report.visible_text import with_visible_text
 from cvtbatch.validation.values import Maybe, NotComputable
 from cvtbatch.whole_files import written_whole
 
 SCHEMA = "report.json"
-TABLES = (cohort_tables, performance_tables, shift_tables, reader_tables)
+TABLES = (cohort_tables, performance_tables, shift_tables, reader_tables, size_tables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,7 @@ def _render(
         calculator=calculator_data(validation.nomogram),
         readers=list(enumerate(validation.readers, 1)),
         summary=_summary(validation),
+        repeats=repeats_in_words(validation),
     )
 
 

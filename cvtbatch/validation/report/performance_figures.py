@@ -1,6 +1,8 @@
 """Figures of what a model is worth: ROC, precision-recall, AUC beside other figures, calibration, decision curves, subgroups."""
 
 from collections.abc import Iterator, Sequence
+from string import ascii_lowercase
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,9 @@ from cvtbatch.validation.report.drawing import (
 )
 from cvtbatch.validation.report.tables import decimal
 from cvtbatch.validation.values import Estimate, Interval, NotComputable
+
+CAUTION_LETTERS = 68
+"""In a line below a figure."""
 
 
 def draw_performance(validation: Validation) -> Iterator[Drawing]:
@@ -103,11 +108,12 @@ def _draw_precision_recall(models: Sequence[ModelResult]) -> Drawing:
 
 
 def _draw_auc(models: Sequence[ModelResult]) -> Drawing:
-    """Draw AUCs here, in training by each protocol, and as published, with their intervals."""
+    """Draw AUCs here, in training by each protocol, and as published, with their intervals and what speaks against them."""
     rows: list[tuple[str, Estimate, str, str]] = []
+    cautions = list(dict.fromkeys(row.caution for model in models for row in model.training if row.caution))
     for model, _, _ in _lines(models):
         own = [("here", model.auc, BLUE, "o")]
-        own += [(estimate.protocol, estimate.auc, ORANGE, "s") for estimate in model.training]
+        own += [(row.protocol + _mark(row.caution, cautions), row.auc, ORANGE, "s") for row in model.training]
         own += [("published", model.published_auc, GRAY, "D")] if model.published_auc else []
         rows += [
             (f"{model.name}: {name}", value, color, mark)
@@ -115,16 +121,26 @@ def _draw_auc(models: Sequence[ModelResult]) -> Drawing:
             if isinstance(value, Estimate)
         ]
     with style("auc"):
-        figure, axes = new_figure(0.9 + 0.24 * len(rows))
+        figure, axes = new_figure(0.9 + 0.24 * len(rows) + 0.3 * len(cautions))
         _intervals(axes, rows)
         axes.set(xlabel="AUC with 95 % confidence interval", xlim=(min(0.4, _lowest(rows) - 0.02), 1.02))
         axes.axvline(0.5, color=GRAY, linewidth=0.8, linestyle=":")
+        notes = [f"{_mark(caution, cautions).strip()} {caution}" for caution in cautions]
+        for note in notes:
+            axes.plot([], [], " ", label=fill(note, CAUTION_LETTERS))
+        if notes:
+            figure.legend(loc="outside lower left", handlelength=0, handletextpad=0)
         return finish(
             figure,
             "auc",
             "AUC here, in training, and as published",
-            "AUC of each model here, in training and published",
+            "; ".join(["AUC of each model here, in training and published", *notes]),
         )
+
+
+def _mark(caution: str, cautions: Sequence[str]) -> str:
+    """Return the letter of a caution below the figure, or an empty text."""
+    return f" ({ascii_lowercase[cautions.index(caution)]})" if caution else ""
 
 
 def _lowest(rows: Sequence[tuple[str, Estimate, str, str]]) -> float:

@@ -1,4 +1,4 @@
-"""Tables of what a model is worth: discrimination, decisions, calibration, decision curves, subgroups, power.
+"""Tables of what a model is worth: discrimination, decisions, calibration, decision curves, subgroups.
 
 A statistic is shown by a column here: a heading, the value, its decimals.
 """
@@ -14,7 +14,6 @@ from cvtbatch.validation.decisions import Decisions
 from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.inputs import Scale
 from cvtbatch.validation.model_result import ModelComparison, ModelResult
-from cvtbatch.validation.power import Target
 from cvtbatch.validation.recalibration import Recalibration
 from cvtbatch.validation.report.tables import Cell, Column, ReportTable, decimal, part_of, tabulate
 from cvtbatch.validation.subgroups import Subgroup
@@ -76,7 +75,7 @@ _COMPARISONS: tuple[Column[ModelComparison], ...] = (
     Column("difference of AUC", lambda row: f"{row.first} less {row.second}"),
     Column("cases", lambda row: row.n),
     Column("difference (95 % CI)", lambda row: part_of(row.result, lambda found: found.difference)),
-    Column("P (DeLong, paired)", lambda row: part_of(row.result, lambda found: found.test)),
+    Column("P (paired)", lambda row: part_of(row.result, lambda found: found.test)),
 )
 _DECISIONS: tuple[Column[_Decided], ...] = (
     Column("model", lambda row: row.model),
@@ -125,14 +124,6 @@ _SUBGROUPS: tuple[Column[Subgroup], ...] = (
     Column("intercept (95 % CI)", lambda row: row.terms.intercept, 2),
     Column("slope (95 % CI)", lambda row: row.terms.slope, 2),
 )
-_POWER: tuple[Column[Target], ...] = (
-    Column("measure", lambda target: target.measure),
-    Column("value here", lambda target: target.anticipated),
-    Column("width here", lambda target: target.now),
-    Column("width asked for", lambda target: target.width, 2),
-    Column("cases needed", lambda target: target.n),
-    Column("events among them", lambda target: target.events),
-)
 
 
 def performance_tables(validation: Validation) -> Iterator[ReportTable]:
@@ -141,7 +132,6 @@ def performance_tables(validation: Validation) -> Iterator[ReportTable]:
     yield from _calibration_tables(validation)
     yield from _benefit_tables(validation)
     yield _subgroup_table(validation)
-    yield _power_table(validation)
 
 
 def _discrimination_tables(validation: Validation) -> Iterator[ReportTable]:
@@ -151,7 +141,10 @@ def _discrimination_tables(validation: Validation) -> Iterator[ReportTable]:
         _DISCRIMINATION,
         validation.models,
         place="discrimination",
-        notes=("AUC: DeLong's interval. Average precision: logit interval.",),
+        notes=(
+            "AUC: DeLong's interval; where a patient has several scans, Obuchowski's (1997), of the log odds. Average precision: "
+            "logit interval.",
+        ),
     )
     yield tabulate(
         "comparisons",
@@ -159,7 +152,10 @@ def _discrimination_tables(validation: Validation) -> Iterator[ReportTable]:
         _COMPARISONS,
         validation.comparisons,
         place="discrimination",
-        notes=("P values are not adjusted for the number of comparisons.",),
+        notes=(
+            "DeLong's paired test; where a patient has several scans, Obuchowski's. P values are not adjusted for the number of "
+            "comparisons.",
+        ),
     )
     yield tabulate(
         "decisions",
@@ -171,7 +167,7 @@ def _discrimination_tables(validation: Validation) -> Iterator[ReportTable]:
             "Frozen thresholds were set in training: at Youden's point, and at sensitivities of 0.90 and 0.95 there. "
             "A case is positive at or above them; those of signatures are shares of votes. "
             "The own best point (Youden) is chosen and judged on the same cases, and so is optimistic. "
-            "Intervals (95 %): Wilson's for shares, the log one for likelihood ratios.",
+            "Intervals (95 %): Wilson's for shares, the log one for likelihood ratios; a patient's scans count together.",
         ),
     )
     yield _published_table(validation)
@@ -197,7 +193,7 @@ def _benefit_tables(validation: Validation) -> Iterator[ReportTable]:
         validation.models,
         place="beside-decision-curve",
         notes=(
-            "Threshold probabilities. Limits: percentile bootstrap of whole cases, seeded, for one threshold at a time.",
+            "Threshold probabilities. Limits: percentile bootstrap of patients (all their scans), seeded, one threshold at a time.",
             *_scale_notes(validation),
         ),
     )
@@ -212,19 +208,6 @@ def _subgroup_table(validation: Validation) -> ReportTable:
         validation.subgroups,
         place="subgroups",
         notes=("Levels were fixed before any result. Small subgroups have wide intervals, which are the result.",),
-    )
-
-
-def _power_table(validation: Validation) -> ReportTable:
-    return tabulate(
-        "power",
-        "How many cases would give a 95 % interval of a width",
-        _POWER,
-        validation.power.targets,
-        place="power",
-        notes=(
-            "At the share of events of this centre. AUC: Newcombe 2006; O/E: Riley 2021, at O/E 1; sensitivity: Wilson.",
-        ),
     )
 
 

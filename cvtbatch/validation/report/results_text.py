@@ -8,6 +8,7 @@ from cvtbatch.validation.inputs import Scale
 from cvtbatch.validation.model_result import ModelResult
 from cvtbatch.validation.report.column_words import in_words
 from cvtbatch.validation.report.drawing import Drawing
+from cvtbatch.validation.report.repeat_words import repeats_in_words
 from cvtbatch.validation.report.tables import decimal, percent
 from cvtbatch.validation.values import Estimate, Maybe, NotComputable
 
@@ -16,7 +17,8 @@ LEGENDS = {
     "flow": "Cases at each step from screened to analysed, and why others were left out.",
     "roc": "Receiver operating characteristic of the cases with a known outcome; dots: at the frozen threshold.",
     "precision_recall": "Precision against recall, with the average precision (AP); dotted: prevalence.",
-    "auc": "AUC with 95 % confidence interval: at this centre, in training by each protocol, and as published.",
+    "auc": "AUC with 95 % confidence interval: at this centre, in training by each protocol, and as published; letters: what "
+    "speaks against an estimate.",
     "scores": "Probabilities by outcome, a mark a case, spread at random across; bars: medians; dashed: the frozen threshold.",
     "calibration": "Observed share with CVT against prediction: flexible curve and groups of cases, with 95 % intervals.",
     "decision_curve": "Net benefit by threshold probability with 95 % confidence band, against treating all and treating none.",
@@ -24,7 +26,8 @@ LEGENDS = {
     "nomogram": "Points of each term, their total and the probability, as frozen in training; marked: an example of this centre.",
     "importances": "Share of each selected feature in the impurity decrease of the DLR signature's forest, in training.",
     "shift": "Standardised difference of selected features, this centre less training; gray: half a deviation to each side.",
-    "shift_scores": "Share of cases at or below each probability, by outcome: here, and out of fold in training (dashed).",
+    "shift_scores": "Share of cases at or below each probability, by outcome: here, and out of fold in training (dashed; for "
+    "the DLRN in sample for its coefficients).",
     "readers": "Intraclass correlation coefficients (two-way, absolute agreement, single) of features by class.",
     "subgroups": "AUC by subgroup with 95 % confidence interval, and events of cases; dashed: all cases.",
 }
@@ -63,6 +66,8 @@ def _results(validation: Validation) -> Iterator[str]:
         f"by a model that was frozen after training on {where.training_cases} cases of {', '.join(where.training_centers)}; the "
         f"outcome of {validation.known} was known, and {validation.events} of them had CVT."
     )
+    if repeats := repeats_in_words(validation):
+        yield repeats
     yield _sentence(f"The AUC of {primary.name} was", f"The AUC of {primary.name}", primary.auc)
     yield from _decisions(primary)
     terms = primary.calibration.terms

@@ -17,8 +17,8 @@ _SHIFT_NOTES = (
     "Unclear: |difference| at least 0.5, which chance may explain in so few cases.",
 )
 _SCORE_NOTES = (
-    "Log odds. Training's scores are out of fold: each case's, from models that had not seen it. All cases also differ where the "
-    "share of CVT does; within a class they do not.",
+    "Log odds. Training's scores are out of fold: each case's, from signatures that had not seen it; the DLRN's are in sample for "
+    "its coefficients. All cases also differ where the share of CVT does; within a class they do not.",
 )
 
 

@@ -168,7 +168,10 @@ def _of_performance(validation: Validation) -> Iterator[tuple[str, Answer]]:
         for topic in ("metrics", "performance"):
             yield topic, _no(f"Not computable: {primary.auc.reason}.", *place, "auc")
     if isinstance(primary.auc, Estimate) and not isinstance(primary.auc.interval, NotComputable):
-        intervals = "95 % intervals: DeLong, Wilson, log, logit, Wald, and a seeded bootstrap, each named at its table."
+        of_auc = "Obuchowski, of patients" if validation.repeats else "DeLong"
+        intervals = (
+            f"95 % intervals: {of_auc}, Wilson, log, logit, Wald, and a seeded bootstrap, each named at its table."
+        )
         yield "uncertainty", _yes(intervals, *place, "auc", "interval")
     else:
         yield "uncertainty", _no(f"The AUC of {primary.name} has no interval.", *place, "auc")
@@ -189,7 +192,8 @@ def _of_comparisons(validation: Validation) -> Iterator[tuple[str, Answer]]:
     done = [row for row in validation.comparisons if isinstance(row.result, AucComparison)]
     if done:
         names = ", ".join(model.name for model in validation.models)
-        yield "comparison", _yes(f"DeLong's paired test between {names} (section Discrimination).", "comparisons")
+        test = "Obuchowski" if validation.repeats else "DeLong"
+        yield "comparison", _yes(f"{test}'s paired test between {names} (section Discrimination).", "comparisons")
     else:
         yield "comparison", _no("No two models could be compared.", "comparisons")
     others = {name for row in done for name in (row.first, row.second)} - RADIOMIC_MODELS

@@ -10,6 +10,7 @@ from scipy.stats import chi2
 
 from cvtbatch.dlrn.firth import PenalisedLikelihood, profile_limit
 from cvtbatch.dlrn.logistic import fit_logistic, is_separated
+from cvtbatch.errors import InternalError
 
 NAMES = ("dlr", "epilepsy")
 DROP = chi2.ppf(0.95, 1) / 2
@@ -118,3 +119,18 @@ def test_a_limit_that_is_not_found_is_no_number_and_no_crash(monkeypatch: pytest
     assert profile_limit(likelihood, best, 1, -1, 1 - 1e-9) == -np.inf
     monkeypatch.setattr("cvtbatch.dlrn.firth.NEWTON_STEPS", 1)
     assert np.isnan(profile_limit(likelihood, best, 1, 1, 0.95))
+
+
+def test_a_search_ends_where_no_part_of_a_step_leads_upward(monkeypatch: pytest.MonkeyPatch) -> None:
+    terms, outcome = parted(20, 6, 1e-2, 0)
+    likelihood = PenalisedLikelihood(np.column_stack([np.ones(20), terms]), outcome.astype(float))
+    steps = []
+
+    def stay(coefficients: np.ndarray, height: float, step: np.ndarray) -> tuple[np.ndarray, float]:
+        steps.append(step)
+        return coefficients, height
+
+    monkeypatch.setattr(likelihood, "_climb", stay)
+    with pytest.raises(InternalError, match="did not converge"):
+        likelihood.maximise(np.zeros(3), np.ones(3, dtype=bool))
+    assert len(steps) == 1

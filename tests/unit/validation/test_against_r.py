@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from cvtbatch.validation import baseline, calibration, decision_curve, decisions, feature_shift, power, roc
+from cvtbatch.validation import baseline, calibration, decision_curve, decisions, feature_shift, roc, sample_size
 from cvtbatch.validation.covariate_effects import covariate_effects
 from cvtbatch.validation.multiple_tests import holm
 from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, Scored, Significance, T
@@ -208,13 +208,13 @@ def test_sample_sizes_as_published() -> None:
 
     Their 905 comes of a standard error in steps of 0.0001; the equation itself asks for one case more.
     """
-    assert power.cases_for_auc(0.8, 0.018, 0.1) == 4252
-    assert there(power.cases_for_observed_over_expected(0.018, 1.0)) == pytest.approx(905, abs=1)
+    assert sample_size.cases_for_auc(0.8, 0.018, 0.1) == 4252
+    assert there(sample_size.cases_for_observed_over_expected(0.018, 1.0)) == pytest.approx(905, abs=1)
 
 
 def test_wilson_width_asked_for_is_reached() -> None:
     """statsmodels' interval, which takes counts that are no whole numbers."""
-    n = there(power.cases_for_proportion(0.8, 0.25, 0.2))
+    n = there(sample_size.cases_for_proportion(0.8, 0.25, 0.2))
     limits = [proportion_confint(0.8 * trials, trials, method="wilson") for trials in (n / 4, (n - 1) / 4)]
     assert limits[0][1] - limits[0][0] <= 0.2 < limits[1][1] - limits[1][0]
 

@@ -12,10 +12,12 @@ from cvtbatch.validation import (
     calibration,
     decision_curve,
     decisions,
+    development_size,
     feature_shift,
     power,
     readers,
     roc,
+    sample_size,
     training_distance,
 )
 from cvtbatch.validation.covariate_effects import covariate_effects
@@ -109,7 +111,7 @@ def test_separated_classes_have_no_slope() -> None:
     terms = calibration.terms(scored("+++---", 0.9, 0.8, 0.7, 0.3, 0.2, 0.1))
     assert isinstance(terms.intercept, Estimate)
     assert "separates the classes perfectly" in reason(terms.slope)
-    assert "separates" in reason(recalibrations(terms, 60, 30)["intercept-slope"])
+    assert "separates" in reason(recalibrations(terms, Scored(np.arange(60) < 30, np.zeros(60)))["intercept-slope"])
 
 
 def test_probabilities_of_exactly_0_and_1_are_counted() -> None:
@@ -158,7 +160,7 @@ def test_a_negative_slope_offers_no_recalibration() -> None:
     rng = np.random.default_rng(0)
     score = rng.uniform(0.1, 0.9, 80)
     turned = Scored(rng.uniform(size=80) < 1 - score, score)
-    offered = recalibrations(calibration.terms(turned), turned.n, turned.events)
+    offered = recalibrations(calibration.terms(turned), turned)
     assert isinstance(offered["intercept"], Recalibration)
     assert "turn the ranking round" in reason(offered["intercept-slope"])
 
@@ -166,7 +168,7 @@ def test_a_negative_slope_offers_no_recalibration() -> None:
 def test_few_cases_offer_no_recalibration_and_say_how_many_it_takes() -> None:
     rng = np.random.default_rng(1)
     cases = Scored(np.arange(60) < 12, rng.uniform(0.1, 0.9, 60))
-    offered = recalibrations(calibration.terms(cases), cases.n, cases.events)
+    offered = recalibrations(calibration.terms(cases), cases)
     assert isinstance(offered["intercept"], Recalibration)
     assert "12 events only" in offered["intercept"].caution
     assert "12 cases with and 48 without the event, and it takes 20 of each" in reason(offered["intercept-slope"])
@@ -209,11 +211,26 @@ def test_readers_without_pairs() -> None:
 
 def test_power_of_nothing() -> None:
     nothing = NotComputable("none")
-    assert "nothing can be validated" in power.power(0, 0, nothing, nothing, nothing).verdict
-    assert "one class" in power.power(5, 0, nothing, nothing, nothing).verdict
-    assert "far too few" in power.power(30, 4, nothing, nothing, nothing).verdict
-    assert "formula has no answer" in reason(power.cases_for_auc(1.0, 0.3, 0.1))
-    assert "more than" in reason(power.cases_for_auc(0.8, 0.3, 1e-6))
+    lacking = calibration.Terms(nothing, nothing, nothing, 0)
+
+    def verdict(n: int, events: int) -> str:
+        found = power.power(Scored(np.arange(n) < events, np.full(n, 0.3)), nothing, nothing, lacking, nothing)
+        assert (found.targets, found.criteria) == ((), ())
+        return found.verdict
+
+    assert "nothing can be validated" in verdict(0, 0)
+    assert "one class" in verdict(5, 0)
+    assert "far too few" in verdict(30, 4)
+    assert "formula has no answer" in reason(sample_size.cases_for_auc(1.0, 0.3, 0.1))
+    assert "more than" in reason(sample_size.cases_for_auc(0.8, 0.3, 1e-6))
+    assert "more than" in reason(sample_size.cases_for_observed_over_expected(0.3, 1e-6))
+    assert "same probability" in reason(sample_size.cases_for_slope(np.full(9, -1.3), 0.2))
+    assert "no decision was wrong" in reason(sample_size.cases_for_net_benefit(1.0, 1.0, 0.3, 0.3, 0.2))
+
+
+def test_a_development_of_one_class_takes_no_cases_that_can_be_told() -> None:
+    assert "one class" in reason(development_size.development_size(development_size.DevelopmentCohort(9, 9, 0, 5, 0.8)))
+    assert "no answer" in reason(development_size.cases_for_shrinkage(5, 0.95, 0.9))
 
 
 def test_a_nan_is_a_defect_that_is_told() -> None:

@@ -65,7 +65,7 @@ def test_helpful_ranges_in_words() -> None:
 def test_recalibration_brings_terms_to_their_ideal() -> None:
     scored = draw(4000, slope=0.5, intercept=-0.7)
     terms = calibration.terms(scored)
-    offered = recalibrations(terms, scored.n, scored.events)["intercept-slope"]
+    offered = recalibrations(terms, scored)["intercept-slope"]
     assert isinstance(offered, Recalibration)
     assert offered.slope is not None
     function = Function(offered.intercept.value, offered.slope.value)

@@ -1,5 +1,6 @@
 """What a report shows of bundles of every format."""
 
+import pyarrow.parquet as pq
 import pytest
 
 from cvtbatch.dlrn import load_bundle
@@ -27,6 +28,15 @@ def test_models_thresholds_and_estimates_of_a_fitted_bundle(name: str) -> None:
     assert "the nomogram was fitted on these scores" in estimates["out of fold"].caution
     assert "optimistic" in estimates["study protocol"].caution
     assert recalibrated(bundle.description) is None
+
+
+@pytest.mark.parametrize("name", ["bundle-1", "bundle-2"])
+def test_the_development_had_every_column_that_was_offered_and_epilepsy(name: str) -> None:
+    bundle = load_bundle(COMPAT / name)
+    found, cohort = bundle_facts(bundle).development, bundle.document["cohort"]
+    columns = pq.read_table(COMPAT / name / "selection.parquet").to_pylist()
+    assert found.parameters == sum(row["signature"] == "dlr" for row in columns) + 1
+    assert (found.cases, found.patients, found.events) == (cohort["cases"], cohort["patients"], cohort["positive"])
 
 
 def test_scores_of_training_are_shown_where_the_format_keeps_them() -> None:

@@ -1,0 +1,25 @@
+"""What stands in the figures of a model's worth."""
+
+from dataclasses import replace
+
+from cvtbatch.validation.evaluate import Validation, evaluate
+from cvtbatch.validation.report.drawing import Drawing
+from cvtbatch.validation.report.performance_figures import draw_performance
+from tests.support.validation_cases import make_bundle, make_cohort, make_provenance, make_training
+
+
+def test_a_training_auc_has_its_caution_in_the_figure() -> None:
+    validation = evaluate(make_cohort(1, 40), make_bundle(), make_training(1), make_provenance(), seed=1)
+    caution = "in sample for its coefficients"
+    plain, marked = (_draw_auc(validation, text) for text in ("", caution))
+    assert plain.png != marked.png
+    assert f"(b) {caution}" in marked.alt
+    assert caution not in plain.alt
+
+
+def _draw_auc(validation: Validation, caution: str) -> Drawing:
+    """Return the figure of AUCs, the primary model's first training AUC having a caution."""
+    *others, last = validation.models
+    changed = replace(last, training=(replace(last.training[0], caution=caution), *last.training[1:]))
+    drawings = draw_performance(replace(validation, models=(*others, changed)))
+    return next(drawing for drawing in drawings if drawing.name == "auc")
