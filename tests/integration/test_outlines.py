@@ -318,6 +318,26 @@ def test_a_program_that_fails_is_a_failure_of_each_case_until_it_is_mended(archi
     }
 
 
+def test_an_outline_that_is_lost_and_not_found_again_fails_until_it_is(tmp_path: Path) -> None:
+    skulled_archive(tmp_path, 1)
+    script, broken, store = tmp_path / "segment.sh", tmp_path / "broken", tmp_path / "store"
+    call = shlex.join([sys.executable, str(SEGMENTER), "none"])
+    script.write_text(f'#!/bin/sh\n[ -e {shlex.quote(str(broken))} ] && exit 3\nexec {call} "$1" "$2"\n')
+    script.chmod(0o755)
+    line = json.dumps(f"{shlex.quote(str(script))} {{images}} {{outs}}")
+    settings = ("--set", f"outline.command.line={line}", "--set", "outline.command.version=1.0.0")
+    settings = ("--set", "outline.method=command", *settings)
+    extract(tmp_path, store, *settings)
+    shutil.rmtree(store / str(rows(store, "rois")["000"]["path"]))
+    broken.touch()
+    extract(tmp_path, store, *settings, "--verify-inputs", code=3)
+    assert counts(extract(tmp_path, store, *settings, code=3)) == {"failed": 1}
+    broken.unlink()
+    assert counts(extract(tmp_path, store, *settings)) == {"computed": 1}
+    mask_of(store, rows(store, "rois")["000"])
+    assert FeatureStore(str(store)).failures().num_rows == 0
+
+
 def test_a_command_without_a_line_or_a_version_is_refused(archive: Path, tmp_path: Path) -> None:
     for extra, text in (
         ((), "outline.command.line is empty"),

@@ -192,7 +192,8 @@ def plan_outlines(
         return OutlinePlan(case, asked=True, pending=pending)
     sources = [work.source(case, name) for name in outlined.rois]
     found = {source.roi_key for source in sources}
-    lacking, standing, ended = [], [], [key for key in mine if key.roi_key not in found]
+    lacking, standing = [], []
+    ended = [key for key in mine if key.roi_key not in found and (key != whole or not sources)]
     for source in sources:
         roi = known.rois.get(source.roi_key)
         if roi is None or roi.image_digest != volume.image_digest:
@@ -203,7 +204,8 @@ def plan_outlines(
         # An audit that failed is about values that are there.
         unsound = any(key.scope == "audit" for key in keys)
         featured = roi.input_digest in known.featured.get(source.roi_key, frozenset())
-        if verify:
+        # One that failed may have lost its masks, and been found anew in vain: they are looked at.
+        if verify or whole in mine:
             lacking.append(source)
         elif featured and not (unsound and again):
             standing += [known.failures[key] for key in keys if key.scope == "audit"]

@@ -91,6 +91,7 @@ class OutlineWorker:
                 for source, mask_zyx in masks:
                     self._add_features(work, source, work.given.known[source.roi_key].input_digest, mask_zyx, hu_zyx)
                 work.found = len(masks)
+                work.succeeded.append(self._whole)
         if heads:
             self._outline(heads)
         return OutlineResult(tuple(work.outlined() for work in self._volumes), self._meter.cost())

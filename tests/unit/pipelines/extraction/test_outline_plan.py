@@ -111,8 +111,16 @@ def test_failed_features_stand_and_do_not_outline_again() -> None:
 
 def test_failures_of_what_is_done_end() -> None:
     key = FailureKey(KEY, WORK.radiomics_spec_id)
-    done = replace_failures(found("hematoma"), dict.fromkeys((WHOLE, key), KnownFailure("x", "outline", "no_inside")))
-    assert set(plan(done).ended) == {WHOLE, key}
+    failure = KnownFailure("x", "outline", "no_inside")
+    assert plan(replace_failures(found("hematoma"), {key: failure})).ended == (key,)
+    assert plan(replace_failures(found(), {WHOLE: failure})).ended == (WHOLE,)
+
+
+def test_masks_are_looked_at_before_a_failure_to_find_them_ends() -> None:
+    failed = {WHOLE: KnownFailure("x", "outline", "command_failed")}
+    result = plan(replace_failures(found("hematoma"), failed))
+    assert result.pending is not None
+    assert ([roi.roi_key for roi in result.pending.rois], result.ended) == ([KEY], ())
 
 
 def test_embeddings_that_failed_are_not_ended_by_features() -> None:
