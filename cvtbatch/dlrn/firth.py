@@ -25,7 +25,7 @@ SMALLEST_ROOT = 1e-100
 # Least curvature of a direction, in units of the information, that a step is divided by.
 FLATTEST = 1e-8
 # Standard errors from a maximum at which another one is sought, and how much higher it must be.
-AROUND = (-6.0, -3.0, -1.0, 1.0, 3.0, 6.0)
+AROUND = (-50.0, -25.0, -12.0, -6.0, -3.0, -1.0, 1.0, 3.0, 6.0, 12.0, 25.0, 50.0)
 SAME = 1e-7
 OUTWARD_STEPS = 40
 STRETCH = 1.5

@@ -134,3 +134,25 @@ def test_a_search_ends_where_no_part_of_a_step_leads_upward(monkeypatch: pytest.
     with pytest.raises(InternalError, match="did not converge"):
         likelihood.maximise(np.zeros(3), np.ones(3, dtype=bool))
     assert len(steps) == 1
+
+
+def test_a_rival_that_lies_far_away_counts_at_the_limit() -> None:
+    """Two planes part these outcomes nearly as well: they tilt to either side, 26 standard errors of epilepsy apart."""
+    terms, outcome = parted(136, 34, 1e-4, 129)
+    design = np.column_stack([np.ones(136), terms])
+    limit = fit_logistic(terms, outcome, NAMES, firth=True, limits=True).terms[0].low
+
+    def log(coefficients: np.ndarray) -> float:
+        predictor = design @ coefficients
+        weight = np.exp(-np.abs(predictor) - 2 * np.log1p(np.exp(-np.abs(predictor))))
+        likelihood = -np.logaddexp(0, np.where(outcome == 1, -predictor, predictor)).sum()
+        return float(likelihood + np.linalg.slogdet((design * weight[:, None]).T @ design).logabsdet / 2)
+
+    _, height = highest(log, [np.array([-52.0, 103.0, 1.5])])
+    floor = height - DROP
+    heights = [
+        highest(lambda two: log(np.array([limit, *two])), [np.array([-2 * limit, tilt * limit])])[1]
+        for tilt in (0.08, -0.05)
+    ]
+    assert max(heights) == pytest.approx(floor, abs=1e-6)
+    assert min(heights) < floor - 0.1
