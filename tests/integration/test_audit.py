@@ -54,18 +54,18 @@ def test_a_deviation_is_a_standing_failure_beside_the_values(tmp_path: Path, mon
 def test_a_wrong_stored_value_stays_a_failure_whatever_the_engines_say_today(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cvtbatch.pipelines.extraction import case_worker
+    from cvtbatch.pipelines.extraction import feature_step
 
     tiny_archive(tmp_path / "archive", 1)
     manifest, store = tmp_path / "archive" / "manifest.csv", tmp_path / "store"
-    right = case_worker.roi_features
+    right = feature_step.roi_features
 
     def wrong(*arguments: object) -> object:
         features = right(*arguments)  # type: ignore[arg-type]
         return replace(features, values={**features.values, "original_glcm_Contrast": 3.0})
 
     with monkeypatch.context() as patched:
-        patched.setattr(case_worker, "roi_features", wrong)
+        patched.setattr(feature_step, "roi_features", wrong)
         extract_json(manifest, store, "--audit", "1", code=3)
     extract_json(manifest, store, "--retry-failed", code=3)
     extract_json(manifest, store, "--retry-failed", "--set", "radiomics.engine=pyradiomics", code=3)

@@ -173,5 +173,5 @@ def test_status_watches_until_it_is_interrupted(
     result = CliRunner().invoke(cli, ["status", "--store", str(store), "--watch", "2"])
     assert result.exit_code == 0
     assert [line.split(" ", 1)[1].partition(" incomplete")[0] for line in result.stdout.splitlines()] == [
-        "4 done, 1 failed, 0 awaiting mask, 0"
+        "4 done, 1 failed, 0 without a hemorrhage, 0 awaiting mask, 0"
     ] * 2

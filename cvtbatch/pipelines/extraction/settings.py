@@ -11,7 +11,6 @@ from cvtbatch.errors import InputError
 from cvtbatch.pipelines.extraction.case_plan import Work
 from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingWork, WeightsRef
 from cvtbatch.pipelines.extraction.outline_plan import OutlineWork
-from cvtbatch.pipelines.extraction.outline_settings import resolve_outline
 from cvtbatch.pipelines.shared.job import EmbeddingSection, Job
 from cvtbatch.radiomics import load_profile
 from cvtbatch.spec import Spec, embedding_spec, radiomics_spec, volume_spec
@@ -106,6 +105,9 @@ def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
     work = Work(url, volume.spec_id, radiomics.spec_id, (x, y, z), profile, engine, audit_share)
     settings = Settings(job, work, (volume, radiomics), only, None, None, None, None)
     if only != "radiomics" and job.outline.method != "none":
+        # With the methods' libraries, which no other run needs.
+        from cvtbatch.pipelines.extraction.outline_settings import resolve_outline
+
         outline, spec, outline_weights = resolve_outline(job.outline, volume, work)
         settings = replace(settings, specs=(*settings.specs, spec), outline=outline, outline_weights=outline_weights)
     elif only == "outlines":
