@@ -15,7 +15,7 @@ from cvtbatch.cli import cli
 from cvtbatch.dlrn import load_bundle
 from cvtbatch.embedding.weights import random_weights, to_bytes
 from cvtbatch.store import FeatureStore
-from tests.support.archives import tiny_head, write_rows
+from tests.support.archives import skulled_archive, tiny_head, write_rows
 from tests.support.cohorts import SMALL_JOB
 from tests.support.second_readers import add_reader
 from tests.support.stand_ins import BlockMeans, block_means  # noqa: F401
@@ -78,6 +78,27 @@ def trained(tmp_path: Path, block_means: type[BlockMeans]) -> Path:  # noqa: F81
     sets = [argument for value in (*FIT, "cohort.training_centers=[C1]") for argument in ("--set", value)]
     run("fit", "--store", store, *sets, "--out", tmp_path / "bundle")
     return tmp_path
+
+
+def test_a_registry_without_an_outline_comes_to_scores_in_one_command(trained: Path) -> None:
+    rows = skulled_archive(trained / "registry", 4, bloodless=[3])
+    known = [
+        {**row, "etiology": KINDS[number % 3], "epilepsy": number % 2, "age": 50} for number, row in enumerate(rows)
+    ]
+    manifest = write_rows(trained / "registry" / "manifest.csv", known)
+    outlined = ("--set", "outline.method=threshold", "--reader", "threshold")
+    command = ("add-center", manifest, "--store", trained / "new", "--bundle", trained / "bundle", *outlined, *CPU)
+    weights = ("--set", f"embedding.weights={trained / 'kept.safetensors'}")
+    report = json.loads(run(*command, *weights, "--out", trained / "report", "--workers", 0, "--json"))
+    counts = {name: report["extract"][name] for name in ("computed", "no_hemorrhage", "awaiting_mask", "failed")}
+    assert counts == {"computed": 3, "no_hemorrhage": 1, "awaiting_mask": 0, "failed": 0}
+    store = FeatureStore(str(trained / "new"))
+    [reader] = set(store.current("outlines")["reader"].to_pylist())
+    scores = store.current("scores").to_pylist()
+    assert len(scores) == 3
+    assert {(row["reader"], row["fitted_reader"]) for row in scores} == {(reader, "A")}
+    assert all(row["roi_key"].split("/")[-2] == reader for row in scores)
+    assert f"applied to {reader}" in (trained / "report" / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_centre_is_added_in_one_command_and_a_second_run_does_nothing(trained: Path) -> None:

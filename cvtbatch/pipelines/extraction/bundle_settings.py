@@ -62,7 +62,7 @@ def _profile(settings: Mapping[str, object], folder: Path) -> str:
 
 
 def require_bundle_specs(made: Sequence[Spec], bundle: Bundle, specs: Mapping[str, Spec]) -> None:
-    """Refuse specifications that are not the bundle's.
+    """Refuse specifications that are not the bundle's; whose outlines it is applied to, a method's too, is not among them.
 
     Args:
         made: of the job that is to run.
@@ -73,6 +73,8 @@ def require_bundle_specs(made: Sequence[Spec], bundle: Bundle, specs: Mapping[st
     """
     own = {spec.spec_id: spec for spec in made}
     for spec in made:
+        if spec.kind == "outline":
+            continue
         wanted = bundle.description.specs.of_kind(spec.kind)
         if spec.spec_id == wanted:
             continue
