@@ -14,6 +14,7 @@ from cvtbatch.validation.values import Estimate, Floats, Maybe, NotComputable, S
 LARGE_DIFFERENCE = 0.5
 """A standardised difference that is called a shift (a medium effect: Cohen, Statistical Power Analysis, 1988)."""
 NO_SPREAD = 1e-5
+NO_SPREAD_EITHER = NotComputable("neither group has any spread to measure the difference by")
 """A spread that is so much smaller than the difference is rounding, as of a tilt that all cases share."""
 SMALL_P = 0.05
 TOO_FEW = NotComputable("a standard deviation needs two values")
@@ -131,7 +132,7 @@ def _standardised(difference: float, first: float, second: float) -> Maybe[float
     if difference == 0:
         return 0.0
     if spread <= NO_SPREAD * abs(difference):
-        return NotComputable("neither group has any spread to measure the difference by")
+        return NO_SPREAD_EITHER
     return finite(difference / spread)
 
 
@@ -142,9 +143,16 @@ def chance_outside(training: int, center: int, outside: int) -> float:
     return finite(stats.betabinom.sf(outside - 1, center, 2, training - 1))
 
 
+def is_large(row: FeatureShift) -> bool:
+    """Say whether the means differ much; those of two groups without any spread do wherever they differ."""
+    if isinstance(row.difference, NotComputable):
+        return row.difference == NO_SPREAD_EITHER
+    return abs(row.difference) >= LARGE_DIFFERENCE
+
+
 def _conclude(row: FeatureShift, of_ks: Iterator[float], of_range: Iterator[float]) -> FeatureShift:
     """Put adjusted P values in, the next ones for the tests that the row has, and say what follows."""
-    large = not isinstance(row.difference, NotComputable) and abs(row.difference) >= LARGE_DIFFERENCE
+    large = is_large(row)
     if isinstance(row.ks, Significance):
         ks = replace(row.ks, p_value=next(of_ks))
         row = replace(row, ks=ks, shifted=ks.p_value < SMALL_P and large)

@@ -61,7 +61,7 @@ def _of_distance(within: Maybe[Support], nearest: Maybe[Novelty]) -> str:
         return ""
     return (
         f"{100 * within.far.value:.0f} % of its cases are farther from the training mean than 95 % of training cases are "
-        "(5 % if alike)."
+        "(more than 5 % even if alike, since the mean is training's own)."
     )
 
 

@@ -376,7 +376,9 @@ def test_the_network_outlines_and_its_weights_stay_in_the_store(archive: Path, t
     assert 2 * (found & true).sum() / (found.sum() + true.sum()) > 0.97
     assert (outline["device"], outline["agreement"], outline["not_for_inference"]) == ("cpu", None, False)
     blood_ml = outline["iph_ml"] + outline["eah_ml"] + outline["ivh_ml"]
-    assert blood_ml == pytest.approx(outline["blood_ml"])
+    # Blood is where its classes together prevail, they are where each does.
+    assert blood_ml == pytest.approx(outline["blood_ml"], rel=0.02)
+    assert blood_ml != outline["blood_ml"]
     spec = next(
         row
         for row in FeatureStore(str(tmp_path / "store")).table("specs").read().to_pylist()

@@ -1,6 +1,8 @@
 """What a model says of a case, in a reader's words: points of the nomogram, and what moved the signature. Pure."""
 
 from cvtbatch.validation.baseline import Value
+from cvtbatch.validation.decisions import Decisions
+from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.inputs import Case, Contribution
 from cvtbatch.validation.nomogram import Nomogram, TrainingRange
 from cvtbatch.validation.report.column_words import in_words
@@ -40,6 +42,22 @@ def moved_in_words(case: Case, most: int) -> str:
     rows = case.explanation.contributions[:most] if case.explanation else ()
     sides = (("raised", [row for row in rows if row.amount >= 0]), ("lowered", [row for row in rows if row.amount < 0]))
     return ", ".join(f"{verb} by {' and '.join(map(amount_in_words, moved))}" for verb, moved in sides if moved)
+
+
+def epilepsy_decides(validation: Validation) -> str:
+    """Say in how many cases the decision at the frozen threshold is that of epilepsy alone; empty where it is not known of any."""
+    primary = validation.primary_result
+    found = primary.points[0].decisions
+    if not isinstance(found, Decisions):
+        return ""
+    same = [
+        (case.scores[primary.name] >= found.threshold) == (case.clinical["epilepsy"] == 1)
+        for case in (result.case for result in validation.cases)
+        if primary.name in case.scores and case.clinical.get("epilepsy") is not None
+    ]
+    if not same:
+        return ""
+    return f"In {sum(same)} of {len(same)} cases the decision of {primary.name} at the frozen threshold is that of epilepsy alone."
 
 
 def amount_in_words(row: Contribution) -> str:

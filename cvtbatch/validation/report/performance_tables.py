@@ -15,6 +15,7 @@ from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.inputs import Scale
 from cvtbatch.validation.model_result import ModelComparison, ModelResult
 from cvtbatch.validation.recalibration import Recalibration
+from cvtbatch.validation.report.case_words import epilepsy_decides
 from cvtbatch.validation.report.tables import Cell, Column, ReportTable, decimal, part_of, tabulate
 from cvtbatch.validation.subgroups import Subgroup
 from cvtbatch.validation.values import Maybe, NotComputable
@@ -110,7 +111,7 @@ _BENEFIT: tuple[Column[ModelResult], ...] = (
         lambda model: part_of(model.decision_curve, lambda curve: describe(curve.helpful)),
     ),
     Column(
-        "its lower 95 % limit is above 0",
+        "lower 95 % limit of that gain above 0",
         lambda model: part_of(model.decision_curve, lambda curve: describe(curve.surely_helpful)),
     ),
 )
@@ -168,6 +169,7 @@ def _discrimination_tables(validation: Validation) -> Iterator[ReportTable]:
             "A case is positive at or above them; those of signatures are shares of votes. "
             "The own best point (Youden) is chosen and judged on the same cases, and so is optimistic. "
             "Intervals (95 %): Wilson's for shares, the log one for likelihood ratios; a patient's scans count together.",
+            *filter(None, [epilepsy_decides(validation)]),
         ),
     )
     yield _published_table(validation)

@@ -6,6 +6,7 @@ from cvtbatch.validation.decisions import Decisions
 from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.inputs import Scale
 from cvtbatch.validation.model_result import ModelResult
+from cvtbatch.validation.report.case_words import epilepsy_decides
 from cvtbatch.validation.report.column_words import in_words
 from cvtbatch.validation.report.drawing import Drawing
 from cvtbatch.validation.report.repeat_words import repeats_in_words
@@ -47,7 +48,7 @@ def results_text(validation: Validation, drawings: Iterable[Drawing]) -> str:
     where = validation.provenance
     parts = [
         f"# {validation.primary} at centre {where.center}: text to paste",
-        f"By bundle {where.bundle_digest} and snapshot {where.snapshot}; every number is report.json's, rounded as on the page. "
+        f"By bundle {where.bundle_digest} and snapshot {where.snapshot}; every number is report.json's. "
         "For research use; not a medical device.",
         "## Results",
         " ".join(_results(validation)),
@@ -61,6 +62,7 @@ def results_text(validation: Validation, drawings: Iterable[Drawing]) -> str:
 
 def _results(validation: Validation) -> Iterator[str]:
     primary, where = validation.primary_result, validation.provenance
+    yield from _by_whom(validation)
     yield (
         f"{_count(len(validation.cases), 'case')} of {_count(validation.patients, 'patient')} at centre {where.center} were scored "
         f"by a model that was frozen after training on {where.training_cases} cases of {', '.join(where.training_centers)}; the "
@@ -70,6 +72,8 @@ def _results(validation: Validation) -> Iterator[str]:
         yield repeats
     yield _sentence(f"The AUC of {primary.name} was", f"The AUC of {primary.name}", primary.auc)
     yield from _decisions(primary)
+    if epilepsy := epilepsy_decides(validation):
+        yield epilepsy
     terms = primary.calibration.terms
     for name, value in (
         ("calibration intercept", terms.intercept),
@@ -81,6 +85,15 @@ def _results(validation: Validation) -> Iterator[str]:
         if model is not primary:
             yield _sentence(f"The AUC of {model.name} was", f"The AUC of {model.name}", model.auc)
     yield f"Against training: {in_words(validation.shift.verdict).rstrip('.')}."
+
+
+def _by_whom(validation: Validation) -> Iterator[str]:
+    """Say first what the paragraph may not be pasted without."""
+    where = validation.provenance
+    if where.not_for_inference:
+        yield f"The image network was untrained (weights {where.weights}): nothing here is about patients."
+    if where.applied_reader != where.fitted_reader:
+        yield f"The model was fitted on outlines by {where.fitted_reader} and applied to those by {where.applied_reader}."
 
 
 def _decisions(primary: ModelResult) -> Iterator[str]:

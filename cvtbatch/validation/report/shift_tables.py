@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from cvtbatch.validation.covariate_effects import CovariateEffect
 from cvtbatch.validation.evaluate import Validation
-from cvtbatch.validation.feature_shift import LARGE_DIFFERENCE, FeatureShift
+from cvtbatch.validation.feature_shift import FeatureShift, is_large
 from cvtbatch.validation.kept_columns import AT_QUANTILES
 from cvtbatch.validation.report.column_words import image_pattern_notes
 from cvtbatch.validation.report.tables import Column, ReportTable, part_of, tabulate
@@ -43,8 +43,7 @@ def _shift_verdict(row: FeatureShift) -> str:
     if isinstance(row.ks, NotComputable):
         return ""
     found = ", ".join(word for word, yes in (("shifted", row.shifted), ("unseen", row.unseen)) if yes)
-    large = isinstance(row.difference, float) and abs(row.difference) >= LARGE_DIFFERENCE
-    return found or ("unclear" if large else "none found")
+    return found or ("unclear" if is_large(row) else "none found")
 
 
 _SHIFT: tuple[Column[FeatureShift], ...] = (

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from cvtbatch import contracts
 from cvtbatch.validation.evaluate import Validation
+from cvtbatch.validation.recalibration import Recalibration
 from cvtbatch.validation.report.answer import Answer, to_pointer
 from cvtbatch.validation.report.tables import counted, decimal
 from cvtbatch.validation.roc import AucComparison
@@ -77,7 +78,13 @@ def _of_features(settings: Mapping[str, str]) -> Iterator[tuple[str, Answer]]:
         yield "features", _yes(_count_features(), "provenance", "settings", "radiomics specification")
     if RADIOMICS_SETTINGS in settings:
         place, told = ("provenance", "settings", RADIOMICS_SETTINGS), settings[RADIOMICS_SETTINGS]
-        yield "preprocessing", _yes(f"HU of the stored grid, no filter before feature extraction; {told}.", *place)
+        yield (
+            "preprocessing",
+            _yes(
+                f"HU of the stored grid, not smoothed or denoised; filtered images are types of features; {told}.",
+                *place,
+            ),
+        )
         yield "discretisation", _yes(f"Bins of fixed width (binWidth), counted from 0: {told}.", *place)
         extraction = f"PyRadiomics 3.0.1's definitions, on the stored volume and outline: {told}."
         yield "extraction", _yes(extraction, *place)
@@ -138,7 +145,10 @@ def _of_model(validation: Validation) -> Iterator[tuple[str, Answer]]:
     if validation.importances:
         yield "selected", _yes(f"{len(validation.importances)} selected features (section Model).", "importances")
         yield "explained", _yes("Nomogram, importances, and contributions case by case.", "importances")
-    yield "updating", _yes("Offered, not applied (section Calibration).", "recalibrations")
+    if any(isinstance(offered, Recalibration) for offered in validation.recalibrations.values()):
+        yield "updating", _yes("Offered, not applied (section Calibration).", "recalibrations")
+    else:
+        yield "updating", _no("None could be computed (section Calibration).", "recalibrations")
     if origin.recalibrated:
         updated = f"The bundle is one that was recalibrated on centre {origin.recalibrated.center}."
         yield "updated", _yes(updated, "provenance", "recalibrated")
@@ -202,5 +212,11 @@ def _of_comparisons(validation: Validation) -> Iterator[tuple[str, Answer]]:
         yield "non_radiomic", _yes(text, "comparisons")
     else:
         compared = ", ".join(model.name for model in validation.models)
-        yield "non_radiomic", _no(f"No non-radiomic model is there: {compared} all rest on the image.", "models")
+        yield (
+            "non_radiomic",
+            _no(
+                f"No model without the image is there: {compared}, of which {validation.primary} takes epilepsy too.",
+                "models",
+            ),
+        )
         yield "simple_model", _no(f"No simple or classical model is there beside {compared}.", "models")

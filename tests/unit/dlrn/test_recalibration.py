@@ -44,7 +44,7 @@ def test_the_terms_are_those_of_a_plain_logistic_regression() -> None:
     odds = rng.normal(-0.4, 1.1, 160)
     outcome = rng.uniform(size=160) < expit(0.6 + 0.7 * odds)
     scored = Scored(outcome, expit(odds))
-    offered = recalibrations(calibration.terms(scored), scored.n, scored.events)
+    offered = recalibrations(calibration.terms(scored), scored)
 
     def agrees(found: Estimate, expected: np.ndarray, row: int) -> None:
         assert isinstance(found.interval, Interval)
@@ -135,4 +135,4 @@ def test_its_golden_rows_are_its_parents_with_other_probabilities(folder: Path, 
 
 def test_nothing_but_numbers_is_offered_where_terms_are_missing() -> None:
     few = Scored(np.array([True, False]), np.array([0.2, 0.3]))
-    assert all(isinstance(found, NotComputable) for found in recalibrations(calibration.terms(few), 2, 1).values())
+    assert all(isinstance(found, NotComputable) for found in recalibrations(calibration.terms(few), few).values())

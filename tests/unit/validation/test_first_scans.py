@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cvtbatch.pipelines.centers.reader_study import _one_a_patient
 from cvtbatch.validation.evaluate import Validation, evaluate
 from cvtbatch.validation.first_scans import Repeats, count_repeats, first_places, first_scans
 from cvtbatch.validation.inputs import CenterCohort
@@ -71,14 +70,6 @@ def test_a_patients_earliest_scan_is_taken() -> None:
     ]
     assert first_places(scans) == [3, 4, 5]
     assert first_places([]) == []
-
-
-def test_readers_are_compared_on_one_scan_a_patient() -> None:
-    rows = [
-        {"patient": patient, "onset_to_ct_h": hours, "case_key": key}
-        for key, patient, hours in (("C/1", "A", 9.0), ("C/2", "A", 2.0), ("C/3", "B", None))
-    ]
-    assert _one_a_patient(rows) == ["C/2", "C/3"]
 
 
 def test_the_first_scans_are_the_cohort_of_one_scan_each() -> None:

@@ -184,6 +184,17 @@ def test_shifts_against_kept_columns_agree_with_those_against_values() -> None:
     assert [row.shifted for row in bare] == [row.shifted for row in found]
 
 
+def test_means_that_differ_without_any_spread_are_a_shift_whether_or_not_a_range_is_kept() -> None:
+    tilt, tilted = np.zeros(23), np.full(15, 10.6)
+    (kept,) = find_shifts({"tilt": keep_numbers(tilt)}, {"tilt": tilted})
+    (full,) = find_shifts({"tilt": tilt}, {"tilt": tilted})
+    assert isinstance(kept.outside, NotComputable)
+    assert kept.shifted
+    assert full.shifted
+    (alike,) = find_shifts({"tilt": keep_numbers(tilt)}, {"tilt": np.zeros(15)})
+    assert not alike.shifted
+
+
 def test_distances_are_those_from_the_mean_of_the_others() -> None:
     rng = np.random.default_rng(9)
     training = np.column_stack([rng.normal(3, 2, (60, 5)), np.full(60, 7.0)])

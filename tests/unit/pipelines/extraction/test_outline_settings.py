@@ -22,7 +22,7 @@ def spec_id(*overrides: str) -> str:
 @pytest.mark.parametrize(
     "changes",
     [
-        ("outline.least_ml=1",),
+        ("outline.least_ml=2",),
         ("outline.parts=2",),
         ("volume.spacing_mm=[1,1,5]",),
         ("outline.command.labels=[1]",),
