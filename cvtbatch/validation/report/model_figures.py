@@ -11,7 +11,7 @@ from cvtbatch.validation.feature_shift import FeatureShift
 from cvtbatch.validation.inputs import FlowStep, Importance
 from cvtbatch.validation.nomogram import Nomogram
 from cvtbatch.validation.readers import STRONG_ICC, ReaderStudy, feature_class
-from cvtbatch.validation.report.case_words import points_in_words
+from cvtbatch.validation.report.case_words import outside_training, points_in_words
 from cvtbatch.validation.report.column_words import in_words
 from cvtbatch.validation.report.drawing import (
     BLACK,
@@ -54,7 +54,9 @@ def draw_model(validation: Validation) -> Iterator[Drawing]:
 
 
 def worked_example(validation: Validation) -> CaseResult | None:
-    """Return the case that the nomogram is read for: with points of most terms, an event, near the primary threshold."""
+    """Return the case that the nomogram is read for: within the training range if any is, with points of most terms, an event, near
+    the primary threshold.
+    """
     name, point = validation.primary, validation.primary_result.points[0].decisions
     fit = [
         result
@@ -63,9 +65,10 @@ def worked_example(validation: Validation) -> CaseResult | None:
     ]
     at = 0.5 if isinstance(point, NotComputable) else point.threshold
 
-    def place(result: CaseResult) -> tuple[int, bool, float]:
-        points = result.case.explanation.points if result.case.explanation else ()
-        return sum(row.amount == 0 for row in points), not result.case.outcome, abs(result.case.scores[name] - at)
+    def place(result: CaseResult) -> tuple[bool, int, bool, float]:
+        case, points = result.case, result.case.explanation.points if result.case.explanation else ()
+        outside = bool(outside_training(case, validation.nomogram))
+        return outside, sum(row.amount == 0 for row in points), not case.outcome, abs(case.scores[name] - at)
 
     return min(fit, key=place, default=None)
 

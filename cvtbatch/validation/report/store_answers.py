@@ -169,7 +169,8 @@ def _of_performance(validation: Validation) -> Iterator[tuple[str, Answer]]:
     yield "missing", _yes(unscored, *place, "unscored")
     if isinstance(primary.auc, Estimate):
         metrics = (
-            "AUC, average precision, decisions at frozen thresholds, calibration terms and curves, Brier, net benefit."
+            "AUC, average precision, decisions at frozen thresholds, calibration, Brier, net benefit: each with its reason where "
+            "it could not be computed."
         )
         yield "metrics", _yes(metrics, *place, "points")
         found = f"{primary.name}: AUC {decimal(primary.auc.value)}; sections Discrimination to Subgroups."
