@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 
@@ -80,11 +80,24 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class FlowStep:
-    """One step from screened to analysed: who left it, and why."""
+    """One step from screened to analysed: who left it, and why.
+
+    Attributes:
+        excluded: reasons, each with its number of cases.
+        keys: of the cases of each reason, in the order of the reasons.
+    """
 
     name: str
     left: int
     excluded: tuple[tuple[str, int], ...] = ()
+    keys: tuple[tuple[str, ...], ...] = ()
+
+    @classmethod
+    def leaving_out(cls, name: str, left: int, keys: Mapping[str, Sequence[str]]) -> Self:
+        """Return a step that leaves out cases, by reason."""
+        return cls(
+            name, left, tuple((reason, len(own)) for reason, own in keys.items()), tuple(map(tuple, keys.values()))
+        )
 
 
 @dataclass(frozen=True, slots=True)

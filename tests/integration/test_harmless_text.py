@@ -124,7 +124,7 @@ def hostile() -> Validation:
     importances = tuple(replace(entry, feature=f"{entry.feature}\u202e") for entry in found.importances)
     readers = (replace(make_readers(1), first=HOSTILE, second=HOSTILE),)
     subgroups = tuple(replace(entry, level=f"{entry.level}\u202e") for entry in found.subgroups)
-    flow = tuple(replace(step, excluded=((HOSTILE, 1),)) for step in found.flow)
+    flow = tuple(replace(step, excluded=((HOSTILE, 1),), keys=((HOSTILE,),)) for step in found.flow)
     return replace(
         found, provenance=provenance, importances=importances, readers=readers, subgroups=subgroups, flow=flow
     )

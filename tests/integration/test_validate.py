@@ -162,6 +162,7 @@ def test_the_flow_says_who_is_missing(report: dict[str, object]) -> None:
         "scored": (14, {"failed: empty mask": 1, "no outline by A, reading 1": 1}),
         "with a known outcome": (14, {}),
     }
+    assert [step["keys"] for step in report["flow"]] == [[], [["C2/traumatic"]], [["C2/failing"], ["C2/awaiting"]], []]
     assert report["failures"] == [{"kind": "empty_mask", "cases": 1}]
 
 

@@ -151,8 +151,14 @@ def make_cohort(seed: int, n: int, center: str = "C2", outcomes: str = "both", e
         cases=tuple(cases),
         flow=(
             FlowStep("screened", n + 9),
-            FlowStep("readable, with an outline", n + 6, (("unreadable series", 2), ("outline awaited", 1))),
-            FlowStep("eligible", n, (("substantial intraventricular hemorrhage", 4), ("more than 24 h from onset", 2))),
+            FlowStep.leaving_out(
+                "readable, with an outline",
+                n + 6,
+                {"unreadable series": [f"{center}/out-1", f"{center}/out-2"], "outline awaited": [f"{center}/out-3"]},
+            ),
+            FlowStep.leaving_out(
+                "eligible", n, {"substantial intraventricular hemorrhage": [f"{center}/out-{k}" for k in range(4, 10)]}
+            ),
         ),
         failures=(Count("missing_slices", 1), Count("mask_outside_image", 1)),
         features=columns,

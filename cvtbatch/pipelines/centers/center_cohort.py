@@ -220,23 +220,24 @@ def _flow(cases: Mapping[str, Row], unused: Mapping[str, str], analysed: set[str
         unused: why a case would not be analysed, by case_key.
         analysed: case_keys.
     """
-    excluded: Counter[str] = Counter()
-    unusable: Counter[str] = Counter()
+    excluded: dict[str, list[str]] = {}
+    unusable: dict[str, list[str]] = {}
     eligible = 0
     for key, case in cases.items():
         if reasons := assess_eligibility(case).reasons:
-            excluded[REASONS[reasons[0]]] += 1
+            excluded.setdefault(REASONS[reasons[0]], []).append(key)
             continue
         eligible += 1
         if key not in analysed:
-            unusable[unused[key]] += 1
-    known = sum(cases[key]["cvt"] is not None for key in analysed)
-    unknown = (("outcome unknown", len(analysed) - known),) if known < len(analysed) else ()
+            unusable.setdefault(unused[key], []).append(key)
+    unknown = sorted(key for key in analysed if cases[key]["cvt"] is None)
     return (
         FlowStep("screened", len(cases)),
-        FlowStep("eligible", eligible, tuple(excluded.items())),
-        FlowStep("scored", len(analysed), tuple(sorted(unusable.items()))),
-        FlowStep("with a known outcome", known, unknown),
+        FlowStep.leaving_out("eligible", eligible, excluded),
+        FlowStep.leaving_out("scored", len(analysed), dict(sorted(unusable.items()))),
+        FlowStep.leaving_out(
+            "with a known outcome", len(analysed) - len(unknown), {"outcome unknown": unknown} if unknown else {}
+        ),
     )
 
 

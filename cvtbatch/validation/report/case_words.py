@@ -1,11 +1,12 @@
-"""What a model says of a case, in a reader's words: points of the nomogram, and what moved the signature. Pure."""
+"""What is known of a case, and what a model says of it, in words: points of the nomogram, what moved the signature. Pure."""
 
 from cvtbatch.validation.baseline import Value
+from cvtbatch.validation.cohort_baseline import CLINICAL
 from cvtbatch.validation.decisions import Decisions
 from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.inputs import Case, Contribution
 from cvtbatch.validation.nomogram import Nomogram, TrainingRange
-from cvtbatch.validation.report.column_words import in_words
+from cvtbatch.validation.report.column_words import in_words, variable_in_words
 from cvtbatch.validation.report.tables import decimal
 from cvtbatch.validation.values import Maybe, NotComputable
 
@@ -23,6 +24,15 @@ def outside_training(case: Case, nomogram: Maybe[Nomogram]) -> tuple[str, ...]:
             and isinstance(value := values.get(term.name), float)
             and not term.training.low <= value <= term.training.high
         ),
+    )
+
+
+def clinical_in_words(case: Case) -> str:
+    """Return the clinical values that are known, named as in the tables of the cohort, with their units."""
+    return "; ".join(
+        f"{variable_in_words(name)}: {_clinical(value, CLINICAL.get(name, ''))}"
+        for name, value in case.clinical.items()
+        if value is not None
     )
 
 
@@ -68,6 +78,15 @@ def amount_in_words(row: Contribution) -> str:
 def _term_values(case: Case) -> dict[str, Value]:
     """Return the values of the nomogram's terms, levels by their names; None where unknown."""
     return {"DLR signature": case.scores.get("DLR"), "epilepsy": _yes_no(case)}
+
+
+def _clinical(value: float | str, unit: str) -> str:
+    """Return a value with its unit; whole numbers are answers, 0 or 1."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return "yes" if value else "no"
+    return f"{value:g} {unit}" if unit == "years" else f"{decimal(value, 1)} {unit}"
 
 
 def _with_value(name: str, value: Value) -> str:

@@ -4,18 +4,16 @@ from collections.abc import Iterator
 
 from cvtbatch.validation.baseline import BaselineRow, LevelSummary, NumberSummary, Summary
 from cvtbatch.validation.evaluate import CaseResult, Validation
-from cvtbatch.validation.inputs import Importance
-from cvtbatch.validation.report.column_words import image_pattern_notes
+from cvtbatch.validation.inputs import FlowStep, Importance
+from cvtbatch.validation.report.column_words import image_pattern_notes, variable_in_words
 from cvtbatch.validation.report.gallery import case_links, order_cases
-from cvtbatch.validation.report.tables import Cell, Column, ReportTable, counted, decimal, percent, tabulate
+from cvtbatch.validation.report.tables import Cell, Column, ReportTable, decimal, percent, tabulate
 from cvtbatch.validation.values import Maybe, NotComputable
 
-_VARIABLES = {
-    "cvt": "CVT",
-    "confirmed_by": "etiology confirmed by",
-    "onset_to_ct_h": "onset to CT",
-    "volume_ml": "hematoma volume",
-}
+NAMED = 5
+"""Cases that a step leaves out for one reason, at most, which its row names."""
+FINER = 3
+"""Decimals, at most, that tell two medians apart beyond those of every number."""
 MEANINGS = {
     "tilted": "the gantry was tilted; resampled by the slices' own positions",
     "unverified_slices": "a tilted image file has one step for all gaps, which nothing verifies",
@@ -81,7 +79,7 @@ def cohort_tables(validation: Validation) -> Iterator[ReportTable]:
         "flow",
         "Cases at each step",
         ("step", "cases", "left out here"),
-        tuple((step.name, step.left, counted(step.excluded)) for step in validation.flow),
+        tuple((step.name, step.left, _left_out(step)) for step in validation.flow),
         place="inclusion",
     )
     for name, title, counts in (
@@ -111,6 +109,14 @@ def cohort_tables(validation: Validation) -> Iterator[ReportTable]:
     yield _case_table(validation)
 
 
+def _left_out(step: FlowStep) -> str:
+    """Return whom a step leaves out: each reason with its count, and the cases where they are few."""
+    return "; ".join(
+        f"{reason} ({count})" + (f": {', '.join(keys)}" if count <= NAMED else "")
+        for (reason, count), keys in zip(step.excluded, step.keys, strict=True)
+    )
+
+
 def _words(kind: str) -> str:
     return kind.replace("_", " ")
 
@@ -121,10 +127,12 @@ def _baseline(
     cells: list[tuple[Cell, ...]] = []
     for row in rows:
         test: Cell = row.test
-        variable = _VARIABLES.get(row.variable, _words(row.variable))
+        variable = variable_in_words(row.variable)
         label = variable + (f" ({row.unit})" if row.unit not in ("", "category", "yes/no") else "")
         how = "" if isinstance(row.test, NotComputable) else row.test.name
-        cells.append((label, _summary(row.first, row.normal), _summary(row.second, row.normal), test, how))
+        finer = _finer(row.first, row.second)
+        sides = (_summary(summary, row.normal, finer) for summary in (row.first, row.second))
+        cells.append((label, *sides, test, how))
     return ReportTable(
         name,
         title,
@@ -135,12 +143,24 @@ def _baseline(
     )
 
 
-def _summary(summary: Maybe[Summary], normal: bool) -> Cell:
+def _finer(first: Maybe[Summary], second: Maybe[Summary]) -> int:
+    """Return how many decimals more tell two numbers apart; 0 where no few of them do, or there are no two."""
+    if not isinstance(first, NumberSummary) or not isinstance(second, NumberSummary):
+        return 0
+    return next((more for more in range(FINER + 1) if _quartiles(first, more) != _quartiles(second, more)), 0)
+
+
+def _quartiles(summary: NumberSummary, finer: int) -> str:
+    median, low, high = (_plain(value, finer) for value in (summary.median, summary.q1, summary.q3))
+    return f"{median} ({low} to {high})"
+
+
+def _summary(summary: Maybe[Summary], normal: bool, finer: int) -> Cell:
     match summary:
         case NumberSummary():
-            text = f"{_plain(summary.median)} ({_plain(summary.q1)} to {_plain(summary.q3)})"
+            text = _quartiles(summary, finer)
             if normal and isinstance(summary.sd, float):
-                text += f"; {_plain(summary.mean)} ± {_plain(summary.sd)}"
+                text += f"; {_plain(summary.mean, finer)} ± {_plain(summary.sd, finer)}"
         case LevelSummary():
             text = ", ".join(f"{row.level}: {row.count} ({percent(row.share)})" for row in summary.levels if row.count)
         case _:
@@ -148,8 +168,8 @@ def _summary(summary: Maybe[Summary], normal: bool) -> Cell:
     return text + (f"; unknown: {summary.unknown}" if summary.unknown else "")
 
 
-def _plain(value: float) -> str:
-    return decimal(value, 0 if abs(value) >= 100 else 1)
+def _plain(value: float, finer: int) -> str:
+    return decimal(value, finer + (0 if abs(value) >= 100 else 1))
 
 
 def _term_table(validation: Validation) -> ReportTable:

@@ -3,12 +3,27 @@
 import re
 from collections.abc import Iterable
 
+_VARIABLES = {
+    "cvt": "CVT",
+    "confirmed_by": "etiology confirmed by",
+    "onset_to_ct_h": "onset to CT",
+    "volume_ml": "hematoma volume",
+    "ivh": "substantial intraventricular hemorrhage",
+    "sah": "substantial subarachnoid hemorrhage",
+    "traumatic": "traumatic hemorrhage",
+    "quality": "image quality",
+}
 _IMAGE_COLUMN = re.compile(r"(?<![\w/-])dl_0*(\d+)(?![\w/-])")
 
 
 def in_words(text: str) -> str:
     """Return a text that names columns, with "image pattern 39" for dl_039."""
     return _IMAGE_COLUMN.sub(r"image pattern \1", text)
+
+
+def variable_in_words(name: str) -> str:
+    """Return the name of a variable of the cohort, without its unit."""
+    return _VARIABLES.get(name, name.replace("_", " "))
 
 
 def image_pattern_notes(columns: Iterable[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from cvtbatch.errors import InputError, InternalError
 from cvtbatch.validation.evaluate import CaseResult, Validation
 from cvtbatch.validation.nomogram import Nomogram
 from cvtbatch.validation.report.calculator import calculator_data
-from cvtbatch.validation.report.case_words import moved_in_words, outside_training, points_in_words
+from cvtbatch.validation.report.case_words import clinical_in_words, moved_in_words, outside_training, points_in_words
 from cvtbatch.validation.report.checklists import Checklist, fill_checklists
 from cvtbatch.validation.report.cohort_tables import cohort_tables, decision_word, judgement, outcome_word
 from cvtbatch.validation.report.column_words import in_words
@@ -136,7 +136,7 @@ def _render(
 ) -> str:
     return render(
         "report.html.j2" if place == 0 else "cases.html.j2",
-        {function.__name__: function for function in (anchor, points_in_words, moved_in_words)},
+        {function.__name__: function for function in (anchor, clinical_in_words, points_in_words, moved_in_words)},
         v=validation,
         cards=list(cards),
         place=place,

@@ -90,9 +90,10 @@ def _draw_precision_recall(models: Sequence[ModelResult]) -> Drawing:
             if isinstance(found, NotComputable):
                 continue
             prevalence = found.prevalence
+            # The average precision counts the rectangle from recall 0 to the first point too.
             axes.step(
-                found.curve.x,
-                found.curve.y,
+                (0, *found.curve.x),
+                (found.curve.y[0], *found.curve.y),
                 where="pre",
                 color=color,
                 linestyle=dashes,

@@ -176,10 +176,12 @@ def _discrimination_tables(validation: Validation) -> Iterator[ReportTable]:
 
 
 def _calibration_tables(validation: Validation) -> Iterator[ReportTable]:
+    clips = any(_slopes(model) for model in validation.models)
+    columns = [column for column in _CALIBRATION if clips or column.value is not _slopes]
     yield tabulate(
         "calibration",
         "Calibration",
-        _CALIBRATION,
+        columns,
         validation.models,
         place="calibration",
         notes=tuple(_calibration_notes(validation)),

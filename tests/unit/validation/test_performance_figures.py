@@ -2,6 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from sklearn.metrics import average_precision_score
+
 from cvtbatch.validation.evaluate import Validation, evaluate
 from cvtbatch.validation.report.drawing import Drawing
 from cvtbatch.validation.report.performance_figures import draw_performance
@@ -15,6 +20,27 @@ def test_a_training_auc_has_its_caution_in_the_figure() -> None:
     assert plain.png != marked.png
     assert f"(b) {caution}" in marked.alt
     assert caution not in plain.alt
+
+
+def test_the_area_below_a_drawn_precision_recall_curve_is_the_average_precision(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[tuple[tuple[float, ...], tuple[float, ...]]] = []
+
+    def step(_: Axes, x: tuple[float, ...], y: tuple[float, ...], **how: object) -> None:
+        assert how["where"] == "pre"
+        drawn.append((x, y))
+
+    monkeypatch.setattr(Axes, "step", step)
+    validation = evaluate(make_cohort(1, 40), make_bundle(), make_training(1), make_provenance(), seed=1)
+    assert any(drawing.name == "precision_recall" for drawing in draw_performance(validation))
+    known = [result.case for result in validation.cases if result.case.outcome is not None]
+    assert len(drawn) == len(validation.models) == 4
+    for (x, y), model in zip(drawn, validation.models, strict=True):
+        area = float(np.sum(np.diff(x) * y[1:]))
+        outcome, score = zip(*((case.outcome, case.scores[model.name]) for case in known), strict=True)
+        assert x[0] == 0
+        assert area == pytest.approx(average_precision_score(outcome, score))
 
 
 def _draw_auc(validation: Validation, caution: str) -> Drawing:

@@ -7,7 +7,7 @@ import pytest
 from cvtbatch.contracts import feature_names
 from cvtbatch.dlrn.cohort import component_names
 from cvtbatch.validation.inputs import Case, Contribution, Explanation
-from cvtbatch.validation.report.case_words import moved_in_words, points_in_words
+from cvtbatch.validation.report.case_words import clinical_in_words, moved_in_words, points_in_words
 from cvtbatch.validation.report.column_words import image_pattern_notes, in_words
 
 POINTS = (Contribution("DLR signature", 1.2), Contribution("epilepsy", 100.0))
@@ -54,6 +54,23 @@ def test_points_are_told_with_the_values_that_have_them() -> None:
     without = dataclasses.replace(CASE, clinical={"epilepsy": 0}, explanation=Explanation((POINTS[0],), None, (), None))
     assert points_in_words(without) == "1 point: 1 for DLR signature 0.02"
     assert points_in_words(dataclasses.replace(CASE, explanation=None)) == ""
+
+
+def test_clinical_values_are_told_as_the_cohort_is() -> None:
+    clinical = {
+        "age": 83.0,
+        "sex": "M",
+        "epilepsy": 1,
+        "headache": None,
+        "onset_to_ct_h": 6.7,
+        "ivh": 0,
+        "confirmed_by": "CTA",
+        "volume_ml": 33.785000000000004,
+    }
+    assert clinical_in_words(dataclasses.replace(CASE, clinical=clinical)) == (
+        "age: 83 years; sex: M; epilepsy: yes; onset to CT: 6.7 h; substantial intraventricular hemorrhage: no; "
+        "etiology confirmed by: CTA; hematoma volume: 33.8 ml"
+    )
 
 
 def test_what_moved_a_signature_is_told_by_direction() -> None:

@@ -1,0 +1,59 @@
+"""What stands in the tables of the cohort and of calibration, where few words or digits hide something."""
+
+from dataclasses import replace
+
+import pytest
+
+from cvtbatch.validation.baseline import compare_numbers
+from cvtbatch.validation.evaluate import Validation, evaluate
+from cvtbatch.validation.inputs import FlowStep
+from cvtbatch.validation.report.cohort_tables import cohort_tables
+from cvtbatch.validation.report.performance_tables import performance_tables
+from tests.support.validation_cases import make_bundle, make_cohort, make_provenance, make_training
+
+CLIP = "slope by clip (clipped)"
+
+
+@pytest.fixture(scope="module")
+def validation() -> Validation:
+    return evaluate(make_cohort(1, 40), make_bundle(), make_training(1, 40), make_provenance(), seed=1)
+
+
+@pytest.mark.parametrize(
+    ("here", "training", "shown"),
+    [
+        ([0.9217] * 3, [0.8987] * 3, ("0.92 (0.92 to 0.92)", "0.90 (0.90 to 0.90)")),
+        ([120.04] * 3, [120.01] * 3, ("120.04 (120.04 to 120.04)", "120.01 (120.01 to 120.01)")),
+        ([6.0, None], [6.1], ("6.0 (6.0 to 6.0); unknown: 1", "6.1 (6.1 to 6.1)")),
+        ([120.0, None], [120.0], ("120 (120 to 120); unknown: 1", "120 (120 to 120)")),
+        # Nothing that a scanner can be told by.
+        ([6.000000000003] * 3, [6.0] * 3, ("6.0 (6.0 to 6.0)", "6.0 (6.0 to 6.0)")),
+    ],
+)
+def test_numbers_that_differ_are_shown_to_differ(
+    validation: Validation, here: list[float | None], training: list[float | None], shown: tuple[str, str]
+) -> None:
+    row = compare_numbers("pixel (mm)", "", here, training)
+    tables = {table.name: table for table in cohort_tables(replace(validation, protocol=(row,)))}
+    assert tables["protocol"].rows[0][1:3] == shown
+
+
+def test_few_cases_that_a_step_leaves_out_are_named(validation: Validation) -> None:
+    few, many = ([f"C2/{place}" for place in range(count)] for count in (5, 6))
+    step = FlowStep.leaving_out("eligible", 3, {"late": few, "traumatic hemorrhage": many})
+    table = next(cohort_tables(replace(validation, flow=(step,))))
+    assert table.rows == (("eligible", 3, "late (5): C2/0, C2/1, C2/2, C2/3, C2/4; traumatic hemorrhage (6)"),)
+
+
+@pytest.mark.parametrize("clipped", [0, 2])
+def test_calibration_tells_of_clips_only_where_something_is_clipped(validation: Validation, clipped: int) -> None:
+    first, *others = validation.models
+    slopes = tuple(replace(row, clipped=clipped) for row in first.calibration.slopes)
+    unclipped = [tuple(replace(row, clipped=0) for row in model.calibration.slopes) for model in others]
+    models = tuple(
+        replace(model, calibration=replace(model.calibration, slopes=own))
+        for model, own in zip(validation.models, [slopes, *unclipped], strict=True)
+    )
+    tables = {table.name: table for table in performance_tables(replace(validation, models=models))}
+    assert (CLIP in tables["calibration"].header) == bool(clipped)
+    assert len(tables["calibration"].digits) == len(tables["calibration"].header)
