@@ -364,26 +364,6 @@ def test_tables_sort_and_filter(browser: Page, report: Path) -> None:
     )
 
 
-def test_the_first_column_stays_while_a_narrow_screen_scrolls_a_table(browser: Page, report: Path) -> None:
-    browser.open(report, 390)
-    tables = browser.evaluate(
-        "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth + 60).map(e => { "
-        "e.scrollLeft = 60; const cells = [e.querySelector('th'), e.querySelector('td')]; "
-        "const left = e.getBoundingClientRect().left; "
-        "return cells.map(c => [c.getBoundingClientRect().left - left, c.getBoundingClientRect().width]) })"
-    )
-    assert len(tables) > 5
-    for cells in tables:
-        for left, width in cells:
-            assert left == pytest.approx(1, abs=1)
-            assert width < 200
-    # A key stands on one line.
-    heights = browser.evaluate(
-        "[...document.querySelectorAll('table[data-name=cases] td.key a')].map(e => e.getClientRects().length)"
-    )
-    assert heights == [1] * CASES
-
-
 def test_gallery_filters_and_a_link_brings_a_case_back(browser: Page, report: Path) -> None:
     browser.open(report, 1280)
     shown = "[...document.querySelectorAll('article.case')].filter(e => e.checkVisibility()).map(e => e.dataset.judged)"
@@ -399,29 +379,3 @@ def test_gallery_filters_and_a_link_brings_a_case_back(browser: Page, report: Pa
     )
     assert browser.evaluate(shown) == everything
     assert browser.complaints() == []
-
-
-def test_page_prints(browser: Page, report: Path, tmp_path: Path) -> None:
-    browser.open(report, 1280)
-    pdf = browser.print_pdf(tmp_path / "report.pdf").read_bytes()
-    assert pdf.startswith(b"%PDF")
-    pages = len(re.findall(rb"/Type\s*/Page\b", pdf))
-    assert 10 <= pages <= 45
-    # As paper has it: nothing wider than a page, navigation gone, checklists open.
-    browser.call("Emulation.setEmulatedMedia", media="print")
-    browser.resize(703, 1000)
-    assert browser.evaluate("document.documentElement.scrollWidth") <= 703
-    assert browser.evaluate("getComputedStyle(document.querySelector('nav.sections')).display") == "none"
-    cut = browser.evaluate(
-        "[...document.querySelectorAll('.scroll')].filter(e => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1)"
-        ".map(e => e.getAttribute('aria-label'))"
-    )
-    assert cut == []
-    # Chromium repeats a table's header on the next page without what stands in a box of its own.
-    heads = "[...new Set([...document.querySelectorAll('th button')].map(e => getComputedStyle(e).display))]"
-    assert browser.evaluate(heads) == ["contents"]
-    summaries = "[...document.querySelectorAll('article.case summary')].filter(e => e.checkVisibility()).length"
-    assert browser.evaluate(summaries) == 0
-    assert browser.evaluate("document.querySelector('.glossary dd').checkVisibility()")
-    assert browser.evaluate("getComputedStyle(document.querySelector('.verdict-line')).breakInside") == "avoid"
-    browser.call("Emulation.setEmulatedMedia", media="")
