@@ -167,6 +167,7 @@ def test_stages_one_after_the_other_leave_what_one_run_leaves(archive: Path, out
 def test_found_outlines_are_embedded_as_others_are(archive: Path, store: Path) -> None:
     document = extract(archive, store, *THRESHOLD, *TRIAL, code=3)
     assert counts(document) == {"computed": 2, "failed": 1, "no_hemorrhage": 1}
+    assert document["cost"]["worked_cases"] == 2
     embeddings = FeatureStore(str(store)).table("embeddings").current().to_pylist()
     readers = {row["reader"] for row in rows(store, "rois").values()}
     assert {row["case_id"] for row in embeddings} == {"000", "001"}
@@ -269,6 +270,14 @@ def test_another_image_is_outlined_anew(archive: Path, store: Path, tmp_path: Pa
     after = rows(store, "rois")
     assert after["000"]["input_digest"] != before["000"]["input_digest"]
     assert after["001"] == before["001"]
+
+
+def test_another_result_on_the_same_image_is_the_newer_row(store: Path) -> None:
+    # As of a program whose version was not raised.
+    table, row = FeatureStore(str(store)).table("outlines"), rows(store, "outlines")["000"]
+    assert table.append([dict(row)]) == 0
+    assert table.append([{**row, "blood_ml": row["blood_ml"] + 1}]) == 1
+    assert rows(store, "outlines")["000"]["blood_ml"] == row["blood_ml"] + 1
 
 
 def test_a_lost_outline_is_found_again(archive: Path, store: Path) -> None:

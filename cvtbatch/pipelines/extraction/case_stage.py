@@ -82,7 +82,7 @@ class CaseStage:
             self._events.add(case, failure)
         self.audit.add(result.audits)
         self._monitor.take_back(result.cost)
-        self._monitor.work_on()
+        self._monitor.work_on(case.manifest_row)
         self._batch.count_item()
         self.decoded += result.decoded
         self._settle(task, result)

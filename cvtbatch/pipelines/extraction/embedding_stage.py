@@ -62,8 +62,8 @@ class EmbeddingStage:
         for plan in plans:
             if plans_are_new:
                 self._monitor.plan(plan.reasons())
-                if plan.pending:
-                    self._monitor.work_on()
+            if plan.pending:
+                self._monitor.work_on(plan.case.manifest_row)
             self._settle(plan)
             outlines += len(plan.pending)
             slices += sum(roi.slices for roi in plan.pending)

@@ -57,8 +57,8 @@ class OutlineStage:
         for plan in plans:
             if plans_are_new:
                 self._monitor.plan(plan.reasons())
-                if plan.pending is not None:
-                    self._monitor.work_on()
+            if plan.pending is not None:
+                self._monitor.work_on(plan.case.manifest_row)
             self._settle(plan)
             volumes += plan.pending is not None
             self._batch.commit_if_due()

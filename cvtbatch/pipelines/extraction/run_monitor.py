@@ -52,6 +52,8 @@ class RunMonitor:
         self.states = CaseStates(rows)
         self.reasons: Counter[Reason] = Counter()
         self.planned = 0
+        # A bit a row.
+        self._worked = bytearray(rows // 8 + 1)
         self.cost = RunCost(cluster.slots(), inline=cluster.inline)
 
     def show(self) -> None:
@@ -78,9 +80,11 @@ class RunMonitor:
             self._in_flight += 1
             yield task
 
-    def work_on(self) -> None:
-        """Count a case that workers are done with, or are about to embed."""
-        self.cost.worked_cases += 1
+    def work_on(self, row: int) -> None:
+        """Count a case that workers are done with, or are about to outline or embed; once, whatever stages work on it."""
+        if not self._worked[row >> 3] >> (row & 7) & 1:
+            self._worked[row >> 3] |= 1 << (row & 7)
+            self.cost.worked_cases += 1
 
     def take_back(self, cost: Cost | None, items: int = 1) -> None:
         """Count a task that is not in flight any more.
