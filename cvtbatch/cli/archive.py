@@ -17,6 +17,7 @@ from cvtbatch.cli.options import (
     reader_option,
     set_option,
 )
+from cvtbatch.cli.values import WholeNumber, Word
 
 if TYPE_CHECKING:
     from cvtbatch.pipelines.archive.check_files import Problem
@@ -24,14 +25,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--cases", type=click.IntRange(1), required=True, help="How many cases.")
-@click.option(
-    "--centers", type=click.IntRange(1), default=1, show_default=True, help="Over how many centres they spread."
-)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Equal seeds give equal archives.")
+@click.option("--cases", type=WholeNumber(1), required=True, help="How many cases.")
+@click.option("--centers", type=WholeNumber(1), default=1, show_default=True, help="Over how many centres they spread.")
+@click.option("--seed", type=WholeNumber(0), default=0, show_default=True, help="Equal seeds give equal archives.")
 @click.option(
     "--size",
-    type=click.Choice(["small", "full"]),
+    type=Word(["small", "full"]),
     default="small",
     show_default=True,
     help="About 256 x 256 x 24, or scanner size.",
@@ -82,7 +81,7 @@ def download(name: str | None, out: Path | None) -> None:
 @job_option
 @set_option
 @click.option(
-    "--workers", type=click.IntRange(0), default=0, show_default=True, help="Worker processes; 0 reads in this one."
+    "--workers", type=WholeNumber(0), default=0, show_default=True, help="Worker processes; 0 reads in this one."
 )
 @click.option("--bundle", type=click.Path(path_type=Path), help="Say too what this bundle needs and MANIFEST lacks.")
 @reader_option

@@ -7,6 +7,7 @@ import click
 
 from cvtbatch.cli.display import say
 from cvtbatch.extras import require
+from cvtbatch.cli.values import Number, WholeNumber
 
 certs_option = click.option(
     "--certs",
@@ -18,7 +19,7 @@ certs_option = click.option(
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--host", "hosts", multiple=True, metavar="NAME_OR_IP", help="Stands in the certificate; repeatable.")
-@click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="How long they are valid.")
+@click.option("--days", type=WholeNumber(1, 3650), default=365, show_default=True, help="How long they are valid.")
 @click.option(
     "--ca",
     "authority",
@@ -47,7 +48,7 @@ def certs(out: Path, hosts: Sequence[str], days: int, authority: Path | None) ->
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Name or address to listen at; 0.0.0.0 for all.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8786, show_default=True, help="0 takes a free one.")
+@click.option("--port", type=WholeNumber(0, 65535), default=8786, show_default=True, help="0 takes a free one.")
 @certs_option
 @click.option(
     "--dashboard",
@@ -78,7 +79,7 @@ def scheduler(ctx: click.Context, host: str, port: int, certs: Path | None, dash
 @click.option("--gpu", is_flag=True, help="Advertise the GPU that it sees (CUDA_VISIBLE_DEVICES): embeddings go to it.")
 @click.option(
     "--memory-gb",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     help="Memory that it may take, 10^9 bytes.  [default: the machine's, shared by its cores]",
 )
 @click.option(

@@ -17,6 +17,7 @@ from cvtbatch.cli.options import (
     set_option,
     store_option,
 )
+from cvtbatch.cli.values import Number, Word
 
 if TYPE_CHECKING:
     from cvtbatch.engine import ClusterConfig
@@ -36,13 +37,13 @@ UNITS = {"extract": "cases", "outline": "volumes", "embed": "outlines"}
 @cluster_options(default_workers=None)
 @click.option(
     "--audit",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     metavar="SHARE",
     help="Of the ROIs that are computed, compute this share with stock PyRadiomics too, and compare.",
 )
 @click.option(
     "--only",
-    type=click.Choice(["radiomics", "outlines", "embeddings"]),
+    type=Word(["radiomics", "outlines", "embeddings"]),
     help="Leave the others out; outlines (with their features) and embeddings are made of what is stored, and read no source.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and why; do nothing.")

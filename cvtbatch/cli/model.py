@@ -10,6 +10,7 @@ import click
 from cvtbatch.cli.display import print_table, progress_display, say
 from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import (
+    centers_option,
     cluster_options,
     job_option,
     json_option,
@@ -83,7 +84,7 @@ def fit(
 @store_option
 @click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Bundle: its folder or tar.")
 @snapshot_option
-@click.option("--center", metavar="NAME", help="Score this centre's cases alone.")
+@centers_option
 @reader_option
 @click.option("--explain", is_flag=True, help="Fill the table explanations too: points and what contributes most.")
 @job_option
@@ -94,7 +95,7 @@ def score(
     store_url: str,
     bundle: Path,
     snapshot_name: str | None,
-    center: str | None,
+    centers: Sequence[str],
     reader: str | None,
     explain: bool,
     job: Path | None,
@@ -133,7 +134,7 @@ def score(
             store_url,
             bundle,
             snapshot_name,
-            center,
+            centers,
             cluster,
             reader=reader,
             explain=explain,

@@ -12,6 +12,7 @@ from cvtbatch import contracts
 from cvtbatch.cli.display import print_exported_case, print_flow, print_status, say, watch_display
 from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import json_option, snapshot_option, spec_option, store_option
+from cvtbatch.cli.values import Number, Word
 
 
 @click.command()
@@ -19,7 +20,7 @@ from cvtbatch.cli.options import json_option, snapshot_option, spec_option, stor
 @click.option("--flow", is_flag=True, help="Show the inclusion flow too: screened, excluded and why, included.")
 @click.option(
     "--watch",
-    type=click.FloatRange(min=0.1),
+    type=Number(0.1),
     is_flag=False,
     flag_value=5.0,
     metavar="[SECONDS]",
@@ -61,7 +62,7 @@ def _watch(store_url: str, seconds: float, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("table", type=click.Choice([*contracts.table_names(), "wide"]))
+@click.argument("table", metavar="TABLE", type=Word([*contracts.table_names(), "wide"]))
 @store_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write: .parquet or .csv.")
 @snapshot_option
@@ -72,9 +73,10 @@ def export(
 ) -> None:
     """Write the current rows of TABLE to a file.
 
-    "wide" is clinical values, radiomics and the largest slice's embedding, one row a primary ROI. Without --snapshot, cases,
-    volumes, rois, outlines, reviews, radiomics, embeddings and wide are read from a snapshot that is recorded for it. In CSV, an
-    apostrophe stands before texts that a spreadsheet takes for formulas; ids stay as they are.
+    TABLE is cases, volumes, rois, outlines, reviews, radiomics, embeddings, scores, explanations, failures, runs, snapshots,
+    specs or wide. "wide" is clinical values, radiomics and the largest slice's embedding, one row a primary ROI. Without
+    --snapshot, all but history (explanations, failures, runs, scores, snapshots, specs) is read from a snapshot that is recorded
+    for it. In CSV, an apostrophe stands before texts that a spreadsheet takes for formulas; ids stay as they are.
 
     \b
     Examples:

@@ -7,6 +7,7 @@ import click
 
 from cvtbatch.cli.display import print_table, say
 from cvtbatch.cli.options import json_option, store_option
+from cvtbatch.cli.values import Number
 
 
 @click.command()
@@ -35,7 +36,7 @@ def compact(store_url: str, as_json: bool) -> None:
 @click.option(
     "--older-than",
     "older_than_h",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=24,
     show_default=True,
     metavar="HOURS",

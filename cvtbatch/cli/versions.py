@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from cvtbatch.cli.display import print_duplicates, print_table, say
-from cvtbatch.cli.options import STANDING_FAILURES, json_option, snapshot_option, store_option
+from cvtbatch.cli.options import STANDING_FAILURES, centers_option, json_option, snapshot_option, store_option
 
 
 @click.group()
@@ -18,7 +18,7 @@ def snapshot() -> None:
 @snapshot.command()
 @click.argument("name")
 @store_option
-@click.option("--center", "centers", multiple=True, help="Only this centre; repeatable.")
+@centers_option
 @click.option("--spec", "spec_ids", multiple=True, metavar="ID", help="Only this specification; repeatable.")
 @click.option("--roi", "rois", multiple=True, help="Only ROIs of this name; repeatable.")
 @json_option

@@ -1,6 +1,5 @@
 """Cells of a manifest: what each column may hold, and the values that texts stand for. Pure."""
 
-import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
@@ -9,6 +8,7 @@ from cvtbatch import contracts
 from cvtbatch.manifest.case import Value
 from cvtbatch.manifest.files import Cells, TextRows
 from cvtbatch.manifest.problems import Problems
+from cvtbatch.nearest import did_you_mean
 from cvtbatch.plain_text import hidden_character, is_formula
 from cvtbatch.spec import canonical_json
 
@@ -30,8 +30,7 @@ def column_problems(header: Sequence[str]) -> Iterator[str]:
         if header.count(name) > 1:
             yield f"column {name!r} stands {header.count(name)} times"
         if name not in fields and not name.startswith(prefix):
-            near = difflib.get_close_matches(name, fields, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint = did_you_mean(name, fields)
             yield f"column {name!r} is unknown; {hint}columns of your own begin with {prefix!r}"
 
 

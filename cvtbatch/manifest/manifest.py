@@ -34,6 +34,8 @@ from cvtbatch.manifest.unnamed import leave_out_unnamed
 from cvtbatch.spill import Spill
 
 CASES_TOGETHER = 4096
+# What manifests are called, as `synth` and the examples do.
+MANIFEST_NAME = "manifest.csv"
 Row = Mapping[str, Value]
 Indices = npt.NDArray[np.int64]
 
@@ -140,6 +142,8 @@ def read_manifest(path: Path) -> Manifest:
         ProblemsError: with every problem, its row and its column.
         ResourceError: the temporary folder is full.
     """
+    if path.is_dir():
+        raise InputError("no_manifest", _folder_told(path))
     if not path.is_file():
         raise InputError("no_manifest", f"there is no manifest file {path}")
     try:
@@ -150,6 +154,14 @@ def read_manifest(path: Path) -> Manifest:
     except OSError as error:
         raise InputError("no_manifest", f"manifest {path} cannot be read: {error.strerror}") from None
     return manifest
+
+
+def _folder_told(path: Path) -> str:
+    """Say what to do with a folder that is named in place of a manifest."""
+    there = path / MANIFEST_NAME
+    if there.is_file():
+        return f"{path} is a folder, and a manifest is a file: name {there}"
+    return f"{path} is a folder of images; make a manifest of it: cvtbatch index {path} --out {MANIFEST_NAME}"
 
 
 def _read(path: Path, sha256: str) -> Manifest:

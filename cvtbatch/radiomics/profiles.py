@@ -14,6 +14,7 @@ import yaml
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.nearest import did_you_mean
 
 Engine = Literal["fast", "pyradiomics"]
 FIRST_ORDER = (
@@ -136,8 +137,11 @@ def load_profile(profile: str) -> Profile:
         return PROFILES[profile]
     path = Path(profile)
     if not path.is_file():
+        what = "there is no such file" if path.suffix else "there is no such profile"
         raise InputError(
-            "no_profile", f"radiomics.profile {profile!r} is neither {' nor '.join(PROFILES)} nor a parameter file"
+            "no_profile",
+            f"radiomics.profile {profile!r}: {what}; {did_you_mean(profile, PROFILES)}it is {' or '.join(PROFILES)}, or the path "
+            "of a PyRadiomics parameter file",
         )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -155,9 +159,17 @@ def load_profile(profile: str) -> Profile:
     )
     problems += setting_problems
     if problems:
-        raise ProblemsError.of("bad_parameter_file", f"parameter file {path}", problems)
+        raise ProblemsError.of("bad_parameter_file", f"parameter file {path}", problems, advice=_advice())
     # PyRadiomics' defaults, not the profiles', hold for what a parameter file leaves out.
     return replace(Profile(bin_width=25.0, pre_crop=False, pad_distance=5), **chosen)  # type: ignore[arg-type]
+
+
+def _advice() -> str:
+    """Say what a parameter file may hold, with one that is whole."""
+    return (
+        f"the features are always {_all_features()} of the study: leave imageType and featureClass out, and under setting keep "
+        f"{', '.join(_PYRADIOMICS_NAMES.values())} alone. This is a whole file: setting: {{binWidth: 25}}"
+    )
 
 
 def profile_of(settings: Mapping[str, object]) -> Profile:

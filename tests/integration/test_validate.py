@@ -150,7 +150,7 @@ def test_a_bad_study_file_is_refused_before_any_work(archive: Path, tmp_path: Pa
         cli, [*map(str, (*command, "--out", tmp_path / "report", "--study", tmp_path / "study.yaml"))]
     )
     assert result.exit_code == 1
-    assert "ethics: 'approved' is not of type 'object'" in str(result.exception)
+    assert "ethics: 'approved' is no section of keys" in str(result.exception)
     assert not (tmp_path / "report").exists()
 
 

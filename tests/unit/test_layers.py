@@ -14,6 +14,7 @@ from tests.support.schedule import SECONDS
 LAYERS = [
     ["errors"],
     [
+        "nearest",
         "contracts",
         "documents",
         "downloads",

@@ -211,7 +211,7 @@ def add_center(
             store_url,
             plan.bundle,
             snapshot,
-            plan.center,
+            (plan.center,),
             cluster,
             reader=plan.reader,
             explain=True,

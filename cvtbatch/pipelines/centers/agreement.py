@@ -11,7 +11,7 @@ from cvtbatch.dlrn.bundle import load_bundle
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.extras import require
-from cvtbatch.manifest import Reading
+from cvtbatch.manifest import Reading, require_centers
 from cvtbatch.pipelines.centers.agreement_tables import (
     Document,
     cases_csv,
@@ -115,6 +115,8 @@ def study_agreement(
     bundle = None if question.bundle is None else load_bundle(question.bundle)
     pinned = open_pinned(store_url, question.snapshot, "agreement")
     specs = [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id] if bundle else list(question.spec_ids)
+    if question.centers:
+        require_centers(question.centers, pinned.view.centers())
     there = read_readings(pinned.view, specs, question.centers)
     readings = [there.find(name) for name in question.readers]
     if len(set(readings)) < len(readings):

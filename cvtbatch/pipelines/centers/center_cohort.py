@@ -124,7 +124,7 @@ def _refuse_training_images(source: Source, volumes: Sequence[Row]) -> None:
 
 def _read_scores(source: Source) -> tuple[dict[str, Row], dict[str, Row]]:
     """Return the bundle's scores and explanations of the centre's current inputs, by roi_key."""
-    keys = read_keys(source.store, source.bundle, source.snapshot, source.center, source.reading)
+    keys = read_keys(source.store, source.bundle, source.snapshot, (source.center,), source.reading)
     by_bundle = pc.field("bundle_digest") == source.bundle.digest
     found: list[dict[str, Row]] = []
     for name in ("scores", "explanations"):

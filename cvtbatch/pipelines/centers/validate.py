@@ -2,7 +2,7 @@
 
 import datetime
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,13 +10,14 @@ from pathlib import Path
 from cvtbatch.dlrn.bundle import load_bundle
 from cvtbatch.engine import Cluster
 from cvtbatch.extras import require
-from cvtbatch.manifest import Reading, name_centers, twins_of
+from cvtbatch.manifest import Reading, key_of, name_centers, require_centers, twins_of
 from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, bundle_facts, recalibrated, uncalibrated
 from cvtbatch.pipelines.centers.center_cohort import read_cohort, read_pictures, read_training_values
 from cvtbatch.pipelines.centers.center_source import Source, open_source, refuse_seen_center
 from cvtbatch.pipelines.centers.kept_training import training_values
 from cvtbatch.pipelines.centers.reader_study import read_readers
 from cvtbatch.pipelines.shared.ordered_map import map_on
+from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE
 from cvtbatch.pipelines.shared.reviewed import NOT_REVIEWED, REFUSALS
 from cvtbatch.spec import canonical_json
@@ -52,6 +53,11 @@ class ValidationReport:
         words = {reason: reason.replace("_", " ") for reason in (NOT_REVIEWED, *REFUSALS.values())}
         return {reason: counts[told] for reason, told in words.items() if told in counts}
 
+    def not_computed(self) -> dict[str, str]:
+        """Return why a model has no AUC, by its name; empty where all have."""
+        results = [(model.name, model.auc) for model in self.validation.models]
+        return {name: auc.reason for name, auc in results if isinstance(auc, NotComputable)}
+
     def to_document(self) -> dict[str, object]:
         """Return the JSON document."""
         found = self.validation
@@ -75,6 +81,34 @@ class ValidationReport:
             "power": found.power.verdict,
             "seconds": self.seconds,
         }
+
+
+def validate_centers(
+    store_url: str,
+    bundle_path: Path,
+    centers: Sequence[str],
+    snapshot: str | None,
+    out: Path,
+    on_page: Callable[[int, int], None] = lambda *_: None,
+    cluster: Cluster = HERE,
+    study: Study | None = None,
+    reader: str | None = None,
+    reviewed: bool = False,
+) -> list[ValidationReport]:
+    """Validate a bundle at one centre, or at each of several, of which each has a report in a folder of its own below `out`.
+
+    Arguments and errors are those of `validate_center`; a centre that is refused is so before the first report is written.
+    """
+    bundle = load_bundle(bundle_path)
+    for center in centers:
+        refuse_seen_center(bundle, center)
+    pinned = open_pinned(store_url, snapshot, "validate")
+    require_centers(centers, pinned.view.centers())
+    folders = {center: out / key_of(center) if len(set(centers)) > 1 else out for center in centers}
+    return [
+        validate_center(store_url, bundle_path, center, pinned.name, folder, on_page, cluster, study, reader, reviewed)
+        for center, folder in folders.items()
+    ]
 
 
 def validate_center(

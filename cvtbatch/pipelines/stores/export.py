@@ -15,6 +15,7 @@ import SimpleITK as sitk
 from cvtbatch import contracts
 from cvtbatch.errors import InputError
 from cvtbatch.imaging import outline_picture
+from cvtbatch.nearest import enumerated, nearest
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.plain_text import FORMULA_START
 from cvtbatch.store import FeatureStore, StoredArray, View, check_columns, wide_columns, wide_rows
@@ -125,6 +126,18 @@ def _without_formulas(rows: pa.Table, name: str) -> tuple[pa.Table, int]:
     return rows, formulas
 
 
+def _not_one(key: str, found: Sequence[str], rois: pa.Table) -> str:
+    """Say what to do where a key names no ROI, or several."""
+    if found:
+        return f"{key!r} names {len(found)} ROIs of the store: {enumerated(found)}; give the key of one"
+    near = nearest(key, {*rois["roi_key"].to_pylist(), *rois["case_key"].to_pylist()}, 3)
+    like = f"like it are {', '.join(near)}; " if near else ""
+    return (
+        f"the store has no ROI and no case {key!r}; {like}`cvtbatch export rois --store STORE --columns roi_key,case_key "
+        f"--out rois.csv` lists all {rois.num_rows}"
+    )
+
+
 def draw_roi(url: str, key: str, out: Path) -> int:
     """Write a PNG of the largest slice of an ROI with its outline, and return the slice's index.
 
@@ -141,8 +154,7 @@ def draw_roi(url: str, key: str, out: Path) -> int:
         newest = store.runs()["volume_spec_id"][0].as_py()
         found = [row for row in found if row["volume_spec_id"] == newest]
     if len(found) != 1:
-        names = ", ".join(sorted({row["roi_key"] for row in found})) or "none"
-        raise InputError("no_such_roi", f"{key!r} names {len(found)} stored ROIs ({names}); give the key of one")
+        raise InputError("no_such_roi", _not_one(key, [row["roi_key"] for row in found], rois))
     roi = found[0]
     volumes = store.table("volumes").current()
     same = pc.and_(

@@ -86,7 +86,7 @@ def test_unsupported_settings_are_named(tmp_path: Path, sections: dict[str, obje
 
 
 def test_no_such_profile(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="neither cvt-1834 nor onekey-1834 nor a parameter file"):
+    with pytest.raises(InputError, match="there is no such file; it is cvt-1834 or onekey-1834, or the path of"):
         load_profile(str(tmp_path / "absent.yaml"))
     (tmp_path / "p.yaml").write_text("a: [")
     with pytest.raises(InputError, match="not YAML"):
