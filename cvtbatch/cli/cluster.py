@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from cvtbatch.cli.display import say
-from cvtbatch.extras import require
 from cvtbatch.cli.values import Number, WholeNumber
+from cvtbatch.extras import require
 
 certs_option = click.option(
     "--certs",

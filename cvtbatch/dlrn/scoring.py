@@ -1,5 +1,6 @@
 """Tables in, tables out: what a frozen model needs of a row, under which names, and what it says of it."""
 
+import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -106,7 +107,9 @@ def check_columns(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.Recor
     names = Counter(table.schema.names)
     if missing := [name for name in needed_columns(model) if name not in names]:
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        raise InputError("missing_column", f"the bundle needs columns that the table lacks: {shown}")
+        near = difflib.get_close_matches(missing[0], set(names) - set(needed_columns(model)), n=1)
+        advice = f"; the column {near[0]} looks like {missing[0]}" if near else ""
+        raise InputError("missing_column", f"the bundle needs columns that the table lacks: {shown}{advice}")
     if twice := [name for name in (*needed_columns(model), *IDENTITY) if names[name] > 1]:
         raise InputError("bad_column", f"the table has column {twice[0]} {names[twice[0]]} times")
     for name in SpecIds.__dataclass_fields__:
