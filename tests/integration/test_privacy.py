@@ -32,7 +32,7 @@ from cvtbatch.dlrn.bundle import write_bundle
 from cvtbatch.dlrn.recalibration import OWN_KEYS
 from cvtbatch.ingest.writing import SeriesTags, write_series
 from cvtbatch.pipelines.extraction import case_worker
-from cvtbatch.pipelines.extraction.uid_key import VARIABLE, UidKey
+from cvtbatch.pipelines.shared.uid_key import VARIABLE, UidKey
 from cvtbatch.store import FeatureStore
 from tests.support.archives import write_rows
 from tests.support.cohorts import golden_of

@@ -53,7 +53,17 @@ ROOMS = {
     "pooch": {"downloads"},
 }
 # Within pipelines: the floor of each room, from the ground up; rooms of one floor do not import each other.
-FLOORS = {"shared": 0, "archive": 1, "extraction": 1, "reviews": 1, "stores": 1, "models": 2, "centers": 3, "cases": 4}
+FLOORS = {
+    "shared": 0,
+    "archive": 1,
+    "extraction": 1,
+    "indexing": 1,
+    "reviews": 1,
+    "stores": 1,
+    "models": 2,
+    "centers": 3,
+    "cases": 4,
+}
 MOST_LINES = 400
 
 

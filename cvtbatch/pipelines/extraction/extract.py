@@ -18,8 +18,8 @@ from cvtbatch.pipelines.extraction.prometheus import open_metrics
 from cvtbatch.pipelines.extraction.report import ExtractReport, Progress, reason_counts
 from cvtbatch.pipelines.extraction.row_batch import BATCH_ORDER
 from cvtbatch.pipelines.extraction.settings import Options, Settings
-from cvtbatch.pipelines.extraction.uid_key import load_uid_key
 from cvtbatch.pipelines.shared.run_log import RunLog
+from cvtbatch.pipelines.shared.uid_key import load_uid_key
 from cvtbatch.run_id import make_run_id
 from cvtbatch.store import FeatureStore
 

@@ -1,0 +1,116 @@
+"""What the names of image files say: mask or image, what is common to both, and what BIDS and dcm2niix put into them. Pure."""
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePath
+
+# As `image_files.FORMATS`, and those whose voxels or outlines lie in formats that are told of.
+_SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha", ".mrb")
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_MASK_WORDS = frozenset(
+    {
+        *("seg", "segm", "segment", "segments", "segmentation", "segmentations", "segmented", "dseg", "probseg"),
+        *("mask", "masks", "label", "labels", "labelmap", "labelmaps", "roi", "rois", "outline", "outlines"),
+    }
+)
+# Words of a mask only at the end of a name: data sets are called by them too.
+_MASK_ENDINGS = frozenset({"hematoma", "haematoma", "hematomas", "haematomas", "lesion", "lesions", "bleed"})
+_IMAGE_WORDS = frozenset(
+    {"ct", "ncct", "nect", "cct", "head", "image", "img", "volume", "vol", "scan", "orig", "dicom", "dcm"}
+)
+# Masks of other things than hematomas.
+_OTHER_ORGANS = frozenset(
+    {"brain", "skull", "bone", "ventricle", "ventricles", "csf", "vessel", "vessels", "tissue", "air", "face"}
+)
+_READER = re.compile(r"(?:reader|rater|observer)[-_ ]?([A-Za-z0-9]+)", re.IGNORECASE)
+# https://bids-specification.readthedocs.io/en/stable/common-principles.html#filenames
+_BIDS = re.compile(r"(sub-[A-Za-z0-9]+)(?:_(ses-[A-Za-z0-9]+))?_(?:[a-z]+-[A-Za-z0-9]+_)*([A-Za-z0-9]+)")
+# https://github.com/rordenlab/dcm2niix: gantry tilt taken out, uneven slices evened out; both resampled.
+_VARIANT = re.compile(r"_(Tilt|Eq)(?:_\d+)?(?=_|$)")
+# nnU-Net's name of an image's first channel, which its label map does not have.
+_CHANNEL = re.compile(r"_0000$")
+_UID = re.compile(r"[0-2](?:\.\d+){4,}")
+# Folders of masks, whose files may be called as the images are; labelsTr is nnU-Net's.
+_MASK_FOLDERS = frozenset(
+    {"masks", "mask", "labels", "labelstr", "labelsts", "segmentations", "segmentation", "seg", "rois", "roi"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BidsName:
+    """A file name by BIDS: subject, session (empty where there is one only) and suffix."""
+
+    subject: str
+    session: str
+    suffix: str
+
+
+def stem_of(name: str) -> str:
+    """Return a file's name without the suffix of its format."""
+    lower = name.lower()
+    return next((name[: -len(suffix)] for suffix in _SUFFIXES if lower.endswith(suffix)), name)
+
+
+def bids_name(name: str) -> BidsName | None:
+    """Return what a name says by BIDS; None where it does not follow it."""
+    match = _BIDS.fullmatch(_VARIANT.sub("", stem_of(name)))
+    return BidsName(match[1], match[2] or "", match[3]) if match else None
+
+
+def variant_of(name: str) -> str:
+    """Return "Tilt" or "Eq" for what dcm2niix has resampled, else an empty text."""
+    return "+".join(dict.fromkeys(_VARIANT.findall(stem_of(name))))
+
+
+def without_variant(name: str) -> str:
+    """Return a file's name as dcm2niix gives it to what it has not resampled, without the suffix of its format."""
+    return _VARIANT.sub("", stem_of(name))
+
+
+def is_mask_name(name: str) -> bool:
+    """Say whether a name is one of a mask, of whatever it is."""
+    words = _words(name)
+    return (
+        name.lower().endswith(".seg.nrrd")
+        or any(_is_mask_word(word) for word in words)
+        or bool(words and next((word for word in reversed(words) if not word.isdigit()), "") in _MASK_ENDINGS)
+    )
+
+
+def is_mask_path(relative: PurePath) -> bool:
+    """Say whether a file is a mask by its name, or by that of a folder in which it lies."""
+    return is_mask_name(relative.name) or any(part.casefold() in _MASK_FOLDERS for part in relative.parts[:-1])
+
+
+def is_other_organ(name: str) -> bool:
+    """Say whether the name of a mask names what is no hematoma."""
+    words = _words(name)
+    return any(word in _OTHER_ORGANS or word.removesuffix("mask") in _OTHER_ORGANS for word in words)
+
+
+def reader_of(name: str) -> str:
+    """Return whom a name says to have drawn a mask, e.g. "B" for `mask_readerB`; empty where it does not."""
+    found = _READER.search(stem_of(name))
+    return found[1] if found else ""
+
+
+def core_of(name: str) -> str:
+    """Return what tells a name from others: without words of images and masks, readers and formats, in small letters."""
+    if _UID.fullmatch(name):
+        return ""
+    rest = _CHANNEL.sub("", _READER.sub(" ", without_variant(name)))
+    dropped = _IMAGE_WORDS | _MASK_WORDS | _MASK_ENDINGS
+    return " ".join(word for word in _words(rest) if word not in dropped and not _is_mask_word(word))
+
+
+def is_below_derivatives(relative: PurePath) -> bool:
+    """Say whether a path leads through a folder of what was derived from images, as BIDS names it."""
+    return "derivatives" in relative.parts[:-1]
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in _WORDS.findall(stem_of(name))]
+
+
+def _is_mask_word(word: str) -> bool:
+    return word in _MASK_WORDS or word.endswith(("mask", "masks"))
