@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import pydicom
 
@@ -161,7 +161,7 @@ def _from_values(values: Any, folder: str) -> ScannedFile:
             tuple(_to_header(path, *header) for header in headers),
             class_uid,
             series_uid,
-            None if error is None else InputError(*error),
+            None if error is None else _refusal(_Kept(*error)),
             None if content is None else Content(content),
         ),
         size,
@@ -169,6 +169,18 @@ def _from_values(values: Any, folder: str) -> ScannedFile:
         Identity(*identity),
         None if outline is None else NamedOutline(outline[0], tuple(outline[1]), tuple(outline[2])),
     )
+
+
+class _Kept(NamedTuple):
+    """An error as it is kept."""
+
+    kind: str
+    message: str
+    private: str
+
+
+def _refusal(kept: _Kept) -> InputError:
+    return InputError(kept.kind, kept.message, kept.private)
 
 
 def _to_header(path: str, header: Any, pixels: Any) -> SliceHeader:
