@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from cvtbatch.ingest.compression import is_lossy
 from cvtbatch.ingest.dicom_headers import CT_IMAGE_STORAGE, FRAME_LIMIT, hints_at_contrast
-from cvtbatch.ingest.plain_elements import PlainElements, read_elements
+from cvtbatch.ingest.plain_elements import MEDIA_CLASS, PlainElements, read_elements
 from cvtbatch.ingest.slice_header import PixelFormat, SliceHeader
 from cvtbatch.ingest.tags import bare_uid, to_time
 
@@ -262,9 +262,12 @@ class Identity:
 
 
 def plain_identity(header: PlainHeader) -> tuple[str | None, Identity] | None:
-    """Return the class of an object and whose it is, None where only the slow way can read it."""
+    """Return the class of an object and whose it is, None where only the slow way can read it, or the file's head contradicts."""
     try:
-        return header.text(_CLASS), Identity(
+        class_uid = header.text(_CLASS)
+        if class_uid != header.text(MEDIA_CLASS):
+            return None
+        return class_uid, Identity(
             header.text(_PATIENT, letters=True) or "",
             bare_uid(header.text(_STUDY) or ""),
             (header.text(_STUDY_DATE) or "") + (header.text(_STUDY_TIME) or ""),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-TRANSFER_SYNTAX = 0x0002_0010
+MEDIA_CLASS, TRANSFER_SYNTAX = 0x0002_0002, 0x0002_0010
 # What is read of a file at first, and then as long as its header goes on; beyond the last the slow way takes over.
 _READ_BYTES = (16 << 10, 128 << 10, 1 << 20)
 _PREAMBLE_BYTES = 128
@@ -41,7 +41,7 @@ class PlainElements:
     """The wanted elements of a file's header.
 
     Attributes:
-        values: bytes of each wanted element that is there, the last one of several; empty for a sequence that is not.
+        values: bytes of each wanted element that is there, the last one of several, and of the class that the file's head names.
         vrs: as the file writes them; none where they are implicit.
         place: where the pixels' element begins, or the file ends.
         present: whether anything follows there.
@@ -82,7 +82,9 @@ def _parse(data: bytes, size: int, wanted: Container[int]) -> PlainElements:
     values: dict[int, bytes] = {}
     vrs: dict[int, bytes] = {}
     try:
-        place = _walk(data, _PREAMBLE_BYTES + 4, {TRANSFER_SYNTAX}, values, vrs, _Flags(), within_group_2=True)
+        place = _walk(
+            data, _PREAMBLE_BYTES + 4, {MEDIA_CLASS, TRANSFER_SYNTAX}, values, vrs, _Flags(), within_group_2=True
+        )
         syntax = values.pop(TRANSFER_SYNTAX, b"").rstrip(b"\0")
         if _UID.fullmatch(syntax) is None or syntax in _OTHERWISE_WRITTEN:
             raise _NotPlain

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cvtbatch.manifest.ties import STATE
 from cvtbatch.pipelines.indexing.clinical_table import ClinicalTable
 from cvtbatch.pipelines.indexing.dicom_outlines import DicomOutline, segments_of
 from cvtbatch.pipelines.indexing.manifest_file import Row
@@ -14,7 +15,7 @@ from cvtbatch.pipelines.indexing.pseudonym_map import PseudonymMap
 from cvtbatch.pipelines.indexing.study_choice import ChosenSeries, StudyChoice
 from cvtbatch.plain_text import is_formula
 
-STATE, REASON, CANDIDATES, OUTLINES = "x_state", "x_reason", "x_candidates", "x_outlines"
+REASON, CANDIDATES, OUTLINES = "x_reason", "x_candidates", "x_outlines"
 _FIRST = ("center", "case_id", "patient", "image", "series_uid", "mask", "segment", "mask_label", "reader")
 
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from cvtbatch.errors import InputError
+from cvtbatch.manifest.ties import TIE
 from cvtbatch.pipelines.indexing.image_files import FoundFile, find_image_files
 from cvtbatch.pipelines.indexing.path_pattern import PathPattern
-from cvtbatch.pipelines.indexing.study_choice import CHOSEN, TIE, ChosenSeries, StudyChoice
+from cvtbatch.pipelines.indexing.study_choice import CHOSEN, ChosenSeries, StudyChoice
 from cvtbatch.pipelines.indexing.study_key import StudyKey
 
 

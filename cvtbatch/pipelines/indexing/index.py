@@ -10,6 +10,7 @@ from cvtbatch import engine
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.ingest.source_files import is_folder
+from cvtbatch.manifest.ties import TIE
 from cvtbatch.pipelines.indexing.case_rows import CaseRows, NoCell, Outlines, columns
 from cvtbatch.pipelines.indexing.clinical_table import ClinicalTable, read_clinical_table
 from cvtbatch.pipelines.indexing.dicom_outlines import outlines_by_series
@@ -26,7 +27,7 @@ from cvtbatch.pipelines.indexing.pseudonym_map import PseudonymMap, default_map_
 from cvtbatch.pipelines.indexing.report import IndexReport
 from cvtbatch.pipelines.indexing.scan import ScanCount, scan
 from cvtbatch.pipelines.indexing.studies import Studies
-from cvtbatch.pipelines.indexing.study_choice import CHOSEN, TIE, ChoiceOptions, StudyChoice, choose_study
+from cvtbatch.pipelines.indexing.study_choice import CHOSEN, ChoiceOptions, StudyChoice, choose_study
 from cvtbatch.pipelines.indexing.study_key import StudyRule
 from cvtbatch.pipelines.shared.uid_key import load_uid_key
 from cvtbatch.pipelines.shared.unfinished import require_done

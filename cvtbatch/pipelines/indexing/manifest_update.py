@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from cvtbatch.pipelines.indexing.case_rows import STATE
+from cvtbatch.manifest.ties import STATE, TIE
 from cvtbatch.pipelines.indexing.manifest_file import KeptRow, ManifestFile, Row, write_manifest_file
-from cvtbatch.pipelines.indexing.study_choice import CHOSEN, TIE, StudyChoice
+from cvtbatch.pipelines.indexing.study_choice import CHOSEN, StudyChoice
 
 Case = tuple[str, str]
 

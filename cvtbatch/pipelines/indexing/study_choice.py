@@ -19,12 +19,13 @@ from cvtbatch.ingest.scanned_files import ScannedFile, unpack
 from cvtbatch.ingest.series import Candidates, choose_stack, find_candidates
 from cvtbatch.ingest.skipped_files import PassedOver, name_class
 from cvtbatch.ingest.stack import Stack
+from cvtbatch.manifest.ties import TIE
 from cvtbatch.pipelines.indexing.folder_tree import FolderFacts, PackedFiles
 from cvtbatch.pipelines.indexing.study_key import StudyKey
 
 Prefer = Literal["thin", "thick"]
 Kernel = Literal["soft", "sharp"]
-CHOSEN, TIE = "chosen", "tie"
+CHOSEN = "chosen"
 _LISTED_CANDIDATES = 12
 
 
