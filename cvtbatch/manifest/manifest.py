@@ -30,6 +30,7 @@ from cvtbatch.manifest.cells import (
 from cvtbatch.manifest.files import file_digest, read_csv, read_parquet
 from cvtbatch.manifest.presence import COLUMNS, THREADS, Away, Presence, require_folders
 from cvtbatch.manifest.problems import Problems
+from cvtbatch.manifest.ties import is_tie, tie_problem
 from cvtbatch.manifest.unnamed import leave_out_unnamed
 from cvtbatch.spill import Spill
 
@@ -189,10 +190,10 @@ def _read(path: Path, sha256: str) -> Manifest:
             last = batch.numbers[-1] if batch.numbers else last
     order, sizes, numbers = _group(key_array([bytes(hashes)]))
     cases = CaseRows(spill, np.array(ends, np.int64), order, sizes)
-    doubled, different = _problems_across(cases.of(cases.sizes > 1))
+    ties, doubled, different = _problems_across(cases.of(cases.sizes > 1))
     if not hashes:
         across.add("no rows below the header")
-    sorts = (cells, reserved, doubled, words, different, across)
+    sorts = (cells, reserved, ties, doubled, words, different, across)
     if count := sum(found.count for found in sorts):
         texts = [text for found in sorts for text in found.texts]
         raise ProblemsError.of(
@@ -250,10 +251,13 @@ def _group(keys: Keys) -> tuple[Indices, npt.NDArray[np.int32], KeyIndex]:
     return np.argsort(first_of_row, kind="stable"), sizes[in_order], numbers
 
 
-def _problems_across(cases: CaseRows) -> tuple[Problems, Problems]:
-    """Return what only shows across the rows of a case: outlines that stand twice, and rows that disagree."""
-    doubled, different = Problems(), Problems()
+def _problems_across(cases: CaseRows) -> tuple[Problems, Problems, Problems]:
+    """Return what only shows across the rows of a case: series that tie, outlines that stand twice, and rows that disagree."""
+    ties, doubled, different = Problems(), Problems(), Problems()
     for rows in cases:
+        if is_tie(rows, EXTRA):
+            ties.add(tie_problem(rows, NUMBER))
+            continue
         seen: dict[tuple[Value, ...], Value] = {}
         for row in rows:
             key = tuple(row[name] for name in ("center", "case_id", "roi", "reader", "reading"))
@@ -264,7 +268,7 @@ def _problems_across(cases: CaseRows) -> tuple[Problems, Problems]:
                 )
             seen.setdefault(key, row[NUMBER])
             different.extend(_disagreements(row, rows[0]))
-    return doubled, different
+    return ties, doubled, different
 
 
 def _disagreements(row: Row, first: Row) -> Iterator[str]:

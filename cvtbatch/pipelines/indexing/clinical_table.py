@@ -15,6 +15,8 @@ from cvtbatch.manifest.files import TextRows
 from cvtbatch.manifest.problems import Problems
 from cvtbatch.pipelines.indexing.hospital_ids import normalised, without_zeros
 from cvtbatch.pipelines.indexing.hospital_table import HospitalTable, read_hospital_table
+from cvtbatch.pipelines.indexing.participants import FILE as PARTICIPANTS
+from cvtbatch.pipelines.indexing.participants import in_our_words
 
 WHAT = "the clinical table"
 CENTER, ONSET = "center", "onset"
@@ -125,6 +127,8 @@ def read_clinical_table(path: Path, on: str, known_centers: Iterable[str] = ()) 
     Columns with the name of a clinical column of the manifest, and those of the user's own (x_), are taken. `center` says whose
     patient is meant, where the table is of several; `onset` is when the illness began, and never enters a manifest.
 
+    A file named participants.tsv is one of BIDS; its column `on` is participant_id.
+
     Args:
         on: the column with the hospital's patient id.
         known_centers: if they are known yet; a centre of the table that is one of them but for its spelling is refused.
@@ -133,11 +137,9 @@ def read_clinical_table(path: Path, on: str, known_centers: Iterable[str] = ()) 
         InputError: "no_table" or "bad_table", it cannot be read as one, or has no column `on` or none that is taken.
         ProblemsError: "bad_clinical_table", with every value that is wrong, and rows of one patient that differ.
     """
-    return to_clinical_table(read_hospital_table(path, WHAT), on, path, known_centers)
-
-
-def to_clinical_table(table: HospitalTable, on: str, path: Path, known_centers: Iterable[str] = ()) -> ClinicalTable:
-    """Return a table's clinical values; see `read_clinical_table`."""
+    table = read_hospital_table(path, WHAT)
+    if path.name == PARTICIPANTS:
+        table = in_our_words(table)
     if on not in table.header:
         raise InputError(
             "bad_table", f"{WHAT} has no column {on!r}; it has {', '.join(map(repr, table.header))}", str(path)

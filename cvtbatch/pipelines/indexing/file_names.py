@@ -22,27 +22,41 @@ _IMAGE_WORDS = frozenset(
 _OTHER_ORGANS = frozenset(
     {"brain", "skull", "bone", "ventricle", "ventricles", "csf", "vessel", "vessels", "tissue", "air", "face"}
 )
-_READER = re.compile(r"(?:reader|rater|observer)[-_ ]?([A-Za-z0-9]+)", re.IGNORECASE)
+_READER = re.compile(r"(?i:reader|rater|observer)(?:[-_ ](?P<named>[A-Za-z0-9]+)|(?P<marked>[A-Z]|\d+))(?![A-Za-z0-9])")
 # https://bids-specification.readthedocs.io/en/stable/common-principles.html#filenames
-_BIDS = re.compile(r"(sub-[A-Za-z0-9]+)(?:_(ses-[A-Za-z0-9]+))?_(?:[a-z]+-[A-Za-z0-9]+_)*([A-Za-z0-9]+)")
+_BIDS = re.compile(r"(sub-[A-Za-z0-9]+)(?:_(ses-[A-Za-z0-9]+))?_((?:[a-z]+-[A-Za-z0-9]+_)*)([A-Za-z0-9]+)")
+# Entities that tell images of one session apart.
+_TELLING = frozenset({"acq", "ce", "rec", "run"})
 # https://github.com/rordenlab/dcm2niix: gantry tilt taken out, uneven slices evened out; both resampled.
 _VARIANT = re.compile(r"_(Tilt|Eq)(?:_\d+)?(?=_|$)")
 # nnU-Net's name of an image's first channel, which its label map does not have.
 _CHANNEL = re.compile(r"_0000$")
 _UID = re.compile(r"[0-2](?:\.\d+){4,}")
 # Folders of masks, whose files may be called as the images are; labelsTr is nnU-Net's.
-_MASK_FOLDERS = frozenset(
+MASK_FOLDERS = frozenset(
     {"masks", "mask", "labels", "labelstr", "labelsts", "segmentations", "segmentation", "seg", "rois", "roi"}
 )
 
 
 @dataclass(frozen=True, slots=True)
 class BidsName:
-    """A file name by BIDS: subject, session (empty where there is one only) and suffix."""
+    """A file name by BIDS.
+
+    Attributes:
+        session: empty where there is one only.
+        entities: what else it names, such as run-2.
+    """
 
     subject: str
     session: str
+    entities: tuple[str, ...]
     suffix: str
+
+    def is_of(self, image: "BidsName") -> bool:
+        """Say whether something is derived from an image, as far as both names tell: a mask need not say all that an image does."""
+        own, other = (dict(entity.split("-") for entity in name.entities) for name in (self, image))
+        same = (self.subject, self.session) == (image.subject, image.session)
+        return same and all(own[key] == other[key] for key in own.keys() & other.keys() & _TELLING)
 
 
 def stem_of(name: str) -> str:
@@ -54,7 +68,7 @@ def stem_of(name: str) -> str:
 def bids_name(name: str) -> BidsName | None:
     """Return what a name says by BIDS; None where it does not follow it."""
     match = _BIDS.fullmatch(_VARIANT.sub("", stem_of(name)))
-    return BidsName(match[1], match[2] or "", match[3]) if match else None
+    return BidsName(match[1], match[2] or "", tuple(match[3].split("_")[:-1]), match[4]) if match else None
 
 
 def variant_of(name: str) -> str:
@@ -79,7 +93,13 @@ def is_mask_name(name: str) -> bool:
 
 def is_mask_path(relative: PurePath) -> bool:
     """Say whether a file is a mask by its name, or by that of a folder in which it lies."""
-    return is_mask_name(relative.name) or any(part.casefold() in _MASK_FOLDERS for part in relative.parts[:-1])
+    return is_mask_name(relative.name) or any(part.casefold() in MASK_FOLDERS for part in relative.parts[:-1])
+
+
+def says_image(name: str) -> bool:
+    """Say whether a name says by BIDS that the file is a CT, whatever its header."""
+    bids = bids_name(name)
+    return bids is not None and bids.suffix.lower() == "ct"
 
 
 def is_other_organ(name: str) -> bool:
@@ -90,17 +110,33 @@ def is_other_organ(name: str) -> bool:
 
 def reader_of(name: str) -> str:
     """Return whom a name says to have drawn a mask, e.g. "B" for `mask_readerB`; empty where it does not."""
-    found = _READER.search(stem_of(name))
-    return found[1] if found else ""
+    found = _find_reader(stem_of(name))
+    return (found["named"] or found["marked"]) if found else ""
 
 
 def core_of(name: str) -> str:
-    """Return what tells a name from others: without words of images and masks, readers and formats, in small letters."""
+    """Return what tells a name from others: without words of images and masks, readers and formats, in small letters.
+
+    Numbers behind the word of a mask count masks, not images (`P01_seg_2`).
+    """
     if _UID.fullmatch(name):
         return ""
-    rest = _CHANNEL.sub("", _READER.sub(" ", without_variant(name)))
-    dropped = _IMAGE_WORDS | _MASK_WORDS | _MASK_ENDINGS
-    return " ".join(word for word in _words(rest) if word not in dropped and not _is_mask_word(word))
+    rest = _CHANNEL.sub("", without_variant(name))
+    if reader := _find_reader(rest):
+        rest = f"{rest[: reader.start()]} {rest[reader.end() :]}"
+    kept: list[str] = []
+    is_numbered = False
+    for word in _words(rest):
+        if _is_mask_word(word) or word in _MASK_ENDINGS:
+            is_numbered = bool(kept)
+        elif word not in _IMAGE_WORDS and not (is_numbered and word.isdigit()):
+            kept.append(word)
+    return " ".join(kept)
+
+
+def _find_reader(stem: str) -> re.Match[str] | None:
+    found = _READER.search(stem)
+    return None if found is None or _is_mask_word((found["named"] or "").lower()) else found
 
 
 def is_below_derivatives(relative: PurePath) -> bool:

@@ -16,6 +16,7 @@ from cvtbatch.pipelines.indexing.file_names import (
     bids_name,
     is_below_derivatives,
     is_mask_path,
+    says_image,
     variant_of,
     without_variant,
 )
@@ -115,7 +116,7 @@ def find_image_files(files: Iterable[Path], root: Path, pattern: PathPattern | N
         except (InputError, UnavailableError) as error:
             facts = problem = error.message
         else:
-            if header.is_label_map and not (bids is not None and bids.suffix.lower() == "ct"):
+            if header.is_label_map and not says_image(path.name):
                 continue
             facts, problem = str(header), _problem(header)
         yield FoundFile(path, ids.center, ids.patient or "", ids.study or "", facts, variant_of(path.name), problem)

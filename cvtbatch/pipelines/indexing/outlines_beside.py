@@ -1,25 +1,18 @@
 """Outlines that lie beside an image as files: which belong to it, and what has to be said to read them. Nothing is guessed."""
 
 import glob
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cvtbatch.errors import InputError, UnavailableError
-from cvtbatch.ingest.image_files import image_format
 from cvtbatch.ingest.outlines import choose_segment
 from cvtbatch.ingest.slicer_segments import list_segments
 from cvtbatch.manifest import RoiSource
-from cvtbatch.pipelines.indexing.file_names import (
-    bids_name,
-    core_of,
-    is_mask_path,
-    is_other_organ,
-    reader_of,
-    stem_of,
-)
+from cvtbatch.pipelines.indexing.file_names import reader_of, stem_of
+from cvtbatch.pipelines.indexing.mask_files import SCENE, MaskFiles, OwnMask
 
-_SCENE = ".mrb"
 _STEM = "{stem}"
 
 
@@ -42,14 +35,25 @@ class OutlineBeside:
 def find_outlines(
     image: Path, files_beside: Sequence[Path], mask_pattern: str | None, segment: str | None
 ) -> tuple[OutlineBeside, ...]:
+    """Return the outlines of one image among a few files; see `outlines_of`."""
+    # Names of folders in which the image lies too tell no mask.
+    folders = [image.parent, *(path.parent for path in files_beside)]
+    root = Path(os.path.commonpath(folders))
+    images = () if image.is_dir() or image in files_beside else (image,)
+    return outlines_of(image, MaskFiles(files_beside, root, images), mask_pattern, segment)
+
+
+def outlines_of(
+    image: Path, masks: MaskFiles, mask_pattern: str | None, segment: str | None
+) -> tuple[OutlineBeside, ...]:
     """Return the outlines of an image; empty if there is none.
 
-    Those of several readers, whom their names tell (`mask_readerB`), are all taken. Several that one row could name are all
+    Those of several readers, whom their names tell (`mask_readerB`), stand as they are; several that one row could name are all
     returned, each with a note.
 
     Args:
         image: a file, or a folder of DICOM files.
-        files_beside: in the image's folder or near it.
+        masks: of the tree in which it lies.
         mask_pattern: where the outlines lie instead, from the image's folder (of DICOM files: from within it or beside it);
             `{stem}` is the image's name without suffix, `*` anything.
         segment: name of the segment to take where a file has named ones.
@@ -57,13 +61,10 @@ def find_outlines(
     Raises:
         InputError: "bad_pattern".
     """
-    if mask_pattern is not None:
-        found = _by_pattern(image, mask_pattern)
-    else:
-        found = [path for path in files_beside if path != image and _belongs(path, image, files_beside)]
-    outlines = [_outline(path, segment) for path in found if path.suffix.lower() != _SCENE]
+    found = masks.of(image) if mask_pattern is None else tuple(map(OwnMask, _by_pattern(image, mask_pattern)))
+    outlines = [_outline(mask, segment) for mask in found if mask.path.suffix.lower() != SCENE]
     if not outlines:
-        outlines = [OutlineBeside(path, "", "", "", _SCENE_NOTE) for path in found]
+        return tuple(OutlineBeside(mask.path, "", "", "", _SCENE_NOTE) for mask in found)
     return tuple(_one_a_reader(outlines))
 
 
@@ -92,7 +93,7 @@ def require_mask_pattern(pattern: str) -> None:
         )
 
 
-def _by_pattern(image: Path, pattern: str) -> list[Path]:
+def _by_pattern(image: Path, pattern: str) -> Sequence[Path]:
     require_mask_pattern(pattern)
     parts = pattern.replace(_STEM, glob.escape(stem_of(image.name))).split("/")
     ups = next((place for place, part in enumerate(parts) if part != ".."), len(parts))
@@ -104,52 +105,22 @@ def _by_pattern(image: Path, pattern: str) -> list[Path]:
     return [path for path in dict.fromkeys(found) if path.is_file() and path != image]
 
 
-def _belongs(path: Path, image: Path, beside: Iterable[Path]) -> bool:
-    if not _may_be_outline(path) or is_other_organ(path.name):
-        return False
-    own, other = bids_name(image.name), bids_name(path.name)
-    if own is not None and other is not None:
-        return (own.subject, own.session) == (other.subject, other.session)
-    if image in path.parents:
-        return True
-    core, wanted = core_of(path.name), core_of(image.name)
-    if core == wanted:
-        return True
-    others = {core_of(other.name) for other in beside if other != image and _is_image(other)}
-    if not core or not wanted:
-        # A name that says nothing, in a folder of one image.
-        return path.parent == image.parent and not others and not image.is_dir()
-    longest = max((name for name in {wanted, *others} if f"{core} ".startswith(f"{name} ")), key=len, default="")
-    return longest == wanted
-
-
-def _may_be_outline(path: Path) -> bool:
-    return path.suffix.lower() == _SCENE or (image_format(path) is not None and is_mask_path(_near(path)))
-
-
-def _is_image(path: Path) -> bool:
-    return image_format(path) is not None and not is_mask_path(_near(path))
-
-
-def _near(path: Path) -> Path:
-    """Return a file and its folder: folders above are not of masks, or the image would lie in them too."""
-    return Path(*path.parts[-2:])
-
-
-def _outline(path: Path, segment: str | None) -> OutlineBeside:
-    outline = OutlineBeside(path, "", "", reader_of(path.name), "")
+def _outline(mask: OwnMask, segment: str | None) -> OutlineBeside:
+    path = mask.path
+    outline = OutlineBeside(path, "", "", reader_of(path.name), mask.doubt)
     if path.suffix.lower() != ".nrrd":
         return outline
     try:
         segments = list_segments(path)
-        if not segments:
-            return outline
+    except (InputError, UnavailableError) as error:
+        return replace(outline, note=error.message)
+    if not segments:
+        return outline
+    try:
         chosen = segments[choose_segment(segments, _roi(path, segment))]
     except InputError as error:
-        names = "" if error.kind == "unreadable_file" else f": {', '.join(repr(one.name) for one in segments)}"
-        return replace(outline, note=f"{error.message}{names}")
-    except UnavailableError as error:
-        return replace(outline, note=error.message)
+        names = ", ".join(repr(one.name) for one in segments)
+        return replace(outline, note=f"{error.message}; it has {names}")
     return replace(outline, segment=chosen.name) if segment is not None else outline
 
 
