@@ -20,6 +20,7 @@ from cvtbatch.pipelines.indexing.file_names import (
     bids_name,
     core_of,
     is_mask_path,
+    is_no_ct,
     is_other_organ,
     says_image,
     stem_of,
@@ -53,19 +54,23 @@ class MaskFiles:
         self._images: dict[Path, list[Path]] = defaultdict(list)
         self._below: dict[Path, list[Path]] = defaultdict(list)
         self._bids: dict[tuple[str, str], list[tuple[Path, BidsName]]] = defaultdict(list)
+        self._bids_images: dict[tuple[str, str], set[BidsName]] = defaultdict(set)
         for path in images:
             self._images[path.parent].append(path)
         for path in sorted(files):
             scene = path.suffix.lower() == SCENE
             if not scene and image_format(path) is None:
                 continue
+            name = bids_name(path.name)
             if not scene and not _is_mask(path, root):
                 self._images[path.parent].append(path)
+                if name and not is_no_ct(path.name):
+                    self._bids_images[name.subject, name.session].add(name)
             elif not is_other_organ(path.name):
                 self._masks[path.parent].append(path)
                 for folder in path.parents[: len(path.relative_to(root).parts)]:
                     self._below[folder].append(path)
-                if name := bids_name(path.name):
+                if name:
                     self._bids[name.subject, name.session].append((path, name))
         self._owned = cache(self._owned_in)
 
@@ -78,8 +83,13 @@ class MaskFiles:
         if image not in self._images.get(image.parent, ()) and image.is_dir():
             return tuple(self._of_folder(image))
         if (name := bids_name(image.name)) is not None:
-            masks = self._bids.get((name.subject, name.session), ())
-            return tuple(OwnMask(mask) for mask, other in masks if other.is_of(name))
+            key = (name.subject, name.session)
+            images = self._bids_images.get(key, set()) | {name}
+            return tuple(
+                OwnMask(mask, SHARED if sum(map(derived.is_of, images)) > 1 else "")
+                for mask, derived in self._bids.get(key, ())
+                if derived.is_of(name)
+            )
         return tuple(self._owned(image.parent).get(without_variant(image.name), ()))
 
     def _of_folder(self, image: Path) -> Iterator[OwnMask]:
