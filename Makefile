@@ -55,10 +55,11 @@ format: .venv/.ready
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 
-# Exact versions for Python 3.11, with hashes and without index addresses.
+# Exact versions for Python 3.11, with hashes and without index addresses; PyRadiomics is the group's, not that of the extra `stock`.
+lock: EXTRAS := cluster embed fit pacs
 lock:
 	test -x $(UV) || { $(PYTHON) -m venv .venv/uv && .venv/uv/bin/python -m pip install --quiet uv==$(UV_VERSION); }
-	$(UV) pip compile --quiet --upgrade pyproject.toml --group dev --python-version 3.11 --generate-hashes --no-header -o requirements.lock
+	$(UV) pip compile --quiet --upgrade pyproject.toml --group dev $(EXTRAS:%=--extra %) --python-version 3.11 --generate-hashes --no-header -o requirements.lock
 
 clean:
 	rm -rf .venv demo

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from cvtbatch.cli.display import say
+from cvtbatch.extras import require
 
 certs_option = click.option(
     "--certs",
@@ -37,6 +38,7 @@ def certs(out: Path, hosts: Sequence[str], days: int, authority: Path | None) ->
       cvtbatch certs certs --host head.example --host 10.0.0.5
       cvtbatch certs certs-2027 --ca certs
     """
+    require("certificates need", "cryptography")
     from cvtbatch.engine.certificates import make_certificates
 
     end = make_certificates(out, hosts, days, authority)

@@ -17,6 +17,7 @@ LAYERS = [
         "contracts",
         "documents",
         "downloads",
+        "extras",
         "geometry",
         "spec",
         "spill",

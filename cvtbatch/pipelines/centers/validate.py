@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cvtbatch.dlrn.bundle import load_bundle
 from cvtbatch.engine import Cluster
+from cvtbatch.extras import require
 from cvtbatch.manifest import Reading, name_centers, twins_of
 from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, bundle_facts, recalibrated, uncalibrated
 from cvtbatch.pipelines.centers.center_cohort import read_cohort, read_pictures, read_training_values
@@ -101,7 +102,9 @@ def validate_center(
     Raises:
         InputError: the bundle was trained on this centre or its images; there is no bundle, snapshot, centre, reader or score.
         FormatError: the bundle is damaged.
+        ResourceError: this installation is one without the extra `fit`.
     """
+    require("validation needs", "sklearn", "statsmodels", "matplotlib")
     started = time.monotonic()
     bundle = load_bundle(bundle_path)
     refuse_seen_center(bundle, center)

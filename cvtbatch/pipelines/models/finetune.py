@@ -14,6 +14,7 @@ from cvtbatch.embedding.learning_curve import draw_learning_curve
 from cvtbatch.embedding.preprocessing import Preprocessing, prepare_slices
 from cvtbatch.embedding.weights import Weights, load_weights, tensor_digest, to_bytes
 from cvtbatch.errors import InputError
+from cvtbatch.extras import require
 from cvtbatch.manifest import patient_digest
 from cvtbatch.pipelines.models.tuning_cohort import TuningCohort, TuningRoi, read_tuning_cohort
 from cvtbatch.pipelines.shared.job import Job
@@ -54,8 +55,10 @@ def tune_backbone(
 
     Raises:
         InputError: no training centre, no weights, too few patients, or `out` cannot be written.
+        ResourceError: the device, or the extra `embed` or `fit`, is not here.
         StorageError, FormatError: as `FeatureStore`; a volume is lost or damaged.
     """
+    require("fine-tuning needs", "torch", "torchvision", "matplotlib")
     from cvtbatch.embedding.backbone import Network
     from cvtbatch.embedding.device import choose_device
     from cvtbatch.embedding.finetuning import FineTuning
