@@ -91,7 +91,7 @@ def extract(
       cvtbatch extract archive/manifest.csv --store store --only embeddings --set embedding.weights=tuned.safetensors
     """
     from cvtbatch.engine import open_cluster
-    from cvtbatch.manifest import find_twins, name_centers, read_manifest
+    from cvtbatch.manifest import read_manifest, twin_notices
     from cvtbatch.pipelines.extraction import extract as pipeline
     from cvtbatch.pipelines.extraction.listeners import Listeners
     from cvtbatch.pipelines.extraction.settings import Options, own_gpus, resolve
@@ -100,12 +100,8 @@ def extract(
     if audit is not None:
         overrides = [*overrides, f"radiomics.audit={audit:.12f}"]
     cases = read_manifest(manifest)
-    for names in find_twins(cases.centers):
-        say(
-            f"warning: the centres {name_centers(names)} differ by capitals, blanks or Unicode form alone; fit refuses to train on "
-            "any of them",
-            err=True,
-        )
+    for notice in twin_notices(cases.centers):
+        say(f"warning: {notice}", err=True)
     settings = resolve(read_job("extract", job, overrides), store_url, only)
     if settings.extracts:
         cases.require_folders()

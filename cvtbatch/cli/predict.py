@@ -51,7 +51,8 @@ def predict(
     """
     import cvtbatch
     from cvtbatch.dlrn.bundle import load_bundle
-    from cvtbatch.pipelines.cases.case_inputs import CaseSource, read_inputs, resolve_recipe
+    from cvtbatch.pipelines.cases.case_inputs import read_inputs, resolve_recipe
+    from cvtbatch.pipelines.cases.case_source import CaseSource
     from cvtbatch.pipelines.cases.predict import predict_case
     from cvtbatch.pipelines.shared.job import read_job
     from cvtbatch.validation.report.card import card_lines, write_card

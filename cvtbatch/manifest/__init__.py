@@ -1,7 +1,7 @@
 """The manifest: a CSV or Parquet file of images and outlines, read into cases, or refused with the problems in it."""
 
 from cvtbatch.manifest.case import Case, CompactPickle, Reading, RoiSource, Value, key_of, patient_digest
-from cvtbatch.manifest.centers import find_twins, name_centers, refuse_twins, require_centers, twins_of
+from cvtbatch.manifest.centers import find_twins, name_centers, refuse_twins, require_centers, twin_notices, twins_of
 from cvtbatch.manifest.manifest import Manifest, read_manifest
 from cvtbatch.manifest.presence import MISSING_FILE, is_absent, is_missing
 
@@ -22,5 +22,6 @@ __all__ = [
     "read_manifest",
     "refuse_twins",
     "require_centers",
+    "twin_notices",
     "twins_of",
 ]

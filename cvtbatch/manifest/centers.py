@@ -51,6 +51,14 @@ def require_centers(wanted: Iterable[str], known: Iterable[str], where: str = "t
         )
 
 
+def twin_notices(names: Iterable[str]) -> list[str]:
+    """Return what to say of each group of centres that are perhaps one."""
+    return [
+        f"the centres {name_centers(group)} differ by capitals, blanks or Unicode form alone; fit refuses to train on any of them"
+        for group in find_twins(names)
+    ]
+
+
 def refuse_twins(training: Iterable[str], known: Iterable[str]) -> None:
     """Refuse training centres of which there is another spelling: its patients would count as others, and as another centre's.
 

@@ -7,6 +7,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from cvtbatch import contracts
+from cvtbatch.errors import InputError
 from cvtbatch.radiomics.box import cut_box
 from cvtbatch.radiomics.fast import compute_features
 from cvtbatch.radiomics.profiles import Engine, Profile, load_profile
@@ -53,6 +54,12 @@ def extract_features(
         ResourceError: the engine is not installed here.
         InternalError: the engine gave other names than the study's.
     """
+    for name, image in (("ct", ct), ("mask", mask)):
+        if not isinstance(image, sitk.Image):
+            raise InputError(
+                "bad_argument",
+                f"{name} is a SimpleITK image here, not a {type(image).__name__}; cvtbatch.extract_features takes files too",
+            )
     return roi_features(ct, mask, load_profile(profile) if isinstance(profile, str) else profile, engine).values
 
 

@@ -31,7 +31,7 @@ LAYERS = [
     ["imaging", "synthesis", "radiomics", "embedding", "outlining", "reviewing", "validation", "dlrn"],
     ["ingest", "store", "engine"],
     ["pipelines"],
-    ["cli"],
+    ["api", "cli"],
 ]
 # Within this layer none imports another.
 SEPARATE = {"ingest", "store", "engine"}
@@ -75,7 +75,10 @@ def _name(path: Path) -> str:
 
 @cache
 def _graph() -> dict[str, frozenset[str]]:
-    """Return for each module of the package the modules of the package that it imports."""
+    """Return for each module of the package the modules of the package that it imports.
+
+    The package itself is its version to all of them; what it offers to users stands above, and loads when it is used.
+    """
     names = {_name(path): path for path in MODULES}
 
     def module_of(imported: str) -> str:
@@ -86,6 +89,7 @@ def _graph() -> dict[str, frozenset[str]]:
     return {
         name: frozenset(module_of(imported) for imported in imports_of(path)) - {"", name}
         for name, path in names.items()
+        if name != PACKAGE.name
     }
 
 
