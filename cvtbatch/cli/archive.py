@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cvtbatch.pipelines.archive.check_files import Problem
 
 
-@click.command()
+@click.command(short_help="Make a synthetic archive with its manifest.")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--cases", type=WholeNumber(1), required=True, help="How many cases.")
 @click.option("--centers", type=WholeNumber(1), default=1, show_default=True, help="Over how many centres they spread.")
@@ -48,7 +48,7 @@ def synth(out: Path, cases: int, centers: int, seed: int, size: Literal["small",
     say(f"{cases} cases of {centers} centre{'s' if centers > 1 else ''}: {manifest}")
 
 
-@click.command()
+@click.command(short_help="Fetch a public data set, or list what there is.")
 @click.argument("name", required=False)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Copy the files to this folder.")
 def download(name: str | None, out: Path | None) -> None:
@@ -76,7 +76,7 @@ def download(name: str | None, out: Path | None) -> None:
     say(str(folder))
 
 
-@click.command()
+@click.command(short_help="List what is wrong with a manifest and its files.")
 @manifest_argument
 @job_option
 @set_option

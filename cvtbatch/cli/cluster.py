@@ -15,7 +15,7 @@ certs_option = click.option(
 )
 
 
-@click.command()
+@click.command(short_help="Make the certificates of a cluster.")
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--host", "hosts", multiple=True, metavar="NAME_OR_IP", help="Stands in the certificate; repeatable.")
 @click.option("--days", type=WholeNumber(1, 3650), default=365, show_default=True, help="How long they are valid.")
@@ -44,7 +44,7 @@ def certs(out: Path, hosts: Sequence[str], days: int, authority: Path | None) ->
     say(f"certificates in {out}, valid until {end:%Y-%m-%d}")
 
 
-@click.command()
+@click.command(short_help="Run a scheduler until Ctrl-C.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Name or address to listen at; 0.0.0.0 for all.")
 @click.option("--port", type=WholeNumber(0, 65535), default=8786, show_default=True, help="0 takes a free one.")
 @certs_option
@@ -71,7 +71,7 @@ def scheduler(ctx: click.Context, host: str, port: int, certs: Path | None, dash
     ctx.exit(run_scheduler(host, port, certs, dashboard, say))
 
 
-@click.command()
+@click.command(short_help="Run a worker until Ctrl-C.")
 @click.argument("address")
 @certs_option
 @click.option("--gpu", is_flag=True, help="Advertise the GPU that it sees (CUDA_VISIBLE_DEVICES): embeddings go to it.")

@@ -15,7 +15,7 @@ from cvtbatch.cli.options import json_option, snapshot_option, spec_option, stor
 from cvtbatch.cli.values import Number, Word
 
 
-@click.command()
+@click.command(short_help="Show cases, rows, failures and runs of a store.")
 @store_option
 @click.option("--flow", is_flag=True, help="Show the inclusion flow too: screened, excluded and why, included.")
 @click.option(
@@ -61,7 +61,7 @@ def _watch(store_url: str, seconds: float, as_json: bool) -> None:
             raise_if_interrupted()
 
 
-@click.command()
+@click.command(short_help="Write a table of a store as .csv or .parquet.")
 @click.argument("table", metavar="TABLE", type=Word([*contracts.table_names(), "wide"]))
 @store_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write: .parquet or .csv.")
@@ -97,7 +97,7 @@ def export(
     say(f"{exported.rows} rows: {out}" + (f" (snapshot {exported.snapshot})" if exported.snapshot else ""))
 
 
-@click.command()
+@click.command(short_help="Draw the largest slice of a hematoma with its outline.")
 @click.argument("key")
 @store_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="PNG to write.")
@@ -112,7 +112,7 @@ def picture(key: str, store_url: str, out: Path) -> None:
     say(f"slice {draw_roi(store_url, key, out)}: {out}")
 
 
-@click.command("export-case")
+@click.command("export-case", short_help="Write a case's image and outlines for 3D Slicer.")
 @click.argument("key")
 @click.option(
     "--manifest",

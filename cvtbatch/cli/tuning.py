@@ -10,7 +10,7 @@ from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import job_option, set_option, store_option
 
 
-@click.command()
+@click.command(short_help="Tune the backbone on the training centres' slices.")
 @store_option
 @click.option("--snapshot", metavar="NAME", help="Rows as they were then; by default an automatic, recorded snapshot.")
 @job_option
