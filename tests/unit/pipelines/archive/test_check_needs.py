@@ -43,7 +43,7 @@ def _without(rows: Rows, *columns: str, of: int | None = None) -> Rows:
 
 
 def _check(manifest: Path, *arguments: str, code: int) -> str:
-    result = CliRunner().invoke(cli, ["check", str(manifest), *arguments])
+    result = CliRunner().invoke(cli, ["check", str(manifest), "--workers", "0", *arguments])
     assert result.exit_code == code, (result.output, result.exception)
     return result.stdout
 
