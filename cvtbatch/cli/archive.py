@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="About 256 x 256 x 24, or scanner size.",
 )
-def synth(out: Path, cases: int, centers: int, seed: int, size: Literal["small", "full"]) -> None:
+@json_option
+def synth(out: Path, cases: int, centers: int, seed: int, size: Literal["small", "full"], as_json: bool) -> None:
     """Make a synthetic archive with a manifest and outcomes in the new folder OUT.
 
     \b
@@ -47,15 +48,20 @@ def synth(out: Path, cases: int, centers: int, seed: int, size: Literal["small",
     """
     from cvtbatch.pipelines.archive.synthesize import write_archive
 
-    with progress_display("synth", quiet=False) as show:
+    with progress_display("synth", quiet=as_json) as show:
         manifest = write_archive(out, cases, centers, seed, size, show)
+    if as_json:
+        document = {"command": "synth", "manifest": str(manifest), "cases": cases, "centers": centers, "seed": seed}
+        click.echo(json.dumps(document, indent=2))
+        return
     say(f"{cases} cases of {centers} centre{'s' if centers > 1 else ''}: {manifest}")
 
 
 @click.command(short_help="Fetch a public data set, or list what there is.")
 @click.argument("name", required=False)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Copy the files to this folder.")
-def download(name: str | None, out: Path | None) -> None:
+@json_option
+def download(name: str | None, out: Path | None, as_json: bool) -> None:
     """Fetch the public data set NAME, once, and print where its files lie; without NAME, list what there is.
 
     Every file is checked by its SHA-256. Where the variable CVTBATCH_DATA names a folder that has the files, nothing is fetched.
@@ -66,9 +72,7 @@ def download(name: str | None, out: Path | None) -> None:
     from cvtbatch.downloads import DATA_SETS, fetch_data_set, read_file
 
     if name is None:
-        for data_set in DATA_SETS.values():
-            source = f"{data_set.repository} at {data_set.commit[:10]}"
-            say(f"{data_set.name:<12} {len(data_set.files()):>3} files  {data_set.licence:<13} {source}")
+        _list_data_sets(as_json)
         return
     found = fetch_data_set(name)
     folder = next(iter(found.values())).parent
@@ -77,7 +81,29 @@ def download(name: str | None, out: Path | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for file, path in found.items():
             (folder / file).write_bytes(read_file(path))
-    say(str(folder))
+    if as_json:
+        click.echo(json.dumps({"command": "download", "name": name, "folder": str(folder)}, indent=2))
+    else:
+        say(str(folder))
+
+
+def _list_data_sets(as_json: bool) -> None:
+    from cvtbatch.downloads import DATA_SETS
+
+    rows = [
+        {
+            "name": entry.name,
+            "files": len(entry.files()),
+            "licence": entry.licence,
+            "source": f"{entry.repository} at {entry.commit[:10]}",
+        }
+        for entry in DATA_SETS.values()
+    ]
+    if as_json:
+        click.echo(json.dumps({"command": "download", "data_sets": rows}, indent=2))
+        return
+    for row in rows:
+        say("{name:<12} {files:>3} files  {licence:<13} {source}".format(**row))
 
 
 @click.command(short_help="List what is wrong with a manifest and its files.")

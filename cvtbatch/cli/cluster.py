@@ -1,11 +1,13 @@
 """Commands that make up a cluster by hand: certificates, a scheduler, workers."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from cvtbatch.cli.display import say
+from cvtbatch.cli.options import json_option
 from cvtbatch.cli.values import Number, WholeNumber
 
 certs_option = click.option(
@@ -26,7 +28,8 @@ certs_option = click.option(
     metavar="FOLDER",
     help="Make a further node certificate, signed by the authority of an earlier folder.",
 )
-def certs(out: Path, hosts: Sequence[str], days: int, authority: Path | None) -> None:
+@json_option
+def certs(out: Path, hosts: Sequence[str], days: int, authority: Path | None, as_json: bool) -> None:
     """Make an authority and a node certificate in the folder OUT: ca.pem, ca-key.pem, node.pem, node-key.pem.
 
     Every node, and the machine that runs commands, needs ca.pem, node.pem and node-key.pem; one node certificate may serve them
@@ -41,6 +44,9 @@ def certs(out: Path, hosts: Sequence[str], days: int, authority: Path | None) ->
     from cvtbatch.engine.certificates import make_certificates
 
     end = make_certificates(out, hosts, days, authority)
+    if as_json:
+        click.echo(json.dumps({"command": "certs", "folder": str(out), "valid_until": f"{end:%Y-%m-%d}"}, indent=2))
+        return
     say(f"certificates in {out}, valid until {end:%Y-%m-%d}")
 
 

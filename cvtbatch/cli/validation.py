@@ -208,7 +208,7 @@ def add_center(
 
     What the report will lack, for what the manifest lacks, is said before the work; exit code 3 says that it has no AUC, for
     want of outcomes, of one of the two, or of epilepsy. What an earlier run has done is left alone. Weights come from the store,
-    where the cohort was extracted into it, or by their name; else --set embedding.weights=FILE. Others than the bundle's are refused
+    where the cohort was extracted into it, or by their name; else --set embedding.weights=FILE. Others than these are refused
     before any work.
 
     \b

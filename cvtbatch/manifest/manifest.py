@@ -163,7 +163,7 @@ def read_manifest(path: Path) -> Manifest:
     if found.count:
         kinds = {problem.kind for problem in found.problems}
         raise ProblemsError.of(
-            kinds.pop() if len(kinds) == 1 else "bad_manifest",
+            "reserved_reader" if kinds == {"reserved_reader"} else "bad_manifest",
             f"manifest {path}",
             [problem.text for problem in found.problems],
             found.count,
