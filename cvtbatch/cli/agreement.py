@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cvtbatch.cli.display import SHOWN_FAILURES, print_table, progress_display, say
+from cvtbatch.cli.display import SHOWN_FAILURES, progress_display, say
 from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import (
     STANDING_FAILURES,
@@ -18,6 +18,7 @@ from cvtbatch.cli.options import (
     spec_option,
     store_option,
 )
+from cvtbatch.cli.tables import print_table
 from cvtbatch.cli.values import WholeNumber
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 SHOWN_FEATURES = 10
 
 
-@click.command()
+@click.command(short_help="Compare two readers' outlines, or one's perturbed.")
 @store_option
 @click.option(
     "--readers",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 UNITS = {"extract": "cases", "outline": "volumes", "embed": "outlines"}
 
 
-@click.command()
+@click.command(short_help="Fill a store: volumes, radiomics features, embeddings.")
 @manifest_argument
 @store_option
 @job_option

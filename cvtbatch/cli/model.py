@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from cvtbatch.cli.display import print_table, progress_display, say
+from cvtbatch.cli.display import progress_display, say
 from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import (
     centers_option,
@@ -20,6 +20,7 @@ from cvtbatch.cli.options import (
     spec_option,
     store_option,
 )
+from cvtbatch.cli.tables import print_table
 
 if TYPE_CHECKING:
     from cvtbatch.dlrn.bundle import Bundle
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@click.command()
+@click.command(short_help="Fit Rad, DL, DLR and DLRN; freeze them in a bundle.")
 @store_option
 @snapshot_option
 @job_option
@@ -80,7 +81,7 @@ def fit(
         _print_fit(report.out, report.bundle)
 
 
-@click.command()
+@click.command(short_help="Score the outlines of a store with a bundle.")
 @store_option
 @click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Bundle: its folder or tar.")
 @snapshot_option

@@ -11,7 +11,7 @@ from cvtbatch.cli.options import job_option, json_option, set_option
 from cvtbatch.cli.values import WholeNumber, Word
 
 
-@click.command()
+@click.command(short_help="Print the card of one case, without a store.")
 @click.argument("image", type=click.Path(path_type=Path))
 @click.argument("mask", type=click.Path(path_type=Path))
 @click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Bundle: its folder or tar.")

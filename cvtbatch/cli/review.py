@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cvtbatch.cli.display import SHOWN_FAILURES, print_table, progress_display, say
+from cvtbatch.cli.display import SHOWN_FAILURES, progress_display, say
 from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import (
     STANDING_FAILURES,
@@ -17,6 +17,7 @@ from cvtbatch.cli.options import (
     snapshot_option,
     store_option,
 )
+from cvtbatch.cli.tables import print_table
 
 if TYPE_CHECKING:
     from cvtbatch.engine import ClusterConfig
@@ -30,7 +31,7 @@ class _WithPages(click.Group):
         return super().parse_args(ctx, args if named else ["pages", *args])
 
 
-@click.group(cls=_WithPages)
+@click.group(cls=_WithPages, short_help="Judge outlines on pages; bring verdicts into the store.")
 def review() -> None:
     """Look at outlines on pages that need no server, and bring the verdicts into the store.
 

@@ -40,7 +40,7 @@ _UNITS = {
 }
 
 
-@click.command()
+@click.command(short_help="Report what a bundle is worth at a centre.")
 @store_option
 @click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Bundle: its folder or tar.")
 @click.option(
@@ -119,7 +119,7 @@ def validate(
     ctx.exit(STANDING_FAILURES if any(report.not_computed() for report in reports) else 0)
 
 
-@click.command()
+@click.command(short_help="Write a bundle that is recalibrated on a centre.")
 @store_option
 @click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Bundle: its folder or tar.")
 @click.option(
@@ -179,7 +179,7 @@ def recalibrate(
     say(f"Read with care: {report.caution}")
 
 
-@click.command("add-center")
+@click.command("add-center", short_help="Check, extract, score and validate a new centre.")
 @manifest_argument
 @store_option
 @click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Bundle: its folder or tar.")
@@ -206,8 +206,10 @@ def add_center(
 ) -> None:
     """Check, extract, snapshot, score and validate the archive of a new centre, under the bundle's own specifications.
 
-    What an earlier run has done is left alone. Weights come from the store, where the bundle's cohort was extracted into it, or by
-    their name; else --set embedding.weights=FILE. Others than the bundle's are refused before any work.
+    What the report will lack, for what the manifest lacks, is said before the work; exit code 3 says that it has no AUC, for
+    want of outcomes, of one of the two, or of epilepsy. What an earlier run has done is left alone. Weights come from the store,
+    where the cohort was extracted into it, or by their name; else --set embedding.weights=FILE. Others than these are refused
+    before any work.
 
     \b
     Examples:

@@ -63,7 +63,7 @@ def parse_rows(header: Sequence[str], rows: TextRows, problems: Problems) -> dic
         for etiology, cvt in zip(values["etiology"], values["cvt"], strict=True)
     ]
     values[EXTRA] = _extras(cells, len(rows.numbers))
-    problems.extend(text for _, _, text in sorted(complaints, key=itemgetter(0, 1)))
+    problems.extend((number, text) for number, _, text in sorted(complaints, key=itemgetter(0, 1)))
     return values
 
 
@@ -100,16 +100,17 @@ def _parse(text: str, field: contracts.Field) -> tuple[Value, str]:
     return value, f"{text!r} {complaint}" if complaint else ""
 
 
-def reserved_readers(values: Mapping[str, Sequence[Value]]) -> Iterator[str]:
-    """Say which readers are named as the methods are that find outlines: a person's would be taken for a method's."""
+def reserved_readers(values: Mapping[str, Sequence[Value]]) -> Iterator[tuple[int, str]]:
+    """Say, with the row, which readers are named as methods are that find outlines: a person would be taken for one."""
     wrong = {
         reader for reader in set(values["reader"]) if contracts.reserved_readers().fullmatch(str(reader)) is not None
     }
     for number, reader in zip(values[NUMBER], values["reader"], strict=True) if wrong else ():
         if reader in wrong:
             yield (
+                int(number or 0),
                 f"row {number}, column reader: {reader!r} is how outlines are named that `extract` finds by itself: name the "
-                "person who drew or corrected this one"
+                "person who drew or corrected this one",
             )
 
 

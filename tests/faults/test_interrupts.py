@@ -107,7 +107,7 @@ def end(driver: subprocess.Popen[str], number: signal.Signals) -> float:
     driver.send_signal(number)
     _, stderr = driver.communicate(timeout=60)
     seconds = time.monotonic() - started_at
-    assert driver.returncode == 1
+    assert driver.returncode == 128 + number
     assert stderr.endswith("the same command continues.\n")
     assert "Traceback" not in stderr
     until(lambda: not any(process.is_running() for process in processes), 10)
@@ -161,7 +161,7 @@ def test_an_interrupt_inside_a_library_has_the_same_exit_code(tmp_path: Path) ->
     command = [sys.executable, "-m", "in_a_text", "status", "--store", "store"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
     assert (done.returncode, done.stderr) == (
-        1,
+        130,
         "\nInterrupted. What was committed is safe; the same command continues.\n",
     )
 

@@ -246,13 +246,8 @@ def _check(plan: Plan, cluster: Cluster, options: Options, on_progress: OnProgre
             fresh.append(entry.case)
 
     dry_run(plan.manifest, plan.settings, options, on_plan)
-    done = 0
-
-    def on_case() -> None:
-        nonlocal done
-        done += 1
-        on_progress("check", done, len(fresh), 0)
-
     x, y, z = plan.settings.work.spacing_mm
-    findings = check_files(fresh, (x, y, z), cluster, on_case)
+    findings = check_files(
+        fresh, (x, y, z), cluster, lambda done, failed: on_progress("check", done, len(fresh), failed)
+    )
     return len(fresh), findings.problems

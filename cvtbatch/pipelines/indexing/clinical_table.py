@@ -165,10 +165,13 @@ def read_clinical_table(path: Path, on: str, known_centers: Iterable[str] = ()) 
         if (entry.cells, entry.onset) != (own, onset):
             names = [name for name, first, other in zip(taken, entry.cells, own, strict=True) if first != other]
             problems.add(
-                f"row {number}: the patient of row {entry.number}, with another {' and '.join(names or [ONSET])}: leave one of them"
+                number,
+                f"row {number}: the patient of row {entry.number}, with another {' and '.join(names or [ONSET])}: leave one of them",
             )
     if problems.count:
-        raise ProblemsError.of("bad_clinical_table", f"{WHAT} {path}", problems.texts, problems.count)
+        raise ProblemsError.of(
+            "bad_clinical_table", f"{WHAT} {path}", [problem.text for problem in problems.found], problems.count
+        )
     others = [name for name in table.header if name and name not in {*taken, on, CENTER, ONSET}]
     return ClinicalTable(
         tuple(taken),
@@ -199,18 +202,18 @@ def _people(table: HospitalTable, on: str, problems: Problems) -> Iterator[Perso
     centers = table.column(CENTER) if CENTER in table.header else [""] * len(table.rows)
     for number, center, patient_id in zip(table.numbers, centers, table.column(on), strict=True):
         if not patient_id:
-            problems.add(f"row {number}, column {on}: empty; whose values are these?")
+            problems.add(number, f"row {number}, column {on}: empty; whose values are these?")
         if not center and CENTER in table.header:
-            problems.add(f"row {number}, column {CENTER}: empty; a value is required")
+            problems.add(number, f"row {number}, column {CENTER}: empty; a value is required")
         yield normalised(center), normalised(patient_id)
 
 
-def _other_spellings(table: HospitalTable, known: Iterable[str]) -> Iterator[str]:
+def _other_spellings(table: HospitalTable, known: Iterable[str]) -> Iterator[tuple[int, str]]:
     known = set(known)
     centers = dict.fromkeys(table.column(CENTER)) if CENTER in table.header else ()
     for center in centers:
         if center not in known and (twins := twins_of(center, known)):
-            yield f"column {CENTER}: {center!r} is {twins[0]!r} in the manifest: spell both alike"
+            yield 0, f"column {CENTER}: {center!r} is {twins[0]!r} in the manifest: spell both alike"
 
 
 def _onsets(table: HospitalTable, problems: Problems) -> Iterator[datetime.datetime | None]:
@@ -220,7 +223,8 @@ def _onsets(table: HospitalTable, problems: Problems) -> Iterator[datetime.datet
             yield _to_time(text) if text else None
         except ValueError:
             problems.add(
-                f"row {number}, column {ONSET}: {text!r} is no time such as 2024-01-31 14:05 (local time, 24 hours)"
+                number,
+                f"row {number}, column {ONSET}: {text!r} is no time such as 2024-01-31 14:05 (local time, 24 hours)",
             )
             yield None
 

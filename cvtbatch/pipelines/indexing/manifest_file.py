@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cvtbatch.errors import InputError
+from cvtbatch.errors import InputError, ProblemsError
 from cvtbatch.manifest.files import read_csv
+from cvtbatch.manifest.problems import Problems
 from cvtbatch.whole_files import written_whole
 
 Row = Mapping[str, str]
@@ -59,9 +60,14 @@ def read_manifest_file(path: Path) -> ManifestFile:
     if not content.strip():
         return ManifestFile((), b"", ())
     # Read as a manifest is, so that what is refused there is refused here, in the same words.
-    columns, batches = read_csv(path)
+    uneven = Problems()
+    columns, batches = read_csv(path, uneven)
     for _ in batches:
         pass
+    if uneven.count:
+        raise ProblemsError.of(
+            "bad_manifest", f"manifest {path}", [problem.text for problem in uneven.found], uneven.count
+        )
     return _split(content, tuple(columns))
 
 

@@ -41,6 +41,25 @@ class FinetuneReport:
     curve: "tuple[Epoch, ...]"
     picture: Path
 
+    def to_document(self, out: Path) -> dict[str, object]:
+        """Return the JSON document of `cvtbatch finetune --json`; `out` are the weights."""
+        return {
+            "command": "finetune",
+            "out": str(out),
+            "weights_sha256": self.weights.sha256,
+            "not_for_inference": self.weights.not_for_inference,
+            "snapshot": self.snapshot,
+            "cohort_digest": self.cohort.digest(),
+            "outlines": len(self.cohort.rois),
+            "patients": self.patients,
+            "left_out": dict(self.cohort.left_out),
+            "epochs": len(self.curve) - 1,
+            "best_epoch": self.best_epoch,
+            "holdout_loss_before": self.curve[0].holdout_loss,
+            "holdout_loss": self.curve[self.best_epoch].holdout_loss,
+            "picture": str(self.picture),
+        }
+
 
 def tune_backbone(
     url: str,
