@@ -1,6 +1,8 @@
 """Options and exit codes that several commands share."""
 
 import functools
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,12 @@ from typing import Any
 import click
 
 Command = Callable[..., Any]
+
+
+def typed_command() -> str:
+    """Return the command line of this process as it is typed."""
+    return shlex.join(["cvtbatch", *sys.argv[1:]])
+
 
 CANNOT_RUN = 1
 STANDING_FAILURES = 3
