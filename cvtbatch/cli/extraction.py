@@ -148,7 +148,12 @@ def extract(
 
 def _starting(config: "ClusterConfig") -> Iterator[str]:
     """Yield what is done before the first case, in words; elsewhere than on this machine, what is waited for is told by itself."""
+    from cvtbatch.compiled_code import is_cold
     from cvtbatch.engine import LocalWorkers
 
-    if isinstance(config, LocalWorkers) and config.workers:
+    if not isinstance(config, LocalWorkers):
+        return
+    if is_cold():
+        yield "nothing is compiled yet for this user and version: compiling once, about 20 s of the first case"
+    if config.workers:
         yield f"starting {config.workers} worker{'s' if config.workers > 1 else ''}"

@@ -14,6 +14,7 @@ from tests.support.schedule import SECONDS
 LAYERS = [
     ["errors"],
     [
+        "compiled_code",
         "contracts",
         "documents",
         "downloads",
