@@ -98,6 +98,22 @@ class TableContract:
         return sum(field.name not in features for field in self.fields)
 
 
+@dataclass(frozen=True, slots=True)
+class FailureKind:
+    """A kind of failure, for people.
+
+    Attributes:
+        who: can do something about it.
+        meaning: what is wrong.
+        do: what to do; empty for a kind that ends the command, whose meaning says it.
+    """
+
+    name: str
+    who: Literal["you", "PACS team", "reader"]
+    meaning: str
+    do: str
+
+
 @cache
 def _schemas() -> Path:
     """Return the folder of the contracts: inside the wheel, or beside the package in a checkout."""
@@ -181,6 +197,16 @@ def _fields(descriptor: JsonObject) -> Iterator[Field]:
             pattern=re.compile(constraints["pattern"]) if "pattern" in constraints else None,
             item_type=entry.get("arrayItem", {}).get("type", ""),
         )
+
+
+@cache
+def failure_kinds() -> Mapping[str, FailureKind]:
+    """Return every kind of a failure or an error by its word."""
+    entries = _load("failure_kinds.json")["fields"]
+    return {
+        entry["name"]: FailureKind(entry["name"], entry["who"], entry["meaning"], entry.get("do", ""))
+        for entry in entries
+    }
 
 
 @cache

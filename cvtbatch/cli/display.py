@@ -41,7 +41,6 @@ class ProgressDisplay:
         self.console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
         self.bar = None
         self.verb, self.unit, self.quiet = verb, unit, quiet
-        self.failures = 0
         self.started = self.spoken = time.monotonic()
         if self.console.is_terminal and not quiet:
             rate = TextColumn("{task.fields[rate]:.1f}/s, {task.fields[failed]} failed, left")
@@ -80,10 +79,9 @@ class ProgressDisplay:
         """Print a line."""
         self.console.print(visible(text))
 
-    def tell_failure(self, text: str) -> None:
-        """Print a line about a failure, unless there have been many, and count it."""
-        self.failures += 1
-        if self.failures <= SHOWN_FAILURES:
+    def step(self, text: str) -> None:
+        """Print what is begun before there is any progress to show."""
+        if not self.quiet:
             self.tell(text)
 
     def tell_dashboard(self, link: str | None) -> None:
@@ -121,7 +119,7 @@ def print_plan(report: "ExtractReport", as_json: bool) -> None:
     )
 
 
-def print_report(report: "ExtractReport", failures: int, as_json: bool) -> None:
+def print_report(report: "ExtractReport", as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report.to_document(), indent=2))
         return
@@ -158,12 +156,12 @@ def print_report(report: "ExtractReport", failures: int, as_json: bool) -> None:
             ("class", "largest deviation"),
             worst,
         )
-    if failures > SHOWN_FAILURES:
-        say(f"{failures - SHOWN_FAILURES} more failures are in the log of the run and in the table failures", err=True)
     if report.clinical_updated:
         say(
             f"clinical values corrected without extraction where no other reason is given: {report.clinical_updated} cases"
         )
+    if report.report:
+        say(f"\nReport: {report.report}")
 
 
 def _outlined(outlines: "OutlineSummary") -> str:

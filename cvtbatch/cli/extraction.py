@@ -1,6 +1,6 @@
 """The command that extracts an archive into a store."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from cvtbatch.cli.options import (
     manifest_argument,
     set_option,
     store_option,
+    typed_command,
 )
 from cvtbatch.cli.values import Number, Word
 
@@ -55,6 +56,11 @@ UNITS = {"extract": "cases", "outline": "volumes", "embed": "outlines"}
     help="File of your own for the log, which names paths.  [default: below ~/.local/state/cvtbatch]",
 )
 @click.option(
+    "--report",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for run-report.html and failures.csv, which name paths.  [default: below ~/.local/state/cvtbatch]",
+)
+@click.option(
     "--metrics",
     metavar="FILE.prom|HOST:PORT",
     help="Tell Prometheus how the run stands: by a file for the node exporter, or under /metrics; :9100 is of this machine alone.",
@@ -74,6 +80,7 @@ def extract(
     retry_failed: bool,
     verify_inputs: bool,
     log: Path | None,
+    report: Path | None,
     metrics: str | None,
     as_json: bool,
 ) -> None:
@@ -90,6 +97,12 @@ def extract(
       cvtbatch extract archive/manifest.csv --store store --set outline.method=blast-ct
       cvtbatch extract archive/manifest.csv --store store --only embeddings --set embedding.weights=tuned.safetensors
     """
+
+    def step(text: str) -> None:
+        if not as_json:
+            say(text, err=True)
+
+    step("reading the manifest")
     from cvtbatch.engine import open_cluster
     from cvtbatch.manifest import read_manifest, twin_notices
     from cvtbatch.pipelines.extraction import extract as pipeline
@@ -105,11 +118,13 @@ def extract(
     settings = resolve(read_job("extract", job, overrides), store_url, only)
     if settings.extracts:
         cases.require_folders()
-    options = Options(retry_failed, verify_inputs, metrics, log)
+    options = Options(retry_failed, verify_inputs, metrics, log, report, typed_command())
     if dry_run:
         show_plan = (lambda _: None) if as_json else print_case_plan
         print_plan(pipeline.dry_run(cases, settings, options, show_plan), as_json)
         return
+    for begun in _starting(config):
+        step(begun)
     with (
         progress_display("extract", quiet=as_json) as show,
         open_cluster(config, own_gpus(settings), show.tell) as cluster,
@@ -121,8 +136,21 @@ def extract(
             show(progress.done, progress.total, progress.failed)
             raise_if_interrupted()
 
-        report = pipeline.extract(
-            cases, settings, cluster, options, Listeners(on_progress, show.tell_failure, show.tell)
+        done = pipeline.extract(
+            cases, settings, cluster, options, Listeners(on_progress, show.tell, show.tell, show.step)
         )
-    print_report(report, show.failures, as_json)
-    ctx.exit(STANDING_FAILURES if report.failed else 0)
+    print_report(done, as_json)
+    ctx.exit(STANDING_FAILURES if done.failed else 0)
+
+
+def _starting(config: "ClusterConfig") -> Iterator[str]:
+    """Yield what is done before the first case, in words; elsewhere than on this machine, what is waited for is told by itself."""
+    from cvtbatch.compiled_code import is_cold
+    from cvtbatch.engine import LocalWorkers
+
+    if not isinstance(config, LocalWorkers):
+        return
+    if is_cold():
+        yield "nothing is compiled yet for this user and version: compiling once, about 20 s of the first case"
+    if config.workers:
+        yield f"starting {config.workers} worker{'s' if config.workers > 1 else ''}"

@@ -1,6 +1,8 @@
 """Options and exit codes that several commands share."""
 
 import functools
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,12 @@ import click
 from cvtbatch.cli.values import WholeNumber
 
 Command = Callable[..., Any]
+
+
+def typed_command() -> str:
+    """Return the command line of this process as it is typed."""
+    return shlex.join(["cvtbatch", *sys.argv[1:]])
+
 
 CANNOT_RUN = 1
 STANDING_FAILURES = 3

@@ -20,6 +20,7 @@ from cvtbatch.cli.options import (
     set_option,
     snapshot_option,
     store_option,
+    typed_command,
 )
 from cvtbatch.cli.values import Word
 
@@ -239,8 +240,8 @@ def add_center(
             show(done, total, failed)
             raise_if_interrupted()
 
-        options = Options(retry_failed)
-        report = pipeline.add_center(plan, store_url, out, cluster, options, on_progress, show.tell_failure, show.tell)
+        options = Options(retry_failed, command=typed_command())
+        report = pipeline.add_center(plan, store_url, out, cluster, options, on_progress, show.tell, show.tell)
     if as_json:
         click.echo(json.dumps(report.to_document(), indent=2))
     else:
@@ -249,6 +250,8 @@ def add_center(
         told = f" ({', '.join(f'{kind} {count}' for kind, count in sorted(kinds.items()))})" if kinds else ""
         say(f"check: {report.checked} cases read, {len(report.problems)} problems{told}")
         say(f"extract: {done.computed} computed, {done.already_done} already done, {done.failed} failed")
+        if done.report:
+            say(f"report of the extraction: {done.report}")
         say(f"score: {report.scores.scored} scored, {report.scores.already_scored} already scored")
         say(f"snapshot: {report.snapshot}")
         print_validation(report.validation)

@@ -124,13 +124,19 @@ class Manifest:
         numbers, found = self._numbers.find([hashed(case) for case in cases])
         return np.where(found, numbers.astype(np.int64), -1)
 
+    def select(self, numbers: Indices) -> Iterator[Case]:
+        """Yield the cases of some numbers, in the manifest's order."""
+        chosen = np.zeros(len(self), np.bool_)
+        chosen[numbers] = True
+        return (_to_case(rows, self.folder) for rows in self._cases.of(chosen))
+
     def case(self, center: str, case_id: str) -> Case | None:
         """Return a case, None if the manifest has it not."""
         [number] = self.find([(center, case_id)])
         if number < 0:
             return None
-        [rows] = self._cases.of(np.arange(len(self)) == number)
-        return _to_case(rows, self.folder)
+        [case] = self.select(np.array([number]))
+        return case
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ below the ROI's minimum, and are computed in the image's own type (LoG and gradi
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cvtbatch.compiled_code import compiled
 from cvtbatch.errors import InputError
 
 # The co-occurrence matrices hold 13 x N x N numbers.
@@ -64,7 +64,7 @@ def discretise(values: NDArray[np.floating], bin_width: float) -> GrayLevels:
     return GrayLevels(place[codes], levels, present[levels])
 
 
-@njit(cache=True)
+@compiled
 def _assign_bins(
     values: NDArray[np.float64], edges: NDArray[np.float64]
 ) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:  # pragma: no cover - compiled

@@ -8,8 +8,9 @@ Source: PyRadiomics 3.0.1, `glcm.py`.
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from cvtbatch.compiled_code import compiled
 
 # Columns of `_pair_sums`.
 COLUMNS = (
@@ -104,7 +105,7 @@ def _delicate_features(p: NDArray[np.float64], level: NDArray[np.float64]) -> di
     return dict(zip(("ClusterShade", "JointEntropy", "Imc1", "Imc2"), _mean_of_rows(rows).tolist(), strict=True))
 
 
-@njit(cache=True)
+@compiled
 def _pair_sums(
     p: NDArray[np.float64], level: NDArray[np.float64], highest: int
 ) -> NDArray[np.float64]:  # pragma: no cover - compiled

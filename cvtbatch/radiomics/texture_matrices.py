@@ -12,9 +12,9 @@ for the zones of GLSZM.
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cvtbatch.compiled_code import compiled
 from cvtbatch.radiomics.angles import lines_along, list_angles
 from cvtbatch.radiomics.box import RoiBox
 from cvtbatch.radiomics.discretisation import GrayLevels
@@ -98,7 +98,7 @@ def fill_matrices(grid: TextureGrid, gray: GrayLevels) -> TextureMatrices:
     return TextureMatrices(pairs[:, 1:, 1:], runs, dependences[1:], contrasts[1:], zone_levels - 1, zone_sizes)
 
 
-@njit(cache=True)
+@compiled
 def _count_neighbours(
     positions: NDArray[np.uint64], steps: NDArray[np.int64], size: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:  # pragma: no cover - compiled
@@ -117,7 +117,7 @@ def _count_neighbours(
     return neighbours, adjacent
 
 
-@njit(cache=True)
+@compiled
 def _fill_glcm_and_glrlm(
     codes: NDArray[np.uint16],
     positions: NDArray[np.uint64],
@@ -155,7 +155,7 @@ def _fill_glcm_and_glrlm(
     return pairs, reaching
 
 
-@njit(cache=True)
+@compiled
 def _fill_gldm_and_ngtdm(
     codes: NDArray[np.uint16],
     grays: NDArray[np.int32],
@@ -192,7 +192,7 @@ def _fill_gldm_and_ngtdm(
     return dependences, contrasts
 
 
-@njit(cache=True)
+@compiled
 def _find_glszm_zones(
     codes: NDArray[np.uint16], positions: NDArray[np.uint64], steps: NDArray[np.int64], covers: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:  # pragma: no cover - compiled

@@ -22,8 +22,8 @@ from cvtbatch.pipelines.extraction.settings import specify_embedding
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.volume_flags import volume_flags
 from cvtbatch.radiomics import Engine, Profile, load_profile
+from cvtbatch.reporting.outlined_slice import OutlinedSlice
 from cvtbatch.spec import digest, radiomics_spec, volume_spec
-from cvtbatch.validation.report import OutlinedSlice
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,12 +64,16 @@ class Options:
     Attributes:
         metrics: where they go, as `open_metrics` takes it.
         log: the user's own, as `RunLog` takes it.
+        report: folder of the run's report; None for one beside the log.
+        command: as it was typed, for the report; empty where nobody typed.
     """
 
     retry_failed: bool = False
     verify_inputs: bool = False
     metrics: str | None = None
     log: Path | None = None
+    report: Path | None = None
+    command: str = ""
 
     @property
     def again(self) -> bool:

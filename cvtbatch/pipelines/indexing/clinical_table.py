@@ -163,10 +163,11 @@ def read_clinical_table(path: Path, on: str, known_centers: Iterable[str] = ()) 
     for number, person, own, onset in zip(table.numbers, people, cells, onsets, strict=True):
         entry = entries.setdefault(person, _Entry(number, own, onset))
         if (entry.cells, entry.onset) != (own, onset):
-            names = [name for name, first, other in zip(taken, entry.cells, own, strict=True) if first != other]
+            differing = [name for name, first, other in zip(taken, entry.cells, own, strict=True) if first != other]
+            what = " and ".join(differing or [ONSET])
             problems.add(
                 number,
-                f"row {number}: the patient of row {entry.number}, with another {' and '.join(names or [ONSET])}: leave one of them",
+                f"row {number}: the patient of row {entry.number}, with another {what}: leave one of them",
             )
     if problems.count:
         raise ProblemsError.of(

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from cvtbatch import contracts
-from cvtbatch.validation.report.cohort_tables import MEANINGS
+from cvtbatch.reporting.flag_words import MEANINGS
 from tests.support.imports import PACKAGE, parse
 from tests.support.paths import ROOT
 
@@ -41,7 +41,7 @@ def test_flags_are_found() -> None:
 def test_every_flag_of_a_volume_is_explained(flag: str) -> None:
     described = next(field.description for field in contracts.table("volumes").fields if field.name == "flags")
     word = re.compile(rf"\b{flag}\b")
-    assert MEANINGS.get(flag), "say what it means in a report: validation/report/cohort_tables.py"
+    assert MEANINGS.get(flag), "say what it means in a report: reporting/flag_words.py"
     assert word.search(described), "say what it means in schemas/tables/volumes.json"
     assert word.search((ROOT / "README.md").read_text(encoding="utf-8")), "say what it means in README.md"
 
@@ -67,5 +67,5 @@ def test_flags_of_a_found_outline_are_those_that_it_can_raise() -> None:
 
 @pytest.mark.parametrize("flag", _outline_flags())
 def test_every_flag_of_a_found_outline_is_explained(flag: str) -> None:
-    assert MEANINGS.get(flag), "say what it means in a report: validation/report/cohort_tables.py"
+    assert MEANINGS.get(flag), "say what it means in a report: reporting/flag_words.py"
     assert f"`{flag}`" in (ROOT / "README.md").read_text(encoding="utf-8"), "say what it means in README.md"
