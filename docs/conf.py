@@ -19,6 +19,8 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "gener
 include_patterns = ["*.md", "docs/**", "deploy/*.md", "tests/*/README.md"]
 exclude_patterns = [".*", "build", "demo"]
 root_doc = "docs/index"
+# Two hyphens are an option, and no dash.
+smartquotes = False
 nitpicky = True
 # What a signature names of other libraries; links of our own pages are no Python references.
 nitpick_ignore_regex = [("py:.*", ".*")]
@@ -32,6 +34,7 @@ autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True
 
 html_theme = "furo"
 html_title = f"cvtbatch {release}"

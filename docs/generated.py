@@ -31,8 +31,8 @@ def _fill(_app: Sphinx, _page: str, source: list[str]) -> None:
 
 
 def _plain(text: str) -> str:
-    """Return a text with what Markdown would read as marks escaped, but for `code`."""
-    parts = text.split("`")
+    """Return a text with what Markdown would read as marks escaped, but for `code`, and with options as code."""
+    parts = re.sub(r"(?<![\w`-])--[a-z][a-z-]*", r"`\g<0>`", text).split("`")
     return "`".join(re.sub(r"([\\*_<\[\]|#~])", r"\\\1", part) if i % 2 == 0 else part for i, part in enumerate(parts))
 
 

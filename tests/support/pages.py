@@ -103,8 +103,8 @@ def _run(line: str) -> tuple[int, str]:
 def _without_workers(arguments: list[str]) -> list[str]:
     """Return the arguments of a cvtbatch so that it works in this process, where it has a choice."""
     if "--workers" in arguments:
-        place = arguments.index("--workers")
-        arguments = arguments[:place] + arguments[place + 2 :]
+        place = arguments.index("--workers") + 1
+        return [*arguments[:place], "0", *arguments[place + 1 :]]
     command = cli.commands.get(arguments[0])
     spreads = command is not None and any(option.name == "workers" for option in command.params)
     return [*arguments, "--workers", "0"] if spreads else arguments
