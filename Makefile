@@ -5,7 +5,7 @@ UV := .venv/uv/bin/uv
 BIN := .venv/bin
 export PYTHONNOUSERSITE := 1
 
-.PHONY: demo test check lint format lock clean
+.PHONY: demo docs test check lint format lock clean
 
 # Untrained weights: the demo needs no network, and what it embeds is marked as not for inference. Few cases make few folds.
 demo: TRIAL := --set embedding.weights=random:0
@@ -43,6 +43,10 @@ lint: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# The documentation site, of docs/ and of the code: open build/site/index.html.
+docs: .venv/.ready
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --jobs auto -c docs -d build/pages . build/site
+
 format: .venv/.ready
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -59,7 +63,7 @@ format: .venv/.ready
 lock: EXTRAS := cluster embed fit pacs
 lock:
 	test -x $(UV) || { $(PYTHON) -m venv .venv/uv && .venv/uv/bin/python -m pip install --quiet uv==$(UV_VERSION); }
-	$(UV) pip compile --quiet --upgrade pyproject.toml --group dev $(EXTRAS:%=--extra %) --python-version 3.11 --generate-hashes --no-header -o requirements.lock
+	$(UV) pip compile --quiet --upgrade pyproject.toml --group dev --group docs $(EXTRAS:%=--extra %) --python-version 3.11 --generate-hashes --no-header -o requirements.lock
 
 clean:
-	rm -rf .venv demo
+	rm -rf .venv demo build

@@ -160,7 +160,7 @@ def export_case(key: str, manifest: Path, store_url: str, out: Path, corrector: 
     """Write the image and the outlines of the case named by KEY (case_key) as files that 3D Slicer opens.
 
     image.nrrd and outlines.seg.nrrd lie on the series' own slices, or where these are unevenly spaced on the stored grid. What was
-    corrected and saved comes back by the printed rows of the manifest, as another reader's. How to: docs/correcting.md.
+    corrected and saved comes back by the printed rows of the manifest, as another reader's. How to: docs/how-to/correcting.md.
 
     \b
     Example: cvtbatch export-case center-1/case-0001 --manifest archive/manifest.csv --store store --out case

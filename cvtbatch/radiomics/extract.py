@@ -20,7 +20,7 @@ class RoiFeatures:
 
     Attributes:
         values: every feature by name, in the order of `contracts.feature_names()`.
-        filter_scale_hu: largest |HU| of the cropped box, by which square, squareroot, logarithm and exponential scale.
+        filter_scale_hu: largest absolute HU of the cropped box, by which square, squareroot, logarithm and exponential scale.
         degenerate: image types and classes that say nothing about texture, and why; found by the fast engine alone.
     """
 
