@@ -86,7 +86,7 @@ def test_a_missing_library_is_told_once_and_one_that_is_here_is_not(monkeypatch:
         ("extract manifest.csv --store store --set embedding.weights=none --audit 0.1", "stock"),
         ("finetune --store store --out weights.safetensors", "embed,fit"),
         ("fit --store store --out bundle", "fit"),
-        ("validate --store store --bundle bundle --center C2 --out report", "fit"),
+        (f"validate --store store --bundle {BUNDLE} --center C2 --out report", "fit"),
         (f"add-center manifest.csv --store store --bundle {BUNDLE} --out report", "embed,fit"),
         ("recalibrate --store store --bundle bundle --center C2 --method intercept --out bundle-c2", "fit"),
         ("agreement --store store --readers A,B --bundle bundle --out agreement", "fit"),
@@ -100,13 +100,17 @@ def test_a_command_names_the_extra_that_it_lacks_before_it_does_anything(
 ) -> None:
     result = cvtbatch(*arguments.split())
     assert result.returncode == 1
-    assert re.fullmatch(rf"Error: [^\n]* needs? [^\n]*: pip install 'cvtbatch\[{extra}\]'[^\n]*\n", result.stderr)
+    assert re.fullmatch(
+        rf"(?:reading the manifest\n)?Error: [^\n]* needs? [^\n]*: pip install 'cvtbatch\[{extra}\]'[^\n]*\n",
+        result.stderr,
+    )
     assert [path.name for path in core.iterdir()] == ["manifest.csv"]
 
 
 def test_embeddings_can_be_left_out(core: Path) -> None:
     result = cvtbatch("extract", "manifest.csv", "--store", "store", "--set", "embedding.weights=imagenet")
     assert result.stderr == (
+        "reading the manifest\n"
         "Error: embeddings need torch and torchvision: pip install 'cvtbatch[embed]', or leave them out: "
         "--set embedding.weights=none\n"
     )
