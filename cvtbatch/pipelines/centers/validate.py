@@ -99,6 +99,7 @@ def validate_centers(
 
     Arguments and errors are those of `validate_center`; a centre that is refused is so before the first report is written.
     """
+    require("validation needs", "sklearn", "statsmodels", "matplotlib")
     bundle = load_bundle(bundle_path)
     for center in centers:
         refuse_seen_center(bundle, center)

@@ -13,6 +13,7 @@ from cvtbatch.errors import SOURCE_UNAVAILABLE, InputError, ResourceError, Unava
 from cvtbatch.ingest.dicom_headers import is_other_object
 from cvtbatch.ingest.header_scan import Identity
 from cvtbatch.ingest.listing import ListedFile
+from cvtbatch.ingest.members import has_dicom_suffix
 from cvtbatch.ingest.scanned_files import ScannedFile, pack, scan_archive, scan_file, unpack
 from cvtbatch.pipelines.indexing.folder_walk import FileLook, Folder, walk
 from cvtbatch.pipelines.indexing.header_cache import HeaderCache, Part
@@ -165,6 +166,13 @@ def _refused(path: str, file: FileLook, error: InputError) -> ScannedFile:
     return ScannedFile(ListedFile(path, True, error=error), file.size, file.mtime_ns, Identity())
 
 
+def _refusal_of(file: ListedFile) -> str | None:
+    """Return the kind for which a file that may be a slice cannot be read."""
+    if file.error is not None:
+        return None if is_other_object(file.class_uid) else file.error.kind
+    return "unreadable_file" if not file.is_dicom and has_dicom_suffix(file.name) else None
+
+
 def _to_parts(files: Iterable[ScannedFile], task: ScanTask) -> tuple[Part, ...]:
     prefix = "" if task.is_archive else task.prefix
     groups: dict[tuple[str, str] | None, list[ScannedFile]] = {}
@@ -175,11 +183,7 @@ def _to_parts(files: Iterable[ScannedFile], task: ScanTask) -> tuple[Part, ...]:
         groups.setdefault(key, []).append(file)
     parts = []
     for key, group in groups.items():
-        refused = Counter(
-            file.listed.error.kind
-            for file in group
-            if file.listed.error is not None and not is_other_object(file.listed.class_uid)
-        )
+        refused = Counter(kind for file in group if (kind := _refusal_of(file.listed)) is not None)
         series = Counter(header.series_uid for file in group for header in file.listed.headers)
         outlines = sum(file.outline is not None for file in group)
         patient_id, study_uid = key or (None, None)
