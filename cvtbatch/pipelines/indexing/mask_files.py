@@ -51,19 +51,19 @@ class MaskFiles:
 
     def __init__(self, files: Iterable[Path], root: Path, images: Iterable[Path] = ()) -> None:
         self._masks: dict[Path, list[Path]] = defaultdict(list)
-        self._images: dict[Path, list[Path]] = defaultdict(list)
+        self._images: dict[Path, set[Path]] = defaultdict(set)
         self._below: dict[Path, list[Path]] = defaultdict(list)
         self._bids: dict[tuple[str, str], list[tuple[Path, BidsName]]] = defaultdict(list)
         self._bids_images: dict[tuple[str, str], set[BidsName]] = defaultdict(set)
         for path in images:
-            self._images[path.parent].append(path)
+            self._images[path.parent].add(path)
         for path in sorted(files):
             scene = path.suffix.lower() == SCENE
             if not scene and image_format(path) is None:
                 continue
             name = bids_name(path.name)
             if not scene and not _is_mask(path, root):
-                self._images[path.parent].append(path)
+                self._images[path.parent].add(path)
                 if name and not is_no_ct(path.name):
                     self._bids_images[name.subject, name.session].add(name)
             elif not is_other_organ(path.name):
@@ -113,9 +113,9 @@ class MaskFiles:
         owned: dict[str, list[OwnMask]] = defaultdict(list)
         beside = [mask for near in _with_mask_folders(folder) for mask in self._masks.get(near, ())]
         apart = [mask for near in _mask_folders(folder.parent) for mask in self._masks.get(near, ())]
-        for mask in dict.fromkeys([*beside, *apart]):
+        for mask, is_beside in {**dict.fromkeys(apart, False), **dict.fromkeys(beside, True)}.items():
             owners, doubt = _owners(mask, by_core)
-            if not owners and mask in beside and len(stems) == 1 and ("" in by_core or not core_of(mask.name)):
+            if not owners and is_beside and len(stems) == 1 and ("" in by_core or not core_of(mask.name)):
                 owners, doubt = stems, _doubt(mask, 0)
             for stem in owners:
                 owned[stem].append(OwnMask(mask, SHARED if len(owners) > 1 else doubt))

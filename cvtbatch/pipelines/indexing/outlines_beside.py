@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cvtbatch import contracts
 from cvtbatch.errors import InputError, UnavailableError
 from cvtbatch.ingest.outlines import choose_segment
 from cvtbatch.ingest.slicer_segments import list_segments
@@ -129,8 +130,13 @@ def _roi(path: Path, segment: str | None) -> RoiSource:
 
 
 def _one_a_reader(outlines: Sequence[OutlineBeside]) -> Iterable[OutlineBeside]:
+    nobody = contracts.manifest_fields()["reader"].default
     for outline in outlines:
-        rivals = [other.path.name for other in outlines if other.reader == outline.reader and other is not outline]
+        rivals = [
+            other.path.name
+            for other in outlines
+            if (other.reader or nobody) == (outline.reader or nobody) and other is not outline
+        ]
         if rivals and not outline.note:
             names = ", ".join(sorted([outline.path.name, *rivals]))
             yield replace(

@@ -107,6 +107,13 @@ def test_several_that_fit_are_all_told_and_several_readers_all_taken(tmp_path: P
     assert [(outline.reader, outline.note) for outline in found] == [("A", ""), ("B", "")]
 
 
+def test_who_is_not_named_is_the_default_reader(tmp_path: Path) -> None:
+    grow(tmp_path, "ct.nii.gz", "mask.nii.gz", "mask_readerA.nii.gz")
+    assert all(_outlines(tmp_path, "ct.nii.gz").values())
+    grow(tmp_path, "b/ct.nii.gz", "b/mask.nii.gz", "b/mask_readerB.nii.gz")
+    assert not any(_outlines(tmp_path, "b/ct.nii.gz").values())
+
+
 def test_what_dcm2niix_has_resampled_is_no_other_image(tmp_path: Path) -> None:
     grow(tmp_path, "4_Head.nii.gz", "4_Head_Tilt_1.nii.gz", "mask.nii.gz")
     assert _outlines(tmp_path, "4_Head.nii.gz") == {"mask.nii.gz": ""}

@@ -127,6 +127,24 @@ def test_it_lies_in_no_store(tmp_path: Path) -> None:
     assert not (tmp_path / "deep").exists()
 
 
+def test_a_link_to_a_map_stays_one(path: Path, tmp_path: Path) -> None:
+    path.parent.mkdir()
+    path.touch(0o600)
+    link = tmp_path / "link.csv"
+    link.symlink_to(path)
+    pseudonyms = PseudonymMap.open(link, KEY)
+    pseudonyms.case("A", "1", "1")
+    pseudonyms.save()
+    assert link.is_symlink()
+    assert len(_rows(path)) == 2
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / "cvtbatch-store.json").write_text("{}")
+    (tmp_path / "into").symlink_to(store)
+    with pytest.raises(InputError, match="outside"):
+        PseudonymMap.open(tmp_path / "into" / "map.csv", KEY)
+
+
 def test_a_map_of_another_key_is_refused(path: Path) -> None:
     pseudonyms = PseudonymMap.open(path, KEY)
     pseudonyms.case("A", "1", "1")
