@@ -28,6 +28,10 @@ from cvtbatch.whole_files import written_whole
 
 PAGE, TABLE = "run-report.html", "failures.csv"
 WAITING_SHOWN = 20
+WAITING_SOUGHT = 100_000
+"""Cases among which those are looked for that wait for an outline."""
+MOST_WHEN_INTERRUPTED = 5_000
+"""Cases that may have failed in a run that was interrupted: it has seconds to end, and writes of no more."""
 StateOf = Callable[[int], CaseState | None]
 
 
@@ -79,6 +83,9 @@ class RunReporter:
         Args:
             state_of: how a case stands, by its row.
         """
+        if ending.state == "interrupted" and report.failed > MOST_WHEN_INTERRUPTED:
+            self.on_notice(f"no report of this run is written: {report.failed:,} failures take longer than an end may")
+            return None
         try:
             folder = self.folder or log_folder() / self.run_id
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -138,7 +145,8 @@ class RunReporter:
 
     def _waiting(self, count: int, state_of: StateOf) -> tuple[Waiting, ...]:
         """Return the first cases that wait for an outline."""
-        found = (case for case in self.manifest if state_of(case.manifest_row) == "awaiting_mask")
+        sought = islice(self.manifest, WAITING_SOUGHT if count else 0)
+        found = (case for case in sought if state_of(case.manifest_row) == "awaiting_mask")
         return tuple(
             Waiting(case.manifest_row, case.center, case.case_id) for case in islice(found, min(count, WAITING_SHOWN))
         )
