@@ -155,7 +155,7 @@ def read_clinical_table(path: Path, on: str, known_centers: Iterable[str] = ()) 
         )
     wrong, problems = Problems(), Problems()
     parse_rows(taken, TextRows(table.numbers, [table.column(name) for name in taken]), wrong)
-    problems.extend(map(_with_hint, wrong.texts))
+    problems.extend((problem.row, _with_hint(problem.text)) for problem in wrong.found)
     problems.count = wrong.count
     onsets = list(_onsets(table, problems))
     people = list(_people(table, on, problems))
