@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cvtbatch.ingest.archives import is_archive
+from cvtbatch.ingest.archives import ARCHIVE_SUFFIXES
 from cvtbatch.ingest.fingerprint import list_files
 from cvtbatch.ingest.skipped_files import LINK, SPECIAL, SYSTEM
 from cvtbatch.manifest import is_missing
@@ -42,13 +42,15 @@ class Folder:
 def walk(root: Path) -> Iterator[Folder]:
     """Yield every folder below a root in which files lie, and every packed archive, each when all of it is known."""
     top = str(root)
-    opened: dict[str, Folder] = {}
+    last, folder = top, Folder("")
+    opened = {"": folder}
     for path, look in list_files(top):
         where = os.path.dirname(path)  # noqa: PTH120 - millions of times
-        relative = os.path.relpath(where, top) if where != top else ""
-        for other in [other for other in opened if not _lies_in(relative, other)]:
-            yield opened.pop(other)
-        folder = opened.setdefault(relative, Folder(relative))
+        if where != last:
+            last, relative = where, where[len(top) + 1 :]
+            for other in [other for other in opened if not _lies_in(relative, other)]:
+                yield opened.pop(other)
+            folder = opened.setdefault(relative, Folder(relative))
         own = path[len(top) + 1 :]
         if look is None:
             folder.notes.append((SYSTEM, own))
@@ -61,9 +63,9 @@ def walk(root: Path) -> Iterator[Folder]:
             folder.notes.append((SPECIAL, own))
         else:
             folder.files.append(FileLook(path[len(where) + 1 :], look.st_size, look.st_mtime_ns))
-            if is_archive(Path(path)):
+            if path.lower().endswith(ARCHIVE_SUFFIXES):
                 yield Folder(own, True, [FileLook("", look.st_size, look.st_mtime_ns)])
-    yield from opened.values()
+    yield from (folder for folder in opened.values() if folder.files or folder.notes or folder.unavailable)
 
 
 def _lies_in(path: str, folder: str) -> bool:
