@@ -20,9 +20,42 @@ _MASK_ENDINGS = frozenset({"hematoma", "haematoma", "hematomas", "haematomas", "
 _IMAGE_WORDS = frozenset(
     {"ct", "ncct", "nect", "cct", "head", "image", "img", "volume", "vol", "scan", "orig", "dicom", "dcm"}
 )
+# What a mask's name may say beside the image's, and mean the hematoma all the same.
+PLAIN_WORDS = frozenset(
+    {
+        *(
+            "ich",
+            "sich",
+            "hemorrhage",
+            "haemorrhage",
+            "bleeding",
+            "blood",
+            "manual",
+            "auto",
+            "final",
+            "corrected",
+            "edited",
+        ),
+        *("checked", "expert", "gt", "ground", "truth", "gold", "binary", "bin", "desc"),
+    }
+)
 # Masks of other things than hematomas.
 _OTHER_ORGANS = frozenset(
-    {"brain", "skull", "bone", "ventricle", "ventricles", "csf", "vessel", "vessels", "tissue", "air", "face"}
+    {
+        "brain",
+        "skull",
+        "bone",
+        "ventricle",
+        "ventricles",
+        "csf",
+        "vessel",
+        "vessels",
+        "tissue",
+        "air",
+        "face",
+        "edema",
+        "oedema",
+    }
 )
 _READER = re.compile(r"(?i:reader|rater|observer)(?:[-_ ](?P<named>[A-Za-z0-9]+)|(?P<marked>[A-Z]|\d+))(?![A-Za-z0-9])")
 # https://bids-specification.readthedocs.io/en/stable/common-principles.html#filenames
@@ -138,6 +171,12 @@ def is_mask_name(name: str) -> bool:
     told = [word for word in words if not word.isdigit()]
     # hematoma_001 is an image of a data set, hematoma and P01_hematoma_2 are not.
     return bool(told) and told[-1] in _MASK_ENDINGS and (words[0] != told[-1] or len(words) == 1)
+
+
+def is_numbered_mask(name: str) -> bool:
+    """Say whether a name is that of a mask and a number alone, such as seg1."""
+    first, *rest = _words(name) or [""]
+    return _is_mask_word(first) and all(word.isdigit() for word in rest)
 
 
 def is_mask_path(relative: PurePath) -> bool:

@@ -2,7 +2,7 @@
 
 In the order of trust: inside the image's folder; the same subject and session by BIDS; the same name but for words that every
 image or mask has; the beginning of the mask's name, where no other image of the folder shares more of it; a name that says nothing,
-beside the one image of a folder. A number more in a mask's name is one of another scan as well as anything, and so a doubt.
+beside the one image of a folder. A number more in a mask's name may be another scan's, a word more another tissue's: doubts.
 """
 
 from collections import defaultdict
@@ -16,11 +16,13 @@ from cvtbatch.ingest.image_files import image_format
 from cvtbatch.ingest.image_headers import read_image_header
 from cvtbatch.pipelines.indexing.file_names import (
     MASK_FOLDERS,
+    PLAIN_WORDS,
     BidsName,
     bids_name,
     core_of,
     is_mask_path,
     is_no_ct,
+    is_numbered_mask,
     is_other_organ,
     says_image,
     stem_of,
@@ -29,7 +31,8 @@ from cvtbatch.pipelines.indexing.file_names import (
 
 SCENE = ".mrb"
 SHARED = "its name fits several images: give it the name of one, or fill in the row by hand"
-NUMBERED = "its name has a number that the image's has not: is it of another scan?"
+NUMBERED = "its name has a number that the image's has not: is it of another scan? --mask-pattern says which to take"
+STRANGE = "its name says {}: is it the hematoma? --mask-pattern says which to take"
 _REMEMBERED = 1024
 
 
@@ -143,8 +146,13 @@ def _owners(mask: Path, by_core: Mapping[str, Sequence[str]]) -> tuple[Sequence[
 
 
 def _doubt(mask: Path, said: int) -> str:
-    """Return what speaks against an image that says so many words of its mask's name."""
-    return NUMBERED if any(word.isdigit() for word in core_of(mask.name).split()[said:]) else ""
+    """Return what speaks against an image that says so many words of its mask's name, and is the only one where it says none."""
+    if not said and is_numbered_mask(mask.name):
+        return ""
+    strange = [word for word in core_of(mask.name).split()[said:] if word not in PLAIN_WORDS]
+    if any(word.isdigit() for word in strange):
+        return NUMBERED
+    return STRANGE.format(", ".join(map(repr, strange))) if strange else ""
 
 
 def _mask_folders(folder: Path) -> Iterator[Path]:

@@ -69,10 +69,7 @@ def outlines_of(
     return tuple(_one_a_reader(outlines))
 
 
-_SCENE_NOTE = (
-    "a scene of 3D Slicer (.mrb): open it there, and save the segmentation alone as .seg.nrrd beside the image (Save Data, or "
-    "right click on it in Data: Export to file)"
-)
+_SCENE_NOTE = "a scene of 3D Slicer: open it there, and save its segmentation alone, as .seg.nrrd, beside the image"
 
 
 def require_mask_pattern(pattern: str) -> None:

@@ -22,6 +22,7 @@ def _outlines(root: Path, image: str, pattern: str | None = None, segment: str |
     ("image", "mask"),
     [
         ("P01/ct.nii.gz", "P01/mask.nii.gz"),
+        ("P01/ct.nii.gz", "P01/seg1.nii.gz"),
         ("P01/ct.nii.gz", "P01/Segmentation.seg.nrrd"),
         ("P01/ct.nii.gz", "P01/masks/hematoma.nii.gz"),
         ("P01/P01_ct.nii.gz", "P01/seg.nii.gz"),
@@ -78,6 +79,26 @@ def test_the_mask_of_a_follow_up_without_its_image_is_doubted(tmp_path: Path) ->
     grow(tmp_path, "P01_2.nii.gz")
     assert _outlines(tmp_path, "P01.nii.gz") == {}
     assert _outlines(tmp_path, "P01_2.nii.gz") == {"P01_2_mask.nii.gz": ""}
+
+
+def test_a_number_before_the_word_of_a_mask_is_a_patients(tmp_path: Path) -> None:
+    grow(tmp_path, "002/ct.nii.gz", "002/001_mask.nii.gz", "flat/1.nii.gz", "flat/mask_1.nii.gz", "flat/mask_2.nii.gz")
+    assert _outlines(tmp_path, "002/ct.nii.gz") == {"002/001_mask.nii.gz": NUMBERED}
+    assert _outlines(tmp_path, "flat/1.nii.gz") == {"flat/mask_1.nii.gz": ""}
+
+
+def test_a_word_more_may_be_another_tissues(tmp_path: Path) -> None:
+    grow(
+        tmp_path,
+        "P01.nii.gz",
+        "P01_ich_final_mask.nii.gz",
+        "P01_oedema_mask.nii.gz",
+        "P02.nii.gz",
+        "P02_core_mask.nii.gz",
+    )
+    assert _outlines(tmp_path, "P01.nii.gz") == {"P01_ich_final_mask.nii.gz": ""}
+    assert "its name says 'core'" in _outlines(tmp_path, "P02.nii.gz")["P02_core_mask.nii.gz"]
+    assert _outlines(tmp_path, "P02.nii.gz", "{stem}_core_mask.nii.gz") == {"P02_core_mask.nii.gz": ""}
 
 
 def test_one_outline_for_two_images_is_told_to_both(tmp_path: Path) -> None:
@@ -194,7 +215,7 @@ def test_segments_are_named_where_a_file_has_them(tmp_path: Path) -> None:
 
 def test_a_scene_of_slicer_says_how_to_export_it(tmp_path: Path) -> None:
     grow(tmp_path, "P01.nii.gz", "P01.mrb")
-    assert "save the segmentation alone as .seg.nrrd" in _outlines(tmp_path, "P01.nii.gz")["P01.mrb"]
+    assert "save its segmentation alone, as .seg.nrrd" in _outlines(tmp_path, "P01.nii.gz")["P01.mrb"]
     grow(tmp_path, "P01_mask.nii.gz")
     assert _outlines(tmp_path, "P01.nii.gz") == {"P01_mask.nii.gz": ""}
 
