@@ -411,7 +411,10 @@ def test_a_report_without_an_auc_is_told_by_the_exit_code(scored: Path, tmp_path
     store = FeatureStore.open_for_writing(str(scored / "store"), existing=True)
     cases = store.current("cases")
     third = cases.filter(pc.equal(cases["center"], "C3")).to_pylist()
-    store.table("cases").append([{**case, "cvt": None, "generation": 2} for case in third])
+    store.table("cases").append(
+        [{**case, "cvt": None, "clinical_digest": f"silent-{case['case_key']}"} for case in third]
+    )
+    run("score", "--store", scored / "store", "--bundle", scored / "bundle", "--center", "C3")
     told = run(
         "validate", "--store", scored / "store", "--bundle", scored / "bundle", "--center", "C3",
         "--out", tmp_path / "report", code=3,

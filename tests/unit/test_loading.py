@@ -20,7 +20,7 @@ def test_help_loads_no_heavy_library() -> None:
 
 
 def test_completion_loads_no_heavy_library_and_knows_commands_and_words() -> None:
-    heavy = "dask distributed cryptography torch sklearn imblearn statsmodels matplotlib zarr radiomics SimpleITK numba highdicom rich"
+    heavy = "dask distributed cryptography torch sklearn imblearn statsmodels matplotlib zarr radiomics SimpleITK numba rich"
     complete = """
 import os
 from contextlib import suppress

@@ -53,7 +53,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "images" / "head-1").mkdir(parents=True)
     store = fill(folder / "store")
     cases = store.current("cases").to_pylist()
-    silent = [{**case, "cvt": None, "generation": 2} for case in cases if case["center"] == "C2"]
+    silent = [
+        {**case, "cvt": None, "clinical_digest": f"silent-{case['case_key']}"}
+        for case in cases
+        if case["center"] == "C2"
+    ]
     store.table("cases").append(silent)
     before = Path.cwd()
     os.chdir(folder)
