@@ -167,8 +167,8 @@ def load_profile(profile: str) -> Profile:
 def _advice() -> str:
     """Say what a parameter file may hold, with one that is whole."""
     return (
-        f"the features are always {_all_features()} of the study: leave imageType and featureClass out, and under setting keep "
-        f"{', '.join(_PYRADIOMICS_NAMES.values())} alone. This is a whole file: setting: {{binWidth: 25}}"
+        f"the features are always {_all_features()}: leave imageType and featureClass out, and under setting keep none but "
+        f'{", ".join(_PYRADIOMICS_NAMES.values())}, as the whole file "setting: {{binWidth: 25}}" does'
     )
 
 

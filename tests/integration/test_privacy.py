@@ -218,7 +218,7 @@ def produced(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> dict
         texts = {"extract": json.dumps(extract_json(archive.manifest, store, *chosen, *told, code=3))}
         texts["metrics"] = (out / "run.prom").read_text()
         texts["retry"] = json.dumps(extract_json(archive.manifest, store, *chosen, "--retry-failed", code=3))
-        texts["check"] = run("check", archive.manifest, "--json", code=3)
+        texts["check"] = run("check", archive.manifest, "--json", "--workers", 0, code=3)
         texts["plan"] = run(
             "extract", archive.manifest, "--store", store, "--dry-run", "--json", "--set", "embedding.weights=none"
         )

@@ -384,6 +384,45 @@ def test_a_store_without_the_training_cases_is_compared_with_what_the_bundle_kee
     assert "farther from the training mean than 95 %" in page
 
 
+def test_several_centres_have_a_report_each(scored: Path, tmp_path: Path) -> None:
+    command = ("validate", "--store", scored / "store", "--bundle", scored / "bundle", "--out", tmp_path / "reports")
+    found = json.loads(run(*command, "--center", "C3", "--center", "C2", "--json"))
+    assert contracts.problems_of(found, "commands/validate.json") == []
+    assert [(entry["center"], entry["report"]) for entry in found["centers"]] == [
+        (name, str(tmp_path / "reports" / name / "report.html")) for name in ("C3", "C2")
+    ]
+    assert len({entry["snapshot"] for entry in found["centers"]}) == 1
+    for name in ("C2", "C3"):
+        report = json.loads((tmp_path / "reports" / name / "report.json").read_text(encoding="utf-8"))
+        assert {case["key"].partition("/")[0] for case in report["cases"]} == {name}
+    refused = CliRunner().invoke(cli, [*map(str, command), "--center", "C2", "--center", "Berlin"])
+    assert "has no centre 'Berlin'; it has 'C1', 'C2', 'C3'" in str(refused.exception)
+    assert (
+        CliRunner()
+        .invoke(
+            cli, ["recalibrate", *map(str, command[1:]), "--center", "C2", "--center", "C3", "--method", "intercept"]
+        )
+        .exit_code
+        == 2
+    )
+
+
+def test_a_report_without_an_auc_is_told_by_the_exit_code(scored: Path, tmp_path: Path) -> None:
+    store = FeatureStore.open_for_writing(str(scored / "store"), existing=True)
+    cases = store.current("cases")
+    third = cases.filter(pc.equal(cases["center"], "C3")).to_pylist()
+    store.table("cases").append(
+        [{**case, "cvt": None, "clinical_digest": f"silent-{case['case_key']}"} for case in third]
+    )
+    run("score", "--store", scored / "store", "--bundle", scored / "bundle", "--center", "C3")
+    told = run(
+        "validate", "--store", scored / "store", "--bundle", scored / "bundle", "--center", "C3",
+        "--out", tmp_path / "report", code=3,
+    )  # fmt: skip
+    assert told.count("AUC not computable: ") == 4
+    assert (tmp_path / "report" / "report.html").is_file()
+
+
 def test_images_that_the_bundle_was_trained_on_are_refused(archive: Path, tmp_path: Path) -> None:
     store = FeatureStore.open_for_writing(str(archive / "store"))
     rows = store.current("volumes")
