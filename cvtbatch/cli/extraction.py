@@ -123,7 +123,7 @@ def extract(
         show_plan = (lambda _: None) if as_json else print_case_plan
         print_plan(pipeline.dry_run(cases, settings, options, show_plan), as_json)
         return
-    for begun in _starting(config):
+    for begun in _starting(config, computes=settings.only != "embeddings"):
         step(begun)
     with (
         progress_display("extract", quiet=as_json) as show,
@@ -143,14 +143,18 @@ def extract(
     ctx.exit(STANDING_FAILURES if done.failed else 0)
 
 
-def _starting(config: "ClusterConfig") -> Iterator[str]:
-    """Yield what is done before the first case, in words; elsewhere than on this machine, what is waited for is told by itself."""
+def _starting(config: "ClusterConfig", computes: bool) -> Iterator[str]:
+    """Yield what is done before the first case, in words; elsewhere than on this machine, what is waited for is told by itself.
+
+    Args:
+        computes: features, which take compiled code.
+    """
     from cvtbatch.compiled_code import is_cold
     from cvtbatch.engine import LocalWorkers
 
     if not isinstance(config, LocalWorkers):
         return
-    if is_cold():
+    if computes and is_cold():
         yield "nothing is compiled yet for this user and version: compiling once, about 20 s of the first case"
     if config.workers:
         yield f"starting {config.workers} worker{'s' if config.workers > 1 else ''}"

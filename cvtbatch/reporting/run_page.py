@@ -162,6 +162,11 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"shown": _shown, "own": _own, "words": lambda text: text.replace("_", " ")}
+    environment.filters |= {
+        "visible": visible,
+        "shown": _shown,
+        "own": _own,
+        "words": lambda text: text.replace("_", " "),
+    }
     environment.globals |= {"who_words": WHO_WORDS}
     return environment

@@ -67,6 +67,8 @@ def test_the_command_that_tries_again_is_there_where_something_failed() -> None:
     assert page(groups, COUNTS).retry == "cvtbatch extract m.csv --retry-failed"
     assert page([], COUNTS).retry == ""
     assert page(groups, COUNTS, command="cvtbatch extract m.csv --retry-failed").retry == ""
+    long = f"cvtbatch extract m.csv --store {'folder/' * 100}"
+    assert f"<pre>{long}</pre>" in render_run_page(page([], COUNTS, command=long))
 
 
 def test_the_page_loads_nothing_and_says_that_it_is_private() -> None:
