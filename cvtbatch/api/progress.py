@@ -17,7 +17,7 @@ class ProgressLine:
     """Shows progress, a line for each stage; in neither a notebook nor a terminal, nothing."""
 
     def __init__(self) -> None:
-        self._write = _writer()
+        self._write: Callable[[str], None] = _write_nowhere
         self._stage, self._shown = "", 0.0
 
     def __call__(self, progress: Progress) -> None:
@@ -47,7 +47,11 @@ def _writer() -> Callable[[str], None]:
     if sys.stderr is not None and sys.stderr.isatty():
         print(file=sys.stderr)
         return _write_at_terminal
-    return lambda _: None
+    return _write_nowhere
+
+
+def _write_nowhere(_: str) -> None:
+    return
 
 
 def _write_at_terminal(line: str) -> None:

@@ -9,9 +9,6 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
 from cvtbatch import contracts
@@ -25,6 +22,13 @@ from cvtbatch.dlrn.tasks import fit_nomogram, nomogram_scores
 from cvtbatch.dlrn.votes import fit_votes, to_probability
 from cvtbatch.documents import from_document, to_document
 from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.extras import require
+
+require("DLRNClassifier needs", "sklearn", "imblearn", "statsmodels")
+
+from sklearn.base import BaseEstimator, ClassifierMixin  # noqa: E402
+from sklearn.utils.multiclass import check_classification_targets  # noqa: E402
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data  # noqa: E402
 
 # An array (n, p), or a DataFrame.
 Rows = Any

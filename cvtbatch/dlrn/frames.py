@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, TypeGuard
 import pyarrow as pa
 
 from cvtbatch.dlrn.model import FrozenModel
-from cvtbatch.dlrn.scoring import IDENTITY, SpecIds, needed_columns
+from cvtbatch.dlrn.scoring import IDENTITY, SpecIds, needed_columns, require_columns
 from cvtbatch.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ def to_table(model: FrozenModel, rows: "pa.Table | pd.DataFrame") -> pa.Table:
     """Return rows to score as a table; of a DataFrame only the columns that scoring looks at, null for NaN.
 
     Raises:
-        InputError: "bad_argument": they are neither; "bad_column": a column is there twice, or holds no one kind of values.
+        InputError: "bad_argument": they are neither; "missing_column"; "bad_column": a column is there twice, or holds values of
+            several kinds.
     """
     if isinstance(rows, pa.Table):
         return rows
@@ -31,6 +32,7 @@ def to_table(model: FrozenModel, rows: "pa.Table | pd.DataFrame") -> pa.Table:
         raise InputError(
             "bad_argument", f"rows to score are an Arrow table or a pandas DataFrame, not a {type(rows).__name__}"
         )
+    require_columns(model, map(str, rows.columns))
     looked_at = [*IDENTITY, *SpecIds.__dataclass_fields__, *needed_columns(model)]
     return pa.table({name: _column(rows, name) for name in dict.fromkeys(looked_at) if name in rows.columns})
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from cvtbatch import contracts
 from cvtbatch.dlrn.cohort import patient_key
 from cvtbatch.errors import InputError
+from cvtbatch.extras import require
 from cvtbatch.manifest import Reading
 from cvtbatch.store.reading import View, check_columns
 from cvtbatch.store.wide import wide_columns, wide_rows
@@ -37,6 +38,7 @@ def design_matrix(
     primary: Reading,
 ) -> "tuple[pd.DataFrame, pd.Series, pd.Series]":
     """Return X, y and groups; see `FeatureStore.X_y`."""
+    require("X_y needs", "pandas")
     import pandas as pd
 
     check_columns([target], contracts.clinical_columns())

@@ -34,6 +34,13 @@ for words, place in (("cvtbatch ex", 1), ("cvtbatch export radi", 2)):
     assert found == "plain,extract\nplain,export\nplain,export-case\nplain,radiomics\nLOADED []\n"
 
 
+def test_the_package_itself_loads_no_library_and_offers_its_names() -> None:
+    """In a notebook, `import cvtbatch` is instant."""
+    libraries = {"numpy", "pyarrow", "pandas", "SimpleITK", "dask", "deltalake", "sklearn", "numba", "yaml"}
+    code = "import cvtbatch\nprint([name for name in cvtbatch.__all__ if name not in dir(cvtbatch)], cvtbatch.CvtbatchError.__name__)"
+    assert _loaded(code, libraries) == "[] CvtbatchError\nLOADED []\n"
+
+
 def test_a_driver_loads_nothing_that_only_its_workers_need() -> None:
     """A fifth of a gigabyte, and seconds at the start of every command that looks at a store."""
     heavy = {"SimpleITK", "numba", "pydicom", "radiomics", "pywt", "scipy.ndimage", "torch"}

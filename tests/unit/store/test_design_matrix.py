@@ -1,5 +1,6 @@
 """X, y and groups: the rows of `wide`, without those that cannot be fitted on, and nothing mixed."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pyarrow.compute as pc
 import pytest
 
 from cvtbatch import contracts
-from cvtbatch.errors import InputError
+from cvtbatch.errors import InputError, ResourceError
 from cvtbatch.pipelines.models.training_cohort import CohortSource, read_training
 from cvtbatch.store import FeatureStore, Selection, create_snapshot, wide_columns
 from cvtbatch.store.design_matrix import LeftOutWarning
@@ -99,6 +100,12 @@ def test_specifications_do_not_mix(tmp_path: Path) -> None:
         store.X_y()
     assert caught.value.kind == "several_specs"
     assert len(store.X_y(spec=other.spec_id)[0]) == 14
+
+
+def test_pandas_comes_with_an_extra(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ResourceError, match=r"X_y needs pandas: pip install 'cvtbatch\[fit\]'"):
+        store.X_y()
 
 
 def test_tables_are_filtered_once_they_are_current(store: FeatureStore) -> None:
