@@ -5,7 +5,7 @@ UV := .venv/uv/bin/uv
 BIN := .venv/bin
 export PYTHONNOUSERSITE := 1
 
-.PHONY: demo docs test check lint format lock clean
+.PHONY: demo docs test check try-wheel lint format lock clean
 
 # Untrained weights: the demo needs no network, and what it embeds is marked as not for inference. Few cases make few folds.
 demo: TRIAL := --set embedding.weights=random:0
@@ -35,6 +35,10 @@ demo: .venv/.ready
 test: lint
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
+# What who installs the wheel gets; needs an index of packages, as `lock` does.
+try-wheel: .venv/.ready
+	$(BIN)/python -m tests.packaging.try_wheel
+
 check: lint
 	$(BIN)/python -m pytest -q tests/unit/test_layers.py
 
@@ -59,7 +63,7 @@ format: .venv/.ready
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 
-# Exact versions for Python 3.11, with hashes and without index addresses; PyRadiomics is the group's, not that of the extra `stock`.
+# Exact versions for Python 3.11, with hashes and without index addresses; PyRadiomics is the reference, not what the extra `stock` brings.
 lock: EXTRAS := cluster embed fit pacs
 lock:
 	test -x $(UV) || { $(PYTHON) -m venv .venv/uv && .venv/uv/bin/python -m pip install --quiet uv==$(UV_VERSION); }
