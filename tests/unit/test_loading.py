@@ -37,7 +37,10 @@ for words, place in (("cvtbatch ex", 1), ("cvtbatch export radi", 2)):
 def test_the_package_itself_loads_no_library_and_offers_its_names() -> None:
     """In a notebook, `import cvtbatch` is instant."""
     libraries = {"numpy", "pyarrow", "pandas", "SimpleITK", "dask", "deltalake", "sklearn", "numba", "yaml"}
-    code = "import cvtbatch\nprint([name for name in cvtbatch.__all__ if name not in dir(cvtbatch)], cvtbatch.CvtbatchError.__name__)"
+    code = """
+import cvtbatch
+print([name for name in cvtbatch.__all__ if name not in dir(cvtbatch)], cvtbatch.CvtbatchError.__name__)
+"""
     assert _loaded(code, libraries) == "[] CvtbatchError\nLOADED []\n"
 
 
