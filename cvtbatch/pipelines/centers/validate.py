@@ -105,11 +105,16 @@ def validate_centers(
         refuse_seen_center(bundle, center)
     pinned = open_pinned(store_url, snapshot, "validate")
     require_centers(centers, pinned.view.centers())
-    folders = {center: out / key_of(center) if len(set(centers)) > 1 else out for center in centers}
+    folders = {center: out / _folder_name(center) if len(set(centers)) > 1 else out for center in centers}
     return [
         validate_center(store_url, bundle_path, center, pinned.name, folder, on_page, cluster, study, reader, reviewed)
         for center, folder in folders.items()
     ]
+
+
+def _folder_name(center: str) -> str:
+    """Return a centre as the name of a folder, whatever it is called."""
+    return key_of(center) if center.strip(".") else center.replace(".", "%2E")
 
 
 def validate_center(

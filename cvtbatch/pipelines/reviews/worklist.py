@@ -74,8 +74,8 @@ def read_worklist(
         row["case_key"]: row for row in view.rows("volumes", [*VOLUMES, "sequence"]).sort_by("sequence").to_pylist()
     }
     rois = _by_volume(view, "rois", ROIS)
-    require_centers(centers, {row["center"] for row in volumes.values()})
     if centers:
+        require_centers(centers, {*view.centers(), *(row["center"] for row in volumes.values())})
         volumes = {key: row for key, row in volumes.items() if row["center"] in centers}
     readings = read_readings(view, (), centers)
     wanted = {readings.find(name).reader for name in readers}

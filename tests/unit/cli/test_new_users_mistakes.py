@@ -89,7 +89,7 @@ TYPED = [
         ["'own.yaml'", "there is no such file", "cvt-1834 or onekey-1834"],
     ),
     (
-        "extract archive/manifest.csv --store new --set radiomics.profile=cvt1834",
+        "extract archive/manifest.csv --store new --set radiomics.profile=cvt-183",
         1,
         ["no such profile", "did you mean 'cvt-1834'?"],
     ),
