@@ -319,7 +319,7 @@ def test_nothing_that_was_planted_is_found(archive: Archive, produced: dict[str,
 
 def test_the_plants_were_met_and_went_to_the_users_own_log(archive: Archive) -> None:
     """Or nothing would be found for want of anything to find."""
-    logs = list((archive.home / "cvtbatch").iterdir())
+    logs = list((archive.home / "cvtbatch").glob("*.jsonl"))
     assert {log.stat().st_mode & 0o777 for log in logs} == {0o600}
     text = "".join(log.read_text(encoding="utf-8") for log in logs)
     assert all(word in text for word in (f"{STEM} cut", f"{STEM}: cannot decode", f"{STEM}: no such patient"))
