@@ -108,7 +108,7 @@ def try_core(wheel: Path, folder: Path) -> str:
 
 def try_stock(python: str, wheel: Path, folder: Path) -> str:
     """Hold the features of a case to those of the PyRadiomics that the extra brings; return what to say of it."""
-    commands = install(python, folder, f"{wheel}[stock]")
+    commands = install(python, folder, "--no-compile", f"{wheel}[stock]")
     own = {"HOME": str(folder)}
     cvtbatch = commands / "cvtbatch"
     run(cvtbatch, "synth", "archive", "--cases", "1", "--seed", "1", folder=folder, **own)
