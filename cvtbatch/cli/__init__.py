@@ -21,6 +21,7 @@ from cvtbatch.cli.display import SHOWN_FAILURES, say
 from cvtbatch.cli.extraction import extract
 from cvtbatch.cli.indexing import index
 from cvtbatch.cli.interrupts import watch_interrupts
+from cvtbatch.cli.manifest import manifest
 from cvtbatch.cli.model import fit, score
 from cvtbatch.cli.options import CANNOT_RUN
 from cvtbatch.cli.predict import predict
@@ -126,7 +127,7 @@ def cli() -> None:
 
 
 for _command in (
-    *(synth, download, index, check, extract, status, export, export_case, picture, review),
+    *(synth, download, manifest, index, check, extract, status, export, export_case, picture, review),
     *(finetune, snapshot, spec, fit, bundle, predict, score, validate, add_center, recalibrate, agreement),
     *(forget, compact, gc),
     *(certs, scheduler, worker),

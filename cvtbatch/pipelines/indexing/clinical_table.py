@@ -22,6 +22,7 @@ WHAT = "the clinical table"
 CENTER, ONSET = "center", "onset"
 # Day first where dots stand between the numbers, as wherever dates are written so.
 _DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?:,?[ T]+(\d{1,2}:\d{2}(?::\d{2})?))?")
+_DECIMAL_COMMA = re.compile(r"'\d+,\d+' is not a number$")
 # A centre, empty where the table does not name any, and a patient's id.
 Person = tuple[str, str]
 
@@ -152,8 +153,10 @@ def read_clinical_table(path: Path, on: str, known_centers: Iterable[str] = ()) 
             f"{contracts.pass_through_prefix()!r}",
             str(path),
         )
-    problems = Problems()
-    parse_rows(taken, TextRows(table.numbers, [table.column(name) for name in taken]), problems)
+    wrong, problems = Problems(), Problems()
+    parse_rows(taken, TextRows(table.numbers, [table.column(name) for name in taken]), wrong)
+    problems.extend(map(_with_hint, wrong.texts))
+    problems.count = wrong.count
     onsets = list(_onsets(table, problems))
     people = list(_people(table, on, problems))
     problems.extend(_other_spellings(table, known_centers))
@@ -178,6 +181,10 @@ def read_clinical_table(path: Path, on: str, known_centers: Iterable[str] = ()) 
         entries,
         CENTER in table.header,
     )
+
+
+def _with_hint(problem: str) -> str:
+    return f"{problem}: write a decimal point" if _DECIMAL_COMMA.search(problem) else problem
 
 
 def _fillable() -> tuple[str, ...]:

@@ -3,10 +3,12 @@
 import re
 from dataclasses import dataclass
 from pathlib import PurePath
+from unicodedata import normalize
 
 # As `image_files.FORMATS`, and those whose voxels or outlines lie in formats that are told of.
 _SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha", ".mrb")
-_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_WORDS = re.compile(r"[^\W\d_]+|\d+")
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _MASK_WORDS = frozenset(
     {
         *("seg", "segm", "segment", "segments", "segmentation", "segmentations", "segmented", "dseg", "probseg"),
@@ -18,15 +20,95 @@ _MASK_ENDINGS = frozenset({"hematoma", "haematoma", "hematomas", "haematomas", "
 _IMAGE_WORDS = frozenset(
     {"ct", "ncct", "nect", "cct", "head", "image", "img", "volume", "vol", "scan", "orig", "dicom", "dcm"}
 )
+# What a mask's name may say beside the image's, and mean the hematoma all the same.
+PLAIN_WORDS = frozenset(
+    {
+        *(
+            "ich",
+            "sich",
+            "hemorrhage",
+            "haemorrhage",
+            "bleeding",
+            "blood",
+            "manual",
+            "auto",
+            "final",
+            "corrected",
+            "edited",
+        ),
+        *("checked", "expert", "gt", "ground", "truth", "gold", "binary", "bin", "desc"),
+    }
+)
 # Masks of other things than hematomas.
 _OTHER_ORGANS = frozenset(
-    {"brain", "skull", "bone", "ventricle", "ventricles", "csf", "vessel", "vessels", "tissue", "air", "face"}
+    {
+        "brain",
+        "skull",
+        "bone",
+        "ventricle",
+        "ventricles",
+        "csf",
+        "vessel",
+        "vessels",
+        "tissue",
+        "air",
+        "face",
+        "edema",
+        "oedema",
+    }
 )
 _READER = re.compile(r"(?i:reader|rater|observer)(?:[-_ ](?P<named>[A-Za-z0-9]+)|(?P<marked>[A-Z]|\d+))(?![A-Za-z0-9])")
 # https://bids-specification.readthedocs.io/en/stable/common-principles.html#filenames
 _BIDS = re.compile(r"(sub-[A-Za-z0-9]+)(?:_(ses-[A-Za-z0-9]+))?_((?:[a-z]+-[A-Za-z0-9]+_)*)([A-Za-z0-9]+)")
 # Entities that tell images of one session apart.
 _TELLING = frozenset({"acq", "ce", "rec", "run"})
+# Suffixes of BIDS that are no CT (https://bids-specification.readthedocs.io/en/stable/glossary.html).
+_OTHER_MODALITIES = frozenset(
+    {
+        *(
+            "T1w",
+            "T2w",
+            "T1rho",
+            "T1map",
+            "T2map",
+            "T2star",
+            "T2starw",
+            "T2starmap",
+            "FLAIR",
+            "FLASH",
+            "PD",
+            "PDw",
+            "PDT2",
+        ),
+        *(
+            "PDmap",
+            "inplaneT1",
+            "inplaneT2",
+            "angio",
+            "MRA",
+            "SWImagandphase",
+            "bold",
+            "cbv",
+            "sbref",
+            "phase",
+            "dwi",
+            "asl",
+        ),
+        *(
+            "m0scan",
+            "phasediff",
+            "phase1",
+            "phase2",
+            "magnitude",
+            "magnitude1",
+            "magnitude2",
+            "fieldmap",
+            "epi",
+            "pet",
+            "defacemask",
+        ),
+    }
+)
 # https://github.com/rordenlab/dcm2niix: gantry tilt taken out, uneven slices evened out; both resampled.
 _VARIANT = re.compile(r"_(Tilt|Eq)(?:_\d+)?(?=_|$)")
 # nnU-Net's name of an image's first channel, which its label map does not have.
@@ -84,11 +166,17 @@ def without_variant(name: str) -> str:
 def is_mask_name(name: str) -> bool:
     """Say whether a name is one of a mask, of whatever it is."""
     words = _words(name)
-    return (
-        name.lower().endswith(".seg.nrrd")
-        or any(_is_mask_word(word) for word in words)
-        or bool(words and next((word for word in reversed(words) if not word.isdigit()), "") in _MASK_ENDINGS)
-    )
+    if name.lower().endswith(".seg.nrrd") or any(map(_is_mask_word, words)):
+        return True
+    told = [word for word in words if not word.isdigit()]
+    # hematoma_001 is an image of a data set, hematoma and P01_hematoma_2 are not.
+    return bool(told) and told[-1] in _MASK_ENDINGS and (words[0] != told[-1] or len(words) == 1)
+
+
+def is_numbered_mask(name: str) -> bool:
+    """Say whether a name is that of a mask and a number alone, such as seg1."""
+    first, *rest = _words(name) or [""]
+    return _is_mask_word(first) and all(word.isdigit() for word in rest)
 
 
 def is_mask_path(relative: PurePath) -> bool:
@@ -100,6 +188,12 @@ def says_image(name: str) -> bool:
     """Say whether a name says by BIDS that the file is a CT, whatever its header."""
     bids = bids_name(name)
     return bids is not None and bids.suffix.lower() == "ct"
+
+
+def is_no_ct(name: str) -> bool:
+    """Say whether a name says by BIDS that the file is of another modality."""
+    bids = bids_name(name)
+    return bids is not None and bids.suffix in _OTHER_MODALITIES
 
 
 def is_other_organ(name: str) -> bool:
@@ -145,7 +239,7 @@ def is_below_derivatives(relative: PurePath) -> bool:
 
 
 def _words(name: str) -> list[str]:
-    return [word.lower() for word in _WORDS.findall(stem_of(name))]
+    return [word.lower() for word in _WORDS.findall(_HUMP.sub(" ", normalize("NFC", stem_of(name))))]
 
 
 def _is_mask_word(word: str) -> bool:

@@ -16,59 +16,12 @@ from cvtbatch.pipelines.indexing.file_names import (
     bids_name,
     is_below_derivatives,
     is_mask_path,
+    is_no_ct,
     says_image,
     variant_of,
     without_variant,
 )
 from cvtbatch.pipelines.indexing.path_pattern import PathIds, PathPattern
-
-# Suffixes of BIDS that are no CT (https://bids-specification.readthedocs.io/en/stable/glossary.html).
-_OTHER_MODALITIES = frozenset(
-    {
-        *(
-            "T1w",
-            "T2w",
-            "T1rho",
-            "T1map",
-            "T2map",
-            "T2star",
-            "T2starw",
-            "T2starmap",
-            "FLAIR",
-            "FLASH",
-            "PD",
-            "PDw",
-            "PDT2",
-        ),
-        *(
-            "PDmap",
-            "inplaneT1",
-            "inplaneT2",
-            "angio",
-            "MRA",
-            "SWImagandphase",
-            "bold",
-            "cbv",
-            "sbref",
-            "phase",
-            "dwi",
-            "asl",
-        ),
-        *(
-            "m0scan",
-            "phasediff",
-            "phase1",
-            "phase2",
-            "magnitude",
-            "magnitude1",
-            "magnitude2",
-            "fieldmap",
-            "epi",
-            "pet",
-            "defacemask",
-        ),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +55,9 @@ def find_image_files(files: Iterable[Path], root: Path, pattern: PathPattern | N
     """
     for path in files:
         relative = path.relative_to(root)
-        if image_format(path) is None or is_below_derivatives(relative) or is_mask_path(relative):
+        if image_format(path) is None or is_no_ct(path.name):
             continue
-        bids = bids_name(path.name)
-        if bids is not None and bids.suffix in _OTHER_MODALITIES:
+        if is_below_derivatives(relative) or is_mask_path(relative):
             continue
         ids = _ids(relative, pattern)
         if ids is None:

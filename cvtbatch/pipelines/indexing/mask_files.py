@@ -2,7 +2,7 @@
 
 In the order of trust: inside the image's folder; the same subject and session by BIDS; the same name but for words that every
 image or mask has; the beginning of the mask's name, where no other image of the folder shares more of it; a name that says nothing,
-beside the one image of a folder. A number more in a mask's name is one of another scan as well as anything, and so a doubt.
+beside the one image of a folder. A number more in a mask's name may be another scan's, a word more another tissue's: doubts.
 """
 
 from collections import defaultdict
@@ -16,10 +16,13 @@ from cvtbatch.ingest.image_files import image_format
 from cvtbatch.ingest.image_headers import read_image_header
 from cvtbatch.pipelines.indexing.file_names import (
     MASK_FOLDERS,
+    PLAIN_WORDS,
     BidsName,
     bids_name,
     core_of,
     is_mask_path,
+    is_no_ct,
+    is_numbered_mask,
     is_other_organ,
     says_image,
     stem_of,
@@ -28,7 +31,8 @@ from cvtbatch.pipelines.indexing.file_names import (
 
 SCENE = ".mrb"
 SHARED = "its name fits several images: give it the name of one, or fill in the row by hand"
-NUMBERED = "its name has a number that the image's has not: is it of another scan?"
+NUMBERED = "its name has a number that the image's has not: is it of another scan? --mask-pattern says which to take"
+STRANGE = "its name says {}: is it the hematoma? --mask-pattern says which to take"
 _REMEMBERED = 1024
 
 
@@ -50,22 +54,26 @@ class MaskFiles:
 
     def __init__(self, files: Iterable[Path], root: Path, images: Iterable[Path] = ()) -> None:
         self._masks: dict[Path, list[Path]] = defaultdict(list)
-        self._images: dict[Path, list[Path]] = defaultdict(list)
+        self._images: dict[Path, set[Path]] = defaultdict(set)
         self._below: dict[Path, list[Path]] = defaultdict(list)
         self._bids: dict[tuple[str, str], list[tuple[Path, BidsName]]] = defaultdict(list)
+        self._bids_images: dict[tuple[str, str], set[BidsName]] = defaultdict(set)
         for path in images:
-            self._images[path.parent].append(path)
+            self._images[path.parent].add(path)
         for path in sorted(files):
             scene = path.suffix.lower() == SCENE
             if not scene and image_format(path) is None:
                 continue
+            name = bids_name(path.name)
             if not scene and not _is_mask(path, root):
-                self._images[path.parent].append(path)
+                self._images[path.parent].add(path)
+                if name and not is_no_ct(path.name):
+                    self._bids_images[name.subject, name.session].add(name)
             elif not is_other_organ(path.name):
                 self._masks[path.parent].append(path)
                 for folder in path.parents[: len(path.relative_to(root).parts)]:
                     self._below[folder].append(path)
-                if name := bids_name(path.name):
+                if name:
                     self._bids[name.subject, name.session].append((path, name))
         self._owned = cache(self._owned_in)
 
@@ -78,8 +86,13 @@ class MaskFiles:
         if image not in self._images.get(image.parent, ()) and image.is_dir():
             return tuple(self._of_folder(image))
         if (name := bids_name(image.name)) is not None:
-            masks = self._bids.get((name.subject, name.session), ())
-            return tuple(OwnMask(mask) for mask, other in masks if other.is_of(name))
+            key = (name.subject, name.session)
+            images = self._bids_images.get(key, set()) | {name}
+            return tuple(
+                OwnMask(mask, SHARED if sum(map(derived.is_of, images)) > 1 else "")
+                for mask, derived in self._bids.get(key, ())
+                if derived.is_of(name)
+            )
         return tuple(self._owned(image.parent).get(without_variant(image.name), ()))
 
     def _of_folder(self, image: Path) -> Iterator[OwnMask]:
@@ -103,9 +116,9 @@ class MaskFiles:
         owned: dict[str, list[OwnMask]] = defaultdict(list)
         beside = [mask for near in _with_mask_folders(folder) for mask in self._masks.get(near, ())]
         apart = [mask for near in _mask_folders(folder.parent) for mask in self._masks.get(near, ())]
-        for mask in dict.fromkeys([*beside, *apart]):
+        for mask, is_beside in {**dict.fromkeys(apart, False), **dict.fromkeys(beside, True)}.items():
             owners, doubt = _owners(mask, by_core)
-            if not owners and mask in beside and len(stems) == 1 and ("" in by_core or not core_of(mask.name)):
+            if not owners and is_beside and len(stems) == 1 and ("" in by_core or not core_of(mask.name)):
                 owners, doubt = stems, _doubt(mask, 0)
             for stem in owners:
                 owned[stem].append(OwnMask(mask, SHARED if len(owners) > 1 else doubt))
@@ -133,8 +146,13 @@ def _owners(mask: Path, by_core: Mapping[str, Sequence[str]]) -> tuple[Sequence[
 
 
 def _doubt(mask: Path, said: int) -> str:
-    """Return what speaks against an image that says so many words of its mask's name."""
-    return NUMBERED if any(word.isdigit() for word in core_of(mask.name).split()[said:]) else ""
+    """Return what speaks against an image that says so many words of its mask's name, and is the only one where it says none."""
+    if not said and is_numbered_mask(mask.name):
+        return ""
+    strange = [word for word in core_of(mask.name).split()[said:] if word not in PLAIN_WORDS]
+    if any(word.isdigit() for word in strange):
+        return NUMBERED
+    return STRANGE.format(", ".join(map(repr, strange))) if strange else ""
 
 
 def _mask_folders(folder: Path) -> Iterator[Path]:

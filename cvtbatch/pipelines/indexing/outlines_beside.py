@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cvtbatch import contracts
 from cvtbatch.errors import InputError, UnavailableError
 from cvtbatch.ingest.outlines import choose_segment
 from cvtbatch.ingest.slicer_segments import list_segments
@@ -68,10 +69,7 @@ def outlines_of(
     return tuple(_one_a_reader(outlines))
 
 
-_SCENE_NOTE = (
-    "a scene of 3D Slicer (.mrb): open it there, and save the segmentation alone as .seg.nrrd beside the image (Save Data, or "
-    "right click on it in Data: Export to file)"
-)
+_SCENE_NOTE = "a scene of 3D Slicer: open it there, and save its segmentation alone, as .seg.nrrd, beside the image"
 
 
 def require_mask_pattern(pattern: str) -> None:
@@ -129,8 +127,13 @@ def _roi(path: Path, segment: str | None) -> RoiSource:
 
 
 def _one_a_reader(outlines: Sequence[OutlineBeside]) -> Iterable[OutlineBeside]:
+    nobody = contracts.manifest_fields()["reader"].default
     for outline in outlines:
-        rivals = [other.path.name for other in outlines if other.reader == outline.reader and other is not outline]
+        rivals = [
+            other.path.name
+            for other in outlines
+            if (other.reader or nobody) == (outline.reader or nobody) and other is not outline
+        ]
         if rivals and not outline.note:
             names = ", ".join(sorted([outline.path.name, *rivals]))
             yield replace(

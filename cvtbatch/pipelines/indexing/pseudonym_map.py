@@ -100,8 +100,10 @@ class PseudonymMap:
                 "pseudonym_collision" and "pseudonym_conflict", see the class.
             ProblemsError: "bad_pseudonym_map", with the rows that hold what no manifest may.
         """
-        _require_outside_stores(path)
         try:
+            # A link leads to the map: the file is replaced, not the link.
+            path = path.resolve()
+            _require_outside_stores(path)
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             if stat.S_IMODE(path.stat().st_mode) & 0o077:
@@ -194,7 +196,7 @@ class PseudonymMap:
 
 
 def _require_outside_stores(path: Path) -> None:
-    for folder in path.absolute().parents:
+    for folder in path.parents:
         if (folder / FORMAT_FILE).exists():
             raise InputError(
                 "pseudonym_map_in_store",
