@@ -1,5 +1,6 @@
 """From a folder of studies to a manifest: headers are read, studies told apart, series chosen, and rows added for what is new."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -82,6 +83,8 @@ def prepare(root: Path, out: Path, options: IndexOptions) -> Preparation:
         raise InputError("no_folder", "there is no folder to index at this path", str(root))
     if not is_folder(out.absolute().parent):
         raise InputError("cannot_write", "there is no folder for --out: make it first", str(out.absolute().parent))
+    # Workers of other machines stand in other folders; links on the way stay.
+    root = Path(os.path.abspath(root))  # noqa: PTH100
     pattern = PathPattern.parse(options.pattern) if options.pattern else None
     rule = StudyRule(pattern, options.center)
     if options.mask_pattern is not None:
