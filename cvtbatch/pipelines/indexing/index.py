@@ -204,11 +204,14 @@ def _chosen(studies: Studies, options: IndexOptions, cluster: Cluster, show: Sho
 def _taken(
     found: Sequence[StudyChoice], left_out: LeftOut, onsets: ClinicalTable | None
 ) -> tuple[list[StudyChoice], int]:
-    """Return the studies that get rows, in order, and of how many of them the place beside the onset is not known."""
+    """Return the studies that get rows, and of how many of them the place beside the onset is not known.
+
+    They come in the order of their paths: that of patient ids would tell of those.
+    """
     for choice in found:
         if not choice.series:
             left_out.extend([choice], choice.state, choice.reason)
-    taken = sorted((choice for choice in found if choice.series), key=lambda choice: choice.key)
+    taken = sorted((choice for choice in found if choice.series), key=lambda choice: choice.series[0].image)
     if onsets is None:
         return taken, 0
     first = first_after_onset(taken, lambda key: onsets.onset(key.center, key.patient_id))
