@@ -156,15 +156,15 @@ def _print(report: "IndexReport", out: Path, as_json: bool) -> None:
 def _lines(report: "IndexReport", out: Path) -> Iterator[str]:
     """Yield what happened, and for each thing that is left to do, what to do."""
     read = f"{report.files_read:,} headers read" if report.files_read < report.files else "all headers read"
-    yield f"{report.files:,} files ({read}) in {report.seconds:.1f} s: {report.studies:,} studies"
-    states = [f"{report.chosen:,} chosen", f"{report.ties:,} ties"]
+    yield f"{_count(report.files, 'file')} ({read}) in {report.seconds:.1f} s: {_count(report.studies, 'study')}"
+    states = [f"{report.chosen:,} chosen", f"{_count(report.ties, 'tie')}"]
     if report.without_ct:
         states.append(f"{report.without_ct:,} without a head CT")
     states += [f"{count:,} left out: {state}" for state, count in report.left_out_otherwise.items()]
-    yield f"{report.studies:,} studies: {', '.join(states)}"
+    yield f"{_count(report.studies, 'study')}: {', '.join(states)}"
     if report.left_out_path:
         yield f"those without a row are listed in {report.left_out_path}"
-    yield f"{out}: {report.rows_added:,} rows added, {report.rows_kept:,} kept as they were"
+    yield f"{out}: {_count(report.rows_added, 'row')} added, {report.rows_kept:,} kept as they were"
     yield from _of_rows(report)
     if report.outlines or report.unclear_outlines:
         yield f"outlines: {report.outlines:,} filled in, {report.unclear_outlines:,} unclear: see x_outlines, --segment"
@@ -176,30 +176,30 @@ def _lines(report: "IndexReport", out: Path) -> Iterator[str]:
 
 def _of_rows(report: "IndexReport") -> Iterator[str]:
     if report.settled:
-        yield f"{report.settled:,} ties that stood there were decided, the rows that lost taken out"
+        yield f"{_count(report.settled, 'tie')} of an earlier run decided: the rows that lost are taken out"
     if report.standing_ties:
         yield (
-            f"{report.standing_ties:,} cases have rows of several series (x_state tie): delete all rows but one of each, or run "
+            f"{_count(report.standing_ties, 'case')} with rows of several series (x_state tie): delete all but one of each, or run "
             "again with --prefer or --kernel; check and extract refuse the manifest until then"
         )
     if report.changed:
-        yield f"{len(report.changed):,} studies have other files than before; their rows stay: {_some(report.changed)}"
+        yield f"{_count(len(report.changed), 'study')} with other files than before; the rows stay: {_some(report.changed)}"
     if report.removed:
-        yield f"{len(report.removed):,} rows are of studies that are not there any more: {_some(report.removed)}"
+        yield f"{_count(len(report.removed), 'case')} whose studies are not there any more: {_some(report.removed)}"
     if report.taken_out:
-        yield f"{report.taken_out:,} studies whose rows were deleted stay out"
+        yield f"{_count(report.taken_out, 'study')} whose rows were deleted: left out"
 
 
 def _of_sources(report: "IndexReport") -> Iterator[str]:
     if report.unreadable:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in report.unreadable.items())
-        yield f"{sum(report.unreadable.values()):,} files cannot be read: {kinds}"
+        yield f"{_count(sum(report.unreadable.values()), 'file')} not to be read: {kinds}"
     if report.without_patient:
-        yield f"{report.without_patient:,} folders name no patient (no PatientID): each study counts as a patient of its own"
+        yield f"{_count(report.without_patient, 'folder')} without PatientID: each study counts as a patient of its own"
     if report.without_study:
-        yield f"{report.without_study:,} folders name no study (no StudyInstanceUID): each folder counts as a study"
+        yield f"{_count(report.without_study, 'folder')} without StudyInstanceUID: each counts as a study"
     if report.misfits:
-        yield f"warning: {len(report.misfits):,} folders do not fit the pattern and are left out: {_some(report.misfits)}"
+        yield f"warning: {_count(len(report.misfits), 'folder')} left out: outside the pattern: {_some(report.misfits)}"
 
 
 def _of_table(report: "IndexReport") -> Iterator[str]:
@@ -209,9 +209,14 @@ def _of_table(report: "IndexReport") -> Iterator[str]:
     if report.clinical_not_taken:
         yield f"columns of the clinical table that no manifest takes: {', '.join(report.clinical_not_taken)}"
     if report.onset_unknown:
-        yield f"{report.onset_unknown:,} studies were taken although their time, patient or onset is not known"
+        yield f"{_count(report.onset_unknown, 'study')} taken although time, patient or onset is not known"
 
 
 def _some(names: Sequence[str]) -> str:
     more = len(names) - _NAMED
     return ", ".join([*(name or "." for name in names[:_NAMED]), *([f"{more:,} more"] if more > 0 else [])])
+
+
+def _count(number: int, what: str) -> str:
+    plural = {"study": "studies"}.get(what, f"{what}s")
+    return f"{number:,} {what if number == 1 else plural}"

@@ -249,7 +249,7 @@ def test_followups_are_cases_of_one_patient_and_no_identity_is_told(tmp_path: Pa
     [kept] = (tmp_path / "XDG_STATE_HOME" / "cvtbatch" / "index").iterdir()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert result.returncode == 3  # a file cannot be read
-    assert "1 files cannot be read" in result.stdout
+    assert "1 file not to be read: 1 unreadable_file" in result.stdout
 
 
 def test_the_first_scan_after_the_onset_is_taken(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cvtbatch import contracts
 from cvtbatch.manifest.ties import STATE
 from cvtbatch.pipelines.indexing.clinical_table import ClinicalTable
 from cvtbatch.pipelines.indexing.dicom_outlines import DicomOutline, segments_of
@@ -17,6 +18,10 @@ from cvtbatch.plain_text import is_formula
 
 REASON, CANDIDATES, OUTLINES = "x_reason", "x_candidates", "x_outlines"
 _FIRST = ("center", "case_id", "patient", "image", "series_uid", "mask", "segment", "mask_label", "reader")
+
+
+# Who an outline is of where nobody is named: the column's default.
+_NOBODY = str(contracts.manifest_fields()["reader"].default)
 
 
 class NoCell(Exception):
@@ -119,7 +124,9 @@ class CaseRows:
         found = list(self._found(series))
         if not found:
             return [cells]
-        if not any(outline.note for outline in found) and len({outline.reader for outline in found}) == len(found):
+        if not any(outline.note for outline in found) and len({outline.reader or _NOBODY for outline in found}) == len(
+            found
+        ):
             self.filled += 1
             return [{**cells, **outline.cells()} for outline in found]
         self.unclear += 1

@@ -1,5 +1,6 @@
 """From a folder of studies to a manifest: headers are read, studies told apart, series chosen, and rows added for what is new."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -82,6 +83,8 @@ def prepare(root: Path, out: Path, options: IndexOptions) -> Preparation:
         raise InputError("no_folder", "there is no folder to index at this path", str(root))
     if not is_folder(out.absolute().parent):
         raise InputError("cannot_write", "there is no folder for --out: make it first", str(out.absolute().parent))
+    # Workers of other machines stand in other folders; links on the way stay.
+    root = Path(os.path.abspath(root))  # noqa: PTH100
     pattern = PathPattern.parse(options.pattern) if options.pattern else None
     rule = StudyRule(pattern, options.center)
     if options.mask_pattern is not None:
@@ -201,11 +204,14 @@ def _chosen(studies: Studies, options: IndexOptions, cluster: Cluster, show: Sho
 def _taken(
     found: Sequence[StudyChoice], left_out: LeftOut, onsets: ClinicalTable | None
 ) -> tuple[list[StudyChoice], int]:
-    """Return the studies that get rows, in order, and of how many of them the place beside the onset is not known."""
+    """Return the studies that get rows, and of how many of them the place beside the onset is not known.
+
+    They come in the order of their paths: that of patient ids would tell of those.
+    """
     for choice in found:
         if not choice.series:
             left_out.extend([choice], choice.state, choice.reason)
-    taken = sorted((choice for choice in found if choice.series), key=lambda choice: choice.key)
+    taken = sorted((choice for choice in found if choice.series), key=lambda choice: choice.series[0].image)
     if onsets is None:
         return taken, 0
     first = first_after_onset(taken, lambda key: onsets.onset(key.center, key.patient_id))

@@ -56,7 +56,7 @@ class LeftOut:
             with written_whole(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file, lineterminator="\n")
                 writer.writerow(_COLUMNS)
-                for choice, state, reason in sorted(self._found, key=lambda found: (found[1], found[0].key)):
+                for choice, state, reason in sorted(self._found, key=lambda found: (found[1], found[0].place)):
                     writer.writerow([*naming.case(choice), naming.place(choice), state, reason, choice.candidates])
         except OSError as error:
             raise InputError(

@@ -29,9 +29,13 @@ class FirstScans:
 
 
 def first_after_onset(choices: Iterable[StudyChoice], onset_of: Onset) -> FirstScans:
-    """Return of every patient the first study after the onset; an onset without a time counts from the beginning of its day."""
+    """Return of every patient the first study after the onset; an onset without a time counts from the beginning of its day.
+
+    What is kept keeps its order.
+    """
     found = FirstScans()
     patients: dict[tuple[str, ...], list[tuple[datetime.datetime, StudyChoice]]] = {}
+    choices = list(choices)
     for choice in choices:
         onset, time = onset_of(choice.key), to_datetime(choice.time)
         if onset is None or time is None or not choice.key.patient_id:
@@ -45,7 +49,8 @@ def first_after_onset(choices: Iterable[StudyChoice], onset_of: Onset) -> FirstS
         studies.sort(key=lambda study: (study[0], study[1].key))
         found.kept.append(studies[0][1])
         found.later += [choice for _, choice in studies[1:]]
-    found.kept.sort(key=lambda choice: choice.key)
+    order = {choice.key: place for place, choice in enumerate(choices)}
+    found.kept.sort(key=lambda choice: order[choice.key])
     return found
 
 

@@ -45,7 +45,7 @@ class Studies:
                 self.outlines.append((folder, part))
             if found.outlines == found.files:
                 continue
-            key = rule.key(self.tree.path(folder), found.patient_id, found.study_uid)
+            key = rule.key(self.tree.path(folder), found.patient_id, found.study_uid, bool(found.series))
             if key is not None:
                 self._parts.setdefault(key, []).append((folder, part))
                 self._owners.setdefault(folder, set()).add(key)

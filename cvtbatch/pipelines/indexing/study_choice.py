@@ -1,7 +1,7 @@
 """The head CT of a study: by the rule of `ingest.series`, then held against what `extract` will take at the path in the manifest.
 
-Pure. The rule is asked twice: of all CT images of the study, which are the
-candidates; and of the folder that is written down, as `extract` asks it, whether it gives the very same slices.
+Pure. The rule is asked twice: of all CT images of the study, which are the candidates; and of the folder that is written down, as
+`extract` asks it, whether it gives the very same slices.
 """
 
 import hashlib

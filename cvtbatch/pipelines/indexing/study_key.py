@@ -46,18 +46,19 @@ class StudyRule:
         self.misfits: list[str] = []
         self.fitted = self.without_patient = self.without_study = 0
 
-    def key(self, folder: str, patient_id: str, study_uid: str) -> StudyKey | None:
+    def key(self, folder: str, patient_id: str, study_uid: str, has_ct: bool = True) -> StudyKey | None:
         """Return the study of objects in a folder; None where its path does not fit the pattern.
 
         Args:
             folder: path below the root.
             patient_id, study_uid: as the objects have them, empty where they have none.
+            has_ct: whether there are CT images among them.
         """
         center, patient, study = self._center, None, None
         if self._pattern is not None:
             found = self._pattern.match(PurePath(folder))
             if found is None:
-                self.misfits.append(folder)
+                self.misfits += [folder] if has_ct else []
                 return None
             self.fitted += 1
             center, patient, study = found.center or center, found.patient, found.study
