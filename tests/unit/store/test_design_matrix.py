@@ -46,7 +46,7 @@ def test_values_are_those_that_a_fit_reads(store: FeatureStore) -> None:
 def test_radiomics_need_no_embedding_and_one_reader_counts(store: FeatureStore) -> None:
     with pytest.warns(LeftOutWarning, match=r"left out: cvt is unknown \(1\)$"):
         X, y, groups = store.X_y(snapshot="before")
-    assert X.shape == (56, 1834)
+    assert len(X) == 56
     assert list(X.columns) == list(contracts.feature_names())
     assert X.index.equals(y.index)
     assert X.index.equals(groups.index)
@@ -120,7 +120,9 @@ def test_tables_are_filtered_once_they_are_current(store: FeatureStore) -> None:
     kept = pc.and_(pc.equal(everything["center"], "C1"), pc.equal(everything["cvt"], 1))
     kept = pc.and_kleene(kept, pc.greater(everything["original_firstorder_Mean"], 0))
     assert wide["roi_key"].to_pylist() == everything.filter(kept)["roi_key"].to_pylist()
-    assert [field.type for field in everything.schema if field.name in wide_columns()].count(pa.float64()) > 1834
+    assert [field.type for field in everything.schema if field.name in wide_columns()].count(pa.float64()) > len(
+        contracts.feature_names()
+    )
 
 
 def test_a_case_that_changed_is_filtered_by_what_it_says_now(tmp_path: Path) -> None:
