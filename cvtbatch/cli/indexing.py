@@ -20,7 +20,7 @@ _UNITS = {"read": "files", "choose": "studies"}
 _NAMED = 5
 
 
-@click.command()
+@click.command(short_help="Make a manifest of a folder of studies.")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
     "--out",

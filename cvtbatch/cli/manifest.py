@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _WIDTH = 79
 
 
-@click.group()
+@click.group(short_help="Begin a manifest; say what its columns mean.")
 def manifest() -> None:
     """Begin a manifest: the table of images and outlines that `check` and `extract` read."""
 

@@ -177,10 +177,12 @@ def load_bundle(path: str | Path) -> Bundle:
         path: its folder, or a tar of it.
 
     Raises:
-        InputError: there is no bundle.
+        InputError: there is no bundle, or this is no path.
         FormatError: "bundle_too_new", "bundle_damaged" (bytes are not those that were written), "bundle_changed" (its own rows
             do not score as they did).
     """
+    if not isinstance(path, str | Path):
+        raise InputError("bad_argument", f"a bundle is named by its path, not by a {type(path).__name__}")
     files = read_files(Path(path))
     document = _checked(parse_document(files[DOCUMENT]))
     description = from_document(Description, document)

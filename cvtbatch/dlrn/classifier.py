@@ -41,8 +41,9 @@ class UncalibratedWarning(UserWarning):
 class DLRNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Principal components, z-scores, Mann-Whitney, correlation, LASSO and forest to a signature, and the nomogram on top of it.
 
-    The sound protocol of `cvtbatch fit`, step by step and with its seeds: on the same rows it gives the same votes and, of
-    embeddings of one slice a case, the same DLRN (a bundle's components see all slices of a hematoma).
+    The sound protocol of `cvtbatch fit`, step by step and with its seeds: on the same rows, with an embedding of one slice a case,
+    votes and DLRN are those of the bundle. Where a hematoma has more slices, a bundle's components see them all, and these the
+    largest.
 
     A probability is the nomogram's of signature and epilepsy. Without `epilepsy` it is the one that the signature's votes stand for
     by a logistic step on out-of-fold votes; where there is none (`recalibration_.reason` says why), votes stay as they are, and an

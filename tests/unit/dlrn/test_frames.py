@@ -104,3 +104,8 @@ def test_what_cannot_be_scored_is_refused_in_words(bundle: Bundle, frame: pd.Dat
     assert _refused(bundle, frame.to_numpy())[0] == "bad_argument"
     assert "not a str" in _refused(bundle, str(Path("scores.csv")))[1]
     assert "not a Series" in _refused(bundle, frame["epilepsy"])[1]
+
+
+def test_a_bundle_is_named_by_a_path() -> None:
+    with pytest.raises(InputError, match="not by a dict"):
+        load_bundle({})  # type: ignore[arg-type]
