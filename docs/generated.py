@@ -23,11 +23,20 @@ _MARKER = re.compile(r"^<!-- generated: ([\w-]+) -->$", re.MULTILINE)
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register this module with Sphinx."""
     app.connect("source-read", _fill)
+    # After napoleon, which has the names of attributes and arguments escaped.
+    app.connect("autodoc-process-docstring", _escape_underscores, priority=600)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def _fill(_app: Sphinx, _page: str, source: list[str]) -> None:
     source[0] = _MARKER.sub(lambda marker: PAGES[marker[1]](), source[0])
+
+
+def _escape_underscores(
+    _app: Sphinx, _kind: str, _name: str, _object: object, _options: object, lines: list[str]
+) -> None:
+    """Escape words like x_, which reStructuredText takes for references."""
+    lines[:] = [re.sub(r"(?<![\\`\w])(\w+)_(?=[\s,.;)\"]|$)", r"\1\\_", line) for line in lines]
 
 
 def _plain(text: str) -> str:
@@ -188,11 +197,19 @@ def failure_kinds() -> str:
     kinds = _document("failure_kinds.json")["fields"]
     standing = [kind for kind in kinds if kind["stages"]]
     ending = [kind for kind in kinds if not kind["stages"]]
-    parts = ["## Of a case or an outline", "A row of the table `failures`; the run goes on (exit code 3)."]
-    parts += [f"`{kind['name']}` (stage {', '.join(kind['stages'])})\n: {_plain(kind['meaning'])}" for kind in standing]
+    parts = [
+        "## Of a case or an outline",
+        "A row of the table `failures`; the run goes on (exit code 3). Who can do something about it stands in italics.",
+    ]
+    parts += [_standing(kind) for kind in standing]
     parts += ["## That end a command", "Exit code 1; nothing that was committed is lost."]
     parts += [f"`{kind['name']}`\n: {_plain(kind['meaning'])}" for kind in ending]
     return "\n\n".join(parts)
+
+
+def _standing(kind: Mapping[str, Any]) -> str:
+    stages = ", ".join(kind["stages"])
+    return f"`{kind['name']}` (stage {stages})\n: {_plain(kind['meaning'])} *{kind['who']}*: {_plain(kind['do'])}"
 
 
 PAGES: Mapping[str, Callable[[], str]] = {

@@ -12,7 +12,7 @@ from cvtbatch.cli import cli
 from tests.support.archives import center_archive
 from tests.support.cohorts import SMALLEST_JOB
 from tests.support.commands import cvtbatch
-from tests.support.pages import Block, blocks, lines_not_printed, run_page
+from tests.support.pages import Block, blocks, lines_not_printed, run_notebook, run_page
 from tests.support.paths import ROOT
 from tests.support.stand_ins import BlockMeans, block_means  # noqa: F401
 
@@ -42,17 +42,29 @@ def colleagues_bundle() -> None:
 BEFORE = {"docs/tutorials/neuroradiologist.md": colleagues_bundle}
 
 
-@pytest.mark.parametrize("page", RUN)
-def test_a_page_does_what_it_says(
-    page: str,
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     block_means: type[BlockMeans],  # noqa: F811
 ) -> None:
+    """With a home of its own, one process and a quick network: results are equal, and what is shown of them is not figures."""
+    for name in ("STATE", "DATA"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("cvtbatch.embedding.backbone.Backbone", block_means)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("cvtbatch.api.extraction.default_workers", lambda: 0)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+
+
+@pytest.mark.parametrize("page", RUN)
+def test_a_page_does_what_it_says(page: str) -> None:
     BEFORE.get(page, lambda: None)()
     run_page(ROOT / page)
+
+
+def test_the_notebook_runs() -> None:
+    run_notebook(ROOT / "docs" / "example.ipynb")
 
 
 def _command_lines(block: Block) -> Iterator[list[str]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import cvtbatch
 from cvtbatch import contracts
 from cvtbatch.cli import cli
 from tests.support.paths import ROOT
@@ -44,6 +45,13 @@ def test_it_has_every_column_of_the_manifest_and_key_of_a_job(site: Path) -> Non
     assert [name for name in contracts.manifest_fields() if f">{name}<" not in manifest] == []
     assert ">fit.selection.icc_minimum<" in job
     assert ">embedding.weights<" in job
+
+
+def test_it_has_every_name_of_the_package(site: Path) -> None:
+    python = _page(site, "python")
+    named = [name for name in cvtbatch.__all__ if name not in {"CvtbatchError", "errors"}]
+    assert [name for name in named if f'id="cvtbatch.{name}"' not in python] == []
+    assert 'id="cvtbatch.errors.CvtbatchError"' in python
 
 
 def test_it_fetches_nothing_from_elsewhere(site: Path) -> None:

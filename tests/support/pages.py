@@ -9,6 +9,7 @@ Other blocks are not run. What a command prints is held loosely: each line that 
 printed, in the same order; words with digits, and figures, may differ.
 """
 
+import json
 import re
 import shlex
 import subprocess
@@ -77,6 +78,21 @@ def run_page(page: Path) -> None:
             _run_console(block, where)
         elif block.language == "python":
             exec(compile("\n" * (block.line - 1) + block.text, str(page), "exec"), names)
+
+
+def run_notebook(notebook: Path) -> None:
+    """Run a notebook's cells in the working folder; a line after `!` is one of the shell.
+
+    Raises:
+        AssertionError: such a line ends with another exit code than 0.
+    """
+    names: dict[str, object] = {"__name__": "__main__"}
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        lines = cell["source"] if cell["cell_type"] == "code" else []
+        for line in (line for line in lines if line.startswith("!")):
+            code, output = _run(line.removeprefix("!"))
+            assert code == 0, f"{line}: exit code {code}\n{output}"
+        exec("".join(line for line in lines if not line.startswith("!")), names)
 
 
 def _run_console(block: Block, where: str) -> None:
