@@ -93,6 +93,10 @@ def test_how_many_features_there_are_stands_in_the_contract_and_once_on_the_page
     assert found == {"docs/explanation/values.md": [number]}
 
 
+def test_the_readme_is_read_in_one_sitting() -> None:
+    assert len(_text("README.md").splitlines()) <= 150
+
+
 def test_the_version_is_one() -> None:
     released = re.findall(r"^## (\d+\.\d+\.\d+) - \d{4}-\d{2}-\d{2}$", _text("CHANGELOG.md"), re.MULTILINE)
     label = re.search(r'image\.version="(.+?)"', _text("deploy/Containerfile"))
