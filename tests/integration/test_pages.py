@@ -42,7 +42,7 @@ def colleagues_bundle() -> None:
 BEFORE = {"docs/tutorials/neuroradiologist.md": colleagues_bundle}
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def in_an_empty_folder(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -57,12 +57,14 @@ def in_an_empty_folder(
     monkeypatch.chdir(tmp_path / "work")
 
 
+@pytest.mark.usefixtures("in_an_empty_folder")
 @pytest.mark.parametrize("page", RUN)
 def test_a_page_does_what_it_says(page: str) -> None:
     BEFORE.get(page, lambda: None)()
     run_page(ROOT / page)
 
 
+@pytest.mark.usefixtures("in_an_empty_folder")
 def test_the_notebook_runs() -> None:
     run_notebook(ROOT / "docs" / "example.ipynb")
 
