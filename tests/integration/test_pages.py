@@ -1,5 +1,6 @@
 """README and tutorials do what they say: their commands and their Python are run, in order, in an empty folder."""
 
+import re
 import shlex
 import tempfile
 from collections.abc import Iterator
@@ -75,7 +76,7 @@ def _command_lines(block: Block) -> Iterator[list[str]]:
     for line in text.splitlines():
         for part in line.removeprefix("$ ").split("&&"):
             if part.strip().startswith("cvtbatch "):
-                yield shlex.split(part.partition(" | ")[0], comments=True)[1:]
+                yield shlex.split(re.split(r" [|>] ", part)[0], comments=True)[1:]
 
 
 @pytest.mark.parametrize("page", PAGES)
