@@ -88,6 +88,13 @@ def test_every_command_line_of_a_page_is_one(page: str, monkeypatch: pytest.Monk
             assert not cli.main(arguments, standalone_mode=False)
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_of_python_is_python(page: str) -> None:
+    for block in blocks(ROOT / page):
+        if block.language == "python":
+            compile(block.text, page, "exec")
+
+
 def test_lines_that_a_page_shows_are_held_by_their_words() -> None:
     output = "Run 2026-a1: 6 cases in 10.5 s\ncomputed     6\n"
     assert lines_not_printed(("Run 2027-ff: 9 cases in 1 s", "...", "computed  4"), output) == []
