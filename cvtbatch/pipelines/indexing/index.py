@@ -136,9 +136,11 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         taken, onset_unknown = _taken(found, left_out, clinical if options.first_after_onset else None)
         there, manifest = prepared.there, out.resolve()
         update = ManifestUpdate(there, cache.written(manifest) if there.columns else {}, settle=options.choice.decides)
+        states: Counter[str] = Counter()
         for choice in taken:
             try:
                 update.add(rows.case(choice), rows.rows(choice), choice)
+                states[choice.state] += 1
             except NoCell:
                 left_out.extend(
                     [choice], "unwritable_path", "a path is no text, or has blanks around it: rename its folder"
@@ -148,7 +150,6 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         update.write(out, columns(clinical))
         left_out.write(out, rows)
         cache.remember(manifest, update.remembered)
-    states = Counter(choice.state for choice in taken)
     return IndexReport(
         seconds=round(time.monotonic() - started, 3),
         files=count.found,
