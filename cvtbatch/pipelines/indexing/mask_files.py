@@ -49,17 +49,14 @@ class MaskFiles:
 
     Args:
         files: below `root`; those that are neither image files nor scenes of 3D Slicer are passed over.
-        images: further files that are images.
     """
 
-    def __init__(self, files: Iterable[Path], root: Path, images: Iterable[Path] = ()) -> None:
+    def __init__(self, files: Iterable[Path], root: Path) -> None:
         self._masks: dict[Path, list[Path]] = defaultdict(list)
         self._images: dict[Path, set[Path]] = defaultdict(set)
         self._below: dict[Path, list[Path]] = defaultdict(list)
         self._bids: dict[tuple[str, str], list[tuple[Path, BidsName]]] = defaultdict(list)
         self._bids_images: dict[tuple[str, str], set[BidsName]] = defaultdict(set)
-        for path in images:
-            self._images[path.parent].add(path)
         for path in sorted(files):
             scene = path.suffix.lower() == SCENE
             if not scene and image_format(path) is None:

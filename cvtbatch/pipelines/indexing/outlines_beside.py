@@ -1,7 +1,6 @@
 """Outlines that lie beside an image as files: which belong to it, and what has to be said to read them. Nothing is guessed."""
 
 import glob
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,17 +30,6 @@ class OutlineBeside:
     mask_label: str
     reader: str
     note: str
-
-
-def find_outlines(
-    image: Path, files_beside: Sequence[Path], mask_pattern: str | None, segment: str | None
-) -> tuple[OutlineBeside, ...]:
-    """Return the outlines of one image among a few files; see `outlines_of`."""
-    # Names of folders in which the image lies too tell no mask.
-    folders = [image.parent, *(path.parent for path in files_beside)]
-    root = Path(os.path.commonpath(folders))
-    images = () if image.is_dir() or image in files_beside else (image,)
-    return outlines_of(image, MaskFiles(files_beside, root, images), mask_pattern, segment)
 
 
 def outlines_of(

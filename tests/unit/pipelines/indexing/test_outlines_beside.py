@@ -7,7 +7,7 @@ import pytest
 
 from cvtbatch.errors import InputError
 from cvtbatch.pipelines.indexing.mask_files import NUMBERED, SHARED, MaskFiles
-from cvtbatch.pipelines.indexing.outlines_beside import find_outlines, outlines_of
+from cvtbatch.pipelines.indexing.outlines_beside import OutlineBeside, outlines_of
 from tests.support.image_trees import grow, segmentation
 
 
@@ -16,6 +16,11 @@ def _outlines(root: Path, image: str, pattern: str | None = None, segment: str |
     masks = MaskFiles([path for path in root.rglob("*") if path.is_file()], root)
     found = outlines_of(root / image, masks, pattern, segment)
     return {outline.path.relative_to(root).as_posix(): outline.note for outline in found}
+
+
+def _found(image: Path, files: list[Path], pattern: str | None, segment: str | None) -> tuple[OutlineBeside, ...]:
+    images = [] if image.is_dir() or image in files else [image]
+    return outlines_of(image, MaskFiles([*images, *files], image.parents[1]), pattern, segment)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +129,7 @@ def test_several_that_fit_are_all_told_and_several_readers_all_taken(tmp_path: P
     notes = _outlines(tmp_path, "a/ct.nii.gz")
     assert set(notes) == {"a/mask.nii.gz", "a/seg.nii.gz"}
     assert all("one of 2 outlines that fit (mask.nii.gz, seg.nii.gz)" in note for note in notes.values())
-    found = find_outlines(tmp_path / "b/ct.nii.gz", sorted((tmp_path / "b").iterdir()), None, None)
+    found = _found(tmp_path / "b/ct.nii.gz", sorted((tmp_path / "b").iterdir()), None, None)
     assert [(outline.reader, outline.note) for outline in found] == [("A", ""), ("B", "")]
 
 
@@ -156,7 +161,7 @@ def test_what_dcm2niix_has_resampled_is_no_other_image(tmp_path: Path) -> None:
 def test_beside_folders_of_dicom_files(tmp_path: Path, folder: str, mask: str, note: str | None) -> None:
     (tmp_path / folder).mkdir(parents=True)
     grow(tmp_path, mask)
-    found = find_outlines(tmp_path / folder, [tmp_path / mask], None, None)
+    found = _found(tmp_path / folder, [tmp_path / mask], None, None)
     assert [outline.note for outline in found] == ([] if note is None else [note])
 
 
@@ -188,28 +193,28 @@ def test_a_pattern_is_all_that_counts_where_there_is_one(tmp_path: Path) -> None
 @pytest.mark.parametrize("pattern", ["{name}_roi.nii", "{stem_roi.nii", "/data/{stem}.nii", "", "./"])
 def test_what_is_no_pattern_of_masks_is_refused(tmp_path: Path, pattern: str) -> None:
     with pytest.raises(InputError, match=r"\{stem\}_roi.nii.gz") as raised:
-        find_outlines(tmp_path / "ct.nii.gz", [], pattern, None)
+        _found(tmp_path / "ct.nii.gz", [], pattern, None)
     assert raised.value.kind == "bad_pattern"
 
 
 def test_segments_are_named_where_a_file_has_them(tmp_path: Path) -> None:
     grow(tmp_path, "ct.nii.gz")
     path = segmentation(tmp_path / "ct.seg.nrrd", "ICH", "Edema")
-    [outline] = find_outlines(tmp_path / "ct.nii.gz", [path], None, "ich ")
+    [outline] = _found(tmp_path / "ct.nii.gz", [path], None, "ich ")
     assert (outline.segment, outline.note) == ("ICH", "")
-    [outline] = find_outlines(tmp_path / "ct.nii.gz", [path], None, None)
+    [outline] = _found(tmp_path / "ct.nii.gz", [path], None, None)
     assert outline.segment == ""
     assert "holds 2 segments" in outline.note
     assert outline.note.endswith("it has 'ICH', 'Edema'")
-    [outline] = find_outlines(tmp_path / "ct.nii.gz", [path], None, "Blood")
+    [outline] = _found(tmp_path / "ct.nii.gz", [path], None, "Blood")
     assert "none of 2 segments" in outline.note
-    [outline] = find_outlines(tmp_path / "ct.nii.gz", [segmentation(path, "ICH")], None, None)
+    [outline] = _found(tmp_path / "ct.nii.gz", [segmentation(path, "ICH")], None, None)
     assert (outline.segment, outline.note) == ("", "")
     path.write_bytes(b"NRRD0004\nbroken\n\n")
-    [outline] = find_outlines(tmp_path / "ct.nii.gz", [path], None, "ICH")
+    [outline] = _found(tmp_path / "ct.nii.gz", [path], None, "ICH")
     assert "damaged" in outline.note
     # A label map has no names; the column stays empty.
-    [outline] = find_outlines(tmp_path / "ct.nii.gz", grow(tmp_path, "ct_mask.nii.gz"), None, "ICH")
+    [outline] = _found(tmp_path / "ct.nii.gz", grow(tmp_path, "ct_mask.nii.gz"), None, "ICH")
     assert (outline.segment, outline.note) == ("", "")
 
 
