@@ -115,9 +115,8 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
     Raises:
         InputError: the pattern fits no folder, nothing says what a centre is, or --out cannot be written.
     """
-    started, root, out, options = time.monotonic(), prepared.root, prepared.out, prepared.options
-    rule, clinical = prepared.rule, prepared.clinical
-    left_out = LeftOut()
+    started, root, options = time.monotonic(), prepared.root, prepared.options
+    rule, clinical, left_out = prepared.rule, prepared.clinical, LeftOut()
     with HeaderCache(cache_file(root)) as cache:
         count = _read(root, cache, cluster, rule, show)
         studies = Studies(root, cache, rule)
@@ -132,23 +131,9 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
             options.mask_pattern,
             options.segment,
         )
-        rows = CaseRows(root, out, prepared.pseudonyms, clinical, outlines)
+        rows = CaseRows(root, prepared.out, prepared.pseudonyms, clinical, outlines)
         taken, onset_unknown = _taken(found, left_out, clinical if options.first_after_onset else None)
-        there, manifest = prepared.there, out.resolve()
-        update = ManifestUpdate(there, cache.written(manifest) if there.columns else {}, settle=options.choice.decides)
-        for choice in taken:
-            try:
-                update.add(rows.case(choice), rows.rows(choice), choice)
-            except NoCell:
-                left_out.extend(
-                    [choice], "unwritable_path", "a path is no text, or has blanks around it: rename its folder"
-                )
-        update.finish({rows.case(choice) for choice in left_out.choices()})
-        prepared.pseudonyms.save()
-        update.write(out, columns(clinical))
-        left_out.write(out, rows)
-        cache.remember(manifest, update.remembered)
-    states = Counter(choice.state for choice in taken)
+        update, states = _write(prepared, cache, rows, taken, left_out)
     return IndexReport(
         seconds=round(time.monotonic() - started, 3),
         files=count.found,
@@ -175,8 +160,34 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         clinical_unmatched=clinical.unmatched(choice.key[:2] for choice in found) if clinical else (),
         clinical_not_taken=clinical.not_taken if clinical else (),
         map_path=str(map_path(options)),
-        left_out_path=str(LeftOut.path(out)) if left_out.counts() else "",
+        left_out_path=str(LeftOut.path(prepared.out)) if left_out.counts() else "",
     )
+
+
+def _write(
+    prepared: Preparation, cache: HeaderCache, rows: CaseRows, taken: Sequence[StudyChoice], left_out: LeftOut
+) -> tuple[ManifestUpdate, Counter[str]]:
+    """Write the manifest and what lies beside it; return what was done to it, and how many studies are in which state.
+
+    Args:
+        left_out: gets the studies of which a path cannot be written.
+    """
+    there, manifest = prepared.there, prepared.out.resolve()
+    written = cache.written(manifest) if there.columns else {}
+    update, states = ManifestUpdate(there, written, settle=prepared.options.choice.decides), Counter[str]()
+    for choice in taken:
+        try:
+            update.add(rows.case(choice), rows.rows(choice), choice)
+            states[choice.state] += 1
+        except NoCell:
+            why = "a path is no text, or has blanks around it: rename its folder"
+            left_out.extend([choice], "unwritable_path", why)
+    update.finish({rows.case(choice) for choice in left_out.choices()})
+    prepared.pseudonyms.save()
+    update.write(prepared.out, columns(prepared.clinical))
+    left_out.write(prepared.out, rows)
+    cache.remember(manifest, update.remembered)
+    return update, states
 
 
 def _read(root: Path, cache: HeaderCache, cluster: Cluster, rule: StudyRule, show: Show) -> ScanCount:
