@@ -1,5 +1,5 @@
 from . import errors as errors
-from .api.extraction import Extraction, ExtractionWarning, extract
+from .api.extraction import Extraction, extract
 from .api.features import GivenGridWarning, extract_features
 from .dlrn.bundle import Bundle, load_bundle
 from .errors import CvtbatchError
@@ -12,7 +12,6 @@ __all__ = [
     "Bundle",
     "CvtbatchError",
     "Extraction",
-    "ExtractionWarning",
     "FeatureStore",
     "GivenGridWarning",
     "LeftOutWarning",

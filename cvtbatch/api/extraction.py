@@ -1,7 +1,6 @@
 """An archive into a store, from a script or a notebook: the pipeline of `cvtbatch extract`."""
 
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
-from cvtbatch.api.progress import ProgressLine
+from cvtbatch.api.progress import ProgressLine, tell
 from cvtbatch.engine import LocalWorkers, default_workers, open_cluster
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import read_manifest, twin_notices
@@ -21,10 +20,6 @@ from cvtbatch.pipelines.extraction.report import ExtractReport, Progress
 from cvtbatch.pipelines.extraction.settings import Only, Options, own_gpus, resolve
 from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.store import FeatureStore
-
-
-class ExtractionWarning(UserWarning):
-    """What the user should know of a run that goes on."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -84,7 +79,8 @@ def extract(
         retry_failed: try failed cases again although their sources have not changed.
         verify_inputs: decode every source, even where files look unchanged.
         log: file of your own for the log, which names paths; by default below ~/.local/state/cvtbatch.
-        on_progress: called with how the run stands, instead of the line that is shown in a notebook or at a terminal.
+        on_progress: called with how the run stands, instead of the line that is shown in a notebook or at a terminal. What else
+            the user should know of a run goes to stderr.
 
     Raises:
         InputError: the manifest, the job or a setting is not valid, a thing that these name is not there, or workers is no number.
@@ -94,16 +90,16 @@ def extract(
     _check(workers, only)
     cases = read_manifest(_path(manifest, "manifest"))
     for notice in twin_notices(cases.centers):
-        warnings.warn(notice, ExtractionWarning, stacklevel=2)
+        tell(f"warning: {notice}")
     url = store if isinstance(store, str) else str(_path(store, "store"))
     overrides = [f"{key}={_as_yaml(value)}" for key, value in _flat(settings or {})]
     resolved = resolve(read_job("extract", None if job is None else _path(job, "job"), overrides), url, only)
     if resolved.extracts:
         cases.require_folders()
     options = Options(retry_failed, verify_inputs, None, None if log is None else _path(log, "log"))
-    listeners = Listeners(on_progress or ProgressLine(), on_notice=_warn)
+    listeners = Listeners(on_progress or ProgressLine(), on_notice=tell)
     processes = LocalWorkers(default_workers() if workers is None else workers)
-    with open_cluster(processes, own_gpus(resolved), _warn) as cluster:
+    with open_cluster(processes, own_gpus(resolved), tell) as cluster:
         report = pipeline.extract(cases, resolved, cluster, options, listeners)
     return Extraction(report, FeatureStore(url), tuple(case.case_key for case in cases))
 
@@ -152,7 +148,3 @@ def _as_yaml(value: object) -> str:
         raise InputError(
             "bad_argument", f"a setting is a number, a text, a list or None, not a {type(value).__name__}"
         ) from None
-
-
-def _warn(notice: str) -> None:
-    warnings.warn(notice, ExtractionWarning, stacklevel=2)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cvtbatch.pipelines.extraction.report import Progress
+from cvtbatch.plain_text import visible
 
 # What each stage counts.
 UNITS = {"extract": "cases", "outline": "volumes", "embed": "outlines"}
@@ -37,6 +38,11 @@ def line_of(progress: Progress) -> str:
     return (
         f"{progress.stage} [{bar}] {progress.done}/{progress.total} {UNITS[progress.stage]}, {progress.failed} failed"
     )
+
+
+def tell(notice: str) -> None:
+    """Print a notice of a run on stderr, with an escape for every character that does not show."""
+    print(visible(notice), file=sys.stderr)
 
 
 def _writer() -> Callable[[str], None]:

@@ -67,6 +67,14 @@ def test_a_second_run_has_nothing_to_do_and_what_failed_still_stands(
     assert again.failures()["case_key"].to_pylist() == ["A/gone"]
 
 
+def test_centres_that_are_perhaps_one_are_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"center": center, "case_id": "1", "image": "ct0.nii.gz", "mask": ""} for center in ("Aachen", "aachen")]
+    manifest = write_rows(folder / "archive" / "twins.csv", rows)
+    done = cvtbatch.extract(manifest, folder / "twins", workers=0, settings=NO_EMBEDDINGS, log=folder / "log")
+    assert done.report.cases == 2
+    assert capsys.readouterr().err.startswith("warning: the centres 'Aachen', 'aachen' differ by capitals")
+
+
 def _stored(run: tuple[cvtbatch.Extraction, list[Progress]]) -> dict[str, float]:
     [row] = run[0].store.radiomics(where="case_id = '001'").to_pylist()
     return {name: row[name] for name in contracts.feature_names()}
