@@ -167,7 +167,7 @@ def _lines(report: "IndexReport", out: Path) -> Iterator[str]:
     yield f"{out}: {_count(report.rows_added, 'row')} added, {report.rows_kept:,} kept as they were"
     yield from _of_rows(report)
     if report.outlines or report.unclear_outlines:
-        yield f"outlines: {report.outlines:,} filled in, {report.unclear_outlines:,} unclear: see x_outlines, --segment"
+        yield f"outlines: {report.outlines:,} found, {report.unclear_outlines:,} unclear: see x_outlines, --segment"
     yield from _of_sources(report)
     yield from _of_table(report)
     if report.rows_added:
@@ -206,6 +206,11 @@ def _of_table(report: "IndexReport") -> Iterator[str]:
     if report.clinical_unmatched:
         rows = _some([str(number) for number in report.clinical_unmatched])
         yield f"{len(report.clinical_unmatched):,} of {report.clinical_rows:,} rows of the clinical table fit no study: rows {rows}"
+    if report.clinical_differing:
+        yield (
+            f"{_count(report.clinical_differing, 'case')} whose rows have other values than the clinical table, and stand as they "
+            "are: give --out a new file to have the table's"
+        )
     if report.clinical_not_taken:
         yield f"columns of the clinical table that no manifest takes: {', '.join(report.clinical_not_taken)}"
     if report.onset_unknown:

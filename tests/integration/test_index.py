@@ -270,6 +270,26 @@ def test_the_first_scan_after_the_onset_is_taken(tmp_path: Path) -> None:
     assert "column 'onset'" in cvtbatch(*arguments).stderr
 
 
+def test_a_clinical_table_is_refused_before_anything_is_written_and_told_where_rows_stand_that_differ(
+    tmp_path: Path,
+) -> None:
+    root, table, out = tmp_path / "nas", tmp_path / "clinical.csv", tmp_path / "n.csv"
+    for patient in ("0017", "0018"):
+        add_series(root / patient, "s", patient)
+    begun = ("index", root, "--center", "B", "--out", out, "--workers", 0, "--clinical", table, "--on", "id")
+    for text, told in (("id,age\n17,54\n", "dropped zeros"), ("id,x_state\n0017,mine\n", "x_state")):
+        table.write_text(text)
+        result = cvtbatch(*begun)
+        assert (result.returncode, told in result.stderr, out.exists()) == (1, True, False)
+    table.write_text("id,age\n0017,54\n")
+    assert cvtbatch(*begun).returncode == 0
+    written = out.read_bytes()
+    table.write_text("id,age\n0017,55\n0018,60\n")
+    result = cvtbatch(*begun)
+    assert "2 cases whose rows have other values than the clinical table, and stand as they are" in result.stdout
+    assert out.read_bytes() == written
+
+
 def test_a_pattern_says_what_a_case_is_or_shows_the_paths_that_do_not_fit(tmp_path: Path) -> None:
     root = tmp_path / "nas"
     for path in ("bern/p1/s1", "bern/p1/s2", "ulm/p1/s1"):

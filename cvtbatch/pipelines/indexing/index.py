@@ -89,7 +89,12 @@ def prepare(root: Path, out: Path, options: IndexOptions) -> Preparation:
     rule = StudyRule(pattern, options.center)
     if options.mask_pattern is not None:
         require_mask_pattern(options.mask_pattern)
-    clinical = read_clinical_table(*options.clinical) if options.clinical else None
+    known = [options.center] if options.center else []
+    clinical = read_clinical_table(*options.clinical, known) if options.clinical else None
+    if clinical and (own := sorted({*columns(None)} & {*clinical.columns})):
+        raise InputError(
+            "bad_table", f"the clinical table has the columns {', '.join(own)}, which index fills itself: rename them"
+        )
     if options.first_after_onset and (clinical is None or not clinical.has_onset):
         raise InputError(
             "no_onset",
@@ -125,6 +130,8 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         files = list(studies.other_files())
         apart = [path for path, covered in files if not covered]
         found += choose_images(root, apart, prepared.pattern, options.center)
+        # Refuses a table whose ids are not the studies', before anything is written.
+        unmatched = clinical.unmatched(choice.key[:2] for choice in found) if clinical else ()
         outlines = Outlines(
             outlines_by_series(studies.packed_outlines()),
             MaskFiles((path for path, _ in files), root),
@@ -157,7 +164,8 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         misfits=tuple(rule.misfits),
         onset_unknown=onset_unknown,
         clinical_rows=clinical.rows if clinical else 0,
-        clinical_unmatched=clinical.unmatched(choice.key[:2] for choice in found) if clinical else (),
+        clinical_unmatched=unmatched,
+        clinical_differing=update.differing,
         clinical_not_taken=clinical.not_taken if clinical else (),
         map_path=str(map_path(options)),
         left_out_path=str(LeftOut.path(prepared.out)) if left_out.counts() else "",
@@ -174,7 +182,9 @@ def _write(
     """
     there, manifest = prepared.there, prepared.out.resolve()
     written = cache.written(manifest) if there.columns else {}
-    update, states = ManifestUpdate(there, written, settle=prepared.options.choice.decides), Counter[str]()
+    filled = prepared.clinical.columns if prepared.clinical else ()
+    update = ManifestUpdate(there, written, settle=prepared.options.choice.decides, clinical=filled)
+    states = Counter[str]()
     for choice in taken:
         try:
             update.add(rows.case(choice), rows.rows(choice), choice)

@@ -24,6 +24,7 @@ class ManifestUpdate:
         there: the file as it stands.
         written: digest of the files of every case that was written to it before.
         settle: whether ties that stand there are decided by what is chosen now.
+        clinical: columns that a clinical table fills.
 
     Attributes:
         kept: rows that stay.
@@ -32,16 +33,17 @@ class ManifestUpdate:
         removed: case ids of rows that were written before and whose studies are not there now.
         taken_out: how many cases a person took out.
         settled: how many ties that stood there are decided.
+        differing: how many cases that stand there have other clinical values than the table.
         remembered: digests, as `written`, after this run.
     """
 
-    def __init__(self, there: ManifestFile, written: dict[Case, str], *, settle: bool) -> None:
-        self._there, self._written, self._settle = there, written, settle
+    def __init__(self, there: ManifestFile, written: dict[Case, str], *, settle: bool, clinical: Sequence[str]) -> None:
+        self._there, self._written, self._settle, self._clinical = there, written, settle, clinical
         self.kept = list(there.rows)
         self.added: list[Row] = []
         self.changed: list[str] = []
         self.removed: list[str] = []
-        self.taken_out = self.settled = 0
+        self.taken_out = self.settled = self.differing = 0
         self.remembered = dict(written)
         self._seen: set[Case] = set()
         self._by_case: dict[Case, list[KeptRow]] = defaultdict(list)
@@ -65,7 +67,11 @@ class ManifestUpdate:
             self.changed.append(case[1])
         if not there:
             self.added += rows
-        elif self._settle and choice.state == CHOSEN and _is_tie(there):
+            return
+        self.differing += any(
+            value != there[0].cells.get(name, "") for name in self._clinical if (value := rows[0].get(name))
+        )
+        if self._settle and choice.state == CHOSEN and _is_tie(there):
             self._decide(there, rows[0])
 
     def finish(self, left_out: set[Case]) -> None:
