@@ -1,5 +1,5 @@
-"""Reference pages from the code: a line `<!-- generated: NAME -->` of a page is replaced by what `PAGES[NAME]` returns, with the line
-below it, which says to a reader of the Markdown where that is.
+"""Reference pages from the code: a line `<!-- generated: NAME -->` of a page is replaced by what `PAGES[NAME]` returns, and so is
+the line below it, which says to a reader of the Markdown where that is.
 
 What is returned is Markdown, so that its headings stand in contents and search as those that were written by hand do.
 """
