@@ -60,9 +60,10 @@ def predict(
     if mask_label is not None and segment is not None:
         raise click.UsageError("give --mask-label or --segment, not both")
     given = any(override.startswith("embedding.weights=") for override in overrides)
+    source = CaseSource(image, mask, series_uid, allow_gaps, mask_label, segment)
+    source.require_files()
     loaded = load_bundle(bundle)
     recipe = resolve_recipe(loaded, read_job("extract", job, overrides), given)
-    source = CaseSource(image, mask, series_uid, allow_gaps, mask_label, segment)
     found = predict_case(loaded, read_inputs(source, recipe), None if epilepsy is None else int(epilepsy))
     if html is not None:
         write_card(html, found.card, f"cvtbatch {cvtbatch.__version__}")

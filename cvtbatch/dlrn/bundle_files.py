@@ -17,6 +17,7 @@ FILES = (ARRAYS, GOLDEN, SELECTION)
 MOST_BYTES = {DOCUMENT: 16 << 20, ARRAYS: 256 << 20, GOLDEN: 64 << 20, SELECTION: 64 << 20}
 # Of a tar: its own files, and what a file manager may have put beside them.
 MOST_MEMBERS = 256
+_WRITTEN = "name the folder or the tar that `cvtbatch fit --out` has written"
 
 
 def read_files(path: Path) -> dict[str, bytes]:
@@ -30,9 +31,7 @@ def read_files(path: Path) -> dict[str, bytes]:
         FormatError: "bundle_damaged": a file is larger than any bundle's, or the tar holds more than a bundle, or a link.
     """
     if not path.exists():
-        raise InputError(
-            "no_bundle", f"there is no bundle {path}: name the folder or the tar that `cvtbatch fit --out` has written"
-        )
+        raise InputError("no_bundle", f"there is no bundle {path}: {_WRITTEN}")
     try:
         files = _read_folder(path) if path.is_dir() else _read_tar(path)
     except (OSError, tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
@@ -40,7 +39,7 @@ def read_files(path: Path) -> dict[str, bytes]:
             "no_bundle", f"bundle {path} is neither a folder nor a tar that can be read", str(error)
         ) from None
     if DOCUMENT not in files:
-        raise InputError("no_bundle", f"{path} holds no {DOCUMENT}: it is no bundle")
+        raise InputError("no_bundle", f"{path} holds no {DOCUMENT}: it is no bundle; {_WRITTEN}")
     return files
 
 

@@ -152,7 +152,9 @@ def choose_segment(segments: Sequence[Segment], roi: RoiSource) -> int:
     if len(found) > 1:
         raise InputError("ambiguous_mask", f"{len(found)} of {count} of the mask file have the {what}", listed)
     if not found:
-        raise InputError("no_such_segment", f"none of {count} of the mask file has the {what}", listed)
+        raise InputError(
+            "no_such_segment", f"no segment of the mask file has the {what}: name one of its {count}", listed
+        )
     return found[0]
 
 

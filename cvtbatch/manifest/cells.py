@@ -1,6 +1,7 @@
 """Cells of a manifest: what each column may hold, and the values that texts stand for. Pure."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 
@@ -16,6 +17,8 @@ from cvtbatch.spec import canonical_json
 NUMBER, EXTRA = "number", "extra"
 # Columns that name what others named: files, and segments in them.
 NAMED_ELSEWHERE = frozenset({"image", "mask", "segment"})
+# A number and its unit, e.g. 65y.
+_WITH_UNIT = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?[A-Za-z]+\.?")
 # Row and place within the row, by which problems are ordered.
 Complaint = tuple[int, int, str]
 
@@ -131,9 +134,9 @@ def _parse_text(text: str, field: contracts.Field) -> tuple[Value, str]:
         try:
             number = float(text.replace("_", "?"))
         except ValueError:
-            return None, f"is not {'an integer' if field.type == 'integer' else 'a number'}"
+            return None, _no_number(text, field)
         if not math.isfinite(number) or (field.type == "integer" and not number.is_integer()):
-            return None, f"is not {'an integer' if field.type == 'integer' else 'a finite number'}"
+            return None, _no_number(text, field) if field.type == "integer" else "is not a finite number"
         if not (field.minimum or 0) <= number <= (field.maximum if field.maximum is not None else math.inf):
             return None, f"is out of range; it must lie in {field.minimum:.12g} to {field.maximum:.12g}"
         value = int(number) if field.type == "integer" else number
@@ -144,6 +147,17 @@ def _parse_text(text: str, field: contracts.Field) -> tuple[Value, str]:
     if field.pattern and not field.pattern.fullmatch(text):
         return None, _outside_pattern(text, field)
     return value, ""
+
+
+def _no_number(text: str, field: contracts.Field) -> str:
+    """Say that a text is none of a field's numbers, and what to write."""
+    if (field.minimum, field.maximum) == (0, 1) and field.type == "integer":
+        return "is not 0 or 1: write 1 for yes, 0 for no" + (", nothing for unknown" if field.default is None else "")
+    if field.type == "integer":
+        return "is not an integer"
+    if number := _WITH_UNIT.fullmatch(text):
+        return f"is not a number: write {number[1]}"
+    return "is not a number"
 
 
 def _outside_pattern(text: str, field: contracts.Field) -> str:

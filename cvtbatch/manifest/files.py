@@ -95,10 +95,28 @@ def _csv_rows(path: Path) -> Iterator[list[str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as text:
             yield from csv.reader(text, strict=True)
-    except UnicodeDecodeError as error:
-        raise _no_csv(path, f"byte {error.start} is no UTF-8 text") from None
+    except UnicodeDecodeError:
+        raise InputError(
+            "manifest_not_csv",
+            f"manifest {path}: line {_first_undecodable(path)} is no UTF-8 text, perhaps Latin-1: save it as 'CSV UTF-8', or: "
+            f"iconv -f latin1 -t utf-8 {path} > NEW",
+        ) from None
     except csv.Error as error:
         raise _no_csv(path, str(error)) from None
+
+
+def _first_undecodable(path: Path) -> int:
+    """Return the number of the first line that is no UTF-8; a decoder counts from where its block begins."""
+    with path.open("rb") as file:
+        return next((number for number, line in enumerate(file, 1) if not _is_utf8(line)), 0)
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _check_csv_header(header: Cells, path: Path) -> None:
@@ -126,7 +144,11 @@ def _csv_batches(rows: Iterator[list[str]], header: Cells, uneven: Problems) -> 
 
 
 def _other_separator(path: Path, mark: str) -> InputError:
-    return _no_csv(path, f"cells are separated by {mark!r}, not by ','")
+    return InputError(
+        "manifest_not_csv",
+        f"manifest {path}: its cells are separated by {mark!r}, not by ',': save it as CSV with commas (LibreOffice: Save As, Edit "
+        "filter settings, field delimiter ,)",
+    )
 
 
 def _no_csv(path: Path, why: str) -> InputError:

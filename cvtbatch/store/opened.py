@@ -17,6 +17,8 @@ from cvtbatch.store.tables import Pin, Table
 FORMAT_VERSION = 1
 FORMAT_FILE = "cvtbatch-store.json"
 
+_FILLED = "name the folder that `cvtbatch extract --store` has filled"
+
 
 class OpenedStore:
     """An existing store.
@@ -50,7 +52,7 @@ class OpenedStore:
         """
         location = Location.of(url)
         try:
-            _read_format(location)
+            _read_format(location, _FILLED if existing else "choose an empty folder")
         except StorageError as error:
             if existing or error.kind != "no_store":
                 raise
@@ -83,8 +85,11 @@ class OpenedStore:
         return View(self._tables, pins, selection, label)
 
 
-def _read_format(location: Location) -> int:
+def _read_format(location: Location, otherwise: str = _FILLED) -> int:
     """Return the store's format version.
+
+    Args:
+        otherwise: what to do where something else lies.
 
     Raises:
         StorageError: kind "no_store" where a store may be created, "not_a_store" where something else lies.
@@ -96,7 +101,7 @@ def _read_format(location: Location) -> int:
         document = json.loads(get(location, FORMAT_FILE))
     except FileNotFoundError:
         raise StorageError(
-            "not_a_store", f"{location.url} holds files but no {FORMAT_FILE}: it is no store; choose an empty folder"
+            "not_a_store", f"{location.url} holds files but no {FORMAT_FILE}: it is no store; {otherwise}"
         ) from None
     except ValueError:
         raise FormatError("store_damaged", f"{FORMAT_FILE} of the store is no JSON") from None

@@ -13,12 +13,12 @@ import numpy.typing as npt
 
 from cvtbatch import contracts
 from cvtbatch.engine import NeedsMemory, require_memory
-from cvtbatch.errors import ResourceError
+from cvtbatch.errors import InputError, ResourceError
 from cvtbatch.geometry import Grid
 from cvtbatch.imaging import place_mask, require_in_head, resample_stack
 from cvtbatch.imaging.resampling import to_image
 from cvtbatch.ingest import ImageSlices, SourceMask, SourceVolume, read_mask, read_volume
-from cvtbatch.manifest import Case, RoiSource
+from cvtbatch.manifest import MISSING_FILE, Case, RoiSource, is_absent
 from cvtbatch.pipelines.extraction.limits import feature_bytes
 from cvtbatch.radiomics import Engine, Profile, RoiFeatures, roi_features
 
@@ -37,6 +37,16 @@ class CaseSource:
     allow_gaps: bool = False
     mask_label: int | None = None
     segment: str | None = None
+
+    def require_files(self) -> None:
+        """Refuse paths at which nothing is.
+
+        Raises:
+            InputError: "missing_file".
+        """
+        for name, path in (("image", self.image), ("mask", self.mask)):
+            if is_absent(str(path)):
+                raise InputError(MISSING_FILE, f"{name}: there is no file or folder at this path", str(path))
 
     def to_case(self) -> Case:
         """Return it as a manifest's case, which has no centre, no id and no clinical values."""

@@ -80,6 +80,8 @@ def prepare(root: Path, out: Path, options: IndexOptions) -> Preparation:
         InputError: there is no such folder, or what the options name cannot be used.
     """
     if not is_folder(root):
+        if root.is_file():
+            raise InputError("no_folder", "index takes a folder; for a manifest use `cvtbatch check`", str(root))
         raise InputError("no_folder", "there is no folder to index at this path", str(root))
     if not is_folder(out.absolute().parent):
         raise InputError("cannot_write", "there is no folder for --out: make it first", str(out.absolute().parent))

@@ -23,14 +23,21 @@ def read_reading(view: View, bundle: Bundle, reader: str | None, centers: Sequen
         centers: only outlines of these; of all where none is named.
 
     Raises:
-        InputError: "no_such_center" or "no_such_reader", with those that there are.
+        InputError: "no_such_center" or "no_such_reader", with those that there are; "no_such_spec", the store lacks the bundle's.
     """
     if centers:
         require_centers(centers, view.centers())
+    spec_ids = [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id]
+    known = view.specs()
+    if absent := [spec_id for spec_id in spec_ids if spec_id not in known]:
+        raise InputError(
+            "no_such_spec",
+            f"the store has no features under the bundle's settings ({', '.join(absent)}): cvtbatch add-center MANIFEST "
+            "--store STORE --bundle BUNDLE --out REPORT makes them",
+        )
     fitted = bundle.description.primary
     if reader is None or reader == fitted.reader:
         return fitted
-    spec_ids = [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id]
     return read_readings(view, spec_ids, centers).find(reader)
 
 

@@ -21,7 +21,7 @@ from cvtbatch.manifest import Reading, patient_digest, refuse_twins, require_cen
 from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outlines, select_rows
 from cvtbatch.pipelines.shared.case_values import Columns, case_columns
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE, flagged_outlines, read_readings
-from cvtbatch.pipelines.shared.reviewed import refused_outlines
+from cvtbatch.pipelines.shared.reviewed import NOT_REVIEWED, refused_outlines
 from cvtbatch.spec import Spec
 from cvtbatch.store import FeatureStore, View
 from cvtbatch.validation.icc_table import IccTable
@@ -100,13 +100,7 @@ def read_training(source: CohortSource) -> TrainingData:
     refused = refused_outlines(view, outlines, "case_key")
     rows, excluded = select_rows(rows, cases, source.training_centers, refused)
     if not rows.num_rows:
-        why = ", ".join(f"{cases} {reason.replace('_', ' ')}" for reason, cases in excluded.items())
-        raise InputError(
-            "no_training_cases",
-            f"no case of {', '.join(source.training_centers)} can be trained on ({why or 'it has none'}). An outcome is the "
-            "manifest's column cvt or etiology: fill in what is missing, and run extract again, which computes no feature anew "
-            "for it",
-        )
+        raise InputError("no_training_cases", _nobody_left(source, excluded))
     volume_spec_id, known = rows["volume_spec_id"][0].as_py(), view.specs()
     images = _image_digests(view, volume_spec_id)
     slices = _slices(store, source, rows)
@@ -132,6 +126,22 @@ def read_training(source: CohortSource) -> TrainingData:
         clinical=clinical,
         acquisition=acquisition,
     )
+
+
+def _nobody_left(source: CohortSource, excluded: Mapping[str, int]) -> str:
+    """Say why there is nobody to train on, and for each reason what to do about it."""
+    why = ", ".join(f"{cases} {reason.replace('_', ' ')}" for reason, cases in excluded.items())
+    mends = {
+        "no_outcome": "An outcome is the manifest's column cvt or etiology: fill in what is missing, and run extract again, which "
+        "computes no feature anew for it",
+        "no_features": "Features are missing where a case failed or has no such outline: "
+        f"cvtbatch status --store {source.store_url}",
+        "no_embedding": "Embeddings are computed with weights: cvtbatch extract MANIFEST --store "
+        f"{source.store_url} --only embeddings --set embedding.weights=imagenet",
+        NOT_REVIEWED: f"Verdicts are given on the pages of a review: cvtbatch review --store {source.store_url} --out FOLDER",
+    }
+    told = [f"no case of {', '.join(source.training_centers)} can be trained on ({why or 'it has none'})"]
+    return ". ".join([*told, *(mend for reason, mend in mends.items() if reason in excluded)])
 
 
 def _case_columns(view: View, rows: pa.Table, volume_spec_id: str, radiomics_spec_id: str) -> tuple[Columns, Columns]:

@@ -63,10 +63,15 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             lines = csv.reader(text, strict=True)
             header = next(lines, [])
             if sorted(header) != sorted(COLUMNS):
-                raise InputError("bad_review", f"review {path}: its columns are not {', '.join(COLUMNS)}")
+                raise InputError(
+                    "bad_review",
+                    f"review {path}: its columns are not {', '.join(COLUMNS)}: name the file that the review page saved",
+                )
             for row, cells in enumerate(lines, 1):
                 if any(cells):
                     yield row, dict(zip(header, [*cells, *[""] * len(header)], strict=False))
+    except FileNotFoundError:
+        raise InputError("no_review", f"there is no file {path}: name the one that the review page saved") from None
     except OSError as error:
         raise InputError("no_review", f"review {path} cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:

@@ -110,7 +110,12 @@ TYPED = [
         1,
         ["/proc/x", "choose another place"],
     ),
-    ("extract archive/manifest.csv --store archive --set embedding.weights=none --workers 0", 1, ["it is no store"]),
+    (
+        "extract archive/manifest.csv --store archive --set embedding.weights=none --workers 0",
+        1,
+        ["it is no store; choose an empty folder"],
+    ),
+    ("status --store archive", 1, ["it is no store; name the folder that `cvtbatch extract --store` has filled"]),
     ("status --store /proc/x", 1, ["there is no store at /proc/x"]),
     ("fit --store store --set cohort.training_centers=C1 --out b", 1, ["'C1' is no list: write [C1]"]),
     ("fit --store store --out b", 1, ["cohort.training_centers is empty", "C1, C2"]),
@@ -122,7 +127,15 @@ TYPED = [
     ("fit --store store --set cohort.training_centers=[C2] --out b", 1, ["14 no outcome", "column cvt or etiology"]),
     ("fit --store store --job extract.yaml --out b", 1, ["kind: extract, but the command is fit"]),
     ("score --store store --bundle /no", 1, ["there is no bundle /no", "cvtbatch fit --out"]),
-    ("score --store store --bundle archive", 1, ["archive holds no bundle.json", "no bundle"]),
+    ("score --store store --bundle archive", 1, ["archive holds no bundle.json", "no bundle", "cvtbatch fit --out"]),
+    (
+        f"score --store store --bundle {BUNDLE}",
+        1,
+        ["no features under the bundle's settings (rad-", "cvtbatch add-center MANIFEST --store"],
+    ),
+    (f"predict absent.nii.gz archive --bundle {BUNDLE.parent}", 1, ["image: there is no file", "absent.nii.gz"]),
+    ("index archive/manifest.csv --out x.csv", 1, ["index takes a folder", "cvtbatch check"]),
+    ("review apply v.csv --store store", 1, ["there is no file v.csv", "the review page saved"]),
     (f"score --store store --bundle {BUNDLE} --center Berlin", 1, ["no centre 'Berlin'", "it has 'C1', 'C2'"]),
     (
         f"validate --store store --bundle {BUNDLE} --center Berlin --out r",
@@ -185,9 +198,13 @@ def _renamed(**names: str) -> Callable[[Rows], None]:
 # What is done to the rows of a manifest; what check has to say. Exit code 3 where the other cases are read all the same.
 MANIFESTS: Mapping[str, tuple[Callable[[Rows], None], int, list[str]]] = {
     "wrong image": (_changed(image="ct9.nii.gz"), 3, ["row 1", "missing_file", "4 cases: 3 can be read, 1 cannot"]),
-    "65y": (_changed(age="65y"), 3, ["row 1, column age: '65y' is not a number", "4 cases: 3 can be read, 1 cannot"]),
+    "65y": (
+        _changed(age="65y"),
+        3,
+        ["row 1, column age: '65y' is not a number: write 65", "4 cases: 3 can be read, 1 cannot"],
+    ),
     "male": (_changed(sex="male"), 3, ["column sex: 'male' is not one of F, M", "3 can be read"]),
-    "yes": (_changed(epilepsy="yes"), 3, ["column epilepsy: 'yes' is not an integer", "3 can be read"]),
+    "yes": (_changed(epilepsy="yes"), 3, ["'yes' is not 0 or 1: write 1 for yes, 0 for no, nothing", "3 can be read"]),
     "no centre": (_changed(center=""), 3, ["row 1, column center: empty; a value is required", "3 can be read"]),
     "twice": (
         lambda rows: rows.append(dict(rows[1])),
@@ -224,9 +241,12 @@ def test_a_wrong_manifest_is_told_by_row_and_column_and_the_rest_is_read(place: 
 @pytest.mark.parametrize(
     ("encoded", "words"),
     [
-        (lambda text: text.replace(",", ";").encode(), ["separated by ';'"]),
+        (
+            lambda text: text.replace(",", ";").encode(),
+            ["its cells are separated by ';'", "save it as CSV with commas"],
+        ),
         (lambda text: text.replace(",", "\t").encode(), ["separated by '\\t'"]),
-        (lambda text: text.replace("A,", "Zürich,").encode("latin-1"), ["is no UTF-8 text"]),
+        (lambda text: text.replace("A,", "Zürich,").encode("latin-1"), ["line 2 is no UTF-8 text", "iconv -f latin1"]),
     ],
     ids=["semicolons", "TSV", "Latin-1"],
 )

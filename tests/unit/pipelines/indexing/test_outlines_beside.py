@@ -207,7 +207,7 @@ def test_segments_are_named_where_a_file_has_them(tmp_path: Path) -> None:
     assert "holds 2 segments" in outline.note
     assert outline.note.endswith("it has 'ICH', 'Edema'")
     [outline] = _found(tmp_path / "ct.nii.gz", [path], None, "Blood")
-    assert "none of 2 segments" in outline.note
+    assert "name one of its 2 segments" in outline.note
     [outline] = _found(tmp_path / "ct.nii.gz", [segmentation(path, "ICH")], None, None)
     assert (outline.segment, outline.note) == ("", "")
     path.write_bytes(b"NRRD0004\nbroken\n\n")

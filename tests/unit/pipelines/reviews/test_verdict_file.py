@@ -72,7 +72,7 @@ def test_every_bad_row_is_named(tmp_path: Path) -> None:
         (b"case_key,verdict\nC/1,accept\n", "bad_review", "columns"),
         (HEADER.encode() + b"\nC/\xff,,,,,\n", "bad_review", "no UTF-8"),
         (HEADER.encode() + b'\nC/1,"a,,,,\n', "bad_review", "no CSV"),
-        (None, "no_review", "cannot be read"),
+        (None, "no_review", "there is no file"),
     ],
 )
 def test_files_that_are_no_review_are_refused(content: bytes | None, kind: str, says: str, tmp_path: Path) -> None:
