@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _UNITS = {"read": "files", "choose": "studies"}
 _NAMED = 5
+_WAY_ON = (
+    ": x_outlines says why. Fill in mask by hand, or begin a new --out with --segment NAME, or with --mask-pattern: a path from "
+    "the image's folder, of DICOM files also from the one above it, such as 'hematoma.nii.gz' or 'masks/*.nii.gz'"
+)
 
 
 @click.command(short_help="Make a manifest of a folder of studies.")
@@ -167,7 +171,8 @@ def _lines(report: "IndexReport", out: Path) -> Iterator[str]:
     yield f"{out}: {_count(report.rows_added, 'row')} added, {report.rows_kept:,} kept as they were"
     yield from _of_rows(report)
     if report.outlines or report.unclear_outlines:
-        yield f"outlines: {report.outlines:,} found, {report.unclear_outlines:,} unclear: see x_outlines, --segment"
+        way_on = _WAY_ON if report.unclear_outlines else ""
+        yield f"outlines: {report.outlines:,} found, {report.unclear_outlines:,} unclear{way_on}"
     yield from _of_sources(report)
     yield from _of_table(report)
     if report.rows_added:

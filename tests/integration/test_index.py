@@ -323,6 +323,35 @@ def test_outlines_that_name_the_series_are_filled_in_where_they_are_clear(tmp_pa
     assert (rows["several"]["mask"], rows["several"]["segment"]) == ("nas/outlines/several.dcm", "Blood")
 
 
+def test_a_mask_beside_several_series_is_told_and_taken_by_the_pattern_that_is_named(tmp_path: Path) -> None:
+    import SimpleITK as sitk
+
+    root = tmp_path / "nas"
+    for study, lies in (("a", "a"), ("b", "b/2")):
+        add_series(root / study, "1", study, **SOFT)
+        add_series(root / study, "2", study, **SHARP)
+        sitk.WriteImage(tiny_head(1)[1], str(root / lies / "hematoma.nii.gz"))
+    add_series(root / "c", "1", "c")
+    (root / "multi").mkdir()
+    multiframe(add_series(tmp_path / "x", "s", "m"), root / "multi" / "whole.dcm")
+    shutil.copy(root / "a" / "hematoma.nii.gz", root / "multi" / "hematoma.nii.gz")
+    # A segmentation that names its series leaves no doubt.
+    uid = str(pydicom.dcmread(add_series(root / "named", "1", "n", **SOFT) / "0001.dcm").SeriesInstanceUID)
+    write_named_outline(root / "named" / "seg" / "1.dcm", uid, ["blood"])
+    shutil.copy(root / "a" / "hematoma.nii.gz", root / "named" / "hematoma.nii.gz")
+    document = _index(root)
+    assert (document["outlines"], document["unclear_outlines"]) == (1, 3)
+    told = {Path(row["image"]).parts[1]: row["x_outlines"] for row in _rows(root)}
+    assert told["a"].startswith("nas/a/hematoma.nii.gz (it lies in the study's folder")
+    assert "--mask-pattern '2/hematoma.nii.gz' takes it" in told["b"]
+    assert told["c"] == ""
+    result = cvtbatch("index", root, "--center", "B", "--out", tmp_path / "m.csv", "--workers", 0)
+    assert "1 found, 3 unclear: x_outlines says why" in result.stdout
+    assert _index(root, "--mask-pattern", "hematoma.nii.gz", out="n.csv")["outlines"] == 2  # "named" has two
+    masks = {Path(row["image"]).parts[1]: row["mask"] for row in _rows(root, "n.csv")}
+    assert (masks["a"], masks["multi"]) == ("nas/a/hematoma.nii.gz", "nas/multi/hematoma.nii.gz")
+
+
 def test_zips_and_image_files_are_sources_too(tmp_path: Path) -> None:
     import SimpleITK as sitk
 

@@ -134,7 +134,7 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         unmatched = clinical.unmatched(choice.key[:2] for choice in found) if clinical else ()
         outlines = Outlines(
             outlines_by_series(studies.packed_outlines()),
-            MaskFiles((path for path, _ in files), root),
+            MaskFiles((path for path, _ in files), root, studies.areas),
             options.mask_pattern,
             options.segment,
         )
