@@ -1,0 +1,66 @@
+"""`cvtbatch index --clinical`: values of a hospital's table find their rows, and nothing of a person's work is lost."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import cvtbatch
+from tests.support.index_runs import own_state, rows_of, run_index
+from tests.support.studies import add_series
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own_state(tmp_path, monkeypatch)
+
+
+def test_the_first_scan_after_the_onset_is_taken(tmp_path: Path) -> None:
+    root, table = tmp_path / "nas", tmp_path / "clinical.csv"
+    for day in ("20240530", "20240601", "20240603"):
+        add_series(root / day, "s", "17", StudyDate=day, StudyTime="101500")
+    add_series(root / "other", "s", "18")
+    table.write_text("id,onset,age,epilepsy\n17,2024-06-01 08:00,54,1\n")
+    clinical = ("--clinical", table, "--on", "id")
+    document = run_index(root, *clinical, "--first-after-onset")
+    assert document["left_out"] == {"before_onset": 1, "later_scan": 1}
+    assert document["onset_unknown"] == 1
+    rows = {Path(row["image"]).parts[1]: row for row in rows_of(root)}
+    assert sorted(rows) == ["20240601", "other"]
+    assert (rows["20240601"]["age"], rows["20240601"]["epilepsy"], rows["other"]["age"]) == ("54", "1", "")
+    table.write_text("id,age\n17,54\n")
+    arguments = ("index", root, "--center", "B", "--out", tmp_path / "n.csv", *clinical, "--first-after-onset")
+    assert "column 'onset'" in cvtbatch(*arguments).stderr
+
+
+def test_a_clinical_table_is_refused_before_anything_is_written_and_told_where_rows_stand_that_differ(
+    tmp_path: Path,
+) -> None:
+    root, table, out = tmp_path / "nas", tmp_path / "clinical.csv", tmp_path / "n.csv"
+    for patient in ("0017", "0018"):
+        add_series(root / patient, "s", patient)
+    begun = ("index", root, "--center", "B", "--out", out, "--workers", 0, "--clinical", table, "--on", "id")
+    for text, told in (("id,age\n17,54\n", "dropped zeros"), ("id,x_state\n0017,mine\n", "x_state")):
+        table.write_text(text)
+        result = cvtbatch(*begun)
+        assert (result.returncode, told in result.stderr, out.exists()) == (1, True, False)
+    table.write_text("id,age\n0017,54\n")
+    assert cvtbatch(*begun).returncode == 0
+    written = out.read_bytes()
+    table.write_text("id,age\n0017,55\n0018,60\n")
+    result = cvtbatch(*begun)
+    assert "2 cases whose rows have other values than the clinical table, and stand as they are" in result.stdout
+    assert out.read_bytes() == written
+
+
+def test_a_table_of_which_no_row_fits_stops_before_anything_is_written(tmp_path: Path) -> None:
+    root, table, out = tmp_path / "nas", tmp_path / "clinical.csv", tmp_path / "m.csv"
+    for patient in ("0047101_Mustermann", "0047102_Musterfrau"):
+        add_series(root / "B" / patient, "s", "other")
+    table.write_text("id,age\n0047101,54\n0047103,60\n")
+    begun = ("index", root, "--out", out, "--workers", 0, "--clinical", table, "--on", "id", "--pattern")
+    result = cvtbatch(*begun, "{center}/{patient}")
+    assert (result.returncode, out.exists()) == (1, False)
+    assert "none of 2 rows of the clinical table fits any of 2 patients" in result.stderr
+    assert "'0047101_Mustermann'" in result.stderr
+    assert cvtbatch(*begun, "{center}/{patient}_*").returncode == 0
+    assert [row["age"] for row in rows_of(root)] == ["54", ""]
