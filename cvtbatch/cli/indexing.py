@@ -210,7 +210,13 @@ def _of_sources(report: "IndexReport") -> Iterator[str]:
 def _of_table(report: "IndexReport") -> Iterator[str]:
     if report.clinical_unmatched:
         rows = _some([str(number) for number in report.clinical_unmatched])
-        yield f"{len(report.clinical_unmatched):,} of {report.clinical_rows:,} rows of the clinical table fit no study: rows {rows}"
+        yield (
+            f"{len(report.clinical_unmatched):,} of {report.clinical_rows:,} rows of the clinical table fit no study: rows {rows} "
+            "(without the header)"
+        )
+    if report.without_clinical:
+        have = "has" if report.without_clinical == 1 else "have"
+        yield f"{report.without_clinical:,} of {_count(report.studies, 'study')} {have} no row in the clinical table"
     if report.clinical_differing:
         yield (
             f"{_count(report.clinical_differing, 'case')} whose rows have other values than the clinical table, and stand as they "

@@ -23,7 +23,7 @@ def test_the_first_scan_after_the_onset_is_taken(tmp_path: Path) -> None:
     clinical = ("--clinical", table, "--on", "id")
     document = run_index(root, *clinical, "--first-after-onset")
     assert document["left_out"] == {"before_onset": 1, "later_scan": 1}
-    assert document["onset_unknown"] == 1
+    assert document["onset_unknown"] == document["without_clinical"] == 1
     rows = {Path(row["image"]).parts[1]: row for row in rows_of(root)}
     assert sorted(rows) == ["20240601", "other"]
     assert (rows["20240601"]["age"], rows["20240601"]["epilepsy"], rows["other"]["age"]) == ("54", "1", "")
@@ -62,5 +62,7 @@ def test_a_table_of_which_no_row_fits_stops_before_anything_is_written(tmp_path:
     assert (result.returncode, out.exists()) == (1, False)
     assert "none of 2 rows of the clinical table fits any of 2 patients" in result.stderr
     assert "'0047101_Mustermann'" in result.stderr
-    assert cvtbatch(*begun, "{center}/{patient}_*").returncode == 0
+    told = cvtbatch(*begun, "{center}/{patient}_*").stdout
+    assert "1 of 2 rows of the clinical table fit no study: rows 2 (without the header)" in told
+    assert "1 of 2 studies has no row in the clinical table" in told
     assert [row["age"] for row in rows_of(root)] == ["54", ""]

@@ -60,6 +60,10 @@ class ClinicalTable:
         entry = self._entry(center, patient_id)
         return {} if entry is None else dict(zip(self.columns, entry.cells, strict=True))
 
+    def knows(self, center: str, patient_id: str) -> bool:
+        """Return whether a patient has a row."""
+        return self._entry(center, patient_id) is not None
+
     def onset(self, center: str, patient_id: str) -> datetime.datetime | None:
         """Return when the patient's illness began, in the hospital's own time; None where the table does not say."""
         entry = self._entry(center, patient_id)

@@ -165,6 +165,7 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         onset_unknown=onset_unknown,
         clinical_rows=clinical.rows if clinical else 0,
         clinical_unmatched=unmatched,
+        without_clinical=sum(not clinical.knows(*choice.key[:2]) for choice in found) if clinical else 0,
         clinical_differing=update.differing,
         clinical_not_taken=clinical.not_taken if clinical else (),
         map_path=str(map_path(options)),

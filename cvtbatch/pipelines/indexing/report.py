@@ -27,6 +27,7 @@ class IndexReport:
         misfits: folders with CT images that the pattern does not fit.
         onset_unknown: studies that were kept since they cannot be compared with an onset.
         clinical_unmatched: rows of the clinical table that fit no study.
+        without_clinical: studies of patients without a row in it.
         clinical_differing: cases whose rows, which stand as they are, have other values than the table.
         clinical_not_taken: its columns that no manifest takes.
     """
@@ -54,6 +55,7 @@ class IndexReport:
     onset_unknown: int
     clinical_rows: int
     clinical_unmatched: tuple[int, ...]
+    without_clinical: int
     clinical_differing: int
     clinical_not_taken: tuple[str, ...]
     map_path: str
