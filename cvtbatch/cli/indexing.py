@@ -168,7 +168,9 @@ def _lines(report: "IndexReport", out: Path) -> Iterator[str]:
     yield f"{_count(report.studies, 'study')}: {', '.join(states)}"
     if report.left_out_path:
         yield f"those without a row are listed in {report.left_out_path}"
-    yield f"{out}: {_count(report.rows_added, 'row')} added, {report.rows_kept:,} kept as they were"
+    filled = f", {report.rows_filled:,} filled from the clinical table" if report.rows_filled else ""
+    kept = report.rows_kept - report.rows_filled
+    yield f"{out}: {_count(report.rows_added, 'row')} added, {kept:,} kept as they were{filled}"
     yield from _of_rows(report)
     if report.outlines or report.unclear_outlines:
         way_on = _WAY_ON if report.unclear_outlines else ""
@@ -219,8 +221,8 @@ def _of_table(report: "IndexReport") -> Iterator[str]:
         yield f"{report.without_clinical:,} of {_count(report.studies, 'study')} {have} no row in the clinical table"
     if report.clinical_differing:
         yield (
-            f"{_count(report.clinical_differing, 'case')} whose rows have other values than the clinical table, and stand as they "
-            "are: give --out a new file to have the table's"
+            f"{_count(report.clinical_differing, 'case')} with other values than the clinical table, which stand as they are: "
+            "empty those cells, or give --out a new file, to have the table's"
         )
     if report.clinical_not_taken:
         yield f"columns of the clinical table that no manifest takes: {', '.join(report.clinical_not_taken)}"

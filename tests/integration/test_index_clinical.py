@@ -46,9 +46,37 @@ def test_a_clinical_table_is_refused_before_anything_is_written_and_told_where_r
     table.write_text("id,age\n0017,54\n")
     assert cvtbatch(*begun).returncode == 0
     written = out.read_bytes()
-    table.write_text("id,age\n0017,55\n0018,60\n")
+    table.write_text("id,age\n0017,55\n")
     result = cvtbatch(*begun)
-    assert "2 cases whose rows have other values than the clinical table, and stand as they are" in result.stdout
+    assert "1 case with other values than the clinical table, which stand as they are" in result.stdout
+    assert out.read_bytes() == written
+
+
+def test_a_clinical_table_that_comes_later_fills_what_is_empty_and_nothing_else(tmp_path: Path) -> None:
+    root, table, out = tmp_path / "nas", tmp_path / "clinical.csv", tmp_path / "m.csv"
+    for patient in ("17", "18", "19"):
+        add_series(root / patient, "s", patient)
+    run_index(root)
+    head, *lines = out.read_bytes().splitlines()
+    # A person's note with a comma, a cell by hand, another end of lines, and an empty line.
+    edited = [head + b",x_note,age,", lines[0] + b',"seen, by me",,', b"", lines[1] + b",,41", lines[2] + b",,,"]
+    out.write_bytes(b"\xef\xbb\xbf" + b"\r\n".join(edited))
+    table.write_text('id,age,epilepsy,x_ward\n17,54,1,"North, 2"\n18,60,0,\n')
+    document = run_index(root, "--clinical", table, "--on", "id")
+    told = [document[name] for name in ("rows_added", "rows_kept", "rows_filled", "clinical_differing")]
+    assert told == [0, 4, 2, 1]  # an empty line counts as a row
+    written = b"\xef\xbb\xbf" + b"\r\n".join(
+        [
+            head + b",x_note,age,epilepsy,x_ward",
+            lines[0] + b',"seen, by me",54,1,"North, 2"',
+            b"",
+            lines[1] + b",,41,0,",
+            lines[2] + b",,,,",
+        ]
+    )
+    assert out.read_bytes() == written
+    assert cvtbatch("check", out).returncode == 0
+    assert run_index(root, "--clinical", table, "--on", "id")["rows_filled"] == 0
     assert out.read_bytes() == written
 
 

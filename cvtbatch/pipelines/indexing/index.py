@@ -153,6 +153,7 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         left_out=left_out.counts(),
         rows_added=len(update.added),
         rows_kept=len(update.kept),
+        rows_filled=update.filled,
         settled=update.settled,
         changed=tuple(update.changed),
         removed=tuple(update.removed),

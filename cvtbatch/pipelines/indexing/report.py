@@ -19,6 +19,7 @@ class IndexReport:
         chosen, ties: studies by what was chosen in this run.
         standing_ties: cases that the manifest now has several series of.
         left_out: studies without a row, by state.
+        rows_filled: rows that stood there, of which empty cells got clinical values.
         settled: ties of an earlier run that were decided.
         changed, removed: case ids of rows whose studies have other files now, or are not there.
         taken_out: cases that a person took out of the manifest.
@@ -28,7 +29,7 @@ class IndexReport:
         onset_unknown: studies that were kept since they cannot be compared with an onset.
         clinical_unmatched: rows of the clinical table that fit no study.
         without_clinical: studies of patients without a row in it.
-        clinical_differing: cases whose rows, which stand as they are, have other values than the table.
+        clinical_differing: cases of which cells, which stand as they are, have other values than the table.
         clinical_not_taken: its columns that no manifest takes.
     """
 
@@ -43,6 +44,7 @@ class IndexReport:
     left_out: dict[str, int]
     rows_added: int
     rows_kept: int
+    rows_filled: int
     settled: int
     changed: tuple[str, ...]
     removed: tuple[str, ...]
