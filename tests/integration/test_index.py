@@ -202,6 +202,38 @@ def test_running_again_reads_nothing_and_changes_no_row_that_is_there(tmp_path: 
     assert rows_of(root)[-1]["image"] == "nas/d/s"
 
 
+def test_other_ids_of_the_same_images_are_told_and_nothing_counts_as_gone(tmp_path: Path) -> None:
+    root, out = tmp_path / "nas", tmp_path / "m.csv"
+    for name in ("a", "b", "c"):
+        add_series(root / "B" / f"{name}_x", "s", name)
+    run_index(root, "--pattern", "{center}/{patient}")
+    written = out.read_bytes()
+    shutil.rmtree(root / "B" / "c_x")
+    for _ in range(2):
+        document = run_index(root, "--pattern", "{center}/{patient}_*")
+        told = [document[name] for name in ("rows_added", "rows_kept", "other_ids", "taken_out")]
+        assert (told, len(document["removed"]), out.read_bytes() == written) == ([0, 3, 2, 0], 1, True)
+    begun = ("index", root, "--pattern", "{center}/{patient}_*", "--out", out, "--workers", 0)
+    assert "the ids of 2 studies are not those of before" in (text := cvtbatch(*begun).stdout)
+    assert f"to begin again delete {out}" in text
+    out.unlink()
+    assert run_index(root, "--pattern", "{center}/{patient}_*")["rows_added"] == 2
+
+
+def test_ties_that_a_preference_does_not_decide_are_left_to_a_person(tmp_path: Path) -> None:
+    root = tmp_path / "nas"
+    STUDIES["thin-and-thick"][0](root / "a")
+    for name, kernel in (("1", "H31s"), ("2", "unknown")):
+        add_series(root / "b", name, "q", ConvolutionKernel=kernel)
+    begun = ("index", root, "--center", "B", "--out", tmp_path / "m.csv", "--workers", 0)
+    assert "delete all but one of each, or run again with --prefer or --kernel" in cvtbatch(*begun).stdout
+    for settled in ("1 tie", "0 ties"):
+        text = cvtbatch(*begun, "--prefer", "thin").stdout
+        assert f"{settled} of an earlier run decided by --prefer thin" in text
+        assert "1 case with rows of several series that --prefer thin does not tell apart (x_state tie): delete" in text
+        assert "run again" not in text
+
+
 @pytest.mark.parametrize("damage", ["semicolons", "utf-16", "uneven"])
 def test_a_manifest_that_cannot_be_added_to_is_refused_before_anything_is_read(tmp_path: Path, damage: str) -> None:
     add_series(tmp_path / "nas" / "a", "s", "p")

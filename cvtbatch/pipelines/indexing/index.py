@@ -158,6 +158,7 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         changed=tuple(update.changed),
         removed=tuple(update.removed),
         taken_out=update.taken_out,
+        other_ids=update.other_ids,
         outlines=rows.filled,
         unclear_outlines=rows.unclear,
         without_patient=rule.without_patient,

@@ -34,6 +34,7 @@ class ManifestUpdate:
         changed: case ids of rows whose studies have other files than when they were written.
         removed: case ids of rows that were written before and whose studies are not there now.
         taken_out: how many cases a person took out.
+        other_ids: how many studies were written under other ids than they have now.
         settled: how many ties that stood there are decided.
         differing: how many cases that stand there have other clinical values than the table.
         remembered: digests, as `written`, after this run.
@@ -45,7 +46,7 @@ class ManifestUpdate:
         self.added: list[Row] = []
         self.changed: list[str] = []
         self.removed: list[str] = []
-        self.taken_out = self.settled = self.differing = 0
+        self.taken_out = self.other_ids = self.settled = self.differing = 0
         self._new: dict[int, Row] = {}
         self.remembered = dict(written)
         self._seen: set[Case] = set()
@@ -59,7 +60,14 @@ class ManifestUpdate:
     def add(self, case: Case, rows: Sequence[Row], choice: StudyChoice) -> None:
         """Take in what a run found of a study."""
         self._seen.add(case)
-        there = self._by_case.get(case) or self._renamed(rows)
+        there = self._by_case.get(case, [])
+        if not there and (named := self._renamed(rows)) is not None:
+            if named in self._written:
+                # Not a person's name for it: it was written under other ids.
+                self._seen.add(named)
+                self.other_ids += 1
+                return
+            there = self._by_case[named]
         before = self._written.get(case)
         if not there and before is not None:
             self.taken_out += 1
@@ -105,10 +113,9 @@ class ManifestUpdate:
         kept = [replace(row, new=self._new.get(id(row), {})) for row in self.kept]
         write_manifest_file(path, self._there, kept, columns, self.added, self._clinical)
 
-    def _renamed(self, rows: Sequence[Row]) -> list[KeptRow]:
-        """Return the rows that name one of these images, whatever a person calls their case."""
-        case = next((self._by_image[_image(row)] for row in rows if _image(row) in self._by_image), None)
-        return [] if case is None else self._by_case[case]
+    def _renamed(self, rows: Sequence[Row]) -> Case | None:
+        """Return the case whose rows name one of these images."""
+        return next((self._by_image[_image(row)] for row in rows if _image(row) in self._by_image), None)
 
     def _fill(self, there: Sequence[KeptRow], clinical: Row) -> None:
         for row in there:

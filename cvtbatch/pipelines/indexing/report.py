@@ -23,6 +23,7 @@ class IndexReport:
         settled: ties of an earlier run that were decided.
         changed, removed: case ids of rows whose studies have other files now, or are not there.
         taken_out: cases that a person took out of the manifest.
+        other_ids: studies whose rows stand under other ids than this run gives them.
         outlines, unclear_outlines: series whose outline was filled in, and of which it cannot be told.
         without_patient, without_study: folders, a study's part in each, whose objects have no such id.
         misfits: folders with CT images that the pattern does not fit.
@@ -49,6 +50,7 @@ class IndexReport:
     changed: tuple[str, ...]
     removed: tuple[str, ...]
     taken_out: int
+    other_ids: int
     outlines: int
     unclear_outlines: int
     without_patient: int
