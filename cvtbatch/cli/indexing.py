@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _UNITS = {"read": "files", "choose": "studies"}
 _NAMED = 5
+_WAY_ON = (
+    ": x_outlines says why. Fill in mask by hand, or begin a new --out with --segment NAME, or with --mask-pattern: a path from "
+    "the image's folder, of DICOM files also from the one above it, such as 'hematoma.nii.gz' or 'masks/*.nii.gz'"
+)
 
 
 @click.command(short_help="Make a manifest of a folder of studies.")
@@ -144,17 +148,19 @@ def index(
             report = pipeline.index(prepared, cluster, on_progress)
     if as_json:
         click.echo(json.dumps(report.to_document(), indent=2))
-    _print(report, out, as_json)
+    given = {"--prefer": prefer, "--kernel": kernel}
+    preferred = " ".join(f"{option} {value}" for option, value in given.items() if value)
+    for line in _lines(report, out, preferred):
+        say(line, err=as_json)
     ctx.exit(STANDING_FAILURES if report.stands else 0)
 
 
-def _print(report: "IndexReport", out: Path, as_json: bool) -> None:
-    for line in _lines(report, out):
-        say(line, err=as_json)
+def _lines(report: "IndexReport", out: Path, preferred: str) -> Iterator[str]:
+    """Yield what happened, and for each thing that is left to do, what to do.
 
-
-def _lines(report: "IndexReport", out: Path) -> Iterator[str]:
-    """Yield what happened, and for each thing that is left to do, what to do."""
+    Args:
+        preferred: the options that decided ties, as they were given; empty if none was.
+    """
     read = f"{report.files_read:,} headers read" if report.files_read < report.files else "all headers read"
     yield f"{_count(report.files, 'file')} ({read}) in {report.seconds:.1f} s: {_count(report.studies, 'study')}"
     states = [f"{report.chosen:,} chosen", f"{_count(report.ties, 'tie')}"]
@@ -164,28 +170,38 @@ def _lines(report: "IndexReport", out: Path) -> Iterator[str]:
     yield f"{_count(report.studies, 'study')}: {', '.join(states)}"
     if report.left_out_path:
         yield f"those without a row are listed in {report.left_out_path}"
-    yield f"{out}: {_count(report.rows_added, 'row')} added, {report.rows_kept:,} kept as they were"
-    yield from _of_rows(report)
+    filled = f", {report.rows_filled:,} filled from the clinical table" if report.rows_filled else ""
+    kept = report.rows_kept - report.rows_filled
+    yield f"{out}: {_count(report.rows_added, 'row')} added, {kept:,} kept as they were{filled}"
+    yield from _of_rows(report, out, preferred)
     if report.outlines or report.unclear_outlines:
-        yield f"outlines: {report.outlines:,} found, {report.unclear_outlines:,} unclear: see x_outlines, --segment"
+        way_on = _WAY_ON if report.unclear_outlines else ""
+        yield f"outlines: {report.outlines:,} found, {report.unclear_outlines:,} unclear{way_on}"
     yield from _of_sources(report)
     yield from _of_table(report)
     if report.rows_added:
         yield f"whose pseudonyms these are stands in {report.map_path}: keep it to yourself, and outside the store"
 
 
-def _of_rows(report: "IndexReport") -> Iterator[str]:
-    if report.settled:
-        yield f"{_count(report.settled, 'tie')} of an earlier run decided: the rows that lost are taken out"
+def _of_rows(report: "IndexReport", out: Path, preferred: str) -> Iterator[str]:
+    if report.settled or (preferred and report.standing_ties and report.rows_kept):
+        yield f"{_count(report.settled, 'tie')} of an earlier run decided by {preferred}: the rows that lost are taken out"
     if report.standing_ties:
+        apart = f" that {preferred} does not tell apart" if preferred else ""
+        way_on = "" if preferred else ", or run again with --prefer or --kernel"
         yield (
-            f"{_count(report.standing_ties, 'case')} with rows of several series (x_state tie): delete all but one of each, or run "
-            "again with --prefer or --kernel; check and extract refuse the manifest until then"
+            f"{_count(report.standing_ties, 'case')} with rows of several series{apart} (x_state tie): delete all but one of "
+            f"each{way_on}; check and extract refuse the manifest until then"
         )
     if report.changed:
         yield f"{_count(len(report.changed), 'study')} with other files than before; the rows stay: {_some(report.changed)}"
     if report.removed:
         yield f"{_count(len(report.removed), 'case')} whose studies are not there any more: {_some(report.removed)}"
+    if report.other_ids:
+        yield (
+            f"the ids of {_count(report.other_ids, 'study')} are not those of before (another --pattern or --center, or other "
+            f"PatientIDs): their rows stand under the old ones, as they were; to begin again delete {out}"
+        )
     if report.taken_out:
         yield f"{_count(report.taken_out, 'study')} whose rows were deleted: left out"
 
@@ -205,11 +221,17 @@ def _of_sources(report: "IndexReport") -> Iterator[str]:
 def _of_table(report: "IndexReport") -> Iterator[str]:
     if report.clinical_unmatched:
         rows = _some([str(number) for number in report.clinical_unmatched])
-        yield f"{len(report.clinical_unmatched):,} of {report.clinical_rows:,} rows of the clinical table fit no study: rows {rows}"
+        yield (
+            f"{len(report.clinical_unmatched):,} of {report.clinical_rows:,} rows of the clinical table fit no study: rows {rows} "
+            "(without the header)"
+        )
+    if report.without_clinical:
+        have = "has" if report.without_clinical == 1 else "have"
+        yield f"{report.without_clinical:,} of {_count(report.studies, 'study')} {have} no row in the clinical table"
     if report.clinical_differing:
         yield (
-            f"{_count(report.clinical_differing, 'case')} whose rows have other values than the clinical table, and stand as they "
-            "are: give --out a new file to have the table's"
+            f"{_count(report.clinical_differing, 'case')} with other values than the clinical table, which stand as they are: "
+            "empty those cells, or give --out a new file, to have the table's"
         )
     if report.clinical_not_taken:
         yield f"columns of the clinical table that no manifest takes: {', '.join(report.clinical_not_taken)}"

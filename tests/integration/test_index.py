@@ -1,7 +1,5 @@
 """`cvtbatch index`: a folder of studies to a manifest that check and extract take as it is."""
 
-import csv
-import json
 import shutil
 import stat
 import zipfile
@@ -11,12 +9,12 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from cvtbatch import contracts
 from cvtbatch.errors import InputError
 from cvtbatch.ingest import read_volume
 from cvtbatch.manifest import read_manifest
 from tests.support.archives import tiny_head
 from tests.support.commands import cvtbatch
+from tests.support.index_runs import own_state, rows_of, run_index
 from tests.support.series import HEAD, case, change, multiframe
 from tests.support.studies import THIN, add_series, write_named_outline
 
@@ -25,28 +23,11 @@ SOFT, SHARP = {"ConvolutionKernel": "H31s"}, {"ConvolutionKernel": "H60s"}
 
 @pytest.fixture(autouse=True)
 def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("XDG_STATE_HOME", "XDG_DATA_HOME"):
-        monkeypatch.setenv(name, str(tmp_path / name))
-
-
-def _index(root: Path, *arguments: object, code: int = 0, out: str = "m.csv") -> dict[str, object]:
-    manifest = root.parent / out
-    center = () if "--pattern" in arguments else ("--center", "B")
-    command = ("index", root, "--out", manifest, *center, "--workers", 0, "--json", *arguments)
-    result = cvtbatch(*command)
-    assert result.returncode == code, result.stderr
-    document = json.loads(result.stdout)
-    assert contracts.problems_of(document, "commands/index.json") == []
-    return dict(document)
-
-
-def _rows(root: Path, out: str = "m.csv") -> list[dict[str, str]]:
-    with (root.parent / out).open(newline="") as file:
-        return list(csv.DictReader(file))
+    own_state(tmp_path, monkeypatch)
 
 
 def _left_out(root: Path) -> dict[str, str]:
-    rows = _rows(root, "m.left-out.csv")
+    rows = rows_of(root, "m.left-out.csv")
     return {Path(row["folder"]).parts[1]: row["x_state"] for row in rows}
 
 
@@ -142,8 +123,8 @@ def _read(path: Path, series_uid: str | None = None) -> str:
 
 def test_index_says_of_every_study_what_extract_does_with_its_folder(archive: Path) -> None:
     """The rule asked by `index`, of headers that were kept, and by `extract`, of the study's whole folder."""
-    document = _index(archive, code=3)
-    rows, left_out = _rows(archive), _left_out(archive)
+    document = run_index(archive, code=3)
+    rows, left_out = rows_of(archive), _left_out(archive)
     by_study: dict[str, list[dict[str, str]]] = {name: [] for name in STUDIES}
     for row in rows:
         name = Path(row["image"]).relative_to("nas").parts[0]
@@ -164,16 +145,16 @@ def test_index_says_of_every_study_what_extract_does_with_its_folder(archive: Pa
 
 
 def test_a_tie_is_refused_with_the_way_out_and_decided_by_a_preference(archive: Path) -> None:
-    _index(archive, code=3)
+    run_index(archive, code=3)
     with pytest.raises(InputError, match=r"2 series of one case .* --prefer thin or thick"):
         read_manifest(archive.parent / "m.csv")
     before = (archive.parent / "m.csv").read_bytes()
-    [thin] = [row["image"] for row in _rows(archive) if row["x_state"] == "tie" and "36 slices" in row["x_reason"]]
-    document = _index(archive, "--prefer", "thin", code=3)  # files are damaged
+    [thin] = [row["image"] for row in rows_of(archive) if row["x_state"] == "tie" and "36 slices" in row["x_reason"]]
+    document = run_index(archive, "--prefer", "thin", code=3)  # files are damaged
     assert (document["settled"], document["standing_ties"], document["rows_added"]) == (1, 0, 0)
     after = (archive.parent / "m.csv").read_bytes()
     assert set(after.splitlines()) < set(before.splitlines())
-    assert sum(row["image"] == thin for row in _rows(archive)) == 1
+    assert sum(row["image"] == thin for row in rows_of(archive)) == 1
     assert len(read_manifest(archive.parent / "m.csv")) == document["chosen"]
 
 
@@ -183,9 +164,9 @@ def test_thick_slices_and_kernels_are_preferred_where_series_tie_alone(tmp_path:
     STUDIES["kernels"][0](root / "b")
     for name, kernel in (("1", "H31s"), ("2", "H60s"), ("3", "unknown")):
         add_series(root / "c", name, "p", ConvolutionKernel=kernel)
-    assert _index(root, code=3)["ties"] == 2  # an unknown kernel is no evidence
-    _index(root, "--prefer", "thick", "--kernel", "sharp", out="n.csv")
-    told = {Path(row["image"]).parts[1]: row["x_reason"] for row in _rows(root, "n.csv")}
+    assert run_index(root, code=3)["ties"] == 2  # an unknown kernel is no evidence
+    run_index(root, "--prefer", "thick", "--kernel", "sharp", out="n.csv")
+    told = {Path(row["image"]).parts[1]: row["x_reason"] for row in rows_of(root, "n.csv")}
     assert told["a"].startswith("18 slices 5 mm")
     assert told["a"].endswith("chosen of 2 CT series by: thick slices preferred")
     assert "kernel H31s" in told["b"]
@@ -196,14 +177,14 @@ def test_running_again_reads_nothing_and_changes_no_row_that_is_there(tmp_path: 
     root, manifest = tmp_path / "nas", tmp_path / "m.csv"
     for name in "abc":
         add_series(root / name, "s", name, (5.0,) * 17)
-    assert _index(root)["rows_added"] == 3
+    assert run_index(root)["rows_added"] == 3
     lines = manifest.read_bytes().splitlines(keepends=True)
     # A person orders rows, renames a case, quotes, adds a column of their own, takes a row out.
     edited = [lines[0].strip() + b",x_note\n", lines[2].strip() + b',"seen, by me"\r\n', lines[1].strip() + b",\n"]
     edited[2] = b"B,mine" + edited[2][edited[2].index(b",", 2) :]
     manifest.write_bytes(b"\xef\xbb\xbf" + b"".join(edited))
     kept = manifest.read_bytes()
-    document = _index(root)
+    document = run_index(root)
     assert (document["files_read"], document["rows_added"], document["rows_kept"], document["taken_out"]) == (
         0,
         0,
@@ -214,11 +195,43 @@ def test_running_again_reads_nothing_and_changes_no_row_that_is_there(tmp_path: 
     add_series(root / "d", "s", "d")
     (root / "a" / "s" / "0001.dcm").touch()
     shutil.rmtree(root / "b")
-    document = _index(root)
+    document = run_index(root)
     assert (document["files_read"], document["rows_added"]) == (19, 1)
     assert len(document["changed"]) == len(document["removed"]) == 1
     assert manifest.read_bytes().startswith(kept)
-    assert _rows(root)[-1]["image"] == "nas/d/s"
+    assert rows_of(root)[-1]["image"] == "nas/d/s"
+
+
+def test_other_ids_of_the_same_images_are_told_and_nothing_counts_as_gone(tmp_path: Path) -> None:
+    root, out = tmp_path / "nas", tmp_path / "m.csv"
+    for name in ("a", "b", "c"):
+        add_series(root / "B" / f"{name}_x", "s", name)
+    run_index(root, "--pattern", "{center}/{patient}")
+    written = out.read_bytes()
+    shutil.rmtree(root / "B" / "c_x")
+    for _ in range(2):
+        document = run_index(root, "--pattern", "{center}/{patient}_*")
+        told = [document[name] for name in ("rows_added", "rows_kept", "other_ids", "taken_out")]
+        assert (told, len(document["removed"]), out.read_bytes() == written) == ([0, 3, 2, 0], 1, True)
+    begun = ("index", root, "--pattern", "{center}/{patient}_*", "--out", out, "--workers", 0)
+    assert "the ids of 2 studies are not those of before" in (text := cvtbatch(*begun).stdout)
+    assert f"to begin again delete {out}" in text
+    out.unlink()
+    assert run_index(root, "--pattern", "{center}/{patient}_*")["rows_added"] == 2
+
+
+def test_ties_that_a_preference_does_not_decide_are_left_to_a_person(tmp_path: Path) -> None:
+    root = tmp_path / "nas"
+    STUDIES["thin-and-thick"][0](root / "a")
+    for name, kernel in (("1", "H31s"), ("2", "unknown")):
+        add_series(root / "b", name, "q", ConvolutionKernel=kernel)
+    begun = ("index", root, "--center", "B", "--out", tmp_path / "m.csv", "--workers", 0)
+    assert "delete all but one of each, or run again with --prefer or --kernel" in cvtbatch(*begun).stdout
+    for settled in ("1 tie", "0 ties"):
+        text = cvtbatch(*begun, "--prefer", "thin").stdout
+        assert f"{settled} of an earlier run decided by --prefer thin" in text
+        assert "1 case with rows of several series that --prefer thin does not tell apart (x_state tie): delete" in text
+        assert "run again" not in text
 
 
 @pytest.mark.parametrize("damage", ["semicolons", "utf-16", "uneven"])
@@ -240,7 +253,7 @@ def test_followups_are_cases_of_one_patient_and_no_identity_is_told(tmp_path: Pa
     (root / "d").mkdir()
     (root / "d" / "0001.dcm").write_bytes(b"\0" * 2000)
     result = cvtbatch("index", root, "--center", "B", "--out", tmp_path / "m.csv", "--workers", 0)
-    rows = _rows(root)
+    rows = rows_of(root)
     assert len({row["patient"] for row in rows if row["patient"]}) == 1
     assert len({row["case_id"] for row in rows}) == 3
     study = str(pydicom.dcmread(root / "a" / "s" / "0001.dcm").StudyInstanceUID)
@@ -252,52 +265,14 @@ def test_followups_are_cases_of_one_patient_and_no_identity_is_told(tmp_path: Pa
     assert "1 file not to be read: 1 unreadable_file" in result.stdout
 
 
-def test_the_first_scan_after_the_onset_is_taken(tmp_path: Path) -> None:
-    root, table = tmp_path / "nas", tmp_path / "clinical.csv"
-    for day in ("20240530", "20240601", "20240603"):
-        add_series(root / day, "s", "17", StudyDate=day, StudyTime="101500")
-    add_series(root / "other", "s", "18")
-    table.write_text("id,onset,age,epilepsy\n17,2024-06-01 08:00,54,1\n")
-    clinical = ("--clinical", table, "--on", "id")
-    document = _index(root, *clinical, "--first-after-onset")
-    assert document["left_out"] == {"before_onset": 1, "later_scan": 1}
-    assert document["onset_unknown"] == 1
-    rows = {Path(row["image"]).parts[1]: row for row in _rows(root)}
-    assert sorted(rows) == ["20240601", "other"]
-    assert (rows["20240601"]["age"], rows["20240601"]["epilepsy"], rows["other"]["age"]) == ("54", "1", "")
-    table.write_text("id,age\n17,54\n")
-    arguments = ("index", root, "--center", "B", "--out", tmp_path / "n.csv", *clinical, "--first-after-onset")
-    assert "column 'onset'" in cvtbatch(*arguments).stderr
-
-
-def test_a_clinical_table_is_refused_before_anything_is_written_and_told_where_rows_stand_that_differ(
-    tmp_path: Path,
-) -> None:
-    root, table, out = tmp_path / "nas", tmp_path / "clinical.csv", tmp_path / "n.csv"
-    for patient in ("0017", "0018"):
-        add_series(root / patient, "s", patient)
-    begun = ("index", root, "--center", "B", "--out", out, "--workers", 0, "--clinical", table, "--on", "id")
-    for text, told in (("id,age\n17,54\n", "dropped zeros"), ("id,x_state\n0017,mine\n", "x_state")):
-        table.write_text(text)
-        result = cvtbatch(*begun)
-        assert (result.returncode, told in result.stderr, out.exists()) == (1, True, False)
-    table.write_text("id,age\n0017,54\n")
-    assert cvtbatch(*begun).returncode == 0
-    written = out.read_bytes()
-    table.write_text("id,age\n0017,55\n0018,60\n")
-    result = cvtbatch(*begun)
-    assert "2 cases whose rows have other values than the clinical table, and stand as they are" in result.stdout
-    assert out.read_bytes() == written
-
-
 def test_a_pattern_says_what_a_case_is_or_shows_the_paths_that_do_not_fit(tmp_path: Path) -> None:
     root = tmp_path / "nas"
     for path in ("bern/p1/s1", "bern/p1/s2", "ulm/p1/s1"):
         add_series(root / path, "s", "same", study_name="same")
     add_series(root / "stray", "s", "same")
-    document = _index(root, "--pattern", "{center}/{patient}/{study}/s")
+    document = run_index(root, "--pattern", "{center}/{patient}/{study}/s")
     assert (document["chosen"], document["misfit_folders"]) == (3, 1)
-    assert [row["center"] for row in _rows(root)] == ["bern", "bern", "ulm"]
+    assert [row["center"] for row in rows_of(root)] == ["bern", "bern", "ulm"]
     arguments = ("index", root, "--pattern", "{center}/x/{study}", "--out", tmp_path / "n.csv", "--workers", 0)
     result = cvtbatch(*arguments)
     assert (result.returncode, "'bern/p1/s1/s'" in result.stderr) == (1, True)
@@ -312,15 +287,44 @@ def test_outlines_that_name_the_series_are_filled_in_where_they_are_clear(tmp_pa
         uid = str(pydicom.dcmread(series / "0001.dcm").SeriesInstanceUID)
         if segments:
             write_named_outline(tmp_path / "nas" / "outlines" / f"{name}.dcm", uid, segments)
-    document = _index(root)
+    document = run_index(root)
     assert (document["outlines"], document["unclear_outlines"]) == (1, 1)
-    rows = {Path(row["image"]).parts[1]: row for row in _rows(root)}
+    rows = {Path(row["image"]).parts[1]: row for row in rows_of(root)}
     assert (rows["one"]["mask"], rows["one"]["segment"]) == ("nas/outlines/one.dcm", "")
     assert rows["several"]["mask"] == rows["none"]["mask"] == ""
     assert "SEG with 'skull', 'Blood'" in rows["several"]["x_outlines"]
-    _index(root, "--segment", "blood", out="n.csv")
-    rows = {Path(row["image"]).parts[1]: row for row in _rows(root, "n.csv")}
+    run_index(root, "--segment", "blood", out="n.csv")
+    rows = {Path(row["image"]).parts[1]: row for row in rows_of(root, "n.csv")}
     assert (rows["several"]["mask"], rows["several"]["segment"]) == ("nas/outlines/several.dcm", "Blood")
+
+
+def test_a_mask_beside_several_series_is_told_and_taken_by_the_pattern_that_is_named(tmp_path: Path) -> None:
+    import SimpleITK as sitk
+
+    root = tmp_path / "nas"
+    for study, lies in (("a", "a"), ("b", "b/2")):
+        add_series(root / study, "1", study, **SOFT)
+        add_series(root / study, "2", study, **SHARP)
+        sitk.WriteImage(tiny_head(1)[1], str(root / lies / "hematoma.nii.gz"))
+    add_series(root / "c", "1", "c")
+    (root / "multi").mkdir()
+    multiframe(add_series(tmp_path / "x", "s", "m"), root / "multi" / "whole.dcm")
+    shutil.copy(root / "a" / "hematoma.nii.gz", root / "multi" / "hematoma.nii.gz")
+    # A segmentation that names its series leaves no doubt.
+    uid = str(pydicom.dcmread(add_series(root / "named", "1", "n", **SOFT) / "0001.dcm").SeriesInstanceUID)
+    write_named_outline(root / "named" / "seg" / "1.dcm", uid, ["blood"])
+    shutil.copy(root / "a" / "hematoma.nii.gz", root / "named" / "hematoma.nii.gz")
+    document = run_index(root)
+    assert (document["outlines"], document["unclear_outlines"]) == (1, 3)
+    told = {Path(row["image"]).parts[1]: row["x_outlines"] for row in rows_of(root)}
+    assert told["a"].startswith("nas/a/hematoma.nii.gz (it lies in the study's folder")
+    assert "--mask-pattern '2/hematoma.nii.gz' takes it" in told["b"]
+    assert told["c"] == ""
+    result = cvtbatch("index", root, "--center", "B", "--out", tmp_path / "m.csv", "--workers", 0)
+    assert "1 found, 3 unclear: x_outlines says why" in result.stdout
+    assert run_index(root, "--mask-pattern", "hematoma.nii.gz", out="n.csv")["outlines"] == 2  # "named" has two
+    masks = {Path(row["image"]).parts[1]: row["mask"] for row in rows_of(root, "n.csv")}
+    assert (masks["a"], masks["multi"]) == ("nas/a/hematoma.nii.gz", "nas/multi/hematoma.nii.gz")
 
 
 def test_zips_and_image_files_are_sources_too(tmp_path: Path) -> None:
@@ -335,8 +339,8 @@ def test_zips_and_image_files_are_sources_too(tmp_path: Path) -> None:
     (root / "n1").mkdir()
     for image, name in zip(tiny_head(1), ("ct", "ct_mask"), strict=True):
         sitk.WriteImage(image, str(root / "n1" / f"{name}.nii.gz"))
-    assert _index(root)["chosen"] == 2
-    rows = {Path(row["image"]).name: row for row in _rows(root)}
+    assert run_index(root)["chosen"] == 2
+    rows = {Path(row["image"]).name: row for row in rows_of(root)}
     assert rows["ct.nii.gz"]["mask"] == "nas/n1/ct_mask.nii.gz"
     assert _read(root / "study.zip") == _read(series)
     assert cvtbatch("check", tmp_path / "m.csv", "--json").returncode == 0
@@ -367,4 +371,4 @@ def test_a_scan_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
     assert not (tmp_path / "m.csv").exists()
     monkeypatch.setattr(scan, "scan_task", whole)
     monkeypatch.setattr(scan.HeaderCache, "__exit__", ends)
-    assert _index(root)["files_read"] == 36
+    assert run_index(root)["files_read"] == 36

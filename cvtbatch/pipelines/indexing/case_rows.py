@@ -11,7 +11,7 @@ from cvtbatch.pipelines.indexing.clinical_table import ClinicalTable
 from cvtbatch.pipelines.indexing.dicom_outlines import DicomOutline, segments_of
 from cvtbatch.pipelines.indexing.manifest_file import Row
 from cvtbatch.pipelines.indexing.mask_files import MaskFiles
-from cvtbatch.pipelines.indexing.outlines_beside import outlines_of
+from cvtbatch.pipelines.indexing.outlines_beside import outlines_of, outlines_of_study
 from cvtbatch.pipelines.indexing.pseudonym_map import PseudonymMap
 from cvtbatch.pipelines.indexing.study_choice import ChosenSeries, StudyChoice
 from cvtbatch.plain_text import is_formula
@@ -121,7 +121,7 @@ class CaseRows:
 
     def _cells(self, series: ChosenSeries) -> list[Row]:
         cells = {"image": self._cell(self._root / series.image), "series_uid": series.series_uid, REASON: series.reason}
-        found = list(self._found(series))
+        found = list(self._found(series)) or list(self._of_study(series))
         if not found:
             return [cells]
         if not any(outline.note for outline in found) and len({outline.reader or _NOBODY for outline in found}) == len(
@@ -146,6 +146,11 @@ class CaseRows:
         for beside in outlines_of(image, self._outlines.files, self._outlines.mask_pattern, wanted):
             path = self._cell(beside.path)
             yield _Outline(path, beside.segment, beside.mask_label, beside.reader, beside.note)
+
+    def _of_study(self, series: ChosenSeries) -> Iterator[_Outline]:
+        if self._outlines.mask_pattern is None:
+            for beside in outlines_of_study(self._root / series.image, self._outlines.files):
+                yield _Outline(self._cell(beside.path), "", "", "", beside.note)
 
     def _path(self, path: str | Path) -> str:
         """Return a path as seen from the manifest; links on the way stay."""

@@ -13,7 +13,7 @@ from cvtbatch.manifest import twins_of
 from cvtbatch.manifest.cells import parse_rows
 from cvtbatch.manifest.files import TextRows
 from cvtbatch.manifest.problems import Problems
-from cvtbatch.pipelines.indexing.hospital_ids import normalised, without_zeros
+from cvtbatch.pipelines.indexing.hospital_ids import normalised, shape, without_zeros
 from cvtbatch.pipelines.indexing.hospital_table import HospitalTable, read_hospital_table
 from cvtbatch.pipelines.indexing.participants import FILE as PARTICIPANTS
 from cvtbatch.pipelines.indexing.participants import in_our_words
@@ -23,6 +23,8 @@ CENTER, ONSET = "center", "onset"
 # Day first where dots stand between the numbers, as wherever dates are written so.
 _DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?:,?[ T]+(\d{1,2}:\d{2}(?::\d{2})?))?")
 _DECIMAL_COMMA = re.compile(r"'\d+,\d+' is not a number$")
+# Ids of a table that are looked for within those of studies.
+_COMPARED = 20
 # A centre, empty where the table does not name any, and a patient's id.
 Person = tuple[str, str]
 
@@ -58,6 +60,10 @@ class ClinicalTable:
         entry = self._entry(center, patient_id)
         return {} if entry is None else dict(zip(self.columns, entry.cells, strict=True))
 
+    def knows(self, center: str, patient_id: str) -> bool:
+        """Return whether a patient has a row."""
+        return self._entry(center, patient_id) is not None
+
     def onset(self, center: str, patient_id: str) -> datetime.datetime | None:
         """Return when the patient's illness began, in the hospital's own time; None where the table does not say."""
         entry = self._entry(center, patient_id)
@@ -71,13 +77,15 @@ class ClinicalTable:
 
         Raises:
             InputError: "unpadded_ids": an id of the table is one of a study but for leading zeros; "clinical_table_without_center":
-                an id of the table, which names no centre, is one of two centres.
+                an id of the table, which names no centre, is one of two centres; "clinical_table_fits_nothing".
         """
         people = {(normalised(center), normalised(patient_id)) for center, patient_id in patients}
         found = {self._key(*person) for person in people}
         self._require_one_center(people)
         lost = [key for key in self._entries if key not in found]
         self._require_padding(lost, found)
+        if people and len(lost) == len(self._entries):
+            raise self._fits_nothing(people)
         return tuple(sorted(self._entries[key].number for key in lost))
 
     def _entry(self, center: str, patient_id: str) -> _Entry | None:
@@ -98,6 +106,29 @@ class ClinicalTable:
                     f"and {center!r}: add a column {CENTER!r} to the table",
                     patient_id,
                 )
+
+    def _fits_nothing(self, people: set[Person]) -> InputError:
+        """Return the error for a table of which no row fits, with an id of each side, alike if there are such."""
+        own_ids, ids = ({patient_id for _, patient_id in side} for side in (self._entries, people))
+        if same := sorted(own_ids & ids):
+            own = other = same[0]
+            centers, others = (
+                ", ".join(sorted({repr(center) for center, _ in side})) for side in (self._entries, people)
+            )
+            why = f"its column {CENTER!r} has {centers}, the studies are of {others}: spell the centre alike"
+        else:
+            alike = ((own, other) for own in sorted(own_ids)[:_COMPARED] for other in sorted(ids) if own in other)
+            own, other = next(alike, (min(own_ids), min(ids)))
+            why = (
+                f"its ids look like {shape(own)}, those of the studies like {shape(other)}. Name the column with the hospital's "
+                "patient id by --on; where folders name patients, --pattern says which part of the name is the id, as in "
+                "'{center}/{patient}_*/{study}'"
+            )
+        return InputError(
+            "clinical_table_fits_nothing",
+            f"none of {self.rows:,} rows of {WHAT} fits any of {len(people):,} patients with studies: {why}",
+            f"in the table {own!r}, of a study {other!r}",
+        )
 
     def _require_padding(self, lost: Sequence[Person], found: set[Person]) -> None:
         """Refuse a table that would fit but for zeros which a spreadsheet dropped: who is meant is not guessed."""

@@ -1,6 +1,9 @@
 """Ids as hospitals write them: which differences between two of them are none. Pure."""
 
+import re
 import unicodedata
+
+_RUNS = re.compile(r"\d+|[^\W\d_]+|.", re.DOTALL)
 
 
 def normalised(text: str) -> str:
@@ -10,6 +13,19 @@ def normalised(text: str) -> str:
     """
     readable = text.replace("\0", " ").encode("utf-8", "backslashreplace").decode()
     return unicodedata.normalize("NFC", readable.strip())
+
+
+def shape(text: str) -> str:
+    """Return what an id looks like, without what it says: `0047101_Muster` is `7 digits '_' 6 letters`."""
+    runs = _RUNS.findall(text)
+    return " ".join(map(_shape_of_run, runs)) or "empty"
+
+
+def _shape_of_run(run: str) -> str:
+    if not run[0].isalnum():
+        return repr(run)
+    what = "digit" if run[0].isdigit() else "letter"
+    return f"{len(run)} {what}{'s' if len(run) > 1 else ''}"
 
 
 def without_zeros(number: str) -> str | None:

@@ -136,7 +136,7 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         unmatched = clinical.unmatched(choice.key[:2] for choice in found) if clinical else ()
         outlines = Outlines(
             outlines_by_series(studies.packed_outlines()),
-            MaskFiles((path for path, _ in files), root),
+            MaskFiles((path for path, _ in files), root, studies.areas),
             options.mask_pattern,
             options.segment,
         )
@@ -155,10 +155,12 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         left_out=left_out.counts(),
         rows_added=len(update.added),
         rows_kept=len(update.kept),
+        rows_filled=update.filled,
         settled=update.settled,
         changed=tuple(update.changed),
         removed=tuple(update.removed),
         taken_out=update.taken_out,
+        other_ids=update.other_ids,
         outlines=rows.filled,
         unclear_outlines=rows.unclear,
         without_patient=rule.without_patient,
@@ -167,6 +169,7 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         onset_unknown=onset_unknown,
         clinical_rows=clinical.rows if clinical else 0,
         clinical_unmatched=unmatched,
+        without_clinical=sum(not clinical.knows(*choice.key[:2]) for choice in found) if clinical else 0,
         clinical_differing=update.differing,
         clinical_not_taken=clinical.not_taken if clinical else (),
         map_path=str(map_path(options)),

@@ -1,10 +1,13 @@
-"""A manifest that is added to: rows that stand in the file keep every byte, whatever a person made of them."""
+"""A manifest that is added to: what stands in a cell of the file stays, whatever a person made of it.
+
+Rows keep every byte but where an empty cell of theirs gets a value; new columns stand behind the others, with empty cells.
+"""
 
 import csv
 import io
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cvtbatch.errors import InputError, ProblemsError
@@ -18,10 +21,11 @@ _MARK = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class KeptRow:
-    """A row of the file: its cells by column, and its bytes."""
+    """A row of the file: its cells by column, its bytes, and values for cells that are empty."""
 
     cells: Row
     written: bytes
+    new: Row = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +93,27 @@ def _split(content: bytes, columns: tuple[str, ...]) -> ManifestFile:
 
 
 def write_manifest_file(
-    path: Path, there: ManifestFile, kept: Sequence[KeptRow], columns: Sequence[str], added: Sequence[Row]
+    path: Path,
+    there: ManifestFile,
+    kept: Sequence[KeptRow],
+    columns: Sequence[str],
+    added: Sequence[Row],
+    extending: Sequence[str] = (),
 ) -> None:
-    """Write rows as they are, and others behind them, under the header that is there or else these columns.
+    """Write rows that are there, and others behind them, under the header that is there or else these columns.
+
+    Args:
+        extending: columns that the header gets where it lacks them and a row has a value.
 
     Raises:
         InputError: "cannot_write"; "missing_columns", the header that is there lacks a column in which an added row has a value.
     """
-    if there.columns:
-        lacking = [name for name in columns if name not in there.columns and any(row.get(name) for row in added)]
+    own, more = there.columns, list[str]()
+    if own:
+        given = [*added, *(row.new for row in kept)]
+        lacking = [name for name in columns if name not in own and any(row.get(name) for row in given)]
+        more = [name for name in lacking if name in extending]
+        lacking = [name for name in lacking if name not in more]
         if needed := [name for name in lacking if not name.startswith("x_")]:
             raise InputError(
                 "missing_columns",
@@ -105,9 +121,12 @@ def write_manifest_file(
                 "give --out a new file",
                 str(path),
             )
-        columns = there.columns
+        if more:
+            own = own[: max(place for place, name in enumerate(own, 1) if name)]
+        columns = [*own, *more]
     end = there.line_end
-    parts = [there.head or _line(columns, end), *(row.written for row in kept)]
+    head = _wider_head(there, len(own), more) if more else there.head
+    parts = [head or _line(columns, end), *(_kept_line(row, own, more) for row in kept)]
     if added and not parts[-1].endswith((b"\n", b"\r")):
         parts.append(end)
     parts += [_line([row.get(name, "") for name in columns], end) for row in added]
@@ -116,6 +135,30 @@ def write_manifest_file(
             aside.write_bytes(b"".join(parts))
     except OSError as error:
         raise InputError("cannot_write", f"--out cannot be written: {error.strerror}", str(path)) from None
+
+
+def _wider_head(there: ManifestFile, width: int, more: Sequence[str]) -> bytes:
+    body = there.head.rstrip(b"\r\n")
+    if not body.replace(b" ", b"").endswith(b"," * (len(there.columns) - width)):
+        raise InputError("missing_columns", "the header of --out ends in columns without a name: delete them")
+    return body.rstrip(b", ") + _line(["", *more], there.head[len(body) :])
+
+
+def _kept_line(row: KeptRow, own: Sequence[str], more: Sequence[str]) -> bytes:
+    """Return the bytes of a row with its new values; the cells that it has keep theirs unless one of them is filled."""
+    if not (row.new or more):
+        return row.written
+    cells = next(csv.reader(io.StringIO(row.written.decode("utf-8"), newline=""), strict=True), [])
+    if not cells:
+        return row.written
+    body = row.written.rstrip(b"\r\n")
+    end = row.written[len(body) :]
+    behind = [row.new.get(name, "") for name in more]
+    if len(cells) <= len(own) and row.new.keys().isdisjoint(own):
+        return body + _line(["", *[""] * (len(own) - len(cells)), *behind], end)
+    cells = [*cells, *[""] * len(own)][: len(own)]
+    cells = [row.new.get(name, cell) for name, cell in zip(own, cells, strict=True)]
+    return _line([*cells, *behind], end)
 
 
 def _line(cells: Sequence[str], end: bytes) -> bytes:

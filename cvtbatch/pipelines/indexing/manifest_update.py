@@ -1,13 +1,15 @@
-"""What a run makes of the manifest that stands there: rows of new studies are added, all others keep their bytes. Pure.
+"""What a run makes of the manifest that stands there: rows of new studies are added, all others keep their cells. Pure.
 
 A case counts as there by its centre and id, or by its image and series where a person gave it another id. One that was written
 before and stands there no more was taken out by a person, and stays out. Rows of a tie that nobody has decided are the exception:
-where the user says by an option what decides ties, those that lose are taken out.
+where the user says by an option what decides ties, those that lose are taken out. Empty cells of clinical columns are unknown: they
+get what the clinical table says.
 """
 
 import os
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cvtbatch.manifest.ties import STATE, TIE
@@ -32,6 +34,7 @@ class ManifestUpdate:
         changed: case ids of rows whose studies have other files than when they were written.
         removed: case ids of rows that were written before and whose studies are not there now.
         taken_out: how many cases a person took out.
+        other_ids: how many studies were written under other ids than they have now.
         settled: how many ties that stood there are decided.
         differing: how many cases that stand there have other clinical values than the table.
         remembered: digests, as `written`, after this run.
@@ -43,7 +46,8 @@ class ManifestUpdate:
         self.added: list[Row] = []
         self.changed: list[str] = []
         self.removed: list[str] = []
-        self.taken_out = self.settled = self.differing = 0
+        self.taken_out = self.other_ids = self.settled = self.differing = 0
+        self._new: dict[int, Row] = {}
         self.remembered = dict(written)
         self._seen: set[Case] = set()
         self._by_case: dict[Case, list[KeptRow]] = defaultdict(list)
@@ -56,7 +60,14 @@ class ManifestUpdate:
     def add(self, case: Case, rows: Sequence[Row], choice: StudyChoice) -> None:
         """Take in what a run found of a study."""
         self._seen.add(case)
-        there = self._by_case.get(case) or self._renamed(rows)
+        there = self._by_case.get(case, [])
+        if not there and (named := self._renamed(rows)) is not None:
+            if named in self._written:
+                # Not a person's name for it: it was written under other ids.
+                self._seen.add(named)
+                self.other_ids += 1
+                return
+            there = self._by_case[named]
         before = self._written.get(case)
         if not there and before is not None:
             self.taken_out += 1
@@ -68,16 +79,19 @@ class ManifestUpdate:
         if not there:
             self.added += rows
             return
-        self.differing += any(
-            value != there[0].cells.get(name, "") for name in self._clinical if (value := rows[0].get(name))
-        )
         if self._settle and choice.state == CHOSEN and _is_tie(there):
-            self._decide(there, rows[0])
+            there = self._decide(there, rows[0])
+        self._fill(there, {name: value for name in self._clinical if (value := rows[0].get(name))})
 
     def finish(self, left_out: set[Case]) -> None:
         """Say which cases were found but are left out; then what else stands in the file is gone."""
         gone = {case for case in self._written if case in self._by_case} - self._seen - left_out
         self.removed = sorted(case_id for _, case_id in gone)
+
+    @property
+    def filled(self) -> int:
+        """How many rows that stand there get clinical values."""
+        return len(self._new)
 
     @property
     def standing_ties(self) -> int:
@@ -94,21 +108,32 @@ class ManifestUpdate:
         Raises:
             InputError: see `write_manifest_file`.
         """
-        if self._there.columns and not self.added and len(self.kept) == len(self._there.rows):
+        if self._there.columns and not self.added and not self._new and len(self.kept) == len(self._there.rows):
             return
-        write_manifest_file(path, self._there, self.kept, columns, self.added)
+        kept = [replace(row, new=self._new.get(id(row), {})) for row in self.kept]
+        write_manifest_file(path, self._there, kept, columns, self.added, self._clinical)
 
-    def _renamed(self, rows: Sequence[Row]) -> list[KeptRow]:
-        """Return the rows that name one of these images, whatever a person calls their case."""
-        case = next((self._by_image[_image(row)] for row in rows if _image(row) in self._by_image), None)
-        return [] if case is None else self._by_case[case]
+    def _renamed(self, rows: Sequence[Row]) -> Case | None:
+        """Return the case whose rows name one of these images."""
+        return next((self._by_image[_image(row)] for row in rows if _image(row) in self._by_image), None)
 
-    def _decide(self, tied: list[KeptRow], chosen: Row) -> None:
+    def _fill(self, there: Sequence[KeptRow], clinical: Row) -> None:
+        for row in there:
+            if new := {name: value for name, value in clinical.items() if not row.cells.get(name)}:
+                self._new[id(row)] = new
+        self.differing += any(
+            row.cells.get(name, value) not in {"", value} for row in there for name, value in clinical.items()
+        )
+
+    def _decide(self, tied: list[KeptRow], chosen: Row) -> list[KeptRow]:
+        """Take out the rows that lose; return those of the case that stand."""
         losers = [row for row in tied if _image(row.cells) != _image(chosen)]
-        if 0 < len(losers) < len(tied):
-            gone = {id(row) for row in losers}
-            self.kept = [row for row in self.kept if id(row) not in gone]
-            self.settled += 1
+        if not 0 < len(losers) < len(tied):
+            return tied
+        gone = {id(row) for row in losers}
+        self.kept = [row for row in self.kept if id(row) not in gone]
+        self.settled += 1
+        return [row for row in tied if id(row) not in gone]
 
 
 def _is_tie(rows: Sequence[KeptRow]) -> bool:

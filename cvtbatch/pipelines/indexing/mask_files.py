@@ -49,9 +49,11 @@ class MaskFiles:
 
     Args:
         files: below `root`; those that are neither image files nor scenes of 3D Slicer are passed over.
+        areas: folders below `root` that hold DICOM files of one study alone.
     """
 
-    def __init__(self, files: Iterable[Path], root: Path) -> None:
+    def __init__(self, files: Iterable[Path], root: Path, areas: Iterable[str] = ()) -> None:
+        self._areas = {root / area for area in areas}
         self._masks: dict[Path, list[Path]] = defaultdict(list)
         self._images: dict[Path, set[Path]] = defaultdict(set)
         self._below: dict[Path, list[Path]] = defaultdict(list)
@@ -91,6 +93,11 @@ class MaskFiles:
                 if derived.is_of(name)
             )
         return tuple(self._owned(image.parent).get(without_variant(image.name), ()))
+
+    def of_study(self, image: Path) -> Sequence[Path]:
+        """Return the masks in the folder of a study of DICOM files, whichever of its series they are of."""
+        area = next((folder for folder in image.parents if folder in self._areas), None)
+        return self._below.get(area, ()) if area and image not in self._images.get(image.parent, ()) else ()
 
     def _of_folder(self, image: Path) -> Iterator[OwnMask]:
         if inside := self._below.get(image):

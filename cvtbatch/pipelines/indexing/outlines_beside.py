@@ -1,6 +1,7 @@
 """Outlines that lie beside an image as files: which belong to it, and what has to be said to read them. Nothing is guessed."""
 
 import glob
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,6 +58,15 @@ def outlines_of(
     return tuple(_one_a_reader(outlines))
 
 
+def outlines_of_study(image: Path, masks: MaskFiles) -> tuple[OutlineBeside, ...]:
+    """Return the outlines in the folder of an image's study, each with a note: of which series they are is not said."""
+    return tuple(
+        OutlineBeside(mask, "", "", "", _STUDY_NOTE.format(glob.escape(os.path.relpath(mask, image.parent))))
+        for mask in masks.of_study(image)
+    )
+
+
+_STUDY_NOTE = "it lies in the study's folder, and nothing says of which series it is; --mask-pattern '{}' takes it"
 _SCENE_NOTE = "a scene of 3D Slicer: open it there, and save its segmentation alone, as .seg.nrrd, beside the image"
 
 

@@ -19,15 +19,18 @@ class IndexReport:
         chosen, ties: studies by what was chosen in this run.
         standing_ties: cases that the manifest now has several series of.
         left_out: studies without a row, by state.
+        rows_filled: rows that stood there, of which empty cells got clinical values.
         settled: ties of an earlier run that were decided.
         changed, removed: case ids of rows whose studies have other files now, or are not there.
         taken_out: cases that a person took out of the manifest.
+        other_ids: studies whose rows stand under other ids than this run gives them.
         outlines, unclear_outlines: series whose outline was filled in, and of which it cannot be told.
         without_patient, without_study: folders, a study's part in each, whose objects have no such id.
         misfits: folders with CT images that the pattern does not fit.
         onset_unknown: studies that were kept since they cannot be compared with an onset.
         clinical_unmatched: rows of the clinical table that fit no study.
-        clinical_differing: cases whose rows, which stand as they are, have other values than the table.
+        without_clinical: studies of patients without a row in it.
+        clinical_differing: cases of which cells, which stand as they are, have other values than the table.
         clinical_not_taken: its columns that no manifest takes.
     """
 
@@ -42,10 +45,12 @@ class IndexReport:
     left_out: dict[str, int]
     rows_added: int
     rows_kept: int
+    rows_filled: int
     settled: int
     changed: tuple[str, ...]
     removed: tuple[str, ...]
     taken_out: int
+    other_ids: int
     outlines: int
     unclear_outlines: int
     without_patient: int
@@ -54,6 +59,7 @@ class IndexReport:
     onset_unknown: int
     clinical_rows: int
     clinical_unmatched: tuple[int, ...]
+    without_clinical: int
     clinical_differing: int
     clinical_not_taken: tuple[str, ...]
     map_path: str

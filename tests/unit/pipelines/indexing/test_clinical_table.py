@@ -81,6 +81,21 @@ def test_zeros_that_a_spreadsheet_dropped_are_an_error_with_both_lengths(tmp_pat
     assert table.unmatched([("A", "012a"), ("A", "13"), ("A", "14")]) == (1,)
 
 
+def test_a_table_that_fits_no_patient_is_refused_with_the_shapes_of_ids_alone(tmp_path: Path) -> None:
+    table = _table(tmp_path, "id,age\n0047101,40\n0047102,50\n")
+    with pytest.raises(InputError, match=r"none of 2 rows .* any of 1 patients") as raised:
+        table.unmatched([("A", "0047102_Mustermann")])
+    assert raised.value.kind == "clinical_table_fits_nothing"
+    assert "ids look like 7 digits, those of the studies like 7 digits '_' 10 letters" in raised.value.message
+    assert not [secret for secret in ("4710", "Muster") if secret in raised.value.message]
+    assert raised.value.private == "in the table '0047102', of a study '0047102_Mustermann'"
+    with pytest.raises(InputError, match="those of the studies like empty"):
+        table.unmatched([("A", "")])
+    assert table.unmatched([]) == (1, 2)
+    with pytest.raises(InputError, match="column 'center' has 'Bern', the studies are of 'B': spell"):
+        _table(tmp_path, "center,id,age\nBern,7,40\n").unmatched([("B", "7")])
+
+
 def test_a_patient_may_stand_twice_if_the_rows_agree(tmp_path: Path) -> None:
     assert _table(tmp_path, "id,age,sex\n7,40,F\n 7,40,F\n").values("A", "7") == {"age": "40", "sex": "F"}
     with pytest.raises(ProblemsError, match=r"row 3: the patient of row 1, with another age and sex"):
