@@ -11,10 +11,12 @@ from scipy.stats import kurtosis
 from trimesh.creation import icosphere
 
 from cvtbatch.radiomics.box import cut_box
+from cvtbatch.radiomics.feature_set import ImageType
 from cvtbatch.radiomics.filters import filter_images
 from cvtbatch.radiomics.gaussian import laplacian_of_gaussian
 from cvtbatch.radiomics.lbp import pattern_images
-from cvtbatch.radiomics.profiles import Profile
+from cvtbatch.radiomics.settings import Calculation, Filtering
+from tests.support.parity import preparation
 
 
 def pair(seed, shape, spacing_mm, blur=False):
@@ -49,16 +51,17 @@ def test_log_has_the_bits_of_itk(sigma_mm, spacing_mm):
 
 def test_gradient_has_the_bits_of_itk_on_the_whole_box():
     ct, mask = pair(2, (9, 14, 15), (0.5, 0.7, 5.0))
-    box = cut_box(ct, mask, Profile(pad_distance=2))
+    box = cut_box(ct, mask, preparation(pad_distance=2))
     image = sitk.GetImageFromArray(box.values)
     image.SetSpacing(box.spacing_mm[::-1])
     expected = sitk.GetArrayFromImage(sitk.GradientMagnitude(image, True))[box.index]
-    np.testing.assert_array_equal(dict(filter_images(box))["gradient"], expected)
+    gradient = ImageType("Gradient", Filtering(), Calculation())
+    np.testing.assert_array_equal(dict(filter_images(box, gradient))["gradient"], expected)
 
 
 @pytest.mark.parametrize("blur", [False, True])
 def test_patterns_equal_scipy(blur):
-    box = cut_box(*pair(3, (8, 14, 15), (1.0, 1.0, 1.0), blur), Profile())
+    box = cut_box(*pair(3, (8, 14, 15), (1.0, 1.0, 1.0), blur), preparation())
     points = np.array(icosphere(1, 1).vertices)
     coordinates = np.array(box.index).T[None] + points[:, None]
     samples = map_coordinates(box.values, coordinates.T, order=3)
@@ -74,7 +77,7 @@ def test_patterns_equal_scipy(blur):
 
 def test_kurtosis_of_a_flat_region_is_undefined_where_scipy_says_so():
     ct, mask = pair(4, (8, 12, 12), (1.0, 1.0, 1.0))
-    box = cut_box(ct * 0 + 64, mask, Profile())
+    box = cut_box(ct * 0 + 64, mask, preparation())
     coordinates = np.array(box.index).T[None] + np.array(icosphere(1, 1).vertices)[:, None]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # precision loss is the point
