@@ -23,6 +23,7 @@ from cvtbatch.cli.interrupts import watch_interrupts
 from cvtbatch.cli.model import fit, score
 from cvtbatch.cli.options import CANNOT_RUN
 from cvtbatch.cli.predict import predict
+from cvtbatch.cli.profile import profile
 from cvtbatch.cli.review import review
 from cvtbatch.cli.store import export, export_case, picture, status
 from cvtbatch.cli.tuning import finetune
@@ -125,7 +126,7 @@ def cli() -> None:
 
 
 for _command in (
-    *(synth, download, check, extract, status, export, export_case, picture, review),
+    *(synth, download, check, profile, extract, status, export, export_case, picture, review),
     *(finetune, snapshot, spec, fit, bundle, predict, score, validate, add_center, recalibrate, agreement),
     *(forget, compact, gc),
     *(certs, scheduler, worker),

@@ -1,6 +1,7 @@
 from .audit import AuditResult, audit_features
 from .extract import RoiFeatures, check_stock, extract_features, roi_features
 from .feature_set import FeatureSet
+from .profile_check import ProfileCheck, check_profile, write_template
 from .profiles import PROFILES, Engine, load_profile, profile_of, study_settings
 
 __all__ = [
@@ -8,12 +9,15 @@ __all__ = [
     "AuditResult",
     "Engine",
     "FeatureSet",
+    "ProfileCheck",
     "RoiFeatures",
     "audit_features",
+    "check_profile",
     "check_stock",
     "extract_features",
     "load_profile",
     "profile_of",
     "roi_features",
     "study_settings",
+    "write_template",
 ]

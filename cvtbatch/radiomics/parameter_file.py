@@ -232,6 +232,8 @@ class _Reader:
 
 
 def _verdict(key: str, value: object, computed: Outcome, reason: str, idle: str | None) -> Verdict:
+    if value is None:
+        idle = idle or "null turns it off"
     return Verdict(key, value, "no effect", idle) if idle else Verdict(key, value, computed, reason)
 
 

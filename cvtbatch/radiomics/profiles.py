@@ -5,6 +5,7 @@ A profile is a feature set whose names are the study's. Its eight settings stand
 not.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -112,7 +113,7 @@ def _differences(found: FeatureSet, listed: set[str]) -> list[str]:
     study = profile_of(study_settings(found))
     whose = f"the {len(contracts.feature_names()):,}"
     problems = [
-        f"setting {key} = {value!r} is not supported: it is {study.settings()[key]!r} for {whose}"
+        f"setting {key} = {json.dumps(value)} is not supported: it is {json.dumps(study.settings()[key])} for {whose}"
         for key, value in found.settings().items()
         if key not in _FREE_SETTINGS and value != study.settings()[key]
     ]
@@ -134,7 +135,7 @@ def _image_type_differences(found: FeatureSet, study: FeatureSet, whose: str) ->
         ):
             wanted_values = wanted.to_pyradiomics()
             problems += [
-                f"image type {name}: setting {key} must be {_shown(wanted_values[key])}, not {_shown(value)}"
+                f"image type {name}: setting {key} must be {json.dumps(wanted_values[key])}, not {json.dumps(value)}"
                 for key, value in group.to_pyradiomics().items()
                 if value != wanted_values[key] and not (key in _FREE_SETTINGS and name != "LoG")
             ]
@@ -153,7 +154,3 @@ def _class_differences(found: FeatureSet, study: FeatureSet, whose: str) -> list
             if features:
                 problems.append(f"feature class {name}: {', '.join(features)}: {what} {whose}")
     return problems
-
-
-def _shown(value: Value) -> object:
-    return list(value) if isinstance(value, tuple) else value

@@ -68,13 +68,13 @@ def test_a_full_parameter_file_of_the_study_is_accepted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sections", "said"),
     [
-        ({"setting": {"binCount": 32}}, f"setting binCount = 32 is not supported: it is None for {WHOSE}"),
-        ({"setting": {"force2D": True}}, f"setting force2D = True is not supported: it is False for {WHOSE}"),
+        ({"setting": {"binCount": 32}}, f"setting binCount = 32 is not supported: it is null for {WHOSE}"),
+        ({"setting": {"force2D": True}}, f"setting force2D = true is not supported: it is false for {WHOSE}"),
         (
             {"setting": {"resampledPixelSpacing": [1, 1, 1]}},
-            "setting resampledPixelSpacing = (1, 1, 1) is not supported",
+            "setting resampledPixelSpacing = [1, 1, 1] is not supported",
         ),
-        ({"setting": {"weightingNorm": "no_weighting"}}, "setting weightingNorm = 'no_weighting' is not supported"),
+        ({"setting": {"weightingNorm": "no_weighting"}}, 'setting weightingNorm = "no_weighting" is not supported'),
         ({"imageType": {"Original": {}}}, "image type LoG is missing"),
         ({"imageType": {"LoG": {"sigma": [1.0]}}}, "image type LoG: setting sigma must be [1.0, 2.0, 3.0], not [1.0]"),
         ({"imageType": {"Original": {"binWidth": 3}}}, "image type Original: setting binWidth must be 25.0, not 3.0"),
