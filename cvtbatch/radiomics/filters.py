@@ -62,13 +62,25 @@ def _wavelet(box: RoiBox, image_type: ImageType) -> Iterator[Values]:
     own, calculation = image_type.filtering, image_type.calculation
     axes = [axis for axis in (2, 1, 0) if not (calculation.force_2d and axis == calculation.force_2d_dimension)]
     wavelet, coarse = pywt.Wavelet(own.wavelet), "a" * len(axes)
-    values = np.pad(box.values, [(0, size % 2) for size in box.values.shape], "wrap")
-    for level in range(own.start_level + own.level):
+    levels = own.start_level + own.level
+    part = _seen_from_roi(box, levels * wavelet.dec_len)
+    index = tuple(axis - (seen.start or 0) for axis, seen in zip(box.index, part, strict=True))
+    values = box.values[part]
+    values = np.pad(values, [(0, size % 2) for size in values.shape], "wrap")
+    for level in range(levels):
         bands = pywt.swtn(values, wavelet, level=1, start_level=0, axes=tuple(axes))[0]
         values = bands[coarse]
         if level >= own.start_level:
-            yield from (bands[name][box.index] for name in sorted(bands) if name != coarse)
-    yield values[box.index]
+            yield from (bands[name][index] for name in sorted(bands) if name != coarse)
+    yield values[index]
+
+
+def _seen_from_roi(box: RoiBox, reach: int) -> tuple[slice, ...]:
+    """Return the part of the box that the ROI's voxels see as far as `reach`; of an axis that ends before that, all of it."""
+    return tuple(
+        slice(roi.start - reach, roi.stop + reach) if reach <= roi.start and roi.stop + reach <= size else slice(None)
+        for roi, size in zip(box.roi_slices, box.values.shape, strict=True)
+    )
 
 
 def _square(box: RoiBox, _: ImageType) -> Iterator[Values]:
