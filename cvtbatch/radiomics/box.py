@@ -53,6 +53,11 @@ class RoiBox:
         z, y, x = (slice(low, low + size) for low, size in zip(self.lower, self.shape, strict=True))
         return z, y, x
 
+    @property
+    def voxel_mm3(self) -> float:
+        """Volume of a voxel."""
+        return float(np.multiply.reduce(self.spacing_mm[::-1]))
+
 
 def cut_box(ct: sitk.Image, mask: sitk.Image, preparation: Preparation) -> RoiBox:
     """Check image and mask, and cut the box that the settings ask for.

@@ -5,7 +5,7 @@ from compiled loops over ROI voxels. The contract with PyRadiomics 3.0.1, for ev
 |fast - stock| <= 1e-9 |stock| + 1e-12, or both NaN.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,7 +67,7 @@ def compute_features(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet) 
         own = image_type.calculation
         neighbourhood = own.distances, own.force_2d, own.force_2d_dimension
         if texture and neighbourhood not in grids:
-            grids[neighbourhood] = lay_grid(box, own)
+            grids[neighbourhood] = lay_grid(box, own, texture)
         for image, gray_values in filter_images(box, image_type):
             gray = discretise(gray_values, own)
             by_class: dict[str, dict[str, float]] = {}
@@ -77,16 +77,21 @@ def compute_features(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet) 
                 by_class.update(_texture_features(matrices, gray, grid, box, own, feature_set))
                 degenerate += [f"{image}/{reason}" for reason in _degeneracies(matrices, gray, grid, texture)]
             if feature_set.features("firstorder"):
-                voxel_mm3 = float(np.multiply.reduce(box.spacing_mm[::-1]))
                 by_class["firstorder"] = first_order_features(
-                    gray_values, gray.counts, own.voxel_array_shift, voxel_mm3
+                    gray_values, gray.counts, own.voxel_array_shift, box.voxel_mm3
                 )
                 if undefined := int(np.isnan(gray_values).sum()):
                     degenerate.append(f"{image}/firstorder: {undefined} voxels without a value")
-            for name in feature_set.image_classes():
-                found = by_class[name]
-                values.update({f"{image}_{name}_{feature}": found[feature] for feature in feature_set.features(name)})
+            values.update(_named(image, by_class, feature_set))
     return FastResult(values, box.largest_hu, tuple(degenerate))
+
+
+def _named(
+    image: str, by_class: Mapping[str, Mapping[str, float]], feature_set: FeatureSet
+) -> Iterator[tuple[str, float]]:
+    """Yield one image's features by name, in the set's order."""
+    for name in feature_set.image_classes():
+        yield from ((f"{image}_{name}_{feature}", by_class[name][feature]) for feature in feature_set.features(name))
 
 
 def _texture_features(

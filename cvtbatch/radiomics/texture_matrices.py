@@ -23,6 +23,9 @@ from cvtbatch.radiomics.discretisation import GrayLevels
 from cvtbatch.radiomics.feature_names import TEXTURE_CLASSES
 from cvtbatch.radiomics.settings import Calculation
 
+# Counted over the distances asked for; runs and zones are of distance 1.
+_OF_NEIGHBOURS = {"glcm", "gldm", "ngtdm"}
+
 
 @dataclass(frozen=True, slots=True)
 class TextureGrid:
@@ -76,15 +79,15 @@ class TextureMatrices:
     glszm_sizes: NDArray[np.int64]
 
 
-def lay_grid(box: RoiBox, calculation: Calculation) -> TextureGrid:
+def lay_grid(box: RoiBox, calculation: Calculation, classes: Collection[str] = TEXTURE_CLASSES) -> TextureGrid:
     """Lay the ROI of `box` into a grid of its own, with an empty border as wide as the largest distance.
 
     Raises:
-        InputError: roi_too_thin where no two voxels of its bounding box are neighbours.
+        InputError: roi_too_thin where a class needs neighbours, and no two voxels of the bounding box are.
     """
     across = calculation.force_2d_dimension if calculation.force_2d else None
     angles, line_angles = list_angles(box.shape, calculation.distances, across), list_angles(box.shape, (1,), across)
-    if not len(angles) or not len(line_angles):
+    if not len(line_angles) or (not len(angles) and _OF_NEIGHBOURS & set(classes)):
         raise InputError("roi_too_thin", _too_thin(box, calculation))
     border = max(calculation.distances)
     shape = tuple(size + 2 * border for size in box.shape)

@@ -29,7 +29,7 @@ def stock_values(document: Document, ct: sitk.Image, mask: sitk.Image) -> dict[s
     return {name: float(np.real(value)) for name, value in found.items()}
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.integers(0, 2**32 - 1))
 def test_random_files_on_random_rois(seed: int) -> None:
     skip_without_pyradiomics()

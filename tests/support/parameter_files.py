@@ -21,7 +21,7 @@ def random_parameters(rng: np.random.Generator) -> Document:
         **maybe(0.8, binWidth=one(2, 5, 10.0, 25)),
         **maybe(0.15, binCount=one(1, 4, 16, 32)),
         **maybe(0.2, voxelArrayShift=one(0, 300, 1000)),
-        **maybe(0.25, distances=one([1], [2], [1, 2], [1, 3])),
+        **maybe(0.25, distances=one([1], [2], [1, 2], [1, 3], [4])),
         **maybe(0.3, weightingNorm=one("euclidean", "manhattan", "infinity", "no_weighting", None)),
         **maybe(0.25, symmetricalGLCM=one(True, False)),
         **maybe(0.25, gldm_a=one(0, 1, 3)),
@@ -70,6 +70,8 @@ def random_parameters(rng: np.random.Generator) -> Document:
         known = (*FEATURES[name], *DEPRECATED.get(name, ()))
         some = rng.choice(known, rng.integers(1, len(known) + 1), replace=False).tolist()
         classes[str(name)] = one(None, [], some)
+    if setting.get("force2D") and setting["force2Ddimension"] != 1 and rng.random() < 0.5:
+        classes["shape2D"] = None
     document: Document = {"imageType": {str(name): image_types[name] for name in chosen}, "setting": setting}
     # Of all classes PyRadiomics cannot compute shape2D in coronal planes, and then computes nothing.
     if rng.random() < 0.85 or setting.get("force2Ddimension") == 1:
