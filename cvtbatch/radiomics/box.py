@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cvtbatch.errors import InputError
-from cvtbatch.radiomics.resampling import resample
+from cvtbatch.radiomics.resampling import ResampledGrid, lay_resampled_grid
 from cvtbatch.radiomics.settings import Preparation
 
 # SimpleITK's defaults: a fraction of the first axis' spacing for origin and spacing, absolute for direction cosines.
@@ -35,8 +35,8 @@ class RoiBox:
         lower: first voxel of the ROI's bounding box in `values`, (z, y, x).
         shape: size of the ROI's bounding box in voxels, (z, y, x).
         spacing_mm: (z, y, x).
-        largest_hu: the largest magnitude among the voxels of `values`, before they are normalised; of the whole volume where
-            they are normalised and then resampled.
+        largest_hu: the largest magnitude among the voxels of `values`, before they are normalised; of those around it
+            that are interpolated where they are normalised and then resampled.
     """
 
     values: NDArray[np.float64]
@@ -64,35 +64,30 @@ def cut_box(ct: sitk.Image, mask: sitk.Image, preparation: Preparation) -> RoiBo
 
     Raises:
         InputError: bad_dimension, bad_pixel_type, grid_mismatch, empty_mask, full_mask, label_absent, roi_too_small,
-            roi_too_thin, non_finite_voxels, flat_image.
+            roi_too_thin, non_finite_voxels, flat_image, box_too_thin.
     """
     _check_grids(ct, mask, preparation.geometry_tolerance or GRID_TOLERANCE)
     index = _label_index(mask, preparation.label)
     _check_label(mask, preparation.label, len(index[0]))
-    if preparation.resampled:
-        return _cut_resampled(ct, mask, preparation)
     lower, upper = _bounds(index)
+    if preparation.resampled:
+        grid = lay_resampled_grid(mask, lower[::-1], (upper - lower)[::-1], preparation)
+        if grid is not None:
+            return _cut_resampled(ct, mask, grid, preparation)
     _check_extent(upper - lower, len(index[0]), preparation)
     start, stop = np.zeros(3, np.int64), np.array(ct.GetSize()[::-1])
-    if preparation.pre_crop:
+    if preparation.pre_crop or preparation.resampled:
         start = np.maximum(lower - preparation.pad_distance, 0)
         stop = np.minimum(upper + preparation.pad_distance, stop)
-    hu = _box_hu(ct, start, stop, preparation)
+    hu = _box_hu(ct, start, stop, whole=preparation.normalize)
     values = _normalised(ct, hu, preparation) if preparation.normalize else hu
     z, y, x = (axis - low for axis, low in zip(index, start, strict=True))
     return _roi_box(values, (z, y, x), ct.GetSpacing(), float(np.abs(hu).max()), preparation)
 
 
-def _cut_resampled(ct: sitk.Image, mask: sitk.Image, preparation: Preparation) -> RoiBox:
-    """As `cut_box`, on the grid that is asked for; all of what is resampled is the box."""
-    whole = np.zeros(3, np.int64), np.array(ct.GetSize()[::-1])
-    image = sitk.Cast(ct, sitk.sitkFloat64)
-    hu = _box_hu(image, *whole, preparation)
-    if preparation.normalize:
-        normalised = sitk.GetImageFromArray(_normalised(image, hu, preparation))
-        normalised.CopyInformation(image)
-        image = normalised
-    image, roi = resample(image, sitk.Cast(mask, sitk.sitkUInt32), preparation)
+def _cut_resampled(ct: sitk.Image, mask: sitk.Image, grid: ResampledGrid, preparation: Preparation) -> RoiBox:
+    """As `cut_box`, on another grid; all of it is the box."""
+    roi = grid.resample_mask(mask)  # the arrays below are views of it
     index = _label_index(roi, preparation.label)
     if not len(index[0]):
         raise InputError(
@@ -100,9 +95,11 @@ def _cut_resampled(ct: sitk.Image, mask: sitk.Image, preparation: Preparation) -
         )
     lower, upper = _bounds(index)
     _check_extent(upper - lower, len(index[0]), preparation)
-    values = np.array(sitk.GetArrayViewFromImage(image))
+    # A B-spline spreads what is not finite over the whole volume.
+    hu = _box_hu(ct, grid.start[::-1], grid.stop[::-1], whole=True)
+    values = grid.resample_image(_normalised(ct, hu, preparation) if preparation.normalize else hu, ct)
     largest_hu = float(np.abs(hu if preparation.normalize else values).max())
-    return _roi_box(values, index, image.GetSpacing(), largest_hu, preparation)
+    return _roi_box(values, index, tuple(grid.spacing_mm.tolist()), largest_hu, preparation)
 
 
 def _roi_box(
@@ -221,11 +218,11 @@ def _check_extent(shape: NDArray[np.int64], count: int, own: Preparation) -> Non
         raise InputError("roi_too_small", f"the ROI has {count} voxels (limit: more than {own.minimum_roi_size})")
 
 
-def _box_hu(ct: sitk.Image, start: NDArray[np.int64], stop: NDArray[np.int64], own: Preparation) -> NDArray[np.float64]:
-    """Return the box as float64; where it will be normalised by the whole volume, that must be finite too."""
-    whole = sitk.GetArrayViewFromImage(ct)
-    crop = whole[tuple(slice(low, high) for low, high in zip(start, stop, strict=True))]
-    judged = whole if own.normalize else crop
+def _box_hu(ct: sitk.Image, start: NDArray[np.int64], stop: NDArray[np.int64], *, whole: bool) -> NDArray[np.float64]:
+    """Return the box as float64; `whole` says that the values depend on the whole volume, which must be finite then."""
+    volume = sitk.GetArrayViewFromImage(ct)
+    crop = volume[tuple(slice(low, high) for low, high in zip(start, stop, strict=True))]
+    judged = volume if whole else crop
     if judged.dtype.kind == "f" and not np.isfinite(judged).all():
         count = int(np.sum(~np.isfinite(judged)))
         raise InputError("non_finite_voxels", f"the image holds {count} voxels that are not finite numbers (limit 0)")
