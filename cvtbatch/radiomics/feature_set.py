@@ -110,7 +110,7 @@ class FeatureSet:
     def to_document(self) -> dict[str, dict[str, object]]:
         """Return the set as a parameter file that says everything: each setting, and of each class its features.
 
-        Sets that compute the same in the same order have equal documents.
+        Files that say the same in other words, or leave out what is a default, have equal documents.
         """
         common = self.settings()
         image_types = {

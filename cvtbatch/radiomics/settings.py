@@ -170,7 +170,7 @@ class Preparation(_Group):
 
     Attributes:
         label: value of the ROI's voxels in the mask.
-        label_channel, correct_mask, additional_info: without effect here, see `feature_set.EFFECTS`.
+        label_channel, correct_mask, additional_info: without effect here, see `setting_effects`.
         geometry_tolerance: of the two grids; None for SimpleITK's.
         minimum_roi_dimensions: axes along which the ROI must span more than one voxel (1 to 3).
         minimum_roi_size: the ROI must have more voxels than this; None for no limit.
