@@ -5,7 +5,7 @@ UV := .venv/uv/bin/uv
 BIN := .venv/bin
 export PYTHONNOUSERSITE := 1
 
-.PHONY: demo test check lint format lock clean
+.PHONY: demo docs test check try-wheel lint format lock clean
 
 # Untrained weights: the demo needs no network, and what it embeds is marked as not for inference. Few cases make few folds.
 demo: TRIAL := --set embedding.weights=random:0
@@ -35,6 +35,10 @@ demo: .venv/.ready
 test: lint
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
+# What who installs the wheel gets; needs an index of packages, as `lock` does.
+try-wheel: .venv/.ready
+	$(BIN)/python -m tests.packaging.try_wheel
+
 check: lint
 	$(BIN)/python -m pytest -q tests/unit/test_layers.py
 
@@ -42,6 +46,10 @@ lint: .venv/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# The documentation site, of docs/ and of the code: open build/site/index.html.
+docs: .venv/.ready
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --jobs auto -c docs -d build/pages . build/site
 
 format: .venv/.ready
 	$(BIN)/ruff format .
@@ -55,10 +63,11 @@ format: .venv/.ready
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 
-# Exact versions for Python 3.11, with hashes and without index addresses.
+# Exact versions for Python 3.11, with hashes and without index addresses; PyRadiomics is the reference, not what the extra `stock` brings.
+lock: EXTRAS := cluster embed fit pacs
 lock:
 	test -x $(UV) || { $(PYTHON) -m venv .venv/uv && .venv/uv/bin/python -m pip install --quiet uv==$(UV_VERSION); }
-	$(UV) pip compile --quiet --upgrade pyproject.toml --group dev --python-version 3.11 --generate-hashes --no-header -o requirements.lock
+	$(UV) pip compile --quiet --upgrade pyproject.toml --group dev --group docs $(EXTRAS:%=--extra %) --python-version 3.11 --generate-hashes --no-header -o requirements.lock
 
 clean:
-	rm -rf .venv demo
+	rm -rf .venv demo build

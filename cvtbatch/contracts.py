@@ -8,7 +8,6 @@ columns of one type), and the type float32. A column may be added to a table if 
 adds it there. Jobs and command outputs are JSON Schema 2020-12.
 """
 
-import difflib
 import itertools
 import json
 import re
@@ -21,8 +20,20 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from cvtbatch.errors import InternalError
+from cvtbatch.nearest import did_you_mean, nearest
 
 JsonObject = dict[str, Any]
+
+# What JSON Schema calls a type, in words.
+_TYPE_WORDS = {
+    "array": "list",
+    "object": "section of keys",
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+    "null": "null",
+}
 
 _ARROW_TYPES = {
     "string": pa.string(),
@@ -85,6 +96,22 @@ class TableContract:
         """Return how many leading columns are keys and book-keeping, not features: those that deserve statistics."""
         features = set(feature_names())
         return sum(field.name not in features for field in self.fields)
+
+
+@dataclass(frozen=True, slots=True)
+class FailureKind:
+    """A kind of failure, for people.
+
+    Attributes:
+        who: can do something about it.
+        meaning: what is wrong.
+        do: what to do; empty for a kind that ends the command, whose meaning says it.
+    """
+
+    name: str
+    who: Literal["you", "PACS team", "reader"]
+    meaning: str
+    do: str
 
 
 @cache
@@ -173,6 +200,16 @@ def _fields(descriptor: JsonObject) -> Iterator[Field]:
 
 
 @cache
+def failure_kinds() -> Mapping[str, FailureKind]:
+    """Return every kind of a failure or an error by its word."""
+    entries = _load("failure_kinds.json")["fields"]
+    return {
+        entry["name"]: FailureKind(entry["name"], entry["who"], entry["meaning"], entry.get("do", ""))
+        for entry in entries
+    }
+
+
+@cache
 def table_names() -> tuple[str, ...]:
     """Return the names of the store's tables."""
     return tuple(sorted(path.stem for path in (_schemas() / "tables").glob("*.json")))
@@ -247,13 +284,28 @@ def _problem(error: Any) -> str:
         known = list(error.schema["properties"])
         sentences = []
         for key in (key for key in error.instance if key not in known):
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
+            [near] = nearest(str(key), known, cutoff=0.0)
             sentences.append(
                 f"unknown key {_at([*error.absolute_path, key])}; the nearest valid one is {_at([*error.absolute_path, near])}"
             )
         return "; ".join(sentences)
     where = _at(error.absolute_path) or "the document"
-    return f"{where}: {error.message}"
+    return f"{where}: {_told(error) or error.message}"
+
+
+def _told(error: Any) -> str:
+    """Say in words what a value would have to be; empty where the validator's own words do."""
+    value = error.instance
+    if error.validator == "enum" and isinstance(value, str):
+        words = [word for word in error.validator_value if isinstance(word, str)]
+        meant = did_you_mean(value, words)
+        return f"{value!r} is not one of {', '.join(words)}{f'; {meant}'.rstrip() if meant else ''}"
+    if error.validator == "type":
+        wanted = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
+        if wanted == ["array"] and isinstance(value, str | int | float):
+            return f"{value!r} is no list: write [{value}]"
+        return f"{value!r} is no {' and no '.join(_TYPE_WORDS[name] for name in wanted)}"
+    return ""
 
 
 def problems_of(document: object, schema: str, most: int | None = None) -> list[str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cvtbatch.errors import InputError
+from cvtbatch.nearest import did_you_mean
 
 VARIABLE = "CVTBATCH_DATA"
 # A fire wall that swallows packets must not hold a run up for minutes; a server may be slow between two parts of a file.
@@ -205,7 +206,10 @@ def fetch_data_set(name: str) -> dict[str, Path]:
         InputError: no such data set, or a file cannot be had here; says which, from where, and where to put it.
     """
     if name not in DATA_SETS:
-        raise InputError("no_such_data", f"there is no data set {name}; there are {', '.join(DATA_SETS)}")
+        raise InputError(
+            "no_such_data",
+            f"there is no data set {name}; {did_you_mean(name, DATA_SETS)}there are {', '.join(DATA_SETS)}",
+        )
     data_set = DATA_SETS[name]
     if VARIABLE not in os.environ:
         for file, sha256 in data_set.files().items():

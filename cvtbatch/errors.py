@@ -44,16 +44,18 @@ class ProblemsError(InputError):
     """
 
     @classmethod
-    def of(cls, kind: str, what: str, problems: Sequence[str], count: int | None = None) -> Self:
+    def of(cls, kind: str, what: str, problems: Sequence[str], count: int | None = None, advice: str = "") -> Self:
         """Build the error for a file described by `what`.
 
         Args:
             problems: not empty; all of them, or the first.
             count: of all of them.
+            advice: how to be rid of them all, if there is a way.
         """
         count = len(problems) if count is None else count
         more = [f"... and {count - len(problems)} more"] if count > len(problems) else []
-        return cls(kind, f"{what} has {count} problem{'s' if count > 1 else ''}", "\n".join([*problems, *more]))
+        told = f"{what} has {count} problem{'s' if count > 1 else ''}{f'; {advice}' if advice else ''}"
+        return cls(kind, told, "\n".join([*problems, *more]))
 
     def __str__(self) -> str:
         return f"{self.message}:\n" + "\n".join(f"  {line}" for line in self.private.splitlines())

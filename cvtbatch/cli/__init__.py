@@ -1,6 +1,6 @@
 """The command line: translates options, delegates, prints. Nothing is decided here but exit codes.
 
-Exit codes: 0 all done; 1 the run could not be done; 2 usage; 3 done, with standing failures.
+`EXIT_CODES` is the one rule of exit codes.
 """
 
 import datetime
@@ -19,12 +19,15 @@ from cvtbatch.cli.bundle import bundle
 from cvtbatch.cli.cluster import certs, scheduler, worker
 from cvtbatch.cli.display import SHOWN_FAILURES, say
 from cvtbatch.cli.extraction import extract
-from cvtbatch.cli.interrupts import watch_interrupts
+from cvtbatch.cli.indexing import index
+from cvtbatch.cli.interrupts import exit_code, watch_interrupts
+from cvtbatch.cli.manifest import manifest
 from cvtbatch.cli.model import fit, score
 from cvtbatch.cli.options import CANNOT_RUN
 from cvtbatch.cli.predict import predict
 from cvtbatch.cli.profile import profile
 from cvtbatch.cli.review import review
+from cvtbatch.cli.sections import Sections
 from cvtbatch.cli.store import export, export_case, picture, status
 from cvtbatch.cli.tuning import finetune
 from cvtbatch.cli.upkeep import compact, gc
@@ -42,7 +45,7 @@ def main() -> NoReturn:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
         say("Interrupted. What was committed is safe; the same command continues.", err=True)
-        _leave_interrupted()
+        _leave(exit_code() or CANNOT_RUN)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -55,7 +58,8 @@ def main() -> NoReturn:
     except Exception as error:
         _report_defect(error)
         code = CANNOT_RUN
-    sys.exit(code or 0)
+    # What an interrupt breaks in a library may come out as another error.
+    sys.exit(exit_code() if code == CANNOT_RUN and exit_code() else code or 0)
 
 
 def _tell(error: CvtbatchError) -> None:
@@ -77,15 +81,15 @@ def _tell(error: CvtbatchError) -> None:
     say(f"  ... {notices[0]}" if notices else f"  ... more in {log_folder() / f'{name}.jsonl'}", err=True)
 
 
-def _leave_interrupted() -> NoReturn:
-    """End with the code of a run that could not be done.
+def _leave(code: int) -> NoReturn:
+    """End at once with an exit code.
 
     Python remembers an interrupt that came while a library's C code ran a text of Python, and would end as if by the signal itself.
     """
     with suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
-    os._exit(CANNOT_RUN)
+    os._exit(code)
 
 
 def _report_defect(error: Exception) -> None:
@@ -100,13 +104,28 @@ def _report_defect(error: Exception) -> None:
         say(text, err=True)
 
 
-class _Group(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """List commands in the order in which they are used."""
-        return list(self.commands)
+EXIT_CODES = """Exit codes, of every command:
+
+\b
+0    all done
+1    it could not be done: the message says why and what to do
+2    the command line is wrong
+3    done, but something stands: failed cases, problems that a check
+     found, numbers that a report could not compute
+130  interrupted (Ctrl-C), 143 by SIGTERM: what is done is safe, the
+     same command continues. `scheduler`, `worker` and
+     `status --watch` run until then, and end with 0
+
+Completion of commands and options, here for bash (zsh, fish: the same word):
+
+\b
+eval "$(_CVTBATCH_COMPLETE=bash_source cvtbatch)"
+"""
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Sections, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, epilog=EXIT_CODES
+)
 @click.version_option(cvtbatch.__version__, prog_name="cvtbatch")
 def cli() -> None:
     """Feature store and scoring engine for intracerebral hematomas on head CT.
@@ -125,10 +144,12 @@ def cli() -> None:
     """
 
 
-for _command in (
-    *(synth, download, check, profile, extract, status, export, export_case, picture, review),
-    *(finetune, snapshot, spec, fit, bundle, predict, score, validate, add_center, recalibrate, agreement),
-    *(forget, compact, gc),
-    *(certs, scheduler, worker),
+for _title, _commands in (
+    ("Before a run", (synth, download, index, manifest, check, profile)),
+    ("The run", (extract, status, export, export_case, picture, review)),
+    ("A model", (finetune, snapshot, spec, fit, bundle, predict, score)),
+    ("A centre", (add_center, validate, recalibrate, agreement)),
+    ("Upkeep of a store", (forget, compact, gc)),
+    ("A cluster by hand", (certs, scheduler, worker)),
 ):
-    cli.add_command(_command)
+    cli.add_section(_title, _commands)

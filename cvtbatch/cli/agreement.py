@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cvtbatch.cli.display import SHOWN_FAILURES, print_table, progress_display, say
+from cvtbatch.cli.display import SHOWN_FAILURES, progress_display, say
 from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import (
     STANDING_FAILURES,
+    centers_option,
     cluster_options,
     json_option,
     snapshot_option,
     spec_option,
     store_option,
 )
+from cvtbatch.cli.tables import print_table
+from cvtbatch.cli.values import WholeNumber
 
 if TYPE_CHECKING:
     from cvtbatch.engine import ClusterConfig
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 SHOWN_FEATURES = 10
 
 
-@click.command()
+@click.command(short_help="Compare two readers' outlines, or one's perturbed.")
 @store_option
 @click.option(
     "--readers",
@@ -39,11 +42,11 @@ SHOWN_FEATURES = 10
 )
 @click.option(
     "--perturbations",
-    type=click.IntRange(2),
+    type=WholeNumber(2),
     metavar="N",
     help="Perturb the first reader's outlines by rule, N times each, and say which features survive.",
 )
-@click.option("--center", "centers", multiple=True, metavar="NAME", help="Cases of this centre; repeatable.")
+@centers_option
 @click.option("--bundle", type=click.Path(path_type=Path), help="Bundle that scores both outlines: its folder or tar.")
 @snapshot_option
 @spec_option

@@ -9,34 +9,38 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from cvtbatch.cli.display import SHOWN_FAILURES, progress_display, say
+from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import (
     STANDING_FAILURES,
+    cluster_options,
     job_option,
     json_option,
     manifest_argument,
     reader_option,
     set_option,
 )
+from cvtbatch.cli.values import WholeNumber, Word
 
 if TYPE_CHECKING:
+    from cvtbatch.engine import ClusterConfig
+    from cvtbatch.pipelines.archive.check import CheckReport
     from cvtbatch.pipelines.archive.check_files import Problem
 
 
-@click.command()
+@click.command(short_help="Make a synthetic archive with its manifest.")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--cases", type=click.IntRange(1), required=True, help="How many cases.")
-@click.option(
-    "--centers", type=click.IntRange(1), default=1, show_default=True, help="Over how many centres they spread."
-)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Equal seeds give equal archives.")
+@click.option("--cases", type=WholeNumber(1), required=True, help="How many cases.")
+@click.option("--centers", type=WholeNumber(1), default=1, show_default=True, help="Over how many centres they spread.")
+@click.option("--seed", type=WholeNumber(0), default=0, show_default=True, help="Equal seeds give equal archives.")
 @click.option(
     "--size",
-    type=click.Choice(["small", "full"]),
+    type=Word(["small", "full"]),
     default="small",
     show_default=True,
     help="About 256 x 256 x 24, or scanner size.",
 )
-def synth(out: Path, cases: int, centers: int, seed: int, size: Literal["small", "full"]) -> None:
+@json_option
+def synth(out: Path, cases: int, centers: int, seed: int, size: Literal["small", "full"], as_json: bool) -> None:
     """Make a synthetic archive with a manifest and outcomes in the new folder OUT.
 
     \b
@@ -44,15 +48,20 @@ def synth(out: Path, cases: int, centers: int, seed: int, size: Literal["small",
     """
     from cvtbatch.pipelines.archive.synthesize import write_archive
 
-    with progress_display("synth", quiet=False) as show:
+    with progress_display("synth", quiet=as_json) as show:
         manifest = write_archive(out, cases, centers, seed, size, show)
+    if as_json:
+        document = {"command": "synth", "manifest": str(manifest), "cases": cases, "centers": centers, "seed": seed}
+        click.echo(json.dumps(document, indent=2))
+        return
     say(f"{cases} cases of {centers} centre{'s' if centers > 1 else ''}: {manifest}")
 
 
-@click.command()
+@click.command(short_help="Fetch a public data set, or list what there is.")
 @click.argument("name", required=False)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Copy the files to this folder.")
-def download(name: str | None, out: Path | None) -> None:
+@json_option
+def download(name: str | None, out: Path | None, as_json: bool) -> None:
     """Fetch the public data set NAME, once, and print where its files lie; without NAME, list what there is.
 
     Every file is checked by its SHA-256. Where the variable CVTBATCH_DATA names a folder that has the files, nothing is fetched.
@@ -63,9 +72,7 @@ def download(name: str | None, out: Path | None) -> None:
     from cvtbatch.downloads import DATA_SETS, fetch_data_set, read_file
 
     if name is None:
-        for data_set in DATA_SETS.values():
-            source = f"{data_set.repository} at {data_set.commit[:10]}"
-            say(f"{data_set.name:<12} {len(data_set.files()):>3} files  {data_set.licence:<13} {source}")
+        _list_data_sets(as_json)
         return
     found = fetch_data_set(name)
     folder = next(iter(found.values())).parent
@@ -74,18 +81,40 @@ def download(name: str | None, out: Path | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for file, path in found.items():
             (folder / file).write_bytes(read_file(path))
-    say(str(folder))
+    if as_json:
+        click.echo(json.dumps({"command": "download", "name": name, "folder": str(folder)}, indent=2))
+    else:
+        say(str(folder))
 
 
-@click.command()
+def _list_data_sets(as_json: bool) -> None:
+    from cvtbatch.downloads import DATA_SETS
+
+    rows = [
+        {
+            "name": entry.name,
+            "files": len(entry.files()),
+            "licence": entry.licence,
+            "source": f"{entry.repository} at {entry.commit[:10]}",
+        }
+        for entry in DATA_SETS.values()
+    ]
+    if as_json:
+        click.echo(json.dumps({"command": "download", "data_sets": rows}, indent=2))
+        return
+    for row in rows:
+        say("{name:<12} {files:>3} files  {licence:<13} {source}".format(**row))
+
+
+@click.command(short_help="List what is wrong with a manifest and its files.")
 @manifest_argument
 @job_option
 @set_option
-@click.option(
-    "--workers", type=click.IntRange(0), default=0, show_default=True, help="Worker processes; 0 reads in this one."
-)
+@cluster_options(default_workers=None)
 @click.option("--bundle", type=click.Path(path_type=Path), help="Say too what this bundle needs and MANIFEST lacks.")
 @reader_option
+@click.option("--all", "everything", is_flag=True, help="Print too what is read of the cases without a problem.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE.csv", help="Write every problem to this file.")
 @json_option
 @click.pass_context
 def check(
@@ -93,71 +122,82 @@ def check(
     manifest: Path,
     job: Path | None,
     overrides: Sequence[str],
-    workers: int,
+    config: "ClusterConfig",
     bundle: Path | None,
     reader: str | None,
+    everything: bool,
+    out: Path | None,
     as_json: bool,
 ) -> None:
-    """List every problem of MANIFEST and of the files that it names; extract nothing. --reader is for --bundle.
+    """List every problem of MANIFEST and of the files that it names; extract nothing.
+
+    A row that is wrong is a problem among the others, and the files of all other cases are read all the same. Exit code 3 where
+    there is a problem, or something that a bundle needs is lacking. --reader is for --bundle.
 
     \b
-    Example:
+    Examples:
       cvtbatch check archive/manifest.csv
+      cvtbatch check archive/manifest.csv --out problems.csv
       cvtbatch check center-2/manifest.csv --bundle bundle --reader B
     """
     if reader is not None and bundle is None:
         raise click.UsageError("--reader: outlines of a reader are needed by a --bundle")
-    from cvtbatch.dlrn.bundle import load_bundle
     from cvtbatch.engine import open_cluster
-    from cvtbatch.manifest import read_manifest
+    from cvtbatch.pipelines.archive.check import preflight, report_of, require_csv, write_problems
     from cvtbatch.pipelines.archive.check_files import check_files
-    from cvtbatch.pipelines.archive.check_ids import check_ids
-    from cvtbatch.pipelines.archive.check_needs import check_needs
     from cvtbatch.pipelines.shared.job import read_job
 
-    cases = read_manifest(manifest)
-    cases.require_folders()
+    if out is not None:
+        require_csv(out)
     spacing_mm = read_job("extract", job, overrides).volume.spacing_mm
-    warnings = check_ids(cases)
-    for warning in warnings:
+    found = preflight(manifest, bundle, reader)
+    _print_problems(found.row_problems(), out, err=as_json)
+    if found.unlisted:
+        say(f"... and {found.unlisted} more problems of rows: mend these first", err=as_json)
+    found.survey.manifest.require_folders()
+    for warning in found.warnings:
         say(f"warning: {warning.message}", err=True)
-    lacks = check_needs(cases, load_bundle(bundle), reader) if bundle else []
-    for lack in lacks:
+    for lack in found.lacks:
         say(f"lacking: {lack.message}", err=as_json)
-    done = 0
-    with open_cluster(workers) as cluster, progress_display("check", quiet=as_json) as show:
+    with (
+        progress_display("check", quiet=as_json) as show,
+        open_cluster(config, on_notice=show.tell) as cluster,
+    ):
+        show.tell_dashboard(cluster.dashboard)
 
-        def on_case() -> None:
-            nonlocal done
-            done += 1
-            show(done, len(cases), 0)
+        def on_case(done: int, failed: int) -> None:
+            show(done, len(found.survey.manifest), failed)
+            raise_if_interrupted()
 
-        found = check_files(cases, spacing_mm, cluster, on_case)
-    problems = found.problems
-    broken = len({problem.case_key for problem in problems})
-    awaiting = sum(not case.masked_rois() for case in cases)
-    document = {
-        "command": "check",
-        "cases": len(cases),
-        "readable": len(cases) - broken,
-        "awaiting_mask": awaiting,
-        "images": [image.to_document() for image in found.images],
-        "problems": [problem.to_document() for problem in problems],
-        "warnings": [warning.to_document() for warning in warnings],
-        "lacks": [lack.to_document() for lack in lacks],
-    }
-    for image in () if as_json else found.images:
+        on_case(0, 0)
+        findings = check_files(found.survey.manifest, spacing_mm, cluster, on_case)
+    report = report_of(found, findings)
+    if out is not None:
+        write_problems(out, report)
+    _print_problems(findings.problems, out, err=as_json)
+    if as_json:
+        click.echo(json.dumps(report.to_document(), indent=2))
+    else:
+        _print_check(report, everything, out)
+    ctx.exit(STANDING_FAILURES if report.problems or found.lacks else 0)
+
+
+def _print_check(report: "CheckReport", everything: bool, out: Path | None) -> None:
+    images = report.findings.images
+    for image in images if everything else ():
         flags = f"; flags: {', '.join(image.flags)}" if image.flags else ""
         say(f"row {image.manifest_row}, {image.case_key}: {image.choice}{flags}")
-    _print_problems(problems, as_json)
-    if as_json:
-        click.echo(json.dumps(document, indent=2))
-    else:
-        say(f"{len(cases)} cases: {len(cases) - broken} can be read, {broken} cannot; {awaiting} without a mask")
-    ctx.exit(STANDING_FAILURES if problems or lacks else 0)
+    flagged = sum(bool(image.flags) for image in images)
+    told = f"; {flagged} to look at, by their flags{'' if everything else ' (--all)'}" if flagged else ""
+    broken = report.cases - report.readable
+    say(
+        f"{report.cases} cases: {report.readable} can be read, {broken} cannot; {report.awaiting_mask} without a mask{told}"
+    )
+    if out is not None:
+        say(f"{len(report.problems)} problems: {out}")
 
 
-def _print_problems(problems: "Sequence[Problem]", as_json: bool) -> None:
+def _print_problems(problems: "Sequence[Problem]", out: Path | None, *, err: bool) -> None:
     """Print problems, the first ones of each kind."""
     kinds = Counter[str]()
     for problem in problems:
@@ -166,11 +206,9 @@ def _print_problems(problems: "Sequence[Problem]", as_json: bool) -> None:
             continue
         private = f" [{problem.private}]" if problem.private else ""
         where = problem.roi_key or problem.case_key
-        say(
-            f"row {problem.manifest_row}, {where}: {problem.stage}: {problem.kind}: {problem.message}{private}",
-            err=as_json,
-        )
+        told = f"row {problem.manifest_row}, {where}: {problem.stage}: {problem.kind}: " if where else ""
+        say(f"{told}{problem.message}{private}", err=err)
     for kind, count in kinds.items():
         if count > SHOWN_FAILURES:
-            rest = "the document lists" if as_json else "--json lists"
-            say(f"... {count - SHOWN_FAILURES} more of {kind}: {rest} them all", err=as_json)
+            rest = f"{out} has them all" if out else "--out problems.csv has them all"
+            say(f"... {count - SHOWN_FAILURES} more of {kind}: {rest}", err=err)

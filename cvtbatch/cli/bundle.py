@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
-from cvtbatch.cli.display import print_table, say
+from cvtbatch.cli.display import say
 from cvtbatch.cli.options import json_option
+from cvtbatch.cli.tables import print_table
 
 
-@click.group()
+@click.group(short_help="Look at a bundle, without a store.")
 def bundle() -> None:
     """Look at a bundle, without a store."""
 

@@ -1,11 +1,15 @@
 """Commands that make up a cluster by hand: certificates, a scheduler, workers."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from cvtbatch.cli.display import say
+from cvtbatch.cli.options import json_option
+from cvtbatch.cli.values import Number, WholeNumber
+from cvtbatch.extras import require
 
 certs_option = click.option(
     "--certs",
@@ -14,10 +18,10 @@ certs_option = click.option(
 )
 
 
-@click.command()
+@click.command(short_help="Make the certificates of a cluster.")
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--host", "hosts", multiple=True, metavar="NAME_OR_IP", help="Stands in the certificate; repeatable.")
-@click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="How long they are valid.")
+@click.option("--days", type=WholeNumber(1, 3650), default=365, show_default=True, help="How long they are valid.")
 @click.option(
     "--ca",
     "authority",
@@ -25,7 +29,8 @@ certs_option = click.option(
     metavar="FOLDER",
     help="Make a further node certificate, signed by the authority of an earlier folder.",
 )
-def certs(out: Path, hosts: Sequence[str], days: int, authority: Path | None) -> None:
+@json_option
+def certs(out: Path, hosts: Sequence[str], days: int, authority: Path | None, as_json: bool) -> None:
     """Make an authority and a node certificate in the folder OUT: ca.pem, ca-key.pem, node.pem, node-key.pem.
 
     Every node, and the machine that runs commands, needs ca.pem, node.pem and node-key.pem; one node certificate may serve them
@@ -37,15 +42,19 @@ def certs(out: Path, hosts: Sequence[str], days: int, authority: Path | None) ->
       cvtbatch certs certs --host head.example --host 10.0.0.5
       cvtbatch certs certs-2027 --ca certs
     """
+    require("certificates need", "cryptography")
     from cvtbatch.engine.certificates import make_certificates
 
     end = make_certificates(out, hosts, days, authority)
+    if as_json:
+        click.echo(json.dumps({"command": "certs", "folder": str(out), "valid_until": f"{end:%Y-%m-%d}"}, indent=2))
+        return
     say(f"certificates in {out}, valid until {end:%Y-%m-%d}")
 
 
-@click.command()
+@click.command(short_help="Run a scheduler until Ctrl-C.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Name or address to listen at; 0.0.0.0 for all.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8786, show_default=True, help="0 takes a free one.")
+@click.option("--port", type=WholeNumber(0, 65535), default=8786, show_default=True, help="0 takes a free one.")
 @certs_option
 @click.option(
     "--dashboard",
@@ -70,13 +79,13 @@ def scheduler(ctx: click.Context, host: str, port: int, certs: Path | None, dash
     ctx.exit(run_scheduler(host, port, certs, dashboard, say))
 
 
-@click.command()
+@click.command(short_help="Run a worker until Ctrl-C.")
 @click.argument("address")
 @certs_option
 @click.option("--gpu", is_flag=True, help="Advertise the GPU that it sees (CUDA_VISIBLE_DEVICES): embeddings go to it.")
 @click.option(
     "--memory-gb",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     help="Memory that it may take, 10^9 bytes.  [default: the machine's, shared by its cores]",
 )
 @click.option(

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cvtbatch.cli.tables import print_table, to_table
 from cvtbatch.plain_text import visible
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from cvtbatch.pipelines.extraction.case_plan import CasePlan
     from cvtbatch.pipelines.extraction.report import ExtractReport, OutlineSummary
     from cvtbatch.pipelines.extraction.run_cost import CostSummary
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 # Without a terminal, progress is a line whenever this much time has passed.
 PLAIN_LINE_SECONDS = 10.0
-# Columns of a table that goes to a file or a pipe.
-FILE_WIDTH = 160
 # Failures that are named on the terminal; the rest are in the log of the run.
 SHOWN_FAILURES = 20
 
@@ -44,7 +41,6 @@ class ProgressDisplay:
         self.console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
         self.bar = None
         self.verb, self.unit, self.quiet = verb, unit, quiet
-        self.failures = 0
         self.started = self.spoken = time.monotonic()
         if self.console.is_terminal and not quiet:
             rate = TextColumn("{task.fields[rate]:.1f}/s, {task.fields[failed]} failed, left")
@@ -83,10 +79,9 @@ class ProgressDisplay:
         """Print a line."""
         self.console.print(visible(text))
 
-    def tell_failure(self, text: str) -> None:
-        """Print a line about a failure, unless there have been many, and count it."""
-        self.failures += 1
-        if self.failures <= SHOWN_FAILURES:
+    def step(self, text: str) -> None:
+        """Print what is begun before there is any progress to show."""
+        if not self.quiet:
             self.tell(text)
 
     def tell_dashboard(self, link: str | None) -> None:
@@ -109,31 +104,6 @@ def progress_display(verb: str, quiet: bool, unit: str = "cases") -> "Iterator[P
         show.close()
 
 
-def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a titled table to stdout; columns of numbers lean right."""
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = FILE_WIDTH
-    console.print(f"\n{visible(title)}", style="bold")
-    console.print(_table(header, rows))
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> "Table":
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for index, name in enumerate(header):
-        numbers = rows and all(isinstance(row[index], int | float) for row in rows)
-        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(f"{value:,}" if isinstance(value, int | float) else visible(str(value))) for value in row))
-    return table
-
-
 def print_case_plan(plan: "CasePlan") -> None:
     does = "compute" if plan.task or plan.goes_on else "leave"
     say(f"{does:8} {plan.case.case_key}: {', '.join(plan.reasons)}")
@@ -149,7 +119,7 @@ def print_plan(report: "ExtractReport", as_json: bool) -> None:
     )
 
 
-def print_report(report: "ExtractReport", failures: int, as_json: bool) -> None:
+def print_report(report: "ExtractReport", as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report.to_document(), indent=2))
         return
@@ -186,12 +156,12 @@ def print_report(report: "ExtractReport", failures: int, as_json: bool) -> None:
             ("class", "largest deviation"),
             worst,
         )
-    if failures > SHOWN_FAILURES:
-        say(f"{failures - SHOWN_FAILURES} more failures are in the log of the run and in the table failures", err=True)
     if report.clinical_updated:
         say(
             f"clinical values corrected without extraction where no other reason is given: {report.clinical_updated} cases"
         )
+    if report.report:
+        say(f"\nReport: {report.report}")
 
 
 def _outlined(outlines: "OutlineSummary") -> str:
@@ -307,9 +277,9 @@ def watch_display(as_json: bool) -> "Iterator[Callable[[Mapping[str, Any]], None
 
             def show(document: Mapping[str, Any]) -> None:
                 states = [(name.replace("_", " "), count) for name, count in document["cases"].items()]
-                parts: list[ConsoleRenderable] = [Text(_watch_line(document)), _table(("cases", "count"), states)]
+                parts: list[ConsoleRenderable] = [Text(_watch_line(document)), to_table(("cases", "count"), states)]
                 failures = [(row["stage"], row["kind"], row["cases"]) for row in document["failures"]]
-                parts += [_table(("stage", "kind", "cases"), failures)] if failures else []
+                parts += [to_table(("stage", "kind", "cases"), failures)] if failures else []
                 live.update(Group(*parts), refresh=True)
 
             yield show

@@ -1,6 +1,6 @@
 """The command that extracts an archive into a store."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,9 @@ from cvtbatch.cli.options import (
     manifest_argument,
     set_option,
     store_option,
+    typed_command,
 )
+from cvtbatch.cli.values import Number, Word
 
 if TYPE_CHECKING:
     from cvtbatch.engine import ClusterConfig
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 UNITS = {"extract": "cases", "outline": "volumes", "embed": "outlines"}
 
 
-@click.command()
+@click.command(short_help="Fill a store: volumes, radiomics features, embeddings.")
 @manifest_argument
 @store_option
 @job_option
@@ -36,13 +38,13 @@ UNITS = {"extract": "cases", "outline": "volumes", "embed": "outlines"}
 @cluster_options(default_workers=None)
 @click.option(
     "--audit",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     metavar="SHARE",
     help="Of the ROIs that are computed, compute this share with stock PyRadiomics too, and compare.",
 )
 @click.option(
     "--only",
-    type=click.Choice(["radiomics", "outlines", "embeddings"]),
+    type=Word(["radiomics", "outlines", "embeddings"]),
     help="Leave the others out; outlines (with their features) and embeddings are made of what is stored, and read no source.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and why; do nothing.")
@@ -52,6 +54,11 @@ UNITS = {"extract": "cases", "outline": "volumes", "embed": "outlines"}
     "--log",
     type=click.Path(path_type=Path, dir_okay=False),
     help="File of your own for the log, which names paths.  [default: below ~/.local/state/cvtbatch]",
+)
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for run-report.html and failures.csv, which name paths.  [default: below ~/.local/state/cvtbatch]",
 )
 @click.option(
     "--metrics",
@@ -73,6 +80,7 @@ def extract(
     retry_failed: bool,
     verify_inputs: bool,
     log: Path | None,
+    report: Path | None,
     metrics: str | None,
     as_json: bool,
 ) -> None:
@@ -89,8 +97,14 @@ def extract(
       cvtbatch extract archive/manifest.csv --store store --set outline.method=blast-ct
       cvtbatch extract archive/manifest.csv --store store --only embeddings --set embedding.weights=tuned.safetensors
     """
+
+    def step(text: str) -> None:
+        if not as_json:
+            say(text, err=True)
+
+    step("reading the manifest")
     from cvtbatch.engine import open_cluster
-    from cvtbatch.manifest import find_twins, name_centers, read_manifest
+    from cvtbatch.manifest import read_manifest, twin_notices
     from cvtbatch.pipelines.extraction import extract as pipeline
     from cvtbatch.pipelines.extraction.listeners import Listeners
     from cvtbatch.pipelines.extraction.settings import Options, own_gpus, resolve
@@ -99,20 +113,18 @@ def extract(
     if audit is not None:
         overrides = [*overrides, f"radiomics.audit={audit:.12f}"]
     cases = read_manifest(manifest)
-    for names in find_twins(cases.centers):
-        say(
-            f"warning: the centres {name_centers(names)} differ by capitals, blanks or Unicode form alone; fit refuses to train on "
-            "any of them",
-            err=True,
-        )
+    for notice in twin_notices(cases.centers):
+        say(f"warning: {notice}", err=True)
     settings = resolve(read_job("extract", job, overrides), store_url, only)
     if settings.extracts:
         cases.require_folders()
-    options = Options(retry_failed, verify_inputs, metrics, log)
+    options = Options(retry_failed, verify_inputs, metrics, log, report, typed_command())
     if dry_run:
         show_plan = (lambda _: None) if as_json else print_case_plan
         print_plan(pipeline.dry_run(cases, settings, options, show_plan), as_json)
         return
+    for begun in _starting(config, computes=settings.only != "embeddings"):
+        step(begun)
     with (
         progress_display("extract", quiet=as_json) as show,
         open_cluster(config, own_gpus(settings), show.tell) as cluster,
@@ -124,8 +136,25 @@ def extract(
             show(progress.done, progress.total, progress.failed)
             raise_if_interrupted()
 
-        report = pipeline.extract(
-            cases, settings, cluster, options, Listeners(on_progress, show.tell_failure, show.tell)
+        done = pipeline.extract(
+            cases, settings, cluster, options, Listeners(on_progress, show.tell, show.tell, show.step)
         )
-    print_report(report, show.failures, as_json)
-    ctx.exit(STANDING_FAILURES if report.failed else 0)
+    print_report(done, as_json)
+    ctx.exit(STANDING_FAILURES if done.failed else 0)
+
+
+def _starting(config: "ClusterConfig", computes: bool) -> Iterator[str]:
+    """Yield what is done before the first case, in words; elsewhere than on this machine, what is waited for is told by itself.
+
+    Args:
+        computes: features, which take compiled code.
+    """
+    from cvtbatch.compiled_code import is_cold
+    from cvtbatch.engine import LocalWorkers
+
+    if not isinstance(config, LocalWorkers):
+        return
+    if computes and is_cold():
+        yield "nothing is compiled yet for this user and version: compiling once, about 20 s of the first case"
+    if config.workers:
+        yield f"starting {config.workers} worker{'s' if config.workers > 1 else ''}"

@@ -2,6 +2,7 @@
 
 The first asks for an end in order: what is done is committed. Whatever holds that up (a store that hangs, native code), the process
 leaves after some seconds all the same; a second one has it leave at once. Nothing breaks by that: the store is made for kills.
+The exit code is then 128 and the signal's number, as shells give it: 130 after Ctrl-C, 143 after SIGTERM.
 """
 
 import multiprocessing
@@ -17,15 +18,20 @@ SIGNALS = {signal.SIGINT, signal.SIGTERM}
 STOP_SECONDS = 3.5
 # How often is looked for a signal that is held back.
 POLL_SECONDS = 0.5
-_LEFT = b"Left at once. What was committed is safe; the same command continues.\n"
+_SAFE = b"What was committed is safe; the same command continues.\n"
 
-# Set once the user has asked for an end: raised in a library's callback, a KeyboardInterrupt can vanish without a trace.
-_interrupted = threading.Event()
+# Kept once the user has asked for an end: raised in a library's callback, a KeyboardInterrupt can vanish without a trace.
+_asked: list[int] = []
 
 
-def _interrupt(*_: object) -> NoReturn:
-    _interrupted.set()
+def _interrupt(number: int, _: object) -> NoReturn:
+    _asked.append(number)
     raise KeyboardInterrupt
+
+
+def exit_code() -> int:
+    """Return the exit code of an end that the user has asked for; 0 where nobody has."""
+    return 128 + _asked[0] if _asked else 0
 
 
 def watch_interrupts() -> None:
@@ -44,23 +50,26 @@ def watch_interrupts() -> None:
 
 def _leave_when_due(reader: socket.socket, writer: socket.socket) -> None:
     """Leave some seconds after the first signal, or at the second; `writer` is held, so that it stays open."""
-    count = 0
-    while not count and not signal.sigpending() & SIGNALS:
-        count = _count(reader, POLL_SECONDS)
+    first, count = 0, 0
+    while not first:
+        first = _next(reader, POLL_SECONDS)
+        count = int(first > 0)
+        first = first or next(iter(signal.sigpending() & SIGNALS), 0)
     end = time.monotonic() + STOP_SECONDS
     while count < 2 and (left_s := end - time.monotonic()) > 0:
-        count += _count(reader, left_s)
+        count += _next(reader, left_s) > 0
     for process in multiprocessing.active_children():
         process.kill()
-    os.write(2, _LEFT)
-    os._exit(1)
+    late = f"Interrupted. It did not end by itself within {STOP_SECONDS:g} s, and was left. ".encode()
+    os.write(2, (b"Left at once. " if count > 1 else late) + _SAFE)
+    os._exit(128 + first)
 
 
-def _count(reader: socket.socket, wait_s: float) -> int:
-    """Return how many of our signals the process is told of in that time, at most one; others are none of ours."""
+def _next(reader: socket.socket, wait_s: float) -> int:
+    """Return the number of the signal that the process is told of in that time; 0 for none, or none of ours."""
     reader.settimeout(wait_s)
     try:
-        return sum(number in SIGNALS for number in reader.recv(1))
+        return next((number for number in reader.recv(1) if number in SIGNALS), 0)
     except TimeoutError:
         return 0
 
@@ -71,5 +80,5 @@ def raise_if_interrupted() -> None:
     Raises:
         KeyboardInterrupt: the user has asked for an end.
     """
-    if _interrupted.is_set():
+    if _asked:
         raise KeyboardInterrupt

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from cvtbatch.cli.display import print_table, progress_display, say
+from cvtbatch.cli.display import progress_display, say
 from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import (
+    centers_option,
     cluster_options,
     job_option,
     json_option,
@@ -19,6 +20,7 @@ from cvtbatch.cli.options import (
     spec_option,
     store_option,
 )
+from cvtbatch.cli.tables import print_table
 
 if TYPE_CHECKING:
     from cvtbatch.dlrn.bundle import Bundle
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@click.command()
+@click.command(short_help="Fit Rad, DL, DLR and DLRN; freeze them in a bundle.")
 @store_option
 @snapshot_option
 @job_option
@@ -79,11 +81,11 @@ def fit(
         _print_fit(report.out, report.bundle)
 
 
-@click.command()
+@click.command(short_help="Score the outlines of a store with a bundle.")
 @store_option
 @click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Bundle: its folder or tar.")
 @snapshot_option
-@click.option("--center", metavar="NAME", help="Score this centre's cases alone.")
+@centers_option
 @reader_option
 @click.option("--explain", is_flag=True, help="Fill the table explanations too: points and what contributes most.")
 @job_option
@@ -94,7 +96,7 @@ def score(
     store_url: str,
     bundle: Path,
     snapshot_name: str | None,
-    center: str | None,
+    centers: Sequence[str],
     reader: str | None,
     explain: bool,
     job: Path | None,
@@ -133,7 +135,7 @@ def score(
             store_url,
             bundle,
             snapshot_name,
-            center,
+            centers,
             cluster,
             reader=reader,
             explain=explain,

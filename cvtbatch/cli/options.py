@@ -1,13 +1,23 @@
 """Options and exit codes that several commands share."""
 
 import functools
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from cvtbatch.cli.values import WholeNumber
+
 Command = Callable[..., Any]
+
+
+def typed_command() -> str:
+    """Return the command line of this process as it is typed."""
+    return shlex.join(["cvtbatch", *sys.argv[1:]])
+
 
 CANNOT_RUN = 1
 STANDING_FAILURES = 3
@@ -29,6 +39,9 @@ reader_option = click.option(
     "--reader",
     metavar="NAME",
     help="Whose outlines; a method, e.g. blast-ct, stands for its newest reader.  [default: the bundle's]",
+)
+centers_option = click.option(
+    "--center", "centers", multiple=True, metavar="NAME", help="This centre's cases alone; repeatable."
 )
 snapshot_option = click.option("--snapshot", "snapshot_name", metavar="NAME", help="Read what this snapshot froze.")
 spec_option = click.option(
@@ -71,7 +84,8 @@ def cluster_options(default_workers: int | None) -> Callable[[Command], Command]
 
 def _workers_option(default: str) -> Callable[[Command], Command]:
     text = f"Worker processes on this machine; 0 works in this one.  [default: {default}]"
-    return click.option("--workers", type=click.IntRange(0), help=text)
+    hint = f"0 works in this process; leave it out for {default}"
+    return click.option("--workers", type=WholeNumber(0, hint=hint), help=text)
 
 
 _scheduler_option = click.option(

@@ -8,17 +8,16 @@ import click
 
 from cvtbatch.cli.display import say
 from cvtbatch.cli.options import job_option, json_option, set_option
+from cvtbatch.cli.values import WholeNumber, Word
 
 
-@click.command()
+@click.command(short_help="Print the card of one case, without a store.")
 @click.argument("image", type=click.Path(path_type=Path))
 @click.argument("mask", type=click.Path(path_type=Path))
 @click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Bundle: its folder or tar.")
-@click.option("--epilepsy", type=click.Choice(["0", "1"]), help="Seizure at admission; without it there is no DLRN.")
+@click.option("--epilepsy", type=Word(["0", "1"]), help="Seizure at admission; without it there is no DLRN.")
 @click.option("--series-uid", metavar="UID", help="SeriesInstanceUID, where IMAGE holds several series.")
-@click.option(
-    "--mask-label", type=click.IntRange(1, 4294967295), help="Value of the outline, where MASK holds several."
-)
+@click.option("--mask-label", type=WholeNumber(1, 4294967295), help="Value of the outline, where MASK holds several.")
 @click.option("--segment", metavar="NAME", help="Name of the outline, where MASK holds several.")
 @click.option("--allow-gaps", is_flag=True, help="Interpolate across missing slices.")
 @click.option(
@@ -52,7 +51,8 @@ def predict(
     """
     import cvtbatch
     from cvtbatch.dlrn.bundle import load_bundle
-    from cvtbatch.pipelines.cases.case_inputs import CaseSource, read_inputs, resolve_recipe
+    from cvtbatch.pipelines.cases.case_inputs import read_inputs, resolve_recipe
+    from cvtbatch.pipelines.cases.case_source import CaseSource
     from cvtbatch.pipelines.cases.predict import predict_case
     from cvtbatch.pipelines.shared.job import read_job
     from cvtbatch.validation.report.card import card_lines, write_card

@@ -1,13 +1,14 @@
 """Commands about what is computed of an ROI: profiles, and PyRadiomics parameter files."""
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
-from cvtbatch.cli.display import print_table, say
+from cvtbatch.cli.display import say
 from cvtbatch.cli.options import CANNOT_RUN, json_option
+from cvtbatch.cli.tables import print_table
+from cvtbatch.extras import installed
 
 # Differences from a profile that are named; --json has all of them.
 _SHOWN_PROBLEMS = 3
@@ -61,7 +62,7 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
         else:
             by = "the fast engine"
             if checked.engine == "pyradiomics":
-                by = f"PyRadiomics 3.0.1, which is {'' if find_spec('radiomics') else 'not '}installed here"
+                by = f"PyRadiomics 3.0.1, which is {'' if installed('radiomics') else 'not '}installed here"
             say(f"Accepted: {len(feature_set.names()):,} features, computed by {by}.")
             say(f'In Python: extract_features(ct, mask, params="{file}")')
             if problems := checked.job_problems:

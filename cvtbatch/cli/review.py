@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cvtbatch.cli.display import SHOWN_FAILURES, print_table, progress_display, say
+from cvtbatch.cli.display import SHOWN_FAILURES, progress_display, say
 from cvtbatch.cli.interrupts import raise_if_interrupted
-from cvtbatch.cli.options import STANDING_FAILURES, cluster_options, json_option, snapshot_option, store_option
+from cvtbatch.cli.options import (
+    STANDING_FAILURES,
+    centers_option,
+    cluster_options,
+    json_option,
+    snapshot_option,
+    store_option,
+)
+from cvtbatch.cli.tables import print_table
 
 if TYPE_CHECKING:
     from cvtbatch.engine import ClusterConfig
@@ -23,7 +31,7 @@ class _WithPages(click.Group):
         return super().parse_args(ctx, args if named else ["pages", *args])
 
 
-@click.group(cls=_WithPages)
+@click.group(cls=_WithPages, short_help="Judge outlines on pages; bring verdicts into the store.")
 def review() -> None:
     """Look at outlines on pages that need no server, and bring the verdicts into the store.
 
@@ -34,7 +42,7 @@ def review() -> None:
 @review.command()
 @store_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
-@click.option("--center", metavar="NAME", help="This centre's cases alone.")
+@centers_option
 @snapshot_option
 @click.option(
     "--reader",
@@ -53,7 +61,7 @@ def pages(
     ctx: click.Context,
     store_url: str,
     out: Path,
-    center: str | None,
+    centers: Sequence[str],
     snapshot_name: str | None,
     readers: Sequence[str],
     everything: bool,
@@ -73,7 +81,7 @@ def pages(
     from cvtbatch.engine import open_cluster
     from cvtbatch.pipelines.reviews.pages import Choice, write_review
 
-    choice = Choice(snapshot_name, center, tuple(readers), not everything)
+    choice = Choice(snapshot_name, tuple(centers), tuple(readers), not everything)
     with (
         progress_display("review", quiet=as_json, unit="cases") as show,
         open_cluster(config, on_notice=show.tell) as cluster,

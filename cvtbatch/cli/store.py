@@ -11,15 +11,16 @@ import click
 from cvtbatch import contracts
 from cvtbatch.cli.display import print_exported_case, print_flow, print_status, say, watch_display
 from cvtbatch.cli.interrupts import raise_if_interrupted
-from cvtbatch.cli.options import json_option, snapshot_option, spec_option, store_option
+from cvtbatch.cli.options import centers_option, json_option, snapshot_option, spec_option, store_option
+from cvtbatch.cli.values import Number, Word
 
 
-@click.command()
+@click.command(short_help="Show cases, rows, failures and runs of a store.")
 @store_option
 @click.option("--flow", is_flag=True, help="Show the inclusion flow too: screened, excluded and why, included.")
 @click.option(
     "--watch",
-    type=click.FloatRange(min=0.1),
+    type=Number(0.1),
     is_flag=False,
     flag_value=5.0,
     metavar="[SECONDS]",
@@ -60,46 +61,69 @@ def _watch(store_url: str, seconds: float, as_json: bool) -> None:
             raise_if_interrupted()
 
 
-@click.command()
-@click.argument("table", type=click.Choice([*contracts.table_names(), "wide"]))
+@click.command(short_help="Write a table of a store as .csv or .parquet.")
+@click.argument("table", metavar="TABLE", type=Word([*contracts.table_names(), "wide"]))
 @store_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write: .parquet or .csv.")
 @snapshot_option
 @click.option("--columns", metavar="NAMES", help="Only these columns, separated by commas.")
+@click.option("--without-embedding", is_flag=True, help="Leave the embeddings out.")
 @spec_option
+@centers_option
+@json_option
 def export(
-    table: str, store_url: str, out: Path, snapshot_name: str | None, columns: str | None, spec_ids: Sequence[str]
+    table: str,
+    store_url: str,
+    out: Path,
+    snapshot_name: str | None,
+    columns: str | None,
+    without_embedding: bool,
+    spec_ids: Sequence[str],
+    centers: Sequence[str],
+    as_json: bool,
 ) -> None:
     """Write the current rows of TABLE to a file.
 
-    "wide" is clinical values, radiomics and the largest slice's embedding, one row a primary ROI. Without --snapshot, cases,
-    volumes, rois, outlines, reviews, radiomics, embeddings and wide are read from a snapshot that is recorded for it. In CSV, an
-    apostrophe stands before texts that a spreadsheet takes for formulas; ids stay as they are.
+    TABLE is cases, volumes, rois, outlines, reviews, radiomics, embeddings, scores, explanations, failures, runs, snapshots,
+    specs or wide. "wide" is clinical values, radiomics and the largest slice's embedding, one row a primary ROI. Without
+    --snapshot, all but history (explanations, failures, runs, scores, snapshots, specs) is read from a snapshot that is recorded
+    for it. In CSV, an embedding has a column a number (emb_0000 and on), and an apostrophe stands before texts that a spreadsheet
+    takes for formulas; ids stay as they are.
 
     \b
     Examples:
       cvtbatch export radiomics --store store --out radiomics.parquet
       cvtbatch export wide --store store --snapshot paper-1 --out wide.csv
+      cvtbatch export wide --store store --center C2 --without-embedding --out c2.csv
       cvtbatch export failures --store store --out failures.csv
     """
     from cvtbatch.pipelines.stores.export import export_table
 
     names = columns.split(",") if columns is not None else None
-    exported = export_table(store_url, table, out, snapshot_name, names, spec_ids)
+    exported = export_table(
+        store_url, table, out, snapshot_name, names, spec_ids, centers, without_embedding=without_embedding
+    )
     if exported.formulas:
         say(
             f"warning: {exported.formulas} ids begin as formulas do, and are written as they are: import this file into a "
             "spreadsheet as text, or export .parquet",
             err=True,
         )
+    if as_json:
+        click.echo(json.dumps(exported.to_document(), indent=2))
+        return
+    if count := exported.embedding_columns:
+        last = f" to emb_{count - 1:04d}" if count > 1 else ""
+        say(f"embeddings in {count:,} columns, emb_0000{last}; --without-embedding leaves them out")
     say(f"{exported.rows} rows: {out}" + (f" (snapshot {exported.snapshot})" if exported.snapshot else ""))
 
 
-@click.command()
+@click.command(short_help="Draw the largest slice of a hematoma with its outline.")
 @click.argument("key")
 @store_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="PNG to write.")
-def picture(key: str, store_url: str, out: Path) -> None:
+@json_option
+def picture(key: str, store_url: str, out: Path, as_json: bool) -> None:
     """Draw the largest slice of the ROI named by KEY (roi_key, or case_key of a case with one ROI), with its outline.
 
     \b
@@ -107,10 +131,14 @@ def picture(key: str, store_url: str, out: Path) -> None:
     """
     from cvtbatch.pipelines.stores.export import draw_roi
 
-    say(f"slice {draw_roi(store_url, key, out)}: {out}")
+    index = draw_roi(store_url, key, out)
+    if as_json:
+        click.echo(json.dumps({"command": "picture", "key": key, "slice": index, "out": str(out)}, indent=2))
+    else:
+        say(f"slice {index}: {out}")
 
 
-@click.command("export-case")
+@click.command("export-case", short_help="Write a case's image and outlines for 3D Slicer.")
 @click.argument("key")
 @click.option(
     "--manifest",
@@ -132,7 +160,7 @@ def export_case(key: str, manifest: Path, store_url: str, out: Path, corrector: 
     """Write the image and the outlines of the case named by KEY (case_key) as files that 3D Slicer opens.
 
     image.nrrd and outlines.seg.nrrd lie on the series' own slices, or where these are unevenly spaced on the stored grid. What was
-    corrected and saved comes back by the printed rows of the manifest, as another reader's. How to: docs/correcting.md.
+    corrected and saved comes back by the printed rows of the manifest, as another reader's. How to: docs/how-to/correcting.md.
 
     \b
     Example: cvtbatch export-case center-1/case-0001 --manifest archive/manifest.csv --store store --out case

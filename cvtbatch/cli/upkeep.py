@@ -5,11 +5,13 @@ from typing import Any
 
 import click
 
-from cvtbatch.cli.display import print_table, say
+from cvtbatch.cli.display import say
 from cvtbatch.cli.options import json_option, store_option
+from cvtbatch.cli.tables import print_table
+from cvtbatch.cli.values import Number
 
 
-@click.command()
+@click.command(short_help="Rewrite small files of the tables into larger ones.")
 @store_option
 @json_option
 def compact(store_url: str, as_json: bool) -> None:
@@ -30,12 +32,12 @@ def compact(store_url: str, as_json: bool) -> None:
     print_table(f"Compacted in {document['seconds']:.1f} s", ("table", "files before", "files now"), rows)
 
 
-@click.command()
+@click.command(short_help="Remove files that nobody needs any more.")
 @store_option
 @click.option(
     "--older-than",
     "older_than_h",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=24,
     show_default=True,
     metavar="HOURS",

@@ -20,7 +20,9 @@ from cvtbatch.cli.options import (
     set_option,
     snapshot_option,
     store_option,
+    typed_command,
 )
+from cvtbatch.cli.values import Word
 
 if TYPE_CHECKING:
     from cvtbatch.engine import ClusterConfig
@@ -39,10 +41,17 @@ _UNITS = {
 }
 
 
-@click.command()
+@click.command(short_help="Report what a bundle is worth at a centre.")
 @store_option
 @click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Bundle: its folder or tar.")
-@click.option("--center", required=True, metavar="NAME", help="The centre: one that the bundle was not trained on.")
+@click.option(
+    "--center",
+    "centers",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help="A centre that the bundle was not trained on; of several, each has a report of its own below --out.",
+)
 @reader_option
 @snapshot_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the report.")
@@ -53,10 +62,12 @@ _UNITS = {
 @set_option
 @cluster_options(0)
 @json_option
+@click.pass_context
 def validate(
+    ctx: click.Context,
     store_url: str,
     bundle: Path,
-    center: str,
+    centers: Sequence[str],
     reader: str | None,
     snapshot_name: str | None,
     out: Path,
@@ -68,26 +79,29 @@ def validate(
 ) -> None:
     """Validate a bundle on what it has scored of a centre, and write a report: report.html, report.json, figures, tables.
 
-    Without --snapshot, one is recorded for it. The page needs no network; cases beyond its gallery are on pages beside it.
+    Without --snapshot, one is recorded for it. With --center once, the report lies in OUT; with several, in OUT/NAME of each: what
+    a model is worth is asked of every centre by itself. The page needs no network; cases beyond its gallery are on pages beside
+    it. Exit code 3 where a model has no AUC.
     docs/study.yaml is an example of --study. Of a job, cohort.reviewed counts: then cases alone are judged whose outline a review
     accepts.
 
     \b
-    Example:
+    Examples:
       cvtbatch validate --store store --bundle bundle --center C2 --out report
+      cvtbatch validate --store store --bundle bundle --center C2 --center C3 --out reports
     """
     from cvtbatch.engine import open_cluster
     from cvtbatch.pipelines.centers.study_file import read_study
-    from cvtbatch.pipelines.centers.validate import validate_center
+    from cvtbatch.pipelines.centers.validate import validate_centers
     from cvtbatch.pipelines.shared.job import read_job
 
     reviewed = read_job("validate", job, overrides).cohort.reviewed
     told = read_study(study) if study else None
     with open_cluster(config) as cluster:
-        report = validate_center(
+        reports = validate_centers(
             store_url,
             bundle,
-            center,
+            centers,
             snapshot_name,
             out,
             lambda *_: raise_if_interrupted(),
@@ -97,19 +111,30 @@ def validate(
             reviewed=reviewed,
         )
     if as_json:
-        click.echo(json.dumps(report.to_document(), indent=2))
-        return
-    print_validation(report)
+        documents = [report.to_document() for report in reports]
+        whole = documents[0] if len(documents) == 1 else {"command": "validate", "centers": documents}
+        click.echo(json.dumps(whole, indent=2))
+    else:
+        for report in reports:
+            print_validation(report)
+    ctx.exit(STANDING_FAILURES if any(report.not_computed() for report in reports) else 0)
 
 
-@click.command()
+@click.command(short_help="Write a bundle that is recalibrated on a centre.")
 @store_option
 @click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Bundle: its folder or tar.")
-@click.option("--center", required=True, metavar="NAME", help="The centre to recalibrate on: one that is scored.")
+@click.option(
+    "--center",
+    "centers",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help="The one centre to recalibrate on, which is scored.",
+)
 @snapshot_option
 @click.option(
     "--method",
-    type=click.Choice(["intercept", "intercept-slope"]),
+    type=Word(["intercept", "intercept-slope"]),
     required=True,
     help="What is fitted: the intercept alone, or a slope too.",
 )
@@ -120,7 +145,7 @@ def validate(
 def recalibrate(
     store_url: str,
     bundle: Path,
-    center: str,
+    centers: Sequence[str],
     snapshot_name: str | None,
     method: "Method",
     out: Path,
@@ -137,6 +162,11 @@ def recalibrate(
     """
     from cvtbatch.pipelines.centers.recalibrate import recalibrate_center
 
+    if len(centers) > 1:
+        raise click.UsageError(
+            f"--center: {len(centers)} are named; a bundle is recalibrated on one centre, for that centre"
+        )
+    [center] = centers
     report = recalibrate_center(store_url, bundle, center, snapshot_name, method, out)
     if as_json:
         click.echo(json.dumps(report.to_document(), indent=2))
@@ -150,7 +180,7 @@ def recalibrate(
     say(f"Read with care: {report.caution}")
 
 
-@click.command("add-center")
+@click.command("add-center", short_help="Check, extract, score and validate a new centre.")
 @manifest_argument
 @store_option
 @click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Bundle: its folder or tar.")
@@ -177,8 +207,10 @@ def add_center(
 ) -> None:
     """Check, extract, snapshot, score and validate the archive of a new centre, under the bundle's own specifications.
 
-    What an earlier run has done is left alone. Weights come from the store, where the bundle's cohort was extracted into it, or by
-    their name; else --set embedding.weights=FILE. Others than the bundle's are refused before any work.
+    What the report will lack, for what the manifest lacks, is said before the work; exit code 3 says that it has no AUC, for
+    want of outcomes, of one of the two, or of epilepsy. What an earlier run has done is left alone. Weights come from the store,
+    where the cohort was extracted into it, or by their name; else --set embedding.weights=FILE. Others than these are refused
+    before any work.
 
     \b
     Examples:
@@ -208,8 +240,8 @@ def add_center(
             show(done, total, failed)
             raise_if_interrupted()
 
-        options = Options(retry_failed)
-        report = pipeline.add_center(plan, store_url, out, cluster, options, on_progress, show.tell_failure, show.tell)
+        options = Options(retry_failed, command=typed_command())
+        report = pipeline.add_center(plan, store_url, out, cluster, options, on_progress, show.tell, show.tell)
     if as_json:
         click.echo(json.dumps(report.to_document(), indent=2))
     else:
@@ -218,10 +250,12 @@ def add_center(
         told = f" ({', '.join(f'{kind} {count}' for kind, count in sorted(kinds.items()))})" if kinds else ""
         say(f"check: {report.checked} cases read, {len(report.problems)} problems{told}")
         say(f"extract: {done.computed} computed, {done.already_done} already done, {done.failed} failed")
+        if done.report:
+            say(f"report of the extraction: {done.report}")
         say(f"score: {report.scores.scored} scored, {report.scores.already_scored} already scored")
         say(f"snapshot: {report.snapshot}")
         print_validation(report.validation)
-    ctx.exit(STANDING_FAILURES if report.extraction.failed else 0)
+    ctx.exit(STANDING_FAILURES if report.extraction.failed or report.validation.not_computed() else 0)
 
 
 def print_validation(report: "ValidationReport") -> None:
@@ -238,10 +272,11 @@ def print_validation(report: "ValidationReport") -> None:
         say(f"Fitted on {report.fitted}, applied to {report.reading}")
     for reason, cases in report.left_out().items():
         say(f"left out: {cases}, {reason.replace('_', ' ')}")
+    missing = report.not_computed()
     for model in found.models:
-        if isinstance(model.auc, NotComputable):
-            say(f"{model.name}: AUC not computable: {model.auc.reason}")
-        else:
+        if model.name in missing:
+            say(f"{model.name}: AUC not computable: {missing[model.name]}")
+        elif not isinstance(model.auc, NotComputable):
             span = model.auc.interval
             shown = "" if isinstance(span, NotComputable) else f" ({decimal(span.low)} to {decimal(span.high)})"
             say(f"{model.name}: AUC {decimal(model.auc.value)}{shown}, {model.n} cases")

@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from cvtbatch.cli.display import print_duplicates, print_table, say
-from cvtbatch.cli.options import STANDING_FAILURES, json_option, snapshot_option, store_option
+from cvtbatch.cli.display import print_duplicates, say
+from cvtbatch.cli.options import STANDING_FAILURES, centers_option, json_option, snapshot_option, store_option
+from cvtbatch.cli.tables import print_table
 
 
-@click.group()
+@click.group(short_help="Freeze the rows of a store under a name.")
 def snapshot() -> None:
     """Freeze the rows of a store under a name, and prove later that they are the same."""
 
@@ -18,7 +19,7 @@ def snapshot() -> None:
 @snapshot.command()
 @click.argument("name")
 @store_option
-@click.option("--center", "centers", multiple=True, help="Only this centre; repeatable.")
+@centers_option
 @click.option("--spec", "spec_ids", multiple=True, metavar="ID", help="Only this specification; repeatable.")
 @click.option("--roi", "rois", multiple=True, help="Only ROIs of this name; repeatable.")
 @json_option
@@ -122,7 +123,7 @@ def verify(ctx: click.Context, name: str, store_url: str, checksums: bool, as_js
     ctx.exit(0 if document["verified"] else STANDING_FAILURES)
 
 
-@click.group()
+@click.group(short_help="Tell specifications apart: by settings and by values.")
 def spec() -> None:
     """Tell specifications apart: by their settings, and by the values that they led to."""
 
@@ -201,7 +202,7 @@ def drift(first: str, second: str, store_url: str, snapshot_name: str | None, as
     print_table("Worst features", ("feature", "median difference", "largest", "rank correlation"), worst)
 
 
-@click.command()
+@click.command(short_help="Erase a case.")
 @click.argument("case_key")
 @store_option
 @click.option(

@@ -1,3 +1,4 @@
 from .bundle import Bundle, load_bundle
+from .classifier import DLRNClassifier, UncalibratedWarning
 
-__all__ = ["Bundle", "load_bundle"]
+__all__ = ["Bundle", "DLRNClassifier", "UncalibratedWarning", "load_bundle"]

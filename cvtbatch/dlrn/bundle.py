@@ -25,7 +25,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -34,10 +34,12 @@ from safetensors.numpy import save as save_arrays
 
 from cvtbatch import contracts
 from cvtbatch.contracts import JsonObject
+from cvtbatch.dlrn.arrays import Floats
 from cvtbatch.dlrn.bundle_document import parse_document, refuse_later
 from cvtbatch.dlrn.bundle_files import ARRAYS, DOCUMENT, FILES, GOLDEN, SELECTION, read_files, write_files
 from cvtbatch.dlrn.cohort_summary import EmbeddingMoments
 from cvtbatch.dlrn.description import Description
+from cvtbatch.dlrn.frames import is_frame, to_frame, to_table
 from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.model_arrays import (
     DESCRIPTION,
@@ -56,6 +58,11 @@ from cvtbatch.documents import from_document
 from cvtbatch.errors import FormatError, InputError
 from cvtbatch.spec import Spec, canonical_json, digest
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+# An Arrow table or a pandas DataFrame.
+Rows = TypeVar("Rows")
 FORMAT_VERSION = 3
 EXPECTED = "expected_"
 # exp may differ by an ulp between machines.
@@ -116,18 +123,40 @@ class Bundle:
         """Return the columns that scoring cannot do without."""
         return needed_columns(self.model)
 
-    def score(self, table: pa.Table, explain: bool = False) -> pa.Table:
-        """Score a table: one row for each of its rows, identity first; null where something cannot be computed.
+    def score(self, rows: Rows, explain: bool = False) -> Rows:
+        """Score rows: one for each of them, identity first; null where something cannot be computed.
 
         Args:
-            table: radiomics features by name, `embedding` (list of numbers, null where there is none) and `epilepsy` (0, 1, null).
+            rows: an Arrow table or a pandas DataFrame, e.g. `store.wide()` or its `to_pandas()`: radiomics features by name,
+                `embedding` (list of numbers, null where there is none) and `epilepsy` (0, 1, null).
             explain: add what contributes most to the DLR signature.
 
+        Returns:
+            a table for a table; for a DataFrame a DataFrame with its index, where null is NaN or None.
+
         Raises:
-            InputError: "missing_column", "other_spec", "bad_column" or "bad_value".
+            InputError: "missing_column", "other_spec", "bad_column", "bad_value" or "bad_argument".
         """
+        table = to_table(self.model, rows)
         scored = score_batch(self.model, self.specs, table, explain=explain)
-        return scored.append_column("bundle_digest", pa.array([self.digest] * len(scored), pa.string()))
+        scored = scored.append_column("bundle_digest", pa.array([self.digest] * len(scored), pa.string()))
+        answer: Rows = to_frame(scored, rows) if is_frame(rows) else scored
+        return answer
+
+    def predict_proba(self, rows: "pa.Table | pd.DataFrame") -> Floats:
+        """Return the DLRN's probabilities as scikit-learn has them: (n, 2), of other causes and of CVT.
+
+        Both are NaN where `score` has none: epilepsy, the embedding or a feature that the model uses is unknown.
+
+        Args:
+            rows: as for `score`.
+
+        Raises:
+            InputError: as `score`.
+        """
+        table = to_table(self.model, rows)
+        positive = score_batch(self.model, self.specs, table, explain=False)[str(Model.DLRN)].to_numpy()
+        return np.column_stack([1 - positive, positive])
 
     def score_batches(self, batches: Iterable[pa.RecordBatch | pa.Table], explain: bool = False) -> Iterator[pa.Table]:
         """Score batch after batch, holding one at a time."""
@@ -148,10 +177,12 @@ def load_bundle(path: str | Path) -> Bundle:
         path: its folder, or a tar of it.
 
     Raises:
-        InputError: there is no bundle.
+        InputError: there is no bundle, or this is no path.
         FormatError: "bundle_too_new", "bundle_damaged" (bytes are not those that were written), "bundle_changed" (its own rows
             do not score as they did).
     """
+    if not isinstance(path, str | Path):
+        raise InputError("bad_argument", f"a bundle is named by its path, not by a {type(path).__name__}")
     files = read_files(Path(path))
     document = _checked(parse_document(files[DOCUMENT]))
     description = from_document(Description, document)

@@ -29,6 +29,10 @@ def read_files(path: Path) -> dict[str, bytes]:
         InputError: "no_bundle".
         FormatError: "bundle_damaged": a file is larger than any bundle's, or the tar holds more than a bundle, or a link.
     """
+    if not path.exists():
+        raise InputError(
+            "no_bundle", f"there is no bundle {path}: name the folder or the tar that `cvtbatch fit --out` has written"
+        )
     try:
         files = _read_folder(path) if path.is_dir() else _read_tar(path)
     except (OSError, tarfile.TarError, ValueError, OverflowError, RecursionError) as error:

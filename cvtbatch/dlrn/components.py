@@ -35,12 +35,14 @@ def fit_components(slices: Floats32, limit: int) -> Components:
     """Fit scikit-learn's full PCA.
 
     Args:
-        slices: (m, E).
+        slices: (m, E); no components where E is 0.
         limit: components at most; there are never more than rows, nor than the rows' rank.
     """
     from sklearn.decomposition import PCA
 
     count = min(limit, *slices.shape)
+    if not count:
+        return Components(np.empty((slices.shape[1], 0)), np.empty(0), len(slices))
     pca = PCA(count, svd_solver="full").fit(slices.astype(np.float64))
     kept = int((pca.explained_variance_ > RANK_SHARE * pca.explained_variance_[0]).sum())
     loadings = np.ascontiguousarray(pca.components_[:kept].T)

@@ -8,15 +8,15 @@ compiler can still use vector instructions: the innermost one runs over independ
 import math
 
 import numpy as np
-from numba import njit
 
+from cvtbatch.compiled_code import compiled_nogil
 from cvtbatch.dlrn.arrays import Floats, Floats32, Integers32
 
 # Rows that walk through a tree together, so that the waiting for one's node overlaps with the others'.
 ROWS_TOGETHER = 64
 
 
-@njit(cache=True, nogil=True)
+@compiled_nogil
 def project(embedding: Floats32, loadings: Floats, offset: Floats) -> Floats:
     """Return the components of each row: sum over i of embedding[row, i] * loadings[i, k], in order of i, less offset[k].
 
@@ -59,7 +59,7 @@ def project(embedding: Floats32, loadings: Floats, offset: Floats) -> Floats:
     return components
 
 
-@njit(cache=True, nogil=True)
+@compiled_nogil
 def project_one(mean: Floats, loadings: Floats) -> Floats:
     """Return the projection of one float64 row, summed as in `project`: (K,)."""
     components = np.zeros(loadings.shape[1])
@@ -69,7 +69,7 @@ def project_one(mean: Floats, loadings: Floats) -> Floats:
     return components
 
 
-@njit(cache=True, nogil=True)
+@compiled_nogil
 def standardise(values: Floats, mean: Floats, scale: Floats) -> Floats:
     """Return (values - mean) / scale: (n, C)."""
     scaled = np.empty(values.shape)
@@ -79,7 +79,7 @@ def standardise(values: Floats, mean: Floats, scale: Floats) -> Floats:
     return scaled
 
 
-@njit(cache=True, nogil=True)
+@compiled_nogil
 def forest_votes(
     scaled: Floats32,
     roots: Integers32,
@@ -123,7 +123,7 @@ def forest_votes(
     return votes
 
 
-@njit(cache=True, nogil=True)
+@compiled_nogil
 def forest_contributions(
     scaled: Floats32,
     roots: Integers32,
@@ -153,7 +153,7 @@ def forest_contributions(
     return added
 
 
-@njit(cache=True, nogil=True)
+@compiled_nogil
 def logistic(intercept: float, coefficients: Floats, terms: Floats) -> Floats:
     """Return 1 / (1 + exp(-(intercept + sum of coefficient * term))), summed in order: (n,) for terms (n, t)."""
     probability = np.empty(len(terms))
@@ -165,7 +165,7 @@ def logistic(intercept: float, coefficients: Floats, terms: Floats) -> Floats:
     return probability
 
 
-@njit(cache=True, nogil=True)
+@compiled_nogil
 def recalibrate(probability: Floats, intercept: float, slope: float) -> Floats:
     """Return 1 / (1 + exp(-(intercept + slope * log odds))) of probabilities (n,)."""
     found = np.empty(len(probability))
@@ -175,7 +175,7 @@ def recalibrate(probability: Floats, intercept: float, slope: float) -> Floats:
     return found
 
 
-@njit(cache=True, nogil=True)
+@compiled_nogil
 def distances(scaled: Floats, whitening: Floats) -> Floats:
     """Return the length of each row under a whitening matrix, summed in order: (n,).
 

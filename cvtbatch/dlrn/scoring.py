@@ -1,7 +1,8 @@
 """Tables in, tables out: what a frozen model needs of a row, under which names, and what it says of it."""
 
+import difflib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,9 +105,7 @@ def check_columns(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.Recor
         InputError: "missing_column", "bad_column" or "other_spec".
     """
     names = Counter(table.schema.names)
-    if missing := [name for name in needed_columns(model) if name not in names]:
-        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        raise InputError("missing_column", f"the bundle needs columns that the table lacks: {shown}")
+    require_columns(model, names)
     if twice := [name for name in (*needed_columns(model), *IDENTITY) if names[name] > 1]:
         raise InputError("bad_column", f"the table has column {twice[0]} {names[twice[0]]} times")
     for name in SpecIds.__dataclass_fields__:
@@ -118,6 +117,20 @@ def check_columns(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.Recor
                     "other_spec",
                     f"{name}: the bundle was fitted on {own}, and the table has {', '.join(map(str, others))}",
                 )
+
+
+def require_columns(model: FrozenModel, names: Iterable[str]) -> None:
+    """Refuse columns among which there are not all that scoring needs.
+
+    Raises:
+        InputError: "missing_column", with the column that looks like the first that is missing.
+    """
+    there, needed = set(names), needed_columns(model)
+    if missing := [name for name in needed if name not in there]:
+        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        near = difflib.get_close_matches(missing[0], there - set(needed), n=1)
+        advice = f"; the column {near[0]} looks like {missing[0]}" if near else ""
+        raise InputError("missing_column", f"the bundle needs columns that the table lacks: {shown}{advice}")
 
 
 def _numbers(table: pa.Table, name: str) -> Floats:

@@ -17,7 +17,6 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,8 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 
 from cvtbatch.downloads import fetch_file
-from cvtbatch.errors import InputError, ResourceError
+from cvtbatch.errors import InputError
+from cvtbatch.extras import require
 from cvtbatch.spec import digest
 
 Tensors = dict[str, npt.NDArray[np.float32]]
@@ -71,14 +71,9 @@ def load_weights(name: str) -> Weights:
 
     Raises:
         InputError: they cannot be had here, or are not ResNet101's; says which file to fetch, or which keys are wrong.
-        ResourceError: this installation is one without torch.
+        ResourceError: this installation is one without the extra `embed`.
     """
-    if find_spec("torch") is None:
-        raise ResourceError(
-            "no_torch",
-            "embeddings need torch, which is not installed here: run the command where it is, or leave them out "
-            "(--set embedding.weights=none)",
-        )
+    require("embeddings need", "torch", "torchvision")
     if found := RANDOM.fullmatch(name):
         return random_weights(int(found[1]))
     if name.startswith("random:"):

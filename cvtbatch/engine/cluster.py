@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cvtbatch.engine.cluster_file import ClusterConfig, ExternalScheduler, LocalWorkers
+from cvtbatch.extras import installed, require
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -59,7 +60,8 @@ def open_cluster(
 
     Raises:
         InputError: a connection beyond this machine would not be encrypted, or certificates cannot be used.
-        ResourceError: the scheduler cannot be reached or has no workers, or workers cannot be started.
+        ResourceError: the scheduler cannot be reached or has no workers, or workers cannot be started; or the extra `cluster` is
+            not here.
     """
     if isinstance(config, int):
         config = LocalWorkers(config)
@@ -72,10 +74,11 @@ def open_cluster(
         with connect(config, on_notice) as client:
             yield Cluster(client, config.description, threads=1)
     else:
+        require("a cluster on Slurm needs", "cryptography")
         from cvtbatch.engine.slurm import start_jobs
 
         with start_jobs(config, on_notice) as (client, dashboard):
-            yield Cluster(client, config.description, threads=1, dashboard=dashboard)
+            yield Cluster(client, config.description, threads=1, dashboard=dashboard if installed("bokeh") else None)
 
 
 @contextmanager
@@ -91,5 +94,5 @@ def _open_local(config: LocalWorkers, gpus: Sequence[str]) -> Iterator[Cluster]:
             client,
             f"{workers} local process{'es' if workers > 1 else ''}",
             threads=max(1, (os.cpu_count() or 1) // workers),
-            dashboard=client.dashboard_link if config.dashboard else None,
+            dashboard=client.dashboard_link if config.dashboard and installed("bokeh") else None,
         )

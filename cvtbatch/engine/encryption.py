@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cvtbatch.errors import InputError, ResourceError
+from cvtbatch.extras import require
 
 if TYPE_CHECKING:
     from distributed import Security
@@ -88,7 +89,9 @@ def check_certificates(certs: Path) -> datetime.datetime:
 
     Raises:
         InputError: a file is missing or no certificate, the key is another's, or the authority did not sign it, or it expired.
+        ResourceError: this installation is one without the extra `cluster`.
     """
+    require("certificates need", "cryptography")
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import serialization

@@ -14,6 +14,7 @@ from cvtbatch.engine.encryption import Address, check_certificates, is_loopback,
 from cvtbatch.engine.processes import ONE_THREAD, check_shared_memory, open_scratch
 from cvtbatch.engine.settings import DASK_SETTINGS, GPU
 from cvtbatch.errors import InputError, ResourceError
+from cvtbatch.extras import installed
 
 if TYPE_CHECKING:
     from distributed import Nanny, Scheduler, Worker
@@ -74,8 +75,11 @@ def run_scheduler(
             except (OSError, ValueError) as error:
                 raise ResourceError("no_listening", f"a scheduler cannot listen at {address}", str(error)) from None
             on_notice(f"scheduler at {scheduler.address}")
+            port = scheduler.services["dashboard"].port
             on_notice(
-                f"dashboard at http://{dashboard.rpartition(':')[0]}:{scheduler.services['dashboard'].port}/status"
+                f"dashboard at http://{dashboard.rpartition(':')[0]}:{port}/status"
+                if installed("bokeh")
+                else "no dashboard, which needs bokeh: pip install 'cvtbatch[cluster]'"
             )
             return scheduler
 

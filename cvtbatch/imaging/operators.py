@@ -14,9 +14,10 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from scipy.interpolate import make_interp_spline
 from scipy.linalg import solve_banded
+
+from cvtbatch.compiled_code import compiled
 
 # Weights below this share are left out: all that a line of 4,000 HU loses by it is a ten-thousandth of a HU.
 NEGLIGIBLE_WEIGHT = 1e-9
@@ -100,7 +101,7 @@ def within_plane(plane: npt.NDArray[np.number], down: AxisOperator, along: AxisO
     return out
 
 
-@njit(cache=True)
+@compiled
 def _combine_planes(
     planes: npt.NDArray[np.number],
     first: npt.NDArray[np.int64],
@@ -132,7 +133,7 @@ def _combine_planes(
                 t += 1
 
 
-@njit(cache=True)
+@compiled
 def _combine_columns(
     plane: Array, first: npt.NDArray[np.int64], count: npt.NDArray[np.int64], weights: Array, out: Array
 ) -> None:  # pragma: no cover - compiled

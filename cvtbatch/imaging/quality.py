@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from scipy.ndimage import label
 
+from cvtbatch.compiled_code import compiled
 from cvtbatch.geometry import SliceStack
 from cvtbatch.imaging.triage import TISSUE_HU
 
@@ -181,7 +181,7 @@ def _slice_jump_mm(
     return float(np.hypot(*off_line[judged].T).max())
 
 
-@njit(cache=True)
+@compiled
 def _reduce_to_blocks(
     hu_zyx: npt.NDArray[np.int16] | npt.NDArray[np.float32], down: int, along: int
 ) -> tuple[Vector, Vector, npt.NDArray[np.float32], npt.NDArray[np.int64]]:  # pragma: no cover - compiled

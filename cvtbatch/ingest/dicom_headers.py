@@ -115,7 +115,7 @@ def _read_until(file: BinaryIO, name: str) -> pydicom.FileDataset:
 
 def is_other_object(class_uid: str | None) -> bool:
     """Say whether a UID is a class of objects that are no CT image."""
-    return _is_class(class_uid) and class_uid not in {CT_IMAGE_STORAGE, *ENHANCED_CT}
+    return is_class(class_uid) and class_uid not in {CT_IMAGE_STORAGE, *ENHANCED_CT}
 
 
 def is_dicom(file: BinaryIO) -> bool:
@@ -171,7 +171,7 @@ def _class_uid(dataset: pydicom.FileDataset) -> str | None:
     return read_text(dataset, "SOPClassUID") or read_text(dataset.file_meta, "MediaStorageSOPClassUID")
 
 
-def _is_class(class_uid: str | None) -> bool:
+def is_class(class_uid: str | None) -> bool:
     """Say whether a UID is a class of objects: of the standard, or of a vendor; the rest of a UID that was cut is neither."""
     uid = UID(class_uid or "", pydicom.config.IGNORE)
     return uid.type == "SOP Class" or (uid.is_valid and uid.is_private and not _STANDARD_ROOT.startswith(uid))
@@ -180,7 +180,7 @@ def _is_class(class_uid: str | None) -> bool:
 def _slices(name: str, dataset: pydicom.FileDataset, place: int, *, present: bool) -> Iterator[SliceHeader]:
     class_uid = _class_uid(dataset)
     if class_uid not in {CT_IMAGE_STORAGE, *ENHANCED_CT}:
-        if not _is_class(class_uid) and read_text(dataset, "Modality") in {None, "CT"}:
+        if not is_class(class_uid) and read_text(dataset, "Modality") in {None, "CT"}:
             raise InputError(
                 "unreadable_file", "a DICOM object without a known SOPClassUID: damaged or truncated", name
             )
@@ -255,12 +255,21 @@ def _slice(name: str, frame: int, pixels: PixelFormat, layers: list[pydicom.Data
 
 
 def _contrast(dataset: pydicom.Dataset, image_type: tuple[str, ...]) -> bool | None:
-    """Say whether an agent, a description or the image type hints at contrast; None where nothing is said."""
-    agent = read_text(dataset, "ContrastBolusAgent")
+    return hints_at_contrast(
+        read_text(dataset, "ContrastBolusAgent"),
+        bool(read_items(dataset, "ContrastBolusAgentSequence")),
+        read_texts(dataset, "SeriesDescription"),
+        image_type,
+    )
+
+
+def hints_at_contrast(
+    agent: str | None, lists_agents: bool, description: tuple[str, ...], image_type: tuple[str, ...]
+) -> bool | None:
+    """Say whether an agent, a list of agents, a description or the image type hints at contrast; None where nothing is said."""
     if agent is not None and names_contrast(agent):
         return True
-    described = " ".join(read_texts(dataset, "SeriesDescription")).upper()
-    if read_items(dataset, "ContrastBolusAgentSequence") or _CONTRAST_WORDS.search(described) or "ANGIO" in image_type:
+    if lists_agents or _CONTRAST_WORDS.search(" ".join(description).upper()) or "ANGIO" in image_type:
         return True
     return None if agent is None else False
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pydicom
+from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, RLELossless
 
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import ORTHONORMAL_TOLERANCE, Triple, Vector
 from cvtbatch.ingest.dicom_references import Reference, read_references
+from cvtbatch.ingest.jpeg import BY_GDCM, FrameFormat, JpegDecoder
 from cvtbatch.ingest.outlines import Segment, choose_segment
 from cvtbatch.ingest.planes import usable_step
 from cvtbatch.manifest import RoiSource
@@ -29,7 +31,7 @@ FRACTION_THRESHOLD = 0.5
 SAME_PLACE = 1e-4
 # Largest side of a frame; beyond it a file is damaged, or of a microscope.
 SIDE_LIMIT = 4096
-# Named, since GDCM ends the process over some damaged frames.
+# Named, since GDCM ends the process over some damaged frames: what it alone decodes has a process of its own.
 DECODERS: dict[UID, str] = {
     RLELossless: "pydicom",
     **dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls"),
@@ -199,6 +201,9 @@ def _stored(dataset: pydicom.Dataset, chosen: Sequence[int]) -> Iterator[npt.NDA
         raise InputError(
             "too_large", f"frames of {dataset.Columns} x {dataset.Rows} pixels; the limit is {SIDE_LIMIT} a side"
         )
+    if syntax in JPEGLSTransferSyntaxes and syntax in BY_GDCM:
+        yield from _by_gdcm(dataset, chosen)
+        return
     if syntax.is_compressed or int(dataset.BitsAllocated) != 1:
         plugin = DECODERS[syntax] if syntax.is_compressed else ""
         frames = get_decoder(syntax).iter_array(dataset, indices=list(chosen), raw=True, decoding_plugin=plugin)
@@ -210,3 +215,19 @@ def _stored(dataset: pydicom.Dataset, chosen: Sequence[int]) -> Iterator[npt.NDA
         first = index * rows * columns
         bits = np.unpackbits(packed[first // 8 : (first + rows * columns + 7) // 8], bitorder="little")
         yield bits[first % 8 : first % 8 + rows * columns].reshape(rows, columns)
+
+
+def _by_gdcm(dataset: pydicom.Dataset, chosen: Sequence[int]) -> Iterator[npt.NDArray[np.unsignedinteger]]:
+    bits = int(dataset.BitsAllocated)
+    stored = FrameFormat(
+        dataset.file_meta.TransferSyntaxUID,
+        int(dataset.Rows),
+        int(dataset.Columns),
+        bits,
+        int(dataset.BitsStored),
+        False,
+    )
+    frames = list(generate_frames(dataset.PixelData, number_of_frames=int(dataset.NumberOfFrames)))
+    with JpegDecoder() as jpeg:
+        for index in chosen:
+            yield jpeg.decode(frames[index], stored)

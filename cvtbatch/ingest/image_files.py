@@ -17,6 +17,7 @@ from cvtbatch.errors import InputError
 from cvtbatch.ingest.memory import Announce, announce_nothing, peak_bytes
 from cvtbatch.ingest.nifti import VOXEL_LIMIT, OtherPlace, begins_nifti, read_nifti
 from cvtbatch.ingest.nrrd import HEADER_LIMIT, begins_nrrd, read_nrrd_header
+from cvtbatch.ingest.other_formats import way_on
 from cvtbatch.ingest.source_files import open_source, refusal, require_readable
 from cvtbatch.ingest.streams import unpacked_start
 
@@ -85,7 +86,8 @@ def read_image_file(path: Path, announce: Announce = announce_nothing) -> ImageF
     file_format = image_format(path)
     if file_format is None:
         known = ", ".join(entry.suffix for entry in FORMATS)
-        raise InputError("unknown_format", f"the file's suffix is none of {known}, and it holds no DICOM", str(path))
+        told = way_on(path, "image") or f"the file's suffix is none of {known}, and it holds no DICOM"
+        raise InputError("unknown_format", told, str(path))
     if file_format == "NIfTI":
         image, other = read_nifti(path, announce)
         return ImageFile(image, file_format, other)

@@ -1,17 +1,34 @@
-"""JPEG frames (lossless, extended), decoded by gdcm in a process of its own, which a damaged frame may end."""
+"""JPEG and JPEG-LS frames, decoded by gdcm in a process of its own, which a damaged frame may end."""
 
 import subprocess
 import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.uid import JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
 
 from cvtbatch.errors import InputError
 from cvtbatch.ingest import jpeg_process
-from cvtbatch.ingest.slice_header import PixelFormat
+
+# What gdcm decodes: JPEG, and JPEG-LS where pyjpegls is not, which is twice as fast and has no wheel for Python 3.14.
+BY_GDCM = frozenset({*JPEGTransferSyntaxes, *(() if find_spec("jpeg_ls") else JPEGLSTransferSyntaxes)})
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFormat:
+    """How a frame is stored, as the header says; 8 or 16 bits are allocated to a pixel."""
+
+    transfer_syntax: str
+    rows: int
+    columns: int
+    bits_allocated: int
+    bits_stored: int
+    signed: bool
 
 
 class JpegDecoder:
@@ -30,8 +47,8 @@ class JpegDecoder:
             self._process.kill()
             self._process.communicate()
 
-    def decode(self, frame: bytes, pixels: PixelFormat) -> npt.NDArray[np.uint16]:
-        """Return a frame (rows, columns), each pixel as the 16 bits in which it lies.
+    def decode(self, frame: bytes, pixels: FrameFormat) -> npt.NDArray[np.unsignedinteger]:
+        """Return a frame (rows, columns), each pixel as the bits in which it lies.
 
         Raises:
             InputError: gdcm cannot decode it.
@@ -40,6 +57,7 @@ class JpegDecoder:
             pixels.transfer_syntax.encode(),
             pixels.columns,
             pixels.rows,
+            pixels.bits_allocated,
             pixels.bits_stored,
             int(pixels.signed),
             len(frame),
@@ -48,9 +66,10 @@ class JpegDecoder:
             values = self._exchange(head + frame)
         except OSError as error:
             raise InputError("unreadable_pixels", "a JPEG frame is damaged: its decoder died", str(error)) from None
-        if len(values) != 2 * pixels.rows * pixels.columns:
+        if len(values) != pixels.bits_allocated // 8 * pixels.rows * pixels.columns:
             raise InputError("unreadable_pixels", "a JPEG frame is damaged: its decoder gave up")
-        return np.frombuffer(values, dtype="<u2").astype(np.uint16, copy=False).reshape(pixels.rows, pixels.columns)
+        stored = np.frombuffer(values, dtype=f"<u{pixels.bits_allocated // 8}")
+        return stored.astype(stored.dtype.newbyteorder("="), copy=False).reshape(pixels.rows, pixels.columns)
 
     def _exchange(self, request: bytes) -> bytes:
         if self._process is None:

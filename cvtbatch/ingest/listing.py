@@ -1,8 +1,9 @@
 """Everything that lies in a source: its CT slices, what was passed over and why, and what cannot be read."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import BinaryIO
 
 from cvtbatch.errors import InputError
@@ -20,6 +21,7 @@ from cvtbatch.ingest.sources import Source
 
 # Of files that are not there, how many are named.
 _SHOWN = 20
+NO_RESTS: Mapping[str, InputError] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,44 @@ class Listing:
         return PassedOver(+Counter({**self.passed_over.counts, OTHER_SERIES: len(self.damaged)}))
 
 
+@dataclass(frozen=True, slots=True)
+class ListedFile:
+    """What the header of one file of a source gave.
+
+    Attributes:
+        is_dicom: whether it is DICOM, damaged or not.
+        headers: its CT slices; none of another object.
+        class_uid: of a DICOM object that has none.
+        series_uid: of a damaged one, as far as it can be read.
+        error: why it cannot be read.
+        content: of what is no DICOM.
+    """
+
+    name: str
+    is_dicom: bool
+    headers: tuple[SliceHeader, ...] = ()
+    class_uid: str | None = None
+    series_uid: str | None = None
+    error: InputError | None = None
+    content: Content | None = None
+
+
+def list_file(name: str, file: BinaryIO) -> ListedFile:
+    """Read the header of a file of a source.
+
+    Raises:
+        UnavailableError: the system cannot give it now.
+    """
+    try:
+        found = read_headers(name, file)
+    except InputError as error:
+        class_uid, series_uid = read_identity(file)
+        return ListedFile(name, True, (), class_uid, series_uid, error)
+    if found is None:
+        return ListedFile(name, False, content=_content(file))
+    return ListedFile(name, True, tuple(found), None if found else read_identity(file)[0])
+
+
 def list_series(source: Source) -> Listing:
     """Return what a source holds; other DICOM objects and files that are no slices are passed over.
 
@@ -62,38 +102,35 @@ def list_series(source: Source) -> Listing:
         InputError: a file that may be a slice is damaged or not there, and no series is known that it belongs to.
         UnavailableError: the system cannot give a file now.
     """
-    headers: list[SliceHeader] = []
-    names: list[str] = []
-    others: list[tuple[str, Content]] = []
-    unreadable: list[tuple[str | None, InputError]] = []
-    counts: Counter[str] = Counter()
-    links: list[str] = []
+    notes: list[tuple[str, str]] = []
     rests: dict[str, InputError] = {}
+    found = source.files(note=lambda reason, name: notes.append((reason, name)), tell=rests.__setitem__)
+    return assemble([list_file(name, file) for name, file in found], notes, rests)
 
-    def note(reason: str, name: str) -> None:
-        counts[reason] += 1
-        if reason == LINK:
-            links.append(name)
 
-    for name, file in source.files(note=note, tell=rests.__setitem__):
-        try:
-            found = read_headers(name, file)
-        except InputError as error:
-            names.append(name)
-            class_uid, series_uid = read_identity(file)
-            if is_other_object(class_uid):
-                counts[name_class(class_uid)] += 1
-            else:
-                unreadable.append((series_uid, error))
-            continue
-        if found is None:
-            others.append((name, _content(file)))
-            continue
-        names.append(name)
-        headers.extend(found)
-        if not found:
-            counts[name_class(read_identity(file)[0])] += 1
-    require_there(links, names)
+def assemble(
+    files: Sequence[ListedFile], notes: Sequence[tuple[str, str]], rests: Mapping[str, InputError] = NO_RESTS
+) -> Listing:
+    """Return what a source holds, of its files' headers.
+
+    Args:
+        notes: reason and name of what was passed over unopened.
+        rests: by name, what is damaged behind its header.
+
+    Raises:
+        InputError: as `list_series` does.
+    """
+    counts = Counter(reason for reason, _ in notes)
+    names = [file.name for file in files if file.is_dicom]
+    headers = [header for file in files for header in file.headers]
+    others = [(file.name, file.content) for file in files if file.content is not None]
+    unreadable: list[tuple[str | None, InputError]] = []
+    for file in files:
+        if file.error is not None and not is_other_object(file.class_uid):
+            unreadable.append((file.series_uid, file.error))
+        elif file.is_dicom and not file.headers:
+            counts[name_class(file.class_uid)] += 1
+    require_there([name for reason, name in notes if reason == LINK], names)
     # What is damaged behind its header is told of when the header was read.
     unreadable += dict.fromkeys((header.series_uid, rests[header.file]) for header in headers if header.file in rests)
     unreadable += [(None, rests[name]) for name, _ in others if name in rests]

@@ -14,6 +14,7 @@ from cvtbatch.ingest.mask_grids import of_one_place
 from cvtbatch.ingest.members import has_dicom_suffix
 from cvtbatch.ingest.memory import Announce, announce_nothing
 from cvtbatch.ingest.nrrd import read_nrrd_header
+from cvtbatch.ingest.other_formats import way_on
 from cvtbatch.ingest.outlines import ImageSlices, SourceMask
 from cvtbatch.ingest.slicer_segments import lists_segments, read_segmentation
 from cvtbatch.ingest.source_files import is_folder
@@ -47,11 +48,8 @@ def read_mask(roi: RoiSource, image: Callable[[], ImageSlices], announce: Announ
     suffix = suffix_of(start)
     if suffix is None:
         known = ", ".join(FORMAT_NAMES)
-        raise InputError(
-            "unknown_format",
-            f"the file of the mask is none of {known}, DICOM SEG and DICOM RTSTRUCT, by its suffix or its content",
-            str(path),
-        )
+        none = f"the file of the mask is none of {known}, DICOM SEG and DICOM RTSTRUCT, by its suffix or its content"
+        raise InputError("unknown_format", way_on(path, "mask") or none, str(path))
     # The libraries that read these formats go by the suffix.
     with ExitStack() as stack:
         try:

@@ -33,7 +33,7 @@ VOXEL_LIMIT = 1 << 30
 _SPARE_BYTES = 1 << 20
 _CHUNK = 1 << 22
 _SCALED_BYTES = 4
-_HEADER_BYTES = 540
+HEADER_BYTES = 540
 _DTYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 # xyzt_units & 7: metre, millimetre, micron; 0 is unknown, and read as millimetre.
 _UNIT_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
@@ -48,6 +48,7 @@ class NiftiHeader:
     order: str
     dim: tuple[int, ...]
     datatype: int
+    intent_code: int
     pixdim: tuple[float, ...]
     vox_offset: int
     scl_slope: float
@@ -92,7 +93,7 @@ def read_nifti(path: Path, announce: Announce = announce_nothing) -> tuple[sitk.
         with open_source(path) as file:
             compressed = file.read(2) == b"\x1f\x8b"
         with open_source(path) as file, cast(BinaryIO, gzip.open(file)) if compressed else file as stream:
-            header = _parse_header(stream.read(_HEADER_BYTES))
+            header = parse_nifti_header(stream.read(HEADER_BYTES))
             shape_zyx = _shape(header)
             affine = _affine(header)
             values = _voxels(stream, header, shape_zyx, announce)
@@ -137,8 +138,8 @@ def _other_place(header: NiftiHeader, grid: Grid) -> OtherPlace | None:
     return OtherPlace(other, contradicts, (by_sform, by_qform))
 
 
-def _parse_header(data: bytes) -> NiftiHeader:
-    """Return the fields as they are written: nibabel mends and guesses only where it is asked to check."""
+def parse_nifti_header(data: bytes) -> NiftiHeader:
+    """Return the fields in the first bytes of a file as they are written: nibabel mends only where it is asked to check."""
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
 
@@ -168,6 +169,7 @@ def _parse_header(data: bytes) -> NiftiHeader:
         order=order,
         dim=tuple(header["dim"].tolist()),
         datatype=int(header["datatype"]),
+        intent_code=int(header["intent_code"]),
         pixdim=tuple(header["pixdim"].tolist()),
         vox_offset=int(header["vox_offset"]),
         scl_slope=float(header["scl_slope"]),

@@ -16,7 +16,6 @@ from pydicom.uid import (
     JPEG2000TransferSyntaxes,
     JPEGExtended12Bit,
     JPEGLSTransferSyntaxes,
-    JPEGTransferSyntaxes,
     RLELossless,
     UncompressedTransferSyntaxes,
 )
@@ -24,7 +23,7 @@ from pydicom.uid import (
 from cvtbatch.errors import InputError
 from cvtbatch.ingest.codestreams import read_claim
 from cvtbatch.ingest.compression import describe_encoding
-from cvtbatch.ingest.jpeg import JpegDecoder
+from cvtbatch.ingest.jpeg import BY_GDCM, FrameFormat, JpegDecoder
 from cvtbatch.ingest.slice_header import PixelFormat
 
 # One decoder a syntax, so that a series decodes to equal bits wherever several are installed.
@@ -51,7 +50,7 @@ def read_frames(file: BinaryIO, pixels: PixelFormat, jpeg: JpegDecoder) -> Itera
         Exception: any other kind; decoders raise many on damaged data.
     """
     native = pixels.transfer_syntax in {"", *UncompressedTransferSyntaxes}
-    if not native and pixels.transfer_syntax not in {*_DECODERS, *JPEGTransferSyntaxes}:
+    if not native and pixels.transfer_syntax not in {*_DECODERS, *BY_GDCM}:
         raise InputError("unreadable_pixels", describe_encoding(pixels.transfer_syntax, pixels.private_compression))
     return _native_frames(file, pixels) if native else _decoded_frames(_pixel_data(file, pixels), pixels, jpeg)
 
@@ -121,10 +120,12 @@ def _is_whole(file: BinaryIO, place: int, length: int, expected: int) -> bool:
 
 def _decoded_frames(data: bytes, pixels: PixelFormat, jpeg: JpegDecoder) -> Iterator[npt.NDArray[np.uint16]]:
     syntax = UID(pixels.transfer_syntax)
+    stored = FrameFormat(syntax, pixels.rows, pixels.columns, pixels.bits_allocated, pixels.bits_stored, pixels.signed)
     for frame in generate_frames(data, number_of_frames=pixels.frames):
         if syntax != RLELossless:
             _check_claim(frame, pixels)
-        yield jpeg.decode(frame, pixels) if syntax in JPEGTransferSyntaxes else _decoded(frame, pixels)
+        values = jpeg.decode(frame, stored) if syntax in BY_GDCM else _decoded(frame, pixels)
+        yield values.view(np.uint16)
 
 
 def _check_claim(frame: bytes, pixels: PixelFormat) -> None:
@@ -147,7 +148,7 @@ def _check_claim(frame: bytes, pixels: PixelFormat) -> None:
         raise InputError("unreadable_pixels", "a compressed frame has no end: truncated or damaged")
 
 
-def _decoded(frame: bytes, pixels: PixelFormat) -> npt.NDArray[np.uint16]:
+def _decoded(frame: bytes, pixels: PixelFormat) -> npt.NDArray[np.generic]:
     syntax = UID(pixels.transfer_syntax)
     decode: Callable[..., tuple[npt.NDArray[np.generic], object]] = get_decoder(syntax).as_array
     values, _ = decode(
@@ -166,4 +167,4 @@ def _decoded(frame: bytes, pixels: PixelFormat) -> npt.NDArray[np.uint16]:
         pixel_keyword="PixelData",
         correct_unused_bits=False,
     )
-    return np.asarray(values).view(np.uint16)
+    return np.asarray(values)

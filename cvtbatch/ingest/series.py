@@ -63,6 +63,36 @@ class Choice:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What the rule leaves: one stack, or several that it does not tell apart.
+
+    Attributes:
+        left: one at least.
+        everything: the stacks that there were to choose from.
+        parts: of everything that the source holds, maps of other units too.
+        reasons: the steps that told `left` from the others.
+    """
+
+    left: tuple[Stack, ...]
+    everything: tuple[Stack, ...]
+    parts: tuple[Stack, ...]
+    reasons: tuple[str, ...]
+
+    def choice(self) -> Choice:
+        """Return the one stack that is left.
+
+        Raises:
+            InputError: there are several, or another part of its series continues it.
+        """
+        if len(self.left) > 1:
+            raise _tie(self.left)
+        [stack] = self.left
+        _require_whole(stack, self.parts)
+        by = f"chosen of {len(self.everything)} CT series by: {', '.join(self.reasons)}"
+        return Choice(stack, len(self.everything), f"{stack.facts()}; {by if self.reasons else 'the only CT series'}")
+
+
 def choose_stack(headers: Sequence[SliceHeader], series_uid: str | None, passed_over: str = "") -> Choice:
     """Choose the head CT among the CT images of a source.
 
@@ -72,6 +102,11 @@ def choose_stack(headers: Sequence[SliceHeader], series_uid: str | None, passed_
     Raises:
         InputError: there is none, none of the series that is named, or several that the rule does not tell apart.
     """
+    return find_candidates(headers, series_uid, passed_over).choice()
+
+
+def find_candidates(headers: Sequence[SliceHeader], series_uid: str | None, passed_over: str = "") -> Candidates:
+    """Return what the rule leaves of the CT images of a source; takes and raises what `choose_stack` does, but for ties."""
     by_series: dict[str, list[SliceHeader]] = {}
     for header in headers:
         by_series.setdefault(header.series_uid, []).append(header)
@@ -94,11 +129,7 @@ def choose_stack(headers: Sequence[SliceHeader], series_uid: str | None, passed_
         better = keep(left)
         if 0 < len(better) < len(left):
             left, reasons = better, [*reasons, name]
-    if len(left) > 1:
-        raise _tie(left)
-    _require_whole(left[0], parts)
-    why = f"chosen of {len(everything)} CT series by: {', '.join(reasons)}" if reasons else "the only CT series"
-    return Choice(left[0], len(everything), f"{left[0].facts()}; {why}")
+    return Candidates(tuple(left), tuple(everything), tuple(parts), tuple(reasons))
 
 
 def _no_series(maps: Sequence[Stack], passed_over: str, *, scouts: bool) -> InputError:

@@ -21,6 +21,7 @@ from cvtbatch.ingest.image_files import check_file
 from cvtbatch.ingest.label_maps import grid_of
 from cvtbatch.ingest.mask_grids import by_index, place_voxels
 from cvtbatch.ingest.memory import Announce, announce_nothing
+from cvtbatch.ingest.nrrd import read_nrrd_header
 from cvtbatch.ingest.outlines import ImageSlices, Segment, SourceMask, choose_segment
 from cvtbatch.ingest.source_files import require_readable
 from cvtbatch.manifest import RoiSource
@@ -33,6 +34,17 @@ Mask = npt.NDArray[np.uint8]
 def lists_segments(pairs: Mapping[str, str]) -> bool:
     """Say whether the key/value pairs of an NRRD file describe segments."""
     return "Segment0_ID" in pairs or "Segment0_Name" in pairs
+
+
+def list_segments(path: Path) -> tuple[Segment, ...]:
+    """Return the segments that the header of an NRRD file lists; empty if it is no segmentation.
+
+    Raises:
+        InputError: the header is damaged.
+        UnavailableError: the system cannot give its bytes now.
+    """
+    _, pairs = read_nrrd_header(path)
+    return tuple(segment for segment, _ in _listed(pairs, 1, path)) if lists_segments(pairs) else ()
 
 
 def read_segmentation(

@@ -88,8 +88,13 @@ def read_items(dataset: pydicom.Dataset, name: str) -> Sequence[pydicom.Dataset]
 
 
 def read_time(dataset: pydicom.Dataset, name: str) -> float | None:
+    """Return the number of a time or a date with a time, see `to_time`."""
+    return to_time(read_text(dataset, name))
+
+
+def to_time(text: str | None) -> float | None:
     """Return a time or a date with a time as a number, HHMMSS or YYYYMMDDHHMMSS, with its fraction: it grows as time does."""
-    match = _TIME.fullmatch((read_text(dataset, name) or "").replace(":", ""))  # ACR-NEMA had colons
+    match = _TIME.fullmatch((text or "").replace(":", ""))  # ACR-NEMA had colons
     if match is None:
         return None
     digits, fraction = match.groups("")

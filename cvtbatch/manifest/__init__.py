@@ -1,8 +1,8 @@
 """The manifest: a CSV or Parquet file of images and outlines, read into cases, or refused with the problems in it."""
 
 from cvtbatch.manifest.case import Case, CompactPickle, Reading, RoiSource, Value, key_of, patient_digest
-from cvtbatch.manifest.centers import find_twins, name_centers, refuse_twins, twins_of
-from cvtbatch.manifest.manifest import Manifest, read_manifest
+from cvtbatch.manifest.centers import find_twins, name_centers, refuse_twins, require_centers, twin_notices, twins_of
+from cvtbatch.manifest.manifest import Manifest, Survey, read_manifest, survey_manifest
 from cvtbatch.manifest.presence import MISSING_FILE, is_absent, is_missing
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Manifest",
     "Reading",
     "RoiSource",
+    "Survey",
     "Value",
     "find_twins",
     "is_absent",
@@ -21,5 +22,8 @@ __all__ = [
     "patient_digest",
     "read_manifest",
     "refuse_twins",
+    "require_centers",
+    "survey_manifest",
+    "twin_notices",
     "twins_of",
 ]

@@ -1,6 +1,5 @@
 """Cells of a manifest: what each column may hold, and the values that texts stand for. Pure."""
 
-import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
@@ -9,6 +8,7 @@ from cvtbatch import contracts
 from cvtbatch.manifest.case import Value
 from cvtbatch.manifest.files import Cells, TextRows
 from cvtbatch.manifest.problems import Problems
+from cvtbatch.nearest import did_you_mean
 from cvtbatch.plain_text import hidden_character, is_formula
 from cvtbatch.spec import canonical_json
 
@@ -30,8 +30,7 @@ def column_problems(header: Sequence[str]) -> Iterator[str]:
         if header.count(name) > 1:
             yield f"column {name!r} stands {header.count(name)} times"
         if name not in fields and not name.startswith(prefix):
-            near = difflib.get_close_matches(name, fields, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint = did_you_mean(name, fields)
             yield f"column {name!r} is unknown; {hint}columns of your own begin with {prefix!r}"
 
 
@@ -64,7 +63,7 @@ def parse_rows(header: Sequence[str], rows: TextRows, problems: Problems) -> dic
         for etiology, cvt in zip(values["etiology"], values["cvt"], strict=True)
     ]
     values[EXTRA] = _extras(cells, len(rows.numbers))
-    problems.extend(text for _, _, text in sorted(complaints, key=itemgetter(0, 1)))
+    problems.extend((number, text) for number, _, text in sorted(complaints, key=itemgetter(0, 1)))
     return values
 
 
@@ -101,16 +100,17 @@ def _parse(text: str, field: contracts.Field) -> tuple[Value, str]:
     return value, f"{text!r} {complaint}" if complaint else ""
 
 
-def reserved_readers(values: Mapping[str, Sequence[Value]]) -> Iterator[str]:
-    """Say which readers are named as the methods are that find outlines: a person's would be taken for a method's."""
+def reserved_readers(values: Mapping[str, Sequence[Value]]) -> Iterator[tuple[int, str]]:
+    """Say, with the row, which readers are named as methods are that find outlines: a person would be taken for one."""
     wrong = {
         reader for reader in set(values["reader"]) if contracts.reserved_readers().fullmatch(str(reader)) is not None
     }
     for number, reader in zip(values[NUMBER], values["reader"], strict=True) if wrong else ():
         if reader in wrong:
             yield (
+                int(number or 0),
                 f"row {number}, column reader: {reader!r} is how outlines are named that `extract` finds by itself: name the "
-                "person who drew or corrected this one"
+                "person who drew or corrected this one",
             )
 
 

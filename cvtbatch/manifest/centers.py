@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from cvtbatch.errors import InputError
+from cvtbatch.nearest import NAMED, did_you_mean
 from cvtbatch.plain_text import without_hidden
 
 
@@ -30,6 +31,32 @@ def twins_of(name: str, among: Iterable[str]) -> tuple[str, ...]:
 def name_centers(names: Iterable[str]) -> str:
     """Return names as people tell them apart: with the numbers of their characters, where they are not ASCII."""
     return ", ".join(repr(name) if name.isascii() else f"{name!r} ({name!a})" for name in names)
+
+
+def require_centers(wanted: Iterable[str], known: Iterable[str], where: str = "the store") -> None:
+    """Refuse centres that are not there.
+
+    Args:
+        where: the centres are not, e.g. "the snapshot".
+
+    Raises:
+        InputError: "no_such_center", with the nearest that is there, and those that there are.
+    """
+    there = sorted(set(known))
+    if missing := sorted(set(wanted) - set(there)):
+        more = f" and {len(there) - NAMED} more" if len(there) > NAMED else ""
+        told = f"it has {name_centers(there[:NAMED])}{more}" if there else "it has no case yet"
+        raise InputError(
+            "no_such_center", f"{where} has no centre {name_centers(missing)}; {did_you_mean(missing[0], there)}{told}"
+        )
+
+
+def twin_notices(names: Iterable[str]) -> list[str]:
+    """Return what to say of each group of centres that are perhaps one."""
+    return [
+        f"the centres {name_centers(group)} differ by capitals, blanks or Unicode form alone; fit refuses to train on any of them"
+        for group in find_twins(names)
+    ]
 
 
 def refuse_twins(training: Iterable[str], known: Iterable[str]) -> None:

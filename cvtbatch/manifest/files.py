@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.errors import InputError
 from cvtbatch.manifest.problems import Problems
 
 ROWS_TOGETHER = 8192
@@ -53,14 +53,16 @@ def file_digest(path: Path) -> str:
     return hasher.hexdigest()
 
 
-def read_csv(path: Path) -> tuple[list[str], Iterator[TextRows]]:
+def read_csv(path: Path, uneven: Problems) -> tuple[list[str], Iterator[TextRows]]:
     """Return the header of a UTF-8 CSV file, and its rows as they are asked for.
 
     A first line `sep=,`, which Excel writes and hides, is no header. Cells beyond the header's last name may be empty or absent.
 
+    Args:
+        uneven: gets the rows that have other numbers of cells than the header, which are left out.
+
     Raises, with the rows too:
         InputError: it is no CSV file.
-        ProblemsError: rows have other numbers of cells than the header.
     """
     rows = _csv_rows(path)
     header = next(rows, [])
@@ -70,7 +72,7 @@ def read_csv(path: Path) -> tuple[list[str], Iterator[TextRows]]:
         header = next(rows, [])
     _check_csv_header(header, path)
     header = [name.strip() for name in header]
-    return header, _csv_batches(rows, header, path)
+    return header, _csv_batches(rows, header, uneven)
 
 
 def _csv_rows(path: Path) -> Iterator[list[str]]:
@@ -92,21 +94,19 @@ def _check_csv_header(header: Cells, path: Path) -> None:
         raise _no_csv(path, "it holds binary data")
 
 
-def _csv_batches(rows: Iterator[list[str]], header: Cells, path: Path) -> Iterator[TextRows]:
-    uneven = Problems()
+def _csv_batches(rows: Iterator[list[str]], header: Cells, uneven: Problems) -> Iterator[TextRows]:
     width, first = len(header), 1
     named = max((place for place, name in enumerate(header, 1) if name), default=width)
     while lines := list(islice(rows, ROWS_TOGETHER)):
         for number, line in enumerate(lines, first):
             if line and (len(line) < named or any(map(str.strip, line[width:]))):
-                uneven.add(f"row {number}: {len(line)} cells, where the header has {width}")
+                uneven.add(number, f"row {number}: {len(line)} cells, where the header has {width}")
+                # As an empty one, which is passed over.
+                line.clear()
             line += [""] * (width - len(line))
-        if not uneven.count:
-            numbers = range(first, first + len(lines))
-            yield TextRows(numbers, [[line[index].strip() for line in lines] for index in range(width)]).filled()
+        numbers = range(first, first + len(lines))
+        yield TextRows(numbers, [[line[index].strip() for line in lines] for index in range(width)]).filled()
         first += len(lines)
-    if uneven.count:
-        raise ProblemsError.of("bad_manifest", f"manifest {path}", uneven.texts, uneven.count)
 
 
 def _other_separator(path: Path, mark: str) -> InputError:

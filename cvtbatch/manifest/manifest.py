@@ -29,11 +29,14 @@ from cvtbatch.manifest.cells import (
 )
 from cvtbatch.manifest.files import file_digest, read_csv, read_parquet
 from cvtbatch.manifest.presence import COLUMNS, THREADS, Away, Presence, require_folders
-from cvtbatch.manifest.problems import Problems
+from cvtbatch.manifest.problems import Problems, RowProblem
+from cvtbatch.manifest.ties import is_tie, tie_problem
 from cvtbatch.manifest.unnamed import leave_out_unnamed
 from cvtbatch.spill import Spill
 
 CASES_TOGETHER = 4096
+# What manifests are called, as `synth` and the examples do.
+MANIFEST_NAME = "manifest.csv"
 Row = Mapping[str, Value]
 Indices = npt.NDArray[np.int64]
 
@@ -78,7 +81,7 @@ class CaseRows:
 
 
 class Manifest:
-    """A manifest without problems: its cases, in the order of their first rows, as often as they are asked for.
+    """The cases of a manifest that have no problem, in the order of their first rows, as often as they are asked for.
 
     Attributes:
         folder: in which it lies, to which the names of files are relative.
@@ -121,13 +124,36 @@ class Manifest:
         numbers, found = self._numbers.find([hashed(case) for case in cases])
         return np.where(found, numbers.astype(np.int64), -1)
 
+    def select(self, numbers: Indices) -> Iterator[Case]:
+        """Yield the cases of some numbers, in the manifest's order."""
+        chosen = np.zeros(len(self), np.bool_)
+        chosen[numbers] = True
+        return (_to_case(rows, self.folder) for rows in self._cases.of(chosen))
+
     def case(self, center: str, case_id: str) -> Case | None:
         """Return a case, None if the manifest has it not."""
         [number] = self.find([(center, case_id)])
         if number < 0:
             return None
-        [rows] = self._cases.of(np.arange(len(self)) == number)
-        return _to_case(rows, self.folder)
+        [case] = self.select(np.array([number]))
+        return case
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A manifest, sound or not.
+
+    Attributes:
+        manifest: the cases all of whose rows are sound.
+        problems: of the others, the first of each sort.
+        count: of all problems.
+        left_out: cases that have a problem; a row with too many or too few cells is of no case.
+    """
+
+    manifest: Manifest
+    problems: tuple[RowProblem, ...]
+    count: int
+    left_out: int
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -140,21 +166,52 @@ def read_manifest(path: Path) -> Manifest:
         ProblemsError: with every problem, its row and its column.
         ResourceError: the temporary folder is full.
     """
+    found = survey_manifest(path)
+    if found.count:
+        kinds = {problem.kind for problem in found.problems}
+        raise ProblemsError.of(
+            "reserved_reader" if kinds == {"reserved_reader"} else "bad_manifest",
+            f"manifest {path}",
+            [problem.text for problem in found.problems],
+            found.count,
+        )
+    return found.manifest
+
+
+def survey_manifest(path: Path) -> Survey:
+    """Read a manifest, sound or not.
+
+    Raises:
+        InputError: there is no such file, it is neither, or it changes while it is read.
+        ProblemsError: with every problem of its header: nothing can be read below a wrong one.
+        ResourceError: the temporary folder is full.
+    """
+    if path.is_dir():
+        raise InputError("no_manifest", _folder_told(path))
     if not path.is_file():
         raise InputError("no_manifest", f"there is no manifest file {path}")
     try:
         sha256 = file_digest(path)
-        manifest = _read(path, sha256)
+        found = _read(path, sha256)
         if file_digest(path) != sha256:
             raise InputError("manifest_changed", f"manifest {path} changed while it was read: run again")
     except OSError as error:
         raise InputError("no_manifest", f"manifest {path} cannot be read: {error.strerror}") from None
-    return manifest
+    return found
 
 
-def _read(path: Path, sha256: str) -> Manifest:
-    columns, batches = (read_parquet if path.suffix.lower() == ".parquet" else read_csv)(path)
-    cells, reserved, words, across = Problems(), Problems(), Problems(), Problems()
+def _folder_told(path: Path) -> str:
+    """Say what to do with a folder that is named in place of a manifest."""
+    there = path / MANIFEST_NAME
+    if there.is_file():
+        return f"{path} is a folder, and a manifest is a file: name {there}"
+    return f"{path} is a folder of images; make a manifest of it: cvtbatch index {path} --out {MANIFEST_NAME}"
+
+
+def _read(path: Path, sha256: str) -> Survey:
+    uneven, cells, words, across = Problems(), Problems(), Problems(), Problems()
+    reserved = Problems("reserved_reader")
+    columns, batches = read_parquet(path) if path.suffix.lower() == ".parquet" else read_csv(path, uneven)
     header, batches = leave_out_unnamed(columns, batches, cells)
     wrong = list(column_problems(header))
     if wrong:
@@ -175,19 +232,31 @@ def _read(path: Path, sha256: str) -> Manifest:
             hashes += b"".join(map(hashed, zip(values["center"], values["case_id"], strict=True)))
             ends.append(len(hashes) // KEY_BYTES)
             last = batch.numbers[-1] if batch.numbers else last
-    order, sizes, numbers = _group(key_array([bytes(hashes)]))
+    keys = key_array([bytes(hashes)])
+    order, sizes, numbers = _group(keys)
     cases = CaseRows(spill, np.array(ends, np.int64), order, sizes)
-    doubled, different = _problems_across(cases.of(cases.sizes > 1))
-    if not hashes:
-        across.add("no rows below the header")
-    sorts = (cells, reserved, doubled, words, different, across)
-    if count := sum(found.count for found in sorts):
-        texts = [text for found in sorts for text in found.texts]
-        raise ProblemsError.of(
-            "reserved_reader" if reserved.count == count else "bad_manifest", f"manifest {path}", texts, count
-        )
+    ties, doubled, different = _problems_across(cases.of(cases.sizes > 1))
+    if not hashes and not uneven.count:
+        across.add(0, "no rows below the header")
+    sorts = (uneven, cells, reserved, ties, doubled, words, different, across)
     away = presence.away(len(cases.sizes), lambda: _names(spill, np.array(ends, np.int64), order, sizes))
-    return Manifest(cases, numbers, base, sha256, tuple(columns), last, tuple(sorted(centers)), away)
+    if wrong_rows := set().union(*(found.rows for found in sorts)):
+        cases = _sound(cases, wrong_rows)
+        centers = {str(rows[0]["center"]) for rows in cases}
+        numbers = _numbered(keys[cases.order[np.cumsum(cases.sizes) - cases.sizes]])
+    manifest = Manifest(cases, numbers, base, sha256, tuple(columns), last, tuple(sorted(centers)), away)
+    problems = tuple(problem for found in sorts for problem in found.found)
+    return Survey(manifest, problems, sum(found.count for found in sorts), len(sizes) - len(cases.sizes))
+
+
+def _sound(cases: CaseRows, wrong_rows: set[int]) -> CaseRows:
+    """Return the cases that have none of these rows."""
+    batches = range(len(cases.batch_ends))
+    wrong = [np.isin(cases.spill.read([number])[NUMBER].to_numpy(), list(wrong_rows)) for number in batches]
+    starts = np.cumsum(cases.sizes) - cases.sizes
+    if not len(starts):
+        return cases
+    return cases.of(~np.logical_or.reduceat(np.concatenate(wrong)[cases.order], starts))
 
 
 def _schema() -> pa.Schema:
@@ -210,14 +279,15 @@ def _names(spill: Spill, ends: Indices, order: Indices, sizes: npt.NDArray[np.in
             )
 
 
-def _empty_words(values: Mapping[str, Sequence[Value]], absent: set[str]) -> Iterator[str]:
-    """Say which names of files are what software writes for an empty cell; a file that is there may have any name."""
+def _empty_words(values: Mapping[str, Sequence[Value]], absent: set[str]) -> Iterator[tuple[int, str]]:
+    """Say, with the row, which names of files are what software writes for an empty cell; a file that is there may have any."""
     wrong = {name for name in absent if is_empty_word(name)}
     for number, *names in zip(values[NUMBER], *(values[column] for column in COLUMNS), strict=True) if wrong else ():
         for column, name in zip(COLUMNS, names, strict=True):
             if name in wrong:
                 required = contracts.manifest_fields()[column].required
-                yield f"row {number}, column {column}: {empty_word_problem(str(name), required=required)}"
+                told = empty_word_problem(str(name), required=required)
+                yield int(number or 0), f"row {number}, column {column}: {told}"
 
 
 def _group(keys: Keys) -> tuple[Indices, npt.NDArray[np.int32], KeyIndex]:
@@ -233,33 +303,45 @@ def _group(keys: Keys) -> tuple[Indices, npt.NDArray[np.int32], KeyIndex]:
     first_of_row = np.empty(len(keys), np.int64)
     first_of_row[by_key] = np.repeat(first_rows, sizes)
     in_order = np.argsort(first_rows)
+    return np.argsort(first_of_row, kind="stable"), sizes[in_order], _numbered(ordered[starts][in_order])
+
+
+def _numbered(keys: Keys) -> KeyIndex:
+    """Return the places of keys, all of them different."""
     numbers = KeyIndex()
-    numbers.add(ordered[starts][in_order], np.arange(len(starts), dtype=np.uint64))
-    return np.argsort(first_of_row, kind="stable"), sizes[in_order], numbers
+    numbers.add(keys, np.arange(len(keys), dtype=np.uint64))
+    return numbers
 
 
-def _problems_across(cases: CaseRows) -> tuple[Problems, Problems]:
-    """Return what only shows across the rows of a case: outlines that stand twice, and rows that disagree."""
-    doubled, different = Problems(), Problems()
+def _problems_across(cases: CaseRows) -> tuple[Problems, Problems, Problems]:
+    """Return what only shows across the rows of a case: series that tie, outlines that stand twice, and rows that disagree."""
+    ties, doubled, different = Problems(), Problems(), Problems()
     for rows in cases:
+        if is_tie(rows, EXTRA):
+            ties.add(int(rows[0][NUMBER] or 0), tie_problem(rows, NUMBER))
+            continue
         seen: dict[tuple[Value, ...], Value] = {}
         for row in rows:
             key = tuple(row[name] for name in ("center", "case_id", "roi", "reader", "reading"))
             if key in seen:
                 what = " / ".join(str(part) for part in key)
                 doubled.add(
-                    f"row {row[NUMBER]}: the same center, case_id, roi, reader and reading as row {seen[key]} ({what})"
+                    int(row[NUMBER] or 0),
+                    f"row {row[NUMBER]}: the same center, case_id, roi, reader and reading as row {seen[key]} ({what})",
                 )
             seen.setdefault(key, row[NUMBER])
             different.extend(_disagreements(row, rows[0]))
-    return doubled, different
+    return ties, doubled, different
 
 
-def _disagreements(row: Row, first: Row) -> Iterator[str]:
+def _disagreements(row: Row, first: Row) -> Iterator[tuple[int, str]]:
     for name, value in row.items():
         if name != NUMBER and name not in ROI_COLUMNS and value != first[name]:
             column = "x_ columns" if name == EXTRA else name
-            yield f"row {row[NUMBER]}, column {column}: differs from row {first[NUMBER]} of the same case"
+            yield (
+                int(row[NUMBER] or 0),
+                f"row {row[NUMBER]}, column {column}: differs from row {first[NUMBER]} of the same case",
+            )
 
 
 def _to_case(rows: Sequence[Row], base: Path) -> Case:

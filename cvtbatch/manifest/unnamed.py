@@ -41,7 +41,8 @@ def _named(
             for number, cell in zip(batch.numbers, batch.columns[place], strict=True):
                 if cell and not (place < leading and _ROW_NUMBER.fullmatch(cell)):
                     problems.add(
+                        number,
                         f"row {number}, cell {place + 1}: {cell!r} stands in a column without a name: empty the cell, "
-                        f"or name the column; columns of your own begin with {contracts.pass_through_prefix()!r}"
+                        f"or name the column; columns of your own begin with {contracts.pass_through_prefix()!r}",
                     )
         yield TextRows(batch.numbers, [batch.columns[place] for place in named]).filled()

@@ -9,7 +9,6 @@ import pickle
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,8 @@ from safetensors import SafetensorError
 
 from cvtbatch.downloads import DATA_SETS, fetch_data_set
 from cvtbatch.embedding.weights import tensor_digest
-from cvtbatch.errors import InputError, ResourceError
+from cvtbatch.errors import InputError
+from cvtbatch.extras import require
 from cvtbatch.spec import digest
 
 Tensors = Mapping[str, npt.NDArray[np.float32]]
@@ -54,12 +54,9 @@ def load_weights() -> Weights:
 
     Raises:
         InputError: they cannot be had here, and the message says which files to put where; or a file is damaged.
-        ResourceError: this installation is one without torch.
+        ResourceError: this installation is one without the extra `embed`.
     """
-    if find_spec("torch") is None:
-        raise ResourceError(
-            "no_torch", "outlining by network needs torch, which is not installed here: run the command where it is"
-        )
+    require("outline.method blast-ct needs", "torch")
     data_set = DATA_SETS[DATA_SET]
     try:
         found = fetch_data_set(DATA_SET)

@@ -1,6 +1,7 @@
 from .audit import AuditResult, audit_features
 from .extract import RoiFeatures, check_stock, extract_features, roi_features
 from .feature_set import FeatureSet
+from .parameter_file import load_feature_set
 from .profile_check import ProfileCheck, check_profile, write_template
 from .profiles import PROFILES, Engine, load_profile, profile_of, study_settings
 
@@ -15,6 +16,7 @@ __all__ = [
     "check_profile",
     "check_stock",
     "extract_features",
+    "load_feature_set",
     "load_profile",
     "profile_of",
     "roi_features",

@@ -7,9 +7,9 @@ below the ROI's minimum, and are computed in the image's own type (LoG and gradi
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cvtbatch.compiled_code import compiled
 from cvtbatch.errors import InputError
 from cvtbatch.radiomics.settings import Calculation
 
@@ -80,7 +80,7 @@ def discretise(values: NDArray[np.floating], calculation: Calculation) -> GrayLe
     return GrayLevels(place[codes], levels, present[levels])
 
 
-@njit(cache=True)
+@compiled
 def _assign_bins(
     values: NDArray[np.float64], edges: NDArray[np.float64]
 ) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:  # pragma: no cover - compiled

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from cvtbatch.errors import InputError
 from cvtbatch.radiomics.box import cut_box
 from cvtbatch.radiomics.fast import compute_features
 from cvtbatch.radiomics.feature_set import FeatureSet
@@ -64,6 +65,12 @@ def extract_features(
         ResourceError: the engine is not installed here.
         InternalError: the engine gave other names than the set's.
     """
+    for name, image in (("ct", ct), ("mask", mask)):
+        if not isinstance(image, sitk.Image):
+            raise InputError(
+                "bad_argument",
+                f"{name} is a SimpleITK image here, not a {type(image).__name__}; cvtbatch.extract_features takes files too",
+            )
     feature_set = load_profile(profile) if isinstance(profile, str) else profile
     if params is not None:
         feature_set = load_feature_set(Path(params))

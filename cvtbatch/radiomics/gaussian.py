@@ -11,8 +11,9 @@ Source: ITK 5.4, `itkRecursiveGaussianImageFilter.hxx`, `itkRecursiveSeparableIm
 from math import cos, exp, sin
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from cvtbatch.compiled_code import compiled
 
 # Farneback and Westin's fit of the Gaussian (order 0) and its second derivative: A1, B1, A2, B2 by order, then W1, L1, W2, L2.
 _FIT = {0: (1.3530, 1.8151, -0.3531, 0.0902), 2: (-1.3563, 5.2318, 0.3446, -2.2355)}
@@ -106,7 +107,7 @@ def _sums(n: list[float]) -> tuple[float, float, float]:
     return n[0] + n[1] + n[2] + n[3], n[1] + 2 * n[2] + 3 * n[3], n[1] + 4 * n[2] + 9 * n[3]
 
 
-@njit(cache=True)
+@compiled
 def _filter_lines(
     values: NDArray[np.float64], c: NDArray[np.float64]
 ) -> NDArray[np.float64]:  # pragma: no cover - compiled
@@ -133,7 +134,7 @@ def _filter_lines(
     return out
 
 
-@njit(cache=True)
+@compiled
 def _recurse(
     data: NDArray[np.float64],
     causal: NDArray[np.float64],

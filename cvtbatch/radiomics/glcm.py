@@ -11,8 +11,9 @@ import math
 from collections.abc import Collection
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from cvtbatch.compiled_code import compiled
 
 # Columns of `_pair_sums`.
 COLUMNS = (
@@ -145,7 +146,7 @@ def _largest_correlation(p: NDArray[np.float64]) -> float:
     return float(np.real(known.sum() / known.size)) if known.size else math.nan
 
 
-@njit(cache=True)
+@compiled
 def _products(
     p: NDArray[np.float64], rows: NDArray[np.float64], columns: NDArray[np.float64]
 ) -> NDArray[np.float64]:  # pragma: no cover - compiled
@@ -162,7 +163,7 @@ def _products(
     return out
 
 
-@njit(cache=True)
+@compiled
 def _pair_sums(
     p: NDArray[np.float64], level: NDArray[np.float64], highest: int, symmetrical: bool
 ) -> NDArray[np.float64]:  # pragma: no cover - compiled

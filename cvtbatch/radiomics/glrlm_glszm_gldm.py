@@ -7,9 +7,9 @@ Source: PyRadiomics 3.0.1, `glrlm.py`, `glszm.py`, `gldm.py`.
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cvtbatch.compiled_code import compiled
 from cvtbatch.radiomics.texture_matrices import TextureMatrices
 
 # Columns of `_matrix_features`; `Size` stands for Run, Zone or Dependence.
@@ -129,7 +129,7 @@ def _named(names: dict[str, str], rows: NDArray[np.float64]) -> dict[str, float]
     return {name: by_column[column] for name, column in names.items()}
 
 
-@njit(cache=True)
+@compiled
 def _matrix_features(
     matrix: NDArray[np.float64], levels: NDArray[np.float64], sizes: NDArray[np.float64]
 ) -> NDArray[np.float64]:  # pragma: no cover - compiled

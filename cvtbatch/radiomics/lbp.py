@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 from scipy.ndimage import spline_filter
 
+from cvtbatch.compiled_code import compiled
 from cvtbatch.radiomics.box import RoiBox
 from cvtbatch.radiomics.sphere import lay_sphere, numpy_fuses
 
@@ -88,7 +89,7 @@ def _run_starts(box: RoiBox) -> NDArray[np.int64]:
     return np.concatenate(([0], np.flatnonzero(new) + 1, [len(x)])).astype(np.int64)
 
 
-@njit(cache=True)
+@compiled
 def _sample(
     coefficients: NDArray[np.float64],
     values: NDArray[np.float64],
@@ -149,7 +150,7 @@ def _sample(
     return counts, squared, kurtosis
 
 
-@njit(cache=True)
+@compiled
 def _weigh(
     row: NDArray[np.float64], wz: float, wy: float, line: NDArray[np.float64]
 ) -> None:  # pragma: no cover - compiled
@@ -157,7 +158,7 @@ def _weigh(
         line[t] = row[t] * wz * wy
 
 
-@njit(cache=True)
+@compiled
 def _add_lines(
     total: NDArray[np.float64], lines: NDArray[np.float64], weights: NDArray[np.float64], x: int
 ) -> None:  # pragma: no cover - compiled
@@ -174,7 +175,7 @@ def _add_lines(
         total[t] = s
 
 
-@njit(cache=True)
+@compiled
 def _add_row_at(
     total: NDArray[np.float64],
     row: NDArray[np.float64],
@@ -202,7 +203,7 @@ def _multiply_add(typing_context, a, b, c):  # type: ignore[no-untyped-def]  # p
 _fma = cast(Callable[[float, float, float], float], intrinsic(_multiply_add))
 
 
-@njit(cache=True)
+@compiled
 def _summarise(
     samples: NDArray[np.float64],
     centres: NDArray[np.float64],
@@ -252,7 +253,7 @@ def _summarise(
         kurtosis[t] = np.nan if flat else m4[t] / (m2[t] * m2[t]) - 3
 
 
-@njit(cache=True)
+@compiled
 def _mean_of_points(rows: NDArray[np.float64], out: NDArray[np.float64]) -> None:  # pragma: no cover - compiled
     """Mean of the first columns of (42, >= L), in the order of NumPy's pairwise sum of 42 numbers: eight partial sums."""
     for t in range(len(out)):

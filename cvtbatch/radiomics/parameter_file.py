@@ -8,13 +8,13 @@ Source: PyRadiomics 3.0.1, `featureextractor._applyParams` and `schemas/paramSch
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
 import yaml
 
 from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.nearest import did_you_mean
 from cvtbatch.radiomics.feature_names import DEPRECATED, FEATURES, IMAGE_TYPES, WITHOUT_VALUE
 from cvtbatch.radiomics.feature_set import FeatureSet, ImageType
 from cvtbatch.radiomics.setting_effects import without_effect
@@ -243,6 +243,4 @@ def _part(values: Mapping[str, Value], names: frozenset[str]) -> dict[str, Value
 
 def _unknown(name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
     """Say that PyRadiomics does not know a name, and which one may have been meant."""
-    by_lower = {word.lower(): word for word in known}
-    near = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.7)
-    return f"PyRadiomics 3.0.1 does not know it{f'; did you mean {by_lower[near[0]]}?' if near else ''}"
+    return f"{did_you_mean(name, known)}PyRadiomics 3.0.1 does not know it"

@@ -13,6 +13,7 @@ from typing import Literal
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.nearest import did_you_mean
 from cvtbatch.radiomics.feature_set import FeatureSet, ImageType
 from cvtbatch.radiomics.parameter_file import check_parameters, read_parameters
 from cvtbatch.radiomics.settings import RULES, Calculation, Filtering, Preparation, Value
@@ -95,17 +96,30 @@ def load_profile(profile: str) -> FeatureSet:
         return PROFILES[profile]
     path = Path(profile)
     if not path.is_file():
+        what = "there is no such file" if path.suffix else "there is no such profile"
         raise InputError(
-            "no_profile", f"radiomics.profile {profile!r} is neither {' nor '.join(PROFILES)} nor a parameter file"
+            "no_profile",
+            f"radiomics.profile {profile!r}: {what}; {did_you_mean(profile, PROFILES)}it is {' or '.join(PROFILES)}, or the path "
+            "of a PyRadiomics parameter file",
         )
     content = read_parameters(path)
     found = check_parameters(content)
     if found.feature_set is None:
-        raise ProblemsError.of("bad_parameter_file", f"parameter file {path}", found.problems())
+        raise ProblemsError.of("bad_parameter_file", f"parameter file {path}", found.problems(), advice=_advice())
     listed = {name for name in ("imageType", "featureClass") if content.get(name)}
     if problems := _differences(found.feature_set, listed):
-        raise ProblemsError.of("bad_parameter_file", f"parameter file {path}", problems)
+        raise ProblemsError.of("bad_parameter_file", f"parameter file {path}", problems, advice=_advice())
     return profile_of(study_settings(found.feature_set))
+
+
+def _advice() -> str:
+    """Say what a job's parameter file may hold, with one that is whole, and what computes any other."""
+    return (
+        f"the features of a job are always the study's {len(contracts.feature_names()):,}: leave imageType and featureClass out, "
+        f'and under setting keep none but {", ".join(STUDY_SETTINGS)}, as the whole file "setting: {{binWidth: 25}}" does. '
+        "`cvtbatch profile check FILE` says what becomes of each key, and extract_features(ct, mask, params=FILE) computes any "
+        "such file in Python"
+    )
 
 
 def _differences(found: FeatureSet, listed: set[str]) -> list[str]:

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from cvtbatch.errors import InputError, InternalError, ResourceError
+from cvtbatch.errors import InputError, InternalError
+from cvtbatch.extras import require
 from cvtbatch.radiomics.box import cut_box
 from cvtbatch.radiomics.discretisation import bin_edges
 from cvtbatch.radiomics.feature_names import TEXTURE_CLASSES
@@ -26,7 +27,7 @@ def stock_features(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet) ->
     On an int16 volume PyRadiomics would truncate the samples of LBP-3D to whole HU.
 
     Raises:
-        ResourceError: PyRadiomics is not installed here.
+        ResourceError: this installation is one without the extra `stock`.
         InputError: PyRadiomics refuses the ROI.
     """
     _require_pyradiomics()
@@ -98,14 +99,9 @@ def _own_tolerance() -> Iterator[None]:
 
 
 def _require_pyradiomics() -> None:
-    try:
-        import radiomics
-    except ImportError as error:
-        raise ResourceError(
-            "no_pyradiomics",
-            "engine pyradiomics needs PyRadiomics 3.0.1, which is not installed here (it builds on Python 3.11 and no later one)",
-            str(error),
-        ) from None
+    require("radiomics.engine pyradiomics, audits and some keys of parameter files need", "radiomics", "trimesh")
+    import radiomics
+
     radiomics.setVerbosity(logging.CRITICAL)
 
 
@@ -133,7 +129,11 @@ def require_names(found: set[str], expected: tuple[str, ...]) -> None:
     missing, excess = set(expected) - found, found - set(expected)
     if missing or excess:
         shown = ", ".join(sorted(missing or excess)[:3])
-        hint = "; LBP-3D needs trimesh and SciPy < 1.17" if any("lbp-3D" in name for name in missing) else ""
+        hint = (
+            "; LBP-3D needs SciPy < 1.17: pip install 'cvtbatch[stock]'"
+            if any("lbp-3D" in name for name in missing)
+            else ""
+        )
         raise InternalError(
             "wrong_features",
             f"{len(found)} features instead of {len(expected)}: {len(missing)} missing, {len(excess)} too many "

@@ -11,9 +11,9 @@ Lorensen and Cline, 1987), in the orientation of PyRadiomics, halved by symmetry
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cvtbatch.compiled_code import compiled
 from cvtbatch.radiomics.box import RoiBox
 
 # Triangles of the 128 cubes without their eighth corner: three edges (hexadecimal) a triangle; "-" has none.
@@ -114,7 +114,7 @@ def _diameters(inside: NDArray[np.uint8], spacing: NDArray[np.float64]) -> tuple
     return slice_mm, column_mm, row_mm, longest_mm
 
 
-@njit(cache=True)
+@compiled
 def _mesh(
     inside: NDArray[np.uint8],
     spacing: NDArray[np.float64],
@@ -158,7 +158,7 @@ def _mesh(
     return surface, volume / 6
 
 
-@njit(cache=True)
+@compiled
 def _row_ends(inside: NDArray[np.uint8]) -> NDArray[np.int64]:  # pragma: no cover - compiled
     """Return, in half voxels, (z, y) rows of the mesh with their first and last vertex along x: (rows, 4)."""
     nz, ny, nx = inside.shape
@@ -184,7 +184,7 @@ def _row_ends(inside: NDArray[np.uint8]) -> NDArray[np.int64]:  # pragma: no cov
     return rows[:count].copy()
 
 
-@njit(cache=True)
+@compiled
 def _longest(rows: NDArray[np.int64], plane: int, steps: NDArray[np.float64]) -> float:  # pragma: no cover - compiled
     """Return the largest squared distance between row ends that share column `plane` of `rows`; all rows if it is -1.
 

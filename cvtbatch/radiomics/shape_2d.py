@@ -8,9 +8,9 @@ Source: PyRadiomics 3.0.1, `shape2D.py`, `featureextractor.computeShape` and `sr
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cvtbatch.compiled_code import compiled
 from cvtbatch.errors import InputError
 from cvtbatch.radiomics.box import RoiBox
 from cvtbatch.radiomics.settings import Calculation
@@ -62,7 +62,7 @@ def shape_2d_features(box: RoiBox, calculation: Calculation) -> dict[str, float]
     }
 
 
-@njit(cache=True)
+@compiled
 def _outline(
     inside: NDArray[np.uint8],
     spacing: NDArray[np.float64],

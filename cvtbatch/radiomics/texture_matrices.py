@@ -13,9 +13,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from cvtbatch.compiled_code import compiled
 from cvtbatch.errors import InputError
 from cvtbatch.radiomics.angles import lines_along, list_angles
 from cvtbatch.radiomics.box import RoiBox
@@ -167,7 +167,7 @@ def _pairs_and_runs(
     return pairs[:, 1:, 1:], reaching[:, 1:, 1:-1] - reaching[:, 1:, 2:]
 
 
-@njit(cache=True)
+@compiled
 def _count_neighbours(
     positions: NDArray[np.uint64], steps: NDArray[np.int64], size: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:  # pragma: no cover - compiled
@@ -186,7 +186,7 @@ def _count_neighbours(
     return neighbours, adjacent
 
 
-@njit(cache=True)
+@compiled
 def _fill_glcm_and_glrlm(
     codes: NDArray[np.uint16],
     positions: NDArray[np.uint64],
@@ -224,7 +224,7 @@ def _fill_glcm_and_glrlm(
     return pairs, reaching
 
 
-@njit(cache=True)
+@compiled
 def _fill_gldm_and_ngtdm(
     codes: NDArray[np.uint16],
     grays: NDArray[np.int32],
@@ -266,7 +266,7 @@ def _fill_gldm_and_ngtdm(
     return dependences, contrasts
 
 
-@njit(cache=True)
+@compiled
 def _find_glszm_zones(
     codes: NDArray[np.uint16], positions: NDArray[np.uint64], steps: NDArray[np.int64], covers: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:  # pragma: no cover - compiled

@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, InternalError, StorageError
+from cvtbatch.nearest import nearest
 from cvtbatch.store.content import content_digest
 from cvtbatch.store.location import Location
 from cvtbatch.store.measuring import measure
@@ -83,7 +84,9 @@ def erase_case(store: OpenedStore, case_key: str, from_snapshots: bool) -> Erasu
     there = {name: _count(table, case_key) for name, table in tables.items()}
     if not any(there.values()) and not (from_snapshots and traces.found):
         kept = f"; snapshots that have it: {', '.join(holding)} (--from-snapshots)" if holding else ""
-        raise InputError("no_such_case", f"the store has no case {case_key!r}{kept}")
+        near = nearest(case_key, store.view().rows("cases", ["case_key"])["case_key"].to_pylist(), 3)
+        like = f"; near it are {', '.join(near)}" if near else ""
+        raise InputError("no_such_case", f"the store has no case {case_key!r}{like}{kept}")
     for table in tables.values():
         delete_case(table, case_key)
     if not from_snapshots:

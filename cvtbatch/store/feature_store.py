@@ -1,25 +1,35 @@
 """A feature store: its current rows, or those of a snapshot, its volumes and masks, and its weights."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cvtbatch.errors import FormatError
+from cvtbatch import contracts
+from cvtbatch.errors import FormatError, InputError
 from cvtbatch.geometry import Grid
 from cvtbatch.manifest import Reading
+from cvtbatch.store.design_matrix import Features, design_matrix
+from cvtbatch.store.filters import to_expression
 from cvtbatch.store.objects import get, holds, put
 from cvtbatch.store.opened import OpenedStore
 from cvtbatch.store.reading import View
-from cvtbatch.store.snapshots import read_snapshot
+from cvtbatch.store.snapshots import read_snapshot, read_snapshots
+from cvtbatch.store.tables import require_columns
 from cvtbatch.store.volumes import StoredArray, read_array, read_slices, write_array
-from cvtbatch.store.wide import PRIMARY, wide_rows
+from cvtbatch.store.wide import PRIMARY, wide_rows, wide_schema
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class FeatureStore(OpenedStore):
     """An existing store.
+
+    Its rows are Arrow tables (`to_pandas()`, or whatever else reads Arrow).
 
     Args:
         url: a folder, a file:// URL, or s3://BUCKET/PREFIX.
@@ -29,6 +39,9 @@ class FeatureStore(OpenedStore):
         FormatError: its format is newer than this version of cvtbatch knows.
     """
 
+    def __repr__(self) -> str:
+        return f"FeatureStore({self.location.url!r})"
+
     def at(self, snapshot: str | None) -> View:
         """Return the rows as a snapshot froze them, or as they are now.
 
@@ -37,16 +50,61 @@ class FeatureStore(OpenedStore):
         """
         return self.view() if snapshot is None else read_snapshot(self, snapshot).view(self)
 
-    def rois(self, snapshot: str | None = None) -> pa.Table:
+    def tables(self) -> pa.Table:
+        """Return what the store holds: name of each table, and its number of rows, current or not (columns table, rows)."""
+        names = contracts.table_names()
+        return pa.table({"table": names, "rows": pa.array([self.table(name).count() for name in names], pa.int64())})
+
+    def snapshots(self) -> pa.Table:
+        """Return the snapshots, oldest first: name, recorded_at, made_by, centers, rois, content_digest and erased_cases."""
+        rows = [
+            {
+                "name": found.name,
+                "recorded_at": found.recorded_at,
+                "made_by": found.made_by,
+                "centers": list(found.selection.centers),
+                "rois": list(found.selection.rois),
+                "content_digest": found.content_digest,
+                "erased_cases": found.erased_cases,
+            }
+            for found in read_snapshots(self)
+        ]
+        stored = contracts.table("snapshots").arrow()
+        columns = ("name", "recorded_at", "made_by", "centers", "rois", "content_digest", "erased_cases")
+        return pa.Table.from_pylist(rows, schema=pa.schema([stored.field(name) for name in columns]))
+
+    def cases(self, *, snapshot: str | None = None, where: pc.Expression | str | None = None) -> pa.Table:
+        """Return the cases as they are now, a row each: ids, clinical values, and what the manifest's x_ columns say.
+
+        Args:
+            snapshot: name of a snapshot; by default the rows as they are now.
+            where: filter, as for `radiomics`.
+        """
+        return self._filtered("cases", snapshot, where)
+
+    def scores(self, *, snapshot: str | None = None, where: pc.Expression | str | None = None) -> pa.Table:
+        """Return what bundles scored, the newest row of each outline and bundle; arguments as for `cases`."""
+        return self._filtered("scores", snapshot, where)
+
+    def rois(self, snapshot: str | None = None, *, where: pc.Expression | str | None = None) -> pa.Table:
         """Return the current outlines: the newest row of each, where it lies on the case's current volume."""
-        return self.at(snapshot).rows("rois")
+        return self._filtered("rois", snapshot, where)
+
+    def _filtered(self, name: str, snapshot: str | None, where: pc.Expression | str | None) -> pa.Table:
+        """Return the current rows of a table that pass a filter: first current, then filtered."""
+        condition = to_expression(where, contracts.table(name).arrow())
+        rows = self.at(snapshot).rows(name)
+        if condition is None:
+            return rows
+        require_columns(condition, rows.schema)
+        return rows.filter(condition)
 
     def radiomics(
         self,
         *,
         snapshot: str | None = None,
         columns: Sequence[str] | None = None,
-        where: pc.Expression | None = None,
+        where: pc.Expression | str | None = None,
         spec: str | Sequence[str] | None = None,
     ) -> pa.Table:
         """Return the current radiomics rows of one specification: those whose input the current outline names.
@@ -57,32 +115,35 @@ class FeatureStore(OpenedStore):
         Args:
             snapshot: name of a snapshot; by default the rows as they are now.
             columns: what to read, and all that is read from storage but for keys; all of them by default.
-            where: filter, e.g. `pc.field("center") == "A"`.
+            where: filter: a text, e.g. "center = 'A' AND age > 60" (its grammar: `cvtbatch.store.filters`), of the columns that
+                this table has, or an Arrow expression, e.g. `pc.field("center") == "A"`.
             spec: specifications, as `cvtbatch spec list` shows them, to which the rows are restricted.
 
         Raises:
             InputError: the rows are of several specifications, which do not mix; there is no such snapshot, column or
                 specification.
         """
-        return self.at(snapshot).radiomics(columns, where, spec)
+        condition = to_expression(where, contracts.table("radiomics").arrow())
+        return self.at(snapshot).radiomics(columns, condition, spec)
 
     def embeddings(
         self,
         *,
         snapshot: str | None = None,
         columns: Sequence[str] | None = None,
-        where: pc.Expression | None = None,
+        where: pc.Expression | str | None = None,
         spec: str | Sequence[str] | None = None,
     ) -> pa.Table:
         """Return the current embeddings of one specification, a row a slice; arguments and errors as for `radiomics`."""
-        return self.at(snapshot).embeddings(columns, where, spec)
+        condition = to_expression(where, contracts.table("embeddings").arrow())
+        return self.at(snapshot).embeddings(columns, condition, spec)
 
     def wide(
         self,
         *,
         snapshot: str | None = None,
         columns: Sequence[str] | None = None,
-        where: pc.Expression | None = None,
+        where: pc.Expression | str | None = None,
         spec: str | Sequence[str] | None = None,
         primary_reader: str = PRIMARY.reader,
         primary_reading: int = PRIMARY.number,
@@ -96,7 +157,47 @@ class FeatureStore(OpenedStore):
             primary_reader: whose outline counts.
             primary_reading: which of that reader's outlines.
         """
-        return wide_rows(self.at(snapshot), columns, where, spec, Reading(primary_reader, primary_reading))
+        condition = to_expression(where, wide_schema())
+        return wide_rows(self.at(snapshot), columns, condition, spec, Reading(primary_reader, primary_reading))
+
+    def X_y(
+        self,
+        target: str = "cvt",
+        features: Features = "radiomics",
+        *,
+        center: str | Sequence[str] | None = None,
+        where: pc.Expression | str | None = None,
+        snapshot: str | None = None,
+        spec: str | Sequence[str] | None = None,
+        primary_reader: str = PRIMARY.reader,
+        primary_reading: int = PRIMARY.number,
+    ) -> "tuple[pd.DataFrame, pd.Series, pd.Series]":
+        """Return what a model is fitted on: features, what they shall tell, and whose rows must stay together.
+
+        The rows are those of `wide`: primary outlines, of one reader and one specification, in order of roi_key, without those
+        whose target is unknown or, where embeddings are asked for, that have none; how many were left out is said by a
+        `LeftOutWarning`. Nobody is left out for a criterion of the study (a hematoma after a trauma, a late scan): see
+        `cvtbatch fit` for these, or name them in `where`.
+
+        Args:
+            target: column of `cases`.
+            features: "radiomics", "embeddings" (emb_0000 ... of the slice with the largest hematoma), or columns of `wide`.
+            center: only these centres.
+            where, snapshot, spec, primary_reader, primary_reading: as for `wide`.
+
+        Returns:
+            X, (n, p), by roi_key; a feature that is not defined for an outline is NaN.
+            y, (n,), the target.
+            groups, (n,), the patients: the same text at another centre is another patient.
+
+        Raises:
+            InputError: there is no such column, centre, snapshot or specification; the target is among the features; no row is
+                left; several specifications.
+            ResourceError: pandas is not installed here.
+        """
+        view, condition = self.at(snapshot), to_expression(where, wide_schema())
+        primary = Reading(primary_reader, primary_reading)
+        return design_matrix(view, target, features, center, condition, spec, primary)
 
     def runs(self) -> pa.Table:
         """Return the runs as they stand, newest first."""
@@ -107,7 +208,15 @@ class FeatureStore(OpenedStore):
         return self.at(snapshot).rows("failures")
 
     def current(self, name: str) -> pa.Table:
-        """Return the current rows of any table, those of all specifications."""
+        """Return the current rows of any table, those of all specifications.
+
+        Raises:
+            InputError: there is no such table.
+        """
+        if name not in contracts.table_names():
+            raise InputError(
+                "no_such_table", f"there is no table {name!r}; there are {', '.join(contracts.table_names())}"
+            )
         return self.at(None).rows(name)
 
     def write_volume(self, hu_zyx: npt.NDArray[np.int16], grid: Grid) -> StoredArray:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Self
 
 import cvtbatch
@@ -28,8 +29,8 @@ class OpenedStore:
         FormatError: its format is newer than this version of cvtbatch knows.
     """
 
-    def __init__(self, url: str) -> None:
-        self.location = Location.of(url)
+    def __init__(self, url: str | Path) -> None:
+        self.location = Location.of(str(url))
         self.format_version = _read_format(self.location)
         self._heads = Heads(self.location)
         self._tables = {

@@ -5,7 +5,6 @@ the features, embeddings and reviews of that outline's input. Every table is loo
 stands on, so that a reader beside writers sees no row without its parents.
 """
 
-import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 
 from cvtbatch import contracts
 from cvtbatch.errors import FormatError, InputError, InternalError
+from cvtbatch.nearest import did_you_mean, enumerated, nearest
 from cvtbatch.spec import Spec, differences
 from cvtbatch.store.tables import Pin, newest
 
@@ -123,9 +123,13 @@ class View:
         specs = self.specs()
         for spec_id in spec_ids:
             if spec_id not in specs:
-                known = ", ".join(sorted(specs)) or "none"
-                raise InputError("no_such_spec", f"{spec_id!r} is no specification of this store; it has {known}")
+                known = f"{did_you_mean(spec_id, specs)}it has {enumerated(specs)}"
+                raise InputError("no_such_spec", f"{spec_id!r} is no specification of this store; {known}")
         return specs
+
+    def centers(self) -> list[str]:
+        """Return the centres of the current cases, in order."""
+        return sorted(set(self.rows("cases", ["center"])["center"].to_pylist()))
 
     def rows(self, name: str, columns: Sequence[str] | None = None, spec_ids: Sequence[str] = ()) -> pa.Table:
         """Return the current rows of a table: of all specifications, or of those on volumes of some."""
@@ -333,7 +337,7 @@ def check_columns(columns: Sequence[str] | None, known: Sequence[str]) -> list[s
     """
     unknown = [name for name in columns or () if name not in set(known)]
     if unknown:
-        near = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.0)[0]
+        [near] = nearest(unknown[0], known, cutoff=0.0)
         raise InputError("no_such_column", f"there is no column {unknown[0]!r}; the nearest one is {near}")
     return list(known if columns is None else columns)
 

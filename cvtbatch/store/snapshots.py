@@ -7,7 +7,6 @@ erasure (`cvtbatch.store.erasure`).
 """
 
 import datetime
-import difflib
 import json
 import re
 from collections.abc import Mapping
@@ -16,6 +15,8 @@ from typing import Any
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError
+from cvtbatch.manifest import require_centers
+from cvtbatch.nearest import did_you_mean, enumerated, nearest
 from cvtbatch.run_id import make_run_id
 from cvtbatch.store.content import content_digest
 from cvtbatch.store.known_rows import Row
@@ -137,7 +138,7 @@ def read_snapshot(store: OpenedStore, name: str) -> Snapshot:
     """
     known = {snapshot.name: snapshot for snapshot in read_snapshots(store)}
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+        near = nearest(name, known, cutoff=0.0)
         advice = f"the nearest of its {len(known)} is {near[0]}" if near else "it has none yet"
         raise InputError("no_such_snapshot", f"the store has no snapshot {name!r}; {advice}")
     return known[name]
@@ -213,15 +214,12 @@ def _checked(store: OpenedStore, selection: Selection) -> Selection:
     """Return the selection, sorted, with the specifications that those in it build on."""
     view = store.view()
     specs = view.specs_with(selection.spec_ids)
-    for kind, what, table, values in (
-        ("no_such_center", "center", "cases", selection.centers),
-        ("no_such_roi", "roi", "rois", selection.rois),
-    ):
-        known = set(view.rows(table, [what])[what].to_pylist())
-        for value in values:
-            if value not in known:
-                there = ", ".join(sorted(known)) or "none"
-                raise InputError(kind, f"--{what} {value!r} is not in the store; it has {there}")
+    require_centers(selection.centers, view.centers() if selection.centers else ())
+    rois = set(view.rows("rois", ["roi"])["roi"].to_pylist()) if selection.rois else set()
+    for roi in selection.rois:
+        if roi not in rois:
+            told = f"{did_you_mean(roi, rois)}it has {enumerated(rois)}"
+            raise InputError("no_such_roi", f"the store has no ROI {roi!r}; {told}")
     chain = set(selection.spec_ids)
     chain |= {specs[spec_id].parent_id for spec_id in chain if specs[spec_id].parent_id}
     return Selection(tuple(sorted(selection.centers)), tuple(sorted(chain)), tuple(sorted(selection.rois)))

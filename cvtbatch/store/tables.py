@@ -194,7 +194,7 @@ class Table:
         self, files: Sequence[str], wanted: Sequence[str], where: pc.Expression | None, schema: pa.Schema, together: int
     ) -> Iterator[pa.Table]:
         """Yield the rows of files, file by file, so many of which are read at once."""
-        _require_columns(where, schema)
+        require_columns(where, schema)
         # An expression does not tell which columns it names, but its text does; a column too many only costs time.
         named = str(where)
         needed = [name for name in schema.names if name in {*wanted} or (where is not None and name in named)]
@@ -291,7 +291,7 @@ class Table:
         return delta
 
 
-def _require_columns(where: pc.Expression | None, schema: pa.Schema) -> None:
+def require_columns(where: pc.Expression | None, schema: pa.Schema) -> None:
     """Refuse a filter by columns that a table does not have, or by values of another type.
 
     Raises:

@@ -23,6 +23,14 @@ def wide_columns() -> list[str]:
     return [*IDENTITY, *contracts.clinical_columns(), *SPECS, *contracts.feature_names(), "embedding"]
 
 
+def wide_schema() -> pa.Schema:
+    """Return the columns with their types."""
+    fields = {
+        field.name: field for name in ("embeddings", "cases", "radiomics") for field in contracts.table(name).arrow()
+    }
+    return pa.schema([fields[name] for name in wide_columns()])
+
+
 def wide_rows(
     view: View,
     columns: Sequence[str] | None,

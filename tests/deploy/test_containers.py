@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from cvtbatch import contracts
+from cvtbatch.pipelines.shared import compile_ahead
 from tests.support.deploy_files import DEPLOY, Document, compose_document, misspelt, parse_command
 from tests.support.paths import ROOT
 
@@ -92,6 +93,10 @@ def test_the_container_file_fits_the_checkout() -> None:
     assert f" uv=={uv}\n" in CONTAINERFILE
     assert "USER 10001:10001\n" in CONTAINERFILE
     assert 'ENTRYPOINT ["cvtbatch"]\n' in CONTAINERFILE
+    for target in ("features", "full"):
+        stage = CONTAINERFILE.partition(f"FROM base AS {target}\n")[2].partition("FROM ")[0]
+        compiling = f"RUN python -m {compile_ahead.__name__} --into-package\n"
+        assert stage.partition(compiling)[2].strip().startswith("USER 10001:10001")
     stages = set(re.findall(r" AS ([a-z-]+)$", CONTAINERFILE, re.MULTILINE))
     assert {"full", "features"} <= stages
     assert {SERVICES["certs"]["build"]["target"]} <= stages

@@ -104,7 +104,7 @@ def ways(url: Path, table: str, bundle: Path | None) -> Iterator[tuple[str, Call
 
     def scored() -> str:
         assert bundle is not None
-        score_store(str(url), bundle, SNAPSHOT, None, Cluster(None, "inline", None), explain=False)
+        score_store(str(url), bundle, SNAPSHOT, (), Cluster(None, "inline", None), explain=False)
         scores = _sorted(FeatureStore(str(url)).current("scores"), "scores")
         return _digest(scores.select([name for name in scores.column_names if name not in BOOK_KEEPING]))
 

@@ -100,15 +100,16 @@ def until(condition: Callable[[], bool], seconds: float = 150) -> None:
         time.sleep(0.02)
 
 
-def end(driver: subprocess.Popen[str], number: signal.Signals) -> float:
+def end(driver: subprocess.Popen[str], number: signal.Signals, word: str = "Interrupted. What was") -> float:
     """Send a signal, and return how many seconds the end took; it must be orderly, with its word the last, and leave no process."""
     processes = psutil.Process(driver.pid).children(recursive=True)
     started_at = time.monotonic()
     driver.send_signal(number)
     _, stderr = driver.communicate(timeout=60)
     seconds = time.monotonic() - started_at
-    assert driver.returncode == 1
+    assert driver.returncode == 128 + number
     assert stderr.endswith("the same command continues.\n")
+    assert stderr.splitlines()[-1].startswith(word)
     assert "Traceback" not in stderr
     until(lambda: not any(process.is_running() for process in processes), 10)
     return seconds
@@ -141,7 +142,7 @@ def test_a_second_interrupt_leaves_at_once_and_the_store_is_whole(archive: Path,
         until(lambda: masks_in(store) == CASES)
         driver.send_signal(signal.SIGINT)
         assert driver.stdout.readline() == "hangs\n"
-        assert end(driver, signal.SIGINT) < SOON_SECONDS
+        assert end(driver, signal.SIGINT, "Left at once. ") < SOON_SECONDS
     end_never(archive)
     document = extract_json(archive, store, code=3)
     assert (document["computed"], document["failed"]) == (CASES, 1)
@@ -152,7 +153,7 @@ def test_a_store_that_hangs_does_not_hold_up_the_end(archive: Path, tmp_path: Pa
     with started(archive, tmp_path / "store", ("-c", HANGING_STORE), 0) as driver:
         assert driver.stdout is not None
         assert driver.stdout.readline() == "hangs\n"
-        assert end(driver, signal.SIGTERM) < SOON_SECONDS
+        assert end(driver, signal.SIGTERM, "Interrupted. It did not end by itself within") < SOON_SECONDS
 
 
 def test_an_interrupt_inside_a_library_has_the_same_exit_code(tmp_path: Path) -> None:
@@ -161,7 +162,7 @@ def test_an_interrupt_inside_a_library_has_the_same_exit_code(tmp_path: Path) ->
     command = [sys.executable, "-m", "in_a_text", "status", "--store", "store"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
     assert (done.returncode, done.stderr) == (
-        1,
+        130,
         "\nInterrupted. What was committed is safe; the same command continues.\n",
     )
 

@@ -114,7 +114,7 @@ def test_two_runs_on_one_store_lose_and_double_nothing(undisturbed: Path, tmp_pa
         ),
         (
             ("--store", "{new}", "--set", "radiomics.profile=none.yaml"),
-            "is neither cvt-1834 nor onekey-1834 nor a parameter file",
+            "there is no such file; it is cvt-1834 or onekey-1834",
         ),
         (("--store", "{new}", "--set", "embedding.weights=absent.pt"), "absent.pt"),
     ],

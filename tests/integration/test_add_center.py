@@ -7,7 +7,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-import SimpleITK as sitk
 from click.testing import CliRunner
 
 from cvtbatch import contracts
@@ -15,7 +14,7 @@ from cvtbatch.cli import cli
 from cvtbatch.dlrn import load_bundle
 from cvtbatch.embedding.weights import random_weights, to_bytes
 from cvtbatch.store import FeatureStore
-from tests.support.archives import skulled_archive, tiny_head, write_rows
+from tests.support.archives import KINDS, center_archive, skulled_archive, write_rows
 from tests.support.cohorts import SMALL_JOB
 from tests.support.second_readers import add_reader
 from tests.support.stand_ins import BlockMeans, block_means  # noqa: F401
@@ -28,25 +27,8 @@ FIT = (
     "fit.nested.repeats=0",
 )
 CPU = ("--set", "embedding.device=cpu")
-KINDS = ("CVT", "HP", "HP")
 # Of neither profile, and with PyRadiomics' own default where it is silent.
 PARAMETERS = "setting: {binWidth: 8, voxelArrayShift: 300, preCrop: true, padDistance: 10, minimumROISize: 30}"
-
-
-def make_archive(folder: Path, center: str, cases: int) -> Path:
-    """Write heads of one centre, a CVT in three with a larger hematoma, and return the manifest."""
-    folder.mkdir()
-    rows = []
-    for number in range(cases):
-        kind = KINDS[number % 3]
-        seed = number + 1000 * int(center[1:])
-        ct, mask = tiny_head(seed, 8.0 + 1.6 * (kind == "CVT") + 0.3 * (number % 5))
-        sitk.WriteImage(ct, str(folder / f"ct{number}.nii.gz"))
-        sitk.WriteImage(mask, str(folder / f"mask{number}.nii.gz"))
-        row: dict[str, object] = {"center": center, "case_id": f"{number:03d}", "etiology": kind, "age": 40 + number}
-        row |= {"image": f"ct{number}.nii.gz", "mask": f"mask{number}.nii.gz", "epilepsy": int(number % 4 == 0)}
-        rows.append(row)
-    return write_rows(folder / "manifest.csv", rows)
 
 
 def run(*arguments: object, code: int = 0) -> str:
@@ -64,8 +46,8 @@ def failing(*arguments: object) -> str:
 @pytest.fixture
 def trained(tmp_path: Path, block_means: type[BlockMeans]) -> Path:  # noqa: F811
     """A store with an extracted first centre, a bundle fitted on it, and an archive of a second one."""
-    make_archive(tmp_path / "first", "C1", 18)
-    make_archive(tmp_path / "second", "C2", 7)
+    center_archive(tmp_path / "first", "C1", 18)
+    center_archive(tmp_path / "second", "C2", 7)
     store, weights = tmp_path / "store", tmp_path / "weights.safetensors"
     weights.write_bytes(to_bytes(random_weights(3)))
     (tmp_path / "own.yaml").write_text(PARAMETERS, encoding="utf-8")

@@ -243,7 +243,7 @@ def test_what_cannot_be_exported_is_refused_and_nothing_is_left(extracted: Path,
 
     manifest, out = extracted / "manifest.csv", tmp_path / "case"
     assert "near it are A%2F1/even" in refused("A%2F1/evem", manifest, out)
-    assert "has no volume of a case 'zzz'; it has 4 volumes" in refused("zzz", manifest, out)
+    assert "has no volume of a case 'zzz'; `cvtbatch export volumes --store" in refused("zzz", manifest, out)
     other = tmp_path / "other"
     shutil.copytree(extracted, other, ignore=lambda *_: ["store"])
     write_rows(other / "others.csv", [{"center": "A/1", "case_id": "x", "image": "even"}])

@@ -141,7 +141,7 @@ def test_a_stopped_run_continues(
     ("centers", "start", "name", "told"),
     [
         ("[]", "random:0", "x.safetensors", "cohort.training_centers is empty"),
-        ("[A, C]", "random:0", "x.safetensors", "training centres without a case: C; there are A, B"),
+        ("[A, C]", "random:0", "x.safetensors", "the snapshot has no centre 'C'; it has 'A', 'B'"),
         ("[A]", "none", "x.safetensors", "name the weights to start from"),
         ("[A]", "random:0", "x.pth", "the suffix is not .safetensors"),
         ("[B]", "random:0", "x.safetensors", "two of each are the least"),

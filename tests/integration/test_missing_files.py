@@ -111,7 +111,8 @@ def test_a_share_that_is_away_is_one_line_and_starts_nothing(tmp_path: Path) -> 
     for command in commands:
         result = cvtbatch(*command)
         assert (result.returncode, result.stdout) == (1, "")
-        [line] = result.stderr.splitlines()
+        [*begun, line] = result.stderr.splitlines()
+        assert begun == (["reading the manifest"] if command[0] == "extract" else [])
         assert line.startswith("Error: nothing is there of what the manifest names below a folder: mount the share")
         assert line.endswith("[/no: 5000 cases, first row 1 with '/no/such/share/0/ct']")
     assert not (tmp_path / "store").exists()
@@ -140,7 +141,7 @@ def test_a_thousand_missing_files_are_told_by_their_number(tmp_path: Path) -> No
     result = cvtbatch("check", manifest)
     lines = result.stdout.splitlines()
     assert (result.returncode, sum("missing_file: there is" in line for line in lines)) == (3, 20)
-    assert "... 280 more of missing_file: --json lists them all" in lines
+    assert "... 280 more of missing_file: --out problems.csv has them all" in lines
 
 
 def test_a_thousand_problems_of_form_are_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +149,7 @@ def test_a_thousand_problems_of_form_are_in_a_file(tmp_path: Path, monkeypatch: 
     rows = [
         {"center": "A", "case_id": f"{number:04}", "image": "ct.nii.gz", "patient": "nan"} for number in range(1200)
     ]
-    result = cvtbatch("check", write_rows(tmp_path / "manifest.csv", rows))
+    result = cvtbatch("extract", write_rows(tmp_path / "manifest.csv", rows), "--store", tmp_path / "store")
     lines = result.stderr.splitlines()
     assert (result.returncode, len(lines)) == (1, 22)
     assert lines[0].endswith("manifest.csv has 1200 problems:")

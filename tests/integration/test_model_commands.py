@@ -129,18 +129,18 @@ def test_scores_are_those_of_the_bundle_and_a_second_run_adds_nothing(archive: P
 
 def test_a_corrected_epilepsy_value_gives_a_new_row_and_another_bundle_its_own(archive: Path, tmp_path: Path) -> None:
     store = fill(tmp_path / "store")
-    report = score_store(str(tmp_path / "store"), archive / "bundle", None, None, HERE, explain=False)
+    report = score_store(str(tmp_path / "store"), archive / "bundle", None, (), HERE, explain=False)
     assert report.rows["scores"] == 57
     corrected = next(case for case in store.table("cases").current().to_pylist() if case["case_key"] == "C2/002")
     assert corrected["epilepsy"] is None
     store.table("cases").append([{**corrected, "epilepsy": 1, "clinical_digest": "corrected"}])
-    again = score_store(str(tmp_path / "store"), archive / "bundle", None, None, HERE, explain=False)
+    again = score_store(str(tmp_path / "store"), archive / "bundle", None, (), HERE, explain=False)
     assert (again.scored, again.already_scored) == (1, 56)
     both = [entry for entry in scores(tmp_path).to_pylist() if entry["case_key"] == "C2/002"]
     assert sorted(entry["dlrn"] is None for entry in both) == [False, True]
     assert len({entry["dlr"] for entry in both}) == 1
     other = fit_job(tmp_path, "fit.seed=5")
-    second = score_store(str(tmp_path / "store"), other, None, "C2", HERE, explain=False)
+    second = score_store(str(tmp_path / "store"), other, None, ("C2",), HERE, explain=False)
     assert second.scored == 14
     assert len({*scores(tmp_path)["bundle_digest"].to_pylist()}) == 2
 
@@ -232,5 +232,5 @@ def test_outlines_that_are_not_found_again_end_a_scoring(
     fill(tmp_path / "store")
     monkeypatch.setattr(score, "wide_rows", lambda *arguments: wide_rows(*arguments).slice(1))
     with pytest.raises(InternalError, match="not those that were to be scored"):
-        score_store(str(tmp_path / "store"), archive / "bundle", None, None, HERE, explain=False)
+        score_store(str(tmp_path / "store"), archive / "bundle", None, (), HERE, explain=False)
     assert scores(tmp_path).num_rows == 0

@@ -19,7 +19,8 @@ from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.description import Term, VoteRecalibration
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.embedding.weights import random_weights, to_bytes
-from cvtbatch.pipelines.cases.case_inputs import CaseInputs, CaseSource, read_inputs, resolve_recipe
+from cvtbatch.pipelines.cases.case_inputs import CaseInputs, read_inputs, resolve_recipe
+from cvtbatch.pipelines.cases.case_source import CaseSource
 from cvtbatch.pipelines.cases.predict import Prediction, predict_case
 from cvtbatch.pipelines.centers.bundle_facts import training_ranges
 from cvtbatch.pipelines.shared.job import read_job

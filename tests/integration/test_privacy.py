@@ -32,7 +32,7 @@ from cvtbatch.dlrn.bundle import write_bundle
 from cvtbatch.dlrn.recalibration import OWN_KEYS
 from cvtbatch.ingest.writing import SeriesTags, write_series
 from cvtbatch.pipelines.extraction import case_worker
-from cvtbatch.pipelines.extraction.uid_key import VARIABLE, UidKey
+from cvtbatch.pipelines.shared.uid_key import VARIABLE, UidKey
 from cvtbatch.store import FeatureStore
 from tests.support.archives import write_rows
 from tests.support.cohorts import golden_of
@@ -218,7 +218,7 @@ def produced(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> dict
         texts = {"extract": json.dumps(extract_json(archive.manifest, store, *chosen, *told, code=3))}
         texts["metrics"] = (out / "run.prom").read_text()
         texts["retry"] = json.dumps(extract_json(archive.manifest, store, *chosen, "--retry-failed", code=3))
-        texts["check"] = run("check", archive.manifest, "--json", code=3)
+        texts["check"] = run("check", archive.manifest, "--json", "--workers", 0, code=3)
         texts["plan"] = run(
             "extract", archive.manifest, "--store", store, "--dry-run", "--json", "--set", "embedding.weights=none"
         )
@@ -319,7 +319,7 @@ def test_nothing_that_was_planted_is_found(archive: Archive, produced: dict[str,
 
 def test_the_plants_were_met_and_went_to_the_users_own_log(archive: Archive) -> None:
     """Or nothing would be found for want of anything to find."""
-    logs = list((archive.home / "cvtbatch").iterdir())
+    logs = list((archive.home / "cvtbatch").glob("*.jsonl"))
     assert {log.stat().st_mode & 0o777 for log in logs} == {0o600}
     text = "".join(log.read_text(encoding="utf-8") for log in logs)
     assert all(word in text for word in (f"{STEM} cut", f"{STEM}: cannot decode", f"{STEM}: no such patient"))

@@ -51,7 +51,7 @@ def test_a_refused_file_cannot_be_run(tmp_path: Path) -> None:
     path.write_text("setting: {binwidth: 25}\nfeatureClass: {glcm: [Homogeneity1]}\n")
     told = cvtbatch("profile", "check", path)
     assert told.returncode == 1
-    assert "did you mean binWidth?" in told.stdout
+    assert "did you mean 'binWidth'?" in told.stdout
     assert "Refused: 2 keys" in told.stdout
     document = json.loads(cvtbatch("profile", "check", path, "--json").stdout)
     assert contracts.problems_of(document, "commands/profile.json") == []

@@ -62,7 +62,7 @@ def test_check_warns_of_ids_that_look_like_a_patients_and_does_not_repeat_them(t
     tiny_archive(tmp_path, 1)
     ids = [("001", ""), ("7654321", ""), ("003", "DOE^JOHN"), ("19520314", "p4"), ("20010101", "p5")]
     rows = [{"center": "A", "case_id": case, "patient": patient, "image": "ct0.nii.gz"} for case, patient in ids]
-    arguments = ["check", str(write_rows(tmp_path / "m.csv", rows)), "--json"]
+    arguments = ["check", str(write_rows(tmp_path / "m.csv", rows)), "--json", "--workers", "0"]
     result = CliRunner().invoke(cli, arguments)
     document = json.loads(result.stdout)
     assert result.exit_code == 0

@@ -20,7 +20,6 @@ from cvtbatch.cli import cli
 from cvtbatch.dlrn import load_bundle
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import Grid
 from cvtbatch.manifest import Reading
 from cvtbatch.pipelines.centers.center_cohort import REASONS, read_pictures
 from cvtbatch.pipelines.centers.center_source import Source, open_source
@@ -29,14 +28,11 @@ from cvtbatch.pipelines.centers.validate import other_spellings, validate_center
 from cvtbatch.store import FeatureStore
 from cvtbatch.validation.eligibility import CRITERIA
 from tests.support.cohorts import SMALLEST_JOB
-from tests.support.model_store import CASES, fill
+from tests.support.model_store import CASES, DRAWN, add_to_second_center, fill
 from tests.support.paths import ROOT
-from tests.support.store_rows import VOLUME_SPEC, row
+from tests.support.store_rows import row
 
 FAST = (*SMALLEST_JOB, "cohort.training_centers=[C1]")
-# Stored as no radiologist looks at it: columns run towards the patient's right, rows towards the face.
-HEAD = Grid((120, 140, 3), (1.5, 1.5, 5.0), (0.0, 0.0, 0.0), (-1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0))
-DRAWN = "C2/001"
 
 
 def run(*arguments: object, code: int = 0) -> str:
@@ -45,50 +41,11 @@ def run(*arguments: object, code: int = 0) -> str:
     return result.stdout
 
 
-def _add_to_second_center(store: FeatureStore) -> None:
-    """Give C2 a second reader of six cases, a real head, a traumatic case, one without outline and one that failed."""
-    for name in ("rois", "radiomics", "embeddings"):
-        rows = store.current(name)
-        rows = rows.filter(pc.and_(pc.equal(rows["center"], "C2"), pc.less(rows["case_id"], "006"))).to_pylist()
-        rng = np.random.default_rng(0)
-        for entry in rows:
-            entry |= {"reader": "B", "roi_key": entry["roi_key"].replace("/A/1", "/B/1")}
-            entry["input_digest"] = entry["input_digest"].replace("-A", "-B")
-            for feature in contracts.feature_names() if name == "radiomics" else ():
-                entry[feature] += 0.1 * rng.normal()
-        store.table(name).append(rows)
-    hu, mask = np.full(HEAD.shape_zyx, 34, np.int16), np.zeros(HEAD.shape_zyx, np.uint8)
-    mask[1, 60:80, 50:80] = 1
-    stored = {"volumes": store.write_volume(hu, HEAD), "rois": store.write_mask(mask, HEAD)}
-    for name, array in stored.items():
-        rows = store.current(name)
-        entries = rows.filter(pc.equal(rows["case_key"], DRAWN)).to_pylist()
-        whole = {"spacing_mm": [1.5, 1.5, 5.0], "size_xyz": [120, 140, 3], "direction": list(HEAD.direction)}
-        grid = whole if name == "volumes" else {"largest_slice": 1}
-        changed = [
-            {**entry, "path": array.path, "checksum": array.checksum, "generation": 2, **grid} for entry in entries
-        ]
-        store.table(name).append(changed)
-    more = {"traumatic": {"traumatic": 1}, "awaiting": {}, "failing": {}}
-    for name, values in more.items():
-        case = {"case_key": f"C2/{name}", "center": "C2", "case_id": name}
-        own = {"patient": f"C2-{name}", "clinical_digest": name, "extra": "{}", "cvt": 1, **values}
-        store.table("cases").append([row("cases", **case, **own)])
-    failing = {
-        "case_key": "C2/failing",
-        "center": "C2",
-        "case_id": "failing",
-        "kind": "empty_mask",
-        "scope": "extraction",
-    }
-    store.table("failures").append([row("failures", **failing, spec_id=VOLUME_SPEC.spec_id, resolved=False)])
-
-
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with a bundle fitted on C1, and its scores of C2."""
     folder = tmp_path_factory.mktemp("validate")
-    _add_to_second_center(fill(folder / "store", more={"C3": 26}))
+    add_to_second_center(fill(folder / "store", more={"C3": 26}))
     sets = [argument for value in FAST for argument in ("--set", value)]
     run("fit", "--store", folder / "store", *sets, "--out", folder / "bundle")
     run("score", "--store", folder / "store", "--bundle", folder / "bundle", "--center", "C2", "--explain")
@@ -150,7 +107,7 @@ def test_a_bad_study_file_is_refused_before_any_work(archive: Path, tmp_path: Pa
         cli, [*map(str, (*command, "--out", tmp_path / "report", "--study", tmp_path / "study.yaml"))]
     )
     assert result.exit_code == 1
-    assert "ethics: 'approved' is not of type 'object'" in str(result.exception)
+    assert "ethics: 'approved' is no section of keys" in str(result.exception)
     assert not (tmp_path / "report").exists()
 
 
@@ -358,7 +315,7 @@ def test_scores_are_compared_with_what_training_scored_out_of_fold(archive: Path
 def test_a_store_without_the_training_cases_is_compared_with_what_the_bundle_keeps(
     archive: Path, report: dict[str, object], tmp_path: Path, trained: int
 ) -> None:
-    _add_to_second_center(fill(tmp_path / "store", more={"C1": trained}))
+    add_to_second_center(fill(tmp_path / "store", more={"C1": trained}))
     run("score", "--store", tmp_path / "store", "--bundle", archive / "bundle", "--center", "C2")
     out = ("--bundle", archive / "bundle", "--center", "C2", "--out", tmp_path / "report")
     run("validate", "--store", tmp_path / "store", *out)
@@ -382,6 +339,45 @@ def test_a_store_without_the_training_cases_is_compared_with_what_the_bundle_kee
     page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     assert "the bundle keeps quantiles of them" in page
     assert "farther from the training mean than 95 %" in page
+
+
+def test_several_centres_have_a_report_each(scored: Path, tmp_path: Path) -> None:
+    command = ("validate", "--store", scored / "store", "--bundle", scored / "bundle", "--out", tmp_path / "reports")
+    found = json.loads(run(*command, "--center", "C3", "--center", "C2", "--json"))
+    assert contracts.problems_of(found, "commands/validate.json") == []
+    assert [(entry["center"], entry["report"]) for entry in found["centers"]] == [
+        (name, str(tmp_path / "reports" / name / "report.html")) for name in ("C3", "C2")
+    ]
+    assert len({entry["snapshot"] for entry in found["centers"]}) == 1
+    for name in ("C2", "C3"):
+        report = json.loads((tmp_path / "reports" / name / "report.json").read_text(encoding="utf-8"))
+        assert {case["key"].partition("/")[0] for case in report["cases"]} == {name}
+    refused = CliRunner().invoke(cli, [*map(str, command), "--center", "C2", "--center", "Berlin"])
+    assert "has no centre 'Berlin'; it has 'C1', 'C2', 'C3'" in str(refused.exception)
+    assert (
+        CliRunner()
+        .invoke(
+            cli, ["recalibrate", *map(str, command[1:]), "--center", "C2", "--center", "C3", "--method", "intercept"]
+        )
+        .exit_code
+        == 2
+    )
+
+
+def test_a_report_without_an_auc_is_told_by_the_exit_code(scored: Path, tmp_path: Path) -> None:
+    store = FeatureStore.open_for_writing(str(scored / "store"), existing=True)
+    cases = store.current("cases")
+    third = cases.filter(pc.equal(cases["center"], "C3")).to_pylist()
+    store.table("cases").append(
+        [{**case, "cvt": None, "clinical_digest": f"silent-{case['case_key']}"} for case in third]
+    )
+    run("score", "--store", scored / "store", "--bundle", scored / "bundle", "--center", "C3")
+    told = run(
+        "validate", "--store", scored / "store", "--bundle", scored / "bundle", "--center", "C3",
+        "--out", tmp_path / "report", code=3,
+    )  # fmt: skip
+    assert told.count("AUC not computable: ") == 4
+    assert (tmp_path / "report" / "report.html").is_file()
 
 
 def test_images_that_the_bundle_was_trained_on_are_refused(archive: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
@@ -135,11 +136,21 @@ def test_exports_read_a_snapshot(url: str, tmp_path: Path) -> None:
     columns = f"case_id,age,{NAMES[30]},{NAMES[31]},embedding"
     command = ("export", "wide", "--store", url, "--out", csv, "--spec", spec, "--columns", columns)
     run("snapshot", "create", "for-export", "--store", url)
-    assert run(*command, "--snapshot", "for-export").output == f"4 rows: {csv} (snapshot for-export)\n"
+    assert run(*command, "--snapshot", "for-export").output == (
+        "embeddings in 8 columns, emb_0000 to emb_0007; --without-embedding leaves them out\n"
+        f"4 rows: {csv} (snapshot for-export)\n"
+    )
     table = pa_csv.read_csv(csv)
-    assert ",".join(table.column_names) == columns
-    assert len(json.loads(table["embedding"][0].as_py())) == 8
-    assert csv.read_text().splitlines()[1].startswith('"0",40,nan,-0,"[')
+    *others, _ = columns.split(",")
+    assert table.column_names == [*others, *(f"emb_000{place}" for place in range(8))]
+    first = (
+        FeatureStore(url)
+        .at("for-export")
+        .embeddings(["roi_key", "embedding"], spec=spec, where=pc.field("is_largest"))
+        .sort_by("roi_key")
+    )
+    assert [table[f"emb_000{place}"][0].as_py() for place in range(8)] == pytest.approx(first["embedding"][0].as_py())
+    assert csv.read_text().splitlines()[1].startswith('"0",40,nan,-0,')
     for arguments, kind in (
         (("radiomics", "--out", out), "several_specs"),
         (("radiomics", "--out", out, "--columns", "nothing"), "no_such_column"),

@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+# Etiologies of the cases of a centre, in turn.
+KINDS = ("CVT", "HP", "HP")
+
 
 def tiny_head(seed: int, radius_mm: float = 9.0) -> tuple[sitk.Image, sitk.Image]:
     """Return (ct, mask) of 64 x 64 x 12 voxels of 1 x 1 x 5 mm: an ellipsoid of tissue with a denser ball in it."""
@@ -51,6 +54,22 @@ def tiny_archive(folder: Path, cases: int) -> list[dict[str, object]]:
         )
     write_rows(folder / "manifest.csv", rows)
     return rows
+
+
+def center_archive(folder: Path, center: str, cases: int) -> Path:
+    """Write tiny heads of one centre, a CVT in three with a larger hematoma, and return the manifest."""
+    folder.mkdir()
+    rows = []
+    for number in range(cases):
+        kind = KINDS[number % 3]
+        seed = number + 1000 * int(center[1:])
+        ct, mask = tiny_head(seed, 8.0 + 1.6 * (kind == "CVT") + 0.3 * (number % 5))
+        sitk.WriteImage(ct, str(folder / f"ct{number}.nii.gz"))
+        sitk.WriteImage(mask, str(folder / f"mask{number}.nii.gz"))
+        row: dict[str, object] = {"center": center, "case_id": f"{number:03d}", "etiology": kind, "age": 40 + number}
+        row |= {"image": f"ct{number}.nii.gz", "mask": f"mask{number}.nii.gz", "epilepsy": int(number % 4 == 0)}
+        rows.append(row)
+    return write_rows(folder / "manifest.csv", rows)
 
 
 def skulled_head(seed: int, radius_mm: float = 18.0) -> tuple[sitk.Image, sitk.Image]:

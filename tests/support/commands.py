@@ -24,17 +24,24 @@ def without_embeddings(arguments: list[str]) -> list[str]:
     return [*arguments, "--set", "embedding.weights=none"]
 
 
+def inline(arguments: list[str]) -> list[str]:
+    """Return the arguments of a command so that `check` starts no workers, unless they say how many."""
+    if arguments[:1] != ["check"] or "--workers" in arguments:
+        return arguments
+    return [*arguments, "--workers", "0"]
+
+
 def cvtbatch(
     *arguments: object, check: bool = False, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command line to its exit; `extract` without embeddings, unless they are asked for.
+    """Run the command line to its exit; `extract` without embeddings and `check` without workers, unless they are asked for.
 
     It runs in this process, as `main` runs it, since a process of its own takes seconds to start.
 
     Args:
         environment: variables to add, for which it is a process of its own.
     """
-    texts = without_embeddings([str(argument) for argument in arguments])
+    texts = inline(without_embeddings([str(argument) for argument in arguments]))
     if environment is None:
         result = _run_here(texts)
     else:

@@ -1,7 +1,7 @@
 """Kernels compiled once a run of the whole suite: by one process while the others collect, into a folder that all of it share.
 
-A folder of the run is never out of date, as one beside the sources may be where a kernel takes in another file's, and the checkout
-may be read-only. A run of some files takes what lies beside the sources. Run as a module, this compiles what an extraction takes.
+A folder of the run leaves the user's own as it is, which a run of some files takes. Run as a module, this compiles what an
+extraction takes.
 """
 
 import os

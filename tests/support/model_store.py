@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 
 from cvtbatch import contracts
+from cvtbatch.geometry import Grid
 from cvtbatch.manifest import patient_digest
 from cvtbatch.spec import Spec, canonical_json
 from cvtbatch.store import FeatureStore
@@ -26,6 +28,9 @@ TUNED_SPEC = Spec(
     ),
 )
 CASES = {"C1": 44, "C2": 14}
+# Stored as no radiologist looks at it: columns run towards the patient's right, rows towards the face.
+HEAD = Grid((120, 140, 3), (1.5, 1.5, 5.0), (0.0, 0.0, 0.0), (-1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0))
+DRAWN = "C2/001"
 
 
 def fill(url: str | Path, embedding_spec: Spec = EMBEDDING_SPEC, more: Mapping[str, int] | None = None) -> FeatureStore:
@@ -90,3 +95,42 @@ def _add_case(rows: dict[str, list[Row]], center: str, number: int, embedding_sp
             embedding = (center_of_slices + 0.3 * rng.normal(size=LENGTH)).astype(np.float32).tolist()
             slice_ = {"slice_index": index, "is_largest": index == 2, "embedding": embedding, "weights": "file"}
             rows["embeddings"].append(row("embeddings", **of_input, embedding_spec_id=embedding_spec.spec_id, **slice_))
+
+
+def add_to_second_center(store: FeatureStore) -> None:
+    """Give C2 a second reader of six cases, a real head, a traumatic case, one without outline and one that failed."""
+    for name in ("rois", "radiomics", "embeddings"):
+        rows = store.current(name)
+        rows = rows.filter(pc.and_(pc.equal(rows["center"], "C2"), pc.less(rows["case_id"], "006"))).to_pylist()
+        rng = np.random.default_rng(0)
+        for entry in rows:
+            entry |= {"reader": "B", "roi_key": entry["roi_key"].replace("/A/1", "/B/1")}
+            entry["input_digest"] = entry["input_digest"].replace("-A", "-B")
+            for feature in contracts.feature_names() if name == "radiomics" else ():
+                entry[feature] += 0.1 * rng.normal()
+        store.table(name).append(rows)
+    hu, mask = np.full(HEAD.shape_zyx, 34, np.int16), np.zeros(HEAD.shape_zyx, np.uint8)
+    mask[1, 60:80, 50:80] = 1
+    stored = {"volumes": store.write_volume(hu, HEAD), "rois": store.write_mask(mask, HEAD)}
+    for name, array in stored.items():
+        rows = store.current(name)
+        entries = rows.filter(pc.equal(rows["case_key"], DRAWN)).to_pylist()
+        whole = {"spacing_mm": [1.5, 1.5, 5.0], "size_xyz": [120, 140, 3], "direction": list(HEAD.direction)}
+        grid = whole if name == "volumes" else {"largest_slice": 1}
+        changed = [
+            {**entry, "path": array.path, "checksum": array.checksum, "generation": 2, **grid} for entry in entries
+        ]
+        store.table(name).append(changed)
+    more = {"traumatic": {"traumatic": 1}, "awaiting": {}, "failing": {}}
+    for name, values in more.items():
+        case = {"case_key": f"C2/{name}", "center": "C2", "case_id": name}
+        own = {"patient": f"C2-{name}", "clinical_digest": name, "extra": "{}", "cvt": 1, **values}
+        store.table("cases").append([row("cases", **case, **own)])
+    failing = {
+        "case_key": "C2/failing",
+        "center": "C2",
+        "case_id": "failing",
+        "kind": "empty_mask",
+        "scope": "extraction",
+    }
+    store.table("failures").append([row("failures", **failing, spec_id=VOLUME_SPEC.spec_id, resolved=False)])

@@ -14,6 +14,7 @@ SECONDS = {
     "tests/faults/test_torture.py": 90,
     "tests/faults/test_network.py": 84,
     "tests/faults/test_kills.py": 70,
+    "tests/integration/test_pages.py": 60,
     "tests/distributed/test_slurm.py": 48,
     "tests/faults/test_interrupts.py": 45,
     "tests/faults/test_clock.py": 38,

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.special import expit, logit
 
+from cvtbatch.reporting.outlined_slice import OutlinedSlice
 from cvtbatch.validation.development_size import DevelopmentCohort
 from cvtbatch.validation.inputs import (
     BundleFacts,
@@ -20,7 +21,6 @@ from cvtbatch.validation.inputs import (
 )
 from cvtbatch.validation.nomogram import Nomogram, Term, TrainingRange
 from cvtbatch.validation.readers import FeatureAgreement, reader_study, score_agreement
-from cvtbatch.validation.report.gallery import OutlinedSlice
 from cvtbatch.validation.values import Estimate, Interval, NotComputable, Scored
 
 FEATURES = (

@@ -139,3 +139,12 @@ def test_stages_are_those_of_the_table() -> None:
     stages = next(field.enum for field in contracts.table("failures").fields if field.name == "stage")
     assert {stage for entry in LISTED.values() for stage in entry["stages"]} == set(stages)
     assert all(entry["meaning"].endswith(".") for entry in LISTED.values())
+
+
+def test_every_kind_says_who_can_do_something_and_a_failure_what() -> None:
+    kinds = contracts.failure_kinds()
+    assert list(kinds) == list(LISTED)
+    assert {kind.who for kind in kinds.values()} == {"you", "PACS team", "reader"}
+    for name, entry in LISTED.items():
+        assert bool(entry["stages"]) == bool(kinds[name].do), name
+        assert not kinds[name].do or kinds[name].do.endswith("."), name

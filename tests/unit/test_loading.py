@@ -19,6 +19,28 @@ def test_help_loads_no_heavy_library() -> None:
     assert "extract" in output
 
 
+def test_completion_loads_no_heavy_library_and_knows_commands_and_words() -> None:
+    heavy = "dask distributed cryptography torch sklearn imblearn statsmodels matplotlib zarr radiomics SimpleITK numba rich"
+    complete = """
+import os
+from contextlib import suppress
+from cvtbatch.cli import cli
+for words, place in (("cvtbatch ex", 1), ("cvtbatch export radi", 2)):
+    os.environ |= {"COMP_WORDS": words, "COMP_CWORD": str(place), "_CVTBATCH_COMPLETE": "bash_complete"}
+    with suppress(SystemExit):
+        cli.main(prog_name="cvtbatch", standalone_mode=False)
+"""
+    found = _loaded(complete, set(heavy.split()))
+    assert found == "plain,extract\nplain,export\nplain,export-case\nplain,radiomics\nLOADED []\n"
+
+
+def test_the_package_itself_loads_no_library_and_offers_its_names() -> None:
+    """In a notebook, `import cvtbatch` is instant."""
+    libraries = {"numpy", "pyarrow", "pandas", "SimpleITK", "dask", "deltalake", "sklearn", "numba", "yaml"}
+    code = "import cvtbatch\nprint(set(cvtbatch.__all__) - set(dir(cvtbatch)), cvtbatch.CvtbatchError.__name__)"
+    assert _loaded(code, libraries) == "set() CvtbatchError\nLOADED []\n"
+
+
 def test_a_driver_loads_nothing_that_only_its_workers_need() -> None:
     """A fifth of a gigabyte, and seconds at the start of every command that looks at a store."""
     heavy = {"SimpleITK", "numba", "pydicom", "radiomics", "pywt", "scipy.ndimage", "torch"}

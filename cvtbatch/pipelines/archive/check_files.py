@@ -72,20 +72,27 @@ def check_files(
     cases: Iterable[Case],
     spacing_mm: tuple[float, float, float],
     cluster: Cluster,
-    on_case: Callable[[], None] = lambda: None,
+    on_case: Callable[[int, int], None] = lambda *_: None,
 ) -> Findings:
-    """Read every file of some cases and return what it is, and what is wrong."""
+    """Read every file of some cases and return what it is, and what is wrong.
+
+    Args:
+        on_case: called with the cases that are read, and how many of them have a problem.
+    """
+    done = failed = 0
     tasks = (CaseCheck(case, spacing_mm) for case in cases)
     images: list[Image] = []
     problems: list[Problem] = []
     for outcome in engine.run(cluster, check_case, tasks):
         case = outcome.item.case
+        known = len(problems)
         if isinstance(outcome, Done):
             images.extend(outcome.result.images)
             problems.extend(outcome.result.problems)
         else:
             problems.append(_problem(why_undone(outcome, "this case"), case, "", case.manifest_row, "worker"))
-        on_case()
+        done, failed = done + 1, failed + (len(problems) > known)
+        on_case(done, failed)
     return Findings(
         tuple(sorted(images, key=lambda image: image.manifest_row)),
         tuple(sorted(problems, key=lambda problem: (problem.manifest_row, problem.roi_key))),

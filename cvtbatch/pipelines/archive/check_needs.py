@@ -1,12 +1,15 @@
 """What a bundle needs of a manifest and the manifest lacks: told before a night's work, and not after it."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.scoring import EPILEPSY
-from cvtbatch.manifest import Case, Manifest, Reading
+from cvtbatch.manifest import Case, Manifest, Reading, Value
 from cvtbatch.pipelines.shared.readings import is_method
+
+NO_AUC = "the report will have no AUC, no calibration and no decision curve, and the exit code is 3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +17,11 @@ class Lack:
     """A thing that a bundle needs of every case, and that some cases do not have.
 
     Attributes:
-        need: "outline", "epilepsy" or "outcome".
+        need: "outline", "epilepsy", "outcome", or "both_outcomes": cases with CVT and cases without.
         columns: of the manifest that would say it; one of them is enough.
         cases: that lack it.
         first_row: manifest row of the first of them.
-        message: what is lacking, for what, and in how many cases.
+        message: what is lacking, for what, in how many cases, and what will be missing for it.
     """
 
     need: str
@@ -34,8 +37,15 @@ class Lack:
 
 @dataclass(frozen=True, slots=True)
 class _Need:
+    """A thing that every case needs.
+
+    Attributes:
+        missing: what there will not be where no case has it.
+    """
+
     columns: tuple[str, ...]
     words: str
+    missing: str
     is_met: Callable[[Case, Mapping[str, object]], bool]
 
 
@@ -48,23 +58,42 @@ def check_needs(manifest: Manifest, bundle: Bundle, reader: str | None = None) -
     """
     needs = _needs(_reading(manifest, bundle.description.primary, reader))
     counts, first = dict.fromkeys(needs, 0), dict.fromkeys(needs, 0)
+    known = Counter[Value]()
+    first_known = 0
     for case in manifest:
         values = case.clinical_values()
+        if values["cvt"] is not None:
+            known[values["cvt"]] += 1
+            first_known = first_known or case.manifest_row
         for name, need in needs.items():
             if not need.is_met(case, values):
                 counts[name] += 1
                 first[name] = first[name] or case.manifest_row
-    return [
+    lacks = [
         Lack(
             name,
             need.columns,
             counts[name],
             first[name],
-            f"the bundle needs {need.words}: {counts[name]} of {len(manifest)} cases lack it (first: row {first[name]})",
+            f"the bundle needs {need.words}: {counts[name]} of {len(manifest)} cases lack it (first: row {first[name]})"
+            + (f"; {need.missing}" if counts[name] == len(manifest) else ""),
         )
         for name, need in needs.items()
         if counts[name]
     ]
+    return [*lacks, *_of_one_class(known, first_known)]
+
+
+def _of_one_class(known: Mapping[Value, int], first_row: int) -> list[Lack]:
+    """Return what is lacking where all known outcomes, cases by the value of cvt, are the same."""
+    if len(known) != 1:
+        return []
+    [(cvt, cases)] = known.items()
+    told = (
+        f"the report needs cases with CVT and cases without: all {cases} with a known outcome are "
+        f"{'with' if cvt else 'without'} (first: row {first_row}); {NO_AUC}"
+    )
+    return [Lack("both_outcomes", ("cvt", "etiology"), cases, first_row, told)]
 
 
 def _reading(manifest: Manifest, fitted: Reading, reader: str | None) -> Reading:
@@ -79,12 +108,18 @@ def _needs(reading: Reading) -> dict[str, _Need]:
     outline = _Need(
         ("mask", "reader", "reading"),
         f"an outline of reader {reading} to score",
+        "no case will have a score",
         lambda case, _: any(Reading(roi.reader, roi.reading) == reading for roi in case.masked_rois()),
     )
     return {
         **({} if is_method(reading.reader) else {"outline": outline}),
-        "epilepsy": _Need((EPILEPSY,), f"{EPILEPSY} for the DLRN", lambda _, values: values[EPILEPSY] is not None),
+        "epilepsy": _Need(
+            (EPILEPSY,),
+            f"{EPILEPSY} for the DLRN",
+            "no case will have a score of the DLRN, nor the report an AUC of it",
+            lambda _, values: values[EPILEPSY] is not None,
+        ),
         "outcome": _Need(
-            ("cvt", "etiology"), "cvt or etiology to validate", lambda _, values: values["cvt"] is not None
+            ("cvt", "etiology"), "cvt or etiology to validate", NO_AUC, lambda _, values: values["cvt"] is not None
         ),
     }

@@ -1,7 +1,4 @@
-"""What a bundle scores of one case, made without a store: its features, its embedding, and what triage says of its sources.
-
-The steps are those of a worker of an extraction, in its order, so that the values are the store's to the last bit.
-"""
+"""What a bundle scores of one case, made without a store: its features, its embedding, and what triage says of its sources."""
 
 import tempfile
 from collections.abc import Sequence
@@ -15,21 +12,18 @@ from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.embedding.compute import Compute
 from cvtbatch.embedding.preprocessing import Preprocessing, prepare_slices
 from cvtbatch.embedding.weights import Weights, load_weights
-from cvtbatch.engine import NeedsMemory, require_memory
-from cvtbatch.errors import InputError, InternalError, ResourceError
-from cvtbatch.imaging import place_mask, require_in_head, resample_stack, triage_mask
+from cvtbatch.errors import InputError, InternalError
+from cvtbatch.imaging import triage_mask
 from cvtbatch.imaging.quality import measure_series
-from cvtbatch.imaging.resampling import to_image
-from cvtbatch.ingest import ImageSlices, read_mask, read_volume
-from cvtbatch.manifest import Case, RoiSource
+from cvtbatch.manifest import Case
+from cvtbatch.pipelines.cases.case_source import CaseSource, place_case, within_memory
 from cvtbatch.pipelines.extraction.bundle_settings import bundle_job, require_bundle_specs
-from cvtbatch.pipelines.extraction.limits import feature_bytes
 from cvtbatch.pipelines.extraction.settings import specify_embedding
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.volume_flags import volume_flags
-from cvtbatch.radiomics import Engine, FeatureSet, load_profile, roi_features, study_settings
+from cvtbatch.radiomics import Engine, FeatureSet, load_profile, study_settings
+from cvtbatch.reporting.outlined_slice import OutlinedSlice
 from cvtbatch.spec import digest, radiomics_spec, volume_spec
-from cvtbatch.validation.report import OutlinedSlice
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,29 +36,6 @@ class Recipe:
     preprocessing: Preprocessing
     weights: Weights
     compute: Compute
-
-
-@dataclass(frozen=True, slots=True)
-class CaseSource:
-    """One case's files, and what a manifest's row would say of them.
-
-    Attributes:
-        mask_label, segment: of the outline, where its file holds several; at most one of them.
-    """
-
-    image: Path
-    mask: Path
-    series_uid: str | None = None
-    allow_gaps: bool = False
-    mask_label: int | None = None
-    segment: str | None = None
-
-    def to_case(self) -> Case:
-        """Return it as a manifest's case, which has no centre, no id and no clinical values."""
-        roi = RoiSource("", "hematoma", "A", 1, str(self.mask.absolute()), "", self.mask_label, self.segment, 0)
-        nothing = (None,) * len(contracts.clinical_columns())
-        image = str(self.image.absolute())
-        return Case("", "", image, "", self.series_uid, self.allow_gaps, nothing, "{}", (roi,), 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,25 +111,16 @@ def read_inputs(source: CaseSource, recipe: Recipe) -> CaseInputs:
         InputError: a file cannot be read, or the outline is none of this image's.
         ResourceError: this machine has too little memory for it.
     """
-    try:
+    with within_memory():
         return _read_inputs(source.to_case(), recipe)
-    except NeedsMemory as error:
-        raise ResourceError(
-            "too_large", f"the case needs {error.needed_bytes / 1e9:.1f} GB of memory, and so much is not free here"
-        ) from None
 
 
 def _read_inputs(case: Case, recipe: Recipe) -> CaseInputs:
-    [roi] = case.rois
-    source = read_volume(case, require_memory)
+    placed = place_case(case, recipe.spacing_mm)
+    source, outline, hu_zyx, mask_zyx, grid = placed.source, placed.outline, placed.hu_zyx, placed.mask_zyx, placed.grid
     quality = measure_series(source.hu_zyx, source.stack)
-    hu_zyx, grid = resample_stack(source.hu_zyx, source.stack, recipe.spacing_mm)
-    outline = read_mask(roi, lambda: ImageSlices.of(source), require_memory)
-    mask_zyx = place_mask(outline.voxels_zyx, outline.place, grid)
-    require_in_head(mask_zyx, hu_zyx, grid)
     triage = triage_mask(mask_zyx, hu_zyx, grid, outline.volume_ml)
-    require_memory(feature_bytes(int(np.count_nonzero(mask_zyx)), recipe.engine))
-    features = roi_features(to_image(hu_zyx, grid), to_image(mask_zyx, grid), recipe.profile, recipe.engine)
+    features = placed.features(recipe.profile, recipe.engine)
 
     def read_slices(indices: Sequence[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
         return hu_zyx[list(indices)]

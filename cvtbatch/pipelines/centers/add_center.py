@@ -15,6 +15,7 @@ from typing import Literal
 from cvtbatch.dlrn.bundle import Bundle, load_bundle
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import CvtbatchError, FormatError, InputError, StorageError
+from cvtbatch.extras import require
 from cvtbatch.manifest import Case, Manifest, name_centers
 from cvtbatch.pipelines.archive.check_files import Problem, check_files
 from cvtbatch.pipelines.archive.check_needs import Lack, check_needs
@@ -99,7 +100,9 @@ def planned(
         InputError: the manifest holds several centres, or one that the bundle was trained on; a folder of its files is away; the
             bundle's specifications cannot be met here, with the settings in which they differ.
         FormatError: the bundle is damaged.
+        ResourceError: the device, or the extra `embed` or `fit`, is not here.
     """
+    require("adding a centre needs", "torch", "torchvision", "sklearn", "statsmodels", "matplotlib")
     bundle, centers = load_bundle(bundle_path), manifest.centers
     if len(centers) != 1:
         raise InputError(
@@ -208,7 +211,7 @@ def add_center(
             store_url,
             plan.bundle,
             snapshot,
-            plan.center,
+            (plan.center,),
             cluster,
             reader=plan.reader,
             explain=True,
@@ -243,13 +246,8 @@ def _check(plan: Plan, cluster: Cluster, options: Options, on_progress: OnProgre
             fresh.append(entry.case)
 
     dry_run(plan.manifest, plan.settings, options, on_plan)
-    done = 0
-
-    def on_case() -> None:
-        nonlocal done
-        done += 1
-        on_progress("check", done, len(fresh), 0)
-
     x, y, z = plan.settings.work.spacing_mm
-    findings = check_files(fresh, (x, y, z), cluster, on_case)
+    findings = check_files(
+        fresh, (x, y, z), cluster, lambda done, failed: on_progress("check", done, len(fresh), failed)
+    )
     return len(fresh), findings.problems

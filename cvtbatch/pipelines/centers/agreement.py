@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from cvtbatch.dlrn.bundle import load_bundle
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
-from cvtbatch.manifest import Reading
+from cvtbatch.extras import require
+from cvtbatch.manifest import Reading, require_centers
 from cvtbatch.pipelines.centers.agreement_tables import (
     Document,
     cases_csv,
@@ -101,6 +102,7 @@ def study_agreement(
         InputError: there are not two readers, or one and perturbations; there is no such reader, snapshot or specification; there
             are features of several specifications; too few cases or perturbations; the folder cannot be written.
         FormatError: the bundle is damaged.
+        ResourceError: a bundle is named, and this installation is one without the extra `fit`.
     """
     if len(question.readers) != 2 and not (len(question.readers) == 1 and question.perturbations):
         raise InputError(
@@ -108,9 +110,13 @@ def study_agreement(
             f"{len(question.readers)} readers are named: agreement is between two, or of one with its outlines perturbed "
             "(--perturbations)",
         )
+    if question.bundle is not None:
+        require("what outlines do to scores needs", "sklearn")
     bundle = None if question.bundle is None else load_bundle(question.bundle)
     pinned = open_pinned(store_url, question.snapshot, "agreement")
     specs = [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id] if bundle else list(question.spec_ids)
+    if question.centers:
+        require_centers(question.centers, pinned.view.centers())
     there = read_readings(pinned.view, specs, question.centers)
     readings = [there.find(name) for name in question.readers]
     if len(set(readings)) < len(readings):

@@ -22,11 +22,12 @@ from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outline
 from cvtbatch.pipelines.models.score_keys import KEY, read_keys
 from cvtbatch.pipelines.shared.case_values import acquisition_values, case_columns, clinical_values
 from cvtbatch.pipelines.shared.reviewed import refused_outlines
+from cvtbatch.reporting.outlined_slice import OutlinedSlice
 from cvtbatch.store import StoredArray, among
 from cvtbatch.validation.eligibility import assess_eligibility
 from cvtbatch.validation.inputs import Case, CenterCohort, Contribution, Count, Explanation, FlowStep, Training
 from cvtbatch.validation.readers import ReaderStudy
-from cvtbatch.validation.report import OutlinedSlice, Pictures
+from cvtbatch.validation.report import Pictures
 
 REASONS = {
     "traumatic": "traumatic hemorrhage",
@@ -124,7 +125,7 @@ def _refuse_training_images(source: Source, volumes: Sequence[Row]) -> None:
 
 def _read_scores(source: Source) -> tuple[dict[str, Row], dict[str, Row]]:
     """Return the bundle's scores and explanations of the centre's current inputs, by roi_key."""
-    keys = read_keys(source.store, source.bundle, source.snapshot, source.center, source.reading)
+    keys = read_keys(source.store, source.bundle, source.snapshot, (source.center,), source.reading)
     by_bundle = pc.field("bundle_digest") == source.bundle.digest
     found: list[dict[str, Row]] = []
     for name in ("scores", "explanations"):

@@ -92,7 +92,7 @@ def open_source(
         InputError: there is no store, snapshot or reader.
     """
     pinned = open_pinned(store_url, snapshot, purpose)
-    reading = read_reading(pinned.view, bundle, reader, center)
+    reading = read_reading(pinned.view, bundle, reader, (center,))
     return Source(pinned.store, pinned.view, pinned.name, pinned.content_digest, bundle, center, reading)
 
 

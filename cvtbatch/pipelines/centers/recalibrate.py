@@ -11,6 +11,7 @@ from cvtbatch.dlrn.recalibration import Function, recalibrate_bundle, refuse_rec
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.documents import from_document
 from cvtbatch.errors import InputError
+from cvtbatch.extras import require
 from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES
 from cvtbatch.pipelines.centers.center_cohort import read_cohort
 from cvtbatch.pipelines.centers.center_source import Source, open_source, refuse_seen_center
@@ -67,7 +68,9 @@ def recalibrate_center(
         InputError: the bundle has seen the centre or its images, or is recalibrated itself; there is no bundle, snapshot, centre or
             score; the cases are too few, with the figure, or have no such terms; there is something at `out`.
         FormatError: the bundle is damaged.
+        ResourceError: this installation is one without the extra `fit`.
     """
+    require("recalibration needs", "sklearn", "imblearn", "statsmodels")
     if out.exists():
         raise InputError("bundle_exists", f"--out {out}: there is something already; choose a new name")
     bundle = load_bundle(bundle_path)

@@ -30,6 +30,8 @@ def read_study(path: Path) -> Study:
     """
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except FileNotFoundError:
+        raise InputError("no_study", f"there is no study file {path}") from None
     except OSError as error:
         raise InputError("no_study", f"study file {path} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -2,20 +2,22 @@
 
 import datetime
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from cvtbatch.dlrn.bundle import load_bundle
 from cvtbatch.engine import Cluster
-from cvtbatch.manifest import Reading, name_centers, twins_of
+from cvtbatch.extras import require
+from cvtbatch.manifest import Reading, key_of, name_centers, require_centers, twins_of
 from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, bundle_facts, recalibrated, uncalibrated
 from cvtbatch.pipelines.centers.center_cohort import read_cohort, read_pictures, read_training_values
 from cvtbatch.pipelines.centers.center_source import Source, open_source, refuse_seen_center
 from cvtbatch.pipelines.centers.kept_training import training_values
 from cvtbatch.pipelines.centers.reader_study import read_readers
 from cvtbatch.pipelines.shared.ordered_map import map_on
+from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE
 from cvtbatch.pipelines.shared.reviewed import NOT_REVIEWED, REFUSALS
 from cvtbatch.spec import canonical_json
@@ -51,6 +53,11 @@ class ValidationReport:
         words = {reason: reason.replace("_", " ") for reason in (NOT_REVIEWED, *REFUSALS.values())}
         return {reason: counts[told] for reason, told in words.items() if told in counts}
 
+    def not_computed(self) -> dict[str, str]:
+        """Return why a model has no AUC, by its name; empty where all have."""
+        results = [(model.name, model.auc) for model in self.validation.models]
+        return {name: auc.reason for name, auc in results if isinstance(auc, NotComputable)}
+
     def to_document(self) -> dict[str, object]:
         """Return the JSON document."""
         found = self.validation
@@ -74,6 +81,40 @@ class ValidationReport:
             "power": found.power.verdict,
             "seconds": self.seconds,
         }
+
+
+def validate_centers(
+    store_url: str,
+    bundle_path: Path,
+    centers: Sequence[str],
+    snapshot: str | None,
+    out: Path,
+    on_page: Callable[[int, int], None] = lambda *_: None,
+    cluster: Cluster = HERE,
+    study: Study | None = None,
+    reader: str | None = None,
+    reviewed: bool = False,
+) -> list[ValidationReport]:
+    """Validate a bundle at one centre, or at each of several, of which each has a report in a folder of its own below `out`.
+
+    Arguments and errors are those of `validate_center`; a centre that is refused is so before the first report is written.
+    """
+    require("validation needs", "sklearn", "statsmodels", "matplotlib")
+    bundle = load_bundle(bundle_path)
+    for center in centers:
+        refuse_seen_center(bundle, center)
+    pinned = open_pinned(store_url, snapshot, "validate")
+    require_centers(centers, pinned.view.centers())
+    folders = {center: out / _folder_name(center) if len(set(centers)) > 1 else out for center in centers}
+    return [
+        validate_center(store_url, bundle_path, center, pinned.name, folder, on_page, cluster, study, reader, reviewed)
+        for center, folder in folders.items()
+    ]
+
+
+def _folder_name(center: str) -> str:
+    """Return a centre as the name of a folder, whatever it is called."""
+    return key_of(center) if center.strip(".") else center.replace(".", "%2E")
 
 
 def validate_center(
@@ -101,7 +142,9 @@ def validate_center(
     Raises:
         InputError: the bundle was trained on this centre or its images; there is no bundle, snapshot, centre, reader or score.
         FormatError: the bundle is damaged.
+        ResourceError: this installation is one without the extra `fit`.
     """
+    require("validation needs", "sklearn", "statsmodels", "matplotlib")
     started = time.monotonic()
     bundle = load_bundle(bundle_path)
     refuse_seen_center(bundle, center)

@@ -8,7 +8,7 @@ from cvtbatch.errors import PASSING_KINDS
 from cvtbatch.manifest import MISSING_FILE, Case, CompactPickle, RoiSource
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
 from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownRoi, KnownVolume
-from cvtbatch.pipelines.extraction.uid_key import UidKey
+from cvtbatch.pipelines.shared.uid_key import UidKey
 from cvtbatch.radiomics import Engine, FeatureSet
 from cvtbatch.spec import digest
 

@@ -21,6 +21,7 @@ from cvtbatch.pipelines.extraction.report import (
     ExtractReport,
     OutlineSummary,
     RunFigures,
+    State,
     failure_counts,
     reason_counts,
 )
@@ -114,6 +115,10 @@ class Coordinator:
         """Return how the run stands."""
         return self._monitor.figures(self._run_id, self._batch)
 
+    def state_of(self, row: int) -> State | None:
+        """Return how a case stands, by its row; None before that is known."""
+        return self._monitor.states.state(row)
+
     def _report(self, seconds: float) -> ExtractReport:
         """Return what the run did until now, in so many seconds."""
         states, work = self._monitor.states, self._settings.work
@@ -149,6 +154,7 @@ class Coordinator:
             CvtbatchError: the end of a run that was completed cannot be recorded.
         """
         seconds = round(time.monotonic() - self._started, 3)
+        self._events.tell_rest()
         try:
             self._batch.commit()
             report = self._report(seconds)

@@ -12,6 +12,7 @@ from cvtbatch.embedding.compute import Compute, Embeddings
 from cvtbatch.embedding.preprocessing import Slices, prepare_slices
 from cvtbatch.embedding.weights import Weights, from_bytes, load_weights
 from cvtbatch.errors import FormatError, InputError, InternalError, StorageError
+from cvtbatch.extras import require
 from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingWork, RoiInput, WeightsRef
 from cvtbatch.pipelines.extraction.failure import Failure, FailureKey, failure_of
 from cvtbatch.pipelines.extraction.task_cost import Cost, Meter
@@ -119,6 +120,7 @@ def _failure(roi: RoiInput, work: EmbeddingWork, error: Exception) -> Failure:
 @lru_cache(maxsize=1)
 def _backbone(weights: WeightsRef, compute: Compute) -> "Backbone":
     """Load the backbone, once a process and weights."""
+    require("embeddings need", "torch", "torchvision")
     from cvtbatch.embedding.backbone import Backbone
 
     return Backbone(_fetch(weights), compute)

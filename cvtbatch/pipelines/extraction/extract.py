@@ -17,9 +17,10 @@ from cvtbatch.pipelines.extraction.planning import EmbeddingPlans, KnownOf, Outl
 from cvtbatch.pipelines.extraction.prometheus import open_metrics
 from cvtbatch.pipelines.extraction.report import ExtractReport, Progress, reason_counts
 from cvtbatch.pipelines.extraction.row_batch import BATCH_ORDER
+from cvtbatch.pipelines.extraction.run_report import Ending, RunReporter, require_folder
 from cvtbatch.pipelines.extraction.settings import Options, Settings
-from cvtbatch.pipelines.extraction.uid_key import load_uid_key
 from cvtbatch.pipelines.shared.run_log import RunLog
+from cvtbatch.pipelines.shared.uid_key import load_uid_key
 from cvtbatch.run_id import make_run_id
 from cvtbatch.store import FeatureStore
 
@@ -71,7 +72,7 @@ def extract(
     """Run an extraction.
 
     Raises:
-        InputError: there is no key to hash UIDs with, or metrics cannot go where they shall.
+        InputError: there is no key to hash UIDs with, or metrics or the report cannot go where they shall.
         StorageError: the store cannot be written; what was committed stays.
         ResourceError: the scheduler went away.
         KeyboardInterrupt: after what was done has been committed.
@@ -79,7 +80,9 @@ def extract(
     started = time.monotonic()
     settings = replace(settings, work=replace(settings.work, uid_key=load_uid_key()))
     run_id = make_run_id(datetime.datetime.now(datetime.UTC))
+    require_folder(options.report)
     store = FeatureStore.open_for_writing(settings.work.store_url)
+    _tell_unended(store, listeners.on_notice)
     with open_metrics(options.metrics) as metrics:
 
         def on_progress(progress: Progress) -> None:
@@ -90,27 +93,40 @@ def extract(
         run = Coordinator(
             store, settings, cluster, manifest, run_id, log, replace(listeners, on_progress=on_progress), started
         )
+        listeners.on_step("planning")
+        reporter = RunReporter(manifest, run_id, log, options.report, options.command, listeners.on_notice)
         run.begin()
         metrics.show(run.figures, "running")
-        state, reason = "stopped", "internal error"
+        ending = Ending("stopped", "internal_error")
         # What is loaded by now, stays: the garbage collector would look through it for a fifth of the driver's time.
         gc.freeze()
         try:
             _work(run, store, manifest, settings, options)
-            state, reason = "completed", ""
+            ending = Ending("completed", "")
         except KeyboardInterrupt:
-            state, reason = "interrupted", "stopped by the user"
+            ending = Ending("interrupted", "stopped by the user")
             raise
         except CvtbatchError as error:
-            reason = error.kind
+            ending = Ending("stopped", error.kind)
             raise
         finally:
             gc.unfreeze()
             try:
-                report = run.end(state, reason)
+                report = run.end(ending.state, ending.reason)
+                page = reporter.write(store, report, ending, run.state_of)
             finally:
-                metrics.show(run.figures, state)
-    return report
+                metrics.show(run.figures, ending.state)
+    return replace(report, report=page)
+
+
+def _tell_unended(store: FeatureStore, on_notice: Callable[[str], None]) -> None:
+    """Say where the newest run before this one has no end: whoever kills a run leaves it without a report."""
+    runs = store.runs().slice(0, 1).to_pylist()
+    if runs and runs[0]["state"] == "started":
+        on_notice(
+            f"run {runs[0]['run_id']} has not ended: it was killed, and has no report, or is still at work; "
+            "what it committed is kept"
+        )
 
 
 def _work(run: Coordinator, store: FeatureStore, manifest: Manifest, settings: Settings, options: Options) -> None:

@@ -1,5 +1,6 @@
 """What becomes of failures in a run: rows of the table `failures`, lines of the user's log, and texts for the terminal."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
@@ -26,14 +27,16 @@ class FailureEvents:
     """Records failures and their ends.
 
     Args:
-        on_failure: called with the text of each failure, which may hold paths.
+        on_failure: called with the text of the first failure of each kind, which may hold paths, and at the end with how many more
+            there were of each.
     """
 
     def __init__(self, batch: RowBatch, log: RunLog, on_failure: Callable[[str], None]) -> None:
         self._batch, self._log, self._on_failure = batch, log, on_failure
+        self._kinds: Counter[str] = Counter()
 
     def add(self, subject: Subject, failure: Failure) -> None:
-        """Record a failure, and tell it."""
+        """Record a failure, and tell it if it is the first of its kind."""
         key = failure.key
         self._batch.hold("failures", [failure_row(subject, failure)])
         self._log.write(
@@ -47,9 +50,18 @@ class FailureEvents:
             message=failure.message,
             private=failure.private,
         )
+        self._kinds[failure.kind] += 1
+        if self._kinds[failure.kind] > 1:
+            return
         where = f"row {failure.manifest_row}, {key.roi_key or subject.case_key}"
         private = f" [{failure.private}]" if failure.private else ""
         self._on_failure(f"failed: {where}: {failure.stage}: {failure.kind}: {failure.message}{private}")
+
+    def tell_rest(self) -> None:
+        """Tell how many failures there were of each kind beyond the first."""
+        for kind, count in self._kinds.most_common():
+            if count > 1:
+                self._on_failure(f"+ {count - 1:,} more of {kind}")
 
     def end(self, subject: Subject, key: FailureKey) -> None:
         """Record that what failed before has succeeded since, or is asked for no more."""

@@ -17,7 +17,7 @@ SECONDS_PER_MB = 5.0
 SLICE_SECONDS = 10.0
 # Three networks take a head in half a minute; some processors take sixteen times as long over denormal numbers.
 HEAD_SECONDS = 900.0
-# Measured above the loaded volume (README): 22, 43 and 87 MB for outlines of 10, 30 and 90 ml, stock 160, 210 and 412.
+# Measured above the loaded volume: 22, 43 and 87 MB for outlines of 10, 30 and 90 ml, stock 160, 210 and 412.
 FEATURE_BYTES = {"fast": 30_000_000, "pyradiomics": 150_000_000}
 # Measured: a head of 512 x 512 x 36 voxels takes 270 MB while outlined by threshold, 1.8 GB by three networks; further ones of
 # a task wait with their voxels and their inside.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from cvtbatch.errors import CvtbatchError, FormatError, InputError
+from cvtbatch.extras import require
 from cvtbatch.ingest.nifti import read_nifti
 from cvtbatch.outlining.command import CommandMethod, run_command
 from cvtbatch.outlining.head import BloodMap, Head, Method
@@ -31,7 +32,7 @@ def _load(settings: OutlineSection, weights_sha256: str, store_url: str, threads
         return Threshold()
     if settings.method == "command":
         return Program(command_method(settings.command))
-    # torch, where it is needed.
+    require("outline.method blast-ct needs", "torch")
     from cvtbatch.embedding.device import choose_device
     from cvtbatch.outlining.ensemble import Ensemble
 

@@ -129,6 +129,7 @@ class ExtractReport:
         rows: that were appended, by table.
         failures: cases by stage and kind.
         plan: cases by reason.
+        report: path of the page that tells a person of the run; None where none could be written.
     """
 
     store: str
@@ -154,6 +155,7 @@ class ExtractReport:
     audit: AuditSummary = field(default_factory=AuditSummary)
     cost: CostSummary = field(default_factory=CostSummary)
     seconds: float = 0.0
+    report: str | None = None
 
     def to_document(self) -> dict[str, object]:
         """Return the JSON document of `cvtbatch extract --json`."""

@@ -25,6 +25,7 @@ LIBRARIES = (
     "SimpleITK",
     "pydicom",
     "pyradiomics",
+    "pyradiomics-bhklab",
     "PyWavelets",
     "trimesh",
     "zarr",

@@ -8,6 +8,7 @@ from cvtbatch import contracts
 from cvtbatch.embedding.compute import BACKBONE, DIMENSIONS
 from cvtbatch.embedding.weights import Weights, load_weights, to_bytes
 from cvtbatch.errors import InputError
+from cvtbatch.extras import installed, require
 from cvtbatch.pipelines.extraction.case_plan import Work
 from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingWork, WeightsRef
 from cvtbatch.pipelines.extraction.outline_plan import OutlineWork
@@ -63,12 +64,16 @@ class Options:
     Attributes:
         metrics: where they go, as `open_metrics` takes it.
         log: the user's own, as `RunLog` takes it.
+        report: folder of the run's report; None for one beside the log.
+        command: as it was typed, for the report; empty where nobody typed.
     """
 
     retry_failed: bool = False
     verify_inputs: bool = False
     metrics: str | None = None
     log: Path | None = None
+    report: Path | None = None
+    command: str = ""
 
     @property
     def again(self) -> bool:
@@ -125,8 +130,10 @@ def resolve_embedding(section: EmbeddingSection, url: str, volume: Spec) -> tupl
 
     Raises:
         InputError: the weights cannot be had, or are none of ResNet101.
-        ResourceError: the device is not here.
+        ResourceError: the device, or the extra `embed`, is not here.
     """
+    leave_out = "leave them out: --set embedding.weights=none"
+    require("embeddings need", "torch", "torchvision", instead=leave_out)
     weights = load_weights(section.weights)
     spec = specify_embedding(section, weights, volume)
     work = EmbeddingWork(
@@ -156,7 +163,7 @@ def own_gpus(settings: Settings) -> tuple[str, ...]:
     embedding, outline = settings.embedding, settings.outline
     embeds = embedding is not None and embedding.compute.device != "cpu"
     outlines = outline is not None and outline.settings.method != "threshold" and outline.settings.device != "cpu"
-    if not (embeds or outlines):
+    if not (embeds or outlines) or not installed("torch"):
         return ()
     from cvtbatch.embedding.device import visible_gpus
 

@@ -6,7 +6,7 @@ from cvtbatch.geometry import Grid
 from cvtbatch.imaging.quality import measure_series
 from cvtbatch.ingest import SourceVolume
 from cvtbatch.ingest.acquisition import Acquisition
-from cvtbatch.pipelines.extraction.uid_key import UidKey
+from cvtbatch.pipelines.shared.uid_key import UidKey
 from cvtbatch.pipelines.shared.volume_flags import volume_flags
 
 Row = dict[str, object]

@@ -14,6 +14,7 @@ from cvtbatch.embedding.learning_curve import draw_learning_curve
 from cvtbatch.embedding.preprocessing import Preprocessing, prepare_slices
 from cvtbatch.embedding.weights import Weights, load_weights, tensor_digest, to_bytes
 from cvtbatch.errors import InputError
+from cvtbatch.extras import require
 from cvtbatch.manifest import patient_digest
 from cvtbatch.pipelines.models.tuning_cohort import TuningCohort, TuningRoi, read_tuning_cohort
 from cvtbatch.pipelines.shared.job import Job
@@ -40,6 +41,25 @@ class FinetuneReport:
     curve: "tuple[Epoch, ...]"
     picture: Path
 
+    def to_document(self, out: Path) -> dict[str, object]:
+        """Return the JSON document of `cvtbatch finetune --json`; `out` are the weights."""
+        return {
+            "command": "finetune",
+            "out": str(out),
+            "weights_sha256": self.weights.sha256,
+            "not_for_inference": self.weights.not_for_inference,
+            "snapshot": self.snapshot,
+            "cohort_digest": self.cohort.digest(),
+            "outlines": len(self.cohort.rois),
+            "patients": self.patients,
+            "left_out": dict(self.cohort.left_out),
+            "epochs": len(self.curve) - 1,
+            "best_epoch": self.best_epoch,
+            "holdout_loss_before": self.curve[0].holdout_loss,
+            "holdout_loss": self.curve[self.best_epoch].holdout_loss,
+            "picture": str(self.picture),
+        }
+
 
 def tune_backbone(
     url: str,
@@ -54,8 +74,10 @@ def tune_backbone(
 
     Raises:
         InputError: no training centre, no weights, too few patients, or `out` cannot be written.
+        ResourceError: the device, or the extra `embed` or `fit`, is not here.
         StorageError, FormatError: as `FeatureStore`; a volume is lost or damaged.
     """
+    require("fine-tuning needs", "torch", "torchvision", "matplotlib")
     from cvtbatch.embedding.backbone import Network
     from cvtbatch.embedding.device import choose_device
     from cvtbatch.embedding.finetuning import FineTuning

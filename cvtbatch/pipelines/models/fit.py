@@ -13,6 +13,7 @@ from cvtbatch.dlrn.tasks import Task, TaskResult, run_task
 from cvtbatch.documents import to_document
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
+from cvtbatch.extras import require
 from cvtbatch.pipelines.models.fit_outlines import resolve_outlines
 from cvtbatch.pipelines.models.training_cohort import CohortSource, TrainingData, read_training
 from cvtbatch.pipelines.shared.job import Job
@@ -77,8 +78,9 @@ def fit_bundle(
     Raises:
         InputError: the cohort cannot be fitted on, a reader or table that the job names is not there, or something is at `out`.
         ProblemsError: "leakage", or the job is not valid.
-        ResourceError: a worker died over a task, or the scheduler went away.
+        ResourceError: this installation is one without the extra `fit`; a worker died over a task, or the scheduler went away.
     """
+    require("fitting needs", "sklearn", "imblearn", "statsmodels")
     if out.exists():
         raise InputError("bundle_exists", f"--out {out}: there is something already; choose a new name")
     pinned = open_pinned(store_url, snapshot, "fit")

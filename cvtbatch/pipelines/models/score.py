@@ -55,6 +55,7 @@ class ScoreReport:
     """What a run did, for people and as the JSON document of `cvtbatch score --json`.
 
     Attributes:
+        centers: whose outlines are asked for; none for all.
         fitted_reader: whose outlines the bundle was fitted on.
         reader, reading: whose outlines are scored.
         outlines: those with features; each is scored, or already_scored.
@@ -69,7 +70,7 @@ class ScoreReport:
     run_id: str
     bundle_digest: str
     snapshot: str
-    center: str | None
+    centers: tuple[str, ...]
     fitted_reader: str
     reader: str
     reading: int
@@ -85,7 +86,8 @@ class ScoreReport:
 
     def to_document(self) -> dict[str, object]:
         """Return the JSON document."""
-        return {"command": "score", **{name: getattr(self, name) for name in self.__dataclass_fields__}}
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {"command": "score", **values, "centers": list(self.centers)}
 
 
 @functools.lru_cache(maxsize=1)
@@ -110,7 +112,7 @@ def score_store(
     store_url: str,
     bundle_path: Path,
     snapshot: str | None,
-    center: str | None,
+    centers: Sequence[str],
     cluster: Cluster,
     *,
     reader: str | None = None,
@@ -122,7 +124,7 @@ def score_store(
 
     Args:
         snapshot: by default one that is recorded for this.
-        center: only this centre's.
+        centers: only these; all where none is named.
         reader: whose outlines; a method means its newest reader. By default whom the bundle was fitted on.
         explain: fill the table explanations too.
         reviewed: only outlines that a review accepts.
@@ -141,11 +143,11 @@ def score_store(
     now = datetime.datetime.now(datetime.UTC)
     run_id = make_run_id(now)
     marks = [entry.mark for entry in bundle.description.marks]
-    reading, fitted = read_reading(pinned.view, bundle, reader, center), bundle.description.primary
+    reading, fitted = read_reading(pinned.view, bundle, reader, centers), bundle.description.primary
     report = ScoreReport(
-        url, run_id, bundle.digest, snapshot, center, fitted.reader, reading.reader, reading.number, marks
+        url, run_id, bundle.digest, snapshot, tuple(centers), fitted.reader, reading.reader, reading.number, marks
     )
-    wanted = read_keys(store, bundle, snapshot, center, reading)
+    wanted = read_keys(store, bundle, snapshot, centers, reading)
     if reviewed:
         wanted, report.left_out = _accepted(pinned.view, wanted)
     report.outlines = len(wanted)

@@ -1,11 +1,13 @@
 """What a score is of: the outline, and the digests of all that it was computed from."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.errors import InputError
-from cvtbatch.manifest import Reading
+from cvtbatch.manifest import Reading, require_centers
 from cvtbatch.pipelines.shared.readings import read_readings
 from cvtbatch.store import FeatureStore, View, among
 
@@ -13,51 +15,53 @@ from cvtbatch.store import FeatureStore, View, among
 KEY = ("roi_key", "radiomics_digest", "embedding_digest", "clinical_digest")
 
 
-def read_reading(view: View, bundle: Bundle, reader: str | None, center: str | None) -> Reading:
+def read_reading(view: View, bundle: Bundle, reader: str | None, centers: Sequence[str]) -> Reading:
     """Return whose outlines a bundle is to score.
 
     Args:
         reader: the name of a reader, or of a method, which means its newest reader; by default whom the bundle was fitted on.
-        center: only this centre's outlines.
+        centers: only outlines of these; of all where none is named.
 
     Raises:
-        InputError: "no_such_reader", with the readers that there are.
+        InputError: "no_such_center" or "no_such_reader", with those that there are.
     """
+    if centers:
+        require_centers(centers, view.centers())
     fitted = bundle.description.primary
     if reader is None or reader == fitted.reader:
         return fitted
     spec_ids = [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id]
-    return read_readings(view, spec_ids, () if center is None else (center,)).find(reader)
+    return read_readings(view, spec_ids, centers).find(reader)
 
 
-def read_keys(store: FeatureStore, bundle: Bundle, snapshot: str, center: str | None, reading: Reading) -> pa.Table:
+def read_keys(store: FeatureStore, bundle: Bundle, snapshot: str, centers: Sequence[str], reading: Reading) -> pa.Table:
     """Return the key of the score that each outline of a reading has, or will have, of a bundle.
 
     Args:
-        center: only this centre's.
+        centers: only these; all where none is named.
 
     Returns:
         the columns of KEY; a digest is empty where there is no such input.
 
     Raises:
-        InputError: there is no such centre, or the store lacks the bundle's specifications.
+        InputError: a centre has no features, or the store lacks the bundle's specifications.
     """
     spec_ids = [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id]
     inputs = ["roi_key", "input_digest"]
     rows = store.wide(
         columns=[*inputs, "center", "clinical_digest"],
-        where=None if center is None else pc.field("center") == center,
+        where=pc.field("center").isin(pa.array(list(centers), pa.string())) if centers else None,
         snapshot=snapshot,
         spec=spec_ids,
         primary_reader=reading.reader,
         primary_reading=reading.number,
     )
-    if center is not None and not rows.num_rows:
+    for center in sorted(set(centers) - set(rows["center"].to_pylist())):
         there = read_readings(store.at(snapshot), spec_ids, (center,))
         raise InputError(
-            "no_such_center",
+            "no_features",
             f"centre {center!r} has no features under the bundle's specifications of outlines by {reading}; there are outlines by "
-            f"{there}",
+            f"{there}: extract it under them (`cvtbatch add-center`), or name another reader (--reader)",
         )
     largest = store.embeddings(columns=inputs, where=pc.field("is_largest"), snapshot=snapshot, spec=spec_ids)
     digest = rows["input_digest"]

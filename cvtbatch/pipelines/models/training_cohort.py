@@ -17,7 +17,7 @@ from cvtbatch.dlrn.description import Outlines
 from cvtbatch.dlrn.fit import Surroundings
 from cvtbatch.dlrn.scoring import SpecIds
 from cvtbatch.errors import InputError
-from cvtbatch.manifest import Reading, name_centers, patient_digest, refuse_twins
+from cvtbatch.manifest import Reading, patient_digest, refuse_twins, require_centers
 from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outlines, select_rows
 from cvtbatch.pipelines.shared.case_values import Columns, case_columns
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE, flagged_outlines, read_readings
@@ -100,8 +100,12 @@ def read_training(source: CohortSource) -> TrainingData:
     refused = refused_outlines(view, outlines, "case_key")
     rows, excluded = select_rows(rows, cases, source.training_centers, refused)
     if not rows.num_rows:
+        why = ", ".join(f"{cases} {reason.replace('_', ' ')}" for reason, cases in excluded.items())
         raise InputError(
-            "no_training_cases", f"no case of {', '.join(source.training_centers)} can be trained on: {excluded}"
+            "no_training_cases",
+            f"no case of {', '.join(source.training_centers)} can be trained on ({why or 'it has none'}). An outcome is the "
+            "manifest's column cvt or etiology: fill in what is missing, and run extract again, which computes no feature anew "
+            "for it",
         )
     volume_spec_id, known = rows["volume_spec_id"][0].as_py(), view.specs()
     images = _image_digests(view, volume_spec_id)
@@ -168,11 +172,7 @@ def _check_centers(wanted: Collection[str], known: Collection[str]) -> None:
             "cohort.training_centers is empty: name the centres to train on, e.g. --set 'cohort.training_centers=[C1]'; "
             f"the snapshot has {', '.join(sorted(known)) or 'none'}",
         )
-    if missing := sorted(set(wanted) - set(known)):
-        raise InputError(
-            "no_such_center",
-            f"the snapshot has no centre {name_centers(missing)}; it has {name_centers(sorted(known)) or 'none'}",
-        )
+    require_centers(wanted, known, "the snapshot")
     refuse_twins(wanted, known)
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cvtbatch.errors import InputError, InternalError
-from cvtbatch.manifest import Reading, refuse_twins
+from cvtbatch.errors import InternalError
+from cvtbatch.manifest import Reading, refuse_twins, require_centers
 from cvtbatch.pipelines.models.eligible_cases import Row, select_cases
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.reviewed import refused_outlines
@@ -62,9 +62,7 @@ def read_tuning_cohort(view: View, job: Job) -> TuningCohort:
     spec_id = volume_spec(job.volume.spacing_mm).spec_id
     cases = view.rows("cases").to_pylist()
     known = {case["center"] for case in cases}
-    if absent := sorted(set(centers) - known):
-        told = ", ".join(sorted(known)) or "none"
-        raise InputError("no_such_center", f"training centres without a case: {', '.join(absent)}; there are {told}")
+    require_centers(centers, known, "the snapshot")
     refuse_twins(centers, known)
     volumes = {row["case_key"]: row for row in _of_spec(view.rows("volumes"), spec_id)}
     drawn = [

@@ -43,7 +43,7 @@ class Choice:
     """
 
     snapshot: str | None = None
-    center: str | None = None
+    centers: tuple[str, ...] = ()
     readers: tuple[str, ...] = ()
     unreviewed: bool = False
 
@@ -106,7 +106,7 @@ def write_review(
     """
     started = time.monotonic()
     url = Location.of(store_url).url
-    worklist = read_worklist(FeatureStore(url).at(choice.snapshot), choice.center, choice.readers, choice.unreviewed)
+    worklist = read_worklist(FeatureStore(url).at(choice.snapshot), choice.centers, choice.readers, choice.unreviewed)
     stored = {entry.case.case_key: entry for entry in worklist}
     pages = in_pages(in_order(entry.case for entry in worklist))
     _refuse_other_page(out)
@@ -173,8 +173,8 @@ def _origin(choice: Choice) -> str:
     """Say what was looked at, when and by which version."""
     rows = f"Snapshot {choice.snapshot}, drawn" if choice.snapshot else "The store's rows as of"
     parts = [f"{rows} {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"]
-    if choice.center is not None:
-        parts.append(f"centre {choice.center}")
+    if choice.centers:
+        parts.append(f"centre{'s' if len(choice.centers) > 1 else ''} {', '.join(choice.centers)}")
     if choice.readers:
         parts.append(f"outlines of {', '.join(choice.readers)}")
     if choice.unreviewed:

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cvtbatch.errors import InputError
-from cvtbatch.manifest import name_centers
+from cvtbatch.manifest import require_centers
 from cvtbatch.pipelines.shared.readings import read_readings
 from cvtbatch.pipelines.shared.reviewed import Reviews, read_reviews
 from cvtbatch.reviewing.cases import Item, Outline, ReviewCase
@@ -59,12 +58,12 @@ class StoredCase:
 
 
 def read_worklist(
-    view: View, center: str | None = None, readers: Sequence[str] = (), unreviewed: bool = False
+    view: View, centers: Sequence[str] = (), readers: Sequence[str] = (), unreviewed: bool = False
 ) -> list[StoredCase]:
     """Return the cases of a store that can be looked at: those with a volume, of several of one case the newest.
 
     Args:
-        center: only this one's.
+        centers: only these; all where none is named.
         readers: only outlines of these, of a method those of its newest reader; cases without any outline are there all the same.
         unreviewed: only outlines, and cases without one, of which the store has no verdict.
 
@@ -75,15 +74,10 @@ def read_worklist(
         row["case_key"]: row for row in view.rows("volumes", [*VOLUMES, "sequence"]).sort_by("sequence").to_pylist()
     }
     rois = _by_volume(view, "rois", ROIS)
-    if center is not None:
-        centers = {row["center"] for row in volumes.values()}
-        if center not in centers:
-            there = name_centers(sorted(centers)) or "none"
-            raise InputError(
-                "no_such_center", f"no case of centre {name_centers([center])} has a volume; there are {there}"
-            )
-        volumes = {key: row for key, row in volumes.items() if row["center"] == center}
-    readings = read_readings(view, (), () if center is None else (center,))
+    if centers:
+        require_centers(centers, {*view.centers(), *(row["center"] for row in volumes.values())})
+        volumes = {key: row for key, row in volumes.items() if row["center"] in centers}
+    readings = read_readings(view, (), centers)
     wanted = {readings.find(name).reader for name in readers}
     found = _by_volume(view, "outlines", OUTLINES)
     reviews = read_reviews(view)

@@ -167,6 +167,8 @@ def read_job(kind: Kind, path: Path | None = None, overrides: Sequence[str] = ()
     source = path or contracts.default_job(kind)
     try:
         document = yaml.safe_load(source.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("no_job", f"there is no job file {source}") from None
     except OSError as error:
         raise InputError("no_job", f"job file {source} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from cvtbatch import contracts
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading
+from cvtbatch.nearest import did_you_mean
 from cvtbatch.store import View
 
 NOT_FOR_INFERENCE = "not_for_inference"
@@ -40,7 +41,10 @@ class Readings:
             newest = max(of_method, key=lambda reader: (self.methods[reader], reader))
             named = [reading for reading in self.outlines if reading.reader == newest]
         if not named:
-            raise InputError("no_such_reader", f"there is no outline of a reader {name!r}; there are those of {self}")
+            meant = did_you_mean(name, {reading.reader for reading in self.outlines})
+            raise InputError(
+                "no_such_reader", f"there is no outline of a reader {name!r}; {meant}there are those of {self}"
+            )
         return min(named)
 
     def of_people(self) -> list[Reading]:

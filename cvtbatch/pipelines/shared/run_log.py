@@ -7,7 +7,7 @@ JSON, an object a line: `time` (UTC), `level`, `run_id`, `event`, and what it is
 import datetime
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -56,7 +56,7 @@ class RunLog:
         }
         line = json.dumps({"time": now, "level": level, "run_id": self._run_id, "event": event, **told})
         try:
-            path = self._path or log_folder() / f"{self._run_id}.jsonl"
+            path = self._file()
             if self._path is None:
                 path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -67,3 +67,17 @@ class RunLog:
             self._on_notice(f"no log of this run is kept, texts stand here alone: {error}; --log names another file")
             return False
         return True
+
+    def read(self, event: str) -> Iterator[Mapping[str, str | int]]:
+        """Yield what this run has written of an event; nothing where no log could be kept."""
+        try:
+            with self._file().open(encoding="ascii") as file:
+                for line in file:
+                    entry = json.loads(line)
+                    if (entry["run_id"], entry["event"]) == (self._run_id, event):
+                        yield entry
+        except (OSError, RuntimeError):
+            return
+
+    def _file(self) -> Path:
+        return self._path or log_folder() / f"{self._run_id}.jsonl"

@@ -4,7 +4,6 @@ The store keeps no source, so that the image is read again, and so is what a per
 the manifest names no more, is laid on the slices from its stored mask.
 """
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from cvtbatch.ingest.nrrd import write_nrrd
 from cvtbatch.ingest.slicer_writing import NamedMask, write_segmentation
 from cvtbatch.ingest.written_grids import lay_on, series_grid, with_margin
 from cvtbatch.manifest import Case, key_of, read_manifest
+from cvtbatch.nearest import nearest
 from cvtbatch.pipelines.stores.correction_rows import correction_rows
 from cvtbatch.store import FeatureStore, StoredArray, View
 from cvtbatch.whole_files import written_whole
@@ -125,9 +125,13 @@ def _volume(view: View, key: str) -> Row:
     volumes = view.rows("volumes", [*columns, *grid])
     found = volumes.filter(pc.equal(volumes["case_key"], key)).to_pylist()
     if not found:
-        near = difflib.get_close_matches(key, volumes["case_key"].to_pylist(), n=3)
-        advice = f"near it are {', '.join(dict.fromkeys(near))}" if near else f"it has {volumes.num_rows} volumes"
-        raise InputError("no_such_case", f"the store has no volume of a case {key!r}; {advice}")
+        near = nearest(key, volumes["case_key"].to_pylist(), 3)
+        like = f"near it are {', '.join(near)}; " if near else ""
+        raise InputError(
+            "no_such_case",
+            f"the store has no volume of a case {key!r}; {like}`cvtbatch export volumes --store STORE --columns case_key "
+            f"--out volumes.csv` lists all {volumes.num_rows}",
+        )
     newest: Row = max(found, key=lambda row: int(row["sequence"]))
     return newest
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cvtbatch.errors import InputError
+from cvtbatch.reporting.flag_words import MEANINGS
+from cvtbatch.reporting.outlined_slice import OutlinedSlice, to_data_url
 from cvtbatch.validation.inputs import Contribution, Scale
 from cvtbatch.validation.nomogram import TrainingRange
 from cvtbatch.validation.report.case_words import amount_in_words
-from cvtbatch.validation.report.cohort_tables import MEANINGS
 from cvtbatch.validation.report.column_words import in_words
-from cvtbatch.validation.report.gallery import OutlinedSlice, to_data_url
 from cvtbatch.validation.report.rendering import render
 from cvtbatch.validation.report.tables import decimal
 from cvtbatch.validation.report.visible_text import with_visible_text

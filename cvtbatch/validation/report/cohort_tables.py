@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from cvtbatch.reporting.flag_words import MEANINGS
 from cvtbatch.validation.baseline import BaselineRow, LevelSummary, NumberSummary, Summary
 from cvtbatch.validation.evaluate import CaseResult, Validation
 from cvtbatch.validation.inputs import FlowStep, Importance
@@ -14,49 +15,6 @@ NAMED = 5
 """Cases that a step leaves out for one reason, at most, which its row names."""
 FINER = 3
 """Decimals, at most, that tell two medians apart beyond those of every number."""
-MEANINGS = {
-    "tilted": "the gantry was tilted; resampled by the slices' own positions",
-    "unverified_slices": "a tilted image file has one step for all gaps, which nothing verifies",
-    "two_places": "sform and qform of the NIfTI file differ; the sform is taken",
-    "uneven_slices": "slice distances differ; resampled by the slices' own positions",
-    "missing_slices": "slices are missing, and the manifest allows it",
-    "duplicate_slices": "some slices were there twice",
-    "contrast": "hints of contrast medium",
-    "not_axial": "slices are not axial",
-    "no_head": "less than 200 ml of brain",
-    "vertex_cut": "the series ends below the vertex",
-    "base_cut": "the series begins above the skull base",
-    "noisy": "noise above 10 HU",
-    "metal": "0.05 ml of metal or more",
-    "displaced_slices": "a jump of 2 mm or more between slices",
-    "overlapping_passes": "two passes of the scanner overlap by a slice, which is left out",
-    "interleaved_passes": "passes lie in the middle of one another's gaps: one scan's odd and even slices, or a second scan",
-    "slice_location_disagrees": "the slices' two statements of their places contradict each other",
-    "lossy_compressed": "the pixels are, or once were, compressed with loss",
-    "tiny": "a very small outline",
-    "many_components": "the outline has many parts",
-    "implausible_hu": "the outline's HU are not those of blood",
-    "border_contact": "the outline touches the image's border",
-    "volume_changed": "stored and drawn volume differ by more than 3 %",
-    "contours_ignored": "some contours have no area, and were left out",
-    "contours_between_slices": "some contours lie between slices, and went to the nearest one",
-    "overlapping_contours": "contours overlap without one lying in the other",
-    "skipped_slices": "slices are left out between outlines that cover one another",
-    "other_slices": "drawn on other slices than the image's, and placed by position",
-    "placed_by_index": "the outline's file has other slice positions than the series, and went slice by slice",
-    "auto": "the outline was found by a method, not drawn",
-    "disagreement": "the method's networks differ over the outline",
-    "several": "the method found further hematomas beside the outline",
-    "mostly_ivh": "more than half of the outline is blood in the ventricles, by the method",
-    "mostly_extra_axial": "more than half of the outline is blood around the brain, by the method",
-    "infratentorial": "the outline seems to lie below the tentorium",
-    "not_for_inference": "the outline's method is for demos and second opinions",
-    "epilepsy_unknown": "no DLRN score",
-    "no_embedding": "no DL, DLR and DLRN score",
-    "feature_missing": "no score of the signatures that need it",
-    "feature_replaced": "the training mean stands in for a missing feature",
-    "outside_training_range": "a selected feature outside the training range",
-}
 _NOT_STATED = (
     "Unknown scanner, kernel or voltage: the source files do not name it, as NIfTI and NRRD files and synthetic archives do not, "
     "or name it in words that are not on the list of makers, models and kernels: others are not kept, since such fields may "

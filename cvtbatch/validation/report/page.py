@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, InternalError
+from cvtbatch.reporting.outlined_slice import OutlinedSlice, to_data_url
 from cvtbatch.validation.evaluate import CaseResult, Validation
 from cvtbatch.validation.nomogram import Nomogram
 from cvtbatch.validation.report.calculator import calculator_data
@@ -17,13 +18,11 @@ from cvtbatch.validation.report.column_words import in_words
 from cvtbatch.validation.report.document import to_document
 from cvtbatch.validation.report.drawing import Drawing, standalone
 from cvtbatch.validation.report.gallery import (
-    OutlinedSlice,
     Pictures,
     anchor,
     case_links,
     order_cases,
     page_name,
-    to_data_url,
 )
 from cvtbatch.validation.report.model_figures import draw_model, worked_example
 from cvtbatch.validation.report.performance_figures import draw_performance

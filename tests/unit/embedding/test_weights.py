@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from cvtbatch.embedding import weights
 from cvtbatch.embedding.weights import Weights, load_weights, random_weights
-from cvtbatch.errors import InputError, ResourceError
+from cvtbatch.errors import InputError
 from tests.support.file_server import FileServer
 from tests.support.ports import free_port
 
@@ -155,9 +155,3 @@ def test_a_download_is_cached_and_checked_each_time(
     [cached] = (tmp_path / "hub" / "checkpoints").iterdir()
     cached.write_bytes(data[:-1] + b"x")
     assert f"{cached} is not the file of that name" in problem_of("imagenet")
-
-
-def test_an_installation_without_torch_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "find_spec", lambda name: None)
-    with pytest.raises(ResourceError, match=r"need torch.*embedding\.weights=none"):
-        load_weights("random:0")

@@ -112,7 +112,7 @@ def test_check_says_so(tmp_path: Path) -> None:
     write(tmp_path / "s", HEAD)
     located(tmp_path / "s", lambda k, z: 2 * z)
     manifest = write_rows(tmp_path / "manifest.csv", [{"center": "A", "case_id": "1", "image": "s"}])
-    shown = CliRunner().invoke(cli, ["check", str(manifest)])
+    shown = CliRunner().invoke(cli, ["check", str(manifest), "--all", "--workers", "0"])
     assert shown.exit_code == 0, shown.exception
     assert FLAG in shown.stdout
 

@@ -101,7 +101,8 @@ def test_without_pyradiomics_only_its_engine_is_missing() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.splitlines()
     assert output[0] == str(len(contracts.feature_names()))
-    assert output[1].startswith("ResourceError no_pyradiomics engine pyradiomics needs PyRadiomics 3.0.1")
+    needs = "radiomics.engine pyradiomics, audits and some keys of parameter files need PyRadiomics and trimesh"
+    assert output[1] == f"ResourceError missing_extra {needs}: pip install 'cvtbatch[stock]'"
 
 
 def test_voxels_of_another_bin_or_code_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ def test_what_is_not_the_studys_is_named(tmp_path: Path, sections: dict[str, obj
 
 
 def test_no_such_profile(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="neither cvt-1834 nor onekey-1834 nor a parameter file"):
+    with pytest.raises(InputError, match="there is no such file; it is cvt-1834 or onekey-1834, or the path of"):
         load_profile(str(tmp_path / "absent.yaml"))
     (tmp_path / "p.yaml").write_text("a: [")
     with pytest.raises(InputError, match="not YAML"):

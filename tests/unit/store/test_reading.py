@@ -188,10 +188,10 @@ def test_tables_open_in_polars(made: FeatureStore) -> None:
     assert wide.shape == (3, 4)
 
 
-def test_the_readme_shows_both(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_on_values_shows_both(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it shows runs as it stands there."""
     monkeypatch.chdir(Path(store.location.path).parent)
-    blocks = (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n")[1:]
+    blocks = (ROOT / "docs" / "how-to" / "read-values.md").read_text(encoding="utf-8").split("```python\n")[1:]
     [code] = [code for block in blocks if "import duckdb" in (code := block.partition("```")[0])]
     names: dict[str, object] = {"store": store}
     exec(code, names)

@@ -19,7 +19,7 @@ def test_check_tells_the_choice_of_every_case(tmp_path: Path) -> None:
     write(tmp_path / "b" / "2", (2.5,) * 34, "two")
     rows = [{"center": "A", "case_id": name, "image": name} for name in "ab"]
     manifest = write_rows(tmp_path / "manifest.csv", rows)
-    result = CliRunner().invoke(cli, ["check", str(manifest), "--json"])
+    result = CliRunner().invoke(cli, ["check", str(manifest), "--json", "--workers", "0"])
     assert result.exit_code == 3, result.exception
     document = json.loads(result.stdout)
     assert contracts.problems_of(document, "commands/check.json") == []
@@ -27,7 +27,7 @@ def test_check_tells_the_choice_of_every_case(tmp_path: Path) -> None:
     assert document["images"] == [{"manifest_row": 1, "case_key": "A/a", "choice": choice, "flags": ["no_head"]}]
     (problem,) = document["problems"]
     assert (problem["case_key"], problem["kind"]) == ("A/b", "several_series")
-    shown = CliRunner().invoke(cli, ["check", str(manifest)]).stdout
+    shown = CliRunner().invoke(cli, ["check", str(manifest), "--all", "--workers", "0"]).stdout
     assert f"row 1, A/a: {choice}; flags: no_head" in shown
     assert "2 cases: 1 can be read, 1 cannot" in shown
 
@@ -36,7 +36,9 @@ def test_check_names_centres_that_are_spelled_in_several_ways(tmp_path: Path) ->
     write(tmp_path / "ct", HEAD, "head")
     names = ["K\u00f6ln", "Bonn", unicodedata.normalize("NFD", "K\u00f6ln"), "K\u00f6ln", "k\u00f6ln "]
     rows = [{"center": name, "case_id": str(number), "image": "ct"} for number, name in enumerate(names)]
-    result = CliRunner().invoke(cli, ["check", str(write_rows(tmp_path / "manifest.csv", rows)), "--json"])
+    result = CliRunner().invoke(
+        cli, ["check", str(write_rows(tmp_path / "manifest.csv", rows)), "--json", "--workers", "0"]
+    )
     assert result.exit_code == 0, result.exception
     document = json.loads(result.stdout)
     assert contracts.problems_of(document, "commands/check.json") == []

@@ -43,7 +43,7 @@ def _without(rows: Rows, *columns: str, of: int | None = None) -> Rows:
 
 
 def _check(manifest: Path, *arguments: str, code: int) -> str:
-    result = CliRunner().invoke(cli, ["check", str(manifest), *arguments])
+    result = CliRunner().invoke(cli, ["check", str(manifest), "--workers", "0", *arguments])
     assert result.exit_code == code, (result.output, result.exception)
     return result.stdout
 
@@ -75,7 +75,21 @@ def test_what_one_case_lacks_is_said_with_its_row(archive: tuple[Path, Rows], bu
     own[1] |= {"reader": "B", "cvt": ""}
     manifest = read_manifest(write_rows(folder / "one.csv", own))
     found = [(lack.need, lack.cases, lack.first_row) for lack in check_needs(manifest, load_bundle(bundle))]
-    assert found == [("outline", 1, 2), ("outcome", 1, 2)]
+    assert found == [("outline", 1, 2), ("outcome", 1, 2), ("both_outcomes", 1, 1)]
+
+
+def test_what_will_be_missing_is_said_where_no_case_has_it(archive: tuple[Path, Rows], bundle: Path) -> None:
+    folder, rows = archive
+    none = write_rows(folder / "none.csv", _without(_without(rows, "etiology"), "epilepsy"))
+    epilepsy, outcome = check_needs(read_manifest(none), load_bundle(bundle))
+    assert "no case will have a score of the DLRN" in epilepsy.message
+    assert "the report will have no AUC" in outcome.message
+    for cvt, told in ((1, "all 2 with a known outcome are with"), (0, "are without (first: row 1)")):
+        alike = [{**row, "cvt": cvt} for row in _without(rows, "etiology")]
+        [lack] = check_needs(read_manifest(write_rows(folder / "alike.csv", alike)), load_bundle(bundle))
+        assert (lack.need, lack.cases, lack.first_row) == ("both_outcomes", 2, 1)
+        assert told in lack.message
+        assert "no AUC" in lack.message
 
 
 def test_an_outline_of_another_reader_beside_the_primary_ones_is_no_lack(

@@ -51,6 +51,20 @@ def test_a_failure_is_told_whole_and_stored_without_what_is_private(
     assert (logged["event"], logged["private"]) == ("failed", "/archive/name/mask.nii")
 
 
+def test_the_first_of_a_kind_is_told_whole_and_the_others_by_their_number(batch: RowBatch, tmp_path: Path) -> None:
+    told: list[str] = []
+    events = FailureEvents(batch, RunLog("run-1", tmp_path / "log.jsonl"), told.append)
+    for row, kind in enumerate(("empty_mask", "missing_file", "empty_mask", "empty_mask")):
+        events.add(
+            Subject(),
+            failure_of(InputError(kind, "it is so"), KEY, stage="mask", source_fingerprint="", manifest_row=row),
+        )
+    assert [text.split(": ")[3] for text in told] == ["empty_mask", "missing_file"]
+    events.tell_rest()
+    assert told[2:] == ["+ 2 more of empty_mask"]
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 4
+
+
 def test_an_end_closes_the_failure_that_it_names(store: FeatureStore, batch: RowBatch, tmp_path: Path) -> None:
     events = FailureEvents(batch, RunLog("run-1", tmp_path / "log.jsonl"), lambda _: None)
     error = InputError("empty_mask", "the mask is empty")

@@ -14,8 +14,8 @@ from cvtbatch.ingest import SourceVolume, read_volume
 from cvtbatch.ingest.acquisition import Acquisition
 from cvtbatch.ingest.nifti import OtherPlace
 from cvtbatch.manifest import Case
-from cvtbatch.pipelines.extraction.uid_key import UidKey
 from cvtbatch.pipelines.extraction.volume_row import describe_volume
+from cvtbatch.pipelines.shared.uid_key import UidKey
 from tests.support.outside_data import outside
 
 KEY = UidKey(b"a key of sixteen and more")

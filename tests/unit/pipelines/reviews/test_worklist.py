@@ -57,14 +57,14 @@ def test_every_case_with_a_volume_is_there_with_its_outlines(store: FeatureStore
 
 
 def test_choices_restrict_it(store: FeatureStore) -> None:
-    assert sorted(_found(store, center="A")) == ["A/0", "A/2"]
+    assert sorted(_found(store, centers=["A"])) == ["A/0", "A/2"]
     of_method = _found(store, readers=["blast-ct"])
     assert of_method == _found(store, readers=[READER])
     assert sorted(of_method) == ["A/0", "A/2", "B/3"]
     assert [outline.reader for outline in of_method["A/0"].case.outlines] == [READER]
     assert sorted(_found(store, unreviewed=True)) == ["A/0", "A/2", "B/3"]
     for choice, says in (
-        ({"center": "C"}, "there are 'A', 'B'"),
+        ({"centers": ["C"]}, "it has 'A', 'B'"),
         ({"readers": ["Z"]}, "'Z'; there are those of A, reading 1"),
     ):
         with pytest.raises(InputError, match=says):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cvtbatch.errors import InputError
-from cvtbatch.pipelines.extraction.uid_key import VARIABLE, UidKey, load_uid_key
+from cvtbatch.pipelines.shared.uid_key import VARIABLE, UidKey, load_uid_key
 
 UID = "1.2.840.113619.2.55.3.1"
 

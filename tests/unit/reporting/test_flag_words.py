@@ -1,4 +1,4 @@
-"""A flag that a volume or a found outline can have means something in every report, in the table's contract and in the README."""
+"""A flag of a volume or a found outline means something in every report, in the table's contract and in the reference."""
 
 import ast
 import re
@@ -6,9 +6,11 @@ import re
 import pytest
 
 from cvtbatch import contracts
-from cvtbatch.validation.report.cohort_tables import MEANINGS
+from cvtbatch.reporting.flag_words import MEANINGS
 from tests.support.imports import PACKAGE, parse
 from tests.support.paths import ROOT
+
+REFERENCE = ROOT / "docs" / "reference" / "flags.md"
 
 
 def _volume_flags() -> set[str]:
@@ -41,9 +43,9 @@ def test_flags_are_found() -> None:
 def test_every_flag_of_a_volume_is_explained(flag: str) -> None:
     described = next(field.description for field in contracts.table("volumes").fields if field.name == "flags")
     word = re.compile(rf"\b{flag}\b")
-    assert MEANINGS.get(flag), "say what it means in a report: validation/report/cohort_tables.py"
+    assert MEANINGS.get(flag), "say what it means in a report: reporting/flag_words.py"
     assert word.search(described), "say what it means in schemas/tables/volumes.json"
-    assert word.search((ROOT / "README.md").read_text(encoding="utf-8")), "say what it means in README.md"
+    assert word.search(REFERENCE.read_text(encoding="utf-8")), "say what it means in docs/reference/flags.md"
 
 
 def _outline_flags() -> list[str]:
@@ -67,5 +69,5 @@ def test_flags_of_a_found_outline_are_those_that_it_can_raise() -> None:
 
 @pytest.mark.parametrize("flag", _outline_flags())
 def test_every_flag_of_a_found_outline_is_explained(flag: str) -> None:
-    assert MEANINGS.get(flag), "say what it means in a report: validation/report/cohort_tables.py"
-    assert f"`{flag}`" in (ROOT / "README.md").read_text(encoding="utf-8"), "say what it means in README.md"
+    assert MEANINGS.get(flag), "say what it means in a report: reporting/flag_words.py"
+    assert f"`{flag}`" in REFERENCE.read_text(encoding="utf-8"), "say what it means in docs/reference/flags.md"

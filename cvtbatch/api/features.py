@@ -1,0 +1,132 @@
+"""The features of one hematoma, of files or images, as the store would hold them."""
+
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import SimpleITK as sitk
+
+from cvtbatch import radiomics
+from cvtbatch.errors import InputError, ResourceError
+from cvtbatch.ingest.image_files import read_image_file
+from cvtbatch.manifest import MISSING_FILE
+from cvtbatch.pipelines.cases.case_source import CaseSource, place_case, within_memory
+from cvtbatch.pipelines.shared.job import read_job
+from cvtbatch.radiomics import Engine, FeatureSet, load_feature_set, load_profile
+
+Source = str | os.PathLike[str] | sitk.Image
+Grid = Literal["stored", "given"]
+
+
+class GivenGridWarning(UserWarning):
+    """Features were computed on the grid that image and mask have: they are not those of a store, nor of a model."""
+
+
+def extract_features(
+    ct: Source,
+    mask: Source,
+    *,
+    profile: FeatureSet | str = "cvt-1834",
+    engine: Engine = "fast",
+    grid: Grid = "stored",
+    mask_label: int | None = None,
+    segment: str | None = None,
+    series_uid: str | None = None,
+    params: str | os.PathLike[str] | None = None,
+) -> dict[str, float]:
+    """Compute the study's features of one hematoma, or those of a PyRadiomics parameter file.
+
+    Args:
+        ct: head CT in HU: a DICOM folder or archive, NIfTI, NRRD, MetaImage, or a SimpleITK image.
+        mask: its outline, on any grid: a label map in these formats, `.seg.nrrd`, DICOM SEG, RTSTRUCT, or a SimpleITK image.
+        profile: "cvt-1834", "onekey-1834", a parameter file that changes their settings, or a `FeatureSet`.
+        engine: "fast", or "pyradiomics" for stock PyRadiomics itself.
+        grid: "stored" resamples to 0.5 x 0.5 x 5 mm, as `cvtbatch extract` does unless told otherwise: the values equal those of
+            the store to the last bit. "given" takes image and mask, on one grid, as they are, and warns that the values are not
+            comparable with those of a store; of files, it takes NIfTI, NRRD and MetaImage.
+        mask_label, segment: of the outline, where its file holds several; at most one of them.
+        series_uid: SeriesInstanceUID, where the folder holds several series; by default the rule of `extract` chooses.
+        params: any PyRadiomics parameter file instead of a profile; with grid="given" the values are PyRadiomics' of these files.
+
+    Returns:
+        Values by name, in the order of the stored columns, or of the parameter file; NaN where PyRadiomics gives NaN.
+
+    Raises:
+        InputError: a file is not there or cannot be read, the outline is none of this image's, or an argument is not taken.
+        ProblemsError: with every key of the parameter file that is refused.
+        ResourceError: there is too little memory, or the engine is not installed here.
+    """
+    _check(ct, "ct")
+    _check(mask, "mask")
+    for name, value, known in (("engine", engine, get_args(Engine)), ("grid", grid, get_args(Grid))):
+        if value not in known:
+            raise InputError("bad_argument", f"{name}={value!r}: give {' or '.join(map(repr, known))}")
+    if not isinstance(profile, str | FeatureSet):
+        raise InputError(
+            "bad_argument", f"profile is a name, a parameter file or a FeatureSet, not a {type(profile).__name__}"
+        )
+    chosen = load_profile(profile) if isinstance(profile, str) else profile
+    if params is not None:
+        chosen = load_feature_set(Path(params))
+    if grid == "given":
+        if (mask_label, segment, series_uid) != (None, None, None):
+            raise InputError(
+                "bad_argument",
+                'mask_label, segment and series_uid choose in a file that is placed, with grid="stored" alone',
+            )
+        return _as_given(ct, mask, chosen, engine)
+    x, y, z = map(float, read_job("extract").volume.spacing_mm)
+    with tempfile.TemporaryDirectory(prefix="cvtbatch-") as folder, within_memory():
+        image, outline = (
+            _to_path(source, Path(folder) / f"{name}.nrrd") for source, name in ((ct, "ct"), (mask, "mask"))
+        )
+        source = CaseSource(image, outline, series_uid, mask_label=mask_label, segment=segment)
+        return place_case(source.to_case(), (x, y, z)).features(chosen, engine).values
+
+
+def _check(source: object, name: str) -> None:
+    """Refuse what is no image, and a path at which nothing is.
+
+    Raises:
+        InputError: "no_geometry", "bad_argument" or "missing_file".
+    """
+    if isinstance(source, np.ndarray):
+        raise InputError(
+            "no_geometry",
+            f"{name} is an array, which says nothing of spacing and place: give a path or a SimpleITK image "
+            "(sitk.GetImageFromArray, then SetSpacing, SetOrigin and SetDirection)",
+        )
+    if not isinstance(source, str | os.PathLike | sitk.Image):
+        raise InputError("bad_argument", f"{name} is a path or a SimpleITK image, not a {type(source).__name__}")
+    if not isinstance(source, sitk.Image) and not Path(source).exists():
+        raise InputError(MISSING_FILE, f"{name}: there is no file or folder at this path", str(source))
+
+
+def _to_path(source: Source, path: Path) -> Path:
+    """Return where a source lies; an image is written there, so that it goes the way of every file."""
+    if not isinstance(source, sitk.Image):
+        return Path(source)
+    try:
+        sitk.WriteImage(source, str(path))
+    except RuntimeError as error:
+        raise ResourceError(
+            "no_scratch", "an image cannot be written to the folder for temporary files (TMPDIR): make room", str(error)
+        ) from None
+    return path
+
+
+def _as_given(ct: Source, mask: Source, profile: FeatureSet, engine: Engine) -> dict[str, float]:
+    warnings.warn(
+        "features on the grid as given: they depend on its spacing, and are not those that a store holds or a model was fitted on; "
+        'grid="stored" gives these',
+        GivenGridWarning,
+        stacklevel=3,
+    )
+    return radiomics.extract_features(_image_of(ct), _image_of(mask), profile, engine)
+
+
+def _image_of(source: Source) -> sitk.Image:
+    return source if isinstance(source, sitk.Image) else read_image_file(Path(source)).image

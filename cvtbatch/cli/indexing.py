@@ -1,0 +1,227 @@
+"""The command that makes a manifest of a folder of studies."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cvtbatch.cli.display import progress_display, say
+from cvtbatch.cli.interrupts import raise_if_interrupted
+from cvtbatch.cli.options import STANDING_FAILURES, cluster_options, json_option
+
+if TYPE_CHECKING:
+    from cvtbatch.engine import ClusterConfig
+    from cvtbatch.pipelines.indexing.report import IndexReport
+    from cvtbatch.pipelines.indexing.study_choice import Kernel, Prefer
+
+_UNITS = {"read": "files", "choose": "studies"}
+_NAMED = 5
+
+
+@click.command(short_help="Make a manifest of a folder of studies.")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The manifest, a .csv file; rows are added to one that is there.",
+)
+@click.option("--center", metavar="NAME", help="Centre of all studies; or name {center} in --pattern.")
+@click.option(
+    "--pattern",
+    metavar="PATTERN",
+    help="What folders below FOLDER mean, e.g. '{center}/{patient}/{study}'; what it leaves out, DICOM says.",
+)
+@click.option(
+    "--prefer", type=click.Choice(["thin", "thick"]), help="Of series that tie, take the one with these slices."
+)
+@click.option(
+    "--kernel", type=click.Choice(["soft", "sharp"]), help="Of series that tie, take the one with such a kernel."
+)
+@click.option(
+    "--first-after-onset",
+    is_flag=True,
+    help="Of a patient's studies take the first after the column 'onset' of --clinical.",
+)
+@click.option(
+    "--mask-pattern",
+    metavar="PATTERN",
+    help="Where outlines lie, from the image's folder, e.g. '{stem}_roi.nii.gz'.  [default: by their names]",
+)
+@click.option("--segment", metavar="NAME", help="The segment that is the hematoma, in files that hold several.")
+@click.option(
+    "--clinical",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Table with values of patients: columns such as age, epilepsy, etiology, x_... go into the manifest.",
+)
+@click.option("--on", metavar="COLUMN", help="Column of --clinical with the hospital's patient id.")
+@click.option(
+    "--map",
+    "map_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Which pseudonym is whose; keep it to yourself.  [default: below ~/.local/share/cvtbatch]",
+)
+@cluster_options(default_workers=None)
+@json_option
+@click.pass_context
+def index(
+    ctx: click.Context,
+    folder: Path,
+    out: Path,
+    center: str | None,
+    pattern: str | None,
+    prefer: "Prefer | None",
+    kernel: "Kernel | None",
+    first_after_onset: bool,
+    mask_pattern: str | None,
+    segment: str | None,
+    clinical: Path | None,
+    on: str | None,
+    map_path: Path | None,
+    config: "ClusterConfig",
+    as_json: bool,
+) -> None:
+    """Make a manifest of the studies below FOLDER: one row for the head CT of each, ready for check and extract.
+
+    Headers alone are read, of DICOM files, zip and tar archives, NIfTI, NRRD and MetaImage, and none a second time: an index
+    that was broken off goes on, and one that is run again adds what is new and changes no row that is there.
+
+    \b
+    Columns that it fills:
+      center, case_id, patient      the centre, and pseudonyms; --map keeps whose they are
+      image, series_uid             the head CT by the rule that extract follows
+      mask, segment, mask_label, reader
+                                    an outline that was found beside it, or refers to it
+      age, epilepsy, etiology, ...  from --clinical
+      x_state, x_reason             chosen or tie, and why
+      x_candidates, x_outlines      what else there was to choose from
+
+    Series that the rule does not tell apart have a row each, x_state tie: delete all but one, or give --prefer or --kernel.
+    Studies without a head CT are listed in a file beside the manifest.
+
+    \b
+    Examples:
+      cvtbatch index /nas/head-ct --center berlin --out manifest.csv
+      cvtbatch index /nas --pattern '{center}/{patient}/{study}' --out manifest.csv --prefer thin
+      cvtbatch index /nas --center berlin --out manifest.csv --clinical patients.csv --on patient_id --first-after-onset
+
+    \b
+    Exit codes: 0 all done; 1 it could not be done; 2 usage; 3 done, but ties or files that cannot be read stand.
+    """
+    if (clinical is None) != (on is None):
+        raise click.UsageError(
+            "--clinical and --on go together: a table, and its column with the hospital's patient id"
+        )
+    from cvtbatch.engine import open_cluster
+    from cvtbatch.pipelines.indexing import index as pipeline
+    from cvtbatch.pipelines.indexing.study_choice import ChoiceOptions
+
+    options = pipeline.IndexOptions(
+        pattern,
+        center,
+        ChoiceOptions(prefer, kernel),
+        mask_pattern,
+        segment,
+        map_path,
+        None if clinical is None or on is None else (clinical, on),
+        first_after_onset,
+    )
+    prepared = pipeline.prepare(folder, out, options)
+    with progress_display("read", quiet=as_json, unit="files") as show:
+        show.tell(f"reading headers below {folder}")
+        with open_cluster(config, (), show.tell) as cluster:
+            show.tell_dashboard(cluster.dashboard)
+
+            def on_progress(stage: str, done: int, total: int, failed: int) -> None:
+                show.enter(stage, _UNITS[stage])
+                show(done, total, failed)
+                raise_if_interrupted()
+
+            report = pipeline.index(prepared, cluster, on_progress)
+    if as_json:
+        click.echo(json.dumps(report.to_document(), indent=2))
+    _print(report, out, as_json)
+    ctx.exit(STANDING_FAILURES if report.stands else 0)
+
+
+def _print(report: "IndexReport", out: Path, as_json: bool) -> None:
+    for line in _lines(report, out):
+        say(line, err=as_json)
+
+
+def _lines(report: "IndexReport", out: Path) -> Iterator[str]:
+    """Yield what happened, and for each thing that is left to do, what to do."""
+    read = f"{report.files_read:,} headers read" if report.files_read < report.files else "all headers read"
+    yield f"{_count(report.files, 'file')} ({read}) in {report.seconds:.1f} s: {_count(report.studies, 'study')}"
+    states = [f"{report.chosen:,} chosen", f"{_count(report.ties, 'tie')}"]
+    if report.without_ct:
+        states.append(f"{report.without_ct:,} without a head CT")
+    states += [f"{count:,} left out: {state}" for state, count in report.left_out_otherwise.items()]
+    yield f"{_count(report.studies, 'study')}: {', '.join(states)}"
+    if report.left_out_path:
+        yield f"those without a row are listed in {report.left_out_path}"
+    yield f"{out}: {_count(report.rows_added, 'row')} added, {report.rows_kept:,} kept as they were"
+    yield from _of_rows(report)
+    if report.outlines or report.unclear_outlines:
+        yield f"outlines: {report.outlines:,} found, {report.unclear_outlines:,} unclear: see x_outlines, --segment"
+    yield from _of_sources(report)
+    yield from _of_table(report)
+    if report.rows_added:
+        yield f"whose pseudonyms these are stands in {report.map_path}: keep it to yourself, and outside the store"
+
+
+def _of_rows(report: "IndexReport") -> Iterator[str]:
+    if report.settled:
+        yield f"{_count(report.settled, 'tie')} of an earlier run decided: the rows that lost are taken out"
+    if report.standing_ties:
+        yield (
+            f"{_count(report.standing_ties, 'case')} with rows of several series (x_state tie): delete all but one of each, or run "
+            "again with --prefer or --kernel; check and extract refuse the manifest until then"
+        )
+    if report.changed:
+        yield f"{_count(len(report.changed), 'study')} with other files than before; the rows stay: {_some(report.changed)}"
+    if report.removed:
+        yield f"{_count(len(report.removed), 'case')} whose studies are not there any more: {_some(report.removed)}"
+    if report.taken_out:
+        yield f"{_count(report.taken_out, 'study')} whose rows were deleted: left out"
+
+
+def _of_sources(report: "IndexReport") -> Iterator[str]:
+    if report.unreadable:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in report.unreadable.items())
+        yield f"{_count(sum(report.unreadable.values()), 'file')} not to be read: {kinds}"
+    if report.without_patient:
+        yield f"{_count(report.without_patient, 'folder')} without PatientID: each study counts as a patient of its own"
+    if report.without_study:
+        yield f"{_count(report.without_study, 'folder')} without StudyInstanceUID: each counts as a study"
+    if report.misfits:
+        yield f"warning: {_count(len(report.misfits), 'folder')} left out: outside the pattern: {_some(report.misfits)}"
+
+
+def _of_table(report: "IndexReport") -> Iterator[str]:
+    if report.clinical_unmatched:
+        rows = _some([str(number) for number in report.clinical_unmatched])
+        yield f"{len(report.clinical_unmatched):,} of {report.clinical_rows:,} rows of the clinical table fit no study: rows {rows}"
+    if report.clinical_differing:
+        yield (
+            f"{_count(report.clinical_differing, 'case')} whose rows have other values than the clinical table, and stand as they "
+            "are: give --out a new file to have the table's"
+        )
+    if report.clinical_not_taken:
+        yield f"columns of the clinical table that no manifest takes: {', '.join(report.clinical_not_taken)}"
+    if report.onset_unknown:
+        yield f"{_count(report.onset_unknown, 'study')} taken although time, patient or onset is not known"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join([*(name or "." for name in names[:_NAMED]), *([f"{more:,} more"] if more > 0 else [])])
+
+
+def _count(number: int, what: str) -> str:
+    plural = {"study": "studies"}.get(what, f"{what}s")
+    return f"{number:,} {what if number == 1 else plural}"

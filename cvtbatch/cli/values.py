@@ -1,0 +1,52 @@
+"""What options and arguments take; a refusal says what was typed, and what would do."""
+
+from typing import Any
+
+import click
+
+from cvtbatch.nearest import did_you_mean, enumerated
+
+
+class Word(click.Choice[str]):
+    """One of some words."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self.choices:
+            self.fail(
+                f"{value!r}; {did_you_mean(value, self.choices)}it is one of {enumerated(self.choices)}", param, ctx
+            )
+        return value
+
+
+class WholeNumber(click.IntRange):
+    """A whole number within limits.
+
+    Args:
+        hint: what else a user should know who has typed another thing.
+    """
+
+    def __init__(self, least: int, most: int | None = None, hint: str = "") -> None:
+        super().__init__(least, most)
+        self.hint = hint
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return int(super().convert(value, param, ctx))
+        except click.BadParameter:
+            wanted = f"{value!r} is not a whole number{_span(self.min, self.max)}"
+            self.fail(f"{wanted}: {self.hint}" if self.hint else wanted, param, ctx)
+
+
+class Number(click.FloatRange):
+    """A number within limits."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return float(super().convert(value, param, ctx))
+        except click.BadParameter:
+            span = f" above {self.min:g}" if self.min_open else _span(self.min, self.max)
+            self.fail(f"{value!r} is not a number{span}", param, ctx)
+
+
+def _span(least: float | None, most: float | None) -> str:
+    return f" from {least:g} on" if most is None else f" from {least:g} to {most:g}"

@@ -1,0 +1,181 @@
+"""Compiled loops, kept on disk for a user, a version and a processor, so that no process compiles what another one has.
+
+Numba keeps code beside the sources, where that can be written, and else compiles in every process; where two processes keep code of
+one loop for two types at the same time, it may take the one for the other (its index and its data are written one after the other).
+Here a folder of the user's own holds the code, named by all that it depends on, so that none is ever out of date; one process
+compiles at a time, and the others wait for it and load. An installation may carry code beside the package, as container images do
+(`python -m cvtbatch.pipelines.shared.compile_ahead --into-package`): it is copied where the user has none yet.
+"""
+
+import fcntl
+import functools
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import cvtbatch
+
+PACKAGE = Path(__file__).parent
+CARRIED = PACKAGE / "compiled"
+"""Where an installation carries code."""
+SOURCES = (
+    "dlrn/kernels.py",
+    "imaging/operators.py",
+    "imaging/quality.py",
+    "radiomics/discretisation.py",
+    "radiomics/gaussian.py",
+    "radiomics/glcm.py",
+    "radiomics/glrlm_glszm_gldm.py",
+    "radiomics/lbp.py",
+    "radiomics/shape.py",
+    "radiomics/shape_2d.py",
+    "radiomics/texture_matrices.py",
+)
+"""Modules with compiled loops."""
+LOCK = "lock"
+# What of a processor decides which instructions it has, as /proc/cpuinfo calls it.
+_PROCESSOR = {"vendor_id", "cpu family", "model", "flags", "CPU implementer", "CPU part", "Features"}
+_settings_lock = threading.Lock()
+_compile_lock = threading.RLock()
+_depth = 0
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def compiled(function: Function) -> Function:
+    """Decorate a loop: it is compiled when it is first called with arguments of some types, unless its code is kept."""
+    return _compiled(function, nogil=False)
+
+
+def compiled_nogil(function: Function) -> Function:
+    """Decorate a loop as `compiled` does, that runs beside other threads."""
+    return _compiled(function, nogil=True)
+
+
+def _compiled(function: Function, nogil: bool) -> Function:
+    import numba
+
+    folder, settings = cache_folder(), cast(Any, numba.config)
+    if folder is None:
+        return cast(Function, numba.njit(nogil=nogil)(function))
+    # Numba asks for its folder when a loop is decorated; other code in this process keeps its own.
+    with _settings_lock:
+        before = settings.CACHE_DIR
+        settings.CACHE_DIR = str(folder)
+        try:
+            dispatcher: Any = numba.njit(cache=True, nogil=nogil)(function)
+        finally:
+            settings.CACHE_DIR = before
+    compile_for = dispatcher.compile
+
+    def compile_alone(signature: Any) -> Any:
+        with _alone(folder / LOCK):
+            return compile_for(signature)
+
+    dispatcher.compile = compile_alone
+    return cast(Function, dispatcher)
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Hold off other processes that compile, or load what is compiled; a loop may compile another one that it calls."""
+    global _depth
+    with _compile_lock:
+        _depth += 1
+        try:
+            if _depth > 1:
+                yield
+                return
+            with lock.open("a") as file:
+                # A file system without locks: two processes then compile twice.
+                with suppress(OSError):
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                yield
+        finally:
+            _depth -= 1
+
+
+@functools.cache
+def cache_folder() -> Path | None:
+    """Return the folder of this user's compiled code, which is there then; None where none can be kept."""
+    return next((folder for folder in _candidates() if _holds_code(folder)), None)
+
+
+def is_cold() -> bool:
+    """Say whether nothing is compiled yet for this user, version and processor."""
+    folder = cache_folder()
+    return folder is None or next(folder.rglob("*.nbi"), None) is None
+
+
+def _candidates() -> Iterator[Path]:
+    key = _key()
+    if named := os.environ.get("NUMBA_CACHE_DIR"):
+        yield Path(named) / key
+    with suppress(RuntimeError):
+        yield Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cvtbatch" / "compiled" / key
+    yield Path(tempfile.gettempdir()) / f"cvtbatch-compiled-{os.getuid()}" / key
+
+
+def _holds_code(folder: Path) -> bool:
+    """Make a folder of the user's own, with what the installation carries, and say whether it can be written.
+
+    Code is run as it is found: nobody else may be able to put it there.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not folder.exists():
+            _copy_carried(folder)
+        folder.mkdir(exist_ok=True, mode=0o700)
+        for place in (folder, folder.parent):
+            state = place.stat()
+            if state.st_uid != os.getuid() or state.st_mode & 0o002:
+                return False
+        (folder / LOCK).touch()
+    except OSError:
+        return False
+    return True
+
+
+def _copy_carried(folder: Path) -> None:
+    carried = CARRIED / folder.name
+    if not carried.is_dir() or carried == folder:
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        shutil.copytree(carried, aside, dirs_exist_ok=True, copy_function=shutil.copyfile)
+        # Of two processes one is first.
+        with suppress(OSError):
+            aside.rename(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _key() -> str:
+    """Return the name of a folder of code: versions, and a hash of these, of the loops' sources and of the processor."""
+    versions = [cvtbatch.__version__, *(metadata.version(name) for name in ("numba", "llvmlite", "numpy"))]
+    told = [os.environ.get(name, "") for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_OPT")]
+    parts = [*versions, sys.implementation.cache_tag or "", *told, _processor()]
+    found = hashlib.sha256("\n".join(parts).encode())
+    for name in SOURCES:
+        found.update((PACKAGE / name).read_bytes())
+    return f"{cvtbatch.__version__}-numba{versions[1]}-{found.hexdigest()[:16]}"
+
+
+def _processor() -> str:
+    """Return what is known of this machine's processor."""
+    described = [os.uname().machine]
+    with suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            name, _, value = line.partition(":")
+            if name.strip() in _PROCESSOR:
+                described.append(value.strip())
+            if not line.strip():
+                break
+    return "\n".join(described)

@@ -1,0 +1,100 @@
+"""One case's files, without a manifest, to its volume and its outline on the stored grid.
+
+The steps are those of a worker of an extraction, in its order, so that voxels and features are the store's to the last bit.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cvtbatch import contracts
+from cvtbatch.engine import NeedsMemory, require_memory
+from cvtbatch.errors import ResourceError
+from cvtbatch.geometry import Grid
+from cvtbatch.imaging import place_mask, require_in_head, resample_stack
+from cvtbatch.imaging.resampling import to_image
+from cvtbatch.ingest import ImageSlices, SourceMask, SourceVolume, read_mask, read_volume
+from cvtbatch.manifest import Case, RoiSource
+from cvtbatch.pipelines.extraction.limits import feature_bytes
+from cvtbatch.radiomics import Engine, FeatureSet, RoiFeatures, roi_features
+
+
+@dataclass(frozen=True, slots=True)
+class CaseSource:
+    """One case's files, and what a manifest's row would say of them.
+
+    Attributes:
+        mask_label, segment: of the outline, where its file holds several; at most one of them.
+    """
+
+    image: Path
+    mask: Path
+    series_uid: str | None = None
+    allow_gaps: bool = False
+    mask_label: int | None = None
+    segment: str | None = None
+
+    def to_case(self) -> Case:
+        """Return it as a manifest's case, which has no centre, no id and no clinical values."""
+        roi = RoiSource("", "hematoma", "A", 1, str(self.mask.absolute()), "", self.mask_label, self.segment, 0)
+        nothing = (None,) * len(contracts.clinical_columns())
+        image = str(self.image.absolute())
+        return Case("", "", image, "", self.series_uid, self.allow_gaps, nothing, "{}", (roi,), 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlacedCase:
+    """A case as it would be stored.
+
+    Attributes:
+        hu_zyx, mask_zyx: on the stored grid, HU and 1 in the ROI.
+    """
+
+    source: SourceVolume
+    outline: SourceMask
+    hu_zyx: npt.NDArray[np.int16]
+    mask_zyx: npt.NDArray[np.uint8]
+    grid: Grid
+
+    def features(self, profile: FeatureSet, engine: Engine) -> RoiFeatures:
+        """Compute the features of the outline; errors as for `extract_features`."""
+        require_memory(feature_bytes(int(np.count_nonzero(self.mask_zyx)), engine))
+        return roi_features(to_image(self.hu_zyx, self.grid), to_image(self.mask_zyx, self.grid), profile, engine)
+
+
+def place_case(case: Case, spacing_mm: tuple[float, float, float]) -> PlacedCase:
+    """Read a case with one outline, resample it once, and place the outline on it.
+
+    Args:
+        spacing_mm: of the stored grid, x y z.
+
+    Raises:
+        InputError: a file cannot be read, or the outline is none of this image's.
+        NeedsMemory: it takes more than there is.
+    """
+    [roi] = case.rois
+    source = read_volume(case, require_memory)
+    hu_zyx, grid = resample_stack(source.hu_zyx, source.stack, spacing_mm)
+    outline = read_mask(roi, lambda: ImageSlices.of(source), require_memory)
+    mask_zyx = place_mask(outline.voxels_zyx, outline.place, grid)
+    require_in_head(mask_zyx, hu_zyx, grid)
+    return PlacedCase(source, outline, hu_zyx, mask_zyx, grid)
+
+
+@contextmanager
+def within_memory() -> Iterator[None]:
+    """Turn a case's need of memory into the error that ends a command.
+
+    Raises:
+        ResourceError: this machine has too little memory for it.
+    """
+    try:
+        yield
+    except NeedsMemory as error:
+        raise ResourceError(
+            "too_large", f"the case needs {error.needed_bytes / 1e9:.1f} GB of memory, and so much is not free here"
+        ) from None

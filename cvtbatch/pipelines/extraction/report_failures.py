@@ -1,0 +1,84 @@
+"""What of a manifest has failed, read from the store at the end of a run, in the manifest's order and a case at a time."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cvtbatch.manifest import Case, Manifest, RoiSource
+from cvtbatch.pipelines.extraction.report import ExtractReport, State
+from cvtbatch.pipelines.shared.run_log import RunLog
+from cvtbatch.reporting.failures import FailedItem
+from cvtbatch.store import View
+
+COLUMNS = ("center", "case_id", "case_key", "roi_key", "spec_id", "stage", "kind", "message")
+ROWS_TOGETHER = 4096
+Row = Mapping[str, Any]
+# Keys of a case or outline, stage and kind.
+Details = Mapping[tuple[str, str, str], str]
+
+
+def failed_items(
+    view: View, manifest: Manifest, report: ExtractReport, state_of: Callable[[int], State | None], log: RunLog
+) -> Iterator[FailedItem]:
+    """Yield the live failures of a manifest under the specifications of a run, those of one case together.
+
+    Args:
+        state_of: how a case stands, by its row; what does not count as failed in this run is left out.
+        log: of the run, where the texts are that the store may not have.
+    """
+    specs = [report.volume_spec_id, report.radiomics_spec_id, report.outline_spec_id, report.embedding_spec_id]
+    rows = view.rows("failures", COLUMNS)
+    rows = rows.filter(pc.is_in(rows["spec_id"], value_set=pa.array(specs, pa.string())))
+    numbers = manifest.find(zip(rows["center"].to_pylist(), rows["case_id"].to_pylist(), strict=True))
+    order = np.argsort(numbers, kind="stable")
+    order = order[numbers[order] >= 0]
+    details = {
+        (str(entry.get("roi_key") or entry["case_key"]), str(entry["stage"]), str(entry["kind"])): str(entry["private"])
+        for entry in log.read("failed")
+        if "private" in entry
+    }
+    by_case = groupby(_numbered(rows.take(order), numbers[order]), key=itemgetter(0))
+    for case, (_, own) in zip(manifest.select(np.unique(numbers[order])), by_case, strict=True):
+        if state_of(case.manifest_row) == "failed":
+            yield from (_item(case, row, details) for _, row in own)
+
+
+def _numbered(rows: pa.Table, numbers: npt.NDArray[np.int64]) -> Iterator[tuple[int, Row]]:
+    """Yield rows with the numbers of their cases."""
+    for start in range(0, rows.num_rows, ROWS_TOGETHER):
+        part = slice(start, start + ROWS_TOGETHER)
+        yield from zip(numbers[part], rows.slice(start, ROWS_TOGETHER).to_pylist(), strict=True)
+
+
+def _item(case: Case, row: Row, details: Details) -> FailedItem:
+    roi = next((roi for roi in case.rois if roi.roi_key == row["roi_key"]), None)
+    path = roi.mask if roi and roi.mask and row["stage"] == "mask" else case.image
+    private = details.get((row["roi_key"] or row["case_key"], row["stage"], row["kind"]), "")
+    # Of a traceback, what happened.
+    detail = (private.strip().splitlines() or [""])[-1]
+    return FailedItem(
+        row=roi.manifest_row if roi else case.manifest_row,
+        center=case.center,
+        case_id=case.case_id,
+        outline=_outline(row["roi_key"], roi),
+        stage=row["stage"],
+        kind=row["kind"],
+        message=row["message"],
+        path=path,
+        detail=detail.removeprefix(path).removeprefix(": "),
+        own=json.loads(case.extra),
+    )
+
+
+def _outline(roi_key: str, roi: RoiSource | None) -> str:
+    """Return an outline in words; one that a method found is not in the manifest."""
+    if roi is not None:
+        return f"{roi.roi} ({roi.reader}, reading {roi.reading})"
+    return " by ".join(roi_key.split("/")[2:4])

@@ -1,0 +1,167 @@
+"""Rows of a manifest, of what became of studies: pseudonyms, paths, outlines and clinical values in their columns."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cvtbatch import contracts
+from cvtbatch.manifest.ties import STATE
+from cvtbatch.pipelines.indexing.clinical_table import ClinicalTable
+from cvtbatch.pipelines.indexing.dicom_outlines import DicomOutline, segments_of
+from cvtbatch.pipelines.indexing.manifest_file import Row
+from cvtbatch.pipelines.indexing.mask_files import MaskFiles
+from cvtbatch.pipelines.indexing.outlines_beside import outlines_of
+from cvtbatch.pipelines.indexing.pseudonym_map import PseudonymMap
+from cvtbatch.pipelines.indexing.study_choice import ChosenSeries, StudyChoice
+from cvtbatch.plain_text import is_formula
+
+REASON, CANDIDATES, OUTLINES = "x_reason", "x_candidates", "x_outlines"
+_FIRST = ("center", "case_id", "patient", "image", "series_uid", "mask", "segment", "mask_label", "reader")
+
+
+# Who an outline is of where nobody is named: the column's default.
+_NOBODY = str(contracts.manifest_fields()["reader"].default)
+
+
+class NoCell(Exception):
+    """A path that no cell of a CSV file can hold."""
+
+
+def columns(clinical: ClinicalTable | None) -> list[str]:
+    """Return the columns of a manifest that is made."""
+    return [*_FIRST, *(clinical.columns if clinical else ()), STATE, REASON, CANDIDATES, OUTLINES]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outline:
+    """What the columns of an outline say.
+
+    Attributes:
+        note: why a person has to decide; empty where none has to.
+    """
+
+    mask: str
+    segment: str
+    mask_label: str
+    reader: str
+    note: str
+
+    def cells(self) -> Row:
+        return {"mask": self.mask, "segment": self.segment, "mask_label": self.mask_label, "reader": self.reader}
+
+    def __str__(self) -> str:
+        return f"{self.mask} ({self.note})" if self.note else self.mask
+
+
+@dataclass(frozen=True, slots=True)
+class Outlines:
+    """The outlines of an archive.
+
+    Attributes:
+        by_series: segmentations and structure sets, by the series that they name.
+        files: masks in image files.
+        mask_pattern: where these lie, if the user says so.
+        segment: name of the segment that is wanted of every outline.
+    """
+
+    by_series: Mapping[str, Sequence[DicomOutline]]
+    files: MaskFiles
+    mask_pattern: str | None
+    segment: str | None
+
+
+class CaseRows:
+    """Makes rows.
+
+    Args:
+        manifest: that they are written to, to which paths are relative.
+        outlines: that were found.
+
+    Attributes:
+        filled, unclear: series whose outline was filled in, and of which there are several, or no segment is named.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        manifest: Path,
+        pseudonyms: PseudonymMap,
+        clinical: ClinicalTable | None,
+        outlines: Outlines,
+    ) -> None:
+        self._root, self._base = root, str(manifest.resolve().parent)
+        self._pseudonyms, self._clinical, self._outlines = pseudonyms, clinical, outlines
+        self.filled = self.unclear = 0
+
+    def case(self, choice: StudyChoice) -> tuple[str, str]:
+        """Return centre and case id of a study, as the manifest has them."""
+        return choice.key.center, self._pseudonyms.case(*choice.key)
+
+    def rows(self, choice: StudyChoice) -> list[Row]:
+        """Return the rows of a study: one for each of its series and readers.
+
+        Raises:
+            NoCell: a path cannot be written.
+        """
+        center, case_id = self.case(choice)
+        shared = {
+            "center": center,
+            "case_id": case_id,
+            "patient": self._pseudonyms.patient(center, choice.key.patient_id),
+            **(self._clinical.values(center, choice.key.patient_id) if self._clinical else {}),
+            STATE: choice.state,
+            CANDIDATES: choice.candidates,
+        }
+        return [{**shared, **cells} for series in choice.series for cells in self._cells(series)]
+
+    def place(self, choice: StudyChoice) -> str:
+        """Return where a study lies, as a cell, escapes for what is no text."""
+        return self._path(self._root / choice.place).encode("utf-8", "backslashreplace").decode()
+
+    def _cells(self, series: ChosenSeries) -> list[Row]:
+        cells = {"image": self._cell(self._root / series.image), "series_uid": series.series_uid, REASON: series.reason}
+        found = list(self._found(series))
+        if not found:
+            return [cells]
+        if not any(outline.note for outline in found) and len({outline.reader or _NOBODY for outline in found}) == len(
+            found
+        ):
+            self.filled += 1
+            return [{**cells, **outline.cells()} for outline in found]
+        self.unclear += 1
+        return [{**cells, OUTLINES: "; ".join(map(str, found))}]
+
+    def _found(self, series: ChosenSeries) -> Iterator[_Outline]:
+        wanted = self._outlines.segment
+        for dicom in self._outlines.by_series.get(series.own_uid, ()):
+            path = self._cell(dicom.path)
+            names = segments_of(dicom.named, wanted)
+            segment = names[0] if len(names) == 1 and len(dicom.named.segments) > 1 else ""
+            listed = ", ".join(map(repr, dicom.named.segments))
+            yield _Outline(
+                path, segment, "", "", "" if len(names) == 1 else f"{dicom.named.object} with {listed or 'no segment'}"
+            )
+        image = self._root / series.image
+        for beside in outlines_of(image, self._outlines.files, self._outlines.mask_pattern, wanted):
+            path = self._cell(beside.path)
+            yield _Outline(path, beside.segment, beside.mask_label, beside.reader, beside.note)
+
+    def _path(self, path: str | Path) -> str:
+        """Return a path as seen from the manifest; links on the way stay."""
+        return os.path.relpath(os.path.abspath(path), self._base)  # noqa: PTH100
+
+    def _cell(self, path: str | Path) -> str:
+        return _cell(self._path(path))
+
+
+def _cell(path: str) -> str:
+    """Return a path as a cell that is read as it is.
+
+    Raises:
+        NoCell: it is no text, or blanks around it would be lost.
+    """
+    path = f"./{path}" if is_formula(path) else path
+    if path != path.strip() or "\0" in path or any("\ud800" <= character <= "\udfff" for character in path):
+        raise NoCell
+    return path

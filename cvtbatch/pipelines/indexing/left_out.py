@@ -1,0 +1,64 @@
+"""Studies that get no row in the manifest, and why: a CSV file beside it, where there are any."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from cvtbatch.errors import InputError
+from cvtbatch.pipelines.indexing.study_choice import StudyChoice
+from cvtbatch.whole_files import written_whole
+
+_COLUMNS = ("center", "case_id", "folder", "x_state", "x_reason", "x_candidates")
+
+
+class Naming(Protocol):
+    """Names studies by their pseudonyms."""
+
+    def case(self, choice: StudyChoice) -> tuple[str, str]: ...
+
+    def place(self, choice: StudyChoice) -> str: ...
+
+
+class LeftOut:
+    """Studies with the state and the reason for which they were left out."""
+
+    def __init__(self) -> None:
+        self._found: list[tuple[StudyChoice, str, str]] = []
+
+    def extend(self, choices: Sequence[StudyChoice], state: str, reason: str) -> None:
+        self._found += [(choice, state, reason) for choice in choices]
+
+    def choices(self) -> Iterator[StudyChoice]:
+        return (choice for choice, _, _ in self._found)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many there are by state, the most first."""
+        return dict(Counter(state for _, state, _ in self._found).most_common())
+
+    @staticmethod
+    def path(manifest: Path) -> Path:
+        """Return where the file lies beside a manifest."""
+        return manifest.with_name(f"{manifest.stem}.left-out.csv")
+
+    def write(self, manifest: Path, naming: Naming) -> None:
+        """Write the file; where nothing was left out, take away that of an earlier run.
+
+        Raises:
+            InputError: "cannot_write".
+        """
+        path = self.path(manifest)
+        try:
+            if not self._found:
+                path.unlink(missing_ok=True)
+                return
+            with written_whole(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow(_COLUMNS)
+                for choice, state, reason in sorted(self._found, key=lambda found: (found[1], found[0].place)):
+                    writer.writerow([*naming.case(choice), naming.place(choice), state, reason, choice.candidates])
+        except OSError as error:
+            raise InputError(
+                "cannot_write", f"{path.name} beside --out cannot be written: {error.strerror}", str(path)
+            ) from None

@@ -1,0 +1,311 @@
+"""What new users type wrong, and what they are told: the value, and the way on. Never a traceback."""
+
+import csv
+import os
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from cvtbatch.cli import cli
+from cvtbatch.store import FeatureStore
+from tests.support.archives import tiny_archive, tiny_head, write_rows
+from tests.support.commands import cvtbatch
+from tests.support.model_store import fill
+from tests.support.paths import ROOT
+
+Rows = list[dict[str, object]]
+BUNDLE = ROOT / "tests" / "compat" / "bundle-3"
+# As PyRadiomics' exampleCT.yaml, without its comments.
+EXAMPLE_CT = """\
+imageType:
+  Original: {}
+  LoG:
+    sigma: [1.0, 2.0, 3.0, 4.0, 5.0]
+  Wavelet: {}
+featureClass:
+  shape:
+  firstorder:
+  glcm:
+  glrlm:
+  glszm:
+  gldm:
+setting:
+  normalize: true
+  normalizeScale: 500
+  interpolator: 'sitkBSpline'
+  resampledPixelSpacing: [1, 1, 1]
+  binWidth: 25
+  voxelArrayShift: 1000
+  label: 1
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with an archive of four cases and a store of two centres, in which the user stands."""
+    folder = tmp_path_factory.mktemp("user")
+    tiny_archive(folder / "archive", 4)
+    (folder / "images" / "head-1").mkdir(parents=True)
+    store = fill(folder / "store")
+    cases = store.current("cases").to_pylist()
+    silent = [
+        {**case, "cvt": None, "clinical_digest": f"silent-{case['case_key']}"}
+        for case in cases
+        if case["center"] == "C2"
+    ]
+    store.table("cases").append(silent)
+    before = Path.cwd()
+    os.chdir(folder)
+    yield folder
+    os.chdir(before)
+
+
+def told(line: str, code: int) -> str:
+    """Type a command line; return what is answered, in one line, once it is sure that it is no traceback."""
+    found = cvtbatch(*line.split())
+    text = found.stdout + found.stderr
+    assert found.returncode == code, text
+    assert "Traceback" not in text
+    assert "defect of cvtbatch" not in text
+    return " ".join(text.split())
+
+
+# What is typed, in the folder above; the exit code; what the answer has to say.
+TYPED = [
+    ("check images", 1, ["images is a folder of images", "cvtbatch index images --out manifest.csv"]),
+    ("extract images --store new", 1, ["images is a folder of images", "cvtbatch index images --out manifest.csv"]),
+    ("extract archive --store new", 1, ["archive is a folder", "name archive/manifest.csv"]),
+    ("extract absent.csv --store new", 1, ["there is no manifest file absent.csv"]),
+    ("extrat archive/manifest.csv", 2, ["'extrat'", "'extract'"]),
+    ("status --sotre store", 2, ["'--sotre'", "'--store'"]),
+    (
+        "extract archive/manifest.csv --store new --set radiomics.profile=own.yaml",
+        1,
+        ["'own.yaml'", "there is no such file", "cvt-1834 or onekey-1834"],
+    ),
+    (
+        "extract archive/manifest.csv --store new --set radiomics.profile=cvt-183",
+        1,
+        ["no such profile", "did you mean 'cvt-1834'?"],
+    ),
+    ("extract archive/manifest.csv --store new --job own.yaml", 1, ["there is no job file own.yaml"]),
+    (
+        "extract archive/manifest.csv --store new --workers many",
+        2,
+        ["'many' is not a whole number", "0 works in this process"],
+    ),
+    (
+        "extract archive/manifest.csv --store new --set embeding.weights=none",
+        1,
+        ["embeding", "nearest valid one is embedding"],
+    ),
+    ("extract archive/manifest.csv --store new --set outline.method=blast", 1, ["'blast'", "did you mean 'blast-ct'?"]),
+    (
+        "extract archive/manifest.csv --store /proc/x --set embedding.weights=none --workers 0",
+        1,
+        ["/proc/x", "choose another place"],
+    ),
+    ("extract archive/manifest.csv --store archive --set embedding.weights=none --workers 0", 1, ["it is no store"]),
+    ("status --store /proc/x", 1, ["there is no store at /proc/x"]),
+    ("fit --store store --set cohort.training_centers=C1 --out b", 1, ["'C1' is no list: write [C1]"]),
+    ("fit --store store --out b", 1, ["cohort.training_centers is empty", "C1, C2"]),
+    (
+        "fit --store store --set cohort.training_centers=[C3] --out b",
+        1,
+        ["no centre 'C3'; it has 'C1', 'C2'"],
+    ),
+    ("fit --store store --set cohort.training_centers=[C2] --out b", 1, ["14 no outcome", "column cvt or etiology"]),
+    ("fit --store store --job extract.yaml --out b", 1, ["kind: extract, but the command is fit"]),
+    ("score --store store --bundle /no", 1, ["there is no bundle /no", "cvtbatch fit --out"]),
+    ("score --store store --bundle archive", 1, ["archive holds no bundle.json", "no bundle"]),
+    (f"score --store store --bundle {BUNDLE} --center Berlin", 1, ["no centre 'Berlin'", "it has 'C1', 'C2'"]),
+    (
+        f"validate --store store --bundle {BUNDLE} --center Berlin --out r",
+        1,
+        ["no centre 'Berlin'", "it has 'C1', 'C2'"],
+    ),
+    (f"validate --store store --bundle {BUNDLE} --center C1 --out r", 1, ["trained on centre 'C1'"]),
+    ("review --store store --center Berlin --out r --workers 0", 1, ["no centre 'Berlin'", "it has 'C1', 'C2'"]),
+    ("agreement --store store --readers A,B --center c1 --out r", 1, ["no centre 'c1'", "did you mean 'C1'?"]),
+    ("agreement --store store --readers A,D --out r", 1, ["reader 'D'", "A, reading 1"]),
+    ("export wide --store store --center Berlin --out x.csv", 1, ["no centre 'Berlin'", "it has 'C1', 'C2'"]),
+    ("export specs --store store --center C1 --out x.csv", 1, ["table specs is not of centres"]),
+    ("snapshot create s --store store --center Berlin", 1, ["no centre 'Berlin'", "it has 'C1', 'C2'"]),
+    ("export radiomic --store store --out x.csv", 2, ["'radiomic'", "did you mean 'radiomics'?"]),
+    ("export cases --store store --out x.xlsx", 1, ["x.xlsx", ".parquet nor .csv"]),
+    ("export cases --store store --columns Age --out x.csv", 1, ["'Age'", "the nearest one is age"]),
+    ("export cases --store store --snapshot paper --out x.csv", 1, ["no snapshot 'paper'"]),
+    ("snapshot create pa/per --store store", 1, ["pa/per"]),
+    ("picture C2/0099 --store store --out x.png", 1, ["no case 'C2/0099'", "C2/009", "cvtbatch export rois"]),
+    ("forget C2/0099 --store store", 1, ["no case 'C2/0099'", "C2/009"]),
+]
+
+
+@pytest.mark.parametrize(("line", "code", "words"), TYPED, ids=[line.replace(str(ROOT), "") for line, _, _ in TYPED])
+def test_a_mistyped_command_is_told_the_way_on(place: Path, line: str, code: int, words: list[str]) -> None:
+    (place / "extract.yaml").write_text("version: 1\nkind: extract\n", encoding="utf-8")
+    text = told(line, code)
+    assert [word for word in words if word not in text] == [], text
+
+
+def test_pyradiomics_own_example_is_told_what_to_keep(place: Path) -> None:
+    (place / "exampleCT.yaml").write_text(EXAMPLE_CT, encoding="utf-8")
+    text = told("extract archive/manifest.csv --store new --set radiomics.profile=exampleCT.yaml --workers 0", 1)
+    for word in (
+        "leave imageType and featureClass out",
+        "binWidth, voxelArrayShift, normalize",
+        "setting: {binWidth: 25}",
+    ):
+        assert word in text
+    (place / "kept.yaml").write_text(re.search(r"setting: \{.*?\}", text)[0], encoding="utf-8")  # type: ignore[index]
+    told(
+        "extract archive/manifest.csv --store new --dry-run --set radiomics.profile=kept.yaml --set embedding.weights=none",
+        0,
+    )
+
+
+def _changed(**cells: object) -> Callable[[Rows], None]:
+    return lambda rows: rows[0].update(cells)
+
+
+def _renamed(**names: str) -> Callable[[Rows], None]:
+    def rename(rows: Rows) -> None:
+        rows[:] = [{names.get(name, name): value for name, value in row.items()} for row in rows]
+
+    return rename
+
+
+# What is done to the rows of a manifest; what check has to say. Exit code 3 where the other cases are read all the same.
+MANIFESTS: Mapping[str, tuple[Callable[[Rows], None], int, list[str]]] = {
+    "wrong image": (_changed(image="ct9.nii.gz"), 3, ["row 1", "missing_file", "4 cases: 3 can be read, 1 cannot"]),
+    "65y": (_changed(age="65y"), 3, ["row 1, column age: '65y' is not a number", "4 cases: 3 can be read, 1 cannot"]),
+    "male": (_changed(sex="male"), 3, ["column sex: 'male' is not one of F, M", "3 can be read"]),
+    "yes": (_changed(epilepsy="yes"), 3, ["column epilepsy: 'yes' is not an integer", "3 can be read"]),
+    "no centre": (_changed(center=""), 3, ["row 1, column center: empty; a value is required", "3 can be read"]),
+    "twice": (
+        lambda rows: rows.append(dict(rows[1])),
+        3,
+        ["row 5: the same center, case_id", "as row 2", "3 can be read"],
+    ),
+    "two ages": (
+        lambda rows: rows.append({**rows[1], "reader": "B", "age": 99}),
+        3,
+        ["column age: differs from row 2", "3 can"],
+    ),
+    "PyRadiomics": (_renamed(image="Image", mask="Mask"), 1, ["column 'Image' is unknown; did you mean 'image'?"]),
+    "typo": (_renamed(case_id="caseid"), 1, ["column 'caseid' is unknown; did you mean 'case_id'?"]),
+    "empty": (lambda rows: rows.clear(), 1, ["it is empty"]),
+}
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_a_wrong_manifest_is_told_by_row_and_column_and_the_rest_is_read(place: Path, name: str) -> None:
+    change, code, words = MANIFESTS[name]
+    with (place / "archive" / "manifest.csv").open(encoding="utf-8", newline="") as file:
+        rows: Rows = list(csv.DictReader(file))
+    rows = [{**row, "age": "", "sex": "", "epilepsy": ""} | row for row in rows]
+    change(rows)
+    path = place / "archive" / "wrong.csv"
+    if rows:
+        write_rows(path, rows)
+    else:
+        path.write_text("", encoding="utf-8")
+    text = told("check archive/wrong.csv", code)
+    assert [word for word in words if word not in text] == [], text
+
+
+@pytest.mark.parametrize(
+    ("encoded", "words"),
+    [
+        (lambda text: text.replace(",", ";").encode(), ["separated by ';'"]),
+        (lambda text: text.replace(",", "\t").encode(), ["separated by '\\t'"]),
+        (lambda text: text.replace("A,", "Zürich,").encode("latin-1"), ["is no UTF-8 text"]),
+    ],
+    ids=["semicolons", "TSV", "Latin-1"],
+)
+def test_a_file_of_another_kind_is_told(place: Path, encoded: Callable[[str], bytes], words: list[str]) -> None:
+    text = (place / "archive" / "manifest.csv").read_text(encoding="utf-8")
+    (place / "archive" / "other.csv").write_bytes(encoded(text))
+    for command in ("check archive/other.csv", "extract archive/other.csv --store new"):
+        found = told(command, 1)
+        assert [word for word in words if word not in found] == [], found
+
+
+def test_masks_that_are_none_are_told_how_to_become_one(place: Path) -> None:
+    folder = place / "odd"
+    rows = tiny_archive(folder, 5)
+    with zipfile.ZipFile(folder / "scene.mrb", "w") as scene:
+        scene.writestr("scene/scene.mrml", "<MRML/>")
+    (folder / "surface.vtk").write_text("# vtk DataFile Version 4.2\n", encoding="utf-8")
+    _, mask = tiny_head(0)
+    several = sitk.GetArrayFromImage(mask)
+    several[np.nonzero(several)[0][0]] *= 2
+    image = sitk.GetImageFromArray(several)
+    image.CopyInformation(mask)
+    sitk.WriteImage(image, str(folder / "several.nii.gz"))
+    masks = ("scene.mrb", "surface.vtk", "several.nii.gz", "several.nii.gz")
+    for row, name in zip(rows, masks, strict=False):
+        row["mask"] = name
+    rows[3]["mask_label"] = 7
+    rows[4]["image"] = "scene.mrb"
+    write_rows(folder / "manifest.csv", rows)
+    text = told("check odd/manifest.csv --out problems.csv", 3)
+    for words in (
+        "a .mrb file is a scene of 3D Slicer",
+        "File > Save Data, tick the segmentation",
+        "tick the volume",
+        "a .vtk file holds a surface",
+        "ambiguous_mask",
+        "no voxel",
+    ):
+        assert words in text, text
+    with (place / "problems.csv").open(encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [(row["manifest_row"], row["stage"]) for row in found] == [
+        ("1", "mask"), ("2", "mask"), ("3", "mask"), ("4", "mask"), ("5", "read"),
+    ]  # fmt: skip
+    assert str(place) not in (place / "problems.csv").read_text(encoding="utf-8")
+
+
+def test_the_list_of_commands_is_whole_in_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = cvtbatch("--help", check=True).stdout
+    commands = text.partition("Before a run:")[2].partition("Exit codes")[0]
+    assert "..." not in commands
+    rows = [line for line in commands.splitlines() if line.startswith("  ") and line.strip()]
+    assert [row.split()[0] for row in rows] == list(cli.commands), "a sentence is longer than its line"
+    assert all(row.endswith(".") for row in rows)
+    for code in ("0  ", "1  ", "2  ", "3  ", "130"):
+        assert f"\n  {code}" in text
+    assert "_CVTBATCH_COMPLETE=bash_source cvtbatch" in text
+
+
+def test_every_command_that_prints_a_result_prints_it_as_json() -> None:
+    servers = {"scheduler", "worker"}
+    for name, command in cli.commands.items():
+        leaves = list(getattr(command, "commands", {}).values()) or [command]
+        for leaf in leaves:
+            assert name in servers or any(option.name == "as_json" for option in leaf.params), (name, leaf.name)
+
+
+def test_a_store_is_exported_by_centre_with_a_column_for_each_number_of_an_embedding(place: Path) -> None:
+    few = "export wide --store store --columns roi_key,center,embedding"
+    text = told(f"{few} --center C2 --center C1 --out wide.csv", 0)
+    assert "embeddings in 24 columns, emb_0000 to emb_0023; --without-embedding leaves them out" in text
+    told(f"{few} --center C2 --without-embedding --out c2.csv", 0)
+    wide, c2 = (
+        list(csv.DictReader((place / name).read_text(encoding="utf-8").splitlines())) for name in ("wide.csv", "c2.csv")
+    )
+    assert ({row["center"] for row in wide}, {row["center"] for row in c2}) == ({"C1", "C2"}, {"C2"})
+    assert list(c2[0]) == ["roi_key", "center"]
+    stored = FeatureStore(str(place / "store")).wide(columns=["roi_key", "embedding"]).to_pylist()
+    expected = {row["roi_key"]: row["embedding"] for row in stored}
+    for row in wide:
+        values = [row[f"emb_{index:04d}"] for index in range(24)]
+        numbers = expected[row["roi_key"]]
+        assert values == [""] * 24 if numbers is None else np.float32(values).tolist() == numbers

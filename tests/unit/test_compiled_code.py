@@ -1,0 +1,141 @@
+"""Compiled code is kept for a user, a version and a processor, never out of date, and two processes at once take no other's."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cvtbatch import compiled_code
+from tests.support.imports import MODULES, PACKAGE
+from tests.support.paths import ROOT
+
+KERNEL = """
+import sys
+from cvtbatch.compiled_code import compiled
+
+@compiled
+def inner(values):
+    total = values[0] - values[0]
+    for value in values:
+        total += value
+    return total
+
+@compiled
+def doubled(values):
+    return inner(values) * 2
+"""
+CALL = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from loop import doubled, inner
+print("ready", flush=True)
+sys.stdin.readline()
+for name in sys.argv[2:]:
+    print(doubled(np.full(3, 1.5).astype(name)), sum(inner.stats.cache_misses.values()))
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "kept"))
+    compiled_code.cache_folder.cache_clear()
+    yield
+    compiled_code.cache_folder.cache_clear()
+
+
+def folder() -> Path:
+    compiled_code.cache_folder.cache_clear()
+    found = compiled_code.cache_folder()
+    assert found is not None
+    return found
+
+
+def test_sources_are_the_modules_with_compiled_loops() -> None:
+    decorated = [path for path in MODULES if re.search(r"^@compiled", path.read_text(encoding="utf-8"), re.MULTILINE)]
+    assert sorted(path.relative_to(PACKAGE).as_posix() for path in decorated) == list(compiled_code.SOURCES)
+    for path in set(MODULES) - {PACKAGE / "compiled_code.py"}:
+        assert "njit" not in path.read_text(encoding="utf-8"), path
+
+
+def test_the_folder_follows_version_sources_and_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {folder().name}
+    assert folder().parent == tmp_path / "kept"
+    with monkeypatch.context() as changed:
+        changed.setattr("cvtbatch.__version__", "99.1")
+        assert folder().name.startswith("99.1-numba")
+        names.add(folder().name)
+    with monkeypatch.context() as changed:
+        changed.setattr(compiled_code, "_processor", lambda: "another one")
+        names.add(folder().name)
+    with monkeypatch.context() as changed:
+        changed.setenv("NUMBA_CPU_NAME", "haswell")
+        names.add(folder().name)
+    for source in compiled_code.SOURCES:
+        (tmp_path / source).parent.mkdir(exist_ok=True)
+        (tmp_path / source).write_bytes((PACKAGE / source).read_bytes())
+    with monkeypatch.context() as changed:
+        changed.setattr(compiled_code, "PACKAGE", tmp_path)
+        assert folder().name in names
+        (tmp_path / "radiomics" / "glcm.py").write_text("edited")
+        names.add(folder().name)
+    assert len(names) == 5
+
+
+def test_nobody_else_may_put_code_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept").chmod(0o777)
+    assert folder().is_relative_to(tmp_path / "cache" / "cvtbatch" / "compiled")
+    assert folder().stat().st_mode & 0o777 == 0o700
+
+
+def test_a_user_without_a_home_has_a_folder_in_the_temporary_one_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "/proc/nowhere")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert folder().is_relative_to(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
+    compiled_code.cache_folder.cache_clear()
+    assert compiled_code.cache_folder() is None
+    assert compiled_code.is_cold()
+    assert compiled_code.compiled(lambda value: value + 1)(1) == 2
+
+
+def test_what_the_installation_carries_is_copied_where_the_user_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled_code, "CARRIED", tmp_path / "carried")
+    carried = tmp_path / "carried" / compiled_code._key() / "radiomics_1"
+    carried.mkdir(parents=True)
+    (carried / "loop.nbi").write_bytes(b"index")
+    assert (folder() / "radiomics_1" / "loop.nbi").read_bytes() == b"index"
+    assert not compiled_code.is_cold()
+    (folder() / "radiomics_1" / "loop.nbi").write_bytes(b"the user's own")
+    assert (folder() / "radiomics_1" / "loop.nbi").read_bytes() == b"the user's own"
+    assert [path.name for path in folder().parent.iterdir()] == [folder().name]
+
+
+def test_processes_at_once_compile_a_loop_once_and_take_no_other_types_code(tmp_path: Path) -> None:
+    (tmp_path / "loop.py").write_text(KERNEL)
+
+    def call(*types: tuple[str, ...]) -> list[list[str]]:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
+        runs = [subprocess.Popen([sys.executable, "-c", CALL, str(tmp_path), *names], **pipes) for names in types]
+        for run in runs:
+            assert run.stdout.readline() == "ready\n"
+        for run in runs:
+            run.stdin.write("go\n")
+            run.stdin.flush()
+        return [run.communicate()[0].splitlines() for run in runs]
+
+    first, second = call(("float64", "int64"), ("float64", "int64"))
+    assert [line.split()[0] for line in (*first, *second)] == ["9.0", "6", "9.0", "6"]
+    # Each type is compiled by one of them.
+    assert sum(int(lines[-1].split()[1]) for lines in (first, second)) == 2
+    assert call(("float64", "int64")) == [["9.0 0", "6 0"]]
