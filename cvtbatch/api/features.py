@@ -31,7 +31,7 @@ def extract_features(
     *,
     profile: FeatureSet | str = "cvt-1834",
     engine: Engine = "fast",
-    grid: Grid = "stored",
+    grid: Grid | None = None,
     mask_label: int | None = None,
     segment: str | None = None,
     series_uid: str | None = None,
@@ -44,12 +44,13 @@ def extract_features(
         mask: its outline, on any grid: a label map in these formats, `.seg.nrrd`, DICOM SEG, RTSTRUCT, or a SimpleITK image.
         profile: "cvt-1834", "onekey-1834", a parameter file that changes their settings, or a `FeatureSet`.
         engine: "fast", or "pyradiomics" for stock PyRadiomics itself.
-        grid: "stored" resamples to 0.5 x 0.5 x 5 mm, as `cvtbatch extract` does unless told otherwise: the values equal those of
-            the store to the last bit. "given" takes image and mask, on one grid, as they are, and warns that the values are not
-            comparable with those of a store; of files, it takes NIfTI, NRRD and MetaImage.
+        grid: "stored", the default of profiles, resamples to 0.5 x 0.5 x 5 mm, as `cvtbatch extract` does unless told otherwise:
+            the values equal those of the store to the last bit. "given", the default of `params`, takes image and mask, on one
+            grid, as they are, and warns that a profile's values are not comparable with those of a store; of files, it takes
+            NIfTI, NRRD and MetaImage.
         mask_label, segment: of the outline, where its file holds several; at most one of them.
         series_uid: SeriesInstanceUID, where the folder holds several series; by default the rule of `extract` chooses.
-        params: any PyRadiomics parameter file instead of a profile; with grid="given" the values are PyRadiomics' of these files.
+        params: a PyRadiomics parameter file instead of a profile, taken as PyRadiomics takes it.
 
     Returns:
         Values by name, in the order of the stored columns, or of the parameter file; NaN where PyRadiomics gives NaN.
@@ -61,7 +62,10 @@ def extract_features(
     """
     _check(ct, "ct")
     _check(mask, "mask")
-    for name, value, known in (("engine", engine, get_args(Engine)), ("grid", grid, get_args(Grid))):
+    for name, value, known in (
+        ("engine", engine, get_args(Engine)),
+        ("grid", "stored" if grid is None else grid, get_args(Grid)),
+    ):
         if value not in known:
             raise InputError("bad_argument", f"{name}={value!r}: give {' or '.join(map(repr, known))}")
     if not isinstance(profile, str | FeatureSet):
@@ -70,14 +74,16 @@ def extract_features(
         )
     chosen = load_profile(profile) if isinstance(profile, str) else profile
     if params is not None:
-        chosen = load_feature_set(Path(params))
+        chosen, grid = load_feature_set(Path(params)), grid or "given"
     if grid == "given":
         if (mask_label, segment, series_uid) != (None, None, None):
             raise InputError(
                 "bad_argument",
                 'mask_label, segment and series_uid choose in a file that is placed, with grid="stored" alone',
             )
-        return _as_given(ct, mask, chosen, engine)
+        if params is None:
+            _warn_of_the_grid()
+        return radiomics.extract_features(_image_of(ct), _image_of(mask), chosen, engine)
     x, y, z = map(float, read_job("extract").volume.spacing_mm)
     with tempfile.TemporaryDirectory(prefix="cvtbatch-") as folder, within_memory():
         image, outline = (
@@ -118,14 +124,13 @@ def _to_path(source: Source, path: Path) -> Path:
     return path
 
 
-def _as_given(ct: Source, mask: Source, profile: FeatureSet, engine: Engine) -> dict[str, float]:
+def _warn_of_the_grid() -> None:
     warnings.warn(
         "features on the grid as given: they depend on its spacing, and are not those that a store holds or a model was fitted on; "
         'grid="stored" gives these',
         GivenGridWarning,
         stacklevel=3,
     )
-    return radiomics.extract_features(_image_of(ct), _image_of(mask), profile, engine)
 
 
 def _image_of(source: Source) -> sitk.Image:

@@ -14,26 +14,31 @@ from cvtbatch.extras import installed
 _SHOWN_PROBLEMS = 3
 
 
-@click.group()
+@click.group(short_help="Begin a PyRadiomics parameter file, or check one.")
 def profile() -> None:
     """Show a profile as a PyRadiomics parameter file, and check any such file."""
 
 
-@profile.command()
+@profile.command(short_help="Print profile NAME as a parameter file.")
 @click.argument("name")
-def show(name: str) -> None:
+@json_option
+def show(name: str, as_json: bool) -> None:
     """Print profile NAME, cvt-1834 or onekey-1834, as a parameter file to start from; PyRadiomics reads it too.
 
     \b
     Example:
       cvtbatch profile show cvt-1834 > params.yaml
     """
-    from cvtbatch.radiomics import write_template
+    from cvtbatch.radiomics import profile_parameters, write_template
 
-    click.echo(write_template(name), nl=False)
+    if as_json:
+        document = {"command": "profile show", "profile": name, "parameters": profile_parameters(name)}
+        click.echo(json.dumps(document, indent=2))
+    else:
+        click.echo(write_template(name), nl=False)
 
 
-@profile.command()
+@profile.command(short_help="Say what becomes of each key of FILE.")
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
 @click.pass_context
@@ -64,7 +69,7 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
             if checked.engine == "pyradiomics":
                 by = f"PyRadiomics 3.0.1, which is {'' if installed('radiomics') else 'not '}installed here"
             say(f"Accepted: {len(feature_set.names()):,} features, computed by {by}.")
-            say(f'In Python: extract_features(ct, mask, params="{file}")')
+            say(f'In Python: cvtbatch.extract_features(ct, mask, params="{file}")')
             if problems := checked.job_problems:
                 say("As radiomics.profile of a job it is refused, since it is another set than the study's:")
                 for problem in problems[:_SHOWN_PROBLEMS]:

@@ -2,7 +2,7 @@ from .audit import AuditResult, audit_features
 from .extract import RoiFeatures, check_stock, extract_features, roi_features
 from .feature_set import FeatureSet
 from .parameter_file import load_feature_set
-from .profile_check import ProfileCheck, check_profile, write_template
+from .profile_check import ProfileCheck, check_profile, profile_parameters, write_template
 from .profiles import PROFILES, Engine, load_profile, profile_of, study_settings
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "load_feature_set",
     "load_profile",
     "profile_of",
+    "profile_parameters",
     "roi_features",
     "study_settings",
     "write_template",

@@ -61,6 +61,8 @@ def read_parameters(path: Path) -> dict[object, object]:
     Raises:
         InputError: it cannot be read, or it holds no mapping.
     """
+    if not path.is_file():
+        raise InputError("no_parameter_file", f"there is no parameter file {path}")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from cvtbatch import contracts
 from cvtbatch.errors import ProblemsError
 from cvtbatch.radiomics.parameter_file import ParameterCheck, check_parameters, read_parameters
 from cvtbatch.radiomics.profiles import STUDY_SETTINGS, Engine, load_profile
@@ -76,18 +77,23 @@ def show_value(value: object) -> str:
     return shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[:_SHOWN_CHARACTERS]}..."
 
 
-def write_template(profile: str) -> str:
-    """Return a profile as a parameter file, which PyRadiomics reads too.
+def profile_parameters(profile: str) -> dict[str, dict[str, object]]:
+    """Return what a parameter file of a profile holds.
 
     Raises:
         InputError: there is no such profile.
     """
-    found = load_profile(profile)
-    document = found.to_document()
-    document["setting"] = {key: document["setting"][key] for key in STUDY_SETTINGS}
-    parts = [yaml.safe_dump({name: part}, sort_keys=False, width=110) for name, part in document.items()]
+    document = load_profile(profile).to_document()
+    return {**document, "setting": {key: document["setting"][key] for key in STUDY_SETTINGS}}
+
+
+def write_template(profile: str) -> str:
+    """Return a profile as a parameter file, which PyRadiomics reads too; errors as for `profile_parameters`."""
+    parameters = profile_parameters(profile)
+    parts = [yaml.safe_dump({name: part}, sort_keys=False, width=110) for name, part in parameters.items()]
+    count = len(contracts.feature_names())
     head = (
-        f"# {profile}: {len(found.names()):,} features, in PyRadiomics' parameter file. Settings that are not here have\n"
+        f"# {profile}: {count:,} features, in PyRadiomics' parameter file. Settings that are not here have\n"
         "# PyRadiomics 3.0.1's defaults. `cvtbatch profile check FILE` says what becomes of each key.\n"
     )
     return head + "\n".join(parts)

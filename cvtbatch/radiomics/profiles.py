@@ -30,6 +30,7 @@ IMAGE_TYPES = (
     *("Original", "LoG", "Wavelet", "Square", "SquareRoot", "Logarithm", "Exponential", "Gradient", "LBP3D"),
 )
 _SIGMA_MM = (1.0, 2.0, 3.0)
+_CHECK = "`cvtbatch profile check FILE` says what becomes of each key"
 
 
 def _study_set(preparation: Preparation, calculation: Calculation) -> FeatureSet:
@@ -105,7 +106,7 @@ def load_profile(profile: str) -> FeatureSet:
     content = read_parameters(path)
     found = check_parameters(content)
     if found.feature_set is None:
-        raise ProblemsError.of("bad_parameter_file", f"parameter file {path}", found.problems(), advice=_advice())
+        raise ProblemsError.of("bad_parameter_file", f"parameter file {path}", found.problems(), advice=_CHECK)
     listed = {name for name in ("imageType", "featureClass") if content.get(name)}
     if problems := _differences(found.feature_set, listed):
         raise ProblemsError.of("bad_parameter_file", f"parameter file {path}", problems, advice=_advice())
@@ -117,8 +118,7 @@ def _advice() -> str:
     return (
         f"the features of a job are always the study's {len(contracts.feature_names()):,}: leave imageType and featureClass out, "
         f'and under setting keep none but {", ".join(STUDY_SETTINGS)}, as the whole file "setting: {{binWidth: 25}}" does. '
-        "`cvtbatch profile check FILE` says what becomes of each key, and extract_features(ct, mask, params=FILE) computes any "
-        "such file in Python"
+        f"{_CHECK}, and cvtbatch.extract_features(ct, mask, params=FILE) computes the file as it is"
     )
 
 
@@ -162,7 +162,7 @@ def _class_differences(found: FeatureSet, study: FeatureSet, whose: str) -> list
     problems += [f"feature class {name} is missing; {whose} need it" for name in ours if name not in theirs]
     for name in ours.keys() & theirs.keys():
         for what, features in (
-            ("left out", sorted(set(ours[name]) - set(theirs[name]))),
+            ("left out, and among", sorted(set(ours[name]) - set(theirs[name]))),
             ("not among", sorted(set(theirs[name]) - set(ours[name]))),
         ):
             if features:

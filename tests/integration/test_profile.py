@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cvtbatch import contracts
 from cvtbatch.radiomics import PROFILES
@@ -21,6 +22,9 @@ def test_a_template_is_the_profile_here_and_in_pyradiomics(name: str, tmp_path: 
     path = tmp_path / "params.yaml"
     path.write_text(cvtbatch("profile", "show", name, check=True).stdout)
     assert load_feature_set(path) == PROFILES[name]
+    document = json.loads(cvtbatch("profile", "show", name, "--json", check=True).stdout)
+    assert contracts.problems_of(document, "commands/profile.json") == []
+    assert document["parameters"] == yaml.safe_load(path.read_text())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         extractor = RadiomicsFeatureExtractor(str(path))
@@ -58,4 +62,4 @@ def test_a_refused_file_cannot_be_run(tmp_path: Path) -> None:
     assert (document["accepted"], document["features"], len(document["job_problems"])) == (False, None, 2)
     absent = cvtbatch("profile", "check", tmp_path / "absent.yaml")
     assert (absent.returncode, absent.stdout) == (1, "")
-    assert "cannot be read" in absent.stderr
+    assert "there is no parameter file" in absent.stderr

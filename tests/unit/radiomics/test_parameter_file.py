@@ -149,7 +149,7 @@ def test_everything_that_is_refused_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ProblemsError, match="3 problems") as raised:
         load_feature_set(path)
     assert "featureClass.glcm.Foo" in str(raised.value)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="there is no parameter file"):
         load_feature_set(tmp_path / "absent.yaml")
 
 
