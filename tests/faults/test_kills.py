@@ -84,7 +84,7 @@ def test_an_interrupt_commits_what_is_done_and_says_how_to_go_on(undisturbed: Pa
     driver = slow.cvtbatch("extract", manifest, "--store", store, "--workers", 0, *COARSE)
     assert wait_for(lambda: sum(1 for _ in (store / "masks").glob("*/*")) >= 3, STARTS_SECONDS)
     driver.signal(signal.SIGINT)
-    assert driver.end(30) == 1
+    assert driver.end(30) == 128 + signal.SIGINT
     assert "the same command continues" in driver.stderr
     assert "Traceback" not in driver.stderr
     done = cases_done(store)
@@ -103,7 +103,7 @@ def test_ctrl_c_at_a_terminal_with_workers_is_clean(undisturbed: Path, tmp_path:
     assert wait_for(lambda: any((store / "masks").glob("*/*")), STARTS_SECONDS)
     assert len(slow.workers()) == 2
     os.killpg(driver.process.pid, signal.SIGINT)
-    assert driver.end(30) == 1
+    assert driver.end(30) == 128 + signal.SIGINT
     assert "the same command continues" in driver.stderr
     assert "Traceback" not in driver.stderr
     assert slow.left(seconds=1) == []
@@ -118,7 +118,7 @@ def test_an_end_while_workers_start_is_clean(undisturbed: Path, tmp_path: Path, 
     assert wait_for(runs.workers, STARTS_SECONDS)
     time.sleep(after)
     driver.signal(signal.SIGTERM)
-    assert driver.end(30) == 1
+    assert driver.end(30) == 128 + signal.SIGTERM
     assert "Traceback" not in driver.stderr
 
 

@@ -220,9 +220,10 @@ class Trial:
         if not self.may_stop:
             raise ViolationError(f"exit code {code}, though nothing was done that may stop a run:\n{said}")
         # An interrupt that meets a process on its way out, its reason said and its handlers gone, ends it by the signal.
-        if code in {1, -signal.SIGINT} and not any(reason in said for reason in REASONS):
+        stopped = {1, 128 + signal.SIGINT, -signal.SIGINT}
+        if code in stopped and not any(reason in said for reason in REASONS):
             raise ViolationError(f"it stopped without a reason:\n{said}")
-        if code not in {1, -signal.SIGINT, -signal.SIGKILL}:
+        if code not in {*stopped, -signal.SIGKILL}:
             raise ViolationError(f"exit code {code}:\n{said}")
         return False
 
