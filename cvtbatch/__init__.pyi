@@ -1,4 +1,8 @@
+from . import dlrn as dlrn
 from . import errors as errors
+from . import imaging as imaging
+from . import radiomics as radiomics
+from . import store as store
 from .api.extraction import Extraction, extract
 from .api.features import GivenGridWarning, extract_features
 from .dlrn.bundle import Bundle, load_bundle
@@ -15,8 +19,12 @@ __all__ = [
     "FeatureStore",
     "GivenGridWarning",
     "LeftOutWarning",
+    "dlrn",
     "errors",
     "extract",
     "extract_features",
+    "imaging",
     "load_bundle",
+    "radiomics",
+    "store",
 ]

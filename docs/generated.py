@@ -1,4 +1,5 @@
-"""Reference pages from the code: a line `<!-- generated: NAME -->` of a page is replaced by what `PAGES[NAME]` returns.
+"""Reference pages from the code: a line `<!-- generated: NAME -->` of a page is replaced by what `PAGES[NAME]` returns, and so is
+the line below it, which says to a reader of the Markdown where that is.
 
 What is returned is Markdown, so that its headings stand in contents and search as those that were written by hand do.
 """
@@ -17,7 +18,7 @@ from cvtbatch import contracts
 from cvtbatch.cli import cli
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
-_MARKER = re.compile(r"^<!-- generated: ([\w-]+) -->$", re.MULTILINE)
+_MARKER = re.compile(r"^<!-- generated: ([\w-]+) -->\n.+$", re.MULTILINE)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -95,6 +95,12 @@ class Bundle:
     out_of_fold: Mapping[Model, ClassScores] = field(default_factory=dict)
     moments: EmbeddingMoments | None = None
 
+    def __repr__(self) -> str:
+        cohort = self.description.cohort
+        unfit = ", not for inference" if self.description.weights.not_for_inference else ""
+        centers = ", ".join(cohort.training_centers)
+        return f"Bundle({self.digest[:12]}, fitted on {cohort.cases} cases of {centers}, {cohort.positive} of them CVT{unfit})"
+
     @property
     def specs(self) -> SpecIds:
         """The specifications that the inputs must have."""

@@ -53,6 +53,22 @@ def file_digest(path: Path) -> str:
     return hasher.hexdigest()
 
 
+def refuse_manifest(out: Path) -> None:
+    """Refuse to write over a manifest: it may be days of somebody's work.
+
+    Raises:
+        InputError: "cannot_write".
+    """
+    if not out.is_file():
+        return
+    try:
+        columns = read_csv(out, Problems())[0] if out.suffix == ".csv" else pq.read_schema(out).names
+    except (InputError, OSError, pa.ArrowInvalid):
+        return
+    if {"center", "case_id", "image"} <= set(columns):
+        raise InputError("cannot_write", f"--out {out} is a manifest, which nothing writes over: name another file")
+
+
 def read_csv(path: Path, uneven: Problems) -> tuple[list[str], Iterator[TextRows]]:
     """Return the header of a UTF-8 CSV file, and its rows as they are asked for.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from cvtbatch.dlrn.bundle import load_bundle
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import Survey, survey_manifest
+from cvtbatch.manifest.files import refuse_manifest
 from cvtbatch.pipelines.archive.check_files import Document, Findings, Problem
 from cvtbatch.pipelines.archive.check_ids import IdWarning, check_ids
 from cvtbatch.pipelines.archive.check_needs import Lack, check_needs
@@ -105,13 +106,14 @@ def report_of(found: Preflight, findings: Findings) -> CheckReport:
 
 
 def require_csv(out: Path) -> None:
-    """Refuse a file of another kind, before hours of work.
+    """Refuse a file of another kind, and a manifest, before hours of work.
 
     Raises:
-        InputError: "unknown_format".
+        InputError: "unknown_format" or "cannot_write".
     """
     if out.suffix != ".csv":
         raise InputError("unknown_format", f"--out {out}: the suffix is not .csv")
+    refuse_manifest(out)
 
 
 def write_problems(out: Path, report: CheckReport) -> None:

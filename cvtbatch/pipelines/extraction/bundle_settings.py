@@ -79,8 +79,8 @@ def require_bundle_specs(made: Sequence[Spec], bundle: Bundle, specs: Mapping[st
         if spec.spec_id == wanted:
             continue
         told = (
-            f"neither this bundle, which is of an old format, nor the store knows the settings of {wanted}: "
-            f"give {GIVEN[spec.kind]} with --job or --set"
+            f"the bundle does not carry its settings, and the store does not know {wanted}: ask who fitted it for the job file, or "
+            f"for a bundle that this version writes; --job or --set {GIVEN[spec.kind]} help only where they are exactly those"
         )
         if wanted in specs:
             found = differences({**specs, **own}, wanted, spec.spec_id)

@@ -15,6 +15,7 @@ from cvtbatch import contracts
 from cvtbatch.errors import InputError
 from cvtbatch.imaging import outline_picture
 from cvtbatch.manifest import require_centers
+from cvtbatch.manifest.files import refuse_manifest
 from cvtbatch.nearest import enumerated, nearest
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.stores.csv_rows import EMBEDDING, with_embedding_columns, without_formulas, without_lists
@@ -72,11 +73,12 @@ def export_table(
         without_embedding: leave the column of embeddings out.
 
     Raises:
-        InputError: the suffix is neither, the file cannot be written, there is no such snapshot, column, centre or
+        InputError: the suffix is neither, the file cannot be written or is a manifest, there is no such snapshot, column, centre or
             specification; the table has no centres; features of several specifications would mix.
     """
     if out.suffix not in {".parquet", ".csv"}:
         raise InputError("unknown_format", f"--out {out}: the suffix is neither .parquet nor .csv")
+    refuse_manifest(out)
     if snapshot is None and name not in SNAPSHOT_TABLES:
         view = FeatureStore(url).view()
     else:

@@ -138,6 +138,8 @@ TYPED = [
     ("snapshot create s --store store --center Berlin", 1, ["no centre 'Berlin'", "it has 'C1', 'C2'"]),
     ("export radiomic --store store --out x.csv", 2, ["'radiomic'", "did you mean 'radiomics'?"]),
     ("export cases --store store --out x.xlsx", 1, ["x.xlsx", ".parquet nor .csv"]),
+    ("export cases --store store --out archive/manifest.csv", 1, ["is a manifest", "name another file"]),
+    ("check archive/manifest.csv --out archive/manifest.csv", 1, ["is a manifest", "name another file"]),
     ("export cases --store store --columns Age --out x.csv", 1, ["'Age'", "the nearest one is age"]),
     ("export cases --store store --snapshot paper --out x.csv", 1, ["no snapshot 'paper'"]),
     ("snapshot create pa/per --store store", 1, ["pa/per"]),
