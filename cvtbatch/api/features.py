@@ -134,4 +134,11 @@ def _warn_of_the_grid() -> None:
 
 
 def _image_of(source: Source) -> sitk.Image:
-    return source if isinstance(source, sitk.Image) else read_image_file(Path(source)).image
+    if isinstance(source, sitk.Image):
+        return source
+    if Path(source).is_dir():
+        raise InputError(
+            "bad_argument",
+            'a folder is read with grid="stored" alone; grid="given" takes a NIfTI, NRRD or MetaImage file, or a SimpleITK image',
+        )
+    return read_image_file(Path(source)).image

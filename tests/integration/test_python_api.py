@@ -145,6 +145,7 @@ MOVED.SetOrigin((500.0, 0.0, 0.0))
         ((CT, MASK), {"grid": "as given"}, "bad_argument", "give 'stored' or 'given'"),
         ((CT, MASK), {"engine": "slow"}, "bad_argument", "give 'fast' or 'pyradiomics'"),
         ((CT, MASK), {"profile": 5}, "bad_argument", "not a int"),
+        ((ROOT, MASK), {"grid": "given"}, "bad_argument", 'a folder is read with grid="stored" alone'),
         ((CT, MASK), {"grid": "given", "segment": "x"}, "bad_argument", 'with grid="stored" alone'),
     ],
 )
