@@ -36,6 +36,7 @@ SOURCES = (
     "radiomics/glrlm_glszm_gldm.py",
     "radiomics/lbp.py",
     "radiomics/shape.py",
+    "radiomics/shape_2d.py",
     "radiomics/texture_matrices.py",
 )
 """Modules with compiled loops."""

@@ -15,7 +15,7 @@ from cvtbatch.ingest.image_files import read_image_file
 from cvtbatch.manifest import MISSING_FILE
 from cvtbatch.pipelines.cases.case_source import CaseSource, place_case, within_memory
 from cvtbatch.pipelines.shared.job import read_job
-from cvtbatch.radiomics import Engine, Profile, load_profile
+from cvtbatch.radiomics import Engine, FeatureSet, load_feature_set, load_profile
 
 Source = str | os.PathLike[str] | sitk.Image
 Grid = Literal["stored", "given"]
@@ -29,50 +29,61 @@ def extract_features(
     ct: Source,
     mask: Source,
     *,
-    profile: Profile | str = "cvt-1834",
+    profile: FeatureSet | str = "cvt-1834",
     engine: Engine = "fast",
-    grid: Grid = "stored",
+    grid: Grid | None = None,
     mask_label: int | None = None,
     segment: str | None = None,
     series_uid: str | None = None,
+    params: str | os.PathLike[str] | None = None,
 ) -> dict[str, float]:
-    """Compute the study's features of one hematoma.
+    """Compute the study's features of one hematoma, or those of a PyRadiomics parameter file.
 
     Args:
         ct: head CT in HU: a DICOM folder or archive, NIfTI, NRRD, MetaImage, or a SimpleITK image.
         mask: its outline, on any grid: a label map in these formats, `.seg.nrrd`, DICOM SEG, RTSTRUCT, or a SimpleITK image.
-        profile: "cvt-1834", "onekey-1834", a PyRadiomics parameter file, or a `Profile`.
+        profile: "cvt-1834", "onekey-1834", a parameter file that changes their settings, or a `FeatureSet`.
         engine: "fast", or "pyradiomics" for stock PyRadiomics itself.
-        grid: "stored" resamples to 0.5 x 0.5 x 5 mm, as `cvtbatch extract` does unless told otherwise: the values equal those of
-            the store to the last bit. "given" takes image and mask, on one grid, as they are, and warns that the values are not
-            comparable with those of a store; of files, it takes NIfTI, NRRD and MetaImage.
+        grid: "stored", the default of profiles, resamples to 0.5 x 0.5 x 5 mm, as `cvtbatch extract` does unless told otherwise:
+            the values equal those of the store to the last bit. "given", the default of `params`, takes image and mask, on one
+            grid, as they are, and warns that a profile's values are not comparable with those of a store; of files, it takes
+            NIfTI, NRRD and MetaImage.
         mask_label, segment: of the outline, where its file holds several; at most one of them.
         series_uid: SeriesInstanceUID, where the folder holds several series; by default the rule of `extract` chooses.
+        params: a PyRadiomics parameter file instead of a profile, taken as PyRadiomics takes it.
 
     Returns:
-        Values by name, in the order of the stored columns; NaN where PyRadiomics gives NaN.
+        Values by name, in the order of the stored columns, or of the parameter file; NaN where PyRadiomics gives NaN.
 
     Raises:
         InputError: a file is not there or cannot be read, the outline is none of this image's, or an argument is not taken.
+        ProblemsError: with every key of the parameter file that is refused.
         ResourceError: there is too little memory, or the engine is not installed here.
     """
     _check(ct, "ct")
     _check(mask, "mask")
-    for name, value, known in (("engine", engine, get_args(Engine)), ("grid", grid, get_args(Grid))):
+    for name, value, known in (
+        ("engine", engine, get_args(Engine)),
+        ("grid", "stored" if grid is None else grid, get_args(Grid)),
+    ):
         if value not in known:
             raise InputError("bad_argument", f"{name}={value!r}: give {' or '.join(map(repr, known))}")
-    if not isinstance(profile, str | Profile):
+    if not isinstance(profile, str | FeatureSet):
         raise InputError(
-            "bad_argument", f"profile is a name, a parameter file or a Profile, not a {type(profile).__name__}"
+            "bad_argument", f"profile is a name, a parameter file or a FeatureSet, not a {type(profile).__name__}"
         )
     chosen = load_profile(profile) if isinstance(profile, str) else profile
+    if params is not None:
+        chosen, grid = load_feature_set(Path(params)), grid or "given"
     if grid == "given":
         if (mask_label, segment, series_uid) != (None, None, None):
             raise InputError(
                 "bad_argument",
                 'mask_label, segment and series_uid choose in a file that is placed, with grid="stored" alone',
             )
-        return _as_given(ct, mask, chosen, engine)
+        if params is None:
+            _warn_of_the_grid()
+        return radiomics.extract_features(_image_of(ct), _image_of(mask), chosen, engine)
     x, y, z = map(float, read_job("extract").volume.spacing_mm)
     with tempfile.TemporaryDirectory(prefix="cvtbatch-") as folder, within_memory():
         image, outline = (
@@ -113,15 +124,21 @@ def _to_path(source: Source, path: Path) -> Path:
     return path
 
 
-def _as_given(ct: Source, mask: Source, profile: Profile, engine: Engine) -> dict[str, float]:
+def _warn_of_the_grid() -> None:
     warnings.warn(
         "features on the grid as given: they depend on its spacing, and are not those that a store holds or a model was fitted on; "
         'grid="stored" gives these',
         GivenGridWarning,
         stacklevel=3,
     )
-    return radiomics.extract_features(_image_of(ct), _image_of(mask), profile, engine)
 
 
 def _image_of(source: Source) -> sitk.Image:
-    return source if isinstance(source, sitk.Image) else read_image_file(Path(source)).image
+    if isinstance(source, sitk.Image):
+        return source
+    if Path(source).is_dir():
+        raise InputError(
+            "bad_argument",
+            'a folder is read with grid="stored" alone; grid="given" takes a NIfTI, NRRD or MetaImage file, or a SimpleITK image',
+        )
+    return read_image_file(Path(source)).image

@@ -25,6 +25,7 @@ from cvtbatch.cli.manifest import manifest
 from cvtbatch.cli.model import fit, score
 from cvtbatch.cli.options import CANNOT_RUN
 from cvtbatch.cli.predict import predict
+from cvtbatch.cli.profile import profile
 from cvtbatch.cli.review import review
 from cvtbatch.cli.sections import Sections
 from cvtbatch.cli.store import export, export_case, picture, status
@@ -144,7 +145,7 @@ def cli() -> None:
 
 
 for _title, _commands in (
-    ("Before a run", (synth, download, index, manifest, check)),
+    ("Before a run", (synth, download, index, manifest, check, profile)),
     ("The run", (extract, status, export, export_case, picture, review)),
     ("A model", (finetune, snapshot, spec, fit, bundle, predict, score)),
     ("A centre", (add_center, validate, recalibrate, agreement)),

@@ -1,16 +1,26 @@
 from .audit import AuditResult, audit_features
 from .extract import RoiFeatures, check_stock, extract_features, roi_features
-from .profiles import PROFILES, Engine, Profile, load_profile
+from .feature_set import FeatureSet
+from .parameter_file import load_feature_set
+from .profile_check import ProfileCheck, check_profile, profile_parameters, write_template
+from .profiles import PROFILES, Engine, load_profile, profile_of, study_settings
 
 __all__ = [
     "PROFILES",
     "AuditResult",
     "Engine",
-    "Profile",
+    "FeatureSet",
+    "ProfileCheck",
     "RoiFeatures",
     "audit_features",
+    "check_profile",
     "check_stock",
     "extract_features",
+    "load_feature_set",
     "load_profile",
+    "profile_of",
+    "profile_parameters",
     "roi_features",
+    "study_settings",
+    "write_template",
 ]

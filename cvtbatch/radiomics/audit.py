@@ -13,8 +13,8 @@ import SimpleITK as sitk
 
 from cvtbatch.radiomics.box import cut_box
 from cvtbatch.radiomics.discretisation import bin_edges
+from cvtbatch.radiomics.feature_set import FeatureSet
 from cvtbatch.radiomics.filters import filter_images
-from cvtbatch.radiomics.profiles import Profile
 from cvtbatch.radiomics.reference import stock_features, stock_images
 
 RELATIVE_TOLERANCE = 1e-9
@@ -54,7 +54,9 @@ def deviation(value: float, stock: float) -> float:
     return distance / (RELATIVE_TOLERANCE * abs(stock) + ABSOLUTE_TOLERANCE) if math.isfinite(distance) else math.inf
 
 
-def audit_features(ct: sitk.Image, mask: sitk.Image, profile: Profile, values: Mapping[str, float]) -> AuditResult:
+def audit_features(
+    ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet, values: Mapping[str, float]
+) -> AuditResult:
     """Compute an ROI with stock PyRadiomics and compare.
 
     Args:
@@ -64,7 +66,7 @@ def audit_features(ct: sitk.Image, mask: sitk.Image, profile: Profile, values: M
         ResourceError: PyRadiomics is not installed here.
         InputError: PyRadiomics refuses the ROI.
     """
-    stock = stock_features(ct, mask, profile)
+    stock = stock_features(ct, mask, feature_set)
     deviations = {name: deviation(value, stock[name]) for name, value in values.items()}
     largest: dict[str, float] = {}
     for name, size in deviations.items():
@@ -72,16 +74,19 @@ def audit_features(ct: sitk.Image, mask: sitk.Image, profile: Profile, values: M
         largest[feature_class] = max(size, largest.get(feature_class, 0.0))
     worst = max(deviations, key=lambda name: deviations[name])
     beyond = sum(size > 1 for size in deviations.values())
-    differing = _differing_voxels(ct, mask, profile) if beyond else {}
+    differing = _differing_voxels(ct, mask, feature_set) if beyond else {}
     return AuditResult(largest, worst, values[worst], stock[worst], beyond, differing)
 
 
-def _differing_voxels(ct: sitk.Image, mask: sitk.Image, profile: Profile) -> dict[str, int]:
+def _differing_voxels(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet) -> dict[str, int]:
     """Count, by image type, the ROI voxels whose gray level (for LBP, whose code) differs between the engines."""
-    theirs = stock_images(ct, mask, profile)
+    theirs = stock_images(ct, mask, feature_set)
     differing = {}
-    for name, ours in filter_images(cut_box(ct, mask, profile)):
-        levels = [np.digitize(values, bin_edges(values, profile.bin_width)) for values in (ours, theirs[name])]
-        if count := int(np.count_nonzero(levels[0] != levels[1])):
-            differing[name] = count
+    box = cut_box(ct, mask, feature_set.preparation)
+    for image_type in feature_set.image_types:
+        for name, ours in filter_images(box, image_type):
+            edges = (bin_edges(values, image_type.calculation) for values in (ours, theirs[name]))
+            levels = [np.digitize(values, own) for values, own in zip((ours, theirs[name]), edges, strict=True)]
+            if count := int(np.count_nonzero(levels[0] != levels[1])):
+                differing[name] = count
     return differing

@@ -4,7 +4,7 @@ PyRadiomics crops image and mask to the ROI's bounding box plus `padDistance` vo
 bounding box alone before it counts. `RoiBox` holds the first crop as float64 and the ROI's voxels in raster order; what
 PyRadiomics refuses, and what it would turn into a wrong number or a crash, is refused here with an `InputError`.
 
-Source: PyRadiomics 3.0.1, `imageoperations.getMask`, `checkMask`, `cropToTumorMask`, `normalizeImage`.
+Source: PyRadiomics 3.0.1, `imageoperations.getMask`, `checkMask`, `cropToTumorMask`, `normalizeImage`, `resegmentMask`.
 """
 
 from dataclasses import dataclass
@@ -14,15 +14,14 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cvtbatch.errors import InputError
-from cvtbatch.radiomics.profiles import Profile
+from cvtbatch.radiomics.resampling import ResampledGrid, lay_resampled_grid
+from cvtbatch.radiomics.settings import Preparation
 
-LABEL = 1
 # SimpleITK's defaults: a fraction of the first axis' spacing for origin and spacing, absolute for direction cosines.
 GRID_TOLERANCE = 1e-6
-# The recursive Gaussian of the Laplacian needs as many samples along every line.
-MINIMUM_BOX_SIZE = 4
 
 Triple = tuple[int, int, int]
+Index = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +30,18 @@ class RoiBox:
 
     Attributes:
         values: (z, y, x) float64, the padded crop (or the whole volume), HU or normalised units.
-        index: three int64 arrays, the ROI's voxels in `values`, raster order.
+        index: the ROI's voxels in `values`, raster order.
+        outline: the voxels whose shape is asked for: the same, or those before resegmentation that lie in the bounding box.
         lower: first voxel of the ROI's bounding box in `values`, (z, y, x).
         shape: size of the ROI's bounding box in voxels, (z, y, x).
         spacing_mm: (z, y, x).
-        largest_hu: the largest magnitude among the voxels of `values`, before they are normalised.
+        largest_hu: the largest magnitude among the voxels of `values`, before they are normalised; of those around it
+            that are interpolated where they are normalised and then resampled.
     """
 
     values: NDArray[np.float64]
-    index: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+    index: Index
+    outline: Index
     lower: Triple
     shape: Triple
     spacing_mm: tuple[float, float, float]
@@ -51,38 +53,106 @@ class RoiBox:
         z, y, x = (slice(low, low + size) for low, size in zip(self.lower, self.shape, strict=True))
         return z, y, x
 
+    @property
+    def voxel_mm3(self) -> float:
+        """Volume of a voxel."""
+        return float(np.multiply.reduce(self.spacing_mm[::-1]))
 
-def cut_box(ct: sitk.Image, mask: sitk.Image, profile: Profile) -> RoiBox:
-    """Check image and mask, and cut the box that the profile asks for.
+
+def cut_box(ct: sitk.Image, mask: sitk.Image, preparation: Preparation) -> RoiBox:
+    """Check image and mask, and cut the box that the settings ask for.
 
     Raises:
         InputError: bad_dimension, bad_pixel_type, grid_mismatch, empty_mask, full_mask, label_absent, roi_too_small,
-            roi_too_thin, non_finite_voxels, box_too_thin, flat_image.
+            roi_too_thin, non_finite_voxels, flat_image, box_too_thin.
     """
-    _check_grids(ct, mask)
-    index = _roi_index(mask)
-    lower = np.array([axis.min() for axis in index])
-    upper = np.array([axis.max() for axis in index]) + 1
-    _check_extent(upper - lower, len(index[0]), profile)
+    _check_grids(ct, mask, preparation.geometry_tolerance or GRID_TOLERANCE)
+    index = _label_index(mask, preparation.label)
+    _check_label(mask, preparation.label, len(index[0]))
+    lower, upper = _bounds(index)
+    if preparation.resampled:
+        grid = lay_resampled_grid(mask, lower[::-1], (upper - lower)[::-1], preparation)
+        if grid is not None:
+            return _cut_resampled(ct, mask, grid, preparation)
+    _check_extent(upper - lower, len(index[0]), preparation)
     start, stop = np.zeros(3, np.int64), np.array(ct.GetSize()[::-1])
-    if profile.pre_crop:
-        start = np.maximum(lower - profile.pad_distance, 0)
-        stop = np.minimum(upper + profile.pad_distance, stop)
-    spacing_z, spacing_y, spacing_x = ct.GetSpacing()[::-1]
-    _check_box(stop - start)
-    hu = _box_hu(ct, start, stop, profile)
-    values = _normalised(ct, hu, profile.normalize_scale) if profile.normalize else hu
-    if not values.any():
-        raise InputError("flat_image", "every voxel of the box around the ROI is 0: its filtered images are undefined")
+    if preparation.pre_crop or preparation.resampled:
+        start = np.maximum(lower - preparation.pad_distance, 0)
+        stop = np.minimum(upper + preparation.pad_distance, stop)
+    hu = _box_hu(ct, start, stop, whole=preparation.normalize)
+    values = _normalised(ct, hu, preparation) if preparation.normalize else hu
     z, y, x = (axis - low for axis, low in zip(index, start, strict=True))
-    return RoiBox(
-        values,
-        (z, y, x),
-        _triple(lower - start),
-        _triple(upper - lower),
-        (spacing_z, spacing_y, spacing_x),
-        float(np.abs(hu).max()),
-    )
+    return _roi_box(values, (z, y, x), ct.GetSpacing(), float(np.abs(hu).max()), preparation)
+
+
+def _cut_resampled(ct: sitk.Image, mask: sitk.Image, grid: ResampledGrid, preparation: Preparation) -> RoiBox:
+    """As `cut_box`, on another grid; all of it is the box."""
+    roi = grid.resample_mask(mask)  # the arrays below are views of it
+    index = _label_index(roi, preparation.label)
+    if not len(index[0]):
+        raise InputError(
+            "roi_too_small", f"label {preparation.label} is in no voxel after resampling (limit: more than 1)"
+        )
+    lower, upper = _bounds(index)
+    _check_extent(upper - lower, len(index[0]), preparation)
+    # A B-spline spreads what is not finite over the whole volume.
+    hu = _box_hu(ct, grid.start[::-1], grid.stop[::-1], whole=True)
+    values = grid.resample_image(_normalised(ct, hu, preparation) if preparation.normalize else hu, ct)
+    largest_hu = float(np.abs(hu if preparation.normalize else values).max())
+    return _roi_box(values, index, tuple(grid.spacing_mm.tolist()), largest_hu, preparation)
+
+
+def _roi_box(
+    values: NDArray[np.float64], index: Index, spacing_mm: tuple[float, ...], largest_hu: float, own: Preparation
+) -> RoiBox:
+    """Resegment the ROI, where that is asked for, and lay its bounding box."""
+    kept, outline = index, index
+    if own.resegment_range is not None:
+        kept = _resegmented(values, index, own)
+    lower, upper = _bounds(kept)
+    if own.resegment_range is not None:
+        _check_extent(upper - lower, len(kept[0]), own)
+        outline = kept if own.resegment_shape else _within(index, lower, upper)
+    z_mm, y_mm, x_mm = spacing_mm[::-1]
+    return RoiBox(values, kept, outline, _triple(lower), _triple(upper - lower), (z_mm, y_mm, x_mm), largest_hu)
+
+
+def _resegmented(values: NDArray[np.float64], index: Index, own: Preparation) -> Index:
+    """Return the ROI's voxels between the thresholds, both of which belong to it."""
+    gray = values[index]
+    thresholds = sorted(own.resegment_range or ())
+    if own.resegment_mode == "relative":
+        thresholds = [gray.max() * share for share in thresholds]
+    elif own.resegment_mode == "sigma":
+        mean, deviation = gray.mean(), gray.std()
+        thresholds = [mean + deviation * count for count in thresholds]
+    inside = gray >= thresholds[0]
+    if len(thresholds) == 2:
+        inside &= gray <= thresholds[1]
+    if inside.sum() <= 1:
+        shown = " to ".join(f"{threshold:g}" for threshold in thresholds)
+        raise InputError(
+            "roi_too_small",
+            f"resegmentRange ({shown}) leaves {inside.sum()} of {len(gray)} voxels (limit: more than 1)",
+        )
+    return _taken(index, inside)
+
+
+def _within(index: Index, lower: NDArray[np.int64], upper: NDArray[np.int64]) -> Index:
+    inside = np.ones(len(index[0]), bool)
+    for axis, low, high in zip(index, lower, upper, strict=True):
+        inside &= (axis >= low) & (axis < high)
+    return _taken(index, inside)
+
+
+def _taken(index: Index, kept: NDArray[np.bool_]) -> Index:
+    z, y, x = (axis[kept] for axis in index)
+    return z, y, x
+
+
+def _bounds(index: Index) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first voxel of the bounding box, and the one past its last."""
+    return np.array([axis.min() for axis in index]), np.array([axis.max() for axis in index]) + 1
 
 
 def _triple(values: NDArray[np.int64]) -> Triple:
@@ -90,7 +160,7 @@ def _triple(values: NDArray[np.int64]) -> Triple:
     return z, y, x
 
 
-def _check_grids(ct: sitk.Image, mask: sitk.Image) -> None:
+def _check_grids(ct: sitk.Image, mask: sitk.Image, tolerance: float) -> None:
     if ct.GetDimension() != 3 or mask.GetDimension() != 3:
         raise InputError(
             "bad_dimension", f"image and mask have {ct.GetDimension()} and {mask.GetDimension()} axes, not 3"
@@ -102,75 +172,71 @@ def _check_grids(ct: sitk.Image, mask: sitk.Image) -> None:
             )
     if ct.GetSize() != mask.GetSize():
         raise InputError("grid_mismatch", f"image and mask differ in size: {ct.GetSize()} and {mask.GetSize()} voxels")
-    tolerance_mm = GRID_TOLERANCE * ct.GetSpacing()[0]
+    tolerance_mm = tolerance * ct.GetSpacing()[0]
     for what, ours, theirs, limit in (
         ("spacing (mm)", ct.GetSpacing(), mask.GetSpacing(), tolerance_mm),
         ("origin (mm)", ct.GetOrigin(), mask.GetOrigin(), tolerance_mm),
-        ("direction", ct.GetDirection(), mask.GetDirection(), GRID_TOLERANCE),
+        ("direction", ct.GetDirection(), mask.GetDirection(), tolerance),
     ):
         apart = float(np.abs(np.subtract(ours, theirs)).max())
         if not apart <= limit:
             raise InputError("grid_mismatch", f"image and mask differ in {what} by {apart:g} (limit {limit:g})")
 
 
-def _roi_index(mask: sitk.Image) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def _label_index(mask: sitk.Image, label: int) -> Index:
     labels = sitk.GetArrayViewFromImage(mask)
     if labels.dtype.kind == "f":
         if not np.isfinite(labels).all():
             raise InputError("non_finite_voxels", "the mask holds voxels that are not finite numbers")
         labels = labels.astype(np.uint32)
-    flat = np.flatnonzero(labels.ravel() == LABEL)
-    if flat.size in (0, labels.size):
-        present = np.unique(labels)
-        if flat.size:
-            raise InputError("full_mask", f"the mask is {LABEL} in every voxel: nothing is outlined")
-        if present.size == 1:
-            raise InputError("empty_mask", f"the mask is {present[0]} in every voxel: nothing is outlined")
-        shown = ", ".join(str(label) for label in present[present != 0][:10])
-        raise InputError("label_absent", f"label {LABEL} is absent from the mask; it holds {shown}")
-    z, y, x = np.unravel_index(flat, labels.shape)
+    z, y, x = np.unravel_index(np.flatnonzero(labels.ravel() == label), labels.shape)
     return z, y, x
 
 
-def _check_extent(shape: NDArray[np.int64], count: int, profile: Profile) -> None:
+def _check_label(mask: sitk.Image, label: int, count: int) -> None:
+    if 0 < count < mask.GetNumberOfPixels():
+        return
+    present = np.unique(sitk.GetArrayViewFromImage(mask).astype(np.uint32))
+    if count:
+        raise InputError("full_mask", f"the mask is {label} in every voxel: nothing is outlined")
+    if present.size == 1:
+        raise InputError("empty_mask", f"the mask is {present[0]} in every voxel: nothing is outlined")
+    shown = ", ".join(str(other) for other in present[present != 0][:10])
+    raise InputError("label_absent", f"label {label} is absent from the mask; it holds {shown}")
+
+
+def _check_extent(shape: NDArray[np.int64], count: int, own: Preparation) -> None:
     thick = int(np.sum(shape > 1))
     if thick == 0:
         raise InputError("roi_too_small", "the ROI is a single voxel (limit: more than 1)")
-    if thick < profile.minimum_roi_dimensions:
+    if thick < own.minimum_roi_dimensions:
         raise InputError(
             "roi_too_thin",
-            f"the ROI spans more than one voxel along {thick} axes (limit {profile.minimum_roi_dimensions})",
+            f"the ROI spans more than one voxel along {thick} axes (limit {own.minimum_roi_dimensions})",
         )
-    if profile.minimum_roi_size is not None and count <= profile.minimum_roi_size:
-        raise InputError("roi_too_small", f"the ROI has {count} voxels (limit: more than {profile.minimum_roi_size})")
+    if own.minimum_roi_size is not None and count <= own.minimum_roi_size:
+        raise InputError("roi_too_small", f"the ROI has {count} voxels (limit: more than {own.minimum_roi_size})")
 
 
-def _check_box(shape: NDArray[np.int64]) -> None:
-    if shape.min() < MINIMUM_BOX_SIZE:
-        size = " x ".join(str(n) for n in shape[::-1])
-        raise InputError(
-            "box_too_thin",
-            f"the box around the ROI has {size} voxels; the LoG filter needs {MINIMUM_BOX_SIZE} along each axis",
-        )
-
-
-def _box_hu(ct: sitk.Image, start: NDArray[np.int64], stop: NDArray[np.int64], profile: Profile) -> NDArray[np.float64]:
-    """Return the box as float64; where it will be normalised by the whole volume, that must be finite too."""
-    whole = sitk.GetArrayViewFromImage(ct)
-    crop = whole[tuple(slice(low, high) for low, high in zip(start, stop, strict=True))]
-    judged = whole if profile.normalize else crop
+def _box_hu(ct: sitk.Image, start: NDArray[np.int64], stop: NDArray[np.int64], *, whole: bool) -> NDArray[np.float64]:
+    """Return the box as float64; `whole` says that the values depend on the whole volume, which must be finite then."""
+    volume = sitk.GetArrayViewFromImage(ct)
+    crop = volume[tuple(slice(low, high) for low, high in zip(start, stop, strict=True))]
+    judged = volume if whole else crop
     if judged.dtype.kind == "f" and not np.isfinite(judged).all():
         count = int(np.sum(~np.isfinite(judged)))
         raise InputError("non_finite_voxels", f"the image holds {count} voxels that are not finite numbers (limit 0)")
     return np.ascontiguousarray(crop, dtype=np.float64)
 
 
-def _normalised(ct: sitk.Image, values: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
+def _normalised(ct: sitk.Image, values: NDArray[np.float64], own: Preparation) -> NDArray[np.float64]:
     """Shift and scale as `itk::NormalizeImageFilter` does, in its order of operations."""
     statistics = sitk.StatisticsImageFilter()
     statistics.Execute(ct)
     sigma = statistics.GetSigma()
     if sigma == 0:
         raise InputError("flat_image", "the whole volume has one value: it cannot be normalised")
-    normalised: NDArray[np.float64] = (values + -statistics.GetMean()) * (1.0 / sigma) * scale
-    return normalised
+    normalised: NDArray[np.float64] = (values + -statistics.GetMean()) * (1.0 / sigma)
+    if own.remove_outliers is not None:
+        normalised = np.clip(normalised, -own.remove_outliers, own.remove_outliers)
+    return normalised * own.normalize_scale

@@ -1,4 +1,4 @@
-"""Gray levels by fixed bin width, once per filtered image, shared by all matrix classes.
+"""Gray levels by a fixed width or number of bins, once per filtered image, shared by all matrix classes.
 
 Source: PyRadiomics 3.0.1, `imageoperations.getBinEdges` and `binImage`: edges start at the multiple of the bin width at or
 below the ROI's minimum, and are computed in the image's own type (LoG and gradient images are float32).
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cvtbatch.compiled_code import compiled
 from cvtbatch.errors import InputError
+from cvtbatch.radiomics.settings import Calculation
 
 # The co-occurrence matrices hold 13 x N x N numbers.
 MAXIMUM_LEVELS = 4096
@@ -31,32 +32,47 @@ class GrayLevels:
     counts: NDArray[np.int64]
 
 
-def bin_edges(values: NDArray[np.floating], bin_width: float) -> NDArray[np.floating]:
-    """Return PyRadiomics' bin edges for (n,) values in their own type; a NaN is passed over unless it comes first."""
+def bin_edges(values: NDArray[np.floating], calculation: Calculation) -> NDArray[np.floating]:
+    """Return PyRadiomics' bin edges for (n,) values in their own type; a NaN is passed over unless it comes first.
+
+    Raises:
+        InputError: undefined_gray_levels where PyRadiomics itself cannot make bins.
+    """
+    if calculation.bin_count is not None:
+        return _equal_bins(values, calculation.bin_count)
     if np.isnan(values[0]):
         raise InputError(
             "undefined_gray_levels", "the first voxel of the ROI has no value in a filtered image: no bins follow"
         )
-    minimum, maximum = np.fmin.reduce(values), np.fmax.reduce(values)
+    minimum, maximum, bin_width = np.fmin.reduce(values), np.fmax.reduce(values), calculation.bin_width
     edges: NDArray[np.floating] = np.arange(minimum - minimum % bin_width, maximum + 2 * bin_width, bin_width)
     return edges
 
 
-def discretise(values: NDArray[np.floating], bin_width: float) -> GrayLevels:
+def _equal_bins(values: NDArray[np.floating], count: int) -> NDArray[np.floating]:
+    """Return NumPy's edges of `count` bins from minimum to maximum; the last is moved so that the maximum lies below it."""
+    try:
+        edges: NDArray[np.floating] = np.histogram_bin_edges(values, count)
+    except ValueError as error:
+        raise InputError("undefined_gray_levels", f"binCount {count}: no bins: {error}") from None
+    edges[-1] += 1
+    return edges
+
+
+def discretise(values: NDArray[np.floating], calculation: Calculation) -> GrayLevels:
     """Discretise the (n,) ROI values of one image.
 
     Raises:
         InputError: too_many_gray_levels; undefined_gray_levels where PyRadiomics itself cannot make bins.
     """
-    edges = np.asarray(bin_edges(values, bin_width), np.float64)
+    how = f"of width {calculation.bin_width:g}" if calculation.bin_count is None else "of equal width"
+    edges = np.asarray(bin_edges(values, calculation), np.float64)
     if len(edges) > np.iinfo(np.uint16).max:
-        raise InputError(
-            "too_many_gray_levels", f"{len(edges)} bins of width {bin_width:g} (limit {MAXIMUM_LEVELS} levels)"
-        )
+        raise InputError("too_many_gray_levels", f"{len(edges)} bins {how} (limit {MAXIMUM_LEVELS} levels)")
     codes, present = _assign_bins(np.asarray(values, np.float64), edges)
     levels = np.flatnonzero(present)
     if levels[0] == 0:
-        raise InputError("undefined_gray_levels", f"a value lies below the first bin of width {bin_width:g}")
+        raise InputError("undefined_gray_levels", f"a value lies below the first bin {how}")
     if len(levels) > MAXIMUM_LEVELS:
         raise InputError("too_many_gray_levels", f"{len(levels)} gray levels (limit {MAXIMUM_LEVELS}): widen the bins")
     place = np.zeros(len(present), np.uint16)

@@ -1,16 +1,18 @@
-"""The study's features of one ROI, by either engine."""
+"""The features of one ROI, by either engine."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
-from cvtbatch import contracts
 from cvtbatch.errors import InputError
 from cvtbatch.radiomics.box import cut_box
 from cvtbatch.radiomics.fast import compute_features
-from cvtbatch.radiomics.profiles import Engine, Profile, load_profile
+from cvtbatch.radiomics.feature_set import FeatureSet
+from cvtbatch.radiomics.parameter_file import load_feature_set
+from cvtbatch.radiomics.profiles import PROFILES, Engine, load_profile
 from cvtbatch.radiomics.reference import require_names, stock_features
 
 
@@ -19,14 +21,16 @@ class RoiFeatures:
     """What is stored of an ROI's features.
 
     Attributes:
-        values: every feature by name, in the order of `contracts.feature_names()`.
-        filter_scale_hu: largest absolute HU of the cropped box, by which square, squareroot, logarithm and exponential scale.
+        values: every feature by name, in the set's order.
+        filter_scale_hu: largest |HU| of the cropped box, by which square, squareroot, logarithm and exponential scale.
         degenerate: image types and classes that say nothing about texture, and why; found by the fast engine alone.
+        engine: what computed them.
     """
 
     values: dict[str, float]
     filter_scale_hu: float
     degenerate: tuple[str, ...]
+    engine: Engine
 
     def undefined(self) -> list[str]:
         """Return the names of features that are NaN or infinite."""
@@ -34,25 +38,32 @@ class RoiFeatures:
 
 
 def extract_features(
-    ct: sitk.Image, mask: sitk.Image, profile: Profile | str = "cvt-1834", engine: Engine = "fast"
+    ct: sitk.Image,
+    mask: sitk.Image,
+    profile: FeatureSet | str = "cvt-1834",
+    engine: Engine = "fast",
+    *,
+    params: str | Path | None = None,
 ) -> dict[str, float]:
-    """Compute the study's features of the voxels where a mask is 1.
+    """Compute the study's features of the voxels where a mask is 1, or those of a PyRadiomics parameter file.
 
     Args:
         ct: volume in HU; cast to float64 before anything else.
-        mask: integers on the same grid, 1 in the ROI.
-        profile: "cvt-1834", "onekey-1834", a parameter file, or a `Profile`.
+        mask: integers on the same grid.
+        profile: "cvt-1834", "onekey-1834", a parameter file that changes their settings, or a `FeatureSet`.
         engine: "fast" gives PyRadiomics' values, within 1e-9 of each, in a fraction of the time; "pyradiomics" is
-            stock PyRadiomics 3.0.1 itself.
+            stock PyRadiomics 3.0.1 itself, which computes a parameter file's set anyway where the fast engine cannot.
+        params: a PyRadiomics parameter file instead of a profile, taken as PyRadiomics takes it.
 
     Returns:
-        Values by name, in the order of `contracts.feature_names()`; NaN where PyRadiomics gives NaN.
+        Values by name: in the order of `contracts.feature_names()`, or of the parameter file; NaN where PyRadiomics gives NaN.
 
     Raises:
         InputError: grids differ, the ROI is absent, too small or too thin, or voxels are not finite; the message names
             the value and the limit.
+        ProblemsError: with every key of the parameter file that is refused.
         ResourceError: the engine is not installed here.
-        InternalError: the engine gave other names than the study's.
+        InternalError: the engine gave other names than the set's.
     """
     for name, image in (("ct", ct), ("mask", mask)):
         if not isinstance(image, sitk.Image):
@@ -60,25 +71,30 @@ def extract_features(
                 "bad_argument",
                 f"{name} is a SimpleITK image here, not a {type(image).__name__}; cvtbatch.extract_features takes files too",
             )
-    return roi_features(ct, mask, load_profile(profile) if isinstance(profile, str) else profile, engine).values
+    feature_set = load_profile(profile) if isinstance(profile, str) else profile
+    if params is not None:
+        feature_set = load_feature_set(Path(params))
+    return roi_features(ct, mask, feature_set, engine).values
 
 
-def roi_features(ct: sitk.Image, mask: sitk.Image, profile: Profile, engine: Engine) -> RoiFeatures:
+def roi_features(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet, engine: Engine) -> RoiFeatures:
     """Compute the features of an ROI and what is stored beside them; as `extract_features`."""
-    if engine == "fast":
-        result = compute_features(ct, mask, profile)
-        return RoiFeatures(_in_order(result.values), result.filter_scale_hu, result.degenerate)
-    box = cut_box(ct, mask, profile)
-    return RoiFeatures(_in_order(stock_features(ct, mask, profile)), box.largest_hu, ())
+    if engine == "fast" and not feature_set.stock_reasons():
+        result = compute_features(ct, mask, feature_set)
+        values = _in_order(result.values, feature_set)
+        return RoiFeatures(values, result.filter_scale_hu, result.degenerate, "fast")
+    box = cut_box(ct, mask, feature_set.preparation)
+    values = _in_order(stock_features(ct, mask, feature_set), feature_set)
+    return RoiFeatures(values, box.largest_hu, (), "pyradiomics")
 
 
-def _in_order(values: dict[str, float]) -> dict[str, float]:
-    names = contracts.feature_names()
+def _in_order(values: dict[str, float], feature_set: FeatureSet) -> dict[str, float]:
+    names = feature_set.names()
     require_names(set(values), names)
     return {name: values[name] for name in names}
 
 
-def check_stock(profile: Profile) -> None:
+def check_stock(profile: FeatureSet) -> None:
     """Compute a small ROI with stock PyRadiomics: where it is absent or incomplete, that is found before any work.
 
     Raises:
@@ -88,4 +104,6 @@ def check_stock(profile: Profile) -> None:
     hu = (40 + 5 * np.sin(x + 2 * y) + 3 * z).astype(np.int16)
     mask = ((np.abs(z - 4) < 3) & (np.abs(y - 6) < 4) & (np.abs(x - 6) < 4)).astype(np.uint8)
     box, roi = sitk.GetImageFromArray(hu), sitk.GetImageFromArray(mask)
-    extract_features(box, roi, Profile(normalize=profile.normalize), "pyradiomics")
+    small = PROFILES["cvt-1834"]
+    preparation = replace(small.preparation, normalize=profile.preparation.normalize)
+    extract_features(box, roi, replace(small, preparation=preparation), "pyradiomics")

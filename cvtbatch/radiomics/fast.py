@@ -5,23 +5,26 @@ from compiled loops over ROI voxels. The contract with PyRadiomics 3.0.1, for ev
 |fast - stock| <= 1e-9 |stock| + 1e-12, or both NaN.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
 
-from cvtbatch.radiomics.box import cut_box
+from cvtbatch.radiomics.angles import pair_weights, run_weights
+from cvtbatch.radiomics.box import RoiBox, cut_box
 from cvtbatch.radiomics.discretisation import GrayLevels, discretise
+from cvtbatch.radiomics.feature_names import TEXTURE_CLASSES
+from cvtbatch.radiomics.feature_set import FeatureSet
 from cvtbatch.radiomics.filters import filter_images
 from cvtbatch.radiomics.firstorder import first_order_features
 from cvtbatch.radiomics.glcm import glcm_features
 from cvtbatch.radiomics.glrlm_glszm_gldm import gldm_features, glrlm_features, glszm_features
 from cvtbatch.radiomics.ngtdm import ngtdm_features
-from cvtbatch.radiomics.profiles import GLCM, Profile
+from cvtbatch.radiomics.settings import Calculation
 from cvtbatch.radiomics.shape import shape_features
+from cvtbatch.radiomics.shape_2d import shape_2d_features
 from cvtbatch.radiomics.texture_matrices import TextureGrid, TextureMatrices, fill_matrices, lay_grid
-
-TEXTURE_CLASSES = ("gldm", "glrlm", "glszm", "ngtdm", "glcm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class FastResult:
     """The values of one ROI.
 
     Attributes:
-        values: every feature by PyRadiomics' name, class after class within an image type.
+        values: every feature by PyRadiomics' name, in its order.
         filter_scale_hu: the largest magnitude in the box (HU, before any normalisation): square, squareroot, logarithm and
             exponential scale by it.
         degenerate: classes that say nothing about texture, and why, e.g. "exponential/glcm: one gray level".
@@ -40,53 +43,88 @@ class FastResult:
     degenerate: tuple[str, ...]
 
 
-def compute_features(ct: sitk.Image, mask: sitk.Image, profile: Profile) -> FastResult:
-    """Compute all features of the ROI that `mask` marks with 1.
+def compute_features(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet) -> FastResult:
+    """Compute the features of the ROI that `mask` marks with the set's label.
 
     Args:
-        ct: the stored volume, any real pixel type (HU); it is computed on as float64.
+        ct: the volume, any real pixel type (HU); it is computed on as float64.
         mask: label image on the same grid.
-        profile: the settings.
+        feature_set: one that the fast engine computes (`FeatureSet.stock_reasons` is empty).
 
     Raises:
-        InputError: what cannot be computed, see `box.cut_box`, `filters.filter_images`, `discretisation.discretise`.
+        InputError: what cannot be computed, see `box.cut_box`, `filters.filter_images`, `discretisation.discretise`,
+            `texture_matrices.lay_grid`, `shape_2d.shape_2d_features`.
     """
-    box = cut_box(ct, mask, profile)
-    grid = lay_grid(box)
-    voxel_mm3 = float(np.multiply.reduce(ct.GetSpacing()))
-    values = {f"original_shape_{name}": value for name, value in shape_features(box).items()}
+    box = cut_box(ct, mask, feature_set.preparation)
+    values: dict[str, float] = {}
+    for name in feature_set.shape_classes():
+        found = shape_features(box) if name == "shape" else shape_2d_features(box, feature_set.calculation)
+        values.update({f"original_{name}_{feature}": found[feature] for feature in feature_set.features(name)})
     degenerate: list[str] = []
-    for image, gray_values in filter_images(box):
-        gray = discretise(gray_values, profile.bin_width)
-        matrices = fill_matrices(grid, gray)
-        first_order = first_order_features(gray_values, gray.counts, profile.voxel_array_shift, voxel_mm3)
-        values.update({f"{image}_firstorder_{name}": value for name, value in first_order.items()})
-        values.update({f"{image}_{name}": value for name, value in _texture_features(matrices, gray, grid).items()})
-        degenerate += [f"{image}/{reason}" for reason in _degeneracies(matrices, gray, grid)]
-        undefined = int(np.isnan(gray_values).sum())
-        if undefined:
-            degenerate.append(f"{image}/firstorder: {undefined} voxels without a value")
+    grids: dict[tuple[object, ...], TextureGrid] = {}
+    texture = [name for name in TEXTURE_CLASSES if feature_set.features(name)]
+    for image_type in feature_set.image_types if feature_set.image_classes() else ():
+        own = image_type.calculation
+        neighbourhood = own.distances, own.force_2d, own.force_2d_dimension
+        if texture and neighbourhood not in grids:
+            grids[neighbourhood] = lay_grid(box, own, texture)
+        for image, gray_values in filter_images(box, image_type):
+            gray = discretise(gray_values, own)
+            by_class: dict[str, dict[str, float]] = {}
+            if texture:
+                grid = grids[neighbourhood]
+                matrices = fill_matrices(grid, gray, own.gldm_a, texture)
+                by_class.update(_texture_features(matrices, gray, grid, box, own, feature_set))
+                degenerate += [f"{image}/{reason}" for reason in _degeneracies(matrices, gray, grid, texture)]
+            if feature_set.features("firstorder"):
+                by_class["firstorder"] = first_order_features(
+                    gray_values, gray.counts, own.voxel_array_shift, box.voxel_mm3
+                )
+                if undefined := int(np.isnan(gray_values).sum()):
+                    degenerate.append(f"{image}/firstorder: {undefined} voxels without a value")
+            values.update(_named(image, by_class, feature_set))
     return FastResult(values, box.largest_hu, tuple(degenerate))
 
 
-def _texture_features(matrices: TextureMatrices, gray: GrayLevels, grid: TextureGrid) -> dict[str, float]:
-    glcm = glcm_features(matrices.glcm, gray.levels)
-    by_class = {
-        "gldm": gldm_features(matrices, gray.levels),
-        "glrlm": glrlm_features(matrices, gray.levels, grid.with_lines),
-        "glszm": glszm_features(matrices, gray.levels),
-        "ngtdm": ngtdm_features(matrices.ngtdm, gray.levels, gray.counts),
-        "glcm": {name: glcm[name] for name in GLCM},
-    }
-    return {f"{name}_{feature}": value for name, features in by_class.items() for feature, value in features.items()}
+def _named(
+    image: str, by_class: Mapping[str, Mapping[str, float]], feature_set: FeatureSet
+) -> Iterator[tuple[str, float]]:
+    """Yield one image's features by name, in the set's order."""
+    for name in feature_set.image_classes():
+        yield from ((f"{image}_{name}_{feature}", by_class[name][feature]) for feature in feature_set.features(name))
 
 
-def _degeneracies(matrices: TextureMatrices, gray: GrayLevels, grid: TextureGrid) -> list[str]:
-    reasons = []
+def _texture_features(
+    matrices: TextureMatrices,
+    gray: GrayLevels,
+    grid: TextureGrid,
+    box: RoiBox,
+    own: Calculation,
+    feature_set: FeatureSet,
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """Yield each texture class that is asked for, with its features."""
+    levels, norm = gray.levels, own.weighting_norm
+    if feature_set.features("gldm"):
+        yield "gldm", gldm_features(matrices, levels)
+    if feature_set.features("glrlm"):
+        weights = run_weights(grid.line_angles, box.spacing_mm, norm) if norm else None
+        yield "glrlm", glrlm_features(matrices, levels, grid.with_lines, weights)
+    if feature_set.features("glszm"):
+        yield "glszm", glszm_features(matrices, levels)
+    if feature_set.features("ngtdm"):
+        yield "ngtdm", ngtdm_features(matrices.ngtdm, levels, gray.counts)
+    if feature_set.features("glcm"):
+        weights = pair_weights(grid.angles, box.spacing_mm, norm) if norm else None
+        wanted = feature_set.features("glcm")
+        yield "glcm", glcm_features(matrices.glcm, levels, own.symmetrical_glcm, weights, wanted)
+
+
+def _degeneracies(
+    matrices: TextureMatrices, gray: GrayLevels, grid: TextureGrid, texture: Sequence[str]
+) -> Iterator[str]:
     if len(gray.levels) == 1:
-        reasons += [f"{name}: one gray level" for name in TEXTURE_CLASSES]
-    if not matrices.glcm.any():
-        reasons.append("glcm: no neighbouring voxels")
-    if not grid.with_lines.any():
-        reasons.append("glrlm: no line of voxels")
-    return reasons
+        yield from (f"{name}: one gray level" for name in texture)
+    if "glcm" in texture and not matrices.glcm.any():
+        yield "glcm: no neighbouring voxels"
+    if "glrlm" in texture and not grid.with_lines.any():
+        yield "glrlm: no line of voxels"

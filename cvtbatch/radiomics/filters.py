@@ -1,4 +1,4 @@
-"""The 20 image types, each at the ROI's voxels alone.
+"""Image types, each at the ROI's voxels alone.
 
 Wavelet and gradient come from PyWavelets and ITK, as PyRadiomics calls them. Square, square root, logarithm and exponential
 scale by the largest magnitude in the box, then act voxel by voxel. LoG is ITK's filter written anew (`gaussian`), LBP stands in
@@ -7,7 +7,7 @@ scale by the largest magnitude in the box, then act voxel by voxel. LoG is ITK's
 Source: PyRadiomics 3.0.1, `imageoperations.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pywt
@@ -16,80 +16,136 @@ from numpy.typing import NDArray
 
 from cvtbatch.errors import InputError
 from cvtbatch.radiomics.box import RoiBox
+from cvtbatch.radiomics.feature_set import ImageType
 from cvtbatch.radiomics.gaussian import laplacian_of_gaussian
 from cvtbatch.radiomics.lbp import pattern_images
 
-LOG_SIGMAS_MM = (1.0, 2.0, 3.0)
-WAVELET = "coif1"
-SUB_BANDS = ("LLH", "LHL", "LHH", "HLL", "HLH", "HHL", "HHH", "LLL")
+# The recursive Gaussian of the Laplacian needs as many samples along every line.
+MINIMUM_BOX_SIZE = 4
 
-Image = tuple[str, NDArray[np.floating]]
+Values = NDArray[np.floating]
 
 
-def filter_images(box: RoiBox) -> Iterator[Image]:
-    """Yield name and (n,) ROI values of each image type, in the order of the feature names.
+def filter_images(box: RoiBox, image_type: ImageType) -> Iterator[tuple[str, Values]]:
+    """Yield name and (n,) ROI values of each image of a type, in the order of the feature names.
 
     Raises:
-        InputError: box_too_thin where a filter's support does not fit into the box.
+        InputError: box_too_thin where a filter's support does not fit into the box; flat_image where a filter is undefined.
     """
-    yield "original", box.values[box.index]
-    yield from _log_images(box)
-    yield from _wavelet_images(box)
-    yield from _pointwise_images(box)
-    yield "gradient", _gradient(box)
-    patterns = pattern_images(box)
-    yield "lbp-3D-m1", patterns.m1
-    yield "lbp-3D-m2", patterns.m2
-    yield "lbp-3D-k", patterns.kurtosis
+    yield from zip(image_type.image_names(), _FILTERS[image_type.name](box, image_type), strict=True)
 
 
-def _log_images(box: RoiBox) -> Iterator[Image]:
-    for sigma in LOG_SIGMAS_MM:
+def _original(box: RoiBox, _: ImageType) -> Iterator[Values]:
+    yield box.values[box.index]
+
+
+def _log(box: RoiBox, image_type: ImageType) -> Iterator[Values]:
+    sigmas = [float(sigma) for sigma in image_type.filtering.sigma_mm]
+    size = " x ".join(str(n) for n in box.values.shape[::-1])
+    if min(box.values.shape) < MINIMUM_BOX_SIZE:
+        raise InputError(
+            "box_too_thin",
+            f"the box around the ROI has {size} voxels; the LoG filter needs {MINIMUM_BOX_SIZE} along each axis",
+        )
+    for sigma in sigmas:
         support = np.ceil(sigma / np.array(box.spacing_mm)) + 1
         if (np.array(box.values.shape) < support).any():
-            size = " x ".join(str(n) for n in box.values.shape[::-1])
             limit = " x ".join(f"{n:.0f}" for n in support[::-1])
             raise InputError("box_too_thin", f"the box has {size} voxels; LoG of sigma {sigma:g} mm needs {limit}")
     inside = _inside(box)
-    for sigma in LOG_SIGMAS_MM:
-        image = laplacian_of_gaussian(box.values, box.spacing_mm, sigma, box.roi_slices)
-        yield f"log-sigma-{str(sigma).replace('.', '-')}-mm-3D", image[inside]
+    for sigma in sigmas:
+        yield laplacian_of_gaussian(box.values, box.spacing_mm, sigma, box.roi_slices)[inside]
 
 
-def _wavelet_images(box: RoiBox) -> Iterator[Image]:
-    values = np.pad(box.values, [(0, size % 2) for size in box.values.shape], "wrap")
-    bands = pywt.swtn(values, pywt.Wavelet(WAVELET), level=1, start_level=0, axes=(2, 1, 0))[0]
-    for name in SUB_BANDS:
-        yield f"wavelet-{name}", bands[name.replace("L", "a").replace("H", "d")][box.index]
+def _wavelet(box: RoiBox, image_type: ImageType) -> Iterator[Values]:
+    """Stationary wavelets, level after level without dilation, as PyRadiomics takes them: details, then the last approximation."""
+    own, calculation = image_type.filtering, image_type.calculation
+    axes = [axis for axis in (2, 1, 0) if not (calculation.force_2d and axis == calculation.force_2d_dimension)]
+    wavelet, coarse = pywt.Wavelet(own.wavelet), "a" * len(axes)
+    levels = own.start_level + own.level
+    part = _seen_from_roi(box, levels * wavelet.dec_len)
+    index = tuple(axis - (seen.start or 0) for axis, seen in zip(box.index, part, strict=True))
+    values = box.values[part]
+    values = np.pad(values, [(0, size % 2) for size in values.shape], "wrap")
+    for level in range(levels):
+        bands = pywt.swtn(values, wavelet, level=1, start_level=0, axes=tuple(axes))[0]
+        values = bands[coarse]
+        if level >= own.start_level:
+            yield from (bands[name][index] for name in sorted(bands) if name != coarse)
+    yield values[index]
 
 
-def _pointwise_images(box: RoiBox) -> Iterator[Image]:
-    x = box.values[box.index]
-    largest = np.max(np.abs(box.values))
-    positive, negative = x > 0, x < 0
-    yield "square", ((1 / np.sqrt(largest)) * x) ** 2
-    root = x.copy()
+def _seen_from_roi(box: RoiBox, reach: int) -> tuple[slice, ...]:
+    """Return the part of the box that the ROI's voxels see as far as `reach`; of an axis that ends before that, all of it."""
+    return tuple(
+        slice(roi.start - reach, roi.stop + reach) if reach <= roi.start and roi.stop + reach <= size else slice(None)
+        for roi, size in zip(box.roi_slices, box.values.shape, strict=True)
+    )
+
+
+def _square(box: RoiBox, _: ImageType) -> Iterator[Values]:
+    yield ((1 / np.sqrt(_largest(box))) * box.values[box.index]) ** 2
+
+
+def _square_root(box: RoiBox, _: ImageType) -> Iterator[Values]:
+    x, largest = box.values[box.index], np.max(np.abs(box.values))
+    positive, negative, root = x > 0, x < 0, x.copy()
     root[positive] = np.sqrt(x[positive] * largest)
     root[negative] = -np.sqrt(-x[negative] * largest)
-    yield "squareroot", root
-    logarithm = x.copy()
+    yield root
+
+
+def _logarithm(box: RoiBox, _: ImageType) -> Iterator[Values]:
+    x, largest = box.values[box.index], _largest(box)
+    positive, negative, logarithm = x > 0, x < 0, x.copy()
     logarithm[positive] = np.log(x[positive] + 1)
     logarithm[negative] = -np.log(-(x[negative] - 1))
-    yield "logarithm", logarithm * (largest / np.log(np.array([largest]) + 1)[0])
-    yield "exponential", np.exp((np.log(largest) / largest) * x)
+    yield logarithm * (largest / np.log(np.array([largest]) + 1)[0])
 
 
-def _gradient(box: RoiBox) -> NDArray[np.float32]:
+def _exponential(box: RoiBox, _: ImageType) -> Iterator[Values]:
+    largest = _largest(box)
+    yield np.exp((np.log(largest) / largest) * box.values[box.index])
+
+
+def _largest(box: RoiBox) -> np.float64:
+    """Return the largest magnitude in the box, by which these filters scale."""
+    largest: np.float64 = np.max(np.abs(box.values))
+    if largest == 0:
+        raise InputError("flat_image", "every voxel of the box around the ROI is 0: its filtered images are undefined")
+    return largest
+
+
+def _patterns(box: RoiBox, _: ImageType) -> Iterator[Values]:
+    patterns = pattern_images(box)
+    yield from (patterns.m1, patterns.m2, patterns.kurtosis)
+
+
+def _gradient(box: RoiBox, image_type: ImageType) -> Iterator[Values]:
     """Gradient magnitude; one voxel around the ROI decides it, so the rest of the box is left out."""
     reach = [(max(part.start - 1, 0), part.stop + 1) for part in box.roi_slices]
     image = sitk.GetImageFromArray(box.values[tuple(slice(low, high) for low, high in reach)])
     image.SetSpacing(box.spacing_mm[::-1])
-    gradient = sitk.GradientMagnitude(image, True)  # the array below is a view of it
+    gradient = sitk.GradientMagnitude(
+        image, image_type.filtering.gradient_use_spacing
+    )  # the array below is a view of it
     z, y, x = (axis - low for axis, (low, _) in zip(box.index, reach, strict=True))
-    values: NDArray[np.float32] = sitk.GetArrayViewFromImage(gradient)[z, y, x]
-    return values
+    yield sitk.GetArrayViewFromImage(gradient)[z, y, x]
 
 
 def _inside(box: RoiBox) -> tuple[NDArray[np.int64], ...]:
     """The ROI's voxels as indices into its own bounding box."""
     return tuple(axis - low for axis, low in zip(box.index, box.lower, strict=True))
+
+
+_FILTERS: Mapping[str, Callable[[RoiBox, ImageType], Iterator[Values]]] = {
+    "Original": _original,
+    "LoG": _log,
+    "Wavelet": _wavelet,
+    "Square": _square,
+    "SquareRoot": _square_root,
+    "Logarithm": _logarithm,
+    "Exponential": _exponential,
+    "Gradient": _gradient,
+    "LBP3D": _patterns,
+}

@@ -1,4 +1,4 @@
-"""First-order statistics: 18 features.
+"""First-order statistics: 18 features, and StandardDeviation, which is deprecated.
 
 Means are summed as NumPy sums them, in raster order: on a flat region the deviations from a mean are round-off, and kurtosis is
 their ratio.
@@ -56,6 +56,7 @@ def first_order_features(
         "RobustMeanAbsoluteDeviation": _mean_where(np.abs(x - _mean_where(x, core)), core),
         "RootMeanSquared": math.sqrt(energy / len(known)),
         "Skewness": m3 / divisor**1.5,
+        "StandardDeviation": math.sqrt(m2),
         "TotalEnergy": energy * voxel_mm3,
         "Uniformity": float(np.sum(share**2)),
         "Variance": m2,

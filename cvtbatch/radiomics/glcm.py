@@ -1,4 +1,4 @@
-"""GLCM, the gray level co-occurrence matrix: 22 features, each the mean over the angles that have voxel pairs.
+"""GLCM, the gray level co-occurrence matrix: 24 features, each the mean over the angles that have voxel pairs.
 
 Most are plain sums and are computed in one compiled pass. Imc2 and ClusterShade are not: Imc2 takes the root of a difference of
 entropies that may be 0, or below it, by round-off alone (PyRadiomics then gives 0 or NaN), and ClusterShade cancels. These follow
@@ -6,6 +6,9 @@ PyRadiomics' array operations one by one, its memory layout included, since NumP
 
 Source: PyRadiomics 3.0.1, `glcm.py`.
 """
+
+import math
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,17 +35,32 @@ COLUMNS = (
     "MaximumProbability",
     "SumEntropy",
     "SumSquares",
+    "SumAverage",
 )
 EPS = float(np.spacing(1))
 
 
-def glcm_features(pairs: NDArray[np.int32], levels: NDArray[np.int64]) -> dict[str, float]:
-    """Return the features from (A, N, N) pair counts of one direction and the (N,) gray levels present."""
-    p = _probabilities(pairs, levels)
+def glcm_features(
+    pairs: NDArray[np.int32],
+    levels: NDArray[np.int64],
+    symmetrical: bool,
+    weights: NDArray[np.float64] | None,
+    wanted: Collection[str],
+) -> dict[str, float]:
+    """Return the features from (A, N, N) pair counts, of level i one step after level j, and the (N,) gray levels present.
+
+    Args:
+        symmetrical: count each pair both ways.
+        weights: (A,) of the angles, by which they are added to one; None for means over them.
+        wanted: MCC is dear, and left out unless it is among them.
+    """
+    p = _probabilities(pairs, levels, symmetrical, weights)
     level = levels.astype(np.float64)
-    rows = _pair_sums(np.ascontiguousarray(p[0].transpose(2, 0, 1)), level, int(levels[-1]))
+    rows = _pair_sums(np.ascontiguousarray(p[0].transpose(2, 0, 1)), level, int(levels[-1]), symmetrical)
     values = dict(zip(COLUMNS, _mean_of_rows(rows).tolist(), strict=True))
     values.update(_delicate_features(p, level))
+    if "MCC" in wanted:
+        values["MCC"] = _largest_correlation(p)
     return values
 
 
@@ -56,16 +74,21 @@ def _mean_of_rows(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return out
 
 
-def _probabilities(pairs: NDArray[np.int32], levels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return (1, N, N, A) symmetrical probabilities in the memory layout that PyRadiomics' calls leave behind."""
-    p = np.ascontiguousarray(pairs.transpose(1, 2, 0), np.float64)[None]
+def _probabilities(
+    pairs: NDArray[np.int32], levels: NDArray[np.int64], symmetrical: bool, weights: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """Return (1, N, N, A) probabilities in the memory layout that PyRadiomics' calls leave behind; of weighted angles A is 1."""
+    p = np.ascontiguousarray(pairs.transpose(2, 1, 0), np.float64)[None]
     if (
         levels[-1] - len(levels) != 1
     ):  # numpy.delete slices for one index, and takes by a boolean array for none or many
         keep = np.ones(len(levels), bool)
         p = p[:, keep]
         p = p[:, :, keep]
-    p += np.transpose(p, (0, 2, 1, 3)).copy()
+    if symmetrical:
+        p += np.transpose(p, (0, 2, 1, 3)).copy()
+    if weights is not None:
+        p = np.sum(p * weights[None, None, None, :], 3, keepdims=True)
     totals = np.sum(p, (1, 2))
     if p.shape[3] > 1:
         empty = np.where(np.sum(totals, 0) == 0)
@@ -105,14 +128,49 @@ def _delicate_features(p: NDArray[np.float64], level: NDArray[np.float64]) -> di
     return dict(zip(("ClusterShade", "JointEntropy", "Imc1", "Imc2"), _mean_of_rows(rows).tolist(), strict=True))
 
 
+def _largest_correlation(p: NDArray[np.float64]) -> float:
+    """MCC, from the second largest eigenvalue of Q; of one gray level it is 1.
+
+    An eigenvalue may be 0, or below it, by round-off alone, and the root of it is reported: hence PyRadiomics' sums in its order.
+    """
+    if p.shape[1] < 2:
+        return 1.0
+    if p.shape[3] == 0 or np.isnan(p).any():
+        return math.nan
+    rows, columns = p.sum(2)[0].T, p.sum(1)[0].T
+    eigenvalues = np.linalg.eigvals(_products(np.ascontiguousarray(p[0].transpose(2, 0, 1)), rows, columns))
+    eigenvalues.sort()
+    with np.errstate(invalid="ignore"):
+        roots = np.sqrt(eigenvalues[:, -2])
+    known = roots[~np.isnan(roots)]
+    return float(np.real(known.sum() / known.size)) if known.size else math.nan
+
+
+@compiled
+def _products(
+    p: NDArray[np.float64], rows: NDArray[np.float64], columns: NDArray[np.float64]
+) -> NDArray[np.float64]:  # pragma: no cover - compiled
+    """Return (A, N, N): the sum over k of p(i, k) p(j, k) / (p(i) p(k)), for p (A, N, N) and its sums (A, N)."""
+    n_angles, n = rows.shape
+    eps = np.spacing(1.0)
+    out = np.zeros((n_angles, n, n))
+    for a in range(n_angles):
+        for k in range(n):
+            for i in range(n):
+                divisor = rows[a, i] * columns[a, k] + eps
+                for j in range(n):
+                    out[a, i, j] += p[a, i, k] * p[a, j, k] / divisor
+    return out
+
+
 @compiled
 def _pair_sums(
-    p: NDArray[np.float64], level: NDArray[np.float64], highest: int
+    p: NDArray[np.float64], level: NDArray[np.float64], highest: int, symmetrical: bool
 ) -> NDArray[np.float64]:  # pragma: no cover - compiled
-    """Return (A, 18) in the order of `COLUMNS` for p (A, N, N), levels (N,) and the highest gray level."""
+    """Return (A, 19) in the order of `COLUMNS` for p (A, N, N), levels (N,) and the highest gray level."""
     n_angles, n = p.shape[0], len(level)
     eps = np.spacing(1.0)
-    out = np.zeros((n_angles, 18))
+    out = np.zeros((n_angles, 19))
     for a in range(n_angles):
         row = out[a]
         by_sum = np.zeros(2 * highest + 1)
@@ -127,19 +185,27 @@ def _pair_sums(
                 row[0] += cell * level[i] * level[j]
                 row[9] += cell * cell
                 row[15] = cell if cell != cell else max(row[15], cell)
-        covariance = 0.0
+        mean_y = mean
+        if not symmetrical:
+            mean_y = 0.0
+            for i in range(n):
+                for j in range(n):
+                    mean_y += level[j] * p[a, i, j]
+        covariance, variance_y = 0.0, 0.0
         for i in range(n):
             x = level[i] - mean
             for j in range(n):
-                y = level[j] - mean
+                y = level[j] - mean_y
                 cell = p[a, i, j]
                 covariance += cell * x * y
                 row[17] += cell * x * x
+                variance_y += cell * y * y
                 centred2 = (x + y) ** 2
                 row[3] += cell * centred2
                 row[2] += cell * centred2 * centred2
         row[1] = mean
-        row[5] = covariance / (row[17] + eps) if row[17] != 0 else 1.0
+        spread = row[17] if symmetrical else np.sqrt(row[17]) * np.sqrt(variance_y)
+        row[5] = covariance / (spread + eps) if spread != 0 else 1.0
         for k in range(highest):
             cell = by_difference[k]
             row[4] += cell * k * k
@@ -153,6 +219,8 @@ def _pair_sums(
                 row[14] += cell / (k * k)
         for k in range(highest):
             row[8] += by_difference[k] * (k - row[6]) ** 2
-        for cell in by_sum:
+        for k in range(len(by_sum)):
+            cell = by_sum[k]
             row[16] -= cell * np.log2(cell + eps)
+            row[18] += cell * k
     return out

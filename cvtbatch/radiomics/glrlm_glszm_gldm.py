@@ -86,12 +86,21 @@ GLDM = {
 
 
 def glrlm_features(
-    matrices: TextureMatrices, levels: NDArray[np.int64], with_lines: NDArray[np.bool_]
+    matrices: TextureMatrices,
+    levels: NDArray[np.int64],
+    with_lines: NDArray[np.bool_],
+    weights: NDArray[np.float64] | None,
 ) -> dict[str, float]:
-    """Return the GLRLM features: means over the angles along which the ROI has lines; NaN where there are none."""
+    """Return the GLRLM features over the angles along which the ROI has lines; NaN where there are none.
+
+    Args:
+        weights: of the angles, by which they are added to one; None for means over them.
+    """
     runs = matrices.glrlm[with_lines]
     sizes = np.flatnonzero(runs.any(axis=(0, 1)))
     matrix = np.ascontiguousarray(runs[:, :, sizes], np.float64)
+    if weights is not None and len(matrix):
+        matrix = np.tensordot(weights[with_lines], matrix, 1)[None]
     return _named(GLRLM, _matrix_features(matrix, levels.astype(np.float64), (sizes + 1).astype(np.float64)))
 
 

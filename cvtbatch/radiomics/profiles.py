@@ -1,137 +1,97 @@
-"""The two profiles, and PyRadiomics parameter files as a third way to say the same settings.
+"""The two profiles of the study's features, and parameter files that change their settings.
 
-A profile fixes every setting that moves a value. What it does not name has PyRadiomics 3.0.1's default and cannot be changed:
-the features' names would stay and their meaning would not.
+A profile is a feature set whose names are the study's. Its eight settings stand in the specification of a store's table
+`radiomics`; every other one has PyRadiomics' default and cannot be changed: the features' names would stay and their meaning would
+not.
 """
 
-import math
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
-
-import yaml
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, ProblemsError
 from cvtbatch.nearest import did_you_mean
+from cvtbatch.radiomics.feature_set import FeatureSet, ImageType
+from cvtbatch.radiomics.parameter_file import check_parameters, read_parameters
+from cvtbatch.radiomics.settings import RULES, Calculation, Filtering, Preparation, Value
 
 Engine = Literal["fast", "pyradiomics"]
-FIRST_ORDER = (
-    "10Percentile 90Percentile Energy Entropy InterquartileRange Kurtosis Maximum MeanAbsoluteDeviation Mean Median "
-    "Minimum Range RobustMeanAbsoluteDeviation RootMeanSquared Skewness TotalEnergy Uniformity Variance"
-).split()
-GLCM = (
-    "Autocorrelation JointAverage ClusterProminence ClusterShade ClusterTendency Contrast Correlation "
-    "DifferenceAverage DifferenceEntropy DifferenceVariance JointEnergy JointEntropy Imc1 Imc2 Idm Idmn Id Idn "
-    "InverseVariance MaximumProbability SumEntropy SumSquares"
-).split()
-GLCM_LEFT_OUT = {"SumAverage", "MCC"}
-FEATURE_CLASSES = ("shape", "firstorder", "glcm", "gldm", "glrlm", "glszm", "ngtdm")
-IMAGE_TYPES: dict[str, dict[str, list[float]]] = {
-    "Original": {},
-    "LoG": {"sigma": [1.0, 2.0, 3.0]},
-    "Wavelet": {},
-    "Square": {},
-    "SquareRoot": {},
-    "Logarithm": {},
-    "Exponential": {},
-    "Gradient": {},
-    "LBP3D": {},
+# What a profile may set, by PyRadiomics' keys.
+STUDY_SETTINGS = (
+    *("binWidth", "voxelArrayShift", "normalize", "normalizeScale"),
+    *("preCrop", "padDistance", "minimumROIDimensions", "minimumROISize"),
+)
+# These change no value, whatever they are.
+_FREE_SETTINGS = frozenset({"additionalInfo", "force2Ddimension", "interpolator", "sigma", "geometryTolerance"})
+IMAGE_TYPES = (
+    *("Original", "LoG", "Wavelet", "Square", "SquareRoot", "Logarithm", "Exponential", "Gradient", "LBP3D"),
+)
+_SIGMA_MM = (1.0, 2.0, 3.0)
+_CHECK = "`cvtbatch profile check FILE` says what becomes of each key"
+
+
+def _study_set(preparation: Preparation, calculation: Calculation) -> FeatureSet:
+    image_types = tuple(
+        ImageType(name, Filtering(sigma_mm=_SIGMA_MM) if name == "LoG" else Filtering(), calculation)
+        for name in IMAGE_TYPES
+    )
+    classes: dict[str, list[str]] = {}
+    for column in contracts.feature_names():
+        image, name, feature = column.split("_")
+        if image == "original":
+            classes.setdefault(name, []).append(feature)
+    listed = tuple((name, tuple(features)) for name, features in classes.items())
+    return FeatureSet(preparation, Filtering(), calculation, image_types, listed)
+
+
+_CVT = Preparation(pre_crop=True, pad_distance=10)
+PROFILES: Mapping[str, FeatureSet] = {
+    "cvt-1834": _study_set(_CVT, Calculation(bin_width=5.0)),
+    "onekey-1834": _study_set(
+        replace(_CVT, normalize=True, normalize_scale=1000.0), Calculation(bin_width=5.0, voxel_array_shift=1000)
+    ),
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """Settings of the study's features; PyRadiomics' own names are given by `to_pyradiomics`.
+def study_settings(profile: FeatureSet) -> dict[str, Value]:
+    """Return what the specification of a profile says: its eight settings under PyRadiomics' keys."""
+    settings = profile.settings()
+    return {key: settings[key] for key in STUDY_SETTINGS}
 
-    Attributes:
-        bin_width: width of a gray level, in the units of the filtered image (HU for the original).
-        voxel_array_shift: added to gray values before Energy, TotalEnergy and RootMeanSquared are taken (HU).
-        normalize: centre the whole stored volume at its mean and divide by its standard deviation, before anything else.
-        normalize_scale: the factor after that division.
-        pre_crop: crop to the ROI's box and `pad_distance` voxels around it before filtering.
-        pad_distance: voxels around the ROI's box, where `pre_crop`.
-        minimum_roi_dimensions: axes along which the ROI must span more than one voxel (1 to 3).
-        minimum_roi_size: the ROI must have more voxels than this; None for no limit.
+
+def profile_of(settings: Mapping[str, object]) -> FeatureSet:
+    """Return the profile that a specification tells of, as `study_settings` gave it.
+
+    Raises:
+        ProblemsError: a setting is unknown, of the wrong type or out of range.
     """
-
-    bin_width: float = 5.0
-    voxel_array_shift: int = 0
-    normalize: bool = False
-    normalize_scale: float = 1.0
-    pre_crop: bool = True
-    pad_distance: int = 10
-    minimum_roi_dimensions: int = 2
-    minimum_roi_size: int | None = None
-
-    def __post_init__(self) -> None:
-        checks = {
-            "binWidth": 0 < self.bin_width < math.inf,
-            "normalizeScale": 0 < self.normalize_scale < math.inf,
-            "padDistance": self.pad_distance >= 0,
-            "minimumROIDimensions": 1 <= self.minimum_roi_dimensions <= 3,
-            "minimumROISize": self.minimum_roi_size is None or self.minimum_roi_size > 0,
-        }
-        for setting, holds in checks.items():
-            if not holds:
-                value = self.to_pyradiomics()[setting]
-                raise InputError("bad_setting", f"radiomics setting {setting} = {value!r} is out of range")
-
-    def to_pyradiomics(self) -> dict[str, float | int | bool | None]:
-        """Return the settings under PyRadiomics' names."""
-        return {_PYRADIOMICS_NAMES[field.name]: getattr(self, field.name) for field in fields(self)}
+    problems = [f"setting {key} is not one of a profile's" for key in settings if key not in STUDY_SETTINGS]
+    for key in STUDY_SETTINGS:
+        value = settings.get(key)
+        if key not in settings:
+            problems.append(f"setting {key} is missing")
+        elif problem := RULES[key].problem(value):
+            problems.append(f"setting {key} = {value!r} {problem}")
+    if problems:
+        raise ProblemsError.of("bad_setting", "the settings of a radiomics specification", problems)
+    values = {RULES[key].attribute: RULES[key].convert(settings[key]) for key in STUDY_SETTINGS}
+    calculation = Calculation(
+        **{name: values.pop(name) for name in ("bin_width", "voxel_array_shift")}  # type: ignore[arg-type]
+    )
+    return _study_set(Preparation(**values), calculation)  # type: ignore[arg-type]
 
 
-_PYRADIOMICS_NAMES = {
-    "bin_width": "binWidth",
-    "voxel_array_shift": "voxelArrayShift",
-    "normalize": "normalize",
-    "normalize_scale": "normalizeScale",
-    "pre_crop": "preCrop",
-    "pad_distance": "padDistance",
-    "minimum_roi_dimensions": "minimumROIDimensions",
-    "minimum_roi_size": "minimumROISize",
-}
+def load_profile(profile: str) -> FeatureSet:
+    """Return a named profile, or the settings of a PyRadiomics parameter file on the study's features.
 
-PROFILES: Mapping[str, Profile] = {
-    "cvt-1834": Profile(),
-    "onekey-1834": Profile(voxel_array_shift=1000, normalize=True, normalize_scale=1000.0),
-}
-
-# Settings that may stand in a parameter file, but only with the value that they have here anyway.
-FIXED_SETTINGS: Mapping[str, tuple[object, ...]] = {
-    "additionalInfo": (True, False),
-    "distances": ([1],),
-    "force2D": (False,),
-    "force2Ddimension": (0, 1, 2),
-    "geometryTolerance": (None, 1e-6),
-    "gldm_a": (0,),
-    "gradientUseSpacing": (True,),
-    "label": (1,),
-    "label_channel": (0,),
-    "lbp3DIcosphereRadius": (1,),
-    "lbp3DIcosphereSubdivision": (1,),
-    "lbp3DLevels": (2,),
-    "level": (1,),
-    "removeOutliers": (None,),
-    "resampledPixelSpacing": (None,),
-    "resegmentRange": (None,),
-    "start_level": (0,),
-    "symmetricalGLCM": (True,),
-    "wavelet": ("coif1",),
-    "weightingNorm": (None,),
-}
-
-
-def load_profile(profile: str) -> Profile:
-    """Return a named profile, or the settings of a PyRadiomics parameter file.
-
-    A file may change settings; image types and features, where it lists them, must be the study's.
+    A file may change the eight settings; image types and features, where it lists them, must be the study's.
 
     Raises:
         InputError: there is no such profile or file, or it is not YAML.
-        ProblemsError: with every setting of the file that is unknown, unsupported or out of range.
+        ProblemsError: with every key of the file that is refused, or not the study's.
     """
     if profile in PROFILES:
         return PROFILES[profile]
@@ -143,131 +103,68 @@ def load_profile(profile: str) -> Profile:
             f"radiomics.profile {profile!r}: {what}; {did_you_mean(profile, PROFILES)}it is {' or '.join(PROFILES)}, or the path "
             "of a PyRadiomics parameter file",
         )
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError("bad_parameter_file", f"parameter file {path} is not YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise InputError("bad_parameter_file", f"parameter file {path} holds no settings")
-    problems = [
-        f"section {key!r} is not supported" for key in content if key not in {"setting", "imageType", "featureClass"}
-    ]
-    problems += _image_type_problems(content.get("imageType")) + _feature_problems(content.get("featureClass"))
-    settings = {} if content.get("setting") is None else content["setting"]
-    chosen, setting_problems = (
-        _settings(settings) if isinstance(settings, dict) else ({}, ["section 'setting' is no mapping"])
-    )
-    problems += setting_problems
-    if problems:
+    content = read_parameters(path)
+    found = check_parameters(content)
+    if found.feature_set is None:
+        raise ProblemsError.of("bad_parameter_file", f"parameter file {path}", found.problems(), advice=_CHECK)
+    listed = {name for name in ("imageType", "featureClass") if content.get(name)}
+    if problems := _differences(found.feature_set, listed):
         raise ProblemsError.of("bad_parameter_file", f"parameter file {path}", problems, advice=_advice())
-    # PyRadiomics' defaults, not the profiles', hold for what a parameter file leaves out.
-    return replace(Profile(bin_width=25.0, pre_crop=False, pad_distance=5), **chosen)  # type: ignore[arg-type]
+    return profile_of(study_settings(found.feature_set))
 
 
 def _advice() -> str:
-    """Say what a parameter file may hold, with one that is whole."""
+    """Say what a job's parameter file may hold, with one that is whole, and what computes any other."""
     return (
-        f"the features are always {_all_features()}: leave imageType and featureClass out, and under setting keep none but "
-        f'{", ".join(_PYRADIOMICS_NAMES.values())}, as the whole file "setting: {{binWidth: 25}}" does'
+        f"the features of a job are always the study's {len(contracts.feature_names()):,}: leave imageType and featureClass out, "
+        f'and under setting keep none but {", ".join(STUDY_SETTINGS)}, as the whole file "setting: {{binWidth: 25}}" does. '
+        f"{_CHECK}, and cvtbatch.extract_features(ct, mask, params=FILE) computes the file as it is"
     )
 
 
-def profile_of(settings: Mapping[str, object]) -> Profile:
-    """Return the profile that a specification tells of, as `Profile.to_pyradiomics` gave it.
-
-    Raises:
-        ProblemsError: a setting is unknown, of the wrong type or out of range.
-    """
-    chosen, problems = _settings(settings)
-    if problems:
-        raise ProblemsError.of("bad_setting", "the settings of a radiomics specification", problems)
-    return Profile(**chosen)  # type: ignore[arg-type]
-
-
-def _settings(settings: Mapping[str, object]) -> tuple[dict[str, float | int | bool | None], list[str]]:
-    """Return a file's settings under the profile's names, and what is wrong with the others."""
-    by_pyradiomics = {theirs: ours for ours, theirs in _PYRADIOMICS_NAMES.items()}
-    types = {"bin_width": float, "normalize_scale": float, "normalize": bool, "pre_crop": bool}
-    chosen: dict[str, float | int | bool | None] = {}
-    problems = []
-    for name, value in settings.items():
-        ours = by_pyradiomics.get(name)
-        if name in FIXED_SETTINGS:
-            allowed = FIXED_SETTINGS[name]
-            if value not in allowed:
-                problems.append(f"setting {name} = {value!r} is not supported; it is {allowed[-1]!r} here")
-        elif ours is None:
-            problems.append(f"setting {name} is not supported")
-        elif value is None and ours == "minimum_roi_size":
-            chosen[ours] = None
-        elif isinstance(value, bool) != (types.get(ours, int) is bool) or not isinstance(value, int | float):
-            problems.append(f"setting {name} = {value!r} is of the wrong type")
-        elif types.get(ours, int) is int and not float(value).is_integer():
-            problems.append(f"setting {name} = {value!r} is no whole number")
-        else:
-            chosen[ours] = types.get(ours, int)(value)
-    try:
-        Profile(**chosen)  # type: ignore[arg-type]
-    except InputError as error:
-        problems.append(error.message)
-    return chosen, problems
-
-
-def _all_features() -> str:
-    return f"the {len(contracts.feature_names()):,}"
-
-
-def _image_type_problems(image_types: object) -> list[str]:
-    if image_types is None:
-        return []
-    if not isinstance(image_types, dict):
-        return ["section 'imageType' is no mapping"]
-    problems = [f"image type {name} is not among {_all_features()}" for name in image_types if name not in IMAGE_TYPES]
-    problems += [
-        f"image type {name} is missing; {_all_features()} need it" for name in IMAGE_TYPES if name not in image_types
+def _differences(found: FeatureSet, listed: set[str]) -> list[str]:
+    """Say where a set is not the study's, in the sections that a file lists and in the settings that no profile changes."""
+    study = profile_of(study_settings(found))
+    whose = f"the {len(contracts.feature_names()):,}"
+    problems = [
+        f"setting {key} = {json.dumps(value)} is not supported: it is {json.dumps(study.settings()[key])} for {whose}"
+        for key, value in found.settings().items()
+        if key not in _FREE_SETTINGS and value != study.settings()[key]
     ]
-    for name, own in image_types.items():
-        fixed = IMAGE_TYPES.get(name, {})
-        if own is not None and not isinstance(own, dict):
-            problems.append(f"image type {name}: {own!r} is no mapping of settings")
-            continue
-        for setting, value in (own or {}).items():
-            allowed = (fixed[setting],) if setting in fixed else FIXED_SETTINGS.get(setting)
-            if allowed is None or value not in allowed:
-                problems.append(f"image type {name}: setting {setting} = {value!r} is not supported")
-        problems += [
-            f"image type {name}: setting {setting} must be {value}"
-            for setting, value in fixed.items()
-            if setting not in (own or {})
-        ]
+    if "imageType" in listed:
+        problems += _image_type_differences(found, study, whose)
+    if "featureClass" in listed:
+        problems += _class_differences(found, study, whose)
     return problems
 
 
-def _feature_problems(feature_classes: object) -> list[str]:
-    if feature_classes is None:
-        return []
-    if not isinstance(feature_classes, dict):
-        return ["section 'featureClass' is no mapping"]
-    problems = [
-        f"feature class {name} is not among {_all_features()}"
-        for name in feature_classes
-        if name not in FEATURE_CLASSES
-    ]
-    problems += [
-        f"feature class {name} is missing; {_all_features()} need it"
-        for name in FEATURE_CLASSES
-        if name not in feature_classes
-    ]
-    for name, chosen in feature_classes.items():
-        if chosen is not None and not (isinstance(chosen, list) and all(isinstance(entry, str) for entry in chosen)):
-            problems.append(f"feature class {name}: {chosen!r} is no list of features")
-            continue
-        wanted = {"glcm": set(GLCM), "firstorder": set(FIRST_ORDER)}.get(name)
-        if name in FEATURE_CLASSES and chosen and (wanted is None or set(chosen) != wanted):
-            problems.append(f"feature class {name}: its list of features is not that of {_all_features()}")
-        if name == "glcm" and not chosen:
-            problems.append(
-                f"feature class glcm: all features would include {' and '.join(sorted(GLCM_LEFT_OUT))}, "
-                f"which are not among {_all_features()}"
-            )
+def _image_type_differences(found: FeatureSet, study: FeatureSet, whose: str) -> list[str]:
+    ours, theirs = ({one.name: one for one in each.image_types} for each in (study, found))
+    problems = [f"image type {name} is not among {whose}" for name in theirs if name not in ours]
+    problems += [f"image type {name} is missing; {whose} need it" for name in ours if name not in theirs]
+    for name in ours.keys() & theirs.keys():
+        for group, wanted in (
+            (theirs[name].filtering, ours[name].filtering),
+            (theirs[name].calculation, ours[name].calculation),
+        ):
+            wanted_values = wanted.to_pyradiomics()
+            problems += [
+                f"image type {name}: setting {key} must be {json.dumps(wanted_values[key])}, not {json.dumps(value)}"
+                for key, value in group.to_pyradiomics().items()
+                if value != wanted_values[key] and not (key in _FREE_SETTINGS and name != "LoG")
+            ]
+    return problems
+
+
+def _class_differences(found: FeatureSet, study: FeatureSet, whose: str) -> list[str]:
+    ours, theirs = dict(study.classes), dict(found.classes)
+    problems = [f"feature class {name} is not among {whose}" for name in theirs if name not in ours]
+    problems += [f"feature class {name} is missing; {whose} need it" for name in ours if name not in theirs]
+    for name in ours.keys() & theirs.keys():
+        for what, features in (
+            ("left out, and among", sorted(set(ours[name]) - set(theirs[name]))),
+            ("not among", sorted(set(theirs[name]) - set(ours[name]))),
+        ):
+            if features:
+                problems.append(f"feature class {name}: {', '.join(features)}: {what} {whose}")
     return problems

@@ -2,6 +2,8 @@
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -11,14 +13,15 @@ from cvtbatch.errors import InputError, InternalError
 from cvtbatch.extras import require
 from cvtbatch.radiomics.box import cut_box
 from cvtbatch.radiomics.discretisation import bin_edges
+from cvtbatch.radiomics.feature_names import TEXTURE_CLASSES
+from cvtbatch.radiomics.feature_set import FeatureSet
 from cvtbatch.radiomics.filters import filter_images
-from cvtbatch.radiomics.profiles import FEATURE_CLASSES, GLCM, IMAGE_TYPES, Profile
 
 # Its co-occurrence matrices take 13 x N x N x 8 bytes: 1.7 GB.
 MAXIMUM_BINS = 4096
 
 
-def stock_features(ct: sitk.Image, mask: sitk.Image, profile: Profile) -> dict[str, float]:
+def stock_features(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet) -> dict[str, float]:
     """Return what PyRadiomics computes on the volume cast to float64, by its names and in its order.
 
     On an int16 volume PyRadiomics would truncate the samples of LBP-3D to whole HU.
@@ -27,62 +30,91 @@ def stock_features(ct: sitk.Image, mask: sitk.Image, profile: Profile) -> dict[s
         ResourceError: this installation is one without the extra `stock`.
         InputError: PyRadiomics refuses the ROI.
     """
-    extractor = _extractor(profile)
-    _check_gray_range(ct, mask, profile)
-    with warnings.catch_warnings():
+    _require_pyradiomics()
+    _check_gray_range(ct, mask, feature_set)
+    with _own_tolerance(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            values = extractor.execute(sitk.Cast(ct, sitk.sitkFloat64), mask)
-        except ValueError as error:
+            values = _extractor(feature_set).execute(sitk.Cast(ct, sitk.sitkFloat64), mask)
+        except (ValueError, RuntimeError) as error:
             raise InputError("roi_refused", "PyRadiomics refuses the ROI", str(error)) from None
     # Of a few voxels on a line some shape values come out complex, with an imaginary part of 0.
     return {name: float(np.real(value)) for name, value in values.items() if not name.startswith("diagnostics")}
 
 
-def _check_gray_range(ct: sitk.Image, mask: sitk.Image, profile: Profile) -> None:
+def _check_gray_range(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet) -> None:
     """Refuse an ROI over whose gray range PyRadiomics would crash the process: its matrices hold every bin, empty ones too.
 
     Raises:
         InputError: too_many_gray_levels; and what `cut_box` and `filter_images` refuse.
     """
-    for name, values in filter_images(cut_box(ct, mask, profile)):
-        bins = len(bin_edges(values, profile.bin_width)) - 1
-        if bins > MAXIMUM_BINS:
-            raise InputError(
-                "too_many_gray_levels",
-                f"image type {name} spans {bins} bins of width {profile.bin_width:g}; PyRadiomics' matrices would not fit "
-                f"into memory (limit {MAXIMUM_BINS})",
-            )
+    if not set(TEXTURE_CLASSES) & set(feature_set.image_classes()):
+        return
+    box = cut_box(ct, mask, feature_set.preparation)
+    for image_type in feature_set.image_types:
+        if image_type.name == "LBP3D" and feature_set.stock_reasons():
+            continue
+        for name, values in filter_images(box, image_type):
+            bins = len(bin_edges(values, image_type.calculation)) - 1
+            if bins > MAXIMUM_BINS:
+                width = image_type.calculation.bin_width
+                raise InputError(
+                    "too_many_gray_levels",
+                    f"image type {name} spans {bins} bins of width {width:g}; PyRadiomics' matrices would not fit "
+                    f"into memory (limit {MAXIMUM_BINS})",
+                )
 
 
-def stock_images(ct: sitk.Image, mask: sitk.Image, profile: Profile) -> dict[str, npt.NDArray[np.floating]]:
+def stock_images(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet) -> dict[str, npt.NDArray[np.floating]]:
     """Return the (n,) ROI values of every filtered image as PyRadiomics makes them, by the image's name in the features."""
     images: dict[str, npt.NDArray[np.floating]] = {}
 
     def keep(image: sitk.Image, roi: sitk.Image, image_type: str, **_: object) -> dict[str, float]:
-        images[image_type] = sitk.GetArrayFromImage(image)[sitk.GetArrayViewFromImage(roi) == 1]
+        images[image_type] = sitk.GetArrayFromImage(image)[
+            sitk.GetArrayViewFromImage(roi) == feature_set.preparation.label
+        ]
         return {}
 
-    extractor = _extractor(profile)
-    extractor.computeFeatures = keep
-    with warnings.catch_warnings():
+    with _own_tolerance(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        extractor = _extractor(feature_set)
+        extractor.computeFeatures = keep
         extractor.execute(sitk.Cast(ct, sitk.sitkFloat64), mask)
     return images
 
 
-def _extractor(profile: Profile):  # type: ignore[no-untyped-def]
-    require("radiomics.engine pyradiomics and audits need", "radiomics", "trimesh")
+@contextmanager
+def _own_tolerance() -> Iterator[None]:
+    """Set back what PyRadiomics changes for the whole process, where a set has a `geometryTolerance`."""
+    tolerances = sitk.ProcessObject
+    coordinate, direction = (
+        tolerances.GetGlobalDefaultCoordinateTolerance(),
+        tolerances.GetGlobalDefaultDirectionTolerance(),
+    )
+    try:
+        yield
+    finally:
+        tolerances.SetGlobalDefaultCoordinateTolerance(coordinate)
+        tolerances.SetGlobalDefaultDirectionTolerance(direction)
+
+
+def _require_pyradiomics() -> None:
+    require("radiomics.engine pyradiomics, audits and some keys of parameter files need", "radiomics", "trimesh")
     import radiomics
-    from radiomics.featureextractor import RadiomicsFeatureExtractor
 
     radiomics.setVerbosity(logging.CRITICAL)
-    extractor = RadiomicsFeatureExtractor(additionalInfo=False, **profile.to_pyradiomics())
+
+
+def _extractor(feature_set: FeatureSet):  # type: ignore[no-untyped-def]
+    from radiomics.featureextractor import RadiomicsFeatureExtractor
+
+    document = feature_set.to_document()
+    extractor = RadiomicsFeatureExtractor(**{**document["setting"], "additionalInfo": False})
     extractor.disableAllImageTypes()
-    for name, arguments in IMAGE_TYPES.items():
-        extractor.enableImageTypeByName(name, customArgs=dict(arguments))
+    for name, own in document["imageType"].items():
+        extractor.enableImageTypeByName(name, customArgs=own)
     extractor.disableAllFeatures()
-    extractor.enableFeaturesByName(**{name: GLCM if name == "glcm" else [] for name in FEATURE_CLASSES})
+    extractor.enableFeaturesByName(**document["featureClass"])
     return extractor
 
 

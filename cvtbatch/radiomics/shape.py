@@ -1,4 +1,4 @@
-"""Shape of the ROI: 14 features of its mesh and of its voxels' covariance.
+"""Shape of the ROI: 14 features of its mesh and of its voxels' covariance, and three that are deprecated.
 
 The mesh is PyRadiomics': marching cubes on the bounding box with one empty voxel around it, vertices half way between voxels. Its
 diameters are largest distances between vertices; PyRadiomics compares all pairs, here only vertices at the two ends of a row of
@@ -48,38 +48,43 @@ def shape_features(box: RoiBox) -> dict[str, float]:
     """Return the features, in mm, mm2 and mm3."""
     spacing = np.array(box.spacing_mm)
     inside = np.zeros([size + 2 for size in box.shape], np.uint8)
-    voxels = tuple(axis - low + 1 for axis, low in zip(box.index, box.lower, strict=True))
+    voxels = tuple(axis - low + 1 for axis, low in zip(box.outline, box.lower, strict=True))
     inside[voxels] = 1
     surface, volume = _mesh(inside, spacing, _CORNERS, _MIDDLES, _EDGES)
     slice_mm, column_mm, row_mm, longest_mm = _diameters(inside, spacing)
-    least, minor, major = _principal_variances(voxels, spacing)
+    least, minor, major = principal_variances(voxels, spacing)
     z, y, x = box.spacing_mm
+    sphericity = (36 * math.pi * volume**2) ** (1.0 / 3.0) / surface
     return {
-        "Elongation": _root(minor / major) if major >= 0 else math.nan,
-        "Flatness": _root(least / major) if major >= 0 else math.nan,
-        "LeastAxisLength": _root(least) * 4,
-        "MajorAxisLength": _root(major) * 4,
+        "Compactness1": volume / (surface ** (3.0 / 2.0) * math.sqrt(math.pi)),
+        "Compactness2": (36.0 * math.pi) * (volume**2.0) / (surface**3.0),
+        "Elongation": root(minor / major) if major >= 0 else math.nan,
+        "Flatness": root(least / major) if major >= 0 else math.nan,
+        "LeastAxisLength": root(least) * 4,
+        "MajorAxisLength": root(major) * 4,
         "Maximum2DDiameterColumn": column_mm,
         "Maximum2DDiameterRow": row_mm,
         "Maximum2DDiameterSlice": slice_mm,
         "Maximum3DDiameter": longest_mm,
         "MeshVolume": volume,
-        "MinorAxisLength": _root(minor) * 4,
-        "Sphericity": (36 * math.pi * volume**2) ** (1.0 / 3.0) / surface,
+        "MinorAxisLength": root(minor) * 4,
+        "SphericalDisproportion": 1 / sphericity,
+        "Sphericity": sphericity,
         "SurfaceArea": surface,
         "SurfaceVolumeRatio": surface / volume,
         "VoxelVolume": len(voxels[0]) * (z * x * y),
     }
 
 
-def _root(value: np.floating | np.complexfloating) -> float:
+def root(value: np.floating | np.complexfloating) -> float:
+    """Return the root of an eigenvalue; NaN below 0."""
     return float(np.sqrt(value).real) if value >= 0 else math.nan
 
 
-def _principal_variances(
+def principal_variances(
     voxels: tuple[NDArray[np.int64], ...], spacing: NDArray[np.float64]
 ) -> NDArray[np.floating | np.complexfloating]:
-    """Return the (3,) eigenvalues of the voxels' covariance (mm2), increasing, in PyRadiomics' order of operations.
+    """Return the eigenvalues, one an axis, of the voxels' covariance (mm2), increasing, in PyRadiomics' order of operations.
 
     On a flat ROI the least one is round-off, of which the root is reported: hence the same calls on the same numbers. Of a few
     voxels on a line they can come out complex, and then PyRadiomics reports the real part of the root.

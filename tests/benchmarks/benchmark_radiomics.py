@@ -33,7 +33,7 @@ from cvtbatch.radiomics.glcm import glcm_features
 from cvtbatch.radiomics.glrlm_glszm_gldm import gldm_features, glrlm_features, glszm_features
 from cvtbatch.radiomics.lbp import pattern_images
 from cvtbatch.radiomics.ngtdm import ngtdm_features
-from cvtbatch.radiomics.profiles import PROFILES, Profile
+from cvtbatch.radiomics.profiles import PROFILES
 from cvtbatch.radiomics.reference import stock_features
 from cvtbatch.radiomics.shape import shape_features
 from cvtbatch.radiomics.texture_matrices import fill_matrices, lay_grid
@@ -139,7 +139,7 @@ def compare(ml: float, repeat: int) -> None:
     print(f"parity: {len(broken)} of {len(stock)} outside the contract; worst deviation {worst:.2g} of what it allows")
     if broken:
         raise SystemExit(f"no parity, no benchmark: {broken[:5]}")
-    whole: Profile = replace(PROFILE, pre_crop=False)
+    whole = replace(PROFILE, preparation=replace(PROFILE.preparation, pre_crop=False))
     rows = {
         "stock, whole volume": (lambda: stock_features(ct, mask, whole), 1),
         "stock, the profile": (lambda: stock_features(ct, mask, PROFILE), max(1, repeat // 2)),

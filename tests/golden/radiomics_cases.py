@@ -6,13 +6,13 @@ keeps a digest of them all the same.
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from cvtbatch.radiomics.profiles import PROFILES, Profile
+from cvtbatch.radiomics import PROFILES, FeatureSet, profile_of, study_settings
 from tests.support.outside_data import outside
 
 SPACING_MM = (0.5, 0.5, 5.0)
@@ -25,7 +25,7 @@ class Case:
     """An ROI and the settings under which its values are kept."""
 
     make: Callable[[], Pair]
-    profiles: Mapping[str, Profile]
+    profiles: Mapping[str, FeatureSet]
 
 
 def texture(seed: int, shape: tuple[int, int, int], blur: int) -> NDArray[np.int64]:
@@ -126,16 +126,16 @@ def digest(pair: Pair) -> str:
     return total.hexdigest()
 
 
-def _profiles(*keys: str) -> dict[str, Profile]:
-    cvt, onekey = PROFILES["cvt-1834"], PROFILES["onekey-1834"]
+def _profiles(*keys: str) -> dict[str, FeatureSet]:
+    cvt, onekey = (study_settings(PROFILES[name]) for name in ("cvt-1834", "onekey-1834"))
     known = {
         "cvt5": cvt,
-        "cvt25": replace(cvt, bin_width=25.0),
+        "cvt25": {**cvt, "binWidth": 25.0},
         "onekey5": onekey,
-        "onekey25": replace(onekey, bin_width=25.0),
-        "whole": replace(cvt, pre_crop=False),
+        "onekey25": {**onekey, "binWidth": 25.0},
+        "whole": {**cvt, "preCrop": False},
     }
-    return {key: known[key] for key in keys}
+    return {key: profile_of(known[key]) for key in keys}
 
 
 CASES: Mapping[str, Case] = {

@@ -131,5 +131,5 @@ def test_fewer_names_fail_before_work_starts(archive: Path, tmp_path: Path, monk
     result = CliRunner().invoke(cli, command)
     assert isinstance(result.exception, InternalError)
     assert f"1561 features instead of {len(contracts.feature_names())}: 273 missing" in str(result.exception)
-    assert "LBP-3D needs trimesh and SciPy < 1.17" in str(result.exception)
+    assert "LBP-3D needs SciPy < 1.17: pip install 'cvtbatch[stock]'" in str(result.exception)
     assert not (tmp_path / "store").exists()

@@ -1,6 +1,7 @@
 """`import cvtbatch`: what a notebook does, from a manifest to features and scores, by the values of the command line."""
 
 import math
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from cvtbatch.errors import CvtbatchError
 from cvtbatch.pipelines.extraction.report import Progress
 from tests.support import users_script
 from tests.support.archives import tiny_archive, tiny_head, write_rows
+from tests.support.parity import skip_without_pyradiomics
 from tests.support.paths import ROOT
 
 NO_EMBEDDINGS = {"embedding.weights": "none"}
@@ -105,6 +107,27 @@ def test_values_on_the_grid_as_given_say_that_they_are_not_the_stores(
     assert _bits(given) != _bits(_stored(run))
 
 
+def test_a_parameter_file_is_computed_as_pyradiomics_does(tmp_path: Path) -> None:
+    skip_without_pyradiomics()
+    from radiomics.featureextractor import RadiomicsFeatureExtractor
+
+    params, (ct, mask) = tmp_path / "params.yaml", tiny_head(1)
+    params.write_text(
+        "imageType: {Original: {}}\nfeatureClass: {firstorder: [Mean, Entropy]}\nsetting: {binWidth: 7}\n"
+    )
+    files = [str(tmp_path / name) for name in ("ct.nii.gz", "mask.nii.gz")]
+    for image, file in zip((ct, mask), files, strict=True):
+        sitk.WriteImage(image, file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = RadiomicsFeatureExtractor(str(params), additionalInfo=False).execute(*files)
+    stock = {name: float(value) for name, value in found.items()}
+    assert cvtbatch.extract_features(*files, params=params) == pytest.approx(stock, rel=1e-9)
+    assert cvtbatch.extract_features(ct, mask, params=str(params)) == pytest.approx(stock, rel=1e-9)
+    on_stored_grid = cvtbatch.extract_features(ct, mask, params=params, grid="stored")
+    assert on_stored_grid["original_firstorder_Mean"] != pytest.approx(stock["original_firstorder_Mean"])
+
+
 CT, MASK = tiny_head(1)
 MOVED = sitk.Image(MASK)
 MOVED.SetOrigin((500.0, 0.0, 0.0))
@@ -122,6 +145,7 @@ MOVED.SetOrigin((500.0, 0.0, 0.0))
         ((CT, MASK), {"grid": "as given"}, "bad_argument", "give 'stored' or 'given'"),
         ((CT, MASK), {"engine": "slow"}, "bad_argument", "give 'fast' or 'pyradiomics'"),
         ((CT, MASK), {"profile": 5}, "bad_argument", "not a int"),
+        ((ROOT, MASK), {"grid": "given"}, "bad_argument", 'a folder is read with grid="stored" alone'),
         ((CT, MASK), {"grid": "given", "segment": "x"}, "bad_argument", 'with grid="stored" alone'),
     ],
 )

@@ -1,7 +1,6 @@
 """The fast engine against stock PyRadiomics on small random ROIs: any mask, any image, and what stock refuses."""
 
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cvtbatch.errors import InputError
+from cvtbatch.radiomics import profile_of, study_settings
 from cvtbatch.radiomics.fast import compute_features
-from cvtbatch.radiomics.profiles import PROFILES
 from cvtbatch.radiomics.reference import stock_features
-from tests.support.parity import NAMES, deviations, skip_without_pyradiomics
+from tests.support.parity import NAMES, deviations, skip_without_pyradiomics, study_set
 
 # LoG of sigma 3 mm fits into as few as 4 voxels of this size.
 SPACINGS_MM = ((3.0, 3.0, 5.0), (1.0, 2.5, 3.0), (3.0, 3.0, 3.0))
@@ -52,8 +51,7 @@ def rois(draw):
     ct, roi = sitk.GetImageFromArray(hu.astype(np.int16)), sitk.GetImageFromArray(mask)
     for image in (ct, roi):
         image.SetSpacing(draw(st.shared(st.sampled_from(SPACINGS_MM), key="spacing")))
-    profile = replace(
-        PROFILES["cvt-1834"],
+    profile = study_set(
         bin_width=draw(st.sampled_from([5.0, 25.0])),
         voxel_array_shift=draw(st.sampled_from([0, 1000])),
         pre_crop=draw(st.booleans()),
@@ -90,7 +88,8 @@ def test_small_rois_equal_stock(roi):
 @given(rois(), st.sampled_from([25.0, 60.0]))
 def test_small_normalised_rois_equal_stock(roi, bin_width):
     ct, mask, profile = roi
-    test = replace(profile, normalize=True, normalize_scale=200.0, bin_width=bin_width)
+    changed = {**study_settings(profile), "normalize": True, "normalizeScale": 200.0, "binWidth": bin_width}
+    test = profile_of(changed)
     if np.ptp(sitk.GetArrayViewFromImage(ct)) == 0:
         with pytest.raises(InputError):
             compute_features(ct, mask, test)

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from cvtbatch import contracts, spec
-from cvtbatch.radiomics import PROFILES
+from cvtbatch.radiomics import PROFILES, study_settings
 
 VOLUME = spec.volume_spec((0.5, 0.5, 5.0))
 NAMES = contracts.feature_names()
@@ -12,7 +12,7 @@ NAMES = contracts.feature_names()
 def test_ids_of_the_two_profiles_stay() -> None:
     """A store written today is found tomorrow: these change only when a revision is raised or a setting gains a meaning."""
     ids = {
-        name: spec.radiomics_spec(VOLUME, profile.to_pyradiomics(), NAMES).spec_id for name, profile in PROFILES.items()
+        name: spec.radiomics_spec(VOLUME, study_settings(profile), NAMES).spec_id for name, profile in PROFILES.items()
     }
     assert (VOLUME.spec_id, ids) == (
         "vol-52b96a265f49",
@@ -22,7 +22,7 @@ def test_ids_of_the_two_profiles_stay() -> None:
 
 def test_ids_chain() -> None:
     other = spec.volume_spec((0.5, 0.5, 2.5))
-    profile = PROFILES["cvt-1834"].to_pyradiomics()
+    profile = study_settings(PROFILES["cvt-1834"])
     assert other.spec_id != VOLUME.spec_id
     assert spec.radiomics_spec(other, profile, NAMES).spec_id != spec.radiomics_spec(VOLUME, profile, NAMES).spec_id
     assert spec.radiomics_spec(VOLUME, profile, NAMES).parent_id == VOLUME.spec_id
@@ -32,7 +32,7 @@ def test_ids_chain() -> None:
 def test_a_raised_revision_gives_other_ids_above_it_alone(revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def ids() -> dict[str, str]:
         volume = spec.volume_spec((0.5, 0.5, 5.0))
-        radiomics = spec.radiomics_spec(volume, PROFILES["cvt-1834"].to_pyradiomics(), NAMES)
+        radiomics = spec.radiomics_spec(volume, study_settings(PROFILES["cvt-1834"]), NAMES)
         embedding = spec.embedding_spec(volume, {"weights": "w"})
         return {"INGEST": volume.spec_id, "RADIOMICS": radiomics.spec_id, "EMBEDDING": embedding.spec_id}
 

@@ -21,7 +21,7 @@ from cvtbatch.pipelines.extraction.bundle_settings import bundle_job, require_bu
 from cvtbatch.pipelines.extraction.settings import specify_embedding
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.volume_flags import volume_flags
-from cvtbatch.radiomics import Engine, Profile, load_profile
+from cvtbatch.radiomics import Engine, FeatureSet, load_profile, study_settings
 from cvtbatch.reporting.outlined_slice import OutlinedSlice
 from cvtbatch.spec import digest, radiomics_spec, volume_spec
 
@@ -31,7 +31,7 @@ class Recipe:
     """How a bundle's inputs are made of an image and an outline; spacing in x, y, z."""
 
     spacing_mm: tuple[float, float, float]
-    profile: Profile
+    profile: FeatureSet
     engine: Engine
     preprocessing: Preprocessing
     weights: Weights
@@ -82,7 +82,7 @@ def resolve_recipe(bundle: Bundle, job: Job, given: bool) -> Recipe:
     weights = load_weights(section.weights)
     x, y, z = map(float, own.volume.spacing_mm)
     volume = volume_spec((x, y, z))
-    radiomics = radiomics_spec(volume, profile.to_pyradiomics(), contracts.feature_names())
+    radiomics = radiomics_spec(volume, study_settings(profile), contracts.feature_names())
     require_bundle_specs((volume, radiomics, specify_embedding(section, weights, volume)), bundle, specs)
     return Recipe((x, y, z), profile, own.radiomics.engine, section.preprocessing(), weights, section.compute())
 

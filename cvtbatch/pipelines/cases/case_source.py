@@ -20,7 +20,7 @@ from cvtbatch.imaging.resampling import to_image
 from cvtbatch.ingest import ImageSlices, SourceMask, SourceVolume, read_mask, read_volume
 from cvtbatch.manifest import MISSING_FILE, Case, RoiSource, is_absent
 from cvtbatch.pipelines.extraction.limits import feature_bytes
-from cvtbatch.radiomics import Engine, Profile, RoiFeatures, roi_features
+from cvtbatch.radiomics import Engine, FeatureSet, RoiFeatures, roi_features
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class PlacedCase:
     mask_zyx: npt.NDArray[np.uint8]
     grid: Grid
 
-    def features(self, profile: Profile, engine: Engine) -> RoiFeatures:
+    def features(self, profile: FeatureSet, engine: Engine) -> RoiFeatures:
         """Compute the features of the outline; errors as for `extract_features`."""
         require_memory(feature_bytes(int(np.count_nonzero(self.mask_zyx)), engine))
         return roi_features(to_image(self.hu_zyx, self.grid), to_image(self.mask_zyx, self.grid), profile, engine)

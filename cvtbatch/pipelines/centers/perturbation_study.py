@@ -27,8 +27,7 @@ from cvtbatch.pipelines.extraction.limits import CASE_SECONDS, OUTLINE_SECONDS, 
 from cvtbatch.pipelines.models.eligible_cases import Row
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.unfinished import why_undone
-from cvtbatch.radiomics import Profile, roi_features
-from cvtbatch.radiomics.profiles import profile_of
+from cvtbatch.radiomics import FeatureSet, profile_of, roi_features, study_settings
 from cvtbatch.spec import radiomics_spec
 from cvtbatch.store import FeatureStore, StoredArray, View
 from cvtbatch.validation.agreement import icc_one_way
@@ -51,7 +50,7 @@ class PerturbedOutline:
     mask: StoredArray
     grid: Grid
     voxels: int
-    profile: Profile
+    profile: FeatureSet
     count: int
 
 
@@ -241,7 +240,7 @@ def _outlines(
     return found, spec_id, len(outlines) - len(single)
 
 
-def _profile(view: View, spec_id: str) -> Profile:
+def _profile(view: View, spec_id: str) -> FeatureSet:
     """Return the settings of a specification, once it is sure that this engine's values are of it.
 
     Raises:
@@ -250,7 +249,7 @@ def _profile(view: View, spec_id: str) -> Profile:
     specs = view.specs_with([spec_id])
     profile = profile_of(specs[spec_id].content()["settings"])
     parent = specs[specs[spec_id].parent_id]
-    if radiomics_spec(parent, profile.to_pyradiomics(), contracts.feature_names()).spec_id != spec_id:
+    if radiomics_spec(parent, study_settings(profile), contracts.feature_names()).spec_id != spec_id:
         raise InputError(
             "other_revision",
             f"the features of {spec_id} were computed by another revision of cvtbatch, and perturbed ones would not compare; "
@@ -259,7 +258,7 @@ def _profile(view: View, spec_id: str) -> Profile:
     return profile
 
 
-def _outline(store_url: str, roi: Row, volume: Row, profile: Profile, count: int) -> PerturbedOutline:
+def _outline(store_url: str, roi: Row, volume: Row, profile: FeatureSet, count: int) -> PerturbedOutline:
     x, y, z = volume["size_xyz"]
     x_mm, y_mm, z_mm = volume["spacing_mm"]
     first_x, first_y, first_z = volume["origin_mm"]

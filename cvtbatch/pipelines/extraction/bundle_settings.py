@@ -10,7 +10,7 @@ import cvtbatch
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.errors import InputError
 from cvtbatch.pipelines.shared.job import Job
-from cvtbatch.radiomics import PROFILES
+from cvtbatch.radiomics import PROFILES, study_settings
 from cvtbatch.spec import Difference, Spec, differences
 
 SHOWN_DIFFERENCES = 5
@@ -54,7 +54,7 @@ def bundle_job(job: Job, bundle: Bundle, specs: Mapping[str, Spec], folder: Path
 def _profile(settings: Mapping[str, object], folder: Path) -> str:
     """Return the name of the profile with these settings of PyRadiomics, or a parameter file with them."""
     for name, profile in PROFILES.items():
-        if profile.to_pyradiomics() == settings:
+        if study_settings(profile) == settings:
             return name
     file = folder / "radiomics.yaml"
     file.write_text(yaml.safe_dump({"setting": dict(settings)}), encoding="utf-8")

@@ -9,7 +9,7 @@ from cvtbatch.manifest import MISSING_FILE, Case, CompactPickle, RoiSource
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
 from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownRoi, KnownVolume
 from cvtbatch.pipelines.shared.uid_key import UidKey
-from cvtbatch.radiomics import Engine, Profile
+from cvtbatch.radiomics import Engine, FeatureSet
 from cvtbatch.spec import digest
 
 Spacing = tuple[float, float, float]
@@ -49,7 +49,7 @@ class Work:
     volume_spec_id: str
     radiomics_spec_id: str
     spacing_mm: Spacing
-    profile: Profile
+    profile: FeatureSet
     engine: Engine
     audit_share: float
     uid_key: UidKey | None = None

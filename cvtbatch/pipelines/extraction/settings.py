@@ -13,7 +13,7 @@ from cvtbatch.pipelines.extraction.case_plan import Work
 from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingWork, WeightsRef
 from cvtbatch.pipelines.extraction.outline_plan import OutlineWork
 from cvtbatch.pipelines.shared.job import EmbeddingSection, Job
-from cvtbatch.radiomics import load_profile
+from cvtbatch.radiomics import load_profile, study_settings
 from cvtbatch.spec import Spec, embedding_spec, radiomics_spec, volume_spec
 from cvtbatch.store import Location
 
@@ -100,7 +100,7 @@ def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
         )
     x, y, z = map(float, job.volume.spacing_mm)
     volume = volume_spec((x, y, z))
-    radiomics = radiomics_spec(volume, profile.to_pyradiomics(), contracts.feature_names())
+    radiomics = radiomics_spec(volume, study_settings(profile), contracts.feature_names())
     if only != "embeddings" and (engine == "pyradiomics" or audit_share > 0):
         from cvtbatch.radiomics import check_stock
 

@@ -175,6 +175,9 @@ def test_pyradiomics_own_example_is_told_what_to_keep(place: Path) -> None:
         "leave imageType and featureClass out",
         "binWidth, voxelArrayShift, normalize",
         "setting: {binWidth: 25}",
+        "image type Square is missing",
+        "cvtbatch profile check FILE",
+        "extract_features(ct, mask, params=FILE)",
     ):
         assert word in text
     (place / "kept.yaml").write_text(re.search(r"setting: \{.*?\}", text)[0], encoding="utf-8")  # type: ignore[index]

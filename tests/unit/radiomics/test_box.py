@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from cvtbatch.errors import InputError
 from cvtbatch.radiomics.box import cut_box
 from cvtbatch.radiomics.fast import compute_features
-from cvtbatch.radiomics.profiles import Profile
+from tests.support.parity import preparation, study_set
 
 
 def pair(shape=(8, 12, 12), dtype=np.int16):
@@ -32,7 +32,7 @@ def remasked(ct, mask, change):
 
 def kind_of(ct, mask, **settings):
     with pytest.raises(InputError) as caught:
-        compute_features(ct, mask, Profile(**settings))
+        compute_features(ct, mask, study_set(**settings))
     assert caught.value.message
     return caught.value.kind
 
@@ -66,7 +66,7 @@ def test_masks_are_refused(change, kind):
 
 def test_limits_of_the_profile_hold():
     assert kind_of(*pair(), minimum_roi_size=32) == "roi_too_small"
-    compute_features(*pair(), Profile(minimum_roi_size=31))
+    compute_features(*pair(), study_set(minimum_roi_size=31))
     assert kind_of(*remasked(*pair(), only((3, 4, 4), (3, 5, 5))), minimum_roi_dimensions=3) == "roi_too_thin"
 
 
@@ -89,7 +89,7 @@ def test_other_grids_are_refused(move):
 def test_grids_equal_within_tolerance_pass():
     ct, mask = pair()
     mask.SetOrigin((1e-7, 0.0, 0.0))
-    cut_box(ct, mask, Profile())
+    cut_box(ct, mask, preparation())
 
 
 def test_other_pixels_are_refused():
@@ -104,7 +104,7 @@ def test_voxels_must_be_finite_where_they_count(bad):
     ct[0, 0, 0] = bad
     assert kind_of(ct, mask, pre_crop=False) == "non_finite_voxels"
     assert kind_of(ct, mask, normalize=True, pad_distance=2) == "non_finite_voxels"
-    assert np.isfinite(compute_features(ct, mask, Profile(pad_distance=2)).values["original_firstorder_Mean"])
+    assert np.isfinite(compute_features(ct, mask, study_set(pad_distance=2)).values["original_firstorder_Mean"])
 
 
 def test_thin_boxes_are_refused():
@@ -126,7 +126,7 @@ def test_absurd_bins_are_refused():
 
 
 def test_the_box_is_the_roi_and_its_margin():
-    box = cut_box(*pair(), Profile(pad_distance=2))
+    box = cut_box(*pair(), preparation(pad_distance=2))
     assert box.values.shape == (6, 8, 8)
     assert (box.lower, box.shape, box.spacing_mm) == ((2, 2, 2), (2, 4, 4), (5.0, 2.0, 2.0))
     assert len(box.index[0]) == 32
@@ -135,9 +135,9 @@ def test_the_box_is_the_roi_and_its_margin():
 
 def test_degenerate_classes_are_named():
     ct, mask = pair()
-    result = compute_features(ct * 0 + 40, mask, Profile())
+    result = compute_features(ct * 0 + 40, mask, study_set())
     assert "original/glcm: one gray level" in result.degenerate
     assert result.filter_scale_hu == 40
-    apart = compute_features(*remasked(ct, mask, only((3, 4, 4), (3, 5, 9))), Profile())
+    apart = compute_features(*remasked(ct, mask, only((3, 4, 4), (3, 5, 9))), study_set())
     assert "original/glcm: no neighbouring voxels" in apart.degenerate
     assert np.isnan(apart.values["original_glcm_Contrast"])

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from cvtbatch import contracts
 from cvtbatch.errors import InputError
 from cvtbatch.radiomics import PROFILES, audit_features, extract_features, roi_features
 from cvtbatch.radiomics.audit import deviation
+from cvtbatch.radiomics.parameter_file import load_feature_set
 from tests.support.archives import tiny_head
 from tests.support.parity import skip_without_pyradiomics
 
@@ -99,7 +101,7 @@ def test_without_pyradiomics_only_its_engine_is_missing() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.splitlines()
     assert output[0] == str(len(contracts.feature_names()))
-    needs = "radiomics.engine pyradiomics and audits need PyRadiomics and trimesh"
+    needs = "radiomics.engine pyradiomics, audits and some keys of parameter files need PyRadiomics and trimesh"
     assert output[1] == f"ResourceError missing_extra {needs}: pip install 'cvtbatch[stock]'"
 
 
@@ -117,3 +119,41 @@ def test_voxels_of_another_bin_or_code_are_counted(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(audit, "stock_images", lambda *_: images)
     monkeypatch.setattr(audit, "stock_features", lambda *_: {name: value + 1 for name, value in values.items()})
     assert audit.audit_features(ct, mask, profile, values).differing_voxels == {"original": 1, "lbp-3D-m1": 3}
+
+
+def test_a_parameter_file_is_computed_as_pyradiomics_takes_it(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text("featureClass: {shape: [MeshVolume], firstorder: [Mean]}\nsetting: {label: 2}\n")
+    ct, mask = tiny_head(3)
+    values = extract_features(ct, mask * 2, params=path)
+    assert list(values) == ["original_shape_MeshVolume", "original_firstorder_Mean"]
+    study = extract_features(ct, mask)
+    assert values == {name: study[name] for name in values}
+
+
+def test_what_the_fast_engine_lacks_stock_computes(tmp_path: Path) -> None:
+    skip_without_pyradiomics()
+    path = tmp_path / "p.yaml"
+    path.write_text("imageType: {Original: {}, LBP3D: {lbp3DLevels: 3}}\nfeatureClass: {firstorder: [Mean]}\n")
+    feature_set = load_feature_set(path)
+    found = roi_features(*tiny_head(3), feature_set, "fast")
+    assert found.engine == "pyradiomics"
+    assert list(found.values) == [
+        f"{image}_firstorder_Mean" for image in ("original", "lbp-3D-m1", "lbp-3D-m2", "lbp-3D-m3", "lbp-3D-k")
+    ]
+    assert roi_features(*tiny_head(3), PROFILES["cvt-1834"], "fast").engine == "fast"
+
+
+def test_a_sets_tolerance_ends_with_it(tmp_path: Path) -> None:
+    """PyRadiomics sets it for the whole process."""
+    skip_without_pyradiomics()
+    path = tmp_path / "p.yaml"
+    path.write_text("featureClass: {firstorder: [Mean]}\nsetting: {geometryTolerance: 0.1}\n")
+    ct, mask = tiny_head(3)
+    mask.SetOrigin([place + 0.01 for place in mask.GetOrigin()])
+    before = sitk.ProcessObject.GetGlobalDefaultCoordinateTolerance()
+    fast, stock = (extract_features(ct, mask, engine=engine, params=path) for engine in ("fast", "pyradiomics"))
+    assert fast == pytest.approx(stock, rel=1e-9)
+    assert sitk.ProcessObject.GetGlobalDefaultCoordinateTolerance() == before
+    with pytest.raises(InputError, match="differ in origin"):
+        extract_features(ct, mask)

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+import pywt
 import SimpleITK as sitk
 from scipy.ndimage import map_coordinates
 from scipy.special import sph_harm_y
@@ -11,10 +12,12 @@ from scipy.stats import kurtosis
 from trimesh.creation import icosphere
 
 from cvtbatch.radiomics.box import cut_box
+from cvtbatch.radiomics.feature_set import ImageType
 from cvtbatch.radiomics.filters import filter_images
 from cvtbatch.radiomics.gaussian import laplacian_of_gaussian
 from cvtbatch.radiomics.lbp import pattern_images
-from cvtbatch.radiomics.profiles import Profile
+from cvtbatch.radiomics.settings import Calculation, Filtering, Preparation
+from tests.support.parity import preparation
 
 
 def pair(seed, shape, spacing_mm, blur=False):
@@ -49,16 +52,17 @@ def test_log_has_the_bits_of_itk(sigma_mm, spacing_mm):
 
 def test_gradient_has_the_bits_of_itk_on_the_whole_box():
     ct, mask = pair(2, (9, 14, 15), (0.5, 0.7, 5.0))
-    box = cut_box(ct, mask, Profile(pad_distance=2))
+    box = cut_box(ct, mask, preparation(pad_distance=2))
     image = sitk.GetImageFromArray(box.values)
     image.SetSpacing(box.spacing_mm[::-1])
     expected = sitk.GetArrayFromImage(sitk.GradientMagnitude(image, True))[box.index]
-    np.testing.assert_array_equal(dict(filter_images(box))["gradient"], expected)
+    gradient = ImageType("Gradient", Filtering(), Calculation())
+    np.testing.assert_array_equal(dict(filter_images(box, gradient))["gradient"], expected)
 
 
 @pytest.mark.parametrize("blur", [False, True])
 def test_patterns_equal_scipy(blur):
-    box = cut_box(*pair(3, (8, 14, 15), (1.0, 1.0, 1.0), blur), Profile())
+    box = cut_box(*pair(3, (8, 14, 15), (1.0, 1.0, 1.0), blur), preparation())
     points = np.array(icosphere(1, 1).vertices)
     coordinates = np.array(box.index).T[None] + points[:, None]
     samples = map_coordinates(box.values, coordinates.T, order=3)
@@ -74,10 +78,41 @@ def test_patterns_equal_scipy(blur):
 
 def test_kurtosis_of_a_flat_region_is_undefined_where_scipy_says_so():
     ct, mask = pair(4, (8, 12, 12), (1.0, 1.0, 1.0))
-    box = cut_box(ct * 0 + 64, mask, Profile())
+    box = cut_box(ct * 0 + 64, mask, preparation())
     coordinates = np.array(box.index).T[None] + np.array(icosphere(1, 1).vertices)[:, None]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # precision loss is the point
         expected = kurtosis(map_coordinates(box.values, coordinates.T, order=3), axis=1)
     assert np.isnan(expected).any()
     np.testing.assert_array_equal(pattern_images(box).kurtosis, expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "own"),
+    [
+        ((16, 41, 40), Filtering()),
+        ((16, 41, 40), Filtering(wavelet="db3", level=2, start_level=0)),
+        ((9, 12, 61), Filtering(wavelet="haar", level=1, start_level=2)),
+    ],
+)
+def test_wavelets_have_the_bits_of_the_whole_box(shape: tuple[int, int, int], own: Filtering) -> None:
+    """Of an axis that is long enough, only what the ROI sees is transformed."""
+    ct, _ = pair(5, shape, (1.0, 1.0, 1.0))
+    mask = np.zeros(shape, np.uint8)
+    mask[shape[0] // 2 - 1 :, shape[1] // 2 - 2 :, shape[2] // 2 - 3 :][:2, :4, :5] = 1
+    box = cut_box(ct, sitk.GetImageFromArray(mask), Preparation())
+    image_type = ImageType("Wavelet", own, Calculation())
+    values = np.pad(box.values, [(0, size % 2) for size in shape], "wrap")
+    expected = {}
+    for level in range(own.start_level + own.level):
+        bands = pywt.swtn(values, own.wavelet, level=1, axes=(2, 1, 0))[0]
+        values = bands["aaa"]
+        number = level - own.start_level + 1
+        prefix = "wavelet" if number < 2 else f"wavelet{number}"
+        kept = {name: band for name, band in bands.items() if level >= own.start_level}
+        expected |= {f"{prefix}-{name.replace('a', 'L').replace('d', 'H')}": band for name, band in kept.items()}
+    found = dict(filter_images(box, image_type))
+    approximations = {name for name in expected if name.endswith("LLL")}
+    assert len(found) == len(expected) - len(approximations) + 1
+    for name, image in found.items():
+        np.testing.assert_array_equal(image, expected[name][box.index])

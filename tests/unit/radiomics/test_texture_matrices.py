@@ -11,7 +11,7 @@ from scipy.ndimage import label
 from cvtbatch.radiomics.angles import list_angles
 from cvtbatch.radiomics.box import cut_box
 from cvtbatch.radiomics.discretisation import bin_edges, discretise
-from cvtbatch.radiomics.profiles import Profile
+from cvtbatch.radiomics.settings import Calculation, Preparation
 from cvtbatch.radiomics.texture_matrices import fill_matrices, lay_grid
 
 
@@ -27,11 +27,12 @@ def counted(request):
     images = sitk.GetImageFromArray(hu.astype(np.int16)), sitk.GetImageFromArray(inside.astype(np.uint8))
     for image in images:
         image.SetSpacing((3.0, 3.0, 3.0))
-    box = cut_box(*images, Profile(pre_crop=False))
-    gray = discretise(box.values[box.index], 5.0)
+    box = cut_box(*images, Preparation())
+    calculation = Calculation(bin_width=5.0)
+    gray = discretise(box.values[box.index], calculation)
     levels = np.zeros(shape, np.int64)
     levels[inside] = gray.levels[gray.codes - 1]
-    return levels, gray, fill_matrices(lay_grid(box), gray), box
+    return levels, gray, fill_matrices(lay_grid(box, calculation), gray, 0), box
 
 
 def neighbours(levels, voxel, angles):
@@ -74,7 +75,7 @@ def test_glrlm(counted):
 def test_gldm_and_ngtdm(counted):
     levels, gray, matrices, _ = counted
     angles = [step for step in product((-1, 0, 1), repeat=3) if any(step)]
-    dependences, contrasts = np.zeros((len(gray.levels), 27)), np.zeros(len(gray.levels))
+    dependences, contrasts = np.zeros((len(gray.levels), matrices.gldm.shape[1])), np.zeros(len(gray.levels))
     for voxel in np.argwhere(levels):
         level = levels[tuple(voxel)]
         around = list(neighbours(levels, voxel, angles))
@@ -100,7 +101,8 @@ def test_glszm(counted):
 def test_levels_are_those_of_digitize(dtype, bin_width):
     rng = np.random.default_rng(7)
     values = np.concatenate([rng.normal(0, 40, 500), np.arange(-50, 50, 5), [np.nan]]).astype(dtype)
-    gray = discretise(values, bin_width)
-    expected = np.digitize(values, bin_edges(values, bin_width))
+    calculation = Calculation(bin_width=bin_width)
+    gray = discretise(values, calculation)
+    expected = np.digitize(values, bin_edges(values, calculation))
     np.testing.assert_array_equal(gray.levels[gray.codes - 1], expected)
     np.testing.assert_array_equal(gray.counts, np.unique(expected, return_counts=True)[1])

@@ -1,0 +1,65 @@
+"""`profile show` and `profile check`, from a template to what a file of one's own would do."""
+
+import json
+import warnings
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cvtbatch import contracts
+from cvtbatch.radiomics import PROFILES
+from cvtbatch.radiomics.parameter_file import load_feature_set
+from tests.support.commands import cvtbatch
+from tests.support.parity import skip_without_pyradiomics
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_template_is_the_profile_here_and_in_pyradiomics(name: str, tmp_path: Path) -> None:
+    skip_without_pyradiomics()
+    from radiomics.featureextractor import RadiomicsFeatureExtractor
+
+    path = tmp_path / "params.yaml"
+    path.write_text(cvtbatch("profile", "show", name, check=True).stdout)
+    assert load_feature_set(path) == PROFILES[name]
+    document = json.loads(cvtbatch("profile", "show", name, "--json", check=True).stdout)
+    assert contracts.problems_of(document, "commands/profile.json") == []
+    assert document["parameters"] == yaml.safe_load(path.read_text())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        extractor = RadiomicsFeatureExtractor(str(path))
+    assert list(extractor.enabledImagetypes) == [one.name for one in PROFILES[name].image_types]
+    assert extractor.enabledFeatures == {kind: list(features) for kind, features in PROFILES[name].classes}
+    checked = cvtbatch("profile", "check", path, check=True).stdout
+    assert f"Accepted: {len(contracts.feature_names()):,} features, computed by the fast engine." in checked
+    assert "As radiomics.profile of a job it is taken." in checked
+
+
+def test_a_file_is_told_key_by_key(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(
+        "imageType: {LoG: {sigma: [1.5]}, LBP3D: {lbp3DLevels: 1}}\nsetting: {label: 1, additionalInfo: true}\n"
+    )
+    document = json.loads(cvtbatch("profile", "check", path, "--json", check=True).stdout)
+    assert contracts.problems_of(document, "commands/profile.json") == []
+    assert (document["accepted"], document["engine"], document["features"]) == (True, "pyradiomics", 3 * 93 + 14)
+    outcomes = {one["key"]: (one["value"], one["outcome"]) for one in document["keys"]}
+    assert outcomes["imageType.LoG.sigma"] == ("[1.5]", "stock")
+    assert outcomes["setting.additionalInfo"] == ("true", "no effect")
+    assert any("image type Wavelet is missing" in problem for problem in document["job_problems"])
+    assert "computed by PyRadiomics 3.0.1, which is" in cvtbatch("profile", "check", path, check=True).stdout
+
+
+def test_a_refused_file_cannot_be_run(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("setting: {binwidth: 25}\nfeatureClass: {glcm: [Homogeneity1]}\n")
+    told = cvtbatch("profile", "check", path)
+    assert told.returncode == 1
+    assert "did you mean 'binWidth'?" in told.stdout
+    assert "Refused: 2 keys" in told.stdout
+    document = json.loads(cvtbatch("profile", "check", path, "--json").stdout)
+    assert contracts.problems_of(document, "commands/profile.json") == []
+    assert (document["accepted"], document["features"], len(document["job_problems"])) == (False, None, 2)
+    absent = cvtbatch("profile", "check", tmp_path / "absent.yaml")
+    assert (absent.returncode, absent.stdout) == (1, "")
+    assert "there is no parameter file" in absent.stderr
