@@ -92,7 +92,7 @@ def index(
     """Make a manifest of the studies below FOLDER: one row for the head CT of each, ready for check and extract.
 
     Headers alone are read, of DICOM files, zip and tar archives, NIfTI, NRRD and MetaImage, and none a second time: an index
-    that was broken off goes on, and one that is run again adds what is new and changes no row that is there.
+    that was broken off goes on, and one that is run again adds what is new and overwrites nothing that is there.
 
     \b
     Columns that it fills:

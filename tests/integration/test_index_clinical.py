@@ -94,3 +94,18 @@ def test_a_table_of_which_no_row_fits_stops_before_anything_is_written(tmp_path:
     assert "1 of 2 rows of the clinical table fit no study: rows 2 (without the header)" in told
     assert "1 of 2 studies has no row in the clinical table" in told
     assert [row["age"] for row in rows_of(root)] == ["54", ""]
+
+
+def test_columns_without_a_name_behind_the_header_make_room_for_new_ones(tmp_path: Path) -> None:
+    root, table, out = tmp_path / "nas", tmp_path / "clinical.csv", tmp_path / "m.csv"
+    add_series(root / "17", "s", "17")
+    run_index(root)
+    table.write_text("id,age\n17,54\n")
+    head, line = out.read_bytes().splitlines()
+    out.write_bytes(head + b',,""\n' + line + b",,\n")
+    result = cvtbatch("index", root, "--center", "B", "--out", out, "--workers", 0, "--clinical", table, "--on", "id")
+    assert (result.returncode, "columns without a name: delete them" in result.stderr) == (1, True)
+    out.write_bytes(head + b",,\n" + line + b",,\n")
+    assert run_index(root, "--clinical", table, "--on", "id")["rows_filled"] == 1
+    assert [row["age"] for row in rows_of(root)] == ["54"]
+    assert out.read_bytes().startswith(head + b",age\n")

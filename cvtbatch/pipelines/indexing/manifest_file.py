@@ -157,7 +157,7 @@ def _kept_line(row: KeptRow, own: Sequence[str], more: Sequence[str]) -> bytes:
     if len(cells) <= len(own) and row.new.keys().isdisjoint(own):
         return body + _line(["", *[""] * (len(own) - len(cells)), *behind], end)
     cells = [*cells, *[""] * len(own)][: len(own)]
-    cells = [row.new.get(name, cell) for name, cell in zip(own, cells, strict=True)]
+    cells = [cell if cell.strip() else row.new.get(name, cell) for name, cell in zip(own, cells, strict=True)]
     return _line([*cells, *behind], end)
 
 
