@@ -137,7 +137,7 @@ def choose_segment(segments: Sequence[Segment], roi: RoiSource) -> int:
     if not segments:
         raise InputError("empty_mask", "the mask file holds no segment", roi.mask or "")
     if roi.segment is not None:
-        what = "name of the column segment"
+        what = "name in column segment"
         found = [k for k, segment in enumerate(segments) if segment.name == roi.segment]
         found = found or [k for k, segment in enumerate(segments) if _folded(segment.name) == _folded(roi.segment)]
     elif roi.mask_label is not None:
@@ -153,7 +153,9 @@ def choose_segment(segments: Sequence[Segment], roi: RoiSource) -> int:
         raise InputError("ambiguous_mask", f"{len(found)} of {count} of the mask file have the {what}", listed)
     if not found:
         raise InputError(
-            "no_such_segment", f"no segment of the mask file has the {what}: name one of its {count}", listed
+            "no_such_segment",
+            f"no segment of the mask file has the {what}: name one of its {count}",
+            f"{listed}, not {roi.mask_label if roi.segment is None else repr(roi.segment)}",
         )
     return found[0]
 

@@ -87,6 +87,7 @@ def test_names_as_people_type_them(tmp_path: Path) -> None:
     error = refused(path, segment="clot")
     assert (error.kind, "2 segments" in error.message, "Edema" in error.private) == ("no_such_segment", True, True)
     assert "Edema" not in error.message
+    assert error.private.endswith("2 'Edema', not 'clot'")
     assert refused(path, label=3).kind == "no_such_segment"
 
 
