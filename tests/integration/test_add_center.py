@@ -169,7 +169,7 @@ def _check_an_empty_store(trained: Path, expected: pa.Table) -> None:
     old = copy_without_settings(trained / "bundle", trained / "old")
     told = failing(*command, *given, "--bundle", old, "--out", trained / "none")
     assert "the bundle does not carry its settings, and the store does not know" in told
-    assert "give radiomics.profile" in told
+    assert "--job or --set radiomics.profile" in told
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cvtbatch.spec.RADIOMICS_REVISION", 99)
         told = failing(*command, *given, *options)

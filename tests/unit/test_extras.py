@@ -90,7 +90,7 @@ def test_a_missing_library_is_told_once_and_one_that_is_here_is_not(monkeypatch:
         (f"add-center manifest.csv --store store --bundle {BUNDLE} --out report", "embed,fit"),
         ("recalibrate --store store --bundle bundle --center C2 --method intercept --out bundle-c2", "fit"),
         ("agreement --store store --readers A,B --bundle bundle --out agreement", "fit"),
-        (f"predict ct.nii.gz mask.nii.gz --bundle {BUNDLE}", "embed"),
+        (f"predict {BUNDLE} {BUNDLE} --bundle {BUNDLE}", "embed"),
         ("certs certs", "cluster"),
         ("scheduler --certs certs", "cluster"),
     ],
