@@ -147,4 +147,5 @@ def test_a_centre_of_which_nothing_is_accepted_is_refused_with_what_to_do(archiv
     assert "cvtbatch review apply" in refused.stderr
     unfit = cvtbatch("fit", "--store", tmp_path / "store", *SETS, *REVIEWED, "--out", tmp_path / "bundle")
     assert unfit.returncode == 1
-    assert "'outline_not_reviewed': 4" in unfit.stderr
+    assert "41 outline not reviewed" in unfit.stderr
+    assert "cvtbatch review --store" in unfit.stderr
