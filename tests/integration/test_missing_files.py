@@ -150,8 +150,8 @@ def test_a_thousand_problems_of_form_are_in_a_file(tmp_path: Path, monkeypatch: 
         {"center": "A", "case_id": f"{number:04}", "image": "ct.nii.gz", "patient": "nan"} for number in range(1200)
     ]
     result = cvtbatch("extract", write_rows(tmp_path / "manifest.csv", rows), "--store", tmp_path / "store")
-    lines = result.stderr.splitlines()
-    assert (result.returncode, len(lines)) == (1, 22)
+    begun, *lines = result.stderr.splitlines()
+    assert (begun, result.returncode, len(lines)) == ("reading the manifest", 1, 22)
     assert lines[0].endswith("manifest.csv has 1200 problems:")
     assert lines[1].startswith("  row 1, column patient: 'nan' is what software writes")
     assert lines[20].startswith("  row 20, ")
