@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import cvtbatch
 from cvtbatch import contracts, extras
 from cvtbatch.dlrn import load_bundle
+from cvtbatch.errors import ResourceError
 
 
 def without_extras() -> list[str]:
@@ -31,6 +32,10 @@ def without_extras() -> list[str]:
             importlib.import_module(module.name)
         except ModuleNotFoundError as error:
             if str(error.name).partition(".")[0] not in get_args(extras.Library):
+                raise
+            wanting.append(module.name)
+        except ResourceError as error:
+            if error.kind != "missing_extra":
                 raise
             wanting.append(module.name)
     return wanting
