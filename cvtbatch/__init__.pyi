@@ -4,7 +4,7 @@ from . import imaging as imaging
 from . import radiomics as radiomics
 from . import store as store
 from .api.extraction import Extraction, extract
-from .api.features import GivenGridWarning, extract_features
+from .api.features import GivenGridWarning, OtherGridWarning, extract_features
 from .dlrn.bundle import Bundle, load_bundle
 from .errors import CvtbatchError
 from .store.design_matrix import LeftOutWarning
@@ -19,6 +19,7 @@ __all__ = [
     "FeatureStore",
     "GivenGridWarning",
     "LeftOutWarning",
+    "OtherGridWarning",
     "dlrn",
     "errors",
     "extract",

@@ -21,6 +21,10 @@ Source = str | os.PathLike[str] | sitk.Image
 Grid = Literal["stored", "given"]
 
 
+class OtherGridWarning(UserWarning):
+    """The outline was drawn on other slices or pixels than the image's: nothing in its file says that it is this image's."""
+
+
 class GivenGridWarning(UserWarning):
     """Features were computed on the grid that image and mask have: they are not those of a store, nor of a model."""
 
@@ -52,11 +56,16 @@ def extract_features(
         series_uid: SeriesInstanceUID, where the folder holds several series; by default the rule of `extract` chooses.
         params: a PyRadiomics parameter file instead of a profile, taken as PyRadiomics takes it.
 
+    Warns:
+        GivenGridWarning: see `grid`.
+        OtherGridWarning: a mask file names no patient, and the voxels of this one are not the image's.
+
     Returns:
         Values by name, in the order of the stored columns, or of the parameter file; NaN where PyRadiomics gives NaN.
 
     Raises:
-        InputError: a file is not there or cannot be read, the outline is none of this image's, or an argument is not taken.
+        InputError: a file is not there or cannot be read, the outline names another series or frame, lies outside the head or
+            the image, or an argument is not taken.
         ProblemsError: with every key of the parameter file that is refused.
         ResourceError: there is too little memory, or the engine is not installed here.
     """
@@ -90,7 +99,15 @@ def extract_features(
             _to_path(source, Path(folder) / f"{name}.nrrd") for source, name in ((ct, "ct"), (mask, "mask"))
         )
         source = CaseSource(image, outline, series_uid, mask_label=mask_label, segment=segment)
-        return place_case(source.to_case(), (x, y, z)).features(chosen, engine).values
+        placed = place_case(source.to_case(), (x, y, z))
+        if "other_slices" in placed.outline.flags:
+            warnings.warn(
+                "the outline was drawn on other slices or pixels than the image's, and is placed by position: make sure that it is "
+                "this image's",
+                OtherGridWarning,
+                stacklevel=2,
+            )
+        return placed.features(chosen, engine).values
 
 
 def _check(source: object, name: str) -> None:

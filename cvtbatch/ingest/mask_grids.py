@@ -8,7 +8,8 @@ step was counted. It is the series' own then, and goes with its slices. What was
 may be either, and is refused.
 
 Where one step does hold all slices, no program moved them, and every mask is placed by position: that of a thinner series may have
-the same size and begin at the same place.
+the same size and begin at the same place. A file names no patient and no series, so that what lies on other voxels than the
+image's may be anybody's: it is flagged `other_slices`.
 
 A NIfTI file may state two places (`nifti`). Where a mask has the image's grid under any of them, its voxels are the image's voxels;
 any other mask cannot say which was meant, and is refused.
@@ -54,7 +55,7 @@ class Fit:
         return np.ascontiguousarray(voxels_zyx[::z, ::y, ::x])
 
     def on_slices(self, voxels_zyx: Mask, image: ImageSlices, mask_format: str) -> SourceMask:
-        return SourceMask(self.turned(voxels_zyx), image.stack, mask_format, ("placed_by_index", *_flags(image)))
+        return SourceMask(self.turned(voxels_zyx), image.stack, mask_format, ("placed_by_index", *image.flags))
 
 
 def place_voxels(
@@ -76,7 +77,8 @@ def place_voxels(
     fit = fit_of(grid, image.stack)
     if fit is not None and not fit.is_exact and not _one_step_holds(image.stack):
         raise _off_slices(grid, image.stack)
-    return SourceMask(voxels_zyx, grid, mask_format, _flags(image))
+    others = () if _on_its_voxels(grid, image.stack) else ("other_slices",)
+    return SourceMask(voxels_zyx, grid, mask_format, (*others, *image.flags))
 
 
 def by_index(
@@ -126,10 +128,6 @@ def _require_one_place(what: str, other: OtherPlace | None) -> None:
         )
 
 
-def _flags(image: ImageSlices) -> tuple[str, ...]:
-    return image.flags
-
-
 def _off_slices(grid: Grid, stack: SliceStack) -> InputError:
     gaps, axes = stack.gaps_mm(), grid.axes()
     step = grid.spacing_mm[2] * abs(float(axes[:, 2] @ np.array(stack.slice_axis)))
@@ -153,24 +151,33 @@ def _one_step_holds(stack: SliceStack) -> bool:
     )
 
 
+def _on_its_voxels(own: Grid, stack: SliceStack) -> bool:
+    """Say whether a mask's voxels are the image's, as far as the image reaches: all of it, a part, or with a margin around."""
+    mine, theirs = _Lattice.of(own), _Lattice.of(stack)
+    if mine.turn_to(theirs) is None:
+        return False
+    normal = np.array(stack.slice_axis)
+    depths, its_depths = mine.positions_mm @ normal, theirs.positions_mm @ normal
+    within = (depths > its_depths.min() - SAME_PLACE_MM) & (depths < its_depths.max() + SAME_PLACE_MM)
+    nearest = np.abs(depths[within, None] - its_depths).argmin(axis=1)
+    off = mine.positions_mm[within] - theirs.positions_mm[nearest]
+    for step in (theirs.along_mm, theirs.down_mm):
+        off -= np.outer(np.rint(off @ step / (step @ step)), step)
+    return bool(np.linalg.norm(off, axis=1).max(initial=0) <= SAME_PLACE_MM and (np.abs(np.diff(nearest)) == 1).all())
+
+
 def fit_of(own: Grid, its: Grid | SliceStack) -> Fit | None:
     """Compare a mask's grid with the image's; None if its slices have not the image's pixels, or are not as many."""
     mine, theirs = _Lattice.of(own), _Lattice.of(its)
-    if mine.size_xyz != theirs.size_xyz or mine.size_xyz[2] < 2:
+    turn = mine.turn_to(theirs)
+    if mine.size_xyz != theirs.size_xyz or mine.size_xyz[2] < 2 or turn is None:
         return None
-    signs = [float(np.sign(a @ b)) for a, b in zip(mine.steps_mm(), theirs.steps_mm(), strict=True)]
-    if 0 in signs:
-        return None
-    x, y, z = (int(sign) for sign in signs)
+    z, y, x = turn
     columns, rows, _ = mine.size_xyz
-    drift_x = np.linalg.norm(x * mine.along_mm - theirs.along_mm) * (columns - 1)
-    drift_y = np.linalg.norm(y * mine.down_mm - theirs.down_mm) * (rows - 1)
-    if max(drift_x, drift_y) > SAME_PLACE_MM:
-        return None
     # The mask's voxel at the image's first one, where rows or columns run the other way.
     first = (columns - 1) * (x < 0) * mine.along_mm + (rows - 1) * (y < 0) * mine.down_mm
     off = np.linalg.norm((mine.positions_mm + first)[::z] - theirs.positions_mm, axis=1)
-    return Fit((z, y, x), off)
+    return Fit(turn, off)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +186,14 @@ class _Lattice:
 
     Attributes:
         along_mm, down_mm: (3,), from a voxel to the next in its row, and in its column.
+        through_mm: (3,), the way from the first slice to later ones, of any length.
         positions_mm: (slices, 3), the first voxel of every slice.
     """
 
     size_xyz: tuple[int, int, int]
     along_mm: Vector
     down_mm: Vector
+    through_mm: Vector
     positions_mm: Vector
 
     @classmethod
@@ -195,11 +204,24 @@ class _Lattice:
                 for axis, step in zip((place.row_axis, place.column_axis), place.pixel_mm, strict=True)
             )
             positions = np.array(place.positions_mm)
-            return cls((place.columns, place.rows, len(positions)), along, down, positions)
+            return cls(
+                (place.columns, place.rows, len(positions)), along, down, positions[-1] - positions[0], positions
+            )
         along, down, across = (place.axes() * np.array(place.spacing_mm)).T
         positions = np.array(place.origin_mm) + np.outer(np.arange(place.size_xyz[2]), across)
-        return cls(place.size_xyz, along, down, positions)
+        return cls(place.size_xyz, along, down, across, positions)
 
-    def steps_mm(self) -> tuple[Vector, Vector, Vector]:
-        """Return the ways of x, y and z; that of z from the first slice to the last."""
-        return self.along_mm, self.down_mm, self.positions_mm[-1] - self.positions_mm[0]
+    def turn_to(self, other: "_Lattice") -> tuple[int, int, int] | None:
+        """Return which way the slices, rows and columns run (z, y, x) beside the other's; None if their pixels differ."""
+        ways = (
+            (self.along_mm, other.along_mm),
+            (self.down_mm, other.down_mm),
+            (self.through_mm, other.through_mm),
+        )
+        x, y, z = (int(np.sign(mine @ its)) for mine, its in ways)
+        if 0 in (x, y, z):
+            return None
+        columns, rows, _ = self.size_xyz
+        drift_x = np.linalg.norm(x * self.along_mm - other.along_mm) * (columns - 1)
+        drift_y = np.linalg.norm(y * self.down_mm - other.down_mm) * (rows - 1)
+        return None if max(drift_x, drift_y) > SAME_PLACE_MM else (z, y, x)

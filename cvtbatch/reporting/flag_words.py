@@ -28,7 +28,7 @@ MEANINGS = {
     "contours_between_slices": "some contours lie between slices, and went to the nearest one",
     "overlapping_contours": "contours overlap without one lying in the other",
     "skipped_slices": "slices are left out between outlines that cover one another",
-    "other_slices": "drawn on other slices than the image's, and placed by position",
+    "other_slices": "drawn on other slices or pixels than the image's, and placed by position: make sure that it is this case's",
     "placed_by_index": "the outline's file has other slice positions than the series, and went slice by slice",
     "auto": "the outline was found by a method, not drawn",
     "disagreement": "the method's networks differ over the outline",

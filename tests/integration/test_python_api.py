@@ -107,6 +107,22 @@ def test_values_on_the_grid_as_given_say_that_they_are_not_the_stores(
     assert _bits(given) != _bits(_stored(run))
 
 
+def test_an_outline_on_other_voxels_than_the_images_is_told() -> None:
+    """It lies within the head, and may be another patient's."""
+    ct, mask = tiny_head(1)
+    thinner = sitk.Resample(
+        mask,
+        [64, 64, 23],
+        sitk.Transform(),
+        sitk.sitkNearestNeighbor,
+        mask.GetOrigin(),
+        (1, 1, 2.5),
+        mask.GetDirection(),
+    )
+    with pytest.warns(cvtbatch.OtherGridWarning, match="make sure that it is this image's"):
+        cvtbatch.extract_features(ct, thinner)
+
+
 def test_a_parameter_file_is_computed_as_pyradiomics_does(tmp_path: Path) -> None:
     skip_without_pyradiomics()
     from radiomics.featureextractor import RadiomicsFeatureExtractor

@@ -32,6 +32,7 @@ SERIES = {
     "tilted and uneven": ((4.0,) * 7 + (1.1,) + (7.0,) * 5, 18.5),
 }
 Write = Callable[[Path, Ball, Path], Path]
+Point = tuple[float, float, float]
 
 
 def dcm2niix(path: Path, drawn: Ball, _: Path) -> Path:
@@ -191,7 +192,7 @@ def test_what_was_resampled_goes_by_position(tmp_path: Path, name: str) -> None:
     }
     for what, grid in grids.items():
         mask = on_grid(tmp_path / "m.nii.gz", drawn, grid)
-        assert (isinstance(mask.place, Grid), mask.flags) == (True, ()), what
+        assert (isinstance(mask.place, Grid), mask.flags) == (True, ("other_slices",)), what
         _, center = stored(mask, stack)
         off = (center - drawn.center_mm) @ axes
         assert np.abs(off[:2]).max() < 0.25, what
@@ -208,11 +209,36 @@ def test_a_thin_mask_on_an_even_series_goes_by_position(tmp_path: Path, step_mm:
     drawn = Ball(stack, np.add(first, [36.0, 28.0, 50.0 if step_mm == 4.0 else 36.0]))
     grid = Grid((80, 72, 30), (0.9, 0.8, step_mm), tuple(first.tolist()), EYE)
     mask = on_grid(tmp_path / "m.nii.gz", drawn, grid)
-    assert (isinstance(mask.place, Grid), mask.flags) == (True, ())
+    assert (isinstance(mask.place, Grid), mask.flags) == (True, ("other_slices",))
     assert mask.volume_ml == pytest.approx(drawn.on(grid).sum() * 0.9 * 0.8 * step_mm / 1000)
     ml, center = stored(mask, stack)
     assert ml == pytest.approx(4 / 3 * np.pi * 18**3 / 1000, rel=0.05)
     assert center == pytest.approx(drawn.center_mm, abs=1.3)
+
+
+@pytest.mark.parametrize(
+    ("size", "spacing_mm", "moved_voxels", "own"),
+    [
+        ((80, 72, 15), (0.9, 0.8, 4.0), (0, 0, 0), True),
+        ((40, 50, 9), (0.9, 0.8, 4.0), (20, 12, 4), True),  # a part of the image
+        ((90, 80, 19), (0.9, 0.8, 4.0), (-4, -3, -2), True),  # with a margin
+        ((80, 72, 1), (0.9, 0.8, 4.0), (0, 0, 7), True),
+        ((80, 72, 15), (0.9, 0.8, 4.0), (0.5, 0, 0), False),
+        ((80, 72, 15), (0.9, 0.8, 4.0), (0, 0, 0.5), False),
+        ((80, 72, 8), (0.9, 0.8, 8.0), (0, 0, 0), False),  # every other slice
+        ((80, 72, 29), (0.9, 0.8, 2.0), (0, 0, 0), False),
+        ((160, 144, 15), (0.45, 0.4, 4.0), (0, 0, 0), False),
+        ((40, 36, 15), (1.8, 1.6, 4.0), (0, 0, 0), False),
+    ],
+)
+def test_a_mask_on_other_voxels_than_the_images_is_told(
+    tmp_path: Path, size: Point, spacing_mm: Point, moved_voxels: Point, *, own: bool
+) -> None:
+    """A file names no patient: what does not fit the image voxel by voxel may be another's."""
+    drawn = ball((4.0,) * 14)
+    corner = np.add(drawn.stack.positions_mm[0], np.multiply(moved_voxels, (0.9, 0.8, 4.0)))
+    grid = Grid(tuple(map(int, size)), spacing_mm, tuple(corner.tolist()), EYE)
+    assert on_grid(tmp_path / "m.nii.gz", drawn, grid).flags == (() if own else ("other_slices",))
 
 
 @pytest.mark.parametrize("jitter_mm", [0.0, 0.004, 0.02])
@@ -224,7 +250,7 @@ def test_even_within_what_is_written_is_even(tmp_path: Path, jitter_mm: float) -
     drawn = Ball(stack, np.add(stack.positions_mm[0], [36.0, 28.0, 20.0]), 14.0)
     grid = Grid((80, 72, 15), (0.9, 0.8, 2.5), stack.positions_mm[0], EYE)
     mask = on_grid(tmp_path / "m.nii.gz", drawn, grid)
-    assert (isinstance(mask.place, Grid), mask.flags) == (True, ())
+    assert (isinstance(mask.place, Grid), mask.flags) == (True, ("other_slices",))
     assert mask.volume_ml == pytest.approx(4 / 3 * np.pi * 14**3 / 1000, rel=0.02)
 
 
@@ -254,7 +280,7 @@ def test_the_images_voxels_a_millimetre_off_its_slices_are_refused(
         read(name)
     assert raised.value.kind == "mask_off_slices"
     even = read("even")
-    assert (isinstance(even.place, Grid), even.flags) == (True, ())
+    assert (isinstance(even.place, Grid), even.flags) == (True, ("other_slices",))
 
 
 def test_a_cropped_segmentation_of_another_volume_still_goes_by_position(tmp_path: Path, series: dict) -> None:
@@ -269,7 +295,7 @@ def test_a_cropped_segmentation_of_another_volume_still_goes_by_position(tmp_pat
     image.SetMetaData("Segmentation_ReferenceImageExtentOffset", "0 0 2")
     sitk.WriteImage(image, str(tmp_path / "m.seg.nrrd"))
     mask = read_mask(roi(tmp_path / "m.seg.nrrd"), lambda: slices_of(drawn.stack))
-    assert (mask.place, mask.flags) == (grid, ())
+    assert (mask.place, mask.flags) == (grid, ("other_slices",))
 
 
 def test_a_tilted_image_file_is_told_and_so_is_what_lies_on_it(tmp_path: Path, series: dict) -> None:

@@ -39,7 +39,7 @@ def test_every_segment_is_slicerios(name: str, count: int) -> None:
         to_lps = mask.place.axes() * np.array(mask.place.spacing_mm)
         assert np.allclose(to_lps, reference["ijkToLPS"][:3, :3], atol=1e-9)
         assert np.allclose(mask.place.origin_mm, reference["ijkToLPS"][:3, 3], atol=1e-9)
-        assert (mask.mask_format, mask.flags) == ("Slicer segmentation", ())
+        assert (mask.mask_format, mask.flags) == ("Slicer segmentation", ("other_slices",))
 
 
 def test_a_segment_by_label_and_where_two_layers_share_one() -> None:
