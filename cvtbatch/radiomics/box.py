@@ -4,10 +4,14 @@ PyRadiomics crops image and mask to the ROI's bounding box plus `padDistance` vo
 bounding box alone before it counts. `RoiBox` holds the first crop as float64 and the ROI's voxels in raster order; what
 PyRadiomics refuses, and what it would turn into a wrong number or a crash, is refused here with an `InputError`.
 
+An image is computed on as float64, or `as_given`: with its own pixel type, which PyRadiomics keeps through resampling, and in which
+it computes thresholds, bins, wavelets and the samples of LBP-3D. A normalised image is float64 either way.
+
 Source: PyRadiomics 3.0.1, `imageoperations.getMask`, `checkMask`, `cropToTumorMask`, `normalizeImage`, `resegmentMask`.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -37,6 +41,7 @@ class RoiBox:
         spacing_mm: (z, y, x).
         largest_hu: the largest magnitude among the voxels of `values`, before they are normalised; of those around it
             that are interpolated where they are normalised and then resampled.
+        pixel_type: of the image that `values` are of, whose numbers they are.
     """
 
     values: NDArray[np.float64]
@@ -46,6 +51,11 @@ class RoiBox:
     shape: Triple
     spacing_mm: tuple[float, float, float]
     largest_hu: float
+    pixel_type: np.dtype[Any]
+
+    def gray_values(self) -> NDArray[np.floating]:
+        """Return the (n,) ROI values in the type that PyRadiomics computes in."""
+        return in_own_type(self.values[self.index], self.pixel_type)
 
     @property
     def roi_slices(self) -> tuple[slice, slice, slice]:
@@ -59,8 +69,16 @@ class RoiBox:
         return float(np.multiply.reduce(self.spacing_mm[::-1]))
 
 
-def cut_box(ct: sitk.Image, mask: sitk.Image, preparation: Preparation) -> RoiBox:
+def in_own_type(values: NDArray[np.float64], pixel_type: np.dtype[Any]) -> NDArray[np.floating]:
+    """Return float64 numbers of an image in the type that NumPy computes in for it: float32 for itself, float64 for all others."""
+    return values.astype(np.float32) if pixel_type == np.float32 else values
+
+
+def cut_box(ct: sitk.Image, mask: sitk.Image, preparation: Preparation, *, as_given: bool = False) -> RoiBox:
     """Check image and mask, and cut the box that the settings ask for.
+
+    Args:
+        as_given: keep the image's pixel type, instead of float64.
 
     Raises:
         InputError: bad_dimension, bad_pixel_type, grid_mismatch, empty_mask, full_mask, label_absent, roi_too_small,
@@ -73,7 +91,7 @@ def cut_box(ct: sitk.Image, mask: sitk.Image, preparation: Preparation) -> RoiBo
     if preparation.resampled:
         grid = lay_resampled_grid(mask, lower[::-1], (upper - lower)[::-1], preparation)
         if grid is not None:
-            return _cut_resampled(ct, mask, grid, preparation)
+            return _cut_resampled(ct, mask, grid, preparation, as_given)
     _check_extent(upper - lower, len(index[0]), preparation)
     start, stop = np.zeros(3, np.int64), np.array(ct.GetSize()[::-1])
     if preparation.pre_crop or preparation.resampled:
@@ -82,10 +100,18 @@ def cut_box(ct: sitk.Image, mask: sitk.Image, preparation: Preparation) -> RoiBo
     hu = _box_hu(ct, start, stop, whole=preparation.normalize)
     values = _normalised(ct, hu, preparation) if preparation.normalize else hu
     z, y, x = (axis - low for axis, low in zip(index, start, strict=True))
-    return _roi_box(values, (z, y, x), ct.GetSpacing(), float(np.abs(hu).max()), preparation)
+    pixel_type = _pixel_type(ct, preparation, as_given)
+    return _roi_box(values, (z, y, x), ct.GetSpacing(), float(np.abs(hu).max()), pixel_type, preparation)
 
 
-def _cut_resampled(ct: sitk.Image, mask: sitk.Image, grid: ResampledGrid, preparation: Preparation) -> RoiBox:
+def _pixel_type(ct: sitk.Image, preparation: Preparation, as_given: bool) -> np.dtype[Any]:
+    """Return the type of the image that is computed on."""
+    return sitk.GetArrayViewFromImage(ct).dtype if as_given and not preparation.normalize else np.dtype(np.float64)
+
+
+def _cut_resampled(
+    ct: sitk.Image, mask: sitk.Image, grid: ResampledGrid, preparation: Preparation, as_given: bool
+) -> RoiBox:
     """As `cut_box`, on another grid; all of it is the box."""
     roi = grid.resample_mask(mask)  # the arrays below are views of it
     index = _label_index(roi, preparation.label)
@@ -97,29 +123,36 @@ def _cut_resampled(ct: sitk.Image, mask: sitk.Image, grid: ResampledGrid, prepar
     _check_extent(upper - lower, len(index[0]), preparation)
     # A B-spline spreads what is not finite over the whole volume.
     hu = _box_hu(ct, grid.start[::-1], grid.stop[::-1], whole=True)
-    values = grid.resample_image(_normalised(ct, hu, preparation) if preparation.normalize else hu, ct)
+    pixel_type = _pixel_type(ct, preparation, as_given)
+    pixel_id = sitk.sitkFloat64 if pixel_type == np.float64 else ct.GetPixelID()
+    values = grid.resample_image(_normalised(ct, hu, preparation) if preparation.normalize else hu, ct, pixel_id)
     largest_hu = float(np.abs(hu if preparation.normalize else values).max())
-    return _roi_box(values, index, tuple(grid.spacing_mm.tolist()), largest_hu, preparation)
+    return _roi_box(values, index, tuple(grid.spacing_mm.tolist()), largest_hu, pixel_type, preparation)
 
 
 def _roi_box(
-    values: NDArray[np.float64], index: Index, spacing_mm: tuple[float, ...], largest_hu: float, own: Preparation
+    values: NDArray[np.float64],
+    index: Index,
+    spacing_mm: tuple[float, ...],
+    largest_hu: float,
+    pixel_type: np.dtype[Any],
+    own: Preparation,
 ) -> RoiBox:
     """Resegment the ROI, where that is asked for, and lay its bounding box."""
     kept, outline = index, index
     if own.resegment_range is not None:
-        kept = _resegmented(values, index, own)
+        kept = _resegmented(in_own_type(values[index], pixel_type), index, own)
     lower, upper = _bounds(kept)
     if own.resegment_range is not None:
         _check_extent(upper - lower, len(kept[0]), own)
         outline = kept if own.resegment_shape else _within(index, lower, upper)
     z_mm, y_mm, x_mm = spacing_mm[::-1]
-    return RoiBox(values, kept, outline, _triple(lower), _triple(upper - lower), (z_mm, y_mm, x_mm), largest_hu)
+    lows, shape, mm = _triple(lower), _triple(upper - lower), (z_mm, y_mm, x_mm)
+    return RoiBox(values, kept, outline, lows, shape, mm, largest_hu, pixel_type)
 
 
-def _resegmented(values: NDArray[np.float64], index: Index, own: Preparation) -> Index:
-    """Return the ROI's voxels between the thresholds, both of which belong to it."""
-    gray = values[index]
+def _resegmented(gray: NDArray[np.floating], index: Index, own: Preparation) -> Index:
+    """Return the ROI's voxels whose (n,) values lie between the thresholds, both of which belong to it."""
     thresholds = sorted(own.resegment_range or ())
     if own.resegment_mode == "relative":
         thresholds = [gray.max() * share for share in thresholds]
