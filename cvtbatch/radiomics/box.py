@@ -7,7 +7,7 @@ PyRadiomics refuses, and what it would turn into a wrong number or a crash, is r
 An image is computed on as float64, or `as_given`: with its own pixel type, which PyRadiomics keeps through resampling, and in which
 it computes thresholds, bins, wavelets and the samples of LBP-3D. A normalised image is float64 either way.
 
-Source: PyRadiomics 3.0.1, `imageoperations.getMask`, `checkMask`, `cropToTumorMask`, `normalizeImage`, `resegmentMask`.
+Source: PyRadiomics 3.0.1, `imageoperations.getMask`, `checkMask`, `cropToTumorMask`, `resegmentMask`.
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cvtbatch.errors import InputError
+from cvtbatch.radiomics.normalisation import normalise
 from cvtbatch.radiomics.resampling import ResampledGrid, lay_resampled_grid
 from cvtbatch.radiomics.settings import Preparation
 
@@ -98,7 +99,7 @@ def cut_box(ct: sitk.Image, mask: sitk.Image, preparation: Preparation, *, as_gi
         start = np.maximum(lower - preparation.pad_distance, 0)
         stop = np.minimum(upper + preparation.pad_distance, stop)
     hu = _box_hu(ct, start, stop, whole=preparation.normalize)
-    values = _normalised(ct, hu, preparation) if preparation.normalize else hu
+    values = normalise(ct, hu, preparation) if preparation.normalize else hu
     z, y, x = (axis - low for axis, low in zip(index, start, strict=True))
     pixel_type = _pixel_type(ct, preparation, as_given)
     return _roi_box(values, (z, y, x), ct.GetSpacing(), float(np.abs(hu).max()), pixel_type, preparation)
@@ -124,8 +125,7 @@ def _cut_resampled(
     # A B-spline spreads what is not finite over the whole volume.
     hu = _box_hu(ct, grid.start[::-1], grid.stop[::-1], whole=True)
     pixel_type = _pixel_type(ct, preparation, as_given)
-    pixel_id = sitk.sitkFloat64 if pixel_type == np.float64 else ct.GetPixelID()
-    values = grid.resample_image(_normalised(ct, hu, preparation) if preparation.normalize else hu, ct, pixel_id)
+    values = grid.resample_image(normalise(ct, hu, preparation) if preparation.normalize else hu, ct, pixel_type)
     largest_hu = float(np.abs(hu if preparation.normalize else values).max())
     return _roi_box(values, index, tuple(grid.spacing_mm.tolist()), largest_hu, pixel_type, preparation)
 
@@ -260,16 +260,3 @@ def _box_hu(ct: sitk.Image, start: NDArray[np.int64], stop: NDArray[np.int64], *
         count = int(np.sum(~np.isfinite(judged)))
         raise InputError("non_finite_voxels", f"the image holds {count} voxels that are not finite numbers (limit 0)")
     return np.ascontiguousarray(crop, dtype=np.float64)
-
-
-def _normalised(ct: sitk.Image, values: NDArray[np.float64], own: Preparation) -> NDArray[np.float64]:
-    """Shift and scale as `itk::NormalizeImageFilter` does, in its order of operations."""
-    statistics = sitk.StatisticsImageFilter()
-    statistics.Execute(ct)
-    sigma = statistics.GetSigma()
-    if sigma == 0:
-        raise InputError("flat_image", "the whole volume has one value: it cannot be normalised")
-    normalised: NDArray[np.float64] = (values + -statistics.GetMean()) * (1.0 / sigma)
-    if own.remove_outliers is not None:
-        normalised = np.clip(normalised, -own.remove_outliers, own.remove_outliers)
-    return normalised * own.normalize_scale

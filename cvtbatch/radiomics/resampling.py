@@ -1,24 +1,25 @@
 """Image and mask on another spacing, around the ROI.
 
-PyRadiomics resamples with ITK, whose B-spline first filters the whole volume. Here only what lies near the ROI is filtered: the
-filter forgets a voxel by a factor of 0.27 with each step, so that the coefficients near the ROI have the same bits. They are laid
-into an empty volume of the old size, since a gray level may hang on the last bit of a point's coordinates too.
+PyRadiomics resamples with ITK, whose B-spline first filters the whole volume. Here only what lies near the ROI is filtered
+(`bspline`): the filter forgets a voxel by a factor of 0.27 with each step, so that the coefficients near the ROI have equal bits.
 
 Source: PyRadiomics 3.0.1, `imageoperations.resampleImage`, for an image and a mask on one grid; ITK 5.4,
 `itkBSplineDecompositionImageFilter.hxx` and `itkBSplineResampleImageFunction.h`.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cvtbatch.errors import InputError
+from cvtbatch.radiomics.bspline import decompose, interpolate
 from cvtbatch.radiomics.settings import Preparation
 
-# Voxels around those that a new voxel lies between: as many steps of the filter leave nothing of what is cut off (0.27 ** 70).
-MARGIN = 70
+# Voxels around those that a new voxel lies between: so many steps of the filter leave nothing of what is cut off (0.27 ** 50).
+MARGIN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +38,41 @@ class ResampledGrid:
     start: NDArray[np.int64]
     stop: NDArray[np.int64]
 
-    def resample_image(self, values: NDArray[np.float64], ct: sitk.Image, pixel_id: int) -> NDArray[np.float64]:
+    def resample_image(
+        self, values: NDArray[np.float64], ct: sitk.Image, pixel_type: np.dtype[Any]
+    ) -> NDArray[np.float64]:
         """Interpolate (z, y, x) values of the old grid from `start` to `stop`; `ct` has the old grid.
 
         Args:
-            pixel_id: SimpleITK's, of what comes out: to integers ITK truncates.
+            pixel_type: whose numbers come out: float64, or that of `ct`; ITK truncates to integers.
 
         Raises:
             InputError: box_too_thin: along an axis of two voxels ITK's B-spline reads what lies beside the volume in memory.
         """
-        part = sitk.GetImageFromArray(values)
-        interpolator = getattr(sitk, self.interpolator)
-        if interpolator == sitk.sitkBSpline:
-            if 2 in ct.GetSize():
-                size = " x ".join(str(n) for n in ct.GetSize())
-                raise InputError(
-                    "box_too_thin",
-                    f"the volume has {size} voxels; {self.interpolator} needs 1, or 3 or more, along each axis",
-                )
-            part, interpolator = sitk.BSplineDecomposition(part), sitk.sitkBSplineResampler
-        whole = sitk.ConstantPad(part, self.start.tolist(), (np.array(ct.GetSize()) - self.stop).tolist(), 0.0)
+        if self.interpolator != "sitkBSpline":
+            return self._resample_by_itk(values, ct, pixel_type)
+        if 2 in ct.GetSize():
+            size = " x ".join(str(n) for n in ct.GetSize())
+            raise InputError(
+                "box_too_thin",
+                f"the volume has {size} voxels; {self.interpolator} needs 1, or 3 or more, along each axis",
+            )
+        coefficients = decompose(values)
+        found = interpolate(coefficients, self.start, ct, self.origin_mm, self.spacing_mm, self.size)
+        if pixel_type.kind in "iu":
+            limits = np.iinfo(pixel_type)
+            found = np.trunc(np.clip(found, limits.min, limits.max))
+        return found.astype(pixel_type).astype(np.float64)
+
+    def _resample_by_itk(
+        self, values: NDArray[np.float64], ct: sitk.Image, pixel_type: np.dtype[Any]
+    ) -> NDArray[np.float64]:
+        """As `resample_image`, in a volume of the old size, in which the coordinates have the same bits."""
+        beside = self.start.tolist(), (np.array(ct.GetSize()) - self.stop).tolist()
+        whole = sitk.ConstantPad(sitk.GetImageFromArray(values), *beside, 0.0)
         whole.CopyInformation(ct)
-        resample = self._filter(ct, interpolator)
-        resample.SetOutputPixelType(pixel_id)
+        resample = self._filter(ct, getattr(sitk, self.interpolator))
+        resample.SetOutputPixelType(sitk.sitkFloat64 if pixel_type == np.float64 else ct.GetPixelID())
         return np.asarray(sitk.GetArrayFromImage(resample.Execute(whole)), np.float64)
 
     def resample_mask(self, mask: sitk.Image) -> sitk.Image:

@@ -6,6 +6,8 @@ import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
 from cvtbatch.radiomics.box import cut_box
+from cvtbatch.radiomics.bspline import decompose, interpolate
+from cvtbatch.radiomics.normalisation import normalise
 from cvtbatch.radiomics.resampling import MARGIN
 from cvtbatch.radiomics.settings import INTERPOLATORS, Preparation
 from tests.support.parity import skip_without_pyradiomics
@@ -69,3 +71,43 @@ def test_what_itk_cannot_resample_is_refused() -> None:
     holes.CopyInformation(head()[0])
     with pytest.raises(InputError, match="not finite"):
         cut_box(holes, head()[1], Preparation(resampled_spacing_mm=(1.0, 1.0, 1.0)))
+
+
+@pytest.mark.parametrize("pixel_type", [np.int16, np.uint8, np.uint16, np.int32, np.float64])
+def test_a_normalised_volume_has_itks_bits(pixel_type: type) -> None:
+    """Sums of small whole numbers are exact in any order; those of others are ITK's own."""
+    rng = np.random.default_rng(4)
+    values = np.clip(np.round(rng.normal(60, 40, (9, 21, 30)) * 1.1), 0, 255).astype(pixel_type)
+    ct = sitk.GetImageFromArray(values)
+    found = normalise(ct, values[2:5, 3:9].astype(np.float64), Preparation(normalize=True, normalize_scale=100.0))
+    stock = sitk.GetArrayFromImage(sitk.Normalize(ct))[2:5, 3:9] * 100.0
+    np.testing.assert_array_equal(found, stock)
+
+
+def test_a_flat_volume_cannot_be_normalised() -> None:
+    ct = sitk.GetImageFromArray(np.full((9, 21, 30), 77, np.int16))
+    with pytest.raises(InputError, match="one value"):
+        normalise(ct, np.zeros((1, 1, 1)), Preparation(normalize=True))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_splines_have_itks_bits_anywhere(seed: int) -> None:
+    """Turned volumes, single slices, short axes, new voxels on old ones, and outside."""
+    rng = np.random.default_rng(seed)
+    shape = [(9, 40, 50), (1, 19, 17), (3, 18, 60), (20, 3, 19), (12, 13, 14), (30, 31, 1)][seed]
+    old = sitk.GetImageFromArray(np.round(rng.normal(0, 1000, shape)))
+    old.SetSpacing((0.48828125, 0.7, 5.0) if seed % 2 else (0.5, 0.5, 2.5))
+    old.SetOrigin(rng.uniform(-500, 500, 3).tolist())
+    old.SetDirection(sitk.VersorTransform(rng.normal(size=3).tolist(), 0.7 * (seed % 3)).GetMatrix())
+    new_mm, size = np.array([[1.0, 0.5, 2.5], [0.7, 3.0, 1.0]][seed % 2]), [17, 23, 9]
+    origin_mm = old.TransformContinuousIndexToPhysicalPoint((-0.5 * (seed % 2), 0.0, 0.0))
+    resample = sitk.ResampleImageFilter()
+    resample.SetOutputSpacing(new_mm.tolist())
+    resample.SetOutputOrigin(origin_mm)
+    resample.SetOutputDirection(old.GetDirection())
+    resample.SetSize(size)
+    resample.SetInterpolator(sitk.sitkBSplineResampler)
+    coefficients = sitk.BSplineDecomposition(old)
+    np.testing.assert_array_equal(decompose(sitk.GetArrayFromImage(old)), sitk.GetArrayFromImage(coefficients))
+    found = interpolate(sitk.GetArrayFromImage(coefficients), np.zeros(3, np.int64), old, origin_mm, new_mm, size)
+    np.testing.assert_array_equal(found, sitk.GetArrayFromImage(resample.Execute(coefficients)))
