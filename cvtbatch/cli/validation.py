@@ -234,6 +234,8 @@ def add_center(
         show.tell_dashboard(cluster.dashboard)
         for lack in plan.lacks:
             show.tell(f"lacking: {lack.message}")
+        for warning in plan.warnings:
+            show.tell(f"warning: {warning.message}")
 
         def on_progress(stage: str, done: int, total: int, failed: int) -> None:
             show.enter(stage, _UNITS[stage])

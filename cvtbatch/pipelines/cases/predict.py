@@ -19,6 +19,7 @@ from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.pipelines.cases.case_inputs import CaseInputs
 from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, TERM_NAMES, scale_of, training_ranges, uncalibrated
 from cvtbatch.pipelines.centers.center_source import seen_images
+from cvtbatch.pipelines.shared.bundle_warnings import bundle_warnings
 from cvtbatch.validation.inputs import Contribution
 from cvtbatch.validation.nomogram import TrainingRange
 from cvtbatch.validation.report.card import (
@@ -173,8 +174,7 @@ def _cautions(bundle: Bundle, inputs: CaseInputs) -> list[str]:
     told = bundle.description
     cautions = [f"{entry.mark} ({', '.join(MODEL_NAMES[model] for model in entry.models)})" for entry in told.marks]
     cautions += [*(remark.message for remark in told.remarks), *uncalibrated(bundle)]
-    if told.weights.not_for_inference:
-        cautions.insert(0, f"not for inference: the image network has the weights {told.weights.name}")
+    cautions = [*(warning.message for warning in bundle_warnings(told)), *cautions]
     if inputs.image_digest in seen_images(bundle):
         cautions.insert(
             0, "this image is among those that the bundle was trained or recalibrated on: its scores are in sample"
