@@ -262,6 +262,7 @@ def add_center(
 
 def print_validation(report: "ValidationReport") -> None:
     """Print what a validation found, in a few lines, and where its page is."""
+    from cvtbatch.validation.report.cohort_words import others_in_words, unrecorded_criteria
     from cvtbatch.validation.report.column_words import in_words
     from cvtbatch.validation.report.tables import decimal
     from cvtbatch.validation.values import NotComputable
@@ -282,6 +283,10 @@ def print_validation(report: "ValidationReport") -> None:
             span = model.auc.interval
             shown = "" if isinstance(span, NotComputable) else f" ({decimal(span.low)} to {decimal(span.high)})"
             say(f"{model.name}: AUC {decimal(model.auc.value)}{shown}, {model.n} cases")
+    if others := others_in_words(found):
+        say(f"Not scored here: {others} (--reader NAME scores those of NAME, and no others)")
+    if unrecorded := unrecorded_criteria(found):
+        say(f"Eligibility: {unrecorded}; an empty value leaves nobody out")
     say(found.power.verdict)
     say(in_words(found.shift.verdict))
     if found.provenance.not_for_inference:

@@ -29,7 +29,9 @@ from cvtbatch.validation.report.card import (
     Moved,
     OutsideColumn,
     TermCard,
+    conclude_card,
 )
+from cvtbatch.validation.report.conclusion import UNTRAINED
 from cvtbatch.validation.values import Floats, Maybe, NotComputable
 
 Row = Mapping[str, Any]
@@ -71,6 +73,7 @@ def predict_case(bundle: Bundle, inputs: CaseInputs, epilepsy: int | None) -> Pr
     told = bundle.description
     outside = _outside(bundle, row, inputs)
     missing = _missing(bundle, row, epilepsy)
+    models = tuple(_model(bundle, model, row, missing.get(model)) for model in MODEL_NAMES)
     return Prediction(
         row,
         CaseCard(
@@ -78,12 +81,13 @@ def predict_case(bundle: Bundle, inputs: CaseInputs, epilepsy: int | None) -> Pr
             intended_use=told.intended_use,
             trained_on=f"{told.cohort.cases} cases of {', '.join(told.cohort.training_centers)}, {told.cohort.positive} with CVT, "
             f"outlined by reader {told.primary}",
+            conclusion=conclude_card(models[-1], outside, _unfit(bundle)),
             cautions=tuple(_cautions(bundle, inputs)),
             input_digest=inputs.input_digest,
             choice=inputs.choice,
             volume_ml=inputs.volume_ml,
             flags=tuple(dict.fromkeys([*row["flags"], *inputs.flags])),
-            models=tuple(_model(bundle, model, row, missing.get(model)) for model in MODEL_NAMES),
+            models=models,
             terms=_terms(bundle, row, epilepsy, missing),
             total_points=missing.get(Model.DLRN) or float(row["points_total"]),
             outside=outside,
@@ -168,6 +172,10 @@ def _column_values(bundle: Bundle, inputs: CaseInputs) -> Floats:
 def _moved(row: Row) -> Moved:
     pairs = zip(row["top_features"], row["top_contributions"], strict=True)
     return Moved(row["base"], tuple(Contribution(*pair) for pair in pairs), row["other_contributions"])
+
+
+def _unfit(bundle: Bundle) -> list[str]:
+    return [UNTRAINED] if bundle.description.weights.not_for_inference else []
 
 
 def _cautions(bundle: Bundle, inputs: CaseInputs) -> list[str]:

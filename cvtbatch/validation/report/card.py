@@ -1,6 +1,6 @@
 """One case on a card: what each model says of it, and why, with no number outside the training range. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from cvtbatch.validation.inputs import Contribution, Scale
 from cvtbatch.validation.nomogram import TrainingRange
 from cvtbatch.validation.report.case_words import amount_in_words
 from cvtbatch.validation.report.column_words import in_words
+from cvtbatch.validation.report.conclusion import conclude
 from cvtbatch.validation.report.rendering import render
 from cvtbatch.validation.report.tables import decimal
 from cvtbatch.validation.report.visible_text import with_visible_text
@@ -81,6 +82,7 @@ class CaseCard:
         input_digest: of image and outline, by which the card and a store's rows can be told to be of one case.
         choice: which series was taken, and why.
         flags: of volume, outline and scores.
+        conclusion: what the primary model makes of the case, in a sentence, with what speaks against believing it.
         cautions: what speaks against the bundle, or against reading this card.
         outside: columns of any model.
         distance_percentile: of the distance from training among the training cases' own; None where it cannot be computed.
@@ -89,6 +91,7 @@ class CaseCard:
     bundle_digest: str
     intended_use: str
     trained_on: str
+    conclusion: str
     cautions: tuple[str, ...]
     input_digest: str
     choice: str
@@ -105,6 +108,7 @@ class CaseCard:
 
 def card_lines(card: CaseCard) -> Iterator[str]:
     """Yield the card as lines of text."""
+    yield f"Conclusion: {card.conclusion}"
     yield RESEARCH_USE
     yield f"Intended use: {card.intended_use}"
     yield f"Bundle {card.bundle_digest[:12]}, trained on {card.trained_on}"
@@ -127,6 +131,12 @@ def card_lines(card: CaseCard) -> Iterator[str]:
     yield from (f"Outside the training range: {outside_in_words(row)}" for row in card.outside)
     if card.distance_percentile is not None:
         yield f"Distance from training: percentile {decimal(card.distance_percentile, 0)} of the training cases' own"
+
+
+def conclude_card(model: ModelCard, outside: Sequence[OutsideColumn], unfit: Sequence[str]) -> str:
+    """Return the conclusion of a card by its primary model, whose first threshold is the primary one."""
+    threshold, called = next(iter(model.thresholds.values())), next(iter(model.positive.values()), None)
+    return conclude(model.name, model.probability, called, threshold, [row.column for row in outside], unfit)
 
 
 def card_page(card: CaseCard, software: str) -> str:

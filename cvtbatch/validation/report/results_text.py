@@ -7,10 +7,12 @@ from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.inputs import Scale
 from cvtbatch.validation.model_result import ModelResult
 from cvtbatch.validation.report.case_words import epilepsy_decides
+from cvtbatch.validation.report.cohort_words import unrecorded_criteria
 from cvtbatch.validation.report.column_words import in_words
 from cvtbatch.validation.report.drawing import Drawing
 from cvtbatch.validation.report.repeat_words import repeats_in_words
-from cvtbatch.validation.report.tables import decimal, percent
+from cvtbatch.validation.report.tables import decimal
+from cvtbatch.validation.shares import share_in_words
 from cvtbatch.validation.values import Estimate, Maybe, NotComputable
 
 # By the figure's name, or its beginning up to an underscore.
@@ -68,6 +70,8 @@ def _results(validation: Validation) -> Iterator[str]:
         f"by a model that was frozen after training on {where.training_cases} cases of {', '.join(where.training_centers)}; the "
         f"outcome of {validation.known} was known, and {validation.events} of them had CVT."
     )
+    if unrecorded := unrecorded_criteria(validation):
+        yield f"Of the criteria of eligibility, {unrecorded}; an empty value left nobody out."
     if repeats := repeats_in_words(validation):
         yield repeats
     yield _sentence(f"The AUC of {primary.name} was", f"The AUC of {primary.name}", primary.auc)
@@ -160,6 +164,8 @@ def _not_to_claim(validation: Validation) -> Iterator[str]:
             f"What the model is worth on outlines by {where.fitted_reader}, on which it was fitted: these are by "
             f"{where.applied_reader}."
         )
+    if unrecorded := unrecorded_criteria(validation):
+        yield f"That every case belongs to the study: {unrecorded}."
     yield f"More than these cases can carry: {validation.power.verdict.rstrip('.')}."
     yield "Performance at this centre's own best point, which was chosen on the same cases: the frozen threshold counts."
     yield from _of_votes(validation)
@@ -170,7 +176,7 @@ def _not_to_claim(validation: Validation) -> Iterator[str]:
     support = validation.shift.support
     if not isinstance(support, NotComputable):
         yield (
-            f"That the model holds beyond its training range: {percent(support.outside.value)} of the cases here have a selected "
-            "feature outside it."
+            "That the model holds beyond its training range: "
+            f"{share_in_words(round(support.outside.value * support.cases), support.cases)} here have a feature outside it."
         )
     yield from (f"Anything that this caution forbids: {caution}." for caution in where.cautions)
