@@ -264,7 +264,7 @@ def print_validation(report: "ValidationReport") -> None:
     """Print what a validation found, in a few lines, and where its page is."""
     from cvtbatch.validation.report.cohort_words import others_in_words, unrecorded_criteria
     from cvtbatch.validation.report.column_words import in_words
-    from cvtbatch.validation.report.tables import decimal
+    from cvtbatch.validation.report.digits import span_text, value_text
     from cvtbatch.validation.values import NotComputable
 
     found = report.validation
@@ -280,9 +280,8 @@ def print_validation(report: "ValidationReport") -> None:
         if model.name in missing:
             say(f"{model.name}: AUC not computable: {missing[model.name]}")
         elif not isinstance(model.auc, NotComputable):
-            span = model.auc.interval
-            shown = "" if isinstance(span, NotComputable) else f" ({decimal(span.low)} to {decimal(span.high)})"
-            say(f"{model.name}: AUC {decimal(model.auc.value)}{shown}, {model.n} cases")
+            span = span_text(model.auc)
+            say(f"{model.name}: AUC {value_text(model.auc)}{f' ({span})' if span else ''}, {model.n} cases")
     if others := others_in_words(found):
         say(f"Not scored here: {others} (--reader NAME scores those of NAME, and no others)")
     if unrecorded := unrecorded_criteria(found):

@@ -12,8 +12,8 @@ from cvtbatch.validation.nomogram import TrainingRange
 from cvtbatch.validation.report.case_words import amount_in_words
 from cvtbatch.validation.report.column_words import in_words
 from cvtbatch.validation.report.conclusion import conclude
+from cvtbatch.validation.report.digits import decimal
 from cvtbatch.validation.report.rendering import render
-from cvtbatch.validation.report.tables import decimal
 from cvtbatch.validation.report.visible_text import with_visible_text
 from cvtbatch.validation.values import Maybe, NotComputable
 from cvtbatch.whole_files import written_whole

@@ -8,7 +8,7 @@ from cvtbatch.validation.inputs import Case, Contribution
 from cvtbatch.validation.nomogram import Nomogram, TrainingRange
 from cvtbatch.validation.report.column_words import in_words, variable_in_words
 from cvtbatch.validation.report.conclusion import SECOND_OPINION, UNTRAINED, conclude
-from cvtbatch.validation.report.tables import decimal
+from cvtbatch.validation.report.digits import decimal
 from cvtbatch.validation.values import Maybe, NotComputable
 
 

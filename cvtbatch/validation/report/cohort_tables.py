@@ -9,8 +9,9 @@ from cvtbatch.validation.inputs import FlowStep, Importance
 from cvtbatch.validation.report.case_words import beyond_in_words
 from cvtbatch.validation.report.cohort_words import unrecorded_in_words
 from cvtbatch.validation.report.column_words import image_pattern_notes, variable_in_words
+from cvtbatch.validation.report.digits import decimal
 from cvtbatch.validation.report.gallery import case_links, order_cases
-from cvtbatch.validation.report.tables import Cell, Column, ReportTable, decimal, percent, tabulate
+from cvtbatch.validation.report.tables import Cell, Column, ReportTable, percent, tabulate
 from cvtbatch.validation.values import Maybe, NotComputable
 
 HOW_FAR = "features outside the training range: how far (times the range)"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cvtbatch.validation.report.column_words import in_words
-from cvtbatch.validation.report.tables import decimal
+from cvtbatch.validation.report.digits import decimal
 from cvtbatch.validation.values import Maybe, NotComputable
 
 UNTRAINED = "the image network was never trained"

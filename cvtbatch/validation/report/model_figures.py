@@ -14,6 +14,7 @@ from cvtbatch.validation.readers import STRONG_ICC, ReaderStudy, feature_class
 from cvtbatch.validation.report.case_words import outside_training, points_in_words
 from cvtbatch.validation.report.cohort_words import unrecorded_in_words
 from cvtbatch.validation.report.column_words import in_words
+from cvtbatch.validation.report.digits import decimal
 from cvtbatch.validation.report.drawing import (
     BLACK,
     BLUE,
@@ -27,7 +28,6 @@ from cvtbatch.validation.report.drawing import (
     new_figure,
     style,
 )
-from cvtbatch.validation.report.tables import decimal
 from cvtbatch.validation.shift import ScoreDistribution
 from cvtbatch.validation.values import Estimate, NotComputable
 

@@ -23,6 +23,7 @@ from cvtbatch.validation.report.checklists import Checklist, fill_checklists
 from cvtbatch.validation.report.cohort_tables import cohort_tables, decision_word, judgement, outcome_word
 from cvtbatch.validation.report.cohort_words import others_in_words, uncompared_in_words, unrecorded_criteria
 from cvtbatch.validation.report.column_words import in_words
+from cvtbatch.validation.report.digits import Counted, counted_share, decimal, estimate_text
 from cvtbatch.validation.report.document import to_document
 from cvtbatch.validation.report.drawing import Drawing, standalone
 from cvtbatch.validation.report.gallery import (
@@ -41,7 +42,7 @@ from cvtbatch.validation.report.repeat_words import repeats_in_words
 from cvtbatch.validation.report.results_text import results_text
 from cvtbatch.validation.report.shift_tables import shift_tables
 from cvtbatch.validation.report.size_tables import size_tables
-from cvtbatch.validation.report.tables import ReportTable, decimal
+from cvtbatch.validation.report.tables import ReportTable
 from cvtbatch.validation.report.visible_text import with_visible_text
 from cvtbatch.validation.values import NotComputable
 from cvtbatch.whole_files import written_whole
@@ -172,19 +173,13 @@ def _summary(validation: Validation) -> list[tuple[str, str]]:
     primary = validation.primary_result
     counts = f"{len(validation.cases)} of {validation.patients} patients"
     lines = [("cases", f"{counts}; {validation.known} with a known outcome, {validation.events} of them with CVT")]
-    if isinstance(primary.auc, NotComputable):
-        lines.append((f"AUC of {primary.name}", f"not computable: {primary.auc.reason}"))
-    else:
-        span = primary.auc.interval
-        shown = "" if isinstance(span, NotComputable) else f" (95 % CI {decimal(span.low)} to {decimal(span.high)})"
-        lines.append((f"AUC of {primary.name}", decimal(primary.auc.value) + shown))
+    auc = primary.auc
+    told = f"not computable: {auc.reason}" if isinstance(auc, NotComputable) else estimate_text(auc)
+    lines.append((f"AUC of {primary.name}", told))
     decisions = primary.points[0].decisions
     if not isinstance(decisions, NotComputable):
-        parts = [
-            f"{name} {decimal(value.value, 2)}"
-            for name, value in (("sensitivity", decisions.sensitivity), ("specificity", decisions.specificity))
-            if not isinstance(value, NotComputable)
-        ]
+        found = [(name, counted_share(name, decisions)) for name in ("sensitivity", "specificity")]
+        parts = [f"{name} {estimate_text(share, 2)}" for name, share in found if isinstance(share, Counted)]
         lines.append(
             (f"at the frozen threshold {decimal(decisions.threshold)}", ", ".join(parts) or "no case of either class")
         )

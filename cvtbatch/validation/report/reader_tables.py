@@ -5,7 +5,8 @@ from statistics import median
 
 from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.readers import ClassAgreement, FeatureAgreement, ReaderStudy, weakest_first
-from cvtbatch.validation.report.tables import Cell, Column, ReportTable, decimal, tabulate
+from cvtbatch.validation.report.digits import decimal
+from cvtbatch.validation.report.tables import Cell, Column, ReportTable, tabulate
 from cvtbatch.validation.values import NotComputable
 
 _CLASSES: tuple[Column[ClassAgreement], ...] = (

@@ -9,9 +9,9 @@ from cvtbatch.validation.model_result import ModelResult
 from cvtbatch.validation.report.case_words import epilepsy_decides
 from cvtbatch.validation.report.cohort_words import unrecorded_criteria
 from cvtbatch.validation.report.column_words import in_words
+from cvtbatch.validation.report.digits import counted_share, decimal, estimate_text
 from cvtbatch.validation.report.drawing import Drawing
 from cvtbatch.validation.report.repeat_words import repeats_in_words
-from cvtbatch.validation.report.tables import decimal
 from cvtbatch.validation.shares import share_in_words
 from cvtbatch.validation.values import Estimate, Maybe, NotComputable
 
@@ -107,15 +107,11 @@ def _decisions(primary: ModelResult) -> Iterator[str]:
         yield f"Decisions at the frozen threshold could not be judged: {found.reason}."
         return
     yield f"At the threshold that was frozen in training ({point.name}, {decimal(found.threshold)}),"
-    measures = (
-        ("sensitivity", found.sensitivity, f"{found.true_positive} of {found.true_positive + found.false_negative}"),
-        ("specificity", found.specificity, f"{found.true_negative} of {found.true_negative + found.false_positive}"),
-    )
     told = [
-        f"{name} could not be computed ({value.reason})"
-        if isinstance(value, NotComputable)
-        else f"{name} was {_value(value)} ({cases})"
-        for name, value, cases in measures
+        f"{name} could not be computed ({share.reason})"
+        if isinstance(share, NotComputable)
+        else f"{name} was {estimate_text(share, 2)}"
+        for name, share in ((name, counted_share(name, found)) for name in ("sensitivity", "specificity"))
     ]
     yield " and ".join(told) + "."
 
@@ -123,13 +119,7 @@ def _decisions(primary: ModelResult) -> Iterator[str]:
 def _sentence(verb: str, subject: str, value: Maybe[Estimate]) -> str:
     if isinstance(value, NotComputable):
         return f"{subject} could not be computed: {value.reason}."
-    return f"{verb} {_value(value)}."
-
-
-def _value(value: Estimate) -> str:
-    if isinstance(value.interval, NotComputable):
-        return f"{decimal(value.value)} (no interval: {value.interval.reason})"
-    return f"{decimal(value.value)} (95 % CI {decimal(value.interval.low)} to {decimal(value.interval.high)})"
+    return f"{verb} {estimate_text(value)}."
 
 
 def _count(number: int, what: str) -> str:

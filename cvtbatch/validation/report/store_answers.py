@@ -7,7 +7,8 @@ from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.recalibration import Recalibration
 from cvtbatch.validation.report.answer import Answer, to_pointer
 from cvtbatch.validation.report.cohort_words import uncompared_in_words, unrecorded_criteria
-from cvtbatch.validation.report.tables import counted, decimal
+from cvtbatch.validation.report.digits import value_text
+from cvtbatch.validation.report.tables import counted
 from cvtbatch.validation.roc import AucComparison
 from cvtbatch.validation.subgroups import UNKNOWN
 from cvtbatch.validation.values import Estimate, NotComputable, Significance
@@ -184,7 +185,7 @@ def _of_performance(validation: Validation) -> Iterator[tuple[str, Answer]]:
             "it could not be computed."
         )
         yield "metrics", _yes(metrics, *place, "points")
-        found = f"{primary.name}: AUC {decimal(primary.auc.value)}; sections Discrimination to Subgroups."
+        found = f"{primary.name}: AUC {value_text(primary.auc)}; sections Discrimination to Subgroups."
         yield "performance", _yes(found, *place, "auc", "value")
     else:
         for topic in ("metrics", "performance"):
@@ -199,7 +200,7 @@ def _of_performance(validation: Validation) -> Iterator[tuple[str, Answer]]:
         yield "uncertainty", _no(f"The AUC of {primary.name} has no interval.", *place, "auc")
     slope = primary.calibration.terms.slope
     if isinstance(slope, Estimate):
-        yield "calibration", _yes(f"Slope {decimal(slope.value, 2)}; section Calibration.", *place, "calibration")
+        yield "calibration", _yes(f"Slope {value_text(slope, 2)}; section Calibration.", *place, "calibration")
     else:
         yield "calibration", _no(f"Slope not computable: {slope.reason}.", *place, "calibration")
     nested = [row for row in primary.training if row.protocol == "nested cross-validation"]
