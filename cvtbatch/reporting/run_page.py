@@ -70,6 +70,7 @@ class Thumbnail:
     Attributes:
         key: of the outline.
         why: what is unusual about it, in words.
+        volume_ml: as drawn.
         picture: its largest slice as a data URL.
     """
 

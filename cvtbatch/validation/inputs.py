@@ -54,7 +54,8 @@ class Case:
         key: pseudonymous; no name, number or date of a patient.
         outcome: None where unknown.
         scores: by model: a probability, or votes; a model that could not score the case is absent.
-        clinical: manifest values by name, `volume_ml` among them.
+        clinical: manifest values by name, and the outline's volume on the stored grid (`volume_ml`) and as drawn
+            (`source_volume_ml`).
         acquisition: how it was scanned, by name.
         outside: columns whose value lies outside the training range.
         beyond: how far, by column: from the nearer end of that range, in widths of it, negative below; of one that all training

@@ -86,6 +86,7 @@ def predict_case(bundle: Bundle, inputs: CaseInputs, epilepsy: int | None) -> Pr
             input_digest=inputs.input_digest,
             choice=inputs.choice,
             volume_ml=inputs.volume_ml,
+            source_volume_ml=inputs.source_volume_ml,
             flags=tuple(dict.fromkeys([*row["flags"], *inputs.flags])),
             models=models,
             terms=_terms(bundle, row, epilepsy, missing),

@@ -169,7 +169,7 @@ def _case(
         patient=case["patient"],
         outcome=None if case["cvt"] is None else bool(case["cvt"]),
         scores={shown: score[str(name)] for name, shown in MODEL_NAMES.items() if score[str(name)] is not None},
-        clinical=clinical_values(case, roi),
+        clinical={**clinical_values(case, roi), "source_volume_ml": roi["source_volume_ml"]},
         acquisition=acquisition_values(volume, scale),
         flags=tuple(flags),
         outside=tuple(score["outside_features"] or ()),

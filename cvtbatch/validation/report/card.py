@@ -81,6 +81,7 @@ class CaseCard:
     Attributes:
         input_digest: of image and outline, by which the card and a store's rows can be told to be of one case.
         choice: which series was taken, and why.
+        volume_ml, source_volume_ml: of the outline on the stored grid, and as drawn.
         flags: of volume, outline and scores.
         conclusion: what the primary model makes of the case, in a sentence, with what speaks against believing it.
         cautions: what speaks against the bundle, or against reading this card.
@@ -96,6 +97,7 @@ class CaseCard:
     input_digest: str
     choice: str
     volume_ml: float
+    source_volume_ml: float
     flags: tuple[str, ...]
     models: tuple[ModelCard, ...]
     terms: tuple[TermCard, ...]
@@ -114,7 +116,7 @@ def card_lines(card: CaseCard) -> Iterator[str]:
     yield f"Bundle {card.bundle_digest[:12]}, trained on {card.trained_on}"
     yield from (f"Caution: {caution}." for caution in card.cautions)
     yield UNCHECKED
-    yield f"Image: {card.choice}; hematoma {decimal(card.volume_ml, 1)} ml; inputs {card.input_digest[:12]}"
+    yield f"Image: {card.choice}; hematoma {volume_in_words(card)}; inputs {card.input_digest[:12]}"
     yield from (f"Flag: {flag}" for flag in map(flag_in_words, card.flags))
     for model in card.models:
         yield f"{model.name}: {score_in_words(model)}"
@@ -149,6 +151,7 @@ def card_page(card: CaseCard, software: str) -> str:
     filters = (
         *(flag_in_words, score_in_words, decisions_in_words, term_in_words, outside_in_words),
         amount_in_words,
+        volume_in_words,
     )
     return render(
         "card.html.j2",
@@ -173,6 +176,11 @@ def write_card(file: Path, card: CaseCard, software: str) -> None:
             aside.write_text(card_page(card, software), encoding="utf-8")
     except OSError as error:
         raise InputError("cannot_write", f"the card cannot be written: {error.strerror or error}", str(file)) from None
+
+
+def volume_in_words(card: CaseCard) -> str:
+    """Return the hematoma's volume as drawn, and that on the stored grid, from which its features are."""
+    return f"{decimal(card.source_volume_ml, 1)} ml ({decimal(card.volume_ml, 1)} ml on the stored grid)"
 
 
 def score_in_words(model: ModelCard) -> str:

@@ -60,7 +60,7 @@ def conclusion_in_words(result: CaseResult, validation: Validation) -> str:
 def clinical_in_words(case: Case) -> str:
     """Return the clinical values that are known, named as in the tables of the cohort, with their units."""
     return "; ".join(
-        f"{variable_in_words(name)}: {_clinical(value, CLINICAL.get(name, ''))}"
+        f"{variable_in_words(name)}: {_clinical(value, 'ml' if name == 'source_volume_ml' else CLINICAL.get(name, ''))}"
         for name, value in case.clinical.items()
         if value is not None
     )

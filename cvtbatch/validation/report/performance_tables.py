@@ -213,7 +213,10 @@ def _subgroup_table(validation: Validation) -> ReportTable:
         _SUBGROUPS,
         validation.subgroups,
         place="subgroups",
-        notes=("Levels were fixed before any result. Small subgroups have wide intervals, which are the result.",),
+        notes=(
+            "Levels were fixed before any result. Small subgroups have wide intervals, which are the result. Hematoma volume: "
+            "on the stored grid.",
+        ),
     )
 
 

@@ -54,10 +54,10 @@ def study_words(study: ReaderStudy) -> list[tuple[str, Cell]]:
         rows.append(("Dice: median (lowest to highest)", f"{decimal(median(dice), 2)} ({ends})"))
     volume = study.volume_ml
     rows.append(
-        ("volume (ml), second less first: mean (limits of agreement)", volume)
+        ("volume on the stored grid (ml), second less first: mean (limits of agreement)", volume)
         if isinstance(volume, NotComputable)
         else (
-            "volume (ml), second less first: mean (limits of agreement)",
+            "volume on the stored grid (ml), second less first: mean (limits of agreement)",
             f"{decimal(volume.mean, 1)} ({decimal(volume.low, 1)} to {decimal(volume.high, 1)})",
         )
     )
