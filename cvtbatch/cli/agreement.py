@@ -154,6 +154,6 @@ def _print_features(features: "Sequence[FeatureAgreement]", in_use: Iterable[str
 
 
 def _shown(value: object) -> str:
-    from cvtbatch.validation.report.tables import decimal
+    from cvtbatch.validation.report.digits import decimal
 
     return decimal(value, 2) if isinstance(value, float) else ""

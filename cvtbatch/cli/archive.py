@@ -132,7 +132,8 @@ def check(
     """List every problem of MANIFEST and of the files that it names; extract nothing.
 
     A row that is wrong is a problem among the others, and the files of all other cases are read all the same. Exit code 3 where
-    there is a problem, or something that a bundle needs is lacking. --reader is for --bundle.
+    there is a problem, or something that a bundle needs is lacking. It says first whether the bundle's weights are untrained, and
+    whether it carries the settings by which an archive is extracted. --reader is for --bundle.
 
     \b
     Examples:
@@ -151,6 +152,8 @@ def check(
         require_csv(out)
     spacing_mm = read_job("extract", job, overrides).volume.spacing_mm
     found = preflight(manifest, bundle, reader)
+    for caution in found.bundle_warnings:
+        say(f"warning: {caution.message}", err=as_json)
     _print_problems(found.row_problems(), out, err=as_json)
     if found.unlisted:
         say(f"... and {found.unlisted} more problems of rows: mend these first", err=as_json)

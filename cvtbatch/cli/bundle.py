@@ -37,6 +37,8 @@ def show(path: Path, as_json: bool) -> None:
         return
     cohort, weights = found.cohort, found.weights
     say(f"Bundle {found.digest}, format {found.format_version}")
+    for warning in found.warnings:
+        say(f"Warning: {warning.message}.")
     say(f"Intended use: {found.intended_use}")
     say(
         f"Trained on {cohort.cases} cases of {cohort.patients} patients, {cohort.positive} of them with CVT, "
@@ -53,8 +55,6 @@ def show(path: Path, as_json: bool) -> None:
         whose = f"found by {outlines.method} under {outlines.outline_spec_id}" if outlines.method else "drawn by people"
         say(f"Outlines: of reader {outlines.reader}, reading {outlines.reading}, {whose}")
     say(f"Weights: {weights.name}, SHA-256 {weights.sha256 or 'not known'}")
-    if weights.not_for_inference:
-        say("Not for inference: the image network has random weights.")
     for name in ("volume", "radiomics", "embedding"):
         say(f"{name} specification: {found.specs.of_kind(name)}")
     rows = [(model.value, *(f"{found.thresholds[model][name]:.3f}" for name in THRESHOLDS)) for model in Model]

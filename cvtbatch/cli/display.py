@@ -330,6 +330,12 @@ def print_exported_case(document: Mapping[str, Any]) -> None:
     say(_csv_line(manifest["columns"]))
     for row in manifest["rows"]:
         say(_csv_line([row.get(name, "") for name in manifest["columns"]]))
+    readers = " and ".join(dict.fromkeys(row["reader"] for row in manifest["rows"]))
+    say(
+        f"A pasted row is an outline of its own, by {readers}: a bundle scores the outlines of the reader that it was fitted "
+        f"on, and with --reader {readers} the corrected ones alone. To have a correction scored in the place of an outline of "
+        "the manifest, put its mask and segment into that outline's row instead."
+    )
 
 
 def _csv_line(cells: Sequence[str]) -> str:

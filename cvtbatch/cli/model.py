@@ -157,6 +157,12 @@ def score(
         print_table("Flags of this run", ("flag", "outlines"), list(report.flags.items()))
     if report.reader != report.fitted_reader:
         say(f"fitted on {report.fitted_reader}, applied to {report.reader}")
+    if report.others:
+        told = "; ".join(f"{count} by {other}" for other, count in report.others.items())
+        say(
+            f"scored are the outlines by {report.reader}, reading {report.reading}; not scored, of others: {told} "
+            "(--reader NAME scores those of NAME, and no others)"
+        )
     for mark in report.marks:
         say(f"read with care: {mark}")
 

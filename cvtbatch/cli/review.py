@@ -132,6 +132,13 @@ def apply(ctx: click.Context, file: Path, store_url: str, reviewer: str, as_json
         if report.verdicts:
             rows = [(word.replace("_", " "), count) for word, count in report.verdicts.items()]
             print_table("Verdicts", ("verdict", "count"), rows)
+        if report.accepted:
+            told = ", ".join(f"{count} by {reader}" for reader, count in report.accepted.items())
+            say(
+                f"accepted outlines: {told}. An accepted one takes the place of no other: score, validate and add-center take "
+                "those of the reader that the bundle was fitted on, or of --reader NAME, and leave out what is not accepted "
+                "only with --set cohort.reviewed=true"
+            )
         for one in report.left_out[:SHOWN_FAILURES]:
             say(f"left out: {one}", err=True)
         if len(report.left_out) > SHOWN_FAILURES:

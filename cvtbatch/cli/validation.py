@@ -234,6 +234,8 @@ def add_center(
         show.tell_dashboard(cluster.dashboard)
         for lack in plan.lacks:
             show.tell(f"lacking: {lack.message}")
+        for warning in plan.warnings:
+            show.tell(f"warning: {warning.message}")
 
         def on_progress(stage: str, done: int, total: int, failed: int) -> None:
             show.enter(stage, _UNITS[stage])
@@ -260,8 +262,9 @@ def add_center(
 
 def print_validation(report: "ValidationReport") -> None:
     """Print what a validation found, in a few lines, and where its page is."""
+    from cvtbatch.validation.report.cohort_words import others_in_words, unrecorded_criteria
     from cvtbatch.validation.report.column_words import in_words
-    from cvtbatch.validation.report.tables import decimal
+    from cvtbatch.validation.report.digits import span_text, value_text
     from cvtbatch.validation.values import NotComputable
 
     found = report.validation
@@ -277,9 +280,12 @@ def print_validation(report: "ValidationReport") -> None:
         if model.name in missing:
             say(f"{model.name}: AUC not computable: {missing[model.name]}")
         elif not isinstance(model.auc, NotComputable):
-            span = model.auc.interval
-            shown = "" if isinstance(span, NotComputable) else f" ({decimal(span.low)} to {decimal(span.high)})"
-            say(f"{model.name}: AUC {decimal(model.auc.value)}{shown}, {model.n} cases")
+            span = span_text(model.auc)
+            say(f"{model.name}: AUC {value_text(model.auc)}{f' ({span})' if span else ''}, {model.n} cases")
+    if others := others_in_words(found):
+        say(f"Not scored here: {others} (--reader NAME scores those of NAME, and no others)")
+    if unrecorded := unrecorded_criteria(found):
+        say(f"Eligibility: {unrecorded}; an empty value leaves nobody out")
     say(found.power.verdict)
     say(in_words(found.shift.verdict))
     if found.provenance.not_for_inference:

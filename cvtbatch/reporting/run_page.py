@@ -1,6 +1,6 @@
 """The page at the end of a run: what became of its cases, what failed and who can mend it, what to look at, how to go on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from cvtbatch.plain_text import visible
 from cvtbatch.reporting.failures import FailedItem, FailureGroup
+from cvtbatch.reporting.page_templates import page_templates
 
 State = Literal["completed", "interrupted", "stopped"]
 LONGEST = 300
@@ -69,6 +70,7 @@ class Thumbnail:
     Attributes:
         key: of the outline.
         why: what is unusual about it, in words.
+        volume_ml: as drawn.
         picture: its largest slice as a data URL.
     """
 
@@ -152,21 +154,10 @@ def _own(item: FailedItem) -> str:
 
 @cache
 def _environment() -> Any:
-    """Return the templates; everything that goes into a page is escaped."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("cvtbatch.reporting", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+    filters: dict[str, Callable[..., object]] = {
         "visible": visible,
         "shown": _shown,
         "own": _own,
         "words": lambda text: text.replace("_", " "),
     }
-    environment.globals |= {"who_words": WHO_WORDS}
-    return environment
+    return page_templates("cvtbatch.reporting", filters, {"who_words": WHO_WORDS})

@@ -44,6 +44,7 @@ class Outline:
     """An outline of a case.
 
     Attributes:
+        volume_ml: as drawn.
         agreement: of the members of the method's ensemble; None where it has none, or a person drew it.
     """
 

@@ -1,11 +1,12 @@
 """The pages of a review as HTML: of cases, and the first one with the progress of all."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from cvtbatch.plain_text import visible
+from cvtbatch.reporting.page_templates import page_templates
 from cvtbatch.reviewing.cases import Item, Outline, ReviewCase
 from cvtbatch.reviewing.histogram import Histogram, histogram_svg
 from cvtbatch.reviewing.pictures import COLORS
@@ -106,28 +107,18 @@ def _options(item: Item) -> list[tuple[str, str, str]]:
 
 @cache
 def _environment() -> Any:
-    """Return the templates; everything that goes into a page is escaped."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("cvtbatch.reviewing", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+    filters: dict[str, Callable[..., object]] = {
         "visible": visible,
         "histogram": _histogram,
         "outline_name": _outline_name,
         "options": _options,
         "page_name": page_name,
     }
-    environment.globals |= {
+    names = {
         "colors": COLORS,
         "comment_length": COMMENT_LENGTH,
         "index": INDEX,
         "prefix": PREFIX,
         "words": {str(verdict): text for verdict, text in WORDS.items()},
     }
-    return environment
+    return page_templates("cvtbatch.reviewing", filters, names)

@@ -29,6 +29,19 @@ class Decisions:
     positive_likelihood_ratio: Maybe[Estimate]
     negative_likelihood_ratio: Maybe[Estimate]
 
+    @property
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """The cases that each share counts, and those that it is of, by its name."""
+        true_positive, true_negative = self.true_positive, self.true_negative
+        right, wrong = true_positive + true_negative, self.false_positive + self.false_negative
+        return {
+            "sensitivity": (true_positive, true_positive + self.false_negative),
+            "specificity": (true_negative, true_negative + self.false_positive),
+            "accuracy": (right, right + wrong),
+            "positive_predictive_value": (true_positive, true_positive + self.false_positive),
+            "negative_predictive_value": (true_negative, true_negative + self.false_negative),
+        }
+
 
 def wilson(successes: int, trials: int) -> Estimate:
     """Return a proportion of at least one trial with Wilson's score interval (Newcombe, Stat Med 1998;17:857, method 3)."""

@@ -25,7 +25,7 @@ from cvtbatch.validation.inputs import (
 from cvtbatch.validation.model_result import ModelComparison, ModelResult, compare_models, evaluate_model
 from cvtbatch.validation.nomogram import Nomogram
 from cvtbatch.validation.power import Power, power
-from cvtbatch.validation.readers import ReaderStudy
+from cvtbatch.validation.readers import OtherReading, ReaderStudy
 from cvtbatch.validation.recalibration import TERMS, Method, Recalibration, recalibrations
 from cvtbatch.validation.shift import Shift, find_shift
 from cvtbatch.validation.subgroups import Subgroup, subgroups
@@ -47,6 +47,7 @@ class Validation:
 
     Attributes:
         repeats: None where every patient has one scan.
+        others: whose outlines of the centre are there and are not scored.
     """
 
     provenance: Provenance
@@ -66,6 +67,7 @@ class Validation:
     importances: tuple[Importance, ...]
     shift: Shift
     readers: tuple[ReaderStudy, ...]
+    others: tuple[OtherReading, ...]
     subgroups: tuple[Subgroup, ...]
     power: Power
     development: Maybe[DevelopmentSize]
@@ -125,6 +127,7 @@ def evaluate(
         importances=tuple(sorted(bundle.importances, key=lambda row: -row.importance)),
         shift=find_shift(single, bundle, training),
         readers=cohort.readers,
+        others=cohort.others,
         subgroups=subgroups(cohort.cases, facts.name),
         power=power(scored, primary.auc, point, primary.calibration.terms, primary.calibration.observed_over_expected),
         development=development_size(bundle.development),

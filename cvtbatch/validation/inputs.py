@@ -10,7 +10,7 @@ from cvtbatch.validation.baseline import Kept, Value
 from cvtbatch.validation.development_size import DevelopmentCohort
 from cvtbatch.validation.kept_columns import KeptNumbers
 from cvtbatch.validation.nomogram import Nomogram
-from cvtbatch.validation.readers import ReaderStudy
+from cvtbatch.validation.readers import OtherReading, ReaderStudy
 from cvtbatch.validation.recalibration import Method
 from cvtbatch.validation.study import Study
 from cvtbatch.validation.training_distance import KeptEmbedding
@@ -54,9 +54,12 @@ class Case:
         key: pseudonymous; no name, number or date of a patient.
         outcome: None where unknown.
         scores: by model: a probability, or votes; a model that could not score the case is absent.
-        clinical: manifest values by name, `volume_ml` among them.
+        clinical: manifest values by name, and the outline's volume on the stored grid (`volume_ml`) and as drawn
+            (`source_volume_ml`).
         acquisition: how it was scanned, by name.
         outside: columns whose value lies outside the training range.
+        beyond: how far, by column: from the nearer end of that range, in widths of it, negative below; of one that all training
+            cases have the same value of, nothing.
         distance_percentile: of its distance from the training cohort among the training cases' own, 0 to 100.
         probabilities: by model whose votes are recalibrated.
     """
@@ -72,6 +75,7 @@ class Case:
     distance_percentile: float | None = None
     explanation: Explanation | None = None
     probabilities: Mapping[str, float] = field(default_factory=dict)
+    beyond: Mapping[str, float] = field(default_factory=dict)
 
     def probability(self, model: str) -> float:
         """Return the probability by a model that scored the case; votes that are not recalibrated stand for themselves."""
@@ -85,19 +89,23 @@ class FlowStep:
     Attributes:
         excluded: reasons, each with its number of cases.
         keys: of the cases of each reason, in the order of the reasons.
+        unrecorded: columns that the step asks about, each with the number of those left whose value is not recorded: nobody is left
+            out for that.
     """
 
     name: str
     left: int
     excluded: tuple[tuple[str, int], ...] = ()
     keys: tuple[tuple[str, ...], ...] = ()
+    unrecorded: tuple[tuple[str, int], ...] = ()
 
     @classmethod
-    def leaving_out(cls, name: str, left: int, keys: Mapping[str, Sequence[str]]) -> Self:
+    def leaving_out(
+        cls, name: str, left: int, keys: Mapping[str, Sequence[str]], unrecorded: Mapping[str, int] | None = None
+    ) -> Self:
         """Return a step that leaves out cases, by reason."""
-        return cls(
-            name, left, tuple((reason, len(own)) for reason, own in keys.items()), tuple(map(tuple, keys.values()))
-        )
+        excluded = tuple((reason, len(own)) for reason, own in keys.items())
+        return cls(name, left, excluded, tuple(map(tuple, keys.values())), tuple((unrecorded or {}).items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +124,7 @@ class CenterCohort:
         flow: first step: all that were screened.
         features: the model's selected columns by name.
         embedding: float (n, k), or None where the model uses none.
+        others: whose outlines of the centre are there and are not scored.
     """
 
     center: str
@@ -125,6 +134,7 @@ class CenterCohort:
     features: Mapping[str, Floats]
     embedding: Floats | None
     readers: tuple[ReaderStudy, ...] = ()
+    others: tuple[OtherReading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +238,14 @@ class BundleFacts:
 
     Attributes:
         models: in the order in which they are shown; the last is the primary one.
+        columns: how many have a training range: those that any of the models uses.
         development: whom the primary one was developed on.
     """
 
     models: tuple[ModelFacts, ...]
     nomogram: Maybe[Nomogram]
     importances: tuple[Importance, ...]
+    columns: int
     development: DevelopmentCohort
 
 

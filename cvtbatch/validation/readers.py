@@ -11,6 +11,8 @@ from cvtbatch.validation.agreement import Agreement
 from cvtbatch.validation.values import Estimate, Floats, Interval, Maybe, NotComputable, Z, finite
 
 STRONG_ICC = 0.80
+FEWEST = 3
+"""Cases that a study needs: below that an ICC says nothing."""
 Kind = Literal["intra-reader", "inter-reader", "method-reader", "inter-method"]
 
 
@@ -67,6 +69,21 @@ class ScoreAgreement:
     largest: float
     changed_decisions: int
     kappa: Maybe[float]
+
+
+@dataclass(frozen=True, slots=True)
+class OtherReading:
+    """Outlines of a centre that are not scored here: another person's or method's, a correction, or a second reading.
+
+    Attributes:
+        reader: e.g. "corrected, reading 1".
+        outlines: how many.
+        shared: cases that have one of the reading that is scored too.
+    """
+
+    reader: str
+    outlines: int
+    shared: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,12 @@ def find_shift(cohort: CenterCohort, bundle: BundleFacts, training: Training | N
     features = NO_TRAINING if training is None else _feature_shift(cohort, training)
     scores = _score_shift(cohort.cases, bundle.models)
     acquisition = NO_TRAINING if training is None else _acquisition_shift(cohort, training)
-    within = support([bool(case.outside) for case in cohort.cases], [case.distance_percentile for case in cohort.cases])
+    within = support(
+        [len(case.outside) for case in cohort.cases],
+        [case.distance_percentile for case in cohort.cases],
+        bundle.columns,
+        bundle.development.cases,
+    )
     nearest = NO_TRAINING if training is None else _novelty(cohort, training)
     rows = scores.rows if isinstance(scores, ScoreShift) else scores
     verdict = shift_verdict(features, rows, acquisition, within, nearest, covariates)

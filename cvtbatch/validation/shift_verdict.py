@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from cvtbatch.validation.covariate_effects import CovariateEffect
-from cvtbatch.validation.feature_shift import SMALL_P, FeatureShift
+from cvtbatch.validation.feature_shift import SMALL_P, FeatureShift, is_large
+from cvtbatch.validation.shares import share_in_words
 from cvtbatch.validation.training_distance import Novelty, Support
-from cvtbatch.validation.values import Maybe, NotComputable, Significance
+from cvtbatch.validation.values import Estimate, Maybe, NotComputable, Significance
 
 NAMED = 4
 
@@ -18,8 +19,13 @@ def shift_verdict(
     nearest: Maybe[Novelty],
     covariates: tuple[CovariateEffect, ...],
 ) -> str:
-    """Say what the parts of a shift mean; a part that could not be compared may add nothing."""
+    """Say what the parts of a shift mean; a part that could not be compared may add nothing.
+
+    Two questions are asked of the columns, and each answer names its figure: how many values lie outside the training range, and
+    whether that, or the distributions, differ by more than chance explains. Few cases can lie outside throughout and show nothing.
+    """
     sentences = [
+        _of_range(within),
         _of_features(features),
         _of_distance(within, nearest),
         _of_acquisition(acquisition),
@@ -34,12 +40,35 @@ def _of_features(features: Maybe[tuple[FeatureShift, ...]]) -> str:
     if not judged:
         return "The training values of the selected features are not in this store: they are not compared."
     odd = [row.feature for row in judged if _odd(row)]
+    large = sum(is_large(row) for row in judged if not _odd(row))
+    unclear = (
+        f"{large} of them {'differs' if large == 1 else 'differ'} by half a standard deviation or more, which chance may explain "
+        "in so few cases"
+    )
     if odd:
-        return (
+        told = (
             f"This centre differs from training, or lies outside what the model has seen, in {len(odd)} of {len(judged)} "
             f"selected features: {_named(odd)}."
         )
-    return f"None of {len(judged)} selected features is distributed clearly differently from training."
+        return f"{told} Of the others, {unclear}." if large else told
+    cases = max(row.n for row in judged)
+    told = f"A shift of the {len(judged)} selected features is not shown with {cases} case{'s' if cases > 1 else ''}"
+    if large:
+        return f"{told}, which is not to say that there is none: {unclear}."
+    return f"{told}: none of them differs by as much as half a standard deviation."
+
+
+def _of_range(within: Maybe[Support]) -> str:
+    if isinstance(within, NotComputable):
+        return ""
+    count = round(within.outside.value * within.cases)
+    if not count:
+        return f"No case lies outside the training range in any of the {within.columns} columns that the models use."
+    return (
+        f"{share_in_words(count, within.cases)} lie outside the training range in one or more of the {within.columns} columns that "
+        f"the models use: in {within.per_case:.1f} on average, where about {within.expected:.1f} are expected of cases like those "
+        "of training."
+    )
 
 
 def _odd(row: FeatureShift) -> bool | None:
@@ -54,15 +83,19 @@ def _named(names: Sequence[str]) -> str:
 def _of_distance(within: Maybe[Support], nearest: Maybe[Novelty]) -> str:
     if isinstance(nearest, Novelty):
         return (
-            f"{100 * nearest.far.value:.0f} % of its embeddings are farther from the {nearest.reference} than 95 % of training "
-            "cases are (5 % if alike)."
+            f"By embeddings, {_part(nearest.far, len(nearest.percentiles))} are farther from the {nearest.reference} than 95 % of "
+            "training cases are (5 % if alike)."
         )
     if isinstance(within, NotComputable) or isinstance(within.far, NotComputable):
         return ""
     return (
-        f"{100 * within.far.value:.0f} % of its cases are farther from the training mean than 95 % of training cases are "
-        "(more than 5 % even if alike, since the mean is training's own)."
+        f"By the selected features together, {_part(within.far, within.known)} are farther from the training mean than 95 % of "
+        "training cases are (more than 5 % even if alike, since the mean is training's own)."
     )
+
+
+def _part(share: Estimate, n: int) -> str:
+    return share_in_words(round(share.value * n), n)
 
 
 def _of_acquisition(acquisition: Maybe[tuple[FeatureShift, ...]]) -> str:

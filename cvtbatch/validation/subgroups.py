@@ -14,6 +14,8 @@ from cvtbatch.validation.values import Estimate, Maybe, Scored
 AGE_EDGES = (50.0, 65.0)
 VOLUME_EDGES_ML = (10.0, 30.0)
 """30 ml: the volume of the ICH score (Hemphill et al., Stroke 2001;32:891)."""
+UNKNOWN = "unknown"
+"""Level of cases of which a variable is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def in_subgroups(scored: Scored, variables: Mapping[str, Sequence[str | None]]) 
     """
     found = []
     for variable, values in variables.items():
-        named = np.array(["unknown" if value is None else value for value in values], dtype=object)
+        named = np.array([UNKNOWN if value is None else value for value in values], dtype=object)
         for level in _in_order(values):
             inside = scored.where(named == level)
             found.append(
@@ -87,6 +89,6 @@ def _in_order(values: Sequence[str | None]) -> list[str]:
         if level.startswith("below "):
             return False, -1.0, level
         head = level.split(" ", 1)[0]
-        return level == "unknown", float(head) if head.replace(".", "", 1).isdigit() else 0.0, level
+        return level == UNKNOWN, float(head) if head.replace(".", "", 1).isdigit() else 0.0, level
 
-    return sorted({"unknown" if value is None else value for value in values}, key=place)
+    return sorted({UNKNOWN if value is None else value for value in values}, key=place)

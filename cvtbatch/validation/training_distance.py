@@ -56,11 +56,22 @@ class Support:
     """How far cases lie from the training cohort, by what the bundle itself keeps of it.
 
     Attributes:
-        outside: share of the cases with a selected column outside the training range.
-        far: share of the cases farther from the training mean than 95 % of training cases are.
+        cases: that have a score.
+        columns: that the models use, each with its training range.
+        outside: share of the cases with one of these outside its range.
+        per_case: how many are outside, on average over the cases.
+        expected: as many as that of cases like the training cases. A value like n others lies outside their range with the
+            probability 2 / (n + 1) (Wilks, Ann Math Stat 1941;12:91), however columns depend on each other.
+        known: cases that have all the columns by which the distance is measured.
+        far: share of these farther from the training mean than 95 % of training cases are.
     """
 
+    cases: int
+    columns: int
     outside: Estimate
+    per_case: float
+    expected: float
+    known: int
     far: Maybe[Estimate]
 
 
@@ -122,12 +133,16 @@ def novelty_of_kept(kept: KeptEmbedding, center: Floats) -> Maybe[Novelty]:
     return Novelty("training mean", kept.cases, int(used.sum()), wilson(far, len(center)), shares)
 
 
-def support(outside: Sequence[bool], percentiles: Sequence[float | None]) -> Maybe[Support]:
+def support(
+    outside: Sequence[int], percentiles: Sequence[float | None], columns: int, training_n: int
+) -> Maybe[Support]:
     """Sum up what every case's score says of its distance from training.
 
     Args:
-        outside: of each case, whether a selected column lies outside the training range.
+        outside: of each case, how many of the models' columns lie outside the training range.
         percentiles: of each case's distance among the training cases' own, 0 to 100; None where a column is missing.
+        columns: that the models use.
+        training_n: cases whose range it is.
     """
     if not outside:
         return NotComputable("no case has a score")
@@ -135,4 +150,12 @@ def support(outside: Sequence[bool], percentiles: Sequence[float | None]) -> May
     far: Maybe[Estimate] = NotComputable("no case has all the selected columns")
     if known:
         far = wilson(sum(value > 100 * FAR for value in known), len(known))
-    return Support(wilson(sum(outside), len(outside)), far)
+    return Support(
+        cases=len(outside),
+        columns=columns,
+        outside=wilson(sum(count > 0 for count in outside), len(outside)),
+        per_case=sum(outside) / len(outside),
+        expected=2 * columns / (training_n + 1),
+        known=len(known),
+        far=far,
+    )

@@ -72,6 +72,13 @@ def test_the_text_says_what_format_3_adds() -> None:
     assert "votes are uncalibrated" in _run(str(COMPAT / "bundle-1"))
 
 
+def test_what_speaks_against_a_bundle_is_said_below_its_first_line() -> None:
+    warnings = json.loads(_run(str(COMPAT / "bundle-3"), "--json"))["warnings"]
+    assert [warning["kind"] for warning in warnings] == ["untrained_weights", "no_settings"]
+    lines = _run(str(COMPAT / "bundle-3")).splitlines()
+    assert lines[1:3] == [f"Warning: {warning['message']}." for warning in warnings]
+
+
 def test_a_folder_that_is_none_is_told(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["bundle", "show", str(tmp_path)])
     assert result.exit_code == 1

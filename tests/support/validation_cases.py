@@ -129,7 +129,8 @@ def make_cohort(seed: int, n: int, center: str = "C2", outcomes: str = "both", e
             Contribution(name, float(amount))
             for name, amount in zip(FEATURES[::-2], rng.normal(0, 0.06, 5), strict=True)
         )
-        outside = FEATURES[1:2] if columns[FEATURES[1]][k] > 2.6 else ()
+        over = float(columns[FEATURES[1]][k]) - 2.6
+        outside = FEATURES[1:2] if over > 0 else ()
         flags = (("outside_training_range",) if outside else ()) + (("uneven_gaps",) if k % 11 == 5 else ())
         cases.append(
             Case(
@@ -141,6 +142,7 @@ def make_cohort(seed: int, n: int, center: str = "C2", outcomes: str = "both", e
                 acquisition={name: values[k] for name, values in acquisition.items()},
                 flags=flags + (() if seizure is not None else ("epilepsy_unknown",)),
                 outside=tuple(outside),
+                beyond=dict.fromkeys(outside, over / 5.2),
                 distance_percentile=float(rng.uniform(0, 100)),
                 explanation=Explanation(points if seizure is not None else (), 0.24, added, 0.02),
                 probabilities={name: float(expit(0.8 * logit(own[name]) - 0.6)) for name in noise},
@@ -218,6 +220,7 @@ def make_bundle(epilepsy: bool = True) -> BundleFacts:
         importances=tuple(
             Importance(name, 0.2 / (k + 1), 0.1 * (-1) ** k if k % 3 else None) for k, name in enumerate(FEATURES)
         ),
+        columns=len(FEATURES),
         development=DevelopmentCohort(192, 188, 48, 2347, 0.84),
     )
 

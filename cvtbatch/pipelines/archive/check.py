@@ -1,7 +1,7 @@
 """Check: what is wrong with a manifest, with the files that it names, and with what a bundle needs of it."""
 
 import csv
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cvtbatch.dlrn.bundle import load_bundle
@@ -11,6 +11,7 @@ from cvtbatch.manifest.files import refuse_manifest
 from cvtbatch.pipelines.archive.check_files import Document, Findings, Problem
 from cvtbatch.pipelines.archive.check_ids import IdWarning, check_ids
 from cvtbatch.pipelines.archive.check_needs import Lack, check_needs
+from cvtbatch.pipelines.shared.bundle_warnings import BundleWarning, bundle_warnings
 from cvtbatch.plain_text import for_spreadsheet
 from cvtbatch.whole_files import written_whole
 
@@ -26,11 +27,13 @@ class Preflight:
     Attributes:
         survey: the manifest; its sound cases' files are read, whatever is wrong with other rows.
         warnings: of ids.
+        bundle_warnings: what speaks against the bundle itself.
         lacks: what a bundle needs and cases lack.
     """
 
     survey: Survey
     warnings: tuple[IdWarning, ...]
+    bundle_warnings: tuple[BundleWarning, ...]
     lacks: tuple[Lack, ...]
 
     @property
@@ -69,6 +72,7 @@ class CheckReport:
             "images": [image.to_document() for image in self.findings.images],
             "problems": [problem.to_document() for problem in self.problems],
             "warnings": [warning.to_document() for warning in self.preflight.warnings],
+            "bundle_warnings": [asdict(warning) for warning in self.preflight.bundle_warnings],
             "lacks": [lack.to_document() for lack in self.preflight.lacks],
         }
 
@@ -84,8 +88,12 @@ def preflight(manifest: Path, bundle: Path | None, reader: str | None) -> Prefli
         FormatError: the bundle is damaged.
     """
     survey = survey_manifest(manifest)
-    lacks = check_needs(survey.manifest, load_bundle(bundle), reader) if bundle else []
-    return Preflight(survey, tuple(check_ids(survey.manifest)), tuple(lacks))
+    warnings = tuple(check_ids(survey.manifest))
+    if bundle is None:
+        return Preflight(survey, warnings, (), ())
+    loaded = load_bundle(bundle)
+    lacks = check_needs(survey.manifest, loaded, reader)
+    return Preflight(survey, warnings, bundle_warnings(loaded.description), tuple(lacks))
 
 
 def report_of(found: Preflight, findings: Findings) -> CheckReport:

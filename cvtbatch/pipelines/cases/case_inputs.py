@@ -46,6 +46,7 @@ class CaseInputs:
         choice: which series was taken, and why.
         flags: of the volume and the outline, as the tables `volumes` and `rois` have them.
         features: by name.
+        volume_ml, source_volume_ml: of the outline on the stored grid, and as drawn.
         embedding: (2048,) of the largest slice.
         largest: that slice, as it is stored.
     """
@@ -55,6 +56,7 @@ class CaseInputs:
     image_digest: str
     input_digest: str
     volume_ml: float
+    source_volume_ml: float
     features: dict[str, float]
     embedding: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
     largest: OutlinedSlice
@@ -134,6 +136,7 @@ def _read_inputs(case: Case, recipe: Recipe) -> CaseInputs:
         image_digest=image_digest,
         input_digest=digest(image_digest, outline.mask_digest()),
         volume_ml=int(np.count_nonzero(mask_zyx)) * grid.voxel_ml,
+        source_volume_ml=outline.volume_ml,
         features=features.values,
         embedding=_embed(slices.gray, recipe),
         largest=OutlinedSlice.facing_up(hu_zyx[index], mask_zyx[index], grid.spacing_mm, grid.direction),

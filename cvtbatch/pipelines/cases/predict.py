@@ -19,6 +19,7 @@ from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.pipelines.cases.case_inputs import CaseInputs
 from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, TERM_NAMES, scale_of, training_ranges, uncalibrated
 from cvtbatch.pipelines.centers.center_source import seen_images
+from cvtbatch.pipelines.shared.bundle_warnings import bundle_warnings
 from cvtbatch.validation.inputs import Contribution
 from cvtbatch.validation.nomogram import TrainingRange
 from cvtbatch.validation.report.card import (
@@ -28,7 +29,9 @@ from cvtbatch.validation.report.card import (
     Moved,
     OutsideColumn,
     TermCard,
+    conclude_card,
 )
+from cvtbatch.validation.report.conclusion import UNTRAINED
 from cvtbatch.validation.values import Floats, Maybe, NotComputable
 
 Row = Mapping[str, Any]
@@ -70,6 +73,7 @@ def predict_case(bundle: Bundle, inputs: CaseInputs, epilepsy: int | None) -> Pr
     told = bundle.description
     outside = _outside(bundle, row, inputs)
     missing = _missing(bundle, row, epilepsy)
+    models = tuple(_model(bundle, model, row, missing.get(model)) for model in MODEL_NAMES)
     return Prediction(
         row,
         CaseCard(
@@ -77,12 +81,14 @@ def predict_case(bundle: Bundle, inputs: CaseInputs, epilepsy: int | None) -> Pr
             intended_use=told.intended_use,
             trained_on=f"{told.cohort.cases} cases of {', '.join(told.cohort.training_centers)}, {told.cohort.positive} with CVT, "
             f"outlined by reader {told.primary}",
+            conclusion=conclude_card(models[-1], outside, _unfit(bundle)),
             cautions=tuple(_cautions(bundle, inputs)),
             input_digest=inputs.input_digest,
             choice=inputs.choice,
             volume_ml=inputs.volume_ml,
+            source_volume_ml=inputs.source_volume_ml,
             flags=tuple(dict.fromkeys([*row["flags"], *inputs.flags])),
-            models=tuple(_model(bundle, model, row, missing.get(model)) for model in MODEL_NAMES),
+            models=models,
             terms=_terms(bundle, row, epilepsy, missing),
             total_points=missing.get(Model.DLRN) or float(row["points_total"]),
             outside=outside,
@@ -169,12 +175,15 @@ def _moved(row: Row) -> Moved:
     return Moved(row["base"], tuple(Contribution(*pair) for pair in pairs), row["other_contributions"])
 
 
+def _unfit(bundle: Bundle) -> list[str]:
+    return [UNTRAINED] if bundle.description.weights.not_for_inference else []
+
+
 def _cautions(bundle: Bundle, inputs: CaseInputs) -> list[str]:
     told = bundle.description
     cautions = [f"{entry.mark} ({', '.join(MODEL_NAMES[model] for model in entry.models)})" for entry in told.marks]
     cautions += [*(remark.message for remark in told.remarks), *uncalibrated(bundle)]
-    if told.weights.not_for_inference:
-        cautions.insert(0, f"not for inference: the image network has the weights {told.weights.name}")
+    cautions = [*(warning.message for warning in bundle_warnings(told)), *cautions]
     if inputs.image_digest in seen_images(bundle):
         cautions.insert(
             0, "this image is among those that the bundle was trained or recalibrated on: its scores are in sample"

@@ -28,6 +28,7 @@ from cvtbatch.pipelines.extraction.listeners import Listeners
 from cvtbatch.pipelines.extraction.report import ExtractReport
 from cvtbatch.pipelines.extraction.settings import Options, Settings, resolve
 from cvtbatch.pipelines.models.score import ScoreReport, score_store
+from cvtbatch.pipelines.shared.bundle_warnings import BundleWarning, bundle_warnings
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.spec import Spec
@@ -43,6 +44,7 @@ class Plan:
 
     Attributes:
         settings: of the extraction; its specifications are the bundle's.
+        warnings: what speaks against the bundle itself.
         lacks: what the bundle needs and the manifest lacks: cases go without a score, or without a verdict.
         reader: whose outlines are scored and judged; None for whom the bundle was fitted on.
         reviewed: only outlines that a review accepts are scored and judged.
@@ -52,6 +54,7 @@ class Plan:
     center: str
     bundle: Path
     settings: Settings
+    warnings: tuple[BundleWarning, ...]
     lacks: tuple[Lack, ...]
     reader: str | None
     reviewed: bool
@@ -125,7 +128,8 @@ def planned(
             raise InputError("no_embeddings", "the bundle takes embeddings: embedding.weights cannot be none")
         require_bundle_specs(settings.specs, bundle, specs)
         lacks = tuple(check_needs(manifest, bundle, reader))
-        yield Plan(manifest, centers[0], bundle_path, settings, lacks, reader, job.cohort.reviewed)
+        warnings = bundle_warnings(bundle.description)
+        yield Plan(manifest, centers[0], bundle_path, settings, warnings, lacks, reader, job.cohort.reviewed)
 
 
 def _known_specs(store_url: str) -> dict[str, Spec]:

@@ -44,6 +44,7 @@ def bundle_facts(bundle: Bundle) -> BundleFacts:
         ),
         nomogram=_nomogram(bundle),
         importances=tuple(Importance(column.feature, column.importance, column.coefficient) for column in selected),
+        columns=len(bundle.model.columns),
         development=_development(bundle.description),
     )
 

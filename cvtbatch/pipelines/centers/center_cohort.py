@@ -14,19 +14,20 @@ from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, TERM_NAMES
 from cvtbatch.pipelines.centers.center_source import (
     IDENTITY,
     Source,
+    beyond_training,
     embeddings,
     seen_images,
     selected_columns,
 )
+from cvtbatch.pipelines.centers.reader_study import Readers
 from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outlines, select_rows
 from cvtbatch.pipelines.models.score_keys import KEY, read_keys
 from cvtbatch.pipelines.shared.case_values import acquisition_values, case_columns, clinical_values
 from cvtbatch.pipelines.shared.reviewed import refused_outlines
 from cvtbatch.reporting.outlined_slice import OutlinedSlice
 from cvtbatch.store import StoredArray, among
-from cvtbatch.validation.eligibility import assess_eligibility
+from cvtbatch.validation.eligibility import CRITERIA, assess_eligibility
 from cvtbatch.validation.inputs import Case, CenterCohort, Contribution, Count, Explanation, FlowStep, Training
-from cvtbatch.validation.readers import ReaderStudy
 from cvtbatch.validation.report import Pictures
 
 REASONS = {
@@ -40,11 +41,11 @@ REASONS = {
 }
 
 
-def read_cohort(source: Source, readers: tuple[ReaderStudy, ...], reviewed: bool = False) -> CenterCohort:
+def read_cohort(source: Source, readers: Readers, reviewed: bool = False) -> CenterCohort:
     """Read the eligible, scored cases of the centre, in order of roi_key.
 
     Args:
-        readers: the centre's reader study, which the cohort carries along.
+        readers: whose outlines of the centre there are, which the cohort carries along.
         reviewed: only outlines that a review accepts.
 
     Raises:
@@ -81,8 +82,14 @@ def read_cohort(source: Source, readers: tuple[ReaderStudy, ...], reviewed: bool
             scales.get(roi_key),
             scores[roi_key],
             explanations.get(roi_key),
+            beyond,
         )
-        for roi_key, case_key in zip(rows["roi_key"].to_pylist(), rows["case_key"].to_pylist(), strict=True)
+        for roi_key, case_key, beyond in zip(
+            rows["roi_key"].to_pylist(),
+            rows["case_key"].to_pylist(),
+            beyond_training(source.bundle, rows),
+            strict=True,
+        )
     ]
     failures = source.view.rows("failures")
     failures = failures.filter(pc.equal(failures["center"], source.center)).to_pylist()
@@ -93,7 +100,8 @@ def read_cohort(source: Source, readers: tuple[ReaderStudy, ...], reviewed: bool
         failures=tuple(Count(kind, n) for kind, n in sorted(Counter(row["kind"] for row in failures).items())),
         features=selected_columns(source.bundle, rows),
         embedding=embeddings(source.bundle, rows),
-        readers=readers,
+        readers=readers.studies,
+        others=readers.others,
     )
 
 
@@ -146,20 +154,29 @@ def _filter_scales(source: Source) -> dict[str, float | None]:
     return dict(zip(rows["roi_key"].to_pylist(), rows["filter_scale_hu"].to_pylist(), strict=True))
 
 
-def _case(case: Row, roi: Row, volume: Row, scale: float | None, score: Row, explanation: Row | None) -> Case:
+def _case(
+    case: Row,
+    roi: Row,
+    volume: Row,
+    scale: float | None,
+    score: Row,
+    explanation: Row | None,
+    beyond: Mapping[str, float],
+) -> Case:
     flags = dict.fromkeys([*(score["flags"] or ()), *(volume["flags"] or ()), *(roi["flags"] or ())])
     return Case(
         key=case["case_key"],
         patient=case["patient"],
         outcome=None if case["cvt"] is None else bool(case["cvt"]),
         scores={shown: score[str(name)] for name, shown in MODEL_NAMES.items() if score[str(name)] is not None},
-        clinical=clinical_values(case, roi),
+        clinical={**clinical_values(case, roi), "source_volume_ml": roi["source_volume_ml"]},
         acquisition=acquisition_values(volume, scale),
         flags=tuple(flags),
         outside=tuple(score["outside_features"] or ()),
         distance_percentile=score["distance_percentile"],
         explanation=_explanation(score, explanation),
         probabilities=_probabilities(score),
+        beyond=beyond,
     )
 
 
@@ -224,17 +241,21 @@ def _flow(cases: Mapping[str, Row], unused: Mapping[str, str], analysed: set[str
     excluded: dict[str, list[str]] = {}
     unusable: dict[str, list[str]] = {}
     eligible = 0
+    empty: Counter[str] = Counter()
     for key, case in cases.items():
-        if reasons := assess_eligibility(case).reasons:
-            excluded.setdefault(REASONS[reasons[0]], []).append(key)
+        found = assess_eligibility(case)
+        if found.reasons:
+            excluded.setdefault(REASONS[found.reasons[0]], []).append(key)
             continue
         eligible += 1
+        empty.update(found.unknown)
         if key not in analysed:
             unusable.setdefault(unused[key], []).append(key)
     unknown = sorted(key for key in analysed if cases[key]["cvt"] is None)
+    unrecorded = {criterion.column: empty[criterion.column] for criterion in CRITERIA if empty[criterion.column]}
     return (
         FlowStep("screened", len(cases)),
-        FlowStep.leaving_out("eligible", eligible, excluded),
+        FlowStep.leaving_out("eligible", eligible, excluded, unrecorded),
         FlowStep.leaving_out("scored", len(analysed), dict(sorted(unusable.items()))),
         FlowStep.leaving_out(
             "with a known outcome", len(analysed) - len(unknown), {"outcome unknown": unknown} if unknown else {}

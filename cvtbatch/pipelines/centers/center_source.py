@@ -122,13 +122,33 @@ def seen_images(bundle: Bundle) -> set[str]:
     return {*bundle.description.cohort.image_digests, *(recalibration.image_digests if recalibration else ())}
 
 
-def selected_columns(bundle: Bundle, rows: pa.Table) -> dict[str, Floats]:
-    """Return the columns that the DLR signature uses, by name; NaN where unknown."""
+def model_columns(bundle: Bundle, rows: pa.Table) -> dict[str, Floats]:
+    """Return the columns that the models use, by name; NaN where unknown."""
     values = {name: rows[name].cast(pa.float64()).to_numpy() for name in bundle.model.radiomics}
     embedding = embeddings(bundle, rows)
     components = project(embedding.astype(np.float32), bundle.model.loadings, bundle.model.offset)
     values |= {name: components[:, place] for place, name in enumerate(bundle.model.components)}
+    return {name: values[name] for name in bundle.model.columns}
+
+
+def selected_columns(bundle: Bundle, rows: pa.Table) -> dict[str, Floats]:
+    """Return the columns that the DLR signature uses, by name; NaN where unknown."""
+    values = model_columns(bundle, rows)
     return {name: values[name] for name in np.asarray(bundle.model.columns, dtype=object)[bundle.model.used[Model.DLR]]}
+
+
+def beyond_training(bundle: Bundle, rows: pa.Table) -> list[dict[str, float]]:
+    """Return how far beyond the training range the columns of each row lie, of those that do: see `validation.inputs.Case`."""
+    columns = model_columns(bundle, rows)
+    found: list[dict[str, float]] = [{} for _ in range(rows.num_rows)]
+    for name, low, high in zip(bundle.model.columns, bundle.model.low, bundle.model.high, strict=True):
+        if not high > low:
+            continue
+        values = columns[name]
+        over = np.where(values > high, values - high, np.where(values < low, values - low, 0.0)) / (high - low)
+        for place in np.flatnonzero(over):
+            found[place][name] = float(over[place])
+    return found
 
 
 def embeddings(bundle: Bundle, rows: pa.Table) -> Floats:

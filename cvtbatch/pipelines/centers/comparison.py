@@ -10,7 +10,6 @@ from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading
 from cvtbatch.pipelines.centers.outline_pairs import OutlinePairs, overlaps, read_pairs
 from cvtbatch.pipelines.centers.reader_study import (
-    FEWEST,
     PairedScores,
     columns_of,
     kind_of,
@@ -20,7 +19,7 @@ from cvtbatch.pipelines.centers.reader_study import (
 from cvtbatch.pipelines.shared.ordered_map import map_on
 from cvtbatch.pipelines.shared.pinned_store import PinnedStore
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE, Readings
-from cvtbatch.validation.readers import ReaderStudy
+from cvtbatch.validation.readers import FEWEST, ReaderStudy
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -31,11 +31,9 @@ from cvtbatch.radiomics import FeatureSet, profile_of, roi_features, study_setti
 from cvtbatch.spec import radiomics_spec
 from cvtbatch.store import FeatureStore, StoredArray, View
 from cvtbatch.validation.agreement import icc_one_way
-from cvtbatch.validation.readers import FeatureAgreement, dice, feature_agreements
+from cvtbatch.validation.readers import FEWEST, FeatureAgreement, dice, feature_agreements
 from cvtbatch.validation.values import Floats, NotComputable
 
-FEWEST = 3
-"""Cases that a study needs: below that an ICC says nothing."""
 FEWEST_PERTURBATIONS = 2
 
 

@@ -1,5 +1,6 @@
 """The reader studies of a centre: people against each other, and against the method whose outlines are judged."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,9 @@ from cvtbatch.pipelines.centers.outline_pairs import Map, Masks, OutlinePairs, o
 from cvtbatch.pipelines.shared.readings import Readings, read_readings
 from cvtbatch.validation.agreement import icc_agreement
 from cvtbatch.validation.readers import (
+    FEWEST,
     Kind,
+    OtherReading,
     ReaderStudy,
     ScoreAgreement,
     feature_agreements,
@@ -24,9 +27,6 @@ from cvtbatch.validation.readers import (
     score_agreement,
 )
 from cvtbatch.validation.values import Floats, Maybe
-
-FEWEST = 3
-"""Cases that a study needs: below that an ICC says nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,8 +48,17 @@ class PairedScores:
         return score_agreement(self.model, self.first[both], self.second[both], self.threshold)
 
 
-def read_readers(source: Source, map_: "Map[Masks, float | None]" = map) -> tuple[ReaderStudy, ...]:
-    """Return the studies of a centre with FEWEST cases or more: a person's outlines against other people's, and a method's.
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """Whose outlines of a centre there are beside those that are scored: what is compared, and what is there."""
+
+    studies: tuple[ReaderStudy, ...]
+    others: tuple[OtherReading, ...]
+
+
+def read_readers(source: Source, map_: "Map[Masks, float | None]" = map) -> Readers:
+    """Return the studies of a centre with FEWEST cases or more, a person's outlines against other people's, and a method's; and
+    whose outlines are there and not scored.
 
     The person is who is read, or else whom the bundle was fitted on, or else the first. A method takes part where it is read.
 
@@ -60,12 +69,23 @@ def read_readers(source: Source, map_: "Map[Masks, float | None]" = map) -> tupl
     people = there.of_people()
     chosen = [reading for reading in (source.reading, source.bundle.description.primary) if reading in people]
     person = next(iter([*chosen, *people]), None)
+    unscored = tuple(_others(source, there))
     if person is None:
-        return ()
+        return Readers((), unscored)
     others = [reading for reading in people if reading != person]
     if source.reading.reader in there.methods:
         others.append(source.reading)
-    return tuple(_studies(source, there, person, others, map_))
+    return Readers(tuple(_studies(source, there, person, others, map_)), unscored)
+
+
+def _others(source: Source, there: Readings) -> Iterator[OtherReading]:
+    rows = source.view.rows("rois", ["center", "case_key", "reader", "reading"], source.spec_ids).to_pylist()
+    cases: defaultdict[Reading, set[str]] = defaultdict(set)
+    for row in rows:
+        if row["center"] == source.center:
+            cases[Reading(row["reader"], row["reading"])].add(row["case_key"])
+    for reading in sorted(there.outlines.keys() - {source.reading}):
+        yield OtherReading(str(reading), there.outlines[reading], len(cases[reading] & cases[source.reading]))
 
 
 def _studies(

@@ -15,6 +15,7 @@ from cvtbatch.extras import require
 from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES
 from cvtbatch.pipelines.centers.center_cohort import read_cohort
 from cvtbatch.pipelines.centers.center_source import Source, open_source, refuse_seen_center
+from cvtbatch.pipelines.centers.reader_study import Readers
 from cvtbatch.spec import digest
 from cvtbatch.validation.calibration import terms
 from cvtbatch.validation.inputs import Case, scored_cases
@@ -77,7 +78,7 @@ def recalibrate_center(
     refuse_recalibrated(bundle)
     refuse_seen_center(bundle, center)
     source = open_source(store_url, bundle, center, snapshot, "recalibrate")
-    scored, cases = scored_cases(read_cohort(source, ()).cases, PRIMARY)
+    scored, cases = scored_cases(read_cohort(source, Readers((), ())).cases, PRIMARY)
     found = recalibrations(terms(scored), scored)[method]
     if isinstance(found, NotComputable):
         raise InputError(

@@ -16,6 +16,7 @@ from cvtbatch.pipelines.centers.center_cohort import read_cohort, read_pictures,
 from cvtbatch.pipelines.centers.center_source import Source, open_source, refuse_seen_center
 from cvtbatch.pipelines.centers.kept_training import training_values
 from cvtbatch.pipelines.centers.reader_study import read_readers
+from cvtbatch.pipelines.shared.bundle_warnings import bundle_warnings
 from cvtbatch.pipelines.shared.ordered_map import map_on
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE
@@ -225,6 +226,7 @@ def _provenance(source: Source, unfit_outlines: int, study: Study | None, review
             + [remark.message for remark in told.remarks]
             + uncalibrated(source.bundle)
             + other_spellings(source)
+            + [warning.message for warning in bundle_warnings(told) if warning.kind == "no_settings"]
         ),
         recalibrated=recalibrated(told),
         study=study,

@@ -17,7 +17,7 @@ from cvtbatch.store import FeatureStore, StoredArray
 
 KEYS = ["case_key", "center", "case_id", "volume_spec_id", "path", "checksum", "flags"]
 VOLUMES = [*KEYS, "spacing_mm", "direction"]
-ROIS = [*KEYS, "roi_key", "volume_ml", "hu_p50", "largest_slice"]
+ROIS = [*KEYS, "roi_key", "volume_ml", "source_volume_ml", "hu_p50", "largest_slice"]
 MOST_THUMBNAILS = 24
 EXTREMES = 2
 """Outlines that are shown of each extreme."""
@@ -122,7 +122,7 @@ def _draw(
             continue
         picture = _picture(store, of_case[roi["case_key"]], roi)
         if picture is not None:
-            yield Thumbnail(roi["roi_key"], tuple(why), roi["volume_ml"], roi["hu_p50"], picture)
+            yield Thumbnail(roi["roi_key"], tuple(why), roi["source_volume_ml"], roi["hu_p50"], picture)
 
 
 def _picture(store: FeatureStore, volume: Row, roi: Row) -> str | None:

@@ -15,6 +15,7 @@ from cvtbatch.dlrn.description import (
     VoteRecalibration,
 )
 from cvtbatch.dlrn.settings import Model
+from cvtbatch.pipelines.shared.bundle_warnings import BundleWarning, bundle_warnings
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class BundleSummary:
     """A bundle in short, for people and as the JSON document of `cvtbatch bundle show --json`.
 
     Attributes:
+        warnings: what speaks against using it at all, to be read first.
         columns: without which it scores nothing.
         thresholds: frozen, by model and name.
         outlines: whose it was fitted on; None in a bundle of format 1 or 2.
@@ -68,6 +70,7 @@ class BundleSummary:
 
     digest: str
     format_version: int
+    warnings: tuple[BundleWarning, ...]
     intended_use: str
     protocol: str
     cohort: Cohort
@@ -100,6 +103,7 @@ def summarise_bundle(path: Path) -> BundleSummary:
     return BundleSummary(
         digest=bundle.digest,
         format_version=bundle.document["format_version"],
+        warnings=bundle_warnings(told),
         intended_use=told.intended_use,
         protocol=told.protocol,
         cohort=Cohort(cohort.training_centers, cohort.cases, cohort.patients, cohort.positive, dict(cohort.excluded)),

@@ -19,7 +19,7 @@ from cvtbatch.errors import InternalError
 from cvtbatch.manifest import Reading
 from cvtbatch.pipelines.models.score_keys import KEY, read_keys, read_reading
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
-from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE, flagged_outlines
+from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE, flagged_outlines, read_readings
 from cvtbatch.pipelines.shared.reviewed import refused_outlines
 from cvtbatch.pipelines.shared.unfinished import require_done
 from cvtbatch.run_id import make_run_id
@@ -58,6 +58,7 @@ class ScoreReport:
         centers: whose outlines are asked for; none for all.
         fitted_reader: whose outlines the bundle was fitted on.
         reader, reading: whose outlines are scored.
+        others: how many outlines of others, corrections among them, are there and not scored, by reader and reading.
         outlines: those with features; each is scored, or already_scored.
         left_out: outlines with features that are not taken, by reason; none where a review is not asked for.
         scored, already_scored: outlines.
@@ -75,6 +76,7 @@ class ScoreReport:
     reader: str
     reading: int
     marks: list[str]
+    others: dict[str, int]
     outlines: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
     scored: int = 0
@@ -144,8 +146,18 @@ def score_store(
     run_id = make_run_id(now)
     marks = [entry.mark for entry in bundle.description.marks]
     reading, fitted = read_reading(pinned.view, bundle, reader, centers), bundle.description.primary
+    there = read_readings(pinned.view, [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id], centers)
     report = ScoreReport(
-        url, run_id, bundle.digest, snapshot, tuple(centers), fitted.reader, reading.reader, reading.number, marks
+        url,
+        run_id,
+        bundle.digest,
+        snapshot,
+        tuple(centers),
+        fitted.reader,
+        reading.reader,
+        reading.number,
+        marks,
+        {str(other): there.outlines[other] for other in sorted(there.outlines.keys() - {reading})},
     )
     wanted = read_keys(store, bundle, snapshot, centers, reading)
     if reviewed:

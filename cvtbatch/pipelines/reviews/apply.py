@@ -11,6 +11,7 @@ from cvtbatch.errors import InputError, ProblemsError
 from cvtbatch.pipelines.reviews.verdict_file import FileVerdict, read_verdicts
 from cvtbatch.pipelines.shared.reviewed import read_reviews
 from cvtbatch.plain_text import hidden_character
+from cvtbatch.reviewing.verdicts import Verdict
 from cvtbatch.run_id import make_run_id
 from cvtbatch.store import FeatureStore, Location, View
 
@@ -44,6 +45,7 @@ class ApplyReport:
     Attributes:
         rows: verdicts of the file: each is applied, was applied before, or is left out.
         verdicts: those applied, now or before, by word.
+        accepted: outlines that are accepted so, by reader.
     """
 
     store: str
@@ -52,6 +54,7 @@ class ApplyReport:
     applied: int = 0
     already_applied: int = 0
     verdicts: dict[str, int] = field(default_factory=dict)
+    accepted: dict[str, int] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
 
     def to_document(self) -> dict[str, object]:
@@ -111,6 +114,8 @@ def apply_review(store_url: str, path: Path, reviewer: str = "") -> ApplyReport:
     report.applied = store.table("reviews").append([_row(one, known, reviewer, report.run_id, now) for one in fresh])
     report.already_applied = len(fresh) - report.applied
     report.verdicts = dict(sorted(Counter(str(one.verdict) for one in fresh).items()))
+    accepted = [known.rois[one.roi_key]["reader"] for one in fresh if one.roi_key and one.verdict is Verdict.ACCEPT]
+    report.accepted = dict(sorted(Counter(accepted).items()))
     return report
 
 

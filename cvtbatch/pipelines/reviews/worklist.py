@@ -25,7 +25,7 @@ VOLUMES = [
 ]
 ROIS = [
     *("case_key", "volume_spec_id", "roi_key", "roi", "reader", "reading", "outline_spec_id", "input_digest", "path"),
-    *("checksum", "volume_ml", "largest_slice", "box_start_zyx", "box_size_zyx", "flags"),
+    *("checksum", "source_volume_ml", "largest_slice", "box_start_zyx", "box_size_zyx", "flags"),
 ]
 OUTLINES = ["case_key", "volume_spec_id", "outline_spec_id", "reader", "state", "rois", "agreement"]
 
@@ -119,7 +119,9 @@ def _stored_case(
         item = Item(key, row["roi_key"], row["input_digest"], given)
         agreement = agreements.get((row["outline_spec_id"], row["roi"]))
         flags = tuple(row["flags"] or ())
-        outlines.append(Outline(item, row["roi"], row["reader"], row["reading"], row["volume_ml"], flags, agreement))
+        outlines.append(
+            Outline(item, row["roi"], row["reader"], row["reading"], row["source_volume_ml"], flags, agreement)
+        )
         masks.append(_stored_mask(row))
     given = None if rois else reviews.get((key, "", image))
     if unreviewed and (given or (rois and not outlines)):

@@ -11,6 +11,7 @@ class Answer:
     """What is answered.
 
     Attributes:
+        text: in words; of an open one what the data say and do not say, or nothing.
         pointer: to the value in report.json that the answer rests on (RFC 6901); empty for an open one.
     """
 

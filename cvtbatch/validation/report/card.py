@@ -1,6 +1,6 @@
 """One case on a card: what each model says of it, and why, with no number outside the training range. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from cvtbatch.validation.inputs import Contribution, Scale
 from cvtbatch.validation.nomogram import TrainingRange
 from cvtbatch.validation.report.case_words import amount_in_words
 from cvtbatch.validation.report.column_words import in_words
+from cvtbatch.validation.report.conclusion import conclude
+from cvtbatch.validation.report.digits import decimal
 from cvtbatch.validation.report.rendering import render
-from cvtbatch.validation.report.tables import decimal
 from cvtbatch.validation.report.visible_text import with_visible_text
 from cvtbatch.validation.values import Maybe, NotComputable
 from cvtbatch.whole_files import written_whole
@@ -80,7 +81,9 @@ class CaseCard:
     Attributes:
         input_digest: of image and outline, by which the card and a store's rows can be told to be of one case.
         choice: which series was taken, and why.
+        volume_ml, source_volume_ml: of the outline on the stored grid, and as drawn.
         flags: of volume, outline and scores.
+        conclusion: what the primary model makes of the case, in a sentence, with what speaks against believing it.
         cautions: what speaks against the bundle, or against reading this card.
         outside: columns of any model.
         distance_percentile: of the distance from training among the training cases' own; None where it cannot be computed.
@@ -89,10 +92,12 @@ class CaseCard:
     bundle_digest: str
     intended_use: str
     trained_on: str
+    conclusion: str
     cautions: tuple[str, ...]
     input_digest: str
     choice: str
     volume_ml: float
+    source_volume_ml: float
     flags: tuple[str, ...]
     models: tuple[ModelCard, ...]
     terms: tuple[TermCard, ...]
@@ -105,12 +110,13 @@ class CaseCard:
 
 def card_lines(card: CaseCard) -> Iterator[str]:
     """Yield the card as lines of text."""
+    yield f"Conclusion: {card.conclusion}"
     yield RESEARCH_USE
     yield f"Intended use: {card.intended_use}"
     yield f"Bundle {card.bundle_digest[:12]}, trained on {card.trained_on}"
     yield from (f"Caution: {caution}." for caution in card.cautions)
     yield UNCHECKED
-    yield f"Image: {card.choice}; hematoma {decimal(card.volume_ml, 1)} ml; inputs {card.input_digest[:12]}"
+    yield f"Image: {card.choice}; hematoma {volume_in_words(card)}; inputs {card.input_digest[:12]}"
     yield from (f"Flag: {flag}" for flag in map(flag_in_words, card.flags))
     for model in card.models:
         yield f"{model.name}: {score_in_words(model)}"
@@ -129,6 +135,12 @@ def card_lines(card: CaseCard) -> Iterator[str]:
         yield f"Distance from training: percentile {decimal(card.distance_percentile, 0)} of the training cases' own"
 
 
+def conclude_card(model: ModelCard, outside: Sequence[OutsideColumn], unfit: Sequence[str]) -> str:
+    """Return the conclusion of a card by its primary model, whose first threshold is the primary one."""
+    threshold, called = next(iter(model.thresholds.values())), next(iter(model.positive.values()), None)
+    return conclude(model.name, model.probability, called, threshold, [row.column for row in outside], unfit)
+
+
 def card_page(card: CaseCard, software: str) -> str:
     """Return the card as a page that needs nothing beside it.
 
@@ -139,6 +151,7 @@ def card_page(card: CaseCard, software: str) -> str:
     filters = (
         *(flag_in_words, score_in_words, decisions_in_words, term_in_words, outside_in_words),
         amount_in_words,
+        volume_in_words,
     )
     return render(
         "card.html.j2",
@@ -163,6 +176,11 @@ def write_card(file: Path, card: CaseCard, software: str) -> None:
             aside.write_text(card_page(card, software), encoding="utf-8")
     except OSError as error:
         raise InputError("cannot_write", f"the card cannot be written: {error.strerror or error}", str(file)) from None
+
+
+def volume_in_words(card: CaseCard) -> str:
+    """Return the hematoma's volume as drawn, and that on the stored grid, from which its features are."""
+    return f"{decimal(card.source_volume_ml, 1)} ml ({decimal(card.volume_ml, 1)} ml on the stored grid)"
 
 
 def score_in_words(model: ModelCard) -> str:

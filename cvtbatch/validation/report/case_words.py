@@ -3,11 +3,12 @@
 from cvtbatch.validation.baseline import Value
 from cvtbatch.validation.cohort_baseline import CLINICAL
 from cvtbatch.validation.decisions import Decisions
-from cvtbatch.validation.evaluate import Validation
+from cvtbatch.validation.evaluate import CaseResult, Validation
 from cvtbatch.validation.inputs import Case, Contribution
 from cvtbatch.validation.nomogram import Nomogram, TrainingRange
 from cvtbatch.validation.report.column_words import in_words, variable_in_words
-from cvtbatch.validation.report.tables import decimal
+from cvtbatch.validation.report.conclusion import SECOND_OPINION, UNTRAINED, conclude
+from cvtbatch.validation.report.digits import decimal
 from cvtbatch.validation.values import Maybe, NotComputable
 
 
@@ -27,10 +28,39 @@ def outside_training(case: Case, nomogram: Maybe[Nomogram]) -> tuple[str, ...]:
     )
 
 
+def beyond_in_words(case: Case, most: int) -> str:
+    """Return the columns that lie outside the training range, the farthest first, each with how far beyond the nearer end of the
+    range it lies, in widths of the range; empty where none does.
+    """
+    ordered = sorted(case.outside, key=lambda name: -abs(case.beyond.get(name, 0.0)))
+    told = [f"{in_words(name)} ({_how_far(case.beyond.get(name))})" for name in ordered[:most]]
+    left = len(ordered) - most
+    return ", ".join(told) + (f" and {left} more" if left > 0 else "")
+
+
+def conclusion_in_words(result: CaseResult, validation: Validation) -> str:
+    """Return what the primary model makes of a case in a sentence, without a number outside the training range."""
+    case, name, where = result.case, validation.primary, validation.provenance
+    outside = outside_training(case, validation.nomogram)
+    probability: Maybe[float] = NotComputable("an input is not known")
+    if outside:
+        probability = NotComputable("an input lies outside the training range")
+    elif name in case.scores:
+        probability = case.scores[name]
+    found = validation.primary_result.points[0].decisions
+    unfit = [
+        why
+        for why, is_so in ((UNTRAINED, where.not_for_inference), (SECOND_OPINION, "not_for_inference" in case.flags))
+        if is_so
+    ]
+    threshold = found.threshold if isinstance(found, Decisions) else None
+    return conclude(name, probability, result.called, threshold, outside, unfit)
+
+
 def clinical_in_words(case: Case) -> str:
     """Return the clinical values that are known, named as in the tables of the cohort, with their units."""
     return "; ".join(
-        f"{variable_in_words(name)}: {_clinical(value, CLINICAL.get(name, ''))}"
+        f"{variable_in_words(name)}: {_clinical(value, 'ml' if name == 'source_volume_ml' else CLINICAL.get(name, ''))}"
         for name, value in case.clinical.items()
         if value is not None
     )
@@ -73,6 +103,12 @@ def epilepsy_decides(validation: Validation) -> str:
 def amount_in_words(row: Contribution) -> str:
     """Return a name with what it adds."""
     return f"{in_words(row.name)} ({'+' if row.amount >= 0 else ''}{decimal(row.amount, 2)})"
+
+
+def _how_far(widths: float | None) -> str:
+    if widths is None:
+        return "all training cases have one value"
+    return f"{decimal(abs(widths), 1 if abs(widths) >= 0.05 else 2)} {'above' if widths > 0 else 'below'}"
 
 
 def _term_values(case: Case) -> dict[str, Value]:

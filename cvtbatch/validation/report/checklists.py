@@ -9,9 +9,10 @@ from typing import Any
 
 from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.report.answer import OPEN, Answer
+from cvtbatch.validation.report.digits import decimal
 from cvtbatch.validation.report.store_answers import store_answers
 from cvtbatch.validation.report.study_answers import study_answers
-from cvtbatch.validation.report.tables import Cell, ReportTable, decimal
+from cvtbatch.validation.report.tables import Cell, ReportTable
 from cvtbatch.validation.study import Study
 
 FILES = {"CLEAR": "clear", "TRIPOD+AI": "tripod", "METRICS": "metrics"}

@@ -6,11 +6,17 @@ from cvtbatch.reporting.flag_words import MEANINGS
 from cvtbatch.validation.baseline import BaselineRow, LevelSummary, NumberSummary, Summary
 from cvtbatch.validation.evaluate import CaseResult, Validation
 from cvtbatch.validation.inputs import FlowStep, Importance
+from cvtbatch.validation.report.case_words import beyond_in_words
+from cvtbatch.validation.report.cohort_words import unrecorded_in_words
 from cvtbatch.validation.report.column_words import image_pattern_notes, variable_in_words
+from cvtbatch.validation.report.digits import decimal
 from cvtbatch.validation.report.gallery import case_links, order_cases
-from cvtbatch.validation.report.tables import Cell, Column, ReportTable, decimal, percent, tabulate
+from cvtbatch.validation.report.tables import Cell, Column, ReportTable, percent, tabulate
 from cvtbatch.validation.values import Maybe, NotComputable
 
+HOW_FAR = "features outside the training range: how far (times the range)"
+FARTHEST = 3
+"""Features outside the training range that a row of a case names."""
 NAMED = 5
 """Cases that a step leaves out for one reason, at most, which its row names."""
 FINER = 3
@@ -33,13 +39,7 @@ _IMPORTANCES: tuple[Column[Importance], ...] = (
 
 def cohort_tables(validation: Validation) -> Iterator[ReportTable]:
     """Yield the tables of cohort, model and cases, in the order of the page."""
-    yield ReportTable(
-        "flow",
-        "Cases at each step",
-        ("step", "cases", "left out here"),
-        tuple((step.name, step.left, _left_out(step)) for step in validation.flow),
-        place="inclusion",
-    )
+    yield _flow_table(validation)
     for name, title, counts in (
         ("failures", "Failures by kind", validation.failures),
         ("flags", "Flags of analysed cases", validation.flags),
@@ -65,6 +65,20 @@ def cohort_tables(validation: Validation) -> Iterator[ReportTable]:
         notes=image_pattern_notes(row.feature for row in validation.importances),
     )
     yield _case_table(validation)
+
+
+def _flow_table(validation: Validation) -> ReportTable:
+    """Return the steps; where a criterion is not recorded of all who count as eligible, a column says so."""
+    asked = any(step.unrecorded for step in validation.flow)
+    rows = [(step.name, step.left, _left_out(step), unrecorded_in_words(step)) for step in validation.flow]
+    header = ("step", "cases", "left out here", "not recorded (leaves nobody out)")
+    return ReportTable(
+        "flow",
+        "Cases at each step",
+        header if asked else header[:-1],
+        tuple(rows if asked else (row[:-1] for row in rows)),
+        place="inclusion",
+    )
 
 
 def _left_out(step: FlowStep) -> str:
@@ -165,13 +179,27 @@ def _case_table(validation: Validation) -> ReportTable:
     return ReportTable(
         "cases",
         "All cases",
-        ("case", "outcome", *recalibrated, *scores, "decision", "judged", "unusual columns", "flags"),
+        ("case", "outcome", *recalibrated, *scores, "decision", "judged", HOW_FAR, "flags"),
         rows,
         digits=(0, 0, *[3] * len([*recalibrated, *scores]), 0, 0, 0, 0),
+        notes=_outside_notes(validation),
         links=tuple(links[result.case.key] for result in validation.cases),
         place="cases",
         long=True,
         keyed=True,
+    )
+
+
+def _outside_notes(validation: Validation) -> tuple[str, ...]:
+    """Return how to read the columns of what lies outside, if anything does."""
+    outside = [name for result in validation.cases for name in result.case.outside]
+    if not outside:
+        return ()
+    return (
+        "Outside the training range: beyond the nearer end of the range that the training cases have, in widths of that range; 1.0 "
+        "above is as far above its upper end as that lies above the lower. The farthest come first, and all stand in the case's "
+        "explanation below. There a model extrapolates.",
+        *image_pattern_notes(outside),
     )
 
 
@@ -184,7 +212,7 @@ def _case_row(result: CaseResult, models: list[str], recalibrated: list[str]) ->
         *(case.scores.get(name) for name in models),
         decision_word(result.called),
         judgement(result),
-        len(case.outside),
+        beyond_in_words(case, FARTHEST),
         ", ".join(_words(flag) for flag in case.flags),
     )
 

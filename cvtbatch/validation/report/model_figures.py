@@ -12,7 +12,9 @@ from cvtbatch.validation.inputs import FlowStep, Importance
 from cvtbatch.validation.nomogram import Nomogram
 from cvtbatch.validation.readers import STRONG_ICC, ReaderStudy, feature_class
 from cvtbatch.validation.report.case_words import outside_training, points_in_words
+from cvtbatch.validation.report.cohort_words import unrecorded_in_words
 from cvtbatch.validation.report.column_words import in_words
+from cvtbatch.validation.report.digits import decimal
 from cvtbatch.validation.report.drawing import (
     BLACK,
     BLUE,
@@ -26,7 +28,6 @@ from cvtbatch.validation.report.drawing import (
     new_figure,
     style,
 )
-from cvtbatch.validation.report.tables import decimal
 from cvtbatch.validation.shift import ScoreDistribution
 from cvtbatch.validation.values import Estimate, NotComputable
 
@@ -76,15 +77,8 @@ def worked_example(validation: Validation) -> CaseResult | None:
 def _draw_flow(steps: Sequence[FlowStep]) -> Drawing:
     """Draw boxes from screened to analysed, and beside each arrow who left and why."""
     with style("flow"):
-        wrapped = [
-            [
-                line
-                for reason, n in step.excluded
-                for line in textwrap.wrap(f"{n}  {reason}", 31, subsequent_indent="    ")
-            ]
-            for step in steps
-        ]
-        gaps = [max(0.25, LINE_IN * (len(lines) + 1.6)) if lines else 0.25 for lines in wrapped]
+        wrapped = [_beside(step) for step in steps]
+        gaps = [max(0.25, LINE_IN * (len(lines) + 0.6)) if lines else 0.25 for lines in wrapped]
         box = 0.52
         height = 0.2 + sum(gaps[1:]) + box * len(steps)
         figure, axes = new_figure(height)
@@ -97,15 +91,15 @@ def _draw_flow(steps: Sequence[FlowStep]) -> Drawing:
                 axes.annotate("", (1.0, y + gaps[place]), (1.0, y), arrowprops={"arrowstyle": "-|>", "color": BLACK})
                 if wrapped[place]:
                     axes.plot([1.0, 1.55], [middle, middle], color=BLACK, linewidth=0.9)
-                    lost = sum(n for _, n in step.excluded)
-                    text = "\n".join([f"left out: {lost}", *wrapped[place]])
-                    axes.text(1.62, middle, text, va="center", fontsize=8, linespacing=1.25)
+                    axes.text(1.62, middle, "\n".join(wrapped[place]), va="center", fontsize=8, linespacing=1.25)
                 y += gaps[place]
             axes.add_patch(_box(0.06, y, 1.88, box))
             name = "\n".join(textwrap.wrap(step.name, 26))
             axes.text(1.0, y + box / 2, f"{name}\nn = {step.left}", ha="center", va="center", fontsize=8.5)
             y += box
-        alt = "; ".join(f"{step.name}: {step.left}" for step in steps)
+        alt = "; ".join(
+            filter(None, (part for step in steps for part in (f"{step.name}: {step.left}", unrecorded_in_words(step))))
+        )
         return finish(figure, "flow", "Inclusion flow", f"Inclusion flow. {alt}")
 
 
@@ -113,6 +107,16 @@ def _box(x: float, y: float, width: float, height: float) -> Any:
     from matplotlib.patches import Rectangle
 
     return Rectangle((x, y), width, height, facecolor="#F2F6FA", edgecolor=BLUE, linewidth=1)
+
+
+def _beside(step: FlowStep) -> list[str]:
+    """Return the lines beside the arrow to a step: who left and why, and what is not recorded of those who stay."""
+    lost = sum(n for _, n in step.excluded)
+    left_out = [f"left out: {lost}"] if lost else []
+    for reason, n in step.excluded:
+        left_out += textwrap.wrap(f"{n}  {reason}", 31, subsequent_indent="    ")
+    told = unrecorded_in_words(step)
+    return left_out + [line for part in told.split("; ") if part for line in textwrap.wrap(part, 36)]
 
 
 def _draw_nomogram(nomogram: Nomogram, example: CaseResult | None) -> Drawing:

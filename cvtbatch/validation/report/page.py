@@ -9,12 +9,21 @@ from cvtbatch import contracts
 from cvtbatch.errors import InputError, InternalError
 from cvtbatch.reporting.outlined_slice import OutlinedSlice, to_data_url
 from cvtbatch.validation.evaluate import CaseResult, Validation
-from cvtbatch.validation.nomogram import Nomogram
+from cvtbatch.validation.readers import FEWEST
 from cvtbatch.validation.report.calculator import calculator_data
-from cvtbatch.validation.report.case_words import clinical_in_words, moved_in_words, outside_training, points_in_words
+from cvtbatch.validation.report.case_words import (
+    beyond_in_words,
+    clinical_in_words,
+    conclusion_in_words,
+    moved_in_words,
+    outside_training,
+    points_in_words,
+)
 from cvtbatch.validation.report.checklists import Checklist, fill_checklists
 from cvtbatch.validation.report.cohort_tables import cohort_tables, decision_word, judgement, outcome_word
+from cvtbatch.validation.report.cohort_words import others_in_words, uncompared_in_words, unrecorded_criteria
 from cvtbatch.validation.report.column_words import in_words
+from cvtbatch.validation.report.digits import Counted, counted_share, decimal, estimate_text
 from cvtbatch.validation.report.document import to_document
 from cvtbatch.validation.report.drawing import Drawing, standalone
 from cvtbatch.validation.report.gallery import (
@@ -33,9 +42,9 @@ from cvtbatch.validation.report.repeat_words import repeats_in_words
 from cvtbatch.validation.report.results_text import results_text
 from cvtbatch.validation.report.shift_tables import shift_tables
 from cvtbatch.validation.report.size_tables import size_tables
-from cvtbatch.validation.report.tables import ReportTable, decimal
+from cvtbatch.validation.report.tables import ReportTable
 from cvtbatch.validation.report.visible_text import with_visible_text
-from cvtbatch.validation.values import Maybe, NotComputable
+from cvtbatch.validation.values import NotComputable
 from cvtbatch.whole_files import written_whole
 
 SCHEMA = "report.json"
@@ -48,6 +57,7 @@ class Card:
 
     Attributes:
         outside: what lies outside the training range, by name: then the card gives no number that rests on it.
+        conclusion: what the primary model makes of the case, in a sentence.
     """
 
     result: CaseResult
@@ -56,6 +66,7 @@ class Card:
     decision: str
     judgement: str
     outside: tuple[str, ...]
+    conclusion: str
 
 
 def write_report(
@@ -92,10 +103,7 @@ def write_report(
             _write_text(folder / "figures" / f"{drawing.name}.svg", standalone(drawing))
             (folder / "figures" / f"{drawing.name}.png").write_bytes(drawing.png)
         for place in reversed(range(len(pages))):
-            cards = [
-                _card(with_visible_text(result), pictures(result.case.key), validation.nomogram)
-                for result in pages[place]
-            ]
+            cards = [_card(with_visible_text(result), pictures(result.case.key), validation) for result in pages[place]]
             text = _render(validation, place, pages, cards, tables, drawings, checklists)
             _write_text(folder / page_name(place), text)
             if on_page:
@@ -113,14 +121,15 @@ def _write_text(path: Path, text: str) -> None:
         aside.write_text(text, encoding="utf-8")
 
 
-def _card(result: CaseResult, picture: OutlinedSlice | None, nomogram: Maybe[Nomogram]) -> Card:
+def _card(result: CaseResult, picture: OutlinedSlice | None, validation: Validation) -> Card:
     return Card(
         result,
         to_data_url(picture) if picture else None,
         outcome_word(result.case.outcome),
         decision_word(result.called),
         judgement(result),
-        outside_training(result.case, nomogram),
+        outside_training(result.case, validation.nomogram),
+        conclusion_in_words(result, validation),
     )
 
 
@@ -135,7 +144,10 @@ def _render(
 ) -> str:
     return render(
         "report.html.j2" if place == 0 else "cases.html.j2",
-        {function.__name__: function for function in (anchor, clinical_in_words, points_in_words, moved_in_words)},
+        {
+            function.__name__: function
+            for function in (anchor, beyond_in_words, clinical_in_words, points_in_words, moved_in_words)
+        },
         v=validation,
         cards=list(cards),
         place=place,
@@ -149,6 +161,10 @@ def _render(
         readers=list(enumerate(validation.readers, 1)),
         summary=_summary(validation),
         repeats=repeats_in_words(validation),
+        unrecorded=unrecorded_criteria(validation),
+        others=others_in_words(validation),
+        uncompared=uncompared_in_words(validation),
+        fewest=FEWEST,
     )
 
 
@@ -157,19 +173,13 @@ def _summary(validation: Validation) -> list[tuple[str, str]]:
     primary = validation.primary_result
     counts = f"{len(validation.cases)} of {validation.patients} patients"
     lines = [("cases", f"{counts}; {validation.known} with a known outcome, {validation.events} of them with CVT")]
-    if isinstance(primary.auc, NotComputable):
-        lines.append((f"AUC of {primary.name}", f"not computable: {primary.auc.reason}"))
-    else:
-        span = primary.auc.interval
-        shown = "" if isinstance(span, NotComputable) else f" (95 % CI {decimal(span.low)} to {decimal(span.high)})"
-        lines.append((f"AUC of {primary.name}", decimal(primary.auc.value) + shown))
+    auc = primary.auc
+    told = f"not computable: {auc.reason}" if isinstance(auc, NotComputable) else estimate_text(auc)
+    lines.append((f"AUC of {primary.name}", told))
     decisions = primary.points[0].decisions
     if not isinstance(decisions, NotComputable):
-        parts = [
-            f"{name} {decimal(value.value, 2)}"
-            for name, value in (("sensitivity", decisions.sensitivity), ("specificity", decisions.specificity))
-            if not isinstance(value, NotComputable)
-        ]
+        found = [(name, counted_share(name, decisions)) for name in ("sensitivity", "specificity")]
+        parts = [f"{name} {estimate_text(share, 2)}" for name, share in found if isinstance(share, Counted)]
         lines.append(
             (f"at the frozen threshold {decimal(decisions.threshold)}", ", ".join(parts) or "no case of either class")
         )

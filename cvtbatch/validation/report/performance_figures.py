@@ -9,6 +9,7 @@ import numpy as np
 
 from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.model_result import ModelResult
+from cvtbatch.validation.report.digits import decimal, decimals_of, value_text
 from cvtbatch.validation.report.drawing import (
     BLACK,
     BLUE,
@@ -21,7 +22,6 @@ from cvtbatch.validation.report.drawing import (
     new_figure,
     style,
 )
-from cvtbatch.validation.report.tables import decimal
 from cvtbatch.validation.values import Estimate, Interval, NotComputable
 
 CAUTION_LETTERS = 68
@@ -66,7 +66,7 @@ def _draw_roc(models: Sequence[ModelResult]) -> Drawing:
         for model, color, dashes in _lines(models):
             if isinstance(model.roc, NotComputable):
                 continue
-            value = f" {decimal(model.auc.value)}" if isinstance(model.auc, Estimate) else ""
+            value = f" {value_text(model.auc)}" if isinstance(model.auc, Estimate) else ""
             axes.plot(model.roc.x, model.roc.y, color=color, linestyle=dashes, label=f"{model.name}, AUC{value}")
             point = model.points[0].decisions
             if isinstance(point, NotComputable) or isinstance(point.specificity, NotComputable):
@@ -97,11 +97,15 @@ def _draw_precision_recall(models: Sequence[ModelResult]) -> Drawing:
                 where="pre",
                 color=color,
                 linestyle=dashes,
-                label=f"{model.name}, AP {decimal(found.average_precision.value)}",
+                label=f"{model.name}, AP {value_text(found.average_precision)}",
             )
         if prevalence is not None:
             axes.axhline(
-                prevalence, color=GRAY, linewidth=0.8, linestyle=":", label=f"prevalence {decimal(prevalence)}"
+                prevalence,
+                color=GRAY,
+                linewidth=0.8,
+                linestyle=":",
+                label=f"prevalence {decimal(prevalence, decimals_of(models[0].n))}",
             )
         _unit_square(axes, "recall (sensitivity)", "precision (positive predictive value)")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -282,7 +286,7 @@ def _draw_subgroups(validation: Validation) -> Drawing:
         whole = validation.primary_result.auc
         if isinstance(whole, Estimate):
             axes.axvline(
-                whole.value, color=VERMILION, linewidth=1, linestyle="--", label=f"all cases {decimal(whole.value)}"
+                whole.value, color=VERMILION, linewidth=1, linestyle="--", label=f"all cases {value_text(whole)}"
             )
             figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center")
         return finish(figure, "subgroups", "Discrimination in subgroups", f"AUC of {validation.primary} in subgroups")

@@ -6,6 +6,7 @@ A statistic is shown by a column here: a heading, the value, its decimals.
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from cvtbatch.validation import published
 from cvtbatch.validation.calibration import EXTREME
@@ -16,7 +17,8 @@ from cvtbatch.validation.inputs import Scale
 from cvtbatch.validation.model_result import ModelComparison, ModelResult
 from cvtbatch.validation.recalibration import Recalibration
 from cvtbatch.validation.report.case_words import epilepsy_decides
-from cvtbatch.validation.report.tables import Cell, Column, ReportTable, decimal, part_of, tabulate
+from cvtbatch.validation.report.digits import counted_share, decimal, decimals_of
+from cvtbatch.validation.report.tables import Cell, Column, ReportTable, part_of, tabulate
 from cvtbatch.validation.subgroups import Subgroup
 from cvtbatch.validation.values import Maybe, NotComputable
 
@@ -83,11 +85,11 @@ _DECISIONS: tuple[Column[_Decided], ...] = (
     Column("threshold", lambda row: row.threshold),
     Column("at", lambda row: part_of(row.decisions, lambda found: found.threshold)),
     Column("TP\u00a0/\u00a0FP\u00a0/\u00a0FN\u00a0/\u00a0TN", lambda row: part_of(row.decisions, _four_counts)),
-    Column("sensitivity", lambda row: part_of(row.decisions, lambda found: found.sensitivity), 2),
-    Column("specificity", lambda row: part_of(row.decisions, lambda found: found.specificity), 2),
-    Column("accuracy", lambda row: part_of(row.decisions, lambda found: found.accuracy), 2),
-    Column("PPV", lambda row: part_of(row.decisions, lambda found: found.positive_predictive_value), 2),
-    Column("NPV", lambda row: part_of(row.decisions, lambda found: found.negative_predictive_value), 2),
+    Column("sensitivity", lambda row: part_of(row.decisions, partial(counted_share, "sensitivity")), 2),
+    Column("specificity", lambda row: part_of(row.decisions, partial(counted_share, "specificity")), 2),
+    Column("accuracy", lambda row: part_of(row.decisions, partial(counted_share, "accuracy")), 2),
+    Column("PPV", lambda row: part_of(row.decisions, partial(counted_share, "positive_predictive_value")), 2),
+    Column("NPV", lambda row: part_of(row.decisions, partial(counted_share, "negative_predictive_value")), 2),
     Column("LR+", lambda row: part_of(row.decisions, lambda found: found.positive_likelihood_ratio), 2),
     Column("LR−", lambda row: part_of(row.decisions, lambda found: found.negative_likelihood_ratio), 2),
 )
@@ -99,7 +101,7 @@ _CALIBRATION: tuple[Column[ModelResult], ...] = (
     Column("slope by clip (clipped)", _slopes),
     Column("O/E (95 % CI)", lambda model: model.calibration.observed_over_expected, 2),
     Column("Brier (95 % CI)", lambda model: part_of(model.calibration.brier, lambda found: found.score)),
-    Column("scaled Brier", lambda model: part_of(model.calibration.brier, lambda found: found.scaled)),
+    Column("scaled Brier", lambda model: part_of(model.calibration.brier, lambda found: found.scaled), 2),
     Column("H-L P, df g", lambda model: part_of(model.calibration.hosmer_lemeshow, lambda found: found.test)),
     Column("g", _degrees_of_freedom),
     Column("H-L P, df g − 2", lambda model: part_of(model.calibration.hosmer_lemeshow, lambda found: found.fitted)),
@@ -211,7 +213,10 @@ def _subgroup_table(validation: Validation) -> ReportTable:
         _SUBGROUPS,
         validation.subgroups,
         place="subgroups",
-        notes=("Levels were fixed before any result. Small subgroups have wide intervals, which are the result.",),
+        notes=(
+            "Levels were fixed before any result. Small subgroups have wide intervals, which are the result. Hematoma volume: "
+            "on the stored grid.",
+        ),
     )
 
 
@@ -310,6 +315,6 @@ def _net_benefit_values(validation: Validation) -> ReportTable:
         f"Net benefit of {validation.primary}",
         ("threshold", "model", "low", "high", "treat all"),
         rows,
-        digits=(2, 3, 3, 3, 3),
+        digits=(2, *[decimals_of(validation.primary_result.n)] * 4),
         place="decision-curve",
     )

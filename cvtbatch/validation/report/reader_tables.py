@@ -5,7 +5,8 @@ from statistics import median
 
 from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.readers import ClassAgreement, FeatureAgreement, ReaderStudy, weakest_first
-from cvtbatch.validation.report.tables import Cell, Column, ReportTable, decimal, tabulate
+from cvtbatch.validation.report.digits import decimal
+from cvtbatch.validation.report.tables import Cell, Column, ReportTable, tabulate
 from cvtbatch.validation.values import NotComputable
 
 _CLASSES: tuple[Column[ClassAgreement], ...] = (
@@ -53,10 +54,10 @@ def study_words(study: ReaderStudy) -> list[tuple[str, Cell]]:
         rows.append(("Dice: median (lowest to highest)", f"{decimal(median(dice), 2)} ({ends})"))
     volume = study.volume_ml
     rows.append(
-        ("volume (ml), second less first: mean (limits of agreement)", volume)
+        ("volume on the stored grid (ml), second less first: mean (limits of agreement)", volume)
         if isinstance(volume, NotComputable)
         else (
-            "volume (ml), second less first: mean (limits of agreement)",
+            "volume on the stored grid (ml), second less first: mean (limits of agreement)",
             f"{decimal(volume.mean, 1)} ({decimal(volume.low, 1)} to {decimal(volume.high, 1)})",
         )
     )

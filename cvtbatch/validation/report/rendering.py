@@ -1,12 +1,13 @@
-"""Templates to pages: everything that goes into one is escaped, and nothing in it may be undefined."""
+"""The templates of the report to pages."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+from cvtbatch.reporting.page_templates import page_templates
 from cvtbatch.validation.report.column_words import in_words
-from cvtbatch.validation.report.tables import decimal
-from cvtbatch.validation.values import NotComputable
+from cvtbatch.validation.report.digits import Counted, decimal, estimate_text
+from cvtbatch.validation.values import Estimate, NotComputable
 
 
 def render(template: str, filters: Mapping[str, Callable[..., object]], **values: object) -> str:
@@ -22,17 +23,14 @@ def render(template: str, filters: Mapping[str, Callable[..., object]], **values
     return text
 
 
+def _of_cases(share: Estimate, n: int) -> str:
+    """Return a share of n cases with its interval."""
+    return estimate_text(Counted(share, round(share.value * n), n), 2)
+
+
 @cache
 def _environment() -> Any:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("cvtbatch.validation.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    is_missing = {"is_missing": lambda value: isinstance(value, NotComputable)}
+    return page_templates(
+        "cvtbatch.validation.report", {"decimal": decimal, "in_words": in_words, "of_cases": _of_cases}, is_missing
     )
-    environment.filters |= {"decimal": decimal, "in_words": in_words}
-    environment.globals["is_missing"] = lambda value: isinstance(value, NotComputable)
-    return environment

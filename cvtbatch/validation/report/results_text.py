@@ -7,10 +7,12 @@ from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.inputs import Scale
 from cvtbatch.validation.model_result import ModelResult
 from cvtbatch.validation.report.case_words import epilepsy_decides
+from cvtbatch.validation.report.cohort_words import unrecorded_criteria
 from cvtbatch.validation.report.column_words import in_words
+from cvtbatch.validation.report.digits import counted_share, decimal, estimate_text
 from cvtbatch.validation.report.drawing import Drawing
 from cvtbatch.validation.report.repeat_words import repeats_in_words
-from cvtbatch.validation.report.tables import decimal, percent
+from cvtbatch.validation.shares import share_in_words
 from cvtbatch.validation.values import Estimate, Maybe, NotComputable
 
 # By the figure's name, or its beginning up to an underscore.
@@ -68,6 +70,8 @@ def _results(validation: Validation) -> Iterator[str]:
         f"by a model that was frozen after training on {where.training_cases} cases of {', '.join(where.training_centers)}; the "
         f"outcome of {validation.known} was known, and {validation.events} of them had CVT."
     )
+    if unrecorded := unrecorded_criteria(validation):
+        yield f"Of the criteria of eligibility, {unrecorded}; an empty value left nobody out."
     if repeats := repeats_in_words(validation):
         yield repeats
     yield _sentence(f"The AUC of {primary.name} was", f"The AUC of {primary.name}", primary.auc)
@@ -103,15 +107,11 @@ def _decisions(primary: ModelResult) -> Iterator[str]:
         yield f"Decisions at the frozen threshold could not be judged: {found.reason}."
         return
     yield f"At the threshold that was frozen in training ({point.name}, {decimal(found.threshold)}),"
-    measures = (
-        ("sensitivity", found.sensitivity, f"{found.true_positive} of {found.true_positive + found.false_negative}"),
-        ("specificity", found.specificity, f"{found.true_negative} of {found.true_negative + found.false_positive}"),
-    )
     told = [
-        f"{name} could not be computed ({value.reason})"
-        if isinstance(value, NotComputable)
-        else f"{name} was {_value(value)} ({cases})"
-        for name, value, cases in measures
+        f"{name} could not be computed ({share.reason})"
+        if isinstance(share, NotComputable)
+        else f"{name} was {estimate_text(share, 2)}"
+        for name, share in ((name, counted_share(name, found)) for name in ("sensitivity", "specificity"))
     ]
     yield " and ".join(told) + "."
 
@@ -119,13 +119,7 @@ def _decisions(primary: ModelResult) -> Iterator[str]:
 def _sentence(verb: str, subject: str, value: Maybe[Estimate]) -> str:
     if isinstance(value, NotComputable):
         return f"{subject} could not be computed: {value.reason}."
-    return f"{verb} {_value(value)}."
-
-
-def _value(value: Estimate) -> str:
-    if isinstance(value.interval, NotComputable):
-        return f"{decimal(value.value)} (no interval: {value.interval.reason})"
-    return f"{decimal(value.value)} (95 % CI {decimal(value.interval.low)} to {decimal(value.interval.high)})"
+    return f"{verb} {estimate_text(value)}."
 
 
 def _count(number: int, what: str) -> str:
@@ -160,6 +154,8 @@ def _not_to_claim(validation: Validation) -> Iterator[str]:
             f"What the model is worth on outlines by {where.fitted_reader}, on which it was fitted: these are by "
             f"{where.applied_reader}."
         )
+    if unrecorded := unrecorded_criteria(validation):
+        yield f"That every case belongs to the study: {unrecorded}."
     yield f"More than these cases can carry: {validation.power.verdict.rstrip('.')}."
     yield "Performance at this centre's own best point, which was chosen on the same cases: the frozen threshold counts."
     yield from _of_votes(validation)
@@ -170,7 +166,7 @@ def _not_to_claim(validation: Validation) -> Iterator[str]:
     support = validation.shift.support
     if not isinstance(support, NotComputable):
         yield (
-            f"That the model holds beyond its training range: {percent(support.outside.value)} of the cases here have a selected "
-            "feature outside it."
+            "That the model holds beyond its training range: "
+            f"{share_in_words(round(support.outside.value * support.cases), support.cases)} here have a feature outside it."
         )
     yield from (f"Anything that this caution forbids: {caution}." for caution in where.cautions)

@@ -1,15 +1,17 @@
 """Tables of the shift: features, scores and acquisition against training, and what acquisition explains of the score."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from cvtbatch.validation.covariate_effects import CovariateEffect
 from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.feature_shift import FeatureShift, is_large
 from cvtbatch.validation.kept_columns import AT_QUANTILES
 from cvtbatch.validation.report.column_words import image_pattern_notes
+from cvtbatch.validation.report.digits import Counted
 from cvtbatch.validation.report.tables import Column, ReportTable, part_of, tabulate
 from cvtbatch.validation.shift import ScoreShift
-from cvtbatch.validation.values import Maybe, NotComputable, Significance
+from cvtbatch.validation.values import Estimate, Maybe, NotComputable, Significance
 
 _SHIFT_NOTES = (
     "Difference of the means in standard deviations; K-S: Kolmogorov-Smirnov, P is Holm's over the rows. Shifted: |difference| at "
@@ -46,6 +48,10 @@ def _shift_verdict(row: FeatureShift) -> str:
     return found or ("unclear" if is_large(row) else "none found")
 
 
+def _outside(n: int, share: Estimate) -> Counted:
+    return Counted(share, round(share.value * n), n)
+
+
 _SHIFT: tuple[Column[FeatureShift], ...] = (
     Column("column", lambda row: row.feature),
     Column("cases", lambda row: row.n),
@@ -55,7 +61,7 @@ _SHIFT: tuple[Column[FeatureShift], ...] = (
     Column("difference (SD)", lambda row: row.difference, 2),
     Column("K-S D", lambda row: part_of(row.ks, lambda test: test.statistic), 2),
     Column("K-S P", lambda row: row.ks),
-    Column("outside range", lambda row: row.outside, 2),
+    Column("outside range", lambda row: part_of(row.outside, partial(_outside, row.n)), 2),
     Column("verdict", _shift_verdict),
 )
 _COVARIATES: tuple[Column[CovariateEffect], ...] = (

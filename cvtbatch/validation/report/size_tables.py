@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from cvtbatch.validation.development_size import DevelopmentCriterion
 from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.power import Target
-from cvtbatch.validation.report.tables import Column, ReportTable, decimal, tabulate
+from cvtbatch.validation.report.digits import decimal
+from cvtbatch.validation.report.tables import Column, ReportTable, tabulate
 from cvtbatch.validation.values import NotComputable
 
 _TARGETS: tuple[Column[Target], ...] = (
     Column("measure", lambda target: target.measure),
-    Column("value here", lambda target: target.anticipated),
-    Column("width here", lambda target: target.now),
+    Column("value here", lambda target: target.anticipated, 2),
+    Column("width here", lambda target: target.now, 2),
     Column("width asked for", lambda target: target.width, 2),
     Column("cases needed", lambda target: target.n),
     Column("events among them", lambda target: target.events),

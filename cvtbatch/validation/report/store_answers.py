@@ -6,8 +6,11 @@ from cvtbatch import contracts
 from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.recalibration import Recalibration
 from cvtbatch.validation.report.answer import Answer, to_pointer
-from cvtbatch.validation.report.tables import counted, decimal
+from cvtbatch.validation.report.cohort_words import uncompared_in_words, unrecorded_criteria
+from cvtbatch.validation.report.digits import value_text
+from cvtbatch.validation.report.tables import counted
 from cvtbatch.validation.roc import AucComparison
+from cvtbatch.validation.subgroups import UNKNOWN
 from cvtbatch.validation.values import Estimate, NotComputable, Significance
 
 RADIOMICS_SETTINGS = "radiomics settings"
@@ -106,7 +109,10 @@ def _of_cohort(validation: Validation) -> Iterator[tuple[str, Answer]]:
         yield "flow", _yes(" → ".join(f"{step.name}: {step.left}" for step in validation.flow), "flow")
         reasons = [pair for step in validation.flow for pair in step.excluded]
         left_out = f"Left out: {counted(reasons)}." if reasons else "Nobody was left out."
-        yield "eligibility", _yes(left_out, "flow")
+        if unrecorded := unrecorded_criteria(validation):
+            yield "eligibility", Answer("open", f"{left_out} Of the criteria, {unrecorded}.", "")
+        else:
+            yield "eligibility", _yes(left_out, "flow")
     known = [row.variable for row in validation.protocol if not isinstance(row.first, NotComputable)]
     if known:
         yield "protocol", _yes(f"Section Cohort: {', '.join(known)}.", "protocol")
@@ -124,9 +130,15 @@ def _of_cohort(validation: Validation) -> Iterator[tuple[str, Answer]]:
         told = "; ".join(f"{study.kind}, {study.cases} cases" for study in validation.readers)
         yield "readers", _yes(told, "readers")
     else:
-        yield "readers", _no("No case has outlines of several readers or readings.", "readers")
+        there = uncompared_in_words(validation)
+        yield (
+            "readers",
+            _no(f"No ICC: {'; '.join(there) or 'no case has outlines of several readers or readings'}.", "readers"),
+        )
     if validation.subgroups:
-        yield "subgroups", _yes("Section Subgroups: age, sex, location, hematoma volume, scanner.", "subgroups")
+        variables = dict.fromkeys(row.variable for row in validation.subgroups if row.level != UNKNOWN)
+        if variables:
+            yield "subgroups", _yes(f"Section Subgroups: {', '.join(variables)}.", "subgroups")
 
 
 def _of_model(validation: Validation) -> Iterator[tuple[str, Answer]]:
@@ -173,7 +185,7 @@ def _of_performance(validation: Validation) -> Iterator[tuple[str, Answer]]:
             "it could not be computed."
         )
         yield "metrics", _yes(metrics, *place, "points")
-        found = f"{primary.name}: AUC {decimal(primary.auc.value)}; sections Discrimination to Subgroups."
+        found = f"{primary.name}: AUC {value_text(primary.auc)}; sections Discrimination to Subgroups."
         yield "performance", _yes(found, *place, "auc", "value")
     else:
         for topic in ("metrics", "performance"):
@@ -188,7 +200,7 @@ def _of_performance(validation: Validation) -> Iterator[tuple[str, Answer]]:
         yield "uncertainty", _no(f"The AUC of {primary.name} has no interval.", *place, "auc")
     slope = primary.calibration.terms.slope
     if isinstance(slope, Estimate):
-        yield "calibration", _yes(f"Slope {decimal(slope.value, 2)}; section Calibration.", *place, "calibration")
+        yield "calibration", _yes(f"Slope {value_text(slope, 2)}; section Calibration.", *place, "calibration")
     else:
         yield "calibration", _no(f"Slope not computable: {slope.reason}.", *place, "calibration")
     nested = [row for row in primary.training if row.protocol == "nested cross-validation"]

@@ -8,9 +8,10 @@ from typing import Generic
 
 from cvtbatch.plain_text import for_spreadsheet
 from cvtbatch.validation.report.column_words import in_words
+from cvtbatch.validation.report.digits import Counted, decimal, span_text, value_text
 from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, Significance, T
 
-Cell = Estimate | Significance | NotComputable | float | int | str | None
+Cell = Estimate | Counted | Significance | NotComputable | float | int | str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class ReportTable:
 
     Attributes:
         name: of its CSV file.
-        digits: decimals of numbers, by column; 3 unless told.
+        digits: decimals of numbers, by column, 3 unless told; of estimates at most, see `report.digits`.
         notes: what a reader must know to read it.
         links: anchors of the first column's cells, a row each, or empty.
         long: has a filter, and scrolls.
@@ -64,7 +65,7 @@ class ReportTable:
     def leans_right(self, column: int) -> bool:
         """Say whether a column holds numbers."""
         kinds = {type(row[column]) for row in self.rows} - {type(None), NotComputable}
-        return bool(kinds) and kinds <= {Estimate, Significance, int, float}
+        return bool(kinds) and kinds <= {Estimate, Counted, Significance, int, float}
 
     def reasons(self) -> list[str]:
         """Return why values are missing, in the order of their note numbers; call `shown` first."""
@@ -83,11 +84,12 @@ class ReportTable:
                 return Shown("", "")
             case NotComputable(reason=reason):
                 return Shown("not computable", "", self._note(reason))
-            case Estimate(value=number, interval=NotComputable(reason=reason)):
-                return Shown(decimal(number, digits), repr(number), self._note(reason), True, "(no interval)")
-            case Estimate(value=number, interval=Interval(low=low, high=high)):
-                span = f"{decimal(low, digits)} to {decimal(high, digits)}"
-                return Shown(decimal(number, digits), repr(number), 0, True, f"({span})")
+            case Estimate() | Counted():
+                estimate = value.estimate if isinstance(value, Counted) else value
+                note, span = 0, f"({span_text(estimate, digits)})"
+                if isinstance(estimate.interval, NotComputable):
+                    note, span = self._note(estimate.interval.reason), "(no interval)"
+                return Shown(value_text(value, digits), repr(estimate.value), note, True, span)
             case Significance():
                 return Shown(p_text(value.p_value), repr(value.p_value), 0, True)
             case bool():
@@ -104,7 +106,7 @@ class ReportTable:
 
         Texts that a spreadsheet may take for a formula stand behind an apostrophe; numbers and keys do not.
         """
-        spread = [any(isinstance(row[k], Estimate) for row in self.rows) for k in range(len(self.header))]
+        spread = [any(isinstance(row[k], Estimate | Counted) for row in self.rows) for k in range(len(self.header))]
         file = io.StringIO(newline="")
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(
@@ -127,7 +129,7 @@ class Column(Generic[T]):
 
     Attributes:
         value: what stands there of a row.
-        digits: decimals of its numbers.
+        digits: decimals of its numbers, of estimates at most.
     """
 
     heading: str
@@ -160,6 +162,8 @@ def _harmless(value: Cell) -> Cell:
 
 
 def _flat(value: Cell, wide: bool) -> Iterable[str]:
+    if isinstance(value, Counted):
+        value = value.estimate
     match value:
         case Estimate(value=number, interval=Interval(low=low, high=high)):
             return repr(number), repr(low), repr(high)
@@ -178,14 +182,6 @@ def _flat(value: Cell, wide: bool) -> Iterable[str]:
         case str():
             text = value.replace("\u00a0", " ")
     return (text, "", "") if wide else (text,)
-
-
-def decimal(value: float, digits: int = 3) -> str:
-    """Return a number as people read it, large ones in powers of ten."""
-    if abs(value) >= 1e6:
-        return f"{value:.2g}"
-    text = f"{value:.{digits}f}"
-    return text.replace("-", "−") if float(text) else text.lstrip("-")
 
 
 def p_text(p_value: float) -> str:

@@ -12,6 +12,7 @@ import yaml
 from cvtbatch.documents import from_document
 from cvtbatch.validation.evaluate import Validation, evaluate
 from cvtbatch.validation.model_result import ModelComparison
+from cvtbatch.validation.readers import OtherReading
 from cvtbatch.validation.report.answer import to_pointer
 from cvtbatch.validation.report.checklists import Checklist, fill_checklists
 from cvtbatch.validation.report.document import to_document
@@ -76,7 +77,7 @@ def test_every_answer_rests_on_a_value_of_the_document(validation: Validation, n
         for item in checklist.items:
             answer = item.answer
             if answer.verdict == "open":
-                assert (answer.text, answer.pointer) == ("", "")
+                assert answer.pointer == ""
                 continue
             assert answer.text
             value = resolve(answer.pointer, document)
@@ -100,6 +101,28 @@ def test_a_comparison_with_non_radiomic_models_is_denied_until_there_is_one(vali
     assert verdicts(validation) == ["no"] * 3
     clinical = ModelComparison("DLRN", "clinical", 39, validation.comparisons[0].result)
     assert verdicts(dataclasses.replace(validation, comparisons=(*validation.comparisons, clinical))) == ["yes"] * 3
+
+
+def test_eligibility_is_answered_only_where_every_criterion_is_recorded(validation: Validation) -> None:
+    step = validation.flow[-1]
+    part = dataclasses.replace(step, unrecorded=(("quality", 1),))
+    for flow, verdict in ((validation.flow, "yes"), ((*validation.flow[:-1], part), "open")):
+        lists = by_name(dataclasses.replace(validation, flow=flow))
+        for name, number in (("CLEAR", "11"), ("TRIPOD+AI", "6b"), ("METRICS", "2")):
+            [answer] = [item.answer for item in lists[name].items if item.number == number]
+            assert answer.verdict == verdict, name
+            assert ("image quality: not recorded for 1 of 40 cases" in answer.text) == (verdict == "open")
+
+
+def test_readers_that_are_too_few_for_an_icc_are_told(validation: Validation) -> None:
+    corrected = OtherReading("corrected, reading 1", 1, 1)
+    [answer] = [
+        item.answer
+        for item in by_name(dataclasses.replace(validation, readers=(), others=(corrected,)))["CLEAR"].items
+        if item.number == "31"
+    ]
+    assert answer.verdict == "no"
+    assert "1 case has an outline by corrected, reading 1 beside the one by A, reading 1" in answer.text
 
 
 def test_what_is_not_computable_is_no_yes() -> None:

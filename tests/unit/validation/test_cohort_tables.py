@@ -7,8 +7,11 @@ import pytest
 from cvtbatch.validation.baseline import compare_numbers
 from cvtbatch.validation.evaluate import Validation, evaluate
 from cvtbatch.validation.inputs import FlowStep
+from cvtbatch.validation.report.case_words import beyond_in_words
 from cvtbatch.validation.report.cohort_tables import cohort_tables
+from cvtbatch.validation.report.model_figures import draw_model
 from cvtbatch.validation.report.performance_tables import performance_tables
+from cvtbatch.validation.report.results_text import results_text
 from tests.support.validation_cases import make_bundle, make_cohort, make_provenance, make_training
 
 CLIP = "slope by clip (clipped)"
@@ -43,6 +46,37 @@ def test_few_cases_that_a_step_leaves_out_are_named(validation: Validation) -> N
     step = FlowStep.leaving_out("eligible", 3, {"late": few, "traumatic hemorrhage": many})
     table = next(cohort_tables(replace(validation, flow=(step,))))
     assert table.rows == (("eligible", 3, "late (5): C2/0, C2/1, C2/2, C2/3, C2/4; traumatic hemorrhage (6)"),)
+
+
+def test_criteria_that_nobody_recorded_are_told_wherever_cases_count_as_eligible(validation: Validation) -> None:
+    step = FlowStep.leaving_out("eligible", 6, {}, {"onset_to_ct_h": 6, "ivh": 2, "quality": 6})
+    told = (
+        "onset to CT, image quality: not recorded for 6 of 6 cases; "
+        "substantial intraventricular hemorrhage: not recorded for 2 of 6 cases"
+    )
+    found = replace(validation, flow=(FlowStep("screened", 6), step))
+    table = next(cohort_tables(found))
+    assert table.rows == (("screened", 6, "", ""), ("eligible", 6, "", told))
+    assert "leaves nobody out" in table.header[-1]
+    text = results_text(found, ())
+    assert f"Of the criteria of eligibility, {told}; an empty value left nobody out." in text
+    assert f"- That every case belongs to the study: {told}." in text
+    figure = next(drawing for drawing in draw_model(found) if drawing.name == "flow")
+    assert figure.alt.endswith(f"eligible: 6; {told}")
+
+
+def test_how_far_outside_the_training_range_is_told_with_the_farthest_first(validation: Validation) -> None:
+    first, *_ = validation.cases
+    outside = ("dl_017", "original_glcm_Contrast", "original_firstorder_Mean", "lbp-3D-k_ngtdm_Coarseness", "constant")
+    beyond = {"dl_017": -0.31, outside[1]: 2.04, outside[2]: 0.02, outside[3]: -11.6}
+    case = replace(first.case, outside=outside, beyond=beyond)
+    tables = {table.name: table for table in cohort_tables(replace(validation, cases=(replace(first, case=case),)))}
+    assert tables["cases"].rows[0][-2] == (
+        "lbp-3D-k_ngtdm_Coarseness (11.6 below), original_glcm_Contrast (2.0 above), image pattern 17 (0.3 below) and 2 more"
+    )
+    assert beyond_in_words(case, 5).endswith(
+        "original_firstorder_Mean (0.02 above), constant (all training cases have one value)"
+    )
 
 
 @pytest.mark.parametrize("clipped", [0, 2])

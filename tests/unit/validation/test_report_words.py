@@ -66,10 +66,11 @@ def test_clinical_values_are_told_as_the_cohort_is() -> None:
         "ivh": 0,
         "confirmed_by": "CTA",
         "volume_ml": 33.785000000000004,
+        "source_volume_ml": 34.25,
     }
     assert clinical_in_words(dataclasses.replace(CASE, clinical=clinical)) == (
         "age: 83 years; sex: M; epilepsy: yes; onset to CT: 6.7 h; substantial intraventricular hemorrhage: no; "
-        "etiology confirmed by: CTA; hematoma volume: 33.8 ml"
+        "etiology confirmed by: CTA; hematoma volume on the stored grid: 33.8 ml; hematoma volume: 34.2 ml"
     )
 
 

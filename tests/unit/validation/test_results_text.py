@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -29,16 +30,25 @@ def test_the_paragraph_has_the_numbers_of_the_report(validation: Validation) -> 
     primary = document["models"][-1]
     point = primary["points"][0]["decisions"]
     estimates = [model["auc"] for model in document["models"]]
-    estimates += [point["sensitivity"], point["specificity"], primary["calibration"]["observed_over_expected"]]
+    estimates += [primary["calibration"]["observed_over_expected"]]
     estimates += [primary["calibration"]["terms"][name] for name in ("intercept", "slope")]
     for estimate in estimates:
-        span = estimate["interval"]
-        assert f"{estimate['value']:.3f} (95 % CI {span['low']:.3f} to {span['high']:.3f})" in told
+        low, high = estimate["interval"]["low"], estimate["interval"]["high"]
+        # The decimals of its standard error when that is written with two significant digits.
+        digits = min(3, -int(Decimal(f"{(high - low) / 3.92:.1e}").as_tuple().exponent))
+        assert f"{estimate['value']:.{digits}f} (95 % CI {low:.{digits}f} to {high:.{digits}f})" in told
     known = [case for case in document["cases"] if case["outcome"] is not None]
     events = sum(case["outcome"] for case in known)
     assert f"70 cases of {document['patients']} patients" in told
     assert f"outcome of {len(known)} was known, and {events} of them had CVT" in told
-    assert f"({point['true_positive']} of {point['true_positive'] + point['false_negative']})" in told
+    few, many = events, len(known) - events
+    assert few < 20 <= many
+    low, high = point["sensitivity"]["interval"]["low"], point["sensitivity"]["interval"]["high"]
+    assert f"sensitivity was {point['true_positive']} of {few} (95 % CI {low:.2f} to {high:.2f})" in told
+    low, high = point["specificity"]["interval"]["low"], point["specificity"]["interval"]["high"]
+    value = point["true_negative"] / many
+    told_share = f"{value:.2f} (95 % CI {low:.2f} to {high:.2f}; {point['true_negative']} of {many})"
+    assert f"specificity was {told_share}" in told
 
 
 def test_every_figure_has_a_legend(validation: Validation) -> None:

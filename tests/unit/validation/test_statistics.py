@@ -118,16 +118,48 @@ def test_a_moved_feature_is_found_and_a_quiet_one_is_not() -> None:
     assert verdict == (
         "This centre differs from training, or lies outside what the model has seen, in 1 of 2 selected features: moved."
     )
-    away = training_distance.support([True, False, False, True], [99.0, 50.0, None, 96.0])
+    away = training_distance.support([2, 0, 0, 1], [99.0, 50.0, None, 96.0], 10, 39)
     assert isinstance(away, training_distance.Support)
     assert away.outside.value == 0.5
     assert isinstance(away.far, Estimate)
     assert away.far.value == pytest.approx(2 / 3)
     alone = shift_verdict(NONE, NONE, NONE, away, NONE, ())
-    assert alone.startswith("The training values of the selected features are not in this store")
-    assert "67 % of its cases are farther from the training mean" in alone
+    assert "The training values of the selected features are not in this store" in alone
+    assert "2 of 3 cases are farther from the training mean" in alone
     scanned = shift_verdict((quiet,), NONE, (moved,), NONE, NONE, ())
     assert scanned.endswith("It was scanned otherwise: moved.")
+
+
+def test_few_cases_outside_the_range_and_no_shift_that_is_shown_are_told_as_one() -> None:
+    rng = np.random.default_rng(3)
+    training, center = rng.normal(size=(23, 15)), rng.normal(0.3, 1.2, (6, 15))
+    outside = ((center < training.min(axis=0)) | (center > training.max(axis=0))).sum(axis=1)
+    columns = [{str(name): part[:, name] for name in range(15)} for part in (training, center)]
+    rows = feature_shift.find_shifts(columns[0], columns[1])
+    assert not any(row.shifted or row.unseen for row in rows)
+    large = sum(feature_shift.is_large(row) for row in rows)
+    within = training_distance.support(outside.tolist(), [None] * 6, 15, 23)
+    verdict = shift_verdict(rows, NONE, NONE, within, NONE, ())
+    assert verdict == (
+        f"{(outside > 0).sum()} of 6 cases lie outside the training range in one or more of the 15 columns that the models "
+        f"use: in {outside.mean():.1f} on average, where about 1.2 are expected of cases like those of training. A shift of "
+        "the 15 selected features is not shown with 6 cases, which is not to say that there is none: "
+        f"{large} of them differ by half a standard deviation or more, which chance may explain in so few cases."
+    )
+
+
+def test_columns_outside_the_range_are_expected_as_permutations_have_them() -> None:
+    rng = np.random.default_rng(0)
+    counts = []
+    for _ in range(3000):
+        # Columns that depend on each other.
+        values = rng.normal(size=(26, 8)) + rng.normal(size=(26, 1))
+        training, center = values[:20], values[20:]
+        counts.append(((center < training.min(axis=0)) | (center > training.max(axis=0))).sum() / 6)
+    found = training_distance.support([0], [None], 8, 20)
+    assert isinstance(found, training_distance.Support)
+    assert found.expected == pytest.approx(np.mean(counts), abs=0.03)
+    assert found.expected == pytest.approx(16 / 21)
 
 
 def test_a_difference_without_spread_is_not_measured_by_rounding() -> None:

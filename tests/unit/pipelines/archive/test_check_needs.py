@@ -54,6 +54,24 @@ def test_all_that_a_bundle_needs_is_there(archive: tuple[Path, Rows], bundle: Pa
     assert found["lacks"] == []
 
 
+def test_what_speaks_against_the_bundle_is_said_before_anything_is_read(
+    archive: tuple[Path, Rows], bundle: Path, tmp_path: Path
+) -> None:
+    manifest = archive[0] / "manifest.csv"
+    old = shutil.copytree(ROOT / "tests" / "compat" / "bundle-1", tmp_path / "old")
+    document = json.loads((old / "bundle.json").read_text(encoding="utf-8"))
+    document["job"]["cohort"] = {"training_centers": ["C1"], "primary_reader": "A", "primary_reading": 1}
+    (old / "bundle.json").write_text(json.dumps(document), encoding="utf-8")
+    found = json.loads(_check(manifest, "--bundle", str(old), "--json", code=0))
+    assert contracts.problems_of(found, "commands/check.json") == []
+    assert [warning["kind"] for warning in found["bundle_warnings"]] == ["untrained_weights", "no_settings"]
+    first, second, *_ = _check(manifest, "--bundle", str(old), code=0).splitlines()
+    assert first.startswith("warning: not for inference: the image network of this bundle has the weights random:0")
+    assert second.startswith("warning: the bundle carries no settings")
+    assert document["specs"]["volume_spec_id"] in second
+    assert json.loads(_check(manifest, "--json", code=0))["bundle_warnings"] == []
+
+
 def test_what_all_cases_lack_is_said_with_its_purpose(archive: tuple[Path, Rows], bundle: Path) -> None:
     folder, rows = archive
     manifest = write_rows(folder / "bare.csv", _without(rows, "etiology", "epilepsy"))

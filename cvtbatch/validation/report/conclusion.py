@@ -1,0 +1,43 @@
+"""One sentence on one case: what the primary model makes of it, and what speaks against believing that. Pure."""
+
+from collections.abc import Sequence
+
+from cvtbatch.validation.report.column_words import in_words
+from cvtbatch.validation.report.digits import decimal
+from cvtbatch.validation.values import Maybe, NotComputable
+
+UNTRAINED = "the image network was never trained"
+SECOND_OPINION = "the outline comes from a method that is for demos and second opinions"
+
+
+def conclude(
+    model: str,
+    probability: Maybe[float],
+    called: bool | None,
+    threshold: float | None,
+    outside: Sequence[str],
+    unfit: Sequence[str],
+) -> str:
+    """Return the conclusion of a case.
+
+    Args:
+        probability: of the primary model; not computable where it may give no number.
+        called: whether that reaches the primary frozen threshold; None without a probability.
+        threshold: that threshold, where it is at hand.
+        outside: columns, and terms of the nomogram, whose values lie outside the training range.
+        unfit: why nothing may be concluded of a patient at all, in words.
+    """
+    if isinstance(probability, NotComputable):
+        told = f"No conclusion: {model} gives no probability: {in_words(probability.reason)}"
+    else:
+        at = "" if threshold is None else f" {decimal(threshold)}"
+        side, found = ("at or above", "CVT") if called else ("below", "another cause")
+        told = f"{model}: probability of CVT {decimal(probability)}, {side} the frozen threshold{at}: class {found}"
+    warnings = [f"Not for inference: {reason}" for reason in unfit]
+    if outside:
+        warnings.append(f"Outside the range of training: {_named(outside)}")
+    return ". ".join([told, *warnings, "Research use only."])
+
+
+def _named(outside: Sequence[str]) -> str:
+    return in_words(outside[0]) if len(outside) == 1 else f"{len(outside)} columns"
