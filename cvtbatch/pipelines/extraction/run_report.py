@@ -118,6 +118,7 @@ class RunReporter:
             counts=CaseCounts(
                 len(self.manifest),
                 report.computed,
+                report.continued,
                 report.already_done,
                 report.no_hemorrhage,
                 report.awaiting_mask,
