@@ -171,6 +171,8 @@ def test_wrong_images_are_refused(
         ({"settings": {"embeding.weights": "none"}}, "bad_job"),
         ({"settings": {"embedding.weights": object()}}, "bad_argument"),
         ({"store": "archive"}, "not_a_store"),
+        # Before weights are looked for.
+        ({"store": "archive", "settings": {"embedding.weights": "nothing.safetensors"}}, "not_a_store"),
     ],
 )
 def test_wrong_arguments_of_a_run_are_refused(
