@@ -59,6 +59,9 @@ def test_page_and_table_tell_of_a_run_and_lie_outside_the_store(tmp_path: Path) 
         str(tmp_path / "archive" / name) for name in ("ct1.nii.gz", "mask2.nii.gz")
     ]
     assert rows[1]["outline"] == "hematoma (A, reading 1)"
+    shared = (report / "failures-without-paths.csv").read_text(encoding="utf-8-sig")
+    assert shared.count("\n") == 3
+    assert not [word for word in (str(tmp_path), "ct1", "mask2", "ward", "end-of-stream") if word in shared]
     for path in (tmp_path / "store").rglob("*"):
         assert not path.is_file() or b"ct1.nii" not in path.read_bytes()
 
