@@ -1,7 +1,7 @@
 """The user's own report of a run, outside the store: a page and its tables of failures, readable by that user alone.
 
-`run-report.html` and `failures.csv` hold paths and the manifest's x_ columns, `failures-without-paths.csv` neither. What failed is read
-from the store once the run has ended, with what the logs of this run and of earlier ones say of it and with the manifest's rows, so that
+`run-report.html` and `failures.csv` hold paths and x_ columns, `failures-without-paths.csv` neither. What failed is read from the
+store once the run has ended, with the manifest's rows and with what the logs of this run and of earlier ones say of it, so that
 failures which stand since an earlier run are among them.
 """
 
