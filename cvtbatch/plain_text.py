@@ -25,6 +25,9 @@ _HIDDEN_IN_LINES = re.compile(f"(?!{_JOINER})[\\x00-\\x08\\x0b-\\x1f{_BEYOND_CON
 _HIDDEN_OR_JOINER = re.compile(f"[\\x00-\\x1f{_BEYOND_CONTROLS}]")
 FORMULA_START = "^[=+\\-@\\t\\r\\n＝＋－＠]"
 """What a spreadsheet may take for a formula, as a regular expression (https://owasp.org/www-community/attacks/CSV_Injection)."""
+FOR_PEOPLE = "utf-8-sig"
+"""Encoding of CSV files that people open: Excel takes them for UTF-8 by their byte order mark alone. They have commas in every
+country: Excel's line `sep=,` would undo the mark, and be a row to every other reader."""
 _FORMULA = re.compile(FORMULA_START)
 
 

@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 import yaml
 
 from cvtbatch.api.progress import ProgressLine, tell
-from cvtbatch.engine import LocalWorkers, default_workers, open_cluster
+from cvtbatch.engine import LocalWorkers, default_workers, leave_repeated_script, open_cluster
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import read_manifest, twin_notices
 from cvtbatch.pipelines.extraction import extract as pipeline
+from cvtbatch.pipelines.extraction.first_steps import first_steps
 from cvtbatch.pipelines.extraction.listeners import Listeners
 from cvtbatch.pipelines.extraction.report import ExtractReport, Progress
 from cvtbatch.pipelines.extraction.settings import Only, Options, own_gpus, resolve
@@ -79,15 +80,19 @@ def extract(
         retry_failed: try failed cases again although their sources have not changed.
         verify_inputs: decode every source, even where files look unchanged.
         log: file of your own for the log, which names paths; by default below ~/.local/state/cvtbatch.
-        on_progress: called with how the run stands, instead of the line that is shown in a notebook or at a terminal. What else
-            the user should know of a run goes to stderr.
+        on_progress: called with how the run stands, instead of the line that is shown in a notebook or at a terminal. What is
+            begun before there is any progress, and what else the user should know of a run, goes to stderr.
 
     Raises:
-        InputError: the manifest, the job or a setting is not valid, a thing that these name is not there, or workers is no number.
+        InputError: the manifest, the job or a setting is not valid, a thing that these name is not there, or workers is no number;
+            "no_main_guard": a script starts workers that import it, and so would start workers themselves.
         StorageError: the store cannot be written; what was committed stays.
         ResourceError: workers cannot be started, or what the job needs is not installed here.
     """
+    leave_repeated_script()
     _check(workers, only)
+    line = ProgressLine()
+    line.step("reading the manifest")
     cases = read_manifest(_path(manifest, "manifest"))
     for notice in twin_notices(cases.centers):
         tell(f"warning: {notice}")
@@ -97,8 +102,10 @@ def extract(
     if resolved.extracts:
         cases.require_folders()
     options = Options(retry_failed, verify_inputs, None, None if log is None else _path(log, "log"))
-    listeners = Listeners(on_progress or ProgressLine(), on_notice=tell)
+    listeners = Listeners(on_progress or line, on_notice=tell, on_step=line.step)
     processes = LocalWorkers(default_workers() if workers is None else workers)
+    for begun in first_steps(processes, resolved):
+        line.step(begun)
     with open_cluster(processes, own_gpus(resolved), tell) as cluster:
         report = pipeline.extract(cases, resolved, cluster, options, listeners)
     return Extraction(report, FeatureStore(url), tuple(case.case_key for case in cases))

@@ -15,7 +15,7 @@ SECONDS_BETWEEN = 0.2
 
 
 class ProgressLine:
-    """Shows progress, a line for each stage; in neither a notebook nor a terminal, nothing."""
+    """Shows progress, a line for each stage; in neither a notebook nor a terminal, what is begun alone."""
 
     def __init__(self) -> None:
         self._write: Callable[[str], None] = _write_nowhere
@@ -24,11 +24,23 @@ class ProgressLine:
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
         if progress.stage != self._stage:
-            self._write, self._stage = _writer(), progress.stage
+            # In a notebook, the first stage takes the place of what was begun before it.
+            if self._stage or self._write is _write_nowhere:
+                self._write = _writer()
+            self._stage = progress.stage
         elif now - self._shown < SECONDS_BETWEEN and progress.done < progress.total:
             return
         self._shown = now
         self._write(line_of(progress))
+
+    def step(self, begun: str) -> None:
+        """Show what is begun before there is any progress: in a notebook in the cell's line, else on stderr."""
+        if self._write is _write_nowhere and _in_notebook():
+            self._write = _write_in_cell()
+        if self._write is _write_nowhere:
+            tell(begun)
+        else:
+            self._write(begun)
 
 
 def line_of(progress: Progress) -> str:
@@ -47,13 +59,17 @@ def tell(notice: str) -> None:
 
 def _writer() -> Callable[[str], None]:
     """Return what shows a line in the place of the one before."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if shell is not None and type(shell).__name__ == "ZMQInteractiveShell":
+    if _in_notebook():
         return _write_in_cell()
     if sys.stderr is not None and sys.stderr.isatty():
         print(file=sys.stderr)
         return _write_at_terminal
     return _write_nowhere
+
+
+def _in_notebook() -> bool:
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return shell is not None and type(shell).__name__ == "ZMQInteractiveShell"
 
 
 def _write_nowhere(_: str) -> None:

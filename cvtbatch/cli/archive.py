@@ -191,7 +191,7 @@ def _print_check(report: "CheckReport", everything: bool, out: Path | None) -> N
         flags = f"; flags: {', '.join(image.flags)}" if image.flags else ""
         say(f"row {image.manifest_row}, {image.case_key}: {image.choice}{flags}")
     flagged = sum(bool(image.flags) for image in images)
-    told = f"; {flagged} to look at, by their flags{'' if everything else ' (--all)'}" if flagged else ""
+    told = f"; images flagged in {flagged}{'' if everything else ' (--all)'}" if flagged else ""
     broken = report.cases - report.readable
     say(
         f"{report.cases} cases: {report.readable} can be read, {broken} cannot; {report.awaiting_mask} without a mask{told}"

@@ -160,8 +160,9 @@ def print_report(report: "ExtractReport", as_json: bool) -> None:
         say(
             f"clinical values corrected without extraction where no other reason is given: {report.clinical_updated} cases"
         )
+    say(f"\n{report.told}")
     if report.report:
-        say(f"\nReport: {report.report}")
+        say(f"Report: {report.report}")
 
 
 def _outlined(outlines: "OutlineSummary") -> str:
@@ -249,9 +250,24 @@ def print_status(document: Mapping[str, Any]) -> None:
         *("cases/s", "core-hours / 1,000", "worker"),
     ]
     counts = ("cases", "computed", "already_done", "failed", "awaiting_mask", "seconds")
-    runs = [(row["run_id"], _state(row), *(row[name] for name in counts), *_run_cost(row)) for row in document["runs"]]
+    runs = [
+        (row["run_id"], _state(row), *(_run_count(row, name) for name in counts), *_run_cost(row))
+        for row in document["runs"]
+    ]
     print_table("Runs, newest first", header, runs)
+    for row in document["runs"]:
+        if row["committed"] is not None and not row["presumed_killed"]:
+            last_at = row["committed"]["last_at"]
+            wrote = f"its last commit was at {last_at}" if last_at else "it has committed nothing"
+            say(f"run {row['run_id']} has no end, {wrote}; if it was killed, the command that began it continues it")
     print_duplicates(document["duplicates"])
+
+
+def _run_count(run: Mapping[str, Any], name: str) -> object:
+    """Return a number of a run; of one without an end what it committed, and nothing of what is told at the end alone."""
+    if run["committed"] is None or name == "cases":
+        return run[name]
+    return run["committed"].get(name, "")
 
 
 def _run_cost(run: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -362,4 +378,8 @@ def print_flow(flow: Mapping[str, Any]) -> None:
 
 
 def _state(run: Mapping[str, Any]) -> str:
+    if run["presumed_killed"]:
+        return "ended without a word (killed?)"
+    if run["committed"] is not None:
+        return "at work, or killed"
     return f"{run['state']}: {run['reason']}" if run["reason"] else str(run["state"])

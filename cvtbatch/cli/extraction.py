@@ -1,6 +1,6 @@
 """The command that extracts an archive into a store."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,10 +102,12 @@ def extract(
         if not as_json:
             say(text, err=True)
 
+    # Before what takes its time to be imported.
     step("reading the manifest")
     from cvtbatch.engine import open_cluster
     from cvtbatch.manifest import read_manifest, twin_notices
     from cvtbatch.pipelines.extraction import extract as pipeline
+    from cvtbatch.pipelines.extraction.first_steps import first_steps
     from cvtbatch.pipelines.extraction.listeners import Listeners
     from cvtbatch.pipelines.extraction.settings import Options, own_gpus, resolve
     from cvtbatch.pipelines.shared.job import read_job
@@ -123,7 +125,7 @@ def extract(
         show_plan = (lambda _: None) if as_json else print_case_plan
         print_plan(pipeline.dry_run(cases, settings, options, show_plan), as_json)
         return
-    for begun in _starting(config, computes=settings.only != "embeddings"):
+    for begun in first_steps(config, settings):
         step(begun)
     with (
         progress_display("extract", quiet=as_json) as show,
@@ -141,20 +143,3 @@ def extract(
         )
     print_report(done, as_json)
     ctx.exit(STANDING_FAILURES if done.failed else 0)
-
-
-def _starting(config: "ClusterConfig", computes: bool) -> Iterator[str]:
-    """Yield what is done before the first case, in words; elsewhere than on this machine, what is waited for is told by itself.
-
-    Args:
-        computes: features, which take compiled code.
-    """
-    from cvtbatch.compiled_code import is_cold
-    from cvtbatch.engine import LocalWorkers
-
-    if not isinstance(config, LocalWorkers):
-        return
-    if computes and is_cold():
-        yield "nothing is compiled yet for this user and version: compiling once, about 20 s of the first case"
-    if config.workers:
-        yield f"starting {config.workers} worker{'s' if config.workers > 1 else ''}"

@@ -98,8 +98,8 @@ def pages(
     else:
         say(
             f"{report.cases} cases on {report.pages} pages in {report.seconds:.1f} s: {report.outlines} outlines and "
-            f"{report.without_outline} cases without one, {report.reviewed} of them reviewed; {report.flagged} cases flagged or "
-            "unsure"
+            f"{report.without_outline} cases without one, {report.reviewed} of them reviewed; outlines flagged or unsure in "
+            f"{report.flagged} cases, images flagged in {report.flagged_images}"
         )
         for kind, cases in sorted(report.unreadable.items()):
             say(f"{cases} cases cannot be shown: {kind.replace('_', ' ')}", err=True)

@@ -251,7 +251,7 @@ def add_center(
         kinds = Counter(problem.kind for problem in report.problems)
         told = f" ({', '.join(f'{kind} {count}' for kind, count in sorted(kinds.items()))})" if kinds else ""
         say(f"check: {report.checked} cases read, {len(report.problems)} problems{told}")
-        say(f"extract: {done.computed} computed, {done.already_done} already done, {done.failed} failed")
+        say(f"extract: {done.told}; {done.failed} failed")
         if done.report:
             say(f"report of the extraction: {done.report}")
         say(f"score: {report.scores.scored} scored, {report.scores.already_scored} already scored")

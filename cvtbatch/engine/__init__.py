@@ -5,7 +5,7 @@ from cvtbatch.engine.cluster_file import ClusterConfig, ExternalScheduler, Local
 from cvtbatch.engine.execution import run
 from cvtbatch.engine.memory import NeedsMemory, require_memory
 from cvtbatch.engine.outcome import Done, Expired, Lost, Outcome, TooLarge, Undone
-from cvtbatch.engine.processes import default_workers
+from cvtbatch.engine.processes import default_workers, leave_repeated_script
 from cvtbatch.engine.settings import GPU
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "TooLarge",
     "Undone",
     "default_workers",
+    "leave_repeated_script",
     "open_cluster",
     "read_cluster_file",
     "require_memory",

@@ -14,17 +14,21 @@ from cvtbatch.engine.processes import (
     ONE_THREAD,
     check_shared_memory,
     defer_interrupts,
-    one_thread_each,
     open_scratch,
     silence_dask,
+    worker_environment,
 )
 from cvtbatch.engine.settings import GPU, LOCAL_SETTINGS
-from cvtbatch.errors import ResourceError
+from cvtbatch.errors import InputError, ResourceError
 
 if TYPE_CHECKING:
     from cvtbatch.engine.cluster_file import LocalWorkers
 
 START_SECONDS = 120
+_NO_GUARD = (
+    "workers import the script that starts them, and this one starts workers when it is imported: put what it does below a line "
+    '`if __name__ == "__main__":`, or work without workers (workers=0)'
+)
 
 
 @contextmanager
@@ -36,6 +40,7 @@ def start_local(config: "LocalWorkers", gpus: Sequence[str]) -> Iterator[Client]
             many.
 
     Raises:
+        InputError: "no_main_guard", the script that starts them would do so in each of them.
         ResourceError: processes cannot be started; "no_shared_memory": for want of that.
     """
     silence_dask()
@@ -48,7 +53,8 @@ def start_local(config: "LocalWorkers", gpus: Sequence[str]) -> Iterator[Client]
         ExitStack() as stack,
     ):
         # An interrupt that was held back comes at the end of this block: by then, all that it must end is on the stack.
-        with one_thread_each(), defer_interrupts():
+        repeated = scratch / "repeated"
+        with worker_environment(repeated), defer_interrupts():
             try:
                 cluster = stack.enter_context(
                     LocalCluster(
@@ -71,6 +77,8 @@ def start_local(config: "LocalWorkers", gpus: Sequence[str]) -> Iterator[Client]
                     cluster.scale(workers)
                     cluster.wait_for_workers(workers, timeout=START_SECONDS)
             except (OSError, RuntimeError, TimeoutError) as error:
+                if repeated.exists():
+                    raise InputError("no_main_guard", _NO_GUARD) from None
                 raise ResourceError(
                     "no_workers", f"{workers} worker processes could not be started on this machine", str(error)
                 ) from None

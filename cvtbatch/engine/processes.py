@@ -28,6 +28,8 @@ ONE_THREAD = dict.fromkeys(
     "1",
 )
 SCRATCH_PREFIX = "cvtbatch-"
+# Names the file by which worker processes say that they run their user's script again.
+REPEATED_SCRIPT = "CVTBATCH_REPEATED_SCRIPT"
 # Locked by the process that made the folder for as long as it lives.
 SCRATCH_LOCK = "owner.lock"
 
@@ -97,11 +99,29 @@ def silence_dask() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
+def leave_repeated_script() -> None:
+    """End this process where a worker is being started in it, and Python runs the user's script again for that.
+
+    Without `if __name__ == "__main__":` the script would start workers of its own. Who started this one is told by a file.
+    """
+    told = os.environ.get(REPEATED_SCRIPT)
+    # As multiprocessing itself finds it out.
+    if told and getattr(multiprocessing.current_process(), "_inheriting", False):
+        with suppress(OSError):
+            Path(told).touch()
+        os._exit(1)
+
+
 @contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Hold an environment that worker processes inherit before they import anything that counts its threads."""
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(ONE_THREAD)
+def worker_environment(repeated_script: Path) -> Iterator[None]:
+    """Hold an environment that worker processes inherit before they import anything that counts its threads.
+
+    Args:
+        repeated_script: file that is there afterwards if `leave_repeated_script` ended one of them.
+    """
+    settings = {**ONE_THREAD, REPEATED_SCRIPT: str(repeated_script)}
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
     try:
         yield
     finally:

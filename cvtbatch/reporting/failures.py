@@ -100,22 +100,24 @@ def known_kind(name: str) -> FailureKind:
     return contracts.failure_kinds().get(name, unknown)
 
 
-def write_table(items: Iterable[FailedItem], own_columns: Sequence[str], file: TextIO) -> Iterator[FailedItem]:
+def write_table(items: Iterable[FailedItem], file: TextIO, own_columns: Sequence[str] | None) -> Iterator[FailedItem]:
     """Write failures as CSV, a row each, and hand each one on; no cell is taken for a formula by a spreadsheet.
 
     Args:
-        own_columns: the manifest's x_ columns.
         file: opened with newline="".
+        own_columns: the manifest's x_ columns; None leaves out these, paths and details, so that what is left names a case by its
+            row and id alone, and may be passed on where these may.
     """
     # As Excel writes CSV.
     writer = csv.writer(file, lineterminator="\r\n")
-    writer.writerow([*COLUMNS, *own_columns, "path", "detail"])
+    writer.writerow(COLUMNS if own_columns is None else [*COLUMNS, *own_columns, "path", "detail"])
     for item in items:
         kind = known_kind(item.kind)
         texts = [item.center, item.case_id, item.outline, item.stage_in_words, item.kind]
         texts += [item.message, kind.do or kind.meaning, kind.who]
-        texts += [_text(item.own.get(name)) for name in own_columns]
-        texts += [item.path, item.detail]
+        if own_columns is not None:
+            texts += [_text(item.own.get(name)) for name in own_columns]
+            texts += [item.path, item.detail]
         writer.writerow([item.row, *map(_cell, texts)])
         yield item
 

@@ -22,10 +22,15 @@ WHO_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class CaseCounts:
-    """How the cases of a run stand; `total` is of the manifest, and what is in none of the others was not come to."""
+    """How the cases of a run stand; `total` is of the manifest, and what is in none of the others was not come to.
+
+    Attributes:
+        continued: of those computed, cases that an earlier run had begun.
+    """
 
     total: int
     computed: int
+    continued: int
     already_done: int
     no_hemorrhage: int
     awaiting_mask: int
@@ -33,9 +38,10 @@ class CaseCounts:
 
     def parts(self) -> list[tuple[str, int]]:
         """Return how many cases stand how, in words, those alone of which there are any."""
+        begun = f" ({self.continued:,} of them begun by earlier ones)" if self.continued else ""
         named = [
-            ("computed", self.computed),
-            ("already done", self.already_done),
+            (f"computed by this run{begun}", self.computed),
+            ("computed by earlier runs", self.already_done),
             ("without a hemorrhage", self.no_hemorrhage),
             ("waiting for an outline", self.awaiting_mask),
             ("failed", self.failed),

@@ -18,6 +18,7 @@ from cvtbatch.store.storage_errors import storage_error, storage_errors
 
 # What is created twice, and removed, before a store is written.
 PROBE = "cvtbatch-store.json.probe"
+_NO_ROOM = "the folder of the store cannot be made, so that nothing can be written there: choose another place for it"
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -69,6 +70,20 @@ def probe_writing(location: Location) -> None:
     )
 
 
+def require_room(location: Location) -> None:
+    """Refuse a folder that cannot be made where none is, or not be written; on object storage, only a write tells.
+
+    Raises:
+        StorageError: "store_not_writable".
+    """
+    if location.scheme != "file":
+        return
+    path = Path(location.path)
+    place = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise StorageError("store_not_writable", _NO_ROOM, f"{place} is no folder that you may write")
+
+
 def _make_folder(path: Path) -> None:
     """Make the folder of a store.
 
@@ -82,7 +97,7 @@ def _make_folder(path: Path) -> None:
             raise
         raise StorageError(
             "store_not_writable",
-            "the folder of the store cannot be made, so that nothing can be written there: choose another place for it",
+            _NO_ROOM,
             f"{type(error).__name__}: {error}",
         ) from None
 

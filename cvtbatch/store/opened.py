@@ -10,7 +10,7 @@ from cvtbatch import contracts
 from cvtbatch.errors import FormatError, StorageError
 from cvtbatch.store.location import Location
 from cvtbatch.store.log_heads import Heads
-from cvtbatch.store.objects import get, holds_anything, probe_writing, put
+from cvtbatch.store.objects import get, holds_anything, probe_writing, put, require_room
 from cvtbatch.store.reading import Selection, View
 from cvtbatch.store.tables import Pin, Table
 
@@ -18,6 +18,7 @@ FORMAT_VERSION = 1
 FORMAT_FILE = "cvtbatch-store.json"
 
 _FILLED = "name the folder that `cvtbatch extract --store` has filled"
+_NEW = "choose an empty folder"
 
 
 class OpenedStore:
@@ -40,6 +41,22 @@ class OpenedStore:
         }
 
     @classmethod
+    def require_place(cls, url: str) -> None:
+        """Refuse, before any work, a place where there is no store and none can be made; nothing is written.
+
+        Raises:
+            StorageError: the folder holds other things, or cannot be made.
+            FormatError: as for the class.
+        """
+        location = Location.of(url)
+        try:
+            _read_format(location, _NEW)
+        except StorageError as error:
+            if error.kind != "no_store":
+                raise
+            require_room(location)
+
+    @classmethod
     def open_for_writing(cls, url: str, existing: bool = False) -> Self:
         """Open a store, creating it where there is none, and bring its tables up to the contracts.
 
@@ -52,7 +69,7 @@ class OpenedStore:
         """
         location = Location.of(url)
         try:
-            _read_format(location, _FILLED if existing else "choose an empty folder")
+            _read_format(location, _FILLED if existing else _NEW)
         except StorageError as error:
             if existing or error.kind != "no_store":
                 raise

@@ -6,11 +6,12 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pydicom
 import pytest
 
 from cvtbatch.errors import InputError
-from cvtbatch.ingest import read_volume
+from cvtbatch.ingest import ImageSlices, read_mask, read_volume
 from cvtbatch.manifest import read_manifest
 from tests.support.archives import tiny_head
 from tests.support.commands import cvtbatch
@@ -325,6 +326,35 @@ def test_a_mask_beside_several_series_is_told_and_taken_by_the_pattern_that_is_n
     assert run_index(root, "--mask-pattern", "hematoma.nii.gz", out="n.csv")["outlines"] == 2  # "named" has two
     masks = {Path(row["image"]).parts[1]: row["mask"] for row in rows_of(root, "n.csv")}
     assert (masks["a"], masks["multi"]) == ("nas/a/hematoma.nii.gz", "nas/multi/hematoma.nii.gz")
+
+
+def test_a_segment_of_a_label_map_of_bids_is_the_label_that_extract_reads(tmp_path: Path) -> None:
+    root = tmp_path / "nas"
+    folder, derived = root / "sub-01" / "ct", root / "derivatives" / "manual" / "sub-01" / "ct"
+    folder.mkdir(parents=True)
+    derived.mkdir(parents=True)
+    (root / "derivatives" / "manual" / "dataset_description.json").write_text("{}")
+    (root / "derivatives" / "manual" / "dseg.tsv").write_text("index\tname\n1\tEdema\n3\tHematoma\n")
+    label_map = derived / "sub-01_dseg.nii.gz"
+    import SimpleITK as sitk
+
+    image, mask = tiny_head(1)
+    sitk.WriteImage(image, str(folder / "sub-01_ct.nii.gz"))
+    drawn = sitk.GetArrayFromImage(mask)
+    labels = np.where(drawn > 0, 3, 0).astype(np.uint8)
+    labels[:, :4, :4] = 1
+    written = sitk.GetImageFromArray(labels)
+    written.CopyInformation(mask)
+    sitk.WriteImage(written, str(label_map))
+    run_index(root, "--segment", "hematoma")
+    [row] = rows_of(root)
+    assert (Path(row["mask"]).name, row["mask_label"], row["segment"]) == (label_map.name, "3", "")
+    [row_case] = read_manifest(root.parent / "m.csv")
+    source = read_volume(row_case)
+    read = read_mask(row_case.masked_rois()[0], lambda: ImageSlices.of(source))
+    assert np.array_equal(read.voxels_zyx, drawn > 0)
+    run_index(root, "--segment", "tumor", out="n.csv")
+    assert "it has 'Edema', 'Hematoma'" in rows_of(root, "n.csv")[0]["x_outlines"]
 
 
 def test_zips_and_image_files_are_sources_too(tmp_path: Path) -> None:

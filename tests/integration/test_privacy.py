@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -326,6 +327,18 @@ def test_the_plants_were_met_and_went_to_the_users_own_log(archive: Archive) -> 
     assert {log.stat().st_mode & 0o777 for log in logs} == {0o600}
     text = "".join(log.read_text(encoding="utf-8") for log in logs)
     assert all(word in text for word in (f"{STEM} cut", f"{STEM}: cannot decode", f"{STEM}: no such patient"))
+
+
+@pytest.mark.usefixtures("produced")
+def test_the_table_without_paths_holds_nothing_that_was_planted(archive: Archive) -> None:
+    sought = {STEM, CLOCK, UID_ROOT, *DATES, "Doe_John", *archive.planted.values}
+    found = {name: Counter[str]() for name in ("failures.csv", "failures-without-paths.csv")}
+    for name, counts in found.items():
+        for table in (archive.home / "cvtbatch").glob(f"*/{name}"):
+            text = table.read_text(encoding="utf-8-sig").lower()
+            counts.update(value for value in sought if len(value) >= 8 and value.lower() in text)
+    assert found["failures.csv"]
+    assert not found["failures-without-paths.csv"]
 
 
 @pytest.mark.usefixtures("produced")

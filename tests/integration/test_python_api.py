@@ -55,8 +55,8 @@ def test_a_run_tells_how_it_goes_and_what_failed(run: tuple[cvtbatch.Extraction,
     assert repr(done).startswith(f"<Extraction {done.report.run_id}: 3 cases (2 computed, 1 failed) in ")
 
 
-def test_a_second_run_has_nothing_to_do_and_what_failed_still_stands(
-    folder: Path, run: tuple[cvtbatch.Extraction, list[Progress]]
+def test_a_second_run_has_nothing_to_do_says_what_it_begins_and_what_failed_still_stands(
+    folder: Path, run: tuple[cvtbatch.Extraction, list[Progress]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     again = cvtbatch.extract(
         folder / "archive" / "manifest.csv",
@@ -66,6 +66,8 @@ def test_a_second_run_has_nothing_to_do_and_what_failed_still_stands(
         log=folder / "log",
     )
     assert (again.report.already_done, again.report.computed) == (2, 0)
+    told = capsys.readouterr().err.splitlines()
+    assert (told[0], told[-1]) == ("reading the manifest", "planning")
     assert again.failures()["case_key"].to_pylist() == ["A/gone"]
 
 
@@ -74,7 +76,7 @@ def test_centres_that_are_perhaps_one_are_told(folder: Path, capsys: pytest.Capt
     manifest = write_rows(folder / "archive" / "twins.csv", rows)
     done = cvtbatch.extract(manifest, folder / "twins", workers=0, settings=NO_EMBEDDINGS, log=folder / "log")
     assert done.report.cases == 2
-    assert capsys.readouterr().err.startswith("warning: the centres 'Aachen', 'aachen' differ by capitals")
+    assert "\nwarning: the centres 'Aachen', 'aachen' differ by capitals" in capsys.readouterr().err
 
 
 def _stored(run: tuple[cvtbatch.Extraction, list[Progress]]) -> dict[str, float]:
@@ -187,6 +189,8 @@ def test_wrong_images_are_refused(
         ({"settings": {"embeding.weights": "none"}}, "bad_job"),
         ({"settings": {"embedding.weights": object()}}, "bad_argument"),
         ({"store": "archive"}, "not_a_store"),
+        # Before weights are looked for.
+        ({"store": "archive", "settings": {"embedding.weights": "nothing.safetensors"}}, "not_a_store"),
     ],
 )
 def test_wrong_arguments_of_a_run_are_refused(

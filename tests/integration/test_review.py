@@ -49,11 +49,20 @@ def _run(*arguments: object, code: int = 0) -> dict[str, object]:
     return dict(document)
 
 
+def _flagged_by_check(manifest: Path) -> int:
+    document = json.loads(cvtbatch("check", manifest, "--workers", 0, "--json", check=True).stdout)
+    flagged = sum(bool(image["flags"]) for image in document["images"])
+    assert flagged > 0
+    return flagged
+
+
 @pytest.fixture(scope="module")
 def pages(store: Path) -> Path:
     out = store.parent / "pages"
     document = _run("--store", store, "--out", out, "--workers", 0)
     counts = {"cases": 6, "outlines": 7, "without_outline": 2, "reviewed": 0, "pages": 1, "unreadable": []}
+    # A/001 by its outline, A/003 by what a method did not find in it.
+    counts |= {"flagged": 2, "flagged_images": _flagged_by_check(store.parent / "archive" / "manifest.csv")}
     assert {name: document[name] for name in counts} == counts
     assert document["page"] == str(out / "index.html")
     return out

@@ -4,17 +4,23 @@ import csv
 import json
 import stat
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
 from click.testing import CliRunner
 
+from cvtbatch import contracts
 from cvtbatch.cli import cli
 from cvtbatch.errors import StorageError
 from cvtbatch.pipelines.extraction.row_batch import RowBatch
 from cvtbatch.pipelines.extraction.run_record import RunRecord
+from cvtbatch.pipelines.extraction.run_report import RunReporter
+from cvtbatch.pipelines.shared.run_log import log_folder
 from tests.support.archives import tiny_archive, write_rows
 from tests.support.commands import cvtbatch, extract_json, without_embeddings
+
+UNREADABLE = "Compressed file ended before the end-of-stream marker was reached"
 
 
 def faulty_archive(folder: Path, cases: int = 4) -> Path:
@@ -40,7 +46,7 @@ def test_page_and_table_tell_of_a_run_and_lie_outside_the_store(tmp_path: Path) 
     assert {stat.S_IMODE(path.stat().st_mode) for path in report.iterdir()} == {0o600}
     assert stat.S_IMODE(report.stat().st_mode) == 0o700
     page = (report / "run-report.html").read_text(encoding="utf-8")
-    assert "<h1>4 cases: 1 computed, 1 waiting for an outline, 2 failed</h1>" in page
+    assert "<h1>4 cases: 1 computed by this run, 1 waiting for an outline, 2 failed</h1>" in page
     assert f"cvtbatch extract {manifest} --store" in page
     assert "data:image/jpeg" in page
     assert "row 4 A/003" in page
@@ -53,6 +59,9 @@ def test_page_and_table_tell_of_a_run_and_lie_outside_the_store(tmp_path: Path) 
         str(tmp_path / "archive" / name) for name in ("ct1.nii.gz", "mask2.nii.gz")
     ]
     assert rows[1]["outline"] == "hematoma (A, reading 1)"
+    shared = (report / "failures-without-paths.csv").read_text(encoding="utf-8-sig")
+    assert shared.count("\n") == 3
+    assert not [word for word in (str(tmp_path), "ct1", "mask2", "ward", "end-of-stream") if word in shared]
     for path in (tmp_path / "store").rglob("*"):
         assert not path.is_file() or b"ct1.nii" not in path.read_bytes()
 
@@ -87,13 +96,34 @@ def test_a_run_that_does_not_come_to_its_end_has_a_report_too(tmp_path: Path, er
     assert [row["case"] for row in read_table(report)] == ["001"]
 
 
-def test_the_next_run_says_that_one_was_killed(tmp_path: Path) -> None:
-    tiny_archive(tmp_path / "archive", 1)
-    arguments = ("extract", tmp_path / "archive" / "manifest.csv", "--store", tmp_path / "store", "--workers", 0)
-    with mock.patch.object(RunRecord, "append_end"):
-        first = json.loads(cvtbatch(*arguments, "--json", check=True).stdout)
-    assert f"run {first['run_id']} has not ended: it was killed" in cvtbatch(*arguments, check=True).stderr
-    assert "has not ended" not in cvtbatch(*arguments, check=True).stderr
+def test_a_killed_run_is_told_by_the_next_one_and_by_status(tmp_path: Path) -> None:
+    manifest, store, report = faulty_archive(tmp_path / "archive"), tmp_path / "store", tmp_path / "report"
+    with mock.patch.object(RunRecord, "append_end"), mock.patch.object(RunReporter, "write", return_value=None):
+        killed = extract_json(manifest, store, code=3)["run_id"]
+    [run] = status_of(store)["runs"]
+    assert (run["run_id"], run["committed"]["computed"], run["committed"]["failed"]) == (killed, 1, 2)
+    assert not run["presumed_killed"]
+    assert "at work, or killed" in cvtbatch("status", "--store", store, check=True).stdout
+    arguments = ("extract", manifest, "--store", store, "--workers", 0, "--report", report)
+    told = cvtbatch(*arguments)
+    assert f"run {killed} has not ended: it was killed" in told.stderr
+    assert "0 computed by this run, 1 by earlier runs, of 4" in told.stdout
+    # What the killed run's log alone knows.
+    assert [row["detail"] for row in read_table(report)] == [UNREADABLE, ""]
+    assert UNREADABLE in (report / "run-report.html").read_text(encoding="utf-8")
+    newest, first = status_of(store)["runs"]
+    assert (newest["committed"], newest["presumed_killed"]) == (None, False)
+    assert (first["state"], first["committed"], first["presumed_killed"]) == ("started", run["committed"], True)
+    assert "ended without a word (killed?)" in cvtbatch("status", "--store", store, check=True).stdout
+    (log_folder() / f"{killed}.jsonl").unlink()
+    assert "has not ended" not in cvtbatch(*arguments).stderr
+    assert {row["detail"] for row in read_table(report)} == {f"see the log of run {killed}, which is not here"}
+
+
+def status_of(store: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(cvtbatch("status", "--store", store, "--json", check=True).stdout)
+    assert contracts.problems_of(document, "commands/status.json") == []
+    return document
 
 
 def test_a_folder_that_cannot_be_is_refused_before_any_work(tmp_path: Path) -> None:

@@ -30,5 +30,5 @@ def run_index(root: Path, *arguments: object, code: int = 0, out: str = "m.csv")
 
 def rows_of(root: Path, out: str = "m.csv") -> list[dict[str, str]]:
     """Return the rows of a manifest, or of another table, beside a folder."""
-    with (root.parent / out).open(newline="") as file:
+    with (root.parent / out).open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))

@@ -12,7 +12,7 @@ from cvtbatch.pipelines.archive.check_files import Document, Findings, Problem
 from cvtbatch.pipelines.archive.check_ids import IdWarning, check_ids
 from cvtbatch.pipelines.archive.check_needs import Lack, check_needs
 from cvtbatch.pipelines.shared.bundle_warnings import BundleWarning, bundle_warnings
-from cvtbatch.plain_text import for_spreadsheet
+from cvtbatch.plain_text import FOR_PEOPLE, for_spreadsheet
 from cvtbatch.whole_files import written_whole
 
 # Stage of a problem of the manifest's own rows.
@@ -134,7 +134,7 @@ def write_problems(out: Path, report: CheckReport) -> None:
     """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(out) as aside, aside.open("w", encoding="utf-8", newline="") as text:
+        with written_whole(out) as aside, aside.open("w", encoding=FOR_PEOPLE, newline="") as text:
             rows = csv.writer(text)
             rows.writerow(COLUMNS)
             for problem in report.problems:

@@ -65,7 +65,9 @@ class CaseStage:
         self._monitor.finish(failed=bool(plan.standing))
         if plan.standing:
             states.settle_failed(plan.case.manifest_row, plan.standing)
-        elif not plan.goes_on:
+        elif plan.goes_on:
+            states.note_begun(plan.case.manifest_row)
+        else:
             states.settle(plan.case.manifest_row, "already_done" if plan.case.masked_rois() else "awaiting_mask")
 
     def _add(self, outcome: Outcome[CaseTask, CaseResult]) -> None:

@@ -7,6 +7,7 @@ from cvtbatch.pipelines.extraction.failure import Failure, KnownFailure
 from cvtbatch.pipelines.extraction.report import STATES, State
 
 UNSETTLED = 0
+COMPUTED = STATES.index("computed") + 1
 
 
 class CaseStates:
@@ -19,20 +20,27 @@ class CaseStates:
         now: cases by how they stand.
         first: cases by how they first stood.
         failures: how many cases failed, by stage and kind.
+        continued: computed cases that an earlier run had begun.
     """
 
     def __init__(self, rows: int) -> None:
         # A place in STATES, from 1.
         self._states = bytearray(rows + 1)
         self._failed: dict[tuple[str, str], bytearray] = {}
+        self._begun = bytearray(rows // 8 + 1)
         self.now: Counter[State] = Counter()
         self.first: Counter[State] = Counter()
         self.failures: Counter[tuple[str, str]] = Counter()
+        self.continued = 0
 
     def state(self, row: int) -> State | None:
         """Return how a case stands, or None before that is known."""
         state = self._states[row]
         return STATES[state - 1] if state else None
+
+    def note_begun(self, row: int) -> None:
+        """Take note that an earlier run has begun a case, of which a later stage is still to do."""
+        self._begun[row >> 3] |= 1 << (row & 7)
 
     def settle(self, row: int, state: State) -> None:
         """Count a case under a state, unless a weightier one is known of it."""
@@ -45,6 +53,9 @@ class CaseStates:
             self.now[STATES[before - 1]] -= 1
         self._states[row] = weight
         self.now[state] += 1
+        if self._begun[row >> 3] >> (row & 7) & 1:
+            # From computed, a case can only fail.
+            self.continued += (state == "computed") - (before == COMPUTED)
 
     def settle_failed(self, row: int, failures: Iterable[Failure | KnownFailure]) -> None:
         """Count a case as failed, once for each stage and kind."""

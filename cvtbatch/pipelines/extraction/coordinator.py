@@ -131,6 +131,7 @@ class Coordinator:
             embedding_spec_id=self._settings.embedding_spec_id,
             cases=self._monitor.planned,
             computed=states.now["computed"],
+            continued=states.continued,
             already_done=states.now["already_done"],
             failed=states.now["failed"],
             no_hemorrhage=states.now["no_hemorrhage"],

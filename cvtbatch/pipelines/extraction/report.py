@@ -124,6 +124,7 @@ class ExtractReport:
     Attributes:
         run_id: None for a plan that nobody carries out.
         cases: that were planned.
+        continued: of those computed, cases whose volume, and features where they had an outline, an earlier run had stored.
         clinical_updated: cases whose clinical values were corrected without any other reason to be new.
         decoded: cases of which a source was read.
         rows: that were appended, by table.
@@ -145,6 +146,7 @@ class ExtractReport:
     cases: int
     dry_run: bool = False
     computed: int = 0
+    continued: int = 0
     already_done: int = 0
     failed: int = 0
     no_hemorrhage: int = 0
@@ -156,6 +158,14 @@ class ExtractReport:
     cost: CostSummary = field(default_factory=CostSummary)
     seconds: float = 0.0
     report: str | None = None
+
+    @property
+    def told(self) -> str:
+        """Who computed the cases, in words."""
+        begun = f" ({self.continued:,} of them begun by earlier runs)" if self.continued else ""
+        return (
+            f"{self.computed:,} computed by this run{begun}, {self.already_done:,} by earlier runs, of {self.cases:,}"
+        )
 
     def to_document(self) -> dict[str, object]:
         """Return the JSON document of `cvtbatch extract --json`."""

@@ -17,11 +17,11 @@ from cvtbatch.pipelines.shared.run_log import RunLog
 from cvtbatch.reporting.failures import FailedItem
 from cvtbatch.store import View
 
-COLUMNS = ("center", "case_id", "case_key", "roi_key", "spec_id", "stage", "kind", "message")
+COLUMNS = ("center", "case_id", "case_key", "roi_key", "spec_id", "stage", "kind", "message", "run_id")
 ROWS_TOGETHER = 4096
 Row = Mapping[str, Any]
-# Keys of a case or outline, stage and kind.
-Details = Mapping[tuple[str, str, str], str]
+# Keys of a case or outline, stage and kind, to what the log of a run says; None where that log is not here.
+Details = Mapping[tuple[str, str, str], str] | None
 
 
 def failed_items(
@@ -31,7 +31,7 @@ def failed_items(
 
     Args:
         state_of: how a case stands, by its row; what does not count as failed in this run is left out.
-        log: of the run, where the texts are that the store may not have.
+        log: of the run; it finds those of earlier runs too, where the texts are that the store may not have.
     """
     specs = [report.volume_spec_id, report.radiomics_spec_id, report.outline_spec_id, report.embedding_spec_id]
     rows = view.rows("failures", COLUMNS)
@@ -39,15 +39,24 @@ def failed_items(
     numbers = manifest.find(zip(rows["center"].to_pylist(), rows["case_id"].to_pylist(), strict=True))
     order = np.argsort(numbers, kind="stable")
     order = order[numbers[order] >= 0]
-    details = {
-        (str(entry.get("roi_key") or entry["case_key"]), str(entry["stage"]), str(entry["kind"])): str(entry["private"])
-        for entry in log.read("failed")
-        if "private" in entry
-    }
+    details = {run_id: _details(log, run_id) for run_id in pc.unique(rows["run_id"].take(order)).to_pylist()}
+    # Where this run could keep no log, its user was told.
+    details[report.run_id] = details.get(report.run_id) or {}
     by_case = groupby(_numbered(rows.take(order), numbers[order]), key=itemgetter(0))
     for case, (_, own) in zip(manifest.select(np.unique(numbers[order])), by_case, strict=True):
         if state_of(case.manifest_row) == "failed":
-            yield from (_item(case, row, details) for _, row in own)
+            yield from (_item(case, row, details[row["run_id"]]) for _, row in own)
+
+
+def _details(log: RunLog, run_id: str) -> Details:
+    """Return what the log of a run says of its failures."""
+    details, is_here = {}, False
+    for entry in log.read(run_id):
+        is_here = True
+        if entry["event"] == "failed" and "private" in entry:
+            key = str(entry.get("roi_key") or entry["case_key"]), str(entry["stage"]), str(entry["kind"])
+            details[key] = str(entry["private"])
+    return details if is_here else None
 
 
 def _numbered(rows: pa.Table, numbers: npt.NDArray[np.int64]) -> Iterator[tuple[int, Row]]:
@@ -57,10 +66,13 @@ def _numbered(rows: pa.Table, numbers: npt.NDArray[np.int64]) -> Iterator[tuple[
         yield from zip(numbers[part], rows.slice(start, ROWS_TOGETHER).to_pylist(), strict=True)
 
 
-def _item(case: Case, row: Row, details: Details) -> FailedItem:
+def _item(case: Case, row: Row, of_run: Details) -> FailedItem:
     roi = next((roi for roi in case.rois if roi.roi_key == row["roi_key"]), None)
     path = roi.mask if roi and roi.mask and row["stage"] == "mask" else case.image
-    private = details.get((row["roi_key"] or row["case_key"], row["stage"], row["kind"]), "")
+    if of_run is None:
+        private = f"see the log of run {row['run_id']}, which is not here"
+    else:
+        private = of_run.get((row["roi_key"] or row["case_key"], row["stage"], row["kind"]), "")
     # Of a traceback, what happened.
     detail = (private.strip().splitlines() or [""])[-1]
     return FailedItem(

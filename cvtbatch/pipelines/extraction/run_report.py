@@ -1,7 +1,8 @@
-"""The user's own report of a run, outside the store: `run-report.html` and `failures.csv`, readable by that user alone.
+"""The user's own report of a run, outside the store: a page and its tables of failures, readable by that user alone.
 
-Both hold paths and the manifest's x_ columns. What failed is read from the store once the run has ended, with what its log says of
-it and with the manifest's rows, so that failures which stand since an earlier run are among them.
+`run-report.html` and `failures.csv` hold paths and x_ columns, `failures-without-paths.csv` neither. What failed is read from the
+store once the run has ended, with the manifest's rows and with what the logs of this run and of earlier ones say of it, so that
+failures which stand since an earlier run are among them.
 """
 
 import os
@@ -21,12 +22,13 @@ from cvtbatch.pipelines.extraction.report import ExtractReport
 from cvtbatch.pipelines.extraction.report import State as CaseState
 from cvtbatch.pipelines.extraction.report_failures import failed_items
 from cvtbatch.pipelines.shared.run_log import RunLog, log_folder
+from cvtbatch.plain_text import FOR_PEOPLE
 from cvtbatch.reporting.failures import FailureGroup, group_failures, write_table
 from cvtbatch.reporting.run_page import CaseCounts, FlagCount, RunPage, Thumbnail, Waiting, render_run_page
 from cvtbatch.store import FeatureStore
 from cvtbatch.whole_files import written_whole
 
-PAGE, TABLE = "run-report.html", "failures.csv"
+PAGE, TABLE, WITHOUT_PATHS = "run-report.html", "failures.csv", "failures-without-paths.csv"
 WAITING_SHOWN = 20
 WAITING_SOUGHT = 100_000
 """Cases among which those are looked for that wait for an outline."""
@@ -61,7 +63,7 @@ def require_folder(chosen: Path | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RunReporter:
-    """Writes page and table of a run.
+    """Writes page and tables of a run.
 
     Attributes:
         log: of the run, where the texts are that the store may not have.
@@ -78,7 +80,7 @@ class RunReporter:
     on_notice: Callable[[str], None]
 
     def write(self, store: FeatureStore, report: ExtractReport, ending: Ending, state_of: StateOf) -> str | None:
-        """Write both files, and return where the page is; None where they could not be written.
+        """Write the files, and return where the page is; None where they could not be written.
 
         Args:
             state_of: how a case stands, by its row.
@@ -100,11 +102,11 @@ class RunReporter:
     def _page(
         self, store: FeatureStore, report: ExtractReport, ending: Ending, state_of: StateOf, folder: Path
     ) -> RunPage:
-        """Return what the page shows, the table of failures being written on the way.
+        """Return what the page shows, the tables of failures being written on the way.
 
         A run that was interrupted has seconds to end: flags and pictures are left out then, as after an error.
         """
-        groups = self._write_failures(store, report, state_of, folder / TABLE)
+        groups = self._write_failures(store, report, state_of, folder)
         flags: tuple[FlagCount, ...] = ()
         thumbnails: tuple[Thumbnail, ...] = ()
         if ending.state == "completed":
@@ -118,6 +120,7 @@ class RunReporter:
             counts=CaseCounts(
                 len(self.manifest),
                 report.computed,
+                report.continued,
                 report.already_done,
                 report.no_hemorrhage,
                 report.awaiting_mask,
@@ -136,12 +139,15 @@ class RunReporter:
         )
 
     def _write_failures(
-        self, store: FeatureStore, report: ExtractReport, state_of: StateOf, path: Path
+        self, store: FeatureStore, report: ExtractReport, state_of: StateOf, folder: Path
     ) -> list[FailureGroup]:
         own_columns = [name for name in self.manifest.columns if name.startswith(contracts.pass_through_prefix())]
-        with _private_file(path, "utf-8-sig") as file:
+        with (
+            _private_file(folder / TABLE, FOR_PEOPLE) as table,
+            _private_file(folder / WITHOUT_PATHS, FOR_PEOPLE) as without_paths,
+        ):
             items = failed_items(store.view(), self.manifest, report, state_of, self.log)
-            return group_failures(write_table(items, own_columns, file))
+            return group_failures(write_table(write_table(items, without_paths, None), table, own_columns))
 
     def _waiting(self, count: int, state_of: StateOf) -> tuple[Waiting, ...]:
         """Return the first cases that wait for an outline."""

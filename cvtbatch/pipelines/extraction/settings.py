@@ -15,7 +15,7 @@ from cvtbatch.pipelines.extraction.outline_plan import OutlineWork
 from cvtbatch.pipelines.shared.job import EmbeddingSection, Job
 from cvtbatch.radiomics import load_profile, study_settings
 from cvtbatch.spec import Spec, embedding_spec, radiomics_spec, volume_spec
-from cvtbatch.store import Location
+from cvtbatch.store import FeatureStore, Location
 
 Only = Literal["radiomics", "outlines", "embeddings"]
 
@@ -89,6 +89,7 @@ def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
             features, or embeddings.
 
     Raises:
+        StorageError, FormatError: there is no store at this place, and none can be made.
         InputError: the profile is not usable, the weights cannot be had, or nothing is left to do.
         ResourceError, InternalError: the engine or the device is absent or incomplete here.
     """
@@ -107,6 +108,8 @@ def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
         check_stock(profile)
     # Workers may run in another folder.
     url = Location.of(store_url).url
+    # Weights may have to be fetched: a mistyped store is told first.
+    FeatureStore.require_place(url)
     work = Work(url, volume.spec_id, radiomics.spec_id, (x, y, z), profile, engine, audit_share)
     settings = Settings(job, work, (volume, radiomics), only, None, None, None, None)
     if only != "radiomics" and job.outline.method != "none":

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from cvtbatch.errors import InputError
 from cvtbatch.pipelines.indexing.study_choice import StudyChoice
+from cvtbatch.plain_text import FOR_PEOPLE
 from cvtbatch.whole_files import written_whole
 
 _COLUMNS = ("center", "case_id", "folder", "x_state", "x_reason", "x_candidates")
@@ -53,7 +54,7 @@ class LeftOut:
             if not self._found:
                 path.unlink(missing_ok=True)
                 return
-            with written_whole(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
+            with written_whole(path) as aside, aside.open("w", encoding=FOR_PEOPLE, newline="") as file:
                 writer = csv.writer(file, lineterminator="\n")
                 writer.writerow(_COLUMNS)
                 for choice, state, reason in sorted(self._found, key=lambda found: (found[1], found[0].place)):

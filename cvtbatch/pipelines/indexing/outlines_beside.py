@@ -11,6 +11,7 @@ from cvtbatch.errors import InputError, UnavailableError
 from cvtbatch.ingest.outlines import choose_segment
 from cvtbatch.ingest.slicer_segments import list_segments
 from cvtbatch.manifest import RoiSource
+from cvtbatch.pipelines.indexing.bids_labels import find_label
 from cvtbatch.pipelines.indexing.file_names import reader_of, stem_of
 from cvtbatch.pipelines.indexing.mask_files import SCENE, MaskFiles, OwnMask
 
@@ -46,7 +47,7 @@ def outlines_of(
         masks: of the tree in which it lies.
         mask_pattern: where the outlines lie instead, from the image's folder (of DICOM files: from within it or beside it);
             `{stem}` is the image's name without suffix, `*` anything.
-        segment: name of the segment to take where a file has named ones.
+        segment: name of the segment to take where a file has named ones, or a table of BIDS names the labels of a label map.
 
     Raises:
         InputError: "bad_pattern".
@@ -105,7 +106,7 @@ def _outline(mask: OwnMask, segment: str | None) -> OutlineBeside:
     path = mask.path
     outline = OutlineBeside(path, "", "", reader_of(path.name), mask.doubt)
     if path.suffix.lower() != ".nrrd":
-        return outline
+        return outline if segment is None else _with_label(outline, segment)
     try:
         segments = list_segments(path)
     except (InputError, UnavailableError) as error:
@@ -118,6 +119,15 @@ def _outline(mask: OwnMask, segment: str | None) -> OutlineBeside:
         names = ", ".join(repr(one.name) for one in segments)
         return replace(outline, note=f"{error.message}; it has {names}")
     return replace(outline, segment=chosen.name) if segment is not None else outline
+
+
+def _with_label(outline: OutlineBeside, segment: str) -> OutlineBeside:
+    """Return the outline of a label map with the label that a table beside it has for a name; as it is where there is no table."""
+    try:
+        label = find_label(outline.path, segment)
+    except InputError as error:
+        return replace(outline, note=error.message)
+    return outline if label is None else replace(outline, mask_label=str(label))
 
 
 def _roi(path: Path, segment: str | None) -> RoiSource:

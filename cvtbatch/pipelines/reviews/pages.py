@@ -56,7 +56,8 @@ class ReviewReport:
         page: the first one.
         outlines, without_outline: outlines, and cases without one.
         reviewed: how many of both the store has a verdict of.
-        flagged: cases that are flagged or unsure.
+        flagged: cases with a flagged outline, or without one where a method found nothing.
+        flagged_images: cases whose image is flagged, as `check` and the report of a run count them.
         unreadable: cases by the kind of the error for which they cannot be shown.
     """
 
@@ -67,6 +68,7 @@ class ReviewReport:
     without_outline: int = 0
     reviewed: int = 0
     flagged: int = 0
+    flagged_images: int = 0
     unreadable: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
 
@@ -83,6 +85,7 @@ class ReviewReport:
         self.without_outline += not case.outlines
         self.reviewed += sum(item.given is not None for item in case.items)
         self.flagged += case.unsure
+        self.flagged_images += bool(case.flags)
         if problem:
             self.unreadable[problem] += 1
 

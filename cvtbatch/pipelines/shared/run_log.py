@@ -8,8 +8,9 @@ import datetime
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Literal
+from contextlib import suppress
+from pathlib import Path, PurePath
+from typing import Any, Literal
 
 Level = Literal["info", "warning", "error"]
 
@@ -68,16 +69,29 @@ class RunLog:
             return False
         return True
 
-    def read(self, event: str) -> Iterator[Mapping[str, str | int]]:
-        """Yield what this run has written of an event; nothing where no log could be kept."""
-        try:
-            with self._file().open(encoding="ascii") as file:
-                for line in file:
-                    entry = json.loads(line)
-                    if (entry["run_id"], entry["event"]) == (self._run_id, event):
-                        yield entry
-        except (OSError, RuntimeError):
-            return
+    def read(self, run_id: str) -> Iterator[Mapping[str, Any]]:
+        """Yield what was written of a run, this one or an earlier one; nothing where its log is not here.
+
+        An earlier one is looked for in this run's file, which several may share, and where logs lie by default.
+        """
+        with suppress(RuntimeError):
+            own = self._file()
+            yield from _entries(own, run_id)
+            # An id comes from a store, and may be anything.
+            by_default = log_folder() / f"{PurePath(run_id).name}.jsonl"
+            if by_default != own:
+                yield from _entries(by_default, run_id)
 
     def _file(self) -> Path:
         return self._path or log_folder() / f"{self._run_id}.jsonl"
+
+
+def _entries(file: Path, run_id: str) -> Iterator[Mapping[str, Any]]:
+    """Yield what a log has of a run, but for a line that was left half written; nothing where there is no such file."""
+    with suppress(OSError, ValueError), file.open(encoding="ascii", errors="replace") as lines:
+        for line in lines:
+            if run_id in line:
+                with suppress(ValueError):
+                    entry = json.loads(line)
+                    if entry.get("run_id") == run_id:
+                        yield entry

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from cvtbatch import contracts
 from cvtbatch.errors import FormatError
 from cvtbatch.pipelines.stores.duplicates import find_duplicates
+from cvtbatch.pipelines.stores.unended_runs import read_committed
 from cvtbatch.run_id import started_at
 from cvtbatch.spec import Spec
 from cvtbatch.store import FeatureStore, View
@@ -57,7 +58,7 @@ def read_status(url: str, *, flow: bool = False) -> Document:
             {"stage": stage, "kind": kind, "cases": count} for (stage, kind), count in sorted(by_kind.items())
         ],
         "specs": _specs(store, current),
-        "runs": [_run(row) for row in runs],
+        "runs": _runs(view, runs),
         "duplicates": find_duplicates(view),
     }
 
@@ -180,7 +181,19 @@ def _is_for_trials(spec: Spec) -> bool:
     return bool(settings.get("not_for_inference") or settings.get("weights", {}).get("not_for_inference"))
 
 
-def _run(row: dict[str, object]) -> Document:
+def _runs(view: View, rows: Sequence[Mapping[str, object]]) -> list[Document]:
+    """Return what is said of runs; of one without an end, what it committed, and whether another one has begun since."""
+    runs = [_run(row) for row in rows]
+    newest = max((str(run["started_at"]) for run in runs), default="")
+    committed = read_committed(view, [str(run["run_id"]) for run in runs if run["state"] == "started"])
+    for run in runs:
+        own = committed.get(str(run["run_id"]))
+        run["committed"] = None if own is None else own.to_document()
+        run["presumed_killed"] = own is not None and str(run["started_at"]) < newest
+    return runs
+
+
+def _run(row: Mapping[str, object]) -> Document:
     """Return what is said of a run.
 
     Raises:

@@ -36,6 +36,7 @@ def _shown(monkeypatch: pytest.MonkeyPatch, shell: str) -> list[str]:
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.setitem(sys.modules, "IPython.display", output)
     line = ProgressLine()
+    line.step("planning")
     for done in range(3):
         line(Progress(total=2, done=done))
     line(Progress(total=1, done=0, stage="outline"))
@@ -44,17 +45,18 @@ def _shown(monkeypatch: pytest.MonkeyPatch, shell: str) -> list[str]:
 
 def test_a_notebook_has_one_line_a_stage_and_no_more_updates_than_can_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = _shown(monkeypatch, "ZMQInteractiveShell")
-    assert [line.split()[0] for line in shown] == ["new", "update", "new"]
-    assert "2/2 cases" in shown[1]
-    assert "outline" in shown[2]
+    assert shown[0] == "new planning"
+    assert [line.split()[0] for line in shown] == ["new", "update", "update", "new"]
+    assert "2/2 cases" in shown[2]
+    assert "outline" in shown[3]
 
 
-def test_a_terminal_has_one_line_a_stage_and_a_file_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_has_one_line_a_stage_and_a_file_what_is_begun_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = io.StringIO()
     monkeypatch.setattr(sys, "stderr", terminal)
     assert _shown(monkeypatch, "TerminalInteractiveShell") == []
-    assert terminal.getvalue() == ""
+    assert terminal.getvalue() == "planning\n"
     monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
     _shown(monkeypatch, "TerminalInteractiveShell")
     lines = [line for line in terminal.getvalue().split("\n") if line]
-    assert [line.count("\r") for line in lines] == [2, 1]
+    assert [line.count("\r") for line in lines] == [0, 0, 2, 1]

@@ -289,7 +289,7 @@ def test_masks_that_are_none_are_told_how_to_become_one(place: Path) -> None:
         "no voxel",
     ):
         assert words in text, text
-    with (place / "problems.csv").open(encoding="utf-8", newline="") as file:
+    with (place / "problems.csv").open(encoding="utf-8-sig", newline="") as file:
         found = list(csv.DictReader(file))
     assert [(row["manifest_row"], row["stage"]) for row in found] == [
         ("1", "mask"), ("2", "mask"), ("3", "mask"), ("4", "mask"), ("5", "read"),

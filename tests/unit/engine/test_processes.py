@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from cvtbatch.engine import processes
-from cvtbatch.engine.processes import SCRATCH_LOCK, check_shared_memory, open_scratch
-from cvtbatch.errors import ResourceError
+from cvtbatch.engine.cluster_file import LocalWorkers
+from cvtbatch.engine.local import start_local
+from cvtbatch.engine.processes import REPEATED_SCRIPT, SCRATCH_LOCK, check_shared_memory, open_scratch
+from cvtbatch.errors import InputError, ResourceError
 
 
 def test_a_folder_is_private_and_goes_with_its_process(tmp_path: Path) -> None:
@@ -78,3 +80,35 @@ def test_a_machine_without_shared_memory_is_said() -> None:
         pytest.skip("needs the right to mount a file system (root)")
     assert run.stdout.startswith("no_shared_memory worker processes need shared memory (/dev/shm)"), run.stderr
     assert "--workers 0" in run.stdout
+
+
+UNGUARDED = """
+import multiprocessing
+from pathlib import Path
+from cvtbatch.engine.processes import leave_repeated_script, worker_environment
+
+leave_repeated_script()
+with worker_environment(Path("repeated")):
+    worker = multiprocessing.get_context("spawn").Process(target=print, args=("at work",))
+    worker.start()
+    worker.join()
+print(f"ended with {worker.exitcode}, told: {Path('repeated').exists()}")
+"""
+
+
+def test_a_worker_that_runs_its_users_script_again_ends_and_tells(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(UNGUARDED)
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("ended with 1, told: True\n", "")
+
+
+def test_a_script_whose_workers_run_it_again_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        Path(os.environ[REPEATED_SCRIPT]).touch()
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr("cvtbatch.engine.local.LocalCluster", fail)
+    with pytest.raises(InputError, match="__main__") as raised, start_local(LocalWorkers(1), ()):
+        pass
+    assert raised.value.kind == "no_main_guard"
+    assert REPEATED_SCRIPT not in os.environ

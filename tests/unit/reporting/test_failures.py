@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 
 from cvtbatch import contracts
 from cvtbatch.reporting.failures import COLUMNS, SHOWN, STAGE_WORDS, FailedItem, group_failures, write_table
@@ -14,9 +15,9 @@ def failed(row: int, kind: str = "missing_slices", case_id: str = "", **changed:
     return FailedItem(**{**{name: getattr(item, name) for name in FailedItem.__slots__}, **changed})
 
 
-def write(*items: FailedItem) -> list[list[str]]:
+def write(*items: FailedItem, own_columns: Sequence[str] | None = ("x_age", "x_site")) -> list[list[str]]:
     file = io.StringIO(newline="")
-    assert list(write_table(iter(items), ["x_age", "x_site"], file)) == list(items)
+    assert list(write_table(iter(items), file, own_columns)) == list(items)
     assert file.getvalue().count("\r\n") == len(items) + 1
     return list(csv.reader(io.StringIO(file.getvalue(), newline="")))
 
@@ -44,6 +45,13 @@ def test_a_row_says_who_can_do_what_and_holds_the_users_own_columns() -> None:
     assert (cells["who"], cells["x_site"], cells["x_age"], cells["path"]) == ("PACS team", "Porto", "70", "/a/7")
     assert cells["what to do"] == contracts.failure_kinds()["missing_slices"].do
     assert not [name for name in header if "spec" in name or "digest" in name or "key" in name]
+
+
+def test_a_table_that_may_be_passed_on_has_the_row_and_no_path() -> None:
+    whole = write(failed(7, detail="cut off in slice 3"))
+    without = write(failed(7, detail="cut off in slice 3"), own_columns=None)
+    assert without == [row[: len(COLUMNS)] for row in whole]
+    assert not {"Porto", "/a/7", "cut off in slice 3"} & {*without[1]}
 
 
 def test_no_cell_is_a_formula_or_spreads_over_lines() -> None:

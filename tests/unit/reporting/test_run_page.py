@@ -31,21 +31,24 @@ def failed(row: int, kind: str, message: str = "what is wrong") -> FailedItem:
     return FailedItem(row, "A", f"{row}", "hematoma (A, reading 1)", "mask", kind, message, f"/data/{row}", "", own)
 
 
-COUNTS = CaseCounts(total=20, computed=17, already_done=0, no_hemorrhage=0, awaiting_mask=0, failed=3)
+COUNTS = CaseCounts(total=20, computed=17, continued=0, already_done=0, no_hemorrhage=0, awaiting_mask=0, failed=3)
 
 
 def test_the_first_line_counts_every_case_once() -> None:
-    assert page([], COUNTS).headline == "20 cases: 17 computed, 3 failed"
-    all_kinds = CaseCounts(15, 1, 2, 3, 4, 5)
+    assert page([], COUNTS).headline == "20 cases: 17 computed by this run, 3 failed"
+    all_kinds = CaseCounts(19, 5, 4, 2, 3, 4, 5)
     assert page([], all_kinds).headline == (
-        "15 cases: 1 computed, 2 already done, 3 without a hemorrhage, 4 waiting for an outline, 5 failed"
+        "19 cases: 5 computed by this run (4 of them begun by earlier ones), 2 computed by earlier runs, "
+        "3 without a hemorrhage, 4 waiting for an outline, 5 failed"
     )
-    assert page([], CaseCounts(1, 1, 0, 0, 0, 0)).headline == "1 case: 1 computed"
+    assert page([], CaseCounts(1, 1, 0, 0, 0, 0, 0)).headline == "1 case: 1 computed by this run"
 
 
 def test_a_run_that_did_not_end_says_so_first() -> None:
-    counts = CaseCounts(20, 4, 0, 0, 0, 1)
-    assert page([], counts, "interrupted").headline == "Interrupted. 20 cases: 4 computed, 1 failed, 15 not come to"
+    counts = CaseCounts(20, 4, 0, 0, 0, 0, 1)
+    assert page([], counts, "interrupted").headline == (
+        "Interrupted. 20 cases: 4 computed by this run, 1 failed, 15 not come to"
+    )
     assert page([], counts, "stopped").headline.startswith("Stopped by an error (store full). 20 cases:")
     assert "goes on where this run ended" in render_run_page(page([], counts, "interrupted"))
 
@@ -83,7 +86,7 @@ def test_the_page_stays_small_whatever_has_failed() -> None:
     kinds = [kind.name for kind in contracts.failure_kinds().values() if kind.do]
     items = (failed(row, kinds[row % len(kinds)], "x" * 2000) for row in range(100_000))
     groups = group_failures(items)
-    text = render_run_page(page(groups, CaseCounts(100_000, 0, 0, 0, 0, 100_000)))
+    text = render_run_page(page(groups, CaseCounts(100_000, 0, 0, 0, 0, 0, 100_000)))
     assert sum(group.items for group in groups) == 100_000
     assert len(text.encode()) < 1_500_000
     assert "more in failures.csv" in text

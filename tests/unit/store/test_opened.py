@@ -38,3 +38,19 @@ def test_what_is_no_store(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as raised:
         FeatureStore("ftp://host/store")
     assert raised.value.kind == "unknown_store_url"
+
+
+def test_a_place_is_looked_at_before_any_work_and_nothing_is_written(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    for place, kind in (
+        ("", "not_a_store"),
+        ("notes.txt", "store_not_writable"),
+        ("notes.txt/store", "store_not_writable"),
+    ):
+        with pytest.raises(StorageError) as raised:
+            FeatureStore.require_place(str(tmp_path / place))
+        assert raised.value.kind == kind
+    FeatureStore.require_place(str(tmp_path / "new" / "store"))
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    FeatureStore.open_for_writing(str(tmp_path / "new" / "store"))
+    FeatureStore.require_place(str(tmp_path / "new" / "store"))

@@ -27,3 +27,17 @@ def test_a_failed_case_counts_once_for_each_kind() -> None:
         states.settle_failed(row, failures("unreadable", "unreadable"))
     states.settle_failed(7, failures("unreadable", "empty_mask"))
     assert states.failures == {("read", "empty_mask"): 1, ("read", "unreadable"): 20}
+
+
+def test_computed_cases_that_an_earlier_run_had_begun_are_counted_apart() -> None:
+    states = CaseStates(rows=20)
+    for row in (3, 9, 20):
+        states.note_begun(row)
+    states.settle(1, "computed")
+    for row in (3, 9):
+        states.settle(row, "computed")
+        states.settle(row, "computed")
+    assert (states.now["computed"], states.continued) == (3, 2)
+    states.settle_failed(9, failures("unreadable"))
+    states.settle_failed(20, failures("unreadable"))
+    assert (states.now["computed"], states.continued) == (2, 1)
