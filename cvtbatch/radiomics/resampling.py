@@ -41,17 +41,12 @@ class ResampledGrid:
         """Interpolate (z, y, x) values of the old grid from `start` to `stop`; `ct` has the old grid.
 
         Raises:
-            InputError: box_too_thin: along an axis of two voxels ITK's B-spline reads what lies beside the volume in memory.
+            InputError: box_too_thin.
         """
         part = sitk.GetImageFromArray(values)
         interpolator = getattr(sitk, self.interpolator)
         if interpolator == sitk.sitkBSpline:
-            if 2 in ct.GetSize():
-                size = " x ".join(str(n) for n in ct.GetSize())
-                raise InputError(
-                    "box_too_thin",
-                    f"the volume has {size} voxels; {self.interpolator} needs 1, or 3 or more, along each axis",
-                )
+            check_spline_size(ct)
             part, interpolator = sitk.BSplineDecomposition(part), sitk.sitkBSplineResampler
         whole = sitk.ConstantPad(part, self.start.tolist(), (np.array(ct.GetSize()) - self.stop).tolist(), 0.0)
         whole.CopyInformation(ct)
@@ -71,6 +66,19 @@ class ResampledGrid:
         found.SetOutputOrigin(self.origin_mm)
         found.SetInterpolator(interpolator)
         return found
+
+
+def check_spline_size(ct: sitk.Image) -> None:
+    """Refuse an axis of two voxels: along it ITK's B-spline reads what lies beside the volume in memory.
+
+    Raises:
+        InputError: box_too_thin.
+    """
+    if 2 in ct.GetSize():
+        size = " x ".join(str(n) for n in ct.GetSize())
+        raise InputError(
+            "box_too_thin", f"the volume has {size} voxels; sitkBSpline needs 1, or 3 or more, along each axis"
+        )
 
 
 def lay_resampled_grid(
