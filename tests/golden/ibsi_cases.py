@@ -15,6 +15,7 @@ import SimpleITK as sitk
 import yaml
 
 import cvtbatch
+from cvtbatch import contracts
 from tests.support.paths import ROOT
 
 Order = Literal["ibsi", "pyradiomics"]
@@ -74,27 +75,36 @@ def compute_rows(data: Path, scratch: Path) -> Iterator[Row]:
         data: the folder `ibsi`.
         scratch: an empty folder.
     """
-    references = {(row["configuration"], row["tag"]): row for row in read_rows(data / "ibsi1.csv")}
-    mapped = [row for row in read_rows(data / "ibsi_to_pyradiomics.csv") if row["in_cvtbatch_1834"] == "yes"]
     for configuration in CONFIGURATIONS:
-        values: dict[Order, dict[str, float]] = {
-            "ibsi": _in_ibsi_order(configuration, data),
-            "pyradiomics": _in_pyradiomics_order(configuration, data, scratch),
-        }
-        for row in mapped:
-            feature, reference = row["pyradiomics_feature"], references[configuration, row["tag"]]
-            # IBSI's is the excess over a normal distribution's.
-            less = 3 if feature == "firstorder_Kurtosis" else 0
-            yield Row(
-                configuration,
-                row["ibsi_feature"],
-                row["ibsi_code"],
-                row["aggregation"],
-                feature,
-                float(reference["value"]),
-                float(reference["tolerance"]),
-                {order: found[f"original_{feature}"] - less for order, found in values.items()},
-            )
+        yield from to_rows(
+            configuration,
+            data,
+            {
+                "ibsi": _in_ibsi_order(configuration, data),
+                "pyradiomics": _in_pyradiomics_order(configuration, data, scratch),
+            },
+        )
+
+
+def to_rows(configuration: str, data: Path, values: Mapping[Order, Mapping[str, float]]) -> Iterator[Row]:
+    """Yield the study's features of one configuration from values of the original image, by order and name."""
+    references = {row["tag"]: row for row in read_rows(data / "ibsi1.csv") if row["configuration"] == configuration}
+    for row in read_rows(data / "ibsi_to_pyradiomics.csv"):
+        if row[f"in_cvtbatch_{len(contracts.feature_names())}"] != "yes":
+            continue
+        feature, reference = row["pyradiomics_feature"], references[row["tag"]]
+        # IBSI's is the excess over a normal distribution's.
+        less = 3 if feature == "firstorder_Kurtosis" else 0
+        yield Row(
+            configuration,
+            row["ibsi_feature"],
+            row["ibsi_code"],
+            row["aggregation"],
+            feature,
+            float(reference["value"]),
+            float(reference["tolerance"]),
+            {order: found[f"original_{feature}"] - less for order, found in values.items()},
+        )
 
 
 def digital_phantom(data: Path) -> tuple[sitk.Image, sitk.Image]:
