@@ -12,7 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from cvtbatch.radiomics.angles import pair_weights, run_weights
-from cvtbatch.radiomics.box import RoiBox, cut_box
+from cvtbatch.radiomics.box import RoiBox
 from cvtbatch.radiomics.discretisation import GrayLevels, discretise
 from cvtbatch.radiomics.feature_names import TEXTURE_CLASSES
 from cvtbatch.radiomics.feature_set import FeatureSet
@@ -20,9 +20,9 @@ from cvtbatch.radiomics.filters import filter_images
 from cvtbatch.radiomics.firstorder import first_order_features
 from cvtbatch.radiomics.glcm import glcm_features
 from cvtbatch.radiomics.glrlm_glszm_gldm import gldm_features, glrlm_features, glszm_features
-from cvtbatch.radiomics.ibsi_processing import cut_ibsi_box
 from cvtbatch.radiomics.ngtdm import ngtdm_features
-from cvtbatch.radiomics.settings import Calculation, IbsiPreparation
+from cvtbatch.radiomics.processing import process_roi
+from cvtbatch.radiomics.settings import Calculation
 from cvtbatch.radiomics.shape import shape_features
 from cvtbatch.radiomics.shape_2d import shape_2d_features
 from cvtbatch.radiomics.texture_matrices import TextureGrid, TextureMatrices, fill_matrices, lay_grid
@@ -53,15 +53,10 @@ def compute_features(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet) 
         feature_set: one that the fast engine computes (`FeatureSet.stock_reasons` is empty).
 
     Raises:
-        InputError: what cannot be computed, see `box.cut_box`, `ibsi_processing.cut_ibsi_box`, `filters.filter_images`,
+        InputError: what cannot be computed, see `processing.process_roi`, `filters.filter_images`,
             `discretisation.discretise`, `texture_matrices.lay_grid`, `shape_2d.shape_2d_features`.
     """
-    preparation = feature_set.preparation
-    box = (
-        cut_ibsi_box(ct, mask, preparation)
-        if isinstance(preparation, IbsiPreparation)
-        else cut_box(ct, mask, preparation)
-    )
+    box = process_roi(ct, mask, feature_set.preparation)
     values: dict[str, float] = {}
     for name in feature_set.shape_classes():
         found = shape_features(box) if name == "shape" else shape_2d_features(box, feature_set.calculation)
@@ -75,7 +70,7 @@ def compute_features(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet) 
         if texture and neighbourhood not in grids:
             grids[neighbourhood] = lay_grid(box, own, texture)
         for image, gray_values in filter_images(box, image_type):
-            gray = discretise(gray_values, own, preparation.first_bin_edge)
+            gray = discretise(gray_values, own, feature_set.preparation.first_bin_edge)
             by_class: dict[str, dict[str, float]] = {}
             if texture:
                 grid = grids[neighbourhood]

@@ -121,6 +121,20 @@ def test_bins_start_at_the_lower_bound_and_shape_is_that_of_the_whole_mask() -> 
     assert theirs["original_shape_VoxelVolume"] == kept.sum() * 4.5
 
 
+def test_texture_is_that_of_the_intensity_mask_where_it_is_one_plane_of_the_other() -> None:
+    hu, mask = lumpy()
+    hu[[1, 2, 4, 5]] = -2000
+    content = {"setting": {"processing": "ibsi", "resegmentRange": [-1000, 1000], "binCount": 8, "distances": [1, 2]}}
+    theirs = {"setting": {"binCount": 8, "distances": [1, 2]}}
+    own, stock = (check_parameters(one).feature_set for one in (content, theirs))
+    assert own is not None
+    assert stock is not None
+    values = compute_features(*pair(hu, mask), own).values
+    expected = compute_features(*pair(hu, mask & (hu >= -1000)), stock).values
+    for name in (name for name in values if "shape" not in name):
+        assert values[name] == pytest.approx(expected[name], rel=1e-12, abs=1e-12), name
+
+
 FIXED = {"processing": "ibsi", "binCount": 8}
 
 
