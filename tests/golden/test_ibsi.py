@@ -1,6 +1,8 @@
 """IBSI-1's consensus values: the study's features within its tolerances, every deviation named, and each step of its processing."""
 
+import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -28,17 +30,16 @@ ORDERS = ("ibsi", "pyradiomics")
 FEATURES = 104
 
 
-@pytest.fixture(scope="module")
-def data() -> Path:
-    return outside("ibsi")
+@cache
+def computed() -> list[Row]:
+    """Every value, computed once."""
+    data = outside("ibsi")
+    with tempfile.TemporaryDirectory() as scratch:
+        return list(compute_rows(data, Path(scratch)))
 
 
-@pytest.fixture(scope="module")
-def rows(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
-    return list(compute_rows(data, tmp_path_factory.mktemp("parameters")))
-
-
-def test_values_outside_the_tolerance_are_those_that_are_expected(rows: list[Row]) -> None:
+def test_values_outside_the_tolerance_are_those_that_are_expected() -> None:
+    rows = computed()
     assert len(rows) == len({(row.configuration, row.ibsi_code) for row in rows}) == FEATURES * len(CONFIGURATIONS)
     outside_tolerance = {
         (row.configuration, order, row.feature) for row in rows for order in ORDERS if not row.within(order)
@@ -46,8 +47,9 @@ def test_values_outside_the_tolerance_are_those_that_are_expected(rows: list[Row
     assert outside_tolerance == set(expected_deviations())
 
 
-def test_values_are_those_of_stock_pyradiomics_on_an_image_processed_elsewhere(data: Path, rows: list[Row]) -> None:
-    """By PyRadiomics 3.0.1 with bins from the lower bound, where they have a width."""
+def test_values_are_those_of_stock_pyradiomics_on_an_image_processed_elsewhere() -> None:
+    """By PyRadiomics 3.0.1, for IBSI's order with bins from the lower bound where they have a width."""
+    rows = computed()
     runs = {
         ("digital", "ibsi"): "stock digital",
         ("digital", "pyradiomics"): "stock digital",
@@ -60,7 +62,7 @@ def test_values_are_those_of_stock_pyradiomics_on_an_image_processed_elsewhere(d
     }
     stock = {
         (row["run"], row["pyradiomics_feature"]): float(row["measured"])
-        for row in read_rows(data / "measured.csv")
+        for row in read_rows(outside("ibsi") / "measured.csv")
         if row["aggregation_code"] in ("", "ITBB", "KOBO")  # means over angles, in three dimensions
     }
     off = [
@@ -72,14 +74,14 @@ def test_values_are_those_of_stock_pyradiomics_on_an_image_processed_elsewhere(d
     assert off == []
 
 
-def test_the_page_shows_what_is_computed(rows: list[Row]) -> None:
+def test_the_page_shows_what_is_computed() -> None:
     """After a change that moves a value: `python -m tests.golden.make_ibsi_table`."""
-    shown, computed = read_rows(TABLE), to_table(rows)
+    shown, ours = read_rows(TABLE), to_table(computed())
     numbers = {"ibsi_order", "pyradiomics_order"}
-    assert [_but(row, numbers) for row in shown] == [_but(row, numbers) for row in computed]
-    for theirs, ours in zip(shown, computed, strict=True):
-        assert [float(theirs[name]) for name in numbers] == pytest.approx(
-            [float(ours[name]) for name in numbers], rel=2e-5
+    assert [_but(row, numbers) for row in shown] == [_but(row, numbers) for row in ours]
+    for there, here in zip(shown, ours, strict=True):
+        assert [float(there[name]) for name in numbers] == pytest.approx(
+            [float(here[name]) for name in numbers], rel=2e-5
         )
 
 
@@ -100,7 +102,8 @@ def test_the_page_judges_as_ibsi_does() -> None:
 
 
 @pytest.mark.parametrize("configuration", ["C", "D", "E"])
-def test_each_step_gives_ibsi_voxels_and_gray_values(configuration: str, data: Path) -> None:
+def test_each_step_gives_ibsi_voxels_and_gray_values(configuration: str) -> None:
+    data = outside("ibsi")
     preparation = load_feature_set(FOLDER / f"{configuration}.yaml").preparation
     assert isinstance(preparation, IbsiPreparation)
     ct, mask = map(sitk.ReadImage, map(str, ct_phantom(data)))
