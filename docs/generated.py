@@ -4,6 +4,7 @@ the line below it, which says to a reader of the Markdown where that is.
 What is returned is Markdown, so that its headings stand in contents and search as those that were written by hand do.
 """
 
+import csv
 import inspect
 import json
 import re
@@ -213,6 +214,63 @@ def _standing(kind: Mapping[str, Any]) -> str:
     return f"`{kind['name']}` (stage {stages})\n: {_plain(kind['meaning'])} *{kind['who']}*: {_plain(kind['do'])}"
 
 
+# IBSI
+
+_IBSI_ORDERS = {"ibsi_order": "IBSI's order", "pyradiomics_order": "PyRadiomics' order"}
+
+
+def ibsi_summary() -> str:
+    """Return how many values of each configuration are within IBSI's tolerance, and why others are not."""
+    rows = _ibsi_rows()
+    lines = [f"| configuration | {' | '.join(_IBSI_ORDERS.values())} |", "|---|---|---|"]
+    for name, found in _by_configuration(rows).items():
+        held = (sum(row[f"{order}_within"] == "yes" for row in found) for order in _IBSI_ORDERS)
+        lines.append(f"| {name} | {' | '.join(f'{count} of {len(found)}' for count in held)} |")
+    reasons = "\n".join(f"{number}. {reason}." for reason, number in _ibsi_reasons(rows).items())
+    return "\n".join(lines) + f"\n\nWhy the others do not:\n\n{reasons}"
+
+
+def ibsi_values() -> str:
+    """Return a section for every configuration: a row for each feature."""
+    rows = _ibsi_rows()
+    reasons = _ibsi_reasons(rows)
+    sections = []
+    for name, found in _by_configuration(rows).items():
+        title = "Digital phantom" if name == "digital" else f"Configuration {name}"
+        head = (
+            f"| IBSI's feature, code, name here | consensus | {' | '.join(_IBSI_ORDERS.values())} |\n|---|---|---|---|"
+        )
+        sections.append("\n".join([f"### {title}\n\n{head}", *(_ibsi_row(row, reasons) for row in found)]))
+    return "\n\n".join(sections)
+
+
+def _ibsi_row(row: Mapping[str, str], reasons: Mapping[str, int]) -> str:
+    values = []
+    for order in _IBSI_ORDERS:
+        within = row[f"{order}_within"] == "yes"
+        values.append(f"{row[order]}, within" if within else f"{row[order]}, **off** ({reasons[row['reason']]})")
+    consensus = f"{row['consensus']} ± {row['tolerance']}"
+    return f"| {row['ibsi_feature']}, {row['ibsi_code']}, `{row['feature']}` | {consensus} | {' | '.join(values)} |"
+
+
+def _ibsi_rows() -> list[dict[str, str]]:
+    with (Path(__file__).parent / "ibsi" / "values.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _by_configuration(rows: Iterable[dict[str, str]]) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        found.setdefault(row["configuration"], []).append(row)
+    return found
+
+
+def _ibsi_reasons(rows: Iterable[Mapping[str, str]]) -> dict[str, int]:
+    """Return the reason of every deviation, numbered."""
+    reasons = dict.fromkeys(row["reason"] for row in rows if row["reason"])
+    return {reason: number for number, reason in enumerate(reasons, 1)}
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "commands": commands,
     "manifest": manifest,
@@ -220,4 +278,6 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "job": job,
     "cluster": cluster,
     "failure-kinds": failure_kinds,
+    "ibsi-summary": ibsi_summary,
+    "ibsi-values": ibsi_values,
 }

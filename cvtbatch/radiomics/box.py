@@ -36,9 +36,10 @@ class RoiBox:
     Attributes:
         values: (z, y, x) float64, the padded crop (or the whole volume), HU or normalised units.
         index: the ROI's voxels in `values`, raster order.
-        outline: the voxels whose shape is asked for: the same, or those before resegmentation that lie in the bounding box.
-        lower: first voxel of the ROI's bounding box in `values`, (z, y, x).
-        shape: size of the ROI's bounding box in voxels, (z, y, x).
+        outline: the voxels whose shape is asked for: the same, or those before resegmentation, of which PyRadiomics has those
+            alone that lie in the bounding box.
+        lower: first voxel of the ROI's bounding box in `values`, (z, y, x); where `outline` is IBSI's, of that one's.
+        shape: size of that bounding box in voxels, (z, y, x).
         spacing_mm: (z, y, x).
         largest_hu: the largest magnitude among the voxels of `values`, before they are normalised; of those around it
             that are interpolated where they are normalised and then resampled.
@@ -85,20 +86,20 @@ def cut_box(ct: sitk.Image, mask: sitk.Image, preparation: Preparation, *, as_gi
         InputError: bad_dimension, bad_pixel_type, grid_mismatch, empty_mask, full_mask, label_absent, roi_too_small,
             roi_too_thin, non_finite_voxels, flat_image, box_too_thin.
     """
-    _check_grids(ct, mask, preparation.geometry_tolerance or GRID_TOLERANCE)
-    index = _label_index(mask, preparation.label)
-    _check_label(mask, preparation.label, len(index[0]))
-    lower, upper = _bounds(index)
+    check_grids(ct, mask, preparation.geometry_tolerance)
+    index = label_index(mask, preparation.label)
+    check_label(mask, preparation.label, len(index[0]))
+    lower, upper = bounds(index)
     if preparation.resampled:
         grid = lay_resampled_grid(mask, lower[::-1], (upper - lower)[::-1], preparation)
         if grid is not None:
             return _cut_resampled(ct, mask, grid, preparation, as_given)
-    _check_extent(upper - lower, len(index[0]), preparation)
+    check_extent(upper - lower, len(index[0]), preparation)
     start, stop = np.zeros(3, np.int64), np.array(ct.GetSize()[::-1])
     if preparation.pre_crop or preparation.resampled:
         start = np.maximum(lower - preparation.pad_distance, 0)
         stop = np.minimum(upper + preparation.pad_distance, stop)
-    hu = _box_hu(ct, start, stop, whole=preparation.normalize)
+    hu = box_hu(ct, start, stop, whole=preparation.normalize)
     values = normalise(ct, hu, preparation) if preparation.normalize else hu
     z, y, x = (axis - low for axis, low in zip(index, start, strict=True))
     pixel_type = _pixel_type(ct, preparation, as_given)
@@ -115,15 +116,15 @@ def _cut_resampled(
 ) -> RoiBox:
     """As `cut_box`, on another grid; all of it is the box."""
     roi = grid.resample_mask(mask)  # the arrays below are views of it
-    index = _label_index(roi, preparation.label)
+    index = label_index(roi, preparation.label)
     if not len(index[0]):
         raise InputError(
             "roi_too_small", f"label {preparation.label} is in no voxel after resampling (limit: more than 1)"
         )
-    lower, upper = _bounds(index)
-    _check_extent(upper - lower, len(index[0]), preparation)
+    lower, upper = bounds(index)
+    check_extent(upper - lower, len(index[0]), preparation)
     # A B-spline spreads what is not finite over the whole volume.
-    hu = _box_hu(ct, grid.start[::-1], grid.stop[::-1], whole=True)
+    hu = box_hu(ct, grid.start[::-1], grid.stop[::-1], whole=True)
     pixel_type = _pixel_type(ct, preparation, as_given)
     values = grid.resample_image(normalise(ct, hu, preparation) if preparation.normalize else hu, ct, pixel_type)
     largest_hu = float(np.abs(hu if preparation.normalize else values).max())
@@ -142,12 +143,12 @@ def _roi_box(
     kept, outline = index, index
     if own.resegment_range is not None:
         kept = _resegmented(in_own_type(values[index], pixel_type), index, own)
-    lower, upper = _bounds(kept)
+    lower, upper = bounds(kept)
     if own.resegment_range is not None:
-        _check_extent(upper - lower, len(kept[0]), own)
+        check_extent(upper - lower, len(kept[0]), own)
         outline = kept if own.resegment_shape else _within(index, lower, upper)
     z_mm, y_mm, x_mm = spacing_mm[::-1]
-    lows, shape, mm = _triple(lower), _triple(upper - lower), (z_mm, y_mm, x_mm)
+    lows, shape, mm = to_triple(lower), to_triple(upper - lower), (z_mm, y_mm, x_mm)
     return RoiBox(values, kept, outline, lows, shape, mm, largest_hu, pixel_type)
 
 
@@ -183,17 +184,19 @@ def _taken(index: Index, kept: NDArray[np.bool_]) -> Index:
     return z, y, x
 
 
-def _bounds(index: Index) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def bounds(index: Index) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the first voxel of the bounding box, and the one past its last."""
     return np.array([axis.min() for axis in index]), np.array([axis.max() for axis in index]) + 1
 
 
-def _triple(values: NDArray[np.int64]) -> Triple:
+def to_triple(values: NDArray[np.int64]) -> Triple:
+    """Return three whole numbers of Python."""
     z, y, x = (int(value) for value in values)
     return z, y, x
 
 
-def _check_grids(ct: sitk.Image, mask: sitk.Image, tolerance: float) -> None:
+def check_grids(ct: sitk.Image, mask: sitk.Image, geometry_tolerance: float | None) -> None:
+    """Refuse what is not one image and one mask on one grid; a tolerance of None is SimpleITK's."""
     if ct.GetDimension() != 3 or mask.GetDimension() != 3:
         raise InputError(
             "bad_dimension", f"image and mask have {ct.GetDimension()} and {mask.GetDimension()} axes, not 3"
@@ -205,6 +208,7 @@ def _check_grids(ct: sitk.Image, mask: sitk.Image, tolerance: float) -> None:
             )
     if ct.GetSize() != mask.GetSize():
         raise InputError("grid_mismatch", f"image and mask differ in size: {ct.GetSize()} and {mask.GetSize()} voxels")
+    tolerance = geometry_tolerance or GRID_TOLERANCE
     tolerance_mm = tolerance * ct.GetSpacing()[0]
     for what, ours, theirs, limit in (
         ("spacing (mm)", ct.GetSpacing(), mask.GetSpacing(), tolerance_mm),
@@ -216,7 +220,8 @@ def _check_grids(ct: sitk.Image, mask: sitk.Image, tolerance: float) -> None:
             raise InputError("grid_mismatch", f"image and mask differ in {what} by {apart:g} (limit {limit:g})")
 
 
-def _label_index(mask: sitk.Image, label: int) -> Index:
+def label_index(mask: sitk.Image, label: int) -> Index:
+    """Return the voxels of a label, (z, y, x) in raster order."""
     labels = sitk.GetArrayViewFromImage(mask)
     if labels.dtype.kind == "f":
         if not np.isfinite(labels).all():
@@ -226,7 +231,8 @@ def _label_index(mask: sitk.Image, label: int) -> Index:
     return z, y, x
 
 
-def _check_label(mask: sitk.Image, label: int, count: int) -> None:
+def check_label(mask: sitk.Image, label: int, count: int) -> None:
+    """Refuse a mask of which no voxel, or every voxel, has the label."""
     if 0 < count < mask.GetNumberOfPixels():
         return
     present = np.unique(sitk.GetArrayViewFromImage(mask).astype(np.uint32))
@@ -238,7 +244,8 @@ def _check_label(mask: sitk.Image, label: int, count: int) -> None:
     raise InputError("label_absent", f"label {label} is absent from the mask; it holds {shown}")
 
 
-def _check_extent(shape: NDArray[np.int64], count: int, own: Preparation) -> None:
+def check_extent(shape: NDArray[np.int64], count: int, own: Preparation) -> None:
+    """Refuse an ROI of `count` voxels in a bounding box of (z, y, x) voxels that is smaller than the settings allow."""
     thick = int(np.sum(shape > 1))
     if thick == 0:
         raise InputError("roi_too_small", "the ROI is a single voxel (limit: more than 1)")
@@ -251,7 +258,7 @@ def _check_extent(shape: NDArray[np.int64], count: int, own: Preparation) -> Non
         raise InputError("roi_too_small", f"the ROI has {count} voxels (limit: more than {own.minimum_roi_size})")
 
 
-def _box_hu(ct: sitk.Image, start: NDArray[np.int64], stop: NDArray[np.int64], *, whole: bool) -> NDArray[np.float64]:
+def box_hu(ct: sitk.Image, start: NDArray[np.int64], stop: NDArray[np.int64], *, whole: bool) -> NDArray[np.float64]:
     """Return the box as float64; `whole` says that the values depend on the whole volume, which must be finite then."""
     volume = sitk.GetArrayViewFromImage(ct)
     crop = volume[tuple(slice(low, high) for low, high in zip(start, stop, strict=True))]

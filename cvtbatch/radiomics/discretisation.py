@@ -1,7 +1,8 @@
 """Gray levels by a fixed width or number of bins, once per filtered image, shared by all matrix classes.
 
 Source: PyRadiomics 3.0.1, `imageoperations.getBinEdges` and `binImage`: edges start at the multiple of the bin width at or
-below the ROI's minimum, and are computed in the image's own type (LoG and gradient images are float32).
+below the ROI's minimum, and are computed in the image's own type (LoG and gradient images are float32). Where a first edge is
+given they start there, as IBSI's "fixed bin size" does (code Q3RU).
 """
 
 from dataclasses import dataclass
@@ -32,8 +33,13 @@ class GrayLevels:
     counts: NDArray[np.int64]
 
 
-def bin_edges(values: NDArray[np.floating], calculation: Calculation) -> NDArray[np.floating]:
+def bin_edges(
+    values: NDArray[np.floating], calculation: Calculation, first_edge: float | None = None
+) -> NDArray[np.floating]:
     """Return PyRadiomics' bin edges for (n,) values in their own type; a NaN is passed over unless it comes first.
+
+    Args:
+        first_edge: where bins of a width start; None for the multiple of the width at or below the minimum.
 
     Raises:
         InputError: undefined_gray_levels where PyRadiomics itself cannot make bins.
@@ -45,7 +51,8 @@ def bin_edges(values: NDArray[np.floating], calculation: Calculation) -> NDArray
             "undefined_gray_levels", "the first voxel of the ROI has no value in a filtered image: no bins follow"
         )
     minimum, maximum, bin_width = np.fmin.reduce(values), np.fmax.reduce(values), calculation.bin_width
-    edges: NDArray[np.floating] = np.arange(minimum - minimum % bin_width, maximum + 2 * bin_width, bin_width)
+    start = minimum - minimum % bin_width if first_edge is None else first_edge
+    edges: NDArray[np.floating] = np.arange(start, maximum + 2 * bin_width, bin_width)
     return edges
 
 
@@ -59,14 +66,14 @@ def _equal_bins(values: NDArray[np.floating], count: int) -> NDArray[np.floating
     return edges
 
 
-def discretise(values: NDArray[np.floating], calculation: Calculation) -> GrayLevels:
-    """Discretise the (n,) ROI values of one image.
+def discretise(values: NDArray[np.floating], calculation: Calculation, first_edge: float | None = None) -> GrayLevels:
+    """Discretise the (n,) ROI values of one image; arguments as for `bin_edges`.
 
     Raises:
         InputError: too_many_gray_levels; undefined_gray_levels where PyRadiomics itself cannot make bins.
     """
     how = f"of width {calculation.bin_width:g}" if calculation.bin_count is None else "of equal width"
-    edges = np.asarray(bin_edges(values, calculation), np.float64)
+    edges = np.asarray(bin_edges(values, calculation, first_edge), np.float64)
     if len(edges) > np.iinfo(np.uint16).max:
         raise InputError("too_many_gray_levels", f"{len(edges)} bins {how} (limit {MAXIMUM_LEVELS} levels)")
     codes, present = _assign_bins(np.asarray(values, np.float64), edges)

@@ -3,13 +3,13 @@
 The names of its columns, in the file's order, and the document that says the same to PyRadiomics both follow from it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
 from cvtbatch.errors import InputError
 from cvtbatch.radiomics.feature_names import SHAPE_CLASSES
-from cvtbatch.radiomics.settings import KEYS, Calculation, Filtering, Preparation, Value
+from cvtbatch.radiomics.settings import KEYS, Calculation, Filtering, IbsiPreparation, Preparation, Value
 
 # A table of more columns than this is no table.
 MAXIMUM_FEATURES = 10_000
@@ -66,6 +66,8 @@ class FeatureSet:
     classes: tuple[tuple[str, tuple[str, ...]], ...]
 
     def __post_init__(self) -> None:
+        for key, reason in ibsi_set_problems(self.preparation, self.image_types):
+            raise InputError("bad_feature_set", f"{key}: {reason}")
         names = self.names()
         if not names:
             raise InputError("bad_feature_set", "the set has no features: name an image type and a feature class")
@@ -100,7 +102,7 @@ class FeatureSet:
                     yield from (f"{image}_{name}_{feature}" for feature in self.features(name))
 
     def settings(self) -> dict[str, Value]:
-        """Return every setting of the file, left out or not, under PyRadiomics' keys."""
+        """Return every setting of the file, left out or not, under its keys."""
         return {
             **self.preparation.to_pyradiomics(),
             **self.filtering.to_pyradiomics(),
@@ -138,6 +140,20 @@ class FeatureSet:
                 if (value := getattr(own, attribute)) != fast:
                     reasons.append(f"{KEYS[attribute]} = {value:g} (the fast engine has {fast:g})")
         return tuple(reasons)
+
+
+def ibsi_set_problems(preparation: Preparation, image_types: Iterable[ImageType]) -> Iterator[tuple[str, str]]:
+    """Yield what `processing: ibsi` does not take of a set, each key of the file with the reason; nothing without it."""
+    if not isinstance(preparation, IbsiPreparation):
+        return
+    for found in image_types:
+        if found.name != "Original":
+            yield f"imageType.{found.name}", "processing: ibsi computes the image type Original alone"
+        elif found.calculation.bin_count is None and preparation.first_bin_edge is None:
+            yield (
+                "setting.resegmentRange",
+                "is missing: with processing: ibsi bins of a width start at its lower bound; give it, or binCount",
+            )
 
 
 def _plain(value: Value) -> object:

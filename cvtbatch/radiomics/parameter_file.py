@@ -1,7 +1,8 @@
 """PyRadiomics parameter files: what becomes of each key, and the feature set that they ask for.
 
-A file is taken as PyRadiomics takes it, or it is refused: no key is passed over in silence. Two things are read that PyRadiomics
-refuses: an empty section or image type, as if it were `{}`, and a whole number written as 10.0.
+A file is taken as PyRadiomics takes it, or it is refused: no key is passed over in silence. Three things are read that PyRadiomics
+refuses: an empty section or image type, as if it were `{}`, a whole number written as 10.0, and the setting `processing: ibsi`
+with the one that belongs to it.
 
 Source: PyRadiomics 3.0.1, `featureextractor._applyParams` and `schemas/paramSchema.yaml`.
 """
@@ -16,12 +17,21 @@ import yaml
 from cvtbatch.errors import InputError, ProblemsError
 from cvtbatch.nearest import did_you_mean
 from cvtbatch.radiomics.feature_names import DEPRECATED, FEATURES, IMAGE_TYPES, WITHOUT_VALUE
-from cvtbatch.radiomics.feature_set import FeatureSet, ImageType
+from cvtbatch.radiomics.feature_set import FeatureSet, ImageType, ibsi_set_problems
 from cvtbatch.radiomics.setting_effects import without_effect
-from cvtbatch.radiomics.settings import INTERPOLATORS, RULES, Calculation, Filtering, Preparation, Value
+from cvtbatch.radiomics.settings import (
+    INTERPOLATORS,
+    RULES,
+    Calculation,
+    Filtering,
+    IbsiPreparation,
+    Preparation,
+    Value,
+    ibsi_problems,
+)
 
 SECTIONS = ("imageType", "featureClass", "setting")
-_PREPARATION = frozenset(field.name for field in fields(Preparation))
+_PREPARATION = frozenset(field.name for field in fields(IbsiPreparation))
 _FILTERING = frozenset(field.name for field in fields(Filtering))
 _CALCULATION = frozenset(field.name for field in fields(Calculation))
 Outcome = Literal["fast", "stock", "no effect", "refused"]
@@ -100,6 +110,8 @@ class _Reader:
         for key in content:
             if key == "voxelSetting":
                 self._refuse("voxelSetting", content[key], "maps of features by voxel are not computed")
+            elif key in RULES:
+                self._refuse(str(key), content[key], "move it to the section 'setting'")
             elif key not in SECTIONS:
                 self._refuse(str(key), content[key], _unknown(str(key), SECTIONS))
         self._image_types = self._section("imageType", content.get("imageType"))
@@ -110,9 +122,11 @@ class _Reader:
         common = self._read_settings("setting", self._settings)
         own = {name: self._read_image_type(name, value) for name, value in self._image_types.items()}
         classes = self._read_classes(common)
+        self._check_processing(common)
         if self._verdicts:
             return ParameterCheck(tuple(self._verdicts), None)
-        preparation = Preparation(**_part(common, _PREPARATION))  # type: ignore[arg-type]
+        order = IbsiPreparation if "processing" in common else Preparation
+        preparation = order(**_part(common, _PREPARATION))  # type: ignore[arg-type]
         filtering = Filtering(**_part(common, _FILTERING))  # type: ignore[arg-type]
         calculation = Calculation(**_part(common, _CALCULATION))  # type: ignore[arg-type]
         image_types = tuple(
@@ -126,6 +140,8 @@ class _Reader:
         for found in image_types:
             if found.name == "LoG" and not found.filtering.sigma_mm:
                 self._refuse("imageType.LoG", self._image_types["LoG"], "sigma is missing: it names the images, in mm")
+        for key, reason in ibsi_set_problems(preparation, image_types):
+            self._refuse(key, None, reason)
         if not self._verdicts:
             try:
                 feature_set = FeatureSet(preparation, filtering, calculation, image_types, tuple(classes.items()))
@@ -210,6 +226,14 @@ class _Reader:
             self._refuse("featureClass.shape2D", value, "PyRadiomics leaves it out unless setting force2D is true")
         elif common.get("force_2d_dimension", 0) == 1:
             self._refuse("featureClass.shape2D", value, "PyRadiomics leaves it out where force2Ddimension is 1")
+
+    def _check_processing(self, common: Mapping[str, Value]) -> None:
+        if "processing" in common:
+            for key, reason in ibsi_problems(common):
+                self._refuse(f"setting.{key}", self._settings[key], f"{self._settings[key]!r} {reason}")
+        elif "resegment_outliers" in common:
+            reason = "PyRadiomics 3.0.1 does not know it: it is of processing: ibsi"
+            self._refuse("setting.resegmentOutliers", self._settings["resegmentOutliers"], reason)
 
     def _judge(self, feature_set: FeatureSet) -> Iterator[Verdict]:
         """Yield a verdict for each key of a file of which nothing is refused."""

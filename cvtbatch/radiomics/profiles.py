@@ -125,11 +125,11 @@ def _advice() -> str:
 def _differences(found: FeatureSet, listed: set[str]) -> list[str]:
     """Say where a set is not the study's, in the sections that a file lists and in the settings that no profile changes."""
     study = profile_of(study_settings(found))
-    whose = f"the {len(contracts.feature_names()):,}"
+    whose, settings = f"the {len(contracts.feature_names()):,}", study.settings()
     problems = [
-        f"setting {key} = {json.dumps(value)} is not supported: it is {json.dumps(study.settings()[key])} for {whose}"
+        f"setting {key} = {json.dumps(value)} is not supported: it is {json.dumps(settings.get(key))} for {whose}"
         for key, value in found.settings().items()
-        if key not in _FREE_SETTINGS and value != study.settings()[key]
+        if key not in _FREE_SETTINGS and value != settings.get(key)
     ]
     if "imageType" in listed:
         problems += _image_type_differences(found, study, whose)

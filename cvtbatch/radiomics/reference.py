@@ -16,6 +16,7 @@ from cvtbatch.radiomics.discretisation import bin_edges
 from cvtbatch.radiomics.feature_names import TEXTURE_CLASSES
 from cvtbatch.radiomics.feature_set import FeatureSet
 from cvtbatch.radiomics.filters import filter_images
+from cvtbatch.radiomics.settings import IbsiPreparation
 
 # Its co-occurrence matrices take 13 x N x N x 8 bytes: 1.7 GB.
 MAXIMUM_BINS = 4096
@@ -31,8 +32,9 @@ def stock_features(
 
     Raises:
         ResourceError: this installation is one without the extra `stock`.
-        InputError: PyRadiomics refuses the ROI.
+        InputError: PyRadiomics refuses the ROI, or the set is not in its order of processing.
     """
+    require_its_order(feature_set)
     _require_pyradiomics()
     volume = ct if as_given else sitk.Cast(ct, sitk.sitkFloat64)
     _check_gray_range(volume, mask, feature_set)
@@ -44,6 +46,19 @@ def stock_features(
             raise InputError("roi_refused", "PyRadiomics refuses the ROI", str(error)) from None
     # Of a few voxels on a line some shape values come out complex, with an imaginary part of 0.
     return {name: float(np.real(value)) for name, value in values.items() if not name.startswith("diagnostics")}
+
+
+def require_its_order(feature_set: FeatureSet) -> None:
+    """Refuse a set whose order of processing is not PyRadiomics'.
+
+    Raises:
+        InputError: not_pyradiomics.
+    """
+    if isinstance(feature_set.preparation, IbsiPreparation):
+        raise InputError(
+            "not_pyradiomics",
+            "PyRadiomics has no processing: ibsi: compute this set with engine 'fast', without an audit",
+        )
 
 
 def _check_gray_range(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet) -> None:

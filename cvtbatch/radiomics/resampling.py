@@ -47,16 +47,11 @@ class ResampledGrid:
             pixel_type: whose numbers come out: float64, or that of `ct`; ITK truncates to integers.
 
         Raises:
-            InputError: box_too_thin: along an axis of two voxels ITK's B-spline reads what lies beside the volume in memory.
+            InputError: box_too_thin.
         """
         if self.interpolator != "sitkBSpline":
             return self._resample_by_itk(values, ct, pixel_type)
-        if 2 in ct.GetSize():
-            size = " x ".join(str(n) for n in ct.GetSize())
-            raise InputError(
-                "box_too_thin",
-                f"the volume has {size} voxels; {self.interpolator} needs 1, or 3 or more, along each axis",
-            )
+        check_spline_size(ct)
         coefficients = decompose(values)
         found = interpolate(coefficients, self.start, ct, self.origin_mm, self.spacing_mm, self.size)
         if pixel_type.kind in "iu":
@@ -88,6 +83,19 @@ class ResampledGrid:
         found.SetOutputOrigin(self.origin_mm)
         found.SetInterpolator(interpolator)
         return found
+
+
+def check_spline_size(ct: sitk.Image) -> None:
+    """Refuse an axis of two voxels: along it ITK's B-spline reads what lies beside the volume in memory.
+
+    Raises:
+        InputError: box_too_thin.
+    """
+    if 2 in ct.GetSize():
+        size = " x ".join(str(n) for n in ct.GetSize())
+        raise InputError(
+            "box_too_thin", f"the volume has {size} voxels; sitkBSpline needs 1, or 3 or more, along each axis"
+        )
 
 
 def lay_resampled_grid(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from cvtbatch.radiomics.feature_set import FeatureSet, ImageType
-from cvtbatch.radiomics.settings import Preparation
+from cvtbatch.radiomics.settings import IbsiPreparation, Preparation
 
 _PREPARATION: Mapping[str, Callable[[Preparation], str]] = {
     "additionalInfo": lambda _: "diagnostics are no features",
@@ -38,6 +38,8 @@ _CLASSES_OF = {
 
 def without_effect(key: str, feature_set: FeatureSet, image_type: ImageType | None = None) -> str | None:
     """Return why a setting of the set, or of one image type, changes nothing; None where it does."""
+    if key in ("preCrop", "padDistance") and isinstance(feature_set.preparation, IbsiPreparation):
+        return "with processing: ibsi no filter is computed"
     if key in _PREPARATION:
         return _PREPARATION[key](feature_set.preparation) or None
     image_types = feature_set.image_types if image_type is None else (image_type,)

@@ -8,7 +8,7 @@ Source: PyRadiomics 3.0.1, `schemas/paramSchema.yaml` and `schemas/schemaFuncs.p
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Literal
 
@@ -104,7 +104,7 @@ class Rule:
         return value  # type: ignore[return-value]
 
 
-# By PyRadiomics' keys.
+# By PyRadiomics' keys, and those of ours.
 RULES: Mapping[str, Rule] = {
     "label": Rule("label", "whole number", above=0),
     "label_channel": Rule("label_channel", "whole number", least=0),
@@ -123,6 +123,8 @@ RULES: Mapping[str, Rule] = {
     "resegmentMode": Rule("resegment_mode", "word", words=("absolute", "relative", "sigma")),
     "resegmentShape": Rule("resegment_shape", "true or false"),
     "additionalInfo": Rule("additional_info", "true or false"),
+    "processing": Rule("processing", "word", words=("ibsi",)),
+    "resegmentOutliers": Rule("resegment_outliers", "number", above=0, optional=True),
     "sigma": Rule("sigma_mm", "list of numbers", above=0, lengths=(0, None)),
     "wavelet": Rule("wavelet", "word", words=WAVELETS),
     "level": Rule("level", "whole number", above=0),
@@ -147,6 +149,8 @@ RULES: Mapping[str, Rule] = {
     "gldm_a": Rule("gldm_a", "whole number", least=0),
 }
 KEYS: Mapping[str, str] = {rule.attribute: key for key, rule in RULES.items()}
+# Keys that PyRadiomics does not know: of `IbsiPreparation`.
+OWN_KEYS = ("processing", "resegmentOutliers")
 
 
 class _Group:
@@ -160,7 +164,7 @@ class _Group:
                 raise InputError("bad_setting", f"radiomics setting {key} = {value!r} {problem}")
 
     def to_pyradiomics(self) -> dict[str, Value]:
-        """Return the settings under PyRadiomics' keys."""
+        """Return the settings under the keys of a parameter file."""
         return {KEYS[field.name]: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
 
 
@@ -208,6 +212,52 @@ class Preparation(_Group):
     def resampled(self) -> bool:
         """Whether image and mask are resampled."""
         return self.resampled_spacing_mm is not None and self.interpolator is not None
+
+    @property
+    def first_bin_edge(self) -> float | None:
+        """Where bins of a width start; None for the multiple of the width at or below the ROI's minimum, as PyRadiomics has it."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class IbsiPreparation(Preparation):
+    """What happens to image and ROI in the order of IBSI, the Image Biomarker Standardisation Initiative, see `ibsi_processing`.
+
+    Of the settings above, those that belong to PyRadiomics' order alone must be left out (`ibsi_problems`).
+
+    Attributes:
+        resegment_outliers: after `resegment_range`, keep what lies within as many standard deviations from the mean; None for all.
+    """
+
+    processing: str = "ibsi"
+    resegment_outliers: float | None = None
+
+    def __post_init__(self) -> None:
+        Preparation.__post_init__(self)
+        values: dict[str, Value] = {field.name: getattr(self, field.name) for field in fields(self)}
+        for key, reason in ibsi_problems(values):
+            raise InputError("bad_setting", f"radiomics setting {key} = {values[RULES[key].attribute]!r} {reason}")
+
+    @property
+    def first_bin_edge(self) -> float | None:
+        """The lower bound of resegmentation; None where there is none."""
+        return min(self.resegment_range) if self.resegment_range else None
+
+
+# What `processing: ibsi` takes of PyRadiomics' settings, its default first.
+_WITH_IBSI: Mapping[str, tuple[tuple[Value, ...], str]] = {
+    "normalize": ((False,), "false: gray values are HU"),
+    "resegment_mode": (("absolute",), "absolute, in HU"),
+    "resegment_shape": ((False,), "false: shape is that of the morphological mask"),
+    "interpolator": (("sitkBSpline", "sitkLinear", None), "sitkLinear or sitkBSpline"),
+}
+
+
+def ibsi_problems(values: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
+    """Yield each key whose value, by attribute, `processing: ibsi` does not take, and why."""
+    for attribute, (taken, limit) in _WITH_IBSI.items():
+        if values.get(attribute, taken[0]) not in taken:
+            yield KEYS[attribute], f"is not taken with processing: ibsi (limit: {limit})"
 
 
 @dataclass(frozen=True, slots=True)

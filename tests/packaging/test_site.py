@@ -55,6 +55,12 @@ def test_it_has_every_name_of_the_package(site: Path) -> None:
     assert 'id="cvtbatch.errors.CvtbatchError"' in python
 
 
+def test_it_has_every_value_of_ibsi(site: Path) -> None:
+    page = _page(site, "ibsi")
+    assert page.count(", within<") + page.count("<strong>off</strong>") == 2 * 4 * 104
+    assert "102 of 104" in page
+
+
 def test_it_fetches_nothing_from_elsewhere(site: Path) -> None:
     fetched = re.compile(r'<(?:script|img|iframe)[^>]+src="(?:https?:)?//|<link[^>]+href="(?:https?:)?//')
     pages = list(site.rglob("*.html"))

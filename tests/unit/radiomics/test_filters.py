@@ -50,6 +50,27 @@ def test_log_has_the_bits_of_itk(sigma_mm, spacing_mm):
     np.testing.assert_array_equal(found, expected[wanted])
 
 
+def test_of_slices_of_5_mm_filters_give_what_the_page_of_values_says():
+    planes, mask = np.zeros((21, 61, 61)), np.zeros((21, 61, 61), np.uint8)
+    planes[10] = 100
+    mask[2:19, 10:51, 10:51] = 1
+    ct, roi = sitk.GetImageFromArray(planes), sitk.GetImageFromArray(mask)
+    for image in (ct, roi):
+        image.SetSpacing((0.5, 0.5, 5.0))
+    box = cut_box(ct, roi, Preparation())
+    middle = int(np.flatnonzero((np.stack(box.index).T == (10, 30, 30)).all(axis=1))[0])
+
+    def filtered(name, **settings):
+        return dict(filter_images(box, ImageType(name, Filtering(**settings), Calculation())))
+
+    log = [values[middle] for values in filtered("LoG", sigma_mm=(1, 2, 3)).values()]
+    assert np.round(log).tolist() == [-8, -32, -58]
+    assert filtered("Gradient")["gradient"].max() == pytest.approx(10)
+    assert pywt.Wavelet(Filtering().wavelet).dec_len == 6
+    bands = {name: np.abs(values).max() for name, values in filtered("Wavelet").items()}
+    assert [name for name, size in bands.items() if size > 1e-9] == ["wavelet-LLH", "wavelet-LLL"]
+
+
 def test_gradient_has_the_bits_of_itk_on_the_whole_box():
     ct, mask = pair(2, (9, 14, 15), (0.5, 0.7, 5.0))
     box = cut_box(ct, mask, preparation(pad_distance=2))

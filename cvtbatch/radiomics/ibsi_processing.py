@@ -1,0 +1,161 @@
+"""Image and ROI in the order of IBSI, the Image Biomarker Standardisation Initiative, as a set with `processing: ibsi` asks for it.
+
+1. The image is interpolated, linearly or by cubic B-splines, on a grid whose centre is the old one's and that is as large as it
+   takes to cover it; gray values are rounded to whole HU.
+2. The mask is interpolated linearly; a voxel belongs to it from a share of one half on. That is the morphological mask.
+3. The intensity mask is what resegmentation leaves of it: first by range, then by standard deviations from the mean of what the
+   range left.
+
+Shape is that of the morphological mask, everything else of the intensity mask; gray levels of a width start at the range's
+lower bound (`discretisation`). PyRadiomics aligns grids by their corners, keeps fractions, takes the mask's nearest voxel, knows
+one way of resegmentation a run, and starts its bins at a multiple of the width: its values are others.
+
+Source: Zwanenburg et al., IBSI reference manual (arXiv:1612.07003), chapter "Image processing".
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from cvtbatch.errors import InputError
+from cvtbatch.radiomics.box import (
+    Index,
+    RoiBox,
+    bounds,
+    box_hu,
+    check_extent,
+    check_grids,
+    check_label,
+    label_index,
+    to_triple,
+)
+from cvtbatch.radiomics.resampling import check_spline_size
+from cvtbatch.radiomics.settings import IbsiPreparation
+
+# Of a voxel, and of a voxel's share in the mask: what is less comes of rounding in the file's spacing, and of the interpolation.
+SIZE_SLACK, SHARE_SLACK = 5e-4, 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Interpolated:
+    """Image and mask after interpolation.
+
+    Attributes:
+        hu: (z, y, x) float64, whole numbers.
+        mask: (z, y, x) the morphological mask.
+        spacing_mm: (z, y, x).
+    """
+
+    hu: NDArray[np.float64]
+    mask: NDArray[np.bool_]
+    spacing_mm: tuple[float, float, float]
+
+
+def cut_ibsi_box(ct: sitk.Image, mask: sitk.Image, preparation: IbsiPreparation) -> RoiBox:
+    """Check image and mask, and process them; the box is that of the morphological mask.
+
+    Raises:
+        InputError: bad_dimension, bad_pixel_type, grid_mismatch, empty_mask, full_mask, label_absent, roi_too_small,
+            roi_too_thin, non_finite_voxels, box_too_thin.
+    """
+    found = interpolate(ct, mask, preparation)
+    if not found.mask.any():
+        raise InputError(
+            "roi_too_small", f"label {preparation.label} is in no voxel after interpolation (limit: more than 1)"
+        )
+    outline = _voxels(found.mask)
+    kept = _voxels(resegment(found.hu, found.mask, preparation))
+    first, last = bounds(kept)
+    check_extent(last - first, len(kept[0]), preparation)
+    lower, upper = bounds(outline)
+    z, y, x = (slice(low, high) for low, high in zip(lower, upper, strict=True))
+    values = np.ascontiguousarray(found.hu[z, y, x])
+    return RoiBox(
+        values=values,
+        index=_seen_from(lower, kept),
+        outline=_seen_from(lower, outline),
+        lower=(0, 0, 0),
+        shape=to_triple(upper - lower),
+        spacing_mm=found.spacing_mm,
+        largest_hu=float(np.abs(values).max()),
+        pixel_type=values.dtype,
+    )
+
+
+def _voxels(mask: NDArray[np.bool_]) -> Index:
+    z, y, x = np.unravel_index(np.flatnonzero(mask), mask.shape)
+    return z, y, x
+
+
+def _seen_from(lower: NDArray[np.int64], index: Index) -> Index:
+    z, y, x = (axis - low for axis, low in zip(index, lower, strict=True))
+    return z, y, x
+
+
+def interpolate(ct: sitk.Image, mask: sitk.Image, preparation: IbsiPreparation) -> Interpolated:
+    """Return image and mask on the grid that is asked for; errors as for `cut_ibsi_box`."""
+    check_grids(ct, mask, preparation.geometry_tolerance)
+    index = label_index(mask, preparation.label)
+    check_label(mask, preparation.label, len(index[0]))
+    size = np.array(ct.GetSize())
+    hu = box_hu(ct, np.zeros(3, np.int64), size[::-1], whole=True)
+    inside = np.zeros(hu.shape)
+    inside[index] = 1
+    spacing_mm = np.array(ct.GetSpacing())
+    if preparation.resampled:
+        asked = np.array(preparation.resampled_spacing_mm)
+        spacing_mm = np.where(asked == 0, spacing_mm, asked)
+        if preparation.interpolator == "sitkBSpline":
+            check_spline_size(ct)
+        grid = _centred_grid(ct, spacing_mm)
+        hu = _resampled(hu, ct, grid, getattr(sitk, str(preparation.interpolator)))
+        inside = _resampled(inside, ct, grid, sitk.sitkLinear)
+    x, y, z = (float(step) for step in spacing_mm)
+    return Interpolated(np.rint(hu), inside >= 0.5 - SHARE_SLACK, (z, y, x))
+
+
+def resegment(hu: NDArray[np.float64], mask: NDArray[np.bool_], preparation: IbsiPreparation) -> NDArray[np.bool_]:
+    """Return the intensity mask: what range and outliers, both inclusive, leave of a mask (z, y, x).
+
+    Raises:
+        InputError: roi_too_small where they leave no more than a voxel.
+    """
+    kept = mask.copy()
+    if preparation.resegment_range is not None:
+        lowest, *highest = sorted(preparation.resegment_range)
+        kept &= (hu >= lowest) & (hu <= (highest[0] if highest else np.inf))
+        _check_left("resegmentRange", kept, mask)
+    if preparation.resegment_outliers is not None:
+        mean, reach = hu[kept].mean(), preparation.resegment_outliers * hu[kept].std()
+        kept &= (hu >= mean - reach) & (hu <= mean + reach)
+        _check_left("resegmentOutliers", kept, mask)
+    return kept
+
+
+def _check_left(key: str, kept: NDArray[np.bool_], mask: NDArray[np.bool_]) -> None:
+    if kept.sum() <= 1:
+        raise InputError("roi_too_small", f"{key} leaves {kept.sum()} of {mask.sum()} voxels (limit: more than 1)")
+
+
+def _centred_grid(ct: sitk.Image, spacing_mm: NDArray[np.float64]) -> sitk.Image:
+    """Return an empty image of another (x, y, z) spacing that covers the old one and has its centre."""
+    size, ratio = np.array(ct.GetSize()), spacing_mm / np.array(ct.GetSpacing())
+    count = np.ceil(size / ratio - SIZE_SLACK).astype(int)
+    first = ((size - 1) - (count - 1) * ratio) / 2
+    grid = sitk.Image(count.tolist(), sitk.sitkUInt8)
+    grid.SetSpacing(spacing_mm.tolist())
+    grid.SetDirection(ct.GetDirection())
+    grid.SetOrigin(ct.TransformContinuousIndexToPhysicalPoint(first.tolist()))
+    return grid
+
+
+def _resampled(values: NDArray[np.float64], ct: sitk.Image, grid: sitk.Image, interpolator: int) -> NDArray[np.float64]:
+    image = sitk.GetImageFromArray(values)
+    image.CopyInformation(ct)
+    # Every point of the grid lies inside the old one: nothing is filled in.
+    found: NDArray[np.float64] = sitk.GetArrayFromImage(
+        sitk.Resample(image, grid, sitk.Transform(), interpolator, 0.0, sitk.sitkFloat64)
+    )
+    return found
