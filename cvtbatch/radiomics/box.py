@@ -84,7 +84,9 @@ def cut_box(ct: sitk.Image, mask: sitk.Image, preparation: Preparation, *, as_gi
         InputError: bad_dimension, bad_pixel_type, grid_mismatch, empty_mask, full_mask, label_absent, roi_too_small,
             roi_too_thin, non_finite_voxels, flat_image, box_too_thin.
     """
-    _check_grids(ct, mask, preparation.geometry_tolerance or GRID_TOLERANCE)
+    _check_types(ct, mask)
+    if apart := grid_difference(ct, mask, preparation):
+        raise InputError("grid_mismatch", f"image and mask differ in {apart}")
     index = _label_index(mask, preparation.label)
     _check_label(mask, preparation.label, len(index[0]))
     lower, upper = _bounds(index)
@@ -93,15 +95,36 @@ def cut_box(ct: sitk.Image, mask: sitk.Image, preparation: Preparation, *, as_gi
         if grid is not None:
             return _cut_resampled(ct, mask, grid, preparation, as_given)
     _check_extent(upper - lower, len(index[0]), preparation)
-    start, stop = np.zeros(3, np.int64), np.array(ct.GetSize()[::-1])
-    if preparation.pre_crop or preparation.resampled:
-        start = np.maximum(lower - preparation.pad_distance, 0)
-        stop = np.minimum(upper + preparation.pad_distance, stop)
+    start, stop = _crop(mask, lower, upper, preparation)
     hu = _box_hu(ct, start, stop, whole=preparation.normalize)
     values = _normalised(ct, hu, preparation) if preparation.normalize else hu
     z, y, x = (axis - low for axis, low in zip(index, start, strict=True))
     pixel_type = _pixel_type(ct, preparation, as_given)
     return _roi_box(values, (z, y, x), ct.GetSpacing(), float(np.abs(hu).max()), pixel_type, preparation)
+
+
+def cut_mask(mask: sitk.Image, preparation: Preparation) -> sitk.Image:
+    """Return a mask, in which the label was found, on the grid of its box, before it is resegmented."""
+    lower, upper = _bounds(_label_index(mask, preparation.label))
+    if preparation.resampled:
+        grid = lay_resampled_grid(mask, lower[::-1], (upper - lower)[::-1], preparation)
+        if grid is not None:
+            return grid.resample_mask(mask)
+    start, stop = _crop(mask, lower, upper, preparation)
+    cropped: sitk.Image = mask[
+        tuple(slice(int(low), int(high)) for low, high in zip(start[::-1], stop[::-1], strict=True))
+    ]
+    return cropped
+
+
+def _crop(
+    mask: sitk.Image, lower: NDArray[np.int64], upper: NDArray[np.int64], own: Preparation
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first voxel of the box around a bounding box, and the one past its last."""
+    start, stop = np.zeros(3, np.int64), np.array(mask.GetSize()[::-1])
+    if own.pre_crop or own.resampled:
+        start, stop = np.maximum(lower - own.pad_distance, 0), np.minimum(upper + own.pad_distance, stop)
+    return start, stop
 
 
 def _pixel_type(ct: sitk.Image, preparation: Preparation, as_given: bool) -> np.dtype[Any]:
@@ -193,7 +216,7 @@ def _triple(values: NDArray[np.int64]) -> Triple:
     return z, y, x
 
 
-def _check_grids(ct: sitk.Image, mask: sitk.Image, tolerance: float) -> None:
+def _check_types(ct: sitk.Image, mask: sitk.Image) -> None:
     if ct.GetDimension() != 3 or mask.GetDimension() != 3:
         raise InputError(
             "bad_dimension", f"image and mask have {ct.GetDimension()} and {mask.GetDimension()} axes, not 3"
@@ -203,8 +226,13 @@ def _check_grids(ct: sitk.Image, mask: sitk.Image, tolerance: float) -> None:
             raise InputError(
                 "bad_pixel_type", f"the {name} holds {image.GetPixelIDTypeAsString()}, not one real number a voxel"
             )
+
+
+def grid_difference(ct: sitk.Image, mask: sitk.Image, preparation: Preparation) -> str | None:
+    """Say in what image and mask are not on one grid, and by how much; None where they are."""
+    tolerance = preparation.geometry_tolerance or GRID_TOLERANCE
     if ct.GetSize() != mask.GetSize():
-        raise InputError("grid_mismatch", f"image and mask differ in size: {ct.GetSize()} and {mask.GetSize()} voxels")
+        return f"size: {ct.GetSize()} and {mask.GetSize()} voxels"
     tolerance_mm = tolerance * ct.GetSpacing()[0]
     for what, ours, theirs, limit in (
         ("spacing (mm)", ct.GetSpacing(), mask.GetSpacing(), tolerance_mm),
@@ -213,7 +241,8 @@ def _check_grids(ct: sitk.Image, mask: sitk.Image, tolerance: float) -> None:
     ):
         apart = float(np.abs(np.subtract(ours, theirs)).max())
         if not apart <= limit:
-            raise InputError("grid_mismatch", f"image and mask differ in {what} by {apart:g} (limit {limit:g})")
+            return f"{what} by {apart:g} (limit {limit:g})"
+    return None
 
 
 def _label_index(mask: sitk.Image, label: int) -> Index:

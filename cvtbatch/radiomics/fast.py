@@ -55,10 +55,18 @@ def compute_features(
         as_given: compute on the volume with its own pixel type, instead of as float64.
 
     Raises:
-        InputError: what cannot be computed, see `box.cut_box`, `filters.filter_images`, `discretisation.discretise`,
+        InputError: what cannot be computed, see `box.cut_box` and `box_features`.
+    """
+    return box_features(cut_box(ct, mask, feature_set.preparation, as_given=as_given), feature_set)
+
+
+def box_features(box: RoiBox, feature_set: FeatureSet) -> FastResult:
+    """Compute the features of the ROI in a box that was cut for the set.
+
+    Raises:
+        InputError: what cannot be computed, see `filters.filter_images`, `discretisation.discretise`,
             `texture_matrices.lay_grid`, `shape_2d.shape_2d_features`.
     """
-    box = cut_box(ct, mask, feature_set.preparation, as_given=as_given)
     values: dict[str, float] = {}
     for name in feature_set.shape_classes():
         found = shape_features(box) if name == "shape" else shape_2d_features(box, feature_set.calculation)
