@@ -86,7 +86,9 @@ def cut_box(ct: sitk.Image, mask: sitk.Image, preparation: Preparation, *, as_gi
         InputError: bad_dimension, bad_pixel_type, grid_mismatch, empty_mask, full_mask, label_absent, roi_too_small,
             roi_too_thin, non_finite_voxels, flat_image, box_too_thin.
     """
-    check_grids(ct, mask, preparation.geometry_tolerance)
+    check_types(ct, mask)
+    if apart := grid_difference(ct, mask, preparation.geometry_tolerance):
+        raise InputError("grid_mismatch", f"image and mask differ in {apart}")
     index = label_index(mask, preparation.label)
     check_label(mask, preparation.label, len(index[0]))
     lower, upper = bounds(index)
@@ -95,15 +97,36 @@ def cut_box(ct: sitk.Image, mask: sitk.Image, preparation: Preparation, *, as_gi
         if grid is not None:
             return _cut_resampled(ct, mask, grid, preparation, as_given)
     check_extent(upper - lower, len(index[0]), preparation)
-    start, stop = np.zeros(3, np.int64), np.array(ct.GetSize()[::-1])
-    if preparation.pre_crop or preparation.resampled:
-        start = np.maximum(lower - preparation.pad_distance, 0)
-        stop = np.minimum(upper + preparation.pad_distance, stop)
+    start, stop = _crop(mask, lower, upper, preparation)
     hu = box_hu(ct, start, stop, whole=preparation.normalize)
     values = normalise(ct, hu, preparation) if preparation.normalize else hu
     z, y, x = (axis - low for axis, low in zip(index, start, strict=True))
     pixel_type = _pixel_type(ct, preparation, as_given)
     return _roi_box(values, (z, y, x), ct.GetSpacing(), float(np.abs(hu).max()), pixel_type, preparation)
+
+
+def cut_mask(mask: sitk.Image, preparation: Preparation) -> sitk.Image:
+    """Return a mask, in which the label was found, on the grid of its box, before it is resegmented."""
+    lower, upper = bounds(label_index(mask, preparation.label))
+    if preparation.resampled:
+        grid = lay_resampled_grid(mask, lower[::-1], (upper - lower)[::-1], preparation)
+        if grid is not None:
+            return grid.resample_mask(mask)
+    start, stop = _crop(mask, lower, upper, preparation)
+    cropped: sitk.Image = mask[
+        tuple(slice(int(low), int(high)) for low, high in zip(start[::-1], stop[::-1], strict=True))
+    ]
+    return cropped
+
+
+def _crop(
+    mask: sitk.Image, lower: NDArray[np.int64], upper: NDArray[np.int64], own: Preparation
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first voxel of the box around a bounding box, and the one past its last."""
+    start, stop = np.zeros(3, np.int64), np.array(mask.GetSize()[::-1])
+    if own.pre_crop or own.resampled:
+        start, stop = np.maximum(lower - own.pad_distance, 0), np.minimum(upper + own.pad_distance, stop)
+    return start, stop
 
 
 def _pixel_type(ct: sitk.Image, preparation: Preparation, as_given: bool) -> np.dtype[Any]:
@@ -195,8 +218,8 @@ def to_triple(values: NDArray[np.int64]) -> Triple:
     return z, y, x
 
 
-def check_grids(ct: sitk.Image, mask: sitk.Image, geometry_tolerance: float | None) -> None:
-    """Refuse what is not one image and one mask on one grid; a tolerance of None is SimpleITK's."""
+def check_types(ct: sitk.Image, mask: sitk.Image) -> None:
+    """Refuse what is not one image and one mask of real numbers."""
     if ct.GetDimension() != 3 or mask.GetDimension() != 3:
         raise InputError(
             "bad_dimension", f"image and mask have {ct.GetDimension()} and {mask.GetDimension()} axes, not 3"
@@ -206,9 +229,13 @@ def check_grids(ct: sitk.Image, mask: sitk.Image, geometry_tolerance: float | No
             raise InputError(
                 "bad_pixel_type", f"the {name} holds {image.GetPixelIDTypeAsString()}, not one real number a voxel"
             )
-    if ct.GetSize() != mask.GetSize():
-        raise InputError("grid_mismatch", f"image and mask differ in size: {ct.GetSize()} and {mask.GetSize()} voxels")
+
+
+def grid_difference(ct: sitk.Image, mask: sitk.Image, geometry_tolerance: float | None) -> str | None:
+    """Say in what image and mask are not on one grid, and by how much; None where they are. A tolerance of None is SimpleITK's."""
     tolerance = geometry_tolerance or GRID_TOLERANCE
+    if ct.GetSize() != mask.GetSize():
+        return f"size: {ct.GetSize()} and {mask.GetSize()} voxels"
     tolerance_mm = tolerance * ct.GetSpacing()[0]
     for what, ours, theirs, limit in (
         ("spacing (mm)", ct.GetSpacing(), mask.GetSpacing(), tolerance_mm),
@@ -217,7 +244,8 @@ def check_grids(ct: sitk.Image, mask: sitk.Image, geometry_tolerance: float | No
     ):
         apart = float(np.abs(np.subtract(ours, theirs)).max())
         if not apart <= limit:
-            raise InputError("grid_mismatch", f"image and mask differ in {what} by {apart:g} (limit {limit:g})")
+            return f"{what} by {apart:g} (limit {limit:g})"
+    return None
 
 
 def label_index(mask: sitk.Image, label: int) -> Index:

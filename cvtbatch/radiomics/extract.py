@@ -8,10 +8,12 @@ import numpy as np
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
-from cvtbatch.radiomics.box import cut_box
-from cvtbatch.radiomics.fast import compute_features
+from cvtbatch.radiomics.box import RoiBox, cut_box
+from cvtbatch.radiomics.diagnostics import GivenRoi, diagnose
+from cvtbatch.radiomics.fast import box_features
 from cvtbatch.radiomics.feature_set import FeatureSet
 from cvtbatch.radiomics.parameter_file import load_feature_set
+from cvtbatch.radiomics.processing import process_roi
 from cvtbatch.radiomics.profiles import PROFILES, Engine, load_profile
 from cvtbatch.radiomics.reference import require_its_order, require_names, stock_features
 
@@ -86,12 +88,33 @@ def roi_features(
     Args:
         as_given: take the volume with its own pixel type, instead of as float64, as the store's values are.
     """
+    box = process_roi(ct, mask, feature_set.preparation, as_given=as_given)
+    return _features_of(box, ct, mask, feature_set, engine, as_given)
+
+
+def describe_roi(given: GivenRoi, feature_set: FeatureSet) -> tuple[dict[str, object], RoiFeatures]:
+    """Compute what PyRadiomics' command prints of an ROI, with the image as given: diagnostics, and features by either engine.
+
+    Raises:
+        InputError, ResourceError, InternalError: as `extract_features`.
+    """
+    require_its_order(feature_set)
+    ct, mask = given.image, given.used_mask
+    box = cut_box(ct, mask, feature_set.preparation, as_given=True)
+    features = _features_of(box, ct, mask, feature_set, "fast", as_given=True)
+    wanted = feature_set.preparation.additional_info
+    return diagnose(given, box, feature_set.preparation) if wanted else {}, features
+
+
+def _features_of(
+    box: RoiBox, ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet, engine: Engine, as_given: bool
+) -> RoiFeatures:
+    """Compute the features of the ROI of a box, which was cut of image and mask."""
     if engine == "fast" and not feature_set.stock_reasons():
-        result = compute_features(ct, mask, feature_set, as_given=as_given)
+        result = box_features(box, feature_set)
         values = _in_order(result.values, feature_set)
         return RoiFeatures(values, result.filter_scale_hu, result.degenerate, "fast")
     require_its_order(feature_set)
-    box = cut_box(ct, mask, feature_set.preparation)
     values = _in_order(stock_features(ct, mask, feature_set, as_given=as_given), feature_set)
     return RoiFeatures(values, box.largest_hu, (), "pyradiomics")
 

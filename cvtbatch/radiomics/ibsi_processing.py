@@ -26,8 +26,9 @@ from cvtbatch.radiomics.box import (
     bounds,
     box_hu,
     check_extent,
-    check_grids,
     check_label,
+    check_types,
+    grid_difference,
     label_index,
     to_triple,
 )
@@ -96,7 +97,9 @@ def _seen_from(lower: NDArray[np.int64], index: Index) -> Index:
 
 def interpolate(ct: sitk.Image, mask: sitk.Image, preparation: IbsiPreparation) -> Interpolated:
     """Return image and mask on the grid that is asked for; errors as for `cut_ibsi_box`."""
-    check_grids(ct, mask, preparation.geometry_tolerance)
+    check_types(ct, mask)
+    if apart := grid_difference(ct, mask, preparation.geometry_tolerance):
+        raise InputError("grid_mismatch", f"image and mask differ in {apart}")
     index = label_index(mask, preparation.label)
     check_label(mask, preparation.label, len(index[0]))
     size = np.array(ct.GetSize())

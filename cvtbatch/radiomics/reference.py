@@ -18,6 +18,8 @@ from cvtbatch.radiomics.feature_set import FeatureSet
 from cvtbatch.radiomics.filters import filter_images
 from cvtbatch.radiomics.settings import IbsiPreparation
 
+# The version whose values both engines give, as it tells it of itself.
+STOCK_VERSION = "v3.0.1"
 # Its co-occurrence matrices take 13 x N x N x 8 bytes: 1.7 GB.
 MAXIMUM_BINS = 4096
 

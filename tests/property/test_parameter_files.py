@@ -3,9 +3,6 @@
 Images have the pixel types that scanners and programs write. PyRadiomics counts bins in that type, and 8 bits overflow there.
 """
 
-import logging
-import warnings
-
 import numpy as np
 import SimpleITK as sitk
 from hypothesis import given, settings
@@ -14,7 +11,7 @@ from hypothesis import strategies as st
 from cvtbatch.errors import InputError
 from cvtbatch.radiomics.fast import compute_features
 from cvtbatch.radiomics.parameter_file import check_parameters
-from tests.support.parameter_files import Document, random_parameters, random_roi
+from tests.support.parameter_files import random_parameters, random_roi, stock_values
 from tests.support.parity import broken_values, skip_without_pyradiomics
 
 PIXEL_TYPES = (sitk.sitkInt16, sitk.sitkUInt16, sitk.sitkFloat32, sitk.sitkFloat64)
@@ -30,20 +27,6 @@ def in_type(ct: sitk.Image, pixel_type: int, rng: np.random.Generator) -> sitk.I
     image = sitk.Cast(sitk.GetImageFromArray(hu), pixel_type)
     image.CopyInformation(ct)
     return image
-
-
-def stock_values(document: Document, ct: sitk.Image, mask: sitk.Image) -> dict[str, float]:
-    """What PyRadiomics makes of the document itself; it refuses by ValueError or RuntimeError."""
-    import radiomics
-    from radiomics.featureextractor import RadiomicsFeatureExtractor
-
-    radiomics.setVerbosity(logging.CRITICAL)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        extractor = RadiomicsFeatureExtractor(document)
-        extractor.settings["additionalInfo"] = False
-        found = extractor.execute(ct, mask)
-    return {name: float(np.real(value)) for name, value in found.items()}
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
