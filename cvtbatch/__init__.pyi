@@ -9,6 +9,7 @@ from .dlrn.bundle import Bundle, load_bundle
 from .errors import CvtbatchError
 from .store.design_matrix import LeftOutWarning
 from .store.feature_store import FeatureStore
+from .store.units import units
 
 __version__: str
 
@@ -28,4 +29,5 @@ __all__ = [
     "load_bundle",
     "radiomics",
     "store",
+    "units",
 ]

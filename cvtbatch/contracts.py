@@ -3,9 +3,9 @@
 `schemas/` is the one place where a column, a range or a key is written down; this is the one module that knows its files.
 Manifest and tables are Frictionless Table Schema descriptors (https://specs.frictionlessdata.io/table-schema/) with additions:
 `appends` and `state` (how a table grows), `partitionBy` (columns whose values lie in files of their own), `bookkeeping` (columns
-that the digest of a snapshot leaves out; a table without it is no content of a snapshot), `fieldsFrom` (a file that lists further
-columns of one type), and the type float32. A column may be added to a table if it is not required; opening a store for writing
-adds it there. Jobs and command outputs are JSON Schema 2020-12.
+that the digest of a snapshot leaves out; a table without it is no content of a snapshot), `unit` (of a column's numbers),
+`fieldsFrom` (a file that lists further columns of one type), and the type float32. A column may be added to a table if it is not
+required; opening a store for writing adds it there. Jobs and command outputs are JSON Schema 2020-12.
 """
 
 import itertools
@@ -60,6 +60,7 @@ class Field:
     max_length: int | None = None
     pattern: re.Pattern[str] | None = None
     item_type: str = ""
+    unit: str = ""
 
     def arrow(self) -> pa.Field:
         """Return the column as Arrow stores it."""
@@ -196,6 +197,7 @@ def _fields(descriptor: JsonObject) -> Iterator[Field]:
             max_length=constraints.get("maxLength"),
             pattern=re.compile(constraints["pattern"]) if "pattern" in constraints else None,
             item_type=entry.get("arrayItem", {}).get("type", ""),
+            unit=entry.get("unit", ""),
         )
 
 

@@ -106,6 +106,7 @@ def _columns(fields: Iterable[contracts.Field]) -> str:
     rows = []
     for field in fields:
         kind = f"{field.type} of {field.item_type}" if field.item_type else field.type
+        kind = f"{kind} in {field.unit}" if field.unit else kind
         limits = [f"{kind}, required" if field.required else kind, *_limits(field)]
         rows.append(f"`{field.name}` ({'; '.join(limits)})\n: {_plain(field.description)}")
     return "\n\n".join(rows)

@@ -149,9 +149,10 @@ def _as_yaml(value: object) -> str:
     Raises:
         InputError: "bad_argument".
     """
+    value = os.fspath(value) if isinstance(value, os.PathLike) else value
     try:
         return str(yaml.safe_dump(list(value) if isinstance(value, tuple) else value, default_flow_style=True))
     except yaml.YAMLError:
         raise InputError(
-            "bad_argument", f"a setting is a number, a text, a list or None, not a {type(value).__name__}"
+            "bad_argument", f"a setting is a number, a text, a path, a list or None, not a {type(value).__name__}"
         ) from None

@@ -33,7 +33,7 @@ def extract_features(
     ct: Source,
     mask: Source,
     *,
-    profile: FeatureSet | str = "cvt-1834",
+    profile: FeatureSet | str | os.PathLike[str] = "cvt-1834",
     engine: Engine = "fast",
     grid: Grid | None = None,
     mask_label: int | None = None,
@@ -77,13 +77,9 @@ def extract_features(
     ):
         if value not in known:
             raise InputError("bad_argument", f"{name}={value!r}: give {' or '.join(map(repr, known))}")
-    if not isinstance(profile, str | FeatureSet):
-        raise InputError(
-            "bad_argument", f"profile is a name, a parameter file or a FeatureSet, not a {type(profile).__name__}"
-        )
-    chosen = load_profile(profile) if isinstance(profile, str) else profile
+    chosen = profile if isinstance(profile, FeatureSet) else load_profile(profile)
     if params is not None:
-        chosen, grid = load_feature_set(Path(params)), grid or "given"
+        chosen, grid = load_feature_set(params), grid or "given"
     if grid == "given":
         if (mask_label, segment, series_uid) != (None, None, None):
             raise InputError(

@@ -69,6 +69,8 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
             if checked.engine == "pyradiomics":
                 by = f"PyRadiomics 3.0.1, which is {'' if installed('radiomics') else 'not '}installed here"
             say(f"Accepted: {len(feature_set.names()):,} features, computed by {by}.")
+            if line := checked.defaults_line():
+                say(line)
             say(f'In Python: cvtbatch.extract_features(ct, mask, params="{file}")')
             if problems := checked.job_problems:
                 say("As radiomics.profile of a job it is refused, since it is another set than the study's:")

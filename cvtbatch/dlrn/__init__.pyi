@@ -1,4 +1,5 @@
 from .bundle import Bundle, load_bundle
 from .classifier import DLRNClassifier, UncalibratedWarning
+from .frames import RoundedWarning
 
-__all__ = ["Bundle", "DLRNClassifier", "UncalibratedWarning", "load_bundle"]
+__all__ = ["Bundle", "DLRNClassifier", "RoundedWarning", "UncalibratedWarning", "load_bundle"]

@@ -133,8 +133,10 @@ class Bundle:
         """Score rows: one for each of them, identity first; null where something cannot be computed.
 
         Args:
-            rows: an Arrow table or a pandas DataFrame, e.g. `store.wide()` or its `to_pandas()`: radiomics features by name,
-                `embedding` (list of numbers, null where there is none) and `epilepsy` (0, 1, null).
+            rows: an Arrow table or a pandas DataFrame, e.g. `store.wide()` or its `to_pandas()`, columns in any order: radiomics
+                features by name, `epilepsy` (0, 1, null), and the embedding as `embedding` (list of numbers, null where there is
+                none) or as a column for each number, `emb_0000` ..., as `store.X_y` and `cvtbatch export` have it. Features in
+                float32 are scored, with a `cvtbatch.dlrn.RoundedWarning`: the store's are float64.
             explain: add what contributes most to the DLR signature.
 
         Returns:

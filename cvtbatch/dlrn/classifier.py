@@ -3,6 +3,7 @@
 It has no audit, no frozen artifact and no nested estimate: what is to be used elsewhere is a bundle, which `cvtbatch fit` makes.
 """
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any, Self
@@ -157,6 +158,7 @@ class DLRNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         patients = [str(group) for group in (range(len(X)) if groups is None else groups)]
         cohort = self._cohort(X, np.asarray(outcome, np.int64), patients)
         settings, rows = self.fit_settings(), np.arange(len(X))
+        self._require_enough(cohort, settings)
         with threadpool_limits(1):
             self.out_of_fold_votes_ = np.full(len(X), np.nan)
             splits = grouped_folds(cohort.outcome, patients, settings.crossfit_folds, settings.seed_of("crossfit"))
@@ -167,6 +169,31 @@ class DLRNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self._fit_probability(cohort)
         self.selected_features_ = list(self.signatures_.fitted[Model.DLR].selection.names())
         return self
+
+    def _require_enough(self, cohort: Cohort, settings: FitSettings) -> None:
+        """Refuse rows whose classes are too small for the folds within folds, whichever way these are drawn.
+
+        Raises:
+            InputError: "too_few_patients", with the counts of each class.
+        """
+        within = max(settings.selection.lasso_folds, settings.forest.folds)
+        # Of n patients the largest of K folds holds at least n / K; what it leaves is cut into folds again.
+        needed = max(settings.crossfit_folds, within)
+        while needed - math.ceil(needed / settings.crossfit_folds) < within:
+            needed += 1
+        own = [np.array(cohort.patients)[cohort.outcome == label] for label in (0, 1)]
+        if min(len(np.unique(patients)) for patients in own) >= needed:
+            return
+        counts = " and ".join(
+            f"{len(patients)} rows of class {name!s} ({len(np.unique(patients))} patients)"
+            for name, patients in zip(self.classes_, own, strict=True)
+        )
+        raise InputError(
+            "too_few_patients",
+            f"these {len(cohort.outcome)} rows, perhaps a fold of your own, have {counts}; LASSO, forest and SMOTE in "
+            f"{within} folds (the larger of lasso_folds and forest_folds) within crossfit_folds={settings.crossfit_folds} need "
+            f"{needed} patients of each: give more cases or smaller folds",
+        )
 
     def _fit_probability(self, cohort: Cohort) -> None:
         """Fit what makes probabilities of votes: the nomogram, or a logistic step."""

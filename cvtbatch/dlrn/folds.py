@@ -28,7 +28,7 @@ def grouped_folds(outcome: Integers, patients: Sequence[str], count: int, seed: 
         if available < count:
             raise InputError(
                 "too_few_patients",
-                f"{available} patients with cvt {label} do not make {count} folds: give more cases, or fewer folds in the job",
+                f"{available} patients with cvt {label} do not make {count} folds: give more cases, or fewer folds",
             )
     folds = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     splits = [
@@ -36,5 +36,7 @@ def grouped_folds(outcome: Integers, patients: Sequence[str], count: int, seed: 
         for train, test in folds.split(groups[:, None], outcome, groups)
     ]
     if any(len(np.unique(outcome[part])) < 2 for split in splits for part in split):
-        raise InputError("too_few_patients", f"one of {count} folds has cases of one outcome only: use fewer folds")
+        raise InputError(
+            "too_few_patients", f"one of {count} folds has cases of one outcome only: give more cases, or fewer folds"
+        )
     return splits

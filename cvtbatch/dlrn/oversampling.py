@@ -12,9 +12,14 @@ def oversampler(outcome: Integers, neighbors: int, seed: int) -> object:
     """
     from imblearn.over_sampling import SMOTE
 
-    rarer = min(int((outcome == label).sum()) for label in (0, 1))
+    others, events = (int((outcome == label).sum()) for label in (0, 1))
+    rarer = min(others, events)
     if rarer < 2:
-        raise InputError("too_few_patients", f"SMOTE needs two rows of each outcome, and a fold has {rarer}")
+        raise InputError(
+            "too_few_patients",
+            f"SMOTE needs 2 rows of each outcome to draw between, and a fold has {others} with cvt 0 and {events} with cvt 1: give "
+            "more cases, or fewer folds",
+        )
     return SMOTE(k_neighbors=min(neighbors, rarer - 1), random_state=seed)
 
 

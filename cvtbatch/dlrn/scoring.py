@@ -87,7 +87,7 @@ def score_batch(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordB
     for start in range(0, max(table.num_rows, 1), ROWS_AT_ONCE):
         part = table.slice(start, ROWS_AT_ONCE)
         radiomics = np.column_stack(
-            [_numbers(part, name) for name in model.radiomics] or [np.empty((part.num_rows, 0))]
+            [numbers_of(part, name) for name in model.radiomics] or [np.empty((part.num_rows, 0))]
         )
         epilepsy = _epilepsy(part)
         scores = score_rows(model, radiomics, _embedding(part, model.loadings.shape[0]), epilepsy)
@@ -133,8 +133,12 @@ def require_columns(model: FrozenModel, names: Iterable[str]) -> None:
         raise InputError("missing_column", f"the bundle needs columns that the table lacks: {shown}{advice}")
 
 
-def _numbers(table: pa.Table, name: str) -> Floats:
-    """Return a column as float64 with NaN for null: (n,)."""
+def numbers_of(table: pa.Table, name: str) -> Floats:
+    """Return a column as float64 with NaN for null: (n,).
+
+    Raises:
+        InputError: "bad_column".
+    """
     try:
         values: Floats = table[name].cast(pa.float64()).to_numpy()
     except pa.ArrowException:
@@ -143,7 +147,7 @@ def _numbers(table: pa.Table, name: str) -> Floats:
 
 
 def _epilepsy(table: pa.Table) -> Floats:
-    values = _numbers(table, EPILEPSY)
+    values = numbers_of(table, EPILEPSY)
     wrong = ~(np.isin(values, (0.0, 1.0)) | np.isnan(values))
     if wrong.any():
         raise InputError("bad_value", f"column {EPILEPSY} holds {values[wrong][0]:g}; it is 0, 1 or empty")

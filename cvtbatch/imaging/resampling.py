@@ -174,6 +174,11 @@ def resample_volume(
     The size is `ceil(n * s / t)` per axis. "bspline" equals SimpleITK's `sitkBSpline` on the image in float; integer images are
     rounded half to even (SimpleITK truncates). Outside the source: -1024 for "bspline" and "linear", 0 for "nearest".
 
+    A store's volume is cut at -1024 HU, before and after: a spline swings below it in air beside an edge, and features of filtered
+    images see that. An int16 image in HU is made what a store holds, to the last bit, by
+    `sitk.Clamp(resample_volume(sitk.Clamp(ct, sitk.sitkInt16, -1024)), sitk.sitkInt16, -1024)`; `cvtbatch.extract_features` does it
+    by itself.
+
     Raises:
         InputError: the image is not a volume of scalars.
     """

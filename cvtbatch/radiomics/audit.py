@@ -59,6 +59,9 @@ def audit_features(
 ) -> AuditResult:
     """Compute an ROI with stock PyRadiomics and compare.
 
+    Values of a store are audited on what a store holds: `ct` resampled and cut at -1024 HU, as `cvtbatch.imaging.resample_volume`
+    says, and a mask on the image's grid by `resample_volume(mask, interpolator="nearest")`.
+
     Args:
         values: every feature by name, as the fast engine gave them for this volume and mask.
 

@@ -1,8 +1,8 @@
 """The features of one ROI, by either engine."""
 
 import math
+import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
@@ -42,10 +42,10 @@ class RoiFeatures:
 def extract_features(
     ct: sitk.Image,
     mask: sitk.Image,
-    profile: FeatureSet | str = "cvt-1834",
+    profile: FeatureSet | str | os.PathLike[str] = "cvt-1834",
     engine: Engine = "fast",
     *,
-    params: str | Path | None = None,
+    params: str | os.PathLike[str] | None = None,
 ) -> dict[str, float]:
     """Compute the study's features of the voxels where a mask is 1, or those of a PyRadiomics parameter file.
 
@@ -74,9 +74,9 @@ def extract_features(
                 "bad_argument",
                 f"{name} is a SimpleITK image here, not a {type(image).__name__}; cvtbatch.extract_features takes files too",
             )
-    feature_set = load_profile(profile) if isinstance(profile, str) else profile
+    feature_set = profile if isinstance(profile, FeatureSet) else load_profile(profile)
     if params is not None:
-        feature_set = load_feature_set(Path(params))
+        feature_set = load_feature_set(params)
     return roi_features(ct, mask, feature_set, engine, as_given=True).values
 
 

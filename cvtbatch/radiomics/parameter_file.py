@@ -7,6 +7,7 @@ with the one that belongs to it.
 Source: PyRadiomics 3.0.1, `featureextractor._applyParams` and `schemas/paramSchema.yaml`.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -65,12 +66,20 @@ class ParameterCheck:
         return [f"{found.key}: {found.reason}" for found in self.verdicts if found.outcome == "refused"]
 
 
-def read_parameters(path: Path) -> dict[object, object]:
+def read_parameters(path: str | os.PathLike[str]) -> dict[object, object]:
     """Read a parameter file, YAML or JSON.
 
     Raises:
-        InputError: it cannot be read, or it holds no mapping.
+        InputError: this is no path, the file cannot be read, or it holds no mapping.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(
+            "bad_argument",
+            f"params is the path of a PyRadiomics parameter file, YAML or JSON, not a {type(path).__name__}",
+        )
+    path = Path(path)
+    if path.is_dir():
+        raise InputError("no_parameter_file", f"{path} is a folder: name the parameter file in it")
     if not path.is_file():
         raise InputError("no_parameter_file", f"there is no parameter file {path}")
     try:
@@ -84,7 +93,7 @@ def read_parameters(path: Path) -> dict[object, object]:
     return content
 
 
-def load_feature_set(path: Path) -> FeatureSet:
+def load_feature_set(path: str | os.PathLike[str]) -> FeatureSet:
     """Return the set that a parameter file asks for.
 
     Raises:

@@ -9,7 +9,8 @@ import yaml
 from cvtbatch import contracts
 from cvtbatch.errors import ProblemsError
 from cvtbatch.radiomics.parameter_file import ParameterCheck, check_parameters, read_parameters
-from cvtbatch.radiomics.profiles import STUDY_SETTINGS, Engine, load_profile
+from cvtbatch.radiomics.profiles import PROFILES, STUDY_SETTINGS, Engine, load_profile
+from cvtbatch.radiomics.settings import Value
 
 # Longer values are cut where they are shown.
 _SHOWN_CHARACTERS = 60
@@ -34,6 +35,23 @@ class ProfileCheck:
             return None
         return "pyradiomics" if self.found.feature_set.stock_reasons() else "fast"
 
+    def defaults(self) -> dict[str, Value]:
+        """Return what the file leaves to PyRadiomics' default where cvt-1834 has another value; empty where a key is refused."""
+        if self.found.feature_set is None:
+            return {}
+        named = {one.key.rpartition(".")[2] for one in self.found.verdicts}
+        taken, study = self.found.feature_set.settings(), PROFILES["cvt-1834"].settings()
+        idle = {"binWidth"} if taken["binCount"] is not None else set()
+        return {key: taken[key] for key in STUDY_SETTINGS if key not in named | idle and taken[key] != study[key]}
+
+    def defaults_line(self) -> str:
+        """Say them in one line; empty where there are none."""
+        study = PROFILES["cvt-1834"].settings()
+        told = ", ".join(
+            f"{key} {show_value(value)} (cvt-1834: {show_value(study[key])})" for key, value in self.defaults().items()
+        )
+        return told and f"Not named, so PyRadiomics' default: {told}."
+
     def to_document(self) -> dict[str, object]:
         """Return the check as `schemas/commands/profile.json` has it."""
         feature_set = self.found.feature_set
@@ -47,6 +65,7 @@ class ProfileCheck:
                 {"key": one.key, "value": show_value(one.value), "outcome": one.outcome, "reason": one.reason}
                 for one in self.found.verdicts
             ],
+            "defaults": self.defaults(),
             "job_problems": list(self.job_problems),
         }
 
@@ -71,7 +90,9 @@ def show_value(value: object) -> str:
     """Return a file's value in a few characters: of long lists and mappings, how many entries they have."""
     if isinstance(value, Mapping):
         return "" if not value else f"{len(value)} setting{'s' if len(value) > 1 else ''}"
-    shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    shown = (
+        "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value).removesuffix(".0")
+    )
     if isinstance(value, list) and len(shown) > _SHOWN_CHARACTERS:
         return f"{len(value)} entries"
     return shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[:_SHOWN_CHARACTERS]}..."

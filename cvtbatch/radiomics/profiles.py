@@ -6,6 +6,7 @@ not.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -84,7 +85,7 @@ def profile_of(settings: Mapping[str, object]) -> FeatureSet:
     return _study_set(Preparation(**values), calculation)  # type: ignore[arg-type]
 
 
-def load_profile(profile: str) -> FeatureSet:
+def load_profile(profile: str | os.PathLike[str]) -> FeatureSet:
     """Return a named profile, or the settings of a PyRadiomics parameter file on the study's features.
 
     A file may change the eight settings; image types and features, where it lists them, must be the study's.
@@ -93,6 +94,11 @@ def load_profile(profile: str) -> FeatureSet:
         InputError: there is no such profile or file, or it is not YAML.
         ProblemsError: with every key of the file that is refused, or not the study's.
     """
+    if not isinstance(profile, str | os.PathLike):
+        raise InputError(
+            "bad_argument", f"profile is a name, a parameter file or a FeatureSet, not a {type(profile).__name__}"
+        )
+    profile = os.fspath(profile)
     if profile in PROFILES:
         return PROFILES[profile]
     path = Path(profile)

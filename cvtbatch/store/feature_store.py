@@ -9,16 +9,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch import contracts
-from cvtbatch.errors import FormatError, InputError
+from cvtbatch.errors import FormatError
 from cvtbatch.geometry import Grid
 from cvtbatch.manifest import Reading
 from cvtbatch.store.design_matrix import Features, design_matrix
-from cvtbatch.store.filters import to_expression
+from cvtbatch.store.filters import require_fitting, to_expression
 from cvtbatch.store.objects import get, holds, put
 from cvtbatch.store.opened import OpenedStore
 from cvtbatch.store.reading import View
 from cvtbatch.store.snapshots import read_snapshot, read_snapshots
-from cvtbatch.store.tables import require_columns
 from cvtbatch.store.volumes import StoredArray, read_array, read_slices, write_array
 from cvtbatch.store.wide import PRIMARY, wide_rows, wide_schema
 
@@ -96,7 +95,7 @@ class FeatureStore(OpenedStore):
         rows = self.at(snapshot).rows(name)
         if condition is None:
             return rows
-        require_columns(condition, rows.schema)
+        require_fitting(condition, rows.schema)
         return rows.filter(condition)
 
     def radiomics(
@@ -213,11 +212,7 @@ class FeatureStore(OpenedStore):
         Raises:
             InputError: there is no such table.
         """
-        if name not in contracts.table_names():
-            raise InputError(
-                "no_such_table", f"there is no table {name!r}; there are {', '.join(contracts.table_names())}"
-            )
-        return self.at(None).rows(name)
+        return self.at(None).rows(self.table(name).contract.name)
 
     def write_volume(self, hu_zyx: npt.NDArray[np.int16], grid: Grid) -> StoredArray:
         """Write a volume; it exists once a `volumes` row names it."""

@@ -12,7 +12,6 @@ Words are the same in capitals and small. As in SQL, a comparison with what is e
 under NOT too. A value is compared with a column of its own kind alone.
 """
 
-import difflib
 import functools
 import operator
 import re
@@ -23,6 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch.errors import InputError
+from cvtbatch.nearest import nearest
+from cvtbatch.store.column_names import table_of, told_where
 
 COMPARISONS: dict[str, Callable[[pc.Expression, pc.Expression], pc.Expression]] = {
     "=": operator.eq,
@@ -43,6 +44,22 @@ TOKEN = re.compile(
     |(?P<sign>==|!=|<>|<=|>=|[=<>(),]))""",
     re.VERBOSE,
 )
+# What other languages write, and what is written here.
+INSTEAD = {
+    "&&": "write AND instead of &&",
+    "&": "write AND instead of &",
+    "||": "write OR instead of ||",
+    "|": "write OR instead of |",
+    "~": "write NOT instead of ~",
+    "!": "write NOT instead of !",
+    "[": "a list stands in round brackets, e.g. IN ('C1', 'C2')",
+    "`": 'a name that is no word stands in double quotes, e.g. "log-sigma-1-0-mm"',
+    "'": "this text has no end: close it with '",
+    '"': 'this name has no end: close it with "',
+}
+SWAPPED = {"=>": ">=", "=<": "<="}
+# What other languages call an empty value.
+EMPTY = frozenset({"none", "null", "nan", "na"})
 # Deeper brackets than anybody types would end in Python's own limit.
 MOST_DEPTH = 50
 
@@ -54,9 +71,10 @@ def to_expression(where: "pc.Expression | str | None", schema: pa.Schema) -> "pc
         schema: the columns that the filter may name.
 
     Raises:
-        InputError: "bad_filter" or "no_such_column", with the place in the text and what was expected there.
+        InputError: "bad_filter" or "no_such_column", of a text with the place in it and what was expected there.
     """
     if where is None or isinstance(where, pc.Expression):
+        require_fitting(where, schema)
         return where
     if not isinstance(where, str):
         raise InputError(
@@ -64,6 +82,31 @@ def to_expression(where: "pc.Expression | str | None", schema: pa.Schema) -> "pc
             f"where is a text, e.g. \"center = 'C1'\", or an Arrow expression, not a {type(where).__name__}",
         )
     return _Parser(where, schema).parse()
+
+
+def require_fitting(where: "pc.Expression | None", schema: pa.Schema) -> None:
+    """Refuse an expression by columns that a table does not have, by values of another type, or that nothing can pass.
+
+    Raises:
+        InputError: "bad_filter".
+    """
+    if where is None:
+        return
+    try:
+        schema.empty_table().filter(where)
+    except (pa.ArrowException, TypeError) as error:
+        missing = re.match(r"No match for FieldRef\.Name\((.*?)\) in ", str(error))
+        if missing is None:
+            raise InputError("bad_filter", f"the filter {where} does not fit the table: {error}") from None
+        told = f"the filter {where}: there is no column {missing[1]!r}; {_advice(missing[1], schema)}"
+        raise InputError("bad_filter", told) from None
+    without_texts = re.sub(r'"(?:[^"\\]|\\.)*"', '""', str(where))
+    if empty := re.search(r"(?:==|!=|[<>]=?) (?:null\[|nan\b)", without_texts):
+        raise InputError(
+            "bad_filter",
+            f"the filter {where}: nothing compares with {empty[0].split()[1].rstrip('[')}, so it leaves no row: "
+            "write pc.field(NAME).is_null() or .is_valid()",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +155,17 @@ class _Parser:
             match = TOKEN.match(self._text, at)
             if match is None or match.lastgroup is None:
                 at += len(self._text[at:]) - len(self._text[at:].lstrip())
-                raise self._refused(
-                    _Token("", self._text[at:].split()[0], at + 1), "this cannot be read; texts stand in '...'"
-                )
+                raise self._refused(_Token("", self._text[at:].split()[0], at + 1), self._unreadable(at))
             tokens.append(_Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup) + 1))
             at = match.end()
         return [*tokens, _Token("end", "", end + 1)]
+
+    def _unreadable(self, at: int) -> str:
+        """Say what to write instead of what cannot be read at a place, from 0."""
+        for sign, told in INSTEAD.items():
+            if self._text.startswith(sign, at):
+                return told
+        return "this cannot be read; texts stand in '...'"
 
     @property
     def _token(self) -> _Token:
@@ -164,6 +212,10 @@ class _Parser:
     def _test(self) -> pc.Expression:
         left = self._operand()
         if sign := self._take(*COMPARISONS):
+            self._refuse_pair(sign)
+            if self._is_empty(self._token):
+                test = "IS NOT NULL" if sign.text in {"!=", "<>"} else "IS NULL"
+                raise self._refused(self._token, f"nothing equals {self._token.text}: write {left.token.text} {test}")
             return self._compared(left, COMPARISONS[sign.text], self._operand())
         if self._take("IS"):
             absent = self._take("NOT") is None
@@ -184,10 +236,24 @@ class _Parser:
             )
         return ~condition if negated else condition
 
+    def _refuse_pair(self, sign: _Token) -> None:
+        """Refuse a comparison whose two signs are in the other order."""
+        pair = sign.text + self._token.text
+        if pair in SWAPPED and self._token.place == sign.place + 1:
+            raise self._refused(sign, f"write {SWAPPED[pair]} instead of {pair}")
+
+    def _is_empty(self, token: _Token) -> bool:
+        return token.kind == "name" and token.text.lower() in EMPTY and token.text not in self._schema.names
+
     def _among(self, left: _Operand) -> pc.Expression:
         self._need("(")
-        equal = [self._compared(left, operator.eq, self._operand())]
-        while self._take(","):
+        equal: list[pc.Expression] = []
+        while not equal or self._take(","):
+            if self._is_empty(self._token):
+                raise self._refused(
+                    self._token,
+                    f"nothing equals {self._token.text}: leave it out, and write OR {left.token.text} IS NULL",
+                )
             equal.append(self._compared(left, operator.eq, self._operand()))
         self._need(")")
         return _joined(operator.or_, equal)
@@ -236,11 +302,9 @@ class _Parser:
         return _of_value(time, operand.token)
 
     def _no_column(self, name: str, token: _Token) -> InputError:
-        by_lower = {known.lower(): known for known in self._schema.names}
-        near = difflib.get_close_matches(name.lower(), by_lower, n=1)
-        advice = f"did you mean {by_lower[near[0]]}?" if near else f"there are {', '.join(self._schema.names[:8])}, ..."
-        if token.kind == "quoted" or not near:
-            advice += f" A text stands in single quotes: '{name}'"
+        advice = _advice(name, self._schema)
+        if token.kind == "quoted" or "did you mean" not in advice:
+            advice += f" A text stands in single quotes: '{name}'" * (not table_of(name))
         return InputError(
             "no_such_column",
             f"where, at character {token.place}: there is no column {name!r}; {advice}\n{self._shown(token)}",
@@ -253,6 +317,14 @@ class _Parser:
     def _shown(self, token: _Token) -> str:
         one_line = re.sub(r"\s", " ", self._text)
         return f"  {one_line}\n  {' ' * (token.place - 1)}^"
+
+
+def _advice(name: str, schema: pa.Schema) -> str:
+    """Say which column was meant, or which table has it."""
+    if told := told_where(name, schema.names):
+        return told
+    near = nearest(name, schema.names)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(schema.names[:8])}, ..."
 
 
 def _of_value(value: "pa.Scalar", token: _Token) -> _Operand:

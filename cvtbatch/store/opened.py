@@ -7,7 +7,7 @@ from typing import Self
 
 import cvtbatch
 from cvtbatch import contracts
-from cvtbatch.errors import FormatError, StorageError
+from cvtbatch.errors import FormatError, InputError, StorageError
 from cvtbatch.store.location import Location
 from cvtbatch.store.log_heads import Heads
 from cvtbatch.store.objects import get, holds_anything, probe_writing, put, require_room
@@ -89,7 +89,14 @@ class OpenedStore:
         return store
 
     def table(self, name: str) -> Table:
-        """Return a table; `name` is one of `contracts.table_names()`."""
+        """Return a table.
+
+        Raises:
+            InputError: there is no such table.
+        """
+        if name not in self._tables:
+            known = ", ".join(self._tables)
+            raise InputError("no_such_table", f"there is no table {name!r}; there are {known}")
         return self._tables[name]
 
     def view(

@@ -18,6 +18,7 @@ from cvtbatch import contracts
 from cvtbatch.errors import FormatError, InputError, InternalError
 from cvtbatch.nearest import did_you_mean, enumerated, nearest
 from cvtbatch.spec import Spec, differences
+from cvtbatch.store.column_names import table_of
 from cvtbatch.store.tables import Pin, newest
 
 VOLUME_KEYS = ("volume_spec_id", "image_digest")
@@ -335,10 +336,14 @@ def check_columns(columns: Sequence[str] | None, known: Sequence[str]) -> list[s
     Raises:
         InputError: there is no such column.
     """
+    if isinstance(columns, str):
+        raise InputError("no_such_column", f"columns is a list of names, not a text: write [{columns!r}]")
     unknown = [name for name in columns or () if name not in set(known)]
     if unknown:
+        table = table_of(unknown[0])
         [near] = nearest(unknown[0], known, cutoff=0.0)
-        raise InputError("no_such_column", f"there is no column {unknown[0]!r}; the nearest one is {near}")
+        told = f"table {table} has it" if table else f"the nearest one is {near}"
+        raise InputError("no_such_column", f"there is no column {unknown[0]!r} here; {told}")
     return list(known if columns is None else columns)
 
 

@@ -24,9 +24,10 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from cvtbatch.contracts import TableContract
-from cvtbatch.errors import InputError, StorageError
+from cvtbatch.errors import StorageError
 from cvtbatch.store.checked_files import Query
 from cvtbatch.store.data_files import EXACT_IN_LOG, DataFile, read_rows, write_data_files
+from cvtbatch.store.filters import require_fitting
 from cvtbatch.store.known_rows import KnownRows, Row
 from cvtbatch.store.location import Location
 from cvtbatch.store.log_heads import Heads
@@ -194,7 +195,7 @@ class Table:
         self, files: Sequence[str], wanted: Sequence[str], where: pc.Expression | None, schema: pa.Schema, together: int
     ) -> Iterator[pa.Table]:
         """Yield the rows of files, file by file, so many of which are read at once."""
-        require_columns(where, schema)
+        require_fitting(where, schema)
         # An expression does not tell which columns it names, but its text does; a column too many only costs time.
         named = str(where)
         needed = [name for name in schema.names if name in {*wanted} or (where is not None and name in named)]
@@ -289,19 +290,6 @@ class Table:
                 unseen = self._files(delta, f"sequence > {seen}")
             self._known.learn(self._stream(unseen, self._known.columns, pc.field("sequence") > seen), last)
         return delta
-
-
-def require_columns(where: pc.Expression | None, schema: pa.Schema) -> None:
-    """Refuse a filter by columns that a table does not have, or by values of another type.
-
-    Raises:
-        InputError: `bad_filter`.
-    """
-    try:
-        if where is not None:
-            schema.empty_table().filter(where)
-    except (pa.ArrowException, TypeError) as error:
-        raise InputError("bad_filter", f"the filter {where} does not fit the table: {error}") from None
 
 
 def _until(pin: Pin) -> pc.Expression:

@@ -4,6 +4,7 @@ import json
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -48,6 +49,37 @@ def test_a_file_is_told_key_by_key(tmp_path: Path) -> None:
     assert outcomes["setting.additionalInfo"] == ("true", "no effect")
     assert any("image type Wavelet is missing" in problem for problem in document["job_problems"])
     assert "computed by PyRadiomics 3.0.1, which is" in cvtbatch("profile", "check", path, check=True).stdout
+
+
+def test_what_a_file_does_not_name_is_said_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    for text, line, defaults in (
+        (
+            "setting: {label: 1}\n",
+            "Not named, so PyRadiomics' default: binWidth 25 (cvt-1834: 5), preCrop false (cvt-1834: true), padDistance 5 "
+            "(cvt-1834: 10).",
+            {"binWidth": 25.0, "preCrop": False, "padDistance": 5},
+        ),
+        ("imageType: {Original: {binWidth: 5}}\nsetting: {preCrop: true, padDistance: 10}\n", "", {}),
+        ("setting: {binCount: 32, preCrop: true}\n", "default: padDistance 5 (cvt-1834: 10).", {"padDistance": 5}),
+    ):
+        path.write_text(text)
+        told = " ".join(cvtbatch("profile", "check", path, check=True).stdout.split())
+        assert line in told
+        assert ("Not named" in told) == bool(line)
+        document = json.loads(cvtbatch("profile", "check", path, "--json", check=True).stdout)
+        assert contracts.problems_of(document, "commands/profile.json") == []
+        assert document["defaults"] == defaults
+
+
+def test_the_defaults_are_pyradiomics_own() -> None:
+    skip_without_pyradiomics()
+    from radiomics.featureextractor import RadiomicsFeatureExtractor
+    from radiomics.imageoperations import getBinEdges
+
+    own = RadiomicsFeatureExtractor._getDefaultSettings()
+    assert (own["preCrop"], own["padDistance"]) == (False, 5)
+    assert set(np.diff(getBinEdges(np.array([0.0, 90.0])))) == {25.0}
 
 
 def test_a_refused_file_cannot_be_run(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`import cvtbatch`: what a notebook does, from a manifest to features and scores, by the values of the command line."""
 
 import math
+import re
 import warnings
 from pathlib import Path
 
@@ -99,6 +100,25 @@ def test_features_of_files_and_images_are_those_of_the_store_to_the_last_bit(
     assert _bits(cvtbatch.extract_features(sitk.ReadImage(str(ct)), sitk.ReadImage(str(mask)))) == _bits(stored)
 
 
+def test_the_volume_of_a_store_is_made_by_hand_as_resample_volume_says() -> None:
+    ct, mask = tiny_head(1)
+    hu, outline = sitk.GetArrayFromImage(ct), sitk.GetArrayFromImage(mask)
+    z, y, x = np.argwhere(outline)[0]
+    # Metal in air beside the outline, below which a spline swings.
+    hu[z - 1 : z + 2, y - 1 : y + 1, x - 6 : x - 3], hu[z - 1 : z + 2, y - 3 : y - 1, x - 6 : x - 3] = -1024, 1500
+    ct = sitk.GetImageFromArray(hu)
+    ct.CopyInformation(mask)
+    resample_volume = cvtbatch.imaging.resample_volume
+    placed = resample_volume(mask, interpolator="nearest")
+    swinging = resample_volume(ct)
+    [by_hand] = re.findall(r"`(sitk\.Clamp\([^`]*)`", str(resample_volume.__doc__))
+    stored = eval(by_hand, {"sitk": sitk, "resample_volume": resample_volume, "ct": ct})
+    assert sitk.GetArrayViewFromImage(swinging).min() < -1024
+    expected = _bits(cvtbatch.extract_features(ct, mask))
+    assert _bits(cvtbatch.radiomics.extract_features(stored, placed)) == expected
+    assert _bits(cvtbatch.radiomics.extract_features(swinging, placed)) != expected
+
+
 def test_values_on_the_grid_as_given_say_that_they_are_not_the_stores(
     folder: Path, run: tuple[cvtbatch.Extraction, list[Progress]]
 ) -> None:
@@ -163,6 +183,9 @@ MOVED.SetOrigin((500.0, 0.0, 0.0))
         ((CT, MASK), {"grid": "as given"}, "bad_argument", "give 'stored' or 'given'"),
         ((CT, MASK), {"engine": "slow"}, "bad_argument", "give 'fast' or 'pyradiomics'"),
         ((CT, MASK), {"profile": 5}, "bad_argument", "not a int"),
+        ((CT, MASK), {"params": 5}, "bad_argument", "params is the path of a PyRadiomics parameter file, .*not a int"),
+        ((CT, MASK), {"params": {"setting": {}}}, "bad_argument", "not a dict"),
+        ((CT, MASK), {"params": ROOT}, "no_parameter_file", "is a folder: name the parameter file in it"),
         ((ROOT, MASK), {"grid": "given"}, "bad_argument", 'a folder is read with grid="stored" alone'),
         ((CT, MASK), {"grid": "given", "segment": "x"}, "bad_argument", 'with grid="stored" alone'),
     ],
@@ -188,6 +211,7 @@ def test_wrong_images_are_refused(
         ({"job": "nothing.yaml"}, "no_job"),
         ({"settings": {"embeding.weights": "none"}}, "bad_job"),
         ({"settings": {"embedding.weights": object()}}, "bad_argument"),
+        ({"settings": {"radiomics.profile": Path("absent.yaml")}}, "no_profile"),
         ({"store": "archive"}, "not_a_store"),
         # Before weights are looked for.
         ({"store": "archive", "settings": {"embedding.weights": "nothing.safetensors"}}, "not_a_store"),

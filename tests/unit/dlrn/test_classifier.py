@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
 from sklearn.utils.estimator_checks import check_estimator
 
 from cvtbatch.dlrn import DLRNClassifier, UncalibratedWarning
 from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.fit import fit_model
 from cvtbatch.dlrn.model import score_rows
+from cvtbatch.dlrn.oversampling import oversampler
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import InputError, ProblemsError
 from cvtbatch.pipelines.shared.job import read_job
@@ -107,6 +108,36 @@ def test_votes_that_tell_nothing_stay_as_they_are_and_say_so() -> None:
     with pytest.warns(UncalibratedWarning, match="slope"):
         classifier = DLRNClassifier(**{**SMALL, "forest_trees": 3}).fit(X, y)
     assert np.array_equal(classifier.predict_proba(X)[:, 1], classifier.decision_votes(X))
+
+
+@pytest.mark.parametrize(("crossfit", "within"), [(2, 3), (5, 3), (3, 10), (2, 2)])
+def test_too_few_cases_are_counted_before_any_fold_is_drawn(crossfit: int, within: int) -> None:
+    classifier = DLRNClassifier(**{**SMALL, "crossfit_folds": crossfit, "lasso_folds": within})
+    within = max(within, SMALL["forest_folds"])
+    # The least number of patients that scikit-learn's own splitters leave enough of.
+    needed = next(
+        count
+        for count in range(max(crossfit, within), 99)
+        if min(len(train) for train, _ in KFold(crossfit).split(range(count))) >= within
+    )
+    y = np.array(["CVT"] * (needed - 1) + ["other"] * 30)
+    X = np.random.default_rng(1).normal(size=(len(y), 3)) + (y == "CVT")[:, None]
+    with pytest.raises(InputError) as caught:
+        cross_val_predict(classifier, np.concatenate([X, X]), np.concatenate([y, y]), cv=KFold(2))
+    assert caught.value.kind == "too_few_patients"
+    for told in (
+        f"these {len(y)} rows",
+        f"{needed - 1} rows of class CVT ({needed - 1} patients) and 30 rows of class other (30 patients)",
+        f"need {needed} patients of each",
+    ):
+        assert told in caught.value.message
+
+
+def test_a_fold_without_two_rows_of_an_outcome_says_its_counts() -> None:
+    with pytest.raises(
+        InputError, match=r"needs 2 rows of each outcome .* 4 with cvt 0 and 1 with cvt 1: give more cases"
+    ):
+        oversampler(np.array([0, 0, 1, 0, 0]), 5, 1)
 
 
 def test_patients_stay_together_in_cross_validation(cohort: Cohort) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cvtbatch.dlrn import load_bundle
+from cvtbatch.dlrn import RoundedWarning, load_bundle
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.errors import InputError
 from tests.support.paths import ROOT
@@ -73,6 +73,53 @@ def test_what_a_bundle_does_not_look_at_may_be_anything(bundle: Bundle, frame: p
 def test_a_frame_without_rows_has_no_scores(bundle: Bundle, frame: pd.DataFrame) -> None:
     assert bundle.score(frame.iloc[:0]).shape[0] == 0
     assert bundle.predict_proba(frame.iloc[:0]).shape == (0, 2)
+
+
+def spread(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame with a column for each number of the embedding, the last one first, as a CSV may have them."""
+    length = len(frame["embedding"].dropna().iloc[0])
+    numbers = [[np.nan] * length if value is None else list(value) for value in frame["embedding"]]
+    columns = pd.DataFrame(numbers, frame.index, [f"emb_{number:04d}" for number in range(length)])
+    return pd.concat([columns[columns.columns[::-1]], frame.drop(columns="embedding")], axis=1)
+
+
+def test_an_embedding_in_columns_scores_as_the_list_wherever_they_stand(
+    bundle: Bundle, rows: pa.Table, frame: pd.DataFrame
+) -> None:
+    assert frame["embedding"].isna().any()
+    expected = bundle.score(frame)
+    shuffled = spread(frame).sample(frac=1, axis=1, random_state=3)
+    for given in (spread(frame), shuffled, spread(frame).astype({"emb_0003": np.float32})):
+        pd.testing.assert_frame_equal(bundle.score(given)[expected.columns], expected, check_exact=True)
+        assert np.array_equal(bundle.predict_proba(given), bundle.predict_proba(rows), equal_nan=True)
+    table = pa.Table.from_pandas(shuffled, preserve_index=False)
+    assert bundle.score(table).select(expected.columns).to_pydict() == bundle.score(rows).to_pydict()
+    assert bundle.score(spread(frame).iloc[:0]).shape[0] == 0
+
+
+def test_an_embedding_in_columns_is_whole_or_refused(bundle: Bundle, frame: pd.DataFrame) -> None:
+    columns = spread(frame)
+    assert (
+        "1 of these columns are missing, the first is emb_0005" in _refused(bundle, columns.drop(columns="emb_0005"))[1]
+    )
+    assert "column emb_0999: the bundle takes" in _refused(bundle, columns.assign(emb_0999=0.0))[1]
+    both = columns.assign(embedding=frame["embedding"])
+    assert "there twice, as embedding and as emb_" in _refused(bundle, both)[1]
+    twice = pd.concat([columns, columns[["emb_0002"]]], axis=1)
+    assert _refused(bundle, twice) == ("bad_column", "the table has column emb_0002 2 times")
+    assert "emb_0002" in _refused(bundle, columns.assign(emb_0002="x"))[1]
+
+
+def test_values_that_were_rounded_are_said(bundle: Bundle, rows: pa.Table, frame: pd.DataFrame) -> None:
+    name = bundle.model.radiomics[0]
+    told = rf"1 columns hold fewer bits than a store's \(float64\), the first is {name} \(float32\)"
+    with pytest.warns(RoundedWarning, match=told):
+        bundle.score(frame.astype({name: np.float32}))
+    rounded = rows.set_column(rows.column_names.index(name), name, rows[name].cast(pa.float32()))
+    with pytest.warns(RoundedWarning, match=told):
+        bundle.predict_proba(rounded)
+    with pytest.warns(RoundedWarning, match=r"float32\), the first is emb_0001 \(float16\)"):
+        bundle.score(spread(frame).astype({"emb_0001": np.float16}))
 
 
 def _refused(bundle: Bundle, rows: object) -> tuple[str, str]:

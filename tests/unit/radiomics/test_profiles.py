@@ -99,3 +99,11 @@ def test_no_such_profile(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("a: [")
     with pytest.raises(InputError, match="not YAML"):
         load_profile(str(tmp_path / "p.yaml"))
+
+
+def test_a_profile_may_be_named_by_a_path(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("setting: {binWidth: 25}\n", encoding="utf-8")
+    assert load_profile(path) == load_profile(str(path))
+    with pytest.raises(InputError, match="not a int"):
+        load_profile(5)  # type: ignore[arg-type]

@@ -119,7 +119,20 @@ def test_an_expression_passes_as_it_is() -> None:
         ("age >", "bad_filter", r"character 6 \(the end\): a column or a value was expected"),
         ("age", "bad_filter", "a comparison was expected, e.g. age = 1"),
         ("center LIKE 'C%'", "bad_filter", r"character 8 \('LIKE'\): a comparison was expected"),
-        ("age = NULL", "bad_filter", r"character 7 \('NULL'\)"),
+        ("age = NULL", "bad_filter", r"character 7 \('NULL'\): nothing equals NULL: write age IS NULL"),
+        ("age <> None", "bad_filter", r"\('None'\): nothing equals None: write age IS NOT NULL"),
+        ("age IN (60, null)", "bad_filter", "nothing equals null: leave it out, and write OR age IS NULL"),
+        ("age > 1 & cvt = 1", "bad_filter", r"character 9 \('&'\): write AND instead of &"),
+        ("age > 1 && cvt = 1", "bad_filter", "write AND instead of &&"),
+        ("age > 1 || cvt = 1", "bad_filter", r"write OR instead of \|\|"),
+        ("~flag", "bad_filter", "write NOT instead of ~"),
+        ("age => 60", "bad_filter", "character 5 .*write >= instead of =>"),
+        ("center IN ['C1']", "bad_filter", "a list stands in round brackets"),
+        ("center = 'C1", "bad_filter", "this text has no end"),
+        ("volume_ml > 3", "no_such_column", r"volume_ml is a column of table rois: store.rois\(\) has it"),
+        ("center = 'C1' AND slice_index = 3", "no_such_column", r"character 19: .*store.embeddings\(\) has it"),
+        ("epilepsy = 1", "no_such_column", r"table cases: store.cases\(\) and store.wide\(\) have it"),
+        ("noise_hu > 3", "no_such_column", r"table volumes: store.current\('volumes'\) has it"),
         ("(age > 1", "bad_filter", r"character 9 \(the end\): \) was expected"),
         ("age > 1; DROP TABLE cases", "bad_filter", r"character 8 \(';'\): this cannot be read"),
         ("age > 1 cvt = 1", "bad_filter", r"character 9 \('cvt'\): AND, OR or the end was expected"),
@@ -134,3 +147,33 @@ def test_what_is_wrong_is_named_with_its_place(where: str, kind: str, told: str)
     with pytest.raises(InputError, match=told) as caught:
         to_expression(where, ROWS.schema)
     assert caught.value.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        (pc.field("volume_ml") > 3, "no column 'volume_ml'; volume_ml is a column of table rois"),
+        ((pc.field("age") > 3) & (pc.field("centre") == "C1"), "no column 'centre'; did you mean center?"),
+        (pc.field("cvt") == None, r"nothing compares with null.*is_null\(\)"),  # noqa: E711
+        (pc.field("age") != float("nan"), "nothing compares with nan"),
+        (pc.field("age") == "60", "does not fit the table"),
+    ],
+)
+def test_an_expression_that_fits_no_row_is_refused(where: pc.Expression, told: str) -> None:
+    with pytest.raises(InputError, match=told) as caught:
+        to_expression(where, ROWS.schema)
+    assert caught.value.kind == "bad_filter"
+
+
+def test_rows_are_filtered_by_what_another_table_says_as_the_message_has_it() -> None:
+    rois = pa.table({"roi_key": ["C1/1", "C1/2"], "volume_ml": [2.0, 30.0]})
+    scores = pa.table({"roi_key": ["C1/2", "C1/1"]})
+    with pytest.raises(InputError) as caught:
+        to_expression("volume_ml > 10", scores.schema)
+    _, _, line = caught.value.message.splitlines()[0].partition("where=")
+    for limit, expected in ((10, ["C1/2"]), (99, [])):
+        found = rois.filter(pc.field("volume_ml") > limit)
+        where = to_expression(eval(line, {"pc": pc, "found": found}), scores.schema)
+        assert scores.filter(where)["roi_key"].to_pylist() == expected
+    text = pa.table({"row": [1, 2], "center": ["== null[", "a"]})
+    assert text.filter(to_expression(pc.field("center") == "== null[", text.schema)).num_rows == 1

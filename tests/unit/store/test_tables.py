@@ -144,8 +144,11 @@ def test_counts_need_no_rows_where_the_log_tells_them(store: FeatureStore, monke
 
 def test_a_filter_that_does_not_fit_is_the_users_mistake_with_rows_and_without(store: FeatureStore) -> None:
     for _ in range(2):
-        for where in (pc.field("nope") == 1, pc.field("kind") == 1):
-            with pytest.raises(InputError, match="does not fit the table"):
+        for where, told in (
+            (pc.field("nope") == 1, "no column 'nope'"),
+            (pc.field("kind") == 1, "does not fit the table"),
+        ):
+            with pytest.raises(InputError, match=told):
                 store.table("specs").read(where=where)
         store.table("specs").append([spec("a")])
 

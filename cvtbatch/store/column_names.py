@@ -1,0 +1,39 @@
+"""Which table has a column that was asked of another one."""
+
+from collections.abc import Collection
+
+from cvtbatch import contracts
+
+# Tables that `FeatureStore` reads under a name of their own, the likeliest first.
+_READ_BY_NAME = ("cases", "rois", "radiomics", "embeddings", "scores")
+_KEYS = ("roi_key", "case_key")
+
+
+def table_of(name: str) -> str:
+    """Return the table of the store that has a column, the likeliest of several; empty where none has it."""
+    others = (table for table in contracts.table_names() if table not in _READ_BY_NAME)
+    return next((table for table in (*_READ_BY_NAME, *others) if name in _columns(table)), "")
+
+
+def told_where(name: str, here: Collection[str]) -> str:
+    """Say which table has a column, and how rows that lack it are filtered by it; empty where no table has it.
+
+    Args:
+        here: the columns of these rows.
+    """
+    table = table_of(name)
+    if not table:
+        return ""
+    read = f"store.{table}()" if table in _READ_BY_NAME else f"store.current({table!r})"
+    beside = " and store.wide()" if name in {*contracts.clinical_columns(), *contracts.feature_names()} else ""
+    told = f"{name} is a column of table {table}: {read}{beside} {'have' if beside else 'has'} it"
+    key = next((key for key in _KEYS if key in here and key in _columns(table)), "")
+    if key:
+        told += (
+            f'; filter there, and here by the rows found: where=pc.field("{key}").isin(found["{key}"].combine_chunks())'
+        )
+    return told
+
+
+def _columns(table: str) -> frozenset[str]:
+    return frozenset(field.name for field in contracts.table(table).fields)
