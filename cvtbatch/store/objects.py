@@ -13,6 +13,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError
 
 from cvtbatch.errors import StorageError
+from cvtbatch.file_errors import why
 from cvtbatch.store.location import Location
 from cvtbatch.store.storage_errors import storage_error, storage_errors
 
@@ -82,8 +83,9 @@ def _make_folder(path: Path) -> None:
             raise
         raise StorageError(
             "store_not_writable",
-            "the folder of the store cannot be made, so that nothing can be written there: choose another place for it",
-            f"{type(error).__name__}: {error}",
+            f"the folder of the store cannot be made, so that nothing can be written there: {why(error)}; choose another place for "
+            "it",
+            str(path),
         ) from None
 
 

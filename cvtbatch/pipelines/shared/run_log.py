@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
+from cvtbatch.file_errors import why
+
 Level = Literal["info", "warning", "error"]
 
 
@@ -64,7 +66,8 @@ class RunLog:
                 file.write(line + "\n")
         except (OSError, RuntimeError) as error:
             self._broken = True
-            self._on_notice(f"no log of this run is kept, texts stand here alone: {error}; --log names another file")
+            reason = why(error) if isinstance(error, OSError) else str(error)
+            self._on_notice(f"no log of this run is kept, texts stand here alone: {reason}; --log names another file")
             return False
         return True
 
