@@ -305,8 +305,17 @@ def _told(error: Any) -> str:
     if error.validator == "type":
         wanted = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
         if wanted == ["array"] and isinstance(value, str | int | float):
-            return f"{value!r} is no list: write [{value}]"
+            least = error.schema.get("minItems", 1)
+            return f"{value!r} is no list: write [{', '.join([str(value)] * least)}]"
         return f"{value!r} is no {' and no '.join(_TYPE_WORDS[name] for name in wanted)}"
+    if error.validator in {"exclusiveMinimum", "minimum", "exclusiveMaximum", "maximum"}:
+        limit = {"exclusiveMinimum": "above", "minimum": "at least", "exclusiveMaximum": "below", "maximum": "at most"}
+        return f"{value!r} is out of range: it has to be {limit[error.validator]} {error.validator_value}"
+    if error.validator == "const":
+        return f"{value!r} is not {error.validator_value!r}, the only value that is known"
+    if error.validator in {"minItems", "maxItems"}:
+        few = {"minItems": "at least", "maxItems": "at most"}[error.validator]
+        return f"{value!r} has {len(value)} entries: {few} {error.validator_value} are wanted"
     return ""
 
 

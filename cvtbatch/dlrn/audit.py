@@ -192,7 +192,8 @@ def refuse(findings: Sequence[Finding]) -> None:
             "leakage", "the audit found a step of the fit that saw what it may not", "\n".join(problems)
         )
     if errors:
-        raise ProblemsError.of("leakage", "the training cohort", problems)
+        advice = "keep one of each and erase the others (cvtbatch forget KEY), or name other centres"
+        raise ProblemsError.of("leakage", "the training cohort", problems, advice=advice)
 
 
 def _person(member: Member) -> tuple[str, str]:

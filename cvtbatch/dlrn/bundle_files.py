@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
 from cvtbatch.errors import FormatError, InputError
+from cvtbatch.file_errors import why
 from cvtbatch.whole_files import written_whole
 
 DOCUMENT, ARRAYS, GOLDEN, SELECTION = "bundle.json", "arrays.safetensors", "golden.parquet", "selection.parquet"
@@ -36,7 +37,7 @@ def read_files(path: Path) -> dict[str, bytes]:
         files = _read_folder(path) if path.is_dir() else _read_tar(path)
     except (OSError, tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(
-            "no_bundle", f"bundle {path} is neither a folder nor a tar that can be read", str(error)
+            "no_bundle", f"bundle {path} is neither a folder nor a tar that can be read; {_WRITTEN}", str(error)
         ) from None
     if DOCUMENT not in files:
         raise InputError("no_bundle", f"{path} holds no {DOCUMENT}: it is no bundle; {_WRITTEN}")
@@ -108,7 +109,7 @@ def write_files(out: Path, contents: Mapping[str, bytes]) -> None:
         with written_whole(out, folder=True) as aside:
             _WRITERS[out.suffix == ".tar"](aside, contents)
     except OSError as error:
-        raise InputError("cannot_write", f"--out {out} cannot be written: {error.strerror or error}") from None
+        raise InputError("cannot_write", f"--out {out} cannot be written: {why(error)}") from None
 
 
 def _write_folder(path: Path, contents: Mapping[str, bytes]) -> None:

@@ -26,6 +26,8 @@ from safetensors import SafetensorError
 from cvtbatch.downloads import fetch_file
 from cvtbatch.errors import InputError
 from cvtbatch.extras import require
+from cvtbatch.file_errors import why
+from cvtbatch.nearest import did_you_mean
 from cvtbatch.spec import digest
 
 Tensors = dict[str, npt.NDArray[np.float32]]
@@ -184,8 +186,8 @@ def _read_file(path: Path) -> tuple[Tensors, Mapping[str, str]]:
     except OSError as error:
         raise InputError(
             "no_weights",
-            f"embedding.weights {path} is neither imagenet, imagenet-v2, random:SEED nor none, and as a file it cannot be read: "
-            f"{error.strerror}",
+            f"embedding.weights {path}: {did_you_mean(str(path), IMAGENET)}it is {', '.join(IMAGENET)}, random:SEED, none, or a "
+            f"file, and as a file: {why(error)}",
         ) from None
     except SafetensorError as error:
         raise InputError("bad_weights", f"embedding.weights {path} is no safetensors file: {error}") from None

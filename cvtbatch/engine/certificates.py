@@ -19,6 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cvtbatch.engine.encryption import CA, CA_KEY, NODE, NODE_KEY
 from cvtbatch.errors import InputError
+from cvtbatch.file_errors import why
 
 # Clocks of a cluster differ a little.
 CLOCK_SKEW = datetime.timedelta(minutes=10)
@@ -70,7 +71,7 @@ def make_certificates(
         _write_new(folder / NODE, node.public_bytes(serialization.Encoding.PEM), 0o644)
     except OSError as error:
         raise InputError(
-            "certificates_unwritable", f"the certificates cannot be written: {error.strerror}", str(folder)
+            "certificates_unwritable", f"the certificates cannot be written: {why(error)}", str(folder)
         ) from None
     return end
 

@@ -8,6 +8,7 @@ import yaml
 from cvtbatch import contracts
 from cvtbatch.contracts import JsonObject
 from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.file_errors import why
 
 GIGABYTE = 1_000_000_000
 SCHEMA = "cluster.json"
@@ -105,7 +106,10 @@ def read_cluster_file(path: Path) -> ClusterConfig:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(
-            "no_cluster_file", f"the cluster file cannot be read: {error.strerror}; see --cluster", str(path)
+            "no_cluster_file",
+            f"the cluster file cannot be read: {why(error)}; --cluster takes a YAML file that says where the workers are, e.g. "
+            "{kind: scheduler, address: 'tls://HOST:8786'}",
+            str(path),
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError("bad_cluster_file", "the cluster file is not YAML", f"{path}: {error}") from None

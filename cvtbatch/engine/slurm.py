@@ -24,6 +24,7 @@ from cvtbatch.engine.job_script import job_script
 from cvtbatch.engine.processes import defer_interrupts, open_scratch, silence_dask
 from cvtbatch.engine.settings import DASK_SETTINGS
 from cvtbatch.errors import CvtbatchError, InputError, ResourceError
+from cvtbatch.file_errors import why
 
 # How often workers are looked for, and how often Slurm is asked about jobs.
 POLL_WORKERS_SECONDS = 1.0
@@ -95,7 +96,7 @@ def start_jobs(config: SlurmJobs, on_notice: Callable[[str], None]) -> Iterator[
         config.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise InputError(
-            "no_folder", f"the shared folder of the cluster file cannot be made: {error.strerror}", str(config.folder)
+            "no_folder", f"the shared folder of the cluster file cannot be made: {why(error)}", str(config.folder)
         ) from None
     silence_dask()
     with open_scratch(config.folder) as folder, dask.config.set(DASK_SETTINGS | {"temporary-directory": str(folder)}):

@@ -53,6 +53,13 @@ def _voxels_of_label(values: Values, wanted: int | None, path: Path) -> npt.NDAr
     if not len(labels):
         raise InputError("empty_mask", "the mask is empty: no voxel differs from 0", str(path))
     shown = ", ".join(str(int(label)) for label in labels[:SHOWN])
+    if wanted is None and labels[0] < 0 and len(labels) > SHOWN:
+        raise InputError(
+            "not_a_label_map",
+            f"the mask holds {len(labels)} values from {labels[0]:g} to {labels[-1]:g}, as an image in HU does: name the outline "
+            "of the hematoma, 1 inside and 0 outside; perhaps image and mask changed places",
+            str(path),
+        )
     if wanted is None and len(labels) > 1:
         raise InputError(
             "ambiguous_mask", f"the mask holds the labels {shown}; name one in the column mask_label", str(path)

@@ -14,6 +14,7 @@ some do and some do not:
 One stack left is the answer. Several are a tie, which is an error: slice thickness, for one, is the user's choice.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -136,9 +137,10 @@ def _no_series(maps: Sequence[Stack], passed_over: str, *, scouts: bool) -> Inpu
     """Return why there is nothing to choose from."""
     slices = [header for stack in maps for header in stack.slices]
     if not slices:
-        return InputError(
-            "no_ct_series", f"the source holds no CT image{' but scout images' if scouts else ''}{passed_over}"
-        )
+        told = f"the source holds no CT image{' but scout images' if scouts else ''}{passed_over}"
+        if re.search(r"not DICOM \(\.(gz|nii|nrrd|mha|mhd)\)", passed_over):
+            told += "; an image in NIfTI, NRRD or MetaImage is named by its file, not by its folder"
+        return InputError("no_ct_series", told)
     return _not_hounsfield(
         slices, "maps of perfusion or material are no CT; give the series that they were computed from"
     )

@@ -100,7 +100,9 @@ def _read_image(path: Path, announce: Announce) -> SourceVolume:
     values: npt.NDArray[np.number] = sitk.GetArrayViewFromImage(image)
     if values.dtype.itemsize == 1:
         raise InputError(
-            "not_hounsfield", f"the image has {image.GetPixelIDTypeAsString()} values, which cannot hold HU", str(path)
+            "not_hounsfield",
+            f"the image has {image.GetPixelIDTypeAsString()} values, which cannot hold HU; perhaps image and mask changed places",
+            str(path),
         )
     require_hounsfield(values)
     if file.other is not None and file.other.contradicts:

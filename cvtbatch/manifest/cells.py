@@ -18,6 +18,7 @@ NUMBER, EXTRA = "number", "extra"
 # Columns that name what others named: files, and segments in them.
 NAMED_ELSEWHERE = frozenset({"image", "mask", "segment"})
 # A number and its unit, e.g. 65y.
+_WITH_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _WITH_UNIT = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?[A-Za-z]+\.?")
 # Row and place within the row, by which problems are ordered.
 Complaint = tuple[int, int, str]
@@ -157,6 +158,8 @@ def _no_number(text: str, field: contracts.Field) -> str:
         return "is not an integer"
     if number := _WITH_UNIT.fullmatch(text):
         return f"is not a number: write {number[1]}"
+    if _WITH_COMMA.fullmatch(text):
+        return f"is not a number: write {text.replace(',', '.')}"
     return "is not a number"
 
 

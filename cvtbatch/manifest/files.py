@@ -18,6 +18,14 @@ from cvtbatch.manifest.problems import Problems
 
 ROWS_TOGETHER = 8192
 # Other programs fill the line up with empty cells.
+# What the csv module says, in words.
+_BROKEN = {
+    "field larger than field limit": 'a cell is longer than any value; perhaps a text in quotes has no end: look for a single "',
+    "unexpected end of data": 'a text in quotes has no end: look for a single "',
+}
+# What is named as a manifest by mistake.
+_WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
+_IMAGES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd", ".dcm")
 _SEPARATOR = re.compile(r"sep=(.),*", re.IGNORECASE | re.DOTALL)
 Cells = Sequence[str]
 
@@ -96,13 +104,28 @@ def _csv_rows(path: Path) -> Iterator[list[str]]:
         with path.open(encoding="utf-8-sig", newline="") as text:
             yield from csv.reader(text, strict=True)
     except UnicodeDecodeError:
+        if other := _other_kind(path):
+            raise InputError("manifest_not_csv", f"manifest {path} is {other}") from None
         raise InputError(
             "manifest_not_csv",
             f"manifest {path}: line {_first_undecodable(path)} is no UTF-8 text, perhaps Latin-1: save it as 'CSV UTF-8', or: "
             f"iconv -f latin1 -t utf-8 {path} > NEW",
         ) from None
     except csv.Error as error:
-        raise _no_csv(path, str(error)) from None
+        raise _no_csv(path, _BROKEN.get(str(error).partition(" (")[0], str(error))) from None
+
+
+def _other_kind(path: Path) -> str:
+    """Say what a file is that is no text, by its name or its first bytes, and what to do; empty where neither tells."""
+    with path.open("rb") as file:
+        start = file.read(132)
+    if path.suffix in _WORKBOOKS or start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        return "a workbook or an archive, not a CSV file: save the table as 'CSV UTF-8'"
+    if path.name.endswith(_IMAGES) or start[128:] == b"DICM":
+        return (
+            "an image, and a manifest is a table that names images: cvtbatch index FOLDER --out manifest.csv makes one"
+        )
+    return "no text: a manifest is a CSV or Parquet file" if b"\0" in start else ""
 
 
 def _first_undecodable(path: Path) -> int:
@@ -189,4 +212,6 @@ def _to_text(value: object) -> str:
 
 
 def _no_parquet(path: Path, error: Exception) -> InputError:
-    return InputError("manifest_not_parquet", f"manifest {path} is not a Parquet file: {error}")
+    return InputError(
+        "manifest_not_parquet", f"manifest {path} is not a Parquet file, or not a whole one: write it anew ({error})"
+    )

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.file_errors import why
 from cvtbatch.key_index import KEY_BYTES, KeyIndex, Keys, hashed, key_array
 from cvtbatch.manifest.case import ROI_COLUMNS, Case, RoiSource, Value, key_of
 from cvtbatch.manifest.cells import (
@@ -196,7 +197,7 @@ def survey_manifest(path: Path) -> Survey:
         if file_digest(path) != sha256:
             raise InputError("manifest_changed", f"manifest {path} changed while it was read: run again")
     except OSError as error:
-        raise InputError("no_manifest", f"manifest {path} cannot be read: {error.strerror}") from None
+        raise InputError("no_manifest", f"manifest {path} cannot be read: {why(error)}") from None
     return found
 
 

@@ -89,7 +89,10 @@ def read_parameters(path: str | os.PathLike[str]) -> dict[object, object]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError("bad_parameter_file", f"parameter file {path} is not YAML: {error}") from None
     if not isinstance(content, dict):
-        raise InputError("bad_parameter_file", f"parameter file {path} holds no settings")
+        raise InputError(
+            "bad_parameter_file",
+            f"parameter file {path} holds none of {', '.join(SECTIONS)}: `cvtbatch profile show cvt-1834` prints one to begin with",
+        )
     return content
 
 

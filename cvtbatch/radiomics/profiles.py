@@ -104,6 +104,7 @@ def load_profile(profile: str | os.PathLike[str]) -> FeatureSet:
     path = Path(profile)
     if not path.is_file():
         what = "there is no such file" if path.suffix else "there is no such profile"
+        what = "this is a folder" if path.is_dir() else what
         raise InputError(
             "no_profile",
             f"radiomics.profile {profile!r}: {what}; {did_you_mean(profile, PROFILES)}it is {' or '.join(PROFILES)}, or the path "

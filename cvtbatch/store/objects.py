@@ -13,12 +13,13 @@ import obstore
 from obstore.exceptions import AlreadyExistsError
 
 from cvtbatch.errors import StorageError
+from cvtbatch.file_errors import why
 from cvtbatch.store.location import Location
 from cvtbatch.store.storage_errors import storage_error, storage_errors
 
 # What is created twice, and removed, before a store is written.
 PROBE = "cvtbatch-store.json.probe"
-_NO_ROOM = "the folder of the store cannot be made, so that nothing can be written there: choose another place for it"
+_NO_ROOM = "the folder of the store cannot be made, so that nothing can be written there"
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -81,7 +82,9 @@ def require_room(location: Location) -> None:
     path = Path(location.path)
     place = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        raise StorageError("store_not_writable", _NO_ROOM, f"{place} is no folder that you may write")
+        raise StorageError(
+            "store_not_writable", f"{_NO_ROOM}: choose another place for it", f"{place} is no folder that you may write"
+        )
 
 
 def _make_folder(path: Path) -> None:
@@ -97,8 +100,8 @@ def _make_folder(path: Path) -> None:
             raise
         raise StorageError(
             "store_not_writable",
-            _NO_ROOM,
-            f"{type(error).__name__}: {error}",
+            f"{_NO_ROOM}: {why(error)}; choose another place for it",
+            str(path),
         ) from None
 
 

@@ -120,7 +120,9 @@ def _read_format(location: Location, otherwise: str = _FILLED) -> int:
         FormatError: it is newer, or the file is damaged.
     """
     if not holds_anything(location):
-        raise StorageError("no_store", f"there is no store at {location.url}")
+        raise StorageError(
+            "no_store", f"there is no store at {location.url}; cvtbatch extract MANIFEST --store STORE makes one"
+        )
     try:
         document = json.loads(get(location, FORMAT_FILE))
     except FileNotFoundError:

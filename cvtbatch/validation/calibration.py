@@ -198,7 +198,9 @@ def _fit(scored: Scored, design: Floats, offset: Floats | None = None) -> _Fit:
     from statsmodels.genmod.families import Binomial
     from statsmodels.genmod.generalized_linear_model import GLM
 
-    found: Any = GLM(scored.outcome.astype(np.float64), design, family=Binomial(), offset=offset).fit(tol=1e-10)
+    # Far from 0 the inverse link is 0 or 1, whether its exponential overflows or not.
+    with np.errstate(over="ignore"):
+        found: Any = GLM(scored.outcome.astype(np.float64), design, family=Binomial(), offset=offset).fit(tol=1e-10)
     covariance = np.asarray(found.cov_params(), dtype=np.float64)
     if scored.repeated:
         covariance = _clustered(covariance, design * (scored.outcome - found.fittedvalues)[:, None], scored)

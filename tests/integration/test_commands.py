@@ -44,7 +44,10 @@ def test_commands_on_no_store_say_so(tmp_path: Path) -> None:
         ("picture", "A/1", "--out", tmp_path / "x.png"),
     ):
         result = cvtbatch(*arguments, "--store", tmp_path / "absent")
-        assert (result.returncode, result.stderr) == (1, f"Error: there is no store at {tmp_path / 'absent'}\n")
+        assert (result.returncode, result.stderr) == (
+            1,
+            f"Error: there is no store at {tmp_path / 'absent'}; cvtbatch extract MANIFEST --store STORE makes one\n",
+        )
 
 
 def tree(folder: Path) -> dict[str, str]:

@@ -52,6 +52,16 @@ def cvtbatch(
     return result
 
 
+def told(line: str, code: int) -> str:
+    """Type a command line; return what is answered, in one line, once it is sure that it is no traceback."""
+    found = cvtbatch(*line.split())
+    text = found.stdout + found.stderr
+    assert found.returncode == code, text
+    assert "Traceback" not in text
+    assert "defect of cvtbatch" not in text
+    return " ".join(text.split())
+
+
 def _run_here(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     # With bytes below, as the real ones have: what is no text is written as bytes.
     stdout, stderr = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))

@@ -20,6 +20,7 @@ LAYERS = [
         "documents",
         "downloads",
         "extras",
+        "file_errors",
         "geometry",
         "spec",
         "spill",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cvtbatch.dlrn.bundle import load_bundle
 from cvtbatch.errors import InputError
+from cvtbatch.file_errors import why
 from cvtbatch.manifest import Survey, survey_manifest
 from cvtbatch.manifest.files import refuse_manifest
 from cvtbatch.pipelines.archive.check_files import Document, Findings, Problem
@@ -141,4 +142,4 @@ def write_problems(out: Path, report: CheckReport) -> None:
                 *ids, message = (getattr(problem, name) for name in COLUMNS)
                 rows.writerow([*ids, for_spreadsheet(message)])
     except OSError as error:
-        raise InputError("cannot_write", f"--out {out} cannot be written: {error.strerror or error}") from None
+        raise InputError("cannot_write", f"--out {out} cannot be written: {why(error)}") from None

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from cvtbatch.errors import InputError
+from cvtbatch.file_errors import why
 from cvtbatch.geometry import SliceStack, stored_grid
 from cvtbatch.ingest.writing import SeriesTags, write_mask_file, write_series, write_volume_file
 from cvtbatch.synthesis import SyntheticCase, plan_cohort, render
@@ -46,7 +47,7 @@ def write_archive(
             writer.writeheader()
             writer.writerows(rows)
     except OSError as error:
-        raise InputError("cannot_write", f"{out} cannot be written: {error.strerror or error}") from None
+        raise InputError("cannot_write", f"{out} cannot be written: {why(error)}") from None
     return manifest
 
 

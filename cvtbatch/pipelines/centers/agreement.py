@@ -11,6 +11,7 @@ from cvtbatch.dlrn.bundle import load_bundle
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.extras import require
+from cvtbatch.file_errors import why
 from cvtbatch.manifest import Reading, require_centers
 from cvtbatch.pipelines.centers.agreement_tables import (
     Document,
@@ -190,6 +191,4 @@ def _write(found: AgreementReport, folder: Path) -> None:
             with written_whole(folder / name) as aside:
                 aside.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InputError(
-            "cannot_write", f"the tables cannot be written: {error.strerror or error}", str(folder)
-        ) from None
+        raise InputError("cannot_write", f"the tables cannot be written: {why(error)}", str(folder)) from None

@@ -8,6 +8,7 @@ import yaml
 from cvtbatch import contracts
 from cvtbatch.documents import from_document
 from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.file_errors import why
 from cvtbatch.validation.study import Study
 
 
@@ -33,7 +34,7 @@ def read_study(path: Path) -> Study:
     except FileNotFoundError:
         raise InputError("no_study", f"there is no study file {path}") from None
     except OSError as error:
-        raise InputError("no_study", f"study file {path} cannot be read: {error.strerror}") from None
+        raise InputError("no_study", f"study file {path} cannot be read: {why(error)}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError("bad_study", f"study file {path} is not YAML: {error}") from None
     if not isinstance(document, dict):

@@ -17,6 +17,7 @@ from typing import Literal, TextIO
 import cvtbatch
 from cvtbatch import contracts
 from cvtbatch.errors import CvtbatchError, InputError
+from cvtbatch.file_errors import why
 from cvtbatch.manifest import Manifest
 from cvtbatch.pipelines.extraction.report import ExtractReport
 from cvtbatch.pipelines.extraction.report import State as CaseState
@@ -56,7 +57,7 @@ def require_folder(chosen: Path | None) -> None:
     try:
         chosen.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise InputError("cannot_write", f"--report {chosen} cannot be made: {error.strerror}") from None
+        raise InputError("cannot_write", f"--report {chosen} cannot be made: {why(error)}") from None
     if not os.access(chosen, os.W_OK | os.X_OK):
         raise InputError("cannot_write", f"--report {chosen} cannot be written: take a folder of your own")
 

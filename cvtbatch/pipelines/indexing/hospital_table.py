@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.file_errors import why
 
 SEPARATORS = (",", ";", "\t")
 # A workbook is a zip, an old one an OLE file.
@@ -47,7 +48,7 @@ def read_hospital_table(path: Path, what: str) -> HospitalTable:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise InputError("no_table", f"{what} cannot be read: {error.strerror}", str(path)) from None
+        raise InputError("no_table", f"{what} cannot be read: {why(error)}", str(path)) from None
     if content.startswith(_WORKBOOKS):
         raise _bad(what, path, "it is a workbook of Excel or LibreOffice: save it as 'CSV UTF-8'")
     text = _decode(content, what, path)

@@ -120,7 +120,8 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         show: told a stage (`read`, `choose`), how much of it is done, is known to be to do, and has failed; may raise.
 
     Raises:
-        InputError: the pattern fits no folder, nothing says what a centre is, or --out cannot be written.
+        InputError: there is no study and no manifest to extend, the pattern fits no folder, nothing says what a centre is, or
+            --out cannot be written.
     """
     started, root, options = time.monotonic(), prepared.root, prepared.options
     rule, clinical, left_out = prepared.rule, prepared.clinical, LeftOut()
@@ -132,6 +133,13 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         files = list(studies.other_files())
         apart = [path for path, covered in files if not covered]
         found += choose_images(root, apart, prepared.pattern, options.center)
+        if not found and not prepared.there.rows:
+            raise InputError(
+                "no_studies",
+                f"there is no study below the folder: none of its {count.found:,} files is a CT in DICOM, NIfTI, NRRD or "
+                "MetaImage; name the folder that holds the images",
+                str(root),
+            )
         # Refuses a table whose ids are not the studies', before anything is written.
         unmatched = clinical.unmatched(choice.key[:2] for choice in found) if clinical else ()
         outlines = Outlines(

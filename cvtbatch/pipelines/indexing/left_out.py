@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cvtbatch.errors import InputError
+from cvtbatch.file_errors import why
 from cvtbatch.pipelines.indexing.study_choice import StudyChoice
 from cvtbatch.plain_text import FOR_PEOPLE
 from cvtbatch.whole_files import written_whole
@@ -61,5 +62,5 @@ class LeftOut:
                     writer.writerow([*naming.case(choice), naming.place(choice), state, reason, choice.candidates])
         except OSError as error:
             raise InputError(
-                "cannot_write", f"{path.name} beside --out cannot be written: {error.strerror}", str(path)
+                "cannot_write", f"{path.name} beside --out cannot be written: {why(error)}", str(path)
             ) from None

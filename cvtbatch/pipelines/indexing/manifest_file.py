@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.file_errors import why
 from cvtbatch.manifest.files import read_csv
 from cvtbatch.manifest.problems import Problems
 from cvtbatch.whole_files import written_whole
@@ -60,7 +61,7 @@ def read_manifest_file(path: Path) -> ManifestFile:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise InputError("cannot_write", f"--out cannot be read: {error.strerror}", str(path)) from None
+        raise InputError("cannot_write", f"--out cannot be read: {why(error)}", str(path)) from None
     if not content.strip():
         return ManifestFile((), b"", ())
     # Read as a manifest is, so that what is refused there is refused here, in the same words.
@@ -134,7 +135,7 @@ def write_manifest_file(
         with written_whole(path) as aside:
             aside.write_bytes(b"".join(parts))
     except OSError as error:
-        raise InputError("cannot_write", f"--out cannot be written: {error.strerror}", str(path)) from None
+        raise InputError("cannot_write", f"--out cannot be written: {why(error)}", str(path)) from None
 
 
 def _wider_head(there: ManifestFile, width: int, more: Sequence[str]) -> bytes:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError
+from cvtbatch.file_errors import why
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,10 @@ def write_template(path: Path) -> None:
             csv.writer(file, lineterminator="\n").writerow(contracts.manifest_fields())
     except FileExistsError:
         raise InputError(
-            "cannot_write", "there is a file of that name already: give --out another one, or remove it", str(path)
+            "cannot_write", "there is something of that name already: give --out another one, or remove it", str(path)
         ) from None
     except OSError as error:
-        raise InputError("cannot_write", f"the manifest cannot be written there: {error.strerror}", str(path)) from None
+        raise InputError("cannot_write", f"the manifest cannot be written there: {why(error)}", str(path)) from None
 
 
 def _holds(field: contracts.Field) -> str:

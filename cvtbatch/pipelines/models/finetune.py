@@ -15,6 +15,7 @@ from cvtbatch.embedding.preprocessing import Preprocessing, prepare_slices
 from cvtbatch.embedding.weights import Weights, load_weights, tensor_digest, to_bytes
 from cvtbatch.errors import InputError
 from cvtbatch.extras import require
+from cvtbatch.file_errors import why
 from cvtbatch.manifest import patient_digest
 from cvtbatch.pipelines.models.tuning_cohort import TuningCohort, TuningRoi, read_tuning_cohort
 from cvtbatch.pipelines.shared.job import Job
@@ -133,7 +134,10 @@ def _refuse(job: Job, out: Path) -> None:
     if out.suffix != ".safetensors":
         raise InputError("unknown_format", f"--out {out}: the suffix is not .safetensors")
     if not job.cohort.training_centers:
-        raise InputError("no_training_centers", "cohort.training_centers is empty: name the centres to train on")
+        raise InputError(
+            "no_training_centers",
+            "cohort.training_centers is empty: name the centres to train on, e.g. --set 'cohort.training_centers=[C1]'",
+        )
     if job.embedding.weights == "none":
         raise InputError("no_weights", "embedding.weights is none: name the weights to start from, e.g. imagenet")
 
@@ -170,7 +174,7 @@ def _require_writable(out: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise InputError("cannot_write", f"--out {out} cannot be written: {error.strerror}") from None
+        raise InputError("cannot_write", f"--out {out} cannot be written: {why(error)}") from None
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError
+from cvtbatch.file_errors import why
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.readings import read_readings
 from cvtbatch.store import View
@@ -41,6 +42,6 @@ def _read_table(path: Path) -> IccTable:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(
-            "bad_icc_table", f"the file of fit.selection.icc_table cannot be read: {error.strerror}", str(path)
+            "bad_icc_table", f"the file of fit.selection.icc_table cannot be read: {why(error)}", str(path)
         ) from None
     return parse_icc_table(data, contracts.feature_names())

@@ -11,6 +11,7 @@ from pathlib import Path
 import cvtbatch
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
+from cvtbatch.file_errors import why
 from cvtbatch.pipelines.reviews.drawing import DrawnCase, DrawTask, draw_case
 from cvtbatch.pipelines.reviews.worklist import read_worklist
 from cvtbatch.pipelines.shared.ordered_map import map_on
@@ -128,7 +129,7 @@ def write_review(
             summaries.append(summarise(number, shown))
         _write_text(out / INDEX, render_index(summaries, _origin(choice)))
     except OSError as error:
-        raise InputError("cannot_write", f"--out {out} cannot be written: {error.strerror or error}") from None
+        raise InputError("cannot_write", f"--out {out} cannot be written: {why(error)}") from None
     report.seconds = round(time.monotonic() - started, 3)
     return report
 

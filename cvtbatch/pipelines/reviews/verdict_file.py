@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.file_errors import why
 from cvtbatch.plain_text import hidden_character
 from cvtbatch.reviewing.verdicts import COMMENT_LENGTH, OF_CASES, OF_OUTLINES, Verdict
 
@@ -73,7 +74,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     except FileNotFoundError:
         raise InputError("no_review", f"there is no file {path}: name the one that the review page saved") from None
     except OSError as error:
-        raise InputError("no_review", f"review {path} cannot be read: {error.strerror or error}") from None
+        raise InputError("no_review", f"review {path} cannot be read: {why(error)}") from None
     except UnicodeDecodeError as error:
         raise InputError("bad_review", f"review {path} is no UTF-8 text: byte {error.start}") from None
     except csv.Error as error:

@@ -16,6 +16,7 @@ from cvtbatch.embedding.compute import Compute, Device, Precision
 from cvtbatch.embedding.preprocessing import Field, Preprocessing
 from cvtbatch.embedding.training import Training
 from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.file_errors import why
 from cvtbatch.manifest import Reading
 from cvtbatch.radiomics import Engine
 
@@ -170,7 +171,7 @@ def read_job(kind: Kind, path: Path | None = None, overrides: Sequence[str] = ()
     except FileNotFoundError:
         raise InputError("no_job", f"there is no job file {source}") from None
     except OSError as error:
-        raise InputError("no_job", f"job file {source} cannot be read: {error.strerror}") from None
+        raise InputError("no_job", f"job file {source} cannot be read: {why(error)}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError("bad_job", f"job file {source} is not YAML: {error}") from None
     if not isinstance(document, dict):

@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
+from cvtbatch.file_errors import why
+
 Level = Literal["info", "warning", "error"]
 
 
@@ -65,7 +67,8 @@ class RunLog:
                 file.write(line + "\n")
         except (OSError, RuntimeError) as error:
             self._broken = True
-            self._on_notice(f"no log of this run is kept, texts stand here alone: {error}; --log names another file")
+            reason = why(error) if isinstance(error, OSError) else str(error)
+            self._on_notice(f"no log of this run is kept, texts stand here alone: {reason}; --log names another file")
             return False
         return True
 

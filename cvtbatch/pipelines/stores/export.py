@@ -13,6 +13,7 @@ import SimpleITK as sitk
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError
+from cvtbatch.file_errors import why
 from cvtbatch.imaging import outline_picture
 from cvtbatch.manifest import require_centers
 from cvtbatch.manifest.files import refuse_manifest
@@ -98,7 +99,7 @@ def export_table(
                 rows, formulas = without_formulas(without_lists(rows), _ids(name))
                 pa_csv.write_csv(rows, aside)
     except OSError as error:
-        raise InputError("cannot_write", f"--out {out} cannot be written: {error.strerror or error}") from None
+        raise InputError("cannot_write", f"--out {out} cannot be written: {why(error)}") from None
     return Exported(out, int(rows.num_rows), snapshot, formulas, length)
 
 

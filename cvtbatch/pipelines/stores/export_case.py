@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from cvtbatch.documents import to_document
 from cvtbatch.errors import FormatError, InputError
+from cvtbatch.file_errors import why
 from cvtbatch.geometry import AIR_HU, Grid
 from cvtbatch.imaging.placement import mask_volume_ml
 from cvtbatch.ingest import ImageSlices, read_mask, read_volume
@@ -200,4 +201,4 @@ def _write(scene: _Scene, out: Path) -> None:
                 named = [NamedMask(outline.segment, outline.voxels_zyx) for outline in scene.outlines]
                 write_segmentation(aside / SEGMENTATION, named, scene.grid)
     except OSError as error:
-        raise InputError("cannot_write", f"--out {out} cannot be written: {error.strerror or error}") from None
+        raise InputError("cannot_write", f"--out {out} cannot be written: {why(error)}") from None

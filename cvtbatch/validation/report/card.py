@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cvtbatch.errors import InputError
+from cvtbatch.file_errors import why
 from cvtbatch.reporting.flag_words import MEANINGS
 from cvtbatch.reporting.outlined_slice import OutlinedSlice, to_data_url
 from cvtbatch.validation.inputs import Contribution, Scale
@@ -114,7 +115,7 @@ def card_lines(card: CaseCard) -> Iterator[str]:
     yield RESEARCH_USE
     yield f"Intended use: {card.intended_use}"
     yield f"Bundle {card.bundle_digest[:12]}, trained on {card.trained_on}"
-    yield from (f"Caution: {caution}." for caution in card.cautions)
+    yield from (f"Caution: {caution}." for caution in dict.fromkeys(card.cautions))
     yield UNCHECKED
     yield f"Image: {card.choice}; hematoma {volume_in_words(card)}; inputs {card.input_digest[:12]}"
     yield from (f"Flag: {flag}" for flag in map(flag_in_words, card.flags))
@@ -175,7 +176,7 @@ def write_card(file: Path, card: CaseCard, software: str) -> None:
         with written_whole(file) as aside:
             aside.write_text(card_page(card, software), encoding="utf-8")
     except OSError as error:
-        raise InputError("cannot_write", f"the card cannot be written: {error.strerror or error}", str(file)) from None
+        raise InputError("cannot_write", f"the card cannot be written: {why(error)}", str(file)) from None
 
 
 def volume_in_words(card: CaseCard) -> str:

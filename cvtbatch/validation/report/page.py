@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, InternalError
+from cvtbatch.file_errors import why
 from cvtbatch.reporting.outlined_slice import OutlinedSlice, to_data_url
 from cvtbatch.validation.evaluate import CaseResult, Validation
 from cvtbatch.validation.readers import FEWEST
@@ -109,9 +110,7 @@ def write_report(
             if on_page:
                 on_page(len(pages) - place, len(pages))
     except OSError as error:
-        raise InputError(
-            "cannot_write", f"the report cannot be written: {error.strerror or error}", str(folder)
-        ) from None
+        raise InputError("cannot_write", f"the report cannot be written: {why(error)}", str(folder)) from None
     return folder / page_name(0)
 
 

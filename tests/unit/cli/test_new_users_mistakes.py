@@ -3,22 +3,19 @@
 import csv
 import os
 import re
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 
 from cvtbatch.cli import cli
 from cvtbatch.store import FeatureStore
-from tests.support.archives import tiny_archive, tiny_head, write_rows
-from tests.support.commands import cvtbatch
+from tests.support.archives import tiny_archive
+from tests.support.commands import cvtbatch, told
 from tests.support.model_store import fill
 from tests.support.paths import ROOT
 
-Rows = list[dict[str, object]]
 BUNDLE = ROOT / "tests" / "compat" / "bundle-3"
 # As PyRadiomics' exampleCT.yaml, without its comments.
 EXAMPLE_CT = """\
@@ -50,6 +47,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with an archive of four cases and a store of two centres, in which the user stands."""
     folder = tmp_path_factory.mktemp("user")
     tiny_archive(folder / "archive", 4)
+    (folder / "empty").mkdir()
+    (folder / "empty" / "readme.txt").write_text("nothing here", encoding="utf-8")
+    (folder / "odd.xlsx").write_bytes(b"PK\x03\x04\xff\x00")
+    (folder / "quote.csv").write_text('center,case_id,image,mask\nA,1,"ct.nii.gz,mask.nii.gz\n', encoding="utf-8")
     (folder / "images" / "head-1").mkdir(parents=True)
     store = fill(folder / "store")
     cases = store.current("cases").to_pylist()
@@ -65,22 +66,67 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     os.chdir(before)
 
 
-def told(line: str, code: int) -> str:
-    """Type a command line; return what is answered, in one line, once it is sure that it is no traceback."""
-    found = cvtbatch(*line.split())
-    text = found.stdout + found.stderr
-    assert found.returncode == code, text
-    assert "Traceback" not in text
-    assert "defect of cvtbatch" not in text
-    return " ".join(text.split())
-
-
 # What is typed, in the folder above; the exit code; what the answer has to say.
 TYPED = [
     ("check images", 1, ["images is a folder of images", "cvtbatch index images --out manifest.csv"]),
     ("extract images --store new", 1, ["images is a folder of images", "cvtbatch index images --out manifest.csv"]),
     ("extract archive --store new", 1, ["archive is a folder", "name archive/manifest.csv"]),
     ("extract absent.csv --store new", 1, ["there is no manifest file absent.csv"]),
+    (
+        "extract archive/ct0.nii.gz --store new",
+        1,
+        ["ct0.nii.gz is an image", "cvtbatch index FOLDER --out manifest.csv"],
+    ),
+    ("check odd.xlsx", 1, ["odd.xlsx is a workbook", "save the table as 'CSV UTF-8'"]),
+    ("check quote.csv", 1, ["quote.csv", "a text in quotes has no end"]),
+    ("extract archive/manifest.csv --store new --job archive", 1, ["job file archive", "it is a folder: name a file"]),
+    (
+        "extract archive/manifest.csv --store new --set volume.spacing_mm=0.5",
+        1,
+        ["0.5 is no list: write [0.5, 0.5, 0.5]"],
+    ),
+    (
+        "extract archive/manifest.csv --store new --set volume.spacing_mm=[0,1]",
+        1,
+        [
+            "volume.spacing_mm: [0, 1] has 2 entries: at least 3",
+            "spacing_mm.0: 0 is out of range: it has to be above 0",
+        ],
+    ),
+    ("extract archive/manifest.csv --store new --set version=2", 1, ["version: 2 is not 1, the only value"]),
+    (
+        "extract archive/manifest.csv --store new --set radiomics.profile=archive",
+        1,
+        ["'archive': this is a folder", "parameter file"],
+    ),
+    (
+        "extract archive/manifest.csv --store new --cluster tcp://host:1",
+        1,
+        ["there is no such file", "--cluster takes a YAML file", "kind: scheduler, address:"],
+    ),
+    (
+        "extract archive/manifest.csv --store archive/manifest.csv --set embedding.weights=none --workers 0",
+        1,
+        ["there is something of that name already", "choose another place"],
+    ),
+    ("synth quote.csv --cases 1", 1, ["quote.csv cannot be written", "is a file, where a folder is wanted"]),
+    (
+        "index empty --center C --out i.csv --map m.csv --workers 0",
+        1,
+        ["no study below the folder", "none of its 1 files is a CT"],
+    ),
+    (
+        "index images --center C --out i.csv --map m.csv --clinical a.csv --on id --workers 0",
+        1,
+        ["the clinical table cannot be read: there is no such file"],
+    ),
+    ("manifest template --out archive", 1, ["something of that name already: give --out another one"]),
+    (
+        "profile check quote.csv",
+        1,
+        ["holds none of imageType, featureClass, setting", "cvtbatch profile show cvt-1834"],
+    ),
+    ("profile check archive", 1, ["archive is a folder: name the parameter file in it"]),
     ("extrat archive/manifest.csv", 2, ["'extrat'", "'extract'"]),
     ("status --sotre store", 2, ["'--sotre'", "'--store'"]),
     (
@@ -116,7 +162,11 @@ TYPED = [
         ["it is no store; choose an empty folder"],
     ),
     ("status --store archive", 1, ["it is no store; name the folder that `cvtbatch extract --store` has filled"]),
-    ("status --store /proc/x", 1, ["there is no store at /proc/x"]),
+    (
+        "status --store /proc/x",
+        1,
+        ["there is no store at /proc/x", "cvtbatch extract MANIFEST --store STORE makes one"],
+    ),
     ("fit --store store --set cohort.training_centers=C1 --out b", 1, ["'C1' is no list: write [C1]"]),
     ("fit --store store --out b", 1, ["cohort.training_centers is empty", "C1, C2"]),
     (
@@ -134,8 +184,10 @@ TYPED = [
         ["no features under the bundle's settings (rad-", "cvtbatch add-center MANIFEST --store"],
     ),
     (f"predict absent.nii.gz archive --bundle {BUNDLE.parent}", 1, ["image: there is no file", "absent.nii.gz"]),
+    (f"bundle show {BUNDLE}/bundle.json", 1, ["neither a folder nor a tar", "that `cvtbatch fit --out` has written"]),
     ("index archive/manifest.csv --out x.csv", 1, ["index takes a folder", "cvtbatch check"]),
     ("review apply v.csv --store store", 1, ["there is no file v.csv", "the review page saved"]),
+    ("review apply archive --store store", 1, ["review archive cannot be read: it is a folder: name a file"]),
     (f"score --store store --bundle {BUNDLE} --center Berlin", 1, ["no centre 'Berlin'", "it has 'C1', 'C2'"]),
     (
         f"validate --store store --bundle {BUNDLE} --center Berlin --out r",
@@ -154,6 +206,7 @@ TYPED = [
     ("export cases --store store --out archive/manifest.csv", 1, ["is a manifest", "name another file"]),
     ("check archive/manifest.csv --out archive/manifest.csv", 1, ["is a manifest", "name another file"]),
     ("export cases --store store --columns Age --out x.csv", 1, ["'Age'", "the nearest one is age"]),
+    ("export wide --store store --columns volume_ml --out x.csv", 1, ["'volume_ml'", "table rois has it"]),
     ("export cases --store store --snapshot paper --out x.csv", 1, ["no snapshot 'paper'"]),
     ("snapshot create pa/per --store store", 1, ["pa/per"]),
     ("picture C2/0099 --store store --out x.png", 1, ["no case 'C2/0099'", "C2/009", "cvtbatch export rois"]),
@@ -185,116 +238,6 @@ def test_pyradiomics_own_example_is_told_what_to_keep(place: Path) -> None:
         "extract archive/manifest.csv --store new --dry-run --set radiomics.profile=kept.yaml --set embedding.weights=none",
         0,
     )
-
-
-def _changed(**cells: object) -> Callable[[Rows], None]:
-    return lambda rows: rows[0].update(cells)
-
-
-def _renamed(**names: str) -> Callable[[Rows], None]:
-    def rename(rows: Rows) -> None:
-        rows[:] = [{names.get(name, name): value for name, value in row.items()} for row in rows]
-
-    return rename
-
-
-# What is done to the rows of a manifest; what check has to say. Exit code 3 where the other cases are read all the same.
-MANIFESTS: Mapping[str, tuple[Callable[[Rows], None], int, list[str]]] = {
-    "wrong image": (_changed(image="ct9.nii.gz"), 3, ["row 1", "missing_file", "4 cases: 3 can be read, 1 cannot"]),
-    "65y": (
-        _changed(age="65y"),
-        3,
-        ["row 1, column age: '65y' is not a number: write 65", "4 cases: 3 can be read, 1 cannot"],
-    ),
-    "male": (_changed(sex="male"), 3, ["column sex: 'male' is not one of F, M", "3 can be read"]),
-    "yes": (_changed(epilepsy="yes"), 3, ["'yes' is not 0 or 1: write 1 for yes, 0 for no, nothing", "3 can be read"]),
-    "no centre": (_changed(center=""), 3, ["row 1, column center: empty; a value is required", "3 can be read"]),
-    "twice": (
-        lambda rows: rows.append(dict(rows[1])),
-        3,
-        ["row 5: the same center, case_id", "as row 2", "3 can be read"],
-    ),
-    "two ages": (
-        lambda rows: rows.append({**rows[1], "reader": "B", "age": 99}),
-        3,
-        ["column age: differs from row 2", "3 can"],
-    ),
-    "PyRadiomics": (_renamed(image="Image", mask="Mask"), 1, ["column 'Image' is unknown; did you mean 'image'?"]),
-    "typo": (_renamed(case_id="caseid"), 1, ["column 'caseid' is unknown; did you mean 'case_id'?"]),
-    "empty": (lambda rows: rows.clear(), 1, ["it is empty"]),
-}
-
-
-@pytest.mark.parametrize("name", MANIFESTS)
-def test_a_wrong_manifest_is_told_by_row_and_column_and_the_rest_is_read(place: Path, name: str) -> None:
-    change, code, words = MANIFESTS[name]
-    with (place / "archive" / "manifest.csv").open(encoding="utf-8", newline="") as file:
-        rows: Rows = list(csv.DictReader(file))
-    rows = [{**row, "age": "", "sex": "", "epilepsy": ""} | row for row in rows]
-    change(rows)
-    path = place / "archive" / "wrong.csv"
-    if rows:
-        write_rows(path, rows)
-    else:
-        path.write_text("", encoding="utf-8")
-    text = told("check archive/wrong.csv", code)
-    assert [word for word in words if word not in text] == [], text
-
-
-@pytest.mark.parametrize(
-    ("encoded", "words"),
-    [
-        (
-            lambda text: text.replace(",", ";").encode(),
-            ["its cells are separated by ';'", "save it as CSV with commas"],
-        ),
-        (lambda text: text.replace(",", "\t").encode(), ["separated by '\\t'"]),
-        (lambda text: text.replace("A,", "Zürich,").encode("latin-1"), ["line 2 is no UTF-8 text", "iconv -f latin1"]),
-    ],
-    ids=["semicolons", "TSV", "Latin-1"],
-)
-def test_a_file_of_another_kind_is_told(place: Path, encoded: Callable[[str], bytes], words: list[str]) -> None:
-    text = (place / "archive" / "manifest.csv").read_text(encoding="utf-8")
-    (place / "archive" / "other.csv").write_bytes(encoded(text))
-    for command in ("check archive/other.csv", "extract archive/other.csv --store new"):
-        found = told(command, 1)
-        assert [word for word in words if word not in found] == [], found
-
-
-def test_masks_that_are_none_are_told_how_to_become_one(place: Path) -> None:
-    folder = place / "odd"
-    rows = tiny_archive(folder, 5)
-    with zipfile.ZipFile(folder / "scene.mrb", "w") as scene:
-        scene.writestr("scene/scene.mrml", "<MRML/>")
-    (folder / "surface.vtk").write_text("# vtk DataFile Version 4.2\n", encoding="utf-8")
-    _, mask = tiny_head(0)
-    several = sitk.GetArrayFromImage(mask)
-    several[np.nonzero(several)[0][0]] *= 2
-    image = sitk.GetImageFromArray(several)
-    image.CopyInformation(mask)
-    sitk.WriteImage(image, str(folder / "several.nii.gz"))
-    masks = ("scene.mrb", "surface.vtk", "several.nii.gz", "several.nii.gz")
-    for row, name in zip(rows, masks, strict=False):
-        row["mask"] = name
-    rows[3]["mask_label"] = 7
-    rows[4]["image"] = "scene.mrb"
-    write_rows(folder / "manifest.csv", rows)
-    text = told("check odd/manifest.csv --out problems.csv", 3)
-    for words in (
-        "a .mrb file is a scene of 3D Slicer",
-        "File > Save Data, tick the segmentation",
-        "tick the volume",
-        "a .vtk file holds a surface",
-        "ambiguous_mask",
-        "no voxel",
-    ):
-        assert words in text, text
-    with (place / "problems.csv").open(encoding="utf-8-sig", newline="") as file:
-        found = list(csv.DictReader(file))
-    assert [(row["manifest_row"], row["stage"]) for row in found] == [
-        ("1", "mask"), ("2", "mask"), ("3", "mask"), ("4", "mask"), ("5", "read"),
-    ]  # fmt: skip
-    assert str(place) not in (place / "problems.csv").read_text(encoding="utf-8")
 
 
 def test_the_list_of_commands_is_whole_in_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,8 @@ def _safetensors(tensors: Mapping[str, np.ndarray]) -> bytes:
 
 
 def test_other_files_are_refused_with_a_reason(tmp_path: Path) -> None:
-    assert "cannot be read: No such file" in problem_of(tmp_path / "absent.pth")
+    assert "as a file: there is no such file" in problem_of(tmp_path / "absent.pth")
+    assert "did you mean 'imagenet'? it is imagenet, imagenet-v2" in problem_of(Path("imagenett"))
     for name in ("x.safetensors", "x.pth"):
         (tmp_path / name).write_bytes(b"neither" * 20)
         assert "is no " in problem_of(tmp_path / name)

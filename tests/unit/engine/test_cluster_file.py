@@ -49,7 +49,7 @@ def test_defaults_are_filled_in(tmp_path: Path) -> None:
         ("kind: cloud", "kind: 'cloud' is not one of"),
         ("workers: 2", "'kind' is a required property"),
         ("- local", "no section of keys"),
-        ("{kind: local, workers: -1}", "workers: -1 is less than the minimum of 0"),
+        ("{kind: local, workers: -1}", "workers: -1 is out of range: it has to be at least 0"),
         ("{kind: local, worker: 2, workers: 1}", "unknown key worker; the nearest valid one is workers"),
         ("{kind: scheduler, address: a, walltime: x}", "unknown key walltime"),
         ("{kind: kubernetes, name: a, namespace: b}", "'certs' is a required property"),
