@@ -70,13 +70,14 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
                 by = f"PyRadiomics 3.0.1, which is {'' if installed('radiomics') else 'not '}installed here"
             say(f"Accepted: {len(feature_set.names()):,} features, computed by {by}.")
             say(f'In Python: cvtbatch.extract_features(ct, mask, params="{file}")')
+            say(f"Into a store, a table of its own: cvtbatch extract MANIFEST --store STORE --params {file}")
             if problems := checked.job_problems:
-                say("As radiomics.profile of a job it is refused, since it is another set than the study's:")
+                say("As radiomics.profile, in the place of the study's features, it is refused:")
                 for problem in problems[:_SHOWN_PROBLEMS]:
                     say(f"  {problem}")
                 if len(problems) > _SHOWN_PROBLEMS:
                     say(f"  ... and {len(problems) - _SHOWN_PROBLEMS} more (--json has all)")
             else:
-                say("As radiomics.profile of a job it is taken.")
+                say("As radiomics.profile, in the place of the study's features, it is taken.")
     if feature_set is None:
         ctx.exit(CANNOT_RUN)
