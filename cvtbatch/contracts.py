@@ -12,7 +12,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,8 @@ from cvtbatch.errors import InternalError
 from cvtbatch.nearest import did_you_mean, nearest
 
 JsonObject = dict[str, Any]
+# The table of the study's features; those of other sets have its columns.
+RADIOMICS = "radiomics"
 
 # What JSON Schema calls a type, in words.
 _TYPE_WORDS = {
@@ -79,6 +81,7 @@ class TableContract:
         state: columns that tell two rows of one key apart.
         partition_by: columns whose values lie in files of their own.
         bookkeeping: columns that are no content; None for a table that is no content of a snapshot.
+        features: columns that hold a radiomics feature, in order, the last ones.
     """
 
     name: str
@@ -88,6 +91,7 @@ class TableContract:
     partition_by: tuple[str, ...]
     bookkeeping: tuple[str, ...] | None
     fields: tuple[Field, ...]
+    features: tuple[str, ...] = ()
 
     def arrow(self) -> pa.Schema:
         """Return the Arrow schema, columns in stored order."""
@@ -95,8 +99,7 @@ class TableContract:
 
     def key_field_count(self) -> int:
         """Return how many leading columns are keys and book-keeping, not features: those that deserve statistics."""
-        features = set(feature_names())
-        return sum(field.name not in features for field in self.fields)
+        return len(self.fields) - len(self.features)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +232,20 @@ def table(name: str) -> TableContract:
         partition_by=tuple(descriptor.get("partitionBy", ())),
         bookkeeping=tuple(descriptor["bookkeeping"]) if "bookkeeping" in descriptor else None,
         fields=tuple(_fields(descriptor)),
+        features=feature_names() if name == RADIOMICS else (),
     )
+
+
+def feature_table(name: str, features: Sequence[str]) -> TableContract:
+    """Return the contract of a feature set's table: the columns of `radiomics`, with other features.
+
+    Args:
+        features: names, in order.
+    """
+    study = table(RADIOMICS)
+    own = tuple(replace(study.fields[-1], name=feature) for feature in features)
+    leading = study.fields[: study.key_field_count()]
+    return replace(study, name=name, fields=(*leading, *own), features=tuple(features))
 
 
 @cache

@@ -60,6 +60,11 @@ class Spec:
         """Short hash: the kind's first three letters and 12 hex digits."""
         return f"{self.kind[:3]}-{digest(self.kind, self.parent_id, self.settings)[:12]}"
 
+    @property
+    def feature_set(self) -> str:
+        """Name of the feature set of the user's own that it specifies; empty for what else it specifies."""
+        return str(self.content().get("set", "")) if self.kind == "radiomics" else ""
+
     def content(self) -> dict[str, Any]:
         """Return the settings.
 
@@ -151,6 +156,29 @@ def radiomics_spec(parent: Spec, settings: Mapping[str, object], features: tuple
     content = {
         "settings": dict(settings),
         "features": {"count": len(features), "sha256": digest("\n".join(features))},
+        "engine_revision": RADIOMICS_REVISION,
+    }
+    return Spec("radiomics", parent.spec_id, canonical_json(content))
+
+
+def feature_set_spec(
+    parent: Spec, name: str, document: Mapping[str, object], settings: Mapping[str, object], features: tuple[str, ...]
+) -> Spec:
+    """Return the specification of a feature set of the user's own on the volumes of `parent`.
+
+    It says all that a reader needs of the set: its name, which is that of its table, and the table's columns.
+
+    Args:
+        document: image types and classes, in order.
+        settings: every setting that moves a value, under PyRadiomics' names.
+        features: names in order.
+    """
+    content = {
+        **document,
+        "set": name,
+        "grid": "stored",
+        "settings": dict(settings),
+        "features": {"count": len(features), "sha256": digest("\n".join(features)), "names": list(features)},
         "engine_revision": RADIOMICS_REVISION,
     }
     return Spec("radiomics", parent.spec_id, canonical_json(content))

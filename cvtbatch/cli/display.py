@@ -237,6 +237,7 @@ def print_status(document: Mapping[str, Any]) -> None:
     specs = [
         (
             row["spec_id"],
+            row["feature_set"],
             row["parent_id"],
             row["rows"],
             "yes" if row["current"] else "",
@@ -244,7 +245,7 @@ def print_status(document: Mapping[str, Any]) -> None:
         )
         for row in document["specs"]
     ]
-    print_table("Specifications", ("id", "builds on", "rows", "newest run", ""), specs)
+    print_table("Specifications", ("id", "feature set", "builds on", "rows", "newest run", ""), specs)
     header = [
         *("run", "state", "cases", "computed", "already done", "failed", "awaiting mask", "seconds"),
         *("cases/s", "core-hours / 1,000", "worker"),

@@ -1,5 +1,6 @@
 """The command that extracts an archive into a store."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +44,13 @@ UNITS = {"extract": "cases", "outline": "volumes", "embed": "outlines"}
     help="Of the ROIs that are computed, compute this share with stock PyRadiomics too, and compare.",
 )
 @click.option(
+    "--params",
+    multiple=True,
+    metavar="[NAME=]FILE",
+    help="PyRadiomics parameter file: compute its features too, into the table features_NAME (by default named as the file). "
+    "May be repeated.",
+)
+@click.option(
     "--only",
     type=Word(["radiomics", "outlines", "embeddings"]),
     help="Leave the others out; outlines (with their features) and embeddings are made of what is stored, and read no source.",
@@ -75,6 +83,7 @@ def extract(
     overrides: Sequence[str],
     config: "ClusterConfig",
     audit: float | None,
+    params: Sequence[str],
     only: "Only | None",
     dry_run: bool,
     retry_failed: bool,
@@ -94,6 +103,7 @@ def extract(
       cvtbatch extract archive/manifest.csv --store store
       cvtbatch extract archive/manifest.csv --store store --dry-run
       cvtbatch extract archive/manifest.csv --store store --set radiomics.profile=onekey-1834
+      cvtbatch extract archive/manifest.csv --store store --params params.yaml
       cvtbatch extract archive/manifest.csv --store store --set outline.method=blast-ct
       cvtbatch extract archive/manifest.csv --store store --only embeddings --set embedding.weights=tuned.safetensors
     """
@@ -109,9 +119,12 @@ def extract(
     from cvtbatch.pipelines.extraction import extract as pipeline
     from cvtbatch.pipelines.extraction.first_steps import first_steps
     from cvtbatch.pipelines.extraction.listeners import Listeners
+    from cvtbatch.pipelines.extraction.set_settings import named_sets
     from cvtbatch.pipelines.extraction.settings import Options, own_gpus, resolve
     from cvtbatch.pipelines.shared.job import read_job
 
+    for name, file in named_sets(params).items():
+        overrides = [*overrides, f"radiomics.sets.{name}={json.dumps(file)}"]
     if audit is not None:
         overrides = [*overrides, f"radiomics.audit={audit:.12f}"]
     cases = read_manifest(manifest)

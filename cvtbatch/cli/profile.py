@@ -72,13 +72,14 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
             if line := checked.defaults_line():
                 say(line)
             say(f'In Python: cvtbatch.extract_features(ct, mask, params="{file}")')
+            say(f"Into a store, a table of its own: cvtbatch extract MANIFEST --store STORE --params {file}")
             if problems := checked.job_problems:
-                say("As radiomics.profile of a job it is refused, since it is another set than the study's:")
+                say("As radiomics.profile, in the place of the study's features, it is refused:")
                 for problem in problems[:_SHOWN_PROBLEMS]:
                     say(f"  {problem}")
                 if len(problems) > _SHOWN_PROBLEMS:
                     say(f"  ... and {len(problems) - _SHOWN_PROBLEMS} more (--json has all)")
             else:
-                say("As radiomics.profile of a job it is taken.")
+                say("As radiomics.profile, in the place of the study's features, it is taken.")
     if feature_set is None:
         ctx.exit(CANNOT_RUN)

@@ -62,7 +62,7 @@ def _watch(store_url: str, seconds: float, as_json: bool) -> None:
 
 
 @click.command(short_help="Write a table of a store as .csv or .parquet.")
-@click.argument("table", metavar="TABLE", type=Word([*contracts.table_names(), "wide"]))
+@click.argument("table", metavar="TABLE", type=Word([*contracts.table_names(), "wide"], prefix="features_"))
 @store_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write: .parquet or .csv.")
 @snapshot_option
@@ -85,14 +85,15 @@ def export(
     """Write the current rows of TABLE to a file.
 
     TABLE is cases, volumes, rois, outlines, reviews, radiomics, embeddings, scores, explanations, failures, runs, snapshots,
-    specs or wide. "wide" is clinical values, radiomics and the largest slice's embedding, one row a primary ROI. Without
-    --snapshot, all but history (explanations, failures, runs, scores, snapshots, specs) is read from a snapshot that is recorded
-    for it. In CSV, an embedding has a column a number (emb_0000 and on), and an apostrophe stands before texts that a spreadsheet
-    takes for formulas; ids stay as they are.
+    specs, features_NAME of a feature set (--params of extract), or wide. "wide" is clinical values, radiomics and the largest
+    slice's embedding, one row a primary ROI. Without --snapshot, all but history (explanations, failures, runs, scores,
+    snapshots, specs) is read from a snapshot that is recorded for it. In CSV, an embedding has a column a number (emb_0000 and
+    on), and an apostrophe stands before texts that a spreadsheet takes for formulas; ids stay as they are.
 
     \b
     Examples:
       cvtbatch export radiomics --store store --out radiomics.parquet
+      cvtbatch export features_params --store store --out features.csv
       cvtbatch export wide --store store --snapshot paper-1 --out wide.csv
       cvtbatch export wide --store store --center C2 --without-embedding --out c2.csv
       cvtbatch export failures --store store --out failures.csv

@@ -1,5 +1,6 @@
 """What options and arguments take; a refusal says what was typed, and what would do."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -8,13 +9,20 @@ from cvtbatch.nearest import did_you_mean, enumerated
 
 
 class Word(click.Choice[str]):
-    """One of some words."""
+    """One of some words.
+
+    Args:
+        prefix: a word that begins so is taken too; empty for none.
+    """
+
+    def __init__(self, choices: Sequence[str], prefix: str = "") -> None:
+        super().__init__(choices)
+        self.prefix = prefix
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value not in self.choices:
-            self.fail(
-                f"{value!r}; {did_you_mean(value, self.choices)}it is one of {enumerated(self.choices)}", param, ctx
-            )
+        if value not in self.choices and not (self.prefix and value.startswith(self.prefix)):
+            known = [*self.choices, *([f"{self.prefix}NAME"] if self.prefix else [])]
+            self.fail(f"{value!r}; {did_you_mean(value, self.choices)}it is one of {enumerated(known)}", param, ctx)
         return value
 
 

@@ -144,8 +144,11 @@ def list_specs(store_url: str, snapshot_name: str | None, as_json: bool) -> None
     if as_json:
         click.echo(json.dumps(document, indent=2))
         return
-    rows = [(entry["spec_id"], entry["kind"], entry["parent_id"], entry["rows"]) for entry in document["specs"]]
-    print_table("Specifications", ("id", "kind", "builds on", "current rows"), rows)
+    rows = [
+        (entry["spec_id"], entry["kind"], entry["feature_set"], entry["parent_id"], entry["rows"])
+        for entry in document["specs"]
+    ]
+    print_table("Specifications", ("id", "kind", "feature set", "builds on", "current rows"), rows)
 
 
 @spec.command()

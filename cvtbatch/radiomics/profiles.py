@@ -123,9 +123,10 @@ def load_profile(profile: str | os.PathLike[str]) -> FeatureSet:
 def _advice() -> str:
     """Say what a job's parameter file may hold, with one that is whole, and what computes any other."""
     return (
-        f"the features of a job are always the study's {len(contracts.feature_names()):,}: leave imageType and featureClass out, "
-        f'and under setting keep none but {", ".join(STUDY_SETTINGS)}, as the whole file "setting: {{binWidth: 25}}" does. '
-        f"{_CHECK}, and cvtbatch.extract_features(ct, mask, params=FILE) computes the file as it is"
+        "--params FILE instead of radiomics.profile computes the file as it is, into a table of its own, and "
+        "cvtbatch.extract_features(ct, mask, params=FILE) of one case. As a profile, "
+        f"the features are always the study's {len(contracts.feature_names()):,}: leave imageType and featureClass out, "
+        f'and under setting keep none but {", ".join(STUDY_SETTINGS)}, as the whole file "setting: {{binWidth: 25}}" does. {_CHECK}'
     )
 
 

@@ -2,7 +2,7 @@
 
     STORE/cvtbatch-store.json     format and version; a newer one is refused
     STORE/heads/NAME/VERSION      how far the log of a table is known to reach; empty
-    STORE/tables/NAME/            Delta Lake tables (schemas/tables/)
+    STORE/tables/NAME/            Delta Lake tables (schemas/tables/; features_SET of each feature set, `feature_sets`)
     STORE/volumes/, STORE/masks/  OME-Zarr 0.5 groups, immutable, each under a path of its own
     STORE/weights/                safetensors of backbones, by the digest of their tensors, for workers and for later years
 
@@ -11,6 +11,9 @@ A volume exists only if a row names it and its checksum holds: zarr reads a shar
 """
 
 from cvtbatch.store.erasure import Erasure, erase_case
+from cvtbatch.store.feature_sets import NAME as SET_NAME
+from cvtbatch.store.feature_sets import PREFIX as SET_PREFIX
+from cvtbatch.store.feature_sets import set_contract, set_table
 from cvtbatch.store.feature_store import FeatureStore
 from cvtbatch.store.location import Location
 from cvtbatch.store.portions import Portions, Wanted
@@ -28,6 +31,8 @@ from cvtbatch.store.volumes import StoredArray
 from cvtbatch.store.wide import wide_columns, wide_rows
 
 __all__ = [
+    "SET_NAME",
+    "SET_PREFIX",
     "Discrepancy",
     "Erasure",
     "FeatureStore",
@@ -46,6 +51,8 @@ __all__ = [
     "erase_case",
     "read_snapshot",
     "read_snapshots",
+    "set_contract",
+    "set_table",
     "verify_snapshot",
     "wide_columns",
     "wide_rows",

@@ -3,13 +3,14 @@
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch import contracts
+from cvtbatch.contracts import TableContract
 from cvtbatch.dlrn.cohort import patient_key
 from cvtbatch.errors import InputError
 from cvtbatch.extras import require
@@ -20,7 +21,8 @@ from cvtbatch.store.wide import wide_columns, wide_rows
 if TYPE_CHECKING:
     import pandas as pd
 
-Features = Literal["radiomics", "embeddings"] | Sequence[str]
+# A word for all of a kind, a feature set, or columns.
+Features = str | Sequence[str]
 EMBEDDING = "embedding"
 
 
@@ -36,19 +38,25 @@ def design_matrix(
     where: pc.Expression | None,
     spec: str | Sequence[str] | None,
     primary: Reading,
+    of_set: TableContract | None = None,
 ) -> "tuple[pd.DataFrame, pd.Series, pd.Series]":
-    """Return X, y and groups; see `FeatureStore.X_y`."""
+    """Return X, y and groups; see `FeatureStore.X_y`.
+
+    Args:
+        of_set: table of the feature set that `features` names; None where it names none.
+    """
     require("X_y needs", "pandas")
     import pandas as pd
 
     check_columns([target], contracts.clinical_columns())
-    names = _names(features)
+    names = _names(features) if of_set is None else list(of_set.features)
     if target in names:
         raise InputError(
             "target_among_features", f"column {target} is what shall be told: it cannot be among the features"
         )
     columns = dict.fromkeys(["roi_key", "center", "patient", target, *names])
-    rows = wide_rows(view, list(columns), _of_centers(view, center, where), spec, primary).sort_by("roi_key")
+    chosen = _of_centers(view, center, where)
+    rows = wide_rows(view, list(columns), chosen, spec, primary, features=of_set).sort_by("roi_key")
     if not len(rows):
         raise InputError(
             "no_rows",
@@ -78,7 +86,8 @@ def _names(features: Features) -> list[str]:
     if isinstance(features, str) or not len(features):
         raise InputError(
             "no_such_column",
-            f'features={features!r} names none: give "radiomics", "embeddings" or a list of columns, e.g. ["age", "epilepsy"]',
+            f'features={features!r} names none: give "radiomics", "embeddings", the name of a feature set that the store has, or a '
+            'list of columns, e.g. ["age", "epilepsy"]',
         )
     return check_columns(list(dict.fromkeys(features)), wide_columns())
 

@@ -23,7 +23,6 @@ from urllib.parse import unquote
 
 import pyarrow.compute as pc
 
-from cvtbatch import contracts
 from cvtbatch.errors import InputError, InternalError, StorageError
 from cvtbatch.nearest import nearest
 from cvtbatch.store.content import content_digest
@@ -73,8 +72,8 @@ def erase_case(store: OpenedStore, case_key: str, from_snapshots: bool) -> Erasu
         StorageError: the store cannot be written, or a writer may be at work.
         InternalError: other rows than the case's would change, or a trace of it was left.
     """
-    named = [name for name in contracts.table_names() if "case_key" in contracts.table(name).arrow().names]
-    # What stands on other rows comes before them.
+    named = [name for name in store.table_names() if "case_key" in store.table(name).contract.arrow().names]
+    # What stands on other rows comes before them; so do the tables of feature sets.
     order = [*(name for name in named if name not in STANDING), *STANDING]
     tables = {name: table for name in order if (table := store.table(name)).pin() is not None}
     traces = find_traces(store.location, tables, case_key)

@@ -51,8 +51,13 @@ class FeatureStore(OpenedStore):
 
     def tables(self) -> pa.Table:
         """Return what the store holds: name of each table, and its number of rows, current or not (columns table, rows)."""
-        names = contracts.table_names()
-        return pa.table({"table": names, "rows": pa.array([self.table(name).count() for name in names], pa.int64())})
+        names = self.table_names()
+        return pa.table(
+            {
+                "table": pa.array(names, pa.string()),
+                "rows": pa.array([self.table(name).count() for name in names], pa.int64()),
+            }
+        )
 
     def snapshots(self) -> pa.Table:
         """Return the snapshots, oldest first: name, recorded_at, made_by, centers, rois, content_digest and erased_cases."""
@@ -125,6 +130,29 @@ class FeatureStore(OpenedStore):
         condition = to_expression(where, contracts.table("radiomics").arrow())
         return self.at(snapshot).radiomics(columns, condition, spec)
 
+    def features(
+        self,
+        set: str,
+        *,
+        snapshot: str | None = None,
+        columns: Sequence[str] | None = None,
+        where: pc.Expression | str | None = None,
+        spec: str | Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Return the current rows of a feature set of your own, in one specification of it.
+
+        Columns are the keys of `radiomics`, and then the set's features as PyRadiomics calls them, in the order of its parameter
+        file. Other arguments and errors are as for `radiomics`.
+
+        Args:
+            set: name of the set, as the job gave it (`radiomics.sets`).
+
+        Raises:
+            InputError: the store has no such set; of one whose settings were changed, rows of both are current and `spec` chooses.
+        """
+        contract = self.feature_set(set).contract
+        return self.at(snapshot).features(contract.name, columns, to_expression(where, contract.arrow()), spec)
+
     def embeddings(
         self,
         *,
@@ -180,7 +208,8 @@ class FeatureStore(OpenedStore):
 
         Args:
             target: column of `cases`.
-            features: "radiomics", "embeddings" (emb_0000 ... of the slice with the largest hematoma), or columns of `wide`.
+            features: "radiomics", "embeddings" (emb_0000 ... of the slice with the largest hematoma), the name of a feature set of
+                your own, or columns of `wide`.
             center: only these centres.
             where, snapshot, spec, primary_reader, primary_reading: as for `wide`.
 
@@ -194,9 +223,11 @@ class FeatureStore(OpenedStore):
                 left; several specifications.
             ResourceError: pandas is not installed here.
         """
-        view, condition = self.at(snapshot), to_expression(where, wide_schema())
+        table = self.feature_sets().get(features) if isinstance(features, str) else None
+        of_set = None if table is None else table.contract
+        view, condition = self.at(snapshot), to_expression(where, wide_schema(of_set))
         primary = Reading(primary_reader, primary_reading)
-        return design_matrix(view, target, features, center, condition, spec, primary)
+        return design_matrix(view, target, features, center, condition, spec, primary, of_set)
 
     def runs(self) -> pa.Table:
         """Return the runs as they stand, newest first."""

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from cvtbatch import contracts
 from cvtbatch.store.objects import StoredObject, list_objects
 from cvtbatch.store.opened import OpenedStore
 from cvtbatch.store.snapshots import pinned_versions
@@ -22,9 +21,9 @@ from cvtbatch.store.tables import Pin
 # How long a run that has not said that it ended is taken to be alive.
 LIVE_RUN_DAYS = 7
 GROUP = re.compile(r"(volume|mask)s/[0-9a-f]{2}/[0-9a-f]{32}\.ome\.zarr")
-DATA_FILE = re.compile(r"tables/([a-z_]+)/(?!_).*\.parquet")
+DATA_FILE = re.compile(r"tables/([A-Za-z0-9_-]+)/(?!_).*\.parquet")
 # Names under which a write is prepared: by object_store on a disk, by Delta's log, by the probe of a store's rights.
-STAGED = re.compile(r".*#\d+|tables/[a-z_]+/_delta_log/_commit_.*|cvtbatch-store\.json\.probe.*")
+STAGED = re.compile(r".*#\d+|tables/[A-Za-z0-9_-]+/_delta_log/_commit_.*|cvtbatch-store\.json\.probe.*")
 GROUP_TABLES = ("volumes", "rois")
 ALL_ROWS = 2**63 - 1
 
@@ -46,14 +45,15 @@ def find_garbage(store: OpenedStore, cut: datetime) -> list[Garbage]:
     # Listed first: an object that gets its row from now on is found named.
     objects = list(list_objects(store.location))
     needed: set[str] = set()
-    for name in contracts.table_names():
+    tables = store.table_names()
+    for name in tables:
         needed.update(_needed_by(store, name, cut))
     # The parts of a group are of one age: that of the youngest.
     ages: dict[str, datetime] = {}
     for entry in objects:
         if group := GROUP.match(entry.key):
             ages[group[0]] = max(entry.modified, ages.get(group[0], entry.modified))
-    return [found for entry in objects for found in _if_garbage(entry, needed, ages, cut)]
+    return [found for entry in objects for found in _if_garbage(entry, tables, needed, ages, cut)]
 
 
 def _needed_by(store: OpenedStore, name: str, cut: datetime) -> Iterator[str]:
@@ -68,7 +68,9 @@ def _needed_by(store: OpenedStore, name: str, cut: datetime) -> Iterator[str]:
             yield from table.read(["path"], pin=Pin(version, ALL_ROWS))["path"].to_pylist()
 
 
-def _if_garbage(entry: StoredObject, needed: set[str], ages: dict[str, datetime], cut: datetime) -> Iterator[Garbage]:
+def _if_garbage(
+    entry: StoredObject, tables: tuple[str, ...], needed: set[str], ages: dict[str, datetime], cut: datetime
+) -> Iterator[Garbage]:
     """Yield an object, once, if no version that counts needs it and it is old enough."""
     group, file = GROUP.match(entry.key), DATA_FILE.fullmatch(entry.key)
     if STAGED.fullmatch(entry.key):
@@ -77,5 +79,5 @@ def _if_garbage(entry: StoredObject, needed: set[str], ages: dict[str, datetime]
     elif group:
         if group[0] not in needed and ages[group[0]] < cut:
             yield Garbage("volume" if group[1] == "volume" else "mask", entry)
-    elif file and file[1] in contracts.table_names() and entry.key not in needed and entry.modified < cut:
+    elif file and file[1] in tables and entry.key not in needed and entry.modified < cut:
         yield Garbage("data_file", entry)

@@ -17,7 +17,7 @@ from cvtbatch.store.location import Location
 from cvtbatch.store.objects import list_objects, put, remove_objects
 
 FOLDER = "heads"
-KEY = re.compile(rf"{FOLDER}/([a-z_]+)/(\d{{20}})")
+KEY = re.compile(rf"{FOLDER}/([A-Za-z0-9_-]+)/(\d{{20}})")
 # How many versions that say nothing more a writer leaves until it removes them, in one request.
 STALE_TOGETHER = 20
 

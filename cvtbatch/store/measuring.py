@@ -8,7 +8,7 @@ from itertools import groupby
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cvtbatch import contracts
+from cvtbatch.contracts import TableContract
 from cvtbatch.store.content import Vectors, table_digest
 from cvtbatch.store.reading import SPEC_COLUMNS, View
 from cvtbatch.store.tables import Pin
@@ -37,18 +37,18 @@ def measure(
     """
     tables, named = {}, set[str]()
     for name, pin in pins.items():
-        contract = contracts.table(name)
+        contract = view.contract(name)
         if contract.bookkeeping is None:
             tables[name] = FrozenTable(pin)
             continue
         indices = view.indices(name)
-        keys = view.read(name, list(dict.fromkeys(["case_key", *contract.key, *_spec_columns(name)]))).take(indices)
+        keys = view.read(name, list(dict.fromkeys(["case_key", *contract.key, *_spec_columns(contract)]))).take(indices)
         if without is not None:
             others = pc.not_equal(keys["case_key"], without)
             keys, indices = keys.filter(others), indices.filter(others.combine_chunks())
         order = pc.sort_indices(keys, [(column, "ascending") for column in contract.key])
         keys, indices = keys.take(order), indices.take(order)
-        for column in _spec_columns(name):
+        for column in _spec_columns(contract):
             named.update(keys[column].drop_null().unique().to_pylist())
         columns = sorted(set(contract.arrow().names) - set(contract.bookkeeping))
         digest = table_digest(_in_groups(view, name, columns, keys, indices))
@@ -60,7 +60,7 @@ def _in_groups(
     view: View, name: str, columns: Sequence[str], keys: pa.Table, indices: pa.Array
 ) -> Iterator[pa.Table | Vectors]:
     """Yield columns of some rows, in the order in which they are given; vectors by themselves, in parts."""
-    schema = contracts.table(name).arrow()
+    schema = view.contract(name).arrow()
     for vectors, group in groupby(columns, lambda column: schema.field(column).type == VECTORS):
         if vectors:
             for column in group:
@@ -69,5 +69,5 @@ def _in_groups(
             yield from view.column_groups(name, list(group), indices)
 
 
-def _spec_columns(table: str) -> list[str]:
-    return [column for column in SPEC_COLUMNS if column in contracts.table(table).arrow().names]
+def _spec_columns(contract: TableContract) -> list[str]:
+    return [column for column in SPEC_COLUMNS if column in contract.arrow().names]

@@ -8,6 +8,8 @@ from typing import Self
 import cvtbatch
 from cvtbatch import contracts
 from cvtbatch.errors import FormatError, InputError, StorageError
+from cvtbatch.spec import Spec
+from cvtbatch.store.feature_sets import StoreTables
 from cvtbatch.store.location import Location
 from cvtbatch.store.log_heads import Heads
 from cvtbatch.store.objects import get, holds_anything, probe_writing, put, require_room
@@ -36,9 +38,7 @@ class OpenedStore:
         self.location = Location.of(str(url))
         self.format_version = _read_format(self.location)
         self._heads = Heads(self.location)
-        self._tables = {
-            name: Table(self.location, contracts.table(name), self._heads) for name in contracts.table_names()
-        }
+        self._tables = StoreTables(self.location, self._heads)
 
     @classmethod
     def require_place(cls, url: str) -> None:
@@ -83,8 +83,7 @@ class OpenedStore:
         else:
             probe_writing(location)
         store = cls(url)
-        for table in store._tables.values():
-            table.log.create()
+        store.create_tables()
         store._heads.remove_stale()
         return store
 
@@ -98,6 +97,35 @@ class OpenedStore:
             known = ", ".join(self._tables)
             raise InputError("no_such_table", f"there is no table {name!r}; there are {known}")
         return self._tables[name]
+
+    def table_names(self) -> tuple[str, ...]:
+        """Return the names of all tables: those of the contracts, and those of the store's feature sets."""
+        return tuple(self._tables)
+
+    def feature_sets(self) -> dict[str, Table]:
+        """Return the tables of the feature sets that the store has, by the set's name."""
+        return self._tables.sets()
+
+    def feature_set(self, name: str) -> Table:
+        """Return the table of a feature set.
+
+        Raises:
+            InputError: "no_such_set": the store has none of this name.
+        """
+        return self._tables.of_set(name)
+
+    def table_of(self, spec: Spec) -> Table:
+        """Return the table that holds the features of a radiomics specification."""
+        return self._tables.of_spec(spec)
+
+    def create_tables(self) -> None:
+        """Create the tables that are not there, and bring the others up to their contracts.
+
+        Raises:
+            StorageError: the store cannot be written.
+        """
+        for table in self._tables.values():
+            table.log.create()
 
     def view(
         self,

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch import contracts
+from cvtbatch.contracts import TableContract
 from cvtbatch.spill import Spill
 from cvtbatch.store.reading import View, deciding
 from cvtbatch.store.tables import Pin
@@ -35,11 +36,13 @@ class Portions:
     """Rows of some tables on disk, sorted into portions; read from a view of the store, a row before what it stands on."""
 
     def __init__(self, view: View, wanted: Mapping[str, Wanted], portion_of: PortionOf) -> None:
+        self._contracts = {name: view.contract(name) for name in (*contracts.table_names(), *wanted)}
         self._spills: dict[str, Spill] = {}
         self._batches: dict[str, dict[int, list[int]]] = {}
         for name, what in wanted.items():
-            columns = list(dict.fromkeys([*deciding(name), *what.columns]))
-            schema = contracts.table(name).arrow()
+            contract = view.contract(name)
+            columns = list(dict.fromkeys([*deciding(contract), *what.columns]))
+            schema = contract.arrow()
             self._spills[name] = Spill(pa.schema([schema.field(column) for column in columns]))
             self._batches[name] = {}
             rows = view.stream(
@@ -72,16 +75,19 @@ class Portions:
     def view(self, number: int) -> View:
         """Return the rows of one portion, as if the store held no others; tables that were not wanted are empty."""
         held = {name: spill.read(self._batches[name].get(number, [])) for name, spill in self._spills.items()}
-        others = {
-            name: contracts.table(name).arrow().empty_table() for name in contracts.table_names() if name not in held
-        }
-        return View({name: _Held(rows) for name, rows in {**others, **held}.items()})
+        return View(
+            {
+                name: _Held(contract, held[name] if name in held else contract.arrow().empty_table())
+                for name, contract in self._contracts.items()
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
     """Rows in memory, as a table of the store."""
 
+    contract: TableContract
     rows: pa.Table
 
     def pin(self) -> Pin:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch import contracts
+from cvtbatch.contracts import TableContract
 from cvtbatch.errors import FormatError, InputError, InternalError
 from cvtbatch.nearest import did_you_mean, enumerated, nearest
 from cvtbatch.spec import Spec, differences
@@ -46,6 +47,8 @@ class Selection:
 class Rows(Protocol):
     """Where a view reads a table's rows; see `Table`."""
 
+    @property
+    def contract(self) -> TableContract: ...
     def pin(self) -> Pin | None: ...
     def read(
         self,
@@ -80,6 +83,10 @@ class View:
         self._selection = selection or Selection()
         self._indices: dict[str, pa.Array] = {}
 
+    def contract(self, name: str) -> TableContract:
+        """Return the contract of a table."""
+        return self._tables[name].contract
+
     def pin(self, name: str) -> Pin | None:
         """Return where a table is looked at, or None where it was not there."""
         if self._now and name not in self._pins:
@@ -96,8 +103,8 @@ class View:
         """Return all rows of a table, current or not, in stored order; or those of some outlines alone, at least one."""
         pin = self.pin(name)
         if pin is None:
-            wanted = list(columns) if columns is not None else contracts.table(name).arrow().names
-            return contracts.table(name).arrow().empty_table().select(wanted)
+            schema = self.contract(name).arrow()
+            return schema.empty_table().select(schema.names if columns is None else list(columns))
         return self._tables[name].read(columns, where, pin, roi_keys)
 
     def stream(self, name: str, columns: Sequence[str], where: pc.Expression | None = None) -> Iterator[pa.RecordBatch]:
@@ -108,7 +115,7 @@ class View:
     def newest(self, name: str) -> pa.Table:
         """Return the newest row of every key of a table, whether or not what it stands on is current."""
         rows = self.read(name)
-        return rows.take(newest(rows, contracts.table(name).key))
+        return rows.take(newest(rows, self.contract(name).key))
 
     def specs(self) -> dict[str, Spec]:
         """Return the specifications by id."""
@@ -136,7 +143,7 @@ class View:
         """Return the current rows of a table: of all specifications, or of those on volumes of some."""
         rows = self.read(name, columns).take(self.indices(name))
         volume = _spec_column("volume")
-        if not spec_ids or volume not in contracts.table(name).arrow().names:
+        if not spec_ids or volume not in self.contract(name).arrow().names:
             return rows
         chosen = self._chosen("volume", spec_ids)
         of_volume = self.read(name, [volume]).take(self.indices(name))[volume]
@@ -156,7 +163,7 @@ class View:
         Args:
             keys: the keys, sorted, so that neighbours lie in few files.
         """
-        key = contracts.table(name).key
+        key = self.contract(name).key
         for start in range(0, keys.num_rows, PART_ROWS):
             part = keys.slice(start, PART_ROWS)
             rows = self.read(name, [*key, column], None, part["roi_key"].unique())
@@ -172,14 +179,14 @@ class View:
             where: filter of the rows that are looked at, for tables whose rows never change.
         """
         if where is not None:
-            return self._current(name, self.read(name, deciding(name), where))
+            return self._current(name, self.read(name, deciding(self.contract(name)), where))
         if name not in self._indices:
-            self._indices[name] = self._current(name, self.read(name, deciding(name)))
+            self._indices[name] = self._current(name, self.read(name, deciding(self.contract(name))))
         return self._indices[name]
 
     def _current(self, name: str, rows: pa.Table) -> pa.Array:
         """Return which of some rows, that have the columns which decide on it, are current."""
-        contract = contracts.table(name)
+        contract = self.contract(name)
         if contract.appends == "once":
             indices = pa.array(np.arange(rows.num_rows))
             return indices.filter(self._counts(name, rows).combine_chunks())
@@ -196,7 +203,7 @@ class View:
             counts = pc.or_(
                 self._looked_at(rows, "rois", "input_digest"), self._looked_at(rows, "volumes", "image_digest")
             )
-        elif name in {"radiomics", "embeddings"}:
+        elif name == "embeddings" or self.contract(name).features:
             counts = among(rows, self.rows("rois", INPUT_KEYS), INPUT_KEYS)
         elif name == "failures":
             keys = ["roi_key", "input_digest"]
@@ -238,7 +245,18 @@ class View:
         roi_keys: pa.Array | None = None,
     ) -> pa.Table:
         """Return the current radiomics rows of one specification; see `FeatureStore.radiomics`."""
-        return self._of_one_spec("radiomics", "radiomics", columns, where, spec, roi_keys)
+        return self.features(contracts.RADIOMICS, columns, where, spec, roi_keys)
+
+    def features(
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        where: pc.Expression | None = None,
+        spec: str | Sequence[str] | None = None,
+        roi_keys: pa.Array | None = None,
+    ) -> pa.Table:
+        """Return the current rows of one specification of a table of features; see `FeatureStore.features`."""
+        return self._of_one_spec(table, "radiomics", columns, where, spec, roi_keys)
 
     def embeddings(
         self,
@@ -264,18 +282,18 @@ class View:
         Args:
             kind: of the specification, "radiomics" or "embedding".
         """
-        known = contracts.table(name).arrow().names
-        wanted = check_columns(columns, known)
+        contract = self.contract(name)
+        wanted = check_columns(columns, contract.arrow().names)
         chosen = self._restriction_to(kind, spec)
         where = chosen if where is None else where if chosen is None else where & chosen
-        rows = self.read(name, list(dict.fromkeys([*wanted, *deciding(name)])), where, roi_keys)
+        rows = self.read(name, list(dict.fromkeys([*wanted, *deciding(contract)])), where, roi_keys)
         indices = self._current(name, rows)
         rows = rows if len(indices) == rows.num_rows else rows.take(indices)
         spec_ids = rows[_spec_column(kind)].unique().to_pylist()
         if len(spec_ids) > 1:
             raise self._several(kind, sorted(spec_ids))
         found = {_spec_column(kind): spec_id for spec_id in spec_ids}
-        return self.labelled(rows.select(wanted), found)
+        return self._labelled(rows.select(wanted), contract.features, found)
 
     def _restriction_to(self, kind: str, spec: str | Sequence[str] | None) -> pc.Expression | None:
         """Return the filter of rows of the named specifications: of this kind, or built on a volume specification."""
@@ -311,7 +329,7 @@ class View:
             f"{', '.join(spec_ids)} (--spec, spec=)\n" + "\n".join(lines),
         )
 
-    def labelled(self, rows: pa.Table, spec_ids: Mapping[str, str]) -> pa.Table:
+    def _labelled(self, rows: pa.Table, features: Sequence[str], spec_ids: Mapping[str, str]) -> pa.Table:
         """Return rows whose features say class, image type and unit, and which say themselves where they come from."""
         specs = self.specs()
         spec_id = spec_ids.get("radiomics_spec_id", "")
@@ -320,10 +338,9 @@ class View:
             raise FormatError("store_damaged", f"the settings of specification {spec_id} are not what was written")
         # A unit that is not sure is not given: normalised voxels have none.
         calibrated = spec is not None and spec.content()["settings"].get("normalize") is False
+        known = frozenset(features)
         fields = [
-            field.with_metadata(contracts.feature_metadata(field.name, calibrated))
-            if field.name in _features()
-            else field
+            field.with_metadata(contracts.feature_metadata(field.name, calibrated)) if field.name in known else field
             for field in rows.schema
         ]
         origin = {"cvtbatch": json.dumps({**self._label, **spec_ids})}
@@ -363,16 +380,11 @@ def _as_text(rows: pa.Table, columns: Sequence[str]) -> pa.Array:
     return joined(texts, columns).combine_chunks()
 
 
-def deciding(name: str) -> list[str]:
+def deciding(contract: TableContract) -> list[str]:
     """Return the columns of a table that decide which of its rows are current and selected."""
-    contract = contracts.table(name)
     here = {field.name for field in contract.fields}
     return list(dict.fromkeys([*contract.key, *(column for column in DECIDING if column in here), "sequence"]))
 
 
 def _spec_column(kind: str) -> str:
     return f"{kind}_spec_id"
-
-
-def _features() -> frozenset[str]:
-    return frozenset(contracts.feature_names())

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cvtbatch import contracts
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import require_centers
 from cvtbatch.nearest import did_you_mean, enumerated, nearest
@@ -165,9 +164,10 @@ def create_snapshot(store: OpenedStore, name: str, selection: Selection, made_by
 def automatic_snapshot(store: OpenedStore, made_by: str) -> Snapshot:
     """Record the rows as they are, for a command that reads a version and was given none; named by content, once."""
     view = store.view()
-    now = [(name, pin.sequence) for name in CONTENT if (pin := view.pin(name)) is not None]
+    content = _content(store)
+    now = [(name, pin.sequence) for name in content if (pin := view.pin(name)) is not None]
     for known in reversed(read_snapshots(store)):
-        then = [(name, known.tables[name].pin.sequence) for name in CONTENT if name in known.tables]
+        then = [(name, known.tables[name].pin.sequence) for name in content if name in known.tables]
         if known.automatic and then == now:
             return known
     fresh = _freeze(store, AUTOMATIC, Selection(), made_by)
@@ -195,16 +195,21 @@ def _record(store: OpenedStore, fresh: Snapshot) -> tuple[Snapshot, bool]:
     return there, False
 
 
-def _pinned_tables() -> list[str]:
+def _content(store: OpenedStore) -> list[str]:
+    """Return the tables that are content, in the order in which they are looked at: those of feature sets first."""
+    return [*(table.contract.name for table in store.feature_sets().values()), *CONTENT]
+
+
+def _pinned_tables(store: OpenedStore) -> list[str]:
     """Return the tables that a snapshot pins, in the order in which they are looked at."""
-    rest = [name for name in contracts.table_names() if name not in {*CONTENT, TABLE}]
-    return [*CONTENT, *rest]
+    content = _content(store)
+    return [*content, *(name for name in store.table_names() if name not in {*content, TABLE})]
 
 
 def _freeze(store: OpenedStore, name: str, selection: Selection, made_by: str) -> Snapshot:
     """Return the snapshot of the rows as they are now."""
     now = store.view()
-    pins = {table: pin for table in _pinned_tables() if (pin := now.pin(table)) is not None}
+    pins = {table: pin for table in _pinned_tables(store) if (pin := now.pin(table)) is not None}
     tables, named = measure(store.view(pins, selection), pins)
     digest = content_digest({table: (frozen.rows, frozen.digest) for table, frozen in tables.items()})
     return Snapshot(name, 0, made_by, selection, tables, named, digest)

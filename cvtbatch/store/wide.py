@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch import contracts
+from cvtbatch.contracts import TableContract
 from cvtbatch.manifest import Reading
 from cvtbatch.store.reading import View, check_columns, joined
 
@@ -18,17 +19,21 @@ PRIMARY = Reading("A", 1)
 """The outlines that count, unless others are named."""
 
 
-def wide_columns() -> list[str]:
-    """Return the columns in order: identity, clinical values, specifications and digests, features, embedding."""
-    return [*IDENTITY, *contracts.clinical_columns(), *SPECS, *contracts.feature_names(), "embedding"]
+def wide_columns(features: TableContract | None = None) -> list[str]:
+    """Return the columns in order: identity, clinical values, specifications and digests, features, embedding.
+
+    Args:
+        features: table of the features; by default that of the study's.
+    """
+    names = (features or contracts.table(contracts.RADIOMICS)).features
+    return [*IDENTITY, *contracts.clinical_columns(), *SPECS, *names, "embedding"]
 
 
-def wide_schema() -> pa.Schema:
-    """Return the columns with their types."""
-    fields = {
-        field.name: field for name in ("embeddings", "cases", "radiomics") for field in contracts.table(name).arrow()
-    }
-    return pa.schema([fields[name] for name in wide_columns()])
+def wide_schema(features: TableContract | None = None) -> pa.Schema:
+    """Return the columns with their types; arguments as for `wide_columns`."""
+    tables = [*map(contracts.table, ("embeddings", "cases")), features or contracts.table(contracts.RADIOMICS)]
+    fields = {field.name: field for table in tables for field in table.arrow()}
+    return pa.schema([fields[name] for name in wide_columns(features)])
 
 
 def wide_rows(
@@ -38,23 +43,28 @@ def wide_rows(
     spec: str | Sequence[str] | None,
     primary: Reading = PRIMARY,
     roi_keys: pa.Array | None = None,
+    features: TableContract | None = None,
 ) -> pa.Table:
     """Return one row a primary ROI that has features; see `FeatureStore.wide`.
 
     Args:
         primary: the outlines that count.
         roi_keys: only these outlines, at least one.
+        features: table of the features; by default that of the study's.
     """
-    wanted = check_columns(columns, wide_columns())
+    features = features or contracts.table(contracts.RADIOMICS)
+    known = wide_columns(features)
+    wanted = check_columns(columns, known)
     # An expression does not tell which columns it names, but its text does; a column too many only costs time.
-    named = [name for name in wide_columns() if where is not None and name in str(where)]
+    named = [name for name in known if where is not None and name in str(where)]
     needed = list(dict.fromkeys([*wanted, *named]))
     of_case = [*contracts.clinical_columns(), "clinical_digest"]
     elsewhere = {*of_case, *EMBEDDING}
     only_primary = (pc.field("reader") == primary.reader) & (pc.field("reading") == primary.number)
     pushed = only_primary if where is None or elsewhere & set(named) else only_primary & where
     own = [name for name in needed if name not in elsewhere]
-    rows = view.radiomics(list(dict.fromkeys([*own, "case_key", *INPUT, "radiomics_spec_id"])), pushed, spec, roi_keys)
+    read = list(dict.fromkeys([*own, "case_key", *INPUT, "radiomics_spec_id"]))
+    rows = view.features(features.name, read, pushed, spec, roi_keys)
     origin = json.loads(rows.schema.metadata[b"cvtbatch"])
     if any(name in of_case for name in needed):
         cases = view.rows("cases", ["case_key", *of_case])

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.archives import tiny_archive
 from tests.support.commands import cvtbatch, extract_json
+from tests.support.paths import FEATURE_SET
 from tests.support.ports import free_port
 from tests.support.store_contents import contents
 
@@ -57,7 +58,8 @@ def test_a_scheduler_that_exists_gives_what_inline_gives(scheduler: str, tmp_pat
     manifest = tmp_path / "archive" / "manifest.csv"
     # A relative path, as people write it; the workers run in another folder.
     store = os.path.relpath(tmp_path / "store")
-    result = cvtbatch("extract", manifest, "--store", store, "--scheduler", scheduler)
+    result = cvtbatch("extract", manifest, "--store", store, "--scheduler", scheduler, "--params", FEATURE_SET)
     assert result.returncode == 0, result.stderr
-    extract_json(manifest, tmp_path / "inline")
+    extract_json(manifest, tmp_path / "inline", "--params", FEATURE_SET)
+    assert len(contents(tmp_path / "store")["features_feature_set"]) == 3
     assert contents(tmp_path / "store") == contents(tmp_path / "inline")

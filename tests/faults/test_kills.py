@@ -12,13 +12,14 @@ from cvtbatch.store import FeatureStore
 from tests.faults.runs import STARTS_SECONDS, Runs, batches_in, cases_done, read_everything, wait_for
 from tests.support.archives import skulled_archive, tiny_archive
 from tests.support.commands import appended, cvtbatch, extract_json
+from tests.support.paths import FEATURE_SET
 from tests.support.store_contents import contents
 
 CASES = 20
 KILLS = 10
 OUTLINED = 8
 # Commits of two cases, so that kills fall between and inside them.
-COARSE = ("--set", "volume.spacing_mm=[2,2,5]", "--set", "run.commit_cases=2")
+COARSE = ("--set", "volume.spacing_mm=[2,2,5]", "--set", "run.commit_cases=2", "--params", FEATURE_SET)
 # A case takes as long, so that kills find work under way.
 PAUSE_SECONDS = 0.3
 

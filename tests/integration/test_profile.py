@@ -33,7 +33,7 @@ def test_a_template_is_the_profile_here_and_in_pyradiomics(name: str, tmp_path: 
     assert extractor.enabledFeatures == {kind: list(features) for kind, features in PROFILES[name].classes}
     checked = cvtbatch("profile", "check", path, check=True).stdout
     assert f"Accepted: {len(contracts.feature_names()):,} features, computed by the fast engine." in checked
-    assert "As radiomics.profile of a job it is taken." in checked
+    assert "As radiomics.profile, in the place of the study's features, it is taken." in checked
 
 
 def test_a_file_is_told_key_by_key(tmp_path: Path) -> None:

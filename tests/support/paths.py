@@ -4,3 +4,5 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
+# A PyRadiomics parameter file of a few features.
+FEATURE_SET = DATA / "feature_set.yaml"

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from cvtbatch import contracts
 from cvtbatch.store import FeatureStore
 
 # What may differ between two runs that did the same: book-keeping, and the unique paths of immutable objects.
@@ -15,10 +14,11 @@ def contents(store: Path | str) -> dict[str, list[dict[str, object]]]:
     """Return what counts in a store's tables, in key order: current rows without book-keeping, failures as what they say."""
     opened = FeatureStore(str(store))
     tables: dict[str, list[dict[str, object]]] = {}
-    for name in ("cases", "volumes", "rois", "outlines", "radiomics", "embeddings"):
+    sets = [table.contract.name for table in opened.feature_sets().values()]
+    for name in ("cases", "volumes", "rois", "outlines", "radiomics", *sets, "embeddings"):
         table: pa.Table = opened.table(name).read()
         kept = [column for column in table.column_names if column not in BOOK_KEEPING]
-        key = [(column, "ascending") for column in contracts.table(name).key]
+        key = [(column, "ascending") for column in opened.table(name).contract.key]
         tables[name] = table.select(kept).sort_by(key).to_pylist()
     columns = ["case_key", "roi_key", "spec_id", "stage", "kind", "message"]
     tables["failures"] = (

@@ -38,25 +38,45 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class FeatureWork:
+    """A set of features that a run computes of every outline.
+
+    Attributes:
+        table: that its rows go to.
+        engine: what computes it.
+        audit_share: share of the outlines that are compared with stock PyRadiomics.
+    """
+
+    table: str
+    radiomics_spec_id: str
+    feature_set: FeatureSet
+    engine: Engine
+    audit_share: float
+
+    def audits(self, roi_key: str) -> bool:
+        """Say whether an ROI is in the share that is compared with stock PyRadiomics: the same ones in every run."""
+        return int(digest(roi_key, self.radiomics_spec_id)[:8], 16) < self.audit_share * 2**32
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """What a run does to every case: specifications and settings.
 
     Attributes:
+        features: the study's, and then those of the job's feature sets.
         uid_key: under which UIDs are hashed; None in a plan that nobody carries out.
     """
 
     store_url: str
     volume_spec_id: str
-    radiomics_spec_id: str
     spacing_mm: Spacing
-    profile: FeatureSet
-    engine: Engine
-    audit_share: float
+    features: tuple[FeatureWork, ...]
     uid_key: UidKey | None = None
 
-    def audits(self, roi_key: str) -> bool:
-        """Say whether an ROI is in the share that is compared with stock PyRadiomics: the same ones in every run."""
-        return int(digest(roi_key, self.radiomics_spec_id)[:8], 16) < self.audit_share * 2**32
+    @property
+    def radiomics_spec_id(self) -> str:
+        """The specification of the study's features."""
+        return self.features[0].radiomics_spec_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +103,30 @@ class Fingerprints:
 
 
 @dataclass(frozen=True, slots=True)
+class FeatureTask(CompactPickle):
+    """What is there of one set of features of an outline.
+
+    Attributes:
+        featured: input digests whose features are there.
+        skipped: they, or the outline, failed before and the source has not changed.
+        audited: values that are computed are compared with stock PyRadiomics.
+        audit_failed: they did not agree before, so that they are compared again although they are there.
+    """
+
+    featured: frozenset[str]
+    skipped: bool
+    audited: bool
+    audit_failed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RoiTask(CompactPickle):
     """An outline to look at.
 
     Attributes:
         known: what the store has of it; None if nothing.
         unchanged: its source is the one that `known` was made of.
-        featured: input digests whose features are there.
-        skipped: it failed before and its source has not changed.
-        audited: values that are computed for it are compared with stock PyRadiomics.
-        audit_failed: they did not agree before, so that they are computed again although they are there.
+        features: in the order of the work's.
     """
 
     source: RoiSource
@@ -100,10 +134,12 @@ class RoiTask(CompactPickle):
     failure_fingerprint: str
     known: KnownRoi | None
     unchanged: bool
-    featured: frozenset[str]
-    skipped: bool
-    audited: bool
-    audit_failed: bool
+    features: tuple[FeatureTask, ...]
+
+    @property
+    def skipped(self) -> bool:
+        """Whether nothing of it is tried."""
+        return all(part.skipped for part in self.features)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +210,16 @@ def plan_case(
     for source in case.masked_rois():
         roi, why = _plan_roi(source, known, sources, work, again, verify)
         rois.append(roi)
-        live = _live_failures(source.roi_key, known, work)
+        live, stands = set[FailureKey](), set[FailureKey]()
+        for features, part in zip(work.features, roi.features, strict=True):
+            keys = _live_failures(source.roi_key, known, work, features)
+            live.update(keys)
+            stands.update(keys if part.skipped else ())
+        standing += [failure for key, failure in known.failures.items() if key in stands]
         if why is not None:
             reasons.append(why)
-        elif roi.skipped:
-            standing += [known.failures[key] for key in live]
         elif image_same:
-            ended += live
+            ended += [key for key in known.failures if key in live - stands]
     if reasons and case_failure is not None and _stands(case_failure, sources.of_case(), "", sources) and not again:
         reasons, standing, ended = [], [case_failure], []
     missing = [Reason.MISSING] if sources.absent else []
@@ -220,10 +259,10 @@ def _case_failure_key(work: Work) -> FailureKey:
     return FailureKey("", work.volume_spec_id)
 
 
-def _audit_key(roi_key: str, known: KnownCase, work: Work) -> FailureKey:
+def _audit_key(roi_key: str, known: KnownCase, features: FeatureWork) -> FailureKey:
     """Return the key of an audit of the values that the outline has now."""
     roi = known.rois.get(roi_key)
-    return FailureKey(roi_key, work.radiomics_spec_id, "audit", roi.input_digest if roi else "")
+    return FailureKey(roi_key, features.radiomics_spec_id, "audit", roi.input_digest if roi else "")
 
 
 def _stands(failure: KnownFailure, fingerprint: str, source: str, sources: Fingerprints) -> bool:
@@ -235,11 +274,12 @@ def _stands(failure: KnownFailure, fingerprint: str, source: str, sources: Finge
     return failure.fingerprint == fingerprint and failure.kind not in PASSING_KINDS and not is_here
 
 
-def _live_failures(roi_key: str, known: KnownCase, work: Work) -> list[FailureKey]:
+def _live_failures(roi_key: str, known: KnownCase, work: Work, features: FeatureWork) -> list[FailureKey]:
+    """Return the failures by which an outline may lack some features: those of its mask among them."""
     if not known.failures:
         return []
-    extraction = [FailureKey(roi_key, spec_id) for spec_id in (work.volume_spec_id, work.radiomics_spec_id)]
-    return [key for key in (*extraction, _audit_key(roi_key, known, work)) if key in known.failures]
+    extraction = [FailureKey(roi_key, spec_id) for spec_id in (work.volume_spec_id, features.radiomics_spec_id)]
+    return [key for key in (*extraction, _audit_key(roi_key, known, features)) if key in known.failures]
 
 
 def _image_reasons(known: KnownCase, image_same: bool, failed: bool, verify: bool) -> list[Reason]:
@@ -258,10 +298,47 @@ def _plan_roi(
     """Return the outline's part of a task, and why it needs work by itself, if it does."""
     key = source.roi_key
     stored = known.rois.get(key)
-    featured = known.featured.get(key, frozenset())
-    failures = {name: known.failures[name] for name in _live_failures(key, known, work)}
-    audit_failed = failures.pop(_audit_key(key, known, work), None) is not None
     unchanged = stored is not None and stored.fingerprint == sources.masks[key] and not verify
+    planned = [
+        _plan_features(source, known, sources, work, features, unchanged=unchanged, again=again)
+        for features in work.features
+    ]
+    task = RoiTask(
+        source=source,
+        fingerprint=sources.masks[key],
+        failure_fingerprint=sources.of_roi(key),
+        known=stored,
+        unchanged=unchanged,
+        features=tuple(part for part, _ in planned),
+    )
+    wanted = {why for _, why in planned} - {None}
+    if not wanted or known.volume is None:
+        return task, None
+    if Reason.RETRIED in wanted:
+        return task, Reason.RETRIED
+    if stored is None:
+        return task, Reason.NEW_OUTLINE
+    if verify:
+        return task, Reason.VERIFIED
+    return task, Reason.FEATURES_MISSING if unchanged else Reason.MASK_CHANGED
+
+
+def _plan_features(
+    source: RoiSource,
+    known: KnownCase,
+    sources: Fingerprints,
+    work: Work,
+    features: FeatureWork,
+    *,
+    unchanged: bool,
+    again: bool,
+) -> tuple[FeatureTask, Reason | None]:
+    """Return what is there of a set of features, and why it needs work: it failed before, or is missing."""
+    key = source.roi_key
+    stored = known.rois.get(key)
+    featured = known.featured.get((key, features.radiomics_spec_id), frozenset())
+    failures = {name: known.failures[name] for name in _live_failures(key, known, work, features)}
+    audit_failed = failures.pop(_audit_key(key, known, features), None) is not None
     lies_on_volume = (
         stored is not None and known.volume is not None and stored.image_digest == known.volume.image_digest
     )
@@ -272,23 +349,7 @@ def _plan_roi(
         else any(_stands(failure, sources.of_roi(key), key, sources) for failure in failures.values())
     )
     skipped = stands and not again
-    task = RoiTask(
-        source=source,
-        fingerprint=sources.masks[key],
-        failure_fingerprint=sources.of_roi(key),
-        known=stored,
-        unchanged=unchanged,
-        featured=featured,
-        skipped=skipped,
-        audited=work.audits(key) or audit_failed,
-        audit_failed=audit_failed,
-    )
-    if skipped or (done and not audit_failed) or known.volume is None:
+    task = FeatureTask(featured, skipped, features.audits(key) or audit_failed, audit_failed)
+    if skipped or (done and not audit_failed):
         return task, None
-    if failures or audit_failed:
-        return task, Reason.RETRIED
-    if stored is None:
-        return task, Reason.NEW_OUTLINE
-    if verify:
-        return task, Reason.VERIFIED
-    return task, Reason.FEATURES_MISSING if unchanged else Reason.MASK_CHANGED
+    return task, Reason.RETRIED if failures or audit_failed else Reason.FEATURES_MISSING

@@ -1,7 +1,7 @@
 """One case on a worker: read, resample once, write, compute. Returns rows or failures; writes no table."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -46,7 +46,7 @@ class CaseWorker:
         self.task = task
         self.store = FeatureStore(task.work.store_url)
         self.features = FeatureStep(task.work, self.store, self.meter)
-        self.rows: dict[str, list[Row]] = {"volumes": [], "rois": [], "radiomics": self.features.rows}
+        self.rows: dict[str, list[Row]] = {"volumes": [], "rois": [], **self.features.rows}
         self.failures: list[Failure] = []
         self.succeeded: list[FailureKey] = []
         self.decoded = False
@@ -67,7 +67,7 @@ class CaseWorker:
             succeeded=(*self.succeeded, *self.features.succeeded),
             audits=tuple(self.features.audits),
             decoded=self.decoded,
-            computed=self.computed or bool(self.features.rows),
+            computed=self.computed or self.features.computed,
             cost=self.meter.cost(),
         )
 
@@ -140,20 +140,33 @@ class CaseWorker:
         return hu_zyx
 
     def _roi(self, roi: RoiTask, volume: _Volume) -> None:
-        work = self.task.work
-        try:
+        key, work = roi.source.roi_key, self.task.work
+        with self._holding_failures():
             input_digest, mask_zyx = self._mask(roi, volume)
-            self.succeeded.append(FailureKey(roi.source.roi_key, work.volume_spec_id))
-            if input_digest not in roi.featured or roi.audit_failed:
-                if mask_zyx is None:
+            self.succeeded.append(FailureKey(key, work.volume_spec_id))
+            for features, there in zip(work.features, roi.features, strict=True):
+                if there.skipped:
+                    continue
+                wanted = input_digest not in there.featured or there.audit_failed
+                if wanted and mask_zyx is None:
                     input_digest, mask_zyx = self._stored_mask(roi, volume)
-                self.features.add(
-                    self._masked(roi, mask_zyx, input_digest),
-                    self._voxels(volume),
-                    volume.grid,
-                    featured=input_digest in roi.featured,
-                )
-            self.succeeded.append(FailureKey(roi.source.roi_key, work.radiomics_spec_id))
+                with self._holding_failures():
+                    if wanted and mask_zyx is not None:
+                        self.features.add(
+                            self._masked(roi, mask_zyx, input_digest),
+                            features,
+                            self._voxels(volume),
+                            volume.grid,
+                            featured=input_digest in there.featured,
+                            audited=there.audited,
+                        )
+                    self.succeeded.append(FailureKey(key, features.radiomics_spec_id))
+
+    @contextlib.contextmanager
+    def _holding_failures(self) -> Iterator[None]:
+        """Hold the failure of an outline, or of one set of its features, that stops the block."""
+        try:
+            yield
         except Stopped as stopped:
             if not stopped.failure.key.roi_key:
                 raise
@@ -164,7 +177,6 @@ class CaseWorker:
             roi_key=roi.source.roi_key,
             identity=roi_identity(self.task.case, roi.source),
             about=self._about(roi),
-            audited=roi.audited,
             mask_zyx=mask_zyx,
             input_digest=input_digest,
         )

@@ -28,6 +28,7 @@ from cvtbatch.pipelines.extraction.report import (
 from cvtbatch.pipelines.extraction.row_batch import RowBatch
 from cvtbatch.pipelines.extraction.run_monitor import RunMonitor
 from cvtbatch.pipelines.extraction.run_record import RunRecord
+from cvtbatch.pipelines.extraction.set_settings import require_columns
 from cvtbatch.pipelines.extraction.settings import Settings
 from cvtbatch.pipelines.shared.run_log import RunLog
 from cvtbatch.store import FeatureStore
@@ -57,7 +58,8 @@ class Coordinator:
         job = settings.job.run
         self._store, self._settings, self._run_id, self._log, self._listeners = store, settings, run_id, log, listeners
         self._started = started
-        self._batch = RowBatch(store, run_id, log, job.commit_cases, job.commit_seconds)
+        sets = [part.table for part in settings.work.features[1:]]
+        self._batch = RowBatch(store, run_id, log, job.commit_cases, job.commit_seconds, sets)
         self._monitor = RunMonitor(len(manifest), manifest.rows, cluster, listeners.on_progress, listeners.on_notice)
         self._events = FailureEvents(self._batch, log, listeners.on_failure)
         self._dispatcher = Dispatcher(cluster, self._monitor, self._batch, job.time_limit_s)
@@ -66,8 +68,15 @@ class Coordinator:
         self._outlines, self._embeddings = outline_summary(settings), embedding_summary(settings)
 
     def begin(self) -> None:
-        """Record what the run sets out to do."""
+        """Record what the run sets out to do, and create the tables of its feature sets.
+
+        Raises:
+            InputError: another run took the name of one for other columns since.
+        """
         self._record.append_specs()
+        if self._settings.feature_sets:
+            require_columns(self._store, self._settings.specs)
+            self._store.create_tables()
         self._record.append_start(self._report(seconds=0.0))
         self._log.write(
             "info",
@@ -129,6 +138,7 @@ class Coordinator:
             radiomics_spec_id=work.radiomics_spec_id,
             outline_spec_id=self._settings.outline_spec_id,
             embedding_spec_id=self._settings.embedding_spec_id,
+            feature_sets=self._settings.feature_sets,
             cases=self._monitor.planned,
             computed=states.now["computed"],
             continued=states.continued,

@@ -16,7 +16,7 @@ from cvtbatch.pipelines.extraction.listeners import NOBODY, Listeners
 from cvtbatch.pipelines.extraction.planning import EmbeddingPlans, KnownOf, OutlinePlans, plan_run, stored_cases
 from cvtbatch.pipelines.extraction.prometheus import open_metrics
 from cvtbatch.pipelines.extraction.report import ExtractReport, Progress, reason_counts
-from cvtbatch.pipelines.extraction.row_batch import BATCH_ORDER
+from cvtbatch.pipelines.extraction.row_batch import batch_order
 from cvtbatch.pipelines.extraction.run_report import Ending, RunReporter, require_folder
 from cvtbatch.pipelines.extraction.settings import Options, Settings
 from cvtbatch.pipelines.shared.run_log import RunLog
@@ -53,7 +53,8 @@ def dry_run(
         radiomics_spec_id=settings.work.radiomics_spec_id,
         outline_spec_id=settings.outline_spec_id,
         embedding_spec_id=settings.embedding_spec_id,
-        rows=dict.fromkeys(BATCH_ORDER, 0),
+        feature_sets=settings.feature_sets,
+        rows=dict.fromkeys(batch_order([part.table for part in settings.work.features[1:]]), 0),
         outlines=outline_summary(settings),
         embeddings=embedding_summary(settings),
         plan=reason_counts(reasons),

@@ -7,16 +7,15 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from cvtbatch import contracts
 from cvtbatch.engine import require_memory
 from cvtbatch.errors import InternalError
 from cvtbatch.geometry import Grid
 from cvtbatch.imaging.resampling import to_image
-from cvtbatch.pipelines.extraction.case_plan import Work
+from cvtbatch.pipelines.extraction.case_plan import FeatureWork, Work
 from cvtbatch.pipelines.extraction.case_result import Row
 from cvtbatch.pipelines.extraction.failure import Failure, FailureKey
 from cvtbatch.pipelines.extraction.guard import About, Stopped, guarded
-from cvtbatch.pipelines.extraction.limits import feature_bytes
+from cvtbatch.pipelines.extraction.limits import feature_bytes, whole_volume_bytes
 from cvtbatch.pipelines.extraction.task_cost import Meter
 from cvtbatch.radiomics import AuditResult, Engine, audit_features, roi_features
 from cvtbatch.store import FeatureStore, equal_to
@@ -29,14 +28,12 @@ class MaskedRoi:
     Attributes:
         identity: what every row of it says of it.
         about: what a failure of it would be about.
-        audited: values that are computed for it are compared with stock PyRadiomics.
         mask_zyx: uint8, on the volume's grid.
     """
 
     roi_key: str
     identity: Row
     about: About
-    audited: bool
     mask_zyx: npt.NDArray[np.uint8]
     input_digest: str
 
@@ -45,49 +42,64 @@ class FeatureStep:
     """Computes the features of outlines, one after the other.
 
     Attributes:
-        rows: of the table `radiomics`, without book-keeping.
+        rows: by table, without book-keeping.
         audits: what comparisons with stock PyRadiomics gave.
         failures: values that are stored and do not agree with stock PyRadiomics.
         succeeded: keys of audits that agree.
     """
 
     def __init__(self, work: Work, store: FeatureStore, meter: Meter) -> None:
-        self._work, self._store, self._meter = work, store, meter
-        self.rows: list[Row] = []
+        self._volume_spec_id, self._store, self._meter = work.volume_spec_id, store, meter
+        self.rows: dict[str, list[Row]] = {features.table: [] for features in work.features}
         self.audits: list[AuditResult] = []
         self.failures: list[Failure] = []
         self.succeeded: list[FailureKey] = []
 
-    def add(self, roi: MaskedRoi, hu_zyx: npt.NDArray[np.int16], grid: Grid, featured: bool) -> None:
-        """Compute the features of an outline, and compare them if it is audited.
+    @property
+    def computed(self) -> bool:
+        """Whether any features were."""
+        return any(self.rows.values())
+
+    def add(
+        self,
+        roi: MaskedRoi,
+        work: FeatureWork,
+        hu_zyx: npt.NDArray[np.int16],
+        grid: Grid,
+        *,
+        featured: bool,
+        audited: bool,
+    ) -> None:
+        """Compute a set of features of an outline, and compare them if they are audited.
 
         Args:
             featured: they are stored, and only compared.
+            audited: they are compared with stock PyRadiomics.
 
         Raises:
             Stopped: they cannot be computed.
             NeedsMemory: this process may not take what they need.
         """
-        work = self._work
-        engine: Engine = "pyradiomics" if roi.audited else work.engine
-        require_memory(feature_bytes(int(np.count_nonzero(roi.mask_zyx)), engine))
+        engine: Engine = "pyradiomics" if audited else work.engine
+        whole_bytes = whole_volume_bytes(grid, work.feature_set, engine)
+        require_memory(feature_bytes(int(np.count_nonzero(roi.mask_zyx)), engine) + whole_bytes)
         ct, mask = to_image(hu_zyx, grid), to_image(roi.mask_zyx, grid)
         if featured:
-            self._audit(roi, ct, mask, self._stored_values(roi))
+            self._audit(roi, work, ct, mask, self._stored_values(roi, work))
             return
         key = FailureKey(roi.roi_key, work.radiomics_spec_id)
         features = guarded(
-            self._meter, "radiomics", key, roi.about, lambda: roi_features(ct, mask, work.profile, work.engine)
+            self._meter, "radiomics", key, roi.about, lambda: roi_features(ct, mask, work.feature_set, work.engine)
         )
-        if roi.audited:
-            self._audit(roi, ct, mask, features.values)
-        self.rows.append(
+        if audited:
+            self._audit(roi, work, ct, mask, features.values)
+        self.rows[work.table].append(
             {
                 **roi.identity,
                 "radiomics_spec_id": work.radiomics_spec_id,
-                "volume_spec_id": work.volume_spec_id,
+                "volume_spec_id": self._volume_spec_id,
                 "input_digest": roi.input_digest,
-                "engine": work.engine,
+                "engine": features.engine,
                 "filter_scale_hu": features.filter_scale_hu,
                 "undefined_features": features.undefined(),
                 "degenerate": list(features.degenerate),
@@ -95,13 +107,14 @@ class FeatureStep:
             }
         )
 
-    def _audit(self, roi: MaskedRoi, ct: sitk.Image, mask: sitk.Image, values: Mapping[str, float]) -> None:
+    def _audit(
+        self, roi: MaskedRoi, work: FeatureWork, ct: sitk.Image, mask: sitk.Image, values: Mapping[str, float]
+    ) -> None:
         """Compare values with stock PyRadiomics; a deviation beyond the contract is a failure beside the stored values."""
-        work = self._work
         key = FailureKey(roi.roi_key, work.radiomics_spec_id, "audit")
         try:
             audit = guarded(
-                self._meter, "audit", key, roi.about, lambda: audit_features(ct, mask, work.profile, values)
+                self._meter, "audit", key, roi.about, lambda: audit_features(ct, mask, work.feature_set, values)
             )
             self.audits.append(audit)
             guarded(self._meter, "audit", key, roi.about, lambda: _require_parity(audit))
@@ -111,14 +124,15 @@ class FeatureStep:
         else:
             self.succeeded.append(replace(key, input_digest=roi.input_digest))
 
-    def _stored_values(self, roi: MaskedRoi) -> dict[str, float]:
+    def _stored_values(self, roi: MaskedRoi, work: FeatureWork) -> dict[str, float]:
         """Return the values that the store has: they, and not what an engine gives today, are what an audit is about."""
         wanted = {
             "roi_key": roi.roi_key,
-            "radiomics_spec_id": self._work.radiomics_spec_id,
+            "radiomics_spec_id": work.radiomics_spec_id,
             "input_digest": roi.input_digest,
         }
-        [values] = self._store.table("radiomics").read(contracts.feature_names(), equal_to(wanted)).to_pylist()
+        table = self._store.table(work.table)
+        [values] = table.read(table.contract.features, equal_to(wanted)).to_pylist()
         return dict(values)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from cvtbatch.errors import PASSING_KINDS
 from cvtbatch.geometry import Grid
 from cvtbatch.manifest import Case, CompactPickle, RoiSource, key_of
-from cvtbatch.pipelines.extraction.case_plan import CasePlan, Reason, Work
+from cvtbatch.pipelines.extraction.case_plan import CasePlan, FeatureWork, Reason, Work
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
 from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownRoi
 from cvtbatch.pipelines.shared.job import OutlineSection
@@ -70,9 +70,11 @@ class VolumeInput(CompactPickle):
     Attributes:
         rois: the outlines that were found before and lack features; empty where the volume is outlined.
         known: masks that are stored of this reader, by roi_key.
-        featured: input digests whose features are there, by roi_key.
+        featured: input digests whose features are there, by roi_key and specification.
         fingerprint: what a failure of it is about.
         failures: live ones that success ends, or that an outline which is found no more had.
+        lacks: its outlines lack features.
+        standing: failures of features that are not tried again.
     """
 
     case: Case
@@ -81,9 +83,11 @@ class VolumeInput(CompactPickle):
     grid: Grid
     rois: tuple[RoiSource, ...]
     known: dict[str, KnownRoi]
-    featured: dict[str, frozenset[str]]
+    featured: dict[tuple[str, str], frozenset[str]]
     fingerprint: str
     failures: tuple[FailureKey, ...]
+    lacks: bool = False
+    standing: frozenset[FailureKey] = frozenset()
 
     @property
     def case_key(self) -> str:
@@ -111,8 +115,7 @@ class VolumeInput(CompactPickle):
             return Reason.RETRIED
         if not self.rois:
             return Reason.OUTLINE_MISSING
-        lacks = any(self.known[roi.roi_key].input_digest not in self.featured.get(roi.roi_key, ()) for roi in self.rois)
-        return Reason.FEATURES_MISSING if lacks else Reason.VERIFIED
+        return Reason.FEATURES_MISSING if self.lacks else Reason.VERIFIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +184,7 @@ def plan_outlines(
         grid=volume.grid,
         rois=(),
         known={key: roi for key, roi in known.rois.items() if _is_of(key, case, work)},
-        featured={key: digests for key, digests in known.featured.items() if _is_of(key, case, work)},
+        featured={key: digests for key, digests in known.featured.items() if _is_of(key[0], case, work)},
         fingerprint=digest(volume.image_digest, volume.stored.path)[:32],
         failures=tuple(mine),
     )
@@ -192,38 +195,64 @@ def plan_outlines(
         return OutlinePlan(case, asked=True, pending=pending)
     sources = [work.source(case, name) for name in outlined.rois]
     found = {source.roi_key for source in sources}
-    lacking, standing = [], []
+    lacking, standing, lacks = [], set[FailureKey](), False
     ended = [key for key in mine if key.roi_key not in found and (key != whole or not sources)]
     for source in sources:
         roi = known.rois.get(source.roi_key)
         if roi is None or roi.image_digest != volume.image_digest:
             return OutlinePlan(case, asked=True, pending=pending)
-        # Those of its embeddings are not ended by its features.
-        keys = [key for key in mine if key.roi_key == source.roi_key and key.spec_id == work.features.radiomics_spec_id]
-        live = [known.failures[key] for key in keys]
-        # An audit that failed is about values that are there.
-        unsound = any(key.scope == "audit" for key in keys)
-        featured = roi.input_digest in known.featured.get(source.roi_key, frozenset())
-        # One that failed may have lost its masks, and been found anew in vain: they are looked at.
-        if verify or whole in mine:
-            lacking.append(source)
-        elif featured and not (unsound and again):
-            standing += [known.failures[key] for key in keys if key.scope == "audit"]
-            ended += [key for key in keys if key.scope != "audit"]
-        elif (
-            live and not again and all(_stands(failure, roi_fingerprint(pending, roi.input_digest)) for failure in live)
-        ):
-            standing += live
-        else:
+        wanted = verify or whole in mine  # one that failed may have lost its masks, and been found anew in vain
+        for features in work.features.features:
+            judged = _judge_features(features, roi, known, source.roi_key, pending, again)
+            lacks = lacks or not judged.featured
+            wanted = wanted or judged.wanted
+            if not (verify or whole in mine):
+                standing |= judged.standing
+                ended += judged.ended
+        if wanted:
             lacking.append(source)
     return OutlinePlan(
         case,
         asked=True,
-        pending=replace(pending, rois=tuple(lacking)) if lacking else None,
-        standing=tuple(standing),
+        pending=replace(pending, rois=tuple(lacking), lacks=lacks, standing=frozenset(standing)) if lacking else None,
+        standing=tuple(known.failures[key] for key in mine if key in standing),
         ended=tuple(ended),
         found=len(sources),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """How one set of features of a found outline stands.
+
+    Attributes:
+        featured: the features are there.
+        wanted: they are computed, or compared again.
+        standing: failures that are kept.
+        ended: failures of what is done.
+    """
+
+    featured: bool
+    wanted: bool = False
+    standing: frozenset[FailureKey] = frozenset()
+    ended: tuple[FailureKey, ...] = ()
+
+
+def _judge_features(
+    features: FeatureWork, roi: KnownRoi, known: KnownCase, roi_key: str, volume: VolumeInput, again: bool
+) -> _Judged:
+    """Decide on one set of features of a found outline; its failures are those of this set, and not of its embeddings."""
+    keys = [key for key in known.failures if (key.roi_key, key.spec_id) == (roi_key, features.radiomics_spec_id)]
+    # An audit that failed is about values that are there.
+    unsound = frozenset(key for key in keys if key.scope == "audit")
+    if roi.input_digest in known.featured.get((roi_key, features.radiomics_spec_id), frozenset()):
+        if unsound and again:
+            return _Judged(featured=True, wanted=True)
+        return _Judged(True, standing=unsound, ended=tuple(key for key in keys if key not in unsound))
+    fingerprint = roi_fingerprint(volume, roi.input_digest)
+    if keys and not again and all(_stands(known.failures[key], fingerprint) for key in keys):
+        return _Judged(featured=False, standing=frozenset(keys))
+    return _Judged(featured=False, wanted=True)
 
 
 def roi_fingerprint(volume: VolumeInput, input_digest: str) -> str:

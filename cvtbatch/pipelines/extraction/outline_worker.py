@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -58,12 +58,12 @@ class _Work:
     def outlined(self) -> Outlined:
         return Outlined(
             volume=self.given,
-            rows={"rois": self.rois, "outlines": self.outlines, "radiomics": self.features.rows},
+            rows={"rois": self.rois, "outlines": self.outlines, **self.features.rows},
             failures=(*self.failures, *self.features.failures),
             succeeded=(*self.succeeded, *self.features.succeeded),
             audits=tuple(self.features.audits),
             found=self.found,
-            computed=bool(self.outlines or self.features.rows),
+            computed=bool(self.outlines) or self.features.computed,
         )
 
 
@@ -211,21 +211,26 @@ class OutlineWorker:
 
     def _add_features(self, work: _Work, source: RoiSource, input_digest: str, mask_zyx: Mask, hu_zyx: Volume) -> None:
         """Compute the features of an outline that lacks them, or compare again those that did not agree."""
-        given, features, key = work.given, self._work.features, source.roi_key
-        featured = input_digest in given.featured.get(key, frozenset())
-        audit_failed = FailureKey(key, features.radiomics_spec_id, "audit", input_digest) in given.failures
-        with work.stopping():
-            if not featured or audit_failed:
-                roi = MaskedRoi(
-                    roi_key=key,
-                    identity=roi_identity(given.case, source),
-                    about=About(roi_fingerprint(given, input_digest), given.manifest_row),
-                    audited=audit_failed or features.audits(key),
-                    mask_zyx=mask_zyx,
-                    input_digest=input_digest,
-                )
-                work.features.add(roi, hu_zyx, given.grid, featured)
-            work.succeeded.append(FailureKey(key, features.radiomics_spec_id))
+        given, key = work.given, source.roi_key
+        for features in self._work.features.features:
+            own = FailureKey(key, features.radiomics_spec_id)
+            audit = replace(own, scope="audit", input_digest=input_digest)
+            if given.standing & {own, audit}:
+                continue
+            featured = input_digest in given.featured.get((key, features.radiomics_spec_id), frozenset())
+            audit_failed = audit in given.failures
+            with work.stopping():
+                if not featured or audit_failed:
+                    roi = MaskedRoi(
+                        roi_key=key,
+                        identity=roi_identity(given.case, source),
+                        about=About(roi_fingerprint(given, input_digest), given.manifest_row),
+                        mask_zyx=mask_zyx,
+                        input_digest=input_digest,
+                    )
+                    audited = audit_failed or features.audits(key)
+                    work.features.add(roi, features, hu_zyx, given.grid, featured=featured, audited=audited)
+                work.succeeded.append(own)
 
 
 def _require_found(found: BloodMap | Exception) -> BloodMap:

@@ -2,7 +2,7 @@
 
 import datetime
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cvtbatch import contracts
 from cvtbatch.pipelines.extraction.case_result import Row
@@ -11,9 +11,14 @@ from cvtbatch.store import FeatureStore
 
 # Order of a batch: a row is never there before the rows that it stands on, nor a value before what an audit said of it.
 BATCH_ORDER = ("volumes", "cases", "rois", "outlines", "failures", "radiomics", "embeddings")
-COLUMNS = {name: len(contracts.table(name).fields) for name in BATCH_ORDER}
 # Values of rows that are held before they are committed, however few cases they are: as Python objects, some 40 MB.
 HELD_VALUES = 400_000
+
+
+def batch_order(sets: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the tables of a batch in order; those of feature sets come with the study's features."""
+    place = BATCH_ORDER.index(contracts.RADIOMICS) + 1
+    return (*BATCH_ORDER[:place], *sets, *BATCH_ORDER[place:])
 
 
 def bookkeeping(run_id: str) -> Row:
@@ -28,19 +33,29 @@ class RowBatch:
         log: told each commit.
         most_items: cases or outlines whose rows are held at most.
         most_seconds: how long rows are held at most.
+        sets: tables of feature sets, as `batch_order` takes them.
 
     Attributes:
         appended: rows that were appended since the run began, by table.
         commits: appends to tables.
     """
 
-    def __init__(self, store: FeatureStore, run_id: str, log: RunLog, most_items: int, most_seconds: float) -> None:
+    def __init__(
+        self,
+        store: FeatureStore,
+        run_id: str,
+        log: RunLog,
+        most_items: int,
+        most_seconds: float,
+        sets: Sequence[str] = (),
+    ) -> None:
         self._store, self._run_id, self._log = store, run_id, log
         self._most_items, self._most_seconds = most_items, most_seconds
-        self._rows: dict[str, list[Row]] = {name: [] for name in BATCH_ORDER}
+        self._order = batch_order(sets)
+        self._rows: dict[str, list[Row]] = {name: [] for name in self._order}
         self._items = 0
         self._committed_at = time.monotonic()
-        self.appended = dict.fromkeys(BATCH_ORDER, 0)
+        self.appended = dict.fromkeys(self._order, 0)
         self.commits = 0
 
     def hold(self, table: str, rows: Iterable[Row]) -> None:
@@ -58,19 +73,21 @@ class RowBatch:
             StorageError: as `commit`.
         """
         late = time.monotonic() - self._committed_at >= self._most_seconds
-        held = sum(len(rows) * COLUMNS[name] for name, rows in self._rows.items() if rows)
+        held = sum(
+            len(rows) * len(self._store.table(name).contract.fields) for name, rows in self._rows.items() if rows
+        )
         if late or held >= HELD_VALUES or self._items >= self._most_items:
             self.commit()
 
     def commit(self) -> None:
-        """Append the batch, table by table, in `BATCH_ORDER`.
+        """Append the batch, table by table, in `batch_order`.
 
         Raises:
             StorageError: a table cannot be written; its rows and those of the tables after it are still held.
         """
         appended: dict[str, int] = {}
         columns = bookkeeping(self._run_id)
-        for name in BATCH_ORDER:
+        for name in self._order:
             rows = self._rows[name]
             for row in rows:
                 row.update(columns)

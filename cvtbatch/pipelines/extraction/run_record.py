@@ -92,6 +92,7 @@ class RunRecord:
             "audit": canonical_json(asdict(report.audit)),
             "outline_spec_id": report.outline_spec_id or None,
             "embedding_spec_id": report.embedding_spec_id,
+            "feature_sets": canonical_json(report.feature_sets),
             "embeddings": canonical_json(asdict(report.embeddings)),
             **bookkeeping(self._run_id),
         }
@@ -102,7 +103,11 @@ def shareable_job(job: Job) -> str:
     profile, weights = job.radiomics.profile, job.embedding.weights
     named = profile if profile in PROFILES else "parameter file"
     source = weights if weights == "none" or is_named(weights) else "file"
-    radiomics, embedding = replace(job.radiomics, profile=named), replace(job.embedding, weights=source)
+    sets = dict.fromkeys(job.radiomics.sets, "parameter file")
+    radiomics, embedding = (
+        replace(job.radiomics, profile=named, sets=sets),
+        replace(job.embedding, weights=source),
+    )
     # The line of a command may name folders; its specification has the line's digest.
     line = None if job.outline.command.line is None else "command"
     outline = replace(job.outline, command=replace(job.outline.command, line=line))

@@ -9,9 +9,10 @@ from cvtbatch.embedding.compute import BACKBONE, DIMENSIONS
 from cvtbatch.embedding.weights import Weights, load_weights, to_bytes
 from cvtbatch.errors import InputError
 from cvtbatch.extras import installed, require
-from cvtbatch.pipelines.extraction.case_plan import Work
+from cvtbatch.pipelines.extraction.case_plan import FeatureWork, Work
 from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingWork, WeightsRef
 from cvtbatch.pipelines.extraction.outline_plan import OutlineWork
+from cvtbatch.pipelines.extraction.set_settings import resolve_sets
 from cvtbatch.pipelines.shared.job import EmbeddingSection, Job
 from cvtbatch.radiomics import load_profile, study_settings
 from cvtbatch.spec import Spec, embedding_spec, radiomics_spec, volume_spec
@@ -45,6 +46,17 @@ class Settings:
     def extracts(self) -> bool:
         """Whether sources are read; else what is stored is outlined or embedded."""
         return self.only in (None, "radiomics")
+
+    @property
+    def feature_sets(self) -> dict[str, str]:
+        """The specifications of the job's feature sets, by the set's name."""
+        return dict(
+            zip(
+                self.job.radiomics.sets,
+                (part.radiomics_spec_id for part in self.work.features[1:]),
+                strict=True,
+            )
+        )
 
     @property
     def outline_spec_id(self) -> str:
@@ -90,7 +102,7 @@ def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
 
     Raises:
         StorageError, FormatError: there is no store at this place, and none can be made.
-        InputError: the profile is not usable, the weights cannot be had, or nothing is left to do.
+        InputError: the profile or a feature set is not usable, the weights cannot be had, or nothing is left to do.
         ResourceError, InternalError: the engine or the device is absent or incomplete here.
     """
     profile, engine = load_profile(job.radiomics.profile), job.radiomics.engine
@@ -102,7 +114,10 @@ def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
     x, y, z = map(float, job.volume.spacing_mm)
     volume = volume_spec((x, y, z))
     radiomics = radiomics_spec(volume, study_settings(profile), contracts.feature_names())
-    if only != "embeddings" and (engine == "pyradiomics" or audit_share > 0):
+    study = FeatureWork(contracts.RADIOMICS, radiomics.spec_id, profile, engine, audit_share)
+    sets, set_specs = resolve_sets(job.radiomics, volume, store_url)
+    features = (study, *sets)
+    if only != "embeddings" and any(part.engine == "pyradiomics" or part.audit_share > 0 for part in features):
         from cvtbatch.radiomics import check_stock
 
         check_stock(profile)
@@ -110,8 +125,8 @@ def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
     url = Location.of(store_url).url
     # Weights may have to be fetched: a mistyped store is told first.
     FeatureStore.require_place(url)
-    work = Work(url, volume.spec_id, radiomics.spec_id, (x, y, z), profile, engine, audit_share)
-    settings = Settings(job, work, (volume, radiomics), only, None, None, None, None)
+    work = Work(url, volume.spec_id, (x, y, z), features)
+    settings = Settings(job, work, (volume, radiomics, *set_specs), only, None, None, None, None)
     if only != "radiomics" and job.outline.method != "none":
         # With the methods' libraries, which no other run needs.
         from cvtbatch.pipelines.extraction.outline_settings import resolve_outline

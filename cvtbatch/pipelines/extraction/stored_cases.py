@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import TypeVar
 
 import pyarrow.compute as pc
 
@@ -11,6 +12,7 @@ from cvtbatch.manifest import Case, Manifest
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
 from cvtbatch.store import FeatureStore, Portions, StoredArray, View, Wanted
 
+Key = TypeVar("Key")
 # Cases that are planned together: what is known of one takes some kilobytes.
 CASES_TOGETHER = 4096
 VOLUME_COLUMNS = (
@@ -80,7 +82,7 @@ class KnownCase:
     Attributes:
         outline: what the run's method found; None before it looked, or where the run has none.
         rois: by roi_key, of people and of every method.
-        featured: by roi_key, the input digests that have features.
+        featured: by roi_key and specification, the input digests that have features.
         embedded: by roi_key, the input digests that have embeddings.
         failures: live failures by key.
     """
@@ -89,29 +91,33 @@ class KnownCase:
     volume: KnownVolume | None = None
     outline: KnownOutline | None = None
     rois: dict[str, KnownRoi] = field(default_factory=dict)
-    featured: dict[str, frozenset[str]] = field(default_factory=dict)
+    featured: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     embedded: dict[str, frozenset[str]] = field(default_factory=dict)
     failures: dict[FailureKey, KnownFailure] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class SpecIds:
-    """The specifications of a run; `outline` and `embedding` are empty where they are not asked for."""
+    """The specifications of a run; `outline` and `embedding` are empty where they are not asked for.
+
+    Attributes:
+        features: by the table of their rows, of those tables that the store has.
+    """
 
     volume: str
-    radiomics: str
+    features: Mapping[str, str]
     outline: str = ""
     embedding: str = ""
 
     def wanted(self) -> dict[str, Wanted]:
         """Return what a plan needs of a store, a row before what it stands on."""
         of_volume = pc.field("volume_spec_id") == self.volume
-        failed = pc.field("spec_id").isin(sorted({self.volume, self.radiomics, self.outline, self.embedding}))
+        failed = pc.field("spec_id").isin(sorted({self.volume, *self.features.values(), self.outline, self.embedding}))
         wanted = {
             "cases": Wanted(("clinical_digest",)),
             "volumes": Wanted(VOLUME_COLUMNS, of_volume),
             "rois": Wanted(ROI_COLUMNS, of_volume),
-            "radiomics": Wanted((), pc.field("radiomics_spec_id") == self.radiomics),
+            **{table: Wanted((), pc.field("radiomics_spec_id") == spec_id) for table, spec_id in self.features.items()},
             "failures": Wanted(("source_fingerprint", "stage", "kind"), failed),
         }
         if self.outline:
@@ -127,7 +133,7 @@ class StoredCases:
     """What a store knows of a manifest's cases; in memory are those that are being planned."""
 
     def __init__(self, store: FeatureStore, manifest: Manifest, spec_ids: SpecIds) -> None:
-        self._manifest = manifest
+        self._manifest, self._features = manifest, spec_ids.features
         self._portions = Portions(
             store.at(None), spec_ids.wanted(), lambda cases: manifest.find(cases) // CASES_TOGETHER
         )
@@ -137,13 +143,17 @@ class StoredCases:
         cases = iter(self._manifest)
         number = 0
         while chunk := list(islice(cases, CASES_TOGETHER)):
-            known = read_known(self._portions.view(number))
+            known = read_known(self._portions.view(number), self._features)
             yield from ((case, known.get(case.case_key)) for case in chunk)
             number += 1
 
 
-def read_known(view: View) -> Mapping[str, KnownCase]:
-    """Return what a store knows, by case_key; the rows are of one specification a kind, see `SpecIds.wanted`."""
+def read_known(view: View, features: Mapping[str, str]) -> Mapping[str, KnownCase]:
+    """Return what a store knows, by case_key; the rows are of one specification a kind, see `SpecIds.wanted`.
+
+    Args:
+        features: specifications by the table of their rows.
+    """
     known: dict[str, KnownCase] = {}
 
     def case(row: Mapping[str, str]) -> KnownCase:
@@ -168,10 +178,11 @@ def read_known(view: View) -> Mapping[str, KnownCase]:
     for row in view.newest("outlines").select(["case_key", "image_digest", "rois"]).to_pylist():
         case(row).outline = KnownOutline(row["image_digest"], tuple(row["rois"]))
     columns = ["case_key", "roi_key", "input_digest"]
-    for row in view.read("radiomics", columns).to_pylist():
-        _add(case(row).featured, row)
+    for table, spec_id in features.items():
+        for row in view.read(table, columns).to_pylist():
+            _add(case(row).featured, (row["roi_key"], spec_id), row["input_digest"])
     for row in view.read("embeddings", columns).to_pylist():
-        _add(case(row).embedded, row)
+        _add(case(row).embedded, row["roi_key"], row["input_digest"])
     for row in view.rows("failures").to_pylist():
         failure = KnownFailure(row["source_fingerprint"], row["stage"], row["kind"])
         key = FailureKey(row["roi_key"], row["spec_id"], row["scope"], row["input_digest"])
@@ -179,5 +190,5 @@ def read_known(view: View) -> Mapping[str, KnownCase]:
     return known
 
 
-def _add(digests: dict[str, frozenset[str]], row: Mapping[str, str]) -> None:
-    digests[row["roi_key"]] = digests.get(row["roi_key"], frozenset()) | {row["input_digest"]}
+def _add(digests: dict[Key, frozenset[str]], key: Key, input_digest: str) -> None:
+    digests[key] = digests.get(key, frozenset()) | {input_digest}

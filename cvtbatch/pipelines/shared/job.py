@@ -1,7 +1,7 @@
 """Jobs: a file of the user's or the one that comes with cvtbatch, `--set`, and the contract's defaults, as one typed value."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -68,11 +68,13 @@ class RadiomicsSection:
     Attributes:
         profile: a name, or a PyRadiomics parameter file.
         audit: share of the ROIs that stock PyRadiomics computes too.
+        sets: by name, PyRadiomics parameter files whose features are computed too.
     """
 
     profile: str
     engine: Engine
     audit: float
+    sets: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from cvtbatch.manifest.files import refuse_manifest
 from cvtbatch.nearest import enumerated, nearest
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.stores.csv_rows import EMBEDDING, with_embedding_columns, without_formulas, without_lists
-from cvtbatch.store import FeatureStore, StoredArray, View, check_columns, wide_columns, wide_rows
+from cvtbatch.store import SET_PREFIX, FeatureStore, StoredArray, View, check_columns, wide_columns, wide_rows
 from cvtbatch.whole_files import written_whole
 
 CENTER = "center"
@@ -63,7 +63,7 @@ def export_table(
     """Write the current rows of a table, sorted by key.
 
     Args:
-        name: a table, or "wide": one row a primary ROI, see `FeatureStore.wide`.
+        name: a table, that of a feature set too, or "wide": one row a primary ROI, see `FeatureStore.wide`.
         out: `.parquet` or `.csv`; in CSV, an embedding has a column a number, other lists are JSON, and texts that a spreadsheet
             may take for a formula stand behind an apostrophe. Ids are written as they are: manifests have refused such ones since,
             and a changed one is another. Appears whole or not at all.
@@ -74,13 +74,15 @@ def export_table(
         without_embedding: leave the column of embeddings out.
 
     Raises:
-        InputError: the suffix is neither, the file cannot be written or is a manifest, there is no such snapshot, column, centre or
-            specification; the table has no centres; features of several specifications would mix.
+        InputError: the suffix is neither, the file cannot be written or is a manifest, there is no such snapshot, feature set,
+            column, centre or specification; the table has no centres; features of several specifications would mix.
     """
     if out.suffix not in {".parquet", ".csv"}:
         raise InputError("unknown_format", f"--out {out}: the suffix is neither .parquet nor .csv")
     refuse_manifest(out)
-    if snapshot is None and name not in SNAPSHOT_TABLES:
+    if name.startswith(SET_PREFIX):
+        FeatureStore(url).feature_set(name.removeprefix(SET_PREFIX))
+    if snapshot is None and name not in SNAPSHOT_TABLES and not name.startswith(SET_PREFIX):
         view = FeatureStore(url).view()
     else:
         pinned = open_pinned(url, snapshot, f"export {name}")
@@ -96,16 +98,16 @@ def export_table(
                 pq.write_table(rows, aside)
             else:
                 rows, length = with_embedding_columns(rows)
-                rows, formulas = without_formulas(without_lists(rows), _ids(name))
+                rows, formulas = without_formulas(without_lists(rows), _ids(view, name))
                 pa_csv.write_csv(rows, aside)
     except OSError as error:
         raise InputError("cannot_write", f"--out {out} cannot be written: {why(error)}") from None
     return Exported(out, int(rows.num_rows), snapshot, formulas, length)
 
 
-def _ids(name: str) -> set[str]:
+def _ids(view: View, name: str) -> set[str]:
     """Return the columns that are ids, and are written as they are."""
-    key = () if name == "wide" else contracts.table(name).key
+    key = () if name == "wide" else view.contract(name).key
     return {*contracts.id_columns(), *key, "case_key", "roi_key"}
 
 
@@ -113,8 +115,8 @@ def _rows(
     view: View, name: str, columns: Sequence[str] | None, spec_ids: Sequence[str], centers: Sequence[str]
 ) -> pa.Table:
     """Return the rows to export, sorted by key; all columns by default."""
-    key = ["roi_key"] if name == "wide" else list(contracts.table(name).key)
-    known = wide_columns() if name == "wide" else contracts.table(name).arrow().names
+    key = ["roi_key"] if name == "wide" else list(view.contract(name).key)
+    known = wide_columns() if name == "wide" else view.contract(name).arrow().names
     wanted = check_columns(columns, known)
     if centers and CENTER not in known:
         raise InputError("no_centers", f"table {name} is not of centres: leave --center out")
@@ -123,8 +125,8 @@ def _rows(
     read = list(dict.fromkeys([*wanted, *key, *([CENTER] if centers else [])]))
     if name == "wide":
         rows = wide_rows(view, read, None, spec_ids)
-    elif name == "radiomics":
-        rows = view.radiomics(read, None, spec_ids)
+    elif view.contract(name).features:
+        rows = view.features(name, read, None, spec_ids)
     elif name == "embeddings":
         rows = view.embeddings(read, None, spec_ids)
     else:

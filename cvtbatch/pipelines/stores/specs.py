@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -22,42 +22,55 @@ TABLES = {"volume": "volumes", "outline": "outlines", "radiomics": "radiomics", 
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """Current radiomics rows of one specification: their ROIs, inputs, and indices among all rows of it."""
+    """Current rows of one radiomics specification: their ROIs, inputs, and indices among all rows of it.
 
+    Attributes:
+        table: that holds them.
+    """
+
+    table: str
     spec_id: str
     roi_keys: list[str]
     inputs: list[str]
     indices: pa.Array
 
     @classmethod
-    def of(cls, view: View, spec_id: str) -> "_Side":
+    def of(cls, view: View, table: str, spec_id: str) -> "_Side":
         """Read the keys and inputs of a specification's current rows."""
         of_spec = equal_to({"radiomics_spec_id": spec_id})
-        indices = view.indices("radiomics", of_spec)
-        rows = view.read("radiomics", ["roi_key", "input_digest"], of_spec).take(indices)
-        return cls(spec_id, rows["roi_key"].to_pylist(), rows["input_digest"].to_pylist(), indices)
+        indices = view.indices(table, of_spec)
+        rows = view.read(table, ["roi_key", "input_digest"], of_spec).take(indices)
+        return cls(table, spec_id, rows["roi_key"].to_pylist(), rows["input_digest"].to_pylist(), indices)
 
     def only(self, roi_keys: list[str]) -> "_Side":
         """Return the rows of some of its ROIs, in their order."""
         places = {key: place for place, key in enumerate(self.roi_keys)}
         chosen = [places[key] for key in roi_keys]
         inputs = [self.inputs[place] for place in chosen]
-        return _Side(self.spec_id, roi_keys, inputs, self.indices.take(pa.array(chosen, pa.int64())))
+        return _Side(self.table, self.spec_id, roi_keys, inputs, self.indices.take(pa.array(chosen, pa.int64())))
 
-    def values(self, view: View) -> Iterator[pa.Table]:
-        """Yield its features, a few columns at a time."""
+    def values(self, view: View, names: Sequence[str]) -> Iterator[pa.Table]:
+        """Yield some of its features, a few columns at a time."""
         of_spec = equal_to({"radiomics_spec_id": self.spec_id})
-        return view.column_groups("radiomics", contracts.feature_names(), self.indices, of_spec)
+        return view.column_groups(self.table, names, self.indices, of_spec)
 
 
 def list_specs(url: str, snapshot: str | None) -> Document:
     """Return the JSON document of `cvtbatch spec list --json`: every specification, and how many current rows it has."""
-    view = FeatureStore(url).at(snapshot)
+    store = FeatureStore(url)
+    view = store.at(snapshot)
     rows: Counter[str] = Counter()
-    for kind, table in TABLES.items():
+    of_sets = [("radiomics", table.contract.name) for table in store.feature_sets().values()]
+    for kind, table in (*TABLES.items(), *of_sets):
         rows.update(view.rows(table, [f"{kind}_spec_id"])[f"{kind}_spec_id"].to_pylist())
     specs = [
-        {"spec_id": spec_id, "kind": spec.kind, "parent_id": spec.parent_id, "rows": rows[spec_id]}
+        {
+            "spec_id": spec_id,
+            "kind": spec.kind,
+            "feature_set": spec.feature_set,
+            "parent_id": spec.parent_id,
+            "rows": rows[spec_id],
+        }
         for spec_id, spec in sorted(view.specs().items(), key=lambda item: (item[1].parent_id, item[0]))
     ]
     return {"command": "spec list", "specs": specs}
@@ -73,27 +86,33 @@ def diff_specs(url: str, first: str, second: str) -> Document:
 def drift_of_specs(url: str, first: str, second: str, snapshot: str | None, worst: int = WORST_FEATURES) -> Document:
     """Return the JSON document of `cvtbatch spec drift --json`: how far the features of two specifications lie apart.
 
+    Of two feature sets, those features that both have.
+
     Raises:
-        InputError: there is no such radiomics specification, or no ROI has features of both.
+        InputError: there is no such radiomics specification, they have no feature in common, or no ROI has features of both.
     """
-    view = FeatureStore(url).at(snapshot)
+    store = FeatureStore(url)
+    view = store.at(snapshot)
     specs = view.specs_with([first, second])
     for spec_id in (first, second):
         if specs[spec_id].kind != "radiomics":
             raise InputError(
                 "no_such_spec", f"{spec_id} specifies {specs[spec_id].kind}s; name two of radiomics features"
             )
-    sides = [_Side.of(view, spec_id) for spec_id in (first, second)]
+    one, other = (store.table_of(specs[spec_id]).contract for spec_id in (first, second))
+    names = [name for name in one.features if name in frozenset(other.features)]
+    if not names:
+        raise InputError("nothing_shared", f"{first} and {second} have no feature in common")
+    sides = [_Side.of(view, contract.name, spec_id) for contract, spec_id in ((one, first), (other, second))]
     shared = sorted(set(sides[0].roi_keys) & set(sides[1].roi_keys))
     if not shared:
         raise InputError("nothing_shared", f"no ROI has current features of both {first} and {second}")
     only_first, only_second = (len(side.roi_keys) - len(shared) for side in sides)
     sides = [side.only(shared) for side in sides]
     features = []
-    for one, other in zip(*(side.values(view) for side in sides), strict=True):
-        values = (np.column_stack([np.asarray(column) for column in rows.columns]) for rows in (one, other))
-        features += feature_drift(one.column_names, *values)
-    names = contracts.feature_names()
+    for groups in zip(*(side.values(view, names) for side in sides), strict=True):
+        values = (np.column_stack([np.asarray(column) for column in rows.columns]) for rows in groups)
+        features += feature_drift(groups[0].column_names, *values)
     classes = class_drift(features, {name: contracts.feature_metadata(name, False)["feature_class"] for name in names})
     ranked = sorted(features, key=lambda feature: (-feature.largest if feature.rois else 1.0, feature.feature))
     return {

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cvtbatch import contracts
 from cvtbatch.errors import FormatError
 from cvtbatch.pipelines.stores.duplicates import find_duplicates
 from cvtbatch.pipelines.stores.unended_runs import read_committed
 from cvtbatch.run_id import started_at
 from cvtbatch.spec import Spec
-from cvtbatch.store import FeatureStore, View
+from cvtbatch.store import FeatureStore, View, set_table
 from cvtbatch.validation.eligibility import CRITERIA, InclusionFlow, inclusion_flow
 
 Document = dict[str, object]
@@ -23,10 +22,10 @@ KINDS = ("volume", "outline", "radiomics", "embedding")
 def read_status(url: str, *, flow: bool = False) -> Document:
     """Return the JSON document of `cvtbatch status --json`, with the inclusion flow if asked.
 
-    A case is done when every current mask of it has features, and embeddings if they were asked for, under the newest run's
-    specifications, failed when it has a live failure under them, and awaits its mask when it has a volume and no mask, unless the
-    run's method found no hemorrhage in it. Masks are people's, and those that this method found in cases that the run's job leaves
-    to it. The store does not know the manifest: a mask that was taken out of it stays.
+    A case is done when every current mask of it has features, those of feature sets too, and embeddings if they were asked for,
+    under the newest run's specifications, failed when it has a live failure under them, and awaits its mask when it has a
+    volume and no mask, unless the run's method found no hemorrhage in it. Masks are people's, and those that this method found
+    in cases that the run's job leaves to it. The store does not know the manifest: a mask that was taken out of it stays.
 
     Raises:
         StorageError, FormatError: as `FeatureStore`.
@@ -37,7 +36,8 @@ def read_status(url: str, *, flow: bool = False) -> Document:
     runs = store.runs().to_pylist()
     newest: dict[str, str] = next((run for run in runs if run["command"] == "extract"), {})
     spec_ids = {kind: newest.get(f"{kind}_spec_id") or "" for kind in KINDS}
-    current = {*spec_ids.values()} - {""}
+    sets = _feature_sets(newest)
+    current = {*spec_ids.values(), *sets.values()} - {""}
     masks, of_others = _masks(view, spec_ids, finds_all=_finds_all(newest))
     failures = view.rows("failures")
     live = failures.filter(pc.is_in(failures["spec_id"], value_set=pa.array(sorted(current), pa.string())))
@@ -49,10 +49,9 @@ def read_status(url: str, *, flow: bool = False) -> Document:
         "command": "status",
         "store": url,
         "format_version": store.format_version,
-        "cases": _case_states(view, spec_ids, masks, live["case_key"]),
+        "cases": _case_states(view, spec_ids, sets, masks, live["case_key"]),
         "rows": {
-            name: failures.num_rows if name == "failures" else store.table(name).count()
-            for name in contracts.table_names()
+            name: failures.num_rows if name == "failures" else store.table(name).count() for name in store.table_names()
         },
         "failures": [
             {"stage": stage, "kind": kind, "cases": count} for (stage, kind), count in sorted(by_kind.items())
@@ -76,6 +75,19 @@ def _finds_all(run: Mapping[str, str]) -> bool:
     return bool(job.get("outline", {}).get("cases") == "all")
 
 
+def _feature_sets(run: Mapping[str, str]) -> dict[str, str]:
+    """Return the specifications of a run's feature sets by their tables; none where it had none, or is of an earlier version.
+
+    Raises:
+        FormatError: what it says of them is damaged.
+    """
+    try:
+        sets = json.loads(run.get("feature_sets") or "{}")
+    except ValueError:
+        raise FormatError("store_damaged", "the feature sets of a run in table runs are not what was written") from None
+    return {set_table(name): str(spec_id) for name, spec_id in sets.items()}
+
+
 def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa.Table, pa.Table]:
     """Return the current masks that a run works on, and those on its volumes that other methods than its own found.
 
@@ -90,11 +102,14 @@ def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa
     return rois.filter(pc.or_(drawn, left)), rois.filter(pc.invert(pc.or_(drawn, own)))
 
 
-def _case_states(view: View, spec_ids: Mapping[str, str], masks: pa.Table, failed: pa.ChunkedArray) -> dict[str, int]:
+def _case_states(
+    view: View, spec_ids: Mapping[str, str], sets: Mapping[str, str], masks: pa.Table, failed: pa.ChunkedArray
+) -> dict[str, int]:
     """Return how many cases there are, and how many in each state.
 
     Args:
         spec_ids: the newest run's, by kind; empty where it had none.
+        sets: those of its feature sets, by table.
         masks: that this run works on.
         failed: case_keys that have a live failure.
     """
@@ -108,6 +123,9 @@ def _case_states(view: View, spec_ids: Mapping[str, str], masks: pa.Table, faile
         )
     )["case_key"]
     finished = view.radiomics(["roi_key"], pc.field("radiomics_spec_id") == spec_ids["radiomics"])["roi_key"]
+    for table, spec_id in sets.items():
+        of_set = view.features(table, ["roi_key"], pc.field("radiomics_spec_id") == spec_id)
+        finished = finished.filter(_are_in(finished, of_set["roi_key"]))
     if spec_ids["embedding"]:
         largest = pc.field("is_largest") & (pc.field("embedding_spec_id") == spec_ids["embedding"])
         finished = finished.filter(_are_in(finished, view.embeddings(["roi_key"], largest)["roi_key"]))
@@ -161,17 +179,21 @@ def _specs(store: FeatureStore, current: set[str]) -> list[Document]:
     rows: Counter[str] = Counter()
     for kind, table in zip(KINDS, ("volumes", "outlines", "radiomics", "embeddings"), strict=True):
         rows += store.table(table).counts(f"{kind}_spec_id")
+    for of_set in store.feature_sets().values():
+        rows += of_set.counts("radiomics_spec_id")
     specs = store.table("specs").read().sort_by([("kind", "descending"), ("spec_id", "ascending")]).to_pylist()
     return [
         {
-            "spec_id": spec["spec_id"],
-            "kind": spec["kind"],
-            "parent_id": spec["parent_id"],
-            "rows": rows[spec["spec_id"]],
-            "current": spec["spec_id"] in current,
-            "not_for_inference": _is_for_trials(Spec(spec["kind"], spec["parent_id"], spec["settings"])),
+            "spec_id": row["spec_id"],
+            "kind": row["kind"],
+            "feature_set": spec.feature_set,
+            "parent_id": row["parent_id"],
+            "rows": rows[row["spec_id"]],
+            "current": row["spec_id"] in current,
+            "not_for_inference": _is_for_trials(spec),
         }
-        for spec in specs
+        for row in specs
+        for spec in [Spec(row["kind"], row["parent_id"], row["settings"])]
     ]
 
 

@@ -4,7 +4,6 @@ import datetime
 import time
 from collections import Counter
 
-from cvtbatch import contracts
 from cvtbatch.store import FeatureStore
 from cvtbatch.store.garbage import LIVE_RUN_DAYS, find_garbage
 from cvtbatch.store.objects import probe_writing, remove_objects
@@ -27,7 +26,7 @@ def compact_store(url: str) -> Document:
     probe_writing(store.location)
     started = time.monotonic()
     tables = []
-    for name in contracts.table_names():
+    for name in store.table_names():
         table = store.table(name)
         if table.pin() is not None:
             done = compact(table, TARGET_BYTES)

@@ -5,7 +5,6 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
-from cvtbatch import contracts
 from cvtbatch.pipelines.stores.status import Document, read_status
 from cvtbatch.store import FeatureStore
 
@@ -29,7 +28,7 @@ def watch_status(url: str, seconds: float) -> Iterator[Document]:
     seen: object = None
     while True:
         began = time.monotonic()
-        pins = [store.table(name).pin() for name in contracts.table_names()]
+        pins = [store.table(name).pin() for name in store.table_names()]
         if pins != seen:
             document, seen = read_status(url), pins
         settled.append((time.monotonic(), _settled(document)))
@@ -53,7 +52,7 @@ def _rate(settled: "deque[tuple[float, int]]") -> float | None:
 def _moment(store: FeatureStore, document: Document) -> Document:
     """Return the time, how long ago anybody wrote to the store, and the runs that have not ended."""
     now = datetime.datetime.now(datetime.UTC)
-    written = [moment for name in contracts.table_names() if (moment := store.table(name).written_at())]
+    written = [moment for name in store.table_names() if (moment := store.table(name).written_at())]
     runs = document["runs"]
     assert isinstance(runs, list)
     running = [

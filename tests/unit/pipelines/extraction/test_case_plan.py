@@ -7,13 +7,16 @@ import pytest
 from cvtbatch import contracts
 from cvtbatch.geometry import Grid
 from cvtbatch.manifest import Case, RoiSource
-from cvtbatch.pipelines.extraction.case_plan import CasePlan, Fingerprints, Reason, Work, plan_case
+from cvtbatch.pipelines.extraction.case_plan import CasePlan, FeatureWork, Fingerprints, Reason, Work, plan_case
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
 from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownRoi, KnownVolume
 from cvtbatch.radiomics import PROFILES
 from cvtbatch.store import StoredArray
 
-WORK = Work("store", "vol-1", "rad-1", (0.5, 0.5, 5.0), PROFILES["cvt-1834"], "fast", 0.0)
+FEATURES = FeatureWork("radiomics", "rad-1", PROFILES["cvt-1834"], "fast", 0.0)
+WORK = Work("store", "vol-1", (0.5, 0.5, 5.0), (FEATURES,))
+OF_SET = replace(FEATURES, table="features_mine", radiomics_spec_id="rad-2")
+WITH_SET = replace(WORK, features=(FEATURES, OF_SET))
 GRID = Grid((4, 4, 4), (0.5, 0.5, 5.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
 STORED = StoredArray("volumes/x", "sum")
 KEY = "A/1/hematoma/A/1"
@@ -31,7 +34,7 @@ def known(**changes: object) -> KnownCase:
         "clinical_digest": CASE.clinical_digest(),
         "volume": KnownVolume("digest-i", "image", STORED, GRID, 0),
         "rois": {KEY: KnownRoi("digest-i", "digest-im", "mask", STORED, 0, 1)},
-        "featured": {KEY: frozenset({"digest-im"})},
+        "featured": {(KEY, "rad-1"): frozenset({"digest-im"})},
     }
     return KnownCase(**{**everything, **changes})
 
@@ -61,7 +64,7 @@ def test_a_new_case_is_computed() -> None:
         (known(), Fingerprints("image", {KEY: "other"}), Reason.MASK_CHANGED, True, False),
         (known(rois={}, featured={}), SOURCES, Reason.NEW_OUTLINE, True, False),
         (known(featured={}), SOURCES, Reason.FEATURES_MISSING, True, True),
-        (known(featured={KEY: frozenset({"older"})}), SOURCES, Reason.FEATURES_MISSING, True, True),
+        (known(featured={(KEY, "rad-1"): frozenset({"older"})}), SOURCES, Reason.FEATURES_MISSING, True, True),
     ],
 )
 def test_what_changed_is_named_and_nothing_else_is_redone(
@@ -157,17 +160,17 @@ def test_a_failed_audit_stands_although_the_values_are_there() -> None:
     assert (result.standing, result.ended) == ((failure("any"),), ())
     retried = plan(store=store, retry=True)
     assert retried.task is not None
-    assert (retried.task.rois[0].audited, retried.task.rois[0].audit_failed) == (True, True)
+    assert (retried.task.rois[0].features[0].audited, retried.task.rois[0].features[0].audit_failed) == (True, True)
 
 
 def test_the_audited_share_is_the_same_in_every_run_and_of_its_size() -> None:
     keys = [f"A/{number}/hematoma/A/1" for number in range(4000)]
-    share = sum(replace(WORK, audit_share=0.25).audits(key) for key in keys) / len(keys)
+    share = sum(replace(FEATURES, audit_share=0.25).audits(key) for key in keys) / len(keys)
     assert share == pytest.approx(0.25, abs=0.03)
-    assert not any(WORK.audits(key) for key in keys)
-    assert all(replace(WORK, audit_share=1.0).audits(key) for key in keys)
-    fewer = {key for key in keys if replace(WORK, audit_share=0.1).audits(key)}
-    assert fewer < {key for key in keys if replace(WORK, audit_share=0.25).audits(key)}
+    assert not any(FEATURES.audits(key) for key in keys)
+    assert all(replace(FEATURES, audit_share=1.0).audits(key) for key in keys)
+    fewer = {key for key in keys if replace(FEATURES, audit_share=0.1).audits(key)}
+    assert fewer < {key for key in keys if replace(FEATURES, audit_share=0.25).audits(key)}
 
 
 def test_verify_takes_standing_failures_again() -> None:
@@ -229,3 +232,41 @@ def test_what_a_worker_did_not_find_and_is_here_is_tried_again() -> None:
 
 def missing(fingerprint: str) -> KnownFailure:
     return KnownFailure(fingerprint, "read", "missing_file")
+
+
+def test_a_set_that_a_store_lacks_is_computed_alone() -> None:
+    result = plan_case(CASE, known(), SOURCES, WITH_SET, False, False)
+    assert (result.reasons, result.standing, result.ended) == ((Reason.FEATURES_MISSING,), (), ())
+    assert result.task is not None
+    assert result.task.unchanged
+    [roi] = result.task.rois
+    assert roi.unchanged
+    assert ["digest-im" in part.featured for part in roi.features] == [True, False]
+    both = known(featured={(KEY, spec): frozenset({"digest-im"}) for spec in ("rad-1", "rad-2")})
+    assert plan_case(CASE, both, SOURCES, WITH_SET, False, False).task is None
+
+
+def test_a_set_that_failed_leaves_the_others_alone() -> None:
+    """The failure of one set stands while another one is computed, and is tried again by itself."""
+    of_set = FailureKey(KEY, "rad-2")
+    stands = failure(SOURCES.of_roi(KEY))
+    done = known(failures={of_set: stands})
+    result = plan_case(CASE, done, SOURCES, WITH_SET, False, False)
+    assert (result.reasons, result.task, result.standing) == ((Reason.STANDING_FAILURE,), None, (stands,))
+    lacks = known(featured={}, failures={of_set: stands})
+    result = plan_case(CASE, lacks, SOURCES, WITH_SET, False, False)
+    assert result.reasons == (Reason.FEATURES_MISSING, Reason.STANDING_FAILURE)
+    assert result.task is not None
+    assert [part.skipped for part in result.task.rois[0].features] == [False, True]
+    assert (result.standing, result.task.standing) == ((stands,), (stands,))
+    again = plan_case(CASE, done, SOURCES, WITH_SET, True, False)
+    assert again.reasons == (Reason.RETRIED,)
+    assert again.task is not None
+    assert [part.skipped for part in again.task.rois[0].features] == [False, False]
+
+
+def test_a_mask_that_failed_stops_every_set() -> None:
+    of_mask = failure(SOURCES.of_roi(KEY))
+    store = known(rois={}, featured={}, failures={FailureKey(KEY, "vol-1"): of_mask})
+    result = plan_case(CASE, store, SOURCES, WITH_SET, False, False)
+    assert (result.reasons, result.task, result.standing) == ((Reason.STANDING_FAILURE,), None, (of_mask,))

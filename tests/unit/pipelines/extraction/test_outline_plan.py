@@ -21,7 +21,7 @@ from cvtbatch.pipelines.extraction.outline_plan import (
 from cvtbatch.pipelines.extraction.outline_result import OutlineTask
 from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownOutline, KnownRoi
 from cvtbatch.pipelines.shared.job import read_job
-from tests.unit.pipelines.extraction.test_case_plan import CASE, STORED, WORK, known
+from tests.unit.pipelines.extraction.test_case_plan import CASE, STORED, WITH_SET, WORK, known
 
 SPEC = "out-0123456789ab"
 SECTION = read_job("extract", overrides=["outline.method=threshold"]).outline
@@ -37,7 +37,7 @@ def found(*names: str, **changes: object) -> KnownCase:
     everything = {
         "outline": KnownOutline("digest-i", names),
         "rois": {key: KnownRoi("digest-i", f"digest-{key}", "", STORED, 0, 1, SPEC) for key in keys},
-        "featured": {key: frozenset({f"digest-{key}"}) for key in keys},
+        "featured": {(key, "rad-1"): frozenset({f"digest-{key}"}) for key in keys},
     }
     return known(**{**everything, **changes})
 
@@ -72,7 +72,7 @@ def test_what_is_there_decides(store: KnownCase | None, reason: Reason, idle: st
 
 
 def test_features_alone_are_computed_of_what_was_found() -> None:
-    result = plan(found("hematoma", "hematoma-2", featured={KEY: frozenset({f"digest-{KEY}"})}))
+    result = plan(found("hematoma", "hematoma-2", featured={(KEY, "rad-1"): frozenset({f"digest-{KEY}"})}))
     assert result.pending is not None
     assert [roi.roi for roi in result.pending.rois] == ["hematoma-2"]
 
@@ -203,3 +203,20 @@ def test_several_volumes_and_larger_ones_have_more_time_and_take_more_memory() -
     assert outline_bytes(one) < outline_bytes(two) < outline_bytes(large) < 400_000_000
     network = replace(OUTLINING, settings=replace(SECTION, method="blast-ct"))
     assert outline_bytes(replace(large, work=network)) > 1_800_000_000
+
+
+def test_a_set_that_found_outlines_lack_is_computed_alone() -> None:
+    outlining = replace(OUTLINING, features=WITH_SET)
+    result = plan_outlines(AWAITING, found("hematoma"), outlining, again=False)
+    assert result.pending is not None
+    assert result.reasons() == (Reason.FEATURES_MISSING,)
+    assert [roi.roi_key for roi in result.pending.rois] == [KEY]
+    key = FailureKey(KEY, "rad-2")
+    stands = KnownFailure(roi_fingerprint(result.pending, f"digest-{KEY}"), "radiomics", "roi_too_thin")
+    failed = found("hematoma", failures={key: stands})
+    result = plan_outlines(AWAITING, failed, outlining, again=False)
+    assert (result.pending, result.standing, result.ended) == (None, (stands,), ())
+    lacking = plan_outlines(AWAITING, replace(failed, featured={}), outlining, again=False)
+    assert lacking.pending is not None
+    assert lacking.pending.standing == {key}
+    assert plan_outlines(AWAITING, failed, outlining, again=True).pending is not None

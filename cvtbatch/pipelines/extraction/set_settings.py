@@ -1,0 +1,147 @@
+"""What a job asks for of feature sets, turned into specifications: PyRadiomics parameter files, each on the stored grid.
+
+A set is computed of what the store has: the stored volume and the stored mask, in which the outline is 1. So a file's
+`resampledPixelSpacing` resamples the stored volume, and its `label` can only be 1; the manifest chooses among labels of a file.
+"""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cvtbatch import contracts
+from cvtbatch.errors import InputError, StorageError
+from cvtbatch.pipelines.extraction.case_plan import FeatureWork
+from cvtbatch.pipelines.shared.job import RadiomicsSection
+from cvtbatch.radiomics import FeatureSet, load_feature_set
+from cvtbatch.spec import Spec, feature_set_spec
+from cvtbatch.store import SET_NAME, FeatureStore, set_contract, set_table
+
+# These change no value of a stored mask's, whatever they are.
+FREE = frozenset({"additionalInfo", "label", "label_channel", "correctMask", "geometryTolerance"})
+SHOWN = 3
+
+
+def resolve_sets(
+    section: RadiomicsSection, volume: Spec, store_url: str
+) -> tuple[tuple[FeatureWork, ...], tuple[Spec, ...]]:
+    """Return what is computed of the feature sets of a job, and their specifications.
+
+    Args:
+        store_url: where the rows go; no store need be there yet.
+
+    Raises:
+        InputError: "bad_set_name": a name cannot be one; "bad_feature_set": the set cannot be computed of stored masks;
+            "set_taken": the store has a set of this name and of other columns; a file cannot be read.
+        ProblemsError: with every key of a parameter file that is refused.
+    """
+    _check_names(section.sets)
+    works, specs = [], []
+    for name, file in section.sets.items():
+        found = load_feature_set(Path(file))
+        if found.preparation.label != 1:
+            raise InputError(
+                "bad_feature_set",
+                f"feature set {name}: setting.label is {found.preparation.label}, and in the masks of a store an outline is 1: "
+                "leave it out; the manifest's column mask_label chooses the label of a mask's file",
+            )
+        spec = specify_set(name, found, volume)
+        stock = section.engine == "pyradiomics" or bool(found.stock_reasons())
+        works.append(
+            FeatureWork(
+                table=set_table(name),
+                radiomics_spec_id=spec.spec_id,
+                feature_set=found,
+                engine="pyradiomics" if stock else "fast",
+                audit_share=0.0 if stock else float(section.audit),
+            )
+        )
+        specs.append(spec)
+    if specs:
+        with contextlib.suppress(StorageError):  # whoever writes there says what is wrong with it
+            require_columns(FeatureStore(store_url), specs)
+    return tuple(works), tuple(specs)
+
+
+def specify_set(name: str, feature_set: FeatureSet, volume: Spec) -> Spec:
+    """Return the specification of a feature set under a name; image types and classes are lists, since their order counts."""
+    document = feature_set.to_document()
+    listed = {
+        "image_types": [[key, own] for key, own in document["imageType"].items()],
+        "classes": [[key, features] for key, features in document["featureClass"].items()],
+    }
+    settings = {key: value for key, value in document["setting"].items() if key not in FREE}
+    return feature_set_spec(volume, name, listed, settings, feature_set.names())
+
+
+def named_sets(params: Sequence[str]) -> dict[str, str]:
+    """Return parameter files by the names of their sets.
+
+    Args:
+        params: FILE, whose stem is the name, or NAME=FILE.
+
+    Raises:
+        InputError: "bad_set_name": a name cannot be one, or two are equal.
+    """
+    found: dict[str, str] = {}
+    for given in params:
+        before, equals, after = given.partition("=")
+        name, file = (before, after) if equals else (Path(given).stem, given)
+        if name in found:
+            raise InputError(
+                "bad_set_name", f"two feature sets are named {name}: name one otherwise: --params NAME={file}"
+            )
+        found[name] = file
+    _check_names(found)
+    return found
+
+
+def _check_names(sets: Mapping[str, str]) -> None:
+    taken = {name.casefold(): f"{name} is the name of a table" for name in (*contracts.table_names(), "wide")}
+    for name, file in sets.items():
+        reason = taken.get(name.casefold(), "")
+        if not SET_NAME.fullmatch(name):
+            reason = "a name has 1 to 64 letters, digits, hyphens and underscores, a letter or digit first"
+        if reason:
+            raise InputError(
+                "bad_set_name", f"{name!r} cannot name a feature set: {reason}; name it otherwise: --params NAME={file}"
+            )
+        taken[name.casefold()] = f"the job has a set {name}, and capitals do not tell tables apart everywhere"
+
+
+def require_columns(store: FeatureStore, specs: Sequence[Spec]) -> None:
+    """Refuse a set whose name a store has for other columns; those of other settings lie beside each other in one table.
+
+    Raises:
+        InputError: "set_taken".
+    """
+    there = {name.casefold(): (name, table.contract.features) for name, table in store.feature_sets().items()}
+    for spec in specs:
+        contract = set_contract(spec)
+        if contract is None:
+            continue
+        name = spec.feature_set
+        taken, columns = there.get(name.casefold(), (name, contract.features))
+        if taken != name:
+            raise InputError(
+                "set_taken",
+                f"the store has a feature set {taken}, and capitals do not tell tables apart everywhere: name {name} otherwise",
+            )
+        if columns != contract.features:
+            raise InputError(
+                "set_taken",
+                f"the store has a feature set {name} of {len(columns):,} columns, and the file gives {len(contract.features):,}: "
+                f"{_difference(columns, contract.features)}. Its rows stay as they are; give the new set a name of its own, "
+                f"--params NAME=FILE",
+            )
+
+
+def _difference(old: tuple[str, ...], new: tuple[str, ...]) -> str:
+    parts = [
+        f"{what} {', '.join(names[:SHOWN])}{f' and {len(names) - SHOWN:,} more' if len(names) > SHOWN else ''}"
+        for what, names in (
+            ("it adds", [name for name in new if name not in set(old)]),
+            ("it lacks", [name for name in old if name not in set(new)]),
+        )
+        if names
+    ]
+    return "; ".join(parts) or "they are the same in another order"
