@@ -13,7 +13,6 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cvtbatch.radiomics import PROFILES, FeatureSet, profile_of, study_settings
-from tests.support.outside_data import outside
 
 SPACING_MM = (0.5, 0.5, 5.0)
 
@@ -109,6 +108,8 @@ def isotropic(seed: int) -> Pair:
 def real_head() -> Pair:
     """The real head as a stack of slices, its tilt and its uneven gaps left aside, with an ellipsoid in the left hemisphere."""
     import pydicom
+
+    from tests.support.outside_data import outside
 
     slices = [pydicom.dcmread(path) for path in sorted(outside("head_ct_ge").glob("*.dcm"))]
     slices.sort(key=lambda ds: float(ds.ImagePositionPatient[2]))

@@ -1,7 +1,8 @@
 """Builds source distribution and wheel, and tries the wheel as who installs it does: `make try-wheel`.
 
 Plain pip puts it into empty environments, from whatever index pip is configured for: alone, from wheels, without a compiler, into
-one of this Python; with the extra `stock`, whose PyRadiomics is built, into one of the newest later Python that is here.
+one of this Python; with the extra `stock`, whose PyRadiomics is built, into one of this Python and one of the newest later one that
+is here.
 Dependencies are resolved for later Pythons, which need not be here. Nothing is written into the checkout. Exit code 1 where
 anything fails.
 """
@@ -77,6 +78,7 @@ def members(wheel: Path) -> set[str]:
 
 def install(python: str, folder: Path, *what: str) -> Path:
     """Return the folder of commands of a new environment into which plain pip has put a wheel."""
+    folder.mkdir()
     run(python, "-m", "venv", folder / "venv", folder=folder)
     commands = folder / "venv" / "bin"
     run(commands / "python", "-m", "pip", "install", "--quiet", *what, folder=folder)
@@ -107,14 +109,18 @@ def try_core(wheel: Path, folder: Path) -> str:
 
 
 def try_stock(python: str, wheel: Path, folder: Path) -> str:
-    """Hold the features of a case to those of the PyRadiomics that the extra brings; return what to say of it."""
+    """Hold the PyRadiomics that the extra brings to the reference, and a case's features to it; return what to say of it."""
     commands = install(python, folder, "--no-compile", f"{wheel}[stock]")
     own = {"HOME": str(folder)}
     cvtbatch = commands / "cvtbatch"
     run(cvtbatch, "synth", "archive", "--cases", "1", "--seed", "1", folder=folder, **own)
     extract = (cvtbatch, "extract", "archive/manifest.csv", "--store", "store", *NO_EMBEDDINGS)
     run(*extract, "--audit", "1", folder=folder, **own)
-    return "an audit of one case by the PyRadiomics of the extra stock: within the contract"
+    for name in ("golden", "support"):
+        shutil.copytree(ROOT / "tests" / name, folder / "kept" / "tests" / name)
+    inside = Path(__file__).with_name("stock_inside.py")
+    told = run(commands / "python", inside, folder=folder, PYTHONPATH=str(folder / "kept"), **own)
+    return f"{told.strip()}; an audit of one case by it is within the contract"
 
 
 def size_of(folder: Path) -> int:
@@ -155,11 +161,10 @@ def main() -> None:
         folder = Path(name)
         wheel = build(folder)
         trials: dict[str, Callable[[], str]] = {f"Python {version}": partial(resolve, version) for version in LATER}
-        for trial in ("core", "stock"):
-            (folder / trial).mkdir()
         trials["core"] = partial(try_core, wheel, folder / "core")
+        trials["stock"] = partial(try_stock, sys.executable, wheel, folder / "stock")
         if python := newest_other():
-            trials[f"stock, {python}"] = partial(try_stock, python, wheel, folder / "stock")
+            trials[f"stock, {python}"] = partial(try_stock, python, wheel, folder / "later")
         else:
             print(f"Not tried, since none is here: the wheel on Python {', '.join(LATER)}.")
         with ThreadPoolExecutor() as pool:
