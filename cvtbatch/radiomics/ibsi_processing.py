@@ -36,6 +36,8 @@ from cvtbatch.radiomics.settings import IbsiPreparation
 
 # Of a voxel, and of a voxel's share in the mask: what is less comes of rounding in the file's spacing, and of the interpolation.
 SIZE_SLACK, SHARE_SLACK = 5e-4, 1e-9
+# 8 GB a volume; a head on 0.5 mm has a tenth of it.
+MAXIMUM_VOXELS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def cut_ibsi_box(ct: sitk.Image, mask: sitk.Image, preparation: IbsiPreparation)
 
     Raises:
         InputError: bad_dimension, bad_pixel_type, grid_mismatch, empty_mask, full_mask, label_absent, roi_too_small,
-            roi_too_thin, non_finite_voxels, box_too_thin.
+            roi_too_thin, non_finite_voxels, box_too_thin, bad_setting.
     """
     found = interpolate(ct, mask, preparation)
     if not found.mask.any():
@@ -139,9 +141,19 @@ def _check_left(key: str, kept: NDArray[np.bool_], mask: NDArray[np.bool_]) -> N
 
 
 def _centred_grid(ct: sitk.Image, spacing_mm: NDArray[np.float64]) -> sitk.Image:
-    """Return an empty image of another (x, y, z) spacing that covers the old one and has its centre."""
+    """Return an empty image of another (x, y, z) spacing that covers the old one and has its centre.
+
+    Raises:
+        InputError: bad_setting where it has too many voxels.
+    """
     size, ratio = np.array(ct.GetSize()), spacing_mm / np.array(ct.GetSpacing())
-    count = np.ceil(size / ratio - SIZE_SLACK).astype(int)
+    count = np.maximum(np.ceil(size / ratio - SIZE_SLACK), 1).astype(int)
+    if count.prod(dtype=float) > MAXIMUM_VOXELS:
+        shown = " x ".join(str(n) for n in count)
+        raise InputError(
+            "bad_setting",
+            f"resampledPixelSpacing makes {shown} voxels of this volume (limit {MAXIMUM_VOXELS:,} in all)",
+        )
     first = ((size - 1) - (count - 1) * ratio) / 2
     grid = sitk.Image(count.tolist(), sitk.sitkUInt8)
     grid.SetSpacing(spacing_mm.tolist())

@@ -1,6 +1,7 @@
 """IBSI's order of processing on images whose every voxel can be worked out by hand; the phantom is held in tests/golden."""
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from cvtbatch.radiomics.fast import compute_features
 from cvtbatch.radiomics.ibsi_processing import interpolate, resegment
 from cvtbatch.radiomics.parameter_file import check_parameters, load_feature_set
 from cvtbatch.radiomics.settings import IbsiPreparation
+from tests.support.parity import skip_without_pyradiomics
 
 SPACING_MM = (1.0, 1.5, 3.0)
 DIRECTION = (1, 0, 0, 0, 0.96, -0.28, 0, 0.28, 0.96)
@@ -190,6 +192,19 @@ def test_pyradiomics_does_not_compute_it_and_no_job_takes_it(tmp_path: Path) -> 
     assert 'setting processing = "ibsi" is not supported' in refused.value.private
 
 
+def test_pyradiomics_itself_refuses_the_file(tmp_path: Path) -> None:
+    skip_without_pyradiomics()
+    from pykwalify.errors import SchemaError
+    from radiomics.featureextractor import RadiomicsFeatureExtractor
+
+    file = tmp_path / "params.yaml"
+    file.write_text("setting: {processing: ibsi, binCount: 8}\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(SchemaError, match="Key 'processing' was not defined"):
+            RadiomicsFeatureExtractor(str(file))
+
+
 @pytest.mark.parametrize(
     ("settings", "kind", "told"),
     [
@@ -197,6 +212,12 @@ def test_pyradiomics_does_not_compute_it_and_no_job_takes_it(tmp_path: Path) -> 
         ({"resegmentOutliers": 1e-6, "binCount": 4}, "roi_too_small", "resegmentOutliers leaves"),
         ({"label": 2, "binCount": 4}, "label_absent", "label 2 is absent"),
         ({"resampledPixelSpacing": [400, 400, 400], "binCount": 4}, "roi_too_small", "in no voxel after interpolation"),
+        ({"resampledPixelSpacing": [1e6, 1e6, 1e6], "binCount": 4}, "roi_too_small", "in no voxel after interpolation"),
+        (
+            {"resampledPixelSpacing": [0.01, 0.01, 0.01], "binCount": 4},
+            "bad_setting",
+            "makes 1300 x 1650 x 2100 voxels",
+        ),
     ],
 )
 def test_an_roi_that_cannot_be_computed_is_refused(settings: dict[str, object], kind: str, told: str) -> None:
