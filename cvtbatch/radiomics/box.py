@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cvtbatch.errors import InputError
 from cvtbatch.radiomics.resampling import ResampledGrid, lay_resampled_grid
-from cvtbatch.radiomics.settings import Preparation
+from cvtbatch.radiomics.settings import IbsiPreparation, Preparation
 
 # SimpleITK's defaults: a fraction of the first axis' spacing for origin and spacing, absolute for direction cosines.
 GRID_TOLERANCE = 1e-6
@@ -61,12 +61,13 @@ class RoiBox:
 
 
 def cut_box(ct: sitk.Image, mask: sitk.Image, preparation: Preparation) -> RoiBox:
-    """Check image and mask, and cut the box that the settings ask for.
+    """Check image and mask, and cut the box that the settings ask for, in PyRadiomics' order of processing.
 
     Raises:
-        InputError: bad_dimension, bad_pixel_type, grid_mismatch, empty_mask, full_mask, label_absent, roi_too_small,
-            roi_too_thin, non_finite_voxels, flat_image, box_too_thin.
+        InputError: not_pyradiomics, bad_dimension, bad_pixel_type, grid_mismatch, empty_mask, full_mask, label_absent,
+            roi_too_small, roi_too_thin, non_finite_voxels, flat_image, box_too_thin.
     """
+    require_pyradiomics_order(preparation)
     check_grids(ct, mask, preparation.geometry_tolerance)
     index = label_index(mask, preparation.label)
     check_label(mask, preparation.label, len(index[0]))
@@ -84,6 +85,19 @@ def cut_box(ct: sitk.Image, mask: sitk.Image, preparation: Preparation) -> RoiBo
     values = _normalised(ct, hu, preparation) if preparation.normalize else hu
     z, y, x = (axis - low for axis, low in zip(index, start, strict=True))
     return _roi_box(values, (z, y, x), ct.GetSpacing(), float(np.abs(hu).max()), preparation)
+
+
+def require_pyradiomics_order(preparation: Preparation) -> None:
+    """Refuse settings that ask for IBSI's order of processing.
+
+    Raises:
+        InputError: not_pyradiomics.
+    """
+    if isinstance(preparation, IbsiPreparation):
+        raise InputError(
+            "not_pyradiomics",
+            "PyRadiomics has no processing: ibsi: compute this set with engine 'fast', without an audit",
+        )
 
 
 def _cut_resampled(ct: sitk.Image, mask: sitk.Image, grid: ResampledGrid, preparation: Preparation) -> RoiBox:

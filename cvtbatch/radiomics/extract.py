@@ -13,7 +13,7 @@ from cvtbatch.radiomics.fast import compute_features
 from cvtbatch.radiomics.feature_set import FeatureSet
 from cvtbatch.radiomics.parameter_file import load_feature_set
 from cvtbatch.radiomics.profiles import PROFILES, Engine, load_profile
-from cvtbatch.radiomics.reference import require_its_order, require_names, stock_features
+from cvtbatch.radiomics.reference import require_names, stock_features
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,6 @@ def roi_features(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet, engi
         result = compute_features(ct, mask, feature_set)
         values = _in_order(result.values, feature_set)
         return RoiFeatures(values, result.filter_scale_hu, result.degenerate, "fast")
-    require_its_order(feature_set)
     box = cut_box(ct, mask, feature_set.preparation)
     values = _in_order(stock_features(ct, mask, feature_set), feature_set)
     return RoiFeatures(values, box.largest_hu, (), "pyradiomics")

@@ -10,7 +10,8 @@ import SimpleITK as sitk
 from scipy.ndimage import map_coordinates
 
 from cvtbatch.errors import InputError, ProblemsError
-from cvtbatch.radiomics import extract_features
+from cvtbatch.radiomics import audit_features, extract_features
+from cvtbatch.radiomics.box import cut_box
 from cvtbatch.radiomics.fast import compute_features
 from cvtbatch.radiomics.ibsi_processing import interpolate, resegment
 from cvtbatch.radiomics.parameter_file import check_parameters, load_feature_set
@@ -187,6 +188,11 @@ def test_pyradiomics_does_not_compute_it_and_no_job_takes_it(tmp_path: Path) -> 
     with pytest.raises(InputError, match="PyRadiomics has no processing: ibsi") as caught:
         extract_features(*pair(*lumpy()), engine="pyradiomics", params=file)
     assert caught.value.kind == "not_pyradiomics"
+    shape = check_parameters({"featureClass": {"shape": None}, "setting": FIXED}).feature_set
+    assert shape is not None
+    for compute in (audit_features, lambda ct, mask, own, _: cut_box(ct, mask, own.preparation)):
+        with pytest.raises(InputError, match="PyRadiomics has no processing: ibsi"):
+            compute(*pair(*lumpy()), shape, {})
     with pytest.raises(ProblemsError) as refused:
         extract_features(*pair(*lumpy()), profile=str(file))
     assert 'setting processing = "ibsi" is not supported' in refused.value.private
