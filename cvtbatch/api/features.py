@@ -46,8 +46,8 @@ def extract_features(
         engine: "fast", or "pyradiomics" for stock PyRadiomics itself.
         grid: "stored", the default of profiles, resamples to 0.5 x 0.5 x 5 mm, as `cvtbatch extract` does unless told otherwise:
             the values equal those of the store to the last bit. "given", the default of `params`, takes image and mask, on one
-            grid, as they are, and warns that a profile's values are not comparable with those of a store; of files, it takes
-            NIfTI, NRRD and MetaImage.
+            grid, as they are, with the image's pixel type, as PyRadiomics does, and warns that a profile's values are not
+            comparable with those of a store; of files, it takes NIfTI, NRRD and MetaImage.
         mask_label, segment: of the outline, where its file holds several; at most one of them.
         series_uid: SeriesInstanceUID, where the folder holds several series; by default the rule of `extract` chooses.
         params: a PyRadiomics parameter file instead of a profile, taken as PyRadiomics takes it.

@@ -26,6 +26,7 @@ from cvtbatch.cli.model import fit, score
 from cvtbatch.cli.options import CANNOT_RUN
 from cvtbatch.cli.predict import predict
 from cvtbatch.cli.profile import profile
+from cvtbatch.cli.pyradiomics import pyradiomics
 from cvtbatch.cli.review import review
 from cvtbatch.cli.sections import Sections
 from cvtbatch.cli.store import export, export_case, picture, status
@@ -148,6 +149,7 @@ for _title, _commands in (
     ("Before a run", (synth, download, index, manifest, check, profile)),
     ("The run", (extract, status, export, export_case, picture, review)),
     ("A model", (finetune, snapshot, spec, fit, bundle, predict, score)),
+    ("Without a store", (pyradiomics,)),
     ("A centre", (add_center, validate, recalibrate, agreement)),
     ("Upkeep of a store", (forget, compact, gc)),
     ("A cluster by hand", (certs, scheduler, worker)),

@@ -1,5 +1,6 @@
 from .audit import AuditResult, audit_features
-from .extract import RoiFeatures, check_stock, extract_features, roi_features
+from .diagnostics import GivenRoi, take_roi
+from .extract import RoiFeatures, check_stock, describe_roi, extract_features, roi_features
 from .feature_set import FeatureSet
 from .parameter_file import load_feature_set
 from .profile_check import ProfileCheck, check_profile, profile_parameters, write_template
@@ -10,11 +11,13 @@ __all__ = [
     "AuditResult",
     "Engine",
     "FeatureSet",
+    "GivenRoi",
     "ProfileCheck",
     "RoiFeatures",
     "audit_features",
     "check_profile",
     "check_stock",
+    "describe_roi",
     "extract_features",
     "load_feature_set",
     "load_profile",
@@ -22,5 +25,6 @@ __all__ = [
     "profile_parameters",
     "roi_features",
     "study_settings",
+    "take_roi",
     "write_template",
 ]

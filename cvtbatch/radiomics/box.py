@@ -4,10 +4,14 @@ PyRadiomics crops image and mask to the ROI's bounding box plus `padDistance` vo
 bounding box alone before it counts. `RoiBox` holds the first crop as float64 and the ROI's voxels in raster order; what
 PyRadiomics refuses, and what it would turn into a wrong number or a crash, is refused here with an `InputError`.
 
+An image is computed on as float64, or `as_given`: with its own pixel type, which PyRadiomics keeps through resampling, and in which
+it computes thresholds, bins, wavelets and the samples of LBP-3D. A normalised image is float64 either way.
+
 Source: PyRadiomics 3.0.1, `imageoperations.getMask`, `checkMask`, `cropToTumorMask`, `normalizeImage`, `resegmentMask`.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -38,6 +42,7 @@ class RoiBox:
         spacing_mm: (z, y, x).
         largest_hu: the largest magnitude among the voxels of `values`, before they are normalised; of those around it
             that are interpolated where they are normalised and then resampled.
+        pixel_type: of the image that `values` are of, whose numbers they are.
     """
 
     values: NDArray[np.float64]
@@ -47,6 +52,11 @@ class RoiBox:
     shape: Triple
     spacing_mm: tuple[float, float, float]
     largest_hu: float
+    pixel_type: np.dtype[Any]
+
+    def gray_values(self) -> NDArray[np.floating]:
+        """Return the (n,) ROI values in the type that PyRadiomics computes in."""
+        return in_own_type(self.values[self.index], self.pixel_type)
 
     @property
     def roi_slices(self) -> tuple[slice, slice, slice]:
@@ -60,31 +70,37 @@ class RoiBox:
         return float(np.multiply.reduce(self.spacing_mm[::-1]))
 
 
-def cut_box(ct: sitk.Image, mask: sitk.Image, preparation: Preparation) -> RoiBox:
+def in_own_type(values: NDArray[np.float64], pixel_type: np.dtype[Any]) -> NDArray[np.floating]:
+    """Return float64 numbers of an image in the type that NumPy computes in for it: float32 for itself, float64 for all others."""
+    return values.astype(np.float32) if pixel_type == np.float32 else values
+
+
+def cut_box(ct: sitk.Image, mask: sitk.Image, preparation: Preparation, *, as_given: bool = False) -> RoiBox:
     """Check image and mask, and cut the box that the settings ask for, in PyRadiomics' order of processing.
+
+    Args:
+        as_given: keep the image's pixel type, instead of float64.
 
     Raises:
         InputError: not_pyradiomics, bad_dimension, bad_pixel_type, grid_mismatch, empty_mask, full_mask, label_absent,
             roi_too_small, roi_too_thin, non_finite_voxels, flat_image, box_too_thin.
     """
     require_pyradiomics_order(preparation)
-    check_grids(ct, mask, preparation.geometry_tolerance)
+    check_grids(ct, mask, preparation)
     index = label_index(mask, preparation.label)
     check_label(mask, preparation.label, len(index[0]))
     lower, upper = bounds(index)
     if preparation.resampled:
         grid = lay_resampled_grid(mask, lower[::-1], (upper - lower)[::-1], preparation)
         if grid is not None:
-            return _cut_resampled(ct, mask, grid, preparation)
+            return _cut_resampled(ct, mask, grid, preparation, as_given)
     check_extent(upper - lower, len(index[0]), preparation)
-    start, stop = np.zeros(3, np.int64), np.array(ct.GetSize()[::-1])
-    if preparation.pre_crop or preparation.resampled:
-        start = np.maximum(lower - preparation.pad_distance, 0)
-        stop = np.minimum(upper + preparation.pad_distance, stop)
+    start, stop = _crop(mask, lower, upper, preparation)
     hu = box_hu(ct, start, stop, whole=preparation.normalize)
     values = _normalised(ct, hu, preparation) if preparation.normalize else hu
     z, y, x = (axis - low for axis, low in zip(index, start, strict=True))
-    return _roi_box(values, (z, y, x), ct.GetSpacing(), float(np.abs(hu).max()), preparation)
+    pixel_type = _pixel_type(ct, preparation, as_given)
+    return _roi_box(values, (z, y, x), ct.GetSpacing(), float(np.abs(hu).max()), pixel_type, preparation)
 
 
 def require_pyradiomics_order(preparation: Preparation) -> None:
@@ -100,7 +116,38 @@ def require_pyradiomics_order(preparation: Preparation) -> None:
         )
 
 
-def _cut_resampled(ct: sitk.Image, mask: sitk.Image, grid: ResampledGrid, preparation: Preparation) -> RoiBox:
+def cut_mask(mask: sitk.Image, preparation: Preparation) -> sitk.Image:
+    """Return a mask, in which the label was found, on the grid of its box, before it is resegmented."""
+    lower, upper = bounds(label_index(mask, preparation.label))
+    if preparation.resampled:
+        grid = lay_resampled_grid(mask, lower[::-1], (upper - lower)[::-1], preparation)
+        if grid is not None:
+            return grid.resample_mask(mask)
+    start, stop = _crop(mask, lower, upper, preparation)
+    cropped: sitk.Image = mask[
+        tuple(slice(int(low), int(high)) for low, high in zip(start[::-1], stop[::-1], strict=True))
+    ]
+    return cropped
+
+
+def _crop(
+    mask: sitk.Image, lower: NDArray[np.int64], upper: NDArray[np.int64], own: Preparation
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first voxel of the box around a bounding box, and the one past its last."""
+    start, stop = np.zeros(3, np.int64), np.array(mask.GetSize()[::-1])
+    if own.pre_crop or own.resampled:
+        start, stop = np.maximum(lower - own.pad_distance, 0), np.minimum(upper + own.pad_distance, stop)
+    return start, stop
+
+
+def _pixel_type(ct: sitk.Image, preparation: Preparation, as_given: bool) -> np.dtype[Any]:
+    """Return the type of the image that is computed on."""
+    return sitk.GetArrayViewFromImage(ct).dtype if as_given and not preparation.normalize else np.dtype(np.float64)
+
+
+def _cut_resampled(
+    ct: sitk.Image, mask: sitk.Image, grid: ResampledGrid, preparation: Preparation, as_given: bool
+) -> RoiBox:
     """As `cut_box`, on another grid; all of it is the box."""
     roi = grid.resample_mask(mask)  # the arrays below are views of it
     index = label_index(roi, preparation.label)
@@ -112,29 +159,36 @@ def _cut_resampled(ct: sitk.Image, mask: sitk.Image, grid: ResampledGrid, prepar
     check_extent(upper - lower, len(index[0]), preparation)
     # A B-spline spreads what is not finite over the whole volume.
     hu = box_hu(ct, grid.start[::-1], grid.stop[::-1], whole=True)
-    values = grid.resample_image(_normalised(ct, hu, preparation) if preparation.normalize else hu, ct)
+    pixel_type = _pixel_type(ct, preparation, as_given)
+    pixel_id = sitk.sitkFloat64 if pixel_type == np.float64 else ct.GetPixelID()
+    values = grid.resample_image(_normalised(ct, hu, preparation) if preparation.normalize else hu, ct, pixel_id)
     largest_hu = float(np.abs(hu if preparation.normalize else values).max())
-    return _roi_box(values, index, tuple(grid.spacing_mm.tolist()), largest_hu, preparation)
+    return _roi_box(values, index, tuple(grid.spacing_mm.tolist()), largest_hu, pixel_type, preparation)
 
 
 def _roi_box(
-    values: NDArray[np.float64], index: Index, spacing_mm: tuple[float, ...], largest_hu: float, own: Preparation
+    values: NDArray[np.float64],
+    index: Index,
+    spacing_mm: tuple[float, ...],
+    largest_hu: float,
+    pixel_type: np.dtype[Any],
+    own: Preparation,
 ) -> RoiBox:
     """Resegment the ROI, where that is asked for, and lay its bounding box."""
     kept, outline = index, index
     if own.resegment_range is not None:
-        kept = _resegmented(values, index, own)
+        kept = _resegmented(in_own_type(values[index], pixel_type), index, own)
     lower, upper = bounds(kept)
     if own.resegment_range is not None:
         check_extent(upper - lower, len(kept[0]), own)
         outline = kept if own.resegment_shape else _within(index, lower, upper)
     z_mm, y_mm, x_mm = spacing_mm[::-1]
-    return RoiBox(values, kept, outline, to_triple(lower), to_triple(upper - lower), (z_mm, y_mm, x_mm), largest_hu)
+    lows, shape, mm = to_triple(lower), to_triple(upper - lower), (z_mm, y_mm, x_mm)
+    return RoiBox(values, kept, outline, lows, shape, mm, largest_hu, pixel_type)
 
 
-def _resegmented(values: NDArray[np.float64], index: Index, own: Preparation) -> Index:
-    """Return the ROI's voxels between the thresholds, both of which belong to it."""
-    gray = values[index]
+def _resegmented(gray: NDArray[np.floating], index: Index, own: Preparation) -> Index:
+    """Return the ROI's voxels whose (n,) values lie between the thresholds, both of which belong to it."""
     thresholds = sorted(own.resegment_range or ())
     if own.resegment_mode == "relative":
         thresholds = [gray.max() * share for share in thresholds]
@@ -176,8 +230,8 @@ def to_triple(values: NDArray[np.int64]) -> Triple:
     return z, y, x
 
 
-def check_grids(ct: sitk.Image, mask: sitk.Image, geometry_tolerance: float | None) -> None:
-    """Refuse what is not one image and one mask on one grid; a tolerance of None is SimpleITK's."""
+def check_grids(ct: sitk.Image, mask: sitk.Image, preparation: Preparation) -> None:
+    """Refuse what is not one image and one mask on one grid."""
     if ct.GetDimension() != 3 or mask.GetDimension() != 3:
         raise InputError(
             "bad_dimension", f"image and mask have {ct.GetDimension()} and {mask.GetDimension()} axes, not 3"
@@ -187,9 +241,15 @@ def check_grids(ct: sitk.Image, mask: sitk.Image, geometry_tolerance: float | No
             raise InputError(
                 "bad_pixel_type", f"the {name} holds {image.GetPixelIDTypeAsString()}, not one real number a voxel"
             )
+    if apart := grid_difference(ct, mask, preparation):
+        raise InputError("grid_mismatch", f"image and mask differ in {apart}")
+
+
+def grid_difference(ct: sitk.Image, mask: sitk.Image, preparation: Preparation) -> str | None:
+    """Say in what image and mask are not on one grid, and by how much; None where they are."""
+    tolerance = preparation.geometry_tolerance or GRID_TOLERANCE
     if ct.GetSize() != mask.GetSize():
-        raise InputError("grid_mismatch", f"image and mask differ in size: {ct.GetSize()} and {mask.GetSize()} voxels")
-    tolerance = geometry_tolerance or GRID_TOLERANCE
+        return f"size: {ct.GetSize()} and {mask.GetSize()} voxels"
     tolerance_mm = tolerance * ct.GetSpacing()[0]
     for what, ours, theirs, limit in (
         ("spacing (mm)", ct.GetSpacing(), mask.GetSpacing(), tolerance_mm),
@@ -198,7 +258,8 @@ def check_grids(ct: sitk.Image, mask: sitk.Image, geometry_tolerance: float | No
     ):
         apart = float(np.abs(np.subtract(ours, theirs)).max())
         if not apart <= limit:
-            raise InputError("grid_mismatch", f"image and mask differ in {what} by {apart:g} (limit {limit:g})")
+            return f"{what} by {apart:g} (limit {limit:g})"
+    return None
 
 
 def label_index(mask: sitk.Image, label: int) -> Index:

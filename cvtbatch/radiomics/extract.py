@@ -8,10 +8,12 @@ import numpy as np
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
-from cvtbatch.radiomics.box import cut_box
-from cvtbatch.radiomics.fast import compute_features
+from cvtbatch.radiomics.box import RoiBox, cut_box
+from cvtbatch.radiomics.diagnostics import GivenRoi, diagnose
+from cvtbatch.radiomics.fast import box_features
 from cvtbatch.radiomics.feature_set import FeatureSet
 from cvtbatch.radiomics.parameter_file import load_feature_set
+from cvtbatch.radiomics.processing import process_roi
 from cvtbatch.radiomics.profiles import PROFILES, Engine, load_profile
 from cvtbatch.radiomics.reference import require_names, stock_features
 
@@ -48,7 +50,8 @@ def extract_features(
     """Compute the study's features of the voxels where a mask is 1, or those of a PyRadiomics parameter file.
 
     Args:
-        ct: volume in HU; cast to float64 before anything else.
+        ct: volume in HU; taken with its own pixel type, as PyRadiomics takes it, which rounds voxels that it resamples in an
+            image of integers, and the samples of LBP-3D. A store's values are those of the volume as float64.
         mask: integers on the same grid.
         profile: "cvt-1834", "onekey-1834", a parameter file that changes their settings, or a `FeatureSet`.
         engine: "fast" gives PyRadiomics' values, within 1e-9 of each, in a fraction of the time; "pyradiomics" is
@@ -74,17 +77,43 @@ def extract_features(
     feature_set = load_profile(profile) if isinstance(profile, str) else profile
     if params is not None:
         feature_set = load_feature_set(Path(params))
-    return roi_features(ct, mask, feature_set, engine).values
+    return roi_features(ct, mask, feature_set, engine, as_given=True).values
 
 
-def roi_features(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet, engine: Engine) -> RoiFeatures:
-    """Compute the features of an ROI and what is stored beside them; as `extract_features`."""
+def roi_features(
+    ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet, engine: Engine, *, as_given: bool = False
+) -> RoiFeatures:
+    """Compute the features of an ROI and what is stored beside them; as `extract_features`.
+
+    Args:
+        as_given: take the volume with its own pixel type, instead of as float64, as the store's values are.
+    """
+    box = process_roi(ct, mask, feature_set.preparation, as_given=as_given)
+    return _features_of(box, ct, mask, feature_set, engine, as_given)
+
+
+def describe_roi(given: GivenRoi, feature_set: FeatureSet) -> tuple[dict[str, object], RoiFeatures]:
+    """Compute what PyRadiomics' command prints of an ROI, with the image as given: diagnostics, and features by either engine.
+
+    Raises:
+        InputError, ResourceError, InternalError: as `extract_features`.
+    """
+    ct, mask = given.image, given.used_mask
+    box = cut_box(ct, mask, feature_set.preparation, as_given=True)
+    features = _features_of(box, ct, mask, feature_set, "fast", as_given=True)
+    wanted = feature_set.preparation.additional_info
+    return diagnose(given, box, feature_set.preparation) if wanted else {}, features
+
+
+def _features_of(
+    box: RoiBox, ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet, engine: Engine, as_given: bool
+) -> RoiFeatures:
+    """Compute the features of the ROI of a box, which was cut of image and mask."""
     if engine == "fast" and not feature_set.stock_reasons():
-        result = compute_features(ct, mask, feature_set)
+        result = box_features(box, feature_set)
         values = _in_order(result.values, feature_set)
         return RoiFeatures(values, result.filter_scale_hu, result.degenerate, "fast")
-    box = cut_box(ct, mask, feature_set.preparation)
-    values = _in_order(stock_features(ct, mask, feature_set), feature_set)
+    values = _in_order(stock_features(ct, mask, feature_set, as_given=as_given), feature_set)
     return RoiFeatures(values, box.largest_hu, (), "pyradiomics")
 
 

@@ -44,19 +44,30 @@ class FastResult:
     degenerate: tuple[str, ...]
 
 
-def compute_features(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet) -> FastResult:
+def compute_features(
+    ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet, *, as_given: bool = False
+) -> FastResult:
     """Compute the features of the ROI that `mask` marks with the set's label.
 
     Args:
-        ct: the volume, any real pixel type (HU); it is computed on as float64.
+        ct: the volume, any real pixel type (HU).
         mask: label image on the same grid.
         feature_set: one that the fast engine computes (`FeatureSet.stock_reasons` is empty).
+        as_given: compute on the volume with its own pixel type, instead of as float64.
 
     Raises:
-        InputError: what cannot be computed, see `processing.process_roi`, `filters.filter_images`,
-            `discretisation.discretise`, `texture_matrices.lay_grid`, `shape_2d.shape_2d_features`.
+        InputError: what cannot be computed, see `processing.process_roi` and `box_features`.
     """
-    box = process_roi(ct, mask, feature_set.preparation)
+    return box_features(process_roi(ct, mask, feature_set.preparation, as_given=as_given), feature_set)
+
+
+def box_features(box: RoiBox, feature_set: FeatureSet) -> FastResult:
+    """Compute the features of the ROI in a box that was cut for the set.
+
+    Raises:
+        InputError: what cannot be computed, see `filters.filter_images`, `discretisation.discretise`,
+            `texture_matrices.lay_grid`, `shape_2d.shape_2d_features`.
+    """
     values: dict[str, float] = {}
     for name in feature_set.shape_classes():
         found = shape_features(box) if name == "shape" else shape_2d_features(box, feature_set.calculation)

@@ -15,7 +15,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from cvtbatch.errors import InputError
-from cvtbatch.radiomics.box import RoiBox
+from cvtbatch.radiomics.box import RoiBox, in_own_type
 from cvtbatch.radiomics.feature_set import ImageType
 from cvtbatch.radiomics.gaussian import laplacian_of_gaussian
 from cvtbatch.radiomics.lbp import pattern_images
@@ -36,7 +36,7 @@ def filter_images(box: RoiBox, image_type: ImageType) -> Iterator[tuple[str, Val
 
 
 def _original(box: RoiBox, _: ImageType) -> Iterator[Values]:
-    yield box.values[box.index]
+    yield box.gray_values()
 
 
 def _log(box: RoiBox, image_type: ImageType) -> Iterator[Values]:
@@ -65,7 +65,7 @@ def _wavelet(box: RoiBox, image_type: ImageType) -> Iterator[Values]:
     levels = own.start_level + own.level
     part = _seen_from_roi(box, levels * wavelet.dec_len)
     index = tuple(axis - (seen.start or 0) for axis, seen in zip(box.index, part, strict=True))
-    values = box.values[part]
+    values = in_own_type(box.values[part], box.pixel_type)
     values = np.pad(values, [(0, size % 2) for size in values.shape], "wrap")
     for level in range(levels):
         bands = pywt.swtn(values, wavelet, level=1, start_level=0, axes=tuple(axes))[0]

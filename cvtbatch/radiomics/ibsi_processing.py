@@ -82,6 +82,7 @@ def cut_ibsi_box(ct: sitk.Image, mask: sitk.Image, preparation: IbsiPreparation)
         shape=to_triple(upper - lower),
         spacing_mm=found.spacing_mm,
         largest_hu=float(np.abs(values).max()),
+        pixel_type=np.dtype(np.float64),
     )
 
 
@@ -97,7 +98,7 @@ def _seen_from(lower: NDArray[np.int64], index: Index) -> Index:
 
 def interpolate(ct: sitk.Image, mask: sitk.Image, preparation: IbsiPreparation) -> Interpolated:
     """Return image and mask on the grid that is asked for; errors as for `cut_ibsi_box`."""
-    check_grids(ct, mask, preparation.geometry_tolerance)
+    check_grids(ct, mask, preparation)
     index = label_index(mask, preparation.label)
     check_label(mask, preparation.label, len(index[0]))
     size = np.array(ct.GetSize())

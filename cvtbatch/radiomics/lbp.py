@@ -3,7 +3,8 @@
 Of the 42 points of the sphere, 6 lie on the axes, where the spline returns the voxels themselves, up to round-off, and a sample
 ties with its centre wherever two neighbours are equal: round-off decides the code. Hence SciPy's prefilter is called as it is, and
 the sampling below repeats SciPy's products and sums in their order (weights, coefficient x wz x wy x wx, x fastest), as does the
-kurtosis (pairwise sums). Only the loops differ: a run of voxels along x is sampled at once.
+kurtosis (pairwise sums). Only the loops differ: a run of voxels along x is sampled at once. SciPy stores the samples in the image's
+own type, so those of an image of integers are whole numbers, and of float32 they and their kurtosis are float32.
 
 The magnitudes take few values, each reached by many patterns up to its last bit, and a percentile of the image cuts between those
 (RobustMeanAbsoluteDeviation). So they too repeat PyRadiomics' complex products; NumPy rounds such a product once or twice, as the
@@ -15,7 +16,7 @@ Source: PyRadiomics 3.0.1, `imageoperations.getLBP3DImage`; J. Banerjee et al., 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numba import types
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import spline_filter
 
 from cvtbatch.compiled_code import compiled
-from cvtbatch.radiomics.box import RoiBox
+from cvtbatch.radiomics.box import RoiBox, in_own_type
 from cvtbatch.radiomics.sphere import lay_sphere, numpy_fuses
 
 
@@ -47,18 +48,28 @@ def pattern_images(box: RoiBox) -> PatternImages:
     sphere = lay_sphere()
     taps = [_taps(size, sphere.points[:, axis]) for axis, size in enumerate(box.values.shape)]
     coefficients = np.ascontiguousarray(spline_filter(box.values, 3, output=np.float64, mode="constant"))
+    values, whole = in_own_type(box.values, box.pixel_type), box.pixel_type.kind in "iu"
     counts, squared, kurtosis = _sample(
         coefficients,
-        box.values,
+        values,
         np.stack(box.index),
         _run_starts(box),
         *taps[0],
         *taps[1],
         *taps[2],
         sphere.degree1,
+        np.finfo(values.dtype).eps,
         numpy_fuses(),
+        whole,
+        *_limits(box.pixel_type if whole else np.dtype(np.int64)),
     )
-    return PatternImages(sphere.degree0[counts], np.sqrt(squared), kurtosis)
+    return PatternImages(sphere.degree0[counts], np.sqrt(squared), kurtosis.astype(np.float64))
+
+
+def _limits(pixel_type: np.dtype[Any]) -> tuple[float, float]:
+    """Return the least and the largest number of an integer type."""
+    limits = np.iinfo(pixel_type)
+    return float(limits.min), float(limits.max)
 
 
 def _taps(size: int, offsets: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
@@ -92,7 +103,7 @@ def _run_starts(box: RoiBox) -> NDArray[np.int64]:
 @compiled
 def _sample(
     coefficients: NDArray[np.float64],
-    values: NDArray[np.float64],
+    values: NDArray[np.floating],
     index: NDArray[np.int64],
     run_starts: NDArray[np.int64],
     z_weights: NDArray[np.float64],
@@ -105,14 +116,25 @@ def _sample(
     x_places: NDArray[np.int64],
     x_inside: NDArray[np.bool_],
     degree1: NDArray[np.float64],
+    eps: np.floating,
     fused: bool,
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:  # pragma: no cover - compiled
-    """Return for each ROI voxel the points that reach its value, the squared magnitude of degree 1, and the kurtosis."""
+    whole: bool,
+    least: float,
+    largest: float,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.floating]]:  # pragma: no cover - compiled
+    """Return for each ROI voxel the points that reach its value, the squared magnitude of degree 1, and the kurtosis.
+
+    Args:
+        values: the box in the type that samples are rounded to, as the kurtosis is.
+        eps: of that type.
+        whole: samples are whole numbers from `least` to `largest`.
+    """
     n = index.shape[1]
     counts = np.empty(n, np.int64)
     squared = np.empty(n)
-    kurtosis = np.empty(n)
+    kurtosis = np.empty(n, values.dtype)
     samples = np.empty((42, coefficients.shape[2]))
+    rounded = np.empty(samples.shape, values.dtype)
     lines = np.empty((4, coefficients.shape[2] + 3))
     for run in range(len(run_starts) - 1):
         first, length = run_starts[run], run_starts[run + 1] - run_starts[run]
@@ -137,17 +159,30 @@ def _sample(
             for t in range(length):
                 if not x_inside[v, x + t]:
                     sampled[t] = 0.0
+        if whole:
+            _make_whole(samples[:, :length], least, largest)
+        rounded[:, :length] = samples[:, :length]
         centres = values[z, y, x : x + length]
         _summarise(
-            samples,
+            rounded,
             centres,
             degree1,
+            eps,
             fused,
             counts[first : first + length],
             squared[first : first + length],
             kurtosis[first : first + length],
         )
     return counts, squared, kurtosis
+
+
+@compiled
+def _make_whole(samples: NDArray[np.float64], least: float, largest: float) -> None:  # pragma: no cover - compiled
+    """Round as SciPy stores a sample in an image of integers: half away from 0, and cut at the type's limits."""
+    for v in range(samples.shape[0]):
+        for t in range(samples.shape[1]):
+            value = samples[v, t]
+            samples[v, t] = min(max(np.trunc(value + 0.5 if value > 0 else value - 0.5), least), largest)
 
 
 @compiled
@@ -205,18 +240,18 @@ _fma = cast(Callable[[float, float, float], float], intrinsic(_multiply_add))
 
 @compiled
 def _summarise(
-    samples: NDArray[np.float64],
-    centres: NDArray[np.float64],
+    samples: NDArray[np.floating],
+    centres: NDArray[np.floating],
     degree1: NDArray[np.float64],
+    eps: np.floating,
     fused: bool,
     counts: NDArray[np.int64],
     squared: NDArray[np.float64],
-    kurtosis: NDArray[np.float64],
+    kurtosis: NDArray[np.floating],
 ) -> None:  # pragma: no cover - compiled
-    """Reduce (42, >= L) samples of a run and their (L,) centres to the three images; `samples` is spent."""
+    """Reduce (42, >= L) samples of a run and their (L,) centres to the three images, in their type; `samples` is spent."""
     length = len(centres)
-    eps = np.finfo(np.float64).eps
-    mean, m2, m4 = np.empty(length), np.empty(length), np.empty(length)
+    mean, m2, m4 = np.empty_like(centres), np.empty_like(centres), np.empty_like(centres)
     _mean_of_points(samples, mean)
     sums = np.zeros((6, length))
     counts[:] = 0
@@ -249,12 +284,13 @@ def _summarise(
             samples[v, t] = samples[v, t] * samples[v, t]
     _mean_of_points(samples, m4)
     for t in range(length):
-        flat = m2[t] <= (eps * mean[t]) ** 2
+        limit = eps * mean[t]
+        flat = m2[t] <= limit * limit
         kurtosis[t] = np.nan if flat else m4[t] / (m2[t] * m2[t]) - 3
 
 
 @compiled
-def _mean_of_points(rows: NDArray[np.float64], out: NDArray[np.float64]) -> None:  # pragma: no cover - compiled
+def _mean_of_points(rows: NDArray[np.floating], out: NDArray[np.floating]) -> None:  # pragma: no cover - compiled
     """Mean of the first columns of (42, >= L), in the order of NumPy's pairwise sum of 42 numbers: eight partial sums."""
     for t in range(len(out)):
         r0, r1, r2, r3 = rows[0, t], rows[1, t], rows[2, t], rows[3, t]

@@ -17,14 +17,19 @@ from cvtbatch.radiomics.feature_names import TEXTURE_CLASSES
 from cvtbatch.radiomics.feature_set import FeatureSet
 from cvtbatch.radiomics.filters import filter_images
 
+# The version whose values both engines give, as it tells it of itself.
+STOCK_VERSION = "v3.0.1"
 # Its co-occurrence matrices take 13 x N x N x 8 bytes: 1.7 GB.
 MAXIMUM_BINS = 4096
 
 
-def stock_features(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet) -> dict[str, float]:
-    """Return what PyRadiomics computes on the volume cast to float64, by its names and in its order.
+def stock_features(
+    ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet, *, as_given: bool = False
+) -> dict[str, float]:
+    """Return what PyRadiomics computes on the volume, by its names and in its order.
 
-    On an int16 volume PyRadiomics would truncate the samples of LBP-3D to whole HU.
+    Args:
+        as_given: hand the volume over with its own pixel type, instead of as float64.
 
     Raises:
         ResourceError: this installation is one without the extra `stock`.
@@ -32,11 +37,12 @@ def stock_features(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet) ->
     """
     require_pyradiomics_order(feature_set.preparation)
     _require_pyradiomics()
-    _check_gray_range(ct, mask, feature_set)
+    volume = ct if as_given else sitk.Cast(ct, sitk.sitkFloat64)
+    _check_gray_range(volume, mask, feature_set)
     with _own_tolerance(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            values = _extractor(feature_set).execute(sitk.Cast(ct, sitk.sitkFloat64), mask)
+            values = _extractor(feature_set).execute(volume, mask)
         except (ValueError, RuntimeError) as error:
             raise InputError("roi_refused", "PyRadiomics refuses the ROI", str(error)) from None
     # Of a few voxels on a line some shape values come out complex, with an imaginary part of 0.
@@ -51,7 +57,7 @@ def _check_gray_range(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet)
     """
     if not set(TEXTURE_CLASSES) & set(feature_set.image_classes()):
         return
-    box = cut_box(ct, mask, feature_set.preparation)
+    box = cut_box(ct, mask, feature_set.preparation, as_given=True)
     for image_type in feature_set.image_types:
         if image_type.name == "LBP3D" and feature_set.stock_reasons():
             continue

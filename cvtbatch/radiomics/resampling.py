@@ -37,8 +37,11 @@ class ResampledGrid:
     start: NDArray[np.int64]
     stop: NDArray[np.int64]
 
-    def resample_image(self, values: NDArray[np.float64], ct: sitk.Image) -> NDArray[np.float64]:
+    def resample_image(self, values: NDArray[np.float64], ct: sitk.Image, pixel_id: int) -> NDArray[np.float64]:
         """Interpolate (z, y, x) values of the old grid from `start` to `stop`; `ct` has the old grid.
+
+        Args:
+            pixel_id: SimpleITK's, of what comes out: to integers ITK truncates.
 
         Raises:
             InputError: box_too_thin.
@@ -50,8 +53,9 @@ class ResampledGrid:
             part, interpolator = sitk.BSplineDecomposition(part), sitk.sitkBSplineResampler
         whole = sitk.ConstantPad(part, self.start.tolist(), (np.array(ct.GetSize()) - self.stop).tolist(), 0.0)
         whole.CopyInformation(ct)
-        resampled: NDArray[np.float64] = sitk.GetArrayFromImage(self._filter(ct, interpolator).Execute(whole))
-        return resampled
+        resample = self._filter(ct, interpolator)
+        resample.SetOutputPixelType(pixel_id)
+        return np.asarray(sitk.GetArrayFromImage(resample.Execute(whole)), np.float64)
 
     def resample_mask(self, mask: sitk.Image) -> sitk.Image:
         """Take the label of the nearest voxel."""

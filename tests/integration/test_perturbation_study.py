@@ -19,7 +19,7 @@ from cvtbatch.imaging.resampling import to_image
 from cvtbatch.manifest import Reading
 from cvtbatch.outlining.perturbation import draw_perturbations, perturb
 from cvtbatch.pipelines.centers.perturbation_study import PerturbationStudy, study_perturbations
-from cvtbatch.radiomics import extract_features
+from cvtbatch.radiomics import PROFILES, roi_features
 from cvtbatch.store import FeatureStore, StoredArray
 from cvtbatch.validation.icc_table import parse_icc_table
 from cvtbatch.validation.readers import feature_class
@@ -62,7 +62,8 @@ def test_icc_is_that_of_an_analysis_of_variance_of_features_computed_one_by_one(
         ct = to_image(np.asarray(hu), grid)
         changed = [perturb(mask, hu, grid.spacing_mm[::-1], how) for how in draw_perturbations(roi["roi_key"], COUNT)]
         features = [
-            extract_features(ct, to_image(other.astype(np.uint8), grid), "cvt-1834", "fast") for other in changed
+            roi_features(ct, to_image(other.astype(np.uint8), grid), PROFILES["cvt-1834"], "fast").values
+            for other in changed
         ]
         readings.append([[values[name] for name in contracts.feature_names()] for values in features])
     assert [row.feature for row in found.features] == list(contracts.feature_names())

@@ -1,11 +1,28 @@
 """Parameter files and small ROIs from a seed, for the fast engine beside stock PyRadiomics."""
 
+import logging
+import warnings
+
 import numpy as np
 import SimpleITK as sitk
 
 from cvtbatch.radiomics.feature_names import DEPRECATED, FEATURES
 
 Document = dict[str, dict[str, object]]
+
+
+def stock_values(document: Document, ct: sitk.Image, mask: sitk.Image) -> dict[str, float]:
+    """What PyRadiomics makes of the document itself; it refuses by ValueError or RuntimeError."""
+    import radiomics
+    from radiomics.featureextractor import RadiomicsFeatureExtractor
+
+    radiomics.setVerbosity(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        extractor = RadiomicsFeatureExtractor(document)
+        extractor.settings["additionalInfo"] = False
+        found = extractor.execute(ct, mask)
+    return {name: float(np.real(value)) for name, value in found.items()}
 
 
 def random_parameters(rng: np.random.Generator) -> Document:

@@ -1,1 +1,1 @@
-"""One case by itself: image and outline to a card, without a store."""
+"""Cases by themselves, without a store: image and outline to a card, or to what PyRadiomics' command prints."""

@@ -36,15 +36,15 @@ def test_audit_counts_voxels_of_another_gray_level() -> None:
     skip_without_pyradiomics()
     ct, mask = tiny_head(3)
     profile = PROFILES["cvt-1834"]
-    values = extract_features(ct, mask, profile)
+    values = roi_features(ct, mask, profile, "fast").values
     assert not audit_features(ct, mask, profile, values).broken
     moved = sitk.Cast(ct, sitk.sitkInt16)
     index = tuple(int(part) for part in np.argwhere(sitk.GetArrayFromImage(mask))[10][::-1])
     moved[index] += 10
-    audit = audit_features(ct, mask, profile, extract_features(moved, mask, profile))
+    audit = audit_features(ct, mask, profile, roi_features(moved, mask, profile, "fast").values)
     assert audit.broken
     assert audit.beyond > 100
-    assert audit.value != audit.stock == extract_features(ct, mask, profile, "pyradiomics")[audit.worst_feature]
+    assert audit.value != audit.stock == roi_features(ct, mask, profile, "pyradiomics").values[audit.worst_feature]
 
 
 @pytest.mark.parametrize("spacing_mm", [(0.5, 0.5, 5.0), (1.0, 1.0, 5.0)])
@@ -111,7 +111,7 @@ def test_voxels_of_another_bin_or_code_are_counted(monkeypatch: pytest.MonkeyPat
 
     ct, mask = tiny_head(3)
     profile = PROFILES["cvt-1834"]
-    values = extract_features(ct, mask, profile)
+    values = roi_features(ct, mask, profile, "fast").values
     images = audit.stock_images(ct, mask, profile)
     assert set(images) == {name.split("_")[0] for name in contracts.feature_names()}
     images["original"][5] += 50
