@@ -112,7 +112,7 @@ def require_pyradiomics_order(preparation: Preparation) -> None:
     if isinstance(preparation, IbsiPreparation):
         raise InputError(
             "not_pyradiomics",
-            "PyRadiomics has no processing: ibsi: compute this set with engine 'fast', without an audit",
+            "PyRadiomics has no processing: ibsi: cvtbatch.extract_features computes such a file, with engine 'fast' and no audit",
         )
 
 

@@ -103,7 +103,7 @@ def interpolate(ct: sitk.Image, mask: sitk.Image, preparation: IbsiPreparation) 
     check_label(mask, preparation.label, len(index[0]))
     size = np.array(ct.GetSize())
     hu = box_hu(ct, np.zeros(3, np.int64), size[::-1], whole=True)
-    inside = np.zeros(hu.shape)
+    inside: NDArray[np.uint8 | np.float64] = np.zeros(hu.shape, np.uint8)
     inside[index] = 1
     spacing_mm = np.array(ct.GetSpacing())
     if preparation.resampled:
@@ -163,7 +163,9 @@ def _centred_grid(ct: sitk.Image, spacing_mm: NDArray[np.float64]) -> sitk.Image
     return grid
 
 
-def _resampled(values: NDArray[np.float64], ct: sitk.Image, grid: sitk.Image, interpolator: int) -> NDArray[np.float64]:
+def _resampled(
+    values: NDArray[np.uint8 | np.float64], ct: sitk.Image, grid: sitk.Image, interpolator: int
+) -> NDArray[np.float64]:
     image = sitk.GetImageFromArray(values)
     image.CopyInformation(ct)
     # Every point of the grid lies inside the old one: nothing is filled in.
