@@ -11,9 +11,9 @@ from scipy.ndimage import map_coordinates
 
 from cvtbatch.errors import InputError, ProblemsError
 from cvtbatch.radiomics import audit_features, extract_features
-from cvtbatch.radiomics.box import cut_box
+from cvtbatch.radiomics.box import cut_box, label_index
 from cvtbatch.radiomics.fast import compute_features
-from cvtbatch.radiomics.ibsi_processing import interpolate, resegment
+from cvtbatch.radiomics.ibsi_processing import Interpolated, cut_ibsi_box, interpolate, lay_grid, resegment
 from cvtbatch.radiomics.parameter_file import check_parameters, load_feature_set
 from cvtbatch.radiomics.settings import IbsiPreparation
 from tests.support.parity import skip_without_pyradiomics
@@ -30,6 +30,11 @@ def pair(hu: np.ndarray, mask: np.ndarray) -> tuple[sitk.Image, sitk.Image]:
         image.SetOrigin((-12.5, 3.25, 40.0))
         image.SetDirection(DIRECTION)
     return images
+
+
+def interpolated(ct: sitk.Image, mask: sitk.Image, own: IbsiPreparation) -> Interpolated:
+    """Image and mask on the whole grid."""
+    return interpolate(ct, label_index(mask, 1), own, lay_grid(ct, own))
 
 
 def lumpy(shape: tuple[int, int, int] = (7, 11, 13)) -> tuple[np.ndarray, np.ndarray]:
@@ -58,13 +63,25 @@ def test_image_and_mask_lie_on_a_grid_with_the_same_centre(
     interpolator: str, order: int, spacing_mm: tuple[float, float, float]
 ) -> None:
     hu, mask = lumpy()
-    found = interpolate(*pair(hu, mask), IbsiPreparation(resampled_spacing_mm=spacing_mm, interpolator=interpolator))
+    found = interpolated(*pair(hu, mask), IbsiPreparation(resampled_spacing_mm=spacing_mm, interpolator=interpolator))
     assert found.spacing_mm == spacing_mm[::-1]
     theirs = by_hand(hu, spacing_mm, order)
     sure = np.abs(theirs - np.floor(theirs) - 0.5) > 1e-6
     np.testing.assert_array_equal(found.hu[sure], np.rint(theirs)[sure])
     np.testing.assert_array_equal(found.mask, by_hand(mask, spacing_mm, 1) >= 0.5 - 1e-9)
     assert sure.mean() > 0.95
+
+
+@pytest.mark.parametrize("spacing_mm", [(2.0, 2.0, 2.0), (0.7, 1.5, 1.1), (5.0, 0.0, 7.0), (0.3, 9.0, 30.0)])
+def test_what_lies_far_from_the_roi_is_left_out_and_nothing_else(spacing_mm: tuple[float, float, float]) -> None:
+    hu, mask = lumpy()
+    own = IbsiPreparation(resampled_spacing_mm=spacing_mm)
+    whole, box = interpolated(*pair(hu, mask), own), cut_ibsi_box(*pair(hu, mask), own)
+    voxels = np.nonzero(whole.mask)
+    assert [len(axis) for axis in box.outline] == [len(axis) for axis in voxels]
+    for there, here in zip(voxels, box.outline, strict=True):
+        np.testing.assert_array_equal(there - there.min(), here)
+    np.testing.assert_array_equal(box.values[box.outline], whole.hu[voxels])
 
 
 @pytest.mark.parametrize(
@@ -83,7 +100,7 @@ def test_a_voxel_belongs_to_the_mask_from_a_half_on(marked: list[int], slice_mm:
     mask = np.zeros((len(marked), 6, 6))
     mask[:, 1:5, 1:5] = np.array(marked)[:, None, None]
     own = IbsiPreparation(resampled_spacing_mm=(0.0, 0.0, slice_mm), interpolator="sitkLinear")
-    assert interpolate(*pair(mask, mask), own).mask.any(axis=(1, 2)).tolist() == [bool(share) for share in expected]
+    assert interpolated(*pair(mask, mask), own).mask.any(axis=(1, 2)).tolist() == [bool(share) for share in expected]
 
 
 def test_outliers_are_those_of_what_the_range_left() -> None:
