@@ -294,10 +294,13 @@ def check_extent(shape: NDArray[np.int64], count: int, own: Preparation) -> None
     if thick < own.minimum_roi_dimensions:
         raise InputError(
             "roi_too_thin",
-            f"the ROI spans more than one voxel along {thick} axes (limit {own.minimum_roi_dimensions})",
+            f"the ROI spans more than one voxel along {thick} {'axis' if thick == 1 else 'axes'} (limit "
+            f"{own.minimum_roi_dimensions}, minimumROIDimensions)",
         )
     if own.minimum_roi_size is not None and count <= own.minimum_roi_size:
-        raise InputError("roi_too_small", f"the ROI has {count} voxels (limit: more than {own.minimum_roi_size})")
+        raise InputError(
+            "roi_too_small", f"the ROI has {count} voxels (limit: more than {own.minimum_roi_size}, minimumROISize)"
+        )
 
 
 def box_hu(ct: sitk.Image, start: NDArray[np.int64], stop: NDArray[np.int64], *, whole: bool) -> NDArray[np.float64]:

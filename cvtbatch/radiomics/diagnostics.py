@@ -44,7 +44,7 @@ def take_roi(image: sitk.Image, mask: sitk.Image, preparation: Preparation) -> G
         InputError: channel_absent; outside_image, the ROI of a mask that is to be corrected.
     """
     channels = mask.GetNumberOfComponentsPerPixel()
-    if channels > 1:
+    if "vector" in mask.GetPixelIDTypeAsString():
         if preparation.label_channel >= channels:
             raise InputError(
                 "channel_absent",

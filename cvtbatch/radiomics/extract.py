@@ -12,6 +12,7 @@ from cvtbatch.radiomics.box import RoiBox, cut_box
 from cvtbatch.radiomics.diagnostics import GivenRoi, diagnose
 from cvtbatch.radiomics.fast import box_features
 from cvtbatch.radiomics.feature_set import FeatureSet
+from cvtbatch.radiomics.filters import require_support
 from cvtbatch.radiomics.parameter_file import load_feature_set
 from cvtbatch.radiomics.processing import process_roi
 from cvtbatch.radiomics.profiles import PROFILES, Engine, load_profile
@@ -113,6 +114,8 @@ def _features_of(
         result = box_features(box, feature_set)
         values = _in_order(result.values, feature_set)
         return RoiFeatures(values, result.filter_scale_hu, result.degenerate, "fast")
+    if feature_set.image_classes():
+        require_support(box, feature_set.image_types)
     values = _in_order(stock_features(ct, mask, feature_set, as_given=as_given), feature_set)
     return RoiFeatures(values, box.largest_hu, (), "pyradiomics")
 

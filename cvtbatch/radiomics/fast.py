@@ -16,7 +16,7 @@ from cvtbatch.radiomics.box import RoiBox
 from cvtbatch.radiomics.discretisation import GrayLevels, discretise
 from cvtbatch.radiomics.feature_names import TEXTURE_CLASSES
 from cvtbatch.radiomics.feature_set import FeatureSet
-from cvtbatch.radiomics.filters import filter_images
+from cvtbatch.radiomics.filters import filter_images, require_support
 from cvtbatch.radiomics.firstorder import first_order_features
 from cvtbatch.radiomics.glcm import glcm_features
 from cvtbatch.radiomics.glrlm_glszm_gldm import gldm_features, glrlm_features, glszm_features
@@ -68,6 +68,8 @@ def box_features(box: RoiBox, feature_set: FeatureSet) -> FastResult:
         InputError: what cannot be computed, see `filters.filter_images`, `discretisation.discretise`,
             `texture_matrices.lay_grid`, `shape_2d.shape_2d_features`.
     """
+    if feature_set.image_classes():
+        require_support(box, feature_set.image_types)
     values: dict[str, float] = {}
     for name in feature_set.shape_classes():
         found = shape_features(box) if name == "shape" else shape_2d_features(box, feature_set.calculation)

@@ -7,7 +7,7 @@ scale by the largest magnitude in the box, then act voxel by voxel. LoG is ITK's
 Source: PyRadiomics 3.0.1, `imageoperations.py`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pywt
@@ -39,8 +39,18 @@ def _original(box: RoiBox, _: ImageType) -> Iterator[Values]:
     yield box.gray_values()
 
 
-def _log(box: RoiBox, image_type: ImageType) -> Iterator[Values]:
-    sigmas = [float(sigma) for sigma in image_type.filtering.sigma_mm]
+def require_support(box: RoiBox, image_types: Iterable[ImageType]) -> None:
+    """Refuse a box that is smaller than what a LoG filter sees; PyRadiomics leaves such an image out.
+
+    Raises:
+        InputError: box_too_thin.
+    """
+    for image_type in image_types:
+        if image_type.name == "LoG":
+            _require_support_of_log(box, [float(sigma) for sigma in image_type.filtering.sigma_mm])
+
+
+def _require_support_of_log(box: RoiBox, sigmas: Sequence[float]) -> None:
     size = " x ".join(str(n) for n in box.values.shape[::-1])
     if min(box.values.shape) < MINIMUM_BOX_SIZE:
         raise InputError(
@@ -51,10 +61,18 @@ def _log(box: RoiBox, image_type: ImageType) -> Iterator[Values]:
         support = np.ceil(sigma / np.array(box.spacing_mm)) + 1
         if (np.array(box.values.shape) < support).any():
             limit = " x ".join(f"{n:.0f}" for n in support[::-1])
-            raise InputError("box_too_thin", f"the box has {size} voxels; LoG of sigma {sigma:g} mm needs {limit}")
+            raise InputError(
+                "box_too_thin",
+                f"the box around the ROI has {size} voxels; LoG of sigma {sigma:g} mm needs {limit}: leave this sigma out, or "
+                "widen the box (padDistance) where the image goes on",
+            )
+
+
+def _log(box: RoiBox, image_type: ImageType) -> Iterator[Values]:
+    require_support(box, [image_type])
     inside = _inside(box)
-    for sigma in sigmas:
-        yield laplacian_of_gaussian(box.values, box.spacing_mm, sigma, box.roi_slices)[inside]
+    for sigma in image_type.filtering.sigma_mm:
+        yield laplacian_of_gaussian(box.values, box.spacing_mm, float(sigma), box.roi_slices)[inside]
 
 
 def _wavelet(box: RoiBox, image_type: ImageType) -> Iterator[Values]:

@@ -138,8 +138,8 @@ class _Reader:
             for name, changed in (own or {"Original": {}}).items()
         )
         for found in image_types:
-            if found.name == "LoG" and not found.filtering.sigma_mm:
-                self._refuse("imageType.LoG", self._image_types["LoG"], "sigma is missing: it names the images, in mm")
+            if found.name == "LoG":
+                self._check_sigmas(found)
         for key, reason in ibsi_set_problems(preparation, image_types):
             self._refuse(key, None, reason)
         if not self._verdicts:
@@ -150,6 +150,13 @@ class _Reader:
             else:
                 return ParameterCheck(tuple(self._judge(feature_set)), feature_set)
         return ParameterCheck(tuple(self._verdicts), None)
+
+    def _check_sigmas(self, log: ImageType) -> None:
+        sigmas, names = log.filtering.sigma_mm, log.image_names()
+        if not sigmas:
+            self._refuse("imageType.LoG", self._image_types["LoG"], "sigma is missing: it names the images, in mm")
+        for sigma in sorted({sigma for sigma, name in zip(sigmas, names, strict=True) if names.count(name) > 1}):
+            self._refuse("imageType.LoG.sigma", list(sigmas), f"lists {sigma} twice: two images would have one name")
 
     def _refuse(self, key: str, value: object, reason: str) -> None:
         self._verdicts.append(Verdict(key, value, "refused", reason))

@@ -221,6 +221,8 @@ def test_what_cannot_be_run_is_refused_before_any_work(
 def test_a_batch_file_without_its_columns_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cases.csv").write_text("image,Mask\na,b\n")
     assert "the batch file has no column Image" in cvtbatch("pyradiomics", tmp_path / "cases.csv").stderr
+    (tmp_path / "cases.csv").write_text("Image,Mask\na,b\na,b,c\n")
+    assert "more cells than there are columns, in row 3" in cvtbatch("pyradiomics", tmp_path / "cases.csv").stderr
     (tmp_path / "cases.csv").write_text("Image,Mask\na,\n")
     done = cvtbatch("pyradiomics", tmp_path / "cases.csv")
     assert done.returncode == 1

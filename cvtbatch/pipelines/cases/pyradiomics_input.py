@@ -34,8 +34,6 @@ _DEFAULTS: dict[str, object] = {
     "label": 1,
     "additionalInfo": True,
 }
-
-
 # Its schema gives them no type, without which it reads no word.
 _IN_FILES_ALONE = ("interpolator", "weightingNorm")
 
@@ -94,6 +92,10 @@ def read_batch(source: str, mask: str | None) -> Batch:
         raise InputError(
             "bad_batch_file",
             f"the batch file has no column {' and no column '.join(missing)}; a row of it names the two files of a case",
+        )
+    if long := [str(line) for line, row in enumerate(rows, start=2) if None in row]:
+        raise InputError(
+            "bad_batch_file", f"more cells than there are columns, in row {', '.join(long[:5])} (the header is row 1)"
         )
     cases: list[ToldCase] = []
     skipped: list[int] = []

@@ -127,8 +127,8 @@ def test_what_a_file_leaves_out_is_pyradiomics() -> None:
         ),
         (
             {"imageType": {"LoG": {"sigma": [1.5, 1.5]}}},
-            "imageType and featureClass",
-            "two features of the set are named log-sigma-1-5-mm-3D_firstorder_10Percentile",
+            "imageType.LoG.sigma",
+            "lists 1.5 twice: two images would have one name",
         ),
         (
             {"imageType": {"LoG": {"sigma": [round(0.5 + n / 8, 3) for n in range(200)]}}},
