@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from cvtbatch.errors import InputError
 from cvtbatch.radiomics.normalisation import normalise
 from cvtbatch.radiomics.resampling import ResampledGrid, lay_resampled_grid
-from cvtbatch.radiomics.settings import Preparation
+from cvtbatch.radiomics.settings import IbsiPreparation, Preparation
 
 # SimpleITK's defaults: a fraction of the first axis' spacing for origin and spacing, absolute for direction cosines.
 GRID_TOLERANCE = 1e-6
@@ -77,18 +77,17 @@ def in_own_type(values: NDArray[np.float64], pixel_type: np.dtype[Any]) -> NDArr
 
 
 def cut_box(ct: sitk.Image, mask: sitk.Image, preparation: Preparation, *, as_given: bool = False) -> RoiBox:
-    """Check image and mask, and cut the box that the settings ask for.
+    """Check image and mask, and cut the box that the settings ask for, in PyRadiomics' order of processing.
 
     Args:
         as_given: keep the image's pixel type, instead of float64.
 
     Raises:
-        InputError: bad_dimension, bad_pixel_type, grid_mismatch, empty_mask, full_mask, label_absent, roi_too_small,
-            roi_too_thin, non_finite_voxels, flat_image, box_too_thin.
+        InputError: not_pyradiomics, bad_dimension, bad_pixel_type, grid_mismatch, empty_mask, full_mask, label_absent,
+            roi_too_small, roi_too_thin, non_finite_voxels, flat_image, box_too_thin.
     """
-    check_types(ct, mask)
-    if apart := grid_difference(ct, mask, preparation.geometry_tolerance):
-        raise InputError("grid_mismatch", f"image and mask differ in {apart}")
+    require_pyradiomics_order(preparation)
+    check_grids(ct, mask, preparation)
     index = label_index(mask, preparation.label)
     check_label(mask, preparation.label, len(index[0]))
     lower, upper = bounds(index)
@@ -103,6 +102,19 @@ def cut_box(ct: sitk.Image, mask: sitk.Image, preparation: Preparation, *, as_gi
     z, y, x = (axis - low for axis, low in zip(index, start, strict=True))
     pixel_type = _pixel_type(ct, preparation, as_given)
     return _roi_box(values, (z, y, x), ct.GetSpacing(), float(np.abs(hu).max()), pixel_type, preparation)
+
+
+def require_pyradiomics_order(preparation: Preparation) -> None:
+    """Refuse settings that ask for IBSI's order of processing.
+
+    Raises:
+        InputError: not_pyradiomics.
+    """
+    if isinstance(preparation, IbsiPreparation):
+        raise InputError(
+            "not_pyradiomics",
+            "PyRadiomics has no processing: ibsi: cvtbatch.extract_features computes such a file, with engine 'fast' and no audit",
+        )
 
 
 def cut_mask(mask: sitk.Image, preparation: Preparation) -> sitk.Image:
@@ -218,8 +230,8 @@ def to_triple(values: NDArray[np.int64]) -> Triple:
     return z, y, x
 
 
-def check_types(ct: sitk.Image, mask: sitk.Image) -> None:
-    """Refuse what is not one image and one mask of real numbers."""
+def check_grids(ct: sitk.Image, mask: sitk.Image, preparation: Preparation) -> None:
+    """Refuse what is not one image and one mask on one grid."""
     if ct.GetDimension() != 3 or mask.GetDimension() != 3:
         raise InputError(
             "bad_dimension", f"image and mask have {ct.GetDimension()} and {mask.GetDimension()} axes, not 3"
@@ -229,11 +241,13 @@ def check_types(ct: sitk.Image, mask: sitk.Image) -> None:
             raise InputError(
                 "bad_pixel_type", f"the {name} holds {image.GetPixelIDTypeAsString()}, not one real number a voxel"
             )
+    if apart := grid_difference(ct, mask, preparation):
+        raise InputError("grid_mismatch", f"image and mask differ in {apart}")
 
 
-def grid_difference(ct: sitk.Image, mask: sitk.Image, geometry_tolerance: float | None) -> str | None:
-    """Say in what image and mask are not on one grid, and by how much; None where they are. A tolerance of None is SimpleITK's."""
-    tolerance = geometry_tolerance or GRID_TOLERANCE
+def grid_difference(ct: sitk.Image, mask: sitk.Image, preparation: Preparation) -> str | None:
+    """Say in what image and mask are not on one grid, and by how much; None where they are."""
+    tolerance = preparation.geometry_tolerance or GRID_TOLERANCE
     if ct.GetSize() != mask.GetSize():
         return f"size: {ct.GetSize()} and {mask.GetSize()} voxels"
     tolerance_mm = tolerance * ct.GetSpacing()[0]
@@ -297,4 +311,5 @@ def box_hu(ct: sitk.Image, start: NDArray[np.int64], stop: NDArray[np.int64], *,
     if judged.dtype.kind == "f" and not np.isfinite(judged).all():
         count = int(np.sum(~np.isfinite(judged)))
         raise InputError("non_finite_voxels", f"the image holds {count} voxels that are not finite numbers (limit 0)")
-    return np.ascontiguousarray(crop, dtype=np.float64)
+    # A copy: the image may be gone before the box is.
+    return np.array(crop, dtype=np.float64, order="C")

@@ -52,11 +52,7 @@ def take_roi(image: sitk.Image, mask: sitk.Image, preparation: Preparation) -> G
             )
         mask = sitk.VectorIndexSelectionCast(mask, preparation.label_channel)
     labels = sitk.Cast(mask, sitk.sitkUInt32)
-    same = (
-        image.GetDimension() != 3
-        or labels.GetDimension() != 3
-        or not grid_difference(image, labels, preparation.geometry_tolerance)
-    )
+    same = image.GetDimension() != 3 or labels.GetDimension() != 3 or not grid_difference(image, labels, preparation)
     if same or not preparation.correct_mask or preparation.resampled:
         return GivenRoi(image, labels, None)
     _require_inside(image, labels, preparation.label)

@@ -16,7 +16,7 @@ from cvtbatch.radiomics.filters import require_support
 from cvtbatch.radiomics.parameter_file import load_feature_set
 from cvtbatch.radiomics.processing import process_roi
 from cvtbatch.radiomics.profiles import PROFILES, Engine, load_profile
-from cvtbatch.radiomics.reference import require_its_order, require_names, stock_features
+from cvtbatch.radiomics.reference import require_names, stock_features
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,6 @@ def describe_roi(given: GivenRoi, feature_set: FeatureSet) -> tuple[dict[str, ob
     Raises:
         InputError, ResourceError, InternalError: as `extract_features`.
     """
-    require_its_order(feature_set)
     ct, mask = given.image, given.used_mask
     box = cut_box(ct, mask, feature_set.preparation, as_given=True)
     features = _features_of(box, ct, mask, feature_set, "fast", as_given=True)
@@ -115,7 +114,6 @@ def _features_of(
         result = box_features(box, feature_set)
         values = _in_order(result.values, feature_set)
         return RoiFeatures(values, result.filter_scale_hu, result.degenerate, "fast")
-    require_its_order(feature_set)
     if feature_set.image_classes():
         require_support(box, feature_set.image_types)
     values = _in_order(stock_features(ct, mask, feature_set, as_given=as_given), feature_set)

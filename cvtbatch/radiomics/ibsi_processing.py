@@ -26,9 +26,8 @@ from cvtbatch.radiomics.box import (
     bounds,
     box_hu,
     check_extent,
+    check_grids,
     check_label,
-    check_types,
-    grid_difference,
     label_index,
     to_triple,
 )
@@ -37,6 +36,8 @@ from cvtbatch.radiomics.settings import IbsiPreparation
 
 # Of a voxel, and of a voxel's share in the mask: what is less comes of rounding in the file's spacing, and of the interpolation.
 SIZE_SLACK, SHARE_SLACK = 5e-4, 1e-9
+# 8 GB a volume; a head on 0.5 mm has a tenth of it.
+MAXIMUM_VOXELS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,13 @@ def cut_ibsi_box(ct: sitk.Image, mask: sitk.Image, preparation: IbsiPreparation)
 
     Raises:
         InputError: bad_dimension, bad_pixel_type, grid_mismatch, empty_mask, full_mask, label_absent, roi_too_small,
-            roi_too_thin, non_finite_voxels, box_too_thin.
+            roi_too_thin, non_finite_voxels, box_too_thin, bad_setting.
     """
-    found = interpolate(ct, mask, preparation)
+    check_grids(ct, mask, preparation)
+    index = label_index(mask, preparation.label)
+    check_label(mask, preparation.label, len(index[0]))
+    grid = lay_grid(ct, preparation)
+    found = interpolate(ct, index, preparation, None if grid is None else _around(grid, ct, index))
     if not found.mask.any():
         raise InputError(
             "roi_too_small", f"label {preparation.label} is in no voxel after interpolation (limit: more than 1)"
@@ -81,7 +86,7 @@ def cut_ibsi_box(ct: sitk.Image, mask: sitk.Image, preparation: IbsiPreparation)
         shape=to_triple(upper - lower),
         spacing_mm=found.spacing_mm,
         largest_hu=float(np.abs(values).max()),
-        pixel_type=values.dtype,
+        pixel_type=np.dtype(np.float64),
     )
 
 
@@ -95,27 +100,59 @@ def _seen_from(lower: NDArray[np.int64], index: Index) -> Index:
     return z, y, x
 
 
-def interpolate(ct: sitk.Image, mask: sitk.Image, preparation: IbsiPreparation) -> Interpolated:
-    """Return image and mask on the grid that is asked for; errors as for `cut_ibsi_box`."""
-    check_types(ct, mask)
-    if apart := grid_difference(ct, mask, preparation.geometry_tolerance):
-        raise InputError("grid_mismatch", f"image and mask differ in {apart}")
-    index = label_index(mask, preparation.label)
-    check_label(mask, preparation.label, len(index[0]))
-    size = np.array(ct.GetSize())
-    hu = box_hu(ct, np.zeros(3, np.int64), size[::-1], whole=True)
-    inside = np.zeros(hu.shape)
+def lay_grid(ct: sitk.Image, preparation: IbsiPreparation) -> sitk.Image | None:
+    """Return an empty image of the spacing that is asked for, which covers the old one and has its centre; None without spacing.
+
+    Raises:
+        InputError: bad_setting where it has too many voxels.
+    """
+    if not preparation.resampled:
+        return None
+    size, old_mm = np.array(ct.GetSize()), np.array(ct.GetSpacing())
+    asked_mm = np.array(preparation.resampled_spacing_mm)
+    ratio = np.where(asked_mm == 0, old_mm, asked_mm) / old_mm
+    count = np.maximum(np.ceil(size / ratio - SIZE_SLACK), 1).astype(int)
+    if count.prod(dtype=float) > MAXIMUM_VOXELS:
+        shown = " x ".join(str(n) for n in count)
+        raise InputError(
+            "bad_setting",
+            f"resampledPixelSpacing makes {shown} voxels of this volume (limit {MAXIMUM_VOXELS:,} in all)",
+        )
+    grid = sitk.Image(count.tolist(), sitk.sitkUInt8)
+    grid.SetSpacing(np.where(asked_mm == 0, old_mm, asked_mm).tolist())
+    grid.SetDirection(ct.GetDirection())
+    grid.SetOrigin(ct.TransformContinuousIndexToPhysicalPoint((((size - 1) - (count - 1) * ratio) / 2).tolist()))
+    return grid
+
+
+def _around(grid: sitk.Image, ct: sitk.Image, index: Index) -> sitk.Image:
+    """Return the part of a grid in which shares of the old grid's voxels lie."""
+    lower, upper = bounds(index)
+    first, last = (
+        np.array(grid.TransformPhysicalPointToContinuousIndex(ct.TransformContinuousIndexToPhysicalPoint(corner)))
+        for corner in ((lower[::-1] - 1.0).tolist(), (upper[::-1] * 1.0).tolist())
+    )
+    start = np.maximum(np.floor(first), 0).astype(int)
+    stop = np.minimum(np.ceil(last) + 1, grid.GetSize()).astype(int)
+    part: sitk.Image = grid[tuple(slice(int(low), int(high)) for low, high in zip(start, stop, strict=True))]
+    return part
+
+
+def interpolate(ct: sitk.Image, index: Index, preparation: IbsiPreparation, grid: sitk.Image | None) -> Interpolated:
+    """Return the image, and the ROI's voxels as a mask, on a grid, or on their own where it is None.
+
+    Raises:
+        InputError: non_finite_voxels, box_too_thin.
+    """
+    hu = box_hu(ct, np.zeros(3, np.int64), np.array(ct.GetSize()[::-1]), whole=True)
+    inside: NDArray[np.uint8 | np.float64] = np.zeros(hu.shape, np.uint8)
     inside[index] = 1
-    spacing_mm = np.array(ct.GetSpacing())
-    if preparation.resampled:
-        asked = np.array(preparation.resampled_spacing_mm)
-        spacing_mm = np.where(asked == 0, spacing_mm, asked)
+    if grid is not None:
         if preparation.interpolator == "sitkBSpline":
             check_spline_size(ct)
-        grid = _centred_grid(ct, spacing_mm)
         hu = _resampled(hu, ct, grid, getattr(sitk, str(preparation.interpolator)))
         inside = _resampled(inside, ct, grid, sitk.sitkLinear)
-    x, y, z = (float(step) for step in spacing_mm)
+    x, y, z = (ct if grid is None else grid).GetSpacing()
     return Interpolated(np.rint(hu), inside >= 0.5 - SHARE_SLACK, (z, y, x))
 
 
@@ -142,19 +179,9 @@ def _check_left(key: str, kept: NDArray[np.bool_], mask: NDArray[np.bool_]) -> N
         raise InputError("roi_too_small", f"{key} leaves {kept.sum()} of {mask.sum()} voxels (limit: more than 1)")
 
 
-def _centred_grid(ct: sitk.Image, spacing_mm: NDArray[np.float64]) -> sitk.Image:
-    """Return an empty image of another (x, y, z) spacing that covers the old one and has its centre."""
-    size, ratio = np.array(ct.GetSize()), spacing_mm / np.array(ct.GetSpacing())
-    count = np.ceil(size / ratio - SIZE_SLACK).astype(int)
-    first = ((size - 1) - (count - 1) * ratio) / 2
-    grid = sitk.Image(count.tolist(), sitk.sitkUInt8)
-    grid.SetSpacing(spacing_mm.tolist())
-    grid.SetDirection(ct.GetDirection())
-    grid.SetOrigin(ct.TransformContinuousIndexToPhysicalPoint(first.tolist()))
-    return grid
-
-
-def _resampled(values: NDArray[np.float64], ct: sitk.Image, grid: sitk.Image, interpolator: int) -> NDArray[np.float64]:
+def _resampled(
+    values: NDArray[np.uint8 | np.float64], ct: sitk.Image, grid: sitk.Image, interpolator: int
+) -> NDArray[np.float64]:
     image = sitk.GetImageFromArray(values)
     image.CopyInformation(ct)
     # Every point of the grid lies inside the old one: nothing is filled in.

@@ -11,7 +11,7 @@ def process_roi(ct: sitk.Image, mask: sitk.Image, preparation: Preparation, *, a
     """Return the box; errors as for `box.cut_box` and `ibsi_processing.cut_ibsi_box`.
 
     Args:
-        as_given: keep the image's pixel type, see `cut_box`; IBSI's values are whole numbers, whatever the type.
+        as_given: keep the image's pixel type, instead of float64; IBSI's order knows whole HU alone.
     """
     if isinstance(preparation, IbsiPreparation):
         return cut_ibsi_box(ct, mask, preparation)

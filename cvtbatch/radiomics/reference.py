@@ -11,12 +11,11 @@ import SimpleITK as sitk
 
 from cvtbatch.errors import InputError, InternalError
 from cvtbatch.extras import require
-from cvtbatch.radiomics.box import cut_box
+from cvtbatch.radiomics.box import cut_box, require_pyradiomics_order
 from cvtbatch.radiomics.discretisation import bin_edges
 from cvtbatch.radiomics.feature_names import TEXTURE_CLASSES
 from cvtbatch.radiomics.feature_set import FeatureSet
 from cvtbatch.radiomics.filters import filter_images
-from cvtbatch.radiomics.settings import IbsiPreparation
 
 # The version whose values both engines give, as it tells it of itself.
 STOCK_VERSION = "v3.0.1"
@@ -36,7 +35,7 @@ def stock_features(
         ResourceError: this installation is one without the extra `stock`.
         InputError: PyRadiomics refuses the ROI, or the set is not in its order of processing.
     """
-    require_its_order(feature_set)
+    require_pyradiomics_order(feature_set.preparation)
     _require_pyradiomics()
     volume = ct if as_given else sitk.Cast(ct, sitk.sitkFloat64)
     _check_gray_range(volume, mask, feature_set)
@@ -48,19 +47,6 @@ def stock_features(
             raise InputError("roi_refused", "PyRadiomics refuses the ROI", str(error)) from None
     # Of a few voxels on a line some shape values come out complex, with an imaginary part of 0.
     return {name: float(np.real(value)) for name, value in values.items() if not name.startswith("diagnostics")}
-
-
-def require_its_order(feature_set: FeatureSet) -> None:
-    """Refuse a set whose order of processing is not PyRadiomics'.
-
-    Raises:
-        InputError: not_pyradiomics.
-    """
-    if isinstance(feature_set.preparation, IbsiPreparation):
-        raise InputError(
-            "not_pyradiomics",
-            "PyRadiomics has no processing: ibsi: compute this set with engine 'fast', without an audit",
-        )
 
 
 def _check_gray_range(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from cvtbatch.radiomics.ibsi_processing import interpolate, resegment
+from cvtbatch.radiomics.box import label_index
+from cvtbatch.radiomics.ibsi_processing import interpolate, lay_grid, resegment
 from cvtbatch.radiomics.parameter_file import load_feature_set
 from cvtbatch.radiomics.settings import IbsiPreparation
 from tests.golden.ibsi_cases import (
@@ -107,7 +108,7 @@ def test_each_step_gives_ibsi_voxels_and_gray_values(configuration: str) -> None
     preparation = load_feature_set(FOLDER / f"{configuration}.yaml").preparation
     assert isinstance(preparation, IbsiPreparation)
     ct, mask = map(sitk.ReadImage, map(str, ct_phantom(data)))
-    found = interpolate(ct, mask, preparation)
+    found = interpolate(ct, label_index(mask, 1), preparation, lay_grid(ct, preparation))
     first_hu, first_mask = sitk.GetArrayFromImage(ct), sitk.GetArrayFromImage(mask) == 1
     kept = resegment(found.hu, found.mask, preparation)
     steps = dict(

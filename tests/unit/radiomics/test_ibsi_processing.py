@@ -1,6 +1,7 @@
 """IBSI's order of processing on images whose every voxel can be worked out by hand; the phantom is held in tests/golden."""
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ import SimpleITK as sitk
 from scipy.ndimage import map_coordinates
 
 from cvtbatch.errors import InputError, ProblemsError
-from cvtbatch.radiomics import extract_features
+from cvtbatch.radiomics import audit_features, extract_features
+from cvtbatch.radiomics.box import cut_box, label_index
 from cvtbatch.radiomics.fast import compute_features
-from cvtbatch.radiomics.ibsi_processing import interpolate, resegment
+from cvtbatch.radiomics.ibsi_processing import Interpolated, cut_ibsi_box, interpolate, lay_grid, resegment
 from cvtbatch.radiomics.parameter_file import check_parameters, load_feature_set
 from cvtbatch.radiomics.settings import IbsiPreparation
+from tests.support.parity import skip_without_pyradiomics
 
 SPACING_MM = (1.0, 1.5, 3.0)
 DIRECTION = (1, 0, 0, 0, 0.96, -0.28, 0, 0.28, 0.96)
@@ -27,6 +30,11 @@ def pair(hu: np.ndarray, mask: np.ndarray) -> tuple[sitk.Image, sitk.Image]:
         image.SetOrigin((-12.5, 3.25, 40.0))
         image.SetDirection(DIRECTION)
     return images
+
+
+def interpolated(ct: sitk.Image, mask: sitk.Image, own: IbsiPreparation) -> Interpolated:
+    """Image and mask on the whole grid."""
+    return interpolate(ct, label_index(mask, 1), own, lay_grid(ct, own))
 
 
 def lumpy(shape: tuple[int, int, int] = (7, 11, 13)) -> tuple[np.ndarray, np.ndarray]:
@@ -55,13 +63,25 @@ def test_image_and_mask_lie_on_a_grid_with_the_same_centre(
     interpolator: str, order: int, spacing_mm: tuple[float, float, float]
 ) -> None:
     hu, mask = lumpy()
-    found = interpolate(*pair(hu, mask), IbsiPreparation(resampled_spacing_mm=spacing_mm, interpolator=interpolator))
+    found = interpolated(*pair(hu, mask), IbsiPreparation(resampled_spacing_mm=spacing_mm, interpolator=interpolator))
     assert found.spacing_mm == spacing_mm[::-1]
     theirs = by_hand(hu, spacing_mm, order)
     sure = np.abs(theirs - np.floor(theirs) - 0.5) > 1e-6
     np.testing.assert_array_equal(found.hu[sure], np.rint(theirs)[sure])
     np.testing.assert_array_equal(found.mask, by_hand(mask, spacing_mm, 1) >= 0.5 - 1e-9)
     assert sure.mean() > 0.95
+
+
+@pytest.mark.parametrize("spacing_mm", [(2.0, 2.0, 2.0), (0.7, 1.5, 1.1), (5.0, 0.0, 7.0), (0.3, 9.0, 30.0)])
+def test_what_lies_far_from_the_roi_is_left_out_and_nothing_else(spacing_mm: tuple[float, float, float]) -> None:
+    hu, mask = lumpy()
+    own = IbsiPreparation(resampled_spacing_mm=spacing_mm)
+    whole, box = interpolated(*pair(hu, mask), own), cut_ibsi_box(*pair(hu, mask), own)
+    voxels = np.nonzero(whole.mask)
+    assert [len(axis) for axis in box.outline] == [len(axis) for axis in voxels]
+    for there, here in zip(voxels, box.outline, strict=True):
+        np.testing.assert_array_equal(there - there.min(), here)
+    np.testing.assert_array_equal(box.values[box.outline], whole.hu[voxels])
 
 
 @pytest.mark.parametrize(
@@ -80,7 +100,7 @@ def test_a_voxel_belongs_to_the_mask_from_a_half_on(marked: list[int], slice_mm:
     mask = np.zeros((len(marked), 6, 6))
     mask[:, 1:5, 1:5] = np.array(marked)[:, None, None]
     own = IbsiPreparation(resampled_spacing_mm=(0.0, 0.0, slice_mm), interpolator="sitkLinear")
-    assert interpolate(*pair(mask, mask), own).mask.any(axis=(1, 2)).tolist() == [bool(share) for share in expected]
+    assert interpolated(*pair(mask, mask), own).mask.any(axis=(1, 2)).tolist() == [bool(share) for share in expected]
 
 
 def test_outliers_are_those_of_what_the_range_left() -> None:
@@ -185,9 +205,27 @@ def test_pyradiomics_does_not_compute_it_and_no_job_takes_it(tmp_path: Path) -> 
     with pytest.raises(InputError, match="PyRadiomics has no processing: ibsi") as caught:
         extract_features(*pair(*lumpy()), engine="pyradiomics", params=file)
     assert caught.value.kind == "not_pyradiomics"
+    shape = check_parameters({"featureClass": {"shape": None}, "setting": FIXED}).feature_set
+    assert shape is not None
+    for compute in (audit_features, lambda ct, mask, own, _: cut_box(ct, mask, own.preparation)):
+        with pytest.raises(InputError, match="PyRadiomics has no processing: ibsi"):
+            compute(*pair(*lumpy()), shape, {})
     with pytest.raises(ProblemsError) as refused:
         extract_features(*pair(*lumpy()), profile=str(file))
     assert 'setting processing = "ibsi" is not supported' in refused.value.private
+
+
+def test_pyradiomics_itself_refuses_the_file(tmp_path: Path) -> None:
+    skip_without_pyradiomics()
+    from pykwalify.errors import SchemaError
+    from radiomics.featureextractor import RadiomicsFeatureExtractor
+
+    file = tmp_path / "params.yaml"
+    file.write_text("setting: {processing: ibsi, binCount: 8}\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(SchemaError, match="Key 'processing' was not defined"):
+            RadiomicsFeatureExtractor(str(file))
 
 
 @pytest.mark.parametrize(
@@ -197,6 +235,12 @@ def test_pyradiomics_does_not_compute_it_and_no_job_takes_it(tmp_path: Path) -> 
         ({"resegmentOutliers": 1e-6, "binCount": 4}, "roi_too_small", "resegmentOutliers leaves"),
         ({"label": 2, "binCount": 4}, "label_absent", "label 2 is absent"),
         ({"resampledPixelSpacing": [400, 400, 400], "binCount": 4}, "roi_too_small", "in no voxel after interpolation"),
+        ({"resampledPixelSpacing": [1e6, 1e6, 1e6], "binCount": 4}, "roi_too_small", "in no voxel after interpolation"),
+        (
+            {"resampledPixelSpacing": [0.01, 0.01, 0.01], "binCount": 4},
+            "bad_setting",
+            "makes 1300 x 1650 x 2100 voxels",
+        ),
     ],
 )
 def test_an_roi_that_cannot_be_computed_is_refused(settings: dict[str, object], kind: str, told: str) -> None:
