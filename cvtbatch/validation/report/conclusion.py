@@ -41,4 +41,4 @@ def conclude(
 
 
 def _named(outside: Sequence[str]) -> str:
-    return in_words(outside[0]) if len(outside) == 1 else f"{len(outside)} columns"
+    return in_words(outside[0]) if len(outside) == 1 else f"{len(outside)} inputs"
