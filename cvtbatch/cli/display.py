@@ -340,19 +340,19 @@ def print_exported_case(document: Mapping[str, Any]) -> None:
         for row in document["outlines"]
     ]
     print_table("Segments", ("segment", "taken from", "ml there", "ml as written"), outlines)
-    say("Once corrected and saved, paste into the manifest, of each ROI the row whose segment you corrected:")
     manifest = document["manifest"]
+    corrector = manifest["rows"][0]["reader"]
+    say(
+        f"A row that is pasted is an outline of its own, by {corrector}: a bundle scores the outlines of the reader that it was "
+        f"fitted on, and with --reader {corrector} the corrected ones alone. To have a correction scored in the place of an "
+        "outline of the manifest, put its mask and segment into that outline's row instead."
+    )
+    say("Once corrected and saved, paste into the manifest, of each ROI the row whose segment you corrected:")
     if manifest["new_columns"]:
         say(f"(columns to add first, in every row of it: {', '.join(manifest['new_columns'])})")
     say(_csv_line(manifest["columns"]))
     for row in manifest["rows"]:
         say(_csv_line([row.get(name, "") for name in manifest["columns"]]))
-    readers = " and ".join(dict.fromkeys(row["reader"] for row in manifest["rows"]))
-    say(
-        f"A pasted row is an outline of its own, by {readers}: a bundle scores the outlines of the reader that it was fitted "
-        f"on, and with --reader {readers} the corrected ones alone. To have a correction scored in the place of an outline of "
-        "the manifest, put its mask and segment into that outline's row instead."
-    )
 
 
 def _csv_line(cells: Sequence[str]) -> str:

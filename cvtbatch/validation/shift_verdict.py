@@ -41,20 +41,18 @@ def _of_features(features: Maybe[tuple[FeatureShift, ...]]) -> str:
         return "The training values of the selected features are not in this store: they are not compared."
     odd = [row.feature for row in judged if _odd(row)]
     large = sum(is_large(row) for row in judged if not _odd(row))
-    unclear = (
-        f"{large} of them {'differs' if large == 1 else 'differ'} by half a standard deviation or more, which chance may explain "
-        "in so few cases"
-    )
+    verb = "differs" if large == 1 else "differ"
+    unclear = f"{verb} by half a standard deviation or more, which chance may explain in so few cases"
     if odd:
         told = (
             f"This centre differs from training, or lies outside what the model has seen, in {len(odd)} of {len(judged)} "
             f"selected features: {_named(odd)}."
         )
-        return f"{told} Of the others, {unclear}." if large else told
+        return f"{told} Of the others, {large} {unclear}." if large else told
     cases = max(row.n for row in judged)
     told = f"A shift of the {len(judged)} selected features is not shown with {cases} case{'s' if cases > 1 else ''}"
     if large:
-        return f"{told}, which is not to say that there is none: {unclear}."
+        return f"{told}, which is not to say that there is none: {large} of them {unclear}."
     return f"{told}: none of them differs by as much as half a standard deviation."
 
 

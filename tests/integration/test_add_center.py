@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 from cvtbatch import contracts
 from cvtbatch.cli import cli
 from cvtbatch.dlrn import load_bundle
+from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.embedding.weights import random_weights, to_bytes
 from cvtbatch.store import FeatureStore
 from tests.support.archives import KINDS, center_archive, skulled_archive, write_rows
@@ -116,6 +118,10 @@ def test_a_centre_is_added_in_one_command_and_a_second_run_does_nothing(trained:
     other = json.loads(run(*command, *options, "--reader", "B"))
     assert (other["score"]["fitted_reader"], other["score"]["reader"], other["score"]["scored"]) == ("A", "B", 7)
     assert (other["validate"]["reader"], other["validate"]["cases"]) == ("B", 7)
+    assert (first["score"]["others"], other["score"]["others"]) == ({}, {"A, reading 1": 7})
+    written = json.loads((page.parent / "report.json").read_text(encoding="utf-8"))
+    assert written["others"] == [{"reader": "A, reading 1", "outlines": 7, "shared": 7}]
+    assert "there, and not scored here: 7 outlines by A, reading 1" in page.read_text(encoding="utf-8")
     assert "Fitted on A, reading 1, applied to B, reading 1" in page.read_text(encoding="utf-8")
 
     refused = [
@@ -184,11 +190,28 @@ def _check_an_empty_store(trained: Path, expected: pa.Table) -> None:
     assert '\\"profile\\":\\"parameter file\\"' in runs
     assert "cvtbatch-add-center" not in runs
     written = json.loads((trained / "report-new" / "report.json").read_text(encoding="utf-8"))
+    _check_what_lies_outside(written, load_bundle(trained / "bundle"), values)
     # Fewer than 20 cases were trained on.
     assert written["shift"]["features"] == {"not_computable": "the bundle keeps nothing of so few training cases"}
     assert written["baseline_against_training"][0]["variable"] == "cvt"
     assert written["shift"]["support"]["far"]["value"] >= 0
     assert len(written["shift"]["scores"]["rows"]) == 12
+
+
+def _check_what_lies_outside(written: dict[str, Any], bundle: Bundle, values: pa.Table) -> None:
+    """How far a feature lies outside the training range is what its value and the range's ends say."""
+    rows, seen = {row["case_key"]: row for row in values.to_pylist()}, 0
+    for case in written["cases"]:
+        assert set(case["beyond"]) <= set(case["outside"])
+        for place, name in enumerate(bundle.model.radiomics):
+            value, low, high = rows[case["key"]][name], bundle.model.low[place], bundle.model.high[place]
+            end = min((low, high), key=lambda end: abs(value - end))
+            expected = 0.0 if low <= value <= high else (value - end) / (high - low)
+            assert case["beyond"].get(name, 0.0) == pytest.approx(expected)
+            seen += expected != 0
+    assert seen
+    empty = [row["name"] for row in written["flow"] if row["unrecorded"]]
+    assert empty == ["eligible"]
 
 
 def copy_without_settings(bundle: Path, to: Path) -> Path:

@@ -111,7 +111,7 @@ class CaseCard:
 
 def card_lines(card: CaseCard) -> Iterator[str]:
     """Yield the card as lines of text."""
-    yield f"Conclusion: {card.conclusion}"
+    yield card.conclusion
     yield RESEARCH_USE
     yield f"Intended use: {card.intended_use}"
     yield f"Bundle {card.bundle_digest[:12]}, trained on {card.trained_on}"

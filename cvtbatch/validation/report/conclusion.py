@@ -28,7 +28,8 @@ def conclude(
         unfit: why nothing may be concluded of a patient at all, in words.
     """
     if isinstance(probability, NotComputable):
-        told = f"No conclusion: {model} gives no probability: {in_words(probability.reason)}"
+        # The columns that a reason lists in brackets stand below, each with its range.
+        told = f"No conclusion: {model} gives no probability: {in_words(probability.reason.partition(' (')[0])}"
     else:
         at = "" if threshold is None else f" {decimal(threshold)}"
         side, found = ("at or above", "CVT") if called else ("below", "another cause")
@@ -40,4 +41,4 @@ def conclude(
 
 
 def _named(outside: Sequence[str]) -> str:
-    return in_words(outside[0]) if len(outside) == 1 else f"{len(outside)} columns"
+    return in_words(outside[0]) if len(outside) == 1 else f"{len(outside)} inputs"

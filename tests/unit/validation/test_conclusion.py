@@ -33,7 +33,7 @@ def test_a_conclusion_has_probability_threshold_class_and_warnings() -> None:
 
 
 def test_without_a_probability_nothing_is_concluded() -> None:
-    told = conclude("DLRN", NotComputable("epilepsy is not known"), None, 0.33, ("a", "b"), ())
+    told = conclude("DLRN", NotComputable("epilepsy is not known (at all)"), None, 0.33, ("a", "b"), ())
     assert told.startswith(
         "No conclusion: DLRN gives no probability: epilepsy is not known. Outside the range of training: 2"
     )

@@ -46,6 +46,7 @@ def test_verdicts_are_written_with_whose_outline_and_who_looked(store: FeatureSt
     done = _apply(store, _line(0, comment="good"), _line(1, "redo"), _line(3, "no_hematoma"), reviewer="reader 1")
     assert (done.rows, done.applied, done.already_applied, done.left_out) == (3, 3, 0, [])
     assert done.verdicts == {"accept": 1, "no_hematoma": 1, "redo": 1}
+    assert done.accepted == {"A": 1}
     rows = {row["case_key"]: row for row in store.current("reviews").to_pylist()}
     own = rows["A/0"]
     assert (own["center"], own["case_id"], own["roi_key"], own["reader"]) == ("A", "0", "A/0/hematoma/A/1", "A")

@@ -46,7 +46,7 @@ def test_every_case_with_a_volume_is_there_with_its_outlines(store: FeatureStore
     found = _found(store)
     assert sorted(found) == ["A/0", "A/2", "B/1", "B/3"]
     person, method = found["A/0"].case.outlines
-    assert (person.reader, person.agreement, person.volume_ml, person.flags) == ("A", None, 0.06, ())
+    assert (person.reader, person.agreement, person.volume_ml, person.flags) == ("A", None, 1.0, ())
     assert (method.reader, method.agreement, method.flags) == (READER, 0.8, ("auto", "several"))
     assert found["A/0"].case.flags == ("tilted",)
     assert (found["A/2"].case.negative, found["B/3"].case.negative) == ((READER,), ())
