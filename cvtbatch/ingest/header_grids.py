@@ -26,7 +26,8 @@ def stack_grid(stack: Stack) -> Grid | None:
     [(orientation, spacing_mm, rows, columns)] = lattices
     if orientation is None or spacing_mm is None:
         return None
-    places_mm = np.array(sorted(places, key=lambda place: float(np.dot(place, normal))))
+    unsorted = np.array(places)
+    places_mm = unsorted[np.argsort(unsorted @ normal)]
     step = (places_mm[-1] - places_mm[0]) / (len(places_mm) - 1)
     straight = places_mm[0] + np.outer(np.arange(len(places_mm)), step)
     if np.linalg.norm(places_mm - straight, axis=1).max() > SAME_PLACE_MM:
@@ -35,7 +36,12 @@ def stack_grid(stack: Stack) -> Grid | None:
     axes = np.array([orientation[:3], orientation[3:], step / max(gap_mm, np.finfo(float).tiny)]).T
     down, along = spacing_mm
     try:
-        return Grid((columns, rows, len(places_mm)), (along, down, gap_mm), tuple(places_mm[0]), tuple(axes.ravel()))
+        return Grid(
+            (columns, rows, len(places_mm)),
+            (along, down, gap_mm),
+            tuple(places_mm[0].tolist()),
+            tuple(axes.ravel().tolist()),
+        )
     except CvtbatchError:
         return None
 
