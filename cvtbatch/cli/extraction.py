@@ -66,7 +66,8 @@ UNITS = {"extract": "cases", "outline": "volumes", "embed": "outlines"}
 @click.option(
     "--report",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for run-report.html and failures.csv, which name paths.  [default: below ~/.local/state/cvtbatch]",
+    help="Folder for run-report.html and failures.csv, which name paths, and failures-without-paths.csv.  "
+    "[default: below ~/.local/state/cvtbatch]",
 )
 @click.option(
     "--metrics",

@@ -15,6 +15,8 @@ import itertools
 import math
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -88,19 +90,11 @@ def read_nifti(path: Path, announce: Announce = announce_nothing) -> tuple[sitk.
     Raises:
         InputError: the file is truncated or damaged, or holds no volume of real numbers at a known place.
     """
-    try:
-        # A compressed file is known by its content: some carry the other suffix.
-        with open_source(path) as file:
-            compressed = file.read(2) == b"\x1f\x8b"
-        with open_source(path) as file, cast(BinaryIO, gzip.open(file)) if compressed else file as stream:
-            header = parse_nifti_header(stream.read(HEADER_BYTES))
-            shape_zyx = _shape(header)
-            affine = _affine(header)
-            values = _voxels(stream, header, shape_zyx, announce)
-    except InputError as error:
-        raise InputError(error.kind, error.message, str(path)) from None
-    except (OSError, EOFError, zlib.error, struct.error, ValueError, OverflowError) as error:
-        raise InputError("unreadable_file", "the NIfTI file is truncated or damaged", f"{path}: {error}") from None
+    with _opened(path) as stream:
+        header = parse_nifti_header(stream.read(HEADER_BYTES))
+        shape_zyx = _shape(header)
+        affine = _affine(header)
+        values = _voxels(stream, header, shape_zyx, announce)
     image = sitk.GetImageFromArray(values.reshape(shape_zyx))
     grid = _grid(affine, shape_zyx)
     image.SetSpacing(grid.spacing_mm)
@@ -112,6 +106,38 @@ def read_nifti(path: Path, announce: Announce = announce_nothing) -> tuple[sitk.
             "bad_geometry", "the axes of the NIfTI file lie in one plane: no place follows", f"{path}: {error}"
         ) from None
     return image, _other_place(header, grid)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def read_nifti_place(path: Path) -> tuple[Grid, OtherPlace | None]:
+    """Return where a NIfTI volume says that its voxels lie, by its header alone.
+
+    Raises:
+        InputError: as `read_nifti`.
+    """
+    with _opened(path) as stream:
+        header = parse_nifti_header(stream.read(HEADER_BYTES))
+        grid = _grid(_affine(header), _shape(header))
+    return grid, _other_place(header, grid)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Hold the unpacked bytes of a file; what is wrong with them names it.
+
+    Raises:
+        InputError: what the block raises, or the file is truncated or damaged.
+    """
+    try:
+        # A compressed file is known by its content: some carry the other suffix.
+        with open_source(path) as file:
+            compressed = file.read(2) == b"\x1f\x8b"
+        with open_source(path) as file, cast(BinaryIO, gzip.open(file)) if compressed else file as stream:
+            yield stream
+    except InputError as error:
+        raise InputError(error.kind, error.message, str(path)) from None
+    except (OSError, EOFError, zlib.error, struct.error, ValueError, OverflowError) as error:
+        raise InputError("unreadable_file", "the NIfTI file is truncated or damaged", f"{path}: {error}") from None
 
 
 def _grid(affine: Vector, shape_zyx: tuple[int, int, int]) -> Grid:

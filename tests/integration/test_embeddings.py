@@ -108,7 +108,8 @@ def test_they_are_added_to_what_is_there_and_done_once(folder: Path, block_means
         "awaiting mask": 1,
     }
     document = run(folder, *TRIAL)
-    assert counts(document) == (2, 0, 0, 1)
+    # Begun by the run that stored volumes and features.
+    assert (counts(document), document["continued"]) == ((2, 0, 0, 1), 2)
     assert (document["decoded"], appended(document).keys()) == (0, {"embeddings"})
     after = contents(folder / "store")
     assert {name: rows for name, rows in after.items() if name != "embeddings"} == {
@@ -135,7 +136,7 @@ def test_they_are_added_to_what_is_there_and_done_once(folder: Path, block_means
 def test_a_new_archive_is_extracted_and_embedded_in_one_run(tmp_path: Path, block_means: type[BlockMeans]) -> None:
     tiny_archive(tmp_path / "archive", 2)
     document = run(tmp_path, *TRIAL)
-    assert (counts(document), reasons(document)) == ((2, 0, 0, 0), {"new case": 2})
+    assert (counts(document), reasons(document), document["continued"]) == ((2, 0, 0, 0), {"new case": 2}, 0)
     assert appended(document)["embeddings"] == block_means.embedded > 2
     arguments = ["extract", str(tmp_path / "archive" / "manifest.csv"), "--store", str(tmp_path / "store"), *TRIAL]
     told = CliRunner().invoke(cli, [*arguments, "--workers", "0"]).output

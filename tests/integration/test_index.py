@@ -6,18 +6,17 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pydicom
 import pytest
 
 from cvtbatch.errors import InputError
-from cvtbatch.ingest import ImageSlices, read_mask, read_volume
+from cvtbatch.ingest import read_volume
 from cvtbatch.manifest import read_manifest
 from tests.support.archives import tiny_head
 from tests.support.commands import cvtbatch
 from tests.support.index_runs import own_state, rows_of, run_index
 from tests.support.series import HEAD, case, change, multiframe
-from tests.support.studies import THIN, add_series, write_named_outline
+from tests.support.studies import THIN, add_series
 
 SOFT, SHARP = {"ConvolutionKernel": "H31s"}, {"ConvolutionKernel": "H60s"}
 
@@ -279,82 +278,6 @@ def test_a_pattern_says_what_a_case_is_or_shows_the_paths_that_do_not_fit(tmp_pa
     assert (result.returncode, "'bern/p1/s1/s'" in result.stderr) == (1, True)
     assert not (tmp_path / "n.csv").exists()
     assert "--center" in cvtbatch("index", root, "--out", tmp_path / "n.csv").stderr
-
-
-def test_outlines_that_name_the_series_are_filled_in_where_they_are_clear(tmp_path: Path) -> None:
-    root = tmp_path / "nas"
-    for name, segments in (("one", ["blood"]), ("several", ["skull", "Blood"]), ("none", [])):
-        series = add_series(root / name, "s", name)
-        uid = str(pydicom.dcmread(series / "0001.dcm").SeriesInstanceUID)
-        if segments:
-            write_named_outline(tmp_path / "nas" / "outlines" / f"{name}.dcm", uid, segments)
-    document = run_index(root)
-    assert (document["outlines"], document["unclear_outlines"]) == (1, 1)
-    rows = {Path(row["image"]).parts[1]: row for row in rows_of(root)}
-    assert (rows["one"]["mask"], rows["one"]["segment"]) == ("nas/outlines/one.dcm", "")
-    assert rows["several"]["mask"] == rows["none"]["mask"] == ""
-    assert "SEG with 'skull', 'Blood'" in rows["several"]["x_outlines"]
-    run_index(root, "--segment", "blood", out="n.csv")
-    rows = {Path(row["image"]).parts[1]: row for row in rows_of(root, "n.csv")}
-    assert (rows["several"]["mask"], rows["several"]["segment"]) == ("nas/outlines/several.dcm", "Blood")
-
-
-def test_a_mask_beside_several_series_is_told_and_taken_by_the_pattern_that_is_named(tmp_path: Path) -> None:
-    import SimpleITK as sitk
-
-    root = tmp_path / "nas"
-    for study, lies in (("a", "a"), ("b", "b/2")):
-        add_series(root / study, "1", study, **SOFT)
-        add_series(root / study, "2", study, **SHARP)
-        sitk.WriteImage(tiny_head(1)[1], str(root / lies / "hematoma.nii.gz"))
-    add_series(root / "c", "1", "c")
-    (root / "multi").mkdir()
-    multiframe(add_series(tmp_path / "x", "s", "m"), root / "multi" / "whole.dcm")
-    shutil.copy(root / "a" / "hematoma.nii.gz", root / "multi" / "hematoma.nii.gz")
-    # A segmentation that names its series leaves no doubt.
-    uid = str(pydicom.dcmread(add_series(root / "named", "1", "n", **SOFT) / "0001.dcm").SeriesInstanceUID)
-    write_named_outline(root / "named" / "seg" / "1.dcm", uid, ["blood"])
-    shutil.copy(root / "a" / "hematoma.nii.gz", root / "named" / "hematoma.nii.gz")
-    document = run_index(root)
-    assert (document["outlines"], document["unclear_outlines"]) == (1, 3)
-    told = {Path(row["image"]).parts[1]: row["x_outlines"] for row in rows_of(root)}
-    assert told["a"].startswith("nas/a/hematoma.nii.gz (it lies in the study's folder")
-    assert "--mask-pattern '2/hematoma.nii.gz' takes it" in told["b"]
-    assert told["c"] == ""
-    result = cvtbatch("index", root, "--center", "B", "--out", tmp_path / "m.csv", "--workers", 0)
-    assert "1 found, 3 unclear: x_outlines says why" in result.stdout
-    assert run_index(root, "--mask-pattern", "hematoma.nii.gz", out="n.csv")["outlines"] == 2  # "named" has two
-    masks = {Path(row["image"]).parts[1]: row["mask"] for row in rows_of(root, "n.csv")}
-    assert (masks["a"], masks["multi"]) == ("nas/a/hematoma.nii.gz", "nas/multi/hematoma.nii.gz")
-
-
-def test_a_segment_of_a_label_map_of_bids_is_the_label_that_extract_reads(tmp_path: Path) -> None:
-    root = tmp_path / "nas"
-    folder, derived = root / "sub-01" / "ct", root / "derivatives" / "manual" / "sub-01" / "ct"
-    folder.mkdir(parents=True)
-    derived.mkdir(parents=True)
-    (root / "derivatives" / "manual" / "dataset_description.json").write_text("{}")
-    (root / "derivatives" / "manual" / "dseg.tsv").write_text("index\tname\n1\tEdema\n3\tHematoma\n")
-    label_map = derived / "sub-01_dseg.nii.gz"
-    import SimpleITK as sitk
-
-    image, mask = tiny_head(1)
-    sitk.WriteImage(image, str(folder / "sub-01_ct.nii.gz"))
-    drawn = sitk.GetArrayFromImage(mask)
-    labels = np.where(drawn > 0, 3, 0).astype(np.uint8)
-    labels[:, :4, :4] = 1
-    written = sitk.GetImageFromArray(labels)
-    written.CopyInformation(mask)
-    sitk.WriteImage(written, str(label_map))
-    run_index(root, "--segment", "hematoma")
-    [row] = rows_of(root)
-    assert (Path(row["mask"]).name, row["mask_label"], row["segment"]) == (label_map.name, "3", "")
-    [row_case] = read_manifest(root.parent / "m.csv")
-    source = read_volume(row_case)
-    read = read_mask(row_case.masked_rois()[0], lambda: ImageSlices.of(source))
-    assert np.array_equal(read.voxels_zyx, drawn > 0)
-    run_index(root, "--segment", "tumor", out="n.csv")
-    assert "it has 'Edema', 'Hematoma'" in rows_of(root, "n.csv")[0]["x_outlines"]
 
 
 def test_zips_and_image_files_are_sources_too(tmp_path: Path) -> None:

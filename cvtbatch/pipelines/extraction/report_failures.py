@@ -85,7 +85,7 @@ def _item(case: Case, row: Row, of_run: Details) -> FailedItem:
         kind=row["kind"],
         message=row["message"],
         path=path,
-        detail=detail.removeprefix(path).removeprefix(": "),
+        detail=detail.removeprefix(f"{path}/").removeprefix(path).removeprefix(": "),
         own=json.loads(case.extra),
     )
 

@@ -2,24 +2,25 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cvtbatch import contracts
-from cvtbatch.manifest.ties import STATE
+from cvtbatch.manifest.ties import STATE, TIE
 from cvtbatch.pipelines.indexing.clinical_table import ClinicalTable
 from cvtbatch.pipelines.indexing.dicom_outlines import DicomOutline, segments_of
 from cvtbatch.pipelines.indexing.manifest_file import Row
 from cvtbatch.pipelines.indexing.mask_files import MaskFiles
-from cvtbatch.pipelines.indexing.outlines_beside import outlines_of, outlines_of_study
+from cvtbatch.pipelines.indexing.outlines_beside import OutlineBeside, are_drawn_on, outlines_of, outlines_of_study
 from cvtbatch.pipelines.indexing.pseudonym_map import PseudonymMap
-from cvtbatch.pipelines.indexing.study_choice import ChosenSeries, StudyChoice
+from cvtbatch.pipelines.indexing.study_choice import CHOSEN, ChosenSeries, StudyChoice
 from cvtbatch.plain_text import is_formula
 
 REASON, CANDIDATES, OUTLINES = "x_reason", "x_candidates", "x_outlines"
 _FIRST = ("center", "case_id", "patient", "image", "series_uid", "mask", "segment", "mask_label", "reader")
 
 
+_BY_GRID = "; an outline in the study's folder has its grid, as no other series has"
 # Who an outline is of where nobody is named: the column's default.
 _NOBODY = str(contracts.manifest_fields()["reader"].default)
 
@@ -115,13 +116,32 @@ class CaseRows:
         }
         return [{**shared, **cells} for series in choice.series for cells in self._cells(series)]
 
+    def settled(self, choice: StudyChoice) -> StudyChoice:
+        """Return what became of a study, a tie settled where all outlines in its folder have the grid of one series alone."""
+        if choice.state != TIE or self._outlines.mask_pattern is not None or any(map(self._names, choice.series)):
+            return choice
+        files = self._outlines.files
+        meant = [
+            series for series in choice.series if are_drawn_on(files.of_study(self._root / series.image), series.grid)
+        ]
+        return replace(choice, state=CHOSEN, series=tuple(meant)) if len(meant) == 1 else choice
+
+    def _names(self, series: ChosenSeries) -> bool:
+        """Say whether an outline is of a series by its name, place or header."""
+        outlines = self._outlines
+        return bool(outlines.by_series.get(series.own_uid) or outlines.files.of(self._root / series.image))
+
     def place(self, choice: StudyChoice) -> str:
         """Return where a study lies, as a cell, escapes for what is no text."""
         return self._path(self._root / choice.place).encode("utf-8", "backslashreplace").decode()
 
     def _cells(self, series: ChosenSeries) -> list[Row]:
         cells = {"image": self._cell(self._root / series.image), "series_uid": series.series_uid, REASON: series.reason}
-        found = list(self._found(series)) or list(self._of_study(series))
+        found = list(self._found(series))
+        if not found:
+            found = list(self._of_study(series))
+            if found and not any(outline.note for outline in found):
+                cells[REASON] += _BY_GRID
         if not found:
             return [cells]
         if not any(outline.note for outline in found) and len({outline.reader or _NOBODY for outline in found}) == len(
@@ -143,14 +163,16 @@ class CaseRows:
                 path, segment, "", "", "" if len(names) == 1 else f"{dicom.named.object} with {listed or 'no segment'}"
             )
         image = self._root / series.image
-        for beside in outlines_of(image, self._outlines.files, self._outlines.mask_pattern, wanted):
-            path = self._cell(beside.path)
-            yield _Outline(path, beside.segment, beside.mask_label, beside.reader, beside.note)
+        yield from map(self._beside, outlines_of(image, self._outlines.files, self._outlines.mask_pattern, wanted))
 
     def _of_study(self, series: ChosenSeries) -> Iterator[_Outline]:
         if self._outlines.mask_pattern is None:
-            for beside in outlines_of_study(self._root / series.image, self._outlines.files):
-                yield _Outline(self._cell(beside.path), "", "", "", beside.note)
+            image, files, segment = self._root / series.image, self._outlines.files, self._outlines.segment
+            yield from map(self._beside, outlines_of_study(image, files, series.grid, segment))
+
+    def _beside(self, outline: OutlineBeside) -> _Outline:
+        path = self._cell(outline.path)
+        return _Outline(path, outline.segment, outline.mask_label, outline.reader, outline.note)
 
     def _path(self, path: str | Path) -> str:
         """Return a path as seen from the manifest; links on the way stay."""

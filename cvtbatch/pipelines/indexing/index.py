@@ -149,6 +149,7 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
             options.segment,
         )
         rows = CaseRows(root, prepared.out, prepared.pseudonyms, clinical, outlines)
+        found = [rows.settled(choice) for choice in found]
         taken, onset_unknown = _taken(found, left_out, clinical if options.first_after_onset else None)
         update, states = _write(prepared, cache, rows, taken, left_out)
     return IndexReport(

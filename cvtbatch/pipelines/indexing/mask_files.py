@@ -94,10 +94,11 @@ class MaskFiles:
             )
         return tuple(self._owned(image.parent).get(without_variant(image.name), ()))
 
-    def of_study(self, image: Path) -> Sequence[Path]:
+    def of_study(self, image: Path) -> Sequence[OwnMask]:
         """Return the masks in the folder of a study of DICOM files, whichever of its series they are of."""
         area = next((folder for folder in image.parents if folder in self._areas), None)
-        return self._below.get(area, ()) if area and image not in self._images.get(image.parent, ()) else ()
+        masks = self._below.get(area, ()) if area and image not in self._images.get(image.parent, ()) else ()
+        return [OwnMask(mask, _doubt(mask, 0, _words_of_folders(mask))) for mask in masks]
 
     def _of_folder(self, image: Path) -> Iterator[OwnMask]:
         if inside := self._below.get(image):
@@ -149,11 +150,20 @@ def _owners(mask: Path, by_core: Mapping[str, Sequence[str]]) -> tuple[Sequence[
     return (), ""
 
 
-def _doubt(mask: Path, said: int) -> str:
-    """Return what speaks against an image that says so many words of its mask's name, and is the only one where it says none."""
+def _words_of_folders(mask: Path) -> frozenset[str]:
+    """Return what the folders are called in which a mask lies."""
+    return frozenset(word for name in mask.parts[:-1] for word in core_of(name).split())
+
+
+def _doubt(mask: Path, said: int, known: frozenset[str] = frozenset()) -> str:
+    """Return what speaks against an image that says so many words of its mask's name, and is the only one where it says none.
+
+    Args:
+        known: words that say nothing against it.
+    """
     if not said and is_numbered_mask(mask.name):
         return ""
-    strange = [word for word in core_of(mask.name).split()[said:] if word not in PLAIN_WORDS]
+    strange = [word for word in core_of(mask.name).split()[said:] if word not in PLAIN_WORDS | known]
     if any(word.isdigit() for word in strange):
         return NUMBERED
     return STRANGE.format(", ".join(map(repr, strange))) if strange else ""

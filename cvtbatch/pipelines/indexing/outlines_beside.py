@@ -4,10 +4,13 @@ import glob
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, UnavailableError
+from cvtbatch.geometry import Grid
+from cvtbatch.ingest.header_grids import file_grid, is_same_grid
 from cvtbatch.ingest.outlines import choose_segment
 from cvtbatch.ingest.slicer_segments import list_segments
 from cvtbatch.manifest import RoiSource
@@ -59,14 +62,34 @@ def outlines_of(
     return tuple(_one_a_reader(outlines))
 
 
-def outlines_of_study(image: Path, masks: MaskFiles) -> tuple[OutlineBeside, ...]:
-    """Return the outlines in the folder of an image's study, each with a note: of which series they are is not said."""
+def outlines_of_study(
+    image: Path, masks: MaskFiles, grid: Grid | None, segment: str | None
+) -> tuple[OutlineBeside, ...]:
+    """Return the outlines in the folder of an image's study: as they are where all have its grid, else each with a note.
+
+    Args:
+        grid: of the image, if no other series of the study has it.
+    """
+    found = masks.of_study(image)
+    if are_drawn_on(found, grid):
+        return tuple(_one_a_reader([_outline(mask, segment) for mask in found]))
     return tuple(
-        OutlineBeside(mask, "", "", "", _STUDY_NOTE.format(glob.escape(os.path.relpath(mask, image.parent))))
-        for mask in masks.of_study(image)
+        OutlineBeside(mask.path, "", "", "", _STUDY_NOTE.format(glob.escape(os.path.relpath(mask.path, image.parent))))
+        for mask in found
     )
 
 
+def are_drawn_on(masks: Sequence[OwnMask], grid: Grid | None) -> bool:
+    """Say whether there are masks, none of them doubtful, and all of them have a grid."""
+    return (
+        grid is not None
+        and bool(masks)
+        and not any(mask.doubt or mask.path.suffix.lower() == SCENE for mask in masks)
+        and all((own := _grid_of(mask.path)) is not None and is_same_grid(own, grid) for mask in masks)
+    )
+
+
+_grid_of = lru_cache(maxsize=1024)(file_grid)
 _STUDY_NOTE = "it lies in the study's folder, and nothing says of which series it is; --mask-pattern '{}' takes it"
 _SCENE_NOTE = "a scene of 3D Slicer: open it there, and save its segmentation alone, as .seg.nrrd, beside the image"
 

@@ -14,6 +14,8 @@ from typing import Literal
 import numpy as np
 
 from cvtbatch.errors import InputError
+from cvtbatch.geometry import Grid
+from cvtbatch.ingest.header_grids import is_same_grid, stack_grid
 from cvtbatch.ingest.listing import ListedFile, assemble
 from cvtbatch.ingest.scanned_files import ScannedFile, unpack
 from cvtbatch.ingest.series import Candidates, choose_stack, find_candidates
@@ -69,12 +71,14 @@ class ChosenSeries:
         series_uid: as the column has it; empty where the folder holds one series.
         own_uid: the series' UID in any case; private.
         reason: what it is and why it was chosen.
+        grid: of its slices; None where they have none, or another series of the study has the same, so that it tells nothing.
     """
 
     image: str
     series_uid: str
     own_uid: str
     reason: str
+    grid: Grid | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +137,24 @@ def choose_study(task: StudyTask) -> StudyChoice:
         else:
             equal = f"one of {len(candidates.left)} equally good series"
             reasons = [f"{stack.facts()}; {equal}" for stack in candidates.left]
-        series = tuple(_taken(task, own, stack, why) for stack, why in zip(candidates.left, reasons, strict=True))
+        series = tuple(
+            replace(_taken(task, own, stack, why), grid=_own_grid(stack, candidates.everything))
+            for stack, why in zip(candidates.left, reasons, strict=True)
+        )
     except InputError as error:
         return replace(found, state=error.kind, reason=error.message)
     except _NotTaken as error:
         return replace(found, state=error.state, reason=error.reason)
     return replace(found, state=CHOSEN if len(series) == 1 else TIE, series=series)
+
+
+def _own_grid(stack: Stack, everything: Sequence[Stack]) -> Grid | None:
+    """Return the grid of a stack if no other one of the study has it."""
+    grid = stack_grid(stack)
+    others = (stack_grid(other) for other in everything if other is not stack)
+    if grid is None or any(other is not None and is_same_grid(other, grid) for other in others):
+        return None
+    return grid
 
 
 def _times(own: Iterable[tuple[str, ScannedFile]]) -> Iterator[str]:
