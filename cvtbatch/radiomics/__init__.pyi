@@ -1,5 +1,5 @@
 from .audit import AuditResult, audit_features
-from .extract import RoiFeatures, check_stock, extract_features, roi_features
+from .extract import RoiFeatures, check_stock, chosen_set, extract_features, roi_features
 from .feature_set import FeatureSet
 from .parameter_file import load_feature_set
 from .profile_check import ProfileCheck, check_profile, profile_parameters, write_template
@@ -15,6 +15,7 @@ __all__ = [
     "audit_features",
     "check_profile",
     "check_stock",
+    "chosen_set",
     "extract_features",
     "load_feature_set",
     "load_profile",
