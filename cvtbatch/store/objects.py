@@ -83,8 +83,8 @@ def _make_folder(path: Path) -> None:
             raise
         raise StorageError(
             "store_not_writable",
-            f"the folder of the store cannot be made, so that nothing can be written there: {why(error)}; choose another place for "
-            "it",
+            f"the folder of the store cannot be made ({why(error)}), so that nothing can be written there: choose another place "
+            "for it",
             str(path),
         ) from None
 
