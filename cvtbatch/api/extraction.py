@@ -90,7 +90,7 @@ def extract(
         ResourceError: workers cannot be started, or what the job needs is not installed here.
     """
     leave_repeated_script()
-    _check(workers, only)
+    _check(workers, only, settings)
     line = ProgressLine()
     line.step("reading the manifest")
     cases = read_manifest(_path(manifest, "manifest"))
@@ -111,7 +111,7 @@ def extract(
     return Extraction(report, FeatureStore(url), tuple(case.case_key for case in cases))
 
 
-def _check(workers: object, only: object) -> None:
+def _check(workers: object, only: object, settings: object) -> None:
     """Refuse arguments that the types rule out, and that a notebook takes all the same.
 
     Raises:
@@ -121,6 +121,11 @@ def _check(workers: object, only: object) -> None:
         raise InputError("bad_argument", f"workers={workers!r}: give a number of processes, or 0 to work in this one")
     if only is not None and only not in get_args(Only):
         raise InputError("bad_argument", f"only={only!r}: give {', '.join(map(repr, get_args(Only)))} or None")
+    if settings is not None and not isinstance(settings, Mapping):
+        raise InputError(
+            "bad_argument",
+            f'settings maps names to values, e.g. {{"embedding.weights": "none"}}; it is no {type(settings).__name__}',
+        )
 
 
 def _path(value: str | os.PathLike[str], name: str) -> Path:

@@ -15,7 +15,7 @@ from cvtbatch.ingest.image_files import read_image_file
 from cvtbatch.manifest import MISSING_FILE
 from cvtbatch.pipelines.cases.case_source import CaseSource, place_case, within_memory
 from cvtbatch.pipelines.shared.job import read_job
-from cvtbatch.radiomics import Engine, FeatureSet, load_feature_set, load_profile
+from cvtbatch.radiomics import Engine, FeatureSet
 
 Source = str | os.PathLike[str] | sitk.Image
 Grid = Literal["stored", "given"]
@@ -77,9 +77,8 @@ def extract_features(
     ):
         if value not in known:
             raise InputError("bad_argument", f"{name}={value!r}: give {' or '.join(map(repr, known))}")
-    chosen = profile if isinstance(profile, FeatureSet) else load_profile(profile)
-    if params is not None:
-        chosen, grid = load_feature_set(params), grid or "given"
+    chosen = radiomics.chosen_set(profile, params)
+    grid = grid or ("stored" if params is None else "given")
     if grid == "given":
         if (mask_label, segment, series_uid) != (None, None, None):
             raise InputError(

@@ -42,8 +42,11 @@ def to_table(model: FrozenModel, rows: "pa.Table | pd.DataFrame") -> pa.Table:
             several kinds, or the embedding is there in both forms.
     """
     if not isinstance(rows, pa.Table) and not is_frame(rows):
+        whose = type(rows).__module__.partition(".")[0]
         raise InputError(
-            "bad_argument", f"rows to score are an Arrow table or a pandas DataFrame, not a {type(rows).__name__}"
+            "bad_argument",
+            f"rows to score are an Arrow table or a pandas DataFrame, not a {type(rows).__name__} of {whose}"
+            + "; its to_arrow() gives a table" * hasattr(rows, "to_arrow"),
         )
     names = [str(name) for name in (rows.column_names if isinstance(rows, pa.Table) else rows.columns)]
     spread = _spread_among(names, model.loadings.shape[0])

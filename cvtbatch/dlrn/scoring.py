@@ -162,7 +162,11 @@ def _embedding(table: pa.Table, length: int) -> Floats32:
     if not (
         pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or pa.types.is_fixed_size_list(column.type)
     ):
-        raise InputError("bad_column", f"column {EMBEDDING} holds {column.type}, not lists of numbers")
+        raise InputError(
+            "bad_column",
+            f"column {EMBEDDING} holds {column.type}, not lists of numbers; a CSV holds an embedding as emb_0000 ..., a column for "
+            "each number, which is taken instead of it",
+        )
     lengths = pc.unique(pc.list_value_length(column.drop_null())).to_pylist()
     if wrong := [found for found in lengths if found != length]:
         raise InputError(

@@ -180,8 +180,10 @@ def resample_volume(
     by itself.
 
     Raises:
-        InputError: the image is not a volume of scalars.
+        InputError: this is no image, or not a volume of scalars.
     """
+    if not isinstance(image, sitk.Image):
+        raise InputError("bad_argument", f"image is a SimpleITK image (sitk.ReadImage), not a {type(image).__name__}")
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise InputError("not_a_volume", "the image is not a three-dimensional volume of single values")
     values: npt.NDArray[np.number] = sitk.GetArrayViewFromImage(image)

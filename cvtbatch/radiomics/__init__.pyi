@@ -1,6 +1,6 @@
 from .audit import AuditResult, audit_features
 from .diagnostics import GivenRoi, take_roi
-from .extract import RoiFeatures, check_stock, describe_roi, extract_features, roi_features
+from .extract import RoiFeatures, check_stock, chosen_set, describe_roi, extract_features, roi_features
 from .feature_set import FeatureSet
 from .parameter_file import load_feature_set
 from .profile_check import ProfileCheck, check_profile, profile_parameters, write_template
@@ -17,6 +17,7 @@ __all__ = [
     "audit_features",
     "check_profile",
     "check_stock",
+    "chosen_set",
     "describe_roi",
     "extract_features",
     "load_feature_set",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
+from cvtbatch.errors import InputError
 from cvtbatch.radiomics.box import cut_box
 from cvtbatch.radiomics.discretisation import bin_edges
 from cvtbatch.radiomics.feature_set import FeatureSet
@@ -67,8 +68,18 @@ def audit_features(
 
     Raises:
         ResourceError: PyRadiomics is not installed here.
-        InputError: PyRadiomics refuses the ROI.
+        InputError: PyRadiomics refuses the ROI, or these are no images and no feature set.
     """
+    for name, given, kind in (
+        ("ct", ct, sitk.Image),
+        ("mask", mask, sitk.Image),
+        ("feature_set", feature_set, FeatureSet),
+    ):
+        if not isinstance(given, kind):
+            raise InputError(
+                "bad_argument",
+                f"{name} is a {kind.__name__}, not a {type(given).__name__}; load_profile(NAME) gives a FeatureSet",
+            )
     stock = stock_features(ct, mask, feature_set)
     deviations = {name: deviation(value, stock[name]) for name, value in values.items()}
     largest: dict[str, float] = {}

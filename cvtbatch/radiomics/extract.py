@@ -18,6 +18,8 @@ from cvtbatch.radiomics.processing import process_roi
 from cvtbatch.radiomics.profiles import PROFILES, Engine, load_profile
 from cvtbatch.radiomics.reference import require_names, stock_features
 
+DEFAULT_PROFILE = "cvt-1834"
+
 
 @dataclass(frozen=True, slots=True)
 class RoiFeatures:
@@ -43,7 +45,7 @@ class RoiFeatures:
 def extract_features(
     ct: sitk.Image,
     mask: sitk.Image,
-    profile: FeatureSet | str | os.PathLike[str] = "cvt-1834",
+    profile: FeatureSet | str | os.PathLike[str] = DEFAULT_PROFILE,
     engine: Engine = "fast",
     *,
     params: str | os.PathLike[str] | None = None,
@@ -75,10 +77,19 @@ def extract_features(
                 "bad_argument",
                 f"{name} is a SimpleITK image here, not a {type(image).__name__}; cvtbatch.extract_features takes files too",
             )
-    feature_set = profile if isinstance(profile, FeatureSet) else load_profile(profile)
-    if params is not None:
-        feature_set = load_feature_set(params)
-    return roi_features(ct, mask, feature_set, engine, as_given=True).values
+    return roi_features(ct, mask, chosen_set(profile, params), engine, as_given=True).values
+
+
+def chosen_set(profile: FeatureSet | str | os.PathLike[str], params: str | os.PathLike[str] | None) -> FeatureSet:
+    """Return the set that a profile or, instead of it, a parameter file asks for; errors as for `extract_features`."""
+    if params is None:
+        return profile if isinstance(profile, FeatureSet) else load_profile(profile)
+    if profile != DEFAULT_PROFILE:
+        raise InputError(
+            "bad_argument",
+            "profile and params are both given, and a parameter file is computed instead of a profile: leave one out",
+        )
+    return load_feature_set(params)
 
 
 def roi_features(

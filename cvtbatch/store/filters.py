@@ -104,8 +104,8 @@ def require_fitting(where: "pc.Expression | None", schema: pa.Schema) -> None:
     if empty := re.search(r"(?:==|!=|[<>]=?) (?:null\[|nan\b)", without_texts):
         raise InputError(
             "bad_filter",
-            f"the filter {where}: nothing compares with {empty[0].split()[1].rstrip('[')}, so it leaves no row: "
-            "write pc.field(NAME).is_null() or .is_valid()",
+            f"the filter {where}: nothing compares with {empty[0].split()[1].rstrip('[')}: write pc.field(NAME).is_null() or "
+            ".is_valid()",
         )
 
 

@@ -19,7 +19,6 @@ from cvtbatch.store.storage_errors import storage_error, storage_errors
 
 # What is created twice, and removed, before a store is written.
 PROBE = "cvtbatch-store.json.probe"
-_NO_ROOM = "the folder of the store cannot be made, so that nothing can be written there"
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -83,7 +82,9 @@ def require_room(location: Location) -> None:
     place = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         raise StorageError(
-            "store_not_writable", f"{_NO_ROOM}: choose another place for it", f"{place} is no folder that you may write"
+            "store_not_writable",
+            "the folder of the store cannot be made, so that nothing can be written there: choose another place for it",
+            f"{place} is no folder that you may write",
         )
 
 
@@ -100,7 +101,8 @@ def _make_folder(path: Path) -> None:
             raise
         raise StorageError(
             "store_not_writable",
-            f"{_NO_ROOM}: {why(error)}; choose another place for it",
+            f"the folder of the store cannot be made ({why(error)}), so that nothing can be written there: choose another place "
+            "for it",
             str(path),
         ) from None
 

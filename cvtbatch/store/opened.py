@@ -30,11 +30,14 @@ class OpenedStore:
         url: a folder, a file:// URL, or s3://BUCKET/PREFIX.
 
     Raises:
+        InputError: this is no path.
         StorageError: there is no store.
         FormatError: its format is newer than this version of cvtbatch knows.
     """
 
     def __init__(self, url: str | Path) -> None:
+        if not isinstance(url, str | Path):
+            raise InputError("bad_argument", f"a store is named by its path or URL, not by a {type(url).__name__}")
         self.location = Location.of(str(url))
         self.format_version = _read_format(self.location)
         self._heads = Heads(self.location)

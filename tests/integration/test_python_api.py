@@ -3,6 +3,7 @@
 import math
 import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -185,6 +186,12 @@ MOVED.SetOrigin((500.0, 0.0, 0.0))
         ((CT, MASK), {"profile": 5}, "bad_argument", "not a int"),
         ((CT, MASK), {"params": 5}, "bad_argument", "params is the path of a PyRadiomics parameter file, .*not a int"),
         ((CT, MASK), {"params": {"setting": {}}}, "bad_argument", "not a dict"),
+        (
+            (CT, MASK),
+            {"params": "a.yaml", "profile": "onekey-1834"},
+            "bad_argument",
+            "profile and params are both given",
+        ),
         ((CT, MASK), {"params": ROOT}, "no_parameter_file", "is a folder: name the parameter file in it"),
         ((ROOT, MASK), {"grid": "given"}, "bad_argument", 'a folder is read with grid="stored" alone'),
         ((CT, MASK), {"grid": "given", "segment": "x"}, "bad_argument", 'with grid="stored" alone'),
@@ -211,6 +218,7 @@ def test_wrong_images_are_refused(
         ({"job": "nothing.yaml"}, "no_job"),
         ({"settings": {"embeding.weights": "none"}}, "bad_job"),
         ({"settings": {"embedding.weights": object()}}, "bad_argument"),
+        ({"settings": ["embedding.weights=none"]}, "bad_argument"),
         ({"settings": {"radiomics.profile": Path("absent.yaml")}}, "no_profile"),
         ({"store": "archive"}, "not_a_store"),
         # Before weights are looked for.
@@ -232,6 +240,20 @@ def test_wrong_arguments_of_a_run_are_refused(
     with pytest.raises(CvtbatchError) as caught:
         cvtbatch.extract(arguments.pop("manifest"), arguments.pop("store"), **arguments)
     assert caught.value.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: cvtbatch.FeatureStore(None), "a store is named by its path or URL, not by a NoneType"),
+        (lambda: cvtbatch.imaging.resample_volume("ct.nii.gz"), "image is a SimpleITK image .* not a str"),
+        (lambda: cvtbatch.radiomics.audit_features(CT, MASK, "cvt-1834", {}), "feature_set is a FeatureSet, not a str"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(call: Callable[[], object], told: str) -> None:
+    with pytest.raises(CvtbatchError, match=told) as caught:
+        call()
+    assert caught.value.kind == "bad_argument"
 
 
 def test_a_users_script_runs_and_is_typed(

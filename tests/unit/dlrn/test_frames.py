@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polars
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -150,6 +151,9 @@ def test_what_cannot_be_scored_is_refused_in_words(bundle: Bundle, frame: pd.Dat
     assert "epilepsy" in message
     assert _refused(bundle, frame.to_numpy())[0] == "bad_argument"
     assert "not a str" in _refused(bundle, str(Path("scores.csv")))[1]
+    assert "DataFrame of polars; its to_arrow() gives a table" in _refused(bundle, polars.DataFrame({"a": [1]}))[1]
+    as_text = frame.assign(embedding=[str(value) for value in frame["embedding"]])
+    assert "a CSV holds an embedding as emb_0000 ..." in _refused(bundle, as_text)[1]
     assert "not a Series" in _refused(bundle, frame["epilepsy"])[1]
 
 
