@@ -23,6 +23,8 @@ EMBEDDING_REVISION = 1
 OUTLINE_REVISION = 1
 
 
+# Told by their digest, and too many to be shown.
+COLUMNS = "radiomics.features.names"
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -115,7 +117,7 @@ def _chain_settings(specs: Mapping[str, Spec], spec_id: str) -> dict[str, str]:
         if isinstance(value, dict) and value:
             for key, part in value.items():
                 flatten(f"{name}.{key}", part)
-        else:
+        elif name != COLUMNS:
             found[name] = canonical_json(value)
 
     while spec_id in specs:
@@ -169,7 +171,7 @@ def feature_set_spec(
     It says all that a reader needs of the set: its name, which is that of its table, and the table's columns.
 
     Args:
-        document: image types and classes, in order.
+        document: image types and classes; their order stands in the names.
         settings: every setting that moves a value, under PyRadiomics' names.
         features: names in order.
     """

@@ -5,7 +5,7 @@ file. All specifications of a name have the same columns; of two runs that began
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from cvtbatch import contracts
 from cvtbatch.contracts import TableContract
@@ -38,6 +38,23 @@ def set_contract(spec: Spec) -> TableContract | None:
     if not NAME.fullmatch(name) or not isinstance(features, list):
         raise FormatError("store_damaged", f"specification {spec.spec_id} does not say what its feature set is")
     return contracts.feature_table(set_table(name), features)
+
+
+def require_table(specs: Mapping[str, Spec], spec_ids: Sequence[str], table: str) -> None:
+    """Refuse specifications of features whose rows are in another table.
+
+    Args:
+        specs: by id.
+
+    Raises:
+        InputError: "no_such_spec".
+    """
+    for spec_id in spec_ids:
+        spec = specs[spec_id]
+        name = spec.feature_set
+        if spec.kind == "radiomics" and (set_table(name) if name else contracts.RADIOMICS) != table:
+            whose = f"of feature set {name} (features({name!r}), export {set_table(name)})" if name else "of the study"
+            raise InputError("no_such_spec", f"{spec_id} is {whose}: its features are not in {table}")
 
 
 class StoreTables(Mapping[str, Table]):

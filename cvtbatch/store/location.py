@@ -41,7 +41,9 @@ class Location:
         """
         scheme, separator, rest = url.partition("://")
         if not separator or scheme == "file":
-            path = str(Path(unquote(rest) if separator else url).absolute())
+            folder = Path(unquote(rest) if separator else url).absolute()
+            # The table library takes .. out of its URLs, and would name other paths than ours.
+            path = str(folder.resolve() if ".." in folder.parts else folder)
             if found := [character for character in UNUSABLE if character in path]:
                 raise StorageError("unusable_path", f"the path of a store must not hold {' or '.join(found)}: {path}")
             return cls(path)

@@ -20,6 +20,7 @@ from cvtbatch.errors import FormatError, InputError, InternalError
 from cvtbatch.nearest import did_you_mean, enumerated, nearest
 from cvtbatch.spec import Spec, differences
 from cvtbatch.store.column_names import table_of
+from cvtbatch.store.feature_sets import require_table
 from cvtbatch.store.tables import Pin, newest
 
 VOLUME_KEYS = ("volume_spec_id", "image_digest")
@@ -284,7 +285,7 @@ class View:
         """
         contract = self.contract(name)
         wanted = check_columns(columns, contract.arrow().names)
-        chosen = self._restriction_to(kind, spec)
+        chosen = self._restriction_to(name, kind, spec)
         where = chosen if where is None else where if chosen is None else where & chosen
         rows = self.read(name, list(dict.fromkeys([*wanted, *deciding(contract)])), where, roi_keys)
         indices = self._current(name, rows)
@@ -295,11 +296,17 @@ class View:
         found = {_spec_column(kind): spec_id for spec_id in spec_ids}
         return self._labelled(rows.select(wanted), contract.features, found)
 
-    def _restriction_to(self, kind: str, spec: str | Sequence[str] | None) -> pc.Expression | None:
-        """Return the filter of rows of the named specifications: of this kind, or built on a volume specification."""
+    def _restriction_to(self, name: str, kind: str, spec: str | Sequence[str] | None) -> pc.Expression | None:
+        """Return the filter of a table's rows of the named specifications: of this kind, or built on a volume specification.
+
+        Raises:
+            InputError: there is no such specification, or its rows are in another table.
+        """
         spec_ids = [spec] if isinstance(spec, str) else list(spec or ())
         if not spec_ids:
             return None
+        if kind == "radiomics":
+            require_table(self.specs_with(spec_ids), spec_ids, name)
         where = pc.field(_spec_column("volume")).isin(pa.array(self._chosen("volume", spec_ids), pa.string()))
         if chosen := self._chosen(kind, spec_ids):
             where &= pc.field(_spec_column(kind)).isin(pa.array(chosen, pa.string()))

@@ -21,7 +21,6 @@ from cvtbatch.store.known_rows import Row
 from cvtbatch.store.tables import Table
 from tests.support.archives import tiny_archive
 from tests.support.commands import appended, cvtbatch, extract_json
-from tests.support.store_contents import contents
 
 # As PyRadiomics' exampleCT.yaml and exampleMR_NoResampling.yaml set things; fewer features, and in another order.
 CT = {
@@ -41,6 +40,7 @@ MR = {
     },
 }
 KEYS = 18
+MEAN = "original_firstorder_Mean"
 
 
 def write(path: Path, parameters: object) -> Path:
@@ -127,6 +127,9 @@ def test_a_set_needs_no_file_later(folder: Path) -> None:
     assert (some.column_names, some.num_rows) == (["roi_key", "original_glcm_MCC"], 1)
     with pytest.raises(InputError, match="no feature set 'CT'; did you mean 'ct'"):
         store.features("CT")
+    [of_set] = store.features("ct")["radiomics_spec_id"].unique().to_pylist()
+    with pytest.raises(InputError, match=r"is of feature set ct .* its features are not in radiomics"):
+        store.radiomics(spec=of_set)
 
 
 def test_a_set_makes_a_design_matrix(folder: Path) -> None:
@@ -195,26 +198,25 @@ def test_a_set_that_fails_leaves_the_others(copied: Path) -> None:
     assert (status["rows"]["features_soft"], status["rows"]["features_hard"]) == (2, 0)
 
 
-def test_a_run_that_stops_between_the_tables_is_continued(
-    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The study's features were committed and a set's were not: the next run computes that set, and no more."""
-    append = Table.append
+def test_a_run_that_stops_between_the_tables_is_continued(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows of one set were committed and those of another were not: the next run computes these, and no more."""
+    append, file = Table.append, write(copied / "small.yaml", {"featureClass": {"firstorder": ["Mean"]}})
 
     def full(table: Table, rows: Sequence[Row]) -> int:
-        if table.contract.name == "features_ct":
+        if table.contract.name == "features_second":
             raise StorageError("store_full", "no room")
         return append(table, rows)
 
-    files, store = (copied / "ct.yaml", copied / "MR.yaml"), tmp_path / "other"
-    params = [argument for file in files for argument in ("--params", file)]
     with monkeypatch.context() as patched:
         patched.setattr(Table, "append", full)
-        refused = cvtbatch("extract", copied / "archive" / "manifest.csv", "--store", store, "--workers", 0, *params)
-        assert refused.returncode == 1
-    document = extract_json(copied / "archive" / "manifest.csv", store, *params)
-    assert appended(document) == {"features_ct": 2, "features_MR": 2}
-    assert contents(store) == contents(copied / "store")
+        manifest, store = copied / "archive" / "manifest.csv", copied / "store"
+        sets = ("--params", f"first={file}", "--params", f"second={file}")
+        assert cvtbatch("extract", manifest, "--store", store, "--workers", 0, *sets).returncode == 1
+    opened = _store(copied)
+    assert (opened.features("first").num_rows, opened.features("second").num_rows) == (2, 0)
+    assert appended(_extract(copied, f"first={file}", f"second={file}")) == {"features_second": 2}
+    first, second = (opened.features(name, columns=["roi_key", MEAN]).to_pylist() for name in ("first", "second"))
+    assert sorted(first, key=str) == sorted(second, key=str)
 
 
 def test_snapshots_exports_and_erasure_know_the_sets(copied: Path) -> None:

@@ -104,10 +104,8 @@ def shareable_job(job: Job) -> str:
     named = profile if profile in PROFILES else "parameter file"
     source = weights if weights == "none" or is_named(weights) else "file"
     sets = dict.fromkeys(job.radiomics.sets, "parameter file")
-    radiomics, embedding = (
-        replace(job.radiomics, profile=named, sets=sets),
-        replace(job.embedding, weights=source),
-    )
+    radiomics = replace(job.radiomics, profile=named, sets=sets)
+    embedding = replace(job.embedding, weights=source)
     # The line of a command may name folders; its specification has the line's digest.
     line = None if job.outline.command.line is None else "command"
     outline = replace(job.outline, command=replace(job.outline.command, line=line))

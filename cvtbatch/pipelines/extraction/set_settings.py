@@ -63,14 +63,10 @@ def resolve_sets(
 
 
 def specify_set(name: str, feature_set: FeatureSet, volume: Spec) -> Spec:
-    """Return the specification of a feature set under a name; image types and classes are lists, since their order counts."""
+    """Return the specification of a feature set under a name."""
     document = feature_set.to_document()
-    listed = {
-        "image_types": [[key, own] for key, own in document["imageType"].items()],
-        "classes": [[key, features] for key, features in document["featureClass"].items()],
-    }
-    settings = {key: value for key, value in document["setting"].items() if key not in FREE}
-    return feature_set_spec(volume, name, listed, settings, feature_set.names())
+    settings = {key: value for key, value in document.pop("setting").items() if key not in FREE}
+    return feature_set_spec(volume, name, document, settings, feature_set.names())
 
 
 def named_sets(params: Sequence[str]) -> dict[str, str]:

@@ -50,13 +50,7 @@ class Settings:
     @property
     def feature_sets(self) -> dict[str, str]:
         """The specifications of the job's feature sets, by the set's name."""
-        return dict(
-            zip(
-                self.job.radiomics.sets,
-                (part.radiomics_spec_id for part in self.work.features[1:]),
-                strict=True,
-            )
-        )
+        return {spec.feature_set: spec.spec_id for spec in self.specs if spec.feature_set}
 
     @property
     def outline_spec_id(self) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cvtbatch.errors import StorageError
-from cvtbatch.store import FeatureStore
+from cvtbatch.store import FeatureStore, Location
 from tests.support.store_rows import row
 
 SPEC = row("specs", spec_id="a", kind="volume")
@@ -31,3 +31,11 @@ def test_names_that_delta_cannot_hold_are_refused(tmp_path: Path, name: str) -> 
 def test_a_file_url_is_decoded(tmp_path: Path) -> None:
     FeatureStore.open_for_writing((tmp_path / "a b").as_uri())
     assert FeatureStore(str(tmp_path / "a b")).format_version == 1
+
+
+def test_a_path_through_the_parent_folder_is_that_of_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere" / "work").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "work")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert Location.of("../store") == Location.of(str(tmp_path / "store"))
+    assert Location.of(f"{tmp_path}/link/../store") == Location.of(str(tmp_path / "elsewhere" / "store"))

@@ -1,0 +1,76 @@
+"""Feature sets of a job, turned into specifications."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cvtbatch.errors import InputError
+from cvtbatch.pipelines.extraction.case_plan import FeatureWork
+from cvtbatch.pipelines.extraction.set_settings import named_sets, resolve_sets
+from cvtbatch.pipelines.shared.job import RadiomicsSection
+from cvtbatch.spec import Spec, volume_spec
+
+VOLUME = volume_spec((0.5, 0.5, 5.0))
+CLASSES = {"firstorder": ["Mean"], "shape": ["Sphericity"]}
+PARAMETERS = {"imageType": {"Original": {}, "Square": {}}, "featureClass": CLASSES}
+
+
+def resolved(folder: Path, parameters: Mapping[str, object], name: str = "mine") -> tuple[FeatureWork, Spec]:
+    file = folder / "params.yaml"
+    file.write_text(yaml.safe_dump(parameters, sort_keys=False), encoding="utf-8")
+    section = RadiomicsSection("cvt-1834", "fast", 0.5, {name: str(file)})
+    [work], [spec] = resolve_sets(section, VOLUME, str(folder / "no store"))
+    return work, spec
+
+
+def test_the_id_of_a_set_stays(tmp_path: Path) -> None:
+    work, spec = resolved(tmp_path, PARAMETERS)
+    assert (spec.spec_id, spec.parent_id, work.radiomics_spec_id) == ("rad-e765d86ba4e4", VOLUME.spec_id, spec.spec_id)
+    assert (work.table, work.engine, work.audit_share) == ("features_mine", "fast", 0.5)
+    assert spec.content()["features"]["names"] == [
+        "original_shape_Sphericity",
+        "original_firstorder_Mean",
+        "square_firstorder_Mean",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({"setting": {"binWidth": 25, "label": 1, "additionalInfo": False, "geometryTolerance": 0.1}}, True),
+        ({"setting": {"binWidth": 24}}, False),
+        ({"imageType": {"Square": {}, "Original": {}}}, False),
+        ({"imageType": {"Original": {}, "Square": {"binWidth": 10}}}, False),
+    ],
+)
+def test_what_moves_a_value_makes_another_specification(
+    tmp_path: Path, changes: Mapping[str, object], same: bool
+) -> None:
+    ids = [resolved(tmp_path, parameters)[1].spec_id for parameters in (PARAMETERS, {**PARAMETERS, **changes})]
+    assert (ids[0] == ids[1]) is same
+    assert resolved(tmp_path, PARAMETERS, name="other")[1].spec_id != ids[0]
+
+
+def test_what_stock_computes_is_not_audited(tmp_path: Path) -> None:
+    pytest.importorskip("radiomics", reason="the extra stock is not installed")
+    work, _ = resolved(tmp_path, {**PARAMETERS, "imageType": {"LBP3D": {"lbp3DLevels": 1}}})
+    assert (work.engine, work.audit_share) == ("pyradiomics", 0.0)
+
+
+def test_sets_are_named_as_their_files_or_as_told() -> None:
+    assert named_sets(["a/params-ct.yaml", "b=a/params=1.yaml"]) == {
+        "params-ct": "a/params-ct.yaml",
+        "b": "a/params=1.yaml",
+    }
+    for given in (
+        ["a/ct.yaml", "b/ct.yaml"],
+        ["a/ct.yaml", "b/CT.yaml"],
+        ["my params.yaml"],
+        ["v1.2=x.yaml"],
+        ["=x.yaml"],
+    ):
+        with pytest.raises(InputError) as raised:
+            named_sets(given)
+        assert raised.value.kind == "bad_set_name"
