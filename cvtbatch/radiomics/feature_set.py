@@ -129,6 +129,11 @@ class FeatureSet:
             "setting": {key: _plain(value) for key, value in common.items()},
         }
 
+    @property
+    def is_pyradiomics(self) -> bool:
+        """Whether the values are to be PyRadiomics', so that it can be asked for them."""
+        return not isinstance(self.preparation, IbsiPreparation)
+
     def stock_reasons(self) -> tuple[str, ...]:
         """Return why PyRadiomics itself has to compute the set; empty where the fast engine does."""
         reasons = []

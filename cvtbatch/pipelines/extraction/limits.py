@@ -70,7 +70,7 @@ def outline_bytes(task: OutlineTask) -> int:
 def whole_volume_bytes(grid: Grid, feature_set: FeatureSet, engine: Engine) -> int:
     """Return what a set takes beside that because it filters the whole volume; nothing where it crops to the outline first."""
     preparation = feature_set.preparation
-    if preparation.pre_crop or preparation.resampled:
+    if feature_set.is_pyradiomics and (preparation.pre_crop or preparation.resampled):
         return 0
     return WHOLE_BYTES_PER_VOXEL[engine] * math.prod(grid.size_xyz)
 

@@ -45,14 +45,14 @@ def resolve_sets(
                 "leave it out; the manifest's column mask_label chooses the label of a mask's file",
             )
         spec = specify_set(name, found, volume)
-        stock = section.engine == "pyradiomics" or bool(found.stock_reasons())
+        stock = found.is_pyradiomics and (section.engine == "pyradiomics" or bool(found.stock_reasons()))
         works.append(
             FeatureWork(
                 table=set_table(name),
                 radiomics_spec_id=spec.spec_id,
                 feature_set=found,
                 engine="pyradiomics" if stock else "fast",
-                audit_share=0.0 if stock else float(section.audit),
+                audit_share=0.0 if stock or not found.is_pyradiomics else float(section.audit),
             )
         )
         specs.append(spec)

@@ -74,3 +74,9 @@ def test_sets_are_named_as_their_files_or_as_told() -> None:
         with pytest.raises(InputError) as raised:
             named_sets(given)
         assert raised.value.kind == "bad_set_name"
+
+
+def test_what_pyradiomics_cannot_give_is_neither_asked_of_it_nor_audited(tmp_path: Path) -> None:
+    setting = {"processing": "ibsi", "binCount": 32}
+    work, spec = resolved(tmp_path, {**PARAMETERS, "imageType": {"Original": {}}, "setting": setting})
+    assert (work.engine, work.audit_share, spec.content()["settings"]["processing"]) == ("fast", 0.0, "ibsi")
