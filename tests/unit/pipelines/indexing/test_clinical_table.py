@@ -39,7 +39,7 @@ def test_values_are_held_to_the_manifests_rules(tmp_path: Path) -> None:
         *(
             (4, "column age: 'NaN' is what software writes"),
             (5, "column id: empty"),
-            (6, "column age: '62,5' is not a number: write a decimal point"),
+            (6, "column age: '62,5' is not a number: write 62.5"),
         ),
     ):
         assert f"row {number}, {what}" in raised.value.private
