@@ -22,7 +22,6 @@ WHAT = "the clinical table"
 CENTER, ONSET = "center", "onset"
 # Day first where dots stand between the numbers, as wherever dates are written so.
 _DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?:,?[ T]+(\d{1,2}:\d{2}(?::\d{2})?))?")
-_DECIMAL_COMMA = re.compile(r"'\d+,\d+' is not a number$")
 # Ids of a table that are looked for within those of studies.
 _COMPARED = 20
 # A centre, empty where the table does not name any, and a patient's id.
@@ -186,7 +185,7 @@ def read_clinical_table(path: Path, on: str, known_centers: Iterable[str] = ()) 
         )
     wrong, problems = Problems(), Problems()
     parse_rows(taken, TextRows(table.numbers, [table.column(name) for name in taken]), wrong)
-    problems.extend((problem.row, _with_hint(problem.text)) for problem in wrong.found)
+    problems.extend((problem.row, problem.text) for problem in wrong.found)
     problems.count = wrong.count
     onsets = list(_onsets(table, problems))
     people = list(_people(table, on, problems))
@@ -216,10 +215,6 @@ def read_clinical_table(path: Path, on: str, known_centers: Iterable[str] = ()) 
         entries,
         CENTER in table.header,
     )
-
-
-def _with_hint(problem: str) -> str:
-    return f"{problem}: write a decimal point" if _DECIMAL_COMMA.search(problem) else problem
 
 
 def _fillable() -> tuple[str, ...]:

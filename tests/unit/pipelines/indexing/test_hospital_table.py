@@ -66,6 +66,6 @@ def test_uneven_rows_and_double_columns_are_all_named(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such file or folder") as raised:
+    with pytest.raises(InputError, match="there is no such file") as raised:
         read_hospital_table(tmp_path / "none.csv", "the table")
     assert raised.value.kind == "no_table"

@@ -43,7 +43,9 @@ def test_a_file_is_written_once(tmp_path: Path) -> None:
     again = cvtbatch("manifest", "template", "--out", path)
     assert (again.returncode, path.read_text()) == (1, text)
     assert "give --out another" in again.stderr
-    assert "no such file or folder" in cvtbatch("manifest", "template", "--out", tmp_path / "no" / "m.csv").stderr
+    assert (
+        "there is no such file or folder" in cvtbatch("manifest", "template", "--out", tmp_path / "no" / "m.csv").stderr
+    )
 
 
 def test_its_document_keeps_to_its_contract() -> None:
