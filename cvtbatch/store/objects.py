@@ -80,12 +80,10 @@ def require_room(location: Location) -> None:
         return
     path = Path(location.path)
     place = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        raise StorageError(
-            "store_not_writable",
-            "the folder of the store cannot be made, so that nothing can be written there: choose another place for it",
-            f"{place} is no folder that you may write",
-        )
+    if not place.is_dir():
+        raise _no_room(OSError(errno.EEXIST if place == path else errno.ENOTDIR, ""), path)
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise _no_room(OSError(errno.EACCES, ""), path)
 
 
 def _make_folder(path: Path) -> None:
@@ -99,12 +97,12 @@ def _make_folder(path: Path) -> None:
     except OSError as error:
         if error.errno in FULL:
             raise
-        raise StorageError(
-            "store_not_writable",
-            f"the folder of the store cannot be made ({why(error)}), so that nothing can be written there: choose another place "
-            "for it",
-            str(path),
-        ) from None
+        raise _no_room(error, path) from None
+
+
+def _no_room(error: OSError, path: Path) -> StorageError:
+    reason = f"the folder of the store cannot be made ({why(error)}), so that nothing can be written there"
+    return StorageError("store_not_writable", f"{reason}: choose another place for it", str(path))
 
 
 def put(location: Location, key: str, data: bytes) -> None:
