@@ -175,9 +175,9 @@ def resample_volume(
     rounded half to even (SimpleITK truncates). Outside the source: -1024 for "bspline" and "linear", 0 for "nearest".
 
     A store's volume is cut at -1024 HU, before and after: a spline swings below it in air beside an edge, and features of filtered
-    images see that. An int16 image in HU is made what a store holds, to the last bit, by
-    `sitk.Clamp(resample_volume(sitk.Clamp(ct, sitk.sitkInt16, -1024)), sitk.sitkInt16, -1024)`; `cvtbatch.extract_features` does it
-    by itself.
+    images see that. An int16 image in HU is made what a store holds, in the float64 in which its features are computed, by
+    `sitk.Clamp(resample_volume(sitk.Clamp(ct, sitk.sitkInt16, -1024)), sitk.sitkFloat64, -1024)`; `cvtbatch.extract_features` does
+    it by itself.
 
     Raises:
         InputError: this is no image, or not a volume of scalars.

@@ -61,7 +61,8 @@ def audit_features(
     """Compute an ROI with stock PyRadiomics and compare.
 
     Values of a store are audited on what a store holds: `ct` resampled and cut at -1024 HU, as `cvtbatch.imaging.resample_volume`
-    says, and a mask on the image's grid by `resample_volume(mask, interpolator="nearest")`.
+    says, and a mask on the image's grid by `resample_volume(mask, interpolator="nearest")`. The image is taken as float64, as all
+    values of a store are: those of an image of integers as given (`extract_features`) may be others.
 
     Args:
         values: every feature by name, as the fast engine gave them for this volume and mask.
