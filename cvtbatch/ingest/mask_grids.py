@@ -152,7 +152,10 @@ def _one_step_holds(stack: SliceStack) -> bool:
 
 
 def _on_its_voxels(own: Grid, stack: SliceStack) -> bool:
-    """Say whether a mask's voxels are the image's, as far as the image reaches: all of it, a part, or with a margin around."""
+    """Say whether a mask's voxels are the image's, as far as the image reaches: all of it, a part, or with a margin around.
+
+    Slices of a tilted series may have been moved in their planes, as dcm2niix does for `_Tilt`: there the planes count.
+    """
     mine, theirs = _Lattice.of(own), _Lattice.of(stack)
     if mine.turn_to(theirs) is None:
         return False
@@ -161,8 +164,9 @@ def _on_its_voxels(own: Grid, stack: SliceStack) -> bool:
     within = (depths > its_depths.min() - SAME_PLACE_MM) & (depths < its_depths.max() + SAME_PLACE_MM)
     nearest = np.abs(depths[within, None] - its_depths).argmin(axis=1)
     off = mine.positions_mm[within] - theirs.positions_mm[nearest]
-    for step in (theirs.along_mm, theirs.down_mm):
-        off -= np.outer(np.rint(off @ step / (step @ step)), step)
+    for step, moved_mm in zip((theirs.along_mm, theirs.down_mm), np.ptp(stack.shifts_mm(), axis=0), strict=True):
+        pixels = off @ step / (step @ step)
+        off -= np.outer(pixels if moved_mm > SAME_PLACE_MM else np.rint(pixels), step)
     return bool(np.linalg.norm(off, axis=1).max(initial=0) <= SAME_PLACE_MM and (np.abs(np.diff(nearest)) == 1).all())
 
 

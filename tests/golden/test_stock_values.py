@@ -89,7 +89,7 @@ def test_stored_values_are_stock_values_to_the_last_bit(archive: Path, tmp_path:
         "radiomics.engine=pyradiomics",
     )
     store = FeatureStore(str(tmp_path / "store"))
-    known = read_known(store.at(None))
+    known = read_known(store.at(None), {})
     rows = store.radiomics().to_pylist()
     assert len(rows) == 3
     for row in rows:

@@ -192,7 +192,10 @@ def test_what_was_resampled_goes_by_position(tmp_path: Path, name: str) -> None:
     }
     for what, grid in grids.items():
         mask = on_grid(tmp_path / "m.nii.gz", drawn, grid)
-        assert (isinstance(mask.place, Grid), mask.flags) == (True, ("other_slices",)), what
+        moved_in_its_planes = (what, name) == ("more rows", "tilted")
+        assert (isinstance(mask.place, Grid), mask.flags) == (True, () if moved_in_its_planes else ("other_slices",)), (
+            what
+        )
         _, center = stored(mask, stack)
         off = (center - drawn.center_mm) @ axes
         assert np.abs(off[:2]).max() < 0.25, what
@@ -239,6 +242,20 @@ def test_a_mask_on_other_voxels_than_the_images_is_told(
     corner = np.add(drawn.stack.positions_mm[0], np.multiply(moved_voxels, (0.9, 0.8, 4.0)))
     grid = Grid(tuple(map(int, size)), spacing_mm, tuple(corner.tolist()), EYE)
     assert on_grid(tmp_path / "m.nii.gz", drawn, grid).flags == (() if own else ("other_slices",))
+
+
+def test_slices_of_a_tilted_series_that_were_moved_in_their_planes_are_its_slices(tmp_path: Path) -> None:
+    """As dcm2niix writes `_Tilt`: more rows, and every slice where the gantry's tilt put its plane."""
+    drawn = ball(*SERIES["tilted"])
+    stack = drawn.stack
+    axes = np.stack([stack.row_axis, stack.column_axis, stack.slice_axis], axis=1)
+    first = np.array(stack.positions_mm[0]) - 21.13 * axes[:, 1]
+    grid = Grid(
+        (80, 110, 16), (0.9, 0.8, float(stack.gaps_mm()[0])), tuple(first.tolist()), tuple(axes.ravel().tolist())
+    )
+    assert on_grid(tmp_path / "m.nii.gz", drawn, grid).flags == ()
+    beside = replace(grid, origin_mm=tuple((first + 0.45 * axes[:, 0]).tolist()))
+    assert on_grid(tmp_path / "m.nii.gz", drawn, beside).flags == ("other_slices",)
 
 
 @pytest.mark.parametrize("jitter_mm", [0.0, 0.004, 0.02])
