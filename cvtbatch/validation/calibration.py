@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
+from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from cvtbatch.validation.clustering import clustered_variance, on_log_scale, sums_by_patient, t_quantile
@@ -188,23 +189,38 @@ class _Fit:
     covariance: Floats
     converged: bool
 
-    def term(self, place: int, quantile: float) -> Estimate:
+    def term(self, place: int, quantile: float) -> Maybe[Estimate]:
         """Return a coefficient with its Wald interval."""
+        if not self.converged:
+            return NotComputable("the regression does not converge on these cases")
         return wald(float(self.coefficients[place]), math.sqrt(self.covariance[place, place]), quantile=quantile)
 
 
 def _fit(scored: Scored, design: Floats, offset: Floats | None = None) -> _Fit:
-    """Fit a logistic regression; the caller has excluded separation."""
+    """Fit a logistic regression; the caller has excluded separation. With an offset, the design is an intercept alone."""
     from statsmodels.genmod.families import Binomial
     from statsmodels.genmod.generalized_linear_model import GLM
 
+    outcome = scored.outcome.astype(np.float64)
+    # From where statsmodels begins by itself, reweighting may leave for infinity where offsets are large.
+    start = None if offset is None else np.array([_intercept(outcome, offset)])
     # Far from 0 the inverse link is 0 or 1, whether its exponential overflows or not.
     with np.errstate(over="ignore"):
-        found: Any = GLM(scored.outcome.astype(np.float64), design, family=Binomial(), offset=offset).fit(tol=1e-10)
+        model: Any = GLM(outcome, design, family=Binomial(), offset=offset)
+        found = model.fit(start_params=start, tol=1e-10)
+    # At the maximum the gradient of the log likelihood is 0.
+    gradient = design.T @ (outcome - found.fittedvalues)
+    converged = bool(found.converged) and float(np.abs(gradient).max()) < 1e-6 * scored.n
     covariance = np.asarray(found.cov_params(), dtype=np.float64)
     if scored.repeated:
         covariance = _clustered(covariance, design * (scored.outcome - found.fittedvalues)[:, None], scored)
-    return _Fit(np.asarray(found.params, dtype=np.float64), covariance, bool(found.converged))
+    return _Fit(np.asarray(found.params, dtype=np.float64), covariance, converged)
+
+
+def _intercept(outcome: Floats, offset: Floats) -> float:
+    """Return the one intercept with which as many events are expected as there are; both classes are there."""
+    reach = float(np.abs(offset).max()) + 40
+    return float(brentq(lambda shift: expit(offset + shift).sum() - outcome.sum(), -reach, reach, xtol=1e-12))
 
 
 def _clustered(covariance: Floats, scores: Floats, scored: Scored) -> Floats:
@@ -233,6 +249,8 @@ def observed_over_expected(scored: Scored) -> Maybe[Estimate]:
     value = scored.events / expected
     if scored.events == 0:
         return Estimate(value, NotComputable("no event: the logarithm of 0 has no interval"))
+    if scored.events == scored.n:
+        return Estimate(value, NotComputable("every case has the event: the interval's standard error is 0"))
     error = value * math.sqrt((1 - scored.events / scored.n) / scored.events)
     if not scored.repeated:
         return on_log_scale(value, error, Z)

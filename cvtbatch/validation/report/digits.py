@@ -41,7 +41,8 @@ def decimals(estimate: Estimate, most: int = MOST) -> int:
     """Return the decimals of an estimate and its interval: two significant digits of the standard error, `most` at most."""
     if not isinstance(estimate.interval, Interval):
         return min(2, most)
-    error = estimate.interval.width / (2 * Z)
+    # An end may be cut off where a value can go no farther: the wider side says what the error is.
+    error = max(estimate.interval.high - estimate.value, estimate.value - estimate.interval.low) / Z
     if error == 0:
         return most
     return min(most, max(0, 1 - math.floor(math.log10(error))))
