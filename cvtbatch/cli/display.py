@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -344,8 +345,8 @@ def print_exported_case(document: Mapping[str, Any]) -> None:
     corrector = manifest["rows"][0]["reader"]
     say(
         f"A row that is pasted is an outline of its own, by {corrector}: a bundle scores the outlines of the reader that it was "
-        f"fitted on, and with --reader {corrector} the corrected ones alone. To have a correction scored in the place of an "
-        "outline of the manifest, put its mask and segment into that outline's row instead."
+        f"fitted on, and with --reader {shlex.quote(corrector)} the corrected ones alone. To have a correction scored in the "
+        "place of an outline of the manifest, put its mask and segment into that outline's row instead."
     )
     say("Once corrected and saved, paste into the manifest, of each ROI the row whose segment you corrected:")
     if manifest["new_columns"]:

@@ -100,6 +100,20 @@ def epilepsy_decides(validation: Validation) -> str:
     return f"In {sum(same)} of {len(same)} cases the decision of {primary.name} at the frozen threshold is that of epilepsy alone."
 
 
+def extrapolated(validation: Validation) -> str:
+    """Say how many scores are of inputs outside the training range; empty where none is."""
+    name = validation.primary
+    scored = [result.case for result in validation.cases if name in result.case.scores]
+    outside = sum(bool(outside_training(case, validation.nomogram)) for case in scored)
+    if not outside:
+        return ""
+    verb = "is of an input" if outside == 1 else "are of inputs"
+    return (
+        f"{outside} of {len(scored)} scores of {name} {verb} outside the training range: there the model extrapolates, and a card "
+        "gives no probability."
+    )
+
+
 def amount_in_words(row: Contribution) -> str:
     """Return a name with what it adds."""
     return f"{in_words(row.name)} ({'+' if row.amount >= 0 else ''}{decimal(row.amount, 2)})"

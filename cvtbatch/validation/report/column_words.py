@@ -29,9 +29,10 @@ def variable_in_words(name: str) -> str:
 
 def image_pattern_notes(columns: Iterable[str]) -> tuple[str, ...]:
     """Return the note that says what image patterns are, if a column is one."""
-    if not any(map(_IMAGE_COLUMN.fullmatch, columns)):
+    first = next(filter(None, map(_IMAGE_COLUMN.fullmatch, columns)), None)
+    if first is None:
         return ()
     return (
-        "Image pattern 39 is the column dl_039 of tables/ and report.json: the 39th principal component of the image network's "
-        "values of the hematoma's largest slice. It has no name in anatomy.",
+        f"Image pattern {first[1]} is the column {first[0]} of tables/ and report.json: principal component {first[1]} of the "
+        "image network's values of the hematoma's largest slice. It has no name in anatomy.",
     )

@@ -16,6 +16,8 @@ from cvtbatch.validation.report.case_words import (
     beyond_in_words,
     clinical_in_words,
     conclusion_in_words,
+    epilepsy_decides,
+    extrapolated,
     moved_in_words,
     outside_training,
     points_in_words,
@@ -175,6 +177,8 @@ def _summary(validation: Validation) -> list[tuple[str, str]]:
     auc = primary.auc
     told = f"not computable: {auc.reason}" if isinstance(auc, NotComputable) else estimate_text(auc)
     lines.append((f"AUC of {primary.name}", told))
+    beside = (("extrapolation", extrapolated(validation)), ("epilepsy alone", epilepsy_decides(validation)))
+    lines.extend((label, text) for label, text in beside if text)
     decisions = primary.points[0].decisions
     if not isinstance(decisions, NotComputable):
         found = [(name, counted_share(name, decisions)) for name in ("sensitivity", "specificity")]

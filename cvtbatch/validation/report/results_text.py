@@ -6,7 +6,7 @@ from cvtbatch.validation.decisions import Decisions
 from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.inputs import Scale
 from cvtbatch.validation.model_result import ModelResult
-from cvtbatch.validation.report.case_words import epilepsy_decides
+from cvtbatch.validation.report.case_words import epilepsy_decides, extrapolated
 from cvtbatch.validation.report.cohort_words import unrecorded_criteria
 from cvtbatch.validation.report.column_words import in_words
 from cvtbatch.validation.report.digits import counted_share, decimal, estimate_text
@@ -75,6 +75,8 @@ def _results(validation: Validation) -> Iterator[str]:
     if repeats := repeats_in_words(validation):
         yield repeats
     yield _sentence(f"The AUC of {primary.name} was", f"The AUC of {primary.name}", primary.auc)
+    if outside := extrapolated(validation):
+        yield outside
     yield from _decisions(primary)
     if epilepsy := epilepsy_decides(validation):
         yield epilepsy
