@@ -15,7 +15,9 @@ def nearest(name: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6)
     by_folded: dict[str, list[str]] = {}
     for one in known:
         by_folded.setdefault(one.casefold(), []).append(one)
-    found = difflib.get_close_matches(name.casefold(), by_folded, n=most, cutoff=cutoff)
+    found = difflib.get_close_matches(name.casefold(), by_folded, n=max(len(by_folded), 1), cutoff=cutoff)
+    # Two letters in the wrong order are the likeliest slip: "gclm" is as like "gldm" as "glcm".
+    found = sorted(found, key=lambda one: sorted(one) != sorted(name.casefold()))[:most]
     return [one for folded in found for one in dict.fromkeys(by_folded[folded])][:most]
 
 

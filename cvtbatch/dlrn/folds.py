@@ -8,6 +8,7 @@ from cvtbatch.dlrn.arrays import Integers
 from cvtbatch.errors import InputError
 
 Split = tuple[Integers, Integers]
+FOLD_KEYS = "fit.nested.folds, fit.crossfit_folds, fit.forest.folds, fit.selection.lasso_folds"
 
 
 def grouped_folds(outcome: Integers, patients: Sequence[str], count: int, seed: int) -> list[Split]:
@@ -28,7 +29,8 @@ def grouped_folds(outcome: Integers, patients: Sequence[str], count: int, seed: 
         if available < count:
             raise InputError(
                 "too_few_patients",
-                f"{available} patients with cvt {label} do not make {count} folds: give more cases, or fewer folds",
+                f"{available} patients with cvt {label} do not make {count} folds, and inside of outer folds there are fewer: give "
+                f"cases of more patients, or fewer folds ({FOLD_KEYS})",
             )
     folds = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     splits = [

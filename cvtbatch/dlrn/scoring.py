@@ -1,6 +1,5 @@
 """Tables in, tables out: what a frozen model needs of a row, under which names, and what it says of it."""
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from cvtbatch.dlrn.model import TRAINING_MEAN, FrozenModel, RowScores, score_row
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.thresholds import THRESHOLDS
 from cvtbatch.errors import InputError
+from cvtbatch.nearest import nearest
 
 EMBEDDING, EPILEPSY = "embedding", "epilepsy"
 # Columns that say whose row it is; they pass through.
@@ -128,7 +128,7 @@ def require_columns(model: FrozenModel, names: Iterable[str]) -> None:
     there, needed = set(names), needed_columns(model)
     if missing := [name for name in needed if name not in there]:
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        near = difflib.get_close_matches(missing[0], there - set(needed), n=1)
+        near = nearest(missing[0], sorted(there - set(needed)), cutoff=0.9)
         advice = f"; the column {near[0]} looks like {missing[0]}" if near else ""
         raise InputError("missing_column", f"the bundle needs columns that the table lacks: {shown}{advice}")
 

@@ -206,7 +206,8 @@ def _folder_told(path: Path) -> str:
     there = path / MANIFEST_NAME
     if there.is_file():
         return f"{path} is a folder, and a manifest is a file: name {there}"
-    return f"{path} is a folder of images; make a manifest of it: cvtbatch index {path} --out {MANIFEST_NAME}"
+    make = f"cvtbatch index {path} --center NAME --out {MANIFEST_NAME}"
+    return f"{path} is a folder, and a manifest is a file; make one of the studies in it: {make}"
 
 
 def _read(path: Path, sha256: str) -> Survey:

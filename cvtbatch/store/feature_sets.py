@@ -93,7 +93,11 @@ class StoreTables(Mapping[str, Table]):
         """
         sets = self.sets()
         if name not in sets:
-            there = f"{did_you_mean(name, sets)}it has {', '.join(sets)}" if sets else "it has none"
+            there = (
+                f"{did_you_mean(name, sets)}it has {', '.join(sets)}"
+                if sets
+                else "it has none: extract --params FILE makes one"
+            )
             raise InputError("no_such_set", f"the store has no feature set {name!r}; {there}")
         return sets[name]
 

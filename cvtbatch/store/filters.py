@@ -284,7 +284,7 @@ class _Parser:
             raise self._refused(
                 other.token,
                 f"{one.token.text} is {_kind(one.type)} and {other.token.text} is {_kind(other.type)}; "
-                f"compare it with {_example(one.type)}",
+                f"compare it with {_example(one.type, other.token.text)}",
             )
         return compare(left.expression, right.expression)
 
@@ -350,6 +350,10 @@ def _kind(kind: pa.DataType) -> str:
     return "a text" if pa.types.is_string(kind) else "a list"
 
 
-def _example(kind: pa.DataType) -> str:
+def _example(kind: pa.DataType, given: str = "") -> str:
+    """Return what a value of a kind may be compared with: a number that was given in quotes, without them."""
+    number = given.strip("'")
+    if _kind(kind) == "a number" and number.replace(".", "", 1).lstrip("-").isdecimal():
+        return f"{number}, without quotes"
     examples = {"a number": "1", "a text": "'text'", "true or false": "TRUE", "a time": "'2026-05-01'"}
     return examples.get(_kind(kind), "IS NULL")

@@ -243,7 +243,7 @@ def observed_over_expected(scored: Scored) -> Maybe[Estimate]:
     """
     expected = float(scored.score.sum())
     if scored.n == 0:
-        return NotComputable("no case has both an outcome and a score")
+        return NotComputable(scored.none)
     if expected <= 0:
         return NotComputable("the model expects no event at all")
     value = scored.events / expected
@@ -266,7 +266,7 @@ def brier(scored: Scored) -> Maybe[Brier]:
     Scaling: Steyerberg et al., Epidemiology 2010;21:128. Where a patient has several cases, the interval is of the logarithm.
     """
     if scored.n == 0:
-        return NotComputable("no case has both an outcome and a score")
+        return NotComputable(scored.none)
     errors = (scored.score - scored.outcome) ** 2
     value = float(errors.mean())
     score = Estimate(value, NotComputable("an interval needs two cases"))

@@ -62,7 +62,7 @@ def decide(scored: Scored, threshold: float) -> Maybe[Decisions]:
     Likelihood ratios have the log interval of Simel, Samsa and Matchar, J Clin Epidemiol 1991;44:763.
     """
     if scored.n == 0:
-        return NotComputable("no case has both an outcome and a score")
+        return NotComputable(scored.none)
     found = confusion_matrix(scored, threshold)
     positive, event = scored.score >= threshold, scored.outcome
 

@@ -14,7 +14,7 @@ from cvtbatch.validation.readers import OtherReading, ReaderStudy
 from cvtbatch.validation.recalibration import Method
 from cvtbatch.validation.study import Study
 from cvtbatch.validation.training_distance import KeptEmbedding
-from cvtbatch.validation.values import Estimate, Floats, Maybe, NotComputable, Scored
+from cvtbatch.validation.values import NO_SCORED_CASE, Estimate, Floats, Maybe, NotComputable, Scored
 
 NO_TRAINING = NotComputable("the training cohort's values are not in this store")
 NO_OUT_OF_FOLD = NotComputable("this bundle keeps no out-of-fold scores")
@@ -272,4 +272,10 @@ def scored_cases(cases: tuple[Case, ...], model: str) -> tuple[Scored, tuple[Cas
     outcome = np.array([case.outcome for case in kept], dtype=bool)
     numbers = {patient: number for number, patient in enumerate(dict.fromkeys(case.patient for case in kept))}
     patient = np.array([numbers[case.patient] for case in kept], dtype=np.int64)
-    return Scored(outcome, np.array([case.scores[model] for case in kept], dtype=np.float64), patient), kept
+    none = NO_SCORED_CASE
+    if all(case.outcome is None for case in cases):
+        none = "no case has an outcome: fill in cvt or etiology"
+    elif not any(model in case.scores for case in cases):
+        unknown = all(case.clinical.get("epilepsy") is None for case in cases)
+        none = f"no case has a score of {model}" + (", and none has epilepsy: fill in that column" if unknown else "")
+    return Scored(outcome, np.array([case.scores[model] for case in kept], dtype=np.float64), patient, none), kept

@@ -97,7 +97,9 @@ def power(
         criteria += _of_net_benefit(scored, decisions, share)
     unit = "patients" if scored.repeated else "cases"
     asked_for = _asked_for(criteria, unit) if min(events, others) >= FEW_EVENTS else ""
-    verdict = _verdict(n, events, others, unit) + asked_for
+    verdict = f"{scored.none[0].upper()}{scored.none[1:]}; this model is not judged here."
+    if scored.n:
+        verdict = _verdict(n, events, others, unit) + asked_for
     return Power(n, events, verdict, tuple(targets), tuple(criteria))
 
 
@@ -130,8 +132,6 @@ def _asked_for(criteria: list[Target], unit: str) -> str:
 
 
 def _verdict(n: int, events: int, others: int, unit: str) -> str:
-    if n == 0:
-        return "No case has both an outcome and a score: nothing can be validated here."
     if events == 0 or others == 0:
         return f"All {n} {unit} are of one class: discrimination and calibration cannot be judged here."
     counts = f"{events} {unit} with and {others} without the event"

@@ -92,6 +92,9 @@ class Significance:
         finite(self.p_value)
 
 
+NO_SCORED_CASE = "no case has both an outcome and a score"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
     """Cases of which both outcome and score are known.
@@ -100,11 +103,13 @@ class Scored:
         outcome: bool (n,), true for an event.
         score: float64 (n,), finite; the larger, the likelier the event.
         patient: int (n,), equal for cases of one patient; by default each case is of another.
+        none: why, where there is no case.
     """
 
     outcome: Bools
     score: Floats
     patient: Integers | None = None
+    none: str = NO_SCORED_CASE
 
     def __post_init__(self) -> None:
         if self.outcome.shape != self.score.shape or self.outcome.ndim != 1:
@@ -145,12 +150,13 @@ class Scored:
 
     def where(self, kept: Bools) -> "Scored":
         """Return the cases of a mask (n,)."""
-        return Scored(self.outcome[kept], self.score[kept], None if self.patient is None else self.patient[kept])
+        patient = None if self.patient is None else self.patient[kept]
+        return Scored(self.outcome[kept], self.score[kept], patient, self.none)
 
     def lacks(self, each: int = 1) -> NotComputable | None:
         """Say why a statistic that needs `each` patients with and without the event cannot be computed, if it cannot."""
         if self.n == 0:
-            return NotComputable("no case has both an outcome and a score")
+            return NotComputable(self.none)
         for members, name in ((self.outcome, "with"), (~self.outcome, "without")):
             if not members.any():
                 return NotComputable(f"one class only: none of {self.n} cases is {name} the event")

@@ -18,6 +18,7 @@ import pywt
 import SimpleITK as sitk
 
 from cvtbatch.errors import CvtbatchError, InputError
+from cvtbatch.ingest.other_formats import way_on
 from cvtbatch.pipelines.cases.pyradiomics_input import Customization, ToldCase
 from cvtbatch.radiomics import describe_roi, take_roi
 from cvtbatch.radiomics.reference import STOCK_VERSION
@@ -94,12 +95,23 @@ def _whole_number(case: ToldCase, column: str, key: str) -> int:
 
 
 def _read(path: str, name: str) -> sitk.Image:
+    if Path(path).is_dir():
+        raise InputError(
+            "missing_file",
+            f"{name}: a folder, where this command reads files, as PyRadiomics' does; cvtbatch.extract_features in Python reads a "
+            "DICOM folder",
+            path,
+        )
     if not Path(path).is_file():
         raise InputError("missing_file", f"{name}: there is no file at this path", path)
     try:
         return sitk.ReadImage(path)
-    except RuntimeError as error:
-        raise InputError("unreadable_file", f"{name}: SimpleITK cannot read the file", f"{path}: {error}") from None
+    except RuntimeError:
+        told = (
+            way_on(Path(path), "mask" if name == "Mask" else "image")
+            or f"{name}: SimpleITK, which reads for PyRadiomics, cannot read the file"
+        )
+        raise InputError("unreadable_file", told, path) from None
 
 
 def _about_the_run(settings: dict[str, object], image_types: dict[str, object]) -> dict[str, object]:

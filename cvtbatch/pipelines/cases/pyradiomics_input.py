@@ -143,7 +143,7 @@ def _parse(word: str) -> tuple[str, object]:
     """Read KEY:VALUE as PyRadiomics does: entries of lists between commas, and true or 1 for true."""
     key, colon, text = word.partition(":")
     if not colon:
-        raise InputError("bad_override", f"--setting {word!r} is not of the form KEY:VALUE")
+        raise InputError("bad_override", f"--setting {word!r} is not of the form KEY:VALUE, such as binWidth:5")
     if key not in RULES:
         raise InputError(
             "bad_override", f"--setting {word!r}: {did_you_mean(key, RULES)}PyRadiomics 3.0.1 has no setting {key}"

@@ -127,7 +127,9 @@ def _refuse_training_images(source: Source, volumes: Sequence[Row]) -> None:
         shown = ", ".join(seen[:10]) + (f" and {len(seen) - 10} more" if len(seen) > 10 else "")
         raise InputError(
             "trained_on",
-            f"images of centre {source.center!r} are among those that the bundle was trained or recalibrated on: {shown}",
+            f"images of centre {source.center!r} are among those that the bundle was trained or recalibrated on: {shown}; "
+            "what a model has learnt from tells nothing of it: take these rows out of the manifest, and erase what was stored of "
+            "them under this name (cvtbatch forget)",
         )
 
 

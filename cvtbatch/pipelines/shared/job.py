@@ -182,7 +182,9 @@ def read_job(kind: Kind, path: Path | None = None, overrides: Sequence[str] = ()
         _apply(document, override)
     problems = _not_finite(document) or contracts.problems_of(document, "job.json")
     if not problems and document["kind"] != kind:
-        problems = [f"kind: {document['kind']}, but the command is {kind}"]
+        problems = [
+            f"kind: {document['kind']}, but the command is {kind}: give a job of kind {kind}, or leave --job out"
+        ]
     if problems:
         raise ProblemsError.of("bad_job", f"job file {source}" + (" with --set" if overrides else ""), problems)
     return from_document(Job, contracts.with_defaults(document, "job.json"))

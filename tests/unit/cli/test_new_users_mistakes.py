@@ -68,8 +68,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 # What is typed, in the folder above; the exit code; what the answer has to say.
 TYPED = [
-    ("check images", 1, ["images is a folder of images", "cvtbatch index images --out manifest.csv"]),
-    ("extract images --store new", 1, ["images is a folder of images", "cvtbatch index images --out manifest.csv"]),
+    ("check images", 1, ["images is a folder", "cvtbatch index images --center NAME --out manifest.csv"]),
+    ("extract images --store new", 1, ["images is a folder", "cvtbatch index images --center NAME --out manifest.csv"]),
     ("extract archive --store new", 1, ["archive is a folder", "name archive/manifest.csv"]),
     ("extract absent.csv --store new", 1, ["there is no manifest file absent.csv"]),
     (

@@ -113,7 +113,7 @@ def test_an_expression_passes_as_it_is() -> None:
         (
             "age > '60'",
             "bad_filter",
-            r"character 7 \(\"'60'\"\): age is a number and '60' is a text; compare it with 1",
+            r"character 7 \(\"'60'\"\): age is a number and '60' is a text; compare it with 60, without quotes",
         ),
         ("cvt = TRUE", "bad_filter", r"character 7 \('TRUE'\): cvt is a number and TRUE is true or false"),
         ("age >", "bad_filter", r"character 6 \(the end\): a column or a value was expected"),
