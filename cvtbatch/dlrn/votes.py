@@ -57,7 +57,9 @@ def fit_votes(outcome: Integers, votes: Floats, trees: int) -> VoteRecalibration
     intercept, slope = (Term(term.coefficient, term.low, term.high) for term in fit.terms)
     if slope.value <= 0:
         return unchanged(
-            outcome, f"the slope is {slope.value:.3g}, not above 0: probabilities would turn the order round"
+            outcome,
+            f"out of fold they rank training cases no better than chance (slope of the outcome's log odds on theirs "
+            f"{slope.value:.2g}, not above 0): probabilities would turn the order round",
         )
     return VoteRecalibration(len(outcome), int(outcome.sum()), intercept, slope, "")
 

@@ -109,16 +109,15 @@ def _missing(bundle: Bundle, row: Row, epilepsy: int | None) -> dict[Model, NotC
             found[model] = NotComputable(f"{OUTSIDE} ({', '.join(own)})")
         elif row[str(model)] is None:
             found[model] = NotComputable("a feature that the model needs cannot be computed of this outline")
-    if Model.DLR in found:
-        found[Model.DLRN] = found[Model.DLR]
-        return found
-    limits = training_ranges(bundle)["dlr"]
+    why, limits = found.get(Model.DLR), training_ranges(bundle)["dlr"]
     if isinstance(limits, NotComputable):
-        found[Model.DLRN] = limits
-    elif not limits.low <= row[str(Model.DLR)] <= limits.high:
-        found[Model.DLR] = found[Model.DLRN] = NotComputable(f"{OUTSIDE} (DLR signature)")
-    elif epilepsy is None:
-        found[Model.DLRN] = NotComputable("epilepsy is not known")
+        why = why or limits
+    elif why is None and not limits.low <= row[str(Model.DLR)] <= limits.high:
+        why = found[Model.DLR] = NotComputable(f"{OUTSIDE} (DLR signature)")
+    if epilepsy is None:
+        why = NotComputable("epilepsy is not known" + (f", and {why.reason}" if why else ""))
+    if why is not None:
+        found[Model.DLRN] = why
     return found
 
 

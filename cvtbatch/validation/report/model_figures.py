@@ -192,7 +192,7 @@ def _draw_importances(rows: Sequence[Importance]) -> Drawing:
         figure, axes = new_figure(0.8 + 0.33 * len(shown))
         axes.barh(range(len(shown)), [row.importance for row in shown], color=BLUE, height=0.6)
         axes.set_yticks(range(len(shown)), [short(in_words(row.feature)) for row in shown], fontsize=7.5)
-        axes.set(xlabel="share of the forest's impurity decrease", ylim=(len(shown) - 0.4, -0.6))
+        axes.set(xlabel="share of the impurity decrease", ylim=(len(shown) - 0.4, -0.6))
         return finish(figure, "importances", "Feature importances of DLR", "Importance of each selected feature")
 
 
