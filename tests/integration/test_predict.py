@@ -228,6 +228,10 @@ def test_the_sides_of_the_training_range_are_told(bundle: Bundle, inputs: dict[s
         changed = replace(own, features={**own.features, name: value})
         [found] = [row for row in predict_case(bundle, changed, 0).card.outside if row.column == name]
         assert (found.side, found.training) == (side, TrainingRange(low, high))
+    # What can be mended at once is said first.
+    alone = {model.name: model.score for model in predict_case(bundle, changed, None).card.models}["DLRN"]
+    assert isinstance(alone, NotComputable)
+    assert alone.reason.startswith("epilepsy is not known, and an input lies outside the training range (")
 
 
 def _command(folder: Path, key: str, *more: object) -> tuple[object, ...]:

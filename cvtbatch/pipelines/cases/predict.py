@@ -35,7 +35,7 @@ from cvtbatch.validation.report.conclusion import UNTRAINED
 from cvtbatch.validation.values import Floats, Maybe, NotComputable
 
 Row = Mapping[str, Any]
-OUTSIDE = "outside the training range"
+OUTSIDE = "an input lies outside the training range"
 UNCALIBRATED = NotComputable("votes are uncalibrated")
 
 
