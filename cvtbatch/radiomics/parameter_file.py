@@ -13,7 +13,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from cvtbatch.errors import InputError, ProblemsError
 from cvtbatch.nearest import did_you_mean
@@ -67,7 +68,7 @@ class ParameterCheck:
 
 
 def read_parameters(path: str | os.PathLike[str]) -> dict[object, object]:
-    """Read a parameter file, YAML or JSON.
+    """Read a parameter file, YAML 1.2 or JSON, with the library with which PyRadiomics reads it: in YAML 1.1 `010` is 8.
 
     Raises:
         InputError: this is no path, the file cannot be read, or it holds no mapping.
@@ -83,11 +84,12 @@ def read_parameters(path: str | os.PathLike[str]) -> dict[object, object]:
     if not path.is_file():
         raise InputError("no_parameter_file", f"there is no parameter file {path}")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError("no_parameter_file", f"parameter file {path} cannot be read", str(error)) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError("bad_parameter_file", f"parameter file {path} is not YAML: {error}") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        told = str(error).partition("\n\n")[0]  # below it stands advice to programmers
+        raise InputError("bad_parameter_file", f"parameter file {path} is not YAML: {told}") from None
     if not isinstance(content, dict):
         raise InputError(
             "bad_parameter_file",

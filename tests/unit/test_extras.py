@@ -23,6 +23,7 @@ INSTALLED_AS = {
     "imblearn": "imbalanced-learn",
     "pywt": "pywavelets",
     "radiomics": "pyradiomics-bhklab",
+    "ruamel": "ruamel.yaml",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }

@@ -1,12 +1,13 @@
 """What becomes of each key of a PyRadiomics parameter file."""
 
+import re
 from pathlib import Path
 
 import pytest
 import pywt
 import yaml
 
-from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.errors import CvtbatchError, InputError, ProblemsError
 from cvtbatch.radiomics.feature_names import DEPRECATED, FEATURES, IMAGE_TYPES, WITHOUT_VALUE
 from cvtbatch.radiomics.parameter_file import check_parameters, load_feature_set
 from cvtbatch.radiomics.settings import OWN_KEYS, RULES, WAVELETS
@@ -189,3 +190,20 @@ def test_what_the_fast_engine_lacks_goes_to_stock() -> None:
     )
     assert found["imageType.Original"][0] == found["setting.lbp3DIcosphereRadius"][0] == "stock"
     assert outcomes({"imageType": {"LBP3D": {"lbp3DLevels": 2}}})["imageType.LBP3D.lbp3DLevels"] == ("fast", "")
+
+
+def test_a_file_is_read_as_the_yaml_that_pyradiomics_reads(tmp_path: Path) -> None:
+    """1.2, in which 010 is 10 and 1e1 a number; PyYAML's 1.1 has 8 and a text."""
+    file = tmp_path / "params.yaml"
+    file.write_text("featureClass: {firstorder: [Mean]}\nsetting: {binWidth: 010, geometryTolerance: 1e-4}\n", "utf-8")
+    found = load_feature_set(file).settings()
+    assert (found["binWidth"], found["geometryTolerance"]) == (10, 1e-4)
+    for text, told in (
+        ("setting: {normalize: yes}", "setting.normalize"),
+        ("setting: {binWidth: '1:30'}", "setting.binWidth"),
+        ("setting: {binWidth: 5, binWidth: 10}", 'duplicate key "binWidth"'),
+    ):
+        file.write_text(f"featureClass: {{firstorder: [Mean]}}\n{text}\n", "utf-8")
+        with pytest.raises(CvtbatchError, match=re.escape(told)) as raised:
+            load_feature_set(file)
+        assert "suppress" not in str(raised.value)
