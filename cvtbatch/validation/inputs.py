@@ -276,6 +276,7 @@ def scored_cases(cases: tuple[Case, ...], model: str) -> tuple[Scored, tuple[Cas
     if all(case.outcome is None for case in cases):
         none = "no case has an outcome: fill in cvt or etiology"
     elif not any(model in case.scores for case in cases):
-        unknown = all(case.clinical.get("epilepsy") is None for case in cases)
+        # The one model with a clinical term.
+        unknown = model == "DLRN" and all(case.clinical.get("epilepsy") is None for case in cases)
         none = f"no case has a score of {model}" + (", and none has epilepsy: fill in that column" if unknown else "")
     return Scored(outcome, np.array([case.scores[model] for case in kept], dtype=np.float64), patient, none), kept

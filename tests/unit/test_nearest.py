@@ -16,6 +16,11 @@ def test_what_is_like_nothing_is_told_so_unless_any_will_do() -> None:
     assert did_you_mean("Berlin", ["C1"]) == ""
 
 
+def test_two_letters_in_the_wrong_order_are_the_likeliest_slip() -> None:
+    classes = ["gldm", "glcm", "glrlm", "glszm"]
+    assert [nearest(typed, classes) for typed in ("gclm", "GLMC", "glm")] == [["glcm"], ["glcm"], ["gldm"]]
+
+
 def test_many_names_are_cut() -> None:
     assert enumerated(["b", "a"]) == "a, b"
     assert enumerated([]) == "none"

@@ -55,11 +55,9 @@ def decimals_of(n: int) -> int:
 
 def decimal(value: float, digits: int = MOST) -> str:
     """Return a number as people read it, large ones in powers of ten."""
-    if abs(value) >= 1e6:
-        return f"{value:.2g}"
-    if digits == 0 and 0 < abs(value) < 0.5:
-        digits = 1 - math.floor(math.log10(abs(value)))  # an odds ratio of 940 may have a limit of 0.49, and never of 0
-    text = f"{value:.{digits}f}"
+    # An odds ratio of 940 may have a limit of 0.49, and never of 0.
+    vanishes = digits == 0 and 0 < abs(value) < 0.5
+    text = f"{value:.2g}" if vanishes or abs(value) >= 1e6 else f"{value:.{digits}f}"
     return text.replace("-", "−") if float(text) else text.lstrip("-")
 
 

@@ -18,6 +18,10 @@ from cvtbatch.validation.values import Estimate, Interval, NotComputable
         (0.83412, 0.83402, 0.83422, "0.834 (95 % CI 0.834 to 0.834)"),
         (3.61, -3.54, 10.76, "3.6 (95 % CI −3.5 to 10.8)"),
         (1.0, 1.0, 1.0, "1.000 (95 % CI 1.000 to 1.000)"),
+        # A limit that is cut off at 1 does not make the error smaller.
+        (0.893, 0.661, 1.0, "0.89 (95 % CI 0.66 to 1.00)"),
+        # An odds ratio is never 0.
+        (940.0, 0.4861, 1.8e6, "940 (95 % CI 0.49 to 1.8e+06)"),
     ],
 )
 def test_an_estimate_has_the_decimals_of_two_digits_of_its_error(

@@ -7,11 +7,13 @@ from decimal import Decimal
 import pytest
 
 from cvtbatch.validation.evaluate import Validation, evaluate
-from cvtbatch.validation.inputs import Scale
+from cvtbatch.validation.inputs import Scale, scored_cases
+from cvtbatch.validation.report.case_words import epilepsy_decides, extrapolated
 from cvtbatch.validation.report.document import to_document
 from cvtbatch.validation.report.model_figures import draw_model
 from cvtbatch.validation.report.performance_figures import draw_performance
 from cvtbatch.validation.report.results_text import results_text
+from cvtbatch.validation.values import NotComputable
 from tests.support.validation_cases import make_bundle, make_cohort, make_provenance, make_training
 
 
@@ -102,3 +104,39 @@ def test_what_cannot_be_computed_is_said_with_its_reason(outcomes: str) -> None:
     text = results_text(found, ())
     assert "could not be computed" in _section(text, "Results")
     assert not re.search(r"\b(nan|inf|NotComputable|None)\b", text)
+
+
+def test_extrapolated_scores_and_what_epilepsy_decides_are_counted(validation: Validation) -> None:
+    """By a count of one's own over the cases of the report."""
+    name, cases = validation.primary, [result.case for result in validation.cases]
+    scored = [case for case in cases if name in case.scores]
+    terms = {term.name: term.training for term in validation.nomogram.terms}
+    signature = terms["DLR signature"]
+    beyond = [bool(case.outside) or not signature.low <= case.scores["DLR"] <= signature.high for case in scored]
+    assert 0 < sum(beyond) < len(scored)
+    assert extrapolated(validation).startswith(f"{sum(beyond)} of {len(scored)} scores of {name} are of inputs outside")
+    threshold = validation.primary_result.points[0].decisions.threshold
+    known = [case for case in scored if case.clinical["epilepsy"] is not None]
+    same = sum((case.scores[name] >= threshold) == bool(case.clinical["epilepsy"]) for case in known)
+    assert 0 < same < len(known)
+    assert epilepsy_decides(validation).startswith(f"In {same} of {len(known)} cases the decision of {name}")
+    told = _section(results_text(validation, ()), "Results")
+    assert extrapolated(validation) in told
+    assert epilepsy_decides(validation) in told
+    inside = tuple(replace(result, case=replace(result.case, outside=(), scores={})) for result in validation.cases)
+    assert extrapolated(replace(validation, cases=inside)) == ""
+
+
+@pytest.mark.parametrize(
+    ("clinical", "scores", "reason"),
+    [
+        ({"epilepsy": None}, {"Rad": 0.5}, "no case has a score of DLRN, and none has epilepsy: fill in that column"),
+        ({"epilepsy": 1}, {"Rad": 0.5}, "no case has a score of DLRN"),
+    ],
+)
+def test_why_no_case_is_judged_is_said(clinical: dict, scores: dict, reason: str) -> None:
+    cases = tuple(replace(case, clinical=clinical, scores=scores) for case in make_cohort(1, 6).cases)
+    assert scored_cases(cases, "DLRN")[0].lacks() == NotComputable(reason)
+    assert scored_cases(cases, "DL")[0].lacks() == NotComputable("no case has a score of DL")
+    unknown = tuple(replace(case, outcome=None) for case in cases)
+    assert scored_cases(unknown, "DLRN")[0].lacks() == NotComputable("no case has an outcome: fill in cvt or etiology")
