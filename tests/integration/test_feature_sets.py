@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from unittest import mock
 
 import pyarrow.csv as pa_csv
 import pytest
@@ -14,6 +15,8 @@ import cvtbatch as package
 from cvtbatch.errors import InputError, StorageError
 from cvtbatch.geometry import Grid
 from cvtbatch.imaging.resampling import to_image
+from cvtbatch.pipelines.extraction.run_record import RunRecord
+from cvtbatch.pipelines.extraction.run_report import RunReporter
 from cvtbatch.radiomics import load_feature_set
 from cvtbatch.radiomics.audit import deviation
 from cvtbatch.store import FeatureStore, StoredArray, read_snapshots
@@ -217,6 +220,14 @@ def test_a_run_that_stops_between_the_tables_is_continued(copied: Path, monkeypa
     assert appended(_extract(copied, f"first={file}", f"second={file}")) == {"features_second": 2}
     first, second = (opened.features(name, columns=["roi_key", MEAN]).to_pylist() for name in ("first", "second"))
     assert sorted(first, key=str) == sorted(second, key=str)
+
+
+def test_what_a_killed_run_committed_of_a_set_is_counted(copied: Path) -> None:
+    file = write(copied / "small.yaml", {"featureClass": {"firstorder": ["Mean"]}})
+    with mock.patch.object(RunRecord, "append_end"), mock.patch.object(RunReporter, "write", return_value=None):
+        assert appended(_extract(copied, file)) == {"features_small": 2}
+    status = json.loads(cvtbatch("status", "--store", copied / "store", "--json", check=True).stdout)
+    assert (status["runs"][0]["state"], status["runs"][0]["committed"]["computed"]) == ("started", 2)
 
 
 def test_snapshots_exports_and_erasure_know_the_sets(copied: Path) -> None:

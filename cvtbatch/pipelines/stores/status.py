@@ -57,7 +57,7 @@ def read_status(url: str, *, flow: bool = False) -> Document:
             {"stage": stage, "kind": kind, "cases": count} for (stage, kind), count in sorted(by_kind.items())
         ],
         "specs": _specs(store, current),
-        "runs": _runs(view, runs),
+        "runs": _runs(view, runs, [set_table(name) for name in store.feature_sets()]),
         "duplicates": find_duplicates(view),
     }
 
@@ -203,11 +203,15 @@ def _is_for_trials(spec: Spec) -> bool:
     return bool(settings.get("not_for_inference") or settings.get("weights", {}).get("not_for_inference"))
 
 
-def _runs(view: View, rows: Sequence[Mapping[str, object]]) -> list[Document]:
-    """Return what is said of runs; of one without an end, what it committed, and whether another one has begun since."""
+def _runs(view: View, rows: Sequence[Mapping[str, object]], sets: Sequence[str]) -> list[Document]:
+    """Return what is said of runs; of one without an end, what it committed, and whether another one has begun since.
+
+    Args:
+        sets: tables of the store's feature sets.
+    """
     runs = [_run(row) for row in rows]
     newest = max((str(run["started_at"]) for run in runs), default="")
-    committed = read_committed(view, [str(run["run_id"]) for run in runs if run["state"] == "started"])
+    committed = read_committed(view, [str(run["run_id"]) for run in runs if run["state"] == "started"], sets)
     for run in runs:
         own = committed.get(str(run["run_id"]))
         run["committed"] = None if own is None else own.to_document()

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from cvtbatch.store import View
 
 VALUES = ("radiomics", "embeddings")
-TABLES = ("volumes", "cases", "rois", "outlines", "failures", *VALUES)
+OTHERS = ("volumes", "cases", "rois", "outlines", "failures")
 
 
 @dataclass(slots=True)
@@ -18,7 +18,7 @@ class Committed:
     """What a run has committed.
 
     Attributes:
-        computed: cases with features or embeddings of it, those apart that have a failure of it.
+        computed: cases with features, of a feature set too, or embeddings of it, those apart that have a failure of it.
         failed: cases with a failure of it.
         last_at: when its last rows were made.
     """
@@ -36,20 +36,25 @@ class Committed:
         }
 
 
-def read_committed(view: View, run_ids: Collection[str]) -> dict[str, Committed]:
-    """Return what some runs have committed, by their ids; nothing is read where there are none."""
+def read_committed(view: View, run_ids: Collection[str], sets: Collection[str]) -> dict[str, Committed]:
+    """Return what some runs have committed, by their ids; nothing is read where there are none.
+
+    Args:
+        sets: tables of the store's feature sets.
+    """
     found = {run_id: Committed() for run_id in run_ids}
     if not found:
         return found
     of_these = pc.field("run_id").isin(pa.array(found, pa.string()))
-    for table in TABLES:
+    values = (*VALUES, *sets)
+    for table in (*OTHERS, *values):
         columns = ["run_id", "case_key", "recorded_at", *(["resolved"] if table == "failures" else [])]
         rows = view.read(table, columns, of_these)
         for run_id, run in found.items():
             own = rows.filter(pc.equal(rows["run_id"], run_id))
             last_at = pc.max(own["recorded_at"]).as_py()
             run.last_at = max(filter(None, [run.last_at, last_at]), default=None)
-            if table in VALUES:
+            if table in values:
                 run.computed.update(own["case_key"].to_pylist())
             elif table == "failures":
                 run.failed.update(own.filter(pc.invert(own["resolved"]))["case_key"].to_pylist())
