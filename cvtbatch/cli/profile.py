@@ -51,6 +51,7 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
     Example:
       cvtbatch profile check params.yaml
     """
+    from cvtbatch.pipelines.extraction.set_settings import why_not_stored
     from cvtbatch.radiomics import check_profile
     from cvtbatch.radiomics.profile_check import show_value
 
@@ -72,7 +73,10 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
             if line := checked.defaults_line():
                 say(line)
             say(f'In Python: cvtbatch.extract_features(ct, mask, params="{file}")')
-            say(f"Into a store, a table of its own: cvtbatch extract MANIFEST --store STORE --params {file}")
+            if reason := why_not_stored(feature_set):
+                say(f"Not into a store: {reason}")
+            else:
+                say(f"Into a store, a table of its own: cvtbatch extract MANIFEST --store STORE --params {file}")
             if problems := checked.job_problems:
                 say("As radiomics.profile, in the place of the study's features, it is refused:")
                 for problem in problems[:_SHOWN_PROBLEMS]:

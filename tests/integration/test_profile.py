@@ -95,3 +95,13 @@ def test_a_refused_file_cannot_be_run(tmp_path: Path) -> None:
     absent = cvtbatch("profile", "check", tmp_path / "absent.yaml")
     assert (absent.returncode, absent.stdout) == (1, "")
     assert "there is no parameter file" in absent.stderr
+
+
+def test_a_label_that_no_stored_mask_has_is_told_beforehand(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    for label, told in (
+        (1, "Into a store, a table of its own: cvtbatch extract"),
+        (2, "Not into a store: setting.label is 2"),
+    ):
+        path.write_text(f"featureClass: {{firstorder: [Mean]}}\nsetting: {{label: {label}}}\n")
+        assert told in cvtbatch("profile", "check", path, check=True).stdout

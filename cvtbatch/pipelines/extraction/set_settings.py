@@ -38,12 +38,8 @@ def resolve_sets(
     works, specs = [], []
     for name, file in section.sets.items():
         found = load_feature_set(Path(file))
-        if found.preparation.label != 1:
-            raise InputError(
-                "bad_feature_set",
-                f"feature set {name}: setting.label is {found.preparation.label}, and in the masks of a store an outline is 1: "
-                "leave it out; the manifest's column mask_label chooses the label of a mask's file",
-            )
+        if reason := why_not_stored(found):
+            raise InputError("bad_feature_set", f"feature set {name}: {reason}")
         spec = specify_set(name, found, volume)
         stock = found.is_pyradiomics and (section.engine == "pyradiomics" or bool(found.stock_reasons()))
         works.append(
@@ -60,6 +56,17 @@ def resolve_sets(
         with contextlib.suppress(StorageError):  # whoever writes there says what is wrong with it
             require_columns(FeatureStore(store_url), specs)
     return tuple(works), tuple(specs)
+
+
+def why_not_stored(feature_set: FeatureSet) -> str:
+    """Say why a set cannot be computed of what a store has; empty where it can."""
+    label = feature_set.preparation.label
+    if label == 1:
+        return ""
+    return (
+        f"setting.label is {label}, and in the masks of a store an outline is 1: leave it out; the manifest's column mask_label "
+        "chooses the label of a mask's file"
+    )
 
 
 def specify_set(name: str, feature_set: FeatureSet, volume: Spec) -> Spec:
