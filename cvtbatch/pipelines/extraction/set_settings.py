@@ -1,16 +1,17 @@
-"""What a job asks for of feature sets, turned into specifications: PyRadiomics parameter files, each on the stored grid.
+"""What a job asks for of feature sets, turned into specifications: PyRadiomics parameter files, each on one grid.
 
-A set is computed of what the store has: the stored volume and the stored mask, in which the outline is 1. So a file's
-`resampledPixelSpacing` resamples the stored volume, and its `label` can only be 1; the manifest chooses among labels of a file.
+A set is computed of what the store has, the stored volume and the stored mask, or of image and mask as their sources have them. A
+file's `resampledPixelSpacing` resamples that one. In either mask the outline is 1, so that a file's `label` can only be 1; the
+manifest chooses among labels of a file.
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, StorageError
-from cvtbatch.pipelines.extraction.case_plan import FeatureWork
+from cvtbatch.pipelines.extraction.case_plan import FeatureGrid, FeatureWork
 from cvtbatch.pipelines.shared.job import RadiomicsSection
 from cvtbatch.radiomics import FeatureSet, load_feature_set
 from cvtbatch.spec import Spec, feature_set_spec
@@ -34,13 +35,13 @@ def resolve_sets(
             "set_taken": the store has a set of this name and of other columns; a file cannot be read.
         ProblemsError: with every key of a parameter file that is refused.
     """
-    _check_names(section.sets)
+    _check_names([*section.sets.items(), *section.source_sets.items()])
     works, specs = [], []
-    for name, file in section.sets.items():
+    for grid, name, file in _sets_of(section):
         found = load_feature_set(Path(file))
         if reason := why_not_stored(found):
             raise InputError("bad_feature_set", f"feature set {name}: {reason}")
-        spec = specify_set(name, found, volume)
+        spec = specify_set(name, found, volume, grid)
         stock = found.is_pyradiomics and (section.engine == "pyradiomics" or bool(found.stock_reasons()))
         works.append(
             FeatureWork(
@@ -49,6 +50,7 @@ def resolve_sets(
                 feature_set=found,
                 engine="pyradiomics" if stock else "fast",
                 audit_share=0.0 if stock or not found.is_pyradiomics else float(section.audit),
+                grid=grid,
             )
         )
         specs.append(spec)
@@ -56,6 +58,12 @@ def resolve_sets(
         with contextlib.suppress(StorageError):  # whoever writes there says what is wrong with it
             require_columns(FeatureStore(store_url), specs)
     return tuple(works), tuple(specs)
+
+
+def _sets_of(section: RadiomicsSection) -> Iterator[tuple[FeatureGrid, str, str]]:
+    """Yield grid, name and file of each set of a job."""
+    yield from (("stored", name, file) for name, file in section.sets.items())
+    yield from (("source", name, file) for name, file in section.source_sets.items())
 
 
 def why_not_stored(feature_set: FeatureSet) -> str:
@@ -69,15 +77,15 @@ def why_not_stored(feature_set: FeatureSet) -> str:
     )
 
 
-def specify_set(name: str, feature_set: FeatureSet, volume: Spec) -> Spec:
-    """Return the specification of a feature set under a name."""
+def specify_set(name: str, feature_set: FeatureSet, volume: Spec, grid: FeatureGrid = "stored") -> Spec:
+    """Return the specification of a feature set under a name, on a grid."""
     document = feature_set.to_document()
     settings = {key: value for key, value in document.pop("setting").items() if key not in FREE}
-    return feature_set_spec(volume, name, document, settings, feature_set.names())
+    return feature_set_spec(volume, name, document, settings, feature_set.names(), grid)
 
 
-def named_sets(params: Sequence[str]) -> dict[str, str]:
-    """Return parameter files by the names of their sets.
+def named_sets(params: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the names and the files of feature sets.
 
     Args:
         params: FILE, whose stem is the name, or NAME=FILE.
@@ -85,22 +93,17 @@ def named_sets(params: Sequence[str]) -> dict[str, str]:
     Raises:
         InputError: "bad_set_name": a name cannot be one, or two are equal.
     """
-    found: dict[str, str] = {}
+    found = []
     for given in params:
         before, equals, after = given.partition("=")
-        name, file = (before, after) if equals else (Path(given).stem, given)
-        if name in found:
-            raise InputError(
-                "bad_set_name", f"two feature sets are named {name}: name one otherwise: --params NAME={file}"
-            )
-        found[name] = file
+        found.append((before, after) if equals else (Path(given).stem, given))
     _check_names(found)
     return found
 
 
-def _check_names(sets: Mapping[str, str]) -> None:
+def _check_names(sets: Iterable[tuple[str, str]]) -> None:
     taken = {name.casefold(): f"{name} is the name of a table" for name in (*contracts.table_names(), "wide")}
-    for name, file in sets.items():
+    for name, file in sets:
         reason = taken.get(name.casefold(), "")
         if not SET_NAME.fullmatch(name):
             reason = "a name has 1 to 64 letters, digits, hyphens and underscores, a letter or digit first"
@@ -108,7 +111,7 @@ def _check_names(sets: Mapping[str, str]) -> None:
             raise InputError(
                 "bad_set_name", f"{name!r} cannot name a feature set: {reason}; name it otherwise: --params NAME={file}"
             )
-        taken[name.casefold()] = f"the job has a set {name}, and capitals do not tell tables apart everywhere"
+        taken[name.casefold()] = f"the job has another set {name}, and capitals do not tell tables apart everywhere"
 
 
 def require_columns(store: FeatureStore, specs: Sequence[Spec]) -> None:
