@@ -68,13 +68,15 @@ class RadiomicsSection:
     Attributes:
         profile: a name, or a PyRadiomics parameter file.
         audit: share of the ROIs that stock PyRadiomics computes too.
-        sets: by name, PyRadiomics parameter files whose features are computed too.
+        sets: by name, PyRadiomics parameter files whose features are computed too, of stored volumes and masks.
+        source_sets: such files whose features are computed of the sources, before anything is resampled.
     """
 
     profile: str
     engine: Engine
     audit: float
     sets: Mapping[str, str]
+    source_sets: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
