@@ -15,7 +15,7 @@ from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.extras import require
 from cvtbatch.pipelines.models.fit_outlines import resolve_outlines
-from cvtbatch.pipelines.models.training_cohort import CohortSource, TrainingData, read_training
+from cvtbatch.pipelines.models.training_cohort import CohortSource, TrainingData, cohort_source, read_training
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.unfinished import require_done
@@ -90,17 +90,7 @@ def fit_bundle(
     features = FeatureStore(Location.of(store_url).url).features_of(job.fit.features)
     pinned = open_pinned(store_url, snapshot, "fit")
     job, icc_table = resolve_outlines(job, pinned.view, spec_ids, features.features)
-    source = CohortSource(
-        store_url=pinned.store.location.url,
-        snapshot=pinned.name,
-        training_centers=job.cohort.training_centers,
-        primary=job.cohort.primary,
-        spec_ids=tuple(spec_ids),
-        reviewed=job.cohort.reviewed,
-        icc_readers=job.fit.selection.icc_readers,
-        icc_table=icc_table,
-        features=job.fit.features,
-    )
+    source = cohort_source(job, pinned, spec_ids, icc_table)
     data = read_training(source)
 
     def spread(tasks: Sequence[Task]) -> Iterable[TaskResult]:
