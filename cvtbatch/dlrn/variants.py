@@ -127,7 +127,7 @@ def _inner_nomogram_auc(result: TaskResult, cohort: Cohort, settings: FitSetting
     """Return the AUC of the nomogram inside a task's training rows, each scored by one that was fitted on the other inner folds."""
     train = np.asarray(result.task.train, np.int64)
     if result.inner is None:
-        raise InternalError("no_inner_scores", f"task {result.task.name} has none")
+        raise InternalError("bad_scores", f"task {result.task.name} has none")
     scores = np.full(len(train), np.nan)
     for fitted_on, held_out in inner_folds(cohort, train, settings, result.task.name):
         fit, _ = robust_nomogram(result.inner[fitted_on], cohort, train[fitted_on], settings)

@@ -19,7 +19,7 @@ from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.extras import require
 from cvtbatch.pipelines.models.compare_plan import REFERENCE, Plan, Refit, describe_variant, plan_comparison
-from cvtbatch.pipelines.models.training_cohort import TrainingData, read_training
+from cvtbatch.pipelines.models.training_cohort import CohortSource, TrainingData, read_training
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.unfinished import require_done
@@ -29,9 +29,14 @@ from cvtbatch.validation.report.comparison_page import ComparedVariant, Comparis
 
 @dataclass(frozen=True, slots=True)
 class CompareItem:
-    """One nested task for a worker, which reads the cohort for itself."""
+    """One nested task for a worker, which reads the cohort for itself.
+
+    Attributes:
+        keys: of the rows that all fits have; the task counts these.
+    """
 
     refit: Refit
+    keys: tuple[str, ...]
     task: Task
 
 
@@ -90,17 +95,20 @@ def compare_variants(
     reference = plan.refits[REFERENCE]
     data = read_training(reference.source)
     optimistic = _audit(data)
-    columns = {
-        name: {column: _values(column, name, data) for column in wanted} for name, wanted in plan.columns.items()
-    }
-    tasks = plan_nested_tasks(data.cohort, reference.settings)
-    parts = _run(plan, tasks, cluster, on_progress)
-    variants, lacking = _variants(plan, columns, data.cohort, tasks, parts)
+    whole = {name: {column: _values(column, name, data) for column in wanted} for name, wanted in plan.columns.items()}
+    cohorts = _same_rows(plan)
+    cohort = cohorts[reference.source]
+    there = np.isin(data.cohort.keys, cohort.keys)
+    columns = {name: {column: values[there] for column, values in wanted.items()} for name, wanted in whole.items()}
+    tasks = plan_nested_tasks(cohort, reference.settings)
+    parts = _run(plan, cohort.keys, tasks, cluster, on_progress)
+    variants, lacking = _variants(plan, columns, cohorts, tasks, parts)
     if REFERENCE in lacking:
-        raise InputError("no_reference", f"the reference cannot be fitted: {lacking[REFERENCE]}")
-    if best := best_variant(variants, data.cohort, tasks):
+        raise InputError("no_nested_estimate", f"the reference cannot be fitted: {lacking[REFERENCE]}")
+    if best := best_variant(variants, cohort, tasks):
         variants.append(best)
-    comparison, unscored = _compare(variants, data.cohort, job, reference.settings)
+    comparison, unscored = _compare(variants, cohort, job, reference.settings)
+    elsewhere = {"without features of a variant": int((~there).sum())} if not there.all() else {}
     seconds = {name: sum(part.seconds for part in parts[refit]) for name, refit in plan.refits.items()}
     of_model = {model.name: model for model in comparison.models}
     found = ComparisonPage(
@@ -108,7 +116,7 @@ def compare_variants(
         snapshot_digest=pinned.content_digest,
         centers=data.centers,
         outlines=str(job.cohort.primary),
-        excluded=data.excluded,
+        excluded={**data.excluded, **elsewhere},
         unscored=unscored,
         folds=reference.settings.nested.folds,
         marks=(OPTIMISTIC,) if optimistic else (),
@@ -132,7 +140,7 @@ def compare_variants(
 
 def run_item(item: CompareItem) -> NestedPart:
     """Run a nested task where the store can be read; what cannot be fitted is told, so that the other variants go on."""
-    cohort = read_training(item.refit.source).cohort
+    cohort = read_training(item.refit.source).cohort.of_keys(item.keys)
     started = time.process_time()
     try:
         result, reason = run_task(cohort, item.refit.settings, item.task), ""
@@ -154,8 +162,21 @@ def _audit(data: TrainingData) -> bool:
     return optimistic
 
 
+def _same_rows(plan: Plan) -> dict[CohortSource, Cohort]:
+    """Return the cohorts of all fits, each with the rows that all of them have.
+
+    Raises:
+        InputError: "no_training_cases": they have none in common; a cohort cannot be read, or is left with one outcome.
+    """
+    cohorts = {refit.source: read_training(refit.source).cohort for refit in plan.refits.values()}
+    common = set.intersection(*(set(cohort.keys) for cohort in cohorts.values()))
+    if not common:
+        raise InputError("no_training_cases", "no case has what every variant is fitted on")
+    return {source: cohort.of_keys(sorted(common)) for source, cohort in cohorts.items()}
+
+
 def _run(
-    plan: Plan, tasks: Sequence[Task], cluster: Cluster, on_progress: Callable[[int, int], None]
+    plan: Plan, keys: tuple[str, ...], tasks: Sequence[Task], cluster: Cluster, on_progress: Callable[[int, int], None]
 ) -> dict[Refit, list[NestedPart]]:
     """Run every nested task of every fit; the parts are in the order of the tasks.
 
@@ -163,7 +184,7 @@ def _run(
         ResourceError: no worker could do one.
     """
     refits = dict.fromkeys(plan.refits[name] for name in plan.models)
-    items = [CompareItem(refit, task) for refit in refits for task in tasks]
+    items = [CompareItem(refit, keys, task) for refit in refits for task in tasks]
     parts: dict[Refit, dict[str, NestedPart]] = {refit: {} for refit in refits}
     for done, outcome in enumerate(engine.run(cluster, run_item, items), 1):
         part = require_done(outcome, f"the task {outcome.item.task.name}")
@@ -175,7 +196,7 @@ def _run(
 def _variants(
     plan: Plan,
     columns: Mapping[str, Mapping[str, Floats]],
-    cohort: Cohort,
+    cohorts: Mapping[CohortSource, Cohort],
     tasks: Sequence[Task],
     parts: Mapping[Refit, Sequence[NestedPart]],
 ) -> tuple[list[VariantScores], dict[str, str]]:
@@ -189,6 +210,7 @@ def _variants(
     """
     variants, lacking = [], {}
     for name, refit in plan.refits.items():
+        cohort = cohorts[refit.source]
         try:
             if name in plan.models:
                 variants.append(_fitted(name, plan.models[name], refit, cohort, parts[refit]))
@@ -203,11 +225,11 @@ def _fitted(name: str, model: Model, refit: Refit, cohort: Cohort, parts: Sequen
     """Return what a fit's model gave.
 
     Raises:
-        InputError: "not_fitted": a task of it could not be done.
+        InputError: "no_nested_estimate": a task of it could not be done.
     """
     results = [part.result for part in parts if part.result]
     if failed := next((part for part in parts if not part.result), None):
-        raise InputError("not_fitted", f"{failed.task.name}: {failed.reason}")
+        raise InputError("no_nested_estimate", f"{failed.task.name}: {failed.reason}")
     refuse(audit_tasks(cohort, results, refit.settings.components))
     return fitted_variant(name, model, results, cohort, refit.settings)
 

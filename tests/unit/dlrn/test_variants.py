@@ -7,6 +7,7 @@ import pytest
 import statsmodels.api as sm
 from sklearn.metrics import roc_auc_score
 
+from cvtbatch.dlrn.cohort import RepeatedOutlines
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.dlrn.tasks import inner_folds, plan_nested_tasks, run_tasks_here
 from cvtbatch.dlrn.variants import VariantScores, best_variant, fitted_variant, regression_variant, repeat_of
@@ -104,3 +105,19 @@ def test_of_fewer_than_two_there_is_no_choice() -> None:
     best = best_variant([unknown, variant("known", 0.4, 0.2)], COHORT, TASKS)
     assert best is not None
     assert best.chosen == {"known": 1.0}
+
+
+def test_a_cohort_of_some_rows_keeps_what_belongs_to_them() -> None:
+    kept = [5, 6, 40, 41]
+    repeats = (RepeatedOutlines("reader B, reading 1", np.array([6, 7, 41]), COHORT.radiomics[[6, 7, 41]] + 1),)
+    whole = replace(COHORT, repeats=repeats)
+    part = whole.of_keys([COHORT.keys[row] for row in reversed(kept)])
+    assert part.keys == tuple(COHORT.keys[row] for row in kept)
+    np.testing.assert_array_equal(part.radiomics, COHORT.radiomics[kept])
+    np.testing.assert_array_equal(part.outcome, COHORT.outcome[kept])
+    for number, row in enumerate(kept):
+        np.testing.assert_array_equal(part.slices[part.slice_rows == number], COHORT.slices[COHORT.slice_rows == row])
+    [repeat] = part.repeats
+    assert repeat.rows.tolist() == [1, 3]
+    np.testing.assert_array_equal(repeat.radiomics, COHORT.radiomics[[6, 41]] + 1)
+    assert whole.of_keys(COHORT.keys) is whole
