@@ -164,7 +164,10 @@ def _resolve(view: View, manifest: Manifest, keys: Sequence[str], centers: Seque
         there = {case.case_key for case in manifest}
         for key in keys:
             if key not in there and "/".join(key.split("/")[:2]) not in there:
-                raise InputError("no_such_case", f"the manifest has no case {key!r}; {did_you_mean(key, there)}")
+                raise InputError(
+                    "no_such_case",
+                    f"the manifest has no case {key!r}; {did_you_mean(key, there)}a KEY is a case_key (CENTER/CASE) or a roi_key",
+                )
     named = None if reader is None else read_readings(view, (), centers).find(reader).reader
     return Asked(frozenset(keys), tuple(centers), named)
 
