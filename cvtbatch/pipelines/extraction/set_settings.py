@@ -77,6 +77,17 @@ def why_not_stored(feature_set: FeatureSet) -> str:
     )
 
 
+def told_of_outlines(feature_set: FeatureSet) -> str:
+    """Say of which outlines a set can be computed, where that is not of all; empty where it is."""
+    if not feature_set.features("shape2D"):
+        return ""
+    plane = ("slice", "row", "column")[feature_set.calculation.force_2d_dimension]
+    return (
+        f"shape2D is of outlines in a single {plane}: of every other one the whole set fails (roi_too_thick); leave shape2D out, "
+        "or give it a file of its own"
+    )
+
+
 def specify_set(name: str, feature_set: FeatureSet, volume: Spec, grid: FeatureGrid = "stored") -> Spec:
     """Return the specification of a feature set under a name, on a grid."""
     document = feature_set.to_document()
