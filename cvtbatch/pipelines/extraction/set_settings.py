@@ -14,7 +14,7 @@ from cvtbatch.errors import InputError, StorageError
 from cvtbatch.pipelines.extraction.case_plan import FeatureGrid, FeatureWork
 from cvtbatch.pipelines.shared.job import RadiomicsSection
 from cvtbatch.radiomics import FeatureSet, load_feature_set
-from cvtbatch.spec import Spec, feature_set_spec
+from cvtbatch.spec import Spec, differences, feature_set_spec
 from cvtbatch.store import SET_NAME, FeatureStore, set_contract, set_table
 
 # These change no value of a stored mask's, whatever they are.
@@ -149,6 +149,24 @@ def require_columns(store: FeatureStore, specs: Sequence[Spec]) -> None:
                 f"the store has a feature set {name} of {len(columns):,} columns, and the file gives {len(contract.features):,}: "
                 f"{_difference(columns, contract.features)}. Its rows stay as they are; give the new set a name of its own, "
                 f"--params NAME=FILE",
+            )
+
+
+def other_settings(store_url: str, specs: Sequence[Spec]) -> Iterator[str]:
+    """Yield, of each set that a store has under other settings alone, what a run does about it."""
+    try:
+        known = FeatureStore(store_url).view().specs()
+    except StorageError:
+        return
+    for spec in specs:
+        own = [other for other in known.values() if spec.feature_set and other.feature_set == spec.feature_set]
+        if own and spec not in own:
+            told = "; ".join(
+                map(str, differences({**known, spec.spec_id: spec}, own[-1].spec_id, spec.spec_id)[:SHOWN])
+            )
+            yield (
+                f"feature set {spec.feature_set} has other settings in the store than in the file ({told}): it is computed of "
+                "every outline anew, and the old rows stay beside the new; features() and X_y then ask for spec="
             )
 
 
