@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +20,7 @@ from cvtbatch.file_errors import why
 from cvtbatch.manifest import Reading
 from cvtbatch.radiomics import Engine
 
-Kind = Literal["extract", "finetune", "fit", "score", "validate"]
+Kind = Literal["extract", "finetune", "fit", "compare-models", "score", "validate"]
 MethodName = Literal["none", "blast-ct", "threshold", "command"]
 
 
@@ -128,6 +128,23 @@ class CohortSection:
 
 
 @dataclass(frozen=True, slots=True)
+class VariantSection:
+    """What is compared with the reference; see `schemas/job.json`, section compare.variants."""
+
+    model: str | None = None
+    fit: Mapping[str, object] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CompareSection:
+    """Variants by name, and the threshold probabilities at which their net benefits are compared."""
+
+    variants: Mapping[str, VariantSection]
+    net_benefit_at: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RunSection:
     """How a run goes about it.
 
@@ -155,6 +172,7 @@ class Job:
     cohort: CohortSection
     finetune: Training
     fit: FitSettings
+    compare: CompareSection
     run: RunSection
 
 

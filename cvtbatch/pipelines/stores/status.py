@@ -8,12 +8,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cvtbatch import contracts
 from cvtbatch.errors import FormatError
 from cvtbatch.pipelines.stores.duplicates import find_duplicates
 from cvtbatch.pipelines.stores.unended_runs import read_committed
 from cvtbatch.run_id import started_at
 from cvtbatch.spec import Spec
-from cvtbatch.store import SET_PREFIX, FeatureStore, View, set_table
+from cvtbatch.store import FeatureStore, View, set_table
 from cvtbatch.validation.eligibility import CRITERIA, InclusionFlow, inclusion_flow
 
 Document = dict[str, object]
@@ -113,7 +114,7 @@ def _lacking_sets(
         for table, spec_id in sorted(specs.items())
     }
     return [
-        {"feature_set": table.removeprefix(SET_PREFIX), "cases": count, "asked_for": table in asked_for}
+        {"feature_set": table.removeprefix(contracts.SET_PREFIX), "cases": count, "asked_for": table in asked_for}
         for table, count in cases.items()
         if count
     ]
