@@ -36,6 +36,7 @@ LAYERS = [
         "radiomics",
         "embedding",
         "outlining",
+        "regions",
         "signs",
         "reporting",
         "reviewing",

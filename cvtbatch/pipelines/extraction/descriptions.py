@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cvtbatch.geometry import Grid
-from cvtbatch.pipelines.extraction.case_plan import DescriptionWork
 from cvtbatch.pipelines.extraction.case_result import Row
+from cvtbatch.pipelines.extraction.description_work import DescriptionWork
 from cvtbatch.signs.constants import CONSTANTS
 from cvtbatch.spec import SIGNS_REVISION, Spec, description_spec
 
