@@ -37,6 +37,7 @@ LAYERS = [
         "embedding",
         "outlining",
         "regions",
+        "signs",
         "reporting",
         "reviewing",
         "validation",
