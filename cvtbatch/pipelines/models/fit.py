@@ -28,7 +28,7 @@ INTENDED_USE = (
 )
 
 # Keys of the section fit that are not said where they are at their default, so that equal fits have equal digests for ever.
-LATER = frozenset({"features"})
+LATER = frozenset({"features", "pooling"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,7 @@ def fit_bundle(
         icc_readers=job.fit.selection.icc_readers,
         icc_table=icc_table,
         features=job.fit.features,
+        pooling=job.fit.pooling,
     )
     data = read_training(source)
 
