@@ -1,7 +1,5 @@
-"""Where a hematoma lies in its head: side, distances and depth from the volume alone, and by an atlas of the user's."""
+"""Where a hematoma lies in its head: side, distances and depth from the volume alone.
 
-from cvtbatch.location.head import MeasuredHead, Unmeasured, measure_head
-from cvtbatch.location.hematoma import Location, locate
-from cvtbatch.location.rules import LocationRules
-
-__all__ = ["Location", "LocationRules", "MeasuredHead", "Unmeasured", "locate", "measure_head"]
+What is no measure but a word, such as lobar, follows from a rule that its module states: an operationalisation, and no more. Every
+constant of the rules stands in `cvtbatch.location.rules`.
+"""

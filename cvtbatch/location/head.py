@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid, Vector
 from cvtbatch.location.field import DepthField
 from cvtbatch.location.midplane import Midplane, find_midplane
@@ -46,31 +47,26 @@ class MeasuredHead:
     ventricles: Ventricles | None
 
 
-@dataclass(frozen=True, slots=True)
-class Unmeasured:
-    """Why nothing can be located in a head.
-
-    Attributes:
-        reason: `not_axial`, or as `NoInside.reason`.
-        text: the same in words.
-    """
-
-    reason: str
-    text: str
-
-
-def measure_head(hu_zyx: npt.NDArray[np.int16], grid: Grid, rules: LocationRules) -> MeasuredHead | Unmeasured:
+def measure_head(hu_zyx: npt.NDArray[np.int16], grid: Grid, rules: LocationRules) -> MeasuredHead:
     """Find the landmarks of a head.
 
     Args:
         hu_zyx: HU on `grid`, whose axes are at right angles.
+
+    Raises:
+        InputError: "not_across_body": slices are not axial; "no_inside": the inside of the skull cannot be found, and why.
     """
     axes = grid.axes()
     if (np.abs(axes).argmax(axis=0) != np.arange(3)).any():
-        return Unmeasured("not_axial", "the slices do not lie across the body")
+        raise InputError(
+            "not_across_body",
+            "the slices do not lie across the body, so that nothing can be located in them; it takes an axial series",
+        )
     found = find_inside(hu_zyx, grid.spacing_mm[::-1])
     if isinstance(found, NoInside):
-        return Unmeasured(found.reason, found.text)
+        raise InputError(
+            "no_inside", f"the inside of the skull cannot be found, so that nothing is located in it: {found.text}"
+        )
     inside = found.mask_zyx
     surface = find_surface(inside, grid)
     sparse = surface.thinned(rules.skull_area_mm2)

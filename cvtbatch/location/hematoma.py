@@ -14,7 +14,6 @@ from cvtbatch.location.surface import Mask, Solid, distances_mm, find_surface, t
 from cvtbatch.outlining.location import find_place
 
 Side = Literal["left", "right", "both"]
-Unknown = Literal["vertex_not_in_scan", "no_ventricles", "near_tentorium", "between_regions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class Location:
         depth_share: depth of the centroid below the inner surface, as a share of the deepest point's of the head.
         deepest_share: the same of the outline's deepest voxel.
         compartment, region: in words, see `cvtbatch.location.compartments`.
-        unknown: why values are None, or words are `unknown`.
+        undetermined: values that are None, and words that are `unknown`, each with why.
     """
 
     side: Side
@@ -54,7 +53,7 @@ class Location:
     deepest_share: float
     compartment: Compartment
     region: Region
-    unknown: tuple[Unknown, ...]
+    undetermined: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +89,6 @@ def locate(outline_zyx: npt.NDArray[np.generic], head: MeasuredHead, rules: Loca
         rules=rules,
     )
     compartment = compartment_of(place)
-    missing: dict[Unknown, bool] = {
-        "vertex_not_in_scan": vertex is None,
-        "no_ventricles": ventricles is None,
-        "near_tentorium": vertex is not None and compartment == "unknown",
-        "between_regions": compartment != "unknown" and region == "unknown",
-    }
     return Location(
         side="left" if left_share >= rules.side_share else "right" if 1 - left_share >= rules.side_share else "both",
         left_share=left_share,
@@ -108,8 +101,24 @@ def locate(outline_zyx: npt.NDArray[np.generic], head: MeasuredHead, rules: Loca
         deepest_share=min(1.0, _deepest_mm(outline, head, rules) / head.deepest_mm),
         compartment=compartment,
         region=region,
-        unknown=tuple(reason for reason, is_missing in missing.items() if is_missing),
+        undetermined=_undetermined(ventricles, vertex, compartment, region),
     )
+
+
+def _undetermined(
+    ventricles: Distance | None, vertex: Distance | None, compartment: Compartment, region: Region
+) -> tuple[str, ...]:
+    """Return what is not known, and why."""
+    why: dict[str, str] = {}
+    if ventricles is None:
+        why["ventricles_mm"] = "no fluid that keeps to the rule"
+    if vertex is None:
+        why["vertex_mm"] = why["compartment"] = why["region"] = "the scan ends below the vertex"
+    elif compartment == "unknown":
+        why["compartment"] = why["region"] = "too near to the tentorium, which is not seen"
+    elif region == "unknown":
+        why["region"] = "on neither side of the rule's limits"
+    return tuple(f"{name}: {reason}" for name, reason in why.items())
 
 
 def _from_midline(outline: _Outline, head: MeasuredHead) -> tuple[float, Distance]:

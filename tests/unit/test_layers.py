@@ -37,6 +37,7 @@ LAYERS = [
         "embedding",
         "outlining",
         "location",
+        "signs",
         "reporting",
         "reviewing",
         "validation",

@@ -144,7 +144,7 @@ class CaseWorker:
         with self._holding_failures():
             input_digest, mask_zyx = self._mask(roi, volume)
             self.succeeded.append(FailureKey(key, work.volume_spec_id))
-            for features, there in zip(work.features, roi.features, strict=True):
+            for features, there in zip(work.values, roi.features, strict=True):
                 if there.skipped:
                     continue
                 wanted = input_digest not in there.featured or there.audit_failed
@@ -160,11 +160,11 @@ class CaseWorker:
                             featured=input_digest in there.featured,
                             audited=there.audited,
                         )
-                    self.succeeded.append(FailureKey(key, features.radiomics_spec_id))
+                    self.succeeded.append(FailureKey(key, features.spec_id))
 
     @contextlib.contextmanager
     def _holding_failures(self) -> Iterator[None]:
-        """Hold the failure of an outline, or of one set of its features, that stops the block."""
+        """Hold the failure of an outline, or of one kind of its values, that stops the block."""
         try:
             yield
         except Stopped as stopped:

@@ -58,7 +58,7 @@ class Coordinator:
         job = settings.job.run
         self._store, self._settings, self._run_id, self._log, self._listeners = store, settings, run_id, log, listeners
         self._started = started
-        sets = [part.table for part in settings.work.features[1:]]
+        sets = [part.table for part in settings.work.values[1:]]
         self._batch = RowBatch(store, run_id, log, job.commit_cases, job.commit_seconds, sets)
         self._monitor = RunMonitor(len(manifest), manifest.rows, cluster, listeners.on_progress, listeners.on_notice)
         self._events = FailureEvents(self._batch, log, listeners.on_failure)
@@ -139,6 +139,7 @@ class Coordinator:
             outline_spec_id=self._settings.outline_spec_id,
             embedding_spec_id=self._settings.embedding_spec_id,
             feature_sets=self._settings.feature_sets,
+            descriptions=work.described,
             cases=self._monitor.planned,
             computed=states.now["computed"],
             continued=states.continued,

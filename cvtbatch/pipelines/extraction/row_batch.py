@@ -16,7 +16,7 @@ HELD_VALUES = 400_000
 
 
 def batch_order(sets: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the tables of a batch in order; those of feature sets come with the study's features."""
+    """Return the tables of a batch in order; those of feature sets and descriptions come with the study's features."""
     place = BATCH_ORDER.index(contracts.RADIOMICS) + 1
     return (*BATCH_ORDER[:place], *sets, *BATCH_ORDER[place:])
 
@@ -33,7 +33,7 @@ class RowBatch:
         log: told each commit.
         most_items: cases or outlines whose rows are held at most.
         most_seconds: how long rows are held at most.
-        sets: tables of feature sets, as `batch_order` takes them.
+        sets: tables of feature sets and descriptions, as `batch_order` takes them.
 
     Attributes:
         appended: rows that were appended since the run began, by table.

@@ -142,13 +142,18 @@ class RunSection:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job that keeps to `schemas/job.json`, every section in it, whatever its kind."""
+    """A job that keeps to `schemas/job.json`, every section in it, whatever its kind.
+
+    Attributes:
+        describe: tables of values that describe outlines, e.g. signs.
+    """
 
     version: int
     kind: Kind
     volume: VolumeSection
     outline: OutlineSection
     radiomics: RadiomicsSection
+    describe: tuple[str, ...]
     embedding: EmbeddingSection
     cohort: CohortSection
     finetune: Training

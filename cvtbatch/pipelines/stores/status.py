@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cvtbatch import contracts
 from cvtbatch.errors import FormatError
 from cvtbatch.pipelines.stores.duplicates import find_duplicates
 from cvtbatch.pipelines.stores.unended_runs import read_committed
@@ -22,10 +23,10 @@ KINDS = ("volume", "outline", "radiomics", "embedding")
 def read_status(url: str, *, flow: bool = False) -> Document:
     """Return the JSON document of `cvtbatch status --json`, with the inclusion flow if asked.
 
-    A case is done when every current mask of it has features, those of feature sets too, and embeddings if they were asked for,
-    under the newest run's specifications, failed when it has a live failure under them, and awaits its mask when it has a
-    volume and no mask, unless the run's method found no hemorrhage in it. Masks are people's, and those that this method found
-    in cases that the run's job leaves to it. The store does not know the manifest: a mask that was taken out of it stays.
+    A case is done when every current mask of it has features, those of feature sets too, and embeddings and descriptions if they
+    were asked for, under the newest run's specifications, failed when it has a live failure under them, and awaits its mask when it
+    has a volume and no mask, unless the run's method found no hemorrhage in it. Masks are people's, and those that this method
+    found in cases that the run's job leaves to it. The store does not know the manifest: a mask that was taken out of it stays.
 
     Raises:
         StorageError, FormatError: as `FeatureStore`.
@@ -36,8 +37,8 @@ def read_status(url: str, *, flow: bool = False) -> Document:
     runs = store.runs().to_pylist()
     newest: dict[str, str] = next((run for run in runs if run["command"] == "extract"), {})
     spec_ids = {kind: newest.get(f"{kind}_spec_id") or "" for kind in KINDS}
-    sets = _feature_sets(newest)
-    current = {*spec_ids.values(), *sets.values()} - {""}
+    sets, descriptions = _feature_sets(newest), _by_name(newest, "descriptions")
+    current = {*spec_ids.values(), *sets.values(), *descriptions.values()} - {""}
     masks, of_others = _masks(view, spec_ids, finds_all=_finds_all(newest))
     failures = view.rows("failures")
     live = failures.filter(pc.is_in(failures["spec_id"], value_set=pa.array(sorted(current), pa.string())))
@@ -49,7 +50,7 @@ def read_status(url: str, *, flow: bool = False) -> Document:
         "command": "status",
         "store": url,
         "format_version": store.format_version,
-        "cases": _case_states(view, spec_ids, sets, masks, live["case_key"]),
+        "cases": _case_states(view, spec_ids, sets, descriptions, masks, live["case_key"]),
         "rows": {
             name: failures.num_rows if name == "failures" else store.table(name).count() for name in store.table_names()
         },
@@ -76,16 +77,22 @@ def _finds_all(run: Mapping[str, str]) -> bool:
 
 
 def _feature_sets(run: Mapping[str, str]) -> dict[str, str]:
-    """Return the specifications of a run's feature sets by their tables; none where it had none, or is of an earlier version.
+    """Return the specifications of a run's feature sets by their tables."""
+    return {set_table(name): spec_id for name, spec_id in _by_name(run, "feature_sets").items()}
+
+
+def _by_name(run: Mapping[str, str], column: str) -> dict[str, str]:
+    """Return the specifications that a column of a run has by name; none where it had none, or is of an earlier version.
 
     Raises:
         FormatError: what it says of them is damaged.
     """
     try:
-        sets = json.loads(run.get("feature_sets") or "{}")
+        found = json.loads(run.get(column) or "{}")
     except ValueError:
-        raise FormatError("store_damaged", "the feature sets of a run in table runs are not what was written") from None
-    return {set_table(name): str(spec_id) for name, spec_id in sets.items()}
+        told = column.replace("_", " ")
+        raise FormatError("store_damaged", f"the {told} of a run in table runs are not what was written") from None
+    return {name: str(spec_id) for name, spec_id in found.items()}
 
 
 def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa.Table, pa.Table]:
@@ -103,13 +110,18 @@ def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa
 
 
 def _case_states(
-    view: View, spec_ids: Mapping[str, str], sets: Mapping[str, str], masks: pa.Table, failed: pa.ChunkedArray
+    view: View,
+    spec_ids: Mapping[str, str],
+    sets: Mapping[str, str],
+    descriptions: Mapping[str, str],
+    masks: pa.Table,
+    failed: pa.ChunkedArray,
 ) -> dict[str, int]:
     """Return how many cases there are, and how many in each state.
 
     Args:
         spec_ids: the newest run's, by kind; empty where it had none.
-        sets: those of its feature sets, by table.
+        sets, descriptions: those of its feature sets, and of what else describes outlines, by table.
         masks: that this run works on.
         failed: case_keys that have a live failure.
     """
@@ -126,6 +138,9 @@ def _case_states(
     for table, spec_id in sets.items():
         of_set = view.features(table, ["roi_key"], pc.field("radiomics_spec_id") == spec_id)
         finished = finished.filter(_are_in(finished, of_set["roi_key"]))
+    for table, spec_id in descriptions.items():
+        described = view.described(table, ["roi_key"], pc.field(f"{table}_spec_id") == spec_id)
+        finished = finished.filter(_are_in(finished, described["roi_key"]))
     if spec_ids["embedding"]:
         largest = pc.field("is_largest") & (pc.field("embedding_spec_id") == spec_ids["embedding"])
         finished = finished.filter(_are_in(finished, view.embeddings(["roi_key"], largest)["roi_key"]))
@@ -181,6 +196,8 @@ def _specs(store: FeatureStore, current: set[str]) -> list[Document]:
         rows += store.table(table).counts(f"{kind}_spec_id")
     for of_set in store.feature_sets().values():
         rows += of_set.counts("radiomics_spec_id")
+    for table in contracts.description_tables():
+        rows += store.table(table).counts(f"{table}_spec_id")
     specs = store.table("specs").read().sort_by([("kind", "descending"), ("spec_id", "ascending")]).to_pylist()
     return [
         {
