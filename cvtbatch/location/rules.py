@@ -24,6 +24,9 @@ class LocationRules:
             least_ventricles_ml: see `cvtbatch.location.ventricles`.
         lobar_skull_mm, lobar_ventricles_mm, lobar_vertex_mm, deep_skull_mm, deep_midline_mm, deep_ventricles_mm,
             deep_vertex_mm: see `cvtbatch.location.compartments`.
+        atlas_mm, atlas_window_hu, atlas_bins, atlas_sampled_share, atlas_seed, atlas_steps: spacing and attenuation in which an
+            atlas is laid over a head, and how its mutual information is found.
+        stretches, least_overlap: see `cvtbatch.location.atlas`.
     """
 
     point_area_mm2: float = 15.0
@@ -56,3 +59,11 @@ class LocationRules:
     deep_midline_mm: float = 34.0
     deep_ventricles_mm: float = 25.0
     deep_vertex_mm: tuple[float, float] = (50.0, 95.0)
+    atlas_mm: float = 3.0
+    atlas_window_hu: tuple[int, int] = (0, 80)
+    atlas_bins: int = 32
+    atlas_sampled_share: float = 0.2
+    atlas_seed: int = 1
+    atlas_steps: int = 100
+    stretches: tuple[float, float] = (0.7, 1.4)
+    least_overlap: float = 0.85
