@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from cvtbatch.radiomics.shape import surface_and_volume
 from cvtbatch.signs.constants import Constants
@@ -58,7 +59,7 @@ def measure_geometry(hematoma: Hematoma, constants: Constants) -> Geometry:
 
 def diameters(mask_yx: Mask, x_mm: float, y_mm: float) -> tuple[float, float]:
     """Return the largest diameter of some pixels, at least one, and their width perpendicular to it, in mm."""
-    points = _corners(mask_yx) * (x_mm, y_mm)
+    points = corners(mask_yx) * (x_mm, y_mm)
     offsets = points[:, None] - points[None]
     lengths = np.hypot(offsets[..., 0], offsets[..., 1])
     longest = float(lengths.max())
@@ -68,8 +69,8 @@ def diameters(mask_yx: Mask, x_mm: float, y_mm: float) -> tuple[float, float]:
     return longest, float(np.ptp(across, axis=0).max())
 
 
-def _corners(mask_yx: Mask) -> npt.NDArray[np.float64]:
-    """Return the corners (n, 2), x y in pixels, of the first and the last pixel of every row."""
+def corners(mask_yx: Mask) -> npt.NDArray[np.float64]:
+    """Return the corners (n, 2), x y in pixels, of the first and the last pixel of every row: none other can end a diameter."""
     rows = np.flatnonzero(mask_yx.any(axis=1))
     first = mask_yx[rows].argmax(axis=1)
     last = mask_yx.shape[1] - mask_yx[rows, ::-1].argmax(axis=1)
@@ -78,7 +79,8 @@ def _corners(mask_yx: Mask) -> npt.NDArray[np.float64]:
 
 
 def _irregularity(hematoma: Hematoma) -> float:
-    """Return the hematoma irregularity index."""
-    inside = np.ascontiguousarray(np.pad(hematoma.outline_zyx, 1), dtype=np.uint8)
+    """Return the hematoma irregularity index; the mesh is that of the outline's box, as PyRadiomics makes it."""
+    (box,) = ndimage.find_objects(hematoma.outline_zyx.astype(np.uint8))
+    inside = np.ascontiguousarray(np.pad(hematoma.outline_zyx[box], 1), dtype=np.uint8)
     surface_mm2, volume_mm3 = surface_and_volume(inside, np.array(hematoma.spacing_mm[::-1]))
     return 100 * (math.sqrt(surface_mm2 / math.pi) / 2) / math.cbrt(3 * volume_mm3 / (4 * math.pi))
