@@ -1,12 +1,13 @@
 """The labels of an atlas that a hematoma lies in: a brain's template, which the user names, is laid over the inside of the skull.
 
-The transform is affine and maximises mutual information (Mattes et al., IEEE Trans Med Imaging 2003;22:120-128, as SimpleITK has it),
-from coarse to fine. It begins with both brains' middles on one another, at one size, turned as the midsagittal plane is: how far a
+The transform is affine and maximises mutual information (Mattes et al., IEEE Trans Med Imaging 2003;22:120-128; SimpleITK's), from
+coarse to fine. It begins with both brains' middles on one another, at one size, turned as the midsagittal plane is: how far a
 head is nodded is what is left to find. One thread and a fixed seed give the same transform at each run.
 
 How well it fits is told by what inside and template have in common (Dice) and by the information. A fit that misses `least_overlap`
-or `stretches`, or does not come to an end, gives no labels. The labels are then asked for at every voxel of the outline, nearest
-neighbour. A hematoma pushes brain aside, which no affine transform follows, and an atlas is of other brains: a label is a guess.
+or `stretches`, or does not come to an end, gives no labels, nor does a scan of a part of the brain. The labels are then asked for at
+every voxel of the outline, nearest neighbour. A hematoma pushes brain aside, which no affine transform follows, and an atlas is of
+other brains: a label is a guess. A template whose axes are not what its file says fits as well as one that is right.
 """
 
 from dataclasses import dataclass
@@ -16,10 +17,10 @@ import SimpleITK as sitk
 
 from cvtbatch.geometry import Vector, voxels_of
 from cvtbatch.imaging.resampling import to_image
-from cvtbatch.location.atlas_files import Atlas
 from cvtbatch.location.head import MeasuredHead
 from cvtbatch.location.rules import LocationRules
 from cvtbatch.location.surface import Mask, box_of
+from cvtbatch.location.template import Atlas
 
 Volume = np.ndarray[tuple[int, ...], np.dtype[np.int16]]
 
@@ -63,6 +64,8 @@ def register_atlas(hu_zyx: Volume, head: MeasuredHead, atlas: Atlas, rules: Loca
     Args:
         hu_zyx: of the head.
     """
+    if head.vertex_mm is None or not head.base_in_scan:
+        return "the scan does not show the whole brain"
     fixed = _brain_image(hu_zyx, head, rules)
     begin = _begin(fixed, head, atlas)
     method = _method(rules)
@@ -76,7 +79,8 @@ def register_atlas(hu_zyx: Volume, head: MeasuredHead, atlas: Atlas, rules: Loca
     stretches = np.linalg.svd(matrix, compute_uv=False)
     low, high = rules.stretches
     if stretches.min() < low or stretches.max() > high or np.linalg.det(matrix) <= 0:
-        return f"the registration stretches the head by {stretches.min():.2f} to {stretches.max():.2f}; {low} to {high} are plausible"
+        found = f"{stretches.min():.2f} to {stretches.max():.2f}"
+        return f"the registration stretches the head by {found}; {low} to {high} are plausible"
     placed = sitk.Resample(atlas.template, fixed, begin, sitk.sitkLinear, 0.0)
     overlap = _dice(sitk.GetArrayViewFromImage(fixed) > 0, sitk.GetArrayViewFromImage(placed) > atlas.least)
     if overlap < rules.least_overlap:
@@ -109,7 +113,8 @@ def _brain_image(hu_zyx: Volume, head: MeasuredHead, rules: LocationRules) -> si
     sizes = [part.stop - part.start for part in (x, y, z)]
     region = sitk.RegionOfInterest(image, _clipped(sizes, (x, y, z), image), [x.start, y.start, z.start])
     blocks = [max(1, round(rules.atlas_mm / mm)) for mm in head.grid.spacing_mm]
-    return sitk.BinShrink(region, blocks)
+    brain: sitk.Image = sitk.BinShrink(region, blocks)
+    return brain
 
 
 def _clipped(sizes: list[int], parts: tuple[slice, slice, slice], image: sitk.Image) -> list[int]:

@@ -7,7 +7,7 @@ from cvtbatch.location.rows import location_row
 from cvtbatch.location.rules import LocationRules
 from cvtbatch.store import FeatureStore, StoredArray
 from tests.support.archives import skulled_archive, tiny_archive, write_rows
-from tests.support.commands import appended, extract_json
+from tests.support.commands import appended, cvtbatch, extract_json
 from tests.support.store_contents import grid_of
 
 COARSE = ("--set", "volume.spacing_mm=[2,2,5]")
@@ -40,3 +40,17 @@ def test_without_a_skull_nothing_is_located_and_the_rest_is_there(tmp_path: Path
     assert document["failures"] == [{"stage": "locations", "kind": "no_inside", "cases": 1}]
     assert document["rows"]["radiomics"] == 1  # type: ignore[index]
     assert FeatureStore(str(tmp_path / "store")).locations().num_rows == 0
+
+
+def test_an_atlas_is_part_of_the_specification_and_serves_locations_alone(tmp_path: Path) -> None:
+    tiny_archive(tmp_path / "archive", 1)
+    manifest, store = tmp_path / "archive" / "manifest.csv", tmp_path / "store"
+    for arguments, told in (
+        (["atlas.template=t.nii"], "give both atlas.template and atlas.labels"),
+        (["atlas.template=t.nii", "atlas.labels=l.nii"], "add locations to describe"),
+        (["atlas.template=t.nii", "atlas.labels=l.nii", "describe=[locations]"], "cannot be read: No such file"),
+    ):
+        options = [part for argument in arguments for part in ("--set", argument)]
+        refused = cvtbatch("extract", manifest, "--store", store, "--workers", 0, *options)
+        assert refused.returncode == 1
+        assert told in refused.stderr

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cvtbatch.errors import PASSING_KINDS
+from cvtbatch.location.atlas_files import AtlasFiles
 from cvtbatch.manifest import MISSING_FILE, Case, CompactPickle, RoiSource
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
 from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownRoi, KnownVolume
@@ -69,10 +70,12 @@ class DescriptionWork:
 
     Attributes:
         table: that its rows go to; it says what they are.
+        atlas: of the user's, that locations are told by.
     """
 
     table: str
     spec_id: str
+    atlas: AtlasFiles | None = None
 
     def audits(self, roi_key: str) -> bool:
         """Say whether an ROI is compared with stock PyRadiomics: none is, for stock has no such values."""

@@ -78,6 +78,14 @@ class RadiomicsSection:
 
 
 @dataclass(frozen=True, slots=True)
+class AtlasSection:
+    """Files of an atlas that locations are told by, both or none."""
+
+    template: str | None
+    labels: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class EmbeddingSection:
     """Embeddings: of which backbone, on what of a slice, computed how.
 
@@ -154,6 +162,7 @@ class Job:
     outline: OutlineSection
     radiomics: RadiomicsSection
     describe: tuple[str, ...]
+    atlas: AtlasSection
     embedding: EmbeddingSection
     cohort: CohortSection
     finetune: Training

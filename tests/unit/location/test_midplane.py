@@ -20,7 +20,7 @@ from tests.support.series import case
 RULES = LocationRules()
 LPS = (1.0, 0, 0, 0, 1, 0, 0, 0, 1)
 CENTER = (4.0, -3.0, 2.0)
-SPACING_ZYX = (5.0, 2.0, 2.0)
+SPACING_ZYX = (5.0, 3.0, 3.0)
 # Where the falx of the real head ends, in front and behind, and the inner crest of the occipital bone; found by eye, x and y in mm,
 # and the slice of 5 mm.
 MIDLINE = (
@@ -46,7 +46,7 @@ def test_plane_of_a_drawn_head_is_that_of_its_symmetry(name: str) -> None:
     grid = Grid(head.hu.shape[::-1], SPACING_ZYX[::-1], (0, 0, 0), LPS)
     surface, field = find_surface(inside.mask_zyx, grid), DepthField.of(inside.mask_zyx, grid, 3, 12)
     plane = find_midplane(surface, field, RULES)
-    assert plane.yaw_deg == pytest.approx(yaw_deg, abs=0.6)
+    assert plane.yaw_deg == pytest.approx(yaw_deg, abs=0.8)
     assert plane.roll_deg == pytest.approx(0, abs=0.7)
     # The head's centre, and points 60 mm up and forward of it, mm from the first voxel.
     center = np.array(CENTER) - [-112, -125, z_mm[0]]
