@@ -181,6 +181,21 @@ class FeatureStore(OpenedStore):
         condition = to_expression(where, contracts.table("signs").arrow())
         return self.at(snapshot).described("signs", columns, condition, spec)
 
+    def locations(
+        self,
+        *,
+        snapshot: str | None = None,
+        columns: Sequence[str] | None = None,
+        where: pc.Expression | str | None = None,
+        spec: str | Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Return where hematomas lie by one specification, a row an outline; arguments and errors as for `radiomics`.
+
+        They are there where the job asked for them (`describe: [locations]`).
+        """
+        condition = to_expression(where, contracts.table("locations").arrow())
+        return self.at(snapshot).described("locations", columns, condition, spec)
+
     def wide(
         self,
         *,
