@@ -124,12 +124,15 @@ class ExtractReport:
     Attributes:
         run_id: None for a plan that nobody carries out.
         feature_sets: specifications of the job's feature sets, by the set's name.
+        descriptions: specifications of what describes outlines, by table.
         cases: that were planned.
         continued: of those computed, cases whose volume, and features where they had an outline, an earlier run had stored.
         clinical_updated: cases whose clinical values were corrected without any other reason to be new.
         decoded: cases of which a source was read.
         rows: that were appended, by table.
         failures: cases by stage and kind.
+        lacking_sets: how many cases lack a feature set since it failed, by its name.
+        lacking_sets_alone: how many of the failed cases lack feature sets and nothing else.
         plan: cases by reason.
         report: path of the page that tells a person of the run; None where none could be written.
     """
@@ -141,6 +144,7 @@ class ExtractReport:
     outline_spec_id: str
     embedding_spec_id: str
     feature_sets: Mapping[str, str]
+    descriptions: Mapping[str, str]
     rows: Mapping[str, int]
     outlines: OutlineSummary
     embeddings: EmbeddingSummary
@@ -156,6 +160,8 @@ class ExtractReport:
     clinical_updated: int = 0
     decoded: int = 0
     failures: list[dict[str, str | int]] = field(default_factory=list)
+    lacking_sets: Mapping[str, int] = field(default_factory=dict)
+    lacking_sets_alone: int = 0
     audit: AuditSummary = field(default_factory=AuditSummary)
     cost: CostSummary = field(default_factory=CostSummary)
     seconds: float = 0.0

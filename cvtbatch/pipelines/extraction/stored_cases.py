@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import pyarrow.compute as pc
 
+from cvtbatch import contracts
 from cvtbatch.geometry import Grid
 from cvtbatch.manifest import Case, Manifest
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
@@ -82,7 +83,7 @@ class KnownCase:
     Attributes:
         outline: what the run's method found; None before it looked, or where the run has none.
         rois: by roi_key, of people and of every method.
-        featured: by roi_key and specification, the input digests that have features.
+        featured: by roi_key and specification, the input digests that have features, or what else describes the outline.
         embedded: by roi_key, the input digests that have embeddings.
         failures: live failures by key.
     """
@@ -101,23 +102,26 @@ class SpecIds:
     """The specifications of a run; `outline` and `embedding` are empty where they are not asked for.
 
     Attributes:
-        features: by the table of their rows, of those tables that the store has.
+        features: and what else describes outlines, by the table of their rows, of those tables that the store has.
+        without_table: those of feature sets that have no row yet: they may have failed.
     """
 
     volume: str
     features: Mapping[str, str]
     outline: str = ""
     embedding: str = ""
+    without_table: tuple[str, ...] = ()
 
     def wanted(self) -> dict[str, Wanted]:
         """Return what a plan needs of a store, a row before what it stands on."""
         of_volume = pc.field("volume_spec_id") == self.volume
-        failed = pc.field("spec_id").isin(sorted({self.volume, *self.features.values(), self.outline, self.embedding}))
+        spec_ids = {self.volume, *self.features.values(), *self.without_table, self.outline, self.embedding}
+        failed = pc.field("spec_id").isin(sorted(spec_ids))
         wanted = {
             "cases": Wanted(("clinical_digest",)),
             "volumes": Wanted(VOLUME_COLUMNS, of_volume),
             "rois": Wanted(ROI_COLUMNS, of_volume),
-            **{table: Wanted((), pc.field("radiomics_spec_id") == spec_id) for table, spec_id in self.features.items()},
+            **{table: Wanted((), pc.field(_spec_column(table)) == spec_id) for table, spec_id in self.features.items()},
             "failures": Wanted(("source_fingerprint", "stage", "kind"), failed),
         }
         if self.outline:
@@ -127,6 +131,11 @@ class SpecIds:
             of_spec = (pc.field("embedding_spec_id") == self.embedding) & pc.field("is_largest")
             wanted["embeddings"] = Wanted((), of_spec)
         return wanted
+
+
+def _spec_column(table: str) -> str:
+    """Return the column that says under which specification a row of features, or of what describes an outline, was made."""
+    return f"{table}_spec_id" if table in contracts.description_tables() else f"{contracts.RADIOMICS}_spec_id"
 
 
 class StoredCases:
@@ -184,7 +193,7 @@ def read_known(view: View, features: Mapping[str, str]) -> Mapping[str, KnownCas
     for row in view.read("embeddings", columns).to_pylist():
         _add(case(row).embedded, row["roi_key"], row["input_digest"])
     for row in view.rows("failures").to_pylist():
-        failure = KnownFailure(row["source_fingerprint"], row["stage"], row["kind"])
+        failure = KnownFailure(row["source_fingerprint"], row["stage"], row["kind"], row["spec_id"])
         key = FailureKey(row["roi_key"], row["spec_id"], row["scope"], row["input_digest"])
         case(row).failures[key] = failure
     return known
