@@ -61,7 +61,7 @@ def to_report(
         series_description="Results, for research use (cvtbatch)",
         coding_schemes=[CodingSchemeIdentificationItem(codes.SCHEME, name=_SCHEME_NAME)],
     )
-    identify(dataset, max(results.recorded_at, outline.recorded_at))
+    identify(dataset, results.recorded_at)
     return dataset
 
 

@@ -77,7 +77,7 @@ class Results:
     """What a report says of an outline, in order.
 
     Attributes:
-        recorded_at: when the newest of it was recorded, UTC.
+        recorded_at: when the newest of it was recorded, the outline among it, UTC.
     """
 
     measured: tuple[Measured, ...]

@@ -163,3 +163,16 @@ def test_a_case_whose_image_changed_is_refused_and_the_others_are_written(archiv
         archive / "o",
     )
     assert (text.returncode, "did you mean 'A/uneven'?" in text.stderr) == (1, True)
+
+
+def test_a_header_that_no_object_may_hold_is_refused_without_its_value(archive: Path) -> None:
+    for path in (archive / "tilted").iterdir():
+        dataset = pydicom.dcmread(path)
+        with quiet():
+            dataset.PatientBirthDate = "spring 1950"
+            dataset.save_as(path)
+    document = written(archive, code=3)
+    [failed] = document["failed"]
+    assert (failed["case_key"], failed["kind"]) == ("A/tilted", "unusable_header")
+    assert "1950" not in json.dumps(document)
+    assert document["outlines"] == {"written": 1, "replaced": 0, "there": 0}

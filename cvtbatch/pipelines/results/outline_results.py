@@ -54,13 +54,7 @@ def _algorithm(stored: StoredResults, spec_id: str) -> Algorithm:
     return Algorithm(str(settings.get("method", "unknown")), version, shown, bool(weights))
 
 
-def to_results(
-    stored: StoredResults,
-    row: Row,
-    segment_ml: float,
-    mean_hu: float,
-    bundle: Bundle | None,
-) -> Results:
+def to_results(stored: StoredResults, row: Row, segment_ml: float, mean_hu: float, bundle: Bundle | None) -> Results:
     """Return what is known of an outline.
 
     Args:
@@ -71,14 +65,15 @@ def to_results(
     key = row["roi_key"], row["input_digest"]
     shape, score = stored.shapes.get(key), stored.scores.get(key)
     measured, judged = list(_measured(row, shape, segment_ml, mean_hu)), list[Judged]()
-    told = [*_notes(stored, row), *_flags(stored.volumes[row["case_key"]]["flags"], row["flags"])]
+    told, flags = list(_notes(stored, row)), [*(stored.volumes[row["case_key"]]["flags"] or ()), *(row["flags"] or ())]
     if bundle is not None and score is None:
         told.append(Told(codes.COMMENT, _UNSCORED))
     if bundle is not None and score is not None:
         measured += _scored(score, bundle)
         judged += _judged(score)
-        told += [*_flags(score["flags"]), *_bundle_notes(score, bundle), Told(codes.BUNDLE_DIGEST, bundle.digest)]
-    told.append(Told(codes.SOFTWARE, f"cvtbatch {__version__}"))
+        told += [*_bundle_notes(score, bundle), Told(codes.BUNDLE_DIGEST, bundle.digest)]
+        flags += score["flags"] or ()
+    told += [*_flags(flags), Told(codes.SOFTWARE, f"cvtbatch {__version__}")]
     dates = [one["recorded_at"] for one in (shape, score) if one is not None]
     return Results(tuple(measured), tuple(judged), tuple(told), max([stored.first_recorded[key], *dates]))
 
@@ -148,7 +143,7 @@ def _bundle_notes(score: Row, bundle: Bundle) -> Iterator[Told]:
         yield Told(codes.COMMENT, f"{', '.join(model.upper() for model in mark.models)}: {mark.mark}.")
 
 
-def _flags(*lists: Sequence[str] | None) -> Iterator[Told]:
-    for flag in dict.fromkeys(flag for flags in lists for flag in flags or ()):
+def _flags(flags: Sequence[str]) -> Iterator[Told]:
+    for flag in dict.fromkeys(flags):
         meaning = "the study's criteria exclude such a case" if flag.startswith("excluded_") else MEANINGS.get(flag)
         yield Told(codes.FLAG, f"{flag}: {meaning}" if meaning else flag)
