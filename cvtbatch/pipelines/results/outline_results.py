@@ -132,7 +132,8 @@ def _notes(stored: StoredResults, row: Row) -> Iterator[Told]:
 
 
 def _bundle_notes(score: Row, bundle: Bundle) -> Iterator[Told]:
-    for warning in bundle_warnings(bundle.description):
+    unfit = (warning for warning in bundle_warnings(bundle.description) if warning.kind == "untrained_weights")
+    for warning in unfit:
         yield Told(codes.COMMENT, f"{warning.message[0].upper()}{warning.message[1:]}.")
     if score["fitted_reader"] not in {None, score["reader"]}:
         yield Told(

@@ -119,6 +119,8 @@ def test_texts_say_what_the_values_must_be_read_with(store: FeatureStore, bundle
     assert "The model was fitted on outlines by A, and applied to one by C." in texts
     assert "DL: of few cases." in texts
     assert bundle.digest in texts
+    assert not any("no settings" in text for text in texts)
+    assert len(texts) == len(set(texts))
 
 
 @pytest.mark.parametrize("number", [2, 3])
