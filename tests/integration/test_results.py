@@ -1,7 +1,6 @@
 """`results`: outlines of a store and of its manifest as DICOM objects, once, and again after something changed."""
 
 import json
-import shutil
 from pathlib import Path
 
 import highdicom
@@ -140,10 +139,9 @@ def test_a_second_run_continues_and_a_new_outline_names_what_it_replaces(archive
     [study] = after.PredecessorDocumentsSequence
     [named] = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
     assert named.ReferencedSOPInstanceUID == before.SOPInstanceUID != after.SOPInstanceUID
-    assert written(archive)["outlines"] == {"written": 0, "replaced": 0, "there": 2}
 
 
-def test_a_case_whose_image_changed_is_refused_and_the_others_are_written(archive: Path) -> None:
+def test_a_case_that_changed_or_has_damaged_headers_is_refused_and_the_others_are_written(archive: Path) -> None:
     path = sorted((archive / "tilted").iterdir())[5]
     dataset = pydicom.dcmread(path)
     pixels = bytearray(dataset.PixelData)
@@ -155,24 +153,17 @@ def test_a_case_whose_image_changed_is_refused_and_the_others_are_written(archiv
     assert (failed["case_key"], failed["manifest_row"], failed["kind"]) == ("A/tilted", 1, "source_changed")
     assert document["outlines"] == {"written": 1, "replaced": 0, "there": 0}
     assert not (archive / "out" / "A" / "tilted").exists()
-    shutil.rmtree(archive / "out")
-    assert written(archive, "A/uneven")["cases"] == 1
+    for path in (archive / "uneven").iterdir():
+        dataset = pydicom.dcmread(path)
+        with quiet():
+            dataset.PatientBirthDate = "spring 1950"
+            dataset.save_as(path)
+    document = written(archive, "A/uneven", code=3)
+    assert [(failed["case_key"], failed["kind"]) for failed in document["failed"]] == [("A/uneven", "unusable_header")]
+    assert (document["cases"], "1950" in json.dumps(document)) == (1, False)
     text = cvtbatch(
         *("results", "A/unevn", "--manifest", archive / "manifest.csv", "--store", archive / "store"),
         "--out",
         archive / "o",
     )
     assert (text.returncode, "did you mean 'A/uneven'?" in text.stderr) == (1, True)
-
-
-def test_a_header_that_no_object_may_hold_is_refused_without_its_value(archive: Path) -> None:
-    for path in (archive / "tilted").iterdir():
-        dataset = pydicom.dcmread(path)
-        with quiet():
-            dataset.PatientBirthDate = "spring 1950"
-            dataset.save_as(path)
-    document = written(archive, code=3)
-    [failed] = document["failed"]
-    assert (failed["case_key"], failed["kind"]) == ("A/tilted", "unusable_header")
-    assert "1950" not in json.dumps(document)
-    assert document["outlines"] == {"written": 1, "replaced": 0, "there": 0}
