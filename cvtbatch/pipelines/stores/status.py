@@ -52,13 +52,7 @@ def read_status(url: str, *, flow: bool = False) -> Document:
         "command": "status",
         "store": url,
         "format_version": store.format_version,
-        "cases": _case_states(
-            view,
-            spec_ids,
-            [*_with_sets(view, newest, there, masks), *_with_descriptions(view, descriptions, there)],
-            masks,
-            live["case_key"],
-        ),
+        "cases": _case_states(view, spec_ids, _with_values(view, newest, there, masks), masks, live["case_key"]),
         "rows": {name: failures.num_rows if name == "failures" else store.table(name).count() for name in there},
         "failures": [
             {"stage": stage, "kind": kind, "cases": count} for (stage, kind), count in sorted(by_kind.items())
@@ -132,10 +126,10 @@ def _lacking_sets(
     ]
 
 
-def _with_sets(
+def _with_values(
     view: View, run: Mapping[str, str], tables: Collection[str], masks: pa.Table
 ) -> Iterator[pa.ChunkedArray]:
-    """Yield, for each feature set of a run, the outlines that have it or need not.
+    """Yield, for each feature set of a run, and each table that describes outlines, the outlines that have it or need not.
 
     A set that never had a row has no table. One of the source's grid is of people's outlines alone.
     """
@@ -147,17 +141,8 @@ def _with_sets(
             rows = view.features(table, ["roi_key"], pc.field("radiomics_spec_id") == spec_id)
             chunks = [*chunks, *rows["roi_key"].chunks]
         yield pa.chunked_array(chunks, pa.string())
-
-
-def _with_descriptions(
-    view: View, descriptions: Mapping[str, str], tables: Collection[str]
-) -> Iterator[pa.ChunkedArray]:
-    """Yield, for each description of a run, by table, the outlines that have it."""
-    for table, spec_id in descriptions.items():
-        if table in tables:
-            yield view.described(table, ["roi_key"], pc.field(f"{table}_spec_id") == spec_id)["roi_key"]
-        else:
-            yield pa.chunked_array([], pa.string())
+    for table, spec_id in _by_name(run, "descriptions").items():
+        yield view.described(table, ["roi_key"], pc.field(f"{table}_spec_id") == spec_id)["roi_key"]
 
 
 def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa.Table, pa.Table]:
