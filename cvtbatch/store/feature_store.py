@@ -204,6 +204,7 @@ class FeatureStore(OpenedStore):
         spec: str | Sequence[str] | None = None,
         primary_reader: str = PRIMARY.reader,
         primary_reading: int = PRIMARY.number,
+        features: str = contracts.RADIOMICS,
     ) -> pa.Table:
         """Return clinical values, radiomics and the largest slice's embedding, one row a primary ROI that has features.
 
@@ -213,9 +214,14 @@ class FeatureStore(OpenedStore):
         Args:
             primary_reader: whose outline counts.
             primary_reading: which of that reader's outlines.
+            features: "radiomics", the study's, or the name of a feature set of your own, whose features stand in their place.
+
+        Raises:
+            InputError: the store has no such feature set.
         """
-        condition = to_expression(where, wide_schema())
-        return wide_rows(self.at(snapshot), columns, condition, spec, Reading(primary_reader, primary_reading))
+        table = self.features_of(features)
+        condition, primary = to_expression(where, wide_schema(table)), Reading(primary_reader, primary_reading)
+        return wide_rows(self.at(snapshot), columns, condition, spec, primary, features=table)
 
     def X_y(
         self,

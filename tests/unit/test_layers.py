@@ -37,6 +37,7 @@ LAYERS = [
         "embedding",
         "outlining",
         "location",
+        "regions",
         "signs",
         "reporting",
         "reviewing",

@@ -1,12 +1,13 @@
 """The plan of an extraction: what will run and why, from the manifest and what the store knows. Pure; nothing is decoded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Literal
 
 from cvtbatch.errors import PASSING_KINDS
-from cvtbatch.location.atlas_files import AtlasFiles
 from cvtbatch.manifest import MISSING_FILE, Case, CompactPickle, RoiSource
+from cvtbatch.pipelines.extraction.description_work import DescriptionWork
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
 from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownRoi, KnownVolume
 from cvtbatch.pipelines.shared.uid_key import UidKey
@@ -14,6 +15,7 @@ from cvtbatch.radiomics import Engine, FeatureSet
 from cvtbatch.spec import digest
 
 Spacing = tuple[float, float, float]
+FeatureGrid = Literal["stored", "source"]
 
 
 class Reason(StrEnum):
@@ -46,6 +48,7 @@ class FeatureWork:
         table: that its rows go to.
         engine: what computes it.
         audit_share: share of the outlines that are compared with stock PyRadiomics.
+        grid: that it is computed on: the stored one, or the source's own, which outlines that a method finds do not have.
     """
 
     table: str
@@ -53,6 +56,7 @@ class FeatureWork:
     feature_set: FeatureSet
     engine: Engine
     audit_share: float
+    grid: FeatureGrid = "stored"
 
     @property
     def spec_id(self) -> str:
@@ -62,24 +66,6 @@ class FeatureWork:
     def audits(self, roi_key: str) -> bool:
         """Say whether an ROI is in the share that is compared with stock PyRadiomics: the same ones in every run."""
         return int(digest(roi_key, self.radiomics_spec_id)[:8], 16) < self.audit_share * 2**32
-
-
-@dataclass(frozen=True, slots=True)
-class DescriptionWork:
-    """Values that a run computes of every outline to describe it.
-
-    Attributes:
-        table: that its rows go to; it says what they are.
-        atlas: of the user's, that locations are told by.
-    """
-
-    table: str
-    spec_id: str
-    atlas: AtlasFiles | None = None
-
-    def audits(self, roi_key: str) -> bool:
-        """Say whether an ROI is compared with stock PyRadiomics: none is, for stock has no such values."""
-        return False
 
 
 ValueWork = FeatureWork | DescriptionWork
@@ -116,6 +102,10 @@ class Work:
     def described(self) -> dict[str, str]:
         """The specifications of what describes outlines, by table."""
         return {part.table: part.spec_id for part in self.descriptions}
+
+    def of_found_outlines(self) -> "Work":
+        """Return what is done to outlines that a method finds: they lie on the stored grid alone."""
+        return replace(self, features=tuple(part for part in self.features if part.grid == "stored"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid
 from cvtbatch.location.atlas_files import AtlasFiles, name_files
 from cvtbatch.location.rules import LocationRules
-from cvtbatch.pipelines.extraction.case_plan import DescriptionWork
 from cvtbatch.pipelines.extraction.case_result import Row
+from cvtbatch.pipelines.extraction.description_work import DescriptionWork
 from cvtbatch.pipelines.shared.job import AtlasSection
 from cvtbatch.signs.constants import CONSTANTS
 from cvtbatch.spec import LOCATIONS_REVISION, SIGNS_REVISION, Spec, description_spec

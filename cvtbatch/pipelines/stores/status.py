@@ -50,7 +50,7 @@ def read_status(url: str, *, flow: bool = False) -> Document:
         "command": "status",
         "store": url,
         "format_version": store.format_version,
-        "cases": _case_states(view, spec_ids, sets, descriptions, masks, live["case_key"]),
+        "cases": _case_states(view, spec_ids, sets, _of_sources(store), descriptions, masks, live["case_key"]),
         "rows": {
             name: failures.num_rows if name == "failures" else store.table(name).count() for name in store.table_names()
         },
@@ -95,6 +95,12 @@ def _by_name(run: Mapping[str, str], column: str) -> dict[str, str]:
     return {name: str(spec_id) for name, spec_id in found.items()}
 
 
+def _of_sources(store: FeatureStore) -> set[str]:
+    """Return the specifications of feature sets that are computed on the source's own grid."""
+    specs = (Spec(row["kind"], row["parent_id"], row["settings"]) for row in store.table("specs").read().to_pylist())
+    return {spec.spec_id for spec in specs if spec.feature_set and spec.content().get("grid") == "source"}
+
+
 def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa.Table, pa.Table]:
     """Return the current masks that a run works on, and those on its volumes that other methods than its own found.
 
@@ -113,6 +119,7 @@ def _case_states(
     view: View,
     spec_ids: Mapping[str, str],
     sets: Mapping[str, str],
+    of_sources: set[str],
     descriptions: Mapping[str, str],
     masks: pa.Table,
     failed: pa.ChunkedArray,
@@ -121,7 +128,9 @@ def _case_states(
 
     Args:
         spec_ids: the newest run's, by kind; empty where it had none.
-        sets, descriptions: those of its feature sets, and of what else describes outlines, by table.
+        sets: those of its feature sets, by table.
+        of_sources: specifications on the source's grid, which outlines that a method found do not have.
+        descriptions: those of what else describes outlines, by table.
         masks: that this run works on.
         failed: case_keys that have a live failure.
     """
@@ -135,9 +144,13 @@ def _case_states(
         )
     )["case_key"]
     finished = view.radiomics(["roi_key"], pc.field("radiomics_spec_id") == spec_ids["radiomics"])["roi_key"]
+    found = masks.filter(pc.is_valid(masks["outline_spec_id"]))["roi_key"]
     for table, spec_id in sets.items():
         of_set = view.features(table, ["roi_key"], pc.field("radiomics_spec_id") == spec_id)
-        finished = finished.filter(_are_in(finished, of_set["roi_key"]))
+        have_it = _are_in(finished, of_set["roi_key"])
+        if spec_id in of_sources:
+            have_it = pc.or_(have_it, _are_in(finished, found))
+        finished = finished.filter(have_it)
     for table, spec_id in descriptions.items():
         described = view.described(table, ["roi_key"], pc.field(f"{table}_spec_id") == spec_id)
         finished = finished.filter(_are_in(finished, described["roi_key"]))
