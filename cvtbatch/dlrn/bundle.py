@@ -134,9 +134,10 @@ class Bundle:
 
         Args:
             rows: an Arrow table or a pandas DataFrame, e.g. `store.wide()` or its `to_pandas()`, columns in any order: radiomics
-                features by name, `epilepsy` (0, 1, null), and the embedding as `embedding` (list of numbers, null where there is
-                none) or as a column for each number, `emb_0000` ..., as `store.X_y` and `cvtbatch export` have it. Features in
-                float32 are scored, with a `cvtbatch.dlrn.RoundedWarning`: the store's are float64.
+                features by name, clinical terms as the manifest has them (`epilepsy`: 0, 1, null), and the embedding as
+                `embedding` (list of numbers, null where there is none) or as a column for each number, `emb_0000` ..., as
+                `store.X_y` and `cvtbatch export` have it. Features in float32 are scored, with a `cvtbatch.dlrn.RoundedWarning`:
+                the store's are float64.
             explain: add what contributes most to the DLR signature.
 
         Returns:
@@ -154,7 +155,7 @@ class Bundle:
     def predict_proba(self, rows: "pa.Table | pd.DataFrame") -> Floats:
         """Return the DLRN's probabilities as scikit-learn has them: (n, 2), of other causes and of CVT.
 
-        Both are NaN where `score` has none: epilepsy, the embedding or a feature that the model uses is unknown.
+        Both are NaN where `score` has none: a clinical term, the embedding or a feature that the model uses is unknown.
 
         Args:
             rows: as for `score`.
@@ -296,10 +297,10 @@ def _read_golden(data: bytes) -> pa.Table:
 
 
 def _scored_with(document: JsonObject) -> str:
-    """Return the digest of all that scores come from: the arrays, and the model's part of bundle.json."""
-    return digest(
-        document["files"][ARRAYS], canonical_json({name: document[name] for name in DESCRIPTION if name in document})
-    )
+    """Return the digest of all that scores come from: the arrays, and the model's part of bundle.json, its defaults left out."""
+    defaults = contracts.defaults_of("bundle.json")
+    own = {name: document[name] for name in DESCRIPTION if name in document and document[name] != defaults.get(name)}
+    return digest(document["files"][ARRAYS], canonical_json(own))
 
 
 def _verify_golden(bundle: Bundle, golden: pa.Table, scored_with: str) -> None:

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from cvtbatch import contracts
 from cvtbatch.contracts import JsonObject
 from cvtbatch.dlrn.bundle_files import DOCUMENT
+from cvtbatch.dlrn.clinical_terms import Kind
 from cvtbatch.errors import FormatError
 
 # Ours nests to a depth of eight.
 MOST_DEPTH = 64
 LARGEST_INTEGER = 2**63
+# Keys that this version scores with, with the kinds of their entries that it knows.
+KNOWN = {"clinical_terms": frozenset(Kind)}
 
 
 def parse_document(data: bytes) -> object:
@@ -33,12 +36,16 @@ def parse_document(data: bytes) -> object:
 def refuse_later(document: JsonObject) -> None:
     """Refuse a bundle that uses what the contract foresees and this version does not score with: scores would be wrong.
 
-    Such a key has a default in the contract, and is this version's at that default, or absent.
+    Such a key has a default in the contract, and is this version's at that default, or absent, or of kinds that it knows.
 
     Raises:
         FormatError: "bundle_too_new", with the keys.
     """
     defaults = contracts.defaults_of("bundle.json")
+    for name, kinds in KNOWN.items():
+        terms = document.get(name)
+        if isinstance(terms, list) and all(isinstance(term, dict) and term.get("kind") in kinds for term in terms):
+            del defaults[name]
     if later := [name for name, default in defaults.items() if document.get(name, default) != default]:
         raise FormatError(
             "bundle_too_new",

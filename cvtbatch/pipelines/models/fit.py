@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cvtbatch import engine
+from cvtbatch import contracts, engine
 from cvtbatch.dlrn.bundle import Bundle, load_bundle, write_bundle
 from cvtbatch.dlrn.cohort_summary import summarise_cohort
 from cvtbatch.dlrn.fit import Fit, fit_model
@@ -14,6 +14,7 @@ from cvtbatch.documents import to_document
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.extras import require
+from cvtbatch.pipelines.models.clinical_names import require_clinical
 from cvtbatch.pipelines.models.fit_outlines import resolve_outlines
 from cvtbatch.pipelines.models.training_cohort import CohortSource, TrainingData, read_training
 from cvtbatch.pipelines.shared.job import Job
@@ -92,6 +93,7 @@ def fit_bundle(
         primary=job.cohort.primary,
         spec_ids=tuple(spec_ids),
         reviewed=job.cohort.reviewed,
+        clinical=require_clinical(job.fit.clinical.columns, pinned.view),
         icc_readers=job.fit.selection.icc_readers,
         icc_table=icc_table,
     )
@@ -146,6 +148,13 @@ def _document(fit: Fit, data: TrainingData, job: Job, snapshot: str, content_dig
             "image_digests": sorted(set(cohort.image_digests) - {""}),
         },
         "outlines": to_document(data.outlines),
-        "job": {"cohort": to_document(job.cohort), "fit": to_document(job.fit)},
+        "job": {"cohort": to_document(job.cohort), "fit": _told(job.fit)},
         **fit.document,
     }
+
+
+def _told(settings: FitSettings) -> dict[str, object]:
+    """Return the settings of a fit as a bundle keeps them: sections that bundles had none of before are told where they differ."""
+    told: dict[str, object] = to_document(settings)
+    defaults = contracts.with_defaults({"version": 1, "kind": "fit"}, "job.json")["fit"]
+    return {name: value for name, value in told.items() if name != "clinical" or value != defaults[name]}

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from cvtbatch import contracts
 from cvtbatch.dlrn.arrays import Floats
 from cvtbatch.dlrn.audit import Backbone, Member
+from cvtbatch.dlrn.clinical_columns import values_of
 from cvtbatch.dlrn.cohort import Cohort, RepeatedOutlines, patient_key
 from cvtbatch.dlrn.description import Outlines
 from cvtbatch.dlrn.fit import Surroundings
@@ -35,6 +36,7 @@ class CohortSource:
 
     Attributes:
         reviewed: only outlines that a review accepts.
+        clinical: columns that may enter the nomogram.
         icc_readers: whose second outlines take part; empty for people's, if the primary ones are a person's.
         icc_table: agreement of features from elsewhere.
     """
@@ -45,6 +47,7 @@ class CohortSource:
     primary: Reading
     spec_ids: tuple[str, ...]
     reviewed: bool
+    clinical: tuple[str, ...]
     icc_readers: tuple[str, ...] = ()
     icc_table: IccTable | None = None
 
@@ -85,8 +88,9 @@ def read_training(source: CohortSource) -> TrainingData:
     """
     store = FeatureStore(source.store_url)
     view = store.at(source.snapshot)
+    wanted = dict.fromkeys([*WIDE, *contracts.clinical_columns(), *source.clinical])
     rows = store.wide(
-        columns=[*WIDE, *contracts.clinical_columns(), *contracts.feature_names(), "embedding"],
+        columns=[*wanted, *contracts.feature_names(), "embedding"],
         snapshot=source.snapshot,
         spec=list(source.spec_ids),
         primary_reader=source.primary.reader,
@@ -114,7 +118,10 @@ def read_training(source: CohortSource) -> TrainingData:
     clinical, acquisition = _case_columns(view, rows, volume_spec_id, specs.radiomics_spec_id)
     backbone = _backbone(known[specs.embedding_spec_id], cases)
     return TrainingData(
-        cohort=replace(_cohort(rows, slices, members, _repeats(store, view, source, rows)), icc_table=source.icc_table),
+        cohort=replace(
+            _cohort(rows, slices, members, source.clinical, _repeats(store, view, source, rows)),
+            icc_table=source.icc_table,
+        ),
         specs=specs,
         volume_spec_id=volume_spec_id,
         spec_chain=tuple(known[name] for name in (volume_spec_id, specs.radiomics_spec_id, specs.embedding_spec_id)),
@@ -224,14 +231,18 @@ def _features(rows: pa.Table) -> Floats:
 
 
 def _cohort(
-    rows: pa.Table, slices: pa.Table, members: Sequence[Member], repeats: tuple[RepeatedOutlines, ...]
+    rows: pa.Table,
+    slices: pa.Table,
+    members: Sequence[Member],
+    clinical: Sequence[str],
+    repeats: tuple[RepeatedOutlines, ...],
 ) -> Cohort:
     number = {member.key: place for place, member in enumerate(members)}
     return Cohort(
         keys=tuple(member.key for member in members),
         patients=tuple(patient_key(member.center, member.patient) for member in members),
         outcome=rows["cvt"].to_numpy().astype(np.int64),
-        epilepsy=rows["epilepsy"].cast(pa.float64()).to_numpy(),
+        clinical={name: values_of(rows, name) for name in clinical},
         radiomics_names=contracts.feature_names(),
         radiomics=_features(rows),
         embedding=_matrix(rows["embedding"]),
