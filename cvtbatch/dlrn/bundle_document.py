@@ -13,8 +13,6 @@ from cvtbatch.errors import FormatError
 # Ours nests to a depth of eight.
 MOST_DEPTH = 64
 LARGEST_INTEGER = 2**63
-# Keys that this version scores with, with the kinds of their entries that it knows.
-KNOWN = {"clinical_terms": frozenset(Kind)}
 
 
 def parse_document(data: bytes) -> object:
@@ -36,21 +34,39 @@ def parse_document(data: bytes) -> object:
 def refuse_later(document: JsonObject) -> None:
     """Refuse a bundle that uses what the contract foresees and this version does not score with: scores would be wrong.
 
-    Such a key has a default in the contract, and is this version's at that default, or absent, or of kinds that it knows.
+    Such a key has a default in the contract, and is this version's at that default, or absent; of feature sets, one is this
+    version's whose features stand in place of the study's, and clinical terms are, of kinds that it knows.
 
     Raises:
         FormatError: "bundle_too_new", with the keys.
     """
     defaults = contracts.defaults_of("bundle.json")
-    for name, kinds in KNOWN.items():
-        terms = document.get(name)
-        if isinstance(terms, list) and all(isinstance(term, dict) and term.get("kind") in kinds for term in terms):
-            del defaults[name]
-    if later := [name for name, default in defaults.items() if document.get(name, default) != default]:
+    later = [name for name, default in defaults.items() if document.get(name, default) != default]
+    if _of_one_set(document):
+        later.remove("feature_sets")
+    if "clinical_terms" in later and _of_known_kinds(document["clinical_terms"]):
+        later.remove("clinical_terms")
+    if later:
         raise FormatError(
             "bundle_too_new",
             f"the bundle was made for a later version: {', '.join(later)}; this one cannot score with that: use a newer cvtbatch",
         )
+
+
+def _of_one_set(document: JsonObject) -> bool:
+    """Say whether all radiomics columns come from one feature set, which is what the radiomics specification specifies."""
+    match document:
+        case {
+            "feature_sets": [{"spec_id": spec_id, "columns": columns}],
+            "specs": {"radiomics_spec_id": own},
+            "columns": {"radiomics": used},
+        }:
+            return bool(spec_id == own and columns == used)
+    return False
+
+
+def _of_known_kinds(terms: object) -> bool:
+    return isinstance(terms, list) and all(isinstance(term, dict) and term.get("kind") in list(Kind) for term in terms)
 
 
 def _refuse_constant(name: str) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cvtbatch import contracts
 from cvtbatch.dlrn.bundle_files import DOCUMENT
 from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS, ClinicalTerm
 from cvtbatch.dlrn.nomogram import Nomogram
@@ -70,6 +71,15 @@ class Columns:
 
     radiomics: tuple[str, ...]
     components: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureTable:
+    """A table of a user's own features that columns come from, in place of the study's."""
+
+    table: str
+    spec_id: str
+    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +303,7 @@ class Description:
         cohort_summary: None in a bundle of format 1 or 2.
         clinical_terms: of the nomogram, in the order of its coefficients after the signature's.
         clinical_candidates: empty where none was tested.
+        feature_sets: the one feature set whose features stand in place of the study's; empty for these.
     """
 
     intended_use: str
@@ -321,6 +332,17 @@ class Description:
     cohort_summary: CohortSummary | None = None
     clinical_terms: tuple[ClinicalTerm, ...] = DEFAULT_TERMS
     clinical_candidates: tuple[Candidate, ...] = ()
+    feature_sets: tuple[FeatureTable, ...] = ()
+
+    @property
+    def features(self) -> str:
+        """What the radiomics columns are of: "radiomics", the study's features, or the name of a feature set."""
+        return self.features_table.removeprefix(contracts.SET_PREFIX)
+
+    @property
+    def features_table(self) -> str:
+        """The table that the radiomics columns come from."""
+        return next((found.table for found in self.feature_sets), contracts.RADIOMICS)
 
     @property
     def primary(self) -> Reading:

@@ -14,7 +14,7 @@ from cvtbatch.dlrn.arrays import Floats, Integers
 from cvtbatch.dlrn.clinical_choice import choose_terms, rows_of
 from cvtbatch.dlrn.clinical_terms import ClinicalColumns, ClinicalTerm, design, labels_of
 from cvtbatch.dlrn.cohort import Cohort
-from cvtbatch.dlrn.folds import grouped_folds
+from cvtbatch.dlrn.folds import Split, grouped_folds
 from cvtbatch.dlrn.logistic import LogisticFit, fit_logistic
 from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model, Protocol
 from cvtbatch.dlrn.signatures import Ledger, Seen, Signatures, fit_signatures
@@ -54,6 +54,7 @@ class TaskResult:
         components: components kept, and slices that they were fitted on.
         firth: the nomogram of this task needed Firth's correction.
         clinical: the candidates that entered the nomogram of this task.
+        inner: (len(train),) the training rows' out-of-fold DLR scores, on which the nomogram was fitted; None without nomogram.
         signatures: where the task keeps them.
     """
 
@@ -66,6 +67,7 @@ class TaskResult:
     thresholds: dict[Model, float] = field(default_factory=dict)
     firth: bool = False
     clinical: tuple[str, ...] = ()
+    inner: Floats | None = None
     signatures: Signatures | None = None
 
 
@@ -79,17 +81,27 @@ def plan_tasks(cohort: Cohort, settings: FitSettings) -> list[Task]:
         InputError: too few patients for the folds.
     """
     rows = tuple(range(len(cohort.keys)))
+    tasks = plan_nested_tasks(cohort, settings)
+    tasks.append(Task("study", Protocol.STUDY, rows, rows, keep=True))
+    splits = grouped_folds(cohort.outcome, cohort.patients, settings.crossfit_folds, settings.seed_of("crossfit"))
+    for fold, (train, test) in enumerate(splits, 1):
+        tasks.append(Task(f"crossfit-{fold}", Protocol.SOUND, _rows(train), _rows(test)))
+    tasks.append(Task("final", Protocol.SOUND, rows, (), keep=True))
+    return tasks
+
+
+def plan_nested_tasks(cohort: Cohort, settings: FitSettings) -> list[Task]:
+    """Return the tasks of the nested estimate; their rows follow from outcomes, patients, seed and `nested` alone.
+
+    Raises:
+        InputError: too few patients for the folds.
+    """
     tasks = []
     for repeat in range(1, settings.nested.repeats + 1):
         seed = settings.seed_of("nested", repeat)
         splits = grouped_folds(cohort.outcome, cohort.patients, settings.nested.folds, seed)
         for fold, (train, test) in enumerate(splits, 1):
             tasks.append(Task(f"nested-{repeat}-{fold}", Protocol.SOUND, _rows(train), _rows(test), nomogram=True))
-    tasks.append(Task("study", Protocol.STUDY, rows, rows, keep=True))
-    splits = grouped_folds(cohort.outcome, cohort.patients, settings.crossfit_folds, settings.seed_of("crossfit"))
-    for fold, (train, test) in enumerate(splits, 1):
-        tasks.append(Task(f"crossfit-{fold}", Protocol.SOUND, _rows(train), _rows(test)))
-    tasks.append(Task("final", Protocol.SOUND, rows, (), keep=True))
     return tasks
 
 
@@ -111,7 +123,7 @@ def run_task(cohort: Cohort, settings: FitSettings, task: Task) -> TaskResult:
         signatures = fit_signatures(cohort, train, task.protocol, settings, SIGNATURES, task.name, ledger)
         scores = signatures.score(cohort, test) if len(test) else {}
         thresholds: dict[Model, float] = {}
-        firth = False
+        firth, inner = False, None
         entered: tuple[str, ...] = ()
         if task.nomogram:
             inner = _cross_fitted_dlr(cohort, train, settings, task.name, ledger)
@@ -119,7 +131,7 @@ def run_task(cohort: Cohort, settings: FitSettings, task: Task) -> TaskResult:
             ledger.enter("clinical", train)
             chosen = choose_terms(clinical, outcome, settings.clinical)
             terms, entered = chosen.terms, chosen.entered()
-            fit, firth = _robust_nomogram(inner, clinical, outcome, terms, firth=settings.firth)
+            fit, firth = robust_nomogram(inner, clinical, outcome, terms, firth=settings.firth)
             ledger.enter("nomogram", train)
             scores[Model.DLRN] = nomogram_scores(fit, scores[Model.DLR], rows_of(cohort.clinical, test), terms)
             own = nomogram_scores(fit, inner, clinical, terms)
@@ -140,6 +152,7 @@ def run_task(cohort: Cohort, settings: FitSettings, task: Task) -> TaskResult:
             thresholds,
             firth,
             entered,
+            inner,
             signatures if task.keep else None,
         )
 
@@ -177,12 +190,23 @@ def fit_nomogram(
     return fit_logistic(columns[known], outcome[known], ("dlr", *names), firth=firth, limits=limits)
 
 
+def inner_folds(cohort: Cohort, rows: Integers, settings: FitSettings, name: str) -> list[Split]:
+    """Return the folds inside a task's training rows, as places among them.
+
+    Args:
+        name: of the task.
+
+    Raises:
+        InputError: too few patients for the folds.
+    """
+    patients = [cohort.patients[row] for row in rows]
+    return grouped_folds(cohort.outcome[rows], patients, settings.crossfit_folds, settings.seed_of(name, "crossfit"))
+
+
 def _cross_fitted_dlr(cohort: Cohort, rows: Integers, settings: FitSettings, name: str, ledger: Ledger) -> Floats:
     """Return out-of-fold DLR scores of some rows: (len(rows),)."""
-    outcome, patients = cohort.outcome[rows], [cohort.patients[row] for row in rows]
     scores = np.full(len(rows), np.nan)
-    splits = grouped_folds(outcome, patients, settings.crossfit_folds, settings.seed_of(name, "crossfit"))
-    for fold, (train, test) in enumerate(splits, 1):
+    for fold, (train, test) in enumerate(inner_folds(cohort, rows, settings, name), 1):
         part = f"{name}/crossfit-{fold}"
         inner = Ledger()
         signatures = fit_signatures(cohort, rows[train], Protocol.SOUND, settings, (Model.DLR,), part, inner)
@@ -191,7 +215,7 @@ def _cross_fitted_dlr(cohort: Cohort, rows: Integers, settings: FitSettings, nam
     return scores
 
 
-def _robust_nomogram(
+def robust_nomogram(
     dlr: Floats, clinical: ClinicalColumns, outcome: Integers, terms: Sequence[ClinicalTerm], *, firth: bool
 ) -> tuple[LogisticFit, bool]:
     """Fit a fold's nomogram; a fold whose outcomes are parted takes Firth's correction, and says so."""

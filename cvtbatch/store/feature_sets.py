@@ -4,6 +4,7 @@ A set's table is made of its specifications alone: each says the set's name and 
 file. All specifications of a name have the same columns; of two runs that began with different ones at once, the first holds.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -16,13 +17,12 @@ from cvtbatch.store.location import Location
 from cvtbatch.store.log_heads import Heads
 from cvtbatch.store.tables import Pin, Table
 
-PREFIX = "features_"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 def set_table(name: str) -> str:
     """Return the name of a feature set's table."""
-    return f"{PREFIX}{name}"
+    return f"{contracts.SET_PREFIX}{name}"
 
 
 def set_contract(spec: Spec) -> TableContract | None:
@@ -53,7 +53,11 @@ def require_table(specs: Mapping[str, Spec], spec_ids: Sequence[str], table: str
         spec = specs[spec_id]
         name = spec.feature_set
         if spec.kind == "radiomics" and (set_table(name) if name else contracts.RADIOMICS) != table:
-            whose = f"of feature set {name} (features({name!r}), export {set_table(name)})" if name else "of the study"
+            whose = (
+                f"of feature set {name} (features({name!r}), wide(features={name!r}), export {set_table(name)})"
+                if name
+                else "of the study"
+            )
             raise InputError("no_such_spec", f"{spec_id} is {whose}: its features are not in {table}")
 
 
@@ -83,7 +87,8 @@ class StoreTables(Mapping[str, Table]):
 
     def sets(self) -> dict[str, Table]:
         """Return the tables of the feature sets, by the set's name."""
-        return {name.removeprefix(PREFIX): self._known[name] for name in self if name.startswith(PREFIX)}
+        tables = (name for name in self if name.startswith(contracts.SET_PREFIX))
+        return {name.removeprefix(contracts.SET_PREFIX): self._known[name] for name in tables}
 
     def of_set(self, name: str) -> Table:
         """Return the table of a feature set.
@@ -93,6 +98,12 @@ class StoreTables(Mapping[str, Table]):
         """
         sets = self.sets()
         if name not in sets:
+            if name in self.sets_asked_for():
+                raise InputError(
+                    "no_such_set",
+                    f"feature set {name!r} has no rows yet: a run asked for it, and computed it of no outline; `cvtbatch status` "
+                    "tells of how many cases it failed",
+                )
             there = (
                 f"{did_you_mean(name, sets)}it has {', '.join(sets)}"
                 if sets
@@ -100,6 +111,16 @@ class StoreTables(Mapping[str, Table]):
             )
             raise InputError("no_such_set", f"the store has no feature set {name!r}; {there}")
         return sets[name]
+
+    def sets_asked_for(self) -> set[str]:
+        """Return the names of the feature sets that runs asked for, and of those that have a table: from their first row on."""
+        runs = self._known["runs"].read(["feature_sets"])["feature_sets"].to_pylist()
+        try:
+            return {*self.sets(), *(name for text in runs if text for name in json.loads(text))}
+        except ValueError:
+            raise FormatError(
+                "store_damaged", "the feature sets of a run in table runs are not what was written"
+            ) from None
 
     def of_spec(self, spec: Spec) -> Table:
         """Return the table that holds the features of a radiomics specification."""

@@ -174,6 +174,7 @@ class FeatureStore(OpenedStore):
         spec: str | Sequence[str] | None = None,
         primary_reader: str = PRIMARY.reader,
         primary_reading: int = PRIMARY.number,
+        features: str = contracts.RADIOMICS,
     ) -> pa.Table:
         """Return clinical values, radiomics and the largest slice's embedding, one row a primary ROI that has features.
 
@@ -183,9 +184,14 @@ class FeatureStore(OpenedStore):
         Args:
             primary_reader: whose outline counts.
             primary_reading: which of that reader's outlines.
+            features: "radiomics", the study's, or the name of a feature set of your own, whose features stand in their place.
+
+        Raises:
+            InputError: the store has no such feature set.
         """
-        condition = to_expression(where, wide_schema())
-        return wide_rows(self.at(snapshot), columns, condition, spec, Reading(primary_reader, primary_reading))
+        table = self.features_of(features)
+        condition, primary = to_expression(where, wide_schema(table)), Reading(primary_reader, primary_reading)
+        return wide_rows(self.at(snapshot), columns, condition, spec, primary, features=table)
 
     def X_y(
         self,
@@ -223,8 +229,9 @@ class FeatureStore(OpenedStore):
                 left; several specifications.
             ResourceError: pandas is not installed here.
         """
-        table = self.feature_sets().get(features) if isinstance(features, str) else None
-        of_set = None if table is None else table.contract
+        of_set = None
+        if isinstance(features, str) and features in self.sets_asked_for():
+            of_set = self.feature_set(features).contract
         view, condition = self.at(snapshot), to_expression(where, wide_schema(of_set))
         primary = Reading(primary_reader, primary_reading)
         return design_matrix(view, target, features, center, condition, spec, primary, of_set)
