@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from cvtbatch import contracts
 from cvtbatch.dlrn.bundle_files import DOCUMENT
+from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS, ClinicalTerm
 from cvtbatch.dlrn.nomogram import Nomogram
 from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.settings import Model
@@ -152,6 +153,25 @@ class Auc:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A clinical column that was tested for the nomogram.
+
+    Attributes:
+        test: its name, or "none".
+        p_value: None where it could not be tested.
+        reason: why it was not tested, or did not enter all the same; empty where its P alone decides.
+        stability: share of the outer folds, each with a test of its own, in which it entered; None without nested cross-validation.
+    """
+
+    name: str
+    test: str
+    p_value: float | None
+    entered: bool
+    reason: str = ""
+    stability: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelAucs:
     """AUCs by model, under the key that an estimate keeps them by."""
 
@@ -290,6 +310,8 @@ class Description:
         outlines: None in a bundle of format 1 or 2; see `primary`.
         cohort_summary: None in a bundle of format 1 or 2.
         pooling: of the largest slice alone in a bundle that does not say it.
+        clinical_terms: of the nomogram, in the order of its coefficients after the signature's.
+        clinical_candidates: empty where none was tested.
         feature_sets: the one feature set whose features stand in place of the study's; empty for these.
     """
 
@@ -317,6 +339,8 @@ class Description:
     votes: Mapping[Model, VoteRecalibration] = field(default_factory=dict)
     outlines: Outlines | None = None
     cohort_summary: CohortSummary | None = None
+    clinical_terms: tuple[ClinicalTerm, ...] = DEFAULT_TERMS
+    clinical_candidates: tuple[Candidate, ...] = ()
     feature_sets: tuple[FeatureTable, ...] = ()
     pooling: SlicePooling = field(default_factory=SlicePooling)
 
