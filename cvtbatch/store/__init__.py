@@ -10,6 +10,7 @@ What is read of a table was hashed before it was written (`checked_files`), and 
 A volume exists only if a row names it and its checksum holds: zarr reads a shard that is missing as fill value, silently.
 """
 
+from cvtbatch.store.column_names import check_columns
 from cvtbatch.store.erasure import Erasure, erase_case
 from cvtbatch.store.feature_sets import NAME as SET_NAME
 from cvtbatch.store.feature_sets import PREFIX as SET_PREFIX
@@ -17,7 +18,8 @@ from cvtbatch.store.feature_sets import set_contract, set_table
 from cvtbatch.store.feature_store import FeatureStore
 from cvtbatch.store.location import Location
 from cvtbatch.store.portions import Portions, Wanted
-from cvtbatch.store.reading import Selection, View, among, check_columns
+from cvtbatch.store.reading import IS_OUTLINE, Selection, View
+from cvtbatch.store.row_keys import among
 from cvtbatch.store.snapshots import (
     Snapshot,
     automatic_snapshot,
@@ -31,6 +33,7 @@ from cvtbatch.store.volumes import StoredArray
 from cvtbatch.store.wide import wide_columns, wide_rows
 
 __all__ = [
+    "IS_OUTLINE",
     "SET_NAME",
     "SET_PREFIX",
     "Discrepancy",

@@ -91,7 +91,10 @@ class FeatureStore(OpenedStore):
         return self._filtered("scores", snapshot, where)
 
     def rois(self, snapshot: str | None = None, *, where: pc.Expression | str | None = None) -> pa.Table:
-        """Return the current outlines: the newest row of each, where it lies on the case's current volume."""
+        """Return the current outlines, and regions that are derived of them (column `region`, null of an outline itself).
+
+        That is the newest row of each, where it lies on the case's current volume.
+        """
         return self._filtered("rois", snapshot, where)
 
     def _filtered(self, name: str, snapshot: str | None, where: pc.Expression | str | None) -> pa.Table:
@@ -174,6 +177,7 @@ class FeatureStore(OpenedStore):
         spec: str | Sequence[str] | None = None,
         primary_reader: str = PRIMARY.reader,
         primary_reading: int = PRIMARY.number,
+        region: str | None = None,
     ) -> pa.Table:
         """Return clinical values, radiomics and the largest slice's embedding, one row a primary ROI that has features.
 
@@ -183,9 +187,10 @@ class FeatureStore(OpenedStore):
         Args:
             primary_reader: whose outline counts.
             primary_reading: which of that reader's outlines.
+            region: of these outlines the region of this name, e.g. "rim5", which has no embedding; by default they themselves.
         """
-        condition = to_expression(where, wide_schema())
-        return wide_rows(self.at(snapshot), columns, condition, spec, Reading(primary_reader, primary_reading))
+        condition, primary = to_expression(where, wide_schema()), Reading(primary_reader, primary_reading)
+        return wide_rows(self.at(snapshot), columns, condition, spec, primary, region=region)
 
     def X_y(
         self,
@@ -198,6 +203,7 @@ class FeatureStore(OpenedStore):
         spec: str | Sequence[str] | None = None,
         primary_reader: str = PRIMARY.reader,
         primary_reading: int = PRIMARY.number,
+        region: str | None = None,
     ) -> "tuple[pd.DataFrame, pd.Series, pd.Series]":
         """Return what a model is fitted on: features, what they shall tell, and whose rows must stay together.
 
@@ -211,7 +217,7 @@ class FeatureStore(OpenedStore):
             features: "radiomics", "embeddings" (emb_0000 ... of the slice with the largest hematoma), the name of a feature set of
                 your own, or columns of `wide`.
             center: only these centres.
-            where, snapshot, spec, primary_reader, primary_reading: as for `wide`.
+            where, snapshot, spec, primary_reader, primary_reading, region: as for `wide`.
 
         Returns:
             X, (n, p), by roi_key; a feature that is not defined for an outline is NaN.
@@ -227,7 +233,7 @@ class FeatureStore(OpenedStore):
         of_set = None if table is None else table.contract
         view, condition = self.at(snapshot), to_expression(where, wide_schema(of_set))
         primary = Reading(primary_reader, primary_reading)
-        return design_matrix(view, target, features, center, condition, spec, primary, of_set)
+        return design_matrix(view, target, features, center, condition, spec, primary, of_set, region)
 
     def runs(self) -> pa.Table:
         """Return the runs as they stand, newest first."""

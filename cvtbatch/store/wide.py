@@ -9,7 +9,9 @@ import pyarrow.compute as pc
 from cvtbatch import contracts
 from cvtbatch.contracts import TableContract
 from cvtbatch.manifest import Reading
-from cvtbatch.store.reading import View, check_columns, joined
+from cvtbatch.store.column_names import check_columns
+from cvtbatch.store.reading import IS_OUTLINE, REGION, View
+from cvtbatch.store.row_keys import joined
 
 IDENTITY = ("roi_key", "case_key", "center", "case_id", "roi", "reader", "reading")
 SPECS = ("volume_spec_id", "radiomics_spec_id", "embedding_spec_id", "input_digest", "clinical_digest")
@@ -44,11 +46,13 @@ def wide_rows(
     primary: Reading = PRIMARY,
     roi_keys: pa.Array | None = None,
     features: TableContract | None = None,
+    region: str | None = None,
 ) -> pa.Table:
     """Return one row a primary ROI that has features; see `FeatureStore.wide`.
 
     Args:
         primary: the outlines that count.
+        region: of these outlines, a region that is derived of them; None for the outlines themselves.
         roi_keys: only these outlines, at least one.
         features: table of the features; by default that of the study's.
     """
@@ -60,7 +64,8 @@ def wide_rows(
     needed = list(dict.fromkeys([*wanted, *named]))
     of_case = [*contracts.clinical_columns(), "clinical_digest"]
     elsewhere = {*of_case, *EMBEDDING}
-    only_primary = (pc.field("reader") == primary.reader) & (pc.field("reading") == primary.number)
+    of_region = IS_OUTLINE if region is None else pc.field(REGION) == region
+    only_primary = (pc.field("reader") == primary.reader) & (pc.field("reading") == primary.number) & of_region
     pushed = only_primary if where is None or elsewhere & set(named) else only_primary & where
     own = [name for name in needed if name not in elsewhere]
     read = list(dict.fromkeys([*own, "case_key", *INPUT, "radiomics_spec_id"]))

@@ -15,7 +15,7 @@ def contents(store: Path | str) -> dict[str, list[dict[str, object]]]:
     opened = FeatureStore(str(store))
     tables: dict[str, list[dict[str, object]]] = {}
     sets = [table.contract.name for table in opened.feature_sets().values()]
-    for name in ("cases", "volumes", "rois", "outlines", "radiomics", *sets, "embeddings"):
+    for name in ("cases", "volumes", "rois", "outlines", "regions", "radiomics", *sets, "embeddings"):
         table: pa.Table = opened.table(name).read()
         kept = [column for column in table.column_names if column not in BOOK_KEEPING]
         key = [(column, "ascending") for column in opened.table(name).contract.key]

@@ -74,7 +74,7 @@ def require_bundle_specs(made: Sequence[Spec], bundle: Bundle, specs: Mapping[st
     own = {spec.spec_id: spec for spec in made}
     for spec in made:
         # What a job computes beside the bundle's inputs is no matter of the bundle's.
-        if spec.kind == "outline" or spec.feature_set:
+        if spec.kind in {"outline", "region"} or spec.feature_set:
             continue
         wanted = bundle.description.specs.of_kind(spec.kind)
         if spec.spec_id == wanted:

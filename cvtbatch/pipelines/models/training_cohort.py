@@ -23,7 +23,7 @@ from cvtbatch.pipelines.shared.case_values import Columns, case_columns
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE, flagged_outlines, read_readings
 from cvtbatch.pipelines.shared.reviewed import NOT_REVIEWED, refused_outlines
 from cvtbatch.spec import Spec
-from cvtbatch.store import FeatureStore, View
+from cvtbatch.store import IS_OUTLINE, FeatureStore, View
 from cvtbatch.validation.icc_table import IccTable
 
 WIDE = ("roi_key", "case_key", "center", "input_digest", "volume_spec_id", "radiomics_spec_id", "embedding_spec_id")
@@ -153,7 +153,7 @@ def _case_columns(view: View, rows: pa.Table, volume_spec_id: str, radiomics_spe
 
     cases = by("case_key", view.rows("cases"))
     rois, volumes = (
-        by("roi_key", view.rows("rois", None, [volume_spec_id])),
+        by("roi_key", view.outlines(None, [volume_spec_id])),
         by("case_key", view.rows("volumes", None, [volume_spec_id])),
     )
     scales = by("roi_key", view.radiomics(columns=["roi_key", "filter_scale_hu"], spec=[radiomics_spec_id]))
@@ -163,7 +163,7 @@ def _case_columns(view: View, rows: pa.Table, volume_spec_id: str, radiomics_spe
 
 def _outlines(view: View, rows: pa.Table, primary: Reading) -> Outlines:
     """Return whose outlines the rows are: people's, or those of a method with its specification."""
-    rois = view.rows("rois", ["roi_key", "outline_spec_id"])
+    rois = view.outlines(["roi_key", "outline_spec_id"])
     own = rois.filter(pc.is_in(rois["roi_key"], rows["roi_key"].combine_chunks()))
     found = next((spec_id for spec_id in own["outline_spec_id"].to_pylist() if spec_id), None)
     method = primary.reader.rpartition(":")[0] if found else None
@@ -188,7 +188,7 @@ def _check_centers(wanted: Collection[str], known: Collection[str]) -> None:
 
 def _image_digests(view: View, volume_spec_id: str) -> dict[str, str]:
     """Return the digest of the voxels that each outline lies on, by roi_key."""
-    rois = view.rows("rois", ["roi_key", "image_digest", "volume_spec_id"])
+    rois = view.outlines(["roi_key", "image_digest", "volume_spec_id"])
     rois = rois.filter(pc.equal(rois["volume_spec_id"], volume_spec_id))
     return dict(zip(rois["roi_key"].to_pylist(), rois["image_digest"].to_pylist(), strict=True))
 
@@ -256,7 +256,7 @@ def _repeats(store: FeatureStore, view: View, source: CohortSource, rows: pa.Tab
     found = store.radiomics(
         snapshot=source.snapshot,
         columns=columns,
-        where=second & among & (whose if source.icc_readers else ~whose),
+        where=IS_OUTLINE & second & among & (whose if source.icc_readers else ~whose),
         spec=list(source.spec_ids),
     ).sort_by("case_key")
     if source.reviewed:

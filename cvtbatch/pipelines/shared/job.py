@@ -142,13 +142,18 @@ class RunSection:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job that keeps to `schemas/job.json`, every section in it, whatever its kind."""
+    """A job that keeps to `schemas/job.json`, every section in it, whatever its kind.
+
+    Attributes:
+        regions: names of those that are derived of every outline.
+    """
 
     version: int
     kind: Kind
     volume: VolumeSection
     outline: OutlineSection
     radiomics: RadiomicsSection
+    regions: tuple[str, ...]
     embedding: EmbeddingSection
     cohort: CohortSection
     finetune: Training

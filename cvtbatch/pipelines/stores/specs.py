@@ -17,7 +17,13 @@ from cvtbatch.store import FeatureStore, View, equal_to
 Document = dict[str, object]
 WORST_FEATURES = 20
 # In which tables the rows of a specification are, by its kind.
-TABLES = {"volume": "volumes", "outline": "outlines", "radiomics": "radiomics", "embedding": "embeddings"}
+TABLES = {
+    "volume": "volumes",
+    "outline": "outlines",
+    "region": "regions",
+    "radiomics": "radiomics",
+    "embedding": "embeddings",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,15 +17,17 @@ from cvtbatch.validation.eligibility import CRITERIA, InclusionFlow, inclusion_f
 
 Document = dict[str, object]
 KINDS = ("volume", "outline", "radiomics", "embedding")
+TABLES = ("volumes", "outlines", "radiomics", "embeddings")
 
 
 def read_status(url: str, *, flow: bool = False) -> Document:
     """Return the JSON document of `cvtbatch status --json`, with the inclusion flow if asked.
 
-    A case is done when every current mask of it has features, those of feature sets too, and embeddings if they were asked for,
-    under the newest run's specifications, failed when it has a live failure under them, and awaits its mask when it has a
-    volume and no mask, unless the run's method found no hemorrhage in it. Masks are people's, and those that this method found
-    in cases that the run's job leaves to it. The store does not know the manifest: a mask that was taken out of it stays.
+    A case is done when every current mask of it has features, those of feature sets too, embeddings if they were asked for, and
+    the regions that were asked for with features of theirs, under the newest run's specifications, failed when it has a live
+    failure under them, and awaits its mask when it has a volume and no mask, unless the run's method found no hemorrhage in it.
+    Masks are people's, and those that this method found in cases that the run's job leaves to it. The store does not know the
+    manifest: a mask that was taken out of it stays.
 
     Raises:
         StorageError, FormatError: as `FeatureStore`.
@@ -36,8 +38,8 @@ def read_status(url: str, *, flow: bool = False) -> Document:
     runs = store.runs().to_pylist()
     newest: dict[str, str] = next((run for run in runs if run["command"] == "extract"), {})
     spec_ids = {kind: newest.get(f"{kind}_spec_id") or "" for kind in KINDS}
-    sets = _feature_sets(newest)
-    current = {*spec_ids.values(), *sets.values()} - {""}
+    sets, regions = _feature_sets(newest), list(_named_specs(newest, "regions").values())
+    current = {*spec_ids.values(), *sets.values(), *regions} - {""}
     masks, of_others = _masks(view, spec_ids, finds_all=_finds_all(newest))
     failures = view.rows("failures")
     live = failures.filter(pc.is_in(failures["spec_id"], value_set=pa.array(sorted(current), pa.string())))
@@ -49,10 +51,11 @@ def read_status(url: str, *, flow: bool = False) -> Document:
         "command": "status",
         "store": url,
         "format_version": store.format_version,
-        "cases": _case_states(view, spec_ids, sets, masks, live["case_key"]),
+        "cases": _case_states(view, spec_ids, sets, regions, masks, live["case_key"]),
         "rows": {
             name: failures.num_rows if name == "failures" else store.table(name).count() for name in store.table_names()
         },
+        "regions": _regions(view),
         "failures": [
             {"stage": stage, "kind": kind, "cases": count} for (stage, kind), count in sorted(by_kind.items())
         ],
@@ -76,16 +79,22 @@ def _finds_all(run: Mapping[str, str]) -> bool:
 
 
 def _feature_sets(run: Mapping[str, str]) -> dict[str, str]:
-    """Return the specifications of a run's feature sets by their tables; none where it had none, or is of an earlier version.
+    """Return the specifications of a run's feature sets by their tables."""
+    return {set_table(name): spec_id for name, spec_id in _named_specs(run, "feature_sets").items()}
+
+
+def _named_specs(run: Mapping[str, str], column: str) -> dict[str, str]:
+    """Return specifications by name, as a column of `runs` has them; none where it had none, or is of an earlier version.
 
     Raises:
         FormatError: what it says of them is damaged.
     """
     try:
-        sets = json.loads(run.get("feature_sets") or "{}")
+        named = json.loads(run.get(column) or "{}")
     except ValueError:
-        raise FormatError("store_damaged", "the feature sets of a run in table runs are not what was written") from None
-    return {set_table(name): str(spec_id) for name, spec_id in sets.items()}
+        what = column.replace("_", " ")
+        raise FormatError("store_damaged", f"the {what} of a run in table runs are not what was written") from None
+    return {name: str(spec_id) for name, spec_id in named.items()}
 
 
 def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa.Table, pa.Table]:
@@ -94,7 +103,7 @@ def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa
     Args:
         spec_ids: the run's, by kind; empty where it had none.
     """
-    rois = view.rows("rois", ["case_key", "roi_key", "outline_spec_id", "volume_spec_id"])
+    rois = view.outlines(["case_key", "roi_key", "outline_spec_id", "volume_spec_id"])
     rois = rois.filter(pc.equal(rois["volume_spec_id"], spec_ids["volume"]))
     drawn = pc.is_null(rois["outline_spec_id"])
     own = pc.fill_null(pc.equal(rois["outline_spec_id"], spec_ids["outline"]), fill_value=False)
@@ -103,13 +112,19 @@ def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa
 
 
 def _case_states(
-    view: View, spec_ids: Mapping[str, str], sets: Mapping[str, str], masks: pa.Table, failed: pa.ChunkedArray
+    view: View,
+    spec_ids: Mapping[str, str],
+    sets: Mapping[str, str],
+    regions: Sequence[str],
+    masks: pa.Table,
+    failed: pa.ChunkedArray,
 ) -> dict[str, int]:
     """Return how many cases there are, and how many in each state.
 
     Args:
         spec_ids: the newest run's, by kind; empty where it had none.
         sets: those of its feature sets, by table.
+        regions: those of its regions.
         masks: that this run works on.
         failed: case_keys that have a live failure.
     """
@@ -126,10 +141,12 @@ def _case_states(
     for table, spec_id in sets.items():
         of_set = view.features(table, ["roi_key"], pc.field("radiomics_spec_id") == spec_id)
         finished = finished.filter(_are_in(finished, of_set["roi_key"]))
+    with_regions = _with_regions(view, regions, masks["roi_key"], finished)
     if spec_ids["embedding"]:
         largest = pc.field("is_largest") & (pc.field("embedding_spec_id") == spec_ids["embedding"])
         finished = finished.filter(_are_in(finished, view.embeddings(["roi_key"], largest)["roi_key"]))
-    unfinished = masks.filter(pc.invert(_are_in(masks["roi_key"], finished)))["case_key"]
+    whole = pc.and_(_are_in(masks["roi_key"], finished), _are_in(masks["roi_key"], with_regions))
+    unfinished = masks.filter(pc.invert(whole))["case_key"]
 
     have_failed, have_mask = _are_in(cases, failed), _are_in(cases, masks["case_key"])
     sound = pc.invert(have_failed)
@@ -143,6 +160,37 @@ def _case_states(
     }
     counts = {name: pc.sum(of, min_count=0).as_py() for name, of in states.items()}
     return {"total": len(cases), **counts, "incomplete": len(cases) - sum(counts.values())}
+
+
+def _with_regions(
+    view: View, regions: Sequence[str], roi_keys: pa.ChunkedArray, finished: pa.ChunkedArray
+) -> pa.ChunkedArray:
+    """Return the outlines of which every region of some specifications is empty, or has features.
+
+    Args:
+        finished: roi_keys that have features.
+    """
+    rows = view.rows("regions", ["roi_key", "parent_roi_key", "region_spec_id", "state"])
+    for spec_id in regions:
+        own = rows.filter(pc.equal(rows["region_spec_id"], spec_id))
+        own = own.filter(pc.or_(pc.equal(own["state"], "empty"), _are_in(own["roi_key"], finished)))
+        roi_keys = roi_keys.filter(_are_in(roi_keys, own["parent_roi_key"]))
+    return roi_keys
+
+
+def _regions(view: View) -> list[Document]:
+    """Return how many current regions there are of each name and specification, and how many are empty, and why."""
+    rows = view.rows("regions", ["region", "region_spec_id", "reason"]).to_pylist()
+    counts = Counter((row["region"], row["region_spec_id"], row["reason"] or "") for row in rows)
+    return [
+        {
+            "region": region,
+            "spec_id": spec_id,
+            "derived": counts[region, spec_id, ""],
+            "empty": {why: n for (*of, why), n in sorted(counts.items()) if why and of == [region, spec_id]},
+        }
+        for region, spec_id in sorted({(region, spec_id) for region, spec_id, _ in counts})
+    ]
 
 
 def _are_in(values: pa.ChunkedArray, others: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -177,7 +225,7 @@ def _flow_document(flow: InclusionFlow) -> Document:
 def _specs(store: FeatureStore, current: set[str]) -> list[Document]:
     """Return what is said of every specification, with how many rows, current or not, name it."""
     rows: Counter[str] = Counter()
-    for kind, table in zip(KINDS, ("volumes", "outlines", "radiomics", "embeddings"), strict=True):
+    for kind, table in (*zip(KINDS, TABLES, strict=True), ("region", "regions")):
         rows += store.table(table).counts(f"{kind}_spec_id")
     for of_set in store.feature_sets().values():
         rows += of_set.counts("radiomics_spec_id")

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from cvtbatch.store import View
 
 VALUES = ("radiomics", "embeddings")
-OTHERS = ("volumes", "cases", "rois", "outlines", "failures")
+OTHERS = ("volumes", "cases", "rois", "outlines", "regions", "failures")
 
 
 @dataclass(slots=True)
