@@ -25,6 +25,8 @@ from cvtbatch.nearest import did_you_mean, nearest
 JsonObject = dict[str, Any]
 # The table of the study's features; those of other sets have its columns.
 RADIOMICS = "radiomics"
+# The table of a set of a user's own is called so, and then by the set's name.
+SET_PREFIX = "features_"
 
 # What JSON Schema calls a type, in words.
 _TYPE_WORDS = {

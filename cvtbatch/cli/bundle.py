@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from cvtbatch import contracts
 from cvtbatch.cli.display import say
 from cvtbatch.cli.options import json_option
 from cvtbatch.cli.tables import print_table
@@ -54,6 +55,8 @@ def show(path: Path, as_json: bool) -> None:
     if outlines := found.outlines:
         whose = f"found by {outlines.method} under {outlines.outline_spec_id}" if outlines.method else "drawn by people"
         say(f"Outlines: of reader {outlines.reader}, reading {outlines.reading}, {whose}")
+    if found.features != contracts.RADIOMICS:
+        say(f"Features: of the feature set {found.features}, in place of the study's")
     say(f"Weights: {weights.name}, SHA-256 {weights.sha256 or 'not known'}")
     for name in ("volume", "radiomics", "embedding"):
         say(f"{name} specification: {found.specs.of_kind(name)}")

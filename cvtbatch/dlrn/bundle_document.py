@@ -33,17 +33,33 @@ def parse_document(data: bytes) -> object:
 def refuse_later(document: JsonObject) -> None:
     """Refuse a bundle that uses what the contract foresees and this version does not score with: scores would be wrong.
 
-    Such a key has a default in the contract, and is this version's at that default, or absent.
+    Such a key has a default in the contract, and is this version's at that default, or absent; of feature sets, one is this
+    version's whose features stand in place of the study's.
 
     Raises:
         FormatError: "bundle_too_new", with the keys.
     """
     defaults = contracts.defaults_of("bundle.json")
-    if later := [name for name, default in defaults.items() if document.get(name, default) != default]:
+    later = [name for name, default in defaults.items() if document.get(name, default) != default]
+    if _of_one_set(document):
+        later.remove("feature_sets")
+    if later:
         raise FormatError(
             "bundle_too_new",
             f"the bundle was made for a later version: {', '.join(later)}; this one cannot score with that: use a newer cvtbatch",
         )
+
+
+def _of_one_set(document: JsonObject) -> bool:
+    """Say whether all radiomics columns come from one feature set, which is what the radiomics specification specifies."""
+    match document:
+        case {
+            "feature_sets": [{"spec_id": spec_id, "columns": columns}],
+            "specs": {"radiomics_spec_id": own},
+            "columns": {"radiomics": used},
+        }:
+            return bool(spec_id == own and columns == used)
+    return False
 
 
 def _refuse_constant(name: str) -> float:

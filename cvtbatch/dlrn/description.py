@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cvtbatch import contracts
 from cvtbatch.dlrn.bundle_files import DOCUMENT
 from cvtbatch.dlrn.nomogram import Nomogram
 from cvtbatch.dlrn.settings import Model
@@ -69,6 +70,15 @@ class Columns:
 
     radiomics: tuple[str, ...]
     components: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureTable:
+    """A table of a user's own features that columns come from, in place of the study's."""
+
+    table: str
+    spec_id: str
+    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +281,7 @@ class Description:
         votes: by signature; empty in a bundle of format 1 or 2, whose votes are not recalibrated.
         outlines: None in a bundle of format 1 or 2; see `primary`.
         cohort_summary: None in a bundle of format 1 or 2.
+        feature_sets: the one feature set whose features stand in place of the study's; empty for these.
     """
 
     intended_use: str
@@ -297,6 +308,17 @@ class Description:
     votes: Mapping[Model, VoteRecalibration] = field(default_factory=dict)
     outlines: Outlines | None = None
     cohort_summary: CohortSummary | None = None
+    feature_sets: tuple[FeatureTable, ...] = ()
+
+    @property
+    def features(self) -> str:
+        """What the radiomics columns are of: "radiomics", the study's features, or the name of a feature set."""
+        return self.features_table.removeprefix(contracts.SET_PREFIX)
+
+    @property
+    def features_table(self) -> str:
+        """The table that the radiomics columns come from."""
+        return next((found.table for found in self.feature_sets), contracts.RADIOMICS)
 
     @property
     def primary(self) -> Reading:

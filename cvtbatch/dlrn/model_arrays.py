@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load as load_safetensors
 
+from cvtbatch import contracts
 from cvtbatch.contracts import JsonObject
 from cvtbatch.dlrn.bundle_files import ARRAYS, DOCUMENT
 from cvtbatch.dlrn.cohort_summary import EmbeddingMoments
@@ -65,6 +66,11 @@ def problems_of(description: Description, arrays: Arrays) -> list[str]:
         return [f"{ARRAYS} holds one class of out-of-fold scores of {', '.join(halves)}, and not the other"]
     if (RECALIBRATION in arrays) != (description.recalibration is not None):
         return [f"{DOCUMENT} and {ARRAYS} do not agree whether this is a recalibration"]
+    specified = (description.spec_settings or {}).get("radiomics", {}).get("set", contracts.RADIOMICS)
+    if specified != description.features:
+        return [
+            f"{DOCUMENT} does not agree with itself whose features columns are: of {description.features} or {specified}"
+        ]
     summary = description.cohort_summary
     if {name in arrays for name in MOMENTS} != {summary is not None and summary.embedding is not None}:
         return [f"{DOCUMENT} and {ARRAYS} do not agree whether the embedding's moments are kept"]

@@ -96,8 +96,13 @@ class NestedSettings:
 
 @dataclass(frozen=True, slots=True)
 class FitSettings:
-    """Everything that a fit's numbers depend on, but for its cohort."""
+    """Everything that a fit's numbers depend on, but for its cohort.
 
+    Attributes:
+        features: what the cohort's radiomics are: "radiomics", the study's features, or the name of a feature set.
+    """
+
+    features: str
     protocol: Protocol
     seed: int
     smote_neighbors: int

@@ -13,7 +13,6 @@ A volume exists only if a row names it and its checksum holds: zarr reads a shar
 from cvtbatch.store.column_names import check_columns
 from cvtbatch.store.erasure import Erasure, erase_case
 from cvtbatch.store.feature_sets import NAME as SET_NAME
-from cvtbatch.store.feature_sets import PREFIX as SET_PREFIX
 from cvtbatch.store.feature_sets import set_contract, set_table
 from cvtbatch.store.feature_store import FeatureStore
 from cvtbatch.store.location import Location
@@ -35,7 +34,6 @@ from cvtbatch.store.wide import wide_columns, wide_rows
 __all__ = [
     "IS_OUTLINE",
     "SET_NAME",
-    "SET_PREFIX",
     "Discrepancy",
     "Erasure",
     "FeatureStore",

@@ -16,13 +16,12 @@ from cvtbatch.store.location import Location
 from cvtbatch.store.log_heads import Heads
 from cvtbatch.store.tables import Pin, Table
 
-PREFIX = "features_"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 def set_table(name: str) -> str:
     """Return the name of a feature set's table."""
-    return f"{PREFIX}{name}"
+    return f"{contracts.SET_PREFIX}{name}"
 
 
 def set_contract(spec: Spec) -> TableContract | None:
@@ -53,7 +52,11 @@ def require_table(specs: Mapping[str, Spec], spec_ids: Sequence[str], table: str
         spec = specs[spec_id]
         name = spec.feature_set
         if spec.kind == "radiomics" and (set_table(name) if name else contracts.RADIOMICS) != table:
-            whose = f"of feature set {name} (features({name!r}), export {set_table(name)})" if name else "of the study"
+            whose = (
+                f"of feature set {name} (features({name!r}), wide(features={name!r}), export {set_table(name)})"
+                if name
+                else "of the study"
+            )
             raise InputError("no_such_spec", f"{spec_id} is {whose}: its features are not in {table}")
 
 
@@ -83,7 +86,8 @@ class StoreTables(Mapping[str, Table]):
 
     def sets(self) -> dict[str, Table]:
         """Return the tables of the feature sets, by the set's name."""
-        return {name.removeprefix(PREFIX): self._known[name] for name in self if name.startswith(PREFIX)}
+        tables = (name for name in self if name.startswith(contracts.SET_PREFIX))
+        return {name.removeprefix(contracts.SET_PREFIX): self._known[name] for name in tables}
 
     def of_set(self, name: str) -> Table:
         """Return the table of a feature set.

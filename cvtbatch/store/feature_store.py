@@ -177,6 +177,7 @@ class FeatureStore(OpenedStore):
         spec: str | Sequence[str] | None = None,
         primary_reader: str = PRIMARY.reader,
         primary_reading: int = PRIMARY.number,
+        features: str = contracts.RADIOMICS,
         region: str | None = None,
     ) -> pa.Table:
         """Return clinical values, radiomics and the largest slice's embedding, one row a primary ROI that has features.
@@ -187,10 +188,15 @@ class FeatureStore(OpenedStore):
         Args:
             primary_reader: whose outline counts.
             primary_reading: which of that reader's outlines.
+            features: "radiomics", the study's, or the name of a feature set of your own, whose features stand in their place.
             region: of these outlines the region of this name, e.g. "rim5", which has no embedding; by default they themselves.
+
+        Raises:
+            InputError: the store has no such feature set.
         """
-        condition, primary = to_expression(where, wide_schema()), Reading(primary_reader, primary_reading)
-        return wide_rows(self.at(snapshot), columns, condition, spec, primary, region=region)
+        table = self.features_of(features)
+        condition, primary = to_expression(where, wide_schema(table)), Reading(primary_reader, primary_reading)
+        return wide_rows(self.at(snapshot), columns, condition, spec, primary, features=table, region=region)
 
     def X_y(
         self,

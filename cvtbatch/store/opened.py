@@ -7,6 +7,7 @@ from typing import Self
 
 import cvtbatch
 from cvtbatch import contracts
+from cvtbatch.contracts import TableContract
 from cvtbatch.errors import FormatError, InputError, StorageError
 from cvtbatch.spec import Spec
 from cvtbatch.store.feature_sets import StoreTables
@@ -116,6 +117,14 @@ class OpenedStore:
             InputError: "no_such_set": the store has none of this name.
         """
         return self._tables.of_set(name)
+
+    def features_of(self, name: str) -> TableContract:
+        """Return the contract of a table of features: of the study's, which are called "radiomics", or of a feature set.
+
+        Raises:
+            InputError: "no_such_set": the store has no feature set of this name.
+        """
+        return (self.table(name) if name == contracts.RADIOMICS else self.feature_set(name)).contract
 
     def table_of(self, spec: Spec) -> Table:
         """Return the table that holds the features of a radiomics specification."""

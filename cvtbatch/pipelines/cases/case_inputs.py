@@ -18,12 +18,13 @@ from cvtbatch.imaging.quality import measure_series
 from cvtbatch.manifest import Case
 from cvtbatch.pipelines.cases.case_source import CaseSource, place_case, within_memory
 from cvtbatch.pipelines.extraction.bundle_settings import bundle_job, require_bundle_specs
+from cvtbatch.pipelines.extraction.set_settings import resolve_set
 from cvtbatch.pipelines.extraction.settings import specify_embedding
-from cvtbatch.pipelines.shared.job import Job
+from cvtbatch.pipelines.shared.job import Job, RadiomicsSection
 from cvtbatch.pipelines.shared.volume_flags import volume_flags
 from cvtbatch.radiomics import Engine, FeatureSet, load_profile, study_settings
 from cvtbatch.reporting.outlined_slice import OutlinedSlice
-from cvtbatch.spec import digest, radiomics_spec, volume_spec
+from cvtbatch.spec import Spec, digest, radiomics_spec, volume_spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +78,34 @@ def resolve_recipe(bundle: Bundle, job: Job, given: bool) -> Recipe:
     specs = bundle.known_specs()
     with tempfile.TemporaryDirectory(prefix="cvtbatch-predict-") as folder:
         own = bundle_job(job, bundle, specs, Path(folder))
-        profile = load_profile(own.radiomics.profile)
+        x, y, z = map(float, own.volume.spacing_mm)
+        volume = volume_spec((x, y, z))
+        profile, engine, radiomics = _resolve_features(own.radiomics, bundle.description.features, volume)
     section = own.embedding if given else replace(own.embedding, weights=_named_weights(bundle))
     if section.weights == "none":
         raise InputError("no_embeddings", "the bundle takes embeddings: embedding.weights cannot be none")
     weights = load_weights(section.weights)
-    x, y, z = map(float, own.volume.spacing_mm)
-    volume = volume_spec((x, y, z))
-    radiomics = radiomics_spec(volume, study_settings(profile), contracts.feature_names())
     require_bundle_specs((volume, radiomics, specify_embedding(section, weights, volume)), bundle, specs)
-    return Recipe((x, y, z), profile, own.radiomics.engine, section.preprocessing(), weights, section.compute())
+    return Recipe((x, y, z), profile, engine, section.preprocessing(), weights, section.compute())
+
+
+def _resolve_features(section: RadiomicsSection, features: str, volume: Spec) -> tuple[FeatureSet, Engine, Spec]:
+    """Return the features that a bundle scores, the study's or a feature set's, what computes them, and their specification.
+
+    Raises:
+        InputError: "source_grid"; errors as for `load_profile` and `resolve_set`.
+    """
+    if features == contracts.RADIOMICS:
+        profile = load_profile(section.profile)
+        return profile, section.engine, radiomics_spec(volume, study_settings(profile), contracts.feature_names())
+    work, spec = resolve_set(features, section, volume)
+    if work.grid == "source":
+        raise InputError(
+            "source_grid",
+            f"the bundle's feature set {features} is computed of the sources' own grid, and a single case on the stored one: "
+            "extract the case into a store, and score it there",
+        )
+    return work.feature_set, work.engine, spec
 
 
 def _named_weights(bundle: Bundle) -> str:

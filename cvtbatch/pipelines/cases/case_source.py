@@ -19,7 +19,7 @@ from cvtbatch.imaging import place_mask, require_in_head, resample_stack
 from cvtbatch.imaging.resampling import to_image
 from cvtbatch.ingest import ImageSlices, SourceMask, SourceVolume, read_mask, read_volume
 from cvtbatch.manifest import MISSING_FILE, Case, RoiSource, is_absent
-from cvtbatch.pipelines.extraction.limits import feature_bytes
+from cvtbatch.pipelines.extraction.limits import feature_bytes, whole_volume_bytes
 from cvtbatch.radiomics import Engine, FeatureSet, RoiFeatures, roi_features
 
 
@@ -72,7 +72,8 @@ class PlacedCase:
 
     def features(self, profile: FeatureSet, engine: Engine) -> RoiFeatures:
         """Compute the features of the outline; errors as for `extract_features`."""
-        require_memory(feature_bytes(int(np.count_nonzero(self.mask_zyx)), engine))
+        whole_bytes = whole_volume_bytes(self.grid, profile, engine)
+        require_memory(feature_bytes(int(np.count_nonzero(self.mask_zyx)), engine) + whole_bytes)
         return roi_features(to_image(self.hu_zyx, self.grid), to_image(self.mask_zyx, self.grid), profile, engine)
 
 

@@ -119,7 +119,7 @@ def planned(
         if not given:
             weights = _weights(bundle, store_url, Path(folder))
             own = replace(own, embedding=replace(own.embedding, weights=weights))
-        settings = resolve(own, store_url)
+        settings = _resolve(own, bundle, store_url)
         if not given and settings.embedding is not None:
             # What a row says of its weights is what the bundle says, wherever this run has found them.
             ref = replace(settings.embedding.weights, source=bundle.description.weights.name)
@@ -130,6 +130,20 @@ def planned(
         lacks = tuple(check_needs(manifest, bundle, reader))
         warnings = bundle_warnings(bundle.description)
         yield Plan(manifest, centers[0], bundle_path, settings, warnings, lacks, reader, job.cohort.reviewed)
+
+
+def _resolve(job: Job, bundle: Bundle, store_url: str) -> Settings:
+    """Return the extraction resolved; a feature set's name is its bundle's, and cannot be changed where the store has another."""
+    try:
+        return resolve(job, store_url)
+    except InputError as error:
+        if error.kind != "set_taken" or bundle.description.features not in job.radiomics.sets:
+            raise
+        raise InputError(
+            error.kind,
+            f"the bundle scores its feature set {bundle.description.features}, and the store has another under this name: "
+            "add the centre to a store of its own (--store NEW)",
+        ) from None
 
 
 def _known_specs(store_url: str) -> dict[str, Spec]:

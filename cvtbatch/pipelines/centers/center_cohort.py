@@ -153,7 +153,7 @@ def _read_scores(source: Source) -> tuple[dict[str, Row], dict[str, Row]]:
 
 def _filter_scales(source: Source) -> dict[str, float | None]:
     """Return the maximum by which four filters scale, in HU, by roi_key."""
-    rows = source.view.radiomics(columns=["roi_key", "filter_scale_hu"], spec=source.spec_ids[:1])
+    rows = source.view.features(source.features.name, ["roi_key", "filter_scale_hu"], spec=source.spec_ids[:1])
     return dict(zip(rows["roi_key"].to_pylist(), rows["filter_scale_hu"].to_pylist(), strict=True))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cvtbatch.contracts import TableContract
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.kernels import project
 from cvtbatch.dlrn.settings import Model
@@ -50,6 +51,11 @@ class Source:
         return [self.bundle.specs.radiomics_spec_id, self.bundle.specs.embedding_spec_id]
 
     @property
+    def features(self) -> TableContract:
+        """The table of the features that the bundle scores."""
+        return self.view.contract(self.bundle.description.features_table)
+
+    @property
     def training_centers(self) -> tuple[str, ...]:
         """Centres that the bundle was trained on."""
         return self.bundle.description.cohort.training_centers
@@ -71,6 +77,7 @@ class Source:
             spec=self.spec_ids,
             primary_reader=reading.reader,
             primary_reading=reading.number,
+            features=self.bundle.description.features,
         ).sort_by("roi_key")
 
     def outlines(self) -> dict[str, Row]:

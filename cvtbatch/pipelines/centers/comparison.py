@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from cvtbatch.contracts import RADIOMICS
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
@@ -11,7 +12,6 @@ from cvtbatch.manifest import Reading
 from cvtbatch.pipelines.centers.outline_pairs import OutlinePairs, overlaps, read_pairs
 from cvtbatch.pipelines.centers.reader_study import (
     PairedScores,
-    columns_of,
     kind_of,
     score_pairs,
     study_pairs,
@@ -59,7 +59,14 @@ def compare_readings(
     Raises:
         InputError: "too_few_pairs": fewer than FEWEST cases.
     """
-    pairs = read_pairs(pinned.view, spec_ids, centers, readings, columns_of(bundle))
+    pairs = read_pairs(
+        pinned.view,
+        spec_ids,
+        centers,
+        readings,
+        pinned.view.contract(bundle.description.features_table if bundle else RADIOMICS),
+        bundle.needed_columns() if bundle else (),
+    )
     if len(pairs.cases) < FEWEST:
         told = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in pairs.left_out.items())
         raise InputError(

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cvtbatch.contracts import TableContract
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.manifest import Reading, key_of
 from cvtbatch.pipelines.models.eligible_cases import Row
@@ -34,12 +35,14 @@ class OutlinePairs:
         rows: a table of features for each reading, a row a case.
         rois: likewise the rows of `rois`, with the columns of OF_OUTLINE.
         left_out: cases that are no pair, by reason.
+        features: columns that are radiomics features, in order.
     """
 
     cases: tuple[str, ...]
     rows: tuple[pa.Table, pa.Table]
     rois: tuple[Sequence[Row], Sequence[Row]]
     left_out: dict[str, int]
+    features: tuple[str, ...]
 
     def values(self, names: Sequence[str]) -> Floats:
         """Return columns as (cases, 2, columns), NaN where a value is missing."""
@@ -56,6 +59,7 @@ def read_pairs(
     spec_ids: Sequence[str],
     centers: Sequence[str],
     readings: tuple[Reading, Reading],
+    features: TableContract,
     columns: Sequence[str],
 ) -> OutlinePairs:
     """Return the cases that both readings have outlined.
@@ -63,11 +67,12 @@ def read_pairs(
     Args:
         spec_ids: of the features, and of embeddings where the columns need them.
         centers: of these alone; of all where none is named.
-        columns: of `FeatureStore.wide`, beside the identity.
+        features: table of the radiomics features.
+        columns: of `FeatureStore.wide`, beside the identity and these.
     """
     where = pc.field("center").isin(pa.array(list(centers), pa.string())) if centers else None
-    wanted = list(dict.fromkeys([*IDENTITY, *columns]))
-    tables = [wide_rows(view, wanted, where, spec_ids, reading) for reading in readings]
+    wanted = list(dict.fromkeys([*IDENTITY, *features.features, *columns]))
+    tables = [wide_rows(view, wanted, where, spec_ids, reading, features=features) for reading in readings]
     counts = [Counter(table["case_key"].to_pylist()) for table in tables]
     both = counts[0].keys() & counts[1].keys()
     single = sorted(key for key in both if counts[0][key] == counts[1][key] == 1)
@@ -81,7 +86,7 @@ def read_pairs(
     first, second = (_rows_of(table, cases) for table in tables)
     rois = {row["roi_key"]: row for row in view.outlines(list(OF_OUTLINE), spec_ids).to_pylist()}
     outlines = [[rois[key] for key in table["roi_key"].to_pylist()] for table in (first, second)]
-    return OutlinePairs(tuple(cases), (first, second), (outlines[0], outlines[1]), left_out)
+    return OutlinePairs(tuple(cases), (first, second), (outlines[0], outlines[1]), left_out, features.features)
 
 
 def _one_a_patient(view: View, case_keys: Sequence[str]) -> list[str]:

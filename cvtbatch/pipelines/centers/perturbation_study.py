@@ -24,12 +24,13 @@ from cvtbatch.imaging.resampling import to_image
 from cvtbatch.manifest import Reading
 from cvtbatch.outlining.perturbation import draw_perturbations, perturb
 from cvtbatch.pipelines.extraction.limits import CASE_SECONDS, OUTLINE_SECONDS, feature_bytes
+from cvtbatch.pipelines.extraction.set_settings import grid_of, specified_set, specify_set
 from cvtbatch.pipelines.models.eligible_cases import Row
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.unfinished import why_undone
-from cvtbatch.radiomics import FeatureSet, profile_of, roi_features, study_settings
+from cvtbatch.radiomics import Engine, FeatureSet, profile_of, roi_features, study_settings
 from cvtbatch.spec import radiomics_spec
-from cvtbatch.store import IS_OUTLINE, FeatureStore, StoredArray, View
+from cvtbatch.store import IS_OUTLINE, FeatureStore, StoredArray, View, set_contract
 from cvtbatch.validation.agreement import icc_one_way
 from cvtbatch.validation.readers import FEWEST, FeatureAgreement, dice, feature_agreements
 from cvtbatch.validation.values import Floats, NotComputable
@@ -51,13 +52,18 @@ class PerturbedOutline:
     profile: FeatureSet
     count: int
 
+    @property
+    def engine(self) -> Engine:
+        """What computes its features."""
+        return "pyradiomics" if self.profile.stock_reasons() else "fast"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spread:
     """The features of an outline's perturbations.
 
     Attributes:
-        mean: (p,), in the order of `contracts.feature_names`.
+        mean: (p,), in the order of the features.
         within: (p,) sums of the squared deviations from them.
         dice: median overlap with the outline itself.
     """
@@ -146,7 +152,7 @@ def study_perturbations(
             spreads[outcome.item.case_key] = outcome.result
         on_progress(len(spreads) + len(failed), len(outlines), len(failed))
     _require_enough(len(spreads), reading, f"are left: {len(failed)} failed{_kinds(failed)}")
-    cases = tuple(sorted(spreads))
+    cases, names = tuple(sorted(spreads)), outlines[0].profile.names()
     return PerturbationStudy(
         snapshot=pinned.name,
         snapshot_digest=pinned.content_digest,
@@ -157,14 +163,14 @@ def study_perturbations(
         several_outlines=several,
         failed=tuple(sorted(failed, key=lambda failure: failure.roi_key)),
         dice=tuple(spreads[case].dice for case in cases),
-        features=_agreement([spreads[case] for case in cases], count),
+        features=_agreement(names, [spreads[case] for case in cases], count),
     )
 
 
 def perturbed_spread(outline: PerturbedOutline) -> Spread | FailedOutline:
     """Return what perturbations do to the features of an outline; of one without features, why."""
     try:
-        require_memory(feature_bytes(outline.voxels, "fast"))
+        require_memory(feature_bytes(outline.voxels, outline.engine))
         return _spread(outline)
     except NeedsMemory:
         raise
@@ -176,11 +182,11 @@ def _spread(outline: PerturbedOutline) -> Spread:
     store = _store(outline.store_url)
     hu_zyx = np.asarray(store.read_array(outline.volume), dtype=np.int16)
     mask_zyx = np.asarray(store.read_array(outline.mask), dtype=np.uint8)
-    ct, names = to_image(hu_zyx, outline.grid), contracts.feature_names()
+    ct, names = to_image(hu_zyx, outline.grid), outline.profile.names()
     values, overlaps = np.empty((outline.count, len(names))), []
     for number, how in enumerate(draw_perturbations(outline.roi_key, outline.count)):
         changed = perturb(mask_zyx, hu_zyx, outline.grid.spacing_mm[::-1], how).astype(np.uint8)
-        features = roi_features(ct, to_image(changed, outline.grid), outline.profile, "fast").values
+        features = roi_features(ct, to_image(changed, outline.grid), outline.profile, outline.engine).values
         values[number] = [features[name] for name in names]
         overlap = dice(mask_zyx, changed)
         overlaps.append(0.0 if isinstance(overlap, NotComputable) else overlap)
@@ -225,7 +231,9 @@ def _outlines(
     where = IS_OUTLINE & (pc.field("reader") == reading.reader) & (pc.field("reading") == reading.number)
     if centers:
         where &= pc.field("center").isin(pa.array(centers, pa.string()))
-    featured = view.radiomics(["roi_key", "case_key", "radiomics_spec_id"], where, list(spec_ids))
+    tables = [view.specs_with(spec_ids)[spec_id] for spec_id in spec_ids]
+    contract = next(filter(None, map(set_contract, tables)), view.contract(contracts.RADIOMICS))
+    featured = view.features(contract.name, ["roi_key", "case_key", "radiomics_spec_id"], where, list(spec_ids))
     _require_enough(featured.num_rows, reading, "have features")
     spec_id: str = featured["radiomics_spec_id"][0].as_py()
     keys = featured["case_key"].to_pylist()
@@ -242,12 +250,24 @@ def _profile(view: View, spec_id: str) -> FeatureSet:
     """Return the settings of a specification, once it is sure that this engine's values are of it.
 
     Raises:
-        InputError: "other_revision".
+        InputError: "other_revision"; "source_grid": they are computed on a grid where no stored outline lies.
     """
     specs = view.specs_with([spec_id])
-    profile = profile_of(specs[spec_id].content()["settings"])
-    parent = specs[specs[spec_id].parent_id]
-    if radiomics_spec(parent, study_settings(profile), contracts.feature_names()).spec_id != spec_id:
+    spec = specs[spec_id]
+    parent = specs[spec.parent_id]
+    if spec.feature_set:
+        if grid_of(spec) == "source":
+            raise InputError(
+                "source_grid",
+                f"feature set {spec.feature_set} is computed of the sources, and perturbed outlines lie on the stored grid: "
+                "name a set of the stored grid, or the study's features",
+            )
+        profile = specified_set(spec)
+        own = specify_set(spec.feature_set, profile, parent)
+    else:
+        profile = profile_of(spec.content()["settings"])
+        own = radiomics_spec(parent, study_settings(profile), contracts.feature_names())
+    if own.spec_id != spec_id:
         raise InputError(
             "other_revision",
             f"the features of {spec_id} were computed by another revision of cvtbatch, and perturbed ones would not compare; "
@@ -273,7 +293,7 @@ def _outline(store_url: str, roi: Row, volume: Row, profile: FeatureSet, count: 
     )
 
 
-def _agreement(spreads: Sequence[Spread], count: int) -> tuple[FeatureAgreement, ...]:
+def _agreement(names: Sequence[str], spreads: Sequence[Spread], count: int) -> tuple[FeatureAgreement, ...]:
     means, within = (np.array([getattr(spread, name) for spread in spreads]) for name in ("mean", "within"))
     counts = np.isfinite(means + within).sum(axis=0)
-    return feature_agreements(contracts.feature_names(), icc_one_way(means, within, count), counts)
+    return feature_agreements(names, icc_one_way(means, within, count), counts)

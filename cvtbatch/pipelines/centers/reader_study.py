@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from cvtbatch import contracts
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.thresholds import YOUDEN
 from cvtbatch.manifest import Reading
@@ -93,16 +92,13 @@ def _studies(
 ) -> Iterator[ReaderStudy]:
     for other in others:
         readings = (person, other)
-        pairs = read_pairs(source.view, source.spec_ids, [source.center], readings, columns_of(source.bundle))
+        pairs = read_pairs(
+            source.view, source.spec_ids, [source.center], readings, source.features, source.bundle.needed_columns()
+        )
         if len(pairs.cases) >= FEWEST:
             shares = overlaps(source.store.location.url, pairs, map_)
             scores = score_pairs(source.bundle, pairs)
             yield study_pairs(pairs, readings, kind_of(there, readings), shares, scores)
-
-
-def columns_of(bundle: Bundle | None) -> list[str]:
-    """Return the columns that a study reads of an outline; those that a bundle scores too, if there is one."""
-    return list(dict.fromkeys([*contracts.feature_names(), *(bundle.needed_columns() if bundle else ())]))
 
 
 def kind_of(there: Readings, readings: tuple[Reading, Reading]) -> Kind:
@@ -141,7 +137,7 @@ def study_pairs(
         shares: Dice's overlap of each pair, None where there is none.
         scores: of each pair, by model; none without a bundle.
     """
-    names = contracts.feature_names()
+    names = pairs.features
     values = pairs.values(names)
     counts = np.isfinite(values).all(axis=1).sum(axis=0)
     return reader_study(

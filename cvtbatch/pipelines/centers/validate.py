@@ -2,7 +2,7 @@
 
 import datetime
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,16 +16,22 @@ from cvtbatch.pipelines.centers.center_cohort import read_cohort, read_pictures,
 from cvtbatch.pipelines.centers.center_source import Source, open_source, refuse_seen_center
 from cvtbatch.pipelines.centers.kept_training import training_values
 from cvtbatch.pipelines.centers.reader_study import read_readers
+from cvtbatch.pipelines.extraction.set_settings import grid_of, set_parameters
 from cvtbatch.pipelines.shared.bundle_warnings import bundle_warnings
 from cvtbatch.pipelines.shared.ordered_map import map_on
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE
 from cvtbatch.pipelines.shared.reviewed import NOT_REVIEWED, REFUSALS
-from cvtbatch.spec import canonical_json
+from cvtbatch.spec import Spec, canonical_json
 from cvtbatch.validation.evaluate import Validation, evaluate
 from cvtbatch.validation.inputs import Provenance
 from cvtbatch.validation.report import write_report
-from cvtbatch.validation.report.store_answers import RADIOMICS_SETTINGS
+from cvtbatch.validation.report.store_answers import (
+    FEATURE_CLASSES,
+    FEATURE_SET,
+    IMAGE_TYPES,
+    RADIOMICS_SETTINGS,
+)
 from cvtbatch.validation.study import Study
 from cvtbatch.validation.values import NotComputable
 
@@ -191,10 +197,7 @@ def _provenance(source: Source, unfit_outlines: int, study: Study | None, review
     """Return where the report's numbers come from: bundle, snapshots, specifications, software, and what speaks against them."""
     told = source.bundle.description
     specs = {**source.view.specs(), **source.bundle.known_specs()}
-    radiomics = {}
-    if told.specs.radiomics_spec_id in specs:
-        settings = specs[told.specs.radiomics_spec_id].content().get("settings", {})
-        radiomics[RADIOMICS_SETTINGS] = ", ".join(f"{name} {canonical_json(value)}" for name, value in settings.items())
+    spec = specs.get(told.specs.radiomics_spec_id)
     return Provenance(
         center=source.center,
         training_centers=source.training_centers,
@@ -213,7 +216,7 @@ def _provenance(source: Source, unfit_outlines: int, study: Study | None, review
             "volume specification": told.specs.volume_spec_id,
             "radiomics specification": told.specs.radiomics_spec_id,
             "embedding specification": told.specs.embedding_spec_id,
-            **radiomics,
+            **({} if spec is None else _radiomics_settings(spec)),
             "weights' SHA-256": told.weights.sha256 or "not known",
             "training snapshot": f"{told.snapshot.name}, {told.snapshot.digest}",
             "bootstrap seed": str(SEED),
@@ -231,3 +234,28 @@ def _provenance(source: Source, unfit_outlines: int, study: Study | None, review
         recalibrated=recalibrated(told),
         study=study,
     )
+
+
+def _radiomics_settings(spec: Spec) -> dict[str, str]:
+    """Return what a report shows of the features' settings, and of a feature set what it is."""
+    content = spec.content()
+    settings = ", ".join(f"{name} {canonical_json(value)}" for name, value in content.get("settings", {}).items())
+    if not spec.feature_set:
+        return {RADIOMICS_SETTINGS: settings}
+    parameters = set_parameters(spec)
+    return {
+        FEATURE_SET: f"{spec.feature_set}, {len(content['features']['names']):,} features"
+        + ", computed of the sources' own grid" * (grid_of(spec) == "source"),
+        IMAGE_TYPES: _listed(parameters["imageType"]),
+        FEATURE_CLASSES: ", ".join(parameters["featureClass"]),
+        RADIOMICS_SETTINGS: settings,
+    }
+
+
+def _listed(image_types: Mapping[str, Mapping[str, object]]) -> str:
+    """Return image types, each with the settings of its own."""
+    own = (
+        (name, f" ({', '.join(f'{key} {canonical_json(value)}' for key, value in found.items())})" * bool(found))
+        for name, found in image_types.items()
+    )
+    return ", ".join(f"{name}{told}" for name, told in own)

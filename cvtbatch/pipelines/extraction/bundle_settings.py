@@ -7,8 +7,10 @@ from pathlib import Path
 import yaml
 
 import cvtbatch
+from cvtbatch import contracts
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.errors import InputError
+from cvtbatch.pipelines.extraction.set_settings import grid_of, set_parameters
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.radiomics import PROFILES, study_settings
 from cvtbatch.spec import Difference, Spec, differences
@@ -28,15 +30,23 @@ def bundle_job(job: Job, bundle: Bundle, specs: Mapping[str, Spec], folder: Path
 
     Args:
         specs: that are known, by id.
-        folder: for a parameter file of PyRadiomics, where its settings are none of the named profiles'.
+        folder: for a parameter file of PyRadiomics: of the bundle's feature set, or where its settings are none of the named
+            profiles'.
     """
     ids = bundle.description.specs
     volume, radiomics, embedding = job.volume, job.radiomics, job.embedding
     if ids.volume_spec_id in specs:
         volume = replace(volume, spacing_mm=tuple(specs[ids.volume_spec_id].content()["spacing_mm"]))
     if ids.radiomics_spec_id in specs:
-        settings = specs[ids.radiomics_spec_id].content()["settings"]
-        radiomics = replace(radiomics, profile=_profile(settings, folder))
+        spec = specs[ids.radiomics_spec_id]
+        if name := spec.feature_set:
+            own = {name: _parameter_file(set_parameters(spec), folder)}
+            if grid_of(spec) == "source":
+                radiomics = replace(radiomics, source_sets={**radiomics.source_sets, **own})
+            else:
+                radiomics = replace(radiomics, sets={**radiomics.sets, **own})
+        else:
+            radiomics = replace(radiomics, profile=_profile(spec.content()["settings"], folder))
     if ids.embedding_spec_id in specs:
         settings = specs[ids.embedding_spec_id].content()
         window, seen = settings["window"], settings["field"]
@@ -56,8 +66,12 @@ def _profile(settings: Mapping[str, object], folder: Path) -> str:
     for name, profile in PROFILES.items():
         if study_settings(profile) == settings:
             return name
+    return _parameter_file({"setting": dict(settings)}, folder)
+
+
+def _parameter_file(content: Mapping[str, object], folder: Path) -> str:
     file = folder / "radiomics.yaml"
-    file.write_text(yaml.safe_dump({"setting": dict(settings)}), encoding="utf-8")
+    file.write_text(yaml.safe_dump(dict(content), sort_keys=False), encoding="utf-8")
     return str(file)
 
 
@@ -74,7 +88,7 @@ def require_bundle_specs(made: Sequence[Spec], bundle: Bundle, specs: Mapping[st
     own = {spec.spec_id: spec for spec in made}
     for spec in made:
         # What a job computes beside the bundle's inputs is no matter of the bundle's.
-        if spec.kind in {"outline", "region"} or spec.feature_set:
+        if spec.kind in {"outline", "region"} or (spec.kind == "radiomics" and not is_of_bundle(spec, bundle)):
             continue
         wanted = bundle.description.specs.of_kind(spec.kind)
         if spec.spec_id == wanted:
@@ -91,6 +105,11 @@ def require_bundle_specs(made: Sequence[Spec], bundle: Bundle, specs: Mapping[st
             "other_spec",
             f"the bundle takes {spec.kind} specification {wanted}, and this would make {spec.spec_id}: {told}",
         )
+
+
+def is_of_bundle(spec: Spec, bundle: Bundle) -> bool:
+    """Say whether a specification is of the features that a bundle scores: the study's, or those of its feature set's name."""
+    return (spec.feature_set or contracts.RADIOMICS) == bundle.description.features
 
 
 def _refuse_revision(found: Sequence[Difference], bundle: Bundle) -> None:

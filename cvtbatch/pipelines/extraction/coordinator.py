@@ -97,6 +97,10 @@ class Coordinator:
     def outline(self, work: OutlineWork, plans: Iterable[OutlinePlan]) -> None:
         """Work off the plans of outlines, which are gone through twice."""
         settings = self._settings
+        if of_sources := [part.table for part in settings.work.features if part.grid == "source"]:
+            self._listeners.on_notice(
+                f"{', '.join(of_sources)}: of outlines that people drew alone, since those of outline.method lie on the stored grid"
+            )
 
         def write_weights() -> None:
             if settings.outline_weights is not None:

@@ -104,8 +104,10 @@ def shareable_job(job: Job) -> str:
     profile, weights = job.radiomics.profile, job.embedding.weights
     named = profile if profile in PROFILES else "parameter file"
     source = weights if weights == "none" or is_named(weights) else "file"
-    sets = dict.fromkeys(job.radiomics.sets, "parameter file")
-    radiomics = replace(job.radiomics, profile=named, sets=sets)
+    sets, source_sets = (
+        dict.fromkeys(files, "parameter file") for files in (job.radiomics.sets, job.radiomics.source_sets)
+    )
+    radiomics = replace(job.radiomics, profile=named, sets=sets, source_sets=source_sets)
     embedding = replace(job.embedding, weights=source)
     # The line of a command may name folders; its specification has the line's digest.
     line = None if job.outline.command.line is None else "command"

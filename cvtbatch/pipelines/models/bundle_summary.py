@@ -61,6 +61,7 @@ class BundleSummary:
 
     Attributes:
         warnings: what speaks against using it at all, to be read first.
+        features: what its radiomics columns are: "radiomics", the study's features, or the name of a feature set.
         columns: without which it scores nothing.
         thresholds: frozen, by model and name.
         outlines: whose it was fitted on; None in a bundle of format 1 or 2.
@@ -77,6 +78,7 @@ class BundleSummary:
     recalibrated: RecalibratedOn | None
     specs: SpecChain
     weights: BackboneWeights
+    features: str
     columns: tuple[str, ...]
     thresholds: Mapping[Model, Mapping[str, float]]
     outlines: Outlines | None
@@ -112,6 +114,7 @@ def summarise_bundle(path: Path) -> BundleSummary:
         else RecalibratedOn(origin.parent_digest, origin.center, origin.cases, origin.events, origin.method),
         specs=told.specs,
         weights=told.weights,
+        features=told.features,
         columns=tuple(bundle.needed_columns()),
         thresholds={model: dict(values) for model, values in told.thresholds.items()},
         outlines=told.outlines,

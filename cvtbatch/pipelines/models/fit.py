@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cvtbatch import engine
+from cvtbatch import contracts, engine
 from cvtbatch.dlrn.bundle import Bundle, load_bundle, write_bundle
 from cvtbatch.dlrn.cohort_summary import summarise_cohort
 from cvtbatch.dlrn.fit import Fit, fit_model
@@ -15,16 +15,20 @@ from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.extras import require
 from cvtbatch.pipelines.models.fit_outlines import resolve_outlines
-from cvtbatch.pipelines.models.training_cohort import CohortSource, TrainingData, read_training
+from cvtbatch.pipelines.models.training_cohort import CohortSource, TrainingData, cohort_source, read_training
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.unfinished import require_done
+from cvtbatch.store import FeatureStore, Location
 from cvtbatch.validation.cohort_baseline import CLINICAL
 
 INTENDED_USE = (
     "Research: tells hematomas caused by cerebral venous thrombosis from hematomas of other causes on non-enhanced head CT. "
     "Not a medical device; not for the care of patients."
 )
+
+# Keys of the section fit that are not said where they are at their default, so that equal fits have equal digests for ever.
+LATER = frozenset({"features"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +87,10 @@ def fit_bundle(
     require("fitting needs", "sklearn", "imblearn", "statsmodels")
     if out.exists():
         raise InputError("bundle_exists", f"--out {out}: there is something already; choose a new name")
+    features = FeatureStore(Location.of(store_url).url).features_of(job.fit.features)
     pinned = open_pinned(store_url, snapshot, "fit")
-    job, icc_table = resolve_outlines(job, pinned.view, spec_ids)
-    source = CohortSource(
-        store_url=pinned.store.location.url,
-        snapshot=pinned.name,
-        training_centers=job.cohort.training_centers,
-        primary=job.cohort.primary,
-        spec_ids=tuple(spec_ids),
-        reviewed=job.cohort.reviewed,
-        icc_readers=job.fit.selection.icc_readers,
-        icc_table=icc_table,
-    )
+    job, icc_table = resolve_outlines(job, pinned.view, spec_ids, features.features)
+    source = cohort_source(job, pinned, spec_ids, icc_table)
     data = read_training(source)
 
     def spread(tasks: Sequence[Task]) -> Iterable[TaskResult]:
@@ -146,6 +142,22 @@ def _document(fit: Fit, data: TrainingData, job: Job, snapshot: str, content_dig
             "image_digests": sorted(set(cohort.image_digests) - {""}),
         },
         "outlines": to_document(data.outlines),
-        "job": {"cohort": to_document(job.cohort), "fit": to_document(job.fit)},
+        **_feature_set(fit, data),
+        "job": {"cohort": to_document(job.cohort), "fit": _fit_document(job)},
         **fit.document,
     }
+
+
+def _feature_set(fit: Fit, data: TrainingData) -> dict[str, object]:
+    """Return what bundle.json says of a feature set whose features stand in place of the study's; nothing of these."""
+    spec_id, columns = data.specs.radiomics_spec_id, list(fit.model.radiomics)
+    if data.features == contracts.RADIOMICS:
+        return {}
+    return {"feature_sets": [{"table": data.features, "spec_id": spec_id, "columns": columns}]}
+
+
+def _fit_document(job: Job) -> dict[str, object]:
+    """Return the section fit of the job as it ran, without keys that are younger than bundles which must stay as they are."""
+    document: dict[str, object] = to_document(job.fit)
+    defaults = contracts.with_defaults({"version": 1, "kind": "fit"}, "job.json")["fit"]
+    return {name: value for name, value in document.items() if name not in LATER or value != defaults[name]}

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cvtbatch import contracts
 from cvtbatch.errors import InputError
 from cvtbatch.file_errors import why
 from cvtbatch.pipelines.shared.job import Job
@@ -13,10 +12,13 @@ from cvtbatch.store import View
 from cvtbatch.validation.icc_table import IccTable, parse_icc_table
 
 
-def resolve_outlines(job: Job, view: View, spec_ids: Sequence[str]) -> tuple[Job, IccTable | None]:
+def resolve_outlines(
+    job: Job, view: View, spec_ids: Sequence[str], features: Sequence[str]
+) -> tuple[Job, IccTable | None]:
     """Return a job as a bundle keeps it, and the ICC table that it names.
 
     Args:
+        features: names of the features that are fitted on.
         spec_ids: specifications to which the fit is restricted.
 
     Returns:
@@ -27,7 +29,7 @@ def resolve_outlines(job: Job, view: View, spec_ids: Sequence[str]) -> tuple[Job
     """
     there = read_readings(view, spec_ids)
     selection = job.fit.selection
-    table = None if selection.icc_table is None else _read_table(Path(selection.icc_table))
+    table = None if selection.icc_table is None else _read_table(Path(selection.icc_table), features)
     selection = replace(
         selection,
         icc_readers=tuple(there.find(name).reader for name in selection.icc_readers),
@@ -37,11 +39,11 @@ def resolve_outlines(job: Job, view: View, spec_ids: Sequence[str]) -> tuple[Job
     return replace(job, cohort=cohort, fit=replace(job.fit, selection=selection)), table
 
 
-def _read_table(path: Path) -> IccTable:
+def _read_table(path: Path, features: Sequence[str]) -> IccTable:
     try:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(
             "bad_icc_table", f"the file of fit.selection.icc_table cannot be read: {why(error)}", str(path)
         ) from None
-    return parse_icc_table(data, contracts.feature_names())
+    return parse_icc_table(data, features)

@@ -219,6 +219,7 @@ def score_portion(portion: Portion) -> pa.Table:
     ]
     specs = ["radiomics_spec_id", "embedding_spec_id"]
     view = _view(portion.store_url, portion.snapshot, portion.run_id)
+    features = view.contract(bundle.description.features_table)
     rows = wide_rows(
         view,
         list(dict.fromkeys([*identity, *specs, *bundle.needed_columns(), *CRITERIA_COLUMNS])),
@@ -226,6 +227,7 @@ def score_portion(portion: Portion) -> pa.Table:
         [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id],
         portion.reading,
         pa.array(portion.roi_keys),
+        features,
     ).sort_by("roi_key")
     if rows["roi_key"].to_pylist() != list(portion.roi_keys):
         raise InternalError("other_rows", "the outlines that were read are not those that were to be scored")

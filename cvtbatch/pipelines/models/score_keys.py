@@ -1,14 +1,16 @@
 """What a score is of: the outline, and the digests of all that it was computed from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cvtbatch.contracts import RADIOMICS
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading, require_centers
 from cvtbatch.pipelines.shared.readings import read_readings
+from cvtbatch.spec import Spec, differences
 from cvtbatch.store import FeatureStore, View, among
 
 # With the bundle's digest, the key of `scores` and `explanations`.
@@ -32,13 +34,24 @@ def read_reading(view: View, bundle: Bundle, reader: str | None, centers: Sequen
     if absent := [spec_id for spec_id in spec_ids if spec_id not in known]:
         raise InputError(
             "no_such_spec",
-            f"the store has no features under the bundle's settings ({', '.join(absent)}): cvtbatch add-center MANIFEST "
-            "--store STORE --bundle BUNDLE --out REPORT makes them",
+            f"the store has no features under the bundle's settings ({', '.join(absent)}{_other_settings(bundle, known)}): "
+            "cvtbatch add-center MANIFEST --store STORE --bundle BUNDLE --out REPORT makes them",
         )
     fitted = bundle.description.primary
     if reader is None or reader == fitted.reader:
         return fitted
     return read_readings(view, spec_ids, centers).find(reader)
+
+
+def _other_settings(bundle: Bundle, known: Mapping[str, Spec]) -> str:
+    """Say of a bundle's feature set that the store lacks what it has instead; nothing of the study's features."""
+    name, own = bundle.description.features, bundle.specs.radiomics_spec_id
+    if name == RADIOMICS or own in known:
+        return ""
+    others = [spec_id for spec_id, spec in known.items() if spec.feature_set == name]
+    specs = {**known, **bundle.known_specs()}
+    told = [f"{other} differs in {'; '.join(map(str, differences(specs, own, other)))}" for other in others]
+    return f"; of its feature set {name}, {'; '.join(told)}" if told else f"; there is no feature set {name}"
 
 
 def read_keys(store: FeatureStore, bundle: Bundle, snapshot: str, centers: Sequence[str], reading: Reading) -> pa.Table:
@@ -62,6 +75,7 @@ def read_keys(store: FeatureStore, bundle: Bundle, snapshot: str, centers: Seque
         spec=spec_ids,
         primary_reader=reading.reader,
         primary_reading=reading.number,
+        features=bundle.description.features,
     )
     for center in sorted(set(centers) - set(rows["center"].to_pylist())):
         there = read_readings(store.at(snapshot), spec_ids, (center,))

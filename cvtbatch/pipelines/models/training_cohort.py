@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch import contracts
+from cvtbatch.contracts import TableContract
 from cvtbatch.dlrn.arrays import Floats
 from cvtbatch.dlrn.audit import Backbone, Member
 from cvtbatch.dlrn.cohort import Cohort, RepeatedOutlines, patient_key
@@ -20,10 +21,12 @@ from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading, patient_digest, refuse_twins, require_centers
 from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outlines, select_rows
 from cvtbatch.pipelines.shared.case_values import Columns, case_columns
+from cvtbatch.pipelines.shared.job import Job
+from cvtbatch.pipelines.shared.pinned_store import PinnedStore
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE, flagged_outlines, read_readings
 from cvtbatch.pipelines.shared.reviewed import NOT_REVIEWED, refused_outlines
 from cvtbatch.spec import Spec
-from cvtbatch.store import IS_OUTLINE, FeatureStore, View
+from cvtbatch.store import IS_OUTLINE, FeatureStore, View, wide_rows
 from cvtbatch.validation.icc_table import IccTable
 
 WIDE = ("roi_key", "case_key", "center", "input_digest", "volume_spec_id", "radiomics_spec_id", "embedding_spec_id")
@@ -37,6 +40,7 @@ class CohortSource:
         reviewed: only outlines that a review accepts.
         icc_readers: whose second outlines take part; empty for people's, if the primary ones are a person's.
         icc_table: agreement of features from elsewhere.
+        features: "radiomics", the study's features, or the name of a feature set.
     """
 
     store_url: str
@@ -47,6 +51,22 @@ class CohortSource:
     reviewed: bool
     icc_readers: tuple[str, ...] = ()
     icc_table: IccTable | None = None
+    features: str = contracts.RADIOMICS
+
+
+def cohort_source(job: Job, pinned: PinnedStore, spec_ids: Sequence[str], icc_table: IccTable | None) -> CohortSource:
+    """Return where the cohort of a job whose readers are resolved is read."""
+    return CohortSource(
+        store_url=pinned.store.location.url,
+        snapshot=pinned.name,
+        training_centers=job.cohort.training_centers,
+        primary=job.cohort.primary,
+        spec_ids=tuple(spec_ids),
+        reviewed=job.cohort.reviewed,
+        icc_readers=job.fit.selection.icc_readers,
+        icc_table=icc_table,
+        features=job.fit.features,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +80,7 @@ class TrainingData:
         spec_chain: of volumes, features and embeddings, with their settings.
         outlines: whose they are.
         clinical, acquisition: values by column, a row a case of the cohort.
+        features: table of the radiomics features.
     """
 
     cohort: Cohort
@@ -73,6 +94,7 @@ class TrainingData:
     outlines: Outlines
     clinical: Columns
     acquisition: Columns
+    features: str
 
 
 @lru_cache(maxsize=1)
@@ -84,14 +106,9 @@ def read_training(source: CohortSource) -> TrainingData:
             specifications.
     """
     store = FeatureStore(source.store_url)
-    view = store.at(source.snapshot)
-    rows = store.wide(
-        columns=[*WIDE, *contracts.clinical_columns(), *contracts.feature_names(), "embedding"],
-        snapshot=source.snapshot,
-        spec=list(source.spec_ids),
-        primary_reader=source.primary.reader,
-        primary_reading=source.primary.number,
-    )
+    view, features = store.at(source.snapshot), store.features_of(source.features)
+    columns = [*WIDE, *contracts.clinical_columns(), *features.features, "embedding"]
+    rows = wide_rows(view, columns, None, source.spec_ids, source.primary, features=features)
     cases = view.rows("cases").to_pylist()
     _check_centers(source.training_centers, {case["center"] for case in cases})
     rows = rows.filter(pc.is_in(rows["center"], pa.array(source.training_centers, pa.string()))).sort_by("roi_key")
@@ -111,10 +128,12 @@ def read_training(source: CohortSource) -> TrainingData:
     )
     specs = SpecIds(rows["radiomics_spec_id"][0].as_py(), rows["embedding_spec_id"][0].as_py())
     others = _others(cases, images, source.training_centers)
-    clinical, acquisition = _case_columns(view, rows, volume_spec_id, specs.radiomics_spec_id)
+    clinical, acquisition = _case_columns(view, rows, features.name, volume_spec_id, specs.radiomics_spec_id)
     backbone = _backbone(known[specs.embedding_spec_id], cases)
     return TrainingData(
-        cohort=replace(_cohort(rows, slices, members, _repeats(store, view, source, rows)), icc_table=source.icc_table),
+        cohort=_cohort(
+            rows, features.features, slices, members, _repeats(view, source, features, rows), source.icc_table
+        ),
         specs=specs,
         volume_spec_id=volume_spec_id,
         spec_chain=tuple(known[name] for name in (volume_spec_id, specs.radiomics_spec_id, specs.embedding_spec_id)),
@@ -125,6 +144,7 @@ def read_training(source: CohortSource) -> TrainingData:
         outlines=_outlines(view, rows, source.primary),
         clinical=clinical,
         acquisition=acquisition,
+        features=features.name,
     )
 
 
@@ -134,8 +154,8 @@ def _nobody_left(source: CohortSource, excluded: Mapping[str, int]) -> str:
     mends = {
         "no_outcome": "An outcome is the manifest's column cvt or etiology: fill in what is missing, and run extract again, which "
         "computes no feature anew for it",
-        "no_features": "Features are missing where a case failed or has no such outline: "
-        f"cvtbatch status --store {source.store_url}",
+        "no_features": f"Features ({source.features}) are missing where a case failed, has no such outline, or they were not "
+        f"extracted before the snapshot: cvtbatch status --store {source.store_url}",
         "no_embedding": "Embeddings are computed with weights: cvtbatch extract MANIFEST --store "
         f"{source.store_url} --only embeddings --set embedding.weights=imagenet",
         NOT_REVIEWED: f"Verdicts are given on the pages of a review: cvtbatch review --store {source.store_url} --out FOLDER",
@@ -144,7 +164,9 @@ def _nobody_left(source: CohortSource, excluded: Mapping[str, int]) -> str:
     return ". ".join([*told, *(mend for reason, mend in mends.items() if reason in excluded)])
 
 
-def _case_columns(view: View, rows: pa.Table, volume_spec_id: str, radiomics_spec_id: str) -> tuple[Columns, Columns]:
+def _case_columns(
+    view: View, rows: pa.Table, features: str, volume_spec_id: str, radiomics_spec_id: str
+) -> tuple[Columns, Columns]:
     """Return the clinical values of the rows' cases, and how they were scanned, by column."""
 
     def by(key: str, found: pa.Table) -> dict[str, Row]:
@@ -156,7 +178,7 @@ def _case_columns(view: View, rows: pa.Table, volume_spec_id: str, radiomics_spe
         by("roi_key", view.outlines(None, [volume_spec_id])),
         by("case_key", view.rows("volumes", None, [volume_spec_id])),
     )
-    scales = by("roi_key", view.radiomics(columns=["roi_key", "filter_scale_hu"], spec=[radiomics_spec_id]))
+    scales = by("roi_key", view.features(features, ["roi_key", "filter_scale_hu"], spec=[radiomics_spec_id]))
     keys = zip(rows["roi_key"].to_pylist(), rows["case_key"].to_pylist(), strict=True)
     return case_columns((cases[case], rois[roi], volumes[case], scales[roi]["filter_scale_hu"]) for roi, case in keys)
 
@@ -218,13 +240,18 @@ def _matrix(embeddings: pa.ChunkedArray) -> np.ndarray[tuple[int, int], np.dtype
     return column.flatten().to_numpy(zero_copy_only=False).astype(np.float32).reshape(len(column), -1)  # type: ignore[no-any-return]
 
 
-def _features(rows: pa.Table) -> Floats:
+def _features(rows: pa.Table, names: Sequence[str]) -> Floats:
     """Return the radiomics features as (rows, R)."""
-    return np.column_stack([rows[name].to_numpy() for name in contracts.feature_names()])
+    return np.column_stack([rows[name].to_numpy() for name in names])
 
 
 def _cohort(
-    rows: pa.Table, slices: pa.Table, members: Sequence[Member], repeats: tuple[RepeatedOutlines, ...]
+    rows: pa.Table,
+    names: tuple[str, ...],
+    slices: pa.Table,
+    members: Sequence[Member],
+    repeats: tuple[RepeatedOutlines, ...],
+    icc_table: IccTable | None,
 ) -> Cohort:
     number = {member.key: place for place, member in enumerate(members)}
     return Cohort(
@@ -232,43 +259,40 @@ def _cohort(
         patients=tuple(patient_key(member.center, member.patient) for member in members),
         outcome=rows["cvt"].to_numpy().astype(np.int64),
         epilepsy=rows["epilepsy"].cast(pa.float64()).to_numpy(),
-        radiomics_names=contracts.feature_names(),
-        radiomics=_features(rows),
+        radiomics_names=names,
+        radiomics=_features(rows, names),
         embedding=_matrix(rows["embedding"]),
         slices=_matrix(slices["embedding"]),
         slice_rows=np.array([number[key] for key in slices["roi_key"].to_pylist()], np.int64),
         image_digests=tuple(member.image_digest for member in members),
         repeats=repeats,
+        icc_table=icc_table,
     )
 
 
-def _repeats(store: FeatureStore, view: View, source: CohortSource, rows: pa.Table) -> tuple[RepeatedOutlines, ...]:
+def _repeats(view: View, source: CohortSource, features: TableContract, rows: pa.Table) -> tuple[RepeatedOutlines, ...]:
     """Return the second outlines of the rows' cases, by reader and reading: of the readers that are asked for, or people's."""
     methods = read_readings(view, source.spec_ids).methods
     if not source.icc_readers and source.primary.reader in methods:
         return ()
     whose = pc.field("reader").isin(pa.array(source.icc_readers or tuple(methods), pa.string()))
     number = {key: place for place, key in enumerate(rows["case_key"].to_pylist())}
-    columns = ["case_key", "roi_key", "input_digest", "roi", "reader", "reading", *contracts.feature_names()]
+    columns = ["case_key", "roi_key", "input_digest", "roi", "reader", "reading", *features.features]
     reader, reading = source.primary
     second = ~((pc.field("reader") == reader) & (pc.field("reading") == reading))
     among = pc.field("case_key").isin(rows["case_key"].combine_chunks())
-    found = store.radiomics(
-        snapshot=source.snapshot,
-        columns=columns,
-        where=IS_OUTLINE & second & among & (whose if source.icc_readers else ~whose),
-        spec=list(source.spec_ids),
-    ).sort_by("case_key")
+    where = IS_OUTLINE & second & among & (whose if source.icc_readers else ~whose)
+    found = view.features(features.name, columns, where, source.spec_ids).sort_by("case_key")
     if source.reviewed:
         outlines = found.select(["roi_key", "input_digest"]).to_pylist()
-        refused = refused_outlines(store.at(source.snapshot), outlines, "roi_key")
+        refused = refused_outlines(view, outlines, "roi_key")
         found = found.filter(pc.invert(pc.is_in(found["roi_key"], pa.array(list(refused), pa.string()))))
     readings = sorted(set(zip(found["reader"].to_pylist(), found["reading"].to_pylist(), strict=True)))
     repeats = []
     for name, turn in readings:
         own = found.filter(pc.and_(pc.equal(found["reader"], name), pc.equal(found["reading"], turn)))
         places = np.array([number[key] for key in own["case_key"].to_pylist()], np.int64)
-        repeats.append(RepeatedOutlines(f"reader {name}, reading {turn}", places, _features(own)))
+        repeats.append(RepeatedOutlines(f"reader {name}, reading {turn}", places, _features(own, features.features)))
     return tuple(repeats)
 
 

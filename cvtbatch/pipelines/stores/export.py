@@ -20,7 +20,7 @@ from cvtbatch.manifest.files import refuse_manifest
 from cvtbatch.nearest import enumerated, nearest
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.stores.csv_rows import EMBEDDING, with_embedding_columns, without_formulas, without_lists
-from cvtbatch.store import SET_PREFIX, FeatureStore, StoredArray, View, check_columns, wide_columns, wide_rows
+from cvtbatch.store import FeatureStore, StoredArray, View, check_columns, wide_columns, wide_rows
 from cvtbatch.whole_files import written_whole
 
 CENTER = "center"
@@ -82,9 +82,9 @@ def export_table(
     if out.suffix not in {".parquet", ".csv"}:
         raise InputError("unknown_format", f"--out {out}: the suffix is neither .parquet nor .csv")
     refuse_manifest(out)
-    if name.startswith(SET_PREFIX):
-        FeatureStore(url).feature_set(name.removeprefix(SET_PREFIX))
-    if snapshot is None and name not in SNAPSHOT_TABLES and not name.startswith(SET_PREFIX):
+    if name.startswith(contracts.SET_PREFIX):
+        FeatureStore(url).feature_set(name.removeprefix(contracts.SET_PREFIX))
+    if snapshot is None and name not in SNAPSHOT_TABLES and not name.startswith(contracts.SET_PREFIX):
         view = FeatureStore(url).view()
     else:
         pinned = open_pinned(url, snapshot, f"export {name}")

@@ -51,7 +51,7 @@ def read_status(url: str, *, flow: bool = False) -> Document:
         "command": "status",
         "store": url,
         "format_version": store.format_version,
-        "cases": _case_states(view, spec_ids, sets, regions, masks, live["case_key"]),
+        "cases": _case_states(view, spec_ids, sets, _of_sources(store), regions, masks, live["case_key"]),
         "rows": {
             name: failures.num_rows if name == "failures" else store.table(name).count() for name in store.table_names()
         },
@@ -97,6 +97,12 @@ def _named_specs(run: Mapping[str, str], column: str) -> dict[str, str]:
     return {name: str(spec_id) for name, spec_id in named.items()}
 
 
+def _of_sources(store: FeatureStore) -> set[str]:
+    """Return the specifications of feature sets that are computed on the source's own grid."""
+    specs = (Spec(row["kind"], row["parent_id"], row["settings"]) for row in store.table("specs").read().to_pylist())
+    return {spec.spec_id for spec in specs if spec.feature_set and spec.content().get("grid") == "source"}
+
+
 def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa.Table, pa.Table]:
     """Return the current masks that a run works on, and those on its volumes that other methods than its own found.
 
@@ -115,6 +121,7 @@ def _case_states(
     view: View,
     spec_ids: Mapping[str, str],
     sets: Mapping[str, str],
+    of_sources: set[str],
     regions: Sequence[str],
     masks: pa.Table,
     failed: pa.ChunkedArray,
@@ -124,6 +131,7 @@ def _case_states(
     Args:
         spec_ids: the newest run's, by kind; empty where it had none.
         sets: those of its feature sets, by table.
+        of_sources: specifications on the source's grid, which outlines that a method found, and regions, do not have.
         regions: those of its regions.
         masks: that this run works on.
         failed: case_keys that have a live failure.
@@ -138,10 +146,15 @@ def _case_states(
         )
     )["case_key"]
     finished = view.radiomics(["roi_key"], pc.field("radiomics_spec_id") == spec_ids["radiomics"])["roi_key"]
+    of_regions = view.rows("regions", ["roi_key", "parent_roi_key", "region_spec_id", "state"])
+    found = masks.filter(pc.is_valid(masks["outline_spec_id"]))["roi_key"]
     for table, spec_id in sets.items():
         of_set = view.features(table, ["roi_key"], pc.field("radiomics_spec_id") == spec_id)
-        finished = finished.filter(_are_in(finished, of_set["roi_key"]))
-    with_regions = _with_regions(view, regions, masks["roi_key"], finished)
+        have_it = _are_in(finished, of_set["roi_key"])
+        if spec_id in of_sources:
+            have_it = pc.or_(have_it, pc.or_(_are_in(finished, found), _are_in(finished, of_regions["roi_key"])))
+        finished = finished.filter(have_it)
+    with_regions = _with_regions(of_regions, regions, masks["roi_key"], finished)
     if spec_ids["embedding"]:
         largest = pc.field("is_largest") & (pc.field("embedding_spec_id") == spec_ids["embedding"])
         finished = finished.filter(_are_in(finished, view.embeddings(["roi_key"], largest)["roi_key"]))
@@ -163,14 +176,14 @@ def _case_states(
 
 
 def _with_regions(
-    view: View, regions: Sequence[str], roi_keys: pa.ChunkedArray, finished: pa.ChunkedArray
+    rows: pa.Table, regions: Sequence[str], roi_keys: pa.ChunkedArray, finished: pa.ChunkedArray
 ) -> pa.ChunkedArray:
     """Return the outlines of which every region of some specifications is empty, or has features.
 
     Args:
+        rows: current ones of the table of regions.
         finished: roi_keys that have features.
     """
-    rows = view.rows("regions", ["roi_key", "parent_roi_key", "region_spec_id", "state"])
     for spec_id in regions:
         own = rows.filter(pc.equal(rows["region_spec_id"], spec_id))
         own = own.filter(pc.or_(pc.equal(own["state"], "empty"), _are_in(own["roi_key"], finished)))

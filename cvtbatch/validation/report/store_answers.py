@@ -14,6 +14,8 @@ from cvtbatch.validation.subgroups import UNKNOWN
 from cvtbatch.validation.values import Estimate, NotComputable, Significance
 
 RADIOMICS_SETTINGS = "radiomics settings"
+FEATURE_SET, IMAGE_TYPES, FEATURE_CLASSES = "feature set", "image types", "feature classes"
+"""What is said of a feature set of the user's own; nothing of these where the features are the study's."""
 RADIOMIC_MODELS = frozenset({"Rad", "DL", "DLR", "DLRN"})
 """Models that rest on features of the image; any other is one that they can be compared with."""
 _BY_SPECIFICATION = {
@@ -77,6 +79,9 @@ def _of_features(settings: Mapping[str, str]) -> Iterator[tuple[str, Answer]]:
     for topic, (name, text) in _BY_SPECIFICATION.items():
         if name in settings:
             yield topic, _yes(text, "provenance", "settings", name)
+    if FEATURE_SET in settings:
+        yield from _of_feature_set(settings)
+        return
     if "radiomics specification" in settings:
         yield "features", _yes(_count_features(), "provenance", "settings", "radiomics specification")
     if RADIOMICS_SETTINGS in settings:
@@ -92,6 +97,21 @@ def _of_features(settings: Mapping[str, str]) -> Iterator[tuple[str, Answer]]:
         extraction = f"PyRadiomics 3.0.1's definitions, on the stored volume and outline: {told}."
         yield "extraction", _yes(extraction, *place)
         yield "defaults", _yes("PyRadiomics 3.0.1's defaults for what is not named there.", *place)
+
+
+def _of_feature_set(settings: Mapping[str, str]) -> Iterator[tuple[str, Answer]]:
+    """Yield what is known of a feature set; it replaces what is said of the study's features."""
+    place = ("provenance", "settings")
+    yield (
+        "features",
+        _yes(f"Feature set {settings[FEATURE_SET]}, named as PyRadiomics names them.", *place, FEATURE_SET),
+    )
+    yield "image_types", _yes(f"{settings[IMAGE_TYPES]}.", *place, IMAGE_TYPES)
+    classes = f"{settings[FEATURE_CLASSES]}; 2,048 values of the image network."
+    yield "classes", _yes(classes, *place, FEATURE_CLASSES)
+    told = f"On the stored volume and outline: {settings[RADIOMICS_SETTINGS]}."
+    for topic in ("preprocessing", "discretisation", "extraction", "defaults"):
+        yield topic, _yes(told, *place, RADIOMICS_SETTINGS)
 
 
 def _count_features() -> str:

@@ -116,8 +116,8 @@ def test_voxels_of_another_bin_or_code_are_counted(monkeypatch: pytest.MonkeyPat
     assert set(images) == {name.split("_")[0] for name in contracts.feature_names()}
     images["original"][5] += 50
     images["lbp-3D-m1"][:3] += 40
-    monkeypatch.setattr(audit, "stock_images", lambda *_: images)
-    monkeypatch.setattr(audit, "stock_features", lambda *_: {name: value + 1 for name, value in values.items()})
+    monkeypatch.setattr(audit, "stock_images", lambda *_, **__: images)
+    monkeypatch.setattr(audit, "stock_features", lambda *_, **__: {name: value + 1 for name, value in values.items()})
     assert audit.audit_features(ct, mask, profile, values).differing_voxels == {"original": 1, "lbp-3D-m1": 3}
 
 
