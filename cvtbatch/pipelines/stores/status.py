@@ -2,13 +2,16 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cvtbatch import contracts
 from cvtbatch.errors import FormatError
 from cvtbatch.pipelines.stores.duplicates import find_duplicates
+from cvtbatch.pipelines.stores.region_status import count_regions, with_regions
 from cvtbatch.pipelines.stores.unended_runs import read_committed
 from cvtbatch.run_id import started_at
 from cvtbatch.spec import Spec
@@ -40,6 +43,7 @@ def read_status(url: str, *, flow: bool = False) -> Document:
     spec_ids = {kind: newest.get(f"{kind}_spec_id") or "" for kind in KINDS}
     sets, regions = _feature_sets(newest), list(_named_specs(newest, "regions").values())
     current = {*spec_ids.values(), *sets.values(), *regions} - {""}
+    there = store.table_names()
     masks, of_others = _masks(view, spec_ids, finds_all=_finds_all(newest))
     failures = view.rows("failures")
     live = failures.filter(pc.is_in(failures["spec_id"], value_set=pa.array(sorted(current), pa.string())))
@@ -51,14 +55,13 @@ def read_status(url: str, *, flow: bool = False) -> Document:
         "command": "status",
         "store": url,
         "format_version": store.format_version,
-        "cases": _case_states(view, spec_ids, sets, _of_sources(store), regions, masks, live["case_key"]),
-        "rows": {
-            name: failures.num_rows if name == "failures" else store.table(name).count() for name in store.table_names()
-        },
-        "regions": _regions(view),
+        "cases": _case_states(view, spec_ids, _with_sets(view, newest, there, masks), regions, masks, live["case_key"]),
+        "rows": {name: failures.num_rows if name == "failures" else store.table(name).count() for name in there},
+        "regions": count_regions(view),
         "failures": [
             {"stage": stage, "kind": kind, "cases": count} for (stage, kind), count in sorted(by_kind.items())
         ],
+        "lacking_sets": _lacking_sets(failures, runs, sets),
         "specs": _specs(store, current),
         "runs": _runs(view, runs, [set_table(name) for name in store.feature_sets()]),
         "duplicates": find_duplicates(view),
@@ -66,16 +69,23 @@ def read_status(url: str, *, flow: bool = False) -> Document:
 
 
 def _finds_all(run: Mapping[str, str]) -> bool:
-    """Say whether a run's method outlines people's cases too; not where there is no run, or one of an earlier version.
+    """Say whether a run's method outlines people's cases too; not where there is no run, or one of an earlier version."""
+    return bool(_job(run).get("outline", {}).get("cases") == "all")
+
+
+def _job(run: Mapping[str, str]) -> dict[str, Any]:
+    """Return the job of a run; empty where there is no run.
 
     Raises:
-        FormatError: its job is damaged.
+        FormatError: it is damaged.
     """
     try:
         job = json.loads(run.get("job") or "{}")
     except ValueError:
-        raise FormatError("store_damaged", "the job of a run in table runs is not what was written") from None
-    return bool(job.get("outline", {}).get("cases") == "all")
+        job = None
+    if not isinstance(job, dict):
+        raise FormatError("store_damaged", "the job of a run in table runs is not what was written")
+    return job
 
 
 def _feature_sets(run: Mapping[str, str]) -> dict[str, str]:
@@ -97,10 +107,45 @@ def _named_specs(run: Mapping[str, str], column: str) -> dict[str, str]:
     return {name: str(spec_id) for name, spec_id in named.items()}
 
 
-def _of_sources(store: FeatureStore) -> set[str]:
-    """Return the specifications of feature sets that are computed on the source's own grid."""
-    specs = (Spec(row["kind"], row["parent_id"], row["settings"]) for row in store.table("specs").read().to_pylist())
-    return {spec.spec_id for spec in specs if spec.feature_set and spec.content().get("grid") == "source"}
+def _lacking_sets(
+    failures: pa.Table, runs: Sequence[Mapping[str, str]], asked_for: Mapping[str, str]
+) -> list[Document]:
+    """Return the feature sets that have live failures, those that the newest run did not ask for too.
+
+    Args:
+        runs: newest first; the first that asked for a set says under which specification.
+        asked_for: specifications of the newest run's sets, by table.
+    """
+    specs: dict[str, str] = {}
+    for run in runs:
+        specs = {**_feature_sets(run), **specs}
+    cases = {
+        table: pc.count_distinct(failures.filter(pc.equal(failures["spec_id"], spec_id))["case_key"]).as_py()
+        for table, spec_id in sorted(specs.items())
+    }
+    return [
+        {"feature_set": table.removeprefix(contracts.SET_PREFIX), "cases": count, "asked_for": table in asked_for}
+        for table, count in cases.items()
+        if count
+    ]
+
+
+def _with_sets(
+    view: View, run: Mapping[str, str], tables: Collection[str], masks: pa.Table
+) -> Iterator[pa.ChunkedArray]:
+    """Yield, for each feature set of a run, the outlines that have it or need not.
+
+    A set that never had a row has no table. One of the source's grid is of people's outlines alone, and not of regions.
+    """
+    of_sources = {set_table(name) for name in _job(run).get("radiomics", {}).get("source_sets", {})}
+    found = masks.filter(pc.is_valid(masks["outline_spec_id"]))["roi_key"]
+    regions = view.rows("regions", ["roi_key"])["roi_key"]
+    for table, spec_id in _feature_sets(run).items():
+        chunks = [*found.chunks, *regions.chunks] if table in of_sources else []
+        if table in tables:
+            rows = view.features(table, ["roi_key"], pc.field("radiomics_spec_id") == spec_id)
+            chunks = [*chunks, *rows["roi_key"].chunks]
+        yield pa.chunked_array(chunks, pa.string())
 
 
 def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa.Table, pa.Table]:
@@ -120,8 +165,7 @@ def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa
 def _case_states(
     view: View,
     spec_ids: Mapping[str, str],
-    sets: Mapping[str, str],
-    of_sources: set[str],
+    with_sets: Iterable[pa.ChunkedArray],
     regions: Sequence[str],
     masks: pa.Table,
     failed: pa.ChunkedArray,
@@ -130,9 +174,8 @@ def _case_states(
 
     Args:
         spec_ids: the newest run's, by kind; empty where it had none.
-        sets: those of its feature sets, by table.
-        of_sources: specifications on the source's grid, which outlines that a method found, and regions, do not have.
-        regions: those of its regions.
+        with_sets: for each of its feature sets, the outlines that have it or need not.
+        regions: specifications of its regions.
         masks: that this run works on.
         failed: case_keys that have a live failure.
     """
@@ -146,20 +189,14 @@ def _case_states(
         )
     )["case_key"]
     finished = view.radiomics(["roi_key"], pc.field("radiomics_spec_id") == spec_ids["radiomics"])["roi_key"]
-    of_regions = view.rows("regions", ["roi_key", "parent_roi_key", "region_spec_id", "state"])
-    found = masks.filter(pc.is_valid(masks["outline_spec_id"]))["roi_key"]
-    for table, spec_id in sets.items():
-        of_set = view.features(table, ["roi_key"], pc.field("radiomics_spec_id") == spec_id)
-        have_it = _are_in(finished, of_set["roi_key"])
-        if spec_id in of_sources:
-            have_it = pc.or_(have_it, pc.or_(_are_in(finished, found), _are_in(finished, of_regions["roi_key"])))
-        finished = finished.filter(have_it)
-    with_regions = _with_regions(of_regions, regions, masks["roi_key"], finished)
+    for outlines_with_it in with_sets:
+        finished = finished.filter(_are_in(finished, outlines_with_it))
+    whole = with_regions(view, regions, masks["roi_key"], finished)
     if spec_ids["embedding"]:
         largest = pc.field("is_largest") & (pc.field("embedding_spec_id") == spec_ids["embedding"])
         finished = finished.filter(_are_in(finished, view.embeddings(["roi_key"], largest)["roi_key"]))
-    whole = pc.and_(_are_in(masks["roi_key"], finished), _are_in(masks["roi_key"], with_regions))
-    unfinished = masks.filter(pc.invert(whole))["case_key"]
+    done = pc.and_(_are_in(masks["roi_key"], finished), _are_in(masks["roi_key"], whole))
+    unfinished = masks.filter(pc.invert(done))["case_key"]
 
     have_failed, have_mask = _are_in(cases, failed), _are_in(cases, masks["case_key"])
     sound = pc.invert(have_failed)
@@ -173,37 +210,6 @@ def _case_states(
     }
     counts = {name: pc.sum(of, min_count=0).as_py() for name, of in states.items()}
     return {"total": len(cases), **counts, "incomplete": len(cases) - sum(counts.values())}
-
-
-def _with_regions(
-    rows: pa.Table, regions: Sequence[str], roi_keys: pa.ChunkedArray, finished: pa.ChunkedArray
-) -> pa.ChunkedArray:
-    """Return the outlines of which every region of some specifications is empty, or has features.
-
-    Args:
-        rows: current ones of the table of regions.
-        finished: roi_keys that have features.
-    """
-    for spec_id in regions:
-        own = rows.filter(pc.equal(rows["region_spec_id"], spec_id))
-        own = own.filter(pc.or_(pc.equal(own["state"], "empty"), _are_in(own["roi_key"], finished)))
-        roi_keys = roi_keys.filter(_are_in(roi_keys, own["parent_roi_key"]))
-    return roi_keys
-
-
-def _regions(view: View) -> list[Document]:
-    """Return how many current regions there are of each name and specification, and how many are empty, and why."""
-    rows = view.rows("regions", ["region", "region_spec_id", "reason"]).to_pylist()
-    counts = Counter((row["region"], row["region_spec_id"], row["reason"] or "") for row in rows)
-    return [
-        {
-            "region": region,
-            "spec_id": spec_id,
-            "derived": counts[region, spec_id, ""],
-            "empty": {why: n for (*of, why), n in sorted(counts.items()) if why and of == [region, spec_id]},
-        }
-        for region, spec_id in sorted({(region, spec_id) for region, spec_id, _ in counts})
-    ]
 
 
 def _are_in(values: pa.ChunkedArray, others: pa.ChunkedArray) -> pa.ChunkedArray:
