@@ -141,6 +141,9 @@ def print_report(report: "ExtractReport", as_json: bool) -> None:
         print_cost(report.cost)
     if report.outlines.volumes:
         say(f"\n{_outlined(report.outlines)}")
+    if report.regions:
+        regions = [(name, found.derived, _reasons(found.empty)) for name, found in report.regions.items()]
+        print_table("Regions of outlines, of this run", ("region", "derived", "empty"), regions)
     if report.embeddings.not_for_inference:
         say(f"\nEmbeddings of untrained weights ({report.embeddings.weights}): not for inference")
     if report.failures:
@@ -170,6 +173,11 @@ def print_report(report: "ExtractReport", as_json: bool) -> None:
     say(f"\n{report.told}")
     if report.report:
         say(f"Report: {report.report}")
+
+
+def _reasons(empty: Mapping[str, int]) -> str:
+    """Say how many regions are empty, and why."""
+    return ", ".join(f"{count} {why.replace('_', ' ')}" for why, count in empty.items())
 
 
 def _outlined(outlines: "OutlineSummary") -> str:
@@ -235,6 +243,9 @@ def print_status(document: Mapping[str, Any]) -> None:
         "Cases", ("state", "cases"), [(name.replace("_", " "), count) for name, count in document["cases"].items()]
     )
     print_table("Rows", ("table", "rows"), list(document["rows"].items()))
+    if document["regions"]:
+        rows = [(row["region"], row["spec_id"], row["derived"], _reasons(row["empty"])) for row in document["regions"]]
+        print_table("Regions of outlines", ("region", "specification", "derived", "empty"), rows)
     if document["failures"]:
         print_table(
             "Live failures",

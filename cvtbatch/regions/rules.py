@@ -76,6 +76,12 @@ def rules_of(names: Iterable[str]) -> tuple[Rule, ...]:
     return tuple(dict.fromkeys(map(rule_of, names)))
 
 
+def is_region(roi: str) -> bool:
+    """Say whether an ROI is named as a region is; of those in tables, their column `region` tells."""
+    before, dot, region = roi.rpartition(".")
+    return bool(before and dot) and NAME.fullmatch(region) is not None
+
+
 def region_roi(roi: str, region: str) -> str:
     """Return the name of an outline's region as an ROI."""
     return f"{roi}.{region}"

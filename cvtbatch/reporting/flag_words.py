@@ -37,6 +37,7 @@ MEANINGS = {
     "mostly_extra_axial": "more than half of the outline is blood around the brain, by the method",
     "infratentorial": "the outline seems to lie below the tentorium",
     "not_for_inference": "the outline's method is for demos and second opinions",
+    "rim_cut": "less than half of the ring around the outline is inside the skull and 0 to 80 HU",
     "no_embedding": "no DL, DLR and DLRN score",
     "slices_without_embedding": "some slices have no embedding, and the bundle takes all of them",
     "feature_missing": "no score of the signatures that need it",

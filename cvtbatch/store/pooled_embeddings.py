@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch.dlrn.pooling import Pooling, pool_slices
-from cvtbatch.store.reading import View, among, joined
+from cvtbatch.store.reading import View
+from cvtbatch.store.row_keys import among, joined
 
 INPUT = ("roi_key", "input_digest")
 OF_SLICE = (*INPUT, "slice_index", "area_mm2", "embedding_spec_id", "embedding")

@@ -12,7 +12,8 @@ from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.manifest import Reading
 from cvtbatch.store.column_names import check_columns
 from cvtbatch.store.pooled_embeddings import INPUT, pooled_embeddings
-from cvtbatch.store.reading import View, joined
+from cvtbatch.store.reading import IS_OUTLINE, REGION, View
+from cvtbatch.store.row_keys import joined
 
 IDENTITY = ("roi_key", "case_key", "center", "case_id", "roi", "reader", "reading")
 SPECS = ("volume_spec_id", "radiomics_spec_id", "embedding_spec_id", "input_digest", "clinical_digest")
@@ -48,12 +49,14 @@ def wide_rows(
     roi_keys: pa.Array | None = None,
     features: TableContract | None = None,
     pooling: Pooling = Pooling.LARGEST,
+    region: str | None = None,
 ) -> pa.Table:
     """Return one row a primary ROI that has features; see `FeatureStore.wide`.
 
     Args:
         columns: x_ columns of the manifest among them are texts, null where a case has none.
         primary: the outlines that count.
+        region: of these outlines, a region that is derived of them; None for the outlines themselves.
         roi_keys: only these outlines, at least one.
         features: table of the features; by default that of the study's.
         pooling: which embedding.
@@ -68,7 +71,8 @@ def wide_rows(
     stored = [*contracts.clinical_columns(), "clinical_digest"]
     of_case = [*stored, *own_columns]
     elsewhere = {*of_case, *of_embedding}
-    only_primary = (pc.field("reader") == primary.reader) & (pc.field("reading") == primary.number)
+    of_region = IS_OUTLINE if region is None else pc.field(REGION) == region
+    only_primary = (pc.field("reader") == primary.reader) & (pc.field("reading") == primary.number) & of_region
     pushed = only_primary if where is None or elsewhere & set(named) else only_primary & where
     own = [name for name in needed if name not in elsewhere]
     read = list(dict.fromkeys([*own, "case_key", *INPUT, "radiomics_spec_id"]))

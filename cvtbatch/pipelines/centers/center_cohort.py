@@ -24,6 +24,7 @@ from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outline
 from cvtbatch.pipelines.models.score_keys import KEY, read_keys
 from cvtbatch.pipelines.shared.case_values import acquisition_values, case_columns, clinical_values, own_values
 from cvtbatch.pipelines.shared.reviewed import refused_outlines
+from cvtbatch.regions.rules import is_region
 from cvtbatch.reporting.outlined_slice import OutlinedSlice
 from cvtbatch.store import StoredArray, among
 from cvtbatch.validation.baseline import Value
@@ -54,7 +55,7 @@ def read_cohort(source: Source, readers: Readers, reviewed: bool = False) -> Cen
             on; a case has several primary outlines.
     """
     cases = {row["case_key"]: row for row in source.cases([source.center])}
-    rois = source.by_key("rois", "roi_key")
+    rois = source.outlines()
     volumes = source.by_key("volumes", "case_key")
     _refuse_training_images(source, [row for row in volumes.values() if row["case_key"] in cases])
     own = [
@@ -242,9 +243,9 @@ def _unused(
 
 
 def _concerns(failure: Row, reading: Reading) -> bool:
-    """Say whether a failure is of the whole case, of a reading's outline, or of the method that was to find it."""
-    if failure["roi_key"]:
-        return bool(failure["roi_key"].endswith(f"/{key_of(*reading)}"))
+    """Say whether a failure is of the whole case, of a reading's outline (and no region), or of the method that was to find it."""
+    if roi_key := failure["roi_key"]:
+        return bool(roi_key.endswith(f"/{key_of(*reading)}")) and not is_region(roi_key.split("/")[2])
     kind, _, number = failure["spec_id"].partition("-")
     return kind != "out" or reading.reader.endswith(f":{number[:8]}")
 
@@ -293,7 +294,7 @@ def read_training_values(source: Source) -> Training | None:
     rows, _ = select_rows(rows, cases.values(), source.training_centers, refused, source.bundle.model.pooling)
     if not rows.num_rows:
         return None
-    rois, volumes = source.by_key("rois", "roi_key"), source.by_key("volumes", "case_key")
+    rois, volumes = source.outlines(), source.by_key("volumes", "case_key")
     scales = _filter_scales(source)
     used = [
         (cases[case_key], rois[roi_key], volumes[case_key], scales.get(roi_key))
@@ -313,7 +314,7 @@ def read_pictures(source: Source) -> Pictures:
     """Return what gives the largest slice of a case, by case_key, with the outline that is read; None where it cannot be read."""
     rois = {
         row["case_key"]: row
-        for row in source.by_key("rois", "roi_key").values()
+        for row in source.outlines().values()
         if Reading(row["reader"], row["reading"]) == source.reading
     }
     volumes = source.by_key("volumes", "case_key")

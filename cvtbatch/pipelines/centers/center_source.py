@@ -83,6 +83,11 @@ class Source:
             pooling=self.bundle.model.pooling,
         ).sort_by("roi_key")
 
+    def outlines(self) -> dict[str, Row]:
+        """Return the current outlines under the bundle's specifications, by roi_key."""
+        rows = self.view.outlines(None, [self.bundle.description.specs.volume_spec_id])
+        return {row["roi_key"]: row for row in rows.to_pylist()}
+
     def by_key(self, table: str, key: str, columns: Sequence[str] | None = None) -> dict[str, Row]:
         """Return the current rows of a table under the bundle's specifications, by a key."""
         rows = self.view.rows(table, columns, [self.bundle.description.specs.volume_spec_id])

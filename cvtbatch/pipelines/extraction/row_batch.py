@@ -13,7 +13,7 @@ from cvtbatch.spec import Spec
 from cvtbatch.store import FeatureStore
 
 # Order of a batch: a row is never there before the rows that it stands on, nor a value before what an audit said of it.
-BATCH_ORDER = ("volumes", "cases", "rois", "outlines", "failures", "radiomics", "embeddings")
+BATCH_ORDER = ("volumes", "cases", "rois", "outlines", "regions", "failures", "radiomics", "embeddings")
 # Values of rows that are held before they are committed, however few cases they are: as Python objects, some 40 MB.
 HELD_VALUES = 400_000
 

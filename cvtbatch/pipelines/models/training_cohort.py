@@ -29,7 +29,7 @@ from cvtbatch.pipelines.shared.pinned_store import PinnedStore
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE, flagged_outlines, read_readings
 from cvtbatch.pipelines.shared.reviewed import NOT_REVIEWED, refused_outlines
 from cvtbatch.spec import Spec
-from cvtbatch.store import FeatureStore, View, among, incomplete_outlines, wide_rows
+from cvtbatch.store import IS_OUTLINE, FeatureStore, View, among, incomplete_outlines, wide_rows
 from cvtbatch.validation.icc_table import IccTable
 
 NOT_WHOLE = "slices_without_embedding"
@@ -196,7 +196,7 @@ def _case_columns(
 
     cases = by("case_key", view.rows("cases"))
     rois, volumes = (
-        by("roi_key", view.rows("rois", None, [volume_spec_id])),
+        by("roi_key", view.outlines(None, [volume_spec_id])),
         by("case_key", view.rows("volumes", None, [volume_spec_id])),
     )
     scales = by("roi_key", view.features(features, ["roi_key", "filter_scale_hu"], spec=[radiomics_spec_id]))
@@ -206,7 +206,7 @@ def _case_columns(
 
 def _outlines(view: View, rows: pa.Table, primary: Reading) -> Outlines:
     """Return whose outlines the rows are: people's, or those of a method with its specification."""
-    rois = view.rows("rois", ["roi_key", "outline_spec_id"])
+    rois = view.outlines(["roi_key", "outline_spec_id"])
     own = rois.filter(pc.is_in(rois["roi_key"], rows["roi_key"].combine_chunks()))
     found = next((spec_id for spec_id in own["outline_spec_id"].to_pylist() if spec_id), None)
     method = primary.reader.rpartition(":")[0] if found else None
@@ -231,7 +231,7 @@ def _check_centers(wanted: Collection[str], known: Collection[str]) -> None:
 
 def _image_digests(view: View, volume_spec_id: str) -> dict[str, str]:
     """Return the digest of the voxels that each outline lies on, by roi_key."""
-    rois = view.rows("rois", ["roi_key", "image_digest", "volume_spec_id"])
+    rois = view.outlines(["roi_key", "image_digest", "volume_spec_id"])
     rois = rois.filter(pc.equal(rois["volume_spec_id"], volume_spec_id))
     return dict(zip(rois["roi_key"].to_pylist(), rois["image_digest"].to_pylist(), strict=True))
 
@@ -307,7 +307,7 @@ def _repeats(view: View, source: CohortSource, features: TableContract, rows: pa
     reader, reading = source.primary
     second = ~((pc.field("reader") == reader) & (pc.field("reading") == reading))
     of_cases = pc.field("case_key").isin(rows["case_key"].combine_chunks())
-    where = second & of_cases & (whose if source.icc_readers else ~whose)
+    where = IS_OUTLINE & second & of_cases & (whose if source.icc_readers else ~whose)
     found = view.features(features.name, columns, where, source.spec_ids).sort_by("case_key")
     if source.reviewed:
         outlines = found.select(["roi_key", "input_digest"]).to_pylist()

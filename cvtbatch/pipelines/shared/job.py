@@ -173,6 +173,7 @@ class Job:
 
     Attributes:
         describe: tables of values that describe outlines, e.g. signs.
+        regions: names of those that are derived of every outline.
     """
 
     version: int
@@ -182,6 +183,7 @@ class Job:
     radiomics: RadiomicsSection
     describe: tuple[str, ...]
     atlas: AtlasSection
+    regions: tuple[str, ...]
     embedding: EmbeddingSection
     cohort: CohortSection
     finetune: Training

@@ -140,7 +140,7 @@ def _volume(view: View, key: str) -> Row:
 def _outlines(view: View, volume: Row) -> list[Row]:
     """Return the current outlines on a volume."""
     columns = ["roi_key", "case_key", "roi", "reader", "reading", "outline_spec_id", "volume_spec_id"]
-    rois = view.rows("rois", [*columns, "mask_digest", "path", "checksum", "volume_ml"])
+    rois = view.outlines([*columns, "mask_digest", "path", "checksum", "volume_ml"])
     same = (pc.equal(rois[name], volume[name]) for name in ("case_key", "volume_spec_id"))
     found: list[Row] = rois.filter(pc.and_(*same)).sort_by("roi_key").to_pylist()
     return found
