@@ -20,6 +20,7 @@ from cvtbatch.errors import FormatError, InputError, InternalError
 from cvtbatch.nearest import did_you_mean, enumerated
 from cvtbatch.spec import Spec, differences
 from cvtbatch.store.column_names import check_columns
+from cvtbatch.store.deciding_columns import REGION, SPEC_COLUMNS, deciding
 from cvtbatch.store.feature_sets import require_table
 from cvtbatch.store.row_keys import among, as_text, joined
 from cvtbatch.store.tables import Pin, newest
@@ -27,16 +28,8 @@ from cvtbatch.store.tables import Pin, newest
 VOLUME_KEYS = ("volume_spec_id", "image_digest")
 INPUT_KEYS = ("roi_key", "volume_spec_id", "input_digest")
 PARENT_KEYS = ("parent_roi_key", "volume_spec_id", "parent_digest")
-SPEC_KINDS = ("volume", "outline", "region", "radiomics", "embedding", *contracts.description_tables())
-SPEC_COLUMNS = tuple(f"{kind}_spec_id" for kind in SPEC_KINDS)
 # The one rule of what is an outline, and no region that was derived of one: of rows of `rois` and of features.
-REGION = "region"
 IS_OUTLINE = pc.field(REGION).is_null()
-# Columns, beside its key, that decide whether a row is current and selected.
-DECIDING = (
-    *("case_key", "image_digest", "input_digest", "parent_roi_key", "parent_digest", "center", "roi", REGION),
-    *(*SPEC_COLUMNS, "scope", "resolved"),
-)
 # Of how many bytes of numbers are read together where a whole table is gone through; and at least how many columns.
 GROUP_BYTES = 256 * 2**20
 GROUP_COLUMNS = 64
@@ -391,12 +384,6 @@ class View:
         ]
         origin = {"cvtbatch": json.dumps({**self._label, **spec_ids})}
         return rows.cast(pa.schema(fields, metadata=origin))
-
-
-def deciding(contract: TableContract) -> list[str]:
-    """Return the columns of a table that decide which of its rows are current and selected."""
-    here = {field.name for field in contract.fields}
-    return list(dict.fromkeys([*contract.key, *(column for column in DECIDING if column in here), "sequence"]))
 
 
 def _spec_column(kind: str) -> str:
