@@ -164,9 +164,14 @@ def radiomics_spec(parent: Spec, settings: Mapping[str, object], features: tuple
 
 
 def feature_set_spec(
-    parent: Spec, name: str, document: Mapping[str, object], settings: Mapping[str, object], features: tuple[str, ...]
+    parent: Spec,
+    name: str,
+    document: Mapping[str, object],
+    settings: Mapping[str, object],
+    features: tuple[str, ...],
+    grid: str = "stored",
 ) -> Spec:
-    """Return the specification of a feature set of the user's own on the volumes of `parent`.
+    """Return the specification of a feature set of the user's own on the volumes of `parent`, or on their sources.
 
     It says all that a reader needs of the set: its name, which is that of its table, and the table's columns.
 
@@ -174,11 +179,12 @@ def feature_set_spec(
         document: image types and classes; their order stands in the names.
         settings: every setting that moves a value, under PyRadiomics' names.
         features: names in order.
+        grid: that it is computed on, "stored" or "source".
     """
     content = {
         **document,
         "set": name,
-        "grid": "stored",
+        "grid": grid,
         "settings": dict(settings),
         "features": {"count": len(features), "sha256": digest("\n".join(features)), "names": list(features)},
         "engine_revision": RADIOMICS_REVISION,

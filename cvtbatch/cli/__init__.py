@@ -17,6 +17,7 @@ from cvtbatch.cli.agreement import agreement
 from cvtbatch.cli.archive import check, download, synth
 from cvtbatch.cli.bundle import bundle
 from cvtbatch.cli.cluster import certs, scheduler, worker
+from cvtbatch.cli.comparison import compare_models
 from cvtbatch.cli.display import SHOWN_FAILURES, say
 from cvtbatch.cli.extraction import extract
 from cvtbatch.cli.indexing import index
@@ -148,7 +149,7 @@ def cli() -> None:
 for _title, _commands in (
     ("Before a run", (synth, download, index, manifest, check, profile)),
     ("The run", (extract, status, export, export_case, picture, review)),
-    ("A model", (finetune, snapshot, spec, fit, bundle, predict, score)),
+    ("A model", (finetune, snapshot, spec, fit, compare_models, bundle, predict, score)),
     ("Without a store", (pyradiomics,)),
     ("A centre", (add_center, validate, recalibrate, agreement)),
     ("Upkeep of a store", (forget, compact, gc)),

@@ -51,6 +51,12 @@ UNITS = {"extract": "cases", "outline": "volumes", "embed": "outlines"}
     "May be repeated.",
 )
 @click.option(
+    "--source-params",
+    multiple=True,
+    metavar="[NAME=]FILE",
+    help="As --params, computed of image and mask as their sources have them, before anything is resampled.",
+)
+@click.option(
     "--only",
     type=Word(["radiomics", "outlines", "embeddings"]),
     help="Leave the others out; outlines (with their features) and embeddings are made of what is stored, and read no source.",
@@ -85,6 +91,7 @@ def extract(
     config: "ClusterConfig",
     audit: float | None,
     params: Sequence[str],
+    source_params: Sequence[str],
     only: "Only | None",
     dry_run: bool,
     retry_failed: bool,
@@ -105,6 +112,7 @@ def extract(
       cvtbatch extract archive/manifest.csv --store store --dry-run
       cvtbatch extract archive/manifest.csv --store store --set radiomics.profile=onekey-1834
       cvtbatch extract archive/manifest.csv --store store --params params.yaml
+      cvtbatch extract archive/manifest.csv --store store --source-params params.yaml
       cvtbatch extract archive/manifest.csv --store store --set outline.method=blast-ct
       cvtbatch extract archive/manifest.csv --store store --only embeddings --set embedding.weights=tuned.safetensors
     """
@@ -120,18 +128,20 @@ def extract(
     from cvtbatch.pipelines.extraction import extract as pipeline
     from cvtbatch.pipelines.extraction.first_steps import first_steps
     from cvtbatch.pipelines.extraction.listeners import Listeners
-    from cvtbatch.pipelines.extraction.set_settings import named_sets
+    from cvtbatch.pipelines.extraction.set_settings import named_sets, other_settings
     from cvtbatch.pipelines.extraction.settings import Options, own_gpus, resolve
     from cvtbatch.pipelines.shared.job import read_job
 
-    for name, file in named_sets(params).items():
-        overrides = [*overrides, f"radiomics.sets.{name}={json.dumps(file)}"]
+    for key, files in (("sets", params), ("source_sets", source_params)):
+        overrides = [*overrides, *(f"radiomics.{key}.{name}={json.dumps(file)}" for name, file in named_sets(files))]
     if audit is not None:
         overrides = [*overrides, f"radiomics.audit={audit:.12f}"]
     cases = read_manifest(manifest)
     for notice in twin_notices(cases.centers):
         say(f"warning: {notice}", err=True)
     settings = resolve(read_job("extract", job, overrides), store_url, only)
+    for notice in other_settings(store_url, settings.specs):
+        say(f"warning: {notice}", err=True)
     if settings.extracts:
         cases.require_folders()
     options = Options(retry_failed, verify_inputs, metrics, log, report, typed_command())

@@ -1,6 +1,7 @@
 """A training cohort as arrays: what a model is fitted on, one row a primary outline."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -98,6 +99,33 @@ class Cohort:
         repeats = [part for r in self.repeats for part in (r.name, r.rows.tobytes(), r.radiomics.tobytes())]
         table = [] if self.icc_table is None else [self.icc_table.sha256]
         return digest(*texts, *(np.ascontiguousarray(array).tobytes() for array in arrays), *repeats, *table)
+
+    def of_keys(self, keys: Sequence[str]) -> "Cohort":
+        """Return the cohort of some of its rows, in their order here."""
+        if tuple(keys) == self.keys:
+            return self
+        wanted = set(keys)
+        rows = np.array([row for row, key in enumerate(self.keys) if key in wanted], np.int64)
+        place = {int(row): number for number, row in enumerate(rows)}
+        slices = self.slices_of(rows)
+        repeats = []
+        for repeat in self.repeats:
+            kept = np.isin(repeat.rows, rows)
+            moved = np.array([place[int(row)] for row in repeat.rows[kept]], np.int64)
+            repeats.append(RepeatedOutlines(repeat.name, moved, repeat.radiomics[kept]))
+        return replace(
+            self,
+            keys=tuple(self.keys[row] for row in rows),
+            patients=tuple(self.patients[row] for row in rows),
+            outcome=self.outcome[rows],
+            epilepsy=self.epilepsy[rows],
+            radiomics=self.radiomics[rows],
+            embedding=self.embedding[rows],
+            slices=self.slices[slices],
+            slice_rows=np.array([place[int(row)] for row in self.slice_rows[slices]], np.int64),
+            image_digests=tuple(self.image_digests[row] for row in rows) if self.image_digests else (),
+            repeats=tuple(repeats),
+        )
 
     def slices_of(self, rows: Integers) -> Booleans:
         """Say which slices belong to some rows: (m,)."""

@@ -86,7 +86,7 @@ class FeatureTable:
 class SlicePooling:
     """How a hematoma's slices make the embedding that is scored."""
 
-    kind: Pooling = Pooling.LARGEST
+    kind: Pooling
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +289,7 @@ class Description:
         votes: by signature; empty in a bundle of format 1 or 2, whose votes are not recalibrated.
         outlines: None in a bundle of format 1 or 2; see `primary`.
         cohort_summary: None in a bundle of format 1 or 2.
-        pooling: of the largest slice alone in a bundle that does not say it.
+        pooling: None where the embedding is that of the largest slice.
         feature_sets: the one feature set whose features stand in place of the study's; empty for these.
     """
 
@@ -318,7 +318,7 @@ class Description:
     outlines: Outlines | None = None
     cohort_summary: CohortSummary | None = None
     feature_sets: tuple[FeatureTable, ...] = ()
-    pooling: SlicePooling = field(default_factory=SlicePooling)
+    pooling: SlicePooling | None = None
 
     @property
     def features(self) -> str:

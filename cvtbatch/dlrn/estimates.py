@@ -9,6 +9,7 @@ from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model
 from cvtbatch.dlrn.tasks import TaskResult
 from cvtbatch.validation.operating_points import ConfusionMatrix, confusion_matrix
+from cvtbatch.validation.resampling import draw_patients, has_both, pairwise_wins, weighted_aucs
 from cvtbatch.validation.values import Scored
 
 # A job's document: JSON objects, lists, texts, numbers.
@@ -21,7 +22,7 @@ def nested_estimate(results: Sequence[TaskResult], cohort: Cohort, settings: Fit
     An AUC is the mean over the repeats of the AUC over all cases, each scored by the fold that did not see its patient. The
     interval resamples patients, with all their repeats: percentiles of the bootstrap, no DeLong, which knows no repeats.
     """
-    repeats = _scores_by_repeat(results, cohort)
+    repeats = scores_by_repeat(results, cohort)
     return {
         "folds": settings.nested.folds,
         "repeats": settings.nested.repeats,
@@ -31,7 +32,7 @@ def nested_estimate(results: Sequence[TaskResult], cohort: Cohort, settings: Fit
     }
 
 
-def _scores_by_repeat(results: Sequence[TaskResult], cohort: Cohort) -> dict[Model, Floats]:
+def scores_by_repeat(results: Sequence[TaskResult], cohort: Cohort) -> dict[Model, Floats]:
     """Return the out-of-fold scores: by model, (repeats, n)."""
     names = sorted({_repeat(result) for result in results})
     scores = {model: np.full((len(names), len(cohort.keys)), np.nan) for model in Model}
@@ -67,16 +68,6 @@ def _estimate(
     return document
 
 
-def pairwise_wins(outcome: Integers, score: Floats) -> Floats:
-    """Say of each pair of a case with outcome 1 and one with 0 whether the first scores higher: 1, 0.5 at a tie, 0; (P, N).
-
-    Their mean is the area under the ROC curve, and their mean weighted by draws of cases that of a resample.
-    """
-    positive, negative = score[outcome == 1][:, None], score[outcome == 0][None, :]
-    wins: Floats = (positive > negative) + 0.5 * (positive == negative)
-    return wins
-
-
 def bootstrap_auc(
     outcome: Integers, scores: Floats, patients: Sequence[str], samples: int, seed: int, confidence: float = 0.95
 ) -> tuple[float, float, float]:
@@ -88,18 +79,14 @@ def bootstrap_auc(
         patients: (n,) who is drawn with all their cases.
         samples: with 0 there is no interval: NaN.
     """
-    wins = np.mean([pairwise_wins(outcome, row) for row in scores], axis=0)
+    event = outcome == 1
+    wins = np.mean([pairwise_wins(event, row) for row in scores], axis=0)
     value = float(wins.mean())
     if not samples:
         return value, float("nan"), float("nan")
     groups = np.unique(np.asarray(patients, dtype=object).astype(str), return_inverse=True)[1]
-    number = int(groups.max()) + 1
-    drawn = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), size=samples)
-    weight = drawn[:, groups].astype(np.float64)
-    positive, negative = weight[:, outcome == 1], weight[:, outcome == 0]
-    pairs = positive.sum(axis=1) * negative.sum(axis=1)
-    both = pairs > 0
-    values = np.einsum("bi,ij,bj->b", positive[both], wins, negative[both], optimize=True) / pairs[both]
+    weights = draw_patients(groups, samples, seed)
+    values = weighted_aucs(event, wins, weights[has_both(event, weights)])
     low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
     return value, float(low), float(high)
 

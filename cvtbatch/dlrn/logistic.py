@@ -87,7 +87,10 @@ def fit_logistic(
     """
     design = np.column_stack([np.ones(len(terms)), terms])
     if np.linalg.matrix_rank(design) < design.shape[1]:
-        raise InputError("collinear_terms", f"{', '.join(names)}: one of them is constant or follows from the others")
+        fault = (
+            "one of them is constant or follows from the others" if len(names) > 1 else "it is the same in all cases"
+        )
+        raise InputError("collinear_terms", f"{', '.join(names)}: {fault}")
     labels = ("intercept", *names)
     if firth:
         return _fit_firth(design, outcome.astype(np.float64), labels, limits=limits)
@@ -104,6 +107,21 @@ def fit_logistic(
     columns = (labels, result.params, result.bse, bounds[:, 0], bounds[:, 1], result.pvalues)
     terms_ = tuple(Term(name, *(float(number) for number in row)) for name, *row in zip(*columns, strict=True))
     return LogisticFit(terms_, False, len(terms), float(result.llf))
+
+
+def fit_or_correct(terms: Floats, outcome: Integers, names: Sequence[str], *, firth: bool) -> LogisticFit:
+    """Fit a logistic model by maximum likelihood, or with Firth's correction where that is asked for or has no maximum.
+
+    Raises:
+        InputError: "collinear_terms".
+    """
+    if not firth:
+        try:
+            return fit_logistic(terms, outcome, names, firth=False)
+        except InputError as error:
+            if error.kind != "separation":
+                raise
+    return fit_logistic(terms, outcome, names, firth=True)
 
 
 def is_separated(design: Floats, outcome: Integers) -> bool:

@@ -45,6 +45,7 @@ class SelectionSettings:
     icc_minimum: float | None
     icc_readers: tuple[str, ...]
     icc_table: str | None
+    volume_correlation: float | None
     mann_whitney_p: float
     correlation: float
     lasso_folds: int

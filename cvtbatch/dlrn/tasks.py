@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from cvtbatch.dlrn.arrays import Floats, Integers
 from cvtbatch.dlrn.cohort import Cohort
-from cvtbatch.dlrn.folds import grouped_folds
+from cvtbatch.dlrn.folds import Split, grouped_folds
 from cvtbatch.dlrn.logistic import LogisticFit, fit_logistic
 from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model, Protocol
 from cvtbatch.dlrn.signatures import Ledger, Seen, Signatures, fit_signatures
@@ -53,6 +53,7 @@ class TaskResult:
         seen: which rows each step was given.
         components: components kept, and slices that they were fitted on.
         firth: the nomogram of this task needed Firth's correction.
+        inner: (len(train),) the training rows' out-of-fold DLR scores, on which the nomogram was fitted; None without nomogram.
         signatures: where the task keeps them.
     """
 
@@ -64,6 +65,7 @@ class TaskResult:
     components: tuple[int, int]
     thresholds: dict[Model, float] = field(default_factory=dict)
     firth: bool = False
+    inner: Floats | None = None
     signatures: Signatures | None = None
 
 
@@ -77,17 +79,27 @@ def plan_tasks(cohort: Cohort, settings: FitSettings) -> list[Task]:
         InputError: too few patients for the folds.
     """
     rows = tuple(range(len(cohort.keys)))
+    tasks = plan_nested_tasks(cohort, settings)
+    tasks.append(Task("study", Protocol.STUDY, rows, rows, keep=True))
+    splits = grouped_folds(cohort.outcome, cohort.patients, settings.crossfit_folds, settings.seed_of("crossfit"))
+    for fold, (train, test) in enumerate(splits, 1):
+        tasks.append(Task(f"crossfit-{fold}", Protocol.SOUND, _rows(train), _rows(test)))
+    tasks.append(Task("final", Protocol.SOUND, rows, (), keep=True))
+    return tasks
+
+
+def plan_nested_tasks(cohort: Cohort, settings: FitSettings) -> list[Task]:
+    """Return the tasks of the nested estimate; their rows follow from outcomes, patients, seed and `nested` alone.
+
+    Raises:
+        InputError: too few patients for the folds.
+    """
     tasks = []
     for repeat in range(1, settings.nested.repeats + 1):
         seed = settings.seed_of("nested", repeat)
         splits = grouped_folds(cohort.outcome, cohort.patients, settings.nested.folds, seed)
         for fold, (train, test) in enumerate(splits, 1):
             tasks.append(Task(f"nested-{repeat}-{fold}", Protocol.SOUND, _rows(train), _rows(test), nomogram=True))
-    tasks.append(Task("study", Protocol.STUDY, rows, rows, keep=True))
-    splits = grouped_folds(cohort.outcome, cohort.patients, settings.crossfit_folds, settings.seed_of("crossfit"))
-    for fold, (train, test) in enumerate(splits, 1):
-        tasks.append(Task(f"crossfit-{fold}", Protocol.SOUND, _rows(train), _rows(test)))
-    tasks.append(Task("final", Protocol.SOUND, rows, (), keep=True))
     return tasks
 
 
@@ -109,10 +121,10 @@ def run_task(cohort: Cohort, settings: FitSettings, task: Task) -> TaskResult:
         signatures = fit_signatures(cohort, train, task.protocol, settings, SIGNATURES, task.name, ledger)
         scores = signatures.score(cohort, test) if len(test) else {}
         thresholds: dict[Model, float] = {}
-        firth = False
+        firth, inner = False, None
         if task.nomogram:
             inner = _cross_fitted_dlr(cohort, train, settings, task.name, ledger)
-            fit, firth = _robust_nomogram(inner, cohort, train, settings)
+            fit, firth = robust_nomogram(inner, cohort, train, settings)
             ledger.enter("nomogram", train)
             scores[Model.DLRN] = nomogram_scores(fit, scores[Model.DLR], cohort.epilepsy[test])
             own = nomogram_scores(fit, inner, cohort.epilepsy[train])
@@ -133,6 +145,7 @@ def run_task(cohort: Cohort, settings: FitSettings, task: Task) -> TaskResult:
             (signatures.components.loadings.shape[1], signatures.components.rows),
             thresholds,
             firth,
+            inner,
             signatures if task.keep else None,
         )
 
@@ -161,12 +174,23 @@ def fit_nomogram(dlr: Floats, epilepsy: Floats, outcome: Integers, *, firth: boo
     )
 
 
+def inner_folds(cohort: Cohort, rows: Integers, settings: FitSettings, name: str) -> list[Split]:
+    """Return the folds inside a task's training rows, as places among them.
+
+    Args:
+        name: of the task.
+
+    Raises:
+        InputError: too few patients for the folds.
+    """
+    patients = [cohort.patients[row] for row in rows]
+    return grouped_folds(cohort.outcome[rows], patients, settings.crossfit_folds, settings.seed_of(name, "crossfit"))
+
+
 def _cross_fitted_dlr(cohort: Cohort, rows: Integers, settings: FitSettings, name: str, ledger: Ledger) -> Floats:
     """Return out-of-fold DLR scores of some rows: (len(rows),)."""
-    outcome, patients = cohort.outcome[rows], [cohort.patients[row] for row in rows]
     scores = np.full(len(rows), np.nan)
-    splits = grouped_folds(outcome, patients, settings.crossfit_folds, settings.seed_of(name, "crossfit"))
-    for fold, (train, test) in enumerate(splits, 1):
+    for fold, (train, test) in enumerate(inner_folds(cohort, rows, settings, name), 1):
         part = f"{name}/crossfit-{fold}"
         inner = Ledger()
         signatures = fit_signatures(cohort, rows[train], Protocol.SOUND, settings, (Model.DLR,), part, inner)
@@ -175,7 +199,7 @@ def _cross_fitted_dlr(cohort: Cohort, rows: Integers, settings: FitSettings, nam
     return scores
 
 
-def _robust_nomogram(dlr: Floats, cohort: Cohort, rows: Integers, settings: FitSettings) -> tuple[LogisticFit, bool]:
+def robust_nomogram(dlr: Floats, cohort: Cohort, rows: Integers, settings: FitSettings) -> tuple[LogisticFit, bool]:
     """Fit a fold's nomogram; a fold whose outcomes are parted takes Firth's correction, and says so."""
     epilepsy, outcome = cohort.epilepsy[rows], cohort.outcome[rows]
     if settings.firth:

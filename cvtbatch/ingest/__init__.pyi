@@ -1,4 +1,5 @@
 from .fingerprint import image_fingerprint, look_at_image, look_at_mask, mask_fingerprint, source_bytes
+from .mask_grids import on_image_voxels
 from .masks import read_mask
 from .outlines import ImageSlices, SourceMask
 from .volumes import SourceVolume, read_volume
@@ -11,6 +12,7 @@ __all__ = [
     "look_at_image",
     "look_at_mask",
     "mask_fingerprint",
+    "on_image_voxels",
     "read_mask",
     "read_volume",
     "source_bytes",

@@ -170,7 +170,31 @@ def _on_its_voxels(own: Grid, stack: SliceStack) -> bool:
     return bool(np.linalg.norm(off, axis=1).max(initial=0) <= SAME_PLACE_MM and (np.abs(np.diff(nearest)) == 1).all())
 
 
-def fit_of(own: Grid, its: Grid | SliceStack) -> Fit | None:
+def on_image_voxels(mask: SourceMask, stack: SliceStack) -> Mask:
+    """Return the voxels of a mask in the order of the image's: each is one of the image's own, and nothing is resampled.
+
+    Raises:
+        InputError: "grid_mismatch": it was drawn on others.
+    """
+    fit = fit_of(mask.place, stack)
+    if fit is None or not fit.is_exact:
+        raise InputError(
+            "grid_mismatch",
+            f"the outline was drawn on other voxels than the image's, and a mask is not resampled where features are computed on "
+            f"the source's grid: it has {_shown(mask.place)}, the image {_shown(stack)}; save it on the image's grid, or compute "
+            "the set on the stored grid",
+        )
+    return fit.turned(mask.voxels_zyx)
+
+
+def _shown(place: Grid | SliceStack) -> str:
+    """Return size and first voxel in words."""
+    lattice = _Lattice.of(place)
+    first = lattice.positions_mm[0].round(2).tolist()
+    return f"{' x '.join(map(str, lattice.size_xyz))} voxels from {first} mm (LPS)"
+
+
+def fit_of(own: Grid | SliceStack, its: Grid | SliceStack) -> Fit | None:
     """Compare a mask's grid with the image's; None if its slices have not the image's pixels, or are not as many."""
     mine, theirs = _Lattice.of(own), _Lattice.of(its)
     turn = mine.turn_to(theirs)

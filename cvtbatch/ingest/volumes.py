@@ -8,7 +8,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import AIR_HU, SliceStack
+from cvtbatch.geometry import AIR_HU, Grid, SliceStack
 from cvtbatch.ingest.acquisition import Acquisition
 from cvtbatch.ingest.archives import is_archive
 from cvtbatch.ingest.dicom import looks_like_dicom, read_series
@@ -37,6 +37,7 @@ class SourceVolume:
         acquisition: how a DICOM series was made.
         choice: what of the source this is, and why, in words that may be shared.
         other_place: a second place that a NIfTI file states.
+        file_grid: the grid that an image file states; None of a DICOM series, which has slices alone.
     """
 
     hu_zyx: npt.NDArray[np.int16] | npt.NDArray[np.float32]
@@ -46,6 +47,7 @@ class SourceVolume:
     acquisition: Acquisition
     choice: str
     other_place: OtherPlace | None = None
+    file_grid: Grid | None = None
 
     @property
     def has_unverified_slices(self) -> bool:
@@ -54,6 +56,34 @@ class SourceVolume:
         dcm2niix writes the first gap, of uneven slices too, and takes it for the table's way where it is that along the normal.
         """
         return self.source_format != "DICOM" and bool(self.stack.shifts_mm().any())
+
+    def regular_grid(self) -> Grid:
+        """Return the grid of the voxels as they are, before anything is resampled: that of the file, or of a series its slices'.
+
+        The step and the direction from slice to slice are those from the first to the last, as ITK has them of a series.
+
+        Raises:
+            InputError: "irregular_source": the slices are tilted or uneven, so that no grid has right angles and one step.
+        """
+        stack = self.stack
+        if stack.shifts_mm().any() or not stack.is_even():
+            gaps = stack.gaps_mm()
+            raise InputError(
+                "irregular_source",
+                f"the slices of the source make no regular grid: they are tilted by {stack.tilt_deg():.1f} degrees, and "
+                f"{gaps.min():.4g} to {gaps.max():.4g} mm apart; compute the set on the stored grid",
+            )
+        if self.file_grid is not None:
+            return self.file_grid
+        way = np.subtract(stack.positions_mm[-1], stack.positions_mm[0])
+        length = float(np.linalg.norm(way))
+        axes = np.array([stack.row_axis, stack.column_axis, way / length]).T
+        return Grid(
+            (stack.columns, stack.rows, len(stack.positions_mm)),
+            (*stack.pixel_mm, length / (len(stack.positions_mm) - 1)),
+            stack.positions_mm[0],
+            tuple(axes.ravel().tolist()),
+        )
 
     def image_digest(self) -> str:
         """Return the hash of voxels and geometry."""
@@ -115,7 +145,8 @@ def _read_image(path: Path, announce: Announce) -> SourceVolume:
         below += int(np.count_nonzero(plane < AIR_HU))
         plane_hu[:] = np.maximum(plane, AIR_HU)
     choice = f"{len(hu)} slices {np.median(stack.gaps_mm()):.4g} mm apart; a {source_format} file"
-    return SourceVolume(hu, stack, below, source_format, Acquisition(), choice, file.other)
+    grid = Grid(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+    return SourceVolume(hu, stack, below, source_format, Acquisition(), choice, file.other, grid)
 
 
 def _require_one_size(sform_mm: tuple[float, ...], qform_mm: tuple[float, ...]) -> None:

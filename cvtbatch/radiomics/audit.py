@@ -56,7 +56,12 @@ def deviation(value: float, stock: float) -> float:
 
 
 def audit_features(
-    ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet, values: Mapping[str, float]
+    ct: sitk.Image,
+    mask: sitk.Image,
+    feature_set: FeatureSet,
+    values: Mapping[str, float],
+    *,
+    as_given: bool = False,
 ) -> AuditResult:
     """Compute an ROI with stock PyRadiomics and compare.
 
@@ -66,6 +71,7 @@ def audit_features(
 
     Args:
         values: every feature by name, as the fast engine gave them for this volume and mask.
+        as_given: they are of the image with its own pixel type, as those of a source's grid are.
 
     Raises:
         ResourceError: PyRadiomics is not installed here.
@@ -81,7 +87,7 @@ def audit_features(
                 "bad_argument",
                 f"{name} is a {kind.__name__}, not a {type(given).__name__}; load_profile(NAME) gives a FeatureSet",
             )
-    stock = stock_features(ct, mask, feature_set)
+    stock = stock_features(ct, mask, feature_set, as_given=as_given)
     deviations = {name: deviation(value, stock[name]) for name, value in values.items()}
     largest: dict[str, float] = {}
     for name, size in deviations.items():
@@ -89,15 +95,15 @@ def audit_features(
         largest[feature_class] = max(size, largest.get(feature_class, 0.0))
     worst = max(deviations, key=lambda name: deviations[name])
     beyond = sum(size > 1 for size in deviations.values())
-    differing = _differing_voxels(ct, mask, feature_set) if beyond else {}
+    differing = _differing_voxels(ct, mask, feature_set, as_given) if beyond else {}
     return AuditResult(largest, worst, values[worst], stock[worst], beyond, differing)
 
 
-def _differing_voxels(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet) -> dict[str, int]:
+def _differing_voxels(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet, as_given: bool) -> dict[str, int]:
     """Count, by image type, the ROI voxels whose gray level (for LBP, whose code) differs between the engines."""
-    theirs = stock_images(ct, mask, feature_set)
+    theirs = stock_images(ct, mask, feature_set, as_given=as_given)
     differing = {}
-    box = cut_box(ct, mask, feature_set.preparation)
+    box = cut_box(ct, mask, feature_set.preparation, as_given=as_given)
     for image_type in feature_set.image_types:
         for name, ours in filter_images(box, image_type):
             edges = (bin_edges(values, image_type.calculation) for values in (ours, theirs[name]))

@@ -72,7 +72,9 @@ def _check_gray_range(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet)
                 )
 
 
-def stock_images(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet) -> dict[str, npt.NDArray[np.floating]]:
+def stock_images(
+    ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet, *, as_given: bool = False
+) -> dict[str, npt.NDArray[np.floating]]:
     """Return the (n,) ROI values of every filtered image as PyRadiomics makes them, by the image's name in the features."""
     images: dict[str, npt.NDArray[np.floating]] = {}
 
@@ -86,7 +88,7 @@ def stock_images(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet) -> d
         warnings.simplefilter("ignore")
         extractor = _extractor(feature_set)
         extractor.computeFeatures = keep
-        extractor.execute(sitk.Cast(ct, sitk.sitkFloat64), mask)
+        extractor.execute(ct if as_given else sitk.Cast(ct, sitk.sitkFloat64), mask)
     return images
 
 

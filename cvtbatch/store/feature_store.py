@@ -236,8 +236,9 @@ class FeatureStore(OpenedStore):
                 left; several specifications.
             ResourceError: pandas is not installed here.
         """
-        table = self.feature_sets().get(features) if isinstance(features, str) else None
-        of_set = None if table is None else table.contract
+        of_set = None
+        if isinstance(features, str) and features in self.sets_asked_for():
+            of_set = self.feature_set(features).contract
         view, condition = self.at(snapshot), to_expression(where, wide_schema(of_set))
         primary = Reading(primary_reader, primary_reading)
         return design_matrix(view, target, features, center, condition, spec, primary, of_set)

@@ -56,7 +56,7 @@ class DecisionCurve:
 
 def net_benefit(scored: Scored, thresholds: Floats) -> tuple[Floats, Floats]:
     """Return the net benefit of the model and of treating all, both (thresholds,)."""
-    model, every = _net_benefits(scored, np.ones((1, scored.n)), thresholds)
+    model, every = weighted_net_benefits(scored, np.ones((1, scored.n)), thresholds)
     return model[0], every[0]
 
 
@@ -123,10 +123,10 @@ def _replicate(scored: Scored, thresholds: Floats, stream: np.random.SeedSequenc
     patients, clusters = scored.patients, scored.clusters
     drawn = rng.integers(0, patients, (CHUNK, patients))
     weights = np.stack([np.bincount(row, minlength=patients)[clusters] for row in drawn]).astype(np.float64)
-    return _net_benefits(scored, weights, thresholds)
+    return weighted_net_benefits(scored, weights, thresholds)
 
 
-def _net_benefits(scored: Scored, weights: Floats, thresholds: Floats) -> tuple[Floats, Floats]:
+def weighted_net_benefits(scored: Scored, weights: Floats, thresholds: Floats) -> tuple[Floats, Floats]:
     """Return net benefits of the model and of treating all, both (replicates, thresholds), for case weights (replicates, n)."""
     order = np.argsort(-scored.score, kind="stable")
     treated = np.searchsorted(-scored.score[order], -thresholds, side="right")

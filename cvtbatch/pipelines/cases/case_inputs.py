@@ -93,11 +93,21 @@ def resolve_recipe(bundle: Bundle, job: Job, given: bool) -> Recipe:
 
 
 def _resolve_features(section: RadiomicsSection, features: str, volume: Spec) -> tuple[FeatureSet, Engine, Spec]:
-    """Return the features that a bundle scores, the study's or a feature set's, what computes them, and their specification."""
+    """Return the features that a bundle scores, the study's or a feature set's, what computes them, and their specification.
+
+    Raises:
+        InputError: "source_grid"; errors as for `load_profile` and `resolve_set`.
+    """
     if features == contracts.RADIOMICS:
         profile = load_profile(section.profile)
         return profile, section.engine, radiomics_spec(volume, study_settings(profile), contracts.feature_names())
     work, spec = resolve_set(features, section, volume)
+    if work.grid == "source":
+        raise InputError(
+            "source_grid",
+            f"the bundle's feature set {features} is computed of the sources' own grid, and a single case on the stored one: "
+            "extract the case into a store, and score it there",
+        )
     return work.feature_set, work.engine, spec
 
 

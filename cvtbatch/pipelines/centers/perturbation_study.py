@@ -24,7 +24,7 @@ from cvtbatch.imaging.resampling import to_image
 from cvtbatch.manifest import Reading
 from cvtbatch.outlining.perturbation import draw_perturbations, perturb
 from cvtbatch.pipelines.extraction.limits import CASE_SECONDS, OUTLINE_SECONDS, feature_bytes
-from cvtbatch.pipelines.extraction.set_settings import specified_set, specify_set
+from cvtbatch.pipelines.extraction.set_settings import grid_of, specified_set, specify_set
 from cvtbatch.pipelines.models.eligible_cases import Row
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.unfinished import why_undone
@@ -250,12 +250,18 @@ def _profile(view: View, spec_id: str) -> FeatureSet:
     """Return the settings of a specification, once it is sure that this engine's values are of it.
 
     Raises:
-        InputError: "other_revision".
+        InputError: "other_revision"; "source_grid": they are computed on a grid where no stored outline lies.
     """
     specs = view.specs_with([spec_id])
     spec = specs[spec_id]
     parent = specs[spec.parent_id]
     if spec.feature_set:
+        if grid_of(spec) == "source":
+            raise InputError(
+                "source_grid",
+                f"feature set {spec.feature_set} is computed of the sources, and perturbed outlines lie on the stored grid: "
+                "name a set of the stored grid, or the study's features",
+            )
         profile = specified_set(spec)
         own = specify_set(spec.feature_set, profile, parent)
     else:

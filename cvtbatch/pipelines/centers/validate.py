@@ -17,7 +17,7 @@ from cvtbatch.pipelines.centers.center_cohort import read_cohort, read_pictures,
 from cvtbatch.pipelines.centers.center_source import Source, open_source, refuse_seen_center
 from cvtbatch.pipelines.centers.kept_training import training_values
 from cvtbatch.pipelines.centers.reader_study import read_readers
-from cvtbatch.pipelines.extraction.set_settings import set_parameters
+from cvtbatch.pipelines.extraction.set_settings import grid_of, set_parameters
 from cvtbatch.pipelines.shared.bundle_warnings import bundle_warnings
 from cvtbatch.pipelines.shared.ordered_map import map_on
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
@@ -203,7 +203,7 @@ def _provenance(source: Source, unfit_outlines: int, study: Study | None, review
     """Return where the report's numbers come from: bundle, snapshots, specifications, software, and what speaks against them."""
     told = source.bundle.description
     specs = {**source.view.specs(), **source.bundle.known_specs()}
-    spec, pooling = specs.get(told.specs.radiomics_spec_id), told.pooling.kind
+    spec, pooling = specs.get(told.specs.radiomics_spec_id), source.bundle.model.pooling
     return Provenance(
         center=source.center,
         training_centers=source.training_centers,
@@ -251,7 +251,8 @@ def _radiomics_settings(spec: Spec) -> dict[str, str]:
         return {RADIOMICS_SETTINGS: settings}
     parameters = set_parameters(spec)
     return {
-        FEATURE_SET: f"{spec.feature_set}, {len(content['features']['names']):,} features",
+        FEATURE_SET: f"{spec.feature_set}, {len(content['features']['names']):,} features"
+        + ", computed of the sources' own grid" * (grid_of(spec) == "source"),
         IMAGE_TYPES: _listed(parameters["imageType"]),
         FEATURE_CLASSES: ", ".join(parameters["featureClass"]),
         RADIOMICS_SETTINGS: settings,

@@ -10,7 +10,7 @@ import cvtbatch
 from cvtbatch import contracts
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.errors import InputError
-from cvtbatch.pipelines.extraction.set_settings import set_parameters
+from cvtbatch.pipelines.extraction.set_settings import grid_of, set_parameters
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.radiomics import PROFILES, study_settings
 from cvtbatch.spec import Difference, Spec, differences
@@ -40,7 +40,11 @@ def bundle_job(job: Job, bundle: Bundle, specs: Mapping[str, Spec], folder: Path
     if ids.radiomics_spec_id in specs:
         spec = specs[ids.radiomics_spec_id]
         if name := spec.feature_set:
-            radiomics = replace(radiomics, sets={**radiomics.sets, name: _parameter_file(set_parameters(spec), folder)})
+            own = {name: _parameter_file(set_parameters(spec), folder)}
+            if grid_of(spec) == "source":
+                radiomics = replace(radiomics, source_sets={**radiomics.source_sets, **own})
+            else:
+                radiomics = replace(radiomics, sets={**radiomics.sets, **own})
         else:
             radiomics = replace(radiomics, profile=_profile(spec.content()["settings"], folder))
     if ids.embedding_spec_id in specs:

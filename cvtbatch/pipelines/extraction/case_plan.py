@@ -1,8 +1,9 @@
 """The plan of an extraction: what will run and why, from the manifest and what the store knows. Pure; nothing is decoded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Literal
 
 from cvtbatch.errors import PASSING_KINDS
 from cvtbatch.manifest import MISSING_FILE, Case, CompactPickle, RoiSource
@@ -13,6 +14,7 @@ from cvtbatch.radiomics import Engine, FeatureSet
 from cvtbatch.spec import digest
 
 Spacing = tuple[float, float, float]
+FeatureGrid = Literal["stored", "source"]
 
 
 class Reason(StrEnum):
@@ -45,6 +47,7 @@ class FeatureWork:
         table: that its rows go to.
         engine: what computes it.
         audit_share: share of the outlines that are compared with stock PyRadiomics.
+        grid: that it is computed on: the stored one, or the source's own, which outlines that a method finds do not have.
     """
 
     table: str
@@ -52,6 +55,7 @@ class FeatureWork:
     feature_set: FeatureSet
     engine: Engine
     audit_share: float
+    grid: FeatureGrid = "stored"
 
     def audits(self, roi_key: str) -> bool:
         """Say whether an ROI is in the share that is compared with stock PyRadiomics: the same ones in every run."""
@@ -77,6 +81,10 @@ class Work:
     def radiomics_spec_id(self) -> str:
         """The specification of the study's features."""
         return self.features[0].radiomics_spec_id
+
+    def of_found_outlines(self) -> "Work":
+        """Return what is done to outlines that a method finds: they lie on the stored grid alone."""
+        return replace(self, features=tuple(part for part in self.features if part.grid == "stored"))
 
 
 @dataclass(frozen=True, slots=True)

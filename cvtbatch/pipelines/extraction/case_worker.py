@@ -13,12 +13,13 @@ from cvtbatch.errors import FormatError
 from cvtbatch.geometry import Grid
 from cvtbatch.imaging import place_mask, require_in_head, resample_stack
 from cvtbatch.ingest import ImageSlices, SourceVolume, read_mask, read_volume, source_bytes
-from cvtbatch.pipelines.extraction.case_plan import CaseTask, RoiTask
+from cvtbatch.pipelines.extraction.case_plan import CaseTask, FeatureTask, FeatureWork, RoiTask
 from cvtbatch.pipelines.extraction.case_result import CaseResult, Row, case_identity, roi_identity
 from cvtbatch.pipelines.extraction.failure import Failure, FailureKey
 from cvtbatch.pipelines.extraction.feature_step import FeatureStep, MaskedRoi
 from cvtbatch.pipelines.extraction.guard import About, Stopped, guarded
 from cvtbatch.pipelines.extraction.roi_row import mask_columns
+from cvtbatch.pipelines.extraction.source_inputs import SourceInputs
 from cvtbatch.pipelines.extraction.task_cost import Meter
 from cvtbatch.pipelines.extraction.volume_row import describe_volume
 from cvtbatch.spec import digest
@@ -46,6 +47,9 @@ class CaseWorker:
         self.task = task
         self.store = FeatureStore(task.work.store_url)
         self.features = FeatureStep(task.work, self.store, self.meter)
+        self.sources = SourceInputs(
+            task.case, self.meter, wanted=any(features.grid == "source" for features in task.work.features)
+        )
         self.rows: dict[str, list[Row]] = {"volumes": [], "rois": [], **self.features.rows}
         self.failures: list[Failure] = []
         self.succeeded: list[FailureKey] = []
@@ -66,7 +70,7 @@ class CaseWorker:
             failures=(*self.failures, *self.features.failures),
             succeeded=(*self.succeeded, *self.features.succeeded),
             audits=tuple(self.features.audits),
-            decoded=self.decoded,
+            decoded=self.decoded or self.sources.decoded,
             computed=self.computed or self.features.computed,
             cost=self.meter.cost(),
         )
@@ -87,6 +91,7 @@ class CaseWorker:
             return _Volume(known.image_digest, known.grid, known.stored, None)
         source = self._read_source()
         image_digest = source.image_digest()
+        self.sources.keep_image(image_digest, source)
         if known is not None and known.image_digest == image_digest:
             if not self._is_whole(known.stored):
                 return self._write_volume(source, image_digest, known.generation + 1)
@@ -119,6 +124,7 @@ class CaseWorker:
             source = self._read_source()
             changed = FormatError("source_changed", "the image is not the one that was stored")
             self._guarded("read", None, lambda: _require_same(source, volume.digest, changed))
+            self.sources.keep_image(volume.digest, source)
             volume.slices = ImageSlices.of(source)
         return volume.slices
 
@@ -132,6 +138,7 @@ class CaseWorker:
             damage = error
             source = self._read_source()
             self._guarded("read", None, lambda: _require_same(source, volume.digest, damage))
+            self.sources.keep_image(volume.digest, source)
             generation = self.task.known.generation + 1 if self.task.known else 1
             renewed = self._write_volume(source, volume.digest, generation)
             volume.stored, volume.hu_zyx = renewed.stored, renewed.hu_zyx
@@ -148,19 +155,37 @@ class CaseWorker:
                 if there.skipped:
                     continue
                 wanted = input_digest not in there.featured or there.audit_failed
-                if wanted and mask_zyx is None:
+                if wanted and mask_zyx is None and features.grid == "stored":
                     input_digest, mask_zyx = self._stored_mask(roi, volume)
                 with self._holding_failures():
-                    if wanted and mask_zyx is not None:
-                        self.features.add(
-                            self._masked(roi, mask_zyx, input_digest),
-                            features,
-                            self._voxels(volume),
-                            volume.grid,
-                            featured=input_digest in there.featured,
-                            audited=there.audited,
-                        )
+                    if wanted and features.grid == "source":
+                        of_set = FailureKey(key, features.radiomics_spec_id)
+                        given = self.sources.of_roi(roi.source, volume.digest, input_digest, of_set, self._about(roi))
+                        self._features(roi, given.mask_zyx, input_digest, features, there, given.hu_zyx, given.grid)
+                    elif wanted and mask_zyx is not None:
+                        hu_zyx = self._voxels(volume)
+                        self._features(roi, mask_zyx, input_digest, features, there, hu_zyx, volume.grid)
                     self.succeeded.append(FailureKey(key, features.radiomics_spec_id))
+
+    def _features(
+        self,
+        roi: RoiTask,
+        mask_zyx: npt.NDArray[np.uint8],
+        input_digest: str,
+        features: FeatureWork,
+        there: FeatureTask,
+        hu_zyx: npt.NDArray[np.int16] | npt.NDArray[np.float32],
+        grid: Grid,
+    ) -> None:
+        masked = MaskedRoi(
+            roi_key=roi.source.roi_key,
+            identity=roi_identity(self.task.case, roi.source),
+            about=self._about(roi),
+            mask_zyx=mask_zyx,
+            input_digest=input_digest,
+        )
+        featured = input_digest in there.featured
+        self.features.add(masked, features, hu_zyx, grid, featured=featured, audited=there.audited)
 
     @contextlib.contextmanager
     def _holding_failures(self) -> Iterator[None]:
@@ -171,15 +196,6 @@ class CaseWorker:
             if not stopped.failure.key.roi_key:
                 raise
             self.failures.append(stopped.failure)
-
-    def _masked(self, roi: RoiTask, mask_zyx: npt.NDArray[np.uint8], input_digest: str) -> MaskedRoi:
-        return MaskedRoi(
-            roi_key=roi.source.roi_key,
-            identity=roi_identity(self.task.case, roi.source),
-            about=self._about(roi),
-            mask_zyx=mask_zyx,
-            input_digest=input_digest,
-        )
 
     def _mask(self, roi: RoiTask, volume: _Volume) -> tuple[str, npt.NDArray[np.uint8] | None]:
         """Return the digest of image and mask, and the mask's voxels if they had to be read."""
@@ -208,6 +224,7 @@ class CaseWorker:
         self.meter.read_bytes += source_bytes(roi.source.mask or "")
         source = self._guarded("mask", roi, lambda: read_mask(roi.source, lambda: self._slices(volume), require_memory))
         mask_digest = source.mask_digest()
+        self.sources.keep_mask(roi.source.roi_key, mask_digest, source)
         input_digest = digest(volume.digest, mask_digest)
         mask_zyx = self._guarded("mask", roi, lambda: place_mask(source.voxels_zyx, source.place, volume.grid))
         hu_zyx = self._voxels(volume)

@@ -15,7 +15,7 @@ from cvtbatch.pipelines.extraction.case_plan import FeatureWork, Work
 from cvtbatch.pipelines.extraction.case_result import Row
 from cvtbatch.pipelines.extraction.failure import Failure, FailureKey
 from cvtbatch.pipelines.extraction.guard import About, Stopped, guarded
-from cvtbatch.pipelines.extraction.limits import feature_bytes, whole_volume_bytes
+from cvtbatch.pipelines.extraction.limits import feature_bytes, image_bytes, whole_volume_bytes
 from cvtbatch.pipelines.extraction.task_cost import Meter
 from cvtbatch.radiomics import AuditResult, Engine, audit_features, roi_features
 from cvtbatch.store import FeatureStore, equal_to
@@ -28,7 +28,7 @@ class MaskedRoi:
     Attributes:
         identity: what every row of it says of it.
         about: what a failure of it would be about.
-        mask_zyx: uint8, on the volume's grid.
+        mask_zyx: uint8, on the grid on which its features are computed.
     """
 
     roi_key: str
@@ -64,7 +64,7 @@ class FeatureStep:
         self,
         roi: MaskedRoi,
         work: FeatureWork,
-        hu_zyx: npt.NDArray[np.int16],
+        hu_zyx: npt.NDArray[np.int16] | npt.NDArray[np.float32],
         grid: Grid,
         *,
         featured: bool,
@@ -73,6 +73,8 @@ class FeatureStep:
         """Compute a set of features of an outline, and compare them if they are audited.
 
         Args:
+            hu_zyx, grid: of the stored volume, taken as float64, or where the set is of the source's grid, of the source, taken
+                with its own pixel type as PyRadiomics takes an image.
             featured: they are stored, and only compared.
             audited: they are compared with stock PyRadiomics.
 
@@ -81,7 +83,8 @@ class FeatureStep:
             NeedsMemory: this process may not take what they need.
         """
         engine: Engine = "pyradiomics" if audited else work.engine
-        whole_bytes = whole_volume_bytes(grid, work.feature_set, engine)
+        as_given = work.grid == "source"
+        whole_bytes = whole_volume_bytes(grid, work.feature_set, engine) + (image_bytes(grid) if as_given else 0)
         require_memory(feature_bytes(int(np.count_nonzero(roi.mask_zyx)), engine) + whole_bytes)
         ct, mask = to_image(hu_zyx, grid), to_image(roi.mask_zyx, grid)
         if featured:
@@ -89,7 +92,11 @@ class FeatureStep:
             return
         key = FailureKey(roi.roi_key, work.radiomics_spec_id)
         features = guarded(
-            self._meter, "radiomics", key, roi.about, lambda: roi_features(ct, mask, work.feature_set, work.engine)
+            self._meter,
+            "radiomics",
+            key,
+            roi.about,
+            lambda: roi_features(ct, mask, work.feature_set, work.engine, as_given=as_given),
         )
         if audited:
             self._audit(roi, work, ct, mask, features.values)
@@ -111,10 +118,14 @@ class FeatureStep:
         self, roi: MaskedRoi, work: FeatureWork, ct: sitk.Image, mask: sitk.Image, values: Mapping[str, float]
     ) -> None:
         """Compare values with stock PyRadiomics; a deviation beyond the contract is a failure beside the stored values."""
-        key = FailureKey(roi.roi_key, work.radiomics_spec_id, "audit")
+        key, as_given = FailureKey(roi.roi_key, work.radiomics_spec_id, "audit"), work.grid == "source"
         try:
             audit = guarded(
-                self._meter, "audit", key, roi.about, lambda: audit_features(ct, mask, work.feature_set, values)
+                self._meter,
+                "audit",
+                key,
+                roi.about,
+                lambda: audit_features(ct, mask, work.feature_set, values, as_given=as_given),
             )
             self.audits.append(audit)
             guarded(self._meter, "audit", key, roi.about, lambda: _require_parity(audit))

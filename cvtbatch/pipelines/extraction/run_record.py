@@ -12,7 +12,7 @@ from cvtbatch.embedding.weights import is_named
 from cvtbatch.manifest import Manifest
 from cvtbatch.pipelines.extraction.case_result import Row
 from cvtbatch.pipelines.extraction.report import ExtractReport
-from cvtbatch.pipelines.extraction.row_batch import bookkeeping
+from cvtbatch.pipelines.extraction.row_batch import bookkeeping, spec_row
 from cvtbatch.pipelines.extraction.settings import Settings
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.radiomics import PROFILES
@@ -50,17 +50,8 @@ class RunRecord:
         self._workers, self._run_id = workers, run_id
 
     def append_specs(self) -> None:
-        """Append the specifications that the run's rows name."""
-        rows = [
-            {
-                "spec_id": spec.spec_id,
-                "kind": spec.kind,
-                "parent_id": spec.parent_id,
-                "settings": spec.settings,
-                **bookkeeping(self._run_id),
-            }
-            for spec in self._settings.specs
-        ]
+        """Append the specifications that the run's rows name; those of feature sets come with their first rows."""
+        rows = [spec_row(spec, self._run_id) for spec in self._settings.specs if not spec.feature_set]
         self._store.table("specs").append(rows)
 
     def append_start(self, report: ExtractReport) -> None:
@@ -103,8 +94,10 @@ def shareable_job(job: Job) -> str:
     profile, weights = job.radiomics.profile, job.embedding.weights
     named = profile if profile in PROFILES else "parameter file"
     source = weights if weights == "none" or is_named(weights) else "file"
-    sets = dict.fromkeys(job.radiomics.sets, "parameter file")
-    radiomics = replace(job.radiomics, profile=named, sets=sets)
+    sets, source_sets = (
+        dict.fromkeys(files, "parameter file") for files in (job.radiomics.sets, job.radiomics.source_sets)
+    )
+    radiomics = replace(job.radiomics, profile=named, sets=sets, source_sets=source_sets)
     embedding = replace(job.embedding, weights=source)
     # The line of a command may name folders; its specification has the line's digest.
     line = None if job.outline.command.line is None else "command"

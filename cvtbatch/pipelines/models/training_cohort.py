@@ -22,6 +22,8 @@ from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading, patient_digest, refuse_twins, require_centers
 from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outlines, select_rows
 from cvtbatch.pipelines.shared.case_values import Columns, case_columns
+from cvtbatch.pipelines.shared.job import Job
+from cvtbatch.pipelines.shared.pinned_store import PinnedStore
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE, flagged_outlines, read_readings
 from cvtbatch.pipelines.shared.reviewed import NOT_REVIEWED, refused_outlines
 from cvtbatch.spec import Spec
@@ -54,6 +56,22 @@ class CohortSource:
     icc_table: IccTable | None = None
     features: str = contracts.RADIOMICS
     pooling: Pooling = Pooling.LARGEST
+
+
+def cohort_source(job: Job, pinned: PinnedStore, spec_ids: Sequence[str], icc_table: IccTable | None) -> CohortSource:
+    """Return where the cohort of a job whose readers are resolved is read."""
+    return CohortSource(
+        store_url=pinned.store.location.url,
+        snapshot=pinned.name,
+        training_centers=job.cohort.training_centers,
+        primary=job.cohort.primary,
+        spec_ids=tuple(spec_ids),
+        reviewed=job.cohort.reviewed,
+        icc_readers=job.fit.selection.icc_readers,
+        icc_table=icc_table,
+        features=job.fit.features,
+        pooling=job.fit.pooling,
+    )
 
 
 @dataclass(frozen=True, slots=True)

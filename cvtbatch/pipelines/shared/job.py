@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +20,7 @@ from cvtbatch.file_errors import why
 from cvtbatch.manifest import Reading
 from cvtbatch.radiomics import Engine
 
-Kind = Literal["extract", "finetune", "fit", "score", "validate"]
+Kind = Literal["extract", "finetune", "fit", "compare-models", "score", "validate"]
 MethodName = Literal["none", "blast-ct", "threshold", "command"]
 
 
@@ -68,13 +68,15 @@ class RadiomicsSection:
     Attributes:
         profile: a name, or a PyRadiomics parameter file.
         audit: share of the ROIs that stock PyRadiomics computes too.
-        sets: by name, PyRadiomics parameter files whose features are computed too.
+        sets: by name, PyRadiomics parameter files whose features are computed too, of stored volumes and masks.
+        source_sets: such files whose features are computed of the sources, before anything is resampled.
     """
 
     profile: str
     engine: Engine
     audit: float
     sets: Mapping[str, str]
+    source_sets: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,23 @@ class CohortSection:
 
 
 @dataclass(frozen=True, slots=True)
+class VariantSection:
+    """What is compared with the reference; see `schemas/job.json`, section compare.variants."""
+
+    model: str | None = None
+    fit: Mapping[str, object] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CompareSection:
+    """Variants by name, and the threshold probabilities at which their net benefits are compared."""
+
+    variants: Mapping[str, VariantSection]
+    net_benefit_at: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RunSection:
     """How a run goes about it.
 
@@ -153,6 +172,7 @@ class Job:
     cohort: CohortSection
     finetune: Training
     fit: FitSettings
+    compare: CompareSection
     run: RunSection
 
 

@@ -21,7 +21,7 @@ def differences(values: object, document: object, where: str = "") -> list[str]:
         return [
             found
             for key, value in values.items()
-            if not (value in (None, {}) and key not in document)
+            if not (value in (None, {}, []) and key not in document)
             for found in differences(value, document[key], f"{where}.{key}")
         ]
     if isinstance(values, list) and isinstance(document, list) and len(values) == len(document):

@@ -47,7 +47,7 @@ def test_net_benefit_of_the_bootstrap_is_that_of_a_plain_loop() -> None:
     drawn = np.repeat(np.arange(50), weights)
     resampled = Scored(scored.outcome[drawn], scored.score[drawn])
     thresholds = np.array([0.1, 0.3, 0.6])
-    model, every = decision_curve._net_benefits(scored, weights[None].astype(float), thresholds)
+    model, every = decision_curve.weighted_net_benefits(scored, weights[None].astype(float), thresholds)
     for k, t in enumerate(thresholds):
         treated = resampled.score >= t
         odds = t / (1 - t)

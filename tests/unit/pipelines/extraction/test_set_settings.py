@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from cvtbatch.errors import InputError
-from cvtbatch.pipelines.extraction.case_plan import FeatureWork
+from cvtbatch.pipelines.extraction.case_plan import FeatureWork, Work
 from cvtbatch.pipelines.extraction.set_settings import (
     named_sets,
     resolve_sets,
@@ -17,7 +17,7 @@ from cvtbatch.pipelines.extraction.set_settings import (
 )
 from cvtbatch.pipelines.shared.job import RadiomicsSection
 from cvtbatch.radiomics.parameter_file import check_parameters
-from cvtbatch.spec import Spec, volume_spec
+from cvtbatch.spec import Difference, Spec, differences, volume_spec
 from tests.golden.parameter_file_cases import FILES
 
 VOLUME = volume_spec((0.5, 0.5, 5.0))
@@ -25,10 +25,13 @@ CLASSES = {"firstorder": ["Mean"], "shape": ["Sphericity"]}
 PARAMETERS = {"imageType": {"Original": {}, "Square": {}}, "featureClass": CLASSES}
 
 
-def resolved(folder: Path, parameters: Mapping[str, object], name: str = "mine") -> tuple[FeatureWork, Spec]:
+def resolved(
+    folder: Path, parameters: Mapping[str, object], name: str = "mine", *, of_source: bool = False
+) -> tuple[FeatureWork, Spec]:
     file = folder / "params.yaml"
     file.write_text(yaml.safe_dump(parameters, sort_keys=False), encoding="utf-8")
-    section = RadiomicsSection("cvt-1834", "fast", 0.5, {name: str(file)})
+    files: list[dict[str, str]] = [{name: str(file)}, {}]
+    section = RadiomicsSection("cvt-1834", "fast", 0.5, *reversed(files) if of_source else files)
     [work], [spec] = resolve_sets(section, VOLUME, str(folder / "no store"))
     return work, spec
 
@@ -61,6 +64,17 @@ def test_what_moves_a_value_makes_another_specification(
     assert resolved(tmp_path, PARAMETERS, name="other")[1].spec_id != ids[0]
 
 
+def test_a_set_of_the_source_is_another_specification(tmp_path: Path) -> None:
+    (stored, of_stored), (own, of_source) = (resolved(tmp_path, PARAMETERS, of_source=of) for of in (False, True))
+    assert (stored.grid, own.grid) == (of_stored.content()["grid"], of_source.content()["grid"]) == ("stored", "source")
+    assert stored.table == own.table
+    assert differences(
+        {spec.spec_id: spec for spec in (of_stored, of_source)}, of_stored.spec_id, of_source.spec_id
+    ) == [Difference("radiomics.grid", '"stored"', '"source"')]
+    work = Work("store", VOLUME.spec_id, (0.5, 0.5, 5.0), (stored, own))
+    assert work.of_found_outlines().features == (stored,)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_specification_holds_its_whole_file(tmp_path: Path, name: str) -> None:
     found = check_parameters({**FILES[name]}).feature_set
@@ -77,10 +91,10 @@ def test_what_stock_computes_is_not_audited(tmp_path: Path) -> None:
 
 
 def test_sets_are_named_as_their_files_or_as_told() -> None:
-    assert named_sets(["a/params-ct.yaml", "b=a/params=1.yaml"]) == {
-        "params-ct": "a/params-ct.yaml",
-        "b": "a/params=1.yaml",
-    }
+    assert named_sets(["a/params-ct.yaml", "b=a/params=1.yaml"]) == [
+        ("params-ct", "a/params-ct.yaml"),
+        ("b", "a/params=1.yaml"),
+    ]
     for given in (
         ["a/ct.yaml", "b/ct.yaml"],
         ["a/ct.yaml", "b/CT.yaml"],

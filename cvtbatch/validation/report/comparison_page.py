@@ -1,0 +1,148 @@
+"""Writes a comparison of models: `comparison.html`, `comparison.json`, `tables/` and `figures/`; equal inputs give equal bytes."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import cvtbatch
+from cvtbatch import contracts
+from cvtbatch.errors import InputError, InternalError
+from cvtbatch.file_errors import why
+from cvtbatch.validation.model_comparison import ComparedModel, Comparison
+from cvtbatch.validation.report.comparison_tables import comparison_tables, draw_differences, verdict, whole_verdict
+from cvtbatch.validation.report.document import plain
+from cvtbatch.validation.report.drawing import standalone
+from cvtbatch.validation.report.rendering import render
+from cvtbatch.validation.report.visible_text import with_visible_text
+from cvtbatch.whole_files import written_whole
+
+SCHEMA = "commands/compare-models.json"
+PAGE = "comparison.html"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedVariant:
+    """A variant with what it is.
+
+    Attributes:
+        description: what it is, in words.
+        chosen: by column, or by variant where it chooses among these, the share of the outer folds that chose it.
+        firth_folds: outer folds whose regression needed Firth's correction.
+        seconds: of processors for its fits, which variants of the same fit share; None for a regression, which takes next to none.
+    """
+
+    model: ComparedModel
+    description: str
+    chosen: Mapping[str, float]
+    firth_folds: int
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonPage:
+    """All that a comparison shows.
+
+    Attributes:
+        centers: training centres.
+        outlines: whose they are.
+        excluded: cases of the training centres that take no part, by reason.
+        unscored: by variant, cases that it has no score of; only cases that all variants score are compared.
+        folds: of the nested estimate.
+        marks: what all numbers are to be read with.
+        not_for_inference: name of the backbone's weights where they are so.
+        lacking: by variant, why it has no scores.
+        job: cohort, fit and compare, as they were resolved.
+    """
+
+    snapshot: str
+    snapshot_digest: str
+    centers: tuple[str, ...]
+    outlines: str
+    excluded: Mapping[str, int]
+    unscored: Mapping[str, int]
+    folds: int
+    marks: tuple[str, ...]
+    not_for_inference: str | None
+    comparison: Comparison
+    variants: tuple[ComparedVariant, ...]
+    lacking: Mapping[str, str]
+    job: Mapping[str, object]
+
+    def to_document(self) -> dict[str, object]:
+        """Return the JSON document; what could not be computed is {"not_computable": reason}."""
+        found = self.comparison
+        return {
+            "command": "compare-models",
+            "software": cvtbatch.__version__,
+            **{
+                name: plain(getattr(self, name))
+                for name in ("snapshot", "snapshot_digest", "centers", "outlines", "excluded", "unscored", "marks")
+            },
+            "not_for_inference": self.not_for_inference,
+            "folds": self.folds,
+            **{
+                name: plain(getattr(found, name))
+                for name in (
+                    "repeats",
+                    "resamples",
+                    "cases",
+                    "events",
+                    "patients",
+                    "reference",
+                    "thresholds",
+                    "treat_all",
+                    "quantile",
+                )
+            },
+            "variants": [
+                {
+                    "description": variant.description,
+                    "chosen": plain(variant.chosen),
+                    "firth_folds": variant.firth_folds,
+                    "seconds": variant.seconds,
+                    "verdict": verdict(variant.model),
+                    **plain(variant.model),
+                }
+                for variant in self.variants
+            ],
+            "lacking": dict(self.lacking),
+            "job": dict(self.job),
+        }
+
+
+def write_comparison(found: ComparisonPage, folder: Path) -> Path:
+    """Write a comparison into a folder and return its page.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    document = found.to_document()
+    if problems := contracts.problems_of(document, SCHEMA):
+        raise InternalError("bad_report", f"the comparison breaks its own contract: {problems[0]}")
+    shown = with_visible_text(found)
+    tables = {table.name: table for table in comparison_tables(shown.comparison, shown.variants)}
+    drawing = draw_differences(shown.comparison)
+    page = render(
+        "comparison.html.j2",
+        {},
+        c=shown,
+        version=cvtbatch.__version__,
+        tables=tables,
+        drawings={drawing.name: drawing} if drawing else {},
+        verdict=whole_verdict(shown.comparison),
+    )
+    try:
+        for part in (folder, folder / "figures", folder / "tables"):
+            part.mkdir(parents=True, exist_ok=True)
+        files = {"comparison.json": json.dumps(document, indent=1, allow_nan=False) + "\n"}
+        files |= {f"tables/{table.name}.csv": table.to_csv() for table in tables.values()}
+        if drawing:
+            files[f"figures/{drawing.name}.svg"] = standalone(drawing)
+            (folder / "figures" / f"{drawing.name}.png").write_bytes(drawing.png)
+        for name, text in {**files, PAGE: page}.items():
+            with written_whole(folder / name) as aside:
+                aside.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError("cannot_write", f"the comparison cannot be written: {why(error)}", str(folder)) from None
+    return folder / PAGE

@@ -1,0 +1,102 @@
+"""`compare-models` on a store: variants on the same nested folds, a page, and what a job may not ask."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from cvtbatch import contracts
+from cvtbatch.cli import cli
+from cvtbatch.dlrn import load_bundle
+from tests.support.cohorts import SMALLEST_JOB
+from tests.support.model_store import fill
+
+NESTED = ("fit.nested.repeats=1", "fit.nested.folds=2", "fit.nested.bootstrap=200")
+SETS = [argument for value in (*SMALLEST_JOB, *NESTED, "cohort.training_centers=[C1]") for argument in ("--set", value)]
+VARIANTS = {
+    "rad": {"model": "rad"},
+    "corrected": {"fit": {"firth": True}},
+    "epilepsy": {"columns": ["epilepsy"]},
+    "entropy": {"columns": ["original_firstorder_Entropy", "epilepsy"]},
+    "constant": {"columns": ["volume_ml"]},
+}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("compare")
+    fill(folder / "store")
+    return folder / "store"
+
+
+def job(folder: Path, variants: dict[str, object]) -> Path:
+    path = folder / "job.yaml"
+    path.write_text(
+        yaml.safe_dump({"version": 1, "kind": "compare-models", "compare": {"variants": variants}}, sort_keys=False)
+    )
+    return path
+
+
+def compare(store: Path, folder: Path, variants: dict[str, object], *more: str, code: int = 0) -> str:
+    command = ["compare-models", job(folder, variants), "--store", store, *SETS, "--out", folder / "out", *more]
+    result = CliRunner().invoke(cli, list(map(str, command)))
+    assert result.exit_code == code, (result.output, result.exception)
+    return result.stdout if code != 1 else str(result.exception)
+
+
+def test_variants_stand_beside_the_reference_whose_estimate_is_the_fits(store: Path, tmp_path: Path) -> None:
+    document = json.loads(compare(store, tmp_path, VARIANTS, "--json", code=3))
+    assert contracts.problems_of(document, "commands/compare-models.json") == []
+    assert json.loads((tmp_path / "out" / "comparison.json").read_text()) == document
+    assert [variant["name"] for variant in document["variants"]] == [
+        "dlrn",
+        "rad",
+        "corrected",
+        "epilepsy",
+        "entropy",
+        "best, chosen inside the folds",
+    ]
+    assert document["lacking"] == {"constant": "volume_ml: it is the same in all cases"}
+    assert document["cases"] == 39
+    assert document["unscored"] == {"dlrn": 1, "corrected": 1, "epilepsy": 1, "entropy": 1}
+    bundle = tmp_path / "bundle"
+    fitted = CliRunner().invoke(cli, ["fit", "--store", str(store), *SETS, "--out", str(bundle)])
+    assert fitted.exit_code == 0, fitted.output
+    nested = load_bundle(bundle).document["metrics"]["nested"]["models"]["dlrn"]
+    assert document["variants"][0]["auc"]["value"] == nested["auc"]
+    page = (tmp_path / "out" / "comparison.html").read_text()
+    assert "constant is not compared" in page
+    assert "None" not in page
+    with (tmp_path / "out" / "tables" / "discrimination.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["AUC (95 % CI)"]) for row in rows] == [
+        variant["auc"]["value"] for variant in document["variants"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variants", "told"),
+    [
+        ({}, "compare.variants is empty"),
+        ({"dlrn": {"model": "rad"}}, "'dlrn' is the name of a row of its own"),
+        ({"a": {"columns": ["epilepsy"], "model": "rad"}}, "columns stand alone"),
+        ({"a": {"fit": {"seed": 3}}}, "compare.variants.a: fit.seed makes the folds"),
+        ({"a": {"fit": {"forst": {"trees": 3}}}}, "forst"),
+        ({"a": {"columns": ["volume"]}}, "no column of numbers 'volume'"),
+        ({"a": {"columns": ["etiology"]}}, "no column of numbers 'etiology'"),
+        ({"a": {"modle": "rad"}}, "modle"),
+    ],
+)
+def test_a_job_that_asks_for_what_there_is_not_is_told_what_there_is(
+    store: Path, tmp_path: Path, variants: dict[str, object], told: str
+) -> None:
+    quick = ("--set", "fit.nested.bootstrap=10")
+    assert told in compare(store, tmp_path, variants, *quick, code=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_a_nested_estimate_nothing_is_compared(store: Path, tmp_path: Path) -> None:
+    assert "fit.nested.repeats" in compare(store, tmp_path, VARIANTS, "--set", "fit.nested.repeats=0", code=1)
