@@ -87,7 +87,7 @@ class FeatureTable:
 class SlicePooling:
     """How a hematoma's slices make the embedding that is scored."""
 
-    kind: Pooling = Pooling.LARGEST
+    kind: Pooling
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +309,7 @@ class Description:
         votes: by signature; empty in a bundle of format 1 or 2, whose votes are not recalibrated.
         outlines: None in a bundle of format 1 or 2; see `primary`.
         cohort_summary: None in a bundle of format 1 or 2.
-        pooling: of the largest slice alone in a bundle that does not say it.
+        pooling: None where the embedding is that of the largest slice.
         clinical_terms: of the nomogram, in the order of its coefficients after the signature's.
         clinical_candidates: empty where none was tested.
         feature_sets: the one feature set whose features stand in place of the study's; empty for these.
@@ -342,7 +342,7 @@ class Description:
     clinical_terms: tuple[ClinicalTerm, ...] = DEFAULT_TERMS
     clinical_candidates: tuple[Candidate, ...] = ()
     feature_sets: tuple[FeatureTable, ...] = ()
-    pooling: SlicePooling = field(default_factory=SlicePooling)
+    pooling: SlicePooling | None = None
 
     @property
     def features(self) -> str:

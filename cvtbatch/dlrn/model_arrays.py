@@ -172,6 +172,6 @@ def model_of(description: Description, arrays: Arrays) -> FrozenModel:
         missing_feature=description.missing_feature,
         recalibration=arrays.get(RECALIBRATION),
         votes=description.votes,
-        pooling=description.pooling.kind,
+        pooling=Pooling.LARGEST if description.pooling is None else description.pooling.kind,
         clinical=description.clinical_terms,
     )
