@@ -149,7 +149,7 @@ class FeatureStore(OpenedStore):
         file. Other arguments and errors are as for `radiomics`.
 
         Args:
-            set: name of the set, as the job gave it (`radiomics.sets`).
+            set: name of the set, as the job gave it (`radiomics.sets` or `radiomics.source_sets`).
 
         Raises:
             InputError: the store has no such set; of one whose settings were changed, rows of both are current and `spec` chooses.

@@ -70,7 +70,7 @@ def test_values_are_those_of_the_files_as_they_are(
     copied = Path(shutil.copytree(folder, tmp_path / "copied"))
     sets = [argument for name in ("own", "whole") for argument in ("--source-params", copied / f"{name}.yaml")]
     featureextractor = pytest.importorskip("radiomics.featureextractor", reason="the extra stock is not installed")
-    monkeypatch.setattr("cvtbatch.radiomics.check_stock", lambda _: None)  # which computes a whole profile
+    monkeypatch.setattr("cvtbatch.radiomics.check_stock", lambda _: None)  # which takes seconds
     document = _extract(copied, *sets, "--audit", 1, code=3)
     assert appended(document) == {"features_own": 1, "features_whole": 1, "failures": 2}
     assert (document["decoded"], document["failed"], document["audit"]["rois"]) == (2, 1, 2)  # type: ignore[index]
