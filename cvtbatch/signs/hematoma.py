@@ -103,7 +103,11 @@ def cut_hematoma(hu_zyx: Volume, mask_zyx: npt.NDArray[np.uint8], grid: Grid, co
 
 def depth(mask_yx: Mask, pixel_yx: tuple[float, float]) -> Values:
     """Return, for the pixels of a mask, the distance of the nearest pixel outside, in mm; beyond the array all is outside."""
-    return np.asarray(ndimage.distance_transform_edt(np.pad(mask_yx, 1), sampling=pixel_yx))[1:-1, 1:-1]
+    depths = np.zeros(mask_yx.shape)
+    for box in ndimage.find_objects(mask_yx.astype(np.uint8)):
+        padded = np.pad(mask_yx[box], 1)
+        depths[box] = ndimage.distance_transform_edt(padded, sampling=pixel_yx)[1:-1, 1:-1]
+    return depths
 
 
 def distance_to(mask_yx: Mask, pixel_yx: tuple[float, float]) -> Values:
@@ -145,6 +149,8 @@ def step_across(
 
     A margin that is not well defined has a small one. None where one of them has no pixel near the other.
     """
+    (box,) = ndimage.find_objects((low_yx | high_yx).astype(np.uint8))
+    hu_yx, low_yx, high_yx = hu_yx[box], low_yx[box], high_yx[box]
     bands = []
     for own, other in ((low_yx, high_yx), (high_yx, low_yx)):
         distance = distance_to(other, pixel_yx)

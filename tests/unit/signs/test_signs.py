@@ -156,6 +156,7 @@ def test_hypodense_foci_are_counted_in_a_slice(paints: Sequence[Paint], foci: in
         ([hole(38, slices=[2, 4])], 5, False),  # not contiguous
         ([hole(38, -8, 3, [3]), hole(38, 8, 3, [4])], 5, False),  # not the same region
         ([hole(38, x_mm=12, slices=[3, 4])], 10, True),  # it need not be encapsulated
+        ([Paint(disc(0, 0, 16), 40), hole(20)], 0, False),  # nothing is denser than brain
     ],
 )
 def test_swirls(paints: Sequence[Paint], length_mm: float, present: bool) -> None:
