@@ -18,6 +18,7 @@ from cvtbatch.pipelines.extraction import extract as pipeline
 from cvtbatch.pipelines.extraction.first_steps import first_steps
 from cvtbatch.pipelines.extraction.listeners import Listeners
 from cvtbatch.pipelines.extraction.report import ExtractReport, Progress
+from cvtbatch.pipelines.extraction.set_settings import other_settings
 from cvtbatch.pipelines.extraction.settings import Only, Options, own_gpus, resolve
 from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.store import FeatureStore
@@ -99,6 +100,8 @@ def extract(
     url = store if isinstance(store, str) else str(_path(store, "store"))
     overrides = [f"{key}={_as_yaml(value)}" for key, value in _flat(settings or {})]
     resolved = resolve(read_job("extract", None if job is None else _path(job, "job"), overrides), url, only)
+    for notice in other_settings(url, resolved.specs):
+        tell(f"warning: {notice}")
     if resolved.extracts:
         cases.require_folders()
     options = Options(retry_failed, verify_inputs, None, None if log is None else _path(log, "log"))

@@ -149,6 +149,12 @@ def print_report(report: "ExtractReport", as_json: bool) -> None:
             ("stage", "kind", "cases"),
             [(row["stage"], row["kind"], row["cases"]) for row in report.failures],
         )
+    if report.lacking_sets:
+        print_table("Feature sets that failed", ("feature set", "cases"), list(report.lacking_sets.items()))
+        say(
+            f"Of the {report.failed:,} failed cases {report.lacking_sets_alone:,} lack feature sets alone; "
+            "all else of them is stored."
+        )
     if report.audit.rois:
         worst = [(name, f"{size:.2g}") for name, size in sorted(report.audit.largest_deviation.items())]
         rois = f"{report.audit.rois} ROI{'s' if report.audit.rois > 1 else ''}"
@@ -234,6 +240,12 @@ def print_status(document: Mapping[str, Any]) -> None:
             "Live failures",
             ("stage", "kind", "cases"),
             [(row["stage"], row["kind"], row["cases"]) for row in document["failures"]],
+        )
+    if document["lacking_sets"]:
+        print_table(
+            "Feature sets that failed",
+            ("feature set", "cases", "asked for by the newest run"),
+            [(row["feature_set"], row["cases"], "yes" if row["asked_for"] else "") for row in document["lacking_sets"]],
         )
     specs = [
         (

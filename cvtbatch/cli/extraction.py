@@ -128,7 +128,7 @@ def extract(
     from cvtbatch.pipelines.extraction import extract as pipeline
     from cvtbatch.pipelines.extraction.first_steps import first_steps
     from cvtbatch.pipelines.extraction.listeners import Listeners
-    from cvtbatch.pipelines.extraction.set_settings import named_sets
+    from cvtbatch.pipelines.extraction.set_settings import named_sets, other_settings
     from cvtbatch.pipelines.extraction.settings import Options, own_gpus, resolve
     from cvtbatch.pipelines.shared.job import read_job
 
@@ -140,6 +140,8 @@ def extract(
     for notice in twin_notices(cases.centers):
         say(f"warning: {notice}", err=True)
     settings = resolve(read_job("extract", job, overrides), store_url, only)
+    for notice in other_settings(store_url, settings.specs):
+        say(f"warning: {notice}", err=True)
     if settings.extracts:
         cases.require_folders()
     options = Options(retry_failed, verify_inputs, metrics, log, report, typed_command())

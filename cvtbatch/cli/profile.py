@@ -51,7 +51,7 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
     Example:
       cvtbatch profile check params.yaml
     """
-    from cvtbatch.pipelines.extraction.set_settings import why_not_stored
+    from cvtbatch.pipelines.extraction.set_settings import told_of_outlines, why_not_stored
     from cvtbatch.radiomics import check_profile
     from cvtbatch.radiomics.profile_check import show_value
 
@@ -77,6 +77,8 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
                 say(f"Not into a store: {reason}")
             else:
                 say(f"Into a store, a table of its own: cvtbatch extract MANIFEST --store STORE --params {file}")
+                if limit := told_of_outlines(feature_set):
+                    say(f"But {limit}")
             if problems := checked.job_problems:
                 say("As radiomics.profile, in the place of the study's features, it is refused:")
                 for problem in problems[:_SHOWN_PROBLEMS]:

@@ -37,7 +37,14 @@ _VOXEL_MODE = (
 @click.option(
     "-s", "--setting", "settings", multiple=True, metavar="KEY:VALUE", help="A setting over the file's; repeatable."
 )
-@click.option("-j", "--jobs", type=WholeNumber(1), default=1, metavar="N", help="Of a batch, as many cases at once.")
+@click.option(
+    "-j",
+    "--jobs",
+    type=WholeNumber(1),
+    default=1,
+    metavar="N",
+    help="Of a batch, as many cases at once, in processes that take seconds to start: slower than without below some 30 cases.",
+)
 @click.option("--validate", is_flag=True, help="Check the parameters, and that the files are there; compute nothing.")
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="Append to FILE, instead of printing."
@@ -138,6 +145,8 @@ def pyradiomics(
 def _told(row: "CaseRow", log: logging.Logger) -> "CaseRow":
     """Tell what became of a case, and end between two where that is asked for."""
     raise_if_interrupted()
+    if row.doubt:
+        log.warning("Case %d: %s", row.number, row.doubt)
     if row.problem is not None:
         log.error("Case %d: %s", row.number, row.problem)
     elif row.reused:

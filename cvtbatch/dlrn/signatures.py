@@ -16,8 +16,8 @@ from cvtbatch.dlrn.forest import FittedForest, fit_forest, votes_of
 from cvtbatch.dlrn.oversampling import oversample
 from cvtbatch.dlrn.selection import Offered, Selection, offer, select
 from cvtbatch.dlrn.settings import FitSettings, Model, Protocol
+from cvtbatch.dlrn.stability import repeated_rows, unstable_reasons
 from cvtbatch.errors import InputError
-from cvtbatch.validation.agreement import icc_agreement
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,9 @@ def fit_signatures(
         values, outcome = _oversampled_first(values, outcome, settings, name)
         patients = [str(row) for row in range(len(outcome))]
     names = (*cohort.radiomics_names, *component_names(components.loadings.shape[1]))
-    unstable = [*_unstable(cohort, rows, settings, ledger), *[""] * components.loadings.shape[1]]
+    for looked_at in repeated_rows(cohort, rows, settings.selection):
+        ledger.enter("agreement", looked_at)
+    unstable = [*unstable_reasons(cohort, rows, settings.selection), *[""] * components.loadings.shape[1]]
     for step in ("scaler", "mann_whitney"):
         ledger.enter(step, rows)
     offered = offer(names, values, outcome, unstable)
@@ -169,34 +171,3 @@ def _oversampled_first(values: Floats, outcome: Integers, settings: FitSettings,
     filled = np.full((len(more), values.shape[1]), np.nan)
     filled[:, whole] = more
     return filled, labels
-
-
-def _unstable(cohort: Cohort, rows: Integers, settings: FitSettings, ledger: Ledger) -> list[str]:
-    """Say of each radiomics column why readers do not agree on it, by a table or by the second outlines of the given rows."""
-    minimum = settings.selection.icc_minimum
-    reasons = [""] * len(cohort.radiomics_names)
-    if minimum is None:
-        return reasons
-    if cohort.icc_table is not None:
-        return [_lacks(icc, minimum) for icc in cohort.icc_table.icc]
-    if not cohort.repeats:
-        whose = " or ".join(settings.selection.icc_readers) or "people"
-        raise InputError(
-            "no_reader_study",
-            f"fit.selection.icc_minimum needs second outlines of training cases by {whose}; there are none",
-        )
-    for repeat in cohort.repeats:
-        among = np.isin(repeat.rows, rows)
-        ledger.enter("agreement", repeat.rows[among])
-        pairs = np.stack([cohort.radiomics[repeat.rows[among]], repeat.radiomics[among]], axis=1)
-        for column, icc in enumerate(icc_agreement(pairs).icc):
-            if not icc > minimum:
-                reasons[column] = reasons[column] or f"ICC {icc:.3f} <= {minimum:g} with {repeat.name}"
-    return reasons
-
-
-def _lacks(icc: float | None, minimum: float) -> str:
-    """Say what a column's ICC in a table lacks; empty if nothing."""
-    if icc is None:
-        return "no ICC in the table"
-    return "" if icc > minimum else f"ICC {icc:.3f} <= {minimum:g} in the table"

@@ -174,7 +174,10 @@ def _roll(passable: Mask, bone: Mask, work_mm: Triple) -> Mask | None:
     ends = int(np.ceil(BALL_MM / work_mm[0]))
     padding = (ends, ends), (1, 1), (1, 1)
     padded = np.pad(np.pad(passable, (padding[0], (0, 0), (0, 0)), mode="edge"), ((0, 0), *padding[1:]))
-    depth = ndimage.distance_transform_edt(padded, sampling=work_mm)
+    if not padded.any():
+        return None
+    depth, box = np.zeros(padded.shape), _around(padded, 0, work_mm)
+    depth[box] = ndimage.distance_transform_edt(padded[box], sampling=work_mm)
     whole = tuple(slice(before, -after) for before, after in padding)
     centers, count = ndimage.label(depth >= BALL_MM)
     if count == 0:
@@ -189,8 +192,21 @@ def _roll(passable: Mask, bone: Mask, work_mm: Triple) -> Mask | None:
 
 
 def _within(mask: Mask, distance_mm: float, work_mm: Triple) -> Mask:
-    """Return what lies nearer than a distance to a mask."""
-    return np.asarray(ndimage.distance_transform_edt(~mask, sampling=work_mm) < distance_mm)
+    """Return what lies nearer than a distance to a mask, never empty."""
+    box = _around(mask, distance_mm, work_mm)
+    near = np.zeros_like(mask)
+    near[box] = ndimage.distance_transform_edt(~mask[box], sampling=work_mm) < distance_mm
+    return near
+
+
+def _around(mask: Mask, distance_mm: float, work_mm: Triple) -> tuple[slice, ...]:
+    """Return the box of a mask, never empty, with so much around it and at least a voxel."""
+    box = []
+    for axis, step in enumerate(work_mm):
+        places = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
+        more = max(1, int(np.ceil(distance_mm / step)))
+        box.append(slice(max(0, int(places[0]) - more), int(places[-1]) + more + 1))
+    return tuple(box)
 
 
 def _cover(reached: Mask, bone: Mask) -> float:

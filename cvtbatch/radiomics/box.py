@@ -10,6 +10,7 @@ it computes thresholds, bins, wavelets and the samples of LBP-3D. A normalised i
 Source: PyRadiomics 3.0.1, `imageoperations.getMask`, `checkMask`, `cropToTumorMask`, `resegmentMask`.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,8 @@ from cvtbatch.radiomics.settings import IbsiPreparation, Preparation
 
 # SimpleITK's defaults: a fraction of the first axis' spacing for origin and spacing, absolute for direction cosines.
 GRID_TOLERANCE = 1e-6
+# What is told as a `geometryTolerance` at most: a larger difference is no round-off.
+LARGEST_TOLERANCE = 0.1
 
 Triple = tuple[int, int, int]
 Index = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
@@ -258,8 +261,25 @@ def grid_difference(ct: sitk.Image, mask: sitk.Image, preparation: Preparation) 
     ):
         apart = float(np.abs(np.subtract(ours, theirs)).max())
         if not apart <= limit:
-            return f"{what} by {apart:g} (limit {limit:g})"
+            return f"{what} by {apart:g} (limit {limit:g}){_way_on(ct, mask)}"
     return None
+
+
+def _way_on(ct: sitk.Image, mask: sitk.Image) -> str:
+    """Say under which setting two grids of one size are one, where they differ by less than a tenth of a voxel."""
+    mm = ct.GetSpacing()[0]
+    needed = max(
+        float(np.abs(np.subtract(ours, theirs)).max()) / unit
+        for ours, theirs, unit in (
+            (ct.GetSpacing(), mask.GetSpacing(), mm),
+            (ct.GetOrigin(), mask.GetOrigin(), mm),
+            (ct.GetDirection(), mask.GetDirection(), 1.0),
+        )
+    )
+    if not needed < LARGEST_TOLERANCE:
+        return ""
+    power = 10.0 ** (math.floor(math.log10(needed)) - 1)
+    return f"; setting geometryTolerance: {math.ceil(needed / power * 1.01) * power:.2g} takes them as one"
 
 
 def label_index(mask: sitk.Image, label: int) -> Index:

@@ -70,6 +70,8 @@ WITHOUT_VALUE: Mapping[str, Mapping[str, str]] = {
 # Of these, one set of values an ROI and not one an image type.
 SHAPE_CLASSES = ("shape", "shape2D")
 TEXTURE_CLASSES = ("gldm", "glrlm", "glszm", "ngtdm", "glcm")
+# Of these, what is counted over `distances`.
+DISTANCE_CLASSES = ("glcm", "gldm", "ngtdm")
 IMAGE_TYPES = (
     *("Exponential", "Gradient", "LBP2D", "LBP3D", "LoG", "Logarithm", "Original", "Square", "SquareRoot", "Wavelet"),
 )

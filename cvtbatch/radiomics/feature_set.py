@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from cvtbatch.errors import InputError
-from cvtbatch.radiomics.feature_names import SHAPE_CLASSES
+from cvtbatch.radiomics.feature_names import DISTANCE_CLASSES, SHAPE_CLASSES
 from cvtbatch.radiomics.settings import KEYS, Calculation, Filtering, IbsiPreparation, Preparation, Value
 
 # A table of more columns than this is no table.
@@ -137,14 +137,17 @@ class FeatureSet:
     def stock_reasons(self) -> tuple[str, ...]:
         """Return why PyRadiomics itself has to compute the set; empty where the fast engine does."""
         reasons = []
+        by_distance = set(DISTANCE_CLASSES) & set(self.image_classes())
         for found in self.image_types:
+            if by_distance and found.calculation.repeats_distances:
+                reasons.append(f"distances = {list(found.calculation.distances)} lists a number twice")
             if found.name != "LBP3D":
                 continue
             own = found.filtering
             for attribute, fast in (("lbp3d_levels", 2), ("lbp3d_radius", 1.0), ("lbp3d_subdivision", 1)):
                 if (value := getattr(own, attribute)) != fast:
                     reasons.append(f"{KEYS[attribute]} = {value:g} (the fast engine has {fast:g})")
-        return tuple(reasons)
+        return tuple(dict.fromkeys(reasons))
 
 
 def ibsi_set_problems(preparation: Preparation, image_types: Iterable[ImageType]) -> Iterator[tuple[str, str]]:
@@ -154,6 +157,8 @@ def ibsi_set_problems(preparation: Preparation, image_types: Iterable[ImageType]
     for found in image_types:
         if found.name != "Original":
             yield f"imageType.{found.name}", "processing: ibsi computes the image type Original alone"
+        elif found.calculation.repeats_distances:
+            yield "setting.distances", "lists a number twice, which PyRadiomics alone computes"
         elif found.calculation.bin_count is None and preparation.first_bin_edge is None:
             yield (
                 "setting.resegmentRange",

@@ -36,7 +36,9 @@ SECTIONS = ("imageType", "featureClass", "setting")
 _PREPARATION = frozenset(field.name for field in fields(IbsiPreparation))
 _FILTERING = frozenset(field.name for field in fields(Filtering))
 _CALCULATION = frozenset(field.name for field in fields(Calculation))
-Outcome = Literal["fast", "stock", "no effect", "refused"]
+Outcome = Literal["fast", "stock", "no effect", "refused", "accepted"]
+# Once SimpleITK's number of the B-spline, now 23; PyRadiomics' schema takes it still, and its resampling fails.
+_LOST_NUMBER = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Verdict:
     Attributes:
         key: with its section, e.g. "imageType.LoG.sigma".
         value: as the file has it.
+        outcome: "accepted" where another key of the file is refused, so that no engine computes it.
         reason: why it is not computed by the fast engine; empty where it is.
     """
 
@@ -138,7 +141,7 @@ class _Reader:
         classes = self._read_classes(common)
         self._check_processing(common)
         if self._verdicts:
-            return ParameterCheck(tuple(self._verdicts), None)
+            return self._refused()
         order = IbsiPreparation if "processing" in common else Preparation
         preparation = order(**_part(common, _PREPARATION))  # type: ignore[arg-type]
         filtering = Filtering(**_part(common, _FILTERING))  # type: ignore[arg-type]
@@ -163,7 +166,27 @@ class _Reader:
                 self._refuse("imageType and featureClass", None, error.message)
             else:
                 return ParameterCheck(tuple(self._judge(feature_set)), feature_set)
-        return ParameterCheck(tuple(self._verdicts), None)
+        return self._refused()
+
+    def _refused(self) -> ParameterCheck:
+        """Return what is refused, and after it the keys that are not."""
+        refused = [one.key for one in self._verdicts]
+        accepted = (
+            Verdict(key, value, "accepted")
+            for key, value in self._keys()
+            if not any(one == key or one.startswith(f"{key}.") for one in refused)
+        )
+        return ParameterCheck((*self._verdicts, *accepted), None)
+
+    def _keys(self) -> Iterator[tuple[str, object]]:
+        """Yield every key of the three sections with its value, in the file's order."""
+        for name, own in self._image_types.items():
+            yield f"imageType.{name}", own
+            yield from (
+                ((f"imageType.{name}.{key}", value) for key, value in own.items()) if isinstance(own, dict) else ()
+            )
+        yield from ((f"featureClass.{name}", features) for name, features in self._classes.items())
+        yield from ((f"setting.{key}", value) for key, value in self._settings.items())
 
     def _check_sigmas(self, log: ImageType) -> None:
         sigmas, names = log.filtering.sigma_mm, log.image_names()
@@ -193,7 +216,10 @@ class _Reader:
             rule, given = RULES[key], value
             if key == "interpolator" and type(value) is int and 1 <= value <= len(INTERPOLATORS):
                 given = INTERPOLATORS[value - 1]
-            if problem := rule.problem(given):
+            if key == "interpolator" and value == _LOST_NUMBER:
+                reason = f"{value} is no interpolator of today's SimpleITK, and PyRadiomics fails: write sitkBSpline"
+                self._refuse(f"{path}.{key}", value, reason)
+            elif problem := rule.problem(given):
                 self._refuse(f"{path}.{key}", value, f"{value!r} {problem}")
             elif path != "setting" and rule.attribute in _PREPARATION:
                 reason = "PyRadiomics does not read it from an image type: move it to the section 'setting'"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from cvtbatch.radiomics.feature_names import DISTANCE_CLASSES
 from cvtbatch.radiomics.feature_set import FeatureSet, ImageType
 from cvtbatch.radiomics.settings import IbsiPreparation, Preparation
 
@@ -29,7 +30,7 @@ _IMAGE_TYPE_OF = {
 }
 _CLASSES_OF = {
     "voxelArrayShift": ("firstorder",),
-    "distances": ("glcm", "gldm", "ngtdm"),
+    "distances": DISTANCE_CLASSES,
     "weightingNorm": ("glcm", "glrlm"),
     "symmetricalGLCM": ("glcm",),
     "gldm_a": ("gldm",),

@@ -69,9 +69,7 @@ class Rule:
             if not least <= len(value) <= (most or len(value)):
                 limit = f"at least {least}" if most is None else f"{least}" if most == least else f"{least} to {most}"
                 return f"has {len(value)} entries (limit {limit})"
-            if problem := next((found for found in map(self._entry_problem, value) if found), None):
-                return problem
-            return "lists a number twice" if "whole" in self.kind and len(set(value)) < len(value) else None
+            return next((found for found in map(self._entry_problem, value) if found), None)
         return self._entry_problem(value)
 
     def _entry_problem(self, value: object) -> str | None:
@@ -309,3 +307,8 @@ class Calculation(_Group):
     weighting_norm: str | None = None
     symmetrical_glcm: bool = True
     gldm_a: int = 0
+
+    @property
+    def repeats_distances(self) -> bool:
+        """Whether a distance is listed twice: PyRadiomics then takes more angles, further down its list of them."""
+        return len(set(self.distances)) < len(self.distances)

@@ -4,6 +4,7 @@ A set's table is made of its specifications alone: each says the set's name and 
 file. All specifications of a name have the same columns; of two runs that began with different ones at once, the first holds.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -97,6 +98,12 @@ class StoreTables(Mapping[str, Table]):
         """
         sets = self.sets()
         if name not in sets:
+            if name in self.sets_asked_for():
+                raise InputError(
+                    "no_such_set",
+                    f"feature set {name!r} has no rows yet: a run asked for it, and computed it of no outline; `cvtbatch status` "
+                    "tells of how many cases it failed",
+                )
             there = (
                 f"{did_you_mean(name, sets)}it has {', '.join(sets)}"
                 if sets
@@ -104,6 +111,16 @@ class StoreTables(Mapping[str, Table]):
             )
             raise InputError("no_such_set", f"the store has no feature set {name!r}; {there}")
         return sets[name]
+
+    def sets_asked_for(self) -> set[str]:
+        """Return the names of the feature sets that runs asked for, and of those that have a table: from their first row on."""
+        runs = self._known["runs"].read(["feature_sets"])["feature_sets"].to_pylist()
+        try:
+            return {*self.sets(), *(name for text in runs if text for name in json.loads(text))}
+        except ValueError:
+            raise FormatError(
+                "store_damaged", "the feature sets of a run in table runs are not what was written"
+            ) from None
 
     def of_spec(self, spec: Spec) -> Table:
         """Return the table that holds the features of a radiomics specification."""

@@ -110,6 +110,10 @@ class OpenedStore:
         """Return the tables of the feature sets that the store has, by the set's name."""
         return self._tables.sets()
 
+    def sets_asked_for(self) -> set[str]:
+        """Return the names of the store's feature sets, those that runs asked for and that have no row yet too."""
+        return self._tables.sets_asked_for()
+
     def feature_set(self, name: str) -> Table:
         """Return the table of a feature set.
 

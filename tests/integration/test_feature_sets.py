@@ -198,7 +198,34 @@ def test_a_set_that_fails_leaves_the_others(copied: Path) -> None:
     assert _extract(copied, soft)["failed"] == 0
     status = json.loads(cvtbatch("status", "--store", copied / "store", "--json", check=True).stdout)
     assert (status["cases"]["done"], status["cases"]["failed"]) == (2, 0)
-    assert (status["rows"]["features_soft"], status["rows"]["features_hard"]) == (2, 0)
+    assert (status["rows"]["features_soft"], status["rows"].get("features_hard")) == (2, None)
+    # A run without the set does not hide that it fails.
+    assert status["lacking_sets"] == [{"feature_set": "hard", "cases": 2, "asked_for": False}]
+
+
+def test_a_set_without_rows_is_named_and_leaves_its_name_to_another_file(copied: Path) -> None:
+    """A mistyped file, of which every outline fails: the failure names the set, and the mended file may have other columns."""
+    file = write(copied / "new.yaml", {"featureClass": {"shape": None}, "setting": {"minimumROISize": 10**6}})
+    manifest, store = copied / "archive" / "manifest.csv", copied / "store"
+    told = cvtbatch("extract", manifest, "--store", store, "--workers", 0, "--params", file)
+    assert "A/000/hematoma/A/1: feature set new: radiomics: roi_too_small: " in told.stderr
+    assert "+ 1 more of feature set new: roi_too_small" in told.stderr
+    assert "Of the 2 failed cases 2 lack feature sets alone; all else of them is stored." in told.stdout
+    for read in (lambda: _store(copied).features("new"), lambda: _store(copied).X_y("age", "new")):
+        with pytest.raises(
+            InputError, match="feature set 'new' has no rows yet: a run asked for it, and computed it of no"
+        ):
+            read()
+    write(file, {"featureClass": {"firstorder": ["Mean"]}})
+    document = _extract(copied, file)
+    assert (appended(document)["features_new"], document["failed"], document["lacking_sets"]) == (2, 0, {})
+    assert _store(copied).features("new").column_names[KEYS:] == [MEAN]
+    write(file, {"featureClass": {"firstorder": ["Mean"]}, "setting": {"normalize": True}})
+    told = cvtbatch("extract", manifest, "--store", store, "--params", file, "--dry-run", check=True)
+    assert (
+        "feature set new has other settings in the store than in the file (radiomics.settings.normalize: false | true)"
+        in told.stderr
+    )
 
 
 def test_a_run_that_stops_between_the_tables_is_continued(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,11 +97,18 @@ def test_a_refused_file_cannot_be_run(tmp_path: Path) -> None:
     assert "there is no parameter file" in absent.stderr
 
 
-def test_a_label_that_no_stored_mask_has_is_told_beforehand(tmp_path: Path) -> None:
+def test_what_a_store_does_not_take_is_told_beforehand(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    for label, told in (
-        (1, "Into a store, a table of its own: cvtbatch extract"),
-        (2, "Not into a store: setting.label is 2"),
+    for feature_class, setting, told in (
+        ("firstorder: [Mean]", "label: 1", "Into a store, a table of its own: cvtbatch extract"),
+        ("firstorder: [Mean]", "label: 2", "Not into a store: setting.label is 2"),
+        (
+            "shape2D: ",
+            "force2D: true",
+            "But shape2D is of outlines in a single slice: of every other one the whole set fails",
+        ),
     ):
-        path.write_text(f"featureClass: {{firstorder: [Mean]}}\nsetting: {{label: {label}}}\n")
-        assert told in cvtbatch("profile", "check", path, check=True).stdout
+        path.write_text(f"featureClass: {{{feature_class}}}\nsetting: {{{setting}}}\n")
+        stdout = cvtbatch("profile", "check", path, check=True).stdout
+        assert told in stdout
+        assert ("But shape2D" in stdout) == ("shape2D" in feature_class)

@@ -227,3 +227,21 @@ def test_a_batch_file_without_its_columns_is_refused(tmp_path: Path) -> None:
     done = cvtbatch("pyradiomics", tmp_path / "cases.csv")
     assert done.returncode == 1
     assert "no row with an image and a mask" in done.stderr
+
+
+def test_swapped_files_and_folders_are_told(folder: Path) -> None:
+    """As PyRadiomics computes them, with a word on stderr."""
+    image, mask = folder / "a.nrrd", folder / "a_mask.nrrd"
+    right = cvtbatch("pyradiomics", image, mask, "--setting", "minimumROIDimensions:1", check=True)
+    assert "changed places" not in right.stderr
+    swapped = cvtbatch("pyradiomics", mask, image, "--label", 35)
+    assert (
+        "Case 1: the mask holds values that are no labels (whole numbers from 0 on): perhaps image and mask"
+        in swapped.stderr
+    )
+    assert swapped.stdout.count("\n") > 100
+    binary = cvtbatch("pyradiomics", mask, mask, check=True)
+    assert "Case 1: the image holds no values but 0 and" in binary.stderr
+    told = cvtbatch("pyradiomics", folder, mask)
+    assert told.returncode == 3
+    assert "dcm2niix -z y FOLDER; or in Python" in told.stderr

@@ -34,6 +34,7 @@ class CaseRow:
         cells: those that it came with, then diagnostics and features, unless there is a problem.
         problem: what is wrong with it, for the terminal and the user's own log alone: it may name files.
         reused: read from the folder in which an earlier run wrote it.
+        doubt: why image and mask may have changed places, although they can be computed as they are; empty for no doubt.
     """
 
     number: int
@@ -41,6 +42,7 @@ class CaseRow:
     seconds: float
     problem: str | None = None
     reused: bool = False
+    doubt: str = ""
 
 
 def compute_case(customization: Customization, folder: Path | None, case: ToldCase) -> CaseRow:
@@ -54,7 +56,8 @@ def compute_case(customization: Customization, folder: Path | None, case: ToldCa
     try:
         if kept is not None and kept.is_file():
             return CaseRow(case.number, _read_row(kept), time.monotonic() - started, reused=True)
-        cells = case.cells | _compute(customization, case)
+        found, doubt = _compute(customization, case)
+        cells = case.cells | found
         if kept is not None:
             _write_row(cells, kept)
     except CvtbatchError as error:
@@ -63,10 +66,11 @@ def compute_case(customization: Customization, folder: Path | None, case: ToldCa
         text = "".join(traceback.format_exception(error))
         told = f"{type(error).__name__} in cvtbatch or a library that it uses; please report it\n{text}"
         return CaseRow(case.number, case.cells, time.monotonic() - started, told)
-    return CaseRow(case.number, cells, time.monotonic() - started)
+    return CaseRow(case.number, cells, time.monotonic() - started, doubt=doubt)
 
 
-def _compute(customization: Customization, case: ToldCase) -> dict[str, object]:
+def _compute(customization: Customization, case: ToldCase) -> tuple[dict[str, object], str]:
+    """Return the columns of a case, and a doubt about its files."""
     feature_set, settings = customization.feature_set, dict(customization.settings)
     preparation = feature_set.preparation
     if case.cells.get("Label") is not None:
@@ -80,7 +84,20 @@ def _compute(customization: Customization, case: ToldCase) -> dict[str, object]:
     given = take_roi(image, mask, preparation)
     diagnostics, features = describe_roi(given, feature_set)
     told = _about_the_run(settings, customization.image_types) if preparation.additional_info else {}
-    return {**told, **diagnostics, **features.values}
+    return {**told, **diagnostics, **features.values}, _doubt(image, mask)
+
+
+def _doubt(image: sitk.Image, mask: sitk.Image) -> str:
+    """Say why image and mask may have changed places; empty where nothing speaks for it."""
+    labels, values = sitk.GetArrayViewFromImage(mask), sitk.GetArrayViewFromImage(image)
+    lowest, highest = values.min(), values.max()
+    if labels.min() < 0 or (labels.dtype.kind == "f" and (labels != np.rint(labels)).any()):
+        reason = "the mask holds values that are no labels (whole numbers from 0 on)"
+    elif ((values == lowest) | (values == highest)).all():
+        reason = f"the image holds no values but {lowest:g} and {highest:g}"
+    else:
+        return ""
+    return f"{reason}: perhaps image and mask changed places; computed as PyRadiomics does"
 
 
 def _whole_number(case: ToldCase, column: str, key: str) -> int:
@@ -98,8 +115,9 @@ def _read(path: str, name: str) -> sitk.Image:
     if Path(path).is_dir():
         raise InputError(
             "missing_file",
-            f"{name}: a folder, where this command reads files, as PyRadiomics' does; cvtbatch.extract_features in Python reads a "
-            "DICOM folder",
+            f"{name}: a folder, where this command reads files, as PyRadiomics' does: write the DICOM series into one file first, "
+            "e.g. dcm2niix -z y FOLDER; or in Python, on the stored grid of 0.5 x 0.5 x 5 mm, "
+            'cvtbatch.extract_features(FOLDER, MASK, params=FILE, grid="stored") takes the folder',
             path,
         )
     if not Path(path).is_file():

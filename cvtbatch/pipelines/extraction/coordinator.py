@@ -28,7 +28,6 @@ from cvtbatch.pipelines.extraction.report import (
 from cvtbatch.pipelines.extraction.row_batch import RowBatch
 from cvtbatch.pipelines.extraction.run_monitor import RunMonitor
 from cvtbatch.pipelines.extraction.run_record import RunRecord
-from cvtbatch.pipelines.extraction.set_settings import require_columns
 from cvtbatch.pipelines.extraction.settings import Settings
 from cvtbatch.pipelines.shared.run_log import RunLog
 from cvtbatch.store import FeatureStore
@@ -58,25 +57,21 @@ class Coordinator:
         job = settings.job.run
         self._store, self._settings, self._run_id, self._log, self._listeners = store, settings, run_id, log, listeners
         self._started = started
-        sets = [part.table for part in settings.work.values[1:]]
-        self._batch = RowBatch(store, run_id, log, job.commit_cases, job.commit_seconds, sets)
-        self._monitor = RunMonitor(len(manifest), manifest.rows, cluster, listeners.on_progress, listeners.on_notice)
-        self._events = FailureEvents(self._batch, log, listeners.on_failure)
+        sets = {spec_id: name for name, spec_id in settings.feature_sets.items()}
+        described = tuple(part.table for part in settings.work.descriptions)
+        self._batch = RowBatch(store, run_id, log, job.commit_cases, job.commit_seconds, settings.set_specs, described)
+        self._monitor = RunMonitor(
+            len(manifest), manifest.rows, cluster, listeners.on_progress, listeners.on_notice, sets
+        )
+        self._events = FailureEvents(self._batch, log, listeners.on_failure, sets)
         self._dispatcher = Dispatcher(cluster, self._monitor, self._batch, job.time_limit_s)
         self._record = RunRecord(store, settings, manifest, cluster.description, run_id)
         self._cases = CaseStage(self._dispatcher, self._batch, self._monitor, self._events)
         self._outlines, self._embeddings = outline_summary(settings), embedding_summary(settings)
 
     def begin(self) -> None:
-        """Record what the run sets out to do, and create the tables of its feature sets.
-
-        Raises:
-            InputError: another run took the name of one for other columns since.
-        """
+        """Record what the run sets out to do."""
         self._record.append_specs()
-        if self._settings.feature_sets:
-            require_columns(self._store, self._settings.specs)
-            self._store.create_tables()
         self._record.append_start(self._report(seconds=0.0))
         self._log.write(
             "info",
@@ -155,6 +150,8 @@ class Coordinator:
             decoded=self._cases.decoded,
             rows=dict(self._batch.appended),
             failures=failure_counts(states.failures),
+            lacking_sets=dict(states.lacking),
+            lacking_sets_alone=states.lacking_alone if states.lacking else 0,
             audit=self._cases.audit,
             outlines=self._outlines,
             embeddings=self._embeddings,

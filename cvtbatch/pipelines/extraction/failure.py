@@ -47,14 +47,20 @@ class Failure(CompactPickle):
     manifest_row: int
     private: str
 
+    @property
+    def spec_id(self) -> str:
+        """Specification of what could not be made."""
+        return self.key.spec_id
+
 
 @dataclass(frozen=True, slots=True)
 class KnownFailure:
-    """A live failure of a store, and the fingerprint of the sources that it was about."""
+    """A live failure of a store, the fingerprint of the sources that it was about, and what could not be made."""
 
     fingerprint: str
     stage: str
     kind: str
+    spec_id: str = ""
 
 
 def failure_of(error: Exception, key: FailureKey, *, stage: str, source_fingerprint: str, manifest_row: int) -> Failure:

@@ -1,7 +1,8 @@
 """What becomes of failures in a run: rows of the table `failures`, lines of the user's log, and texts for the terminal."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from cvtbatch.pipelines.extraction.case_result import Row
@@ -28,12 +29,19 @@ class FailureEvents:
 
     Args:
         on_failure: called with the text of the first failure of each kind, which may hold paths, and at the end with how many more
-            there were of each.
+            there were of each; those of each feature set are told by themselves.
+        sets: names of feature sets, by specification.
     """
 
-    def __init__(self, batch: RowBatch, log: RunLog, on_failure: Callable[[str], None]) -> None:
-        self._batch, self._log, self._on_failure = batch, log, on_failure
-        self._kinds: Counter[str] = Counter()
+    def __init__(
+        self,
+        batch: RowBatch,
+        log: RunLog,
+        on_failure: Callable[[str], None],
+        sets: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._batch, self._log, self._on_failure, self._sets = batch, log, on_failure, sets
+        self._kinds: Counter[tuple[str, str]] = Counter()
 
     def add(self, subject: Subject, failure: Failure) -> None:
         """Record a failure, and tell it if it is the first of its kind."""
@@ -50,18 +58,19 @@ class FailureEvents:
             message=failure.message,
             private=failure.private,
         )
-        self._kinds[failure.kind] += 1
-        if self._kinds[failure.kind] > 1:
+        of_set = f"feature set {self._sets[key.spec_id]}: " if key.spec_id in self._sets else ""
+        self._kinds[of_set, failure.kind] += 1
+        if self._kinds[of_set, failure.kind] > 1:
             return
         where = f"row {failure.manifest_row}, {key.roi_key or subject.case_key}"
         private = f" [{failure.private}]" if failure.private else ""
-        self._on_failure(f"failed: {where}: {failure.stage}: {failure.kind}: {failure.message}{private}")
+        self._on_failure(f"failed: {where}: {of_set}{failure.stage}: {failure.kind}: {failure.message}{private}")
 
     def tell_rest(self) -> None:
         """Tell how many failures there were of each kind beyond the first."""
-        for kind, count in self._kinds.most_common():
+        for (of_set, kind), count in self._kinds.most_common():
             if count > 1:
-                self._on_failure(f"+ {count - 1:,} more of {kind}")
+                self._on_failure(f"+ {count - 1:,} more of {of_set}{kind}")
 
     def end(self, subject: Subject, key: FailureKey) -> None:
         """Record that what failed before has succeeded since, or is asked for no more."""

@@ -103,5 +103,6 @@ def stored_cases(store: FeatureStore, manifest: Manifest, settings: Settings) ->
     """Return the cases of a manifest with what a store knows of them under a run's specifications."""
     work, there = settings.work, store.table_names()
     features = {part.table: part.spec_id for part in work.values if part.table in there}
-    spec_ids = SpecIds(work.volume_spec_id, features, settings.outline_spec_id, settings.embedding_spec_id)
+    rowless = tuple(part.spec_id for part in work.values if part.table not in there)
+    spec_ids = SpecIds(work.volume_spec_id, features, settings.outline_spec_id, settings.embedding_spec_id, rowless)
     return StoredCases(store, manifest, spec_ids)

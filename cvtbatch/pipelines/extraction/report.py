@@ -131,6 +131,8 @@ class ExtractReport:
         decoded: cases of which a source was read.
         rows: that were appended, by table.
         failures: cases by stage and kind.
+        lacking_sets: how many cases lack a feature set since it failed, by its name.
+        lacking_sets_alone: how many of the failed cases lack feature sets and nothing else.
         plan: cases by reason.
         report: path of the page that tells a person of the run; None where none could be written.
     """
@@ -158,6 +160,8 @@ class ExtractReport:
     clinical_updated: int = 0
     decoded: int = 0
     failures: list[dict[str, str | int]] = field(default_factory=list)
+    lacking_sets: Mapping[str, int] = field(default_factory=dict)
+    lacking_sets_alone: int = 0
     audit: AuditSummary = field(default_factory=AuditSummary)
     cost: CostSummary = field(default_factory=CostSummary)
     seconds: float = 0.0

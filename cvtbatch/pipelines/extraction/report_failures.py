@@ -44,9 +44,10 @@ def failed_items(
     # Where this run could keep no log, its user was told.
     details[report.run_id] = details.get(report.run_id) or {}
     by_case = groupby(_numbered(rows.take(order), numbers[order]), key=itemgetter(0))
+    sets = {spec_id: name for name, spec_id in report.feature_sets.items()}
     for case, (_, own) in zip(manifest.select(np.unique(numbers[order])), by_case, strict=True):
         if state_of(case.manifest_row) == "failed":
-            yield from (_item(case, row, details[row["run_id"]]) for _, row in own)
+            yield from (_item(case, row, details[row["run_id"]], sets.get(row["spec_id"])) for _, row in own)
 
 
 def _details(log: RunLog, run_id: str) -> Details:
@@ -67,7 +68,7 @@ def _numbered(rows: pa.Table, numbers: npt.NDArray[np.int64]) -> Iterator[tuple[
         yield from zip(numbers[part], rows.slice(start, ROWS_TOGETHER).to_pylist(), strict=True)
 
 
-def _item(case: Case, row: Row, of_run: Details) -> FailedItem:
+def _item(case: Case, row: Row, of_run: Details, feature_set: str | None) -> FailedItem:
     roi = next((roi for roi in case.rois if roi.roi_key == row["roi_key"]), None)
     path = roi.mask if roi and roi.mask and row["stage"] == "mask" else case.image
     if of_run is None:
@@ -83,7 +84,7 @@ def _item(case: Case, row: Row, of_run: Details) -> FailedItem:
         outline=_outline(row["roi_key"], roi),
         stage=row["stage"],
         kind=row["kind"],
-        message=row["message"],
+        message=row["message"] if feature_set is None else f"feature set {feature_set}: {row['message']}",
         path=path,
         detail=detail.removeprefix(f"{path}/").removeprefix(path).removeprefix(": "),
         own=json.loads(case.extra),

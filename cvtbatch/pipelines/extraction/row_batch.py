@@ -2,11 +2,14 @@
 
 import datetime
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from cvtbatch import contracts
 from cvtbatch.pipelines.extraction.case_result import Row
+from cvtbatch.pipelines.extraction.set_settings import require_columns
 from cvtbatch.pipelines.shared.run_log import RunLog
+from cvtbatch.spec import Spec
 from cvtbatch.store import FeatureStore
 
 # Order of a batch: a row is never there before the rows that it stands on, nor a value before what an audit said of it.
@@ -26,6 +29,17 @@ def bookkeeping(run_id: str) -> Row:
     return {"run_id": run_id, "recorded_at": datetime.datetime.now(datetime.UTC)}
 
 
+def spec_row(spec: Spec, run_id: str) -> Row:
+    """Return the row of table `specs` that keeps a specification."""
+    return {
+        "spec_id": spec.spec_id,
+        "kind": spec.kind,
+        "parent_id": spec.parent_id,
+        "settings": spec.settings,
+        **bookkeeping(run_id),
+    }
+
+
 class RowBatch:
     """Holds rows, and appends them table by table once they are many, old or heavy.
 
@@ -33,7 +47,8 @@ class RowBatch:
         log: told each commit.
         most_items: cases or outlines whose rows are held at most.
         most_seconds: how long rows are held at most.
-        sets: tables of feature sets and descriptions, as `batch_order` takes them.
+        sets: specifications of feature sets, by their tables.
+        described: tables of descriptions.
 
     Attributes:
         appended: rows that were appended since the run began, by table.
@@ -47,11 +62,13 @@ class RowBatch:
         log: RunLog,
         most_items: int,
         most_seconds: float,
-        sets: Sequence[str] = (),
+        sets: Mapping[str, Spec] = MappingProxyType({}),
+        described: Sequence[str] = (),
     ) -> None:
         self._store, self._run_id, self._log = store, run_id, log
         self._most_items, self._most_seconds = most_items, most_seconds
-        self._order = batch_order(sets)
+        self._unclaimed = dict(sets)
+        self._order = batch_order((*sets, *described))
         self._rows: dict[str, list[Row]] = {name: [] for name in self._order}
         self._items = 0
         self._committed_at = time.monotonic()
@@ -73,9 +90,7 @@ class RowBatch:
             StorageError: as `commit`.
         """
         late = time.monotonic() - self._committed_at >= self._most_seconds
-        held = sum(
-            len(rows) * len(self._store.table(name).contract.fields) for name, rows in self._rows.items() if rows
-        )
+        held = sum(len(rows) * len(rows[0]) for rows in self._rows.values() if rows)
         if late or held >= HELD_VALUES or self._items >= self._most_items:
             self.commit()
 
@@ -84,6 +99,7 @@ class RowBatch:
 
         Raises:
             StorageError: a table cannot be written; its rows and those of the tables after it are still held.
+            InputError: "set_taken": another run took the name of a feature set for other columns since this one began.
         """
         appended: dict[str, int] = {}
         columns = bookkeeping(self._run_id)
@@ -92,6 +108,7 @@ class RowBatch:
             for row in rows:
                 row.update(columns)
             if rows:
+                self._claim(name)
                 appended[name] = self._store.table(name).append(rows)
                 self.appended[name] += appended[name]
                 self._rows[name] = []
@@ -100,3 +117,11 @@ class RowBatch:
             self._log.write("info", "committed", cases=self._items, rows=appended)
         self._items = 0
         self._committed_at = time.monotonic()
+
+    def _claim(self, table: str) -> None:
+        """Take the name of a feature set with its first rows: a set that never has any leaves it to another file."""
+        if (spec := self._unclaimed.get(table)) is not None:
+            self._store.table("specs").append([spec_row(spec, self._run_id)])
+            require_columns(self._store, [spec])
+            self._store.create_tables()
+            del self._unclaimed[table]

@@ -2,8 +2,9 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TypeVar
 
 from cvtbatch.engine import Cluster
@@ -41,6 +42,7 @@ class RunMonitor:
         cluster: Cluster,
         on_progress: Callable[[Progress], None],
         on_notice: Callable[[str], None],
+        sets: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.cases, self._cluster = cases, cluster
         self._on_progress, self._on_notice = on_progress, on_notice
@@ -49,7 +51,7 @@ class RunMonitor:
         self._in_flight = 0
         self._waiting_for = ""
         self.progress = Progress(total=cases)
-        self.states = CaseStates(rows)
+        self.states = CaseStates(rows, sets)
         self.reasons: Counter[Reason] = Counter()
         self.planned = 0
         # A bit a row.

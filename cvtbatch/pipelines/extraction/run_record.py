@@ -12,7 +12,7 @@ from cvtbatch.embedding.weights import is_named
 from cvtbatch.manifest import Manifest
 from cvtbatch.pipelines.extraction.case_result import Row
 from cvtbatch.pipelines.extraction.report import ExtractReport
-from cvtbatch.pipelines.extraction.row_batch import bookkeeping
+from cvtbatch.pipelines.extraction.row_batch import bookkeeping, spec_row
 from cvtbatch.pipelines.extraction.settings import Settings
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.radiomics import PROFILES
@@ -50,17 +50,8 @@ class RunRecord:
         self._workers, self._run_id = workers, run_id
 
     def append_specs(self) -> None:
-        """Append the specifications that the run's rows name."""
-        rows = [
-            {
-                "spec_id": spec.spec_id,
-                "kind": spec.kind,
-                "parent_id": spec.parent_id,
-                "settings": spec.settings,
-                **bookkeeping(self._run_id),
-            }
-            for spec in self._settings.specs
-        ]
+        """Append the specifications that the run's rows name; those of feature sets come with their first rows."""
+        rows = [spec_row(spec, self._run_id) for spec in self._settings.specs if not spec.feature_set]
         self._store.table("specs").append(rows)
 
     def append_start(self, report: ExtractReport) -> None:

@@ -6,7 +6,7 @@ manifest chooses among labels of a file.
 """
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from cvtbatch.pipelines.shared.job import RadiomicsSection
 from cvtbatch.radiomics import FeatureSet, load_feature_set
 from cvtbatch.radiomics.feature_names import SHAPE_CLASSES
 from cvtbatch.radiomics.parameter_file import check_parameters
-from cvtbatch.spec import Spec, feature_set_spec
+from cvtbatch.spec import Spec, differences, feature_set_spec
 from cvtbatch.store import SET_NAME, FeatureStore, set_contract, set_table
 
 # These change no value of a stored mask's, whatever they are.
@@ -74,6 +74,17 @@ def why_not_stored(feature_set: FeatureSet) -> str:
     return (
         f"setting.label is {label}, and in the masks of a store an outline is 1: leave it out; the manifest's column mask_label "
         "chooses the label of a mask's file"
+    )
+
+
+def told_of_outlines(feature_set: FeatureSet) -> str:
+    """Say of which outlines a set can be computed, where that is not of all; empty where it is."""
+    if not feature_set.features("shape2D"):
+        return ""
+    plane = ("slice", "row", "column")[feature_set.calculation.force_2d_dimension]
+    return (
+        f"shape2D is of outlines in a single {plane}: of every other one the whole set fails (roi_too_thick); leave shape2D out, "
+        "or give it a file of its own"
     )
 
 
@@ -178,6 +189,24 @@ def require_columns(store: FeatureStore, specs: Sequence[Spec]) -> None:
                 f"the store has a feature set {name} of {len(columns):,} columns, and the file gives {len(contract.features):,}: "
                 f"{_difference(columns, contract.features)}. Its rows stay as they are; give the new set a name of its own, "
                 f"--params NAME=FILE",
+            )
+
+
+def other_settings(store_url: str, specs: Sequence[Spec]) -> Iterator[str]:
+    """Yield, of each set that a store has under other settings alone, what a run does about it."""
+    try:
+        known = FeatureStore(store_url).view().specs()
+    except StorageError:
+        return
+    for spec in specs:
+        own = [other for other in known.values() if spec.feature_set and other.feature_set == spec.feature_set]
+        if own and spec not in own:
+            told = "; ".join(
+                map(str, differences({**known, spec.spec_id: spec}, own[-1].spec_id, spec.spec_id)[:SHOWN])
+            )
+            yield (
+                f"feature set {spec.feature_set} has other settings in the store than in the file ({told}): it is computed of "
+                "every outline anew, and the old rows stay beside the new; features() and X_y then ask for spec="
             )
 
 

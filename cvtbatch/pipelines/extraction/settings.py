@@ -17,7 +17,7 @@ from cvtbatch.pipelines.extraction.set_settings import resolve_sets
 from cvtbatch.pipelines.shared.job import EmbeddingSection, Job
 from cvtbatch.radiomics import load_profile, study_settings
 from cvtbatch.spec import Spec, embedding_spec, radiomics_spec, volume_spec
-from cvtbatch.store import FeatureStore, Location
+from cvtbatch.store import FeatureStore, Location, set_table
 
 Only = Literal["radiomics", "outlines", "embeddings"]
 
@@ -52,6 +52,11 @@ class Settings:
     def feature_sets(self) -> dict[str, str]:
         """The specifications of the job's feature sets, by the set's name."""
         return {spec.feature_set: spec.spec_id for spec in self.specs if spec.feature_set}
+
+    @property
+    def set_specs(self) -> dict[str, Spec]:
+        """The specifications of the job's feature sets, by their tables."""
+        return {set_table(spec.feature_set): spec for spec in self.specs if spec.feature_set}
 
     @property
     def outline_spec_id(self) -> str:

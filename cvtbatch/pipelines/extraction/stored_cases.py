@@ -103,17 +103,20 @@ class SpecIds:
 
     Attributes:
         features: and what else describes outlines, by the table of their rows, of those tables that the store has.
+        without_table: those of feature sets that have no row yet: they may have failed.
     """
 
     volume: str
     features: Mapping[str, str]
     outline: str = ""
     embedding: str = ""
+    without_table: tuple[str, ...] = ()
 
     def wanted(self) -> dict[str, Wanted]:
         """Return what a plan needs of a store, a row before what it stands on."""
         of_volume = pc.field("volume_spec_id") == self.volume
-        failed = pc.field("spec_id").isin(sorted({self.volume, *self.features.values(), self.outline, self.embedding}))
+        spec_ids = {self.volume, *self.features.values(), *self.without_table, self.outline, self.embedding}
+        failed = pc.field("spec_id").isin(sorted(spec_ids))
         wanted = {
             "cases": Wanted(("clinical_digest",)),
             "volumes": Wanted(VOLUME_COLUMNS, of_volume),
@@ -190,7 +193,7 @@ def read_known(view: View, features: Mapping[str, str]) -> Mapping[str, KnownCas
     for row in view.read("embeddings", columns).to_pylist():
         _add(case(row).embedded, row["roi_key"], row["input_digest"])
     for row in view.rows("failures").to_pylist():
-        failure = KnownFailure(row["source_fingerprint"], row["stage"], row["kind"])
+        failure = KnownFailure(row["source_fingerprint"], row["stage"], row["kind"], row["spec_id"])
         key = FailureKey(row["roi_key"], row["spec_id"], row["scope"], row["input_digest"])
         case(row).failures[key] = failure
     return known

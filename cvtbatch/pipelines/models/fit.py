@@ -1,6 +1,6 @@
 """Fit: a snapshot's training cohort to a bundle, its tasks spread over workers."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ INTENDED_USE = (
 )
 
 # Keys of the section fit that are not said where they are at their default, so that equal fits have equal digests for ever.
-LATER = frozenset({"features"})
+LATER = frozenset({"features", "pooling", "selection.volume_correlation"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +158,18 @@ def _feature_set(fit: Fit, data: TrainingData) -> dict[str, object]:
 
 def _fit_document(job: Job) -> dict[str, object]:
     """Return the section fit of the job as it ran, without keys that are younger than bundles which must stay as they are."""
-    document: dict[str, object] = to_document(job.fit)
     defaults = contracts.with_defaults({"version": 1, "kind": "fit"}, "job.json")["fit"]
-    return {name: value for name, value in document.items() if name not in LATER or value != defaults[name]}
+    return _without_later_defaults(to_document(job.fit), defaults)
+
+
+def _without_later_defaults(
+    section: Mapping[str, object], defaults: Mapping[str, object], above: str = ""
+) -> dict[str, object]:
+    kept: dict[str, object] = {}
+    for name, value in section.items():
+        default = defaults.get(name)
+        if isinstance(value, Mapping) and isinstance(default, Mapping):
+            kept[name] = _without_later_defaults(value, default, f"{above}{name}.")
+        elif f"{above}{name}" not in LATER or value != default:
+            kept[name] = value
+    return kept

@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -39,6 +40,7 @@ def read_status(url: str, *, flow: bool = False) -> Document:
     spec_ids = {kind: newest.get(f"{kind}_spec_id") or "" for kind in KINDS}
     sets, descriptions = _feature_sets(newest), _by_name(newest, "descriptions")
     current = {*spec_ids.values(), *sets.values(), *descriptions.values()} - {""}
+    there = store.table_names()
     masks, of_others = _masks(view, spec_ids, finds_all=_finds_all(newest))
     failures = view.rows("failures")
     live = failures.filter(pc.is_in(failures["spec_id"], value_set=pa.array(sorted(current), pa.string())))
@@ -50,13 +52,18 @@ def read_status(url: str, *, flow: bool = False) -> Document:
         "command": "status",
         "store": url,
         "format_version": store.format_version,
-        "cases": _case_states(view, spec_ids, sets, _of_sources(store), descriptions, masks, live["case_key"]),
-        "rows": {
-            name: failures.num_rows if name == "failures" else store.table(name).count() for name in store.table_names()
-        },
+        "cases": _case_states(
+            view,
+            spec_ids,
+            [*_with_sets(view, newest, there, masks), *_with_descriptions(view, descriptions, there)],
+            masks,
+            live["case_key"],
+        ),
+        "rows": {name: failures.num_rows if name == "failures" else store.table(name).count() for name in there},
         "failures": [
             {"stage": stage, "kind": kind, "cases": count} for (stage, kind), count in sorted(by_kind.items())
         ],
+        "lacking_sets": _lacking_sets(failures, runs, sets),
         "specs": _specs(store, current),
         "runs": _runs(view, runs, [set_table(name) for name in store.feature_sets()]),
         "duplicates": find_duplicates(view),
@@ -64,16 +71,23 @@ def read_status(url: str, *, flow: bool = False) -> Document:
 
 
 def _finds_all(run: Mapping[str, str]) -> bool:
-    """Say whether a run's method outlines people's cases too; not where there is no run, or one of an earlier version.
+    """Say whether a run's method outlines people's cases too; not where there is no run, or one of an earlier version."""
+    return bool(_job(run).get("outline", {}).get("cases") == "all")
+
+
+def _job(run: Mapping[str, str]) -> dict[str, Any]:
+    """Return the job of a run; empty where there is no run.
 
     Raises:
-        FormatError: its job is damaged.
+        FormatError: it is damaged.
     """
     try:
         job = json.loads(run.get("job") or "{}")
     except ValueError:
-        raise FormatError("store_damaged", "the job of a run in table runs is not what was written") from None
-    return bool(job.get("outline", {}).get("cases") == "all")
+        job = None
+    if not isinstance(job, dict):
+        raise FormatError("store_damaged", "the job of a run in table runs is not what was written")
+    return job
 
 
 def _feature_sets(run: Mapping[str, str]) -> dict[str, str]:
@@ -95,10 +109,55 @@ def _by_name(run: Mapping[str, str], column: str) -> dict[str, str]:
     return {name: str(spec_id) for name, spec_id in found.items()}
 
 
-def _of_sources(store: FeatureStore) -> set[str]:
-    """Return the specifications of feature sets that are computed on the source's own grid."""
-    specs = (Spec(row["kind"], row["parent_id"], row["settings"]) for row in store.table("specs").read().to_pylist())
-    return {spec.spec_id for spec in specs if spec.feature_set and spec.content().get("grid") == "source"}
+def _lacking_sets(
+    failures: pa.Table, runs: Sequence[Mapping[str, str]], asked_for: Mapping[str, str]
+) -> list[Document]:
+    """Return the feature sets that have live failures, those that the newest run did not ask for too.
+
+    Args:
+        runs: newest first; the first that asked for a set says under which specification.
+        asked_for: specifications of the newest run's sets, by table.
+    """
+    specs: dict[str, str] = {}
+    for run in runs:
+        specs = {**_feature_sets(run), **specs}
+    cases = {
+        table: pc.count_distinct(failures.filter(pc.equal(failures["spec_id"], spec_id))["case_key"]).as_py()
+        for table, spec_id in sorted(specs.items())
+    }
+    return [
+        {"feature_set": table.removeprefix(contracts.SET_PREFIX), "cases": count, "asked_for": table in asked_for}
+        for table, count in cases.items()
+        if count
+    ]
+
+
+def _with_sets(
+    view: View, run: Mapping[str, str], tables: Collection[str], masks: pa.Table
+) -> Iterator[pa.ChunkedArray]:
+    """Yield, for each feature set of a run, the outlines that have it or need not.
+
+    A set that never had a row has no table. One of the source's grid is of people's outlines alone.
+    """
+    of_sources = {set_table(name) for name in _job(run).get("radiomics", {}).get("source_sets", {})}
+    found = masks.filter(pc.is_valid(masks["outline_spec_id"]))["roi_key"]
+    for table, spec_id in _feature_sets(run).items():
+        chunks = found.chunks if table in of_sources else []
+        if table in tables:
+            rows = view.features(table, ["roi_key"], pc.field("radiomics_spec_id") == spec_id)
+            chunks = [*chunks, *rows["roi_key"].chunks]
+        yield pa.chunked_array(chunks, pa.string())
+
+
+def _with_descriptions(
+    view: View, descriptions: Mapping[str, str], tables: Collection[str]
+) -> Iterator[pa.ChunkedArray]:
+    """Yield, for each description of a run, by table, the outlines that have it."""
+    for table, spec_id in descriptions.items():
+        if table in tables:
+            yield view.described(table, ["roi_key"], pc.field(f"{table}_spec_id") == spec_id)["roi_key"]
+        else:
+            yield pa.chunked_array([], pa.string())
 
 
 def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa.Table, pa.Table]:
@@ -118,9 +177,7 @@ def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa
 def _case_states(
     view: View,
     spec_ids: Mapping[str, str],
-    sets: Mapping[str, str],
-    of_sources: set[str],
-    descriptions: Mapping[str, str],
+    with_values: Iterable[pa.ChunkedArray],
     masks: pa.Table,
     failed: pa.ChunkedArray,
 ) -> dict[str, int]:
@@ -128,9 +185,7 @@ def _case_states(
 
     Args:
         spec_ids: the newest run's, by kind; empty where it had none.
-        sets: those of its feature sets, by table.
-        of_sources: specifications on the source's grid, which outlines that a method found do not have.
-        descriptions: those of what else describes outlines, by table.
+        with_values: for each of its feature sets and descriptions, the outlines that have it or need not.
         masks: that this run works on.
         failed: case_keys that have a live failure.
     """
@@ -144,16 +199,8 @@ def _case_states(
         )
     )["case_key"]
     finished = view.radiomics(["roi_key"], pc.field("radiomics_spec_id") == spec_ids["radiomics"])["roi_key"]
-    found = masks.filter(pc.is_valid(masks["outline_spec_id"]))["roi_key"]
-    for table, spec_id in sets.items():
-        of_set = view.features(table, ["roi_key"], pc.field("radiomics_spec_id") == spec_id)
-        have_it = _are_in(finished, of_set["roi_key"])
-        if spec_id in of_sources:
-            have_it = pc.or_(have_it, _are_in(finished, found))
-        finished = finished.filter(have_it)
-    for table, spec_id in descriptions.items():
-        described = view.described(table, ["roi_key"], pc.field(f"{table}_spec_id") == spec_id)
-        finished = finished.filter(_are_in(finished, described["roi_key"]))
+    for outlines_with_it in with_values:
+        finished = finished.filter(_are_in(finished, outlines_with_it))
     if spec_ids["embedding"]:
         largest = pc.field("is_largest") & (pc.field("embedding_spec_id") == spec_ids["embedding"])
         finished = finished.filter(_are_in(finished, view.embeddings(["roi_key"], largest)["roi_key"]))

@@ -24,12 +24,11 @@ LINE = {"force2D": True, "minimumROIDimensions": 1}
         ({"imageType": {"LoG": {"sigma": []}}}, "imageType.LoG", "sigma is missing"),
         ({"imageType": {"LoG": {}}, "setting": {"sigma": [2.5, 2.5]}}, "imageType.LoG.sigma", "lists 2.5 twice"),
         ({"featureClass": {"glcm": ["Id", "Id"]}}, "featureClass.glcm.Id", "is listed twice"),
-        ({"setting": {"distances": [1, 1]}}, "setting.distances", "lists a number twice"),
         ({"setting": {"binCount": 0}}, "setting.binCount", "0 is out of range (limit: above 0)"),
     ],
 )
 def test_a_set_that_there_cannot_be_is_refused_with_its_key(content: dict, key: str, reason: str) -> None:
-    [found] = check_parameters(content).verdicts
+    [found] = [one for one in check_parameters(content).verdicts if one.outcome != "accepted"]
     assert (found.key, found.outcome) == (key, "refused")
     assert reason in found.reason
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import yaml
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError
@@ -14,6 +15,7 @@ from cvtbatch.radiomics import PROFILES, audit_features, extract_features, roi_f
 from cvtbatch.radiomics.audit import deviation
 from cvtbatch.radiomics.parameter_file import load_feature_set
 from tests.support.archives import tiny_head
+from tests.support.parameter_files import Document, stock_values
 from tests.support.parity import skip_without_pyradiomics
 
 
@@ -155,5 +157,20 @@ def test_a_sets_tolerance_ends_with_it(tmp_path: Path) -> None:
     fast, stock = (extract_features(ct, mask, engine=engine, params=path) for engine in ("fast", "pyradiomics"))
     assert fast == pytest.approx(stock, rel=1e-9)
     assert sitk.ProcessObject.GetGlobalDefaultCoordinateTolerance() == before
-    with pytest.raises(InputError, match="differ in origin"):
+    with pytest.raises(InputError, match=r"differ in origin .* geometryTolerance: 0.011 takes them as one"):
         extract_features(ct, mask)
+    path.write_text("featureClass: {firstorder: [Mean]}\nsetting: {geometryTolerance: 0.011}\n")
+    assert extract_features(ct, mask, params=path) == fast
+    mask.SetOrigin([place + 0.5 for place in ct.GetOrigin()])
+    with pytest.raises(InputError, match=r"limit 1e-06\)$"):
+        extract_features(ct, mask)
+
+
+def test_a_distance_that_is_listed_twice_is_pyradiomics_own(tmp_path: Path) -> None:
+    """It then takes more angles than there are directions, which the fast engine does not."""
+    skip_without_pyradiomics()
+    path = tmp_path / "p.yaml"
+    document: Document = {"featureClass": {"glcm": ["Contrast"], "gldm": None}, "setting": {"distances": [1, 2, 1]}}
+    path.write_text(yaml.safe_dump(document))
+    ct, mask = tiny_head(3)
+    assert extract_features(ct, mask, params=path) == stock_values(document, ct, mask)

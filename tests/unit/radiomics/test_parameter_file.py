@@ -101,7 +101,13 @@ def test_what_a_file_leaves_out_is_pyradiomics() -> None:
         ({"setting": {"force2Ddimension": 3}}, "setting.force2Ddimension", "3 is out of range (limit: at most 2)"),
         ({"setting": {"normalize": 1}}, "setting.normalize", "1 is neither true nor false"),
         ({"setting": {"distances": 1}}, "setting.distances", "1 is no list of whole numbers"),
-        ({"setting": {"distances": [1, 1]}}, "setting.distances", "[1, 1] lists a number twice"),
+        (
+            {"setting": {"distances": [1, 1], "processing": "ibsi", "binCount": 8}},
+            "setting.distances",
+            "lists a number twice, which PyRadiomics alone computes",
+        ),
+        ({"setting": {"interpolator": 3}}, "setting.interpolator", "3 is no interpolator of today's SimpleITK"),
+        ({"setting": {"interpolator": 11}}, "setting.interpolator", "11 is not one of sitkNearestNeighbor"),
         ({"setting": {"resegmentRange": []}}, "setting.resegmentRange", "[] has 0 entries (limit 1 to 2)"),
         ({"setting": {"resampledPixelSpacing": [1, 1]}}, "setting.resampledPixelSpacing", "2 entries (limit 3)"),
         ({"setting": {"weightingNorm": "euclid"}}, "setting.weightingNorm", "is not one of euclidean, manhattan"),
@@ -155,6 +161,22 @@ def test_everything_that_is_refused_is_told_at_once(tmp_path: Path) -> None:
         load_feature_set(tmp_path / "absent.yaml")
 
 
+def test_what_is_not_refused_is_told_too() -> None:
+    content = {
+        "imageType": {"LoG": {"sigma": [3], "binwidth": 5}, "Original": {}},
+        "featureClass": {"glcm": ["Foo", "Id"], "shape": None},
+        "setting": {"binWidth": 5},
+    }
+    assert {key: outcome for key, (outcome, _) in outcomes(content).items()} == {
+        "imageType.LoG.binwidth": "refused",
+        "featureClass.glcm.Foo": "refused",
+        "imageType.LoG.sigma": "accepted",
+        "imageType.Original": "accepted",
+        "featureClass.shape": "accepted",
+        "setting.binWidth": "accepted",
+    }
+
+
 def test_what_changes_nothing_is_said() -> None:
     found = outcomes(
         {
@@ -190,6 +212,12 @@ def test_what_the_fast_engine_lacks_goes_to_stock() -> None:
     )
     assert found["imageType.Original"][0] == found["setting.lbp3DIcosphereRadius"][0] == "stock"
     assert outcomes({"imageType": {"LBP3D": {"lbp3DLevels": 2}}})["imageType.LBP3D.lbp3DLevels"] == ("fast", "")
+    twice = {"setting": {"distances": [1, 2, 1]}}
+    assert outcomes(twice)["setting.distances"] == (
+        "stock",
+        "distances = [1, 2, 1] lists a number twice: PyRadiomics computes the whole set",
+    )
+    assert outcomes({**twice, "featureClass": {"glrlm": None}})["setting.distances"][0] == "no effect"
 
 
 def test_a_file_is_read_as_the_yaml_that_pyradiomics_reads(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from fractions import Fraction
 import pytest
 import yaml
 
+from cvtbatch import contracts
 from cvtbatch.documents import from_document
 from cvtbatch.validation.evaluate import Validation, evaluate
 from cvtbatch.validation.model_result import ModelComparison
@@ -16,6 +17,7 @@ from cvtbatch.validation.readers import OtherReading
 from cvtbatch.validation.report.answer import to_pointer
 from cvtbatch.validation.report.checklists import Checklist, fill_checklists
 from cvtbatch.validation.report.document import to_document
+from cvtbatch.validation.report.store_answers import store_answers
 from cvtbatch.validation.study import Availability, Segmentation, Shared, Study
 from cvtbatch.validation.values import NotComputable
 from tests.support.paths import ROOT
@@ -101,6 +103,23 @@ def test_a_comparison_with_non_radiomic_models_is_denied_until_there_is_one(vali
     assert verdicts(validation) == ["no"] * 3
     clinical = ModelComparison("DLRN", "clinical", 39, validation.comparisons[0].result)
     assert verdicts(dataclasses.replace(validation, comparisons=(*validation.comparisons, clinical))) == ["yes"] * 3
+
+
+def test_a_feature_set_is_told_in_place_of_the_studys_features(validation: Validation) -> None:
+    own = {
+        "feature set": "params, 31 features",
+        "image types": "Original, Wavelet (level 2)",
+        "feature classes": "shape, glcm",
+    }
+    settings = {**validation.provenance.settings, **own}
+    provenance = dataclasses.replace(validation.provenance, settings=settings)
+    found = store_answers(dataclasses.replace(validation, provenance=provenance))
+    assert found["features"].text == "Feature set params, 31 features, named as PyRadiomics names them."
+    assert found["image_types"].text == "Original, Wavelet (level 2)."
+    assert found["classes"].text.startswith("shape, glcm; 2,048 values")
+    whole = f"{len(contracts.feature_names()):,}"
+    assert whole not in " ".join(answer.text for answer in found.values())
+    assert store_answers(validation)["features"].text.startswith(f"{whole} PyRadiomics features")
 
 
 def test_eligibility_is_answered_only_where_every_criterion_is_recorded(validation: Validation) -> None:

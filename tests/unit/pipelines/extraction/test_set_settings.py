@@ -8,9 +8,17 @@ import yaml
 
 from cvtbatch.errors import InputError
 from cvtbatch.pipelines.extraction.case_plan import FeatureWork, Work
-from cvtbatch.pipelines.extraction.set_settings import named_sets, resolve_sets
+from cvtbatch.pipelines.extraction.set_settings import (
+    named_sets,
+    resolve_sets,
+    set_parameters,
+    specified_set,
+    specify_set,
+)
 from cvtbatch.pipelines.shared.job import RadiomicsSection
+from cvtbatch.radiomics.parameter_file import check_parameters
 from cvtbatch.spec import Difference, Spec, differences, volume_spec
+from tests.golden.parameter_file_cases import FILES
 
 VOLUME = volume_spec((0.5, 0.5, 5.0))
 CLASSES = {"firstorder": ["Mean"], "shape": ["Sphericity"]}
@@ -65,6 +73,15 @@ def test_a_set_of_the_source_is_another_specification(tmp_path: Path) -> None:
     ) == [Difference("radiomics.grid", '"stored"', '"source"')]
     work = Work("store", VOLUME.spec_id, (0.5, 0.5, 5.0), (stored, own))
     assert work.of_found_outlines().features == (stored,)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_specification_holds_its_whole_file(tmp_path: Path, name: str) -> None:
+    found = check_parameters({**FILES[name]}).feature_set
+    assert found is not None
+    spec = specify_set(name, found, VOLUME)
+    assert resolved(tmp_path, set_parameters(spec), name)[1] == spec
+    assert specified_set(spec).names() == found.names()
 
 
 def test_what_stock_computes_is_not_audited(tmp_path: Path) -> None:
