@@ -10,6 +10,7 @@ What is read of a table was hashed before it was written (`checked_files`), and 
 A volume exists only if a row names it and its checksum holds: zarr reads a shard that is missing as fill value, silently.
 """
 
+from cvtbatch.store.column_names import check_columns
 from cvtbatch.store.erasure import Erasure, erase_case
 from cvtbatch.store.feature_sets import NAME as SET_NAME
 from cvtbatch.store.feature_sets import set_contract, set_table
@@ -17,7 +18,7 @@ from cvtbatch.store.feature_store import FeatureStore
 from cvtbatch.store.location import Location
 from cvtbatch.store.pooled_embeddings import incomplete_outlines
 from cvtbatch.store.portions import Portions, Wanted
-from cvtbatch.store.reading import Selection, View, among, check_columns
+from cvtbatch.store.reading import Selection, View, among
 from cvtbatch.store.snapshots import (
     Snapshot,
     automatic_snapshot,

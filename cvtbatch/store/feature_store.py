@@ -166,6 +166,36 @@ class FeatureStore(OpenedStore):
         condition = to_expression(where, contracts.table("embeddings").arrow())
         return self.at(snapshot).embeddings(columns, condition, spec)
 
+    def signs(
+        self,
+        *,
+        snapshot: str | None = None,
+        columns: Sequence[str] | None = None,
+        where: pc.Expression | str | None = None,
+        spec: str | Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Return the current signs and geometry of one specification, a row an outline; arguments and errors as for `radiomics`.
+
+        They are there where the job asked for them (`describe: [signs]`).
+        """
+        condition = to_expression(where, contracts.table("signs").arrow())
+        return self.at(snapshot).described("signs", columns, condition, spec)
+
+    def locations(
+        self,
+        *,
+        snapshot: str | None = None,
+        columns: Sequence[str] | None = None,
+        where: pc.Expression | str | None = None,
+        spec: str | Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Return where hematomas lie by one specification, a row an outline; arguments and errors as for `radiomics`.
+
+        They are there where the job asked for them (`describe: [locations]`).
+        """
+        condition = to_expression(where, contracts.table("locations").arrow())
+        return self.at(snapshot).described("locations", columns, condition, spec)
+
     def wide(
         self,
         *,

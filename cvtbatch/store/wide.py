@@ -10,8 +10,9 @@ from cvtbatch import contracts
 from cvtbatch.contracts import TableContract
 from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.manifest import Reading
+from cvtbatch.store.column_names import check_columns
 from cvtbatch.store.pooled_embeddings import INPUT, pooled_embeddings
-from cvtbatch.store.reading import View, check_columns, joined
+from cvtbatch.store.reading import View, joined
 
 IDENTITY = ("roi_key", "case_key", "center", "case_id", "roi", "reader", "reading")
 SPECS = ("volume_spec_id", "radiomics_spec_id", "embedding_spec_id", "input_digest", "clinical_digest")
