@@ -40,6 +40,7 @@ MEANINGS = {
     "rim_cut": "less than half of the ring around the outline is inside the skull and 0 to 80 HU",
     "epilepsy_unknown": "no DLRN score",
     "no_embedding": "no DL, DLR and DLRN score",
+    "slices_without_embedding": "some slices have no embedding, and the bundle takes all of them",
     "feature_missing": "no score of the signatures that need it",
     "feature_replaced": "the training mean stands in for a missing feature",
     "outside_training_range": "a selected feature outside the training range",

@@ -1,4 +1,4 @@
-"""Columns that are asked for: whether a table has them, and which other one does."""
+"""Columns that are asked of a table: whether it has them, and which other table has one."""
 
 from collections.abc import Collection, Sequence
 
@@ -7,14 +7,8 @@ from cvtbatch.errors import InputError
 from cvtbatch.nearest import nearest
 
 # Tables that `FeatureStore` reads under a name of their own, the likeliest first.
-_READ_BY_NAME = ("cases", "rois", "radiomics", "embeddings", "scores")
+_READ_BY_NAME = ("cases", "rois", "radiomics", "embeddings", "scores", *contracts.description_tables())
 _KEYS = ("roi_key", "case_key")
-
-
-def table_of(name: str) -> str:
-    """Return the table of the store that has a column, the likeliest of several; empty where none has it."""
-    others = (table for table in contracts.table_names() if table not in _READ_BY_NAME)
-    return next((table for table in (*_READ_BY_NAME, *others) if name in _columns(table)), "")
 
 
 def check_columns(columns: Sequence[str] | None, known: Sequence[str]) -> list[str]:
@@ -32,6 +26,12 @@ def check_columns(columns: Sequence[str] | None, known: Sequence[str]) -> list[s
         told = f"table {table} has it" if table else f"the nearest one is {near}"
         raise InputError("no_such_column", f"there is no column {unknown[0]!r} here; {told}")
     return list(known if columns is None else columns)
+
+
+def table_of(name: str) -> str:
+    """Return the table of the store that has a column, the likeliest of several; empty where none has it."""
+    others = (table for table in contracts.table_names() if table not in _READ_BY_NAME)
+    return next((table for table in (*_READ_BY_NAME, *others) if name in _columns(table)), "")
 
 
 def told_where(name: str, here: Collection[str]) -> str:

@@ -1,8 +1,8 @@
 """A store's rows at one moment: now, or as a snapshot froze them.
 
 Current is what stands on what is current: the newest row of a case, of a volume, of an outline on the case's current volume, of a
-region of that outline, and the features, embeddings and reviews of these inputs. Every table is looked at in one version, and a row
-before what it stands on, so that a reader beside writers sees no row without its parents.
+region of that outline, and the features, embeddings, descriptions and reviews of these inputs. Every table is looked at in one
+version, and a row before what it stands on, so that a reader beside writers sees no row without its parents.
 """
 
 import json
@@ -21,22 +21,21 @@ from cvtbatch.nearest import did_you_mean, enumerated
 from cvtbatch.spec import Spec, differences
 from cvtbatch.store.column_names import check_columns
 from cvtbatch.store.feature_sets import require_table
-from cvtbatch.store.row_keys import among, as_text, joined
+from cvtbatch.store.row_keys import (
+    INPUT_KEYS,
+    IS_OUTLINE,
+    PARENT_KEYS,
+    REGION,
+    SPEC_COLUMNS,
+    VOLUME_KEYS,
+    among,
+    as_text,
+    deciding,
+    joined,
+    spec_column,
+)
 from cvtbatch.store.tables import Pin, newest
 
-VOLUME_KEYS = ("volume_spec_id", "image_digest")
-INPUT_KEYS = ("roi_key", "volume_spec_id", "input_digest")
-PARENT_KEYS = ("parent_roi_key", "volume_spec_id", "parent_digest")
-SPEC_KINDS = ("volume", "outline", "region", "radiomics", "embedding")
-SPEC_COLUMNS = tuple(f"{kind}_spec_id" for kind in SPEC_KINDS)
-# The one rule of what is an outline, and no region that was derived of one: of rows of `rois` and of features.
-REGION = "region"
-IS_OUTLINE = pc.field(REGION).is_null()
-# Columns, beside its key, that decide whether a row is current and selected.
-DECIDING = (
-    *("case_key", "image_digest", "input_digest", "parent_roi_key", "parent_digest", "center", "roi", REGION),
-    *(*SPEC_COLUMNS, "scope", "resolved"),
-)
 # Of how many bytes of numbers are read together where a whole table is gone through; and at least how many columns.
 GROUP_BYTES = 256 * 2**20
 GROUP_COLUMNS = 64
@@ -151,7 +150,7 @@ class View:
     def rows(self, name: str, columns: Sequence[str] | None = None, spec_ids: Sequence[str] = ()) -> pa.Table:
         """Return the current rows of a table: of all specifications, or of those on volumes of some."""
         rows = self.read(name, columns).take(self.indices(name))
-        volume = _spec_column("volume")
+        volume = spec_column("volume")
         if not spec_ids or volume not in self.contract(name).arrow().names:
             return rows
         chosen = self._chosen("volume", spec_ids)
@@ -222,7 +221,7 @@ class View:
             counts = pc.or_(
                 self._looked_at(rows, "rois", "input_digest"), self._looked_at(rows, "volumes", "image_digest")
             )
-        elif name == "embeddings" or self.contract(name).features:
+        elif name in {"embeddings", *contracts.description_tables()} or self.contract(name).features:
             counts = among(rows, self.rows("rois", INPUT_KEYS), INPUT_KEYS)
         elif name == "failures":
             keys = ["roi_key", "input_digest"]
@@ -264,7 +263,7 @@ class View:
         if chosen.spec_ids:
             for spec_id, spec in self.specs().items():
                 if spec_id in chosen.spec_ids:
-                    by_kind[_spec_column(spec.kind)].append(spec_id)
+                    by_kind[spec_column(spec.kind)].append(spec_id)
         return {"center": list(chosen.centers), "roi": list(chosen.rois), **by_kind}
 
     def radiomics(
@@ -298,6 +297,16 @@ class View:
         """Return the current embedding rows of one specification; see `FeatureStore.embeddings`."""
         return self._of_one_spec("embeddings", "embedding", columns, where, spec, roi_keys)
 
+    def described(
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        where: pc.Expression | None = None,
+        spec: str | Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Return the current rows of one specification of a table that describes outlines, e.g. signs; see `FeatureStore.signs`."""
+        return self._of_one_spec(table, table, columns, where, spec, None)
+
     def _of_one_spec(
         self,
         name: str,
@@ -310,7 +319,7 @@ class View:
         """Return current rows of a table, labelled, once it is sure that they are of one specification.
 
         Args:
-            kind: of the specification, "radiomics" or "embedding".
+            kind: of the specification, "radiomics", "embedding", or a table that describes outlines.
         """
         contract = self.contract(name)
         wanted = check_columns(columns, contract.arrow().names)
@@ -319,10 +328,10 @@ class View:
         rows = self.read(name, list(dict.fromkeys([*wanted, *deciding(contract)])), where, roi_keys)
         indices = self._current(name, rows)
         rows = rows if len(indices) == rows.num_rows else rows.take(indices)
-        spec_ids = rows[_spec_column(kind)].unique().to_pylist()
+        spec_ids = rows[spec_column(kind)].unique().to_pylist()
         if len(spec_ids) > 1:
             raise self._several(kind, sorted(spec_ids))
-        found = {_spec_column(kind): spec_id for spec_id in spec_ids}
+        found = {spec_column(kind): spec_id for spec_id in spec_ids}
         return self._labelled(rows.select(wanted), contract.features, found)
 
     def _restriction_to(self, name: str, kind: str, spec: str | Sequence[str] | None) -> pc.Expression | None:
@@ -336,9 +345,9 @@ class View:
             return None
         if kind == "radiomics":
             require_table(self.specs_with(spec_ids), spec_ids, name)
-        where = pc.field(_spec_column("volume")).isin(pa.array(self._chosen("volume", spec_ids), pa.string()))
+        where = pc.field(spec_column("volume")).isin(pa.array(self._chosen("volume", spec_ids), pa.string()))
         if chosen := self._chosen(kind, spec_ids):
-            where &= pc.field(_spec_column(kind)).isin(pa.array(chosen, pa.string()))
+            where &= pc.field(spec_column(kind)).isin(pa.array(chosen, pa.string()))
         return where
 
     def _chosen(self, kind: str, spec_ids: Sequence[str]) -> list[str]:
@@ -381,13 +390,3 @@ class View:
         ]
         origin = {"cvtbatch": json.dumps({**self._label, **spec_ids})}
         return rows.cast(pa.schema(fields, metadata=origin))
-
-
-def deciding(contract: TableContract) -> list[str]:
-    """Return the columns of a table that decide which of its rows are current and selected."""
-    here = {field.name for field in contract.fields}
-    return list(dict.fromkeys([*contract.key, *(column for column in DECIDING if column in here), "sequence"]))
-
-
-def _spec_column(kind: str) -> str:
-    return f"{kind}_spec_id"

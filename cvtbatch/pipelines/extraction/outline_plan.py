@@ -8,7 +8,7 @@ from typing import Literal
 from cvtbatch.errors import PASSING_KINDS
 from cvtbatch.geometry import Grid
 from cvtbatch.manifest import Case, CompactPickle, RoiSource, key_of
-from cvtbatch.pipelines.extraction.case_plan import CasePlan, FeatureWork, Reason, Work
+from cvtbatch.pipelines.extraction.case_plan import CasePlan, Reason, ValueWork, Work
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
 from cvtbatch.pipelines.extraction.region_work import region_keys
 from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownRoi
@@ -204,7 +204,7 @@ def plan_outlines(
         if roi is None or roi.image_digest != volume.image_digest:
             return OutlinePlan(case, asked=True, pending=pending)
         wanted = verify or whole in mine  # one that failed may have lost its masks, and been found anew in vain
-        for features in work.features.features:
+        for features in work.features.values:
             fingerprint = roi_fingerprint(pending, roi.input_digest)
             judged = judge_features(features, known, source.roi_key, roi.input_digest, fingerprint, again)
             lacks = lacks or not judged.featured
@@ -244,7 +244,7 @@ class JudgedFeatures:
 
 
 def judge_features(
-    features: FeatureWork, known: KnownCase, roi_key: str, input_digest: str, fingerprint: str, again: bool
+    features: ValueWork, known: KnownCase, roi_key: str, input_digest: str, fingerprint: str, again: bool
 ) -> JudgedFeatures:
     """Decide on one set of features of a found outline or a region; its failures are those of this set alone.
 
@@ -252,10 +252,10 @@ def judge_features(
         input_digest: of image and mask as they are stored.
         fingerprint: what a failure would be about.
     """
-    keys = [key for key in known.failures if (key.roi_key, key.spec_id) == (roi_key, features.radiomics_spec_id)]
+    keys = [key for key in known.failures if (key.roi_key, key.spec_id) == (roi_key, features.spec_id)]
     # An audit that failed is about values that are there.
     unsound = frozenset(key for key in keys if key.scope == "audit")
-    if input_digest in known.featured.get((roi_key, features.radiomics_spec_id), frozenset()):
+    if input_digest in known.featured.get((roi_key, features.spec_id), frozenset()):
         if unsound and again:
             return JudgedFeatures(featured=True, wanted=True, audit_failed=True)
         return JudgedFeatures(True, standing=unsound, ended=tuple(key for key in keys if key not in unsound))

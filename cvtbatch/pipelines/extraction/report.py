@@ -149,6 +149,7 @@ class ExtractReport:
     Attributes:
         run_id: None for a plan that nobody carries out.
         feature_sets: specifications of the job's feature sets, by the set's name.
+        descriptions: specifications of what describes outlines, by table.
         regions: that the job asks for, by name.
         cases: that were planned.
         continued: of those computed, cases whose volume, and features where they had an outline, an earlier run had stored.
@@ -169,6 +170,7 @@ class ExtractReport:
     outline_spec_id: str
     embedding_spec_id: str
     feature_sets: Mapping[str, str]
+    descriptions: Mapping[str, str]
     regions: Mapping[str, RegionSummary]
     rows: Mapping[str, int]
     outlines: OutlineSummary

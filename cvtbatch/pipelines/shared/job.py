@@ -80,6 +80,14 @@ class RadiomicsSection:
 
 
 @dataclass(frozen=True, slots=True)
+class AtlasSection:
+    """Files of an atlas that locations are told by, both or none."""
+
+    template: str | None
+    labels: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class EmbeddingSection:
     """Embeddings: of which backbone, on what of a slice, computed how.
 
@@ -164,6 +172,7 @@ class Job:
     """A job that keeps to `schemas/job.json`, every section in it, whatever its kind.
 
     Attributes:
+        describe: tables of values that describe outlines, e.g. signs.
         regions: names of those that are derived of every outline.
     """
 
@@ -172,7 +181,9 @@ class Job:
     volume: VolumeSection
     outline: OutlineSection
     radiomics: RadiomicsSection
+    describe: tuple[str, ...]
     regions: tuple[str, ...]
+    atlas: AtlasSection
     embedding: EmbeddingSection
     cohort: CohortSection
     finetune: Training

@@ -24,6 +24,7 @@ TABLES = {
     "radiomics": "radiomics",
     "embedding": "embeddings",
 }
+TABLES |= {name: name for name in contracts.description_tables()}
 
 
 @dataclass(frozen=True, slots=True)
