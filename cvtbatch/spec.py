@@ -21,12 +21,12 @@ RADIOMICS_REVISION = 1
 EMBEDDING_REVISION = 1
 # Raised when the same volume is given another outline.
 OUTLINE_REVISION = 1
+# Raised when the same outline is given another region.
+REGION_REVISION = 1
 # Raised when a sign or a measure of an outline has another value.
 SIGNS_REVISION = 1
 # Raised when an outline is given another location.
 LOCATIONS_REVISION = 1
-# Raised when the same outline is given another region.
-REGION_REVISION = 1
 
 
 # Told by their digest, and too many to be shown.

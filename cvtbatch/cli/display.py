@@ -142,7 +142,7 @@ def print_report(report: "ExtractReport", as_json: bool) -> None:
     if report.outlines.volumes:
         say(f"\n{_outlined(report.outlines)}")
     if report.regions:
-        regions = [(name, found.derived, reasons_text(found.empty)) for name, found in report.regions.items()]
+        regions = [(name, found.derived, reasons_of(found.empty)) for name, found in report.regions.items()]
         print_table("Regions of outlines, of this run", ("region", "derived", "empty"), regions)
     if report.embeddings.not_for_inference:
         say(f"\nEmbeddings of untrained weights ({report.embeddings.weights}): not for inference")
@@ -175,7 +175,7 @@ def print_report(report: "ExtractReport", as_json: bool) -> None:
         say(f"Report: {report.report}")
 
 
-def reasons_text(empty: Mapping[str, int]) -> str:
+def reasons_of(empty: Mapping[str, int]) -> str:
     """Say how many regions are empty, and why."""
     return ", ".join(f"{count} {why.replace('_', ' ')}" for why, count in empty.items())
 
@@ -234,6 +234,7 @@ def print_cost(cost: "CostSummary") -> None:
 
 
 def megabytes(size: int) -> str:
+    """Return a size in words."""
     return f"{size / 1e6:,.0f} MB"
 
 

@@ -1,4 +1,4 @@
-"""What people see of a store: its status, once or again and again, its duplicates, and its inclusion flow."""
+"""What people see of a store: how its cases, specifications and runs stand, once or again and again."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cvtbatch.cli.display import megabytes, reasons_text, say
+from cvtbatch.cli.display import megabytes, reasons_of, say
 from cvtbatch.cli.tables import print_table, to_table
 
 
@@ -19,7 +19,7 @@ def print_status(document: Mapping[str, Any]) -> None:
     print_table("Rows", ("table", "rows"), list(document["rows"].items()))
     if document["regions"]:
         rows = [
-            (row["region"], row["spec_id"], row["derived"], reasons_text(row["empty"])) for row in document["regions"]
+            (row["region"], row["spec_id"], row["derived"], reasons_of(row["empty"])) for row in document["regions"]
         ]
         print_table("Regions of outlines", ("region", "specification", "derived", "empty"), rows)
     if document["failures"]:
@@ -75,14 +75,6 @@ def _run_cost(run: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return a run's throughput, core-hours and memory as texts; empty where it worked on nothing, or is not at its end."""
     rate, hours, peak = run["cases_per_second"], run["core_hours_per_1000_cases"], run["worker_peak_bytes"]
     return (f"{rate:.3g}" if rate else "", f"{hours:.3g}" if hours else "", megabytes(peak) if peak else "")
-
-
-def _state(run: Mapping[str, Any]) -> str:
-    if run["presumed_killed"]:
-        return "ended without a word (killed?)"
-    if run["committed"] is not None:
-        return "at work, or killed"
-    return f"{run['state']}: {run['reason']}" if run["reason"] else str(run["state"])
 
 
 @contextmanager
@@ -145,3 +137,11 @@ def print_flow(flow: Mapping[str, Any]) -> None:
         *((f"  of them {name} unknown", *(counts.get(name, 0) for counts in unknown)) for name in unknown[0]),
     ]
     print_table("Inclusion flow", ("cases", *(name for name, _ in groups)), rows)
+
+
+def _state(run: Mapping[str, Any]) -> str:
+    if run["presumed_killed"]:
+        return "ended without a word (killed?)"
+    if run["committed"] is not None:
+        return "at work, or killed"
+    return f"{run['state']}: {run['reason']}" if run["reason"] else str(run["state"])

@@ -18,8 +18,8 @@ from cvtbatch.store.feature_store import FeatureStore
 from cvtbatch.store.location import Location
 from cvtbatch.store.pooled_embeddings import incomplete_outlines
 from cvtbatch.store.portions import Portions, Wanted
-from cvtbatch.store.reading import IS_OUTLINE, Selection, View
-from cvtbatch.store.row_keys import among
+from cvtbatch.store.reading import Selection, View
+from cvtbatch.store.row_keys import IS_OUTLINE, among
 from cvtbatch.store.snapshots import (
     Snapshot,
     automatic_snapshot,

@@ -233,8 +233,9 @@ class FeatureStore(OpenedStore):
             raise InputError("bad_argument", f"pooling={pooling!r} is none of {', '.join(Pooling)}")
         table, way = self.features_of(features), Pooling(pooling)
         condition, primary = to_expression(where, wide_schema(table, way)), Reading(primary_reader, primary_reading)
-        view = self.at(snapshot)
-        return wide_rows(view, columns, condition, spec, primary, features=table, pooling=way, region=region)
+        return wide_rows(
+            self.at(snapshot), columns, condition, spec, primary, features=table, pooling=way, region=region
+        )
 
     def X_y(
         self,

@@ -20,16 +20,22 @@ from cvtbatch.errors import FormatError, InputError, InternalError
 from cvtbatch.nearest import did_you_mean, enumerated
 from cvtbatch.spec import Spec, differences
 from cvtbatch.store.column_names import check_columns
-from cvtbatch.store.deciding_columns import REGION, SPEC_COLUMNS, deciding
 from cvtbatch.store.feature_sets import require_table
-from cvtbatch.store.row_keys import among, as_text, joined
+from cvtbatch.store.row_keys import (
+    INPUT_KEYS,
+    IS_OUTLINE,
+    PARENT_KEYS,
+    REGION,
+    SPEC_COLUMNS,
+    VOLUME_KEYS,
+    among,
+    as_text,
+    deciding,
+    joined,
+    spec_column,
+)
 from cvtbatch.store.tables import Pin, newest
 
-VOLUME_KEYS = ("volume_spec_id", "image_digest")
-INPUT_KEYS = ("roi_key", "volume_spec_id", "input_digest")
-PARENT_KEYS = ("parent_roi_key", "volume_spec_id", "parent_digest")
-# The one rule of what is an outline, and no region that was derived of one: of rows of `rois` and of features.
-IS_OUTLINE = pc.field(REGION).is_null()
 # Of how many bytes of numbers are read together where a whole table is gone through; and at least how many columns.
 GROUP_BYTES = 256 * 2**20
 GROUP_COLUMNS = 64
@@ -144,7 +150,7 @@ class View:
     def rows(self, name: str, columns: Sequence[str] | None = None, spec_ids: Sequence[str] = ()) -> pa.Table:
         """Return the current rows of a table: of all specifications, or of those on volumes of some."""
         rows = self.read(name, columns).take(self.indices(name))
-        volume = _spec_column("volume")
+        volume = spec_column("volume")
         if not spec_ids or volume not in self.contract(name).arrow().names:
             return rows
         chosen = self._chosen("volume", spec_ids)
@@ -257,7 +263,7 @@ class View:
         if chosen.spec_ids:
             for spec_id, spec in self.specs().items():
                 if spec_id in chosen.spec_ids:
-                    by_kind[_spec_column(spec.kind)].append(spec_id)
+                    by_kind[spec_column(spec.kind)].append(spec_id)
         return {"center": list(chosen.centers), "roi": list(chosen.rois), **by_kind}
 
     def radiomics(
@@ -322,10 +328,10 @@ class View:
         rows = self.read(name, list(dict.fromkeys([*wanted, *deciding(contract)])), where, roi_keys)
         indices = self._current(name, rows)
         rows = rows if len(indices) == rows.num_rows else rows.take(indices)
-        spec_ids = rows[_spec_column(kind)].unique().to_pylist()
+        spec_ids = rows[spec_column(kind)].unique().to_pylist()
         if len(spec_ids) > 1:
             raise self._several(kind, sorted(spec_ids))
-        found = {_spec_column(kind): spec_id for spec_id in spec_ids}
+        found = {spec_column(kind): spec_id for spec_id in spec_ids}
         return self._labelled(rows.select(wanted), contract.features, found)
 
     def _restriction_to(self, name: str, kind: str, spec: str | Sequence[str] | None) -> pc.Expression | None:
@@ -339,9 +345,9 @@ class View:
             return None
         if kind == "radiomics":
             require_table(self.specs_with(spec_ids), spec_ids, name)
-        where = pc.field(_spec_column("volume")).isin(pa.array(self._chosen("volume", spec_ids), pa.string()))
+        where = pc.field(spec_column("volume")).isin(pa.array(self._chosen("volume", spec_ids), pa.string()))
         if chosen := self._chosen(kind, spec_ids):
-            where &= pc.field(_spec_column(kind)).isin(pa.array(chosen, pa.string()))
+            where &= pc.field(spec_column(kind)).isin(pa.array(chosen, pa.string()))
         return where
 
     def _chosen(self, kind: str, spec_ids: Sequence[str]) -> list[str]:
@@ -384,7 +390,3 @@ class View:
         ]
         origin = {"cvtbatch": json.dumps({**self._label, **spec_ids})}
         return rows.cast(pa.schema(fields, metadata=origin))
-
-
-def _spec_column(kind: str) -> str:
-    return f"{kind}_spec_id"

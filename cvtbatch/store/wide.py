@@ -11,10 +11,9 @@ from cvtbatch.contracts import TableContract
 from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.manifest import Reading
 from cvtbatch.store.column_names import check_columns
-from cvtbatch.store.deciding_columns import REGION
 from cvtbatch.store.pooled_embeddings import INPUT, pooled_embeddings
-from cvtbatch.store.reading import IS_OUTLINE, View
-from cvtbatch.store.row_keys import joined
+from cvtbatch.store.reading import View
+from cvtbatch.store.row_keys import IS_OUTLINE, REGION, joined
 
 IDENTITY = ("roi_key", "case_key", "center", "case_id", "roi", "reader", "reading")
 SPECS = ("volume_spec_id", "radiomics_spec_id", "embedding_spec_id", "input_digest", "clinical_digest")

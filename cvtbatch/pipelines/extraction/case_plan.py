@@ -107,9 +107,13 @@ class Work:
         """The specifications of what describes outlines, by table."""
         return {part.table: part.spec_id for part in self.descriptions}
 
-    def on_stored_grid(self) -> "Work":
-        """Return what is done to outlines that a method finds and to regions: they lie on the stored grid alone."""
+    def of_found_outlines(self) -> "Work":
+        """Return what is done to outlines that a method finds: they lie on the stored grid alone."""
         return replace(self, features=tuple(part for part in self.features if part.grid == "stored"))
+
+    def of_regions(self) -> "Work":
+        """Return what is done to regions, which lie on the stored grid too: what describes hematomas is none of theirs."""
+        return replace(self.of_found_outlines(), descriptions=())
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,12 +125,6 @@ def stored_cases(store: FeatureStore, manifest: Manifest, settings: Settings) ->
     work, there = settings.work, store.table_names()
     features = {part.table: part.spec_id for part in work.values if part.table in there}
     rowless = tuple(part.spec_id for part in work.values if part.table not in there)
-    spec_ids = SpecIds(
-        work.volume_spec_id,
-        features,
-        settings.outline_spec_id,
-        settings.embedding_spec_id,
-        rowless,
-        tuple(settings.regions.values()),
-    )
+    outline, embedding, regions = settings.outline_spec_id, settings.embedding_spec_id, tuple(settings.regions.values())
+    spec_ids = SpecIds(work.volume_spec_id, features, outline, embedding, rowless, regions)
     return StoredCases(store, manifest, spec_ids)

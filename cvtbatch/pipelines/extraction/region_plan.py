@@ -120,7 +120,7 @@ def plan_regions(
         again: try failures again although volume and mask have not changed.
         verify: derive every region anew; a mask that is lost or damaged is written anew.
     """
-    known, work = known or KnownCase(), work.on_stored_grid()
+    known, work = known or KnownCase(), work.of_regions()
     volume = known.volume
     if volume is None or not work.regions:
         return RegionPlan(case)

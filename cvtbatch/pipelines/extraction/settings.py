@@ -140,7 +140,7 @@ def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
         # With the methods' libraries, which no other run needs.
         from cvtbatch.pipelines.extraction.outline_settings import resolve_outline
 
-        outline, spec, outline_weights = resolve_outline(job.outline, volume, work.on_stored_grid())
+        outline, spec, outline_weights = resolve_outline(job.outline, volume, work.of_found_outlines())
         settings = replace(settings, specs=(*settings.specs, spec), outline=outline, outline_weights=outline_weights)
     elif only == "outlines":
         raise InputError("nothing_to_do", "--only outlines, and outline.method is none: name the method")

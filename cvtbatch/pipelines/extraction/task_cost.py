@@ -15,17 +15,7 @@ from cvtbatch.manifest import CompactPickle
 
 # What a case goes through, in order; embeddings are tasks of their own, counted by outline.
 STAGES = (
-    "read",
-    "volume",
-    "write",
-    "mask",
-    "outline",
-    "region",
-    "radiomics",
-    "audit",
-    "signs",
-    "locations",
-    "embedding",
+    *("read", "volume", "write", "mask", "outline", "region", "radiomics", "audit", "signs", "locations", "embedding"),
 )
 
 

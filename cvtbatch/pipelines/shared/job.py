@@ -182,8 +182,8 @@ class Job:
     outline: OutlineSection
     radiomics: RadiomicsSection
     describe: tuple[str, ...]
-    atlas: AtlasSection
     regions: tuple[str, ...]
+    atlas: AtlasSection
     embedding: EmbeddingSection
     cohort: CohortSection
     finetune: Training

@@ -28,9 +28,9 @@ def read_status(url: str, *, flow: bool = False) -> Document:
 
     A case is done when every current mask of it has features, those of feature sets too, embeddings and descriptions if they were
     asked for, and the regions that were asked for with features of theirs, under the newest run's specifications, failed when it
-    has a live failure under them, and awaits its mask when it has a volume and no mask, unless the run's method found no hemorrhage
-    in it. Masks are people's, and those that this method found in cases that the run's job leaves to it. The store does not know
-    the manifest: a mask that was taken out of it stays.
+    has a live failure under them, and awaits its mask when it has a volume and no mask, unless the run's method found no
+    hemorrhage in it. Masks are people's, and those that this method found in cases that the run's job leaves to it. The store does
+    not know the manifest: a mask that was taken out of it stays.
 
     Raises:
         StorageError, FormatError: as `FeatureStore`.
@@ -57,7 +57,12 @@ def read_status(url: str, *, flow: bool = False) -> Document:
         "store": url,
         "format_version": store.format_version,
         "cases": _case_states(
-            view, spec_ids, _with_values(view, newest, there, masks), regions, masks, live["case_key"]
+            view,
+            spec_ids,
+            [*_with_sets(view, newest, there, masks), *_with_descriptions(view, descriptions, there)],
+            regions,
+            masks,
+            live["case_key"],
         ),
         "rows": {name: failures.num_rows if name == "failures" else store.table(name).count() for name in there},
         "regions": count_regions(view),
@@ -133,10 +138,10 @@ def _lacking_sets(
     ]
 
 
-def _with_values(
+def _with_sets(
     view: View, run: Mapping[str, str], tables: Collection[str], masks: pa.Table
 ) -> Iterator[pa.ChunkedArray]:
-    """Yield, for each feature set of a run, and each table that describes outlines, the outlines that have it or need not.
+    """Yield, for each feature set of a run, the outlines that have it or need not.
 
     A set that never had a row has no table. One of the source's grid is of people's outlines alone, and not of regions.
     """
@@ -149,8 +154,19 @@ def _with_values(
             rows = view.features(table, ["roi_key"], pc.field("radiomics_spec_id") == spec_id)
             chunks = [*chunks, *rows["roi_key"].chunks]
         yield pa.chunked_array(chunks, pa.string())
-    for table, spec_id in _by_name(run, "descriptions").items():
-        yield view.described(table, ["roi_key"], pc.field(f"{table}_spec_id") == spec_id)["roi_key"]
+
+
+def _with_descriptions(
+    view: View, descriptions: Mapping[str, str], tables: Collection[str]
+) -> Iterator[pa.ChunkedArray]:
+    """Yield, for each description of a run, by table, the outlines that have it, and regions, which need none."""
+    regions = view.rows("regions", ["roi_key"])["roi_key"]
+    for table, spec_id in descriptions.items():
+        chunks = regions.chunks
+        if table in tables:
+            rows = view.described(table, ["roi_key"], pc.field(f"{table}_spec_id") == spec_id)
+            chunks = [*chunks, *rows["roi_key"].chunks]
+        yield pa.chunked_array(chunks, pa.string())
 
 
 def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa.Table, pa.Table]:

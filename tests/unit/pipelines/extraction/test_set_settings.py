@@ -72,7 +72,7 @@ def test_a_set_of_the_source_is_another_specification(tmp_path: Path) -> None:
         {spec.spec_id: spec for spec in (of_stored, of_source)}, of_stored.spec_id, of_source.spec_id
     ) == [Difference("radiomics.grid", '"stored"', '"source"')]
     work = Work("store", VOLUME.spec_id, (0.5, 0.5, 5.0), (stored, own))
-    assert work.on_stored_grid().features == (stored,)
+    assert work.of_found_outlines().features == (stored,)
 
 
 @pytest.mark.parametrize("name", FILES)
