@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from cvtbatch import contracts
+
 _VARIABLES = {
     "cvt": "CVT",
     "confirmed_by": "etiology confirmed by",
@@ -24,7 +26,7 @@ def in_words(text: str) -> str:
 
 def variable_in_words(name: str) -> str:
     """Return the name of a variable of the cohort, without its unit."""
-    return _VARIABLES.get(name, name.replace("_", " "))
+    return _VARIABLES.get(name, name.removeprefix(contracts.pass_through_prefix()).replace("_", " "))
 
 
 def image_pattern_notes(columns: Iterable[str]) -> tuple[str, ...]:
