@@ -234,6 +234,10 @@ def _print_fit(out: str, bundle: "Bundle") -> None:
     print_table("AUC with 95 % bootstrap interval", ("estimate", "model", "AUC", "low", "high"), aucs)
     if metrics.out_of_fold:
         say(f"out of fold, {Model.DLRN}: {REGRESSION_IN_SAMPLE}")
+        if found.clinical_candidates:
+            say(
+                f"out of fold, {Model.DLRN}: its clinical terms were chosen on these cases too; nested, in every fold anew"
+            )
     for name, votes in found.votes.items():
         if votes.reason:
             say(f"{name}: votes are uncalibrated: {votes.reason}")

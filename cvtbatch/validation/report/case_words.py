@@ -88,7 +88,9 @@ def points_in_words(case: Case) -> str:
     values = _term_values(case)
     parts = [f"{decimal(row.amount, 0)} for {_with_value(row.name, values.get(row.name))}" for row in points]
     total = decimal(sum(row.amount for row in points), 0)
-    return f"{total} point{'' if total == '1' else 's'}: {' and '.join(parts)}"
+    *first, last = parts
+    told = f"{', '.join(first)} and {last}" if first else last
+    return f"{total} point{'' if total == '1' else 's'}: {told}"
 
 
 def moved_in_words(case: Case, most: int) -> str:

@@ -132,10 +132,10 @@ def _draw_nomogram(nomogram: Nomogram, example: CaseResult | None) -> Drawing:
         _scale(axes, 0, "points", [(k / 100, f"{k}") for k in range(0, 101, 20)])
         for place, term in enumerate(nomogram.terms, 1):
             ticks = [(nomogram.points(term, value) / 100, text) for value, text in term.levels or _tick_values(term)]
-            falling = [tick for tick, before in zip(ticks[1:], ticks, strict=False) if tick[0] < before[0]]
-            # A curve that turns: what falls, while most of it rises, is told above the line.
-            above = [] if term.levels or 2 * len(falling) > len(ticks) - 1 else falling
-            _scale(axes, place, term.name, sorted(tick for tick in ticks if tick not in above), above)
+            # Where a curve turns, its shorter side is told above the line.
+            turn = max(range(len(ticks)), key=lambda at: (ticks[at][0], -at)) if term.knots else 0
+            sides = sorted((ticks[:turn], ticks[turn:]), key=len)
+            _scale(axes, place, term.name, sorted(sides[1]), sides[0])
         step = next(size for size in (10, 20, 50, 100, 200, 500) if total / size <= 8)
         _scale(axes, rows - 2, "total points", [(k / total, f"{k}") for k in range(0, int(total) + 1, step)])
         _scale(axes, rows - 1, "probability", _apart([(at / total, f"{p:g}") for p, at in shown]))
@@ -147,7 +147,8 @@ def _draw_nomogram(nomogram: Nomogram, example: CaseResult | None) -> Drawing:
             _mark_example(axes, nomogram, points, total, rows)
             summed = sum(points.get(term.name, 0.0) for term in nomogram.terms)
             name = "\n".join(textwrap.wrap(f"Example, case {key}:", 52)) if is_drawable(key) else "Example:"
-            text = f"{name}\n{points_in_words(example.case)}\n→ probability {decimal(nomogram.probability(summed), 2)}"
+            points_told = "\n".join(textwrap.wrap(points_in_words(example.case), 64))
+            text = f"{name}\n{points_told}\n→ probability {decimal(nomogram.probability(summed), 2)}"
             axes.text(0, rows - 0.42, text, color=VERMILION, fontsize=8.5, va="top", parse_math=False)
         return finish(figure, "nomogram", title, alt)
 
