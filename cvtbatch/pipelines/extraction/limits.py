@@ -36,7 +36,7 @@ WHOLE_BYTES_PER_VOXEL = {"fast": 30, "pyradiomics": 200}
 # Measured for each voxel of a source, beside what is decoded: 4 to 7, and 13 where a set interpolates otherwise than by B-splines.
 IMAGE_BYTES_PER_VOXEL = 16
 
-# What describes an outline goes through the volume at most a few times, in parts of it.
+# What describes an outline goes through the volume at most a few times. Measured of locations: 16 bytes a voxel.
 DESCRIPTION_BYTES_PER_VOXEL = 32
 
 

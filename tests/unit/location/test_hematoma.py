@@ -15,7 +15,7 @@ RULES = LocationRules()
 PLAIN = RoundHead()
 HEADS = {
     "plain": PLAIN,
-    "stored spacing": RoundHead(spacing_mm=(0.5, 0.5, 5)),
+    "fine spacing": RoundHead(spacing_mm=(1, 1, 5)),
     "face to the left": RoundHead(yaw_deg=14, center_mm=(6, -3, 2)),
     "turned and leaning": RoundHead((-30, -30, 25), yaw_deg=-15, roll_deg=-12),
     "across the midline": RoundHead((3, 40, -10)),
