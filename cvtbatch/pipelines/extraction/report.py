@@ -127,7 +127,7 @@ class RegionSummary:
 
     def __str__(self) -> str:
         empty = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in sorted(self.empty.items()))
-        return f"{self.derived:,}{f', and none of {empty}' if empty else ''}"
+        return f"{self.derived:,}{f' (empty: {empty})' if empty else ''}"
 
 
 @dataclass(slots=True)
