@@ -23,6 +23,8 @@ EMBEDDING_REVISION = 1
 OUTLINE_REVISION = 1
 # Raised when a sign or a measure of an outline has another value.
 SIGNS_REVISION = 1
+# Raised when an outline is given another location.
+LOCATIONS_REVISION = 1
 
 
 # Told by their digest, and too many to be shown.

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from cvtbatch import contracts
 from cvtbatch.dlrn.bundle_files import DOCUMENT
 from cvtbatch.dlrn.nomogram import Nomogram
+from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import FormatError
 from cvtbatch.manifest import Reading
@@ -79,6 +80,13 @@ class FeatureTable:
     table: str
     spec_id: str
     columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SlicePooling:
+    """How a hematoma's slices make the embedding that is scored."""
+
+    kind: Pooling = Pooling.LARGEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +289,7 @@ class Description:
         votes: by signature; empty in a bundle of format 1 or 2, whose votes are not recalibrated.
         outlines: None in a bundle of format 1 or 2; see `primary`.
         cohort_summary: None in a bundle of format 1 or 2.
+        pooling: of the largest slice alone in a bundle that does not say it.
         feature_sets: the one feature set whose features stand in place of the study's; empty for these.
     """
 
@@ -309,6 +318,7 @@ class Description:
     outlines: Outlines | None = None
     cohort_summary: CohortSummary | None = None
     feature_sets: tuple[FeatureTable, ...] = ()
+    pooling: SlicePooling = field(default_factory=SlicePooling)
 
     @property
     def features(self) -> str:

@@ -18,7 +18,6 @@ from cvtbatch.dlrn.logistic import LogisticFit
 from cvtbatch.dlrn.model import TRAINING_MEAN, FrozenModel, score_rows
 from cvtbatch.dlrn.nomogram import Axis, Nomogram
 from cvtbatch.dlrn.scoring import (
-    EMBEDDING,
     EPILEPSY,
     SpecIds,
     golden_scores,
@@ -81,6 +80,7 @@ def freeze_model(
         training_distances=np.zeros(1),
         thresholds={model: dict(values) for model, values in thresholds.items()},
         missing_feature=settings.missing_feature,
+        pooling=settings.pooling,
     )
     return _with_training_distances(model, cohort)
 
@@ -156,7 +156,7 @@ def golden_rows(
     there = np.ones(GOLDEN_ROWS, dtype=np.bool_)
     there[4] = False
     inputs = {name: nullable(radiomics[:, place]) for place, name in enumerate(model.radiomics)}
-    inputs[EMBEDDING] = pa.array(
+    inputs[model.pooling.column] = pa.array(
         [row if keep else None for row, keep in zip(embedding, there, strict=True)], pa.list_(pa.float32())
     )
     inputs[EPILEPSY] = pa.array([None if np.isnan(value) else int(value) for value in epilepsy], pa.int64())

@@ -10,6 +10,7 @@ from cvtbatch.dlrn.description import VoteRecalibration
 from cvtbatch.dlrn.forest import FlatForest
 from cvtbatch.dlrn.kernels import distances, logistic, project, recalibrate, standardise
 from cvtbatch.dlrn.nomogram import Nomogram
+from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.votes import to_probability
 
@@ -37,6 +38,7 @@ class FrozenModel:
         missing_feature: NO_SCORE or TRAINING_MEAN.
         recalibration: (2,) intercept and slope on the DLRN's log odds, or None in a bundle as it was fitted.
         votes: what makes probabilities of votes, by signature; empty in a bundle of format 1 or 2.
+        pooling: how a hematoma's slices make the embedding that is scored.
     """
 
     radiomics: tuple[str, ...]
@@ -58,6 +60,7 @@ class FrozenModel:
     missing_feature: str
     recalibration: Floats | None = None
     votes: Mapping[Model, VoteRecalibration] = field(default_factory=dict)
+    pooling: Pooling = Pooling.LARGEST
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from cvtbatch.dlrn.description import CohortSummary, VoteRecalibration
 from cvtbatch.dlrn.forest import FlatForest
 from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.nomogram import Nomogram
-from cvtbatch.dlrn.scoring import EMBEDDING, EPILEPSY
+from cvtbatch.dlrn.pooling import Pooling
+from cvtbatch.dlrn.scoring import EPILEPSY
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.training_scores import ClassScores
 from cvtbatch.validation.kept_columns import KeptNumbers
@@ -30,6 +31,7 @@ NOMOGRAM_TOLERANCE = 1e-9
 LARGEST_SHARE = 1 + 1e-9
 # A recalibration takes neighbours through exp and log, which may turn them by an ulp.
 SAME_PLACE = 1e-12
+NO_FEATURES = (*(way.column for way in Pooling), EPILEPSY)
 # Deeper than any forest that a job allows grows on a cohort; what a tree is asked for is a depth of 10.
 MOST_DEPTH = 4096
 
@@ -96,7 +98,7 @@ def _name_problems(model: FrozenModel) -> Iterator[str]:
     names = model.columns
     if len(set(names)) < len(names):
         yield "columns names a column twice"
-    yield from (f"columns names {name}, which is no feature" for name in (EMBEDDING, EPILEPSY) if name in names)
+    yield from (f"columns names {name}, which is no feature" for name in NO_FEATURES if name in names)
 
 
 def _shape_problems(model: FrozenModel) -> Iterator[str]:

@@ -19,6 +19,7 @@ STAGE_WORDS = {
     "worker": "working on the case",
     "audit": "comparing with stock PyRadiomics",
     "signs": "looking for signs",
+    "locations": "locating the hematoma",
 }
 SHOWN = 10
 """Failures of a kind that a page shows; a file has all of them."""

@@ -16,6 +16,7 @@ from cvtbatch.store.feature_sets import NAME as SET_NAME
 from cvtbatch.store.feature_sets import set_contract, set_table
 from cvtbatch.store.feature_store import FeatureStore
 from cvtbatch.store.location import Location
+from cvtbatch.store.pooled_embeddings import incomplete_outlines
 from cvtbatch.store.portions import Portions, Wanted
 from cvtbatch.store.reading import Selection, View, among
 from cvtbatch.store.snapshots import (
@@ -48,6 +49,7 @@ __all__ = [
     "create_snapshot",
     "equal_to",
     "erase_case",
+    "incomplete_outlines",
     "read_snapshot",
     "read_snapshots",
     "set_contract",

@@ -171,4 +171,4 @@ def test_a_word_that_is_no_description_is_refused(folder: Path) -> None:
     manifest = folder / "archive" / "manifest.csv"
     refused = cvtbatch("extract", manifest, "--store", folder / "store", "--set", "describe=[sign]", "--workers", 0)
     assert refused.returncode == 1
-    assert "describe.0: 'sign' is not one of signs; did you mean 'signs'" in refused.stderr
+    assert "describe.0: 'sign' is not one of signs, locations; did you mean 'signs'" in refused.stderr

@@ -37,6 +37,7 @@ LAYERS = [
         "embedding",
         "outlining",
         "regions",
+        "location",
         "signs",
         "reporting",
         "reviewing",

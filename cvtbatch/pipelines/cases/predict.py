@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.kernels import project
-from cvtbatch.dlrn.scoring import EMBEDDING, EPILEPSY, probability_column
+from cvtbatch.dlrn.scoring import EPILEPSY, probability_column
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.pipelines.cases.case_inputs import CaseInputs
 from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, TERM_NAMES, scale_of, training_ranges, uncalibrated
@@ -67,7 +67,7 @@ def predict_case(bundle: Bundle, inputs: CaseInputs, epilepsy: int | None) -> Pr
         epilepsy: 0 or 1, or None where unknown: then there is no DLRN.
     """
     columns = {name: pa.array([inputs.features[name]], pa.float64()) for name in bundle.model.radiomics}
-    columns[EMBEDDING] = pa.array([inputs.embedding], pa.list_(pa.float32()))
+    columns[bundle.model.pooling.column] = pa.array([inputs.embedding], pa.list_(pa.float32()))
     columns[EPILEPSY] = pa.array([epilepsy], pa.int64())
     [row] = bundle.score(pa.table(columns), explain=True).to_pylist()
     told = bundle.description

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from cvtbatch.location.atlas_files import AtlasFiles
+
 
 @dataclass(frozen=True, slots=True)
 class DescriptionWork:
@@ -10,10 +12,12 @@ class DescriptionWork:
 
     Attributes:
         table: that its rows go to; it says what they are.
+        atlas: of the user's, that locations are told by.
     """
 
     table: str
     spec_id: str
+    atlas: AtlasFiles | None = None
 
     @property
     def grid(self) -> Literal["stored"]:

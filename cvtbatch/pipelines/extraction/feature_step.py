@@ -120,9 +120,7 @@ class FeatureStep:
         """Compute the values of a table that describes outlines."""
         require_memory(description_bytes(grid))
         key = FailureKey(roi.roi_key, work.spec_id)
-        values = guarded(
-            self._meter, work.table, key, roi.about, lambda: describe(work.table, hu_zyx, roi.mask_zyx, grid)
-        )
+        values = guarded(self._meter, work.table, key, roi.about, lambda: describe(work, hu_zyx, roi.mask_zyx, grid))
         self.rows[work.table].append({**self._keys(roi, work.table, work), **values})
 
     def _keys(self, roi: MaskedRoi, kind: str, work: ValueWork) -> Row:

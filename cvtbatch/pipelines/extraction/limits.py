@@ -36,7 +36,7 @@ WHOLE_BYTES_PER_VOXEL = {"fast": 30, "pyradiomics": 200}
 IMAGE_BYTES_PER_VOXEL = 16
 
 # What describes an outline goes through the volume at most a few times, in parts of it.
-DESCRIPTION_BYTES_PER_VOXEL = 16
+DESCRIPTION_BYTES_PER_VOXEL = 32
 
 
 def case_limit_s(task: CaseTask, stated_s: float | None) -> float:

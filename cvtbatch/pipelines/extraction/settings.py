@@ -117,7 +117,7 @@ def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
     study = FeatureWork(contracts.RADIOMICS, radiomics.spec_id, profile, engine, audit_share)
     sets, set_specs = resolve_sets(job.radiomics, volume, store_url)
     features = (study, *sets)
-    descriptions, description_specs = resolve_descriptions(job.describe, volume)
+    descriptions, description_specs = resolve_descriptions(job.describe, job.atlas, volume)
     if only != "embeddings" and any(part.engine == "pyradiomics" or part.audit_share > 0 for part in features):
         from cvtbatch.radiomics import check_stock
 

@@ -80,6 +80,14 @@ class RadiomicsSection:
 
 
 @dataclass(frozen=True, slots=True)
+class AtlasSection:
+    """Files of an atlas that locations are told by, both or none."""
+
+    template: str | None
+    labels: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class EmbeddingSection:
     """Embeddings: of which backbone, on what of a slice, computed how.
 
@@ -173,6 +181,7 @@ class Job:
     outline: OutlineSection
     radiomics: RadiomicsSection
     describe: tuple[str, ...]
+    atlas: AtlasSection
     embedding: EmbeddingSection
     cohort: CohortSection
     finetune: Training
