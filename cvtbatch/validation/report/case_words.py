@@ -11,6 +11,8 @@ from cvtbatch.validation.report.conclusion import SECOND_OPINION, UNTRAINED, con
 from cvtbatch.validation.report.digits import decimal
 from cvtbatch.validation.values import Maybe, NotComputable
 
+SIGNATURE = "DLR signature"
+
 
 def outside_training(case: Case, nomogram: Maybe[Nomogram]) -> tuple[str, ...]:
     """Return what of a case lies outside the training range, by name: columns, and terms of the nomogram that are numbers."""
@@ -150,7 +152,7 @@ def _how_far(widths: float | None) -> str:
 def _term_values(case: Case) -> dict[str, Value]:
     """Return the values that a nomogram's term can have, by its name, levels by theirs; None where unknown."""
     clinical = {variable_in_words(name): _level(value) for name, value in case.clinical.items()}
-    return {"DLR signature": case.scores.get("DLR"), **clinical}
+    return {SIGNATURE: case.scores.get("DLR"), **clinical}
 
 
 def _clinical(value: float | str, unit: str) -> str:
@@ -165,7 +167,9 @@ def _clinical(value: float | str, unit: str) -> str:
 def _with_value(name: str, value: Value) -> str:
     if value is None:
         return name
-    return f"{name} {value}" if isinstance(value, str) else f"{name} {decimal(value, 2)}"
+    if isinstance(value, str):
+        return f"{name} {value}"
+    return f"{name} {decimal(value, 2) if name == SIGNATURE else f'{value:g}'}"
 
 
 def _level(value: Value) -> Value:

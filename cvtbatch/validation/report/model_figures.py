@@ -135,7 +135,8 @@ def _draw_nomogram(nomogram: Nomogram, example: CaseResult | None) -> Drawing:
             # Where a curve turns, its shorter side is told above the line.
             turn = max(range(len(ticks)), key=lambda at: (ticks[at][0], -at)) if term.knots else 0
             sides = sorted((ticks[:turn], ticks[turn:]), key=len)
-            _scale(axes, place, term.name, sorted(sides[1]), sides[0])
+            longer = sorted(sides[1])
+            _scale(axes, place, term.name, longer if term.levels or not term.column else _apart(longer, 0.05), sides[0])
         step = next(size for size in (10, 20, 50, 100, 200, 500) if total / size <= 8)
         _scale(axes, rows - 2, "total points", [(k / total, f"{k}") for k in range(0, int(total) + 1, step)])
         _scale(axes, rows - 1, "probability", _apart([(at / total, f"{p:g}") for p, at in shown]))

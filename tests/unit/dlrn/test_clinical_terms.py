@@ -1,7 +1,6 @@
 """Clinical terms: chosen by R's tests, fitted as statsmodels fits their columns, scored by hand, and refused with a way on."""
 
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +12,18 @@ from scipy import stats
 from cvtbatch.dlrn.bundle import load_bundle
 from cvtbatch.dlrn.clinical_choice import choose_terms
 from cvtbatch.dlrn.clinical_columns import to_texts
-from cvtbatch.dlrn.clinical_terms import EPILEPSY, ClinicalColumns, Kind, design, labels_of
-from cvtbatch.dlrn.cohort import Cohort
-from cvtbatch.dlrn.fit import Fit, fit_model
+from cvtbatch.dlrn.clinical_terms import EPILEPSY, Kind, design, labels_of
+from cvtbatch.dlrn.fit import fit_model
 from cvtbatch.dlrn.scoring import score_batch
 from cvtbatch.dlrn.settings import ClinicalSettings
 from cvtbatch.errors import InputError
 from cvtbatch.validation.splines import knots_of, spline_basis
+from tests.support.clinical_fit import fitted
 from tests.support.cohorts import (
     ORIGIN,
     SMALLEST_JOB,
     SPECS,
-    CohortPlan,
     as_table,
-    made_cohort,
     settings,
     surroundings,
     write,
@@ -34,41 +31,10 @@ from tests.support.cohorts import (
 
 IDS, FEW = to_texts([f"{place},5" for place in range(90)]), np.arange(90) % 3 / 2.0
 ALL = ("epilepsy", "age", "location", "sex", "x_gcs")
-CHOICE = (
-    "fit.clinical.terms=[age, location]",
-    "fit.clinical.candidates=[epilepsy, sex, x_gcs]",
-    "fit.clinical.splines=[age]",
-    "fit.nested.repeats=1",
-    "fit.nested.folds=2",
-)
 
 
 def clinical_settings(**changes: object) -> ClinicalSettings:
     return replace(settings().clinical, terms=(), **changes)
-
-
-def drawn(cohort: Cohort) -> ClinicalColumns:
-    """Draw clinical values: the outcome moves epilepsy and x_gcs, age by a curve, and no other."""
-    rng, outcome = np.random.default_rng(4), cohort.outcome
-    age = rng.uniform(20, 90, len(outcome)).round()
-    age[(outcome == 1) & (rng.uniform(size=len(age)) < 0.4)] = 25.0
-    age[5] = np.nan
-    location = to_texts(rng.choice(["deep", "lobar", "lobar", "other"], len(outcome)).tolist())
-    location[7] = None
-    return {
-        EPILEPSY: (rng.uniform(size=len(outcome)) < np.where(outcome == 1, 0.6, 0.15)).astype(np.float64),
-        "age": age,
-        "location": location,
-        "sex": to_texts(["F" if place % 2 else "M" for place in range(len(outcome))]),
-        "x_gcs": np.clip(np.round(rng.normal(13 - 3 * outcome, 2)), 3, 15),
-    }
-
-
-@cache
-def fitted() -> tuple[Cohort, Fit]:
-    plain = made_cohort(CohortPlan(effect=0.8, radiomics=10, length=8, slices=2), 1)
-    cohort = replace(plain, clinical=drawn(plain))
-    return cohort, fit_model(cohort, settings(*SMALLEST_JOB, *CHOICE), SPECS, surroundings(cohort))
 
 
 def test_a_table_is_tested_by_chi_square_and_one_with_small_counts_by_fisher() -> None:
