@@ -12,6 +12,7 @@ from cvtbatch.errors import ResourceError
 Library = Literal[
     "bokeh",
     "cryptography",
+    "highdicom",
     "imblearn",
     "matplotlib",
     "pandas",
@@ -26,6 +27,7 @@ Library = Literal[
 _BROUGHT_BY: dict[Library, tuple[str, str]] = {
     "bokeh": ("cluster", "bokeh"),
     "cryptography": ("cluster", "cryptography"),
+    "highdicom": ("pacs", "highdicom"),
     "imblearn": ("fit", "imbalanced-learn"),
     "matplotlib": ("fit", "matplotlib"),
     "pandas": ("fit", "pandas"),

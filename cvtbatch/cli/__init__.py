@@ -28,6 +28,7 @@ from cvtbatch.cli.options import CANNOT_RUN
 from cvtbatch.cli.predict import predict
 from cvtbatch.cli.profile import profile
 from cvtbatch.cli.pyradiomics import pyradiomics
+from cvtbatch.cli.results import results
 from cvtbatch.cli.review import review
 from cvtbatch.cli.sections import Sections
 from cvtbatch.cli.store import export, export_case, picture, status
@@ -148,7 +149,7 @@ def cli() -> None:
 
 for _title, _commands in (
     ("Before a run", (synth, download, index, manifest, check, profile)),
-    ("The run", (extract, status, export, export_case, picture, review)),
+    ("The run", (extract, status, export, export_case, picture, review, results)),
     ("A model", (finetune, snapshot, spec, fit, compare_models, bundle, predict, score)),
     ("Without a store", (pyradiomics,)),
     ("A centre", (add_center, validate, recalibrate, agreement)),

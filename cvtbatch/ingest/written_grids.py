@@ -11,8 +11,10 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from cvtbatch.geometry import SAME_PLACE_MM, Grid, SliceStack
+from cvtbatch.errors import InputError
+from cvtbatch.geometry import ROUND_OFF, SAME_PLACE_MM, Grid, SliceStack, Vector
 from cvtbatch.imaging import place_mask
+from cvtbatch.imaging.placement import nearest_slices
 from cvtbatch.ingest.mask_grids import fit_of
 
 Mask = npt.NDArray[np.uint8]
@@ -48,3 +50,42 @@ def lay_on(mask_zyx: Mask, place: Grid | SliceStack, grid: Grid) -> Mask:
     """
     fit = fit_of(grid, place)
     return fit.turned(mask_zyx) if fit is not None and fit.is_exact else place_mask(mask_zyx, place, grid)
+
+
+def lay_on_slices(mask_zyx: Mask, place: Grid | SliceStack, stack: SliceStack) -> Mask:
+    """Return a mask on the slices of a series, tilted and uneven ones too.
+
+    Voxel by voxel where its own are the series' pixels, in any order; else each pixel takes the voxel that its centre lies in.
+
+    Raises:
+        InputError: "mask_lost": no pixel's centre lies in the ROI.
+    """
+    fit = fit_of(place, stack)
+    if fit is not None and fit.is_exact:
+        return fit.turned(mask_zyx)
+    laid = np.zeros((len(stack.positions_mm), stack.rows, stack.columns), np.uint8)
+    along, down = np.array(stack.row_axis) * stack.pixel_mm[0], np.array(stack.column_axis) * stack.pixel_mm[1]
+    y, x = np.mgrid[: stack.rows, : stack.columns].reshape(2, -1, 1)
+    for plane, position in zip(laid, stack.positions_mm, strict=True):
+        plane[:] = _voxels_at(mask_zyx, place, np.array(position) + x * along + y * down).reshape(plane.shape)
+    if not laid.any():
+        raise InputError(
+            "mask_lost", "no pixel of the series' slices has its centre in the outline: it is too thin for them"
+        )
+    return laid
+
+
+def _voxels_at(mask_zyx: Mask, place: Grid | SliceStack, points_mm: Vector) -> Mask:
+    """Return the mask (n,) at points (n, 3); 0 outside it."""
+    if isinstance(place, Grid):
+        x, y, z = np.floor(place.to_index(points_mm) + 0.5 + ROUND_OFF).astype(np.int64).T
+    else:
+        axes = np.array([place.row_axis, place.column_axis, place.slice_axis])
+        offsets = (points_mm - np.array(place.positions_mm[0])) @ axes.T
+        z = nearest_slices(offsets[:, 2], place)
+        in_plane = (offsets[:, :2] - place.shifts_mm()[z]) / np.array(place.pixel_mm)
+        x, y = np.floor(in_plane + 0.5 + ROUND_OFF).astype(np.int64).T
+    inside = np.logical_and.reduce([(i >= 0) & (i < n) for i, n in zip((z, y, x), mask_zyx.shape, strict=True)])
+    found = np.zeros(len(points_mm), np.uint8)
+    found[inside] = mask_zyx[z[inside], y[inside], x[inside]] != 0
+    return found

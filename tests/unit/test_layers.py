@@ -44,12 +44,12 @@ LAYERS = [
         "validation",
         "dlrn",
     ],
-    ["ingest", "store", "engine"],
+    ["ingest", "store", "engine", "dicom_results"],
     ["pipelines"],
     ["api", "cli"],
 ]
 # Within this layer none imports another.
-SEPARATE = {"ingest", "store", "engine"}
+SEPARATE = {"ingest", "store", "engine", "dicom_results"}
 ROOMS = {
     "dask": {"engine"},
     "distributed": {"engine"},
@@ -68,6 +68,7 @@ ROOMS = {
     "prometheus_client": {"pipelines"},
     "nibabel": {"ingest"},
     "pooch": {"downloads"},
+    "highdicom": {"dicom_results"},
 }
 # Within pipelines: the floor of each room, from the ground up; rooms of one floor do not import each other.
 FLOORS = {
@@ -78,6 +79,7 @@ FLOORS = {
     "reviews": 1,
     "stores": 1,
     "models": 2,
+    "results": 2,
     "centers": 3,
     "cases": 4,
 }

@@ -4,33 +4,39 @@ The store keeps no source, so that the image is read again, and so is what a per
 the manifest names no more, is laid on the slices from its stored mask.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
 from cvtbatch.documents import to_document
-from cvtbatch.errors import FormatError, InputError
+from cvtbatch.errors import InputError
 from cvtbatch.file_errors import why
 from cvtbatch.geometry import AIR_HU, Grid
 from cvtbatch.imaging.placement import mask_volume_ml
-from cvtbatch.ingest import ImageSlices, read_mask, read_volume
 from cvtbatch.ingest.nrrd import write_nrrd
 from cvtbatch.ingest.slicer_writing import NamedMask, write_segmentation
 from cvtbatch.ingest.written_grids import lay_on, series_grid, with_margin
 from cvtbatch.manifest import Case, key_of, read_manifest
 from cvtbatch.nearest import nearest
 from cvtbatch.pipelines.stores.correction_rows import correction_rows
+from cvtbatch.pipelines.stores.source_outlines import (
+    ROI_COLUMNS,
+    VOLUME_COLUMNS,
+    Row,
+    read_outlines,
+    read_stored_image,
+    stored_grid_of,
+    stored_mask,
+)
 from cvtbatch.store import FeatureStore, StoredArray, View
 from cvtbatch.whole_files import written_whole
 
 IMAGE, SEGMENTATION = "image.nrrd", "outlines.seg.nrrd"
 Document = dict[str, object]
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +127,7 @@ def export_case(url: str, manifest_path: Path, key: str, out: Path, corrector: s
 
 def _volume(view: View, key: str) -> Row:
     """Return the case's volume; of several specifications the one last written."""
-    columns = ("case_key", "center", "case_id", "volume_spec_id", "image_digest", "path", "checksum", "sequence")
-    grid = ("size_xyz", "spacing_mm", "origin_mm", "direction")
-    volumes = view.rows("volumes", [*columns, *grid])
+    volumes = view.rows("volumes", VOLUME_COLUMNS)
     found = volumes.filter(pc.equal(volumes["case_key"], key)).to_pylist()
     if not found:
         near = nearest(key, volumes["case_key"].to_pylist(), 3)
@@ -139,56 +143,30 @@ def _volume(view: View, key: str) -> Row:
 
 def _outlines(view: View, volume: Row) -> list[Row]:
     """Return the current outlines on a volume."""
-    columns = ["roi_key", "case_key", "roi", "reader", "reading", "outline_spec_id", "volume_spec_id"]
-    rois = view.outlines([*columns, "mask_digest", "path", "checksum", "volume_ml"])
+    rois = view.outlines(ROI_COLUMNS)
     same = (pc.equal(rois[name], volume[name]) for name in ("case_key", "volume_spec_id"))
     found: list[Row] = rois.filter(pc.and_(*same)).sort_by("roi_key").to_pylist()
     return found
 
 
 def _scene(store: FeatureStore, case: Case, volume: Row, rows: list[Row]) -> _Scene:
-    source = read_volume(case)
-    if source.image_digest() != volume["image_digest"]:
-        raise _changed("image", case.manifest_row, case.image)
-    stored_grid = Grid(*(tuple(volume[name]) for name in ("size_xyz", "spacing_mm", "origin_mm", "direction")))
+    source = read_stored_image(case, volume)
     grid = series_grid(source.stack)
     if grid is None:
-        return _stored_scene(store, volume, stored_grid, rows)
-    drawn = {roi.roi_key: roi for roi in case.masked_rois()}
-    outlines = []
-    for row in rows:
-        roi = drawn.get(row["roi_key"])
-        if roi is not None and row["outline_spec_id"] is None:
-            mask = read_mask(roi, lambda: ImageSlices.of(source))
-            if mask.mask_digest() != row["mask_digest"]:
-                raise _changed("mask", roi.manifest_row, roi.mask or "")
-            voxels = lay_on(mask.voxels_zyx, mask.place, grid)
-            outlines.append(_Outline(row, voxels, "file", mask.volume_ml))
-        else:
-            voxels = lay_on(_stored_mask(store, row), stored_grid, grid)
-            outlines.append(_Outline(row, voxels, "store", row["volume_ml"]))
-    return _Scene("series", grid, source.hu_zyx, tuple(outlines))
+        return _stored_scene(store, volume, stored_grid_of(volume), rows)
+    outlines = tuple(
+        _Outline(one.row, lay_on(one.voxels_zyx, one.place, grid), one.taken_from, one.volume_ml)
+        for one in read_outlines(store, case, volume, source, rows)
+    )
+    return _Scene("series", grid, source.hu_zyx, outlines)
 
 
 def _stored_scene(store: FeatureStore, volume: Row, stored_grid: Grid, rows: list[Row]) -> _Scene:
     grid, columns = with_margin(stored_grid)
     margin = ((0, 0), (0, 0), (columns, 0))
     image = store.read_array(StoredArray(volume["path"], volume["checksum"]))
-    outlines = tuple(_Outline(row, np.pad(_stored_mask(store, row), margin), "store", row["volume_ml"]) for row in rows)
+    outlines = tuple(_Outline(row, np.pad(stored_mask(store, row), margin), "store", row["volume_ml"]) for row in rows)
     return _Scene("stored", grid, np.pad(image, margin, constant_values=AIR_HU), outlines)
-
-
-def _stored_mask(store: FeatureStore, row: Row) -> npt.NDArray[np.uint8]:
-    return np.asarray(store.read_array(StoredArray(row["path"], row["checksum"])), dtype=np.uint8)
-
-
-def _changed(what: str, manifest_row: int, path: str) -> FormatError:
-    return FormatError(
-        "source_changed",
-        f"the {what} of manifest row {manifest_row} is not the one that was stored; name the manifest from which the store was "
-        "extracted, or extract this one again with --verify-inputs",
-        path,
-    )
 
 
 def _write(scene: _Scene, out: Path) -> None:

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid, SliceStack, stored_grid
 from cvtbatch.imaging import place_mask
 from cvtbatch.imaging.placement import mask_volume_ml
 from cvtbatch.ingest import SourceMask, read_mask
 from cvtbatch.ingest.nrrd import write_nrrd
 from cvtbatch.ingest.slicer_writing import NamedMask, write_segmentation
-from cvtbatch.ingest.written_grids import lay_on, series_grid, with_margin
+from cvtbatch.ingest.written_grids import lay_on, lay_on_slices, series_grid, with_margin
 from tests.support.mask_files import ORIENTATIONS, UNEVEN, Ball, ball, roi, slices_of
 
 # No stored plane of 5 mm lies halfway between two slices, where the last bit would decide.
@@ -150,3 +151,35 @@ def test_itk_reads_the_image_as_it_was_written(tmp_path: Path, dtype: type) -> N
     x, y = np.array(drawn.stack.row_axis) * 0.9, np.array(drawn.stack.column_axis) * 0.8
     expected = np.array(drawn.stack.positions_mm[3]) + 79 * x + 71 * y
     assert np.allclose(image.TransformIndexToPhysicalPoint((79, 71, 3)), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("orientation", ["axial", "oblique"])
+def test_a_grid_laid_on_tilted_and_uneven_slices_is_what_lies_at_each_pixel(orientation: str) -> None:
+    """As ITK finds the voxel of every pixel's centre."""
+    drawn = ball(UNEVEN, 12.0, orientation)
+    grid = stored_grid(ball(EVEN, 0.0, "axial").stack, (0.51, 0.53, 4.9))
+    voxels = Ball(ball(EVEN).stack, np.array(drawn.center_mm)).on(grid).astype(np.uint8)
+    assert voxels.any()
+    laid = lay_on_slices(voxels, grid, drawn.stack)
+    image = sitk.GetImageFromArray(voxels)
+    image.SetSpacing(grid.spacing_mm)
+    image.SetOrigin(grid.origin_mm)
+    image.SetDirection(grid.direction)
+    rng, centers = np.random.default_rng(1), np.stack(list(drawn.pixel_centers()))
+    there = [tuple(place) for place in np.argwhere(laid)[::97]]
+    anywhere = [tuple(rng.integers(0, laid.shape)) for _ in range(400)]
+    for place in (*there, *anywhere):
+        index = image.TransformPhysicalPointToIndex(centers[place].tolist())
+        inside = all(0 <= i < n for i, n in zip(index, image.GetSize(), strict=True))
+        assert laid[place] == (image.GetPixel(index) if inside else 0)
+    assert len(there) > 20
+
+
+def test_a_mask_between_the_slices_is_lost_and_said_to_be() -> None:
+    stack = ball((6.0,) * 10).stack
+    grid = stored_grid(ball((1.0,) * 60).stack, (0.5, 0.5, 1.0))
+    voxels = np.zeros(grid.shape_zyx, np.uint8)
+    voxels[3, 40:60, 40:60] = 1
+    with pytest.raises(InputError) as raised:
+        lay_on_slices(voxels, grid, stack)
+    assert raised.value.kind == "mask_lost"

@@ -1,0 +1,178 @@
+"""`results`: outlines of a store and of its manifest as DICOM objects, once, and again after something changed."""
+
+import json
+import shutil
+from pathlib import Path
+
+import highdicom
+import numpy as np
+import pydicom
+import pytest
+
+from cvtbatch import contracts
+from cvtbatch.dicom_results.source_headers import quiet
+from cvtbatch.geometry import stored_grid
+from cvtbatch.imaging import place_mask
+from cvtbatch.imaging.placement import mask_volume_ml
+from cvtbatch.ingest import ImageSlices, read_mask, read_volume
+from cvtbatch.ingest.writing import SeriesTags, write_series
+from cvtbatch.manifest import read_manifest
+from cvtbatch.store import FeatureStore
+from tests.support.archives import write_rows
+from tests.support.commands import cvtbatch
+from tests.support.mask_files import UNEVEN, Ball, ball, datasets, write_seg
+from tests.support.store_rows import VOLUME_SPEC, add_specs, row
+
+SHAPES = {"tilted": ((4.2,) * 15, 18.5), "uneven": (UNEVEN, 0.0)}
+SEG, SR = "hematoma/A/1/seg.dcm", "hematoma/A/1/sr.dcm"
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """Two series, and an image that is none, and a store that knows them without having computed features."""
+    rows = []
+    for shape, (gaps, tilt) in SHAPES.items():
+        head = ball(gaps, tilt)
+        write_series(tmp_path / shape, head.hu(), head.stack, SeriesTags(f"Doe^Jane {shape}", "Secret", tilt))
+        write_seg(tmp_path / f"{shape}.dcm", datasets(tmp_path / shape), head.mask())
+        row_ = {"center": "A", "case_id": shape, "image": shape, "mask": f"{shape}.dcm"}
+        rows.append({**row_, "allow_gaps": 1 if shape == "uneven" else ""})
+    rows.append({"center": "A", "case_id": "nifti", "image": "tilted", "mask": "tilted.dcm", "allow_gaps": ""})
+    write_rows(tmp_path / "manifest.csv", rows)
+    store = FeatureStore.open_for_writing(str(tmp_path / "store"))
+    add_specs(store, VOLUME_SPEC)
+    keep(store, tmp_path / "manifest.csv")
+    return tmp_path
+
+
+def keep(store: FeatureStore, manifest: Path) -> None:
+    """Store the cases of a manifest as `extract` does, with an image of 61 HU and noise."""
+    for case in read_manifest(manifest):
+        source = read_volume(case)
+        mask = read_mask(case.rois[0], lambda source=source: ImageSlices.of(source))
+        grid = stored_grid(source.stack, (0.5, 0.5, 5.0))
+        stored = place_mask(mask.voxels_zyx, mask.place, grid)
+        image = np.random.default_rng(1).normal(61, 5, grid.shape_zyx).astype(np.int16)
+        volume, voxels = store.write_volume(image, grid), store.write_mask(stored, grid)
+        identity = {"case_key": case.case_key, "center": "A", "case_id": case.case_id}
+        of_volume = {**identity, "volume_spec_id": VOLUME_SPEC.spec_id, "image_digest": source.image_digest()}
+        place = {"size_xyz": grid.size_xyz, "spacing_mm": grid.spacing_mm, "origin_mm": grid.origin_mm}
+        where = {**place, "direction": grid.direction, "path": volume.path, "checksum": volume.checksum}
+        kind = {"source_format": "NIfTI" if case.case_id == "nifti" else "DICOM"}
+        roi = {"roi_key": case.rois[0].roi_key, "roi": "hematoma", "reader": "A", "reading": 1}
+        digests = {"mask_digest": mask.mask_digest(), "input_digest": mask.mask_digest()}
+        area = float(stored.sum(axis=(1, 2)).max()) * 0.25
+        measures = {"volume_ml": mask_volume_ml(stored, grid), "largest_slice_area_mm2": area}
+        files = {"path": voxels.path, "checksum": voxels.checksum}
+        store.table("volumes").append([row("volumes", **of_volume, **where, **kind)])
+        store.table("rois").append([row("rois", **of_volume, **roi, **digests, **measures, **files)])
+
+
+def written(archive: Path, *more: object, code: int = 0) -> dict[str, object]:
+    command = [
+        "results",
+        "--manifest",
+        archive / "manifest.csv",
+        "--store",
+        archive / "store",
+        "--out",
+        archive / "out",
+    ]
+    result = cvtbatch(*command, "--json", *more)
+    assert result.returncode == code, result.stderr
+    document = json.loads(result.stdout)
+    assert contracts.problems_of(document, "commands/results.json") == []
+    assert not any(word in result.stdout for word in ("Doe", "Secret", "2.25.", "1.2.", str(archive / "tilted")))
+    assert not any(word in result.stderr for word in ("Doe", "Secret", "2.25."))
+    return dict(document)
+
+
+def test_outlines_come_back_and_values_are_the_stores(archive: Path) -> None:
+    document = written(archive)
+    assert document["outlines"] == {"written": 2, "replaced": 0, "there": 0}
+    assert (document["not_dicom"], document["not_stored"], document["failed"]) == (["A/nifti"], [], [])
+    assert document["folders"] == ["A/tilted/hematoma/A/1", "A/uneven/hematoma/A/1"]
+    store = FeatureStore(str(archive / "store"))
+    rois = {roi["case_id"]: roi for roi in store.rois().to_pylist()}
+    rows = [
+        {"center": "A", "case_id": shape, "image": shape, "mask": f"out/A/{shape}/{SEG}", "allow_gaps": 1}
+        for shape in SHAPES
+    ]
+    for case in read_manifest(write_rows(archive / "back.csv", rows)):
+        source, roi = read_volume(case), rois[case.case_id]
+        back = read_mask(case.rois[0], lambda source=source: ImageSlices.of(source))
+        assert back.mask_digest() == roi["mask_digest"]
+        with quiet():
+            report = highdicom.sr.srread(archive / "out" / "A" / case.case_id / SR)
+        [group] = report.content.get_volumetric_roi_measurement_groups()
+        values = {(one.name.value, one.method.value): float(one.value) for one in group.get_measurements()}
+        grid = stored_grid(source.stack, (0.5, 0.5, 5.0))
+        inside = place_mask(back.voxels_zyx, back.place, grid) == 1
+        image = np.random.default_rng(1).normal(61, 5, grid.shape_zyx).astype(np.int16)
+        assert values == {
+            ("118565006", "source_slices"): back.volume_ml,
+            ("118565006", "stored_grid"): roi["volume_ml"],
+            ("42798000", "stored_grid"): roi["largest_slice_area_mm2"],
+            ("112031", "stored_grid"): pytest.approx(float(image[inside].astype(float).mean()), rel=1e-12),
+        }
+        assert str(report.PatientName) == f"Doe^Jane {case.case_id}"
+
+
+def test_a_second_run_continues_and_a_new_outline_names_what_it_replaces(archive: Path) -> None:
+    written(archive)
+    files = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in sorted((archive / "out").rglob("*.dcm"))}
+    assert written(archive)["outlines"] == {"written": 0, "replaced": 0, "there": 2}
+    lost = archive / "out" / "A" / "tilted" / SR
+    lost.unlink()
+    lost.with_name(".sr.dcm.part").write_bytes(b"half")
+    assert written(archive)["outlines"] == {"written": 1, "replaced": 0, "there": 1}
+    assert {path: path.read_bytes() for path in files} == {path: data for path, (data, _) in files.items()}
+    kept = {path: time for path, (_, time) in files.items() if path != lost}
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert list((archive / "out").rglob(".*")) == []
+    smaller = Ball(ball(*SHAPES["tilted"]).stack, ball(*SHAPES["tilted"]).center_mm, 14.0)
+    write_seg(archive / "tilted.dcm", datasets(archive / "tilted"), smaller.mask())
+    store = FeatureStore.open_for_writing(str(archive / "store"), existing=True)
+    keep(store, archive / "manifest.csv")
+    before = pydicom.dcmread(lost)
+    assert written(archive)["outlines"] == {"written": 0, "replaced": 1, "there": 1}
+    after = pydicom.dcmread(lost)
+    [study] = after.PredecessorDocumentsSequence
+    [named] = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert named.ReferencedSOPInstanceUID == before.SOPInstanceUID != after.SOPInstanceUID
+    assert written(archive)["outlines"] == {"written": 0, "replaced": 0, "there": 2}
+
+
+def test_a_case_whose_image_changed_is_refused_and_the_others_are_written(archive: Path) -> None:
+    path = sorted((archive / "tilted").iterdir())[5]
+    dataset = pydicom.dcmread(path)
+    pixels = bytearray(dataset.PixelData)
+    pixels[2000] ^= 1
+    dataset.PixelData = bytes(pixels)
+    dataset.save_as(path)
+    document = written(archive, code=3)
+    [failed] = document["failed"]
+    assert (failed["case_key"], failed["manifest_row"], failed["kind"]) == ("A/tilted", 1, "source_changed")
+    assert document["outlines"] == {"written": 1, "replaced": 0, "there": 0}
+    assert not (archive / "out" / "A" / "tilted").exists()
+    shutil.rmtree(archive / "out")
+    assert written(archive, "A/uneven")["cases"] == 1
+    text = cvtbatch(
+        *("results", "A/unevn", "--manifest", archive / "manifest.csv", "--store", archive / "store"),
+        "--out",
+        archive / "o",
+    )
+    assert (text.returncode, "did you mean 'A/uneven'?" in text.stderr) == (1, True)
+
+
+def test_a_header_that_no_object_may_hold_is_refused_without_its_value(archive: Path) -> None:
+    for path in (archive / "tilted").iterdir():
+        dataset = pydicom.dcmread(path)
+        with quiet():
+            dataset.PatientBirthDate = "spring 1950"
+            dataset.save_as(path)
+    document = written(archive, code=3)
+    [failed] = document["failed"]
+    assert (failed["case_key"], failed["kind"]) == ("A/tilted", "unusable_header")
+    assert "1950" not in json.dumps(document)
+    assert document["outlines"] == {"written": 1, "replaced": 0, "there": 0}
