@@ -78,8 +78,7 @@ def rules_of(names: Iterable[str]) -> tuple[Rule, ...]:
 
 def is_region(roi: str) -> bool:
     """Say whether an ROI is named as a region is; of those in tables, their column `region` tells."""
-    before, dot, region = roi.rpartition(".")
-    return bool(before and dot) and NAME.fullmatch(region) is not None
+    return any(NAME.fullmatch(roi[dot.end() :]) for dot in re.finditer(r"(?<=.)\.", roi))
 
 
 def region_roi(roi: str, region: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import Case
@@ -54,11 +55,12 @@ def require_free_names(cases: Iterable[Case], regions: Sequence[RegionWork]) -> 
     """
     for case in cases if regions else ():
         drawn = {roi.roi_key: roi for roi in case.rois}
-        for key in sorted(region_keys(drawn, regions) & drawn.keys()):
-            roi = drawn[key]
+        for region, key in product(regions, drawn):
+            if (roi := drawn.get(region.key(key))) is None:
+                continue
             raise InputError(
                 "bad_region",
                 f"row {roi.manifest_row} of the manifest has an outline {roi.roi!r}, which is what the job's region "
-                f"{roi.roi.rpartition('.')[2]} of another outline of the case is called: name the outline otherwise, or leave the "
-                "region out of regions",
+                f"{region.rule.name} of another outline of the case is called: name the outline otherwise, or leave the region "
+                "out of regions",
             )
