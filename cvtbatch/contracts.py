@@ -4,6 +4,7 @@
 Manifest and tables are Frictionless Table Schema descriptors (https://specs.frictionlessdata.io/table-schema/) with additions:
 `appends` and `state` (how a table grows), `partitionBy` (columns whose values lie in files of their own), `bookkeeping` (columns
 that the digest of a snapshot leaves out; a table without it is no content of a snapshot), `unit` (of a column's numbers),
+`describes` (of a table whose rows describe outlines: it, its specifications' kind, and the word of a job have one name),
 `fieldsFrom` (a file that lists further columns of one type), and the type float32. A column may be added to a table if it is not
 required; opening a store for writing adds it there. Jobs and command outputs are JSON Schema 2020-12.
 """
@@ -236,6 +237,12 @@ def table(name: str) -> TableContract:
         fields=tuple(_fields(descriptor)),
         features=feature_names() if name == RADIOMICS else (),
     )
+
+
+@cache
+def description_tables() -> tuple[str, ...]:
+    """Return the names of the tables that hold, beside features, what describes an outline; each names its specifications' kind."""
+    return tuple(name for name in table_names() if _load(f"tables/{name}.json").get("describes") == "outlines")
 
 
 def feature_table(name: str, features: Sequence[str]) -> TableContract:

@@ -1,8 +1,8 @@
 """Specifications: what was done to a volume, as canonical settings, and short hashes that chain them.
 
-`volume_spec_id` <- `radiomics_spec_id`, <- `outline_spec_id` and <- `embedding_spec_id`: each hash covers the settings of its stage
-and the id of the stage below, so that a change recomputes what it touches and nothing else. Revisions are integers, raised by hand
-when values move.
+`volume_spec_id` <- `radiomics_spec_id`, <- `outline_spec_id`, <- `embedding_spec_id` and <- `signs_spec_id`: each hash covers the
+settings of its stage and the id of the stage below, so that a change recomputes what it touches and nothing else. Revisions are
+integers, raised by hand when values move.
 """
 
 import hashlib
@@ -21,6 +21,10 @@ RADIOMICS_REVISION = 1
 EMBEDDING_REVISION = 1
 # Raised when the same volume is given another outline.
 OUTLINE_REVISION = 1
+# Raised when a sign or a measure of an outline has another value.
+SIGNS_REVISION = 1
+# Raised when an outline is given another location.
+LOCATIONS_REVISION = 1
 
 
 # Told by their digest, and too many to be shown.
@@ -48,7 +52,7 @@ class Spec:
     """The settings of one stage.
 
     Attributes:
-        kind: "volume", "outline", "radiomics" or "embedding".
+        kind: "volume", "outline", "radiomics", "embedding", or the table of values that describe outlines.
         parent_id: specification of the stage below, or empty.
         settings: canonical JSON.
     """
@@ -199,3 +203,13 @@ def embedding_spec(parent: Spec, settings: Mapping[str, object]) -> Spec:
         settings: every setting that moves a value, the identity of the weights among them.
     """
     return Spec("embedding", parent.spec_id, canonical_json({**settings, "revision": EMBEDDING_REVISION}))
+
+
+def description_spec(parent: Spec, table: str, settings: Mapping[str, object]) -> Spec:
+    """Return the specification of values that describe outlines on the volumes of `parent`.
+
+    Args:
+        table: that holds them.
+        settings: revision and constants of the definitions.
+    """
+    return Spec(table, parent.spec_id, canonical_json(settings))

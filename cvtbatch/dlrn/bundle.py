@@ -136,7 +136,8 @@ class Bundle:
             rows: an Arrow table or a pandas DataFrame, e.g. `store.wide()` or its `to_pandas()`, columns in any order: radiomics
                 features by name, clinical terms as the manifest has them (`epilepsy`: 0, 1, null), and the embedding as
                 `embedding` (list of numbers, null where there is none) or as a column for each number, `emb_0000` ..., as
-                `store.X_y` and `cvtbatch export` have it. Features in float32 are scored, with a `cvtbatch.dlrn.RoundedWarning`:
+                `store.X_y` and `cvtbatch export` have it. A bundle of a feature set or of pooled slices takes those of
+                `store.wide(features=..., pooling=...)`. Features in float32 are scored, with a `cvtbatch.dlrn.RoundedWarning`:
                 the store's are float64.
             explain: add what contributes most to the DLR signature.
 
@@ -297,10 +298,10 @@ def _read_golden(data: bytes) -> pa.Table:
 
 
 def _scored_with(document: JsonObject) -> str:
-    """Return the digest of all that scores come from: the arrays, and the model's part of bundle.json, its defaults left out."""
+    """Return the digest of all that scores come from: the arrays, and the model's part of bundle.json, defaults left out."""
     defaults = contracts.defaults_of("bundle.json")
-    own = {name: document[name] for name in DESCRIPTION if name in document and document[name] != defaults.get(name)}
-    return digest(document["files"][ARRAYS], canonical_json(own))
+    told = {name: document[name] for name in DESCRIPTION if name in document and document[name] != defaults.get(name)}
+    return digest(document["files"][ARRAYS], canonical_json(told))
 
 
 def _verify_golden(bundle: Bundle, golden: pa.Table, scored_with: str) -> None:

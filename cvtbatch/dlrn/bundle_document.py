@@ -8,11 +8,13 @@ from cvtbatch import contracts
 from cvtbatch.contracts import JsonObject
 from cvtbatch.dlrn.bundle_files import DOCUMENT
 from cvtbatch.dlrn.clinical_terms import Kind
+from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.errors import FormatError
 
 # Ours nests to a depth of eight.
 MOST_DEPTH = 64
 LARGEST_INTEGER = 2**63
+POOLED = [str(kind) for kind in Pooling if kind is not Pooling.LARGEST]
 
 
 def parse_document(data: bytes) -> object:
@@ -35,7 +37,8 @@ def refuse_later(document: JsonObject) -> None:
     """Refuse a bundle that uses what the contract foresees and this version does not score with: scores would be wrong.
 
     Such a key has a default in the contract, and is this version's at that default, or absent; of feature sets, one is this
-    version's whose features stand in place of the study's, and clinical terms are, of kinds that it knows.
+    version's whose features stand in place of the study's, and of poolings those whose components are of what is pooled; clinical
+    terms are, of kinds that it knows.
 
     Raises:
         FormatError: "bundle_too_new", with the keys.
@@ -46,6 +49,8 @@ def refuse_later(document: JsonObject) -> None:
         later.remove("feature_sets")
     if "clinical_terms" in later and _of_known_kinds(document["clinical_terms"]):
         later.remove("clinical_terms")
+    if document.get("pooling") in [{"kind": kind, "components": "of_pooled"} for kind in POOLED]:
+        later.remove("pooling")
     if later:
         raise FormatError(
             "bundle_too_new",

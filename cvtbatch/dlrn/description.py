@@ -8,6 +8,7 @@ from cvtbatch import contracts
 from cvtbatch.dlrn.bundle_files import DOCUMENT
 from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS, ClinicalTerm
 from cvtbatch.dlrn.nomogram import Nomogram
+from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import FormatError
 from cvtbatch.manifest import Reading
@@ -80,6 +81,13 @@ class FeatureTable:
     table: str
     spec_id: str
     columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SlicePooling:
+    """How a hematoma's slices make the embedding that is scored."""
+
+    kind: Pooling = Pooling.LARGEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +311,7 @@ class Description:
         cohort_summary: None in a bundle of format 1 or 2.
         clinical_terms: of the nomogram, in the order of its coefficients after the signature's.
         clinical_candidates: empty where none was tested.
+        pooling: of the largest slice alone in a bundle that does not say it.
         feature_sets: the one feature set whose features stand in place of the study's; empty for these.
     """
 
@@ -333,6 +342,7 @@ class Description:
     clinical_terms: tuple[ClinicalTerm, ...] = DEFAULT_TERMS
     clinical_candidates: tuple[Candidate, ...] = ()
     feature_sets: tuple[FeatureTable, ...] = ()
+    pooling: SlicePooling = field(default_factory=SlicePooling)
 
     @property
     def features(self) -> str:

@@ -10,13 +10,15 @@ import pyarrow as pa
 
 from cvtbatch.dlrn.clinical_columns import numbers_of
 from cvtbatch.dlrn.model import FrozenModel
-from cvtbatch.dlrn.scoring import EMBEDDING, IDENTITY, SpecIds, needed_columns, require_columns
+from cvtbatch.dlrn.pooling import Pooling
+from cvtbatch.dlrn.scoring import IDENTITY, SpecIds, needed_columns, require_columns
 from cvtbatch.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+EMBEDDING = Pooling.LARGEST.column
 # A number of an embedding, in a column of its own.
 _NUMBERED = re.compile(r"emb_\d{4}")
 
@@ -35,8 +37,8 @@ def is_frame(rows: object) -> "TypeGuard[pd.DataFrame]":
 def to_table(model: FrozenModel, rows: "pa.Table | pd.DataFrame") -> pa.Table:
     """Return rows to score as a table; of a DataFrame only the columns that scoring looks at, null for NaN.
 
-    An embedding may be one column `embedding` of lists, or a column for each number, `emb_0000` ...: these are put together by
-    name, wherever they stand; a row that has none of its numbers has no embedding.
+    The largest slice's embedding may be one column `embedding` of lists, or a column for each number, `emb_0000` ...: these are put
+    together by name, wherever they stand; a row that has none of its numbers has no embedding. A pooled one is a column of lists.
 
     Raises:
         InputError: "bad_argument": they are neither; "missing_column"; "bad_column": a column is there twice, holds values of
@@ -50,7 +52,7 @@ def to_table(model: FrozenModel, rows: "pa.Table | pd.DataFrame") -> pa.Table:
             + "; its to_arrow() gives a table" * hasattr(rows, "to_arrow"),
         )
     names = [str(name) for name in (rows.column_names if isinstance(rows, pa.Table) else rows.columns)]
-    spread = _spread_among(names, model.loadings.shape[0])
+    spread = _spread_among(names, model.loadings.shape[0]) if model.pooling is Pooling.LARGEST else []
     require_columns(model, [*names, EMBEDDING] if spread else names)
     if not isinstance(rows, pa.Table):
         looked_at = [*IDENTITY, *SpecIds.__dataclass_fields__, *needed_columns(model), *spread]
@@ -99,7 +101,7 @@ def _together(table: pa.Table, spread: Sequence[str]) -> pa.Table:
 
 def _warn_of_rounding(model: FrozenModel, table: pa.Table, spread: Sequence[str]) -> None:
     """Warn of values that hold fewer bits than those that the model was fitted on."""
-    kinds = {name: _bits_of(table, name) for name in (*model.radiomics, *(spread or [EMBEDDING]))}
+    kinds = {name: _bits_of(table, name) for name in (*model.radiomics, *(spread or [model.pooling.column]))}
     enough = {**dict.fromkeys(kinds, 32), **dict.fromkeys(model.radiomics, 64)}
     if rounded := [name for name, bits in kinds.items() if bits < enough[name]]:
         warnings.warn(

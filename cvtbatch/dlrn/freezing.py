@@ -28,7 +28,6 @@ from cvtbatch.dlrn.logistic import LogisticFit
 from cvtbatch.dlrn.model import TRAINING_MEAN, FrozenModel, score_rows
 from cvtbatch.dlrn.nomogram import Axis, Nomogram
 from cvtbatch.dlrn.scoring import (
-    EMBEDDING,
     SpecIds,
     golden_scores,
     nullable,
@@ -92,6 +91,7 @@ def freeze_model(
         thresholds={model: dict(values) for model, values in thresholds.items()},
         missing_feature=settings.missing_feature,
         clinical=clinical,
+        pooling=settings.pooling,
     )
     return _with_training_distances(model, cohort)
 
@@ -191,7 +191,7 @@ def golden_rows(
     there = np.ones(GOLDEN_ROWS, dtype=np.bool_)
     there[4] = False
     inputs = {name: nullable(radiomics[:, place]) for place, name in enumerate(model.radiomics)}
-    inputs[EMBEDDING] = pa.array(
+    inputs[model.pooling.column] = pa.array(
         [row if keep else None for row, keep in zip(embedding, there, strict=True)], pa.list_(pa.float32())
     )
     inputs |= {name: _golden_column(name, values) for name, values in clinical.items()}

@@ -19,6 +19,7 @@ from cvtbatch.dlrn.description import VoteRecalibration
 from cvtbatch.dlrn.forest import FlatForest
 from cvtbatch.dlrn.kernels import distances, logistic, project, recalibrate, standardise
 from cvtbatch.dlrn.nomogram import Nomogram
+from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.votes import to_probability
 
@@ -47,6 +48,7 @@ class FrozenModel:
         recalibration: (2,) intercept and slope on the DLRN's log odds, or None in a bundle as it was fitted.
         votes: what makes probabilities of votes, by signature; empty in a bundle of format 1 or 2.
         clinical: terms of the nomogram beside the signature.
+        pooling: how a hematoma's slices make the embedding that is scored.
     """
 
     radiomics: tuple[str, ...]
@@ -69,6 +71,7 @@ class FrozenModel:
     recalibration: Floats | None = None
     votes: Mapping[Model, VoteRecalibration] = field(default_factory=dict)
     clinical: tuple[ClinicalTerm, ...] = DEFAULT_TERMS
+    pooling: Pooling = Pooling.LARGEST
 
     @property
     def columns(self) -> tuple[str, ...]:

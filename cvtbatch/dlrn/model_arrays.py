@@ -14,6 +14,7 @@ from cvtbatch.dlrn.cohort_summary import EmbeddingMoments
 from cvtbatch.dlrn.description import Description
 from cvtbatch.dlrn.forest import FlatForest
 from cvtbatch.dlrn.model import FrozenModel
+from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.soundness import model_problems, out_of_fold_problems, summary_problems
 from cvtbatch.dlrn.training_scores import ClassScores
@@ -35,7 +36,10 @@ PLAIN = (
 RECALIBRATION, OUT_OF_FOLD, SIDES = "recalibration", "out_of_fold", ("events", "others")
 MOMENTS = ("embedding.mean", "embedding.sd")
 # Keys of bundle.json that belong to the model; formats 1 and 2 have no votes.
-DESCRIPTION = ("columns", "embedding_length", "thresholds", "nomogram", "missing_feature", "votes", "clinical_terms")
+DESCRIPTION = (
+    *("columns", "embedding_length", "thresholds", "nomogram", "missing_feature", "votes"),
+    *("pooling", "clinical_terms"),
+)
 # The names of the arrays with their types and shapes; a model's take 3 KB.
 MOST_HEADER_BYTES = 1 << 20
 
@@ -127,6 +131,7 @@ def description_of(model: FrozenModel) -> JsonObject:
             if model.clinical == DEFAULT_TERMS
             else {"clinical_terms": [term.to_document() for term in model.clinical]}
         ),
+        **({} if model.pooling is Pooling.LARGEST else {"pooling": {"kind": model.pooling, "components": "of_pooled"}}),
     }
 
 
@@ -162,4 +167,5 @@ def model_of(description: Description, arrays: Arrays) -> FrozenModel:
         recalibration=arrays.get(RECALIBRATION),
         votes=description.votes,
         clinical=description.clinical_terms,
+        pooling=description.pooling.kind,
     )

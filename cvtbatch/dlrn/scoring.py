@@ -17,7 +17,6 @@ from cvtbatch.dlrn.thresholds import THRESHOLDS
 from cvtbatch.errors import InputError
 from cvtbatch.nearest import nearest
 
-EMBEDDING = "embedding"
 # Columns that say whose row it is; they pass through.
 IDENTITY = (
     "case_key",
@@ -63,16 +62,16 @@ def golden_scores(model: FrozenModel) -> tuple[str, ...]:
 
 def needed_columns(model: FrozenModel) -> list[str]:
     """Return the columns that scoring cannot do without."""
-    return [*model.radiomics, EMBEDDING, *names_of(model.clinical)]
+    return [*model.radiomics, model.pooling.column, *names_of(model.clinical)]
 
 
 def score_batch(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordBatch, *, explain: bool) -> pa.Table:
     """Score the rows of a table.
 
     Args:
-        table: the model's columns by name; `embedding` a list, null where there is none; clinical terms as the manifest has them,
-            e.g. `epilepsy` 0, 1 or null. Specification ids are compared where they are given. Other columns are left alone, those
-            of identity pass through.
+        table: the model's columns by name; the embedding, under the name of its pooling, a list, null where there is none; clinical
+            terms as the manifest has them, e.g. `epilepsy` 0, 1 or null. Specification ids are compared where they are given. Other
+            columns are left alone, those of identity pass through.
         explain: add the base and the columns that contribute most to the DLR signature.
 
     Returns:
@@ -93,7 +92,7 @@ def score_batch(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordB
             [numbers_of(part, name) for name in model.radiomics] or [np.empty((part.num_rows, 0))]
         )
         clinical = read_columns(model.clinical, part)
-        scores = score_rows(model, radiomics, _embedding(part, model.loadings.shape[0]), clinical)
+        scores = score_rows(model, radiomics, _embedding(part, model), clinical)
         columns = {name: part[name] for name in identity} | _score_columns(model, scores, clinical)
         if explain:
             columns |= _explanation_columns(model, scores)
@@ -136,9 +135,10 @@ def require_columns(model: FrozenModel, names: Iterable[str]) -> None:
         raise InputError("missing_column", f"the bundle needs columns that the table lacks: {shown}{advice}")
 
 
-def _embedding(table: pa.Table, length: int) -> Floats32:
+def _embedding(table: pa.Table, model: FrozenModel) -> Floats32:
     """Return the embeddings, NaN where there is none: (n, E)."""
-    column = table[EMBEDDING].combine_chunks()
+    name, length = model.pooling.column, model.loadings.shape[0]
+    column = table[name].combine_chunks()
     if pa.types.is_null(column.type):
         return np.full((table.num_rows, length), np.nan, dtype=np.float32)
     if not (
@@ -146,14 +146,12 @@ def _embedding(table: pa.Table, length: int) -> Floats32:
     ):
         raise InputError(
             "bad_column",
-            f"column {EMBEDDING} holds {column.type}, not lists of numbers; a CSV holds an embedding as emb_0000 ..., a column for "
+            f"column {name} holds {column.type}, not lists of numbers; a CSV holds an embedding as emb_0000 ..., a column for "
             "each number, which is taken instead of it",
         )
     lengths = pc.unique(pc.list_value_length(column.drop_null())).to_pylist()
     if wrong := [found for found in lengths if found != length]:
-        raise InputError(
-            "bad_column", f"column {EMBEDDING} holds a list of {wrong[0]} numbers; the bundle takes {length}"
-        )
+        raise InputError("bad_column", f"column {name} holds a list of {wrong[0]} numbers; the bundle takes {length}")
     flat = column.drop_null().flatten().cast(pa.float32()).to_numpy(zero_copy_only=False).reshape(-1, length)
     if column.null_count == 0:
         return np.ascontiguousarray(flat)

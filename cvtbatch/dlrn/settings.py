@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
 
+from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.errors import InputError
 from cvtbatch.spec import digest
 
@@ -133,9 +134,11 @@ class FitSettings:
 
     Attributes:
         features: what the cohort's radiomics are: "radiomics", the study's features, or the name of a feature set.
+        pooling: what the cohort's embeddings are made of.
     """
 
     features: str
+    pooling: Pooling
     protocol: Protocol
     seed: int
     smote_neighbors: int

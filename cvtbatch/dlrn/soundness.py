@@ -18,7 +18,7 @@ from cvtbatch.dlrn.description import CohortSummary, VoteRecalibration
 from cvtbatch.dlrn.forest import FlatForest
 from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.nomogram import Nomogram
-from cvtbatch.dlrn.scoring import EMBEDDING
+from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.training_scores import ClassScores
 from cvtbatch.validation.kept_columns import KeptNumbers
@@ -30,6 +30,7 @@ NOMOGRAM_TOLERANCE = 1e-9
 LARGEST_SHARE = 1 + 1e-9
 # A recalibration takes neighbours through exp and log, which may turn them by an ulp.
 SAME_PLACE = 1e-12
+NO_FEATURES = tuple(way.column for way in Pooling)
 # Deeper than any forest that a job allows grows on a cohort; what a tree is asked for is a depth of 10.
 MOST_DEPTH = 4096
 
@@ -98,7 +99,9 @@ def _name_problems(model: FrozenModel) -> Iterator[str]:
     if len(set(names)) < len(names):
         yield "columns names a column twice"
     yield from (
-        f"columns names {name}, which is no feature" for name in (EMBEDDING, *names_of(model.clinical)) if name in names
+        f"columns names {name}, which is no feature"
+        for name in (*NO_FEATURES, *names_of(model.clinical))
+        if name in names
     )
 
 

@@ -64,13 +64,13 @@ def triage_mask(mask_zyx: Mask, hu_zyx: Volume, grid: Grid, source_volume_ml: fl
         "tiny": volume_ml < TINY_ML,
         "many_components": components > COMPONENTS_LIMIT,
         "implausible_hu": not BLOOD_HU[0] <= p50 <= BLOOD_HU[1],
-        "border_contact": _touches_border(box, hu_zyx),
+        "border_contact": touches_border(box, hu_zyx),
         "volume_changed": abs(volume_ml - source_volume_ml) > VOLUME_TOLERANCE * source_volume_ml,
     }
     return MaskTriage(int(components), p05, p50, p95, tuple(name for name, is_raised in raised.items() if is_raised))
 
 
-def _touches_border(box: tuple[slice, ...], hu_zyx: Volume) -> bool:
+def touches_border(box: tuple[slice, ...], hu_zyx: Volume) -> bool:
     """Say whether the box of a mask reaches the box of what was scanned: all that is not filled with air."""
     scanned = hu_zyx > AIR_HU
     for axis, part in enumerate(box):

@@ -50,7 +50,7 @@ def shape_features(box: RoiBox) -> dict[str, float]:
     inside = np.zeros([size + 2 for size in box.shape], np.uint8)
     voxels = tuple(axis - low + 1 for axis, low in zip(box.outline, box.lower, strict=True))
     inside[voxels] = 1
-    surface, volume = _mesh(inside, spacing, _CORNERS, _MIDDLES, _EDGES)
+    surface, volume = surface_and_volume(inside, spacing)
     slice_mm, column_mm, row_mm, longest_mm = _diameters(inside, spacing)
     least, minor, major = principal_variances(voxels, spacing)
     z, y, x = box.spacing_mm
@@ -74,6 +74,12 @@ def shape_features(box: RoiBox) -> dict[str, float]:
         "SurfaceVolumeRatio": surface / volume,
         "VoxelVolume": len(voxels[0]) * (z * x * y),
     }
+
+
+def surface_and_volume(inside: NDArray[np.uint8], spacing: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the area (mm2) and the volume (mm3) of the mesh around voxels that are 1, none of them at the array's border."""
+    surface, volume = _mesh(inside, spacing, _CORNERS, _MIDDLES, _EDGES)
+    return surface, volume
 
 
 def root(value: np.floating | np.complexfloating) -> float:

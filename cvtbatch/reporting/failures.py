@@ -18,6 +18,8 @@ STAGE_WORDS = {
     "embedding": "computing the embedding",
     "worker": "working on the case",
     "audit": "comparing with stock PyRadiomics",
+    "signs": "looking for signs",
+    "locations": "locating the hematoma",
 }
 SHOWN = 10
 """Failures of a kind that a page shows; a file has all of them."""

@@ -38,6 +38,7 @@ MEANINGS = {
     "infratentorial": "the outline seems to lie below the tentorium",
     "not_for_inference": "the outline's method is for demos and second opinions",
     "no_embedding": "no DL, DLR and DLRN score",
+    "slices_without_embedding": "some slices have no embedding, and the bundle takes all of them",
     "feature_missing": "no score of the signatures that need it",
     "feature_replaced": "the training mean stands in for a missing feature",
     "outside_training_range": "a selected feature outside the training range",

@@ -10,13 +10,15 @@ What is read of a table was hashed before it was written (`checked_files`), and 
 A volume exists only if a row names it and its checksum holds: zarr reads a shard that is missing as fill value, silently.
 """
 
+from cvtbatch.store.column_names import check_columns
 from cvtbatch.store.erasure import Erasure, erase_case
 from cvtbatch.store.feature_sets import NAME as SET_NAME
 from cvtbatch.store.feature_sets import set_contract, set_table
 from cvtbatch.store.feature_store import FeatureStore
 from cvtbatch.store.location import Location
+from cvtbatch.store.pooled_embeddings import incomplete_outlines
 from cvtbatch.store.portions import Portions, Wanted
-from cvtbatch.store.reading import Selection, View, among, check_columns
+from cvtbatch.store.reading import Selection, View, among
 from cvtbatch.store.snapshots import (
     Snapshot,
     automatic_snapshot,
@@ -47,6 +49,7 @@ __all__ = [
     "create_snapshot",
     "equal_to",
     "erase_case",
+    "incomplete_outlines",
     "read_snapshot",
     "read_snapshots",
     "set_contract",

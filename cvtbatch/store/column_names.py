@@ -1,12 +1,31 @@
-"""Which table has a column that was asked of another one."""
+"""Columns that are asked of a table: whether it has them, and which other table has one."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from cvtbatch import contracts
+from cvtbatch.errors import InputError
+from cvtbatch.nearest import nearest
 
 # Tables that `FeatureStore` reads under a name of their own, the likeliest first.
-_READ_BY_NAME = ("cases", "rois", "radiomics", "embeddings", "scores")
+_READ_BY_NAME = ("cases", "rois", "radiomics", "embeddings", "scores", *contracts.description_tables())
 _KEYS = ("roi_key", "case_key")
+
+
+def check_columns(columns: Sequence[str] | None, known: Sequence[str]) -> list[str]:
+    """Return the asked columns, all of them by default.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    if isinstance(columns, str):
+        raise InputError("no_such_column", f"columns is a list of names, not a text: write [{columns!r}]")
+    unknown = [name for name in columns or () if name not in set(known)]
+    if unknown:
+        table = table_of(unknown[0])
+        [near] = nearest(unknown[0], known, cutoff=0.0)
+        told = f"table {table} has it" if table else f"the nearest one is {near}"
+        raise InputError("no_such_column", f"there is no column {unknown[0]!r} here; {told}")
+    return list(known if columns is None else columns)
 
 
 def table_of(name: str) -> str:

@@ -15,7 +15,8 @@ from cvtbatch.dlrn.cohort import patient_key
 from cvtbatch.errors import InputError
 from cvtbatch.extras import require
 from cvtbatch.manifest import Reading
-from cvtbatch.store.reading import View, check_columns
+from cvtbatch.store.column_names import check_columns
+from cvtbatch.store.reading import View
 from cvtbatch.store.wide import wide_columns, wide_rows
 
 if TYPE_CHECKING:

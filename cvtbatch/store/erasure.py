@@ -73,7 +73,7 @@ def erase_case(store: OpenedStore, case_key: str, from_snapshots: bool) -> Erasu
         InternalError: other rows than the case's would change, or a trace of it was left.
     """
     named = [name for name in store.table_names() if "case_key" in store.table(name).contract.arrow().names]
-    # What stands on other rows comes before them; so do the tables of feature sets.
+    # What stands on other rows comes before them; so do the tables of feature sets and descriptions.
     order = [*(name for name in named if name not in STANDING), *STANDING]
     tables = {name: table for name in order if (table := store.table(name)).pin() is not None}
     traces = find_traces(store.location, tables, case_key)

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch import contracts
-from cvtbatch.errors import FormatError
+from cvtbatch.dlrn.pooling import Pooling
+from cvtbatch.errors import FormatError, InputError
 from cvtbatch.geometry import Grid
 from cvtbatch.manifest import Reading
 from cvtbatch.store.design_matrix import Features, design_matrix
@@ -165,6 +166,36 @@ class FeatureStore(OpenedStore):
         condition = to_expression(where, contracts.table("embeddings").arrow())
         return self.at(snapshot).embeddings(columns, condition, spec)
 
+    def signs(
+        self,
+        *,
+        snapshot: str | None = None,
+        columns: Sequence[str] | None = None,
+        where: pc.Expression | str | None = None,
+        spec: str | Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Return the current signs and geometry of one specification, a row an outline; arguments and errors as for `radiomics`.
+
+        They are there where the job asked for them (`describe: [signs]`).
+        """
+        condition = to_expression(where, contracts.table("signs").arrow())
+        return self.at(snapshot).described("signs", columns, condition, spec)
+
+    def locations(
+        self,
+        *,
+        snapshot: str | None = None,
+        columns: Sequence[str] | None = None,
+        where: pc.Expression | str | None = None,
+        spec: str | Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Return where hematomas lie by one specification, a row an outline; arguments and errors as for `radiomics`.
+
+        They are there where the job asked for them (`describe: [locations]`).
+        """
+        condition = to_expression(where, contracts.table("locations").arrow())
+        return self.at(snapshot).described("locations", columns, condition, spec)
+
     def wide(
         self,
         *,
@@ -175,6 +206,7 @@ class FeatureStore(OpenedStore):
         primary_reader: str = PRIMARY.reader,
         primary_reading: int = PRIMARY.number,
         features: str = contracts.RADIOMICS,
+        pooling: str = Pooling.LARGEST,
     ) -> pa.Table:
         """Return clinical values, radiomics and the largest slice's embedding, one row a primary ROI that has features.
 
@@ -185,13 +217,18 @@ class FeatureStore(OpenedStore):
             primary_reader: whose outline counts.
             primary_reading: which of that reader's outlines.
             features: "radiomics", the study's, or the name of a feature set of your own, whose features stand in their place.
+            pooling: "largest", or how all slices make one embedding, in a column that is called so: "area_mean"
+                (embedding_area_mean), weighted by area, or "mean_max" (embedding_mean_max), mean and maximum side by side. It is
+                null where a slice has no embedding.
 
         Raises:
-            InputError: the store has no such feature set.
+            InputError: the store has no such feature set; there is no such pooling.
         """
-        table = self.features_of(features)
-        condition, primary = to_expression(where, wide_schema(table)), Reading(primary_reader, primary_reading)
-        return wide_rows(self.at(snapshot), columns, condition, spec, primary, features=table)
+        if pooling not in list(Pooling):
+            raise InputError("bad_argument", f"pooling={pooling!r} is none of {', '.join(Pooling)}")
+        table, way = self.features_of(features), Pooling(pooling)
+        condition, primary = to_expression(where, wide_schema(table, way)), Reading(primary_reader, primary_reading)
+        return wide_rows(self.at(snapshot), columns, condition, spec, primary, features=table, pooling=way)
 
     def X_y(
         self,

@@ -1,8 +1,8 @@
 """A store's rows at one moment: now, or as a snapshot froze them.
 
 Current is what stands on what is current: the newest row of a case, of a volume, of an outline on the case's current volume, and
-the features, embeddings and reviews of that outline's input. Every table is looked at in one version, and a row before what it
-stands on, so that a reader beside writers sees no row without its parents.
+the features, embeddings, descriptions and reviews of that outline's input. Every table is looked at in one version, and a row
+before what it stands on, so that a reader beside writers sees no row without its parents.
 """
 
 import json
@@ -17,15 +17,15 @@ import pyarrow.compute as pc
 from cvtbatch import contracts
 from cvtbatch.contracts import TableContract
 from cvtbatch.errors import FormatError, InputError, InternalError
-from cvtbatch.nearest import did_you_mean, enumerated, nearest
+from cvtbatch.nearest import did_you_mean, enumerated
 from cvtbatch.spec import Spec, differences
-from cvtbatch.store.column_names import table_of
+from cvtbatch.store.column_names import check_columns
 from cvtbatch.store.feature_sets import require_table
 from cvtbatch.store.tables import Pin, newest
 
 VOLUME_KEYS = ("volume_spec_id", "image_digest")
 INPUT_KEYS = ("roi_key", "volume_spec_id", "input_digest")
-SPEC_KINDS = ("volume", "outline", "radiomics", "embedding")
+SPEC_KINDS = ("volume", "outline", "radiomics", "embedding", *contracts.description_tables())
 SPEC_COLUMNS = tuple(f"{kind}_spec_id" for kind in SPEC_KINDS)
 # Columns, beside its key, that decide whether a row is current and selected.
 DECIDING = ("case_key", "image_digest", "input_digest", "center", "roi", *SPEC_COLUMNS, "scope", "resolved")
@@ -204,7 +204,7 @@ class View:
             counts = pc.or_(
                 self._looked_at(rows, "rois", "input_digest"), self._looked_at(rows, "volumes", "image_digest")
             )
-        elif name == "embeddings" or self.contract(name).features:
+        elif name in {"embeddings", *contracts.description_tables()} or self.contract(name).features:
             counts = among(rows, self.rows("rois", INPUT_KEYS), INPUT_KEYS)
         elif name == "failures":
             keys = ["roi_key", "input_digest"]
@@ -269,6 +269,16 @@ class View:
         """Return the current embedding rows of one specification; see `FeatureStore.embeddings`."""
         return self._of_one_spec("embeddings", "embedding", columns, where, spec, roi_keys)
 
+    def described(
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        where: pc.Expression | None = None,
+        spec: str | Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Return the current rows of one specification of a table that describes outlines, e.g. signs; see `FeatureStore.signs`."""
+        return self._of_one_spec(table, table, columns, where, spec, None)
+
     def _of_one_spec(
         self,
         name: str,
@@ -281,7 +291,7 @@ class View:
         """Return current rows of a table, labelled, once it is sure that they are of one specification.
 
         Args:
-            kind: of the specification, "radiomics" or "embedding".
+            kind: of the specification, "radiomics", "embedding", or a table that describes outlines.
         """
         contract = self.contract(name)
         wanted = check_columns(columns, contract.arrow().names)
@@ -352,23 +362,6 @@ class View:
         ]
         origin = {"cvtbatch": json.dumps({**self._label, **spec_ids})}
         return rows.cast(pa.schema(fields, metadata=origin))
-
-
-def check_columns(columns: Sequence[str] | None, known: Sequence[str]) -> list[str]:
-    """Return the asked columns, all of them by default.
-
-    Raises:
-        InputError: there is no such column.
-    """
-    if isinstance(columns, str):
-        raise InputError("no_such_column", f"columns is a list of names, not a text: write [{columns!r}]")
-    unknown = [name for name in columns or () if name not in set(known)]
-    if unknown:
-        table = table_of(unknown[0])
-        [near] = nearest(unknown[0], known, cutoff=0.0)
-        told = f"table {table} has it" if table else f"the nearest one is {near}"
-        raise InputError("no_such_column", f"there is no column {unknown[0]!r} here; {told}")
-    return list(known if columns is None else columns)
 
 
 def among(rows: pa.Table, others: pa.Table, columns: Sequence[str]) -> pa.ChunkedArray:

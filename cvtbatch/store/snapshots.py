@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cvtbatch import contracts
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import require_centers
 from cvtbatch.nearest import did_you_mean, enumerated, nearest
@@ -196,8 +197,12 @@ def _record(store: OpenedStore, fresh: Snapshot) -> tuple[Snapshot, bool]:
 
 
 def _content(store: OpenedStore) -> list[str]:
-    """Return the tables that are content, in the order in which they are looked at: those of feature sets first."""
-    return [*(table.contract.name for table in store.feature_sets().values()), *CONTENT]
+    """Return the tables that are content, in the order in which they are looked at: feature sets and descriptions first."""
+    return [
+        *(table.contract.name for table in store.feature_sets().values()),
+        *contracts.description_tables(),
+        *CONTENT,
+    ]
 
 
 def _pinned_tables(store: OpenedStore) -> list[str]:

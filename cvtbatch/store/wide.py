@@ -1,4 +1,4 @@
-"""Clinical values, radiomics and the largest slice's embedding side by side: what models are fitted on and score."""
+"""Clinical values, radiomics and an embedding side by side: what models are fitted on and score."""
 
 import json
 from collections.abc import Sequence
@@ -8,32 +8,35 @@ import pyarrow.compute as pc
 
 from cvtbatch import contracts
 from cvtbatch.contracts import TableContract
+from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.manifest import Reading
-from cvtbatch.store.reading import View, check_columns, joined
+from cvtbatch.store.column_names import check_columns
+from cvtbatch.store.pooled_embeddings import INPUT, pooled_embeddings
+from cvtbatch.store.reading import View, joined
 
 IDENTITY = ("roi_key", "case_key", "center", "case_id", "roi", "reader", "reading")
 SPECS = ("volume_spec_id", "radiomics_spec_id", "embedding_spec_id", "input_digest", "clinical_digest")
-EMBEDDING = ("embedding_spec_id", "embedding")
-INPUT = ("roi_key", "input_digest")
 PRIMARY = Reading("A", 1)
 """The outlines that count, unless others are named."""
 
 
-def wide_columns(features: TableContract | None = None) -> list[str]:
+def wide_columns(features: TableContract | None = None, pooling: Pooling = Pooling.LARGEST) -> list[str]:
     """Return the columns in order: identity, clinical values, specifications and digests, features, embedding.
 
     Args:
         features: table of the features; by default that of the study's.
+        pooling: which embedding.
     """
     names = (features or contracts.table(contracts.RADIOMICS)).features
-    return [*IDENTITY, *contracts.clinical_columns(), *SPECS, *names, "embedding"]
+    return [*IDENTITY, *contracts.clinical_columns(), *SPECS, *names, pooling.column]
 
 
-def wide_schema(features: TableContract | None = None) -> pa.Schema:
+def wide_schema(features: TableContract | None = None, pooling: Pooling = Pooling.LARGEST) -> pa.Schema:
     """Return the columns with their types; arguments as for `wide_columns`."""
     tables = [*map(contracts.table, ("embeddings", "cases")), features or contracts.table(contracts.RADIOMICS)]
     fields = {field.name: field for table in tables for field in table.arrow()}
-    return pa.schema([fields[name] for name in wide_columns(features)])
+    fields[pooling.column] = fields["embedding"].with_name(pooling.column)
+    return pa.schema([fields[name] for name in wide_columns(features, pooling)])
 
 
 def wide_rows(
@@ -44,6 +47,7 @@ def wide_rows(
     primary: Reading = PRIMARY,
     roi_keys: pa.Array | None = None,
     features: TableContract | None = None,
+    pooling: Pooling = Pooling.LARGEST,
 ) -> pa.Table:
     """Return one row a primary ROI that has features; see `FeatureStore.wide`.
 
@@ -52,9 +56,10 @@ def wide_rows(
         primary: the outlines that count.
         roi_keys: only these outlines, at least one.
         features: table of the features; by default that of the study's.
+        pooling: which embedding.
     """
     features = features or contracts.table(contracts.RADIOMICS)
-    known = wide_columns(features)
+    known, of_embedding = wide_columns(features, pooling), ("embedding_spec_id", pooling.column)
     own_columns = [name for name in columns or () if name.startswith(contracts.pass_through_prefix())]
     wanted = check_columns(columns, [*known, *own_columns])
     # An expression does not tell which columns it names, but its text does; a column too many only costs time.
@@ -62,7 +67,7 @@ def wide_rows(
     needed = list(dict.fromkeys([*wanted, *named]))
     stored = [*contracts.clinical_columns(), "clinical_digest"]
     of_case = [*stored, *own_columns]
-    elsewhere = {*of_case, *EMBEDDING}
+    elsewhere = {*of_case, *of_embedding}
     only_primary = (pc.field("reader") == primary.reader) & (pc.field("reading") == primary.number)
     pushed = only_primary if where is None or elsewhere & set(named) else only_primary & where
     own = [name for name in needed if name not in elsewhere]
@@ -74,10 +79,13 @@ def wide_rows(
             view.rows("cases", ["case_key", *stored, *(["extra"] if own_columns else [])]), own_columns
         )
         rows = _beside(rows, cases, ["case_key"], of_case)
-    if any(name in EMBEDDING for name in needed):
-        largest = view.embeddings([*INPUT, *EMBEDDING], pc.field("is_largest"), spec, roi_keys)
-        rows = _beside(rows, largest, INPUT, EMBEDDING)
-        origin |= json.loads(largest.schema.metadata[b"cvtbatch"])
+    if any(name in of_embedding for name in needed):
+        if pooling is Pooling.LARGEST:
+            found = view.embeddings([*INPUT, *of_embedding], pc.field("is_largest"), spec, roi_keys)
+        else:
+            found = pooled_embeddings(view, pooling, spec, roi_keys)
+        rows = _beside(rows, found, INPUT, of_embedding)
+        origin |= json.loads(found.schema.metadata[b"cvtbatch"])
     if where is not None and pushed is only_primary:
         rows = rows.filter(where)
     return rows.select(wanted).replace_schema_metadata({"cvtbatch": json.dumps(origin)})

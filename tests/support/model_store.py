@@ -28,6 +28,8 @@ TUNED_SPEC = Spec(
     ),
 )
 CASES = {"C1": 44, "C2": 14}
+# Of each outline, slice by slice.
+VOXELS = (5, 3, 11, 4)
 # Stored as no radiologist looks at it: columns run towards the patient's right, rows towards the face.
 HEAD = Grid((120, 140, 3), (1.5, 1.5, 5.0), (0.0, 0.0, 0.0), (-1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0))
 DRAWN = "C2/001"
@@ -80,7 +82,7 @@ def _add_case(rows: dict[str, list[Row]], center: str, number: int, embedding_sp
     for reader in readers:
         roi = {"roi_key": f"{case['case_key']}/hematoma/{reader}/1", "roi": "hematoma", "reader": reader, "reading": 1}
         digest = f"input-{center}-{number}-{reader}"
-        rows["rois"].append(row("rois", **case, **roi, **volume, input_digest=digest))
+        rows["rois"].append(row("rois", **case, **roi, **volume, input_digest=digest, voxels=sum(VOXELS)))
         of_input = {**case, **roi, "volume_spec_id": VOLUME_SPEC.spec_id, "input_digest": digest}
         own = values + (
             np.where(np.arange(len(names)) < 900, 0.1, 10) * rng.normal(size=len(names)) if reader == "B" else 0
@@ -94,6 +96,7 @@ def _add_case(rows: dict[str, list[Row]], center: str, number: int, embedding_sp
         for index in range(4):
             embedding = (center_of_slices + 0.3 * rng.normal(size=LENGTH)).astype(np.float32).tolist()
             slice_ = {"slice_index": index, "is_largest": index == 2, "embedding": embedding, "weights": "file"}
+            slice_["area_mm2"] = VOXELS[index] * 0.25
             rows["embeddings"].append(row("embeddings", **of_input, embedding_spec_id=embedding_spec.spec_id, **slice_))
 
 

@@ -1,9 +1,13 @@
 """What two runs left in their stores, to be compared."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
+from cvtbatch import contracts
+from cvtbatch.geometry import Grid
 from cvtbatch.store import FeatureStore
 
 # What may differ between two runs that did the same: book-keeping, and the unique paths of immutable objects.
@@ -15,7 +19,16 @@ def contents(store: Path | str) -> dict[str, list[dict[str, object]]]:
     opened = FeatureStore(str(store))
     tables: dict[str, list[dict[str, object]]] = {}
     sets = [table.contract.name for table in opened.feature_sets().values()]
-    for name in ("cases", "volumes", "rois", "outlines", "radiomics", *sets, "embeddings"):
+    for name in (
+        "cases",
+        "volumes",
+        "rois",
+        "outlines",
+        "radiomics",
+        *sets,
+        *contracts.description_tables(),
+        "embeddings",
+    ):
         table: pa.Table = opened.table(name).read()
         kept = [column for column in table.column_names if column not in BOOK_KEEPING]
         key = [(column, "ascending") for column in opened.table(name).contract.key]
@@ -25,3 +38,10 @@ def contents(store: Path | str) -> dict[str, list[dict[str, object]]]:
         opened.failures().select(columns).sort_by([(name, "ascending") for name in columns]).to_pylist()
     )
     return tables
+
+
+def grid_of(volume: Mapping[str, Any]) -> Grid:
+    """Return the grid of a row of `volumes`."""
+    return Grid(
+        tuple(volume["size_xyz"]), tuple(volume["spacing_mm"]), tuple(volume["origin_mm"]), tuple(volume["direction"])
+    )

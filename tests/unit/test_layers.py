@@ -37,6 +37,8 @@ LAYERS = [
         "embedding",
         "outlining",
         "regions",
+        "location",
+        "signs",
         "reporting",
         "reviewing",
         "validation",

@@ -9,8 +9,9 @@ import numpy as np
 
 from cvtbatch import contracts
 from cvtbatch.dlrn.bundle import Bundle
+from cvtbatch.dlrn.pooling import Pooling, pool_slices
 from cvtbatch.embedding.compute import Compute
-from cvtbatch.embedding.preprocessing import Preprocessing, prepare_slices
+from cvtbatch.embedding.preprocessing import Preprocessing, Slices, prepare_slices
 from cvtbatch.embedding.weights import Weights, load_weights
 from cvtbatch.errors import InputError, InternalError
 from cvtbatch.imaging import triage_mask
@@ -37,6 +38,7 @@ class Recipe:
     preprocessing: Preprocessing
     weights: Weights
     compute: Compute
+    pooling: Pooling
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +50,7 @@ class CaseInputs:
         flags: of the volume and the outline, as the tables `volumes` and `rois` have them.
         features: by name.
         volume_ml, source_volume_ml: of the outline on the stored grid, and as drawn.
-        embedding: (2048,) of the largest slice.
+        embedding: of the largest slice, or of all as the bundle pools them: (2048,), or (4096,) of mean and maximum.
         largest: that slice, as it is stored.
     """
 
@@ -85,8 +87,9 @@ def resolve_recipe(bundle: Bundle, job: Job, given: bool) -> Recipe:
     if section.weights == "none":
         raise InputError("no_embeddings", "the bundle takes embeddings: embedding.weights cannot be none")
     weights = load_weights(section.weights)
+    pooling = bundle.model.pooling
     require_bundle_specs((volume, radiomics, specify_embedding(section, weights, volume)), bundle, specs)
-    return Recipe((x, y, z), profile, engine, section.preprocessing(), weights, section.compute())
+    return Recipe((x, y, z), profile, engine, section.preprocessing(), weights, section.compute(), pooling)
 
 
 def _resolve_features(section: RadiomicsSection, features: str, volume: Spec) -> tuple[FeatureSet, Engine, Spec]:
@@ -146,8 +149,9 @@ def _read_inputs(case: Case, recipe: Recipe) -> CaseInputs:
     def read_slices(indices: Sequence[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
         return hu_zyx[list(indices)]
 
-    slices = prepare_slices(mask_zyx, read_slices, grid.spacing_mm, recipe.preprocessing, only_largest=True)
-    [index] = slices.index
+    largest_alone = recipe.pooling is Pooling.LARGEST
+    slices = prepare_slices(mask_zyx, read_slices, grid.spacing_mm, recipe.preprocessing, only_largest=largest_alone)
+    index = slices.index[slices.largest]
     image_digest = source.image_digest()
     return CaseInputs(
         choice=source.choice,
@@ -157,18 +161,18 @@ def _read_inputs(case: Case, recipe: Recipe) -> CaseInputs:
         volume_ml=int(np.count_nonzero(mask_zyx)) * grid.voxel_ml,
         source_volume_ml=outline.volume_ml,
         features=features.values,
-        embedding=_embed(slices.gray, recipe),
+        embedding=_embed(slices, recipe),
         largest=OutlinedSlice.facing_up(hu_zyx[index], mask_zyx[index], grid.spacing_mm, grid.direction),
     )
 
 
-def _embed(
-    gray: np.ndarray[tuple[int, ...], np.dtype[np.float32]], recipe: Recipe
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """Return the embedding of one slice, whose bits are those that it has among others."""
+def _embed(slices: Slices, recipe: Recipe) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Return the embedding of an outline's slices; the bits of each slice's are those that it has among others."""
     from cvtbatch.embedding.backbone import Backbone
 
-    [values] = np.concatenate(list(Backbone(recipe.weights, recipe.compute).embed(iter([gray]))))
+    values = np.concatenate(list(Backbone(recipe.weights, recipe.compute).embed(iter([slices.gray]))))
     if not np.isfinite(values).all():
         raise InternalError("embedding_not_finite", "the backbone gives values that are not finite for this outline")
-    return np.asarray(values, np.float32)
+    if recipe.pooling is not Pooling.LARGEST:
+        values = pool_slices(values, np.array(slices.area_mm2), np.array([0, len(values)]), recipe.pooling)
+    return np.asarray(values[0], np.float32)

@@ -17,7 +17,7 @@ from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.clinical_columns import to_number
 from cvtbatch.dlrn.clinical_terms import is_yes_or_no, levels_of, names_of, numbers_among
 from cvtbatch.dlrn.kernels import project
-from cvtbatch.dlrn.scoring import EMBEDDING, probability_column
+from cvtbatch.dlrn.scoring import probability_column
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.errors import InputError
 from cvtbatch.pipelines.cases.case_inputs import CaseInputs
@@ -77,7 +77,7 @@ def predict_case(bundle: Bundle, inputs: CaseInputs, clinical: Mapping[str, str]
     """
     values = _clinical_values(bundle, clinical)
     columns = {name: pa.array([inputs.features[name]], pa.float64()) for name in bundle.model.radiomics}
-    columns[EMBEDDING] = pa.array([inputs.embedding], pa.list_(pa.float32()))
+    columns[bundle.model.pooling.column] = pa.array([inputs.embedding], pa.list_(pa.float32()))
     for name, value in values.items():
         columns[name] = pa.array([value], pa.string() if levels_of(bundle.model.clinical, name) else pa.float64())
     [row] = bundle.score(pa.table(columns), explain=True).to_pylist()

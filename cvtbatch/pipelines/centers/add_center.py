@@ -137,7 +137,10 @@ def _resolve(job: Job, bundle: Bundle, store_url: str) -> Settings:
     try:
         return resolve(job, store_url)
     except InputError as error:
-        if error.kind != "set_taken" or bundle.description.features not in job.radiomics.sets:
+        if error.kind != "set_taken" or bundle.description.features not in {
+            *job.radiomics.sets,
+            *job.radiomics.source_sets,
+        }:
             raise
         raise InputError(
             error.kind,

@@ -290,7 +290,7 @@ def read_training_values(source: Source) -> Training | None:
     rows = source.wide(source.training_centers, source.fitted)
     outlines = rows.select(IDENTITY).to_pylist() if source.bundle.description.reviewed else []
     refused = refused_outlines(source.view, outlines, "case_key")
-    rows, _ = select_rows(rows, cases.values(), source.training_centers, refused)
+    rows, _ = select_rows(rows, cases.values(), source.training_centers, refused, source.bundle.model.pooling)
     if not rows.num_rows:
         return None
     rois, volumes = source.by_key("rois", "roi_key"), source.by_key("volumes", "case_key")

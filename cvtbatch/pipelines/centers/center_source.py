@@ -80,6 +80,7 @@ class Source:
             primary_reader=reading.reader,
             primary_reading=reading.number,
             features=self.bundle.description.features,
+            pooling=self.bundle.model.pooling,
         ).sort_by("roi_key")
 
     def by_key(self, table: str, key: str, columns: Sequence[str] | None = None) -> dict[str, Row]:
@@ -167,10 +168,10 @@ def beyond_training(bundle: Bundle, rows: pa.Table) -> list[dict[str, float]]:
 
 
 def embeddings(bundle: Bundle, rows: pa.Table) -> Floats:
-    """Return the largest slices' embeddings (n, E), NaN where there is none."""
+    """Return the embeddings that the bundle scores (n, E), NaN where there is none."""
     length = len(bundle.model.loadings)
     found = np.full((rows.num_rows, length), np.nan)
-    for place, values in enumerate(rows["embedding"]):
+    for place, values in enumerate(rows[bundle.model.pooling.column]):
         if values.is_valid:
             if len(values) != length:
                 raise InputError("bad_column", f"an embedding has {len(values)} numbers; the bundle takes {length}")

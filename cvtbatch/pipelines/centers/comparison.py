@@ -6,6 +6,7 @@ from functools import partial
 
 from cvtbatch.contracts import RADIOMICS
 from cvtbatch.dlrn.bundle import Bundle
+from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading
@@ -66,6 +67,7 @@ def compare_readings(
         readings,
         pinned.view.contract(bundle.description.features_table if bundle else RADIOMICS),
         bundle.needed_columns() if bundle else (),
+        bundle.model.pooling if bundle else Pooling.LARGEST,
     )
     if len(pairs.cases) < FEWEST:
         told = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in pairs.left_out.items())

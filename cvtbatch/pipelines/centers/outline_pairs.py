@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch.contracts import TableContract
+from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.manifest import Reading, key_of
 from cvtbatch.pipelines.models.eligible_cases import Row
@@ -61,6 +62,7 @@ def read_pairs(
     readings: tuple[Reading, Reading],
     features: TableContract,
     columns: Sequence[str],
+    pooling: Pooling = Pooling.LARGEST,
 ) -> OutlinePairs:
     """Return the cases that both readings have outlined.
 
@@ -69,10 +71,13 @@ def read_pairs(
         centers: of these alone; of all where none is named.
         features: table of the radiomics features.
         columns: of `FeatureStore.wide`, beside the identity and these.
+        pooling: of the embeddings that the columns name.
     """
     where = pc.field("center").isin(pa.array(list(centers), pa.string())) if centers else None
     wanted = list(dict.fromkeys([*IDENTITY, *features.features, *columns]))
-    tables = [wide_rows(view, wanted, where, spec_ids, reading, features=features) for reading in readings]
+    tables = [
+        wide_rows(view, wanted, where, spec_ids, reading, features=features, pooling=pooling) for reading in readings
+    ]
     counts = [Counter(table["case_key"].to_pylist()) for table in tables]
     both = counts[0].keys() & counts[1].keys()
     single = sorted(key for key in both if counts[0][key] == counts[1][key] == 1)

@@ -93,7 +93,13 @@ def _studies(
     for other in others:
         readings = (person, other)
         pairs = read_pairs(
-            source.view, source.spec_ids, [source.center], readings, source.features, source.bundle.needed_columns()
+            source.view,
+            source.spec_ids,
+            [source.center],
+            readings,
+            source.features,
+            source.bundle.needed_columns(),
+            source.bundle.model.pooling,
         )
         if len(pairs.cases) >= FEWEST:
             shares = overlaps(source.store.location.url, pairs, map_)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from cvtbatch.dlrn.bundle import load_bundle
+from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.engine import Cluster
 from cvtbatch.extras import require
 from cvtbatch.manifest import Reading, key_of, name_centers, require_centers, twins_of
@@ -26,6 +27,7 @@ from cvtbatch.spec import Spec, canonical_json
 from cvtbatch.validation.evaluate import Validation, evaluate
 from cvtbatch.validation.inputs import Provenance
 from cvtbatch.validation.report import write_report
+from cvtbatch.validation.report.column_words import SLICES
 from cvtbatch.validation.report.store_answers import (
     FEATURE_CLASSES,
     FEATURE_SET,
@@ -36,6 +38,10 @@ from cvtbatch.validation.study import Study
 from cvtbatch.validation.values import NotComputable
 
 HERE = Cluster(None, "inline", threads=None)
+POOLED = {
+    Pooling.AREA_MEAN: "slices, their mean weighted by area",
+    Pooling.MEAN_MAX: "slices, of each number the mean and the maximum",
+}
 SEED = 0
 """Of the bootstrap: equal inputs give equal reports."""
 
@@ -197,7 +203,7 @@ def _provenance(source: Source, unfit_outlines: int, study: Study | None, review
     """Return where the report's numbers come from: bundle, snapshots, specifications, software, and what speaks against them."""
     told = source.bundle.description
     specs = {**source.view.specs(), **source.bundle.known_specs()}
-    spec = specs.get(told.specs.radiomics_spec_id)
+    spec, pooling = specs.get(told.specs.radiomics_spec_id), told.pooling.kind
     return Provenance(
         center=source.center,
         training_centers=source.training_centers,
@@ -217,6 +223,7 @@ def _provenance(source: Source, unfit_outlines: int, study: Study | None, review
             "radiomics specification": told.specs.radiomics_spec_id,
             "embedding specification": told.specs.embedding_spec_id,
             **({} if spec is None else _radiomics_settings(spec)),
+            **({SLICES: POOLED[pooling]} if pooling in POOLED else {}),
             "weights' SHA-256": told.weights.sha256 or "not known",
             "training snapshot": f"{told.snapshot.name}, {told.snapshot.digest}",
             "bootstrap seed": str(SEED),

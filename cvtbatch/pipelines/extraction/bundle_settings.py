@@ -88,7 +88,7 @@ def require_bundle_specs(made: Sequence[Spec], bundle: Bundle, specs: Mapping[st
     own = {spec.spec_id: spec for spec in made}
     for spec in made:
         # What a job computes beside the bundle's inputs is no matter of the bundle's.
-        if spec.kind == "outline" or (spec.kind == "radiomics" and not is_of_bundle(spec, bundle)):
+        if spec.kind not in GIVEN or (spec.kind == "radiomics" and not is_of_bundle(spec, bundle)):
             continue
         wanted = bundle.description.specs.of_kind(spec.kind)
         if spec.spec_id == wanted:

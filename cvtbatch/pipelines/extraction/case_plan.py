@@ -7,6 +7,7 @@ from typing import Literal
 
 from cvtbatch.errors import PASSING_KINDS
 from cvtbatch.manifest import MISSING_FILE, Case, CompactPickle, RoiSource
+from cvtbatch.pipelines.extraction.description_work import DescriptionWork
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
 from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownRoi, KnownVolume
 from cvtbatch.pipelines.shared.uid_key import UidKey
@@ -57,9 +58,17 @@ class FeatureWork:
     audit_share: float
     grid: FeatureGrid = "stored"
 
+    @property
+    def spec_id(self) -> str:
+        """The specification of its rows."""
+        return self.radiomics_spec_id
+
     def audits(self, roi_key: str) -> bool:
         """Say whether an ROI is in the share that is compared with stock PyRadiomics: the same ones in every run."""
         return int(digest(roi_key, self.radiomics_spec_id)[:8], 16) < self.audit_share * 2**32
+
+
+ValueWork = FeatureWork | DescriptionWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,7 @@ class Work:
 
     Attributes:
         features: the study's, and then those of the job's feature sets.
+        descriptions: what else is computed of every outline.
         uid_key: under which UIDs are hashed; None in a plan that nobody carries out.
     """
 
@@ -75,12 +85,23 @@ class Work:
     volume_spec_id: str
     spacing_mm: Spacing
     features: tuple[FeatureWork, ...]
+    descriptions: tuple[DescriptionWork, ...] = ()
     uid_key: UidKey | None = None
+
+    @property
+    def values(self) -> tuple[ValueWork, ...]:
+        """All that is computed of an outline, the study's features first."""
+        return (*self.features, *self.descriptions)
 
     @property
     def radiomics_spec_id(self) -> str:
         """The specification of the study's features."""
         return self.features[0].radiomics_spec_id
+
+    @property
+    def described(self) -> dict[str, str]:
+        """The specifications of what describes outlines, by table."""
+        return {part.table: part.spec_id for part in self.descriptions}
 
     def of_found_outlines(self) -> "Work":
         """Return what is done to outlines that a method finds: they lie on the stored grid alone."""
@@ -112,10 +133,10 @@ class Fingerprints:
 
 @dataclass(frozen=True, slots=True)
 class FeatureTask(CompactPickle):
-    """What is there of one set of features of an outline.
+    """What is there of one set of features of an outline, or of what describes it.
 
     Attributes:
-        featured: input digests whose features are there.
+        featured: input digests whose values are there.
         skipped: they, or the outline, failed before and the source has not changed.
         audited: values that are computed are compared with stock PyRadiomics.
         audit_failed: they did not agree before, so that they are compared again although they are there.
@@ -134,7 +155,7 @@ class RoiTask(CompactPickle):
     Attributes:
         known: what the store has of it; None if nothing.
         unchanged: its source is the one that `known` was made of.
-        features: in the order of the work's.
+        features: in the order of the work's values.
     """
 
     source: RoiSource
@@ -219,7 +240,7 @@ def plan_case(
         roi, why = _plan_roi(source, known, sources, work, again, verify)
         rois.append(roi)
         live, stands = set[FailureKey](), set[FailureKey]()
-        for features, part in zip(work.features, roi.features, strict=True):
+        for features, part in zip(work.values, roi.features, strict=True):
             keys = _live_failures(source.roi_key, known, work, features)
             live.update(keys)
             stands.update(keys if part.skipped else ())
@@ -267,10 +288,10 @@ def _case_failure_key(work: Work) -> FailureKey:
     return FailureKey("", work.volume_spec_id)
 
 
-def _audit_key(roi_key: str, known: KnownCase, features: FeatureWork) -> FailureKey:
+def _audit_key(roi_key: str, known: KnownCase, features: ValueWork) -> FailureKey:
     """Return the key of an audit of the values that the outline has now."""
     roi = known.rois.get(roi_key)
-    return FailureKey(roi_key, features.radiomics_spec_id, "audit", roi.input_digest if roi else "")
+    return FailureKey(roi_key, features.spec_id, "audit", roi.input_digest if roi else "")
 
 
 def _stands(failure: KnownFailure, fingerprint: str, source: str, sources: Fingerprints) -> bool:
@@ -282,11 +303,11 @@ def _stands(failure: KnownFailure, fingerprint: str, source: str, sources: Finge
     return failure.fingerprint == fingerprint and failure.kind not in PASSING_KINDS and not is_here
 
 
-def _live_failures(roi_key: str, known: KnownCase, work: Work, features: FeatureWork) -> list[FailureKey]:
+def _live_failures(roi_key: str, known: KnownCase, work: Work, features: ValueWork) -> list[FailureKey]:
     """Return the failures by which an outline may lack some features: those of its mask among them."""
     if not known.failures:
         return []
-    extraction = [FailureKey(roi_key, spec_id) for spec_id in (work.volume_spec_id, features.radiomics_spec_id)]
+    extraction = [FailureKey(roi_key, spec_id) for spec_id in (work.volume_spec_id, features.spec_id)]
     return [key for key in (*extraction, _audit_key(roi_key, known, features)) if key in known.failures]
 
 
@@ -309,7 +330,7 @@ def _plan_roi(
     unchanged = stored is not None and stored.fingerprint == sources.masks[key] and not verify
     planned = [
         _plan_features(source, known, sources, work, features, unchanged=unchanged, again=again)
-        for features in work.features
+        for features in work.values
     ]
     task = RoiTask(
         source=source,
@@ -336,7 +357,7 @@ def _plan_features(
     known: KnownCase,
     sources: Fingerprints,
     work: Work,
-    features: FeatureWork,
+    features: ValueWork,
     *,
     unchanged: bool,
     again: bool,
@@ -344,7 +365,7 @@ def _plan_features(
     """Return what is there of a set of features, and why it needs work: it failed before, or is missing."""
     key = source.roi_key
     stored = known.rois.get(key)
-    featured = known.featured.get((key, features.radiomics_spec_id), frozenset())
+    featured = known.featured.get((key, features.spec_id), frozenset())
     failures = {name: known.failures[name] for name in _live_failures(key, known, work, features)}
     audit_failed = failures.pop(_audit_key(key, known, features), None) is not None
     lies_on_volume = (

@@ -13,7 +13,7 @@ from cvtbatch.errors import FormatError
 from cvtbatch.geometry import Grid
 from cvtbatch.imaging import place_mask, require_in_head, resample_stack
 from cvtbatch.ingest import ImageSlices, SourceVolume, read_mask, read_volume, source_bytes
-from cvtbatch.pipelines.extraction.case_plan import CaseTask, FeatureTask, FeatureWork, RoiTask
+from cvtbatch.pipelines.extraction.case_plan import CaseTask, FeatureTask, RoiTask, ValueWork
 from cvtbatch.pipelines.extraction.case_result import CaseResult, Row, case_identity, roi_identity
 from cvtbatch.pipelines.extraction.failure import Failure, FailureKey
 from cvtbatch.pipelines.extraction.feature_step import FeatureStep, MaskedRoi
@@ -151,7 +151,7 @@ class CaseWorker:
         with self._holding_failures():
             input_digest, mask_zyx = self._mask(roi, volume)
             self.succeeded.append(FailureKey(key, work.volume_spec_id))
-            for features, there in zip(work.features, roi.features, strict=True):
+            for features, there in zip(work.values, roi.features, strict=True):
                 if there.skipped:
                     continue
                 wanted = input_digest not in there.featured or there.audit_failed
@@ -159,20 +159,20 @@ class CaseWorker:
                     input_digest, mask_zyx = self._stored_mask(roi, volume)
                 with self._holding_failures():
                     if wanted and features.grid == "source":
-                        of_set = FailureKey(key, features.radiomics_spec_id)
+                        of_set = FailureKey(key, features.spec_id)
                         given = self.sources.of_roi(roi.source, volume.digest, input_digest, of_set, self._about(roi))
                         self._features(roi, given.mask_zyx, input_digest, features, there, given.hu_zyx, given.grid)
                     elif wanted and mask_zyx is not None:
                         hu_zyx = self._voxels(volume)
                         self._features(roi, mask_zyx, input_digest, features, there, hu_zyx, volume.grid)
-                    self.succeeded.append(FailureKey(key, features.radiomics_spec_id))
+                    self.succeeded.append(FailureKey(key, features.spec_id))
 
     def _features(
         self,
         roi: RoiTask,
         mask_zyx: npt.NDArray[np.uint8],
         input_digest: str,
-        features: FeatureWork,
+        features: ValueWork,
         there: FeatureTask,
         hu_zyx: npt.NDArray[np.int16] | npt.NDArray[np.float32],
         grid: Grid,
@@ -189,7 +189,7 @@ class CaseWorker:
 
     @contextlib.contextmanager
     def _holding_failures(self) -> Iterator[None]:
-        """Hold the failure of an outline, or of one set of its features, that stops the block."""
+        """Hold the failure of an outline, or of one kind of its values, that stops the block."""
         try:
             yield
         except Stopped as stopped:

@@ -58,7 +58,8 @@ class Coordinator:
         self._store, self._settings, self._run_id, self._log, self._listeners = store, settings, run_id, log, listeners
         self._started = started
         sets = {spec_id: name for name, spec_id in settings.feature_sets.items()}
-        self._batch = RowBatch(store, run_id, log, job.commit_cases, job.commit_seconds, settings.set_specs)
+        described = tuple(part.table for part in settings.work.descriptions)
+        self._batch = RowBatch(store, run_id, log, job.commit_cases, job.commit_seconds, settings.set_specs, described)
         self._monitor = RunMonitor(
             len(manifest), manifest.rows, cluster, listeners.on_progress, listeners.on_notice, sets
         )
@@ -137,6 +138,7 @@ class Coordinator:
             outline_spec_id=self._settings.outline_spec_id,
             embedding_spec_id=self._settings.embedding_spec_id,
             feature_sets=self._settings.feature_sets,
+            descriptions=work.described,
             cases=self._monitor.planned,
             computed=states.now["computed"],
             continued=states.continued,

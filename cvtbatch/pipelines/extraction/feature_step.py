@@ -1,4 +1,4 @@
-"""The features of a stored mask on a worker, and their comparison with stock PyRadiomics: the same for every outline."""
+"""The values of a stored mask on a worker: features, compared with stock PyRadiomics, and what else describes an outline."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,11 +11,13 @@ from cvtbatch.engine import require_memory
 from cvtbatch.errors import InternalError
 from cvtbatch.geometry import Grid
 from cvtbatch.imaging.resampling import to_image
-from cvtbatch.pipelines.extraction.case_plan import FeatureWork, Work
+from cvtbatch.pipelines.extraction.case_plan import FeatureWork, ValueWork, Work
 from cvtbatch.pipelines.extraction.case_result import Row
+from cvtbatch.pipelines.extraction.description_work import DescriptionWork
+from cvtbatch.pipelines.extraction.descriptions import describe
 from cvtbatch.pipelines.extraction.failure import Failure, FailureKey
 from cvtbatch.pipelines.extraction.guard import About, Stopped, guarded
-from cvtbatch.pipelines.extraction.limits import feature_bytes, image_bytes, whole_volume_bytes
+from cvtbatch.pipelines.extraction.limits import description_bytes, feature_bytes, image_bytes, whole_volume_bytes
 from cvtbatch.pipelines.extraction.task_cost import Meter
 from cvtbatch.radiomics import AuditResult, Engine, audit_features, roi_features
 from cvtbatch.store import FeatureStore, equal_to
@@ -39,7 +41,7 @@ class MaskedRoi:
 
 
 class FeatureStep:
-    """Computes the features of outlines, one after the other.
+    """Computes the values of outlines, one after the other.
 
     Attributes:
         rows: by table, without book-keeping.
@@ -50,27 +52,27 @@ class FeatureStep:
 
     def __init__(self, work: Work, store: FeatureStore, meter: Meter) -> None:
         self._volume_spec_id, self._store, self._meter = work.volume_spec_id, store, meter
-        self.rows: dict[str, list[Row]] = {features.table: [] for features in work.features}
+        self.rows: dict[str, list[Row]] = {part.table: [] for part in work.values}
         self.audits: list[AuditResult] = []
         self.failures: list[Failure] = []
         self.succeeded: list[FailureKey] = []
 
     @property
     def computed(self) -> bool:
-        """Whether any features were."""
+        """Whether any values were."""
         return any(self.rows.values())
 
     def add(
         self,
         roi: MaskedRoi,
-        work: FeatureWork,
+        work: ValueWork,
         hu_zyx: npt.NDArray[np.int16] | npt.NDArray[np.float32],
         grid: Grid,
         *,
         featured: bool,
         audited: bool,
     ) -> None:
-        """Compute a set of features of an outline, and compare them if they are audited.
+        """Compute what a work asks for of an outline, and compare features if they are audited.
 
         Args:
             hu_zyx, grid: of the stored volume, taken as float64, or where the set is of the source's grid, of the source, taken
@@ -82,6 +84,9 @@ class FeatureStep:
             Stopped: they cannot be computed.
             NeedsMemory: this process may not take what they need.
         """
+        if isinstance(work, DescriptionWork):
+            self._describe(roi, work, np.asarray(hu_zyx, dtype=np.int16), grid)
+            return
         engine: Engine = "pyradiomics" if audited else work.engine
         as_given = work.grid == "source"
         whole_bytes = whole_volume_bytes(grid, work.feature_set, engine) + (image_bytes(grid) if as_given else 0)
@@ -102,10 +107,7 @@ class FeatureStep:
             self._audit(roi, work, ct, mask, features.values)
         self.rows[work.table].append(
             {
-                **roi.identity,
-                "radiomics_spec_id": work.radiomics_spec_id,
-                "volume_spec_id": self._volume_spec_id,
-                "input_digest": roi.input_digest,
+                **self._keys(roi, "radiomics", work),
                 "engine": features.engine,
                 "filter_scale_hu": features.filter_scale_hu,
                 "undefined_features": features.undefined(),
@@ -113,6 +115,22 @@ class FeatureStep:
                 **features.values,
             }
         )
+
+    def _describe(self, roi: MaskedRoi, work: DescriptionWork, hu_zyx: npt.NDArray[np.int16], grid: Grid) -> None:
+        """Compute the values of a table that describes outlines."""
+        require_memory(description_bytes(grid))
+        key = FailureKey(roi.roi_key, work.spec_id)
+        values = guarded(self._meter, work.table, key, roi.about, lambda: describe(work, hu_zyx, roi.mask_zyx, grid))
+        self.rows[work.table].append({**self._keys(roi, work.table, work), **values})
+
+    def _keys(self, roi: MaskedRoi, kind: str, work: ValueWork) -> Row:
+        """Return what a row of values says of its outline, its specification and its input."""
+        return {
+            **roi.identity,
+            f"{kind}_spec_id": work.spec_id,
+            "volume_spec_id": self._volume_spec_id,
+            "input_digest": roi.input_digest,
+        }
 
     def _audit(
         self, roi: MaskedRoi, work: FeatureWork, ct: sitk.Image, mask: sitk.Image, values: Mapping[str, float]

@@ -35,12 +35,15 @@ WHOLE_BYTES_PER_VOXEL = {"fast": 30, "pyradiomics": 200}
 # Measured for each voxel of a source, beside what is decoded: 4 to 7, and 13 where a set interpolates otherwise than by B-splines.
 IMAGE_BYTES_PER_VOXEL = 16
 
+# What describes an outline goes through the volume at most a few times, in parts of it.
+DESCRIPTION_BYTES_PER_VOXEL = 32
+
 
 def case_limit_s(task: CaseTask, stated_s: float | None) -> float:
     """Return how long a case may take, in seconds: as the job says, or by its size."""
     if stated_s is not None:
         return stated_s
-    outlines_s = OUTLINE_SECONDS * len(task.rois) * len(task.work.features)
+    outlines_s = OUTLINE_SECONDS * len(task.rois) * len(task.work.values)
     return CASE_SECONDS + outlines_s + SECONDS_PER_MB * task.source_bytes / 1e6
 
 
@@ -58,7 +61,7 @@ def outline_limit_s(task: OutlineTask, stated_s: float | None) -> float:
     settings = task.work.settings
     # A program that fails over some images together runs again over each.
     each_s = 2 * settings.command.time_limit_s if settings.method == "command" else HEAD_SECONDS
-    features_s = OUTLINE_SECONDS * settings.parts * len(task.work.features.features)
+    features_s = OUTLINE_SECONDS * settings.parts * len(task.work.features.values)
     return CASE_SECONDS + (each_s + features_s) * len(task.volumes)
 
 
@@ -75,6 +78,11 @@ def whole_volume_bytes(grid: Grid, feature_set: FeatureSet, engine: Engine) -> i
     if feature_set.is_pyradiomics and (preparation.pre_crop or preparation.resampled):
         return 0
     return WHOLE_BYTES_PER_VOXEL[engine] * math.prod(grid.size_xyz)
+
+
+def description_bytes(grid: Grid) -> int:
+    """Return what the values that describe an outline take beside its volume while they are computed."""
+    return DESCRIPTION_BYTES_PER_VOXEL * math.prod(grid.size_xyz)
 
 
 def image_bytes(grid: Grid) -> int:

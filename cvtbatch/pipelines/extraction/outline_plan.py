@@ -8,7 +8,7 @@ from typing import Literal
 from cvtbatch.errors import PASSING_KINDS
 from cvtbatch.geometry import Grid
 from cvtbatch.manifest import Case, CompactPickle, RoiSource, key_of
-from cvtbatch.pipelines.extraction.case_plan import CasePlan, FeatureWork, Reason, Work
+from cvtbatch.pipelines.extraction.case_plan import CasePlan, Reason, ValueWork, Work
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
 from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownRoi
 from cvtbatch.pipelines.shared.job import OutlineSection
@@ -202,7 +202,7 @@ def plan_outlines(
         if roi is None or roi.image_digest != volume.image_digest:
             return OutlinePlan(case, asked=True, pending=pending)
         wanted = verify or whole in mine  # one that failed may have lost its masks, and been found anew in vain
-        for features in work.features.features:
+        for features in work.features.values:
             judged = _judge_features(features, roi, known, source.roi_key, pending, again)
             lacks = lacks or not judged.featured
             wanted = wanted or judged.wanted
@@ -239,13 +239,13 @@ class _Judged:
 
 
 def _judge_features(
-    features: FeatureWork, roi: KnownRoi, known: KnownCase, roi_key: str, volume: VolumeInput, again: bool
+    features: ValueWork, roi: KnownRoi, known: KnownCase, roi_key: str, volume: VolumeInput, again: bool
 ) -> _Judged:
     """Decide on one set of features of a found outline; its failures are those of this set, and not of its embeddings."""
-    keys = [key for key in known.failures if (key.roi_key, key.spec_id) == (roi_key, features.radiomics_spec_id)]
+    keys = [key for key in known.failures if (key.roi_key, key.spec_id) == (roi_key, features.spec_id)]
     # An audit that failed is about values that are there.
     unsound = frozenset(key for key in keys if key.scope == "audit")
-    if roi.input_digest in known.featured.get((roi_key, features.radiomics_spec_id), frozenset()):
+    if roi.input_digest in known.featured.get((roi_key, features.spec_id), frozenset()):
         if unsound and again:
             return _Judged(featured=True, wanted=True)
         return _Judged(True, standing=unsound, ended=tuple(key for key in keys if key not in unsound))

@@ -212,12 +212,12 @@ class OutlineWorker:
     def _add_features(self, work: _Work, source: RoiSource, input_digest: str, mask_zyx: Mask, hu_zyx: Volume) -> None:
         """Compute the features of an outline that lacks them, or compare again those that did not agree."""
         given, key = work.given, source.roi_key
-        for features in self._work.features.features:
-            own = FailureKey(key, features.radiomics_spec_id)
+        for features in self._work.features.values:
+            own = FailureKey(key, features.spec_id)
             audit = replace(own, scope="audit", input_digest=input_digest)
             if given.standing & {own, audit}:
                 continue
-            featured = input_digest in given.featured.get((key, features.radiomics_spec_id), frozenset())
+            featured = input_digest in given.featured.get((key, features.spec_id), frozenset())
             audit_failed = audit in given.failures
             with work.stopping():
                 if not featured or audit_failed:

@@ -102,7 +102,7 @@ class EmbeddingPlans:
 def stored_cases(store: FeatureStore, manifest: Manifest, settings: Settings) -> StoredCases:
     """Return the cases of a manifest with what a store knows of them under a run's specifications."""
     work, there = settings.work, store.table_names()
-    features = {part.table: part.radiomics_spec_id for part in work.features if part.table in there}
-    rowless = tuple(part.radiomics_spec_id for part in work.features if part.table not in there)
+    features = {part.table: part.spec_id for part in work.values if part.table in there}
+    rowless = tuple(part.spec_id for part in work.values if part.table not in there)
     spec_ids = SpecIds(work.volume_spec_id, features, settings.outline_spec_id, settings.embedding_spec_id, rowless)
     return StoredCases(store, manifest, spec_ids)

@@ -124,6 +124,7 @@ class ExtractReport:
     Attributes:
         run_id: None for a plan that nobody carries out.
         feature_sets: specifications of the job's feature sets, by the set's name.
+        descriptions: specifications of what describes outlines, by table.
         cases: that were planned.
         continued: of those computed, cases whose volume, and features where they had an outline, an earlier run had stored.
         clinical_updated: cases whose clinical values were corrected without any other reason to be new.
@@ -143,6 +144,7 @@ class ExtractReport:
     outline_spec_id: str
     embedding_spec_id: str
     feature_sets: Mapping[str, str]
+    descriptions: Mapping[str, str]
     rows: Mapping[str, int]
     outlines: OutlineSummary
     embeddings: EmbeddingSummary

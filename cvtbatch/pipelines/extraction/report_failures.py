@@ -34,7 +34,7 @@ def failed_items(
         log: of the run; it finds those of earlier runs too, where the texts are that the store may not have.
     """
     specs = [report.volume_spec_id, report.radiomics_spec_id, report.outline_spec_id, report.embedding_spec_id]
-    specs += report.feature_sets.values()
+    specs += [*report.feature_sets.values(), *report.descriptions.values()]
     rows = view.rows("failures", COLUMNS)
     rows = rows.filter(pc.is_in(rows["spec_id"], value_set=pa.array(specs, pa.string())))
     numbers = manifest.find(zip(rows["center"].to_pylist(), rows["case_id"].to_pylist(), strict=True))

@@ -19,7 +19,7 @@ HELD_VALUES = 400_000
 
 
 def batch_order(sets: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the tables of a batch in order; those of feature sets come with the study's features."""
+    """Return the tables of a batch in order; those of feature sets and descriptions come with the study's features."""
     place = BATCH_ORDER.index(contracts.RADIOMICS) + 1
     return (*BATCH_ORDER[:place], *sets, *BATCH_ORDER[place:])
 
@@ -48,6 +48,7 @@ class RowBatch:
         most_items: cases or outlines whose rows are held at most.
         most_seconds: how long rows are held at most.
         sets: specifications of feature sets, by their tables.
+        described: tables of descriptions.
 
     Attributes:
         appended: rows that were appended since the run began, by table.
@@ -62,11 +63,12 @@ class RowBatch:
         most_items: int,
         most_seconds: float,
         sets: Mapping[str, Spec] = MappingProxyType({}),
+        described: Sequence[str] = (),
     ) -> None:
         self._store, self._run_id, self._log = store, run_id, log
         self._most_items, self._most_seconds = most_items, most_seconds
         self._unclaimed = dict(sets)
-        self._order = batch_order(tuple(sets))
+        self._order = batch_order((*sets, *described))
         self._rows: dict[str, list[Row]] = {name: [] for name in self._order}
         self._items = 0
         self._committed_at = time.monotonic()

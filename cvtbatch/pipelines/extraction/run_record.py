@@ -84,6 +84,7 @@ class RunRecord:
             "outline_spec_id": report.outline_spec_id or None,
             "embedding_spec_id": report.embedding_spec_id,
             "feature_sets": canonical_json(report.feature_sets),
+            "descriptions": canonical_json(report.descriptions),
             "embeddings": canonical_json(asdict(report.embeddings)),
             **bookkeeping(self._run_id),
         }

@@ -10,6 +10,7 @@ from cvtbatch.embedding.weights import Weights, load_weights, to_bytes
 from cvtbatch.errors import InputError
 from cvtbatch.extras import installed, require
 from cvtbatch.pipelines.extraction.case_plan import FeatureWork, Work
+from cvtbatch.pipelines.extraction.descriptions import resolve_descriptions
 from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingWork, WeightsRef
 from cvtbatch.pipelines.extraction.outline_plan import OutlineWork
 from cvtbatch.pipelines.extraction.set_settings import resolve_sets
@@ -116,6 +117,7 @@ def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
     study = FeatureWork(contracts.RADIOMICS, radiomics.spec_id, profile, engine, audit_share)
     sets, set_specs = resolve_sets(job.radiomics, volume, store_url)
     features = (study, *sets)
+    descriptions, description_specs = resolve_descriptions(job.describe, job.atlas, volume)
     if only != "embeddings" and any(part.engine == "pyradiomics" or part.audit_share > 0 for part in features):
         from cvtbatch.radiomics import check_stock
 
@@ -124,8 +126,8 @@ def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
     url = Location.of(store_url).url
     # Weights may have to be fetched: a mistyped store is told first.
     FeatureStore.require_place(url)
-    work = Work(url, volume.spec_id, (x, y, z), features)
-    settings = Settings(job, work, (volume, radiomics, *set_specs), only, None, None, None, None)
+    work = Work(url, volume.spec_id, (x, y, z), features, descriptions)
+    settings = Settings(job, work, (volume, radiomics, *set_specs, *description_specs), only, None, None, None, None)
     if only != "radiomics" and job.outline.method != "none":
         # With the methods' libraries, which no other run needs.
         from cvtbatch.pipelines.extraction.outline_settings import resolve_outline

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import pyarrow.compute as pc
 
+from cvtbatch import contracts
 from cvtbatch.geometry import Grid
 from cvtbatch.manifest import Case, Manifest
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
@@ -82,7 +83,7 @@ class KnownCase:
     Attributes:
         outline: what the run's method found; None before it looked, or where the run has none.
         rois: by roi_key, of people and of every method.
-        featured: by roi_key and specification, the input digests that have features.
+        featured: by roi_key and specification, the input digests that have features, or what else describes the outline.
         embedded: by roi_key, the input digests that have embeddings.
         failures: live failures by key.
     """
@@ -101,7 +102,7 @@ class SpecIds:
     """The specifications of a run; `outline` and `embedding` are empty where they are not asked for.
 
     Attributes:
-        features: by the table of their rows, of those tables that the store has.
+        features: and what else describes outlines, by the table of their rows, of those tables that the store has.
         without_table: those of feature sets that have no row yet: they may have failed.
     """
 
@@ -120,7 +121,7 @@ class SpecIds:
             "cases": Wanted(("clinical_digest",)),
             "volumes": Wanted(VOLUME_COLUMNS, of_volume),
             "rois": Wanted(ROI_COLUMNS, of_volume),
-            **{table: Wanted((), pc.field("radiomics_spec_id") == spec_id) for table, spec_id in self.features.items()},
+            **{table: Wanted((), pc.field(_spec_column(table)) == spec_id) for table, spec_id in self.features.items()},
             "failures": Wanted(("source_fingerprint", "stage", "kind"), failed),
         }
         if self.outline:
@@ -130,6 +131,11 @@ class SpecIds:
             of_spec = (pc.field("embedding_spec_id") == self.embedding) & pc.field("is_largest")
             wanted["embeddings"] = Wanted((), of_spec)
         return wanted
+
+
+def _spec_column(table: str) -> str:
+    """Return the column that says under which specification a row of features, or of what describes an outline, was made."""
+    return f"{table}_spec_id" if table in contracts.description_tables() else f"{contracts.RADIOMICS}_spec_id"
 
 
 class StoredCases:

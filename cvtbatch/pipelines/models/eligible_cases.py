@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.errors import InputError
 from cvtbatch.validation.eligibility import assess_eligibility
 
@@ -45,19 +46,23 @@ def select_cases(cases: Iterable[Row], centers: Collection[str], lack: Callable[
 
 
 def select_rows(
-    rows: pa.Table, cases: Iterable[Row], centers: Collection[str], refused: Mapping[str, str]
+    rows: pa.Table,
+    cases: Iterable[Row],
+    centers: Collection[str],
+    refused: Mapping[str, str],
+    pooling: Pooling = Pooling.LARGEST,
 ) -> tuple[pa.Table, Mapping[str, int]]:
     """Return the rows that can be fitted on: of eligible cases with an outcome and an embedding, and not refused.
 
     Args:
-        rows: of `FeatureStore.wide()`, with case_key and embedding; they stay in their order.
+        rows: of `FeatureStore.wide()`, with case_key and the embedding of a pooling; they stay in their order.
         cases: rows of `cases`, of any centre.
         refused: why outlines are not to be taken, by case_key.
 
     Returns:
         the rows, and how many cases of the training centres are left out, by reason.
     """
-    complete = rows.filter(rows["embedding"].is_valid())
+    complete = rows.filter(rows[pooling.column].is_valid())
     featured, embedded = set(rows["case_key"].to_pylist()), set(complete["case_key"].to_pylist())
 
     def lack(case: Row) -> str:

@@ -13,22 +13,26 @@ import pyarrow.compute as pc
 
 from cvtbatch import contracts, engine
 from cvtbatch.dlrn.bundle import Bundle, load_bundle
+from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InternalError
 from cvtbatch.manifest import Reading
 from cvtbatch.pipelines.models.score_keys import KEY, read_keys, read_reading
+from cvtbatch.pipelines.models.training_cohort import NOT_WHOLE
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE, flagged_outlines, read_readings
 from cvtbatch.pipelines.shared.reviewed import refused_outlines
 from cvtbatch.pipelines.shared.unfinished import require_done
 from cvtbatch.run_id import make_run_id
-from cvtbatch.store import FeatureStore, Location, View, among, wide_rows
+from cvtbatch.store import FeatureStore, Location, View, among, incomplete_outlines, wide_rows
 from cvtbatch.validation.eligibility import CRITERIA, assess_eligibility
 
 TABLES = ("scores", "explanations")
 # Outlines that are read, scored and committed together: their embeddings take 80 MB.
 PORTION = 10_000
+# And where slices are pooled: ten of each outline.
+POOLED_PORTION = 1_000
 MODELS = tuple(str(model) for model in Model)
 CRITERIA_COLUMNS = tuple(criterion.column for criterion in CRITERIA)
 
@@ -166,9 +170,10 @@ def score_store(
     fresh = _unscored(store, wanted, bundle.digest, TABLES if explain else TABLES[:1])
     report.already_scored = len(wanted) - len(fresh)
     path = str(bundle_path.absolute())
+    size = PORTION if bundle.model.pooling is Pooling.LARGEST else POOLED_PORTION
     portions = [
-        Portion(url, run_id, path, snapshot, reading, tuple(fresh[start : start + PORTION]), explain)
-        for start in range(0, len(fresh), PORTION)
+        Portion(url, run_id, path, snapshot, reading, tuple(fresh[start : start + size]), explain)
+        for start in range(0, len(fresh), size)
     ]
     book = {"snapshot": snapshot, "snapshot_digest": pinned.content_digest, "run_id": run_id}
     flags: Counter[str] = Counter()
@@ -219,15 +224,17 @@ def score_portion(portion: Portion) -> pa.Table:
     ]
     specs = ["radiomics_spec_id", "embedding_spec_id"]
     view = _view(portion.store_url, portion.snapshot, portion.run_id)
+    spec_ids = [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id]
     features = view.contract(bundle.description.features_table)
     rows = wide_rows(
         view,
         list(dict.fromkeys([*identity, *specs, *bundle.needed_columns(), *CRITERIA_COLUMNS])),
         None,
-        [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id],
+        spec_ids,
         portion.reading,
         pa.array(portion.roi_keys),
         features,
+        bundle.model.pooling,
     ).sort_by("roi_key")
     if rows["roi_key"].to_pylist() != list(portion.roi_keys):
         raise InternalError("other_rows", "the outlines that were read are not those that were to be scored")
@@ -237,14 +244,17 @@ def score_portion(portion: Portion) -> pa.Table:
         [f"excluded_{reason}" for reason in assess_eligibility(row).reasons]
         for row in rows.select(list(CRITERIA_COLUMNS)).to_pylist()
     ]
+    partial = _partial(view, bundle, portion.roi_keys)
+    incomplete = [[NOT_WHOLE] if key in partial else [] for key in portion.roi_keys]
     marked = [[NOT_FOR_INFERENCE] if key in unfit else [] for key in portion.roi_keys]
     flags = [
-        [*own, *more, *mark] for own, more, mark in zip(scored["flags"].to_pylist(), excluded, marked, strict=True)
+        [flag for own in found for flag in own]
+        for found in zip(scored["flags"].to_pylist(), incomplete, excluded, marked, strict=True)
     ]
     input_digest = scored["input_digest"]
     columns = {
         "radiomics_digest": input_digest,
-        "embedding_digest": pc.if_else(pc.is_valid(rows["embedding"]), input_digest, ""),
+        "embedding_digest": pc.if_else(pc.is_valid(rows[bundle.model.pooling.column]), input_digest, ""),
         "clinical_digest": pc.fill_null(scored["clinical_digest"], ""),
         "flags": pa.array(flags, pa.list_(pa.string())),
         "fitted_reader": pa.repeat(bundle.description.primary.reader, len(rows)),
@@ -253,6 +263,14 @@ def score_portion(portion: Portion) -> pa.Table:
     for name, values in columns.items():
         kept = kept.append_column(name, values)
     return kept
+
+
+def _partial(view: View, bundle: Bundle, roi_keys: Sequence[str]) -> set[str]:
+    """Return the outlines of which only some slices have an embedding, where a bundle takes all of them."""
+    if bundle.model.pooling is Pooling.LARGEST:
+        return set()
+    found = incomplete_outlines(view, [bundle.specs.embedding_spec_id], pa.array(roi_keys))
+    return set(found["roi_key"].to_pylist())
 
 
 def _spread(portions: Sequence[Portion], cluster: Cluster) -> Iterator[pa.Table]:

@@ -7,12 +7,15 @@ import pyarrow.compute as pc
 
 from cvtbatch.contracts import RADIOMICS
 from cvtbatch.dlrn.bundle import Bundle
+from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading, require_centers
 from cvtbatch.pipelines.shared.readings import read_readings
 from cvtbatch.spec import Spec, differences
-from cvtbatch.store import FeatureStore, View, among
+from cvtbatch.store import FeatureStore, View, among, incomplete_outlines
 
+# Differences of specifications that a message lists.
+SHOWN = 5
 # With the bundle's digest, the key of `scores` and `explanations`.
 KEY = ("roi_key", "radiomics_digest", "embedding_digest", "clinical_digest")
 
@@ -50,7 +53,8 @@ def _other_settings(bundle: Bundle, known: Mapping[str, Spec]) -> str:
         return ""
     others = [spec_id for spec_id, spec in known.items() if spec.feature_set == name]
     specs = {**known, **bundle.known_specs()}
-    told = [f"{other} differs in {'; '.join(map(str, differences(specs, own, other)))}" for other in others]
+    found = {other: differences(specs, own, other) for other in others}
+    told = [f"{other} differs in {'; '.join(map(str, lines[:SHOWN]))}" for other, lines in found.items()]
     return f"; of its feature set {name}, {'; '.join(told)}" if told else f"; there is no feature set {name}"
 
 
@@ -85,6 +89,9 @@ def read_keys(store: FeatureStore, bundle: Bundle, snapshot: str, centers: Seque
             f"{there}: extract it under them (`cvtbatch add-center`), or name another reader (--reader)",
         )
     largest = store.embeddings(columns=inputs, where=pc.field("is_largest"), snapshot=snapshot, spec=spec_ids)
+    embedded = among(rows, largest, inputs)
+    if bundle.model.pooling is not Pooling.LARGEST:
+        embedded = pc.and_not(embedded, among(rows, incomplete_outlines(store.at(snapshot), spec_ids), inputs))
     digest = rows["input_digest"]
-    of_embedding = pc.if_else(among(rows, largest, inputs), digest, "")
+    of_embedding = pc.if_else(embedded, digest, "")
     return pa.table([rows["roi_key"], digest, of_embedding, pc.fill_null(rows["clinical_digest"], "")], KEY)

@@ -17,6 +17,7 @@ from cvtbatch.dlrn.clinical_columns import values_of
 from cvtbatch.dlrn.cohort import Cohort, RepeatedOutlines, patient_key
 from cvtbatch.dlrn.description import Outlines
 from cvtbatch.dlrn.fit import Surroundings
+from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.scoring import SpecIds
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading, patient_digest, refuse_twins, require_centers
@@ -28,9 +29,10 @@ from cvtbatch.pipelines.shared.pinned_store import PinnedStore
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE, flagged_outlines, read_readings
 from cvtbatch.pipelines.shared.reviewed import NOT_REVIEWED, refused_outlines
 from cvtbatch.spec import Spec
-from cvtbatch.store import FeatureStore, View, wide_rows
+from cvtbatch.store import FeatureStore, View, among, incomplete_outlines, wide_rows
 from cvtbatch.validation.icc_table import IccTable
 
+NOT_WHOLE = "slices_without_embedding"
 WIDE = ("roi_key", "case_key", "center", "input_digest", "volume_spec_id", "radiomics_spec_id", "embedding_spec_id")
 
 
@@ -44,6 +46,7 @@ class CohortSource:
         icc_readers: whose second outlines take part; empty for people's, if the primary ones are a person's.
         icc_table: agreement of features from elsewhere.
         features: "radiomics", the study's features, or the name of a feature set.
+        pooling: which embeddings.
     """
 
     store_url: str
@@ -56,6 +59,7 @@ class CohortSource:
     icc_readers: tuple[str, ...] = ()
     icc_table: IccTable | None = None
     features: str = contracts.RADIOMICS
+    pooling: Pooling = Pooling.LARGEST
 
 
 def cohort_source(job: Job, pinned: PinnedStore, spec_ids: Sequence[str], icc_table: IccTable | None) -> CohortSource:
@@ -71,6 +75,7 @@ def cohort_source(job: Job, pinned: PinnedStore, spec_ids: Sequence[str], icc_ta
         icc_readers=job.fit.selection.icc_readers,
         icc_table=icc_table,
         features=job.fit.features,
+        pooling=job.fit.pooling,
     )
 
 
@@ -113,21 +118,22 @@ def read_training(source: CohortSource) -> TrainingData:
     store = FeatureStore(source.store_url)
     view, features = store.at(source.snapshot), store.features_of(source.features)
     wanted = dict.fromkeys([*WIDE, *contracts.clinical_columns(), *source.clinical])
-    rows = wide_rows(
-        view, [*wanted, *features.features, "embedding"], None, source.spec_ids, source.primary, features=features
-    )
+    columns = [*wanted, *features.features, source.pooling.column]
+    rows = wide_rows(view, columns, None, source.spec_ids, source.primary, features=features, pooling=source.pooling)
     cases = view.rows("cases").to_pylist()
     _check_centers(source.training_centers, {case["center"] for case in cases})
     rows = rows.filter(pc.is_in(rows["center"], pa.array(source.training_centers, pa.string()))).sort_by("roi_key")
     refuse_several_outlines(rows)
     outlines = rows.select(["roi_key", "case_key", "input_digest"]).to_pylist() if source.reviewed else []
-    refused = refused_outlines(view, outlines, "case_key")
-    rows, excluded = select_rows(rows, cases, source.training_centers, refused)
+    refused = {**_unpooled(view, source, rows), **refused_outlines(view, outlines, "case_key")}
+    rows, excluded = select_rows(rows, cases, source.training_centers, refused, source.pooling)
+    rows = rows.rename_columns(["embedding" if name == source.pooling.column else name for name in columns])
     if not rows.num_rows:
         raise InputError("no_training_cases", _nobody_left(source, excluded))
     volume_spec_id, known = rows["volume_spec_id"][0].as_py(), view.specs()
     images = _image_digests(view, volume_spec_id)
     slices = _slices(store, source, rows)
+    of_components = slices if source.pooling is Pooling.LARGEST else rows
     unfit = flagged_outlines(view, NOT_FOR_INFERENCE, [volume_spec_id])
     members = tuple(
         Member(row["roi_key"], row["center"], row["patient"], images.get(row["roi_key"], ""), row["roi_key"] in unfit)
@@ -138,7 +144,7 @@ def read_training(source: CohortSource) -> TrainingData:
     clinical, acquisition = _case_columns(view, rows, features.name, volume_spec_id, specs.radiomics_spec_id)
     backbone = _backbone(known[specs.embedding_spec_id], cases)
     return TrainingData(
-        cohort=_cohort(rows, features.features, slices, members, source, _repeats(view, source, features, rows)),
+        cohort=_cohort(rows, features.features, of_components, members, source, _repeats(view, source, features, rows)),
         specs=specs,
         volume_spec_id=volume_spec_id,
         spec_chain=tuple(known[name] for name in (volume_spec_id, specs.radiomics_spec_id, specs.embedding_spec_id)),
@@ -153,6 +159,14 @@ def read_training(source: CohortSource) -> TrainingData:
     )
 
 
+def _unpooled(view: View, source: CohortSource, rows: pa.Table) -> dict[str, str]:
+    """Return why a case's slices make no pooled embedding though some have one, by case_key; nothing where none is pooled."""
+    if source.pooling is Pooling.LARGEST:
+        return {}
+    lacking = rows.filter(among(rows, incomplete_outlines(view, source.spec_ids), ["roi_key", "input_digest"]))
+    return dict.fromkeys(lacking["case_key"].to_pylist(), NOT_WHOLE)
+
+
 def _nobody_left(source: CohortSource, excluded: Mapping[str, int]) -> str:
     """Say why there is nobody to train on, and for each reason what to do about it."""
     why = ", ".join(f"{cases} {reason.replace('_', ' ')}" for reason, cases in excluded.items())
@@ -163,6 +177,8 @@ def _nobody_left(source: CohortSource, excluded: Mapping[str, int]) -> str:
         f"extracted before the snapshot: cvtbatch status --store {source.store_url}",
         "no_embedding": "Embeddings are computed with weights: cvtbatch extract MANIFEST --store "
         f"{source.store_url} --only embeddings --set embedding.weights=imagenet",
+        NOT_WHOLE: "A pooled embedding takes all slices of a hematoma: cvtbatch extract MANIFEST --store "
+        f"{source.store_url} --only embeddings --retry-failed",
         NOT_REVIEWED: f"Verdicts are given on the pages of a review: cvtbatch review --store {source.store_url} --out FOLDER",
     }
     told = [f"no case of {', '.join(source.training_centers)} can be trained on ({why or 'it has none'})"]
@@ -234,8 +250,8 @@ def _others(cases: Sequence[Row], images: Mapping[str, str], centers: Sequence[s
 def _slices(store: FeatureStore, source: CohortSource, rows: pa.Table) -> pa.Table:
     """Return the embeddings of all slices of the rows' outlines, in order of outline and slice."""
     columns = ["roi_key", "input_digest", "slice_index", "embedding", "weights", "not_for_inference"]
-    among = pc.field("roi_key").isin(rows["roi_key"].combine_chunks())
-    slices = store.embeddings(snapshot=source.snapshot, columns=columns, where=among, spec=list(source.spec_ids))
+    of_rows = pc.field("roi_key").isin(rows["roi_key"].combine_chunks())
+    slices = store.embeddings(snapshot=source.snapshot, columns=columns, where=of_rows, spec=list(source.spec_ids))
     return slices.sort_by([("roi_key", "ascending"), ("slice_index", "ascending")])
 
 
@@ -258,6 +274,11 @@ def _cohort(
     source: CohortSource,
     repeats: tuple[RepeatedOutlines, ...],
 ) -> Cohort:
+    """Return the cohort's arrays.
+
+    Args:
+        slices: with roi_key and embedding, what principal components are fitted on: slices, or the rows where these are pooled.
+    """
     number = {member.key: place for place, member in enumerate(members)}
     return Cohort(
         keys=tuple(member.key for member in members),
@@ -285,8 +306,8 @@ def _repeats(view: View, source: CohortSource, features: TableContract, rows: pa
     columns = ["case_key", "roi_key", "input_digest", "roi", "reader", "reading", *features.features]
     reader, reading = source.primary
     second = ~((pc.field("reader") == reader) & (pc.field("reading") == reading))
-    among = pc.field("case_key").isin(rows["case_key"].combine_chunks())
-    where = second & among & (whose if source.icc_readers else ~whose)
+    of_cases = pc.field("case_key").isin(rows["case_key"].combine_chunks())
+    where = second & of_cases & (whose if source.icc_readers else ~whose)
     found = view.features(features.name, columns, where, source.spec_ids).sort_by("case_key")
     if source.reviewed:
         outlines = found.select(["roi_key", "input_digest"]).to_pylist()

@@ -80,6 +80,14 @@ class RadiomicsSection:
 
 
 @dataclass(frozen=True, slots=True)
+class AtlasSection:
+    """Files of an atlas that locations are told by, both or none."""
+
+    template: str | None
+    labels: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class EmbeddingSection:
     """Embeddings: of which backbone, on what of a slice, computed how.
 
@@ -161,13 +169,19 @@ class RunSection:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job that keeps to `schemas/job.json`, every section in it, whatever its kind."""
+    """A job that keeps to `schemas/job.json`, every section in it, whatever its kind.
+
+    Attributes:
+        describe: tables of values that describe outlines, e.g. signs.
+    """
 
     version: int
     kind: Kind
     volume: VolumeSection
     outline: OutlineSection
     radiomics: RadiomicsSection
+    describe: tuple[str, ...]
+    atlas: AtlasSection
     embedding: EmbeddingSection
     cohort: CohortSection
     finetune: Training

@@ -25,7 +25,19 @@ from cvtbatch.whole_files import written_whole
 
 CENTER = "center"
 # What is read from a snapshot, be it one that is recorded for the purpose; the rest is history.
-SNAPSHOT_TABLES = frozenset({"cases", "volumes", "rois", "outlines", "reviews", "radiomics", "embeddings", "wide"})
+SNAPSHOT_TABLES = frozenset(
+    {
+        "cases",
+        "volumes",
+        "rois",
+        "outlines",
+        "reviews",
+        "radiomics",
+        "embeddings",
+        "wide",
+        *contracts.description_tables(),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +141,8 @@ def _rows(
         rows = view.features(name, read, None, spec_ids)
     elif name == "embeddings":
         rows = view.embeddings(read, None, spec_ids)
+    elif name in contracts.description_tables():
+        rows = view.described(name, read, None, spec_ids)
     else:
         rows = view.rows(name, read, spec_ids)
     if centers:

@@ -18,6 +18,7 @@ Document = dict[str, object]
 WORST_FEATURES = 20
 # In which tables the rows of a specification are, by its kind.
 TABLES = {"volume": "volumes", "outline": "outlines", "radiomics": "radiomics", "embedding": "embeddings"}
+TABLES |= {name: name for name in contracts.description_tables()}
 
 
 @dataclass(frozen=True, slots=True)

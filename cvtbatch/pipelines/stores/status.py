@@ -24,10 +24,10 @@ KINDS = ("volume", "outline", "radiomics", "embedding")
 def read_status(url: str, *, flow: bool = False) -> Document:
     """Return the JSON document of `cvtbatch status --json`, with the inclusion flow if asked.
 
-    A case is done when every current mask of it has features, those of feature sets too, and embeddings if they were asked for,
-    under the newest run's specifications, failed when it has a live failure under them, and awaits its mask when it has a
-    volume and no mask, unless the run's method found no hemorrhage in it. Masks are people's, and those that this method found
-    in cases that the run's job leaves to it. The store does not know the manifest: a mask that was taken out of it stays.
+    A case is done when every current mask of it has features, those of feature sets too, and embeddings and descriptions if they
+    were asked for, under the newest run's specifications, failed when it has a live failure under them, and awaits its mask when it
+    has a volume and no mask, unless the run's method found no hemorrhage in it. Masks are people's, and those that this method
+    found in cases that the run's job leaves to it. The store does not know the manifest: a mask that was taken out of it stays.
 
     Raises:
         StorageError, FormatError: as `FeatureStore`.
@@ -38,8 +38,8 @@ def read_status(url: str, *, flow: bool = False) -> Document:
     runs = store.runs().to_pylist()
     newest: dict[str, str] = next((run for run in runs if run["command"] == "extract"), {})
     spec_ids = {kind: newest.get(f"{kind}_spec_id") or "" for kind in KINDS}
-    sets = _feature_sets(newest)
-    current = {*spec_ids.values(), *sets.values()} - {""}
+    sets, descriptions = _feature_sets(newest), _by_name(newest, "descriptions")
+    current = {*spec_ids.values(), *sets.values(), *descriptions.values()} - {""}
     there = store.table_names()
     masks, of_others = _masks(view, spec_ids, finds_all=_finds_all(newest))
     failures = view.rows("failures")
@@ -52,7 +52,13 @@ def read_status(url: str, *, flow: bool = False) -> Document:
         "command": "status",
         "store": url,
         "format_version": store.format_version,
-        "cases": _case_states(view, spec_ids, _with_sets(view, newest, there, masks), masks, live["case_key"]),
+        "cases": _case_states(
+            view,
+            spec_ids,
+            [*_with_sets(view, newest, there, masks), *_with_descriptions(view, descriptions, there)],
+            masks,
+            live["case_key"],
+        ),
         "rows": {name: failures.num_rows if name == "failures" else store.table(name).count() for name in there},
         "failures": [
             {"stage": stage, "kind": kind, "cases": count} for (stage, kind), count in sorted(by_kind.items())
@@ -85,16 +91,22 @@ def _job(run: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _feature_sets(run: Mapping[str, str]) -> dict[str, str]:
-    """Return the specifications of a run's feature sets by their tables; none where it had none, or is of an earlier version.
+    """Return the specifications of a run's feature sets by their tables."""
+    return {set_table(name): spec_id for name, spec_id in _by_name(run, "feature_sets").items()}
+
+
+def _by_name(run: Mapping[str, str], column: str) -> dict[str, str]:
+    """Return the specifications that a column of a run has by name; none where it had none, or is of an earlier version.
 
     Raises:
         FormatError: what it says of them is damaged.
     """
     try:
-        sets = json.loads(run.get("feature_sets") or "{}")
+        found = json.loads(run.get(column) or "{}")
     except ValueError:
-        raise FormatError("store_damaged", "the feature sets of a run in table runs are not what was written") from None
-    return {set_table(name): str(spec_id) for name, spec_id in sets.items()}
+        told = column.replace("_", " ")
+        raise FormatError("store_damaged", f"the {told} of a run in table runs are not what was written") from None
+    return {name: str(spec_id) for name, spec_id in found.items()}
 
 
 def _lacking_sets(
@@ -137,6 +149,17 @@ def _with_sets(
         yield pa.chunked_array(chunks, pa.string())
 
 
+def _with_descriptions(
+    view: View, descriptions: Mapping[str, str], tables: Collection[str]
+) -> Iterator[pa.ChunkedArray]:
+    """Yield, for each description of a run, by table, the outlines that have it."""
+    for table, spec_id in descriptions.items():
+        if table in tables:
+            yield view.described(table, ["roi_key"], pc.field(f"{table}_spec_id") == spec_id)["roi_key"]
+        else:
+            yield pa.chunked_array([], pa.string())
+
+
 def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa.Table, pa.Table]:
     """Return the current masks that a run works on, and those on its volumes that other methods than its own found.
 
@@ -154,7 +177,7 @@ def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa
 def _case_states(
     view: View,
     spec_ids: Mapping[str, str],
-    with_sets: Iterable[pa.ChunkedArray],
+    with_values: Iterable[pa.ChunkedArray],
     masks: pa.Table,
     failed: pa.ChunkedArray,
 ) -> dict[str, int]:
@@ -162,7 +185,7 @@ def _case_states(
 
     Args:
         spec_ids: the newest run's, by kind; empty where it had none.
-        with_sets: for each of its feature sets, the outlines that have it or need not.
+        with_values: for each of its feature sets and descriptions, the outlines that have it or need not.
         masks: that this run works on.
         failed: case_keys that have a live failure.
     """
@@ -176,7 +199,7 @@ def _case_states(
         )
     )["case_key"]
     finished = view.radiomics(["roi_key"], pc.field("radiomics_spec_id") == spec_ids["radiomics"])["roi_key"]
-    for outlines_with_it in with_sets:
+    for outlines_with_it in with_values:
         finished = finished.filter(_are_in(finished, outlines_with_it))
     if spec_ids["embedding"]:
         largest = pc.field("is_largest") & (pc.field("embedding_spec_id") == spec_ids["embedding"])
@@ -233,6 +256,8 @@ def _specs(store: FeatureStore, current: set[str]) -> list[Document]:
         rows += store.table(table).counts(f"{kind}_spec_id")
     for of_set in store.feature_sets().values():
         rows += of_set.counts("radiomics_spec_id")
+    for table in contracts.description_tables():
+        rows += store.table(table).counts(f"{table}_spec_id")
     specs = store.table("specs").read().sort_by([("kind", "descending"), ("spec_id", "ascending")]).to_pylist()
     return [
         {

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cvtbatch import contracts
 from cvtbatch.store import View
 
-VALUES = ("radiomics", "embeddings")
+VALUES = ("radiomics", "embeddings", *contracts.description_tables())
 OTHERS = ("volumes", "cases", "rois", "outlines", "failures")
 
 
@@ -18,7 +19,7 @@ class Committed:
     """What a run has committed.
 
     Attributes:
-        computed: cases with features, of a feature set too, or embeddings of it, those apart that have a failure of it.
+        computed: cases with values of it (features, embeddings, descriptions), those apart that have a failure of it.
         failed: cases with a failure of it.
         last_at: when its last rows were made.
     """

@@ -63,7 +63,7 @@ def cohort_tables(validation: Validation) -> Iterator[ReportTable]:
         _IMPORTANCES,
         validation.importances,
         place="model",
-        notes=image_pattern_notes(row.feature for row in validation.importances),
+        notes=image_pattern_notes((row.feature for row in validation.importances), validation.provenance.settings),
     )
     yield _case_table(validation)
 
@@ -233,7 +233,7 @@ def _outside_notes(validation: Validation) -> tuple[str, ...]:
         "Outside the training range: beyond the nearer end of the range that the training cases have, in widths of that range; 1.0 "
         "above is as far above its upper end as that lies above the lower. The farthest come first, and all stand in the case's "
         "explanation below. There a model extrapolates.",
-        *image_pattern_notes(outside),
+        *image_pattern_notes(outside, validation.provenance.settings),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from cvtbatch.validation.model_comparison import ComparedModel, Comparison, Difference
-from cvtbatch.validation.report.column_words import image_pattern_notes
+from cvtbatch.validation.report.column_words import SLICES, image_pattern_notes
 from cvtbatch.validation.report.drawing import BLUE, GRAY, VERMILION, Drawing, finish, new_figure, style
 from cvtbatch.validation.report.tables import Cell, Column, ReportTable, part_of, tabulate
 from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable
@@ -13,6 +13,7 @@ MOST_COLUMNS = 8
 """Columns that a variant chose, as the page shows them; the document has all."""
 LARGER, SMALLER, ALIKE = "larger", "smaller", "not told apart"
 NAME_LETTERS = 30
+OF_A_VARIANT = {SLICES: "slices that a variant looks at"}
 
 
 class Variant(Protocol):
@@ -133,7 +134,7 @@ def comparison_tables(found: Comparison, variants: Sequence[Variant]) -> Iterato
         digits=(0, 0, 2),
         notes=(
             f"The {MOST_COLUMNS} most frequent of each variant; comparison.json has all.",
-            *image_pattern_notes(name for variant in variants for name in variant.chosen),
+            *image_pattern_notes((name for variant in variants for name in variant.chosen), OF_A_VARIANT),
         ),
         place="chosen",
     )

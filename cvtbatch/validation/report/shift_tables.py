@@ -1,6 +1,6 @@
 """Tables of the shift: features, scores and acquisition against training, and what acquisition explains of the score."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from cvtbatch.validation.covariate_effects import CovariateEffect
@@ -36,8 +36,10 @@ def _kept(rows: tuple[FeatureShift, ...]) -> tuple[str, ...]:
     return _KEPT_NOTES if kept else ()
 
 
-def _patterns(features: Maybe[tuple[FeatureShift, ...]]) -> tuple[str, ...]:
-    return () if isinstance(features, NotComputable) else image_pattern_notes(row.feature for row in features)
+def _patterns(features: Maybe[tuple[FeatureShift, ...]], settings: Mapping[str, str]) -> tuple[str, ...]:
+    if isinstance(features, NotComputable):
+        return ()
+    return image_pattern_notes((row.feature for row in features), settings)
 
 
 def _shift_verdict(row: FeatureShift) -> str:
@@ -81,7 +83,7 @@ def shift_tables(validation: Validation) -> Iterator[ReportTable]:
             "shift_features",
             "Selected features against training",
             found.features,
-            (*_SHIFT_NOTES, *_patterns(found.features)),
+            (*_SHIFT_NOTES, *_patterns(found.features, validation.provenance.settings)),
         ),
         ("shift_scores", "Scores against training's out-of-fold scores", scores, _SCORE_NOTES),
         ("shift_acquisition", "Acquisition against training", found.acquisition, ()),

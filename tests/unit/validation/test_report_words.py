@@ -45,8 +45,11 @@ def test_every_image_column_of_a_model_is_told_and_no_other() -> None:
     components = component_names(512)
     assert [in_words(name) for name in components] == [f"image pattern {place}" for place in range(1, 513)]
     assert [in_words(name) for name in feature_names()] == list(feature_names())
-    assert image_pattern_notes(components[:1])
-    assert image_pattern_notes(feature_names()) == ()
+    [told] = image_pattern_notes(components[:1], {})
+    assert "of the hematoma's largest slice." in told
+    [told] = image_pattern_notes(components[:1], {"slices of the embedding": "slices, their mean weighted by area"})
+    assert "of the hematoma's slices, their mean weighted by area." in told
+    assert image_pattern_notes(feature_names(), {}) == ()
 
 
 def test_points_are_told_with_the_values_that_have_them() -> None:
