@@ -70,10 +70,10 @@ def test_a_plain_hematoma_has_no_sign() -> None:
     ],
 )
 def test_satellites(paints: Sequence[Paint], present: bool, outlined: int) -> None:
-    margin = found(*paints).margin
-    assert (margin.satellites, margin.satellites_outlined) == (int(present), outlined)
-    assert (margin.satellite_distance_mm is None) is not present
-    assert found(*paints).signs["satellite_sign"] is present
+    signs = found(*paints)
+    assert (signs.margin.satellites, signs.margin.satellites_outlined) == (int(present), outlined)
+    assert (signs.margin.satellite_distance_mm is None) is not present
+    assert signs.signs["satellite_sign"] is present
 
 
 def test_the_distance_of_a_satellite_is_that_of_the_nearest() -> None:
@@ -233,7 +233,7 @@ def test_above_is_where_the_patient_s_front_is() -> None:
 MANY = (*SEPARATE[:3], BUDS[0], hole(30, -7, 3), right_part(BLOOD - 20), Paint(disc(-20, -20, 2), BLOOD))
 
 
-@pytest.mark.parametrize("axes", [(2,), (1,), (0,), (0, 1, 2)])
+@pytest.mark.parametrize("axes", [(2,), (0, 1)])
 def test_a_mirrored_hematoma_has_the_same_signs(axes: tuple[int, ...]) -> None:
     hu, mask = painted(*MANY)
     mirrored = find_signs(np.flip(hu, axes), np.flip(mask, axes), grid_for(hu.shape)).to_row()
