@@ -1,8 +1,8 @@
 """Specifications: what was done to a volume, as canonical settings, and short hashes that chain them.
 
-`volume_spec_id` <- `radiomics_spec_id`, <- `outline_spec_id`, <- `embedding_spec_id` and <- `signs_spec_id`: each hash covers the
-settings of its stage and the id of the stage below, so that a change recomputes what it touches and nothing else. Revisions are
-integers, raised by hand when values move.
+`volume_spec_id` <- `radiomics_spec_id`, <- `outline_spec_id`, <- `region_spec_id`, <- `embedding_spec_id`, <- `signs_spec_id` and
+`locations_spec_id`: each hash covers the settings of its stage and the id of the stage below, so that a change recomputes what it
+touches and nothing else. Revisions are integers, raised by hand when values move.
 """
 
 import hashlib
@@ -21,6 +21,8 @@ RADIOMICS_REVISION = 1
 EMBEDDING_REVISION = 1
 # Raised when the same volume is given another outline.
 OUTLINE_REVISION = 1
+# Raised when the same outline is given another region.
+REGION_REVISION = 1
 # Raised when a sign or a measure of an outline has another value.
 SIGNS_REVISION = 1
 # Raised when an outline is given another location.
@@ -52,7 +54,7 @@ class Spec:
     """The settings of one stage.
 
     Attributes:
-        kind: "volume", "outline", "radiomics", "embedding", or the table of values that describe outlines.
+        kind: "volume", "outline", "region", "radiomics", "embedding", or the table of values that describe outlines.
         parent_id: specification of the stage below, or empty.
         settings: canonical JSON.
     """
@@ -150,6 +152,15 @@ def outline_spec(parent: Spec, settings: Mapping[str, object]) -> Spec:
         settings: every setting that moves a voxel, the identity of the weights among them.
     """
     return Spec("outline", parent.spec_id, canonical_json({**settings, "revision": OUTLINE_REVISION}))
+
+
+def region_spec(parent: Spec, settings: Mapping[str, object]) -> Spec:
+    """Return the specification of a region that is derived of outlines on the volumes of `parent`.
+
+    Args:
+        settings: every setting that moves a voxel, the region's name among them.
+    """
+    return Spec("region", parent.spec_id, canonical_json({**settings, "revision": REGION_REVISION}))
 
 
 def radiomics_spec(parent: Spec, settings: Mapping[str, object], features: tuple[str, ...]) -> Spec:

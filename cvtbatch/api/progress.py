@@ -9,7 +9,7 @@ from cvtbatch.pipelines.extraction.report import Progress
 from cvtbatch.plain_text import visible
 
 # What each stage counts.
-UNITS = {"extract": "cases", "outline": "volumes", "embed": "outlines"}
+UNITS = {"extract": "cases", "outline": "volumes", "region": "cases", "embed": "outlines"}
 BAR_CHARACTERS = 30
 SECONDS_BETWEEN = 0.2
 

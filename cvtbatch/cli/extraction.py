@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 # What each stage counts.
-UNITS = {"extract": "cases", "outline": "volumes", "embed": "outlines"}
+UNITS = {"extract": "cases", "outline": "volumes", "region": "cases", "embed": "outlines"}
 
 
 @click.command(short_help="Fill a store: volumes, radiomics features, embeddings.")

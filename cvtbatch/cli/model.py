@@ -199,6 +199,22 @@ def _print_fit(out: str, bundle: "Bundle") -> None:
         for term in found.dlrn.terms
     ]
     print_table("DLRN", ("term", "coefficient", "odds ratio", "95 % low", "high", "P"), terms)
+    if found.clinical_candidates:
+        print_table(
+            "Clinical candidates",
+            ("candidate", "test", "P", "entered", "outer folds", "why not"),
+            [
+                (
+                    row.name,
+                    row.test,
+                    _shown(row.p_value),
+                    "yes" if row.entered else "no",
+                    _shown(row.stability),
+                    row.reason,
+                )
+                for row in found.clinical_candidates
+            ],
+        )
     if any(term.name == "dlr" and (term.coefficient or 0) < 0 for term in found.dlrn.terms):
         say(f"read with care: {NEGATIVE_SIGNATURE}")
     for term in found.dlrn.terms:
@@ -218,6 +234,10 @@ def _print_fit(out: str, bundle: "Bundle") -> None:
     print_table("AUC with 95 % bootstrap interval", ("estimate", "model", "AUC", "low", "high"), aucs)
     if metrics.out_of_fold:
         say(f"out of fold, {Model.DLRN}: {REGRESSION_IN_SAMPLE}")
+        if found.clinical_candidates:
+            say(
+                f"out of fold, {Model.DLRN}: its clinical terms were chosen on these cases too; nested, in every fold anew"
+            )
     for name, votes in found.votes.items():
         if votes.reason:
             say(f"{name}: votes are uncalibrated: {votes.reason}")

@@ -15,7 +15,15 @@ from cvtbatch.cli.values import WholeNumber, Word
 @click.argument("image", type=click.Path(path_type=Path))
 @click.argument("mask", type=click.Path(path_type=Path))
 @click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Bundle: its folder or tar.")
-@click.option("--epilepsy", type=Word(["0", "1"]), help="Seizure at admission; without it there is no DLRN.")
+@click.option(
+    "--epilepsy", type=Word(["0", "1"]), help="Seizure at admission; without it there is no DLRN, if it is a term."
+)
+@click.option(
+    "--clinical",
+    metavar="COLUMN=VALUE",
+    multiple=True,
+    help="Another clinical term of the bundle's nomogram, as a manifest has it, e.g. age=54; repeatable.",
+)
 @click.option("--series-uid", metavar="UID", help="SeriesInstanceUID, where IMAGE holds several series.")
 @click.option("--mask-label", type=WholeNumber(1, 4294967295), help="Value of the outline, where MASK holds several.")
 @click.option("--segment", metavar="NAME", help="Name of the outline, where MASK holds several.")
@@ -31,6 +39,7 @@ def predict(
     mask: Path,
     bundle: Path,
     epilepsy: str | None,
+    clinical: Sequence[str],
     series_uid: str | None,
     mask_label: int | None,
     segment: str | None,
@@ -59,12 +68,15 @@ def predict(
 
     if mask_label is not None and segment is not None:
         raise click.UsageError("give --mask-label or --segment, not both")
+    values = dict(_column_and_value(text) for text in clinical)
+    if epilepsy is not None:
+        values["epilepsy"] = epilepsy
     given = any(override.startswith("embedding.weights=") for override in overrides)
     source = CaseSource(image, mask, series_uid, allow_gaps, mask_label, segment)
     source.require_files()
     loaded = load_bundle(bundle)
     recipe = resolve_recipe(loaded, read_job("extract", job, overrides), given)
-    found = predict_case(loaded, read_inputs(source, recipe), None if epilepsy is None else int(epilepsy))
+    found = predict_case(loaded, read_inputs(source, recipe), values)
     if html is not None:
         write_card(html, found.card, f"cvtbatch {cvtbatch.__version__}")
     if as_json:
@@ -72,3 +84,10 @@ def predict(
         return
     for line in card_lines(found.card):
         say(line)
+
+
+def _column_and_value(text: str) -> tuple[str, str]:
+    column, separator, value = text.partition("=")
+    if not (separator and column and value):
+        raise click.UsageError(f"--clinical {text!r} is not of the form COLUMN=VALUE, e.g. age=54")
+    return column, value

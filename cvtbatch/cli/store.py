@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from cvtbatch import contracts
-from cvtbatch.cli.display import print_exported_case, print_flow, print_status, say, watch_display
+from cvtbatch.cli.display import print_exported_case, say
 from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import centers_option, json_option, snapshot_option, spec_option, store_option
+from cvtbatch.cli.status_display import print_flow, print_status, watch_display
 from cvtbatch.cli.values import Number, Word
 
 

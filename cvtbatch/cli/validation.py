@@ -35,6 +35,7 @@ _UNITS = {
     "check": "cases",
     "extract": "cases",
     "outline": "volumes",
+    "region": "cases",
     "embed": "outlines",
     "score": "outlines",
     "validate": "pages",

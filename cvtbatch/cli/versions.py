@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from cvtbatch.cli.display import print_duplicates, say
+from cvtbatch.cli.display import say
 from cvtbatch.cli.options import STANDING_FAILURES, centers_option, json_option, snapshot_option, store_option
+from cvtbatch.cli.status_display import print_duplicates
 from cvtbatch.cli.tables import print_table
 
 

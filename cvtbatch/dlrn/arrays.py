@@ -8,3 +8,5 @@ Floats32 = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 Integers32 = npt.NDArray[np.int32]
 Booleans = npt.NDArray[np.bool_]
+# Texts, None where unknown.
+Texts = npt.NDArray[np.object_]

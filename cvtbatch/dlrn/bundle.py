@@ -134,10 +134,11 @@ class Bundle:
 
         Args:
             rows: an Arrow table or a pandas DataFrame, e.g. `store.wide()` or its `to_pandas()`, columns in any order: radiomics
-                features by name, `epilepsy` (0, 1, null), and the embedding as `embedding` (list of numbers, null where there is
-                none) or as a column for each number, `emb_0000` ..., as `store.X_y` and `cvtbatch export` have it. A bundle of a
-                feature set or of pooled slices takes those of `store.wide(features=..., pooling=...)`. Features in
-                float32 are scored, with a `cvtbatch.dlrn.RoundedWarning`: the store's are float64.
+                features by name, clinical terms as the manifest has them (`epilepsy`: 0, 1, null), and the embedding as
+                `embedding` (list of numbers, null where there is none) or as a column for each number, `emb_0000` ..., as
+                `store.X_y` and `cvtbatch export` have it. A bundle of a feature set or of pooled slices takes those of
+                `store.wide(features=..., pooling=...)`. Features in float32 are scored, with a `cvtbatch.dlrn.RoundedWarning`:
+                the store's are float64.
             explain: add what contributes most to the DLR signature.
 
         Returns:
@@ -155,7 +156,7 @@ class Bundle:
     def predict_proba(self, rows: "pa.Table | pd.DataFrame") -> Floats:
         """Return the DLRN's probabilities as scikit-learn has them: (n, 2), of other causes and of CVT.
 
-        Both are NaN where `score` has none: epilepsy, the embedding or a feature that the model uses is unknown.
+        Both are NaN where `score` has none: a clinical term, the embedding or a feature that the model uses is unknown.
 
         Args:
             rows: as for `score`.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from cvtbatch import contracts
 from cvtbatch.contracts import JsonObject
 from cvtbatch.dlrn.bundle_files import DOCUMENT
+from cvtbatch.dlrn.clinical_terms import Kind
 from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.errors import FormatError
 
@@ -36,7 +37,8 @@ def refuse_later(document: JsonObject) -> None:
     """Refuse a bundle that uses what the contract foresees and this version does not score with: scores would be wrong.
 
     Such a key has a default in the contract, and is this version's at that default, or absent; of feature sets, one is this
-    version's whose features stand in place of the study's, and of poolings those whose components are of what is pooled.
+    version's whose features stand in place of the study's, of poolings those whose components are of what is pooled, and clinical
+    terms are, of kinds that it knows.
 
     Raises:
         FormatError: "bundle_too_new", with the keys.
@@ -47,6 +49,8 @@ def refuse_later(document: JsonObject) -> None:
         later.remove("feature_sets")
     if document.get("pooling") in [{"kind": kind, "components": "of_pooled"} for kind in POOLED]:
         later.remove("pooling")
+    if "clinical_terms" in later and _of_known_kinds(document["clinical_terms"]):
+        later.remove("clinical_terms")
     if later:
         raise FormatError(
             "bundle_too_new",
@@ -64,6 +68,10 @@ def _of_one_set(document: JsonObject) -> bool:
         }:
             return bool(spec_id == own and columns == used)
     return False
+
+
+def _of_known_kinds(terms: object) -> bool:
+    return isinstance(terms, list) and all(isinstance(term, dict) and term.get("kind") in list(Kind) for term in terms)
 
 
 def _refuse_constant(name: str) -> float:

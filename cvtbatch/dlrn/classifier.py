@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from cvtbatch import contracts
 from cvtbatch.contracts import JsonObject
 from cvtbatch.dlrn.arrays import Booleans, Floats, Floats32, Integers
+from cvtbatch.dlrn.clinical_choice import choose_terms, require_terms
 from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.folds import grouped_folds
 from cvtbatch.dlrn.settings import FitSettings, Model, Protocol
@@ -46,19 +47,21 @@ class DLRNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     votes and DLRN are those of the bundle. Where a hematoma has more slices, a bundle's components see them all, and these the
     largest.
 
-    A probability is the nomogram's of signature and epilepsy. Without `epilepsy` it is the one that the signature's votes stand for
-    by a logistic step on out-of-fold votes; where there is none (`recalibration_.reason` says why), votes stay as they are, and an
-    `UncalibratedWarning` says so. A row in which epilepsy or a selected feature is missing has NaN for its probabilities, and
-    `predict` refuses it.
+    A probability is the nomogram's of signature and clinical columns. Where no such column is named it is the one that the
+    signature's votes stand for by a logistic step on out-of-fold votes; where there is none (`recalibration_.reason` says why),
+    votes stay as they are, and an `UncalibratedWarning` says so. A row in which a clinical term or a selected feature is missing
+    has NaN for its probabilities, and `predict` refuses it.
 
     Args:
-        epilepsy: name of the column of X that holds epilepsy (0, 1, NaN); None for no nomogram.
+        epilepsy: name of the column of X that holds epilepsy (0, 1, NaN); None where there is none.
         embedding: what the names of the embedding's columns in X begin with, "emb_" in those of `FeatureStore.X_y`; they are
             reduced to `components`. None where there are none. All other columns are features.
         random_state: seed of every random step, a whole number.
+        clinical_terms: further clinical columns of X, of numbers, that enter the nomogram.
+        clinical_candidates: those that enter if their test passes.
 
-    The rest are settings of `cvtbatch fit`, described in `schemas/job.json`; those that begin with forest_ stand in its section
-    forest.
+    The rest are settings of `cvtbatch fit`, described in `schemas/job.json`; those that begin with clinical_ or forest_ stand in
+    its sections of these names.
 
     Attributes:
         classes_: (2,), the second is the positive one.
@@ -66,6 +69,7 @@ class DLRNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         selected_features_: names of its columns; components are dl_001 ...
         out_of_fold_votes_: (n,), of the training rows.
         nomogram_: the fitted nomogram, or None.
+        clinical_: its clinical terms, and what became of the candidates; None without a nomogram.
         recalibration_: what makes probabilities of votes, or None with a nomogram.
     """
 
@@ -78,6 +82,11 @@ class DLRNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         components: int = 512,
         crossfit_folds: int = 5,
         firth: bool = False,
+        clinical_terms: tuple[str, ...] = (),
+        clinical_candidates: tuple[str, ...] = (),
+        clinical_p_value: float = 0.05,
+        clinical_splines: tuple[str, ...] = (),
+        clinical_knots: int = 4,
         smote_neighbors: int = 5,
         mann_whitney_p: float = 0.05,
         correlation: float = 0.9,
@@ -97,6 +106,11 @@ class DLRNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.components = components
         self.crossfit_folds = crossfit_folds
         self.firth = firth
+        self.clinical_terms = clinical_terms
+        self.clinical_candidates = clinical_candidates
+        self.clinical_p_value = clinical_p_value
+        self.clinical_splines = clinical_splines
+        self.clinical_knots = clinical_knots
         self.smote_neighbors = smote_neighbors
         self.mann_whitney_p = mann_whitney_p
         self.correlation = correlation
@@ -119,6 +133,10 @@ class DLRNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         fit = {
             "seed": self.random_state,
             **{name: getattr(self, name) for name in ("smote_neighbors", "components", "crossfit_folds", "firth")},
+            "clinical": {
+                **({"terms": self._terms()} if self._clinical_columns() else {}),
+                **{name: getattr(self, f"clinical_{name}") for name in ("candidates", "p_value", "splines", "knots")},
+            },
             "selection": {
                 name: getattr(self, name)
                 for name in ("mann_whitney_p", "correlation", "lasso_folds", "lasso_alphas", "lasso_eps")
@@ -199,8 +217,14 @@ class DLRNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Fit what makes probabilities of votes: the nomogram, or a logistic step."""
         votes = self.out_of_fold_votes_
         self.nomogram_ = self.recalibration_ = None
-        if self.epilepsy is not None:
-            self.nomogram_ = fit_nomogram(votes, cohort.epilepsy, cohort.outcome, firth=self.firth)
+        self.clinical_ = None
+        if self._clinical_columns():
+            clinical = self.fit_settings().clinical
+            require_terms(cohort.clinical, cohort.outcome, clinical)
+            self.clinical_ = choose_terms(cohort.clinical, cohort.outcome, clinical)
+            self.nomogram_ = fit_nomogram(
+                votes, cohort.clinical, cohort.outcome, self.clinical_.terms, firth=self.firth
+            )
             return
         self.recalibration_ = fit_votes(cohort.outcome, votes, self.forest_trees)
         if self.recalibration_.slope is None:
@@ -218,8 +242,8 @@ class DLRNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, reset=False)
         votes = self._votes(X)
-        if self.nomogram_ is not None:
-            positive = nomogram_scores(self.nomogram_, votes, X[:, self._places()[1]][:, 0])
+        if self.nomogram_ is not None and self.clinical_ is not None:
+            positive = nomogram_scores(self.nomogram_, votes, self._clinical(X), self.clinical_.terms)
         elif self.recalibration_ is not None and self.recalibration_.slope is not None:
             positive = to_probability(votes, self.forest_trees, self.recalibration_)
         else:
@@ -237,8 +261,8 @@ class DLRNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if unknown.any():
             raise InputError(
                 "missing_value",
-                f"{int(unknown.sum())} rows miss epilepsy or a selected feature, the first is row {int(np.argmax(unknown))}: they "
-                "have no class; predict_proba gives NaN for them",
+                f"{int(unknown.sum())} rows miss a clinical term or a selected feature, the first is row "
+                f"{int(np.argmax(unknown))}: they have no class; predict_proba gives NaN for them",
             )
         classes: npt.NDArray[Any] = self.classes_[np.argmax(probability, axis=1)]
         return classes
@@ -248,31 +272,51 @@ class DLRNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return [f"x{number}" for number in range(self.n_features_in_)] if names is None else list(names)
 
     def _places(self) -> tuple[Booleans, Booleans, Booleans]:
-        """Say which columns of X are features, epilepsy and the embedding: (p,) each.
+        """Say which columns of X are features, clinical and the embedding: (p,) each.
 
         Raises:
             InputError: "no_such_column".
         """
         names = self._names()
-        epilepsy = np.array([name == self.epilepsy for name in names])
+        wanted = self._clinical_columns()
+        clinical = np.array([name in wanted for name in names])
         embedding = np.array([self.embedding is not None and name.startswith(self.embedding) for name in names])
-        for argument, wanted, found in (
-            ("epilepsy", self.epilepsy, epilepsy),
-            ("embedding", self.embedding, embedding),
+        for argument, name, there in (
+            ("embedding", self.embedding, bool(embedding.any())),
+            *(("epilepsy" if name == self.epilepsy else "clinical", name, name in names) for name in wanted),
         ):
-            if wanted is not None and not found.any():
-                raise InputError("no_such_column", f"{argument}={wanted!r}: X is no DataFrame with such a column")
-        return ~(epilepsy | embedding), epilepsy, embedding
+            if name is not None and not there:
+                raise InputError("no_such_column", f"{argument}={name!r}: X is no DataFrame with such a column")
+        return ~(clinical | embedding), clinical, embedding
+
+    def _terms(self) -> list[str]:
+        return [*([] if self.epilepsy is None else [self.epilepsy]), *self.clinical_terms]
+
+    def _clinical_columns(self) -> list[str]:
+        return [*self._terms(), *self.clinical_candidates]
+
+    def _clinical(self, X: Floats) -> dict[str, Floats]:
+        """Return the clinical columns of X, in the order of the parameters.
+
+        Raises:
+            InputError: "bad_value": epilepsy is neither 0, 1 nor NaN.
+        """
+        names = self._names()
+        found = {name: X[:, names.index(name)].copy() for name in self._clinical_columns()}
+        epilepsy = found.get(self.epilepsy or "", np.zeros(0))
+        if not (np.isin(epilepsy, (0.0, 1.0)) | np.isnan(epilepsy)).all():
+            raise InputError("bad_value", "epilepsy is neither 0 nor 1 in some rows")
+        return found
 
     def _cohort(self, X: Floats, outcome: Integers, patients: list[str]) -> Cohort:
-        features, epilepsy, embedding = self._places()
+        features, _, embedding = self._places()
         rows = np.arange(len(X))
         slices = self._embedding(X, embedding)
         return Cohort(
             keys=tuple(map(str, rows)),
             patients=tuple(patients),
             outcome=outcome,
-            epilepsy=X[:, epilepsy][:, 0] if epilepsy.any() else np.full(len(X), np.nan),
+            clinical=self._clinical(X),
             radiomics_names=tuple(name for name, own in zip(self._names(), features, strict=True) if own),
             radiomics=np.ascontiguousarray(X[:, features]),
             embedding=slices,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from cvtbatch.dlrn.arrays import Booleans, Floats, Floats32, Integers
+from cvtbatch.dlrn.clinical_terms import EPILEPSY, ClinicalColumns, are_numbers, are_texts, is_yes_or_no
 from cvtbatch.errors import InputError
 from cvtbatch.spec import digest
 from cvtbatch.validation.icc_table import IccTable
@@ -44,7 +45,7 @@ class Cohort:
         keys: (n,) roi_key.
         patients: (n,) `patient_key` of each row; folds keep a patient together.
         outcome: (n,) 1 where the cause is CVT, else 0.
-        epilepsy: (n,) 0, 1, or NaN where it is unknown.
+        clinical: by column (n,) of those that may enter the nomogram: numbers with NaN, or texts with None, where unknown.
         radiomics_names: (R,) names of the columns of `radiomics`.
         radiomics: (n, R) features.
         embedding: (n, E) embedding of the slice with the largest hematoma.
@@ -58,7 +59,7 @@ class Cohort:
     keys: tuple[str, ...]
     patients: tuple[str, ...]
     outcome: Integers
-    epilepsy: Floats
+    clinical: ClinicalColumns
     radiomics_names: tuple[str, ...]
     radiomics: Floats
     embedding: Floats32
@@ -73,7 +74,7 @@ class Cohort:
         lengths = {
             "patients": len(self.patients),
             "outcome": len(self.outcome),
-            "epilepsy": len(self.epilepsy),
+            **{name: len(values) for name, values in self.clinical.items()},
             "radiomics": len(self.radiomics),
             "embedding": len(self.embedding),
         }
@@ -87,18 +88,27 @@ class Cohort:
             )
         if set(np.unique(self.outcome)) != {0, 1}:
             raise InputError("one_class", "training needs cases of both outcomes, cvt 0 and 1")
-        if not (np.isin(self.epilepsy, (0.0, 1.0)) | np.isnan(self.epilepsy)).all():
-            raise InputError("bad_value", "epilepsy is neither 0 nor 1 in some rows")
+        for name in filter(is_yes_or_no, self.clinical):
+            if not (np.isin(self.clinical[name], (0.0, 1.0)) | np.isnan(self.clinical[name])).all():
+                raise InputError("bad_value", f"{name} is neither 0 nor 1 in some rows")
         if not (np.isfinite(self.embedding).all() and np.isfinite(self.slices).all()):
             raise InputError("bad_value", "some embeddings hold values that are not finite")
 
     def digest(self) -> str:
         """Return the SHA-256 of every value, as hex."""
-        arrays = (self.outcome, self.epilepsy, self.radiomics, self.embedding, self.slices, self.slice_rows)
-        texts = (*self.keys, *self.patients, *self.radiomics_names, *self.image_digests)
+        clinical = [values for values in self.clinical.values() if are_numbers(values)]
+        arrays = (self.outcome, *clinical, self.radiomics, self.embedding, self.slices, self.slice_rows)
+        texts = (*self.keys, *self.patients, *self.radiomics_names, *self.image_digests, *self._clinical_texts())
         repeats = [part for r in self.repeats for part in (r.name, r.rows.tobytes(), r.radiomics.tobytes())]
         table = [] if self.icc_table is None else [self.icc_table.sha256]
         return digest(*texts, *(np.ascontiguousarray(array).tobytes() for array in arrays), *repeats, *table)
+
+    def _clinical_texts(self) -> list[str]:
+        """Return names and texts of the clinical columns; those of the study have neither, and so their digest of before."""
+        if tuple(self.clinical) == (EPILEPSY,):
+            return []
+        texts = [values for values in self.clinical.values() if are_texts(values)]
+        return [*self.clinical, *(repr(value) for values in texts for value in values)]
 
     def of_keys(self, keys: Sequence[str]) -> "Cohort":
         """Return the cohort of some of its rows, in their order here."""
@@ -118,7 +128,7 @@ class Cohort:
             keys=tuple(self.keys[row] for row in rows),
             patients=tuple(self.patients[row] for row in rows),
             outcome=self.outcome[rows],
-            epilepsy=self.epilepsy[rows],
+            clinical={name: values[rows] for name, values in self.clinical.items()},
             radiomics=self.radiomics[rows],
             embedding=self.embedding[rows],
             slices=self.slices[slices],

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from cvtbatch import contracts
 from cvtbatch.dlrn.bundle_files import DOCUMENT
+from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS, ClinicalTerm
 from cvtbatch.dlrn.nomogram import Nomogram
 from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.settings import Model
@@ -86,7 +87,7 @@ class FeatureTable:
 class SlicePooling:
     """How a hematoma's slices make the embedding that is scored."""
 
-    kind: Pooling = Pooling.LARGEST
+    kind: Pooling
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,25 @@ class Auc:
     auc: float
     auc_low: float | None
     auc_high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A clinical column that was tested for the nomogram.
+
+    Attributes:
+        test: its name, or "none".
+        p_value: None where it could not be tested.
+        reason: why it was not tested, or did not enter all the same; empty where its P alone decides.
+        stability: share of the outer folds, each with a test of its own, in which it entered; None without nested cross-validation.
+    """
+
+    name: str
+    test: str
+    p_value: float | None
+    entered: bool
+    reason: str = ""
+    stability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +309,9 @@ class Description:
         votes: by signature; empty in a bundle of format 1 or 2, whose votes are not recalibrated.
         outlines: None in a bundle of format 1 or 2; see `primary`.
         cohort_summary: None in a bundle of format 1 or 2.
-        pooling: of the largest slice alone in a bundle that does not say it.
+        pooling: None where the embedding is that of the largest slice.
+        clinical_terms: of the nomogram, in the order of its coefficients after the signature's.
+        clinical_candidates: empty where none was tested.
         feature_sets: the one feature set whose features stand in place of the study's; empty for these.
     """
 
@@ -317,8 +339,10 @@ class Description:
     votes: Mapping[Model, VoteRecalibration] = field(default_factory=dict)
     outlines: Outlines | None = None
     cohort_summary: CohortSummary | None = None
+    clinical_terms: tuple[ClinicalTerm, ...] = DEFAULT_TERMS
+    clinical_candidates: tuple[Candidate, ...] = ()
     feature_sets: tuple[FeatureTable, ...] = ()
-    pooling: SlicePooling = field(default_factory=SlicePooling)
+    pooling: SlicePooling | None = None
 
     @property
     def features(self) -> str:

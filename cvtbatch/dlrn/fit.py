@@ -19,6 +19,8 @@ from cvtbatch.dlrn.audit import (
     audit_tasks,
     refuse,
 )
+from cvtbatch.dlrn.clinical_choice import ChosenTerms, choose_terms, require_terms, with_stability
+from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS, EPILEPSY, names_of, unknown
 from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.description import VoteRecalibration
 from cvtbatch.dlrn.estimates import Document, bootstrap_auc, nested_estimate, number, selection_stability
@@ -31,6 +33,7 @@ from cvtbatch.dlrn.tasks import TaskMap, TaskResult, fit_nomogram, nomogram_scor
 from cvtbatch.dlrn.thresholds import find_thresholds, operating_point
 from cvtbatch.dlrn.training_scores import ClassScores, scores_by_class
 from cvtbatch.dlrn.votes import IN_SAMPLE, fit_votes, unchanged
+from cvtbatch.documents import to_document
 from cvtbatch.errors import InputError
 
 # Models whose numbers rest on the embedding.
@@ -90,6 +93,7 @@ def fit_model(
     of_backbone, optimistic = audit_backbone(surroundings.training, surroundings.others, surroundings.backbone)
     findings += of_backbone
     refuse(findings)
+    require_terms(cohort.clinical, cohort.outcome, settings.clinical)
     tasks = plan_tasks(cohort, settings)
     results = list(map_tasks(tasks) if map_tasks else run_tasks_here(cohort, settings, tasks))
     by_name = {result.task.name: result for result in results}
@@ -115,16 +119,20 @@ def _assemble(
     signatures = _kept(by_name["final" if sound else "study"])
     out_of_fold = _collect(_named(results, "crossfit"), len(cohort.keys))
     basis = out_of_fold if sound else dict(by_name["study"].scores)
-    nomogram = fit_nomogram(basis[Model.DLR], cohort.epilepsy, cohort.outcome, firth=settings.firth, limits=True)
-    basis[Model.DLRN] = nomogram_scores(nomogram, basis[Model.DLR], cohort.epilepsy)
+    chosen = choose_terms(cohort.clinical, cohort.outcome, settings.clinical)
+    nomogram = fit_nomogram(
+        basis[Model.DLR], cohort.clinical, cohort.outcome, chosen.terms, firth=settings.firth, limits=True
+    )
+    basis[Model.DLRN] = nomogram_scores(nomogram, basis[Model.DLR], cohort.clinical, chosen.terms)
     thresholds = {model: _thresholds(cohort, basis[model]) for model in Model}
     nested = _named(results, "nested")
     stability = selection_stability(nested, _selected(signatures)) if nested else {}
     model = replace(
-        freeze_model(signatures, nomogram, thresholds, cohort, settings), votes=_votes(cohort, out_of_fold, settings)
+        freeze_model(signatures, nomogram, chosen.terms, thresholds, cohort, settings),
+        votes=_votes(cohort, out_of_fold, settings),
     )
     golden = golden_rows(model, signatures, nomogram, cohort, specs, settings.seed_of("golden"))
-    metrics: Document = {"study_protocol": _study_estimate(by_name["study"], cohort, settings)}
+    metrics: Document = {"study_protocol": _study_estimate(by_name["study"], chosen, cohort, settings)}
     name = "out_of_fold" if sound else "in_sample"
     metrics[name] = {
         str(model): _performance(model, basis[model], thresholds[model], cohort, settings) for model in Model
@@ -137,7 +145,7 @@ def _assemble(
             "terms": [term.to_document() for term in nomogram.terms],
             "firth": nomogram.firth,
             "cases": nomogram.rows,
-            "epilepsy_unknown": int(np.isnan(cohort.epilepsy).sum()),
+            **_unknown(cohort, chosen),
             "log_likelihood": nomogram.log_likelihood,
         },
         "signatures": {str(name): _describe(signatures, name, stability) for name in SIGNATURES},
@@ -153,6 +161,9 @@ def _assemble(
         ],
         "software": software_versions(),
     }
+    if chosen.candidates:
+        candidates = with_stability(chosen.candidates, [result.clinical for result in nested])
+        document["clinical_candidates"] = to_document(candidates)
     kept = scores_by_class(cohort.outcome, basis) if sound else {}
     return Fit(document, model, golden, selection_table(signatures, stability), tuple(findings), kept)
 
@@ -188,6 +199,13 @@ def _votes(
     return {name: fit_votes(cohort.outcome, out_of_fold[name], settings.forest.trees) for name in SIGNATURES}
 
 
+def _unknown(cohort: Cohort, chosen: ChosenTerms) -> Document:
+    """Return in how many cases a term is unknown, so that the nomogram was fitted on the others."""
+    counts = {name: int(unknown(cohort.clinical[name]).sum()) for name in names_of(chosen.terms)}
+    of_epilepsy: Document = {"epilepsy_unknown": counts.get(EPILEPSY, 0)}
+    return of_epilepsy if chosen.terms == DEFAULT_TERMS else {**of_epilepsy, "clinical_unknown": counts}
+
+
 def _thresholds(cohort: Cohort, score: Floats) -> dict[str, float]:
     known = ~np.isnan(score)
     return find_thresholds(cohort.outcome[known], score[known])
@@ -206,21 +224,22 @@ def _performance(
     return {"auc": value, "auc_low": number(low), "auc_high": number(high), "cases": int(known.sum()), "points": points}
 
 
-def _study_estimate(result: TaskResult, cohort: Cohort, settings: FitSettings) -> Document:
+def _study_estimate(result: TaskResult, chosen: ChosenTerms, cohort: Cohort, settings: FitSettings) -> Document:
     """Return the study's own numbers: in-sample scores, and the folds of the grid search over SMOTE's rows.
 
     Both are optimistic. In-sample scores often part the outcomes; then the nomogram needs Firth's correction, and has it here.
     """
     scores = dict(result.scores)
     separated = False
+    known = (scores[Model.DLR], cohort.clinical, cohort.outcome, chosen.terms)
     try:
-        nomogram = fit_nomogram(scores[Model.DLR], cohort.epilepsy, cohort.outcome, firth=settings.firth)
+        nomogram = fit_nomogram(*known, firth=settings.firth)
     except InputError as error:
         if error.kind != "separation":
             raise
         separated = True
-        nomogram = fit_nomogram(scores[Model.DLR], cohort.epilepsy, cohort.outcome, firth=True)
-    scores[Model.DLRN] = nomogram_scores(nomogram, scores[Model.DLR], cohort.epilepsy)
+        nomogram = fit_nomogram(*known, firth=True)
+    scores[Model.DLRN] = nomogram_scores(nomogram, scores[Model.DLR], cohort.clinical, chosen.terms)
     models = {
         str(model): _performance(model, score, _thresholds(cohort, score), cohort, settings)
         for model, score in scores.items()

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, TypeGuard
 import numpy as np
 import pyarrow as pa
 
+from cvtbatch.dlrn.clinical_columns import numbers_of
 from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.pooling import Pooling
-from cvtbatch.dlrn.scoring import IDENTITY, SpecIds, needed_columns, numbers_of, require_columns
+from cvtbatch.dlrn.scoring import IDENTITY, SpecIds, needed_columns, require_columns
 from cvtbatch.errors import InputError
 
 if TYPE_CHECKING:

@@ -9,7 +9,17 @@ import numpy as np
 import pyarrow as pa
 
 import cvtbatch
-from cvtbatch.dlrn.arrays import Floats, Floats32
+from cvtbatch.dlrn.arrays import Floats, Floats32, Texts
+from cvtbatch.dlrn.clinical_columns import to_texts
+from cvtbatch.dlrn.clinical_terms import (
+    ClinicalColumns,
+    ClinicalTerm,
+    are_numbers,
+    design,
+    is_yes_or_no,
+    levels_of,
+    names_of,
+)
 from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.estimates import number
 from cvtbatch.dlrn.forest import flatten, votes_of
@@ -18,7 +28,6 @@ from cvtbatch.dlrn.logistic import LogisticFit
 from cvtbatch.dlrn.model import TRAINING_MEAN, FrozenModel, score_rows
 from cvtbatch.dlrn.nomogram import Axis, Nomogram
 from cvtbatch.dlrn.scoring import (
-    EPILEPSY,
     SpecIds,
     golden_scores,
     nullable,
@@ -29,6 +38,7 @@ from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model
 from cvtbatch.dlrn.signatures import Signatures
 from cvtbatch.errors import InternalError
 from cvtbatch.validation import nomogram as scales
+from cvtbatch.validation.splines import spline_basis
 
 SOFTWARE = ("numpy", "scipy", "numba", "scikit-learn", "imbalanced-learn", "statsmodels", "safetensors", "pyarrow")
 GOLDEN_ROWS = 32
@@ -37,6 +47,7 @@ GOLDEN_ROWS = 32
 def freeze_model(
     signatures: Signatures,
     nomogram: LogisticFit,
+    clinical: tuple[ClinicalTerm, ...],
     thresholds: Mapping[Model, Mapping[str, float]],
     cohort: Cohort,
     settings: FitSettings,
@@ -58,7 +69,6 @@ def freeze_model(
     }
     scaled = standardise(values, mean, scale)
     whitening = whiten(scaled[:, own[Model.DLR]])
-    ranges = {"dlr": (0.0, 1.0), "epilepsy": (0.0, 1.0)}
     model = FrozenModel(
         radiomics=tuple(signatures.names[column] for column in radiomics),
         components=tuple(signatures.names[radiomics_count + column] for column in components),
@@ -74,36 +84,62 @@ def freeze_model(
             for model in SIGNATURES
         },
         terms=nomogram.coefficients(),
-        nomogram=build_nomogram([float(number) for number in nomogram.coefficients()], ranges),
+        nomogram=build_nomogram(nomogram.coefficients().tolist(), clinical),
         distance_columns=own[Model.DLR],
         whitening=whitening,
         training_distances=np.zeros(1),
         thresholds={model: dict(values) for model, values in thresholds.items()},
         missing_feature=settings.missing_feature,
         pooling=settings.pooling,
+        clinical=clinical,
     )
     return _with_training_distances(model, cohort)
 
 
-def build_nomogram(coefficients: Sequence[float], ranges: Mapping[str, tuple[float, float]]) -> Nomogram:
+def build_nomogram(coefficients: Sequence[float], clinical: Sequence[ClinicalTerm]) -> Nomogram:
     """Return the nomogram of a logistic model: the term that spans most has 100 points, and no point is negative in range.
 
+    Every coefficient has an axis. The points of a spline, and of a category, are the sum of theirs.
+
     Args:
-        coefficients: the intercept, then one for each of `ranges`.
-        ranges: lowest and highest value of each term.
+        coefficients: the intercept, that of the DLR signature, then those of the clinical terms.
 
     Raises:
         InputError: every coefficient is 0.
     """
-    terms = tuple(
-        scales.Term(name, slope, *limits)
-        for (name, limits), slope in zip(ranges.items(), coefficients[1:], strict=True)
-    )
-    found = scales.Nomogram(coefficients[0], terms)
-    axes = tuple(
-        Axis(term.name, term.low, term.high, term.origin, term.coefficient / found.log_odds_per_point) for term in terms
-    )
-    return Nomogram(axes, found.log_odds_at_zero, found.log_odds_per_point)
+    intercept, dlr, *others = coefficients
+    terms, axes = [scales.Term("dlr", dlr, 0.0, 1.0)], []
+    for name in names_of(clinical):
+        own = [term for term in clinical if term.name == name]
+        count = sum(len(term.labels()) for term in own)
+        terms.append(_scale_of(own, others[:count]))
+        others = others[count:]
+    found = scales.Nomogram(intercept, tuple(terms))
+    for term, name in zip(terms, ("dlr", *names_of(clinical)), strict=True):
+        labels = [label for own in clinical if own.name == name for label in own.labels()] or ["dlr"]
+        axes += [
+            Axis(label, *ends, coefficient / found.log_odds_per_point)
+            for label, coefficient, ends in zip(labels, term.coefficients, _axis_ends(term), strict=True)
+        ]
+    return Nomogram(tuple(axes), found.log_odds_at_zero, found.log_odds_per_point)
+
+
+def _scale_of(own: Sequence[ClinicalTerm], coefficients: Sequence[float]) -> scales.Term:
+    """Return the scale of one clinical column, from its terms and their coefficients."""
+    first, *more = coefficients
+    levels = tuple((float(place), level) for place, level in enumerate(levels_of(own, own[0].name)))
+    low, high = (0.0, float(len(own))) if levels else (own[0].low, own[0].high)
+    return scales.Term(own[0].name, first, low, high, levels, more=tuple(more), knots=own[0].knots)
+
+
+def _axis_ends(term: scales.Term) -> list[tuple[float, float, float]]:
+    """Return lowest and highest value of each of a term's axes, and that of the term's value without points."""
+    if term.knots:
+        ends = spline_basis(np.array([term.low, term.high, term.origin]), np.array(term.knots))
+        return [(low, high, zero) for low, high, zero in ends.T.tolist()]
+    if term.more:
+        return [(0.0, 1.0, float(value == term.origin)) for value, _ in term.levels[1:]]
+    return [(term.low, term.high, term.origin)]
 
 
 def _with_training_distances(model: FrozenModel, cohort: Cohort) -> FrozenModel:
@@ -111,9 +147,9 @@ def _with_training_distances(model: FrozenModel, cohort: Cohort) -> FrozenModel:
     return replace(model, training_distances=np.sort(scores.distance))
 
 
-def _inputs(model: FrozenModel, cohort: Cohort) -> tuple[Floats, Floats32, Floats]:
+def _inputs(model: FrozenModel, cohort: Cohort) -> tuple[Floats, Floats32, ClinicalColumns]:
     columns = [cohort.radiomics_names.index(name) for name in model.radiomics]
-    return cohort.radiomics[:, columns], cohort.embedding, cohort.epilepsy
+    return cohort.radiomics[:, columns], cohort.embedding, cohort.clinical
 
 
 def whiten(scaled: Floats) -> Floats:
@@ -135,8 +171,8 @@ def golden_rows(
 ) -> pa.Table:
     """Return made-up rows and the scores that they must have; no row is a patient's.
 
-    Values are drawn around the training cohort's mean with twice its deviation, so that some lie outside its range; rows without
-    epilepsy, with a missing feature, and without an embedding are among them. The expected votes are scikit-learn's own.
+    Values are drawn around the training cohort's mean with twice its deviation, so that some lie outside its range; rows with an
+    unknown clinical value, with a missing feature, and without an embedding are among them. The expected votes are scikit-learn's.
 
     Raises:
         InternalError: the frozen model does not score them so.
@@ -148,8 +184,7 @@ def golden_rows(
     spread = signatures.components.apply(cohort.slices).std(axis=0)
     steps = 2 * spread * rng.standard_normal((GOLDEN_ROWS, loadings.shape[1]))
     embedding = (cohort.slices.mean(axis=0, dtype=np.float64) + steps @ loadings.T).astype(np.float32)
-    epilepsy = rng.integers(0, 2, GOLDEN_ROWS).astype(np.float64)
-    epilepsy[1::8] = np.nan
+    clinical = {name: _golden_values(model.clinical, name, rng) for name in names_of(model.clinical)}
     if count:
         radiomics[2, 0] = np.nan
         radiomics[3, -1] = model.mean[count - 1] + 1e6 * model.scale[count - 1]
@@ -159,11 +194,11 @@ def golden_rows(
     inputs[model.pooling.column] = pa.array(
         [row if keep else None for row, keep in zip(embedding, there, strict=True)], pa.list_(pa.float32())
     )
-    inputs[EPILEPSY] = pa.array([None if np.isnan(value) else int(value) for value in epilepsy], pa.int64())
+    inputs |= {name: _golden_column(name, values) for name, values in clinical.items()}
     table = pa.table(inputs)
     scored = score_batch(model, specs, table, explain=False)
     embedding[~there] = np.nan
-    expected = _reference_scores(model, signatures, nomogram, radiomics, embedding, epilepsy)
+    expected = _reference_scores(model, signatures, nomogram, radiomics, embedding, clinical)
     for name, values in expected.items():
         found = scored[name].combine_chunks()
         limit = 0.0 if name in SIGNATURES else 1e-12
@@ -179,13 +214,35 @@ def golden_rows(
     return table
 
 
+def _golden_values(terms: Sequence[ClinicalTerm], name: str, rng: np.random.Generator) -> Floats | Texts:
+    """Draw values of a clinical column, some unknown, numbers a little beyond their range, and of a category one new level."""
+    if levels := levels_of(terms, name):
+        texts = to_texts([levels[place] for place in rng.integers(0, len(levels), GOLDEN_ROWS)])
+        texts[1::8], texts[5] = None, "".join(levels)
+        return texts
+    [term] = [term for term in terms if term.name == name]
+    if (term.low, term.high) == (0, 1):
+        values = rng.integers(0, 2, GOLDEN_ROWS).astype(np.float64)
+    else:
+        beyond = (term.high - term.low) / 10
+        values = rng.uniform(term.low - beyond, term.high + beyond, GOLDEN_ROWS)
+    values[1::8] = np.nan
+    return values
+
+
+def _golden_column(name: str, values: Floats | Texts) -> pa.Array:
+    if is_yes_or_no(name):
+        return pa.array([None if np.isnan(value) else int(value) for value in values], pa.int64())
+    return nullable(values) if are_numbers(values) else pa.array(values.tolist(), pa.string())
+
+
 def _reference_scores(
     model: FrozenModel,
     signatures: Signatures,
     nomogram: LogisticFit,
     radiomics: Floats,
     embedding: Floats32,
-    epilepsy: Floats,
+    clinical: ClinicalColumns,
 ) -> dict[str, Floats]:
     """Return scikit-learn's votes and SciPy's logistic functions of them, NaN where a value is missing."""
     from scipy.special import expit, logit
@@ -207,7 +264,8 @@ def _reference_scores(
         if terms is not None and terms.intercept is not None and terms.slope is not None:
             odds = logit((votes * trees + 0.5) / (trees + 1))
             expected[probability_column(name)] = expit(terms.intercept.value + terms.slope.value * odds)
-    expected[Model.DLRN] = nomogram.predict(np.column_stack([expected[Model.DLR], epilepsy]))
+    columns = design(model.clinical, clinical, len(values))
+    expected[Model.DLRN] = nomogram.predict(np.column_stack([expected[Model.DLR], columns]))
     return expected
 
 

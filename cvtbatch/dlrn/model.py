@@ -1,11 +1,20 @@
 """A frozen model, and what it makes of rows: pure arithmetic on arrays, in one written order (see `kernels`)."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from cvtbatch.dlrn.arrays import Booleans, Floats, Floats32, Integers
+from cvtbatch.dlrn.clinical_terms import (
+    DEFAULT_TERMS,
+    ClinicalColumns,
+    ClinicalTerm,
+    design,
+    numbers_among,
+    outside_range,
+)
 from cvtbatch.dlrn.description import VoteRecalibration
 from cvtbatch.dlrn.forest import FlatForest
 from cvtbatch.dlrn.kernels import distances, logistic, project, recalibrate, standardise
@@ -29,8 +38,8 @@ class FrozenModel:
         low, high: (C,) the training cohort's range.
         used: by signature, numbers of its columns.
         forests: by signature.
-        terms: (3,) intercept, coefficients of DLR and of epilepsy.
-        nomogram: the same terms as points.
+        terms: (2 + t,) intercept, coefficient of DLR, and those of the clinical terms.
+        nomogram: the same terms as points, an axis for each coefficient.
         distance_columns: (d,) columns that the distance looks at: those of DLR.
         whitening: (d, d) lower triangle; turns z-scores into independent ones.
         training_distances: (n,) of the training cohort, ascending.
@@ -39,6 +48,7 @@ class FrozenModel:
         recalibration: (2,) intercept and slope on the DLRN's log odds, or None in a bundle as it was fitted.
         votes: what makes probabilities of votes, by signature; empty in a bundle of format 1 or 2.
         pooling: how a hematoma's slices make the embedding that is scored.
+        clinical: terms of the nomogram beside the signature.
     """
 
     radiomics: tuple[str, ...]
@@ -61,11 +71,17 @@ class FrozenModel:
     recalibration: Floats | None = None
     votes: Mapping[Model, VoteRecalibration] = field(default_factory=dict)
     pooling: Pooling = Pooling.LARGEST
+    clinical: tuple[ClinicalTerm, ...] = DEFAULT_TERMS
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of all columns."""
         return (*self.radiomics, *self.components)
+
+    @property
+    def ranged(self) -> tuple[str, ...]:
+        """Names of all that has a training range: columns, then the clinical terms that are numbers."""
+        return (*self.columns, *(term.name for term in numbers_among(self.clinical)))
 
     @property
     def recalibrated(self) -> tuple[Model, ...]:
@@ -85,8 +101,8 @@ class RowScores:
 
     Attributes:
         score: by model, (n,): a signature's votes, the DLRN's probability.
-        points: by term of the nomogram, and "total", (n,).
-        outside: (n, C) values outside the training range.
+        points: by term of the nomogram, "dlr" first, and "total", (n,).
+        outside: (n, C + numbers) values outside the training range, as `FrozenModel.ranged` names them.
         distance, percentile: (n,) of the DLR columns from the training cohort's mean, and among its own distances.
         missing: (n,) a radiomics value in use is missing.
         unread: (n,) there is no embedding, or one with missing values.
@@ -103,13 +119,13 @@ class RowScores:
     scaled: Floats32
 
 
-def score_rows(model: FrozenModel, radiomics: Floats, embedding: Floats32, epilepsy: Floats) -> RowScores:
+def score_rows(model: FrozenModel, radiomics: Floats, embedding: Floats32, clinical: ClinicalColumns) -> RowScores:
     """Score rows; one alone scores to the last bit as it does among others.
 
     Args:
         radiomics: (n, R) the columns in use, NaN where missing.
         embedding: (n, E), NaN where missing.
-        epilepsy: (n,) 0, 1 or NaN.
+        clinical: (n,) values of the clinical terms by column, unknown ones NaN or None.
     """
     raw = np.concatenate([radiomics, project(embedding, model.loadings, model.offset)], axis=1)
     absent = ~np.isfinite(raw)
@@ -125,23 +141,33 @@ def score_rows(model: FrozenModel, radiomics: Floats, embedding: Floats32, epile
         votes = model.forests[signature].votes(at_nodes)
         votes[np.isnan(scaled[:, model.used[signature]]).any(axis=1)] = np.nan
         score[signature] = votes
-    terms = np.column_stack([score[Model.DLR], epilepsy])
+    terms = np.column_stack([score[Model.DLR], design(model.clinical, clinical, len(raw))])
     score[Model.DLRN] = logistic(model.terms[0], model.terms[1:], terms)
     if model.recalibration is not None:
         score[Model.DLRN] = recalibrate(score[Model.DLRN], *model.recalibration.tolist())
-    points = {axis.name: axis.points(terms[:, place]) for place, axis in enumerate(model.nomogram.axes)}
-    points["total"] = points["dlr"] + points["epilepsy"]
     distance = distances(np.ascontiguousarray(scaled[:, model.distance_columns]), model.whitening)
     return RowScores(
         score=score,
-        points=points,
-        outside=(raw < model.low) | (raw > model.high),
+        points=_points(model, terms),
+        outside=np.concatenate(
+            [(raw < model.low) | (raw > model.high), outside_range(model.clinical, clinical, len(raw))], axis=1
+        ),
         distance=distance,
         percentile=percentiles(model.training_distances, distance),
         missing=absent[:, :count].any(axis=1),
         unread=np.isnan(raw[:, count:]).any(axis=1),
         scaled=at_nodes,
     )
+
+
+def _points(model: FrozenModel, terms: Floats) -> dict[str, Floats]:
+    """Return the points of each term and their sum, of the axes' values (n, 1 + t)."""
+    owners = ["dlr", *(term.name for term in model.clinical for _ in term.labels())]
+    points: dict[str, Floats] = {}
+    for place, (name, axis) in enumerate(zip(owners, model.nomogram.axes, strict=True)):
+        own = axis.points(terms[:, place])
+        points[name] = points[name] + own if name in points else own
+    return {**points, "total": functools.reduce(np.add, points.values())}
 
 
 def percentiles(ascending: Floats, values: Floats) -> Floats:

@@ -9,6 +9,7 @@ from safetensors.numpy import load as load_safetensors
 from cvtbatch import contracts
 from cvtbatch.contracts import JsonObject
 from cvtbatch.dlrn.bundle_files import ARRAYS, DOCUMENT
+from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS
 from cvtbatch.dlrn.cohort_summary import EmbeddingMoments
 from cvtbatch.dlrn.description import Description
 from cvtbatch.dlrn.forest import FlatForest
@@ -35,7 +36,16 @@ PLAIN = (
 RECALIBRATION, OUT_OF_FOLD, SIDES = "recalibration", "out_of_fold", ("events", "others")
 MOMENTS = ("embedding.mean", "embedding.sd")
 # Keys of bundle.json that belong to the model; formats 1 and 2 have no votes.
-DESCRIPTION = ("columns", "embedding_length", "thresholds", "nomogram", "missing_feature", "votes", "pooling")
+DESCRIPTION = (
+    "columns",
+    "embedding_length",
+    "thresholds",
+    "nomogram",
+    "missing_feature",
+    "votes",
+    "pooling",
+    "clinical_terms",
+)
 # The names of the arrays with their types and shapes; a model's take 3 KB.
 MOST_HEADER_BYTES = 1 << 20
 
@@ -123,6 +133,11 @@ def description_of(model: FrozenModel) -> JsonObject:
         "missing_feature": model.missing_feature,
         **({"votes": votes} if votes else {}),
         **({} if model.pooling is Pooling.LARGEST else {"pooling": {"kind": model.pooling, "components": "of_pooled"}}),
+        **(
+            {}
+            if model.clinical == DEFAULT_TERMS
+            else {"clinical_terms": [term.to_document() for term in model.clinical]}
+        ),
     }
 
 
@@ -157,5 +172,6 @@ def model_of(description: Description, arrays: Arrays) -> FrozenModel:
         missing_feature=description.missing_feature,
         recalibration=arrays.get(RECALIBRATION),
         votes=description.votes,
-        pooling=description.pooling.kind,
+        pooling=Pooling.LARGEST if description.pooling is None else description.pooling.kind,
+        clinical=description.clinical_terms,
     )

@@ -9,13 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch.dlrn.arrays import Booleans, Floats, Floats32
+from cvtbatch.dlrn.clinical_columns import numbers_of, read_columns
+from cvtbatch.dlrn.clinical_terms import ClinicalColumns, levels_of, names_of, unknown
 from cvtbatch.dlrn.model import TRAINING_MEAN, FrozenModel, RowScores, score_rows
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.thresholds import THRESHOLDS
 from cvtbatch.errors import InputError
 from cvtbatch.nearest import nearest
 
-EPILEPSY = "epilepsy"
 # Columns that say whose row it is; they pass through.
 IDENTITY = (
     "case_key",
@@ -61,16 +62,16 @@ def golden_scores(model: FrozenModel) -> tuple[str, ...]:
 
 def needed_columns(model: FrozenModel) -> list[str]:
     """Return the columns that scoring cannot do without."""
-    return [*model.radiomics, model.pooling.column, EPILEPSY]
+    return [*model.radiomics, model.pooling.column, *names_of(model.clinical)]
 
 
 def score_batch(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordBatch, *, explain: bool) -> pa.Table:
     """Score the rows of a table.
 
     Args:
-        table: the model's columns by name; the embedding, under the name of its pooling, a list, null where there is none;
-            `epilepsy` 0, 1 or null. Specification ids are compared where they are given. Other columns are left alone, those of
-            identity pass through.
+        table: the model's columns by name; the embedding, under the name of its pooling, a list, null where there is none; clinical
+            terms as the manifest has them, e.g. `epilepsy` 0, 1 or null. Specification ids are compared where they are given. Other
+            columns are left alone, those of identity pass through.
         explain: add the base and the columns that contribute most to the DLR signature.
 
     Returns:
@@ -78,7 +79,7 @@ def score_batch(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordB
 
     Raises:
         InputError: "missing_column", "other_spec", "bad_column" (type, length, or there twice),
-            "bad_value" (epilepsy neither 0 nor 1).
+            "bad_value" (neither 0 nor 1 where the manifest has no other).
     """
     check_columns(model, specs, table)
     if isinstance(table, pa.RecordBatch):
@@ -90,9 +91,9 @@ def score_batch(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordB
         radiomics = np.column_stack(
             [numbers_of(part, name) for name in model.radiomics] or [np.empty((part.num_rows, 0))]
         )
-        epilepsy = _epilepsy(part)
-        scores = score_rows(model, radiomics, _embedding(part, model), epilepsy)
-        columns = {name: part[name] for name in identity} | _score_columns(model, scores, epilepsy)
+        clinical = read_columns(model.clinical, part)
+        scores = score_rows(model, radiomics, _embedding(part, model), clinical)
+        columns = {name: part[name] for name in identity} | _score_columns(model, scores, clinical)
         if explain:
             columns |= _explanation_columns(model, scores)
         parts.append(pa.table(columns))
@@ -134,27 +135,6 @@ def require_columns(model: FrozenModel, names: Iterable[str]) -> None:
         raise InputError("missing_column", f"the bundle needs columns that the table lacks: {shown}{advice}")
 
 
-def numbers_of(table: pa.Table, name: str) -> Floats:
-    """Return a column as float64 with NaN for null: (n,).
-
-    Raises:
-        InputError: "bad_column".
-    """
-    try:
-        values: Floats = table[name].cast(pa.float64()).to_numpy()
-    except pa.ArrowException:
-        raise InputError("bad_column", f"column {name} holds {table[name].type}, not numbers") from None
-    return values
-
-
-def _epilepsy(table: pa.Table) -> Floats:
-    values = numbers_of(table, EPILEPSY)
-    wrong = ~(np.isin(values, (0.0, 1.0)) | np.isnan(values))
-    if wrong.any():
-        raise InputError("bad_value", f"column {EPILEPSY} holds {values[wrong][0]:g}; it is 0, 1 or empty")
-    return values
-
-
 def _embedding(table: pa.Table, model: FrozenModel) -> Floats32:
     """Return the embeddings, NaN where there is none: (n, E)."""
     name, length = model.pooling.column, model.loadings.shape[0]
@@ -180,7 +160,7 @@ def _embedding(table: pa.Table, model: FrozenModel) -> Floats32:
     return rows
 
 
-def _score_columns(model: FrozenModel, scores: RowScores, epilepsy: Floats) -> dict[str, pa.Array]:
+def _score_columns(model: FrozenModel, scores: RowScores, clinical: ClinicalColumns) -> dict[str, pa.Array]:
     columns: dict[str, pa.Array] = {}
     for name, score in scores.score.items():
         columns[str(name)] = nullable(score)
@@ -192,19 +172,42 @@ def _score_columns(model: FrozenModel, scores: RowScores, epilepsy: Floats) -> d
             columns[f"{name}_{threshold}"] = pa.array(positive, mask=np.isnan(score))
     for term, points in scores.points.items():
         columns[f"points_{term}"] = nullable(points)
+    columns |= _clinical_points(model, scores)
     columns["outside_count"] = pa.array(scores.outside.sum(axis=1).astype(np.int64))
-    columns["outside_features"] = names_where(scores.outside, model.columns)
+    columns["outside_features"] = names_where(scores.outside, model.ranged)
     columns["distance"] = nullable(scores.distance)
     columns["distance_percentile"] = nullable(scores.percentile)
     replaced = model.missing_feature == TRAINING_MEAN
     flags: Mapping[str, Booleans] = {
-        "epilepsy_unknown": np.isnan(epilepsy),
+        **_clinical_flags(model, clinical),
         "no_embedding": scores.unread,
         "feature_replaced" if replaced else "feature_missing": scores.missing,
         "outside_training_range": scores.outside.sum(axis=1) > 0,
     }
     columns["flags"] = names_where(np.column_stack(list(flags.values())), tuple(flags))
     return columns
+
+
+def _clinical_points(model: FrozenModel, scores: RowScores) -> dict[str, pa.Array]:
+    """Return the clinical terms and their points as lists, for tables without a column of each; no points where one is unknown."""
+    names = names_of(model.clinical)
+    values = [scores.points[name] for name in names]
+    known = np.isfinite(np.column_stack([np.zeros(len(scores.distance)), *values]).sum(axis=1))
+    points = [list(row) if there else None for *row, there in zip(*values, known.tolist(), strict=True)]
+    return {
+        "clinical_terms": pa.array([list(names)] * len(known), pa.list_(pa.string())),
+        "clinical_points": pa.array(points, pa.list_(pa.float64())),
+    }
+
+
+def _clinical_flags(model: FrozenModel, clinical: ClinicalColumns) -> dict[str, Booleans]:
+    """Say by flag in which rows a clinical term gives no DLRN: its value is unknown, or a level that training did not have."""
+    flags: dict[str, Booleans] = {}
+    for name, values in clinical.items():
+        flags[f"{name}_unknown"] = absent = unknown(values)
+        if levels := levels_of(model.clinical, name):
+            flags[f"{name}_level_new"] = ~absent & ~np.array([value in levels for value in values], np.bool_)
+    return flags
 
 
 def _explanation_columns(model: FrozenModel, scores: RowScores) -> dict[str, pa.Array]:

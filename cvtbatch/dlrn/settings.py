@@ -12,7 +12,7 @@ LARGEST_GRID = 8
 
 
 class Model(StrEnum):
-    """The scores of a case: three signatures, and the nomogram of the fused one with epilepsy."""
+    """The scores of a case: three signatures, and the nomogram of the fused one with clinical terms."""
 
     RAD = "rad"
     DL = "dl"
@@ -88,6 +88,38 @@ class ForestSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ClinicalSettings:
+    """Clinical columns of the nomogram; see section fit.clinical.
+
+    Attributes:
+        terms: columns that enter.
+        candidates: columns that enter if their test has a P below p_value.
+        splines: columns among them that enter as restricted cubic splines of so many knots.
+    """
+
+    terms: tuple[str, ...]
+    candidates: tuple[str, ...]
+    p_value: float
+    splines: tuple[str, ...]
+    knots: int
+
+    def __post_init__(self) -> None:
+        if twice := [name for name in self.candidates if name in self.terms]:
+            raise InputError(
+                "bad_job", f"fit.clinical names {twice[0]} among terms and among candidates: a term is not tested"
+            )
+        if alone := [name for name in self.splines if name not in self.columns]:
+            raise InputError(
+                "bad_job", f"fit.clinical.splines names {alone[0]}, which is neither among terms nor among candidates"
+            )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that may enter."""
+        return (*self.terms, *self.candidates)
+
+
+@dataclass(frozen=True, slots=True)
 class NestedSettings:
     """The nested estimate; see section fit.nested. With 0 repeats there is none."""
 
@@ -114,6 +146,7 @@ class FitSettings:
     crossfit_folds: int
     firth: bool
     missing_feature: str
+    clinical: ClinicalSettings
     selection: SelectionSettings
     forest: ForestSettings
     nested: NestedSettings

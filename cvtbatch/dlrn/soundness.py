@@ -4,41 +4,41 @@ A model for which nothing is found here can be scored on any row: no place is re
 a tree ends at a leaf of that tree, and every number that enters is one. It takes time in proportion to the model's size.
 """
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 
 import numpy as np
 import numpy.typing as npt
 
 from cvtbatch.dlrn.arrays import Floats, Integers
+from cvtbatch.dlrn.clinical_terms import ClinicalTerm, Kind, labels_of, names_of
 from cvtbatch.dlrn.cohort_summary import EmbeddingMoments
 from cvtbatch.dlrn.description import CohortSummary, VoteRecalibration
 from cvtbatch.dlrn.forest import FlatForest
 from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.nomogram import Nomogram
 from cvtbatch.dlrn.pooling import Pooling
-from cvtbatch.dlrn.scoring import EPILEPSY
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.training_scores import ClassScores
 from cvtbatch.validation.kept_columns import KeptNumbers
 from cvtbatch.validation.training_distance import SHARES
 
-# Names of the nomogram's axes, in the order of the logistic model's terms.
-AXES = ("dlr", "epilepsy")
 # The line through the points and the logistic model are one function, computed in two orders.
 NOMOGRAM_TOLERANCE = 1e-9
 # A share is a quotient of sums of weights, and may be an ulp more than 1.
 LARGEST_SHARE = 1 + 1e-9
 # A recalibration takes neighbours through exp and log, which may turn them by an ulp.
 SAME_PLACE = 1e-12
-NO_FEATURES = (*(way.column for way in Pooling), EPILEPSY)
+EMBEDDINGS = tuple(way.column for way in Pooling)
 # Deeper than any forest that a job allows grows on a cohort; what a tree is asked for is a depth of 10.
 MOST_DEPTH = 4096
 
 
 def model_problems(model: FrozenModel) -> list[str]:
     """Return every way in which a model is none; empty for one that can be scored."""
-    problems = [*_name_problems(model), *_shape_problems(model)]
+    problems = [*_name_problems(model), *_clinical_problems(model.clinical)]
+    problems = problems or [*_shape_problems(model)]
     with np.errstate(all="ignore"):
         # Else there is nothing that the rest could look at.
         return problems or [*_number_problems(model), *_nomogram_problems(model), *_forest_problems(model)]
@@ -98,7 +98,35 @@ def _name_problems(model: FrozenModel) -> Iterator[str]:
     names = model.columns
     if len(set(names)) < len(names):
         yield "columns names a column twice"
-    yield from (f"columns names {name}, which is no feature" for name in NO_FEATURES if name in names)
+    yield from (
+        f"columns names {name}, which is no feature"
+        for name in (*EMBEDDINGS, *names_of(model.clinical))
+        if name in names
+    )
+
+
+def _clinical_problems(terms: Sequence[ClinicalTerm]) -> Iterator[str]:
+    """Yield what is wrong with clinical terms: their names, ranges, knots, and levels of categories."""
+    for name, group in itertools.groupby(terms, key=lambda term: term.name):
+        own = list(group)
+        levels = [term.level for term in own]
+        numbers = [number for term in own for number in (term.low, term.high, *term.knots)]
+        if not _finite(np.array(numbers, np.float64)) or any(term.low >= term.high for term in own):
+            yield f"clinical_terms: {name} has no range, or one that is not finite"
+        if own[0].kind is Kind.LEVEL:
+            known = {*levels, own[0].reference}
+            if None in known or len(known) <= len(own) or len({(term.kind, term.reference) for term in own}) > 1:
+                yield f"clinical_terms: {name} names no reference, a level twice or none"
+        elif len(own) > 1 or levels != [None] or own[0].reference is not None:
+            yield f"clinical_terms: {name} is no one number"
+        knots = np.array(own[0].knots, np.float64)
+        spline = own[0].kind is Kind.SPLINE
+        if any(term.knots for term in own) != spline or (
+            spline and not (len(knots) > 2 and (np.diff(knots) > 0).all())
+        ):
+            yield f"clinical_terms: {name} has no three knots or more in ascending order, or is no spline"
+    if len(names_of(terms)) < len([name for name, _ in itertools.groupby(terms, key=lambda term: term.name)]):
+        yield "clinical_terms names a column twice"
 
 
 def _shape_problems(model: FrozenModel) -> Iterator[str]:
@@ -108,7 +136,7 @@ def _shape_problems(model: FrozenModel) -> Iterator[str]:
         "loadings": (model.loadings, np.float64, (None, components)),
         "offset": (model.offset, np.float64, (components,)),
         **{name: (getattr(model, name), np.float64, (columns,)) for name in ("mean", "scale", "low", "high")},
-        "terms": (model.terms, np.float64, (1 + len(AXES),)),
+        "terms": (model.terms, np.float64, (2 + len(labels_of(model.clinical)),)),
         "distance_columns": (model.distance_columns, np.int64, (None,)),
         "whitening": (model.whitening, np.float64, (looked_at, looked_at)),
         "training_distances": (model.training_distances, np.float64, (None,)),
@@ -169,13 +197,15 @@ def _sound_votes(terms: VoteRecalibration) -> bool:
 def _nomogram_problems(model: FrozenModel) -> Iterator[str]:
     """Compare the nomogram with the logistic model: points must stand for the same logarithm of the odds."""
     found: Nomogram = model.nomogram
-    if tuple(axis.name for axis in found.axes) != AXES:
-        yield f"nomogram.axes are not {' and '.join(AXES)}, in this order"
+    if tuple(axis.name for axis in found.axes) != (wanted_axes := ("dlr", *labels_of(model.clinical))):
+        yield f"nomogram.axes are not {' and '.join(wanted_axes)}, in this order"
         return
     numbers = [found.intercept, found.per_point]
+    curved = labels_of(term for term in model.clinical if term.kind is Kind.SPLINE)
     for axis in found.axes:
         numbers += [axis.low, axis.high, axis.zero, axis.points_per_unit]
-        if not (axis.low < axis.high and axis.zero in (axis.low, axis.high)):
+        at_an_end = axis.zero in (axis.low, axis.high) or (axis.name in curved and axis.low <= axis.zero <= axis.high)
+        if not (axis.low < axis.high and at_an_end):
             yield f"the nomogram's axis {axis.name} is no range that has 0 points at one of its ends"
     if not _finite(np.array(numbers, np.float64)):
         yield "nomogram holds a number that is not finite"

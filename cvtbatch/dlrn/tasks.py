@@ -11,6 +11,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from cvtbatch.dlrn.arrays import Floats, Integers
+from cvtbatch.dlrn.clinical_choice import choose_terms, rows_of
+from cvtbatch.dlrn.clinical_terms import ClinicalColumns, ClinicalTerm, design, labels_of
 from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.folds import Split, grouped_folds
 from cvtbatch.dlrn.logistic import LogisticFit, fit_logistic
@@ -18,8 +20,6 @@ from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model, Protocol
 from cvtbatch.dlrn.signatures import Ledger, Seen, Signatures, fit_signatures
 from cvtbatch.dlrn.thresholds import YOUDEN, find_thresholds
 from cvtbatch.errors import InputError
-
-NOMOGRAM_TERMS = ("dlr", "epilepsy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,14 @@ class TaskResult:
     """What a task found.
 
     Attributes:
-        scores: by model, (len(test),); DLRN is NaN where epilepsy is unknown.
+        scores: by model, (len(test),); DLRN is NaN where a clinical term is unknown.
         thresholds: Youden's point by model, of the training rows' out-of-fold scores; empty without nomogram.
         selected: by signature, the names of its columns.
         counts: by signature, columns left by each step.
         seen: which rows each step was given.
         components: components kept, and slices that they were fitted on.
         firth: the nomogram of this task needed Firth's correction.
+        clinical: the candidates that entered the nomogram of this task.
         inner: (len(train),) the training rows' out-of-fold DLR scores, on which the nomogram was fitted; None without nomogram.
         signatures: where the task keeps them.
     """
@@ -65,6 +66,7 @@ class TaskResult:
     components: tuple[int, int]
     thresholds: dict[Model, float] = field(default_factory=dict)
     firth: bool = False
+    clinical: tuple[str, ...] = ()
     inner: Floats | None = None
     signatures: Signatures | None = None
 
@@ -122,14 +124,18 @@ def run_task(cohort: Cohort, settings: FitSettings, task: Task) -> TaskResult:
         scores = signatures.score(cohort, test) if len(test) else {}
         thresholds: dict[Model, float] = {}
         firth, inner = False, None
+        entered: tuple[str, ...] = ()
         if task.nomogram:
             inner = _cross_fitted_dlr(cohort, train, settings, task.name, ledger)
-            fit, firth = robust_nomogram(inner, cohort, train, settings)
+            outcome, clinical = cohort.outcome[train], rows_of(cohort.clinical, train)
+            ledger.enter("clinical", train)
+            chosen = choose_terms(clinical, outcome, settings.clinical)
+            terms, entered = chosen.terms, chosen.entered()
+            fit, firth = robust_nomogram(inner, clinical, outcome, terms, firth=settings.firth)
             ledger.enter("nomogram", train)
-            scores[Model.DLRN] = nomogram_scores(fit, scores[Model.DLR], cohort.epilepsy[test])
-            own = nomogram_scores(fit, inner, cohort.epilepsy[train])
+            scores[Model.DLRN] = nomogram_scores(fit, scores[Model.DLR], rows_of(cohort.clinical, test), terms)
+            own = nomogram_scores(fit, inner, clinical, terms)
             known = ~np.isnan(own)
-            outcome = cohort.outcome[train]
             ledger.enter("thresholds", train)
             thresholds = {
                 Model.DLR: find_thresholds(outcome, inner)[YOUDEN],
@@ -145,33 +151,43 @@ def run_task(cohort: Cohort, settings: FitSettings, task: Task) -> TaskResult:
             (signatures.components.loadings.shape[1], signatures.components.rows),
             thresholds,
             firth,
+            entered,
             inner,
             signatures if task.keep else None,
         )
 
 
-def nomogram_scores(fit: LogisticFit, dlr: Floats, epilepsy: Floats) -> Floats:
-    """Return the DLRN's probability, NaN where epilepsy is unknown: (n,)."""
-    return fit.predict(np.column_stack([dlr, epilepsy]))
+def nomogram_scores(fit: LogisticFit, dlr: Floats, clinical: ClinicalColumns, terms: Sequence[ClinicalTerm]) -> Floats:
+    """Return the DLRN's probability, NaN where a term is unknown: (n,)."""
+    return fit.predict(np.column_stack([dlr, design(terms, clinical, len(dlr))]))
 
 
-def fit_nomogram(dlr: Floats, epilepsy: Floats, outcome: Integers, *, firth: bool, limits: bool = False) -> LogisticFit:
-    """Fit the DLRN on the cases whose epilepsy is known.
+def fit_nomogram(
+    dlr: Floats,
+    clinical: ClinicalColumns,
+    outcome: Integers,
+    terms: Sequence[ClinicalTerm],
+    *,
+    firth: bool,
+    limits: bool = False,
+) -> LogisticFit:
+    """Fit the DLRN on the cases whose clinical terms are known.
 
     Args:
         limits: seek Firth's tests and intervals as well as the coefficients.
 
     Raises:
-        InputError: "separation", "collinear_terms" (e.g. epilepsy is the same in all), or too few known values.
+        InputError: "separation", "collinear_terms" (one follows from the others), or too few known values.
     """
-    known = ~np.isnan(epilepsy)
+    columns = np.column_stack([dlr, design(terms, clinical, len(dlr))])
+    known = ~np.isnan(columns).any(axis=1)
+    names = labels_of(terms)
     if len(np.unique(outcome[known])) < 2:
         raise InputError(
-            "too_few_patients", f"epilepsy is known in {int(known.sum())} training cases, not in both outcomes"
+            "too_few_patients",
+            f"{' and '.join(names)} known in {int(known.sum())} training cases, not in both outcomes",
         )
-    return fit_logistic(
-        np.column_stack([dlr, epilepsy])[known], outcome[known], NOMOGRAM_TERMS, firth=firth, limits=limits
-    )
+    return fit_logistic(columns[known], outcome[known], ("dlr", *names), firth=firth, limits=limits)
 
 
 def inner_folds(cohort: Cohort, rows: Integers, settings: FitSettings, name: str) -> list[Split]:
@@ -199,17 +215,18 @@ def _cross_fitted_dlr(cohort: Cohort, rows: Integers, settings: FitSettings, nam
     return scores
 
 
-def robust_nomogram(dlr: Floats, cohort: Cohort, rows: Integers, settings: FitSettings) -> tuple[LogisticFit, bool]:
+def robust_nomogram(
+    dlr: Floats, clinical: ClinicalColumns, outcome: Integers, terms: Sequence[ClinicalTerm], *, firth: bool
+) -> tuple[LogisticFit, bool]:
     """Fit a fold's nomogram; a fold whose outcomes are parted takes Firth's correction, and says so."""
-    epilepsy, outcome = cohort.epilepsy[rows], cohort.outcome[rows]
-    if settings.firth:
-        return fit_nomogram(dlr, epilepsy, outcome, firth=True), True
+    if firth:
+        return fit_nomogram(dlr, clinical, outcome, terms, firth=True), True
     try:
-        return fit_nomogram(dlr, epilepsy, outcome, firth=False), False
+        return fit_nomogram(dlr, clinical, outcome, terms, firth=False), False
     except InputError as error:
         if error.kind != "separation":
             raise
-        return fit_nomogram(dlr, epilepsy, outcome, firth=True), True
+        return fit_nomogram(dlr, clinical, outcome, terms, firth=True), True
 
 
 def _rows(rows: Integers) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cvtbatch.dlrn.arrays import Floats, Integers
+from cvtbatch.dlrn.clinical_choice import choose_terms, rows_of
 from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.estimates import scores_by_repeat
 from cvtbatch.dlrn.logistic import fit_or_correct
@@ -130,8 +131,12 @@ def _inner_nomogram_auc(result: TaskResult, cohort: Cohort, settings: FitSetting
         raise InternalError("bad_scores", f"task {result.task.name} has none")
     scores = np.full(len(train), np.nan)
     for fitted_on, held_out in inner_folds(cohort, train, settings, result.task.name):
-        fit, _ = robust_nomogram(result.inner[fitted_on], cohort, train[fitted_on], settings)
-        scores[held_out] = nomogram_scores(fit, result.inner[held_out], cohort.epilepsy[train[held_out]])
+        rows = train[fitted_on]
+        clinical, outcome = rows_of(cohort.clinical, rows), cohort.outcome[rows]
+        terms = choose_terms(clinical, outcome, settings.clinical).terms
+        fit, _ = robust_nomogram(result.inner[fitted_on], clinical, outcome, terms, firth=settings.firth)
+        unseen = rows_of(cohort.clinical, train[held_out])
+        scores[held_out] = nomogram_scores(fit, result.inner[held_out], unseen, terms)
     return _auc(cohort.outcome[train], scores)
 
 

@@ -182,7 +182,7 @@ def on_image_voxels(mask: SourceMask, stack: SliceStack) -> Mask:
             "grid_mismatch",
             f"the outline was drawn on other voxels than the image's, and a mask is not resampled where features are computed on "
             f"the source's grid: it has {_shown(mask.place)}, the image {_shown(stack)}; save it on the image's grid, or compute "
-            "the set on the stored grid",
+            "the set on the stored grid (--params)",
         )
     return fit.turned(mask.voxels_zyx)
 

@@ -71,7 +71,7 @@ class SourceVolume:
             raise InputError(
                 "irregular_source",
                 f"the slices of the source make no regular grid: they are tilted by {stack.tilt_deg():.1f} degrees, and "
-                f"{gaps.min():.4g} to {gaps.max():.4g} mm apart; compute the set on the stored grid",
+                f"{gaps.min():.4g} to {gaps.max():.4g} mm apart; compute the set on the stored grid (--params)",
             )
         if self.file_grid is not None:
             return self.file_grid

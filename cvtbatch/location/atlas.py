@@ -5,11 +5,13 @@ coarse to fine. It begins with both brains' middles on one another, at one size,
 head is nodded is what is left to find. One thread and a fixed seed give the same transform at each run.
 
 How well it fits is told by what inside and template have in common (Dice) and by the information. A fit that misses `least_overlap`
-or `stretches`, or does not come to an end, gives no labels, nor does a scan of a part of the brain. Labels are then asked for at
-every voxel of the outline, nearest neighbour. A hematoma pushes brain aside, which no affine transform follows, and an atlas is of
-other brains: a label is a guess. A template whose axes are not what its file says fits as well as one that is right.
+or `stretches`, or does not come to an end, gives no labels, nor does a scan of a part of the brain. The labels are then asked for
+at every voxel of the outline, nearest neighbour. A hematoma pushes brain aside, which no affine transform follows, and an atlas is
+of other brains: a label is a guess. A template whose axes are not what its file says fits as well as one that is right.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,7 +73,8 @@ def register_atlas(hu_zyx: Volume, head: MeasuredHead, atlas: Atlas, rules: Loca
     method = _method(rules)
     method.SetInitialTransform(begin, inPlace=True)
     try:
-        method.Execute(fixed, atlas.template)
+        with _single_thread():
+            method.Execute(fixed, atlas.template)
     except RuntimeError:
         return "the registration does not come to an end"
     matrix = np.reshape(begin.GetMatrix(), (3, 3))
@@ -137,9 +140,19 @@ def _begin(fixed: sitk.Image, head: MeasuredHead, atlas: Atlas) -> sitk.AffineTr
     return transform
 
 
+@contextmanager
+def _single_thread() -> Iterator[None]:
+    """Have ITK use one thread: sums of several differ in their last bits from run to run."""
+    threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+
+
 def _method(rules: LocationRules) -> sitk.ImageRegistrationMethod:
     method = sitk.ImageRegistrationMethod()
-    method.SetNumberOfThreads(1)
     method.SetMetricAsMattesMutualInformation(numberOfHistogramBins=rules.atlas_bins)
     method.SetMetricSamplingStrategy(method.RANDOM)
     method.SetMetricSamplingPercentage(rules.atlas_sampled_share, rules.atlas_seed)

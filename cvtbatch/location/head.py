@@ -54,7 +54,8 @@ def measure_head(hu_zyx: npt.NDArray[np.int16], grid: Grid, rules: LocationRules
         hu_zyx: HU on `grid`, whose axes are at right angles.
 
     Raises:
-        InputError: "not_across_body": slices are not axial; "no_inside": the inside of the skull cannot be found, and why.
+        InputError: "not_across_body": slices are not axial; "no_inside": the inside of the skull cannot be found, and why;
+            "no_midplane": as `find_midplane`.
     """
     axes = grid.axes()
     if (np.abs(axes).argmax(axis=0) != np.arange(3)).any():

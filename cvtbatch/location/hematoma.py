@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from cvtbatch.errors import InputError
 from cvtbatch.geometry import Vector, voxels_of
 from cvtbatch.location.compartments import Compartment, Region, compartment_of, region_of
 from cvtbatch.location.head import MeasuredHead
@@ -70,9 +71,14 @@ def locate(outline_zyx: npt.NDArray[np.generic], head: MeasuredHead, rules: Loca
     """Tell where an outline lies.
 
     Args:
-        outline_zyx: not 0 in the outline, never empty; of the head's shape.
+        outline_zyx: not 0 in the outline; of the head's shape.
+
+    Raises:
+        InputError: "empty_mask".
     """
     mask = outline_zyx != 0
+    if not mask.any():
+        raise InputError("empty_mask", "the outline has no voxel inside")
     voxels = to_points(np.stack(voxels_of(mask)[::-1], axis=1), head.grid)
     surface = find_surface(mask, head.grid).points_mm
     outline = _Outline(voxels, surface, voxels.mean(axis=0, keepdims=True), Solid(surface))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
+from cvtbatch.errors import InputError
 from cvtbatch.geometry import Vector
 from cvtbatch.location.field import DepthField
 from cvtbatch.location.rules import LocationRules
@@ -63,6 +64,9 @@ def find_midplane(surface: Surface, field: DepthField, rules: LocationRules) -> 
     Args:
         surface: the inner surface of the skull, of a grid at right angles whose slices lie across the body.
         field: depths below it.
+
+    Raises:
+        InputError: "no_midplane": mirrored, the surface lies outside the scan.
     """
     points = surface.thinned(rules.point_area_mm2)
     middle = points.mean(axis=0)
@@ -108,6 +112,10 @@ def _step(
     """
     mirrored = _mirrored(points, normal, offset) + middle
     signed, slopes, scanned = field.depth_at(mirrored), field.slope_at(mirrored), field.scanned(mirrored)
+    if not scanned.any():
+        raise InputError(
+            "no_midplane", "no midsagittal plane is found: the scan has too few slices, or lies too far from straight"
+        )
     spread = max(rules.least_spread_mm, 1.4826 * float(np.median(np.abs(signed[scanned]))))
     # Tukey's biweight.
     weight = np.where(scanned, np.maximum(0, 1 - (signed / (rules.outlier * spread)) ** 2) ** 2, 0)

@@ -27,10 +27,10 @@ def location_row(
     """Return where an outline lies, by column.
 
     Args:
-        hu_zyx: HU of the stored volume; mask_zyx is not 0 in the outline, on the same grid, and never empty.
+        hu_zyx: HU of the stored volume; mask_zyx is not 0 in the outline, on the same grid.
 
     Raises:
-        InputError: as `measure_head`, and as `load_atlas`.
+        InputError: as `measure_head`, `locate` and `load_atlas`.
     """
     head = measure_head(hu_zyx, grid, rules)
     location, plane = locate(mask_zyx, head, rules), head.midplane

@@ -2,7 +2,7 @@
 
 A surface is the set of points halfway between a voxel of a mask and a neighbour along an axis that is none of it. So a distance
 is right to within half a voxel along each axis, in thick slices too, two masks that touch have none, and where the scan ends
-there is no surface.
+there is no surface. From slice to slice a surface goes in steps, of which the nearest counts: such distances are short, not long.
 
 Points are in patient axes (x left, y posterior, z superior), mm from the centre of the grid's first voxel: where a scanner puts
 its origin moves no value.

@@ -9,6 +9,7 @@ scalp's thickness of the air outside, as reached without crossing bone, is none 
 Slices at the ends of the scan count as if they went on, so that a scan of a part of the head has the inside of that part.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,6 +43,8 @@ SPOT_ML = 2.0
 # Less bone than this is no skull: a ring of one slice of 5 mm has more.
 LEAST_BONE_ML = 5.0
 LEAST_INSIDE_ML = 5.0
+# As far from tissue there is bone that covers it.
+COVER_VOXELS = 4
 # The largest inside of a skull on record is below 2 l.
 MOST_INSIDE_ML = 2300.0
 # Share of the inside's surface that bone must cover, where the scan does not end: a hemicraniectomy leaves more.
@@ -97,7 +100,7 @@ def find_inside(hu_zyx: Volume, spacing_mm: Triple) -> Inside | NoInside:
     work_hu = sitk.GetArrayFromImage(_on_work_grid(hu_zyx.astype(np.float32), spacing_mm, AIR_HU))
     scalp = _scalp(work_hu, bone, work_mm)
     passable = ~(bone | scalp | _without_spots(work_hu < FLUID_HU, work_mm))
-    reached = _roll(passable, bone, work_mm)
+    reached = _roll_near(passable, bone, work_mm)
     if reached is None:
         return NoInside("no_brain", f"no soft tissue has room for a ball of {BALL_MM:.0f} mm radius")
     cover = _cover(reached, bone)
@@ -169,6 +172,17 @@ def _scalp(work_hu: npt.NDArray[np.float32], bone: Mask, work_mm: Triple) -> Mas
     return np.asarray(ndimage.binary_dilation(around, iterations=steps, mask=~bone))
 
 
+def _roll_near(passable: Mask, bone: Mask, work_mm: Triple) -> Mask | None:
+    """Return what `_roll` does, which looks at the rows and columns of soft tissue alone; bone beside them tells of their cover."""
+    near = _near(passable, (len(passable), COVER_VOXELS, COVER_VOXELS))
+    reached = None if near is None else _roll(passable[near], bone[near], work_mm)
+    if near is None or reached is None:
+        return None
+    found = np.zeros(passable.shape, dtype=np.bool_)
+    found[near] = reached
+    return found
+
+
 def _roll(passable: Mask, bone: Mask, work_mm: Triple) -> Mask | None:
     """Return what the balls reach in the part that is most likely the inside, None where the large one has no room."""
     ends = int(np.ceil(BALL_MM / work_mm[0]))
@@ -189,8 +203,23 @@ def _roll(passable: Mask, bone: Mask, work_mm: Triple) -> Mask | None:
 
 
 def _within(mask: Mask, distance_mm: float, work_mm: Triple) -> Mask:
-    """Return what lies nearer than a distance to a mask."""
-    return np.asarray(ndimage.distance_transform_edt(~mask, sampling=work_mm) < distance_mm)
+    """Return what lies nearer than a distance to a mask; what lies farther from its box is not looked at."""
+    found = np.zeros(mask.shape, dtype=np.bool_)
+    near = _near(mask, [int(np.ceil(distance_mm / step)) for step in work_mm])
+    if near is not None:
+        found[near] = ndimage.distance_transform_edt(~mask[near], sampling=work_mm) < distance_mm
+    return found
+
+
+def _near(mask: Mask, steps: Sequence[int]) -> tuple[slice, ...] | None:
+    """Return the box of a mask, so many voxels wider along z, y and x; None of an empty one."""
+    boxes = ndimage.find_objects(mask.view(np.uint8))
+    if not boxes:
+        return None
+    return tuple(
+        slice(max(part.start - wider, 0), min(part.stop + wider, size))
+        for part, wider, size in zip(boxes[0], steps, mask.shape, strict=True)
+    )
 
 
 def _cover(reached: Mask, bone: Mask) -> float:

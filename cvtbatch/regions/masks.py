@@ -29,7 +29,9 @@ from cvtbatch.regions.rules import RIM_HU, Rule
 
 Mask = npt.NDArray[np.bool_]
 Box = tuple[slice, slice, slice]
-Reason = Literal["too_thin", "no_such_part", "nothing_left", "no_inside"]
+Reason = Literal["too_thin", "no_such_part", "nothing_left", "no_inside", "too_small"]
+# A region is of more than one voxel along as many axes: PyRadiomics computes nothing of less (minimumROIDimensions).
+LEAST_AXES = 2
 # Distances that are equal but for rounding count as equal.
 TOLERANCE_MM = 1e-6
 CORNERS = np.ones((3, 3, 3), dtype=np.bool_)
@@ -43,18 +45,18 @@ class Cut:
         ring: of the whole ring, of which the volume may hold a part.
         beyond_volume: where the volume ends.
         outside_skull: in the volume, and not inside the skull.
-        outside_hu: inside the skull, and not within `RIM_HU`.
+        outside_window: inside the skull, and not within the window of `RIM_HU`.
     """
 
     ring: int
     beyond_volume: int
     outside_skull: int
-    outside_hu: int
+    outside_window: int
 
     @property
     def share_left(self) -> float:
         """Share of the ring that is left."""
-        return 1 - (self.beyond_volume + self.outside_skull + self.outside_hu) / self.ring
+        return 1 - (self.beyond_volume + self.outside_skull + self.outside_window) / self.ring
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ class NoRegion:
 
     Attributes:
         reason: `too_thin`: no voxel lies so deep, or so near; `no_such_part`: it has fewer parts; `nothing_left`: nothing of the
-            ring is left; `no_inside`: the inside of the skull was not found, so that no ring can be cut to it.
+            ring is left; `no_inside`: the inside of the skull was not found, so that no ring can be cut to it; `too_small`: it is
+            a voxel, or a line of them along an axis, which has no features.
         cut: of a rim whose inside is known; else None.
     """
 
@@ -100,12 +103,16 @@ def derive_region(
     """
     outline = mask_zyx > 0
     if rule.kind == "rim":
-        return _rim(outline, hu_zyx, spacing_mm, rule.mm, inside())
-    if rule.kind == "core":
-        return _core(outline, spacing_mm, rule.mm)
-    if rule.kind == "hull":
-        return Region(convex_hull(outline))
-    return _part(outline, rule.number)
+        found = _rim(outline, hu_zyx, spacing_mm, rule.mm, inside())
+    elif rule.kind == "core":
+        found = _core(outline, spacing_mm, rule.mm)
+    elif rule.kind == "hull":
+        found = Region(convex_hull(outline))
+    else:
+        found = _part(outline, rule.number)
+    if isinstance(found, Region) and _axes(found.mask_zyx) < LEAST_AXES:
+        return NoRegion("too_small", found.cut)
+    return found
 
 
 def _rim(
@@ -163,6 +170,11 @@ def _part(outline: Mask, number: int) -> Region | NoRegion:
 def _distance(mask: Mask, spacing_mm: Triple) -> npt.NDArray[np.float64]:
     """Return how far each voxel lies from the nearest one of a mask that is not empty, in mm."""
     return np.asarray(ndimage.distance_transform_edt(~mask, sampling=spacing_mm), dtype=np.float64)
+
+
+def _axes(mask: Mask) -> int:
+    """Return along how many axes a mask is of more than one voxel."""
+    return sum(part.stop - part.start > 1 for part in _box(mask))
 
 
 def _box(mask: Mask) -> Box:

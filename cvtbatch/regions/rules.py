@@ -76,6 +76,11 @@ def rules_of(names: Iterable[str]) -> tuple[Rule, ...]:
     return tuple(dict.fromkeys(map(rule_of, names)))
 
 
+def is_region(roi: str) -> bool:
+    """Say whether an ROI is named as a region is; of those in tables, their column `region` tells."""
+    return any(NAME.fullmatch(roi[dot.end() :]) for dot in re.finditer(r"(?<=.)\.", roi))
+
+
 def region_roi(roi: str, region: str) -> str:
     """Return the name of an outline's region as an ROI."""
     return f"{roi}.{region}"

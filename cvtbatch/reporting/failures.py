@@ -14,6 +14,7 @@ STAGE_WORDS = {
     "mask": "reading the outline",
     "volume": "storing the volume",
     "outline": "finding an outline",
+    "region": "deriving a region of an outline",
     "radiomics": "computing features",
     "embedding": "computing the embedding",
     "worker": "working on the case",

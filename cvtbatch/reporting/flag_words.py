@@ -37,10 +37,22 @@ MEANINGS = {
     "mostly_extra_axial": "more than half of the outline is blood around the brain, by the method",
     "infratentorial": "the outline seems to lie below the tentorium",
     "not_for_inference": "the outline's method is for demos and second opinions",
-    "epilepsy_unknown": "no DLRN score",
+    "rim_cut": "less than half of the ring around the outline is inside the skull and 0 to 80 HU",
     "no_embedding": "no DL, DLR and DLRN score",
     "slices_without_embedding": "some slices have no embedding, and the bundle takes all of them",
     "feature_missing": "no score of the signatures that need it",
     "feature_replaced": "the training mean stands in for a missing feature",
     "outside_training_range": "a selected feature outside the training range",
 }
+
+# How a flag ends that names a clinical column of a score.
+_OF_COLUMN = {
+    "_unknown": "no DLRN score",
+    "_level_new": "no training case had this value: no DLRN score",
+}
+
+
+def meaning_of(flag: str) -> str:
+    """Return what a flag means; empty for one that says it itself."""
+    ending = next((ending for ending in _OF_COLUMN if flag.endswith(ending)), "")
+    return MEANINGS.get(flag) or _OF_COLUMN.get(ending, "")

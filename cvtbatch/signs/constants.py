@@ -28,11 +28,14 @@ class Constants:
         near_mm, far_mm: what lies on either side of a margin is measured between these distances from it.
         isodense_hu: up to here blood is not denser than brain (gray matter).
         least_slice_mm2: smaller slices are not looked at for two regions or irregularities.
-        region_share, region_radius_mm: least share of a slice, and least radius of an inscribed circle, of each of two regions.
+        region_share, region_radius_mm: least share of a slice, and least radius of an inscribed circle, of each of two regions;
+            serum_hu: least median of the hypodense one, below which it is no blood.
         level_share: least share of a slice on the right side of a fluid level; level_tilt_deg: its largest tilt; level_hu: the
             least difference across it.
         blood_hu, calcium_hu: blood beside an outline has at least the one in smoothed HU, and nowhere more than the other.
-        bone_hu, bone_mm: blood beside an outline is not looked at nearer than this distance to voxels of this density.
+        bone_hu, bone_mm2: bone has this density and area in a slice, so that calcium is none. inner_bone_mm, outer_bone_mm: what
+            is nearer to bone than the one inside an outline, and than the other beside it, is not looked at (partial volume,
+            beam hardening, blood on the brain's surface).
         body_radius_mm: what an opening by this disc takes off a slice's outline may be a bud; bud_slimness: least height of a bud
             by the length at which it is connected, so that lobes are none.
         indentation_mm: least depth of an indentation of the margin, below the convex hull.
@@ -63,13 +66,16 @@ class Constants:
     least_slice_mm2: float = 100.0
     region_share: float = 0.1
     region_radius_mm: float = 2.5
+    serum_hu: float = 20.0
     level_share: float = 0.95
     level_tilt_deg: float = 15.0
     level_hu: float = 10.0
     blood_hu: float = 50.0
     calcium_hu: float = 100.0
     bone_hu: float = 150.0
-    bone_mm: float = 5.0
+    bone_mm2: float = 100.0
+    inner_bone_mm: float = 5.0
+    outer_bone_mm: float = 10.0
     body_radius_mm: float = 5.0
     bud_slimness: float = 0.5
     indentation_mm: float = 2.0

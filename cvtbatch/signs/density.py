@@ -12,7 +12,7 @@ Rules (operationalisations): a region is hypodense where smoothed HU lie `focus_
 (`reference_percentile` inside it). A focus is one of `least_area_mm2` inside the margin. It is encapsulated if no pixel of it lies
 in the margin; its difference is that of the medians of HU in it, and of the blood between `near_mm` and `far_mm` around it. The
 shape of a black hole is not looked at. A swirl is of foci whose median is at most `isodense_hu`, and that overlap from slice to
-slice.
+slice, where the slice's dense blood is denser than that.
 """
 
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ def find_hypodense_regions(hematoma: Hematoma, constants: Constants) -> Hypodens
         within = regions(low & inner, least)
         foci = max(foci, len(within))
         for region in within:
-            isodense[index] |= region if np.median(hu[region]) <= constants.isodense_hu else False
+            isodense[index] |= region & bool(np.median(hu[region]) <= constants.isodense_hu < reference)
         for region in regions(low, least):
             if not (region & ~inner).any():
                 difference = _difference(hematoma, int(index), region, low, constants)

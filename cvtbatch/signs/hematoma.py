@@ -33,7 +33,8 @@ class Hematoma:
         hu_zyx: int16, the outline's slices, and so much around it as satellites may lie.
         outline_zyx: what the outline holds of it.
         filled_zyx: the outline, its holes filled slice by slice.
-        inner_zyx: what of it lies farther inside than the margin.
+        inner_zyx: what of it lies farther inside than the margin, and not at the skull.
+        from_bone_zyx: distance of the nearest bone in the slice, in mm; infinite without any.
         smoothed_zyx: HU in `filled_zyx` after a Gaussian in the slice that leaves out what lies outside; 0 there.
         spacing_mm: of the voxels, x, y, z.
         voxel_ml: volume of one.
@@ -45,6 +46,7 @@ class Hematoma:
     outline_zyx: Mask
     filled_zyx: Mask
     inner_zyx: Mask
+    from_bone_zyx: Values
     smoothed_zyx: Values
     spacing_mm: Triple
     voxel_ml: float
@@ -78,17 +80,19 @@ def cut_hematoma(hu_zyx: Volume, mask_zyx: npt.NDArray[np.uint8], grid: Grid, co
         raise InputError("empty_mask", "the outline has no voxel inside")
     z, y, x = box = tuple(slice(int(index.min()), int(index.max()) + 1) for index in voxels_of(inside))
     x_mm, y_mm, _ = grid.spacing_mm
-    around_mm = constants.farthest_mm + constants.small_mm + constants.bone_mm
+    around_mm = constants.farthest_mm + constants.small_mm + constants.outer_bone_mm
     more_y, more_x = int(np.ceil(around_mm / y_mm)), int(np.ceil(around_mm / x_mm))
     kept = (z, slice(max(0, y.start - more_y), y.stop + more_y), slice(max(0, x.start - more_x), x.stop + more_x))
     hu, outline = hu_zyx[kept], inside[kept]
     filled = np.stack([ndimage.binary_fill_holes(part) for part in outline])
-    inner = np.stack([depth(part, (y_mm, x_mm)) > constants.margin_mm for part in filled])
+    from_bone = np.stack([_from_bone(part, (y_mm, x_mm), constants) for part in hu])
+    deep = np.stack([depth(part, (y_mm, x_mm)) for part in filled]) > constants.margin_mm
     return Hematoma(
         hu_zyx=hu,
         outline_zyx=outline,
         filled_zyx=filled,
-        inner_zyx=inner,
+        inner_zyx=deep & (from_bone >= constants.inner_bone_mm),
+        from_bone_zyx=from_bone,
         smoothed_zyx=_smooth_inside(hu, filled, (y_mm, x_mm), constants.smoothing_mm),
         spacing_mm=grid.spacing_mm,
         voxel_ml=grid.voxel_ml,
@@ -99,12 +103,23 @@ def cut_hematoma(hu_zyx: Volume, mask_zyx: npt.NDArray[np.uint8], grid: Grid, co
 
 def depth(mask_yx: Mask, pixel_yx: tuple[float, float]) -> Values:
     """Return, for the pixels of a mask, the distance of the nearest pixel outside, in mm; beyond the array all is outside."""
-    return np.asarray(ndimage.distance_transform_edt(np.pad(mask_yx, 1), sampling=pixel_yx))[1:-1, 1:-1]
+    depths = np.zeros(mask_yx.shape)
+    for box in ndimage.find_objects(mask_yx.astype(np.uint8)):
+        padded = np.pad(mask_yx[box], 1)
+        depths[box] = ndimage.distance_transform_edt(padded, sampling=pixel_yx)[1:-1, 1:-1]
+    return depths
 
 
 def distance_to(mask_yx: Mask, pixel_yx: tuple[float, float]) -> Values:
     """Return the distance of every pixel from the nearest pixel of a mask, at least one, between their centres, in mm."""
     return np.asarray(ndimage.distance_transform_edt(~mask_yx, sampling=pixel_yx))
+
+
+def _from_bone(hu_yx: npt.NDArray[np.int16], pixel_yx: tuple[float, float], constants: Constants) -> Values:
+    bone = np.zeros(hu_yx.shape, bool)
+    for region in regions(hu_yx >= constants.bone_hu, constants.bone_mm2 / (pixel_yx[0] * pixel_yx[1])):
+        bone |= region
+    return distance_to(bone, pixel_yx) if bone.any() else np.full(hu_yx.shape, np.inf)
 
 
 def smooth(values_zyx: Values, pixel_yx: tuple[float, float], sigma_mm: float) -> Values:
@@ -134,6 +149,8 @@ def step_across(
 
     A margin that is not well defined has a small one. None where one of them has no pixel near the other.
     """
+    (box,) = ndimage.find_objects((low_yx | high_yx).astype(np.uint8))
+    hu_yx, low_yx, high_yx = hu_yx[box], low_yx[box], high_yx[box]
     bands = []
     for own, other in ((low_yx, high_yx), (high_yx, low_yx)):
         distance = distance_to(other, pixel_yx)

@@ -9,8 +9,8 @@
 
 What is looked at: parts of the outline beside its largest part, and, since many outlines hold this part alone, blood beside the
 outline in the same slices: regions of smoothed HU from `blood_hu`, without a voxel above `calcium_hu`, of at least
-`least_area_mm2`, not within `bone_mm` of bone (the skull, and blood on the brain's surface). Whether blood beside it lies in a
-ventricle or a sulcus is not known. Distances are between centres of pixels in a slice.
+`least_area_mm2`, not within `outer_bone_mm` of bone (the skull, and blood on the brain's surface). Whether blood beside it lies in
+a ventricle or a sulcus is not known. Distances are between centres of pixels in a slice.
 
 Rules (operationalisations): the main hematoma is the outline's largest connected part, its holes filled; in a slice, the largest
 region of it. A bud is what an opening by a disc of `body_radius_mm` takes off a slice of it, below `small_mm` in diameter, and at
@@ -103,8 +103,7 @@ def _blood_beside(hematoma: Hematoma, constants: Constants) -> Mask:
     least = constants.least_area_mm2 / hematoma.pixel_mm2
     for index in np.flatnonzero(hematoma.filled_zyx.any(axis=(1, 2))):
         hu, outline = hematoma.hu_zyx[index], hematoma.filled_zyx[index]
-        bone = hu >= constants.bone_hu
-        near_bone = distance_to(bone, hematoma.pixel_yx) < constants.bone_mm if bone.any() else bone
+        near_bone = hematoma.from_bone_zyx[index] < constants.outer_bone_mm
         touching = ndimage.binary_dilation(outline, EIGHT)
         for region in regions(blood[index], least):
             if not (region & (touching | near_bone)).any() and hu[region].max() <= constants.calcium_hu:

@@ -7,10 +7,11 @@
 
 Rules (operationalisations): in each slice of at least `least_slice_mm2` inside the margin, Otsu's threshold of smoothed HU makes
 two classes. Blend: a region of the lower class, and one of the higher, each with `region_share` of the slice and room for a circle
-of `region_radius_mm`, the lower one reaching the margin; the difference is that of medians of HU between `near_mm` and `far_mm` on
-either side, so that a slow change of density is none. Fluid level: of all straight lines tilted by at most `level_tilt_deg` from
-the horizontal of a patient who lies on the back, the one with most pixels on the right side (lower class above), at least
-`level_share` of them, `region_share` on either side, and a difference of `level_hu`, measured like the blend's.
+of `region_radius_mm`, the lower one reaching the margin and of `serum_hu` in the median; the difference is that of medians of HU
+between `near_mm` and `far_mm` on either side, so that a slow change of density is none. Fluid level: of all straight lines tilted
+by at most `level_tilt_deg` from the horizontal of a patient who lies on the back, the one with most pixels on the right side (lower
+class above), at least `level_share` of them, `region_share` on either side, and a difference of `level_hu`, measured like the
+blend's. What is nearer to bone than `inner_bone_mm` is not looked at.
 """
 
 from collections.abc import Iterator
@@ -82,7 +83,7 @@ def _blends(hematoma: Hematoma, index: int, low: Mask, constants: Constants) -> 
     for dark in darks:
         for bright in brights if (dark & open_yx).any() else ():
             difference = step_across(hematoma.hu_zyx[index], dark, bright, hematoma.pixel_yx, constants)
-            if difference is not None:
+            if difference is not None and np.median(hematoma.hu_zyx[index][dark]) >= constants.serum_hu:
                 yield difference, int(dark.sum()) / pixels
 
 
@@ -110,5 +111,5 @@ def _levels(hematoma: Hematoma, index: int, low: Mask, constants: Constants) -> 
     upper, lower = np.zeros_like(inner), np.zeros_like(inner)
     upper[rows[best[1]], columns[best[1]]], lower[rows[~best[1]], columns[~best[1]]] = True, True
     difference = step_across(hematoma.hu_zyx[index], upper, lower, hematoma.pixel_yx, constants)
-    if difference is not None:
+    if difference is not None and np.median(hematoma.hu_zyx[index][upper]) >= constants.serum_hu:
         yield difference, best[0] / pixels

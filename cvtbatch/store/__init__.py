@@ -18,7 +18,8 @@ from cvtbatch.store.feature_store import FeatureStore
 from cvtbatch.store.location import Location
 from cvtbatch.store.pooled_embeddings import incomplete_outlines
 from cvtbatch.store.portions import Portions, Wanted
-from cvtbatch.store.reading import Selection, View, among
+from cvtbatch.store.reading import Selection, View
+from cvtbatch.store.row_keys import IS_OUTLINE, among
 from cvtbatch.store.snapshots import (
     Snapshot,
     automatic_snapshot,
@@ -32,6 +33,7 @@ from cvtbatch.store.volumes import StoredArray
 from cvtbatch.store.wide import wide_columns, wide_rows
 
 __all__ = [
+    "IS_OUTLINE",
     "SET_NAME",
     "Discrepancy",
     "Erasure",

@@ -40,11 +40,13 @@ def design_matrix(
     spec: str | Sequence[str] | None,
     primary: Reading,
     of_set: TableContract | None = None,
+    region: str | None = None,
 ) -> "tuple[pd.DataFrame, pd.Series, pd.Series]":
     """Return X, y and groups; see `FeatureStore.X_y`.
 
     Args:
         of_set: table of the feature set that `features` names; None where it names none.
+        region: as for `wide_rows`.
     """
     require("X_y needs", "pandas")
     import pandas as pd
@@ -57,11 +59,13 @@ def design_matrix(
         )
     columns = dict.fromkeys(["roi_key", "center", "patient", target, *names])
     chosen = _of_centers(view, center, where)
-    rows = wide_rows(view, list(columns), chosen, spec, primary, features=of_set).sort_by("roi_key")
+    rows = wide_rows(view, list(columns), chosen, spec, primary, features=of_set, region=region)
+    rows = rows.sort_by("roi_key")
     if not len(rows):
         raise InputError(
             "no_rows",
-            f"no outline of {primary} has features under this filter and these centres; see rois() for what there is",
+            f"no {f'region {region} of an ' if region else ''}outline of {primary} has features under this filter and these "
+            "centres; see rois() for what there is",
         )
     rows = _complete(rows, target, names)
     index = pd.Index(rows["roi_key"].to_pylist(), name="roi_key")

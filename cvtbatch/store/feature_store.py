@@ -92,7 +92,10 @@ class FeatureStore(OpenedStore):
         return self._filtered("scores", snapshot, where)
 
     def rois(self, snapshot: str | None = None, *, where: pc.Expression | str | None = None) -> pa.Table:
-        """Return the current outlines: the newest row of each, where it lies on the case's current volume."""
+        """Return the current outlines, and regions that are derived of them (column `region`, null of an outline itself).
+
+        That is the newest row of each, where it lies on the case's current volume.
+        """
         return self._filtered("rois", snapshot, where)
 
     def _filtered(self, name: str, snapshot: str | None, where: pc.Expression | str | None) -> pa.Table:
@@ -146,7 +149,7 @@ class FeatureStore(OpenedStore):
         file. Other arguments and errors are as for `radiomics`.
 
         Args:
-            set: name of the set, as the job gave it (`radiomics.sets`).
+            set: name of the set, as the job gave it (`radiomics.sets` or `radiomics.source_sets`).
 
         Raises:
             InputError: the store has no such set; of one whose settings were changed, rows of both are current and `spec` chooses.
@@ -207,6 +210,7 @@ class FeatureStore(OpenedStore):
         primary_reading: int = PRIMARY.number,
         features: str = contracts.RADIOMICS,
         pooling: str = Pooling.LARGEST,
+        region: str | None = None,
     ) -> pa.Table:
         """Return clinical values, radiomics and the largest slice's embedding, one row a primary ROI that has features.
 
@@ -220,6 +224,7 @@ class FeatureStore(OpenedStore):
             pooling: "largest", or how all slices make one embedding, in a column that is called so: "area_mean"
                 (embedding_area_mean), weighted by area, or "mean_max" (embedding_mean_max), mean and maximum side by side. It is
                 null where a slice has no embedding.
+            region: of these outlines the region of this name, e.g. "rim5", which has no embedding; by default they themselves.
 
         Raises:
             InputError: the store has no such feature set; there is no such pooling.
@@ -228,7 +233,9 @@ class FeatureStore(OpenedStore):
             raise InputError("bad_argument", f"pooling={pooling!r} is none of {', '.join(Pooling)}")
         table, way = self.features_of(features), Pooling(pooling)
         condition, primary = to_expression(where, wide_schema(table, way)), Reading(primary_reader, primary_reading)
-        return wide_rows(self.at(snapshot), columns, condition, spec, primary, features=table, pooling=way)
+        return wide_rows(
+            self.at(snapshot), columns, condition, spec, primary, features=table, pooling=way, region=region
+        )
 
     def X_y(
         self,
@@ -241,6 +248,7 @@ class FeatureStore(OpenedStore):
         spec: str | Sequence[str] | None = None,
         primary_reader: str = PRIMARY.reader,
         primary_reading: int = PRIMARY.number,
+        region: str | None = None,
     ) -> "tuple[pd.DataFrame, pd.Series, pd.Series]":
         """Return what a model is fitted on: features, what they shall tell, and whose rows must stay together.
 
@@ -254,7 +262,7 @@ class FeatureStore(OpenedStore):
             features: "radiomics", "embeddings" (emb_0000 ... of the slice with the largest hematoma), the name of a feature set of
                 your own, or columns of `wide`.
             center: only these centres.
-            where, snapshot, spec, primary_reader, primary_reading: as for `wide`.
+            where, snapshot, spec, primary_reader, primary_reading, region: as for `wide`.
 
         Returns:
             X, (n, p), by roi_key; a feature that is not defined for an outline is NaN.
@@ -271,7 +279,7 @@ class FeatureStore(OpenedStore):
             of_set = self.feature_set(features).contract
         view, condition = self.at(snapshot), to_expression(where, wide_schema(of_set))
         primary = Reading(primary_reader, primary_reading)
-        return design_matrix(view, target, features, center, condition, spec, primary, of_set)
+        return design_matrix(view, target, features, center, condition, spec, primary, of_set, region)
 
     def runs(self) -> pa.Table:
         """Return the runs as they stand, newest first."""

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from cvtbatch.contracts import TableContract
 from cvtbatch.store.content import Vectors, table_digest
-from cvtbatch.store.reading import SPEC_COLUMNS, View
+from cvtbatch.store.reading import View
+from cvtbatch.store.row_keys import SPEC_COLUMNS
 from cvtbatch.store.tables import Pin
 
 # The type of embeddings.

@@ -7,9 +7,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch.dlrn.pooling import Pooling, pool_slices
-from cvtbatch.store.reading import View, among, joined
+from cvtbatch.store.reading import View
+from cvtbatch.store.row_keys import among, joined
 
 INPUT = ("roi_key", "input_digest")
+# Outlines whose slices are held together: ten each take 340 MB.
+OUTLINES_AT_ONCE = 2**12
 OF_SLICE = (*INPUT, "slice_index", "area_mm2", "embedding_spec_id", "embedding")
 
 
@@ -28,17 +31,26 @@ def pooled_embeddings(
     Raises:
         InputError: they are of several specifications, or there is no such specification.
     """
-    slices = view.embeddings(OF_SLICE, None, spec, roi_keys)
-    slices = slices.filter(pc.invert(among(slices, incomplete_outlines(view, spec, roi_keys), INPUT)))
+    known = view.embeddings([*INPUT, "embedding_spec_id"], None, spec, roi_keys)
+    whole = known.filter(pc.invert(among(known, incomplete_outlines(view, spec, roi_keys), INPUT)))
+    keys = whole["roi_key"].unique().sort()
+    parts = [
+        _pooled(view.embeddings(OF_SLICE, None, spec, keys.slice(start, OUTLINES_AT_ONCE)), pooling)
+        for start in range(0, len(keys), OUTLINES_AT_ONCE)
+    ]
+    none = whole.slice(0, 0).append_column(pooling.column, pa.array([], pa.list_(pa.float32())))
+    return pa.concat_tables(parts or [none]).replace_schema_metadata(known.schema.metadata)
+
+
+def _pooled(slices: pa.Table, pooling: Pooling) -> pa.Table:
+    """Return the pooled embedding of some outlines all of whose slices are given, at least one."""
     slices = slices.sort_by([("roi_key", "ascending"), ("slice_index", "ascending")])
-    column = slices["embedding"].combine_chunks()
-    values = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1 if len(column) else 0)
-    keys = joined(slices, INPUT).to_numpy()
-    first = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else np.empty(0, np.int64)
+    column, keys = slices["embedding"].combine_chunks(), slices["roi_key"].to_numpy()
+    first = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
+    values = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
     pooled = pool_slices(values, slices["area_mm2"].to_numpy(), np.append(first, len(keys)), pooling)
-    rows = slices.select([*INPUT, "embedding_spec_id"]).take(pa.array(first))
-    lists = pa.ListArray.from_arrays(np.arange(len(pooled) + 1, dtype=np.int32) * pooled.shape[1], pooled.ravel())
-    return rows.append_column(pooling.column, lists.cast(pa.list_(pa.float32())))
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(pooled.ravel()), pooled.shape[1]).cast(pa.list_(pa.float32()))
+    return slices.select([*INPUT, "embedding_spec_id"]).take(pa.array(first)).append_column(pooling.column, lists)
 
 
 def incomplete_outlines(view: View, spec: str | Sequence[str] | None, roi_keys: pa.Array | None = None) -> pa.Table:

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from cvtbatch import contracts
 from cvtbatch.contracts import TableContract
 from cvtbatch.spill import Spill
-from cvtbatch.store.reading import View, deciding
+from cvtbatch.store.reading import View
+from cvtbatch.store.row_keys import deciding
 from cvtbatch.store.tables import Pin
 
 # Rows of a table that are held until each portion's are written together.

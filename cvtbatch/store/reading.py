@@ -1,8 +1,8 @@
 """A store's rows at one moment: now, or as a snapshot froze them.
 
-Current is what stands on what is current: the newest row of a case, of a volume, of an outline on the case's current volume, and
-the features, embeddings, descriptions and reviews of that outline's input. Every table is looked at in one version, and a row
-before what it stands on, so that a reader beside writers sees no row without its parents.
+Current is what stands on what is current: the newest row of a case, of a volume, of an outline on the case's current volume, of a
+region of that outline, and the features, embeddings, descriptions and reviews of these inputs. Every table is looked at in one
+version, and a row before what it stands on, so that a reader beside writers sees no row without its parents.
 """
 
 import json
@@ -21,14 +21,21 @@ from cvtbatch.nearest import did_you_mean, enumerated
 from cvtbatch.spec import Spec, differences
 from cvtbatch.store.column_names import check_columns
 from cvtbatch.store.feature_sets import require_table
+from cvtbatch.store.row_keys import (
+    INPUT_KEYS,
+    IS_OUTLINE,
+    PARENT_KEYS,
+    REGION,
+    SPEC_COLUMNS,
+    VOLUME_KEYS,
+    among,
+    as_text,
+    deciding,
+    joined,
+    spec_column,
+)
 from cvtbatch.store.tables import Pin, newest
 
-VOLUME_KEYS = ("volume_spec_id", "image_digest")
-INPUT_KEYS = ("roi_key", "volume_spec_id", "input_digest")
-SPEC_KINDS = ("volume", "outline", "radiomics", "embedding", *contracts.description_tables())
-SPEC_COLUMNS = tuple(f"{kind}_spec_id" for kind in SPEC_KINDS)
-# Columns, beside its key, that decide whether a row is current and selected.
-DECIDING = ("case_key", "image_digest", "input_digest", "center", "roi", *SPEC_COLUMNS, "scope", "resolved")
 # Of how many bytes of numbers are read together where a whole table is gone through; and at least how many columns.
 GROUP_BYTES = 256 * 2**20
 GROUP_COLUMNS = 64
@@ -143,12 +150,17 @@ class View:
     def rows(self, name: str, columns: Sequence[str] | None = None, spec_ids: Sequence[str] = ()) -> pa.Table:
         """Return the current rows of a table: of all specifications, or of those on volumes of some."""
         rows = self.read(name, columns).take(self.indices(name))
-        volume = _spec_column("volume")
+        volume = spec_column("volume")
         if not spec_ids or volume not in self.contract(name).arrow().names:
             return rows
         chosen = self._chosen("volume", spec_ids)
         of_volume = self.read(name, [volume]).take(self.indices(name))[volume]
         return rows.filter(pc.is_in(of_volume, value_set=pa.array(chosen, pa.string())))
+
+    def outlines(self, columns: Sequence[str] | None = None, spec_ids: Sequence[str] = ()) -> pa.Table:
+        """Return the current rows of `rois` that are outlines, people's and found ones: regions derived of them are left out."""
+        names = list(self.contract("rois").arrow().names if columns is None else columns)
+        return self.rows("rois", list(dict.fromkeys([*names, REGION])), spec_ids).filter(IS_OUTLINE).select(names)
 
     def column_groups(
         self, name: str, columns: Sequence[str], indices: pa.Array, where: pc.Expression | None = None
@@ -168,7 +180,7 @@ class View:
         for start in range(0, keys.num_rows, PART_ROWS):
             part = keys.slice(start, PART_ROWS)
             rows = self.read(name, [*key, column], None, part["roi_key"].unique())
-            places = pc.index_in(_as_text(part, key), value_set=_as_text(rows, key))
+            places = pc.index_in(as_text(part, key), value_set=as_text(rows, key))
             if places.null_count:
                 raise InternalError("rows_missing", f"{places.null_count} rows of table {name} were not found again")
             yield rows[column].take(places).combine_chunks()
@@ -198,8 +210,13 @@ class View:
         """Say which rows, newest of their keys, stand on current ones and are among those selected."""
         counts = pa.chunked_array([pa.array([True] * rows.num_rows, pa.bool_())])
         if name in {"rois", "outlines"}:
-            keys = ["case_key", *VOLUME_KEYS]
-            counts = among(rows, self.rows("volumes", keys), keys)
+            counts = self._on_volumes(rows)
+            if name == "rois" and rows[REGION].null_count < len(rows):
+                counts = pc.and_(
+                    counts, pc.or_(pc.is_null(rows[REGION]), among(rows, self.rows("regions", INPUT_KEYS), INPUT_KEYS))
+                )
+        elif name == "regions":
+            counts = pc.is_in(joined(rows, PARENT_KEYS), value_set=joined(self._parents(), INPUT_KEYS).combine_chunks())
         elif name == "reviews":
             counts = pc.or_(
                 self._looked_at(rows, "rois", "input_digest"), self._looked_at(rows, "volumes", "image_digest")
@@ -219,6 +236,17 @@ class View:
                 counts = pc.and_(counts, chosen)
         return counts
 
+    def _on_volumes(self, rows: pa.Table) -> pa.ChunkedArray:
+        """Say which rows lie on the current volume of their case."""
+        keys = ["case_key", *VOLUME_KEYS]
+        return among(rows, self.rows("volumes", keys), keys)
+
+    def _parents(self) -> pa.Table:
+        """Return the outlines, of every reader, that are current, whatever the view is restricted to."""
+        rows = self.read("rois", deciding(self.contract("rois")), IS_OUTLINE)
+        rows = rows.take(newest(rows, self.contract("rois").key))
+        return rows.filter(self._on_volumes(rows))
+
     def _looked_at(self, rows: pa.Table, table: str, digest: str) -> pa.ChunkedArray:
         """Say which rows of `reviews` are of a current outline (table rois), or of a current volume itself (table volumes)."""
         keys = ["case_key", "roi_key", "input_digest"]
@@ -235,7 +263,7 @@ class View:
         if chosen.spec_ids:
             for spec_id, spec in self.specs().items():
                 if spec_id in chosen.spec_ids:
-                    by_kind[_spec_column(spec.kind)].append(spec_id)
+                    by_kind[spec_column(spec.kind)].append(spec_id)
         return {"center": list(chosen.centers), "roi": list(chosen.rois), **by_kind}
 
     def radiomics(
@@ -300,10 +328,10 @@ class View:
         rows = self.read(name, list(dict.fromkeys([*wanted, *deciding(contract)])), where, roi_keys)
         indices = self._current(name, rows)
         rows = rows if len(indices) == rows.num_rows else rows.take(indices)
-        spec_ids = rows[_spec_column(kind)].unique().to_pylist()
+        spec_ids = rows[spec_column(kind)].unique().to_pylist()
         if len(spec_ids) > 1:
             raise self._several(kind, sorted(spec_ids))
-        found = {_spec_column(kind): spec_id for spec_id in spec_ids}
+        found = {spec_column(kind): spec_id for spec_id in spec_ids}
         return self._labelled(rows.select(wanted), contract.features, found)
 
     def _restriction_to(self, name: str, kind: str, spec: str | Sequence[str] | None) -> pc.Expression | None:
@@ -317,9 +345,9 @@ class View:
             return None
         if kind == "radiomics":
             require_table(self.specs_with(spec_ids), spec_ids, name)
-        where = pc.field(_spec_column("volume")).isin(pa.array(self._chosen("volume", spec_ids), pa.string()))
+        where = pc.field(spec_column("volume")).isin(pa.array(self._chosen("volume", spec_ids), pa.string()))
         if chosen := self._chosen(kind, spec_ids):
-            where &= pc.field(_spec_column(kind)).isin(pa.array(chosen, pa.string()))
+            where &= pc.field(spec_column(kind)).isin(pa.array(chosen, pa.string()))
         return where
 
     def _chosen(self, kind: str, spec_ids: Sequence[str]) -> list[str]:
@@ -362,29 +390,3 @@ class View:
         ]
         origin = {"cvtbatch": json.dumps({**self._label, **spec_ids})}
         return rows.cast(pa.schema(fields, metadata=origin))
-
-
-def among(rows: pa.Table, others: pa.Table, columns: Sequence[str]) -> pa.ChunkedArray:
-    """Say which rows have, in some columns, the values of one of the other rows."""
-    return pc.is_in(joined(rows, columns), value_set=joined(others, columns).combine_chunks())
-
-
-def joined(rows: pa.Table, columns: Sequence[str]) -> pa.ChunkedArray:
-    """Return some text columns as one, which is equal where all of them are."""
-    return pc.binary_join_element_wise(*(rows[column] for column in columns), "\n")
-
-
-def _as_text(rows: pa.Table, columns: Sequence[str]) -> pa.Array:
-    """Return some columns as one text each row, which is equal where all of them are."""
-    texts = pa.table([rows[column].cast(pa.string()) for column in columns], list(columns))
-    return joined(texts, columns).combine_chunks()
-
-
-def deciding(contract: TableContract) -> list[str]:
-    """Return the columns of a table that decide which of its rows are current and selected."""
-    here = {field.name for field in contract.fields}
-    return list(dict.fromkeys([*contract.key, *(column for column in DECIDING if column in here), "sequence"]))
-
-
-def _spec_column(kind: str) -> str:
-    return f"{kind}_spec_id"

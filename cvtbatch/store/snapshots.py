@@ -29,7 +29,7 @@ TABLE = "snapshots"
 AUTOMATIC = "auto-"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # In which tables are looked at: a row before the rows that it stands on.
-CONTENT = ("reviews", "radiomics", "embeddings", "outlines", "rois", "cases", "volumes")
+CONTENT = ("reviews", "radiomics", "embeddings", "outlines", "regions", "rois", "cases", "volumes")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.manifest import Reading
 from cvtbatch.store.column_names import check_columns
 from cvtbatch.store.pooled_embeddings import INPUT, pooled_embeddings
-from cvtbatch.store.reading import View, joined
+from cvtbatch.store.reading import View
+from cvtbatch.store.row_keys import IS_OUTLINE, REGION, joined
 
 IDENTITY = ("roi_key", "case_key", "center", "case_id", "roi", "reader", "reading")
 SPECS = ("volume_spec_id", "radiomics_spec_id", "embedding_spec_id", "input_digest", "clinical_digest")
@@ -48,31 +49,39 @@ def wide_rows(
     roi_keys: pa.Array | None = None,
     features: TableContract | None = None,
     pooling: Pooling = Pooling.LARGEST,
+    region: str | None = None,
 ) -> pa.Table:
     """Return one row a primary ROI that has features; see `FeatureStore.wide`.
 
     Args:
+        columns: x_ columns of the manifest among them are texts, null where a case has none.
         primary: the outlines that count.
+        region: of these outlines, a region that is derived of them; None for the outlines themselves.
         roi_keys: only these outlines, at least one.
         features: table of the features; by default that of the study's.
         pooling: which embedding.
     """
     features = features or contracts.table(contracts.RADIOMICS)
     known, of_embedding = wide_columns(features, pooling), ("embedding_spec_id", pooling.column)
-    wanted = check_columns(columns, known)
+    own_columns = [name for name in columns or () if name.startswith(contracts.pass_through_prefix())]
+    wanted = check_columns(columns, [*known, *own_columns])
     # An expression does not tell which columns it names, but its text does; a column too many only costs time.
     named = [name for name in known if where is not None and name in str(where)]
     needed = list(dict.fromkeys([*wanted, *named]))
-    of_case = [*contracts.clinical_columns(), "clinical_digest"]
+    stored = [*contracts.clinical_columns(), "clinical_digest"]
+    of_case = [*stored, *own_columns]
     elsewhere = {*of_case, *of_embedding}
-    only_primary = (pc.field("reader") == primary.reader) & (pc.field("reading") == primary.number)
+    of_region = IS_OUTLINE if region is None else pc.field(REGION) == region
+    only_primary = (pc.field("reader") == primary.reader) & (pc.field("reading") == primary.number) & of_region
     pushed = only_primary if where is None or elsewhere & set(named) else only_primary & where
     own = [name for name in needed if name not in elsewhere]
     read = list(dict.fromkeys([*own, "case_key", *INPUT, "radiomics_spec_id"]))
     rows = view.features(features.name, read, pushed, spec, roi_keys)
     origin = json.loads(rows.schema.metadata[b"cvtbatch"])
     if any(name in of_case for name in needed):
-        cases = view.rows("cases", ["case_key", *of_case])
+        cases = with_own_columns(
+            view.rows("cases", ["case_key", *stored, *(["extra"] if own_columns else [])]), own_columns
+        )
         rows = _beside(rows, cases, ["case_key"], of_case)
     if any(name in of_embedding for name in needed):
         if pooling is Pooling.LARGEST:
@@ -84,6 +93,16 @@ def wide_rows(
     if where is not None and pushed is only_primary:
         rows = rows.filter(where)
     return rows.select(wanted).replace_schema_metadata({"cvtbatch": json.dumps(origin)})
+
+
+def with_own_columns(cases: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Return rows of `cases` with x_ columns of the manifest as texts, null where a case has none."""
+    if not names:
+        return cases
+    extras = [json.loads(text) for text in cases["extra"].to_pylist()]
+    for name in names:
+        cases = cases.append_column(name, pa.array([extra.get(name) for extra in extras], pa.string()))
+    return cases
 
 
 def _beside(rows: pa.Table, others: pa.Table, key: Sequence[str], columns: Sequence[str]) -> pa.Table:

@@ -15,6 +15,7 @@ from scipy.special import expit, logit
 
 from cvtbatch.validation.clustering import clustered_variance, on_log_scale, sums_by_patient, t_quantile
 from cvtbatch.validation.decisions import proportion
+from cvtbatch.validation.splines import spline_basis
 from cvtbatch.validation.values import (
     Estimate,
     Floats,
@@ -288,30 +289,6 @@ def _clustered_mean(values: Floats, scored: Scored) -> Estimate:
         return Estimate(value, NotComputable("the score is exactly 0: its logarithm has no interval"))
     error = math.sqrt(clustered_variance((values - value) / scored.n, scored))
     return on_log_scale(value, error, t_quantile(scored.patients))
-
-
-def spline_basis(values: Floats, knots: Floats) -> Floats:
-    """Return Harrell's restricted cubic spline basis (n, knots - 1): the value itself, then the non-linear terms.
-
-    Harrell, Regression Modeling Strategies, 2nd ed., section 2.4.5; scaled by the squared range of the knots as
-    `rcspline.eval(norm = 2)`.
-    """
-    first, penultimate, last = knots[0], knots[-2], knots[-1]
-
-    def cube(knot: float) -> Floats:
-        return np.asarray(np.maximum(values - knot, 0) ** 3, dtype=np.float64)
-
-    columns = [values]
-    columns.extend(
-        (
-            cube(knot)
-            - cube(penultimate) * (last - knot) / (last - penultimate)
-            + cube(last) * (penultimate - knot) / (last - penultimate)
-        )
-        / (last - first) ** 2
-        for knot in knots[:-2]
-    )
-    return np.column_stack(columns)
 
 
 def smooth_curve(scored: Scored) -> Maybe[SmoothCurve]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from cvtbatch.validation.baseline import BaselineRow, Kept, Value, baseline_table
 from cvtbatch.validation.inputs import NO_TRAINING, Case, Training
 from cvtbatch.validation.kept_columns import KeptLevels, KeptNumbers
+from cvtbatch.validation.nomogram import Nomogram, Term
 from cvtbatch.validation.values import Maybe, NotComputable
 
 CLINICAL: Mapping[str, str] = {
@@ -21,10 +22,19 @@ CLINICAL: Mapping[str, str] = {
 """Variables of the baseline table, with their units."""
 
 
-def by_class(cases: tuple[Case, ...]) -> tuple[BaselineRow, ...]:
-    """Compare cases with and without the event."""
+def by_class(cases: tuple[Case, ...], nomogram: Maybe[Nomogram]) -> tuple[BaselineRow, ...]:
+    """Compare cases with and without the event, by the variables above and further terms of the nomogram."""
     sides = [tuple(case for case in cases if case.outcome is outcome) for outcome in (True, False)]
-    return baseline_table(CLINICAL, *(_columns(side, CLINICAL) for side in sides))
+    terms = () if isinstance(nomogram, NotComputable) else nomogram.terms
+    variables = {**{term.column: _unit(term) for term in terms if term.column}, **CLINICAL}
+    variables = {name: variables[name] for name in dict.fromkeys([*CLINICAL, *variables])}
+    return baseline_table(variables, *(_columns(side, variables) for side in sides))
+
+
+def _unit(term: Term) -> str:
+    if not term.levels:
+        return ""
+    return "yes/no" if [name for _, name in term.levels] == ["no", "yes"] else "category"
 
 
 def against_training(training: Training | None, cases: tuple[Case, ...]) -> Maybe[tuple[BaselineRow, ...]]:

@@ -115,7 +115,7 @@ def evaluate(
         patients=len(single.cases),
         repeats=count_repeats(cohort.cases),
         flow=cohort.flow,
-        baseline_by_class=cohort_baseline.by_class(single.cases),
+        baseline_by_class=cohort_baseline.by_class(single.cases, bundle.nomogram),
         baseline_against_training=cohort_baseline.against_training(training, single.cases),
         protocol=cohort_baseline.protocol(training, single.cases),
         failures=cohort.failures,

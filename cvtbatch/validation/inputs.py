@@ -19,6 +19,9 @@ from cvtbatch.validation.values import NO_SCORED_CASE, Estimate, Floats, Maybe, 
 NO_TRAINING = NotComputable("the training cohort's values are not in this store")
 NO_OUT_OF_FOLD = NotComputable("this bundle keeps no out-of-fold scores")
 
+# How a flag ends that names a clinical column without a value.
+UNKNOWN = "_unknown"
+
 Scale = Literal["probability", "recalibrated votes", "uncalibrated votes"]
 """What calibration and net benefit of a model rest on: a score that is a probability, votes recalibrated, or votes as they are."""
 
@@ -276,7 +279,10 @@ def scored_cases(cases: tuple[Case, ...], model: str) -> tuple[Scored, tuple[Cas
     if all(case.outcome is None for case in cases):
         none = "no case has an outcome: fill in cvt or etiology"
     elif not any(model in case.scores for case in cases):
-        # The one model with a clinical term.
-        unknown = model == "DLRN" and all(case.clinical.get("epilepsy") is None for case in cases)
-        none = f"no case has a score of {model}" + (", and none has epilepsy: fill in that column" if unknown else "")
+        # The one model with clinical terms, each of which is flagged where it is unknown.
+        flagged = [{flag for flag in case.flags if flag.endswith(UNKNOWN)} for case in cases] if model == "DLRN" else []
+        unknown = sorted(flag.removesuffix(UNKNOWN) for flag in (set.intersection(*flagged) if flagged else ()))
+        none = f"no case has a score of {model}" + (
+            f", and none has {' or '.join(unknown)}: fill in that column" if unknown else ""
+        )
     return Scored(outcome, np.array([case.scores[model] for case in kept], dtype=np.float64), patient, none), kept

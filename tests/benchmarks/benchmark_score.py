@@ -37,6 +37,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from cvtbatch.dlrn.arrays import Floats, Floats32
 from cvtbatch.dlrn.bundle import write_bundle
+from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS
 from cvtbatch.dlrn.components import Components
 from cvtbatch.dlrn.forest import flatten
 from cvtbatch.dlrn.freezing import build_nomogram, whiten
@@ -114,7 +115,7 @@ def models() -> tuple[FrozenModel, Plain]:
         used=used,
         forests={model: flatten(forest, [int(column) for column in used[model]]) for model, forest in forests.items()},
         terms=terms,
-        nomogram=build_nomogram(terms.tolist(), {"dlr": (0.0, 1.0), "epilepsy": (0.0, 1.0)}),
+        nomogram=build_nomogram(terms.tolist(), DEFAULT_TERMS),
         distance_columns=used[Model.DLR],
         whitening=whiten(scaled[:, used[Model.DLR]]),
         training_distances=np.sort(np.linalg.norm(scaled[:, used[Model.DLR]], axis=1)),
@@ -160,7 +161,9 @@ def ours(model: FrozenModel, threads: int, radiomics: Floats, embedding: Floats3
             pool.map(
                 lambda start: (
                     score_rows(
-                        model, *(values[start : start + GROUP_ROWS] for values in (radiomics, embedding, epilepsy))
+                        model,
+                        *(values[start : start + GROUP_ROWS] for values in (radiomics, embedding)),
+                        {"epilepsy": epilepsy[start : start + GROUP_ROWS]},
                     ).score
                 ),
                 starts,

@@ -128,16 +128,19 @@ def test_kills_while_outlines_are_found_lose_and_double_nothing(tmp_path: Path, 
     skulled_archive(tmp_path / "archive", OUTLINED, bloodless=[2])
     manifest, store = tmp_path / "archive" / "manifest.csv", tmp_path / "store"
     settings = (*COARSE[:2], "--set", "run.commit_cases=1", "--set", "outline.method=threshold")
+    settings += ("--set", "regions=[rim,part2]")
     extract_json(manifest, tmp_path / "undisturbed", *settings)
     extract = ("extract", manifest, "--workers", 2, *settings, "--store", store)
     dice = random.Random(11)
     partial = 0
-    for number in range(3):
-        before = len(list((store / "tables" / "outlines").glob("*.parquet")))
+    # The last kill falls on regions of what was found.
+    for number, table in enumerate(("outlines", "outlines", "regions")):
+        folder = store / "tables" / table
+        before = len(list(folder.glob("*.parquet")))
         driver = runs.cvtbatch(*extract)
         assert wait_for(
-            lambda driver=driver, before=before: (
-                driver.ended or len(list((store / "tables" / "outlines").glob("*.parquet"))) > before
+            lambda driver=driver, before=before, folder=folder: (
+                driver.ended or len(list(folder.glob("*.parquet"))) > before
             ),
             STARTS_SECONDS,
         ), driver.stderr
@@ -151,5 +154,5 @@ def test_kills_while_outlines_are_found_lose_and_double_nothing(tmp_path: Path, 
     assert partial, "the kills fell on nothing"
     assert runs.cvtbatch(*extract).end() == 0
     assert contents(store) == contents(tmp_path / "undisturbed")
-    assert read_everything(store) == 2 * OUTLINED - 1
+    assert read_everything(store) == 2 * OUTLINED - 1 + OUTLINED - 1, "volumes, outlines and rims"
     assert appended(extract_json(manifest, store, *settings)) == {}

@@ -31,8 +31,8 @@ def test_a_deviation_is_a_standing_failure_beside_the_values(tmp_path: Path, mon
     manifest, store = tmp_path / "archive" / "manifest.csv", tmp_path / "store"
     stock = audit.stock_features
 
-    def deviating(*arguments: object) -> dict[str, float]:
-        values = stock(*arguments)  # type: ignore[arg-type]
+    def deviating(*arguments: object, **named: object) -> dict[str, float]:
+        values = stock(*arguments, **named)  # type: ignore[arg-type]
         return {**values, "original_glcm_Contrast": values["original_glcm_Contrast"] * (1 + 1e-6)}
 
     with monkeypatch.context() as patched:
@@ -60,8 +60,8 @@ def test_a_wrong_stored_value_stays_a_failure_whatever_the_engines_say_today(
     manifest, store = tmp_path / "archive" / "manifest.csv", tmp_path / "store"
     right = feature_step.roi_features
 
-    def wrong(*arguments: object) -> object:
-        features = right(*arguments)  # type: ignore[arg-type]
+    def wrong(*arguments: object, **named: object) -> object:
+        features = right(*arguments, **named)  # type: ignore[arg-type]
         return replace(features, values={**features.values, "original_glcm_Contrast": 3.0})
 
     with monkeypatch.context() as patched:

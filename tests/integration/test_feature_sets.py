@@ -42,7 +42,7 @@ MR = {
         **{"preCrop": True, "binWidth": 5, "voxelArrayShift": 300},
     },
 }
-KEYS = 18
+KEYS = 19
 MEAN = "original_firstorder_Mean"
 
 

@@ -61,6 +61,10 @@ def _run(*arguments: object, code: int = 0) -> Result:
     return result
 
 
+def _given(epilepsy: object) -> dict[str, str]:
+    return {} if epilepsy is None else {"epilepsy": str(epilepsy)}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A store with both centres extracted and scored by a bundle of the first one; block means are the backbone throughout."""
@@ -105,7 +109,7 @@ def _rows(folder: Path, table: str) -> dict[str, dict[str, object]]:
 @pytest.fixture(scope="module")
 def predictions(folder: Path, bundle: Bundle, inputs: dict[str, CaseInputs]) -> dict[str, Prediction]:
     epilepsy = {key: row["epilepsy"] for key, row in _rows(folder, "cases").items()}
-    return {key: predict_case(bundle, own, epilepsy[key]) for key, own in inputs.items()}  # type: ignore[arg-type]
+    return {key: predict_case(bundle, own, _given(epilepsy[key])) for key, own in inputs.items()}
 
 
 def test_both_routes_have_equal_numbers_bit_for_bit(folder: Path, predictions: dict[str, Prediction]) -> None:
@@ -183,7 +187,7 @@ def test_votes_stand_beside_the_probabilities_that_the_bundle_makes_of_them(
     calibrated = _with_votes(bundle, dict.fromkeys(SIGNATURES, VoteRecalibration(18, 6, *terms, "")))
     shown = withheld = 0
     for own in inputs.values():
-        found = predict_case(calibrated, own, 0)
+        found = predict_case(calibrated, own, _given(0))
         *signatures, dlrn = found.card.models
         assert (dlrn.scale, dlrn.probability) == ("probability", dlrn.score)
         for model, told in zip(SIGNATURES, signatures, strict=True):
@@ -206,7 +210,7 @@ def test_a_bundle_that_does_not_recalibrate_votes_says_so(
     bundle: Bundle, inputs: dict[str, CaseInputs], predictions: dict[str, Prediction]
 ) -> None:
     key = next(key for key, found in predictions.items() if not isinstance(found.card.models[-1].score, NotComputable))
-    found, newer = predict_case(_with_votes(bundle, {}), inputs[key], 0), predict_case(bundle, inputs[key], 0)
+    found, newer = (predict_case(of, inputs[key], _given(0)) for of in (_with_votes(bundle, {}), bundle))
     assert [model.score for model in found.card.models] == [model.score for model in newer.card.models]
     *signatures, dlrn = found.card.models
     assert dlrn == newer.card.models[-1]
@@ -226,10 +230,10 @@ def test_the_sides_of_the_training_range_are_told(bundle: Bundle, inputs: dict[s
     low, high = (float(side[0]) for side in (bundle.model.low, bundle.model.high))
     for value, side in ((low - 1 - abs(low), "below"), (high + 1 + abs(high), "above")):
         changed = replace(own, features={**own.features, name: value})
-        [found] = [row for row in predict_case(bundle, changed, 0).card.outside if row.column == name]
+        [found] = [row for row in predict_case(bundle, changed, _given(0)).card.outside if row.column == name]
         assert (found.side, found.training) == (side, TrainingRange(low, high))
     # What can be mended at once is said first.
-    alone = {model.name: model.score for model in predict_case(bundle, changed, None).card.models}["DLRN"]
+    alone = {model.name: model.score for model in predict_case(bundle, changed, {}).card.models}["DLRN"]
     assert isinstance(alone, NotComputable)
     assert alone.reason.startswith("epilepsy is not known, and an input lies outside the training range (")
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from cvtbatch.dlrn.audit import Member
 from cvtbatch.dlrn.bundle import EXPECTED, write_bundle
+from cvtbatch.dlrn.clinical_terms import EPILEPSY, unknown
 from cvtbatch.dlrn.cohort import Cohort, patient_key
 from cvtbatch.dlrn.cohort_summary import summarise_cohort
 from cvtbatch.dlrn.fit import Fit, Surroundings, fit_model
@@ -91,7 +92,7 @@ def made_cohort(plan: CohortPlan, seed: int) -> Cohort:
         keys=tuple(f"{plan.center}/{number:04d}/hematoma/A/1" for number in range(plan.cases)),
         patients=tuple(patient_key(plan.center, f"P{patient:04d}") for patient in patients),
         outcome=outcome,
-        epilepsy=(rng.uniform(size=plan.cases) < share).astype(np.float64),
+        clinical={EPILEPSY: (rng.uniform(size=plan.cases) < share).astype(np.float64)},
         radiomics_names=tuple(f"feature_{number:03d}" for number in range(plan.radiomics)),
         radiomics=radiomics,
         embedding=slices[:: plan.slices].astype(np.float32),
@@ -105,9 +106,9 @@ def made_cohort(plan: CohortPlan, seed: int) -> Cohort:
 def small_fit() -> tuple[Cohort, Fit]:
     """Return a cohort whose epilepsy informs, unknown in some cases, and its fit by the small job; made once a process."""
     drawn = made_cohort(CohortPlan(epilepsy=(0.1, 0.5)), 1)
-    epilepsy = drawn.epilepsy.copy()
+    epilepsy = np.array(drawn.clinical[EPILEPSY], np.float64)
     epilepsy[::15] = np.nan
-    cohort = replace(drawn, epilepsy=epilepsy)
+    cohort = replace(drawn, clinical={EPILEPSY: epilepsy})
     return cohort, fit_model(cohort, settings("fit.forest.min_samples_leaf=[2, 6]"), SPECS, surroundings(cohort))
 
 
@@ -164,7 +165,7 @@ def made_columns(cohort: Cohort) -> dict[str, list[Value]]:
     return {
         "age": [float(value) for value in rng.normal(57, 12, cases).round()],
         "sex": [str(value) for value in rng.choice(["F", "M"], cases)],
-        "epilepsy": [None if np.isnan(value) else int(value) for value in cohort.epilepsy],
+        "epilepsy": [None if np.isnan(value) else int(value) for value in cohort.clinical[EPILEPSY]],
         "volume_ml": [float(value) for value in np.exp(rng.normal(3, 0.7, cases)).round(1)],
         "scanner": [f"Rare {place // 10}" if place % 10 == 0 else "Philips Brilliance" for place in range(cases)],
         "noise (HU)": [
@@ -203,5 +204,7 @@ def as_table(cohort: Cohort, extra: Mapping[str, Sequence[object]] | None = None
     columns: dict[str, object] = {"roi_key": list(cohort.keys), **(extra or {})}
     columns |= {name: cohort.radiomics[:, place] for place, name in enumerate(cohort.radiomics_names)}
     columns["embedding"] = pa.array(list(cohort.embedding), pa.list_(pa.float32()))
-    columns["epilepsy"] = pa.array([None if np.isnan(value) else int(value) for value in cohort.epilepsy], pa.int64())
+    for name, values in cohort.clinical.items():
+        known = [None if absent else value for value, absent in zip(values, unknown(values), strict=True)]
+        columns[name] = pa.array(known, pa.int64()) if name == EPILEPSY else pa.array(known)
     return pa.table(columns)

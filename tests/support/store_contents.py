@@ -24,6 +24,7 @@ def contents(store: Path | str) -> dict[str, list[dict[str, object]]]:
         "volumes",
         "rois",
         "outlines",
+        "regions",
         "radiomics",
         *sets,
         *contracts.description_tables(),

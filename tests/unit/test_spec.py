@@ -20,6 +20,13 @@ def test_ids_of_the_two_profiles_stay() -> None:
     )
 
 
+def test_specifications_of_descriptions_are_of_their_table_and_chain() -> None:
+    signs = spec.description_spec(VOLUME, "signs", {"revision": spec.SIGNS_REVISION})
+    assert (signs.kind, signs.parent_id, signs.spec_id[:4]) == ("signs", VOLUME.spec_id, "sig-")
+    assert spec.description_spec(VOLUME, "signs", {"revision": spec.SIGNS_REVISION + 1}).spec_id != signs.spec_id
+    assert spec.description_spec(spec.volume_spec((1, 1, 5)), "signs", signs.content()).spec_id != signs.spec_id
+
+
 def test_ids_chain() -> None:
     other = spec.volume_spec((0.5, 0.5, 2.5))
     profile = study_settings(PROFILES["cvt-1834"])

@@ -1,11 +1,14 @@
 """What a bundle needs of a manifest and the manifest lacks: told before a night's work, and not after it."""
 
+import json
+import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cvtbatch.dlrn.bundle import Bundle
-from cvtbatch.dlrn.scoring import EPILEPSY
+from cvtbatch.dlrn.clinical_columns import to_number
+from cvtbatch.dlrn.clinical_terms import ClinicalTerm, levels_of, names_of
 from cvtbatch.manifest import Case, Manifest, Reading, Value
 from cvtbatch.pipelines.shared.readings import is_method
 
@@ -17,7 +20,7 @@ class Lack:
     """A thing that a bundle needs of every case, and that some cases do not have.
 
     Attributes:
-        need: "outline", "epilepsy", "outcome", or "both_outcomes": cases with CVT and cases without.
+        need: "outline", a clinical column of the nomogram, "outcome", or "both_outcomes": cases with CVT and cases without.
         columns: of the manifest that would say it; one of them is enough.
         cases: that lack it.
         first_row: manifest row of the first of them.
@@ -56,12 +59,12 @@ def check_needs(manifest: Manifest, bundle: Bundle, reader: str | None = None) -
         reader: whose outlines are to be scored; by default whom the bundle was fitted on. What a method outlines is needed of no
             manifest.
     """
-    needs = _needs(_reading(manifest, bundle.description.primary, reader))
+    needs = _needs(_reading(manifest, bundle.description.primary, reader), bundle.model.clinical)
     counts, first = dict.fromkeys(needs, 0), dict.fromkeys(needs, 0)
     known = Counter[Value]()
     first_known = 0
     for case in manifest:
-        values = case.clinical_values()
+        values = {**json.loads(case.extra), **case.clinical_values()}
         if values["cvt"] is not None:
             known[values["cvt"]] += 1
             first_known = first_known or case.manifest_row
@@ -104,7 +107,7 @@ def _reading(manifest: Manifest, fitted: Reading, reader: str | None) -> Reading
     return Reading(reader, min(numbers, default=1))
 
 
-def _needs(reading: Reading) -> dict[str, _Need]:
+def _needs(reading: Reading, clinical: Sequence[ClinicalTerm]) -> dict[str, _Need]:
     outline = _Need(
         ("mask", "reader", "reading"),
         f"an outline of reader {reading} to score",
@@ -113,13 +116,27 @@ def _needs(reading: Reading) -> dict[str, _Need]:
     )
     return {
         **({} if is_method(reading.reader) else {"outline": outline}),
-        "epilepsy": _Need(
-            (EPILEPSY,),
-            f"{EPILEPSY} for the DLRN",
-            "no case will have a score of the DLRN, nor the report an AUC of it",
-            lambda _, values: values[EPILEPSY] is not None,
-        ),
+        **{name: _of_term(name, clinical) for name in names_of(clinical)},
         "outcome": _Need(
             ("cvt", "etiology"), "cvt or etiology to validate", NO_AUC, lambda _, values: values["cvt"] is not None
         ),
     }
+
+
+def _of_term(name: str, clinical: Sequence[ClinicalTerm]) -> _Need:
+    """Return the need of a clinical column: a number, or one of the levels that training had."""
+    levels = levels_of(clinical, name)
+    told = f" ({', '.join(levels)})" if levels else ""
+
+    def is_met(_: Case, values: Mapping[str, object]) -> bool:
+        value = values.get(name)
+        if value is None or levels:
+            return value in levels
+        return not math.isnan(to_number(str(value)))
+
+    return _Need(
+        (name,),
+        f"{name}{told} for the DLRN",
+        "no case will have a score of the DLRN, nor the report an AUC of it",
+        is_met,
+    )

@@ -5,7 +5,8 @@ training cases, and the DLRN none where the DLR signature lies outside the range
 nomogram was fitted; the card names what lies outside, on which side.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,13 +14,17 @@ import numpy as np
 import pyarrow as pa
 
 from cvtbatch.dlrn.bundle import Bundle
+from cvtbatch.dlrn.clinical_columns import to_number
+from cvtbatch.dlrn.clinical_terms import is_yes_or_no, levels_of, names_of, numbers_among
 from cvtbatch.dlrn.kernels import project
-from cvtbatch.dlrn.scoring import EPILEPSY, probability_column
+from cvtbatch.dlrn.scoring import probability_column
 from cvtbatch.dlrn.settings import SIGNATURES, Model
+from cvtbatch.errors import InputError
 from cvtbatch.pipelines.cases.case_inputs import CaseInputs
-from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, TERM_NAMES, scale_of, training_ranges, uncalibrated
+from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, scale_of, term_name, training_ranges, uncalibrated
 from cvtbatch.pipelines.centers.center_source import seen_images
 from cvtbatch.pipelines.shared.bundle_warnings import bundle_warnings
+from cvtbatch.validation.baseline import Value
 from cvtbatch.validation.inputs import Contribution
 from cvtbatch.validation.nomogram import TrainingRange
 from cvtbatch.validation.report.card import (
@@ -31,6 +36,7 @@ from cvtbatch.validation.report.card import (
     TermCard,
     conclude_card,
 )
+from cvtbatch.validation.report.column_words import variable_in_words
 from cvtbatch.validation.report.conclusion import UNTRAINED
 from cvtbatch.validation.values import Floats, Maybe, NotComputable
 
@@ -60,19 +66,24 @@ class Prediction:
         }
 
 
-def predict_case(bundle: Bundle, inputs: CaseInputs, epilepsy: int | None) -> Prediction:
+def predict_case(bundle: Bundle, inputs: CaseInputs, clinical: Mapping[str, str]) -> Prediction:
     """Score a case and return its card.
 
     Args:
-        epilepsy: 0 or 1, or None where unknown: then there is no DLRN.
+        clinical: values of the nomogram's clinical terms by column, as a manifest has them; without one of them there is no DLRN.
+
+    Raises:
+        InputError: "no_such_term": the nomogram has no such term; "bad_value": a number is none, or neither 0 nor 1.
     """
+    values = _clinical_values(bundle, clinical)
     columns = {name: pa.array([inputs.features[name]], pa.float64()) for name in bundle.model.radiomics}
     columns[bundle.model.pooling.column] = pa.array([inputs.embedding], pa.list_(pa.float32()))
-    columns[EPILEPSY] = pa.array([epilepsy], pa.int64())
+    for name, value in values.items():
+        columns[name] = pa.array([value], pa.string() if levels_of(bundle.model.clinical, name) else pa.float64())
     [row] = bundle.score(pa.table(columns), explain=True).to_pylist()
     told = bundle.description
-    outside = _outside(bundle, row, inputs)
-    missing = _missing(bundle, row, epilepsy)
+    outside = _outside(bundle, row, inputs, values)
+    missing = _missing(bundle, row, values)
     models = tuple(_model(bundle, model, row, missing.get(model)) for model in MODEL_NAMES)
     return Prediction(
         row,
@@ -89,7 +100,7 @@ def predict_case(bundle: Bundle, inputs: CaseInputs, epilepsy: int | None) -> Pr
             source_volume_ml=inputs.source_volume_ml,
             flags=tuple(dict.fromkeys([*row["flags"], *inputs.flags])),
             models=models,
-            terms=_terms(bundle, row, epilepsy, missing),
+            terms=_terms(bundle, row, values, missing),
             total_points=missing.get(Model.DLRN) or float(row["points_total"]),
             outside=outside,
             distance_percentile=row["distance_percentile"],
@@ -99,7 +110,30 @@ def predict_case(bundle: Bundle, inputs: CaseInputs, epilepsy: int | None) -> Pr
     )
 
 
-def _missing(bundle: Bundle, row: Row, epilepsy: int | None) -> dict[Model, NotComputable]:
+def _clinical_values(bundle: Bundle, given: Mapping[str, str]) -> dict[str, Value]:
+    """Return the value of each clinical term: a number, or a category's text; None where it is not given.
+
+    Raises:
+        InputError: "no_such_term" or "bad_value".
+    """
+    names = names_of(bundle.model.clinical)
+    if unknown := [name for name in given if name not in names]:
+        raise InputError(
+            "no_such_term",
+            f"{unknown[0]} is no term of the bundle's nomogram: it has {', '.join(names) or 'none beside the DLR signature'}",
+        )
+    values: dict[str, Value] = dict.fromkeys(names)
+    for name, text in given.items():
+        if levels_of(bundle.model.clinical, name):
+            values[name] = text
+            continue
+        values[name] = number = to_number(text)
+        if math.isnan(number) or (is_yes_or_no(name) and number not in (0, 1)):
+            raise InputError("bad_value", f"{name}: {text!r} is {'not 0 or 1' if is_yes_or_no(name) else 'no number'}")
+    return values
+
+
+def _missing(bundle: Bundle, row: Row, values: Mapping[str, Value]) -> dict[Model, NotComputable]:
     """Return why a model gives no number, for each that does not."""
     found: dict[Model, NotComputable] = {}
     names = np.asarray(bundle.model.columns, dtype=object)
@@ -114,11 +148,24 @@ def _missing(bundle: Bundle, row: Row, epilepsy: int | None) -> dict[Model, NotC
         why = why or limits
     elif why is None and not limits.low <= row[str(Model.DLR)] <= limits.high:
         why = found[Model.DLR] = NotComputable(f"{OUTSIDE} (DLR signature)")
-    if epilepsy is None:
-        why = NotComputable("epilepsy is not known" + (f", and {why.reason}" if why else ""))
+    beyond = [term.name for term in numbers_among(bundle.model.clinical) if term.name in row["outside_features"]]
+    if beyond:
+        why = NotComputable(f"{OUTSIDE} ({', '.join(beyond)})" + (f", and {why.reason}" if why else ""))
+    for reason in _unusable(bundle, values):
+        why = NotComputable(reason + (f", and {why.reason}" if why else ""))
     if why is not None:
         found[Model.DLRN] = why
     return found
+
+
+def _unusable(bundle: Bundle, values: Mapping[str, Value]) -> Iterator[str]:
+    """Yield why clinical values give no points: unknown ones together, last, and each level that training did not have."""
+    for name, value in values.items():
+        levels = levels_of(bundle.model.clinical, name)
+        if levels and value is not None and value not in levels:
+            yield f"no training case had {variable_in_words(name)} {value!r}, but {', '.join(levels)}"
+    if unknown := [variable_in_words(name) for name, value in values.items() if value is None]:
+        yield f"{' and '.join(unknown)} {'are' if len(unknown) > 1 else 'is'} not known"
 
 
 def _model(bundle: Bundle, model: Model, row: Row, missing: NotComputable | None) -> ModelCard:
@@ -135,31 +182,38 @@ def _model(bundle: Bundle, model: Model, row: Row, missing: NotComputable | None
 
 
 def _terms(
-    bundle: Bundle, row: Row, epilepsy: int | None, missing: Mapping[Model, NotComputable]
+    bundle: Bundle, row: Row, values: Mapping[str, Value], missing: Mapping[Model, NotComputable]
 ) -> tuple[TermCard, ...]:
-    unknown = NotComputable("not known")
-    values: dict[str, Maybe[float]] = {
-        "dlr": missing.get(Model.DLR) or float(row[str(Model.DLR)]),
-        "epilepsy": unknown if epilepsy is None else float(epilepsy),
-    }
-    ranges = training_ranges(bundle)
+    ranges, clinical = training_ranges(bundle), bundle.model.clinical
+    signature = missing.get(Model.DLR) or float(row[str(Model.DLR)])
+    shown: dict[str, Maybe[float | str]] = {"dlr": signature}
+    shown |= {name: NotComputable("not known") if value is None else value for name, value in values.items()}
     terms = []
-    for axis in bundle.model.nomogram.axes:
-        value = values[axis.name]
-        points = value if isinstance(value, NotComputable) else float(row[f"points_{axis.name}"])
-        terms.append(TermCard(TERM_NAMES.get(axis.name, axis.name), value, ranges[axis.name], points))
+    for name, value in shown.items():
+        levels = levels_of(clinical, name)
+        points: Maybe[float] = NotComputable("no training case had it")
+        if isinstance(value, NotComputable):
+            points = value
+        elif row[f"points_{name}"] is not None:
+            points = float(row[f"points_{name}"])
+        terms.append(TermCard(term_name(name), value, None if levels else ranges[name], points, levels))
     return tuple(terms)
 
 
-def _outside(bundle: Bundle, row: Row, inputs: CaseInputs) -> tuple[OutsideColumn, ...]:
-    """Return the columns whose value lies outside the training range, with the side."""
-    model, found = bundle.model, []
-    values = _column_values(bundle, inputs)
-    for name in row["outside_features"]:
-        place = model.columns.index(name)
-        low, high = float(model.low[place]), float(model.high[place])
-        found.append(OutsideColumn(name, "below" if values[place] < low else "above", TrainingRange(low, high)))
-    return tuple(found)
+def _outside(bundle: Bundle, row: Row, inputs: CaseInputs, clinical: Mapping[str, Value]) -> tuple[OutsideColumn, ...]:
+    """Return the columns and clinical numbers whose value lies outside the training range, with the side."""
+    model = bundle.model
+    values = dict(zip(model.columns, _column_values(bundle, inputs).tolist(), strict=True))
+    ranges = {
+        name: TrainingRange(float(low), float(high))
+        for name, low, high in zip(model.columns, model.low, model.high, strict=True)
+    }
+    for term in numbers_among(model.clinical):
+        values[term.name], ranges[term.name] = clinical[term.name], TrainingRange(float(term.low), float(term.high))
+    return tuple(
+        OutsideColumn(name, "below" if values[name] < ranges[name].low else "above", ranges[name])
+        for name in row["outside_features"]
+    )
 
 
 def _column_values(bundle: Bundle, inputs: CaseInputs) -> Floats:

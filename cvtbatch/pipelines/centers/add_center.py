@@ -34,7 +34,7 @@ from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.spec import Spec
 from cvtbatch.store import FeatureStore, Location
 
-Stage = Literal["check", "extract", "outline", "embed", "score", "validate"]
+Stage = Literal["check", "extract", "outline", "region", "embed", "score", "validate"]
 OnProgress = Callable[[Stage, int, int, int], None]
 
 

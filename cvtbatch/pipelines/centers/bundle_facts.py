@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from cvtbatch.dlrn.bundle import Bundle
+from cvtbatch.dlrn.clinical_terms import is_yes_or_no, levels_of, names_of, numbers_among
 from cvtbatch.dlrn.description import REGRESSION_IN_SAMPLE, Auc, Coefficient, Description, Term
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.dlrn.thresholds import THRESHOLDS
@@ -20,17 +21,23 @@ from cvtbatch.validation.inputs import (
 )
 from cvtbatch.validation.nomogram import NOT_KEPT, Nomogram, TrainingRange
 from cvtbatch.validation.nomogram import Term as NomogramTerm
+from cvtbatch.validation.report.column_words import variable_in_words
 from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, Scored
 
 # How models are called in a report, in its order: the primary one last.
 MODEL_NAMES = {Model.RAD: "Rad", Model.DL: "DL", Model.DLR: "DLR", Model.DLRN: "DLRN"}
-TERM_NAMES = {"dlr": "DLR signature", "epilepsy": "epilepsy"}
-LEVELS = {"epilepsy": ((0.0, "no"), (1.0, "yes"))}
+YES_OR_NO = ((0.0, "no"), (1.0, "yes"))
+
+
+def term_name(column: str) -> str:
+    """Return how a term of the nomogram is called in a report: "dlr", or a clinical column."""
+    return "DLR signature" if column == "dlr" else variable_in_words(column)
 
 
 def bundle_facts(bundle: Bundle) -> BundleFacts:
     """Return what a report shows of a bundle; models in the order of MODEL_NAMES."""
     selected = bundle.description.signatures[Model.DLR].selected
+    clinical_numbers = [term.name for term in numbers_among(bundle.model.clinical)]
     return BundleFacts(
         models=tuple(
             ModelFacts(
@@ -44,15 +51,18 @@ def bundle_facts(bundle: Bundle) -> BundleFacts:
         ),
         nomogram=_nomogram(bundle),
         importances=tuple(Importance(column.feature, column.importance, column.coefficient) for column in selected),
-        columns=len(bundle.model.columns),
+        columns=len(bundle.model.columns) + sum(not is_yes_or_no(name) for name in clinical_numbers),
         development=_development(bundle.description),
     )
 
 
 def _development(description: Description) -> DevelopmentCohort:
-    """Return whom the DLRN was developed on: its candidates are all columns that were offered, and its clinical terms."""
+    """Return whom the DLRN was developed on: its candidates are all columns that were offered, and the clinical ones."""
     nested = description.metrics.nested
-    clinical = [term for term in description.dlrn.terms if term.name not in {"intercept", "dlr"}]
+    clinical = [
+        *(term.name for term in description.dlrn.terms if term.name not in {"intercept", "dlr"}),
+        *(candidate.name for candidate in description.clinical_candidates if not candidate.entered),
+    ]
     return DevelopmentCohort(
         cases=description.cohort.cases,
         patients=description.cohort.patients,
@@ -140,12 +150,15 @@ def _estimate(found: Auc) -> Estimate:
 
 
 def training_ranges(bundle: Bundle) -> dict[str, Maybe[TrainingRange]]:
-    """Return the values on which each term of the nomogram was fitted: of the DLR signature training's out-of-fold scores."""
+    """Return the values on which each number of the nomogram was fitted, by "dlr" and clinical column: of the DLR signature
+    training's out-of-fold scores.
+    """
     signature: Maybe[TrainingRange] = NOT_KEPT
     if (scores := bundle.out_of_fold.get(Model.DLR)) is not None:
         both = np.concatenate([scores.events, scores.others])
         signature = TrainingRange(float(both.min()), float(both.max()))
-    return {"dlr": signature, "epilepsy": TrainingRange(0.0, 1.0)}
+    clinical = numbers_among(bundle.model.clinical)
+    return {"dlr": signature, **{term.name: TrainingRange(float(term.low), float(term.high)) for term in clinical}}
 
 
 def _nomogram(bundle: Bundle) -> Maybe[Nomogram]:
@@ -154,23 +167,47 @@ def _nomogram(bundle: Bundle) -> Maybe[Nomogram]:
     # A slope moves coefficients, and the fit's odds ratios are no longer the model's.
     moved = origin is not None and origin.slope is not None
     fitted = {} if moved else {term.name: term for term in bundle.description.dlrn.terms}
-    ranges = training_ranges(bundle)
-    terms = tuple(
-        NomogramTerm(
-            TERM_NAMES.get(axis.name, axis.name),
-            axis.points_per_unit * own.per_point,
-            axis.low,
-            axis.high,
-            LEVELS.get(axis.name, ()),
-            _odds_ratio(fitted.get(axis.name)),
-            ranges[axis.name],
-        )
-        for axis in own.axes
+    coefficients = {axis.name: axis.points_per_unit * own.per_point for axis in own.axes}
+    signature = NomogramTerm(
+        term_name("dlr"),
+        coefficients["dlr"],
+        own.axes[0].low,
+        own.axes[0].high,
+        odds_ratio=_odds_ratio(fitted.get("dlr")),
+        training=training_ranges(bundle)["dlr"],
     )
-    if not any(term.coefficient for term in terms):
+    terms = (
+        signature,
+        *(_clinical_term(bundle, name, coefficients, fitted) for name in names_of(bundle.model.clinical)),
+    )
+    if not any(coefficients.values()):
         return NotComputable("no term of the model has a coefficient other than 0")
-    at_zero = sum(term.coefficient * term.origin for term in terms)
+    at_zero = sum(term.effect(term.origin) for term in terms)
     return Nomogram(own.intercept - at_zero, terms)
+
+
+def _clinical_term(
+    bundle: Bundle, name: str, coefficients: Mapping[str, float], fitted: Mapping[str, Coefficient]
+) -> NomogramTerm:
+    """Return a clinical column's term; a category runs over the numbers of its levels, the reference first."""
+    own = [term for term in bundle.model.clinical if term.name == name]
+    labels = [label for term in own for label in term.labels()]
+    first, *more = (coefficients[label] for label in labels)
+    known = levels_of(own, name)
+    levels = tuple((float(place), level) for place, level in enumerate(known))
+    low, high = (0.0, float(len(own))) if known else (float(own[0].low), float(own[0].high))
+    return NomogramTerm(
+        term_name(name),
+        first,
+        low,
+        high,
+        YES_OR_NO if is_yes_or_no(name) else levels,
+        None if more else _odds_ratio(fitted.get(labels[0])),
+        TrainingRange(low, high),
+        tuple(more),
+        own[0].knots,
+        name,
+    )
 
 
 def _odds_ratio(term: Coefficient | None) -> Estimate | None:

@@ -10,7 +10,7 @@ from cvtbatch.dlrn.scoring import probability_column
 from cvtbatch.dlrn.settings import SIGNATURES
 from cvtbatch.errors import CvtbatchError, InputError
 from cvtbatch.manifest import Reading, key_of
-from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, TERM_NAMES
+from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, term_name
 from cvtbatch.pipelines.centers.center_source import (
     IDENTITY,
     Source,
@@ -22,10 +22,12 @@ from cvtbatch.pipelines.centers.center_source import (
 from cvtbatch.pipelines.centers.reader_study import Readers
 from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outlines, select_rows
 from cvtbatch.pipelines.models.score_keys import KEY, read_keys
-from cvtbatch.pipelines.shared.case_values import acquisition_values, case_columns, clinical_values
+from cvtbatch.pipelines.shared.case_values import acquisition_values, case_columns, clinical_values, own_values
 from cvtbatch.pipelines.shared.reviewed import refused_outlines
+from cvtbatch.regions.rules import is_region
 from cvtbatch.reporting.outlined_slice import OutlinedSlice
 from cvtbatch.store import StoredArray, among
+from cvtbatch.validation.baseline import Value
 from cvtbatch.validation.eligibility import CRITERIA, assess_eligibility
 from cvtbatch.validation.inputs import Case, CenterCohort, Contribution, Count, Explanation, FlowStep, Training
 from cvtbatch.validation.report import Pictures
@@ -53,7 +55,7 @@ def read_cohort(source: Source, readers: Readers, reviewed: bool = False) -> Cen
             on; a case has several primary outlines.
     """
     cases = {row["case_key"]: row for row in source.cases([source.center])}
-    rois = source.by_key("rois", "roi_key")
+    rois = source.outlines()
     volumes = source.by_key("volumes", "case_key")
     _refuse_training_images(source, [row for row in volumes.values() if row["case_key"] in cases])
     own = [
@@ -83,6 +85,7 @@ def read_cohort(source: Source, readers: Readers, reviewed: bool = False) -> Cen
             scores[roi_key],
             explanations.get(roi_key),
             beyond,
+            own_values(cases[case_key], source.bundle.model.clinical),
         )
         for roi_key, case_key, beyond in zip(
             rows["roi_key"].to_pylist(),
@@ -164,6 +167,7 @@ def _case(
     score: Row,
     explanation: Row | None,
     beyond: Mapping[str, float],
+    own: Mapping[str, Value],
 ) -> Case:
     flags = dict.fromkeys([*(score["flags"] or ()), *(volume["flags"] or ()), *(roi["flags"] or ())])
     return Case(
@@ -171,7 +175,7 @@ def _case(
         patient=case["patient"],
         outcome=None if case["cvt"] is None else bool(case["cvt"]),
         scores={shown: score[str(name)] for name, shown in MODEL_NAMES.items() if score[str(name)] is not None},
-        clinical={**clinical_values(case, roi), "source_volume_ml": roi["source_volume_ml"]},
+        clinical={**clinical_values(case, roi), "source_volume_ml": roi["source_volume_ml"], **own},
         acquisition=acquisition_values(volume, scale),
         flags=tuple(flags),
         outside=tuple(score["outside_features"] or ()),
@@ -190,13 +194,27 @@ def _probabilities(score: Row) -> dict[str, float]:
 
 def _explanation(score: Row, explanation: Row | None) -> Explanation | None:
     """Return nomogram points, which every score has, and contributions, where they were asked for."""
-    found = [(name, score[f"points_{term}"]) for term, name in TERM_NAMES.items()]
-    complete = () if any(amount is None for _, amount in found) else tuple(Contribution(*pair) for pair in found)
+    found = _points(score)
+    known = {column: points for column, points in found.items() if points is not None}
+    complete = (
+        tuple(Contribution(term_name(column), points) for column, points in known.items()) if known == found else ()
+    )
     if explanation is None or explanation["top_features"] is None:
         return Explanation(complete, None, (), None) if complete else None
     pairs = zip(explanation["top_features"], explanation["top_contributions"], strict=True)
     added = tuple(Contribution(name, amount) for name, amount in pairs)
     return Explanation(complete, explanation["base"], added, explanation["other_contributions"])
+
+
+def _points(score: Row) -> dict[str, float | None]:
+    """Return nomogram points by "dlr" and clinical column; rows of earlier versions have them of epilepsy alone."""
+    terms = score.get("clinical_terms")
+    if terms is None:
+        return {"dlr": score["points_dlr"], "epilepsy": score["points_epilepsy"]}
+    return {
+        "dlr": score["points_dlr"],
+        **dict(zip(terms, score["clinical_points"] or [None] * len(terms), strict=True)),
+    }
 
 
 def _unused(
@@ -225,9 +243,9 @@ def _unused(
 
 
 def _concerns(failure: Row, reading: Reading) -> bool:
-    """Say whether a failure is of the whole case, of a reading's outline, or of the method that was to find it."""
-    if failure["roi_key"]:
-        return bool(failure["roi_key"].endswith(f"/{key_of(*reading)}"))
+    """Say whether a failure is of the whole case, of a reading's outline (and no region), or of the method that was to find it."""
+    if roi_key := failure["roi_key"]:
+        return bool(roi_key.endswith(f"/{key_of(*reading)}")) and not is_region(roi_key.split("/")[2])
     kind, _, number = failure["spec_id"].partition("-")
     return kind != "out" or reading.reader.endswith(f":{number[:8]}")
 
@@ -276,7 +294,7 @@ def read_training_values(source: Source) -> Training | None:
     rows, _ = select_rows(rows, cases.values(), source.training_centers, refused, source.bundle.model.pooling)
     if not rows.num_rows:
         return None
-    rois, volumes = source.by_key("rois", "roi_key"), source.by_key("volumes", "case_key")
+    rois, volumes = source.outlines(), source.by_key("volumes", "case_key")
     scales = _filter_scales(source)
     used = [
         (cases[case_key], rois[roi_key], volumes[case_key], scales.get(roi_key))
@@ -296,7 +314,7 @@ def read_pictures(source: Source) -> Pictures:
     """Return what gives the largest slice of a case, by case_key, with the outline that is read; None where it cannot be read."""
     rois = {
         row["case_key"]: row
-        for row in source.by_key("rois", "roi_key").values()
+        for row in source.outlines().values()
         if Reading(row["reader"], row["reading"]) == source.reading
     }
     volumes = source.by_key("volumes", "case_key")

@@ -9,6 +9,8 @@ import pyarrow.compute as pc
 
 from cvtbatch.contracts import TableContract
 from cvtbatch.dlrn.bundle import Bundle
+from cvtbatch.dlrn.clinical_columns import numbers_or_texts_of
+from cvtbatch.dlrn.clinical_terms import numbers_among
 from cvtbatch.dlrn.kernels import project
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import InputError
@@ -81,6 +83,11 @@ class Source:
             pooling=self.bundle.model.pooling,
         ).sort_by("roi_key")
 
+    def outlines(self) -> dict[str, Row]:
+        """Return the current outlines under the bundle's specifications, by roi_key."""
+        rows = self.view.outlines(None, [self.bundle.description.specs.volume_spec_id])
+        return {row["roi_key"]: row for row in rows.to_pylist()}
+
     def by_key(self, table: str, key: str, columns: Sequence[str] | None = None) -> dict[str, Row]:
         """Return the current rows of a table under the bundle's specifications, by a key."""
         rows = self.view.rows(table, columns, [self.bundle.description.specs.volume_spec_id])
@@ -146,10 +153,16 @@ def selected_columns(bundle: Bundle, rows: pa.Table) -> dict[str, Floats]:
 
 
 def beyond_training(bundle: Bundle, rows: pa.Table) -> list[dict[str, float]]:
-    """Return how far beyond the training range the columns of each row lie, of those that do: see `validation.inputs.Case`."""
+    """Return how far beyond the training range columns and clinical numbers of each row lie, of those that do: see
+    `validation.inputs.Case`.
+    """
     columns = model_columns(bundle, rows)
+    ranges = [*zip(bundle.model.columns, bundle.model.low, bundle.model.high, strict=True)]
+    for term in numbers_among(bundle.model.clinical):
+        columns[term.name] = numbers_or_texts_of(rows, term.name)
+        ranges.append((term.name, term.low, term.high))
     found: list[dict[str, float]] = [{} for _ in range(rows.num_rows)]
-    for name, low, high in zip(bundle.model.columns, bundle.model.low, bundle.model.high, strict=True):
+    for name, low, high in ranges:
         if not high > low:
             continue
         values = columns[name]

@@ -89,7 +89,7 @@ def read_pairs(
         "further_scans": len(single) - len(cases),
     }
     first, second = (_rows_of(table, cases) for table in tables)
-    rois = {row["roi_key"]: row for row in view.rows("rois", list(OF_OUTLINE), spec_ids).to_pylist()}
+    rois = {row["roi_key"]: row for row in view.outlines(list(OF_OUTLINE), spec_ids).to_pylist()}
     outlines = [[rois[key] for key in table["roi_key"].to_pylist()] for table in (first, second)]
     return OutlinePairs(tuple(cases), (first, second), (outlines[0], outlines[1]), left_out, features.features)
 

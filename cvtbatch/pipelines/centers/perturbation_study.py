@@ -30,7 +30,7 @@ from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.unfinished import why_undone
 from cvtbatch.radiomics import Engine, FeatureSet, profile_of, roi_features, study_settings
 from cvtbatch.spec import radiomics_spec
-from cvtbatch.store import FeatureStore, StoredArray, View, set_contract
+from cvtbatch.store import IS_OUTLINE, FeatureStore, StoredArray, View, set_contract
 from cvtbatch.validation.agreement import icc_one_way
 from cvtbatch.validation.readers import FEWEST, FeatureAgreement, dice, feature_agreements
 from cvtbatch.validation.values import Floats, NotComputable
@@ -228,7 +228,7 @@ def _outlines(
     view: View, store_url: str, count: int, reading: Reading, centers: list[str], spec_ids: Sequence[str]
 ) -> tuple[list[PerturbedOutline], str, int]:
     """Return a reading's outlines with features, one a case; the specification of these; cases with several outlines."""
-    where = (pc.field("reader") == reading.reader) & (pc.field("reading") == reading.number)
+    where = IS_OUTLINE & (pc.field("reader") == reading.reader) & (pc.field("reading") == reading.number)
     if centers:
         where &= pc.field("center").isin(pa.array(centers, pa.string()))
     tables = [view.specs_with(spec_ids)[spec_id] for spec_id in spec_ids]
@@ -239,7 +239,7 @@ def _outlines(
     keys = featured["case_key"].to_pylist()
     outlines = Counter(keys)
     single = {key: roi for key, roi in zip(keys, featured["roi_key"].to_pylist(), strict=True) if outlines[key] == 1}
-    rois = {row["roi_key"]: row for row in view.rows("rois", None, [spec_id]).to_pylist()}
+    rois = {row["roi_key"]: row for row in view.outlines(None, [spec_id]).to_pylist()}
     volumes = {row["case_key"]: row for row in view.rows("volumes", None, [spec_id]).to_pylist()}
     profile = _profile(view, spec_id)
     found = [_outline(store_url, rois[roi], volumes[case], profile, count) for case, roi in sorted(single.items())]

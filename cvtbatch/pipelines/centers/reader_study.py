@@ -78,7 +78,7 @@ def read_readers(source: Source, map_: "Map[Masks, float | None]" = map) -> Read
 
 
 def _others(source: Source, there: Readings) -> Iterator[OtherReading]:
-    rows = source.view.rows("rois", ["center", "case_key", "reader", "reading"], source.spec_ids).to_pylist()
+    rows = source.view.outlines(["center", "case_key", "reader", "reading"], source.spec_ids).to_pylist()
     cases: defaultdict[Reading, set[str]] = defaultdict(set)
     for row in rows:
         if row["center"] == source.center:

@@ -203,7 +203,7 @@ def _provenance(source: Source, unfit_outlines: int, study: Study | None, review
     """Return where the report's numbers come from: bundle, snapshots, specifications, software, and what speaks against them."""
     told = source.bundle.description
     specs = {**source.view.specs(), **source.bundle.known_specs()}
-    spec, pooling = specs.get(told.specs.radiomics_spec_id), told.pooling.kind
+    spec, pooling = specs.get(told.specs.radiomics_spec_id), source.bundle.model.pooling
     return Provenance(
         center=source.center,
         training_centers=source.training_centers,

@@ -9,6 +9,7 @@ from cvtbatch.errors import PASSING_KINDS
 from cvtbatch.manifest import MISSING_FILE, Case, CompactPickle, RoiSource
 from cvtbatch.pipelines.extraction.description_work import DescriptionWork
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
+from cvtbatch.pipelines.extraction.region_work import RegionWork, region_keys
 from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownRoi, KnownVolume
 from cvtbatch.pipelines.shared.uid_key import UidKey
 from cvtbatch.radiomics import Engine, FeatureSet
@@ -28,6 +29,7 @@ class Reason(StrEnum):
     MASK_CHANGED = "mask changed"
     FEATURES_MISSING = "no features under this specification"
     OUTLINE_MISSING = "no outline under this specification"
+    REGION_MISSING = "no region under this specification"
     EMBEDDINGS_MISSING = "no embeddings under this specification"
     RETRIED = "failed before, tried again"
     VERIFIED = "inputs verified"
@@ -78,6 +80,7 @@ class Work:
     Attributes:
         features: the study's, and then those of the job's feature sets.
         descriptions: what else is computed of every outline.
+        regions: that are derived of every outline, with the same features.
         uid_key: under which UIDs are hashed; None in a plan that nobody carries out.
     """
 
@@ -86,6 +89,7 @@ class Work:
     spacing_mm: Spacing
     features: tuple[FeatureWork, ...]
     descriptions: tuple[DescriptionWork, ...] = ()
+    regions: tuple[RegionWork, ...] = ()
     uid_key: UidKey | None = None
 
     @property
@@ -106,6 +110,10 @@ class Work:
     def of_found_outlines(self) -> "Work":
         """Return what is done to outlines that a method finds: they lie on the stored grid alone."""
         return replace(self, features=tuple(part for part in self.features if part.grid == "stored"))
+
+    def of_regions(self) -> "Work":
+        """Return what is done to regions, which lie on the stored grid too: what describes hematomas is none of theirs."""
+        return replace(self.of_found_outlines(), descriptions=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +240,7 @@ def plan_case(
     case_failure = known.failures.get(_case_failure_key(work))
     image_same = known.volume is not None and known.volume.fingerprint == sources.image and not verify
     reasons = _image_reasons(known, image_same, case_failure is not None, verify)
-    withdrawn = _withdrawn(case, known)
+    withdrawn = _withdrawn(case, known, work)
     ended = [_case_failure_key(work)] if image_same and case_failure is not None else []
     standing: list[KnownFailure] = []
     rois = []
@@ -277,10 +285,13 @@ def plan_case(
     return CasePlan(case, tuple(dict.fromkeys(reasons)), task, tuple(standing), update_clinical, tuple(withdrawn))
 
 
-def _withdrawn(case: Case, known: KnownCase) -> list[FailureKey]:
-    """Return the failures of people's outlines that the manifest no longer names for this case: they end."""
+def _withdrawn(case: Case, known: KnownCase, work: Work) -> list[FailureKey]:
+    """Return the failures of people's outlines that the manifest no longer names for this case, and of regions that the job does
+    not ask for: they end.
+    """
     found = {key for key, roi in known.rois.items() if roi.outline_spec_id}
-    named = {"", *(roi.roi_key for roi in case.masked_rois()), *found}
+    outlines = {*(roi.roi_key for roi in case.masked_rois()), *found}
+    named = {"", *outlines, *region_keys(outlines, work.regions)}
     return [key for key in known.failures if key.roi_key not in named]
 
 

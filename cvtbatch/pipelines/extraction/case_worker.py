@@ -161,13 +161,13 @@ class CaseWorker:
                     if wanted and features.grid == "source":
                         of_set = FailureKey(key, features.spec_id)
                         given = self.sources.of_roi(roi.source, volume.digest, input_digest, of_set, self._about(roi))
-                        self._features(roi, given.mask_zyx, input_digest, features, there, given.hu_zyx, given.grid)
+                        self._compute(roi, given.mask_zyx, input_digest, features, there, given.hu_zyx, given.grid)
                     elif wanted and mask_zyx is not None:
                         hu_zyx = self._voxels(volume)
-                        self._features(roi, mask_zyx, input_digest, features, there, hu_zyx, volume.grid)
+                        self._compute(roi, mask_zyx, input_digest, features, there, hu_zyx, volume.grid)
                     self.succeeded.append(FailureKey(key, features.spec_id))
 
-    def _features(
+    def _compute(
         self,
         roi: RoiTask,
         mask_zyx: npt.NDArray[np.uint8],

@@ -15,11 +15,14 @@ from cvtbatch.pipelines.extraction.failure_events import FailureEvents
 from cvtbatch.pipelines.extraction.listeners import Listeners
 from cvtbatch.pipelines.extraction.outline_plan import OutlinePlan, OutlineWork
 from cvtbatch.pipelines.extraction.outline_stage import OutlineStage
+from cvtbatch.pipelines.extraction.region_plan import RegionPlan
+from cvtbatch.pipelines.extraction.region_stage import RegionStage
 from cvtbatch.pipelines.extraction.report import (
     STATES,
     EmbeddingSummary,
     ExtractReport,
     OutlineSummary,
+    RegionSummary,
     RunFigures,
     State,
     failure_counts,
@@ -58,7 +61,7 @@ class Coordinator:
         self._store, self._settings, self._run_id, self._log, self._listeners = store, settings, run_id, log, listeners
         self._started = started
         sets = {spec_id: name for name, spec_id in settings.feature_sets.items()}
-        described = tuple(part.table for part in settings.work.descriptions)
+        described = [part.table for part in settings.work.descriptions]
         self._batch = RowBatch(store, run_id, log, job.commit_cases, job.commit_seconds, settings.set_specs, described)
         self._monitor = RunMonitor(
             len(manifest), manifest.rows, cluster, listeners.on_progress, listeners.on_notice, sets
@@ -68,6 +71,7 @@ class Coordinator:
         self._record = RunRecord(store, settings, manifest, cluster.description, run_id)
         self._cases = CaseStage(self._dispatcher, self._batch, self._monitor, self._events)
         self._outlines, self._embeddings = outline_summary(settings), embedding_summary(settings)
+        self._regions = region_summaries(settings)
 
     def begin(self) -> None:
         """Record what the run sets out to do."""
@@ -108,6 +112,13 @@ class Coordinator:
                 "(cvtbatch review), and if it is a command, at outline.command.labels"
             )
 
+    def derive_regions(self, plans: Iterable[RegionPlan]) -> None:
+        """Work off the plans of regions, which are gone through twice."""
+        stage = RegionStage(
+            self._dispatcher, self._batch, self._monitor, self._events, self._regions, self._cases.audit
+        )
+        stage.execute(plans)
+
     def embed(self, work: EmbeddingWork, plans: Iterable[EmbeddingPlan]) -> None:
         """Work off the plans of embeddings, which are gone through twice."""
         settings = self._settings
@@ -139,6 +150,7 @@ class Coordinator:
             embedding_spec_id=self._settings.embedding_spec_id,
             feature_sets=self._settings.feature_sets,
             descriptions=work.described,
+            regions=self._regions,
             cases=self._monitor.planned,
             computed=states.now["computed"],
             continued=states.continued,
@@ -195,6 +207,11 @@ def outline_summary(settings: Settings) -> OutlineSummary:
     if outline is None:
         return OutlineSummary()
     return OutlineSummary(outline.settings.method, outline.reader, outline.not_for_inference)
+
+
+def region_summaries(settings: Settings) -> dict[str, RegionSummary]:
+    """Return the summaries, by name, of a run that has derived no region yet."""
+    return {name: RegionSummary(spec_id) for name, spec_id in settings.regions.items()}
 
 
 def embedding_summary(settings: Settings) -> EmbeddingSummary:

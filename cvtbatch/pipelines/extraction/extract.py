@@ -1,4 +1,4 @@
-"""Extraction: archive -> volumes -> outlines -> features -> embeddings."""
+"""Extraction: archive -> volumes -> outlines -> features -> regions -> embeddings."""
 
 import datetime
 import gc
@@ -11,10 +11,23 @@ from cvtbatch.engine import Cluster
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.manifest import Manifest
 from cvtbatch.pipelines.extraction.case_plan import CasePlan, Reason
-from cvtbatch.pipelines.extraction.coordinator import Coordinator, embedding_summary, outline_summary
+from cvtbatch.pipelines.extraction.coordinator import (
+    Coordinator,
+    embedding_summary,
+    outline_summary,
+    region_summaries,
+)
 from cvtbatch.pipelines.extraction.listeners import NOBODY, Listeners
-from cvtbatch.pipelines.extraction.planning import EmbeddingPlans, KnownOf, OutlinePlans, plan_run, stored_cases
+from cvtbatch.pipelines.extraction.planning import (
+    EmbeddingPlans,
+    KnownOf,
+    OutlinePlans,
+    RegionPlans,
+    plan_run,
+    stored_cases,
+)
 from cvtbatch.pipelines.extraction.prometheus import open_metrics
+from cvtbatch.pipelines.extraction.region_work import require_free_names
 from cvtbatch.pipelines.extraction.report import ExtractReport, Progress, reason_counts
 from cvtbatch.pipelines.extraction.row_batch import batch_order
 from cvtbatch.pipelines.extraction.run_report import Ending, RunReporter, require_folder
@@ -33,6 +46,7 @@ def dry_run(
     Args:
         on_plan: called with every plan; it is not kept.
     """
+    require_free_names(manifest, settings.work.regions)
     known: Iterable[KnownOf]
     try:
         known = stored_cases(FeatureStore(settings.work.store_url), manifest, settings)
@@ -55,6 +69,7 @@ def dry_run(
         embedding_spec_id=settings.embedding_spec_id,
         feature_sets=settings.feature_sets,
         descriptions=settings.work.described,
+        regions=region_summaries(settings),
         rows=dict.fromkeys(batch_order([part.table for part in settings.work.values[1:]]), 0),
         outlines=outline_summary(settings),
         embeddings=embedding_summary(settings),
@@ -74,11 +89,13 @@ def extract(
     """Run an extraction.
 
     Raises:
-        InputError: there is no key to hash UIDs with, or metrics or the report cannot go where they shall.
+        InputError: an outline has a region's name, there is no key to hash UIDs with, or metrics or the report cannot go where
+            they shall.
         StorageError: the store cannot be written; what was committed stays.
         ResourceError: the scheduler went away.
         KeyboardInterrupt: after what was done has been committed.
     """
+    require_free_names(manifest, settings.work.regions)
     started = time.monotonic()
     settings = replace(settings, work=replace(settings.work, uid_key=load_uid_key()))
     run_id = make_run_id(datetime.datetime.now(datetime.UTC))
@@ -132,11 +149,13 @@ def _tell_unended(store: FeatureStore, on_notice: Callable[[str], None]) -> None
 
 
 def _work(run: Coordinator, store: FeatureStore, manifest: Manifest, settings: Settings, options: Options) -> None:
-    """Extract, and then outline and embed what is stored by then."""
+    """Extract, and then outline, derive regions of and embed what is stored by then."""
     if settings.extracts:
         run.extract(plan_run(stored_cases(store, manifest, settings), settings, options))
     outline, embedding = settings.outline, settings.embedding
     if outline is not None and settings.only != "embeddings":
         run.outline(outline, OutlinePlans(stored_cases(store, manifest, settings), outline, options))
+    if settings.work.regions and settings.only != "embeddings":
+        run.derive_regions(RegionPlans(stored_cases(store, manifest, settings), settings, options))
     if embedding is not None:
         run.embed(embedding, EmbeddingPlans(stored_cases(store, manifest, settings), embedding, outline, options))

@@ -7,6 +7,7 @@ from cvtbatch.geometry import Grid
 from cvtbatch.pipelines.extraction.case_plan import CaseTask
 from cvtbatch.pipelines.extraction.embedding_worker import EmbeddingTask
 from cvtbatch.pipelines.extraction.outline_result import OutlineTask
+from cvtbatch.pipelines.extraction.region_plan import RegionTask
 from cvtbatch.pipelines.shared.job import MethodName
 from cvtbatch.radiomics import Engine, FeatureSet
 
@@ -35,7 +36,7 @@ WHOLE_BYTES_PER_VOXEL = {"fast": 30, "pyradiomics": 200}
 # Measured for each voxel of a source, beside what is decoded: 4 to 7, and 13 where a set interpolates otherwise than by B-splines.
 IMAGE_BYTES_PER_VOXEL = 16
 
-# What describes an outline goes through the volume at most a few times, in parts of it.
+# What describes an outline goes through the volume at most a few times. Measured of locations: 16 bytes a voxel.
 DESCRIPTION_BYTES_PER_VOXEL = 32
 
 
@@ -45,6 +46,13 @@ def case_limit_s(task: CaseTask, stated_s: float | None) -> float:
         return stated_s
     outlines_s = OUTLINE_SECONDS * len(task.rois) * len(task.work.values)
     return CASE_SECONDS + outlines_s + SECONDS_PER_MB * task.source_bytes / 1e6
+
+
+def region_limit_s(task: RegionTask, stated_s: float | None) -> float:
+    """Return how long the regions of a case may take, their features included, in seconds."""
+    if stated_s is not None:
+        return stated_s
+    return CASE_SECONDS + OUTLINE_SECONDS * len(task.regions()) * len(task.work.features)
 
 
 def embedding_limit_s(task: EmbeddingTask, stated_s: float | None) -> float:
@@ -70,6 +78,11 @@ def outline_bytes(task: OutlineTask) -> int:
     voxels = [math.prod(volume.grid.size_xyz) for volume in task.volumes]
     own = OUTLINE_BYTES_PER_VOXEL * max(voxels) + WAITING_BYTES_PER_VOXEL * sum(voxels)
     return OUTLINE_BYTES[task.work.settings.method] + own
+
+
+def region_bytes(task: RegionTask) -> int:
+    """Return what the volume of a case takes while regions of its outlines are derived, the inside of its skull among them."""
+    return OUTLINE_BYTES["threshold"] + OUTLINE_BYTES_PER_VOXEL * math.prod(task.grid.size_xyz)
 
 
 def whole_volume_bytes(grid: Grid, feature_set: FeatureSet, engine: Engine) -> int:

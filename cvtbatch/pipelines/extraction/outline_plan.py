@@ -10,6 +10,7 @@ from cvtbatch.geometry import Grid
 from cvtbatch.manifest import Case, CompactPickle, RoiSource, key_of
 from cvtbatch.pipelines.extraction.case_plan import CasePlan, Reason, ValueWork, Work
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
+from cvtbatch.pipelines.extraction.region_work import region_keys
 from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownRoi
 from cvtbatch.pipelines.shared.job import OutlineSection
 from cvtbatch.spec import digest
@@ -196,14 +197,16 @@ def plan_outlines(
     sources = [work.source(case, name) for name in outlined.rois]
     found = {source.roi_key for source in sources}
     lacking, standing, lacks = [], set[FailureKey](), False
-    ended = [key for key in mine if key.roi_key not in found and (key != whole or not sources)]
+    kept = {*found, *region_keys(found, work.features.regions)}
+    ended = [key for key in mine if key.roi_key not in kept and (key != whole or not sources)]
     for source in sources:
         roi = known.rois.get(source.roi_key)
         if roi is None or roi.image_digest != volume.image_digest:
             return OutlinePlan(case, asked=True, pending=pending)
         wanted = verify or whole in mine  # one that failed may have lost its masks, and been found anew in vain
         for features in work.features.values:
-            judged = _judge_features(features, roi, known, source.roi_key, pending, again)
+            fingerprint = roi_fingerprint(pending, roi.input_digest)
+            judged = judge_features(features, known, source.roi_key, roi.input_digest, fingerprint, again)
             lacks = lacks or not judged.featured
             wanted = wanted or judged.wanted
             if not (verify or whole in mine):
@@ -222,12 +225,13 @@ def plan_outlines(
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
-    """How one set of features of a found outline stands.
+class JudgedFeatures:
+    """How one set of features of a stored mask stands.
 
     Attributes:
         featured: the features are there.
         wanted: they are computed, or compared again.
+        audit_failed: they did not agree with stock PyRadiomics.
         standing: failures that are kept.
         ended: failures of what is done.
     """
@@ -236,23 +240,28 @@ class _Judged:
     wanted: bool = False
     standing: frozenset[FailureKey] = frozenset()
     ended: tuple[FailureKey, ...] = ()
+    audit_failed: bool = False
 
 
-def _judge_features(
-    features: ValueWork, roi: KnownRoi, known: KnownCase, roi_key: str, volume: VolumeInput, again: bool
-) -> _Judged:
-    """Decide on one set of features of a found outline; its failures are those of this set, and not of its embeddings."""
+def judge_features(
+    features: ValueWork, known: KnownCase, roi_key: str, input_digest: str, fingerprint: str, again: bool
+) -> JudgedFeatures:
+    """Decide on one set of features of a found outline or a region; its failures are those of this set alone.
+
+    Args:
+        input_digest: of image and mask as they are stored.
+        fingerprint: what a failure would be about.
+    """
     keys = [key for key in known.failures if (key.roi_key, key.spec_id) == (roi_key, features.spec_id)]
     # An audit that failed is about values that are there.
     unsound = frozenset(key for key in keys if key.scope == "audit")
-    if roi.input_digest in known.featured.get((roi_key, features.spec_id), frozenset()):
+    if input_digest in known.featured.get((roi_key, features.spec_id), frozenset()):
         if unsound and again:
-            return _Judged(featured=True, wanted=True)
-        return _Judged(True, standing=unsound, ended=tuple(key for key in keys if key not in unsound))
-    fingerprint = roi_fingerprint(volume, roi.input_digest)
+            return JudgedFeatures(featured=True, wanted=True, audit_failed=True)
+        return JudgedFeatures(True, standing=unsound, ended=tuple(key for key in keys if key not in unsound))
     if keys and not again and all(_stands(known.failures[key], fingerprint) for key in keys):
-        return _Judged(featured=False, standing=frozenset(keys))
-    return _Judged(featured=False, wanted=True)
+        return JudgedFeatures(featured=False, standing=frozenset(keys))
+    return JudgedFeatures(featured=False, wanted=True)
 
 
 def roi_fingerprint(volume: VolumeInput, input_digest: str) -> str:

@@ -16,6 +16,7 @@ from cvtbatch.pipelines.extraction.embedding_plan import (
     with_embeddings,
 )
 from cvtbatch.pipelines.extraction.outline_plan import OutlinePlan, OutlineWork, plan_outlines, with_outlines
+from cvtbatch.pipelines.extraction.region_plan import RegionPlan, plan_regions, with_regions
 from cvtbatch.pipelines.extraction.settings import Options, Settings
 from cvtbatch.pipelines.extraction.stored_cases import KnownCase, SpecIds, StoredCases
 from cvtbatch.store import FeatureStore
@@ -60,16 +61,36 @@ def plan_run(known: Iterable[KnownOf], settings: Settings, options: Options) -> 
         yield from map(embedding_plan.alone, EmbeddingPlans(known, embedding, outline, options))
         return
     if outline is not None and settings.only == "outlines":
-        yield from map(outline_plan.alone, OutlinePlans(known, outline, options))
+        for case, stored in known:
+            plan = outline_plan.alone(plan_outlines(case, stored, outline, options.again, options.verify_inputs))
+            yield with_regions(plan, _plan_regions(case, stored, settings, options))
         return
     for case, stored, sources in _with_sources(known):
         plan = plan_case(case, stored, sources, settings.work, options.retry_failed, options.verify_inputs)
         if outline is not None:
             plan = with_outlines(plan, plan_outlines(case, stored, outline, options.again, options.verify_inputs))
+        plan = with_regions(plan, _plan_regions(case, stored, settings, options))
         if embedding is not None:
             planned = plan_embeddings(case, stored, embedding.embedding_spec_id, options.again, outline)
             plan = with_embeddings(plan, planned)
         yield plan
+
+
+def _plan_regions(case: Case, stored: KnownCase | None, settings: Settings, options: Options) -> RegionPlan:
+    return plan_regions(case, stored, settings.work, settings.outline, options.again, options.verify_inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class RegionPlans:
+    """The regions of every case's outlines, planned by what is stored of it, anew each time that they are asked for."""
+
+    known: Iterable[KnownOf]
+    settings: Settings
+    options: Options
+
+    def __iter__(self) -> Iterator[RegionPlan]:
+        for case, stored in self.known:
+            yield _plan_regions(case, stored, self.settings, self.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,5 +125,6 @@ def stored_cases(store: FeatureStore, manifest: Manifest, settings: Settings) ->
     work, there = settings.work, store.table_names()
     features = {part.table: part.spec_id for part in work.values if part.table in there}
     rowless = tuple(part.spec_id for part in work.values if part.table not in there)
-    spec_ids = SpecIds(work.volume_spec_id, features, settings.outline_spec_id, settings.embedding_spec_id, rowless)
+    outline, embedding, regions = settings.outline_spec_id, settings.embedding_spec_id, tuple(settings.regions.values())
+    spec_ids = SpecIds(work.volume_spec_id, features, outline, embedding, rowless, regions)
     return StoredCases(store, manifest, spec_ids)

@@ -18,7 +18,7 @@ STATES: tuple[State, ...] = get_args(State)
 
 # JSON knows no infinity; a value beside NaN is this many tolerances away.
 LARGEST_DEVIATION = 1e300
-Stage = Literal["extract", "outline", "embed"]
+Stage = Literal["extract", "outline", "region", "embed"]
 
 
 @dataclass(slots=True)
@@ -106,6 +106,31 @@ class OutlineSummary:
 
 
 @dataclass(slots=True)
+class RegionSummary:
+    """What a run made of a region of every outline.
+
+    Attributes:
+        derived: that have voxels.
+        empty: those that have none, by reason.
+    """
+
+    spec_id: str
+    derived: int = 0
+    empty: dict[str, int] = field(default_factory=dict)
+
+    def count(self, reason: object) -> None:
+        """Count one that was derived (no reason), or is empty."""
+        if reason is None:
+            self.derived += 1
+        else:
+            self.empty[str(reason)] = self.empty.get(str(reason), 0) + 1
+
+    def __str__(self) -> str:
+        empty = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in sorted(self.empty.items()))
+        return f"{self.derived:,}{f' (empty: {empty})' if empty else ''}"
+
+
+@dataclass(slots=True)
 class EmbeddingSummary:
     """What was embedded, and with which weights."""
 
@@ -125,6 +150,7 @@ class ExtractReport:
         run_id: None for a plan that nobody carries out.
         feature_sets: specifications of the job's feature sets, by the set's name.
         descriptions: specifications of what describes outlines, by table.
+        regions: that the job asks for, by name.
         cases: that were planned.
         continued: of those computed, cases whose volume, and features where they had an outline, an earlier run had stored.
         clinical_updated: cases whose clinical values were corrected without any other reason to be new.
@@ -145,6 +171,7 @@ class ExtractReport:
     embedding_spec_id: str
     feature_sets: Mapping[str, str]
     descriptions: Mapping[str, str]
+    regions: Mapping[str, RegionSummary]
     rows: Mapping[str, int]
     outlines: OutlineSummary
     embeddings: EmbeddingSummary
@@ -179,7 +206,8 @@ class ExtractReport:
         """Return the JSON document of `cvtbatch extract --json`."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         parts = {name: asdict(getattr(self, name)) for name in ("audit", "outlines", "embeddings", "cost")}
-        return {"command": "extract", **fields, **parts}
+        regions = {name: asdict(summary) for name, summary in self.regions.items()}
+        return {"command": "extract", **fields, **parts, "regions": regions}
 
 
 def failure_counts(failures: Mapping[tuple[str, str], int]) -> list[dict[str, str | int]]:

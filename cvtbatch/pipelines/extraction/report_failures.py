@@ -35,6 +35,7 @@ def failed_items(
     """
     specs = [report.volume_spec_id, report.radiomics_spec_id, report.outline_spec_id, report.embedding_spec_id]
     specs += [*report.feature_sets.values(), *report.descriptions.values()]
+    specs += [region.spec_id for region in report.regions.values()]
     rows = view.rows("failures", COLUMNS)
     rows = rows.filter(pc.is_in(rows["spec_id"], value_set=pa.array(specs, pa.string())))
     numbers = manifest.find(zip(rows["center"].to_pylist(), rows["case_id"].to_pylist(), strict=True))

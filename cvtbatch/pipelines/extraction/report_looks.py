@@ -39,7 +39,7 @@ def look_at_outlines(
     """
     view = store.view()
     volumes = _of_manifest(view.rows("volumes", VOLUMES), manifest, volume_spec_id)
-    rois = _of_manifest(view.rows("rois", ROIS), manifest, volume_spec_id)
+    rois = _of_manifest(view.outlines(ROIS), manifest, volume_spec_id)
     flags = (*_count_flags(volumes, "image"), *_count_flags(rois, "outline"))
     return flags, tuple(_draw(store, volumes, rois, _unusual(volumes, rois)))
 

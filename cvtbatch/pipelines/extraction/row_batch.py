@@ -13,7 +13,7 @@ from cvtbatch.spec import Spec
 from cvtbatch.store import FeatureStore
 
 # Order of a batch: a row is never there before the rows that it stands on, nor a value before what an audit said of it.
-BATCH_ORDER = ("volumes", "cases", "rois", "outlines", "failures", "radiomics", "embeddings")
+BATCH_ORDER = ("volumes", "cases", "rois", "outlines", "regions", "failures", "radiomics", "embeddings")
 # Values of rows that are held before they are committed, however few cases they are: as Python objects, some 40 MB.
 HELD_VALUES = 400_000
 
@@ -48,7 +48,7 @@ class RowBatch:
         most_items: cases or outlines whose rows are held at most.
         most_seconds: how long rows are held at most.
         sets: specifications of feature sets, by their tables.
-        described: tables of descriptions.
+        descriptions: tables of what else describes outlines.
 
     Attributes:
         appended: rows that were appended since the run began, by table.
@@ -63,12 +63,12 @@ class RowBatch:
         most_items: int,
         most_seconds: float,
         sets: Mapping[str, Spec] = MappingProxyType({}),
-        described: Sequence[str] = (),
+        descriptions: Sequence[str] = (),
     ) -> None:
         self._store, self._run_id, self._log = store, run_id, log
         self._most_items, self._most_seconds = most_items, most_seconds
         self._unclaimed = dict(sets)
-        self._order = batch_order((*sets, *described))
+        self._order = batch_order((*sets, *descriptions))
         self._rows: dict[str, list[Row]] = {name: [] for name in self._order}
         self._items = 0
         self._committed_at = time.monotonic()

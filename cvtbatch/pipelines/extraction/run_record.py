@@ -85,6 +85,7 @@ class RunRecord:
             "embedding_spec_id": report.embedding_spec_id,
             "feature_sets": canonical_json(report.feature_sets),
             "descriptions": canonical_json(report.descriptions),
+            "regions": canonical_json(self._settings.regions),
             "embeddings": canonical_json(asdict(report.embeddings)),
             **bookkeeping(self._run_id),
         }

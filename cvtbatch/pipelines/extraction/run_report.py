@@ -172,6 +172,8 @@ def _facts(report: ExtractReport) -> Iterator[tuple[str, str]]:
     """Yield how long the run took and what it cost."""
     cost = report.cost
     yield "time", _duration(report.seconds)
+    if report.regions:
+        yield "regions of outlines", "; ".join(f"{name} {summary}" for name, summary in report.regions.items())
     if not cost.worked_cases:
         return
     yield "cases worked on", f"{cost.worked_cases:,}, {cost.cases_per_second:.3g} a second"

@@ -13,6 +13,7 @@ from cvtbatch.pipelines.extraction.case_plan import FeatureWork, Work
 from cvtbatch.pipelines.extraction.descriptions import resolve_descriptions
 from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingWork, WeightsRef
 from cvtbatch.pipelines.extraction.outline_plan import OutlineWork
+from cvtbatch.pipelines.extraction.region_work import resolve_regions
 from cvtbatch.pipelines.extraction.set_settings import resolve_sets
 from cvtbatch.pipelines.shared.job import EmbeddingSection, Job
 from cvtbatch.radiomics import load_profile, study_settings
@@ -59,6 +60,11 @@ class Settings:
         return {set_table(spec.feature_set): spec for spec in self.specs if spec.feature_set}
 
     @property
+    def regions(self) -> dict[str, str]:
+        """The specifications of the job's regions, by the region's name."""
+        return {region.rule.name: region.region_spec_id for region in self.work.regions}
+
+    @property
     def outline_spec_id(self) -> str:
         """Empty where outlines are not asked for."""
         return "" if self.outline is None else self.outline.outline_spec_id
@@ -102,7 +108,7 @@ def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
 
     Raises:
         StorageError, FormatError: there is no store at this place, and none can be made.
-        InputError: the profile or a feature set is not usable, the weights cannot be had, or nothing is left to do.
+        InputError: the profile, a feature set or a region is not usable, the weights cannot be had, or nothing is left to do.
         ResourceError, InternalError: the engine or the device is absent or incomplete here.
     """
     profile, engine = load_profile(job.radiomics.profile), job.radiomics.engine
@@ -116,6 +122,7 @@ def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
     radiomics = radiomics_spec(volume, study_settings(profile), contracts.feature_names())
     study = FeatureWork(contracts.RADIOMICS, radiomics.spec_id, profile, engine, audit_share)
     sets, set_specs = resolve_sets(job.radiomics, volume, store_url)
+    regions, region_specs = resolve_regions(job.regions, volume)
     features = (study, *sets)
     descriptions, description_specs = resolve_descriptions(job.describe, job.atlas, volume)
     if only != "embeddings" and any(part.engine == "pyradiomics" or part.audit_share > 0 for part in features):
@@ -126,8 +133,9 @@ def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
     url = Location.of(store_url).url
     # Weights may have to be fetched: a mistyped store is told first.
     FeatureStore.require_place(url)
-    work = Work(url, volume.spec_id, (x, y, z), features, descriptions)
-    settings = Settings(job, work, (volume, radiomics, *set_specs, *description_specs), only, None, None, None, None)
+    work = Work(url, volume.spec_id, (x, y, z), features, descriptions, regions)
+    specs = (volume, radiomics, *set_specs, *description_specs, *region_specs)
+    settings = Settings(job, work, specs, only, None, None, None, None)
     if only != "radiomics" and job.outline.method != "none":
         # With the methods' libraries, which no other run needs.
         from cvtbatch.pipelines.extraction.outline_settings import resolve_outline

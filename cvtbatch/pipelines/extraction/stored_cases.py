@@ -76,13 +76,22 @@ class KnownOutline:
     rois: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class KnownRegion:
+    """What became of a region: of which input, and whether it has no voxels."""
+
+    input_digest: str
+    empty: bool
+
+
 @dataclass(slots=True)
 class KnownCase:
     """Everything of one case.
 
     Attributes:
         outline: what the run's method found; None before it looked, or where the run has none.
-        rois: by roi_key, of people and of every method.
+        rois: by roi_key, of people and of every method, and regions of these.
+        regions: by roi_key, of the run's specifications.
         featured: by roi_key and specification, the input digests that have features, or what else describes the outline.
         embedded: by roi_key, the input digests that have embeddings.
         failures: live failures by key.
@@ -92,6 +101,7 @@ class KnownCase:
     volume: KnownVolume | None = None
     outline: KnownOutline | None = None
     rois: dict[str, KnownRoi] = field(default_factory=dict)
+    regions: dict[str, KnownRegion] = field(default_factory=dict)
     featured: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     embedded: dict[str, frozenset[str]] = field(default_factory=dict)
     failures: dict[FailureKey, KnownFailure] = field(default_factory=dict)
@@ -111,11 +121,13 @@ class SpecIds:
     outline: str = ""
     embedding: str = ""
     without_table: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
 
     def wanted(self) -> dict[str, Wanted]:
         """Return what a plan needs of a store, a row before what it stands on."""
         of_volume = pc.field("volume_spec_id") == self.volume
-        spec_ids = {self.volume, *self.features.values(), *self.without_table, self.outline, self.embedding}
+        features = (*self.features.values(), *self.without_table)
+        spec_ids = {self.volume, *features, self.outline, self.embedding, *self.regions}
         failed = pc.field("spec_id").isin(sorted(spec_ids))
         wanted = {
             "cases": Wanted(("clinical_digest",)),
@@ -126,6 +138,9 @@ class SpecIds:
         }
         if self.outline:
             wanted["outlines"] = Wanted(("image_digest", "rois"), pc.field("outline_spec_id") == self.outline)
+        if self.regions:
+            of_specs = of_volume & pc.field("region_spec_id").isin(list(self.regions))
+            wanted["regions"] = Wanted(("input_digest", "state"), of_specs)
         if self.embedding:
             # All rows of an ROI come in one append, so that its largest slice stands for them.
             of_spec = (pc.field("embedding_spec_id") == self.embedding) & pc.field("is_largest")
@@ -186,6 +201,8 @@ def read_known(view: View, features: Mapping[str, str]) -> Mapping[str, KnownCas
         )
     for row in view.newest("outlines").select(["case_key", "image_digest", "rois"]).to_pylist():
         case(row).outline = KnownOutline(row["image_digest"], tuple(row["rois"]))
+    for row in view.newest("regions").select(["case_key", "roi_key", "input_digest", "state"]).to_pylist():
+        case(row).regions[row["roi_key"]] = KnownRegion(row["input_digest"], row["state"] == "empty")
     columns = ["case_key", "roi_key", "input_digest"]
     for table, spec_id in features.items():
         for row in view.read(table, columns).to_pylist():

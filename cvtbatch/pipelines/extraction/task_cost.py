@@ -14,7 +14,9 @@ from pathlib import Path
 from cvtbatch.manifest import CompactPickle
 
 # What a case goes through, in order; embeddings are tasks of their own, counted by outline.
-STAGES = ("read", "volume", "write", "mask", "outline", "radiomics", "audit", "signs", "locations", "embedding")
+STAGES = (
+    *("read", "volume", "write", "mask", "outline", "region", "radiomics", "audit", "signs", "locations", "embedding"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import numpy as np
 from cvtbatch import engine
 from cvtbatch.dlrn.arrays import Floats
 from cvtbatch.dlrn.audit import OPTIMISTIC, audit_backbone, audit_cohorts, audit_tasks, refuse
+from cvtbatch.dlrn.clinical_choice import require_terms
 from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.settings import FitSettings, Model
 from cvtbatch.dlrn.tasks import Task, TaskResult, plan_nested_tasks, run_task
@@ -225,11 +226,12 @@ def _fitted(name: str, model: Model, refit: Refit, cohort: Cohort, parts: Sequen
     """Return what a fit's model gave.
 
     Raises:
-        InputError: "no_nested_estimate": a task of it could not be done.
+        InputError: "no_nested_estimate": a task of it could not be done; "constant_term": of a clinical term.
     """
     results = [part.result for part in parts if part.result]
     if failed := next((part for part in parts if not part.result), None):
         raise InputError("no_nested_estimate", f"{failed.task.name}: {failed.reason}")
+    require_terms(cohort.clinical, cohort.outcome, refit.settings.clinical)
     refuse(audit_tasks(cohort, results, refit.settings.components))
     return fitted_variant(name, model, results, cohort, refit.settings)
 

@@ -28,7 +28,7 @@ INTENDED_USE = (
 )
 
 # Keys of the section fit that are not said where they are at their default, so that equal fits have equal digests for ever.
-LATER = frozenset({"features", "pooling", "selection.volume_correlation"})
+LATER = frozenset({"clinical", "features", "pooling", "selection.volume_correlation"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +168,10 @@ def _without_later_defaults(
     kept: dict[str, object] = {}
     for name, value in section.items():
         default = defaults.get(name)
+        if f"{above}{name}" in LATER and value == default:
+            continue
         if isinstance(value, Mapping) and isinstance(default, Mapping):
             kept[name] = _without_later_defaults(value, default, f"{above}{name}.")
-        elif f"{above}{name}" not in LATER or value != default:
+        else:
             kept[name] = value
     return kept

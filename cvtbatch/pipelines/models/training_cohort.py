@@ -13,6 +13,7 @@ from cvtbatch import contracts
 from cvtbatch.contracts import TableContract
 from cvtbatch.dlrn.arrays import Floats
 from cvtbatch.dlrn.audit import Backbone, Member
+from cvtbatch.dlrn.clinical_columns import values_of
 from cvtbatch.dlrn.cohort import Cohort, RepeatedOutlines, patient_key
 from cvtbatch.dlrn.description import Outlines
 from cvtbatch.dlrn.fit import Surroundings
@@ -20,6 +21,7 @@ from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.scoring import SpecIds
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading, patient_digest, refuse_twins, require_centers
+from cvtbatch.pipelines.models.clinical_names import require_clinical
 from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outlines, select_rows
 from cvtbatch.pipelines.shared.case_values import Columns, case_columns
 from cvtbatch.pipelines.shared.job import Job
@@ -27,7 +29,7 @@ from cvtbatch.pipelines.shared.pinned_store import PinnedStore
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE, flagged_outlines, read_readings
 from cvtbatch.pipelines.shared.reviewed import NOT_REVIEWED, refused_outlines
 from cvtbatch.spec import Spec
-from cvtbatch.store import FeatureStore, View, among, incomplete_outlines, wide_rows
+from cvtbatch.store import IS_OUTLINE, FeatureStore, View, among, incomplete_outlines, wide_rows
 from cvtbatch.validation.icc_table import IccTable
 
 NOT_WHOLE = "slices_without_embedding"
@@ -40,6 +42,7 @@ class CohortSource:
 
     Attributes:
         reviewed: only outlines that a review accepts.
+        clinical: columns that may enter the nomogram.
         icc_readers: whose second outlines take part; empty for people's, if the primary ones are a person's.
         icc_table: agreement of features from elsewhere.
         features: "radiomics", the study's features, or the name of a feature set.
@@ -52,6 +55,7 @@ class CohortSource:
     primary: Reading
     spec_ids: tuple[str, ...]
     reviewed: bool
+    clinical: tuple[str, ...] = ()
     icc_readers: tuple[str, ...] = ()
     icc_table: IccTable | None = None
     features: str = contracts.RADIOMICS
@@ -67,6 +71,7 @@ def cohort_source(job: Job, pinned: PinnedStore, spec_ids: Sequence[str], icc_ta
         primary=job.cohort.primary,
         spec_ids=tuple(spec_ids),
         reviewed=job.cohort.reviewed,
+        clinical=require_clinical(job.fit.clinical.columns, pinned.view),
         icc_readers=job.fit.selection.icc_readers,
         icc_table=icc_table,
         features=job.fit.features,
@@ -112,7 +117,8 @@ def read_training(source: CohortSource) -> TrainingData:
     """
     store = FeatureStore(source.store_url)
     view, features = store.at(source.snapshot), store.features_of(source.features)
-    columns = [*WIDE, *contracts.clinical_columns(), *features.features, source.pooling.column]
+    wanted = dict.fromkeys([*WIDE, *contracts.clinical_columns(), *source.clinical])
+    columns = [*wanted, *features.features, source.pooling.column]
     rows = wide_rows(view, columns, None, source.spec_ids, source.primary, features=features, pooling=source.pooling)
     cases = view.rows("cases").to_pylist()
     _check_centers(source.training_centers, {case["center"] for case in cases})
@@ -138,9 +144,7 @@ def read_training(source: CohortSource) -> TrainingData:
     clinical, acquisition = _case_columns(view, rows, features.name, volume_spec_id, specs.radiomics_spec_id)
     backbone = _backbone(known[specs.embedding_spec_id], cases)
     return TrainingData(
-        cohort=_cohort(
-            rows, features.features, of_components, members, _repeats(view, source, features, rows), source.icc_table
-        ),
+        cohort=_cohort(rows, features.features, of_components, members, source, _repeats(view, source, features, rows)),
         specs=specs,
         volume_spec_id=volume_spec_id,
         spec_chain=tuple(known[name] for name in (volume_spec_id, specs.radiomics_spec_id, specs.embedding_spec_id)),
@@ -192,7 +196,7 @@ def _case_columns(
 
     cases = by("case_key", view.rows("cases"))
     rois, volumes = (
-        by("roi_key", view.rows("rois", None, [volume_spec_id])),
+        by("roi_key", view.outlines(None, [volume_spec_id])),
         by("case_key", view.rows("volumes", None, [volume_spec_id])),
     )
     scales = by("roi_key", view.features(features, ["roi_key", "filter_scale_hu"], spec=[radiomics_spec_id]))
@@ -202,7 +206,7 @@ def _case_columns(
 
 def _outlines(view: View, rows: pa.Table, primary: Reading) -> Outlines:
     """Return whose outlines the rows are: people's, or those of a method with its specification."""
-    rois = view.rows("rois", ["roi_key", "outline_spec_id"])
+    rois = view.outlines(["roi_key", "outline_spec_id"])
     own = rois.filter(pc.is_in(rois["roi_key"], rows["roi_key"].combine_chunks()))
     found = next((spec_id for spec_id in own["outline_spec_id"].to_pylist() if spec_id), None)
     method = primary.reader.rpartition(":")[0] if found else None
@@ -227,7 +231,7 @@ def _check_centers(wanted: Collection[str], known: Collection[str]) -> None:
 
 def _image_digests(view: View, volume_spec_id: str) -> dict[str, str]:
     """Return the digest of the voxels that each outline lies on, by roi_key."""
-    rois = view.rows("rois", ["roi_key", "image_digest", "volume_spec_id"])
+    rois = view.outlines(["roi_key", "image_digest", "volume_spec_id"])
     rois = rois.filter(pc.equal(rois["volume_spec_id"], volume_spec_id))
     return dict(zip(rois["roi_key"].to_pylist(), rois["image_digest"].to_pylist(), strict=True))
 
@@ -267,8 +271,8 @@ def _cohort(
     names: tuple[str, ...],
     slices: pa.Table,
     members: Sequence[Member],
+    source: CohortSource,
     repeats: tuple[RepeatedOutlines, ...],
-    icc_table: IccTable | None,
 ) -> Cohort:
     """Return the cohort's arrays.
 
@@ -280,7 +284,7 @@ def _cohort(
         keys=tuple(member.key for member in members),
         patients=tuple(patient_key(member.center, member.patient) for member in members),
         outcome=rows["cvt"].to_numpy().astype(np.int64),
-        epilepsy=rows["epilepsy"].cast(pa.float64()).to_numpy(),
+        clinical={name: values_of(rows, name) for name in source.clinical},
         radiomics_names=names,
         radiomics=_features(rows, names),
         embedding=_matrix(rows["embedding"]),
@@ -288,7 +292,7 @@ def _cohort(
         slice_rows=np.array([number[key] for key in slices["roi_key"].to_pylist()], np.int64),
         image_digests=tuple(member.image_digest for member in members),
         repeats=repeats,
-        icc_table=icc_table,
+        icc_table=source.icc_table,
     )
 
 
@@ -303,7 +307,7 @@ def _repeats(view: View, source: CohortSource, features: TableContract, rows: pa
     reader, reading = source.primary
     second = ~((pc.field("reader") == reader) & (pc.field("reading") == reading))
     of_cases = pc.field("case_key").isin(rows["case_key"].combine_chunks())
-    where = second & of_cases & (whose if source.icc_readers else ~whose)
+    where = IS_OUTLINE & second & of_cases & (whose if source.icc_readers else ~whose)
     found = view.features(features.name, columns, where, source.spec_ids).sort_by("case_key")
     if source.reviewed:
         outlines = found.select(["roi_key", "input_digest"]).to_pylist()

@@ -67,7 +67,7 @@ def read_tuning_cohort(view: View, job: Job) -> TuningCohort:
     volumes = {row["case_key"]: row for row in _of_spec(view.rows("volumes"), spec_id)}
     drawn = [
         row
-        for row in _of_spec(view.rows("rois"), spec_id)
+        for row in _of_spec(view.outlines(), spec_id)
         if row["center"] in centers and Reading(row["reader"], row["reading"]) == primary
     ]
     refused = refused_outlines(view, drawn, "roi_key") if job.cohort.reviewed else {}

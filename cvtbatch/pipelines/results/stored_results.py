@@ -55,7 +55,7 @@ def read_stored_results(view: View, bundle: Bundle | None) -> StoredResults:
     volumes = _newest(view.rows("volumes", columns, spec_ids), lambda row: row["case_key"])
     wanted = [*ROI_COLUMNS, "input_digest", "largest_slice_area_mm2", "flags"]
     rois: dict[str, list[Row]] = {}
-    for row in view.rows("rois", wanted, spec_ids).sort_by("roi_key").to_pylist():
+    for row in view.outlines(wanted, spec_ids).sort_by("roi_key").to_pylist():
         volume = volumes.get(row["case_key"])
         if volume is not None and volume["volume_spec_id"] == row["volume_spec_id"]:
             rois.setdefault(row["case_key"], []).append(row)

@@ -13,7 +13,7 @@ from cvtbatch.pipelines.shared.reviewed import read_reviews
 from cvtbatch.plain_text import hidden_character
 from cvtbatch.reviewing.verdicts import Verdict
 from cvtbatch.run_id import make_run_id
-from cvtbatch.store import FeatureStore, Location, View
+from cvtbatch.store import IS_OUTLINE, FeatureStore, Location, View
 
 Row = Mapping[str, Any]
 CHANGED = "changed"
@@ -121,13 +121,13 @@ def apply_review(store_url: str, path: Path, reviewer: str = "") -> ApplyReport:
 
 def _read_known(view: View) -> _Known:
     looks: defaultdict[str, set[str]] = defaultdict(set)
-    rois = view.rows("rois", ["roi_key", "case_key", "input_digest"]).to_pylist()
+    rois = view.outlines(["roi_key", "case_key", "input_digest"]).to_pylist()
     for row in rois:
         looks[row["roi_key"]].add(row["input_digest"])
     for row in view.rows("volumes", ["case_key", "image_digest"]).to_pylist():
         looks[row["case_key"]].add(row["image_digest"])
     cases = {row["case_key"]: row for row in view.rows("cases", ["case_key", "center", "case_id"]).to_pylist()}
-    ever = view.read("rois", ["roi_key", "case_key", "reader"]).to_pylist()
+    ever = view.read("rois", ["roi_key", "case_key", "reader"], IS_OUTLINE).to_pylist()
     return _Known(cases, {row["roi_key"]: row for row in ever}, looks, frozenset(row["case_key"] for row in rois))
 
 

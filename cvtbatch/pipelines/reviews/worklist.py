@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from cvtbatch.manifest import require_centers
 from cvtbatch.pipelines.shared.readings import read_readings
 from cvtbatch.pipelines.shared.reviewed import Reviews, read_reviews
@@ -73,13 +75,13 @@ def read_worklist(
     volumes = {
         row["case_key"]: row for row in view.rows("volumes", [*VOLUMES, "sequence"]).sort_by("sequence").to_pylist()
     }
-    rois = _by_volume(view, "rois", ROIS)
+    rois = _by_volume(view.outlines(ROIS))
     if centers:
         require_centers(centers, {*view.centers(), *(row["center"] for row in volumes.values())})
         volumes = {key: row for key, row in volumes.items() if row["center"] in centers}
     readings = read_readings(view, (), centers)
     wanted = {readings.find(name).reader for name in readers}
-    found = _by_volume(view, "outlines", OUTLINES)
+    found = _by_volume(view.rows("outlines", OUTLINES))
     reviews = read_reviews(view)
     cases = []
     for key, volume in volumes.items():
@@ -93,10 +95,10 @@ def read_worklist(
     return cases
 
 
-def _by_volume(view: View, table: str, columns: Sequence[str]) -> Mapping[tuple[str, str], list[Row]]:
-    """Return the current rows of a table by case_key and volume_spec_id; none where there are none."""
+def _by_volume(rows: pa.Table) -> Mapping[tuple[str, str], list[Row]]:
+    """Return rows by case_key and volume_spec_id; none where there are none."""
     by_volume: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in view.rows(table, columns).to_pylist():
+    for row in rows.to_pylist():
         by_volume[row["case_key"], row["volume_spec_id"]].append(row)
     return by_volume
 

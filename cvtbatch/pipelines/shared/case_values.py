@@ -1,9 +1,13 @@
 """What is known of a case beside its features: clinical values, and how it was scanned; of a bundle's cohort as of a centre's."""
 
+import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cvtbatch import contracts
+from cvtbatch.dlrn.clinical_columns import to_number
+from cvtbatch.dlrn.clinical_terms import ClinicalTerm, Kind
 from cvtbatch.validation.baseline import Value
 
 Row = Mapping[str, Any]
@@ -18,6 +22,17 @@ def clinical_values(case: Row, roi: Row | None) -> dict[str, Value]:
         if name not in {"patient", "cvt", "etiology"} and name in case
     }
     values["volume_ml"] = None if roi is None else roi["volume_ml"]
+    return values
+
+
+def own_values(case: Row, terms: Iterable[ClinicalTerm]) -> dict[str, Value]:
+    """Return the x_ columns of a case that are clinical terms of a nomogram, None where unknown or no number."""
+    own = [term for term in terms if term.name.startswith(contracts.pass_through_prefix())]
+    extra = json.loads(case["extra"]) if own else {}
+    values: dict[str, Value] = {}
+    for term in own:
+        number = to_number(extra.get(term.name))
+        values[term.name] = extra.get(term.name) if term.kind is Kind.LEVEL else None if math.isnan(number) else number
     return values
 
 

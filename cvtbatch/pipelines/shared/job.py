@@ -173,6 +173,7 @@ class Job:
 
     Attributes:
         describe: tables of values that describe outlines, e.g. signs.
+        regions: names of those that are derived of every outline.
     """
 
     version: int
@@ -181,6 +182,7 @@ class Job:
     outline: OutlineSection
     radiomics: RadiomicsSection
     describe: tuple[str, ...]
+    regions: tuple[str, ...]
     atlas: AtlasSection
     embedding: EmbeddingSection
     cohort: CohortSection

@@ -62,7 +62,7 @@ def read_readings(view: View, spec_ids: Sequence[str] = (), centers: Sequence[st
         spec_ids: on volumes of these specifications, or those that these build on; of all where none is named.
         centers: of these centres; of all where none is named.
     """
-    rows = view.rows("rois", ["center", "reader", "reading", "outline_spec_id", "sequence"], spec_ids)
+    rows = view.outlines(["center", "reader", "reading", "outline_spec_id", "sequence"], spec_ids)
     if centers:
         rows = rows.filter(pc.is_in(rows["center"], value_set=pa.array(list(centers), pa.string())))
     readers = rows["reader"].to_pylist()
@@ -82,7 +82,7 @@ def flagged_outlines(view: View, flag: str, spec_ids: Sequence[str] = ()) -> set
     Args:
         spec_ids: as for `read_readings`.
     """
-    rows = view.rows("rois", ["roi_key", "flags"], spec_ids)
+    rows = view.outlines(["roi_key", "flags"], spec_ids)
     flags = rows["flags"].combine_chunks()
     places = pc.list_parent_indices(flags).filter(pc.equal(pc.list_flatten(flags), flag))
     return set(rows["roi_key"].take(places).to_pylist())

@@ -31,6 +31,7 @@ SNAPSHOT_TABLES = frozenset(
         "volumes",
         "rois",
         "outlines",
+        "regions",
         "reviews",
         "radiomics",
         "embeddings",
@@ -166,14 +167,16 @@ def draw_roi(url: str, key: str, out: Path) -> int:
     """Write a PNG of the largest slice of an ROI with its outline, and return the slice's index.
 
     Args:
-        key: a roi_key, or the case_key of a case with one ROI; of several volume specifications the newest run's is drawn.
+        key: a roi_key, or the case_key of a case with one outline; of several volume specifications the newest run's is drawn.
 
     Raises:
         InputError: the store has no such ROI, or several; the file cannot be written.
     """
     store = FeatureStore(url)
     rois = store.rois()
-    found = rois.filter(pc.or_(pc.equal(rois["roi_key"], key), pc.equal(rois["case_key"], key))).to_pylist()
+    # A case is drawn with its outline; a region of that has a roi_key of its own.
+    of_case = pc.and_(pc.equal(rois["case_key"], key), pc.is_null(rois["region"]))
+    found = rois.filter(pc.or_(pc.equal(rois["roi_key"], key), of_case)).to_pylist()
     if len({row["volume_spec_id"] for row in found}) > 1:
         newest = store.runs()["volume_spec_id"][0].as_py()
         found = [row for row in found if row["volume_spec_id"] == newest]

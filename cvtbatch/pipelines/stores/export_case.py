@@ -143,7 +143,7 @@ def _volume(view: View, key: str) -> Row:
 
 def _outlines(view: View, volume: Row) -> list[Row]:
     """Return the current outlines on a volume."""
-    rois = view.rows("rois", ROI_COLUMNS)
+    rois = view.outlines(ROI_COLUMNS)
     same = (pc.equal(rois[name], volume[name]) for name in ("case_key", "volume_spec_id"))
     found: list[Row] = rois.filter(pc.and_(*same)).sort_by("roi_key").to_pylist()
     return found

@@ -17,8 +17,14 @@ from cvtbatch.store import FeatureStore, View, equal_to
 Document = dict[str, object]
 WORST_FEATURES = 20
 # In which tables the rows of a specification are, by its kind.
-TABLES = {"volume": "volumes", "outline": "outlines", "radiomics": "radiomics", "embedding": "embeddings"}
-TABLES |= {name: name for name in contracts.description_tables()}
+TABLES = {
+    "volume": "volumes",
+    "outline": "outlines",
+    "region": "regions",
+    "radiomics": "radiomics",
+    "embedding": "embeddings",
+    **{name: name for name in contracts.description_tables()},
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from cvtbatch import contracts
 from cvtbatch.errors import FormatError
 from cvtbatch.pipelines.stores.duplicates import find_duplicates
+from cvtbatch.pipelines.stores.region_status import count_regions, with_regions
 from cvtbatch.pipelines.stores.unended_runs import read_committed
 from cvtbatch.run_id import started_at
 from cvtbatch.spec import Spec
@@ -19,15 +20,17 @@ from cvtbatch.validation.eligibility import CRITERIA, InclusionFlow, inclusion_f
 
 Document = dict[str, object]
 KINDS = ("volume", "outline", "radiomics", "embedding")
+TABLES = ("volumes", "outlines", "radiomics", "embeddings")
 
 
 def read_status(url: str, *, flow: bool = False) -> Document:
     """Return the JSON document of `cvtbatch status --json`, with the inclusion flow if asked.
 
-    A case is done when every current mask of it has features, those of feature sets too, and embeddings and descriptions if they
-    were asked for, under the newest run's specifications, failed when it has a live failure under them, and awaits its mask when it
-    has a volume and no mask, unless the run's method found no hemorrhage in it. Masks are people's, and those that this method
-    found in cases that the run's job leaves to it. The store does not know the manifest: a mask that was taken out of it stays.
+    A case is done when every current mask of it has features, those of feature sets too, embeddings and descriptions if they were
+    asked for, and the regions that were asked for with features of theirs, under the newest run's specifications, failed when it
+    has a live failure under them, and awaits its mask when it has a volume and no mask, unless the run's method found no
+    hemorrhage in it. Masks are people's, and those that this method found in cases that the run's job leaves to it. The store does
+    not know the manifest: a mask that was taken out of it stays.
 
     Raises:
         StorageError, FormatError: as `FeatureStore`.
@@ -39,7 +42,8 @@ def read_status(url: str, *, flow: bool = False) -> Document:
     newest: dict[str, str] = next((run for run in runs if run["command"] == "extract"), {})
     spec_ids = {kind: newest.get(f"{kind}_spec_id") or "" for kind in KINDS}
     sets, descriptions = _feature_sets(newest), _by_name(newest, "descriptions")
-    current = {*spec_ids.values(), *sets.values(), *descriptions.values()} - {""}
+    regions = list(_by_name(newest, "regions").values())
+    current = {*spec_ids.values(), *sets.values(), *descriptions.values(), *regions} - {""}
     there = store.table_names()
     masks, of_others = _masks(view, spec_ids, finds_all=_finds_all(newest))
     failures = view.rows("failures")
@@ -56,10 +60,12 @@ def read_status(url: str, *, flow: bool = False) -> Document:
             view,
             spec_ids,
             [*_with_sets(view, newest, there, masks), *_with_descriptions(view, descriptions, there)],
+            regions,
             masks,
             live["case_key"],
         ),
         "rows": {name: failures.num_rows if name == "failures" else store.table(name).count() for name in there},
+        "regions": count_regions(view),
         "failures": [
             {"stage": stage, "kind": kind, "cases": count} for (stage, kind), count in sorted(by_kind.items())
         ],
@@ -137,12 +143,13 @@ def _with_sets(
 ) -> Iterator[pa.ChunkedArray]:
     """Yield, for each feature set of a run, the outlines that have it or need not.
 
-    A set that never had a row has no table. One of the source's grid is of people's outlines alone.
+    A set that never had a row has no table. One of the source's grid is of people's outlines alone, and not of regions.
     """
     of_sources = {set_table(name) for name in _job(run).get("radiomics", {}).get("source_sets", {})}
     found = masks.filter(pc.is_valid(masks["outline_spec_id"]))["roi_key"]
+    regions = view.rows("regions", ["roi_key"])["roi_key"]
     for table, spec_id in _feature_sets(run).items():
-        chunks = found.chunks if table in of_sources else []
+        chunks = [*found.chunks, *regions.chunks] if table in of_sources else []
         if table in tables:
             rows = view.features(table, ["roi_key"], pc.field("radiomics_spec_id") == spec_id)
             chunks = [*chunks, *rows["roi_key"].chunks]
@@ -152,12 +159,14 @@ def _with_sets(
 def _with_descriptions(
     view: View, descriptions: Mapping[str, str], tables: Collection[str]
 ) -> Iterator[pa.ChunkedArray]:
-    """Yield, for each description of a run, by table, the outlines that have it."""
+    """Yield, for each description of a run, by table, the outlines that have it, and regions, which need none."""
+    regions = view.rows("regions", ["roi_key"])["roi_key"]
     for table, spec_id in descriptions.items():
+        chunks = regions.chunks
         if table in tables:
-            yield view.described(table, ["roi_key"], pc.field(f"{table}_spec_id") == spec_id)["roi_key"]
-        else:
-            yield pa.chunked_array([], pa.string())
+            rows = view.described(table, ["roi_key"], pc.field(f"{table}_spec_id") == spec_id)
+            chunks = [*chunks, *rows["roi_key"].chunks]
+        yield pa.chunked_array(chunks, pa.string())
 
 
 def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa.Table, pa.Table]:
@@ -166,7 +175,7 @@ def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa
     Args:
         spec_ids: the run's, by kind; empty where it had none.
     """
-    rois = view.rows("rois", ["case_key", "roi_key", "outline_spec_id", "volume_spec_id"])
+    rois = view.outlines(["case_key", "roi_key", "outline_spec_id", "volume_spec_id"])
     rois = rois.filter(pc.equal(rois["volume_spec_id"], spec_ids["volume"]))
     drawn = pc.is_null(rois["outline_spec_id"])
     own = pc.fill_null(pc.equal(rois["outline_spec_id"], spec_ids["outline"]), fill_value=False)
@@ -178,6 +187,7 @@ def _case_states(
     view: View,
     spec_ids: Mapping[str, str],
     with_values: Iterable[pa.ChunkedArray],
+    regions: Sequence[str],
     masks: pa.Table,
     failed: pa.ChunkedArray,
 ) -> dict[str, int]:
@@ -186,6 +196,7 @@ def _case_states(
     Args:
         spec_ids: the newest run's, by kind; empty where it had none.
         with_values: for each of its feature sets and descriptions, the outlines that have it or need not.
+        regions: specifications of its regions.
         masks: that this run works on.
         failed: case_keys that have a live failure.
     """
@@ -201,10 +212,12 @@ def _case_states(
     finished = view.radiomics(["roi_key"], pc.field("radiomics_spec_id") == spec_ids["radiomics"])["roi_key"]
     for outlines_with_it in with_values:
         finished = finished.filter(_are_in(finished, outlines_with_it))
+    whole = with_regions(view, regions, masks["roi_key"], finished)
     if spec_ids["embedding"]:
         largest = pc.field("is_largest") & (pc.field("embedding_spec_id") == spec_ids["embedding"])
         finished = finished.filter(_are_in(finished, view.embeddings(["roi_key"], largest)["roi_key"]))
-    unfinished = masks.filter(pc.invert(_are_in(masks["roi_key"], finished)))["case_key"]
+    done = pc.and_(_are_in(masks["roi_key"], finished), _are_in(masks["roi_key"], whole))
+    unfinished = masks.filter(pc.invert(done))["case_key"]
 
     have_failed, have_mask = _are_in(cases, failed), _are_in(cases, masks["case_key"])
     sound = pc.invert(have_failed)
@@ -252,7 +265,7 @@ def _flow_document(flow: InclusionFlow) -> Document:
 def _specs(store: FeatureStore, current: set[str]) -> list[Document]:
     """Return what is said of every specification, with how many rows, current or not, name it."""
     rows: Counter[str] = Counter()
-    for kind, table in zip(KINDS, ("volumes", "outlines", "radiomics", "embeddings"), strict=True):
+    for kind, table in (*zip(KINDS, TABLES, strict=True), ("region", "regions")):
         rows += store.table(table).counts(f"{kind}_spec_id")
     for of_set in store.feature_sets().values():
         rows += of_set.counts("radiomics_spec_id")

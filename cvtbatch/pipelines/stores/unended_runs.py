@@ -11,7 +11,7 @@ from cvtbatch import contracts
 from cvtbatch.store import View
 
 VALUES = ("radiomics", "embeddings", *contracts.description_tables())
-OTHERS = ("volumes", "cases", "rois", "outlines", "failures")
+OTHERS = ("volumes", "cases", "rois", "outlines", "regions", "failures")
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ def calculator_data(nomogram: Maybe[Nomogram]) -> Maybe[str]:
         if isinstance(term.training, NotComputable):
             return term.training
         limits = {"low": term.training.low, "high": term.training.high}
-        terms.append({"name": term.name, "coefficient": term.coefficient, "origin": term.origin, **limits})
+        shape = {"coefficient": term.coefficient, "more": term.more, "knots": term.knots}
+        terms.append({"name": term.name, "origin": term.origin, **shape, **limits})
     scale = {"atZero": nomogram.log_odds_at_zero, "perPoint": nomogram.log_odds_per_point}
     return json.dumps({"terms": terms, **scale}, allow_nan=False)

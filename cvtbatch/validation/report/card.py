@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cvtbatch.errors import InputError
 from cvtbatch.file_errors import why
-from cvtbatch.reporting.flag_words import MEANINGS
+from cvtbatch.reporting.flag_words import meaning_of
 from cvtbatch.reporting.outlined_slice import OutlinedSlice, to_data_url
 from cvtbatch.validation.inputs import Contribution, Scale
 from cvtbatch.validation.nomogram import TrainingRange
@@ -49,12 +49,19 @@ class ModelCard:
 
 @dataclass(frozen=True, slots=True)
 class TermCard:
-    """A term of the nomogram, with the range that its values had in training."""
+    """A term of the nomogram, with the range that its values had in training, or the levels.
+
+    Attributes:
+        value: a number, or the level of a category.
+        training: None for a category.
+        levels: of a category, as training had them, the reference first.
+    """
 
     name: str
-    value: Maybe[float]
-    training: Maybe[TrainingRange]
+    value: Maybe[float | str]
+    training: Maybe[TrainingRange] | None
     points: Maybe[float]
+    levels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +215,11 @@ def term_in_words(term: TermCard) -> str:
     if isinstance(term.value, NotComputable):
         shown = f"no number: {in_words(term.value.reason)}"
     else:
-        shown = f"{term.value:.3g}; {_number(term.points, 0)} points"
+        value = term.value if isinstance(term.value, str) else f"{term.value:.3g}"
+        none = isinstance(term.points, NotComputable)
+        shown = f"{value}; {_number(term.points, 0)}{'' if none else ' points'}"
+    if term.training is None:
+        return f"{shown}; in training {', '.join(term.levels)}"
     return f"{shown}; {training_in_words(term.training)}"
 
 
@@ -227,7 +238,7 @@ def outside_in_words(row: OutsideColumn) -> str:
 
 def flag_in_words(flag: str) -> str:
     """Return a flag with its meaning."""
-    meaning = MEANINGS.get(flag)
+    meaning = meaning_of(flag)
     return flag.replace("_", " ") + (f": {meaning}" if meaning else "")
 
 

@@ -11,6 +11,8 @@ from cvtbatch.validation.report.conclusion import SECOND_OPINION, UNTRAINED, con
 from cvtbatch.validation.report.digits import decimal
 from cvtbatch.validation.values import Maybe, NotComputable
 
+SIGNATURE = "DLR signature"
+
 
 def outside_training(case: Case, nomogram: Maybe[Nomogram]) -> tuple[str, ...]:
     """Return what of a case lies outside the training range, by name: columns, and terms of the nomogram that are numbers."""
@@ -22,10 +24,24 @@ def outside_training(case: Case, nomogram: Maybe[Nomogram]) -> tuple[str, ...]:
             term.name
             for term in terms
             if isinstance(term.training, TrainingRange)
+            and term.column not in case.outside
             and isinstance(value := values.get(term.name), float)
             and not term.training.low <= value <= term.training.high
         ),
     )
+
+
+def clinical_terms(nomogram: Maybe[Nomogram]) -> tuple[str, ...]:
+    """Return the clinical terms of a nomogram by name; epilepsy where there is no nomogram to tell them."""
+    if isinstance(nomogram, NotComputable):
+        return ("epilepsy",)
+    return tuple(term.name for term in nomogram.terms[1:])
+
+
+def terms_in_words(nomogram: Maybe[Nomogram]) -> str:
+    """Return what the nomogram is a regression of."""
+    *first, last = ("the DLR signature", *clinical_terms(nomogram))
+    return f"{', '.join(first)} and {last} at admission" if first else last
 
 
 def beyond_in_words(case: Case, most: int) -> str:
@@ -74,7 +90,9 @@ def points_in_words(case: Case) -> str:
     values = _term_values(case)
     parts = [f"{decimal(row.amount, 0)} for {_with_value(row.name, values.get(row.name))}" for row in points]
     total = decimal(sum(row.amount for row in points), 0)
-    return f"{total} point{'' if total == '1' else 's'}: {' and '.join(parts)}"
+    *first, last = parts
+    told = f"{', '.join(first)} and {last}" if first else last
+    return f"{total} point{'' if total == '1' else 's'}: {told}"
 
 
 def moved_in_words(case: Case, most: int) -> str:
@@ -85,8 +103,14 @@ def moved_in_words(case: Case, most: int) -> str:
 
 
 def epilepsy_decides(validation: Validation) -> str:
-    """Say in how many cases the decision at the frozen threshold is that of epilepsy alone; empty where it is not known of any."""
+    """Say in how many cases the decision at the frozen threshold is that of epilepsy alone.
+
+    Returns:
+        empty where it is not known of any, or no term of the nomogram.
+    """
     primary = validation.primary_result
+    if "epilepsy" not in clinical_terms(validation.nomogram):
+        return ""
     found = primary.points[0].decisions
     if not isinstance(found, Decisions):
         return ""
@@ -126,8 +150,9 @@ def _how_far(widths: float | None) -> str:
 
 
 def _term_values(case: Case) -> dict[str, Value]:
-    """Return the values of the nomogram's terms, levels by their names; None where unknown."""
-    return {"DLR signature": case.scores.get("DLR"), "epilepsy": _yes_no(case)}
+    """Return the values that a nomogram's term can have, by its name, levels by theirs; None where unknown."""
+    clinical = {variable_in_words(name): _level(value) for name, value in case.clinical.items()}
+    return {SIGNATURE: case.scores.get("DLR"), **clinical}
 
 
 def _clinical(value: float | str, unit: str) -> str:
@@ -142,9 +167,13 @@ def _clinical(value: float | str, unit: str) -> str:
 def _with_value(name: str, value: Value) -> str:
     if value is None:
         return name
-    return f"{name} {value}" if isinstance(value, str) else f"{name} {decimal(value, 2)}"
+    if isinstance(value, str):
+        return f"{name} {value}"
+    return f"{name} {decimal(value, 2) if name == SIGNATURE else f'{value:g}'}"
 
 
-def _yes_no(case: Case) -> Value:
-    seizure = case.clinical.get("epilepsy")
-    return None if seizure is None else ("yes" if seizure else "no")
+def _level(value: Value) -> Value:
+    """Return a value as a nomogram's axis has it: whole numbers are answers, 0 or 1."""
+    if isinstance(value, int):
+        return "yes" if value else "no"
+    return value

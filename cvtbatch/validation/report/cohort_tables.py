@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
-from cvtbatch.reporting.flag_words import MEANINGS
+from cvtbatch.reporting.flag_words import meaning_of
 from cvtbatch.validation.baseline import BaselineRow, LevelSummary, NumberSummary, Summary
 from cvtbatch.validation.evaluate import CaseResult, Validation
 from cvtbatch.validation.inputs import FlowStep, Importance
+from cvtbatch.validation.nomogram import Term
 from cvtbatch.validation.report.case_words import beyond_in_words
 from cvtbatch.validation.report.cohort_words import unrecorded_in_words
 from cvtbatch.validation.report.column_words import image_pattern_notes, variable_in_words
@@ -44,7 +45,7 @@ def cohort_tables(validation: Validation) -> Iterator[ReportTable]:
         ("failures", "Failures by kind", validation.failures),
         ("flags", "Flags of analysed cases", validation.flags),
     ):
-        rows = tuple((_words(row.kind), row.cases, MEANINGS.get(row.kind, "")) for row in counts)
+        rows = tuple((_words(row.kind), row.cases, meaning_of(row.kind)) for row in counts)
         yield ReportTable(name, title, ("kind", "cases", "meaning"), rows, place="inclusion")
     yield _baseline("baseline_by_class", "CVT and other causes", ("CVT", "other causes"), validation.baseline_by_class)
     against, title = validation.baseline_against_training, "This centre and training"
@@ -147,18 +148,22 @@ def _plain(value: float, finer: int) -> str:
 def _term_table(validation: Validation) -> ReportTable:
     found = validation.nomogram
     rows: tuple[tuple[Cell, ...], ...] = ((found, None, None),) if isinstance(found, NotComputable) else ()
-    notes = [
-        "Logistic regression: log odds = intercept + sum of coefficient × value; DLR signature: 0 to 1; epilepsy: 0 or 1. "
-        "Odds ratios are of one unit, as fitted in training."
-    ]
+    told = "DLR signature: 0 to 1"
+    notes = []
     if not isinstance(found, NotComputable):
-        terms = tuple((term.name, term.coefficient, term.odds_ratio) for term in found.terms)
+        told = "; ".join([told, *(f"{term.name}: {_values(term)}" for term in found.terms[1:])])
+        terms = [row for term in found.terms for row in _coefficients(term)]
         rows = (("intercept", found.intercept, None), *terms)
         notes += [
             f"The coefficient of {term.name} is negative: a higher value lowers the probability."
             for term in found.terms
-            if term.coefficient < 0 and not term.levels
+            if term.coefficient < 0 and not (term.levels or term.more)
         ]
+    notes.insert(
+        0,
+        f"Logistic regression: log odds = intercept + sum of coefficient × value; {told}. "
+        "Odds ratios are of one unit, as fitted in training.",
+    )
     return ReportTable(
         "terms",
         f"Terms of {validation.primary}",
@@ -168,6 +173,35 @@ def _term_table(validation: Validation) -> ReportTable:
         place="beside-model",
         notes=tuple(notes),
     )
+
+
+def _values(term: Term) -> str:
+    """Say what a clinical term's coefficients are of."""
+    if term.knots:
+        knots = ", ".join(f"{knot:.4g}" for knot in term.knots)
+        return f"restricted cubic spline in rms's basis, knots at {knots}; {_range(term)}"
+    if term.levels and not _is_answer(term):
+        return f"1 at the level named, else 0; reference {term.levels[0][1]}"
+    return "0 or 1" if term.levels else _range(term)
+
+
+def _range(term: Term) -> str:
+    return f"{term.low:g} to {term.high:g} in training"
+
+
+def _coefficients(term: Term) -> Iterator[tuple[Cell, ...]]:
+    """Yield the rows of a term: one of a line, or one of each column of a spline, or of each level but the reference."""
+    if not term.more:
+        level = f": {term.levels[1][1]}" if term.levels and not _is_answer(term) else ""
+        yield f"{term.name}{level}", term.coefficient, term.odds_ratio
+        return
+    for place, coefficient in enumerate(term.coefficients):
+        name = term.name + "'" * place if term.knots else f"{term.name}: {term.levels[place + 1][1]}"
+        yield name, coefficient, None
+
+
+def _is_answer(term: Term) -> bool:
+    return [name for _, name in term.levels] == ["no", "yes"]
 
 
 def _case_table(validation: Validation) -> ReportTable:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 
+from cvtbatch import contracts
+
 SLICES, LARGEST_SLICE = "slices of the embedding", "largest slice"
 _VARIABLES = {
     "cvt": "CVT",
@@ -25,7 +27,7 @@ def in_words(text: str) -> str:
 
 def variable_in_words(name: str) -> str:
     """Return the name of a variable of the cohort, without its unit."""
-    return _VARIABLES.get(name, name.replace("_", " "))
+    return _VARIABLES.get(name, name.removeprefix(contracts.pass_through_prefix()).replace("_", " "))
 
 
 def image_pattern_notes(columns: Iterable[str], settings: Mapping[str, str]) -> tuple[str, ...]:

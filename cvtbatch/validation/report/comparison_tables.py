@@ -9,11 +9,11 @@ from cvtbatch.validation.report.drawing import BLUE, GRAY, VERMILION, Drawing, f
 from cvtbatch.validation.report.tables import Cell, Column, ReportTable, part_of, tabulate
 from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable
 
+BY_VARIANT = "slices, as the fit of each variant takes them (fit.pooling)"
 MOST_COLUMNS = 8
 """Columns that a variant chose, as the page shows them; the document has all."""
 LARGER, SMALLER, ALIKE = "larger", "smaller", "not told apart"
 NAME_LETTERS = 30
-OF_A_VARIANT = {SLICES: "slices that a variant looks at"}
 
 
 class Variant(Protocol):
@@ -134,7 +134,7 @@ def comparison_tables(found: Comparison, variants: Sequence[Variant]) -> Iterato
         digits=(0, 0, 2),
         notes=(
             f"The {MOST_COLUMNS} most frequent of each variant; comparison.json has all.",
-            *image_pattern_notes((name for variant in variants for name in variant.chosen), OF_A_VARIANT),
+            *image_pattern_notes((name for variant in variants for name in variant.chosen), {SLICES: BY_VARIANT}),
         ),
         place="chosen",
     )

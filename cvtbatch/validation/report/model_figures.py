@@ -9,7 +9,7 @@ import numpy as np
 from cvtbatch.validation.evaluate import CaseResult, Validation
 from cvtbatch.validation.feature_shift import FeatureShift
 from cvtbatch.validation.inputs import FlowStep, Importance
-from cvtbatch.validation.nomogram import Nomogram
+from cvtbatch.validation.nomogram import Nomogram, Term
 from cvtbatch.validation.readers import STRONG_ICC, ReaderStudy, feature_class
 from cvtbatch.validation.report.case_words import outside_training, points_in_words
 from cvtbatch.validation.report.cohort_words import unrecorded_in_words
@@ -131,9 +131,12 @@ def _draw_nomogram(nomogram: Nomogram, example: CaseResult | None) -> Drawing:
         axes.axis("off")
         _scale(axes, 0, "points", [(k / 100, f"{k}") for k in range(0, 101, 20)])
         for place, term in enumerate(nomogram.terms, 1):
-            values = term.levels or tuple((value, f"{value:g}") for value in np.linspace(term.low, term.high, 6))
-            ticks = [(nomogram.points(term, value) / 100, text) for value, text in values]
-            _scale(axes, place, term.name, sorted(ticks))
+            ticks = [(nomogram.points(term, value) / 100, text) for value, text in term.levels or _tick_values(term)]
+            # Where a curve turns, its shorter side is told above the line.
+            turn = max(range(len(ticks)), key=lambda at: (ticks[at][0], -at)) if term.knots else 0
+            sides = sorted((ticks[:turn], ticks[turn:]), key=len)
+            longer = sorted(sides[1])
+            _scale(axes, place, term.name, longer if term.levels or not term.column else _apart(longer, 0.05), sides[0])
         step = next(size for size in (10, 20, 50, 100, 200, 500) if total / size <= 8)
         _scale(axes, rows - 2, "total points", [(k / total, f"{k}") for k in range(0, int(total) + 1, step)])
         _scale(axes, rows - 1, "probability", _apart([(at / total, f"{p:g}") for p, at in shown]))
@@ -145,13 +148,33 @@ def _draw_nomogram(nomogram: Nomogram, example: CaseResult | None) -> Drawing:
             _mark_example(axes, nomogram, points, total, rows)
             summed = sum(points.get(term.name, 0.0) for term in nomogram.terms)
             name = "\n".join(textwrap.wrap(f"Example, case {key}:", 52)) if is_drawable(key) else "Example:"
-            text = f"{name}\n{points_in_words(example.case)}\n→ probability {decimal(nomogram.probability(summed), 2)}"
+            points_told = "\n".join(textwrap.wrap(points_in_words(example.case), 64))
+            text = f"{name}\n{points_told}\n→ probability {decimal(nomogram.probability(summed), 2)}"
             axes.text(0, rows - 0.42, text, color=VERMILION, fontsize=8.5, va="top", parse_math=False)
         return finish(figure, "nomogram", title, alt)
 
 
-def _scale(axes: Any, y: float, name: str, ticks: Sequence[tuple[float, str]]) -> None:
-    axes.plot([ticks[0][0], ticks[-1][0]] if ticks else [0, 1], [y, y], color=BLACK, linewidth=1)
+def _tick_values(term: Term) -> list[tuple[float, str]]:
+    """Return values of a number's axis in order: its ends, and between them round ones of a clinical number."""
+    if not term.column:
+        return [(value, f"{value:g}") for value in np.linspace(term.low, term.high, 6)]
+    from matplotlib.ticker import MaxNLocator
+
+    gap = (term.high - term.low) / 20
+    between = [
+        value for value in MaxNLocator(6).tick_values(term.low, term.high) if term.low + gap < value < term.high - gap
+    ]
+    return [(value, f"{value:g}") for value in (term.low, *between, term.high)]
+
+
+def _scale(
+    axes: Any, y: float, name: str, ticks: Sequence[tuple[float, str]], above: Sequence[tuple[float, str]] = ()
+) -> None:
+    places = [x for x, _ in (*ticks, *above)]
+    axes.plot([min(places), max(places)] if places else [0, 1], [y, y], color=BLACK, linewidth=1)
+    for x, text in above:
+        axes.plot([x, x], [y, y - 0.09], color=BLACK, linewidth=0.9)
+        axes.text(x, y - 0.12, text, ha="center", va="bottom", fontsize=8, bbox=_BLANK, zorder=3)
     axes.text(0, y - 0.3, name, fontsize=8.5, fontweight="bold", va="center", bbox=_BLANK, zorder=3)
     for x, text in ticks:
         axes.plot([x, x], [y, y + 0.09], color=BLACK, linewidth=0.9)

@@ -21,6 +21,7 @@ from cvtbatch.validation.report.case_words import (
     moved_in_words,
     outside_training,
     points_in_words,
+    terms_in_words,
 )
 from cvtbatch.validation.report.checklists import Checklist, fill_checklists
 from cvtbatch.validation.report.cohort_tables import cohort_tables, decision_word, judgement, outcome_word
@@ -159,6 +160,7 @@ def _render(
         checklists=checklists,
         example=worked_example(validation),
         calculator=calculator_data(validation.nomogram),
+        regressed_on=terms_in_words(validation.nomogram),
         readers=list(enumerate(validation.readers, 1)),
         summary=_summary(validation),
         repeats=repeats_in_words(validation),

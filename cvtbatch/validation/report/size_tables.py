@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from cvtbatch.validation.development_size import DevelopmentCriterion
 from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.power import Target
+from cvtbatch.validation.report.case_words import clinical_terms
 from cvtbatch.validation.report.digits import decimal
 from cvtbatch.validation.report.tables import Column, ReportTable, tabulate
 from cvtbatch.validation.values import NotComputable
@@ -57,9 +58,11 @@ def _development_table(validation: Validation) -> ReportTable:
     if isinstance(found, NotComputable):
         return ReportTable(name, title, ("criterion",), ((found,),), place="power")
     had = found.cohort
+    epilepsy_alone = clinical_terms(validation.nomogram) == ("epilepsy",)
+    clinical = "epilepsy" if epilepsy_alone else "every clinical term and candidate"
     notes = (
         f"Training had {had.cases:,} cases of {had.patients:,} patients, {had.events:,} of them with CVT, and {had.parameters:,} "
-        "candidate parameters: every column that selection was offered, and epilepsy.",
+        f"candidate parameters: every column that selection was offered, and {clinical}.",
         f"Cox-Snell R² of {decimal(found.cox_snell)}, of {decimal(found.largest)} at most: by {found.anticipated}. The criteria "
         "are those of a regression of all candidates; selection and LASSO are no way round them.",
     )

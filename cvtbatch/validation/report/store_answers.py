@@ -6,6 +6,7 @@ from cvtbatch import contracts
 from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.recalibration import Recalibration
 from cvtbatch.validation.report.answer import Answer, to_pointer
+from cvtbatch.validation.report.case_words import clinical_terms
 from cvtbatch.validation.report.cohort_words import uncompared_in_words, unrecorded_criteria
 from cvtbatch.validation.report.digits import value_text
 from cvtbatch.validation.report.tables import counted
@@ -165,9 +166,13 @@ def _of_model(validation: Validation) -> Iterator[tuple[str, Answer]]:
     origin = validation.provenance
     models = ", ".join(model.name for model in validation.models)
     yield "model", _yes(f"Frozen bundle {origin.bundle_digest}; models {models}.", "provenance", "bundle_digest")
-    epilepsy = [row.variable for row in validation.baseline_by_class].index("epilepsy")
-    predictors = "Epileptic seizure at admission (0, 1 or unknown), from the manifest."
-    yield "predictors", _yes(predictors, "baseline_by_class", epilepsy)
+    clinical = clinical_terms(validation.nomogram)
+    if clinical == ("epilepsy",):
+        epilepsy = [row.variable for row in validation.baseline_by_class].index("epilepsy")
+        predictors = "Epileptic seizure at admission (0, 1 or unknown), from the manifest."
+        yield "predictors", _yes(predictors, "baseline_by_class", epilepsy)
+    else:
+        yield "predictors", _yes(f"From the manifest, at admission: {', '.join(clinical) or 'none'}.", "nomogram")
     yield "outcome", _yes("Hematoma caused by cerebral venous thrombosis (column cvt of the manifest).", "cases")
     yield "output", _yes("A probability, and classes at the bundle's frozen thresholds.", "models")
     if isinstance(validation.nomogram, NotComputable):
@@ -244,11 +249,13 @@ def _of_comparisons(validation: Validation) -> Iterator[tuple[str, Answer]]:
         text = f"Compared with {', '.join(sorted(others))} (section Discrimination)."
         yield "non_radiomic", _yes(text, "comparisons")
     else:
+        clinical = clinical_terms(validation.nomogram)
         compared = ", ".join(model.name for model in validation.models)
         yield (
             "non_radiomic",
             _no(
-                f"No model without the image is there: {compared}, of which {validation.primary} takes epilepsy too.",
+                f"No model without the image is there: {compared}"
+                + (f", of which {validation.primary} takes {' and '.join(clinical)} too." if clinical else "."),
                 "models",
             ),
         )

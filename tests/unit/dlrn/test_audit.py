@@ -45,7 +45,8 @@ def test_a_fold_as_it_is_run_has_no_findings_and_every_step_is_on_record() -> No
     result = nested_fold()
     assert kinds(result) == {}
     steps = {seen.step.rpartition(": ")[2].partition("/")[0] for seen in result.seen}
-    assert steps == {"components", "scaler", "mann_whitney", "correlation", "lasso", "forest", "nomogram", "thresholds"}
+    of_signatures = {"components", "scaler", "mann_whitney", "correlation", "lasso", "forest"}
+    assert steps == {*of_signatures, "clinical", "nomogram", "thresholds"}
     inner = [seen for seen in result.seen if "crossfit-" in seen.step]
     assert {seen.step.partition(":")[0] for seen in inner} == {f"nested-1-1/crossfit-{fold}" for fold in (1, 2)}
     held = {row for seen in inner for row in seen.held_out}

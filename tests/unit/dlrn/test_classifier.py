@@ -10,6 +10,7 @@ from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
 from sklearn.utils.estimator_checks import check_estimator
 
 from cvtbatch.dlrn import DLRNClassifier, UncalibratedWarning
+from cvtbatch.dlrn.clinical_terms import EPILEPSY
 from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.fit import fit_model
 from cvtbatch.dlrn.model import score_rows
@@ -49,16 +50,16 @@ def frame_of(cohort: Cohort) -> pd.DataFrame:
     """Return a cohort as `FeatureStore.X_y` gives one."""
     embedding = {f"emb_{number:04d}": column for number, column in enumerate(cohort.embedding.T)}
     radiomics = dict(zip(cohort.radiomics_names, cohort.radiomics.T, strict=True))
-    return pd.DataFrame({**radiomics, **embedding, "epilepsy": cohort.epilepsy}, list(cohort.keys))
+    return pd.DataFrame({**radiomics, **embedding, **cohort.clinical}, list(cohort.keys))
 
 
 @pytest.fixture(scope="module")
 def cohort() -> Cohort:
     """Return a cohort with one slice a case, two cases a patient, an epilepsy that is unknown and a feature with a gap."""
     drawn = made_cohort(CohortPlan(cases=120, positives=60, cases_per_patient=2, slices=1, epilepsy=(0.2, 0.6)), 5)
-    epilepsy, radiomics = drawn.epilepsy.copy(), drawn.radiomics.copy()
+    epilepsy, radiomics = np.array(drawn.clinical[EPILEPSY]), drawn.radiomics.copy()
     epilepsy[7], radiomics[3, 9] = np.nan, np.nan
-    return replace(drawn, epilepsy=epilepsy, radiomics=radiomics)
+    return replace(drawn, clinical={EPILEPSY: epilepsy}, radiomics=radiomics)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def fitted(cohort: Cohort) -> DLRNClassifier:
 def test_its_numbers_are_those_of_a_fit_on_the_same_rows(cohort: Cohort, fitted: DLRNClassifier) -> None:
     whole = fit_model(cohort, settings(*SMALL_JOB), SPECS, surroundings(cohort))
     columns = [cohort.radiomics_names.index(name) for name in whole.model.radiomics]
-    scores = score_rows(whole.model, cohort.radiomics[:, columns], cohort.embedding, cohort.epilepsy).score
+    scores = score_rows(whole.model, cohort.radiomics[:, columns], cohort.embedding, cohort.clinical).score
     assert np.array_equal(fitted.decision_votes(frame_of(cohort)), scores[Model.DLR])
     probability = fitted.predict_proba(frame_of(cohort))
     assert np.isnan(probability[7]).all()

@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 
 from cvtbatch.dlrn import load_bundle
+from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.documents import to_document
 from cvtbatch.errors import FormatError
 from tests.support.paths import ROOT
 
 COMPAT = ROOT / "tests" / "compat"
+# What stands for a key that a document does not have.
+ABSENT = (None, {}, [], to_document(DEFAULT_TERMS))
 BUNDLES = sorted(path.parent for path in COMPAT.glob("*/bundle.json"))
 
 
@@ -21,7 +24,7 @@ def differences(values: object, document: object, where: str = "") -> list[str]:
         return [
             found
             for key, value in values.items()
-            if not (value in (None, {}) and key not in document)
+            if not (value in ABSENT and key not in document)
             for found in differences(value, document[key], f"{where}.{key}")
         ]
     if isinstance(values, list) and isinstance(document, list) and len(values) == len(document):

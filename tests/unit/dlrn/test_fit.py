@@ -13,6 +13,7 @@ from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
+from cvtbatch.dlrn.clinical_terms import EPILEPSY
 from cvtbatch.dlrn.cohort import RepeatedOutlines
 from cvtbatch.dlrn.estimates import bootstrap_auc
 from cvtbatch.dlrn.fit import fit_model
@@ -109,7 +110,7 @@ def test_the_study_protocol_can_be_frozen_and_is_named() -> None:
 
 def test_separation_ends_a_fit_with_the_remedy_and_firth_is_it() -> None:
     drawn = made_cohort(FEW, 3)
-    cohort = replace(drawn, epilepsy=drawn.outcome.astype(np.float64))
+    cohort = replace(drawn, clinical={EPILEPSY: drawn.outcome.astype(np.float64)})
     fast = [*FAST, "fit.nested.repeats=0"]
     with pytest.raises(InputError, match=r"fit\.firth") as caught:
         fit_model(cohort, settings(*fast), SPECS, surroundings(cohort))
@@ -138,7 +139,7 @@ def test_too_few_patients_and_broken_cohorts_are_refused() -> None:
         plan_tasks(cohort, replace(settings(), crossfit_folds=21))
     for changed, kind in (
         ({"outcome": np.zeros(48, np.int64)}, "one_class"),
-        ({"epilepsy": np.full(48, 2.0)}, "bad_value"),
+        ({"clinical": {EPILEPSY: np.full(48, 2.0)}}, "bad_value"),
         ({"patients": cohort.patients[1:]}, "bad_cohort"),
         ({"keys": (cohort.keys[1], *cohort.keys[1:])}, "bad_cohort"),
         ({"embedding": np.full_like(cohort.embedding, np.nan)}, "bad_value"),

@@ -7,6 +7,7 @@ import pytest
 import statsmodels.api as sm
 from sklearn.metrics import roc_curve
 
+from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS
 from cvtbatch.dlrn.freezing import build_nomogram
 from cvtbatch.dlrn.logistic import fit_logistic, is_separated
 from cvtbatch.dlrn.thresholds import find_thresholds, operating_point
@@ -80,7 +81,7 @@ def test_a_term_that_never_varies_is_refused() -> None:
 
 @pytest.mark.parametrize("slopes", [(3.0, 1.0), (-3.0, 1.0), (0.5, -2.0)])
 def test_points_sum_up_to_the_models_probability(slopes: tuple[float, float]) -> None:
-    nomogram = build_nomogram([-1.5, *slopes], {"dlr": (0.0, 1.0), "epilepsy": (0.0, 1.0)})
+    nomogram = build_nomogram([-1.5, *slopes], DEFAULT_TERMS)
     dlr, epilepsy = np.meshgrid(np.linspace(0, 1, 9), [0.0, 1.0])
     points = [axis.points(values) for axis, values in zip(nomogram.axes, (dlr, epilepsy), strict=True)]
     assert min(part.min() for part in points) == 0

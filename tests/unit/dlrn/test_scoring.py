@@ -58,7 +58,7 @@ def test_unknown_epilepsy_gives_dlr_and_no_dlrn(model: FrozenModel, table: pa.Ta
     known = score(model, table).to_pylist()[3]
     assert row["flags"] == ["epilepsy_unknown", *known["flags"]]
     assert (row["rad"], row["dl"], row["dlr"]) == (known["rad"], known["dl"], known["dlr"])
-    gone = {"dlrn", "points_epilepsy", "points_total", *(f"dlrn_{name}" for name in THRESHOLDS)}
+    gone = {"dlrn", "points_epilepsy", "points_total", "clinical_points", *(f"dlrn_{name}" for name in THRESHOLDS)}
     assert {name for name in row if row[name] is None} == gone
 
 

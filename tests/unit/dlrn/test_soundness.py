@@ -64,7 +64,7 @@ def test_a_sound_model_has_no_problem_and_scores_by_hand() -> None:
     model = sound_model()
     assert model_problems(model) == []
     rows = np.array([[0.6, 0.0], [0.4, 0.15]])
-    scores = score_rows(model, rows, np.zeros((2, 4), np.float32), np.array([1.0, 0.0]))
+    scores = score_rows(model, rows, np.zeros((2, 4), np.float32), {"epilepsy": np.array([1.0, 0.0])})
     # Column 0 on 0.5; column 1 on 0.1, then column 0 on 0.2.
     assert scores.score[Model.DLR].tolist() == [(1.0 + 0.25) / 2, (0.0 + 1.0) / 2]
 

@@ -25,7 +25,7 @@ def logit(values: np.ndarray, train: np.ndarray, test: np.ndarray) -> np.ndarray
 
 
 def test_a_regression_is_fitted_on_each_folds_training_rows_alone() -> None:
-    columns = {"epilepsy": COHORT.epilepsy, "volume": COHORT.radiomics[:, 0].copy()}
+    columns = {"epilepsy": COHORT.clinical["epilepsy"], "volume": COHORT.radiomics[:, 0].copy()}
     values = np.column_stack(list(columns.values()))
     found = regression_variant("both", columns, COHORT, SETTINGS, TASKS)
     assert found.scores.shape == (2, 90)
@@ -41,7 +41,7 @@ def test_a_regression_is_fitted_on_each_folds_training_rows_alone() -> None:
 
 
 def test_a_row_with_an_unknown_value_has_no_score() -> None:
-    column = COHORT.epilepsy.copy()
+    column = COHORT.clinical["epilepsy"].copy()
     column[[3, 50]] = np.nan
     found = regression_variant("epilepsy", {"epilepsy": column}, COHORT, SETTINGS, TASKS)
     assert np.flatnonzero(np.isnan(found.scores).any(axis=0)).tolist() == [3, 50]

@@ -84,7 +84,7 @@ def test_labels_come_back_through_a_known_transform(
     labels, counts = np.unique(regions(points), return_counts=True)
     true = dict(zip(labels.tolist(), counts / counts.sum(), strict=True))
     for label, share in zip(found.labels, found.shares, strict=True):
-        assert share == pytest.approx(true.get(label, 0), abs=0.06)
+        assert share == pytest.approx(true.get(label, 0), abs=0.1)
     assert found.label == labels[counts.argmax()]
     again = register_atlas(hu, head, atlas, RULES)
     assert isinstance(again, Registration)

@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from cvtbatch.errors import InputError
 from cvtbatch.location.head import MeasuredHead, measure_head
 from cvtbatch.location.hematoma import Location, locate
 from cvtbatch.location.rules import LocationRules
@@ -15,7 +16,7 @@ RULES = LocationRules()
 PLAIN = RoundHead()
 HEADS = {
     "plain": PLAIN,
-    "stored spacing": RoundHead(spacing_mm=(0.5, 0.5, 5)),
+    "fine spacing": RoundHead(spacing_mm=(1, 1, 5)),
     "face to the left": RoundHead(yaw_deg=14, center_mm=(6, -3, 2)),
     "turned and leaning": RoundHead((-30, -30, 25), yaw_deg=-15, roll_deg=-12),
     "across the midline": RoundHead((3, 40, -10)),
@@ -142,3 +143,14 @@ def test_single_voxel_has_a_place() -> None:
     location = locate(outline, head, RULES)
     assert location.midline.centroid_mm == pytest.approx(64 * 2 - 92, abs=0.3)
     assert location.midline.nearest_mm == pytest.approx(63.5 * 2 - 92, abs=0.3)
+
+
+def test_what_cannot_be_located_is_refused() -> None:
+    head, _ = measured(PLAIN)
+    with pytest.raises(InputError, match="no voxel inside"):
+        locate(np.zeros(PLAIN.grid().shape_zyx, dtype=np.uint8), head, RULES)
+    hu, _ = PLAIN.draw()
+    with pytest.raises(InputError, match="inside of the skull cannot be found"):
+        measure_head(np.minimum(hu, 60), PLAIN.grid(), RULES)
+    with pytest.raises(InputError, match="do not lie across the body"):
+        measure_head(hu, replace(PLAIN.grid(), direction=(0, 0, 1, 1, 0, 0, 0, 1, 0)), RULES)

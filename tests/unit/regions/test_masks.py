@@ -32,6 +32,11 @@ def voxels(found: Region | NoRegion) -> Mask | None:
     return found.mask_zyx if isinstance(found, Region) else None
 
 
+def small(places: npt.NDArray[np.intp]) -> bool:
+    """Say whether places are one, or lie in a line along an axis."""
+    return sum(len(set(along)) > 1 for along in places.T.tolist()) < 2
+
+
 def near(places: npt.NDArray[np.intp], mask: Mask, spacing: tuple[float, ...], mm: float) -> Mask:
     """Say which places lie within some mm of a mask: every distance to every voxel of it."""
     distances = cdist(places * spacing, np.argwhere(mask) * spacing)
@@ -55,8 +60,11 @@ def test_a_rim_is_what_lies_near_within_the_skull_and_the_window(mask, inside, h
     cut = Cut(len(ring), len(ring) - len(in_volume), len(in_volume) - len(in_skull), len(in_skull) - len(left))
     assert found.cut == cut
     assert cut.share_left == pytest.approx(len(left) / len(ring))
-    assert (isinstance(found, NoRegion) and found.reason == "nothing_left") == (not left)
-    if left:
+    if not left:
+        assert found.reason == "nothing_left"
+    elif small(np.array(left)):
+        assert found.reason == "too_small"
+    else:
         assert sorted(left) == [tuple(place) for place in np.argwhere(voxels(found))]
 
 
@@ -69,6 +77,8 @@ def test_a_core_is_what_lies_deeper_than_so_many_mm(mask, spacing, mm) -> None:
     found = derive(f"core{mm}", mask, spacing)
     if not deep.any():
         assert found == NoRegion("too_thin")
+    elif small(places[deep]):
+        assert found == NoRegion("too_small")
     else:
         assert np.argwhere(voxels(found)).tolist() == places[deep].tolist()
 
@@ -141,12 +151,23 @@ def test_parts_go_by_size_and_are_connected_by_corners() -> None:
     mask[0, 0, 0] = mask[1, 1, 1] = True
     mask[0, 5, :3] = True
     mask[3, 7, 4:6] = True
+    mask[0, 4, 2] = True
+    mask[3, 8, 5] = True
     mask[2, 2, 8] = True
-    sizes = [voxels(derive(f"part{number}", mask)).sum() for number in (1, 2, 3, 4)]
-    assert sizes == [3, 2, 2, 1]
-    assert voxels(derive("part2", mask))[1, 1, 1], "of equal ones the first"
+    sizes = [voxels(derive(f"part{number}", mask)).sum() for number in (1, 2, 3)]
+    assert sizes == [4, 3, 2]
+    assert derive("part4", mask) == NoRegion("too_small")
     assert (voxels(derive("largest", mask)) == voxels(derive("part1", mask))).all()
     assert derive("part5", mask) == NoRegion("no_such_part")
+
+
+def test_of_equal_parts_the_first_comes_first() -> None:
+    mask = np.zeros((1, 9, 9), bool)
+    mask[0, 6:8, 6:8] = mask[0, :2, :2] = True
+    assert [np.argwhere(voxels(derive(name, mask)))[0].tolist() for name in ("part1", "part2")] == [
+        [0, 0, 0],
+        [0, 6, 6],
+    ]
 
 
 def test_without_an_inside_there_is_no_rim() -> None:

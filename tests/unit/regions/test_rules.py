@@ -3,7 +3,7 @@
 import pytest
 
 from cvtbatch.errors import InputError
-from cvtbatch.regions.rules import Rule, region_roi, rule_of, rules_of
+from cvtbatch.regions.rules import Rule, is_region, region_roi, rule_of, rules_of
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,7 @@ def test_each_region_counts_once_and_names_its_roi() -> None:
     rules = rules_of(["rim", "hull", "rim5"])
     assert [rule.name for rule in rules] == ["rim5", "hull"]
     assert region_roi("hematoma-2", rules[0].name) == "hematoma-2.rim5"
+    assert [is_region(roi) for roi in ("hematoma-2.rim2.5", "hematoma", ".rim5", "rim5", "a.b")] == [True, *[False] * 4]
 
 
 def test_settings_tell_regions_apart_that_differ_in_any_voxel() -> None:

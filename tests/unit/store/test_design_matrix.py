@@ -29,7 +29,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
 def test_values_are_those_that_a_fit_reads(store: FeatureStore) -> None:
     with pytest.warns(LeftOutWarning, match=r"cvt is unknown \(1\), embedding is unknown \(1\)$"):
         X, y, groups = store.X_y(features=[*contracts.feature_names(), "embedding", "epilepsy"], center="C1")
-    source = CohortSource(store.location.url, "before", ("C1",), PRIMARY, (), reviewed=False)
+    source = CohortSource(store.location.url, "before", ("C1",), PRIMARY, (), reviewed=False, clinical=("epilepsy",))
     cohort = read_training(source).cohort
     # A fit leaves out who does not belong to the study too: case 40 is traumatic.
     assert [key for key in X.index if key not in cohort.keys] == ["C1/040/hematoma/A/1"]
@@ -37,7 +37,7 @@ def test_values_are_those_that_a_fit_reads(store: FeatureStore) -> None:
     assert np.array_equal(own[list(contracts.feature_names())].to_numpy(), cohort.radiomics)
     embedding = own[[f"emb_{number:04d}" for number in range(LENGTH)]].to_numpy(np.float32)
     assert np.array_equal(embedding, cohort.embedding)
-    assert np.array_equal(own["epilepsy"].to_numpy(), cohort.epilepsy, equal_nan=True)
+    assert np.array_equal(own["epilepsy"].to_numpy(), cohort.clinical["epilepsy"], equal_nan=True)
     assert np.array_equal(y.loc[list(cohort.keys)], cohort.outcome)
     assert tuple(groups.loc[list(cohort.keys)]) == cohort.patients
     assert (X.index.name, y.name, y.dtype.kind) == ("roi_key", "cvt", "i")

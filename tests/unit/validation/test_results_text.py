@@ -135,7 +135,8 @@ def test_extrapolated_scores_and_what_epilepsy_decides_are_counted(validation: V
     ],
 )
 def test_why_no_case_is_judged_is_said(clinical: dict, scores: dict, reason: str) -> None:
-    cases = tuple(replace(case, clinical=clinical, scores=scores) for case in make_cohort(1, 6).cases)
+    flags = ("epilepsy_unknown",) if clinical["epilepsy"] is None else ()
+    cases = tuple(replace(case, clinical=clinical, scores=scores, flags=flags) for case in make_cohort(1, 6).cases)
     assert scored_cases(cases, "DLRN")[0].lacks() == NotComputable(reason)
     assert scored_cases(cases, "DL")[0].lacks() == NotComputable("no case has a score of DL")
     unknown = tuple(replace(case, outcome=None) for case in cases)

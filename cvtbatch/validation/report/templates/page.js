@@ -81,6 +81,17 @@
 
   for (const box of document.querySelectorAll("[data-calculator]")) {
     const { terms, atZero, perPoint } = JSON.parse(box.dataset.calculator);
+    // A line; a restricted cubic spline (knots); or a category, whose value is the number of its level.
+    const effect = ({ coefficient, more, knots }, value) => {
+      if (!more.length) return coefficient * value;
+      if (!knots.length) return [0, coefficient, ...more][value];
+      const [first, last, before] = [knots[0], knots.at(-1), knots.at(-2)];
+      const cube = (knot) => Math.max(value - knot, 0) ** 3;
+      const basis = (knot) =>
+        (cube(knot) - (cube(before) * (last - knot)) / (last - before) + (cube(last) * (before - knot)) / (last - before)) /
+        (last - first) ** 2;
+      return more.reduce((sum, own, place) => sum + own * basis(knots[place]), coefficient * value);
+    };
     const fields = [...box.querySelectorAll("[data-term]")];
     const output = box.querySelector("output");
     const show = () => {
@@ -98,7 +109,7 @@
         output.textContent = "outside the training range: no number";
         return;
       }
-      const points = terms.map((term, place) => (term.coefficient * (values[place] - term.origin)) / perPoint);
+      const points = terms.map((term, place) => (effect(term, values[place]) - effect(term, term.origin)) / perPoint);
       const total = points.reduce((sum, own) => sum + own, 0);
       const probability = 1 / (1 + Math.exp(-(atZero + total * perPoint)));
       const parts = terms.map((term, place) => `${points[place].toFixed(1)} for ${term.name}`);
