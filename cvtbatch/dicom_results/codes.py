@@ -60,6 +60,7 @@ POINTS = {
     "points_epilepsy": _own("points_epilepsy", "Nomogram points of epilepsy"),
     "points_total": _own("points_total", "Nomogram points, total"),
 }
+CLINICAL_POINTS = _own("clinical_points", "Nomogram points of a clinical term, by name")
 OUTSIDE_COUNT = _own("outside_count", "Values outside the training cohort's range")
 FLAG = _own("flag", "Flag of the image, the outline or the score")
 BUNDLE_DIGEST = _own("bundle_digest", "SHA-256 of the bundle that scored")
@@ -74,6 +75,7 @@ PRIVATE_CODES: tuple[Code, ...] = (
     *CUTS.values(),
     *CLASSES.values(),
     *POINTS.values(),
+    CLINICAL_POINTS,
     OUTSIDE_COUNT,
     FLAG,
     BUNDLE_DIGEST,

@@ -14,7 +14,7 @@ from cvtbatch.pipelines.shared.bundle_warnings import bundle_warnings
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE
 from cvtbatch.pipelines.shared.reviewed import NOT_REVIEWED, REFUSALS
 from cvtbatch.pipelines.stores.source_outlines import Row
-from cvtbatch.reporting.flag_words import MEANINGS
+from cvtbatch.reporting.flag_words import meaning_of
 from cvtbatch.reviewing.verdicts import Verdict
 
 RESEARCH_USE = "For research use; not a medical device. No person has verified this report."
@@ -71,7 +71,7 @@ def to_results(stored: StoredResults, row: Row, segment_ml: float, mean_hu: floa
     if bundle is not None and score is not None:
         measured += _scored(score, bundle)
         judged += _judged(score)
-        told += [*_bundle_notes(score, bundle), Told(codes.BUNDLE_DIGEST, bundle.digest)]
+        told += [*_clinical_points(score), *_bundle_notes(score, bundle), Told(codes.BUNDLE_DIGEST, bundle.digest)]
         flags += score["flags"] or ()
     told += [*_flags(flags), Told(codes.SOFTWARE, f"cvtbatch {__version__}")]
     dates = [one["recorded_at"] for one in (shape, score) if one is not None]
@@ -105,6 +105,13 @@ def _scored(score: Row, bundle: Bundle) -> Iterator[Measured]:
             yield Measured(concept, score[name], codes.NO_UNITS)
     if score["outside_count"] is not None:
         yield Measured(codes.OUTSIDE_COUNT, float(score["outside_count"]), codes.NO_UNITS)
+
+
+def _clinical_points(score: Row) -> Iterator[Told]:
+    """Yield the points of terms that have no column, and so no code, of their own."""
+    for term, points in zip(score["clinical_terms"] or (), score["clinical_points"] or (), strict=False):
+        if f"points_{term}" not in codes.POINTS:
+            yield Told(codes.CLINICAL_POINTS, f"{term}: {points!r}")
 
 
 def _judged(score: Row) -> Iterator[Judged]:
@@ -146,5 +153,5 @@ def _bundle_notes(score: Row, bundle: Bundle) -> Iterator[Told]:
 
 def _flags(flags: Sequence[str]) -> Iterator[Told]:
     for flag in dict.fromkeys(flags):
-        meaning = "the study's criteria exclude such a case" if flag.startswith("excluded_") else MEANINGS.get(flag)
+        meaning = "the study's criteria exclude such a case" if flag.startswith("excluded_") else meaning_of(flag)
         yield Told(codes.FLAG, f"{flag}: {meaning}" if meaning else flag)

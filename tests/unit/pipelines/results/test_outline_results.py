@@ -31,6 +31,7 @@ SCORES = {
     **{"rad_youden": 1, "rad_sens90": 1, "rad_sens95": 1, "dl_youden": 1, "dl_sens90": 1, "dl_sens95": 1},
     **{"dlr_youden": 1, "dlr_sens90": 1, "dlr_sens95": 1, "dlrn_youden": 1, "dlrn_sens90": 1, "dlrn_sens95": 0},
     **{"points_dlr": 73.25, "points_epilepsy": 12.5, "points_total": 85.75, "outside_count": 2},
+    **{"clinical_terms": ["epilepsy", "age"], "clinical_points": [12.5, 7.25]},
 }
 OUTLINING = Spec(
     "outline",
@@ -108,7 +109,8 @@ def test_every_value_is_the_stores(store: FeatureStore, bundle: Bundle) -> None:
 
 
 def test_texts_say_what_the_values_must_be_read_with(store: FeatureStore, bundle: Bundle) -> None:
-    texts = told(result_of(read_stored_results(store.at(None), bundle), 1, bundle))
+    results = result_of(read_stored_results(store.at(None), bundle), 1, bundle)
+    texts = told(results)
     assert texts[0] == RESEARCH_USE
     assert "(0.5 x 0.5 x 5 mm)" in texts[1]
     assert "tilted: the gantry was tilted; resampled by the slices' own positions" in texts
@@ -119,6 +121,7 @@ def test_texts_say_what_the_values_must_be_read_with(store: FeatureStore, bundle
     assert "The model was fitted on outlines by A, and applied to one by C." in texts
     assert "DL: of few cases." in texts
     assert bundle.digest in texts
+    assert [one.text for one in results.told if one.concept == codes.CLINICAL_POINTS] == ["age: 7.25"]
     assert not any("no settings" in text for text in texts)
     assert len(texts) == len(set(texts))
 
