@@ -141,6 +141,8 @@ class FeatureSet:
         for found in self.image_types:
             if by_distance and found.calculation.repeats_distances:
                 reasons.append(f"distances = {list(found.calculation.distances)} lists a number twice")
+            if found.name == "LBP2D":
+                reasons.append("LBP2D is a filter of scikit-image")
             if found.name != "LBP3D":
                 continue
             own = found.filtering

@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.extras import installed
 from cvtbatch.nearest import did_you_mean
 from cvtbatch.radiomics.feature_names import DEPRECATED, FEATURES, IMAGE_TYPES, WITHOUT_VALUE
 from cvtbatch.radiomics.feature_set import FeatureSet, ImageType, ibsi_set_problems
@@ -232,8 +233,10 @@ class _Reader:
         path = f"imageType.{name}"
         if name not in IMAGE_TYPES:
             self._refuse(path, own, _unknown(name, IMAGE_TYPES))
-        elif name == "LBP2D":
-            self._refuse(path, own, "PyRadiomics computes it by scikit-image, which does not come with cvtbatch")
+        elif name == "LBP2D" and not installed("skimage"):
+            self._refuse(
+                path, own, "PyRadiomics computes it by scikit-image, which is not here: pip install 'cvtbatch[stock]'"
+            )
         return self._read_settings(path, self._section(path, own))
 
     def _read_classes(self, common: Mapping[str, Value]) -> dict[str, tuple[str, ...]]:
@@ -292,7 +295,7 @@ class _Reader:
         for found in feature_set.image_types:
             path, own = f"imageType.{found.name}", self._image_types.get(found.name)
             if feature_set.image_classes():
-                yield Verdict(path, own, computed)
+                yield Verdict(path, own, computed, stock.get(found.name, ""))
             else:
                 yield Verdict(path, own, "no effect", "no feature class is computed of images")
             for key, value in own.items() if isinstance(own, dict) else ():

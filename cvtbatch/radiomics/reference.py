@@ -2,15 +2,16 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError, InternalError
-from cvtbatch.extras import require
+from cvtbatch.extras import Library, require
 from cvtbatch.radiomics.box import cut_box, require_pyradiomics_order
 from cvtbatch.radiomics.discretisation import bin_edges
 from cvtbatch.radiomics.feature_names import TEXTURE_CLASSES
@@ -36,7 +37,7 @@ def stock_features(
         InputError: PyRadiomics refuses the ROI, or the set is not in its order of processing.
     """
     require_pyradiomics_order(feature_set.preparation)
-    _require_pyradiomics()
+    _require_pyradiomics(feature_set)
     volume = ct if as_given else sitk.Cast(ct, sitk.sitkFloat64)
     _check_gray_range(volume, mask, feature_set)
     with _own_tolerance(), warnings.catch_warnings():
@@ -61,7 +62,14 @@ def _check_gray_range(ct: sitk.Image, mask: sitk.Image, feature_set: FeatureSet)
     for image_type in feature_set.image_types:
         if image_type.name == "LBP3D" and feature_set.stock_reasons():
             continue
-        for name, values in filter_images(box, image_type):
+        if image_type.name == "LBP2D":
+            alone = replace(feature_set, image_types=(image_type,))
+            images: Iterable[tuple[str, npt.NDArray[np.floating]]] = stock_images(
+                ct, mask, alone, as_given=True
+            ).items()
+        else:
+            images = filter_images(box, image_type)
+        for name, values in images:
             bins = len(bin_edges(values, image_type.calculation)) - 1
             if bins > MAXIMUM_BINS:
                 width = image_type.calculation.bin_width
@@ -107,8 +115,14 @@ def _own_tolerance() -> Iterator[None]:
         tolerances.SetGlobalDefaultDirectionTolerance(direction)
 
 
-def _require_pyradiomics() -> None:
-    require("radiomics.engine pyradiomics, audits and some keys of parameter files need", "radiomics", "trimesh")
+def _require_pyradiomics(feature_set: FeatureSet) -> None:
+    with_lbp_2d: tuple[Library, ...] = ("skimage",) if any(of.name == "LBP2D" for of in feature_set.image_types) else ()
+    require(
+        "radiomics.engine pyradiomics, audits and some keys of parameter files need",
+        "radiomics",
+        "trimesh",
+        *with_lbp_2d,
+    )
     import radiomics
 
     radiomics.setVerbosity(logging.CRITICAL)

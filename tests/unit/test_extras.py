@@ -24,6 +24,7 @@ INSTALLED_AS = {
     "pywt": "pywavelets",
     "radiomics": "pyradiomics-bhklab",
     "ruamel": "ruamel.yaml",
+    "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
@@ -54,7 +55,7 @@ def test_every_library_that_is_imported_comes_with_the_core_or_with_its_extra() 
     imported = {name.partition(".")[0] for path in MODULES for name in imports_of(path)}
     imported -= {*sys.stdlib_module_names, "cvtbatch"}
     of_extras = {name for name in imported if _name(name) not in _installed(PROJECT["dependencies"])}
-    assert of_extras == set(LIBRARIES) - {"bokeh", "trimesh"}  # which Dask and PyRadiomics import
+    assert of_extras == set(LIBRARIES) - {"bokeh", "skimage", "trimesh"}  # which Dask and PyRadiomics import
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

@@ -1,6 +1,7 @@
 """What becomes of each key of a PyRadiomics parameter file."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,6 @@ def test_what_a_file_leaves_out_is_pyradiomics() -> None:
         ({"settings": {}}, "settings", "did you mean 'setting'?"),
         ({"imageType": {"original": {}}}, "imageType.original", "did you mean 'Original'?"),
         ({"imageType": {"Original": 5}}, "imageType.Original", "5 is no mapping"),
-        ({"imageType": {"LBP2D": {}}}, "imageType.LBP2D", "scikit-image"),
         ({"imageType": {"LoG": {}}}, "imageType.LoG", "sigma is missing"),
         ({"imageType": {"LoG": {"sigma": [1, 0]}}}, "imageType.LoG.sigma", "out of range (limit: above 0)"),
         ({"imageType": {"Original": {"normalize": True}}}, "imageType.Original.normalize", "move it to the section"),
@@ -218,6 +218,17 @@ def test_what_the_fast_engine_lacks_goes_to_stock() -> None:
         "distances = [1, 2, 1] lists a number twice: PyRadiomics computes the whole set",
     )
     assert outcomes({**twice, "featureClass": {"glrlm": None}})["setting.distances"][0] == "no effect"
+    assert outcomes({"imageType": {"LBP2D": {}}})["imageType.LBP2D"] == (
+        "stock",
+        "LBP2D is a filter of scikit-image: PyRadiomics computes the whole set",
+    )
+
+
+def test_a_filter_whose_library_is_not_here_is_refused_with_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    outcome, reason = outcomes({"imageType": {"LBP2D": {}}})["imageType.LBP2D"]
+    assert outcome == "refused"
+    assert "pip install 'cvtbatch[stock]'" in reason
 
 
 def test_a_file_is_read_as_the_yaml_that_pyradiomics_reads(tmp_path: Path) -> None:
