@@ -283,6 +283,12 @@ def reserved_readers() -> re.Pattern[str]:
 
 
 @cache
+def reserved_rois() -> re.Pattern[str]:
+    """Return what regions that are derived of outlines are called, as a whole: the outline's name and a rule's."""
+    return re.compile(_load("manifest.json")["reservedRois"])
+
+
+@cache
 def empty_words() -> frozenset[str]:
     """Return what software writes for an empty cell, in small letters."""
     return frozenset(_load("manifest.json")["emptyWords"])

@@ -104,6 +104,18 @@ def _parse(text: str, field: contracts.Field) -> tuple[Value, str]:
     return value, f"{text!r} {complaint}" if complaint else ""
 
 
+def reserved_rois(values: Mapping[str, Sequence[Value]]) -> Iterator[tuple[int, str]]:
+    """Say, with the row, which outlines are named as regions are that are derived of outlines: one would stand for the other."""
+    wrong = {roi for roi in set(values["roi"]) if contracts.reserved_rois().fullmatch(str(roi)) is not None}
+    for number, roi in zip(values[NUMBER], values["roi"], strict=True) if wrong else ():
+        if roi in wrong:
+            yield (
+                int(number or 0),
+                f"row {number}, column roi: {roi!r} is how regions are named that `extract` derives of an outline: name what "
+                "was drawn otherwise, e.g. with a hyphen in place of the dot",
+            )
+
+
 def reserved_readers(values: Mapping[str, Sequence[Value]]) -> Iterator[tuple[int, str]]:
     """Say, with the row, which readers are named as methods are that find outlines: a person would be taken for one."""
     wrong = {

@@ -27,6 +27,7 @@ from cvtbatch.manifest.cells import (
     is_empty_word,
     parse_rows,
     reserved_readers,
+    reserved_rois,
 )
 from cvtbatch.manifest.files import file_digest, read_csv, read_parquet
 from cvtbatch.manifest.presence import COLUMNS, THREADS, Away, Presence, require_folders
@@ -227,6 +228,7 @@ def _read(path: Path, sha256: str) -> Survey:
             absent = presence.look(batch.numbers, {column: values[column] for column in COLUMNS}, threads)
             words.extend(_empty_words(values, absent))
             reserved.extend(reserved_readers(values))
+            words.extend(reserved_rois(values))
             centers.update(map(str, set(values["center"])))
             spill.append(
                 pa.record_batch([pa.array(values[name], schema.field(name).type) for name in schema.names], schema)

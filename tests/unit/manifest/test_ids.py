@@ -10,6 +10,7 @@ from cvtbatch import contracts
 from cvtbatch.errors import InputError, ProblemsError
 from cvtbatch.manifest import find_twins, name_centers, read_manifest, refuse_twins, twins_of
 from cvtbatch.plain_text import FORMULA_START, hidden_character, is_formula, visible
+from cvtbatch.regions.rules import is_region
 from tests.support.archives import write_rows
 from tests.support.manifest_rows import problems, row
 
@@ -223,6 +224,20 @@ def test_no_person_is_named_as_a_method_that_finds_outlines(folder: Path, reader
     lines = raised.value.private.splitlines()
     assert [line.partition(":")[0] for line in lines] == ["row 2, column reader", "row 3, column reader"]
     assert f"'{reader}' is how outlines are named that `extract` finds by itself: name the person" in lines[0]
+
+
+def test_no_outline_is_named_as_a_region_that_is_derived_of_one(folder: Path) -> None:
+    found = problems(folder, row(), row(case_id="2", roi="hematoma.rim5"), row(case_id="3", roi="hematoma.rim"))
+    assert [line.partition(":")[0] for line in found] == ["row 2, column roi", "row 3, column roi"]
+    assert "with a hyphen in place of the dot" in found[0]
+
+
+@pytest.mark.parametrize(
+    "roi",
+    ["a.rim5", "a.rim", "a.core2.5", "a.hull", "b.a.part3", "a.largest", "a.rim0", "a.part0", "a.b", "rim5", "a.rim5x"],
+)
+def test_what_is_reserved_is_what_regions_are_called(roi: str) -> None:
+    assert (contracts.reserved_rois().fullmatch(roi) is not None) == is_region(roi)
 
 
 def test_a_method_among_other_problems_is_one_of_them(folder: Path) -> None:
