@@ -19,6 +19,7 @@ from cvtbatch.documents import to_document
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.extras import require
+from cvtbatch.pipelines.models.compare_columns import column_values
 from cvtbatch.pipelines.models.compare_plan import REFERENCE, Plan, Refit, describe_variant, plan_comparison
 from cvtbatch.pipelines.models.training_cohort import CohortSource, TrainingData, read_training
 from cvtbatch.pipelines.shared.job import Job
@@ -96,7 +97,10 @@ def compare_variants(
     reference = plan.refits[REFERENCE]
     data = read_training(reference.source)
     optimistic = _audit(data)
-    whole = {name: {column: _values(column, name, data) for column in wanted} for name, wanted in plan.columns.items()}
+    whole = {
+        name: {column: column_values(column, f"compare.variants.{name}", data, pinned.view) for column in wanted}
+        for name, wanted in plan.columns.items()
+    }
     cohorts = _same_rows(plan)
     cohort = cohorts[reference.source]
     there = np.isin(data.cohort.keys, cohort.keys)
@@ -234,27 +238,6 @@ def _fitted(name: str, model: Model, refit: Refit, cohort: Cohort, parts: Sequen
     require_terms(cohort.clinical, cohort.outcome, refit.settings.clinical)
     refuse(audit_tasks(cohort, results, refit.settings.components))
     return fitted_variant(name, model, results, cohort, refit.settings)
-
-
-def _values(column: str, variant: str, data: TrainingData) -> Floats:
-    """Return a column of numbers or of yes and no: (n,), NaN where it is unknown.
-
-    Raises:
-        InputError: "no_such_column": there is none of that name, or it holds texts.
-    """
-    cohort = data.cohort
-    if column in cohort.radiomics_names:
-        return cohort.radiomics[:, cohort.radiomics_names.index(column)]
-    numbers = {
-        name: values for name, values in data.clinical.items() if not any(isinstance(value, str) for value in values)
-    }
-    if column not in numbers:
-        raise InputError(
-            "no_such_column",
-            f"compare.variants.{variant}: there is no column of numbers {column!r}; beside the features there are "
-            f"{', '.join(numbers)}",
-        )
-    return np.array([np.nan if value is None else float(value) for value in numbers[column]])
 
 
 def _compare(
