@@ -61,7 +61,7 @@ def _run(*arguments: object, code: int = 0) -> dict[str, object]:
 
 
 def _source(store: Path, snapshot: str, reviewed: bool = True) -> CohortSource:
-    return CohortSource(str(store), snapshot, ("C1",), Reading("A", 1), (), reviewed)
+    return CohortSource(str(store), snapshot, ("C1",), Reading("A", 1), (), reviewed, clinical=("epilepsy",))
 
 
 def test_a_fit_takes_what_a_store_without_the_others_holds(archive: Path, tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ PARAMETERS = {
     "setting": {"binWidth": 5, "resampledPixelSpacing": [1.5, 1.5, 3], "voxelArrayShift": 300},
 }
 WHOLE = {"featureClass": {"firstorder": ["Mean"]}, "setting": {"normalize": True, "preCrop": True}}
-KEYS = 18
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +56,9 @@ def _extract(folder: Path, *arguments: object, code: int = 0) -> dict[str, objec
 
 
 def _values(folder: Path, name: str) -> dict[str, dict[str, float]]:
-    rows = FeatureStore(str(folder / "store")).features(name)
-    names = rows.column_names[KEYS:]
-    return {row["case_id"]: {column: row[column] for column in names} for row in rows.to_pylist()}
+    store = FeatureStore(str(folder / "store"))
+    names = store.features_of(name).features
+    return {row["case_id"]: {column: row[column] for column in names} for row in store.features(name).to_pylist()}
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the way in which PyRadiomics loads its classes

@@ -7,7 +7,6 @@ import pytest
 
 from cvtbatch.dlrn import load_bundle
 from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS
-from cvtbatch.dlrn.description import SlicePooling
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.documents import to_document
 from cvtbatch.errors import FormatError
@@ -15,7 +14,7 @@ from tests.support.paths import ROOT
 
 COMPAT = ROOT / "tests" / "compat"
 # What stands for a key that a document does not have.
-ABSENT = (None, {}, [], to_document(DEFAULT_TERMS), to_document(SlicePooling()))
+ABSENT = (None, {}, [], to_document(DEFAULT_TERMS))
 BUNDLES = sorted(path.parent for path in COMPAT.glob("*/bundle.json"))
 
 
