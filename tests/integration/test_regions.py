@@ -240,4 +240,4 @@ def test_regions_that_cannot_be_are_refused_before_any_work(folder: Path, copied
     (copied / "archive" / "manifest.csv").write_text(text)
     taken = cvtbatch("extract", copied / "archive" / "manifest.csv", "--store", store, "--workers", 0, *REGIONS)
     assert taken.returncode == 1
-    assert "row 2 of the manifest has an outline 'hematoma.rim5'" in taken.stderr
+    assert "row 2, column roi: 'hematoma.rim5' is how regions are named" in taken.stderr

@@ -27,7 +27,6 @@ from cvtbatch.pipelines.extraction.planning import (
     stored_cases,
 )
 from cvtbatch.pipelines.extraction.prometheus import open_metrics
-from cvtbatch.pipelines.extraction.region_work import require_free_names
 from cvtbatch.pipelines.extraction.report import ExtractReport, Progress, reason_counts
 from cvtbatch.pipelines.extraction.row_batch import batch_order
 from cvtbatch.pipelines.extraction.run_report import Ending, RunReporter, require_folder
@@ -46,7 +45,6 @@ def dry_run(
     Args:
         on_plan: called with every plan; it is not kept.
     """
-    require_free_names(manifest, settings.work.regions)
     known: Iterable[KnownOf]
     try:
         known = stored_cases(FeatureStore(settings.work.store_url), manifest, settings)
@@ -95,7 +93,6 @@ def extract(
         ResourceError: the scheduler went away.
         KeyboardInterrupt: after what was done has been committed.
     """
-    require_free_names(manifest, settings.work.regions)
     started = time.monotonic()
     settings = replace(settings, work=replace(settings.work, uid_key=load_uid_key()))
     run_id = make_run_id(datetime.datetime.now(datetime.UTC))

@@ -2,10 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import product
 
-from cvtbatch.errors import InputError
-from cvtbatch.manifest import Case
 from cvtbatch.regions.rules import Rule, region_roi, rules_of
 from cvtbatch.spec import Spec, digest, region_spec
 
@@ -45,22 +42,3 @@ def resolve_regions(names: Sequence[str], volume: Spec) -> tuple[tuple[RegionWor
 def region_keys(roi_keys: Iterable[str], regions: Sequence[RegionWork]) -> set[str]:
     """Return the keys of the regions of some outlines."""
     return {region.key(key) for key in roi_keys for region in regions}
-
-
-def require_free_names(cases: Iterable[Case], regions: Sequence[RegionWork]) -> None:
-    """Refuse a manifest in which an outline has the name that a region of another one would take; nothing is read without regions.
-
-    Raises:
-        InputError: "bad_region".
-    """
-    for case in cases if regions else ():
-        drawn = {roi.roi_key: roi for roi in case.rois}
-        for region, key in product(regions, drawn):
-            if (roi := drawn.get(region.key(key))) is None:
-                continue
-            raise InputError(
-                "bad_region",
-                f"row {roi.manifest_row} of the manifest has an outline {roi.roi!r}, which is what the job's region "
-                f"{region.rule.name} of another outline of the case is called: name the outline otherwise, or leave the region "
-                "out of regions",
-            )

@@ -4,16 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from cvtbatch.errors import InputError
 from cvtbatch.pipelines.extraction.case_plan import CasePlan, Reason, plan_case
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
 from cvtbatch.pipelines.extraction.limits import region_bytes, region_limit_s
 from cvtbatch.pipelines.extraction.outline_plan import plan_outlines
 from cvtbatch.pipelines.extraction.region_plan import RegionPlan, plan_regions, with_regions
-from cvtbatch.pipelines.extraction.region_work import require_free_names, resolve_regions
+from cvtbatch.pipelines.extraction.region_work import resolve_regions
 from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownRegion, KnownRoi
 from cvtbatch.spec import volume_spec
-from tests.unit.pipelines.extraction.test_case_plan import CASE, KEY, ROI, SOURCES, STORED, WITH_SET, WORK, known
+from tests.unit.pipelines.extraction.test_case_plan import CASE, KEY, SOURCES, STORED, WITH_SET, WORK, known
 from tests.unit.pipelines.extraction.test_outline_plan import AWAITING, OUTLINING, found
 from tests.unit.pipelines.extraction.test_outline_plan import KEY as FOUND_KEY
 
@@ -131,12 +130,3 @@ def test_limits_grow_with_regions_and_voxels() -> None:
     assert region_limit_s(one, None) < region_limit_s(two, None)
     assert region_limit_s(two, 7.0) == 7.0
     assert region_bytes(one) == region_bytes(two) == 50_000_000 + 28 * 64
-
-
-def test_an_outline_may_not_have_a_region_s_name() -> None:
-    drawn = replace(CASE, rois=(ROI, replace(ROI, roi_key=RIM_KEY, roi="hematoma.rim5", manifest_row=2)))
-    require_free_names([CASE, drawn], [HULL])
-    with pytest.raises(InputError, match=r"row 2 of the manifest has an outline 'hematoma.rim5'"):
-        require_free_names([CASE, drawn], [RIM])
-    alone = replace(drawn, rois=drawn.rois[1:])
-    require_free_names([alone], [RIM])  # of no outline that is there
