@@ -88,26 +88,31 @@ def peak_mb(compute: Callable[[], object]) -> float:
 
 def stages(ct: sitk.Image, mask: sitk.Image, repeat: int) -> dict[str, float]:
     """Seconds of each stage of the fast engine; LBP's are part of the filters' in a run."""
-    box = boxes.cut_box(ct, mask, PROFILE)
-    grid, named = lay_grid(box), dict(filters.filter_images(box))
-    gray = [discretise(values, PROFILE.bin_width) for values in named.values()]
-    matrices = [fill_matrices(grid, levels) for levels in gray]
+    own = PROFILE.calculation
+    box = boxes.cut_box(ct, mask, PROFILE.preparation)
+    grid = lay_grid(box, own)
+    named = {name: values for of in PROFILE.image_types for name, values in filters.filter_images(box, of)}
+    gray = [discretise(values, own) for values in named.values()]
+    matrices = [fill_matrices(grid, levels, own.gldm_a) for levels in gray]
     both = list(zip(matrices, gray, strict=True))
     work: dict[str, Callable[[], object]] = {
-        "box and checks": lambda: boxes.cut_box(ct, mask, PROFILE),
+        "box and checks": lambda: boxes.cut_box(ct, mask, PROFILE.preparation),
         "shape": lambda: shape_features(box),
         "LoG, wavelet, gradient, pointwise": lambda: list(_images_but_patterns(box)),
         "LBP-3D": lambda: pattern_images(box),
-        "discretisation": lambda: [discretise(values, PROFILE.bin_width) for values in named.values()],
-        "matrices": lambda: [fill_matrices(grid, levels) for levels in gray],
+        "discretisation": lambda: [discretise(values, own) for values in named.values()],
+        "matrices": lambda: [fill_matrices(grid, levels, own.gldm_a) for levels in gray],
         "first order": lambda: [
             first_order_features(values, levels.counts, 0.0, 1.25)
             for values, levels in zip(named.values(), gray, strict=True)
         ],
-        "GLCM features": lambda: [glcm_features(found.glcm, levels.levels) for found, levels in both],
+        "GLCM features": lambda: [
+            glcm_features(found.glcm, levels.levels, own.symmetrical_glcm, None, PROFILE.features("glcm"))
+            for found, levels in both
+        ],
         "GLRLM, GLSZM, GLDM, NGTDM features": lambda: [
             (
-                glrlm_features(found, levels.levels, grid.with_lines),
+                glrlm_features(found, levels.levels, grid.with_lines, None),
                 glszm_features(found, levels.levels),
                 gldm_features(found, levels.levels),
                 ngtdm_features(found.ngtdm, levels.levels, levels.counts),
@@ -119,10 +124,9 @@ def stages(ct: sitk.Image, mask: sitk.Image, repeat: int) -> dict[str, float]:
 
 
 def _images_but_patterns(box: boxes.RoiBox):
-    for image in filters.filter_images(box):
-        yield image
-        if image[0] == "gradient":
-            return
+    for image_type in PROFILE.image_types:
+        if image_type.name != "LBP3D":
+            yield from filters.filter_images(box, image_type)
 
 
 def compare(ml: float, repeat: int) -> None:
