@@ -29,7 +29,15 @@ from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.scoring import SpecIds
 from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model, Protocol
 from cvtbatch.dlrn.signatures import Signatures
-from cvtbatch.dlrn.tasks import TaskMap, TaskResult, fit_nomogram, nomogram_scores, plan_tasks, run_tasks_here
+from cvtbatch.dlrn.tasks import (
+    TaskMap,
+    TaskResult,
+    fit_nomogram,
+    nomogram_scores,
+    plan_tasks,
+    robust_nomogram,
+    run_tasks_here,
+)
 from cvtbatch.dlrn.thresholds import find_thresholds, operating_point
 from cvtbatch.dlrn.training_scores import ClassScores, scores_by_class
 from cvtbatch.dlrn.votes import IN_SAMPLE, fit_votes, unchanged
@@ -230,15 +238,7 @@ def _study_estimate(result: TaskResult, chosen: ChosenTerms, cohort: Cohort, set
     Both are optimistic. In-sample scores often part the outcomes; then the nomogram needs Firth's correction, and has it here.
     """
     scores = dict(result.scores)
-    separated = False
-    known = (scores[Model.DLR], cohort.clinical, cohort.outcome, chosen.terms)
-    try:
-        nomogram = fit_nomogram(*known, firth=settings.firth)
-    except InputError as error:
-        if error.kind != "separation":
-            raise
-        separated = True
-        nomogram = fit_nomogram(*known, firth=True)
+    nomogram = robust_nomogram(scores[Model.DLR], cohort.clinical, cohort.outcome, chosen.terms, firth=settings.firth)
     scores[Model.DLRN] = nomogram_scores(nomogram, scores[Model.DLR], cohort.clinical, chosen.terms)
     models = {
         str(model): _performance(model, score, _thresholds(cohort, score), cohort, settings)
@@ -250,7 +250,7 @@ def _study_estimate(result: TaskResult, chosen: ChosenTerms, cohort: Cohort, set
         "grid_search_auc": {
             str(model): max(signature.forest.grid_auc, default=None) for model, signature in fitted.items()
         },
-        "separated": separated,
+        "separated": nomogram.firth and not settings.firth,
         "terms": [term.to_document() for term in nomogram.terms],
         "counts": {str(model): counts for model, counts in result.counts.items()},
         "selected": {str(model): list(names) for model, names in result.selected.items()},

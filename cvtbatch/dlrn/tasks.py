@@ -15,7 +15,7 @@ from cvtbatch.dlrn.clinical_choice import choose_terms, rows_of
 from cvtbatch.dlrn.clinical_terms import ClinicalColumns, ClinicalTerm, design, labels_of
 from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.folds import Split, grouped_folds
-from cvtbatch.dlrn.logistic import LogisticFit, fit_logistic
+from cvtbatch.dlrn.logistic import LogisticFit, fit_logistic, fit_or_correct
 from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model, Protocol
 from cvtbatch.dlrn.signatures import Ledger, Seen, Signatures, fit_signatures
 from cvtbatch.dlrn.thresholds import YOUDEN, find_thresholds
@@ -131,7 +131,8 @@ def run_task(cohort: Cohort, settings: FitSettings, task: Task) -> TaskResult:
             ledger.enter("clinical", train)
             chosen = choose_terms(clinical, outcome, settings.clinical)
             terms, entered = chosen.terms, chosen.entered()
-            fit, firth = robust_nomogram(inner, clinical, outcome, terms, firth=settings.firth)
+            fit = robust_nomogram(inner, clinical, outcome, terms, firth=settings.firth)
+            firth = fit.firth
             ledger.enter("nomogram", train)
             scores[Model.DLRN] = nomogram_scores(fit, scores[Model.DLR], rows_of(cohort.clinical, test), terms)
             own = nomogram_scores(fit, inner, clinical, terms)
@@ -179,6 +180,28 @@ def fit_nomogram(
     Raises:
         InputError: "separation", "collinear_terms" (one follows from the others), or too few known values.
     """
+    return fit_logistic(*_known_rows(dlr, clinical, outcome, terms), firth=firth, limits=limits)
+
+
+def robust_nomogram(
+    dlr: Floats, clinical: ClinicalColumns, outcome: Integers, terms: Sequence[ClinicalTerm], *, firth: bool
+) -> LogisticFit:
+    """Fit as `fit_nomogram`, with Firth's correction where the outcomes are parted; the fit says whether it has it.
+
+    Raises:
+        InputError: "collinear_terms", or too few known values.
+    """
+    return fit_or_correct(*_known_rows(dlr, clinical, outcome, terms), firth=firth)
+
+
+def _known_rows(
+    dlr: Floats, clinical: ClinicalColumns, outcome: Integers, terms: Sequence[ClinicalTerm]
+) -> tuple[Floats, Integers, tuple[str, ...]]:
+    """Return columns, outcomes and the columns' names of the cases whose clinical terms are known.
+
+    Raises:
+        InputError: "too_few_patients".
+    """
     columns = np.column_stack([dlr, design(terms, clinical, len(dlr))])
     known = ~np.isnan(columns).any(axis=1)
     names = labels_of(terms)
@@ -187,7 +210,7 @@ def fit_nomogram(
             "too_few_patients",
             f"{' and '.join(names)} known in {int(known.sum())} training cases, not in both outcomes",
         )
-    return fit_logistic(columns[known], outcome[known], ("dlr", *names), firth=firth, limits=limits)
+    return columns[known], outcome[known], ("dlr", *names)
 
 
 def inner_folds(cohort: Cohort, rows: Integers, settings: FitSettings, name: str) -> list[Split]:
@@ -213,20 +236,6 @@ def _cross_fitted_dlr(cohort: Cohort, rows: Integers, settings: FitSettings, nam
         ledger.entries += [Seen(f"{part}: {entry.step}", entry.rows, _rows(rows[test])) for entry in inner.entries]
         scores[test] = signatures.score(cohort, rows[test])[Model.DLR]
     return scores
-
-
-def robust_nomogram(
-    dlr: Floats, clinical: ClinicalColumns, outcome: Integers, terms: Sequence[ClinicalTerm], *, firth: bool
-) -> tuple[LogisticFit, bool]:
-    """Fit a fold's nomogram; a fold whose outcomes are parted takes Firth's correction, and says so."""
-    if firth:
-        return fit_nomogram(dlr, clinical, outcome, terms, firth=True), True
-    try:
-        return fit_nomogram(dlr, clinical, outcome, terms, firth=False), False
-    except InputError as error:
-        if error.kind != "separation":
-            raise
-        return fit_nomogram(dlr, clinical, outcome, terms, firth=True), True
 
 
 def _rows(rows: Integers) -> tuple[int, ...]:

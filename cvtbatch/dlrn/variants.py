@@ -134,7 +134,7 @@ def _inner_nomogram_auc(result: TaskResult, cohort: Cohort, settings: FitSetting
         rows = train[fitted_on]
         clinical, outcome = rows_of(cohort.clinical, rows), cohort.outcome[rows]
         terms = choose_terms(clinical, outcome, settings.clinical).terms
-        fit, _ = robust_nomogram(result.inner[fitted_on], clinical, outcome, terms, firth=settings.firth)
+        fit = robust_nomogram(result.inner[fitted_on], clinical, outcome, terms, firth=settings.firth)
         unseen = rows_of(cohort.clinical, train[held_out])
         scores[held_out] = nomogram_scores(fit, result.inner[held_out], unseen, terms)
     return _auc(cohort.outcome[train], scores)
