@@ -77,7 +77,8 @@ def results(
             "no score by this bundle, so that the report has none (run `cvtbatch score`), of", report.unscored
         )
         if report.failed:
-            say(f"{len(report.failed)} cases were refused, and the others written", err=True)
+            many = "1 case was" if len(report.failed) == 1 else f"{len(report.failed)} cases were"
+            say(f"{many} refused, and the others written", err=True)
     ctx.exit(STANDING_FAILURES if report.failed else 0)
 
 

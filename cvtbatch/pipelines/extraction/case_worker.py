@@ -20,6 +20,7 @@ from cvtbatch.pipelines.extraction.feature_step import FeatureStep, MaskedRoi
 from cvtbatch.pipelines.extraction.guard import About, Stopped, guarded
 from cvtbatch.pipelines.extraction.roi_row import mask_columns
 from cvtbatch.pipelines.extraction.source_inputs import SourceInputs
+from cvtbatch.pipelines.extraction.stored_masks import is_whole
 from cvtbatch.pipelines.extraction.task_cost import Meter
 from cvtbatch.pipelines.extraction.volume_row import describe_volume
 from cvtbatch.spec import digest
@@ -93,7 +94,7 @@ class CaseWorker:
         image_digest = source.image_digest()
         self.sources.keep_image(image_digest, source)
         if known is not None and known.image_digest == image_digest:
-            if not self._is_whole(known.stored):
+            if not is_whole(self.store, known.stored):
                 return self._write_volume(source, image_digest, known.generation + 1)
             self._add_volume_row(source, image_digest, known.grid, known.stored, known.generation)
             return _Volume(image_digest, known.grid, known.stored, None, ImageSlices.of(source))
@@ -211,13 +212,6 @@ class CaseWorker:
                 return roi.known.input_digest, np.asarray(self.store.read_array(roi.known.stored), dtype=np.uint8)
         return self._read_mask(roi, volume)
 
-    def _is_whole(self, stored: StoredArray) -> bool:
-        try:
-            self.store.read_array(stored)
-        except FormatError:
-            return False
-        return True
-
     def _read_mask(self, roi: RoiTask, volume: _Volume) -> tuple[str, npt.NDArray[np.uint8]]:
         known = roi.known
         self.decoded = True
@@ -230,7 +224,7 @@ class CaseWorker:
         hu_zyx = self._voxels(volume)
         self._guarded("mask", roi, lambda: require_in_head(mask_zyx, hu_zyx, volume.grid))
         same = known is not None and known.input_digest == input_digest
-        if known is not None and same and self._is_whole(known.stored):
+        if known is not None and same and is_whole(self.store, known.stored):
             stored, generation = known.stored, known.generation
         else:
             stored = self._write(lambda: self.store.write_mask(mask_zyx, volume.grid))

@@ -26,9 +26,10 @@ from cvtbatch.pipelines.extraction.outline_plan import VolumeInput, roi_fingerpr
 from cvtbatch.pipelines.extraction.outline_result import Outlined, OutlineResult, OutlineTask
 from cvtbatch.pipelines.extraction.outline_row import found_flags, outline_flags, outline_row, place_of
 from cvtbatch.pipelines.extraction.roi_row import mask_columns
+from cvtbatch.pipelines.extraction.stored_masks import store_mask
 from cvtbatch.pipelines.extraction.task_cost import Meter
 from cvtbatch.spec import digest
-from cvtbatch.store import FeatureStore, StoredArray
+from cvtbatch.store import FeatureStore
 
 Value = TypeVar("Value")
 Mask = npt.NDArray[np.uint8]
@@ -176,14 +177,7 @@ class OutlineWorker:
         mask_digest = SourceMask(mask_zyx, given.grid, "").mask_digest()
         input_digest = digest(given.image_digest, mask_digest)
         known = given.known.get(source.roi_key)
-        same = known is not None and known.input_digest == input_digest
-        if known is not None and same and self._is_whole(known.stored):
-            stored, generation = known.stored, known.generation
-        else:
-            with self._meter.stage("write"):
-                stored = self._store.write_mask(mask_zyx, given.grid)
-            self._meter.written_bytes += stored.size_bytes
-            generation = known.generation + 1 if known is not None and same else 0
+        stored, generation = store_mask(self._store, self._meter, mask_zyx, given.grid, input_digest, known)
         work.rois.append(
             {
                 **roi_identity(given.case, source),
@@ -201,13 +195,6 @@ class OutlineWorker:
             }
         )
         return input_digest
-
-    def _is_whole(self, stored: StoredArray) -> bool:
-        try:
-            self._store.read_array(stored)
-        except FormatError:
-            return False
-        return True
 
     def _add_features(self, work: _Work, source: RoiSource, input_digest: str, mask_zyx: Mask, hu_zyx: Volume) -> None:
         """Compute the features of an outline that lacks them, or compare again those that did not agree."""

@@ -17,9 +17,10 @@ from cvtbatch.pipelines.extraction.limits import region_bytes
 from cvtbatch.pipelines.extraction.region_plan import Parent, RegionInput, RegionTask
 from cvtbatch.pipelines.extraction.region_result import RegionResult
 from cvtbatch.pipelines.extraction.region_row import region_mask_columns, region_row
+from cvtbatch.pipelines.extraction.stored_masks import store_mask
 from cvtbatch.pipelines.extraction.task_cost import Meter
 from cvtbatch.regions.masks import NoRegion, Region, derive_region
-from cvtbatch.store import FeatureStore, StoredArray
+from cvtbatch.store import FeatureStore
 
 
 class RegionWorker:
@@ -103,15 +104,10 @@ class RegionWorker:
 
     def _add_mask(self, outline: Parent, region: RegionInput, mask_zyx: npt.NDArray[np.uint8], columns: Row) -> None:
         """Write a region's mask, unless it is stored as it is, and its row."""
-        task, known = self._task, region.known
-        same = known is not None and known.input_digest == region.input_digest
-        if known is not None and same and self._is_whole(known.stored):
-            stored, generation = known.stored, known.generation
-        else:
-            with self._meter.stage("write"):
-                stored = self._store.write_mask(mask_zyx, task.grid)
-            self._meter.written_bytes += stored.size_bytes
-            generation = known.generation + 1 if known is not None and same else 0
+        task = self._task
+        stored, generation = store_mask(
+            self._store, self._meter, mask_zyx, task.grid, region.input_digest, region.known
+        )
         self._rows["rois"].append(
             {
                 **roi_identity(task.case, region.source),
@@ -130,13 +126,6 @@ class RegionWorker:
                 **columns,
             }
         )
-
-    def _is_whole(self, stored: StoredArray) -> bool:
-        try:
-            self._store.read_array(stored)
-        except FormatError:
-            return False
-        return True
 
     def _add_features(self, region: RegionInput, about: About, mask_zyx: npt.NDArray[np.uint8]) -> None:
         """Compute the features that a region lacks, or compare again those that did not agree; a set that fails stops no other."""
