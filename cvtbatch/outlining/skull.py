@@ -141,10 +141,12 @@ def _on_work_grid(values_zyx: npt.NDArray[np.float32], spacing_mm: Triple, beyon
 
 def _on_source_grid(region: sitk.Image, hu_zyx: Volume, spacing_mm: Triple) -> Mask:
     """Return a region of the work grid on the volume's own, without the bone and air around it as that grid shows them."""
-    frame = _image(np.empty(hu_zyx.shape, dtype=np.uint8), spacing_mm)
-    share = sitk.Resample(region, frame, sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkFloat32, True)
+    share = sitk.Resample(
+        region, hu_zyx.shape[::-1], sitk.Transform(), sitk.sitkLinear, (0.0, 0.0, 0.0), spacing_mm[::-1],
+        (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0), 0.0, sitk.sitkFloat32, True,
+    )  # fmt: skip
     region_zyx = sitk.GetArrayViewFromImage(share) >= 0.5
-    box = ndimage.find_objects(region_zyx.astype(np.uint8))[0]
+    box = _box(region_zyx)
     near = hu_zyx[box]
     inside = np.zeros(hu_zyx.shape, dtype=np.bool_)
     inside[box] = _filled(_largest(region_zyx[box] & (near <= BONE_HU) & (near >= FLUID_HU)))
@@ -153,7 +155,7 @@ def _on_source_grid(region: sitk.Image, hu_zyx: Volume, spacing_mm: Triple) -> M
 
 def _largest(mask: Mask) -> Mask:
     parts, _ = ndimage.label(mask)
-    sizes = np.bincount(parts[mask], minlength=2)
+    sizes = np.bincount(parts.ravel(), minlength=2)
     return np.asarray(parts == sizes[1:].argmax() + 1)
 
 
@@ -213,13 +215,19 @@ def _within(mask: Mask, distance_mm: float, work_mm: Triple) -> Mask:
 
 def _near(mask: Mask, steps: Sequence[int]) -> tuple[slice, ...] | None:
     """Return the box of a mask, so many voxels wider along z, y and x; None of an empty one."""
-    boxes = ndimage.find_objects(mask.view(np.uint8))
-    if not boxes:
+    if not mask.any():
         return None
     return tuple(
         slice(max(part.start - wider, 0), min(part.stop + wider, size))
-        for part, wider, size in zip(boxes[0], steps, mask.shape, strict=True)
+        for part, wider, size in zip(_box(mask), steps, mask.shape, strict=True)
     )
+
+
+def _box(mask: Mask) -> tuple[slice, ...]:
+    """Return the box of a mask that is not empty."""
+    occupied = mask.any(axis=(1, 2)), mask.any(axis=(0, 2)), mask.any(axis=(0, 1))
+    ends = [np.flatnonzero(line)[[0, -1]] for line in occupied]
+    return tuple(slice(int(first), int(last) + 1) for first, last in ends)
 
 
 def _cover(reached: Mask, bone: Mask) -> float:
