@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-from cvtbatch import contracts
 from cvtbatch.cli.display import say
 from cvtbatch.cli.options import json_option
 from cvtbatch.cli.tables import print_table
@@ -28,6 +27,7 @@ def show(path: Path, as_json: bool) -> None:
     Example:
       cvtbatch bundle show bundle
     """
+    from cvtbatch import contracts
     from cvtbatch.dlrn.settings import Model
     from cvtbatch.dlrn.thresholds import THRESHOLDS
     from cvtbatch.pipelines.models.bundle_summary import summarise_bundle

@@ -8,12 +8,11 @@ from typing import Any
 
 import click
 
-from cvtbatch import contracts
 from cvtbatch.cli.display import print_exported_case, say
 from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import centers_option, json_option, snapshot_option, spec_option, store_option
 from cvtbatch.cli.status_display import print_flow, print_status, watch_display
-from cvtbatch.cli.values import Number, Word
+from cvtbatch.cli.values import Number, TableName
 
 
 @click.command(short_help="Show cases, rows, failures and runs of a store.")
@@ -63,7 +62,7 @@ def _watch(store_url: str, seconds: float, as_json: bool) -> None:
 
 
 @click.command(short_help="Write a table of a store as .csv or .parquet.")
-@click.argument("table", metavar="TABLE", type=Word([*contracts.table_names(), "wide"], prefix="features_"))
+@click.argument("table", metavar="TABLE", type=TableName())
 @store_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write: .parquet or .csv.")
 @snapshot_option

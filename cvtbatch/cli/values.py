@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from cvtbatch.nearest import did_you_mean, enumerated
 
@@ -24,6 +25,24 @@ class Word(click.Choice[str]):
             known = [*self.choices, *([f"{self.prefix}NAME"] if self.prefix else [])]
             self.fail(f"{value!r}; {did_you_mean(value, self.choices)}it is one of {enumerated(known)}", param, ctx)
         return value
+
+
+class TableName(click.ParamType[str]):
+    """A table of a store, or `wide`. Their names are read when one is given: no other command waits for the contracts."""
+
+    name = "table"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return self._words().convert(value, param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return self._words().shell_complete(ctx, param, incomplete)
+
+    @staticmethod
+    def _words() -> Word:
+        from cvtbatch import contracts
+
+        return Word([*contracts.table_names(), "wide"], prefix="features_")
 
 
 class WholeNumber(click.IntRange):

@@ -27,9 +27,9 @@ from cvtbatch.store.snapshots import (
     read_snapshot,
     read_snapshots,
 )
+from cvtbatch.store.stored_array import StoredArray
 from cvtbatch.store.tables import equal_to
 from cvtbatch.store.verification import Discrepancy, verify_snapshot
-from cvtbatch.store.volumes import StoredArray
 from cvtbatch.store.wide import wide_columns, wide_rows
 
 __all__ = [

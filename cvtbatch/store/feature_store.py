@@ -19,7 +19,7 @@ from cvtbatch.store.objects import get, holds, put
 from cvtbatch.store.opened import OpenedStore
 from cvtbatch.store.reading import View
 from cvtbatch.store.snapshots import read_snapshot, read_snapshots
-from cvtbatch.store.volumes import StoredArray, read_array, read_slices, write_array
+from cvtbatch.store.stored_array import StoredArray
 from cvtbatch.store.wide import PRIMARY, wide_rows, wide_schema
 
 if TYPE_CHECKING:
@@ -299,10 +299,14 @@ class FeatureStore(OpenedStore):
 
     def write_volume(self, hu_zyx: npt.NDArray[np.int16], grid: Grid) -> StoredArray:
         """Write a volume; it exists once a `volumes` row names it."""
+        from cvtbatch.store.volumes import write_array
+
         return write_array(self.location, hu_zyx, grid, "volume")
 
     def write_mask(self, mask_zyx: npt.NDArray[np.uint8], grid: Grid) -> StoredArray:
         """Write a mask; it exists once a `rois` row names it."""
+        from cvtbatch.store.volumes import write_array
+
         return write_array(self.location, mask_zyx, grid, "mask")
 
     def read_array(self, stored: StoredArray) -> npt.NDArray[np.int16] | npt.NDArray[np.uint8]:
@@ -311,6 +315,8 @@ class FeatureStore(OpenedStore):
         Raises:
             FormatError: it is missing or damaged.
         """
+        from cvtbatch.store.volumes import read_array
+
         return read_array(self.location, stored)
 
     def write_weights(self, sha256: str, data: bytes) -> None:
@@ -339,6 +345,8 @@ class FeatureStore(OpenedStore):
         Raises:
             FormatError: it is missing, a slice is damaged, or there is no such slice.
         """
+        from cvtbatch.store.volumes import read_slices
+
         return read_slices(self.location, stored, indices)
 
 

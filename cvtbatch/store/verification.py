@@ -10,7 +10,7 @@ from cvtbatch.store.measuring import measure
 from cvtbatch.store.opened import OpenedStore
 from cvtbatch.store.reading import View
 from cvtbatch.store.snapshots import Snapshot
-from cvtbatch.store.volumes import StoredArray, array_problems
+from cvtbatch.store.stored_array import StoredArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,8 @@ def _check_specs(specs: Mapping[str, Spec], named: Sequence[str]) -> list[Discre
 
 def _check_objects(store: OpenedStore, view: View, checksums: bool) -> list[Discrepancy]:
     """Return the volumes and masks that are gone or damaged."""
+    from cvtbatch.store.volumes import array_problems
+
     arrays = [
         (name, StoredArray(row["path"], row["checksum"]))
         for name in ("volumes", "rois")

@@ -7,7 +7,6 @@ object of the group, so that a lost or cut shard is an error and not a volume of
 import contextlib
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -28,23 +27,11 @@ from cvtbatch.spec import digest
 from cvtbatch.store.location import Location
 from cvtbatch.store.objects import get, put
 from cvtbatch.store.storage_errors import storage_error, storage_errors
+from cvtbatch.store.stored_array import StoredArray
 
 ARRAY = "0"
 OBJECTS = ("zarr.json", f"{ARRAY}/zarr.json", f"{ARRAY}/c/0/0/0")
 ZSTD_LEVEL = 3
-
-
-@dataclass(frozen=True, slots=True)
-class StoredArray:
-    """Where a group lies below the store's root, and the SHA-256 of its objects.
-
-    Attributes:
-        size_bytes: of its objects, where they have just been written; else 0.
-    """
-
-    path: str
-    checksum: str
-    size_bytes: int = field(default=0, compare=False)
 
 
 def write_array(

@@ -13,7 +13,7 @@ def _loaded(code: str, libraries: set[str]) -> str:
 
 
 def test_help_loads_no_heavy_library() -> None:
-    heavy = "dask distributed cryptography torch sklearn imblearn statsmodels matplotlib zarr radiomics SimpleITK numba highdicom"
+    heavy = "numpy pyarrow dask distributed cryptography torch sklearn statsmodels matplotlib zarr SimpleITK numba highdicom"
     output = _loaded("from cvtbatch.cli import cli\ncli.main(['--help'], standalone_mode=False)", set(heavy.split()))
     assert output.endswith("LOADED []\n")
     assert "extract" in output
