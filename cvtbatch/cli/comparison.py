@@ -77,7 +77,7 @@ def compare_models(
         click.echo(json.dumps(report.to_document(), indent=2))
     else:
         _print(report)
-    ctx.exit(STANDING_FAILURES if report.found.lacking else 0)
+    ctx.exit(STANDING_FAILURES if report.found.lacking or report.found.external_lacking else 0)
 
 
 def _print(report: "CompareReport") -> None:
@@ -99,6 +99,7 @@ def _print(report: "CompareReport") -> None:
     header = ("variant", "AUC (95 % CI)", f"less {compared.reference} (95 % CI)", "all variants together", "its AUC is")
     print_table("Variants", header, rows)
     say(whole_verdict(compared))
+    _print_external(report)
     for name, count in found.unscored.items():
         say(
             f"{name}: without a score of {count} case{'' if count == 1 else 's'}; compared are those that every variant scores"
@@ -110,6 +111,27 @@ def _print(report: "CompareReport") -> None:
     for mark in found.marks:
         say(f"read with care: {mark}")
     say(f"Page: {report.page}")
+
+
+def _print_external(report: "CompareReport") -> None:
+    from cvtbatch.validation.values import Estimate, NotComputable
+
+    for center in report.found.external:
+        say(f"{center.center}, on which no variant is fitted: {center.cases} cases, {center.events} of them events")
+        rows = []
+        for model in center.models:
+            difference = model.auc_difference
+            less, p_value = "", ""
+            if difference is not None and not isinstance(difference, NotComputable):
+                less = _shown(difference.difference)
+                p_value = "" if isinstance(difference.test, NotComputable) else f"{difference.test.p_value:.3g}"
+            rows.append((model.name, _shown(model.auc) if isinstance(model.auc, Estimate) else "", less, p_value))
+        reference = report.found.comparison.reference
+        print_table("Variants", ("variant", "AUC (95 % CI)", f"less {reference} (95 % CI)", "P (DeLong)"), rows)
+    for name, count in report.found.external_unscored.items():
+        say(f"{name}: without a score of {count} cases of other centres")
+    for name, reason in report.found.external_lacking.items():
+        say(f"{name} is not compared at other centres: {reason}")
 
 
 def _shown(estimate: "Estimate") -> str:

@@ -42,6 +42,15 @@ def scores_by_repeat(results: Sequence[TaskResult], cohort: Cohort) -> dict[Mode
     return scores
 
 
+def out_of_fold_scores(results: Sequence[TaskResult], rows: int) -> dict[Model, Floats]:
+    """Return what the signatures of cross-fits gave to the rows that they held out: (rows,) by model."""
+    scores = {model: np.full(rows, np.nan) for model in SIGNATURES}
+    for result in results:
+        for model, values in result.scores.items():
+            scores[model][list(result.task.test)] = values
+    return scores
+
+
 def _repeat(result: TaskResult) -> str:
     return result.task.name.rpartition("-")[0]
 

@@ -23,13 +23,21 @@ from cvtbatch.dlrn.clinical_choice import ChosenTerms, choose_terms, require_ter
 from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS, EPILEPSY, names_of, unknown
 from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.description import VoteRecalibration
-from cvtbatch.dlrn.estimates import Document, bootstrap_auc, nested_estimate, number, selection_stability
+from cvtbatch.dlrn.estimates import (
+    Document,
+    bootstrap_auc,
+    nested_estimate,
+    number,
+    out_of_fold_scores,
+    selection_stability,
+)
 from cvtbatch.dlrn.freezing import freeze_model, golden_rows, selection_table, software_versions
 from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.scoring import SpecIds
 from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model, Protocol
 from cvtbatch.dlrn.signatures import Signatures
 from cvtbatch.dlrn.tasks import (
+    FINAL,
     TaskMap,
     TaskResult,
     fit_nomogram,
@@ -124,8 +132,8 @@ def _assemble(
     optimistic: bool,
 ) -> Fit:
     sound = settings.protocol is Protocol.SOUND
-    signatures = _kept(by_name["final" if sound else "study"])
-    out_of_fold = _collect(_named(results, "crossfit"), len(cohort.keys))
+    signatures = _kept(by_name[FINAL if sound else "study"])
+    out_of_fold = out_of_fold_scores(_named(results, "crossfit"), len(cohort.keys))
     basis = out_of_fold if sound else dict(by_name["study"].scores)
     chosen = choose_terms(cohort.clinical, cohort.outcome, settings.clinical)
     nomogram = fit_nomogram(
@@ -188,14 +196,6 @@ def _kept(result: TaskResult) -> Signatures:
 
 def _selected(signatures: Signatures) -> dict[Model, tuple[str, ...]]:
     return {model: signature.selection.names() for model, signature in signatures.fitted.items()}
-
-
-def _collect(results: Sequence[TaskResult], rows: int) -> dict[Model, Floats]:
-    scores = {model: np.full(rows, np.nan) for model in SIGNATURES}
-    for result in results:
-        for model, values in result.scores.items():
-            scores[model][list(result.task.test)] = values
-    return scores
 
 
 def _votes(

@@ -21,6 +21,8 @@ from cvtbatch.dlrn.signatures import Ledger, Seen, Signatures, fit_signatures
 from cvtbatch.dlrn.thresholds import YOUDEN, find_thresholds
 from cvtbatch.errors import InputError
 
+FINAL = "final"
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -83,11 +85,24 @@ def plan_tasks(cohort: Cohort, settings: FitSettings) -> list[Task]:
     rows = tuple(range(len(cohort.keys)))
     tasks = plan_nested_tasks(cohort, settings)
     tasks.append(Task("study", Protocol.STUDY, rows, rows, keep=True))
+    return tasks + plan_frozen_tasks(cohort, settings)
+
+
+def plan_frozen_tasks(cohort: Cohort, settings: FitSettings, unseen: Sequence[int] = ()) -> list[Task]:
+    """Return the tasks that the frozen model rests on: cross-fits for its nomogram, and last the fit on all rows.
+
+    Args:
+        unseen: rows beyond the cohort's, which the last one scores.
+
+    Raises:
+        InputError: too few patients for the folds.
+    """
     splits = grouped_folds(cohort.outcome, cohort.patients, settings.crossfit_folds, settings.seed_of("crossfit"))
-    for fold, (train, test) in enumerate(splits, 1):
-        tasks.append(Task(f"crossfit-{fold}", Protocol.SOUND, _rows(train), _rows(test)))
-    tasks.append(Task("final", Protocol.SOUND, rows, (), keep=True))
-    return tasks
+    tasks = [
+        Task(f"crossfit-{fold}", Protocol.SOUND, _rows(train), _rows(test))
+        for fold, (train, test) in enumerate(splits, 1)
+    ]
+    return [*tasks, Task(FINAL, Protocol.SOUND, tuple(range(len(cohort.keys))), tuple(unseen), keep=True)]
 
 
 def plan_nested_tasks(cohort: Cohort, settings: FitSettings) -> list[Task]:

@@ -86,6 +86,20 @@ def regression_variant(
     return VariantScores(name, scores, True, inner_auc, dict.fromkeys(names, 1.0), firth_folds)
 
 
+def external_regression(columns: Mapping[str, Floats], cohort: Cohort, settings: FitSettings, fitted_on: int) -> Floats:
+    """Return what a logistic regression gives to the rows after the first `fitted_on`, which it is fitted on.
+
+    Args:
+        columns: (n,) values by name, as for `regression_variant`.
+
+    Raises:
+        InputError: as `regression_variant`.
+    """
+    rows = np.arange(len(cohort.keys))
+    values = np.column_stack(list(columns.values()))
+    return _regress(values, tuple(columns), rows[:fitted_on], rows[fitted_on:], cohort, settings)[0]
+
+
 def best_variant(variants: Sequence[VariantScores], cohort: Cohort, tasks: Sequence[Task]) -> VariantScores | None:
     """Return what choosing the variant with the largest AUC inside each outer fold gave; None where fewer than two can be chosen.
 

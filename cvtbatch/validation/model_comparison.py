@@ -165,7 +165,7 @@ def compare_models(
                 name=model.name,
                 auc=_estimate(*aucs[place]),
                 auc_difference=auc_differences[place] if place else None,
-                calibration=_calibration(model, outcome) if model.probability else NotComputable(NO_PROBABILITY),
+                calibration=mean_calibration(model, outcome) if model.probability else NotComputable(NO_PROBABILITY),
                 net_benefit=_benefit_estimates(*benefits[place])
                 if place in benefits
                 else NotComputable(NO_PROBABILITY),
@@ -238,7 +238,7 @@ def _benefit_difference(
     return tuple(differences[place]) if differences else NotComputable(f"of the reference: {NO_PROBABILITY}")
 
 
-def _calibration(model: ModelScores, outcome: Bools) -> MeanCalibration:
+def mean_calibration(model: ModelScores, outcome: Bools) -> MeanCalibration:
     """Return the means over the repeats; a value that one of them lacks is lacking."""
     scored = [Scored(outcome, scores) for scores in model.scores]
     of_terms = [terms(each) for each in scored]

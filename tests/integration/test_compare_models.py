@@ -4,13 +4,17 @@ import csv
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import statsmodels.api
 import yaml
 from click.testing import CliRunner
+from sklearn.metrics import roc_auc_score
 
 from cvtbatch import contracts
 from cvtbatch.cli import cli
 from cvtbatch.dlrn import load_bundle
+from cvtbatch.store import FeatureStore
 from tests.support.cohorts import SMALLEST_JOB
 from tests.support.model_store import fill
 
@@ -75,6 +79,40 @@ def test_variants_stand_beside_the_reference_whose_estimate_is_the_fits(store: P
     assert [float(row["AUC (95 % CI)"]) for row in rows] == [
         variant["auc"]["value"] for variant in document["variants"]
     ]
+
+
+def test_at_another_centre_each_variant_scores_as_what_is_fitted_on_all_training_cases(
+    store: Path, tmp_path: Path
+) -> None:
+    variants = {"rad": {"model": "rad"}, "volume": {"columns": ["original_firstorder_Entropy", "epilepsy"]}}
+    elsewhere = ("--set", "compare.external_centers=[C2]")
+    document = json.loads(compare(store, tmp_path, variants, *elsewhere, "--json"))
+    assert contracts.problems_of(document, "commands/compare-models.json") == []
+    (center,) = document["external"]
+    bundle = tmp_path / "bundle"
+    assert CliRunner().invoke(cli, ["fit", "--store", str(store), *SETS, "--out", str(bundle)]).exit_code == 0
+    wide = FeatureStore(store).wide().to_pandas().set_index("roi_key").sort_index()
+    training, unseen = (wide[wide.center == name].dropna(subset=["cvt", "epilepsy"]) for name in ("C1", "C2"))
+    training = training[training.index.isin(_fitted_on(store))]
+    scored = load_bundle(bundle).score(unseen.reset_index()).set_index("roi_key")
+    columns = ["original_firstorder_Entropy", "epilepsy"]
+    known = training.dropna(subset=columns)
+    design = statsmodels.api.add_constant(known[columns].astype(float))
+    regression = statsmodels.api.Logit(known.cvt.astype(float), design).fit(disp=0)
+    volume = regression.predict(statsmodels.api.add_constant(unseen[columns].astype(float)))
+    of_all = {"dlrn": scored["dlrn"].astype(float), "rad": scored["rad"].astype(float), "volume": volume}
+    whole = ~pd.concat(of_all, axis=1).isna().any(axis=1)
+    outcome = unseen.cvt.astype(int)[whole]
+    assert (center["cases"], center["events"]) == (len(outcome), int(outcome.sum()))
+    for model in center["models"]:
+        assert model["auc"]["value"] == pytest.approx(roc_auc_score(outcome, of_all[model["name"]][whole]), abs=1e-9)
+    page = (tmp_path / "out" / "comparison.html").read_text()
+    assert "At other centres" in page
+    assert "None" not in page
+
+
+def _fitted_on(store: Path) -> set[str]:
+    return {f"C1/{number:03d}/hematoma/A/1" for number in range(40)}
 
 
 @pytest.mark.parametrize(

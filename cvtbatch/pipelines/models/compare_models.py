@@ -1,55 +1,32 @@
 """Compare models: variants of a fit, and what they must beat, on the same nested folds of one snapshot's training cohort."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from cvtbatch import engine
 from cvtbatch.dlrn.arrays import Floats
 from cvtbatch.dlrn.audit import OPTIMISTIC, audit_backbone, audit_cohorts, audit_tasks, refuse
 from cvtbatch.dlrn.clinical_choice import require_terms
 from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.settings import FitSettings, Model
-from cvtbatch.dlrn.tasks import Task, TaskResult, plan_nested_tasks, run_task
+from cvtbatch.dlrn.tasks import Task, TaskResult, plan_frozen_tasks, plan_nested_tasks
 from cvtbatch.dlrn.variants import BEST, VariantScores, best_variant, fitted_variant, regression_variant
 from cvtbatch.documents import to_document
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.extras import require
 from cvtbatch.pipelines.models.compare_columns import column_values
+from cvtbatch.pipelines.models.compare_external import compare_externally
 from cvtbatch.pipelines.models.compare_plan import REFERENCE, Plan, Refit, describe_variant, plan_comparison
+from cvtbatch.pipelines.models.compare_tasks import CompareItem, FitPart, results_of, run_items
 from cvtbatch.pipelines.models.training_cohort import CohortSource, TrainingData, read_training
+from cvtbatch.pipelines.models.unseen_rows import find_unseen
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
-from cvtbatch.pipelines.shared.unfinished import require_done
 from cvtbatch.validation.model_comparison import Comparison, ModelScores, compare_models
 from cvtbatch.validation.report.comparison_page import ComparedVariant, ComparisonPage, write_comparison
-
-
-@dataclass(frozen=True, slots=True)
-class CompareItem:
-    """One nested task for a worker, which reads the cohort for itself.
-
-    Attributes:
-        keys: of the rows that all fits have; the task counts these.
-    """
-
-    refit: Refit
-    keys: tuple[str, ...]
-    task: Task
-
-
-@dataclass(frozen=True, slots=True)
-class NestedPart:
-    """What a task gave, or why it could not be done; and the processor's seconds that it took."""
-
-    task: Task
-    result: TaskResult | None
-    reason: str
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +74,7 @@ def compare_variants(
     reference = plan.refits[REFERENCE]
     data = read_training(reference.source)
     optimistic = _audit(data)
+    unseen = find_unseen(job, plan)
     whole = {
         name: {column: column_values(column, f"compare.variants.{name}", data, pinned.view) for column in wanted}
         for name, wanted in plan.columns.items()
@@ -106,15 +84,22 @@ def compare_variants(
     there = np.isin(data.cohort.keys, cohort.keys)
     columns = {name: {column: values[there] for column, values in wanted.items()} for name, wanted in whole.items()}
     tasks = plan_nested_tasks(cohort, reference.settings)
-    parts = _run(plan, cohort.keys, tasks, cluster, on_progress)
+    fits = tuple(dict.fromkeys(plan.refits[name] for name in plan.models))
+    rows = range(len(cohort.keys), len(cohort.keys) + len(unseen.keys))
+    frozen = {fit: plan_frozen_tasks(cohorts[fit.source], fit.settings, rows) if rows else [] for fit in fits}
+    items = [CompareItem(fit, cohort.keys, unseen, task) for fit in fits for task in (*tasks, *frozen[fit])]
+    parts = run_items(items, cluster, on_progress)
     variants, lacking = _variants(plan, columns, cohorts, tasks, parts)
     if REFERENCE in lacking:
         raise InputError("no_nested_estimate", f"the reference cannot be fitted: {lacking[REFERENCE]}")
+    external = compare_externally(
+        job, plan, pinned.view, unseen, columns, cohorts, frozen, parts, [variant.name for variant in variants]
+    )
     if best := best_variant(variants, cohort, tasks):
         variants.append(best)
     comparison, unscored = _compare(variants, cohort, job, reference.settings)
     elsewhere = {"without features of a variant": int((~there).sum())} if not there.all() else {}
-    seconds = {name: sum(part.seconds for part in parts[refit]) for name, refit in plan.refits.items()}
+    seconds = {name: sum(parts[refit][task.name].seconds for task in tasks) for name, refit in plan.refits.items()}
     of_model = {model.name: model for model in comparison.models}
     found = ComparisonPage(
         snapshot=pinned.name,
@@ -138,20 +123,13 @@ def compare_variants(
             for variant in variants
         ),
         lacking=lacking,
+        external=external.centers,
+        external_excluded=external.excluded,
+        external_unscored=external.unscored,
+        external_lacking=external.lacking,
         job={name: to_document(getattr(job, name)) for name in ("cohort", "fit", "compare")},
     )
     return CompareReport(write_comparison(found, out), found)
-
-
-def run_item(item: CompareItem) -> NestedPart:
-    """Run a nested task where the store can be read; what cannot be fitted is told, so that the other variants go on."""
-    cohort = read_training(item.refit.source).cohort.of_keys(item.keys)
-    started = time.process_time()
-    try:
-        result, reason = run_task(cohort, item.refit.settings, item.task), ""
-    except InputError as error:
-        result, reason = None, error.message
-    return NestedPart(item.task, result, reason, time.process_time() - started)
 
 
 def _audit(data: TrainingData) -> bool:
@@ -180,30 +158,12 @@ def _same_rows(plan: Plan) -> dict[CohortSource, Cohort]:
     return {source: cohort.of_keys(sorted(common)) for source, cohort in cohorts.items()}
 
 
-def _run(
-    plan: Plan, keys: tuple[str, ...], tasks: Sequence[Task], cluster: Cluster, on_progress: Callable[[int, int], None]
-) -> dict[Refit, list[NestedPart]]:
-    """Run every nested task of every fit; the parts are in the order of the tasks.
-
-    Raises:
-        ResourceError: no worker could do one.
-    """
-    refits = dict.fromkeys(plan.refits[name] for name in plan.models)
-    items = [CompareItem(refit, keys, task) for refit in refits for task in tasks]
-    parts: dict[Refit, dict[str, NestedPart]] = {refit: {} for refit in refits}
-    for done, outcome in enumerate(engine.run(cluster, run_item, items), 1):
-        part = require_done(outcome, f"the task {outcome.item.task.name}")
-        parts[outcome.item.refit][part.task.name] = part
-        on_progress(done, len(items))
-    return {refit: [found[task.name] for task in tasks] for refit, found in parts.items()}
-
-
 def _variants(
     plan: Plan,
     columns: Mapping[str, Mapping[str, Floats]],
     cohorts: Mapping[CohortSource, Cohort],
     tasks: Sequence[Task],
-    parts: Mapping[Refit, Sequence[NestedPart]],
+    parts: Mapping[Refit, Mapping[str, FitPart]],
 ) -> tuple[list[VariantScores], dict[str, str]]:
     """Return the variants that have scores, in the job's order, and why the others have none.
 
@@ -218,7 +178,7 @@ def _variants(
         cohort = cohorts[refit.source]
         try:
             if name in plan.models:
-                variants.append(_fitted(name, plan.models[name], refit, cohort, parts[refit]))
+                variants.append(_fitted(name, plan.models[name], refit, cohort, results_of(parts[refit], tasks)))
             else:
                 variants.append(regression_variant(name, columns[name], cohort, refit.settings, tasks))
         except InputError as error:
@@ -226,15 +186,13 @@ def _variants(
     return variants, lacking
 
 
-def _fitted(name: str, model: Model, refit: Refit, cohort: Cohort, parts: Sequence[NestedPart]) -> VariantScores:
+def _fitted(name: str, model: Model, refit: Refit, cohort: Cohort, results: Sequence[TaskResult]) -> VariantScores:
     """Return what a fit's model gave.
 
     Raises:
-        InputError: "no_nested_estimate": a task of it could not be done; "constant_term": of a clinical term.
+        InputError: "constant_term": of a clinical term.
+        InternalError: "leakage".
     """
-    results = [part.result for part in parts if part.result]
-    if failed := next((part for part in parts if not part.result), None):
-        raise InputError("no_nested_estimate", f"{failed.task.name}: {failed.reason}")
     require_terms(cohort.clinical, cohort.outcome, refit.settings.clinical)
     refuse(audit_tasks(cohort, results, refit.settings.components))
     return fitted_variant(name, model, results, cohort, refit.settings)

@@ -146,9 +146,16 @@ class VariantSection:
 
 @dataclass(frozen=True, slots=True)
 class CompareSection:
-    """Variants by name, and the threshold probabilities at which their net benefits are compared."""
+    """What is compared.
+
+    Attributes:
+        variants: by name.
+        external_centers: on whose cases the variants are compared too.
+        net_benefit_at: threshold probabilities at which net benefits are compared.
+    """
 
     variants: Mapping[str, VariantSection]
+    external_centers: tuple[str, ...]
     net_benefit_at: tuple[float, ...]
 
 

@@ -9,10 +9,12 @@ import cvtbatch
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, InternalError
 from cvtbatch.file_errors import why
+from cvtbatch.validation.external_comparison import ExternalCenter
 from cvtbatch.validation.model_comparison import ComparedModel, Comparison
 from cvtbatch.validation.report.comparison_tables import comparison_tables, draw_differences, verdict, whole_verdict
 from cvtbatch.validation.report.document import plain
 from cvtbatch.validation.report.drawing import standalone
+from cvtbatch.validation.report.external_tables import external_tables
 from cvtbatch.validation.report.rendering import render
 from cvtbatch.validation.report.visible_text import with_visible_text
 from cvtbatch.whole_files import written_whole
@@ -52,6 +54,7 @@ class ComparisonPage:
         marks: what all numbers are to be read with.
         not_for_inference: name of the backbone's weights where they are so.
         lacking: by variant, why it has no scores.
+        external: centres that no variant was fitted on; what is excluded, unscored and lacking there is said apart.
         job: cohort, fit and compare, as they were resolved.
     """
 
@@ -67,6 +70,10 @@ class ComparisonPage:
     comparison: Comparison
     variants: tuple[ComparedVariant, ...]
     lacking: Mapping[str, str]
+    external: tuple[ExternalCenter, ...]
+    external_excluded: Mapping[str, int]
+    external_unscored: Mapping[str, int]
+    external_lacking: Mapping[str, str]
     job: Mapping[str, object]
 
     def to_document(self) -> dict[str, object]:
@@ -107,6 +114,10 @@ class ComparisonPage:
                 for variant in self.variants
             ],
             "lacking": dict(self.lacking),
+            **{
+                name: plain(getattr(self, name))
+                for name in ("external", "external_excluded", "external_unscored", "external_lacking")
+            },
             "job": dict(self.job),
         }
 
@@ -121,7 +132,13 @@ def write_comparison(found: ComparisonPage, folder: Path) -> Path:
     if problems := contracts.problems_of(document, SCHEMA):
         raise InternalError("bad_report", f"the comparison breaks its own contract: {problems[0]}")
     shown = with_visible_text(found)
-    tables = {table.name: table for table in comparison_tables(shown.comparison, shown.variants)}
+    tables = {
+        table.name: table
+        for table in (
+            *comparison_tables(shown.comparison, shown.variants),
+            *external_tables(shown.comparison, shown.external),
+        )
+    }
     drawing = draw_differences(shown.comparison)
     page = render(
         "comparison.html.j2",
