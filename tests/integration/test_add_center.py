@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from cvtbatch.store import FeatureStore
 from tests.support.archives import KINDS, center_archive, skulled_archive, write_rows
 from tests.support.cohorts import SMALL_JOB
 from tests.support.second_readers import add_reader
-from tests.support.stand_ins import BlockMeans, block_means  # noqa: F401
+from tests.support.stand_ins import standing_in
 
 FIT = (
     *SMALL_JOB,
@@ -45,23 +46,25 @@ def failing(*arguments: object) -> str:
     return str(result.exception)
 
 
-@pytest.fixture
-def trained(tmp_path: Path, block_means: type[BlockMeans]) -> Path:  # noqa: F811
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A store with an extracted first centre, a bundle fitted on it, and an archive of a second one."""
-    center_archive(tmp_path / "first", "C1", 18)
-    center_archive(tmp_path / "second", "C2", 7)
-    store, weights = tmp_path / "store", tmp_path / "weights.safetensors"
-    weights.write_bytes(to_bytes(random_weights(3)))
-    (tmp_path / "own.yaml").write_text(PARAMETERS, encoding="utf-8")
-    named = ("--set", f"embedding.weights={weights}", "--set", f"radiomics.profile={tmp_path / 'own.yaml'}", *CPU)
-    named += ("--set", "embedding.level_hu=45", "--set", "embedding.field=roi", "--set", "embedding.margin_mm=12")
-    run("extract", tmp_path / "first" / "manifest.csv", "--store", store, "--workers", 0, *named)
-    # From here on the store's own copy has to do.
-    weights.rename(tmp_path / "kept.safetensors")
-    (tmp_path / "own.yaml").unlink()
-    sets = [argument for value in (*FIT, "cohort.training_centers=[C1]") for argument in ("--set", value)]
-    run("fit", "--store", store, *sets, "--out", tmp_path / "bundle")
-    return tmp_path
+    folder = tmp_path_factory.mktemp("add-center")
+    with standing_in():
+        center_archive(folder / "first", "C1", 18)
+        center_archive(folder / "second", "C2", 7)
+        store, weights = folder / "store", folder / "weights.safetensors"
+        weights.write_bytes(to_bytes(random_weights(3)))
+        (folder / "own.yaml").write_text(PARAMETERS, encoding="utf-8")
+        named = ("--set", f"embedding.weights={weights}", "--set", f"radiomics.profile={folder / 'own.yaml'}", *CPU)
+        named += ("--set", "embedding.level_hu=45", "--set", "embedding.field=roi", "--set", "embedding.margin_mm=12")
+        run("extract", folder / "first" / "manifest.csv", "--store", store, "--workers", 0, *named)
+        # From here on the store's own copy has to do.
+        weights.rename(folder / "kept.safetensors")
+        (folder / "own.yaml").unlink()
+        sets = [argument for value in (*FIT, "cohort.training_centers=[C1]") for argument in ("--set", value)]
+        run("fit", "--store", store, *sets, "--out", folder / "bundle")
+        yield folder
 
 
 def test_a_registry_without_an_outline_comes_to_scores_in_one_command(trained: Path) -> None:
@@ -71,18 +74,27 @@ def test_a_registry_without_an_outline_comes_to_scores_in_one_command(trained: P
     ]
     manifest = write_rows(trained / "registry" / "manifest.csv", known)
     outlined = ("--set", "outline.method=threshold", "--reader", "threshold")
-    command = ("add-center", manifest, "--store", trained / "new", "--bundle", trained / "bundle", *outlined, *CPU)
+    command = (
+        "add-center",
+        manifest,
+        "--store",
+        trained / "registry-store",
+        "--bundle",
+        trained / "bundle",
+        *outlined,
+        *CPU,
+    )
     weights = ("--set", f"embedding.weights={trained / 'kept.safetensors'}")
-    report = json.loads(run(*command, *weights, "--out", trained / "report", "--workers", 0, "--json"))
+    report = json.loads(run(*command, *weights, "--out", trained / "registry-report", "--workers", 0, "--json"))
     counts = {name: report["extract"][name] for name in ("computed", "no_hemorrhage", "awaiting_mask", "failed")}
     assert counts == {"computed": 3, "no_hemorrhage": 1, "awaiting_mask": 0, "failed": 0}
-    store = FeatureStore(str(trained / "new"))
+    store = FeatureStore(str(trained / "registry-store"))
     [reader] = set(store.current("outlines")["reader"].to_pylist())
     scores = store.current("scores").to_pylist()
     assert len(scores) == 3
     assert {(row["reader"], row["fitted_reader"]) for row in scores} == {(reader, "A")}
     assert all(row["roi_key"].split("/")[-2] == reader for row in scores)
-    assert f"applied to {reader}" in (trained / "report" / "report.html").read_text(encoding="utf-8")
+    assert f"applied to {reader}" in (trained / "registry-report" / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_centre_is_added_in_one_command_and_a_second_run_does_nothing(trained: Path) -> None:
