@@ -21,6 +21,12 @@ from cvtbatch.pacs.retries import Retries, away, parse_retry_after
 CONNECT_SECONDS, READ_SECONDS = 20, 120
 _BUSY = frozenset({429, 502, 503, 504})
 _DENIED = frozenset({401, 403, 407})
+_BROKEN_OFF = (
+    requests.exceptions.ConnectionError,
+    requests.exceptions.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+)
 
 
 def open_session(address: Dicomweb, retries: Retries | None = None) -> requests.Session:
@@ -77,6 +83,8 @@ class _Adapter(HTTPAdapter):
                 request.headers["Authorization"] = f"Bearer {value}"
         try:
             response = super().send(request, **options)
+            if not options.get("stream"):
+                _ = response.content
         except requests.exceptions.SSLError as error:
             raise InputError(
                 "pacs_untrusted",
@@ -84,7 +92,7 @@ class _Adapter(HTTPAdapter):
                 "among those of this machine, or in the file that SSL_CERT_FILE names",
                 _reason(error),
             ) from None
-        except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
+        except _BROKEN_OFF as error:
             raise away("the archive does not answer, or the connection broke off", _reason(error)) from None
         if response.status_code in _BUSY:
             wait_s = parse_retry_after(response.headers.get("Retry-After"), datetime.datetime.now(datetime.UTC))
