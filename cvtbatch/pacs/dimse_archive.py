@@ -10,7 +10,7 @@ from cvtbatch.errors import InputError
 from cvtbatch.pacs.addresses import Dimse
 from cvtbatch.pacs.archive import REFUSED, Series, Study, StudyQuery, Take, ask_for_each
 from cvtbatch.pacs.dimse import AE_TITLE, associate, check_status
-from cvtbatch.pacs.retries import Retries
+from cvtbatch.pacs.retries import Retries, away
 from cvtbatch.pacs.storage_scp import Arrivals
 
 # Study Root Query/Retrieve Information Model: FIND, MOVE, GET (PS3.4 C.6.2).
@@ -83,7 +83,7 @@ class DimseArchive:
             def ask(identifier: pydicom.Dataset) -> None:
                 for status, _ in answers(identifier):
                     delivery.raise_refusal()
-                    _check_retrieval(status, self._ae_title)
+                    _check(status, self._ae_title)
 
             ask_for_each(wanted, ask)
 
@@ -123,7 +123,7 @@ class DimseArchive:
         rows = []
         with associate(self._address, [build_context(_FIND)], self._ae_title) as association:
             for status, row in association.send_c_find(identifier, _FIND):
-                check_status(status)
+                _check(status, self._ae_title)
                 if row is not None:
                     rows.append(row)
         return rows
@@ -144,8 +144,14 @@ def _identifier(level: str, keys: Mapping[str, str]) -> pydicom.Dataset:
     return identifier
 
 
-def _check_retrieval(status: pydicom.Dataset, ae_title: str) -> None:
-    if status.get("Status") == _UNKNOWN_DESTINATION:
+def _check(status: pydicom.Dataset, ae_title: str) -> None:
+    """See `check_status`; what hints at our title not being known there is told so."""
+    if "Status" not in status:
+        raise away(
+            f"the archive broke the association off, or gave no answer in time; some do so to an AE title, as ours {ae_title!r}, "
+            "that they do not know"
+        )
+    if status.Status == _UNKNOWN_DESTINATION:
         raise InputError(
             REFUSED,
             f"the archive knows no place to send to by our AE title {ae_title!r}: have it entered there, with this machine and the "

@@ -1,6 +1,7 @@
 """Whether a DICOM file is whole: every element there to its end, and as many pixels as its header says.
 
-A reply that was cut short is no error to pydicom, nor always to who fetched it: an archive without Content-Length just ends.
+A reply that was cut short is no error to pydicom, nor always to who fetched it: an archive without Content-Length just ends. What is no
+image and was cut between two elements passes here; that a reply came to its end is told where it is read.
 """
 
 import io
@@ -82,11 +83,16 @@ def _walk(
 
     stop = is_past_meta if of_meta else None
     for element in data_element_generator(file, implicit, little, stop, defer_size=_READ_BYTES):
-        value = element.value if isinstance(element, RawDataElement) else None
-        # One of undefined length has an end of its own.
-        if value is not None and len(value) != element.length != _UNDEFINED_LENGTH:
-            raise EOFError(f"{element.tag} has {len(element.value)} of {element.length} bytes")
+        if isinstance(element, RawDataElement):
+            _require_value(element)
         yield int(element.tag), element
+
+
+def _require_value(element: RawDataElement) -> None:
+    """Refuse a value that breaks off; one of undefined length has an end of its own, and what was passed over none of its bytes."""
+    value, length = element.value, element.length
+    if isinstance(value, bytes) and len(value) != length != _UNDEFINED_LENGTH:
+        raise EOFError(f"{element.tag} has {len(value)} of {length} bytes")
 
 
 def _require_pixels(elements: Elements) -> None:
