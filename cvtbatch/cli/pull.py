@@ -94,8 +94,8 @@ def pull(
     from cvtbatch.pacs.dimse import AE_TITLE
     from cvtbatch.pacs.source import Source
     from cvtbatch.pipelines.archive import pull as pipeline
-    from cvtbatch.pipelines.archive.pull_pace import Hours, Pace
     from cvtbatch.pipelines.archive.pull_selection import Selection, parse_dates, read_accessions
+    from cvtbatch.pipelines.shared.pull_pace import Hours, Pace
 
     archive = Source(parse_address(source, plain_http=plain_http), ae_title or AE_TITLE, move_port)
     selection = Selection(

@@ -1,7 +1,7 @@
 """Whether a DICOM file is whole: every element there to its end, and as many pixels as its header says.
 
-A reply that was cut short is no error to pydicom, nor always to who fetched it: an archive without Content-Length just ends. What is no
-image and was cut between two elements passes here; that a reply came to its end is told where it is read.
+A reply that was cut short is no error to pydicom, nor always to who fetched it: an archive without Content-Length just ends. What
+is no image and was cut between two elements passes here; that a reply came to its end is told where it is read.
 """
 
 import io
@@ -19,7 +19,7 @@ from pydicom.uid import UID
 
 from cvtbatch.errors import InputError
 
-DAMAGED = "damaged_instance"
+DAMAGED_INSTANCE = "damaged_instance"
 _PREAMBLE_BYTES = 128
 _META_GROUP = 2
 _UNDEFINED_LENGTH = 0xFFFFFFFF
@@ -50,15 +50,19 @@ def read_instance(file: BinaryIO) -> Instance:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     if file.read(_PREAMBLE_BYTES + 4)[_PREAMBLE_BYTES:] != b"DICM":
-        raise InputError(DAMAGED, "what came is no DICOM file")
+        raise InputError(DAMAGED_INSTANCE, "what came is no DICOM file")
     try:
         elements = dict(_elements(file, size))
         _require_pixels(elements)
     except (EOFError, ValueError, OSError, LookupError, NotImplementedError, struct.error, zlib.error) as error:
-        raise InputError(DAMAGED, "the instance breaks off, or its elements cannot be read", str(error)) from None
+        raise InputError(
+            DAMAGED_INSTANCE, "the instance breaks off, or its elements cannot be read", str(error)
+        ) from None
     instance = Instance(_text(elements, _SERIES_UID), _text(elements, _SOP_UID))
     if not (instance.series_uid and instance.sop_uid):
-        raise InputError(DAMAGED, "the instance breaks off, or says of itself neither which it is nor of which series")
+        raise InputError(
+            DAMAGED_INSTANCE, "the instance breaks off, or says of itself neither which it is nor of which series"
+        )
     return instance
 
 
@@ -99,7 +103,7 @@ def _require_pixels(elements: Elements) -> None:
     """Refuse an image without pixels, and pixels that are fewer than the header says; compressed ones have an end of their own."""
     is_image = "Image" in UID(_text(elements, _CLASS)).name
     if is_image and not _PIXELS & elements.keys():
-        raise InputError(DAMAGED, "the instance is an image, and its pixels are missing")
+        raise InputError(DAMAGED_INSTANCE, "the instance is an image, and its pixels are missing")
     pixels = elements.get(_PIXEL_DATA)
     if not isinstance(pixels, RawDataElement) or pixels.length == _UNDEFINED_LENGTH:
         return
@@ -112,7 +116,8 @@ def _require_pixels(elements: Elements) -> None:
     needed = -(-frames * rows * columns * samples * bits // 8)
     if pixels.length < needed:
         raise InputError(
-            DAMAGED, f"the instance has {pixels.length} bytes of pixels, where its header says that there are {needed}"
+            DAMAGED_INSTANCE,
+            f"the instance has {pixels.length} bytes of pixels, where its header says that there are {needed}",
         )
 
 

@@ -122,8 +122,8 @@ def test_replies_that_break_off_are_asked_for_again_in_part(
 def test_an_instance_that_stays_cut_is_told_and_the_others_are_kept(
     server: DicomwebServer, archive: Mapping[str, bytes], tmp_path: Path
 ) -> None:
-    broken, other = list(archive)[1], list(archive)[SLICES]
-    server.sent = {broken: archive[broken][:-5000], other: archive[list(archive)[0]]}
+    first, broken, *_, other = archive
+    server.sent = {broken: archive[broken][:-5000], other: archive[first]}
     found = pulled(server, tmp_path / "out", code=3)
     assert sorted(one["kind"] for one in found["failed"]) == ["damaged_instance", "pacs_unavailable"]  # type: ignore[attr-defined]
     whole = {uid: content for uid, content in archive.items() if uid not in {broken, other}}

@@ -17,10 +17,10 @@ from cvtbatch.extras import require
 from cvtbatch.pacs.archive import Archive, Series
 from cvtbatch.pacs.retries import Retries
 from cvtbatch.pacs.source import Connect, Source, open_source
-from cvtbatch.pipelines.archive.pull_pace import Pace
 from cvtbatch.pipelines.archive.pull_selection import Selection
-from cvtbatch.pipelines.archive.pulled_files import PulledFiles, folder_of, opened_folder
-from cvtbatch.pipelines.archive.series_pull import SeriesOutcome, pull_series
+from cvtbatch.pipelines.shared.pull_pace import Pace
+from cvtbatch.pipelines.shared.pulled_files import PulledFiles, folder_of, opened_folder
+from cvtbatch.pipelines.shared.series_pull import SeriesOutcome, pull_series
 
 # How long a signal of the user's may wait.
 _LOOK_SECONDS = 0.2

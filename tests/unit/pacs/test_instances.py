@@ -10,7 +10,7 @@ from pydicom.data import get_testdata_file
 from cvtbatch.errors import InputError
 from cvtbatch.pacs.instances import Instance, read_instance
 
-# Uncompressed in both byte orders and without value representations, deflated, RLE, JPEG, JPEG-LS, JPEG 2000, colour, bits, no image.
+# Uncompressed in both byte orders and with implicit VR, deflated, RLE, JPEG, JPEG-LS, JPEG 2000, colour, bits, no image.
 FILES = (
     *("CT_small.dcm", "MR_small_bigendian.dcm", "MR_small_implicit.dcm", "image_dfl.dcm", "MR_small_RLE.dcm"),
     *("SC_rgb_jpeg_gdcm.dcm", "MR_small_jpeg_ls_lossless.dcm", "JPEG2000.dcm", "SC_ybr_full_422_uncompressed.dcm"),

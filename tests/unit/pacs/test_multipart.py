@@ -35,8 +35,7 @@ def test_the_standard_library_reads_the_same() -> None:
 @pytest.mark.parametrize("left", [1, 2, 3, 5, 9, 200, 5000])
 def test_a_body_that_breaks_off_says_so_after_what_is_whole(left: int) -> None:
     end = len(BODY) - 2 - left
-    found = []
+    found: list[bytes] = []
     with pytest.raises(UnavailableError, match="broke off"):
-        for part in split_parts([BODY[:end]], "b1"):
-            found.append(part)
+        found.extend(split_parts([BODY[:end]], "b1"))
     assert found == PARTS[: len(found)]

@@ -30,7 +30,7 @@ def test_ranges_of_days(text: str, days: tuple[str, str]) -> None:
     "text", ["", "-", "2024", "20240101-20231231", "20230229", "20241301-", "2024-01-01", "20240101 "]
 )
 def test_what_is_no_range_of_days_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="no range of days|a day that there is not"):
+    with pytest.raises(InputError, match=r"no range of days|a day that there is not"):
         parse_dates(text)
 
 
@@ -70,7 +70,7 @@ def test_every_accession_is_asked_for_with_every_modality(tmp_path: Path) -> Non
     assert asked == [{"ModalitiesInStudy": "CT", "AccessionNumber": one} for one in accessions]
     for content in (b"\n\n", b"\xff\xfe"):
         (tmp_path / "a.txt").write_bytes(content)
-        with pytest.raises(InputError, match="has none|no text"):
+        with pytest.raises(InputError, match=r"has none|no text"):
             read_accessions(tmp_path / "a.txt")
     with pytest.raises(InputError, match="there is no such file"):
         read_accessions(tmp_path / "none.txt")

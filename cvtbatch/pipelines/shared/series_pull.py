@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from cvtbatch.errors import InputError, UnavailableError
 from cvtbatch.pacs.archive import REFUSED, Archive, Series
-from cvtbatch.pacs.instances import DAMAGED, read_instance
+from cvtbatch.pacs.instances import DAMAGED_INSTANCE, read_instance
 from cvtbatch.pacs.retries import Retries, away
-from cvtbatch.pipelines.archive.pull_pace import Pace
-from cvtbatch.pipelines.archive.pulled_files import PulledFiles
+from cvtbatch.pipelines.shared.pull_pace import Pace
+from cvtbatch.pipelines.shared.pulled_files import PulledFiles
 
 # Of one series alone; every other error would be the next one's too.
-_OF_A_SERIES = frozenset({REFUSED, DAMAGED})
+_OF_A_SERIES = frozenset({REFUSED, DAMAGED_INSTANCE})
 
 
 @dataclass(frozen=True, slots=True)

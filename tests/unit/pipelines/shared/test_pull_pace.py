@@ -7,7 +7,7 @@ import time
 import pytest
 
 from cvtbatch.errors import InputError
-from cvtbatch.pipelines.archive.pull_pace import Hours, Pace, StoppedError
+from cvtbatch.pipelines.shared.pull_pace import Hours, Pace, StoppedError
 
 
 def at(clock: str) -> datetime.datetime:
