@@ -30,7 +30,7 @@ def to_capture(page_yxc: npt.NDArray[np.uint8], results: Results, header: pydico
         setattr(dataset, name, header[name].value)
     dataset.SOPInstanceUID = dataset.SeriesInstanceUID = PENDING
     dataset.SeriesNumber, dataset.InstanceNumber = SERIES_NUMBER, 1
-    dataset.Modality, dataset.ConversionType = "OT", "SYN"
+    dataset.Modality, dataset.BodyPartExamined, dataset.ConversionType = "OT", "HEAD", "SYN"
     dataset.Manufacturer = dataset.ManufacturerModelName = "cvtbatch"
     dataset.SecondaryCaptureDeviceManufacturer, dataset.SecondaryCaptureDeviceSoftwareVersions = "cvtbatch", __version__
     dataset.SeriesDescription = "Results on a page, for research use (cvtbatch)"
