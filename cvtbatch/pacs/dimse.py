@@ -76,10 +76,8 @@ def _not_established(association: "Association", address: Dimse, ae_title: str) 
     if association.is_rejected and answer is not None:
         source, reason = answer.result_source, answer.diagnostic
         if source == _BY_USER and reason in {_CALLING_UNKNOWN, _CALLED_UNKNOWN}:
-            who = (
-                f"our AE title {ae_title!r}" if reason == _CALLING_UNKNOWN else "the AE title of its own in the address"
-            )
-            return InputError("pacs_denied", f"the archive does not know {who}: have it entered there", str(address))
+            who = f"our AE title {ae_title!r}" if reason == _CALLING_UNKNOWN else "the AE title of the address"
+            return InputError("pacs_denied", f"the archive does not know {who}", str(address))
         if answer.result == _PERMANENT:
             return InputError(
                 "pacs_refused",

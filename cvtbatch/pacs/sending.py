@@ -115,7 +115,8 @@ def _stow(session: requests.Session, url: str, data: bytes) -> State:
     if response.status_code in {200, 202} and reason is None:
         return "sent"
     why = "" if reason is None else f", reason {reason:04X}H"
-    raise InputError(REFUSED, f"the archive does not take the object (HTTP {response.status_code}{why})")
+    hint = ": is the path of its address right?" if response.status_code in {404, 405} else ""
+    raise InputError(REFUSED, f"the archive does not take the object (HTTP {response.status_code}{why}){hint}")
 
 
 def _has(session: requests.Session, url: str, header: pydicom.Dataset) -> bool:

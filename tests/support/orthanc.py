@@ -1,4 +1,4 @@
-"""Orthanc for real: a PACS of its own process and folder on loopback, with passwords; and TLS in front of it."""
+"""Orthanc for real: a PACS of its own process and folder on loopback, with a password and checked AE titles."""
 
 import base64
 import json
