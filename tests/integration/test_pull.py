@@ -12,12 +12,14 @@ import pydicom
 import pytest
 
 from cvtbatch import contracts
+from cvtbatch.engine.certificates import make_certificates
 from cvtbatch.ingest.writing import SeriesTags, write_series
 from cvtbatch.pacs.retries import Retries
 from cvtbatch.pipelines.archive import pull
 from tests.support.commands import cvtbatch, told
 from tests.support.dicomweb_server import DicomwebServer, serve_dicomweb
 from tests.support.mask_files import ball
+from tests.support.stub_archive import stub_archive
 
 SLICES = 5
 
@@ -166,6 +168,13 @@ def test_a_busy_archive_is_asked_again_and_one_that_stays_so_ends_the_pull(
     server.busy = [(429, "86400")]
     assert "HTTP 429" in told(f"pull {server.url} --out {tmp_path / 'out'}", 1)
     assert holds(tmp_path / "out", archive)
+
+
+def test_a_certificate_that_is_not_trusted_ends_it(tmp_path: Path) -> None:
+    make_certificates(tmp_path / "certs", ["127.0.0.1"])
+    with stub_archive(tmp_path / "certs") as stub:
+        assert "certificate is not trusted" in told(f"pull {stub.address} --out {tmp_path / 'out'}", 1)
+        assert stub.asked == []
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from cvtbatch.pipelines.results.delivery import Delivered, Destination, deliver
 from cvtbatch.pipelines.results.outline_results import to_outline, to_results
 from cvtbatch.pipelines.results.result_files import OutlineObjects, Products, ResultFiles, make_files, write_files
 from cvtbatch.pipelines.results.stored_results import StoredResults, read_stored_results
+from cvtbatch.pipelines.shared.archive_images import case_at_hand
 from cvtbatch.pipelines.shared.readings import read_readings
 from cvtbatch.pipelines.stores.source_outlines import Row, read_outlines, read_stored_image, stored_mask
 from cvtbatch.reporting.outlined_slice import OutlinedSlice
@@ -231,8 +232,9 @@ def _objects(
     store: FeatureStore, stored: StoredResults, case: Case, rows: list[Row], bundle: Bundle | None
 ) -> Iterator[OutlineObjects]:
     volume = stored.volumes[case.case_key]
-    source = read_stored_image(case, volume)
-    headers = cut_headers(read_instance_headers(Path(case.image), source.acquisition.instances, KEPT))
+    with case_at_hand(case) as here:
+        source = read_stored_image(here, volume)
+        headers = cut_headers(read_instance_headers(Path(here.image), source.acquisition.instances, KEPT))
     image = store.read_array(StoredArray(volume["path"], volume["checksum"]))
     for found in read_outlines(store, case, volume, source, rows):
         mask = lay_on_slices(found.voxels_zyx, found.place, source.stack)
