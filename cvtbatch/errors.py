@@ -70,7 +70,13 @@ class FormatError(CvtbatchError):
 
 
 class UnavailableError(CvtbatchError):
-    """A source cannot be read now, whatever it holds: mend disk, share or server; the next run tries again by itself."""
+    """A source cannot be read now, whatever it holds: mend disk, share or server; the next run tries again by itself.
+
+    Attributes:
+        wait_s: seconds for which a server asks before it is asked again.
+    """
+
+    wait_s: float = 0.0
 
 
 class ResourceError(CvtbatchError):

@@ -27,6 +27,7 @@ from cvtbatch.cli.model import fit, score
 from cvtbatch.cli.options import CANNOT_RUN
 from cvtbatch.cli.predict import predict
 from cvtbatch.cli.profile import profile
+from cvtbatch.cli.pull import pull
 from cvtbatch.cli.pyradiomics import pyradiomics
 from cvtbatch.cli.results import results
 from cvtbatch.cli.review import review
@@ -148,7 +149,7 @@ def cli() -> None:
 
 
 for _title, _commands in (
-    ("Before a run", (synth, download, index, manifest, check, profile)),
+    ("Before a run", (synth, download, pull, index, manifest, check, profile)),
     ("The run", (extract, status, export, export_case, picture, review, results)),
     ("A model", (finetune, snapshot, spec, fit, compare_models, bundle, predict, score)),
     ("Without a store", (pyradiomics,)),

@@ -19,8 +19,7 @@ from cvtbatch.errors import InputError
 from cvtbatch.spec import digest
 
 UTF_8 = "ISO_IR 192"
-# Attributes of type 2: there, but perhaps empty.
-_MAY_BE_EMPTY = (
+OF_PATIENT_AND_STUDY = (
     "PatientName",
     "PatientID",
     "PatientBirthDate",
@@ -29,8 +28,9 @@ _MAY_BE_EMPTY = (
     "StudyDate",
     "StudyTime",
     "AccessionNumber",
-    "PositionReferenceIndicator",
 )
+"""What names them in every object, of type 2: there, but perhaps empty."""
+_MAY_BE_EMPTY = (*OF_PATIENT_AND_STUDY, "PositionReferenceIndicator")
 _REQUIRED = (
     "SOPClassUID",
     "SOPInstanceUID",

@@ -1,4 +1,11 @@
-from .fingerprint import image_fingerprint, look_at_image, look_at_mask, mask_fingerprint, source_bytes
+from .fingerprint import (
+    archive_fingerprint,
+    image_fingerprint,
+    look_at_image,
+    look_at_mask,
+    mask_fingerprint,
+    source_bytes,
+)
 from .mask_grids import on_image_voxels
 from .masks import read_mask
 from .outlines import ImageSlices, SourceMask
@@ -8,6 +15,7 @@ __all__ = [
     "ImageSlices",
     "SourceMask",
     "SourceVolume",
+    "archive_fingerprint",
     "image_fingerprint",
     "look_at_image",
     "look_at_mask",

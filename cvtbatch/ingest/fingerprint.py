@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from cvtbatch.errors import InputError
@@ -96,7 +96,11 @@ def _look(path: str, entry: str, selectors: dict[str, str | int | bool | None]) 
             size += look.st_size
         # A name is bytes, not text: some archives were written by systems of another encoding.
         parts.append(os.fsencode(name[len(path) :]) + looks)
-    return digest(f"reading {READING_REVISION}", entry, canonical_json(selectors), *parts)[:32], size
+    return _identity(entry, selectors, parts), size
+
+
+def _identity(entry: str, selectors: Mapping[str, str | int | bool | None], parts: Iterable[bytes]) -> str:
+    return digest(f"reading {READING_REVISION}", entry, canonical_json(selectors), *parts)[:32]
 
 
 def _files_of(path: str) -> Iterator[tuple[str, Look]]:
@@ -122,7 +126,16 @@ def image_fingerprint(case: Case) -> str:
 
 def look_at_image(case: Case) -> tuple[str, int]:
     """Return the identity of a case's image, and the size of its files in bytes."""
-    return _look(case.image, case.image_entry, {"series_uid": case.series_uid, "allow_gaps": case.allow_gaps})
+    return _look(case.image, case.image_entry, _image_selectors(case))
+
+
+def archive_fingerprint(case: Case, sop_uids: Iterable[str]) -> str:
+    """Return the identity of a case's image that lies in an archive: its instances, and what the manifest says of it."""
+    return _identity(case.image_entry, _image_selectors(case), (uid.encode() for uid in sorted(sop_uids)))
+
+
+def _image_selectors(case: Case) -> dict[str, str | int | bool | None]:
+    return {"series_uid": case.series_uid, "allow_gaps": case.allow_gaps}
 
 
 def mask_fingerprint(roi: RoiSource) -> str:

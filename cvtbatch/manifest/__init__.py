@@ -1,5 +1,6 @@
 """The manifest: a CSV or Parquet file of images and outlines, read into cases, or refused with the problems in it."""
 
+from cvtbatch.manifest.archive_images import in_archive, series_address
 from cvtbatch.manifest.case import Case, CompactPickle, Reading, RoiSource, Value, key_of, patient_digest
 from cvtbatch.manifest.centers import find_twins, name_centers, refuse_twins, require_centers, twin_notices, twins_of
 from cvtbatch.manifest.manifest import Manifest, Survey, read_manifest, survey_manifest
@@ -15,6 +16,7 @@ __all__ = [
     "Survey",
     "Value",
     "find_twins",
+    "in_archive",
     "is_absent",
     "is_missing",
     "key_of",
@@ -23,6 +25,7 @@ __all__ = [
     "read_manifest",
     "refuse_twins",
     "require_centers",
+    "series_address",
     "survey_manifest",
     "twin_notices",
     "twins_of",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 
 from cvtbatch import contracts
+from cvtbatch.manifest.archive_images import SERIES_FORM, in_archive, series_address
 from cvtbatch.manifest.case import Value
 from cvtbatch.manifest.files import Cells, TextRows
 from cvtbatch.manifest.problems import Problems
@@ -61,6 +62,7 @@ def parse_rows(header: Sequence[str], rows: TextRows, problems: Problems) -> dic
     values["patient"] = [
         patient or case_id for patient, case_id in zip(values["patient"], values["case_id"], strict=True)
     ]
+    complaints += _addresses(rows.numbers, values["image"], list(fields).index("image"))
     complaints += _contradictions(rows.numbers, values, len(fields))
     values["cvt"] = [
         int(etiology == "CVT") if cvt is None and etiology is not None else cvt
@@ -69,6 +71,12 @@ def parse_rows(header: Sequence[str], rows: TextRows, problems: Problems) -> dic
     values[EXTRA] = _extras(cells, len(rows.numbers))
     problems.extend((number, text) for number, _, text in sorted(complaints, key=itemgetter(0, 1)))
     return values
+
+
+def _addresses(numbers: Sequence[int], images: Sequence[Value], place: int) -> Iterator[Complaint]:
+    for number, image in zip(numbers, images, strict=True):
+        if isinstance(image, str) and in_archive(image) and series_address(image) is None:
+            yield number, place, f"row {number}, column image: {image!r} is no series of an archive: {SERIES_FORM}"
 
 
 def _contradictions(numbers: Sequence[int], values: Mapping[str, list[Value]], place: int) -> Iterator[Complaint]:

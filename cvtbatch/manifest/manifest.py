@@ -18,6 +18,7 @@ from cvtbatch import contracts
 from cvtbatch.errors import InputError, ProblemsError
 from cvtbatch.file_errors import why
 from cvtbatch.key_index import KEY_BYTES, KeyIndex, Keys, hashed, key_array
+from cvtbatch.manifest.archive_images import in_archive
 from cvtbatch.manifest.case import ROI_COLUMNS, Case, RoiSource, Value, key_of
 from cvtbatch.manifest.cells import (
     EXTRA,
@@ -354,7 +355,7 @@ def _to_case(rows: Sequence[Row], base: Path) -> Case:
     return Case(
         center=center,
         case_id=case_id,
-        image=str(base / str(first["image"])),
+        image=image if in_archive(image := str(first["image"])) else str(base / image),
         image_entry=str(first["image"]),
         series_uid=None if first["series_uid"] is None else str(first["series_uid"]),
         allow_gaps=first["allow_gaps"] == 1,

@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 
 from cvtbatch.errors import InputError
+from cvtbatch.manifest.archive_images import in_archive
 from cvtbatch.manifest.case import Value
 
 # Kind of the failure of a row whose file is not there.
@@ -33,7 +34,9 @@ def is_missing(error: OSError) -> bool:
 
 
 def is_absent(path: str) -> bool:
-    """Say whether there is nothing at a path; what cannot be looked at, as behind a stale handle, may be there."""
+    """Say whether there is nothing at a path; what cannot be looked at, behind a stale handle or in an archive, may be there."""
+    if in_archive(path):
+        return False
     try:
         os.stat(path)  # noqa: PTH116 - a million times: pathlib costs threefold
     except OSError as error:
@@ -95,7 +98,8 @@ class Presence:
             numbers: of the rows.
             files: names by column, relative to the base.
         """
-        names = sorted({name for column in COLUMNS for name in files[column] if isinstance(name, str)})
+        named = {name for column in COLUMNS for name in files[column] if isinstance(name, str)}
+        names = sorted(name for name in named if not in_archive(name))
 
         def unseen(start: int) -> list[tuple[str, bool]]:
             paths = ((name, self._path(name)) for name in names[start::THREADS])
@@ -160,6 +164,8 @@ class Presence:
         """Return the folders below which none of the files is there, with the number of their cases."""
         seen = {found.folder: bytearray(cases) for found in folders}
         for case, name in named() if folders else ():
+            if in_archive(name):
+                continue
             path = self._whole_path(name)
             above = [folder for folder in seen if _is_below(path, folder)]
             if any(folder not in self._gone for folder in above) and _can_be_looked_at(path):

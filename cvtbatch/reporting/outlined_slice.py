@@ -4,12 +4,15 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from cvtbatch.imaging import as_radiologists_look, head_window, outline_picture
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 PICTURE_PX = 240
 
@@ -47,12 +50,16 @@ class OutlinedSlice:
 
 def to_data_url(found: OutlinedSlice) -> str:
     """Return a picture of a slice with its outline as a JPEG data URL: a square of 220 mm around the head."""
-    from PIL import Image
+    file = io.BytesIO()
+    square_picture(found, PICTURE_PX).save(file, format="JPEG", quality=82, subsampling=0)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def square_picture(found: OutlinedSlice, side_px: int) -> "Image":
+    """Return a picture of a slice with its outline: a square of 220 mm around the head."""
+    from PIL import Image as ImageModule
 
     rgb = outline_picture(found.hu_yx, found.mask_yx)
     top, left, height, width = head_window(found.hu_yx, found.mask_yx, found.spacing_xy_mm)
-    square = Image.fromarray(rgb).crop((left, top, left + width, top + height))
-    square = square.resize((PICTURE_PX, PICTURE_PX), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    square.save(file, format="JPEG", quality=82, subsampling=0)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    square = ImageModule.fromarray(rgb).crop((left, top, left + width, top + height))
+    return square.resize((side_px, side_px), ImageModule.Resampling.LANCZOS)

@@ -12,11 +12,10 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pydicom
 import pytest
@@ -28,18 +27,14 @@ from pydicom.dataset import Dataset
 
 from cvtbatch import contracts
 from cvtbatch.cli import cli
-from cvtbatch.dlrn import load_bundle
-from cvtbatch.dlrn.bundle import write_bundle
-from cvtbatch.dlrn.recalibration import OWN_KEYS
 from cvtbatch.ingest.writing import SeriesTags, write_series
 from cvtbatch.pipelines.extraction import case_worker
 from cvtbatch.pipelines.shared.uid_key import VARIABLE, UidKey
 from cvtbatch.store import FeatureStore
 from tests.support.archives import write_rows
-from tests.support.cohorts import golden_of
 from tests.support.commands import extract_json
 from tests.support.mask_files import Ball, ball, datasets, write_seg, write_structure_set
-from tests.support.paths import ROOT
+from tests.support.result_stores import adapted_bundle
 from tests.support.stand_ins import standing_in
 
 KEY = "a key that stays with its user"
@@ -251,25 +246,6 @@ def modelled(store: Path, out: Path) -> dict[str, str]:
     assert json.loads(texts["validate"])["cases"] == 1
     assert (out / "report" / "report.html").read_text(encoding="utf-8").count("data:image/jpeg") == 1
     return {**texts, "snapshots": run("snapshot", "show", "planted", "--store", store, "--json")}
-
-
-def adapted_bundle(store: Path, to: Path) -> Path:
-    """Write a kept bundle anew, for the specifications, features and embeddings of a store."""
-    bundle = load_bundle(ROOT / "tests" / "compat" / "bundle-2")
-    specs = {spec.kind: (name, spec) for name, spec in FeatureStore(str(store)).at(None).specs().items()}
-    loadings = np.zeros((2048, bundle.model.loadings.shape[1]))
-    loadings[: len(bundle.model.loadings)] = bundle.model.loadings
-    names = contracts.feature_names()[: len(bundle.model.radiomics)]
-    model = replace(bundle.model, radiomics=names, loadings=loadings)
-    document = {name: value for name, value in bundle.document.items() if name not in OWN_KEYS}
-    document["specs"] = {f"{kind}_spec_id": name for kind, (name, _) in specs.items()}
-    document["spec_settings"] = {kind: spec.content() for kind, (_, spec) in specs.items()}
-    document["job"] = {"cohort": {"primary_reader": "A", "primary_reading": 1}}
-    nothing = pa.table({"selected": pa.array([], pa.string())})
-    columns = {name: pa.array([0.0]) for name in names} | {"epilepsy": pa.array([1])}
-    rows = pa.table({**columns, "embedding": pa.array([[0.0] * 2048], pa.list_(pa.float32()))})
-    write_bundle(to, document, model, golden_of(model, rows), nothing, bundle.out_of_fold)
-    return to
 
 
 def run(*arguments: object, code: int = 0) -> str:

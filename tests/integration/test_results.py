@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import highdicom
-import numpy as np
 import pydicom
 import pytest
 
@@ -12,7 +11,6 @@ from cvtbatch import contracts
 from cvtbatch.dicom_results.source_headers import quiet
 from cvtbatch.geometry import stored_grid
 from cvtbatch.imaging import place_mask
-from cvtbatch.imaging.placement import mask_volume_ml
 from cvtbatch.ingest import ImageSlices, read_mask, read_volume
 from cvtbatch.ingest.writing import SeriesTags, write_series
 from cvtbatch.manifest import read_manifest
@@ -20,7 +18,8 @@ from cvtbatch.store import FeatureStore
 from tests.support.archives import write_rows
 from tests.support.commands import cvtbatch
 from tests.support.mask_files import UNEVEN, Ball, ball, datasets, write_seg
-from tests.support.store_rows import VOLUME_SPEC, add_specs, row
+from tests.support.result_stores import image_of, keep
+from tests.support.store_rows import VOLUME_SPEC, add_specs
 
 SHAPES = {"tilted": ((4.2,) * 15, 18.5), "uneven": (UNEVEN, 0.0)}
 SEG, SR = "hematoma/A/1/seg.dcm", "hematoma/A/1/sr.dcm"
@@ -42,29 +41,6 @@ def archive(tmp_path: Path) -> Path:
     add_specs(store, VOLUME_SPEC)
     keep(store, tmp_path / "manifest.csv")
     return tmp_path
-
-
-def keep(store: FeatureStore, manifest: Path) -> None:
-    """Store the cases of a manifest as `extract` does, with an image of 61 HU and noise."""
-    for case in read_manifest(manifest):
-        source = read_volume(case)
-        mask = read_mask(case.rois[0], lambda source=source: ImageSlices.of(source))
-        grid = stored_grid(source.stack, (0.5, 0.5, 5.0))
-        stored = place_mask(mask.voxels_zyx, mask.place, grid)
-        image = np.random.default_rng(1).normal(61, 5, grid.shape_zyx).astype(np.int16)
-        volume, voxels = store.write_volume(image, grid), store.write_mask(stored, grid)
-        identity = {"case_key": case.case_key, "center": "A", "case_id": case.case_id}
-        of_volume = {**identity, "volume_spec_id": VOLUME_SPEC.spec_id, "image_digest": source.image_digest()}
-        place = {"size_xyz": grid.size_xyz, "spacing_mm": grid.spacing_mm, "origin_mm": grid.origin_mm}
-        where = {**place, "direction": grid.direction, "path": volume.path, "checksum": volume.checksum}
-        kind = {"source_format": "NIfTI" if case.case_id == "nifti" else "DICOM"}
-        roi = {"roi_key": case.rois[0].roi_key, "roi": "hematoma", "reader": "A", "reading": 1}
-        digests = {"mask_digest": mask.mask_digest(), "input_digest": mask.mask_digest()}
-        area = float(stored.sum(axis=(1, 2)).max()) * 0.25
-        measures = {"volume_ml": mask_volume_ml(stored, grid), "largest_slice_area_mm2": area}
-        files = {"path": voxels.path, "checksum": voxels.checksum}
-        store.table("volumes").append([row("volumes", **of_volume, **where, **kind)])
-        store.table("rois").append([row("rois", **of_volume, **roi, **digests, **measures, **files)])
 
 
 def written(archive: Path, *more: object, code: int = 0) -> dict[str, object]:
@@ -107,7 +83,7 @@ def test_outlines_come_back_and_values_are_the_stores(archive: Path) -> None:
         values = {(one.name.value, one.method.value): float(one.value) for one in group.get_measurements()}
         grid = stored_grid(source.stack, (0.5, 0.5, 5.0))
         inside = place_mask(back.voxels_zyx, back.place, grid) == 1
-        image = np.random.default_rng(1).normal(61, 5, grid.shape_zyx).astype(np.int16)
+        image = image_of(grid)
         assert values == {
             ("118565006", "source_slices"): back.volume_ml,
             ("118565006", "stored_grid"): roi["volume_ml"],

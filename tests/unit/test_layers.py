@@ -44,12 +44,12 @@ LAYERS = [
         "validation",
         "dlrn",
     ],
-    ["ingest", "store", "engine", "dicom_results"],
+    ["ingest", "store", "engine", "dicom_results", "pacs"],
     ["pipelines"],
     ["api", "cli"],
 ]
 # Within this layer none imports another.
-SEPARATE = {"ingest", "store", "engine", "dicom_results"}
+SEPARATE = {"ingest", "store", "engine", "dicom_results", "pacs"}
 ROOMS = {
     "dask": {"engine"},
     "distributed": {"engine"},
@@ -69,6 +69,9 @@ ROOMS = {
     "nibabel": {"ingest"},
     "pooch": {"downloads"},
     "highdicom": {"dicom_results"},
+    "dicomweb_client": {"pacs"},
+    "pynetdicom": {"pacs"},
+    "requests": {"pacs"},
 }
 # Within pipelines: the floor of each room, from the ground up; rooms of one floor do not import each other.
 FLOORS = {

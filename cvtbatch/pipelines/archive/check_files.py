@@ -11,6 +11,7 @@ from cvtbatch.imaging import place_mask, require_in_head, resample_stack
 from cvtbatch.imaging.quality import measure_series
 from cvtbatch.ingest import ImageSlices, read_mask, read_volume
 from cvtbatch.manifest import Case
+from cvtbatch.pipelines.shared.archive_images import case_at_hand
 from cvtbatch.pipelines.shared.unfinished import why_undone
 from cvtbatch.pipelines.shared.volume_flags import volume_flags
 
@@ -104,7 +105,8 @@ def check_case(task: CaseCheck) -> Findings:
     case = task.case
     rois = case.masked_rois()
     try:
-        source = read_volume(case, require_memory)
+        with case_at_hand(case) as here:
+            source = read_volume(here, require_memory)
         flags = volume_flags(source, measure_series(source.hu_zyx, source.stack))
         image = Image(case.manifest_row, case.case_key, source.choice, flags)
         if not rois:

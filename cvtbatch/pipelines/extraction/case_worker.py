@@ -23,6 +23,7 @@ from cvtbatch.pipelines.extraction.source_inputs import SourceInputs
 from cvtbatch.pipelines.extraction.stored_masks import is_whole
 from cvtbatch.pipelines.extraction.task_cost import Meter
 from cvtbatch.pipelines.extraction.volume_row import describe_volume
+from cvtbatch.pipelines.shared.archive_images import case_at_hand
 from cvtbatch.spec import digest
 from cvtbatch.store import FeatureStore, StoredArray
 
@@ -102,8 +103,12 @@ class CaseWorker:
 
     def _read_source(self) -> SourceVolume:
         self.decoded = True
-        self.meter.read_bytes += source_bytes(self.task.case.image)
-        return self._guarded("read", None, lambda: read_volume(self.task.case, require_memory))
+        return self._guarded("read", None, self._read_image)
+
+    def _read_image(self) -> SourceVolume:
+        with case_at_hand(self.task.case) as case:
+            self.meter.read_bytes += source_bytes(case.image)
+            return read_volume(case, require_memory)
 
     def _write_volume(self, source: SourceVolume, image_digest: str, generation: int) -> _Volume:
         spacing_mm = self.task.work.spacing_mm

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
 
-from cvtbatch.ingest import look_at_image, look_at_mask
+from cvtbatch.ingest import look_at_mask
 from cvtbatch.manifest import Case, Manifest, is_absent
 from cvtbatch.pipelines.extraction import embedding_plan, outline_plan
 from cvtbatch.pipelines.extraction.case_plan import CasePlan, Fingerprints, plan_case
@@ -19,6 +19,7 @@ from cvtbatch.pipelines.extraction.outline_plan import OutlinePlan, OutlineWork,
 from cvtbatch.pipelines.extraction.region_plan import RegionPlan, plan_regions, with_regions
 from cvtbatch.pipelines.extraction.settings import Options, Settings
 from cvtbatch.pipelines.extraction.stored_cases import KnownCase, SpecIds, StoredCases
+from cvtbatch.pipelines.shared.archive_images import look_at_source
 from cvtbatch.store import FeatureStore
 
 # Threads that stat the sources; what they wait for is the file system.
@@ -45,7 +46,7 @@ def _fingerprints(share: Sequence[KnownOf]) -> list[Fingerprints]:
 
 
 def _fingerprints_of(case: Case) -> Fingerprints:
-    image, image_bytes = look_at_image(case)
+    image, image_bytes = look_at_source(case)
     looks = {roi.roi_key: look_at_mask(roi) for roi in case.masked_rois()}
     sources = [("", case.image, image_bytes)]
     sources += [(roi.roi_key, roi.mask or "", looks[roi.roi_key][1]) for roi in case.masked_rois()]

@@ -16,6 +16,7 @@ from cvtbatch.manifest import Case, RoiSource
 from cvtbatch.pipelines.extraction.failure import FailureKey
 from cvtbatch.pipelines.extraction.guard import About, guarded
 from cvtbatch.pipelines.extraction.task_cost import Meter
+from cvtbatch.pipelines.shared.archive_images import case_at_hand
 from cvtbatch.spec import digest
 
 
@@ -78,8 +79,9 @@ class SourceInputs:
 
     def _read_image(self, image_digest: str) -> SourceVolume:
         if self._image is None:
-            self._count(self._case.image)
-            read = read_volume(self._case, require_memory)
+            with case_at_hand(self._case) as case:
+                self._count(case.image)
+                read = read_volume(case, require_memory)
             self._image = read.image_digest(), read
         known, source = self._image
         if known != image_digest:

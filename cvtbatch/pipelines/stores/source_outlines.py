@@ -14,6 +14,7 @@ from cvtbatch.errors import FormatError
 from cvtbatch.geometry import Grid, SliceStack
 from cvtbatch.ingest import ImageSlices, SourceVolume, read_mask, read_volume
 from cvtbatch.manifest import Case
+from cvtbatch.pipelines.shared.archive_images import case_at_hand
 from cvtbatch.store import FeatureStore, StoredArray
 
 Row = Mapping[str, Any]
@@ -51,9 +52,11 @@ def read_stored_image(case: Case, volume: Row) -> SourceVolume:
 
     Raises:
         InputError: it cannot be read.
+        UnavailableError: it cannot be read now.
         FormatError: `source_changed`: it is not what was stored.
     """
-    source = read_volume(case)
+    with case_at_hand(case) as here:
+        source = read_volume(here)
     if source.image_digest() != volume["image_digest"]:
         raise _changed("image", case.manifest_row, case.image)
     return source

@@ -15,6 +15,7 @@ from cvtbatch.pipelines.results.stored_results import DIAMETERS, StoredResults, 
 from cvtbatch.spec import Spec, canonical_json
 from cvtbatch.store import FeatureStore
 from tests.support.paths import ROOT
+from tests.support.result_stores import SCORES
 from tests.support.store_rows import (
     EMBEDDING_SPEC,
     NOW,
@@ -26,13 +27,6 @@ from tests.support.store_rows import (
     row,
 )
 
-SCORES = {
-    **{"rad": 0.41, "dl": 0.32, "dlr": 0.73, "dlrn": 0.625, "rad_probability": 0.3, "dlr_probability": 0.61},
-    **{"rad_youden": 1, "rad_sens90": 1, "rad_sens95": 1, "dl_youden": 1, "dl_sens90": 1, "dl_sens95": 1},
-    **{"dlr_youden": 1, "dlr_sens90": 1, "dlr_sens95": 1, "dlrn_youden": 1, "dlrn_sens90": 1, "dlrn_sens95": 0},
-    **{"points_dlr": 73.25, "points_epilepsy": 12.5, "points_total": 85.75, "outside_count": 2},
-    **{"clinical_terms": ["epilepsy", "age"], "clinical_points": [12.5, 7.25]},
-}
 OUTLINING = Spec(
     "outline",
     VOLUME_SPEC.spec_id,

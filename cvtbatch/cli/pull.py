@@ -1,0 +1,152 @@
+"""The command that fetches studies out of an archive."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cvtbatch.cli.display import SHOWN_FAILURES, megabytes, progress_display, say
+from cvtbatch.cli.interrupts import raise_if_interrupted
+from cvtbatch.cli.options import STANDING_FAILURES, json_option
+from cvtbatch.cli.values import WholeNumber
+
+if TYPE_CHECKING:
+    from cvtbatch.pipelines.archive.pull import PullReport
+
+_UNITS = {"list": "studies", "fetch": "series"}
+
+
+@click.command(short_help="Fetch studies out of an archive, by DICOMweb or DIMSE.")
+@click.argument("source", metavar="SOURCE")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the files, new or not."
+)
+@click.option("--modality", "modalities", multiple=True, metavar="CODE", help="Series of it, e.g. CT; repeatable.")
+@click.option("--body-part", "body_parts", multiple=True, metavar="CODE", help="Series of it, e.g. HEAD; repeatable.")
+@click.option("--study-date", metavar="FIRST-LAST", help="Studies of these days, e.g. 20240101-20241231 or 20240101-.")
+@click.option(
+    "--accessions",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Studies with these accession numbers, one a line.",
+)
+@click.option(
+    "--description",
+    "descriptions",
+    multiple=True,
+    metavar="PATTERN",
+    help="Series whose description, or that of their study, fits, e.g. '*head*'; repeatable.",
+)
+@click.option("--connections", type=WholeNumber(1, 16), default=2, show_default=True, help="Series fetched at once.")
+@click.option("--rate", type=WholeNumber(1000), metavar="BYTES", help="A second at most, of all connections together.")
+@click.option("--at-night", metavar="HOURS", help="Begin a series at these hours alone, e.g. 20:00-06:00.")
+@click.option("--ae-title", metavar="AET", help="Ours, for dimse://.  [default: CVTBATCH]")
+@click.option(
+    "--move-port",
+    type=WholeNumber(1, 65535),
+    metavar="PORT",
+    help="Have the archive send by C-MOVE to this port of ours.  [default: C-GET]",
+)
+@click.option("--plain-http", is_flag=True, help="Allow dicomweb+http:// to another machine, unencrypted.")
+@click.option("--dry-run", is_flag=True, help="Say what would be fetched at most, and fetch nothing.")
+@json_option
+@click.pass_context
+def pull(
+    ctx: click.Context,
+    source: str,
+    out: Path,
+    modalities: Sequence[str],
+    body_parts: Sequence[str],
+    study_date: str | None,
+    accessions: Path | None,
+    descriptions: Sequence[str],
+    connections: int,
+    rate: int | None,
+    at_night: str | None,
+    ae_title: str | None,
+    move_port: int | None,
+    plain_http: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Fetch the studies of an archive that are wanted, as far as they are not in --out: one folder a series, files as they come.
+
+    SOURCE is dicomweb+https://HOST/PATH (QIDO-RS, WADO-RS) or dimse://AET@HOST:PORT (C-FIND, C-GET or C-MOVE). Every instance is
+    looked at before it is kept: all of it is there, and it is the one that was asked for. A pull that was broken off goes on; one
+    that is run again adds what is new. What came is for `cvtbatch index`. The files name patients, as the archive's do; names of
+    folders and files do not.
+
+    Credentials come from the environment (CVTBATCH_PACS_USER with CVTBATCH_PACS_PASSWORD, CVTBATCH_PACS_TOKEN, or
+    CVTBATCH_PACS_TOKEN_COMMAND, a command that prints a token) or from the netrc file. How to: docs/how-to/pull.md.
+
+    \b
+    Examples:
+      cvtbatch pull dicomweb+https://pacs.example.org/dicom-web --modality CT --body-part HEAD --out heads
+      cvtbatch pull dimse://PACS@pacs.example.org:11112 --accessions wanted.txt --modality CT --out heads
+      cvtbatch index heads --center berlin --out manifest.csv
+
+    \b
+    Exit codes: 0 all done; 1 it could not be done; 2 usage; 3 done, but instances are missing, or series grew meanwhile: run again.
+    """
+    from cvtbatch.pacs.addresses import parse_address
+    from cvtbatch.pacs.dimse import AE_TITLE
+    from cvtbatch.pacs.source import Source
+    from cvtbatch.pipelines.archive import pull as pipeline
+    from cvtbatch.pipelines.archive.pull_selection import Selection, parse_dates, read_accessions
+    from cvtbatch.pipelines.shared.pull_pace import Hours, Pace
+
+    archive = Source(parse_address(source, plain_http=plain_http), ae_title or AE_TITLE, move_port)
+    selection = Selection(
+        tuple(modalities),
+        tuple(body_parts),
+        tuple(descriptions),
+        ("", "") if study_date is None else parse_dates(study_date),
+        None if accessions is None else read_accessions(accessions),
+    )
+    hours = None if at_night is None else Hours.parse(at_night)
+    with progress_display("list", quiet=as_json, unit="studies") as show:
+
+        def on_progress(stage: str, done: int, total: int, failed: int) -> None:
+            show.enter(stage, _UNITS[stage])
+            show(done, total, failed)
+            raise_if_interrupted()
+
+        def on_wait(seconds: float) -> None:
+            show.tell(f"nothing is begun before {at_night}: {seconds / 3600:.1f} hours to wait")
+
+        def on_failed(folder: str, why: str) -> None:
+            show.tell(f"{folder}: {why}")
+
+        report = pipeline.pull(
+            archive,
+            selection,
+            out,
+            Pace(rate, hours, on_wait),
+            connections,
+            dry_run=dry_run,
+            show=on_progress,
+            on_failed=on_failed,
+        )
+    if as_json:
+        click.echo(json.dumps(report.to_document(), indent=2))
+    else:
+        _print(report)
+    ctx.exit(STANDING_FAILURES if report.failed or report.grew else 0)
+
+
+def _print(report: "PullReport") -> None:
+    wanted = f"{report.series} series of {report.studies} studies, {report.instances} instances"
+    if report.dry_run:
+        say(f"{wanted}: nothing was fetched")
+    else:
+        size = f"{megabytes(report.size)} in {report.seconds:.0f} s"
+        say(f"{wanted}: {report.fetched} fetched ({size}), {report.there} there before: {report.out}")
+    if unknown := report.unknown_accessions:
+        more = f" and {len(unknown) - SHOWN_FAILURES} more" if len(unknown) > SHOWN_FAILURES else ""
+        say(f"no study with the accession number {', '.join(unknown[:SHOWN_FAILURES])}{more}", err=True)
+    if report.grew:
+        say(f"{len(report.grew)} series grew while they were fetched: run again to have the rest", err=True)
+    if report.failed:
+        say(f"of {len(report.failed)} series instances are missing: the same command asks for them again", err=True)

@@ -1,0 +1,165 @@
+"""An archive by DIMSE: searched by C-FIND, fetched by C-GET, or by C-MOVE to a port of ours (PS3.4 annex C)."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import pydicom
+from pydicom import uid
+
+from cvtbatch.errors import InputError
+from cvtbatch.pacs.addresses import Dimse
+from cvtbatch.pacs.archive import REFUSED, Series, Study, StudyQuery, Take, ask_for_each
+from cvtbatch.pacs.dimse import AE_TITLE, associate, check_status
+from cvtbatch.pacs.retries import Retries, away
+from cvtbatch.pacs.storage_scp import Arrivals
+
+# Study Root Query/Retrieve Information Model: FIND, MOVE, GET (PS3.4 C.6.2).
+_FIND, _MOVE, _GET = (uid.UID(f"1.2.840.10008.5.1.4.1.2.2.{number}") for number in (1, 2, 3))
+# What of an archive of head CT is of use here: an association has room for 127 of them with their transfer syntaxes.
+_GOT_CLASSES = tuple(
+    uid.UID(f"1.2.840.10008.5.1.4.1.1.{number}")
+    for number in ("2", "2.1", "2.2", "7", "66.4", "481.3", "88.22", "88.33", "88.34", "11.1", "88.67")
+)
+_SYNTAXES = (
+    uid.ExplicitVRLittleEndian,
+    uid.ImplicitVRLittleEndian,
+    uid.JPEGLosslessSV1,
+    uid.JPEGLossless,
+    uid.JPEGLSLossless,
+    uid.JPEGLSNearLossless,
+    uid.JPEG2000Lossless,
+    uid.JPEG2000,
+    uid.RLELossless,
+    uid.JPEGBaseline8Bit,
+    uid.JPEGExtended12Bit,
+)
+# PS3.4 C.4.2.1.5: the destination of C-MOVE.
+_UNKNOWN_DESTINATION = 0xA801
+
+
+class DimseArchive:
+    """See `Archive`.
+
+    Args:
+        retries: of questions.
+        ae_title: ours.
+        arrivals: where the archive is asked to send to; None for C-GET.
+    """
+
+    def __init__(
+        self, address: Dimse, retries: Retries, ae_title: str = AE_TITLE, arrivals: Arrivals | None = None
+    ) -> None:
+        self._address, self._retries, self._ae_title, self._arrivals = address, retries, ae_title, arrivals
+
+    def studies(self, query: StudyQuery) -> Iterator[Study]:
+        keys = dict.fromkeys(("StudyInstanceUID", "StudyDate", "AccessionNumber", "StudyDescription"), "")
+        for row in self._find("STUDY", {**keys, **query.keys()}):
+            words = (_text(row, name) for name in ("StudyDate", "AccessionNumber", "StudyDescription"))
+            yield Study(_text(row, "StudyInstanceUID"), *words)
+
+    def series(self, study_uid: str) -> Sequence[Series]:
+        names = ("SeriesInstanceUID", "Modality", "BodyPartExamined", "SeriesDescription")
+        keys = {"StudyInstanceUID": study_uid, **dict.fromkeys((*names, "NumberOfSeriesRelatedInstances"), "")}
+        found = []
+        for row in self._find("SERIES", keys):
+            series_uid, modality, body_part, description = (_text(row, name) for name in names)
+            count = _text(row, "NumberOfSeriesRelatedInstances")
+            instances = int(count) if count.isdecimal() else None
+            found.append(Series(study_uid, series_uid, modality, body_part, description, instances))
+        return found
+
+    def instances(self, series: Series) -> Sequence[str]:
+        rows = self._find("IMAGE", {**_keys(series), "SOPInstanceUID": ""})
+        return [_text(row, "SOPInstanceUID") for row in rows]
+
+    def fetch(self, series: Series, sop_uids: Sequence[str], take: Take, *, whole: bool) -> None:
+        if whole:
+            wanted = [_identifier("SERIES", _keys(series))]
+        else:
+            wanted = [_identifier("IMAGE", {**_keys(series), "SOPInstanceUID": one}) for one in sop_uids]
+        arrivals = self._arrivals or Arrivals()
+        with arrivals.expecting(sop_uids, take) as delivery, self._retrieving(arrivals) as answers:
+
+            def ask(identifier: pydicom.Dataset) -> None:
+                for status, _ in answers(identifier):
+                    delivery.raise_refusal()
+                    _check(status, self._ae_title)
+
+            ask_for_each(wanted, ask)
+
+    def close(self) -> None:
+        """Nothing is open between two questions."""
+
+    @contextmanager
+    def _retrieving(self, arrivals: Arrivals) -> "Iterator[_Answers]":
+        """Yield what asks for objects."""
+        from pynetdicom import evt
+        from pynetdicom.presentation import build_context, build_role
+
+        if self._arrivals is not None:
+            with associate(self._address, [build_context(_MOVE)], self._ae_title) as association:
+                yield lambda identifier: association.send_c_move(identifier, self._ae_title, _MOVE)
+            return
+        contexts = [build_context(one, syntax) for one in _GOT_CLASSES for syntax in _SYNTAXES]
+        roles = [build_role(one, scp_role=True) for one in _GOT_CLASSES]
+        handlers = [(evt.EVT_C_STORE, arrivals.on_store)]
+        with associate(
+            self._address, [build_context(_GET), *contexts], self._ae_title, roles=roles, handlers=handlers
+        ) as association:
+            if not any(context.abstract_syntax == _GET for context in association.accepted_contexts):
+                raise InputError(
+                    REFUSED,
+                    "the archive does not hand out objects by C-GET: give --move-port, and have our AE title, machine and port "
+                    "entered there, for C-MOVE",
+                )
+            yield lambda identifier: association.send_c_get(identifier, _GET)
+
+    def _find(self, level: str, keys: Mapping[str, str]) -> Sequence[pydicom.Dataset]:
+        return self._retries.run(lambda: self._found(_identifier(level, keys)))
+
+    def _found(self, identifier: pydicom.Dataset) -> Sequence[pydicom.Dataset]:
+        from pynetdicom.presentation import build_context
+
+        rows = []
+        with associate(self._address, [build_context(_FIND)], self._ae_title) as association:
+            for status, row in association.send_c_find(identifier, _FIND):
+                _check(status, self._ae_title)
+                if row is not None:
+                    rows.append(row)
+        return rows
+
+
+_Answers = Callable[[pydicom.Dataset], Iterator[tuple[pydicom.Dataset, pydicom.Dataset | None]]]
+
+
+def _keys(series: Series) -> dict[str, str]:
+    return {"StudyInstanceUID": series.study_uid, "SeriesInstanceUID": series.uid}
+
+
+def _identifier(level: str, keys: Mapping[str, str]) -> pydicom.Dataset:
+    identifier = pydicom.Dataset()
+    identifier.QueryRetrieveLevel = level
+    for name, value in keys.items():
+        setattr(identifier, name, value)
+    return identifier
+
+
+def _check(status: pydicom.Dataset, ae_title: str) -> None:
+    """See `check_status`; what hints at our title not being known there is told so."""
+    if "Status" not in status:
+        raise away(
+            f"the archive broke the association off, or gave no answer in time; some do so to an AE title, as ours {ae_title!r}, "
+            "that they do not know"
+        )
+    if status.Status == _UNKNOWN_DESTINATION:
+        raise InputError(
+            REFUSED,
+            f"the archive knows no place to send to by our AE title {ae_title!r}: have it entered there, with this machine and the "
+            "port of --move-port",
+        )
+    check_status(status)
+
+
+def _text(row: pydicom.Dataset, name: str) -> str:
+    value = row.get(name)
+    return "" if value is None else str(value).strip()

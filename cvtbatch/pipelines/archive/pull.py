@@ -1,0 +1,188 @@
+"""`cvtbatch pull`: the series of an archive that are wanted, into a folder, as far as they are not there.
+
+The archive is listed first, then series are fetched side by side, each by `series_pull`. A later run goes by what is in the folder
+alone.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from cvtbatch.extras import require
+from cvtbatch.pacs.archive import Archive, Series
+from cvtbatch.pacs.retries import Retries
+from cvtbatch.pacs.source import Connect, Source, open_source
+from cvtbatch.pipelines.archive.pull_selection import Selection
+from cvtbatch.pipelines.shared.pull_pace import Pace
+from cvtbatch.pipelines.shared.pulled_files import PulledFiles, folder_of, opened_folder
+from cvtbatch.pipelines.shared.series_pull import SeriesOutcome, pull_series
+
+# How long a signal of the user's may wait.
+_LOOK_SECONDS = 0.2
+Show = Callable[[str, int, int, int], None]
+
+
+@dataclass(slots=True)
+class PullReport:
+    """What was pulled, for people and as the JSON document of `cvtbatch pull --json`.
+
+    Attributes:
+        studies, series: that are wanted.
+        instances: of these series, as the archive lists them; in a dry run as it counts them.
+        there: instances that were there before.
+        fetched: instances that came, of `size` bytes.
+        grew: folders of series of which the archive has more by now; the next run takes it.
+        failed: series of which instances are missing.
+        unknown_accessions: of the selection, without a study.
+    """
+
+    out: str
+    dry_run: bool
+    studies: int = 0
+    series: int = 0
+    instances: int = 0
+    there: int = 0
+    fetched: int = 0
+    size: int = 0
+    seconds: float = 0.0
+    grew: list[str] = field(default_factory=list)
+    failed: list[dict[str, str]] = field(default_factory=list)
+    unknown_accessions: tuple[str, ...] = ()
+
+    def add(self, outcome: SeriesOutcome) -> None:
+        """Add what became of a series."""
+        self.instances += outcome.listed
+        self.there += outcome.there
+        self.fetched += outcome.fetched
+        self.size += outcome.size
+        folder = str(folder_of(outcome.series))
+        if outcome.grew:
+            self.grew.append(folder)
+        if outcome.failure is not None:
+            self.failed.append({"folder": folder, "kind": outcome.failure.kind, "message": outcome.failure.message})
+
+    def to_document(self) -> dict[str, object]:
+        """Return the JSON document."""
+        names = ("out", "dry_run", "studies", "series", "instances", "there", "fetched")
+        return {
+            "command": "pull",
+            **{name: getattr(self, name) for name in names},
+            "bytes": self.size,
+            "seconds": self.seconds,
+            "grew": self.grew,
+            "failed": self.failed,
+            "unknown_accessions": len(self.unknown_accessions),
+        }
+
+
+def pull(
+    source: Source,
+    selection: Selection,
+    out: Path,
+    pace: Pace,
+    connections: int,
+    *,
+    dry_run: bool = False,
+    show: Show = lambda *_: None,
+    on_failed: Callable[[str, str], None] = lambda *_: None,
+) -> PullReport:
+    """Fetch what is wanted of an archive and is not in a folder.
+
+    Args:
+        connections: series that are fetched at once.
+        dry_run: list alone.
+        show: told a stage ("list", "fetch"), how many studies or series of it are done, are known, and failed; may raise.
+        on_failed: told the folder of a series and why some of it is missing, with what is private.
+
+    Raises:
+        InputError: the archive does not let us in, cannot be trusted, or is none; the folder cannot be written, or is in use.
+        UnavailableError: the archive is away; what came is there, and the same call goes on.
+        ResourceError: libraries are missing.
+    """
+    require("archives are reached by", "requests", "pynetdicom")
+    started = time.monotonic()
+    report = PullReport(str(out), dry_run)
+    retries = Retries(sleep=pace.sleep)
+    with ExitStack() as stack:
+        connect = stack.enter_context(open_source(source, retries))
+        files = None if dry_run else stack.enter_context(opened_folder(out))
+        wanted = _list(connect, selection, report, show)
+        if files is None:
+            report.instances = sum(series.instances or 0 for series in wanted)
+        else:
+            for outcome in _each(_Fetch(connect, files, pace, retries), wanted, connections, report, show):
+                report.add(outcome)
+                if outcome.failure is not None:
+                    on_failed(str(folder_of(outcome.series)), str(outcome.failure))
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _list(connect: Connect, selection: Selection, report: PullReport, show: Show) -> Sequence[Series]:
+    """Return the series that are wanted, and count studies."""
+    wanted: dict[str, Series] = {}
+    seen, accessions = set[str](), set[str]()
+    with closing(connect()) as archive:
+        for query in selection.queries():
+            for study in archive.studies(query):
+                if study.uid in seen or not selection.takes_study(study):
+                    continue
+                seen.add(study.uid)
+                accessions.add(study.accession)
+                found = [series for series in archive.series(study.uid) if selection.takes(study, series)]
+                wanted.update((series.uid, series) for series in found)
+                report.studies += bool(found)
+                show("list", len(seen), len(seen) + 1, 0)
+    report.series = len(wanted)
+    report.unknown_accessions = tuple(one for one in selection.accessions or () if one not in accessions)
+    return list(wanted.values())
+
+
+class _Fetch:
+    """Pulls one series after the other in each thread, over a connection of its own."""
+
+    def __init__(self, connect: Connect, files: PulledFiles, pace: Pace, retries: Retries) -> None:
+        self._connect, self._files, self._retries = connect, files, retries
+        self.pace = pace
+        self._connections = threading.local()
+        self._opened: list[Archive] = []
+
+    def __call__(self, series: Series) -> SeriesOutcome:
+        if not hasattr(self._connections, "archive"):
+            self._connections.archive = self._connect()
+            self._opened.append(self._connections.archive)
+        return pull_series(self._connections.archive, series, self._files, self.pace, self._retries)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for archive in self._opened:
+            archive.close()
+
+
+def _each(
+    fetch: _Fetch, wanted: Sequence[Series], connections: int, report: PullReport, show: Show
+) -> Iterator[SeriesOutcome]:
+    """Yield what becomes of each series, some at once; of one that raises, what came is there."""
+    threads = ThreadPoolExecutor(connections, thread_name_prefix="cvtbatch-pull")
+    ahead, left = set[Future[SeriesOutcome]](), iter(wanted)
+    done = 0
+    try:
+        while True:
+            ahead.update(threads.submit(fetch, series) for series in islice(left, 2 * connections - len(ahead)))
+            if not ahead:
+                return
+            ended, ahead = wait(ahead, _LOOK_SECONDS, FIRST_COMPLETED)
+            for future in ended:
+                yield future.result()
+            done += len(ended)
+            show("fetch", done, len(wanted), len(report.failed))
+    finally:
+        fetch.pace.stop()
+        # A thread that waits for an answer of the network is left to itself: what it writes is whole or not there.
+        threads.shutdown(wait=False, cancel_futures=True)
+        fetch.close()

@@ -1,0 +1,197 @@
+"""`pull` from a server of our own that is as bad as a test wants it: what comes is whole, and nothing is lost or doubled."""
+
+import functools
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+from cvtbatch import contracts
+from cvtbatch.engine.certificates import make_certificates
+from cvtbatch.ingest.writing import SeriesTags, write_series
+from cvtbatch.pacs.retries import Retries
+from cvtbatch.pipelines.archive import pull
+from tests.support.commands import cvtbatch, told
+from tests.support.dicomweb_server import DicomwebServer, serve_dicomweb
+from tests.support.mask_files import ball
+from tests.support.stub_archive import stub_archive
+
+SLICES = 5
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bytes]:
+    """Return three studies of one small series each, by SOPInstanceUID."""
+    folder, files = tmp_path_factory.mktemp("archive"), {}
+    stack = ball((5.0,) * (SLICES - 1)).stack
+    hu = np.random.default_rng(1).integers(0, 80, (SLICES, stack.rows, stack.columns)).astype(np.int16)
+    for number, day in enumerate(("20240101", "20240630", "")):
+        write_series(folder / str(number), hu, stack, SeriesTags(f"Secret^{number}", "axial", 0.0))
+        for path in sorted((folder / str(number)).iterdir()):
+            dataset = pydicom.dcmread(path)
+            dataset.StudyDate, dataset.AccessionNumber, dataset.BodyPartExamined = day, f"SECRET{number}", "HEAD"
+            content = io.BytesIO()
+            pydicom.dcmwrite(content, dataset)
+            files[str(dataset.SOPInstanceUID)] = content.getvalue()
+    return files
+
+
+@pytest.fixture
+def server(archive: Mapping[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[DicomwebServer]:
+    """Serve the archive to a `pull` that waits for milliseconds."""
+    monkeypatch.setattr(pull, "Retries", functools.partial(Retries, first_s=0.01))
+    with serve_dicomweb(dict(archive)) as served:
+        yield served
+
+
+def pulled(server: DicomwebServer, out: Path, *options: object, code: int = 0) -> dict[str, object]:
+    found = cvtbatch("pull", server.url, "--out", out, "--json", *options)
+    assert found.returncode == code, found.stderr
+    document = json.loads(found.stdout)
+    assert contracts.problems_of(document, "commands/pull.json") == []
+    assert not any(word in found.stdout + found.stderr for word in ("ecret", "SECRET", "2.25."))
+    return dict(document)
+
+
+def files_in(out: Path) -> Counter[bytes]:
+    """Return what is there, half-written files too."""
+    return Counter(path.read_bytes() for path in out.rglob("*") if path.is_file())
+
+
+def holds(out: Path, files: Mapping[str, bytes]) -> bool:
+    return files_in(out) == Counter(files.values())
+
+
+def test_files_come_as_they_are_and_once(server: DicomwebServer, archive: Mapping[str, bytes], tmp_path: Path) -> None:
+    out = tmp_path / "new" / "out"
+    assert pulled(server, out, "--dry-run")["instances"] == 3 * SLICES
+    assert not out.exists()
+    first = pulled(server, out)
+    assert (first["studies"], first["series"], first["fetched"], first["there"]) == (3, 3, 3 * SLICES, 0)
+    assert first["bytes"] == sum(map(len, archive.values()))
+    assert holds(out, archive)
+    assert not any(one in str(path) for path in out.rglob("*") for one in ("ecret", "2024", "2.25", "1.2."))
+    lost, cut = sorted(out.rglob("*.dcm"))[:2]
+    lost.unlink()
+    cut.write_bytes(cut.read_bytes()[:-100])
+    server.requests.clear()
+    again = pulled(server, out)
+    assert (again["fetched"], again["there"]) == (2, 3 * SLICES - 2)
+    assert sum(path.count("/") == 7 for path in server.requests if "?" not in path) == 2
+    assert holds(out, archive)
+
+
+def test_what_the_archive_does_not_filter_is_filtered(server: DicomwebServer, tmp_path: Path) -> None:
+    (tmp_path / "wanted.txt").write_text("SECRET1\nSECRET7\nSECRET8\n")
+    for options, series in (
+        (["--study-date", "20240101-20240531"], 1),
+        (["--study-date", "20240101-"], 2),
+        (["--modality", "MR"], 0),
+        (["--modality", "CT", "--body-part", "HEAD", "--description", "AX*"], 3),
+        (["--accessions", str(tmp_path / "wanted.txt")], 1),
+    ):
+        found = pulled(server, tmp_path / "out", "--dry-run", *options)
+        assert found["series"] == series, options
+    assert found["unknown_accessions"] == 2
+    # The terminal is told whose they are.
+    assert "SECRET7, SECRET8" in cvtbatch("pull", server.url, "--out", tmp_path, "--dry-run", *options).stderr
+
+
+def test_pages_are_turned_to_the_last(server: DicomwebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.page = 2
+    assert pulled(server, tmp_path / "out")["fetched"] == 3 * SLICES
+    server.page, server.forgets_offset = 0, True
+    assert "3 series" in told(f"pull {server.url} --out {tmp_path} --dry-run", 0)
+    monkeypatch.setattr("cvtbatch.pacs.dicomweb_archive.PAGE", 2)
+    assert "narrow the selection" in told(f"pull {server.url} --out {tmp_path} --dry-run", 1)
+
+
+def test_replies_that_break_off_are_asked_for_again_in_part(
+    server: DicomwebServer, archive: Mapping[str, bytes], tmp_path: Path
+) -> None:
+    size = len(next(iter(archive.values())))
+    server.cut = [2 * size + 300, size // 2, 3 * size]
+    found = pulled(server, tmp_path / "out", "--connections", 1)
+    assert (found["fetched"], found["failed"]) == (3 * SLICES, [])
+    assert holds(tmp_path / "out", archive)
+
+
+def test_an_instance_that_stays_cut_is_told_and_the_others_are_kept(
+    server: DicomwebServer, archive: Mapping[str, bytes], tmp_path: Path
+) -> None:
+    first, broken, *_, other = archive
+    server.sent = {broken: archive[broken][:-5000], other: archive[first]}
+    found = pulled(server, tmp_path / "out", code=3)
+    assert sorted(one["kind"] for one in found["failed"]) == ["damaged_instance", "pacs_unavailable"]  # type: ignore[attr-defined]
+    whole = {uid: content for uid, content in archive.items() if uid not in {broken, other}}
+    assert holds(tmp_path / "out", whole)
+    server.sent = {}
+    assert pulled(server, tmp_path / "out")["fetched"] == 2
+    assert holds(tmp_path / "out", archive)
+
+
+def test_a_series_that_cannot_be_given_at_once_is_asked_for_one_by_one(
+    server: DicomwebServer, archive: Mapping[str, bytes], tmp_path: Path
+) -> None:
+    server.refuses_series = True
+    assert pulled(server, tmp_path / "out")["fetched"] == 3 * SLICES
+    assert holds(tmp_path / "out", archive)
+
+
+def test_a_series_that_grows_is_told_and_the_next_run_has_the_rest(
+    server: DicomwebServer, archive: Mapping[str, bytes], tmp_path: Path
+) -> None:
+    uid = list(archive)[2]
+    server.later = {uid: server.files.pop(uid)}
+    found = pulled(server, tmp_path / "out", "--connections", 1, code=3)
+    assert (found["fetched"], len(found["grew"]), found["failed"]) == (3 * SLICES - 1, 1, [])  # type: ignore[arg-type]
+    again = pulled(server, tmp_path / "out")
+    assert (again["fetched"], again["grew"]) == (1, [])
+    assert holds(tmp_path / "out", archive)
+
+
+def test_a_busy_archive_is_asked_again_and_one_that_stays_so_ends_the_pull(
+    server: DicomwebServer, archive: Mapping[str, bytes], tmp_path: Path
+) -> None:
+    server.busy = [(503, "0"), (429, "0"), (503, "")]
+    assert pulled(server, tmp_path / "out", "--connections", 1)["fetched"] == 3 * SLICES
+    asked = len(server.requests)
+    server.busy = [(503, "")] * 1000
+    text = told(f"pull {server.url} --out {tmp_path / 'out'}", 1)
+    assert "busy or away (HTTP 503)" in text
+    assert len(server.requests) - asked == Retries().attempts
+    server.busy = [(429, "86400")]
+    assert "HTTP 429" in told(f"pull {server.url} --out {tmp_path / 'out'}", 1)
+    assert holds(tmp_path / "out", archive)
+
+
+def test_a_certificate_that_is_not_trusted_ends_it(tmp_path: Path) -> None:
+    make_certificates(tmp_path / "certs", ["127.0.0.1"])
+    with stub_archive(tmp_path / "certs") as stub:
+        assert "certificate is not trusted" in told(f"pull {stub.address} --out {tmp_path / 'out'}", 1)
+        assert stub.asked == []
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "answer"),
+    [
+        ("https://pacs/dicom-web", 1, "dicomweb+https://HOST/PATH"),
+        ("dicomweb+https://alice:pw@pacs/dicom-web", 1, "environment or a netrc file"),
+        ("dicomweb+http://pacs.example.org/dicom-web", 1, "--plain-http"),
+        ("dicomweb+https://pacs/dicom-web --move-port 104", 1, "leave --move-port out"),
+        ("dimse://PACS@pacs:104 --ae-title " + 17 * "A", 1, "1 to 16 printable characters"),
+        ("dimse://PACS@pacs:104 --at-night 8pm", 1, "write 20:00-06:00"),
+        ("dimse://PACS@pacs:104 --study-date 2024", 1, "no range of days"),
+        ("dimse://PACS@pacs:104 --rate fast", 2, "not a whole number"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anybody_is_asked(
+    line: str, code: int, answer: str, tmp_path: Path
+) -> None:
+    assert answer in told(f"pull {line} --out {tmp_path / 'out'}", code)
+    assert not (tmp_path / "out").exists()
