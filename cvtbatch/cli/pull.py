@@ -137,7 +137,8 @@ def pull(
 
 
 def _print(report: "PullReport") -> None:
-    wanted = f"{report.series} series of {report.studies} studies, {report.instances} instances"
+    studies = f"{report.studies} stud{'y' if report.studies == 1 else 'ies'}"
+    wanted = f"{report.series} series of {studies}, {report.instances} instances"
     if report.dry_run:
         say(f"{wanted}: nothing was fetched")
     else:

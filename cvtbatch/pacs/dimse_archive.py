@@ -70,7 +70,7 @@ class DimseArchive:
 
     def instances(self, series: Series) -> Sequence[str]:
         rows = self._find("IMAGE", {**_keys(series), "SOPInstanceUID": ""})
-        return [_text(row, "SOPInstanceUID") for row in rows]
+        return list(dict.fromkeys(_text(row, "SOPInstanceUID") for row in rows))
 
     def fetch(self, series: Series, sop_uids: Sequence[str], take: Take, *, whole: bool) -> None:
         if whole:

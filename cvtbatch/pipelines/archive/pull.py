@@ -94,6 +94,7 @@ def pull(
     """Fetch what is wanted of an archive and is not in a folder.
 
     Args:
+        pace: of this pull, which ends with it.
         connections: series that are fetched at once.
         dry_run: list alone.
         show: told a stage ("list", "fetch"), how many studies or series of it are done, are known, and failed; may raise.
