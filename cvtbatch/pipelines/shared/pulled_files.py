@@ -89,4 +89,4 @@ def _lock(descriptor: int, out: Path) -> None:
 
 
 def _cannot_write(out: Path, error: OSError) -> InputError:
-    return InputError("cannot_write", f"the folder of --out cannot be written: {why(error)}", str(out))
+    return InputError("cannot_write", f"the folder for what is fetched cannot be written: {why(error)}", str(out))
