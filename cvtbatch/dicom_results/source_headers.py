@@ -92,16 +92,17 @@ def derived_uid(*parts: str) -> str:
 def quiet() -> Iterator[None]:
     """Silence highdicom and pydicom, whose warnings show the values that they are about: a patient's name, for one."""
     loggers = [logging.getLogger(name) for name in ("highdicom", "pydicom")]
-    before = [logger.disabled for logger in loggers]
+    before = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for logger in loggers:
-            logger.disabled = True
+            # Of those below them too, unlike `disabled`.
+            logger.setLevel(logging.CRITICAL)
         try:
             yield
         finally:
-            for logger, disabled in zip(loggers, before, strict=True):
-                logger.disabled = disabled
+            for logger, level in zip(loggers, before, strict=True):
+                logger.setLevel(level)
 
 
 def tracking_uid(header: pydicom.Dataset, roi_key: str) -> str:

@@ -20,7 +20,8 @@ from cvtbatch.pacs.retries import Retries, away, parse_retry_after
 
 CONNECT_SECONDS, READ_SECONDS = 20, 120
 _BUSY = frozenset({429, 502, 503, 504})
-_DENIED = frozenset({401, 403, 407})
+_DENIED = frozenset({401, 407})
+_AWAY = "the archive does not answer, or the connection broke off"
 _BROKEN_OFF = (
     requests.exceptions.ConnectionError,
     requests.exceptions.Timeout,
@@ -40,8 +41,7 @@ def open_session(address: Dicomweb, retries: Retries | None = None) -> requests.
         UnavailableError: of a request.
     """
     # Of what they log, URLs name studies and patients.
-    for name in ("urllib3", "dicomweb_client", "requests"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
     session = requests.Session()
     session.trust_env = False
     session.headers["User-Agent"] = f"cvtbatch/{__version__}"
@@ -86,14 +86,16 @@ class _Adapter(HTTPAdapter):
             if not options.get("stream"):
                 _ = response.content
         except requests.exceptions.SSLError as error:
+            if isinstance(_cause(error), ssl.SSLEOFError | ssl.SSLZeroReturnError):
+                raise away(_AWAY, str(_cause(error))) from None
             raise InputError(
                 "pacs_untrusted",
                 "the archive's certificate is not trusted, or not its own, or no TLS connection comes about: have its authority "
                 "among those of this machine, or in the file that SSL_CERT_FILE names",
-                _reason(error),
+                str(_cause(error)),
             ) from None
         except _BROKEN_OFF as error:
-            raise away("the archive does not answer, or the connection broke off", _reason(error)) from None
+            raise away(_AWAY, str(_cause(error))) from None
         if response.status_code in _BUSY:
             wait_s = parse_retry_after(response.headers.get("Retry-After"), datetime.datetime.now(datetime.UTC))
             response.close()
@@ -105,10 +107,12 @@ class _Adapter(HTTPAdapter):
         return response
 
 
-def _reason(error: requests.RequestException) -> str:
-    """Return what the layer beneath says, without the URL that was asked for."""
+def _cause(error: requests.RequestException) -> object:
+    """Return what the layers beneath say, without the URL that was asked for."""
     beneath = error.args[0] if error.args else error
-    return str(getattr(beneath, "reason", beneath))
+    reason = getattr(beneath, "reason", beneath)
+    cause = reason.args[0] if isinstance(reason, Exception) and reason.args else reason
+    return cause if isinstance(cause, ssl.SSLError) else reason
 
 
 def _denied(response: requests.Response, credentials: Credentials | None) -> InputError:

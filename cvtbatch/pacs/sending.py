@@ -29,6 +29,11 @@ State = Literal["sent", "there", "failed"]
 REFUSED = "pacs_refused"
 # Duplicate SOP Instance (PS3.7 C.5.11).
 DUPLICATE = 0x0111
+_HINTS = {
+    403: ": our credentials do not suffice for it",
+    **dict.fromkeys((404, 405), ": is the path of its address right?"),
+    413: ": it is too large for it",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ def _stow(session: requests.Session, url: str, data: bytes) -> State:
     if response.status_code in {200, 202} and reason is None:
         return "sent"
     why = "" if reason is None else f", reason {reason:04X}H"
-    hint = ": is the path of its address right?" if response.status_code in {404, 405} else ""
+    hint = _HINTS.get(response.status_code, "")
     raise InputError(REFUSED, f"the archive does not take the object (HTTP {response.status_code}{why}){hint}")
 
 

@@ -8,7 +8,9 @@ The manifest's own pseudonyms are not planted: they are kept.
 import datetime
 import hashlib
 import hmac
+import io
 import json
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -36,6 +38,7 @@ from tests.support.commands import extract_json
 from tests.support.mask_files import Ball, ball, datasets, write_seg, write_structure_set
 from tests.support.result_stores import adapted_bundle
 from tests.support.stand_ins import standing_in
+from tests.support.stub_archive import Answer, stub_archive
 
 KEY = "a key that stays with its user"
 # Rows of the image over which a step of the pipeline raises.
@@ -224,6 +227,7 @@ def produced(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> dict
         with standing_in():
             texts["embed"] = json.dumps(extract_json(archive.manifest, store, *chosen, *weights, code=3))
         texts |= modelled(store, out)
+        texts |= sent(archive, store, out / "bundle", patch)
         texts["review"] = run("review", "--store", store, "--out", out / "review", "--workers", "0", "--json")
     for name in contracts.table_names():
         run("export", name, "--store", store, "--out", out / f"{name}.csv")
@@ -246,6 +250,28 @@ def modelled(store: Path, out: Path) -> dict[str, str]:
     assert json.loads(texts["validate"])["cases"] == 1
     assert (out / "report" / "report.html").read_text(encoding="utf-8").count("data:image/jpeg") == 1
     return {**texts, "snapshots": run("snapshot", "show", "planted", "--store", store, "--json")}
+
+
+def sent(archive: Archive, store: Path, bundle: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Send results to an archive that is busy, and refuses one; return what is said and logged of it, by every library."""
+    logged = io.StringIO()
+    handler = logging.StreamHandler(logged)
+    named = ("--manifest", archive.manifest, "--store", store, "--bundle", bundle, "--capture", "--fhir")
+    patch.setenv("CVTBATCH_PACS_TOKEN", f"{STEM} TOKEN")
+    logging.getLogger().addHandler(handler)
+    logging.getLogger().setLevel(logging.DEBUG)
+    try:
+        with stub_archive() as stub:
+            stub.answers = [Answer(503, headers={"Retry-After": "0"}), Answer(204), Answer(409)]
+            kept = archive.folder.parent / "results"
+            told = run("results", "A/good", *named, "--out", kept, "--to", stub.address, "--send", "--json", code=3)
+    finally:
+        logging.getLogger().setLevel(logging.WARNING)
+        logging.getLogger().removeHandler(handler)
+    assert sum(path.endswith("/studies") for _, path, _ in stub.asked) == 9
+    assert all(STEM.encode() in path.read_bytes() for path in kept.rglob("*.*"))
+    assert Counter(one["state"] for one in json.loads(told)["objects"]) == {"sent": 8, "failed": 1}
+    return {"results": told, "what libraries log of sending": logged.getvalue()}
 
 
 def run(*arguments: object, code: int = 0) -> str:

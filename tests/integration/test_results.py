@@ -1,6 +1,8 @@
 """`results`: outlines of a store and of its manifest as DICOM objects, once, and again after something changed."""
 
+import io
 import json
+import shlex
 from pathlib import Path
 
 import highdicom
@@ -8,7 +10,9 @@ import pydicom
 import pytest
 
 from cvtbatch import contracts
+from cvtbatch.dicom_results import codes
 from cvtbatch.dicom_results.source_headers import quiet
+from cvtbatch.dlrn import load_bundle
 from cvtbatch.geometry import stored_grid
 from cvtbatch.imaging import place_mask
 from cvtbatch.ingest import ImageSlices, read_mask, read_volume
@@ -18,8 +22,8 @@ from cvtbatch.store import FeatureStore
 from tests.support.archives import write_rows
 from tests.support.commands import cvtbatch
 from tests.support.mask_files import UNEVEN, Ball, ball, datasets, write_seg
-from tests.support.result_stores import image_of, keep
-from tests.support.store_rows import VOLUME_SPEC, add_specs
+from tests.support.result_stores import SCORES, adapted_bundle, add_scores, image_of, keep
+from tests.support.store_rows import EMBEDDING_SPEC, RADIOMICS_SPEC, VOLUME_SPEC, add_specs
 
 SHAPES = {"tilted": ((4.2,) * 15, 18.5), "uneven": (UNEVEN, 0.0)}
 SEG, SR = "hematoma/A/1/seg.dcm", "hematoma/A/1/sr.dcm"
@@ -38,7 +42,7 @@ def archive(tmp_path: Path) -> Path:
     rows.append({"center": "A", "case_id": "nifti", "image": "tilted", "mask": "tilted.dcm", "allow_gaps": ""})
     write_rows(tmp_path / "manifest.csv", rows)
     store = FeatureStore.open_for_writing(str(tmp_path / "store"))
-    add_specs(store, VOLUME_SPEC)
+    add_specs(store, VOLUME_SPEC, RADIOMICS_SPEC, EMBEDDING_SPEC)
     keep(store, tmp_path / "manifest.csv")
     return tmp_path
 
@@ -91,6 +95,69 @@ def test_outlines_come_back_and_values_are_the_stores(archive: Path) -> None:
             ("112031", "stored_grid"): pytest.approx(float(image[inside].astype(float).mean()), rel=1e-12),
         }
         assert str(report.PatientName) == f"Doe^Jane {case.case_id}"
+
+
+def test_scores_of_a_bundle_are_in_the_report_in_fhir_and_on_the_page(archive: Path) -> None:
+    bundle = load_bundle(adapted_bundle(archive / "store", archive / "bundle"))
+    asked = ("A/tilted", "--bundle", archive / "bundle", "--capture", "--fhir")
+    document = written(archive, *asked)
+    assert (document["bundle_digest"], document["unscored"]) == (bundle.digest, ["A/tilted/hematoma/A/1"])
+    folder = archive / "out" / "A" / "tilted" / "hematoma" / "A" / "1"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert sorted(before) == ["fhir.json", "sc.dcm", "seg.dcm", "sr.dcm"]
+    add_scores(FeatureStore.open_for_writing(str(archive / "store"), existing=True), bundle.digest)
+    document = written(archive, *asked)
+    assert (document["unscored"], document["outlines"]) == ([], {"written": 0, "replaced": 1, "there": 0})
+    with quiet():
+        [group] = highdicom.sr.srread(folder / "sr.dcm").content.get_volumetric_roi_measurement_groups()
+    measured = {(one.name.value, one.method and one.method.value): float(one.value) for one in group.get_measurements()}
+    entries = [entry["resource"] for entry in json.loads((folder / "fhir.json").read_bytes())["entry"]]
+    coded = [
+        (one, one["code"]["coding"][0]["code"], one.get("method", {"coding": [{"code": None}]})) for one in entries
+    ]
+    assert {
+        (code, method["coding"][0]["code"]): one["valueQuantity"]["value"]
+        for one, code, method in coded
+        if "valueQuantity" in one
+    } == measured
+    names = ("rad", "dl", "dlr", "rad_probability", "dlr_probability", "points_dlr", "points_epilepsy", "points_total")
+    scores = {(name, None): SCORES[name] for name in (*names, "outside_count")} | {
+        ("dlrn_probability", None): SCORES["dlrn"]
+    }
+    cuts = {
+        (codes.CUTS[model, at].value, None): cut
+        for model, thresholds in bundle.description.thresholds.items()
+        for at, cut in thresholds.items()
+    }
+    assert {key: value for key, value in measured.items() if key[1] is None} == scores | cuts
+    classes = {one.name.value: one.value.value for one in group.get_qualitative_evaluations()}
+    assert [code for code, value in classes.items() if value == codes.NEGATIVE.value] == ["dlrn_cls_sens95"]
+    page = pydicom.dcmread(folder / "sc.dcm")
+    assert page.pixel_array.shape[2] == 3
+    assert page.Rows > pydicom.dcmread(io.BytesIO(before["sc.dcm"])).Rows
+    (folder / "fhir.json").unlink()
+    assert written(archive, *asked)["outlines"] == {"written": 1, "replaced": 0, "there": 0}
+    # A page of another report would be taken for this one's.
+    assert written(archive, "A/tilted")["outlines"]["replaced"] == 1  # type: ignore[index]
+    assert sorted(path.name for path in folder.iterdir()) == ["seg.dcm", "sr.dcm"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("", "give --out, or --to with --send"),
+        ("--to dimse://AE@h:104", "give --out, or --to with --send"),
+        ("--out out --send", "name it with --to"),
+        ("--out out --ae-title ME", "name it with --to"),
+        ("--to dimse://AE@h:104 --send --fhir", "give --out"),
+        ("--to dicomweb+http://pacs.example/x --send", "not encrypted"),
+        ("--to dimse://AE@h:104 --ae-title A\\\\B --out out", "an AE title has 1 to 16"),
+    ],
+)
+def test_where_results_go_must_be_clear(options: str, told: str) -> None:
+    result = cvtbatch("results", "--store", "store", "--manifest", "manifest.csv", *shlex.split(options))
+    assert result.returncode in {1, 2}
+    assert told in " ".join(result.stderr.split())
 
 
 def test_a_second_run_continues_and_a_new_outline_names_what_it_replaces(archive: Path) -> None:

@@ -21,7 +21,9 @@ from cvtbatch.dlrn import load_bundle
 from cvtbatch.ingest import ImageSlices, read_mask, read_volume
 from cvtbatch.ingest.written_grids import lay_on_slices
 from cvtbatch.manifest import read_manifest
+from cvtbatch.pacs import dicomweb, sending
 from cvtbatch.pacs.addresses import parse_address
+from cvtbatch.pacs.retries import Retries
 from cvtbatch.pacs.sending import open_sender
 from cvtbatch.store import FeatureStore
 from tests.support.archives import write_rows
@@ -189,6 +191,21 @@ def _held_to_the_scores(archive: Archive, report: pydicom.Dataset) -> None:
     assert classes["dlrn_cls_youden"] == codes.POSITIVE.value
     texts = [item.TextValue for item in group[0].ContentSequence if item.ValueType == "TEXT"]
     assert bundle.digest in texts
+
+
+def test_an_archive_that_dies_is_told_and_the_same_command_goes_on(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (dicomweb, sending):
+        monkeypatch.setattr(module, "Retries", lambda: Retries(attempts=2, first_s=0.01))
+    archive.orthanc.kill()
+    for address in (archive.orthanc.dicomweb, archive.orthanc.dimse):
+        document = results(archive, "--to", address, "--send", "--out", tmp_path / "out", code=3)
+        assert {one["kind"] for one in document["objects"]} == {"pacs_unavailable"}  # type: ignore[attr-defined]
+    archive.orthanc.start()
+    document = results(archive, "--to", archive.orthanc.dicomweb, "--send", "--out", tmp_path / "out")
+    assert document["outlines"] == {"written": 0, "replaced": 0, "there": 1}
+    assert set(states(document).values()) <= {"sent", "there"}
 
 
 def test_who_is_not_let_in_loses_nothing(archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

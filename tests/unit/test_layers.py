@@ -69,7 +69,6 @@ ROOMS = {
     "nibabel": {"ingest"},
     "pooch": {"downloads"},
     "highdicom": {"dicom_results"},
-    "dicomweb_client": {"pacs"},
     "pynetdicom": {"pacs"},
     "requests": {"pacs"},
 }

@@ -11,6 +11,7 @@ from cvtbatch.dicom_results import codes
 from cvtbatch.dicom_results.fhir import to_fhir
 from cvtbatch.dicom_results.source_headers import cut_headers
 from tests.support.mask_files import ball, ct_slices
+from tests.support.paths import ROOT
 from tests.unit.dicom_results.test_dicom_objects import DRAWN, RESULTS, built
 
 NOTE = "For research use"
@@ -91,3 +92,10 @@ def test_what_the_source_does_not_know_is_left_out() -> None:
     resource = bundle_of(PatientID="", PatientName="Doe^Jane", StudyDate="", AccessionNumber="")["entry"][0]["resource"]
     assert resource["subject"] == {"type": "Patient", "display": "Doe^Jane"}
     assert not {"effectiveDateTime", "basedOn"} & set(resource)
+
+
+def test_our_own_codes_have_the_system_of_the_page(bundle: dict[str, Any]) -> None:
+    """It never changes, as their meaning does not."""
+    [coding] = bundle["entry"][0]["resource"]["method"]["coding"]
+    assert coding["system"] == "urn:oid:2.25.269488112046961213357383350928641777818"
+    assert f"`{coding['system']}`" in (ROOT / "docs" / "how-to" / "results-for-a-pacs.md").read_text()

@@ -3,7 +3,9 @@
 import io
 import json
 import logging
+import socket
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -170,6 +172,7 @@ def test_an_object_is_sent_whole_unless_it_is_there(stub: StubArchive, data: byt
         (refusal(202, 0x0110), "failed", "(HTTP 202, reason 0110H)"),
         (Answer(202), "sent", ""),
         (Answer(404, b"<html>"), "failed", "is the path of its address right?"),
+        (Answer(403), "failed", "our credentials do not suffice for it"),
         (Answer(500, b"{"), "failed", "(HTTP 500)"),
     ],
 )
@@ -192,3 +195,20 @@ def test_nothing_of_what_is_sent_is_logged(
         stub.answers = [Answer(503), Answer(500)]
         stowed(stub, data)
     assert not any(word in caplog.text for word in (UID, "4711", "Doe", "s3cret", "dicom-web"))
+
+
+def test_a_line_that_is_cut_before_tls_stands_is_no_matter_of_trust() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            for _ in range(2):
+                connection, _address = server.accept()
+                connection.recv(1 << 16)
+                connection.close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        stub = StubArchive(f"dicomweb+https://127.0.0.1:{server.getsockname()[1]}/dicom-web")
+        with pytest.raises(UnavailableError):
+            asked(stub, Retries(attempts=2, first_s=0.01))
+        thread.join()
