@@ -137,7 +137,8 @@ def pull(
 
 
 def _print(report: "PullReport") -> None:
-    wanted = f"{report.series} series of {report.studies} studies, {report.instances} instances"
+    studies = f"{report.studies} stud{'y' if report.studies == 1 else 'ies'}"
+    wanted = f"{report.series} series of {studies}, {report.instances} instances"
     if report.dry_run:
         say(f"{wanted}: nothing was fetched")
     else:
@@ -149,4 +150,4 @@ def _print(report: "PullReport") -> None:
     if report.grew:
         say(f"{len(report.grew)} series grew while they were fetched: run again to have the rest", err=True)
     if report.failed:
-        say(f"of {len(report.failed)} series instances are missing: the same command asks for them again", err=True)
+        say(f"something is missing of {len(report.failed)} series: the same command asks for it again", err=True)

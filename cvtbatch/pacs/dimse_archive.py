@@ -8,7 +8,7 @@ from pydicom import uid
 
 from cvtbatch.errors import InputError
 from cvtbatch.pacs.addresses import Dimse
-from cvtbatch.pacs.archive import REFUSED, Series, Study, StudyQuery, Take, ask_for_each
+from cvtbatch.pacs.archive import Series, Study, StudyQuery, Take, ask_for_each
 from cvtbatch.pacs.dimse import AE_TITLE, associate, check_status
 from cvtbatch.pacs.retries import Retries, away
 from cvtbatch.pacs.storage_scp import Arrivals
@@ -70,7 +70,7 @@ class DimseArchive:
 
     def instances(self, series: Series) -> Sequence[str]:
         rows = self._find("IMAGE", {**_keys(series), "SOPInstanceUID": ""})
-        return [_text(row, "SOPInstanceUID") for row in rows]
+        return list(dict.fromkeys(_text(row, "SOPInstanceUID") for row in rows))
 
     def fetch(self, series: Series, sop_uids: Sequence[str], take: Take, *, whole: bool) -> None:
         if whole:
@@ -108,7 +108,7 @@ class DimseArchive:
         ) as association:
             if not any(context.abstract_syntax == _GET for context in association.accepted_contexts):
                 raise InputError(
-                    REFUSED,
+                    "pacs_denied",
                     "the archive does not hand out objects by C-GET: give --move-port, and have our AE title, machine and port "
                     "entered there, for C-MOVE",
                 )
@@ -153,7 +153,7 @@ def _check(status: pydicom.Dataset, ae_title: str) -> None:
         )
     if status.Status == _UNKNOWN_DESTINATION:
         raise InputError(
-            REFUSED,
+            "pacs_denied",
             f"the archive knows no place to send to by our AE title {ae_title!r}: have it entered there, with this machine and the "
             "port of --move-port",
         )

@@ -38,7 +38,7 @@ class Retries:
     attempts: int = 5
     first_s: float = 1.0
     longest_s: float = 30.0
-    longest_wished_s: float = 300.0
+    longest_wished_s: float = 120.0
     sleep: Callable[[float], object] = time.sleep
 
     def run(self, attempt: Callable[[], Answer]) -> Answer:

@@ -2,7 +2,8 @@
 
 Slices of 512 x 512, 250 a series, are stored in Orthanc, and fetched by `cvtbatch pull` in a process of its own, by each way, and
 by what a user would take instead: curl for WADO-RS, dcmtk's getscu for C-GET and movescu for C-MOVE, a series after the other.
-Printed are instances a second, and how much memory the pull took at most, of all instances and of one series alone.
+Printed are instances a second, what each takes of this side's processor, and how much memory the pull took at most, of all
+instances and of one series alone.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import base64
 import io
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -18,6 +20,7 @@ import time
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pydicom
@@ -56,9 +59,17 @@ def fill(orthanc: Orthanc, folder: Path, series: int) -> list[Series]:
     return found
 
 
-def timed(command: Sequence[str]) -> tuple[float, float]:
-    """Run a command; return its seconds, and the most memory that it took, in MB."""
-    started, peak_kb = time.monotonic(), 0
+class Cost(NamedTuple):
+    """What a command took: seconds, seconds of the processor, and the most memory."""
+
+    seconds: float
+    processor_s: float
+    memory_mb: float
+
+
+def timed(command: Sequence[str]) -> Cost:
+    """Run a command and return what it took."""
+    started, before_s, peak_kb = time.monotonic(), _processor_s(), 0
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         while process.poll() is None:
             # What wait4 tells is at least this process's own.
@@ -69,11 +80,16 @@ def timed(command: Sequence[str]) -> tuple[float, float]:
             raise SystemExit(
                 f"{command[0]} ended with {process.returncode}: {process.stderr and process.stderr.read()!r}"
             )
-    return time.monotonic() - started, peak_kb / 1e3
+    return Cost(time.monotonic() - started, _processor_s() - before_s, peak_kb / 1e3)
 
 
-def pulled(way: Sequence[str], out: Path, count: int) -> tuple[float, float]:
-    """Pull into a new folder; return seconds and MB."""
+def _processor_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def pulled(way: Sequence[str], out: Path, count: int) -> Cost:
+    """Pull into a new folder; return what it took."""
     shutil.rmtree(out, ignore_errors=True)
     found = timed([sys.executable, "-m", "cvtbatch", "pull", *way, "--out", str(out)])
     if (there := sum(path.is_file() for path in out.rglob("*"))) != count:
@@ -81,9 +97,9 @@ def pulled(way: Sequence[str], out: Path, count: int) -> tuple[float, float]:
     return found
 
 
-def other_tools(orthanc: Orthanc, found: Sequence[Series], out: Path, port: int) -> dict[str, float]:
-    """Return the seconds of the tools that a user would take instead, by the way."""
-    seconds = dict.fromkeys(("WADO-RS", "C-GET", "C-MOVE"), 0.0)
+def other_tools(orthanc: Orthanc, found: Sequence[Series], out: Path, port: int) -> dict[str, list[Cost]]:
+    """Return what the tools take that a user would take instead, series by series, by the way."""
+    costs: dict[str, list[Cost]] = {"WADO-RS": [], "C-GET": [], "C-MOVE": []}
     web = orthanc.dicomweb.removeprefix("dicomweb+")
     peer = ["-aet", OURS, "-aec", AE_TITLE, "127.0.0.1", str(orthanc.dicom_port)]
     for study, series in found:
@@ -94,11 +110,11 @@ def other_tools(orthanc: Orthanc, found: Sequence[Series], out: Path, port: int)
         curl = ["curl", "-sf", "-u", f"{USER}:{PASSWORD}", "-H", accept, "-o", str(out / "reply"), url]
         keys = ["QueryRetrieveLevel=SERIES", f"StudyInstanceUID={study}", f"SeriesInstanceUID={series}"]
         asked = [word for key in keys for word in ("-k", key)]
-        seconds["WADO-RS"] += timed(curl)[0]
-        seconds["C-GET"] += timed(["getscu", "-S", *asked, "-od", str(out), *peer])[0]
+        get = ["getscu", "-S", *asked, "-od", str(out), *peer]
         move = ["movescu", "-S", *asked, "-od", str(out), "-aem", OURS, "+P", str(port), *peer]
-        seconds["C-MOVE"] += timed(move)[0]
-    return seconds
+        for way, command in (("WADO-RS", curl), ("C-GET", get), ("C-MOVE", move)):
+            costs[way].append(timed(command))
+    return costs
 
 
 def main() -> None:
@@ -115,15 +131,17 @@ def main() -> None:
             "C-MOVE": [orthanc.dimse, "--move-port", str(port)],
         }
         first = fill(orthanc, folder, 1)
-        of_one = {way: pulled(source, folder / "out", SLICES)[1] for way, source in ways.items()}
+        of_one = {way: pulled(source, folder / "out", SLICES).memory_mb for way, source in ways.items()}
         found = first + fill(orthanc, folder, count // SLICES - 1)
         others = other_tools(orthanc, found, folder / "other", port)
         for way, source in ways.items():
-            seconds, memory = pulled(source, folder / "out", count)
-            again_s, _ = timed([sys.executable, "-m", "cvtbatch", "pull", *source, "--out", str(folder / "out")])
+            cost = pulled(source, folder / "out", count)
+            again = timed([sys.executable, "-m", "cvtbatch", "pull", *source, "--out", str(folder / "out")])
+            other_s, other_processor_s = (sum(times) for times in list(zip(*others[way], strict=True))[:2])
             print(
-                f"{way:8} {count / seconds:6.0f} instances/s ({others[way] / seconds:.2f} of the other tool's speed "
-                f"{count / others[way]:.0f}/s), again {again_s:.1f} s; memory {memory:.0f} MB, of {SLICES} {of_one[way]:.0f} MB",
+                f"{way:8} {count / cost.seconds:4.0f} instances/s, {1e3 * cost.processor_s / count:.1f} ms of the processor each; "
+                f"the other tool {count / other_s:.0f}/s, {1e3 * other_processor_s / count:.1f} ms; again {again.seconds:.1f} s; "
+                f"memory {cost.memory_mb:.0f} MB, of {SLICES} {of_one[way]:.0f} MB",
                 flush=True,
             )
 

@@ -17,7 +17,7 @@ from cvtbatch.pacs.retries import Retries
 from cvtbatch.pipelines.shared import archive_images
 from cvtbatch.store import FeatureStore
 from tests.support.archives import write_rows
-from tests.support.commands import appended, extract_again, reasons
+from tests.support.commands import appended, extract_again, reasons, told
 from tests.support.dicomweb_server import DicomwebServer, serve_dicomweb
 from tests.support.mask_files import ball
 
@@ -74,14 +74,21 @@ def test_values_are_those_of_the_folder_and_nothing_is_fetched_twice(server: Dic
     assert [*(tmp_path / "scratch").iterdir()] == []
     assert appended(extract_again(tmp_path / "archive")) == {}
     assert fetched(server) == 0
+    manifest = tmp_path / "archive" / "manifest.csv"
+    for command in ("results", "export-case A/1"):
+        out = tmp_path / command.split()[0]
+        told(f"{command} --store {tmp_path / 'store'} --manifest {manifest} --out {out}", 0)
+        assert fetched(server) == 1
+    written = pydicom.dcmread(next((tmp_path / "results").rglob("seg.dcm")), stop_before_pixels=True)
+    assert f"/studies/{written.StudyInstanceUID}/" in manifest.read_text()
     # The same content under another UID is another object, and looked at.
-    uid, content = next(iter(server.files.items()))
-    renewed = pydicom.dcmread(io.BytesIO(content))
+    uid = next(iter(server.files))
+    renewed = pydicom.dcmread(io.BytesIO(server.files[uid]))
     renewed.SOPInstanceUID = renewed.file_meta.MediaStorageSOPInstanceUID = f"{uid[:-4]}.1"
-    written = io.BytesIO()
-    pydicom.dcmwrite(written, renewed)
+    content = io.BytesIO()
+    pydicom.dcmwrite(content, renewed)
     del server.files[uid]
-    server.files[str(renewed.SOPInstanceUID)] = written.getvalue()
+    server.files[str(renewed.SOPInstanceUID)] = content.getvalue()
     assert reasons(extract_again(tmp_path / "archive", "--dry-run")) == {"image changed": 1}
 
 

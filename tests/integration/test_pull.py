@@ -155,6 +155,20 @@ def test_a_series_that_grows_is_told_and_the_next_run_has_the_rest(
     assert holds(tmp_path / "out", archive)
 
 
+def test_what_is_gone_or_refused_is_told_and_the_others_come(
+    server: DicomwebServer, archive: Mapping[str, bytes], tmp_path: Path
+) -> None:
+    first, second, third = (pydicom.dcmread(io.BytesIO(content)) for content in [*archive.values()][::SLICES])
+    server.gone = {f"{first.StudyInstanceUID}/series", f"{second.SeriesInstanceUID}/instances", third.SOPInstanceUID}
+    server.cut = [10]
+    found = pulled(server, tmp_path / "out", code=3)
+    assert [one["kind"] for one in found["failed"]] == ["pacs_refused"] * 3  # type: ignore[attr-defined]
+    whole = dict([*archive.items()][2 * SLICES + 1 :])
+    assert holds(tmp_path / "out", whole)
+    server.gone = set()
+    assert pulled(server, tmp_path / "out")["fetched"] == 2 * SLICES + 1
+
+
 def test_a_busy_archive_is_asked_again_and_one_that_stays_so_ends_the_pull(
     server: DicomwebServer, archive: Mapping[str, bytes], tmp_path: Path
 ) -> None:

@@ -135,6 +135,8 @@ def test_scores_of_a_bundle_are_in_the_report_in_fhir_and_on_the_page(archive: P
     page = pydicom.dcmread(folder / "sc.dcm")
     assert page.pixel_array.shape[2] == 3
     assert page.Rows > pydicom.dcmread(io.BytesIO(before["sc.dcm"])).Rows
+    (folder / "fhir.json").unlink()
+    assert written(archive, *asked)["outlines"] == {"written": 1, "replaced": 0, "there": 0}
     # A page of another report would be taken for this one's.
     assert written(archive, "A/tilted")["outlines"]["replaced"] == 1  # type: ignore[index]
     assert sorted(path.name for path in folder.iterdir()) == ["seg.dcm", "sr.dcm"]

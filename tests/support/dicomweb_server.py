@@ -38,6 +38,7 @@ class DicomwebServer:
         cut: bytes after which the next answers with files end.
         page: results of a search at most; 0 for as many as are asked for.
         forgets_offset: every page is the first.
+        gone: what a path may hold that is not found.
         refuses_series: answers 500 where a whole series is asked for.
         requests: paths with their queries.
     """
@@ -50,6 +51,7 @@ class DicomwebServer:
     cut: list[int] = field(default_factory=list)
     page: int = 0
     forgets_offset: bool = False
+    gone: set[str] = field(default_factory=set)
     refuses_series: bool = False
     requests: list[str] = field(default_factory=list)
 
@@ -88,6 +90,8 @@ def serve_dicomweb(files: dict[str, bytes]) -> Iterator[DicomwebServer]:
             if served.busy:
                 status, wait_s = served.busy.pop(0)
                 self.answer(status, b"", {"Retry-After": wait_s})
+            elif any(one in path for one in served.gone):
+                self.answer(404, b"", {})
             elif "dicom+json" in self.headers["Accept"]:
                 rows = served.search(path, parse_qs(parts.query))
                 self.answer(200, json.dumps(rows).encode(), {"Content-Type": "application/dicom+json"})

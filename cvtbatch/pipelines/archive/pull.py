@@ -11,15 +11,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 
+from cvtbatch.errors import CvtbatchError, InputError
 from cvtbatch.extras import require
-from cvtbatch.pacs.archive import Archive, Series
+from cvtbatch.pacs.archive import REFUSED, Archive, Series
 from cvtbatch.pacs.retries import Retries
 from cvtbatch.pacs.source import Connect, Source, open_source
 from cvtbatch.pipelines.archive.pull_selection import Selection
 from cvtbatch.pipelines.shared.pull_pace import Pace
-from cvtbatch.pipelines.shared.pulled_files import PulledFiles, folder_of, opened_folder
+from cvtbatch.pipelines.shared.pulled_files import PulledFiles, folder_of, opened_folder, study_folder
 from cvtbatch.pipelines.shared.series_pull import SeriesOutcome, pull_series
 
 # How long a signal of the user's may wait.
@@ -37,7 +38,7 @@ class PullReport:
         there: instances that were there before.
         fetched: instances that came, of `size` bytes.
         grew: folders of series of which the archive has more by now; the next run takes it.
-        failed: series of which instances are missing.
+        failed: series of which instances are missing, and studies of which the archive does not tell the series.
         unknown_accessions: of the selection, without a study.
     """
 
@@ -60,11 +61,14 @@ class PullReport:
         self.there += outcome.there
         self.fetched += outcome.fetched
         self.size += outcome.size
-        folder = str(folder_of(outcome.series))
         if outcome.grew:
-            self.grew.append(folder)
+            self.grew.append(str(folder_of(outcome.series)))
         if outcome.failure is not None:
-            self.failed.append({"folder": folder, "kind": outcome.failure.kind, "message": outcome.failure.message})
+            self.fail(folder_of(outcome.series), outcome.failure)
+
+    def fail(self, folder: PurePath, error: CvtbatchError) -> None:
+        """Add a series, or a study, of which something is missing."""
+        self.failed.append({"folder": str(folder), "kind": error.kind, "message": error.message})
 
     def to_document(self) -> dict[str, object]:
         """Return the JSON document."""
@@ -94,10 +98,11 @@ def pull(
     """Fetch what is wanted of an archive and is not in a folder.
 
     Args:
+        pace: of this pull, which ends with it.
         connections: series that are fetched at once.
         dry_run: list alone.
         show: told a stage ("list", "fetch"), how many studies or series of it are done, are known, and failed; may raise.
-        on_failed: told the folder of a series and why some of it is missing, with what is private.
+        on_failed: told the folder of a series or study and why some of it is missing, with what is private.
 
     Raises:
         InputError: the archive does not let us in, cannot be trusted, or is none; the folder cannot be written, or is in use.
@@ -111,7 +116,7 @@ def pull(
     with ExitStack() as stack:
         connect = stack.enter_context(open_source(source, retries))
         files = None if dry_run else stack.enter_context(opened_folder(out))
-        wanted = _list(connect, selection, report, show)
+        wanted = _list(connect, selection, report, show, on_failed)
         if files is None:
             report.instances = sum(series.instances or 0 for series in wanted)
         else:
@@ -123,7 +128,9 @@ def pull(
     return report
 
 
-def _list(connect: Connect, selection: Selection, report: PullReport, show: Show) -> Sequence[Series]:
+def _list(
+    connect: Connect, selection: Selection, report: PullReport, show: Show, on_failed: Callable[[str, str], None]
+) -> Sequence[Series]:
     """Return the series that are wanted, and count studies."""
     wanted: dict[str, Series] = {}
     seen, accessions = set[str](), set[str]()
@@ -134,10 +141,17 @@ def _list(connect: Connect, selection: Selection, report: PullReport, show: Show
                     continue
                 seen.add(study.uid)
                 accessions.add(study.accession)
-                found = [series for series in archive.series(study.uid) if selection.takes(study, series)]
-                wanted.update((series.uid, series) for series in found)
-                report.studies += bool(found)
-                show("list", len(seen), len(seen) + 1, 0)
+                try:
+                    found = [series for series in archive.series(study.uid) if selection.takes(study, series)]
+                except InputError as error:
+                    if error.kind != REFUSED:
+                        raise
+                    report.fail(study_folder(study.uid), error)
+                    on_failed(str(study_folder(study.uid)), str(error))
+                else:
+                    wanted.update((series.uid, series) for series in found)
+                    report.studies += bool(found)
+                show("list", len(seen), len(seen) + 1, len(report.failed))
     report.series = len(wanted)
     report.unknown_accessions = tuple(one for one in selection.accessions or () if one not in accessions)
     return list(wanted.values())

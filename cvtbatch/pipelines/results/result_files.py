@@ -78,7 +78,7 @@ class ResultFiles:
     Attributes:
         folder: of the outline, below that of all results.
         contents: by name.
-        replaces: whether another report of the outline was there.
+        replaces: whether a report of the outline was there.
     """
 
     folder: Path
@@ -137,7 +137,7 @@ def write_files(files: ResultFiles, out: Path) -> State:
                 aside.write_bytes(data)
     except OSError as error:
         raise InputError("cannot_write", f"{folder} cannot be written: {why(error)}") from None
-    return "there" if not fresh else "replaced" if files.replaces else "written"
+    return "there" if not fresh else "replaced" if REPORT in fresh and files.replaces else "written"
 
 
 def _build(

@@ -21,9 +21,14 @@ from cvtbatch.whole_files import written_whole
 _DIGITS = 20
 
 
+def study_folder(study_uid: str) -> PurePath:
+    """Return the folder of a study below that of the pull."""
+    return PurePath(digest(study_uid)[:_DIGITS])
+
+
 def folder_of(series: Series) -> PurePath:
     """Return the folder of a series below that of the pull."""
-    return PurePath(digest(series.study_uid)[:_DIGITS]) / digest(series.uid)[:_DIGITS]
+    return study_folder(series.study_uid) / digest(series.uid)[:_DIGITS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +94,4 @@ def _lock(descriptor: int, out: Path) -> None:
 
 
 def _cannot_write(out: Path, error: OSError) -> InputError:
-    return InputError("cannot_write", f"the folder of --out cannot be written: {why(error)}", str(out))
+    return InputError("cannot_write", f"the folder for what is fetched cannot be written: {why(error)}", str(out))

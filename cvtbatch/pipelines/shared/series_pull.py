@@ -1,8 +1,9 @@
 """One series out of an archive: what is not there is fetched, each instance looked at before it is kept."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from cvtbatch.errors import InputError, UnavailableError
 from cvtbatch.pacs.archive import REFUSED, Archive, Series
@@ -11,6 +12,7 @@ from cvtbatch.pacs.retries import Retries, away
 from cvtbatch.pipelines.shared.pull_pace import Pace
 from cvtbatch.pipelines.shared.pulled_files import PulledFiles
 
+Answer = TypeVar("Answer")
 # Of one series alone; every other error would be the next one's too.
 _OF_A_SERIES = frozenset({REFUSED, DAMAGED_INSTANCE})
 
@@ -60,10 +62,20 @@ def pull_series(archive: Archive, series: Series, files: PulledFiles, pace: Pace
         if isinstance(error, InputError) and error.kind not in _OF_A_SERIES:
             raise
         # Where it is away this raises: there is no use in asking for the next series.
-        archive.series(series.study_uid)
+        _unless_refused(lambda: archive.series(series.study_uid))
         failure = error
-    grew = bool(pull.fetched) and not set(archive.instances(series)) <= set(listed)
+    grew = bool(pull.fetched) and not set(_unless_refused(lambda: archive.instances(series))) <= set(listed)
     return SeriesOutcome(series, len(listed), pull.there, pull.fetched, pull.size, grew, failure)
+
+
+def _unless_refused(ask: Callable[[], Sequence[Answer]]) -> Sequence[Answer]:
+    """Return an answer, or nothing where the archive refuses one: a study may be gone meanwhile."""
+    try:
+        return ask()
+    except InputError as error:
+        if error.kind != REFUSED:
+            raise
+        return ()
 
 
 def _short(series: Series, listed: Sequence[str]) -> InputError | None:
