@@ -32,6 +32,24 @@ def nested_estimate(results: Sequence[TaskResult], cohort: Cohort, settings: Fit
     }
 
 
+def center_estimates(results: Sequence[TaskResult], cohort: Cohort, settings: FitSettings) -> Document:
+    """Return for each centre the estimate of models that were fitted on the others, as the nested one has it.
+
+    A model whose scores of a centre are of one outcome has none there.
+    """
+    found: Document = {}
+    for result in results:
+        test = list(result.task.test)
+        of_models: Document = {}
+        for model, values in result.scores.items():
+            scores = np.full((1, len(cohort.keys)), np.nan)
+            scores[0, test] = values
+            if len(set(cohort.outcome[test][~np.isnan(values)].tolist())) == 2:
+                of_models[str(model)] = _estimate(model, scores, [result], cohort, settings)
+        found[cohort.centers[test[0]]] = of_models
+    return found
+
+
 def scores_by_repeat(results: Sequence[TaskResult], cohort: Cohort) -> dict[Model, Floats]:
     """Return the out-of-fold scores: by model, (repeats, n)."""
     names = sorted({_repeat(result) for result in results})

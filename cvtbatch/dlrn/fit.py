@@ -23,12 +23,19 @@ from cvtbatch.dlrn.clinical_choice import ChosenTerms, choose_terms, require_ter
 from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS, EPILEPSY, names_of, unknown
 from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.description import VoteRecalibration
-from cvtbatch.dlrn.estimates import Document, bootstrap_auc, nested_estimate, number, selection_stability
+from cvtbatch.dlrn.estimates import (
+    Document,
+    bootstrap_auc,
+    center_estimates,
+    nested_estimate,
+    number,
+    selection_stability,
+)
 from cvtbatch.dlrn.freezing import freeze_model, golden_rows, selection_table, software_versions
 from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.scoring import SpecIds
 from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model, Protocol
-from cvtbatch.dlrn.signatures import Signatures
+from cvtbatch.dlrn.signatures import Signatures, require_alike
 from cvtbatch.dlrn.tasks import (
     TaskMap,
     TaskResult,
@@ -102,6 +109,7 @@ def fit_model(
     findings += of_backbone
     refuse(findings)
     require_terms(cohort.clinical, cohort.outcome, settings.clinical)
+    require_alike(cohort, settings)
     tasks = plan_tasks(cohort, settings)
     results = list(map_tasks(tasks) if map_tasks else run_tasks_here(cohort, settings, tasks))
     by_name = {result.task.name: result for result in results}
@@ -147,6 +155,8 @@ def _assemble(
     }
     if nested:
         metrics["nested"] = nested_estimate(nested, cohort, settings)
+    if left_out := _named(results, "center"):
+        metrics["leave_one_center_out"] = center_estimates(left_out, cohort, settings)
     document: Document = {
         "protocol": str(settings.protocol),
         "dlrn": {

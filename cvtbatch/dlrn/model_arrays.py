@@ -11,11 +11,12 @@ from cvtbatch.contracts import JsonObject
 from cvtbatch.dlrn.bundle_files import ARRAYS, DOCUMENT
 from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS
 from cvtbatch.dlrn.cohort_summary import EmbeddingMoments
+from cvtbatch.dlrn.combat import AS_THEY_ARE, Harmonisation
 from cvtbatch.dlrn.description import Description
 from cvtbatch.dlrn.forest import FlatForest
 from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.pooling import Pooling
-from cvtbatch.dlrn.settings import SIGNATURES, Model
+from cvtbatch.dlrn.settings import SIGNATURES, Harmonising, Model
 from cvtbatch.dlrn.soundness import model_problems, out_of_fold_problems, summary_problems
 from cvtbatch.dlrn.training_scores import ClassScores
 from cvtbatch.documents import to_document
@@ -33,6 +34,7 @@ PLAIN = (
     "whitening",
     "training_distances",
 )
+HARMONISATION = ("harmonisation.location", "harmonisation.scale")
 RECALIBRATION, OUT_OF_FOLD, SIDES = "recalibration", "out_of_fold", ("events", "others")
 MOMENTS = ("embedding.mean", "embedding.sd")
 # Keys of bundle.json that belong to the model; formats 1 and 2 have no votes.
@@ -45,6 +47,7 @@ DESCRIPTION = (
     "votes",
     "pooling",
     "clinical_terms",
+    "harmonisation",
 )
 # The names of the arrays with their types and shapes; a model's take 3 KB.
 MOST_HEADER_BYTES = 1 << 20
@@ -77,6 +80,10 @@ def problems_of(description: Description, arrays: Arrays) -> list[str]:
         return [f"{ARRAYS} holds one class of out-of-fold scores of {', '.join(halves)}, and not the other"]
     if (RECALIBRATION in arrays) != (description.recalibration is not None):
         return [f"{DOCUMENT} and {ARRAYS} do not agree whether this is a recalibration"]
+    if {name in arrays for name in HARMONISATION} != {description.harmonisation is not None}:
+        return [f"{DOCUMENT} and {ARRAYS} do not agree whether centres are made alike"]
+    if description.harmonisation and description.harmonisation.columns != description.columns.radiomics:
+        return [f"harmonisation of {DOCUMENT} is not of the radiomics columns in use"]
     specified = (description.spec_settings or {}).get("radiomics", {}).get("set", contracts.RADIOMICS)
     if specified != description.features:
         return [
@@ -98,7 +105,8 @@ def _array_names() -> tuple[set[str], set[str]]:
     """Return the names of the arrays that every bundle has, and of all that it may have."""
     of_signatures = {f"{name}.{part}" for name in SIGNATURES for part in ("used", *FlatForest.__dataclass_fields__)}
     needed = {*PLAIN, *of_signatures}
-    return needed, {*needed, RECALIBRATION, *MOMENTS, *(name for model in Model for name in _out_of_fold_names(model))}
+    of_scores = {name for model in Model for name in _out_of_fold_names(model)}
+    return needed, {*needed, RECALIBRATION, *HARMONISATION, *MOMENTS, *of_scores}
 
 
 def _out_of_fold_names(model: Model) -> tuple[str, ...]:
@@ -115,6 +123,8 @@ def arrays_of(
         arrays |= {f"{signature}.{name}": array for name, array in model.forests[signature].arrays().items()}
     if model.recalibration is not None:
         arrays[RECALIBRATION] = model.recalibration
+    if model.harmonisation is not None:
+        arrays |= dict(zip(HARMONISATION, (model.harmonisation.location, model.harmonisation.scale), strict=True))
     for name, scores in out_of_fold.items():
         arrays |= dict(zip(_out_of_fold_names(name), (getattr(scores, side) for side in SIDES), strict=True))
     if moments is not None:
@@ -138,6 +148,17 @@ def description_of(model: FrozenModel) -> JsonObject:
             if model.clinical == DEFAULT_TERMS
             else {"clinical_terms": [term.to_document() for term in model.clinical]}
         ),
+        **({} if model.harmonisation is None else {"harmonisation": _harmonised(model, model.harmonisation)}),
+    }
+
+
+def _harmonised(model: FrozenModel, found: Harmonisation) -> JsonObject:
+    return {
+        "method": Harmonising.COMBAT,
+        "centers": list(found.centers),
+        "reference": found.reference,
+        "columns": list(model.radiomics),
+        "new_centers": AS_THEY_ARE,
     }
 
 
@@ -174,4 +195,11 @@ def model_of(description: Description, arrays: Arrays) -> FrozenModel:
         votes=description.votes,
         pooling=Pooling.LARGEST if description.pooling is None else description.pooling.kind,
         clinical=description.clinical_terms,
+        harmonisation=None
+        if description.harmonisation is None
+        else Harmonisation(
+            description.harmonisation.centers,
+            description.harmonisation.reference,
+            *(arrays[name] for name in HARMONISATION),
+        ),
     )

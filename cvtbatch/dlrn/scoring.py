@@ -32,9 +32,12 @@ IDENTITY = (
     "input_digest",
     "clinical_digest",
 )
+# Whose row it is that a model scores which makes centres alike.
+CENTER = "center"
 # Rows that are scored together: 64 MB of embeddings.
 ROWS_AT_ONCE = 8192
 TOP_FEATURES = 5
+NOT_HARMONISED = "not_harmonised"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,8 @@ def golden_scores(model: FrozenModel) -> tuple[str, ...]:
 
 def needed_columns(model: FrozenModel) -> list[str]:
     """Return the columns that scoring cannot do without."""
-    return [*model.radiomics, model.pooling.column, *names_of(model.clinical)]
+    centers = [] if model.harmonisation is None else [CENTER]
+    return [*model.radiomics, model.pooling.column, *names_of(model.clinical), *centers]
 
 
 def score_batch(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordBatch, *, explain: bool) -> pa.Table:
@@ -91,9 +95,9 @@ def score_batch(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordB
         radiomics = np.column_stack(
             [numbers_of(part, name) for name in model.radiomics] or [np.empty((part.num_rows, 0))]
         )
-        clinical = read_columns(model.clinical, part)
-        scores = score_rows(model, radiomics, _embedding(part, model), clinical)
-        columns = {name: part[name] for name in identity} | _score_columns(model, scores, clinical)
+        clinical, centers = read_columns(model.clinical, part), _centers(part, model)
+        scores = score_rows(model, model.harmonised(radiomics, centers), _embedding(part, model), clinical)
+        columns = {name: part[name] for name in identity} | _score_columns(model, scores, clinical, centers)
         if explain:
             columns |= _explanation_columns(model, scores)
         parts.append(pa.table(columns))
@@ -135,6 +139,17 @@ def require_columns(model: FrozenModel, names: Iterable[str]) -> None:
         raise InputError("missing_column", f"the bundle needs columns that the table lacks: {shown}{advice}")
 
 
+def _centers(table: pa.Table, model: FrozenModel) -> list[str | None]:
+    """Return the centre of each row, where the model asks for it."""
+    if model.harmonisation is None:
+        return []
+    try:
+        centers: list[str | None] = table[CENTER].cast(pa.string()).to_pylist()
+    except pa.ArrowException:
+        raise InputError("bad_column", f"column {CENTER} holds {table[CENTER].type}, not names of centres") from None
+    return centers
+
+
 def _embedding(table: pa.Table, model: FrozenModel) -> Floats32:
     """Return the embeddings, NaN where there is none: (n, E)."""
     name, length = model.pooling.column, model.loadings.shape[0]
@@ -160,7 +175,9 @@ def _embedding(table: pa.Table, model: FrozenModel) -> Floats32:
     return rows
 
 
-def _score_columns(model: FrozenModel, scores: RowScores, clinical: ClinicalColumns) -> dict[str, pa.Array]:
+def _score_columns(
+    model: FrozenModel, scores: RowScores, clinical: ClinicalColumns, centers: Sequence[str | None]
+) -> dict[str, pa.Array]:
     columns: dict[str, pa.Array] = {}
     for name, score in scores.score.items():
         columns[str(name)] = nullable(score)
@@ -184,6 +201,8 @@ def _score_columns(model: FrozenModel, scores: RowScores, clinical: ClinicalColu
         "feature_replaced" if replaced else "feature_missing": scores.missing,
         "outside_training_range": scores.outside.sum(axis=1) > 0,
     }
+    if model.harmonisation is not None:
+        flags = {**flags, NOT_HARMONISED: ~model.harmonisation.knows(centers)}
     columns["flags"] = names_where(np.column_stack(list(flags.values())), tuple(flags))
     return columns
 

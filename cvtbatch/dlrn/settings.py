@@ -34,6 +34,31 @@ class Protocol(StrEnum):
     STUDY = "study"
 
 
+class Harmonising(StrEnum):
+    """How radiomics features of several centres are made alike before anything is fitted."""
+
+    NONE = "none"
+    COMBAT = "combat"
+
+
+@dataclass(frozen=True, slots=True)
+class HarmoniseSettings:
+    """Harmonisation of centres; see section fit.harmonise.
+
+    Attributes:
+        reference: the centre whose values stay as they are; by default that with most cases.
+    """
+
+    method: Harmonising
+    reference: str | None
+
+    def __post_init__(self) -> None:
+        if self.method is Harmonising.NONE and self.reference is not None:
+            raise InputError(
+                "bad_job", "fit.harmonise names a reference and no method: set fit.harmonise.method=combat as well"
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class SelectionSettings:
     """Filters, in their order; see `schemas/job.json`, section fit.selection.
@@ -121,11 +146,16 @@ class ClinicalSettings:
 
 @dataclass(frozen=True, slots=True)
 class NestedSettings:
-    """The nested estimate; see section fit.nested. With 0 repeats there is none."""
+    """The nested estimate; see section fit.nested. With 0 repeats there is none.
+
+    Attributes:
+        leave_one_center_out: beside it, estimate each training centre by models of the others.
+    """
 
     folds: int
     repeats: int
     bootstrap: int
+    leave_one_center_out: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +176,7 @@ class FitSettings:
     crossfit_folds: int
     firth: bool
     missing_feature: str
+    harmonise: HarmoniseSettings
     clinical: ClinicalSettings
     selection: SelectionSettings
     forest: ForestSettings

@@ -27,7 +27,7 @@ class Task:
     """Fit on `train`, score `test`.
 
     Attributes:
-        name: "final", "study", "crossfit-1", "nested-1-1" (repeat, fold), ...
+        name: "final", "study", "crossfit-1", "nested-1-1" (repeat, fold), "center-C1" (left out), ...
         train, test: rows of the cohort.
         nomogram: cross-fit inside the training rows as well, for the DLRN and its thresholds.
         keep: return the fitted signatures.
@@ -78,10 +78,12 @@ def plan_tasks(cohort: Cohort, settings: FitSettings) -> list[Task]:
     """Return every task of a fit: the longest first, so that the last worker does not wait for one that began late.
 
     Raises:
-        InputError: too few patients for the folds.
+        InputError: too few patients for the folds; "bad_job": one centre, of which none can be left out.
     """
     rows = tuple(range(len(cohort.keys)))
     tasks = plan_nested_tasks(cohort, settings)
+    if settings.nested.leave_one_center_out:
+        tasks += _plan_center_tasks(cohort)
     tasks.append(Task("study", Protocol.STUDY, rows, rows, keep=True))
     splits = grouped_folds(cohort.outcome, cohort.patients, settings.crossfit_folds, settings.seed_of("crossfit"))
     for fold, (train, test) in enumerate(splits, 1):
@@ -103,6 +105,21 @@ def plan_nested_tasks(cohort: Cohort, settings: FitSettings) -> list[Task]:
         for fold, (train, test) in enumerate(splits, 1):
             tasks.append(Task(f"nested-{repeat}-{fold}", Protocol.SOUND, _rows(train), _rows(test), nomogram=True))
     return tasks
+
+
+def _plan_center_tasks(cohort: Cohort) -> list[Task]:
+    """Return the tasks that leave out one centre each, `center-NAME`, in order of the names."""
+    centers = np.array(cohort.centers, dtype=object)
+    if len(names := sorted(set(cohort.centers))) < 2:
+        raise InputError(
+            "bad_job",
+            "fit.nested.leave_one_center_out takes two training centres, and cohort.training_centers names one",
+        )
+    rows = {name: (np.flatnonzero(centers != name), np.flatnonzero(centers == name)) for name in names}
+    return [
+        Task(f"center-{name}", Protocol.SOUND, _rows(train), _rows(test), nomogram=True)
+        for name, (train, test) in rows.items()
+    ]
 
 
 def run_tasks_here(cohort: Cohort, settings: FitSettings, tasks: Sequence[Task]) -> Iterator[TaskResult]:

@@ -13,6 +13,7 @@ from cvtbatch.dlrn.audit import OPTIMISTIC, audit_backbone, audit_cohorts, audit
 from cvtbatch.dlrn.clinical_choice import require_terms
 from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.settings import FitSettings, Model
+from cvtbatch.dlrn.signatures import require_alike
 from cvtbatch.dlrn.tasks import Task, TaskResult, plan_nested_tasks, run_task
 from cvtbatch.dlrn.variants import BEST, VariantScores, best_variant, fitted_variant, regression_variant
 from cvtbatch.documents import to_document
@@ -230,8 +231,10 @@ def _fitted(name: str, model: Model, refit: Refit, cohort: Cohort, parts: Sequen
     """Return what a fit's model gave.
 
     Raises:
-        InputError: "no_nested_estimate": a task of it could not be done; "constant_term": of a clinical term.
+        InputError: "no_nested_estimate": a task of it could not be done; "constant_term": of a clinical term; its centres cannot
+            be made alike.
     """
+    require_alike(cohort, refit.settings)
     results = [part.result for part in parts if part.result]
     if failed := next((part for part in parts if not part.result), None):
         raise InputError("no_nested_estimate", f"{failed.task.name}: {failed.reason}")

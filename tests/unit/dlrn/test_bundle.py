@@ -364,7 +364,7 @@ LATER = {
         "centers": ["C1"],
         "reference": "C1",
         "columns": ["a"],
-        "new_centers": "as_they_are",
+        "new_centers": "own_cases",
     },
     "prediction_sets": {"method": "cv+", "alpha": 0.1, "by_class": True, "bound": 0.8},
 }
