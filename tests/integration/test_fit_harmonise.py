@@ -101,7 +101,8 @@ def test_a_bundle_says_whose_centres_are_alike_and_how_each_is_scored_by_models_
 
 
 def test_with_and_without_are_compared_on_the_same_folds(folder: Path) -> None:
-    variants = {"alike": {"model": "rad", "fit": COMBAT}}
+    elsewhere = {"harmonise": {**COMBAT["harmonise"], "reference": "C9"}}
+    variants = {"alike": {"model": "rad", "fit": COMBAT}, "elsewhere": {"fit": elsewhere}}
     job = {"version": 1, "kind": "compare-models", "compare": {"variants": variants}}
     (folder / "job.yaml").write_text(yaml.safe_dump(job))
     nested = ("fit.nested.repeats=1", "fit.nested.folds=2", "fit.nested.bootstrap=20")
@@ -123,7 +124,9 @@ def test_with_and_without_are_compared_on_the_same_folds(folder: Path) -> None:
     )
     assert [variant["name"] for variant in document["variants"]][:2] == ["dlrn", "alike"]
     assert 'fit.harmonise.method="combat"' in document["variants"][1]["description"]
-    assert document["lacking"] == {}
+    assert document["lacking"] == {
+        "elsewhere": "nested-1-1: fit.harmonise.reference is 'C9', and the training cases are of C1, C3"
+    }
 
 
 def test_a_case_without_a_centre_is_of_none(folder: Path) -> None:

@@ -149,6 +149,7 @@ def run_item(item: CompareItem) -> NestedPart:
     cohort = read_training(item.refit.source).cohort.of_keys(item.keys)
     started = time.process_time()
     try:
+        require_alike(cohort, item.refit.settings)
         result, reason = run_task(cohort, item.refit.settings, item.task), ""
     except InputError as error:
         result, reason = None, error.message
@@ -231,10 +232,8 @@ def _fitted(name: str, model: Model, refit: Refit, cohort: Cohort, parts: Sequen
     """Return what a fit's model gave.
 
     Raises:
-        InputError: "no_nested_estimate": a task of it could not be done; "constant_term": of a clinical term; its centres cannot
-            be made alike.
+        InputError: "no_nested_estimate": a task of it could not be done; "constant_term": of a clinical term.
     """
-    require_alike(cohort, refit.settings)
     results = [part.result for part in parts if part.result]
     if failed := next((part for part in parts if not part.result), None):
         raise InputError("no_nested_estimate", f"{failed.task.name}: {failed.reason}")

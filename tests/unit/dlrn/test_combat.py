@@ -23,10 +23,21 @@ from cvtbatch.dlrn.combat import Harmonisation, fit_combat
 from cvtbatch.dlrn.estimates import center_estimates, scores_by_repeat
 from cvtbatch.dlrn.fit import Fit, fit_model
 from cvtbatch.dlrn.model_arrays import problems_of
+from cvtbatch.dlrn.recalibration import Function, recalibrate_bundle
 from cvtbatch.dlrn.settings import FitSettings, Model
 from cvtbatch.dlrn.tasks import plan_nested_tasks, plan_tasks, run_task, run_tasks_here
 from cvtbatch.errors import FormatError, InputError
-from tests.support.cohorts import SMALLEST_JOB, SPECS, CohortPlan, as_table, made_cohort, settings, surroundings, write
+from tests.support.cohorts import (
+    RECALIBRATION,
+    SMALLEST_JOB,
+    SPECS,
+    CohortPlan,
+    as_table,
+    made_cohort,
+    settings,
+    surroundings,
+    write,
+)
 from tests.support.paths import ROOT
 
 GOLDEN = ROOT / "tests" / "golden" / "combat.npz"
@@ -306,6 +317,16 @@ def test_a_harmonisation_that_is_none_is_no_bundle(bundle: Bundle, folder: Path,
     (other / DOCUMENT).write_text(json.dumps(later))
     with pytest.raises(FormatError, match="made for a later version: harmonisation;"):
         load_bundle(other)
+
+
+def test_a_recalibration_keeps_it(folder: Path, bundle: Bundle, tmp_path: Path) -> None:
+    recalibrate_bundle(folder, tmp_path / "again", Function(-0.7, 0.5), RECALIBRATION)
+    again = load_bundle(tmp_path / "again")
+    assert again.document["harmonisation"] == bundle.document["harmonisation"]
+    found, own = again.model.harmonisation, bundle.model.harmonisation
+    assert found is not None
+    assert own is not None
+    assert (found.location.tobytes(), found.scale.tobytes()) == (own.location.tobytes(), own.scale.tobytes())
 
 
 def test_harmonisations_of_the_same_rows_are_the_same() -> None:
