@@ -75,6 +75,11 @@ def show(path: Path, as_json: bool) -> None:
                 f"votes of {model.value}: recalibrated on {votes.cases} out-of-fold ones, {votes.events} with CVT: "
                 f"intercept {votes.intercept.value:.3f}, slope {votes.slope.value:.3f}"
             )
+    if sets := found.prediction_sets:
+        say(
+            f"Prediction sets: by the models of {sets.folds} folds ({sets.method}), alpha {sets.alpha:g}: they hold at least "
+            f"{100 * sets.bound:.1f} % of each class where cases are exchangeable with training's, which a new centre's are not"
+        )
     left_out = [
         (center, model.value, f"{models[model].auc:.3f}" if model in models else "none: scores of one outcome")
         for center, models in found.leave_one_center_out.items()

@@ -8,6 +8,7 @@ from cvtbatch import contracts
 from cvtbatch.dlrn.bundle_files import DOCUMENT
 from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS, ClinicalTerm
 from cvtbatch.dlrn.combat import HarmonisedCenters
+from cvtbatch.dlrn.model_description import Columns, SetsDescription
 from cvtbatch.dlrn.nomogram import Nomogram
 from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.settings import Model
@@ -65,14 +66,6 @@ class TrainingCohort:
     positive: int
     excluded: Mapping[str, int]
     image_digests: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Columns in use, in the order of the arrays."""
-
-    radiomics: tuple[str, ...]
-    components: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +311,7 @@ class Description:
         cohort_summary: None in a bundle of format 1 or 2.
         pooling: None where the embedding is that of the largest slice.
         harmonisation: None where centres stay as they are.
+        prediction_sets: None where none are made.
         clinical_terms: of the nomogram, in the order of its coefficients after the signature's.
         clinical_candidates: empty where none was tested.
         feature_sets: the one feature set whose features stand in place of the study's; empty for these.
@@ -352,6 +346,7 @@ class Description:
     feature_sets: tuple[FeatureTable, ...] = ()
     pooling: SlicePooling | None = None
     harmonisation: HarmonisedCenters | None = None
+    prediction_sets: SetsDescription | None = None
 
     @property
     def features(self) -> str:

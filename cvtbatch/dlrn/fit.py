@@ -33,6 +33,7 @@ from cvtbatch.dlrn.estimates import (
 )
 from cvtbatch.dlrn.freezing import freeze_model, golden_rows, selection_table, software_versions
 from cvtbatch.dlrn.model import FrozenModel
+from cvtbatch.dlrn.prediction_sets import Fold, PredictionSets
 from cvtbatch.dlrn.scoring import SpecIds
 from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model, Protocol
 from cvtbatch.dlrn.signatures import Signatures, require_alike
@@ -146,6 +147,7 @@ def _assemble(
     model = replace(
         freeze_model(signatures, nomogram, chosen.terms, thresholds, cohort, settings),
         votes=_votes(cohort, out_of_fold, settings),
+        sets=_prediction_sets(_named(results, "crossfit"), cohort, settings),
     )
     golden = golden_rows(model, signatures, nomogram, cohort, specs, settings.seed_of("golden"))
     metrics: Document = {"study_protocol": _study_estimate(by_name["study"], chosen, cohort, settings)}
@@ -203,9 +205,24 @@ def _selected(signatures: Signatures) -> dict[Model, tuple[str, ...]]:
 def _collect(results: Sequence[TaskResult], rows: int) -> dict[Model, Floats]:
     scores = {model: np.full(rows, np.nan) for model in SIGNATURES}
     for result in results:
-        for model, values in result.scores.items():
-            scores[model][list(result.task.test)] = values
+        for model, own in scores.items():
+            own[list(result.task.test)] = result.scores[model]
     return scores
+
+
+def _prediction_sets(results: Sequence[TaskResult], cohort: Cohort, settings: FitSettings) -> PredictionSets | None:
+    """Return what makes sets of classes of the models of all folds; None where none are asked for."""
+    if settings.prediction_sets.alpha is None:
+        return None
+    folds = []
+    for result in results:
+        if result.nomogram is None:
+            raise InputError("no_signatures", f"task {result.task.name} did not return its nomogram")
+        fit, terms = result.nomogram
+        train = cohort.of_keys([cohort.keys[row] for row in result.task.train])
+        held_out = scores_by_class(cohort.outcome[list(result.task.test)], {Model.DLRN: result.scores[Model.DLRN]})
+        folds.append(Fold(freeze_model(_kept(result), fit, terms, {}, train, settings), held_out[Model.DLRN]))
+    return PredictionSets(settings.prediction_sets.alpha, tuple(folds))
 
 
 def _votes(

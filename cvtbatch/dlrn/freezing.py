@@ -201,6 +201,8 @@ def golden_rows(
     inputs |= {name: _golden_column(name, values) for name, values in clinical.items()}
     if centers:
         inputs[CENTER] = pa.array(centers, pa.string())
+    for fold in model.models[1:]:
+        inputs = {**_golden_inputs(fold, rng), **inputs}
     table = pa.table(inputs)
     scored = score_batch(model, specs, table, explain=False)
     embedding[~there] = np.nan
@@ -219,6 +221,14 @@ def golden_rows(
         if other not in expected:
             table = table.append_column(f"expected_{other}", scored[other])
     return table
+
+
+def _golden_inputs(fold: FrozenModel, rng: np.random.Generator) -> dict[str, pa.Array]:
+    """Draw values of the columns of a fold's model, of which the bundle's own may lack some."""
+    values = fold.mean + 2 * fold.scale * rng.standard_normal((GOLDEN_ROWS, len(fold.columns)))
+    radiomics = {name: nullable(values[:, place]) for place, name in enumerate(fold.radiomics)}
+    drawn = {name: _golden_values(fold.clinical, name, rng) for name in names_of(fold.clinical)}
+    return {**radiomics, **{name: _golden_column(name, own) for name, own in drawn.items()}}
 
 
 def _golden_centers(model: FrozenModel) -> list[str | None]:

@@ -21,6 +21,7 @@ from cvtbatch.dlrn.forest import FlatForest
 from cvtbatch.dlrn.kernels import distances, logistic, project, recalibrate, standardise
 from cvtbatch.dlrn.nomogram import Nomogram
 from cvtbatch.dlrn.pooling import Pooling
+from cvtbatch.dlrn.prediction_sets import PredictionSets
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.votes import to_probability
 
@@ -51,6 +52,7 @@ class FrozenModel:
         pooling: how a hematoma's slices make the embedding that is scored.
         clinical: terms of the nomogram beside the signature.
         harmonisation: of the radiomics columns in use; None where centres stay as they are.
+        sets: what makes sets of classes; None where none are made.
     """
 
     radiomics: tuple[str, ...]
@@ -75,11 +77,17 @@ class FrozenModel:
     pooling: Pooling = Pooling.LARGEST
     clinical: tuple[ClinicalTerm, ...] = DEFAULT_TERMS
     harmonisation: Harmonisation | None = None
+    sets: PredictionSets | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of all columns."""
         return (*self.radiomics, *self.components)
+
+    @property
+    def models(self) -> tuple["FrozenModel", ...]:
+        """The model, and those of the folds that make its sets."""
+        return (self, *(fold.model for fold in self.sets.folds)) if self.sets else (self,)
 
     @property
     def ranged(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """A frozen model as named arrays and its part of bundle.json, and back; whatever is read is a sound model or none."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from cvtbatch.dlrn.combat import AS_THEY_ARE, Harmonisation
 from cvtbatch.dlrn.description import Description
 from cvtbatch.dlrn.forest import FlatForest
 from cvtbatch.dlrn.model import FrozenModel
+from cvtbatch.dlrn.model_description import FoldDescription, SetsDescription
 from cvtbatch.dlrn.pooling import Pooling
+from cvtbatch.dlrn.prediction_sets import METHOD, Fold, PredictionSets
 from cvtbatch.dlrn.settings import SIGNATURES, Harmonising, Model
 from cvtbatch.dlrn.soundness import model_problems, out_of_fold_problems, summary_problems
 from cvtbatch.dlrn.training_scores import ClassScores
@@ -34,6 +37,8 @@ PLAIN = (
     "whitening",
     "training_distances",
 )
+# What bundle.json says of a fold's model: all else is the bundle's.
+OF_FOLD = tuple(FoldDescription.__dataclass_fields__)
 HARMONISATION = ("harmonisation.location", "harmonisation.scale")
 RECALIBRATION, OUT_OF_FOLD, SIDES = "recalibration", "out_of_fold", ("events", "others")
 MOMENTS = ("embedding.mean", "embedding.sd")
@@ -48,6 +53,7 @@ DESCRIPTION = (
     "pooling",
     "clinical_terms",
     "harmonisation",
+    "prediction_sets",
 )
 # The names of the arrays with their types and shapes; a model's take 3 KB.
 MOST_HEADER_BYTES = 1 << 20
@@ -71,7 +77,11 @@ def read_arrays(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
 
 def problems_of(description: Description, arrays: Arrays) -> list[str]:
     """Return every reason why bundle.json, which keeps to its contract, and the arrays are no model that can be scored."""
+    folds = _folds(description, arrays)
+    if problems := [f"{prefix} {found}" for prefix, told, own in folds for found in _fold_problems(told, own)]:
+        return problems
     needed, known = _array_names()
+    known |= {f"{prefix}{name}" for prefix, _, own in folds for name in own}
     if missing := sorted(needed - set(arrays)):
         return [f"{ARRAYS} lacks {', '.join(missing)}"]
     if unknown := sorted(set(arrays) - known):
@@ -94,11 +104,27 @@ def problems_of(description: Description, arrays: Arrays) -> list[str]:
         return [f"{DOCUMENT} and {ARRAYS} do not agree whether the embedding's moments are kept"]
     model = model_of(description, arrays)
     problems = [*model_problems(model), *out_of_fold_problems(out_of_fold_of(arrays))]
+    problems += _sets_problems(model.sets, description.prediction_sets)
     problems += summary_problems(description.cohort_summary, moments_of(arrays), description.embedding_length)
     length = description.embedding_length
     if not problems and length != len(model.loadings):
         return [f"embedding_length is {length}, and loadings are for {len(model.loadings)}"]
     return problems
+
+
+def _fold_problems(description: Description, arrays: Arrays) -> list[str]:
+    """Return every reason why a fold's part is no model with scores of the rows that it held out."""
+    if Model.DLRN not in out_of_fold_of(arrays):
+        return [f"{ARRAYS} lacks the DLRN's scores of the rows that it held out"]
+    return problems_of(description, arrays)
+
+
+def _sets_problems(sets: PredictionSets | None, told: SetsDescription | None) -> list[str]:
+    if sets is None or told is None:
+        return []
+    if not all(any(len(getattr(fold.scores, side)) for fold in sets.folds) for side in SIDES):
+        return ["prediction_sets have no score of a class"]
+    return [] if told.bound == sets.bound else ["prediction_sets promise what CV+ of so many cases does not"]
 
 
 def _array_names() -> tuple[set[str], set[str]]:
@@ -118,6 +144,10 @@ def arrays_of(
 ) -> dict[str, np.ndarray[Any, Any]]:
     """Return all that a bundle keeps as arrays, by name."""
     arrays = {name: getattr(model, name) for name in PLAIN}
+    if model.sets is not None:
+        for prefix, fold in zip(_prefixes(model.sets.folds), model.sets.folds, strict=True):
+            own = arrays_of(fold.model, {Model.DLRN: fold.scores}, None)
+            arrays |= {f"{prefix}{name}": array for name, array in own.items()}
     for signature in SIGNATURES:
         arrays[f"{signature}.used"] = model.used[signature]
         arrays |= {f"{signature}.{name}": array for name, array in model.forests[signature].arrays().items()}
@@ -149,7 +179,14 @@ def description_of(model: FrozenModel) -> JsonObject:
             else {"clinical_terms": [term.to_document() for term in model.clinical]}
         ),
         **({} if model.harmonisation is None else {"harmonisation": _harmonised(model, model.harmonisation)}),
+        **({} if model.sets is None else {"prediction_sets": _sets(model.sets)}),
     }
+
+
+def _sets(sets: PredictionSets) -> JsonObject:
+    told = [description_of(fold.model) for fold in sets.folds]
+    folds = [{name: own[name] for name in OF_FOLD if name in own} for own in told]
+    return {"method": METHOD, "alpha": sets.alpha, "by_class": True, "bound": sets.bound, "folds": folds}
 
 
 def _harmonised(model: FrozenModel, found: Harmonisation) -> JsonObject:
@@ -174,6 +211,30 @@ def out_of_fold_of(arrays: Arrays) -> dict[Model, ClassScores]:
 def moments_of(arrays: Arrays) -> EmbeddingMoments | None:
     """Return the moments of training's embeddings; None in a bundle that keeps none."""
     return EmbeddingMoments(*(arrays[name] for name in MOMENTS)) if MOMENTS[0] in arrays else None
+
+
+def _prefixes(folds: Sequence[object]) -> list[str]:
+    return [f"fold-{number}." for number in range(1, len(folds) + 1)]
+
+
+def _folds(description: Description, arrays: Arrays) -> list[tuple[str, Description, Arrays]]:
+    """Return prefix, description and arrays of each fold's model: what a fold does not say of itself is the bundle's."""
+    if description.prediction_sets is None:
+        return []
+    bare = replace(description, thresholds={}, votes={}, recalibration=None, cohort_summary=None, prediction_sets=None)
+    found: list[tuple[str, Description, Arrays]] = []
+    folds = description.prediction_sets.folds
+    for prefix, fold in zip(_prefixes(folds), folds, strict=True):
+        own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        found.append((prefix, replace(bare, **{name: getattr(fold, name) for name in OF_FOLD}), own))
+    return found
+
+
+def _sets_of(description: Description, arrays: Arrays) -> PredictionSets | None:
+    if description.prediction_sets is None:
+        return None
+    folds = [Fold(model_of(told, own), out_of_fold_of(own)[Model.DLRN]) for _, told, own in _folds(description, arrays)]
+    return PredictionSets(description.prediction_sets.alpha, tuple(folds))
 
 
 def model_of(description: Description, arrays: Arrays) -> FrozenModel:
@@ -202,4 +263,5 @@ def model_of(description: Description, arrays: Arrays) -> FrozenModel:
             description.harmonisation.reference,
             *(arrays[name] for name in HARMONISATION),
         ),
+        sets=_sets_of(description, arrays),
     )

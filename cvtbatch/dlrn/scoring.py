@@ -12,6 +12,7 @@ from cvtbatch.dlrn.arrays import Booleans, Floats, Floats32
 from cvtbatch.dlrn.clinical_columns import numbers_of, read_columns
 from cvtbatch.dlrn.clinical_terms import ClinicalColumns, levels_of, names_of, unknown
 from cvtbatch.dlrn.model import TRAINING_MEAN, FrozenModel, RowScores, score_rows
+from cvtbatch.dlrn.prediction_sets import PredictionSets
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.thresholds import THRESHOLDS
 from cvtbatch.errors import InputError
@@ -37,6 +38,7 @@ CENTER = "center"
 # Rows that are scored together: 64 MB of embeddings.
 ROWS_AT_ONCE = 8192
 TOP_FEATURES = 5
+SET_EVENT, SET_OTHER = "set_event", "set_other"
 NOT_HARMONISED = "not_harmonised"
 
 
@@ -59,14 +61,17 @@ def golden_scores(model: FrozenModel) -> tuple[str, ...]:
         *(str(name) for name in Model),
         *(probability_column(name) for name in model.recalibrated),
         *(f"{name}_{threshold}" for name in Model for threshold in THRESHOLDS),
+        *((SET_EVENT, SET_OTHER) if model.sets else ()),
         *("outside_count", "points_total", "distance", "distance_percentile"),
     )
 
 
 def needed_columns(model: FrozenModel) -> list[str]:
     """Return the columns that scoring cannot do without."""
+    radiomics = (name for own in model.models for name in own.radiomics)
+    clinical = (name for own in model.models for name in names_of(own.clinical))
     centers = [] if model.harmonisation is None else [CENTER]
-    return [*model.radiomics, model.pooling.column, *names_of(model.clinical), *centers]
+    return list(dict.fromkeys([*radiomics, model.pooling.column, *clinical, *centers]))
 
 
 def score_batch(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordBatch, *, explain: bool) -> pa.Table:
@@ -92,12 +97,12 @@ def score_batch(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordB
     parts = []
     for start in range(0, max(table.num_rows, 1), ROWS_AT_ONCE):
         part = table.slice(start, ROWS_AT_ONCE)
-        radiomics = np.column_stack(
-            [numbers_of(part, name) for name in model.radiomics] or [np.empty((part.num_rows, 0))]
-        )
-        clinical, centers = read_columns(model.clinical, part), _centers(part, model)
-        scores = score_rows(model, model.harmonised(radiomics, centers), _embedding(part, model), clinical)
+        embedding, centers = _embedding(part, model), _centers(part, model)
+        scores, clinical = _scores(model, part, embedding, centers)
         columns = {name: part[name] for name in identity} | _score_columns(model, scores, clinical, centers)
+        if model.sets:
+            of_folds = [_scores(fold.model, part, embedding, centers)[0] for fold in model.sets.folds]
+            columns |= _set_columns(model.sets, np.stack([found.score[Model.DLRN] for found in of_folds]))
         if explain:
             columns |= _explanation_columns(model, scores)
         parts.append(pa.table(columns))
@@ -173,6 +178,24 @@ def _embedding(table: pa.Table, model: FrozenModel) -> Floats32:
     rows = np.full((len(column), length), np.nan, dtype=np.float32)
     rows[column.is_valid().to_numpy(zero_copy_only=False)] = flat
     return rows
+
+
+def _scores(
+    model: FrozenModel, table: pa.Table, embedding: Floats32, centers: Sequence[str | None]
+) -> tuple[RowScores, ClinicalColumns]:
+    """Return what a model, the bundle's or a fold's, makes of rows, and the clinical values that it takes."""
+    radiomics = np.column_stack(
+        [numbers_of(table, name) for name in model.radiomics] or [np.empty((table.num_rows, 0))]
+    )
+    clinical = read_columns(model.clinical, table)
+    return score_rows(model, model.harmonised(radiomics, centers), embedding, clinical), clinical
+
+
+def _set_columns(sets: PredictionSets, probability: Floats) -> dict[str, pa.Array]:
+    """Return what each row's set holds, null where a fold's model gives no probability (K, n)."""
+    none = np.isnan(probability).any(axis=0)
+    event, other = (pa.array(held.astype(np.int64), mask=none) for held in sets.holds(probability))
+    return {SET_EVENT: event, SET_OTHER: other}
 
 
 def _score_columns(

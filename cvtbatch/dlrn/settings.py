@@ -60,6 +60,17 @@ class HarmoniseSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PredictionSetSettings:
+    """Sets of classes; see section fit.prediction_sets.
+
+    Attributes:
+        alpha: share of each class that a set may lack; None for no sets.
+    """
+
+    alpha: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class SelectionSettings:
     """Filters, in their order; see `schemas/job.json`, section fit.selection.
 
@@ -181,6 +192,14 @@ class FitSettings:
     selection: SelectionSettings
     forest: ForestSettings
     nested: NestedSettings
+    prediction_sets: PredictionSetSettings
+
+    def __post_init__(self) -> None:
+        if self.prediction_sets.alpha is not None and self.protocol is Protocol.STUDY:
+            raise InputError(
+                "bad_job",
+                "fit.prediction_sets are made by models of folds, and fit.protocol=study freezes one that has none",
+            )
 
     def seed_of(self, *names: object) -> int:
         """Return the seed of one random step, the same in every process: it follows from the step's name."""

@@ -56,6 +56,7 @@ class TaskResult:
         clinical: the candidates that entered the nomogram of this task.
         inner: (len(train),) the training rows' out-of-fold DLR scores, on which the nomogram was fitted; None without nomogram.
         signatures: where the task keeps them.
+        nomogram: with its clinical terms, of a task with nomogram that keeps its signatures.
     """
 
     task: Task
@@ -69,6 +70,7 @@ class TaskResult:
     clinical: tuple[str, ...] = ()
     inner: Floats | None = None
     signatures: Signatures | None = None
+    nomogram: tuple[LogisticFit, tuple[ClinicalTerm, ...]] | None = None
 
 
 TaskMap = Callable[[Sequence[Task]], Iterable[TaskResult]]
@@ -86,8 +88,10 @@ def plan_tasks(cohort: Cohort, settings: FitSettings) -> list[Task]:
         tasks += _plan_center_tasks(cohort)
     tasks.append(Task("study", Protocol.STUDY, rows, rows, keep=True))
     splits = grouped_folds(cohort.outcome, cohort.patients, settings.crossfit_folds, settings.seed_of("crossfit"))
+    whole = settings.prediction_sets.alpha is not None
     for fold, (train, test) in enumerate(splits, 1):
-        tasks.append(Task(f"crossfit-{fold}", Protocol.SOUND, _rows(train), _rows(test)))
+        own = Task(f"crossfit-{fold}", Protocol.SOUND, _rows(train), _rows(test), nomogram=whole, keep=whole)
+        tasks.append(own)
     tasks.append(Task("final", Protocol.SOUND, rows, (), keep=True))
     return tasks
 
@@ -140,7 +144,7 @@ def run_task(cohort: Cohort, settings: FitSettings, task: Task) -> TaskResult:
         signatures = fit_signatures(cohort, train, task.protocol, settings, SIGNATURES, task.name, ledger)
         scores = signatures.score(cohort, test) if len(test) else {}
         thresholds: dict[Model, float] = {}
-        firth, inner = False, None
+        firth, inner, nomogram = False, None, None
         entered: tuple[str, ...] = ()
         if task.nomogram:
             inner = _cross_fitted_dlr(cohort, train, settings, task.name, ledger)
@@ -149,7 +153,7 @@ def run_task(cohort: Cohort, settings: FitSettings, task: Task) -> TaskResult:
             chosen = choose_terms(clinical, outcome, settings.clinical)
             terms, entered = chosen.terms, chosen.entered()
             fit = robust_nomogram(inner, clinical, outcome, terms, firth=settings.firth)
-            firth = fit.firth
+            firth, nomogram = fit.firth, (fit, terms) if task.keep else None
             ledger.enter("nomogram", train)
             scores[Model.DLRN] = nomogram_scores(fit, scores[Model.DLR], rows_of(cohort.clinical, test), terms)
             own = nomogram_scores(fit, inner, clinical, terms)
@@ -172,6 +176,7 @@ def run_task(cohort: Cohort, settings: FitSettings, task: Task) -> TaskResult:
             entered,
             inner,
             signatures if task.keep else None,
+            nomogram,
         )
 
 

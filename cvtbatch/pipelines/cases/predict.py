@@ -79,10 +79,13 @@ def predict_case(
         InputError: "no_such_term": the nomogram has no such term; "bad_value": a number is none, or neither 0 nor 1.
     """
     values = _clinical_values(bundle, clinical)
-    columns = {name: pa.array([inputs.features[name]], pa.float64()) for name in bundle.model.radiomics}
+    radiomics = dict.fromkeys(name for model in bundle.model.models for name in model.radiomics)
+    columns = {name: pa.array([inputs.features[name]], pa.float64()) for name in radiomics}
     columns[bundle.model.pooling.column] = pa.array([inputs.embedding], pa.list_(pa.float32()))
     for name, value in values.items():
         columns[name] = pa.array([value], pa.string() if levels_of(bundle.model.clinical, name) else pa.float64())
+    for name, term in {term.name: term for model in bundle.model.models for term in model.clinical}.items():
+        columns.setdefault(name, pa.array([None], pa.string() if term.level else pa.float64()))
     columns[CENTER] = pa.array([center], pa.string())
     [row] = bundle.score(pa.table(columns), explain=True).to_pylist()
     told = bundle.description

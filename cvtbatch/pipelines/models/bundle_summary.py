@@ -58,6 +58,16 @@ class KeptOfCohort:
 
 
 @dataclass(frozen=True, slots=True)
+class SetsSummary:
+    """What a bundle says of its prediction sets; see `cvtbatch.dlrn.model_description.SetsDescription`."""
+
+    method: str
+    alpha: float
+    bound: float
+    folds: int
+
+
+@dataclass(frozen=True, slots=True)
 class BundleSummary:
     """A bundle in short, for people and as the JSON document of `cvtbatch bundle show --json`.
 
@@ -71,6 +81,7 @@ class BundleSummary:
         kept: None in a bundle of format 1 or 2.
         harmonisation: None where centres stay as they are.
         leave_one_center_out: by training centre, the estimate of models of the others; empty where none was asked for.
+        prediction_sets: None where none are made.
     """
 
     digest: str
@@ -90,6 +101,7 @@ class BundleSummary:
     kept: KeptOfCohort | None
     harmonisation: HarmonisedCenters | None
     leave_one_center_out: Mapping[str, Mapping[Model, Auc]]
+    prediction_sets: SetsSummary | None
     marks: tuple[Mark, ...]
     remarks: tuple[Remark, ...]
 
@@ -128,6 +140,9 @@ def summarise_bundle(path: Path) -> BundleSummary:
         kept=_kept(told.cohort_summary),
         harmonisation=told.harmonisation,
         leave_one_center_out={center: dict(found) for center, found in told.metrics.leave_one_center_out.items()},
+        prediction_sets=None
+        if (sets := told.prediction_sets) is None
+        else SetsSummary(sets.method, sets.alpha, sets.bound, len(sets.folds)),
         marks=told.marks,
         remarks=told.remarks,
     )

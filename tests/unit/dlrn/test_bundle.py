@@ -366,7 +366,19 @@ LATER = {
         "columns": ["a"],
         "new_centers": "own_cases",
     },
-    "prediction_sets": {"method": "cv+", "alpha": 0.1, "by_class": True, "bound": 0.8},
+    "prediction_sets": {
+        "method": "jackknife+",
+        "alpha": 0.1,
+        "by_class": True,
+        "bound": 0.8,
+        "folds": [
+            {
+                "columns": {"radiomics": [], "components": []},
+                "nomogram": {"axes": [], "intercept": 0, "per_point": 1},
+            }
+        ]
+        * 2,
+    },
 }
 
 

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from cvtbatch.dlrn import load_bundle
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.bundle_files import ARRAYS, DOCUMENT
-from cvtbatch.dlrn.cohort import Cohort, patient_key
+from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.combat import Harmonisation, fit_combat
 from cvtbatch.dlrn.estimates import center_estimates, scores_by_repeat
 from cvtbatch.dlrn.fit import Fit, fit_model
@@ -34,6 +34,7 @@ from tests.support.cohorts import (
     CohortPlan,
     as_table,
     made_cohort,
+    of_two_centers,
     settings,
     surroundings,
     write,
@@ -43,21 +44,6 @@ from tests.support.paths import ROOT
 GOLDEN = ROOT / "tests" / "golden" / "combat.npz"
 COMBAT = "fit.harmonise.method=combat"
 PLAN = CohortPlan(cases=80, positives=30, radiomics=30, length=12, effect=1.5, epilepsy=(0.2, 0.5))
-
-
-def of_two_centers(cohort: Cohort, second: np.ndarray, seed: int) -> Cohort:
-    """Return a cohort some of whose rows are of C2, whose scanner shifts and stretches every radiomics column."""
-    rng = np.random.default_rng([8, seed])
-    spread, count = cohort.radiomics.std(axis=0), cohort.radiomics.shape[1]
-    shift, stretch = rng.normal(0, 1.5, count) * spread, rng.lognormal(0.3, 0.4, count)
-    radiomics = np.where(second[:, None], cohort.radiomics * stretch + shift, cohort.radiomics)
-    centers = np.where(second, "C2", "C1").tolist()
-    return replace(
-        cohort,
-        keys=tuple(f"{center}{key[2:]}" for center, key in zip(centers, cohort.keys, strict=True)),
-        patients=tuple(patient_key(center, f"P{row:04d}") for row, center in enumerate(centers)),
-        radiomics=radiomics,
-    )
 
 
 def golden(name: str) -> tuple[np.ndarray, list[str]]:
