@@ -33,7 +33,7 @@ from cvtbatch.dlrn.estimates import (
 )
 from cvtbatch.dlrn.freezing import freeze_model, golden_rows, selection_table, software_versions
 from cvtbatch.dlrn.model import FrozenModel
-from cvtbatch.dlrn.prediction_sets import Fold, PredictionSets
+from cvtbatch.dlrn.prediction_sets import PredictionSets
 from cvtbatch.dlrn.scoring import SpecIds
 from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model, Protocol
 from cvtbatch.dlrn.signatures import Signatures, require_alike
@@ -147,8 +147,8 @@ def _assemble(
     model = replace(
         freeze_model(signatures, nomogram, chosen.terms, thresholds, cohort, settings),
         votes=_votes(cohort, out_of_fold, settings),
-        sets=_prediction_sets(_named(results, "crossfit"), cohort, settings),
     )
+    model = _with_sets(model, _named(results, "crossfit"), cohort, settings)
     golden = golden_rows(model, signatures, nomogram, cohort, specs, settings.seed_of("golden"))
     metrics: Document = {"study_protocol": _study_estimate(by_name["study"], chosen, cohort, settings)}
     name = "out_of_fold" if sound else "in_sample"
@@ -210,19 +210,20 @@ def _collect(results: Sequence[TaskResult], rows: int) -> dict[Model, Floats]:
     return scores
 
 
-def _prediction_sets(results: Sequence[TaskResult], cohort: Cohort, settings: FitSettings) -> PredictionSets | None:
-    """Return what makes sets of classes of the models of all folds; None where none are asked for."""
+def _with_sets(model: FrozenModel, results: Sequence[TaskResult], cohort: Cohort, settings: FitSettings) -> FrozenModel:
+    """Return the model with those of the folds, and what makes sets of classes of them, if sets are asked for."""
     if settings.prediction_sets.alpha is None:
-        return None
-    folds = []
+        return model
+    folds, scores = [], []
     for result in results:
         if result.nomogram is None:
             raise InputError("no_signatures", f"task {result.task.name} did not return its nomogram")
         fit, terms = result.nomogram
         train = cohort.of_keys([cohort.keys[row] for row in result.task.train])
-        held_out = scores_by_class(cohort.outcome[list(result.task.test)], {Model.DLRN: result.scores[Model.DLRN]})
-        folds.append(Fold(freeze_model(_kept(result), fit, terms, {}, train, settings), held_out[Model.DLRN]))
-    return PredictionSets(settings.prediction_sets.alpha, tuple(folds))
+        folds.append(freeze_model(_kept(result), fit, terms, {}, train, settings))
+        held_out = {Model.DLRN: result.scores[Model.DLRN]}
+        scores.append(scores_by_class(cohort.outcome[list(result.task.test)], held_out)[Model.DLRN])
+    return replace(model, sets=PredictionSets(settings.prediction_sets.alpha, tuple(scores)), folds=tuple(folds))
 
 
 def _votes(

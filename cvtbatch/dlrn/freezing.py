@@ -201,7 +201,7 @@ def golden_rows(
     inputs |= {name: _golden_column(name, values) for name, values in clinical.items()}
     if centers:
         inputs[CENTER] = pa.array(centers, pa.string())
-    for fold in model.models[1:]:
+    for fold in model.folds:
         inputs = {**_golden_inputs(fold, rng), **inputs}
     table = pa.table(inputs)
     scored = score_batch(model, specs, table, explain=False)

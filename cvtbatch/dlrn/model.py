@@ -53,6 +53,7 @@ class FrozenModel:
         clinical: terms of the nomogram beside the signature.
         harmonisation: of the radiomics columns in use; None where centres stay as they are.
         sets: what makes sets of classes; None where none are made.
+        folds: the models of the folds that sets are made by, all of whose steps saw a fold's training rows alone.
     """
 
     radiomics: tuple[str, ...]
@@ -78,6 +79,7 @@ class FrozenModel:
     clinical: tuple[ClinicalTerm, ...] = DEFAULT_TERMS
     harmonisation: Harmonisation | None = None
     sets: PredictionSets | None = None
+    folds: tuple["FrozenModel", ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -87,7 +89,7 @@ class FrozenModel:
     @property
     def models(self) -> tuple["FrozenModel", ...]:
         """The model, and those of the folds that make its sets."""
-        return (self, *(fold.model for fold in self.sets.folds)) if self.sets else (self,)
+        return (self, *self.folds)
 
     @property
     def ranged(self) -> tuple[str, ...]:

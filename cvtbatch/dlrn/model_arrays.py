@@ -18,7 +18,7 @@ from cvtbatch.dlrn.forest import FlatForest
 from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.model_description import FoldDescription, SetsDescription
 from cvtbatch.dlrn.pooling import Pooling
-from cvtbatch.dlrn.prediction_sets import METHOD, Fold, PredictionSets
+from cvtbatch.dlrn.prediction_sets import METHOD, PredictionSets
 from cvtbatch.dlrn.settings import SIGNATURES, Harmonising, Model
 from cvtbatch.dlrn.soundness import model_problems, out_of_fold_problems, summary_problems
 from cvtbatch.dlrn.training_scores import ClassScores
@@ -122,7 +122,7 @@ def _fold_problems(description: Description, arrays: Arrays) -> list[str]:
 def _sets_problems(sets: PredictionSets | None, told: SetsDescription | None) -> list[str]:
     if sets is None or told is None:
         return []
-    if not all(any(len(getattr(fold.scores, side)) for fold in sets.folds) for side in SIDES):
+    if not all(any(len(getattr(own, side)) for own in sets.scores) for side in SIDES):
         return ["prediction_sets have no score of a class"]
     return [] if told.bound == sets.bound else ["prediction_sets promise what CV+ of so many cases does not"]
 
@@ -145,8 +145,8 @@ def arrays_of(
     """Return all that a bundle keeps as arrays, by name."""
     arrays = {name: getattr(model, name) for name in PLAIN}
     if model.sets is not None:
-        for prefix, fold in zip(_prefixes(model.sets.folds), model.sets.folds, strict=True):
-            own = arrays_of(fold.model, {Model.DLRN: fold.scores}, None)
+        for prefix, fold, scores in zip(_prefixes(model.folds), model.folds, model.sets.scores, strict=True):
+            own = arrays_of(fold, {Model.DLRN: scores}, None)
             arrays |= {f"{prefix}{name}": array for name, array in own.items()}
     for signature in SIGNATURES:
         arrays[f"{signature}.used"] = model.used[signature]
@@ -179,12 +179,12 @@ def description_of(model: FrozenModel) -> JsonObject:
             else {"clinical_terms": [term.to_document() for term in model.clinical]}
         ),
         **({} if model.harmonisation is None else {"harmonisation": _harmonised(model, model.harmonisation)}),
-        **({} if model.sets is None else {"prediction_sets": _sets(model.sets)}),
+        **({} if model.sets is None else {"prediction_sets": _sets(model, model.sets)}),
     }
 
 
-def _sets(sets: PredictionSets) -> JsonObject:
-    told = [description_of(fold.model) for fold in sets.folds]
+def _sets(model: FrozenModel, sets: PredictionSets) -> JsonObject:
+    told = [description_of(fold) for fold in model.folds]
     folds = [{name: own[name] for name in OF_FOLD if name in own} for own in told]
     return {"method": METHOD, "alpha": sets.alpha, "by_class": True, "bound": sets.bound, "folds": folds}
 
@@ -230,15 +230,9 @@ def _folds(description: Description, arrays: Arrays) -> list[tuple[str, Descript
     return found
 
 
-def _sets_of(description: Description, arrays: Arrays) -> PredictionSets | None:
-    if description.prediction_sets is None:
-        return None
-    folds = [Fold(model_of(told, own), out_of_fold_of(own)[Model.DLRN]) for _, told, own in _folds(description, arrays)]
-    return PredictionSets(description.prediction_sets.alpha, tuple(folds))
-
-
 def model_of(description: Description, arrays: Arrays) -> FrozenModel:
     """Return the model; its names and keys are there, and no more is sure of it."""
+    folds = _folds(description, arrays)
     forests = {
         signature: FlatForest(**{name: arrays[f"{signature}.{name}"] for name in FlatForest.__dataclass_fields__})
         for signature in SIGNATURES
@@ -263,5 +257,10 @@ def model_of(description: Description, arrays: Arrays) -> FrozenModel:
             description.harmonisation.reference,
             *(arrays[name] for name in HARMONISATION),
         ),
-        sets=_sets_of(description, arrays),
+        sets=None
+        if description.prediction_sets is None
+        else PredictionSets(
+            description.prediction_sets.alpha, tuple(out_of_fold_of(own)[Model.DLRN] for *_, own in folds)
+        ),
+        folds=tuple(model_of(told, own) for _, told, own in folds),
     )

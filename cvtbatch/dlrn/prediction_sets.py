@@ -12,45 +12,32 @@ Comparing within a class (label-conditional, Mondrian) makes the promise one for
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cvtbatch.dlrn.arrays import Booleans, Floats, Integers
 from cvtbatch.dlrn.training_scores import ClassScores
 
-if TYPE_CHECKING:
-    from cvtbatch.dlrn.model import FrozenModel
-
 METHOD = "cv+"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fold:
-    """A fold's DLRN, all of whose steps saw the fold's training rows alone.
+class PredictionSets:
+    """What makes prediction sets of the probabilities that the models of all folds give.
 
     Attributes:
-        scores: its probabilities of the rows that it held out.
+        alpha: share of each class that a set may lack.
+        scores: by fold, its model's probabilities of the rows that it held out.
     """
 
-    model: "FrozenModel"
-    scores: ClassScores
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PredictionSets:
-    """What makes prediction sets; alpha: share of each class that a set may lack."""
-
     alpha: float
-    folds: tuple[Fold, ...]
+    scores: tuple[ClassScores, ...]
 
     @property
     def bound(self) -> float:
         """The share of each class that sets hold at least, of cases that are exchangeable with training's (theorem 2)."""
-        return min(
-            coverage_bound(self.alpha, sum(len(getattr(fold.scores, side)) for fold in self.folds), len(self.folds))
-            for side in ("events", "others")
-        )
+        counts = (sum(len(getattr(own, side)) for own in self.scores) for side in ("events", "others"))
+        return min(coverage_bound(self.alpha, count, len(self.scores)) for count in counts)
 
     def holds(self, probability: Floats) -> tuple[Booleans, Booleans]:
         """Say whether each case's set holds the event, and its absence: (n,) both.
@@ -58,8 +45,7 @@ class PredictionSets:
         Args:
             probability: (K, n) of the event, by the model of each fold.
         """
-        events = [fold.scores.events for fold in self.folds]
-        others = [fold.scores.others for fold in self.folds]
+        events, others = [own.events for own in self.scores], [own.others for own in self.scores]
         # Scores of events are smaller where probabilities are larger.
         above = [
             len(own) - np.searchsorted(own, row, side="right") for own, row in zip(events, probability, strict=True)

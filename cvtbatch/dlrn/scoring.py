@@ -101,7 +101,7 @@ def score_batch(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordB
         scores, clinical = _scores(model, part, embedding, centers)
         columns = {name: part[name] for name in identity} | _score_columns(model, scores, clinical, centers)
         if model.sets:
-            of_folds = [_scores(fold.model, part, embedding, centers)[0] for fold in model.sets.folds]
+            of_folds = [_scores(fold, part, embedding, centers)[0] for fold in model.folds]
             columns |= _set_columns(model.sets, np.stack([found.score[Model.DLRN] for found in of_folds]))
         if explain:
             columns |= _explanation_columns(model, scores)

@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
@@ -19,9 +18,8 @@ from cvtbatch.dlrn.bundle_files import ARRAYS
 from cvtbatch.dlrn.clinical_terms import EPILEPSY
 from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.fit import fit_model
-from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.model_arrays import problems_of
-from cvtbatch.dlrn.prediction_sets import Fold, PredictionSets, coverage_bound
+from cvtbatch.dlrn.prediction_sets import PredictionSets, coverage_bound
 from cvtbatch.dlrn.recalibration import Function, recalibrate_bundle
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.dlrn.tasks import TaskResult, nomogram_scores, plan_tasks, run_task
@@ -77,7 +75,7 @@ def sets_of(training: list[tuple[int, int, float]], folds: int, alpha: float) ->
         ClassScores(*(np.sort([p for fold, own, p in training if (fold, own) == (place, side)]) for side in (1, 0)))
         for place in range(folds)
     ]
-    return PredictionSets(alpha, tuple(Fold(cast(FrozenModel, None), own) for own in scores))
+    return PredictionSets(alpha, tuple(scores))
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.2, 0.4, 0.6])
@@ -197,7 +195,7 @@ def test_a_bundle_says_what_it_promises_and_asks_for_the_columns_of_all_folds(bu
     sets = bundle.model.sets
     assert sets is not None
     assert (told["method"], told["alpha"], told["by_class"], len(told["folds"])) == ("cv+", 0.2, True, 3)
-    counts = [sum(len(getattr(fold.scores, side)) for fold in sets.folds) for side in ("events", "others")]
+    counts = [sum(len(getattr(own, side)) for own in sets.scores) for side in ("events", "others")]
     assert sum(counts) == 76
     assert told["bound"] == min(coverage_bound(0.2, count, 3) for count in counts)
     for fold in told["folds"]:
