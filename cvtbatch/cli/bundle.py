@@ -57,6 +57,11 @@ def show(path: Path, as_json: bool) -> None:
         say(f"Outlines: of reader {outlines.reader}, reading {outlines.reading}, {whose}")
     if found.features != contracts.RADIOMICS:
         say(f"Features: of the feature set {found.features}, in place of the study's")
+    if alike := found.harmonisation:
+        say(
+            f"Centres: radiomics features of {', '.join(alike.centers)} on the scale of {alike.reference} ({alike.method}); "
+            "those of other centres as they are"
+        )
     say(f"Weights: {weights.name}, SHA-256 {weights.sha256 or 'not known'}")
     for name in ("volume", "radiomics", "embedding"):
         say(f"{name} specification: {found.specs.of_kind(name)}")
@@ -70,6 +75,18 @@ def show(path: Path, as_json: bool) -> None:
                 f"votes of {model.value}: recalibrated on {votes.cases} out-of-fold ones, {votes.events} with CVT: "
                 f"intercept {votes.intercept.value:.3f}, slope {votes.slope.value:.3f}"
             )
+    if sets := found.prediction_sets:
+        say(
+            f"Prediction sets: by the models of {sets.folds} folds ({sets.method}), alpha {sets.alpha:g}: they hold at least "
+            f"{100 * sets.bound:.1f} % of each class where cases are exchangeable with training's, which a new centre's are not"
+        )
+    left_out = [
+        (center, model.value, f"{models[model].auc:.3f}" if model in models else "none: scores of one outcome")
+        for center, models in found.leave_one_center_out.items()
+        for model in Model
+    ]
+    if left_out:
+        print_table("Each training centre, by models of the others", ("centre", "model", "AUC"), left_out)
     if not found.votes:
         say("votes are uncalibrated: a bundle of this format does not recalibrate them")
     if kept := found.kept:

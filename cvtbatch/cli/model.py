@@ -222,6 +222,7 @@ def _print_fit(out: str, bundle: "Bundle") -> None:
             say(f"{term.name}: no interval of its odds ratio: {reason}")
     estimates = {
         "nested": metrics.nested.models if metrics.nested else None,
+        **{f"without {center}": models for center, models in metrics.leave_one_center_out.items()},
         "out of fold": metrics.out_of_fold,
         "study protocol, in sample": metrics.study_protocol.in_sample,
     }

@@ -24,6 +24,9 @@ from cvtbatch.cli.values import WholeNumber, Word
     multiple=True,
     help="Another clinical term of the bundle's nomogram, as a manifest has it, e.g. age=54; repeatable.",
 )
+@click.option(
+    "--center", metavar="NAME", help="Whose case it is, for a bundle that makes centres alike (fit.harmonise)."
+)
 @click.option("--series-uid", metavar="UID", help="SeriesInstanceUID, where IMAGE holds several series.")
 @click.option("--mask-label", type=WholeNumber(1, 4294967295), help="Value of the outline, where MASK holds several.")
 @click.option("--segment", metavar="NAME", help="Name of the outline, where MASK holds several.")
@@ -40,6 +43,7 @@ def predict(
     bundle: Path,
     epilepsy: str | None,
     clinical: Sequence[str],
+    center: str | None,
     series_uid: str | None,
     mask_label: int | None,
     segment: str | None,
@@ -76,7 +80,7 @@ def predict(
     source.require_files()
     loaded = load_bundle(bundle)
     recipe = resolve_recipe(loaded, read_job("extract", job, overrides), given)
-    found = predict_case(loaded, read_inputs(source, recipe), values)
+    found = predict_case(loaded, read_inputs(source, recipe), values, center)
     if html is not None:
         write_card(html, found.card, f"cvtbatch {cvtbatch.__version__}")
     if as_json:

@@ -8,7 +8,10 @@ from cvtbatch import contracts
 from cvtbatch.contracts import JsonObject
 from cvtbatch.dlrn.bundle_files import DOCUMENT
 from cvtbatch.dlrn.clinical_terms import Kind
+from cvtbatch.dlrn.combat import AS_THEY_ARE
 from cvtbatch.dlrn.pooling import Pooling
+from cvtbatch.dlrn.prediction_sets import METHOD
+from cvtbatch.dlrn.settings import Harmonising
 from cvtbatch.errors import FormatError
 
 # Ours nests to a depth of eight.
@@ -37,8 +40,9 @@ def refuse_later(document: JsonObject) -> None:
     """Refuse a bundle that uses what the contract foresees and this version does not score with: scores would be wrong.
 
     Such a key has a default in the contract, and is this version's at that default, or absent; of feature sets, one is this
-    version's whose features stand in place of the study's, of poolings those whose components are of what is pooled, and clinical
-    terms are, of kinds that it knows.
+    version's whose features stand in place of the study's, of poolings those whose components are of what is pooled, of
+    harmonisations ComBat that leaves new centres as they are, of prediction sets CV+'s of each class, and clinical terms are, of
+    kinds that it knows.
 
     Raises:
         FormatError: "bundle_too_new", with the keys.
@@ -49,6 +53,10 @@ def refuse_later(document: JsonObject) -> None:
         later.remove("feature_sets")
     if document.get("pooling") in [{"kind": kind, "components": "of_pooled"} for kind in POOLED]:
         later.remove("pooling")
+    if "harmonisation" in later and _as_known(document["harmonisation"]):
+        later.remove("harmonisation")
+    if "prediction_sets" in later and _of_folds(document["prediction_sets"]):
+        later.remove("prediction_sets")
     if "clinical_terms" in later and _of_known_kinds(document["clinical_terms"]):
         later.remove("clinical_terms")
     if later:
@@ -68,6 +76,26 @@ def _of_one_set(document: JsonObject) -> bool:
         }:
             return bool(spec_id == own and columns == used)
     return False
+
+
+def _as_known(harmonisation: object) -> bool:
+    return isinstance(harmonisation, dict) and (harmonisation.get("method"), harmonisation.get("new_centers")) == (
+        Harmonising.COMBAT,
+        AS_THEY_ARE,
+    )
+
+
+def _of_folds(sets: object) -> bool:
+    """Say whether sets are CV+'s of each class, and its folds have terms and harmonisations of kinds that are known."""
+    if not isinstance(sets, dict) or (sets.get("method"), sets.get("by_class")) != (METHOD, True):
+        return False
+    folds = sets.get("folds")
+    return isinstance(folds, list) and all(
+        isinstance(fold, dict)
+        and _of_known_kinds(fold.get("clinical_terms", []))
+        and ("harmonisation" not in fold or _as_known(fold["harmonisation"]))
+        for fold in folds
+    )
 
 
 def _of_known_kinds(terms: object) -> bool:

@@ -1,6 +1,6 @@
 """A training cohort as arrays: what a model is fitted on, one row a primary outline."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -93,6 +93,15 @@ class Cohort:
                 raise InputError("bad_value", f"{name} is neither 0 nor 1 in some rows")
         if not (np.isfinite(self.embedding).all() and np.isfinite(self.slices).all()):
             raise InputError("bad_value", "some embeddings hold values that are not finite")
+
+    def centers_of(self, rows: Iterable[int]) -> list[str]:
+        """Return the centre of each of some rows."""
+        return [self.patients[row].partition("\n")[0] for row in rows]
+
+    @property
+    def centers(self) -> list[str]:
+        """The centre of each row: (n,)."""
+        return self.centers_of(range(len(self.patients)))
 
     def digest(self) -> str:
         """Return the SHA-256 of every value, as hex."""

@@ -39,7 +39,7 @@ def summarise_cohort(
     """
     places = [cohort.radiomics_names.index(name) for name in model.radiomics]
     components = project(cohort.embedding, model.loadings, model.offset)
-    values = np.column_stack([cohort.radiomics[:, places], components])
+    values = np.column_stack([model.harmonised(cohort.radiomics[:, places], cohort.centers), components])
     features = {name: keep_numbers(values[:, place]) for place, name in enumerate(model.columns)}
     numbers: dict[str, KeptNumbers | None] = {}
     levels: dict[str, KeptLevels | None] = {}

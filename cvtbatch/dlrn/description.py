@@ -7,6 +7,8 @@ from typing import Any, Literal
 from cvtbatch import contracts
 from cvtbatch.dlrn.bundle_files import DOCUMENT
 from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS, ClinicalTerm
+from cvtbatch.dlrn.combat import HarmonisedCenters
+from cvtbatch.dlrn.model_description import Columns, SetsDescription
 from cvtbatch.dlrn.nomogram import Nomogram
 from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.settings import Model
@@ -64,14 +66,6 @@ class TrainingCohort:
     positive: int
     excluded: Mapping[str, int]
     image_digests: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Columns in use, in the order of the arrays."""
-
-    radiomics: tuple[str, ...]
-    components: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +181,18 @@ class StudyProtocol:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """What training estimated of the models, by the way of estimating it; None for a way that the fit did not go."""
+    """What training estimated of the models, by the way of estimating it; None for a way that the fit did not go.
+
+    Attributes:
+        leave_one_center_out: by centre, of models that were fitted on the others; without a model whose scores there are of one
+            outcome.
+    """
 
     study_protocol: StudyProtocol
     out_of_fold: Mapping[Model, Auc] | None = None
     in_sample: Mapping[Model, Auc] | None = None
     nested: ModelAucs | None = None
+    leave_one_center_out: Mapping[str, Mapping[Model, Auc]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +310,8 @@ class Description:
         outlines: None in a bundle of format 1 or 2; see `primary`.
         cohort_summary: None in a bundle of format 1 or 2.
         pooling: None where the embedding is that of the largest slice.
+        harmonisation: None where centres stay as they are.
+        prediction_sets: None where none are made.
         clinical_terms: of the nomogram, in the order of its coefficients after the signature's.
         clinical_candidates: empty where none was tested.
         feature_sets: the one feature set whose features stand in place of the study's; empty for these.
@@ -343,6 +345,8 @@ class Description:
     clinical_candidates: tuple[Candidate, ...] = ()
     feature_sets: tuple[FeatureTable, ...] = ()
     pooling: SlicePooling | None = None
+    harmonisation: HarmonisedCenters | None = None
+    prediction_sets: SetsDescription | None = None
 
     @property
     def features(self) -> str:

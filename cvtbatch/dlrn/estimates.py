@@ -32,6 +32,24 @@ def nested_estimate(results: Sequence[TaskResult], cohort: Cohort, settings: Fit
     }
 
 
+def center_estimates(results: Sequence[TaskResult], cohort: Cohort, settings: FitSettings) -> Document:
+    """Return for each centre the estimate of models that were fitted on the others, as the nested one has it.
+
+    A model whose scores of a centre are of one outcome has none there.
+    """
+    found: Document = {}
+    for result in results:
+        test = list(result.task.test)
+        of_models: Document = {}
+        for model, values in result.scores.items():
+            scores = np.full((1, len(cohort.keys)), np.nan)
+            scores[0, test] = values
+            if len(set(cohort.outcome[test][~np.isnan(values)].tolist())) == 2:
+                of_models[str(model)] = _estimate(model, scores, [result], cohort, settings)
+        found[cohort.centers[test[0]]] = of_models
+    return found
+
+
 def scores_by_repeat(results: Sequence[TaskResult], cohort: Cohort) -> dict[Model, Floats]:
     """Return the out-of-fold scores: by model, (repeats, n)."""
     names = sorted({_repeat(result) for result in results})
@@ -46,8 +64,8 @@ def out_of_fold_scores(results: Sequence[TaskResult], rows: int) -> dict[Model, 
     """Return what the signatures of cross-fits gave to the rows that they held out: (rows,) by model."""
     scores = {model: np.full(rows, np.nan) for model in SIGNATURES}
     for result in results:
-        for model, values in result.scores.items():
-            scores[model][list(result.task.test)] = values
+        for model, own in scores.items():
+            own[list(result.task.test)] = result.scores[model]
     return scores
 
 

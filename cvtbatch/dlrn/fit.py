@@ -26,6 +26,7 @@ from cvtbatch.dlrn.description import VoteRecalibration
 from cvtbatch.dlrn.estimates import (
     Document,
     bootstrap_auc,
+    center_estimates,
     nested_estimate,
     number,
     out_of_fold_scores,
@@ -33,9 +34,10 @@ from cvtbatch.dlrn.estimates import (
 )
 from cvtbatch.dlrn.freezing import freeze_model, golden_rows, selection_table, software_versions
 from cvtbatch.dlrn.model import FrozenModel
+from cvtbatch.dlrn.prediction_sets import PredictionSets
 from cvtbatch.dlrn.scoring import SpecIds
 from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model, Protocol
-from cvtbatch.dlrn.signatures import Signatures
+from cvtbatch.dlrn.signatures import Signatures, require_alike
 from cvtbatch.dlrn.tasks import (
     FINAL,
     TaskMap,
@@ -110,6 +112,7 @@ def fit_model(
     findings += of_backbone
     refuse(findings)
     require_terms(cohort.clinical, cohort.outcome, settings.clinical)
+    require_alike(cohort, settings)
     tasks = plan_tasks(cohort, settings)
     results = list(map_tasks(tasks) if map_tasks else run_tasks_here(cohort, settings, tasks))
     by_name = {result.task.name: result for result in results}
@@ -147,6 +150,7 @@ def _assemble(
         freeze_model(signatures, nomogram, chosen.terms, thresholds, cohort, settings),
         votes=_votes(cohort, out_of_fold, settings),
     )
+    model = _with_sets(model, _named(results, "crossfit"), cohort, settings)
     golden = golden_rows(model, signatures, nomogram, cohort, specs, settings.seed_of("golden"))
     metrics: Document = {"study_protocol": _study_estimate(by_name["study"], chosen, cohort, settings)}
     name = "out_of_fold" if sound else "in_sample"
@@ -155,6 +159,8 @@ def _assemble(
     }
     if nested:
         metrics["nested"] = nested_estimate(nested, cohort, settings)
+    if left_out := _named(results, "center"):
+        metrics["leave_one_center_out"] = center_estimates(left_out, cohort, settings)
     document: Document = {
         "protocol": str(settings.protocol),
         "dlrn": {
@@ -196,6 +202,22 @@ def _kept(result: TaskResult) -> Signatures:
 
 def _selected(signatures: Signatures) -> dict[Model, tuple[str, ...]]:
     return {model: signature.selection.names() for model, signature in signatures.fitted.items()}
+
+
+def _with_sets(model: FrozenModel, results: Sequence[TaskResult], cohort: Cohort, settings: FitSettings) -> FrozenModel:
+    """Return the model with those of the folds, and what makes sets of classes of them, if sets are asked for."""
+    if settings.prediction_sets.alpha is None:
+        return model
+    folds, scores = [], []
+    for result in results:
+        if result.nomogram is None:
+            raise InputError("no_signatures", f"task {result.task.name} did not return its nomogram")
+        fit, terms = result.nomogram
+        train = cohort.of_keys([cohort.keys[row] for row in result.task.train])
+        folds.append(freeze_model(_kept(result), fit, terms, {}, train, settings))
+        held_out = {Model.DLRN: result.scores[Model.DLRN]}
+        scores.append(scores_by_class(cohort.outcome[list(result.task.test)], held_out)[Model.DLRN])
+    return replace(model, sets=PredictionSets(settings.prediction_sets.alpha, tuple(scores)), folds=tuple(folds))
 
 
 def _votes(

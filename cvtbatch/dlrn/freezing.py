@@ -1,6 +1,7 @@
 """From fitted signatures to a frozen model, with the rows that hold it to its word."""
 
 import importlib.metadata
+import itertools
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -28,6 +29,7 @@ from cvtbatch.dlrn.logistic import LogisticFit
 from cvtbatch.dlrn.model import TRAINING_MEAN, FrozenModel, score_rows
 from cvtbatch.dlrn.nomogram import Axis, Nomogram
 from cvtbatch.dlrn.scoring import (
+    CENTER,
     SpecIds,
     golden_scores,
     nullable,
@@ -58,7 +60,7 @@ def freeze_model(
     radiomics = [column for column in used if column < radiomics_count]
     components = [column - radiomics_count for column in used if column >= radiomics_count]
     place = {column: number for number, column in enumerate(used)}
-    values = np.ascontiguousarray(signatures.columns_of(cohort.radiomics, cohort.embedding)[:, used])
+    values = np.ascontiguousarray(signatures.columns_of(cohort.radiomics, cohort.embedding, cohort.centers)[:, used])
     mean, scale = np.zeros(len(used)), np.ones(len(used))
     for signature in signatures.fitted.values():
         places = [place[int(column)] for column in signature.columns]
@@ -92,6 +94,7 @@ def freeze_model(
         missing_feature=settings.missing_feature,
         pooling=settings.pooling,
         clinical=clinical,
+        harmonisation=signatures.harmonisation and signatures.harmonisation.of_columns(radiomics),
     )
     return _with_training_distances(model, cohort)
 
@@ -149,7 +152,7 @@ def _with_training_distances(model: FrozenModel, cohort: Cohort) -> FrozenModel:
 
 def _inputs(model: FrozenModel, cohort: Cohort) -> tuple[Floats, Floats32, ClinicalColumns]:
     columns = [cohort.radiomics_names.index(name) for name in model.radiomics]
-    return cohort.radiomics[:, columns], cohort.embedding, cohort.clinical
+    return model.harmonised(cohort.radiomics[:, columns], cohort.centers), cohort.embedding, cohort.clinical
 
 
 def whiten(scaled: Floats) -> Floats:
@@ -185,6 +188,7 @@ def golden_rows(
     steps = 2 * spread * rng.standard_normal((GOLDEN_ROWS, loadings.shape[1]))
     embedding = (cohort.slices.mean(axis=0, dtype=np.float64) + steps @ loadings.T).astype(np.float32)
     clinical = {name: _golden_values(model.clinical, name, rng) for name in names_of(model.clinical)}
+    centers = _golden_centers(model)
     if count:
         radiomics[2, 0] = np.nan
         radiomics[3, -1] = model.mean[count - 1] + 1e6 * model.scale[count - 1]
@@ -195,10 +199,15 @@ def golden_rows(
         [row if keep else None for row, keep in zip(embedding, there, strict=True)], pa.list_(pa.float32())
     )
     inputs |= {name: _golden_column(name, values) for name, values in clinical.items()}
+    if centers:
+        inputs[CENTER] = pa.array(centers, pa.string())
+    for fold in model.folds:
+        inputs = {**_golden_inputs(fold, rng), **inputs}
     table = pa.table(inputs)
     scored = score_batch(model, specs, table, explain=False)
     embedding[~there] = np.nan
-    expected = _reference_scores(model, signatures, nomogram, radiomics, embedding, clinical)
+    alike = model.harmonised(radiomics, centers)
+    expected = _reference_scores(model, signatures, nomogram, alike, embedding, clinical)
     for name, values in expected.items():
         found = scored[name].combine_chunks()
         limit = 0.0 if name in SIGNATURES else 1e-12
@@ -212,6 +221,22 @@ def golden_rows(
         if other not in expected:
             table = table.append_column(f"expected_{other}", scored[other])
     return table
+
+
+def _golden_inputs(fold: FrozenModel, rng: np.random.Generator) -> dict[str, pa.Array]:
+    """Draw values of the columns of a fold's model, of which the bundle's own may lack some."""
+    values = fold.mean + 2 * fold.scale * rng.standard_normal((GOLDEN_ROWS, len(fold.columns)))
+    radiomics = {name: nullable(values[:, place]) for place, name in enumerate(fold.radiomics)}
+    drawn = {name: _golden_values(fold.clinical, name, rng) for name in names_of(fold.clinical)}
+    return {**radiomics, **{name: _golden_column(name, own) for name, own in drawn.items()}}
+
+
+def _golden_centers(model: FrozenModel) -> list[str | None]:
+    """Return a centre of each golden row, an unknown one and none among them; nothing where the model asks for none."""
+    if model.harmonisation is None:
+        return []
+    known = model.harmonisation.centers
+    return [*itertools.islice(itertools.cycle(known), GOLDEN_ROWS - 2), "".join(known), None]
 
 
 def _golden_values(terms: Sequence[ClinicalTerm], name: str, rng: np.random.Generator) -> Floats | Texts:

@@ -1,7 +1,7 @@
 """A frozen model, and what it makes of rows: pure arithmetic on arrays, in one written order (see `kernels`)."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,11 +15,13 @@ from cvtbatch.dlrn.clinical_terms import (
     numbers_among,
     outside_range,
 )
+from cvtbatch.dlrn.combat import Harmonisation
 from cvtbatch.dlrn.description import VoteRecalibration
 from cvtbatch.dlrn.forest import FlatForest
 from cvtbatch.dlrn.kernels import distances, logistic, project, recalibrate, standardise
 from cvtbatch.dlrn.nomogram import Nomogram
 from cvtbatch.dlrn.pooling import Pooling
+from cvtbatch.dlrn.prediction_sets import PredictionSets
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.votes import to_probability
 
@@ -49,6 +51,9 @@ class FrozenModel:
         votes: what makes probabilities of votes, by signature; empty in a bundle of format 1 or 2.
         pooling: how a hematoma's slices make the embedding that is scored.
         clinical: terms of the nomogram beside the signature.
+        harmonisation: of the radiomics columns in use; None where centres stay as they are.
+        sets: what makes sets of classes; None where none are made.
+        folds: the models of the folds that sets are made by, all of whose steps saw a fold's training rows alone.
     """
 
     radiomics: tuple[str, ...]
@@ -72,11 +77,19 @@ class FrozenModel:
     votes: Mapping[Model, VoteRecalibration] = field(default_factory=dict)
     pooling: Pooling = Pooling.LARGEST
     clinical: tuple[ClinicalTerm, ...] = DEFAULT_TERMS
+    harmonisation: Harmonisation | None = None
+    sets: PredictionSets | None = None
+    folds: tuple["FrozenModel", ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of all columns."""
         return (*self.radiomics, *self.components)
+
+    @property
+    def models(self) -> tuple["FrozenModel", ...]:
+        """The model, and those of the folds that make its sets."""
+        return (self, *self.folds)
 
     @property
     def ranged(self) -> tuple[str, ...]:
@@ -87,6 +100,10 @@ class FrozenModel:
     def recalibrated(self) -> tuple[Model, ...]:
         """Signatures that have a probability beside their votes."""
         return tuple(name for name in SIGNATURES if name in self.votes and self.votes[name].slope is not None)
+
+    def harmonised(self, radiomics: Floats, centers: Sequence[str | None]) -> Floats:
+        """Return the radiomics columns (n, R) as the model takes them, of rows of these centres (n,)."""
+        return radiomics if self.harmonisation is None else self.harmonisation.apply(radiomics, centers)
 
     def probability(self, signature: Model, votes: Floats) -> Floats:
         """Return the probabilities that a signature's votes (n,) stand for; NaN throughout where they are not recalibrated."""
@@ -123,7 +140,7 @@ def score_rows(model: FrozenModel, radiomics: Floats, embedding: Floats32, clini
     """Score rows; one alone scores to the last bit as it does among others.
 
     Args:
-        radiomics: (n, R) the columns in use, NaN where missing.
+        radiomics: (n, R) the columns in use, as `FrozenModel.harmonised` gives them, NaN where missing.
         embedding: (n, E), NaN where missing.
         clinical: (n,) values of the clinical terms by column, unknown ones NaN or None.
     """

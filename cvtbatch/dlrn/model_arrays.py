@@ -1,6 +1,7 @@
 """A frozen model as named arrays and its part of bundle.json, and back; whatever is read is a sound model or none."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,14 @@ from cvtbatch.contracts import JsonObject
 from cvtbatch.dlrn.bundle_files import ARRAYS, DOCUMENT
 from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS
 from cvtbatch.dlrn.cohort_summary import EmbeddingMoments
+from cvtbatch.dlrn.combat import AS_THEY_ARE, Harmonisation
 from cvtbatch.dlrn.description import Description
 from cvtbatch.dlrn.forest import FlatForest
 from cvtbatch.dlrn.model import FrozenModel
+from cvtbatch.dlrn.model_description import FoldDescription, SetsDescription
 from cvtbatch.dlrn.pooling import Pooling
-from cvtbatch.dlrn.settings import SIGNATURES, Model
+from cvtbatch.dlrn.prediction_sets import METHOD, PredictionSets
+from cvtbatch.dlrn.settings import SIGNATURES, Harmonising, Model
 from cvtbatch.dlrn.soundness import model_problems, out_of_fold_problems, summary_problems
 from cvtbatch.dlrn.training_scores import ClassScores
 from cvtbatch.documents import to_document
@@ -33,6 +37,9 @@ PLAIN = (
     "whitening",
     "training_distances",
 )
+# What bundle.json says of a fold's model: all else is the bundle's.
+OF_FOLD = tuple(FoldDescription.__dataclass_fields__)
+HARMONISATION = ("harmonisation.location", "harmonisation.scale")
 RECALIBRATION, OUT_OF_FOLD, SIDES = "recalibration", "out_of_fold", ("events", "others")
 MOMENTS = ("embedding.mean", "embedding.sd")
 # Keys of bundle.json that belong to the model; formats 1 and 2 have no votes.
@@ -45,6 +52,8 @@ DESCRIPTION = (
     "votes",
     "pooling",
     "clinical_terms",
+    "harmonisation",
+    "prediction_sets",
 )
 # The names of the arrays with their types and shapes; a model's take 3 KB.
 MOST_HEADER_BYTES = 1 << 20
@@ -68,7 +77,11 @@ def read_arrays(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
 
 def problems_of(description: Description, arrays: Arrays) -> list[str]:
     """Return every reason why bundle.json, which keeps to its contract, and the arrays are no model that can be scored."""
+    folds = _folds(description, arrays)
+    if problems := [f"{prefix} {found}" for prefix, told, own in folds for found in _fold_problems(told, own)]:
+        return problems
     needed, known = _array_names()
+    known |= {f"{prefix}{name}" for prefix, _, own in folds for name in own}
     if missing := sorted(needed - set(arrays)):
         return [f"{ARRAYS} lacks {', '.join(missing)}"]
     if unknown := sorted(set(arrays) - known):
@@ -77,6 +90,10 @@ def problems_of(description: Description, arrays: Arrays) -> list[str]:
         return [f"{ARRAYS} holds one class of out-of-fold scores of {', '.join(halves)}, and not the other"]
     if (RECALIBRATION in arrays) != (description.recalibration is not None):
         return [f"{DOCUMENT} and {ARRAYS} do not agree whether this is a recalibration"]
+    if {name in arrays for name in HARMONISATION} != {description.harmonisation is not None}:
+        return [f"{DOCUMENT} and {ARRAYS} do not agree whether centres are made alike"]
+    if description.harmonisation and description.harmonisation.columns != description.columns.radiomics:
+        return [f"harmonisation of {DOCUMENT} is not of the radiomics columns in use"]
     specified = (description.spec_settings or {}).get("radiomics", {}).get("set", contracts.RADIOMICS)
     if specified != description.features:
         return [
@@ -87,6 +104,7 @@ def problems_of(description: Description, arrays: Arrays) -> list[str]:
         return [f"{DOCUMENT} and {ARRAYS} do not agree whether the embedding's moments are kept"]
     model = model_of(description, arrays)
     problems = [*model_problems(model), *out_of_fold_problems(out_of_fold_of(arrays))]
+    problems += _sets_problems(model.sets, description.prediction_sets)
     problems += summary_problems(description.cohort_summary, moments_of(arrays), description.embedding_length)
     length = description.embedding_length
     if not problems and length != len(model.loadings):
@@ -94,11 +112,27 @@ def problems_of(description: Description, arrays: Arrays) -> list[str]:
     return problems
 
 
+def _fold_problems(description: Description, arrays: Arrays) -> list[str]:
+    """Return every reason why a fold's part is no model with scores of the rows that it held out."""
+    if Model.DLRN not in out_of_fold_of(arrays):
+        return [f"{ARRAYS} lacks the DLRN's scores of the rows that it held out"]
+    return problems_of(description, arrays)
+
+
+def _sets_problems(sets: PredictionSets | None, told: SetsDescription | None) -> list[str]:
+    if sets is None or told is None:
+        return []
+    if not all(any(len(getattr(own, side)) for own in sets.scores) for side in SIDES):
+        return ["prediction_sets have no score of a class"]
+    return [] if told.bound == sets.bound else ["prediction_sets promise what CV+ of so many cases does not"]
+
+
 def _array_names() -> tuple[set[str], set[str]]:
     """Return the names of the arrays that every bundle has, and of all that it may have."""
     of_signatures = {f"{name}.{part}" for name in SIGNATURES for part in ("used", *FlatForest.__dataclass_fields__)}
     needed = {*PLAIN, *of_signatures}
-    return needed, {*needed, RECALIBRATION, *MOMENTS, *(name for model in Model for name in _out_of_fold_names(model))}
+    of_scores = {name for model in Model for name in _out_of_fold_names(model)}
+    return needed, {*needed, RECALIBRATION, *HARMONISATION, *MOMENTS, *of_scores}
 
 
 def _out_of_fold_names(model: Model) -> tuple[str, ...]:
@@ -110,11 +144,17 @@ def arrays_of(
 ) -> dict[str, np.ndarray[Any, Any]]:
     """Return all that a bundle keeps as arrays, by name."""
     arrays = {name: getattr(model, name) for name in PLAIN}
+    if model.sets is not None:
+        for prefix, fold, scores in zip(_prefixes(model.folds), model.folds, model.sets.scores, strict=True):
+            own = arrays_of(fold, {Model.DLRN: scores}, None)
+            arrays |= {f"{prefix}{name}": array for name, array in own.items()}
     for signature in SIGNATURES:
         arrays[f"{signature}.used"] = model.used[signature]
         arrays |= {f"{signature}.{name}": array for name, array in model.forests[signature].arrays().items()}
     if model.recalibration is not None:
         arrays[RECALIBRATION] = model.recalibration
+    if model.harmonisation is not None:
+        arrays |= dict(zip(HARMONISATION, (model.harmonisation.location, model.harmonisation.scale), strict=True))
     for name, scores in out_of_fold.items():
         arrays |= dict(zip(_out_of_fold_names(name), (getattr(scores, side) for side in SIDES), strict=True))
     if moments is not None:
@@ -138,6 +178,24 @@ def description_of(model: FrozenModel) -> JsonObject:
             if model.clinical == DEFAULT_TERMS
             else {"clinical_terms": [term.to_document() for term in model.clinical]}
         ),
+        **({} if model.harmonisation is None else {"harmonisation": _harmonised(model, model.harmonisation)}),
+        **({} if model.sets is None else {"prediction_sets": _sets(model, model.sets)}),
+    }
+
+
+def _sets(model: FrozenModel, sets: PredictionSets) -> JsonObject:
+    told = [description_of(fold) for fold in model.folds]
+    folds = [{name: own[name] for name in OF_FOLD if name in own} for own in told]
+    return {"method": METHOD, "alpha": sets.alpha, "by_class": True, "bound": sets.bound, "folds": folds}
+
+
+def _harmonised(model: FrozenModel, found: Harmonisation) -> JsonObject:
+    return {
+        "method": Harmonising.COMBAT,
+        "centers": list(found.centers),
+        "reference": found.reference,
+        "columns": list(model.radiomics),
+        "new_centers": AS_THEY_ARE,
     }
 
 
@@ -155,8 +213,26 @@ def moments_of(arrays: Arrays) -> EmbeddingMoments | None:
     return EmbeddingMoments(*(arrays[name] for name in MOMENTS)) if MOMENTS[0] in arrays else None
 
 
+def _prefixes(folds: Sequence[object]) -> list[str]:
+    return [f"fold-{number}." for number in range(1, len(folds) + 1)]
+
+
+def _folds(description: Description, arrays: Arrays) -> list[tuple[str, Description, Arrays]]:
+    """Return prefix, description and arrays of each fold's model: what a fold does not say of itself is the bundle's."""
+    if description.prediction_sets is None:
+        return []
+    bare = replace(description, thresholds={}, votes={}, recalibration=None, cohort_summary=None, prediction_sets=None)
+    found: list[tuple[str, Description, Arrays]] = []
+    folds = description.prediction_sets.folds
+    for prefix, fold in zip(_prefixes(folds), folds, strict=True):
+        own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        found.append((prefix, replace(bare, **{name: getattr(fold, name) for name in OF_FOLD}), own))
+    return found
+
+
 def model_of(description: Description, arrays: Arrays) -> FrozenModel:
     """Return the model; its names and keys are there, and no more is sure of it."""
+    folds = _folds(description, arrays)
     forests = {
         signature: FlatForest(**{name: arrays[f"{signature}.{name}"] for name in FlatForest.__dataclass_fields__})
         for signature in SIGNATURES
@@ -174,4 +250,17 @@ def model_of(description: Description, arrays: Arrays) -> FrozenModel:
         votes=description.votes,
         pooling=Pooling.LARGEST if description.pooling is None else description.pooling.kind,
         clinical=description.clinical_terms,
+        harmonisation=None
+        if description.harmonisation is None
+        else Harmonisation(
+            description.harmonisation.centers,
+            description.harmonisation.reference,
+            *(arrays[name] for name in HARMONISATION),
+        ),
+        sets=None
+        if description.prediction_sets is None
+        else PredictionSets(
+            description.prediction_sets.alpha, tuple(out_of_fold_of(own)[Model.DLRN] for *_, own in folds)
+        ),
+        folds=tuple(model_of(told, own) for _, told, own in folds),
     )

@@ -12,6 +12,7 @@ from cvtbatch.dlrn.arrays import Booleans, Floats, Floats32
 from cvtbatch.dlrn.clinical_columns import numbers_of, read_columns
 from cvtbatch.dlrn.clinical_terms import ClinicalColumns, levels_of, names_of, unknown
 from cvtbatch.dlrn.model import TRAINING_MEAN, FrozenModel, RowScores, score_rows
+from cvtbatch.dlrn.prediction_sets import PredictionSets
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.thresholds import THRESHOLDS
 from cvtbatch.errors import InputError
@@ -32,9 +33,13 @@ IDENTITY = (
     "input_digest",
     "clinical_digest",
 )
+# Whose row it is that a model scores which makes centres alike.
+CENTER = "center"
 # Rows that are scored together: 64 MB of embeddings.
 ROWS_AT_ONCE = 8192
 TOP_FEATURES = 5
+SET_EVENT, SET_OTHER = "set_event", "set_other"
+NOT_HARMONISED = "not_harmonised"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +61,17 @@ def golden_scores(model: FrozenModel) -> tuple[str, ...]:
         *(str(name) for name in Model),
         *(probability_column(name) for name in model.recalibrated),
         *(f"{name}_{threshold}" for name in Model for threshold in THRESHOLDS),
+        *((SET_EVENT, SET_OTHER) if model.sets else ()),
         *("outside_count", "points_total", "distance", "distance_percentile"),
     )
 
 
 def needed_columns(model: FrozenModel) -> list[str]:
     """Return the columns that scoring cannot do without."""
-    return [*model.radiomics, model.pooling.column, *names_of(model.clinical)]
+    radiomics = (name for own in model.models for name in own.radiomics)
+    clinical = (name for own in model.models for name in names_of(own.clinical))
+    centers = [] if model.harmonisation is None else [CENTER]
+    return list(dict.fromkeys([*radiomics, model.pooling.column, *clinical, *centers]))
 
 
 def score_batch(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordBatch, *, explain: bool) -> pa.Table:
@@ -88,12 +97,12 @@ def score_batch(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordB
     parts = []
     for start in range(0, max(table.num_rows, 1), ROWS_AT_ONCE):
         part = table.slice(start, ROWS_AT_ONCE)
-        radiomics = np.column_stack(
-            [numbers_of(part, name) for name in model.radiomics] or [np.empty((part.num_rows, 0))]
-        )
-        clinical = read_columns(model.clinical, part)
-        scores = score_rows(model, radiomics, _embedding(part, model), clinical)
-        columns = {name: part[name] for name in identity} | _score_columns(model, scores, clinical)
+        embedding, centers = _embedding(part, model), _centers(part, model)
+        scores, clinical = _scores(model, part, embedding, centers)
+        columns = {name: part[name] for name in identity} | _score_columns(model, scores, clinical, centers)
+        if model.sets:
+            of_folds = [_scores(fold, part, embedding, centers)[0] for fold in model.folds]
+            columns |= _set_columns(model.sets, np.stack([found.score[Model.DLRN] for found in of_folds]))
         if explain:
             columns |= _explanation_columns(model, scores)
         parts.append(pa.table(columns))
@@ -135,6 +144,17 @@ def require_columns(model: FrozenModel, names: Iterable[str]) -> None:
         raise InputError("missing_column", f"the bundle needs columns that the table lacks: {shown}{advice}")
 
 
+def _centers(table: pa.Table, model: FrozenModel) -> list[str | None]:
+    """Return the centre of each row, where the model asks for it."""
+    if model.harmonisation is None:
+        return []
+    try:
+        centers: list[str | None] = table[CENTER].cast(pa.string()).to_pylist()
+    except pa.ArrowException:
+        raise InputError("bad_column", f"column {CENTER} holds {table[CENTER].type}, not names of centres") from None
+    return centers
+
+
 def _embedding(table: pa.Table, model: FrozenModel) -> Floats32:
     """Return the embeddings, NaN where there is none: (n, E)."""
     name, length = model.pooling.column, model.loadings.shape[0]
@@ -160,7 +180,27 @@ def _embedding(table: pa.Table, model: FrozenModel) -> Floats32:
     return rows
 
 
-def _score_columns(model: FrozenModel, scores: RowScores, clinical: ClinicalColumns) -> dict[str, pa.Array]:
+def _scores(
+    model: FrozenModel, table: pa.Table, embedding: Floats32, centers: Sequence[str | None]
+) -> tuple[RowScores, ClinicalColumns]:
+    """Return what a model, the bundle's or a fold's, makes of rows, and the clinical values that it takes."""
+    radiomics = np.column_stack(
+        [numbers_of(table, name) for name in model.radiomics] or [np.empty((table.num_rows, 0))]
+    )
+    clinical = read_columns(model.clinical, table)
+    return score_rows(model, model.harmonised(radiomics, centers), embedding, clinical), clinical
+
+
+def _set_columns(sets: PredictionSets, probability: Floats) -> dict[str, pa.Array]:
+    """Return what each row's set holds, null where a fold's model gives no probability (K, n)."""
+    none = np.isnan(probability).any(axis=0)
+    event, other = (pa.array(held.astype(np.int64), mask=none) for held in sets.holds(probability))
+    return {SET_EVENT: event, SET_OTHER: other}
+
+
+def _score_columns(
+    model: FrozenModel, scores: RowScores, clinical: ClinicalColumns, centers: Sequence[str | None]
+) -> dict[str, pa.Array]:
     columns: dict[str, pa.Array] = {}
     for name, score in scores.score.items():
         columns[str(name)] = nullable(score)
@@ -184,6 +224,8 @@ def _score_columns(model: FrozenModel, scores: RowScores, clinical: ClinicalColu
         "feature_replaced" if replaced else "feature_missing": scores.missing,
         "outside_training_range": scores.outside.sum(axis=1) > 0,
     }
+    if model.harmonisation is not None:
+        flags = {**flags, NOT_HARMONISED: ~model.harmonisation.knows(centers)}
     columns["flags"] = names_where(np.column_stack(list(flags.values())), tuple(flags))
     return columns
 

@@ -34,6 +34,42 @@ class Protocol(StrEnum):
     STUDY = "study"
 
 
+class Harmonising(StrEnum):
+    """How radiomics features of several centres are made alike before anything is fitted."""
+
+    NONE = "none"
+    COMBAT = "combat"
+
+
+@dataclass(frozen=True, slots=True)
+class HarmoniseSettings:
+    """Harmonisation of centres; see section fit.harmonise.
+
+    Attributes:
+        reference: the centre whose values stay as they are; by default that with most cases.
+    """
+
+    method: Harmonising
+    reference: str | None
+
+    def __post_init__(self) -> None:
+        if self.method is Harmonising.NONE and self.reference is not None:
+            raise InputError(
+                "bad_job", "fit.harmonise names a reference and no method: set fit.harmonise.method=combat as well"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionSetSettings:
+    """Sets of classes; see section fit.prediction_sets.
+
+    Attributes:
+        alpha: share of each class that a set may lack; None for no sets.
+    """
+
+    alpha: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class SelectionSettings:
     """Filters, in their order; see `schemas/job.json`, section fit.selection.
@@ -121,11 +157,16 @@ class ClinicalSettings:
 
 @dataclass(frozen=True, slots=True)
 class NestedSettings:
-    """The nested estimate; see section fit.nested. With 0 repeats there is none."""
+    """The nested estimate; see section fit.nested. With 0 repeats there is none.
+
+    Attributes:
+        leave_one_center_out: beside it, estimate each training centre by models of the others.
+    """
 
     folds: int
     repeats: int
     bootstrap: int
+    leave_one_center_out: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +187,19 @@ class FitSettings:
     crossfit_folds: int
     firth: bool
     missing_feature: str
+    harmonise: HarmoniseSettings
     clinical: ClinicalSettings
     selection: SelectionSettings
     forest: ForestSettings
     nested: NestedSettings
+    prediction_sets: PredictionSetSettings
+
+    def __post_init__(self) -> None:
+        if self.prediction_sets.alpha is not None and self.protocol is Protocol.STUDY:
+            raise InputError(
+                "bad_job",
+                "fit.prediction_sets are made by models of folds, and fit.protocol=study freezes one that has none",
+            )
 
     def seed_of(self, *names: object) -> int:
         """Return the seed of one random step, the same in every process: it follows from the step's name."""

@@ -4,18 +4,19 @@ Every step names the rows that it was given, so that the audit can compare them 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from cvtbatch.dlrn.arrays import Floats, Floats32, Integers
 from cvtbatch.dlrn.cohort import Cohort, component_names
+from cvtbatch.dlrn.combat import Harmonisation, fit_combat, require_centers
 from cvtbatch.dlrn.components import Components, fit_components
 from cvtbatch.dlrn.folds import Split, grouped_folds
 from cvtbatch.dlrn.forest import FittedForest, fit_forest, votes_of
 from cvtbatch.dlrn.oversampling import oversample
 from cvtbatch.dlrn.selection import Offered, Selection, offer, select
-from cvtbatch.dlrn.settings import FitSettings, Model, Protocol
+from cvtbatch.dlrn.settings import FitSettings, Harmonising, Model, Protocol
 from cvtbatch.dlrn.stability import repeated_rows, unstable_reasons
 from cvtbatch.errors import InputError
 
@@ -65,24 +66,31 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Signatures:
-    """Fitted signatures and the projection that they share.
+    """Fitted signatures, and the projection and harmonisation that they share.
 
     Attributes:
         names: names of all columns, radiomics first, then components.
-        offered: number of radiomics columns.
+        harmonisation: of all radiomics columns; None where centres stay as they are.
     """
 
     names: tuple[str, ...]
     components: Components
     fitted: dict[Model, Signature]
+    harmonisation: Harmonisation | None = None
 
-    def columns_of(self, radiomics: Floats, embedding: Floats32) -> Floats:
-        """Return all columns' raw values: (n, R + K)."""
+    def columns_of(self, radiomics: Floats, embedding: Floats32, centers: Sequence[str] = ()) -> Floats:
+        """Return all columns' values, centres made alike and not scaled: (n, R + K).
+
+        Args:
+            centers: (n,) of each row; none where centres stay as they are.
+        """
+        if self.harmonisation is not None:
+            radiomics = self.harmonisation.apply(radiomics, centers)
         return np.concatenate([radiomics, self.components.apply(embedding)], axis=1)
 
     def score(self, cohort: Cohort, rows: Integers) -> dict[Model, Floats]:
         """Return the votes of some rows of a cohort, by signature: (len(rows),) each."""
-        values = self.columns_of(cohort.radiomics[rows], cohort.embedding[rows])
+        values = self.columns_of(cohort.radiomics[rows], cohort.embedding[rows], cohort.centers_of(rows))
         return {model: signature.score(values) for model, signature in self.fitted.items()}
 
 
@@ -107,13 +115,15 @@ def fit_signatures(
     chosen = cohort.slices_of(rows)
     ledger.enter("components", np.unique(cohort.slice_rows[chosen]))
     components = fit_components(cohort.slices[chosen], settings.components)
-    values = np.concatenate([cohort.radiomics[rows], components.apply(cohort.embedding[rows])], axis=1)
+    harmonisation = _harmonise(cohort, rows, settings, ledger)
+    names = (*cohort.radiomics_names, *component_names(components.loadings.shape[1]))
+    shared = Signatures(names, components, {}, harmonisation)
+    values = shared.columns_of(cohort.radiomics[rows], cohort.embedding[rows], cohort.centers_of(rows))
     outcome, patients = cohort.outcome[rows], [cohort.patients[row] for row in rows]
     if protocol is Protocol.STUDY:
         ledger.enter("smote", rows)
         values, outcome = _oversampled_first(values, outcome, settings, name)
         patients = [str(row) for row in range(len(outcome))]
-    names = (*cohort.radiomics_names, *component_names(components.loadings.shape[1]))
     for looked_at in repeated_rows(cohort, rows, settings.selection):
         ledger.enter("agreement", looked_at)
     unstable = [*unstable_reasons(cohort, rows, settings.selection), *[""] * components.loadings.shape[1]]
@@ -125,7 +135,24 @@ def fit_signatures(
     columns = {Model.RAD: radiomics, Model.DL: fused[len(radiomics) :], Model.DLR: fused}
     plan = _Plan(protocol, settings, patients, rows, f"{name}/{protocol}")
     fitted = {model: _fit_signature(model, offered, columns[model], plan, ledger) for model in models}
-    return Signatures(names, components, fitted)
+    return replace(shared, fitted=fitted)
+
+
+def require_alike(cohort: Cohort, settings: FitSettings) -> None:
+    """Refuse a cohort whose centres cannot be made alike, where they are to be, before anything is fitted.
+
+    Raises:
+        InputError: as `combat.require_centers`.
+    """
+    if settings.harmonise.method is not Harmonising.NONE:
+        require_centers(cohort.centers, settings.harmonise.reference)
+
+
+def _harmonise(cohort: Cohort, rows: Integers, settings: FitSettings, ledger: Ledger) -> Harmonisation | None:
+    if settings.harmonise.method is Harmonising.NONE:
+        return None
+    ledger.enter("combat", rows)
+    return fit_combat(cohort.radiomics[rows], cohort.centers_of(rows), settings.harmonise.reference)
 
 
 @dataclass(frozen=True, slots=True)

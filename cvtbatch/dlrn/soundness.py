@@ -14,6 +14,7 @@ import numpy.typing as npt
 from cvtbatch.dlrn.arrays import Floats, Integers
 from cvtbatch.dlrn.clinical_terms import ClinicalTerm, Kind, labels_of, names_of
 from cvtbatch.dlrn.cohort_summary import EmbeddingMoments
+from cvtbatch.dlrn.combat import Harmonisation
 from cvtbatch.dlrn.description import CohortSummary, VoteRecalibration
 from cvtbatch.dlrn.forest import FlatForest
 from cvtbatch.dlrn.model import FrozenModel
@@ -41,7 +42,12 @@ def model_problems(model: FrozenModel) -> list[str]:
     problems = problems or [*_shape_problems(model)]
     with np.errstate(all="ignore"):
         # Else there is nothing that the rest could look at.
-        return problems or [*_number_problems(model), *_nomogram_problems(model), *_forest_problems(model)]
+        return problems or [
+            *_number_problems(model),
+            *_harmonisation_problems(model.harmonisation),
+            *_nomogram_problems(model),
+            *_forest_problems(model),
+        ]
 
 
 def out_of_fold_problems(scores: Mapping[Model, ClassScores]) -> list[str]:
@@ -142,6 +148,10 @@ def _shape_problems(model: FrozenModel) -> Iterator[str]:
         "training_distances": (model.training_distances, np.float64, (None,)),
         **{f"{name}.used": (model.used[name], np.int64, (None,)) for name in SIGNATURES},
     }
+    if model.harmonisation is not None:
+        of_centers = (len(model.harmonisation.centers), len(model.radiomics))
+        wanted["harmonisation.location"] = (model.harmonisation.location, np.float64, of_centers)
+        wanted["harmonisation.scale"] = (model.harmonisation.scale, np.float64, of_centers)
     if model.recalibration is not None:
         wanted["recalibration"] = (model.recalibration, np.float64, (2,))
     for signature, forest in model.forests.items():
@@ -186,6 +196,19 @@ def _number_problems(model: FrozenModel) -> Iterator[str]:
     for name, thresholds in model.thresholds.items():
         wrong = [label for label, value in thresholds.items() if not 0 <= value <= LARGEST_SHARE]
         yield from (f"thresholds.{name}.{label} is no probability" for label in wrong)
+
+
+def _harmonisation_problems(found: Harmonisation | None) -> Iterator[str]:
+    if found is None:
+        return
+    if len(set(found.centers)) < len(found.centers) or found.reference not in found.centers:
+        yield "harmonisation names a centre twice, or a reference that is none of its centres"
+        return
+    if not (_finite(found.location) and _finite(found.scale) and (found.scale > 0).all()):
+        yield "harmonisation holds a number that is not finite, or a scale that is not above 0"
+    own = found.centers.index(found.reference)
+    if found.location[own].any() or not (found.scale[own] == 1).all():
+        yield "harmonisation moves the reference"
 
 
 def _sound_votes(terms: VoteRecalibration) -> bool:

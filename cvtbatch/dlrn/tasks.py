@@ -29,7 +29,7 @@ class Task:
     """Fit on `train`, score `test`.
 
     Attributes:
-        name: "final", "study", "crossfit-1", "nested-1-1" (repeat, fold), ...
+        name: "final", "study", "crossfit-1", "nested-1-1" (repeat, fold), "center-C1" (left out), ...
         train, test: rows of the cohort.
         nomogram: cross-fit inside the training rows as well, for the DLRN and its thresholds.
         keep: return the fitted signatures.
@@ -58,6 +58,7 @@ class TaskResult:
         clinical: the candidates that entered the nomogram of this task.
         inner: (len(train),) the training rows' out-of-fold DLR scores, on which the nomogram was fitted; None without nomogram.
         signatures: where the task keeps them.
+        nomogram: with its clinical terms, of a task with nomogram that keeps its signatures.
     """
 
     task: Task
@@ -71,6 +72,7 @@ class TaskResult:
     clinical: tuple[str, ...] = ()
     inner: Floats | None = None
     signatures: Signatures | None = None
+    nomogram: tuple[LogisticFit, tuple[ClinicalTerm, ...]] | None = None
 
 
 TaskMap = Callable[[Sequence[Task]], Iterable[TaskResult]]
@@ -80,10 +82,12 @@ def plan_tasks(cohort: Cohort, settings: FitSettings) -> list[Task]:
     """Return every task of a fit: the longest first, so that the last worker does not wait for one that began late.
 
     Raises:
-        InputError: too few patients for the folds.
+        InputError: too few patients for the folds; "bad_job": one centre, of which none can be left out.
     """
     rows = tuple(range(len(cohort.keys)))
     tasks = plan_nested_tasks(cohort, settings)
+    if settings.nested.leave_one_center_out:
+        tasks += _plan_center_tasks(cohort)
     tasks.append(Task("study", Protocol.STUDY, rows, rows, keep=True))
     return tasks + plan_frozen_tasks(cohort, settings)
 
@@ -98,8 +102,9 @@ def plan_frozen_tasks(cohort: Cohort, settings: FitSettings, unseen: Sequence[in
         InputError: too few patients for the folds.
     """
     splits = grouped_folds(cohort.outcome, cohort.patients, settings.crossfit_folds, settings.seed_of("crossfit"))
+    whole = settings.prediction_sets.alpha is not None
     tasks = [
-        Task(f"crossfit-{fold}", Protocol.SOUND, _rows(train), _rows(test))
+        Task(f"crossfit-{fold}", Protocol.SOUND, _rows(train), _rows(test), nomogram=whole, keep=whole)
         for fold, (train, test) in enumerate(splits, 1)
     ]
     return [*tasks, Task(FINAL, Protocol.SOUND, tuple(range(len(cohort.keys))), tuple(unseen), keep=True)]
@@ -120,6 +125,21 @@ def plan_nested_tasks(cohort: Cohort, settings: FitSettings) -> list[Task]:
     return tasks
 
 
+def _plan_center_tasks(cohort: Cohort) -> list[Task]:
+    """Return the tasks that leave out one centre each, `center-NAME`, in order of the names."""
+    centers = np.array(cohort.centers, dtype=object)
+    if len(names := sorted(set(cohort.centers))) < 2:
+        raise InputError(
+            "bad_job",
+            "fit.nested.leave_one_center_out takes two training centres, and cohort.training_centers names one",
+        )
+    rows = {name: (np.flatnonzero(centers != name), np.flatnonzero(centers == name)) for name in names}
+    return [
+        Task(f"center-{name}", Protocol.SOUND, _rows(train), _rows(test), nomogram=True)
+        for name, (train, test) in rows.items()
+    ]
+
+
 def run_tasks_here(cohort: Cohort, settings: FitSettings, tasks: Sequence[Task]) -> Iterator[TaskResult]:
     """Run tasks one after the other in this process: the executor that defines what is right."""
     for task in tasks:
@@ -138,7 +158,7 @@ def run_task(cohort: Cohort, settings: FitSettings, task: Task) -> TaskResult:
         signatures = fit_signatures(cohort, train, task.protocol, settings, SIGNATURES, task.name, ledger)
         scores = signatures.score(cohort, test) if len(test) else {}
         thresholds: dict[Model, float] = {}
-        firth, inner = False, None
+        firth, inner, nomogram = False, None, None
         entered: tuple[str, ...] = ()
         if task.nomogram:
             inner = _cross_fitted_dlr(cohort, train, settings, task.name, ledger)
@@ -147,7 +167,7 @@ def run_task(cohort: Cohort, settings: FitSettings, task: Task) -> TaskResult:
             chosen = choose_terms(clinical, outcome, settings.clinical)
             terms, entered = chosen.terms, chosen.entered()
             fit = robust_nomogram(inner, clinical, outcome, terms, firth=settings.firth)
-            firth = fit.firth
+            firth, nomogram = fit.firth, (fit, terms) if task.keep else None
             ledger.enter("nomogram", train)
             scores[Model.DLRN] = nomogram_scores(fit, scores[Model.DLR], rows_of(cohort.clinical, test), terms)
             own = nomogram_scores(fit, inner, clinical, terms)
@@ -170,6 +190,7 @@ def run_task(cohort: Cohort, settings: FitSettings, task: Task) -> TaskResult:
             entered,
             inner,
             signatures if task.keep else None,
+            nomogram,
         )
 
 

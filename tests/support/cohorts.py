@@ -102,6 +102,21 @@ def made_cohort(plan: CohortPlan, seed: int) -> Cohort:
     )
 
 
+def of_two_centers(cohort: Cohort, second: np.ndarray, seed: int) -> Cohort:
+    """Return a cohort some of whose rows are of C2, whose scanner shifts and stretches every radiomics column."""
+    rng = np.random.default_rng([8, seed])
+    spread, count = cohort.radiomics.std(axis=0), cohort.radiomics.shape[1]
+    shift, stretch = rng.normal(0, 1.5, count) * spread, rng.lognormal(0.3, 0.4, count)
+    radiomics = np.where(second[:, None], cohort.radiomics * stretch + shift, cohort.radiomics)
+    centers = np.where(second, "C2", "C1").tolist()
+    return replace(
+        cohort,
+        keys=tuple(f"{center}{key[2:]}" for center, key in zip(centers, cohort.keys, strict=True)),
+        patients=tuple(patient_key(center, f"P{row:04d}") for row, center in enumerate(centers)),
+        radiomics=radiomics,
+    )
+
+
 @cache
 def small_fit() -> tuple[Cohort, Fit]:
     """Return a cohort whose epilepsy informs, unknown in some cases, and its fit by the small job; made once a process."""

@@ -17,7 +17,7 @@ from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.clinical_columns import to_number
 from cvtbatch.dlrn.clinical_terms import is_yes_or_no, levels_of, names_of, numbers_among
 from cvtbatch.dlrn.kernels import project
-from cvtbatch.dlrn.scoring import probability_column
+from cvtbatch.dlrn.scoring import CENTER, probability_column
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.errors import InputError
 from cvtbatch.pipelines.cases.case_inputs import CaseInputs
@@ -66,23 +66,30 @@ class Prediction:
         }
 
 
-def predict_case(bundle: Bundle, inputs: CaseInputs, clinical: Mapping[str, str]) -> Prediction:
+def predict_case(
+    bundle: Bundle, inputs: CaseInputs, clinical: Mapping[str, str], center: str | None = None
+) -> Prediction:
     """Score a case and return its card.
 
     Args:
         clinical: values of the nomogram's clinical terms by column, as a manifest has them; without one of them there is no DLRN.
+        center: whose case it is, which a bundle asks that makes centres alike.
 
     Raises:
         InputError: "no_such_term": the nomogram has no such term; "bad_value": a number is none, or neither 0 nor 1.
     """
     values = _clinical_values(bundle, clinical)
-    columns = {name: pa.array([inputs.features[name]], pa.float64()) for name in bundle.model.radiomics}
+    radiomics = dict.fromkeys(name for model in bundle.model.models for name in model.radiomics)
+    columns = {name: pa.array([inputs.features[name]], pa.float64()) for name in radiomics}
     columns[bundle.model.pooling.column] = pa.array([inputs.embedding], pa.list_(pa.float32()))
     for name, value in values.items():
         columns[name] = pa.array([value], pa.string() if levels_of(bundle.model.clinical, name) else pa.float64())
+    for name, term in {term.name: term for model in bundle.model.models for term in model.clinical}.items():
+        columns.setdefault(name, pa.array([None], pa.string() if term.level else pa.float64()))
+    columns[CENTER] = pa.array([center], pa.string())
     [row] = bundle.score(pa.table(columns), explain=True).to_pylist()
     told = bundle.description
-    outside = _outside(bundle, row, inputs, values)
+    outside = _outside(bundle, row, _column_values(bundle, inputs, center), values)
     missing = _missing(bundle, row, values)
     models = tuple(_model(bundle, model, row, missing.get(model)) for model in MODEL_NAMES)
     return Prediction(
@@ -200,10 +207,14 @@ def _terms(
     return tuple(terms)
 
 
-def _outside(bundle: Bundle, row: Row, inputs: CaseInputs, clinical: Mapping[str, Value]) -> tuple[OutsideColumn, ...]:
-    """Return the columns and clinical numbers whose value lies outside the training range, with the side."""
+def _outside(bundle: Bundle, row: Row, columns: Floats, clinical: Mapping[str, Value]) -> tuple[OutsideColumn, ...]:
+    """Return the columns and clinical numbers whose value lies outside the training range, with the side.
+
+    Args:
+        columns: (C,) values of the model's columns.
+    """
     model = bundle.model
-    values = dict(zip(model.columns, _column_values(bundle, inputs).tolist(), strict=True))
+    values = dict(zip(model.columns, columns.tolist(), strict=True))
     ranges = {
         name: TrainingRange(float(low), float(high))
         for name, low, high in zip(model.columns, model.low, model.high, strict=True)
@@ -216,9 +227,10 @@ def _outside(bundle: Bundle, row: Row, inputs: CaseInputs, clinical: Mapping[str
     )
 
 
-def _column_values(bundle: Bundle, inputs: CaseInputs) -> Floats:
-    """Return the values of the model's columns, (C,)."""
-    radiomics = [inputs.features[name] for name in bundle.model.radiomics]
+def _column_values(bundle: Bundle, inputs: CaseInputs, center: str | None) -> Floats:
+    """Return the values of the model's columns, centres made alike: (C,)."""
+    stored = np.array([[inputs.features[name] for name in bundle.model.radiomics]])
+    [radiomics] = bundle.model.harmonised(stored, [center])
     components: Floats = project(inputs.embedding[None], bundle.model.loadings, bundle.model.offset)
     return np.array([*radiomics, *components[0]])
 

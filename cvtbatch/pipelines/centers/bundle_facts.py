@@ -128,6 +128,7 @@ def _training_estimates(description: Description, model: Model) -> tuple[Trainin
     of_nomogram = [REGRESSION_IN_SAMPLE] if model is Model.DLRN else []
     ways: tuple[tuple[str, Mapping[Model, Auc] | None, list[str]], ...] = (
         ("nested cross-validation", metrics.nested.models if metrics.nested else None, []),
+        *((f"{center}, by models of the others", found, []) for center, found in metrics.leave_one_center_out.items()),
         ("out of fold", metrics.out_of_fold, of_nomogram),
         ("in sample", metrics.in_sample, ["in sample, optimistic"]),
         ("study protocol", metrics.study_protocol.in_sample, ["in sample, optimistic"]),
@@ -135,7 +136,7 @@ def _training_estimates(description: Description, model: Model) -> tuple[Trainin
     return tuple(
         TrainingEstimate(name, _estimate(found[model]), "; ".join([*cautions, *marks]))
         for name, found, cautions in ways
-        if found is not None
+        if found is not None and model in found
     )
 
 

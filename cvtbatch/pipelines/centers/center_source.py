@@ -138,8 +138,11 @@ def seen_images(bundle: Bundle) -> set[str]:
 
 
 def model_columns(bundle: Bundle, rows: pa.Table) -> dict[str, Floats]:
-    """Return the columns that the models use, by name; NaN where unknown."""
-    values = {name: rows[name].cast(pa.float64()).to_numpy() for name in bundle.model.radiomics}
+    """Return the columns that the models use, by name, as they take them: centres made alike; NaN where unknown."""
+    stored = [rows[name].cast(pa.float64()).to_numpy() for name in bundle.model.radiomics]
+    radiomics = np.column_stack(stored or [np.empty((rows.num_rows, 0))])
+    radiomics = bundle.model.harmonised(radiomics, rows["center"].to_pylist())
+    values = {name: radiomics[:, place] for place, name in enumerate(bundle.model.radiomics)}
     embedding = embeddings(bundle, rows)
     components = project(embedding.astype(np.float32), bundle.model.loadings, bundle.model.offset)
     values |= {name: components[:, place] for place, name in enumerate(bundle.model.components)}

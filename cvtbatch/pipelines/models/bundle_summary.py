@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cvtbatch.dlrn.bundle import load_bundle
+from cvtbatch.dlrn.combat import HarmonisedCenters
 from cvtbatch.dlrn.description import (
+    Auc,
     BackboneWeights,
     CohortSummary,
     Mark,
@@ -56,6 +58,16 @@ class KeptOfCohort:
 
 
 @dataclass(frozen=True, slots=True)
+class SetsSummary:
+    """What a bundle says of its prediction sets; see `cvtbatch.dlrn.model_description.SetsDescription`."""
+
+    method: str
+    alpha: float
+    bound: float
+    folds: int
+
+
+@dataclass(frozen=True, slots=True)
 class BundleSummary:
     """A bundle in short, for people and as the JSON document of `cvtbatch bundle show --json`.
 
@@ -67,6 +79,9 @@ class BundleSummary:
         outlines: whose it was fitted on; None in a bundle of format 1 or 2.
         votes: what makes probabilities of them, by signature; empty in a bundle of format 1 or 2.
         kept: None in a bundle of format 1 or 2.
+        harmonisation: None where centres stay as they are.
+        leave_one_center_out: by training centre, the estimate of models of the others; empty where none was asked for.
+        prediction_sets: None where none are made.
     """
 
     digest: str
@@ -84,6 +99,9 @@ class BundleSummary:
     outlines: Outlines | None
     votes: Mapping[Model, VoteRecalibration]
     kept: KeptOfCohort | None
+    harmonisation: HarmonisedCenters | None
+    leave_one_center_out: Mapping[str, Mapping[Model, Auc]]
+    prediction_sets: SetsSummary | None
     marks: tuple[Mark, ...]
     remarks: tuple[Remark, ...]
 
@@ -120,6 +138,11 @@ def summarise_bundle(path: Path) -> BundleSummary:
         outlines=told.outlines,
         votes=dict(told.votes),
         kept=_kept(told.cohort_summary),
+        harmonisation=told.harmonisation,
+        leave_one_center_out={center: dict(found) for center, found in told.metrics.leave_one_center_out.items()},
+        prediction_sets=None
+        if (sets := told.prediction_sets) is None
+        else SetsSummary(sets.method, sets.alpha, sets.bound, len(sets.folds)),
         marks=told.marks,
         remarks=told.remarks,
     )

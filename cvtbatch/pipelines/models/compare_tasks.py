@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cvtbatch import engine
+from cvtbatch.dlrn.signatures import require_alike
 from cvtbatch.dlrn.tasks import Task, TaskResult, run_task
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.pipelines.models.compare_plan import Refit
+from cvtbatch.pipelines.models.training_cohort import read_training
 from cvtbatch.pipelines.models.unseen_rows import UnseenRows, cohort_with_unseen
 from cvtbatch.pipelines.shared.unfinished import require_done
 
@@ -42,6 +44,7 @@ def run_item(item: CompareItem) -> FitPart:
     cohort = cohort_with_unseen(item.refit.source, item.keys, item.unseen)
     started = time.process_time()
     try:
+        require_alike(read_training(item.refit.source).cohort.of_keys(item.keys), item.refit.settings)
         result, reason = run_task(cohort, item.refit.settings, item.task), ""
     except InputError as error:
         result, reason = None, error.message

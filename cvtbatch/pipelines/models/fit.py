@@ -28,7 +28,17 @@ INTENDED_USE = (
 )
 
 # Keys of the section fit that are not said where they are at their default, so that equal fits have equal digests for ever.
-LATER = frozenset({"clinical", "features", "pooling", "selection.volume_correlation"})
+LATER = frozenset(
+    {
+        "clinical",
+        "features",
+        "harmonise",
+        "nested.leave_one_center_out",
+        "pooling",
+        "prediction_sets",
+        "selection.volume_correlation",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -350,6 +350,7 @@ def test_documents_have_no_nan(folder: Path) -> None:
                 assert not np.isnan(table[field.name].drop_null().to_numpy()).any()
 
 
+FOLD = {"columns": {"radiomics": [], "components": []}, "nomogram": {"axes": [], "intercept": 0, "per_point": 1}}
 LATER = {
     "outcome": {"column": "expansion", "classes": ["no", "yes"]},
     "clinical_terms": [{"name": "age", "kind": "fractional", "low": 18, "high": 95}],
@@ -364,9 +365,9 @@ LATER = {
         "centers": ["C1"],
         "reference": "C1",
         "columns": ["a"],
-        "new_centers": "as_they_are",
+        "new_centers": "own_cases",
     },
-    "prediction_sets": {"method": "cv+", "alpha": 0.1, "by_class": True, "bound": 0.8},
+    "prediction_sets": {"method": "later", "alpha": 0.1, "by_class": True, "bound": 0.8, "folds": [FOLD, FOLD]},
 }
 
 

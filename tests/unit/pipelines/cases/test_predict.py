@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from cvtbatch import contracts
 from cvtbatch.dlrn.bundle import load_bundle
+from cvtbatch.dlrn.combat import Harmonisation
 from cvtbatch.dlrn.scoring import score_batch
 from cvtbatch.errors import InputError
 from cvtbatch.pipelines.cases.case_inputs import CaseInputs
@@ -61,6 +63,30 @@ def test_a_card_takes_clinical_values_as_a_manifest_has_them_and_says_which_are_
         with pytest.raises(InputError) as caught:
             predict_case(bundle, inputs, wrong)
         assert caught.value.kind == kind
+
+
+def test_a_case_of_a_centre_that_the_bundle_makes_alike_is_taken_as_its_others(tmp_path: Path) -> None:
+    cohort, fit = fitted()
+    write(tmp_path / "bundle", fit)
+    bundle = load_bundle(tmp_path / "bundle")
+    count = len(bundle.model.radiomics)
+    location, scale = np.zeros((2, count)), np.ones((2, count))
+    location[1], scale[1] = 8.0, 2.0
+    alike = replace(
+        bundle, model=replace(bundle.model, harmonisation=Harmonisation(("C1", "C2"), "C1", location, scale))
+    )
+    values = dict(zip(cohort.radiomics_names, cohort.radiomics[0].tolist(), strict=True))
+    picture = OutlinedSlice(np.zeros((4, 4), np.int16), np.ones((4, 4), np.uint8), (1.0, 1.0))
+    inputs = CaseInputs("one", (), "image", "input", 1.0, 1.0, values, cohort.embedding[0], picture)
+    expected = predict_case(bundle, inputs, {}).card
+    stretched = replace(inputs, features={name: 2 * value + 8 for name, value in values.items()})
+    found = predict_case(alike, stretched, {}, "C2").card
+    assert [model.score for model in found.models] == [model.score for model in expected.models]
+    assert (found.outside, found.flags) == (expected.outside, expected.flags)
+    for center in ("C9", None):
+        elsewhere = predict_case(alike, inputs, {}, center).card
+        assert [model.score for model in elsewhere.models] == [model.score for model in expected.models]
+        assert "not_harmonised" in elsewhere.flags
 
 
 def test_the_nomogram_of_a_report_gives_the_bundles_points(tmp_path: Path) -> None:
