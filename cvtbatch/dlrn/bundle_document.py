@@ -37,8 +37,8 @@ def refuse_later(document: JsonObject) -> None:
     """Refuse a bundle that uses what the contract foresees and this version does not score with: scores would be wrong.
 
     Such a key has a default in the contract, and is this version's at that default, or absent; of feature sets, one is this
-    version's whose features stand in place of the study's, of poolings those whose components are of what is pooled, and clinical
-    terms are, of kinds that it knows.
+    version's whose features stand in place of the study's, of poolings those whose components are of what is pooled, clinical
+    terms are, of kinds that it knows, and outcomes of two classes.
 
     Raises:
         FormatError: "bundle_too_new", with the keys.
@@ -51,6 +51,8 @@ def refuse_later(document: JsonObject) -> None:
         later.remove("pooling")
     if "clinical_terms" in later and _of_known_kinds(document["clinical_terms"]):
         later.remove("clinical_terms")
+    if "outcome" in later and _of_two_classes(document["outcome"]):
+        later.remove("outcome")
     if later:
         raise FormatError(
             "bundle_too_new",
@@ -67,6 +69,13 @@ def _of_one_set(document: JsonObject) -> bool:
             "columns": {"radiomics": used},
         }:
             return bool(spec_id == own and columns == used)
+    return False
+
+
+def _of_two_classes(outcome: object) -> bool:
+    match outcome:
+        case {"column": str(), "classes": [_, _], **more}:
+            return not more
     return False
 
 

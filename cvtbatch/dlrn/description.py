@@ -13,6 +13,7 @@ from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import FormatError
 from cvtbatch.manifest import Reading
 from cvtbatch.validation.kept_columns import KeptLevels, KeptNumbers
+from cvtbatch.validation.outcome import CVT, Outcome
 
 # What the DLRN's out-of-fold estimate must be read with: the signature's scores are out of fold, its regression is not.
 REGRESSION_IN_SAMPLE = "the nomogram was fitted on these scores: in sample for its coefficients, optimistic"
@@ -312,6 +313,7 @@ class Description:
         pooling: None where the embedding is that of the largest slice.
         clinical_terms: of the nomogram, in the order of its coefficients after the signature's.
         clinical_candidates: empty where none was tested.
+        outcome: what is told; CVT in a bundle that does not say it.
         feature_sets: the one feature set whose features stand in place of the study's; empty for these.
     """
 
@@ -343,6 +345,7 @@ class Description:
     clinical_candidates: tuple[Candidate, ...] = ()
     feature_sets: tuple[FeatureTable, ...] = ()
     pooling: SlicePooling | None = None
+    outcome: Outcome = CVT
 
     @property
     def features(self) -> str:

@@ -202,7 +202,8 @@ def _with_deltas(
         features.take(pc.index_in(rows[f"{name}_roi_key"], value_set=features["roi_key"].combine_chunks()))
         for name in ("baseline", "followup")
     ]
-    for name in names:
-        field = features.schema.field(name).with_name(DELTA + name).with_nullable(True)
-        rows = rows.append_column(field, pc.subtract(ends[1][name], ends[0][name]))
+    schema = features.schema
+    fields = [schema.field(name).with_name(DELTA + name).with_nullable(True) for name in names]
+    columns = [pc.subtract(ends[1][name], ends[0][name]) for name in names]
+    rows = pa.table([*rows.columns, *columns], pa.schema([*rows.schema, *fields]))
     return rows, origin

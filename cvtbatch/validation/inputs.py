@@ -10,6 +10,7 @@ from cvtbatch.validation.baseline import Kept, Value
 from cvtbatch.validation.development_size import DevelopmentCohort
 from cvtbatch.validation.kept_columns import KeptNumbers
 from cvtbatch.validation.nomogram import Nomogram
+from cvtbatch.validation.outcome import CVT, Outcome
 from cvtbatch.validation.readers import OtherReading, ReaderStudy
 from cvtbatch.validation.recalibration import Method
 from cvtbatch.validation.study import Study
@@ -243,6 +244,7 @@ class BundleFacts:
         models: in the order in which they are shown; the last is the primary one.
         columns: how many have a training range: those that any of the models uses.
         development: whom the primary one was developed on.
+        outcome: what the models tell.
     """
 
     models: tuple[ModelFacts, ...]
@@ -250,6 +252,7 @@ class BundleFacts:
     importances: tuple[Importance, ...]
     columns: int
     development: DevelopmentCohort
+    outcome: Outcome = CVT
 
 
 @dataclass(frozen=True, slots=True, eq=False)

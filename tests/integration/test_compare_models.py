@@ -83,7 +83,7 @@ def test_variants_stand_beside_the_reference_whose_estimate_is_the_fits(store: P
         ({}, "compare.variants is empty"),
         ({"dlrn": {"model": "rad"}}, "'dlrn' is the name of a row of its own"),
         ({"a": {"columns": ["epilepsy"], "model": "rad"}}, "columns stand alone"),
-        ({"a": {"fit": {"seed": 3}}}, "compare.variants.a: fit.seed makes the folds"),
+        ({"a": {"fit": {"seed": 3}}}, "compare.variants.a: fit.seed makes the folds or their labels"),
         ({"a": {"fit": {"forst": {"trees": 3}}}}, "forst"),
         ({"a": {"columns": ["volume"]}}, "no column of numbers 'volume'"),
         ({"a": {"columns": ["etiology"]}}, "no column of numbers 'etiology'"),

@@ -126,12 +126,20 @@ def write_results(
         on_refused: told of a case why; the error's private text is for the user's own terminal.
 
     Raises:
-        InputError: there is no such case, centre or reader; `out` cannot be written; the store lacks the bundle's specifications.
+        InputError: there is no such case, centre or reader; `out` cannot be written; the store lacks the bundle's specifications;
+            the bundle tells another outcome than CVT.
         FormatError: the bundle is damaged.
         ResourceError: highdicom is not here.
     """
     require("DICOM results need", "highdicom")
     bundle = None if bundle_path is None else load_bundle(bundle_path)
+    if bundle is not None and not bundle.description.outcome.is_cvt:
+        told = bundle.description.outcome.event
+        raise InputError(
+            "other_outcome",
+            f"the bundle tells {told}, and codes of a report are of CVT alone: leave --bundle out, and the reports "
+            "hold measurements",
+        )
     store = FeatureStore(url)
     view = store.at(None)
     manifest = read_manifest(manifest_path)

@@ -10,6 +10,7 @@ from cvtbatch import contracts
 from cvtbatch.errors import InputError, InternalError
 from cvtbatch.file_errors import why
 from cvtbatch.validation.model_comparison import ComparedModel, Comparison
+from cvtbatch.validation.outcome import CVT, Outcome, outcome_of
 from cvtbatch.validation.report.comparison_tables import comparison_tables, draw_differences, verdict, whole_verdict
 from cvtbatch.validation.report.document import plain
 from cvtbatch.validation.report.drawing import standalone
@@ -68,6 +69,12 @@ class ComparisonPage:
     variants: tuple[ComparedVariant, ...]
     lacking: Mapping[str, str]
     job: Mapping[str, object]
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the models tell."""
+        fit = self.job["fit"]
+        return outcome_of(str(fit["outcome"])) if isinstance(fit, Mapping) else CVT
 
     def to_document(self) -> dict[str, object]:
         """Return the JSON document; what could not be computed is {"not_computable": reason}."""

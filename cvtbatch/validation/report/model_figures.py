@@ -48,7 +48,7 @@ def draw_model(validation: Validation) -> Iterator[Drawing]:
     if not isinstance(features, NotComputable) and any(isinstance(row.difference, float) for row in features):
         yield _draw_shift(features)
     if not isinstance(validation.shift.scores, NotComputable):
-        yield _draw_score_shift(validation.primary, validation.shift.scores.distributions)
+        yield _draw_score_shift(validation, validation.shift.scores.distributions)
     for number, study in enumerate(validation.readers, 1):
         if any(isinstance(row.icc, Estimate) for row in study.features):
             yield _draw_readers(number, study)
@@ -241,9 +241,10 @@ def _draw_shift(rows: Sequence[FeatureShift]) -> Drawing:
         )
 
 
-def _draw_score_shift(model: str, distributions: Sequence[ScoreDistribution]) -> Drawing:
+def _draw_score_shift(validation: Validation, distributions: Sequence[ScoreDistribution]) -> Drawing:
     """Draw the share of cases at or below each score, by class: training dashed, this centre solid."""
-    colors = {"CVT": VERMILION, "other causes": BLUE, "all cases": GRAY}
+    model, outcome = validation.primary, validation.outcome
+    colors = {outcome.event: VERMILION, outcome.others: BLUE, "all cases": GRAY}
     classes = [row for row in distributions if row.group != "all cases" and row.center]
     with style("shift_scores"):
         figure, axes = new_figure(4.0)

@@ -15,66 +15,13 @@ from cvtbatch.spec import volume_spec
 from cvtbatch.store import FeatureStore, Selection, create_snapshot
 from cvtbatch.store.design_matrix import LeftOutWarning
 from tests.support.commands import cvtbatch
-from tests.support.store_rows import RADIOMICS_SPEC, VOLUME_SPEC, Row, add_specs, row
-
-NAMES = contracts.feature_names()
-# Of each case: patient, timepoint, hours from onset, and ml by outline (ROI, reader, reading).
-Outlines = dict[tuple[str, str, int], float]
-HEMATOMA, IVH = ("hematoma", "A", 1), ("ivh", "A", 1)
-CASES: dict[tuple[str, str], tuple[str, int | None, float | None, Outlines]] = {
-    # Two follow-ups, each beside the first study: grows by 5 ml (25 %), then by 7 (35 %).
-    ("C1", "p1-a"): ("p1", 0, 2.0, {HEMATOMA: 20.0}),
-    ("C1", "p1-c"): ("p1", 2, 50.0, {HEMATOMA: 27.0}),
-    ("C1", "p1-b"): ("p1", 1, 26.5, {HEMATOMA: 25.0}),
-    # The same pseudonym elsewhere is somebody else, with one study.
-    ("C2", "p1-a"): ("p1", 1, 20.0, {HEMATOMA: 99.0}),
-    # New blood in the ventricles, by hours alone; the second reader has outlined the first study only.
-    ("C1", "p2-z"): ("p2", None, 1.0, {HEMATOMA: 10.0, ("hematoma", "B", 1): 11.0}),
-    ("C1", "p2-a"): ("p2", None, 6.0, {HEMATOMA: 10.5, IVH: 0.4}),
-    # Two hematomas, of which one is new; blood in the ventricles grows by 1 ml.
-    ("C1", "p3-a"): ("p3", 0, None, {HEMATOMA: 30.0, IVH: 2.0}),
-    ("C1", "p3-b"): ("p3", 1, None, {HEMATOMA: 30.0, ("second", "A", 1): 4.0, IVH: 3.0}),
-    # No outline yet of the follow-up.
-    ("C1", "p4-a"): ("p4", 0, 3.0, {HEMATOMA: 8.0}),
-    ("C1", "p4-b"): ("p4", 1, 9.0, {}),
-    # Nothing says which is the first.
-    ("C1", "p5-a"): ("p5", None, None, {HEMATOMA: 8.0}),
-    ("C1", "p5-b"): ("p5", None, 4.0, {HEMATOMA: 9.0}),
-}
-
-
-def make(
-    url: str, cases: dict[tuple[str, str], tuple[str, int | None, float | None, Outlines]], *, features: bool = False
-) -> FeatureStore:
-    """Return a store of these cases; with features, number i of the n-th outline is n + i."""
-    store = FeatureStore.open_for_writing(url)
-    add_specs(store, VOLUME_SPEC, RADIOMICS_SPEC)
-    rows: dict[str, list[Row]] = {"volumes": [], "cases": [], "rois": [], "radiomics": []}
-    for (center, case_id), (patient, timepoint, hours, outlines) in cases.items():
-        case = {"case_key": f"{center}/{case_id}", "center": center, "case_id": case_id}
-        volume = {"volume_spec_id": VOLUME_SPEC.spec_id, "image_digest": f"image-{center}-{case_id}"}
-        times = {"timepoint": timepoint, "onset_to_ct_h": hours}
-        rows["cases"].append(row("cases", **case, patient=patient, extra="{}", **times))
-        rows["volumes"].append(row("volumes", **case, **volume))
-        for (roi, reader, reading), ml in outlines.items():
-            key = f"{center}/{case_id}/{roi}/{reader}/{reading}"
-            outline = {"roi_key": key, "roi": roi, "reader": reader, "reading": reading, "input_digest": f"of {key}"}
-            # The stored mask is another number, and not the one that was drawn.
-            volumes = {"source_volume_ml": ml, "volume_ml": ml + 100}
-            rows["rois"].append(row("rois", **case, **outline, **volume, **volumes))
-            if not features:
-                continue
-            values = {name: float(len(rows["radiomics"]) + number) for number, name in enumerate(NAMES)}
-            of_input = {"volume_spec_id": VOLUME_SPEC.spec_id, "radiomics_spec_id": RADIOMICS_SPEC.spec_id}
-            rows["radiomics"].append(row("radiomics", **case, **outline, **of_input, **values))
-    for name, batch in rows.items():
-        store.table(name).append(batch)
-    return store
+from tests.support.paired_studies import CASES, FEATURES, Outlines, fill_pairs
+from tests.support.store_rows import VOLUME_SPEC, add_specs
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
-    return make(str(tmp_path_factory.mktemp("pairs") / "store"), CASES, features=True)
+    return fill_pairs(str(tmp_path_factory.mktemp("pairs") / "store"), CASES, features=True)
 
 
 @pytest.fixture(scope="module")
@@ -165,8 +112,8 @@ def test_a_row_says_what_it_rests_on(found: dict[tuple[str, str, str], dict[str,
 @pytest.mark.filterwarnings("ignore::cvtbatch.LeftOutWarning")
 def test_deltas_are_the_later_values_less_the_first(store: FeatureStore) -> None:
     rows = store.pairs(deltas="radiomics", where="patient = 'p1' or patient = 'p4'")
-    assert rows.column_names == [*contracts.view("pairs").arrow().names, *(f"delta_{name}" for name in NAMES)]
-    first, second, none = rows.select([f"delta_{name}" for name in NAMES]).to_pylist()
+    assert rows.column_names == [*contracts.view("pairs").arrow().names, *(f"delta_{name}" for name in FEATURES)]
+    first, second, none = rows.select([f"delta_{name}" for name in FEATURES]).to_pylist()
     # Outlines were numbered as their cases stand above: 0, then 2 and 1.
     assert (set(first.values()), set(second.values()), set(none.values())) == ({2.0}, {1.0}, {None})
     few = store.pairs(columns=["followup_case_id", "delta_original_shape_MeshVolume"], deltas="radiomics")
@@ -213,7 +160,7 @@ def test_contradicting_timepoints_are_refused_with_every_patient(tmp_path: Path)
         ("C1", "d"): ("p2", 1, 3.0, {}),
     }
     with pytest.raises(ProblemsError, match="2 problems") as raised:
-        make(str(tmp_path / "store"), cases).pairs()
+        fill_pairs(str(tmp_path / "store"), cases).pairs()
     assert raised.value.kind == "bad_timepoints"
     assert raised.value.private.splitlines() == [
         "patient p1 of centre C1: cases a and b have the same timepoint 1",
@@ -222,7 +169,7 @@ def test_contradicting_timepoints_are_refused_with_every_patient(tmp_path: Path)
 
 
 def test_outlines_on_volumes_of_two_specifications_do_not_mix(tmp_path: Path) -> None:
-    store = make(str(tmp_path / "store"), {key: CASES[key] for key in [("C1", "p1-a"), ("C1", "p1-b")]})
+    store = fill_pairs(str(tmp_path / "store"), {key: CASES[key] for key in [("C1", "p1-a"), ("C1", "p1-b")]})
     other = volume_spec((1.0, 1.0, 5.0))
     add_specs(store, other)
     for name in ("volumes", "rois"):
@@ -235,7 +182,7 @@ def test_outlines_on_volumes_of_two_specifications_do_not_mix(tmp_path: Path) ->
 
 
 def test_a_store_without_patients_of_several_studies_has_no_pairs(tmp_path: Path) -> None:
-    store = make(str(tmp_path / "store"), {key: CASES[key] for key in [("C1", "p1-a"), ("C2", "p1-a")]})
+    store = fill_pairs(str(tmp_path / "store"), {key: CASES[key] for key in [("C1", "p1-a"), ("C2", "p1-a")]})
     rows = store.pairs(deltas="radiomics", columns=["delta_original_firstorder_Mean"])
     assert rows.to_pydict() == {"delta_original_firstorder_Mean": []}
 
