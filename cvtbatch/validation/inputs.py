@@ -280,7 +280,7 @@ def scored_cases(cases: tuple[Case, ...], model: str) -> tuple[Scored, tuple[Cas
     patient = np.array([numbers[case.patient] for case in kept], dtype=np.int64)
     none = NO_SCORED_CASE
     if all(case.outcome is None for case in cases):
-        none = "no case has an outcome: fill in cvt or etiology"
+        none = "no case has an outcome: fill in its column, which is cvt or etiology where CVT is told"
     elif not any(model in case.scores for case in cases):
         # The one model with clinical terms, each of which is flagged where it is unknown.
         flagged = [{flag for flag in case.flags if flag.endswith(UNKNOWN)} for case in cases] if model == "DLRN" else []

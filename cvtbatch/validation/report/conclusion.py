@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cvtbatch.validation.outcome import CVT, Outcome
+from cvtbatch.validation.outcome import Outcome
 from cvtbatch.validation.report.column_words import in_words
 from cvtbatch.validation.report.digits import decimal
 from cvtbatch.validation.values import Maybe, NotComputable
@@ -18,7 +18,7 @@ def conclude(
     threshold: float | None,
     outside: Sequence[str],
     unfit: Sequence[str],
-    outcome: Outcome = CVT,
+    outcome: Outcome,
 ) -> str:
     """Return the conclusion of a case.
 
