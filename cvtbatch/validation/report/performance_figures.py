@@ -18,6 +18,7 @@ from cvtbatch.validation.report.drawing import (
     ORANGE,
     VERMILION,
     Drawing,
+    class_labels,
     finish,
     new_figure,
     style,
@@ -169,7 +170,7 @@ def _intervals(axes: Any, rows: Sequence[tuple[str, Estimate, str, str]]) -> Non
 
 def _draw_scores(validation: Validation) -> Drawing:
     """Draw the primary score by class, one mark a case, spread so that equal scores stay visible."""
-    name, event, others = validation.primary, validation.outcome.event, validation.outcome.others
+    name, (event, others) = validation.primary, class_labels(validation.outcome)
     groups: dict[str, list[float]] = {event: [], others: [], "unknown": []}
     for result in validation.cases:
         if name in result.case.scores:
