@@ -226,16 +226,25 @@ def table_names() -> tuple[str, ...]:
 @cache
 def table(name: str) -> TableContract:
     """Return the contract of one table."""
-    descriptor = _load(f"tables/{name}.json")
+    return _table(_load(f"tables/{name}.json"))
+
+
+@cache
+def view(name: str) -> TableContract:
+    """Return the contract of a table that is computed of others whenever it is read, e.g. "pairs"."""
+    return _table(_load(f"views/{name}.json"))
+
+
+def _table(descriptor: JsonObject) -> TableContract:
     return TableContract(
-        name=name,
+        name=descriptor["name"],
         key=tuple(descriptor["primaryKey"]),
         appends=descriptor["appends"],
         state=tuple(descriptor["state"]),
         partition_by=tuple(descriptor.get("partitionBy", ())),
         bookkeeping=tuple(descriptor["bookkeeping"]) if "bookkeeping" in descriptor else None,
         fields=tuple(_fields(descriptor)),
-        features=feature_names() if name == RADIOMICS else (),
+        features=feature_names() if descriptor["name"] == RADIOMICS else (),
     )
 
 
@@ -296,9 +305,11 @@ def empty_words() -> frozenset[str]:
 
 @cache
 def clinical_columns() -> tuple[str, ...]:
-    """Return the columns that a case has from the manifest: those that manifest and `cases` share, but for its identity."""
+    """Return the columns that a case has from the manifest: those that manifest and `cases` share, but for which study it is."""
     stored = [field.name for field in table("cases").fields]
-    return tuple(name for name in stored if name in manifest_fields() and name not in {"center", "case_id"})
+    return tuple(
+        name for name in stored if name in manifest_fields() and name not in {"center", "case_id", "timepoint"}
+    )
 
 
 def _validator(name: str) -> Any:

@@ -27,6 +27,8 @@ REGION_REVISION = 1
 SIGNS_REVISION = 1
 # Raised when an outline is given another location.
 LOCATIONS_REVISION = 1
+# Raised when a pair of studies has another value.
+PAIRS_REVISION = 1
 
 
 # Told by their digest, and too many to be shown.

@@ -102,6 +102,11 @@ def tables() -> str:
     return "\n\n".join(sections)
 
 
+def pairs() -> str:
+    """Return the columns of pairs."""
+    return _columns(contracts.view("pairs").fields)
+
+
 def _columns(fields: Iterable[contracts.Field]) -> str:
     rows = []
     for field in fields:
@@ -276,6 +281,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "commands": commands,
     "manifest": manifest,
     "tables": tables,
+    "pairs": pairs,
     "job": job,
     "cluster": cluster,
     "failure-kinds": failure_kinds,

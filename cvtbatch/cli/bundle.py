@@ -36,20 +36,20 @@ def show(path: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found.to_document(), indent=2))
         return
-    cohort, weights = found.cohort, found.weights
+    cohort, weights, event = found.cohort, found.weights, found.outcome.event
     say(f"Bundle {found.digest}, format {found.format_version}")
     for warning in found.warnings:
         say(f"Warning: {warning.message}.")
     say(f"Intended use: {found.intended_use}")
     say(
-        f"Trained on {cohort.cases} cases of {cohort.patients} patients, {cohort.positive} of them with CVT, "
+        f"Trained on {cohort.cases} cases of {cohort.patients} patients, {cohort.positive} of them with {event}, "
         f"of {', '.join(cohort.training_centers)}"
     )
     for reason, cases in cohort.excluded.items():
         say(f"left out: {cases}, {reason}")
     if again := found.recalibrated:
         say(
-            f"Recalibrated ({again.method}) on {again.cases} cases of {again.center}, {again.events} of them with CVT, "
+            f"Recalibrated ({again.method}) on {again.cases} cases of {again.center}, {again.events} of them with {event}, "
             f"from bundle {again.parent_digest}"
         )
     if outlines := found.outlines:
@@ -72,7 +72,7 @@ def show(path: Path, as_json: bool) -> None:
             say(f"votes of {model.value}: uncalibrated: {votes.reason}")
         else:
             say(
-                f"votes of {model.value}: recalibrated on {votes.cases} out-of-fold ones, {votes.events} with CVT: "
+                f"votes of {model.value}: recalibrated on {votes.cases} out-of-fold ones, {votes.events} with {event}: "
                 f"intercept {votes.intercept.value:.3f}, slope {votes.slope.value:.3f}"
             )
     if sets := found.prediction_sets:

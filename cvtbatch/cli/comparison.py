@@ -85,7 +85,8 @@ def _print(report: "CompareReport") -> None:
 
     found = report.found
     compared = found.comparison
-    say(f"{compared.cases} cases, {compared.events} of them with CVT; {found.folds} folds, {compared.repeats} repeats")
+    events = f"{compared.events} of them with {found.outcome.event}"
+    say(f"{compared.cases} cases, {events}; {found.folds} folds, {compared.repeats} repeats")
     rows = [
         (
             model.name,

@@ -173,9 +173,8 @@ def _print_fit(out: str, bundle: "Bundle") -> None:
 
     found = bundle.description
     cohort, metrics = found.cohort, found.metrics
-    say(
-        f"Bundle {out}, {bundle.digest[:12]}: {cohort.positive} CVT among {cohort.cases} cases of {cohort.patients} patients"
-    )
+    events = f"{cohort.positive} with {found.outcome.event} among"
+    say(f"Bundle {out}, {bundle.digest[:12]}: {events} {cohort.cases} cases of {cohort.patients} patients")
     if cohort.excluded:
         print_table("Left out", ("reason", "cases"), list(cohort.excluded.items()))
     signatures = _in_order(found.signatures)

@@ -68,6 +68,11 @@ def _watch(store_url: str, seconds: float, as_json: bool) -> None:
 @snapshot_option
 @click.option("--columns", metavar="NAMES", help="Only these columns, separated by commas.")
 @click.option("--without-embedding", is_flag=True, help="Leave the embeddings out.")
+@click.option(
+    "--deltas",
+    metavar="FEATURES",
+    help="With pairs: differences of these features too, radiomics or a feature set of your own.",
+)
 @spec_option
 @centers_option
 @json_option
@@ -78,6 +83,7 @@ def export(
     snapshot_name: str | None,
     columns: str | None,
     without_embedding: bool,
+    deltas: str | None,
     spec_ids: Sequence[str],
     centers: Sequence[str],
     as_json: bool,
@@ -85,10 +91,11 @@ def export(
     """Write the current rows of TABLE to a file.
 
     TABLE is cases, volumes, rois, outlines, reviews, radiomics, embeddings, scores, explanations, failures, runs, snapshots,
-    specs, features_NAME of a feature set (--params of extract), or wide. "wide" is clinical values, radiomics and the largest
-    slice's embedding, one row a primary ROI. Without --snapshot, all but history (explanations, failures, runs, scores,
-    snapshots, specs) is read from a snapshot that is recorded for it. In CSV, an embedding has a column a number (emb_0000 and
-    on), and an apostrophe stands before texts that a spreadsheet takes for formulas; ids stay as they are.
+    specs, features_NAME of a feature set (--params of extract), wide or pairs. "wide" is clinical values, radiomics and the
+    largest slice's embedding, one row a primary ROI; "pairs" is how hematomas grew, one row a later study of a patient and
+    outline. Without --snapshot, all but history (explanations, failures, runs, scores, snapshots, specs) is read from a
+    snapshot that is recorded for it. In CSV, an embedding has a column a number (emb_0000 and on), and an apostrophe stands
+    before texts that a spreadsheet takes for formulas; ids stay as they are.
 
     \b
     Examples:
@@ -96,14 +103,27 @@ def export(
       cvtbatch export features_params --store store --out features.csv
       cvtbatch export wide --store store --snapshot paper-1 --out wide.csv
       cvtbatch export wide --store store --center C2 --without-embedding --out c2.csv
+      cvtbatch export pairs --store store --deltas radiomics --out growth.csv
       cvtbatch export failures --store store --out failures.csv
     """
+    if deltas is not None and table != "pairs":
+        raise click.UsageError("--deltas is of pairs alone: cvtbatch export pairs --deltas ...")
     from cvtbatch.pipelines.stores.export import export_table
 
     names = columns.split(",") if columns is not None else None
     exported = export_table(
-        store_url, table, out, snapshot_name, names, spec_ids, centers, without_embedding=without_embedding
+        store_url,
+        table,
+        out,
+        snapshot_name,
+        names,
+        spec_ids,
+        centers,
+        without_embedding=without_embedding,
+        deltas=deltas,
     )
+    if exported.left_out:
+        say(f"warning: studies left out: {exported.left_out}", err=True)
     if exported.formulas:
         say(
             f"warning: {exported.formulas} ids begin as formulas do, and are written as they are: import this file into a "

@@ -174,7 +174,7 @@ def recalibrate(
         return
     found = report.origin
     say(f"Bundle {report.out}, {report.digest[:12]}: {found.parent_digest[:12]} recalibrated on centre {center}")
-    say(f"{found.cases} cases of {found.patients} patients, {found.events} of them CVT")
+    say(f"{found.cases} cases of {found.patients} patients, {found.events} of them with {report.outcome.event}")
     for name, term in (("intercept", found.intercept), ("slope", found.slope)):
         if term is not None:
             say(f"{name}: {term.value:.3f} (95 % CI {term.low:.3f} to {term.high:.3f})")
@@ -270,7 +270,8 @@ def print_validation(report: "ValidationReport") -> None:
 
     found = report.validation
     say(
-        f"Centre {report.center}: {len(found.cases)} cases, {found.known} with a known outcome, {found.events} of them CVT"
+        f"Centre {report.center}: {len(found.cases)} cases, {found.known} with a known outcome, "
+        f"{found.events} of them with {found.outcome.event}"
     )
     if report.reading != report.fitted:
         say(f"Fitted on {report.fitted}, applied to {report.reading}")

@@ -28,7 +28,7 @@ class Word(click.Choice[str]):
 
 
 class TableName(click.ParamType[str]):
-    """A table of a store, or `wide`. Their names are read when one is given: no other command waits for the contracts."""
+    """A table of a store, `wide` or `pairs`. Their names are read when one is given: no other command waits for the contracts."""
 
     name = "table"
 
@@ -42,7 +42,7 @@ class TableName(click.ParamType[str]):
     def _words() -> Word:
         from cvtbatch import contracts
 
-        return Word([*contracts.table_names(), "wide"], prefix="features_")
+        return Word([*contracts.table_names(), "wide", "pairs"], prefix="features_")
 
 
 class WholeNumber(click.IntRange):

@@ -98,8 +98,8 @@ class Bundle:
     def __repr__(self) -> str:
         cohort = self.description.cohort
         unfit = ", not for inference" if self.description.weights.not_for_inference else ""
-        centers = ", ".join(cohort.training_centers)
-        return f"Bundle({self.digest[:12]}, fitted on {cohort.cases} cases of {centers}, {cohort.positive} of them CVT{unfit})"
+        centers, event = ", ".join(cohort.training_centers), self.description.outcome.event
+        return f"Bundle({self.digest[:12]}, fitted on {cohort.cases} cases of {centers}, {cohort.positive} of them {event}{unfit})"
 
     @property
     def specs(self) -> SpecIds:
@@ -154,7 +154,9 @@ class Bundle:
         return answer
 
     def predict_proba(self, rows: "pa.Table | pd.DataFrame") -> Floats:
-        """Return the DLRN's probabilities as scikit-learn has them: (n, 2), of other causes and of CVT.
+        """Return the DLRN's probabilities as scikit-learn has them: (n, 2), without the event and with it.
+
+        The event is CVT, unless `description.outcome` says another.
 
         Both are NaN where `score` has none: a clinical term, the embedding or a feature that the model uses is unknown.
 

@@ -41,8 +41,8 @@ def refuse_later(document: JsonObject) -> None:
 
     Such a key has a default in the contract, and is this version's at that default, or absent; of feature sets, one is this
     version's whose features stand in place of the study's, of poolings those whose components are of what is pooled, of
-    harmonisations ComBat that leaves new centres as they are, of prediction sets CV+'s of each class, and clinical terms are, of
-    kinds that it knows.
+    harmonisations ComBat that leaves new centres as they are, of prediction sets CV+'s of each class, clinical terms are, of
+    kinds that it knows, and outcomes of two classes.
 
     Raises:
         FormatError: "bundle_too_new", with the keys.
@@ -59,6 +59,8 @@ def refuse_later(document: JsonObject) -> None:
         later.remove("prediction_sets")
     if "clinical_terms" in later and _of_known_kinds(document["clinical_terms"]):
         later.remove("clinical_terms")
+    if "outcome" in later and _of_two_classes(document["outcome"]):
+        later.remove("outcome")
     if later:
         raise FormatError(
             "bundle_too_new",
@@ -96,6 +98,13 @@ def _of_folds(sets: object) -> bool:
         and ("harmonisation" not in fold or _as_known(fold["harmonisation"]))
         for fold in folds
     )
+
+
+def _of_two_classes(outcome: object) -> bool:
+    match outcome:
+        case {"column": str(), "classes": [_, _], **more}:
+            return not more
+    return False
 
 
 def _of_known_kinds(terms: object) -> bool:

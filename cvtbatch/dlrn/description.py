@@ -15,6 +15,7 @@ from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import FormatError
 from cvtbatch.manifest import Reading
 from cvtbatch.validation.kept_columns import KeptLevels, KeptNumbers
+from cvtbatch.validation.outcome import CVT, Outcome
 
 # What the DLRN's out-of-fold estimate must be read with: the signature's scores are out of fold, its regression is not.
 REGRESSION_IN_SAMPLE = "the nomogram was fitted on these scores: in sample for its coefficients, optimistic"
@@ -314,6 +315,7 @@ class Description:
         prediction_sets: None where none are made.
         clinical_terms: of the nomogram, in the order of its coefficients after the signature's.
         clinical_candidates: empty where none was tested.
+        outcome: what is told; CVT in a bundle that does not say it.
         feature_sets: the one feature set whose features stand in place of the study's; empty for these.
     """
 
@@ -347,6 +349,7 @@ class Description:
     pooling: SlicePooling | None = None
     harmonisation: HarmonisedCenters | None = None
     prediction_sets: SetsDescription | None = None
+    outcome: Outcome = CVT
 
     @property
     def features(self) -> str:

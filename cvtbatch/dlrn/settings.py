@@ -176,8 +176,10 @@ class FitSettings:
     Attributes:
         features: what the cohort's radiomics are: "radiomics", the study's features, or the name of a feature set.
         pooling: what the cohort's embeddings are made of.
+        outcome: column that says what is told.
     """
 
+    outcome: str
     features: str
     pooling: Pooling
     protocol: Protocol

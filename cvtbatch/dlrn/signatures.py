@@ -60,7 +60,7 @@ class Signature:
     forest: FittedForest
 
     def score(self, values: Floats) -> Floats:
-        """Return the votes for CVT: (n,), of all columns' raw values (n, R + K)."""
+        """Return the votes for the event: (n,), of all columns' raw values (n, R + K)."""
         return votes_of(self.forest.estimator, self.selection.scaler.apply(values[:, self.columns]))
 
 

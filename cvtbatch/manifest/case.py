@@ -78,6 +78,7 @@ class Case(CompactPickle):
         clinical: values in the order of `contracts.clinical_columns()`.
         extra: JSON object of the manifest's x_ columns.
         manifest_row: first row of the case, 1 for the first below the header.
+        timepoint: place of the study among those of its patient; None where nobody numbered it.
     """
 
     center: str
@@ -90,6 +91,7 @@ class Case(CompactPickle):
     extra: str
     rois: tuple[RoiSource, ...]
     manifest_row: int
+    timepoint: int | None = None
 
     @property
     def case_key(self) -> str:
@@ -101,8 +103,9 @@ class Case(CompactPickle):
         return dict(zip(contracts.clinical_columns(), self.clinical, strict=True))
 
     def clinical_digest(self) -> str:
-        """Return the hash of patient, clinical values and x_ columns."""
-        return digest(canonical_json(self.clinical_values()), self.extra)
+        """Return the hash of patient, clinical values and x_ columns, and of the timepoint where there is one."""
+        numbered = () if self.timepoint is None else (f"timepoint {self.timepoint}",)
+        return digest(canonical_json(self.clinical_values()), self.extra, *numbered)
 
     def masked_rois(self) -> tuple[RoiSource, ...]:
         """Return the outlines that are there."""

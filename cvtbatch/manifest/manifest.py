@@ -34,6 +34,7 @@ from cvtbatch.manifest.files import file_digest, read_csv, read_parquet
 from cvtbatch.manifest.presence import COLUMNS, THREADS, Away, Presence, require_folders
 from cvtbatch.manifest.problems import Problems, RowProblem
 from cvtbatch.manifest.ties import is_tie, tie_problem
+from cvtbatch.manifest.timepoints import Timepoints
 from cvtbatch.manifest.unnamed import leave_out_unnamed
 from cvtbatch.spill import Spill
 
@@ -221,7 +222,7 @@ def _read(path: Path, sha256: str) -> Survey:
     if wrong:
         raise ProblemsError.of("bad_manifest", f"manifest {path}", wrong)
     base, schema = path.resolve().parent, _schema()
-    spill, presence, centers = Spill(schema), Presence(base), set[str]()
+    spill, presence, centers, timepoints = Spill(schema), Presence(base), set[str](), Timepoints()
     ends, hashes, last = [], bytearray(), 0
     with ThreadPoolExecutor(THREADS) as threads:
         for batch in batches:
@@ -230,6 +231,7 @@ def _read(path: Path, sha256: str) -> Survey:
             words.extend(_empty_words(values, absent))
             reserved.extend(reserved_readers(values))
             words.extend(reserved_rois(values))
+            timepoints.add(values)
             centers.update(map(str, set(values["center"])))
             spill.append(
                 pa.record_batch([pa.array(values[name], schema.field(name).type) for name in schema.names], schema)
@@ -241,6 +243,7 @@ def _read(path: Path, sha256: str) -> Survey:
     order, sizes, numbers = _group(keys)
     cases = CaseRows(spill, np.array(ends, np.int64), order, sizes)
     ties, doubled, different = _problems_across(cases.of(cases.sizes > 1))
+    different.extend(timepoints.problems())
     if not hashes and not uneven.count:
         across.add(0, "no rows below the header")
     sorts = (uneven, cells, reserved, ties, doubled, words, different, across)
@@ -363,6 +366,7 @@ def _to_case(rows: Sequence[Row], base: Path) -> Case:
         extra=str(first[EXTRA]),
         rois=tuple(_to_roi(row, center, case_id, base) for row in rows),
         manifest_row=int(first[NUMBER] or 0),
+        timepoint=None if first["timepoint"] is None else int(first["timepoint"]),
     )
 
 

@@ -16,6 +16,7 @@ from cvtbatch.store.feature_sets import NAME as SET_NAME
 from cvtbatch.store.feature_sets import set_contract, set_table
 from cvtbatch.store.feature_store import FeatureStore
 from cvtbatch.store.location import Location
+from cvtbatch.store.pairs import pair_rows, pair_schema
 from cvtbatch.store.pooled_embeddings import incomplete_outlines
 from cvtbatch.store.portions import Portions, Wanted
 from cvtbatch.store.reading import Selection, View
@@ -52,6 +53,8 @@ __all__ = [
     "equal_to",
     "erase_case",
     "incomplete_outlines",
+    "pair_rows",
+    "pair_schema",
     "read_snapshot",
     "read_snapshots",
     "set_contract",

@@ -1,5 +1,6 @@
 """A feature store: its current rows, or those of a snapshot, its volumes and masks, and its weights."""
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,11 @@ from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.errors import FormatError, InputError
 from cvtbatch.geometry import Grid
 from cvtbatch.manifest import Reading
-from cvtbatch.store.design_matrix import Features, design_matrix
+from cvtbatch.store.design_matrix import Features, LeftOutWarning, design_matrix
 from cvtbatch.store.filters import require_fitting, to_expression
 from cvtbatch.store.objects import get, holds, put
 from cvtbatch.store.opened import OpenedStore
+from cvtbatch.store.pairs import pair_rows, pair_schema
 from cvtbatch.store.reading import View
 from cvtbatch.store.snapshots import read_snapshot, read_snapshots
 from cvtbatch.store.stored_array import StoredArray
@@ -198,6 +200,33 @@ class FeatureStore(OpenedStore):
         """
         condition = to_expression(where, contracts.table("locations").arrow())
         return self.at(snapshot).described("locations", columns, condition, spec)
+
+    def pairs(
+        self,
+        *,
+        snapshot: str | None = None,
+        columns: Sequence[str] | None = None,
+        where: pc.Expression | str | None = None,
+        spec: str | Sequence[str] | None = None,
+        deltas: str | None = None,
+    ) -> pa.Table:
+        """Return how hematomas grew: a row a later study of a patient, beside the first, and an outline of both.
+
+        Studies are in the order of `timepoint`, or where a patient has none of `onset_to_ct_h`; those whose order is not known are
+        left out, and a `LeftOutWarning` counts them. Rules: docs/reference/pairs.md. Arguments and errors as for `radiomics`.
+
+        Args:
+            deltas: "radiomics", or the name of a feature set of your own: columns delta_NAME hold the later study's features less
+                the first's. Without it there are none.
+
+        Raises:
+            InputError: a patient's timepoints are equal, or contradict `onset_to_ct_h`; the store has no such feature set.
+        """
+        table = None if deltas is None else self.features_of(deltas)
+        found = pair_rows(self.at(snapshot), columns, to_expression(where, pair_schema(table)), spec, table)
+        if found.left_out:
+            warnings.warn(f"studies left out: {found.told()}", LeftOutWarning, stacklevel=2)
+        return found.rows
 
     def wide(
         self,

@@ -85,7 +85,7 @@ class View:
         selection: Selection | None = None,
         label: Mapping[str, str] | None = None,
     ) -> None:
-        self._tables, self._label = tables, dict(label or {})
+        self._tables, self.label = tables, dict(label or {})
         self._now = pins is None
         self._pins: dict[str, Pin | None] = dict(pins or {})
         self._selection = selection or Selection()
@@ -330,7 +330,7 @@ class View:
         rows = rows if len(indices) == rows.num_rows else rows.take(indices)
         spec_ids = rows[spec_column(kind)].unique().to_pylist()
         if len(spec_ids) > 1:
-            raise self._several(kind, sorted(spec_ids))
+            raise self.several_specs(kind, sorted(spec_ids))
         found = {spec_column(kind): spec_id for spec_id in spec_ids}
         return self._labelled(rows.select(wanted), contract.features, found)
 
@@ -360,7 +360,7 @@ class View:
         chain = {*spec_ids, *(specs[spec_id].parent_id for spec_id in spec_ids)}
         return sorted(spec_id for spec_id in chain if spec_id in specs and specs[spec_id].kind == kind)
 
-    def _several(self, kind: str, spec_ids: Sequence[str]) -> InputError:
+    def several_specs(self, kind: str, spec_ids: Sequence[str]) -> InputError:
         """Return the error of rows of several specifications, with what tells these apart."""
         specs = self.specs()
         first = spec_ids[0]
@@ -388,5 +388,5 @@ class View:
             field.with_metadata(contracts.feature_metadata(field.name, calibrated)) if field.name in known else field
             for field in rows.schema
         ]
-        origin = {"cvtbatch": json.dumps({**self._label, **spec_ids})}
+        origin = {"cvtbatch": json.dumps({**self.label, **spec_ids})}
         return rows.cast(pa.schema(fields, metadata=origin))

@@ -1,5 +1,7 @@
 """Units of columns, as Arrow tables of the store say or name them."""
 
+import itertools
+
 import pyarrow as pa
 
 from cvtbatch import contracts
@@ -23,11 +25,8 @@ def units(rows: pa.Table) -> dict[str, str]:
             "bad_argument",
             f"units are those of an Arrow table, e.g. store.rois() before its to_pandas(), not of a {type(rows).__name__}",
         )
-    known = {
-        field.name: field.unit
-        for name in contracts.table_names()
-        for field in contracts.table(name).fields
-        if field.unit
-    }
+    tables = (contracts.table(name).fields for name in contracts.table_names())
+    fields = itertools.chain(contracts.view("pairs").fields, *tables)
+    known = {field.name: field.unit for field in fields if field.unit}
     said = {field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in rows.schema}
     return {name: unit for name in said if (unit := said[name] or known.get(name, ""))}

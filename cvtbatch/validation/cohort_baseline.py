@@ -6,6 +6,7 @@ from cvtbatch.validation.baseline import BaselineRow, Kept, Value, baseline_tabl
 from cvtbatch.validation.inputs import NO_TRAINING, Case, Training
 from cvtbatch.validation.kept_columns import KeptLevels, KeptNumbers
 from cvtbatch.validation.nomogram import Nomogram, Term
+from cvtbatch.validation.outcome import Outcome
 from cvtbatch.validation.values import Maybe, NotComputable
 
 CLINICAL: Mapping[str, str] = {
@@ -37,13 +38,15 @@ def _unit(term: Term) -> str:
     return "yes/no" if [name for _, name in term.levels] == ["no", "yes"] else "category"
 
 
-def against_training(training: Training | None, cases: tuple[Case, ...]) -> Maybe[tuple[BaselineRow, ...]]:
+def against_training(
+    training: Training | None, cases: tuple[Case, ...], outcome: Outcome
+) -> Maybe[tuple[BaselineRow, ...]]:
     """Compare the centre with training, the outcome's share first."""
     if training is None:
         return NO_TRAINING
-    outcome: dict[str, str] = {"cvt": "yes/no"}
-    own = {"cvt": [None if case.outcome is None else int(case.outcome) for case in cases]}
-    shares = baseline_table(outcome, own, {"cvt": [int(value) for value in training.outcome]})
+    name = outcome.column
+    own = {name: [None if case.outcome is None else int(case.outcome) for case in cases]}
+    shares = baseline_table({name: "yes/no"}, own, {name: [int(value) for value in training.outcome]})
     return shares + baseline_table(CLINICAL, _columns(cases, CLINICAL), training.clinical)
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from cvtbatch.validation.inputs import (
 )
 from cvtbatch.validation.model_result import ModelComparison, ModelResult, compare_models, evaluate_model
 from cvtbatch.validation.nomogram import Nomogram
+from cvtbatch.validation.outcome import Outcome
 from cvtbatch.validation.power import Power, power
 from cvtbatch.validation.readers import OtherReading, ReaderStudy
 from cvtbatch.validation.recalibration import TERMS, Method, Recalibration, recalibrations
@@ -46,12 +47,14 @@ class Validation:
     """Everything that a report shows.
 
     Attributes:
+        outcome: what the models tell.
         repeats: None where every patient has one scan.
         others: whose outlines of the centre are there and are not scored.
     """
 
     provenance: Provenance
     primary: str
+    outcome: Outcome
     patients: int
     repeats: Repeats | None
     flow: tuple[FlowStep, ...]
@@ -102,6 +105,9 @@ def evaluate(
         seed: of the bootstrap; equal seeds give equal results over any `map_`.
     """
     models = tuple(evaluate_model(cohort, facts, seed, map_) for facts in bundle.models)
+    if not bundle.outcome.is_cvt:
+        # What was published is of CVT.
+        models = tuple(replace(model, published_auc=None) for model in models)
     primary, facts = models[-1], bundle.models[-1]
     threshold = next(iter(facts.thresholds.values()))
     results = tuple(_judge(case, facts.name, threshold) for case in cohort.cases)
@@ -112,11 +118,12 @@ def evaluate(
     return Validation(
         provenance=provenance,
         primary=primary.name,
+        outcome=bundle.outcome,
         patients=len(single.cases),
         repeats=count_repeats(cohort.cases),
         flow=cohort.flow,
         baseline_by_class=cohort_baseline.by_class(single.cases, bundle.nomogram),
-        baseline_against_training=cohort_baseline.against_training(training, single.cases),
+        baseline_against_training=cohort_baseline.against_training(training, single.cases, bundle.outcome),
         protocol=cohort_baseline.protocol(training, single.cases),
         failures=cohort.failures,
         flags=_count_flags(cohort.cases),

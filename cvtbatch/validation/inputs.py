@@ -10,6 +10,7 @@ from cvtbatch.validation.baseline import Kept, Value
 from cvtbatch.validation.development_size import DevelopmentCohort
 from cvtbatch.validation.kept_columns import KeptNumbers
 from cvtbatch.validation.nomogram import Nomogram
+from cvtbatch.validation.outcome import CVT, Outcome
 from cvtbatch.validation.readers import OtherReading, ReaderStudy
 from cvtbatch.validation.recalibration import Method
 from cvtbatch.validation.study import Study
@@ -243,6 +244,7 @@ class BundleFacts:
         models: in the order in which they are shown; the last is the primary one.
         columns: how many have a training range: those that any of the models uses.
         development: whom the primary one was developed on.
+        outcome: what the models tell.
     """
 
     models: tuple[ModelFacts, ...]
@@ -250,6 +252,7 @@ class BundleFacts:
     importances: tuple[Importance, ...]
     columns: int
     development: DevelopmentCohort
+    outcome: Outcome = CVT
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -277,7 +280,7 @@ def scored_cases(cases: tuple[Case, ...], model: str) -> tuple[Scored, tuple[Cas
     patient = np.array([numbers[case.patient] for case in kept], dtype=np.int64)
     none = NO_SCORED_CASE
     if all(case.outcome is None for case in cases):
-        none = "no case has an outcome: fill in cvt or etiology"
+        none = "no case has an outcome: fill in its column, which is cvt or etiology where CVT is told"
     elif not any(model in case.scores for case in cases):
         # The one model with clinical terms, each of which is flagged where it is unknown.
         flagged = [{flag for flag in case.flags if flag.endswith(UNKNOWN)} for case in cases] if model == "DLRN" else []

@@ -19,6 +19,7 @@ from cvtbatch.validation.inputs import (
     scored_cases,
 )
 from cvtbatch.validation.kept_columns import NOT_KEPT, KeptLevels, KeptNumbers
+from cvtbatch.validation.outcome import Outcome
 from cvtbatch.validation.shift_verdict import shift_verdict
 from cvtbatch.validation.training_distance import KeptEmbedding, Novelty, Support, novelty, novelty_of_kept, support
 from cvtbatch.validation.values import Floats, Maybe, NotComputable
@@ -69,7 +70,7 @@ def find_shift(cohort: CenterCohort, bundle: BundleFacts, training: Training | N
         {name: [case.acquisition.get(name) for case in kept] for name in names},
     )
     features = NO_TRAINING if training is None else _feature_shift(cohort, training)
-    scores = _score_shift(cohort.cases, bundle.models)
+    scores = _score_shift(cohort.cases, bundle.models, bundle.outcome)
     acquisition = NO_TRAINING if training is None else _acquisition_shift(cohort, training)
     within = support(
         [len(case.outside) for case in cohort.cases],
@@ -101,7 +102,7 @@ def _complete(rows: Floats) -> Floats:
     return rows[np.isfinite(rows).all(axis=1)]
 
 
-def _score_shift(cases: tuple[Case, ...], models: tuple[ModelFacts, ...]) -> Maybe[ScoreShift]:
+def _score_shift(cases: tuple[Case, ...], models: tuple[ModelFacts, ...], outcome: Outcome) -> Maybe[ScoreShift]:
     """Compare log odds with training's out-of-fold ones: of all cases, whatever the mix of classes, and class by class."""
     training: dict[str, Floats] = {}
     center: dict[str, Floats] = {}
@@ -112,8 +113,8 @@ def _score_shift(cases: tuple[Case, ...], models: tuple[ModelFacts, ...]) -> May
         own, seen = scored_cases(cases, facts.name)[0], facts.out_of_fold
         for group, then, now in (
             ("all cases", seen.score, every),
-            ("CVT", seen.score[seen.outcome], own.score[own.outcome]),
-            ("other causes", seen.score[~seen.outcome], own.score[~own.outcome]),
+            (outcome.event, seen.score[seen.outcome], own.score[own.outcome]),
+            (outcome.others, seen.score[~seen.outcome], own.score[~own.outcome]),
         ):
             training[f"{facts.name} ({group})"], center[f"{facts.name} ({group})"] = then, now
     if not training:
@@ -123,7 +124,7 @@ def _score_shift(cases: tuple[Case, ...], models: tuple[ModelFacts, ...]) -> May
         ScoreDistribution(
             group, *(tuple(map(float, np.sort(side[f"{primary} ({group})"]))) for side in (training, center))
         )
-        for group in ("CVT", "other causes", "all cases")
+        for group in (outcome.event, outcome.others, "all cases")
         if f"{primary} ({group})" in training
     )
     odds = [{name: log_odds(values) for name, values in side.items()} for side in (training, center)]

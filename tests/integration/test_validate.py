@@ -267,7 +267,7 @@ def test_a_recalibrated_bundle_is_one_of_its_own_and_the_report_says_so(scored: 
     first_screen = page[: page.index("<nav")]
     assert "Recalibrated bundle." in first_screen
     assert first.digest in first_screen
-    assert "centre C3 (25 cases, 13 of them CVT" in first_screen
+    assert "centre C3 (25 cases, 13 of them with CVT" in first_screen
     written = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
     assert "itself recalibrated" in written["recalibrations"]["intercept"]["not_computable"]
     assert written["provenance"]["recalibrated"]["center"] == "C3"

@@ -39,6 +39,7 @@ LAYERS = [
         "location",
         "regions",
         "signs",
+        "followup",
         "reporting",
         "reviewing",
         "validation",

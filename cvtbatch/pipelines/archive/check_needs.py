@@ -5,12 +5,15 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.clinical_columns import to_number
 from cvtbatch.dlrn.clinical_terms import ClinicalTerm, levels_of, names_of
-from cvtbatch.manifest import Case, Manifest, Reading, Value
+from cvtbatch.manifest import Case, Manifest, Reading
+from cvtbatch.pipelines.shared.outcomes import outcome_in
 from cvtbatch.pipelines.shared.readings import is_method
+from cvtbatch.validation.outcome import EXPANSION, Outcome
 
 NO_AUC = "the report will have no AUC, no calibration and no decision curve, and the exit code is 3"
 
@@ -20,7 +23,7 @@ class Lack:
     """A thing that a bundle needs of every case, and that some cases do not have.
 
     Attributes:
-        need: "outline", a clinical column of the nomogram, "outcome", or "both_outcomes": cases with CVT and cases without.
+        need: "outline", a clinical column of the nomogram, "outcome", or "both_outcomes": cases with the event and cases without.
         columns: of the manifest that would say it; one of them is enough.
         cases: that lack it.
         first_row: manifest row of the first of them.
@@ -59,14 +62,15 @@ def check_needs(manifest: Manifest, bundle: Bundle, reader: str | None = None) -
         reader: whose outlines are to be scored; by default whom the bundle was fitted on. What a method outlines is needed of no
             manifest.
     """
-    needs = _needs(_reading(manifest, bundle.description.primary, reader), bundle.model.clinical)
+    outcome = bundle.description.outcome
+    needs = _needs(_reading(manifest, bundle.description.primary, reader), bundle.model.clinical, outcome)
     counts, first = dict.fromkeys(needs, 0), dict.fromkeys(needs, 0)
-    known = Counter[Value]()
+    known = Counter[int]()
     first_known = 0
     for case in manifest:
         values = {**json.loads(case.extra), **case.clinical_values()}
-        if values["cvt"] is not None:
-            known[values["cvt"]] += 1
+        if (told := _told(values, outcome)) is not None:
+            known[told] += 1
             first_known = first_known or case.manifest_row
         for name, need in needs.items():
             if not need.is_met(case, values):
@@ -84,19 +88,29 @@ def check_needs(manifest: Manifest, bundle: Bundle, reader: str | None = None) -
         for name, need in needs.items()
         if counts[name]
     ]
-    return [*lacks, *_of_one_class(known, first_known)]
+    return [*lacks, *_of_one_class(known, first_known, outcome)]
 
 
-def _of_one_class(known: Mapping[Value, int], first_row: int) -> list[Lack]:
-    """Return what is lacking where all known outcomes, cases by the value of cvt, are the same."""
+def _told(values: Mapping[str, Any], outcome: Outcome) -> int | None:
+    """Return a case's outcome, where a manifest says it."""
+    return values["cvt"] if outcome.is_cvt else outcome_in(values, outcome.column)
+
+
+def _columns(outcome: Outcome) -> tuple[str, ...]:
+    """Return the columns of the manifest that say an outcome."""
+    return ("cvt", "etiology") if outcome.is_cvt else (outcome.column,)
+
+
+def _of_one_class(known: Mapping[int, int], first_row: int, outcome: Outcome) -> list[Lack]:
+    """Return what is lacking where all known outcomes, cases by 0 and 1, are the same."""
     if len(known) != 1:
         return []
-    [(cvt, cases)] = known.items()
+    [(event, cases)] = known.items()
     told = (
-        f"the report needs cases with CVT and cases without: all {cases} with a known outcome are "
-        f"{'with' if cvt else 'without'} (first: row {first_row}); {NO_AUC}"
+        f"the report needs cases with {outcome.event} and cases without: all {cases} with a known outcome are "
+        f"{'with' if event else 'without'} (first: row {first_row}); {NO_AUC}"
     )
-    return [Lack("both_outcomes", ("cvt", "etiology"), cases, first_row, told)]
+    return [Lack("both_outcomes", _columns(outcome), cases, first_row, told)]
 
 
 def _reading(manifest: Manifest, fitted: Reading, reader: str | None) -> Reading:
@@ -107,7 +121,7 @@ def _reading(manifest: Manifest, fitted: Reading, reader: str | None) -> Reading
     return Reading(reader, min(numbers, default=1))
 
 
-def _needs(reading: Reading, clinical: Sequence[ClinicalTerm]) -> dict[str, _Need]:
+def _needs(reading: Reading, clinical: Sequence[ClinicalTerm], outcome: Outcome) -> dict[str, _Need]:
     outline = _Need(
         ("mask", "reader", "reading"),
         f"an outline of reader {reading} to score",
@@ -117,10 +131,17 @@ def _needs(reading: Reading, clinical: Sequence[ClinicalTerm]) -> dict[str, _Nee
     return {
         **({} if is_method(reading.reader) else {"outline": outline}),
         **{name: _of_term(name, clinical) for name in names_of(clinical)},
-        "outcome": _Need(
-            ("cvt", "etiology"), "cvt or etiology to validate", NO_AUC, lambda _, values: values["cvt"] is not None
-        ),
+        # No row of a manifest says of itself whether the hematoma expanded.
+        **({} if outcome.column == EXPANSION else {"outcome": _of_outcome(outcome)}),
     }
+
+
+def _of_outcome(outcome: Outcome) -> _Need:
+    columns = _columns(outcome)
+    missing = NO_AUC if outcome.is_cvt else "there will be no report"
+    return _Need(
+        columns, f"{' or '.join(columns)} to validate", missing, lambda _, values: _told(values, outcome) is not None
+    )
 
 
 def _of_term(name: str, clinical: Sequence[ClinicalTerm]) -> _Need:

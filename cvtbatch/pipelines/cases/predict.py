@@ -97,9 +97,9 @@ def predict_case(
         CaseCard(
             bundle_digest=bundle.digest,
             intended_use=told.intended_use,
-            trained_on=f"{told.cohort.cases} cases of {', '.join(told.cohort.training_centers)}, {told.cohort.positive} with CVT, "
-            f"outlined by reader {told.primary}",
-            conclusion=conclude_card(models[-1], outside, _unfit(bundle)),
+            trained_on=f"{told.cohort.cases} cases of {', '.join(told.cohort.training_centers)}, {told.cohort.positive} "
+            f"with {told.outcome.event}, outlined by reader {told.primary}",
+            conclusion=conclude_card(models[-1], outside, _unfit(bundle), told.outcome),
             cautions=tuple(_cautions(bundle, inputs)),
             input_digest=inputs.input_digest,
             choice=inputs.choice,

@@ -53,6 +53,7 @@ def bundle_facts(bundle: Bundle) -> BundleFacts:
         importances=tuple(Importance(column.feature, column.importance, column.coefficient) for column in selected),
         columns=len(bundle.model.columns) + sum(not is_yes_or_no(name) for name in clinical_numbers),
         development=_development(bundle.description),
+        outcome=bundle.description.outcome,
     )
 
 

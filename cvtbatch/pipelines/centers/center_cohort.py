@@ -23,6 +23,7 @@ from cvtbatch.pipelines.centers.reader_study import Readers
 from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outlines, select_rows
 from cvtbatch.pipelines.models.score_keys import KEY, read_keys
 from cvtbatch.pipelines.shared.case_values import acquisition_values, case_columns, clinical_values, own_values
+from cvtbatch.pipelines.shared.outcomes import NO_SUCH_OUTCOME, Outcomes, read_outcomes
 from cvtbatch.pipelines.shared.reviewed import refused_outlines
 from cvtbatch.regions.rules import is_region
 from cvtbatch.reporting.outlined_slice import OutlinedSlice
@@ -55,6 +56,7 @@ def read_cohort(source: Source, readers: Readers, reviewed: bool = False) -> Cen
             on; a case has several primary outlines.
     """
     cases = {row["case_key"]: row for row in source.cases([source.center])}
+    outcomes = _outcomes(source, cases, source.reading)
     rois = source.outlines()
     volumes = source.by_key("volumes", "case_key")
     _refuse_training_images(source, [row for row in volumes.values() if row["case_key"] in cases])
@@ -86,6 +88,7 @@ def read_cohort(source: Source, readers: Readers, reviewed: bool = False) -> Cen
             explanations.get(roi_key),
             beyond,
             own_values(cases[case_key], source.bundle.model.clinical),
+            outcomes[case_key],
         )
         for roi_key, case_key, beyond in zip(
             rows["roi_key"].to_pylist(),
@@ -99,13 +102,19 @@ def read_cohort(source: Source, readers: Readers, reviewed: bool = False) -> Cen
     return CenterCohort(
         center=source.center,
         cases=tuple(found),
-        flow=_flow(cases, _unused(source, cases, own, failures, refused), {case.key for case in found}),
+        flow=_flow(cases, _unused(source, cases, own, failures, refused), found),
         failures=tuple(Count(kind, n) for kind, n in sorted(Counter(row["kind"] for row in failures).items())),
         features=selected_columns(source.bundle, rows),
         embedding=embeddings(source.bundle, rows),
         readers=readers.studies,
         others=readers.others,
     )
+
+
+def _outcomes(source: Source, cases: Mapping[str, Row], reading: Reading) -> Outcomes:
+    """Return the outcomes of cases that the bundle is to tell, by case_key."""
+    column = source.bundle.description.outcome.column
+    return read_outcomes(source.view, cases.values(), column, reading, source.spec_ids)
 
 
 def _refused(source: Source, own: Sequence[Row]) -> dict[str, str]:
@@ -168,12 +177,13 @@ def _case(
     explanation: Row | None,
     beyond: Mapping[str, float],
     own: Mapping[str, Value],
+    outcome: int | None,
 ) -> Case:
     flags = dict.fromkeys([*(score["flags"] or ()), *(volume["flags"] or ()), *(roi["flags"] or ())])
     return Case(
         key=case["case_key"],
         patient=case["patient"],
-        outcome=None if case["cvt"] is None else bool(case["cvt"]),
+        outcome=None if outcome is None else bool(outcome),
         scores={shown: score[str(name)] for name, shown in MODEL_NAMES.items() if score[str(name)] is not None},
         clinical={**clinical_values(case, roi), "source_volume_ml": roi["source_volume_ml"], **own},
         acquisition=acquisition_values(volume, scale),
@@ -250,28 +260,29 @@ def _concerns(failure: Row, reading: Reading) -> bool:
     return kind != "out" or reading.reader.endswith(f":{number[:8]}")
 
 
-def _flow(cases: Mapping[str, Row], unused: Mapping[str, str], analysed: set[str]) -> tuple[FlowStep, ...]:
+def _flow(cases: Mapping[str, Row], unused: Mapping[str, str], found: Sequence[Case]) -> tuple[FlowStep, ...]:
     """Return the steps from screened to analysed, each with the cases that it leaves out by reason.
 
     Args:
         cases: rows of `cases` of the centre, by case_key.
         unused: why a case would not be analysed, by case_key.
-        analysed: case_keys.
+        found: that are analysed.
     """
+    analysed = {case.key for case in found}
     excluded: dict[str, list[str]] = {}
     unusable: dict[str, list[str]] = {}
     eligible = 0
     empty: Counter[str] = Counter()
     for key, case in cases.items():
-        found = assess_eligibility(case)
-        if found.reasons:
-            excluded.setdefault(REASONS[found.reasons[0]], []).append(key)
+        assessed = assess_eligibility(case)
+        if assessed.reasons:
+            excluded.setdefault(REASONS[assessed.reasons[0]], []).append(key)
             continue
         eligible += 1
-        empty.update(found.unknown)
+        empty.update(assessed.unknown)
         if key not in analysed:
             unusable.setdefault(unused[key], []).append(key)
-    unknown = sorted(key for key in analysed if cases[key]["cvt"] is None)
+    unknown = sorted(case.key for case in found if case.outcome is None)
     unrecorded = {criterion.column: empty[criterion.column] for criterion in CRITERIA if empty[criterion.column]}
     return (
         FlowStep("screened", len(cases)),
@@ -291,7 +302,13 @@ def read_training_values(source: Source) -> Training | None:
     rows = source.wide(source.training_centers, source.fitted)
     outlines = rows.select(IDENTITY).to_pylist() if source.bundle.description.reviewed else []
     refused = refused_outlines(source.view, outlines, "case_key")
-    rows, _ = select_rows(rows, cases.values(), source.training_centers, refused, source.bundle.model.pooling)
+    try:
+        outcomes = _outcomes(source, cases, source.fitted)
+    except InputError as error:
+        if error.kind != NO_SUCH_OUTCOME:
+            raise
+        return None
+    rows, _ = select_rows(rows, cases.values(), source.training_centers, refused, outcomes, source.bundle.model.pooling)
     if not rows.num_rows:
         return None
     rois, volumes = source.outlines(), source.by_key("volumes", "case_key")
@@ -302,7 +319,7 @@ def read_training_values(source: Source) -> Training | None:
     ]
     clinical, acquisition = case_columns(used)
     return Training(
-        outcome=np.array([case["cvt"] for case, *_ in used], dtype=np.float64),
+        outcome=np.array([outcomes[case["case_key"]] for case, *_ in used], dtype=np.float64),
         clinical=clinical,
         acquisition=acquisition,
         features=selected_columns(source.bundle, rows),

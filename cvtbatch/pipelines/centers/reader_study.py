@@ -33,7 +33,7 @@ class PairedScores:
     """What a model scores the first and the second outlines of pairs: (cases,) each, NaN where there is no score.
 
     Attributes:
-        threshold: frozen; a score at or above it is a decision for CVT.
+        threshold: frozen; a score at or above it is a decision for the event.
     """
 
     model: str

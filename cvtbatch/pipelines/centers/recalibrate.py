@@ -19,6 +19,7 @@ from cvtbatch.pipelines.centers.reader_study import Readers
 from cvtbatch.spec import digest
 from cvtbatch.validation.calibration import terms
 from cvtbatch.validation.inputs import Case, scored_cases
+from cvtbatch.validation.outcome import Outcome
 from cvtbatch.validation.recalibration import Method, Recalibration, recalibrations
 from cvtbatch.validation.values import Estimate, Interval, NotComputable
 
@@ -30,12 +31,14 @@ class RecalibrationReport:
     """What was written, for people and as the JSON document of `cvtbatch recalibrate --json`.
 
     Attributes:
+        outcome: what the bundle tells.
         recalibration: what bundle.json says of it.
     """
 
     out: str
     digest: str
     caution: str
+    outcome: Outcome
     recalibration: JsonObject
 
     @property
@@ -87,7 +90,9 @@ def recalibrate_center(
     function = Function(found.intercept.value, 1.0 if found.slope is None else found.slope.value)
     origin = _origin(source, cases, found)
     written = recalibrate_bundle(bundle_path, out, function, origin)
-    return RecalibrationReport(str(out), written, found.caution, load_bundle(out).document["recalibration"])
+    return RecalibrationReport(
+        str(out), written, found.caution, bundle.description.outcome, load_bundle(out).document["recalibration"]
+    )
 
 
 def _origin(source: Source, cases: tuple[Case, ...], found: Recalibration) -> JsonObject:

@@ -51,6 +51,7 @@ def case_row(case: Case) -> Row:
         **case_identity(case),
         **case.clinical_values(),
         "extra": case.extra,
+        "timepoint": case.timepoint,
         "clinical_digest": case.clinical_digest(),
         "manifest_row": case.manifest_row,
     }

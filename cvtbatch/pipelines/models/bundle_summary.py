@@ -18,6 +18,7 @@ from cvtbatch.dlrn.description import (
 )
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.pipelines.shared.bundle_warnings import BundleWarning, bundle_warnings
+from cvtbatch.validation.outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class BundleSummary:
 
     Attributes:
         warnings: what speaks against using it at all, to be read first.
+        outcome: what it tells.
         features: what its radiomics columns are: "radiomics", the study's features, or the name of a feature set.
         columns: without which it scores nothing.
         thresholds: frozen, by model and name.
@@ -89,6 +91,7 @@ class BundleSummary:
     warnings: tuple[BundleWarning, ...]
     intended_use: str
     protocol: str
+    outcome: Outcome
     cohort: Cohort
     recalibrated: RecalibratedOn | None
     specs: SpecChain
@@ -126,6 +129,7 @@ def summarise_bundle(path: Path) -> BundleSummary:
         warnings=bundle_warnings(told),
         intended_use=told.intended_use,
         protocol=told.protocol,
+        outcome=told.outcome,
         cohort=Cohort(cohort.training_centers, cohort.cases, cohort.patients, cohort.positive, dict(cohort.excluded)),
         recalibrated=None
         if origin is None

@@ -12,17 +12,18 @@ from cvtbatch.store import View
 NO_TERMS = ("patient", "etiology", "cvt", "confirmed_by")
 
 
-def require_clinical(names: Sequence[str], view: View) -> tuple[str, ...]:
+def require_clinical(names: Sequence[str], view: View, outcome: str) -> tuple[str, ...]:
     """Return the columns that a job names as clinical terms.
 
     Args:
         view: rows of `cases`, whose x_ columns may be terms.
+        outcome: column that is told, and is no term.
 
     Raises:
         InputError: "no_such_column", or "outcome_among_terms".
     """
     for name in names:
-        if name in NO_TERMS:
+        if name in (*NO_TERMS, outcome):
             raise InputError(
                 "outcome_among_terms",
                 f"fit.clinical names {name}, which is no value at admission: it names the patient, or tells the outcome",

@@ -15,8 +15,8 @@ from cvtbatch.pipelines.shared.job import Job, VariantSection
 from cvtbatch.pipelines.shared.pinned_store import PinnedStore
 
 REFERENCE = "dlrn"
-# What makes the folds, which all variants share.
-OF_THE_FOLDS = ("protocol", "seed", "nested")
+# What is told and what makes the folds, which all variants share.
+OF_THE_FOLDS = ("outcome", "protocol", "seed", "nested")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,8 @@ def _settings(name: str, variant: VariantSection, base: FitSettings) -> FitSetti
     if own := [key for key in OF_THE_FOLDS if key in variant.fit]:
         raise InputError(
             "bad_job",
-            f"compare.variants.{name}: fit.{own[0]} makes the folds, which all variants share: set it in section fit",
+            f"compare.variants.{name}: fit.{own[0]} makes the folds or their labels, which all variants share: set it in section "
+            "fit",
         )
     settings = _merged(to_document(base), variant.fit)
     if problems := contracts.problems_of({"version": 1, "kind": "compare-models", "fit": settings}, "job.json"):

@@ -50,6 +50,7 @@ def select_rows(
     cases: Iterable[Row],
     centers: Collection[str],
     refused: Mapping[str, str],
+    outcomes: Mapping[str, int | None],
     pooling: Pooling = Pooling.LARGEST,
 ) -> tuple[pa.Table, Mapping[str, int]]:
     """Return the rows that can be fitted on: of eligible cases with an outcome and an embedding, and not refused.
@@ -58,6 +59,7 @@ def select_rows(
         rows: of `FeatureStore.wide()`, with case_key and the embedding of a pooling; they stay in their order.
         cases: rows of `cases`, of any centre.
         refused: why outlines are not to be taken, by case_key.
+        outcomes: by case_key; None where one is not known.
 
     Returns:
         the rows, and how many cases of the training centres are left out, by reason.
@@ -66,7 +68,7 @@ def select_rows(
     featured, embedded = set(rows["case_key"].to_pylist()), set(complete["case_key"].to_pylist())
 
     def lack(case: Row) -> str:
-        if case["cvt"] is None:
+        if outcomes[case["case_key"]] is None:
             return "no_outcome"
         if case["case_key"] not in featured:
             return "no_features"

@@ -21,11 +21,10 @@ from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.unfinished import require_done
 from cvtbatch.store import FeatureStore, Location
 from cvtbatch.validation.cohort_baseline import CLINICAL
+from cvtbatch.validation.outcome import outcome_of
 
-INTENDED_USE = (
-    "Research: tells hematomas caused by cerebral venous thrombosis from hematomas of other causes on non-enhanced head CT. "
-    "Not a medical device; not for the care of patients."
-)
+TELLS_CVT = "tells hematomas caused by cerebral venous thrombosis from hematomas of other causes"
+RESEARCH_ALONE = "Not a medical device; not for the care of patients."
 
 # Keys of the section fit that are not said where they are at their default, so that equal fits have equal digests for ever.
 LATER = frozenset(
@@ -34,6 +33,7 @@ LATER = frozenset(
         "features",
         "harmonise",
         "nested.leave_one_center_out",
+        "outcome",
         "pooling",
         "prediction_sets",
         "selection.volume_correlation",
@@ -131,9 +131,11 @@ def _spread(
 
 def _document(fit: Fit, data: TrainingData, job: Job, snapshot: str, content_digest: str) -> dict[str, object]:
     """Return bundle.json but for what follows from the model and the files."""
-    cohort = data.cohort
+    cohort, outcome = data.cohort, outcome_of(job.fit.outcome)
+    tells = TELLS_CVT if outcome.is_cvt else f"tells hematomas with {outcome.event} from those with {outcome.other}"
     return {
-        "intended_use": INTENDED_USE,
+        "intended_use": f"Research: {tells} on non-enhanced head CT. {RESEARCH_ALONE}",
+        **({} if outcome.is_cvt else {"outcome": to_document(outcome)}),
         "specs": {
             "volume_spec_id": data.volume_spec_id,
             "radiomics_spec_id": data.specs.radiomics_spec_id,

@@ -25,13 +25,20 @@ from cvtbatch.pipelines.models.clinical_names import require_clinical
 from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outlines, select_rows
 from cvtbatch.pipelines.shared.case_values import Columns, case_columns
 from cvtbatch.pipelines.shared.job import Job
+from cvtbatch.pipelines.shared.outcomes import Outcomes, read_outcomes
 from cvtbatch.pipelines.shared.pinned_store import PinnedStore
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE, flagged_outlines, read_readings
 from cvtbatch.pipelines.shared.reviewed import NOT_REVIEWED, refused_outlines
 from cvtbatch.spec import Spec
 from cvtbatch.store import IS_OUTLINE, FeatureStore, View, among, incomplete_outlines, wide_rows
 from cvtbatch.validation.icc_table import IccTable
+from cvtbatch.validation.outcome import CVT, EXPANSION
 
+_FILL_IN = "fill in what is missing, and run extract again, which computes no feature anew for it"
+_WHERE_OUTCOMES_STAND = {
+    CVT.column: f"An outcome is the manifest's column cvt or etiology: {_FILL_IN}",
+    EXPANSION: "Whether a hematoma expanded is told of the first of two studies of a patient: cvtbatch export pairs",
+}
 NOT_WHOLE = "slices_without_embedding"
 WIDE = ("roi_key", "case_key", "center", "input_digest", "volume_spec_id", "radiomics_spec_id", "embedding_spec_id")
 
@@ -47,6 +54,7 @@ class CohortSource:
         icc_table: agreement of features from elsewhere.
         features: "radiomics", the study's features, or the name of a feature set.
         pooling: which embeddings.
+        outcome: column that says what is told.
     """
 
     store_url: str
@@ -60,6 +68,7 @@ class CohortSource:
     icc_table: IccTable | None = None
     features: str = contracts.RADIOMICS
     pooling: Pooling = Pooling.LARGEST
+    outcome: str = CVT.column
 
 
 def cohort_source(job: Job, pinned: PinnedStore, spec_ids: Sequence[str], icc_table: IccTable | None) -> CohortSource:
@@ -71,11 +80,12 @@ def cohort_source(job: Job, pinned: PinnedStore, spec_ids: Sequence[str], icc_ta
         primary=job.cohort.primary,
         spec_ids=tuple(spec_ids),
         reviewed=job.cohort.reviewed,
-        clinical=require_clinical(job.fit.clinical.columns, pinned.view),
+        clinical=require_clinical(job.fit.clinical.columns, pinned.view, job.fit.outcome),
         icc_readers=job.fit.selection.icc_readers,
         icc_table=icc_table,
         features=job.fit.features,
         pooling=job.fit.pooling,
+        outcome=job.fit.outcome,
     )
 
 
@@ -126,7 +136,9 @@ def read_training(source: CohortSource) -> TrainingData:
     refuse_several_outlines(rows)
     outlines = rows.select(["roi_key", "case_key", "input_digest"]).to_pylist() if source.reviewed else []
     refused = {**_unpooled(view, source, rows), **refused_outlines(view, outlines, "case_key")}
-    rows, excluded = select_rows(rows, cases, source.training_centers, refused, source.pooling)
+    own = [case for case in cases if case["center"] in source.training_centers]
+    outcomes = read_outcomes(view, own, source.outcome, source.primary, source.spec_ids)
+    rows, excluded = select_rows(rows, cases, source.training_centers, refused, outcomes, source.pooling)
     rows = rows.rename_columns(["embedding" if name == source.pooling.column else name for name in columns])
     if not rows.num_rows:
         raise InputError("no_training_cases", _nobody_left(source, excluded))
@@ -144,7 +156,9 @@ def read_training(source: CohortSource) -> TrainingData:
     clinical, acquisition = _case_columns(view, rows, features.name, volume_spec_id, specs.radiomics_spec_id)
     backbone = _backbone(known[specs.embedding_spec_id], cases)
     return TrainingData(
-        cohort=_cohort(rows, features.features, of_components, members, source, _repeats(view, source, features, rows)),
+        cohort=_cohort(
+            rows, features.features, of_components, members, source, outcomes, _repeats(view, source, features, rows)
+        ),
         specs=specs,
         volume_spec_id=volume_spec_id,
         spec_chain=tuple(known[name] for name in (volume_spec_id, specs.radiomics_spec_id, specs.embedding_spec_id)),
@@ -171,8 +185,9 @@ def _nobody_left(source: CohortSource, excluded: Mapping[str, int]) -> str:
     """Say why there is nobody to train on, and for each reason what to do about it."""
     why = ", ".join(f"{cases} {reason.replace('_', ' ')}" for reason, cases in excluded.items())
     mends = {
-        "no_outcome": "An outcome is the manifest's column cvt or etiology: fill in what is missing, and run extract again, which "
-        "computes no feature anew for it",
+        "no_outcome": _WHERE_OUTCOMES_STAND.get(
+            source.outcome, f"An outcome is the manifest's column {source.outcome}: {_FILL_IN}"
+        ),
         "no_features": f"Features ({source.features}) are missing where a case failed, has no such outline, or they were not "
         f"extracted before the snapshot: cvtbatch status --store {source.store_url}",
         "no_embedding": "Embeddings are computed with weights: cvtbatch extract MANIFEST --store "
@@ -272,6 +287,7 @@ def _cohort(
     slices: pa.Table,
     members: Sequence[Member],
     source: CohortSource,
+    outcomes: Outcomes,
     repeats: tuple[RepeatedOutlines, ...],
 ) -> Cohort:
     """Return the cohort's arrays.
@@ -283,7 +299,7 @@ def _cohort(
     return Cohort(
         keys=tuple(member.key for member in members),
         patients=tuple(patient_key(member.center, member.patient) for member in members),
-        outcome=rows["cvt"].to_numpy().astype(np.int64),
+        outcome=np.array([outcomes[key] for key in rows["case_key"].to_pylist()], np.int64),
         clinical={name: values_of(rows, name) for name in source.clinical},
         radiomics_names=names,
         radiomics=_features(rows, names),

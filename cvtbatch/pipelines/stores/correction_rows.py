@@ -40,6 +40,7 @@ def correction_rows(
     shared: dict[str, Value] = {
         **{"center": case.center, "case_id": case.case_id, "image": case.image_entry, "series_uid": case.series_uid},
         "allow_gaps": 1 if case.allow_gaps else None,
+        "timepoint": case.timepoint,
         **case.clinical_values(),
         **json.loads(case.extra),
     }

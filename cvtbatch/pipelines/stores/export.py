@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import SimpleITK as sitk
 
 from cvtbatch import contracts
+from cvtbatch.contracts import TableContract
 from cvtbatch.errors import InputError
 from cvtbatch.file_errors import why
 from cvtbatch.imaging import outline_picture
@@ -20,10 +21,21 @@ from cvtbatch.manifest.files import refuse_manifest
 from cvtbatch.nearest import enumerated, nearest
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.stores.csv_rows import EMBEDDING, with_embedding_columns, without_formulas, without_lists
-from cvtbatch.store import FeatureStore, StoredArray, View, check_columns, wide_columns, wide_rows
+from cvtbatch.store import (
+    FeatureStore,
+    StoredArray,
+    View,
+    check_columns,
+    pair_rows,
+    pair_schema,
+    wide_columns,
+    wide_rows,
+)
 from cvtbatch.whole_files import written_whole
 
 CENTER = "center"
+PAIRS = "pairs"
+_PAIR_IDS = ("baseline_case_id", "followup_case_id", "baseline_roi_key", "followup_roi_key")
 # What is read from a snapshot, be it one that is recorded for the purpose; the rest is history.
 SNAPSHOT_TABLES = frozenset(
     {
@@ -36,6 +48,7 @@ SNAPSHOT_TABLES = frozenset(
         "radiomics",
         "embeddings",
         "wide",
+        PAIRS,
         *contracts.description_tables(),
     }
 )
@@ -46,6 +59,7 @@ class Exported:
     """What was exported: how many rows, and from which snapshot; none for the history of runs and failures.
 
     Attributes:
+        left_out: of pairs, which studies of a patient are in none, and why; empty where all are in one.
         formulas: ids in a CSV file that a spreadsheet may take for formulas.
         embedding_columns: of a CSV file, those that hold embeddings, a number each.
     """
@@ -55,6 +69,7 @@ class Exported:
     snapshot: str | None
     formulas: int = 0
     embedding_columns: int = 0
+    left_out: str = ""
 
     def to_document(self) -> dict[str, object]:
         """Return the JSON document of `cvtbatch export --json`."""
@@ -72,11 +87,13 @@ def export_table(
     centers: Sequence[str] = (),
     *,
     without_embedding: bool = False,
+    deltas: str | None = None,
 ) -> Exported:
     """Write the current rows of a table, sorted by key.
 
     Args:
-        name: a table, that of a feature set too, or "wide": one row a primary ROI, see `FeatureStore.wide`.
+        name: a table, that of a feature set too; "wide": one row a primary ROI, see `FeatureStore.wide`; or "pairs", see
+            `FeatureStore.pairs`.
         out: `.parquet` or `.csv`; in CSV, an embedding has a column a number, other lists are JSON, and texts that a spreadsheet
             may take for a formula stand behind an apostrophe. Ids are written as they are: manifests have refused such ones since,
             and a changed one is another. Appears whole or not at all.
@@ -85,10 +102,12 @@ def export_table(
         spec_ids: specifications to which the rows are restricted.
         centers: to which the rows are restricted; all where none is named.
         without_embedding: leave the column of embeddings out.
+        deltas: of pairs, the features of which differences are exported: "radiomics", or the name of a feature set.
 
     Raises:
         InputError: the suffix is neither, the file cannot be written or is a manifest, there is no such snapshot, feature set,
-            column, centre or specification; the table has no centres; features of several specifications would mix.
+            column, centre or specification; the table has no centres; features of several specifications would mix; a patient's
+            timepoints contradict each other.
     """
     if out.suffix not in {".parquet", ".csv"}:
         raise InputError("unknown_format", f"--out {out}: the suffix is neither .parquet nor .csv")
@@ -100,7 +119,8 @@ def export_table(
     else:
         pinned = open_pinned(url, snapshot, f"export {name}")
         view, snapshot = pinned.view, pinned.name
-    rows = _rows(view, name, columns, spec_ids, centers)
+    of_deltas = None if deltas is None else FeatureStore(url).features_of(deltas)
+    rows, left_out = _rows(view, name, columns, spec_ids, centers, of_deltas)
     if without_embedding and EMBEDDING in rows.column_names:
         rows = rows.drop_columns([EMBEDDING])
     formulas = length = 0
@@ -115,21 +135,39 @@ def export_table(
                 pa_csv.write_csv(rows, aside)
     except OSError as error:
         raise InputError("cannot_write", f"--out {out} cannot be written: {why(error)}") from None
-    return Exported(out, int(rows.num_rows), snapshot, formulas, length)
+    return Exported(out, int(rows.num_rows), snapshot, formulas, length, left_out)
 
 
 def _ids(view: View, name: str) -> set[str]:
     """Return the columns that are ids, and are written as they are."""
-    key = () if name == "wide" else view.contract(name).key
-    return {*contracts.id_columns(), *key, "case_key", "roi_key"}
+    return {*contracts.id_columns(), *_key(view, name), *_PAIR_IDS, "case_key", "roi_key"}
+
+
+def _key(view: View, name: str) -> list[str]:
+    """Return the columns by which rows are sorted."""
+    if name == PAIRS:
+        return list(contracts.view(name).key)
+    return ["roi_key"] if name == "wide" else list(view.contract(name).key)
+
+
+def _known(view: View, name: str, deltas: TableContract | None) -> list[str]:
+    """Return the columns that there are."""
+    if name == PAIRS:
+        return list(pair_schema(deltas).names)
+    return wide_columns() if name == "wide" else list(view.contract(name).arrow().names)
 
 
 def _rows(
-    view: View, name: str, columns: Sequence[str] | None, spec_ids: Sequence[str], centers: Sequence[str]
-) -> pa.Table:
-    """Return the rows to export, sorted by key; all columns by default."""
-    key = ["roi_key"] if name == "wide" else list(view.contract(name).key)
-    known = wide_columns() if name == "wide" else view.contract(name).arrow().names
+    view: View,
+    name: str,
+    columns: Sequence[str] | None,
+    spec_ids: Sequence[str],
+    centers: Sequence[str],
+    deltas: TableContract | None,
+) -> tuple[pa.Table, str]:
+    """Return the rows to export, sorted by key, all columns by default; and of pairs, which studies are left out."""
+    key, left_out = _key(view, name), ""
+    known = _known(view, name, deltas)
     wanted = check_columns(columns, known)
     if centers and CENTER not in known:
         raise InputError("no_centers", f"table {name} is not of centres: leave --center out")
@@ -138,6 +176,9 @@ def _rows(
     read = list(dict.fromkeys([*wanted, *key, *([CENTER] if centers else [])]))
     if name == "wide":
         rows = wide_rows(view, read, None, spec_ids)
+    elif name == PAIRS:
+        pairs = pair_rows(view, read, None, spec_ids, deltas)
+        rows, left_out = pairs.rows, pairs.told()
     elif view.contract(name).features:
         rows = view.features(name, read, None, spec_ids)
     elif name == "embeddings":
@@ -148,7 +189,7 @@ def _rows(
         rows = view.rows(name, read, spec_ids)
     if centers:
         rows = rows.filter(pc.is_in(rows[CENTER], value_set=pa.array(list(centers), pa.string())))
-    return rows.sort_by([(column, "ascending") for column in key]).select(wanted)
+    return rows.sort_by([(column, "ascending") for column in key]).select(wanted), left_out
 
 
 def _not_one(key: str, found: Sequence[str], rois: pa.Table) -> str:

@@ -10,6 +10,7 @@ from cvtbatch.reporting.flag_words import meaning_of
 from cvtbatch.reporting.outlined_slice import OutlinedSlice, to_data_url
 from cvtbatch.validation.inputs import Contribution, Scale
 from cvtbatch.validation.nomogram import TrainingRange
+from cvtbatch.validation.outcome import Outcome
 from cvtbatch.validation.report.case_words import amount_in_words
 from cvtbatch.validation.report.column_words import in_words
 from cvtbatch.validation.report.conclusion import conclude
@@ -143,10 +144,10 @@ def card_lines(card: CaseCard) -> Iterator[str]:
         yield f"Distance from training: percentile {decimal(card.distance_percentile, 0)} of the training cases' own"
 
 
-def conclude_card(model: ModelCard, outside: Sequence[OutsideColumn], unfit: Sequence[str]) -> str:
+def conclude_card(model: ModelCard, outside: Sequence[OutsideColumn], unfit: Sequence[str], outcome: Outcome) -> str:
     """Return the conclusion of a card by its primary model, whose first threshold is the primary one."""
     threshold, called = next(iter(model.thresholds.values())), next(iter(model.positive.values()), None)
-    return conclude(model.name, model.probability, called, threshold, [row.column for row in outside], unfit)
+    return conclude(model.name, model.probability, called, threshold, [row.column for row in outside], unfit, outcome)
 
 
 def card_page(card: CaseCard, software: str) -> str:

@@ -70,7 +70,7 @@ def conclusion_in_words(result: CaseResult, validation: Validation) -> str:
         if is_so
     ]
     threshold = found.threshold if isinstance(found, Decisions) else None
-    return conclude(name, probability, result.called, threshold, outside, unfit)
+    return conclude(name, probability, result.called, threshold, outside, unfit, validation.outcome)
 
 
 def clinical_in_words(case: Case) -> str:

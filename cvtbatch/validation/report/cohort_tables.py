@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from cvtbatch.reporting.flag_words import meaning_of
 from cvtbatch.validation.baseline import BaselineRow, LevelSummary, NumberSummary, Summary
 from cvtbatch.validation.evaluate import CaseResult, Validation
-from cvtbatch.validation.inputs import FlowStep, Importance
+from cvtbatch.validation.inputs import Case, FlowStep, Importance
 from cvtbatch.validation.nomogram import Term
+from cvtbatch.validation.outcome import Outcome
 from cvtbatch.validation.report.case_words import beyond_in_words
 from cvtbatch.validation.report.cohort_words import unrecorded_in_words
 from cvtbatch.validation.report.column_words import image_pattern_notes, variable_in_words
@@ -47,7 +48,8 @@ def cohort_tables(validation: Validation) -> Iterator[ReportTable]:
     ):
         rows = tuple((_words(row.kind), row.cases, meaning_of(row.kind)) for row in counts)
         yield ReportTable(name, title, ("kind", "cases", "meaning"), rows, place="inclusion")
-    yield _baseline("baseline_by_class", "CVT and other causes", ("CVT", "other causes"), validation.baseline_by_class)
+    event, others = validation.outcome.event, validation.outcome.others
+    yield _baseline("baseline_by_class", f"{event} and {others}", (event, others), validation.baseline_by_class)
     against, title = validation.baseline_against_training, "This centre and training"
     if isinstance(against, NotComputable):
         yield ReportTable("baseline_against_training", title, ("variable",), ((against,),), place="cohort")
@@ -208,7 +210,7 @@ def _case_table(validation: Validation) -> ReportTable:
     models = [model.name for model in validation.models]
     scores = [model.name if model.scale == "probability" else f"{model.name} votes" for model in validation.models]
     recalibrated = [model.name for model in validation.models if model.scale == "recalibrated votes"]
-    rows = tuple(_case_row(result, models, recalibrated) for result in validation.cases)
+    rows = tuple(_case_row(result, models, recalibrated, validation.outcome) for result in validation.cases)
     links = case_links(order_cases(validation))
     return ReportTable(
         "cases",
@@ -237,28 +239,28 @@ def _outside_notes(validation: Validation) -> tuple[str, ...]:
     )
 
 
-def _case_row(result: CaseResult, models: list[str], recalibrated: list[str]) -> tuple[Cell, ...]:
+def _case_row(result: CaseResult, models: list[str], recalibrated: list[str], outcome: Outcome) -> tuple[Cell, ...]:
     case = result.case
     return (
         case.key,
-        outcome_word(case.outcome),
+        outcome_word(case, outcome),
         *(case.probabilities.get(name) for name in recalibrated),
         *(case.scores.get(name) for name in models),
-        decision_word(result.called),
+        decision_word(result, outcome),
         judgement(result),
         beyond_in_words(case, FARTHEST),
         ", ".join(_words(flag) for flag in case.flags),
     )
 
 
-def outcome_word(outcome: bool | None) -> str:
-    """Name an outcome."""
-    return {True: "CVT", False: "other", None: "unknown"}[outcome]
+def outcome_word(case: Case, outcome: Outcome) -> str:
+    """Name the outcome of a case."""
+    return {True: outcome.event, False: outcome.classes[0], None: "unknown"}[case.outcome]
 
 
-def decision_word(called: bool | None) -> str:
+def decision_word(result: CaseResult, outcome: Outcome) -> str:
     """Name a decision."""
-    return {True: "CVT", False: "other", None: "none"}[called]
+    return {True: outcome.event, False: outcome.classes[0], None: "none"}[result.called]
 
 
 def judgement(result: CaseResult) -> str:

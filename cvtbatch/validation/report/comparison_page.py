@@ -11,6 +11,7 @@ from cvtbatch.errors import InputError, InternalError
 from cvtbatch.file_errors import why
 from cvtbatch.validation.external_comparison import ExternalCenter
 from cvtbatch.validation.model_comparison import ComparedModel, Comparison
+from cvtbatch.validation.outcome import CVT, Outcome, outcome_of
 from cvtbatch.validation.report.comparison_tables import comparison_tables, draw_differences, verdict, whole_verdict
 from cvtbatch.validation.report.document import plain
 from cvtbatch.validation.report.drawing import standalone
@@ -75,6 +76,12 @@ class ComparisonPage:
     external_unscored: Mapping[str, int]
     external_lacking: Mapping[str, str]
     job: Mapping[str, object]
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the models tell."""
+        fit = self.job["fit"]
+        return outcome_of(str(fit["outcome"])) if isinstance(fit, Mapping) else CVT
 
     def to_document(self) -> dict[str, object]:
         """Return the JSON document; what could not be computed is {"not_computable": reason}."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from cvtbatch.validation.outcome import Outcome
 from cvtbatch.validation.report.column_words import in_words
 from cvtbatch.validation.report.digits import decimal
 from cvtbatch.validation.values import Maybe, NotComputable
@@ -17,6 +18,7 @@ def conclude(
     threshold: float | None,
     outside: Sequence[str],
     unfit: Sequence[str],
+    outcome: Outcome,
 ) -> str:
     """Return the conclusion of a case.
 
@@ -26,14 +28,15 @@ def conclude(
         threshold: that threshold, where it is at hand.
         outside: columns, and terms of the nomogram, whose values lie outside the training range.
         unfit: why nothing may be concluded of a patient at all, in words.
+        outcome: what the model tells.
     """
     if isinstance(probability, NotComputable):
         # The columns that a reason lists in brackets stand below, each with its range.
         told = f"No conclusion: {model} gives no probability: {in_words(probability.reason.partition(' (')[0])}"
     else:
         at = "" if threshold is None else f" {decimal(threshold)}"
-        side, found = ("at or above", "CVT") if called else ("below", "another cause")
-        told = f"{model}: probability of CVT {decimal(probability)}, {side} the frozen threshold{at}: class {found}"
+        side, found = ("at or above", outcome.event) if called else ("below", outcome.other)
+        told = f"{model}: probability of {outcome.event} {decimal(probability)}, {side} the frozen threshold{at}: class {found}"
     warnings = [f"Not for inference: {reason}" for reason in unfit]
     if outside:
         warnings.append(f"Outside the range of training: {_named(outside)}")

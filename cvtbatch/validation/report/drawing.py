@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from cvtbatch.validation.outcome import Outcome
+
 BLUE, ORANGE, GREEN, SKY, VERMILION, PURPLE, BLACK, GRAY = (
     "#0072B2",
     "#E69F00",
@@ -27,9 +29,12 @@ WIDTH_IN = 4.3
 HEIGHT_IN = 3.7
 PNG_DPI = 200
 FONT = "DejaVu Sans"
+LONGEST_LABEL = 30
 _STYLE: Any = {
     "font.family": [FONT],
     "font.size": 9,
+    # Names are drawn as they are, dollar signs in them too.
+    "text.parse_math": False,
     "axes.titlesize": 9.5,
     "axes.labelsize": 9,
     "xtick.labelsize": 8.5,
@@ -87,6 +92,16 @@ def is_drawable(text: str) -> bool:
     from matplotlib.ft2font import FT2Font
 
     return all(map(FT2Font(findfont(FONT)).get_char_index, map(ord, text)))
+
+
+def class_labels(outcome: Outcome) -> tuple[str, str]:
+    """Return what cases with the event and those without are called in figures.
+
+    Their font does not have every character, and there is room for so many of them.
+    """
+    names = (outcome.event, outcome.others)
+    fits = all(is_drawable(name) and len(name) <= LONGEST_LABEL for name in names)
+    return names if fits else ("event", "no event")
 
 
 def finish(figure: Any, name: str, title: str, alt: str) -> Drawing:

@@ -23,6 +23,7 @@ from cvtbatch.validation.report.drawing import (
     VERMILION,
     WIDTH_IN,
     Drawing,
+    class_labels,
     finish,
     is_drawable,
     new_figure,
@@ -48,7 +49,7 @@ def draw_model(validation: Validation) -> Iterator[Drawing]:
     if not isinstance(features, NotComputable) and any(isinstance(row.difference, float) for row in features):
         yield _draw_shift(features)
     if not isinstance(validation.shift.scores, NotComputable):
-        yield _draw_score_shift(validation.primary, validation.shift.scores.distributions)
+        yield _draw_score_shift(validation, validation.shift.scores.distributions)
     for number, study in enumerate(validation.readers, 1):
         if any(isinstance(row.icc, Estimate) for row in study.features):
             yield _draw_readers(number, study)
@@ -150,7 +151,7 @@ def _draw_nomogram(nomogram: Nomogram, example: CaseResult | None) -> Drawing:
             name = "\n".join(textwrap.wrap(f"Example, case {key}:", 52)) if is_drawable(key) else "Example:"
             points_told = "\n".join(textwrap.wrap(points_in_words(example.case), 64))
             text = f"{name}\n{points_told}\n→ probability {decimal(nomogram.probability(summed), 2)}"
-            axes.text(0, rows - 0.42, text, color=VERMILION, fontsize=8.5, va="top", parse_math=False)
+            axes.text(0, rows - 0.42, text, color=VERMILION, fontsize=8.5, va="top")
         return finish(figure, "nomogram", title, alt)
 
 
@@ -241,16 +242,18 @@ def _draw_shift(rows: Sequence[FeatureShift]) -> Drawing:
         )
 
 
-def _draw_score_shift(model: str, distributions: Sequence[ScoreDistribution]) -> Drawing:
+def _draw_score_shift(validation: Validation, distributions: Sequence[ScoreDistribution]) -> Drawing:
     """Draw the share of cases at or below each score, by class: training dashed, this centre solid."""
-    colors = {"CVT": VERMILION, "other causes": BLUE, "all cases": GRAY}
+    model, outcome = validation.primary, validation.outcome
+    colors = {outcome.event: VERMILION, outcome.others: BLUE, "all cases": GRAY}
+    labels = dict(zip((outcome.event, outcome.others), class_labels(outcome), strict=True))
     classes = [row for row in distributions if row.group != "all cases" and row.center]
     with style("shift_scores"):
         figure, axes = new_figure(4.0)
         for row in classes or [row for row in distributions if row.group == "all cases"]:
             for values, dashes, where in ((row.training, (0, (4, 2)), "training"), (row.center, "solid", "here")):
                 if values:
-                    label = f"{row.group}, {where} (n = {len(values)})"
+                    label = f"{labels.get(row.group, row.group)}, {where} (n = {len(values)})"
                     axes.ecdf(values, color=colors[row.group], linestyle=dashes, linewidth=1.6, label=label)
         axes.set(xlabel=f"{model} probability", ylabel="share of cases at or below it")
         axes.set(xlim=(-0.02, 1.02), ylim=(0, 1.02))

@@ -127,8 +127,8 @@ def _card(result: CaseResult, picture: OutlinedSlice | None, validation: Validat
     return Card(
         result,
         to_data_url(picture) if picture else None,
-        outcome_word(result.case.outcome),
-        decision_word(result.called),
+        outcome_word(result.case, validation.outcome),
+        decision_word(result, validation.outcome),
         judgement(result),
         outside_training(result.case, validation.nomogram),
         conclusion_in_words(result, validation),
@@ -175,7 +175,12 @@ def _summary(validation: Validation) -> list[tuple[str, str]]:
     """Return what a reader in a hurry needs: label and text."""
     primary = validation.primary_result
     counts = f"{len(validation.cases)} of {validation.patients} patients"
-    lines = [("cases", f"{counts}; {validation.known} with a known outcome, {validation.events} of them with CVT")]
+    lines = [
+        (
+            "cases",
+            f"{counts}; {validation.known} with a known outcome, {validation.events} of them with {validation.outcome.event}",
+        )
+    ]
     auc = primary.auc
     told = f"not computable: {auc.reason}" if isinstance(auc, NotComputable) else estimate_text(auc)
     lines.append((f"AUC of {primary.name}", told))

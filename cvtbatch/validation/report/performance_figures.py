@@ -18,6 +18,7 @@ from cvtbatch.validation.report.drawing import (
     ORANGE,
     VERMILION,
     Drawing,
+    class_labels,
     finish,
     new_figure,
     style,
@@ -116,6 +117,7 @@ def _draw_auc(models: Sequence[ModelResult]) -> Drawing:
     """Draw AUCs here, in training by each protocol, and as published, with their intervals and what speaks against them."""
     rows: list[tuple[str, Estimate, str, str]] = []
     cautions = list(dict.fromkeys(row.caution for model in models for row in model.training if row.caution))
+    of_study = any(model.published_auc for model in models)
     for model, _, _ in _lines(models):
         own = [("here", model.auc, BLUE, "o")]
         own += [(row.protocol + _mark(row.caution, cautions), row.auc, ORANGE, "s") for row in model.training]
@@ -138,8 +140,10 @@ def _draw_auc(models: Sequence[ModelResult]) -> Drawing:
         return finish(
             figure,
             "auc",
-            "AUC here, in training, and as published",
-            "; ".join(["AUC of each model here, in training and published", *notes]),
+            "AUC here, in training, and as published" if of_study else "AUC here and in training",
+            "; ".join(
+                [f"AUC of each model here{', in training and published' if of_study else ' and in training'}", *notes]
+            ),
         )
 
 
@@ -166,11 +170,11 @@ def _intervals(axes: Any, rows: Sequence[tuple[str, Estimate, str, str]]) -> Non
 
 def _draw_scores(validation: Validation) -> Drawing:
     """Draw the primary score by class, one mark a case, spread so that equal scores stay visible."""
-    name = validation.primary
-    groups: dict[str, list[float]] = {"CVT": [], "other causes": [], "unknown": []}
+    name, (event, others) = validation.primary, class_labels(validation.outcome)
+    groups: dict[str, list[float]] = {event: [], others: [], "unknown": []}
     for result in validation.cases:
         if name in result.case.scores:
-            known = {True: "CVT", False: "other causes", None: "unknown"}[result.case.outcome]
+            known = {True: event, False: others, None: "unknown"}[result.case.outcome]
             groups[known].append(result.case.scores[name])
     shown = [(label, values) for label, values in groups.items() if values]
     threshold = next(iter(validation.primary_result.points), None)
@@ -178,8 +182,8 @@ def _draw_scores(validation: Validation) -> Drawing:
         figure, axes = new_figure(1.3 + 0.75 * len(shown))
         rng = np.random.default_rng(0)
         colors, marks = (
-            {"CVT": VERMILION, "other causes": BLUE, "unknown": GRAY},
-            {"CVT": "^", "other causes": "o", "unknown": "x"},
+            {event: VERMILION, others: BLUE, "unknown": GRAY},
+            {event: "^", others: "o", "unknown": "x"},
         )
         for place, (label, values) in enumerate(shown):
             heights = place + rng.uniform(-0.28, 0.28, len(values))

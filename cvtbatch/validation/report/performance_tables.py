@@ -236,13 +236,14 @@ def _published_table(validation: Validation) -> ReportTable:
         rows += [(model.name, row.protocol, row.auc, row.caution) for row in model.training]
         if model.published_auc:
             rows.append((model.name, "published, external", model.published_auc, "another implementation and cohort"))
+    of_study = validation.outcome.is_cvt
     return ReportTable(
         "auc_beside_training",
-        "AUC here, in training and as published",
+        "AUC here, in training and as published" if of_study else "AUC here and in training",
         ("model", "estimate", "AUC (95 % CI)", "caution"),
         tuple(rows),
         place="discrimination",
-        notes=(f"Published: {published.SOURCE}.",),
+        notes=(f"Published: {published.SOURCE}.",) if of_study else (),
     )
 
 

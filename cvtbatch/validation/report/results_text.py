@@ -6,6 +6,7 @@ from cvtbatch.validation.decisions import Decisions
 from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.inputs import Scale
 from cvtbatch.validation.model_result import ModelResult
+from cvtbatch.validation.outcome import Outcome
 from cvtbatch.validation.report.case_words import epilepsy_decides, extrapolated
 from cvtbatch.validation.report.cohort_words import unrecorded_criteria
 from cvtbatch.validation.report.column_words import in_words
@@ -20,10 +21,10 @@ LEGENDS = {
     "flow": "Cases at each step from screened to analysed, and why others were left out.",
     "roc": "Receiver operating characteristic of the cases with a known outcome; dots: at the frozen threshold.",
     "precision_recall": "Precision against recall, with the average precision (AP); dotted: prevalence.",
-    "auc": "AUC with 95 % confidence interval: at this centre, in training by each protocol, and as published; letters: what "
+    "auc": "AUC with 95 % confidence interval: at this centre, in training by each protocol{published}; letters: what "
     "speaks against an estimate.",
     "scores": "Probabilities by outcome, a mark a case, spread at random across; bars: medians; dashed: the frozen threshold.",
-    "calibration": "Observed share with CVT against prediction: flexible curve and groups of cases, with 95 % intervals.",
+    "calibration": "Observed share with {event} against prediction: flexible curve and groups of cases, with 95 % intervals.",
     "decision_curve": "Net benefit by threshold probability with 95 % confidence band, against treating all and treating none.",
     "decision_curves": "Net benefit of each model by threshold probability, against treating all and treating none.",
     "nomogram": "Points of each term, their total and the probability, as frozen in training; marked: an example of this centre.",
@@ -55,7 +56,10 @@ def results_text(validation: Validation, drawings: Iterable[Drawing]) -> str:
         "## Results",
         " ".join(_results(validation)),
         "## Figure legends",
-        *(f"**{drawing.title}.** {_legend(drawing.name)} (figures/{drawing.name}.svg)" for drawing in drawings),
+        *(
+            f"**{drawing.title}.** {_legend(drawing.name, validation.outcome)} (figures/{drawing.name}.svg)"
+            for drawing in drawings
+        ),
         "## What must not be claimed",
         "\n".join(f"- {in_words(claim)}" for claim in _not_to_claim(validation)),
     ]
@@ -68,7 +72,7 @@ def _results(validation: Validation) -> Iterator[str]:
     yield (
         f"{_count(len(validation.cases), 'case')} of {_count(validation.patients, 'patient')} at centre {where.center} were scored "
         f"by a model that was frozen after training on {where.training_cases} cases of {', '.join(where.training_centers)}; the "
-        f"outcome of {validation.known} was known, and {validation.events} of them had CVT."
+        f"outcome of {validation.known} was known, and {validation.events} of them had {validation.outcome.event}."
     )
     if unrecorded := unrecorded_criteria(validation):
         yield f"Of the criteria of eligibility, {unrecorded}; an empty value left nobody out."
@@ -132,8 +136,10 @@ def _listed(names: list[str]) -> str:
     return " and ".join([*filter(None, [", ".join(names[:-1])]), names[-1]])
 
 
-def _legend(name: str) -> str:
-    return LEGENDS[name] if name in LEGENDS else LEGENDS[name.partition("_")[0]]
+def _legend(name: str, outcome: Outcome) -> str:
+    published = ", and as published" if outcome.is_cvt else ""
+    legend = LEGENDS[name if name in LEGENDS else name.partition("_")[0]]
+    return legend.format(event=outcome.event, published=published)
 
 
 def _of_votes(validation: Validation) -> Iterator[str]:

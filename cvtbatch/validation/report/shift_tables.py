@@ -20,7 +20,7 @@ _SHIFT_NOTES = (
 )
 _SCORE_NOTES = (
     "Log odds. Training's scores are out of fold: each case's, from signatures that had not seen it; the DLRN's are in sample for "
-    "its coefficients. All cases also differ where the share of CVT does; within a class they do not.",
+    "its coefficients. All cases also differ where the share of {event} does; within a class they do not."
 )
 
 
@@ -85,7 +85,12 @@ def shift_tables(validation: Validation) -> Iterator[ReportTable]:
             found.features,
             (*_SHIFT_NOTES, *_patterns(found.features, validation.provenance.settings)),
         ),
-        ("shift_scores", "Scores against training's out-of-fold scores", scores, _SCORE_NOTES),
+        (
+            "shift_scores",
+            "Scores against training's out-of-fold scores",
+            scores,
+            (_SCORE_NOTES.format(event=validation.outcome.event),),
+        ),
         ("shift_acquisition", "Acquisition against training", found.acquisition, ()),
     ):
         if isinstance(rows, NotComputable):

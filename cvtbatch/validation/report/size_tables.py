@@ -60,8 +60,9 @@ def _development_table(validation: Validation) -> ReportTable:
     had = found.cohort
     epilepsy_alone = clinical_terms(validation.nomogram) == ("epilepsy",)
     clinical = "epilepsy" if epilepsy_alone else "every clinical term and candidate"
+    events = f"{had.events:,} of them with {validation.outcome.event}"
     notes = (
-        f"Training had {had.cases:,} cases of {had.patients:,} patients, {had.events:,} of them with CVT, and {had.parameters:,} "
+        f"Training had {had.cases:,} cases of {had.patients:,} patients, {events}, and {had.parameters:,} "
         f"candidate parameters: every column that selection was offered, and {clinical}.",
         f"Cox-Snell R² of {decimal(found.cox_snell)}, of {decimal(found.largest)} at most: by {found.anticipated}. The criteria "
         "are those of a regression of all candidates; selection and LASSO are no way round them.",

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from cvtbatch import contracts
 from cvtbatch.validation.evaluate import Validation
+from cvtbatch.validation.outcome import EXPANSION
 from cvtbatch.validation.recalibration import Recalibration
 from cvtbatch.validation.report.answer import Answer, to_pointer
 from cvtbatch.validation.report.case_words import clinical_terms
@@ -19,6 +20,10 @@ FEATURE_SET, IMAGE_TYPES, FEATURE_CLASSES = "feature set", "image types", "featu
 """What is said of a feature set of the user's own; nothing of these where the features are the study's."""
 RADIOMIC_MODELS = frozenset({"Rad", "DL", "DLR", "DLRN"})
 """Models that rest on features of the image; any other is one that they can be compared with."""
+_OUTCOMES = {
+    "cvt": "Hematoma caused by cerebral venous thrombosis (column cvt of the manifest).",
+    EXPANSION: "Growth of the hematoma by more than 6 ml or more than 33 % until the first later study (pairs of the store).",
+}
 _BY_SPECIFICATION = {
     "resampling": (
         "volume specification",
@@ -173,7 +178,8 @@ def _of_model(validation: Validation) -> Iterator[tuple[str, Answer]]:
         yield "predictors", _yes(predictors, "baseline_by_class", epilepsy)
     else:
         yield "predictors", _yes(f"From the manifest, at admission: {', '.join(clinical) or 'none'}.", "nomogram")
-    yield "outcome", _yes("Hematoma caused by cerebral venous thrombosis (column cvt of the manifest).", "cases")
+    column = validation.outcome.column
+    yield "outcome", _yes(_OUTCOMES.get(column, f"Column {column} of the manifest."), "cases")
     yield "output", _yes("A probability, and classes at the bundle's frozen thresholds.", "models")
     if isinstance(validation.nomogram, NotComputable):
         yield "full_model", _no(f"Not computable: {validation.nomogram.reason}.", "nomogram")

@@ -352,7 +352,7 @@ def test_documents_have_no_nan(folder: Path) -> None:
 
 FOLD = {"columns": {"radiomics": [], "components": []}, "nomogram": {"axes": [], "intercept": 0, "per_point": 1}}
 LATER = {
-    "outcome": {"column": "expansion", "classes": ["no", "yes"]},
+    "outcome": {"column": "etiology", "classes": ["HP", "CAA", "CVT"]},
     "clinical_terms": [{"name": "age", "kind": "fractional", "low": 18, "high": 95}],
     "pooling": {"kind": "attention", "components": "of_pooled"},
     "regions": [{"name": "hematoma.rim5", "region_spec_id": "reg-1", "columns": ["a"]}],

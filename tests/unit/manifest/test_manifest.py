@@ -246,3 +246,35 @@ def test_columns_are_those_of_the_file_without_a_name_too(tmp_path: Path) -> Non
     manifest = read_manifest(path)
     assert manifest.columns == ("", "center", "case_id", "image", "x_own")
     assert manifest.folder == tmp_path.resolve()
+
+
+def test_a_timepoint_says_which_study_of_a_patient_it_is_and_no_two_have_the_same(folder: Path) -> None:
+    rows = [
+        row(patient="p", timepoint=0, mask="a.nii.gz"),
+        row(patient="p", timepoint=0, mask="b.nii.gz", reader="B"),  # of the same study
+        row(case_id="2", patient="p", timepoint=1),
+        row(case_id="1", center="B", patient="p", timepoint=0),  # another patient
+        row(case_id="3", patient="q", timepoint=0),
+        row(case_id="4", patient="p"),
+    ]
+    manifest = read_manifest(write_rows(folder / "m.csv", rows))
+    assert [case.timepoint for case in manifest] == [0, 1, 0, 0, None]
+    found = problems(folder, *rows, row(case_id="5", patient="p", timepoint=1), row(case_id="6", timepoint=-1))
+    assert found == [
+        "row 8, column timepoint: '-1' is out of range; it must lie in 0 to 1000000",
+        "row 7, column timepoint: that of row 3, another study of this patient: number studies in their order, e.g. 0 and 1",
+    ]
+
+
+def test_a_case_without_a_timepoint_keeps_the_digest_that_it_had(folder: Path) -> None:
+    def clinical_digest(**values: object) -> str:
+        [case] = read_manifest(write_rows(folder / "m.csv", [row(age="61.5", **values)]))
+        return case.clinical_digest()
+
+    # As version 0.2.0 wrote it into stores.
+    assert (
+        clinical_digest()
+        == clinical_digest(timepoint="")
+        == "6982c3e8bef20110ea1124a77a17469df22e2fb6120387062672c5b580e1f3ac"
+    )
+    assert len({clinical_digest(), clinical_digest(timepoint=0), clinical_digest(timepoint=1)}) == 3

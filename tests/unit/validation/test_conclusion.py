@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from cvtbatch.validation.evaluate import Validation, evaluate
+from cvtbatch.validation.outcome import CVT, outcome_of
 from cvtbatch.validation.report.case_words import conclusion_in_words
 from cvtbatch.validation.report.conclusion import UNTRAINED, conclude
 from cvtbatch.validation.values import NotComputable
@@ -17,23 +18,30 @@ def validation() -> Validation:
 
 
 def test_a_conclusion_has_probability_threshold_class_and_warnings() -> None:
-    told = conclude("DLRN", 0.4213, True, 0.33, (), ())
+    told = conclude("DLRN", 0.4213, True, 0.33, (), (), CVT)
     assert told == (
         "DLRN: probability of CVT 0.421, at or above the frozen threshold 0.330: class CVT. Research use only."
     )
     assert "0.329, below the frozen threshold 0.330: class another cause" in conclude(
-        "DLRN", 0.329, False, 0.33, (), ()
+        "DLRN", 0.329, False, 0.33, (), (), CVT
     )
-    assert "below the frozen threshold: class" in conclude("DLRN", 0.2, False, None, (), ())
-    warned = conclude("DLRN", 0.5, True, 0.33, ("dl_017",), (UNTRAINED,))
+    assert "below the frozen threshold: class" in conclude("DLRN", 0.2, False, None, (), (), CVT)
+    warned = conclude("DLRN", 0.5, True, 0.33, ("dl_017",), (UNTRAINED,), CVT)
     assert warned.endswith(
         "class CVT. Not for inference: the image network was never trained. Outside the range of training: image pattern 17. "
         "Research use only."
     )
 
 
+def test_a_conclusion_speaks_of_what_the_model_tells() -> None:
+    expansion = outcome_of("expansion")
+    told = [conclude("DLRN", 0.4, called, 0.33, (), (), expansion) for called in (True, False)]
+    assert "probability of expansion 0.400, at or above the frozen threshold 0.330: class expansion." in told[0]
+    assert "below the frozen threshold 0.330: class no expansion." in told[1]
+
+
 def test_without_a_probability_nothing_is_concluded() -> None:
-    told = conclude("DLRN", NotComputable("epilepsy is not known (at all)"), None, 0.33, ("a", "b"), ())
+    told = conclude("DLRN", NotComputable("epilepsy is not known (at all)"), None, 0.33, ("a", "b"), (), CVT)
     assert told.startswith(
         "No conclusion: DLRN gives no probability: epilepsy is not known. Outside the range of training: 2"
     )

@@ -140,4 +140,5 @@ def test_why_no_case_is_judged_is_said(clinical: dict, scores: dict, reason: str
     assert scored_cases(cases, "DLRN")[0].lacks() == NotComputable(reason)
     assert scored_cases(cases, "DL")[0].lacks() == NotComputable("no case has a score of DL")
     unknown = tuple(replace(case, outcome=None) for case in cases)
-    assert scored_cases(unknown, "DLRN")[0].lacks() == NotComputable("no case has an outcome: fill in cvt or etiology")
+    told = "no case has an outcome: fill in its column, which is cvt or etiology where CVT is told"
+    assert scored_cases(unknown, "DLRN")[0].lacks() == NotComputable(told)

@@ -147,3 +147,23 @@ def test_what_a_method_outlines_is_needed_of_no_manifest(archive: tuple[Path, Ro
     manifest = read_manifest(write_rows(folder / "bare.csv", _without(rows, "mask")))
     assert [lack.need for lack in check_needs(manifest, load_bundle(bundle))] == ["outline"]
     assert check_needs(manifest, load_bundle(bundle), reader) == []
+
+
+def test_another_outcome_is_looked_for_in_its_own_column(
+    archive: tuple[Path, Rows], bundle: Path, tmp_path: Path
+) -> None:
+    folder, rows = archive
+    document = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))
+    of_poor, of_expansion = shutil.copytree(bundle, tmp_path / "poor"), shutil.copytree(bundle, tmp_path / "expansion")
+    for place, column in ((of_poor, "x_poor"), (of_expansion, "expansion")):
+        document["outcome"] = {"column": column, "classes": [f"no {column}", column]}
+        (place / "bundle.json").write_text(json.dumps(document), encoding="utf-8")
+    manifest = write_rows(folder / "poor.csv", [{**rows[0], "x_poor": "No"}, {**rows[1], "x_poor": ""}])
+    lacks = check_needs(read_manifest(manifest), load_bundle(of_poor))
+    assert [(lack.need, lack.columns, lack.cases) for lack in lacks] == [
+        ("outcome", ("x_poor",), 1),
+        ("both_outcomes", ("x_poor",), 1),
+    ]
+    assert lacks[0].message == "the bundle needs x_poor to validate: 1 of 2 cases lack it (first: row 2)"
+    assert lacks[1].message.startswith("the report needs cases with x_poor and cases without: all 1")
+    assert check_needs(read_manifest(manifest), load_bundle(of_expansion)) == []

@@ -19,6 +19,7 @@ CASES = [
     case("A/6"),
     case("B/1"),
 ]
+OUTCOMES = {str(one["case_key"]): one["cvt"] for one in CASES}
 
 
 def test_cases_of_other_centres_are_not_even_counted() -> None:
@@ -35,7 +36,7 @@ def test_rows_need_an_outcome_and_an_embedding() -> None:
     keys = ["A/1", "A/2", "A/2", "A/3", "A/4", "A/5", "B/1"]
     embedding = [[1.0], [2.0], None, [3.0], [4.0], None, [5.0]]
     rows = pa.table({"case_key": keys, "number": range(len(keys)), "embedding": embedding})
-    kept, left_out = select_rows(rows, CASES, ("A",), {})
+    kept, left_out = select_rows(rows, CASES, ("A",), {}, OUTCOMES)
     assert kept["number"].to_pylist() == [0, 1]
     assert left_out == {"no_embedding": 1, "no_features": 1, "no_outcome": 1, "traumatic": 1}
 
@@ -43,6 +44,6 @@ def test_rows_need_an_outcome_and_an_embedding() -> None:
 def test_a_refused_row_has_the_reason_of_its_refusal_unless_it_lacks_more() -> None:
     rows = pa.table({"case_key": ["A/1", "A/2", "A/3", "A/4"], "embedding": [[1.0]] * 4})
     refused = dict.fromkeys(["A/2", "A/3", "A/4", "A/5"], "outline_to_redo")
-    kept, left_out = select_rows(rows, CASES, ("A",), refused)
+    kept, left_out = select_rows(rows, CASES, ("A",), refused, OUTCOMES)
     assert kept["case_key"].to_pylist() == ["A/1"]
     assert left_out == {"no_features": 2, "no_outcome": 1, "outline_to_redo": 1, "traumatic": 1}
