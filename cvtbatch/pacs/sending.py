@@ -13,16 +13,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import pydicom
-import requests
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from cvtbatch.errors import CvtbatchError, InputError
 from cvtbatch.pacs.addresses import Dicomweb, Dimse
-from cvtbatch.pacs.dicomweb import open_session
 from cvtbatch.pacs.dimse import AE_TITLE, associate, check_status
 from cvtbatch.pacs.retries import Retries, away
 
 if TYPE_CHECKING:
+    import requests
     from pynetdicom.association import Association
 
 State = Literal["sent", "there", "failed"]
@@ -86,11 +85,13 @@ def open_sender(
     if isinstance(address, Dimse):
         yield Sender(partial(_by_c_store, address, ae_title, retries or Retries()))
         return
+    from cvtbatch.pacs.dicomweb import open_session
+
     with open_session(address, retries) as session:
         yield Sender(partial(_by_stow, session, address.url))
 
 
-def _by_stow(session: requests.Session, url: str, objects: Sequence[bytes], outcomes: dict[int, Outcome]) -> None:
+def _by_stow(session: "requests.Session", url: str, objects: Sequence[bytes], outcomes: dict[int, Outcome]) -> None:
     for place, data in enumerate(objects):
         try:
             outcomes[place] = Outcome(_stow(session, url, data))
@@ -100,7 +101,7 @@ def _by_stow(session: requests.Session, url: str, objects: Sequence[bytes], outc
             outcomes[place] = Outcome("failed", error)
 
 
-def _stow(session: requests.Session, url: str, data: bytes) -> State:
+def _stow(session: "requests.Session", url: str, data: bytes) -> State:
     header = _read(data)
     if _has(session, url, header):
         return "there"
@@ -124,7 +125,7 @@ def _stow(session: requests.Session, url: str, data: bytes) -> State:
     raise InputError(REFUSED, f"the archive does not take the object (HTTP {response.status_code}{why}){hint}")
 
 
-def _has(session: requests.Session, url: str, header: pydicom.Dataset) -> bool:
+def _has(session: "requests.Session", url: str, header: pydicom.Dataset) -> bool:
     """Say whether the archive lists an object; no where it lists nothing to us, and the object is sent."""
     uid = header.SOPInstanceUID
     response = session.get(
@@ -136,7 +137,7 @@ def _has(session: requests.Session, url: str, header: pydicom.Dataset) -> bool:
     return response.status_code == 200 and any(found.get("SOPInstanceUID") == uid for found in _datasets(response))
 
 
-def _reason(response: requests.Response, uid: str) -> int | None:
+def _reason(response: "requests.Response", uid: str) -> int | None:
     """Return why an object failed, by the answer to STOW (PS3.18 10.5.3); None where the answer does not say that it did."""
     failed = [item for answer in _datasets(response) for item in answer.get("FailedSOPSequence") or ()]
     return next(
@@ -144,7 +145,7 @@ def _reason(response: requests.Response, uid: str) -> int | None:
     )
 
 
-def _datasets(response: requests.Response) -> list[pydicom.Dataset]:
+def _datasets(response: "requests.Response") -> list[pydicom.Dataset]:
     """Return what an answer holds in DICOM's JSON, one or several; nothing where it holds something else."""
     try:
         found = response.json()

@@ -94,6 +94,8 @@ def test_a_missing_library_is_told_once_and_one_that_is_here_is_not(monkeypatch:
         ("agreement --store store --readers A,B --bundle bundle --out agreement", "fit"),
         (f"predict {BUNDLE} {BUNDLE} --bundle {BUNDLE}", "embed"),
         ("certs certs", "cluster"),
+        ("results --store store --manifest manifest.csv --out results", "pacs"),
+        ("results --store store --manifest manifest.csv --to dimse://PACS@10.0.0.5:104 --send", "pacs"),
         ("scheduler --certs certs", "cluster"),
     ],
 )
