@@ -102,7 +102,11 @@ def test_a_centre_is_added_in_one_command_and_a_second_run_does_nothing(trained:
     assert "Not for inference" in text
     store = FeatureStore(str(trained / "store"))
     assert len(set(store.current("radiomics")["radiomics_spec_id"].to_pylist())) == 1
-    assert set(store.current("embeddings")["weights"].to_pylist()) == {"file"}
+    embeddings = store.current("embeddings").to_pylist()
+    assert {row["weights"] for row in embeddings} == {"file"}
+    # Of the first centre's hematomas all slices, of the second's what the bundle takes.
+    assert [row["is_largest"] for row in embeddings if row["center"] == "C2"] == [True] * 7
+    assert sum(not row["is_largest"] for row in embeddings if row["center"] == "C1") > 18
     before = {name: store.current(name).num_rows for name in ("radiomics", "embeddings", "scores", "explanations")}
     page.unlink()
 

@@ -18,7 +18,7 @@ from cvtbatch.imaging import triage_mask
 from cvtbatch.imaging.quality import measure_series
 from cvtbatch.manifest import Case
 from cvtbatch.pipelines.cases.case_source import CaseSource, place_case, within_memory
-from cvtbatch.pipelines.extraction.bundle_settings import bundle_job, require_bundle_specs
+from cvtbatch.pipelines.extraction.bundle_settings import bundle_job, require_bundle_specs, slices_of
 from cvtbatch.pipelines.extraction.set_settings import resolve_set
 from cvtbatch.pipelines.extraction.settings import specify_embedding
 from cvtbatch.pipelines.shared.job import Job, RadiomicsSection
@@ -149,9 +149,9 @@ def _read_inputs(case: Case, recipe: Recipe) -> CaseInputs:
     def read_slices(indices: Sequence[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
         return hu_zyx[list(indices)]
 
-    largest_alone = recipe.pooling is Pooling.LARGEST
-    slices = prepare_slices(mask_zyx, read_slices, grid.spacing_mm, recipe.preprocessing, only_largest=largest_alone)
-    index = slices.index[slices.largest]
+    part = slices_of(recipe.pooling)
+    slices = prepare_slices(mask_zyx, read_slices, grid.spacing_mm, recipe.preprocessing, part)
+    index = slices.largest
     image_digest = source.image_digest()
     return CaseInputs(
         choice=source.choice,

@@ -36,7 +36,7 @@ class Embedded:
 
     Attributes:
         index, area_mm2: of each slice.
-        largest: position of the largest one.
+        largest, smallest: index of the largest and of the smallest of all slices, whether they are among these or not.
         values: (slices, 2048).
         device: that computed them.
     """
@@ -45,6 +45,7 @@ class Embedded:
     index: tuple[int, ...]
     area_mm2: tuple[float, ...]
     largest: int
+    smallest: int
     values: Embeddings
     device: str
 
@@ -83,7 +84,7 @@ def embed_rois(task: EmbeddingTask) -> EmbeddingResult:
         def read_slices(indices: Sequence[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
             return np.asarray(store.read_slices(roi.volume, indices), dtype=np.int16)
 
-        return prepare_slices(mask_zyx, read_slices, roi.spacing_mm, work.preprocessing)
+        return prepare_slices(mask_zyx, read_slices, roi.spacing_mm, work.preprocessing, roi.part)
 
     def settle(roi: RoiInput, slices: Slices | Exception, values: Embeddings) -> Embedded | NotEmbedded:
         if isinstance(slices, Exception):
@@ -93,7 +94,8 @@ def embed_rois(task: EmbeddingTask) -> EmbeddingResult:
                 "embedding_not_finite", "the backbone gives values that are not finite for this outline"
             )
             return NotEmbedded(roi, _failure(roi, work, error))
-        return Embedded(roi, slices.index, slices.area_mm2, slices.largest, values, backbone.device)
+        found = (slices.index, slices.area_mm2, slices.largest, slices.smallest)
+        return Embedded(roi, *found, values, backbone.device)
 
     with meter.stage("embedding"):
         embedded = embed_items(task.rois, lambda roi: roi.slices, load, backbone)

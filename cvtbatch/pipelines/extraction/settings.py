@@ -170,6 +170,7 @@ def resolve_embedding(section: EmbeddingSection, url: str, volume: Spec) -> tupl
         weights=WeightsRef(weights.source, weights.sha256, url),
         not_for_inference=weights.not_for_inference,
         compute=section.compute(),
+        slices=section.slices,
     )
     return work, spec, None if weights.source.startswith("random:") else to_bytes(weights)
 

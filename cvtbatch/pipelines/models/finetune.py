@@ -152,7 +152,7 @@ def read_examples(store: FeatureStore, cohort: TuningCohort, preprocessing: Prep
         def read_slices(indices: Sequence[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
             return np.asarray(store.read_slices(roi.volume, indices), dtype=np.int16)
 
-        return prepare_slices(mask_zyx, read_slices, roi.spacing_mm, preprocessing, only_largest=True).gray
+        return prepare_slices(mask_zyx, read_slices, roi.spacing_mm, preprocessing, "largest").gray
 
     with ThreadPoolExecutor(READERS) as threads:
         slices = list(threads.map(largest, cohort.rois))
