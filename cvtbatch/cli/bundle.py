@@ -57,7 +57,7 @@ def show(path: Path, as_json: bool) -> None:
         say(f"Outlines: of reader {outlines.reader}, reading {outlines.reading}, {whose}")
     if found.features != contracts.RADIOMICS:
         say(f"Features: of the feature set {found.features}, in place of the study's")
-    say(f"Weights: {weights.name}, SHA-256 {weights.sha256 or 'not known'}")
+    say(f"Image network: {found.backbone}, weights {weights.name}, SHA-256 {weights.sha256 or 'not known'}")
     for name in ("volume", "radiomics", "embedding"):
         say(f"{name} specification: {found.specs.of_kind(name)}")
     rows = [(model.value, *(f"{found.thresholds[model][name]:.3f}" for name in THRESHOLDS)) for model in Model]

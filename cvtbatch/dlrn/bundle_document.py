@@ -9,6 +9,7 @@ from cvtbatch.contracts import JsonObject
 from cvtbatch.dlrn.bundle_files import DOCUMENT
 from cvtbatch.dlrn.clinical_terms import Kind
 from cvtbatch.dlrn.pooling import Pooling
+from cvtbatch.embedding.architectures import ARCHITECTURES
 from cvtbatch.errors import FormatError
 
 # Ours nests to a depth of eight.
@@ -37,8 +38,8 @@ def refuse_later(document: JsonObject) -> None:
     """Refuse a bundle that uses what the contract foresees and this version does not score with: scores would be wrong.
 
     Such a key has a default in the contract, and is this version's at that default, or absent; of feature sets, one is this
-    version's whose features stand in place of the study's, of poolings those whose components are of what is pooled, and clinical
-    terms are, of kinds that it knows.
+    version's whose features stand in place of the study's, of backbones one that it knows, of poolings those whose components are
+    of what is pooled, and clinical terms are, of kinds that it knows.
 
     Raises:
         FormatError: "bundle_too_new", with the keys.
@@ -49,6 +50,8 @@ def refuse_later(document: JsonObject) -> None:
         later.remove("feature_sets")
     if document.get("pooling") in [{"kind": kind, "components": "of_pooled"} for kind in POOLED]:
         later.remove("pooling")
+    if _of_one_backbone(document):
+        later.remove("backbones")
     if "clinical_terms" in later and _of_known_kinds(document["clinical_terms"]):
         later.remove("clinical_terms")
     if later:
@@ -67,6 +70,18 @@ def _of_one_set(document: JsonObject) -> bool:
             "columns": {"radiomics": used},
         }:
             return bool(spec_id == own and columns == used)
+    return False
+
+
+def _of_one_backbone(document: JsonObject) -> bool:
+    """Say whether all embeddings are of one image network, which is the one that the embedding specification specifies."""
+    match document:
+        case {
+            "backbones": [{"name": name, "embedding_spec_id": spec_id, "length": length}],
+            "specs": {"embedding_spec_id": own},
+            "embedding_length": pooled,
+        }:
+            return name in ARCHITECTURES and bool(spec_id == own and pooled in (length, 2 * length))
     return False
 
 

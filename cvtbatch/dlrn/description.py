@@ -10,6 +10,7 @@ from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS, ClinicalTerm
 from cvtbatch.dlrn.nomogram import Nomogram
 from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.settings import Model
+from cvtbatch.embedding.architectures import DEFAULT
 from cvtbatch.errors import FormatError
 from cvtbatch.manifest import Reading
 from cvtbatch.validation.kept_columns import KeptLevels, KeptNumbers
@@ -81,6 +82,13 @@ class FeatureTable:
     table: str
     spec_id: str
     columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedBackbone:
+    """An image network in place of the default one."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +320,7 @@ class Description:
         pooling: None where the embedding is that of the largest slice.
         clinical_terms: of the nomogram, in the order of its coefficients after the signature's.
         clinical_candidates: empty where none was tested.
+        backbones: the one image network in place of the default; empty for that.
         feature_sets: the one feature set whose features stand in place of the study's; empty for these.
     """
 
@@ -343,6 +352,12 @@ class Description:
     clinical_candidates: tuple[Candidate, ...] = ()
     feature_sets: tuple[FeatureTable, ...] = ()
     pooling: SlicePooling | None = None
+    backbones: tuple[NamedBackbone, ...] = ()
+
+    @property
+    def backbone(self) -> str:
+        """The image network whose embeddings it takes."""
+        return next((found.name for found in self.backbones), DEFAULT.name)
 
     @property
     def features(self) -> str:

@@ -135,10 +135,12 @@ class FitSettings:
     Attributes:
         features: what the cohort's radiomics are: "radiomics", the study's features, or the name of a feature set.
         pooling: what the cohort's embeddings are made of.
+        embedding_spec: of these; None where the store has one alone, or the command names it.
     """
 
     features: str
     pooling: Pooling
+    embedding_spec: str | None
     protocol: Protocol
     seed: int
     smote_neighbors: int

@@ -82,7 +82,13 @@ def compare(url: str, rois: list[RoiInput], compute: Compute, repeats: int) -> t
     """Return slices a second of the pipeline and of the bare forward pass."""
     weights = random_weights(0)
     work = EmbeddingWork(
-        "emb", "vol", Preprocessing(), WeightsRef(weights.source, weights.sha256, url), True, compute, "all"
+        "emb",
+        "vol",
+        Preprocessing(),
+        WeightsRef(weights.source, weights.sha256, weights.architecture, url),
+        True,
+        compute,
+        "all",
     )
     embedding_worker._backbone.cache_clear()
     backbone: Backbone = embedding_worker._backbone(work.weights, compute)
@@ -114,7 +120,13 @@ def compare_parts(url: str, rois: list[RoiInput], compute: Compute, repeats: int
     """Return outlines a second of which all slices are embedded, and of which the largest slice alone is."""
     weights = random_weights(0)
     work = EmbeddingWork(
-        "emb", "vol", Preprocessing(), WeightsRef(weights.source, weights.sha256, url), True, compute, "all"
+        "emb",
+        "vol",
+        Preprocessing(),
+        WeightsRef(weights.source, weights.sha256, weights.architecture, url),
+        True,
+        compute,
+        "all",
     )
     of_all = EmbeddingTask(work, tuple(rois))
     of_largest = EmbeddingTask(work, tuple(replace(roi, part="largest", slices=1) for roi in rois))

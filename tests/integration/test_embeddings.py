@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from cvtbatch import contracts
 from cvtbatch.cli import cli
 from cvtbatch.errors import InputError
+from cvtbatch.spec import differences
 from cvtbatch.store import FeatureStore, StoredArray
 from tests.support.archives import tiny_archive, tiny_head, write_rows
 from tests.support.commands import appended, extract_json, reasons
@@ -233,6 +234,32 @@ def test_two_weights_lie_side_by_side_and_compute_no_features_anew(folder: Path,
     ]
     assert all(one["embedding"] != other["embedding"] for one, other in zip(*vectors, strict=True))
     assert appended(run(folder, *TRIAL)) == {}
+
+
+def test_another_network_lies_beside_the_first_in_lists_of_its_own_length(
+    folder: Path, block_means: type[BlockMeans]
+) -> None:
+    first = run(folder, *TRIAL)
+    before = contents(folder / "store")
+    other = run(folder, *TRIAL, "--set", "embedding.backbone=torchvision:resnet18")
+    assert appended(other) == {"embeddings": appended(first)["embeddings"]}
+    assert [document["embeddings"]["backbone"] for document in (first, other)] == [  # type: ignore[index]
+        "torchvision:resnet101",
+        "torchvision:resnet18",
+    ]
+    assert all(row in contents(folder / "store")["embeddings"] for row in before["embeddings"])
+    store = FeatureStore(str(folder / "store"))
+    spec_ids = [str(document["embedding_spec_id"]) for document in (first, other)]
+    assert [
+        {len(row) for row in store.embeddings(columns=["embedding"], spec=spec_id)["embedding"].to_pylist()}
+        for spec_id in spec_ids
+    ] == [{2048}, {512}]
+    known = store.at(None).specs()
+    assert known[spec_ids[0]].content()["backbone"] == {"network": "resnet101", "layer": "avgpool", "values": 2048}
+    assert {(found.setting, found.second) for found in differences(known, *spec_ids)} >= {
+        ("embedding.backbone.network", '"resnet18"'),
+        ("embedding.backbone.values", "512"),
+    }
 
 
 @pytest.mark.parametrize(

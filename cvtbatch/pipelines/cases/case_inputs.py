@@ -10,6 +10,7 @@ import numpy as np
 from cvtbatch import contracts
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.pooling import Pooling, pool_slices
+from cvtbatch.embedding.architectures import find_architecture
 from cvtbatch.embedding.compute import Compute
 from cvtbatch.embedding.preprocessing import Preprocessing, Slices, prepare_slices
 from cvtbatch.embedding.weights import Weights, load_weights
@@ -50,7 +51,7 @@ class CaseInputs:
         flags: of the volume and the outline, as the tables `volumes` and `rois` have them.
         features: by name.
         volume_ml, source_volume_ml: of the outline on the stored grid, and as drawn.
-        embedding: of the largest slice, or of all as the bundle pools them: (2048,), or (4096,) of mean and maximum.
+        embedding: of the largest slice, or of all as the bundle pools them: (values,), or (2 values,) of mean and maximum.
         largest: that slice, as it is stored.
     """
 
@@ -86,7 +87,7 @@ def resolve_recipe(bundle: Bundle, job: Job, given: bool) -> Recipe:
     section = own.embedding if given else replace(own.embedding, weights=_named_weights(bundle))
     if section.weights == "none":
         raise InputError("no_embeddings", "the bundle takes embeddings: embedding.weights cannot be none")
-    weights = load_weights(section.weights)
+    weights = load_weights(section.weights, find_architecture(section.backbone))
     pooling = bundle.model.pooling
     require_bundle_specs((volume, radiomics, specify_embedding(section, weights, volume)), bundle, specs)
     return Recipe((x, y, z), profile, engine, section.preprocessing(), weights, section.compute(), pooling)

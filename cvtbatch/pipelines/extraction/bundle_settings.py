@@ -10,6 +10,7 @@ import cvtbatch
 from cvtbatch import contracts
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.pooling import Pooling
+from cvtbatch.embedding.architectures import network_of
 from cvtbatch.errors import InputError
 from cvtbatch.pipelines.extraction.set_settings import grid_of, set_parameters
 from cvtbatch.pipelines.shared.job import EmbeddedSlices, Job
@@ -22,7 +23,7 @@ REVISIONS = {"volume.ingest_revision", "radiomics.engine_revision", "embedding.r
 GIVEN = {
     "volume": "volume.spacing_mm",
     "radiomics": "radiomics.profile",
-    "embedding": "embedding.level_hu, width_hu, field, margin_mm, precision and weights",
+    "embedding": "embedding.backbone, level_hu, width_hu, field, margin_mm, precision and weights",
 }
 
 
@@ -54,6 +55,7 @@ def bundle_job(job: Job, bundle: Bundle, specs: Mapping[str, Spec], folder: Path
         window, seen = settings["window"], settings["field"]
         embedding = replace(
             embedding,
+            backbone=network_of(settings),
             level_hu=window["level_hu"],
             width_hu=window["width_hu"],
             field=seen["kind"],

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from cvtbatch.embedding.architectures import Architecture
 from cvtbatch.embedding.compute import Compute
 from cvtbatch.embedding.preprocessing import Part, Preprocessing
 from cvtbatch.manifest import Case, RoiSource
@@ -30,6 +31,7 @@ class WeightsRef:
 
     source: str
     sha256: str
+    architecture: Architecture
     store_url: str = field(compare=False)
 
 

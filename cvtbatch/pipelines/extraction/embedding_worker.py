@@ -37,7 +37,7 @@ class Embedded:
     Attributes:
         index, area_mm2: of each slice.
         largest, smallest: index of the largest and of the smallest of all slices, whether they are among these or not.
-        values: (slices, 2048).
+        values: (slices, values of the backbone's layer).
         device: that computed them.
     """
 
@@ -136,7 +136,7 @@ def _fetch(ref: WeightsRef) -> Weights:
         InternalError: "weights_differ": this machine draws others.
     """
     if ref.source.startswith("random:"):
-        weights = load_weights(ref.source)
+        weights = load_weights(ref.source, ref.architecture)
         if weights.sha256 != ref.sha256:
             raise InternalError(
                 "weights_differ",
@@ -150,7 +150,8 @@ def _fetch(ref: WeightsRef) -> Weights:
         "which writes it anew",
     )
     try:
-        weights = from_bytes(FeatureStore(ref.store_url).read_weights(ref.sha256), ref.source)
+        data = FeatureStore(ref.store_url).read_weights(ref.sha256)
+        weights = from_bytes(data, ref.source, ref.architecture)
     except (InputError, ValueError, KeyError, TypeError):
         raise damaged from None
     if weights.sha256 != ref.sha256:

@@ -69,7 +69,7 @@ def cohort_source(job: Job, pinned: PinnedStore, spec_ids: Sequence[str], icc_ta
         snapshot=pinned.name,
         training_centers=job.cohort.training_centers,
         primary=job.cohort.primary,
-        spec_ids=tuple(spec_ids),
+        spec_ids=(*spec_ids, *filter(None, [job.fit.embedding_spec])),
         reviewed=job.cohort.reviewed,
         clinical=require_clinical(job.fit.clinical.columns, pinned.view),
         icc_readers=job.fit.selection.icc_readers,

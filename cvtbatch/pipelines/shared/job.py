@@ -93,12 +93,14 @@ class EmbeddingSection:
     """Embeddings: of which backbone, on what of a slice, computed how.
 
     Attributes:
+        backbone: an image network, e.g. "torchvision:resnet101".
         weights: a name, a file, "random:SEED" or "none".
         slices: of a hematoma; the one setting of what is computed that is no part of the specification.
         batch: slices that are computed together; None for the device's own.
         compile: run the backbone through torch.compile.
     """
 
+    backbone: str
     weights: str
     slices: EmbeddedSlices
     level_hu: float

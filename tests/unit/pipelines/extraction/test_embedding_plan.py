@@ -5,6 +5,7 @@ from typing import Literal
 
 import pytest
 
+from cvtbatch.embedding.architectures import DEFAULT
 from cvtbatch.embedding.compute import Compute
 from cvtbatch.embedding.preprocessing import Preprocessing
 from cvtbatch.pipelines.extraction.case_plan import Reason
@@ -14,7 +15,7 @@ from cvtbatch.pipelines.extraction.stored_cases import KnownRoi
 from tests.unit.pipelines.extraction.test_case_plan import CASE, KEY, STORED, known
 
 WORK = EmbeddingWork(
-    "emb-1", "vol-1", Preprocessing(), WeightsRef("random:0", "0" * 64, "store"), True, Compute(), slices="all"
+    "emb-1", "vol-1", Preprocessing(), WeightsRef("random:0", "0" * 64, DEFAULT, "store"), True, Compute(), slices="all"
 )
 FIVE_SLICES = {KEY: KnownRoi("digest-i", "digest-im", "mask", STORED, 0, 5)}
 THERE = {KEY: frozenset({"digest-im"})}

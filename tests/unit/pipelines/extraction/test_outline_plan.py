@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from cvtbatch.embedding.architectures import DEFAULT
 from cvtbatch.embedding.compute import Compute
 from cvtbatch.embedding.preprocessing import Preprocessing
 from cvtbatch.manifest import Case
@@ -29,7 +30,7 @@ SPEC = "out-0123456789ab"
 SECTION = read_job("extract", overrides=["outline.method=threshold"]).outline
 OUTLINING = OutlineWork(SPEC, reader_of("threshold", SPEC), SECTION, "", WORK, not_for_inference=True, together=1)
 EMBEDDING = EmbeddingWork(
-    "emb-0", "vol-1", Preprocessing(), WeightsRef("random:0", "", ""), True, Compute(), slices="all"
+    "emb-0", "vol-1", Preprocessing(), WeightsRef("random:0", "", DEFAULT, ""), True, Compute(), slices="all"
 )
 AWAITING = replace(CASE, rois=())
 KEY = OUTLINING.source(AWAITING, "hematoma").roi_key
