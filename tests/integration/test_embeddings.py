@@ -145,6 +145,7 @@ def test_the_largest_slices_alone_and_the_others_later_are_what_all_at_once_are(
     assert store.embeddings(columns=["is_largest"])["is_largest"].to_pylist() == [True, True]
     assert counts(run(folder, *TRIAL, *largest)) == (0, 2, 0, 1)
     assert (done_and_alone(folder), block_means.embedded) == ((2, 2, True), 2)
+    shutil.copytree(folder / "store", tmp_path / "raced")
     assert reasons(run(folder, *TRIAL, *every, "--dry-run"))["embedding of the largest slice alone"] == 2
     second = run(folder, *TRIAL, *every)
     assert second["embedding_spec_id"] == first["embedding_spec_id"]
@@ -157,6 +158,13 @@ def test_the_largest_slices_alone_and_the_others_later_are_what_all_at_once_are(
     assert block_means.embedded == 2 * computed
     for slices in (largest, every):
         assert (counts(run(folder, *TRIAL, *slices)), block_means.embedded) == ((0, 2, 0, 1), 2 * computed)
+
+    # What a run that embeds all slices commits that began before the largest were there.
+    rows = FeatureStore(str(tmp_path / "at-once")).table("embeddings").read().drop_columns("sequence").to_pylist()
+    raced = FeatureStore.open_for_writing(str(tmp_path / "raced"))
+    assert raced.table("embeddings").append(rows) == len(rows) - 2
+    again = extract_json(folder / "archive" / "manifest.csv", tmp_path / "raced", *TRIAL)
+    assert (counts(again), block_means.embedded) == ((0, 2, 0, 1), 2 * computed)
 
 
 def done_and_alone(folder: Path) -> tuple[int, int, bool]:
