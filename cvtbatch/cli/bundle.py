@@ -62,7 +62,7 @@ def show(path: Path, as_json: bool) -> None:
             f"Centres: radiomics features of {', '.join(alike.centers)} on the scale of {alike.reference} ({alike.method}); "
             "those of other centres as they are"
         )
-    say(f"Weights: {weights.name}, SHA-256 {weights.sha256 or 'not known'}")
+    say(f"Image network: {found.backbone}, weights {weights.name}, SHA-256 {weights.sha256 or 'not known'}")
     for name in ("volume", "radiomics", "embedding"):
         say(f"{name} specification: {found.specs.of_kind(name)}")
     rows = [(model.value, *(f"{found.thresholds[model][name]:.3f}" for name in THRESHOLDS)) for model in Model]

@@ -41,7 +41,7 @@ def print_status(document: Mapping[str, Any]) -> None:
             row["parent_id"],
             row["rows"],
             "yes" if row["current"] else "",
-            "not for inference" if row["not_for_inference"] else "",
+            "; ".join(_remarks(row)),
         )
         for row in document["specs"]
     ]
@@ -62,6 +62,13 @@ def print_status(document: Mapping[str, Any]) -> None:
             wrote = f"its last commit was at {last_at}" if last_at else "it has committed nothing"
             say(f"run {row['run_id']} has no end, {wrote}; if it was killed, the command that began it continues it")
     print_duplicates(document["duplicates"])
+
+
+def _remarks(spec: Mapping[str, Any]) -> Iterator[str]:
+    if spec["not_for_inference"]:
+        yield "not for inference"
+    if spec["largest_alone"]:
+        yield f"{spec['largest_alone']} outlines by their largest slice alone"
 
 
 def _run_count(run: Mapping[str, Any], name: str) -> object:

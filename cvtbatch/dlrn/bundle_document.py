@@ -12,6 +12,7 @@ from cvtbatch.dlrn.combat import AS_THEY_ARE
 from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.prediction_sets import METHOD
 from cvtbatch.dlrn.settings import Harmonising
+from cvtbatch.embedding.architectures import ARCHITECTURES
 from cvtbatch.errors import FormatError
 
 # Ours nests to a depth of eight.
@@ -40,9 +41,9 @@ def refuse_later(document: JsonObject) -> None:
     """Refuse a bundle that uses what the contract foresees and this version does not score with: scores would be wrong.
 
     Such a key has a default in the contract, and is this version's at that default, or absent; of feature sets, one is this
-    version's whose features stand in place of the study's, of poolings those whose components are of what is pooled, of
-    harmonisations ComBat that leaves new centres as they are, of prediction sets CV+'s of each class, clinical terms are, of
-    kinds that it knows, and outcomes of two classes.
+    version's whose features stand in place of the study's, of backbones one that it knows, of poolings those whose components are
+    of what is pooled, of harmonisations ComBat that leaves new centres as they are, of prediction sets CV+'s of each class,
+    clinical terms are, of kinds that it knows, and outcomes of two classes.
 
     Raises:
         FormatError: "bundle_too_new", with the keys.
@@ -57,6 +58,8 @@ def refuse_later(document: JsonObject) -> None:
         later.remove("harmonisation")
     if "prediction_sets" in later and _of_folds(document["prediction_sets"]):
         later.remove("prediction_sets")
+    if _of_one_backbone(document):
+        later.remove("backbones")
     if "clinical_terms" in later and _of_known_kinds(document["clinical_terms"]):
         later.remove("clinical_terms")
     if "outcome" in later and _of_two_classes(document["outcome"]):
@@ -104,6 +107,18 @@ def _of_two_classes(outcome: object) -> bool:
     match outcome:
         case {"column": str(), "classes": [_, _], **more}:
             return not more
+    return False
+
+
+def _of_one_backbone(document: JsonObject) -> bool:
+    """Say whether all embeddings are of one image network, which is the one that the embedding specification specifies."""
+    match document:
+        case {
+            "backbones": [{"name": name, "embedding_spec_id": spec_id, "length": length}],
+            "specs": {"embedding_spec_id": own},
+            "embedding_length": pooled,
+        }:
+            return name in ARCHITECTURES and bool(spec_id == own and pooled in (length, 2 * length))
     return False
 
 

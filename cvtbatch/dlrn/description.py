@@ -12,6 +12,7 @@ from cvtbatch.dlrn.model_description import Columns, SetsDescription
 from cvtbatch.dlrn.nomogram import Nomogram
 from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.settings import Model
+from cvtbatch.embedding.architectures import DEFAULT
 from cvtbatch.errors import FormatError
 from cvtbatch.manifest import Reading
 from cvtbatch.validation.kept_columns import KeptLevels, KeptNumbers
@@ -76,6 +77,13 @@ class FeatureTable:
     table: str
     spec_id: str
     columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedBackbone:
+    """An image network in place of the default one."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +324,7 @@ class Description:
         clinical_terms: of the nomogram, in the order of its coefficients after the signature's.
         clinical_candidates: empty where none was tested.
         outcome: what is told; CVT in a bundle that does not say it.
+        backbones: the one image network in place of the default; empty for that.
         feature_sets: the one feature set whose features stand in place of the study's; empty for these.
     """
 
@@ -350,6 +359,12 @@ class Description:
     harmonisation: HarmonisedCenters | None = None
     prediction_sets: SetsDescription | None = None
     outcome: Outcome = CVT
+    backbones: tuple[NamedBackbone, ...] = ()
+
+    @property
+    def backbone(self) -> str:
+        """The image network whose embeddings it takes."""
+        return next((found.name for found in self.backbones), DEFAULT.name)
 
     @property
     def features(self) -> str:

@@ -177,11 +177,13 @@ class FitSettings:
         features: what the cohort's radiomics are: "radiomics", the study's features, or the name of a feature set.
         pooling: what the cohort's embeddings are made of.
         outcome: column that says what is told.
+        embedding_spec: of these; None where the store has one alone, or the command names it.
     """
 
     outcome: str
     features: str
     pooling: Pooling
+    embedding_spec: str | None
     protocol: Protocol
     seed: int
     smote_neighbors: int

@@ -1,4 +1,4 @@
-"""ResNet101 up to its penultimate layer, on the device that is there.
+"""A network up to its penultimate layer, on the device that is there.
 
 Values depend on device, thread count, memory layout and batch shape in their last bits, and on nothing else: convolutions are
 chosen by rule and not by timing, and every batch is padded to one shape. So a slice has the same bits whatever lies beside it.
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torchvision.models import resnet101
+from torchvision.models import get_model
 
 from cvtbatch.embedding.compute import CPU_BATCH, CUDA_BATCH, Compute, Embeddings
 from cvtbatch.embedding.device import choose_device, set_arithmetic
@@ -27,7 +27,7 @@ CUDA_READERS = 16
 
 
 class Network(torch.nn.Module):
-    """From gray slices (n, 224, 224) in 0..1 to the 2,048 values of the penultimate layer, float32.
+    """From gray slices (n, 224, 224) in 0..1 to the values of the penultimate layer (n, values), float32.
 
     Args:
         dtype: of the layers; the input is normalised in float32 whatever they are.
@@ -39,8 +39,8 @@ class Network(torch.nn.Module):
     def __init__(self, weights: Weights, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         with torch.device("meta"):
-            self.body = resnet101(weights=None)
-        self.body.fc = torch.nn.Identity()
+            self.body = get_model(weights.architecture.network, weights=None)
+        self.body.set_submodule(weights.architecture.head, torch.nn.Identity())
         tensors = {name: torch.from_numpy(values.copy()) for name, values in weights.tensors.items()}
         counters = {name: torch.tensor(0) for name, _ in self.body.named_buffers() if name.endswith("tracked")}
         self.body.load_state_dict({**tensors, **counters}, assign=True)

@@ -8,10 +8,8 @@ import numpy.typing as npt
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
-Embeddings = npt.NDArray[np.float32]  # (n, 2048)
+Embeddings = npt.NDArray[np.float32]  # (n, values of the backbone's layer)
 
-BACKBONE = "resnet101"
-DIMENSIONS = 2048
 # Larger ones gain little on a CPU, and a last one that is half empty costs less.
 CPU_BATCH = 8
 CUDA_BATCH = 256

@@ -17,7 +17,6 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from cvtbatch.embedding.compute import DIMENSIONS
 from cvtbatch.embedding.preprocessing import Gray
 from cvtbatch.embedding.training import Training
 from cvtbatch.errors import InputError
@@ -117,12 +116,12 @@ class FineTuning:
         identity: str,
         checkpoint: Path,
         device: torch.device,
-        dimensions: int = DIMENSIONS,
+        dimensions: int,
     ) -> None:
         self.examples, self.settings, self.checkpoint, self.device = examples, settings, checkpoint, device
         self.identity = digest(identity, repr(settings))
         self.training, self.holdout = split_patients(examples, settings.holdout_share, settings.seed)
-        # BatchNorm's statistics, and there is no dropout, so that evaluation is the mode of training too.
+        # BatchNorm's statistics, and no dropout, so that evaluation is the mode of training too.
         self.network = network.to(device).eval().requires_grad_(True)
         self.head = torch.nn.Linear(dimensions, 1).to(device)
         bound = 1 / math.sqrt(dimensions)

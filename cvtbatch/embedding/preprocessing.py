@@ -17,6 +17,7 @@ import scipy.sparse
 from cvtbatch.errors import InputError
 
 Field = Literal["slice", "roi"]
+Part = Literal["all", "largest", "others"]  # of an outline's slices; the others are all but the largest
 Gray = npt.NDArray[np.float32]  # (n, 224, 224), 0 at the window's lower end and 1 at its upper one
 Mask = npt.NDArray[np.uint8]
 ReadSlices = Callable[[Sequence[int]], npt.NDArray[np.int16]]  # z indices -> HU (n, y, x)
@@ -63,13 +64,15 @@ class Slices:
     Attributes:
         index: z in the stored volume.
         area_mm2: of the mask in each slice.
-        largest: position in `index` of the slice with the largest area, the first of equals.
+        largest, smallest: z of the slice with the largest area, the first of equals, and of that with the smallest one, the last
+            of equals; of all that the mask touches, whether they are among these or not.
         gray: the backbone's input, one channel.
     """
 
     index: tuple[int, ...]
     area_mm2: tuple[float, ...]
     largest: int
+    smallest: int
     gray: Gray
 
 
@@ -78,30 +81,32 @@ def prepare_slices(
     read_slices: ReadSlices,
     spacing_mm: tuple[float, float, float],
     preprocessing: Preprocessing,
-    only_largest: bool = False,
+    part: Part = "all",
 ) -> Slices:
-    """Return the backbone's input for every slice that the mask touches.
+    """Return the backbone's input for the slices that the mask touches.
 
     Args:
         spacing_mm: x, y, z.
-        only_largest: leave out all slices but the largest.
+        part: of these slices; a mask that touches a single one has no others.
 
     Raises:
         InputError: the mask is empty.
     """
     areas = np.count_nonzero(mask_zyx, axis=(1, 2))
-    index = np.flatnonzero(areas)
-    if not len(index):
+    touched = np.flatnonzero(areas)
+    if not len(touched):
         raise InputError("empty_mask", "the stored mask is empty: run extract with --verify-inputs")
-    if only_largest:
-        index = np.array([areas.argmax()])
+    largest = int(areas.argmax())
+    smallest = int(touched[::-1][areas[touched[::-1]].argmin()])
+    index = touched if part == "all" else touched[(touched == largest) == (part == "largest")]
     box = _box(mask_zyx, spacing_mm, preprocessing)
     gray = np.stack([_gray(hu_yx[box], preprocessing) for hu_yx in read_slices(index.tolist())])
     pixel_mm2 = spacing_mm[0] * spacing_mm[1]
     return Slices(
         index=tuple(int(z) for z in index),
         area_mm2=tuple(float(areas[z]) * pixel_mm2 for z in index),
-        largest=int(areas[index].argmax()),
+        largest=largest,
+        smallest=smallest,
         gray=gray,
     )
 

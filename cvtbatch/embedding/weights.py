@@ -1,7 +1,7 @@
 """Weights of the backbone: where they come from, and an identity that is part of every embedding's key.
 
-    imagenet       torchvision's ResNet101_Weights.IMAGENET1K_V1, what a study on PyTorch 1.8 had
-    imagenet-v2    its IMAGENET1K_V2
+    imagenet       torchvision's IMAGENET1K_V1 of the network; of ResNet101 what a study on PyTorch 1.8 had
+    imagenet-v2    its IMAGENET1K_V2, if there is one
     random:SEED    untrained, for trials; whatever is made with them is marked as not for inference
     a file         safetensors, or a state dict that `torch.load(weights_only=True)` takes
 
@@ -11,6 +11,7 @@ not. The classifier and BatchNorm's counters take no part in an embedding and no
 
 import hashlib
 import json
+import math
 import pickle
 import re
 import zipfile
@@ -24,6 +25,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 
 from cvtbatch.downloads import fetch_file
+from cvtbatch.embedding.architectures import DEFAULT, Architecture
 from cvtbatch.errors import InputError
 from cvtbatch.extras import require
 from cvtbatch.file_errors import why
@@ -34,8 +36,12 @@ Tensors = dict[str, npt.NDArray[np.float32]]
 
 RANDOM = re.compile(r"random:(0|[1-9][0-9]{0,8})")
 IMAGENET = {"imagenet": "IMAGENET1K_V1", "imagenet-v2": "IMAGENET1K_V2"}
-# Keys of a state dict that no embedding depends on.
-IGNORED = re.compile(r"fc\.|.*\.num_batches_tracked$")
+# What torchvision says of the weights that it offers (https://github.com/pytorch/vision#pre-trained-model-license).
+IMAGENET_LICENCE = (
+    "BSD-3-Clause of torchvision; terms of ImageNet, for non-commercial research, may apply to weights trained on it"
+)
+# DenseNet's files name its layers as torchvision did long ago.
+OLD_NAME = re.compile(r"(.*denselayer\d+\.(?:norm|conv))\.([12]\..*)")
 # Of several wrong keys so many are named.
 NAMED_KEYS = 5
 
@@ -46,6 +52,7 @@ class Weights:
 
     Attributes:
         source: "imagenet", "imagenet-v2", "random:SEED" or "file".
+        architecture: whose tensors they are.
         not_for_inference: they were never trained.
         training: what a fine-tuning said of itself; empty for others.
     """
@@ -55,6 +62,7 @@ class Weights:
     sha256: str
     not_for_inference: bool
     training: Mapping[str, str] = field(default_factory=dict)
+    architecture: Architecture = DEFAULT
 
     def settings(self) -> dict[str, object]:
         """Return what a specification says of the weights: their identity, and on whom they were trained."""
@@ -68,22 +76,27 @@ def is_named(name: str) -> bool:
     return name in IMAGENET or name.startswith("random:")
 
 
-def load_weights(name: str) -> Weights:
-    """Load weights by name or file.
+def licence_of(source: str) -> str:
+    """Return the licence of weights by their source; empty where it is not known."""
+    return IMAGENET_LICENCE if source in IMAGENET else ""
+
+
+def load_weights(name: str, architecture: Architecture = DEFAULT) -> Weights:
+    """Load weights of a network by name or file.
 
     Raises:
-        InputError: they cannot be had here, or are not ResNet101's; says which file to fetch, or which keys are wrong.
+        InputError: they cannot be had here, or are not that network's; says which file to fetch, or which keys are wrong.
         ResourceError: this installation is one without the extra `embed`.
     """
     require("embeddings need", "torch", "torchvision")
     if found := RANDOM.fullmatch(name):
-        return random_weights(int(found[1]))
+        return random_weights(int(found[1]), architecture)
     if name.startswith("random:"):
         raise InputError("bad_weights", f"embedding.weights {name}: random:SEED takes a seed from 0 to 999999999")
     if name in IMAGENET:
-        return _checked(name, _downloaded(name), {})
+        return _checked(name, _downloaded(name, architecture), {}, architecture)
     tensors, metadata = _read_file(Path(name))
-    return _checked("file", tensors, metadata)
+    return _checked("file", tensors, metadata, architecture)
 
 
 def to_bytes(weights: Weights) -> bytes:
@@ -94,29 +107,29 @@ def to_bytes(weights: Weights) -> bytes:
     return bytes(save(weights.tensors, metadata))
 
 
-def from_bytes(data: bytes, source: str) -> Weights:
-    """Return weights from the bytes of a safetensors file.
+def from_bytes(data: bytes, source: str, architecture: Architecture = DEFAULT) -> Weights:
+    """Return weights of a network from the bytes of a safetensors file.
 
     Raises:
-        InputError: they are not ResNet101's.
+        InputError: they are not that network's.
     """
     from safetensors.numpy import load
 
     try:
-        return _checked(source, load(data), _metadata(data))
+        return _checked(source, load(data), _metadata(data), architecture)
     except SafetensorError as error:
         raise InputError("bad_weights", f"weights are no safetensors file: {error}") from None
 
 
 @cache
-def shapes() -> Mapping[str, tuple[int, ...]]:
-    """Return the shapes of the backbone's tensors by torchvision's names."""
+def shapes(architecture: Architecture) -> Mapping[str, tuple[int, ...]]:
+    """Return the shapes of a network's tensors by torchvision's names."""
     import torch
-    from torchvision.models import resnet101
+    from torchvision.models import get_model
 
     with torch.device("meta"):
-        state = resnet101(weights=None).state_dict()
-    return {name: tuple(tensor.shape) for name, tensor in state.items() if not IGNORED.match(name)}
+        state = get_model(architecture.network, weights=None).state_dict()
+    return {name: tuple(tensor.shape) for name, tensor in state.items() if architecture.takes(name)}
 
 
 def tensor_digest(tensors: Mapping[str, npt.NDArray[np.float32]]) -> str:
@@ -129,28 +142,35 @@ def tensor_digest(tensors: Mapping[str, npt.NDArray[np.float32]]) -> str:
 
 
 @lru_cache(maxsize=1)
-def random_weights(seed: int) -> Weights:
-    """Return untrained weights in the distributions of torchvision's own initialisation.
+def random_weights(seed: int, architecture: Architecture = DEFAULT) -> Weights:
+    """Return untrained weights; of residual networks in the distributions of torchvision's own initialisation.
 
-    A convolution is normal with variance 2 / (output channels x kernel), BatchNorm is the identity. NumPy's Philox, keyed by seed
-    and name, draws them, and not torch, whose draws differ between versions.
+    A convolution is normal with variance 2 / (output channels x kernel), a matrix with 1 / inputs, tokens and scales of layers with
+    0.02 as standard deviation; norms are the identity. NumPy's Philox, keyed by seed and name, draws them, and not torch, whose
+    draws differ between versions.
     """
     tensors = {}
-    for name, shape in shapes().items():
-        if len(shape) == 4:
+    for name, shape in shapes(architecture).items():
+        if len(shape) == 1:
+            values = np.full(shape, float(name.endswith(("weight", "running_var"))), np.float32)
+        else:
+            variances = {4: 2 / math.prod((shape[0], *shape[2:])), 2: 1 / shape[-1], 3: 0.02**2}
             key = int(digest(f"random:{seed}", name)[:32], 16)
             values = np.random.Generator(np.random.Philox(key=key)).standard_normal(shape, dtype=np.float32)
-            values *= np.float32(np.sqrt(2 / (shape[0] * shape[2] * shape[3])))
-        else:
-            values = np.full(shape, float(name.endswith(("weight", "running_var"))), np.float32)
+            values *= np.float32(np.sqrt(variances[len(shape)]))
         tensors[name] = values
-    return Weights(f"random:{seed}", tensors, tensor_digest(tensors), not_for_inference=True)
+    return Weights(f"random:{seed}", tensors, tensor_digest(tensors), not_for_inference=True, architecture=architecture)
 
 
-def _checked(source: str, tensors: Mapping[str, npt.NDArray[np.generic]], metadata: Mapping[str, str]) -> Weights:
-    """Return the weights if they are ResNet101's, wholly and nothing else."""
-    given = {name: values for name, values in tensors.items() if not IGNORED.match(name)}
-    expected = shapes()
+def _checked(
+    source: str,
+    tensors: Mapping[str, npt.NDArray[np.generic]],
+    metadata: Mapping[str, str],
+    architecture: Architecture,
+) -> Weights:
+    """Return the weights if they are the network's, wholly and nothing else."""
+    given = {name: values for name, values in tensors.items() if architecture.takes(name)}
+    expected = shapes(architecture)
     problems = [
         *(f"{name} is missing" for name in sorted(expected.keys() - given.keys())),
         *(f"{name} is not one of its keys" for name in sorted(given.keys() - expected.keys())),
@@ -167,12 +187,13 @@ def _checked(source: str, tensors: Mapping[str, npt.NDArray[np.generic]], metada
         more = f" and {len(problems) - NAMED_KEYS} more" if len(problems) > NAMED_KEYS else ""
         raise InputError(
             "bad_weights",
-            f"embedding.weights are not a state dict of torchvision's resnet101: {'; '.join(problems[:NAMED_KEYS])}{more}",
+            f"embedding.weights are not a state dict of torchvision's {architecture.network}: "
+            f"{'; '.join(problems[:NAMED_KEYS])}{more}",
         )
     values32 = {name: np.ascontiguousarray(given[name], dtype=np.float32) for name in expected}
     untrained = metadata.get("not_for_inference") == "true"
     training = {name: text for name, text in metadata.items() if name != "not_for_inference"}
-    return Weights(source, values32, tensor_digest(values32), untrained, training)
+    return Weights(source, values32, tensor_digest(values32), untrained, training, architecture)
 
 
 def _read_file(path: Path) -> tuple[Tensors, Mapping[str, str]]:
@@ -216,15 +237,20 @@ def _load_state_dict(path: Path) -> Tensors:
         raise InputError(
             "bad_weights", f"embedding.weights {path} holds other things than tensors by name; save model.state_dict()"
         )
-    return {name: value.float().numpy() for name, value in state.items()}
+    return {OLD_NAME.sub(r"\1\2", name): value.float().numpy() for name, value in state.items()}
 
 
-def _downloaded(name: str) -> Tensors:
+def _downloaded(name: str, architecture: Architecture) -> Tensors:
     """Return torchvision's weights from its cache, or from the network; a file in the cache is checked as well."""
     import torch
-    from torchvision.models import ResNet101_Weights
+    from torchvision.models import get_model_weights
 
-    url = str(ResNet101_Weights[IMAGENET[name]].url)
+    try:
+        url = str(get_model_weights(architecture.network)[IMAGENET[name]].url)
+    except KeyError:
+        raise InputError(
+            "bad_weights", f"embedding.weights {name}: torchvision has none for {architecture.network}: take imagenet"
+        ) from None
     file = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
     others = "or choose others: --set embedding.weights=none (radiomics alone), random:0 (a trial, not for inference) or a file"
     try:

@@ -20,7 +20,7 @@ from cvtbatch.store.pairs import pair_rows, pair_schema
 from cvtbatch.store.pooled_embeddings import incomplete_outlines
 from cvtbatch.store.portions import Portions, Wanted
 from cvtbatch.store.reading import Selection, View
-from cvtbatch.store.row_keys import IS_OUTLINE, among
+from cvtbatch.store.row_keys import IS_LARGEST, IS_OUTLINE, STANDS_FOR_ALL, among
 from cvtbatch.store.snapshots import (
     Snapshot,
     automatic_snapshot,
@@ -34,8 +34,10 @@ from cvtbatch.store.verification import Discrepancy, verify_snapshot
 from cvtbatch.store.wide import wide_columns, wide_rows
 
 __all__ = [
+    "IS_LARGEST",
     "IS_OUTLINE",
     "SET_NAME",
+    "STANDS_FOR_ALL",
     "Discrepancy",
     "Erasure",
     "FeatureStore",

@@ -16,6 +16,10 @@ SPEC_COLUMNS = tuple(f"{kind}_spec_id" for kind in SPEC_KINDS)
 # The one rule of what is an outline, and no region that was derived of one: of rows of `rois` and of features.
 REGION = "region"
 IS_OUTLINE = pc.field(REGION).is_null()
+# Rows of `embeddings` that stand for all slices of their outline. What embeds all slices, or all but the largest, appends the
+# smallest one's with them at once; versions before it appended all slices at once.
+IS_LARGEST = pc.field("is_largest")
+STANDS_FOR_ALL = pc.field("is_smallest") | (IS_LARGEST & pc.field("is_smallest").is_null())
 # Columns, beside its key, that decide whether a row is current and selected.
 DECIDING = (
     *("case_key", "image_digest", "input_digest", "parent_roi_key", "parent_digest", "center", "roi", REGION),

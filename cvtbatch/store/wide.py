@@ -13,7 +13,7 @@ from cvtbatch.manifest import Reading
 from cvtbatch.store.column_names import check_columns
 from cvtbatch.store.pooled_embeddings import INPUT, pooled_embeddings
 from cvtbatch.store.reading import View
-from cvtbatch.store.row_keys import IS_OUTLINE, REGION, joined
+from cvtbatch.store.row_keys import IS_LARGEST, IS_OUTLINE, REGION, joined
 
 IDENTITY = ("roi_key", "case_key", "center", "case_id", "roi", "reader", "reading")
 SPECS = ("volume_spec_id", "radiomics_spec_id", "embedding_spec_id", "input_digest", "clinical_digest")
@@ -85,7 +85,7 @@ def wide_rows(
         rows = _beside(rows, cases, ["case_key"], of_case)
     if any(name in of_embedding for name in needed):
         if pooling is Pooling.LARGEST:
-            found = view.embeddings([*INPUT, *of_embedding], pc.field("is_largest"), spec, roi_keys)
+            found = view.embeddings([*INPUT, *of_embedding], IS_LARGEST, spec, roi_keys)
         else:
             found = pooled_embeddings(view, pooling, spec, roi_keys)
         rows = _beside(rows, found, INPUT, of_embedding)

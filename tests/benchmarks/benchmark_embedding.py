@@ -2,7 +2,8 @@
 
 The pipeline's rate covers everything between a store and the values: reading masks and slices, window, resize, batches, the copy to
 the device and back. The bare rate is the same network over a batch that lies on the device. They take turns, task by task, so
-that a machine that has other things to do slows both. On CUDA, batch sizes, precisions and compilation are gone through.
+that a machine that has other things to do slows both. On CUDA, batch sizes, precisions and compilation are gone through. At the
+end, outlines of which all slices are embedded take turns with those of which the largest is.
 """
 
 import argparse
@@ -59,6 +60,7 @@ def stored_rois(store: FeatureStore, slices: int) -> list[RoiInput]:
         volume=volume,
         mask=outline,
         spacing_mm=(0.5, 0.5, 5.0),
+        part="all",
         slices=SLICES_PER_ROI,
         fingerprint="",
         failed_before=False,
@@ -79,7 +81,15 @@ def seconds(function: Callable[[], object]) -> float:
 def compare(url: str, rois: list[RoiInput], compute: Compute, repeats: int) -> tuple[float, float]:
     """Return slices a second of the pipeline and of the bare forward pass."""
     weights = random_weights(0)
-    work = EmbeddingWork("emb", "vol", Preprocessing(), WeightsRef(weights.source, weights.sha256, url), True, compute)
+    work = EmbeddingWork(
+        "emb",
+        "vol",
+        Preprocessing(),
+        WeightsRef(weights.source, weights.sha256, weights.architecture, url),
+        True,
+        compute,
+        "all",
+    )
     embedding_worker._backbone.cache_clear()
     backbone: Backbone = embedding_worker._backbone(work.weights, compute)
     cuda = backbone.device != "cpu"
@@ -106,6 +116,27 @@ def compare(url: str, rois: list[RoiInput], compute: Compute, repeats: int) -> t
     return slices / through, forwards * backbone.batch / alone
 
 
+def compare_parts(url: str, rois: list[RoiInput], compute: Compute, repeats: int) -> tuple[float, float]:
+    """Return outlines a second of which all slices are embedded, and of which the largest slice alone is."""
+    weights = random_weights(0)
+    work = EmbeddingWork(
+        "emb",
+        "vol",
+        Preprocessing(),
+        WeightsRef(weights.source, weights.sha256, weights.architecture, url),
+        True,
+        compute,
+        "all",
+    )
+    of_all = EmbeddingTask(work, tuple(rois))
+    of_largest = EmbeddingTask(work, tuple(replace(roi, part="largest", slices=1) for roi in rois))
+    whole = largest = 0.0
+    for _ in range(repeats):
+        whole += seconds(lambda: embed_rois(of_all))
+        largest += seconds(lambda: embed_rois(of_largest))
+    return repeats * len(rois) / whole, repeats * len(rois) / largest
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slices", type=int, help="slices a turn  [default: 4096 on CUDA, 64 on a CPU]")
@@ -127,6 +158,11 @@ def main() -> None:
                 f"{batch:6} {precision:>9} {'yes' if compiled else 'no':>8} {through:12.2f} {bare:9.2f} {through / bare:6.1%}",
                 flush=True,
             )
+        whole, largest = compare_parts(store.location.url, rois, Compute(threads=arguments.threads), arguments.repeats)
+        print(
+            f"outlines of {SLICES_PER_ROI} slices: {whole:.2f} /s; their largest slices alone: {largest:.2f} /s, "
+            f"{largest / whole:.1f} times as many"
+        )
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from cvtbatch import contracts
 from cvtbatch.cli import cli
 from cvtbatch.dlrn import load_bundle
 from cvtbatch.dlrn.bundle import Bundle
+from cvtbatch.embedding.architectures import find_architecture
 from cvtbatch.embedding.weights import random_weights, to_bytes
 from cvtbatch.store import FeatureStore
 from tests.support.archives import KINDS, center_archive, skulled_archive, write_rows
@@ -30,6 +31,8 @@ FIT = (
     "fit.nested.repeats=0",
 )
 CPU = ("--set", "embedding.device=cpu")
+# Not the default, which a job has that names none.
+NETWORK = "torchvision:resnet18"
 # Of neither profile, and with PyRadiomics' own default where it is silent.
 PARAMETERS = "setting: {binWidth: 8, voxelArrayShift: 300, preCrop: true, padDistance: 10, minimumROISize: 30}"
 
@@ -54,9 +57,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         center_archive(folder / "first", "C1", 18)
         center_archive(folder / "second", "C2", 7)
         store, weights = folder / "store", folder / "weights.safetensors"
-        weights.write_bytes(to_bytes(random_weights(3)))
+        weights.write_bytes(to_bytes(random_weights(3, find_architecture(NETWORK))))
         (folder / "own.yaml").write_text(PARAMETERS, encoding="utf-8")
         named = ("--set", f"embedding.weights={weights}", "--set", f"radiomics.profile={folder / 'own.yaml'}", *CPU)
+        named += ("--set", f"embedding.backbone={NETWORK}")
         named += ("--set", "embedding.level_hu=45", "--set", "embedding.field=roi", "--set", "embedding.margin_mm=12")
         run("extract", folder / "first" / "manifest.csv", "--store", store, "--workers", 0, *named)
         # From here on the store's own copy has to do.
@@ -114,7 +118,12 @@ def test_a_centre_is_added_in_one_command_and_a_second_run_does_nothing(trained:
     assert "Not for inference" in text
     store = FeatureStore(str(trained / "store"))
     assert len(set(store.current("radiomics")["radiomics_spec_id"].to_pylist())) == 1
-    assert set(store.current("embeddings")["weights"].to_pylist()) == {"file"}
+    embeddings = store.current("embeddings").to_pylist()
+    assert {row["weights"] for row in embeddings} == {"file"}
+    assert {len(row["embedding"]) for row in embeddings} == {512}
+    # Of the first centre's hematomas all slices, of the second's what the bundle takes.
+    assert [row["is_largest"] for row in embeddings if row["center"] == "C2"] == [True] * 7
+    assert sum(not row["is_largest"] for row in embeddings if row["center"] == "C1") > 18
     before = {name: store.current(name).num_rows for name in ("radiomics", "embeddings", "scores", "explanations")}
     page.unlink()
 

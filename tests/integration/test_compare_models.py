@@ -2,22 +2,36 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import statsmodels.api
 import yaml
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from sklearn.metrics import roc_auc_score
 
 from cvtbatch import contracts
 from cvtbatch.cli import cli
 from cvtbatch.dlrn import load_bundle
+from cvtbatch.spec import Spec, canonical_json
 from cvtbatch.store import FeatureStore
 from tests.support.cohorts import SMALLEST_JOB
-from tests.support.model_store import fill
+from tests.support.model_store import EMBEDDING_SPEC, fill
+from tests.support.store_rows import VOLUME_SPEC, row
 
+OTHER_NETWORK = Spec(
+    "embedding",
+    VOLUME_SPEC.spec_id,
+    canonical_json(
+        {
+            "backbone": {"network": "resnet18", "layer": "avgpool", "values": 12},
+            "weights": {"sha256": "c" * 64, "fine_tuned": {}},
+        }
+    ),
+)
+NETWORKS = [("--set", f"fit.embedding_spec={spec.spec_id}") for spec in (EMBEDDING_SPEC, OTHER_NETWORK)]
 NESTED = ("fit.nested.repeats=1", "fit.nested.folds=2", "fit.nested.bootstrap=200")
 SETS = [argument for value in (*SMALLEST_JOB, *NESTED, "cohort.training_centers=[C1]") for argument in ("--set", value)]
 VARIANTS = {
@@ -26,13 +40,21 @@ VARIANTS = {
     "epilepsy": {"columns": ["epilepsy"]},
     "entropy": {"columns": ["original_firstorder_Entropy", "epilepsy"]},
     "constant": {"columns": ["volume_ml"]},
+    "network": {"fit": {"embedding_spec": OTHER_NETWORK.spec_id}, "model": "dl"},
 }
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with embeddings of two networks."""
     folder = tmp_path_factory.mktemp("compare")
-    fill(folder / "store")
+    store = fill(folder / "store")
+    columns = ("spec_id", "kind", "parent_id", "settings")
+    store.table("specs").append([row("specs", **{name: getattr(OTHER_NETWORK, name) for name in columns})])
+    rows = store.current("embeddings").to_pylist()
+    for entry in rows:
+        entry |= {"embedding_spec_id": OTHER_NETWORK.spec_id, "embedding": entry["embedding"][11::-1]}
+    store.table("embeddings").append(rows)
     return folder / "store"
 
 
@@ -45,7 +67,8 @@ def job(folder: Path, variants: dict[str, object]) -> Path:
 
 
 def compare(store: Path, folder: Path, variants: dict[str, object], *more: str, code: int = 0) -> str:
-    command = ["compare-models", job(folder, variants), "--store", store, *SETS, "--out", folder / "out", *more]
+    command = ["compare-models", job(folder, variants), "--store", store, *SETS, *NETWORKS[0]]
+    command += ["--out", folder / "out", *more]
     result = CliRunner().invoke(cli, list(map(str, command)))
     assert result.exit_code == code, (result.output, result.exception)
     return result.stdout if code != 1 else str(result.exception)
@@ -61,13 +84,14 @@ def test_variants_stand_beside_the_reference_whose_estimate_is_the_fits(store: P
         "corrected",
         "epilepsy",
         "entropy",
+        "network",
         "best, chosen inside the folds",
     ]
     assert document["lacking"] == {"constant": "volume_ml: it is the same in all cases"}
     assert document["cases"] == 39
     assert document["unscored"] == {"dlrn": 1, "corrected": 1, "epilepsy": 1, "entropy": 1}
     bundle = tmp_path / "bundle"
-    fitted = CliRunner().invoke(cli, ["fit", "--store", str(store), *SETS, "--out", str(bundle)])
+    fitted = CliRunner().invoke(cli, ["fit", "--store", str(store), *SETS, *NETWORKS[0], "--out", str(bundle)])
     assert fitted.exit_code == 0, fitted.output
     nested = load_bundle(bundle).document["metrics"]["nested"]["models"]["dlrn"]
     assert document["variants"][0]["auc"]["value"] == nested["auc"]
@@ -134,6 +158,40 @@ def test_a_job_that_asks_for_what_there_is_not_is_told_what_there_is(
     quick = ("--set", "fit.nested.bootstrap=10")
     assert told in compare(store, tmp_path, variants, *quick, code=1)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_bundle_names_its_network_and_scores_its_embeddings(store: Path, tmp_path: Path) -> None:
+    def run(*arguments: object) -> Result:
+        return CliRunner().invoke(cli, [*map(str, arguments)])
+
+    refused = run("fit", "--store", store, *SETS, "--out", tmp_path / "none").exception
+    assert "embedding rows of 2 specifications" in str(refused)
+    assert 'embedding.backbone.network: "resnet18" | absent' in str(refused)
+    bundle, quick = tmp_path / "bundle", ("--set", "fit.nested.repeats=0")
+    assert run("fit", "--store", store, *SETS, *quick, *NETWORKS[1], "--out", bundle).exit_code == 0
+    told = load_bundle(bundle).document
+    assert contracts.problems_of(told, "bundle.json") == []
+    assert told["backbones"] == [
+        {
+            "name": "torchvision:resnet18",
+            "embedding_spec_id": OTHER_NETWORK.spec_id,
+            "length": 12,
+            "sha256": "c" * 64,
+            "licence": "",
+            "source": "file",
+        }
+    ]
+    assert told["embedding_length"] == 12
+    shown = json.loads(run("bundle", "show", bundle, "--json").stdout)
+    assert contracts.problems_of(shown, "commands/bundle.json") == []
+    assert shown["backbone"] == "torchvision:resnet18"
+    scored = run("score", "--store", store, "--bundle", bundle, "--center", "C2", "--json")
+    assert json.loads(scored.stdout)["scored"] == 14
+    changed = tmp_path / "unknown"
+    shutil.copytree(bundle, changed)
+    told["backbones"][0]["name"] = "timm:unknown"
+    (changed / "bundle.json").write_text(json.dumps(told))
+    assert "made for a later version: backbones" in str(run("bundle", "show", changed).exception)
 
 
 def test_without_a_nested_estimate_nothing_is_compared(store: Path, tmp_path: Path) -> None:

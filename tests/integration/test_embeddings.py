@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from cvtbatch import contracts
 from cvtbatch.cli import cli
 from cvtbatch.errors import InputError
+from cvtbatch.spec import differences
 from cvtbatch.store import FeatureStore, StoredArray
 from tests.support.archives import tiny_archive, tiny_head, write_rows
 from tests.support.commands import appended, extract_json, reasons
@@ -133,6 +134,48 @@ def test_they_are_added_to_what_is_there_and_done_once(folder: Path, block_means
     assert json.loads(newest["embeddings"])["weights"] == "random:0"
 
 
+def test_the_largest_slices_alone_and_the_others_later_are_what_all_at_once_are(
+    folder: Path, extracted: Path, tmp_path: Path, block_means: type[BlockMeans]
+) -> None:
+    largest, every = ("--set", "embedding.slices=largest"), ("--only", "embeddings", "--set", "embedding.slices=all")
+    first = run(folder, *TRIAL, *largest)
+    assert (counts(first), appended(first)) == ((2, 0, 0, 1), {"embeddings": 2})
+    assert block_means.embedded == 2
+    store = FeatureStore(str(folder / "store"))
+    assert store.embeddings(columns=["is_largest"])["is_largest"].to_pylist() == [True, True]
+    assert counts(run(folder, *TRIAL, *largest)) == (0, 2, 0, 1)
+    assert (done_and_alone(folder), block_means.embedded) == ((2, 2, True), 2)
+    shutil.copytree(folder / "store", tmp_path / "raced")
+    assert reasons(run(folder, *TRIAL, *every, "--dry-run"))["embedding of the largest slice alone"] == 2
+    second = run(folder, *TRIAL, *every)
+    assert second["embedding_spec_id"] == first["embedding_spec_id"]
+    assert counts(second) == (2, 0, 0, 1)
+    assert done_and_alone(folder) == (2, 0, False)
+    shutil.copytree(extracted / "store", tmp_path / "at-once")
+    computed = block_means.embedded
+    extract_json(folder / "archive" / "manifest.csv", tmp_path / "at-once", *TRIAL)
+    assert contents(folder / "store")["embeddings"] == contents(tmp_path / "at-once")["embeddings"]
+    assert block_means.embedded == 2 * computed
+    for slices in (largest, every):
+        assert (counts(run(folder, *TRIAL, *slices)), block_means.embedded) == ((0, 2, 0, 1), 2 * computed)
+
+    # What a run that embeds all slices commits that began before the largest were there.
+    rows = FeatureStore(str(tmp_path / "at-once")).table("embeddings").read().drop_columns("sequence").to_pylist()
+    raced = FeatureStore.open_for_writing(str(tmp_path / "raced"))
+    assert raced.table("embeddings").append(rows) == len(rows) - 2
+    again = extract_json(folder / "archive" / "manifest.csv", tmp_path / "raced", *TRIAL)
+    assert (counts(again), block_means.embedded) == ((0, 2, 0, 1), 2 * computed)
+
+
+def done_and_alone(folder: Path) -> tuple[int, int, bool]:
+    """Return how many cases `status` has as done, how many outlines as of the largest slice alone, and whether it says so."""
+    command = ["status", "--store", str(folder / "store")]
+    document = json.loads(CliRunner().invoke(cli, [*command, "--json"]).stdout)
+    assert contracts.problems_of(document, "commands/status.json") == []
+    alone = sum(spec["largest_alone"] for spec in document["specs"])
+    return document["cases"]["done"], alone, "by their largest slice alone" in CliRunner().invoke(cli, command).stdout
+
+
 def test_a_new_archive_is_extracted_and_embedded_in_one_run(tmp_path: Path, block_means: type[BlockMeans]) -> None:
     tiny_archive(tmp_path / "archive", 2)
     document = run(tmp_path, *TRIAL)
@@ -199,6 +242,32 @@ def test_two_weights_lie_side_by_side_and_compute_no_features_anew(folder: Path,
     ]
     assert all(one["embedding"] != other["embedding"] for one, other in zip(*vectors, strict=True))
     assert appended(run(folder, *TRIAL)) == {}
+
+
+def test_another_network_lies_beside_the_first_in_lists_of_its_own_length(
+    folder: Path, block_means: type[BlockMeans]
+) -> None:
+    first = run(folder, *TRIAL)
+    before = contents(folder / "store")
+    other = run(folder, *TRIAL, "--set", "embedding.backbone=torchvision:resnet18")
+    assert appended(other) == {"embeddings": appended(first)["embeddings"]}
+    assert [document["embeddings"]["backbone"] for document in (first, other)] == [  # type: ignore[index]
+        "torchvision:resnet101",
+        "torchvision:resnet18",
+    ]
+    assert all(row in contents(folder / "store")["embeddings"] for row in before["embeddings"])
+    store = FeatureStore(str(folder / "store"))
+    spec_ids = [str(document["embedding_spec_id"]) for document in (first, other)]
+    assert [
+        {len(row) for row in store.embeddings(columns=["embedding"], spec=spec_id)["embedding"].to_pylist()}
+        for spec_id in spec_ids
+    ] == [{2048}, {512}]
+    known = store.at(None).specs()
+    assert known[spec_ids[0]].content()["backbone"] == {"network": "resnet101", "layer": "avgpool", "values": 2048}
+    assert {(found.setting, found.second) for found in differences(known, *spec_ids)} >= {
+        ("embedding.backbone.network", '"resnet18"'),
+        ("embedding.backbone.values", "512"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -305,9 +374,9 @@ def test_kills_lose_and_double_nothing(tmp_path: Path, block_means: type[BlockMe
     ]
     dice = random.Random(3)
     partial = 0
-    for _ in range(6):
+    for slices in ["largest"] * 2 + ["all"] * 4:
         before = files_of(tmp_path / "store")
-        driver = context.Process(target=run_with_block_means, args=(command,))
+        driver = context.Process(target=run_with_block_means, args=([*command, "--set", f"embedding.slices={slices}"],))
         driver.start()
         end = time.monotonic() + 60
         while driver.is_alive() and files_of(tmp_path / "store") == before and time.monotonic() < end:

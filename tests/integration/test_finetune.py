@@ -15,6 +15,7 @@ from cvtbatch.embedding import backbone, finetuning, weights
 from cvtbatch.embedding.weights import load_weights
 from cvtbatch.errors import FormatError, InputError
 from cvtbatch.manifest import patient_digest
+from cvtbatch.pipelines.models import finetune as finetune_pipeline
 from cvtbatch.store import FeatureStore
 from tests.support.archives import tiny_archive, write_rows
 from tests.support.commands import extract_json
@@ -51,9 +52,9 @@ def two_centers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A network of one convolution where ResNet101 would be."""
     shape = {"conv1.weight": (SmallNetwork.DIMENSIONS, 1, 7, 7)}
-    monkeypatch.setattr(weights, "shapes", lambda: shape)
+    monkeypatch.setattr(weights, "shapes", lambda _: shape)
     monkeypatch.setattr(backbone, "Network", SmallNetwork)
-    monkeypatch.setattr(finetuning.FineTuning.__init__, "__defaults__", (SmallNetwork.DIMENSIONS,))
+    monkeypatch.setattr(finetune_pipeline, "find_architecture", lambda _: SmallNetwork.ARCHITECTURE)
     weights.random_weights.cache_clear()
     yield
     weights.random_weights.cache_clear()

@@ -151,6 +151,15 @@ def test_an_embedding_of_the_largest_slice_is_not_taken_for_one_of_all(folder: P
         bundle.score(frame.drop(columns="embedding").join(spread))
 
 
+def test_components_of_slices_are_not_fitted_on_some_slices(folder: Path) -> None:
+    options = ("--snapshot", "paper", *SETS, "--out", folder / "refused")
+    result = CliRunner().invoke(cli, [*map(str, ("fit", "--store", folder / "store", *options))])
+    assert isinstance(result.exception, InputError)
+    assert result.exception.kind == "slices_without_embedding"
+    assert "of 1 of 41 outlines to train on some slices have no embedding" in result.exception.message
+    assert "--only embeddings --set embedding.slices=all adds the others" in result.exception.message
+
+
 def test_a_centre_and_its_training_are_read_pooled(folder: Path, bundle: Bundle) -> None:
     source = open_source(str(folder / "store"), bundle, "C2", "paper", "validate")
     by_hand = pooled_by_hand(source.store, "mean_max")

@@ -129,7 +129,7 @@ def test_what_is_stored_stays_done_while_its_share_is_away(copy: Path, monkeypat
     assert FeatureStore(str(copy.parent / "store")).failures().num_rows == 0
     # Embeddings are made of what is stored, and read no source.
     weights = Weights("random:0", {}, "0" * 64, not_for_inference=True)
-    monkeypatch.setattr("cvtbatch.pipelines.extraction.settings.load_weights", lambda _: weights)
+    monkeypatch.setattr("cvtbatch.pipelines.extraction.settings.load_weights", lambda *_: weights)
     embedded = cvtbatch(*command, "--only", "embeddings", "--set", "embedding.weights=random:0", "--dry-run")
     assert (embedded.returncode, embedded.stdout.count("no embeddings under this specification")) == (0, 5)
 

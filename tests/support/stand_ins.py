@@ -15,7 +15,7 @@ from cvtbatch.pipelines.extraction.embedding_plan import WeightsRef
 
 
 class BlockMeans:
-    """In the backbone's place: 2,048 numbers that depend on the slice and on the weights, in no time."""
+    """In the backbone's place: as many numbers as it gives, that depend on the slice and on the weights, in no time."""
 
     device = "cpu"
     readers = 1
@@ -24,16 +24,17 @@ class BlockMeans:
 
     def __init__(self, weights: Weights, compute: Compute) -> None:
         self.scale = 1 + float(np.abs(weights.tensors["conv1.weight"]).sum())
+        self.values = weights.architecture.values
         self.batch = compute.batch or 4
 
     def embed(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         for gray in batches:
             type(self).embedded += len(gray)
             means = gray.reshape(len(gray), 32, 7, 32, 7).mean(axis=(2, 4)).reshape(len(gray), 1024)
-            yield (self.scale * np.concatenate([means, means**2], axis=1)).astype(np.float32)
+            yield (self.scale * np.concatenate([means, means**2], axis=1)[:, : self.values]).astype(np.float32)
 
 
-# Of ResNet101's tensors, a few.
+# Of every network's tensors, a few of a ResNet's.
 SHAPES = {"conv1.weight": (64, 3, 7, 7), "bn1.bias": (64,)}
 
 
@@ -46,7 +47,7 @@ def standing_in() -> Iterator[None]:
     """Let block means stand in for the backbone, and a few tensors for its weights."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embedding_worker, "_backbone", load_block_means)
-        patch.setattr(weights_module, "shapes", lambda: SHAPES)
+        patch.setattr(weights_module, "shapes", lambda _: SHAPES)
         patch.setattr(BlockMeans, "embedded", 0)
         weights_module.random_weights.cache_clear()
         try:
@@ -67,5 +68,5 @@ def run_with_block_means(arguments: Sequence[str]) -> None:
     from cvtbatch.cli import cli
 
     embedding_worker._backbone = load_block_means  # type: ignore[assignment]
-    weights_module.shapes = lambda: SHAPES  # type: ignore[assignment]
+    weights_module.shapes = lambda _: SHAPES  # type: ignore[assignment]
     CliRunner().invoke(cli, list(arguments))

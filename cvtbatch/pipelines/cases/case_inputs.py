@@ -10,6 +10,7 @@ import numpy as np
 from cvtbatch import contracts
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.pooling import Pooling, pool_slices
+from cvtbatch.embedding.architectures import find_architecture
 from cvtbatch.embedding.compute import Compute
 from cvtbatch.embedding.preprocessing import Preprocessing, Slices, prepare_slices
 from cvtbatch.embedding.weights import Weights, load_weights
@@ -18,7 +19,7 @@ from cvtbatch.imaging import triage_mask
 from cvtbatch.imaging.quality import measure_series
 from cvtbatch.manifest import Case
 from cvtbatch.pipelines.cases.case_source import CaseSource, place_case, within_memory
-from cvtbatch.pipelines.extraction.bundle_settings import bundle_job, require_bundle_specs
+from cvtbatch.pipelines.extraction.bundle_settings import bundle_job, require_bundle_specs, slices_of
 from cvtbatch.pipelines.extraction.set_settings import resolve_set
 from cvtbatch.pipelines.extraction.settings import specify_embedding
 from cvtbatch.pipelines.shared.job import Job, RadiomicsSection
@@ -50,7 +51,7 @@ class CaseInputs:
         flags: of the volume and the outline, as the tables `volumes` and `rois` have them.
         features: by name.
         volume_ml, source_volume_ml: of the outline on the stored grid, and as drawn.
-        embedding: of the largest slice, or of all as the bundle pools them: (2048,), or (4096,) of mean and maximum.
+        embedding: of the largest slice, or of all as the bundle pools them: (values,), or (2 values,) of mean and maximum.
         largest: that slice, as it is stored.
     """
 
@@ -86,7 +87,7 @@ def resolve_recipe(bundle: Bundle, job: Job, given: bool) -> Recipe:
     section = own.embedding if given else replace(own.embedding, weights=_named_weights(bundle))
     if section.weights == "none":
         raise InputError("no_embeddings", "the bundle takes embeddings: embedding.weights cannot be none")
-    weights = load_weights(section.weights)
+    weights = load_weights(section.weights, find_architecture(section.backbone))
     pooling = bundle.model.pooling
     require_bundle_specs((volume, radiomics, specify_embedding(section, weights, volume)), bundle, specs)
     return Recipe((x, y, z), profile, engine, section.preprocessing(), weights, section.compute(), pooling)
@@ -149,9 +150,9 @@ def _read_inputs(case: Case, recipe: Recipe) -> CaseInputs:
     def read_slices(indices: Sequence[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
         return hu_zyx[list(indices)]
 
-    largest_alone = recipe.pooling is Pooling.LARGEST
-    slices = prepare_slices(mask_zyx, read_slices, grid.spacing_mm, recipe.preprocessing, only_largest=largest_alone)
-    index = slices.index[slices.largest]
+    part = slices_of(recipe.pooling)
+    slices = prepare_slices(mask_zyx, read_slices, grid.spacing_mm, recipe.preprocessing, part)
+    index = slices.largest
     image_digest = source.image_digest()
     return CaseInputs(
         choice=source.choice,

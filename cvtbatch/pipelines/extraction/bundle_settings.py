@@ -9,9 +9,11 @@ import yaml
 import cvtbatch
 from cvtbatch import contracts
 from cvtbatch.dlrn.bundle import Bundle
+from cvtbatch.dlrn.pooling import Pooling
+from cvtbatch.embedding.architectures import network_of
 from cvtbatch.errors import InputError
 from cvtbatch.pipelines.extraction.set_settings import grid_of, set_parameters
-from cvtbatch.pipelines.shared.job import Job
+from cvtbatch.pipelines.shared.job import EmbeddedSlices, Job
 from cvtbatch.radiomics import PROFILES, study_settings
 from cvtbatch.spec import Difference, Spec, differences
 
@@ -21,12 +23,12 @@ REVISIONS = {"volume.ingest_revision", "radiomics.engine_revision", "embedding.r
 GIVEN = {
     "volume": "volume.spacing_mm",
     "radiomics": "radiomics.profile",
-    "embedding": "embedding.level_hu, width_hu, field, margin_mm, precision and weights",
+    "embedding": "embedding.backbone, level_hu, width_hu, field, margin_mm, precision and weights",
 }
 
 
 def bundle_job(job: Job, bundle: Bundle, specs: Mapping[str, Spec], folder: Path) -> Job:
-    """Return the job with the settings of the bundle's specifications, as far as they are known.
+    """Return the job with the settings of the bundle's specifications, as far as they are known, and the slices that it takes.
 
     Args:
         specs: that are known, by id.
@@ -34,7 +36,8 @@ def bundle_job(job: Job, bundle: Bundle, specs: Mapping[str, Spec], folder: Path
             profiles'.
     """
     ids = bundle.description.specs
-    volume, radiomics, embedding = job.volume, job.radiomics, job.embedding
+    volume, radiomics = job.volume, job.radiomics
+    embedding = replace(job.embedding, slices=slices_of(bundle.model.pooling))
     if ids.volume_spec_id in specs:
         volume = replace(volume, spacing_mm=tuple(specs[ids.volume_spec_id].content()["spacing_mm"]))
     if ids.radiomics_spec_id in specs:
@@ -52,6 +55,7 @@ def bundle_job(job: Job, bundle: Bundle, specs: Mapping[str, Spec], folder: Path
         window, seen = settings["window"], settings["field"]
         embedding = replace(
             embedding,
+            backbone=network_of(settings),
             level_hu=window["level_hu"],
             width_hu=window["width_hu"],
             field=seen["kind"],
@@ -59,6 +63,11 @@ def bundle_job(job: Job, bundle: Bundle, specs: Mapping[str, Spec], folder: Path
             precision=settings["precision"],
         )
     return replace(job, volume=volume, radiomics=radiomics, embedding=embedding)
+
+
+def slices_of(pooling: Pooling) -> EmbeddedSlices:
+    """Return the slices whose embeddings a pooling takes."""
+    return "largest" if pooling is Pooling.LARGEST else "all"
 
 
 def _profile(settings: Mapping[str, object], folder: Path) -> str:

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     OUTLINE_MISSING = "no outline under this specification"
     REGION_MISSING = "no region under this specification"
     EMBEDDINGS_MISSING = "no embeddings under this specification"
+    SLICES_MISSING = "embedding of the largest slice alone"
     RETRIED = "failed before, tried again"
     VERIFIED = "inputs verified"
     STANDING_FAILURE = "failed before, source unchanged"

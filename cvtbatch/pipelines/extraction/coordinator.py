@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 
+from cvtbatch.embedding.weights import licence_of
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.manifest import Manifest
@@ -219,4 +220,6 @@ def embedding_summary(settings: Settings) -> EmbeddingSummary:
     embedding = settings.embedding
     if embedding is None:
         return EmbeddingSummary()
-    return EmbeddingSummary(embedding.weights.source, embedding.not_for_inference)
+    weights = embedding.weights
+    licence = licence_of(weights.source)
+    return EmbeddingSummary(weights.architecture.name, weights.source, licence, embedding.not_for_inference)

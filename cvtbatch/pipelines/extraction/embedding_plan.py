@@ -4,13 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from cvtbatch.embedding.architectures import Architecture
 from cvtbatch.embedding.compute import Compute
-from cvtbatch.embedding.preprocessing import Preprocessing
+from cvtbatch.embedding.preprocessing import Part, Preprocessing
 from cvtbatch.manifest import Case, RoiSource
 from cvtbatch.pipelines.extraction.case_plan import CasePlan, Reason
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
 from cvtbatch.pipelines.extraction.outline_plan import OutlineWork, found_sources, is_outlined
 from cvtbatch.pipelines.extraction.stored_cases import KnownCase
+from cvtbatch.pipelines.shared.job import EmbeddedSlices
 from cvtbatch.spec import digest
 from cvtbatch.store import StoredArray
 
@@ -29,6 +31,7 @@ class WeightsRef:
 
     source: str
     sha256: str
+    architecture: Architecture
     store_url: str = field(compare=False)
 
 
@@ -42,6 +45,7 @@ class EmbeddingWork:
     weights: WeightsRef
     not_for_inference: bool
     compute: Compute
+    slices: EmbeddedSlices
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,8 @@ class RoiInput:
 
     Attributes:
         case_row: row of its case in the manifest.
-        slices: at most so many bear hematoma.
+        part: which of its slices.
+        slices: at most so many are these.
         fingerprint: what a failure of it is about.
         failed_before: a live failure that success ends.
     """
@@ -64,6 +69,7 @@ class RoiInput:
     volume: StoredArray
     mask: StoredArray
     spacing_mm: tuple[float, float, float]
+    part: Part
     slices: int
     fingerprint: str
     failed_before: bool
@@ -96,7 +102,12 @@ class EmbeddingPlan:
 
     def reasons(self) -> tuple[Reason, ...]:
         """Say why the case is worked on, or is not, where nothing but embeddings is asked for."""
-        why = [Reason.RETRIED if roi.failed_before else Reason.EMBEDDINGS_MISSING for roi in self.pending]
+        missing = {
+            "all": Reason.EMBEDDINGS_MISSING,
+            "largest": Reason.EMBEDDINGS_MISSING,
+            "others": Reason.SLICES_MISSING,
+        }
+        why = [Reason.RETRIED if roi.failed_before else missing[roi.part] for roi in self.pending]
         why += [Reason.NO_VOLUME] if self.without_input else []
         why += [Reason.STANDING_FAILURE] if self.standing else []
         why += [WAITING[self.idle]] if self.idle in WAITING else []
@@ -104,16 +115,16 @@ class EmbeddingPlan:
 
 
 def plan_embeddings(
-    case: Case, known: KnownCase | None, spec_id: str, again: bool, outlining: OutlineWork | None = None
+    case: Case, known: KnownCase | None, work: EmbeddingWork, again: bool, outlining: OutlineWork | None = None
 ) -> EmbeddingPlan:
-    """Decide which outlines of a case are embedded.
+    """Decide which outlines of a case are embedded, and which of their slices.
 
     Args:
         known: what the store has of it; None if nothing.
         outlining: what finds outlines in this run; those are embedded too.
         again: try failures again although volume and mask have not changed.
     """
-    known = known or KnownCase()
+    known, spec_id = known or KnownCase(), work.embedding_spec_id
     pending, standing, ended, without_input = [], [], [], False
     sources = [*case.masked_rois(), *(found_sources(case, known, outlining) if outlining else [])]
     for source in sources:
@@ -123,7 +134,8 @@ def plan_embeddings(
         if roi is None or volume is None or roi.image_digest != volume.image_digest:
             without_input = True
             continue
-        if roi.input_digest in known.embedded.get(source.roi_key, frozenset()):
+        part = _missing(known, source.roi_key, roi.input_digest, work.slices)
+        if part is None:
             ended += [key] if failure else []
             continue
         fingerprint = digest(roi.input_digest, volume.stored.path, roi.stored.path)[:32]
@@ -141,7 +153,8 @@ def plan_embeddings(
                 volume=volume.stored,
                 mask=roi.stored,
                 spacing_mm=volume.grid.spacing_mm,
-                slices=roi.slices,
+                part=part,
+                slices={"all": roi.slices, "largest": 1, "others": roi.slices - 1}[part],
                 fingerprint=fingerprint,
                 failed_before=failure is not None,
             )
@@ -155,6 +168,14 @@ def plan_embeddings(
     return EmbeddingPlan(
         case, idle, tuple(pending), tuple(standing), tuple(ended), without_input, tuple(blocked) or (not_extracted,)
     )
+
+
+def _missing(known: KnownCase, roi_key: str, input_digest: str, wanted: EmbeddedSlices) -> Part | None:
+    """Return which of the wanted slices of an outline have no embedding; None if all of them have one."""
+    if input_digest not in known.embedded.get(roi_key, frozenset()):
+        return wanted
+    whole = wanted == "largest" or input_digest in known.embedded_whole.get(roi_key, frozenset())
+    return None if whole else "others"
 
 
 def with_embeddings(plan: CasePlan, embeddings: EmbeddingPlan) -> CasePlan:

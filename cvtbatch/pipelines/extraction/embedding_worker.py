@@ -36,8 +36,8 @@ class Embedded:
 
     Attributes:
         index, area_mm2: of each slice.
-        largest: position of the largest one.
-        values: (slices, 2048).
+        largest, smallest: index of the largest and of the smallest of all slices, whether they are among these or not.
+        values: (slices, values of the backbone's layer).
         device: that computed them.
     """
 
@@ -45,6 +45,7 @@ class Embedded:
     index: tuple[int, ...]
     area_mm2: tuple[float, ...]
     largest: int
+    smallest: int
     values: Embeddings
     device: str
 
@@ -83,7 +84,7 @@ def embed_rois(task: EmbeddingTask) -> EmbeddingResult:
         def read_slices(indices: Sequence[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
             return np.asarray(store.read_slices(roi.volume, indices), dtype=np.int16)
 
-        return prepare_slices(mask_zyx, read_slices, roi.spacing_mm, work.preprocessing)
+        return prepare_slices(mask_zyx, read_slices, roi.spacing_mm, work.preprocessing, roi.part)
 
     def settle(roi: RoiInput, slices: Slices | Exception, values: Embeddings) -> Embedded | NotEmbedded:
         if isinstance(slices, Exception):
@@ -93,7 +94,8 @@ def embed_rois(task: EmbeddingTask) -> EmbeddingResult:
                 "embedding_not_finite", "the backbone gives values that are not finite for this outline"
             )
             return NotEmbedded(roi, _failure(roi, work, error))
-        return Embedded(roi, slices.index, slices.area_mm2, slices.largest, values, backbone.device)
+        found = (slices.index, slices.area_mm2, slices.largest, slices.smallest)
+        return Embedded(roi, *found, values, backbone.device)
 
     with meter.stage("embedding"):
         embedded = embed_items(task.rois, lambda roi: roi.slices, load, backbone)
@@ -134,7 +136,7 @@ def _fetch(ref: WeightsRef) -> Weights:
         InternalError: "weights_differ": this machine draws others.
     """
     if ref.source.startswith("random:"):
-        weights = load_weights(ref.source)
+        weights = load_weights(ref.source, ref.architecture)
         if weights.sha256 != ref.sha256:
             raise InternalError(
                 "weights_differ",
@@ -148,7 +150,8 @@ def _fetch(ref: WeightsRef) -> Weights:
         "which writes it anew",
     )
     try:
-        weights = from_bytes(FeatureStore(ref.store_url).read_weights(ref.sha256), ref.source)
+        data = FeatureStore(ref.store_url).read_weights(ref.sha256)
+        weights = from_bytes(data, ref.source, ref.architecture)
     except (InputError, ValueError, KeyError, TypeError):
         raise damaged from None
     if weights.sha256 != ref.sha256:

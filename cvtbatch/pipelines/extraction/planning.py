@@ -72,7 +72,7 @@ def plan_run(known: Iterable[KnownOf], settings: Settings, options: Options) -> 
             plan = with_outlines(plan, plan_outlines(case, stored, outline, options.again, options.verify_inputs))
         plan = with_regions(plan, _plan_regions(case, stored, settings, options))
         if embedding is not None:
-            planned = plan_embeddings(case, stored, embedding.embedding_spec_id, options.again, outline)
+            planned = plan_embeddings(case, stored, embedding, options.again, outline)
             plan = with_embeddings(plan, planned)
         yield plan
 
@@ -118,7 +118,7 @@ class EmbeddingPlans:
 
     def __iter__(self) -> Iterator[EmbeddingPlan]:
         for case, stored in self.known:
-            yield plan_embeddings(case, stored, self.work.embedding_spec_id, self.options.again, self.outlining)
+            yield plan_embeddings(case, stored, self.work, self.options.again, self.outlining)
 
 
 def stored_cases(store: FeatureStore, manifest: Manifest, settings: Settings) -> StoredCases:

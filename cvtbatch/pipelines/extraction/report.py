@@ -132,9 +132,11 @@ class RegionSummary:
 
 @dataclass(slots=True)
 class EmbeddingSummary:
-    """What was embedded, and with which weights."""
+    """What was embedded, by which image network with which weights; the licence is empty where it is not known."""
 
+    backbone: str = "none"
     weights: str = "none"
+    licence: str = ""
     not_for_inference: bool = False
     rois: int = 0
     slices: int = 0

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from cvtbatch import contracts
-from cvtbatch.embedding.compute import BACKBONE, DIMENSIONS
+from cvtbatch.embedding.architectures import find_architecture
 from cvtbatch.embedding.weights import Weights, load_weights, to_bytes
 from cvtbatch.errors import InputError
 from cvtbatch.extras import installed, require
@@ -156,20 +156,21 @@ def resolve_embedding(section: EmbeddingSection, url: str, volume: Spec) -> tupl
     """Return what a job asks for of embeddings, its specification, and the weights as the store keeps them.
 
     Raises:
-        InputError: the weights cannot be had, or are none of ResNet101.
+        InputError: there is no such backbone, or its weights cannot be had, or are not its own.
         ResourceError: the device, or the extra `embed`, is not here.
     """
     leave_out = "leave them out: --set embedding.weights=none"
     require("embeddings need", "torch", "torchvision", instead=leave_out)
-    weights = load_weights(section.weights)
+    weights = load_weights(section.weights, find_architecture(section.backbone))
     spec = specify_embedding(section, weights, volume)
     work = EmbeddingWork(
         embedding_spec_id=spec.spec_id,
         volume_spec_id=volume.spec_id,
         preprocessing=section.preprocessing(),
-        weights=WeightsRef(weights.source, weights.sha256, url),
+        weights=WeightsRef(weights.source, weights.sha256, weights.architecture, url),
         not_for_inference=weights.not_for_inference,
         compute=section.compute(),
+        slices=section.slices,
     )
     return work, spec, None if weights.source.startswith("random:") else to_bytes(weights)
 
@@ -178,7 +179,7 @@ def specify_embedding(section: EmbeddingSection, weights: Weights, volume: Spec)
     """Return the specification of embeddings as a job asks for them, with these weights, of these volumes."""
     settings = {
         **section.preprocessing().settings(),
-        "backbone": {"network": BACKBONE, "layer": "avgpool", "values": DIMENSIONS},
+        "backbone": weights.architecture.settings(),
         "precision": section.precision,
         "weights": weights.settings(),
     }

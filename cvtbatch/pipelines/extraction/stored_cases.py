@@ -11,7 +11,7 @@ from cvtbatch import contracts
 from cvtbatch.geometry import Grid
 from cvtbatch.manifest import Case, Manifest
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
-from cvtbatch.store import FeatureStore, Portions, StoredArray, View, Wanted
+from cvtbatch.store import IS_LARGEST, STANDS_FOR_ALL, FeatureStore, Portions, StoredArray, View, Wanted
 
 Key = TypeVar("Key")
 # Cases that are planned together: what is known of one takes some kilobytes.
@@ -93,7 +93,8 @@ class KnownCase:
         rois: by roi_key, of people and of every method, and regions of these.
         regions: by roi_key, of the run's specifications.
         featured: by roi_key and specification, the input digests that have features, or what else describes the outline.
-        embedded: by roi_key, the input digests that have embeddings.
+        embedded: by roi_key, the input digests whose largest slice has an embedding.
+        embedded_whole: those all of whose slices have one.
         failures: live failures by key.
     """
 
@@ -104,6 +105,7 @@ class KnownCase:
     regions: dict[str, KnownRegion] = field(default_factory=dict)
     featured: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     embedded: dict[str, frozenset[str]] = field(default_factory=dict)
+    embedded_whole: dict[str, frozenset[str]] = field(default_factory=dict)
     failures: dict[FailureKey, KnownFailure] = field(default_factory=dict)
 
 
@@ -142,9 +144,8 @@ class SpecIds:
             of_specs = of_volume & pc.field("region_spec_id").isin(list(self.regions))
             wanted["regions"] = Wanted(("input_digest", "state"), of_specs)
         if self.embedding:
-            # All rows of an ROI come in one append, so that its largest slice stands for them.
-            of_spec = (pc.field("embedding_spec_id") == self.embedding) & pc.field("is_largest")
-            wanted["embeddings"] = Wanted((), of_spec)
+            of_spec = pc.field("embedding_spec_id") == self.embedding
+            wanted["embeddings"] = Wanted(("is_largest", "is_smallest"), of_spec & (IS_LARGEST | STANDS_FOR_ALL))
         return wanted
 
 
@@ -207,8 +208,10 @@ def read_known(view: View, features: Mapping[str, str]) -> Mapping[str, KnownCas
     for table, spec_id in features.items():
         for row in view.read(table, columns).to_pylist():
             _add(case(row).featured, (row["roi_key"], spec_id), row["input_digest"])
-    for row in view.read("embeddings", columns).to_pylist():
+    for row in view.read("embeddings", columns, IS_LARGEST).to_pylist():
         _add(case(row).embedded, row["roi_key"], row["input_digest"])
+    for row in view.read("embeddings", columns, STANDS_FOR_ALL).to_pylist():
+        _add(case(row).embedded_whole, row["roi_key"], row["input_digest"])
     for row in view.rows("failures").to_pylist():
         failure = KnownFailure(row["source_fingerprint"], row["stage"], row["kind"], row["spec_id"])
         key = FailureKey(row["roi_key"], row["spec_id"], row["scope"], row["input_digest"])

@@ -75,6 +75,7 @@ class BundleSummary:
     Attributes:
         warnings: what speaks against using it at all, to be read first.
         outcome: what it tells.
+        backbone: the image network whose embeddings it takes.
         features: what its radiomics columns are: "radiomics", the study's features, or the name of a feature set.
         columns: without which it scores nothing.
         thresholds: frozen, by model and name.
@@ -95,6 +96,7 @@ class BundleSummary:
     cohort: Cohort
     recalibrated: RecalibratedOn | None
     specs: SpecChain
+    backbone: str
     weights: BackboneWeights
     features: str
     columns: tuple[str, ...]
@@ -135,6 +137,7 @@ def summarise_bundle(path: Path) -> BundleSummary:
         if origin is None
         else RecalibratedOn(origin.parent_digest, origin.center, origin.cases, origin.events, origin.method),
         specs=told.specs,
+        backbone=told.backbone,
         weights=told.weights,
         features=told.features,
         columns=tuple(bundle.needed_columns()),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cvtbatch.documents import to_document
+from cvtbatch.embedding.architectures import find_architecture
 from cvtbatch.embedding.learning_curve import draw_learning_curve
 from cvtbatch.embedding.preprocessing import Preprocessing, prepare_slices
 from cvtbatch.embedding.weights import Weights, load_weights, tensor_digest, to_bytes
@@ -85,7 +86,7 @@ def tune_backbone(
 
     _refuse(job, out)
     device = choose_device(job.embedding.device, "embedding.device")
-    start = load_weights(job.embedding.weights)
+    start = load_weights(job.embedding.weights, find_architecture(job.embedding.backbone))
     pinned = open_pinned(url, snapshot_name, "finetune")
     cohort = read_tuning_cohort(pinned.view, job)
     preprocessing = job.embedding.preprocessing()
@@ -99,6 +100,7 @@ def tune_backbone(
         digest(start.sha256, cohort.digest(), canonical_json(settings)),
         checkpoint,
         device,
+        start.architecture.values,
     )
     tuned = run.run(lambda done: on_batch(done, job.finetune.epochs * run.batches()))
     tensors = {
@@ -108,7 +110,7 @@ def tune_backbone(
     }
     people = {patient_digest(roi.center, roi.patient) for roi in cohort.rois}
     training = {
-        "backbone": "resnet101",
+        "backbone": start.architecture.network,
         "started_from": start.source,
         "started_from_sha256": start.sha256,
         "tensors_sha256": tensor_digest(tensors),
@@ -121,7 +123,8 @@ def tune_backbone(
         "best_epoch": str(tuned.best_epoch),
         "curve": json.dumps([[epoch.number, epoch.training_loss, epoch.holdout_loss] for epoch in tuned.curve]),
     }
-    weights = Weights("file", tensors, training["tensors_sha256"], start.not_for_inference, training)
+    of_file = ("file", tensors, training["tensors_sha256"])
+    weights = Weights(*of_file, start.not_for_inference, training, start.architecture)
     picture = out.with_suffix(".png")
     _write(out, to_bytes(weights))
     _write(picture, draw_learning_curve(tuned.curve, tuned.best_epoch))
@@ -152,7 +155,7 @@ def read_examples(store: FeatureStore, cohort: TuningCohort, preprocessing: Prep
         def read_slices(indices: Sequence[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
             return np.asarray(store.read_slices(roi.volume, indices), dtype=np.int16)
 
-        return prepare_slices(mask_zyx, read_slices, roi.spacing_mm, preprocessing, only_largest=True).gray
+        return prepare_slices(mask_zyx, read_slices, roi.spacing_mm, preprocessing, "largest").gray
 
     with ThreadPoolExecutor(READERS) as threads:
         slices = list(threads.map(largest, cohort.rois))

@@ -11,6 +11,8 @@ from cvtbatch.dlrn.fit import Fit, fit_model
 from cvtbatch.dlrn.settings import FitSettings
 from cvtbatch.dlrn.tasks import Task, TaskResult, run_task
 from cvtbatch.documents import to_document
+from cvtbatch.embedding.architectures import DEFAULT, network_of
+from cvtbatch.embedding.weights import licence_of
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.extras import require
@@ -30,6 +32,7 @@ RESEARCH_ALONE = "Not a medical device; not for the care of patients."
 LATER = frozenset(
     {
         "clinical",
+        "embedding_spec",
         "features",
         "harmonise",
         "nested.leave_one_center_out",
@@ -155,6 +158,7 @@ def _document(fit: Fit, data: TrainingData, job: Job, snapshot: str, content_dig
         },
         "outlines": to_document(data.outlines),
         **_feature_set(fit, data),
+        **_backbone(data),
         "job": {"cohort": to_document(job.cohort), "fit": _fit_document(job)},
         **fit.document,
     }
@@ -166,6 +170,17 @@ def _feature_set(fit: Fit, data: TrainingData) -> dict[str, object]:
     if data.features == contracts.RADIOMICS:
         return {}
     return {"feature_sets": [{"table": data.features, "spec_id": spec_id, "columns": columns}]}
+
+
+def _backbone(data: TrainingData) -> dict[str, object]:
+    """Return what bundle.json says of an image network in place of the default one; nothing of that."""
+    [settings] = [spec.content() for spec in data.spec_chain if spec.kind == "embedding"]
+    name, source = network_of(settings), str(data.weights["name"])
+    if name == DEFAULT.name:
+        return {}
+    told = {"name": name, "embedding_spec_id": data.specs.embedding_spec_id, "length": settings["backbone"]["values"]}
+    of_weights = {"sha256": data.weights["sha256"], "licence": licence_of(source), "source": source}
+    return {"backbones": [{**told, **of_weights}]}
 
 
 def _fit_document(job: Job) -> dict[str, object]:

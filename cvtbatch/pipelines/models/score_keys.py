@@ -12,7 +12,7 @@ from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading, require_centers
 from cvtbatch.pipelines.shared.readings import read_readings
 from cvtbatch.spec import Spec, differences
-from cvtbatch.store import FeatureStore, View, among, incomplete_outlines
+from cvtbatch.store import IS_LARGEST, FeatureStore, View, among, incomplete_outlines
 
 # Differences of specifications that a message lists.
 SHOWN = 5
@@ -88,7 +88,7 @@ def read_keys(store: FeatureStore, bundle: Bundle, snapshot: str, centers: Seque
             f"centre {center!r} has no features under the bundle's specifications of outlines by {reading}; there are outlines by "
             f"{there}: extract it under them (`cvtbatch add-center`), or name another reader (--reader)",
         )
-    largest = store.embeddings(columns=inputs, where=pc.field("is_largest"), snapshot=snapshot, spec=spec_ids)
+    largest = store.embeddings(columns=inputs, where=IS_LARGEST, snapshot=snapshot, spec=spec_ids)
     embedded = among(rows, largest, inputs)
     if bundle.model.pooling is not Pooling.LARGEST:
         embedded = pc.and_not(embedded, among(rows, incomplete_outlines(store.at(snapshot), spec_ids), inputs))

@@ -78,7 +78,7 @@ def cohort_source(job: Job, pinned: PinnedStore, spec_ids: Sequence[str], icc_ta
         snapshot=pinned.name,
         training_centers=job.cohort.training_centers,
         primary=job.cohort.primary,
-        spec_ids=tuple(spec_ids),
+        spec_ids=(*spec_ids, *filter(None, [job.fit.embedding_spec])),
         reviewed=job.cohort.reviewed,
         clinical=require_clinical(job.fit.clinical.columns, pinned.view, job.fit.outcome),
         icc_readers=job.fit.selection.icc_readers,
@@ -123,7 +123,7 @@ def read_training(source: CohortSource) -> TrainingData:
 
     Raises:
         InputError: no training centre is named, or none of that name is there, or another spelling of it; no usable case; several
-            specifications.
+            specifications; slices without an embedding.
     """
     store = FeatureStore(source.store_url)
     view, features = store.at(source.snapshot), store.features_of(source.features)
@@ -142,6 +142,7 @@ def read_training(source: CohortSource) -> TrainingData:
     rows = rows.rename_columns(["embedding" if name == source.pooling.column else name for name in columns])
     if not rows.num_rows:
         raise InputError("no_training_cases", _nobody_left(source, excluded))
+    _require_slices(view, source, rows)
     volume_spec_id, known = rows["volume_spec_id"][0].as_py(), view.specs()
     images = _image_digests(view, volume_spec_id)
     slices = _slices(store, source, rows)
@@ -181,6 +182,27 @@ def _unpooled(view: View, source: CohortSource, rows: pa.Table) -> dict[str, str
     return dict.fromkeys(lacking["case_key"].to_pylist(), NOT_WHOLE)
 
 
+def _require_slices(view: View, source: CohortSource, rows: pa.Table) -> None:
+    """Refuse outlines some of whose slices have no embedding where principal components are fitted on slices: on all of them.
+
+    Raises:
+        InputError: "slices_without_embedding".
+    """
+    if source.pooling is not Pooling.LARGEST:
+        return
+    if lacking := incomplete_outlines(view, source.spec_ids, rows["roi_key"].combine_chunks()).num_rows:
+        raise InputError(
+            "slices_without_embedding",
+            f"of {lacking} of {rows.num_rows} outlines to train on some slices have no embedding, and principal components are "
+            f"fitted on all slices: {_all_slices(source)} adds the others, under the settings of those that are there",
+        )
+
+
+def _all_slices(source: CohortSource) -> str:
+    """Return the command that embeds the slices that have no embedding."""
+    return f"cvtbatch extract MANIFEST --store {source.store_url} --only embeddings --set embedding.slices=all"
+
+
 def _nobody_left(source: CohortSource, excluded: Mapping[str, int]) -> str:
     """Say why there is nobody to train on, and for each reason what to do about it."""
     why = ", ".join(f"{cases} {reason.replace('_', ' ')}" for reason, cases in excluded.items())
@@ -192,8 +214,7 @@ def _nobody_left(source: CohortSource, excluded: Mapping[str, int]) -> str:
         f"extracted before the snapshot: cvtbatch status --store {source.store_url}",
         "no_embedding": "Embeddings are computed with weights: cvtbatch extract MANIFEST --store "
         f"{source.store_url} --only embeddings --set embedding.weights=imagenet",
-        NOT_WHOLE: "A pooled embedding takes all slices of a hematoma: cvtbatch extract MANIFEST --store "
-        f"{source.store_url} --only embeddings --retry-failed",
+        NOT_WHOLE: f"A pooled embedding takes all slices of a hematoma: {_all_slices(source)} --retry-failed",
         NOT_REVIEWED: f"Verdicts are given on the pages of a review: cvtbatch review --store {source.store_url} --out FOLDER",
     }
     told = [f"no case of {', '.join(source.training_centers)} can be trained on ({why or 'it has none'})"]

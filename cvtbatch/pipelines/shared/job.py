@@ -21,6 +21,7 @@ from cvtbatch.manifest import Reading
 from cvtbatch.radiomics import Engine
 
 Kind = Literal["extract", "finetune", "fit", "compare-models", "score", "validate"]
+EmbeddedSlices = Literal["all", "largest"]
 MethodName = Literal["none", "blast-ct", "threshold", "command"]
 
 
@@ -92,12 +93,16 @@ class EmbeddingSection:
     """Embeddings: of which backbone, on what of a slice, computed how.
 
     Attributes:
+        backbone: an image network, e.g. "torchvision:resnet101".
         weights: a name, a file, "random:SEED" or "none".
+        slices: of a hematoma; the one setting of what is computed that is no part of the specification.
         batch: slices that are computed together; None for the device's own.
         compile: run the backbone through torch.compile.
     """
 
+    backbone: str
     weights: str
+    slices: EmbeddedSlices
     level_hu: float
     width_hu: float
     field: Field

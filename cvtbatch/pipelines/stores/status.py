@@ -15,7 +15,7 @@ from cvtbatch.pipelines.stores.region_status import count_regions, with_regions
 from cvtbatch.pipelines.stores.unended_runs import read_committed
 from cvtbatch.run_id import started_at
 from cvtbatch.spec import Spec
-from cvtbatch.store import FeatureStore, View, set_table
+from cvtbatch.store import IS_LARGEST, STANDS_FOR_ALL, FeatureStore, View, set_table
 from cvtbatch.validation.eligibility import CRITERIA, InclusionFlow, inclusion_flow
 
 Document = dict[str, object]
@@ -26,11 +26,12 @@ TABLES = ("volumes", "outlines", "radiomics", "embeddings")
 def read_status(url: str, *, flow: bool = False) -> Document:
     """Return the JSON document of `cvtbatch status --json`, with the inclusion flow if asked.
 
-    A case is done when every current mask of it has features, those of feature sets too, embeddings and descriptions if they were
-    asked for, and the regions that were asked for with features of theirs, under the newest run's specifications, failed when it
-    has a live failure under them, and awaits its mask when it has a volume and no mask, unless the run's method found no
-    hemorrhage in it. Masks are people's, and those that this method found in cases that the run's job leaves to it. The store does
-    not know the manifest: a mask that was taken out of it stays.
+    A case is done when every current mask of it has features, those of feature sets too, embeddings (of all slices, or of the
+    largest where no more was asked for) and descriptions if they were asked for, and the regions that were asked for with
+    features of theirs, under the newest run's specifications, failed when it has a live failure under them, and awaits its mask
+    when it has a volume and no mask, unless the run's method found no hemorrhage in it. Masks are people's, and those that this
+    method found in cases that the run's job leaves to it. The store does not know the manifest: a mask that was taken out of it
+    stays.
 
     Raises:
         StorageError, FormatError: as `FeatureStore`.
@@ -60,6 +61,7 @@ def read_status(url: str, *, flow: bool = False) -> Document:
             view,
             spec_ids,
             [*_with_sets(view, newest, there, masks), *_with_descriptions(view, descriptions, there)],
+            IS_LARGEST if _job(newest).get("embedding", {}).get("slices") == "largest" else STANDS_FOR_ALL,
             regions,
             masks,
             live["case_key"],
@@ -187,6 +189,7 @@ def _case_states(
     view: View,
     spec_ids: Mapping[str, str],
     with_values: Iterable[pa.ChunkedArray],
+    embedded: pc.Expression,
     regions: Sequence[str],
     masks: pa.Table,
     failed: pa.ChunkedArray,
@@ -196,6 +199,7 @@ def _case_states(
     Args:
         spec_ids: the newest run's, by kind; empty where it had none.
         with_values: for each of its feature sets and descriptions, the outlines that have it or need not.
+        embedded: rows of embeddings, of which an outline has one if it has those that were asked for.
         regions: specifications of its regions.
         masks: that this run works on.
         failed: case_keys that have a live failure.
@@ -214,8 +218,8 @@ def _case_states(
         finished = finished.filter(_are_in(finished, outlines_with_it))
     whole = with_regions(view, regions, masks["roi_key"], finished)
     if spec_ids["embedding"]:
-        largest = pc.field("is_largest") & (pc.field("embedding_spec_id") == spec_ids["embedding"])
-        finished = finished.filter(_are_in(finished, view.embeddings(["roi_key"], largest)["roi_key"]))
+        of_spec = embedded & (pc.field("embedding_spec_id") == spec_ids["embedding"])
+        finished = finished.filter(_are_in(finished, view.embeddings(["roi_key"], of_spec)["roi_key"]))
     done = pc.and_(_are_in(masks["roi_key"], finished), _are_in(masks["roi_key"], whole))
     unfinished = masks.filter(pc.invert(done))["case_key"]
 
@@ -271,6 +275,7 @@ def _specs(store: FeatureStore, current: set[str]) -> list[Document]:
         rows += of_set.counts("radiomics_spec_id")
     for table in contracts.description_tables():
         rows += store.table(table).counts(f"{table}_spec_id")
+    largest_alone = _largest_alone(store)
     specs = store.table("specs").read().sort_by([("kind", "descending"), ("spec_id", "ascending")]).to_pylist()
     return [
         {
@@ -281,10 +286,18 @@ def _specs(store: FeatureStore, current: set[str]) -> list[Document]:
             "rows": rows[row["spec_id"]],
             "current": row["spec_id"] in current,
             "not_for_inference": _is_for_trials(spec),
+            "largest_alone": largest_alone[row["spec_id"]],
         }
         for row in specs
         for spec in [Spec(row["kind"], row["parent_id"], row["settings"])]
     ]
+
+
+def _largest_alone(store: FeatureStore) -> Counter[str]:
+    """Return of how many outlines, current or not, the largest slice alone has an embedding, by specification."""
+    column, table = "embedding_spec_id", store.table("embeddings")
+    largest, whole = (Counter(table.read([column], rows)[column].to_pylist()) for rows in (IS_LARGEST, STANDS_FOR_ALL))
+    return largest - whole
 
 
 def _is_for_trials(spec: Spec) -> bool:

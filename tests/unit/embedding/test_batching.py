@@ -31,7 +31,7 @@ class Doubler:
 def item(first: int, count: int) -> Slices:
     gray = np.zeros((count, 2, 2), np.float32)
     gray[:, 0, 0] = np.arange(first, first + count)
-    return Slices(tuple(range(first, first + count)), (1.0,) * count, 0, gray)
+    return Slices(tuple(range(first, first + count)), (1.0,) * count, 0, 0, gray)
 
 
 @pytest.mark.parametrize("batch", [1, 3, 4, 7, 100])

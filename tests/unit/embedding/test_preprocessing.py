@@ -46,10 +46,24 @@ def test_every_slice_with_hematoma_is_there_and_the_first_of_equals_is_the_large
     slices = prepare_slices(mask, lambda index: hu[index], SPACING_MM, Preprocessing())
     assert slices.index == (1, 2, 3, 4)
     assert slices.area_mm2 == (50.0, 100.0, 100.0, 25.0)
-    assert slices.index[slices.largest] == 2
-    alone = prepare_slices(mask, lambda index: hu[index], SPACING_MM, Preprocessing(), only_largest=True)
-    assert (alone.index, alone.area_mm2, alone.largest) == ((2,), (100.0,), 0)
-    np.testing.assert_array_equal(alone.gray[0], slices.gray[1])
+    assert (slices.largest, slices.smallest) == (2, 4)
+    alone = prepare_slices(mask, lambda index: hu[index], SPACING_MM, Preprocessing(), "largest")
+    others = prepare_slices(mask, lambda index: hu[index], SPACING_MM, Preprocessing(), "others")
+    assert (alone.index, alone.area_mm2) == ((2,), (100.0,))
+    assert (others.index, others.area_mm2) == ((1, 3, 4), (50.0, 100.0, 25.0))
+    assert {(part.largest, part.smallest) for part in (alone, others)} == {(2, 4)}
+    np.testing.assert_array_equal(alone.gray, slices.gray[[1]])
+    np.testing.assert_array_equal(others.gray, slices.gray[[0, 2, 3]])
+
+
+def test_of_equal_slices_the_last_is_the_smallest_and_a_single_one_is_both() -> None:
+    hu, mask = a_volume(1)
+    mask[[1, 4]] = 0
+    equal = prepare_slices(mask, lambda index: hu[index], SPACING_MM, Preprocessing())
+    assert (equal.index, equal.largest, equal.smallest) == ((2, 3), 2, 3)
+    mask[3] = 0
+    single = prepare_slices(mask, lambda index: hu[index], SPACING_MM, Preprocessing(), "largest")
+    assert (single.index, single.largest, single.smallest) == ((2,), 2, 2)
 
 
 @pytest.mark.parametrize(("margin_mm", "voxels"), [(0.0, 0), (3.0, 6), (3.2, 7)])

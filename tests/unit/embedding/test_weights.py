@@ -13,6 +13,7 @@ import torchvision
 from safetensors.numpy import save_file
 
 from cvtbatch.embedding import weights
+from cvtbatch.embedding.architectures import DEFAULT
 from cvtbatch.embedding.weights import Weights, load_weights, random_weights
 from cvtbatch.errors import InputError
 from tests.support.file_server import FileServer
@@ -25,8 +26,8 @@ RANDOM_0 = "6dc1708648bcaf6a50811aff01bd9f9ef0b44764e6189a30734d695ea9ac525e"
 def trial(monkeypatch: pytest.MonkeyPatch) -> Weights:
     """Weights of a network of a few layers, where ResNet101's would be, to keep files small."""
     names = ("conv1.weight", "bn1.bias", "bn1.running_var", "layer3.22.conv2.weight")
-    small = {name: shape for name, shape in weights.shapes().items() if name in names}
-    monkeypatch.setattr(weights, "shapes", lambda: small)
+    small = {name: shape for name, shape in weights.shapes(DEFAULT).items() if name in names}
+    monkeypatch.setattr(weights, "shapes", lambda _: small)
     return random_weights.__wrapped__(0)
 
 
@@ -147,7 +148,8 @@ def test_a_download_is_cached_and_checked_each_time(
     file_server.files[f"/models/{name}"] = data
     url = f"{file_server.url}/models/{name}"
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(torchvision.models, "ResNet101_Weights", {"IMAGENET1K_V1": SimpleNamespace(url=url)})
+    offered = {"IMAGENET1K_V1": SimpleNamespace(url=url)}
+    monkeypatch.setattr(torchvision.models, "get_model_weights", lambda _: offered)
     for _ in range(2):
         found = load_weights("imagenet")
         assert (found.source, found.sha256, found.not_for_inference) == ("imagenet", trial.sha256, False)

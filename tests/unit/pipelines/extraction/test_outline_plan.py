@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from cvtbatch.embedding.architectures import DEFAULT
+from cvtbatch.embedding.compute import Compute
+from cvtbatch.embedding.preprocessing import Preprocessing
 from cvtbatch.manifest import Case
 from cvtbatch.pipelines.extraction.case_plan import Reason
-from cvtbatch.pipelines.extraction.embedding_plan import plan_embeddings
+from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingWork, WeightsRef, plan_embeddings
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
 from cvtbatch.pipelines.extraction.limits import outline_bytes, outline_limit_s
 from cvtbatch.pipelines.extraction.outline_plan import (
@@ -26,6 +29,9 @@ from tests.unit.pipelines.extraction.test_case_plan import CASE, STORED, WITH_SE
 SPEC = "out-0123456789ab"
 SECTION = read_job("extract", overrides=["outline.method=threshold"]).outline
 OUTLINING = OutlineWork(SPEC, reader_of("threshold", SPEC), SECTION, "", WORK, not_for_inference=True, together=1)
+EMBEDDING = EmbeddingWork(
+    "emb-0", "vol-1", Preprocessing(), WeightsRef("random:0", "", DEFAULT, ""), True, Compute(), slices="all"
+)
 AWAITING = replace(CASE, rois=())
 KEY = OUTLINING.source(AWAITING, "hematoma").roi_key
 WHOLE = FailureKey("", SPEC)
@@ -165,7 +171,7 @@ def test_without_a_volume_it_is_said_why() -> None:
 
 def test_no_hemorrhage_in_an_image_says_nothing_of_another_one() -> None:
     of_another = found(outline=KnownOutline("digest-old", ()))
-    idle = [plan_embeddings(AWAITING, store, "emb-0", False, OUTLINING).idle for store in (found(), of_another)]
+    idle = [plan_embeddings(AWAITING, store, EMBEDDING, False, OUTLINING).idle for store in (found(), of_another)]
     assert idle == ["no_hemorrhage", "awaiting_mask"]
 
 
