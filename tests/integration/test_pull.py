@@ -169,6 +169,14 @@ def test_what_is_gone_or_refused_is_told_and_the_others_come(
     assert pulled(server, tmp_path / "out")["fetched"] == 2 * SLICES + 1
 
 
+def test_a_list_that_is_shorter_than_the_count_is_told(server: DicomwebServer, tmp_path: Path) -> None:
+    server.overcounts = 2
+    found = pulled(server, tmp_path / "out", "--study-date", "20240101", code=3)
+    [failed] = found["failed"]  # type: ignore[misc]
+    assert (found["fetched"], failed["kind"]) == (SLICES, "pacs_refused")
+    assert f"lists {SLICES} instances of the series, and counts {SLICES + 2}" in failed["message"]
+
+
 def test_a_busy_archive_is_asked_again_and_one_that_stays_so_ends_the_pull(
     server: DicomwebServer, archive: Mapping[str, bytes], tmp_path: Path
 ) -> None:

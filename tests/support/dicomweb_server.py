@@ -39,6 +39,7 @@ class DicomwebServer:
         page: results of a search at most; 0 for as many as are asked for.
         forgets_offset: every page is the first.
         gone: what a path may hold that is not found.
+        overcounts: instances that each series is said to have more than are listed.
         refuses_series: answers 500 where a whole series is asked for.
         requests: paths with their queries.
     """
@@ -52,6 +53,7 @@ class DicomwebServer:
     page: int = 0
     forgets_offset: bool = False
     gone: set[str] = field(default_factory=set)
+    overcounts: int = 0
     refuses_series: bool = False
     requests: list[str] = field(default_factory=list)
 
@@ -72,7 +74,7 @@ class DicomwebServer:
         for of_one in groups.values():
             texts = {tag: str(of_one[0].get(name, "")) for name, tag in _TAGS.items()}
             row: dict[str, object] = {tag: {"vr": "LO", "Value": [text]} for tag, text in texts.items() if text}
-            rows.append({**row, "00201209": {"vr": "IS", "Value": [len(of_one)]}})
+            rows.append({**row, "00201209": {"vr": "IS", "Value": [len(of_one) + self.overcounts]}})
         first = 0 if self.forgets_offset else int(query["offset"][0])
         return rows[first : first + (self.page or int(query["limit"][0]))]
 
