@@ -10,11 +10,12 @@ from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.documents import to_document
 from cvtbatch.errors import FormatError
+from cvtbatch.validation.outcome import CVT
 from tests.support.paths import ROOT
 
 COMPAT = ROOT / "tests" / "compat"
 # What stands for a key that a document does not have.
-ABSENT = (None, {}, [], to_document(DEFAULT_TERMS))
+ABSENT = (None, {}, [], to_document(DEFAULT_TERMS), to_document(CVT))
 BUNDLES = sorted(path.parent for path in COMPAT.glob("*/bundle.json"))
 
 
