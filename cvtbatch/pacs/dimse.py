@@ -5,13 +5,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import pydicom
-
 from cvtbatch.errors import InputError
 from cvtbatch.pacs.addresses import Dimse
 from cvtbatch.pacs.retries import away
 
 if TYPE_CHECKING:
+    import pydicom
     from pynetdicom.association import Association
     from pynetdicom.presentation import PresentationContext
 
@@ -92,7 +91,7 @@ def _not_established(association: "Association", address: Dimse, ae_title: str) 
     return away("the archive does not answer, or broke the association off", str(address))
 
 
-def check_status(status: pydicom.Dataset) -> None:
+def check_status(status: "pydicom.Dataset") -> None:
     """Let an answer pass that is a success, also with a warning, or is pending.
 
     Raises:

@@ -17,9 +17,6 @@ from cvtbatch.pacs.addresses import Dicomweb, parse_address
 from cvtbatch.pacs.archive import Archive, Series
 from cvtbatch.pacs.retries import Retries
 from cvtbatch.pacs.source import Source, open_source
-from cvtbatch.pipelines.shared.pull_pace import Pace
-from cvtbatch.pipelines.shared.pulled_files import PulledFiles, folder_of
-from cvtbatch.pipelines.shared.series_pull import pull_series
 
 # Of a slice of CT, 512 x 512 of 16 bits; archives do not say how large a file is.
 _INSTANCE_BYTES = 530_000
@@ -61,6 +58,10 @@ def case_at_hand(case: Case) -> Iterator[Case]:
 
 
 def _fetch(case: Case, scratch: Path) -> Path:
+    from cvtbatch.pipelines.shared.pull_pace import Pace
+    from cvtbatch.pipelines.shared.pulled_files import PulledFiles, folder_of
+    from cvtbatch.pipelines.shared.series_pull import pull_series
+
     retries = Retries()
     try:
         with _archive_of(case, retries) as (archive, series):
