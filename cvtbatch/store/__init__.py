@@ -19,6 +19,7 @@ from cvtbatch.store.location import Location
 from cvtbatch.store.pooled_embeddings import incomplete_outlines
 from cvtbatch.store.portions import Portions, Wanted
 from cvtbatch.store.reading import Selection, View
+from cvtbatch.store.region_features import feature_columns
 from cvtbatch.store.row_keys import IS_OUTLINE, among
 from cvtbatch.store.snapshots import (
     Snapshot,
@@ -51,6 +52,7 @@ __all__ = [
     "create_snapshot",
     "equal_to",
     "erase_case",
+    "feature_columns",
     "incomplete_outlines",
     "read_snapshot",
     "read_snapshots",

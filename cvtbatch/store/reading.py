@@ -330,7 +330,7 @@ class View:
         rows = rows if len(indices) == rows.num_rows else rows.take(indices)
         spec_ids = rows[spec_column(kind)].unique().to_pylist()
         if len(spec_ids) > 1:
-            raise self._several(kind, sorted(spec_ids))
+            raise self.several_specs(kind, sorted(spec_ids))
         found = {spec_column(kind): spec_id for spec_id in spec_ids}
         return self._labelled(rows.select(wanted), contract.features, found)
 
@@ -360,7 +360,7 @@ class View:
         chain = {*spec_ids, *(specs[spec_id].parent_id for spec_id in spec_ids)}
         return sorted(spec_id for spec_id in chain if spec_id in specs and specs[spec_id].kind == kind)
 
-    def _several(self, kind: str, spec_ids: Sequence[str]) -> InputError:
+    def several_specs(self, kind: str, spec_ids: Sequence[str]) -> InputError:
         """Return the error of rows of several specifications, with what tells these apart."""
         specs = self.specs()
         first = spec_ids[0]
