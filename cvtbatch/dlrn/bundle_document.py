@@ -10,6 +10,7 @@ from cvtbatch.dlrn.bundle_files import DOCUMENT
 from cvtbatch.dlrn.clinical_terms import Kind
 from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.errors import FormatError
+from cvtbatch.regions.rules import NAME
 
 # Ours nests to a depth of eight.
 MOST_DEPTH = 64
@@ -38,7 +39,7 @@ def refuse_later(document: JsonObject) -> None:
 
     Such a key has a default in the contract, and is this version's at that default, or absent; of feature sets, one is this
     version's whose features stand in place of the study's, of poolings those whose components are of what is pooled, and clinical
-    terms are, of kinds that it knows.
+    terms and regions are, of kinds that it knows.
 
     Raises:
         FormatError: "bundle_too_new", with the keys.
@@ -51,6 +52,8 @@ def refuse_later(document: JsonObject) -> None:
         later.remove("pooling")
     if "clinical_terms" in later and _of_known_kinds(document["clinical_terms"]):
         later.remove("clinical_terms")
+    if "regions" in later and _of_known_regions(document["regions"]):
+        later.remove("regions")
     if later:
         raise FormatError(
             "bundle_too_new",
@@ -72,6 +75,12 @@ def _of_one_set(document: JsonObject) -> bool:
 
 def _of_known_kinds(terms: object) -> bool:
     return isinstance(terms, list) and all(isinstance(term, dict) and term.get("kind") in list(Kind) for term in terms)
+
+
+def _of_known_regions(regions: object) -> bool:
+    return isinstance(regions, list) and all(
+        isinstance(region, dict) and NAME.fullmatch(str(region.get("name"))) for region in regions
+    )
 
 
 def _refuse_constant(name: str) -> float:

@@ -84,6 +84,15 @@ class FeatureTable:
 
 
 @dataclass(frozen=True, slots=True)
+class RegionColumns:
+    """A region derived of the outlines, and the columns that come from it: its name, a colon and a feature, e.g. rim5:..."""
+
+    name: str
+    region_spec_id: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SlicePooling:
     """How a hematoma's slices make the embedding that is scored."""
 
@@ -313,6 +322,7 @@ class Description:
         clinical_terms: of the nomogram, in the order of its coefficients after the signature's.
         clinical_candidates: empty where none was tested.
         feature_sets: the one feature set whose features stand in place of the study's; empty for these.
+        regions: those that columns come from.
     """
 
     intended_use: str
@@ -343,6 +353,7 @@ class Description:
     clinical_candidates: tuple[Candidate, ...] = ()
     feature_sets: tuple[FeatureTable, ...] = ()
     pooling: SlicePooling | None = None
+    regions: tuple[RegionColumns, ...] = ()
 
     @property
     def features(self) -> str:

@@ -135,10 +135,12 @@ class FitSettings:
     Attributes:
         features: what the cohort's radiomics are: "radiomics", the study's features, or the name of a feature set.
         pooling: what the cohort's embeddings are made of.
+        regions: derived of the outlines, whose features are columns too.
     """
 
     features: str
     pooling: Pooling
+    regions: tuple[str, ...]
     protocol: Protocol
     seed: int
     smote_neighbors: int

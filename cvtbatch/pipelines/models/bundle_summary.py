@@ -62,6 +62,7 @@ class BundleSummary:
     Attributes:
         warnings: what speaks against using it at all, to be read first.
         features: what its radiomics columns are: "radiomics", the study's features, or the name of a feature set.
+        regions: of the outlines, that columns come from beside them, by name with the specification that derives each.
         columns: without which it scores nothing.
         thresholds: frozen, by model and name.
         outlines: whose it was fitted on; None in a bundle of format 1 or 2.
@@ -79,6 +80,7 @@ class BundleSummary:
     specs: SpecChain
     weights: BackboneWeights
     features: str
+    regions: Mapping[str, str]
     columns: tuple[str, ...]
     thresholds: Mapping[Model, Mapping[str, float]]
     outlines: Outlines | None
@@ -115,6 +117,7 @@ def summarise_bundle(path: Path) -> BundleSummary:
         specs=told.specs,
         weights=told.weights,
         features=told.features,
+        regions=dict(bundle.specs.regions),
         columns=tuple(bundle.needed_columns()),
         thresholds={model: dict(values) for model, values in told.thresholds.items()},
         outlines=told.outlines,

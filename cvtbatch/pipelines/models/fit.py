@@ -19,6 +19,7 @@ from cvtbatch.pipelines.models.training_cohort import CohortSource, TrainingData
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.unfinished import require_done
+from cvtbatch.regions.rules import columns_by_region
 from cvtbatch.store import FeatureStore, Location
 from cvtbatch.validation.cohort_baseline import CLINICAL
 
@@ -28,7 +29,7 @@ INTENDED_USE = (
 )
 
 # Keys of the section fit that are not said where they are at their default, so that equal fits have equal digests for ever.
-LATER = frozenset({"clinical", "features", "pooling", "selection.volume_correlation"})
+LATER = frozenset({"clinical", "features", "pooling", "regions", "selection.volume_correlation"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def fit_bundle(
         raise InputError("bundle_exists", f"--out {out}: there is something already; choose a new name")
     features = FeatureStore(Location.of(store_url).url).features_of(job.fit.features)
     pinned = open_pinned(store_url, snapshot, "fit")
-    job, icc_table = resolve_outlines(job, pinned.view, spec_ids, features.features)
+    job, icc_table = resolve_outlines(job, pinned.view, spec_ids, features)
     source = cohort_source(job, pinned, spec_ids, icc_table)
     data = read_training(source)
 
@@ -143,6 +144,7 @@ def _document(fit: Fit, data: TrainingData, job: Job, snapshot: str, content_dig
         },
         "outlines": to_document(data.outlines),
         **_feature_set(fit, data),
+        **_regions(fit, data),
         "job": {"cohort": to_document(job.cohort), "fit": _fit_document(job)},
         **fit.document,
     }
@@ -154,6 +156,13 @@ def _feature_set(fit: Fit, data: TrainingData) -> dict[str, object]:
     if data.features == contracts.RADIOMICS:
         return {}
     return {"feature_sets": [{"table": data.features, "spec_id": spec_id, "columns": columns}]}
+
+
+def _regions(fit: Fit, data: TrainingData) -> dict[str, object]:
+    """Return what bundle.json says of regions whose features are columns; nothing where there are none."""
+    used = columns_by_region(fit.model.radiomics).items()
+    found = [{"name": name, "region_spec_id": data.specs.regions[name], "columns": columns} for name, columns in used]
+    return {"regions": found} if found else {}
 
 
 def _fit_document(job: Job) -> dict[str, object]:
