@@ -15,6 +15,7 @@ from cvtbatch.cli import cli
 from cvtbatch.dlrn import load_bundle
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.bundle_files import DOCUMENT
+from cvtbatch.dlrn.recalibration import Function, recalibrate_bundle
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import FormatError, InputError
 from cvtbatch.manifest import Reading
@@ -30,7 +31,7 @@ from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.spec import Spec, canonical_json
 from cvtbatch.store import FeatureStore
-from tests.support.cohorts import SMALLEST_JOB
+from tests.support.cohorts import RECALIBRATION, SMALLEST_JOB
 from tests.support.model_regions import (
     EMPTY,
     NO_SECOND,
@@ -247,6 +248,13 @@ def test_a_bundle_takes_its_regions_to_another_store(bundle: Bundle, tmp_path: P
     with pytest.raises(InputError, match=f"region rim5 of specification {RIM_SPEC.spec_id}") as caught:
         require_bundle_specs((VOLUME_SPEC, old), bundle, {})
     assert caught.value.kind == "other_revision"
+
+
+def test_a_recalibrated_bundle_takes_the_same_regions(folder: Path, bundle: Bundle, tmp_path: Path) -> None:
+    recalibrate_bundle(folder / "bundle", tmp_path / "again", Function(0.1, 1.0), RECALIBRATION)
+    again, rows = load_bundle(tmp_path / "again"), FeatureStore(folder / "store").wide(features=SET, regions=["rim5"])
+    assert again.document["regions"] == bundle.document["regions"]
+    assert again.score(rows)["dlr"].equals(bundle.score(rows)["dlr"])
 
 
 def test_a_bundle_that_contradicts_itself_is_refused(folder: Path, tmp_path: Path) -> None:
