@@ -57,6 +57,8 @@ def show(path: Path, as_json: bool) -> None:
         say(f"Outlines: of reader {outlines.reader}, reading {outlines.reading}, {whose}")
     if found.features != contracts.RADIOMICS:
         say(f"Features: of the feature set {found.features}, in place of the study's")
+    for region, spec_id in found.regions.items():
+        say(f"Region: {region} of the outlines, under {spec_id}")
     if alike := found.harmonisation:
         say(
             f"Centres: radiomics features of {', '.join(alike.centers)} on the scale of {alike.reference} ({alike.method}); "

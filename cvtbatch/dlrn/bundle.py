@@ -105,7 +105,13 @@ class Bundle:
     def specs(self) -> SpecIds:
         """The specifications that the inputs must have."""
         chain = self.description.specs
-        return SpecIds(chain.radiomics_spec_id, chain.embedding_spec_id)
+        of_regions = {region.name: region.region_spec_id for region in self.description.regions}
+        return SpecIds(chain.radiomics_spec_id, chain.embedding_spec_id, of_regions)
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The regions that columns come from."""
+        return tuple(region.name for region in self.description.regions)
 
     def known_specs(self) -> dict[str, Spec]:
         """Return the specifications with their settings, by id; empty in a bundle that does not keep them.
@@ -136,9 +142,9 @@ class Bundle:
             rows: an Arrow table or a pandas DataFrame, e.g. `store.wide()` or its `to_pandas()`, columns in any order: radiomics
                 features by name, clinical terms as the manifest has them (`epilepsy`: 0, 1, null), and the embedding as
                 `embedding` (list of numbers, null where there is none) or as a column for each number, `emb_0000` ..., as
-                `store.X_y` and `cvtbatch export` have it. A bundle of a feature set or of pooled slices takes those of
-                `store.wide(features=..., pooling=...)`. Features in float32 are scored, with a `cvtbatch.dlrn.RoundedWarning`:
-                the store's are float64.
+                `store.X_y` and `cvtbatch export` have it. A bundle of a feature set, of regions or of pooled slices takes those
+                of `store.wide(features=..., regions=bundle.regions, pooling=...)`. Features in float32 are scored, with a
+                `cvtbatch.dlrn.RoundedWarning`: the store's are float64.
             explain: add what contributes most to the DLR signature.
 
         Returns:
@@ -147,7 +153,7 @@ class Bundle:
         Raises:
             InputError: "missing_column", "other_spec", "bad_column", "bad_value" or "bad_argument".
         """
-        table = to_table(self.model, rows)
+        table = to_table(self.model, self.specs, rows)
         scored = score_batch(self.model, self.specs, table, explain=explain)
         scored = scored.append_column("bundle_digest", pa.array([self.digest] * len(scored), pa.string()))
         answer: Rows = to_frame(scored, rows) if is_frame(rows) else scored
@@ -166,7 +172,7 @@ class Bundle:
         Raises:
             InputError: as `score`.
         """
-        table = to_table(self.model, rows)
+        table = to_table(self.model, self.specs, rows)
         positive = score_batch(self.model, self.specs, table, explain=False)[str(Model.DLRN)].to_numpy()
         return np.column_stack([1 - positive, positive])
 

@@ -14,6 +14,7 @@ from cvtbatch.dlrn.prediction_sets import METHOD
 from cvtbatch.dlrn.settings import Harmonising
 from cvtbatch.embedding.architectures import ARCHITECTURES
 from cvtbatch.errors import FormatError
+from cvtbatch.regions.rules import NAME
 
 # Ours nests to a depth of eight.
 MOST_DEPTH = 64
@@ -43,7 +44,7 @@ def refuse_later(document: JsonObject) -> None:
     Such a key has a default in the contract, and is this version's at that default, or absent; of feature sets, one is this
     version's whose features stand in place of the study's, of backbones one that it knows, of poolings those whose components are
     of what is pooled, of harmonisations ComBat that leaves new centres as they are, of prediction sets CV+'s of each class,
-    clinical terms are, of kinds that it knows, and outcomes of two classes.
+    clinical terms and regions are, of kinds that it knows, and outcomes of two classes.
 
     Raises:
         FormatError: "bundle_too_new", with the keys.
@@ -64,6 +65,8 @@ def refuse_later(document: JsonObject) -> None:
         later.remove("clinical_terms")
     if "outcome" in later and _of_two_classes(document["outcome"]):
         later.remove("outcome")
+    if "regions" in later and _of_known_regions(document["regions"]):
+        later.remove("regions")
     if later:
         raise FormatError(
             "bundle_too_new",
@@ -124,6 +127,12 @@ def _of_one_backbone(document: JsonObject) -> bool:
 
 def _of_known_kinds(terms: object) -> bool:
     return isinstance(terms, list) and all(isinstance(term, dict) and term.get("kind") in list(Kind) for term in terms)
+
+
+def _of_known_regions(regions: object) -> bool:
+    return isinstance(regions, list) and all(
+        isinstance(region, dict) and NAME.fullmatch(str(region.get("name"))) for region in regions
+    )
 
 
 def _refuse_constant(name: str) -> float:

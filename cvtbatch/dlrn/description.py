@@ -87,6 +87,15 @@ class NamedBackbone:
 
 
 @dataclass(frozen=True, slots=True)
+class RegionColumns:
+    """A region derived of the outlines, and the columns that come from it: its name, a colon and a feature, e.g. rim5:..."""
+
+    name: str
+    region_spec_id: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SlicePooling:
     """How a hematoma's slices make the embedding that is scored."""
 
@@ -326,6 +335,7 @@ class Description:
         outcome: what is told; CVT in a bundle that does not say it.
         backbones: the one image network in place of the default; empty for that.
         feature_sets: the one feature set whose features stand in place of the study's; empty for these.
+        regions: those that columns come from.
     """
 
     intended_use: str
@@ -360,6 +370,7 @@ class Description:
     prediction_sets: SetsDescription | None = None
     outcome: Outcome = CVT
     backbones: tuple[NamedBackbone, ...] = ()
+    regions: tuple[RegionColumns, ...] = ()
 
     @property
     def backbone(self) -> str:

@@ -34,7 +34,7 @@ def is_frame(rows: object) -> "TypeGuard[pd.DataFrame]":
     )
 
 
-def to_table(model: FrozenModel, rows: "pa.Table | pd.DataFrame") -> pa.Table:
+def to_table(model: FrozenModel, specs: SpecIds, rows: "pa.Table | pd.DataFrame") -> pa.Table:
     """Return rows to score as a table; of a DataFrame only the columns that scoring looks at, null for NaN.
 
     The largest slice's embedding may be one column `embedding` of lists, or a column for each number, `emb_0000` ...: these are put
@@ -55,7 +55,7 @@ def to_table(model: FrozenModel, rows: "pa.Table | pd.DataFrame") -> pa.Table:
     spread = _spread_among(names, model.loadings.shape[0]) if model.pooling is Pooling.LARGEST else []
     require_columns(model, [*names, EMBEDDING] if spread else names)
     if not isinstance(rows, pa.Table):
-        looked_at = [*IDENTITY, *SpecIds.__dataclass_fields__, *needed_columns(model), *spread]
+        looked_at = [*IDENTITY, *specs.by_column(), *needed_columns(model), *spread]
         rows = pa.table({name: _column(rows, name) for name in dict.fromkeys(looked_at) if name in rows.columns})
     _warn_of_rounding(model, rows, spread)
     return _together(rows, spread) if spread else rows

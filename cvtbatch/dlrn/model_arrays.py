@@ -24,6 +24,7 @@ from cvtbatch.dlrn.soundness import model_problems, out_of_fold_problems, summar
 from cvtbatch.dlrn.training_scores import ClassScores
 from cvtbatch.documents import to_document
 from cvtbatch.errors import FormatError
+from cvtbatch.regions.rules import columns_by_region
 
 PLAIN = (
     "loadings",
@@ -99,6 +100,10 @@ def problems_of(description: Description, arrays: Arrays) -> list[str]:
         return [
             f"{DOCUMENT} does not agree with itself whose features columns are: of {description.features} or {specified}"
         ]
+    if {region.name: list(region.columns) for region in description.regions} != columns_by_region(
+        description.columns.radiomics
+    ):
+        return [f"{DOCUMENT} does not agree with itself which columns are of regions"]
     summary = description.cohort_summary
     if {name in arrays for name in MOMENTS} != {summary is not None and summary.embedding is not None}:
         return [f"{DOCUMENT} and {ARRAYS} do not agree whether the embedding's moments are kept"]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.thresholds import THRESHOLDS
 from cvtbatch.errors import InputError
 from cvtbatch.nearest import nearest
+from cvtbatch.regions.rules import REGION_SPEC, region_column
 
 # Columns that say whose row it is; they pass through.
 IDENTITY = (
@@ -44,10 +45,28 @@ NOT_HARMONISED = "not_harmonised"
 
 @dataclass(frozen=True, slots=True)
 class SpecIds:
-    """The specifications that a model's inputs were made under."""
+    """The specifications that a model's inputs were made under.
+
+    Attributes:
+        regions: by region that columns come from.
+    """
 
     radiomics_spec_id: str
     embedding_spec_id: str
+    regions: Mapping[str, str] = field(default_factory=dict)
+
+    def ids(self) -> list[str]:
+        """Return all of them: what a reading of a store is restricted to."""
+        return [self.radiomics_spec_id, self.embedding_spec_id, *self.regions.values()]
+
+    def by_column(self) -> dict[str, str]:
+        """Return them by the columns of a table to score that say under which it was made."""
+        of_regions = {region_column(name, REGION_SPEC): spec_id for name, spec_id in self.regions.items()}
+        return {
+            "radiomics_spec_id": self.radiomics_spec_id,
+            "embedding_spec_id": self.embedding_spec_id,
+            **of_regions,
+        }
 
 
 def probability_column(model: Model) -> str:
@@ -117,11 +136,11 @@ def check_columns(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.Recor
     """
     names = Counter(table.schema.names)
     require_columns(model, names)
-    if twice := [name for name in (*needed_columns(model), *IDENTITY) if names[name] > 1]:
+    wanted = specs.by_column()
+    if twice := [name for name in dict.fromkeys([*needed_columns(model), *IDENTITY, *wanted]) if names[name] > 1]:
         raise InputError("bad_column", f"the table has column {twice[0]} {names[twice[0]]} times")
-    for name in SpecIds.__dataclass_fields__:
+    for name, own in wanted.items():
         if name in names:
-            own = getattr(specs, name)
             others = [value for value in pc.unique(table[name]).to_pylist() if value not in (None, own)]
             if others:
                 raise InputError(

@@ -12,6 +12,7 @@ from cvtbatch.dlrn.folds import Split
 from cvtbatch.dlrn.lasso import fit_lasso
 from cvtbatch.dlrn.settings import SelectionSettings
 from cvtbatch.dlrn.univariate import Scaler, fit_scaler, mann_whitney_p, uncorrelated, unusable_reasons
+from cvtbatch.regions.rules import split_column
 
 
 class Step(StrEnum):
@@ -108,7 +109,7 @@ def offer(names: Sequence[str], values: Floats, outcome: Integers, unstable: Seq
     """
     bound = contracts.processor_bound_features()
     reasons = [
-        "processor_bound" if name in bound else reason
+        "processor_bound" if split_column(name)[1] in bound else reason
         for name, reason in zip(names, unusable_reasons(values), strict=True)
     ]
     usable = np.array([not reason for reason in reasons])

@@ -178,12 +178,14 @@ class FitSettings:
         pooling: what the cohort's embeddings are made of.
         outcome: column that says what is told.
         embedding_spec: of these; None where the store has one alone, or the command names it.
+        regions: derived of the outlines, whose features are columns too.
     """
 
     outcome: str
     features: str
     pooling: Pooling
     embedding_spec: str | None
+    regions: tuple[str, ...]
     protocol: Protocol
     seed: int
     smote_neighbors: int

@@ -1,5 +1,7 @@
 """Radiomics columns that are left out before any outcome is looked at: readers do not agree on them, or they are volume again."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.stats import rankdata
 
@@ -7,11 +9,14 @@ from cvtbatch.dlrn.arrays import Floats, Integers
 from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.settings import SelectionSettings
 from cvtbatch.errors import InputError
+from cvtbatch.regions.rules import split_column
 from cvtbatch.validation.agreement import icc_agreement
 
 VOLUME = "original_shape_VoxelVolume"
 FEWEST = 3
 """Cases that a rank correlation takes."""
+FEWEST_PAIRS = 2
+"""Outlines that an ICC takes."""
 
 
 def unstable_reasons(cohort: Cohort, rows: Integers, selection: SelectionSettings) -> list[str]:
@@ -49,10 +54,29 @@ def _disagreements(cohort: Cohort, rows: Integers, selection: SelectionSettings)
     for repeat in cohort.repeats:
         among = np.isin(repeat.rows, rows)
         pairs = np.stack([cohort.radiomics[repeat.rows[among]], repeat.radiomics[among]], axis=1)
-        for column, icc in enumerate(icc_agreement(pairs).icc):
-            if not icc > minimum:
-                reasons[column] = reasons[column] or f"ICC {icc:.3f} <= {minimum:g} with {repeat.name}"
+        for region, columns in _by_region(cohort.radiomics_names):
+            own = np.ascontiguousarray(pairs[:, :, columns])
+            if region:
+                # Of a second outline that has no such region its columns say nothing.
+                own = own[np.isfinite(own[:, 1]).any(axis=1)]
+            if region and len(own) < FEWEST_PAIRS:
+                told = [f"no ICC of {region}: {len(own)} outlines with it by {repeat.name}"] * len(columns)
+            else:
+                told = [
+                    "" if icc > minimum else f"ICC {icc:.3f} <= {minimum:g} with {repeat.name}"
+                    for icc in icc_agreement(own).icc
+                ]
+            for column, reason in zip(columns, told, strict=True):
+                reasons[column] = reasons[column] or reason
     return reasons
+
+
+def _by_region(names: Sequence[str]) -> list[tuple[str, list[int]]]:
+    """Return the numbers of the columns of each region, the outlines' own under an empty name."""
+    found: dict[str, list[int]] = {}
+    for column, name in enumerate(names):
+        found.setdefault(split_column(name)[0], []).append(column)
+    return list(found.items())
 
 
 def _lacks(icc: float | None, minimum: float) -> str:

@@ -81,6 +81,30 @@ def is_region(roi: str) -> bool:
     return any(NAME.fullmatch(roi[dot.end() :]) for dot in re.finditer(r"(?<=.)\.", roi))
 
 
+# What a table of outlines says of a region beside its features: which specification derived it.
+REGION_SPEC = "region_spec_id"
+
+
+def region_column(region: str, name: str) -> str:
+    """Return the name of a column of an outline's region beside those of the outline, e.g. rim5:original_firstorder_Mean."""
+    return f"{region}:{name}"
+
+
+def split_column(column: str) -> tuple[str, str]:
+    """Return whose a column is, a region's or, where this is empty, the outline's own; and what it is there."""
+    region, colon, name = column.partition(":")
+    return (region, name) if colon and NAME.fullmatch(region) else ("", column)
+
+
+def columns_by_region(columns: Iterable[str]) -> dict[str, list[str]]:
+    """Return those of some columns that are of regions, by region."""
+    found: dict[str, list[str]] = {}
+    for column in columns:
+        if region := split_column(column)[0]:
+            found.setdefault(region, []).append(column)
+    return found
+
+
 def region_roi(roi: str, region: str) -> str:
     """Return the name of an outline's region as an ROI."""
     return f"{roi}.{region}"

@@ -20,6 +20,7 @@ from cvtbatch.store.pairs import pair_rows, pair_schema
 from cvtbatch.store.pooled_embeddings import incomplete_outlines
 from cvtbatch.store.portions import Portions, Wanted
 from cvtbatch.store.reading import Selection, View
+from cvtbatch.store.region_features import feature_columns
 from cvtbatch.store.row_keys import IS_LARGEST, IS_OUTLINE, STANDS_FOR_ALL, among
 from cvtbatch.store.snapshots import (
     Snapshot,
@@ -54,6 +55,7 @@ __all__ = [
     "create_snapshot",
     "equal_to",
     "erase_case",
+    "feature_columns",
     "incomplete_outlines",
     "pair_rows",
     "pair_schema",

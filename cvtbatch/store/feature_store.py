@@ -14,6 +14,7 @@ from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.errors import FormatError, InputError
 from cvtbatch.geometry import Grid
 from cvtbatch.manifest import Reading
+from cvtbatch.regions.rules import rules_of
 from cvtbatch.store.design_matrix import Features, LeftOutWarning, design_matrix
 from cvtbatch.store.filters import require_fitting, to_expression
 from cvtbatch.store.objects import get, holds, put
@@ -240,6 +241,7 @@ class FeatureStore(OpenedStore):
         features: str = contracts.RADIOMICS,
         pooling: str = Pooling.LARGEST,
         region: str | None = None,
+        regions: Sequence[str] = (),
     ) -> pa.Table:
         """Return clinical values, radiomics and the largest slice's embedding, one row a primary ROI that has features.
 
@@ -254,16 +256,30 @@ class FeatureStore(OpenedStore):
                 (embedding_area_mean), weighted by area, or "mean_max" (embedding_mean_max), mean and maximum side by side. It is
                 null where a slice has no embedding.
             region: of these outlines the region of this name, e.g. "rim5", which has no embedding; by default they themselves.
+            regions: whose features stand beside those of the outlines, e.g. ["rim5"]: columns rim5:original_firstorder_Mean ...,
+                null where an outline has no such region, and rim5:region_spec_id. `spec` may name what derived them.
 
         Raises:
-            InputError: the store has no such feature set; there is no such pooling.
+            InputError: the store has no such feature set; there is no such pooling or region; regions of several specifications.
         """
         if pooling not in list(Pooling):
             raise InputError("bad_argument", f"pooling={pooling!r} is none of {', '.join(Pooling)}")
-        table, way = self.features_of(features), Pooling(pooling)
-        condition, primary = to_expression(where, wide_schema(table, way)), Reading(primary_reader, primary_reading)
+        if region is not None and regions:
+            raise InputError(
+                "bad_argument", "region= gives regions in place of outlines, and regions= beside them: name one"
+            )
+        beside = tuple(rule.name for rule in rules_of(regions))
+        table, way, primary = self.features_of(features), Pooling(pooling), Reading(primary_reader, primary_reading)
         return wide_rows(
-            self.at(snapshot), columns, condition, spec, primary, features=table, pooling=way, region=region
+            self.at(snapshot),
+            columns,
+            to_expression(where, wide_schema(table, way, beside)),
+            spec,
+            primary,
+            features=table,
+            pooling=way,
+            region=region,
+            regions=beside,
         )
 
     def X_y(

@@ -14,15 +14,21 @@ from scipy import ndimage
 from scipy.spatial.distance import cdist
 
 from cvtbatch import contracts
+from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.errors import InputError, StorageError
 from cvtbatch.geometry import Grid
 from cvtbatch.imaging.resampling import to_image
 from cvtbatch.manifest import Reading
 from cvtbatch.outlining.skull import Inside, find_inside
+from cvtbatch.pipelines.cases import case_inputs
+from cvtbatch.pipelines.cases.case_inputs import Recipe, read_inputs
+from cvtbatch.pipelines.cases.case_source import CaseSource
+from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.pipelines.shared.readings import read_readings
-from cvtbatch.radiomics import PROFILES, load_feature_set
+from cvtbatch.radiomics import PROFILES, load_feature_set, load_profile
 from cvtbatch.radiomics.audit import deviation
 from cvtbatch.radiomics.extract import roi_features
+from cvtbatch.regions.rules import rules_of
 from cvtbatch.store import FeatureStore, StoredArray
 from cvtbatch.store.known_rows import Row
 from cvtbatch.store.tables import Table
@@ -241,3 +247,19 @@ def test_regions_that_cannot_be_are_refused_before_any_work(folder: Path, copied
     taken = cvtbatch("extract", copied / "archive" / "manifest.csv", "--store", store, "--workers", 0, *REGIONS)
     assert taken.returncode == 1
     assert "row 2, column roi: 'hematoma.rim5' is how regions are named" in taken.stderr
+
+
+def test_one_case_by_itself_has_the_stores_regions(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, names = read_job("extract"), ("rim5", "core2", "part2")
+    profile, embedding = load_profile(job.radiomics.profile), job.embedding
+    parts = (embedding.preprocessing(), None, embedding.compute(), Pooling.LARGEST, rules_of(names))
+    monkeypatch.setattr(case_inputs, "_embed", lambda *_: np.zeros(3, np.float32))
+    source = CaseSource(folder / "archive" / "ct0.nii.gz", folder / "archive" / "mask0.nii.gz")
+    own = read_inputs(source, Recipe((2.0, 2.0, 5.0), profile, "fast", *parts))
+    stored = opened(folder).wide(regions=names, where="case_id = '000'").to_pylist()[0]
+    of_regions = [name for name in own.features if not name.startswith("part2:")]
+    assert len(of_regions) == 3 * len(contracts.feature_names())
+    assert {name: own.features[name] for name in of_regions} == {name: stored[name] for name in of_regions}
+    assert stored["part2:region_spec_id"] is None
+    assert all(np.isnan(value) for name, value in own.features.items() if name.startswith("part2:"))
+    assert "part2_no_such_part" in own.flags

@@ -6,7 +6,7 @@ is drawn with the given probabilities, so that it informs or not. Slices of a ca
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -130,7 +130,11 @@ def small_fit() -> tuple[Cohort, Fit]:
 # What the command adds to a fit's own document.
 ORIGIN = {
     "intended_use": "tests",
-    "specs": {"volume_spec_id": "vol-000000000001", **asdict(SPECS)},
+    "specs": {
+        "volume_spec_id": "vol-000000000001",
+        "radiomics_spec_id": SPECS.radiomics_spec_id,
+        "embedding_spec_id": SPECS.embedding_spec_id,
+    },
     "weights": {"name": "random:0", "sha256": "", "not_for_inference": True},
     "snapshot": {"name": "made", "digest": "0" * 64},
     "cohort": {

@@ -1,8 +1,10 @@
 """What a bundle scores of one case, made without a store: its features, its embedding, and what triage says of its sources."""
 
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +20,16 @@ from cvtbatch.errors import InputError, InternalError
 from cvtbatch.imaging import triage_mask
 from cvtbatch.imaging.quality import measure_series
 from cvtbatch.manifest import Case
-from cvtbatch.pipelines.cases.case_source import CaseSource, place_case, within_memory
+from cvtbatch.pipelines.cases.case_source import CaseSource, PlacedCase, place_case, within_memory
 from cvtbatch.pipelines.extraction.bundle_settings import bundle_job, require_bundle_specs, slices_of
+from cvtbatch.pipelines.extraction.region_work import resolve_regions
 from cvtbatch.pipelines.extraction.set_settings import resolve_set
 from cvtbatch.pipelines.extraction.settings import specify_embedding
 from cvtbatch.pipelines.shared.job import Job, RadiomicsSection
 from cvtbatch.pipelines.shared.volume_flags import volume_flags
 from cvtbatch.radiomics import Engine, FeatureSet, load_profile, study_settings
+from cvtbatch.regions.masks import NoRegion
+from cvtbatch.regions.rules import Rule, region_column
 from cvtbatch.reporting.outlined_slice import OutlinedSlice
 from cvtbatch.spec import Spec, digest, radiomics_spec, volume_spec
 
@@ -40,6 +45,7 @@ class Recipe:
     weights: Weights
     compute: Compute
     pooling: Pooling
+    regions: tuple[Rule, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,8 +54,8 @@ class CaseInputs:
 
     Attributes:
         choice: which series was taken, and why.
-        flags: of the volume and the outline, as the tables `volumes` and `rois` have them.
-        features: by name.
+        flags: of the volume and the outline, as the tables `volumes` and `rois` have them, and why there is no region.
+        features: of the outline and of regions by name; NaN of a region that it does not have.
         volume_ml, source_volume_ml: of the outline on the stored grid, and as drawn.
         embedding: of the largest slice, or of all as the bundle pools them: (values,), or (2 values,) of mean and maximum.
         largest: that slice, as it is stored.
@@ -89,8 +95,11 @@ def resolve_recipe(bundle: Bundle, job: Job, given: bool) -> Recipe:
         raise InputError("no_embeddings", "the bundle takes embeddings: embedding.weights cannot be none")
     weights = load_weights(section.weights, find_architecture(section.backbone))
     pooling = bundle.model.pooling
-    require_bundle_specs((volume, radiomics, specify_embedding(section, weights, volume)), bundle, specs)
-    return Recipe((x, y, z), profile, engine, section.preprocessing(), weights, section.compute(), pooling)
+    regions, region_specs = resolve_regions(bundle.regions, volume)
+    made = (volume, radiomics, *region_specs, specify_embedding(section, weights, volume))
+    require_bundle_specs(made, bundle, specs)
+    rules = tuple(region.rule for region in regions)
+    return Recipe((x, y, z), profile, engine, section.preprocessing(), weights, section.compute(), pooling, rules)
 
 
 def _resolve_features(section: RadiomicsSection, features: str, volume: Spec) -> tuple[FeatureSet, Engine, Spec]:
@@ -145,7 +154,8 @@ def _read_inputs(case: Case, recipe: Recipe) -> CaseInputs:
     source, outline, hu_zyx, mask_zyx, grid = placed.source, placed.outline, placed.hu_zyx, placed.mask_zyx, placed.grid
     quality = measure_series(source.hu_zyx, source.stack)
     triage = triage_mask(mask_zyx, hu_zyx, grid, outline.volume_ml)
-    features = placed.features(recipe.profile, recipe.engine)
+    features = placed.features(recipe.profile, recipe.engine).values
+    of_regions, lacking = _region_features(placed, recipe, tuple(features))
 
     def read_slices(indices: Sequence[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
         return hu_zyx[list(indices)]
@@ -156,15 +166,32 @@ def _read_inputs(case: Case, recipe: Recipe) -> CaseInputs:
     image_digest = source.image_digest()
     return CaseInputs(
         choice=source.choice,
-        flags=tuple(dict.fromkeys([*volume_flags(source, quality), *outline.flags, *triage.flags])),
+        flags=tuple(dict.fromkeys([*volume_flags(source, quality), *outline.flags, *triage.flags, *lacking])),
         image_digest=image_digest,
         input_digest=digest(image_digest, outline.mask_digest()),
         volume_ml=int(np.count_nonzero(mask_zyx)) * grid.voxel_ml,
         source_volume_ml=outline.volume_ml,
-        features=features.values,
+        features={**features, **of_regions},
         embedding=_embed(slices, recipe),
         largest=OutlinedSlice.facing_up(hu_zyx[index], mask_zyx[index], grid.spacing_mm, grid.direction),
     )
+
+
+def _region_features(
+    placed: PlacedCase, recipe: Recipe, names: Sequence[str]
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Return the features of the outline's regions, NaN where there is no such region, and why there is none."""
+    values, lacking = dict[str, float](), list[str]()
+    inside = cache(placed.inside_of_skull)
+    for rule in recipe.regions:
+        region = placed.region(rule, inside)
+        if isinstance(region, NoRegion):
+            lacking.append(f"{rule.name}_{region.reason}")
+            found = dict.fromkeys(names, math.nan)
+        else:
+            found = region.features(recipe.profile, recipe.engine).values
+        values |= {region_column(rule.name, name): found[name] for name in names}
+    return values, tuple(lacking)
 
 
 def _embed(slices: Slices, recipe: Recipe) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

@@ -3,9 +3,9 @@
 The steps are those of a worker of an extraction, in its order, so that voxels and features are the store's to the last bit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,11 @@ from cvtbatch.imaging import place_mask, require_in_head, resample_stack
 from cvtbatch.imaging.resampling import to_image
 from cvtbatch.ingest import ImageSlices, SourceMask, SourceVolume, read_mask, read_volume
 from cvtbatch.manifest import MISSING_FILE, Case, RoiSource, is_absent
-from cvtbatch.pipelines.extraction.limits import feature_bytes, whole_volume_bytes
+from cvtbatch.outlining.skull import NoInside, find_inside
+from cvtbatch.pipelines.extraction.limits import feature_bytes, region_bytes, whole_volume_bytes
 from cvtbatch.radiomics import Engine, FeatureSet, RoiFeatures, roi_features
+from cvtbatch.regions.masks import NoRegion, derive_region
+from cvtbatch.regions.rules import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,26 @@ class PlacedCase:
         whole_bytes = whole_volume_bytes(self.grid, profile, engine)
         require_memory(feature_bytes(int(np.count_nonzero(self.mask_zyx)), engine) + whole_bytes)
         return roi_features(to_image(self.hu_zyx, self.grid), to_image(self.mask_zyx, self.grid), profile, engine)
+
+    def inside_of_skull(self) -> npt.NDArray[np.bool_] | None:
+        """Return what lies inside the skull (z, y, x), or None where it is not found."""
+        require_memory(region_bytes(self.grid))
+        found = find_inside(self.hu_zyx, self._spacing_zyx_mm)
+        return None if isinstance(found, NoInside) else found.mask_zyx
+
+    def region(self, rule: Rule, inside: Callable[[], npt.NDArray[np.bool_] | None]) -> "PlacedCase | NoRegion":
+        """Return the case with a region in place of the outline, or why there is none.
+
+        Args:
+            inside: returns what lies inside the skull; called for rims alone.
+        """
+        found = derive_region(rule, self.mask_zyx, self.hu_zyx, self._spacing_zyx_mm, inside)
+        return found if isinstance(found, NoRegion) else replace(self, mask_zyx=found.mask_zyx.astype(np.uint8))
+
+    @property
+    def _spacing_zyx_mm(self) -> tuple[float, float, float]:
+        x_mm, y_mm, z_mm = self.grid.spacing_mm
+        return z_mm, y_mm, x_mm
 
 
 def place_case(case: Case, spacing_mm: tuple[float, float, float]) -> PlacedCase:

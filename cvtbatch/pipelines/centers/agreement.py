@@ -115,7 +115,7 @@ def study_agreement(
         require("what outlines do to scores needs", "sklearn")
     bundle = None if question.bundle is None else load_bundle(question.bundle)
     pinned = open_pinned(store_url, question.snapshot, "agreement")
-    specs = [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id] if bundle else list(question.spec_ids)
+    specs = bundle.specs.ids() if bundle else list(question.spec_ids)
     if question.centers:
         require_centers(question.centers, pinned.view.centers())
     there = read_readings(pinned.view, specs, question.centers)

@@ -66,7 +66,7 @@ def read_cohort(source: Source, readers: Readers, reviewed: bool = False) -> Cen
         if row["center"] == source.center and Reading(row["reader"], row["reading"]) == source.reading
     ]
     refused = _refused(source, own) if reviewed else {}
-    scores, explanations = _read_scores(source)
+    scores, explanations, lacking = _read_scores(source)
     rows = source.wide([source.center], source.reading)
     refuse_several_outlines(rows)
     scales = _filter_scales(source)
@@ -102,7 +102,7 @@ def read_cohort(source: Source, readers: Readers, reviewed: bool = False) -> Cen
     return CenterCohort(
         center=source.center,
         cases=tuple(found),
-        flow=_flow(cases, _unused(source, cases, own, failures, refused), found),
+        flow=_flow(cases, _unused(source, cases, own, failures, refused, lacking), found),
         failures=tuple(Count(kind, n) for kind, n in sorted(Counter(row["kind"] for row in failures).items())),
         features=selected_columns(source.bundle, rows),
         embedding=embeddings(source.bundle, rows),
@@ -145,21 +145,27 @@ def _refuse_training_images(source: Source, volumes: Sequence[Row]) -> None:
         )
 
 
-def _read_scores(source: Source) -> tuple[dict[str, Row], dict[str, Row]]:
-    """Return the bundle's scores and explanations of the centre's current inputs, by roi_key."""
-    keys = read_keys(source.store, source.bundle, source.snapshot, (source.center,), source.reading)
+def _read_scores(source: Source) -> tuple[dict[str, Row], dict[str, Row], Mapping[str, str]]:
+    """Return the bundle's scores and explanations of the centre's current inputs, and why others can have none, by roi_key."""
+    keys, lacking = read_keys(source.store, source.bundle, source.snapshot, (source.center,), source.reading)
     by_bundle = pc.field("bundle_digest") == source.bundle.digest
     found: list[dict[str, Row]] = []
     for name in ("scores", "explanations"):
         rows = source.store.table(name).read(None, by_bundle & (pc.field("center") == source.center))
         found.append({row["roi_key"]: row for row in rows.filter(among(rows, keys, KEY)).to_pylist()})
     if not found[0]:
+        why = Counter(reason.replace("_", " ") for reason in lacking.values())
+        told = (
+            f" (of those with features, {', '.join(f'{count} {reason}' for reason, count in why.items())})"
+            if why
+            else ""
+        )
         raise InputError(
             "not_scored",
-            f"no outline of centre {source.center!r} by {source.reading} is scored by bundle {source.bundle.digest[:12]}: "
+            f"no outline of centre {source.center!r} by {source.reading} is scored by bundle {source.bundle.digest[:12]}{told}: "
             "run `cvtbatch score` with it first",
         )
-    return found[0], found[1]
+    return found[0], found[1], lacking
 
 
 def _filter_scales(source: Source) -> dict[str, float | None]:
@@ -228,7 +234,12 @@ def _points(score: Row) -> dict[str, float | None]:
 
 
 def _unused(
-    source: Source, cases: Iterable[str], own: Sequence[Row], failures: Sequence[Row], refused: Mapping[str, str]
+    source: Source,
+    cases: Iterable[str],
+    own: Sequence[Row],
+    failures: Sequence[Row],
+    refused: Mapping[str, str],
+    lacking: Mapping[str, str],
 ) -> dict[str, str]:
     """Return why an eligible case would not be analysed, by case_key.
 
@@ -236,13 +247,14 @@ def _unused(
         own: rows of `rois` of the reading that is judged.
         failures: live ones of the centre; those of other readers' outlines, and of other methods that found none, are no reason.
         refused: why outlines are left out that no review accepts, by case_key.
+        lacking: why outlines lack a region that the bundle takes, by roi_key.
     """
     found = source.view.rows("outlines", ["case_key", "reader", "state"])
     negative = pc.and_(pc.equal(found["reader"], source.reading.reader), pc.equal(found["state"], "no_hemorrhage"))
     return {
         **dict.fromkeys(cases, f"no outline by {source.reading}"),
         **dict.fromkeys(found.filter(negative)["case_key"].to_pylist(), f"no hemorrhage found by {source.reading}"),
-        **{row["case_key"]: "not scored by this bundle" for row in own},
+        **{row["case_key"]: lacking.get(row["roi_key"], "not scored by this bundle").replace("_", " ") for row in own},
         **{key: reason.replace("_", " ") for key, reason in refused.items()},
         **{
             row["case_key"]: f"failed: {row['kind'].replace('_', ' ')}"
@@ -301,7 +313,10 @@ def read_training_values(source: Source) -> Training | None:
         return None
     rows = source.wide(source.training_centers, source.fitted)
     outlines = rows.select(IDENTITY).to_pylist() if source.bundle.description.reviewed else []
-    refused = refused_outlines(source.view, outlines, "case_key")
+    refused = {
+        **source.lacking_regions(rows, "case_key"),
+        **refused_outlines(source.view, outlines, "case_key"),
+    }
     try:
         outcomes = _outcomes(source, cases, source.fitted)
     except InputError as error:

@@ -18,6 +18,7 @@ from cvtbatch.manifest import Reading, name_centers, twins_of
 from cvtbatch.pipelines.models.eligible_cases import Row
 from cvtbatch.pipelines.models.score_keys import read_reading
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
+from cvtbatch.pipelines.shared.region_columns import lacking_regions
 from cvtbatch.store import FeatureStore, View
 from cvtbatch.validation.values import Floats
 
@@ -49,8 +50,8 @@ class Source:
 
     @property
     def spec_ids(self) -> list[str]:
-        """The bundle's specifications of features and of embeddings."""
-        return [self.bundle.specs.radiomics_spec_id, self.bundle.specs.embedding_spec_id]
+        """The bundle's specifications of features, of embeddings and of regions."""
+        return self.bundle.specs.ids()
 
     @property
     def features(self) -> TableContract:
@@ -71,7 +72,7 @@ class Source:
 
     def wide(self, centers: Sequence[str], reading: Reading, columns: Sequence[str] = ()) -> pa.Table:
         """Return rows that the bundle can score, and more columns, by roi_key."""
-        wanted = dict.fromkeys([*IDENTITY, *self.bundle.needed_columns(), *columns])
+        wanted = dict.fromkeys([*IDENTITY, *self.bundle.specs.by_column(), *self.bundle.needed_columns(), *columns])
         return self.store.wide(
             columns=list(wanted),
             where=pc.field("center").isin(pa.array(list(centers), pa.string())),
@@ -81,7 +82,12 @@ class Source:
             primary_reading=reading.number,
             features=self.bundle.description.features,
             pooling=self.bundle.model.pooling,
+            regions=self.bundle.regions,
         ).sort_by("roi_key")
+
+    def lacking_regions(self, rows: pa.Table, by: str) -> dict[str, str]:
+        """Return why rows of `wide` lack a region that the bundle takes, by a column of IDENTITY."""
+        return lacking_regions(self.view, rows, self.bundle.regions, by)
 
     def outlines(self) -> dict[str, Row]:
         """Return the current outlines under the bundle's specifications, by roi_key."""

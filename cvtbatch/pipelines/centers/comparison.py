@@ -68,6 +68,7 @@ def compare_readings(
         pinned.view.contract(bundle.description.features_table if bundle else RADIOMICS),
         bundle.needed_columns() if bundle else (),
         bundle.model.pooling if bundle else Pooling.LARGEST,
+        bundle.regions if bundle else (),
     )
     if len(pairs.cases) < FEWEST:
         told = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in pairs.left_out.items())

@@ -63,6 +63,7 @@ def read_pairs(
     features: TableContract,
     columns: Sequence[str],
     pooling: Pooling = Pooling.LARGEST,
+    regions: Sequence[str] = (),
 ) -> OutlinePairs:
     """Return the cases that both readings have outlined.
 
@@ -72,11 +73,13 @@ def read_pairs(
         features: table of the radiomics features.
         columns: of `FeatureStore.wide`, beside the identity and these.
         pooling: of the embeddings that the columns name.
+        regions: whose features are among the columns.
     """
     where = pc.field("center").isin(pa.array(list(centers), pa.string())) if centers else None
     wanted = list(dict.fromkeys([*IDENTITY, *features.features, *columns]))
     tables = [
-        wide_rows(view, wanted, where, spec_ids, reading, features=features, pooling=pooling) for reading in readings
+        wide_rows(view, wanted, where, spec_ids, reading, features=features, pooling=pooling, regions=regions)
+        for reading in readings
     ]
     counts = [Counter(table["case_key"].to_pylist()) for table in tables]
     both = counts[0].keys() & counts[1].keys()

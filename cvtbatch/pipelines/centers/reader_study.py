@@ -100,6 +100,7 @@ def _studies(
             source.features,
             source.bundle.needed_columns(),
             source.bundle.model.pooling,
+            source.bundle.regions,
         )
         if len(pairs.cases) >= FEWEST:
             shares = overlaps(source.store.location.url, pairs, map_)

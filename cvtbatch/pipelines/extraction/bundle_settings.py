@@ -62,7 +62,8 @@ def bundle_job(job: Job, bundle: Bundle, specs: Mapping[str, Spec], folder: Path
             margin_mm=seen.get("margin_mm", embedding.margin_mm),
             precision=settings["precision"],
         )
-    return replace(job, volume=volume, radiomics=radiomics, embedding=embedding)
+    regions = tuple(dict.fromkeys([*job.regions, *bundle.regions]))
+    return replace(job, volume=volume, radiomics=radiomics, embedding=embedding, regions=regions)
 
 
 def slices_of(pooling: Pooling) -> EmbeddedSlices:
@@ -96,12 +97,17 @@ def require_bundle_specs(made: Sequence[Spec], bundle: Bundle, specs: Mapping[st
     """
     own = {spec.spec_id: spec for spec in made}
     for spec in made:
-        # What a job computes beside the bundle's inputs is no matter of the bundle's.
-        if spec.kind not in GIVEN or (spec.kind == "radiomics" and not is_of_bundle(spec, bundle)):
+        wanted = _wanted(spec, bundle)
+        if wanted is None or spec.spec_id == wanted:
             continue
-        wanted = bundle.description.specs.of_kind(spec.kind)
-        if spec.spec_id == wanted:
-            continue
+        if spec.kind == "region":
+            region = spec.content()["region"]
+            raise InputError(
+                "other_revision",
+                f"the bundle takes region {region} of specification {wanted}, and this version of cvtbatch "
+                f"({cvtbatch.__version__}) derives {spec.spec_id}: use the version that fitted it, "
+                f"{bundle.description.software['cvtbatch']}, or fit anew",
+            )
         told = (
             f"the bundle does not carry its settings, and the store does not know {wanted}: ask who fitted it for the job file, or "
             f"for a bundle that this version writes; --job or --set {GIVEN[spec.kind]} help only where they are exactly those"
@@ -114,6 +120,15 @@ def require_bundle_specs(made: Sequence[Spec], bundle: Bundle, specs: Mapping[st
             "other_spec",
             f"the bundle takes {spec.kind} specification {wanted}, and this would make {spec.spec_id}: {told}",
         )
+
+
+def _wanted(spec: Spec, bundle: Bundle) -> str | None:
+    """Return the bundle's specification in place of one; None where what a job computes is no input of the bundle."""
+    if spec.kind == "region":
+        return bundle.specs.regions.get(spec.content()["region"])
+    if spec.kind not in GIVEN or (spec.kind == "radiomics" and not is_of_bundle(spec, bundle)):
+        return None
+    return bundle.description.specs.of_kind(spec.kind)
 
 
 def is_of_bundle(spec: Spec, bundle: Bundle) -> bool:

@@ -80,9 +80,9 @@ def outline_bytes(task: OutlineTask) -> int:
     return OUTLINE_BYTES[task.work.settings.method] + own
 
 
-def region_bytes(task: RegionTask) -> int:
+def region_bytes(grid: Grid) -> int:
     """Return what the volume of a case takes while regions of its outlines are derived, the inside of its skull among them."""
-    return OUTLINE_BYTES["threshold"] + OUTLINE_BYTES_PER_VOXEL * math.prod(task.grid.size_xyz)
+    return OUTLINE_BYTES["threshold"] + OUTLINE_BYTES_PER_VOXEL * math.prod(grid.size_xyz)
 
 
 def whole_volume_bytes(grid: Grid, feature_set: FeatureSet, engine: Engine) -> int:

@@ -36,7 +36,7 @@ class RegionWorker:
         self._masks: dict[str, npt.NDArray[np.uint8]] = {}
 
     def process(self) -> RegionResult:
-        require_memory(region_bytes(self._task))
+        require_memory(region_bytes(self._task.grid))
         for outline in self._task.outlines:
             for region in outline.regions:
                 try:

@@ -77,6 +77,7 @@ class BundleSummary:
         outcome: what it tells.
         backbone: the image network whose embeddings it takes.
         features: what its radiomics columns are: "radiomics", the study's features, or the name of a feature set.
+        regions: of the outlines, that columns come from beside them, by name with the specification that derives each.
         columns: without which it scores nothing.
         thresholds: frozen, by model and name.
         outlines: whose it was fitted on; None in a bundle of format 1 or 2.
@@ -99,6 +100,7 @@ class BundleSummary:
     backbone: str
     weights: BackboneWeights
     features: str
+    regions: Mapping[str, str]
     columns: tuple[str, ...]
     thresholds: Mapping[Model, Mapping[str, float]]
     outlines: Outlines | None
@@ -140,6 +142,7 @@ def summarise_bundle(path: Path) -> BundleSummary:
         backbone=told.backbone,
         weights=told.weights,
         features=told.features,
+        regions=dict(bundle.specs.regions),
         columns=tuple(bundle.needed_columns()),
         thresholds={model: dict(values) for model, values in told.thresholds.items()},
         outlines=told.outlines,

@@ -57,8 +57,8 @@ def plan_comparison(job: Job, pinned: PinnedStore, spec_ids: Sequence[str]) -> P
         )
 
     def refit(settings: FitSettings) -> Refit:
-        columns = pinned.store.features_of(settings.features).features
-        resolved, icc_table = resolve_outlines(replace(job, fit=settings), pinned.view, spec_ids, columns)
+        features = pinned.store.features_of(settings.features)
+        resolved, icc_table = resolve_outlines(replace(job, fit=settings), pinned.view, spec_ids, features)
         return Refit(cohort_source(resolved, pinned, spec_ids, icc_table), resolved.fit)
 
     reference = refit(job.fit)

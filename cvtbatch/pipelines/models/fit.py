@@ -21,6 +21,7 @@ from cvtbatch.pipelines.models.training_cohort import CohortSource, TrainingData
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.unfinished import require_done
+from cvtbatch.regions.rules import columns_by_region
 from cvtbatch.store import FeatureStore, Location
 from cvtbatch.validation.cohort_baseline import CLINICAL
 from cvtbatch.validation.outcome import outcome_of
@@ -39,6 +40,7 @@ LATER = frozenset(
         "outcome",
         "pooling",
         "prediction_sets",
+        "regions",
         "selection.volume_correlation",
     }
 )
@@ -102,7 +104,7 @@ def fit_bundle(
         raise InputError("bundle_exists", f"--out {out}: there is something already; choose a new name")
     features = FeatureStore(Location.of(store_url).url).features_of(job.fit.features)
     pinned = open_pinned(store_url, snapshot, "fit")
-    job, icc_table = resolve_outlines(job, pinned.view, spec_ids, features.features)
+    job, icc_table = resolve_outlines(job, pinned.view, spec_ids, features)
     source = cohort_source(job, pinned, spec_ids, icc_table)
     data = read_training(source)
 
@@ -159,6 +161,7 @@ def _document(fit: Fit, data: TrainingData, job: Job, snapshot: str, content_dig
         "outlines": to_document(data.outlines),
         **_feature_set(fit, data),
         **_backbone(data),
+        **_regions(fit, data),
         "job": {"cohort": to_document(job.cohort), "fit": _fit_document(job)},
         **fit.document,
     }
@@ -181,6 +184,13 @@ def _backbone(data: TrainingData) -> dict[str, object]:
     told = {"name": name, "embedding_spec_id": data.specs.embedding_spec_id, "length": settings["backbone"]["values"]}
     of_weights = {"sha256": data.weights["sha256"], "licence": licence_of(source), "source": source}
     return {"backbones": [{**told, **of_weights}]}
+
+
+def _regions(fit: Fit, data: TrainingData) -> dict[str, object]:
+    """Return what bundle.json says of regions whose features are columns; nothing where there are none."""
+    used = columns_by_region(fit.model.radiomics).items()
+    found = [{"name": name, "region_spec_id": data.specs.regions[name], "columns": columns} for name, columns in used]
+    return {"regions": found} if found else {}
 
 
 def _fit_document(job: Job) -> dict[str, object]:

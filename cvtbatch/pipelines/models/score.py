@@ -64,7 +64,8 @@ class ScoreReport:
         reader, reading: whose outlines are scored.
         others: how many outlines of others, corrections among them, are there and not scored, by reader and reading.
         outlines: those with features; each is scored, or already_scored.
-        left_out: outlines with features that are not taken, by reason; none where a review is not asked for.
+        left_out: outlines with features that are not taken, by reason: those that lack a region which the bundle takes, and, where
+            a review is asked for, those that it does not accept.
         scored, already_scored: outlines.
         computed: by model, outlines of this run that have its score.
         flags: by flag, outlines of this run that carry it.
@@ -150,7 +151,7 @@ def score_store(
     run_id = make_run_id(now)
     marks = [entry.mark for entry in bundle.description.marks]
     reading, fitted = read_reading(pinned.view, bundle, reader, centers), bundle.description.primary
-    there = read_readings(pinned.view, [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id], centers)
+    there = read_readings(pinned.view, bundle.specs.ids(), centers)
     report = ScoreReport(
         url,
         run_id,
@@ -163,9 +164,11 @@ def score_store(
         marks,
         {str(other): there.outlines[other] for other in sorted(there.outlines.keys() - {reading})},
     )
-    wanted = read_keys(store, bundle, snapshot, centers, reading)
+    wanted, lacking = read_keys(store, bundle, snapshot, centers, reading)
     if reviewed:
-        wanted, report.left_out = _accepted(pinned.view, wanted)
+        wanted, refused = _accepted(pinned.view, wanted)
+        lacking = {**lacking, **refused}
+    report.left_out = dict(sorted(Counter(lacking.values()).items()))
     report.outlines = len(wanted)
     fresh = _unscored(store, wanted, bundle.digest, TABLES if explain else TABLES[:1])
     report.already_scored = len(wanted) - len(fresh)
@@ -191,13 +194,13 @@ def score_store(
     return report
 
 
-def _accepted(view: View, wanted: pa.Table) -> tuple[pa.Table, dict[str, int]]:
-    """Return the keys of outlines that a review accepts, and how many others there are, by reason."""
+def _accepted(view: View, wanted: pa.Table) -> tuple[pa.Table, dict[str, str]]:
+    """Return the keys of outlines that a review accepts, and why others are left out, by roi_key."""
     pairs = zip(wanted["roi_key"].to_pylist(), wanted["radiomics_digest"].to_pylist(), strict=True)
     outlines = [{"roi_key": roi_key, "input_digest": input_digest} for roi_key, input_digest in pairs]
     refused = refused_outlines(view, outlines, "roi_key")
     kept = wanted.filter(pc.invert(pc.is_in(wanted["roi_key"], pa.array(list(refused), pa.string()))))
-    return kept, dict(sorted(Counter(refused.values()).items()))
+    return kept, refused
 
 
 def _unscored(store: FeatureStore, wanted: pa.Table, bundle_digest: str, tables: Sequence[str]) -> list[str]:
@@ -224,17 +227,17 @@ def score_portion(portion: Portion) -> pa.Table:
     ]
     specs = ["radiomics_spec_id", "embedding_spec_id"]
     view = _view(portion.store_url, portion.snapshot, portion.run_id)
-    spec_ids = [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id]
     features = view.contract(bundle.description.features_table)
     rows = wide_rows(
         view,
         list(dict.fromkeys([*identity, *specs, *bundle.needed_columns(), *CRITERIA_COLUMNS])),
         None,
-        spec_ids,
+        bundle.specs.ids(),
         portion.reading,
         pa.array(portion.roi_keys),
         features,
         bundle.model.pooling,
+        regions=bundle.regions,
     ).sort_by("roi_key")
     if rows["roi_key"].to_pylist() != list(portion.roi_keys):
         raise InternalError("other_rows", "the outlines that were read are not those that were to be scored")

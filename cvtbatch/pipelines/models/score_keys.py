@@ -11,6 +11,8 @@ from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading, require_centers
 from cvtbatch.pipelines.shared.readings import read_readings
+from cvtbatch.pipelines.shared.region_columns import lacking_regions
+from cvtbatch.regions.rules import REGION_SPEC, region_column
 from cvtbatch.spec import Spec, differences
 from cvtbatch.store import IS_LARGEST, FeatureStore, View, among, incomplete_outlines
 
@@ -32,7 +34,7 @@ def read_reading(view: View, bundle: Bundle, reader: str | None, centers: Sequen
     """
     if centers:
         require_centers(centers, view.centers())
-    spec_ids = [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id]
+    spec_ids = bundle.specs.ids()
     known = view.specs()
     if absent := [spec_id for spec_id in spec_ids if spec_id not in known]:
         raise InputError(
@@ -58,7 +60,9 @@ def _other_settings(bundle: Bundle, known: Mapping[str, Spec]) -> str:
     return f"; of its feature set {name}, {'; '.join(told)}" if told else f"; there is no feature set {name}"
 
 
-def read_keys(store: FeatureStore, bundle: Bundle, snapshot: str, centers: Sequence[str], reading: Reading) -> pa.Table:
+def read_keys(
+    store: FeatureStore, bundle: Bundle, snapshot: str, centers: Sequence[str], reading: Reading
+) -> tuple[pa.Table, Mapping[str, str]]:
     """Return the key of the score that each outline of a reading has, or will have, of a bundle.
 
     Args:
@@ -66,20 +70,23 @@ def read_keys(store: FeatureStore, bundle: Bundle, snapshot: str, centers: Seque
 
     Returns:
         the columns of KEY; a digest is empty where there is no such input.
+        why outlines with features are not among them, by roi_key: they have none of a region that the bundle takes.
 
     Raises:
         InputError: a centre has no features, or the store lacks the bundle's specifications.
     """
-    spec_ids = [bundle.specs.radiomics_spec_id, bundle.specs.embedding_spec_id]
+    spec_ids = bundle.specs.ids()
     inputs = ["roi_key", "input_digest"]
+    of_regions = [region_column(region, REGION_SPEC) for region in bundle.regions]
     rows = store.wide(
-        columns=[*inputs, "center", "clinical_digest"],
+        columns=[*inputs, "center", "clinical_digest", *of_regions],
         where=pc.field("center").isin(pa.array(list(centers), pa.string())) if centers else None,
         snapshot=snapshot,
         spec=spec_ids,
         primary_reader=reading.reader,
         primary_reading=reading.number,
         features=bundle.description.features,
+        regions=bundle.regions,
     )
     for center in sorted(set(centers) - set(rows["center"].to_pylist())):
         there = read_readings(store.at(snapshot), spec_ids, (center,))
@@ -88,10 +95,13 @@ def read_keys(store: FeatureStore, bundle: Bundle, snapshot: str, centers: Seque
             f"centre {center!r} has no features under the bundle's specifications of outlines by {reading}; there are outlines by "
             f"{there}: extract it under them (`cvtbatch add-center`), or name another reader (--reader)",
         )
+    lacking = lacking_regions(store.at(snapshot), rows, bundle.regions, "roi_key")
+    rows = rows.filter(pc.invert(pc.is_in(rows["roi_key"], pa.array(list(lacking), pa.string()))))
     largest = store.embeddings(columns=inputs, where=IS_LARGEST, snapshot=snapshot, spec=spec_ids)
     embedded = among(rows, largest, inputs)
     if bundle.model.pooling is not Pooling.LARGEST:
         embedded = pc.and_not(embedded, among(rows, incomplete_outlines(store.at(snapshot), spec_ids), inputs))
     digest = rows["input_digest"]
     of_embedding = pc.if_else(embedded, digest, "")
-    return pa.table([rows["roi_key"], digest, of_embedding, pc.fill_null(rows["clinical_digest"], "")], KEY)
+    keys = pa.table([rows["roi_key"], digest, of_embedding, pc.fill_null(rows["clinical_digest"], "")], KEY)
+    return keys, lacking

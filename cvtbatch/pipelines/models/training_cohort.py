@@ -28,9 +28,11 @@ from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.outcomes import Outcomes, read_outcomes
 from cvtbatch.pipelines.shared.pinned_store import PinnedStore
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE, flagged_outlines, read_readings
+from cvtbatch.pipelines.shared.region_columns import lacking_regions, no_features_of
 from cvtbatch.pipelines.shared.reviewed import NOT_REVIEWED, refused_outlines
+from cvtbatch.regions.rules import REGION_SPEC, region_column
 from cvtbatch.spec import Spec
-from cvtbatch.store import IS_OUTLINE, FeatureStore, View, among, incomplete_outlines, wide_rows
+from cvtbatch.store import IS_OUTLINE, FeatureStore, View, among, feature_columns, incomplete_outlines, wide_rows
 from cvtbatch.validation.icc_table import IccTable
 from cvtbatch.validation.outcome import CVT, EXPANSION
 
@@ -55,6 +57,7 @@ class CohortSource:
         features: "radiomics", the study's features, or the name of a feature set.
         pooling: which embeddings.
         outcome: column that says what is told.
+        regions: whose features are columns too.
     """
 
     store_url: str
@@ -69,6 +72,7 @@ class CohortSource:
     features: str = contracts.RADIOMICS
     pooling: Pooling = Pooling.LARGEST
     outcome: str = CVT.column
+    regions: tuple[str, ...] = ()
 
 
 def cohort_source(job: Job, pinned: PinnedStore, spec_ids: Sequence[str], icc_table: IccTable | None) -> CohortSource:
@@ -86,6 +90,7 @@ def cohort_source(job: Job, pinned: PinnedStore, spec_ids: Sequence[str], icc_ta
         features=job.fit.features,
         pooling=job.fit.pooling,
         outcome=job.fit.outcome,
+        regions=job.fit.regions,
     )
 
 
@@ -127,15 +132,30 @@ def read_training(source: CohortSource) -> TrainingData:
     """
     store = FeatureStore(source.store_url)
     view, features = store.at(source.snapshot), store.features_of(source.features)
-    wanted = dict.fromkeys([*WIDE, *contracts.clinical_columns(), *source.clinical])
-    columns = [*wanted, *features.features, source.pooling.column]
-    rows = wide_rows(view, columns, None, source.spec_ids, source.primary, features=features, pooling=source.pooling)
+    derived = [region_column(region, REGION_SPEC) for region in source.regions]
+    wanted = dict.fromkeys([*WIDE, *derived, *contracts.clinical_columns(), *source.clinical])
+    names = feature_columns(features, source.regions)
+    columns = [*wanted, *names, source.pooling.column]
+    rows = wide_rows(
+        view,
+        columns,
+        None,
+        source.spec_ids,
+        source.primary,
+        features=features,
+        pooling=source.pooling,
+        regions=source.regions,
+    )
     cases = view.rows("cases").to_pylist()
     _check_centers(source.training_centers, {case["center"] for case in cases})
     rows = rows.filter(pc.is_in(rows["center"], pa.array(source.training_centers, pa.string()))).sort_by("roi_key")
     refuse_several_outlines(rows)
     outlines = rows.select(["roi_key", "case_key", "input_digest"]).to_pylist() if source.reviewed else []
-    refused = {**_unpooled(view, source, rows), **refused_outlines(view, outlines, "case_key")}
+    refused = {
+        **lacking_regions(view, rows, source.regions, "case_key"),
+        **_unpooled(view, source, rows),
+        **refused_outlines(view, outlines, "case_key"),
+    }
     own = [case for case in cases if case["center"] in source.training_centers]
     outcomes = read_outcomes(view, own, source.outcome, source.primary, source.spec_ids)
     rows, excluded = select_rows(rows, cases, source.training_centers, refused, outcomes, source.pooling)
@@ -152,14 +172,13 @@ def read_training(source: CohortSource) -> TrainingData:
         Member(row["roi_key"], row["center"], row["patient"], images.get(row["roi_key"], ""), row["roi_key"] in unfit)
         for row in rows.select(["roi_key", "center", "patient"]).to_pylist()
     )
-    specs = SpecIds(rows["radiomics_spec_id"][0].as_py(), rows["embedding_spec_id"][0].as_py())
+    of_regions = {name: rows[column][0].as_py() for name, column in zip(source.regions, derived, strict=True)}
+    specs = SpecIds(rows["radiomics_spec_id"][0].as_py(), rows["embedding_spec_id"][0].as_py(), of_regions)
     others = _others(cases, images, source.training_centers)
     clinical, acquisition = _case_columns(view, rows, features.name, volume_spec_id, specs.radiomics_spec_id)
     backbone = _backbone(known[specs.embedding_spec_id], cases)
     return TrainingData(
-        cohort=_cohort(
-            rows, features.features, of_components, members, source, outcomes, _repeats(view, source, features, rows)
-        ),
+        cohort=_cohort(rows, names, of_components, members, source, outcomes, _repeats(view, source, features, rows)),
         specs=specs,
         volume_spec_id=volume_spec_id,
         spec_chain=tuple(known[name] for name in (volume_spec_id, specs.radiomics_spec_id, specs.embedding_spec_id)),
@@ -215,6 +234,11 @@ def _nobody_left(source: CohortSource, excluded: Mapping[str, int]) -> str:
         "no_embedding": "Embeddings are computed with weights: cvtbatch extract MANIFEST --store "
         f"{source.store_url} --only embeddings --set embedding.weights=imagenet",
         NOT_WHOLE: f"A pooled embedding takes all slices of a hematoma: {_all_slices(source)} --retry-failed",
+        **{
+            no_features_of(region): f"Regions are derived of stored outlines: cvtbatch extract MANIFEST --store "
+            f"{source.store_url} --set 'regions=[{region}]', before the snapshot"
+            for region in source.regions
+        },
         NOT_REVIEWED: f"Verdicts are given on the pages of a review: cvtbatch review --store {source.store_url} --out FOLDER",
     }
     told = [f"no case of {', '.join(source.training_centers)} can be trained on ({why or 'it has none'})"]
@@ -340,22 +364,32 @@ def _repeats(view: View, source: CohortSource, features: TableContract, rows: pa
         return ()
     whose = pc.field("reader").isin(pa.array(source.icc_readers or tuple(methods), pa.string()))
     number = {key: place for place, key in enumerate(rows["case_key"].to_pylist())}
-    columns = ["case_key", "roi_key", "input_digest", "roi", "reader", "reading", *features.features]
     reader, reading = source.primary
     second = ~((pc.field("reader") == reader) & (pc.field("reading") == reading))
     of_cases = pc.field("case_key").isin(rows["case_key"].combine_chunks())
     where = IS_OUTLINE & second & of_cases & (whose if source.icc_readers else ~whose)
-    found = view.features(features.name, columns, where, source.spec_ids).sort_by("case_key")
+    columns = ["case_key", "roi_key", "input_digest", "reader", "reading"]
+    found = view.features(features.name, columns, where, source.spec_ids)
     if source.reviewed:
         outlines = found.select(["roi_key", "input_digest"]).to_pylist()
         refused = refused_outlines(view, outlines, "roi_key")
         found = found.filter(pc.invert(pc.is_in(found["roi_key"], pa.array(list(refused), pa.string()))))
     readings = sorted(set(zip(found["reader"].to_pylist(), found["reading"].to_pylist(), strict=True)))
-    repeats = []
+    names, repeats = feature_columns(features, source.regions), []
     for name, turn in readings:
-        own = found.filter(pc.and_(pc.equal(found["reader"], name), pc.equal(found["reading"], turn)))
+        keys = found.filter((pc.field("reader") == name) & (pc.field("reading") == turn))["roi_key"].combine_chunks()
+        own = wide_rows(
+            view,
+            ["case_key", *names],
+            None,
+            source.spec_ids,
+            Reading(name, turn),
+            keys,
+            features,
+            regions=source.regions,
+        ).sort_by("case_key")
         places = np.array([number[key] for key in own["case_key"].to_pylist()], np.int64)
-        repeats.append(RepeatedOutlines(f"reader {name}, reading {turn}", places, _features(own, features.features)))
+        repeats.append(RepeatedOutlines(f"reader {name}, reading {turn}", places, _features(own, names)))
     return tuple(repeats)
 
 

@@ -154,9 +154,10 @@ def test_every_column_leaves_with_a_step_and_a_reason() -> None:
     assert not selection.rescued
 
 
-def test_a_feature_that_follows_the_processor_is_never_selected_however_well_it_tells() -> None:
+@pytest.mark.parametrize("region", ["", "rim5:"])
+def test_a_feature_that_follows_the_processor_is_never_selected_however_well_it_tells(region: str) -> None:
     """Alone among columns of noise, and as the one with the smallest P where nothing passes the filters."""
-    [bound] = contracts.processor_bound_features()
+    bound = region + next(iter(contracts.processor_bound_features()))
     values = columns(6, seed=8)
     values[:, 3] = OUTCOME + 0.1 * values[:, 3]
     names = ["a", "b", "c", bound, "e", "f"]

@@ -3,7 +3,16 @@
 import pytest
 
 from cvtbatch.errors import InputError
-from cvtbatch.regions.rules import Rule, is_region, region_roi, rule_of, rules_of
+from cvtbatch.regions.rules import (
+    Rule,
+    columns_by_region,
+    is_region,
+    region_column,
+    region_roi,
+    rule_of,
+    rules_of,
+    split_column,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,3 +52,10 @@ def test_settings_tell_regions_apart_that_differ_in_any_voxel() -> None:
     names = ["rim5", "rim6", "core5", "core6", "hull", "part1", "part2"]
     settings = [str(sorted((key, str(value)) for key, value in rule_of(name).settings().items())) for name in names]
     assert len(set(settings)) == len(names)
+
+
+def test_columns_say_whose_they_are() -> None:
+    assert split_column(region_column("rim5", "original_glcm_Contrast")) == ("rim5", "original_glcm_Contrast")
+    assert split_column("original_glcm_Contrast") == ("", "original_glcm_Contrast")
+    assert split_column("scanner:Siemens") == ("", "scanner:Siemens")
+    assert columns_by_region(["a", "rim5:b", "hull:a", "rim5:c"]) == {"rim5": ["rim5:b", "rim5:c"], "hull": ["hull:a"]}

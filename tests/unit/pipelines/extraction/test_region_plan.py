@@ -129,4 +129,4 @@ def test_limits_grow_with_regions_and_voxels() -> None:
     one, two = plan(done(featured={})).task, plan(known()).task
     assert region_limit_s(one, None) < region_limit_s(two, None)
     assert region_limit_s(two, 7.0) == 7.0
-    assert region_bytes(one) == region_bytes(two) == 50_000_000 + 28 * 64
+    assert region_bytes(one.grid) == region_bytes(two.grid) == 50_000_000 + 28 * 64
