@@ -7,10 +7,10 @@ from typing import Any, Literal
 from cvtbatch import contracts
 from cvtbatch.dlrn.bundle_files import DOCUMENT
 from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS, ClinicalTerm
+from cvtbatch.dlrn.column_sources import FeatureTable, NamedBackbone, RegionColumns, SlicePooling
 from cvtbatch.dlrn.combat import HarmonisedCenters
 from cvtbatch.dlrn.model_description import Columns, SetsDescription
 from cvtbatch.dlrn.nomogram import Nomogram
-from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.embedding.architectures import DEFAULT
 from cvtbatch.errors import FormatError
@@ -68,38 +68,6 @@ class TrainingCohort:
     positive: int
     excluded: Mapping[str, int]
     image_digests: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureTable:
-    """A table of a user's own features that columns come from, in place of the study's."""
-
-    table: str
-    spec_id: str
-    columns: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class NamedBackbone:
-    """An image network in place of the default one."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class RegionColumns:
-    """A region derived of the outlines, and the columns that come from it: its name, a colon and a feature, e.g. rim5:..."""
-
-    name: str
-    region_spec_id: str
-    columns: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SlicePooling:
-    """How a hematoma's slices make the embedding that is scored."""
-
-    kind: Pooling
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from cvtbatch import contracts
 from cvtbatch.dlrn import load_bundle
 from cvtbatch.dlrn.bundle_document import refuse_later
 from cvtbatch.errors import FormatError
-from cvtbatch.pipelines.models.training_cohort import CohortSource, read_training
+from cvtbatch.pipelines.models.cohort_source import CohortSource
+from cvtbatch.pipelines.models.training_cohort import read_training
 from cvtbatch.store import Selection, create_snapshot
 from cvtbatch.store.wide import PRIMARY
 from cvtbatch.validation.report import model_figures, performance_figures

@@ -24,9 +24,10 @@ from cvtbatch.pipelines.centers.center_source import open_source
 from cvtbatch.pipelines.centers.reader_study import Readers
 from cvtbatch.pipelines.extraction.bundle_settings import bundle_job, require_bundle_specs
 from cvtbatch.pipelines.extraction.region_work import resolve_regions
+from cvtbatch.pipelines.models.cohort_source import CohortSource
 from cvtbatch.pipelines.models.compare_models import _same_rows
 from cvtbatch.pipelines.models.compare_plan import describe_variant, plan_comparison
-from cvtbatch.pipelines.models.training_cohort import CohortSource, read_training
+from cvtbatch.pipelines.models.training_cohort import read_training
 from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.spec import Spec, canonical_json

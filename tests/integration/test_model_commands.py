@@ -17,9 +17,10 @@ from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError, InternalError, ProblemsError
 from cvtbatch.manifest import Reading
 from cvtbatch.pipelines.models import score
+from cvtbatch.pipelines.models.cohort_source import CohortSource
 from cvtbatch.pipelines.models.fit import fit_bundle
 from cvtbatch.pipelines.models.score import score_store
-from cvtbatch.pipelines.models.training_cohort import CohortSource, read_training
+from cvtbatch.pipelines.models.training_cohort import read_training
 from cvtbatch.pipelines.models.tuning_cohort import read_tuning_cohort
 from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.store import FeatureStore, automatic_snapshot, wide_rows

@@ -9,7 +9,8 @@ import pytest
 from cvtbatch import contracts
 from cvtbatch.dlrn import load_bundle
 from cvtbatch.manifest import Reading
-from cvtbatch.pipelines.models.training_cohort import CohortSource, read_training
+from cvtbatch.pipelines.models.cohort_source import CohortSource
+from cvtbatch.pipelines.models.training_cohort import read_training
 from cvtbatch.pipelines.models.tuning_cohort import read_tuning_cohort
 from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.store import FeatureStore, Selection, create_snapshot, erase_case

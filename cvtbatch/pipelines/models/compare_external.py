@@ -12,10 +12,10 @@ from cvtbatch.dlrn.settings import Model
 from cvtbatch.dlrn.tasks import Task
 from cvtbatch.dlrn.variants import external_regression
 from cvtbatch.errors import InputError
+from cvtbatch.pipelines.models.cohort_source import CohortSource
 from cvtbatch.pipelines.models.compare_columns import column_values
 from cvtbatch.pipelines.models.compare_plan import REFERENCE, Plan, Refit
 from cvtbatch.pipelines.models.compare_tasks import FitPart, results_of
-from cvtbatch.pipelines.models.training_cohort import CohortSource
 from cvtbatch.pipelines.models.unseen_rows import KEY, UnseenRows, cohort_with_unseen, read_unseen
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.store import View

@@ -17,11 +17,12 @@ from cvtbatch.documents import to_document
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.extras import require
+from cvtbatch.pipelines.models.cohort_source import CohortSource
 from cvtbatch.pipelines.models.compare_columns import column_values
 from cvtbatch.pipelines.models.compare_external import compare_externally
 from cvtbatch.pipelines.models.compare_plan import REFERENCE, Plan, Refit, describe_variant, plan_comparison
 from cvtbatch.pipelines.models.compare_tasks import CompareItem, FitPart, results_of, run_items
-from cvtbatch.pipelines.models.training_cohort import CohortSource, TrainingData, read_training
+from cvtbatch.pipelines.models.training_cohort import TrainingData, read_training
 from cvtbatch.pipelines.models.unseen_rows import find_unseen
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.pinned_store import open_pinned

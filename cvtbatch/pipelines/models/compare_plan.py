@@ -9,8 +9,8 @@ from cvtbatch.dlrn.settings import FitSettings, Model
 from cvtbatch.dlrn.variants import BEST
 from cvtbatch.documents import from_document, to_document
 from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.pipelines.models.cohort_source import CohortSource, cohort_source
 from cvtbatch.pipelines.models.fit_outlines import resolve_outlines
-from cvtbatch.pipelines.models.training_cohort import CohortSource, cohort_source
 from cvtbatch.pipelines.shared.job import Job, VariantSection
 from cvtbatch.pipelines.shared.pinned_store import PinnedStore
 

@@ -16,8 +16,9 @@ from cvtbatch.embedding.weights import licence_of
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.extras import require
+from cvtbatch.pipelines.models.cohort_source import CohortSource, cohort_source
 from cvtbatch.pipelines.models.fit_outlines import resolve_outlines
-from cvtbatch.pipelines.models.training_cohort import CohortSource, TrainingData, cohort_source, read_training
+from cvtbatch.pipelines.models.training_cohort import TrainingData, read_training
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.unfinished import require_done

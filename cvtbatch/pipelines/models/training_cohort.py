@@ -21,19 +21,16 @@ from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.scoring import SpecIds
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading, patient_digest, refuse_twins, require_centers
-from cvtbatch.pipelines.models.clinical_names import require_clinical
+from cvtbatch.pipelines.models.cohort_source import CohortSource
 from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outlines, select_rows
 from cvtbatch.pipelines.shared.case_values import Columns, case_columns
-from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.outcomes import Outcomes, read_outcomes
-from cvtbatch.pipelines.shared.pinned_store import PinnedStore
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE, flagged_outlines, read_readings
 from cvtbatch.pipelines.shared.region_columns import lacking_regions, no_features_of
 from cvtbatch.pipelines.shared.reviewed import NOT_REVIEWED, refused_outlines
 from cvtbatch.regions.rules import REGION_SPEC, region_column
 from cvtbatch.spec import Spec
 from cvtbatch.store import IS_OUTLINE, FeatureStore, View, among, feature_columns, incomplete_outlines, wide_rows
-from cvtbatch.validation.icc_table import IccTable
 from cvtbatch.validation.outcome import CVT, EXPANSION
 
 _FILL_IN = "fill in what is missing, and run extract again, which computes no feature anew for it"
@@ -43,55 +40,6 @@ _WHERE_OUTCOMES_STAND = {
 }
 NOT_WHOLE = "slices_without_embedding"
 WIDE = ("roi_key", "case_key", "center", "input_digest", "volume_spec_id", "radiomics_spec_id", "embedding_spec_id")
-
-
-@dataclass(frozen=True, slots=True)
-class CohortSource:
-    """Where a training cohort is read; small, so that it travels to workers, which read for themselves.
-
-    Attributes:
-        reviewed: only outlines that a review accepts.
-        clinical: columns that may enter the nomogram.
-        icc_readers: whose second outlines take part; empty for people's, if the primary ones are a person's.
-        icc_table: agreement of features from elsewhere.
-        features: "radiomics", the study's features, or the name of a feature set.
-        pooling: which embeddings.
-        outcome: column that says what is told.
-        regions: whose features are columns too.
-    """
-
-    store_url: str
-    snapshot: str
-    training_centers: tuple[str, ...]
-    primary: Reading
-    spec_ids: tuple[str, ...]
-    reviewed: bool
-    clinical: tuple[str, ...] = ()
-    icc_readers: tuple[str, ...] = ()
-    icc_table: IccTable | None = None
-    features: str = contracts.RADIOMICS
-    pooling: Pooling = Pooling.LARGEST
-    outcome: str = CVT.column
-    regions: tuple[str, ...] = ()
-
-
-def cohort_source(job: Job, pinned: PinnedStore, spec_ids: Sequence[str], icc_table: IccTable | None) -> CohortSource:
-    """Return where the cohort of a job whose readers are resolved is read."""
-    return CohortSource(
-        store_url=pinned.store.location.url,
-        snapshot=pinned.name,
-        training_centers=job.cohort.training_centers,
-        primary=job.cohort.primary,
-        spec_ids=(*spec_ids, *filter(None, [job.fit.embedding_spec])),
-        reviewed=job.cohort.reviewed,
-        clinical=require_clinical(job.fit.clinical.columns, pinned.view, job.fit.outcome),
-        icc_readers=job.fit.selection.icc_readers,
-        icc_table=icc_table,
-        features=job.fit.features,
-        pooling=job.fit.pooling,
-        outcome=job.fit.outcome,
-        regions=job.fit.regions,
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.external import with_unseen
 from cvtbatch.dlrn.settings import Protocol
 from cvtbatch.errors import InputError
+from cvtbatch.pipelines.models.cohort_source import CohortSource
 from cvtbatch.pipelines.models.compare_plan import Plan
-from cvtbatch.pipelines.models.training_cohort import CohortSource, TrainingData, read_training
+from cvtbatch.pipelines.models.training_cohort import TrainingData, read_training
 from cvtbatch.pipelines.shared.job import Job
 
 KEY = "compare.external_centers"

@@ -10,7 +10,8 @@ import pytest
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, ResourceError
-from cvtbatch.pipelines.models.training_cohort import CohortSource, read_training
+from cvtbatch.pipelines.models.cohort_source import CohortSource
+from cvtbatch.pipelines.models.training_cohort import read_training
 from cvtbatch.store import FeatureStore, Selection, create_snapshot, wide_columns
 from cvtbatch.store.design_matrix import LeftOutWarning
 from cvtbatch.store.wide import PRIMARY
