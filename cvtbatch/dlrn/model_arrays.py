@@ -81,6 +81,10 @@ def problems_of(description: Description, arrays: Arrays) -> list[str]:
     folds = _folds(description, arrays)
     if problems := [f"{prefix} {found}" for prefix, told, own in folds for found in _fold_problems(told, own)]:
         return problems
+    if any((told.harmonisation is None) != (description.harmonisation is None) for _, told, _ in folds):
+        return [
+            f"{DOCUMENT} does not agree with itself whether centres are made alike: of the whole cohort, or of a fold"
+        ]
     needed, known = _array_names()
     known |= {f"{prefix}{name}" for prefix, _, own in folds for name in own}
     if missing := sorted(needed - set(arrays)):
@@ -119,7 +123,7 @@ def problems_of(description: Description, arrays: Arrays) -> list[str]:
 
 def _fold_problems(description: Description, arrays: Arrays) -> list[str]:
     """Return every reason why a fold's part is no model with scores of the rows that it held out."""
-    if Model.DLRN not in out_of_fold_of(arrays):
+    if not set(arrays).issuperset(_out_of_fold_names(Model.DLRN)):
         return [f"{ARRAYS} lacks the DLRN's scores of the rows that it held out"]
     return problems_of(description, arrays)
 

@@ -60,5 +60,7 @@ class PredictionSets:
 
 def coverage_bound(alpha: float, cases: int, folds: int) -> float:
     """Return what CV+ promises: 1 - 2 alpha, less what so few cases in folds of equal size cost; 0 where it promises nothing."""
+    if cases < folds:
+        return 0.0
     cost = min(2 * (1 - 1 / folds) / (cases / folds + 1), (1 - folds / cases) / (folds + 1))
     return max(0.0, 1 - 2 * alpha - cost)

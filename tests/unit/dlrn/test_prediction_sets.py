@@ -102,7 +102,7 @@ def test_the_bound_is_the_theorems() -> None:
     assert coverage_bound(0.1, 100, 5) == pytest.approx(0.8 - 1.6 / 21, abs=1e-15)
     # Of 30 in 5, (1 - 5/30) / 6 is the smaller cost.
     assert coverage_bound(0.1, 30, 5) == pytest.approx(0.8 - (5 / 6) / 6, abs=1e-15)
-    assert coverage_bound(0.45, 30, 5) == 0.0
+    assert coverage_bound(0.45, 30, 5) == coverage_bound(0.1, 4, 5) == 0.0
     few, many = (
         sets_of([(i % 5, label, 0.5) for label in (0, 1) for i in range(n if label else 100)], 5, 0.1)
         for n in (30, 100)
@@ -228,7 +228,9 @@ def test_folds_that_are_no_models_are_no_bundle(bundle: Bundle, folder: Path) ->
     arrays, told = load_file(folder / ARRAYS), bundle.description
     assert told.prediction_sets is not None
     lacking = {name: array for name, array in arrays.items() if not name.startswith("fold-2.out_of_fold")}
+    half = {name: array for name, array in arrays.items() if name != "fold-3.out_of_fold.dlrn.others"}
     for changed, message in (
+        (half, "fold-3. arrays.safetensors lacks the DLRN's scores"),
         (lacking, "fold-2. arrays.safetensors lacks the DLRN's scores"),
         ({**arrays, "fold-1.scale": -arrays["fold-1.scale"]}, "fold-1. scale holds a deviation"),
         ({**arrays, "fold-3.dlr.child": arrays["fold-3.dlr.child"] + 1}, "fold-3. dlr: child leads"),
@@ -236,6 +238,8 @@ def test_folds_that_are_no_models_are_no_bundle(bundle: Bundle, folder: Path) ->
         ({**arrays, "fold-1.more": arrays["scale"]}, "fold-1. arrays.safetensors holds more"),
     ):
         assert any(message in problem for problem in problems_of(told, changed)), message
+    plain = {name: array for name, array in arrays.items() if not name.startswith("harmonisation")}
+    assert "of the whole cohort, or of a fold" in problems_of(replace(told, harmonisation=None), plain)[0]
     promised = replace(told, prediction_sets=replace(told.prediction_sets, bound=0.99))
     assert problems_of(promised, arrays) == ["prediction_sets promise what CV+ of so many cases does not"]
 

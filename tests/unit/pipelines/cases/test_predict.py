@@ -11,7 +11,9 @@ import pytest
 from cvtbatch import contracts
 from cvtbatch.dlrn.bundle import load_bundle
 from cvtbatch.dlrn.combat import Harmonisation
+from cvtbatch.dlrn.prediction_sets import PredictionSets
 from cvtbatch.dlrn.scoring import score_batch
+from cvtbatch.dlrn.training_scores import ClassScores
 from cvtbatch.errors import InputError
 from cvtbatch.pipelines.cases.case_inputs import CaseInputs
 from cvtbatch.pipelines.cases.predict import Prediction, predict_case
@@ -87,6 +89,25 @@ def test_a_case_of_a_centre_that_the_bundle_makes_alike_is_taken_as_its_others(t
         elsewhere = predict_case(alike, inputs, {}, center).card
         assert [model.score for model in elsewhere.models] == [model.score for model in expected.models]
         assert "not_harmonised" in elsewhere.flags
+
+
+def test_a_case_has_the_set_that_its_row_in_a_table_has(tmp_path: Path) -> None:
+    cohort, fit = fitted()
+    write(tmp_path / "bundle", fit)
+    bundle = load_bundle(tmp_path / "bundle")
+    sets = PredictionSets(0.2, (ClassScores(np.linspace(0.2, 1, 9), np.linspace(0, 0.8, 9)),) * 2)
+    model = replace(bundle.model, folds=(bundle.model, bundle.model), sets=sets)
+    columns = ("set_event", "set_other")
+    of_table = score_batch(model, SPECS, as_table(cohort), explain=False).select(columns).to_pylist()
+    place = next(at for at, row in enumerate(of_table) if row["set_event"] != row["set_other"])
+    values = dict(zip(cohort.radiomics_names, cohort.radiomics[place].tolist(), strict=True))
+    picture = OutlinedSlice(np.zeros((4, 4), np.int16), np.ones((4, 4), np.uint8), (1.0, 1.0))
+    inputs = CaseInputs("one", (), "image", "input", 1.0, 1.0, values, cohort.embedding[place], picture)
+    given = {name: str(cohort.clinical[name][place]) for name in ("age", "location", "epilepsy", "x_gcs")}
+    row = predict_case(replace(bundle, model=model), inputs, given).row
+    assert {name: row[name] for name in columns} == of_table[place]
+    without = predict_case(replace(bundle, model=model), inputs, {}).row
+    assert [without[name] for name in columns] == [None, None]
 
 
 def test_the_nomogram_of_a_report_gives_the_bundles_points(tmp_path: Path) -> None:
