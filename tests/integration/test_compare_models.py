@@ -19,7 +19,7 @@ from cvtbatch.spec import Spec, canonical_json
 from cvtbatch.store import FeatureStore
 from tests.support.cohorts import SMALLEST_JOB
 from tests.support.model_store import EMBEDDING_SPEC, fill
-from tests.support.store_rows import VOLUME_SPEC, row
+from tests.support.store_rows import RADIOMICS_SPEC, VOLUME_SPEC, row
 
 OTHER_NETWORK = Spec(
     "embedding",
@@ -114,8 +114,15 @@ def test_at_another_centre_each_variant_scores_as_what_is_fitted_on_all_training
     assert contracts.problems_of(document, "commands/compare-models.json") == []
     (center,) = document["external"]
     bundle = tmp_path / "bundle"
-    assert CliRunner().invoke(cli, ["fit", "--store", str(store), *SETS, "--out", str(bundle)]).exit_code == 0
-    wide = FeatureStore(store).wide().to_pandas().set_index("roi_key").sort_index()
+    fit = CliRunner().invoke(cli, ["fit", "--store", str(store), *SETS, *NETWORKS[0], "--out", str(bundle)])
+    assert fit.exit_code == 0, fit.output
+    wide = (
+        FeatureStore(store)
+        .wide(spec=[EMBEDDING_SPEC.spec_id, RADIOMICS_SPEC.spec_id])
+        .to_pandas()
+        .set_index("roi_key")
+        .sort_index()
+    )
     training, unseen = (wide[wide.center == name].dropna(subset=["cvt", "epilepsy"]) for name in ("C1", "C2"))
     training = training[training.index.isin(_fitted_on(store))]
     scored = load_bundle(bundle).score(unseen.reset_index()).set_index("roi_key")

@@ -222,6 +222,7 @@ def _provenance(source: Source, unfit_outlines: int, study: Study | None, review
             "volume specification": told.specs.volume_spec_id,
             "radiomics specification": told.specs.radiomics_spec_id,
             "embedding specification": told.specs.embedding_spec_id,
+            **{f"specification of {region.name}": region.region_spec_id for region in told.regions},
             **({} if spec is None else _radiomics_settings(spec)),
             **({SLICES: POOLED[pooling]} if pooling in POOLED else {}),
             "weights' SHA-256": told.weights.sha256 or "not known",
