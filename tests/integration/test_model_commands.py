@@ -231,7 +231,7 @@ def test_outlines_that_are_not_found_again_end_a_scoring(
 ) -> None:
     """What a portion is to score was read a moment ago, at the same snapshot."""
     fill(tmp_path / "store")
-    monkeypatch.setattr(score, "wide_rows", lambda *arguments: wide_rows(*arguments).slice(1))
+    monkeypatch.setattr(score, "wide_rows", lambda *rows, **named: wide_rows(*rows, **named).slice(1))
     with pytest.raises(InternalError, match="not those that were to be scored"):
         score_store(str(tmp_path / "store"), archive / "bundle", None, (), HERE, explain=False)
     assert scores(tmp_path).num_rows == 0
