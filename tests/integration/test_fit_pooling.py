@@ -1,6 +1,7 @@
 """`fit` on all slices of a hematoma: pooled, projected, scored by the bundle alone, and never of some slices for all."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,12 @@ from cvtbatch.dlrn import load_bundle
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import InputError
+from cvtbatch.manifest import Reading
 from cvtbatch.pipelines.centers.center_cohort import read_cohort, read_training_values
 from cvtbatch.pipelines.centers.center_source import open_source
 from cvtbatch.pipelines.centers.reader_study import Readers
+from cvtbatch.pipelines.models.cohort_source import CohortSource
+from cvtbatch.pipelines.models.training_cohort import read_training
 from cvtbatch.store import FeatureStore
 from tests.support.cohorts import SMALLEST_JOB
 from tests.support.model_store import LENGTH, fill
@@ -158,6 +162,13 @@ def test_components_of_slices_are_not_fitted_on_some_slices(folder: Path) -> Non
     assert result.exception.kind == "slices_without_embedding"
     assert "of 1 of 41 outlines to train on some slices have no embedding" in result.exception.message
     assert "--only embeddings --set embedding.slices=all adds the others" in result.exception.message
+
+
+def test_rows_that_nothing_is_fitted_on_need_their_largest_slice_alone(folder: Path) -> None:
+    source = CohortSource(str(folder / "store"), "paper", ("C1",), Reading("A", 1), (), reviewed=False)
+    with pytest.raises(InputError, match="some slices have no embedding"):
+        read_training(source)
+    assert len(read_training(replace(source, fitted_on=False)).cohort.keys) == 41
 
 
 def test_a_centre_and_its_training_are_read_pooled(folder: Path, bundle: Bundle) -> None:

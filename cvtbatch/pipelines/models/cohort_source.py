@@ -26,6 +26,7 @@ class CohortSource:
         pooling: which embeddings.
         outcome: column that says what is told.
         regions: whose features are columns too.
+        fitted_on: whether anything is fitted on its rows, for which their slices are needed beside the largest ones.
     """
 
     store_url: str
@@ -41,6 +42,7 @@ class CohortSource:
     pooling: Pooling = Pooling.LARGEST
     outcome: str = CVT.column
     regions: tuple[str, ...] = ()
+    fitted_on: bool = True
 
 
 def cohort_source(job: Job, pinned: PinnedStore, spec_ids: Sequence[str], icc_table: IccTable | None) -> CohortSource:

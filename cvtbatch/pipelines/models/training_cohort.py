@@ -155,7 +155,7 @@ def _require_slices(view: View, source: CohortSource, rows: pa.Table) -> None:
     Raises:
         InputError: "slices_without_embedding".
     """
-    if source.pooling is not Pooling.LARGEST:
+    if source.pooling is not Pooling.LARGEST or not source.fitted_on:
         return
     if lacking := incomplete_outlines(view, source.spec_ids, rows["roi_key"].combine_chunks()).num_rows:
         raise InputError(

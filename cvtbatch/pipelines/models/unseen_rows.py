@@ -68,7 +68,7 @@ def read_unseen(source: CohortSource, centers: tuple[str, ...]) -> TrainingData:
         InputError: as `read_training`.
     """
     try:
-        return read_training(replace(source, training_centers=centers, icc_readers=(), icc_table=None))
+        return read_training(replace(source, training_centers=centers, icc_readers=(), icc_table=None, fitted_on=False))
     except InputError as error:
         raise InputError(error.kind, f"{KEY}: {error.message}", error.private) from None
 
