@@ -78,6 +78,15 @@ def read_arrays(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
 
 def problems_of(description: Description, arrays: Arrays) -> list[str]:
     """Return every reason why bundle.json, which keeps to its contract, and the arrays are no model that can be scored."""
+    folds = () if description.prediction_sets is None else description.prediction_sets.folds
+    parts = [description.columns, *(fold.columns for fold in folds)]
+    used = columns_by_region(dict.fromkeys(column for part in parts for column in part.radiomics))
+    if {region.name: list(region.columns) for region in description.regions} != used:
+        return [f"{DOCUMENT} does not agree with itself which columns are of regions"]
+    return _model_problems(description, arrays)
+
+
+def _model_problems(description: Description, arrays: Arrays) -> list[str]:
     folds = _folds(description, arrays)
     if problems := [f"{prefix} {found}" for prefix, told, own in folds for found in _fold_problems(told, own)]:
         return problems
@@ -104,10 +113,6 @@ def problems_of(description: Description, arrays: Arrays) -> list[str]:
         return [
             f"{DOCUMENT} does not agree with itself whose features columns are: of {description.features} or {specified}"
         ]
-    if {region.name: list(region.columns) for region in description.regions} != columns_by_region(
-        description.columns.radiomics
-    ):
-        return [f"{DOCUMENT} does not agree with itself which columns are of regions"]
     summary = description.cohort_summary
     if {name in arrays for name in MOMENTS} != {summary is not None and summary.embedding is not None}:
         return [f"{DOCUMENT} and {ARRAYS} do not agree whether the embedding's moments are kept"]
@@ -125,7 +130,7 @@ def _fold_problems(description: Description, arrays: Arrays) -> list[str]:
     """Return every reason why a fold's part is no model with scores of the rows that it held out."""
     if not set(arrays).issuperset(_out_of_fold_names(Model.DLRN)):
         return [f"{ARRAYS} lacks the DLRN's scores of the rows that it held out"]
-    return problems_of(description, arrays)
+    return _model_problems(description, arrays)
 
 
 def _sets_problems(sets: PredictionSets | None, told: SetsDescription | None) -> list[str]:

@@ -189,8 +189,9 @@ def _backbone(data: TrainingData) -> dict[str, object]:
 
 def _regions(fit: Fit, data: TrainingData) -> dict[str, object]:
     """Return what bundle.json says of regions whose features are columns; nothing where there are none."""
-    used = columns_by_region(fit.model.radiomics).items()
-    found = [{"name": name, "region_spec_id": data.specs.regions[name], "columns": columns} for name, columns in used]
+    columns = dict.fromkeys(name for model in fit.model.models for name in model.radiomics)
+    used = columns_by_region(columns).items()
+    found = [{"name": name, "region_spec_id": data.specs.regions[name], "columns": own} for name, own in used]
     return {"regions": found} if found else {}
 
 
