@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cvtbatch import contracts
+from cvtbatch.embedding.architectures import DEFAULT
 from cvtbatch.errors import CvtbatchError, FormatError
 from cvtbatch.pipelines.extraction import embedding_worker
 from cvtbatch.pipelines.extraction.embedding_plan import WeightsRef
@@ -106,7 +107,7 @@ def test_the_command_says_what_to_do(sound: Path, tmp_path: Path) -> None:
 
 def test_weights_that_are_not_what_was_written(tmp_path: Path) -> None:
     url, sha256 = str(tmp_path / "store"), "a" * 64
-    ref = WeightsRef("tuned.safetensors", sha256, url)
+    ref = WeightsRef("tuned.safetensors", sha256, DEFAULT, url)
     store = FeatureStore.open_for_writing(url)
     with pytest.raises(FormatError) as caught:
         embedding_worker._fetch(ref)
