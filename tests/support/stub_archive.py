@@ -68,7 +68,11 @@ def stub_archive(certificate: Path | None = None) -> Iterator[StubArchive]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """Say nothing: whoever breaks off or refuses the certificate is the test's own client."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate / "node.pem", certificate / "node-key.pem")

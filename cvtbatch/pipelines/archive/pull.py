@@ -15,6 +15,7 @@ from pathlib import Path, PurePath
 
 from cvtbatch.errors import CvtbatchError, InputError
 from cvtbatch.extras import require
+from cvtbatch.pacs.addresses import Dimse
 from cvtbatch.pacs.archive import REFUSED, Archive, Series
 from cvtbatch.pacs.retries import Retries
 from cvtbatch.pacs.source import Connect, Source, open_source
@@ -109,7 +110,8 @@ def pull(
         UnavailableError: the archive is away; what came is there, and the same call goes on.
         ResourceError: libraries are missing.
     """
-    require("archives are reached by", "requests", "pynetdicom")
+    if isinstance(source.address, Dimse):
+        require("DIMSE needs", "pynetdicom")
     started = time.monotonic()
     report = PullReport(str(out), dry_run)
     retries = Retries(sleep=pace.sleep)

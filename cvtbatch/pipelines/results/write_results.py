@@ -20,7 +20,7 @@ from cvtbatch.ingest.instance_headers import read_instance_headers
 from cvtbatch.ingest.written_grids import lay_on_slices
 from cvtbatch.manifest import Case, Manifest, read_manifest, require_centers
 from cvtbatch.nearest import did_you_mean
-from cvtbatch.pacs.addresses import Dicomweb
+from cvtbatch.pacs.addresses import Dimse
 from cvtbatch.pacs.sending import Sender, open_sender
 from cvtbatch.pipelines.results.delivery import Delivered, Destination, deliver
 from cvtbatch.pipelines.results.outline_results import to_outline, to_results
@@ -181,7 +181,8 @@ def write_results(
 def _open(destination: Destination | None) -> AbstractContextManager[Sender | None]:
     if destination is None or not destination.send:
         return nullcontext()
-    require("sending needs", "requests" if isinstance(destination.address, Dicomweb) else "pynetdicom")
+    if isinstance(destination.address, Dimse):
+        require("sending by DIMSE needs", "pynetdicom")
     return open_sender(destination.address, destination.ae_title)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from cvtbatch.engine.processes import open_scratch
 from cvtbatch.errors import SOURCE_UNAVAILABLE, InputError, UnavailableError
-from cvtbatch.extras import require
 from cvtbatch.ingest import archive_fingerprint, look_at_image
 from cvtbatch.manifest import Case, in_archive, series_address
 from cvtbatch.pacs.addresses import Dicomweb, parse_address
@@ -78,7 +77,6 @@ def _fetch(case: Case, scratch: Path) -> Path:
 
 @contextmanager
 def _archive_of(case: Case, retries: Retries) -> Iterator[tuple[Archive, Series]]:
-    require("images in archives need", "requests")
     address = series_address(case.image)
     server = None if address is None else parse_address(address.server)
     if address is None or not isinstance(server, Dicomweb):
