@@ -78,18 +78,16 @@ def seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+def work_of_all_slices(url: str, compute: Compute) -> EmbeddingWork:
+    """Return what a run does to every outline, with random weights."""
+    weights = random_weights(0)
+    ref = WeightsRef(weights.source, weights.sha256, weights.architecture, url)
+    return EmbeddingWork("emb", "vol", Preprocessing(), ref, True, compute, "all")
+
+
 def compare(url: str, rois: list[RoiInput], compute: Compute, repeats: int) -> tuple[float, float]:
     """Return slices a second of the pipeline and of the bare forward pass."""
-    weights = random_weights(0)
-    work = EmbeddingWork(
-        "emb",
-        "vol",
-        Preprocessing(),
-        WeightsRef(weights.source, weights.sha256, weights.architecture, url),
-        True,
-        compute,
-        "all",
-    )
+    work = work_of_all_slices(url, compute)
     embedding_worker._backbone.cache_clear()
     backbone: Backbone = embedding_worker._backbone(work.weights, compute)
     cuda = backbone.device != "cpu"
@@ -118,16 +116,7 @@ def compare(url: str, rois: list[RoiInput], compute: Compute, repeats: int) -> t
 
 def compare_parts(url: str, rois: list[RoiInput], compute: Compute, repeats: int) -> tuple[float, float]:
     """Return outlines a second of which all slices are embedded, and of which the largest slice alone is."""
-    weights = random_weights(0)
-    work = EmbeddingWork(
-        "emb",
-        "vol",
-        Preprocessing(),
-        WeightsRef(weights.source, weights.sha256, weights.architecture, url),
-        True,
-        compute,
-        "all",
-    )
+    work = work_of_all_slices(url, compute)
     of_all = EmbeddingTask(work, tuple(rois))
     of_largest = EmbeddingTask(work, tuple(replace(roi, part="largest", slices=1) for roi in rois))
     whole = largest = 0.0
