@@ -14,11 +14,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torchvision.models import get_model
 
 from cvtbatch.embedding.compute import CPU_BATCH, CUDA_BATCH, Compute, Embeddings
 from cvtbatch.embedding.device import choose_device, set_arithmetic
 from cvtbatch.embedding.preprocessing import IMAGENET_MEAN, IMAGENET_STD, SIDE, Gray
+from cvtbatch.embedding.torchvision_models import bare_network
 from cvtbatch.embedding.weights import Weights
 from cvtbatch.errors import ResourceError
 
@@ -38,8 +38,7 @@ class Network(torch.nn.Module):
 
     def __init__(self, weights: Weights, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
-        with torch.device("meta"):
-            self.body = get_model(weights.architecture.network, weights=None)
+        self.body = bare_network(weights.architecture.network)
         self.body.set_submodule(weights.architecture.head, torch.nn.Identity())
         tensors = {name: torch.from_numpy(values.copy()) for name, values in weights.tensors.items()}
         counters = {name: torch.tensor(0) for name, _ in self.body.named_buffers() if name.endswith("tracked")}

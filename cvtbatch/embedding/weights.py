@@ -26,6 +26,7 @@ from safetensors import SafetensorError
 
 from cvtbatch.downloads import fetch_file
 from cvtbatch.embedding.architectures import DEFAULT, Architecture
+from cvtbatch.embedding.torchvision_models import bare_network, torchvision_models
 from cvtbatch.errors import InputError
 from cvtbatch.extras import require
 from cvtbatch.file_errors import why
@@ -124,11 +125,7 @@ def from_bytes(data: bytes, source: str, architecture: Architecture = DEFAULT) -
 @cache
 def shapes(architecture: Architecture) -> Mapping[str, tuple[int, ...]]:
     """Return the shapes of a network's tensors by torchvision's names."""
-    import torch
-    from torchvision.models import get_model
-
-    with torch.device("meta"):
-        state = get_model(architecture.network, weights=None).state_dict()
+    state = bare_network(architecture.network).state_dict()
     return {name: tuple(tensor.shape) for name, tensor in state.items() if architecture.takes(name)}
 
 
@@ -243,10 +240,9 @@ def _load_state_dict(path: Path) -> Tensors:
 def _downloaded(name: str, architecture: Architecture) -> Tensors:
     """Return torchvision's weights from its cache, or from the network; a file in the cache is checked as well."""
     import torch
-    from torchvision.models import get_model_weights
 
     try:
-        url = str(get_model_weights(architecture.network)[IMAGENET[name]].url)
+        url = str(torchvision_models().get_model_weights(architecture.network)[IMAGENET[name]].url)
     except KeyError:
         raise InputError(
             "bad_weights", f"embedding.weights {name}: torchvision has none for {architecture.network}: take imagenet"

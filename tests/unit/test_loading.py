@@ -58,3 +58,19 @@ def test_torch_waits_until_embeddings_are_asked_for() -> None:
     assert (
         _loaded(f"import importlib\nfor name in {modules}: importlib.import_module(name)", {"torch"}) == "LOADED []\n"
     )
+
+
+def test_embeddings_leave_the_compiler_of_torch_out_until_somebody_asks_for_it() -> None:
+    """It would take half of a worker's start."""
+    code = """
+import torch
+from cvtbatch.embedding.backbone import Network
+from cvtbatch.embedding.architectures import find_architecture
+from cvtbatch.embedding.weights import random_weights
+network = Network(random_weights(0, find_architecture("torchvision:mobilenet_v3_small"))).eval()
+with torch.inference_mode():
+    print(tuple(network(torch.ones(1, 224, 224)).shape), "torch._dynamo" in sys.modules, end=" ")
+stand_in = sys.modules["torchvision.ops.roi_align"].is_compile_supported
+print(stand_in("cpu"), stand_in("meta"), torch._dynamo.utils.is_compile_supported("cpu"))
+"""
+    assert _loaded(code, {"sympy"}) == "(1, 576) False True False True\nLOADED ['sympy']\n"

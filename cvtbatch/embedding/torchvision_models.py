@@ -1,0 +1,64 @@
+"""torchvision's networks, imported and made without torch's compiler.
+
+Two things bring the compiler in, 900 modules that take more processor time to import than torch and torchvision together, in every
+process that embeds: `torchvision.ops.roi_align` imports one function of it, which is called where regions are aligned, as no image
+network does; and a normal distribution drawn for a tensor without storage goes through it. Here a stand-in takes the function's
+place while torchvision is imported, which asks the true one when it is called, and nothing is drawn.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+_COMPILER = "torch._dynamo"
+_UTILS = f"{_COMPILER}.utils"
+
+
+def is_compile_supported(device_type: Any) -> Any:
+    """Return what torch's own function of this name returns."""
+    return import_module(_UTILS).is_compile_supported(device_type)
+
+
+@cache
+def torchvision_models() -> Any:
+    """Return the module `torchvision.models`."""
+    import_module("torch")
+    if sys.modules.keys() & {_COMPILER, "torchvision"}:
+        return import_module("torchvision.models")
+    stand_ins = {_COMPILER: ModuleType(_COMPILER), _UTILS: ModuleType(_UTILS)}
+    stand_ins[_UTILS].__dict__["is_compile_supported"] = is_compile_supported
+    sys.modules.update(stand_ins)
+    try:
+        return import_module("torchvision.models")
+    finally:
+        for name in stand_ins:
+            del sys.modules[name]
+
+
+def bare_network(name: str) -> "torch.nn.Module":
+    """Return a network of torchvision's whose tensors have shapes and neither storage nor values.
+
+    Args:
+        name: what torchvision calls it.
+    """
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    class DrawsNothing(TorchFunctionMode):
+        def __torch_function__(
+            self, func: Any, types: Sequence[Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+        ) -> Any:
+            given = kwargs or {}
+            if func in (torch.nn.init.normal_, torch.Tensor.normal_):
+                return given.get("tensor", *args[:1])
+            return func(*args, **given)
+
+    with torch.device("meta"), DrawsNothing():
+        network: torch.nn.Module = torchvision_models().get_model(name, weights=None)
+    return network
