@@ -106,12 +106,16 @@ def class_labels(outcome: Outcome) -> tuple[str, str]:
 
 def finish(figure: Any, name: str, title: str, alt: str) -> Drawing:
     """Write a figure as SVG and PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     svg, png = io.BytesIO(), io.BytesIO()
-    # The layout costs as much as the drawing, and both files have the same.
+    # The layout costs as much as the drawing, and both files have the same; `savefig` would go through the figure twice for each.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None})
+    FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Creator": None})
+    figure.dpi = PNG_DPI
+    FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
     return Drawing(name, title, alt, _embeddable(svg.getvalue().decode(), name, alt), png.getvalue())
 
 
