@@ -4,6 +4,8 @@ UV_VERSION := 0.13.9
 UV := .venv/uv/bin/uv
 BIN := .venv/bin
 export PYTHONNOUSERSITE := 1
+# Tests start the package in processes of their own by the hundred: its modules are compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo docs test check try-wheel lint format lock clean
 

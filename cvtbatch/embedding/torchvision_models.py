@@ -1,8 +1,8 @@
 """torchvision's networks, imported and made without torch's compiler.
 
-Two things bring the compiler in, 900 modules that take more processor time to import than torch and torchvision together, in every
-process that embeds: `torchvision.ops.roi_align` imports one function of it, which is called where regions are aligned, as no image
-network does; and a normal distribution drawn for a tensor without storage goes through it. Here a stand-in takes the function's
+Two things bring the compiler in, 900 modules that take nearly as long to import as all the rest of torch, in every process that
+embeds: `torchvision.ops.roi_align` imports one function of it, which is called where regions are aligned, as no image network does;
+and a normal distribution drawn for a tensor without storage goes through it. Here a stand-in takes the function's
 place while torchvision is imported, which asks the true one when it is called, and nothing is drawn.
 """
 

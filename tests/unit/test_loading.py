@@ -61,7 +61,7 @@ def test_torch_waits_until_embeddings_are_asked_for() -> None:
 
 
 def test_embeddings_leave_the_compiler_of_torch_out_until_somebody_asks_for_it() -> None:
-    """It would take half of a worker's start."""
+    """It takes nearly as long to import as all the rest of torch."""
     code = """
 import torch
 from cvtbatch.embedding.backbone import Network
