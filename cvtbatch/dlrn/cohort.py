@@ -7,6 +7,7 @@ import numpy as np
 
 from cvtbatch.dlrn.arrays import Booleans, Floats, Floats32, Integers
 from cvtbatch.dlrn.clinical_terms import EPILEPSY, ClinicalColumns, are_numbers, are_texts, is_yes_or_no
+from cvtbatch.dlrn.pooling import Slices
 from cvtbatch.errors import InputError
 from cvtbatch.spec import digest
 from cvtbatch.validation.icc_table import IccTable
@@ -48,8 +49,9 @@ class Cohort:
         clinical: by column (n,) of those that may enter the nomogram: numbers with NaN, or texts with None, where unknown.
         radiomics_names: (R,) names of the columns of `radiomics`.
         radiomics: (n, R) features.
-        embedding: (n, E) embedding of the slice with the largest hematoma.
-        slices: (m, E) embeddings of all hematoma-bearing slices.
+        embedding: (n, E) embedding of the slice with the largest hematoma, or of all as they are pooled; (n, 0) where a fit learns
+            how to pool them.
+        slices: (m, E) embeddings of all hematoma-bearing slices, or those of `embedding` where these are pooled.
         slice_rows: (m,) the row that each slice belongs to.
         image_digests: (n,) digest of each row's voxels; empty texts where it is not known.
         repeats: second outlines of some rows.
@@ -145,6 +147,15 @@ class Cohort:
             image_digests=tuple(self.image_digests[row] for row in rows) if self.image_digests else (),
             repeats=tuple(repeats),
         )
+
+    def stacked(self, rows: Integers) -> Slices:
+        """Return the slices of some rows, in the order of the rows."""
+        order = np.argsort(self.slice_rows, kind="stable")
+        counts = np.bincount(self.slice_rows, minlength=len(self.keys))
+        first = np.cumsum(counts) - counts
+        places = [order[first[row] : first[row] + counts[row]] for row in rows]
+        starts = np.concatenate([[0], np.cumsum(counts[rows])]).astype(np.int64)
+        return Slices(self.slices[np.concatenate(places)], starts)
 
     def slices_of(self, rows: Integers) -> Booleans:
         """Say which slices belong to some rows: (m,)."""

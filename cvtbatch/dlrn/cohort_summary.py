@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cvtbatch.dlrn.arrays import Floats32
+from cvtbatch.dlrn.attention import embedding_of
 from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.description import CohortSummary, KeptDistances
 from cvtbatch.dlrn.kernels import project
@@ -38,7 +39,8 @@ def summarise_cohort(
         units: of some of the columns; see `baseline_table`. Others are categories where a value is a text.
     """
     places = [cohort.radiomics_names.index(name) for name in model.radiomics]
-    components = project(cohort.embedding, model.loadings, model.offset)
+    embedding = embedding_of(model.attention, cohort, np.arange(len(cohort.keys)))
+    components = project(embedding, model.loadings, model.offset)
     values = np.column_stack([model.harmonised(cohort.radiomics[:, places], cohort.centers), components])
     features = {name: keep_numbers(values[:, place]) for place, name in enumerate(model.columns)}
     numbers: dict[str, KeptNumbers | None] = {}
@@ -49,7 +51,7 @@ def summarise_cohort(
             levels[name] = keep_levels(level_texts(column, unit))
         else:
             numbers[name] = keep_numbers(to_floats(column))
-    found = keep_embedding(cohort.embedding.astype(np.float64))
+    found = keep_embedding(embedding.astype(np.float64))
     summary = CohortSummary(
         features={name: kept for name, kept in features.items() if kept is not None},
         numbers={name: kept for name, kept in numbers.items() if kept is not None},

@@ -28,6 +28,8 @@ def with_unseen(training: Cohort, unseen: Cohort) -> Cohort:
         clinical={name: np.concatenate([values, unseen.clinical[name]]) for name, values in training.clinical.items()},
         radiomics=np.concatenate([training.radiomics, unseen.radiomics]),
         embedding=np.concatenate([training.embedding, unseen.embedding]),
+        slices=np.concatenate([training.slices, unseen.slices]),
+        slice_rows=np.concatenate([training.slice_rows, len(training.keys) + unseen.slice_rows]),
         image_digests=images if len(images) == len(training.keys) + len(unseen.keys) else (),
     )
 

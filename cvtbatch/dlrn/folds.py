@@ -11,6 +11,24 @@ Split = tuple[Integers, Integers]
 FOLD_KEYS = "fit.nested.folds, fit.crossfit_folds, fit.forest.folds, fit.selection.lasso_folds"
 
 
+def require_patients(outcome: Integers, patients: Sequence[str], count: int) -> Integers:
+    """Refuse rows with an outcome that too few patients have for so many folds; return a number for each row's patient: (n,).
+
+    Raises:
+        InputError: "too_few_patients".
+    """
+    groups = np.unique(np.asarray(patients, dtype=object).astype(str), return_inverse=True)[1]
+    for label in (0, 1):
+        available = len(np.unique(groups[outcome == label]))
+        if available < count:
+            raise InputError(
+                "too_few_patients",
+                f"{available} patients with cvt {label} do not make {count} folds, and inside of outer folds there are fewer: give "
+                f"cases of more patients, or fewer folds ({FOLD_KEYS})",
+            )
+    return np.asarray(groups, np.int64)
+
+
 def grouped_folds(outcome: Integers, patients: Sequence[str], count: int, seed: int) -> list[Split]:
     """Return (train, test) row numbers of each fold, as scikit-learn's shuffled `StratifiedGroupKFold`.
 
@@ -23,15 +41,7 @@ def grouped_folds(outcome: Integers, patients: Sequence[str], count: int, seed: 
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    groups = np.unique(np.asarray(patients, dtype=object).astype(str), return_inverse=True)[1]
-    for label in (0, 1):
-        available = len(np.unique(groups[outcome == label]))
-        if available < count:
-            raise InputError(
-                "too_few_patients",
-                f"{available} patients with cvt {label} do not make {count} folds, and inside of outer folds there are fewer: give "
-                f"cases of more patients, or fewer folds ({FOLD_KEYS})",
-            )
+    groups = require_patients(outcome, patients, count)
     folds = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     splits = [
         (np.asarray(train, np.int64), np.asarray(test, np.int64))

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 import cvtbatch
 from cvtbatch.dlrn.arrays import Floats, Floats32, Texts
+from cvtbatch.dlrn.attention import embedding_of
 from cvtbatch.dlrn.clinical_columns import to_texts
 from cvtbatch.dlrn.clinical_terms import (
     ClinicalColumns,
@@ -28,6 +29,7 @@ from cvtbatch.dlrn.kernels import standardise
 from cvtbatch.dlrn.logistic import LogisticFit
 from cvtbatch.dlrn.model import TRAINING_MEAN, FrozenModel, score_rows
 from cvtbatch.dlrn.nomogram import Axis, Nomogram
+from cvtbatch.dlrn.pooling import Slices
 from cvtbatch.dlrn.scoring import (
     CENTER,
     SpecIds,
@@ -60,7 +62,7 @@ def freeze_model(
     radiomics = [column for column in used if column < radiomics_count]
     components = [column - radiomics_count for column in used if column >= radiomics_count]
     place = {column: number for number, column in enumerate(used)}
-    values = np.ascontiguousarray(signatures.columns_of(cohort.radiomics, cohort.embedding, cohort.centers)[:, used])
+    values = np.ascontiguousarray(signatures.values_of(cohort, np.arange(len(cohort.keys)))[:, used])
     mean, scale = np.zeros(len(used)), np.ones(len(used))
     for signature in signatures.fitted.values():
         places = [place[int(column)] for column in signature.columns]
@@ -95,6 +97,7 @@ def freeze_model(
         pooling=settings.pooling,
         clinical=clinical,
         harmonisation=signatures.harmonisation and signatures.harmonisation.of_columns(radiomics),
+        attention=signatures.attention,
     )
     return _with_training_distances(model, cohort)
 
@@ -152,7 +155,8 @@ def _with_training_distances(model: FrozenModel, cohort: Cohort) -> FrozenModel:
 
 def _inputs(model: FrozenModel, cohort: Cohort) -> tuple[Floats, Floats32, ClinicalColumns]:
     columns = [cohort.radiomics_names.index(name) for name in model.radiomics]
-    return model.harmonised(cohort.radiomics[:, columns], cohort.centers), cohort.embedding, cohort.clinical
+    embedding = embedding_of(model.attention, cohort, np.arange(len(cohort.keys)))
+    return model.harmonised(cohort.radiomics[:, columns], cohort.centers), embedding, cohort.clinical
 
 
 def whiten(scaled: Floats) -> Floats:
@@ -185,8 +189,10 @@ def golden_rows(
     radiomics = model.mean[:count] + 2 * model.scale[:count] * rng.standard_normal((GOLDEN_ROWS, count))
     loadings = signatures.components.loadings
     spread = signatures.components.apply(cohort.slices).std(axis=0)
-    steps = 2 * spread * rng.standard_normal((GOLDEN_ROWS, loadings.shape[1]))
-    embedding = (cohort.slices.mean(axis=0, dtype=np.float64) + steps @ loadings.T).astype(np.float32)
+    counts = np.ones(GOLDEN_ROWS, np.int64) if model.attention is None else 1 + np.arange(GOLDEN_ROWS) % 3
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    steps = 2 * spread * rng.standard_normal((starts[-1], loadings.shape[1]))
+    slices = Slices((cohort.slices.mean(axis=0, dtype=np.float64) + steps @ loadings.T).astype(np.float32), starts)
     clinical = {name: _golden_values(model.clinical, name, rng) for name in names_of(model.clinical)}
     centers = _golden_centers(model)
     if count:
@@ -196,7 +202,11 @@ def golden_rows(
     there[4] = False
     inputs = {name: nullable(radiomics[:, place]) for place, name in enumerate(model.radiomics)}
     inputs[model.pooling.column] = pa.array(
-        [row if keep else None for row, keep in zip(embedding, there, strict=True)], pa.list_(pa.float32())
+        [
+            slices.values[first:last].ravel() if keep else None
+            for (first, last), keep in zip(itertools.pairwise(starts), there, strict=True)
+        ],
+        pa.list_(pa.float32()),
     )
     inputs |= {name: _golden_column(name, values) for name, values in clinical.items()}
     if centers:
@@ -205,6 +215,7 @@ def golden_rows(
         inputs = {**_golden_inputs(fold, rng), **inputs}
     table = pa.table(inputs)
     scored = score_batch(model, specs, table, explain=False)
+    embedding = model.embedding(slices)
     embedding[~there] = np.nan
     alike = model.harmonised(radiomics, centers)
     expected = _reference_scores(model, signatures, nomogram, alike, embedding, clinical)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cvtbatch.dlrn.arrays import Booleans, Floats, Floats32, Integers
+from cvtbatch.dlrn.attention import Attention
 from cvtbatch.dlrn.clinical_terms import (
     DEFAULT_TERMS,
     ClinicalColumns,
@@ -20,7 +21,7 @@ from cvtbatch.dlrn.description import VoteRecalibration
 from cvtbatch.dlrn.forest import FlatForest
 from cvtbatch.dlrn.kernels import distances, logistic, project, recalibrate, standardise
 from cvtbatch.dlrn.nomogram import Nomogram
-from cvtbatch.dlrn.pooling import Pooling
+from cvtbatch.dlrn.pooling import Pooling, Slices
 from cvtbatch.dlrn.prediction_sets import PredictionSets
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.votes import to_probability
@@ -53,6 +54,7 @@ class FrozenModel:
         clinical: terms of the nomogram beside the signature.
         harmonisation: of the radiomics columns in use; None where centres stay as they are.
         sets: what makes sets of classes; None where none are made.
+        attention: what pools slices; None where pooling is another.
         folds: the models of the folds that sets are made by, all of whose steps saw a fold's training rows alone.
     """
 
@@ -80,6 +82,7 @@ class FrozenModel:
     harmonisation: Harmonisation | None = None
     sets: PredictionSets | None = None
     folds: tuple["FrozenModel", ...] = ()
+    attention: Attention | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -104,6 +107,17 @@ class FrozenModel:
     def harmonised(self, radiomics: Floats, centers: Sequence[str | None]) -> Floats:
         """Return the radiomics columns (n, R) as the model takes them, of rows of these centres (n,)."""
         return radiomics if self.harmonisation is None else self.harmonisation.apply(radiomics, centers)
+
+    def embedding(self, slices: Slices) -> Floats32:
+        """Return the embedding of each hematoma, of all its slices or of the one that it is pooled to: (n, E), NaN without any."""
+        if self.attention is not None:
+            return self.attention.pool(slices)
+        there = np.diff(slices.starts) > 0
+        if there.all():
+            return slices.values
+        rows = np.full((len(there), slices.values.shape[1]), np.nan, np.float32)
+        rows[there] = slices.values
+        return rows
 
     def probability(self, signature: Model, votes: Floats) -> Floats:
         """Return the probabilities that a signature's votes (n,) stand for; NaN throughout where they are not recalibrated."""

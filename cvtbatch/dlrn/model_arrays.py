@@ -9,6 +9,7 @@ from safetensors.numpy import load as load_safetensors
 
 from cvtbatch import contracts
 from cvtbatch.contracts import JsonObject
+from cvtbatch.dlrn.attention import Attention
 from cvtbatch.dlrn.bundle_files import ARRAYS, DOCUMENT
 from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS
 from cvtbatch.dlrn.cohort_summary import EmbeddingMoments
@@ -41,6 +42,7 @@ PLAIN = (
 # What bundle.json says of a fold's model: all else is the bundle's.
 OF_FOLD = tuple(FoldDescription.__dataclass_fields__)
 HARMONISATION = ("harmonisation.location", "harmonisation.scale")
+ATTENTION = {name: f"attention.{name}" for name in Attention.__dataclass_fields__}
 RECALIBRATION, OUT_OF_FOLD, SIDES = "recalibration", "out_of_fold", ("events", "others")
 MOMENTS = ("embedding.mean", "embedding.sd")
 # Keys of bundle.json that belong to the model; formats 1 and 2 have no votes.
@@ -106,6 +108,8 @@ def _model_problems(description: Description, arrays: Arrays) -> list[str]:
         return [f"{DOCUMENT} and {ARRAYS} do not agree whether this is a recalibration"]
     if {name in arrays for name in HARMONISATION} != {description.harmonisation is not None}:
         return [f"{DOCUMENT} and {ARRAYS} do not agree whether centres are made alike"]
+    if {name in arrays for name in ATTENTION.values()} != {_pooling_of(description) is Pooling.ATTENTION}:
+        return [f"{DOCUMENT} and {ARRAYS} do not agree whether slices are pooled by attention"]
     if description.harmonisation and description.harmonisation.columns != description.columns.radiomics:
         return [f"harmonisation of {DOCUMENT} is not of the radiomics columns in use"]
     specified = (description.spec_settings or {}).get("radiomics", {}).get("set", contracts.RADIOMICS)
@@ -146,7 +150,7 @@ def _array_names() -> tuple[set[str], set[str]]:
     of_signatures = {f"{name}.{part}" for name in SIGNATURES for part in ("used", *FlatForest.__dataclass_fields__)}
     needed = {*PLAIN, *of_signatures}
     of_scores = {name for model in Model for name in _out_of_fold_names(model)}
-    return needed, {*needed, RECALIBRATION, *HARMONISATION, *MOMENTS, *of_scores}
+    return needed, {*needed, RECALIBRATION, *HARMONISATION, *ATTENTION.values(), *MOMENTS, *of_scores}
 
 
 def _out_of_fold_names(model: Model) -> tuple[str, ...]:
@@ -169,6 +173,8 @@ def arrays_of(
         arrays[RECALIBRATION] = model.recalibration
     if model.harmonisation is not None:
         arrays |= dict(zip(HARMONISATION, (model.harmonisation.location, model.harmonisation.scale), strict=True))
+    if model.attention is not None:
+        arrays |= {array: getattr(model.attention, name) for name, array in ATTENTION.items()}
     for name, scores in out_of_fold.items():
         arrays |= dict(zip(_out_of_fold_names(name), (getattr(scores, side) for side in SIDES), strict=True))
     if moments is not None:
@@ -227,6 +233,10 @@ def moments_of(arrays: Arrays) -> EmbeddingMoments | None:
     return EmbeddingMoments(*(arrays[name] for name in MOMENTS)) if MOMENTS[0] in arrays else None
 
 
+def _pooling_of(description: Description) -> Pooling:
+    return Pooling.LARGEST if description.pooling is None else description.pooling.kind
+
+
 def _prefixes(folds: Sequence[object]) -> list[str]:
     return [f"fold-{number}." for number in range(1, len(folds) + 1)]
 
@@ -262,7 +272,10 @@ def model_of(description: Description, arrays: Arrays) -> FrozenModel:
         missing_feature=description.missing_feature,
         recalibration=arrays.get(RECALIBRATION),
         votes=description.votes,
-        pooling=Pooling.LARGEST if description.pooling is None else description.pooling.kind,
+        pooling=(pooling := _pooling_of(description)),
+        attention=Attention(**{name: arrays[array] for name, array in ATTENTION.items()})
+        if pooling is Pooling.ATTENTION
+        else None,
         clinical=description.clinical_terms,
         harmonisation=None
         if description.harmonisation is None

@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cvtbatch.dlrn.arrays import Booleans, Floats, Floats32
+from cvtbatch.dlrn.arrays import Booleans, Floats
 from cvtbatch.dlrn.clinical_columns import numbers_of, read_columns
 from cvtbatch.dlrn.clinical_terms import ClinicalColumns, levels_of, names_of, unknown
 from cvtbatch.dlrn.model import TRAINING_MEAN, FrozenModel, RowScores, score_rows
+from cvtbatch.dlrn.pooling import Pooling, Slices
 from cvtbatch.dlrn.prediction_sets import PredictionSets
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.thresholds import THRESHOLDS
@@ -97,9 +98,10 @@ def score_batch(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordB
     """Score the rows of a table.
 
     Args:
-        table: the model's columns by name; the embedding, under the name of its pooling, a list, null where there is none; clinical
-            terms as the manifest has them, e.g. `epilepsy` 0, 1 or null. Specification ids are compared where they are given. Other
-            columns are left alone, those of identity pass through.
+        table: the model's columns by name; the embedding, under the name of its pooling, a list, null where there is none, of
+            attention the embeddings of all slices, one behind the other; clinical terms as the manifest has them, e.g.
+            `epilepsy` 0, 1 or null. Specification ids are compared where they are given. Other columns are left alone, those of
+            identity pass through.
         explain: add the base and the columns that contribute most to the DLR signature.
 
     Returns:
@@ -116,11 +118,11 @@ def score_batch(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordB
     parts = []
     for start in range(0, max(table.num_rows, 1), ROWS_AT_ONCE):
         part = table.slice(start, ROWS_AT_ONCE)
-        embedding, centers = _embedding(part, model), _centers(part, model)
-        scores, clinical = _scores(model, part, embedding, centers)
+        slices, centers = read_slices(part, model), _centers(part, model)
+        scores, clinical = _scores(model, part, slices, centers)
         columns = {name: part[name] for name in identity} | _score_columns(model, scores, clinical, centers)
         if model.sets:
-            of_folds = [_scores(fold, part, embedding, centers)[0] for fold in model.folds]
+            of_folds = [_scores(fold, part, slices, centers)[0] for fold in model.folds]
             columns |= _set_columns(model.sets, np.stack([found.score[Model.DLRN] for found in of_folds]))
         if explain:
             columns |= _explanation_columns(model, scores)
@@ -174,12 +176,16 @@ def _centers(table: pa.Table, model: FrozenModel) -> list[str | None]:
     return centers
 
 
-def _embedding(table: pa.Table, model: FrozenModel) -> Floats32:
-    """Return the embeddings, NaN where there is none: (n, E)."""
+def read_slices(table: pa.Table, model: FrozenModel) -> Slices:
+    """Return the slices that make each row's embedding, or the one embedding that is made of them; none where there is none.
+
+    Raises:
+        InputError: "bad_column": it holds no lists, or lists of another length.
+    """
     name, length = model.pooling.column, model.loadings.shape[0]
     column = table[name].combine_chunks()
     if pa.types.is_null(column.type):
-        return np.full((table.num_rows, length), np.nan, dtype=np.float32)
+        return Slices(np.empty((0, length), np.float32), np.zeros(table.num_rows + 1, np.int64))
     if not (
         pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or pa.types.is_fixed_size_list(column.type)
     ):
@@ -188,26 +194,25 @@ def _embedding(table: pa.Table, model: FrozenModel) -> Floats32:
             f"column {name} holds {column.type}, not lists of numbers; a CSV holds an embedding as emb_0000 ..., a column for "
             "each number, which is taken instead of it",
         )
-    lengths = pc.unique(pc.list_value_length(column.drop_null())).to_pylist()
-    if wrong := [found for found in lengths if found != length]:
-        raise InputError("bad_column", f"column {name} holds a list of {wrong[0]} numbers; the bundle takes {length}")
+    several = model.pooling is Pooling.ATTENTION
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+    own = np.unique(lengths[column.is_valid().to_numpy(zero_copy_only=False)])
+    if wrong := own[(own % length != 0) | (own == 0) if several else own != length].tolist():
+        told = f"{length} of each slice" if several else f"{length}"
+        raise InputError("bad_column", f"column {name} holds a list of {wrong[0]} numbers; the bundle takes {told}")
     flat = column.drop_null().flatten().cast(pa.float32()).to_numpy(zero_copy_only=False).reshape(-1, length)
-    if column.null_count == 0:
-        return np.ascontiguousarray(flat)
-    rows = np.full((len(column), length), np.nan, dtype=np.float32)
-    rows[column.is_valid().to_numpy(zero_copy_only=False)] = flat
-    return rows
+    return Slices(np.ascontiguousarray(flat), np.concatenate([[0], np.cumsum(lengths // length)]).astype(np.int64))
 
 
 def _scores(
-    model: FrozenModel, table: pa.Table, embedding: Floats32, centers: Sequence[str | None]
+    model: FrozenModel, table: pa.Table, slices: Slices, centers: Sequence[str | None]
 ) -> tuple[RowScores, ClinicalColumns]:
     """Return what a model, the bundle's or a fold's, makes of rows, and the clinical values that it takes."""
     radiomics = np.column_stack(
         [numbers_of(table, name) for name in model.radiomics] or [np.empty((table.num_rows, 0))]
     )
     clinical = read_columns(model.clinical, table)
-    return score_rows(model, model.harmonised(radiomics, centers), embedding, clinical), clinical
+    return score_rows(model, model.harmonised(radiomics, centers), model.embedding(slices), clinical), clinical
 
 
 def _set_columns(sets: PredictionSets, probability: Floats) -> dict[str, pa.Array]:

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from cvtbatch.dlrn.arrays import Floats, Floats32, Integers
+from cvtbatch.dlrn.attention import Attention, embedding_of, fit_attention
 from cvtbatch.dlrn.cohort import Cohort, component_names
 from cvtbatch.dlrn.combat import Harmonisation, fit_combat, require_centers
 from cvtbatch.dlrn.components import Components, fit_components
 from cvtbatch.dlrn.folds import Split, grouped_folds
 from cvtbatch.dlrn.forest import FittedForest, fit_forest, votes_of
 from cvtbatch.dlrn.oversampling import oversample
+from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.selection import Offered, Selection, offer, select
 from cvtbatch.dlrn.settings import FitSettings, Harmonising, Model, Protocol
 from cvtbatch.dlrn.stability import repeated_rows, unstable_reasons
@@ -66,17 +68,19 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Signatures:
-    """Fitted signatures, and the projection and harmonisation that they share.
+    """Fitted signatures, and the pool, projection and harmonisation that they share.
 
     Attributes:
         names: names of all columns, radiomics first, then components.
         harmonisation: of all radiomics columns; None where centres stay as they are.
+        attention: what pools slices; None where they are pooled before, or not at all.
     """
 
     names: tuple[str, ...]
     components: Components
     fitted: dict[Model, Signature]
     harmonisation: Harmonisation | None = None
+    attention: Attention | None = None
 
     def columns_of(self, radiomics: Floats, embedding: Floats32, centers: Sequence[str] = ()) -> Floats:
         """Return all columns' values, centres made alike and not scaled: (n, R + K).
@@ -88,9 +92,14 @@ class Signatures:
             radiomics = self.harmonisation.apply(radiomics, centers)
         return np.concatenate([radiomics, self.components.apply(embedding)], axis=1)
 
+    def values_of(self, cohort: Cohort, rows: Integers) -> Floats:
+        """Return all columns' values of some rows of a cohort: (len(rows), R + K)."""
+        embedding = embedding_of(self.attention, cohort, rows)
+        return self.columns_of(cohort.radiomics[rows], embedding, cohort.centers_of(rows))
+
     def score(self, cohort: Cohort, rows: Integers) -> dict[Model, Floats]:
         """Return the votes of some rows of a cohort, by signature: (len(rows),) each."""
-        values = self.columns_of(cohort.radiomics[rows], cohort.embedding[rows], cohort.centers_of(rows))
+        values = self.values_of(cohort, rows)
         return {model: signature.score(values) for model, signature in self.fitted.items()}
 
 
@@ -112,13 +121,15 @@ def fit_signatures(
     Raises:
         InputError: too few patients for the folds, or no usable column.
     """
+    attention = _attend(cohort, rows, settings, name, ledger)
     chosen = cohort.slices_of(rows)
     ledger.enter("components", np.unique(cohort.slice_rows[chosen]))
-    components = fit_components(cohort.slices[chosen], settings.components)
+    pooled = cohort.slices[chosen] if attention is None else embedding_of(attention, cohort, rows)
+    components = fit_components(pooled, settings.components)
     harmonisation = _harmonise(cohort, rows, settings, ledger)
     names = (*cohort.radiomics_names, *component_names(components.loadings.shape[1]))
-    shared = Signatures(names, components, {}, harmonisation)
-    values = shared.columns_of(cohort.radiomics[rows], cohort.embedding[rows], cohort.centers_of(rows))
+    shared = Signatures(names, components, {}, harmonisation, attention)
+    values = shared.values_of(cohort, rows)
     outcome, patients = cohort.outcome[rows], [cohort.patients[row] for row in rows]
     if protocol is Protocol.STUDY:
         ledger.enter("smote", rows)
@@ -146,6 +157,13 @@ def require_alike(cohort: Cohort, settings: FitSettings) -> None:
     """
     if settings.harmonise.method is not Harmonising.NONE:
         require_centers(cohort.centers, settings.harmonise.reference)
+
+
+def _attend(cohort: Cohort, rows: Integers, settings: FitSettings, name: str, ledger: Ledger) -> Attention | None:
+    if settings.pooling is not Pooling.ATTENTION:
+        return None
+    ledger.enter("attention", rows)
+    return fit_attention(cohort.stacked(rows), cohort.outcome[rows], settings.seed_of(name, "attention"))
 
 
 def _harmonise(cohort: Cohort, rows: Integers, settings: FitSettings, ledger: Ledger) -> Harmonisation | None:

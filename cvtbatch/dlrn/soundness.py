@@ -152,6 +152,11 @@ def _shape_problems(model: FrozenModel) -> Iterator[str]:
         of_centers = (len(model.harmonisation.centers), len(model.radiomics))
         wanted["harmonisation.location"] = (model.harmonisation.location, np.float64, of_centers)
         wanted["harmonisation.scale"] = (model.harmonisation.scale, np.float64, of_centers)
+    if model.attention is not None:
+        units = model.attention.weights.size
+        wanted["attention.hidden"] = (model.attention.hidden, np.float64, (len(model.loadings), units))
+        wanted["attention.offset"] = (model.attention.offset, np.float64, (units,))
+        wanted["attention.weights"] = (model.attention.weights, np.float64, (None,))
     if model.recalibration is not None:
         wanted["recalibration"] = (model.recalibration, np.float64, (2,))
     for signature, forest in model.forests.items():
@@ -176,6 +181,10 @@ def _shape_problems(model: FrozenModel) -> Iterator[str]:
 def _number_problems(model: FrozenModel) -> Iterator[str]:
     plain = ("loadings", "offset", "mean", "scale", "low", "high", "terms", "whitening", "training_distances")
     yield from (f"{name} holds a number that is not finite" for name in plain if not _finite(getattr(model, name)))
+    if model.attention is not None:
+        parts = (model.attention.hidden, model.attention.offset, np.abs(model.attention.weights).sum())
+        if not all(map(_finite, parts)):
+            yield "attention holds a number that is not finite"
     if not (model.scale > 0).all():
         yield "scale holds a deviation that is not above 0"
     if not (model.low <= model.high).all():

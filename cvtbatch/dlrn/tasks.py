@@ -14,7 +14,7 @@ from cvtbatch.dlrn.arrays import Floats, Integers
 from cvtbatch.dlrn.clinical_choice import choose_terms, rows_of
 from cvtbatch.dlrn.clinical_terms import ClinicalColumns, ClinicalTerm, design, labels_of
 from cvtbatch.dlrn.cohort import Cohort
-from cvtbatch.dlrn.folds import Split, grouped_folds
+from cvtbatch.dlrn.folds import Split, grouped_folds, require_patients
 from cvtbatch.dlrn.logistic import LogisticFit, fit_logistic, fit_or_correct
 from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model, Protocol
 from cvtbatch.dlrn.signatures import Ledger, Seen, Signatures, fit_signatures
@@ -114,7 +114,7 @@ def plan_nested_tasks(cohort: Cohort, settings: FitSettings) -> list[Task]:
     """Return the tasks of the nested estimate; their rows follow from outcomes, patients, seed and `nested` alone.
 
     Raises:
-        InputError: too few patients for the folds.
+        InputError: too few patients for the folds, or for those inside of a task: before any of them runs.
     """
     tasks = []
     for repeat in range(1, settings.nested.repeats + 1):
@@ -122,7 +122,16 @@ def plan_nested_tasks(cohort: Cohort, settings: FitSettings) -> list[Task]:
         splits = grouped_folds(cohort.outcome, cohort.patients, settings.nested.folds, seed)
         for fold, (train, test) in enumerate(splits, 1):
             tasks.append(Task(f"nested-{repeat}-{fold}", Protocol.SOUND, _rows(train), _rows(test), nomogram=True))
+            _require_inner_patients(cohort, train, settings, tasks[-1].name)
     return tasks
+
+
+def _require_inner_patients(cohort: Cohort, rows: Integers, settings: FitSettings, name: str) -> None:
+    """Refuse a task whose inner folds leave too few patients for those of the LASSO and the forest."""
+    most = max(settings.selection.lasso_folds, settings.forest.folds)
+    for fitted_on, _ in inner_folds(cohort, rows, settings, name):
+        own = rows[fitted_on]
+        require_patients(cohort.outcome[own], [cohort.patients[row] for row in own], most)
 
 
 def _plan_center_tasks(cohort: Cohort) -> list[Task]:

@@ -1,4 +1,4 @@
-"""Embeddings of whole hematomas: the slices of an outline pooled, or nothing where a slice has none."""
+"""Embeddings of whole hematomas: the slices of an outline pooled or together, or nothing where a slice has none."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,8 @@ def pooled_embeddings(
 ) -> pa.Table:
     """Return the pooled embedding of every outline all of whose slices have one, under its column; a row an outline, by roi_key.
 
-    Columns are those of INPUT, embedding_spec_id and `pooling.column`.
+    Columns are those of INPUT, embedding_spec_id and `pooling.column`: of attention, which a model learns, the embeddings of all
+    slices, one behind the other in their order.
 
     Args:
         pooling: any but that of the largest slice, whose rows `embeddings` has as they are.
@@ -48,8 +49,14 @@ def _pooled(slices: pa.Table, pooling: Pooling) -> pa.Table:
     column, keys = slices["embedding"].combine_chunks(), slices["roi_key"].to_numpy()
     first = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
     values = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
-    pooled = pool_slices(values, slices["area_mm2"].to_numpy(), np.append(first, len(keys)), pooling)
-    lists = pa.FixedSizeListArray.from_arrays(pa.array(pooled.ravel()), pooled.shape[1]).cast(pa.list_(pa.float32()))
+    starts = np.append(first, len(keys))
+    if pooling is Pooling.ATTENTION:
+        offsets = pa.array((starts * values.shape[1]).astype(np.int32))
+        lists = pa.ListArray.from_arrays(offsets, pa.array(values.ravel()))
+    else:
+        pooled = pool_slices(values, slices["area_mm2"].to_numpy(), starts, pooling)
+        whole = pa.FixedSizeListArray.from_arrays(pa.array(pooled.ravel()), pooled.shape[1])
+        lists = whole.cast(pa.list_(pa.float32()))
     return slices.select([*INPUT, "embedding_spec_id"]).take(pa.array(first)).append_column(pooling.column, lists)
 
 

@@ -1,6 +1,7 @@
 """`fit` on all slices of a hematoma: pooled, projected, scored by the bundle alone, and never of some slices for all."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +79,47 @@ def bundle(folder: Path) -> Bundle:
     return load_bundle(folder / "bundle")
 
 
+def test_attention_is_fitted_kept_and_scored_on_the_slices_themselves(folder: Path, tmp_path: Path) -> None:
+    store, place = shutil.copytree(folder / "store", tmp_path / "store"), tmp_path / "bundle"
+    options = ("--snapshot", "paper", *SETS, "--set", "fit.pooling=attention", "--set", "fit.prediction_sets.alpha=0.2")
+    run("fit", "--store", store, *options, "--out", place)
+    found = json.loads(
+        run("score", "--store", store, "--bundle", place, "--snapshot", "paper", "--center", "C2", "--json")
+    )
+    bundle = load_bundle(place)
+    model = bundle.model
+    assert model.attention is not None
+    assert all((fold.attention.hidden != model.attention.hidden).any() for fold in model.folds if fold.attention)
+    told = bundle.document
+    assert (told["pooling"]["kind"], told["embedding_length"], told["cohort"]["cases"]) == ("attention", LENGTH, 40)
+    assert told["embedding_components"]["slices"] == 40
+    stored = FeatureStore(store).scores().to_pandas().set_index("roi_key")
+    stored = stored[stored["bundle_digest"] == bundle.digest]
+    slices = FeatureStore(store).embeddings().to_pandas().sort_values("slice_index").groupby("roi_key")["embedding"]
+    rows = FeatureStore(store).wide(pooling="attention").to_pandas().set_index("roi_key")
+    pd.testing.assert_frame_equal(bundle.score(rows).loc[stored.index, ["dl", "dlr"]], stored[["dl", "dlr"]])
+    assert found["scored"] == len(stored)
+    for key, row in stored.iterrows():
+        if str(key).startswith(PARTIAL):
+            assert (pd.isna(row["dl"]), "slices_without_embedding" in row["flags"]) == (True, True)
+            continue
+        values = np.stack(slices.get_group(key).to_list())
+        assert (rows.loc[key, "embedding_attention"] == values.ravel()).all()
+        units = np.tanh(values @ model.attention.hidden - model.attention.offset)
+        weights = np.exp(units @ model.attention.weights)
+        components = (weights @ values / weights.sum()) @ model.loadings - model.offset
+        raw = np.array([*rows.loc[key, list(model.radiomics)], *components], np.float64)
+        votes = model.forests[Model.DL].votes(((raw - model.mean) / model.scale)[None].astype(np.float32))
+        assert row["dl"] == pytest.approx(votes[0], abs=1e-12)
+    source = open_source(str(store), bundle, "C2", "paper", "validate")
+    cohort = read_cohort(source, Readers((), ()))
+    assert cohort.embedding.shape == (15, LENGTH)
+    with pytest.raises(
+        InputError, match=f"holds a list of {LENGTH + 1} numbers; the bundle takes {LENGTH} of each slice"
+    ):
+        bundle.score(rows.assign(embedding_attention=[[0.0] * (LENGTH + 1)] * len(rows)))
+
+
 @pytest.mark.parametrize("pooling", ["area_mean", "mean_max"])
 def test_a_pooled_embedding_is_that_of_all_slices_or_none(folder: Path, pooling: str) -> None:
     store = FeatureStore(folder / "store")
@@ -90,7 +132,7 @@ def test_a_pooled_embedding_is_that_of_all_slices_or_none(folder: Path, pooling:
             np.testing.assert_allclose(found, expected[key], rtol=1e-6)
             assert found.dtype == np.float32
     assert "embedding" not in rows
-    with pytest.raises(InputError, match="pooling='mean' is none of largest, area_mean, mean_max"):
+    with pytest.raises(InputError, match="pooling='mean' is none of largest, area_mean, mean_max, attention"):
         store.wide(pooling="mean")
 
 

@@ -57,7 +57,8 @@ class CaseInputs:
         flags: of the volume and the outline, as the tables `volumes` and `rois` have them, and why there is no region.
         features: of the outline and of regions by name; NaN of a region that it does not have.
         volume_ml, source_volume_ml: of the outline on the stored grid, and as drawn.
-        embedding: of the largest slice, or of all as the bundle pools them: (values,), or (2 values,) of mean and maximum.
+        embedding: of the largest slice, or of all as the bundle pools them: (values,), (2 values,) of mean and maximum, or those of
+            all slices behind one another, which attention pools.
         largest: that slice, as it is stored.
     """
 
@@ -201,6 +202,8 @@ def _embed(slices: Slices, recipe: Recipe) -> np.ndarray[tuple[int, ...], np.dty
     values = np.concatenate(list(Backbone(recipe.weights, recipe.compute).embed(iter([slices.gray]))))
     if not np.isfinite(values).all():
         raise InternalError("embedding_not_finite", "the backbone gives values that are not finite for this outline")
+    if recipe.pooling is Pooling.ATTENTION:
+        return np.asarray(values.ravel(), np.float32)
     if recipe.pooling is not Pooling.LARGEST:
         values = pool_slices(values, np.array(slices.area_mm2), np.array([0, len(values)]), recipe.pooling)
     return np.asarray(values[0], np.float32)

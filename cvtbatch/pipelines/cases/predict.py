@@ -17,6 +17,7 @@ from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.clinical_columns import to_number
 from cvtbatch.dlrn.clinical_terms import is_yes_or_no, levels_of, names_of, numbers_among
 from cvtbatch.dlrn.kernels import project
+from cvtbatch.dlrn.pooling import Slices
 from cvtbatch.dlrn.scoring import CENTER, probability_column
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.errors import InputError
@@ -231,7 +232,9 @@ def _column_values(bundle: Bundle, inputs: CaseInputs, center: str | None) -> Fl
     """Return the values of the model's columns, centres made alike: (C,)."""
     stored = np.array([[inputs.features[name] for name in bundle.model.radiomics]])
     [radiomics] = bundle.model.harmonised(stored, [center])
-    components: Floats = project(inputs.embedding[None], bundle.model.loadings, bundle.model.offset)
+    slices = inputs.embedding.reshape(-1, len(bundle.model.loadings))
+    embedding = bundle.model.embedding(Slices(slices, np.array([0, len(slices)])))
+    components: Floats = project(embedding, bundle.model.loadings, bundle.model.offset)
     return np.array([*radiomics, *components[0]])
 
 

@@ -12,6 +12,7 @@ from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.clinical_columns import numbers_or_texts_of
 from cvtbatch.dlrn.clinical_terms import numbers_among
 from cvtbatch.dlrn.kernels import project
+from cvtbatch.dlrn.scoring import read_slices
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading, name_centers, twins_of
@@ -183,11 +184,4 @@ def beyond_training(bundle: Bundle, rows: pa.Table) -> list[dict[str, float]]:
 
 def embeddings(bundle: Bundle, rows: pa.Table) -> Floats:
     """Return the embeddings that the bundle scores (n, E), NaN where there is none."""
-    length = len(bundle.model.loadings)
-    found = np.full((rows.num_rows, length), np.nan)
-    for place, values in enumerate(rows[bundle.model.pooling.column]):
-        if values.is_valid:
-            if len(values) != length:
-                raise InputError("bad_column", f"an embedding has {len(values)} numbers; the bundle takes {length}")
-            found[place] = values.values.to_numpy(zero_copy_only=False)
-    return found
+    return bundle.model.embedding(read_slices(rows, bundle.model)).astype(np.float64)

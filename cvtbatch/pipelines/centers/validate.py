@@ -41,6 +41,7 @@ HERE = Cluster(None, "inline", threads=None)
 POOLED = {
     Pooling.AREA_MEAN: "slices, their mean weighted by area",
     Pooling.MEAN_MAX: "slices, of each number the mean and the maximum",
+    Pooling.ATTENTION: "slices, their mean weighted by what training's outcomes were told apart by (attention)",
 }
 SEED = 0
 """Of the bootstrap: equal inputs give equal reports."""

@@ -114,7 +114,7 @@ def read_training(source: CohortSource) -> TrainingData:
     volume_spec_id, known = rows["volume_spec_id"][0].as_py(), view.specs()
     images = _image_digests(view, volume_spec_id)
     slices = _slices(store, source, rows)
-    of_components = slices if source.pooling is Pooling.LARGEST else rows
+    of_components = slices if source.pooling in (Pooling.LARGEST, Pooling.ATTENTION) else rows
     unfit = flagged_outlines(view, NOT_FOR_INFERENCE, [volume_spec_id])
     members = tuple(
         Member(row["roi_key"], row["center"], row["patient"], images.get(row["roi_key"], ""), row["roi_key"] in unfit)
@@ -286,7 +286,8 @@ def _cohort(
     """Return the cohort's arrays.
 
     Args:
-        slices: with roi_key and embedding, what principal components are fitted on: slices, or the rows where these are pooled.
+        slices: with roi_key and embedding, what principal components are fitted on, or attention: slices, or the rows where these
+            are pooled before.
     """
     number = {member.key: place for place, member in enumerate(members)}
     return Cohort(
@@ -296,7 +297,9 @@ def _cohort(
         clinical={name: values_of(rows, name) for name in source.clinical},
         radiomics_names=names,
         radiomics=_features(rows, names),
-        embedding=_matrix(rows["embedding"]),
+        embedding=np.empty((len(rows), 0), np.float32)
+        if source.pooling is Pooling.ATTENTION
+        else _matrix(rows["embedding"]),
         slices=_matrix(slices["embedding"]),
         slice_rows=np.array([number[key] for key in slices["roi_key"].to_pylist()], np.int64),
         image_digests=tuple(member.image_digest for member in members),

@@ -354,7 +354,7 @@ FOLD = {"columns": {"radiomics": [], "components": []}, "nomogram": {"axes": [],
 LATER = {
     "outcome": {"column": "etiology", "classes": ["HP", "CAA", "CVT"]},
     "clinical_terms": [{"name": "age", "kind": "fractional", "low": 18, "high": 95}],
-    "pooling": {"kind": "attention", "components": "of_pooled"},
+    "pooling": {"kind": "transformer", "components": "of_pooled"},
     "regions": [{"name": "hematoma.rim5", "region_spec_id": "reg-1", "columns": ["a"]}],
     "feature_sets": [{"table": "signs", "spec_id": "sig-1", "columns": ["satellites"]}],
     "backbones": [

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
+from cvtbatch.dlrn.attention import Attention
 from cvtbatch.dlrn.forest import FlatForest, flatten
 from cvtbatch.dlrn.model import NO_SCORE, FrozenModel, score_rows
 from cvtbatch.dlrn.nomogram import Axis, Nomogram
@@ -121,6 +122,13 @@ NUMBERS: dict[str, dict[str, object]] = {
     "columns names epilepsy": {"radiomics": ("a", "epilepsy")},
     "recalibration is not finite": {"recalibration": np.array([0.0, -1.0])},
     "axes are not dlr and epilepsy": {"nomogram": Nomogram(sound_model().nomogram.axes[::-1], -2.0, 0.03)},
+    "attention.hidden is float64 of 3 x 2, not float64 of 4 x 2": {
+        "attention": Attention(np.zeros((3, 2)), np.zeros(2), np.zeros(2))
+    },
+    "attention.weights is float64 of 0": {"attention": Attention(np.zeros((4, 0)), np.zeros(0), np.zeros(0))},
+    "attention holds a number that is not finite": {
+        "attention": Attention(np.zeros((4, 2)), np.zeros(2), np.full(2, 1e308))
+    },
     "nomogram holds a number": {"nomogram": Nomogram(sound_model().nomogram.axes, -2.0, float("nan"))},
 }
 
