@@ -3,7 +3,6 @@
 It is of preliminary, unverified content: nobody has looked at it.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pydicom
@@ -12,11 +11,15 @@ from pydicom.dataset import Dataset
 from cvtbatch import __version__
 from cvtbatch.dicom_results import codes
 from cvtbatch.dicom_results.segmentation import LONGEST_TEXT
-from cvtbatch.dicom_results.source_headers import PENDING, derived_uid, identify, tracking_uid
+from cvtbatch.dicom_results.source_headers import PENDING, SourceSlices, derived_uid, identify, tracking_uid
 from cvtbatch.dicom_results.values import Outline, Results
 
 if TYPE_CHECKING:
-    from highdicom.sr import ObservationContext, VolumetricROIMeasurementsAndQualitativeEvaluations
+    from highdicom.sr import (
+        ObservationContext,
+        ReferencedSegment,
+        VolumetricROIMeasurementsAndQualitativeEvaluations,
+    )
 
 SERIES_NUMBER = 9002
 _SCHEME_NAME = "Codes of cvtbatch, docs/how-to/results-for-a-pacs.md"
@@ -26,14 +29,13 @@ def to_report(
     outline: Outline,
     results: Results,
     segmentation: pydicom.Dataset,
-    headers: Sequence[pydicom.Dataset],
+    source: SourceSlices,
     predecessor: pydicom.Dataset | None,
 ) -> pydicom.Dataset:
     """Return results as a Comprehensive 3D SR.
 
     Args:
         segmentation: of the outline.
-        headers: of the source's slices, cut.
         predecessor: the report that this one replaces.
     """
     import highdicom
@@ -42,10 +44,10 @@ def to_report(
     content = highdicom.sr.MeasurementReport(
         observation_context=_observer(),
         procedure_reported=codes.CT_OF_HEAD,
-        imaging_measurements=[_group(outline, results, segmentation, headers[0])],
+        imaging_measurements=[_group(outline, results, segmentation, source)],
     )
     dataset = highdicom.sr.Comprehensive3DSR(
-        [*headers, segmentation],
+        [*source.headers, segmentation],
         content,
         series_instance_uid=PENDING,
         series_number=SERIES_NUMBER,
@@ -80,18 +82,13 @@ def _observer() -> "ObservationContext":
 
 
 def _group(
-    outline: Outline, results: Results, segmentation: pydicom.Dataset, header: pydicom.Dataset
+    outline: Outline, results: Results, segmentation: pydicom.Dataset, source: SourceSlices
 ) -> "VolumetricROIMeasurementsAndQualitativeEvaluations":
     from highdicom import sr
 
     group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
-        sr.TrackingIdentifier(tracking_uid(header, outline.roi_key), outline.name[:LONGEST_TEXT]),
-        referenced_segment=sr.ReferencedSegment(
-            segmentation.SOPClassUID,
-            segmentation.SOPInstanceUID,
-            1,
-            source_series=sr.SourceSeriesForSegmentation(header.SeriesInstanceUID),
-        ),
+        sr.TrackingIdentifier(tracking_uid(source.first, outline.roi_key), outline.name[:LONGEST_TEXT]),
+        referenced_segment=_segment(segmentation, source),
         finding_category=codes.ABNORMAL,
         finding_type=codes.HEMORRHAGE,
         finding_sites=[sr.FindingSite(codes.BRAIN)],
@@ -107,3 +104,20 @@ def _group(
         sr.TextContentItem(one.concept, one.text, sr.RelationshipTypeValues.CONTAINS) for one in results.told
     )
     return group
+
+
+def _segment(segmentation: pydicom.Dataset, source: SourceSlices) -> "ReferencedSegment":
+    """Return a reference to the outline: on the source's series, or on the frames of its one image that it touches."""
+    from highdicom import sr
+
+    found = (segmentation.SOPClassUID, segmentation.SOPInstanceUID, 1)
+    image = source.first
+    if source.frames is None:
+        return sr.ReferencedSegment(*found, source_series=sr.SourceSeriesForSegmentation(image.SeriesInstanceUID))
+    frames = [
+        reference.ReferencedFrameNumber
+        for groups in segmentation.PerFrameFunctionalGroupsSequence
+        for reference in groups.DerivationImageSequence[0].SourceImageSequence
+    ]
+    named = sr.SourceImageForSegmentation(image.SOPClassUID, image.SOPInstanceUID, sorted(frames))
+    return sr.ReferencedSegment(*found, source_images=[named])

@@ -1,6 +1,5 @@
 """An outline as a binary DICOM Segmentation on the slices of its source, each at its own place: tilted and uneven ones too."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +8,7 @@ import pydicom
 
 from cvtbatch import __version__
 from cvtbatch.dicom_results import codes
-from cvtbatch.dicom_results.source_headers import PENDING, derived_uid, identify, tracking_uid
+from cvtbatch.dicom_results.source_headers import PENDING, SourceSlices, derived_uid, identify, tracking_uid
 from cvtbatch.dicom_results.values import Algorithm, Outline
 from cvtbatch.geometry import SliceStack
 
@@ -22,20 +21,18 @@ LONGEST_TEXT = 64
 
 
 def to_segmentation(
-    outline: Outline, mask_zyx: npt.NDArray[np.uint8], headers: Sequence[pydicom.Dataset], stack: SliceStack
+    outline: Outline, mask_zyx: npt.NDArray[np.uint8], source: SourceSlices, stack: SliceStack
 ) -> pydicom.Dataset:
     """Return an outline as a Segmentation; slices without a voxel of it are left out.
 
     Args:
         mask_zyx: (slices, rows, columns), 1 in the ROI, never empty.
-        headers: of the slices, in order, cut.
-        stack: where they lie.
+        stack: where the slices lie.
     """
     import highdicom
 
-    drawn = np.flatnonzero(mask_zyx.any(axis=(1, 2)))
-    slices = [headers[index] for index in drawn.tolist()]
-    first = slices[0]
+    images, pixels = _on_images(mask_zyx, source)
+    first = images[0]
     thickness_mm = first.get("SliceThickness") or float(np.median(stack.gaps_mm()))
     described = highdicom.seg.SegmentDescription(
         1,
@@ -50,8 +47,8 @@ def to_segmentation(
     )
     described.SegmentDescription = outline.name
     dataset = highdicom.seg.Segmentation(
-        slices,
-        np.ascontiguousarray(mask_zyx[drawn]),
+        images,
+        pixels,
         "BINARY",
         [described],
         series_instance_uid=PENDING,
@@ -70,6 +67,18 @@ def to_segmentation(
     _name_dimensions(dataset)
     identify(dataset, outline.recorded_at)
     return dataset
+
+
+def _on_images(
+    mask_zyx: npt.NDArray[np.uint8], source: SourceSlices
+) -> tuple[list[pydicom.Dataset], npt.NDArray[np.uint8]]:
+    """Return the images that an outline touches, and its voxels on each of them, or on every frame of the one."""
+    drawn = np.flatnonzero(mask_zyx.any(axis=(1, 2)))
+    if source.frames is None:
+        return [source.headers[index] for index in drawn.tolist()], np.ascontiguousarray(mask_zyx[drawn])
+    pixels = np.zeros((source.first.NumberOfFrames, *mask_zyx.shape[1:]), np.uint8)
+    pixels[np.array(source.frames) - 1] = mask_zyx
+    return [source.first], pixels
 
 
 def _identification(algorithm: Algorithm) -> "AlgorithmIdentificationSequence":

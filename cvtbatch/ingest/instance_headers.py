@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pydicom
 
-from cvtbatch.errors import FormatError, InputError, UnavailableError
-from cvtbatch.ingest.dicom_headers import CT_IMAGE_STORAGE, begins_as_dicom
+from cvtbatch.errors import FormatError, UnavailableError
+from cvtbatch.ingest.dicom_headers import begins_as_dicom
 from cvtbatch.ingest.sources import Source
 from cvtbatch.ingest.tags import bare_uid, quiet
 
@@ -16,7 +16,7 @@ _START_BYTES = 1024
 def read_instance_headers(
     path: Path, instances: Sequence[tuple[str, int]], names: Collection[str]
 ) -> list[pydicom.Dataset]:
-    """Return some attributes of each slice, in the order of the slices. They are private.
+    """Return some attributes of each slice's object, in the order of the slices. They are private.
 
     Args:
         path: the series' folder, archive or file.
@@ -24,7 +24,7 @@ def read_instance_headers(
         names: keywords of the attributes.
 
     Raises:
-        InputError: "enhanced_source": the slices are frames of one object; the source cannot be read.
+        InputError: the source cannot be read.
         FormatError: "source_changed": a slice is there no more.
         UnavailableError: the system cannot give the source now.
     """
@@ -50,10 +50,4 @@ def read_instance_headers(
         raise FormatError(
             "source_changed", f"{len(missing)} slices of the image are there no more; extract again", ", ".join(missing)
         )
-    headers = [found[uid] for uid, _ in instances]
-    if any(header.get("SOPClassUID") != CT_IMAGE_STORAGE for header in headers):
-        raise InputError(
-            "enhanced_source",
-            "the slices are frames of an enhanced CT object; DICOM results are written of classic CT images alone",
-        )
-    return headers
+    return [found[uid] for uid, _ in instances]

@@ -1,4 +1,7 @@
-"""Addresses of archives: `dicomweb+https://HOST[:PORT]/PATH`, `dimse://AET@HOST:PORT`. None holds a password."""
+"""Addresses of archives: `dicomweb+https://HOST[:PORT]/PATH`, `dimse+tls://AET@HOST:PORT`, `dimse://AET@HOST:PORT`.
+
+None holds a password.
+"""
 
 import ipaddress
 import re
@@ -7,7 +10,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from cvtbatch.errors import InputError
 
-FORMS = "dicomweb+https://HOST/PATH or dimse://AET@HOST:PORT"
+FORMS = "dicomweb+https://HOST/PATH, dimse+tls://AET@HOST:PORT or dimse://AET@HOST:PORT"
+DIMSE, DIMSE_TLS = "dimse", "dimse+tls"
 # AE of PS3.5 6.2: no backslash, no control character, not blank alone.
 _AE_TITLE = re.compile(r"(?! +$)[\x20-\x5b\x5d-\x7e]{1,16}")
 
@@ -33,14 +37,20 @@ class Dicomweb:
 
 @dataclass(frozen=True, slots=True)
 class Dimse:
-    """An application entity, by its title."""
+    """An application entity, by its title.
+
+    Attributes:
+        tls: whether what is sent is encrypted, and certificates are verified.
+    """
 
     ae_title: str
     host: str
     port: int
+    tls: bool = False
 
     def __str__(self) -> str:
-        return f"dimse://{self.ae_title}@{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        scheme = DIMSE_TLS if self.tls else DIMSE
+        return f"{scheme}://{self.ae_title}@{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
 def parse_address(text: str, *, plain_http: bool = False) -> Dicomweb | Dimse:
@@ -59,13 +69,13 @@ def parse_address(text: str, *, plain_http: bool = False) -> Dicomweb | Dimse:
         raise _bad("its host or port is none", text) from None
     if any(character.isspace() or not character.isprintable() for character in text):
         raise _bad("it holds blanks (write %20 for one in an AE title)", text)
-    if parts.password is not None or (parts.username is not None and parts.scheme != "dimse"):
+    if parts.password is not None or (parts.username is not None and parts.scheme not in {DIMSE, DIMSE_TLS}):
         raise _bad("it holds a user or a password: those are taken from the environment or a netrc file")
     if not parts.hostname:
         raise _bad("it names no host", text)
     if parts.query or parts.fragment:
         raise _bad("nothing may follow the path", text)
-    if parts.scheme == "dimse":
+    if parts.scheme in {DIMSE, DIMSE_TLS}:
         return _dimse(parts, port, text)
     if parts.scheme not in {"dicomweb+https", "dicomweb+http"}:
         raise _bad("its beginning is not known", text)
@@ -82,8 +92,8 @@ def parse_address(text: str, *, plain_http: bool = False) -> Dicomweb | Dimse:
 def _dimse(parts: SplitResult, port: int | None, text: str) -> Dimse:
     title = unquote(parts.username or "")
     if not _AE_TITLE.fullmatch(title) or not parts.hostname or not port or parts.path.strip("/"):
-        raise _bad("dimse:// has an AE title of 1 to 16 characters, a host and a port: dimse://AET@HOST:PORT", text)
-    return Dimse(title.strip(), parts.hostname, port)
+        raise _bad(f"{parts.scheme}:// has an AE title of 1 to 16 characters, a host and a port", text)
+    return Dimse(title.strip(), parts.hostname, port, parts.scheme == DIMSE_TLS)
 
 
 def check_ae_title(title: str) -> str:

@@ -1,7 +1,6 @@
 """A session with a server of DICOMweb (PS3.18): certificates verified, credentials, time limits, and waits where it is busy.
 
-The environment and netrc files that requests would read are not: they replace tokens and certificates that were given. Certificates
-are trusted that this machine trusts, or the file that SSL_CERT_FILE names.
+The environment and netrc files that requests would read are not: they replace tokens and certificates that were given.
 """
 
 import datetime
@@ -17,6 +16,7 @@ from cvtbatch.errors import InputError
 from cvtbatch.pacs.addresses import Dicomweb
 from cvtbatch.pacs.credentials import Credentials, Password, Token, read_credentials
 from cvtbatch.pacs.retries import Retries, away, parse_retry_after
+from cvtbatch.pacs.tls import client_context, tls_error
 
 CONNECT_SECONDS, READ_SECONDS = 20, 120
 _BUSY = frozenset({429, 502, 503, 504})
@@ -59,7 +59,7 @@ class _Adapter(HTTPAdapter):
         super().__init__()
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, **options, ssl_context=ssl.create_default_context())
+        super().init_poolmanager(*arguments, **options, ssl_context=client_context())
 
     def send(self, request: requests.PreparedRequest, *_: object, **options: Any) -> requests.Response:
         options["timeout"] = options.get("timeout") or (CONNECT_SECONDS, READ_SECONDS)
@@ -86,14 +86,8 @@ class _Adapter(HTTPAdapter):
             if not options.get("stream"):
                 _ = response.content
         except requests.exceptions.SSLError as error:
-            if isinstance(_cause(error), ssl.SSLEOFError | ssl.SSLZeroReturnError):
-                raise away(_AWAY, str(_cause(error))) from None
-            raise InputError(
-                "pacs_untrusted",
-                "the archive's certificate is not trusted, or not its own, or no TLS connection comes about: have its authority "
-                "among those of this machine, or in the file that SSL_CERT_FILE names",
-                str(_cause(error)),
-            ) from None
+            cause = _cause(error)
+            raise tls_error(cause if isinstance(cause, ssl.SSLError) else ssl.SSLError(str(cause))) from None
         except _BROKEN_OFF as error:
             raise away(_AWAY, str(_cause(error))) from None
         if response.status_code in _BUSY:

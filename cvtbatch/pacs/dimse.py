@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cvtbatch.errors import InputError
 from cvtbatch.pacs.addresses import Dimse
 from cvtbatch.pacs.retries import away
+from cvtbatch.pacs.tls import client_context, recorded_errors, tls_error
 
 if TYPE_CHECKING:
     import pydicom
@@ -42,7 +43,8 @@ def associate(
         handlers: of pynetdicom's events.
 
     Raises:
-        InputError: "pacs_denied": it knows one of the two titles not, or "pacs_refused".
+        InputError: "pacs_denied": it knows one of the two titles or our certificate not; "pacs_untrusted"; "pacs_refused";
+            "bad_pacs_credentials".
         UnavailableError: it does not answer, or not now.
     """
     from pynetdicom.ae import ApplicationEntity
@@ -52,6 +54,8 @@ def associate(
     entity.connection_timeout = CONNECT_SECONDS
     entity.acse_timeout = entity.dimse_timeout = ANSWER_SECONDS
     entity.network_timeout = SILENCE_SECONDS
+    tls = client_context() if address.tls else None
+    tls_errors = [] if tls is None else recorded_errors(tls)
     association = entity.associate(
         address.host,
         address.port,
@@ -59,8 +63,11 @@ def associate(
         address.ae_title,
         ext_neg=list(roles),
         evt_handlers=list(handlers),
+        tls_args=None if tls is None else (tls, address.host),
     )
     if not association.is_established:
+        if tls_errors:
+            raise tls_error(tls_errors[0])
         raise _not_established(association, address, ae_title)
     try:
         yield association

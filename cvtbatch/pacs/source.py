@@ -19,7 +19,7 @@ class Source:
 
     Attributes:
         ae_title: ours, for DIMSE.
-        move_port: of ours, to which the archive sends by C-MOVE; None for C-GET.
+        move_port: of ours, to which the archive sends by C-MOVE, by TLS where its address says so; None for C-GET.
 
     Raises:
         InputError: "bad_pacs_address": a title that is none, or a port with an archive that sends to none.
@@ -57,5 +57,5 @@ def open_source(source: Source, retries: Retries) -> Iterator[Connect]:
     if source.move_port is None:
         yield lambda: DimseArchive(address, retries, source.ae_title)
         return
-    with storage_scp(source.ae_title, source.move_port) as arrivals:
+    with storage_scp(source.ae_title, source.move_port, tls=address.tls) as arrivals:
         yield lambda: DimseArchive(address, retries, source.ae_title, arrivals)

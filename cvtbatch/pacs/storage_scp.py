@@ -10,6 +10,7 @@ from cvtbatch.errors import InputError
 from cvtbatch.file_errors import why
 from cvtbatch.pacs.archive import Take
 from cvtbatch.pacs.dimse import SILENCE_SECONDS
+from cvtbatch.pacs.tls import server_context
 
 if TYPE_CHECKING:
     from pynetdicom.events import Event
@@ -70,11 +71,14 @@ class Arrivals:
 
 
 @contextmanager
-def storage_scp(ae_title: str, port: int) -> Iterator[Arrivals]:
+def storage_scp(ae_title: str, port: int, *, tls: bool = False) -> Iterator[Arrivals]:
     """Listen on a port of all addresses of this machine while the block lasts, for whoever calls us by our title.
 
+    Args:
+        tls: to those alone who show a certificate that is trusted here.
+
     Raises:
-        InputError: "port_in_use": nothing can listen there.
+        InputError: "port_in_use": nothing can listen there; "bad_pacs_credentials": there is no certificate to listen with.
     """
     from pynetdicom import ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt
     from pynetdicom.ae import ApplicationEntity
@@ -87,8 +91,11 @@ def storage_scp(ae_title: str, port: int) -> Iterator[Arrivals]:
     for context in AllStoragePresentationContexts:
         entity.add_supported_context(str(context.abstract_syntax), ALL_TRANSFER_SYNTAXES)
     arrivals = Arrivals()
+    ssl_context = server_context() if tls else None
     try:
-        entity.start_server(("", port), block=False, evt_handlers=[(evt.EVT_C_STORE, arrivals.on_store)])
+        entity.start_server(
+            ("", port), block=False, evt_handlers=[(evt.EVT_C_STORE, arrivals.on_store)], ssl_context=ssl_context
+        )
     except OSError as error:
         raise InputError("port_in_use", f"port {port} cannot be listened on: {why(error)}") from None
     try:

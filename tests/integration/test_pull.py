@@ -7,38 +7,23 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import numpy as np
 import pydicom
 import pytest
 
 from cvtbatch import contracts
 from cvtbatch.engine.certificates import make_certificates
-from cvtbatch.ingest.writing import SeriesTags, write_series
 from cvtbatch.pacs.retries import Retries
 from cvtbatch.pipelines.archive import pull
 from tests.support.commands import cvtbatch, told
 from tests.support.dicomweb_server import DicomwebServer, serve_dicomweb
-from tests.support.mask_files import ball
+from tests.support.small_archive import SLICES, small_archive
 from tests.support.stub_archive import stub_archive
-
-SLICES = 5
 
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bytes]:
     """Return three studies of one small series each, by SOPInstanceUID."""
-    folder, files = tmp_path_factory.mktemp("archive"), {}
-    stack = ball((5.0,) * (SLICES - 1)).stack
-    hu = np.random.default_rng(1).integers(0, 80, (SLICES, stack.rows, stack.columns)).astype(np.int16)
-    for number, day in enumerate(("20240101", "20240630", "")):
-        write_series(folder / str(number), hu, stack, SeriesTags(f"Secret^{number}", "axial", 0.0))
-        for path in sorted((folder / str(number)).iterdir()):
-            dataset = pydicom.dcmread(path)
-            dataset.StudyDate, dataset.AccessionNumber, dataset.BodyPartExamined = day, f"SECRET{number}", "HEAD"
-            content = io.BytesIO()
-            pydicom.dcmwrite(content, dataset)
-            files[str(dataset.SOPInstanceUID)] = content.getvalue()
-    return files
+    return small_archive(tmp_path_factory.mktemp("archive"))
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """`pull` from a real PACS: by WADO-RS, C-GET and C-MOVE alike, whoever is killed on the way."""
 
-import base64
 import functools
 import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pydicom
@@ -46,11 +45,8 @@ def _read(path: Path) -> pydicom.Dataset:
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
     """A PACS that has the head, and knows us."""
     with running_orthanc(tmp_path_factory.mktemp("orthanc"), {"CVTBATCH": MOVE_PORT}) as running:
-        login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         for path in outside("head_ct_ge").iterdir():
-            url = f"http://127.0.0.1:{running.http_port}/instances"
-            request = urllib.request.Request(url, read_file(path), {"Authorization": f"Basic {login}"})
-            urllib.request.urlopen(request, timeout=20).close()
+            running.store(read_file(path))
         yield running
 
 
@@ -126,6 +122,30 @@ def test_whoever_is_killed_nothing_is_lost_or_doubled(orthanc: Orthanc, head: di
     there = len([*tmp_path.rglob("*.dcm")])
     assert 8 <= there < len(head)
     assert f"{len(head) - there} fetched" in cvtbatch("pull", orthanc.dicomweb, "--out", tmp_path, check=True).stdout
+    assert pixels(tmp_path) == head
+
+
+@pytest.mark.parametrize("way", [(), ("--move-port", MOVE_PORT)])
+def test_an_archive_that_dies_while_it_sends_is_waited_for(
+    way: tuple[object, ...],
+    orthanc: Orthanc,
+    head: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pull, "Retries", functools.partial(Retries, first_s=0.5))
+
+    def fell() -> None:
+        while len([*tmp_path.rglob("*.dcm")]) < 4:
+            time.sleep(0.02)
+        orthanc.kill()
+        orthanc.start()
+
+    with ThreadPoolExecutor(1) as threads:
+        felled = threads.submit(fell)
+        done = cvtbatch("pull", orthanc.dimse, *way, "--out", tmp_path, "--rate", "8000000", check=True)
+        felled.result()
+    assert f"{len(head)} fetched" in done.stdout
     assert pixels(tmp_path) == head
 
 

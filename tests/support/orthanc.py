@@ -31,10 +31,12 @@ class Orthanc:
     Attributes:
         folder: that holds all of it, and survives a kill.
         movers: application entities that it may send to, with their ports on loopback.
+        certificates: folder with ca.pem, node.pem and node-key.pem, where DIMSE goes by TLS and who calls shows a certificate.
     """
 
     folder: Path
     movers: dict[str, int] = field(default_factory=dict)
+    certificates: Path | None = None
     http_port: int = field(default_factory=free_port)
     dicom_port: int = field(default_factory=free_port)
     _process: subprocess.Popen[bytes] | None = None
@@ -45,7 +47,7 @@ class Orthanc:
 
     @property
     def dimse(self) -> str:
-        return f"dimse://{AE_TITLE}@127.0.0.1:{self.dicom_port}"
+        return f"dimse{'+tls' if self.certificates else ''}://{AE_TITLE}@127.0.0.1:{self.dicom_port}"
 
     def start(self) -> None:
         """Start it, with what it held before, and wait until it answers."""
@@ -59,7 +61,11 @@ class Orthanc:
             "DicomAet": AE_TITLE,
             "DicomPort": self.dicom_port,
             "DicomCheckCalledAet": True,
-            "DicomModalities": {name: [name, "127.0.0.1", port] for name, port in self.movers.items()},
+            "DicomModalities": {
+                name: {"AET": name, "Host": "127.0.0.1", "Port": port, "UseDicomTls": self.certificates is not None}
+                for name, port in self.movers.items()
+            },
+            **self._tls(),
         }
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "orthanc.json").write_text(json.dumps(settings), encoding="utf-8")
@@ -77,6 +83,20 @@ class Orthanc:
             else:
                 return
 
+    def _tls(self) -> dict[str, object]:
+        if self.certificates is None:
+            return {}
+        return {
+            "DicomTlsEnabled": True,
+            "DicomTlsCertificate": str(self.certificates / "node.pem"),
+            "DicomTlsPrivateKey": str(self.certificates / "node-key.pem"),
+            "DicomTlsTrustedCertificates": str(self.certificates / "ca.pem"),
+        }
+
+    def store(self, content: bytes) -> None:
+        """Have it keep an object, by its own REST interface."""
+        self._open("instances", content)
+
     def kill(self) -> None:
         """End it as a power cut does."""
         assert self._process is not None
@@ -85,7 +105,10 @@ class Orthanc:
 
     def get(self, path: str) -> bytes:
         """Return what its own REST interface answers."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}/{path}")
+        return self._open(path, None)
+
+    def _open(self, path: str, content: bytes | None) -> bytes:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}/{path}", content)
         login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         request.add_header("Authorization", f"Basic {login}")
         with urllib.request.urlopen(request, timeout=20) as answer:
@@ -98,11 +121,13 @@ class Orthanc:
 
 
 @contextmanager
-def running_orthanc(folder: Path, movers: dict[str, int] | None = None) -> Iterator[Orthanc]:
+def running_orthanc(
+    folder: Path, movers: dict[str, int] | None = None, certificates: Path | None = None
+) -> Iterator[Orthanc]:
     """Run a PACS until the end of the block; where there is none on this machine, skip."""
     if shutil.which(PROGRAM, path="/usr/sbin:/usr/bin") is None or not DICOMWEB.is_file():
         pytest.skip("needs Debian's packages orthanc and orthanc-dicomweb")
-    orthanc = Orthanc(folder, movers or {})
+    orthanc = Orthanc(folder, movers or {}, certificates)
     orthanc.start()
     try:
         yield orthanc

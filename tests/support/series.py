@@ -122,6 +122,22 @@ def multiframe(folder: Path, file: Path) -> None:
     whole.save_as(file, enforce_file_format=True)
 
 
+def converted(folder: Path, file: Path) -> None:
+    """Write the slices of a folder as one Legacy Converted Enhanced CT object, by highdicom."""
+    from highdicom.legacy import LegacyConvertedEnhancedCTImage
+
+    empty = "PatientBirthDate AccessionNumber StudyID ReferringPhysicianName PositionReferenceIndicator".split()
+    times = {f"{what}Date": "20200101" for what in ("Study", "Series", "Content")} | {
+        f"{what}Time": "000000" for what in ("Study", "Series", "Content")
+    }
+    slices = [pydicom.dcmread(path) for path in sorted(folder.iterdir())]
+    for dataset in slices:
+        dataset.PatientName, dataset.PatientSex = "A^B", "O"
+        for tag, value in {**dict.fromkeys(empty, ""), **times}.items():
+            setattr(dataset, tag, value)
+    LegacyConvertedEnhancedCTImage(slices, "1.2.826.0.1.7", 7, "1.2.826.0.1.7.1", 1).save_as(file)
+
+
 def _item(source: pydicom.Dataset, tags: Sequence[str]) -> pydicom.Dataset:
     item = pydicom.Dataset()
     for tag in tags:

@@ -16,7 +16,7 @@ from cvtbatch.dicom_results.fhir import to_fhir
 from cvtbatch.dicom_results.predecessors import predecessor_of
 from cvtbatch.dicom_results.report import to_report
 from cvtbatch.dicom_results.segmentation import to_segmentation
-from cvtbatch.dicom_results.source_headers import quiet
+from cvtbatch.dicom_results.source_headers import SourceSlices, quiet
 from cvtbatch.dicom_results.values import Outline, Results
 from cvtbatch.errors import InputError
 from cvtbatch.file_errors import why
@@ -54,14 +54,14 @@ class OutlineObjects:
     Attributes:
         largest: the stored slice of the outline's largest area.
         mask_zyx: on the slices of the source.
-        headers: of these, cut.
+        source: these, by their headers.
     """
 
     outline: Outline
     results: Results
     largest: OutlinedSlice
     mask_zyx: npt.NDArray[np.uint8]
-    headers: list[pydicom.Dataset]
+    source: SourceSlices
     stack: SliceStack
 
 
@@ -143,17 +143,17 @@ def write_files(files: ResultFiles, out: Path) -> State:
 def _build(
     objects: OutlineObjects, before: pydicom.Dataset | None, page_yxc: npt.NDArray[np.uint8] | None, products: Products
 ) -> dict[str, bytes]:
-    outline, results, headers = objects.outline, objects.results, objects.headers
-    segmentation = to_segmentation(outline, objects.mask_zyx, headers, objects.stack)
+    outline, results, source = objects.outline, objects.results, objects.source
+    segmentation = to_segmentation(outline, objects.mask_zyx, source, objects.stack)
     earlier = None if before is None else predecessor_of(before)
-    report = to_report(outline, results, segmentation, headers, earlier)
+    report = to_report(outline, results, segmentation, source, earlier)
     if before is not None and before.SOPInstanceUID != report.SOPInstanceUID:
-        report = to_report(outline, results, segmentation, headers, before)
+        report = to_report(outline, results, segmentation, source, before)
     contents = {SEGMENTATION: _to_bytes(segmentation), REPORT: _to_bytes(report)}
     if page_yxc is not None:
-        contents[CAPTURE] = _to_bytes(to_capture(page_yxc, results, headers[0]))
+        contents[CAPTURE] = _to_bytes(to_capture(page_yxc, results, source.first))
     if products.fhir:
-        bundle = to_fhir(outline, results, report, headers[0], RESEARCH_USE)
+        bundle = to_fhir(outline, results, report, source.first, RESEARCH_USE)
         contents[FHIR] = json.dumps(bundle, indent=1, ensure_ascii=False, allow_nan=False).encode()
     return contents
 

@@ -253,7 +253,8 @@ def _objects(
     volume = stored.volumes[case.case_key]
     with case_at_hand(case) as here:
         source = read_stored_image(here, volume)
-        headers = cut_headers(read_instance_headers(Path(here.image), source.acquisition.instances, KEPT))
+        instances = source.acquisition.instances
+        slices = cut_headers(read_instance_headers(Path(here.image), instances, KEPT), instances)
     image = store.read_array(StoredArray(volume["path"], volume["checksum"]))
     for found in read_outlines(store, case, volume, source, rows):
         mask = lay_on_slices(found.voxels_zyx, found.place, source.stack)
@@ -262,4 +263,4 @@ def _objects(
         results = to_results(stored, found.row, mask_volume_ml(mask, source.stack), mean_hu, bundle)
         index = int(np.count_nonzero(inside, axis=(1, 2)).argmax())
         largest = OutlinedSlice.facing_up(image[index], inside[index], volume["spacing_mm"], volume["direction"])
-        yield OutlineObjects(to_outline(stored, found.row), results, largest, mask, headers, source.stack)
+        yield OutlineObjects(to_outline(stored, found.row), results, largest, mask, slices, source.stack)

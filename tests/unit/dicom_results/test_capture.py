@@ -6,9 +6,8 @@ import numpy as np
 import pydicom
 
 from cvtbatch.dicom_results.capture import to_capture
-from cvtbatch.dicom_results.source_headers import cut_headers
 from tests.support.mask_files import ball, ct_slices
-from tests.unit.dicom_results.test_dicom_objects import PRIVATE, RESULTS, faults, to_bytes
+from tests.unit.dicom_results.test_dicom_objects import PRIVATE, RESULTS, cut, faults, to_bytes
 
 
 def test_a_page_is_an_object_of_the_study(tmp_path: Path) -> None:
@@ -16,7 +15,7 @@ def test_a_page_is_an_object_of_the_study(tmp_path: Path) -> None:
     sources[0].SpecificCharacterSet, sources[0].PatientName = "GB18030", "Wang^XiaoDong=王^小东"
     for name, value in PRIVATE.items():
         setattr(sources[0], name, value)
-    header = cut_headers(sources)[0]
+    header = cut(sources).first
     page = np.random.default_rng(1).integers(0, 256, (33, 31, 3), np.uint8)
     data = to_bytes(to_capture(page, RESULTS, header))
     assert data == to_bytes(to_capture(page, RESULTS, header))

@@ -16,18 +16,20 @@ from cvtbatch.dicom_results import codes
 from cvtbatch.dicom_results.predecessors import predecessor_of
 from cvtbatch.dicom_results.report import to_report
 from cvtbatch.dicom_results.segmentation import to_segmentation
-from cvtbatch.dicom_results.source_headers import KEPT, cut_headers, quiet
+from cvtbatch.dicom_results.source_headers import KEPT, SourceSlices, cut_headers, quiet
 from cvtbatch.dicom_results.values import Algorithm, Judged, Measured, Outline, Results, Told
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import SliceStack
 from cvtbatch.ingest import ImageSlices, SourceMask, read_mask, read_volume
 from cvtbatch.ingest.instance_headers import read_instance_headers
+from cvtbatch.ingest.writing import SeriesTags, write_series
 from cvtbatch.ingest.written_grids import lay_on_slices
 from cvtbatch.manifest import read_manifest
 from tests.support.archives import write_rows
 from tests.support.mask_files import UNEVEN, Ball, ball, ct_slices, image_of, read
 from tests.support.outside_data import outside
 from tests.support.paths import ROOT
+from tests.support.series import converted, multiframe
 
 THEN = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 DRAWN = Outline("A/1/hematoma/Dr B/2", "hematoma", "Dr B", 2, None, THEN)
@@ -51,10 +53,14 @@ PRIVATE = {
 }
 
 
+def cut(slices: Sequence[pydicom.Dataset]) -> SourceSlices:
+    return cut_headers(slices, [(one.SOPInstanceUID, 1) for one in slices])
+
+
 def built(
     shape: Ball, outline: Outline = DRAWN, results: Results = RESULTS
-) -> tuple[list[pydicom.Dataset], pydicom.Dataset, pydicom.Dataset]:
-    headers = cut_headers(ct_slices(shape.stack, "1.2.4", 4.0))
+) -> tuple[SourceSlices, pydicom.Dataset, pydicom.Dataset]:
+    headers = cut(ct_slices(shape.stack, "1.2.4", 4.0))
     with quiet():
         segmentation = to_segmentation(outline, shape.mask(), headers, shape.stack)
         return headers, segmentation, to_report(outline, results, segmentation, headers, None)
@@ -66,11 +72,11 @@ def to_bytes(dataset: pydicom.Dataset) -> bytes:
     return content.getvalue()
 
 
-def pixels(path: Path, headers: Sequence[pydicom.Dataset], drawn: np.ndarray) -> np.ndarray:
+def pixels(path: Path, source: SourceSlices, drawn: np.ndarray) -> np.ndarray:
     """The frames that highdicom finds for the slices that have one."""
     with quiet():
         found = highdicom.seg.segread(path).get_pixels_by_source_instance(
-            [headers[index].SOPInstanceUID for index in drawn],
+            [source.headers[index].SOPInstanceUID for index in drawn],
             combine_segments=True,
             assert_missing_frames_are_empty=True,
         )
@@ -122,7 +128,7 @@ def test_the_real_head_and_its_outline(tmp_path: Path) -> None:
     volume = read_volume(case)
     outline = read_mask(case.rois[0], lambda: ImageSlices.of(volume))
     mask = lay_on_slices(outline.voxels_zyx, outline.place, volume.stack)
-    headers = cut_headers(read_instance_headers(folder, volume.acquisition.instances, KEPT))
+    headers = cut(read_instance_headers(folder, volume.acquisition.instances, KEPT))
     with quiet():
         segmentation = to_segmentation(DRAWN, mask, headers, volume.stack)
         report = to_report(DRAWN, RESULTS, segmentation, headers, None)
@@ -141,6 +147,50 @@ def test_the_real_head_and_its_outline(tmp_path: Path) -> None:
     assert back.place == volume.stack
     of_source = faults(folder / "01.dcm")
     assert faults(tmp_path / "seg") | faults(tmp_path / "sr") <= of_source
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_frames_of_an_enhanced_object_are_referred_to_by_number(tmp_path: Path, legacy: bool) -> None:
+    """Of one whose frames are scrambled and uneven, and of one that highdicom made: for highdicom, our ingest and dciodvfy."""
+    shape = ball(UNEVEN)
+    write_series(tmp_path / "s", shape.hu(), shape.stack, SeriesTags("Doe^J", "axial", 0.0))
+    source = tmp_path / "source.dcm"
+    (converted if legacy else multiframe)(tmp_path / "s", source)
+    [case] = read_manifest(write_rows(tmp_path / "a.csv", [{"center": "A", "case_id": "1", "image": source.name}]))
+    volume = read_volume(case)
+    instances = volume.acquisition.instances
+    slices = cut_headers(read_instance_headers(source, instances, KEPT), instances)
+    mask = shape.mask()
+    with quiet():
+        segmentation = to_segmentation(DRAWN, mask, slices, volume.stack)
+        report = to_report(DRAWN, RESULTS, segmentation, slices, None)
+    for name, dataset in (("seg.dcm", segmentation), ("sr.dcm", report)):
+        (tmp_path / name).write_bytes(to_bytes(dataset))
+        assert faults(tmp_path / name) <= faults(source)
+    drawn = np.flatnonzero(mask.any(axis=(1, 2)))
+    frames = [instances[index][1] for index in drawn]
+    assert (frames != sorted(frames)) is not legacy
+    with quiet():
+        found = highdicom.seg.segread(tmp_path / "seg.dcm").get_pixels_by_source_frame(
+            instances[0][0], frames, combine_segments=True, assert_missing_frames_are_empty=True
+        )
+        [group] = highdicom.sr.srread(tmp_path / "sr.dcm").content.get_volumetric_roi_measurement_groups()
+    assert np.array_equal(found, mask[drawn])
+    [image] = group.referenced_segment.source_images_for_segmentation
+    assert (image.referenced_sop_instance_uid, image.referenced_frame_numbers) == (instances[0][0], sorted(frames))
+    write_rows(tmp_path / "b.csv", [{"center": "A", "case_id": "1", "image": source.name, "mask": "seg.dcm"}])
+    [case] = read_manifest(tmp_path / "b.csv")
+    back = read_mask(case.rois[0], lambda: ImageSlices.of(volume))
+    assert np.array_equal(back.voxels_zyx, mask)
+    assert back.place == volume.stack
+
+
+def test_frames_of_several_objects_are_refused() -> None:
+    source = pydicom.Dataset()
+    source.PerFrameFunctionalGroupsSequence = [pydicom.Dataset()]
+    with pytest.raises(InputError) as raised:
+        cut_headers([source, source], [("1.2", 1), ("1.3", 1)])
+    assert raised.value.kind == "enhanced_source"
 
 
 def test_a_report_says_what_it_was_given_and_refers_to_the_segmentation() -> None:
@@ -216,7 +266,7 @@ def test_of_the_patient_is_taken_what_objects_require(tmp_path: Path) -> None:
         del source.PatientBirthDate, source.StudyDate
         for name, value in PRIVATE.items():
             setattr(source, name, value)
-    headers = cut_headers(sources)
+    headers = cut(sources)
     with quiet():
         segmentation = to_segmentation(DRAWN, shape.mask(), headers, shape.stack)
         report = to_report(DRAWN, RESULTS, segmentation, headers, None)
@@ -233,7 +283,7 @@ def test_headers_that_no_object_can_be_made_of_are_refused() -> None:
     sources = ct_slices(ball().stack, "1.2.4", 4.0)
     del sources[3].FrameOfReferenceUID
     with pytest.raises(InputError) as raised:
-        cut_headers(sources)
+        cut(sources)
     assert (raised.value.kind, "FrameOfReferenceUID" in raised.value.message) == ("unusable_header", True)
 
 

@@ -9,10 +9,9 @@ import pytest
 
 from cvtbatch.dicom_results import codes
 from cvtbatch.dicom_results.fhir import to_fhir
-from cvtbatch.dicom_results.source_headers import cut_headers
 from tests.support.mask_files import ball, ct_slices
 from tests.support.paths import ROOT
-from tests.unit.dicom_results.test_dicom_objects import DRAWN, RESULTS, built
+from tests.unit.dicom_results.test_dicom_objects import DRAWN, RESULTS, built, cut
 
 NOTE = "For research use"
 # Of the elements that are used: those of R4's Observation, and their types.
@@ -31,7 +30,7 @@ def bundle_of(**tags: str) -> dict[str, Any]:
     for name, value in tags.items():
         setattr(slices[0], name, value)
     _, _, report = built(ball())
-    found = to_fhir(DRAWN, RESULTS, report, cut_headers(slices)[0], NOTE)
+    found = to_fhir(DRAWN, RESULTS, report, cut(slices).first, NOTE)
     return dict(json.loads(json.dumps(found, allow_nan=False)))
 
 

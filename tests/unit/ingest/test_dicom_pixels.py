@@ -26,7 +26,7 @@ from pydicom.uid import (
 
 from cvtbatch.ingest import read_volume
 from tests.support.paths import DATA
-from tests.support.series import case, change, multiframe, recode, refused, stored_as, write
+from tests.support.series import case, change, converted, multiframe, recode, refused, stored_as, write
 
 SIZE = (64, 64)
 STORED = {"u16": (16, False), "u12": (12, False), "s16": (16, True), "s12": (12, True)}
@@ -333,16 +333,8 @@ def test_enhanced_multiframe_compressed(tmp_path: Path) -> None:
 
 
 def test_legacy_converted_enhanced_ct_as_highdicom_writes_it(tmp_path: Path) -> None:
-    from highdicom.legacy import LegacyConvertedEnhancedCTImage
-
-    empty = "PatientBirthDate AccessionNumber StudyID ReferringPhysicianName PositionReferenceIndicator".split()
-    times = {f"{what}Date": "20200101" for what in ("Study", "Series", "Content")} | {
-        f"{what}Time": "000000" for what in ("Study", "Series", "Content")
-    }
-    hu = write(tmp_path / "s", PatientName="A^B", PatientSex="O", **dict.fromkeys(empty, ""), **times)
-    slices = [pydicom.dcmread(path) for path in sorted((tmp_path / "s").iterdir())]
-    converted = LegacyConvertedEnhancedCTImage(slices, "1.2.826.0.1.7", 7, "1.2.826.0.1.7.1", 1)
-    converted.save_as(tmp_path / "legacy.dcm")
+    hu = write(tmp_path / "s")
+    converted(tmp_path / "s", tmp_path / "legacy.dcm")
     assert np.array_equal(read_volume(case(tmp_path / "legacy.dcm")).hu_zyx, hu)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cvtbatch.errors import FormatError, InputError
+from cvtbatch.errors import FormatError
 from cvtbatch.ingest import read_volume
 from cvtbatch.ingest.instance_headers import read_instance_headers
 from tests.support.series import case, multiframe, write
@@ -35,11 +35,10 @@ def test_a_slice_that_went_is_told(tmp_path: Path) -> None:
     assert not any(uid in raised.value.message for uid, _ in instances)
 
 
-def test_frames_of_one_object_are_refused(tmp_path: Path) -> None:
+def test_of_frames_it_is_that_of_their_object(tmp_path: Path) -> None:
     write(tmp_path / "s")
     multiframe(tmp_path / "s", tmp_path / "enhanced.dcm")
     instances = read_volume(case(tmp_path / "enhanced.dcm")).acquisition.instances
-    assert len(instances) == 10
-    with pytest.raises(InputError) as raised:
-        read_instance_headers(tmp_path / "enhanced.dcm", instances, NAMES)
-    assert raised.value.kind == "enhanced_source"
+    headers = read_instance_headers(tmp_path / "enhanced.dcm", instances, NAMES)
+    assert [header.SOPInstanceUID for header in headers] == [uid for uid, _ in instances]
+    assert len(headers) == 10

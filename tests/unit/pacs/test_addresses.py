@@ -16,6 +16,7 @@ from cvtbatch.pacs.addresses import Dicomweb, Dimse, check_ae_title, parse_addre
         ("dimse://ORTHANC@10.0.0.5:104", Dimse("ORTHANC", "10.0.0.5", 104)),
         ("dimse://My%20Pacs@pacs.example:11112", Dimse("My Pacs", "pacs.example", 11112)),
         ("dimse://AE@[fd00::5]:104", Dimse("AE", "fd00::5", 104)),
+        ("dimse+tls://AE@pacs.example:2762", Dimse("AE", "pacs.example", 2762, tls=True)),
     ],
 )
 def test_an_address_is_read(text: str, address: Dicomweb | Dimse) -> None:
@@ -48,10 +49,10 @@ def test_what_is_none_is_refused(text: str) -> None:
     with pytest.raises(InputError) as raised:
         parse_address(text)
     assert raised.value.kind == "bad_pacs_address"
-    assert "dicomweb+https://HOST/PATH or dimse://AET@HOST:PORT" in raised.value.message
+    assert "dimse+tls://AET@HOST:PORT or dimse://AET@HOST:PORT" in raised.value.message
 
 
-@pytest.mark.parametrize("text", ["dicomweb+https://bob:s3cret@pacs.example/x", "dimse://AE:s3cret@host:104"])
+@pytest.mark.parametrize("text", ["dicomweb+https://bob:s3cret@pacs.example/x", "dimse+tls://AE:s3cret@host:104"])
 def test_a_password_in_it_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(InputError) as raised:
         parse_address(text)
