@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydicom.sr.coding import Code
 
 PRODUCER = "cvtbatch"
-"""Manufacturer of every object that is made here."""
+"""Manufacturer, and its model, of every object that is made here."""
 OUTLINE_SERIES = "Outline, for research use (cvtbatch)"
 """SeriesDescription of segmentations that are made here."""
 

@@ -72,7 +72,8 @@ class Spool:
         for series in arrival.series:
             if series.modality in OUTLINES:
                 for path in (self.files.out / folder_of(series)).glob("*.dcm"):
-                    if pydicom.dcmread(path, specific_tags=["Manufacturer"]).get("Manufacturer") == PRODUCER:
+                    header = pydicom.dcmread(path, specific_tags=["ManufacturerModelName"])
+                    if header.get("ManufacturerModelName") == PRODUCER:
                         path.unlink()
 
     def index(self, batch: Sequence[Arrival], options: IndexOptions, cluster: Cluster) -> Indexed:
