@@ -32,6 +32,7 @@ from cvtbatch.cli.pyradiomics import pyradiomics
 from cvtbatch.cli.results import results
 from cvtbatch.cli.review import review
 from cvtbatch.cli.sections import Sections
+from cvtbatch.cli.serve import serve
 from cvtbatch.cli.store import export, export_case, picture, status
 from cvtbatch.cli.tuning import finetune
 from cvtbatch.cli.upkeep import compact, gc
@@ -117,7 +118,7 @@ EXIT_CODES = """Exit codes, of every command:
 3    done, but something stands: failed cases, problems that a check
      found, numbers that a report could not compute
 130  interrupted (Ctrl-C), 143 by SIGTERM: what is done is safe, the
-     same command continues. `scheduler`, `worker` and
+     same command continues. `scheduler`, `worker`, `serve` and
      `status --watch` run until then, and end with 0
 
 Completion of commands and options, here for bash (zsh, fish: the same word):
@@ -150,7 +151,7 @@ def cli() -> None:
 
 for _title, _commands in (
     ("Before a run", (synth, download, pull, index, manifest, check, profile)),
-    ("The run", (extract, status, export, export_case, picture, review, results)),
+    ("The run", (extract, status, export, export_case, picture, review, results, serve)),
     ("A model", (finetune, snapshot, spec, fit, compare_models, bundle, predict, score)),
     ("Without a store", (pyradiomics,)),
     ("A centre", (add_center, validate, recalibrate, agreement)),

@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cvtbatch.cli.archive_options import (
+    pace_options,
+    selection_options,
+    source_options,
+    to_hours,
+    to_selection,
+    to_source,
+)
 from cvtbatch.cli.display import SHOWN_FAILURES, megabytes, progress_display, say
 from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import STANDING_FAILURES, json_option
-from cvtbatch.cli.values import WholeNumber
 
 if TYPE_CHECKING:
     from cvtbatch.pipelines.archive.pull import PullReport
@@ -24,32 +31,9 @@ _UNITS = {"list": "studies", "fetch": "series"}
     "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the files, new or not."
 )
 @click.option("--modality", "modalities", multiple=True, metavar="CODE", help="Series of it, e.g. CT; repeatable.")
-@click.option("--body-part", "body_parts", multiple=True, metavar="CODE", help="Series of it, e.g. HEAD; repeatable.")
-@click.option("--study-date", metavar="FIRST-LAST", help="Studies of these days, e.g. 20240101-20241231 or 20240101-.")
-@click.option(
-    "--accessions",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Studies with these accession numbers, one a line.",
-)
-@click.option(
-    "--description",
-    "descriptions",
-    multiple=True,
-    metavar="PATTERN",
-    help="Series whose description, or that of their study, fits, e.g. '*head*'; repeatable.",
-)
-@click.option("--connections", type=WholeNumber(1, 16), default=2, show_default=True, help="Series fetched at once.")
-@click.option("--rate", type=WholeNumber(1000), metavar="BYTES", help="A second at most, of all connections together.")
-@click.option("--at-night", metavar="HOURS", help="Begin a series at these hours alone, e.g. 20:00-06:00.")
-@click.option("--ae-title", metavar="AET", help="Ours, for dimse://.  [default: CVTBATCH]")
-@click.option(
-    "--move-port",
-    type=WholeNumber(1, 65535),
-    metavar="PORT",
-    help="Have the archive send by C-MOVE to this port of ours.  [default: C-GET]",
-)
-@click.option("--plain-http", is_flag=True, help="Allow dicomweb+http:// to another machine, unencrypted.")
+@selection_options
+@pace_options
+@source_options
 @click.option("--dry-run", is_flag=True, help="Say what would be fetched at most, and fetch nothing.")
 @json_option
 @click.pass_context
@@ -90,22 +74,12 @@ def pull(
     \b
     Exit codes: 0 all done; 1 it could not be done; 2 usage; 3 done, but instances are missing, or series grew meanwhile: run again.
     """
-    from cvtbatch.pacs.addresses import parse_address
-    from cvtbatch.pacs.dimse import AE_TITLE
-    from cvtbatch.pacs.source import Source
     from cvtbatch.pipelines.archive import pull as pipeline
-    from cvtbatch.pipelines.archive.pull_selection import Selection, parse_dates, read_accessions
-    from cvtbatch.pipelines.shared.pull_pace import Hours, Pace
+    from cvtbatch.pipelines.shared.pull_pace import Pace
 
-    archive = Source(parse_address(source, plain_http=plain_http), ae_title or AE_TITLE, move_port)
-    selection = Selection(
-        tuple(modalities),
-        tuple(body_parts),
-        tuple(descriptions),
-        ("", "") if study_date is None else parse_dates(study_date),
-        None if accessions is None else read_accessions(accessions),
-    )
-    hours = None if at_night is None else Hours.parse(at_night)
+    archive = to_source(source, ae_title, move_port, plain_http=plain_http)
+    selection = to_selection(modalities, body_parts, descriptions, study_date, accessions)
+    hours = to_hours(at_night)
     with progress_display("list", quiet=as_json, unit="studies") as show:
 
         def on_progress(stage: str, done: int, total: int, failed: int) -> None:

@@ -9,7 +9,7 @@ import pydicom
 from cvtbatch import __version__
 from cvtbatch.dicom_results import codes
 from cvtbatch.dicom_results.source_headers import PENDING, SourceSlices, derived_uid, identify, tracking_uid
-from cvtbatch.dicom_results.values import Algorithm, Outline
+from cvtbatch.dicom_results.values import OUTLINE_SERIES, PRODUCER, Algorithm, Outline
 from cvtbatch.geometry import SliceStack
 
 if TYPE_CHECKING:
@@ -55,14 +55,14 @@ def to_segmentation(
         series_number=SERIES_NUMBER,
         sop_instance_uid=PENDING,
         instance_number=1,
-        manufacturer="cvtbatch",
-        manufacturer_model_name="cvtbatch",
+        manufacturer=PRODUCER,
+        manufacturer_model_name=PRODUCER,
         software_versions=__version__,
         device_serial_number="none",
         content_label="RESEARCH_USE",
         content_description="Outline of a hematoma, for research use",
         pixel_measures=highdicom.PixelMeasuresSequence(first.PixelSpacing, float(thickness_mm)),
-        series_description="Outline, for research use (cvtbatch)",
+        series_description=OUTLINE_SERIES,
     )
     _name_dimensions(dataset)
     identify(dataset, outline.recorded_at)

@@ -5,6 +5,11 @@ from dataclasses import dataclass
 
 from pydicom.sr.coding import Code
 
+PRODUCER = "cvtbatch"
+"""Manufacturer, and its model, of every object that is made here."""
+OUTLINE_SERIES = "Outline, for research use (cvtbatch)"
+"""SeriesDescription of segmentations that are made here."""
+
 
 @dataclass(frozen=True, slots=True)
 class Algorithm:

@@ -85,6 +85,7 @@ FLOORS = {
     "results": 2,
     "centers": 3,
     "cases": 4,
+    "serving": 4,
 }
 MOST_LINES = 400
 

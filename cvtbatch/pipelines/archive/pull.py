@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 from cvtbatch.errors import CvtbatchError, InputError
 from cvtbatch.extras import require
 from cvtbatch.pacs.addresses import Dimse
-from cvtbatch.pacs.archive import REFUSED, Archive, Series
+from cvtbatch.pacs.archive import REFUSED, Archive, Series, Study
 from cvtbatch.pacs.retries import Retries
 from cvtbatch.pacs.source import Connect, Source, open_source
 from cvtbatch.pipelines.archive.pull_selection import Selection
@@ -122,7 +122,11 @@ def pull(
         if files is None:
             report.instances = sum(series.instances or 0 for series in wanted)
         else:
-            for outcome in _each(_Fetch(connect, files, pace, retries), wanted, connections, report, show):
+
+            def on_look(done: int) -> None:
+                show("fetch", done, len(wanted), len(report.failed))
+
+            for outcome in fetch_series(connect, wanted, files, pace, retries, connections, on_look):
                 report.add(outcome)
                 if outcome.failure is not None:
                     on_failed(str(folder_of(outcome.series)), str(outcome.failure))
@@ -135,36 +139,45 @@ def _list(
 ) -> Sequence[Series]:
     """Return the series that are wanted, and count studies."""
     wanted: dict[str, Series] = {}
-    seen, accessions = set[str](), set[str]()
+    accessions = set[str]()
     with closing(connect()) as archive:
-        for query in selection.queries():
-            for study in archive.studies(query):
-                if study.uid in seen or not selection.takes_study(study):
-                    continue
-                seen.add(study.uid)
-                accessions.add(study.accession)
-                try:
-                    found = [series for series in archive.series(study.uid) if selection.takes(study, series)]
-                except InputError as error:
-                    if error.kind != REFUSED:
-                        raise
-                    report.fail(study_folder(study.uid), error)
-                    on_failed(str(study_folder(study.uid)), str(error))
-                else:
-                    wanted.update((series.uid, series) for series in found)
-                    report.studies += bool(found)
-                show("list", len(seen), len(seen) + 1, len(report.failed))
+        for number, study in enumerate(find_studies(archive, selection), start=1):
+            accessions.add(study.accession)
+            try:
+                found = [series for series in archive.series(study.uid) if selection.takes(study, series)]
+            except InputError as error:
+                if error.kind != REFUSED:
+                    raise
+                report.fail(study_folder(study.uid), error)
+                on_failed(str(study_folder(study.uid)), str(error))
+            else:
+                wanted.update((series.uid, series) for series in found)
+                report.studies += bool(found)
+            show("list", number, number + 1, len(report.failed))
     report.series = len(wanted)
     report.unknown_accessions = tuple(one for one in selection.accessions or () if one not in accessions)
     return list(wanted.values())
+
+
+def find_studies(archive: Archive, selection: Selection) -> Iterator[Study]:
+    """Yield the studies of an archive of which series may be wanted, each once.
+
+    Raises:
+        InputError, UnavailableError: as `Archive`.
+    """
+    seen = set[str]()
+    for query in selection.queries():
+        for study in archive.studies(query):
+            if study.uid not in seen and selection.takes_study(study):
+                seen.add(study.uid)
+                yield study
 
 
 class _Fetch:
     """Pulls one series after the other in each thread, over a connection of its own."""
 
     def __init__(self, connect: Connect, files: PulledFiles, pace: Pace, retries: Retries) -> None:
-        self._connect, self._files, self._retries = connect, files, retries
-        self.pace = pace
+        self._connect, self._files, self._pace, self._retries = connect, files, pace, retries
         self._connections = threading.local()
         self._opened: list[Archive] = []
 
@@ -172,7 +185,7 @@ class _Fetch:
         if not hasattr(self._connections, "archive"):
             self._connections.archive = self._connect()
             self._opened.append(self._connections.archive)
-        return pull_series(self._connections.archive, series, self._files, self.pace, self._retries)
+        return pull_series(self._connections.archive, series, self._files, self._pace, self._retries)
 
     def close(self) -> None:
         """Close all connections."""
@@ -180,10 +193,25 @@ class _Fetch:
             archive.close()
 
 
-def _each(
-    fetch: _Fetch, wanted: Sequence[Series], connections: int, report: PullReport, show: Show
+def fetch_series(
+    connect: Connect,
+    wanted: Sequence[Series],
+    files: PulledFiles,
+    pace: Pace,
+    retries: Retries,
+    connections: int,
+    on_look: Callable[[int], None] = lambda _: None,
 ) -> Iterator[SeriesOutcome]:
-    """Yield what becomes of each series, some at once; of one that raises, what came is there."""
+    """Fetch what is missing of series, some at once, and yield what becomes of each; of one that raises, what came is there.
+
+    Args:
+        pace: of these series, which ends with them.
+        on_look: told several times a second how many are done; may raise.
+
+    Raises:
+        as `pull_series`.
+    """
+    fetch = _Fetch(connect, files, pace, retries)
     threads = ThreadPoolExecutor(connections, thread_name_prefix="cvtbatch-pull")
     ahead, left = set[Future[SeriesOutcome]](), iter(wanted)
     done = 0
@@ -196,9 +224,9 @@ def _each(
             for future in ended:
                 yield future.result()
             done += len(ended)
-            show("fetch", done, len(wanted), len(report.failed))
+            on_look(done)
     finally:
-        fetch.pace.stop()
+        pace.stop()
         # A thread that waits for an answer of the network is left to itself: what it writes is whole or not there.
         threads.shutdown(wait=False, cancel_futures=True)
         fetch.close()

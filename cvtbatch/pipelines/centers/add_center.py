@@ -113,23 +113,38 @@ def planned(
         )
     refuse_seen_center(bundle, centers[0])
     manifest.require_folders()
-    specs = {**_known_specs(store_url), **bundle.known_specs()}
     with tempfile.TemporaryDirectory(prefix="cvtbatch-add-center-") as folder:
-        own = bundle_job(job, bundle, specs, Path(folder))
-        if not given:
-            weights = _weights(bundle, store_url, Path(folder))
-            own = replace(own, embedding=replace(own.embedding, weights=weights))
-        settings = _resolve(own, bundle, store_url)
-        if not given and settings.embedding is not None:
-            # What a row says of its weights is what the bundle says, wherever this run has found them.
-            ref = replace(settings.embedding.weights, source=bundle.description.weights.name)
-            settings = replace(settings, embedding=replace(settings.embedding, weights=ref))
-        if settings.embedding is None:
-            raise InputError("no_embeddings", "the bundle takes embeddings: embedding.weights cannot be none")
-        require_bundle_specs(settings.specs, bundle, specs)
+        settings = resolve_by_bundle(bundle, job, store_url, given, Path(folder))
         lacks = tuple(check_needs(manifest, bundle, reader))
         warnings = bundle_warnings(bundle.description)
         yield Plan(manifest, centers[0], bundle_path, settings, warnings, lacks, reader, job.cohort.reviewed)
+
+
+def resolve_by_bundle(bundle: Bundle, job: Job, store_url: str, given: bool, folder: Path) -> Settings:
+    """Return the settings of an extraction under which a bundle's inputs are made.
+
+    Args:
+        job: what it says of volumes, features and embeddings gives way to the bundle's specifications.
+        given: the user has named the weights.
+        folder: for weights that are taken from the store, and settings of radiomics: they are needed while the extraction lasts.
+
+    Raises:
+        InputError: the bundle's specifications cannot be met here, with the settings in which they differ.
+        ResourceError: the device, or the extra `embed`, is not here.
+    """
+    specs = {**_known_specs(store_url), **bundle.known_specs()}
+    own = bundle_job(job, bundle, specs, folder)
+    if not given:
+        own = replace(own, embedding=replace(own.embedding, weights=_weights(bundle, store_url, folder)))
+    settings = _resolve(own, bundle, store_url)
+    if not given and settings.embedding is not None:
+        # What a row says of its weights is what the bundle says, wherever this run has found them.
+        ref = replace(settings.embedding.weights, source=bundle.description.weights.name)
+        settings = replace(settings, embedding=replace(settings.embedding, weights=ref))
+    if settings.embedding is None:
+        raise InputError("no_embeddings", "the bundle takes embeddings: embedding.weights cannot be none")
+    require_bundle_specs(settings.specs, bundle, specs)
+    return settings
 
 
 def _resolve(job: Job, bundle: Bundle, store_url: str) -> Settings:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import cvtbatch
 from cvtbatch.errors import InputError, ResourceError
@@ -27,6 +27,14 @@ WRITTEN_SECONDS = 5.0
 RUN_STATES = ("running", "completed", "interrupted", "stopped")
 # Upper bounds of the histograms of seconds.
 BOUNDS_S = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+
+
+class Collector(Protocol):
+    """What tells Prometheus something, from another thread than that of the work."""
+
+    def collect(self) -> "Iterator[Metric]":
+        """Yield what is to be told now."""
+        ...
 
 
 class Metrics:
@@ -79,14 +87,21 @@ def open_metrics(target: str | None) -> Iterator[Metrics]:
         ResourceError: nothing can listen at that address.
     """
     metrics = Metrics(asked_for=target is not None)
-    if target is None:
+    with published(target, metrics):
         yield metrics
+
+
+@contextmanager
+def published(target: str | None, collector: Collector) -> Iterator[None]:
+    """Hand out meanwhile what a collector tells whenever it is asked; target and errors as for `open_metrics`."""
+    if target is None:
+        yield
     elif target.endswith(".prom"):
-        with _written(metrics, Path(target)):
-            yield metrics
+        with _written(collector, Path(target)):
+            yield
     elif address := ADDRESS.fullmatch(target):
-        with _served(metrics, (address["host"] or LOOPBACK).strip("[]"), int(address["port"])):
-            yield metrics
+        with _served(collector, (address["host"] or LOOPBACK).strip("[]"), int(address["port"])):
+            yield
     else:
         raise InputError(
             "bad_metrics_target",
@@ -96,11 +111,11 @@ def open_metrics(target: str | None) -> Iterator[Metrics]:
 
 
 @contextmanager
-def _written(metrics: Metrics, path: Path) -> Iterator[None]:
+def _written(collector: Collector, path: Path) -> Iterator[None]:
     from prometheus_client import CollectorRegistry, write_to_textfile
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(metrics)
+    registry.register(collector)
     over = threading.Event()
 
     def write() -> None:
@@ -127,11 +142,11 @@ def _written(metrics: Metrics, path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _served(metrics: Metrics, host: str, port: int) -> Iterator[None]:
+def _served(collector: Collector, host: str, port: int) -> Iterator[None]:
     from prometheus_client import CollectorRegistry, start_http_server
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(metrics)
+    registry.register(collector)
     try:
         server, thread = start_http_server(port, host, registry)
     except (OSError, OverflowError) as error:

@@ -4,7 +4,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cvtbatch import engine
@@ -34,6 +34,7 @@ from cvtbatch.pipelines.shared.uid_key import load_uid_key
 from cvtbatch.pipelines.shared.unfinished import require_done
 
 Show = Callable[[str, int, int, int], None]
+_TIED = "series that the rule does not tell apart: --prefer or --kernel decides"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class IndexOptions:
         map_path: of the pseudonym map; by default the user's own.
         clinical: table of clinical values, and its column of patient ids.
         first_after_onset: whether of a patient's studies the first after the onset alone is taken.
+        leave_ties: whether studies with a tie are left out: nobody is there who would decide.
     """
 
     pattern: str | None = None
@@ -57,6 +59,7 @@ class IndexOptions:
     map_path: Path | None = None
     clinical: tuple[Path, str] | None = None
     first_after_onset: bool = False
+    leave_ties: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,8 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         )
         rows = CaseRows(root, prepared.out, prepared.pseudonyms, clinical, outlines)
         found = [rows.settled(choice) for choice in found]
+        if options.leave_ties:
+            found = [replace(one, series=(), reason=_TIED) if one.state == TIE else one for one in found]
         taken, onset_unknown = _taken(found, left_out, clinical if options.first_after_onset else None)
         update, states = _write(prepared, cache, rows, taken, left_out)
     return IndexReport(

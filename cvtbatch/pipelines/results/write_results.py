@@ -150,7 +150,7 @@ def write_results(
     """
     require("DICOM results need", "highdicom")
     with _open(destination) as sender:
-        bundle = None if bundle_path is None else _load_cvt_bundle(bundle_path)
+        bundle = None if bundle_path is None else load_cvt_bundle(bundle_path)
         store = FeatureStore(url)
         view = store.at(None)
         manifest = read_manifest(manifest_path)
@@ -215,7 +215,7 @@ def _hand_over(
             report.objects.append(one)
 
 
-def _load_cvt_bundle(path: Path) -> Bundle:
+def load_cvt_bundle(path: Path) -> Bundle:
     """Load a bundle, which must tell what the codes of a report are of.
 
     Raises:

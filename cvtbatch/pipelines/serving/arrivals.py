@@ -1,0 +1,77 @@
+"""What an archive lists of studies that are wanted: their images, and the outlines that came along. Nothing is fetched for it.
+
+Our own results in a study are no news of it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cvtbatch.dicom_results.values import OUTLINE_SERIES
+from cvtbatch.errors import InputError
+from cvtbatch.pacs.archive import REFUSED, Archive, Series
+from cvtbatch.pipelines.archive.pull import find_studies
+from cvtbatch.pipelines.archive.pull_selection import Selection
+from cvtbatch.pipelines.shared.uid_key import UidKey
+from cvtbatch.spec import canonical_json
+
+OUTLINES = frozenset({"SEG", "RTSTRUCT"})
+"""Modalities of outlines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A study as its archive lists it now.
+
+    Attributes:
+        study_uid: private.
+        key, content: as in table `arrivals`.
+        volume_hash: of the study in table `volumes`.
+        series: images that are wanted, and outlines.
+        instances: of these.
+    """
+
+    study_uid: str
+    key: str
+    content: str
+    volume_hash: str
+    series: tuple[Series, ...]
+    instances: int
+
+    @property
+    def name(self) -> str:
+        """What people are told of it."""
+        return f"study {self.key[:12]}"
+
+
+def list_arrivals(archive: Archive, selection: Selection, uid_key: UidKey) -> Iterator[Arrival]:
+    """Yield the studies of an archive with images that are wanted.
+
+    A study whose series the archive refuses to tell is asked for again by the next call.
+
+    Raises:
+        InputError, UnavailableError: as `Archive`.
+    """
+    for study in find_studies(archive, selection):
+        try:
+            found = archive.series(study.uid)
+        except InputError as error:
+            if error.kind != REFUSED:
+                raise
+            continue
+        images = [series for series in found if selection.takes(study, series)]
+        if images:
+            outlines = [one for one in found if one.modality in OUTLINES and one.description != OUTLINE_SERIES]
+            yield _arrival(archive, study.uid, (*images, *outlines), uid_key)
+
+
+def _arrival(archive: Archive, study_uid: str, series: tuple[Series, ...], uid_key: UidKey) -> Arrival:
+    counts = {one.uid: len(archive.instances(one)) if one.instances is None else one.instances for one in series}
+    # No UID begins like a JSON list: none of these is a hash that stands elsewhere.
+    return Arrival(
+        study_uid,
+        uid_key.hash(canonical_json(("arrival", study_uid))),
+        uid_key.hash(canonical_json(("content", sorted(counts.items())))),
+        uid_key.hash(study_uid),
+        series,
+        sum(counts.values()),
+    )

@@ -1,0 +1,220 @@
+"""`serve`: what is new in an archive is taken once, whoever is killed, grows, fails, is away or waits for a review meanwhile."""
+
+import functools
+import io
+import json
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+
+from cvtbatch import contracts
+from cvtbatch.errors import StorageError
+from cvtbatch.geometry import SliceStack
+from cvtbatch.ingest.writing import SeriesTags, write_series
+from cvtbatch.pacs.retries import Retries
+from cvtbatch.pipelines.serving import batch_work, memory, serve
+from cvtbatch.store import FeatureStore
+from tests.support.archives import skulled_head
+from tests.support.commands import cvtbatch, told
+from tests.support.dicomweb_server import DicomwebServer, serve_dicomweb
+from tests.support.index_runs import own_state
+from tests.support.mask_files import ball, datasets, write_seg
+from tests.support.paths import ROOT
+from tests.support.store_rows import row
+from tests.support.stub_archive import stub_archive
+
+SEGMENTER = ROOT / "tests" / "support" / "segmenter.py"
+
+
+@pytest.fixture(autouse=True)
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own_state(tmp_path / "own", monkeypatch)
+    for module in (serve, batch_work):
+        monkeypatch.setattr(module, "Retries", functools.partial(Retries, attempts=2, first_s=0.01))
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Objects of a study, by their UIDs: twelve slices, and then an outline of them."""
+    folder, drawn = tmp_path_factory.mktemp("head"), ball((5.0,) * 11)
+    write_series(folder / "ct", drawn.hu(), drawn.stack, SeriesTags("Secret", "axial", 0.0))
+    slices = datasets(folder / "ct")
+    write_seg(folder / "seg.dcm", slices, drawn.mask())
+    files = {str(one.SOPInstanceUID): Path(one.filename).read_bytes() for one in slices}
+    outline = (folder / "seg.dcm").read_bytes()
+    return {**files, str(pydicom.dcmread(io.BytesIO(outline)).SOPInstanceUID): outline}
+
+
+@pytest.fixture
+def archive(head: dict[str, bytes]) -> Iterator[DicomwebServer]:
+    with serve_dicomweb(head) as served:
+        yield served
+
+
+def options(archive: DicomwebServer, tmp_path: Path) -> tuple[object, ...]:
+    to = ("--source", archive.url, "--store", tmp_path / "store", "--center", "B", "--spool", tmp_path / "spool")
+    return (*to, "--set", "embedding.weights=none", "--set", "volume.spacing_mm=[2,2,5]", "--workers", 0)
+
+
+def poll(archive: DicomwebServer, tmp_path: Path, *more: object, code: int = 0) -> dict[str, object]:
+    """Poll once; return what is told, `ended` without what did not happen."""
+    result = cvtbatch("serve", *options(archive, tmp_path), "--once", "--json", *more)
+    assert result.returncode == code, result.stderr
+    assert "Secret" not in result.stdout + result.stderr
+    document = json.loads(result.stdout)
+    assert contracts.problems_of(document, "commands/serve.json") == []
+    return {**document, "ended": {state: count for state, count in document["ended"].items() if count}}
+
+
+def fetched(archive: DicomwebServer) -> int:
+    """Return how often files were asked for since the last time."""
+    count = sum("?" not in path for path in archive.requests)
+    archive.requests.clear()
+    return count
+
+
+def rows(tmp_path: Path) -> dict[str, int]:
+    store = FeatureStore(str(tmp_path / "store"))
+    return {name: store.current(name).num_rows for name in ("cases", "volumes", "rois", "radiomics", "failures")}
+
+
+def test_a_study_is_taken_when_it_has_stopped_growing_and_again_when_it_grows(
+    archive: DicomwebServer, tmp_path: Path
+) -> None:
+    later = {uid: archive.files.pop(uid) for uid in list(archive.files)[-3:]}
+    assert poll(archive, tmp_path)["fresh"] == 1
+    archive.files.update(list(later.items())[:2])
+    assert poll(archive, tmp_path)["fresh"] == 1
+    assert fetched(archive) == 0
+    document = poll(archive, tmp_path)
+    assert (document["due"], document["ended"], document["cases"]) == (1, {"done": 1}, 1)
+    assert rows(tmp_path) == {"cases": 1, "volumes": 1, "rois": 0, "radiomics": 0, "failures": 0}
+    assert fetched(archive) == 1
+    assert list((tmp_path / "spool").rglob("*.dcm")) == []
+    assert (poll(archive, tmp_path)["ended"], fetched(archive)) == ({}, 0)
+    # An outline comes along.
+    archive.files.update(later)
+    assert poll(archive, tmp_path)["fresh"] == 1
+    assert poll(archive, tmp_path)["ended"] == {"done": 1}
+    assert rows(tmp_path) == {"cases": 1, "volumes": 1, "rois": 1, "radiomics": 1, "failures": 0}
+    [state] = FeatureStore(str(tmp_path / "store")).table("arrivals").current().to_pylist()
+    assert (state["state"], state["kind"], state["series"], state["instances"]) == ("done", "", 2, 13)
+    # Whoever is forgotten is not taken again, were it that the study grows.
+    [case_key] = FeatureStore(str(tmp_path / "store")).current("cases")["case_key"].to_pylist()
+    told(f"forget {case_key} --store {tmp_path / 'store'} --from-snapshots", 0)
+    assert poll(archive, tmp_path)["ended"] == {}
+    del archive.files[list(archive.files)[-1]]
+    assert (poll(archive, tmp_path)["erased"], poll(archive, tmp_path)["due"]) == (1, 0)
+
+
+def wait_for(spool: Path, files: int, running: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 60
+    while len([*spool.rglob("*.dcm")]) < files:
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_whoever_is_killed_loses_and_doubles_nothing(
+    archive: DicomwebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert poll(archive, tmp_path)["fresh"] == 1
+    fetched(archive)
+    # In mid-pull.
+    line = ["serve", *options(archive, tmp_path), "--once", "--rate", "30000", "--connections", "1"]
+    texts = [sys.executable, "-m", "cvtbatch", *map(str, line)]
+    with subprocess.Popen(texts, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        wait_for(tmp_path / "spool", 2, running)
+        assert "another `cvtbatch serve` fills this store" in told(" ".join(map(str, line)), 1)
+        running.send_signal(signal.SIGKILL)
+    there = len([*(tmp_path / "spool").rglob("*.dcm")])
+    assert 2 <= there < len(archive.files)
+    fetched(archive)
+    # Once all is done, but for what the store remembers of it.
+    write = memory.Memory.write
+
+    def killed(self: memory.Memory, found: list[tuple[object, memory.Became]]) -> None:
+        if any(became.state != "seen" for _, became in found):
+            raise StorageError("store_busy", "as if it had been killed")
+        write(self, found)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(memory.Memory, "write", killed)
+        assert "as if it had been killed" in told(" ".join(map(str, line)), 1)
+    # One by one, those that were missing.
+    assert fetched(archive) == len(archive.files) - there
+    before = rows(tmp_path)
+    assert before == {"cases": 1, "volumes": 1, "rois": 1, "radiomics": 1, "failures": 0}
+    sequence = FeatureStore(str(tmp_path / "store")).table("radiomics").pin()
+    assert poll(archive, tmp_path)["ended"] == {"done": 1}
+    assert (rows(tmp_path), fetched(archive)) == (before, 0)
+    assert FeatureStore(str(tmp_path / "store")).table("radiomics").pin() == sequence
+
+
+def test_an_archive_that_is_away_is_asked_until_it_answers(
+    archive: DicomwebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.busy = [(503, "0")] * 3
+    del archive.files[list(archive.files)[-1]]
+
+    def look() -> None:
+        if (tmp_path / "store").exists():
+            states = FeatureStore(str(tmp_path / "store")).table("arrivals").current(["state"])["state"].to_pylist()
+            if states == ["done"]:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["cvtbatch.cli.serve"], "raise_if_interrupted", look)
+    result = cvtbatch("serve", *options(archive, tmp_path), "--every", "1", "--metrics", tmp_path / "serve.prom")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("busy or away (HTTP 503); tried again") == 1
+    assert "the archive answers again" in result.stderr
+    told_last = (tmp_path / "serve.prom").read_text()
+    for line in ('studies_total{state="done"} 1.0', "source_up 1.0", "queue_studies 0.0", "seen_studies_total 1.0"):
+        assert f"cvtbatch_serve_{line}\n" in told_last
+
+
+def test_found_outlines_wait_for_their_review(archive: DicomwebServer, tmp_path: Path) -> None:
+    image, _ = skulled_head(0)
+    origin, step = np.array(image.GetOrigin()), image.GetSpacing()[2]
+    positions = tuple((*origin[:2], origin[2] + step * number) for number in range(image.GetDepth()))
+    stack = SliceStack(*image.GetSize()[:2], (2.0, 2.0), (1, 0, 0), (0, 1, 0), (0, 0, 1), positions)
+    write_series(tmp_path / "ct", sitk.GetArrayFromImage(image), stack, SeriesTags("Secret skull", "axial", 0.0))
+    archive.files.clear()
+    archive.files.update(
+        {str(pydicom.dcmread(path).SOPInstanceUID): path.read_bytes() for path in (tmp_path / "ct").iterdir()}
+    )
+    line = shlex.join([sys.executable, str(SEGMENTER), "none"]) + " {image} {out}"
+    method = {"method": "command", "command.line": line, "command.version": "1"}
+    found = [text for name, value in method.items() for text in ("--set", f"outline.{name}={json.dumps(value)}")]
+    with stub_archive() as pacs:
+        asked = (*found, "--to", pacs.address, "--send")
+        assert poll(archive, tmp_path, *asked)["fresh"] == 1
+        document = poll(archive, tmp_path, *asked)
+        assert (document["ended"], document["kinds"], document["sent"]) == ({"held": 1}, {}, 0)
+        assert (poll(archive, tmp_path, *asked)["due"], pacs.posted) == (0, [])
+        store = FeatureStore.open_for_writing(str(tmp_path / "store"))
+        [roi] = store.rois().to_pylist()
+        names = ("case_key", "center", "case_id", "roi_key", "input_digest", "reader")
+        store.table("reviews").append([row("reviews", **{name: roi[name] for name in names}, verdict="accept")])
+        document = poll(archive, tmp_path, *asked)
+        assert (document["ended"], document["sent"], len(pacs.posted)) == ({"done": 1}, 2, 2)
+        assert poll(archive, tmp_path, *asked)["due"] == 0
+
+
+def test_what_is_not_for_inference_is_refused(archive: DicomwebServer, tmp_path: Path) -> None:
+    line = " ".join(["serve", *map(str, options(archive, tmp_path)), "--once"])
+    assert "outlines by threshold are not for inference" in told(f"{line} --set outline.method=threshold", 1)
+    bundle = ROOT / "tests" / "compat" / "bundle-2"
+    assert "the bundle is not for inference" in told(f"{line} --bundle {bundle}", 1)
+    assert "--send-unreviewed goes with --to and --send" in told(f"{line} --send-unreviewed --to {archive.url}", 2)
+    assert not (tmp_path / "store").exists()
+    assert archive.requests == []
