@@ -41,9 +41,10 @@ def show(path: Path, as_json: bool) -> None:
     for warning in found.warnings:
         say(f"Warning: {warning.message}.")
     say(f"Intended use: {found.intended_use}")
+    classes = found.outcome.classes if found.outcome.is_several else ()
+    told = f"told apart as {', '.join(classes)}" if classes else f"{cohort.positive} of them with {event}"
     say(
-        f"Trained on {cohort.cases} cases of {cohort.patients} patients, {cohort.positive} of them with {event}, "
-        f"of {', '.join(cohort.training_centers)}"
+        f"Trained on {cohort.cases} cases of {cohort.patients} patients, {told}, of {', '.join(cohort.training_centers)}"
     )
     for reason, cases in cohort.excluded.items():
         say(f"left out: {cases}, {reason}")
@@ -67,8 +68,11 @@ def show(path: Path, as_json: bool) -> None:
     say(f"Image network: {found.backbone}, weights {weights.name}, SHA-256 {weights.sha256 or 'not known'}")
     for name in ("volume", "radiomics", "embedding"):
         say(f"{name} specification: {found.specs.of_kind(name)}")
-    rows = [(model.value, *(f"{found.thresholds[model][name]:.3f}" for name in THRESHOLDS)) for model in Model]
-    print_table("Thresholds, of signatures on votes", ("model", *THRESHOLDS), rows)
+    if classes:
+        say("Thresholds: none; the class of the highest probability is the one that is told")
+    else:
+        rows = [(model.value, *(f"{found.thresholds[model][name]:.3f}" for name in THRESHOLDS)) for model in Model]
+        print_table("Thresholds, of signatures on votes", ("model", *THRESHOLDS), rows)
     for model, votes in found.votes.items():
         if votes.intercept is None or votes.slope is None:
             say(f"votes of {model.value}: uncalibrated: {votes.reason}")
@@ -89,7 +93,7 @@ def show(path: Path, as_json: bool) -> None:
     ]
     if left_out:
         print_table("Each training centre, by models of the others", ("centre", "model", "AUC"), left_out)
-    if not found.votes:
+    if not found.votes and not classes:
         say("votes are uncalibrated: a bundle of this format does not recalibrate them")
     if kept := found.kept:
         say(

@@ -173,8 +173,12 @@ def _print_fit(out: str, bundle: "Bundle") -> None:
 
     found = bundle.description
     cohort, metrics = found.cohort, found.metrics
-    events = f"{cohort.positive} with {found.outcome.event} among"
-    say(f"Bundle {out}, {bundle.digest[:12]}: {events} {cohort.cases} cases of {cohort.patients} patients")
+    classes = bundle.class_fits()
+    events = (
+        ", ".join(f"{own.cases} {name}" for name, own in classes.items())
+        or f"{cohort.positive} with {found.outcome.event}"
+    )
+    say(f"Bundle {out}, {bundle.digest[:12]}: {events} among {cohort.cases} cases of {cohort.patients} patients")
     if cohort.excluded:
         print_table("Left out", ("reason", "cases"), list(cohort.excluded.items()))
     signatures = _in_order(found.signatures)
@@ -190,14 +194,24 @@ def _print_fit(out: str, bundle: "Bundle") -> None:
             for column in signature.selected
         ]
         print_table(f"Selected for {name}", ("feature", "LASSO coefficient", "importance", "outer folds"), rows)
-    terms = [
-        (
-            term.name,
-            *map(_shown, (term.coefficient, term.odds_ratio, term.odds_ratio_low, term.odds_ratio_high, term.p_value)),
-        )
-        for term in found.dlrn.terms
+    of_terms = [
+        (f"DLRN, {name} against {found.outcome.classes[0]}", own.terms) for name, own in classes.items() if own.terms
     ]
-    print_table("DLRN", ("term", "coefficient", "odds ratio", "95 % low", "high", "P"), terms)
+    for title, terms in of_terms or [("DLRN", found.dlrn.terms)]:
+        print_table(
+            title,
+            ("term", "coefficient", "odds ratio", "95 % low", "high", "P"),
+            [
+                (
+                    term.name,
+                    *map(
+                        _shown,
+                        (term.coefficient, term.odds_ratio, term.odds_ratio_low, term.odds_ratio_high, term.p_value),
+                    ),
+                )
+                for term in terms
+            ],
+        )
     if found.clinical_candidates:
         print_table(
             "Clinical candidates",
@@ -216,14 +230,14 @@ def _print_fit(out: str, bundle: "Bundle") -> None:
         )
     if any(term.name == "dlr" and (term.coefficient or 0) < 0 for term in found.dlrn.terms):
         say(f"read with care: {NEGATIVE_SIGNATURE}")
-    for term in found.dlrn.terms:
+    for term in [term for own in classes.values() for term in own.terms] or found.dlrn.terms:
         if reason := term.lacks_interval():
             say(f"{term.name}: no interval of its odds ratio: {reason}")
     estimates = {
         "nested": metrics.nested.models if metrics.nested else None,
         **{f"without {center}": models for center, models in metrics.leave_one_center_out.items()},
         "out of fold": metrics.out_of_fold,
-        "study protocol, in sample": metrics.study_protocol.in_sample,
+        "study protocol, in sample": metrics.study_protocol.in_sample if metrics.study_protocol else None,
     }
     aucs = [
         (label, name, *map(_shown, (estimate.auc, estimate.auc_low, estimate.auc_high)))
@@ -231,7 +245,10 @@ def _print_fit(out: str, bundle: "Bundle") -> None:
         if models
         for name, estimate in _in_order(models)
     ]
-    print_table("AUC with 95 % bootstrap interval", ("estimate", "model", "AUC", "low", "high"), aucs)
+    measure = "Hand and Till's M" if classes else "AUC"
+    print_table(
+        f"{measure} with 95 % bootstrap interval", ("estimate", "model", "M" if classes else "AUC", "low", "high"), aucs
+    )
     if metrics.out_of_fold:
         say(f"out of fold, {Model.DLRN}: {REGRESSION_IN_SAMPLE}")
         if found.clinical_candidates:

@@ -38,7 +38,7 @@ from cvtbatch.dlrn.arrays import Floats
 from cvtbatch.dlrn.bundle_document import parse_document, refuse_later
 from cvtbatch.dlrn.bundle_files import ARRAYS, DOCUMENT, FILES, GOLDEN, SELECTION, read_files, write_files
 from cvtbatch.dlrn.cohort_summary import EmbeddingMoments
-from cvtbatch.dlrn.description import Description
+from cvtbatch.dlrn.description import ClassFit, Description
 from cvtbatch.dlrn.frames import is_frame, to_frame, to_table
 from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.model_arrays import (
@@ -51,7 +51,7 @@ from cvtbatch.dlrn.model_arrays import (
     problems_of,
     read_arrays,
 )
-from cvtbatch.dlrn.scoring import SpecIds, golden_scores, needed_columns, score_batch
+from cvtbatch.dlrn.scoring import SpecIds, by_class, golden_scores, needed_columns, score_batch
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.training_scores import ClassScores
 from cvtbatch.documents import from_document
@@ -67,7 +67,7 @@ FORMAT_VERSION = 3
 EXPECTED = "expected_"
 # exp may differ by an ulp between machines.
 TOLERANCE = 1e-12
-SAME_BITS = {str(model) for model in SIGNATURES}
+SAME_BITS = {name for model in SIGNATURES for name in (str(model), by_class(model))}
 # The first is what the others build on.
 SPEC_KINDS = ("volume", "radiomics", "embedding")
 # In the metadata of the golden rows: the digest of all that scores come from. Bundles of earlier versions have none.
@@ -96,10 +96,13 @@ class Bundle:
     moments: EmbeddingMoments | None = None
 
     def __repr__(self) -> str:
-        cohort = self.description.cohort
+        cohort, outcome = self.description.cohort, self.description.outcome
         unfit = ", not for inference" if self.description.weights.not_for_inference else ""
-        centers, event = ", ".join(cohort.training_centers), self.description.outcome.event
-        return f"Bundle({self.digest[:12]}, fitted on {cohort.cases} cases of {centers}, {cohort.positive} of them {event}{unfit})"
+        centers = ", ".join(cohort.training_centers)
+        told = (
+            f"of {', '.join(outcome.classes)}" if outcome.is_several else f"{cohort.positive} of them {outcome.event}"
+        )
+        return f"Bundle({self.digest[:12]}, fitted on {cohort.cases} cases of {centers}, {told}{unfit})"
 
     @property
     def specs(self) -> SpecIds:
@@ -112,6 +115,11 @@ class Bundle:
     def regions(self) -> tuple[str, ...]:
         """The regions that columns come from."""
         return tuple(region.name for region in self.description.regions)
+
+    def class_fits(self) -> dict[str, ClassFit]:
+        """Return what the fit found of each of several classes, by name, in their order; nothing where an event is told."""
+        told = self.document.get("outcome", {}).get("by_class", {})
+        return {name: from_document(ClassFit, told[name]) for name in self.model.classes}
 
     def known_specs(self) -> dict[str, Spec]:
         """Return the specifications with their settings, by id; empty in a bundle that does not keep them.
@@ -160,11 +168,11 @@ class Bundle:
         return answer
 
     def predict_proba(self, rows: "pa.Table | pd.DataFrame") -> Floats:
-        """Return the DLRN's probabilities as scikit-learn has them: (n, 2), without the event and with it.
+        """Return the DLRN's probabilities as scikit-learn has them: (n, 2), without the event and with it, or (n, K).
 
-        The event is CVT, unless `description.outcome` says another.
+        The event is CVT, unless `description.outcome` says another, and which several classes in their order.
 
-        Both are NaN where `score` has none: a clinical term, the embedding or a feature that the model uses is unknown.
+        All are NaN where `score` has none: a clinical term, the embedding or a feature that the model uses is unknown.
 
         Args:
             rows: as for `score`.
@@ -173,7 +181,11 @@ class Bundle:
             InputError: as `score`.
         """
         table = to_table(self.model, self.specs, rows)
-        positive = score_batch(self.model, self.specs, table, explain=False)[str(Model.DLRN)].to_numpy()
+        scored = score_batch(self.model, self.specs, table, explain=False)
+        if self.model.classes:
+            lists = scored[by_class(Model.DLRN)].to_pylist()
+            return np.array([row or [np.nan] * len(self.model.classes) for row in lists]).reshape(len(lists), -1)
+        positive = scored[str(Model.DLRN)].to_numpy()
         return np.column_stack([1 - positive, positive])
 
     def score_batches(self, batches: Iterable[pa.RecordBatch | pa.Table], explain: bool = False) -> Iterator[pa.Table]:
@@ -212,6 +224,8 @@ def load_bundle(path: str | Path) -> Bundle:
     if problems := problems_of(description, arrays):
         raise FormatError("bundle_damaged", f"the bundle holds no model: {_first(problems)}")
     model = model_of(description, arrays)
+    if model.classes and set(document["outcome"]["by_class"]) != set(model.classes):
+        raise FormatError("bundle_damaged", f"outcome.by_class of {DOCUMENT} is not of its classes")
     bundle = Bundle(document, description, sha256(files[DOCUMENT]), model, out_of_fold_of(arrays), moments_of(arrays))
     _verify_golden(bundle, _read_golden(files[GOLDEN]), _scored_with(document))
     return bundle
@@ -309,6 +323,8 @@ def _scored_with(document: JsonObject) -> str:
     """Return the digest of all that scores come from: the arrays, and the model's part of bundle.json, defaults left out."""
     defaults = contracts.defaults_of("bundle.json")
     told = {name: document[name] for name in DESCRIPTION if name in document and document[name] != defaults.get(name)}
+    if len(classes := document.get("outcome", {}).get("classes", ())) > 2:
+        told["classes"] = classes
     return digest(document["files"][ARRAYS], canonical_json(told))
 
 
@@ -336,12 +352,17 @@ def _verify_golden(bundle: Bundle, golden: pa.Table, scored_with: str) -> None:
 
 def _compare(name: str, expected: pa.Array, found: pa.Array) -> None:
     """Raise unless a score of the golden rows is what it must be."""
-    numbers = pa.types.is_integer(expected.type) or pa.types.is_floating(expected.type)
+    lists = pa.types.is_list(expected.type)
+    kind = expected.type.value_type if lists else expected.type
+    numbers = pa.types.is_integer(kind) or pa.types.is_floating(kind)
     if not numbers or expected.null_count == len(expected):
         raise FormatError("bundle_damaged", f"golden rows: {name} holds no number to compare with")
     if expected.is_valid() != found.is_valid():
         raise FormatError("bundle_changed", f"golden rows: {name} is missing where it was not, or the other way round")
-    pair = [column.drop_null().cast(pa.float64()).to_numpy() for column in (expected, found)]
+    known = [column.drop_null().flatten() if lists else column.drop_null() for column in (expected, found)]
+    if len(known[0]) != len(known[1]) or known[0].null_count:
+        raise FormatError("bundle_changed", f"golden rows: {name} is not told of as many classes as it was")
+    pair = [column.cast(pa.float64()).to_numpy() for column in known]
     largest = float(np.abs(pair[0] - pair[1]).max(initial=0.0))
     # NaN is no small difference.
     if not largest <= (0.0 if name in SAME_BITS else TOLERANCE):

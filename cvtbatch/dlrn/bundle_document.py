@@ -44,7 +44,7 @@ def refuse_later(document: JsonObject) -> None:
     Such a key has a default in the contract, and is this version's at that default, or absent; of feature sets, one is this
     version's whose features stand in place of the study's, of backbones one that it knows, of poolings those whose components are
     of what is pooled, of harmonisations ComBat that leaves new centres as they are, of prediction sets CV+'s of each class,
-    clinical terms and regions are, of kinds that it knows, and outcomes of two classes.
+    clinical terms and regions are, of kinds that it knows, and outcomes of two classes, or of more without thresholds.
 
     Raises:
         FormatError: "bundle_too_new", with the keys.
@@ -63,7 +63,7 @@ def refuse_later(document: JsonObject) -> None:
         later.remove("backbones")
     if "clinical_terms" in later and _of_known_kinds(document["clinical_terms"]):
         later.remove("clinical_terms")
-    if "outcome" in later and _of_two_classes(document["outcome"]):
+    if "outcome" in later and _of_known_classes(document["outcome"]):
         later.remove("outcome")
     if "regions" in later and _of_known_regions(document["regions"]):
         later.remove("regions")
@@ -106,10 +106,15 @@ def _of_folds(sets: object) -> bool:
     )
 
 
-def _of_two_classes(outcome: object) -> bool:
+def _of_known_classes(outcome: object) -> bool:
+    """Say whether there are two classes, or more of which cases and terms are told and nothing else."""
     match outcome:
         case {"column": str(), "classes": [_, _], **more}:
             return not more
+        case {"column": str(), "classes": [_, _, _, *_], "by_class": dict(by_class), **more}:
+            return not more and all(
+                isinstance(own, dict) and own.keys() <= {"cases", "terms"} for own in by_class.values()
+            )
     return False
 
 

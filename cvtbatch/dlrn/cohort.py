@@ -45,7 +45,7 @@ class Cohort:
     Attributes:
         keys: (n,) roi_key.
         patients: (n,) `patient_key` of each row; folds keep a patient together.
-        outcome: (n,) 1 with the event, e.g. where the cause is CVT, else 0.
+        outcome: (n,) 1 with the event, e.g. where the cause is CVT, else 0; 0 to K - 1 of several classes.
         clinical: by column (n,) of those that may enter the nomogram: numbers with NaN, or texts with None, where unknown.
         radiomics_names: (R,) names of the columns of `radiomics`.
         radiomics: (n, R) features.
@@ -88,7 +88,7 @@ class Cohort:
             raise InputError(
                 "bad_cohort", f"{self.radiomics.shape[1]} columns with {len(self.radiomics_names)} feature names"
             )
-        if set(np.unique(self.outcome)) != {0, 1}:
+        if len(there := set(self.outcome.tolist())) < 2 or there != set(range(len(there))):
             raise InputError("one_class", "training needs cases of both outcomes, with the event and without")
         for name in filter(is_yes_or_no, self.clinical):
             if not (np.isin(self.clinical[name], (0.0, 1.0)) | np.isnan(self.clinical[name])).all():

@@ -10,7 +10,7 @@ from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS, ClinicalTerm
 from cvtbatch.dlrn.column_sources import FeatureTable, NamedBackbone, RegionColumns, SlicePooling
 from cvtbatch.dlrn.combat import HarmonisedCenters
 from cvtbatch.dlrn.model_description import Columns, SetsDescription
-from cvtbatch.dlrn.nomogram import Nomogram
+from cvtbatch.dlrn.nomogram import NO_NOMOGRAM, Nomogram
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.embedding.architectures import DEFAULT
 from cvtbatch.errors import FormatError
@@ -124,8 +124,16 @@ class LogisticSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassFit:
+    """One of several classes: its training cases, and the terms of its odds against the first class, which has none."""
+
+    cases: int
+    terms: tuple[Coefficient, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Auc:
-    """An AUC of the training cohort with its 95 % bootstrap interval; None where there is none."""
+    """An AUC of the training cohort (of several classes M) with its 95 % bootstrap interval; None where there is none."""
 
     auc: float
     auc_low: float | None
@@ -174,7 +182,7 @@ class Metrics:
             outcome.
     """
 
-    study_protocol: StudyProtocol
+    study_protocol: StudyProtocol | None = None
     out_of_fold: Mapping[Model, Auc] | None = None
     in_sample: Mapping[Model, Auc] | None = None
     nested: ModelAucs | None = None
@@ -288,7 +296,7 @@ class Description:
 
     Attributes:
         job: as it ran; see `primary`.
-        thresholds: by model and name.
+        thresholds, nomogram: by model and name; none of several classes.
         files: SHA-256 of the bundle's other files, by name.
         spec_settings: by kind of specification; None in a bundle of format 1.
         recalibration: None in a bundle as it was fitted.
@@ -317,14 +325,14 @@ class Description:
     embedding_length: int
     signatures: Mapping[Model, SignatureFit]
     dlrn: LogisticSummary
-    thresholds: Mapping[Model, Mapping[str, float]]
-    nomogram: Nomogram
     missing_feature: str
     metrics: Metrics
     marks: tuple[Mark, ...]
     remarks: tuple[Remark, ...]
     software: Mapping[str, str]
     files: Mapping[str, str]
+    thresholds: Mapping[Model, Mapping[str, float]] = field(default_factory=dict)
+    nomogram: Nomogram = NO_NOMOGRAM
     spec_settings: Mapping[str, Mapping[str, Any]] | None = None
     recalibration: RecalibrationOrigin | None = None
     votes: Mapping[Model, VoteRecalibration] = field(default_factory=dict)
@@ -339,6 +347,12 @@ class Description:
     outcome: Outcome = CVT
     backbones: tuple[NamedBackbone, ...] = ()
     regions: tuple[RegionColumns, ...] = ()
+
+    @property
+    def tells_event(self) -> bool:
+        """Whether anything is there that only a model of an event has."""
+        of_event = (self.thresholds, self.votes, self.recalibration, self.prediction_sets, self.nomogram.axes)
+        return any(part for part in of_event)
 
     @property
     def backbone(self) -> str:

@@ -8,6 +8,7 @@ from cvtbatch.dlrn.arrays import Booleans, Floats, Integers
 from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model
 from cvtbatch.dlrn.tasks import TaskResult
+from cvtbatch.validation.class_aucs import macro_auc
 from cvtbatch.validation.operating_points import ConfusionMatrix, confusion_matrix
 from cvtbatch.validation.resampling import draw_patients, has_both, pairwise_wins, weighted_aucs
 from cvtbatch.validation.values import Scored
@@ -35,25 +36,26 @@ def nested_estimate(results: Sequence[TaskResult], cohort: Cohort, settings: Fit
 def center_estimates(results: Sequence[TaskResult], cohort: Cohort, settings: FitSettings) -> Document:
     """Return for each centre the estimate of models that were fitted on the others, as the nested one has it.
 
-    A model whose scores of a centre are of one outcome has none there.
+    A model whose scores of a centre are of one outcome, or lack a class, has none there.
     """
     found: Document = {}
     for result in results:
         test = list(result.task.test)
         of_models: Document = {}
         for model, values in result.scores.items():
-            scores = np.full((1, len(cohort.keys)), np.nan)
+            scores = np.full((1, len(cohort.keys), *_classes([result])), np.nan)
             scores[0, test] = values
-            if len(set(cohort.outcome[test][~np.isnan(values)].tolist())) == 2:
+            known = np.isfinite(values.reshape(len(test), -1)).all(axis=1)
+            if len(set(cohort.outcome[test][known].tolist())) == (len(settings.classes) or 2):
                 of_models[str(model)] = _estimate(model, scores, [result], cohort, settings)
         found[cohort.centers[test[0]]] = of_models
     return found
 
 
 def scores_by_repeat(results: Sequence[TaskResult], cohort: Cohort) -> dict[Model, Floats]:
-    """Return the out-of-fold scores: by model, (repeats, n)."""
+    """Return the out-of-fold scores: by model, (repeats, n), of several classes (repeats, n, K)."""
     names = sorted({_repeat(result) for result in results})
-    scores = {model: np.full((len(names), len(cohort.keys)), np.nan) for model in Model}
+    scores = {model: np.full((len(names), len(cohort.keys), *_classes(results)), np.nan) for model in Model}
     for result in results:
         for model, values in result.scores.items():
             scores[model][names.index(_repeat(result)), list(result.task.test)] = values
@@ -61,12 +63,17 @@ def scores_by_repeat(results: Sequence[TaskResult], cohort: Cohort) -> dict[Mode
 
 
 def out_of_fold_scores(results: Sequence[TaskResult], rows: int) -> dict[Model, Floats]:
-    """Return what the signatures of cross-fits gave to the rows that they held out: (rows,) by model."""
-    scores = {model: np.full(rows, np.nan) for model in SIGNATURES}
+    """Return what the signatures of cross-fits gave to the rows that they held out, by model: (rows,), or (rows, K)."""
+    scores = {model: np.full((rows, *_classes(results)), np.nan) for model in SIGNATURES}
     for result in results:
         for model, own in scores.items():
             own[list(result.task.test)] = result.scores[model]
     return scores
+
+
+def _classes(results: Sequence[TaskResult]) -> tuple[int, ...]:
+    """Return the shape of one case's score: of several classes (K,)."""
+    return results[0].scores[Model.DLR].shape[1:]
 
 
 def _repeat(result: TaskResult) -> str:
@@ -76,6 +83,8 @@ def _repeat(result: TaskResult) -> str:
 def _estimate(
     model: Model, scores: Floats, results: Sequence[TaskResult], cohort: Cohort, settings: FitSettings
 ) -> Document:
+    if settings.classes:
+        return class_estimate(model, scores, cohort, settings)
     known: Booleans = np.isfinite(scores.sum(axis=0))
     outcome = cohort.outcome[known]
     patients = [patient for patient, there in zip(cohort.patients, known.tolist(), strict=True) if there]
@@ -93,6 +102,27 @@ def _estimate(
         document["sensitivity_at_youden"] = at_youden.sensitivity
         document["specificity_at_youden"] = at_youden.specificity
     return document
+
+
+def class_estimate(model: Model, scores: Floats, cohort: Cohort, settings: FitSettings) -> Document:
+    """Return Hand and Till's M of several classes, with a patient bootstrap, of the mean over repeats.
+
+    Args:
+        scores: (repeats, n, K).
+    """
+    known: Booleans = np.isfinite(scores.sum(axis=(0, 2)))
+    patients = [patient for patient, there in zip(cohort.patients, known.tolist(), strict=True) if there]
+    groups = np.unique(np.asarray(patients, dtype=object).astype(str), return_inverse=True)[1]
+    seed = settings.seed_of("bootstrap", model)
+    found = macro_auc(cohort.outcome[known], scores[:, known], groups, settings.nested.bootstrap, seed)
+    return {
+        "auc": found.value,
+        "auc_low": number(found.low),
+        "auc_high": number(found.high),
+        "cases": int(known.sum()),
+        "by_class": dict(zip(settings.classes, found.by_class, strict=True)),
+        "accuracy": found.accuracy,
+    }
 
 
 def bootstrap_auc(

@@ -27,19 +27,23 @@ from cvtbatch.dlrn.estimates import (
     Document,
     bootstrap_auc,
     center_estimates,
+    class_estimate,
     nested_estimate,
     number,
     out_of_fold_scores,
     selection_stability,
 )
 from cvtbatch.dlrn.freezing import freeze_model, golden_rows, selection_table, software_versions
+from cvtbatch.dlrn.logistic import LogisticFit
 from cvtbatch.dlrn.model import FrozenModel
+from cvtbatch.dlrn.multinomial import MultinomialFit
 from cvtbatch.dlrn.prediction_sets import PredictionSets
 from cvtbatch.dlrn.scoring import SpecIds
 from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model, Protocol
 from cvtbatch.dlrn.signatures import Signatures, require_alike
 from cvtbatch.dlrn.tasks import (
     FINAL,
+    Fitted,
     TaskMap,
     TaskResult,
     fit_nomogram,
@@ -79,7 +83,9 @@ class Fit:
     Attributes:
         document: bundle.json's part that the fit knows.
         findings: remarks of the audit.
-        out_of_fold: what training's cases scored when the models had not seen them; empty where only in-sample scores are known.
+        out_of_fold: what training's cases scored when the models had not seen them; empty where only in-sample scores are known,
+            and of several classes.
+        by_class: what is told of each of several classes; empty where an event is told.
     """
 
     document: Document
@@ -88,6 +94,7 @@ class Fit:
     selection: pa.Table
     findings: tuple[Finding, ...]
     out_of_fold: Mapping[Model, ClassScores]
+    by_class: Mapping[str, Document] = field(default_factory=dict)
 
 
 def fit_model(
@@ -140,23 +147,32 @@ def _assemble(
     basis = out_of_fold if sound else dict(by_name["study"].scores)
     chosen = choose_terms(cohort.clinical, cohort.outcome, settings.clinical)
     nomogram = fit_nomogram(
-        basis[Model.DLR], cohort.clinical, cohort.outcome, chosen.terms, firth=settings.firth, limits=True
+        basis[Model.DLR],
+        cohort.clinical,
+        cohort.outcome,
+        chosen.terms,
+        firth=settings.firth,
+        limits=True,
+        classes=settings.classes,
     )
     basis[Model.DLRN] = nomogram_scores(nomogram, basis[Model.DLR], cohort.clinical, chosen.terms)
-    thresholds = {model: _thresholds(cohort, basis[model]) for model in Model}
+    thresholds = {} if settings.classes else {model: _thresholds(cohort, basis[model]) for model in Model}
     nested = _named(results, "nested")
     stability = selection_stability(nested, _selected(signatures)) if nested else {}
     model = replace(
         freeze_model(signatures, nomogram, chosen.terms, thresholds, cohort, settings),
-        votes=_votes(cohort, out_of_fold, settings),
+        votes={} if settings.classes else _votes(cohort, out_of_fold, settings),
     )
     model = _with_sets(model, _named(results, "crossfit"), cohort, settings)
     golden = golden_rows(model, signatures, nomogram, cohort, specs, settings.seed_of("golden"))
-    metrics: Document = {"study_protocol": _study_estimate(by_name["study"], chosen, cohort, settings)}
-    name = "out_of_fold" if sound else "in_sample"
-    metrics[name] = {
-        str(model): _performance(model, basis[model], thresholds[model], cohort, settings) for model in Model
-    }
+    metrics: Document = {}
+    if settings.classes:
+        metrics["out_of_fold"] = {str(own): class_estimate(own, basis[own][None], cohort, settings) for own in Model}
+    else:
+        metrics["study_protocol"] = _study_estimate(by_name["study"], chosen, cohort, settings)
+        metrics["out_of_fold" if sound else "in_sample"] = {
+            str(own): _performance(own, basis[own], thresholds[own], cohort, settings) for own in Model
+        }
     if nested:
         metrics["nested"] = nested_estimate(nested, cohort, settings)
     if left_out := _named(results, "center"):
@@ -164,7 +180,7 @@ def _assemble(
     document: Document = {
         "protocol": str(settings.protocol),
         "dlrn": {
-            "terms": [term.to_document() for term in nomogram.terms],
+            "terms": _terms(nomogram),
             "firth": nomogram.firth,
             "cases": nomogram.rows,
             **_unknown(cohort, chosen),
@@ -186,8 +202,23 @@ def _assemble(
     if chosen.candidates:
         candidates = with_stability(chosen.candidates, [result.clinical for result in nested])
         document["clinical_candidates"] = to_document(candidates)
-    kept = scores_by_class(cohort.outcome, basis) if sound else {}
-    return Fit(document, model, golden, selection_table(signatures, stability), tuple(findings), kept)
+    kept = scores_by_class(cohort.outcome, basis) if sound and not settings.classes else {}
+    by_class = _by_class(cohort, nomogram, settings) if isinstance(nomogram, MultinomialFit) else {}
+    return Fit(document, model, golden, selection_table(signatures, stability), tuple(findings), kept, by_class)
+
+
+def _terms(nomogram: Fitted) -> list[dict[str, str | float | None]]:
+    """Return the coefficients of an event's nomogram; those of several classes stand with each."""
+    return [term.to_document() for term in nomogram.terms] if isinstance(nomogram, LogisticFit) else []
+
+
+def _by_class(cohort: Cohort, nomogram: MultinomialFit, settings: FitSettings) -> dict[str, Document]:
+    """Return cases of each class, and its coefficients, which the first class, that all are compared with, has none of."""
+    counts = np.bincount(cohort.outcome).tolist()
+    terms = [[], *([term.to_document() for term in own] for own in nomogram.terms)]
+    return {
+        name: {"cases": count, "terms": own} for name, count, own in zip(settings.classes, counts, terms, strict=True)
+    }
 
 
 def _named(results: Iterable[TaskResult], kind: str) -> list[TaskResult]:
@@ -273,7 +304,7 @@ def _study_estimate(result: TaskResult, chosen: ChosenTerms, cohort: Cohort, set
             str(model): max(signature.forest.grid_auc, default=None) for model, signature in fitted.items()
         },
         "separated": nomogram.firth and not settings.firth,
-        "terms": [term.to_document() for term in nomogram.terms],
+        "terms": _terms(nomogram),
         "counts": {str(model): counts for model, counts in result.counts.items()},
         "selected": {str(model): list(names) for model, names in result.selected.items()},
     }

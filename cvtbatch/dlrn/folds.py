@@ -1,4 +1,4 @@
-"""Folds that keep a patient together and both outcomes in every part."""
+"""Folds that keep a patient together and every outcome in every part."""
 
 from collections.abc import Sequence
 
@@ -18,13 +18,14 @@ def require_patients(outcome: Integers, patients: Sequence[str], count: int) -> 
         InputError: "too_few_patients".
     """
     groups = np.unique(np.asarray(patients, dtype=object).astype(str), return_inverse=True)[1]
-    for label in (0, 1):
+    labels = _labels(outcome)
+    for label in labels:
         available = len(np.unique(groups[outcome == label]))
         if available < count:
             raise InputError(
                 "too_few_patients",
-                f"{available} patients with cvt {label} do not make {count} folds, and inside of outer folds there are fewer: give "
-                f"cases of more patients, or fewer folds ({FOLD_KEYS})",
+                f"{available} patients {_of(label, len(labels))} do not make {count} folds, and inside of outer folds there are "
+                f"fewer: give cases of more patients, or fewer folds ({FOLD_KEYS})",
             )
     return np.asarray(groups, np.int64)
 
@@ -33,7 +34,7 @@ def grouped_folds(outcome: Integers, patients: Sequence[str], count: int, seed: 
     """Return (train, test) row numbers of each fold, as scikit-learn's shuffled `StratifiedGroupKFold`.
 
     Args:
-        outcome: (n,) 0 or 1.
+        outcome: (n,) 0 or 1, or 0 to K - 1 of several classes.
         patients: (n,) who each row belongs to.
 
     Raises:
@@ -42,13 +43,26 @@ def grouped_folds(outcome: Integers, patients: Sequence[str], count: int, seed: 
     from sklearn.model_selection import StratifiedGroupKFold
 
     groups = require_patients(outcome, patients, count)
+    labels = _labels(outcome)
     folds = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     splits = [
         (np.asarray(train, np.int64), np.asarray(test, np.int64))
         for train, test in folds.split(groups[:, None], outcome, groups)
     ]
-    if any(len(np.unique(outcome[part])) < 2 for split in splits for part in split):
+    if any(len(np.unique(outcome[part])) < len(labels) for split in splits for part in split):
         raise InputError(
-            "too_few_patients", f"one of {count} folds has cases of one outcome only: give more cases, or fewer folds"
+            "too_few_patients",
+            f"one of {count} folds has cases of one outcome only: give more cases, or fewer folds"
+            if len(labels) == 2
+            else f"one of {count} folds lacks a class: give more cases, put rare classes together, or take fewer folds",
         )
     return splits
+
+
+def _labels(outcome: Integers) -> range:
+    """Return the numbers of the classes: an outcome that nobody has is one of two as well."""
+    return range(max(int(outcome.max()), 1) + 1)
+
+
+def _of(label: int, labels: int) -> str:
+    return f"with cvt {label}" if labels == 2 else f"of class {label + 1} of fit.classes"

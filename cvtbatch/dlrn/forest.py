@@ -27,7 +27,7 @@ class FlatForest:
         column: (N,) column that a node looks at; 0 at a leaf.
         threshold: (N,) a row goes left where its float32 value is <= threshold; infinite at a leaf.
         child: (N, 2) node to the left and to the right; a leaf's are itself.
-        share: (N,) share of the positive outcome.
+        share: (N,) share of the positive outcome, or (N, K) of each of several classes.
     """
 
     roots: Integers32
@@ -42,10 +42,13 @@ class FlatForest:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def votes(self, scaled: Floats32) -> Floats:
-        """Return each row's vote for the positive outcome: (n,)."""
-        walk = (self.roots, self.depths, self.column, self.threshold, self.child, self.share)
-        votes: Floats = forest_votes(np.ascontiguousarray(scaled), *walk)
-        return votes
+        """Return each row's vote for the positive outcome, (n,), or for each of several classes, (n, K)."""
+        walk = (self.roots, self.depths, self.column, self.threshold, self.child)
+        if self.share.ndim == 1:
+            votes: Floats = forest_votes(np.ascontiguousarray(scaled), *walk, self.share)
+            return votes
+        own = [forest_votes(np.ascontiguousarray(scaled), *walk, np.ascontiguousarray(share)) for share in self.share.T]
+        return np.column_stack(own)
 
     def contributions(self, scaled: Floats32) -> tuple[float, Floats]:
         """Return the mean share at the roots, and what each column adds to it for each row: (n, C)."""
@@ -56,7 +59,7 @@ class FlatForest:
 
 @dataclass(frozen=True, slots=True)
 class FittedForest:
-    """A forest as scikit-learn fitted it, the point of the grid that won, and the AUC of every point."""
+    """A forest as scikit-learn fitted it, the point of the grid that won, and the AUC of every point, of several classes M."""
 
     estimator: "RandomForestClassifier"
     parameters: Parameters
@@ -110,19 +113,25 @@ def _search(
 
     steps: list[tuple[str, object]] = []
     if smote_neighbors is not None:
-        fewest = min((outcome[train] for train, _ in splits), key=lambda part: min(part.sum(), len(part) - part.sum()))
+        fewest = min((outcome[train] for train, _ in splits), key=lambda part: np.bincount(part).min())
         steps.append(("smote", oversampler(fewest, smote_neighbors, seed)))
     steps.append(("forest", RandomForestClassifier(settings.grid_trees, random_state=seed, n_jobs=1)))
     points = [{f"forest__{name}": [value] for name, value in point.items()} for point in settings.grid()]
-    search = GridSearchCV(Pipeline(steps), points, scoring="roc_auc", cv=list(splits), refit=False, n_jobs=1)
+    scoring = "roc_auc" if outcome.max() < 2 else "roc_auc_ovo"
+    search = GridSearchCV(Pipeline(steps), points, scoring=scoring, cv=list(splits), refit=False, n_jobs=1)
     search.fit(values, outcome)
     return tuple(float(score) for score in search.cv_results_["mean_test_score"])
 
 
 def votes_of(estimator: "RandomForestClassifier", values: Floats) -> Floats:
-    """Return scikit-learn's own votes for the positive outcome: (n,)."""
-    votes: Floats = estimator.predict_proba(values)[:, list(estimator.classes_).index(1)]
+    """Return scikit-learn's own votes for the positive outcome, (n,), or for each of several classes, (n, K)."""
+    votes: Floats = estimator.predict_proba(values)[:, _told(estimator)]
     return votes
+
+
+def _told(estimator: "RandomForestClassifier") -> int | slice:
+    """Return the place, among the classes, of what a forest tells."""
+    return slice(None) if len(estimator.classes_) > 2 else list(estimator.classes_).index(1)
 
 
 def flatten(estimator: "RandomForestClassifier", columns: Sequence[int]) -> FlatForest:
@@ -132,14 +141,14 @@ def flatten(estimator: "RandomForestClassifier", columns: Sequence[int]) -> Flat
         columns: for each of the forest's own columns, the column of the frozen model.
     """
     roots, depths, parts = [], [], []
-    positive = list(estimator.classes_).index(1)
+    told = _told(estimator)
     first = 0
     for tree in (member.tree_ for member in estimator.estimators_):
         own = np.arange(tree.node_count)
         leaf = tree.children_left < 0
         child = np.stack([np.where(leaf, own, side) for side in (tree.children_left, tree.children_right)], axis=1)
         column = np.where(leaf, 0, np.asarray(columns)[np.where(leaf, 0, tree.feature)])
-        parts.append((column, np.where(leaf, np.inf, tree.threshold), first + child, tree.value[:, 0, positive]))
+        parts.append((column, np.where(leaf, np.inf, tree.threshold), first + child, tree.value[:, 0, told]))
         roots.append(first)
         depths.append(tree.max_depth)
         first += tree.node_count

@@ -27,12 +27,13 @@ from cvtbatch.dlrn.estimates import number
 from cvtbatch.dlrn.forest import flatten, votes_of
 from cvtbatch.dlrn.kernels import standardise
 from cvtbatch.dlrn.logistic import LogisticFit
-from cvtbatch.dlrn.model import TRAINING_MEAN, FrozenModel, score_rows
-from cvtbatch.dlrn.nomogram import Axis, Nomogram
+from cvtbatch.dlrn.model import TRAINING_MEAN, FrozenModel, nomogram_columns, score_rows
+from cvtbatch.dlrn.nomogram import NO_NOMOGRAM, Axis, Nomogram
 from cvtbatch.dlrn.pooling import Slices
 from cvtbatch.dlrn.scoring import (
     CENTER,
     SpecIds,
+    by_class,
     golden_scores,
     nullable,
     probability_column,
@@ -40,6 +41,7 @@ from cvtbatch.dlrn.scoring import (
 )
 from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model
 from cvtbatch.dlrn.signatures import Signatures
+from cvtbatch.dlrn.tasks import Fitted
 from cvtbatch.errors import InternalError
 from cvtbatch.validation import nomogram as scales
 from cvtbatch.validation.splines import spline_basis
@@ -50,7 +52,7 @@ GOLDEN_ROWS = 32
 
 def freeze_model(
     signatures: Signatures,
-    nomogram: LogisticFit,
+    nomogram: Fitted,
     clinical: tuple[ClinicalTerm, ...],
     thresholds: Mapping[Model, Mapping[str, float]],
     cohort: Cohort,
@@ -88,7 +90,9 @@ def freeze_model(
             for model in SIGNATURES
         },
         terms=nomogram.coefficients(),
-        nomogram=build_nomogram(nomogram.coefficients().tolist(), clinical),
+        nomogram=build_nomogram(nomogram.coefficients().tolist(), clinical)
+        if isinstance(nomogram, LogisticFit)
+        else NO_NOMOGRAM,
         distance_columns=own[Model.DLR],
         whitening=whitening,
         training_distances=np.zeros(1),
@@ -96,6 +100,7 @@ def freeze_model(
         missing_feature=settings.missing_feature,
         pooling=settings.pooling,
         clinical=clinical,
+        classes=settings.classes,
         harmonisation=signatures.harmonisation and signatures.harmonisation.of_columns(radiomics),
         attention=signatures.attention,
     )
@@ -174,7 +179,7 @@ def whiten(scaled: Floats) -> Floats:
 
 
 def golden_rows(
-    model: FrozenModel, signatures: Signatures, nomogram: LogisticFit, cohort: Cohort, specs: SpecIds, seed: int
+    model: FrozenModel, signatures: Signatures, nomogram: Fitted, cohort: Cohort, specs: SpecIds, seed: int
 ) -> pa.Table:
     """Return made-up rows and the scores that they must have; no row is a patient's.
 
@@ -220,18 +225,24 @@ def golden_rows(
     alike = model.harmonised(radiomics, centers)
     expected = _reference_scores(model, signatures, nomogram, alike, embedding, clinical)
     for name, values in expected.items():
-        found = scored[name].combine_chunks()
+        wanted, column = nullable(values), name if values.ndim == 1 else by_class(name)
+        found = scored[column].combine_chunks()
         limit = 0.0 if name in SIGNATURES else 1e-12
-        both = ~np.isnan(values)
-        same = (found.is_valid().to_numpy(zero_copy_only=False) == both).all()
-        numbers = found.to_numpy(zero_copy_only=False)
-        if not (same and np.abs(numbers[both] - values[both]).max(initial=0.0) <= limit):
+        same = found.is_valid() == wanted.is_valid()
+        if not (same and np.abs(_numbers(found) - _numbers(wanted)).max(initial=0.0) <= limit):
             raise InternalError("frozen_differs", f"the frozen {name} does not score as the fitted one does")
-        table = table.append_column(f"expected_{name}", nullable(values))
+        table = table.append_column(f"expected_{column}", wanted)
     for other in golden_scores(model):
-        if other not in expected:
+        if f"expected_{other}" not in table.column_names:
             table = table.append_column(f"expected_{other}", scored[other])
     return table
+
+
+def _numbers(column: pa.Array) -> Floats:
+    """Return the numbers of a column of numbers, or of lists, one after the other."""
+    known = column.drop_null()
+    numbers: Floats = (known if pa.types.is_floating(known.type) else known.flatten()).to_numpy()
+    return numbers
 
 
 def _golden_inputs(fold: FrozenModel, rng: np.random.Generator) -> dict[str, pa.Array]:
@@ -275,12 +286,14 @@ def _golden_column(name: str, values: Floats | Texts) -> pa.Array:
 def _reference_scores(
     model: FrozenModel,
     signatures: Signatures,
-    nomogram: LogisticFit,
+    nomogram: Fitted,
     radiomics: Floats,
     embedding: Floats32,
     clinical: ClinicalColumns,
 ) -> dict[str, Floats]:
-    """Return scikit-learn's votes and SciPy's logistic functions of them, NaN where a value is missing."""
+    """Return scikit-learn's votes and SciPy's logistic functions of them, NaN where a value is missing: (n,), of several classes
+    (n, K).
+    """
     from scipy.special import expit, logit
 
     places = [int(name.removeprefix("dl_")) - 1 for name in model.components]
@@ -293,7 +306,7 @@ def _reference_scores(
             of_radiomics = model.used[name] < len(model.radiomics)
             scaled[:, of_radiomics] = np.nan_to_num(scaled[:, of_radiomics], nan=0.0)
         whole = ~np.isnan(scaled).any(axis=1)
-        votes = np.full(len(scaled), np.nan)
+        votes = np.full((len(scaled), *model.forests[name].share.shape[1:]), np.nan)
         votes[whole] = votes_of(signature.forest.estimator, scaled[whole])
         expected[name] = votes
         terms, trees = model.votes.get(name), len(signature.forest.estimator.estimators_)
@@ -301,7 +314,7 @@ def _reference_scores(
             odds = logit((votes * trees + 0.5) / (trees + 1))
             expected[probability_column(name)] = expit(terms.intercept.value + terms.slope.value * odds)
     columns = design(model.clinical, clinical, len(values))
-    expected[Model.DLRN] = nomogram.predict(np.column_stack([expected[Model.DLR], columns]))
+    expected[Model.DLRN] = nomogram.predict(nomogram_columns(expected[Model.DLR], columns))
     return expected
 
 

@@ -166,6 +166,34 @@ def logistic(intercept: float, coefficients: Floats, terms: Floats) -> Floats:
 
 
 @compiled_nogil
+def multinomial(coefficients: Floats, terms: Floats) -> Floats:
+    """Return the probability of each class: (n, K) for terms (n, t), each logarithm of odds against the first summed in order.
+
+    Args:
+        coefficients: (K - 1, 1 + t) of each class but the first, the intercept first.
+    """
+    rows, classes = len(terms), len(coefficients) + 1
+    probability = np.zeros((rows, classes))
+    for row in range(rows):
+        highest = 0.0
+        for label in range(1, classes):
+            predictor = coefficients[label - 1, 0]
+            for term in range(coefficients.shape[1] - 1):
+                predictor += coefficients[label - 1, 1 + term] * terms[row, term]
+            probability[row, label] = predictor
+            # Of a predictor that is unknown every class's probability is.
+            if not predictor <= highest:
+                highest = predictor
+        total = 0.0
+        for label in range(classes):
+            probability[row, label] = math.exp(probability[row, label] - highest)
+            total += probability[row, label]
+        for label in range(classes):
+            probability[row, label] /= total
+    return probability
+
+
+@compiled_nogil
 def recalibrate(probability: Floats, intercept: float, slope: float) -> Floats:
     """Return 1 / (1 + exp(-(intercept + slope * log odds))) of probabilities (n,)."""
     found = np.empty(len(probability))

@@ -1,4 +1,9 @@
-"""LASSO on the outcome as 0 and 1, its penalty at the smallest error of a cross-validation with SMOTE inside each fold."""
+"""LASSO on the outcome as 0 and 1, its penalty at the smallest error of a cross-validation with SMOTE inside each fold.
+
+Several classes are one column of 0 and 1 each, and a feature enters for all of them or for none: the penalty is the sum, over
+features, of the length of its coefficients (Obozinski, Taskar and Jordan, Statistics and Computing 2010, 20:231-252; scikit-learn's
+`MultiTaskLasso`, glmnet's `mgaussian`). Of two classes that is the LASSO on 0 and 1, its penalty times the root of 2.
+"""
 
 import warnings
 from collections.abc import Sequence
@@ -19,7 +24,7 @@ class LassoFit:
 
     Attributes:
         alpha: the penalty.
-        coefficients: (p,) 0 where a column is not selected.
+        coefficients: (p,) 0 where a column is not selected; of several classes their length over the classes.
         errors: (A,) mean squared error of the folds for each penalty, the largest first.
     """
 
@@ -45,47 +50,54 @@ def fit_lasso(
         alphas, eps: how many penalties, and the smallest as a share of the largest.
         smote: (neighbours, seed), or None for none; then this is `LassoCV` to rounding.
     """
-    from sklearn.linear_model import Lasso
+    from sklearn.linear_model import Lasso, MultiTaskLasso
+
+    classes = int(outcome.max()) + 1
+    targets = np.eye(classes)[outcome] if classes > 2 else outcome.astype(np.float64)
 
     def enlarged(rows: Integers, seed: int) -> tuple[Floats, Floats]:
         if smote is None:
-            return values[rows], outcome[rows].astype(np.float64)
+            return values[rows], targets[rows]
         more, labels = oversample(values[rows], outcome[rows], smote[0], smote[1] + seed)
-        return more, labels.astype(np.float64)
+        return more, np.eye(classes)[labels] if classes > 2 else labels.astype(np.float64)
 
     everything, labels = enlarged(np.arange(len(outcome)), 0)
     penalties = penalty_path(everything, labels, alphas, eps)
     errors = np.mean(
         [
-            _fold_errors(*enlarged(train, 1 + number), values[test], outcome[test], penalties)
+            _fold_errors(*enlarged(train, 1 + number), values[test], targets[test], penalties)
             for number, (train, test) in enumerate(splits)
         ],
         axis=0,
     )
     alpha = float(penalties[int(errors.argmin())])
     with _UnconvergedIgnored():
-        final = Lasso(alpha=alpha, max_iter=MAX_ITERATIONS).fit(everything, labels)
-    return LassoFit(alpha, np.asarray(final.coef_, dtype=np.float64), errors)
+        lasso = Lasso if classes == 2 else MultiTaskLasso
+        found = np.asarray(lasso(alpha=alpha, max_iter=MAX_ITERATIONS).fit(everything, labels).coef_, np.float64)
+    return LassoFit(alpha, found if classes == 2 else np.linalg.norm(found, axis=0), errors)
 
 
 def penalty_path(values: Floats, labels: Floats, count: int, eps: float) -> Floats:
     """Return penalties from the smallest that selects nothing down to `eps` of it, evenly in logarithm: (count,)."""
-    largest = np.abs((values - values.mean(axis=0)).T @ (labels - labels.mean())).max() / len(labels)
+    together = (values - values.mean(axis=0)).T @ (labels - labels.mean(axis=0))
+    lengths = np.abs(together) if together.ndim == 1 else np.linalg.norm(together, axis=1)
+    largest = lengths.max() / len(labels)
     path: Floats = np.geomspace(largest, largest * eps, count)
     return path
 
 
-def _fold_errors(train: Floats, labels: Floats, test: Floats, truth: Integers, penalties: Floats) -> Floats:
+def _fold_errors(train: Floats, labels: Floats, test: Floats, truth: Floats, penalties: Floats) -> Floats:
     """Return the mean squared error on a fold's test rows for each penalty."""
     from sklearn.linear_model import lasso_path
 
-    mean, level = train.mean(axis=0), labels.mean()
+    mean, level = train.mean(axis=0), labels.mean(axis=0)
     with _UnconvergedIgnored():
         _, coefficients, _ = lasso_path(
             np.asfortranarray(train - mean), labels - level, alphas=penalties, max_iter=MAX_ITERATIONS
         )
-    predicted = (test - mean) @ coefficients + level
-    errors: Floats = ((predicted - truth[:, None]) ** 2).mean(axis=0)
+    # Of several classes (K, n, A).
+    predicted = (test - mean) @ coefficients + np.asarray(level)[..., None, None]
+    errors: Floats = ((predicted - truth.T[..., None]) ** 2).mean(axis=tuple(range(predicted.ndim - 1)))
     return errors
 
 

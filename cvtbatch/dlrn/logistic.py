@@ -86,11 +86,7 @@ def fit_logistic(
         InputError: "separation" where maximum likelihood has no maximum; "collinear_terms" where a term adds nothing to the others.
     """
     design = np.column_stack([np.ones(len(terms)), terms])
-    if np.linalg.matrix_rank(design) < design.shape[1]:
-        fault = (
-            "one of them is constant or follows from the others" if len(names) > 1 else "it is the same in all cases"
-        )
-        raise InputError("collinear_terms", f"{', '.join(names)}: {fault}")
+    require_independent(design, names)
     labels = ("intercept", *names)
     if firth:
         return _fit_firth(design, outcome.astype(np.float64), labels, limits=limits)
@@ -107,6 +103,19 @@ def fit_logistic(
     columns = (labels, result.params, result.bse, bounds[:, 0], bounds[:, 1], result.pvalues)
     terms_ = tuple(Term(name, *(float(number) for number in row)) for name, *row in zip(*columns, strict=True))
     return LogisticFit(terms_, False, len(terms), float(result.llf))
+
+
+def require_independent(design: Floats, names: Sequence[str]) -> None:
+    """Refuse a design (n, 1 + t) with intercept of which a column follows from the others.
+
+    Raises:
+        InputError: "collinear_terms".
+    """
+    if np.linalg.matrix_rank(design) < design.shape[1]:
+        fault = (
+            "one of them is constant or follows from the others" if len(names) > 1 else "it is the same in all cases"
+        )
+        raise InputError("collinear_terms", f"{', '.join(names)}: {fault}")
 
 
 def fit_or_correct(terms: Floats, outcome: Integers, names: Sequence[str], *, firth: bool) -> LogisticFit:

@@ -19,7 +19,7 @@ from cvtbatch.dlrn.clinical_terms import (
 from cvtbatch.dlrn.combat import Harmonisation
 from cvtbatch.dlrn.description import VoteRecalibration
 from cvtbatch.dlrn.forest import FlatForest
-from cvtbatch.dlrn.kernels import distances, logistic, project, recalibrate, standardise
+from cvtbatch.dlrn.kernels import distances, logistic, multinomial, project, recalibrate, standardise
 from cvtbatch.dlrn.nomogram import Nomogram
 from cvtbatch.dlrn.pooling import Pooling, Slices
 from cvtbatch.dlrn.prediction_sets import PredictionSets
@@ -41,12 +41,13 @@ class FrozenModel:
         low, high: (C,) the training cohort's range.
         used: by signature, numbers of its columns.
         forests: by signature.
-        terms: (2 + t,) intercept, coefficient of DLR, and those of the clinical terms.
-        nomogram: the same terms as points, an axis for each coefficient.
+        terms: (2 + t,) intercept, coefficient of DLR, and those of the clinical terms; of several classes (K - 1, K + t),
+            of each but the first, with a coefficient of DLR's votes for each but the first.
+        nomogram: the same terms as points, an axis for each coefficient; of several classes `NO_NOMOGRAM`.
         distance_columns: (d,) columns that the distance looks at: those of DLR.
         whitening: (d, d) lower triangle; turns z-scores into independent ones.
         training_distances: (n,) of the training cohort, ascending.
-        thresholds: by model and name.
+        thresholds: by model and name; none of several classes.
         missing_feature: NO_SCORE or TRAINING_MEAN.
         recalibration: (2,) intercept and slope on the DLRN's log odds, or None in a bundle as it was fitted.
         votes: what makes probabilities of votes, by signature; empty in a bundle of format 1 or 2.
@@ -55,6 +56,7 @@ class FrozenModel:
         harmonisation: of the radiomics columns in use; None where centres stay as they are.
         sets: what makes sets of classes; None where none are made.
         attention: what pools slices; None where pooling is another.
+        classes: names of several classes, in the order of their numbers; none where an event is told.
         folds: the models of the folds that sets are made by, all of whose steps saw a fold's training rows alone.
     """
 
@@ -83,6 +85,7 @@ class FrozenModel:
     sets: PredictionSets | None = None
     folds: tuple["FrozenModel", ...] = ()
     attention: Attention | None = None
+    classes: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -131,8 +134,8 @@ class RowScores:
     """Scores of n rows; NaN where something cannot be computed.
 
     Attributes:
-        score: by model, (n,): a signature's votes, the DLRN's probability.
-        points: by term of the nomogram, "dlr" first, and "total", (n,).
+        score: by model, (n,), of several classes (n, K): a signature's votes, the DLRN's probability.
+        points: by term of the nomogram, "dlr" first, and "total", (n,); none of several classes.
         outside: (n, C + numbers) values outside the training range, as `FrozenModel.ranged` names them.
         distance, percentile: (n,) of the DLR columns from the training cohort's mean, and among its own distances.
         missing: (n,) a radiomics value in use is missing.
@@ -172,14 +175,17 @@ def score_rows(model: FrozenModel, radiomics: Floats, embedding: Floats32, clini
         votes = model.forests[signature].votes(at_nodes)
         votes[np.isnan(scaled[:, model.used[signature]]).any(axis=1)] = np.nan
         score[signature] = votes
-    terms = np.column_stack([score[Model.DLR], design(model.clinical, clinical, len(raw))])
-    score[Model.DLRN] = logistic(model.terms[0], model.terms[1:], terms)
+    terms = nomogram_columns(score[Model.DLR], design(model.clinical, clinical, len(raw)))
+    if model.classes:
+        score[Model.DLRN] = multinomial(model.terms, terms)
+    else:
+        score[Model.DLRN] = logistic(model.terms[0], model.terms[1:], terms)
     if model.recalibration is not None:
         score[Model.DLRN] = recalibrate(score[Model.DLRN], *model.recalibration.tolist())
     distance = distances(np.ascontiguousarray(scaled[:, model.distance_columns]), model.whitening)
     return RowScores(
         score=score,
-        points=_points(model, terms),
+        points={} if model.classes else _points(model, terms),
         outside=np.concatenate(
             [(raw < model.low) | (raw > model.high), outside_range(model.clinical, clinical, len(raw))], axis=1
         ),
@@ -189,6 +195,16 @@ def score_rows(model: FrozenModel, radiomics: Floats, embedding: Floats32, clini
         unread=np.isnan(raw[:, count:]).any(axis=1),
         scaled=at_nodes,
     )
+
+
+def nomogram_columns(dlr: Floats, clinical: Floats) -> Floats:
+    """Return what the nomogram's coefficients multiply: (n, t).
+
+    Args:
+        dlr: (n,) votes for the event; or (n, K) for each class, of which the first follows from the others.
+        clinical: (n, c) the clinical terms' columns.
+    """
+    return np.column_stack([dlr if dlr.ndim == 1 else dlr[:, 1:], clinical])
 
 
 def _points(model: FrozenModel, terms: Floats) -> dict[str, Floats]:

@@ -89,6 +89,8 @@ def problems_of(description: Description, arrays: Arrays) -> list[str]:
 
 
 def _model_problems(description: Description, arrays: Arrays) -> list[str]:
+    if description.outcome.is_several and description.tells_event:
+        return [f"{DOCUMENT} tells several classes, and has what is of an event alone"]
     folds = _folds(description, arrays)
     if problems := [f"{prefix} {found}" for prefix, told, own in folds for found in _fold_problems(told, own)]:
         return problems
@@ -188,8 +190,7 @@ def description_of(model: FrozenModel) -> JsonObject:
     return {
         "columns": {"radiomics": list(model.radiomics), "components": list(model.components)},
         "embedding_length": len(model.loadings),
-        "thresholds": {str(name): dict(values) for name, values in model.thresholds.items()},
-        "nomogram": model.nomogram.to_document(),
+        **({} if model.classes else _event_of(model)),
         "missing_feature": model.missing_feature,
         **({"votes": votes} if votes else {}),
         **({} if model.pooling is Pooling.LARGEST else {"pooling": {"kind": model.pooling, "components": "of_pooled"}}),
@@ -200,6 +201,14 @@ def description_of(model: FrozenModel) -> JsonObject:
         ),
         **({} if model.harmonisation is None else {"harmonisation": _harmonised(model, model.harmonisation)}),
         **({} if model.sets is None else {"prediction_sets": _sets(model, model.sets)}),
+    }
+
+
+def _event_of(model: FrozenModel) -> JsonObject:
+    """Return what bundle.json says of a model that tells an event, and not of one that tells several classes."""
+    return {
+        "thresholds": {str(name): dict(values) for name, values in model.thresholds.items()},
+        "nomogram": model.nomogram.to_document(),
     }
 
 
@@ -268,6 +277,7 @@ def model_of(description: Description, arrays: Arrays) -> FrozenModel:
         used={signature: arrays[f"{signature}.used"] for signature in SIGNATURES},
         forests=forests,
         nomogram=description.nomogram,
+        classes=description.outcome.classes if description.outcome.is_several else (),
         thresholds=description.thresholds,
         missing_feature=description.missing_feature,
         recalibration=arrays.get(RECALIBRATION),

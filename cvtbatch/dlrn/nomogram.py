@@ -47,3 +47,7 @@ class Nomogram:
         """Return the nomogram as a JSON object."""
         axes = [{name: getattr(axis, name) for name in Axis.__dataclass_fields__} for axis in self.axes]
         return {"axes": axes, "intercept": self.intercept, "per_point": self.per_point}
+
+
+NO_NOMOGRAM = Nomogram((), 0.0, 0.0)
+"""Of several classes, each of which has a logarithm of odds of its own."""

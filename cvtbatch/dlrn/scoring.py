@@ -40,6 +40,7 @@ CENTER = "center"
 # Rows that are scored together: 64 MB of embeddings.
 ROWS_AT_ONCE = 8192
 TOP_FEATURES = 5
+PREDICTED = "predicted_class"
 SET_EVENT, SET_OTHER = "set_event", "set_other"
 NOT_HARMONISED = "not_harmonised"
 
@@ -75,8 +76,15 @@ def probability_column(model: Model) -> str:
     return f"{model}_probability" if model in SIGNATURES else str(model)
 
 
+def by_class(model: Model | str) -> str:
+    """Return the column that holds what a model says of each of several classes."""
+    return f"{model}_by_class"
+
+
 def golden_scores(model: FrozenModel) -> tuple[str, ...]:
     """Return the scores that golden rows have an expectation of."""
+    if model.classes:
+        return (*(by_class(name) for name in Model), "outside_count", "distance", "distance_percentile")
     return (
         *(str(name) for name in Model),
         *(probability_column(name) for name in model.recalibrated),
@@ -109,8 +117,12 @@ def score_batch(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordB
 
     Raises:
         InputError: "missing_column", "other_spec", "bad_column" (type, length, or there twice),
-            "bad_value" (neither 0 nor 1 where the manifest has no other).
+            "bad_value" (neither 0 nor 1 where the manifest has no other), "several_classes" (explain is of an event).
     """
+    if explain and model.classes:
+        raise InputError(
+            "several_classes", "explain adds up to the votes for an event, and the bundle tells several classes"
+        )
     check_columns(model, specs, table)
     if isinstance(table, pa.RecordBatch):
         table = pa.Table.from_batches([table])
@@ -225,18 +237,7 @@ def _set_columns(sets: PredictionSets, probability: Floats) -> dict[str, pa.Arra
 def _score_columns(
     model: FrozenModel, scores: RowScores, clinical: ClinicalColumns, centers: Sequence[str | None]
 ) -> dict[str, pa.Array]:
-    columns: dict[str, pa.Array] = {}
-    for name, score in scores.score.items():
-        columns[str(name)] = nullable(score)
-    for name in SIGNATURES:
-        columns[probability_column(name)] = nullable(model.probability(name, scores.score[name]))
-    for name, score in scores.score.items():
-        for threshold in THRESHOLDS:
-            positive = (score >= model.thresholds[name][threshold]).astype(np.int64)
-            columns[f"{name}_{threshold}"] = pa.array(positive, mask=np.isnan(score))
-    for term, points in scores.points.items():
-        columns[f"points_{term}"] = nullable(points)
-    columns |= _clinical_points(model, scores)
+    columns = _class_columns(model, scores) if model.classes else _event_columns(model, scores)
     columns["outside_count"] = pa.array(scores.outside.sum(axis=1).astype(np.int64))
     columns["outside_features"] = names_where(scores.outside, model.ranged)
     columns["distance"] = nullable(scores.distance)
@@ -252,6 +253,35 @@ def _score_columns(
         flags = {**flags, NOT_HARMONISED: ~model.harmonisation.knows(centers)}
     columns["flags"] = names_where(np.column_stack(list(flags.values())), tuple(flags))
     return columns
+
+
+def _event_columns(model: FrozenModel, scores: RowScores) -> dict[str, pa.Array]:
+    """Return what is told of the event: scores, probabilities, decisions, points."""
+    columns: dict[str, pa.Array] = {}
+    for name, score in scores.score.items():
+        columns[str(name)] = nullable(score)
+    for name in SIGNATURES:
+        columns[probability_column(name)] = nullable(model.probability(name, scores.score[name]))
+    for name, score in scores.score.items():
+        for threshold in THRESHOLDS:
+            positive = (score >= model.thresholds[name][threshold]).astype(np.int64)
+            columns[f"{name}_{threshold}"] = pa.array(positive, mask=np.isnan(score))
+    for term, points in scores.points.items():
+        columns[f"points_{term}"] = nullable(points)
+    return columns | _clinical_points(model, scores)
+
+
+def _class_columns(model: FrozenModel, scores: RowScores) -> dict[str, pa.Array]:
+    """Return what is told of each of several classes, and that of the highest probability, of equal ones the first."""
+    probability = scores.score[Model.DLRN]
+    highest = np.array(model.classes, dtype=object)[np.nan_to_num(probability).argmax(axis=1)]
+    rows = len(probability)
+    return {
+        "classes": pa.array([list(model.classes)] * rows, pa.list_(pa.string())),
+        **{by_class(name): nullable(score) for name, score in scores.score.items()},
+        PREDICTED: pa.array(highest, pa.string(), mask=np.isnan(probability[:, 0])),
+        "clinical_terms": pa.array([list(names_of(model.clinical))] * rows, pa.list_(pa.string())),
+    }
 
 
 def _clinical_points(model: FrozenModel, scores: RowScores) -> dict[str, pa.Array]:
@@ -302,8 +332,12 @@ def _explanation_columns(model: FrozenModel, scores: RowScores) -> dict[str, pa.
 
 
 def nullable(values: Floats) -> pa.Array:
-    """Return numbers as Arrow has them, null for NaN."""
-    return pa.array(values, mask=np.isnan(values))
+    """Return numbers (n,) as Arrow has them, null for NaN; of rows of numbers (n, K), NaN throughout or nowhere, lists."""
+    if values.ndim == 1:
+        return pa.array(values, mask=np.isnan(values))
+    known = ~np.isnan(values).any(axis=1)
+    offsets = np.concatenate([[0], np.cumsum(np.where(known, values.shape[1], 0))]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values[known].ravel()), mask=pa.array(~known))
 
 
 def names_where(mask: Booleans, names: Sequence[str]) -> pa.Array:

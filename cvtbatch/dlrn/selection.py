@@ -11,7 +11,7 @@ from cvtbatch.dlrn.arrays import Floats, Integers
 from cvtbatch.dlrn.folds import Split
 from cvtbatch.dlrn.lasso import fit_lasso
 from cvtbatch.dlrn.settings import SelectionSettings
-from cvtbatch.dlrn.univariate import Scaler, fit_scaler, mann_whitney_p, uncorrelated, unusable_reasons
+from cvtbatch.dlrn.univariate import Scaler, fit_scaler, kruskal_p, mann_whitney_p, uncorrelated, unusable_reasons
 from cvtbatch.regions.rules import split_column
 
 
@@ -33,7 +33,7 @@ class Verdict:
     Attributes:
         left_at: step at which it left.
         reason: why; empty for a selected column.
-        p_value: of Mann-Whitney U, NaN where the column did not come that far.
+        p_value: of Mann-Whitney U, of several classes of Kruskal-Wallis, NaN where the column did not come that far.
         coefficient: of the LASSO, likewise.
     """
 
@@ -84,7 +84,7 @@ class Offered:
         scaler: mean and deviation; 0 and 1 in columns that cannot be used.
         reasons: (p,) why a column cannot be used, or empty.
         unstable: (p,) why readers do not agree on it, or empty.
-        p_values: (p,) Mann-Whitney P; NaN for columns that cannot be used.
+        p_values: (p,) Mann-Whitney's or Kruskal-Wallis' P; NaN for columns that cannot be used.
         outcome: (n,).
     """
 
@@ -119,7 +119,8 @@ def offer(names: Sequence[str], values: Floats, outcome: Integers, unstable: Seq
         own = fit_scaler(values[:, usable])
         mean[usable], scale[usable] = own.mean, own.scale
         scaled[:, usable] = own.apply(values[:, usable])
-        p_values[usable] = mann_whitney_p(values[:, usable], outcome)
+        test = mann_whitney_p if outcome.max() < 2 else kruskal_p
+        p_values[usable] = test(values[:, usable], outcome)
     return Offered(
         tuple(names), values, scaled, Scaler(mean, scale), tuple(reasons), tuple(unstable), p_values, outcome
     )

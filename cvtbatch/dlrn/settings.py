@@ -7,8 +7,11 @@ from itertools import product
 from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.errors import InputError
 from cvtbatch.spec import digest
+from cvtbatch.validation.outcome import CVT, ETIOLOGY, EXPANSION
 
 LARGEST_GRID = 8
+FEWEST_CLASSES = 3
+YES_OR_NO = (CVT.column, EXPANSION)
 
 
 class Model(StrEnum):
@@ -177,11 +180,13 @@ class FitSettings:
         features: what the cohort's radiomics are: "radiomics", the study's features, or the name of a feature set.
         pooling: what the cohort's embeddings are made of.
         outcome: column that says what is told.
+        classes: names of several classes of it, in the order of their numbers; none where an event is told.
         embedding_spec: of these; None where the store has one alone, or the command names it.
         regions: derived of the outlines, whose features are columns too.
     """
 
     outcome: str
+    classes: tuple[str, ...]
     features: str
     pooling: Pooling
     embedding_spec: str | None
@@ -205,6 +210,27 @@ class FitSettings:
             raise InputError(
                 "bad_job",
                 "fit.prediction_sets are made by models of folds, and fit.protocol=study freezes one that has none",
+            )
+        if self.classes or self.outcome == ETIOLOGY:
+            self._require_classes()
+
+    def _require_classes(self) -> None:
+        """Refuse classes that are no three, or of an outcome that has none, and what is not done of several classes."""
+        if self.outcome in YES_OR_NO or len(self.classes) < FEWEST_CLASSES:
+            raise InputError(
+                "bad_job",
+                f"fit.outcome={self.outcome} with fit.classes=[{', '.join(self.classes)}]: {FEWEST_CLASSES} classes or more, e.g. "
+                "[CVT, HP, CAA], are told of etiology or of an x_ column with names; two are told by outcome=cvt, expansion, or an "
+                "x_ column with yes and no, without classes",
+            )
+        not_done = {
+            "fit.protocol=study": self.protocol is Protocol.STUDY,
+            "fit.prediction_sets": self.prediction_sets.alpha is not None,
+            "fit.clinical.candidates": bool(self.clinical.candidates),
+        }
+        if asked := [name for name, wanted in not_done.items() if wanted]:
+            raise InputError(
+                "bad_job", f"{asked[0]} is of two classes alone, and fit.classes names {len(self.classes)}"
             )
 
     def seed_of(self, *names: object) -> int:

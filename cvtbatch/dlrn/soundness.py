@@ -45,7 +45,7 @@ def model_problems(model: FrozenModel) -> list[str]:
         return problems or [
             *_number_problems(model),
             *_harmonisation_problems(model.harmonisation),
-            *_nomogram_problems(model),
+            *([] if model.classes else _nomogram_problems(model)),
             *_forest_problems(model),
         ]
 
@@ -142,7 +142,7 @@ def _shape_problems(model: FrozenModel) -> Iterator[str]:
         "loadings": (model.loadings, np.float64, (None, components)),
         "offset": (model.offset, np.float64, (components,)),
         **{name: (getattr(model, name), np.float64, (columns,)) for name in ("mean", "scale", "low", "high")},
-        "terms": (model.terms, np.float64, (2 + len(labels_of(model.clinical)),)),
+        "terms": (model.terms, np.float64, _terms_shape(model)),
         "distance_columns": (model.distance_columns, np.int64, (None,)),
         "whitening": (model.whitening, np.float64, (looked_at, looked_at)),
         "training_distances": (model.training_distances, np.float64, (None,)),
@@ -167,7 +167,7 @@ def _shape_problems(model: FrozenModel) -> Iterator[str]:
             f"{name}.column": (forest.column, np.int32, (None,)),
             f"{name}.threshold": (forest.threshold, np.float64, (nodes,)),
             f"{name}.child": (forest.child, np.int32, (nodes, 2)),
-            f"{name}.share": (forest.share, np.float64, (nodes,)),
+            f"{name}.share": (forest.share, np.float64, (nodes, *([len(model.classes)] if model.classes else []))),
         }
     for name, (array, kind, shape) in wanted.items():
         same = array.ndim == len(shape) and all(
@@ -176,6 +176,12 @@ def _shape_problems(model: FrozenModel) -> Iterator[str]:
         if not same or array.dtype != kind or not array.flags.c_contiguous:
             size = " x ".join("1 or more" if size is None else str(size) for size in shape)
             yield f"{name} is {_text(array)}, not {np.dtype(kind)} of {size}"
+
+
+def _terms_shape(model: FrozenModel) -> tuple[int, ...]:
+    """Return the shape of the logistic model's coefficients."""
+    clinical, classes = len(labels_of(model.clinical)), len(model.classes)
+    return (classes - 1, classes + clinical) if classes else (2 + clinical,)
 
 
 def _number_problems(model: FrozenModel) -> Iterator[str]:
@@ -288,6 +294,8 @@ def forest_problems(forest: FlatForest, used: Integers) -> Iterator[str]:
         yield "threshold is not finite, or that of a leaf is not infinite"
     if not ((forest.share >= 0) & (forest.share <= LARGEST_SHARE)).all():
         yield "share is outside 0 to 1"
+    if forest.share.ndim > 1 and not (np.abs(forest.share.sum(axis=1) - 1) <= SAME_PLACE * forest.share.shape[1]).all():
+        yield "shares of the classes do not sum up to 1"
     if not np.array_equal(_depths(forest, leaf), forest.depths):
         yield "depths are not the numbers of steps to the farthest leaves"
 

@@ -16,12 +16,16 @@ from cvtbatch.dlrn.clinical_terms import ClinicalColumns, ClinicalTerm, design, 
 from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.folds import Split, grouped_folds, require_patients
 from cvtbatch.dlrn.logistic import LogisticFit, fit_logistic, fit_or_correct
+from cvtbatch.dlrn.model import nomogram_columns
+from cvtbatch.dlrn.multinomial import MultinomialFit, fit_multinomial, fit_multinomial_or_correct
 from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model, Protocol
 from cvtbatch.dlrn.signatures import Ledger, Seen, Signatures, fit_signatures
 from cvtbatch.dlrn.thresholds import YOUDEN, find_thresholds
 from cvtbatch.errors import InputError
 
 FINAL = "final"
+# The fitted nomogram, of two classes or of several.
+Fitted = LogisticFit | MultinomialFit
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +52,17 @@ class TaskResult:
     """What a task found.
 
     Attributes:
-        scores: by model, (len(test),); DLRN is NaN where a clinical term is unknown.
-        thresholds: Youden's point by model, of the training rows' out-of-fold scores; empty without nomogram.
+        scores: by model, (len(test),), of several classes (len(test), K); DLRN is NaN where a clinical term is unknown.
+        thresholds: Youden's point by model, of the training rows' out-of-fold scores; empty without nomogram, and of several
+            classes.
         selected: by signature, the names of its columns.
         counts: by signature, columns left by each step.
         seen: which rows each step was given.
         components: components kept, and slices that they were fitted on.
         firth: the nomogram of this task needed Firth's correction.
         clinical: the candidates that entered the nomogram of this task.
-        inner: (len(train),) the training rows' out-of-fold DLR scores, on which the nomogram was fitted; None without nomogram.
+        inner: (len(train),), of several classes (len(train), K), the training rows' out-of-fold DLR scores, on which the nomogram
+            was fitted; None without nomogram.
         signatures: where the task keeps them.
         nomogram: with its clinical terms, of a task with nomogram that keeps its signatures.
     """
@@ -72,7 +78,7 @@ class TaskResult:
     clinical: tuple[str, ...] = ()
     inner: Floats | None = None
     signatures: Signatures | None = None
-    nomogram: tuple[LogisticFit, tuple[ClinicalTerm, ...]] | None = None
+    nomogram: tuple[Fitted, tuple[ClinicalTerm, ...]] | None = None
 
 
 TaskMap = Callable[[Sequence[Task]], Iterable[TaskResult]]
@@ -88,7 +94,8 @@ def plan_tasks(cohort: Cohort, settings: FitSettings) -> list[Task]:
     tasks = plan_nested_tasks(cohort, settings)
     if settings.nested.leave_one_center_out:
         tasks += _plan_center_tasks(cohort)
-    tasks.append(Task("study", Protocol.STUDY, rows, rows, keep=True))
+    if not settings.classes:
+        tasks.append(Task("study", Protocol.STUDY, rows, rows, keep=True))
     return tasks + plan_frozen_tasks(cohort, settings)
 
 
@@ -175,17 +182,18 @@ def run_task(cohort: Cohort, settings: FitSettings, task: Task) -> TaskResult:
             ledger.enter("clinical", train)
             chosen = choose_terms(clinical, outcome, settings.clinical)
             terms, entered = chosen.terms, chosen.entered()
-            fit = robust_nomogram(inner, clinical, outcome, terms, firth=settings.firth)
+            fit = robust_nomogram(inner, clinical, outcome, terms, firth=settings.firth, classes=settings.classes)
             firth, nomogram = fit.firth, (fit, terms) if task.keep else None
             ledger.enter("nomogram", train)
             scores[Model.DLRN] = nomogram_scores(fit, scores[Model.DLR], rows_of(cohort.clinical, test), terms)
-            own = nomogram_scores(fit, inner, clinical, terms)
-            known = ~np.isnan(own)
-            ledger.enter("thresholds", train)
-            thresholds = {
-                Model.DLR: find_thresholds(outcome, inner)[YOUDEN],
-                Model.DLRN: find_thresholds(outcome[known], own[known])[YOUDEN],
-            }
+            if not settings.classes:
+                own = nomogram_scores(fit, inner, clinical, terms)
+                known = ~np.isnan(own)
+                ledger.enter("thresholds", train)
+                thresholds = {
+                    Model.DLR: find_thresholds(outcome, inner)[YOUDEN],
+                    Model.DLRN: find_thresholds(outcome[known], own[known])[YOUDEN],
+                }
         fitted = signatures.fitted
         return TaskResult(
             task,
@@ -203,9 +211,9 @@ def run_task(cohort: Cohort, settings: FitSettings, task: Task) -> TaskResult:
         )
 
 
-def nomogram_scores(fit: LogisticFit, dlr: Floats, clinical: ClinicalColumns, terms: Sequence[ClinicalTerm]) -> Floats:
-    """Return the DLRN's probability, NaN where a term is unknown: (n,)."""
-    return fit.predict(np.column_stack([dlr, design(terms, clinical, len(dlr))]))
+def nomogram_scores(fit: Fitted, dlr: Floats, clinical: ClinicalColumns, terms: Sequence[ClinicalTerm]) -> Floats:
+    """Return the DLRN's probability, (n,), or that of each of several classes, (n, K); NaN where a term is unknown."""
+    return fit.predict(nomogram_columns(dlr, design(terms, clinical, len(dlr))))
 
 
 def fit_nomogram(
@@ -216,46 +224,64 @@ def fit_nomogram(
     *,
     firth: bool,
     limits: bool = False,
-) -> LogisticFit:
+    classes: Sequence[str] = (),
+) -> Fitted:
     """Fit the DLRN on the cases whose clinical terms are known.
 
     Args:
-        limits: seek Firth's tests and intervals as well as the coefficients.
+        classes: names of several.
+        limits: seek Firth's tests and intervals as well as the coefficients; of several classes they are Wald's.
 
     Raises:
         InputError: "separation", "collinear_terms" (one follows from the others), or too few known values.
     """
-    return fit_logistic(*_known_rows(dlr, clinical, outcome, terms), firth=firth, limits=limits)
+    known = _known_rows(dlr, clinical, outcome, terms, classes)
+    if classes:
+        return fit_multinomial(*known, firth=firth)
+    return fit_logistic(*known, firth=firth, limits=limits)
 
 
 def robust_nomogram(
-    dlr: Floats, clinical: ClinicalColumns, outcome: Integers, terms: Sequence[ClinicalTerm], *, firth: bool
-) -> LogisticFit:
+    dlr: Floats,
+    clinical: ClinicalColumns,
+    outcome: Integers,
+    terms: Sequence[ClinicalTerm],
+    *,
+    firth: bool,
+    classes: Sequence[str] = (),
+) -> Fitted:
     """Fit as `fit_nomogram`, with Firth's correction where the outcomes are parted; the fit says whether it has it.
 
     Raises:
         InputError: "collinear_terms", or too few known values.
     """
-    return fit_or_correct(*_known_rows(dlr, clinical, outcome, terms), firth=firth)
+    fit = fit_multinomial_or_correct if classes else fit_or_correct
+    return fit(*_known_rows(dlr, clinical, outcome, terms, classes), firth=firth)
 
 
 def _known_rows(
-    dlr: Floats, clinical: ClinicalColumns, outcome: Integers, terms: Sequence[ClinicalTerm]
+    dlr: Floats, clinical: ClinicalColumns, outcome: Integers, terms: Sequence[ClinicalTerm], classes: Sequence[str]
 ) -> tuple[Floats, Integers, tuple[str, ...]]:
     """Return columns, outcomes and the columns' names of the cases whose clinical terms are known.
 
     Raises:
         InputError: "too_few_patients".
     """
-    columns = np.column_stack([dlr, design(terms, clinical, len(dlr))])
+    columns = nomogram_columns(dlr, design(terms, clinical, len(dlr)))
     known = ~np.isnan(columns).any(axis=1)
     names = labels_of(terms)
-    if len(np.unique(outcome[known])) < 2:
+    if len(np.unique(outcome[known])) < (len(classes) or 2):
         raise InputError(
             "too_few_patients",
-            f"{' and '.join(names)} known in {int(known.sum())} training cases, not in both outcomes",
+            f"{' and '.join(names)} known in {int(known.sum())} training cases, not in "
+            f"{'all classes' if classes else 'both outcomes'}",
         )
-    return columns[known], outcome[known], ("dlr", *names)
+    return columns[known], outcome[known], (*signature_labels(classes), *names)
+
+
+def signature_labels(classes: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the nomogram's coefficients of the signature, as R names those of a category."""
+    return tuple(f"dlr={name}" for name in classes[1:]) or ("dlr",)
 
 
 def inner_folds(cohort: Cohort, rows: Integers, settings: FitSettings, name: str) -> list[Split]:
@@ -272,8 +298,8 @@ def inner_folds(cohort: Cohort, rows: Integers, settings: FitSettings, name: str
 
 
 def _cross_fitted_dlr(cohort: Cohort, rows: Integers, settings: FitSettings, name: str, ledger: Ledger) -> Floats:
-    """Return out-of-fold DLR scores of some rows: (len(rows),)."""
-    scores = np.full(len(rows), np.nan)
+    """Return out-of-fold DLR scores of some rows: (len(rows),), of several classes (len(rows), K)."""
+    scores = unscored(len(rows), settings)
     for fold, (train, test) in enumerate(inner_folds(cohort, rows, settings, name), 1):
         part = f"{name}/crossfit-{fold}"
         inner = Ledger()
@@ -281,6 +307,11 @@ def _cross_fitted_dlr(cohort: Cohort, rows: Integers, settings: FitSettings, nam
         ledger.entries += [Seen(f"{part}: {entry.step}", entry.rows, _rows(rows[test])) for entry in inner.entries]
         scores[test] = signatures.score(cohort, rows[test])[Model.DLR]
     return scores
+
+
+def unscored(rows: int, settings: FitSettings) -> Floats:
+    """Return scores of rows that nothing has scored yet, NaN throughout: (rows,), of several classes (rows, K)."""
+    return np.full((rows, len(settings.classes)) if settings.classes else rows, np.nan)
 
 
 def _rows(rows: Integers) -> tuple[int, ...]:

@@ -1,8 +1,9 @@
-"""The yes-or-no outcome that a model tells, and its words."""
+"""The outcome that a model tells, yes or no or one of several classes, and its words."""
 
 from dataclasses import dataclass
 
 EXPANSION = "expansion"
+ETIOLOGY = "etiology"
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,8 +11,8 @@ class Outcome:
     """An outcome.
 
     Attributes:
-        column: "cvt", "expansion", or an x_ column of the manifest.
-        classes: what a bundle calls those without and with the event.
+        column: "cvt", "expansion", "etiology", or an x_ column of the manifest.
+        classes: what a bundle calls those without and with the event; or the names of more than two classes.
     """
 
     column: str = "cvt"
@@ -21,6 +22,11 @@ class Outcome:
     def is_cvt(self) -> bool:
         """Whether it is the study's."""
         return self.column == "cvt"
+
+    @property
+    def is_several(self) -> bool:
+        """Whether it is one of several classes, of which none is the event."""
+        return len(self.classes) > 2
 
     @property
     def event(self) -> str:
@@ -41,6 +47,8 @@ class Outcome:
 CVT = Outcome()
 
 
-def outcome_of(column: str) -> Outcome:
-    """Return the outcome that is told by a column."""
+def outcome_of(column: str, classes: tuple[str, ...] = ()) -> Outcome:
+    """Return the outcome that is told by a column, yes or no, or one of several classes."""
+    if classes:
+        return Outcome(column, classes)
     return CVT if column == CVT.column else Outcome(column, (f"no {column}", column))

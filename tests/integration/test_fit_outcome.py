@@ -153,10 +153,14 @@ def test_results_for_a_pacs_are_of_cvt_alone(folder: Path) -> None:
     assert "the bundle tells x_poor, and codes of a report are of CVT alone" in found.stderr
 
 
-def test_more_than_two_classes_are_for_a_later_version() -> None:
+def test_what_is_told_of_classes_and_not_known_here_is_for_a_later_version() -> None:
     refuse_later({"outcome": {"column": "x_a", "classes": ["no", "yes"]}})
+    refuse_later(
+        {"outcome": {"column": "x_a", "classes": ["a", "b", "c"], "by_class": {"a": {"cases": 3, "terms": []}}}}
+    )
     for outcome in (
         {"column": "x_a", "classes": ["a", "b", "c"]},
+        {"column": "x_a", "classes": ["a", "b", "c"], "by_class": {"a": {"thresholds": {}}}},
         {"column": "x_a", "classes": ["a", "b"], "by_class": {}},
     ):
         with pytest.raises(FormatError, match="outcome"):

@@ -11,7 +11,7 @@ from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.clinical_columns import to_number
 from cvtbatch.dlrn.clinical_terms import ClinicalTerm, levels_of, names_of
 from cvtbatch.manifest import Case, Manifest, Reading
-from cvtbatch.pipelines.shared.outcomes import outcome_in
+from cvtbatch.pipelines.shared.outcomes import UNLISTED, class_number, outcome_in
 from cvtbatch.pipelines.shared.readings import is_method
 from cvtbatch.validation.outcome import EXPANSION, Outcome
 
@@ -93,6 +93,9 @@ def check_needs(manifest: Manifest, bundle: Bundle, reader: str | None = None) -
 
 def _told(values: Mapping[str, Any], outcome: Outcome) -> int | None:
     """Return a case's outcome, where a manifest says it."""
+    if outcome.is_several:
+        name = values.get(outcome.column)
+        return class_number(name, outcome.classes) if name else None
     return values["cvt"] if outcome.is_cvt else outcome_in(values, outcome.column)
 
 
@@ -106,6 +109,10 @@ def _of_one_class(known: Mapping[int, int], first_row: int, outcome: Outcome) ->
     if len(known) != 1:
         return []
     [(event, cases)] = known.items()
+    if outcome.is_several:
+        own = outcome.classes[event] if event != UNLISTED else "none of the bundle's classes"
+        told = f"the report needs cases of every class: all {cases} known ones are {own} (first: row {first_row}); {NO_AUC}"
+        return [Lack("both_outcomes", _columns(outcome), cases, first_row, told)]
     told = (
         f"the report needs cases with {outcome.event} and cases without: all {cases} with a known outcome are "
         f"{'with' if event else 'without'} (first: row {first_row}); {NO_AUC}"

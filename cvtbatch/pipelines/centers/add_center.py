@@ -28,6 +28,7 @@ from cvtbatch.pipelines.extraction.listeners import Listeners
 from cvtbatch.pipelines.extraction.report import ExtractReport
 from cvtbatch.pipelines.extraction.settings import Options, Settings, resolve
 from cvtbatch.pipelines.models.score import ScoreReport, score_store
+from cvtbatch.pipelines.shared.bundle_outcome import require_event
 from cvtbatch.pipelines.shared.bundle_warnings import BundleWarning, bundle_warnings
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
@@ -111,6 +112,7 @@ def planned(
         raise InputError(
             "several_centers", f"the manifest holds {len(centers)} centres ({name_centers(centers)}): add one at a time"
         )
+    require_event(bundle, "add-center", "extract the centre, and `cvtbatch score` tells the classes of its cases")
     refuse_seen_center(bundle, centers[0])
     manifest.require_folders()
     with tempfile.TemporaryDirectory(prefix="cvtbatch-add-center-") as folder:

@@ -22,6 +22,7 @@ from cvtbatch.pipelines.centers.agreement_tables import (
 )
 from cvtbatch.pipelines.centers.comparison import Comparison, compare_readings
 from cvtbatch.pipelines.centers.perturbation_study import PerturbationStudy, study_perturbations
+from cvtbatch.pipelines.shared.bundle_outcome import require_event
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.readings import read_readings
 from cvtbatch.store import View
@@ -114,6 +115,8 @@ def study_agreement(
     if question.bundle is not None:
         require("what outlines do to scores needs", "sklearn")
     bundle = None if question.bundle is None else load_bundle(question.bundle)
+    if bundle is not None:
+        require_event(bundle, "agreement --bundle", "leave --bundle out, and features are compared")
     pinned = open_pinned(store_url, question.snapshot, "agreement")
     specs = bundle.specs.ids() if bundle else list(question.spec_ids)
     if question.centers:

@@ -132,7 +132,11 @@ def _training_estimates(description: Description, model: Model) -> tuple[Trainin
         *((f"{center}, by models of the others", found, []) for center, found in metrics.leave_one_center_out.items()),
         ("out of fold", metrics.out_of_fold, of_nomogram),
         ("in sample", metrics.in_sample, ["in sample, optimistic"]),
-        ("study protocol", metrics.study_protocol.in_sample, ["in sample, optimistic"]),
+        (
+            "study protocol",
+            metrics.study_protocol.in_sample if metrics.study_protocol else None,
+            ["in sample, optimistic"],
+        ),
     )
     return tuple(
         TrainingEstimate(name, _estimate(found[model]), "; ".join([*cautions, *marks]))

@@ -16,6 +16,7 @@ from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES
 from cvtbatch.pipelines.centers.center_cohort import read_cohort
 from cvtbatch.pipelines.centers.center_source import Source, open_source, refuse_seen_center
 from cvtbatch.pipelines.centers.reader_study import Readers
+from cvtbatch.pipelines.shared.bundle_outcome import require_event
 from cvtbatch.spec import digest
 from cvtbatch.validation.calibration import terms
 from cvtbatch.validation.inputs import Case, scored_cases
@@ -78,6 +79,7 @@ def recalibrate_center(
     if out.exists():
         raise InputError("bundle_exists", f"--out {out}: there is something already; choose a new name")
     bundle = load_bundle(bundle_path)
+    require_event(bundle, "recalibrate", "the report of `cvtbatch validate` shows how its classes are calibrated")
     refuse_recalibrated(bundle)
     refuse_seen_center(bundle, center)
     source = open_source(store_url, bundle, center, snapshot, "recalibrate")

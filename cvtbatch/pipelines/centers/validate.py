@@ -18,6 +18,7 @@ from cvtbatch.pipelines.centers.center_source import Source, open_source, refuse
 from cvtbatch.pipelines.centers.kept_training import training_values
 from cvtbatch.pipelines.centers.reader_study import read_readers
 from cvtbatch.pipelines.extraction.set_settings import grid_of, set_parameters
+from cvtbatch.pipelines.shared.bundle_outcome import require_event
 from cvtbatch.pipelines.shared.bundle_warnings import bundle_warnings
 from cvtbatch.pipelines.shared.ordered_map import map_on
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
@@ -115,6 +116,7 @@ def validate_centers(
     """
     require("validation needs", "sklearn", "statsmodels", "matplotlib")
     bundle = load_bundle(bundle_path)
+    require_event(bundle, "validate", "`cvtbatch score` tells the classes of a store's cases")
     for center in centers:
         refuse_seen_center(bundle, center)
     pinned = open_pinned(store_url, snapshot, "validate")

@@ -25,6 +25,7 @@ class CohortSource:
         features: "radiomics", the study's features, or the name of a feature set.
         pooling: which embeddings.
         outcome: column that says what is told.
+        classes: names of several classes; none for yes or no.
         regions: whose features are columns too.
         fitted_on: whether anything is fitted on its rows, for which their slices are needed beside the largest ones.
     """
@@ -41,6 +42,7 @@ class CohortSource:
     features: str = contracts.RADIOMICS
     pooling: Pooling = Pooling.LARGEST
     outcome: str = CVT.column
+    classes: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     fitted_on: bool = True
 
@@ -60,5 +62,6 @@ def cohort_source(job: Job, pinned: PinnedStore, spec_ids: Sequence[str], icc_ta
         features=job.fit.features,
         pooling=job.fit.pooling,
         outcome=job.fit.outcome,
+        classes=job.fit.classes,
         regions=job.fit.regions,
     )

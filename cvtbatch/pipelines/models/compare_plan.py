@@ -16,7 +16,7 @@ from cvtbatch.pipelines.shared.pinned_store import PinnedStore
 
 REFERENCE = "dlrn"
 # What is told and what makes the folds, which all variants share.
-OF_THE_FOLDS = ("outcome", "protocol", "seed", "nested")
+OF_THE_FOLDS = ("outcome", "classes", "protocol", "seed", "nested")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,15 @@ def plan_comparison(job: Job, pinned: PinnedStore, spec_ids: Sequence[str]) -> P
     """Return what is compared, with every setting resolved.
 
     Raises:
-        InputError: "no_variants", "no_nested_estimate", "bad_job"; a reader or table that is named is not there.
+        InputError: "several_classes", "no_variants", "no_nested_estimate", "bad_job"; a reader or table that is named is not there.
         ProblemsError: "bad_job": settings of a variant are not valid.
     """
+    if job.fit.classes:
+        raise InputError(
+            "several_classes",
+            "compare-models compares by AUC, calibration and net benefit of yes or no, and fit.classes names several classes: fit "
+            "each variant (`cvtbatch fit`), and compare its nested M",
+        )
     if not job.compare.variants:
         raise InputError("no_variants", "compare.variants is empty: name what the DLRN is compared with")
     if not job.fit.nested.repeats or not job.fit.nested.bootstrap:

@@ -10,9 +10,12 @@ import pyarrow.compute as pc
 
 from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.errors import InputError
+from cvtbatch.pipelines.shared.outcomes import UNLISTED
 from cvtbatch.validation.eligibility import assess_eligibility
 
 Row = Mapping[str, Any]
+# Why a case with such an outcome is left out.
+MISSING: Mapping[int | None, str] = {None: "no_outcome", UNLISTED: "other_class"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def select_rows(
         rows: of `FeatureStore.wide()`, with case_key and the embedding of a pooling; they stay in their order.
         cases: rows of `cases`, of any centre.
         refused: why outlines are not to be taken, by case_key.
-        outcomes: by case_key; None where one is not known.
+        outcomes: by case_key; None where one is not known, UNLISTED where it is of a class that is not told.
 
     Returns:
         the rows, and how many cases of the training centres are left out, by reason.
@@ -68,8 +71,8 @@ def select_rows(
     featured, embedded = set(rows["case_key"].to_pylist()), set(complete["case_key"].to_pylist())
 
     def lack(case: Row) -> str:
-        if outcomes[case["case_key"]] is None:
-            return "no_outcome"
+        if outcomes[case["case_key"]] in MISSING:
+            return MISSING[outcomes[case["case_key"]]]
         if case["case_key"] not in featured:
             return "no_features"
         return refused.get(case["case_key"], "") or ("" if case["case_key"] in embedded else "no_embedding")

@@ -25,7 +25,7 @@ from cvtbatch.pipelines.shared.unfinished import require_done
 from cvtbatch.regions.rules import columns_by_region
 from cvtbatch.store import FeatureStore, Location
 from cvtbatch.validation.cohort_baseline import CLINICAL
-from cvtbatch.validation.outcome import outcome_of
+from cvtbatch.validation.outcome import Outcome, outcome_of
 
 TELLS_CVT = "tells hematomas caused by cerebral venous thrombosis from hematomas of other causes"
 RESEARCH_ALONE = "Not a medical device; not for the care of patients."
@@ -33,6 +33,7 @@ RESEARCH_ALONE = "Not a medical device; not for the care of patients."
 # Keys of the section fit that are not said where they are at their default, so that equal fits have equal digests for ever.
 LATER = frozenset(
     {
+        "classes",
         "clinical",
         "embedding_spec",
         "features",
@@ -137,11 +138,10 @@ def _spread(
 
 def _document(fit: Fit, data: TrainingData, job: Job, snapshot: str, content_digest: str) -> dict[str, object]:
     """Return bundle.json but for what follows from the model and the files."""
-    cohort, outcome = data.cohort, outcome_of(job.fit.outcome)
-    tells = TELLS_CVT if outcome.is_cvt else f"tells hematomas with {outcome.event} from those with {outcome.other}"
+    cohort, outcome = data.cohort, outcome_of(job.fit.outcome, job.fit.classes)
     return {
-        "intended_use": f"Research: {tells} on non-enhanced head CT. {RESEARCH_ALONE}",
-        **({} if outcome.is_cvt else {"outcome": to_document(outcome)}),
+        "intended_use": f"Research: {_tells(outcome)} on non-enhanced head CT. {RESEARCH_ALONE}",
+        **_outcome(outcome, fit),
         "specs": {
             "volume_spec_id": data.volume_spec_id,
             "radiomics_spec_id": data.specs.radiomics_spec_id,
@@ -155,7 +155,7 @@ def _document(fit: Fit, data: TrainingData, job: Job, snapshot: str, content_dig
             "training_centers": list(data.centers),
             "cases": len(cohort.keys),
             "patients": len(set(cohort.patients)),
-            "positive": int(cohort.outcome.sum()),
+            "positive": 0 if outcome.is_several else int(cohort.outcome.sum()),
             "excluded": dict(data.excluded),
             "image_digests": sorted(set(cohort.image_digests) - {""}),
         },
@@ -166,6 +166,18 @@ def _document(fit: Fit, data: TrainingData, job: Job, snapshot: str, content_dig
         "job": {"cohort": to_document(job.cohort), "fit": _fit_document(job)},
         **fit.document,
     }
+
+
+def _tells(outcome: Outcome) -> str:
+    if outcome.is_several:
+        return f"tells hematomas of {', '.join(outcome.classes[:-1])} and {outcome.classes[-1]} ({outcome.column}) from each other"
+    return TELLS_CVT if outcome.is_cvt else f"tells hematomas with {outcome.event} from those with {outcome.other}"
+
+
+def _outcome(outcome: Outcome, fit: Fit) -> dict[str, object]:
+    """Return what bundle.json says of the outcome; nothing of the study's."""
+    of_classes = {"by_class": dict(fit.by_class)} if outcome.is_several else {}
+    return {} if outcome.is_cvt else {"outcome": {**to_document(outcome), **of_classes}}
 
 
 def _feature_set(fit: Fit, data: TrainingData) -> dict[str, object]:

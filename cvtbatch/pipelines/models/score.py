@@ -14,12 +14,14 @@ import pyarrow.compute as pc
 from cvtbatch import contracts, engine
 from cvtbatch.dlrn.bundle import Bundle, load_bundle
 from cvtbatch.dlrn.pooling import Pooling
+from cvtbatch.dlrn.scoring import by_class
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InternalError
 from cvtbatch.manifest import Reading
 from cvtbatch.pipelines.models.score_keys import KEY, read_keys, read_reading
 from cvtbatch.pipelines.models.training_cohort import NOT_WHOLE
+from cvtbatch.pipelines.shared.bundle_outcome import require_event
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE, flagged_outlines, read_readings
 from cvtbatch.pipelines.shared.reviewed import refused_outlines
@@ -144,6 +146,8 @@ def score_store(
     """
     started = time.monotonic()
     bundle = load_bundle(bundle_path)
+    if explain:
+        require_event(bundle, "score --explain", "score without it")
     url = Location.of(store_url).url
     pinned = open_pinned(url, snapshot, "score", for_writing=True)
     store, snapshot = pinned.store, pinned.name
@@ -187,7 +191,8 @@ def score_store(
         report.scored += len(scored)
         flags.update(scored["flags"].combine_chunks().flatten().to_pylist())
         for model in MODELS:
-            report.computed[model] += len(scored) - scored[model].null_count
+            column = by_class(model) if bundle.model.classes else model
+            report.computed[model] += len(scored) - scored[column].null_count
         on_progress(report.scored, len(fresh))
     report.flags = {name: flags[name] for name in sorted(flags)}
     report.seconds = round(time.monotonic() - started, 3)

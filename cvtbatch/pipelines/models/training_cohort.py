@@ -1,6 +1,7 @@
 """The training cohort of a fit, read from a snapshot with all that the fit looks at."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,11 +32,12 @@ from cvtbatch.pipelines.shared.reviewed import NOT_REVIEWED, refused_outlines
 from cvtbatch.regions.rules import REGION_SPEC, region_column
 from cvtbatch.spec import Spec
 from cvtbatch.store import IS_OUTLINE, FeatureStore, View, among, feature_columns, incomplete_outlines, wide_rows
-from cvtbatch.validation.outcome import CVT, EXPANSION
+from cvtbatch.validation.outcome import CVT, ETIOLOGY, EXPANSION
 
 _FILL_IN = "fill in what is missing, and run extract again, which computes no feature anew for it"
 _WHERE_OUTCOMES_STAND = {
     CVT.column: f"An outcome is the manifest's column cvt or etiology: {_FILL_IN}",
+    ETIOLOGY: f"An outcome is the manifest's column etiology: {_FILL_IN}",
     EXPANSION: "Whether a hematoma expanded is told of the first of two studies of a patient: cvtbatch export pairs",
 }
 NOT_WHOLE = "slices_without_embedding"
@@ -105,11 +107,12 @@ def read_training(source: CohortSource) -> TrainingData:
         **refused_outlines(view, outlines, "case_key"),
     }
     own = [case for case in cases if case["center"] in source.training_centers]
-    outcomes = read_outcomes(view, own, source.outcome, source.primary, source.spec_ids)
+    outcomes = read_outcomes(view, own, source.outcome, source.primary, source.spec_ids, source.classes)
     rows, excluded = select_rows(rows, cases, source.training_centers, refused, outcomes, source.pooling)
     rows = rows.rename_columns(["embedding" if name == source.pooling.column else name for name in columns])
     if not rows.num_rows:
         raise InputError("no_training_cases", _nobody_left(source, excluded))
+    _require_classes(source, outcomes, rows)
     _require_slices(view, source, rows)
     volume_spec_id, known = rows["volume_spec_id"][0].as_py(), view.specs()
     images = _image_digests(view, volume_spec_id)
@@ -147,6 +150,22 @@ def _unpooled(view: View, source: CohortSource, rows: pa.Table) -> dict[str, str
         return {}
     lacking = rows.filter(among(rows, incomplete_outlines(view, source.spec_ids), ["roi_key", "input_digest"]))
     return dict.fromkeys(lacking["case_key"].to_pylist(), NOT_WHOLE)
+
+
+def _require_classes(source: CohortSource, outcomes: Outcomes, rows: pa.Table) -> None:
+    """Refuse several classes of which one has no case among the rows.
+
+    Raises:
+        InputError: "one_class", with the cases of each.
+    """
+    counts = Counter(outcomes[key] for key in rows["case_key"].to_pylist())
+    if any(not counts[number] for number in range(len(source.classes))):
+        told = ", ".join(f"{counts[number]} {name}" for number, name in enumerate(source.classes))
+        raise InputError(
+            "one_class",
+            f"cases to train on, by {source.outcome}: {told}: leave a class without cases out of fit.classes, or put rare ones "
+            "together by listing OTHER in place of them",
+        )
 
 
 def _require_slices(view: View, source: CohortSource, rows: pa.Table) -> None:

@@ -224,7 +224,8 @@ def load_cvt_bundle(path: Path) -> Bundle:
     """
     bundle = load_bundle(path)
     if not bundle.description.outcome.is_cvt:
-        told = bundle.description.outcome.event
+        outcome = bundle.description.outcome
+        told = f"several classes ({', '.join(outcome.classes)})" if outcome.is_several else outcome.event
         raise InputError(
             "other_outcome",
             f"the bundle tells {told}, and codes of a report are of CVT alone: leave --bundle out, and the reports "

@@ -1,0 +1,111 @@
+"""`fit.classes`: several classes of one outcome, from the job to the scores; what is of yes or no alone is refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cvtbatch.dlrn import load_bundle
+from cvtbatch.pipelines.models.cohort_source import CohortSource
+from cvtbatch.pipelines.models.training_cohort import read_training
+from cvtbatch.store import FeatureStore, Selection, create_snapshot
+from cvtbatch.store.wide import PRIMARY
+from tests.support.cohorts import SMALLEST_JOB
+from tests.support.commands import cvtbatch
+from tests.support.model_store import fill
+
+SETS = [argument for value in (*SMALLEST_JOB, "cohort.training_centers=[C1]") for argument in ("--set", value)]
+ETIOLOGIES = ("HP", "CVT", "CAA", "CVT")
+OF_ETIOLOGY = ("--set", "fit.outcome=etiology", "--set", "fit.classes=[HP, CVT, CAA]", "--set", "fit.clinical.terms=[]")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a store and a bundle of three etiologies; one case of C1 is of a fourth."""
+    folder = tmp_path_factory.mktemp("classes")
+    store = fill(folder / "store")
+    rows = store.current("cases").to_pylist()
+    for row in rows:
+        row |= {"clinical_digest": row["clinical_digest"] + "again"}
+        row["etiology"] = "AVM" if row["case_key"] == "C1/004" else ETIOLOGIES[int(row["case_id"]) % 4]
+        row["extra"] = json.dumps({"x_kind": row["etiology"].lower()})
+    store.table("cases").append(rows)
+    create_snapshot(store, "paper", Selection(), "test")
+    options = ("--store", folder / "store", "--snapshot", "paper")
+    fitted = cvtbatch("fit", *options, *SETS, *OF_ETIOLOGY, "--out", folder / "bundle", check=True)
+    (folder / "fit.txt").write_text(fitted.stdout)
+    cvtbatch("score", *options, "--bundle", folder / "bundle", check=True)
+    return folder
+
+
+def test_a_fit_tells_its_classes_and_who_is_left_out(folder: Path) -> None:
+    told = (folder / "fit.txt").read_text()
+    assert "9 HP, 21 CVT, 10 CAA among 40 cases" in told
+    assert "other_class        1" in told
+    assert "DLRN, CAA against HP" in told
+    assert "Hand and Till's M with 95 % bootstrap interval" in told
+    document = load_bundle(folder / "bundle").document
+    assert document["outcome"]["classes"] == ["HP", "CVT", "CAA"]
+    assert document["job"]["fit"]["classes"] == ["HP", "CVT", "CAA"]
+    assert not {"thresholds", "nomogram", "votes"} & set(document)
+    shown = cvtbatch("bundle", "show", folder / "bundle", check=True).stdout
+    assert "told apart as HP, CVT, CAA" in shown
+    assert "Thresholds: none" in shown
+
+
+def test_scores_hold_a_probability_of_each_class_and_none_of_an_event(folder: Path) -> None:
+    rows = FeatureStore(str(folder / "store")).table("scores").read().to_pylist()
+    known = [row for row in rows if row["dlrn_by_class"] is not None]
+    assert len(known) > 50
+    for row in known:
+        assert row["classes"] == ["HP", "CVT", "CAA"]
+        assert sum(row["dlrn_by_class"]) == pytest.approx(1)
+        assert row["predicted_class"] == row["classes"][int(np.argmax(row["dlrn_by_class"]))]
+    alone = ("rad", "dlrn", "dlr_probability", "dlrn_youden", "set_event", "points_total", "clinical_points")
+    assert {row[name] for row in rows for name in alone} == {None}
+
+
+def test_other_may_stand_for_all_that_are_not_listed_and_an_x_column_holds_names(folder: Path) -> None:
+    source = CohortSource(str(folder / "store"), "paper", ("C1",), PRIMARY, (), reviewed=False, clinical=("epilepsy",))
+    told = read_training(replace(source, outcome="etiology", classes=("CVT", "HP", "OTHER")))
+    assert np.bincount(told.cohort.outcome).tolist() == [21, 9, 11]
+    assert "other_class" not in told.excluded
+    named = read_training(replace(source, outcome="x_kind", classes=("cvt", "hp", "caa", "avm")))
+    assert np.bincount(named.cohort.outcome).tolist() == [21, 9, 10, 1]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["fit.outcome=etiology", "fit.classes=[CVT, HP, CAAA]"], "no etiology; did you mean 'CAA'"),
+        (["fit.outcome=etiology", "fit.classes=[CVT, HP, OTHER, AVM, CAA]"], "0 OTHER"),
+        (["fit.outcome=x_kin", "fit.classes=[a, b, c]"], "did you mean 'x_kind'"),
+        (["fit.outcome=etiology"], "3 classes or more"),
+    ],
+)
+def test_classes_that_are_not_there_are_told(folder: Path, overrides: list[str], told: str) -> None:
+    wanted = [argument for value in overrides for argument in ("--set", value)]
+    found = cvtbatch("fit", "--store", folder / "store", *SETS, *wanted, "--out", folder / "never")
+    assert found.returncode == 1
+    assert told in found.stderr
+
+
+def test_what_is_of_yes_or_no_alone_is_refused(folder: Path) -> None:
+    (folder / "m.csv").write_text("center,case_id,image\nC2,001,ct.nii.gz\n")
+    store, bundle = ("--store", folder / "store"), ("--bundle", folder / "bundle")
+    center = ("--center", "C2")
+    for command, kind in (
+        (("score", *store, *bundle, "--explain"), "several classes (HP, CVT, CAA)"),
+        (
+            ("recalibrate", *store, *bundle, *center, "--method", "intercept", "--out", folder / "again"),
+            "several classes",
+        ),
+        (("agreement", *store, *bundle, "--readers", "A,B", "--out", folder / "pairs"), "leave --bundle out"),
+        (("compare-models", *store, *SETS, *OF_ETIOLOGY, "--out", folder / "models"), "compare-models"),
+        (("results", *store, *bundle, "--manifest", folder / "m.csv", "--out", folder / "dicom"), "codes of a report"),
+    ):
+        found = cvtbatch(*command)
+        assert found.returncode == 1, command
+        assert kind in found.stderr

@@ -1,0 +1,174 @@
+"""Several classes: each step against the plain call that it generalises, and a fit from its cohort to its scores."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.linear_model import Lasso, MultiTaskLasso, MultiTaskLassoCV
+from sklearn.metrics import roc_auc_score
+
+from cvtbatch.dlrn.bundle import load_bundle, write_bundle
+from cvtbatch.dlrn.estimates import class_estimate, scores_by_repeat
+from cvtbatch.dlrn.folds import grouped_folds
+from cvtbatch.dlrn.lasso import fit_lasso
+from cvtbatch.dlrn.oversampling import oversample
+from cvtbatch.dlrn.settings import Model
+from cvtbatch.dlrn.tasks import plan_nested_tasks, run_tasks_here
+from cvtbatch.dlrn.univariate import kruskal_p
+from cvtbatch.errors import FormatError, InputError
+from tests.support.class_cohorts import CLASSES, JOB, class_cohort, class_fit
+from tests.support.cohorts import ORIGIN, as_table, settings
+
+OUTCOME = np.repeat([0, 1, 2], [40, 25, 15])
+
+
+def columns(count: int = 12) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((len(OUTCOME), count)) + np.outer(OUTCOME == 1, np.arange(count) < 4)
+
+
+def written(folder: Path) -> Path:
+    """Write the fit of the classes as the command does."""
+    _, fit = class_fit()
+    outcome = {"column": "etiology", "classes": list(CLASSES), "by_class": dict(fit.by_class)}
+    document = {**ORIGIN, "outcome": outcome, **fit.document}
+    write_bundle(folder, document, fit.model, fit.golden, fit.selection, fit.out_of_fold)
+    return folder
+
+
+def test_kruskal_wallis_is_scipys_column_by_column_with_ties_and_without() -> None:
+    values = columns()
+    values[:, :6] = np.round(values[:, :6])
+    values[:, 5] = OUTCOME == 2
+    plain = [stats.kruskal(*(column[label == OUTCOME] for label in range(3))).pvalue for column in values.T]
+    np.testing.assert_allclose(kruskal_p(values, OUTCOME), plain, rtol=1e-10)
+
+
+def test_without_smote_the_lasso_is_scikit_learns_of_several_columns() -> None:
+    values = np.asfortranarray(columns())
+    splits = grouped_folds(OUTCOME, [str(row) for row in range(len(OUTCOME))], 4, 3)
+    own = fit_lasso(values, OUTCOME, splits, alphas=20, eps=0.01, smote=None)
+    plain = MultiTaskLassoCV(alphas=20, eps=0.01, cv=splits, max_iter=10_000).fit(values, np.eye(3)[OUTCOME])
+    assert own.alpha == pytest.approx(plain.alpha_)
+    np.testing.assert_allclose(own.errors, plain.mse_path_.mean(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(own.coefficients, np.linalg.norm(plain.coef_, axis=0), atol=1e-6)
+
+
+def test_of_two_classes_that_is_the_lasso_on_0_and_1_its_penalty_times_the_root_of_2() -> None:
+    values, outcome = columns(), (OUTCOME == 1).astype(np.int64)
+    both = MultiTaskLasso(alpha=0.05 * np.sqrt(2), tol=1e-10).fit(values, np.eye(2)[outcome])
+    one = Lasso(alpha=0.05, tol=1e-10).fit(values, outcome)
+    np.testing.assert_allclose(both.coef_[1], one.coef_, atol=1e-6)
+
+
+def test_smote_makes_the_rarer_classes_as_frequent_as_the_most_frequent() -> None:
+    more, labels = oversample(columns(), OUTCOME, 5, 1)
+    assert np.bincount(labels).tolist() == [40, 40, 40]
+    assert (more[: len(OUTCOME)] == columns()).all()
+
+
+def test_folds_hold_every_class_and_too_few_patients_of_one_are_named() -> None:
+    patients = [str(row // 2) for row in range(len(OUTCOME))]
+    for train, test in grouped_folds(OUTCOME, patients, 4, 1):
+        assert set(OUTCOME[train]) == set(OUTCOME[test]) == {0, 1, 2}
+        assert not {patients[row] for row in train} & {patients[row] for row in test}
+    with pytest.raises(InputError, match=r"8 patients of class 3 of fit\.classes do not make 9 folds"):
+        grouped_folds(OUTCOME, patients, 9, 1)
+
+
+def test_a_planted_signal_is_found_and_what_is_told_agrees_with_itself() -> None:
+    cohort, fit = class_fit()
+    metrics = fit.document["metrics"]
+    assert set(metrics) == {"out_of_fold", "nested"}  # type: ignore[arg-type]
+    nested = metrics["nested"]["models"]["dlrn"]  # type: ignore[index]
+    assert nested["auc_low"] > 0.5
+    assert nested["auc"] > 0.75
+    assert set(nested["by_class"]) == set(CLASSES)
+    assert [fit.by_class[name]["cases"] for name in CLASSES] == np.bincount(cohort.outcome).tolist()
+    assert fit.by_class["HP"]["terms"] == []
+    assert [term["name"] for term in fit.by_class["CAA"]["terms"]] == ["intercept", "dlr=CVT", "dlr=CAA", "epilepsy"]  # type: ignore[index,attr-defined]
+
+
+def test_of_noise_m_is_within_its_error_of_chance() -> None:
+    cohort, wanted = class_cohort(5, 0.0), settings(*JOB)
+    results = list(run_tasks_here(cohort, wanted, plan_nested_tasks(cohort, wanted)))
+    scores = scores_by_repeat(results, cohort)[Model.DLR]
+    found = class_estimate(Model.DLR, scores, cohort, wanted)
+    assert found["auc"] == pytest.approx(roc_auc_score(cohort.outcome, scores[0], multi_class="ovo"))
+    assert found["auc_low"] < 0.5 < found["auc_high"]  # type: ignore[operator]
+
+
+def test_a_bundle_scores_as_the_fit_does_and_probabilities_sum_up_to_one(tmp_path: Path) -> None:
+    cohort, _ = class_fit()
+    bundle = load_bundle(written(tmp_path / "bundle"))
+    assert bundle.model.classes == CLASSES
+    assert repr(bundle).endswith("90 cases of C1, of HP, CVT, CAA, not for inference)")
+    assert [own.cases for own in bundle.class_fits().values()] == [36, 30, 24]
+    table = as_table(cohort)
+    probability = bundle.predict_proba(table)
+    assert probability.shape == (90, 3)
+    np.testing.assert_allclose(probability.sum(axis=1), 1, rtol=1e-14)
+    rows = bundle.score(table).to_pylist()
+    for row, own in zip(rows, probability, strict=True):
+        assert row["classes"] == list(CLASSES)
+        assert row["dlrn_by_class"] == own.tolist()
+        assert row["predicted_class"] == CLASSES[int(own.argmax())]
+        assert sum(row["rad_by_class"]) == pytest.approx(1)
+        assert "dlrn" not in row
+    alone = bundle.score(table.slice(7, 1)).to_pylist()[0]
+    assert alone == rows[7]
+
+
+def test_what_is_unknown_gives_no_probability_and_no_class(tmp_path: Path) -> None:
+    cohort, _ = class_fit()
+    bundle = load_bundle(written(tmp_path / "bundle"))
+    epilepsy = np.array(cohort.clinical["epilepsy"])
+    epilepsy[0] = np.nan
+    [row, *_] = bundle.score(as_table(replace(cohort, clinical={"epilepsy": epilepsy}))).to_pylist()
+    assert (row["dlrn_by_class"], row["predicted_class"]) == (None, None)
+    assert row["dlr_by_class"] is not None
+    assert "epilepsy_unknown" in row["flags"]
+    assert np.isnan(bundle.predict_proba(as_table(replace(cohort, clinical={"epilepsy": epilepsy})))[0]).all()
+    with pytest.raises(InputError, match="explain") as refused:
+        bundle.score(as_table(cohort), explain=True)
+    assert refused.value.kind == "several_classes"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"classes": ["CVT", "HP", "CAA"]}, "another model"),
+        ({"classes": ["HP", "CVT", "CAA", "AVM"]}, "terms is"),
+        ({"classes": ["HP", "CVT", "AVM"]}, "is not of its classes"),
+        ({"classes": ["HP", "CVT"], "by_class": None}, "bundle_damaged|outcome|required"),
+    ],
+)
+def test_other_classes_than_were_frozen_are_refused(tmp_path: Path, change: dict[str, object], told: str) -> None:
+    path = written(tmp_path / "bundle") / "bundle.json"
+    document = json.loads(path.read_text())
+    document["outcome"] = {
+        name: value for name, value in {**document["outcome"], **change}.items() if value is not None
+    }
+    path.write_text(json.dumps(document))
+    with pytest.raises(FormatError, match=told):
+        load_bundle(path.parent)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("fit.outcome=etiology",),
+        ("fit.outcome=cvt", "fit.classes=[a, b, c]"),
+        ("fit.outcome=x_a", "fit.classes=[a, b]"),
+        (*JOB, "fit.protocol=study"),
+        (*JOB, "fit.prediction_sets.alpha=0.1"),
+        (*JOB, "fit.clinical.candidates=[age]"),
+    ],
+)
+def test_what_is_not_done_of_several_classes_is_refused_before_anything_is_read(overrides: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match="classes") as refused:
+        settings(*overrides)
+    assert refused.value.kind == "bad_job"
