@@ -113,9 +113,10 @@ def finish(figure: Any, name: str, title: str, alt: str) -> Drawing:
     # The layout costs as much as the drawing, and both files have the same; `savefig` would go through the figure twice for each.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Creator": None})
-    figure.dpi = PNG_DPI
-    FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
+    drawn: Any = FigureCanvasSVG(figure)
+    drawn.print_svg(svg, metadata={"Date": None, "Creator": None})
+    figure.dpi, drawn = PNG_DPI, FigureCanvasAgg(figure)
+    drawn.print_png(png, metadata={"Software": None})
     return Drawing(name, title, alt, _embeddable(svg.getvalue().decode(), name, alt), png.getvalue())
 
 
