@@ -9,7 +9,7 @@ import click
 
 from cvtbatch.cli.display import SHOWN_FAILURES, megabytes, progress_display, say
 from cvtbatch.cli.interrupts import raise_if_interrupted
-from cvtbatch.cli.options import STANDING_FAILURES, json_option
+from cvtbatch.cli.options import STANDING_FAILURES, json_option, plain_http_option
 from cvtbatch.cli.values import WholeNumber
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ _UNITS = {"list": "studies", "fetch": "series"}
     metavar="PORT",
     help="Have the archive send by C-MOVE to this port of ours.  [default: C-GET]",
 )
-@click.option("--plain-http", is_flag=True, help="Allow dicomweb+http:// to another machine, unencrypted.")
+@plain_http_option
 @click.option("--dry-run", is_flag=True, help="Say what would be fetched at most, and fetch nothing.")
 @json_option
 @click.pass_context
@@ -67,7 +67,6 @@ def pull(
     at_night: str | None,
     ae_title: str | None,
     move_port: int | None,
-    plain_http: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -97,7 +96,7 @@ def pull(
     from cvtbatch.pipelines.archive.pull_selection import Selection, parse_dates, read_accessions
     from cvtbatch.pipelines.shared.pull_pace import Hours, Pace
 
-    archive = Source(parse_address(source, plain_http=plain_http), ae_title or AE_TITLE, move_port)
+    archive = Source(parse_address(source), ae_title or AE_TITLE, move_port)
     selection = Selection(
         tuple(modalities),
         tuple(body_parts),
