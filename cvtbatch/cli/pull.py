@@ -42,7 +42,7 @@ _UNITS = {"list": "studies", "fetch": "series"}
 @click.option("--connections", type=WholeNumber(1, 16), default=2, show_default=True, help="Series fetched at once.")
 @click.option("--rate", type=WholeNumber(1000), metavar="BYTES", help="A second at most, of all connections together.")
 @click.option("--at-night", metavar="HOURS", help="Begin a series at these hours alone, e.g. 20:00-06:00.")
-@click.option("--ae-title", metavar="AET", help="Ours, for dimse://.  [default: CVTBATCH]")
+@click.option("--ae-title", metavar="AET", help="Ours, for DIMSE.  [default: CVTBATCH]")
 @click.option(
     "--move-port",
     type=WholeNumber(1, 65535),
@@ -72,10 +72,10 @@ def pull(
 ) -> None:
     """Fetch the studies of an archive that are wanted, as far as they are not in --out: one folder a series, files as they come.
 
-    SOURCE is dicomweb+https://HOST/PATH (QIDO-RS, WADO-RS) or dimse://AET@HOST:PORT (C-FIND, C-GET or C-MOVE). Every instance is
-    looked at before it is kept: all of it is there, and it is the one that was asked for. A pull that was broken off goes on; one
-    that is run again adds what is new. What came is for `cvtbatch index`. The files name patients, as the archive's do; names of
-    folders and files do not.
+    SOURCE is dicomweb+https://HOST/PATH (QIDO-RS, WADO-RS), or dimse+tls://AET@HOST:PORT or dimse://AET@HOST:PORT (C-FIND, C-GET or
+    C-MOVE; encrypted or not). Every instance is looked at before it is kept: all of it is there, and it is the one that was asked
+    for. A pull that was broken off goes on; one that is run again adds what is new. What came is for `cvtbatch index`. The files
+    name patients, as the archive's do; names of folders and files do not.
 
     Credentials come from the environment (CVTBATCH_PACS_USER with CVTBATCH_PACS_PASSWORD, CVTBATCH_PACS_TOKEN, or
     CVTBATCH_PACS_TOKEN_COMMAND, a command that prints a token) or from the netrc file. How to: docs/how-to/pull.md.

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 @click.option(
     "--to",
     metavar="ADDRESS",
-    help="PACS for the objects: dicomweb+https://HOST/PATH or dimse://AET@HOST:PORT. Without --send they are listed.",
+    help="PACS for the objects: dicomweb+https://HOST/PATH or dimse+tls://AET@HOST:PORT. Without --send they are listed.",
 )
 @click.option("--send", is_flag=True, help="Send them.")
-@click.option("--ae-title", metavar="AET", help="Ours, for dimse://.  [default: CVTBATCH]")
+@click.option("--ae-title", metavar="AET", help="Ours, for DIMSE.  [default: CVTBATCH]")
 @plain_http_option
 @click.option("--capture", is_flag=True, help="Also a page as a Secondary Capture, for viewers that show no report.")
 @click.option("--fhir", is_flag=True, help="Also the report as a FHIR R4 Bundle, a file beside the others.")
