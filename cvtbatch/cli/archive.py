@@ -16,6 +16,7 @@ from cvtbatch.cli.options import (
     job_option,
     json_option,
     manifest_argument,
+    plain_http_option,
     reader_option,
     set_option,
 )
@@ -115,6 +116,7 @@ def _list_data_sets(as_json: bool) -> None:
 @reader_option
 @click.option("--all", "everything", is_flag=True, help="Print too what is read of the cases without a problem.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE.csv", help="Write every problem to this file.")
+@plain_http_option
 @json_option
 @click.pass_context
 def check(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cvtbatch.cli.options import plain_http_option
 from cvtbatch.cli.values import WholeNumber
 
 if TYPE_CHECKING:
@@ -58,14 +59,14 @@ pace_options = _all(
     click.option("--at-night", metavar="HOURS", help="Begin a series at these hours alone, e.g. 20:00-06:00."),
 )
 source_options = _all(
-    click.option("--ae-title", metavar="AET", help="Ours, for dimse://.  [default: CVTBATCH]"),
+    click.option("--ae-title", metavar="AET", help="Ours, for DIMSE.  [default: CVTBATCH]"),
     click.option(
         "--move-port",
         type=WholeNumber(1, 65535),
         metavar="PORT",
         help="Have the archive send by C-MOVE to this port of ours.  [default: C-GET]",
     ),
-    click.option("--plain-http", is_flag=True, help="Allow dicomweb+http:// to another machine, unencrypted."),
+    plain_http_option,
 )
 
 
@@ -92,7 +93,7 @@ def to_selection(
     )
 
 
-def to_source(address: str, ae_title: str | None, move_port: int | None, *, plain_http: bool) -> "Source":
+def to_source(address: str, ae_title: str | None, move_port: int | None) -> "Source":
     """Return an archive to be read.
 
     Raises:
@@ -102,7 +103,7 @@ def to_source(address: str, ae_title: str | None, move_port: int | None, *, plai
     from cvtbatch.pacs.dimse import AE_TITLE
     from cvtbatch.pacs.source import Source
 
-    return Source(parse_address(address, plain_http=plain_http), ae_title or AE_TITLE, move_port)
+    return Source(parse_address(address), ae_title or AE_TITLE, move_port)
 
 
 def to_hours(at_night: str | None) -> "Hours | None":

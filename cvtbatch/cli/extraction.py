@@ -15,6 +15,7 @@ from cvtbatch.cli.options import (
     job_option,
     json_option,
     manifest_argument,
+    plain_http_option,
     set_option,
     store_option,
     typed_command,
@@ -61,6 +62,7 @@ UNITS = {"extract": "cases", "outline": "volumes", "region": "cases", "embed": "
     type=Word(["radiomics", "outlines", "embeddings"]),
     help="Leave the others out; outlines (with their features) and embeddings are made of what is stored, and read no source.",
 )
+@plain_http_option
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and why; do nothing.")
 @click.option("--retry-failed", is_flag=True, help="Try failed cases again although their sources have not changed.")
 @click.option("--verify-inputs", is_flag=True, help="Decode every source, even where files look unchanged.")

@@ -34,6 +34,22 @@ job_option = click.option(
 set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one value of the job; repeatable."
 )
+
+
+def _allow_plain_http(ctx: click.Context, _: click.Parameter, given: bool) -> None:
+    if given:
+        from cvtbatch.pacs.addresses import plain_http_allowed
+
+        ctx.with_resource(plain_http_allowed())
+
+
+plain_http_option = click.option(
+    "--plain-http",
+    is_flag=True,
+    expose_value=False,
+    callback=_allow_plain_http,
+    help="Take dicomweb+http:// to another machine too, where all can be read.",
+)
 manifest_argument = click.argument("manifest", type=click.Path(path_type=Path))
 reader_option = click.option(
     "--reader",

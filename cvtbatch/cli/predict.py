@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from cvtbatch.cli.display import say
-from cvtbatch.cli.options import job_option, json_option, set_option
+from cvtbatch.cli.options import job_option, json_option, plain_http_option, set_option
 from cvtbatch.cli.values import WholeNumber, Word
 
 
 @click.command(short_help="Print the card of one case, without a store.")
-@click.argument("image", type=click.Path(path_type=Path))
+@click.argument("image", type=click.Path())
 @click.argument("mask", type=click.Path(path_type=Path))
 @click.option("--bundle", type=click.Path(path_type=Path), required=True, help="Bundle: its folder or tar.")
 @click.option(
@@ -36,9 +36,10 @@ from cvtbatch.cli.values import WholeNumber, Word
 )
 @job_option
 @set_option
+@plain_http_option
 @json_option
 def predict(
-    image: Path,
+    image: str,
     mask: Path,
     bundle: Path,
     epilepsy: str | None,
@@ -54,6 +55,8 @@ def predict(
     as_json: bool,
 ) -> None:
     """Print the card of one case, IMAGE with its outline MASK, as a manifest names them; needs no store and writes to none.
+
+    IMAGE may be a series of an archive, dicomweb+https://HOST/PATH/studies/UID/series/UID: it is fetched, read and removed.
 
     Scores are those that extract and score give. No number is given outside the training range: the card says what lies outside.
     For research use; not for the care of patients.

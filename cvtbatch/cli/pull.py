@@ -51,16 +51,15 @@ def pull(
     at_night: str | None,
     ae_title: str | None,
     move_port: int | None,
-    plain_http: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Fetch the studies of an archive that are wanted, as far as they are not in --out: one folder a series, files as they come.
 
-    SOURCE is dicomweb+https://HOST/PATH (QIDO-RS, WADO-RS) or dimse://AET@HOST:PORT (C-FIND, C-GET or C-MOVE). Every instance is
-    looked at before it is kept: all of it is there, and it is the one that was asked for. A pull that was broken off goes on; one
-    that is run again adds what is new. What came is for `cvtbatch index`. The files name patients, as the archive's do; names of
-    folders and files do not.
+    SOURCE is dicomweb+https://HOST/PATH (QIDO-RS, WADO-RS), or dimse+tls://AET@HOST:PORT or dimse://AET@HOST:PORT (C-FIND, C-GET or
+    C-MOVE; encrypted or not). Every instance is looked at before it is kept: all of it is there, and it is the one that was asked
+    for. A pull that was broken off goes on; one that is run again adds what is new. What came is for `cvtbatch index`. The files
+    name patients, as the archive's do; names of folders and files do not.
 
     Credentials come from the environment (CVTBATCH_PACS_USER with CVTBATCH_PACS_PASSWORD, CVTBATCH_PACS_TOKEN, or
     CVTBATCH_PACS_TOKEN_COMMAND, a command that prints a token) or from the netrc file. How to: docs/how-to/pull.md.
@@ -77,7 +76,7 @@ def pull(
     from cvtbatch.pipelines.archive import pull as pipeline
     from cvtbatch.pipelines.shared.pull_pace import Pace
 
-    archive = to_source(source, ae_title, move_port, plain_http=plain_http)
+    archive = to_source(source, ae_title, move_port)
     selection = to_selection(modalities, body_parts, descriptions, study_date, accessions)
     hours = to_hours(at_night)
     with progress_display("list", quiet=as_json, unit="studies") as show:

@@ -10,7 +10,7 @@ import click
 
 from cvtbatch.cli.display import SHOWN_FAILURES, progress_display, say
 from cvtbatch.cli.interrupts import raise_if_interrupted
-from cvtbatch.cli.options import STANDING_FAILURES, centers_option, json_option, store_option
+from cvtbatch.cli.options import STANDING_FAILURES, centers_option, json_option, plain_http_option, store_option
 from cvtbatch.errors import CvtbatchError
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 @click.option(
     "--to",
     metavar="ADDRESS",
-    help="PACS for the objects: dicomweb+https://HOST/PATH or dimse://AET@HOST:PORT. Without --send they are listed.",
+    help="PACS for the objects: dicomweb+https://HOST/PATH or dimse+tls://AET@HOST:PORT. Without --send they are listed.",
 )
 @click.option("--send", is_flag=True, help="Send them.")
-@click.option("--ae-title", metavar="AET", help="Ours, for dimse://.  [default: CVTBATCH]")
-@click.option("--plain-http", is_flag=True, help="Take dicomweb+http:// to another machine too, where all can be read.")
+@click.option("--ae-title", metavar="AET", help="Ours, for DIMSE.  [default: CVTBATCH]")
+@plain_http_option
 @click.option("--capture", is_flag=True, help="Also a page as a Secondary Capture, for viewers that show no report.")
 @click.option("--fhir", is_flag=True, help="Also the report as a FHIR R4 Bundle, a file beside the others.")
 @centers_option
@@ -52,7 +52,6 @@ def results(
     to: str | None,
     send: bool,
     ae_title: str | None,
-    plain_http: bool,
     capture: bool,
     fhir: bool,
     centers: Sequence[str],
@@ -78,8 +77,8 @@ def results(
         raise click.UsageError("give --out, or --to with --send")
     if out is None and fhir:
         raise click.UsageError("--fhir writes a file: give --out")
-    if to is None and (send or plain_http or ae_title is not None):
-        raise click.UsageError("--send, --plain-http and --ae-title are about an archive: name it with --to")
+    if to is None and (send or ae_title is not None):
+        raise click.UsageError("--send and --ae-title are about an archive: name it with --to")
     from cvtbatch.pacs.addresses import check_ae_title, parse_address
     from cvtbatch.pacs.dimse import AE_TITLE
     from cvtbatch.pipelines.results.delivery import Destination
@@ -89,7 +88,7 @@ def results(
     destination = None
     if to is not None:
         ours = AE_TITLE if ae_title is None else check_ae_title(ae_title)
-        destination = Destination(parse_address(to, plain_http=plain_http), ours, send)
+        destination = Destination(parse_address(to), ours, send)
     with progress_display("results", quiet=as_json) as show:
 
         def on_progress(done: int, total: int, failed: int) -> None:

@@ -116,7 +116,6 @@ def serve(
     at_night: str | None,
     ae_title: str | None,
     move_port: int | None,
-    plain_http: bool,
     queue: int,
     spool: Path | None,
     prefer: "Prefer | None",
@@ -176,11 +175,11 @@ def serve(
     from cvtbatch.pipelines.shared.job import read_job
     from cvtbatch.pipelines.shared.pull_pace import Pace
 
-    archive = to_source(source, ae_title, move_port, plain_http=plain_http)
+    archive = to_source(source, ae_title, move_port)
     selection = to_selection(["CT"], body_parts, descriptions, study_date, accessions)
     hours = to_hours(at_night)
     ours = ae_title or AE_TITLE
-    goes_to = None if to is None else Destination(parse_address(to, plain_http=plain_http), ours, send)
+    goes_to = None if to is None else Destination(parse_address(to), ours, send)
     results = _to_results(store_url, bundle, Products(out, capture, fhir), goes_to, send_unreviewed)
     require_results(archive, results)
     folder = spool or pipeline.default_spool(store_url)

@@ -10,7 +10,14 @@ import click
 
 from cvtbatch.cli.display import print_exported_case, say
 from cvtbatch.cli.interrupts import raise_if_interrupted
-from cvtbatch.cli.options import centers_option, json_option, snapshot_option, spec_option, store_option
+from cvtbatch.cli.options import (
+    centers_option,
+    json_option,
+    plain_http_option,
+    snapshot_option,
+    spec_option,
+    store_option,
+)
 from cvtbatch.cli.status_display import print_flow, print_status, watch_display
 from cvtbatch.cli.values import Number, TableName
 
@@ -176,6 +183,7 @@ def picture(key: str, store_url: str, out: Path, as_json: bool) -> None:
     metavar="NAME",
     help="Reader under whose name corrected outlines come back.",
 )
+@plain_http_option
 @json_option
 def export_case(key: str, manifest: Path, store_url: str, out: Path, corrector: str, as_json: bool) -> None:
     """Write the image and the outlines of the case named by KEY (case_key) as files that 3D Slicer opens.

@@ -16,6 +16,7 @@ from cvtbatch.cli.options import (
     job_option,
     json_option,
     manifest_argument,
+    plain_http_option,
     reader_option,
     set_option,
     snapshot_option,
@@ -191,6 +192,7 @@ def recalibrate(
 @set_option
 @cluster_options(default_workers=None)
 @click.option("--retry-failed", is_flag=True, help="Try failed cases again although their sources have not changed.")
+@plain_http_option
 @json_option
 @click.pass_context
 def add_center(

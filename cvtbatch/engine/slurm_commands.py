@@ -7,8 +7,9 @@ from asyncio.subprocess import PIPE
 
 from cvtbatch.errors import ResourceError
 
-# Slurm hands the environment of sbatch on to the job; this key reaches workers in their tasks.
-WITHHELD = frozenset({"CVTBATCH_UID_KEY"})
+# Slurm hands the environment of sbatch on to the job, and keeps it beside the script. The key reaches workers in their tasks; who
+# they are to an archive they learn where they run, of a token command or a netrc file.
+WITHHELD = frozenset({"CVTBATCH_UID_KEY", "CVTBATCH_PACS_TOKEN", "CVTBATCH_PACS_USER", "CVTBATCH_PACS_PASSWORD"})
 
 
 async def submit(script: str) -> str:

@@ -1,6 +1,6 @@
 """The manifest: a CSV or Parquet file of images and outlines, read into cases, or refused with the problems in it."""
 
-from cvtbatch.manifest.archive_images import in_archive, series_address
+from cvtbatch.manifest.archive_images import SERIES_FORM, in_archive, series_address
 from cvtbatch.manifest.case import Case, CompactPickle, Reading, RoiSource, Value, key_of, patient_digest
 from cvtbatch.manifest.centers import find_twins, name_centers, refuse_twins, require_centers, twin_notices, twins_of
 from cvtbatch.manifest.manifest import Manifest, Survey, read_manifest, survey_manifest
@@ -8,6 +8,7 @@ from cvtbatch.manifest.presence import MISSING_FILE, is_absent, is_missing
 
 __all__ = [
     "MISSING_FILE",
+    "SERIES_FORM",
     "Case",
     "CompactPickle",
     "Manifest",

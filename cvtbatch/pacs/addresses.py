@@ -4,13 +4,19 @@ None holds a password.
 """
 
 import ipaddress
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from cvtbatch.errors import InputError
 
 FORMS = "dicomweb+https://HOST/PATH, dimse+tls://AET@HOST:PORT or dimse://AET@HOST:PORT"
+PLAIN_HTTP = "CVTBATCH_PACS_PLAIN_HTTP"
+"""Set to 1 in the environment of whoever connects, dicomweb+http:// may lead beyond this machine."""
+PLAIN_CONNECTION = "plain_connection"
 DIMSE, DIMSE_TLS = "dimse", "dimse+tls"
 # AE of PS3.5 6.2: no backslash, no control character, not blank alone.
 _AE_TITLE = re.compile(r"(?! +$)[\x20-\x5b\x5d-\x7e]{1,16}")
@@ -57,7 +63,7 @@ def parse_address(text: str, *, plain_http: bool = False) -> Dicomweb | Dimse:
     """Return an address that may be connected to.
 
     Args:
-        plain_http: whether dicomweb+http:// may lead beyond this machine.
+        plain_http: whether dicomweb+http:// may lead beyond this machine, whatever the environment says.
 
     Raises:
         InputError: "bad_pacs_address": it is none; "plain_connection": what is sent could be read on its way.
@@ -79,14 +85,28 @@ def parse_address(text: str, *, plain_http: bool = False) -> Dicomweb | Dimse:
         return _dimse(parts, port, text)
     if parts.scheme not in {"dicomweb+https", "dicomweb+http"}:
         raise _bad("its beginning is not known", text)
+    plain_http = plain_http or os.environ.get(PLAIN_HTTP) == "1"
     if parts.scheme == "dicomweb+http" and not plain_http and not is_this_machine(parts.hostname):
         raise InputError(
-            "plain_connection",
+            PLAIN_CONNECTION,
             "dicomweb+http:// to another machine is not encrypted, and patients could be read on the way: use dicomweb+https://, "
             "or allow it by --plain-http where the network itself is trusted",
             text,
         )
     return Dicomweb(f"{parts.scheme.removeprefix('dicomweb+')}://{parts.netloc}{parts.path.rstrip('/')}")
+
+
+@contextmanager
+def plain_http_allowed() -> Iterator[None]:
+    """Let dicomweb+http:// lead beyond this machine while the block lasts, for processes too that are started in it."""
+    before = os.environ.get(PLAIN_HTTP)
+    os.environ[PLAIN_HTTP] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(PLAIN_HTTP)
+        if before is not None:
+            os.environ[PLAIN_HTTP] = before
 
 
 def _dimse(parts: SplitResult, port: int | None, text: str) -> Dimse:

@@ -37,6 +37,14 @@ class _Closing(ssl.SSLSocket):
         with self._closing():
             return super().read(*arguments)
 
+    def send(self, *arguments: Any) -> int:
+        try:
+            return super().send(*arguments)
+        except (ssl.SSLEOFError, BrokenPipeError, ConnectionResetError):
+            # It may have told it just before it hung up.
+            self.read(1)
+            raise
+
     def failed(self, error: ssl.SSLError) -> None:
         """Is told why."""
 
@@ -57,6 +65,7 @@ def client_context() -> ssl.SSLContext:
         InputError: "bad_pacs_credentials": our certificate or its key cannot be used.
     """
     context = ssl.create_default_context()
+    context.sslsocket_class = _Closing
     _load_own(context)
     return context
 

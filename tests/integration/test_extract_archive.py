@@ -1,6 +1,7 @@
 """Images that a manifest names in an archive: extracted as from a folder, known by their instances, and nothing of them stays."""
 
 import io
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from cvtbatch import contracts
 from cvtbatch.errors import ProblemsError
 from cvtbatch.ingest.writing import SeriesTags, write_mask_file, write_series
 from cvtbatch.manifest import read_manifest
+from cvtbatch.pacs.addresses import PLAIN_HTTP
 from cvtbatch.pacs.retries import Retries
 from cvtbatch.pipelines.shared import archive_images
 from cvtbatch.store import FeatureStore
@@ -103,6 +105,27 @@ def test_an_archive_that_is_away_is_asked_again_by_the_next_run(server: Dicomweb
     server.sent = {uid: server.files[uid][:-100]}
     found = extract_again(tmp_path / "archive", "--verify-inputs", code=3)
     assert [(row["stage"], row["kind"]) for row in found["failures"]] == [("read", "source_unavailable")]  # type: ignore[attr-defined]
+
+
+def test_an_open_line_to_another_machine_is_taken_where_that_is_said(server: DicomwebServer, tmp_path: Path) -> None:
+    manifest, store = tmp_path / "archive" / "manifest.csv", tmp_path / "store"
+    # Another machine by its name, and this one by who answers.
+    manifest.write_text(manifest.read_text().replace("127.0.0.1", "0.0.0.0"))
+    assert "--plain-http" in told(f"extract {manifest} --store {store} --workers 0", 1)
+    assert server.requests == []
+    assert extract_again(tmp_path / "archive", "--plain-http")["computed"] == 1
+    assert PLAIN_HTTP not in os.environ
+    read = f"--store {store} --manifest {manifest} --out {tmp_path}"
+    for line, code, allowed in (
+        (f"check {manifest}", 3, 0),
+        (f"results {read}/results", 3, 0),
+        (f"export-case A/1 {read}/case", 1, 0),
+    ):
+        server.requests.clear()
+        assert "allow it by --plain-http" in told(line, code), line
+        assert server.requests == []
+        told(f"{line} --plain-http", allowed)
+        assert fetched(server) == 1
 
 
 def test_an_address_that_is_none_of_a_series_is_a_problem_of_its_row(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 import json
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 from click.testing import CliRunner, Result
@@ -19,10 +21,13 @@ from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.description import Term, VoteRecalibration
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.embedding.weights import random_weights, to_bytes
+from cvtbatch.ingest.writing import SeriesTags, write_mask_file, write_series
+from cvtbatch.pacs.retries import Retries
 from cvtbatch.pipelines.cases.case_inputs import CaseInputs, read_inputs, resolve_recipe
 from cvtbatch.pipelines.cases.case_source import CaseSource
 from cvtbatch.pipelines.cases.predict import Prediction, predict_case
 from cvtbatch.pipelines.centers.bundle_facts import training_ranges
+from cvtbatch.pipelines.shared import archive_images
 from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.store import FeatureStore
 from cvtbatch.validation.nomogram import TrainingRange
@@ -30,6 +35,8 @@ from cvtbatch.validation.report.card import card_lines
 from cvtbatch.validation.values import NotComputable
 from tests.support.archives import tiny_head, write_rows
 from tests.support.cohorts import SMALLEST_JOB
+from tests.support.dicomweb_server import serve_dicomweb
+from tests.support.mask_files import ball
 from tests.support.stand_ins import BlockMeans, standing_in
 
 Cases = dict[str, dict[str, object]]
@@ -322,3 +329,30 @@ def test_weights_of_a_file_are_asked_for_by_their_hash(folder: Path, tmp_path: P
     assert given["models"] == named["models"]
     refused = _run(*command, "--set", f"embedding.weights={tmp_path / 'other.safetensors'}", code=1)
     assert "embedding.weights.sha256" in str(refused.exception)
+
+
+def test_an_image_in_an_archive_is_that_of_the_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_images, "Retries", lambda: Retries(attempts=2, first_s=0.01))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    head = ball((5.0,) * 8)
+    write_series(tmp_path / "ct", head.hu(), head.stack, SeriesTags("Secret", "axial", 0.0))
+    write_mask_file(tmp_path / "mask.nii.gz", head.mask(), head.stack)
+    paths = sorted((tmp_path / "ct").iterdir())
+    header = pydicom.dcmread(paths[0])
+    named = (tmp_path / "mask.nii.gz", "--bundle", folder / "bundle", "--json")
+    with serve_dicomweb({str(pydicom.dcmread(path).SOPInstanceUID): path.read_bytes() for path in paths}) as served:
+        image = f"{served.url}/studies/{header.StudyInstanceUID}/series/{header.SeriesInstanceUID}"
+        of_archive = _run("predict", image, *named)
+        assert of_archive.stdout == _run("predict", tmp_path / "ct", *named).stdout
+        assert [*(tmp_path / "scratch").iterdir()] == []
+        served.busy = [(503, "")] * 10
+        away = _run("predict", image, *named, code=1)
+        assert "cannot be had from its archive: the archive is busy or away" in str(away.exception)
+        asked = len(served.requests)
+        open_line = _run("predict", image.replace("127.0.0.1", "0.0.0.0"), *named, code=1)
+        assert "--plain-http" in str(open_line.exception)
+        assert "/studies/UID/series/UID" in str(_run("predict", served.url, *named, code=1).exception)
+        assert len(served.requests) == asked

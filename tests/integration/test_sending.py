@@ -208,6 +208,32 @@ def test_an_archive_that_dies_is_told_and_the_same_command_goes_on(
     assert set(states(document).values()) <= {"sent", "there"}
 
 
+def test_an_archive_that_dies_between_two_objects_has_the_first_and_gets_the_rest(archive: Archive) -> None:
+    contents = []
+    for number in range(3):
+        image = archive.slices[number].copy()
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = f"2.25.47{number}"
+        content = io.BytesIO()
+        pydicom.dcmwrite(content, image)
+        contents.append(content.getvalue())
+
+    class Felling(list[bytes]):
+        def __iter__(self) -> Iterator[bytes]:
+            yield self[0]
+            archive.orthanc.kill()
+            yield from self[1:]
+
+    before = archive.orthanc.instances().keys()
+    retries = Retries(attempts=2, first_s=0.01)
+    with open_sender(parse_address(archive.orthanc.dicomweb), retries=retries) as sender:
+        outcomes = sender.send(Felling(contents))
+    assert [one.error.kind if one.error else one.state for one in outcomes] == ["sent", *["pacs_unavailable"] * 2]
+    archive.orthanc.start()
+    with open_sender(parse_address(archive.orthanc.dicomweb)) as sender:
+        assert [one.state for one in sender.send(contents)] == ["there", "sent", "sent"]
+    assert len(archive.orthanc.instances().keys() - before) == 3
+
+
 def test_who_is_not_let_in_loses_nothing(archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = archive.orthanc.instances().keys()
     monkeypatch.setenv("CVTBATCH_PACS_PASSWORD", "another password")

@@ -39,11 +39,12 @@ class StubArchive:
 
 
 @contextmanager
-def stub_archive(certificate: Path | None = None) -> Iterator[StubArchive]:
+def stub_archive(certificate: Path | None = None, *, wants_ours: bool = False) -> Iterator[StubArchive]:
     """Serve on loopback until the end of the block.
 
     Args:
-        certificate: folder with node.pem and node-key.pem, for TLS.
+        certificate: folder with ca.pem, node.pem and node-key.pem, for TLS.
+        wants_ours: let those in alone who show a certificate of this authority.
     """
     stub = StubArchive()
 
@@ -76,6 +77,9 @@ def stub_archive(certificate: Path | None = None) -> Iterator[StubArchive]:
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate / "node.pem", certificate / "node-key.pem")
+        if wants_ours:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(certificate / "ca.pem")
         # In the thread of the request, so that one who refuses the certificate fells no other.
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.daemon_threads = True

@@ -25,6 +25,7 @@ from cvtbatch.pipelines.extraction.bundle_settings import bundle_job, require_bu
 from cvtbatch.pipelines.extraction.region_work import resolve_regions
 from cvtbatch.pipelines.extraction.set_settings import resolve_set
 from cvtbatch.pipelines.extraction.settings import specify_embedding
+from cvtbatch.pipelines.shared.archive_images import case_at_hand
 from cvtbatch.pipelines.shared.job import Job, RadiomicsSection
 from cvtbatch.pipelines.shared.volume_flags import volume_flags
 from cvtbatch.radiomics import Engine, FeatureSet, load_profile, study_settings
@@ -144,10 +145,11 @@ def read_inputs(source: CaseSource, recipe: Recipe) -> CaseInputs:
 
     Raises:
         InputError: a file cannot be read, or the outline is none of this image's.
+        UnavailableError: the image cannot be had from its archive.
         ResourceError: this machine has too little memory for it.
     """
-    with within_memory():
-        return _read_inputs(source.to_case(), recipe)
+    with case_at_hand(source.to_case()) as case, within_memory():
+        return _read_inputs(case, recipe)
 
 
 def _read_inputs(case: Case, recipe: Recipe) -> CaseInputs:

@@ -18,7 +18,7 @@ from cvtbatch.geometry import Grid
 from cvtbatch.imaging import place_mask, require_in_head, resample_stack
 from cvtbatch.imaging.resampling import to_image
 from cvtbatch.ingest import ImageSlices, SourceMask, SourceVolume, read_mask, read_volume
-from cvtbatch.manifest import MISSING_FILE, Case, RoiSource, is_absent
+from cvtbatch.manifest import MISSING_FILE, SERIES_FORM, Case, RoiSource, in_archive, is_absent, series_address
 from cvtbatch.outlining.skull import NoInside, find_inside
 from cvtbatch.pipelines.extraction.limits import feature_bytes, region_bytes, whole_volume_bytes
 from cvtbatch.radiomics import Engine, FeatureSet, RoiFeatures, roi_features
@@ -31,10 +31,11 @@ class CaseSource:
     """One case's files, and what a manifest's row would say of them.
 
     Attributes:
+        image: a file or folder, or the address of a series in an archive.
         mask_label, segment: of the outline, where its file holds several; at most one of them.
     """
 
-    image: Path
+    image: Path | str
     mask: Path
     series_uid: str | None = None
     allow_gaps: bool = False
@@ -42,11 +43,13 @@ class CaseSource:
     segment: str | None = None
 
     def require_files(self) -> None:
-        """Refuse paths at which nothing is.
+        """Refuse paths at which nothing is, and an address that is none of a series.
 
         Raises:
-            InputError: "missing_file".
+            InputError: "missing_file"; "bad_pacs_address".
         """
+        if in_archive(image := str(self.image)) and series_address(image) is None:
+            raise InputError("bad_pacs_address", f"the image is no series of an archive: {SERIES_FORM}", image)
         for name, path in (("image", self.image), ("mask", self.mask)):
             if is_absent(str(path)):
                 raise InputError(MISSING_FILE, f"{name}: there is no file or folder at this path", str(path))
@@ -55,7 +58,9 @@ class CaseSource:
         """Return it as a manifest's case, which has no centre, no id and no clinical values."""
         roi = RoiSource("", "hematoma", "A", 1, str(self.mask.absolute()), "", self.mask_label, self.segment, 0)
         nothing = (None,) * len(contracts.clinical_columns())
-        image = str(self.image.absolute())
+        image = str(self.image)
+        if not in_archive(image):
+            image = str(Path(image).absolute())
         return Case("", "", image, "", self.series_uid, self.allow_gaps, nothing, "{}", (roi,), 0)
 
 

@@ -12,7 +12,7 @@ from cvtbatch.engine.processes import open_scratch
 from cvtbatch.errors import SOURCE_UNAVAILABLE, InputError, UnavailableError
 from cvtbatch.ingest import archive_fingerprint, look_at_image
 from cvtbatch.manifest import Case, in_archive, series_address
-from cvtbatch.pacs.addresses import Dicomweb, parse_address
+from cvtbatch.pacs.addresses import PLAIN_CONNECTION, Dicomweb, parse_address
 from cvtbatch.pacs.archive import Archive, Series
 from cvtbatch.pacs.retries import Retries
 from cvtbatch.pacs.source import Source, open_source
@@ -29,6 +29,7 @@ def look_at_source(case: Case) -> tuple[str, int]:
     One whose archive cannot be asked now is like none that was seen before: whoever reads it says why.
 
     Raises:
+        InputError: "plain_connection".
         ResourceError: libraries are missing.
     """
     if not in_archive(case.image):
@@ -36,7 +37,9 @@ def look_at_source(case: Case) -> tuple[str, int]:
     try:
         with _archive_of(case, _LOOK) as (archive, series):
             found = archive.instances(series)
-    except (InputError, UnavailableError):
+    except (InputError, UnavailableError) as error:
+        if error.kind == PLAIN_CONNECTION:
+            raise
         return archive_fingerprint(case, ["unavailable"]), 0
     return archive_fingerprint(case, found), len(found) * _INSTANCE_BYTES
 

@@ -7,6 +7,7 @@ import pytest
 
 from cvtbatch.engine import slurm_commands
 from cvtbatch.errors import ResourceError
+from cvtbatch.pacs import credentials
 
 
 @pytest.fixture
@@ -25,15 +26,19 @@ def play(folder: Path, name: str, lines: str) -> None:
 
 
 @pytest.mark.parametrize("printed", ["4711", "4711;cluster", "welcome to the site\\n4711"])
-def test_a_job_is_submitted_without_the_key_and_its_id_read(
+def test_a_job_is_submitted_without_secrets_and_its_id_read(
     programs: Path, monkeypatch: pytest.MonkeyPatch, printed: str
 ) -> None:
-    monkeypatch.setenv("CVTBATCH_UID_KEY", "a secret")
+    for name in ("CVTBATCH_UID_KEY", credentials.TOKEN, credentials.USER, credentials.PASSWORD):
+        monkeypatch.setenv(name, "a secret")
+    monkeypatch.setenv(credentials.TOKEN_COMMAND, "pass show pacs")
     play(programs, "sbatch", f'cd "${{0%/*}}"; echo "$@" > arguments; cat > script; env > told; printf "{printed}\\n"')
     assert asyncio.run(slurm_commands.submit("#!/bin/sh\ntrue\n")) == "4711"
     assert (programs / "arguments").read_text() == "--parsable\n"
     assert (programs / "script").read_text() == "#!/bin/sh\ntrue\n"
-    assert "a secret" not in (programs / "told").read_text()
+    told = (programs / "told").read_text()
+    assert "a secret" not in told
+    assert f"{credentials.TOKEN_COMMAND}=pass show pacs" in told
 
 
 def test_a_refusal_is_told_in_slurms_words(programs: Path) -> None:

@@ -1,9 +1,11 @@
 """Addresses of archives: what is one, and that none holds a password or sends patients over an open line."""
 
+import os
+
 import pytest
 
 from cvtbatch.errors import InputError
-from cvtbatch.pacs.addresses import Dicomweb, Dimse, check_ae_title, parse_address
+from cvtbatch.pacs.addresses import PLAIN_HTTP, Dicomweb, Dimse, check_ae_title, parse_address, plain_http_allowed
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,9 @@ def test_an_open_line_leads_to_another_machine_only_where_that_is_said() -> None
             parse_address(text)
         assert raised.value.kind == "plain_connection"
         assert str(parse_address(text, plain_http=True)) == text
+        with plain_http_allowed():
+            assert str(parse_address(text)) == text
+        assert PLAIN_HTTP not in os.environ
 
 
 def test_our_own_title_is_one() -> None:

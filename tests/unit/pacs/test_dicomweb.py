@@ -29,7 +29,8 @@ UID, PATIENT = "1.2.840.4711.1", "Doe^Jane"
 @pytest.fixture(autouse=True)
 def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Credentials of whoever runs the tests stay out of them."""
-    for name in ("NETRC", "SSL_CERT_FILE", *(f"CVTBATCH_PACS_{word}" for word in ("USER", "PASSWORD", "TOKEN"))):
+    words = ("USER", "PASSWORD", "TOKEN", "CERTIFICATE", "KEY")
+    for name in ("NETRC", "SSL_CERT_FILE", *(f"CVTBATCH_PACS_{word}" for word in words)):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
 
@@ -148,6 +149,43 @@ def test_a_certificate_counts_that_is_trusted_here(tmp_path: Path, monkeypatch: 
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certs" / "ca.pem"))
         asked(stub)
         assert len(stub.asked) == 1
+
+
+def test_who_wants_a_certificate_of_ours_is_shown_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "certs"
+    make_certificates(folder, ["127.0.0.1"])
+    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "ca.pem"))
+    with stub_archive(folder, wants_ours=True) as stub:
+        with pytest.raises(InputError, match="whose file CVTBATCH_PACS_CERTIFICATE names") as raised:
+            asked(stub)
+        assert (raised.value.kind, stub.asked) == ("pacs_denied", [])
+        monkeypatch.setenv("CVTBATCH_PACS_CERTIFICATE", str(folder / "node.pem"))
+        with pytest.raises(InputError, match="our certificate cannot be used") as raised:
+            asked(stub)
+        assert raised.value.kind == "bad_pacs_credentials"
+        monkeypatch.setenv("CVTBATCH_PACS_KEY", str(folder / "node-key.pem"))
+        asked(stub)
+        assert len(stub.asked) == 1
+
+
+def test_no_object_goes_to_an_archive_that_is_not_trusted(tmp_path: Path, data: bytes) -> None:
+    make_certificates(tmp_path / "certs", ["127.0.0.1"])
+    with stub_archive(tmp_path / "certs") as stub:
+        [outcome] = stowed(stub, data)
+        assert outcome.error is not None
+        assert (outcome.error.kind, stub.posted) == ("pacs_untrusted", [])
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(429, headers={"Retry-After": "1"}), Answer(503), Answer(200, b"{ }" * 9, cut=True)]
+)
+def test_an_object_goes_again_where_the_archive_was_busy_or_its_answer_was_cut(
+    stub: StubArchive, data: bytes, answer: Answer
+) -> None:
+    stub.answers = [Answer(204), answer, Answer(200)]
+    assert stowed(stub, data) == [Outcome("sent")]
+    first, second = (body.replace(body[2:34], b"") for body in stub.posted)
+    assert first == second
 
 
 def test_an_object_is_sent_whole_unless_it_is_there(stub: StubArchive, data: bytes) -> None:
