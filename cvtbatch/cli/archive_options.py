@@ -1,5 +1,6 @@
 """Options about a hospital's archive, which several commands share."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,8 @@ from cvtbatch.cli.values import WholeNumber
 
 if TYPE_CHECKING:
     from cvtbatch.pacs.source import Source
-    from cvtbatch.pipelines.archive.pull_selection import Selection
     from cvtbatch.pipelines.shared.pull_pace import Hours
+    from cvtbatch.pipelines.shared.pull_selection import Selection
 
 Command = Callable[..., Any]
 
@@ -70,6 +71,11 @@ source_options = _all(
 )
 
 
+def is_address(text: str) -> bool:
+    """Say whether a text names an archive, and no folder."""
+    return re.match(r"(dicomweb|dimse)[a-z+]*://", text) is not None
+
+
 def to_selection(
     modalities: Sequence[str],
     body_parts: Sequence[str],
@@ -82,7 +88,7 @@ def to_selection(
     Raises:
         InputError: "bad_selection".
     """
-    from cvtbatch.pipelines.archive.pull_selection import Selection, parse_dates, read_accessions
+    from cvtbatch.pipelines.shared.pull_selection import Selection, parse_dates, read_accessions
 
     return Selection(
         tuple(modalities),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cvtbatch.cli.archive_options import is_address, selection_options, to_selection, to_source
 from cvtbatch.cli.display import progress_display, say
 from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import STANDING_FAILURES, cluster_options, json_option
@@ -24,8 +25,8 @@ _WAY_ON = (
 )
 
 
-@click.command(short_help="Make a manifest of a folder of studies.")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.command(short_help="Make a manifest of a folder of studies, or of an archive.")
+@click.argument("folder", metavar="FOLDER|SOURCE")
 @click.option(
     "--out",
     required=True,
@@ -69,12 +70,14 @@ _WAY_ON = (
     metavar="FILE",
     help="Which pseudonym is whose; keep it to yourself.  [default: below ~/.local/share/cvtbatch]",
 )
+@selection_options
+@click.option("--plain-http", is_flag=True, help="Allow dicomweb+http:// to another machine, unencrypted.")
 @cluster_options(default_workers=None)
 @json_option
 @click.pass_context
 def index(
     ctx: click.Context,
-    folder: Path,
+    folder: str,
     out: Path,
     center: str | None,
     pattern: str | None,
@@ -86,6 +89,11 @@ def index(
     clinical: Path | None,
     on: str | None,
     map_path: Path | None,
+    body_parts: Sequence[str],
+    study_date: str | None,
+    accessions: Path | None,
+    descriptions: Sequence[str],
+    plain_http: bool,
     config: "ClusterConfig",
     as_json: bool,
 ) -> None:
@@ -107,11 +115,15 @@ def index(
     Series that the rule does not tell apart have a row each, x_state tie: delete all but one, or give --prefer or --kernel.
     Studies without a head CT are listed in a file beside the manifest.
 
+    SOURCE is an archive, dicomweb+https://HOST/PATH: its headers are asked for, and images are addresses, from which extract
+    fetches them. --body-part, --description, --study-date and --accessions are as for pull.
+
     \b
     Examples:
       cvtbatch index /nas/head-ct --center berlin --out manifest.csv
       cvtbatch index /nas --pattern '{center}/{patient}/{study}' --out manifest.csv --prefer thin
       cvtbatch index /nas --center berlin --out manifest.csv --clinical patients.csv --on patient_id --first-after-onset
+      cvtbatch index dicomweb+https://pacs.example.org/dicom-web --body-part HEAD --center berlin --out manifest.csv
 
     \b
     Exit codes: 0 all done; 1 it could not be done; 2 usage; 3 done, but ties or files that cannot be read stand.
@@ -122,6 +134,7 @@ def index(
         )
     from cvtbatch.engine import open_cluster
     from cvtbatch.pipelines.indexing import index as pipeline
+    from cvtbatch.pipelines.indexing.archive_scan import require_dicomweb
     from cvtbatch.pipelines.indexing.study_choice import ChoiceOptions
 
     options = pipeline.IndexOptions(
@@ -134,7 +147,18 @@ def index(
         None if clinical is None or on is None else (clinical, on),
         first_after_onset,
     )
-    prepared = pipeline.prepare(folder, out, options)
+    selected = to_selection(["CT"], body_parts, descriptions, study_date, accessions)
+    if is_address(folder):
+        if pattern is not None or mask_pattern is not None:
+            raise click.UsageError("--pattern and --mask-pattern are about folders: leave them out for an archive")
+        address = to_source(folder, None, None, plain_http=plain_http).address
+        prepared = pipeline.prepare_archive(require_dicomweb(address, selected), out, options)
+    else:
+        if selected != to_selection(["CT"], (), (), None, None) or plain_http:
+            raise click.UsageError(
+                "--body-part, --description, --study-date, --accessions and --plain-http are about an archive: name one as SOURCE"
+            )
+        prepared = pipeline.prepare(Path(folder), out, options)
     with progress_display("read", quiet=as_json, unit="files") as show:
         show.tell(f"reading headers below {folder}")
         with open_cluster(config, (), show.tell) as cluster:

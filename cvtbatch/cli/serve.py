@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from cvtbatch.pipelines.serving.outgoing import ResultsWork
 
 
-@click.command(short_help="Watch an archive: what is new in it is fetched, extracted, scored and given back.")
+@click.command(short_help="Watch an archive, and do all of this for what is new.")
 @click.option("--source", required=True, metavar="ADDRESS", help="The archive that is watched.")
 @store_option
 @click.option("--center", required=True, metavar="NAME", help="Centre of all studies.")
@@ -138,10 +138,10 @@ def serve(
     metrics: str | None,
     as_json: bool,
 ) -> None:
-    """Watch an archive for head CTs: a study that is new, and unchanged since the poll before, walks through pull, index, extract,
-    score and results, and its files are removed.
+    """Watch an archive for head CTs, and take each through pull, index, extract, score and results.
 
-    What became of a study stands in the store, by a keyed hash. A watch that was killed goes on where it was: nothing is lost, and
+    A study is taken once it is unchanged from one poll to the next, and its files are removed when it is done.
+    What became of it stands in the store, by a keyed hash. A watch that was killed goes on where it was: nothing is lost, and
     nothing is done or sent twice. An archive that is away is asked again; a study that fails is a row, and the others go on. A
     segmentation or structure set of the study is its outline; others are found if outline.method says how.
 

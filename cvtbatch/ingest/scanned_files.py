@@ -1,15 +1,18 @@
 """Files of an archive as their headers describe them: read one by one, kept as short texts, and read again from those."""
 
+import io
 import json
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import pydicom
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from cvtbatch.errors import InputError, UnavailableError
 from cvtbatch.ingest.dicom_headers import CT_IMAGE_STORAGE, ENHANCED_CT, is_class
@@ -65,6 +68,28 @@ def scan_file(path: str, size: int, mtime_ns: int) -> ScannedFile:
         UnavailableError: the system cannot give it now.
     """
     return _scan_plainly(path, size, mtime_ns) or _scan_unpacked(path, size, mtime_ns)
+
+
+def scan_metadata(name: str, metadata: Mapping[str, Any]) -> ScannedFile:
+    """Return what an archive tells of an instance in DICOM JSON (PS3.18 F.2), read as the header of a file without size and time.
+
+    How its pixels are written is not told by every archive: then they count as uncompressed.
+    """
+    try:
+        with quiet():
+            dataset = pydicom.Dataset.from_json(dict(metadata), bulk_data_uri_handler=lambda *_: None)
+            # Pixels are not asked for, and are there.
+            dataset.add_new("PixelData", "OW", b"\0\0")
+            syntax = read_text(dataset, "AvailableTransferSyntaxUID") or ExplicitVRLittleEndian
+            dataset.file_meta = FileMetaDataset()
+            dataset.file_meta.TransferSyntaxUID = UID(syntax)
+            file = io.BytesIO()
+            pydicom.dcmwrite(file, dataset, implicit_vr=False, little_endian=True, enforce_file_format=True)
+    except Exception as error:  # pydicom raises many kinds on what is no DICOM JSON
+        refusal = InputError("unreadable_file", "what the archive tells of an instance is no DICOM", f"{name}: {error}")
+        return ScannedFile(ListedFile(name, True, error=refusal), 0, 0, Identity())
+    file.seek(0)
+    return _scan_slowly(name, file, 0, 0)
 
 
 def _scan_plainly(path: str, size: int, mtime_ns: int) -> ScannedFile | None:

@@ -24,6 +24,7 @@ _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 _DATE, _ACCESSION, _STUDY_DESCRIPTION = "00080020", "00080050", "00081030"
 _MODALITY, _BODY_PART, _SERIES_DESCRIPTION, _COUNT = "00080060", "00180015", "0008103E", "00201209"
 Row = Mapping[str, Any]
+"""An answer in DICOM JSON (PS3.18 F.2), by tag."""
 
 
 class DicomwebArchive:
@@ -58,6 +59,10 @@ class DicomwebArchive:
     def instances(self, series: Series) -> Sequence[str]:
         path = f"studies/{series.study_uid}/series/{series.uid}/instances"
         return [_text(row, _INSTANCE) for row in self._search(path, _INSTANCE, {}, ())]
+
+    def metadata(self, series: Series) -> Sequence[Row]:
+        """Return the headers of all instances of a series, without their pixels, as DICOM JSON; errors as of every question."""
+        return self._retries.run(lambda: self._page(f"studies/{series.study_uid}/series/{series.uid}/metadata", {}))
 
     def fetch(self, series: Series, sop_uids: Sequence[str], take: Take, *, whole: bool) -> None:
         path = f"studies/{series.study_uid}/series/{series.uid}"

@@ -22,7 +22,7 @@ from tests.support.paths import ROOT
 COMPOSE = compose_document()
 SERVICES = COMPOSE["services"]
 CONTAINERFILE = (DEPLOY / "Containerfile").read_text(encoding="utf-8")
-UNIT = DEPLOY / "systemd" / "cvtbatch-worker@.service"
+UNITS = {name: DEPLOY / "systemd" / f"cvtbatch-{name}.service" for name in ("worker@", "serve")}
 
 
 @functools.cache
@@ -108,7 +108,7 @@ def test_the_container_file_fits_the_checkout() -> None:
 
 def _complaints(unit: str, folder: Path) -> str:
     """Return what systemd says of a unit whose program is there."""
-    file = folder / UNIT.name
+    file = folder / "cvtbatch.service"
     file.write_text(unit.replace("/opt/cvtbatch/bin/cvtbatch", sys.executable), encoding="utf-8")
     run = subprocess.run(["systemd-analyze", "verify", file], capture_output=True, text=True, check=False)
     return run.stdout + run.stderr
@@ -116,14 +116,17 @@ def _complaints(unit: str, folder: Path) -> str:
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs Debian's package systemd")
 def test_the_unit_is_accepted_and_a_misspelt_key_is_not(tmp_path: Path) -> None:
-    unit = UNIT.read_text(encoding="utf-8")
+    assert _complaints(UNITS["serve"].read_text(encoding="utf-8"), tmp_path) == ""
+    unit = UNITS["worker@"].read_text(encoding="utf-8")
     assert _complaints(unit, tmp_path) == ""
     for key in re.findall(r"^(\w+)=", unit, re.MULTILINE):
         assert f"{key}z" in _complaints(re.sub(rf"^{key}=", f"{key}z=", unit, flags=re.MULTILINE), tmp_path), key
 
 
-def test_the_unit_runs_a_command_of_cvtbatch() -> None:
-    [line] = re.findall(r"^ExecStart=\S+/cvtbatch (.+)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
-    worker = parse_command([word for word in line.split() if word != "$CVTBATCH_OPTIONS"])
-    assert worker["command"] == "worker"
-    assert worker["nanny"] is False
+def test_the_units_run_commands_of_cvtbatch() -> None:
+    found = {}
+    for name, unit in UNITS.items():
+        [line] = re.findall(r"^ExecStart=\S+/cvtbatch (.+)$", unit.read_text(encoding="utf-8"), re.MULTILINE)
+        found[name] = parse_command([word for word in line.split() if word != "$CVTBATCH_OPTIONS"])
+    assert (found["worker@"]["command"], found["worker@"]["nanny"]) == ("worker", False)
+    assert (found["serve"]["command"], found["serve"]["once"]) == ("serve", False)

@@ -315,7 +315,7 @@ def test_a_scan_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
         return whole(task)
 
     monkeypatch.setattr(scan, "scan_task", dies)
-    monkeypatch.setattr(scan, "_KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(scan, "KEEP_SECONDS", 0.0)
     ends = scan.HeaderCache.__exit__
     # Who is killed writes nothing at the end.
     monkeypatch.setattr(scan.HeaderCache, "__exit__", lambda self, *_: self._database.close())

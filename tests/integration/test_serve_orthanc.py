@@ -15,7 +15,7 @@ from cvtbatch.dicom_results.source_headers import quiet
 from cvtbatch.dlrn import load_bundle
 from cvtbatch.embedding import weights
 from cvtbatch.ingest import read_volume
-from cvtbatch.manifest import read_manifest
+from cvtbatch.manifest import read_manifest, series_address
 from cvtbatch.pacs.addresses import parse_address
 from cvtbatch.pacs.sending import open_sender
 from cvtbatch.pipelines.extraction.settings import resolve
@@ -23,7 +23,7 @@ from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.store import FeatureStore
 from tests.support.archives import write_rows
 from tests.support.commands import cvtbatch
-from tests.support.index_runs import own_state
+from tests.support.index_runs import own_state, rows_of
 from tests.support.mask_files import datasets, write_seg
 from tests.support.orthanc import PASSWORD, USER, Orthanc, running_orthanc
 from tests.support.outside_data import outside
@@ -127,6 +127,33 @@ def test_a_head_comes_in_and_its_results_go_back_once(pacs: Pacs, tmp_path: Path
     assert [document[name] for name in ("studies", "fresh", "due")] == [1, 0, 0]
     assert orthanc.instances().keys() - before.keys() == {one.SOPInstanceUID for one in new}
     assert list((tmp_path / "own").rglob("*.dcm")) == []
+
+
+def test_an_index_of_the_archive_is_that_of_its_files(pacs: Pacs, tmp_path: Path) -> None:
+    cvtbatch("pull", pacs.orthanc.dicomweb, "--out", tmp_path / "pulled", check=True)
+    found = {}
+    for name, source in (("archive", pacs.orthanc.dicomweb), ("pulled", tmp_path / "pulled")):
+        document = json.loads(
+            cvtbatch(
+                *("index", source, "--center", "B", "--out", tmp_path / f"{name}.csv", "--workers", 0, "--json"),
+                check=True,
+            ).stdout
+        )
+        assert contracts.problems_of(document, "commands/index.json") == []
+        [found[name]] = rows_of(tmp_path / "pulled", f"{name}.csv")
+    for column in ("center", "case_id", "patient", "series_uid", "x_state", "x_reason", "x_candidates"):
+        assert found["archive"][column] == found["pulled"][column]
+    # An outline is a file; there are more once results have been sent.
+    outlines = found["pulled"]["mask"] or found["pulled"]["x_outlines"]
+    told = found["archive"]["x_outlines"]
+    assert found["archive"]["mask"] == ""
+    assert told.count("(an outline is read of a file: pull the study)") == len(outlines.split("; ")) > 0
+    address = series_address(found["archive"]["image"])
+    assert address is not None
+    assert address.server == pacs.orthanc.dicomweb
+    assert address.series_uid == str(
+        pydicom.dcmread(next((tmp_path / found["pulled"]["image"]).iterdir())).SeriesInstanceUID
+    )
 
 
 def _items(dataset: pydicom.Dataset) -> Iterator[pydicom.Dataset]:

@@ -94,6 +94,9 @@ def serve_dicomweb(files: dict[str, bytes]) -> Iterator[DicomwebServer]:
                 self.answer(status, b"", {"Retry-After": wait_s})
             elif any(one in path for one in served.gone):
                 self.answer(404, b"", {})
+            elif path.endswith("/metadata"):
+                headers = [one.to_json_dict() for one in served.found(path.removesuffix("/metadata"))]
+                self.answer(200, json.dumps(headers).encode(), {"Content-Type": "application/dicom+json"})
             elif "dicom+json" in self.headers["Accept"]:
                 rows = served.search(path, parse_qs(parts.query))
                 self.answer(200, json.dumps(rows).encode(), {"Content-Type": "application/dicom+json"})

@@ -16,11 +16,11 @@ from pathlib import Path, PurePath
 from cvtbatch.errors import CvtbatchError, InputError
 from cvtbatch.extras import require
 from cvtbatch.pacs.addresses import Dimse
-from cvtbatch.pacs.archive import REFUSED, Archive, Series, Study
+from cvtbatch.pacs.archive import REFUSED, Archive, Series
 from cvtbatch.pacs.retries import Retries
 from cvtbatch.pacs.source import Connect, Source, open_source
-from cvtbatch.pipelines.archive.pull_selection import Selection
 from cvtbatch.pipelines.shared.pull_pace import Pace
+from cvtbatch.pipelines.shared.pull_selection import Selection, find_studies
 from cvtbatch.pipelines.shared.pulled_files import PulledFiles, folder_of, opened_folder, study_folder
 from cvtbatch.pipelines.shared.series_pull import SeriesOutcome, pull_series
 
@@ -157,20 +157,6 @@ def _list(
     report.series = len(wanted)
     report.unknown_accessions = tuple(one for one in selection.accessions or () if one not in accessions)
     return list(wanted.values())
-
-
-def find_studies(archive: Archive, selection: Selection) -> Iterator[Study]:
-    """Yield the studies of an archive of which series may be wanted, each once.
-
-    Raises:
-        InputError, UnavailableError: as `Archive`.
-    """
-    seen = set[str]()
-    for query in selection.queries():
-        for study in archive.studies(query):
-            if study.uid not in seen and selection.takes_study(study):
-                seen.add(study.uid)
-                yield study
 
 
 class _Fetch:

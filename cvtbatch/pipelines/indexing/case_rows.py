@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cvtbatch import contracts
 from cvtbatch.manifest.ties import STATE, TIE
+from cvtbatch.pipelines.indexing.archive_scan import ArchiveSource
 from cvtbatch.pipelines.indexing.clinical_table import ClinicalTable
 from cvtbatch.pipelines.indexing.dicom_outlines import DicomOutline, segments_of
 from cvtbatch.pipelines.indexing.manifest_file import Row
@@ -23,6 +24,9 @@ _FIRST = ("center", "case_id", "patient", "image", "series_uid", "mask", "segmen
 _BY_GRID = "; an outline in the study's folder has its grid, as no other series has"
 # Who an outline is of where nobody is named: the column's default.
 _NOBODY = str(contracts.manifest_fields()["reader"].default)
+
+
+_TO_BE_PULLED = "an outline is read of a file: pull the study"
 
 
 class NoCell(Exception):
@@ -76,6 +80,7 @@ class CaseRows:
     """Makes rows.
 
     Args:
+        archive: of which the series are; None where they lie in the folder root.
         manifest: that they are written to, to which paths are relative.
         outlines: that were found.
 
@@ -86,12 +91,13 @@ class CaseRows:
     def __init__(
         self,
         root: Path,
+        archive: ArchiveSource | None,
         manifest: Path,
         pseudonyms: PseudonymMap,
         clinical: ClinicalTable | None,
         outlines: Outlines,
     ) -> None:
-        self._root, self._base = root, str(manifest.resolve().parent)
+        self._root, self._archive, self._base = root, archive, str(manifest.resolve().parent)
         self._pseudonyms, self._clinical, self._outlines = pseudonyms, clinical, outlines
         self.filled = self.unclear = 0
 
@@ -159,9 +165,8 @@ class CaseRows:
             names = segments_of(dicom.named, wanted)
             segment = names[0] if len(names) == 1 and len(dicom.named.segments) > 1 else ""
             listed = ", ".join(map(repr, dicom.named.segments))
-            yield _Outline(
-                path, segment, "", "", "" if len(names) == 1 else f"{dicom.named.object} with {listed or 'no segment'}"
-            )
+            unclear = "" if len(names) == 1 else f"{dicom.named.object} with {listed or 'no segment'}"
+            yield _Outline(path, segment, "", "", unclear if self._archive is None else _TO_BE_PULLED)
         image = self._root / series.image
         yield from map(self._beside, outlines_of(image, self._outlines.files, self._outlines.mask_pattern, wanted))
 
@@ -175,7 +180,9 @@ class CaseRows:
         return _Outline(path, outline.segment, outline.mask_label, outline.reader, outline.note)
 
     def _path(self, path: str | Path) -> str:
-        """Return a path as seen from the manifest; links on the way stay."""
+        """Return a path as seen from the manifest, links on the way stay; in an archive, the address of what lies there."""
+        if self._archive is not None:
+            return self._archive.address_of(Path(path))
         return os.path.relpath(os.path.abspath(path), self._base)  # noqa: PTH100
 
     def _cell(self, path: str | Path) -> str:

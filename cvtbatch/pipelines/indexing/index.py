@@ -12,6 +12,7 @@ from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.ingest.source_files import is_folder
 from cvtbatch.manifest.ties import TIE
+from cvtbatch.pipelines.indexing.archive_scan import ArchiveSource, scan_series
 from cvtbatch.pipelines.indexing.case_rows import CaseRows, NoCell, Outlines, columns
 from cvtbatch.pipelines.indexing.clinical_table import ClinicalTable, read_clinical_table
 from cvtbatch.pipelines.indexing.dicom_outlines import outlines_by_series
@@ -64,9 +65,15 @@ class IndexOptions:
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """An index whose options and files were looked at, before anything long begins."""
+    """An index whose options and files were looked at, before anything long begins.
+
+    Attributes:
+        root: folder of the studies, or what stands for the archive.
+        archive: None for a folder.
+    """
 
     root: Path
+    archive: ArchiveSource | None
     out: Path
     options: IndexOptions
     pattern: PathPattern | None
@@ -86,10 +93,18 @@ def prepare(root: Path, out: Path, options: IndexOptions) -> Preparation:
         if root.is_file():
             raise InputError("no_folder", "index takes a folder; for a manifest use `cvtbatch check`", str(root))
         raise InputError("no_folder", "there is no folder to index at this path", str(root))
+    # Workers of other machines stand in other folders; links on the way stay.
+    return _prepare(Path(os.path.abspath(root)), None, out, options)  # noqa: PTH100
+
+
+def prepare_archive(archive: ArchiveSource, out: Path, options: IndexOptions) -> Preparation:
+    """As `prepare`, of series of an archive."""
+    return _prepare(archive.root, archive, out, options)
+
+
+def _prepare(root: Path, archive: ArchiveSource | None, out: Path, options: IndexOptions) -> Preparation:
     if not is_folder(out.absolute().parent):
         raise InputError("cannot_write", "there is no folder for --out: make it first", str(out.absolute().parent))
-    # Workers of other machines stand in other folders; links on the way stay.
-    root = Path(os.path.abspath(root))  # noqa: PTH100
     pattern = PathPattern.parse(options.pattern) if options.pattern else None
     rule = StudyRule(pattern, options.center)
     if options.mask_pattern is not None:
@@ -108,7 +123,7 @@ def prepare(root: Path, out: Path, options: IndexOptions) -> Preparation:
         )
     there = read_manifest_file(out)
     pseudonyms = PseudonymMap.open(map_path(options), load_uid_key())
-    return Preparation(root, out, options, pattern, rule, clinical, there, pseudonyms)
+    return Preparation(root, archive, out, options, pattern, rule, clinical, there, pseudonyms)
 
 
 def map_path(options: IndexOptions) -> Path:
@@ -129,7 +144,7 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
     started, root, options = time.monotonic(), prepared.root, prepared.options
     rule, clinical, left_out = prepared.rule, prepared.clinical, LeftOut()
     with HeaderCache(cache_file(root)) as cache:
-        count = _read(root, cache, cluster, rule, show)
+        count = _read(prepared, cache, cluster, show)
         studies = Studies(root, cache, rule)
         rule.require_any_fit()
         found = list(_chosen(studies, options, cluster, show))
@@ -137,12 +152,7 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         apart = [path for path, covered in files if not covered]
         found += choose_images(root, apart, prepared.pattern, options.center)
         if not found and not prepared.there.rows:
-            raise InputError(
-                "no_studies",
-                f"there is no study below the folder: none of its {count.found:,} files is a CT in DICOM, NIfTI, NRRD or "
-                "MetaImage; name the folder that holds the images",
-                str(root),
-            )
+            raise _no_studies(prepared, count)
         # Refuses a table whose ids are not the studies', before anything is written.
         unmatched = clinical.unmatched(choice.key[:2] for choice in found) if clinical else ()
         outlines = Outlines(
@@ -151,7 +161,7 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
             options.mask_pattern,
             options.segment,
         )
-        rows = CaseRows(root, prepared.out, prepared.pseudonyms, clinical, outlines)
+        rows = CaseRows(root, prepared.archive, prepared.out, prepared.pseudonyms, clinical, outlines)
         found = [rows.settled(choice) for choice in found]
         if options.leave_ties:
             found = [replace(one, series=(), reason=_TIED) if one.state == TIE else one for one in found]
@@ -191,6 +201,17 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
     )
 
 
+def _no_studies(prepared: Preparation, count: ScanCount) -> InputError:
+    if prepared.archive is not None:
+        return InputError("no_studies", "the archive has no CT of a study that is wanted: widen the selection")
+    return InputError(
+        "no_studies",
+        f"there is no study below the folder: none of its {count.found:,} files is a CT in DICOM, NIfTI, NRRD or MetaImage; name "
+        "the folder that holds the images",
+        str(prepared.root),
+    )
+
+
 def _write(
     prepared: Preparation, cache: HeaderCache, rows: CaseRows, taken: Sequence[StudyChoice], left_out: LeftOut
 ) -> tuple[ManifestUpdate, Counter[str]]:
@@ -219,14 +240,19 @@ def _write(
     return update, states
 
 
-def _read(root: Path, cache: HeaderCache, cluster: Cluster, rule: StudyRule, show: Show) -> ScanCount:
+def _read(prepared: Preparation, cache: HeaderCache, cluster: Cluster, show: Show) -> ScanCount:
+    rule = prepared.rule
+
     def on_batch(count: ScanCount, folder: str, parts: Iterable[Part]) -> None:
         if any(part.series for part in parts):
             rule.require_fit(folder)
         # More files may be found until all folders were walked.
         show("read", count.read, max(count.found - count.known, count.read + 1), count.refused)
 
-    count = scan(root, cache, cluster, on_batch)
+    if prepared.archive is None:
+        count = scan(prepared.root, cache, cluster, on_batch)
+    else:
+        count = scan_series(prepared.archive, cache, on_batch)
     if count.read:
         show("read", count.read, count.read, count.refused)
     return count

@@ -22,7 +22,7 @@ from cvtbatch.pipelines.shared.unfinished import why_undone
 # Files of one task: some hundredths of a second where they lie near, seconds on a slow share.
 FILES_TOGETHER = 250
 # How often what was read is written to the disk.
-_KEEP_SECONDS = 2.0
+KEEP_SECONDS = 2.0
 # Kinds of what may be otherwise in the next run: such files are read again.
 _PASSING = frozenset({SOURCE_UNAVAILABLE, "worker_killed", "too_large"})
 
@@ -76,7 +76,7 @@ def scan(
         parts = (
             outcome.result
             if isinstance(outcome, Done)
-            else _to_parts([_lost(task, file, why_undone(outcome, "this folder")) for file in task.files], task)
+            else to_parts([_lost(task, file, why_undone(outcome, "this folder")) for file in task.files], task)
         )
         cache.add(task.number, parts)
         count.read += len(task.files)
@@ -89,7 +89,7 @@ def scan(
                 cache.complete(task.number, entry.folder)
             del opened[task.number]
         on_batch(count, entry.folder.path, parts)
-        if time.monotonic() - kept_at > _KEEP_SECONDS:
+        if time.monotonic() - kept_at > KEEP_SECONDS:
             cache.keep()
             kept_at = time.monotonic()
     cache.keep()
@@ -136,7 +136,7 @@ def _unread(cache: HeaderCache, number: int, prefix: str, folder: Folder) -> lis
                 continue
             if error is None or error.kind not in _PASSING:
                 known[file.listed.name] = file
-    cache.add(number, _to_parts(known.values(), ScanTask(number, prefix, False, ())))
+    cache.add(number, to_parts(known.values(), ScanTask(number, prefix, False, ())))
     return [look for name, look in there.items() if name not in known]
 
 
@@ -159,7 +159,7 @@ def scan_task(task: ScanTask) -> tuple[Part, ...]:
             found.append(_refused(path, file, InputError(error.kind, error.message, error.private)))
         except InputError as error:
             found.append(_refused(path, file, error))
-    return _to_parts(found, task)
+    return to_parts(found, task)
 
 
 def _refused(path: str, file: FileLook, error: InputError) -> ScannedFile:
@@ -173,7 +173,8 @@ def _refusal_of(file: ListedFile) -> str | None:
     return "unreadable_file" if not file.is_dicom and has_dicom_suffix(file.name) else None
 
 
-def _to_parts(files: Iterable[ScannedFile], task: ScanTask) -> tuple[Part, ...]:
+def to_parts(files: Iterable[ScannedFile], task: ScanTask) -> tuple[Part, ...]:
+    """Return files of a folder by study."""
     prefix = "" if task.is_archive else task.prefix
     groups: dict[tuple[str, str] | None, list[ScannedFile]] = {}
     for file in files:

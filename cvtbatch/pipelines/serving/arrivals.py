@@ -9,13 +9,9 @@ from dataclasses import dataclass
 from cvtbatch.dicom_results.values import OUTLINE_SERIES
 from cvtbatch.errors import InputError
 from cvtbatch.pacs.archive import REFUSED, Archive, Series
-from cvtbatch.pipelines.archive.pull import find_studies
-from cvtbatch.pipelines.archive.pull_selection import Selection
+from cvtbatch.pipelines.shared.pull_selection import Selection, find_studies, images_and_outlines
 from cvtbatch.pipelines.shared.uid_key import UidKey
 from cvtbatch.spec import canonical_json
-
-OUTLINES = frozenset({"SEG", "RTSTRUCT"})
-"""Modalities of outlines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +54,10 @@ def list_arrivals(archive: Archive, selection: Selection, uid_key: UidKey) -> It
             if error.kind != REFUSED:
                 raise
             continue
-        images = [series for series in found if selection.takes(study, series)]
+        images, outlines = images_and_outlines(selection, study, found)
         if images:
-            outlines = [one for one in found if one.modality in OUTLINES and one.description != OUTLINE_SERIES]
-            yield _arrival(archive, study.uid, (*images, *outlines), uid_key)
+            others = [one for one in outlines if one.description != OUTLINE_SERIES]
+            yield _arrival(archive, study.uid, (*images, *others), uid_key)
 
 
 def _arrival(archive: Archive, study_uid: str, series: tuple[Series, ...], uid_key: UidKey) -> Arrival:

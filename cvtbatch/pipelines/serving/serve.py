@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cvtbatch.dicom_results.source_headers import quiet
 from cvtbatch.errors import CvtbatchError, InputError, UnavailableError
 from cvtbatch.pacs.retries import Retries
 from cvtbatch.pacs.source import open_source
@@ -109,7 +110,12 @@ def serve(
     figures = Figures()
     log = RunLog(run_id, settings.options.log, say)
     told = Told(say, look, log)
-    with hold_store(store.location), open_spool(spool_folder) as spool, published(settings.options.metrics, figures):
+    with (
+        quiet(),
+        hold_store(store.location),
+        open_spool(spool_folder) as spool,
+        published(settings.options.metrics, figures),
+    ):
         watch = Watch(
             settings, store, uid_key, BatchWork(settings, spool, figures, told), Memory(store, run_id, uid_key.key_id)
         )

@@ -11,7 +11,6 @@ from cvtbatch.errors import InputError
 from cvtbatch.extras import require
 from cvtbatch.pacs.addresses import Dimse
 from cvtbatch.pacs.source import Source
-from cvtbatch.pipelines.archive.pull_selection import Selection
 from cvtbatch.pipelines.centers.add_center import resolve_by_bundle
 from cvtbatch.pipelines.extraction.settings import Options, Settings, resolve
 from cvtbatch.pipelines.indexing.index import IndexOptions
@@ -19,6 +18,7 @@ from cvtbatch.pipelines.results.write_results import load_cvt_bundle
 from cvtbatch.pipelines.serving.outgoing import ResultsWork
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.pull_pace import Pace
+from cvtbatch.pipelines.shared.pull_selection import Selection
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE
 
 

@@ -24,7 +24,8 @@ from cvtbatch.pipelines.indexing.header_cache import cache_file
 from cvtbatch.pipelines.indexing.index import IndexOptions, index, prepare
 from cvtbatch.pipelines.indexing.left_out import LeftOut
 from cvtbatch.pipelines.indexing.manifest_file import read_manifest_file
-from cvtbatch.pipelines.serving.arrivals import OUTLINES, Arrival
+from cvtbatch.pipelines.serving.arrivals import Arrival
+from cvtbatch.pipelines.shared.pull_selection import OUTLINES
 from cvtbatch.pipelines.shared.pulled_files import PulledFiles, folder_of, opened_folder, study_folder
 from cvtbatch.plain_text import FOR_PEOPLE
 

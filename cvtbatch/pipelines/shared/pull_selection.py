@@ -6,14 +6,16 @@ An archive that does not know a filter answers as if it had not been asked: what
 import datetime
 import fnmatch
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cvtbatch.errors import InputError
 from cvtbatch.file_errors import why
-from cvtbatch.pacs.archive import Series, Study, StudyQuery
+from cvtbatch.pacs.archive import Archive, Series, Study, StudyQuery
 
+OUTLINES = frozenset({"SEG", "RTSTRUCT"})
+"""Modalities of outlines."""
 _DATES = re.compile(r"(\d{8})?(-)?(\d{8})?")
 
 
@@ -56,6 +58,28 @@ class Selection:
             and (not self.body_parts or series.body_part.upper() in {one.upper() for one in self.body_parts})
             and (not self.descriptions or described)
         )
+
+
+def find_studies(archive: Archive, selection: Selection) -> Iterator[Study]:
+    """Yield the studies of an archive of which series may be wanted, each once.
+
+    Raises:
+        InputError, UnavailableError: as `Archive`.
+    """
+    seen = set[str]()
+    for query in selection.queries():
+        for study in archive.studies(query):
+            if study.uid not in seen and selection.takes_study(study):
+                seen.add(study.uid)
+                yield study
+
+
+def images_and_outlines(
+    selection: Selection, study: Study, found: Sequence[Series]
+) -> tuple[list[Series], list[Series]]:
+    """Return the series of a study that are wanted, and, where there are any, its outlines."""
+    images = [series for series in found if selection.takes(study, series)]
+    return images, [one for one in found if images and one.modality in OUTLINES and one not in images]
 
 
 def parse_dates(text: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ import pytest
 
 from cvtbatch.errors import InputError
 from cvtbatch.pacs.archive import Series, Study, StudyQuery
-from cvtbatch.pipelines.archive.pull_selection import Selection, parse_dates, read_accessions
+from cvtbatch.pipelines.shared.pull_selection import Selection, parse_dates, read_accessions
 
 STUDY = Study("1.2", "20240630", "A1", "Schädel nativ")
 SERIES = Series("1.2", "1.2.3", "CT", "HEAD", "Axial 5.0 [soft]")
