@@ -118,13 +118,14 @@ def planned(
         own = bundle_job(job, bundle, specs, Path(folder))
         if not given:
             weights = _weights(bundle, store_url, Path(folder))
-            own = replace(own, embedding=replace(own.embedding, weights=weights))
+            own = replace(own, embedding=replace(own.embeddings[0], weights=weights))
         settings = _resolve(own, bundle, store_url)
-        if not given and settings.embedding is not None:
+        if not given and settings.embeddings:
             # What a row says of its weights is what the bundle says, wherever this run has found them.
-            ref = replace(settings.embedding.weights, source=bundle.description.weights.name)
-            settings = replace(settings, embedding=replace(settings.embedding, weights=ref))
-        if settings.embedding is None:
+            [work] = settings.embeddings
+            ref = replace(work.weights, source=bundle.description.weights.name)
+            settings = replace(settings, embeddings=(replace(work, weights=ref),))
+        if not settings.embeddings:
             raise InputError("no_embeddings", "the bundle takes embeddings: embedding.weights cannot be none")
         require_bundle_specs(settings.specs, bundle, specs)
         lacks = tuple(check_needs(manifest, bundle, reader))
