@@ -66,7 +66,7 @@ format: .venv/.ready
 	touch $@
 
 # Exact versions for Python 3.11, with hashes and without index addresses; PyRadiomics is the reference, not what the extra `stock` brings.
-lock: EXTRAS := cluster embed fit pacs
+lock: EXTRAS := cluster embed fit pacs timm
 lock:
 	test -x $(UV) || { $(PYTHON) -m venv .venv/uv && .venv/uv/bin/python -m pip install --quiet uv==$(UV_VERSION); }
 	$(UV) pip compile --quiet --upgrade pyproject.toml --group dev --group docs $(EXTRAS:%=--extra %) --python-version 3.11 --generate-hashes --no-header -o requirements.lock

@@ -121,25 +121,24 @@ class FailureKind:
     do: str
 
 
+def _installed(path: str) -> Path:
+    """Return a file that comes with cvtbatch: inside the wheel, or beside the package in a checkout."""
+    package = Path(__file__).parent
+    for folder in (package, package.parent):
+        if (folder / path).is_file():
+            return folder / path
+    raise InternalError("installation_damaged", f"{path} is missing from this installation of cvtbatch")
+
+
 @cache
 def _schemas() -> Path:
-    """Return the folder of the contracts: inside the wheel, or beside the package in a checkout."""
-    package = Path(__file__).parent
-    for folder in (package / "schemas", package.parent / "schemas"):
-        if (folder / "manifest.json").is_file():
-            return folder
-    raise InternalError(
-        "installation_damaged", "the contracts (schemas/) are missing from this installation of cvtbatch"
-    )
+    """Return the folder of the contracts."""
+    return _installed("schemas/manifest.json").parent
 
 
 def default_job(kind: str) -> Path:
     """Return the job file that `cvtbatch KIND` runs unless told otherwise."""
-    package = Path(__file__).parent
-    for folder in (package / "jobs", package.parent / "jobs"):
-        if (folder / f"{kind}.yaml").is_file():
-            return folder / f"{kind}.yaml"
-    raise InternalError("installation_damaged", f"jobs/{kind}.yaml is missing from this installation of cvtbatch")
+    return _installed(f"jobs/{kind}.yaml")
 
 
 def _load(name: str) -> JsonObject:
@@ -389,8 +388,9 @@ def with_defaults(document: JsonObject, schema: str, kind: str | None = None) ->
     def fill(value: JsonObject, rules: JsonObject) -> JsonObject:
         filled = dict(value)
         for key, rule in rules.get("properties", {}).items():
+            rule = rule.get("else", rule)  # of what may be a list of sections too, the section
             rule = whole["$defs"][rule["$ref"].rpartition("/")[2]] if "$ref" in rule else rule
-            if rule.get("type") == "object":
+            if rule.get("type") == "object" and not isinstance(filled.get(key), list):
                 if key in filled or not rule.get("required"):
                     filled[key] = fill(filled.get(key, {}), rule)
             elif key not in filled and "default" in rule:

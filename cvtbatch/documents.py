@@ -16,8 +16,8 @@ def from_document(kind: type[T], document: Mapping[str, Any]) -> T:
     dataclass does not have are left out; a key that is absent has the field's default.
 
     Args:
-        kind: a dataclass; its fields are scalars of JSON, enums, dataclasses, or tuples and mappings of these; a union is None, or
-            what its first member says.
+        kind: a dataclass; its fields are scalars of JSON, enums, dataclasses, or tuples and mappings of these; a union is None, a
+            list if it has a tuple among its members, or what its first member says.
 
     Raises:
         KeyError: a key without a default is absent: the document was not checked.
@@ -44,7 +44,8 @@ def to_document(value: Any) -> Any:
 def _typed(hint: Any, value: Any) -> Any:
     origin, parts = get_origin(hint), get_args(hint)
     if origin in {Union, UnionType}:
-        return None if value is None else _typed(parts[0], value)
+        lists = [part for part in parts if get_origin(part) is tuple and isinstance(value, list)]
+        return None if value is None else _typed([*lists, *parts][0], value)
     if origin is tuple:
         kinds = parts if parts[-1] is not Ellipsis else parts[:1] * len(value)
         return tuple(_typed(kind, item) for kind, item in zip(kinds, value, strict=True))

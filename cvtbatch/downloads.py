@@ -16,6 +16,7 @@ from pathlib import Path
 from cvtbatch.errors import InputError
 from cvtbatch.nearest import did_you_mean
 
+HUB, HUB_VARIABLE = "https://huggingface.co", "HF_ENDPOINT"
 VARIABLE = "CVTBATCH_DATA"
 # A fire wall that swallows packets must not hold a run up for minutes; a server may be slow between two parts of a file.
 CONNECT_SECONDS, READ_SECONDS = 20, 60
@@ -217,11 +218,30 @@ def fetch_data_set(name: str) -> dict[str, Path]:
     return find_data_set(name) or {}
 
 
+def fetch_hub_file(repository: str, revision: str, file: str) -> Path:
+    """Return where a file of a model hub lies; what is not here is fetched.
+
+    Args:
+        revision: a commit, so that the file is the same for ever; no hash of it is known beforehand.
+
+    Raises:
+        InputError: `no_data`: it cannot be had here; says which file to fetch, and where to put it.
+    """
+    host = os.environ.get(HUB_VARIABLE, HUB).rstrip("/")
+    url, path = f"{host}/{repository}/resolve/{revision}/{file}", data_folder() / "hub" / repository / revision / file
+    if VARIABLE in os.environ and not path.is_file():
+        raise InputError(
+            "no_data", f"the folder that {VARIABLE} names has no {path.relative_to(data_folder())}: fetch {url}"
+        )
+    fetch_file(url, path, "")
+    return path
+
+
 def fetch_file(url: str, path: Path, sha256: str) -> None:
     """Fetch one file to `path` unless it is there; it appears whole or not at all.
 
     Args:
-        sha256: of the content, or its first digits where its publisher gives no more.
+        sha256: of the content, or its first digits where its publisher gives no more; empty where nothing is known of it.
 
     Raises:
         InputError: `no_data` if it cannot be had, `bad_data` if it is another file; say what to fetch and where to put it.

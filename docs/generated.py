@@ -138,7 +138,12 @@ def _range(least: float | None, most: float | None, above: float | None = None, 
 
 def job() -> str:
     """Return the keys of a job file, a section for each of its parts."""
-    return "\n\n".join(_sections(_document("job.json")["properties"]))
+    document = _document("job.json")
+    # What is a section or a list of them is shown as the section.
+    properties = {
+        name: document["$defs"][name] if "then" in rules else rules for name, rules in document["properties"].items()
+    }
+    return "\n\n".join(_sections(properties))
 
 
 def cluster() -> str:

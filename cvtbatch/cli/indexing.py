@@ -93,7 +93,6 @@ def index(
     study_date: str | None,
     accessions: Path | None,
     descriptions: Sequence[str],
-    plain_http: bool,
     config: "ClusterConfig",
     as_json: bool,
 ) -> None:
@@ -151,7 +150,7 @@ def index(
     if is_address(folder):
         if pattern is not None or mask_pattern is not None:
             raise click.UsageError("--pattern and --mask-pattern are about folders: leave them out for an archive")
-        address = to_source(folder, None, None, plain_http=plain_http).address
+        address = to_source(folder, None, None).address
         prepared = pipeline.prepare_archive(require_dicomweb(address, selected), out, options)
     else:
         if selected != to_selection(["CT"], (), (), None, None) or plain_http:

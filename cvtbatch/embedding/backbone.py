@@ -11,14 +11,16 @@ slices, is far below a hundredth of a batch's time, and a stream of its own woul
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 
+from cvtbatch.embedding.architectures import LIBRARY
 from cvtbatch.embedding.compute import CPU_BATCH, CUDA_BATCH, Compute, Embeddings
 from cvtbatch.embedding.device import choose_device, set_arithmetic
-from cvtbatch.embedding.preprocessing import IMAGENET_MEAN, IMAGENET_STD, SIDE, Gray
-from cvtbatch.embedding.torchvision_models import bare_network
+from cvtbatch.embedding.preprocessing import Gray
+from cvtbatch.embedding.torchvision_models import shapes_alone
 from cvtbatch.embedding.weights import Weights
 from cvtbatch.errors import ResourceError
 
@@ -27,7 +29,7 @@ CUDA_READERS = 16
 
 
 class Network(torch.nn.Module):
-    """From gray slices (n, 224, 224) in 0..1 to the values of the penultimate layer (n, values), float32.
+    """From what was prepared of slices or boxes, 0..1, to the values of the penultimate layer (n, values), float32.
 
     Args:
         dtype: of the layers; the input is normalised in float32 whatever they are.
@@ -38,19 +40,25 @@ class Network(torch.nn.Module):
 
     def __init__(self, weights: Weights, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
-        self.body = bare_network(weights.architecture.network)
-        self.body.set_submodule(weights.architecture.head, torch.nn.Identity())
+        architecture, taken = weights.architecture, weights.architecture.taken
+        # Other libraries' networks may hold what no file of weights has, computed when they are made.
+        with shapes_alone() if architecture.library == LIBRARY else nullcontext():
+            self.body = architecture.build(architecture)
         tensors = {name: torch.from_numpy(values.copy()) for name, values in weights.tensors.items()}
         counters = {name: torch.tensor(0) for name, _ in self.body.named_buffers() if name.endswith("tracked")}
         self.body.load_state_dict({**tensors, **counters}, assign=True)
-        self.body.to(dtype=dtype).to(memory_format=torch.channels_last)
+        box = taken.kind == "box"
+        self.layout = torch.channels_last_3d if box else torch.channels_last
+        self.body.to(dtype=dtype).to(memory_format=self.layout)
         self.dtype = dtype
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
+        of_channel = (1, taken.channels, *(1,) * (3 if box else 2))
+        self.register_buffer("mean", torch.tensor(taken.mean).view(of_channel))
+        self.register_buffer("std", torch.tensor(taken.std).view(of_channel))
 
     def forward(self, gray: torch.Tensor) -> torch.Tensor:
-        normalised = ((gray[:, None] - self.mean) / self.std).to(self.dtype)
-        values: torch.Tensor = self.body(normalised.contiguous(memory_format=torch.channels_last))
+        channels = gray[:, None] if gray.ndim == self.mean.ndim - 1 else gray
+        normalised = ((channels - self.mean) / self.std).to(self.dtype)
+        values: torch.Tensor = self.body(normalised.contiguous(memory_format=self.layout))
         return values.float()
 
 
@@ -128,7 +136,7 @@ class Backbone:
     def _launch(self, gray: Gray) -> _Launched:
         """Start a batch, padded to the one shape."""
         with torch.inference_mode():
-            host = self._host_buffer()
+            host = self._host_buffer(gray.shape[1:])
             host[: len(gray)] = torch.from_numpy(gray)
             host[len(gray) :] = 0
             values = self._forward(host.to(self._device, non_blocking=True))
@@ -140,10 +148,10 @@ class Backbone:
             event.record()
             return _Launched(result, len(gray), event)
 
-    def _host_buffer(self) -> torch.Tensor:
+    def _host_buffer(self, shape: tuple[int, ...]) -> torch.Tensor:
         """Return one of two buffers in turn: a batch's has been read before the batch after the next is started."""
         if not self._pinned:
-            self._pinned = [torch.empty((self.batch, SIDE, SIDE), pin_memory=self._cuda) for _ in range(2)]
+            self._pinned = [torch.empty((self.batch, *shape), pin_memory=self._cuda) for _ in range(2)]
         self._turn = 1 - self._turn
         return self._pinned[self._turn]
 

@@ -1,4 +1,4 @@
-"""What the backbone sees of a hematoma: its slices under a CT window, at the size of ImageNet networks. Pure NumPy and SciPy.
+"""What the backbone sees of a hematoma: its slices under CT windows, at the size that the network takes. Pure NumPy and SciPy.
 
 Nothing is rounded to eight bits on the way. The resize is the antialiased bilinear of Pillow and torchvision: a triangle as wide
 as the larger of both pixels, sampled at pixel centres and normalised, along each axis; in float64 and in one order, so that a
@@ -14,18 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
+from cvtbatch.embedding.inputs import IMAGENET, SIDE, NetworkInput, Window
 from cvtbatch.errors import InputError
 
 Field = Literal["slice", "roi"]
 Part = Literal["all", "largest", "others"]  # of an outline's slices; the others are all but the largest
-Gray = npt.NDArray[np.float32]  # (n, 224, 224), 0 at the window's lower end and 1 at its upper one
+# What a network takes, 0 at a window's lower end and 1 at its upper one: (n, y, x) where all channels are one window of one slice,
+# (n, channels, y, x) where they are not, and (n, channels, z, y, x) of boxes, whose channels may be one that stands for all.
+Gray = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.uint8]
 ReadSlices = Callable[[Sequence[int]], npt.NDArray[np.int16]]  # z indices -> HU (n, y, x)
-
-SIDE = 224
-# https://docs.pytorch.org/vision/stable/models: mean and standard deviation of ImageNet's red, green and blue.
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,37 +34,65 @@ class Preprocessing:
         level_hu, width_hu: centre and width of the CT window.
         field: "slice", the whole stored slice, or "roi", the box of the whole ROI in the plane.
         margin_mm: what is added to that box on every side, cut at the slice's edge; of no effect on whole slices.
+        windows: of the channels, in place of that one window in all of them.
+        taken: what the network takes.
+
+    Raises:
+        InputError: "bad_windows": windows are not one a channel, or the channels are slices.
     """
 
     level_hu: float = 40.0
     width_hu: float = 80.0
     field: Field = "slice"
     margin_mm: float = 10.0
+    windows: tuple[Window, ...] = ()
+    taken: NetworkInput = IMAGENET
+
+    def __post_init__(self) -> None:
+        if self.windows and self.taken.kind == "neighbours":
+            raise InputError(
+                "bad_windows", "embedding.windows: the network's channels are neighbouring slices, of one window"
+            )
+        if self.windows and len(self.windows) != self.taken.channels:
+            raise InputError(
+                "bad_windows",
+                f"embedding.windows names {len(self.windows)}, and the network has {self.taken.channels} channels: "
+                "one window for each, or null for one in all of them",
+            )
 
     def settings(self) -> Mapping[str, object]:
         """Return everything that moves a value, for the specification."""
-        field: dict[str, object] = {"kind": self.field}
+        seen: dict[str, object] = {"kind": self.field}
         if self.field == "roi":
-            field["margin_mm"] = float(self.margin_mm)
+            seen["margin_mm"] = float(self.margin_mm)
+        taken, box = self.taken, self.taken.kind == "box"
+        size = {"size_zyx": [taken.depth, taken.side, taken.side]} if box else {"size_yx": [taken.side, taken.side]}
+        channels = "neighbours" if taken.kind == "neighbours" else "windows" if self.windows else "equal"
         return {
-            "window": {"level_hu": float(self.level_hu), "width_hu": float(self.width_hu)},
-            "field": field,
-            "slices": "all that the mask touches; the first of those with the largest area is the largest",
-            "resize": {"size_yx": [SIDE, SIDE], "filter": "bilinear, antialiased", "aspect": "not kept"},
-            "channels": {"equal": 3, "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)},
+            **(
+                {"windows": [[float(level), float(width)] for level, width in self.windows]}
+                if self.windows
+                else {"window": {"level_hu": float(self.level_hu), "width_hu": float(self.width_hu)}}
+            ),
+            "field": seen,
+            "slices": "all that the mask spans, as one box"
+            if box
+            else "all that the mask touches; the first of those with the largest area is the largest",
+            "resize": {**size, "filter": "bilinear, antialiased", "aspect": "not kept"},
+            "channels": {channels: taken.channels, "mean": list(taken.mean), "std": list(taken.std)},
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Slices:
-    """The slices of one ROI, in order of their index.
+    """The slices of one ROI, in order of their index; of a box that is all of them a single one, the largest.
 
     Attributes:
         index: z in the stored volume.
-        area_mm2: of the mask in each slice.
+        area_mm2: of the mask in each slice; of a box, in all of them.
         largest, smallest: z of the slice with the largest area, the first of equals, and of that with the smallest one, the last
             of equals; of all that the mask touches, whether they are among these or not.
-        gray: the backbone's input, one channel.
+        gray: the backbone's input, one for each index.
     """
 
     index: tuple[int, ...]
@@ -98,10 +124,21 @@ def prepare_slices(
         raise InputError("empty_mask", "the stored mask is empty: run extract with --verify-inputs")
     largest = int(areas.argmax())
     smallest = int(touched[::-1][areas[touched[::-1]].argmin()])
-    index = touched if part == "all" else touched[(touched == largest) == (part == "largest")]
-    box = _box(mask_zyx, spacing_mm, preprocessing)
-    gray = np.stack([_gray(hu_yx[box], preprocessing) for hu_yx in read_slices(index.tolist())])
+    rows, columns = _box(mask_zyx, spacing_mm, preprocessing)
     pixel_mm2 = spacing_mm[0] * spacing_mm[1]
+
+    def read(index: Sequence[int]) -> list[npt.NDArray[np.int16]]:
+        return [hu_yx[rows, columns] for hu_yx in read_slices(index)]
+
+    if preprocessing.taken.kind == "box":
+        # Its one row stands for all slices.
+        gray = _to_box(read(range(int(touched[0]), int(touched[-1]) + 1)), preprocessing)
+        return Slices((largest,), (float(areas.sum()) * pixel_mm2,), largest, largest, gray)
+    index = touched if part == "all" else touched[(touched == largest) == (part == "largest")]
+    if preprocessing.taken.kind == "neighbours":
+        gray = _with_neighbours(index.tolist(), len(mask_zyx), read, preprocessing)
+    else:
+        gray = np.stack([_gray(hu_yx, preprocessing) for hu_yx in read(index.tolist())])
     return Slices(
         index=tuple(int(z) for z in index),
         area_mm2=tuple(float(areas[z]) * pixel_mm2 for z in index),
@@ -124,10 +161,43 @@ def _box(mask_zyx: Mask, spacing_mm: tuple[float, float, float], preprocessing: 
     return sides[0], sides[1]
 
 
-def _gray(hu_yx: npt.NDArray[np.int16], preprocessing: Preprocessing) -> npt.NDArray[np.float32]:
-    lower_hu = preprocessing.level_hu - preprocessing.width_hu / 2
-    windowed = np.clip((hu_yx.astype(np.float64) - lower_hu) / preprocessing.width_hu, 0, 1)
-    return resize(windowed).astype(np.float32)
+def _gray(hu_yx: npt.NDArray[np.int16], preprocessing: Preprocessing) -> Gray:
+    """Return a slice (y, x), or (windows, y, x) where there are several."""
+    side, windows = preprocessing.taken.side, preprocessing.windows
+    if windows:
+        return np.stack([resize(_windowed(hu_yx, window), side) for window in windows]).astype(np.float32)
+    return resize(_windowed(hu_yx, (preprocessing.level_hu, preprocessing.width_hu)), side).astype(np.float32)
+
+
+def _windowed(hu_yx: npt.NDArray[np.int16], window: Window) -> npt.NDArray[np.float64]:
+    level_hu, width_hu = window
+    windowed: npt.NDArray[np.float64] = np.clip((hu_yx.astype(np.float64) - (level_hu - width_hu / 2)) / width_hu, 0, 1)
+    return windowed
+
+
+def _with_neighbours(
+    index: Sequence[int],
+    slices: int,
+    read: Callable[[Sequence[int]], list[npt.NDArray[np.int16]]],
+    preprocessing: Preprocessing,
+) -> Gray:
+    """Return (n, 3, y, x): of every slice the one below, itself and the one above; each is read and prepared once.
+
+    Args:
+        slices: of the volume.
+    """
+    around = [(max(z - 1, 0), z, min(z + 1, slices - 1)) for z in index]
+    needed = sorted({z for three in around for z in three})
+    prepared = dict(zip(needed, (_gray(hu_yx, preprocessing) for hu_yx in read(needed)), strict=True))
+    return np.stack([np.stack([prepared[z] for z in three]) for three in around])
+
+
+def _to_box(hu: Sequence[npt.NDArray[np.int16]], preprocessing: Preprocessing) -> Gray:
+    """Return the slices as one box (1, windows, z, y, x): each is resized in the plane, and all of them then along z, alike."""
+    side, depth = preprocessing.taken.side, preprocessing.taken.depth
+    planes = np.stack([_gray(hu_yx, preprocessing).reshape(-1, side, side) for hu_yx in hu])  # (z, windows, y, x)
+    box = (_triangle_weights(len(planes), depth) @ planes.reshape(len(planes), -1)).reshape(depth, -1, side, side)
+    return np.ascontiguousarray(box.swapaxes(0, 1)[None], np.float32)
 
 
 def resize(image_yx: npt.NDArray[np.float64], side: int = SIDE) -> npt.NDArray[np.float64]:

@@ -7,14 +7,12 @@ place while torchvision is imported, which asks the true one when it is called, 
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import torch
+from typing import Any
 
 _COMPILER = "torch._dynamo"
 _UTILS = f"{_COMPILER}.utils"
@@ -41,12 +39,9 @@ def torchvision_models() -> Any:
             del sys.modules[name]
 
 
-def bare_network(name: str) -> "torch.nn.Module":
-    """Return a network of torchvision's whose tensors have shapes and neither storage nor values.
-
-    Args:
-        name: what torchvision calls it.
-    """
+@contextmanager
+def shapes_alone() -> Iterator[None]:
+    """Make networks whose tensors have shapes and neither storage nor values, while the block lasts."""
     import torch
     from torch.overrides import TorchFunctionMode
 
@@ -60,5 +55,4 @@ def bare_network(name: str) -> "torch.nn.Module":
             return func(*args, **given)
 
     with torch.device("meta"), DrawsNothing():
-        network: torch.nn.Module = torchvision_models().get_model(name, weights=None)
-    return network
+        yield

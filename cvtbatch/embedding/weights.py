@@ -2,6 +2,8 @@
 
     imagenet       torchvision's IMAGENET1K_V1 of the network; of ResNet101 what a study on PyTorch 1.8 had
     imagenet-v2    its IMAGENET1K_V2, if there is one
+    kinetics       its KINETICS400_V1, of networks for videos
+    hf:REPO@REVISION:FILE  a safetensors file of a model hub, at one revision
     random:SEED    untrained, for trials; whatever is made with them is marked as not for inference
     a file         safetensors, or a state dict that `torch.load(weights_only=True)` takes
 
@@ -16,7 +18,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -25,22 +27,30 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 
 from cvtbatch.downloads import fetch_file
-from cvtbatch.embedding.architectures import DEFAULT, Architecture
-from cvtbatch.embedding.torchvision_models import bare_network, torchvision_models
+from cvtbatch.embedding import hub
+from cvtbatch.embedding.architectures import DEFAULT, LIBRARY, Architecture
+from cvtbatch.embedding.torchvision_models import shapes_alone, torchvision_models
 from cvtbatch.errors import InputError
 from cvtbatch.extras import require
 from cvtbatch.file_errors import why
-from cvtbatch.nearest import did_you_mean
+from cvtbatch.nearest import did_you_mean, enumerated
 from cvtbatch.spec import digest
 
 Tensors = dict[str, npt.NDArray[np.float32]]
 
+LICENCE = "licence"
 RANDOM = re.compile(r"random:(0|[1-9][0-9]{0,8})")
-IMAGENET = {"imagenet": "IMAGENET1K_V1", "imagenet-v2": "IMAGENET1K_V2"}
-# What torchvision says of the weights that it offers (https://github.com/pytorch/vision#pre-trained-model-license).
+OF_TORCHVISION = {"imagenet": "IMAGENET1K_V1", "imagenet-v2": "IMAGENET1K_V2", "kinetics": "KINETICS400_V1"}
+# What torchvision says of the weights that it offers (https://github.com/pytorch/vision#pre-trained-model-license), and of
+# Kinetics-400 its publisher (https://deepmind.com/research/open-source/kinetics).
 IMAGENET_LICENCE = (
     "BSD-3-Clause of torchvision; terms of ImageNet, for non-commercial research, may apply to weights trained on it"
 )
+LICENCES = {
+    "imagenet": IMAGENET_LICENCE,
+    "imagenet-v2": IMAGENET_LICENCE,
+    "kinetics": "BSD-3-Clause of torchvision; Kinetics-400, on which they were trained, is under CC BY 4.0",
+}
 # DenseNet's files name its layers as torchvision did long ago.
 OLD_NAME = re.compile(r"(.*denselayer\d+\.(?:norm|conv))\.([12]\..*)")
 # Of several wrong keys so many are named.
@@ -52,10 +62,11 @@ class Weights:
     """The backbone's tensors, float32, under torchvision's names.
 
     Attributes:
-        source: "imagenet", "imagenet-v2", "random:SEED" or "file".
+        source: "imagenet", "imagenet-v2", "kinetics", "random:SEED", "hf:REPO@REVISION:FILE" or "file".
         architecture: whose tensors they are.
         not_for_inference: they were never trained.
         training: what a fine-tuning said of itself; empty for others.
+        licence: of the weights; empty where it is not known.
     """
 
     source: str
@@ -64,6 +75,7 @@ class Weights:
     not_for_inference: bool
     training: Mapping[str, str] = field(default_factory=dict)
     architecture: Architecture = DEFAULT
+    licence: str = ""
 
     def settings(self) -> dict[str, object]:
         """Return what a specification says of the weights: their identity, and on whom they were trained."""
@@ -74,12 +86,22 @@ class Weights:
 
 def is_named(name: str) -> bool:
     """Say whether weights are given by a name, and not as a file."""
-    return name in IMAGENET or name.startswith("random:")
+    return name in OF_TORCHVISION or name.startswith(("random:", hub.PREFIX))
 
 
-def licence_of(source: str) -> str:
-    """Return the licence of weights by their source; empty where it is not known."""
-    return IMAGENET_LICENCE if source in IMAGENET else ""
+def licence_of(name: str) -> str:
+    """Return the licence of weights by their name; empty where it is not known."""
+    return LICENCES.get(name, "")
+
+
+def licence_in(data: bytes) -> str:
+    """Return the licence that a safetensors file says of itself; empty where it says none."""
+    return _metadata(data).get(LICENCE, "")
+
+
+def is_non_commercial(licence: str) -> bool:
+    """Say whether a licence, or terms that may apply, allow no commercial use, e.g. "cc-by-nc-4.0"."""
+    return re.search(r"\bnc\b|non-?commercial", licence, re.IGNORECASE) is not None
 
 
 def load_weights(name: str, architecture: Architecture = DEFAULT) -> Weights:
@@ -94,10 +116,13 @@ def load_weights(name: str, architecture: Architecture = DEFAULT) -> Weights:
         return random_weights(int(found[1]), architecture)
     if name.startswith("random:"):
         raise InputError("bad_weights", f"embedding.weights {name}: random:SEED takes a seed from 0 to 999999999")
-    if name in IMAGENET:
-        return _checked(name, _downloaded(name, architecture), {}, architecture)
-    tensors, metadata = _read_file(Path(name))
-    return _checked("file", tensors, metadata, architecture)
+    if name in OF_TORCHVISION:
+        return replace(_checked(name, _downloaded(name, architecture), {}, architecture), licence=licence_of(name))
+    if name.startswith(hub.PREFIX):
+        file = hub.HubFile.parse(name)
+        weights = _checked(name, *_read_file(file.fetch()), architecture)
+        return replace(weights, licence=weights.licence or file.licence())
+    return _checked("file", *_read_file(Path(name)), architecture)
 
 
 def to_bytes(weights: Weights) -> bytes:
@@ -105,6 +130,8 @@ def to_bytes(weights: Weights) -> bytes:
     from safetensors.numpy import save
 
     metadata = {**weights.training, "not_for_inference": json.dumps(weights.not_for_inference)}
+    if weights.licence and weights.source not in OF_TORCHVISION:
+        metadata[LICENCE] = weights.licence
     return bytes(save(weights.tensors, metadata))
 
 
@@ -124,8 +151,9 @@ def from_bytes(data: bytes, source: str, architecture: Architecture = DEFAULT) -
 
 @cache
 def shapes(architecture: Architecture) -> Mapping[str, tuple[int, ...]]:
-    """Return the shapes of a network's tensors by torchvision's names."""
-    state = bare_network(architecture.network).state_dict()
+    """Return the shapes of a network's tensors by its library's names."""
+    with shapes_alone():
+        state = architecture.build(architecture).state_dict()
     return {name: tuple(tensor.shape) for name, tensor in state.items() if architecture.takes(name)}
 
 
@@ -151,7 +179,8 @@ def random_weights(seed: int, architecture: Architecture = DEFAULT) -> Weights:
         if len(shape) == 1:
             values = np.full(shape, float(name.endswith(("weight", "running_var"))), np.float32)
         else:
-            variances = {4: 2 / math.prod((shape[0], *shape[2:])), 2: 1 / shape[-1], 3: 0.02**2}
+            convolution = 2 / math.prod((shape[0], *shape[2:]))
+            variances = {4: convolution, 5: convolution, 2: 1 / shape[-1], 3: 0.02**2}
             key = int(digest(f"random:{seed}", name)[:32], 16)
             values = np.random.Generator(np.random.Philox(key=key)).standard_normal(shape, dtype=np.float32)
             values *= np.float32(np.sqrt(variances[len(shape)]))
@@ -184,13 +213,14 @@ def _checked(
         more = f" and {len(problems) - NAMED_KEYS} more" if len(problems) > NAMED_KEYS else ""
         raise InputError(
             "bad_weights",
-            f"embedding.weights are not a state dict of torchvision's {architecture.network}: "
+            f"embedding.weights are not a state dict of {architecture.library}'s {architecture.network}: "
             f"{'; '.join(problems[:NAMED_KEYS])}{more}",
         )
     values32 = {name: np.ascontiguousarray(given[name], dtype=np.float32) for name in expected}
     untrained = metadata.get("not_for_inference") == "true"
-    training = {name: text for name, text in metadata.items() if name != "not_for_inference"}
-    return Weights(source, values32, tensor_digest(values32), untrained, training, architecture)
+    training = {name: text for name, text in metadata.items() if name not in {"not_for_inference", LICENCE}}
+    licence = metadata.get(LICENCE) or architecture.licence
+    return Weights(source, values32, tensor_digest(values32), untrained, training, architecture, licence)
 
 
 def _read_file(path: Path) -> tuple[Tensors, Mapping[str, str]]:
@@ -204,8 +234,8 @@ def _read_file(path: Path) -> tuple[Tensors, Mapping[str, str]]:
     except OSError as error:
         raise InputError(
             "no_weights",
-            f"embedding.weights {path}: {did_you_mean(str(path), IMAGENET)}it is {', '.join(IMAGENET)}, random:SEED, none, or a "
-            f"file, and as a file: {why(error)}",
+            f"embedding.weights {path}: {did_you_mean(str(path), OF_TORCHVISION)}it is {', '.join(OF_TORCHVISION)}, random:SEED, "
+            f"hf:REPO@REVISION:FILE, none, or a file, and as a file: {why(error)}",
         ) from None
     except SafetensorError as error:
         raise InputError("bad_weights", f"embedding.weights {path} is no safetensors file: {error}") from None
@@ -241,11 +271,18 @@ def _downloaded(name: str, architecture: Architecture) -> Tensors:
     """Return torchvision's weights from its cache, or from the network; a file in the cache is checked as well."""
     import torch
 
-    try:
-        url = str(torchvision_models().get_model_weights(architecture.network)[IMAGENET[name]].url)
-    except KeyError:
+    if architecture.library != LIBRARY:
         raise InputError(
-            "bad_weights", f"embedding.weights {name}: torchvision has none for {architecture.network}: take imagenet"
+            "bad_weights",
+            f"embedding.weights {name} are torchvision's, and {architecture.name} is not: name a file, or hf:REPO@REVISION:FILE",
+        )
+    offered = torchvision_models().get_model_weights(architecture.network)
+    try:
+        url = str(offered[OF_TORCHVISION[name]].url)
+    except KeyError:
+        there = enumerated(word for word, version in OF_TORCHVISION.items() if version in offered.__members__)
+        raise InputError(
+            "bad_weights", f"embedding.weights {name}: torchvision has none for {architecture.network}: take {there}"
         ) from None
     file = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
     others = "or choose others: --set embedding.weights=none (radiomics alone), random:0 (a trial, not for inference) or a file"

@@ -355,28 +355,25 @@ def test_weights_of_a_file_travel_through_the_store(
 
 @pytest.mark.timeout(200)
 def test_kills_lose_and_double_nothing(tmp_path: Path, block_means: type[BlockMeans]) -> None:
+    """Of two networks whose slices are read together, too."""
     tiny_archive(tmp_path / "archive", 20)
     run(tmp_path)
     shutil.copytree(tmp_path / "store", tmp_path / "undisturbed")
-    extract_json(tmp_path / "archive" / "manifest.csv", tmp_path / "undisturbed", *TRIAL)
+
+    def both(slices: str) -> str:
+        each = f"weights: random:0, batch: 1, device: cpu, slices: {slices}"
+        return f"embedding=[{{{each}}}, {{{each}, backbone: torchvision:resnet18}}]"
+
+    extract_json(tmp_path / "archive" / "manifest.csv", tmp_path / "undisturbed", "--set", both("all"))
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.support.stand_ins", "cvtbatch.cli", "cvtbatch.pipelines.extraction.extract"])
-    command = ["extract", str(tmp_path / "archive" / "manifest.csv"), "--store", str(tmp_path / "store"), *TRIAL]
-    command += [
-        "--workers",
-        "0",
-        "--set",
-        "run.commit_cases=1",
-        "--set",
-        "embedding.batch=1",
-        "--set",
-        "embedding.device=cpu",
-    ]
+    command = ["extract", str(tmp_path / "archive" / "manifest.csv"), "--store", str(tmp_path / "store")]
+    command += ["--workers", "0", "--set", "run.commit_cases=1"]
     dice = random.Random(3)
     partial = 0
     for slices in ["largest"] * 2 + ["all"] * 4:
         before = files_of(tmp_path / "store")
-        driver = context.Process(target=run_with_block_means, args=([*command, "--set", f"embedding.slices={slices}"],))
+        driver = context.Process(target=run_with_block_means, args=([*command, "--set", both(slices)],))
         driver.start()
         end = time.monotonic() + 60
         while driver.is_alive() and files_of(tmp_path / "store") == before and time.monotonic() < end:
@@ -384,10 +381,10 @@ def test_kills_lose_and_double_nothing(tmp_path: Path, block_means: type[BlockMe
         time.sleep(dice.uniform(0, 0.25))
         driver.kill()
         driver.join()
-        done = FeatureStore(str(tmp_path / "store")).embeddings(columns=["roi_key"]).num_rows
+        done = FeatureStore(str(tmp_path / "store")).table("embeddings").count()
         partial += 0 < done < len(contents(tmp_path / "undisturbed")["embeddings"])
     assert partial >= 2, "the kills fell on nothing"
-    assert run(tmp_path, *TRIAL)["failed"] == 0
+    assert run(tmp_path, "--set", both("all"))["failed"] == 0
     assert contents(tmp_path / "store") == contents(tmp_path / "undisturbed")
 
 

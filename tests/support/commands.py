@@ -19,7 +19,8 @@ from cvtbatch.cli import cli, main
 
 def without_embeddings(arguments: list[str]) -> list[str]:
     """Return the arguments of a command so that `extract` computes no embeddings, unless they name weights."""
-    if arguments[:1] != ["extract"] or "--set embedding.weights" in " ".join(arguments):
+    line = " ".join(arguments)
+    if arguments[:1] != ["extract"] or "--set embedding.weights" in line or "--set embedding=" in line:
         return arguments
     return [*arguments, "--set", "embedding.weights=none"]
 

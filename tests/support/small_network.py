@@ -10,7 +10,7 @@ class SmallNetwork(torch.nn.Module):
     """In the place of `backbone.Network`: one convolution, learnt in no time."""
 
     DIMENSIONS = 64
-    ARCHITECTURE = Architecture("resnet101", "fc", "conv1", DIMENSIONS)
+    ARCHITECTURE = Architecture("resnet101", ("fc",), "conv1", DIMENSIONS)
 
     def __init__(self, seed_or_weights: int | Weights) -> None:
         super().__init__()

@@ -30,7 +30,8 @@ class BlockMeans:
     def embed(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         for gray in batches:
             type(self).embedded += len(gray)
-            means = gray.reshape(len(gray), 32, 7, 32, 7).mean(axis=(2, 4)).reshape(len(gray), 1024)
+            first = gray.reshape(len(gray), -1)[:, : 224 * 224]  # of windows the first, of a box some slices
+            means = first.reshape(len(gray), 32, 7, 32, 7).mean(axis=(2, 4)).reshape(len(gray), 1024)
             yield (self.scale * np.concatenate([means, means**2], axis=1)[:, : self.values]).astype(np.float32)
 
 
@@ -38,15 +39,15 @@ class BlockMeans:
 SHAPES = {"conv1.weight": (64, 3, 7, 7), "bn1.bias": (64,)}
 
 
-def load_block_means(ref: WeightsRef, compute: Compute) -> BlockMeans:
-    return BlockMeans(embedding_worker._fetch(ref), compute)
+def load_block_means(wanted: Sequence[tuple[WeightsRef, Compute]]) -> tuple[BlockMeans, ...]:
+    return tuple(BlockMeans(embedding_worker._fetch(ref), compute) for ref, compute in wanted)
 
 
 @contextmanager
 def standing_in() -> Iterator[None]:
     """Let block means stand in for the backbone, and a few tensors for its weights."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embedding_worker, "_backbone", load_block_means)
+        patch.setattr(embedding_worker, "_backbones", load_block_means)
         patch.setattr(weights_module, "shapes", lambda _: SHAPES)
         patch.setattr(BlockMeans, "embedded", 0)
         weights_module.random_weights.cache_clear()
@@ -67,6 +68,6 @@ def run_with_block_means(arguments: Sequence[str]) -> None:
     """Run a command in this process, which is nobody else's."""
     from cvtbatch.cli import cli
 
-    embedding_worker._backbone = load_block_means  # type: ignore[assignment]
+    embedding_worker._backbones = load_block_means  # type: ignore[assignment]
     weights_module.shapes = lambda _: SHAPES  # type: ignore[assignment]
     CliRunner().invoke(cli, list(arguments))

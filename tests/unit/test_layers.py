@@ -61,6 +61,7 @@ ROOMS = {
     "zarr": {"store"},
     "torch": {"embedding", "outlining"},
     "torchvision": {"embedding"},
+    "timm": {"embedding"},
     "sklearn": {"dlrn", "validation"},
     "imblearn": {"dlrn"},
     "statsmodels": {"dlrn", "validation"},

@@ -92,7 +92,7 @@ def resolve_recipe(bundle: Bundle, job: Job, given: bool) -> Recipe:
         x, y, z = map(float, own.volume.spacing_mm)
         volume = volume_spec((x, y, z))
         profile, engine, radiomics = _resolve_features(own.radiomics, bundle.description.features, volume)
-    section = own.embedding if given else replace(own.embedding, weights=_named_weights(bundle))
+    section = own.embeddings[0] if given else replace(own.embeddings[0], weights=_named_weights(bundle))
     if section.weights == "none":
         raise InputError("no_embeddings", "the bundle takes embeddings: embedding.weights cannot be none")
     weights = load_weights(section.weights, find_architecture(section.backbone))
@@ -101,7 +101,8 @@ def resolve_recipe(bundle: Bundle, job: Job, given: bool) -> Recipe:
     made = (volume, radiomics, *region_specs, specify_embedding(section, weights, volume))
     require_bundle_specs(made, bundle, specs)
     rules = tuple(region.rule for region in regions)
-    return Recipe((x, y, z), profile, engine, section.preprocessing(), weights, section.compute(), pooling, rules)
+    preprocessing = section.preprocessing(weights.architecture.taken)
+    return Recipe((x, y, z), profile, engine, preprocessing, weights, section.compute(), pooling, rules)
 
 
 def _resolve_features(section: RadiomicsSection, features: str, volume: Spec) -> tuple[FeatureSet, Engine, Spec]:

@@ -137,13 +137,14 @@ def resolve_by_bundle(bundle: Bundle, job: Job, store_url: str, given: bool, fol
     specs = {**_known_specs(store_url), **bundle.known_specs()}
     own = bundle_job(job, bundle, specs, folder)
     if not given:
-        own = replace(own, embedding=replace(own.embedding, weights=_weights(bundle, store_url, folder)))
+        own = replace(own, embedding=replace(own.embeddings[0], weights=_weights(bundle, store_url, folder)))
     settings = _resolve(own, bundle, store_url)
-    if not given and settings.embedding is not None:
+    if not given and settings.embeddings:
         # What a row says of its weights is what the bundle says, wherever this run has found them.
-        ref = replace(settings.embedding.weights, source=bundle.description.weights.name)
-        settings = replace(settings, embedding=replace(settings.embedding, weights=ref))
-    if settings.embedding is None:
+        [work] = settings.embeddings
+        ref = replace(work.weights, source=bundle.description.weights.name)
+        settings = replace(settings, embeddings=(replace(work, weights=ref),))
+    if not settings.embeddings:
         raise InputError("no_embeddings", "the bundle takes embeddings: embedding.weights cannot be none")
     require_bundle_specs(settings.specs, bundle, specs)
     return settings

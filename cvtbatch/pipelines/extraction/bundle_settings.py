@@ -23,7 +23,7 @@ REVISIONS = {"volume.ingest_revision", "radiomics.engine_revision", "embedding.r
 GIVEN = {
     "volume": "volume.spacing_mm",
     "radiomics": "radiomics.profile",
-    "embedding": "embedding.backbone, level_hu, width_hu, field, margin_mm, precision and weights",
+    "embedding": "embedding.backbone, level_hu, width_hu, windows, field, margin_mm, precision and weights",
 }
 
 
@@ -37,7 +37,8 @@ def bundle_job(job: Job, bundle: Bundle, specs: Mapping[str, Spec], folder: Path
     """
     ids = bundle.description.specs
     volume, radiomics = job.volume, job.radiomics
-    embedding = replace(job.embedding, slices=slices_of(bundle.model.pooling))
+    # Of several sections the first says where a network is computed.
+    embedding = replace(job.embeddings[0], slices=slices_of(bundle.model.pooling))
     if ids.volume_spec_id in specs:
         volume = replace(volume, spacing_mm=tuple(specs[ids.volume_spec_id].content()["spacing_mm"]))
     if ids.radiomics_spec_id in specs:
@@ -52,12 +53,13 @@ def bundle_job(job: Job, bundle: Bundle, specs: Mapping[str, Spec], folder: Path
             radiomics = replace(radiomics, profile=_profile(spec.content()["settings"], folder))
     if ids.embedding_spec_id in specs:
         settings = specs[ids.embedding_spec_id].content()
-        window, seen = settings["window"], settings["field"]
+        window, windows, seen = settings.get("window", {}), settings.get("windows"), settings["field"]
         embedding = replace(
             embedding,
             backbone=network_of(settings),
-            level_hu=window["level_hu"],
-            width_hu=window["width_hu"],
+            level_hu=window.get("level_hu", embedding.level_hu),
+            width_hu=window.get("width_hu", embedding.width_hu),
+            windows=None if windows is None else tuple((level, width) for level, width in windows),
             field=seen["kind"],
             margin_mm=seen.get("margin_mm", embedding.margin_mm),
             precision=settings["precision"],

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable
 
-from cvtbatch.embedding.weights import licence_of
+from cvtbatch.embedding.weights import is_non_commercial
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.manifest import Manifest
@@ -71,7 +71,7 @@ class Coordinator:
         self._dispatcher = Dispatcher(cluster, self._monitor, self._batch, job.time_limit_s)
         self._record = RunRecord(store, settings, manifest, cluster.description, run_id)
         self._cases = CaseStage(self._dispatcher, self._batch, self._monitor, self._events)
-        self._outlines, self._embeddings = outline_summary(settings), embedding_summary(settings)
+        self._outlines, self._embeddings = outline_summary(settings), embedding_summaries(settings)
         self._regions = region_summaries(settings)
 
     def begin(self) -> None:
@@ -120,15 +120,18 @@ class Coordinator:
         )
         stage.execute(plans)
 
-    def embed(self, work: EmbeddingWork, plans: Iterable[EmbeddingPlan]) -> None:
+    def embed(self, plans: Iterable[EmbeddingPlan]) -> None:
         """Work off the plans of embeddings, which are gone through twice."""
         settings = self._settings
 
-        def write_weights() -> None:
-            if settings.weights_file is not None:
-                self._store.write_weights(work.weights.sha256, settings.weights_file)
+        def write_weights(work: EmbeddingWork) -> None:
+            if (file := settings.weights_files.get(work.weights.sha256)) is not None:
+                self._store.write_weights(work.weights.sha256, file)
 
-        stage = EmbeddingStage(self._dispatcher, self._batch, self._monitor, self._events, work, self._embeddings)
+        summaries = {summary.spec_id: summary for summary in self._embeddings}
+        stage = EmbeddingStage(
+            self._dispatcher, self._batch, self._monitor, self._events, settings.embeddings, summaries
+        )
         stage.execute(plans, write_weights, plans_are_new=settings.only == "embeddings")
 
     def figures(self) -> RunFigures:
@@ -148,7 +151,6 @@ class Coordinator:
             volume_spec_id=work.volume_spec_id,
             radiomics_spec_id=work.radiomics_spec_id,
             outline_spec_id=self._settings.outline_spec_id,
-            embedding_spec_id=self._settings.embedding_spec_id,
             feature_sets=self._settings.feature_sets,
             descriptions=work.described,
             regions=self._regions,
@@ -215,11 +217,16 @@ def region_summaries(settings: Settings) -> dict[str, RegionSummary]:
     return {name: RegionSummary(spec_id) for name, spec_id in settings.regions.items()}
 
 
-def embedding_summary(settings: Settings) -> EmbeddingSummary:
-    """Return the summary of a run that has embedded nothing yet."""
-    embedding = settings.embedding
-    if embedding is None:
-        return EmbeddingSummary()
-    weights = embedding.weights
-    licence = licence_of(weights.source)
-    return EmbeddingSummary(weights.architecture.name, weights.source, licence, embedding.not_for_inference)
+def embedding_summaries(settings: Settings) -> tuple[EmbeddingSummary, ...]:
+    """Return the summaries of a run that has embedded nothing yet, one a specification; a single one where it has none."""
+    return tuple(
+        EmbeddingSummary(
+            work.embedding_spec_id,
+            work.weights.architecture.name,
+            work.weights.source,
+            work.weights.licence,
+            is_non_commercial(work.weights.licence),
+            work.not_for_inference,
+        )
+        for work in settings.embeddings
+    ) or (EmbeddingSummary(),)

@@ -1,6 +1,6 @@
 """Which outlines are embedded, and in what portions. Pure; what is stored is looked at, never a source."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -33,11 +33,12 @@ class WeightsRef:
     sha256: str
     architecture: Architecture
     store_url: str = field(compare=False)
+    licence: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingWork:
-    """What a run does to every outline."""
+    """What a run does to every outline under one specification."""
 
     embedding_spec_id: str
     volume_spec_id: str
@@ -54,10 +55,10 @@ class RoiInput:
 
     Attributes:
         case_row: row of its case in the manifest.
-        part: which of its slices.
+        parts: which of its slices, by the specification that lacks them.
         slices: at most so many are these.
         fingerprint: what a failure of it is about.
-        failed_before: a live failure that success ends.
+        failed_before: specifications with a live failure that success ends.
     """
 
     case_key: str
@@ -69,10 +70,10 @@ class RoiInput:
     volume: StoredArray
     mask: StoredArray
     spacing_mm: tuple[float, float, float]
-    part: Part
+    parts: Mapping[str, Part]
     slices: int
     fingerprint: str
-    failed_before: bool
+    failed_before: frozenset[str]
 
     @property
     def manifest_row(self) -> int:
@@ -107,7 +108,11 @@ class EmbeddingPlan:
             "largest": Reason.EMBEDDINGS_MISSING,
             "others": Reason.SLICES_MISSING,
         }
-        why = [Reason.RETRIED if roi.failed_before else missing[roi.part] for roi in self.pending]
+        why = [
+            Reason.RETRIED if spec_id in roi.failed_before else missing[part]
+            for roi in self.pending
+            for spec_id, part in roi.parts.items()
+        ]
         why += [Reason.NO_VOLUME] if self.without_input else []
         why += [Reason.STANDING_FAILURE] if self.standing else []
         why += [WAITING[self.idle]] if self.idle in WAITING else []
@@ -115,33 +120,45 @@ class EmbeddingPlan:
 
 
 def plan_embeddings(
-    case: Case, known: KnownCase | None, work: EmbeddingWork, again: bool, outlining: OutlineWork | None = None
+    case: Case,
+    known: KnownCase | None,
+    works: Sequence[EmbeddingWork],
+    again: bool,
+    outlining: OutlineWork | None = None,
 ) -> EmbeddingPlan:
-    """Decide which outlines of a case are embedded, and which of their slices.
+    """Decide which outlines of a case are embedded, under which specifications, and which of their slices.
 
     Args:
         known: what the store has of it; None if nothing.
-        outlining: what finds outlines in this run; those are embedded too.
+        works: one a specification; each outline is looked at under each of them by itself.
         again: try failures again although volume and mask have not changed.
+        outlining: what finds outlines in this run; those are embedded too.
     """
-    known, spec_id = known or KnownCase(), work.embedding_spec_id
+    known = known or KnownCase()
     pending, standing, ended, without_input = [], [], [], False
     sources = [*case.masked_rois(), *(found_sources(case, known, outlining) if outlining else [])]
     for source in sources:
         roi, volume = known.rois.get(source.roi_key), known.volume
-        key = FailureKey(source.roi_key, spec_id)
-        failure = known.failures.get(key)
         if roi is None or volume is None or roi.image_digest != volume.image_digest:
             without_input = True
             continue
-        part = _missing(known, source.roi_key, roi.input_digest, work.slices)
-        if part is None:
-            ended += [key] if failure else []
-            continue
         fingerprint = digest(roi.input_digest, volume.stored.path, roi.stored.path)[:32]
-        if failure is not None and failure.fingerprint == fingerprint and not again:
-            standing.append(failure)
+        parts, failed_before = dict[str, Part](), set()
+        for work in works:
+            spec_id = work.embedding_spec_id
+            key = FailureKey(source.roi_key, spec_id)
+            failure = known.failures.get(key)
+            part = _missing(known, (source.roi_key, spec_id), roi.input_digest, work.slices)
+            if part is None:
+                ended += [key] if failure else []
+            elif failure is not None and failure.fingerprint == fingerprint and not again:
+                standing.append(failure)
+            else:
+                parts[spec_id] = part
+                failed_before |= {spec_id} if failure else set()
+        if not parts:
             continue
+        slices = {"all": roi.slices, "largest": 1, "others": roi.slices - 1}
         pending.append(
             RoiInput(
                 case_key=case.case_key,
@@ -153,14 +170,15 @@ def plan_embeddings(
                 volume=volume.stored,
                 mask=roi.stored,
                 spacing_mm=volume.grid.spacing_mm,
-                part=part,
-                slices={"all": roi.slices, "largest": 1, "others": roi.slices - 1}[part],
+                parts=parts,
+                slices=max(slices[part] for part in parts.values()),
                 fingerprint=fingerprint,
-                failed_before=failure is not None,
+                failed_before=frozenset(failed_before),
             )
         )
+    own = {work.embedding_spec_id for work in works}
     blocked = [
-        failure for key, failure in known.failures.items() if key.spec_id != spec_id and key.scope == "extraction"
+        failure for key, failure in known.failures.items() if key.spec_id not in own and key.scope == "extraction"
     ]
     not_extracted = KnownFailure("", "embedding", "not_extracted")
     nothing_found = outlining is not None and is_outlined(known) and not sources
@@ -170,11 +188,15 @@ def plan_embeddings(
     )
 
 
-def _missing(known: KnownCase, roi_key: str, input_digest: str, wanted: EmbeddedSlices) -> Part | None:
-    """Return which of the wanted slices of an outline have no embedding; None if all of them have one."""
-    if input_digest not in known.embedded.get(roi_key, frozenset()):
+def _missing(known: KnownCase, key: tuple[str, str], input_digest: str, wanted: EmbeddedSlices) -> Part | None:
+    """Return which of the wanted slices of an outline have no embedding; None if all of them have one.
+
+    Args:
+        key: the outline's, and the specification.
+    """
+    if input_digest not in known.embedded.get(key, frozenset()):
         return wanted
-    whole = wanted == "largest" or input_digest in known.embedded_whole.get(roi_key, frozenset())
+    whole = wanted == "largest" or input_digest in known.embedded_whole.get(key, frozenset())
     return None if whole else "others"
 
 
@@ -191,9 +213,13 @@ def alone(plan: EmbeddingPlan) -> CasePlan:
     return CasePlan(plan.case, plan.reasons(), None, plan.standing, False, plan.ended, goes_on=bool(plan.pending))
 
 
-def task_slices(slices: int, batch: int, cuda: bool, workers: int) -> int:
-    """Return how many of all slices a task has: whole batches, and with few of them a share for every worker."""
-    most = CUDA_TASK_BATCHES if cuda else CPU_TASK_BATCHES
+def task_slices(slices: int, batch: int, cuda: bool, workers: int, networks: int = 1) -> int:
+    """Return how many of all slices a task has: whole batches, and with few of them a share for every worker.
+
+    Args:
+        networks: that each slice is sent through; what is held of it between them is held for a task.
+    """
+    most = max(1, (CUDA_TASK_BATCHES if cuda else CPU_TASK_BATCHES) // networks)
     batches = -(-slices // batch)
     return batch * max(1, min(most, -(-batches // (2 * workers))))
 

@@ -1,7 +1,7 @@
 """The last stage of a run: outlines whose volume and mask are committed become embedding rows."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from cvtbatch.embedding.compute import CPU_BATCH, CUDA_BATCH, Compute
@@ -30,7 +30,8 @@ class EmbeddingStage:
     """Embeds what the plans leave to do, and puts rows and failures into the batch.
 
     Args:
-        summary: counts what was embedded.
+        works: one a specification; their slices are read and prepared together.
+        summaries: count what was embedded, by specification.
     """
 
     def __init__(
@@ -39,19 +40,22 @@ class EmbeddingStage:
         batch: RowBatch,
         monitor: RunMonitor,
         events: FailureEvents,
-        work: EmbeddingWork,
-        summary: EmbeddingSummary,
+        works: Sequence[EmbeddingWork],
+        summaries: Mapping[str, EmbeddingSummary],
     ) -> None:
         self._dispatcher, self._batch, self._monitor, self._events = dispatcher, batch, monitor, events
-        self._work, self._summary = work, summary
+        self._works = {work.embedding_spec_id: work for work in works}
+        self._summaries = summaries
         self._started = time.monotonic()
 
-    def execute(self, plans: Iterable[EmbeddingPlan], write_weights: Callable[[], None], plans_are_new: bool) -> None:
+    def execute(
+        self, plans: Iterable[EmbeddingPlan], write_weights: Callable[[EmbeddingWork], None], plans_are_new: bool
+    ) -> None:
         """Work the plans off, and commit batch by batch.
 
         Args:
             plans: gone through twice, to count and to work, since a million of them are not held.
-            write_weights: called before anything is embedded.
+            write_weights: called before anything is embedded, with every work of which something is.
             plans_are_new: no stage before this one has counted the cases.
 
         Raises:
@@ -59,6 +63,7 @@ class EmbeddingStage:
             ResourceError: the scheduler went away, or the device has no room for a single slice.
         """
         outlines = slices = 0
+        lacking = set[str]()
         for plan in plans:
             if plans_are_new:
                 self._monitor.plan(plan.reasons())
@@ -67,11 +72,14 @@ class EmbeddingStage:
             self._settle(plan)
             outlines += len(plan.pending)
             slices += sum(roi.slices for roi in plan.pending)
+            lacking.update(*(roi.parts for roi in plan.pending))
             self._batch.commit_if_due()
         self._monitor.begin_stage("embed", outlines)
         if outlines:
-            write_weights()
-            self._embed((roi for plan in plans for roi in plan.pending), slices)
+            works = [work for spec_id, work in self._works.items() if spec_id in lacking]
+            for work in works:
+                write_weights(work)
+            self._embed((roi for plan in plans for roi in plan.pending), works, slices)
         self._batch.commit()
         self._monitor.show()
 
@@ -87,14 +95,14 @@ class EmbeddingStage:
         if not plan.pending:
             states.settle(row, plan.idle)
 
-    def _embed(self, pending: Iterable[RoiInput], slices: int) -> None:
-        work, placement = place_work(self._work, self._dispatcher.cluster)
+    def _embed(self, pending: Iterable[RoiInput], works: Sequence[EmbeddingWork], slices: int) -> None:
+        placed, placement = place_works(works, self._dispatcher.cluster)
         resource = placement.resource
-        cuda = resource is not None or (self._dispatcher.cluster.inline and _has_cuda(work.compute))
-        batch = work.compute.batch or (CUDA_BATCH if cuda else CPU_BATCH)
-        packed = pack(pending, batch, task_slices(slices, batch, cuda, placement.workers))
+        cuda = resource is not None or (self._dispatcher.cluster.inline and _has_cuda(placed[0].compute))
+        batch = max(work.compute.batch or (CUDA_BATCH if cuda else CPU_BATCH) for work in placed)
+        packed = pack(pending, batch, task_slices(slices, batch, cuda, placement.workers, len(placed)))
         suspects: list[RoiInput] = []
-        tasks = (EmbeddingTask(work, rois) for rois in packed)
+        tasks = (EmbeddingTask(placed, rois) for rois in packed)
         for outcome in self._dispatcher.run(embed_rois, tasks, embedding_limit_s, resource):
             if isinstance(outcome, Done):
                 self._add(outcome.result)
@@ -104,7 +112,7 @@ class EmbeddingStage:
         if not suspects:
             return
         # One of them took its workers down; alone, it is found, and the others are done.
-        again, placement = place_work(self._work, self._dispatcher.cluster)
+        again, placement = place_works(works, self._dispatcher.cluster)
         alone = (EmbeddingTask(again, (roi,)) for roi in suspects)
         for outcome in self._dispatcher.run(embed_rois, alone, embedding_limit_s, placement.resource):
             self._add(outcome.result if isinstance(outcome, Done) else _undone(outcome))
@@ -112,32 +120,36 @@ class EmbeddingStage:
     def _add(self, of_task: EmbeddingResult) -> None:
         """Take what a worker gave back for its outlines."""
         self._monitor.take_back(of_task.cost, len(of_task.rois))
-        for result in of_task.rois:
+        failed = set[str]()
+        for result in of_task.results:
             if isinstance(result, NotEmbedded):
                 self._events.add(result.roi, result.failure)
                 self._monitor.states.settle_failed(result.roi.case_row, [result.failure])
+                failed.add(result.roi.source.roi_key)
             else:
                 self._add_rows(result)
-            self._monitor.finish(failed=isinstance(result, NotEmbedded))
+        for roi in of_task.rois:
+            self._monitor.finish(failed=roi.source.roi_key in failed)
             self._batch.count_item()
-        self._summary.seconds = round(time.monotonic() - self._started, 3)
+        for summary in self._summaries.values():
+            summary.seconds = round(time.monotonic() - self._started, 3)
         self._batch.commit_if_due()
 
     def _add_rows(self, result: Embedded) -> None:
-        roi = result.roi
-        self._batch.hold("embeddings", embedding_rows(result, self._work))
-        if roi.failed_before:
-            self._events.end(roi, FailureKey(roi.source.roi_key, self._work.embedding_spec_id))
+        roi, spec_id = result.roi, result.embedding_spec_id
+        self._batch.hold("embeddings", embedding_rows(result, self._works[spec_id]))
+        if spec_id in roi.failed_before:
+            self._events.end(roi, FailureKey(roi.source.roi_key, spec_id))
         self._monitor.states.settle(roi.case_row, "computed")
-        self._summary.rois += 1
-        self._summary.slices += len(result.index)
+        self._summaries[spec_id].rois += 1
+        self._summaries[spec_id].slices += len(result.index)
 
 
-def place_work(work: EmbeddingWork, cluster: Cluster) -> tuple[EmbeddingWork, Placement]:
-    """Return the work as the workers do it that are chosen for it, and which these are."""
-    placement = place(work.compute.device, cluster)
-    compute = replace(work.compute, device=placement.device, threads=placement.threads)
-    return replace(work, compute=compute), placement
+def place_works(works: Sequence[EmbeddingWork], cluster: Cluster) -> tuple[tuple[EmbeddingWork, ...], Placement]:
+    """Return the works, of one device, as the workers do them that are chosen for them, and which these are."""
+    placement = place(works[0].compute.device, cluster)
+    own = (replace(work.compute, device=placement.device, threads=placement.threads) for work in works)
+    return tuple(replace(work, compute=compute) for work, compute in zip(works, own, strict=True)), placement
 
 
 def embedding_rows(result: Embedded, work: EmbeddingWork) -> Iterator[Row]:
@@ -176,13 +188,17 @@ def _has_cuda(compute: Compute) -> bool:
 
 
 def _undone(outcome: Undone[EmbeddingTask]) -> EmbeddingResult:
-    """Return the result of an outline that no worker could embed, alone."""
+    """Return the result of an outline that no worker could embed, alone: under none of the specifications that it lacks."""
     [roi] = outcome.item.rois
-    failure = failure_of(
-        why_undone(outcome, "this outline"),
-        FailureKey(roi.source.roi_key, outcome.item.work.embedding_spec_id),
-        stage="worker",
-        source_fingerprint=roi.fingerprint,
-        manifest_row=roi.manifest_row,
+    why = why_undone(outcome, "this outline")
+    failures = (
+        failure_of(
+            why,
+            FailureKey(roi.source.roi_key, spec_id),
+            stage="worker",
+            source_fingerprint=roi.fingerprint,
+            manifest_row=roi.manifest_row,
+        )
+        for spec_id in roi.parts
     )
-    return EmbeddingResult((NotEmbedded(roi, failure),))
+    return EmbeddingResult((roi,), tuple(NotEmbedded(roi, failure) for failure in failures))

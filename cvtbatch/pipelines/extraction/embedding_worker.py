@@ -1,15 +1,15 @@
 """Embeds some outlines on a worker: slices of committed volumes, through the backbone. Returns values; writes no table."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cvtbatch.embedding.batching import embed_items
 from cvtbatch.embedding.compute import Compute, Embeddings
-from cvtbatch.embedding.preprocessing import Slices, prepare_slices
+from cvtbatch.embedding.preprocessing import Part, Preprocessing, Slices, prepare_slices
 from cvtbatch.embedding.weights import Weights, from_bytes, load_weights
 from cvtbatch.errors import FormatError, InputError, InternalError, StorageError
 from cvtbatch.extras import require
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingTask:
-    """Outlines to embed together."""
+    """Outlines to embed together, each under those of the works whose specification it lacks."""
 
-    work: EmbeddingWork
+    works: tuple[EmbeddingWork, ...]
     rois: tuple[RoiInput, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """An outline's slices and their embeddings.
+    """An outline's slices and their embeddings under one specification.
 
     Attributes:
         index, area_mm2: of each slice.
@@ -42,6 +42,7 @@ class Embedded:
     """
 
     roi: RoiInput
+    embedding_spec_id: str
     index: tuple[int, ...]
     area_mm2: tuple[float, ...]
     largest: int
@@ -52,7 +53,7 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class NotEmbedded:
-    """An outline that could not be embedded."""
+    """An outline that could not be embedded under one specification."""
 
     roi: RoiInput
     failure: Failure
@@ -60,9 +61,10 @@ class NotEmbedded:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingResult:
-    """What became of the outlines of a task, and what it took; None where it never came back."""
+    """What became of the outlines of a task, one result a specification, and what it took; None where it never came back."""
 
-    rois: tuple[Embedded | NotEmbedded, ...]
+    rois: tuple[RoiInput, ...]
+    results: tuple[Embedded | NotEmbedded, ...]
     cost: Cost | None = None
 
 
@@ -74,33 +76,57 @@ def embed_rois(task: EmbeddingTask) -> EmbeddingResult:
         ResourceError: the device has no room for a single slice.
     """
     meter = Meter()
-    work = task.work
-    store = FeatureStore(work.weights.store_url)
-    backbone = _backbone(work.weights, work.compute)
+    backbones = _backbones(tuple((work.weights, work.compute) for work in task.works))
+    once = partial(_prepare, FeatureStore(task.works[0].weights.store_url), task.rois)
+    # Networks that see the same share it; it is then held until the task ends.
+    prepare = cache(once) if len(task.works) > 1 else once
+    with meter.stage("embedding"):
+        results = [
+            result
+            for work, backbone in zip(task.works, backbones, strict=True)
+            for result in _embed(task.rois, work, backbone, prepare)
+        ]
+    return EmbeddingResult(task.rois, tuple(results), meter.cost())
 
-    def load(roi: RoiInput) -> Slices:
-        mask_zyx = np.asarray(store.read_array(roi.mask), dtype=np.uint8)
 
-        def read_slices(indices: Sequence[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
-            return np.asarray(store.read_slices(roi.volume, indices), dtype=np.int16)
+def _prepare(
+    store: FeatureStore, rois: Sequence[RoiInput], place: int, preprocessing: Preprocessing, part: Part
+) -> Slices:
+    """Read and prepare slices of the outline at a place among some."""
+    roi = rois[place]
+    mask_zyx = np.asarray(store.read_array(roi.mask), dtype=np.uint8)
 
-        return prepare_slices(mask_zyx, read_slices, roi.spacing_mm, work.preprocessing, roi.part)
+    def read_slices(indices: Sequence[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
+        return np.asarray(store.read_slices(roi.volume, indices), dtype=np.int16)
 
-    def settle(roi: RoiInput, slices: Slices | Exception, values: Embeddings) -> Embedded | NotEmbedded:
+    return prepare_slices(mask_zyx, read_slices, roi.spacing_mm, preprocessing, part)
+
+
+def _embed(
+    rois: Sequence[RoiInput],
+    work: EmbeddingWork,
+    backbone: "Backbone",
+    prepare: Callable[[int, Preprocessing, Part], Slices],
+) -> Iterator[Embedded | NotEmbedded]:
+    """Yield what becomes under one specification of those outlines that lack it."""
+    spec_id = work.embedding_spec_id
+    own = [place for place, roi in enumerate(rois) if spec_id in roi.parts]
+
+    def load(place: int) -> Slices:
+        return prepare(place, work.preprocessing, rois[place].parts[spec_id])
+
+    for place, slices, values in embed_items(own, lambda place: rois[place].slices, load, backbone):
+        roi = rois[place]
         if isinstance(slices, Exception):
-            return NotEmbedded(roi, _failure(roi, work, slices))
-        if not np.isfinite(values).all():
+            yield NotEmbedded(roi, _failure(roi, work, slices))
+        elif not np.isfinite(values).all():
             error = InternalError(
                 "embedding_not_finite", "the backbone gives values that are not finite for this outline"
             )
-            return NotEmbedded(roi, _failure(roi, work, error))
-        found = (slices.index, slices.area_mm2, slices.largest, slices.smallest)
-        return Embedded(roi, *found, values, backbone.device)
-
-    with meter.stage("embedding"):
-        embedded = embed_items(task.rois, lambda roi: roi.slices, load, backbone)
-        results = tuple(settle(roi, slices, values) for roi, slices, values in embedded)
-    return EmbeddingResult(results, meter.cost())
+            yield NotEmbedded(roi, _failure(roi, work, error))
+        else:
+            found = (slices.index, slices.area_mm2, slices.largest, slices.smallest)
+            yield Embedded(roi, spec_id, *found, values, backbone.device)
 
 
 def _failure(roi: RoiInput, work: EmbeddingWork, error: Exception) -> Failure:
@@ -120,12 +146,12 @@ def _failure(roi: RoiInput, work: EmbeddingWork, error: Exception) -> Failure:
 
 
 @lru_cache(maxsize=1)
-def _backbone(weights: WeightsRef, compute: Compute) -> "Backbone":
-    """Load the backbone, once a process and weights."""
+def _backbones(wanted: tuple[tuple[WeightsRef, Compute], ...]) -> "tuple[Backbone, ...]":
+    """Load the backbones of a run, once a process."""
     require("embeddings need", "torch", "torchvision")
     from cvtbatch.embedding.backbone import Backbone
 
-    return Backbone(_fetch(weights), compute)
+    return tuple(Backbone(_fetch(weights), compute) for weights, compute in wanted)
 
 
 def _fetch(ref: WeightsRef) -> Weights:

@@ -13,7 +13,7 @@ from cvtbatch.manifest import Manifest
 from cvtbatch.pipelines.extraction.case_plan import CasePlan, Reason
 from cvtbatch.pipelines.extraction.coordinator import (
     Coordinator,
-    embedding_summary,
+    embedding_summaries,
     outline_summary,
     region_summaries,
 )
@@ -64,13 +64,12 @@ def dry_run(
         volume_spec_id=settings.work.volume_spec_id,
         radiomics_spec_id=settings.work.radiomics_spec_id,
         outline_spec_id=settings.outline_spec_id,
-        embedding_spec_id=settings.embedding_spec_id,
         feature_sets=settings.feature_sets,
         descriptions=settings.work.described,
         regions=region_summaries(settings),
         rows=dict.fromkeys(batch_order([part.table for part in settings.work.values[1:]]), 0),
         outlines=outline_summary(settings),
-        embeddings=embedding_summary(settings),
+        embeddings=embedding_summaries(settings),
         plan=reason_counts(reasons),
         cases=cases,
         dry_run=True,
@@ -149,10 +148,10 @@ def _work(run: Coordinator, store: FeatureStore, manifest: Manifest, settings: S
     """Extract, and then outline, derive regions of and embed what is stored by then."""
     if settings.extracts:
         run.extract(plan_run(stored_cases(store, manifest, settings), settings, options))
-    outline, embedding = settings.outline, settings.embedding
+    outline, embeddings = settings.outline, settings.embeddings
     if outline is not None and settings.only != "embeddings":
         run.outline(outline, OutlinePlans(stored_cases(store, manifest, settings), outline, options))
     if settings.work.regions and settings.only != "embeddings":
         run.derive_regions(RegionPlans(stored_cases(store, manifest, settings), settings, options))
-    if embedding is not None:
-        run.embed(embedding, EmbeddingPlans(stored_cases(store, manifest, settings), embedding, outline, options))
+    if embeddings:
+        run.embed(EmbeddingPlans(stored_cases(store, manifest, settings), embeddings, outline, options))

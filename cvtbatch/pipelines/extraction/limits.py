@@ -59,7 +59,7 @@ def embedding_limit_s(task: EmbeddingTask, stated_s: float | None) -> float:
     """Return how long the outlines of a task may take to embed, in seconds."""
     if stated_s is not None:
         return stated_s * len(task.rois)
-    return CASE_SECONDS + SLICE_SECONDS * sum(roi.slices for roi in task.rois)
+    return CASE_SECONDS + SLICE_SECONDS * sum(roi.slices * len(roi.parts) for roi in task.rois)
 
 
 def outline_limit_s(task: OutlineTask, stated_s: float | None) -> float:

@@ -57,9 +57,9 @@ def _fingerprints_of(case: Case) -> Fingerprints:
 
 def plan_run(known: Iterable[KnownOf], settings: Settings, options: Options) -> Iterator[CasePlan]:
     """Plan every case for what a run extracts, outlines and embeds."""
-    outline, embedding = settings.outline, settings.embedding
-    if embedding is not None and settings.only == "embeddings":
-        yield from map(embedding_plan.alone, EmbeddingPlans(known, embedding, outline, options))
+    outline, embeddings = settings.outline, settings.embeddings
+    if settings.only == "embeddings":
+        yield from map(embedding_plan.alone, EmbeddingPlans(known, embeddings, outline, options))
         return
     if outline is not None and settings.only == "outlines":
         for case, stored in known:
@@ -71,8 +71,8 @@ def plan_run(known: Iterable[KnownOf], settings: Settings, options: Options) -> 
         if outline is not None:
             plan = with_outlines(plan, plan_outlines(case, stored, outline, options.again, options.verify_inputs))
         plan = with_regions(plan, _plan_regions(case, stored, settings, options))
-        if embedding is not None:
-            planned = plan_embeddings(case, stored, embedding, options.again, outline)
+        if embeddings:
+            planned = plan_embeddings(case, stored, embeddings, options.again, outline)
             plan = with_embeddings(plan, planned)
         yield plan
 
@@ -112,13 +112,13 @@ class EmbeddingPlans:
     """The embeddings of every case, planned by what is stored of it, anew each time that they are asked for."""
 
     known: Iterable[KnownOf]
-    work: EmbeddingWork
+    works: Sequence[EmbeddingWork]
     outlining: OutlineWork | None
     options: Options
 
     def __iter__(self) -> Iterator[EmbeddingPlan]:
         for case, stored in self.known:
-            yield plan_embeddings(case, stored, self.work, self.options.again, self.outlining)
+            yield plan_embeddings(case, stored, self.works, self.options.again, self.outlining)
 
 
 def stored_cases(store: FeatureStore, manifest: Manifest, settings: Settings) -> StoredCases:
@@ -126,6 +126,7 @@ def stored_cases(store: FeatureStore, manifest: Manifest, settings: Settings) ->
     work, there = settings.work, store.table_names()
     features = {part.table: part.spec_id for part in work.values if part.table in there}
     rowless = tuple(part.spec_id for part in work.values if part.table not in there)
-    outline, embedding, regions = settings.outline_spec_id, settings.embedding_spec_id, tuple(settings.regions.values())
-    spec_ids = SpecIds(work.volume_spec_id, features, outline, embedding, rowless, regions)
+    embeddings = tuple(part.embedding_spec_id for part in settings.embeddings)
+    outline, regions = settings.outline_spec_id, tuple(settings.regions.values())
+    spec_ids = SpecIds(work.volume_spec_id, features, outline, embeddings, rowless, regions)
     return StoredCases(store, manifest, spec_ids)

@@ -132,11 +132,13 @@ class RegionSummary:
 
 @dataclass(slots=True)
 class EmbeddingSummary:
-    """What was embedded, by which image network with which weights; the licence is empty where it is not known."""
+    """What was embedded under a specification, by which network and weights; the licence is empty where it is not known."""
 
+    spec_id: str = ""
     backbone: str = "none"
     weights: str = "none"
     licence: str = ""
+    non_commercial: bool = False
     not_for_inference: bool = False
     rois: int = 0
     slices: int = 0
@@ -153,6 +155,7 @@ class ExtractReport:
         feature_sets: specifications of the job's feature sets, by the set's name.
         descriptions: specifications of what describes outlines, by table.
         regions: that the job asks for, by name.
+        embeddings: one a specification; a single one of none where the job asks for none.
         cases: that were planned.
         continued: of those computed, cases whose volume, and features where they had an outline, an earlier run had stored.
         clinical_updated: cases whose clinical values were corrected without any other reason to be new.
@@ -170,13 +173,12 @@ class ExtractReport:
     volume_spec_id: str
     radiomics_spec_id: str
     outline_spec_id: str
-    embedding_spec_id: str
     feature_sets: Mapping[str, str]
     descriptions: Mapping[str, str]
     regions: Mapping[str, RegionSummary]
     rows: Mapping[str, int]
     outlines: OutlineSummary
-    embeddings: EmbeddingSummary
+    embeddings: tuple[EmbeddingSummary, ...]
     plan: list[dict[str, str | int]]
     cases: int
     dry_run: bool = False
@@ -197,6 +199,16 @@ class ExtractReport:
     report: str | None = None
 
     @property
+    def embedding_spec_id(self) -> str:
+        """The first specification of embeddings; empty where none are asked for."""
+        return self.embeddings[0].spec_id
+
+    def embeddings_document(self) -> object:
+        """Return what was embedded as JSON: an object, or a list of objects where the job asks for several specifications."""
+        first, *others = (asdict(summary) for summary in self.embeddings)
+        return [first, *others] if others else first
+
+    @property
     def told(self) -> str:
         """Who computed the cases, in words."""
         begun = f" ({self.continued:,} of them begun by earlier runs)" if self.continued else ""
@@ -207,9 +219,10 @@ class ExtractReport:
     def to_document(self) -> dict[str, object]:
         """Return the JSON document of `cvtbatch extract --json`."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        parts = {name: asdict(getattr(self, name)) for name in ("audit", "outlines", "embeddings", "cost")}
+        parts = {name: asdict(getattr(self, name)) for name in ("audit", "outlines", "cost")}
+        embeddings = {"embedding_spec_id": self.embedding_spec_id, "embeddings": self.embeddings_document()}
         regions = {name: asdict(summary) for name, summary in self.regions.items()}
-        return {"command": "extract", **fields, **parts, "regions": regions}
+        return {"command": "extract", **fields, **parts, **embeddings, "regions": regions}
 
 
 def failure_counts(failures: Mapping[tuple[str, str], int]) -> list[dict[str, str | int]]:

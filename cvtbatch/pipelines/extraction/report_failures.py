@@ -33,9 +33,10 @@ def failed_items(
         state_of: how a case stands, by its row; what does not count as failed in this run is left out.
         log: of the run; it finds those of earlier runs too, where the texts are that the store may not have.
     """
-    specs = [report.volume_spec_id, report.radiomics_spec_id, report.outline_spec_id, report.embedding_spec_id]
+    specs = [report.volume_spec_id, report.radiomics_spec_id, report.outline_spec_id]
     specs += [*report.feature_sets.values(), *report.descriptions.values()]
     specs += [region.spec_id for region in report.regions.values()]
+    specs += [embedded.spec_id for embedded in report.embeddings]
     rows = view.rows("failures", COLUMNS)
     rows = rows.filter(pc.is_in(rows["spec_id"], value_set=pa.array(specs, pa.string())))
     numbers = manifest.find(zip(rows["center"].to_pylist(), rows["case_id"].to_pylist(), strict=True))

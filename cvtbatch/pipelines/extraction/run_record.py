@@ -14,7 +14,7 @@ from cvtbatch.pipelines.extraction.case_result import Row
 from cvtbatch.pipelines.extraction.report import ExtractReport
 from cvtbatch.pipelines.extraction.row_batch import bookkeeping, spec_row
 from cvtbatch.pipelines.extraction.settings import Settings
-from cvtbatch.pipelines.shared.job import Job
+from cvtbatch.pipelines.shared.job import EmbeddingSection, Job
 from cvtbatch.radiomics import PROFILES
 from cvtbatch.spec import canonical_json
 from cvtbatch.store import FeatureStore
@@ -35,6 +35,7 @@ LIBRARIES = (
     "distributed",
     "torch",
     "torchvision",
+    "timm",
 )
 
 
@@ -86,25 +87,31 @@ class RunRecord:
             "feature_sets": canonical_json(report.feature_sets),
             "descriptions": canonical_json(report.descriptions),
             "regions": canonical_json(self._settings.regions),
-            "embeddings": canonical_json(asdict(report.embeddings)),
+            "embeddings": canonical_json(report.embeddings_document()),
             **bookkeeping(self._run_id),
         }
 
 
 def shareable_job(job: Job) -> str:
     """Return the job without file names, as JSON."""
-    profile, weights = job.radiomics.profile, job.embedding.weights
+    profile = job.radiomics.profile
     named = profile if profile in PROFILES else "parameter file"
-    source = weights if weights == "none" or is_named(weights) else "file"
     sets, source_sets = (
         dict.fromkeys(files, "parameter file") for files in (job.radiomics.sets, job.radiomics.source_sets)
     )
     radiomics = replace(job.radiomics, profile=named, sets=sets, source_sets=source_sets)
-    embedding = replace(job.embedding, weights=source)
+    first, *others = (_without_file(section) for section in job.embeddings)
+    embedding = (first, *others) if isinstance(job.embedding, tuple) else first
     # The line of a command may name folders; its specification has the line's digest.
     line = None if job.outline.command.line is None else "command"
     outline = replace(job.outline, command=replace(job.outline.command, line=line))
     return canonical_json(to_document(replace(job, outline=outline, radiomics=radiomics, embedding=embedding)))
+
+
+def _without_file(section: EmbeddingSection) -> EmbeddingSection:
+    """Return a section whose weights are no file's name."""
+    named = section.weights == "none" or is_named(section.weights)
+    return section if named else replace(section, weights="file")
 
 
 @cache

@@ -1,5 +1,6 @@
 """What a run does, and how it goes about it: a job, resolved into specifications before any work starts."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -31,8 +32,8 @@ class Settings:
         only: the one stage that is asked for; None for all of them.
         outline: what finds outlines; None where the job names no method.
         outline_weights: of the network that outlines, for the store; None without one.
-        embedding: None where embeddings are not asked for.
-        weights_file: of the backbone, for the store; None where workers make them themselves.
+        embeddings: one a specification; none where they are not asked for.
+        weights_files: of the backbones, for the store, by the SHA-256 of their tensors; not those that workers make themselves.
     """
 
     job: Job
@@ -41,8 +42,8 @@ class Settings:
     only: Only | None
     outline: OutlineWork | None
     outline_weights: bytes | None
-    embedding: EmbeddingWork | None
-    weights_file: bytes | None
+    embeddings: tuple[EmbeddingWork, ...]
+    weights_files: Mapping[str, bytes]
 
     @property
     def extracts(self) -> bool:
@@ -68,11 +69,6 @@ class Settings:
     def outline_spec_id(self) -> str:
         """Empty where outlines are not asked for."""
         return "" if self.outline is None else self.outline.outline_spec_id
-
-    @property
-    def embedding_spec_id(self) -> str:
-        """Empty where embeddings are not asked for."""
-        return "" if self.embedding is None else self.embedding.embedding_spec_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +131,7 @@ def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
     FeatureStore.require_place(url)
     work = Work(url, volume.spec_id, (x, y, z), features, descriptions, regions)
     specs = (volume, radiomics, *set_specs, *description_specs, *region_specs)
-    settings = Settings(job, work, specs, only, None, None, None, None)
+    settings = Settings(job, work, specs, only, None, None, (), {})
     if only != "radiomics" and job.outline.method != "none":
         # With the methods' libraries, which no other run needs.
         from cvtbatch.pipelines.extraction.outline_settings import resolve_outline
@@ -144,12 +140,37 @@ def resolve(job: Job, store_url: str, only: Only | None = None) -> Settings:
         settings = replace(settings, specs=(*settings.specs, spec), outline=outline, outline_weights=outline_weights)
     elif only == "outlines":
         raise InputError("nothing_to_do", "--only outlines, and outline.method is none: name the method")
-    if only in (None, "embeddings") and job.embedding.weights != "none":
-        embedding, spec, weights_file = resolve_embedding(job.embedding, url, volume)
-        settings = replace(settings, specs=(*settings.specs, spec), embedding=embedding, weights_file=weights_file)
-    elif only == "embeddings":
+    sections = [section for section in job.embeddings if section.weights != "none"]
+    if only in (None, "embeddings") and sections:
+        return _with_embeddings(settings, sections, volume)
+    if only == "embeddings":
         raise InputError("nothing_to_do", "--only embeddings, and embedding.weights is none: name the weights")
     return settings
+
+
+def _with_embeddings(settings: Settings, sections: Sequence[EmbeddingSection], volume: Spec) -> Settings:
+    """Return the settings with what sections ask for of embeddings.
+
+    Raises:
+        InputError: "bad_embeddings": two make the same specification, or they name several devices; errors as for
+            `resolve_embedding`.
+    """
+    if len({section.device for section in sections}) > 1:
+        raise InputError(
+            "bad_embeddings",
+            "embedding: its sections are computed together, and name several devices: give all of them the same",
+        )
+    works, specs, files = list[EmbeddingWork](), dict[str, Spec](), dict[str, bytes]()
+    for section in sections:
+        work, spec, file = resolve_embedding(section, settings.work.store_url, volume)
+        if spec.spec_id in specs:
+            told = f"{section.backbone} with weights {work.weights.source}"
+            raise InputError("bad_embeddings", f"embedding: two sections are one specification, {told}: leave one out")
+        works.append(work)
+        specs[spec.spec_id] = spec
+        if file is not None:
+            files[work.weights.sha256] = file
+    return replace(settings, specs=(*settings.specs, *specs.values()), embeddings=tuple(works), weights_files=files)
 
 
 def resolve_embedding(section: EmbeddingSection, url: str, volume: Spec) -> tuple[EmbeddingWork, Spec, bytes | None]:
@@ -161,13 +182,16 @@ def resolve_embedding(section: EmbeddingSection, url: str, volume: Spec) -> tupl
     """
     leave_out = "leave them out: --set embedding.weights=none"
     require("embeddings need", "torch", "torchvision", instead=leave_out)
-    weights = load_weights(section.weights, find_architecture(section.backbone))
+    architecture = find_architecture(section.backbone)
+    # What its input cannot be is told before weights are fetched.
+    preprocessing = section.preprocessing(architecture.taken)
+    weights = load_weights(section.weights, architecture)
     spec = specify_embedding(section, weights, volume)
     work = EmbeddingWork(
         embedding_spec_id=spec.spec_id,
         volume_spec_id=volume.spec_id,
-        preprocessing=section.preprocessing(),
-        weights=WeightsRef(weights.source, weights.sha256, weights.architecture, url),
+        preprocessing=preprocessing,
+        weights=WeightsRef(weights.source, weights.sha256, architecture, url, weights.licence),
         not_for_inference=weights.not_for_inference,
         compute=section.compute(),
         slices=section.slices,
@@ -178,7 +202,7 @@ def resolve_embedding(section: EmbeddingSection, url: str, volume: Spec) -> tupl
 def specify_embedding(section: EmbeddingSection, weights: Weights, volume: Spec) -> Spec:
     """Return the specification of embeddings as a job asks for them, with these weights, of these volumes."""
     settings = {
-        **section.preprocessing().settings(),
+        **section.preprocessing(weights.architecture.taken).settings(),
         "backbone": weights.architecture.settings(),
         "precision": section.precision,
         "weights": weights.settings(),
@@ -188,8 +212,8 @@ def specify_embedding(section: EmbeddingSection, weights: Weights, volume: Spec)
 
 def own_gpus(settings: Settings) -> tuple[str, ...]:
     """Return the GPUs of this machine that a run can use."""
-    embedding, outline = settings.embedding, settings.outline
-    embeds = embedding is not None and embedding.compute.device != "cpu"
+    outline = settings.outline
+    embeds = any(work.compute.device != "cpu" for work in settings.embeddings)
     outlines = outline is not None and outline.settings.method != "threshold" and outline.settings.device != "cpu"
     if not (embeds or outlines) or not installed("torch"):
         return ()

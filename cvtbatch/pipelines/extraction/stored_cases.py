@@ -93,7 +93,7 @@ class KnownCase:
         rois: by roi_key, of people and of every method, and regions of these.
         regions: by roi_key, of the run's specifications.
         featured: by roi_key and specification, the input digests that have features, or what else describes the outline.
-        embedded: by roi_key, the input digests whose largest slice has an embedding.
+        embedded: by roi_key and specification, the input digests whose largest slice has an embedding.
         embedded_whole: those all of whose slices have one.
         failures: live failures by key.
     """
@@ -104,14 +104,14 @@ class KnownCase:
     rois: dict[str, KnownRoi] = field(default_factory=dict)
     regions: dict[str, KnownRegion] = field(default_factory=dict)
     featured: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
-    embedded: dict[str, frozenset[str]] = field(default_factory=dict)
-    embedded_whole: dict[str, frozenset[str]] = field(default_factory=dict)
+    embedded: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    embedded_whole: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     failures: dict[FailureKey, KnownFailure] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class SpecIds:
-    """The specifications of a run; `outline` and `embedding` are empty where they are not asked for.
+    """The specifications of a run; `outline` and `embeddings` are empty where they are not asked for.
 
     Attributes:
         features: and what else describes outlines, by the table of their rows, of those tables that the store has.
@@ -121,7 +121,7 @@ class SpecIds:
     volume: str
     features: Mapping[str, str]
     outline: str = ""
-    embedding: str = ""
+    embeddings: tuple[str, ...] = ()
     without_table: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
 
@@ -129,7 +129,7 @@ class SpecIds:
         """Return what a plan needs of a store, a row before what it stands on."""
         of_volume = pc.field("volume_spec_id") == self.volume
         features = (*self.features.values(), *self.without_table)
-        spec_ids = {self.volume, *features, self.outline, self.embedding, *self.regions}
+        spec_ids = {self.volume, *features, self.outline, *self.embeddings, *self.regions}
         failed = pc.field("spec_id").isin(sorted(spec_ids))
         wanted = {
             "cases": Wanted(("clinical_digest",)),
@@ -143,9 +143,10 @@ class SpecIds:
         if self.regions:
             of_specs = of_volume & pc.field("region_spec_id").isin(list(self.regions))
             wanted["regions"] = Wanted(("input_digest", "state"), of_specs)
-        if self.embedding:
-            of_spec = pc.field("embedding_spec_id") == self.embedding
-            wanted["embeddings"] = Wanted(("is_largest", "is_smallest"), of_spec & (IS_LARGEST | STANDS_FOR_ALL))
+        if self.embeddings:
+            of_specs = pc.field("embedding_spec_id").isin(list(self.embeddings))
+            columns = ("embedding_spec_id", "is_largest", "is_smallest")
+            wanted["embeddings"] = Wanted(columns, of_specs & (IS_LARGEST | STANDS_FOR_ALL))
         return wanted
 
 
@@ -174,7 +175,7 @@ class StoredCases:
 
 
 def read_known(view: View, features: Mapping[str, str]) -> Mapping[str, KnownCase]:
-    """Return what a store knows, by case_key; the rows are of one specification a kind, see `SpecIds.wanted`.
+    """Return what a store knows, by case_key; the rows are of the run's specifications, see `SpecIds.wanted`.
 
     Args:
         features: specifications by the table of their rows.
@@ -208,10 +209,11 @@ def read_known(view: View, features: Mapping[str, str]) -> Mapping[str, KnownCas
     for table, spec_id in features.items():
         for row in view.read(table, columns).to_pylist():
             _add(case(row).featured, (row["roi_key"], spec_id), row["input_digest"])
+    columns.append("embedding_spec_id")
     for row in view.read("embeddings", columns, IS_LARGEST).to_pylist():
-        _add(case(row).embedded, row["roi_key"], row["input_digest"])
+        _add(case(row).embedded, (row["roi_key"], row["embedding_spec_id"]), row["input_digest"])
     for row in view.read("embeddings", columns, STANDS_FOR_ALL).to_pylist():
-        _add(case(row).embedded_whole, row["roi_key"], row["input_digest"])
+        _add(case(row).embedded_whole, (row["roi_key"], row["embedding_spec_id"]), row["input_digest"])
     for row in view.rows("failures").to_pylist():
         failure = KnownFailure(row["source_fingerprint"], row["stage"], row["kind"], row["spec_id"])
         key = FailureKey(row["roi_key"], row["spec_id"], row["scope"], row["input_digest"])

@@ -85,11 +85,18 @@ def tune_backbone(
     from cvtbatch.embedding.finetuning import FineTuning
 
     _refuse(job, out)
-    device = choose_device(job.embedding.device, "embedding.device")
-    start = load_weights(job.embedding.weights, find_architecture(job.embedding.backbone))
+    [section] = job.embeddings
+    device = choose_device(section.device, "embedding.device")
+    architecture = find_architecture(section.backbone)
+    preprocessing = section.preprocessing(architecture.taken)
+    if architecture.taken.kind != "slice" or preprocessing.windows:
+        raise InputError(
+            "bad_backbone",
+            f"embedding.backbone {architecture.name}: what is tuned sees single slices, under one window",
+        )
+    start = load_weights(section.weights, architecture)
     pinned = open_pinned(url, snapshot_name, "finetune")
     cohort = read_tuning_cohort(pinned.view, job)
-    preprocessing = job.embedding.preprocessing()
     settings = {"preprocessing": preprocessing.settings(), "finetune": to_document(job.finetune)}
     checkpoint = out.with_suffix(".checkpoint")
     _require_writable(out)
@@ -124,7 +131,7 @@ def tune_backbone(
         "curve": json.dumps([[epoch.number, epoch.training_loss, epoch.holdout_loss] for epoch in tuned.curve]),
     }
     of_file = ("file", tensors, training["tensors_sha256"])
-    weights = Weights(*of_file, start.not_for_inference, training, start.architecture)
+    weights = Weights(*of_file, start.not_for_inference, training, start.architecture, start.licence)
     picture = out.with_suffix(".png")
     _write(out, to_bytes(weights))
     _write(picture, draw_learning_curve(tuned.curve, tuned.best_epoch))
@@ -141,12 +148,16 @@ def _refuse(job: Job, out: Path) -> None:
             "no_training_centers",
             "cohort.training_centers is empty: name the centres to train on, e.g. --set 'cohort.training_centers=[C1]'",
         )
-    if job.embedding.weights == "none":
+    if len(job.embeddings) > 1:
+        raise InputError(
+            "bad_embeddings", "embedding is a list of sections, and one network is tuned: give one section"
+        )
+    if job.embeddings[0].weights == "none":
         raise InputError("no_weights", "embedding.weights is none: name the weights to start from, e.g. imagenet")
 
 
 def read_examples(store: FeatureStore, cohort: TuningCohort, preprocessing: Preprocessing) -> "Examples":
-    """Read the largest slice of every outline, as the backbone sees it: gray (n, 224, 224), in the order of the cohort."""
+    """Read the largest slice of every outline, as the backbone sees it: gray (n, side, side), in the order of the cohort."""
     from cvtbatch.embedding.finetuning import Examples
 
     def largest(roi: TuningRoi) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -159,7 +170,11 @@ def read_examples(store: FeatureStore, cohort: TuningCohort, preprocessing: Prep
 
     with ThreadPoolExecutor(READERS) as threads:
         slices = list(threads.map(largest, cohort.rois))
-    gray = np.concatenate(slices) if slices else np.empty((0, 224, 224), np.float32)
+    gray = (
+        np.concatenate(slices)
+        if slices
+        else np.empty((0, preprocessing.taken.side, preprocessing.taken.side), np.float32)
+    )
     patients = tuple(f"{roi.center}\n{roi.patient}" for roi in cohort.rois)
     return Examples(gray, np.array([roi.label for roi in cohort.rois], np.int64), patients)
 

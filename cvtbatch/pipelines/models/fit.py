@@ -12,15 +12,15 @@ from cvtbatch.dlrn.settings import FitSettings
 from cvtbatch.dlrn.tasks import Task, TaskResult, run_task
 from cvtbatch.documents import to_document
 from cvtbatch.embedding.architectures import DEFAULT, network_of
-from cvtbatch.embedding.weights import licence_of
+from cvtbatch.embedding.weights import OF_TORCHVISION, licence_in, licence_of
 from cvtbatch.engine import Cluster
-from cvtbatch.errors import InputError
+from cvtbatch.errors import FormatError, InputError
 from cvtbatch.extras import require
 from cvtbatch.pipelines.models.cohort_source import CohortSource, cohort_source
 from cvtbatch.pipelines.models.fit_outlines import resolve_outlines
 from cvtbatch.pipelines.models.training_cohort import TrainingData, read_training
 from cvtbatch.pipelines.shared.job import Job
-from cvtbatch.pipelines.shared.pinned_store import open_pinned
+from cvtbatch.pipelines.shared.pinned_store import PinnedStore, open_pinned
 from cvtbatch.pipelines.shared.unfinished import require_done
 from cvtbatch.regions.rules import columns_by_region
 from cvtbatch.store import FeatureStore, Location
@@ -116,7 +116,7 @@ def fit_bundle(
     fit = fit_model(data.cohort, job.fit, data.specs, data.surroundings, spread)
     columns = {**{name: data.clinical[name] for name in CLINICAL}, **data.acquisition}
     summary, moments = summarise_cohort(data.cohort, fit.model, columns, CLINICAL)
-    document = _document(fit, data, job, pinned.name, pinned.content_digest)
+    document = _document(fit, data, job, pinned)
     document["cohort_summary"] = to_document(summary)
     write_bundle(out, document, fit.model, fit.golden, fit.selection, fit.out_of_fold, moments)
     return FitReport(str(out), load_bundle(out))
@@ -136,7 +136,7 @@ def _spread(
         yield result
 
 
-def _document(fit: Fit, data: TrainingData, job: Job, snapshot: str, content_digest: str) -> dict[str, object]:
+def _document(fit: Fit, data: TrainingData, job: Job, pinned: PinnedStore) -> dict[str, object]:
     """Return bundle.json but for what follows from the model and the files."""
     cohort, outcome = data.cohort, outcome_of(job.fit.outcome, job.fit.classes)
     return {
@@ -149,7 +149,7 @@ def _document(fit: Fit, data: TrainingData, job: Job, snapshot: str, content_dig
         },
         "spec_settings": {spec.kind: spec.content() for spec in data.spec_chain},
         "weights": dict(data.weights),
-        "snapshot": {"name": snapshot, "digest": content_digest},
+        "snapshot": {"name": pinned.name, "digest": pinned.content_digest},
         "cohort": {
             "digest": cohort.digest(),
             "training_centers": list(data.centers),
@@ -161,7 +161,7 @@ def _document(fit: Fit, data: TrainingData, job: Job, snapshot: str, content_dig
         },
         "outlines": to_document(data.outlines),
         **_feature_set(fit, data),
-        **_backbone(data),
+        **_backbone(data, pinned.store),
         **_regions(fit, data),
         "job": {"cohort": to_document(job.cohort), "fit": _fit_document(job)},
         **fit.document,
@@ -188,15 +188,26 @@ def _feature_set(fit: Fit, data: TrainingData) -> dict[str, object]:
     return {"feature_sets": [{"table": data.features, "spec_id": spec_id, "columns": columns}]}
 
 
-def _backbone(data: TrainingData) -> dict[str, object]:
+def _backbone(data: TrainingData, store: FeatureStore) -> dict[str, object]:
     """Return what bundle.json says of an image network in place of the default one; nothing of that."""
     [settings] = [spec.content() for spec in data.spec_chain if spec.kind == "embedding"]
     name, source = network_of(settings), str(data.weights["name"])
     if name == DEFAULT.name:
         return {}
     told = {"name": name, "embedding_spec_id": data.specs.embedding_spec_id, "length": settings["backbone"]["values"]}
-    of_weights = {"sha256": data.weights["sha256"], "licence": licence_of(source), "source": source}
+    of_weights = {"sha256": data.weights["sha256"], "licence": _licence(data, store), "source": source}
     return {"backbones": [{**told, **of_weights}]}
+
+
+def _licence(data: TrainingData, store: FeatureStore) -> str:
+    """Return the licence of the weights: by their name, or as the store's copy of them says; empty where it is not known."""
+    source = str(data.weights["name"])
+    if source in OF_TORCHVISION:
+        return licence_of(source)
+    try:
+        return licence_in(store.read_weights(str(data.weights["sha256"])))
+    except FormatError:
+        return ""
 
 
 def _regions(fit: Fit, data: TrainingData) -> dict[str, object]:

@@ -13,6 +13,7 @@ from cvtbatch.contracts import JsonObject
 from cvtbatch.dlrn.settings import FitSettings
 from cvtbatch.documents import from_document
 from cvtbatch.embedding.compute import Compute, Device, Precision
+from cvtbatch.embedding.inputs import WINDOWS, NetworkInput
 from cvtbatch.embedding.preprocessing import Field, Preprocessing
 from cvtbatch.embedding.training import Training
 from cvtbatch.errors import InputError, ProblemsError
@@ -93,9 +94,10 @@ class EmbeddingSection:
     """Embeddings: of which backbone, on what of a slice, computed how.
 
     Attributes:
-        backbone: an image network, e.g. "torchvision:resnet101".
+        backbone: a network, e.g. "torchvision:resnet101".
         weights: a name, a file, "random:SEED" or "none".
         slices: of a hematoma; the one setting of what is computed that is no part of the specification.
+        windows: of the channels, by name or as centre and width; None for one window in all of them.
         batch: slices that are computed together; None for the device's own.
         compile: run the backbone through torch.compile.
     """
@@ -105,6 +107,7 @@ class EmbeddingSection:
     slices: EmbeddedSlices
     level_hu: float
     width_hu: float
+    windows: tuple[str | tuple[float, float], ...] | None
     field: Field
     margin_mm: float
     precision: Precision
@@ -112,9 +115,16 @@ class EmbeddingSection:
     batch: int | None
     compile: bool
 
-    def preprocessing(self) -> Preprocessing:
-        """Return what the backbone sees of a slice."""
-        return Preprocessing(float(self.level_hu), float(self.width_hu), self.field, float(self.margin_mm))
+    def preprocessing(self, taken: NetworkInput) -> Preprocessing:
+        """Return what a backbone that takes this sees of a slice.
+
+        Raises:
+            InputError: "bad_windows": it cannot see so many windows.
+        """
+        named = (WINDOWS[window] if isinstance(window, str) else window for window in self.windows or ())
+        windows = tuple((float(level), float(width)) for level, width in named) or taken.windows
+        window = float(self.level_hu), float(self.width_hu)
+        return Preprocessing(*window, self.field, float(self.margin_mm), windows, taken)
 
     def compute(self) -> Compute:
         """Return how the backbone runs."""
@@ -186,6 +196,7 @@ class Job:
     Attributes:
         describe: tables of values that describe outlines, e.g. signs.
         regions: names of those that are derived of every outline.
+        embedding: as it was written, one section or several.
     """
 
     version: int
@@ -196,12 +207,17 @@ class Job:
     describe: tuple[str, ...]
     regions: tuple[str, ...]
     atlas: AtlasSection
-    embedding: EmbeddingSection
+    embedding: EmbeddingSection | tuple[EmbeddingSection, ...]
     cohort: CohortSection
     finetune: Training
     fit: FitSettings
     compare: CompareSection
     run: RunSection
+
+    @property
+    def embeddings(self) -> tuple[EmbeddingSection, ...]:
+        """The sections of embeddings, at least one."""
+        return self.embedding if isinstance(self.embedding, tuple) else (self.embedding,)
 
 
 def read_job(kind: Kind, path: Path | None = None, overrides: Sequence[str] = ()) -> Job:
@@ -235,7 +251,10 @@ def read_job(kind: Kind, path: Path | None = None, overrides: Sequence[str] = ()
         ]
     if problems:
         raise ProblemsError.of("bad_job", f"job file {source}" + (" with --set" if overrides else ""), problems)
-    return from_document(Job, contracts.with_defaults(document, "job.json"))
+    whole = contracts.with_defaults(document, "job.json")
+    if isinstance(sections := whole["embedding"], list):
+        whole["embedding"] = [contracts.with_defaults(section, "job.json", "embedding") for section in sections]
+    return from_document(Job, whole)
 
 
 def _not_finite(value: object, name: str = "") -> list[str]:
@@ -257,6 +276,11 @@ def _apply(document: JsonObject, override: str) -> None:
     target = document
     for section in sections:
         target = target.setdefault(section, {})
+        if isinstance(target, list):
+            raise InputError(
+                "bad_override",
+                f"--set {override!r}: {section} is a list here: give it whole, --set '{section}=[{{...}}, {{...}}]'",
+            )
         if not isinstance(target, dict):
             raise InputError("bad_override", f"--set {override!r}: {section} is no section")
     try:

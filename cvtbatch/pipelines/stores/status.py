@@ -44,7 +44,8 @@ def read_status(url: str, *, flow: bool = False) -> Document:
     spec_ids = {kind: newest.get(f"{kind}_spec_id") or "" for kind in KINDS}
     sets, descriptions = _feature_sets(newest), _by_name(newest, "descriptions")
     regions = list(_by_name(newest, "regions").values())
-    current = {*spec_ids.values(), *sets.values(), *descriptions.values(), *regions} - {""}
+    embedded = _embedded(newest)
+    current = {*spec_ids.values(), *embedded, *sets.values(), *descriptions.values(), *regions} - {""}
     there = store.table_names()
     masks, of_others = _masks(view, spec_ids, finds_all=_finds_all(newest))
     failures = view.rows("failures")
@@ -61,7 +62,7 @@ def read_status(url: str, *, flow: bool = False) -> Document:
             view,
             spec_ids,
             [*_with_sets(view, newest, there, masks), *_with_descriptions(view, descriptions, there)],
-            IS_LARGEST if _job(newest).get("embedding", {}).get("slices") == "largest" else STANDS_FOR_ALL,
+            embedded,
             regions,
             masks,
             live["case_key"],
@@ -98,6 +99,21 @@ def _job(run: Mapping[str, str]) -> dict[str, Any]:
     return job
 
 
+def _embedded(run: Mapping[str, str]) -> dict[str, pc.Expression]:
+    """Return, for each specification of a run's embeddings, the rows of which an outline has one that has what was asked for."""
+    told = _read(run, "embeddings")
+    # Of several it says each; of one, a run of an earlier version said the specification elsewhere.
+    spec_ids = [str(one["spec_id"]) for one in told] if isinstance(told, list) else [run.get("embedding_spec_id") or ""]
+    job = _job(run).get("embedding", {})
+    sections = job if isinstance(job, list) else [job]
+    asked_for = [section.get("slices") for section in sections if section.get("weights") != "none"]
+    return {
+        spec_id: IS_LARGEST if slices == "largest" else STANDS_FOR_ALL
+        for spec_id, slices in zip(spec_ids, asked_for, strict=False)
+        if spec_id
+    }
+
+
 def _feature_sets(run: Mapping[str, str]) -> dict[str, str]:
     """Return the specifications of a run's feature sets by their tables."""
     return {set_table(name): spec_id for name, spec_id in _by_name(run, "feature_sets").items()}
@@ -109,12 +125,21 @@ def _by_name(run: Mapping[str, str], column: str) -> dict[str, str]:
     Raises:
         FormatError: what it says of them is damaged.
     """
+    found = _read(run, column)
+    return {name: str(spec_id) for name, spec_id in found.items()}
+
+
+def _read(run: Mapping[str, str], column: str) -> Any:
+    """Return what a column of a run says as JSON; an empty object where it says nothing.
+
+    Raises:
+        FormatError: it is damaged.
+    """
     try:
-        found = json.loads(run.get(column) or "{}")
+        return json.loads(run.get(column) or "{}")
     except ValueError:
         told = column.replace("_", " ")
         raise FormatError("store_damaged", f"the {told} of a run in table runs are not what was written") from None
-    return {name: str(spec_id) for name, spec_id in found.items()}
 
 
 def _lacking_sets(
@@ -189,7 +214,7 @@ def _case_states(
     view: View,
     spec_ids: Mapping[str, str],
     with_values: Iterable[pa.ChunkedArray],
-    embedded: pc.Expression,
+    embedded: Mapping[str, pc.Expression],
     regions: Sequence[str],
     masks: pa.Table,
     failed: pa.ChunkedArray,
@@ -199,7 +224,7 @@ def _case_states(
     Args:
         spec_ids: the newest run's, by kind; empty where it had none.
         with_values: for each of its feature sets and descriptions, the outlines that have it or need not.
-        embedded: rows of embeddings, of which an outline has one if it has those that were asked for.
+        embedded: by specification, rows of embeddings of which an outline has one if it has those that were asked for.
         regions: specifications of its regions.
         masks: that this run works on.
         failed: case_keys that have a live failure.
@@ -217,8 +242,8 @@ def _case_states(
     for outlines_with_it in with_values:
         finished = finished.filter(_are_in(finished, outlines_with_it))
     whole = with_regions(view, regions, masks["roi_key"], finished)
-    if spec_ids["embedding"]:
-        of_spec = embedded & (pc.field("embedding_spec_id") == spec_ids["embedding"])
+    for spec_id, asked_for in embedded.items():
+        of_spec = asked_for & (pc.field("embedding_spec_id") == spec_id)
         finished = finished.filter(_are_in(finished, view.embeddings(["roi_key"], of_spec)["roi_key"]))
     done = pc.and_(_are_in(masks["roi_key"], finished), _are_in(masks["roi_key"], whole))
     unfinished = masks.filter(pc.invert(done))["case_key"]

@@ -79,13 +79,16 @@ def test_every_network_has_its_classifier_and_gives_so_many_values(architecture:
     with torch.device("meta"):
         body = torchvision.models.get_model(architecture.network, weights=None).eval()
         whole = body.state_dict()
-        body.set_submodule(architecture.head, torch.nn.Identity(), strict=True)
-        assert body(torch.empty(2, 3, 224, 224)).shape == (2, architecture.values)
+        for head in architecture.heads:
+            body.set_submodule(head, torch.nn.Identity(), strict=True)
+        box = architecture.taken.kind == "box"
+        assert body(torch.empty(2, 3, *((16, 112, 112) if box else (224, 224)))).shape == (2, architecture.values)
     taken = {name for name in whole if architecture.takes(name)}
     assert taken == {name for name in body.state_dict() if not name.endswith("num_batches_tracked")}
     assert all(whole[name].is_floating_point() for name in taken)
-    # What is named "imagenet" is there.
-    assert "IMAGENET1K_V1" in torchvision.models.get_model_weights(architecture.network).__members__
+    # What is named "imagenet", or "kinetics" of networks for videos, is there.
+    there = torchvision.models.get_model_weights(architecture.network).__members__
+    assert ("KINETICS400_V1" if box else "IMAGENET1K_V1") in there
 
 
 def test_the_page_tells_every_network_and_its_number_of_values() -> None:

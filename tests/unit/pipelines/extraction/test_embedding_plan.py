@@ -18,8 +18,8 @@ WORK = EmbeddingWork(
     "emb-1", "vol-1", Preprocessing(), WeightsRef("random:0", "0" * 64, DEFAULT, "store"), True, Compute(), slices="all"
 )
 FIVE_SLICES = {KEY: KnownRoi("digest-i", "digest-im", "mask", STORED, 0, 5)}
-THERE = {KEY: frozenset({"digest-im"})}
-OF_ANOTHER_MASK = {KEY: frozenset({"digest-before"})}
+THERE = {(KEY, "emb-1"): frozenset({"digest-im"})}
+OF_ANOTHER_MASK = {(KEY, "emb-1"): frozenset({"digest-before"})}
 
 
 @pytest.mark.parametrize(
@@ -37,21 +37,23 @@ OF_ANOTHER_MASK = {KEY: frozenset({"digest-before"})}
 )
 def test_slices_that_are_wanted_and_have_no_embedding_are_embedded(
     wanted: Literal["all", "largest"],
-    largest: dict[str, frozenset[str]],
-    whole: dict[str, frozenset[str]],
+    largest: dict[tuple[str, str], frozenset[str]],
+    whole: dict[tuple[str, str], frozenset[str]],
     part: str | None,
     slices: int,
     reason: Reason,
 ) -> None:
     stored = known(rois=FIVE_SLICES, embedded=largest, embedded_whole=whole)
-    plan = plan_embeddings(CASE, stored, replace(WORK, slices=wanted), again=False)
-    assert [(roi.part, roi.slices) for roi in plan.pending] == ([] if part is None else [(part, slices)])
+    plan = plan_embeddings(CASE, stored, [replace(WORK, slices=wanted)], again=False)
+    assert [(roi.parts, roi.slices) for roi in plan.pending] == ([] if part is None else [({"emb-1": part}, slices)])
     assert plan.reasons() == (reason,)
 
 
 def test_a_failure_ends_once_the_wanted_slices_are_there() -> None:
     key = FailureKey(KEY, WORK.embedding_spec_id)
     stored = known(rois=FIVE_SLICES, embedded=THERE, failures={key: KnownFailure("x", "embedding", "volume_damaged")})
-    plans = [plan_embeddings(CASE, stored, replace(WORK, slices=wanted), again=False) for wanted in ("largest", "all")]
+    plans = [
+        plan_embeddings(CASE, stored, [replace(WORK, slices=wanted)], again=False) for wanted in ("largest", "all")
+    ]
     assert [plan.ended for plan in plans] == [(key,), ()]
     assert plans[1].reasons() == (Reason.RETRIED,)

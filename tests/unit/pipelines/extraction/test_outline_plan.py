@@ -171,7 +171,7 @@ def test_without_a_volume_it_is_said_why() -> None:
 
 def test_no_hemorrhage_in_an_image_says_nothing_of_another_one() -> None:
     of_another = found(outline=KnownOutline("digest-old", ()))
-    idle = [plan_embeddings(AWAITING, store, EMBEDDING, False, OUTLINING).idle for store in (found(), of_another)]
+    idle = [plan_embeddings(AWAITING, store, [EMBEDDING], False, OUTLINING).idle for store in (found(), of_another)]
     assert idle == ["no_hemorrhage", "awaiting_mask"]
 
 
