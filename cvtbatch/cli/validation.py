@@ -27,7 +27,7 @@ from cvtbatch.cli.values import Word
 
 if TYPE_CHECKING:
     from cvtbatch.engine import ClusterConfig
-    from cvtbatch.pipelines.centers.validate import ValidationReport
+    from cvtbatch.pipelines.centers.validate import ClassReport, ValidationReport
     from cvtbatch.validation.recalibration import Method
 
 
@@ -263,13 +263,17 @@ def add_center(
     ctx.exit(STANDING_FAILURES if report.extraction.failed or report.validation.not_computed() else 0)
 
 
-def print_validation(report: "ValidationReport") -> None:
+def print_validation(report: "ValidationReport | ClassReport") -> None:
     """Print what a validation found, in a few lines, and where its page is."""
+    from cvtbatch.pipelines.centers.validate import ClassReport
     from cvtbatch.validation.report.cohort_words import others_in_words, unrecorded_criteria
     from cvtbatch.validation.report.column_words import in_words
     from cvtbatch.validation.report.digits import span_text, value_text
     from cvtbatch.validation.values import NotComputable
 
+    if isinstance(report, ClassReport):
+        _print_classes(report)
+        return
     found = report.validation
     say(
         f"Centre {report.center}: {len(found.cases)} cases, {found.known} with a known outcome, "
@@ -292,6 +296,30 @@ def print_validation(report: "ValidationReport") -> None:
         say(f"Eligibility: {unrecorded}; an empty value leaves nobody out")
     say(found.power.verdict)
     say(in_words(found.shift.verdict))
+    if found.provenance.not_for_inference:
+        say("Not for inference: the image network has random weights.")
+    if count := found.provenance.unfit_outlines:
+        say(f"Not for inference: {count} outlines are marked so.")
+    say(f"Report: {report.page}")
+
+
+def _print_classes(report: "ClassReport") -> None:
+    from cvtbatch.validation.report.digits import span_text, value_text
+    from cvtbatch.validation.values import NotComputable
+
+    found = report.validation
+    counts = ", ".join(f"{count} {name}" for name, count in found.counts.items())
+    say(f"Centre {report.center}: {len(found.cases)} cases, {found.known} of a known class: {counts}")
+    if report.reading != report.fitted:
+        say(f"Fitted on {report.fitted}, applied to {report.reading}")
+    for reason, cases in report.left_out().items():
+        say(f"left out: {cases}, {reason.replace('_', ' ')}")
+    for model in found.models:
+        if isinstance(model.macro, NotComputable):
+            say(f"{model.name}: M not computable: {model.macro.reason}")
+        else:
+            span = span_text(model.macro)
+            say(f"{model.name}: M {value_text(model.macro)}{f' ({span})' if span else ''}, {model.n} cases")
     if found.provenance.not_for_inference:
         say("Not for inference: the image network has random weights.")
     if count := found.provenance.unfit_outlines:

@@ -81,6 +81,11 @@ class Case:
     probabilities: Mapping[str, float] = field(default_factory=dict)
     beyond: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def lack(self) -> str:
+        """Why the case is not judged; empty where it is."""
+        return "outcome unknown" if self.outcome is None else ""
+
     def probability(self, model: str) -> float:
         """Return the probability by a model that scored the case; votes that are not recalibrated stand for themselves."""
         return self.probabilities.get(model, self.scores[model])

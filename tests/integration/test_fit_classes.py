@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
+from cvtbatch import contracts
 from cvtbatch.dlrn import load_bundle
 from cvtbatch.pipelines.models.cohort_source import CohortSource
 from cvtbatch.pipelines.models.training_cohort import read_training
@@ -23,13 +25,13 @@ OF_ETIOLOGY = ("--set", "fit.outcome=etiology", "--set", "fit.classes=[HP, CVT, 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a store and a bundle of three etiologies; one case of C1 is of a fourth."""
+    """Return a folder with a store and a bundle of three etiologies; one case of each centre is of a fourth."""
     folder = tmp_path_factory.mktemp("classes")
     store = fill(folder / "store")
     rows = store.current("cases").to_pylist()
     for row in rows:
         row |= {"clinical_digest": row["clinical_digest"] + "again"}
-        row["etiology"] = "AVM" if row["case_key"] == "C1/004" else ETIOLOGIES[int(row["case_id"]) % 4]
+        row["etiology"] = "AVM" if row["case_key"] in {"C1/004", "C2/010"} else ETIOLOGIES[int(row["case_id"]) % 4]
         row["extra"] = json.dumps({"x_kind": row["etiology"].lower()})
     store.table("cases").append(rows)
     create_snapshot(store, "paper", Selection(), "test")
@@ -65,6 +67,28 @@ def test_scores_hold_a_probability_of_each_class_and_none_of_an_event(folder: Pa
         assert row["predicted_class"] == row["classes"][int(np.argmax(row["dlrn_by_class"]))]
     alone = ("rad", "dlrn", "dlr_probability", "dlrn_youden", "set_event", "points_total", "clinical_points")
     assert {row[name] for row in rows for name in alone} == {None}
+
+
+def test_a_report_of_a_centre_tells_m_classes_and_decisions(folder: Path) -> None:
+    options = ("--store", folder / "store", "--bundle", folder / "bundle", "--center", "C2")
+    found = cvtbatch("validate", *options, "--out", folder / "report", "--json", check=True)
+    told = json.loads(found.stdout)
+    assert contracts.problems_of(told, "commands/validate.json") == []
+    assert told["classes"] == {"HP": 4, "CVT": 7, "CAA": 2}
+    document = json.loads((folder / "report" / "report.json").read_text())
+    dlrn = document["models"][-1]
+    rows = [row for row in document["cases"] if row["told"] and row["label"]]
+    outcome = [document["classes"].index(row["label"]) for row in rows]
+    probability = [[row["probabilities"][name] for name in document["classes"]] for row in rows]
+    assert (
+        dlrn["macro"]["value"] == told["auc"] == pytest.approx(roc_auc_score(outcome, probability, multi_class="ovo"))
+    )
+    assert [way["protocol"] for way in dlrn["training"]] == ["out of fold"]
+    assert sum(map(sum, dlrn["confusion"])) == dlrn["n"] == 13
+    assert document["flow"][-1]["excluded"] == [["of a class that is not told", 1]]
+    page = (folder / "report" / "report.html").read_text()
+    assert "ROC curves of DLRN, each class against all others" in page
+    assert (folder / "report" / "tables" / "confusion.csv").read_text().startswith("class,told HP,told CVT,told CAA\n")
 
 
 def test_other_may_stand_for_all_that_are_not_listed_and_an_x_column_holds_names(folder: Path) -> None:

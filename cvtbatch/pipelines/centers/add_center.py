@@ -20,7 +20,7 @@ from cvtbatch.manifest import Case, Manifest, name_centers
 from cvtbatch.pipelines.archive.check_files import Problem, check_files
 from cvtbatch.pipelines.archive.check_needs import Lack, check_needs
 from cvtbatch.pipelines.centers.center_source import refuse_seen_center
-from cvtbatch.pipelines.centers.validate import ValidationReport, validate_center
+from cvtbatch.pipelines.centers.validate import ClassReport, ValidationReport, validate_center
 from cvtbatch.pipelines.extraction.bundle_settings import bundle_job, require_bundle_specs
 from cvtbatch.pipelines.extraction.case_plan import CasePlan
 from cvtbatch.pipelines.extraction.extract import dry_run, extract
@@ -28,7 +28,6 @@ from cvtbatch.pipelines.extraction.listeners import Listeners
 from cvtbatch.pipelines.extraction.report import ExtractReport
 from cvtbatch.pipelines.extraction.settings import Options, Settings, resolve
 from cvtbatch.pipelines.models.score import ScoreReport, score_store
-from cvtbatch.pipelines.shared.bundle_outcome import require_event
 from cvtbatch.pipelines.shared.bundle_warnings import BundleWarning, bundle_warnings
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
@@ -49,6 +48,7 @@ class Plan:
         lacks: what the bundle needs and the manifest lacks: cases go without a score, or without a verdict.
         reader: whose outlines are scored and judged; None for whom the bundle was fitted on.
         reviewed: only outlines that a review accepts are scored and judged.
+        several_classes: the bundle tells them, of whose scores there is no explanation.
     """
 
     manifest: Manifest
@@ -59,6 +59,7 @@ class Plan:
     lacks: tuple[Lack, ...]
     reader: str | None
     reviewed: bool
+    several_classes: bool
 
 
 @dataclass(slots=True)
@@ -71,7 +72,7 @@ class CenterReport:
     extraction: ExtractReport
     snapshot: str
     scores: ScoreReport
-    validation: ValidationReport
+    validation: ValidationReport | ClassReport
     seconds: dict[str, float] = field(default_factory=dict)
 
     def to_document(self) -> dict[str, object]:
@@ -112,14 +113,14 @@ def planned(
         raise InputError(
             "several_centers", f"the manifest holds {len(centers)} centres ({name_centers(centers)}): add one at a time"
         )
-    require_event(bundle, "add-center", "extract the centre, and `cvtbatch score` tells the classes of its cases")
     refuse_seen_center(bundle, centers[0])
     manifest.require_folders()
     with tempfile.TemporaryDirectory(prefix="cvtbatch-add-center-") as folder:
         settings = resolve_by_bundle(bundle, job, store_url, given, Path(folder))
         lacks = tuple(check_needs(manifest, bundle, reader))
         warnings = bundle_warnings(bundle.description)
-        yield Plan(manifest, centers[0], bundle_path, settings, warnings, lacks, reader, job.cohort.reviewed)
+        several, reviewed = bool(bundle.model.classes), job.cohort.reviewed
+        yield Plan(manifest, centers[0], bundle_path, settings, warnings, lacks, reader, reviewed, several)
 
 
 def resolve_by_bundle(bundle: Bundle, job: Job, store_url: str, given: bool, folder: Path) -> Settings:
@@ -253,7 +254,7 @@ def add_center(
             (plan.center,),
             cluster,
             reader=plan.reader,
-            explain=True,
+            explain=not plan.several_classes,
             reviewed=plan.reviewed,
             on_progress=lambda done, total: on_progress("score", done, total, 0),
         )

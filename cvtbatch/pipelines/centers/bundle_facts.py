@@ -43,7 +43,7 @@ def bundle_facts(bundle: Bundle) -> BundleFacts:
             ModelFacts(
                 shown,
                 {name: bundle.model.thresholds[model][name] for name in THRESHOLDS},
-                _training_estimates(bundle.description, model),
+                training_estimates(bundle.description, model),
                 _out_of_fold(bundle, model),
                 scale_of(bundle, model),
             )
@@ -83,6 +83,8 @@ def scale_of(bundle: Bundle, model: Model) -> Scale:
 def uncalibrated(bundle: Bundle) -> list[str]:
     """Return a caution for the signatures whose votes are not recalibrated, with the reasons."""
     votes = bundle.description.votes
+    if bundle.model.classes:
+        return []
     if not votes:
         return ["votes of Rad, DL and DLR are uncalibrated: a bundle of this format does not recalibrate them"]
     return [
@@ -122,7 +124,7 @@ def _out_of_fold(bundle: Bundle, model: Model) -> Maybe[Scored]:
     return Scored(outcome, np.concatenate([scores.events, scores.others]))
 
 
-def _training_estimates(description: Description, model: Model) -> tuple[TrainingEstimate, ...]:
+def training_estimates(description: Description, model: Model) -> tuple[TrainingEstimate, ...]:
     """Return what training estimated, each way with what speaks against it and the marks that the bundle gives."""
     metrics = description.metrics
     marks = [entry.mark for entry in description.marks if model in entry.models]

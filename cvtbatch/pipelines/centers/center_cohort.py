@@ -1,12 +1,13 @@
 """A centre as a cohort: who was screened, who is analysed and why not, with which scores; and the training cohort beside it."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pyarrow.compute as pc
 
-from cvtbatch.dlrn.scoring import probability_column
+from cvtbatch.dlrn.scoring import by_class, probability_column
 from cvtbatch.dlrn.settings import SIGNATURES
 from cvtbatch.errors import CvtbatchError, InputError
 from cvtbatch.manifest import Reading, key_of
@@ -23,12 +24,13 @@ from cvtbatch.pipelines.centers.reader_study import Readers
 from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outlines, select_rows
 from cvtbatch.pipelines.models.score_keys import KEY, read_keys
 from cvtbatch.pipelines.shared.case_values import acquisition_values, case_columns, clinical_values, own_values
-from cvtbatch.pipelines.shared.outcomes import NO_SUCH_OUTCOME, Outcomes, read_outcomes
+from cvtbatch.pipelines.shared.outcomes import NO_SUCH_OUTCOME, UNLISTED, Outcomes, read_outcomes
 from cvtbatch.pipelines.shared.reviewed import refused_outlines
 from cvtbatch.regions.rules import is_region
 from cvtbatch.reporting.outlined_slice import OutlinedSlice
 from cvtbatch.store import StoredArray, among
 from cvtbatch.validation.baseline import Value
+from cvtbatch.validation.class_validation import ClassCase
 from cvtbatch.validation.eligibility import CRITERIA, assess_eligibility
 from cvtbatch.validation.inputs import Case, CenterCohort, Contribution, Count, Explanation, FlowStep, Training
 from cvtbatch.validation.report import Pictures
@@ -78,8 +80,10 @@ def read_cohort(source: Source, readers: Readers, reviewed: bool = False) -> Cen
         and assess_eligibility(cases[case_key]).included
     ]
     rows = rows.take(places)
+    classes = source.bundle.model.classes
     found = [
         _case(
+            classes,
             cases[case_key],
             rois[roi_key],
             volumes[case_key],
@@ -113,8 +117,8 @@ def read_cohort(source: Source, readers: Readers, reviewed: bool = False) -> Cen
 
 def _outcomes(source: Source, cases: Mapping[str, Row], reading: Reading) -> Outcomes:
     """Return the outcomes of cases that the bundle is to tell, by case_key."""
-    column = source.bundle.description.outcome.column
-    return read_outcomes(source.view, cases.values(), column, reading, source.spec_ids)
+    column, classes = source.bundle.description.outcome.column, source.bundle.model.classes
+    return read_outcomes(source.view, cases.values(), column, reading, source.spec_ids, classes)
 
 
 def _refused(source: Source, own: Sequence[Row]) -> dict[str, str]:
@@ -175,6 +179,7 @@ def _filter_scales(source: Source) -> dict[str, float | None]:
 
 
 def _case(
+    classes: Sequence[str],
     case: Row,
     roi: Row,
     volume: Row,
@@ -186,10 +191,14 @@ def _case(
     outcome: int | None,
 ) -> Case:
     flags = dict.fromkeys([*(score["flags"] or ()), *(volume["flags"] or ()), *(roi["flags"] or ())])
-    return Case(
+    make: Callable[..., Case] = Case
+    if classes:
+        label = None if outcome is None or outcome == UNLISTED else classes[outcome]
+        make = partial(ClassCase, label=label, unlisted=outcome == UNLISTED, by_class=_by_class(score))
+    return make(
         key=case["case_key"],
         patient=case["patient"],
-        outcome=None if outcome is None else bool(outcome),
+        outcome=None if classes or outcome is None else bool(outcome),
         scores={shown: score[str(name)] for name, shown in MODEL_NAMES.items() if score[str(name)] is not None},
         clinical={**clinical_values(case, roi), "source_volume_ml": roi["source_volume_ml"], **own},
         acquisition=acquisition_values(volume, scale),
@@ -200,6 +209,12 @@ def _case(
         probabilities=_probabilities(score),
         beyond=beyond,
     )
+
+
+def _by_class(score: Row) -> dict[str, tuple[float, ...]]:
+    """Return what models say of each of several classes."""
+    found = {shown: score[by_class(name)] for name, shown in MODEL_NAMES.items()}
+    return {shown: tuple(values) for shown, values in found.items() if values is not None}
 
 
 def _probabilities(score: Row) -> dict[str, float]:
@@ -294,15 +309,15 @@ def _flow(cases: Mapping[str, Row], unused: Mapping[str, str], found: Sequence[C
         empty.update(assessed.unknown)
         if key not in analysed:
             unusable.setdefault(unused[key], []).append(key)
-    unknown = sorted(case.key for case in found if case.outcome is None)
+    unknown: dict[str, list[str]] = {}
+    for lack, key in sorted((case.lack, case.key) for case in found if case.lack):
+        unknown.setdefault(lack, []).append(key)
     unrecorded = {criterion.column: empty[criterion.column] for criterion in CRITERIA if empty[criterion.column]}
     return (
         FlowStep("screened", len(cases)),
         FlowStep.leaving_out("eligible", eligible, excluded, unrecorded),
         FlowStep.leaving_out("scored", len(analysed), dict(sorted(unusable.items()))),
-        FlowStep.leaving_out(
-            "with a known outcome", len(analysed) - len(unknown), {"outcome unknown": unknown} if unknown else {}
-        ),
+        FlowStep.leaving_out("with a known outcome", len(analysed) - sum(map(len, unknown.values())), unknown),
     )
 
 

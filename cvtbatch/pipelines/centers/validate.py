@@ -6,17 +6,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from cvtbatch.dlrn.bundle import load_bundle
 from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.engine import Cluster
 from cvtbatch.extras import require
 from cvtbatch.manifest import Reading, key_of, name_centers, require_centers, twins_of
-from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, bundle_facts, recalibrated, uncalibrated
+from cvtbatch.pipelines.centers.bundle_facts import (
+    MODEL_NAMES,
+    bundle_facts,
+    recalibrated,
+    training_estimates,
+    uncalibrated,
+)
 from cvtbatch.pipelines.centers.center_cohort import read_cohort, read_pictures, read_training_values
 from cvtbatch.pipelines.centers.center_source import Source, open_source, refuse_seen_center
 from cvtbatch.pipelines.centers.kept_training import training_values
-from cvtbatch.pipelines.centers.reader_study import read_readers
+from cvtbatch.pipelines.centers.reader_study import Readers, read_readers
 from cvtbatch.pipelines.extraction.set_settings import grid_of, set_parameters
 from cvtbatch.pipelines.shared.bundle_outcome import require_event
 from cvtbatch.pipelines.shared.bundle_warnings import bundle_warnings
@@ -25,9 +32,11 @@ from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE
 from cvtbatch.pipelines.shared.reviewed import NOT_REVIEWED, REFUSALS
 from cvtbatch.spec import Spec, canonical_json
+from cvtbatch.validation.class_validation import ClassValidation, evaluate_classes
 from cvtbatch.validation.evaluate import Validation, evaluate
 from cvtbatch.validation.inputs import Provenance
 from cvtbatch.validation.report import write_report
+from cvtbatch.validation.report.class_page import write_class_report
 from cvtbatch.validation.report.column_words import SLICES
 from cvtbatch.validation.report.store_answers import (
     FEATURE_CLASSES,
@@ -38,6 +47,7 @@ from cvtbatch.validation.report.store_answers import (
 from cvtbatch.validation.study import Study
 from cvtbatch.validation.values import NotComputable
 
+R = TypeVar("R", bound="_Report")
 HERE = Cluster(None, "inline", threads=None)
 POOLED = {
     Pooling.AREA_MEAN: "slices, their mean weighted by area",
@@ -49,8 +59,8 @@ SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
-class ValidationReport:
-    """What a run did, for people and as the JSON document of `cvtbatch validate --json`."""
+class _Report:
+    """What a run did at a centre, and where the page is."""
 
     store: str
     center: str
@@ -59,7 +69,7 @@ class ValidationReport:
     fitted: Reading
     reading: Reading
     page: Path
-    validation: Validation
+    validation: Validation | ClassValidation
     seconds: float
 
     def left_out(self) -> dict[str, int]:
@@ -67,6 +77,31 @@ class ValidationReport:
         counts = dict(count for step in self.validation.flow for count in step.excluded)
         words = {reason: reason.replace("_", " ") for reason in (NOT_REVIEWED, *REFUSALS.values())}
         return {reason: counts[told] for reason, told in words.items() if told in counts}
+
+    def common(self) -> dict[str, object]:
+        """Return the part of the JSON document that does not depend on what the bundle tells."""
+        return {
+            "command": "validate",
+            "store": self.store,
+            "center": self.center,
+            "snapshot": self.snapshot,
+            "bundle_digest": self.bundle_digest,
+            "fitted_reader": self.fitted.reader,
+            "reader": self.reading.reader,
+            "reading": self.reading.number,
+            "report": str(self.page),
+            "cases": len(self.validation.cases),
+            "left_out": self.left_out(),
+            "with_outcome": self.validation.known,
+            "seconds": self.seconds,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationReport(_Report):
+    """What a run did, for people and as the JSON document of `cvtbatch validate --json`."""
+
+    validation: Validation
 
     def not_computed(self) -> dict[str, str]:
         """Return why a model has no AUC, by its name; empty where all have."""
@@ -78,24 +113,31 @@ class ValidationReport:
         found = self.validation
         auc = found.primary_result.auc
         return {
-            "command": "validate",
-            "store": self.store,
-            "center": self.center,
-            "snapshot": self.snapshot,
-            "bundle_digest": self.bundle_digest,
-            "fitted_reader": self.fitted.reader,
-            "reader": self.reading.reader,
-            "reading": self.reading.number,
-            "report": str(self.page),
-            "cases": len(found.cases),
-            "left_out": self.left_out(),
-            "with_outcome": found.known,
+            **self.common(),
             "events": found.events,
             "auc": None if isinstance(auc, NotComputable) else auc.value,
             "shift": found.shift.verdict,
             "power": found.power.verdict,
-            "seconds": self.seconds,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class ClassReport(_Report):
+    """The same of a bundle of several classes."""
+
+    validation: ClassValidation
+
+    def not_computed(self) -> dict[str, str]:
+        """Return why a model has no M, by its name; empty where all have."""
+        results = [(model.name, model.macro) for model in self.validation.models]
+        return {name: macro.reason for name, macro in results if isinstance(macro, NotComputable)}
+
+    def to_document(self) -> dict[str, object]:
+        """Return the JSON document."""
+        macro = self.validation.primary_result.macro
+        auc = None if isinstance(macro, NotComputable) else macro.value
+        verdicts = {"shift": None, "power": None}
+        return {**self.common(), "events": None, "classes": dict(self.validation.counts), "auc": auc, **verdicts}
 
 
 def validate_centers(
@@ -109,14 +151,15 @@ def validate_centers(
     study: Study | None = None,
     reader: str | None = None,
     reviewed: bool = False,
-) -> list[ValidationReport]:
+) -> list[ValidationReport | ClassReport]:
     """Validate a bundle at one centre, or at each of several, of which each has a report in a folder of its own below `out`.
 
     Arguments and errors are those of `validate_center`; a centre that is refused is so before the first report is written.
     """
     require("validation needs", "sklearn", "statsmodels", "matplotlib")
     bundle = load_bundle(bundle_path)
-    require_event(bundle, "validate", "`cvtbatch score` tells the classes of a store's cases")
+    if study is not None:
+        require_event(bundle, "validate --study", "its checklists are; leave --study out")
     for center in centers:
         refuse_seen_center(bundle, center)
     pinned = open_pinned(store_url, snapshot, "validate")
@@ -144,7 +187,7 @@ def validate_center(
     study: Study | None = None,
     reader: str | None = None,
     reviewed: bool = False,
-) -> ValidationReport:
+) -> ValidationReport | ClassReport:
     """Validate a bundle on what it has scored of a centre, and write the report into a folder.
 
     Args:
@@ -166,28 +209,24 @@ def validate_center(
     refuse_seen_center(bundle, center)
     source = open_source(store_url, bundle, center, snapshot, "validate", reader)
     spread = partial(map_on, cluster)
-    cohort = read_cohort(source, read_readers(source, spread), reviewed)
+    several = bool(bundle.model.classes)
+    cohort = read_cohort(source, Readers((), ()) if several else read_readers(source, spread), reviewed)
     unfit = sum(NOT_FOR_INFERENCE in case.flags for case in cohort.cases)
-    found = evaluate(
-        cohort,
-        bundle_facts(bundle),
-        training_values(bundle, read_training_values(source)),
-        _provenance(source, unfit, study, reviewed),
-        SEED,
-        spread,
-    )
-    page = write_report(found, read_pictures(source), out, on_page)
-    return ValidationReport(
-        store=source.store.location.url,
-        center=center,
-        snapshot=source.snapshot,
-        bundle_digest=bundle.digest,
-        fitted=source.fitted,
-        reading=source.reading,
-        page=page,
-        validation=found,
-        seconds=round(time.monotonic() - started, 3),
-    )
+    provenance = _provenance(source, unfit, study, reviewed)
+
+    def report_of(kind: type[R], found: Validation | ClassValidation, page: Path) -> R:
+        seconds = round(time.monotonic() - started, 3)
+        url, digest = source.store.location.url, bundle.digest
+        return kind(url, center, source.snapshot, digest, source.fitted, source.reading, page, found, seconds)
+
+    if several:
+        training = {shown: training_estimates(bundle.description, name) for name, shown in MODEL_NAMES.items()}
+        column = bundle.description.outcome.column
+        of_classes = evaluate_classes(cohort, column, bundle.model.classes, training, provenance, SEED)
+        return report_of(ClassReport, of_classes, write_class_report(of_classes, out))
+    training_ = training_values(bundle, read_training_values(source))
+    found = evaluate(cohort, bundle_facts(bundle), training_, provenance, SEED, spread)
+    return report_of(ValidationReport, found, write_report(found, read_pictures(source), out, on_page))
 
 
 def other_spellings(source: Source) -> list[str]:
