@@ -10,7 +10,7 @@ import click
 from cvtbatch.cli.archive_options import is_address, selection_options, to_selection, to_source
 from cvtbatch.cli.display import progress_display, say
 from cvtbatch.cli.interrupts import raise_if_interrupted
-from cvtbatch.cli.options import STANDING_FAILURES, cluster_options, json_option
+from cvtbatch.cli.options import STANDING_FAILURES, cluster_options, json_option, plain_http_option
 
 if TYPE_CHECKING:
     from cvtbatch.engine import ClusterConfig
@@ -71,7 +71,7 @@ _WAY_ON = (
     help="Which pseudonym is whose; keep it to yourself.  [default: below ~/.local/share/cvtbatch]",
 )
 @selection_options
-@click.option("--plain-http", is_flag=True, help="Allow dicomweb+http:// to another machine, unencrypted.")
+@plain_http_option
 @cluster_options(default_workers=None)
 @json_option
 @click.pass_context
@@ -153,9 +153,9 @@ def index(
         address = to_source(folder, None, None).address
         prepared = pipeline.prepare_archive(require_dicomweb(address, selected), out, options)
     else:
-        if selected != to_selection(["CT"], (), (), None, None) or plain_http:
+        if selected != to_selection(["CT"], (), (), None, None):
             raise click.UsageError(
-                "--body-part, --description, --study-date, --accessions and --plain-http are about an archive: name one as SOURCE"
+                "--body-part, --description, --study-date and --accessions are about an archive: name one as SOURCE"
             )
         prepared = pipeline.prepare(Path(folder), out, options)
     with progress_display("read", quiet=as_json, unit="files") as show:

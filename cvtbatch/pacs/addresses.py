@@ -59,11 +59,8 @@ class Dimse:
         return f"{scheme}://{self.ae_title}@{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
-def parse_address(text: str, *, plain_http: bool = False) -> Dicomweb | Dimse:
+def parse_address(text: str) -> Dicomweb | Dimse:
     """Return an address that may be connected to.
-
-    Args:
-        plain_http: whether dicomweb+http:// may lead beyond this machine, whatever the environment says.
 
     Raises:
         InputError: "bad_pacs_address": it is none; "plain_connection": what is sent could be read on its way.
@@ -85,8 +82,8 @@ def parse_address(text: str, *, plain_http: bool = False) -> Dicomweb | Dimse:
         return _dimse(parts, port, text)
     if parts.scheme not in {"dicomweb+https", "dicomweb+http"}:
         raise _bad("its beginning is not known", text)
-    plain_http = plain_http or os.environ.get(PLAIN_HTTP) == "1"
-    if parts.scheme == "dicomweb+http" and not plain_http and not is_this_machine(parts.hostname):
+    allowed = os.environ.get(PLAIN_HTTP) == "1" or is_this_machine(parts.hostname)
+    if parts.scheme == "dicomweb+http" and not allowed:
         raise InputError(
             PLAIN_CONNECTION,
             "dicomweb+http:// to another machine is not encrypted, and patients could be read on the way: use dicomweb+https://, "

@@ -67,7 +67,6 @@ def test_an_open_line_leads_to_another_machine_only_where_that_is_said() -> None
         with pytest.raises(InputError) as raised:
             parse_address(text)
         assert raised.value.kind == "plain_connection"
-        assert str(parse_address(text, plain_http=True)) == text
         with plain_http_allowed():
             assert str(parse_address(text)) == text
         assert PLAIN_HTTP not in os.environ
