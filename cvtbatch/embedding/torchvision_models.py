@@ -9,7 +9,6 @@ place while torchvision is imported, which asks the true one when it is called, 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -23,17 +22,27 @@ def is_compile_supported(device_type: Any) -> Any:
     return import_module(_UTILS).is_compile_supported(device_type)
 
 
-@cache
-def torchvision_models() -> Any:
+def torchvision_models() -> ModuleType:
     """Return the module `torchvision.models`."""
+    # This imports nothing of the compiler, and must not meet a stand-in.
     import_module("torch")
+    with _without_compiler():
+        import torchvision.models
+    models: ModuleType = torchvision.models
+    return models
+
+
+@contextmanager
+def _without_compiler() -> Iterator[None]:
+    """Let a stand-in take the compiler's place while the block lasts, unless it is there already, or torchvision is."""
     if sys.modules.keys() & {_COMPILER, "torchvision"}:
-        return import_module("torchvision.models")
+        yield
+        return
     stand_ins = {_COMPILER: ModuleType(_COMPILER), _UTILS: ModuleType(_UTILS)}
     stand_ins[_UTILS].__dict__["is_compile_supported"] = is_compile_supported
     sys.modules.update(stand_ins)
     try:
-        return import_module("torchvision.models")
+        yield
     finally:
         for name in stand_ins:
             del sys.modules[name]
