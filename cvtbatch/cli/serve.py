@@ -205,11 +205,12 @@ def serve(
             queue,
             IndexOptions(center=center, choice=choice, segment=segment, map_path=map_path, leave_ties=True),
             extraction,
-            Options(retry_failed, False, metrics, log or pipeline.default_log(), folder / "report", typed_command()),
+            Options(retry_failed, log=log or pipeline.default_log(), report=folder / "report", command=typed_command()),
             config,
             bundle,
             reader or (None if extraction.outline is None else extraction.outline.reader),
             results,
+            metrics,
         )
         with nullcontext() if once else suppress(KeyboardInterrupt):
             pipeline.serve(settings, folder, once, lambda text: say(text, err=True), raise_if_interrupted, on_round)

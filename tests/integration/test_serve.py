@@ -218,3 +218,28 @@ def test_what_is_not_for_inference_is_refused(archive: DicomwebServer, tmp_path:
     assert "--send-unreviewed goes with --to and --send" in told(f"{line} --send-unreviewed --to {archive.url}", 2)
     assert not (tmp_path / "store").exists()
     assert archive.requests == []
+
+
+def test_a_study_that_fails_or_is_left_out_does_not_stop_the_others(
+    archive: DicomwebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del archive.files[list(archive.files)[-1]]
+    gap, tie = ball((5.0, 5.0, 10.0, 5.0, 5.0, 5.0)), ball((5.0,) * 5)
+    write_series(tmp_path / "gap", gap.hu(), gap.stack, SeriesTags("Secret gap", "axial", 0.0))
+    for name in ("tie", "tie again"):
+        write_series(tmp_path / name, tie.hu(), tie.stack, SeriesTags(f"Secret {name}", "axial", 0.0))
+    studies = {}
+    for path in sorted(tmp_path.glob("*/*.dcm")):
+        dataset = pydicom.dcmread(path)
+        dataset.StudyInstanceUID = studies.setdefault(path.parent.name[:3], dataset.StudyInstanceUID)
+        dataset.PatientID = path.parent.name[:3]
+        content = io.BytesIO()
+        dataset.save_as(content)
+        archive.files[str(dataset.SOPInstanceUID)] = content.getvalue()
+    assert poll(archive, tmp_path, "--queue", 1)["fresh"] == 3
+    document = poll(archive, tmp_path, "--queue", 1, code=3)
+    assert document["ended"] == {"done": 1, "failed": 1, "left_out": 1}
+    assert (document["kinds"], document["cases"]) == ({"missing_slices": 1, "tie": 1}, 2)
+    assert poll(archive, tmp_path)["due"] == 0
+    document = poll(archive, tmp_path, "--retry-failed", code=3)
+    assert (document["due"], document["ended"]) == (2, {"failed": 1, "left_out": 1})

@@ -114,7 +114,7 @@ def serve(
         quiet(),
         hold_store(store.location),
         open_spool(spool_folder) as spool,
-        published(settings.options.metrics, figures),
+        published(settings.metrics, figures),
     ):
         watch = Watch(
             settings, store, uid_key, BatchWork(settings, spool, figures, told), Memory(store, run_id, uid_key.key_id)

@@ -57,6 +57,7 @@ class ServeSettings:
         extraction, options: of the extraction; studies that failed or were left out are taken once more where it retries failures.
         reader: whose outlines are scored; None for whom the bundle was fitted on.
         results: None where none are made.
+        metrics: where they go, as `published` takes it: those of the watch, in the place of its runs'.
     """
 
     watched: Watched
@@ -70,6 +71,7 @@ class ServeSettings:
     bundle: Path | None
     reader: str | None
     results: ResultsWork | None
+    metrics: str | None
 
 
 def resolve_extraction(job: Job, store_url: str, bundle_path: Path | None, folder: Path, *, given: bool) -> Settings:
