@@ -14,6 +14,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,9 +37,10 @@ from cvtbatch.store import FeatureStore
 from tests.support.archives import write_rows
 from tests.support.commands import extract_json
 from tests.support.dicomweb_server import serve_dicomweb
+from tests.support.dimse_server import serve_dimse
 from tests.support.mask_files import Ball, ball, datasets, write_seg, write_structure_set
 from tests.support.result_stores import adapted_bundle
-from tests.support.stand_ins import standing_in
+from tests.support.stand_ins import BlockMeans, standing_in
 from tests.support.stub_archive import Answer, stub_archive
 
 KEY = "a key that stays with its user"
@@ -230,6 +232,7 @@ def produced(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> dict
         texts |= modelled(store, out)
         texts |= sent(archive, store, out / "bundle", patch)
         texts |= watched(archive, out, patch)
+        texts |= fetched(archive, out / "bundle", patch)
         texts["review"] = run("review", "--store", store, "--out", out / "review", "--workers", "0", "--json")
     for name in contracts.table_names():
         run("export", name, "--store", store, "--out", out / f"{name}.csv")
@@ -256,20 +259,12 @@ def modelled(store: Path, out: Path) -> dict[str, str]:
 
 def sent(archive: Archive, store: Path, bundle: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
     """Send results to an archive that is busy, and refuses one; return what is said and logged of it, by every library."""
-    logged = io.StringIO()
-    handler = logging.StreamHandler(logged)
     named = ("--manifest", archive.manifest, "--store", store, "--bundle", bundle, "--capture", "--fhir")
     patch.setenv("CVTBATCH_PACS_TOKEN", f"{STEM} TOKEN")
-    logging.getLogger().addHandler(handler)
-    logging.getLogger().setLevel(logging.DEBUG)
-    try:
-        with stub_archive() as stub:
-            stub.answers = [Answer(503, headers={"Retry-After": "0"}), Answer(204), Answer(409)]
-            kept = archive.folder.parent / "results"
-            told = run("results", "A/good", *named, "--out", kept, "--to", stub.address, "--send", "--json", code=3)
-    finally:
-        logging.getLogger().setLevel(logging.WARNING)
-        logging.getLogger().removeHandler(handler)
+    with everything_logged() as logged, stub_archive() as stub:
+        stub.answers = [Answer(503, headers={"Retry-After": "0"}), Answer(204), Answer(409)]
+        kept = archive.folder.parent / "results"
+        told = run("results", "A/good", *named, "--out", kept, "--to", stub.address, "--send", "--json", code=3)
     assert sum(path.endswith("/studies") for _, path, _ in stub.asked) == 9
     assert all(STEM.encode() in path.read_bytes() for path in kept.rglob("*.*"))
     assert Counter(one["state"] for one in json.loads(told)["objects"]) == {"sent": 8, "failed": 1}
@@ -305,6 +300,38 @@ def watched(archive: Archive, out: Path, patch: pytest.MonkeyPatch) -> dict[str,
         texts["index of an archive"] = run(*indexed)
     assert json.loads(result.stdout)["ended"] == {"done": 1, "held": 0, "failed": 1, "left_out": 0, "incomplete": 0}
     return texts
+
+
+def fetched(archive: Archive, bundle: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Pull a series from archives that break off, and score it where it lies; return what is said and logged of it."""
+    paths = sorted((archive.folder / f"{STEM} good").iterdir())
+    files = {str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID): path.read_bytes() for path in paths}
+    header, mask = pydicom.dcmread(paths[0]), archive.folder / f"{STEM}_seg.dcm"
+    texts, kept = {}, archive.folder.parent / "pulled"
+    with everything_logged() as logged, serve_dicomweb(files) as web, serve_dimse(files, {}) as dimse:
+        web.cut, dimse.cut = [30_000], [2]
+        for name, address in (("dicomweb", web.url), ("dimse", dimse.url)):
+            texts[f"pull by {name}"] = run("pull", address, "--out", kept / name, "--json")
+            assert len([*(kept / name).rglob("*.dcm")]) == len(files)
+        image = f"{web.url}/studies/{header.StudyInstanceUID}/series/{header.SeriesInstanceUID}"
+        patch.setattr("cvtbatch.embedding.backbone.Backbone", BlockMeans)
+        with standing_in():
+            texts["predict"] = run("predict", image, mask, "--bundle", bundle, "--json")
+    return {**texts, "what libraries log of fetching": logged.getvalue()}
+
+
+@contextmanager
+def everything_logged() -> Iterator[io.StringIO]:
+    """Gather what any library logs."""
+    logged, root = io.StringIO(), logging.getLogger()
+    handler = logging.StreamHandler(logged)
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        yield logged
+    finally:
+        root.setLevel(logging.WARNING)
+        root.removeHandler(handler)
 
 
 def run(*arguments: object, code: int = 0) -> str:
