@@ -253,9 +253,8 @@ class FeatureStore(OpenedStore):
             primary_reading: which of that reader's outlines.
             features: "radiomics", the study's, or the name of a feature set of your own, whose features stand in their place.
             pooling: "largest", or how all slices make one embedding, in a column that is called so: "area_mean"
-                (embedding_area_mean), weighted by area, or "mean_max" (embedding_mean_max), mean and maximum side by side; or
-                "attention" (embedding_attention), those of all slices one behind the other, which a bundle weighs. It is
-                null where a slice has no embedding.
+                (embedding_area_mean), weighted by area, "mean_max" (embedding_mean_max), mean and maximum side by side, "attention"
+                (embedding_attention), all of them one behind the other. It is null where a slice has no embedding.
             region: of these outlines the region of this name, e.g. "rim5", which has no embedding; by default they themselves.
             regions: whose features stand beside those of the outlines, e.g. ["rim5"]: columns rim5:original_firstorder_Mean ...,
                 null where an outline has no such region, and rim5:region_spec_id. `spec` may name what derived them.

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch.dlrn.scoring import probability_column
@@ -21,6 +22,7 @@ from cvtbatch.pipelines.centers.center_source import (
 )
 from cvtbatch.pipelines.centers.reader_study import Readers
 from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outlines, select_rows
+from cvtbatch.pipelines.models.own_cases import without_own_cases
 from cvtbatch.pipelines.models.score_keys import KEY, read_keys
 from cvtbatch.pipelines.shared.case_values import acquisition_values, case_columns, clinical_values, own_values
 from cvtbatch.pipelines.shared.outcomes import NO_SUCH_OUTCOME, Outcomes, read_outcomes
@@ -78,6 +80,7 @@ def read_cohort(source: Source, readers: Readers, reviewed: bool = False) -> Cen
         and assess_eligibility(cases[case_key]).included
     ]
     rows = rows.take(places)
+    unmoved = _as_they_are(source, rows)
     found = [
         _case(
             cases[case_key],
@@ -89,6 +92,7 @@ def read_cohort(source: Source, readers: Readers, reviewed: bool = False) -> Cen
             beyond,
             own_values(cases[case_key], source.bundle.model.clinical),
             outcomes[case_key],
+            unmoved.get(roi_key, {}),
         )
         for roi_key, case_key, beyond in zip(
             rows["roi_key"].to_pylist(),
@@ -184,13 +188,14 @@ def _case(
     beyond: Mapping[str, float],
     own: Mapping[str, Value],
     outcome: int | None,
+    unmoved: Row,
 ) -> Case:
     flags = dict.fromkeys([*(score["flags"] or ()), *(volume["flags"] or ()), *(roi["flags"] or ())])
     return Case(
         key=case["case_key"],
         patient=case["patient"],
         outcome=None if outcome is None else bool(outcome),
-        scores={shown: score[str(name)] for name, shown in MODEL_NAMES.items() if score[str(name)] is not None},
+        scores=_model_scores(score),
         clinical={**clinical_values(case, roi), "source_volume_ml": roi["source_volume_ml"], **own},
         acquisition=acquisition_values(volume, scale),
         flags=tuple(flags),
@@ -199,7 +204,21 @@ def _case(
         explanation=_explanation(score, explanation),
         probabilities=_probabilities(score),
         beyond=beyond,
+        as_they_are=_model_scores(unmoved),
     )
+
+
+def _as_they_are(source: Source, rows: pa.Table) -> dict[str, Row]:
+    """Return the scores of a moved centre's rows with their features as they are, by roi_key; nothing where it is not moved."""
+    moved = source.bundle.model.harmonisation
+    if moved is None or source.center not in moved.later:
+        return {}
+    return {row["roi_key"]: row for row in without_own_cases(source.bundle).score(rows).to_pylist()}
+
+
+def _model_scores(score: Row) -> dict[str, float]:
+    found = {shown: score.get(str(name)) for name, shown in MODEL_NAMES.items()}
+    return {shown: value for shown, value in found.items() if value is not None}
 
 
 def _probabilities(score: Row) -> dict[str, float]:
