@@ -28,6 +28,7 @@ def show(path: Path, as_json: bool) -> None:
       cvtbatch bundle show bundle
     """
     from cvtbatch import contracts
+    from cvtbatch.dlrn.combat import FEWEST_CASES, NewCenters
     from cvtbatch.dlrn.settings import Model
     from cvtbatch.dlrn.thresholds import THRESHOLDS
     from cvtbatch.pipelines.models.bundle_summary import summarise_bundle
@@ -63,7 +64,11 @@ def show(path: Path, as_json: bool) -> None:
     if alike := found.harmonisation:
         say(
             f"Centres: radiomics features of {', '.join(alike.centers)} on the scale of {alike.reference} ({alike.method}); "
-            "those of other centres as they are"
+            + (
+                f"those of another one too, by {FEWEST_CASES} or more of its own cases"
+                if alike.new_centers is NewCenters.OWN_CASES
+                else "those of other centres as they are"
+            )
         )
     say(f"Image network: {found.backbone}, weights {weights.name}, SHA-256 {weights.sha256 or 'not known'}")
     for name in ("volume", "radiomics", "embedding"):

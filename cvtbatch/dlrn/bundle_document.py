@@ -8,7 +8,7 @@ from cvtbatch import contracts
 from cvtbatch.contracts import JsonObject
 from cvtbatch.dlrn.bundle_files import DOCUMENT
 from cvtbatch.dlrn.clinical_terms import Kind
-from cvtbatch.dlrn.combat import AS_THEY_ARE
+from cvtbatch.dlrn.combat import NewCenters
 from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.prediction_sets import METHOD
 from cvtbatch.dlrn.settings import Harmonising
@@ -43,8 +43,8 @@ def refuse_later(document: JsonObject) -> None:
 
     Such a key has a default in the contract, and is this version's at that default, or absent; of feature sets, one is this
     version's whose features stand in place of the study's, of backbones one that it knows, of poolings those whose components are
-    of what is pooled, of harmonisations ComBat that leaves new centres as they are, of prediction sets CV+'s of each class,
-    clinical terms and regions are, of kinds that it knows, and outcomes of two classes, or of more without thresholds.
+    of what is pooled, of harmonisations ComBat, of prediction sets CV+'s of each class, clinical terms and regions are, of kinds
+    that it knows, and outcomes of two classes, or of more without thresholds.
 
     Raises:
         FormatError: "bundle_too_new", with the keys.
@@ -87,9 +87,10 @@ def _of_one_set(document: JsonObject) -> bool:
 
 
 def _as_known(harmonisation: object) -> bool:
-    return isinstance(harmonisation, dict) and (harmonisation.get("method"), harmonisation.get("new_centers")) == (
-        Harmonising.COMBAT,
-        AS_THEY_ARE,
+    return (
+        isinstance(harmonisation, dict)
+        and harmonisation.get("method") == Harmonising.COMBAT
+        and harmonisation.get("new_centers") in list(NewCenters)
     )
 
 

@@ -5,13 +5,17 @@ reference, and what is believed of them is drawn towards what the centre's other
 with a reference centre and without covariates, as neuroCombat 0.2.12 computes it with `ref_batch`, to the same step of the same
 iteration. What a centre is found to do is applied to rows that were not looked at: value -> (value - location) / scale.
 
+A centre that came later is moved by its own cases in the same way, where that is asked for (`ReferenceScale.moved`): mean and
+deviation of each column are kept of the reference for it.
+
 No outcome is looked at. The price: where centres differ in their share of events, a part of what the disease does is taken away
 with what the scanner does.
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import numpy as np
 
@@ -19,14 +23,49 @@ from cvtbatch.dlrn.arrays import Booleans, Floats
 from cvtbatch.dlrn.univariate import unusable_reasons
 from cvtbatch.errors import InputError
 
-# What becomes of rows of centres that are not known, in bundle.json.
-AS_THEY_ARE = "as_they_are"
 # Change of an iteration's values, relative to the former ones, at which it ends.
 CONVERGED = 1e-4
 # A spread takes two rows; what is believed of columns together takes two columns.
 FEWEST = 2
-# Of a centre in a whole cohort.
+# Of a centre in a whole cohort, and of one that is moved by its own cases.
 FEWEST_CASES = 20
+
+
+class NewCenters(StrEnum):
+    """What becomes of centres that a model was not fitted on: they stay, or their own cases say what moves them."""
+
+    AS_THEY_ARE = "as_they_are"
+    OWN_CASES = "own_cases"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReferenceScale:
+    """The scale of the reference centre.
+
+    Attributes:
+        columns: (p,) that have one: no missing value in any case, and not constant at the reference.
+        mean, sd: (p,) of the reference's cases.
+    """
+
+    columns: tuple[str, ...]
+    mean: Floats
+    sd: Floats
+
+    def moved(self, values: Floats, columns: Sequence[str]) -> tuple[Floats, Floats]:
+        """Return location and scale of some columns, (q,) both, of a centre with these values (n, p); NaN where one is missing.
+
+        Raises:
+            InputError: "no_usable_column": fewer than two columns have no missing value.
+        """
+        whole = np.isfinite(values).all(axis=0)
+        if whole.sum() < FEWEST:
+            raise InputError(
+                "no_usable_column", "ComBat learns what a centre does from many columns without missing values"
+            )
+        location, scale = np.full((2, len(self.columns)), np.nan)
+        location[whole], scale[whole] = _move(values[:, whole], self.mean[whole], self.sd[whole])
+        places = [self.columns.index(column) for column in columns]
+        return location[places], np.where(np.isnan(scale), 1.0, scale)[places]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,12 +76,16 @@ class Harmonisation:
         centers: (B,) names, in order, the reference among them.
         reference: the centre whose values stay as they are.
         location, scale: (B, p) of each centre and column: 0 and 1 of the reference.
+        base: what moves centres that come later; None where they stay as they are.
+        later: those of the centres that came later.
     """
 
     centers: tuple[str, ...]
     reference: str
     location: Floats
     scale: Floats
+    base: ReferenceScale | None = None
+    later: tuple[str, ...] = ()
 
     def knows(self, centers: Sequence[str | None]) -> Booleans:
         """Say of which rows the centre is known: (n,)."""
@@ -59,7 +102,24 @@ class Harmonisation:
     def of_columns(self, columns: Sequence[int]) -> "Harmonisation":
         """Return what it does to some columns."""
         location, scale = (np.ascontiguousarray(array[:, list(columns)]) for array in (self.location, self.scale))
-        return Harmonisation(self.centers, self.reference, location, scale)
+        return replace(self, location=location, scale=scale)
+
+    @property
+    def as_fitted(self) -> "Harmonisation":
+        """What it does without the centres that came later."""
+        count = len(self.centers) - len(self.later)
+        location, scale = self.location[:count], self.scale[:count]
+        return replace(self, centers=self.centers[:count], location=location, scale=scale, later=())
+
+    def with_center(self, center: str, location: Floats, scale: Floats) -> "Harmonisation":
+        """Return what it does with one more centre, which it does not know, and which moves like this: (p,) both."""
+        return replace(
+            self,
+            centers=(*self.centers, center),
+            location=np.concatenate([self.location, location[None]]),
+            scale=np.concatenate([self.scale, scale[None]]),
+            later=(*self.later, center),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +127,18 @@ class HarmonisedCenters:
     """What bundle.json says of a harmonisation; locations and scales are arrays of the bundle.
 
     Attributes:
-        centers: those that it knows, the reference among them; rows of others are scored as they are.
+        centers: those that it was fitted on, the reference among them.
         columns: the radiomics columns in use.
+        new_centers: what becomes of rows of other centres.
+        reference_columns: those whose mean and deviation at the reference are kept for them.
     """
 
     method: str
     centers: tuple[str, ...]
     reference: str
     columns: tuple[str, ...]
+    new_centers: NewCenters = NewCenters.AS_THEY_ARE
+    reference_columns: tuple[str, ...] = ()
 
 
 def require_centers(centers: Sequence[str], reference: str | None) -> None:
@@ -136,11 +200,25 @@ def fit_combat(values: Floats, centers: Sequence[str], reference: str | None = N
     for place, (center, own) in enumerate(rows.items()):
         if center == reference:
             continue
-        shift, variance = _posterior((values[np.ix_(own, usable)] - mean) / sd)
         location[place, ~usable] = np.nan
-        scale[place, usable] = np.sqrt(variance)
-        location[place, usable] = mean * (1 - scale[place, usable]) + sd * shift
+        location[place, usable], scale[place, usable] = _move(values[np.ix_(own, usable)], mean, sd)
     return Harmonisation(tuple(rows), reference, location, scale)
+
+
+def reference_scale(values: Floats, centers: Sequence[str], reference: str, columns: Sequence[str]) -> ReferenceScale:
+    """Return the scale of a fit's reference; arguments as `fit_combat` had and found them, with the columns' names."""
+    rows = np.flatnonzero(np.asarray(centers, dtype=object) == reference)
+    usable = np.isfinite(values).all(axis=0) & np.array([not reason for reason in unusable_reasons(values[rows])])
+    names = tuple(name for name, has in zip(columns, usable.tolist(), strict=True) if has)
+    own = values[np.ix_(rows, usable)]
+    return ReferenceScale(names, own.mean(axis=0), own.std(axis=0))
+
+
+def _move(values: Floats, mean: Floats, sd: Floats) -> tuple[Floats, Floats]:
+    """Return location and scale (p,) of a centre's values (n, p) against a reference's mean and deviation (p,)."""
+    shift, variance = _posterior((values - mean) / sd)
+    scale = np.sqrt(variance)
+    return mean * (1 - scale) + sd * shift, scale
 
 
 def _posterior(values: Floats) -> tuple[Floats, Floats]:

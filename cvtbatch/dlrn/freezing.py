@@ -23,6 +23,7 @@ from cvtbatch.dlrn.clinical_terms import (
     names_of,
 )
 from cvtbatch.dlrn.cohort import Cohort
+from cvtbatch.dlrn.combat import Harmonisation, NewCenters, reference_scale
 from cvtbatch.dlrn.estimates import number
 from cvtbatch.dlrn.forest import flatten, votes_of
 from cvtbatch.dlrn.kernels import standardise
@@ -43,6 +44,7 @@ from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model
 from cvtbatch.dlrn.signatures import Signatures
 from cvtbatch.dlrn.tasks import Fitted
 from cvtbatch.errors import InternalError
+from cvtbatch.regions.rules import columns_by_region, split_column
 from cvtbatch.validation import nomogram as scales
 from cvtbatch.validation.splines import spline_basis
 
@@ -101,10 +103,25 @@ def freeze_model(
         pooling=settings.pooling,
         clinical=clinical,
         classes=settings.classes,
-        harmonisation=signatures.harmonisation and signatures.harmonisation.of_columns(radiomics),
+        harmonisation=signatures.harmonisation and _of_used(signatures.harmonisation, radiomics, cohort, settings),
         attention=signatures.attention,
     )
     return _with_training_distances(model, cohort)
+
+
+def _of_used(found: Harmonisation, used: Sequence[int], cohort: Cohort, settings: FitSettings) -> Harmonisation:
+    """Return what is done to the columns in use, with what moves centres that come later if they are to be.
+
+    Their shifts are judged by all columns of outlines and of regions that some column in use is of: others are not read of them.
+    """
+    own = found.of_columns(used)
+    if settings.harmonise.new_centers is NewCenters.AS_THEY_ARE:
+        return own
+    names = cohort.radiomics_names
+    regions = {"", *columns_by_region(names[place] for place in used)}
+    read = [place for place, name in enumerate(names) if split_column(name)[0] in regions]
+    values, columns = cohort.radiomics[:, read], [names[place] for place in read]
+    return replace(own, base=reference_scale(values, cohort.centers, found.reference, columns))
 
 
 def build_nomogram(coefficients: Sequence[float], clinical: Sequence[ClinicalTerm]) -> Nomogram:

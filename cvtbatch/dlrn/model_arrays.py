@@ -13,7 +13,7 @@ from cvtbatch.dlrn.attention import Attention
 from cvtbatch.dlrn.bundle_files import ARRAYS, DOCUMENT
 from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS
 from cvtbatch.dlrn.cohort_summary import EmbeddingMoments
-from cvtbatch.dlrn.combat import AS_THEY_ARE, Harmonisation
+from cvtbatch.dlrn.combat import Harmonisation, HarmonisedCenters, NewCenters, ReferenceScale
 from cvtbatch.dlrn.description import Description
 from cvtbatch.dlrn.forest import FlatForest
 from cvtbatch.dlrn.model import FrozenModel
@@ -42,6 +42,7 @@ PLAIN = (
 # What bundle.json says of a fold's model: all else is the bundle's.
 OF_FOLD = tuple(FoldDescription.__dataclass_fields__)
 HARMONISATION = ("harmonisation.location", "harmonisation.scale")
+REFERENCE = ("harmonisation.reference_mean", "harmonisation.reference_sd")
 ATTENTION = {name: f"attention.{name}" for name in Attention.__dataclass_fields__}
 RECALIBRATION, OUT_OF_FOLD, SIDES = "recalibration", "out_of_fold", ("events", "others")
 MOMENTS = ("embedding.mean", "embedding.sd")
@@ -110,6 +111,10 @@ def _model_problems(description: Description, arrays: Arrays) -> list[str]:
         return [f"{DOCUMENT} and {ARRAYS} do not agree whether this is a recalibration"]
     if {name in arrays for name in HARMONISATION} != {description.harmonisation is not None}:
         return [f"{DOCUMENT} and {ARRAYS} do not agree whether centres are made alike"]
+    alike = description.harmonisation
+    by_own_cases = alike is not None and alike.new_centers is NewCenters.OWN_CASES
+    if {name in arrays for name in REFERENCE} != {by_own_cases}:
+        return [f"{DOCUMENT} and {ARRAYS} do not agree whether new centres are made alike by their own cases"]
     if {name in arrays for name in ATTENTION.values()} != {_pooling_of(description) is Pooling.ATTENTION}:
         return [f"{DOCUMENT} and {ARRAYS} do not agree whether slices are pooled by attention"]
     if description.harmonisation and description.harmonisation.columns != description.columns.radiomics:
@@ -152,7 +157,7 @@ def _array_names() -> tuple[set[str], set[str]]:
     of_signatures = {f"{name}.{part}" for name in SIGNATURES for part in ("used", *FlatForest.__dataclass_fields__)}
     needed = {*PLAIN, *of_signatures}
     of_scores = {name for model in Model for name in _out_of_fold_names(model)}
-    return needed, {*needed, RECALIBRATION, *HARMONISATION, *ATTENTION.values(), *MOMENTS, *of_scores}
+    return needed, {*needed, RECALIBRATION, *HARMONISATION, *REFERENCE, *ATTENTION.values(), *MOMENTS, *of_scores}
 
 
 def _out_of_fold_names(model: Model) -> tuple[str, ...]:
@@ -175,6 +180,8 @@ def arrays_of(
         arrays[RECALIBRATION] = model.recalibration
     if model.harmonisation is not None:
         arrays |= dict(zip(HARMONISATION, (model.harmonisation.location, model.harmonisation.scale), strict=True))
+        if model.harmonisation.base is not None:
+            arrays |= dict(zip(REFERENCE, (model.harmonisation.base.mean, model.harmonisation.base.sd), strict=True))
     if model.attention is not None:
         arrays |= {array: getattr(model.attention, name) for name, array in ATTENTION.items()}
     for name, scores in out_of_fold.items():
@@ -224,7 +231,8 @@ def _harmonised(model: FrozenModel, found: Harmonisation) -> JsonObject:
         "centers": list(found.centers),
         "reference": found.reference,
         "columns": list(model.radiomics),
-        "new_centers": AS_THEY_ARE,
+        "new_centers": NewCenters.AS_THEY_ARE if found.base is None else NewCenters.OWN_CASES,
+        **({} if found.base is None else {"reference_columns": list(found.base.columns)}),
     }
 
 
@@ -240,6 +248,14 @@ def out_of_fold_of(arrays: Arrays) -> dict[Model, ClassScores]:
 def moments_of(arrays: Arrays) -> EmbeddingMoments | None:
     """Return the moments of training's embeddings; None in a bundle that keeps none."""
     return EmbeddingMoments(*(arrays[name] for name in MOMENTS)) if MOMENTS[0] in arrays else None
+
+
+def _harmonisation(told: HarmonisedCenters, arrays: Arrays) -> Harmonisation:
+    location, scale = (arrays[name] for name in HARMONISATION)
+    found = Harmonisation(told.centers, told.reference, location, scale)
+    if told.new_centers is NewCenters.AS_THEY_ARE:
+        return found
+    return replace(found, base=ReferenceScale(told.reference_columns, *(arrays[name] for name in REFERENCE)))
 
 
 def _pooling_of(description: Description) -> Pooling:
@@ -287,13 +303,7 @@ def model_of(description: Description, arrays: Arrays) -> FrozenModel:
         if pooling is Pooling.ATTENTION
         else None,
         clinical=description.clinical_terms,
-        harmonisation=None
-        if description.harmonisation is None
-        else Harmonisation(
-            description.harmonisation.centers,
-            description.harmonisation.reference,
-            *(arrays[name] for name in HARMONISATION),
-        ),
+        harmonisation=None if description.harmonisation is None else _harmonisation(description.harmonisation, arrays),
         sets=None
         if description.prediction_sets is None
         else PredictionSets(

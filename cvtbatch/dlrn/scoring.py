@@ -42,7 +42,7 @@ ROWS_AT_ONCE = 8192
 TOP_FEATURES = 5
 PREDICTED = "predicted_class"
 SET_EVENT, SET_OTHER = "set_event", "set_other"
-NOT_HARMONISED = "not_harmonised"
+NOT_HARMONISED, BY_OWN_CASES = "not_harmonised", "harmonised_by_own_cases"
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +250,8 @@ def _score_columns(
         "outside_training_range": scores.outside.sum(axis=1) > 0,
     }
     if model.harmonisation is not None:
-        flags = {**flags, NOT_HARMONISED: ~model.harmonisation.knows(centers)}
+        later = np.array([center in model.harmonisation.later for center in centers], np.bool_)
+        flags = {**flags, NOT_HARMONISED: ~model.harmonisation.knows(centers), BY_OWN_CASES: later}
     columns["flags"] = names_where(np.column_stack(list(flags.values())), tuple(flags))
     return columns
 

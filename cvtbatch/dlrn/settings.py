@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
 
+from cvtbatch.dlrn.combat import NewCenters
 from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.errors import InputError
 from cvtbatch.spec import digest
@@ -50,15 +51,20 @@ class HarmoniseSettings:
 
     Attributes:
         reference: the centre whose values stay as they are; by default that with most cases.
+        new_centers: what becomes of centres that are not trained on.
     """
 
     method: Harmonising
     reference: str | None
+    new_centers: NewCenters
 
     def __post_init__(self) -> None:
-        if self.method is Harmonising.NONE and self.reference is not None:
+        if self.method is not Harmonising.NONE:
+            return
+        if self.reference is not None or self.new_centers is not NewCenters.AS_THEY_ARE:
+            told = "a reference" if self.reference is not None else "new_centers"
             raise InputError(
-                "bad_job", "fit.harmonise names a reference and no method: set fit.harmonise.method=combat as well"
+                "bad_job", f"fit.harmonise names {told} and no method: set fit.harmonise.method=combat as well"
             )
 
 
@@ -210,6 +216,12 @@ class FitSettings:
             raise InputError(
                 "bad_job",
                 "fit.prediction_sets are made by models of folds, and fit.protocol=study freezes one that has none",
+            )
+        if self.prediction_sets.alpha is not None and self.harmonise.new_centers is NewCenters.OWN_CASES:
+            raise InputError(
+                "bad_job",
+                "fit.prediction_sets are made by models of folds, each on a scale of its own, and own cases of a new centre "
+                "(fit.harmonise.new_centers) are put on that of the whole cohort: ask for one of them",
             )
         if self.classes or self.outcome == ETIOLOGY:
             self._require_classes()

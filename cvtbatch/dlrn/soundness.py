@@ -44,7 +44,7 @@ def model_problems(model: FrozenModel) -> list[str]:
         # Else there is nothing that the rest could look at.
         return problems or [
             *_number_problems(model),
-            *_harmonisation_problems(model.harmonisation),
+            *_harmonisation_problems(model.harmonisation, model.radiomics),
             *([] if model.classes else _nomogram_problems(model)),
             *_forest_problems(model),
         ]
@@ -152,6 +152,9 @@ def _shape_problems(model: FrozenModel) -> Iterator[str]:
         of_centers = (len(model.harmonisation.centers), len(model.radiomics))
         wanted["harmonisation.location"] = (model.harmonisation.location, np.float64, of_centers)
         wanted["harmonisation.scale"] = (model.harmonisation.scale, np.float64, of_centers)
+        if (base := model.harmonisation.base) is not None:
+            wanted["harmonisation.reference_mean"] = (base.mean, np.float64, (len(base.columns),))
+            wanted["harmonisation.reference_sd"] = (base.sd, np.float64, (len(base.columns),))
     if model.attention is not None:
         units = model.attention.weights.size
         wanted["attention.hidden"] = (model.attention.hidden, np.float64, (len(model.loadings), units))
@@ -213,7 +216,7 @@ def _number_problems(model: FrozenModel) -> Iterator[str]:
         yield from (f"thresholds.{name}.{label} is no probability" for label in wrong)
 
 
-def _harmonisation_problems(found: Harmonisation | None) -> Iterator[str]:
+def _harmonisation_problems(found: Harmonisation | None, used: Sequence[str]) -> Iterator[str]:
     if found is None:
         return
     if len(set(found.centers)) < len(found.centers) or found.reference not in found.centers:
@@ -224,6 +227,11 @@ def _harmonisation_problems(found: Harmonisation | None) -> Iterator[str]:
     own = found.centers.index(found.reference)
     if found.location[own].any() or not (found.scale[own] == 1).all():
         yield "harmonisation moves the reference"
+    base = found.base
+    if base is not None and not (_finite(base.mean) and _finite(base.sd) and (base.sd > 0).all()):
+        yield "harmonisation keeps of its reference a number that is not finite, or a deviation that is not above 0"
+    if base is not None and (len(set(base.columns)) < len(base.columns) or not set(used) <= set(base.columns)):
+        yield "harmonisation keeps of its reference a column twice, or nothing of one that is in use"
 
 
 def _sound_votes(terms: VoteRecalibration) -> bool:

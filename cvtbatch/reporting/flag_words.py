@@ -42,6 +42,7 @@ MEANINGS = {
     "slices_without_embedding": "some slices have no embedding, and the bundle takes all of them",
     "feature_missing": "no score of the signatures that need it",
     "feature_replaced": "the training mean stands in for a missing feature",
+    "harmonised_by_own_cases": "not a centre of training: its own cases put its features on the scale of training",
     "not_harmonised": "the bundle was not fitted on this centre, and takes its features as they are",
     "outside_training_range": "a selected feature outside the training range",
 }

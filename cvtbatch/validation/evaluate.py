@@ -22,7 +22,14 @@ from cvtbatch.validation.inputs import (
     Training,
     scored_cases,
 )
-from cvtbatch.validation.model_result import ModelComparison, ModelResult, compare_models, evaluate_model
+from cvtbatch.validation.model_result import (
+    ModelComparison,
+    ModelResult,
+    MovedModel,
+    compare_models,
+    evaluate_model,
+    moved_models,
+)
 from cvtbatch.validation.nomogram import Nomogram
 from cvtbatch.validation.outcome import Outcome
 from cvtbatch.validation.power import Power, power
@@ -65,6 +72,7 @@ class Validation:
     flags: tuple[Count, ...]
     models: tuple[ModelResult, ...]
     comparisons: tuple[ModelComparison, ...]
+    moved: tuple[MovedModel, ...]
     recalibrations: Mapping[Method, Maybe[Recalibration]]
     nomogram: Maybe[Nomogram]
     importances: tuple[Importance, ...]
@@ -129,6 +137,7 @@ def evaluate(
         flags=_count_flags(cohort.cases),
         models=models,
         comparisons=compare_models(cohort, bundle),
+        moved=moved_models(cohort, bundle),
         recalibrations=_offer_recalibration(primary, scored, provenance),
         nomogram=bundle.nomogram,
         importances=tuple(sorted(bundle.importances, key=lambda row: -row.importance)),

@@ -66,6 +66,7 @@ class Case:
             cases have the same value of, nothing.
         distance_percentile: of its distance from the training cohort among the training cases' own, 0 to 100.
         probabilities: by model whose votes are recalibrated.
+        as_they_are: scores of the centre's features as they are, where it is put on the scale of training by its own cases.
     """
 
     key: str
@@ -80,6 +81,7 @@ class Case:
     explanation: Explanation | None = None
     probabilities: Mapping[str, float] = field(default_factory=dict)
     beyond: Mapping[str, float] = field(default_factory=dict)
+    as_they_are: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def lack(self) -> str:

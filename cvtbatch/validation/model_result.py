@@ -1,6 +1,6 @@
 """A model at a centre: every statistic that is a model's own, and models against each other."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -85,6 +85,42 @@ def evaluate_model(
         training=facts.training,
         published_auc=published.AUC.get(facts.name),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class MovedModel:
+    """A model whose features of this centre are on the scale of training by the centre's own cases, and were not.
+
+    Attributes:
+        n: cases with an outcome that it scores both ways.
+        moved, as_they_are: AUC on that scale, and of the features as they are.
+        comparison: of the two.
+        decided_otherwise: cases, with and without an outcome, that are on the other side of the first frozen threshold.
+    """
+
+    name: str
+    n: int
+    moved: Maybe[Estimate]
+    as_they_are: Maybe[Estimate]
+    comparison: Maybe[AucComparison]
+    decided_otherwise: int
+
+
+def moved_models(cohort: CenterCohort, bundle: BundleFacts) -> tuple[MovedModel, ...]:
+    """Compare each model's scores of moved features with those of the features as they are; nothing where none are moved."""
+    found = []
+    for facts in bundle.models:
+        both = tuple(case for case in cohort.cases if facts.name in case.scores and facts.name in case.as_they_are)
+        if not both:
+            continue
+        threshold = next(iter(facts.thresholds.values()))
+        changed = sum(
+            (case.scores[facts.name] >= threshold) != (case.as_they_are[facts.name] >= threshold) for case in both
+        )
+        moved, _ = scored_cases(both, facts.name)
+        former, _ = scored_cases(tuple(replace(case, scores=case.as_they_are) for case in both), facts.name)
+        found.append(MovedModel(facts.name, moved.n, auc(moved), auc(former), compare_auc(moved, former), changed))
+    return tuple(found)
 
 
 def compare_models(cohort: CenterCohort, bundle: BundleFacts) -> tuple[ModelComparison, ...]:

@@ -3,7 +3,8 @@
 All radiomics columns, embeddings of 2,048 with 7 slices a case, the job of jobs/fit.yaml. Tasks run in forked processes, one
 thread each, as `cvtbatch fit --workers` runs them; the bundle is the same. With --compare, the tasks that `cvtbatch compare-models`
 runs of four fits in place of it: the study's choice, a rim's features beside the outline's, slices pooled by area and by attention.
-Minutes of processors, shared by the workers, are what it takes; where others work on the machine, wall time is more.
+Minutes of processors, shared by the workers, are what it takes; where others work on the machine, wall time is more. With --first,
+so many tasks of each variant are run, and what all would take is told by their mean.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
-from statistics import median
+from statistics import fmean, median
 
 import numpy as np
 
@@ -54,8 +55,8 @@ def with_rim(cohort: Cohort) -> Cohort:
     )
 
 
-def compare(cohort: Cohort, nested: str, workers: int, cpu: list[float]) -> None:
-    """Run the nested tasks of four variants."""
+def compare(cohort: Cohort, nested: str, workers: int, cpu: list[float], first: int | None) -> None:
+    """Run the nested tasks of four variants, or the first ones of each."""
     rows, places = len(cohort.keys), np.flatnonzero(np.diff(cohort.slice_rows, prepend=-1))
     means = np.add.reduceat(cohort.slices, places) / np.diff(np.append(places, len(cohort.slices)))[:, None]
     pooled = replace(cohort, embedding=means, slices=means, slice_rows=np.arange(rows))
@@ -66,10 +67,14 @@ def compare(cohort: Cohort, nested: str, workers: int, cpu: list[float]) -> None
         "area mean": (pooled, settings(nested, "fit.pooling=area_mean", small=False)),
         "attention": (unpooled, settings(nested, "fit.pooling=attention", small=False)),
     }
+    whole = 0.0
     for name, (own, wanted) in variants.items():
-        before = len(cpu)
-        list(spread(own, wanted, workers, cpu, plan_nested_tasks(own, wanted)))
-        print(f"{name}: {sum(cpu[before:]) / 60:.1f} min of CPU", flush=True)
+        before, tasks = len(cpu), plan_nested_tasks(own, wanted)
+        list(spread(own, wanted, workers, cpu, tasks[:first]))
+        minutes = fmean(cpu[before:]) * len(tasks) / 60
+        whole += minutes
+        print(f"{name}: {minutes:.1f} min of CPU for {len(tasks)} tasks", flush=True)
+    print(f"four variants: {whole:.1f} min of CPU")
 
 
 def main() -> None:
@@ -79,6 +84,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--nested", type=int, default=5, help="repeats of the nested estimate")
     parser.add_argument("--compare", action="store_true", help="four variants, as compare-models runs them")
+    parser.add_argument("--first", type=int, help="tasks of each variant that are run; by default all")
     options = parser.parse_args()
     plan = CohortPlan(
         cases=options.cases,
@@ -93,7 +99,7 @@ def main() -> None:
     cohort, nested, cpu = made_cohort(plan, 2), f"fit.nested.repeats={options.nested}", list[float]()
     load, started = os.getloadavg()[0], time.perf_counter()
     if options.compare:
-        compare(cohort, nested, options.workers, cpu)
+        compare(cohort, nested, options.workers, cpu, options.first)
     else:
         wanted = settings(nested, small=False)
         tasks = partial(spread, cohort, wanted, options.workers, cpu)

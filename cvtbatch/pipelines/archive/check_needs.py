@@ -10,6 +10,7 @@ from typing import Any
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.clinical_columns import to_number
 from cvtbatch.dlrn.clinical_terms import ClinicalTerm, levels_of, names_of
+from cvtbatch.dlrn.combat import FEWEST_CASES
 from cvtbatch.manifest import Case, Manifest, Reading
 from cvtbatch.pipelines.shared.outcomes import UNLISTED, class_number, outcome_in
 from cvtbatch.pipelines.shared.readings import is_method
@@ -23,7 +24,8 @@ class Lack:
     """A thing that a bundle needs of every case, and that some cases do not have.
 
     Attributes:
-        need: "outline", a clinical column of the nomogram, "outcome", or "both_outcomes": cases with the event and cases without.
+        need: "outline", a clinical column of the nomogram, "outcome", "both_outcomes": cases with the event and cases without, or
+            "own_cases": enough of a new centre, where these put it onto the scale of training.
         columns: of the manifest that would say it; one of them is enough.
         cases: that lack it.
         first_row: manifest row of the first of them.
@@ -65,9 +67,11 @@ def check_needs(manifest: Manifest, bundle: Bundle, reader: str | None = None) -
     outcome = bundle.description.outcome
     needs = _needs(_reading(manifest, bundle.description.primary, reader), bundle.model.clinical, outcome)
     counts, first = dict.fromkeys(needs, 0), dict.fromkeys(needs, 0)
-    known = Counter[int]()
+    known, centers, first_of = Counter[int](), Counter[str](), dict[str, int]()
     first_known = 0
     for case in manifest:
+        centers[case.center] += 1
+        first_of.setdefault(case.center, case.manifest_row)
         values = {**json.loads(case.extra), **case.clinical_values()}
         if (told := _told(values, outcome)) is not None:
             known[told] += 1
@@ -88,7 +92,7 @@ def check_needs(manifest: Manifest, bundle: Bundle, reader: str | None = None) -
         for name, need in needs.items()
         if counts[name]
     ]
-    return [*lacks, *_of_one_class(known, first_known, outcome)]
+    return [*lacks, *_of_one_class(known, first_known, outcome), *_of_own_cases(centers, first_of, bundle)]
 
 
 def _told(values: Mapping[str, Any], outcome: Outcome) -> int | None:
@@ -118,6 +122,25 @@ def _of_one_class(known: Mapping[int, int], first_row: int, outcome: Outcome) ->
         f"{'with' if event else 'without'} (first: row {first_row}); {NO_AUC}"
     )
     return [Lack("both_outcomes", _columns(outcome), cases, first_row, told)]
+
+
+def _of_own_cases(cases: Mapping[str, int], first_rows: Mapping[str, int], bundle: Bundle) -> list[Lack]:
+    """Return which new centres have too few cases, of a bundle that moves them by these; numbers are by centre."""
+    found = bundle.model.harmonisation
+    if found is None or found.base is None:
+        return []
+    few = {center: count for center, count in cases.items() if count < FEWEST_CASES and center not in found.centers}
+    return [
+        Lack(
+            "own_cases",
+            ("center",),
+            count,
+            first_rows[center],
+            f"the bundle puts a new centre onto the scale of training by {FEWEST_CASES} or more of its own cases, and {center!r} "
+            f"has {count} here: nothing of it is scored until the store has as many",
+        )
+        for center, count in few.items()
+    ]
 
 
 def _reading(manifest: Manifest, fitted: Reading, reader: str | None) -> Reading:

@@ -22,6 +22,7 @@ from cvtbatch.pipelines.centers.agreement_tables import (
 )
 from cvtbatch.pipelines.centers.comparison import Comparison, compare_readings
 from cvtbatch.pipelines.centers.perturbation_study import PerturbationStudy, study_perturbations
+from cvtbatch.pipelines.models.own_cases import read_own_cases, with_own_cases
 from cvtbatch.pipelines.shared.bundle_outcome import require_event
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.readings import read_readings
@@ -118,6 +119,8 @@ def study_agreement(
     if bundle is not None:
         require_event(bundle, "agreement --bundle", "leave --bundle out, and features are compared")
     pinned = open_pinned(store_url, question.snapshot, "agreement")
+    if bundle is not None:
+        bundle = with_own_cases(bundle, read_own_cases(pinned.store, bundle, bundle.description.primary))
     specs = bundle.specs.ids() if bundle else list(question.spec_ids)
     if question.centers:
         require_centers(question.centers, pinned.view.centers())

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch.dlrn.scoring import by_class, probability_column
@@ -22,6 +23,7 @@ from cvtbatch.pipelines.centers.center_source import (
 )
 from cvtbatch.pipelines.centers.reader_study import Readers
 from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outlines, select_rows
+from cvtbatch.pipelines.models.own_cases import without_own_cases
 from cvtbatch.pipelines.models.score_keys import KEY, read_keys
 from cvtbatch.pipelines.shared.case_values import acquisition_values, case_columns, clinical_values, own_values
 from cvtbatch.pipelines.shared.outcomes import NO_SUCH_OUTCOME, UNLISTED, Outcomes, read_outcomes
@@ -81,6 +83,7 @@ def read_cohort(source: Source, readers: Readers, reviewed: bool = False) -> Cen
     ]
     rows = rows.take(places)
     classes = source.bundle.model.classes
+    unmoved = _as_they_are(source, rows)
     found = [
         _case(
             classes,
@@ -93,6 +96,7 @@ def read_cohort(source: Source, readers: Readers, reviewed: bool = False) -> Cen
             beyond,
             own_values(cases[case_key], source.bundle.model.clinical),
             outcomes[case_key],
+            unmoved.get(roi_key, {}),
         )
         for roi_key, case_key, beyond in zip(
             rows["roi_key"].to_pylist(),
@@ -189,6 +193,7 @@ def _case(
     beyond: Mapping[str, float],
     own: Mapping[str, Value],
     outcome: int | None,
+    unmoved: Row,
 ) -> Case:
     flags = dict.fromkeys([*(score["flags"] or ()), *(volume["flags"] or ()), *(roi["flags"] or ())])
     make: Callable[..., Case] = Case
@@ -199,7 +204,7 @@ def _case(
         key=case["case_key"],
         patient=case["patient"],
         outcome=None if classes or outcome is None else bool(outcome),
-        scores={shown: score[str(name)] for name, shown in MODEL_NAMES.items() if score[str(name)] is not None},
+        scores=_model_scores(score),
         clinical={**clinical_values(case, roi), "source_volume_ml": roi["source_volume_ml"], **own},
         acquisition=acquisition_values(volume, scale),
         flags=tuple(flags),
@@ -208,6 +213,7 @@ def _case(
         explanation=_explanation(score, explanation),
         probabilities=_probabilities(score),
         beyond=beyond,
+        as_they_are=_model_scores(unmoved),
     )
 
 
@@ -215,6 +221,19 @@ def _by_class(score: Row) -> dict[str, tuple[float, ...]]:
     """Return what models say of each of several classes."""
     found = {shown: score[by_class(name)] for name, shown in MODEL_NAMES.items()}
     return {shown: tuple(values) for shown, values in found.items() if values is not None}
+
+
+def _as_they_are(source: Source, rows: pa.Table) -> dict[str, Row]:
+    """Return the scores of a moved centre's rows with their features as they are, by roi_key; nothing where it is not moved."""
+    moved = source.bundle.model.harmonisation
+    if moved is None or source.center not in moved.later:
+        return {}
+    return {row["roi_key"]: row for row in without_own_cases(source.bundle).score(rows).to_pylist()}
+
+
+def _model_scores(score: Row) -> dict[str, float]:
+    found = {shown: score.get(str(name)) for name, shown in MODEL_NAMES.items()}
+    return {shown: value for shown, value in found.items() if value is not None}
 
 
 def _probabilities(score: Row) -> dict[str, float]:

@@ -17,6 +17,7 @@ from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading, name_centers, twins_of
 from cvtbatch.pipelines.models.eligible_cases import Row
+from cvtbatch.pipelines.models.own_cases import OwnCases, read_own_cases, with_own_cases
 from cvtbatch.pipelines.models.score_keys import read_reading
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.region_columns import lacking_regions
@@ -33,7 +34,9 @@ class Source:
     Attributes:
         view: the rows that the snapshot froze.
         center: that is validated.
+        bundle: knows the centre, where it was moved by its own cases when it was scored.
         reading: whose outlines of the centre are read; those that the bundle was fitted on may be another's.
+        own_cases: what moves centres that the bundle was not fitted on.
     """
 
     store: FeatureStore
@@ -43,6 +46,7 @@ class Source:
     bundle: Bundle
     center: str
     reading: Reading
+    own_cases: tuple[OwnCases, ...] = ()
 
     @property
     def fitted(self) -> Reading:
@@ -115,7 +119,9 @@ def open_source(
     """
     pinned = open_pinned(store_url, snapshot, purpose)
     reading = read_reading(pinned.view, bundle, reader, (center,))
-    return Source(pinned.store, pinned.view, pinned.name, pinned.content_digest, bundle, center, reading)
+    own = read_own_cases(pinned.store, bundle, reading)
+    moved = with_own_cases(bundle, own)
+    return Source(pinned.store, pinned.view, pinned.name, pinned.content_digest, moved, center, reading, own)
 
 
 def refuse_seen_center(bundle: Bundle, center: str) -> None:

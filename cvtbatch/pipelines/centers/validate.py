@@ -278,6 +278,12 @@ def _provenance(source: Source, unfit_outlines: int, study: Study | None, review
             [f"{entry.mark} ({', '.join(MODEL_NAMES[model] for model in entry.models)})" for entry in told.marks]
             + [remark.message for remark in told.remarks]
             + uncalibrated(source.bundle)
+            + [
+                f"the features of this centre are on the scale of training by {own.cases} of its own cases (set "
+                f"{own.set_digest[:12]}), as they were when the bundle first scored it; section 2 has the scores without"
+                for own in source.own_cases
+                if own.center == source.center
+            ]
             + other_spellings(source)
             + [warning.message for warning in bundle_warnings(told) if warning.kind == "no_settings"]
         ),

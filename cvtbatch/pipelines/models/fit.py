@@ -38,6 +38,7 @@ LATER = frozenset(
         "embedding_spec",
         "features",
         "harmonise",
+        "harmonise.new_centers",
         "nested.leave_one_center_out",
         "outcome",
         "pooling",

@@ -19,6 +19,7 @@ from cvtbatch.dlrn.settings import Model
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InternalError
 from cvtbatch.manifest import Reading
+from cvtbatch.pipelines.models.own_cases import OwnCases, keep_own_cases, set_digests, with_own_cases
 from cvtbatch.pipelines.models.score_keys import KEY, read_keys, read_reading
 from cvtbatch.pipelines.models.training_cohort import NOT_WHOLE
 from cvtbatch.pipelines.shared.bundle_outcome import require_event
@@ -45,6 +46,7 @@ class Portion:
 
     Attributes:
         roi_keys: in order, as runs have most likely stored them, so that they lie in few files.
+        own: what moves centres that the bundle was not fitted on.
     """
 
     store_url: str
@@ -54,6 +56,7 @@ class Portion:
     reading: Reading
     roi_keys: tuple[str, ...]
     explain: bool
+    own: tuple[OwnCases, ...] = ()
 
 
 @dataclass(slots=True)
@@ -140,7 +143,8 @@ def score_store(
         on_progress: called with the outlines done and all of those to score.
 
     Raises:
-        InputError: there is no bundle, snapshot, centre or reader; the store lacks the bundle's specifications.
+        InputError: there is no bundle, snapshot, centre or reader; the store lacks the bundle's specifications; a new centre has
+            too few cases of its own to be moved by.
         FormatError: the bundle is damaged.
         ResourceError: a worker died over a portion, or the scheduler went away.
     """
@@ -168,6 +172,7 @@ def score_store(
         marks,
         {str(other): there.outlines[other] for other in sorted(there.outlines.keys() - {reading})},
     )
+    own = keep_own_cases(pinned, bundle, reading, centers, run_id, reviewed=reviewed)
     wanted, lacking = read_keys(store, bundle, snapshot, centers, reading)
     if reviewed:
         wanted, refused = _accepted(pinned.view, wanted)
@@ -179,7 +184,7 @@ def score_store(
     path = str(bundle_path.absolute())
     size = PORTION if bundle.model.pooling is Pooling.LARGEST else POOLED_PORTION
     portions = [
-        Portion(url, run_id, path, snapshot, reading, tuple(fresh[start : start + size]), explain)
+        Portion(url, run_id, path, snapshot, reading, tuple(fresh[start : start + size]), explain, own)
         for start in range(0, len(fresh), size)
     ]
     book = {"snapshot": snapshot, "snapshot_digest": pinned.content_digest, "run_id": run_id}
@@ -218,7 +223,7 @@ def _unscored(store: FeatureStore, wanted: pa.Table, bundle_digest: str, tables:
 
 def score_portion(portion: Portion) -> pa.Table:
     """Read and score some outlines; the columns are those of `scores`, and of `explanations` where asked."""
-    bundle = _bundle(portion.bundle)
+    bundle = with_own_cases(_bundle(portion.bundle), portion.own)
     identity = [
         "roi_key",
         "case_key",
@@ -259,12 +264,13 @@ def score_portion(portion: Portion) -> pa.Table:
         [flag for own in found for flag in own]
         for found in zip(scored["flags"].to_pylist(), incomplete, excluded, marked, strict=True)
     ]
-    input_digest = scored["input_digest"]
+    input_digest, of_set = scored["input_digest"], set_digests(portion.own)
     columns = {
         "radiomics_digest": input_digest,
         "embedding_digest": pc.if_else(pc.is_valid(rows[bundle.model.pooling.column]), input_digest, ""),
         "clinical_digest": pc.fill_null(scored["clinical_digest"], ""),
         "flags": pa.array(flags, pa.list_(pa.string())),
+        "harmonisation_digest": pa.array([of_set.get(center) for center in scored["center"].to_pylist()], pa.string()),
         "fitted_reader": pa.repeat(bundle.description.primary.reader, len(rows)),
     }
     kept = scored.drop_columns([name for name in columns if name in scored.column_names])

@@ -14,7 +14,7 @@ from cvtbatch.validation.decision_curve import describe
 from cvtbatch.validation.decisions import Decisions
 from cvtbatch.validation.evaluate import Validation
 from cvtbatch.validation.inputs import Scale
-from cvtbatch.validation.model_result import ModelComparison, ModelResult
+from cvtbatch.validation.model_result import ModelComparison, ModelResult, MovedModel
 from cvtbatch.validation.recalibration import Recalibration
 from cvtbatch.validation.report.case_words import epilepsy_decides
 from cvtbatch.validation.report.digits import counted_share, decimal, decimals_of
@@ -79,6 +79,15 @@ _COMPARISONS: tuple[Column[ModelComparison], ...] = (
     Column("cases", lambda row: row.n),
     Column("difference (95 % CI)", lambda row: part_of(row.result, lambda found: found.difference)),
     Column("P (paired)", lambda row: part_of(row.result, lambda found: found.test)),
+)
+_MOVED: tuple[Column[MovedModel], ...] = (
+    Column("model", lambda row: row.name),
+    Column("cases", lambda row: row.n),
+    Column("AUC, moved (95 % CI)", lambda row: row.moved),
+    Column("AUC, as they are (95 % CI)", lambda row: row.as_they_are),
+    Column("difference (95 % CI)", lambda row: part_of(row.comparison, lambda found: found.difference)),
+    Column("P (paired)", lambda row: part_of(row.comparison, lambda found: found.test)),
+    Column("cases decided otherwise", lambda row: row.decided_otherwise),
 )
 _DECISIONS: tuple[Column[_Decided], ...] = (
     Column("model", lambda row: row.model),
@@ -160,6 +169,18 @@ def _discrimination_tables(validation: Validation) -> Iterator[ReportTable]:
             "comparisons.",
         ),
     )
+    if validation.moved:
+        yield tabulate(
+            "moved",
+            "Features on the scale of training by the centre's own cases, and as they are",
+            _MOVED,
+            validation.moved,
+            place="discrimination",
+            notes=(
+                "All else in this report is of the moved features. What moves them was found of the centre's own cases without "
+                "their outcomes. Decided otherwise: on the other side of the frozen threshold, with and without an outcome.",
+            ),
+        )
     yield tabulate(
         "decisions",
         "Decisions at thresholds",

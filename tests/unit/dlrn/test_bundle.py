@@ -361,7 +361,7 @@ LATER = {
         {"name": "timm:x", "embedding_spec_id": "e", "length": 8, "sha256": "", "licence": "MIT", "source": "hub"}
     ],
     "harmonisation": {
-        "method": "combat",
+        "method": "longitudinal",
         "centers": ["C1"],
         "reference": "C1",
         "columns": ["a"],

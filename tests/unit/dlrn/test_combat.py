@@ -19,7 +19,7 @@ from cvtbatch.dlrn import load_bundle
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.bundle_files import ARRAYS, DOCUMENT
 from cvtbatch.dlrn.cohort import Cohort
-from cvtbatch.dlrn.combat import Harmonisation, fit_combat
+from cvtbatch.dlrn.combat import Harmonisation, NewCenters, fit_combat, reference_scale
 from cvtbatch.dlrn.estimates import center_estimates, scores_by_repeat
 from cvtbatch.dlrn.fit import Fit, fit_model
 from cvtbatch.dlrn.model_arrays import problems_of
@@ -294,12 +294,23 @@ def test_a_harmonisation_that_is_none_is_no_bundle(bundle: Bundle, folder: Path,
     for message, changed in of_document.items():
         assert any(message in found for found in problems_of(replace(told, harmonisation=changed), arrays)), message
     assert "do not agree whether centres" in problems_of(replace(told, harmonisation=None), arrays)[0]
+    names = told.harmonisation.columns
+    own = replace(told.harmonisation, new_centers=NewCenters.OWN_CASES, reference_columns=names)
+    told_own, ones = replace(told, harmonisation=own), np.ones(len(names))
+    kept = {"harmonisation.reference_mean": ones, "harmonisation.reference_sd": ones}
+    assert problems_of(told_own, {**arrays, **kept}) == []
+    assert "do not agree whether new centres" in problems_of(told_own, arrays)[0]
+    assert "do not agree whether new centres" in problems_of(told, {**arrays, **kept})[0]
+    assert "not above 0" in problems_of(told_own, {**arrays, **kept, "harmonisation.reference_sd": ones - 1})[0]
+    assert "is float64 of" in problems_of(told_own, {**arrays, **kept, "harmonisation.reference_sd": ones[1:]})[0]
+    others = replace(told, harmonisation=replace(own, reference_columns=("a", *names[1:])))
+    assert "nothing of one that is in use" in problems_of(others, {**arrays, **kept})[0]
     other = shutil.copytree(folder, tmp_path / "bundle")
     save_file({**arrays, "harmonisation.location": location * 1.5}, other / ARRAYS)
     with pytest.raises(FormatError) as caught:
         load_bundle(other)
     assert caught.value.kind == "bundle_damaged"
-    later = {**bundle.document, "harmonisation": {**bundle.document["harmonisation"], "new_centers": "own_cases"}}
+    later = {**bundle.document, "harmonisation": {**bundle.document["harmonisation"], "method": "longitudinal"}}
     (other / DOCUMENT).write_text(json.dumps(later))
     with pytest.raises(FormatError, match="made for a later version: harmonisation;"):
         load_bundle(other)
@@ -321,3 +332,24 @@ def test_harmonisations_of_the_same_rows_are_the_same() -> None:
     first, second = fit_combat(values, centers), fit_combat(values[order], [centers[row] for row in order])
     assert isinstance(first, Harmonisation)
     np.testing.assert_allclose(first.location, second.location, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["three", "two", "few"])
+def test_a_centre_that_comes_later_is_moved_as_one_of_training(name: str) -> None:
+    values, centers = golden(name)
+    with np.load(GOLDEN) as arrays:
+        expected, reference = arrays[f"{name}.expected"], str(arrays[f"{name}.reference"])
+    columns = [f"f{place}" for place in range(values.shape[1])]
+    base = reference_scale(values, centers, reference, columns)
+    assert base.columns == tuple(columns)
+    for center in set(centers) - {reference}:
+        own = np.array(centers) == center
+        location, scale = base.moved(values[own], columns)
+        np.testing.assert_allclose((values[own] - location) / scale, expected[own], rtol=1e-10, atol=0)
+        some = base.moved(values[own], columns[3:1:-1])
+        assert (some[0] == location[[3, 2]]).all()
+        holed = values[own].copy()
+        holed[0, 1] = np.nan
+        assert np.flatnonzero(np.isnan(base.moved(holed, columns)[0])).tolist() == [1]
+    with pytest.raises(InputError, match="many columns without missing values"):
+        base.moved(np.full((20, values.shape[1]), np.nan), columns)

@@ -4,14 +4,18 @@ from dataclasses import replace
 
 import pytest
 
+from cvtbatch import contracts
 from cvtbatch.validation.baseline import compare_numbers
 from cvtbatch.validation.evaluate import Validation, evaluate
 from cvtbatch.validation.inputs import FlowStep
+from cvtbatch.validation.model_result import MovedModel
 from cvtbatch.validation.report.case_words import beyond_in_words
 from cvtbatch.validation.report.cohort_tables import cohort_tables
+from cvtbatch.validation.report.document import to_document
 from cvtbatch.validation.report.model_figures import draw_model
 from cvtbatch.validation.report.performance_tables import performance_tables
 from cvtbatch.validation.report.results_text import results_text
+from cvtbatch.validation.values import Estimate, Interval, NotComputable
 from tests.support.validation_cases import make_bundle, make_cohort, make_provenance, make_training
 
 CLIP = "slope by clip (clipped)"
@@ -77,6 +81,15 @@ def test_how_far_outside_the_training_range_is_told_with_the_farthest_first(vali
     assert beyond_in_words(case, 5).endswith(
         "original_firstorder_Mean (0.02 above), constant (all training cases have one value)"
     )
+
+
+def test_scores_with_and_without_a_centres_own_cases_stand_beside_one_another(validation: Validation) -> None:
+    auc, none = Estimate(0.8, Interval(0.7, 0.9)), NotComputable("told")
+    moved = (MovedModel("DLR", 20, auc, none, none, 3),)
+    tables = {table.name: table for table in performance_tables(replace(validation, moved=moved))}
+    assert tables["moved"].rows == (("DLR", 20, auc, none, none, none, 3),)
+    assert "moved" not in {table.name for table in performance_tables(validation)}
+    assert contracts.problems_of(to_document(replace(validation, moved=moved)), "report.json") == []
 
 
 @pytest.mark.parametrize("clipped", [0, 2])

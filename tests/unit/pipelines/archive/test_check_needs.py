@@ -2,14 +2,17 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from cvtbatch import contracts
 from cvtbatch.cli import cli
 from cvtbatch.dlrn import load_bundle
+from cvtbatch.dlrn.combat import Harmonisation, ReferenceScale
 from cvtbatch.manifest import read_manifest
 from cvtbatch.pipelines.archive.check_needs import check_needs
 from tests.support.archives import tiny_archive, write_rows
@@ -167,3 +170,18 @@ def test_another_outcome_is_looked_for_in_its_own_column(
     assert lacks[0].message == "the bundle needs x_poor to validate: 1 of 2 cases lack it (first: row 2)"
     assert lacks[1].message.startswith("the report needs cases with x_poor and cases without: all 1")
     assert check_needs(read_manifest(manifest), load_bundle(of_expansion)) == []
+
+
+def test_a_new_centre_with_too_few_cases_of_its_own_is_told(archive: tuple[Path, Rows], bundle: Path) -> None:
+    manifest, loaded = read_manifest(archive[0] / "manifest.csv"), load_bundle(bundle)
+    base = ReferenceScale((), np.empty(0), np.empty(0))
+    columns = np.zeros((1, len(loaded.model.radiomics)))
+
+    def lacks(*known: str, base: ReferenceScale | None = base) -> list[tuple[str, int, int]]:
+        alike = Harmonisation(known or ("C9",), "C9", columns, columns + 1, base)
+        found = check_needs(manifest, replace(loaded, model=replace(loaded.model, harmonisation=alike)))
+        return [(lack.need, lack.cases, lack.first_row) for lack in found if lack.need == "own_cases"]
+
+    [told] = lacks()
+    assert told == ("own_cases", 2, min(case.manifest_row for case in manifest))
+    assert lacks(*manifest.centers) == lacks(base=None) == []
