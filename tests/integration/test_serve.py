@@ -2,13 +2,11 @@
 
 import functools
 import io
+import itertools
 import json
 import shlex
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +19,10 @@ from cvtbatch.errors import StorageError
 from cvtbatch.geometry import SliceStack
 from cvtbatch.ingest.writing import SeriesTags, write_series
 from cvtbatch.pacs.retries import Retries
+from cvtbatch.pipelines.extraction.row_batch import RowBatch
 from cvtbatch.pipelines.serving import batch_work, memory, serve
-from cvtbatch.store import FeatureStore
+from cvtbatch.pipelines.shared.pulled_files import PulledFiles
+from cvtbatch.store import FeatureStore, Location
 from tests.support.archives import skulled_head
 from tests.support.commands import cvtbatch, told
 from tests.support.dicomweb_server import DicomwebServer, serve_dicomweb
@@ -100,7 +100,6 @@ def test_a_study_is_taken_when_it_has_stopped_growing_and_again_when_it_grows(
     assert rows(tmp_path) == {"cases": 1, "volumes": 1, "rois": 0, "radiomics": 0, "failures": 0}
     assert fetched(archive) == 1
     assert list((tmp_path / "spool").rglob("*.dcm")) == []
-    assert (poll(archive, tmp_path)["ended"], fetched(archive)) == ({}, 0)
     # An outline comes along.
     archive.files.update(later)
     assert poll(archive, tmp_path)["fresh"] == 1
@@ -116,12 +115,16 @@ def test_a_study_is_taken_when_it_has_stopped_growing_and_again_when_it_grows(
     assert (poll(archive, tmp_path)["erased"], poll(archive, tmp_path)["due"]) == (1, 0)
 
 
-def wait_for(spool: Path, files: int, running: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + 60
-    while len([*spool.rglob("*.dcm")]) < files:
-        assert running.poll() is None, running.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.02)
+def killed_after(count: int, function: Callable[..., object]) -> Callable[..., object]:
+    """Return a function that works so often, and then is as if its process had been killed."""
+    left = itertools.count(count, -1)
+
+    def call(*arguments: object) -> object:
+        if not next(left):
+            raise StorageError("store_busy", "as if it had been killed")
+        return function(*arguments)
+
+    return call
 
 
 def test_whoever_is_killed_loses_and_doubles_nothing(
@@ -129,35 +132,26 @@ def test_whoever_is_killed_loses_and_doubles_nothing(
 ) -> None:
     assert poll(archive, tmp_path)["fresh"] == 1
     fetched(archive)
-    # In mid-pull.
-    line = ["serve", *options(archive, tmp_path), "--once", "--rate", "30000", "--connections", "1"]
-    texts = [sys.executable, "-m", "cvtbatch", *map(str, line)]
-    with subprocess.Popen(texts, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-        wait_for(tmp_path / "spool", 2, running)
-        assert "another `cvtbatch serve` fills this store" in told(" ".join(map(str, line)), 1)
-        running.send_signal(signal.SIGKILL)
-    there = len([*(tmp_path / "spool").rglob("*.dcm")])
-    assert 2 <= there < len(archive.files)
-    fetched(archive)
-    # Once all is done, but for what the store remembers of it.
-    write = memory.Memory.write
-
-    def killed(self: memory.Memory, found: list[tuple[object, memory.Became]]) -> None:
-        if any(became.state != "seen" for _, became in found):
-            raise StorageError("store_busy", "as if it had been killed")
-        write(self, found)  # type: ignore[arg-type]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(memory.Memory, "write", killed)
-        assert "as if it had been killed" in told(" ".join(map(str, line)), 1)
-    # One by one, those that were missing.
-    assert fetched(archive) == len(archive.files) - there
+    line = " ".join(map(str, ("serve", *options(archive, tmp_path), "--once", "--connections", "1")))
+    with serve.hold_store(Location.of(str(tmp_path / "store"))):
+        assert "another `cvtbatch serve` fills this store" in told(line, 1)
+    # In the middle of what is fetched; of a row of the run; and when all is done, but for what the store remembers of it.
+    for owner, name, calls in (
+        (PulledFiles, "write", 3),
+        (RowBatch, "commit", 0),
+        (memory.Memory, "write", 1),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, killed_after(calls, getattr(owner, name)))
+            assert "as if it had been killed" in told(line, 1)
+    # All slices; then those nine that were missing, one by one, and the outline, which may have been begun before; and never again.
+    assert fetched(archive) in {1 + 9 + 1, 1 + 9 + 2}
     before = rows(tmp_path)
     assert before == {"cases": 1, "volumes": 1, "rois": 1, "radiomics": 1, "failures": 0}
-    sequence = FeatureStore(str(tmp_path / "store")).table("radiomics").pin()
+    pin = FeatureStore(str(tmp_path / "store")).table("radiomics").pin()
     assert poll(archive, tmp_path)["ended"] == {"done": 1}
     assert (rows(tmp_path), fetched(archive)) == (before, 0)
-    assert FeatureStore(str(tmp_path / "store")).table("radiomics").pin() == sequence
+    assert FeatureStore(str(tmp_path / "store")).table("radiomics").pin() == pin
 
 
 def test_an_archive_that_is_away_is_asked_until_it_answers(
@@ -193,7 +187,7 @@ def test_found_outlines_wait_for_their_review(archive: DicomwebServer, tmp_path:
         {str(pydicom.dcmread(path).SOPInstanceUID): path.read_bytes() for path in (tmp_path / "ct").iterdir()}
     )
     line = shlex.join([sys.executable, str(SEGMENTER), "none"]) + " {image} {out}"
-    method = {"method": "command", "command.line": line, "command.version": "1"}
+    method = {"method": "command", "device": "cpu", "command.line": line, "command.version": "1"}
     found = [text for name, value in method.items() for text in ("--set", f"outline.{name}={json.dumps(value)}")]
     with stub_archive() as pacs:
         asked = (*found, "--to", pacs.address, "--send")
@@ -240,6 +234,5 @@ def test_a_study_that_fails_or_is_left_out_does_not_stop_the_others(
     document = poll(archive, tmp_path, "--queue", 1, code=3)
     assert document["ended"] == {"done": 1, "failed": 1, "left_out": 1}
     assert (document["kinds"], document["cases"]) == ({"missing_slices": 1, "tie": 1}, 2)
-    assert poll(archive, tmp_path)["due"] == 0
     document = poll(archive, tmp_path, "--retry-failed", code=3)
     assert (document["due"], document["ended"]) == (2, {"failed": 1, "left_out": 1})

@@ -42,22 +42,20 @@ class Arrival:
 def list_arrivals(archive: Archive, selection: Selection, uid_key: UidKey) -> Iterator[Arrival]:
     """Yield the studies of an archive with images that are wanted.
 
-    A study whose series the archive refuses to tell is asked for again by the next call.
+    A study of which the archive refuses to tell is asked for again by the next call.
 
     Raises:
         InputError, UnavailableError: as `Archive`.
     """
     for study in find_studies(archive, selection):
         try:
-            found = archive.series(study.uid)
+            images, outlines = images_and_outlines(selection, study, archive.series(study.uid))
+            if images:
+                others = [one for one in outlines if one.description != OUTLINE_SERIES]
+                yield _arrival(archive, study.uid, (*images, *others), uid_key)
         except InputError as error:
             if error.kind != REFUSED:
                 raise
-            continue
-        images, outlines = images_and_outlines(selection, study, found)
-        if images:
-            others = [one for one in outlines if one.description != OUTLINE_SERIES]
-            yield _arrival(archive, study.uid, (*images, *others), uid_key)
 
 
 def _arrival(archive: Archive, study_uid: str, series: tuple[Series, ...], uid_key: UidKey) -> Arrival:

@@ -98,7 +98,8 @@ class BatchWork:
                 arrival = of_series[outcome.series.uid]
                 if outcome.failure is not None:
                     missing[arrival.key] = outcome.failure.kind
-                    self._log("incomplete", arrival.name, outcome.failure)
+                    told = {name: getattr(outcome.failure, name) for name in ("kind", "message", "private")}
+                    self.told.log.write("error", "incomplete", study=arrival.name, **told)
         for arrival in batch:
             self.spool.drop_own(arrival)
         return missing
@@ -137,10 +138,6 @@ class BatchWork:
 
     def _note(self, text: str) -> None:
         self.told.log.write("warning", "notice", private=text)
-
-    def _log(self, event: str, name: str, error: InputError | Exception) -> None:
-        kind, message, private = (getattr(error, part, "") for part in ("kind", "message", "private"))
-        self.told.log.write("error", event, study=name, kind=kind, message=message, private=private)
 
 
 def _of_cases(

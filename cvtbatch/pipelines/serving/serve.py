@@ -188,6 +188,8 @@ class Watch:
         due.sort(key=lambda arrival: not self._work.spool.has(arrival))
         found.studies, found.fresh, found.due, found.erased = len(arrivals), len(plan.fresh), len(due), len(plan.erased)
         self._figures.polled(found)
+        # What a watch that was killed has left of studies that are done.
+        self._work.spool.keep(due)
         return due
 
     def _plan(self, arrivals: Sequence[Arrival]) -> RoundPlan:
