@@ -35,7 +35,7 @@ demo: .venv/.ready
 
 # Long files first, in the order that tests/support/schedule.py gives them.
 test: lint
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=30
 
 # What who installs the wheel gets; needs an index of packages, as `lock` does.
 try-wheel: .venv/.ready

@@ -23,7 +23,7 @@ from tests.support.store_rows import row
 WRITERS = 4
 BATCHES = 10
 ROWS = 6
-KILLS = 50
+KILLS = 20
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def append_for_ever(url: str, first: int, acknowledged: str) -> None:
             first += ROWS
 
 
-def test_fifty_kills_lose_and_double_nothing(tmp_path: Path, processes: ForkServerContext) -> None:
+def test_twenty_kills_lose_and_double_nothing(tmp_path: Path, processes: ForkServerContext) -> None:
     url, journal = str(tmp_path / "store"), tmp_path / "acknowledged"
     FeatureStore.open_for_writing(url)
     journal.touch()

@@ -70,7 +70,7 @@ def _refusal_or_values(compute, errors, *arguments):
             return error
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(rois())
 def test_small_rois_equal_stock(roi):
     skip_without_pyradiomics()
