@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cvtbatch.dlrn.scoring import probability_column
+from cvtbatch.dlrn.scoring import SET_EVENT, SET_OTHER, probability_column
 from cvtbatch.dlrn.settings import SIGNATURES
 from cvtbatch.errors import CvtbatchError, InputError
 from cvtbatch.manifest import Reading, key_of
@@ -205,6 +205,7 @@ def _case(
         probabilities=_probabilities(score),
         beyond=beyond,
         as_they_are=_model_scores(unmoved),
+        may_be=None if score.get(SET_EVENT) is None else (bool(score[SET_EVENT]), bool(score[SET_OTHER])),
     )
 
 
