@@ -35,6 +35,7 @@ from cvtbatch.validation.outcome import Outcome
 from cvtbatch.validation.power import Power, power
 from cvtbatch.validation.readers import OtherReading, ReaderStudy
 from cvtbatch.validation.recalibration import TERMS, Method, Recalibration, recalibrations
+from cvtbatch.validation.set_coverage import SetCoverage, set_coverage
 from cvtbatch.validation.shift import Shift, find_shift
 from cvtbatch.validation.subgroups import Subgroup, subgroups
 from cvtbatch.validation.values import Floats, Maybe, NotComputable, Scored
@@ -73,6 +74,7 @@ class Validation:
     models: tuple[ModelResult, ...]
     comparisons: tuple[ModelComparison, ...]
     moved: tuple[MovedModel, ...]
+    sets: tuple[SetCoverage, ...]
     recalibrations: Mapping[Method, Maybe[Recalibration]]
     nomogram: Maybe[Nomogram]
     importances: tuple[Importance, ...]
@@ -138,6 +140,7 @@ def evaluate(
         models=models,
         comparisons=compare_models(cohort, bundle),
         moved=moved_models(cohort, bundle),
+        sets=set_coverage(cohort.cases),
         recalibrations=_offer_recalibration(primary, scored, provenance),
         nomogram=bundle.nomogram,
         importances=tuple(sorted(bundle.importances, key=lambda row: -row.importance)),

@@ -66,6 +66,7 @@ class Case:
             cases have the same value of, nothing.
         distance_percentile: of its distance from the training cohort among the training cases' own, 0 to 100.
         probabilities: by model whose votes are recalibrated.
+        may_be: whether its prediction set holds the event, and the other class; None without a set.
         as_they_are: scores of the centre's features as they are, where it is put on the scale of training by its own cases.
     """
 
@@ -82,6 +83,7 @@ class Case:
     probabilities: Mapping[str, float] = field(default_factory=dict)
     beyond: Mapping[str, float] = field(default_factory=dict)
     as_they_are: Mapping[str, float] = field(default_factory=dict)
+    may_be: tuple[bool, bool] | None = None
 
     @property
     def lack(self) -> str:

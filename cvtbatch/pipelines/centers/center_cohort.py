@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cvtbatch.dlrn.scoring import by_class, probability_column
+from cvtbatch.dlrn.scoring import SET_EVENT, SET_OTHER, by_class, probability_column
 from cvtbatch.dlrn.settings import SIGNATURES
 from cvtbatch.errors import CvtbatchError, InputError
 from cvtbatch.manifest import Reading, key_of
@@ -214,6 +214,7 @@ def _case(
         probabilities=_probabilities(score),
         beyond=beyond,
         as_they_are=_model_scores(unmoved),
+        may_be=None if score.get(SET_EVENT) is None else (bool(score[SET_EVENT]), bool(score[SET_OTHER])),
     )
 
 

@@ -19,6 +19,7 @@ from cvtbatch.validation.recalibration import Recalibration
 from cvtbatch.validation.report.case_words import epilepsy_decides
 from cvtbatch.validation.report.digits import counted_share, decimal, decimals_of
 from cvtbatch.validation.report.tables import Cell, Column, ReportTable, part_of, tabulate
+from cvtbatch.validation.set_coverage import SetCoverage
 from cvtbatch.validation.subgroups import Subgroup
 from cvtbatch.validation.values import Maybe, NotComputable
 
@@ -88,6 +89,15 @@ _MOVED: tuple[Column[MovedModel], ...] = (
     Column("difference (95 % CI)", lambda row: part_of(row.comparison, lambda found: found.difference)),
     Column("P (paired)", lambda row: part_of(row.comparison, lambda found: found.test)),
     Column("cases decided otherwise", lambda row: row.decided_otherwise),
+)
+_SETS: tuple[Column[SetCoverage], ...] = (
+    Column("cases", lambda row: "with the event" if row.event else "without it"),
+    Column("with a set", lambda row: row.n),
+    Column("without a set", lambda row: row.unknown),
+    Column("sets that hold their class (95 % CI)", lambda row: row.held),
+    Column("of one class", lambda row: row.alone),
+    Column("of both", lambda row: row.both),
+    Column("empty", lambda row: row.empty),
 )
 _DECISIONS: tuple[Column[_Decided], ...] = (
     Column("model", lambda row: row.model),
@@ -195,6 +205,18 @@ def _discrimination_tables(validation: Validation) -> Iterator[ReportTable]:
             *filter(None, [epilepsy_decides(validation)]),
         ),
     )
+    if validation.sets:
+        yield tabulate(
+            "sets",
+            "Prediction sets",
+            _SETS,
+            validation.sets,
+            place="discrimination",
+            notes=(
+                "What is seen here, and no promise: the bundle's is of cases that are exchangeable with training's, which a new "
+                "centre's are not known to be. Wilson's interval; a patient's scans count together.",
+            ),
+        )
     yield _published_table(validation)
 
 

@@ -15,6 +15,7 @@ from cvtbatch.validation.report.document import to_document
 from cvtbatch.validation.report.model_figures import draw_model
 from cvtbatch.validation.report.performance_tables import performance_tables
 from cvtbatch.validation.report.results_text import results_text
+from cvtbatch.validation.set_coverage import SetCoverage
 from cvtbatch.validation.values import Estimate, Interval, NotComputable
 from tests.support.validation_cases import make_bundle, make_cohort, make_provenance, make_training
 
@@ -83,13 +84,15 @@ def test_how_far_outside_the_training_range_is_told_with_the_farthest_first(vali
     )
 
 
-def test_scores_with_and_without_a_centres_own_cases_stand_beside_one_another(validation: Validation) -> None:
+def test_what_only_some_bundles_have_stands_in_tables_of_its_own(validation: Validation) -> None:
     auc, none = Estimate(0.8, Interval(0.7, 0.9)), NotComputable("told")
-    moved = (MovedModel("DLR", 20, auc, none, none, 3),)
-    tables = {table.name: table for table in performance_tables(replace(validation, moved=moved))}
+    moved, sets = (MovedModel("DLR", 20, auc, none, none, 3),), (SetCoverage(True, 8, 1, auc, 5, 2, 1),)
+    whole = replace(validation, moved=moved, sets=sets)
+    tables = {table.name: table for table in performance_tables(whole)}
     assert tables["moved"].rows == (("DLR", 20, auc, none, none, none, 3),)
-    assert "moved" not in {table.name for table in performance_tables(validation)}
-    assert contracts.problems_of(to_document(replace(validation, moved=moved)), "report.json") == []
+    assert tables["sets"].rows == (("with the event", 8, 1, auc, 5, 2, 1),)
+    assert not {"moved", "sets"} & {table.name for table in performance_tables(validation)}
+    assert contracts.problems_of(to_document(whole), "report.json") == []
 
 
 @pytest.mark.parametrize("clipped", [0, 2])

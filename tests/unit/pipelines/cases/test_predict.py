@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from cvtbatch import contracts
+from cvtbatch.dlrn.attention import Attention
 from cvtbatch.dlrn.bundle import load_bundle
 from cvtbatch.dlrn.combat import Harmonisation
+from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.prediction_sets import PredictionSets
 from cvtbatch.dlrn.scoring import score_batch
 from cvtbatch.dlrn.training_scores import ClassScores
@@ -89,6 +91,29 @@ def test_a_case_of_a_centre_that_the_bundle_makes_alike_is_taken_as_its_others(t
         elsewhere = predict_case(alike, inputs, {}, center).card
         assert [model.score for model in elsewhere.models] == [model.score for model in expected.models]
         assert "not_harmonised" in elsewhere.flags
+
+
+def test_slices_of_a_case_are_weighed_as_those_of_a_store(tmp_path: Path) -> None:
+    cohort, fit = fitted()
+    write(tmp_path / "bundle", fit)
+    bundle = load_bundle(tmp_path / "bundle")
+    values = dict(zip(cohort.radiomics_names, cohort.radiomics[0].tolist(), strict=True))
+    picture = OutlinedSlice(np.zeros((4, 4), np.int16), np.ones((4, 4), np.uint8), (1.0, 1.0))
+    inputs = CaseInputs("one", (), "image", "input", 1.0, 1.0, values, cohort.embedding[0], picture)
+    # Two slices, of which one weighs nothing beside the other: the one whose first number is large.
+    length = len(cohort.embedding[0])
+    hidden = np.zeros((length, 1))
+    hidden[0] = 1.0
+    attention = Attention(hidden, np.full(1, 1e3), np.full(1, 40.0))
+    looked_at = cohort.embedding[0].copy()
+    looked_at[0] = 2e3
+    model = replace(bundle.model, pooling=Pooling.ATTENTION, attention=attention)
+    pooled = predict_case(
+        replace(bundle, model=model), replace(inputs, embedding=np.concatenate([cohort.embedding[1], looked_at])), {}
+    )
+    alone = predict_case(bundle, replace(inputs, embedding=looked_at), {})
+    assert pooled.row == alone.row
+    assert pooled.card.outside == alone.card.outside
 
 
 def test_a_case_has_the_set_that_its_row_in_a_table_has(tmp_path: Path) -> None:
