@@ -16,6 +16,7 @@ from cvtbatch.dlrn.folds import grouped_folds
 from cvtbatch.dlrn.lasso import fit_lasso
 from cvtbatch.dlrn.oversampling import oversample
 from cvtbatch.dlrn.settings import Model
+from cvtbatch.dlrn.soundness import model_problems
 from cvtbatch.dlrn.tasks import plan_nested_tasks, run_tasks_here
 from cvtbatch.dlrn.univariate import kruskal_p
 from cvtbatch.errors import FormatError, InputError
@@ -155,6 +156,23 @@ def test_other_classes_than_were_frozen_are_refused(tmp_path: Path, change: dict
     path.write_text(json.dumps(document))
     with pytest.raises(FormatError, match=told):
         load_bundle(path.parent)
+
+
+def test_arrays_that_are_no_model_of_these_classes_are_told(tmp_path: Path) -> None:
+    model = load_bundle(written(tmp_path / "bundle")).model
+    assert model_problems(model) == []
+    forest = model.forests[Model.DLR]
+    share = forest.share.copy()
+    share[3, 0] += 0.01 - share[3].max() * 0.02
+    of_two = replace(forest, share=np.ascontiguousarray(forest.share[:, :2]))
+    for changed, told in (
+        (replace(model, terms=model.terms[:1]), "terms is float64 of 1 x 4, not float64 of 2 x 4"),
+        (replace(model, terms=np.full_like(model.terms, np.nan)), "terms holds a number that is not finite"),
+        (replace(model, forests={**model.forests, Model.DLR: of_two}), "dlr.share is"),
+        (replace(model, forests={**model.forests, Model.DLR: replace(forest, share=share)}), "do not sum up to 1"),
+        (replace(model, classes=()), "terms is"),
+    ):
+        assert any(told in problem for problem in model_problems(changed)), told
 
 
 @pytest.mark.parametrize(
