@@ -144,9 +144,9 @@ def print_report(report: "ExtractReport", as_json: bool) -> None:
     if report.regions:
         regions = [(name, found.derived, reasons_of(found.empty)) for name, found in report.regions.items()]
         print_table("Regions of outlines, of this run", ("region", "derived", "empty"), regions)
+    if untrained := {embedded.weights: None for embedded in report.embeddings if embedded.not_for_inference}:
+        say(f"\nEmbeddings of untrained weights ({', '.join(untrained)}): not for inference")
     for embedded in report.embeddings:
-        if embedded.not_for_inference:
-            say(f"\nEmbeddings of untrained weights ({embedded.weights}): not for inference")
         if embedded.non_commercial:
             say(f"\nWeights {embedded.weights} of {embedded.backbone}: {embedded.licence}")
     if report.failures:

@@ -12,7 +12,6 @@ from cvtbatch.dlrn.combat import NewCenters
 from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.prediction_sets import METHOD
 from cvtbatch.dlrn.settings import Harmonising
-from cvtbatch.embedding.architectures import ARCHITECTURES
 from cvtbatch.errors import FormatError
 from cvtbatch.regions.rules import NAME
 
@@ -42,7 +41,7 @@ def refuse_later(document: JsonObject) -> None:
     """Refuse a bundle that uses what the contract foresees and this version does not score with: scores would be wrong.
 
     Such a key has a default in the contract, and is this version's at that default, or absent; of feature sets, one is this
-    version's whose features stand in place of the study's, of backbones one that it knows, of poolings those whose components are
+    version's whose features stand in place of the study's, of backbones one, of poolings those whose components are
     of what is pooled, of harmonisations ComBat, of prediction sets CV+'s of each class, clinical terms and regions are, of kinds
     that it knows, and outcomes of two classes, or of more without thresholds.
 
@@ -120,14 +119,17 @@ def _of_known_classes(outcome: object) -> bool:
 
 
 def _of_one_backbone(document: JsonObject) -> bool:
-    """Say whether all embeddings are of one image network, which is the one that the embedding specification specifies."""
+    """Say whether all embeddings are of one network, which is the one that the embedding specification specifies.
+
+    Whether that network is here is asked where something is embedded: what scores tables needs none.
+    """
     match document:
         case {
-            "backbones": [{"name": name, "embedding_spec_id": spec_id, "length": length}],
+            "backbones": [{"embedding_spec_id": spec_id, "length": length}],
             "specs": {"embedding_spec_id": own},
             "embedding_length": pooled,
         }:
-            return name in ARCHITECTURES and bool(spec_id == own and pooled in (length, 2 * length))
+            return bool(spec_id == own and pooled in (length, 2 * length))
     return False
 
 

@@ -194,11 +194,13 @@ def test_a_bundle_names_its_network_and_scores_its_embeddings(store: Path, tmp_p
     assert shown["backbone"] == "torchvision:resnet18"
     scored = run("score", "--store", store, "--bundle", bundle, "--center", "C2", "--json")
     assert json.loads(scored.stdout)["scored"] == 14
-    changed = tmp_path / "unknown"
+    # What scores tables needs no network; of two of them, this version knows nothing.
+    changed, [backbone] = tmp_path / "changed", told["backbones"]
     shutil.copytree(bundle, changed)
-    told["backbones"][0]["name"] = "timm:unknown"
-    (changed / "bundle.json").write_text(json.dumps(told))
-    assert "made for a later version: backbones" in str(run("bundle", "show", changed).exception)
+    for backbones, refused in ([backbone | {"name": "lab:elsewhere"}], False), ([backbone, backbone], True):
+        (changed / "bundle.json").write_text(json.dumps(told | {"backbones": backbones}))
+        answer = str(run("bundle", "show", changed).exception)
+        assert ("made for a later version: backbones" in answer) == refused
 
 
 def test_without_a_nested_estimate_nothing_is_compared(store: Path, tmp_path: Path) -> None:
