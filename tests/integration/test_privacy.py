@@ -35,11 +35,11 @@ from cvtbatch.pipelines.shared.uid_key import VARIABLE, UidKey
 from cvtbatch.store import FeatureStore
 from tests.support.archives import write_rows
 from tests.support.commands import extract_json
-from tests.support.dicomweb_server import serve_dicomweb
 from tests.support.mask_files import Ball, ball, datasets, write_seg, write_structure_set
 from tests.support.result_stores import adapted_bundle
 from tests.support.stand_ins import standing_in
 from tests.support.stub_archive import Answer, stub_archive
+from tests.support.watched_archive import watched
 
 KEY = "a key that stays with its user"
 # Rows of the image over which a step of the pipeline raises.
@@ -229,7 +229,8 @@ def produced(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> dict
             texts["embed"] = json.dumps(extract_json(archive.manifest, store, *chosen, *weights, code=3))
         texts |= modelled(store, out)
         texts |= sent(archive, store, out / "bundle", patch)
-        texts |= watched(archive, out, patch)
+        patch.setenv("XDG_DATA_HOME", str(archive.home))
+        texts |= watched([archive.folder / f"{STEM} {name}" for name in ("good", "gap")], archive.home, out)
         texts["review"] = run("review", "--store", store, "--out", out / "review", "--workers", "0", "--json")
     for name in contracts.table_names():
         run("export", name, "--store", store, "--out", out / f"{name}.csv")
@@ -274,37 +275,6 @@ def sent(archive: Archive, store: Path, bundle: Path, patch: pytest.MonkeyPatch)
     assert all(STEM.encode() in path.read_bytes() for path in kept.rglob("*.*"))
     assert Counter(one["state"] for one in json.loads(told)["objects"]) == {"sent": 8, "failed": 1}
     return {"results": told, "what libraries log of sending": logged.getvalue()}
-
-
-def watched(archive: Archive, out: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Watch an archive of two planted series, one of which has a gap; return what is said, on the terminal too."""
-    patch.setenv("CVTBATCH_PACS_TOKEN", f"{STEM} TOKEN")
-    patch.setenv("XDG_DATA_HOME", str(archive.home))
-    paths = [path for name in ("good", "gap") for path in (archive.folder / f"{STEM} {name}").iterdir()]
-    files = {str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID): path.read_bytes() for path in paths}
-    texts = {}
-    with serve_dicomweb(files) as server:
-        to = ("--store", out / "watched", "--center", "A", "--spool", archive.home / "spool", "--workers", 0, "--json")
-        more = ("--set", "embedding.weights=none", "--metrics", out / "serve.prom", "--out", archive.home / "results")
-        for number, code in ((1, 0), (2, 3)):
-            line = [str(one) for one in ("serve", "--once", "--source", server.url, *to, *more)]
-            result = CliRunner().invoke(cli, line)
-            assert result.exit_code == code, (result.output, result.exception)
-            texts[f"serve {number}"] = result.output
-        indexed = (
-            "index",
-            server.url,
-            "--center",
-            "A",
-            "--out",
-            archive.home / "archive.csv",
-            "--workers",
-            0,
-            "--json",
-        )
-        texts["index of an archive"] = run(*indexed)
-    assert json.loads(result.stdout)["ended"] == {"done": 1, "held": 0, "failed": 1, "left_out": 0, "incomplete": 0}
-    return texts
 
 
 def run(*arguments: object, code: int = 0) -> str:
