@@ -36,6 +36,7 @@ from tests.support.planted_archive import CLOCK, DATES, FOREIGN_SIDE, STEM, UID_
 from tests.support.result_stores import adapted_bundle
 from tests.support.stand_ins import BlockMeans, standing_in
 from tests.support.stub_archive import Answer, stub_archive
+from tests.support.watched_archive import watched
 
 KEY = "a key that stays with its user"
 
@@ -70,7 +71,8 @@ def produced(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> dict
             texts["embed"] = json.dumps(extract_json(archive.manifest, store, *chosen, *weights, code=3))
         texts |= modelled(store, out)
         texts |= sent(archive, store, out / "bundle", patch)
-        texts |= watched(archive, out, patch)
+        patch.setenv("XDG_DATA_HOME", str(archive.home))
+        texts |= watched([archive.folder / f"{STEM} {name}" for name in ("good", "gap")], archive.home, out)
         texts |= fetched(archive, out / "bundle", patch)
         texts["review"] = run("review", "--store", store, "--out", out / "review", "--workers", "0", "--json")
     for name in contracts.table_names():
@@ -108,37 +110,6 @@ def sent(archive: Archive, store: Path, bundle: Path, patch: pytest.MonkeyPatch)
     assert all(STEM.encode() in path.read_bytes() for path in kept.rglob("*.*"))
     assert Counter(one["state"] for one in json.loads(told)["objects"]) == {"sent": 8, "failed": 1}
     return {"results": told, "what libraries log of sending": logged.getvalue()}
-
-
-def watched(archive: Archive, out: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Watch an archive of two planted series, one of which has a gap; return what is said, on the terminal too."""
-    patch.setenv("CVTBATCH_PACS_TOKEN", f"{STEM} TOKEN")
-    patch.setenv("XDG_DATA_HOME", str(archive.home))
-    paths = [path for name in ("good", "gap") for path in (archive.folder / f"{STEM} {name}").iterdir()]
-    files = {str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID): path.read_bytes() for path in paths}
-    texts = {}
-    with serve_dicomweb(files) as server:
-        to = ("--store", out / "watched", "--center", "A", "--spool", archive.home / "spool", "--workers", 0, "--json")
-        more = ("--set", "embedding.weights=none", "--metrics", out / "serve.prom", "--out", archive.home / "results")
-        for number, code in ((1, 0), (2, 3)):
-            line = [str(one) for one in ("serve", "--once", "--source", server.url, *to, *more)]
-            result = CliRunner().invoke(cli, line)
-            assert result.exit_code == code, (result.output, result.exception)
-            texts[f"serve {number}"] = result.output
-        indexed = (
-            "index",
-            server.url,
-            "--center",
-            "A",
-            "--out",
-            archive.home / "archive.csv",
-            "--workers",
-            0,
-            "--json",
-        )
-        texts["index of an archive"] = run(*indexed)
-    assert json.loads(result.stdout)["ended"] == {"done": 1, "held": 0, "failed": 1, "left_out": 0, "incomplete": 0}
-    return texts
 
 
 def fetched(archive: Archive, bundle: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
