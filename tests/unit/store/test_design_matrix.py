@@ -137,5 +137,5 @@ def test_a_case_that_changed_is_filtered_by_what_it_says_now(tmp_path: Path) -> 
 def test_a_store_says_where_it_is_and_refuses_what_it_has_not(store: FeatureStore) -> None:
     assert repr(store) == f"FeatureStore({store.location.url!r})"
     assert FeatureStore(Path(store.location.path)).location == store.location
-    with pytest.raises(InputError, match="no table 'radiomic'; there are cases"):
+    with pytest.raises(InputError, match="no table 'radiomic'; there are arrivals, cases"):
         store.current("radiomic")
