@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Status of PS3.4 B.2.3 and PS3.7 annex C.
 _STORED, _NO_ROOM, _NOT_AUTHORIZED = 0x0000, 0xA700, 0x0124
 _ASSOCIATIONS = 8
+_READ_SECONDS = 20
 
 
 class Delivery:
@@ -70,6 +71,13 @@ class Arrivals:
         return _NOT_AUTHORIZED if delivery is None else delivery.store(event)
 
 
+def _limit_reading(event: "Event") -> None:
+    """Have a connection end on which what was begun does not go on: it would keep its place, and us from ending, for ever."""
+    connection = event.assoc.dul.socket
+    if connection is not None and connection.socket is not None:
+        connection.socket.settimeout(_READ_SECONDS)
+
+
 @contextmanager
 def storage_scp(ae_title: str, port: int, *, tls: bool = False) -> Iterator[Arrivals]:
     """Listen on a port of all addresses of this machine while the block lasts, for whoever calls us by our title.
@@ -87,14 +95,17 @@ def storage_scp(ae_title: str, port: int, *, tls: bool = False) -> Iterator[Arri
     entity = ApplicationEntity(ae_title)
     entity.require_called_aet = True
     entity.maximum_associations = _ASSOCIATIONS
-    entity.network_timeout = SILENCE_SECONDS
+    entity.network_timeout, entity.acse_timeout = SILENCE_SECONDS, _READ_SECONDS
     for context in AllStoragePresentationContexts:
         entity.add_supported_context(str(context.abstract_syntax), ALL_TRANSFER_SYNTAXES)
     arrivals = Arrivals()
     ssl_context = server_context() if tls else None
     try:
         entity.start_server(
-            ("", port), block=False, evt_handlers=[(evt.EVT_C_STORE, arrivals.on_store)], ssl_context=ssl_context
+            ("", port),
+            block=False,
+            evt_handlers=[(evt.EVT_CONN_OPEN, _limit_reading), (evt.EVT_C_STORE, arrivals.on_store)],
+            ssl_context=ssl_context,
         )
     except OSError as error:
         raise InputError("port_in_use", f"port {port} cannot be listened on: {why(error)}") from None

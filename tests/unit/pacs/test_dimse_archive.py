@@ -1,17 +1,23 @@
 """Retrieval from an application entity of pynetdicom's, without C-GET and with no place to send to; and what we take ourselves."""
 
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
-from pynetdicom import AE, evt
+from pynetdicom import AE, build_context, evt
 
+from cvtbatch.engine.certificates import make_certificates
 from cvtbatch.errors import InputError
+from cvtbatch.pacs import storage_scp as storage_scp_module
 from cvtbatch.pacs.addresses import Dimse, parse_address
 from cvtbatch.pacs.archive import Series
+from cvtbatch.pacs.dimse import associate
 from cvtbatch.pacs.dimse_archive import DimseArchive
 from cvtbatch.pacs.retries import Retries
 from cvtbatch.pacs.storage_scp import Arrivals, storage_scp
@@ -44,6 +50,29 @@ def test_what_the_archive_lacks_is_told(peer: Dimse, arrivals: Arrivals | None, 
     with pytest.raises(InputError, match=answer) as refused:
         archive.fetch(SERIES, ["1.2.3.4"], lambda _: None, whole=True)
     assert refused.value.kind == "pacs_denied"
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_connections_that_do_not_go_on_are_ended(tls: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_certificates(tmp_path / "tls")
+    for name, file in {
+        "SSL_CERT_FILE": "ca",
+        "CVTBATCH_PACS_CERTIFICATE": "node",
+        "CVTBATCH_PACS_KEY": "node-key",
+    }.items():
+        monkeypatch.setenv(name, str(tmp_path / "tls" / f"{file}.pem"))
+    monkeypatch.setattr(storage_scp_module, "_READ_SECONDS", 1)
+    address = Dimse("CVTBATCH", "127.0.0.1", free_port(), tls)
+    with storage_scp(address.ae_title, address.port, tls=tls), ExitStack() as stack:
+        for _ in range(8):
+            connection = stack.enter_context(socket.create_connection((address.host, address.port)))
+            connection.send(b"\x16\x03" if tls else b"\x01\x00")
+
+        def connect() -> None:
+            with associate(address, [build_context(CTImageStorage)]):
+                pass
+
+        Retries(attempts=30, first_s=0.3, longest_s=0.6).run(connect)
 
 
 def test_only_what_is_waited_for_is_taken() -> None:
