@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from cvtbatch.cli import cli
 from cvtbatch.dlrn import load_bundle
 from cvtbatch.dlrn.combat import fit_combat
+from cvtbatch.dlrn.recalibration import Function, recalibrate_bundle
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.pipelines.centers.bundle_facts import bundle_facts
@@ -23,7 +24,7 @@ from cvtbatch.spec import digest
 from cvtbatch.store import FeatureStore
 from cvtbatch.validation.model_result import moved_models
 from cvtbatch.validation.values import Estimate
-from tests.support.cohorts import SMALLEST_JOB
+from tests.support.cohorts import RECALIBRATION, SMALLEST_JOB
 from tests.support.model_store import fill
 
 JOB = (*SMALLEST_JOB, "cohort.training_centers=[C1, C3]", "fit.harmonise.method=combat", "fit.harmonise.reference=C1")
@@ -137,8 +138,7 @@ def test_what_moves_a_centre_stays_when_cases_come_and_the_bundle_is_recalibrate
         store.table(name).append(rows)
     where = ("--store", folder / "store", "--center", "C4")
     assert json.loads(run("score", *where, "--bundle", folder / "bundle", "--json"))["scored"] == 1
-    options = ("--method", "intercept", "--out", folder / "again")
-    run("recalibrate", *where, "--bundle", folder / "bundle", *options)
+    recalibrate_bundle(folder / "bundle", folder / "again", Function(-0.7, 0.5), RECALIBRATION)
     assert json.loads(run("score", *where, "--bundle", folder / "again", "--json"))["scored"] == 23
     [kept] = store.table("harmonisations").read().to_pylist()
     assert kept["cases"] == 22
