@@ -352,7 +352,7 @@ class Description:
     def tells_event(self) -> bool:
         """Whether anything is there that only a model of an event has."""
         of_event = (self.thresholds, self.votes, self.recalibration, self.prediction_sets, self.nomogram.axes)
-        return any(part for part in of_event)
+        return any(of_event)
 
     @property
     def backbone(self) -> str:

@@ -8,6 +8,7 @@ from cvtbatch.dlrn.arrays import Booleans, Floats, Integers
 from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model
 from cvtbatch.dlrn.tasks import TaskResult
+from cvtbatch.errors import InputError
 from cvtbatch.validation.class_aucs import macro_auc
 from cvtbatch.validation.operating_points import ConfusionMatrix, confusion_matrix
 from cvtbatch.validation.resampling import draw_patients, has_both, pairwise_wins, weighted_aucs
@@ -109,8 +110,18 @@ def class_estimate(model: Model, scores: Floats, cohort: Cohort, settings: FitSe
 
     Args:
         scores: (repeats, n, K).
+
+    Raises:
+        InputError: "too_few_patients": no case of a class has a score.
     """
     known: Booleans = np.isfinite(scores.sum(axis=(0, 2)))
+    counts = np.bincount(cohort.outcome[known], minlength=len(settings.classes))
+    if not counts.all():
+        raise InputError(
+            "too_few_patients",
+            f"no case of {settings.classes[int(counts.argmin())]} has a score of {model}: its clinical terms are unknown, or of "
+            "levels that no fold without it has; leave a term out",
+        )
     patients = [patient for patient, there in zip(cohort.patients, known.tolist(), strict=True) if there]
     groups = np.unique(np.asarray(patients, dtype=object).astype(str), return_inverse=True)[1]
     seed = settings.seed_of("bootstrap", model)

@@ -159,7 +159,7 @@ def validate_centers(
     require("validation needs", "sklearn", "statsmodels", "matplotlib")
     bundle = load_bundle(bundle_path)
     if study is not None:
-        require_event(bundle, "validate --study", "its checklists are; leave --study out")
+        require_event(bundle, "validate --study", "leave --study out, which fills its checklists")
     for center in centers:
         refuse_seen_center(bundle, center)
     pinned = open_pinned(store_url, snapshot, "validate")

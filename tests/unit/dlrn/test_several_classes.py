@@ -102,6 +102,14 @@ def test_of_noise_m_is_within_its_error_of_chance() -> None:
     assert found["auc_low"] < 0.5 < found["auc_high"]  # type: ignore[operator]
 
 
+def test_a_class_without_a_score_is_told() -> None:
+    cohort, wanted = class_cohort(5, 0.0), settings(*JOB)
+    scores = np.full((1, 90, 3), 1 / 3)
+    scores[:, cohort.outcome == 2] = np.nan
+    with pytest.raises(InputError, match="no case of CAA has a score of dlrn"):
+        class_estimate(Model.DLRN, scores, cohort, wanted)
+
+
 def test_a_bundle_scores_as_the_fit_does_and_probabilities_sum_up_to_one(tmp_path: Path) -> None:
     cohort, _ = class_fit()
     bundle = load_bundle(written(tmp_path / "bundle"))
