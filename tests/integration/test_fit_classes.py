@@ -10,8 +10,10 @@ from sklearn.metrics import roc_auc_score
 
 from cvtbatch import contracts
 from cvtbatch.dlrn import load_bundle
+from cvtbatch.errors import InputError
 from cvtbatch.pipelines.models.cohort_source import CohortSource
 from cvtbatch.pipelines.models.training_cohort import read_training
+from cvtbatch.pipelines.shared.outcomes import UNLISTED, read_outcomes
 from cvtbatch.store import FeatureStore, Selection, create_snapshot
 from cvtbatch.store.wide import PRIMARY
 from tests.support.cohorts import SMALLEST_JOB
@@ -91,29 +93,28 @@ def test_a_report_of_a_centre_tells_m_classes_and_decisions(folder: Path) -> Non
     assert (folder / "report" / "tables" / "confusion.csv").read_text().startswith("class,told HP,told CVT,told CAA\n")
 
 
-def test_other_may_stand_for_all_that_are_not_listed_and_an_x_column_holds_names(folder: Path) -> None:
+def test_other_stands_for_all_that_are_not_listed_and_a_class_without_cases_is_told(folder: Path) -> None:
     source = CohortSource(str(folder / "store"), "paper", ("C1",), PRIMARY, (), reviewed=False, clinical=("epilepsy",))
     told = read_training(replace(source, outcome="etiology", classes=("CVT", "HP", "OTHER")))
     assert np.bincount(told.cohort.outcome).tolist() == [21, 9, 11]
     assert "other_class" not in told.excluded
-    named = read_training(replace(source, outcome="x_kind", classes=("cvt", "hp", "caa", "avm")))
-    assert np.bincount(named.cohort.outcome).tolist() == [21, 9, 10, 1]
+    with pytest.raises(InputError, match="21 CVT, 9 HP, 10 CAA, 1 AVM, 0 OTHER"):
+        read_training(replace(source, outcome="etiology", classes=("CVT", "HP", "CAA", "AVM", "OTHER")))
 
 
-@pytest.mark.parametrize(
-    ("overrides", "told"),
-    [
-        (["fit.outcome=etiology", "fit.classes=[CVT, HP, CAAA]"], "no etiology; did you mean 'CAA'"),
-        (["fit.outcome=etiology", "fit.classes=[CVT, HP, OTHER, AVM, CAA]"], "0 OTHER"),
-        (["fit.outcome=x_kin", "fit.classes=[a, b, c]"], "did you mean 'x_kind'"),
-        (["fit.outcome=etiology"], "3 classes or more"),
-    ],
-)
-def test_classes_that_are_not_there_are_told(folder: Path, overrides: list[str], told: str) -> None:
-    wanted = [argument for value in overrides for argument in ("--set", value)]
-    found = cvtbatch("fit", "--store", folder / "store", *SETS, *wanted, "--out", folder / "never")
-    assert found.returncode == 1
-    assert told in found.stderr
+def test_classes_are_of_an_x_column_too_and_those_that_are_not_there_are_told(folder: Path) -> None:
+    view = FeatureStore(str(folder / "store")).at("paper")
+    cases = view.rows("cases").to_pylist()
+    found = read_outcomes(view, cases, "x_kind", PRIMARY, (), ("cvt", "hp", "caa"))
+    names = {case["case_key"]: json.loads(case["extra"])["x_kind"] for case in cases}
+    assert found == {key: {"cvt": 0, "hp": 1, "caa": 2, "avm": UNLISTED}[name] for key, name in names.items()}
+    for column, classes, told in (
+        ("etiology", ("CVT", "HP", "CAAA"), "no etiology; did you mean 'CAA'"),
+        ("x_kin", ("a", "b", "c"), "did you mean 'x_kind'"),
+    ):
+        with pytest.raises(InputError, match=told) as refused:
+            read_outcomes(view, cases, column, PRIMARY, (), classes)
+        assert refused.value.kind == "no_such_outcome"
 
 
 def test_what_is_of_yes_or_no_alone_is_refused(folder: Path) -> None:

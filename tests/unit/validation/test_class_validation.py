@@ -89,7 +89,7 @@ def test_a_class_that_is_not_here_has_no_number_and_the_others_keep_theirs() -> 
     assert isinstance(model.classes[2].auc, NotComputable)
 
 
-@pytest.mark.parametrize("labels", [[], ["HP"], ["HP"] * 5, [None, None], ["HP", "CVT", "CAA"]])
+@pytest.mark.parametrize("labels", [[], ["HP"] * 5, [None, "HP", "CVT"]])
 def test_few_cases_make_a_page_that_says_what_is_lacking(labels: list[str | None], tmp_path: Path) -> None:
     found, _ = drawn(labels)
     document = class_document(found)
