@@ -86,7 +86,9 @@ def _print(report: "CompareReport") -> None:
     found = report.found
     compared = found.comparison
     events = f"{compared.events} of them with {found.outcome.event}"
-    say(f"{compared.cases} cases, {events}; {found.folds} folds, {compared.repeats} repeats")
+    say(
+        f"{compared.cases} cases, {events}; {found.folds} folds, {compared.repeats} repeat{'s' * (compared.repeats > 1)}"
+    )
     rows = [
         (
             model.name,

@@ -125,6 +125,9 @@ def test_whoever_is_killed_nothing_is_lost_or_doubled(orthanc: Orthanc, head: di
     assert pixels(tmp_path) == head
 
 
+# pynetdicom leaves a socket whose other end is dead to whoever collects garbage.
+@pytest.mark.filterwarnings("ignore:.*unclosed <socket:ResourceWarning")
+@pytest.mark.filterwarnings("ignore:.*<socket.socket:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("way", [(), ("--move-port", MOVE_PORT)])
 def test_an_archive_that_dies_while_it_sends_is_waited_for(
     way: tuple[object, ...],
