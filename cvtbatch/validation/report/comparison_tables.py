@@ -76,8 +76,9 @@ def comparison_tables(found: Comparison, variants: Sequence[Variant]) -> Iterato
         variants,
         place="discrimination",
         notes=(
-            f"Each AUC is the mean of {found.repeats} repeat{'s' * (found.repeats > 1)}, every case scored by a fit that did not see its patient. Intervals "
-            f"draw {found.patients:,} patients {found.resamples:,} times, the same ones for all variants.",
+            f"Each AUC is the mean of {found.repeats} repeat{'s' * (found.repeats > 1)}, every case scored by a fit that did "
+            f"not see its patient. Intervals draw {found.patients:,} patients {found.resamples:,} times, the same ones for all "
+            "variants.",
             "The column “all variants together” has the intervals that hold for all differences at once (max-statistic): read that "
             "one where a variant was picked because it looked best.",
         ),
