@@ -45,8 +45,10 @@ class Network(torch.nn.Module):
         with shapes_alone() if architecture.library == LIBRARY else nullcontext():
             self.body = architecture.build(architecture)
         tensors = {name: torch.from_numpy(values.copy()) for name, values in weights.tensors.items()}
-        counters = {name: torch.tensor(0) for name, _ in self.body.named_buffers() if name.endswith("tracked")}
-        self.body.load_state_dict({**tensors, **counters}, assign=True)
+        own = {name: tensor for name, tensor in self.body.state_dict().items() if not tensor.is_floating_point()}
+        # On the meta device these are BatchNorm's counters.
+        counted = {name: torch.tensor(0) if tensor.is_meta else tensor for name, tensor in own.items()}
+        self.body.load_state_dict({**tensors, **counted}, assign=True)
         box = taken.kind == "box"
         self.layout = torch.channels_last_3d if box else torch.channels_last
         self.body.to(dtype=dtype).to(memory_format=self.layout)

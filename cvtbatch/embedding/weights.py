@@ -154,7 +154,9 @@ def shapes(architecture: Architecture) -> Mapping[str, tuple[int, ...]]:
     """Return the shapes of a network's tensors by its library's names."""
     with shapes_alone():
         state = architecture.build(architecture).state_dict()
-    return {name: tuple(tensor.shape) for name, tensor in state.items() if architecture.takes(name)}
+    # What holds no floats is counted or computed, and not trained.
+    taken = {name: tensor for name, tensor in state.items() if architecture.takes(name) and tensor.is_floating_point()}
+    return {name: tuple(tensor.shape) for name, tensor in taken.items()}
 
 
 def tensor_digest(tensors: Mapping[str, npt.NDArray[np.float32]]) -> str:
@@ -176,14 +178,14 @@ def random_weights(seed: int, architecture: Architecture = DEFAULT) -> Weights:
     """
     tensors = {}
     for name, shape in shapes(architecture).items():
-        if len(shape) == 1:
+        if len(shape) < 2:
             values = np.full(shape, float(name.endswith(("weight", "running_var"))), np.float32)
         else:
             convolution = 2 / math.prod((shape[0], *shape[2:]))
-            variances = {4: convolution, 5: convolution, 2: 1 / shape[-1], 3: 0.02**2}
+            variances = {4: convolution, 5: convolution, 2: 1 / shape[-1]}
             key = int(digest(f"random:{seed}", name)[:32], 16)
             values = np.random.Generator(np.random.Philox(key=key)).standard_normal(shape, dtype=np.float32)
-            values *= np.float32(np.sqrt(variances[len(shape)]))
+            values *= np.float32(np.sqrt(variances.get(len(shape), 0.02**2)))
         tensors[name] = values
     return Weights(f"random:{seed}", tensors, tensor_digest(tensors), not_for_inference=True, architecture=architecture)
 
@@ -195,8 +197,9 @@ def _checked(
     architecture: Architecture,
 ) -> Weights:
     """Return the weights if they are the network's, wholly and nothing else."""
-    given = {name: values for name, values in tensors.items() if architecture.takes(name)}
     expected = shapes(architecture)
+    floats = {name for name, values in tensors.items() if np.issubdtype(values.dtype, np.floating)}
+    given = {name: tensors[name] for name in floats | expected.keys() & tensors.keys() if architecture.takes(name)}
     problems = [
         *(f"{name} is missing" for name in sorted(expected.keys() - given.keys())),
         *(f"{name} is not one of its keys" for name in sorted(given.keys() - expected.keys())),
@@ -216,7 +219,7 @@ def _checked(
             f"embedding.weights are not a state dict of {architecture.library}'s {architecture.network}: "
             f"{'; '.join(problems[:NAMED_KEYS])}{more}",
         )
-    values32 = {name: np.ascontiguousarray(given[name], dtype=np.float32) for name in expected}
+    values32 = {name: np.asarray(given[name], dtype=np.float32, order="C") for name in expected}
     untrained = metadata.get("not_for_inference") == "true"
     training = {name: text for name, text in metadata.items() if name not in {"not_for_inference", LICENCE}}
     licence = metadata.get(LICENCE) or architecture.licence

@@ -94,7 +94,7 @@ def test_rows_of_three_networks_are_those_of_plain_forward_passes(
     header, first, _ = archive.read_text(encoding="utf-8").splitlines()
     one_case.write_text(f"{header}\n{first}\n", encoding="utf-8")
     large = WINDOWS | {"backbone": "torchvision:mobilenet_v3_large"}
-    document = run(one_case, store, SMALL, large, BOX)
+    document = run(one_case, store, SMALL, large, BOX | {"backbone": "torchvision:mc3_18"})
     assert contracts.problems_of(document, "commands/extract.json") == []
     opened = FeatureStore(str(store))
     roi, volume = (opened.table(name).current().sort_by("case_key").to_pylist()[0] for name in ("rois", "volumes"))
@@ -117,7 +117,7 @@ def test_rows_of_three_networks_are_those_of_plain_forward_passes(
     seen = (
         ("mobilenet_v3_small", brain[:, None].expand(-1, 3, -1, -1), imagenet, bearing.tolist()),
         ("mobilenet_v3_large", windows, imagenet, bearing.tolist()),
-        ("r3d_18", clip, kinetics, [roi["largest_slice"]]),
+        ("mc3_18", clip, kinetics, [roi["largest_slice"]]),
     )
     for told, (network, given, (mean, std), index) in zip(document["embeddings"], seen, strict=True):
         model = torchvision.models.get_model(network, weights=None).eval()

@@ -21,15 +21,17 @@ from cvtbatch.errors import InputError
 
 
 class Blocks(torch.nn.Module):
-    """A network of boxes with one channel."""
+    """A network of boxes with one channel, a weight without an axis, and what is computed when it is made."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv = torch.nn.Conv3d(1, 4, 3)
+        self.weight = torch.nn.Parameter(torch.tensor(1.0))
         self.register_buffer("scale", torch.tensor([2.0]), persistent=False)
+        self.register_buffer("order", torch.tensor([3, 1, 0, 2]))
 
     def forward(self, given: torch.Tensor) -> torch.Tensor:
-        return self.scale * self.conv(given).mean(dim=(2, 3, 4))
+        return self.weight * self.scale * self.conv(given).mean(dim=(2, 3, 4))[:, self.order]
 
 
 def build(_: Architecture) -> torch.nn.Module:
@@ -84,18 +86,21 @@ def test_a_name_of_timms_that_is_none_is_told_what_it_may_have_meant() -> None:
         load_weights("imagenet", find_architecture("timm:test_vit"))
 
 
-def test_a_network_of_ones_own_gives_the_values_of_its_plain_forward_pass() -> None:
+def test_a_network_of_ones_own_gives_the_values_of_its_plain_forward_pass(tmp_path: Path) -> None:
     register(OWN)
     register(OWN)
     assert find_architecture("lab:blocks") is OWN
     assert OWN.settings() == {"network": "blocks", "layer": "mean", "values": 4, "library": "lab", "revision": 2}
     weights = random_weights(0, OWN)
     plain = Blocks()
-    plain.load_state_dict({name: torch.tensor(values) for name, values in weights.tensors.items()})
+    plain.load_state_dict({name: torch.tensor(values) for name, values in weights.tensors.items()}, strict=False)
     gray = np.random.default_rng(1).random((2, 1, 8, 16, 16), dtype=np.float32)
     with torch.no_grad():
         stock = plain((torch.tensor(gray) - 0.5) / 0.25).numpy()
     assert np.linalg.norm(embed(weights, gray) - stock) <= 1e-5 * np.linalg.norm(stock)
+    save_file(plain.state_dict(), tmp_path / "plain.safetensors")
+    found = load_weights(str(tmp_path / "plain.safetensors"), OWN)
+    assert (found.sha256, found.licence) == (weights.sha256, "cc-by-nc-4.0")
 
 
 def test_names_that_are_taken_are_refused() -> None:
