@@ -28,11 +28,13 @@ class ClassCase(Case):
         label: its class; None where it is unknown, or not among those that are told.
         unlisted: it is of a class that is not told.
         by_class: by model, its scores of the classes, in their order; a model that could not score the case is absent.
+        by_class_as_they_are: the same of the centre's features as they are, where its own cases put it on the scale of training.
     """
 
     label: str | None = None
     unlisted: bool = False
     by_class: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    by_class_as_they_are: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def lack(self) -> str:
@@ -79,6 +81,7 @@ class ClassModelResult:
     Attributes:
         unscored: cases of a known class that the model could not score.
         macro: M over all pairs of classes.
+        macro_as_they_are: M of the centre's features as they are; None where nothing puts them on the scale of training.
         accuracy: share of cases that are told to be of their class.
         confusion: cases by class (rows) and by what they are told to be of (columns).
         training: M as training estimated it.
@@ -88,6 +91,7 @@ class ClassModelResult:
     n: int
     unscored: int
     macro: Maybe[Estimate]
+    macro_as_they_are: Maybe[Estimate] | None
     accuracy: Maybe[Estimate]
     classes: tuple[ClassResult, ...]
     pairs: tuple[PairResult, ...]
@@ -198,7 +202,7 @@ def _evaluate(
     known = [case for case in cases if case.label is not None]
     kept = [case for case in known if name in case.by_class]
     outcome = np.array([classes.index(str(case.label)) for case in kept], dtype=np.int64)
-    scores = np.array([case.by_class[name] for case in kept], dtype=np.float64).reshape(len(kept), len(classes))
+    scores = _scores([case.by_class[name] for case in kept], classes)
     numbers = {patient: number for number, patient in enumerate(dict.fromkeys(case.patient for case in kept))}
     patient = np.array([numbers[case.patient] for case in kept], dtype=np.int64)
     told = scores.argmax(axis=1)
@@ -208,11 +212,16 @@ def _evaluate(
         own for own, count in zip(classes, np.bincount(outcome, minlength=len(classes)), strict=True) if not count
     ]
     macro, pairs = _macro(outcome, scores, patient, classes, lacking, seed)
+    former = None
+    if kept and all(name in case.by_class_as_they_are for case in kept):
+        as_they_are = _scores([case.by_class_as_they_are[name] for case in kept], classes)
+        former, _ = _macro(outcome, as_they_are, patient, classes, lacking, seed)
     return ClassModelResult(
         name=name,
         n=len(kept),
         unscored=len(known) - len(kept),
         macro=macro,
+        macro_as_they_are=former,
         accuracy=_share(told == outcome, np.ones(len(kept), np.bool_), patient, "no case has a class and a score"),
         classes=tuple(
             _of_class(own, number, outcome, scores[:, number], told, patient, are_probabilities)
@@ -222,6 +231,10 @@ def _evaluate(
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         training=training,
     )
+
+
+def _scores(rows: Sequence[tuple[float, ...]], classes: Sequence[str]) -> Floats:
+    return np.array(rows, dtype=np.float64).reshape(len(rows), len(classes))
 
 
 def _macro(

@@ -200,6 +200,7 @@ def _case(
     if classes:
         label = None if outcome is None or outcome == UNLISTED else classes[outcome]
         make = partial(ClassCase, label=label, unlisted=outcome == UNLISTED, by_class=_by_class(score))
+        make = partial(make, by_class_as_they_are=_by_class(unmoved))
     return make(
         key=case["case_key"],
         patient=case["patient"],
@@ -220,8 +221,7 @@ def _case(
 
 def _by_class(score: Row) -> dict[str, tuple[float, ...]]:
     """Return what models say of each of several classes."""
-    found = {shown: score[by_class(name)] for name, shown in MODEL_NAMES.items()}
-    return {shown: tuple(values) for shown, values in found.items() if values is not None}
+    return {shown: tuple(own) for name, shown in MODEL_NAMES.items() if (own := score.get(by_class(name))) is not None}
 
 
 def _as_they_are(source: Source, rows: pa.Table) -> dict[str, Row]:

@@ -280,7 +280,7 @@ def _provenance(source: Source, unfit_outlines: int, study: Study | None, review
             + uncalibrated(source.bundle)
             + [
                 f"the features of this centre are on the scale of training by {own.cases} of its own cases (set "
-                f"{own.set_digest[:12]}), as they were when the bundle first scored it; section 2 has the scores without"
+                f"{own.set_digest[:12]}), as they were when the bundle first scored it; the report has the scores without, too"
                 for own in source.own_cases
                 if own.center == source.center
             ]

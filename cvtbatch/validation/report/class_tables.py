@@ -33,6 +33,7 @@ LINES = (
 
 def class_tables(found: ClassValidation) -> Iterator[ReportTable]:
     """Yield the tables, in the order in which the page shows them."""
+    moved = any(model.macro_as_they_are is not None for model in found.models)
     yield tabulate(
         "discrimination",
         "All classes",
@@ -40,6 +41,7 @@ def class_tables(found: ClassValidation) -> Iterator[ReportTable]:
             Column("model", lambda model: model.name),
             Column("cases", lambda model: model.n),
             Column("M (95 % CI)", lambda model: model.macro),
+            *([Column("M, as they are (95 % CI)", lambda model: model.macro_as_they_are)] if moved else []),
             Column("accuracy (95 % CI)", lambda model: model.accuracy),
             Column("M in training", lambda model: model.training[0].auc if model.training else None),
             Column("estimated by", _estimated_by),
@@ -50,6 +52,7 @@ def class_tables(found: ClassValidation) -> Iterator[ReportTable]:
             "M is the mean, over all pairs of classes, of the area under the ROC curve of the two (Hand and Till 2001): 0.5 is "
             "chance, whatever the shares of the classes. Its interval draws patients 2,000 times. Accuracy is the share of cases "
             "whose class has the highest score: it is high by itself where one class is frequent.",
+            *(["As they are: with the features of this centre not put on the scale of training."] if moved else []),
         ),
     )
     yield _classes(found)

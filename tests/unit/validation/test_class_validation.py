@@ -34,6 +34,7 @@ def drawn(labels: Sequence[str | None], patients: int = 0) -> tuple[ClassValidat
             clinical={},
             label=label,
             by_class={"DLR": tuple(row), "DLRN": tuple(row)},
+            by_class_as_they_are={"DLRN": tuple(row[::-1])},
         )
         for number, (label, row) in enumerate(zip(labels, probability.tolist(), strict=True))
     )
@@ -55,6 +56,10 @@ def test_every_number_is_scikit_learns_or_statsmodels() -> None:
     model, outcome = found.primary_result, np.array([CLASSES.index(label) for label in LABELS])
     called = probability.argmax(axis=1)
     assert value(model.macro) == pytest.approx(roc_auc_score(outcome, probability, multi_class="ovo"))
+    assert value(model.macro_as_they_are) == pytest.approx(
+        roc_auc_score(outcome, probability[:, ::-1], multi_class="ovo")
+    )
+    assert found.models[0].macro_as_they_are is None
     assert value(model.accuracy) == pytest.approx((called == outcome).mean())
     assert model.confusion == tuple(map(tuple, confusion_matrix(outcome, called).tolist()))
     for number, own in enumerate(model.classes):
