@@ -37,7 +37,7 @@ def test_tasks_go_to_the_worker_that_owns_the_gpu_and_else_to_all(tmp_path: Path
             other = tmp_path / f"store-{device}"
             settings = resolve(read_job("extract", overrides=overrides), str(other))
             report = extract(cases, settings, cluster, Options())
-            assert (report.computed, report.failed, report.embeddings.rois) == (1, 0, 1)
+            assert (report.computed, report.failed, [one.rois for one in report.embeddings]) == (1, 0, [1])
             resource = GPU if device == "auto" else None
             outcomes = list(engine.run(cluster, where_it_runs, range(4), resource=resource))
             seen = {outcome.result for outcome in outcomes}  # type: ignore[union-attr]

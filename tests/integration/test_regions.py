@@ -15,6 +15,7 @@ from scipy.spatial.distance import cdist
 
 from cvtbatch import contracts
 from cvtbatch.dlrn.pooling import Pooling
+from cvtbatch.embedding.architectures import DEFAULT
 from cvtbatch.errors import InputError, StorageError
 from cvtbatch.geometry import Grid
 from cvtbatch.imaging.resampling import to_image
@@ -251,8 +252,8 @@ def test_regions_that_cannot_be_are_refused_before_any_work(folder: Path, copied
 
 def test_one_case_by_itself_has_the_stores_regions(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job, names = read_job("extract"), ("rim5", "core2", "part2")
-    profile, embedding = load_profile(job.radiomics.profile), job.embedding
-    parts = (embedding.preprocessing(), None, embedding.compute(), Pooling.LARGEST, rules_of(names))
+    profile, embedding = load_profile(job.radiomics.profile), job.embeddings[0]
+    parts = (embedding.preprocessing(DEFAULT.taken), None, embedding.compute(), Pooling.LARGEST, rules_of(names))
     monkeypatch.setattr(case_inputs, "_embed", lambda *_: np.zeros(3, np.float32))
     source = CaseSource(folder / "archive" / "ct0.nii.gz", folder / "archive" / "mask0.nii.gz")
     own = read_inputs(source, Recipe((2.0, 2.0, 5.0), profile, "fast", *parts))

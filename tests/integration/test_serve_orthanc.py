@@ -87,12 +87,12 @@ def trained_bundle(folder: Path) -> Path:
     (folder / "weights.safetensors").write_bytes(data)
     job = read_job("extract", None, [f"embedding.weights={folder / 'weights.safetensors'}"])
     settings = resolve(job, str(folder / "store"))
-    assert settings.embedding is not None
-    store.write_weights(settings.embedding.weights.sha256, data)
+    [embedding] = settings.embeddings
+    store.write_weights(embedding.weights.sha256, data)
     add_specs(store, *settings.specs)
     bundle = adapted_bundle(folder / "store", folder / "bundle")
     document = json.loads((bundle / "bundle.json").read_text())
-    document["weights"] = {"name": "file", "not_for_inference": False, "sha256": settings.embedding.weights.sha256}
+    document["weights"] = {"name": "file", "not_for_inference": False, "sha256": embedding.weights.sha256}
     (bundle / "bundle.json").write_text(json.dumps(document))
     return bundle
 
