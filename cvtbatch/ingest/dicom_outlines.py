@@ -22,11 +22,13 @@ class NamedOutline:
         object: SEG or RTSTRUCT.
         series: SeriesInstanceUIDs that it names.
         segments: SegmentLabels or ROINames.
+        producer: ManufacturerModelName of what made it; empty where it does not say.
     """
 
     object: str
     series: tuple[str, ...]
     segments: tuple[str, ...]
+    producer: str
 
 
 def name_outline(file: BinaryIO) -> NamedOutline | None:
@@ -47,11 +49,12 @@ def name_outline(file: BinaryIO) -> NamedOutline | None:
             # Number 0 of a label map is its background.
             items = [item for item in read_items(dataset, listed) if read_text(item, "SegmentNumber") != "0"]
             segments = tuple(read_text(item, name) or "" for item in items)
+            producer = read_text(dataset, "ManufacturerModelName") or ""
         except UnavailableError:
             raise
         except Exception:  # pydicom raises many kinds on damaged files
             return None
-    return NamedOutline("RTSTRUCT" if is_structure_set else "SEG", tuple(sorted(uids - {""})), segments)
+    return NamedOutline("RTSTRUCT" if is_structure_set else "SEG", tuple(sorted(uids - {""})), segments, producer)
 
 
 def _referenced(dataset: pydicom.Dataset) -> Iterator[pydicom.Dataset]:

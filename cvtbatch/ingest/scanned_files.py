@@ -170,7 +170,7 @@ def _to_values(file: ScannedFile, folder: str) -> list[object]:
         [file.size, file.mtime_ns, file.identity.patient_id, file.identity.study_uid, file.identity.study_time],
         [listed.is_dicom, listed.class_uid, listed.series_uid, listed.content],
         None if error is None else [error.kind, error.message, error.private.replace(folder, "")],
-        None if outline is None else [outline.object, outline.series, outline.segments],
+        None if outline is None else [outline.object, outline.series, outline.segments, outline.producer],
         [[_header_values(header), _pixel_values(header.pixels)] for header in listed.headers],
     ]
 
@@ -192,7 +192,7 @@ def _from_values(values: Any, folder: str) -> ScannedFile:
         size,
         mtime_ns,
         Identity(*identity),
-        None if outline is None else NamedOutline(outline[0], tuple(outline[1]), tuple(outline[2])),
+        None if outline is None else NamedOutline(outline[0], tuple(outline[1]), tuple(outline[2]), outline[3]),
     )
 
 

@@ -9,6 +9,7 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 
+from cvtbatch.dicom_results.values import PRODUCER
 from cvtbatch.ingest import ImageSlices, read_mask, read_volume
 from cvtbatch.manifest import read_manifest
 from tests.support.archives import tiny_head
@@ -32,6 +33,13 @@ def test_outlines_that_name_the_series_are_filled_in_where_they_are_clear(tmp_pa
         uid = str(pydicom.dcmread(series / "0001.dcm").SeriesInstanceUID)
         if segments:
             write_named_outline(tmp_path / "nas" / "outlines" / f"{name}.dcm", uid, segments)
+        if name != "several":
+            # As it comes back from an archive that `results` has sent it to: by itself, or beside what it was made of.
+            result = root / "results" / f"{name}.dcm"
+            write_named_outline(result, uid, ["blood"])
+            made = pydicom.dcmread(result)
+            made.ManufacturerModelName = PRODUCER
+            made.save_as(result)
     document = run_index(root)
     assert (document["outlines"], document["unclear_outlines"]) == (1, 1)
     rows = {Path(row["image"]).parts[1]: row for row in rows_of(root)}

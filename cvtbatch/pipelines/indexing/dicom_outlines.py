@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from cvtbatch.dicom_results.values import PRODUCER
 from cvtbatch.ingest.dicom_outlines import NamedOutline
 from cvtbatch.ingest.scanned_files import unpack
 from cvtbatch.pipelines.indexing.folder_tree import PackedFiles
@@ -20,13 +21,15 @@ class DicomOutline:
 def outlines_by_series(parts: Iterable[PackedFiles]) -> Mapping[str, Sequence[DicomOutline]]:
     """Return the outlines that name one series, by it: one that names several does not say on which it was drawn.
 
-    Members of packed archives are left out: no column can name them.
+    Members of packed archives are left out: no column can name them. So are segmentations that `results` made: they are what became
+    of an outline, and would stand beside it, or for a person's where a method found it.
     """
     found: dict[str, list[DicomOutline]] = defaultdict(list)
     for part in parts:
         for file in unpack(part.packed, part.prefix) if part.prefix else ():
-            if file.outline is not None and len(file.outline.series) == 1:
-                found[file.outline.series[0]].append(DicomOutline(file.listed.name, file.outline))
+            outline = file.outline
+            if outline is not None and len(outline.series) == 1 and outline.producer != PRODUCER:
+                found[outline.series[0]].append(DicomOutline(file.listed.name, outline))
     return found
 
 

@@ -100,8 +100,6 @@ class BatchWork:
                     missing[arrival.key] = outcome.failure.kind
                     told = {name: getattr(outcome.failure, name) for name in ("kind", "message", "private")}
                     self.told.log.write("error", "incomplete", study=arrival.name, **told)
-        for arrival in batch:
-            self.spool.drop_own(arrival)
         return missing
 
     def _extract(self, cluster: Cluster) -> None:

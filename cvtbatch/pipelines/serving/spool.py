@@ -13,9 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-import pydicom
-
-from cvtbatch.dicom_results.values import PRODUCER
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.file_errors import why
@@ -25,8 +22,7 @@ from cvtbatch.pipelines.indexing.index import IndexOptions, index, prepare
 from cvtbatch.pipelines.indexing.left_out import LeftOut
 from cvtbatch.pipelines.indexing.manifest_file import read_manifest_file
 from cvtbatch.pipelines.serving.arrivals import Arrival
-from cvtbatch.pipelines.shared.pull_selection import OUTLINES
-from cvtbatch.pipelines.shared.pulled_files import PulledFiles, folder_of, opened_folder, study_folder
+from cvtbatch.pipelines.shared.pulled_files import PulledFiles, opened_folder, study_folder
 from cvtbatch.plain_text import FOR_PEOPLE
 
 
@@ -67,15 +63,6 @@ class Spool:
                 shutil.rmtree(path)
         for path in (self.manifest, LeftOut.path(self.manifest), cache_file(self.files.out)):
             path.unlink(missing_ok=True)
-
-    def drop_own(self, arrival: Arrival) -> None:
-        """Take away segmentations that we made ourselves: results are no outlines that came along."""
-        for series in arrival.series:
-            if series.modality in OUTLINES:
-                for path in (self.files.out / folder_of(series)).glob("*.dcm"):
-                    header = pydicom.dcmread(path, specific_tags=["ManufacturerModelName"])
-                    if header.get("ManufacturerModelName") == PRODUCER:
-                        path.unlink()
 
     def index(self, batch: Sequence[Arrival], options: IndexOptions, cluster: Cluster) -> Indexed:
         """Make a manifest of studies that are there.
