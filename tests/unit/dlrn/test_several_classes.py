@@ -191,6 +191,7 @@ def test_arrays_that_are_no_model_of_these_classes_are_told(tmp_path: Path) -> N
         ("fit.outcome=x_a", "fit.classes=[a, b]"),
         (*JOB, "fit.protocol=study"),
         (*JOB, "fit.prediction_sets.alpha=0.1"),
+        (*JOB, "fit.pooling=attention"),
         (*JOB, "fit.clinical.candidates=[age]"),
     ],
 )
