@@ -1,5 +1,6 @@
 """Fit: a cohort to a frozen model with everything that is known of it."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -194,9 +195,7 @@ def _assemble(
         },
         "metrics": metrics,
         "marks": [{"mark": OPTIMISTIC, "models": [str(name) for name in ON_EMBEDDING]}] if optimistic else [],
-        "remarks": [
-            {"kind": str(found.kind), "message": found.message, "cases": len(found.keys)} for found in findings
-        ],
+        "remarks": _remarks(findings),
         "software": software_versions(),
     }
     if chosen.candidates:
@@ -205,6 +204,14 @@ def _assemble(
     kept = scores_by_class(cohort.outcome, basis) if sound and not settings.classes else {}
     by_class = _by_class(cohort, nomogram, settings) if isinstance(nomogram, MultinomialFit) else {}
     return Fit(document, model, golden, selection_table(signatures, stability), tuple(findings), kept, by_class)
+
+
+def _remarks(findings: Sequence[Finding]) -> list[dict[str, object]]:
+    """Return what the audit remarked, each once, with the number of all cases that it is about."""
+    keys = defaultdict[tuple[str, str], set[str]](set)
+    for found in findings:
+        keys[str(found.kind), found.message].update(found.keys)
+    return [{"kind": kind, "message": message, "cases": len(own)} for (kind, message), own in keys.items()]
 
 
 def _terms(nomogram: Fitted) -> list[dict[str, str | float | None]]:

@@ -139,7 +139,10 @@ def test_a_fit_refuses_leaks_before_it_begins_and_marks_what_a_tuned_backbone_mo
         fit_model(cohort, FAST, SPECS, Surroundings(own, (outside,)), lambda _: pytest.fail("the fit began"))
     none = replace(FAST, nested=replace(FAST.nested, repeats=0))
     tuned = Backbone(frozenset({(own[0].center, own[0].patient)}))
-    namesake = Member("C9/x", "C9", own[0].patient, "")
-    fit = fit_model(cohort, none, SPECS, Surroundings(own, (namesake,), tuned))
+    namesakes = tuple(Member(f"C9/{place}", "C9", own[place].patient, "") for place in (0, 5))
+    fit = fit_model(cohort, none, SPECS, Surroundings(own, namesakes, tuned))
     assert fit.document["marks"] == [{"mark": OPTIMISTIC, "models": ["dl", "dlr", "dlrn"]}]
-    assert [remark["kind"] for remark in fit.document["remarks"]] == ["same_text_at_two_centers"]  # type: ignore[attr-defined]
+    [remark] = fit.document["remarks"]  # type: ignore[misc]
+    assert remark["kind"] == "same_text_at_two_centers"
+    # Two names, each of one outside and of whoever has it in training: said once, with all of their cases.
+    assert remark["cases"] == 2 + sum(member.patient in {own[0].patient, own[5].patient} for member in own)
