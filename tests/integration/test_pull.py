@@ -2,7 +2,6 @@
 
 import functools
 import io
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,12 +9,12 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from cvtbatch import contracts
 from cvtbatch.engine.certificates import make_certificates
 from cvtbatch.pacs.retries import Retries
 from cvtbatch.pipelines.archive import pull
 from tests.support.commands import cvtbatch, told
 from tests.support.dicomweb_server import DicomwebServer, serve_dicomweb
+from tests.support.pulls import pulled
 from tests.support.small_archive import SLICES, small_archive
 from tests.support.stub_archive import stub_archive
 
@@ -34,15 +33,6 @@ def server(archive: Mapping[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Ite
         yield served
 
 
-def pulled(server: DicomwebServer, out: Path, *options: object, code: int = 0) -> dict[str, object]:
-    found = cvtbatch("pull", server.url, "--out", out, "--json", *options)
-    assert found.returncode == code, found.stderr
-    document = json.loads(found.stdout)
-    assert contracts.problems_of(document, "commands/pull.json") == []
-    assert not any(word in found.stdout + found.stderr for word in ("ecret", "SECRET", "2.25."))
-    return dict(document)
-
-
 def files_in(out: Path) -> Counter[bytes]:
     """Return what is there, half-written files too."""
     return Counter(path.read_bytes() for path in out.rglob("*") if path.is_file())
@@ -54,9 +44,9 @@ def holds(out: Path, files: Mapping[str, bytes]) -> bool:
 
 def test_files_come_as_they_are_and_once(server: DicomwebServer, archive: Mapping[str, bytes], tmp_path: Path) -> None:
     out = tmp_path / "new" / "out"
-    assert pulled(server, out, "--dry-run")["instances"] == 3 * SLICES
+    assert pulled(server.url, out, "--dry-run")["instances"] == 3 * SLICES
     assert not out.exists()
-    first = pulled(server, out)
+    first = pulled(server.url, out)
     assert (first["studies"], first["series"], first["fetched"], first["there"]) == (3, 3, 3 * SLICES, 0)
     assert first["bytes"] == sum(map(len, archive.values()))
     assert holds(out, archive)
@@ -65,7 +55,7 @@ def test_files_come_as_they_are_and_once(server: DicomwebServer, archive: Mappin
     lost.unlink()
     cut.write_bytes(cut.read_bytes()[:-100])
     server.requests.clear()
-    again = pulled(server, out)
+    again = pulled(server.url, out)
     assert (again["fetched"], again["there"]) == (2, 3 * SLICES - 2)
     assert sum(path.count("/") == 7 for path in server.requests if "?" not in path) == 2
     assert holds(out, archive)
@@ -80,7 +70,7 @@ def test_what_the_archive_does_not_filter_is_filtered(server: DicomwebServer, tm
         (["--modality", "CT", "--body-part", "HEAD", "--description", "AX*"], 3),
         (["--accessions", str(tmp_path / "wanted.txt")], 1),
     ):
-        found = pulled(server, tmp_path / "out", "--dry-run", *options)
+        found = pulled(server.url, tmp_path / "out", "--dry-run", *options)
         assert found["series"] == series, options
     assert found["unknown_accessions"] == 2
     # The terminal is told whose they are.
@@ -89,7 +79,7 @@ def test_what_the_archive_does_not_filter_is_filtered(server: DicomwebServer, tm
 
 def test_pages_are_turned_to_the_last(server: DicomwebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server.page = 2
-    assert pulled(server, tmp_path / "out")["fetched"] == 3 * SLICES
+    assert pulled(server.url, tmp_path / "out")["fetched"] == 3 * SLICES
     server.page, server.forgets_offset = 0, True
     assert "3 series" in told(f"pull {server.url} --out {tmp_path} --dry-run", 0)
     monkeypatch.setattr("cvtbatch.pacs.dicomweb_archive.PAGE", 2)
@@ -101,7 +91,7 @@ def test_replies_that_break_off_are_asked_for_again_in_part(
 ) -> None:
     size = len(next(iter(archive.values())))
     server.cut = [2 * size + 300, size // 2, 3 * size]
-    found = pulled(server, tmp_path / "out", "--connections", 1)
+    found = pulled(server.url, tmp_path / "out", "--connections", 1)
     assert (found["fetched"], found["failed"]) == (3 * SLICES, [])
     assert holds(tmp_path / "out", archive)
 
@@ -111,12 +101,12 @@ def test_an_instance_that_stays_cut_is_told_and_the_others_are_kept(
 ) -> None:
     first, broken, *_, other = archive
     server.sent = {broken: archive[broken][:-5000], other: archive[first]}
-    found = pulled(server, tmp_path / "out", code=3)
+    found = pulled(server.url, tmp_path / "out", code=3)
     assert sorted(one["kind"] for one in found["failed"]) == ["damaged_instance", "pacs_unavailable"]  # type: ignore[attr-defined]
     whole = {uid: content for uid, content in archive.items() if uid not in {broken, other}}
     assert holds(tmp_path / "out", whole)
     server.sent = {}
-    assert pulled(server, tmp_path / "out")["fetched"] == 2
+    assert pulled(server.url, tmp_path / "out")["fetched"] == 2
     assert holds(tmp_path / "out", archive)
 
 
@@ -124,7 +114,7 @@ def test_a_series_that_cannot_be_given_at_once_is_asked_for_one_by_one(
     server: DicomwebServer, archive: Mapping[str, bytes], tmp_path: Path
 ) -> None:
     server.refuses_series = True
-    assert pulled(server, tmp_path / "out")["fetched"] == 3 * SLICES
+    assert pulled(server.url, tmp_path / "out")["fetched"] == 3 * SLICES
     assert holds(tmp_path / "out", archive)
 
 
@@ -133,9 +123,9 @@ def test_a_series_that_grows_is_told_and_the_next_run_has_the_rest(
 ) -> None:
     uid = list(archive)[2]
     server.later = {uid: server.files.pop(uid)}
-    found = pulled(server, tmp_path / "out", "--connections", 1, code=3)
+    found = pulled(server.url, tmp_path / "out", "--connections", 1, code=3)
     assert (found["fetched"], len(found["grew"]), found["failed"]) == (3 * SLICES - 1, 1, [])  # type: ignore[arg-type]
-    again = pulled(server, tmp_path / "out")
+    again = pulled(server.url, tmp_path / "out")
     assert (again["fetched"], again["grew"]) == (1, [])
     assert holds(tmp_path / "out", archive)
 
@@ -146,17 +136,17 @@ def test_what_is_gone_or_refused_is_told_and_the_others_come(
     first, second, third = (pydicom.dcmread(io.BytesIO(content)) for content in [*archive.values()][::SLICES])
     server.gone = {f"{first.StudyInstanceUID}/series", f"{second.SeriesInstanceUID}/instances", third.SOPInstanceUID}
     server.cut = [10]
-    found = pulled(server, tmp_path / "out", code=3)
+    found = pulled(server.url, tmp_path / "out", code=3)
     assert [one["kind"] for one in found["failed"]] == ["pacs_refused"] * 3  # type: ignore[attr-defined]
     whole = dict([*archive.items()][2 * SLICES + 1 :])
     assert holds(tmp_path / "out", whole)
     server.gone = set()
-    assert pulled(server, tmp_path / "out")["fetched"] == 2 * SLICES + 1
+    assert pulled(server.url, tmp_path / "out")["fetched"] == 2 * SLICES + 1
 
 
 def test_a_list_that_is_shorter_than_the_count_is_told(server: DicomwebServer, tmp_path: Path) -> None:
     server.overcounts = 2
-    found = pulled(server, tmp_path / "out", "--study-date", "20240101", code=3)
+    found = pulled(server.url, tmp_path / "out", "--study-date", "20240101", code=3)
     [failed] = found["failed"]  # type: ignore[misc]
     assert (found["fetched"], failed["kind"]) == (SLICES, "pacs_refused")
     assert f"lists {SLICES} instances of the series, and counts {SLICES + 2}" in failed["message"]
@@ -166,7 +156,7 @@ def test_a_busy_archive_is_asked_again_and_one_that_stays_so_ends_the_pull(
     server: DicomwebServer, archive: Mapping[str, bytes], tmp_path: Path
 ) -> None:
     server.busy = [(503, "0"), (429, "0"), (503, "")]
-    assert pulled(server, tmp_path / "out", "--connections", 1)["fetched"] == 3 * SLICES
+    assert pulled(server.url, tmp_path / "out", "--connections", 1)["fetched"] == 3 * SLICES
     asked = len(server.requests)
     server.busy = [(503, "")] * 1000
     text = told(f"pull {server.url} --out {tmp_path / 'out'}", 1)

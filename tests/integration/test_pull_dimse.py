@@ -2,7 +2,6 @@
 
 import functools
 import io
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,12 +10,12 @@ import pydicom
 import pytest
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, RawDataStorage
 
-from cvtbatch import contracts
 from cvtbatch.pacs.retries import Retries
 from cvtbatch.pipelines.archive import pull
-from tests.support.commands import cvtbatch, told
+from tests.support.commands import told
 from tests.support.dimse_server import DimseServer, serve_dimse
 from tests.support.ports import free_port
+from tests.support.pulls import pulled
 from tests.support.small_archive import SLICES, small_archive
 
 MOVE_PORT = free_port()
@@ -38,15 +37,6 @@ def server(archive: Mapping[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Ite
         yield served
 
 
-def pulled(server: DimseServer, out: Path, *options: object, code: int = 0) -> dict[str, object]:
-    found = cvtbatch("pull", server.url, "--out", out, "--json", *options)
-    assert found.returncode == code, found.stderr
-    document = json.loads(found.stdout)
-    assert contracts.problems_of(document, "commands/pull.json") == []
-    assert not any(word in found.stdout + found.stderr for word in ("ecret", "SECRET", "2.25."))
-    return dict(document)
-
-
 def pixels(out: Path) -> Counter[bytes]:
     """Return those of what is there, half-written files too."""
     return Counter(pydicom.dcmread(path).PixelData for path in out.rglob("*") if path.is_file())
@@ -62,7 +52,7 @@ def test_what_breaks_off_or_is_busy_is_asked_for_again_in_part(
 ) -> None:
     server.busy = [0xA700, 0xA701]
     server.cut = [2, 0]
-    found = pulled(server, tmp_path, *WAYS[way], *ONE_STUDY)
+    found = pulled(server.url, tmp_path, *WAYS[way], *ONE_STUDY)
     assert (found["fetched"], found["failed"]) == (SLICES, [])
     assert pixels(tmp_path) == of(dict([*archive.items()][:SLICES]))
     # The whole series once, and then what was missing of it.
@@ -87,11 +77,11 @@ def test_an_instance_that_is_cut_is_told_and_the_others_are_kept(
     content = io.BytesIO()
     pydicom.dcmwrite(content, cut)
     server.sent = {broken: content.getvalue()}
-    [failed] = pulled(server, tmp_path, *WAYS[way], *ONE_STUDY, code=3)["failed"]  # type: ignore[misc]
+    [failed] = pulled(server.url, tmp_path, *WAYS[way], *ONE_STUDY, code=3)["failed"]  # type: ignore[misc]
     assert failed["kind"] == "damaged_instance"
     assert sum(pixels(tmp_path).values()) == SLICES - 1
     server.sent = {}
-    assert pulled(server, tmp_path, *WAYS[way], *ONE_STUDY)["fetched"] == 1
+    assert pulled(server.url, tmp_path, *WAYS[way], *ONE_STUDY)["fetched"] == 1
 
 
 @every_way
@@ -100,9 +90,9 @@ def test_a_series_that_grows_is_told_and_the_next_run_has_the_rest(
 ) -> None:
     uid = list(archive)[2]
     server.later = {uid: server.files.pop(uid)}
-    found = pulled(server, tmp_path, *WAYS[way], *ONE_STUDY, code=3)
+    found = pulled(server.url, tmp_path, *WAYS[way], *ONE_STUDY, code=3)
     assert (found["fetched"], len(found["grew"]), found["failed"]) == (SLICES - 1, 1, [])  # type: ignore[arg-type]
-    again = pulled(server, tmp_path, *WAYS[way], *ONE_STUDY)
+    again = pulled(server.url, tmp_path, *WAYS[way], *ONE_STUDY)
     assert (again["fetched"], again["grew"]) == (1, [])
 
 
@@ -126,13 +116,13 @@ def test_a_series_comes_by_c_get_in_the_classes_that_it_is_of(
         second: of_class(archive[second], EnhancedCTImageStorage),
     }
     with serve_dimse(files, {}, classes=(CTImageStorage, RawDataStorage)) as server:
-        [failed] = pulled(server, tmp_path, *ONE_STUDY, code=3)["failed"]  # type: ignore[misc]
+        [failed] = pulled(server.url, tmp_path, *ONE_STUDY, code=3)["failed"]  # type: ignore[misc]
         assert failed["kind"] == "pacs_refused", failed
         assert "hands out no objects of the class Enhanced CT Image Storage by C-GET" in failed["message"]
         assert "--move-port" in failed["message"]
         assert pixels(tmp_path) == of({uid: archive[uid] for uid in (first, *others[: SLICES - 2])})
         # Where it does not say of which classes a series is, the usual ones are asked for, and what fails is told.
         server.untold = ("SOPClassUID",)
-        [failed] = pulled(server, tmp_path / "untold", *ONE_STUDY, code=3)["failed"]  # type: ignore[misc]
+        [failed] = pulled(server.url, tmp_path / "untold", *ONE_STUDY, code=3)["failed"]  # type: ignore[misc]
         assert "could not send 2 of the objects" in failed["message"]
         assert sum(pixels(tmp_path / "untold").values()) == SLICES - 2

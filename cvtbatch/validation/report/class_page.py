@@ -1,25 +1,21 @@
 """Writes the report of several classes: `report.html`, `report.json`, `figures/` and `tables/`; equal inputs give equal bytes."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 from cvtbatch import contracts
-from cvtbatch.errors import InputError, InternalError
-from cvtbatch.file_errors import why
+from cvtbatch.errors import InternalError
 from cvtbatch.validation.class_validation import ClassValidation
 from cvtbatch.validation.report.class_tables import class_tables, draw_class_curves
 from cvtbatch.validation.report.digits import estimate_text
 from cvtbatch.validation.report.document import plain
-from cvtbatch.validation.report.drawing import standalone
+from cvtbatch.validation.report.page_files import write_files
 from cvtbatch.validation.report.rendering import render
 from cvtbatch.validation.report.visible_text import with_visible_text
 from cvtbatch.validation.values import Estimate, Maybe, NotComputable
-from cvtbatch.whole_files import written_whole
 
 SCHEMA = "class_report.json"
-PAGE = "report.html"
 VERSION = 1
 
 
@@ -50,20 +46,7 @@ def write_class_report(found: ClassValidation, folder: Path) -> Path:
         macro=_told(shown.primary_result.macro),
         accuracy=_told(shown.primary_result.accuracy),
     )
-    files = {"report.json": json.dumps(document, indent=1, allow_nan=False) + "\n"}
-    files |= {f"tables/{table.name}.csv": table.to_csv() for table in tables.values()}
-    try:
-        for part in (folder, folder / "figures", folder / "tables"):
-            part.mkdir(parents=True, exist_ok=True)
-        if drawing:
-            files[f"figures/{drawing.name}.svg"] = standalone(drawing)
-            (folder / "figures" / f"{drawing.name}.png").write_bytes(drawing.png)
-        for name, text in {**files, PAGE: page}.items():
-            with written_whole(folder / name) as aside:
-                aside.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError("cannot_write", f"the report cannot be written: {why(error)}", str(folder)) from None
-    return folder / PAGE
+    return write_files(folder, "report", document, tables.values(), drawing, page)
 
 
 def _told(found: Maybe[Estimate]) -> str:

@@ -1,27 +1,23 @@
 """Writes a comparison of models: `comparison.html`, `comparison.json`, `tables/` and `figures/`; equal inputs give equal bytes."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import cvtbatch
 from cvtbatch import contracts
-from cvtbatch.errors import InputError, InternalError
-from cvtbatch.file_errors import why
+from cvtbatch.errors import InternalError
 from cvtbatch.validation.external_comparison import ExternalCenter
 from cvtbatch.validation.model_comparison import ComparedModel, Comparison
 from cvtbatch.validation.outcome import CVT, Outcome, outcome_of
 from cvtbatch.validation.report.comparison_tables import comparison_tables, draw_differences, verdict, whole_verdict
 from cvtbatch.validation.report.document import plain
-from cvtbatch.validation.report.drawing import standalone
 from cvtbatch.validation.report.external_tables import external_tables
+from cvtbatch.validation.report.page_files import write_files
 from cvtbatch.validation.report.rendering import render
 from cvtbatch.validation.report.visible_text import with_visible_text
-from cvtbatch.whole_files import written_whole
 
 SCHEMA = "commands/compare-models.json"
-PAGE = "comparison.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +152,4 @@ def write_comparison(found: ComparisonPage, folder: Path) -> Path:
         drawings={drawing.name: drawing} if drawing else {},
         verdict=whole_verdict(shown.comparison),
     )
-    try:
-        for part in (folder, folder / "figures", folder / "tables"):
-            part.mkdir(parents=True, exist_ok=True)
-        files = {"comparison.json": json.dumps(document, indent=1, allow_nan=False) + "\n"}
-        files |= {f"tables/{table.name}.csv": table.to_csv() for table in tables.values()}
-        if drawing:
-            files[f"figures/{drawing.name}.svg"] = standalone(drawing)
-            (folder / "figures" / f"{drawing.name}.png").write_bytes(drawing.png)
-        for name, text in {**files, PAGE: page}.items():
-            with written_whole(folder / name) as aside:
-                aside.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError("cannot_write", f"the comparison cannot be written: {why(error)}", str(folder)) from None
-    return folder / PAGE
+    return write_files(folder, "comparison", document, tables.values(), drawing, page)
