@@ -184,7 +184,9 @@ class Bundle:
         scored = score_batch(self.model, self.specs, table, explain=False)
         if self.model.classes:
             lists = scored[by_class(Model.DLRN)].to_pylist()
-            return np.array([row or [np.nan] * len(self.model.classes) for row in lists]).reshape(len(lists), -1)
+            return np.array([row or [np.nan] * len(self.model.classes) for row in lists]).reshape(
+                len(lists), len(self.model.classes)
+            )
         positive = scored[str(Model.DLRN)].to_numpy()
         return np.column_stack([1 - positive, positive])
 

@@ -223,6 +223,12 @@ class FitSettings:
                 "fit.prediction_sets are made by models of folds, each on a scale of its own, and own cases of a new centre "
                 "(fit.harmonise.new_centers) are put on that of the whole cohort: ask for one of them",
             )
+        if self.nested.leave_one_center_out and self.harmonise.new_centers is NewCenters.OWN_CASES:
+            raise InputError(
+                "bad_job",
+                "fit.nested.leave_one_center_out scores the centre that is left out as it is, and own cases of a new centre "
+                "(fit.harmonise.new_centers) move it: ask for one of them",
+            )
         if self.classes or self.outcome == ETIOLOGY:
             self._require_classes()
 

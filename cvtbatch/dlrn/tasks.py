@@ -93,7 +93,7 @@ def plan_tasks(cohort: Cohort, settings: FitSettings) -> list[Task]:
     rows = tuple(range(len(cohort.keys)))
     tasks = plan_nested_tasks(cohort, settings)
     if settings.nested.leave_one_center_out:
-        tasks += _plan_center_tasks(cohort)
+        tasks += _plan_center_tasks(cohort, settings)
     if not settings.classes:
         tasks.append(Task("study", Protocol.STUDY, rows, rows, keep=True))
     return tasks + plan_frozen_tasks(cohort, settings)
@@ -141,8 +141,12 @@ def _require_inner_patients(cohort: Cohort, rows: Integers, settings: FitSetting
         require_patients(cohort.outcome[own], [cohort.patients[row] for row in own], most)
 
 
-def _plan_center_tasks(cohort: Cohort) -> list[Task]:
-    """Return the tasks that leave out one centre each, `center-NAME`, in order of the names."""
+def _plan_center_tasks(cohort: Cohort, settings: FitSettings) -> list[Task]:
+    """Return the tasks that leave out one centre each, `center-NAME`, in order of the names.
+
+    Raises:
+        InputError: "bad_job"; "too_few_patients": the other centres do not suffice for a fit.
+    """
     centers = np.array(cohort.centers, dtype=object)
     if len(names := sorted(set(cohort.centers))) < 2:
         raise InputError(
@@ -150,10 +154,17 @@ def _plan_center_tasks(cohort: Cohort) -> list[Task]:
             "fit.nested.leave_one_center_out takes two training centres, and cohort.training_centers names one",
         )
     rows = {name: (np.flatnonzero(centers != name), np.flatnonzero(centers == name)) for name in names}
-    return [
-        Task(f"center-{name}", Protocol.SOUND, _rows(train), _rows(test), nomogram=True)
-        for name, (train, test) in rows.items()
-    ]
+    tasks = []
+    for name, (train, test) in rows.items():
+        if len(np.unique(cohort.outcome[train])) < (len(settings.classes) or 2):
+            raise InputError(
+                "too_few_patients",
+                f"fit.nested.leave_one_center_out: without centre {name!r} an outcome has no case to train on; put rare classes "
+                "together, or set it to false",
+            )
+        tasks.append(Task(f"center-{name}", Protocol.SOUND, _rows(train), _rows(test), nomogram=True))
+        _require_inner_patients(cohort, train, settings, tasks[-1].name)
+    return tasks
 
 
 def run_tasks_here(cohort: Cohort, settings: FitSettings, tasks: Sequence[Task]) -> Iterator[TaskResult]:

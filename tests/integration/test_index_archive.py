@@ -1,9 +1,11 @@
 """`index` of an archive: headers are asked for once, and what it does not tell whole is not chosen from."""
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import pydicom
 import pytest
 
 from cvtbatch import contracts
@@ -67,6 +69,19 @@ def test_a_series_whose_headers_are_refused_is_left_out_and_asked_for_again(
     )
     archive.gone = set()
     assert index(archive, tmp_path)["rows_added"] == 2
+
+
+@pytest.mark.parametrize("refused", ["studies/{study}/series", "/series/{series}"])
+def test_a_study_or_a_series_that_is_refused_is_told_and_the_others_are_indexed(
+    archive: DicomwebServer, tmp_path: Path, refused: str
+) -> None:
+    first = pydicom.dcmread(io.BytesIO(next(iter(archive.files.values()))))
+    archive.gone = {refused.format(study=first.StudyInstanceUID, series=first.SeriesInstanceUID)}
+    document = index(archive, tmp_path, code=3)
+    assert (document["rows_added"], document["unreadable"]) == (1, {"pacs_refused": 1})
+    archive.gone = set()
+    document = index(archive, tmp_path)
+    assert (document["rows_added"], document["rows_kept"], document["unreadable"]) == (1, 1, {})
 
 
 def test_what_cannot_be_is_told(archive: DicomwebServer, tmp_path: Path) -> None:

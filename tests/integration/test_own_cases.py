@@ -47,6 +47,21 @@ def sets(*values: str) -> list[str]:
     return [argument for value in values for argument in ("--set", value)]
 
 
+def add_case(store: FeatureStore, case_id: str, **features: float) -> None:
+    """Add a case to C4 that is its case 005 but for some features."""
+    for name in ("volumes", "cases", "rois", "radiomics", "embeddings"):
+        rows = store.current(name)
+        rows = rows.filter(pc.is_in(rows["case_key"], pa.array(["C4/005"]))).to_pylist()
+        for entry in rows:
+            entry |= {key: entry[key].replace("/005", f"/{case_id}") for key in {"case_key", "roi_key"} & entry.keys()}
+            entry["case_id"] = case_id
+            entry |= {
+                key: f"{entry[key]}-{case_id}" for key in {"image_digest", "input_digest", "patient"} & entry.keys()
+            }
+            entry |= features if name == "radiomics" else {}
+        store.table(name).append(rows)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("own")
@@ -128,14 +143,7 @@ def test_a_report_is_told_scores_with_and_without(folder: Path) -> None:
 
 def test_what_moves_a_centre_stays_when_cases_come_and_the_bundle_is_recalibrated(folder: Path) -> None:
     store = FeatureStore.open_for_writing(str(folder / "store"))
-    for name in ("volumes", "cases", "rois", "radiomics", "embeddings"):
-        rows = store.current(name)
-        rows = rows.filter(pc.is_in(rows["case_key"], pa.array(["C4/005"]))).to_pylist()
-        for entry in rows:
-            entry |= {key: entry[key].replace("/005", "/late") for key in {"case_key", "roi_key"} & entry.keys()}
-            entry["case_id"] = "late"
-            entry |= {key: entry[key] + "-late" for key in {"image_digest", "input_digest", "patient"} & entry.keys()}
-        store.table(name).append(rows)
+    add_case(store, "late")
     where = ("--store", folder / "store", "--center", "C4")
     assert json.loads(run("score", *where, "--bundle", folder / "bundle", "--json"))["scored"] == 1
     recalibrate_bundle(folder / "bundle", folder / "again", Function(-0.7, 0.5), RECALIBRATION)
@@ -147,11 +155,33 @@ def test_what_moves_a_centre_stays_when_cases_come_and_the_bundle_is_recalibrate
     assert scores.groupby("roi_key")["dlr"].nunique().max() == 1
 
 
+def test_a_case_that_lacks_a_value_takes_no_score_from_the_others(folder: Path) -> None:
+    where = ("--store", folder / "store")
+    run("fit", *where, *sets(*JOB, OWN, "fit.seed=9"), "--out", folder / "other")
+    store, bundle = FeatureStore.open_for_writing(str(folder / "store")), load_bundle(folder / "other")
+    add_case(store, "holed", **dict.fromkeys(bundle.model.radiomics, float("nan")))
+    cases = len(store.wide(where="center = 'C4'"))
+    run("score", *where, "--center", "C4", "--bundle", folder / "other")
+    [kept] = [row for row in store.table("harmonisations").read().to_pylist() if row["bundle_digest"] == bundle.digest]
+    assert (kept["cases"], bool(np.isfinite(kept["location"]).all())) == (cases - 1, True)
+    scores = store.scores(where="center = 'C4'").to_pandas()
+    scores = scores[scores["bundle_digest"] == bundle.digest].set_index("case_key")["rad"]
+    assert (len(scores), scores.drop("C4/holed").notna().all()) == (cases, True)
+
+
+def test_a_comparison_refuses_what_it_does_not_do(folder: Path) -> None:
+    variants = "compare.variants={clinical: {columns: [epilepsy]}}"
+    named = (*sets(*JOB, OWN, "fit.nested.repeats=1", variants), "--out", folder / "compared")
+    error = refused("compare-models", "--store", folder / "store", *named)
+    assert (error.kind, "compare-models scores rows of centres" in error.message) == ("bad_job", True)
+
+
 @pytest.mark.parametrize(
     ("values", "told"),
     [
         (("fit.harmonise.method=none", "fit.harmonise.reference=null", OWN), "names new_centers and no method"),
         ((OWN, "fit.prediction_sets.alpha=0.1"), "ask for one of them"),
+        ((OWN, "fit.nested.leave_one_center_out=true"), "ask for one of them"),
     ],
 )
 def test_what_cannot_be_asked_for_together_is_refused(folder: Path, values: tuple[str, ...], told: str) -> None:

@@ -61,7 +61,10 @@ def archive(head: dict[str, bytes]) -> Iterator[DicomwebServer]:
 
 
 def options(archive: DicomwebServer, tmp_path: Path) -> tuple[object, ...]:
-    to = ("--source", archive.url, "--store", tmp_path / "store", "--center", "B", "--spool", tmp_path / "spool")
+    (tmp_path / "true").mkdir(exist_ok=True)
+    if not (link := tmp_path / "linked").is_symlink():
+        link.symlink_to("true")
+    to = ("--source", archive.url, "--store", tmp_path / "store", "--center", "B", "--spool", link / "spool")
     return (*to, "--set", "embedding.weights=none", "--set", "volume.spacing_mm=[2,2,5]", "--workers", 0)
 
 
@@ -99,7 +102,7 @@ def test_a_study_is_taken_when_it_has_stopped_growing_and_again_when_it_grows(
     assert (document["due"], document["ended"], document["cases"]) == (1, {"done": 1}, 1)
     assert rows(tmp_path) == {"cases": 1, "volumes": 1, "rois": 0, "radiomics": 0, "failures": 0}
     assert fetched(archive) == 1
-    assert list((tmp_path / "spool").rglob("*.dcm")) == []
+    assert list((tmp_path / "true").rglob("*.dcm")) == []
     # An outline comes along.
     archive.files.update(later)
     assert poll(archive, tmp_path)["fresh"] == 1
@@ -176,7 +179,9 @@ def test_an_archive_that_is_away_is_asked_until_it_answers(
         assert f"cvtbatch_serve_{line}\n" in told_last
 
 
-def test_found_outlines_wait_for_their_review(archive: DicomwebServer, tmp_path: Path) -> None:
+def test_found_outlines_wait_for_their_review(
+    archive: DicomwebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     image, _ = skulled_head(0)
     origin, step = np.array(image.GetOrigin()), image.GetSpacing()[2]
     positions = tuple((*origin[:2], origin[2] + step * number) for number in range(image.GetDepth()))
@@ -195,6 +200,10 @@ def test_found_outlines_wait_for_their_review(archive: DicomwebServer, tmp_path:
         document = poll(archive, tmp_path, *asked)
         assert (document["ended"], document["kinds"], document["sent"]) == ({"held": 1}, {}, 0)
         assert (poll(archive, tmp_path, *asked)["due"], pacs.posted) == (0, [])
+        with monkeypatch.context() as forgotten:
+            # A patient whose cases are not in the store any more: that nobody waits for a review takes nothing again.
+            forgotten.setattr(serve.Watch, "_stored_cases", lambda _: {})
+            assert poll(archive, tmp_path, *asked)["due"] == 0
         store = FeatureStore.open_for_writing(str(tmp_path / "store"))
         [roi] = store.rois().to_pylist()
         names = ("case_key", "center", "case_id", "roi_key", "input_digest", "reader")

@@ -137,7 +137,7 @@ def _of_own_cases(cases: Mapping[str, int], first_rows: Mapping[str, int], bundl
             count,
             first_rows[center],
             f"the bundle puts a new centre onto the scale of training by {FEWEST_CASES} or more of its own cases, and {center!r} "
-            f"has {count} here: nothing of it is scored until the store has as many",
+            f"has {count} here: nothing of it is scored unless the store has as many of it, or has moved it before",
         )
         for center, count in few.items()
     ]

@@ -18,7 +18,7 @@ from cvtbatch.pacs.dicomweb_archive import DicomwebArchive
 from cvtbatch.pacs.retries import Retries
 from cvtbatch.pipelines.indexing.folder_walk import FileLook, Folder
 from cvtbatch.pipelines.indexing.header_cache import HeaderCache, Part
-from cvtbatch.pipelines.indexing.scan import KEEP_SECONDS, ScanCount, ScanTask, prefix_of, to_parts
+from cvtbatch.pipelines.indexing.scan import KEEP_SECONDS, ScanCount, ScanTask, prefix_of, refused_file, to_parts
 from cvtbatch.pipelines.shared.pull_selection import Selection, find_studies, images_and_outlines
 
 _SOP_UID = "00080018"
@@ -71,11 +71,19 @@ def scan_series(
     count, kept_at = ScanCount(), time.monotonic()
     with closing(DicomwebArchive(source.address, Retries())) as archive:
         for study in find_studies(archive, source.selection):
-            images, outlines = images_and_outlines(source.selection, study, archive.series(study.uid))
+            path = f"studies/{study.uid}"
+            try:
+                images, outlines = images_and_outlines(source.selection, study, archive.series(study.uid))
+            except InputError as error:
+                on_batch(count, path, _refused(error, path, source.root, cache, count))
+                continue
             for series in (*images, *outlines):
                 path = f"studies/{series.study_uid}/series/{series.uid}"
-                folder = Folder(path, files=[FileLook(uid, 0, 0) for uid in archive.instances(series)])
-                parts = _parts(archive, series, folder, source.root, cache, count)
+                try:
+                    folder = Folder(path, files=[FileLook(uid, 0, 0) for uid in archive.instances(series)])
+                    parts = _parts(archive, series, folder, source.root, cache, count)
+                except InputError as error:
+                    parts = _refused(error, path, source.root, cache, count)
                 on_batch(count, path, parts)
                 if time.monotonic() - kept_at > KEEP_SECONDS:
                     cache.keep()
@@ -108,11 +116,23 @@ def _parts(
     return parts
 
 
+def _refused(error: InputError, path: str, root: Path, cache: HeaderCache, count: ScanCount) -> tuple[Part, ...]:
+    """Have a study or a series known as what the archive refuses: it is told, and the next run asks again.
+
+    Raises:
+        InputError: the archive refuses everything.
+    """
+    if error.kind != REFUSED:
+        raise error
+    number, _ = cache.enter(Folder(path, unavailable=[path]))
+    cache.take_out(number)
+    task = ScanTask(number, prefix_of(root, path, is_archive=False), False, ())
+    parts = to_parts([refused_file(task.prefix, FileLook("", 0, 0), error)], task)
+    cache.add(number, parts)
+    count.refused += 1
+    return parts
+
+
 def _headers(archive: DicomwebArchive, series: Series, prefix: str) -> list[ScannedFile]:
-    try:
-        found = archive.metadata(series)
-    except InputError as error:
-        if error.kind != REFUSED:
-            raise
-        return []
+    found = archive.metadata(series)
     return [scan_metadata(prefix + uid, row) for row in found for uid in row.get(_SOP_UID, {}).get("Value", ())]

@@ -142,7 +142,7 @@ def _unread(cache: HeaderCache, number: int, prefix: str, folder: Folder) -> lis
 
 def _lost(task: ScanTask, file: FileLook, why: ResourceError) -> ScannedFile:
     path = task.prefix + file.name
-    return _refused(path, file, InputError(why.kind, why.message, path))
+    return refused_file(path, file, InputError(why.kind, why.message, path))
 
 
 def scan_task(task: ScanTask) -> tuple[Part, ...]:
@@ -156,13 +156,14 @@ def scan_task(task: ScanTask) -> tuple[Part, ...]:
             else:
                 found.append(scan_file(path, file.size, file.mtime_ns))
         except UnavailableError as error:
-            found.append(_refused(path, file, InputError(error.kind, error.message, error.private)))
+            found.append(refused_file(path, file, InputError(error.kind, error.message, error.private)))
         except InputError as error:
-            found.append(_refused(path, file, error))
+            found.append(refused_file(path, file, error))
     return to_parts(found, task)
 
 
-def _refused(path: str, file: FileLook, error: InputError) -> ScannedFile:
+def refused_file(path: str, file: FileLook, error: InputError) -> ScannedFile:
+    """Return a file of which nothing can be read."""
     return ScannedFile(ListedFile(path, True, error=error), file.size, file.mtime_ns, Identity())
 
 

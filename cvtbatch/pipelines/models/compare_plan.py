@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cvtbatch import contracts
+from cvtbatch.dlrn.combat import NewCenters
 from cvtbatch.dlrn.settings import FitSettings, Model
 from cvtbatch.dlrn.variants import BEST
 from cvtbatch.documents import from_document, to_document
@@ -81,6 +82,12 @@ def plan_comparison(job: Job, pinned: PinnedStore, spec_ids: Sequence[str]) -> P
         else:
             refits[name] = refit(_settings(name, variant, job.fit)) if variant.fit else reference
             models[name] = Model(variant.model or Model.DLRN)
+    if any(each.settings.harmonise.new_centers is NewCenters.OWN_CASES for each in refits.values()):
+        raise InputError(
+            "bad_job",
+            "compare-models scores rows of centres that a fit has not seen as they are, where fit.harmonise.new_centers=own_cases "
+            "moves them: leave it out",
+        )
     return Plan(refits, models, columns)
 
 

@@ -155,6 +155,9 @@ def _find(rows: pa.Table, center: str, base: ReferenceScale, known: Harmonisatio
     Raises:
         InputError: "too_few_own_cases".
     """
+    # One that lacks what a model uses has no score, and would leave none to the others.
+    used = [np.isfinite(rows[name].to_numpy()) for name in bundle.model.radiomics]
+    rows = rows.filter(pa.array(np.all(used, axis=0) if used else np.ones(rows.num_rows, np.bool_)))
     if rows.num_rows < FEWEST_CASES:
         raise InputError(
             "too_few_own_cases",

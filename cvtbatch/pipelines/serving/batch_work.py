@@ -25,8 +25,8 @@ from cvtbatch.pipelines.serving.spool import Indexed, Spool
 from cvtbatch.pipelines.shared.run_log import RunLog
 from cvtbatch.store import FeatureStore
 
-# There is nothing of whom the bundle is to score.
-_NOTHING_TO_SCORE = frozenset({"no_features", "no_such_reader"})
+# There is nothing of whom the bundle is to score, or too little yet: a later batch scores these cases too.
+_NOTHING_TO_SCORE = frozenset({"no_features", "no_such_reader", "too_few_own_cases"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from cvtbatch.store import View
 Row = Mapping[str, Any]
 _COLUMNS = ("case_key", "roi_key", "input_digest", "outline_spec_id", "flags")
 # Errors of an archive as a whole, and not of an object: what is left is tried again.
-_OF_THE_ARCHIVE = frozenset({"pacs_unavailable", "pacs_denied", "pacs_untrusted"})
+_OF_THE_ARCHIVE = frozenset({"pacs_unavailable", "pacs_denied", "pacs_untrusted", "bad_pacs_credentials"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from cvtbatch.spec import digest
 from cvtbatch.store import FeatureStore, Location
 
 # Of an archive that has answered before: it is asked again.
-_PASSING = frozenset({"pacs_denied", "pacs_untrusted", "pacs_refused"})
+_PASSING = frozenset({"pacs_denied", "pacs_untrusted", "pacs_refused", "bad_pacs_credentials"})
 # What no study's key is.
 _ARCHIVE = "the archive"
 # The longest wait for an archive that is away, and for instances that cannot be had.
@@ -216,7 +216,7 @@ class Watch:
         cases = {arrival.key: stored.get(arrival.volume_hash, ()) for arrival in held}
         every = [case for keys in cases.values() for case in keys]
         waiting = sort_out(self._store.at(None), every, send_unreviewed=results.send_unreviewed).waiting
-        return {key for key, keys in cases.items() if waiting.isdisjoint(keys)}
+        return {key for key, keys in cases.items() if keys and waiting.isdisjoint(keys)}
 
     def _carry_out(self, batch: Sequence[Arrival], found: Round) -> None:
         """Do all of a batch, and remember it."""

@@ -112,5 +112,7 @@ def open_spool(folder: Path) -> Iterator[Spool]:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise InputError("cannot_write", f"--spool cannot be made: {why(error)}", str(folder)) from None
+    # Paths of the manifest are relative to where it truly lies.
+    folder = folder.resolve()
     with opened_folder(folder / "files") as files:
         yield Spool(folder, files)

@@ -11,13 +11,14 @@ from sklearn.linear_model import Lasso, MultiTaskLasso, MultiTaskLassoCV
 from sklearn.metrics import roc_auc_score
 
 from cvtbatch.dlrn.bundle import load_bundle, write_bundle
+from cvtbatch.dlrn.cohort import patient_key
 from cvtbatch.dlrn.estimates import class_estimate, scores_by_repeat
 from cvtbatch.dlrn.folds import grouped_folds
 from cvtbatch.dlrn.lasso import fit_lasso
 from cvtbatch.dlrn.oversampling import oversample
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.dlrn.soundness import model_problems
-from cvtbatch.dlrn.tasks import plan_nested_tasks, run_tasks_here
+from cvtbatch.dlrn.tasks import plan_nested_tasks, plan_tasks, run_tasks_here
 from cvtbatch.dlrn.univariate import kruskal_p
 from cvtbatch.errors import FormatError, InputError
 from tests.support.class_cohorts import CLASSES, JOB, class_cohort, class_fit
@@ -199,3 +200,15 @@ def test_what_is_not_done_of_several_classes_is_refused_before_anything_is_read(
     with pytest.raises(InputError, match="classes") as refused:
         settings(*overrides)
     assert refused.value.kind == "bad_job"
+
+
+def test_a_centre_that_has_all_of_a_class_cannot_be_left_out_and_is_named() -> None:
+    cohort = class_cohort(2, 2.0)
+    centers = ["C9" if label == 2 or place % 2 else "C1" for place, label in enumerate(cohort.outcome)]
+    keys = tuple(f"{center}{key[2:]}" for center, key in zip(centers, cohort.keys, strict=True))
+    patients = tuple(patient_key(center, key) for center, key in zip(centers, keys, strict=True))
+    with pytest.raises(InputError, match="without centre 'C9' an outcome has no case") as refused:
+        plan_tasks(
+            replace(cohort, keys=keys, patients=patients), settings(*JOB, "fit.nested.leave_one_center_out=true")
+        )
+    assert refused.value.kind == "too_few_patients"
