@@ -219,8 +219,11 @@ def _of_timm(network: str) -> Architecture:
         raise InputError(
             "bad_backbone", f"embedding.backbone {TIMM}:{network}: {near}timm {timm.__version__} has none of that name"
         )
-    with torch.device("meta"):
-        body = timm.create_model(network, num_classes=0)
+    try:
+        with torch.device("meta"):
+            body = timm.create_model(network, num_classes=0)
+    except RuntimeError as error:
+        raise InputError("bad_backbone", f"embedding.backbone {TIMM}:{network}: {error}") from None
     of_weights: dict[str, str | tuple[str, ...]] = vars(body)["pretrained_cfg"]
     of_input = resolve_model_data_config(body)
     channels, *size = of_input["input_size"]

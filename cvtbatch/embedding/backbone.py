@@ -22,7 +22,7 @@ from cvtbatch.embedding.device import choose_device, set_arithmetic
 from cvtbatch.embedding.preprocessing import Gray
 from cvtbatch.embedding.torchvision_models import shapes_alone
 from cvtbatch.embedding.weights import Weights
-from cvtbatch.errors import ResourceError
+from cvtbatch.errors import InputError, ResourceError
 
 # A CPU that computes has no cores to spare for reading, and needs few slices a second.
 CUDA_READERS = 16
@@ -51,7 +51,11 @@ class Network(torch.nn.Module):
         self.body.load_state_dict({**tensors, **counted}, assign=True)
         box = taken.kind == "box"
         self.layout = torch.channels_last_3d if box else torch.channels_last
-        self.body.to(dtype=dtype).to(memory_format=self.layout)
+        self.body.to(dtype=dtype)
+        # A layout is of one rank, and a network may have tensors of others.
+        for tensor in (*self.body.parameters(), *self.body.buffers()):
+            if tensor.ndim == (5 if box else 4):
+                tensor.data = tensor.data.to(memory_format=self.layout)
         self.dtype = dtype
         of_channel = (1, taken.channels, *(1,) * (3 if box else 2))
         self.register_buffer("mean", torch.tensor(taken.mean).view(of_channel))
@@ -87,6 +91,7 @@ class Backbone:
             torch.set_num_threads(compute.threads)
         self._device = choose_device(compute.device, "embedding.device")
         self._cuda = self._device.type == "cuda"
+        self._architecture = weights.architecture
         self._tf32 = compute.precision == "tf32"
         dtype = torch.bfloat16 if compute.precision == "bfloat16" else torch.float32
         network = Network(weights, dtype).eval().requires_grad_(False).to(self._device)
@@ -102,6 +107,7 @@ class Backbone:
 
         Raises:
             ResourceError: the device's memory does not suffice for a single slice.
+            InputError: "bad_backbone": the network gives other values than it is said to.
         """
         set_arithmetic(self._tf32)
         waiting: _Launched | None = None
@@ -142,6 +148,12 @@ class Backbone:
             host[: len(gray)] = torch.from_numpy(gray)
             host[len(gray) :] = 0
             values = self._forward(host.to(self._device, non_blocking=True))
+            if values.shape[1:] != (self._architecture.values,):
+                raise InputError(
+                    "bad_backbone",
+                    f"embedding.backbone {self._architecture.name} gives values of shape {list(values.shape[1:])} a row, and says "
+                    f"{self._architecture.values}",
+                )
             if not self._cuda:
                 return _Launched(values, len(gray), None)
             result = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)

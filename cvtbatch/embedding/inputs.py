@@ -54,6 +54,7 @@ class NetworkInput:
             "side and depth are whole numbers above zero": min(self.side, self.depth) < 1,
             "a depth other than 1 is that of a box": self.kind != "box" and self.depth != 1,
             "neighbours are three channels": self.kind == "neighbours" and of_channels != 3,
+            "neighbours are of one window": self.kind == "neighbours" and self.windows != (),
             "windows are one a channel, or none": self.windows != () and len(self.windows) != of_channels,
         }
         if told := [rule for rule, broken in wrong.items() if broken]:

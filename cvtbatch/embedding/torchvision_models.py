@@ -10,11 +10,13 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from threading import Lock
 from types import ModuleType
 from typing import Any
 
 _COMPILER = "torch._dynamo"
 _UTILS = f"{_COMPILER}.utils"
+_one_at_a_time = Lock()
 
 
 def is_compile_supported(device_type: Any) -> Any:
@@ -26,8 +28,13 @@ def torchvision_models() -> ModuleType:
     """Return the module `torchvision.models`."""
     # This imports nothing of the compiler, and must not meet a stand-in.
     import_module("torch")
-    with _without_compiler():
-        import torchvision.models
+    with _one_at_a_time:
+        try:
+            with _without_compiler():
+                import torchvision.models
+        except ImportError:
+            # A version that wants more of the compiler than the stand-in has.
+            import torchvision.models
     models: ModuleType = torchvision.models
     return models
 
@@ -44,8 +51,9 @@ def _without_compiler() -> Iterator[None]:
     try:
         yield
     finally:
-        for name in stand_ins:
-            del sys.modules[name]
+        for name, stand_in in stand_ins.items():
+            if sys.modules.get(name) is stand_in:
+                del sys.modules[name]
 
 
 @contextmanager

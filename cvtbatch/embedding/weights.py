@@ -18,6 +18,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -28,7 +29,7 @@ from safetensors import SafetensorError
 
 from cvtbatch.downloads import fetch_file
 from cvtbatch.embedding import hub
-from cvtbatch.embedding.architectures import DEFAULT, LIBRARY, Architecture
+from cvtbatch.embedding.architectures import DEFAULT, LIBRARY, TIMM, Architecture
 from cvtbatch.embedding.torchvision_models import shapes_alone, torchvision_models
 from cvtbatch.errors import InputError
 from cvtbatch.extras import require
@@ -59,7 +60,7 @@ NAMED_KEYS = 5
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The backbone's tensors, float32, under torchvision's names.
+    """The backbone's tensors, float32, under its library's names.
 
     Attributes:
         source: "imagenet", "imagenet-v2", "kinetics", "random:SEED", "hf:REPO@REVISION:FILE" or "file".
@@ -152,7 +153,8 @@ def from_bytes(data: bytes, source: str, architecture: Architecture = DEFAULT) -
 @cache
 def shapes(architecture: Architecture) -> Mapping[str, tuple[int, ...]]:
     """Return the shapes of a network's tensors by its library's names."""
-    with shapes_alone():
+    # What a network of somebody's own does when it is made may need values.
+    with shapes_alone() if architecture.library in {LIBRARY, TIMM} else nullcontext():
         state = architecture.build(architecture).state_dict()
     # What holds no floats is counted or computed, and not trained.
     taken = {name: tensor for name, tensor in state.items() if architecture.takes(name) and tensor.is_floating_point()}
@@ -229,10 +231,12 @@ def _checked(
 def _read_file(path: Path) -> tuple[Tensors, Mapping[str, str]]:
     try:
         if path.suffix == ".safetensors":
-            from safetensors.numpy import load
+            # NumPy has no bfloat16, in which hubs keep weights.
+            from safetensors.torch import load
 
             data = path.read_bytes()
-            return load(data), _metadata(data)
+            tensors = {name: one.float() if one.is_floating_point() else one for name, one in load(data).items()}
+            return {name: one.numpy() for name, one in tensors.items()}, _metadata(data)
         return _load_state_dict(path), {}
     except OSError as error:
         raise InputError(

@@ -1,4 +1,4 @@
-"""What a GPU does with hematomas, in one table and less than eight minutes: python -m tests.benchmarks.gpu
+"""What a GPU does with hematomas, in one table that begins no row after seven minutes: python -m tests.benchmarks.gpu
 
 Rates are of the bare forward pass, a batch that lies in the device's memory, and of everything from a store to the values; the last
 column says how much of the bare rate is left, or how far values are from the CPU's, or why a row could not be measured. Rows are
@@ -196,7 +196,8 @@ def two_processes(trial: Trial, folder: Path) -> Row:
     for process in processes:
         process.join(240)
         process.kill()
-    if any(process.exitcode for process in processes):
+        process.join()
+    if any(process.exitcode != 0 for process in processes):
         return Row("two processes, one device", "float32", trial.batches[1], told="failed: see above")
     each = [rates.get(timeout=5) for _ in processes]
     told = f"{each[0]:,.1f} and {each[1]:,.1f}"

@@ -1,5 +1,6 @@
 """Embeds some outlines on a worker: slices of committed volumes, through the backbone. Returns values; writes no table."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
@@ -78,8 +79,12 @@ def embed_rois(task: EmbeddingTask) -> EmbeddingResult:
     meter = Meter()
     backbones = _backbones(tuple((work.weights, work.compute) for work in task.works))
     once = partial(_prepare, FeatureStore(task.works[0].weights.store_url), task.rois)
-    # Networks that see the same share it; it is then held until the task ends.
-    prepare = cache(once) if len(task.works) > 1 else once
+    # What several networks see alike they share; it is then held until the task ends.
+    seen, shared = Counter(work.preprocessing for work in task.works), cache(once)
+
+    def prepare(place: int, preprocessing: Preprocessing, part: Part) -> Slices:
+        return (shared if seen[preprocessing] > 1 else once)(place, preprocessing, part)
+
     with meter.stage("embedding"):
         results = [
             result

@@ -21,17 +21,19 @@ from cvtbatch.errors import InputError
 
 
 class Blocks(torch.nn.Module):
-    """A network of boxes with one channel, a weight without an axis, and what is computed when it is made."""
+    """A network of boxes with one channel, weights of no axis, of four and of five, and what is computed when it is made."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv = torch.nn.Conv3d(1, 4, 3)
         self.weight = torch.nn.Parameter(torch.tensor(1.0))
+        self.place = torch.nn.Parameter(torch.ones(1, 1, 16, 16))
+        self.rates = [rate.item() for rate in torch.linspace(0, 1, 2)]
         self.register_buffer("scale", torch.tensor([2.0]), persistent=False)
         self.register_buffer("order", torch.tensor([3, 1, 0, 2]))
 
     def forward(self, given: torch.Tensor) -> torch.Tensor:
-        return self.weight * self.scale * self.conv(given).mean(dim=(2, 3, 4))[:, self.order]
+        return self.weight * self.scale * self.conv(given + self.place).mean(dim=(2, 3, 4))[:, self.order]
 
 
 def build(_: Architecture) -> torch.nn.Module:
@@ -82,6 +84,8 @@ def test_a_name_of_timms_that_is_none_is_told_what_it_may_have_meant() -> None:
     with pytest.raises(InputError, match=r"did you mean 'resnet50d?'\?") as raised:
         find_architecture("timm:resnet5o")
     assert raised.value.kind == "bad_backbone"
+    with pytest.raises(InputError, match="nonsense"):
+        find_architecture("timm:resnet50.nonsense")
     with pytest.raises(InputError, match="are torchvision's, and timm:test_vit is not"):
         load_weights("imagenet", find_architecture("timm:test_vit"))
 
@@ -101,6 +105,16 @@ def test_a_network_of_ones_own_gives_the_values_of_its_plain_forward_pass(tmp_pa
     save_file(plain.state_dict(), tmp_path / "plain.safetensors")
     found = load_weights(str(tmp_path / "plain.safetensors"), OWN)
     assert (found.sha256, found.licence) == (weights.sha256, "cc-by-nc-4.0")
+    with pytest.raises(InputError, match=r"lab:blocks gives values of shape \[4\] a row, and says 5"):
+        embed(random_weights(0, replace(OWN, values=5)), gray)
+
+
+def test_weights_in_bfloat16_are_those_numbers(tmp_path: Path) -> None:
+    weights = random_weights(0, OWN)
+    short = {name: torch.tensor(values).bfloat16() for name, values in weights.tensors.items()}
+    save_file(short, tmp_path / "short.safetensors")
+    found = load_weights(str(tmp_path / "short.safetensors"), OWN)
+    assert all(np.array_equal(values, short[name].float().numpy()) for name, values in found.tensors.items())
 
 
 def test_names_that_are_taken_are_refused() -> None:
