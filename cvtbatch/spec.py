@@ -7,7 +7,7 @@ touches and nothing else. Revisions are integers, raised by hand when values mov
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,8 @@ LOCATIONS_REVISION = 1
 # Raised when a pair of studies has another value.
 PAIRS_REVISION = 1
 
-
+# Between the specifications of embeddings that are fused, in their order; and between names of theirs that people read.
+FUSE, FUSE_NAMES = "+", " + "
 # Told by their digest, and too many to be shown.
 COLUMNS = "radiomics.features.names"
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -216,6 +217,11 @@ def embedding_spec(parent: Spec, settings: Mapping[str, object]) -> Spec:
         settings: every setting that moves a value, the identity of the weights among them.
     """
     return Spec("embedding", parent.spec_id, canonical_json({**settings, "revision": EMBEDDING_REVISION}))
+
+
+def parts_of(spec_ids: Iterable[str]) -> list[str]:
+    """Return the specifications that some ids name: those of fused embeddings, "emb-...+emb-...", one by one, each once."""
+    return list(dict.fromkeys(part for spec_id in spec_ids for part in spec_id.split(FUSE)))
 
 
 def description_spec(parent: Spec, table: str, settings: Mapping[str, object]) -> Spec:

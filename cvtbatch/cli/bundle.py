@@ -37,7 +37,7 @@ def show(path: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found.to_document(), indent=2))
         return
-    cohort, weights, event = found.cohort, found.weights, found.outcome.event
+    cohort, event = found.cohort, found.outcome.event
     say(f"Bundle {found.digest}, format {found.format_version}")
     for warning in found.warnings:
         say(f"Warning: {warning.message}.")
@@ -70,7 +70,8 @@ def show(path: Path, as_json: bool) -> None:
                 else "those of other centres as they are"
             )
         )
-    say(f"Image network: {found.backbone}, weights {weights.name}, SHA-256 {weights.sha256 or 'not known'}")
+    for network in found.networks:
+        say(f"Image network: {network}")
     for name in ("volume", "radiomics", "embedding"):
         say(f"{name} specification: {found.specs.of_kind(name)}")
     if classes:

@@ -70,6 +70,7 @@ def predict(
     from cvtbatch.pipelines.cases.case_inputs import read_inputs, resolve_recipe
     from cvtbatch.pipelines.cases.case_source import CaseSource
     from cvtbatch.pipelines.cases.predict import predict_case
+    from cvtbatch.pipelines.shared.bundle_networks import names_weights
     from cvtbatch.pipelines.shared.bundle_outcome import require_event
     from cvtbatch.pipelines.shared.job import read_job
     from cvtbatch.validation.report.card import card_lines, write_card
@@ -79,7 +80,7 @@ def predict(
     values = dict(_column_and_value(text) for text in clinical)
     if epilepsy is not None:
         values["epilepsy"] = epilepsy
-    given = any(override.startswith("embedding.weights=") for override in overrides)
+    given = names_weights(overrides)
     source = CaseSource(image, mask, series_uid, allow_gaps, mask_label, segment)
     source.require_files()
     loaded = load_bundle(bundle)

@@ -172,6 +172,7 @@ def serve(
     from cvtbatch.pipelines.results.result_files import Products
     from cvtbatch.pipelines.serving import serve as pipeline
     from cvtbatch.pipelines.serving.serve_settings import ServeSettings, Watched, require_results, resolve_extraction
+    from cvtbatch.pipelines.shared.bundle_networks import names_weights
     from cvtbatch.pipelines.shared.job import read_job
     from cvtbatch.pipelines.shared.pull_pace import Pace
 
@@ -193,7 +194,7 @@ def serve(
             say(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {found}")
 
     with tempfile.TemporaryDirectory(prefix="cvtbatch-serve-") as scratch:
-        given = any(override.startswith("embedding.weights=") for override in overrides)
+        given = names_weights(overrides)
         extraction = resolve_extraction(
             read_job("extract", job, overrides), store_url, bundle, Path(scratch), given=given
         )

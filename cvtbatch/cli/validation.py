@@ -224,11 +224,12 @@ def add_center(
     from cvtbatch.manifest import read_manifest
     from cvtbatch.pipelines.centers import add_center as pipeline
     from cvtbatch.pipelines.extraction.settings import Options, own_gpus
+    from cvtbatch.pipelines.shared.bundle_networks import names_weights
     from cvtbatch.pipelines.shared.job import read_job
 
     cases = read_manifest(manifest)
     settings = read_job("extract", job, overrides)
-    given = any(override.startswith("embedding.weights=") for override in overrides)
+    given = names_weights(overrides)
     with (
         pipeline.planned(cases, bundle, settings, store_url, given, reader) as plan,
         progress_display("add-center", quiet=as_json) as show,

@@ -113,8 +113,12 @@ def audit_cohorts(training: Sequence[Member], others: Sequence[Member]) -> list[
 
 
 def audit_tasks(cohort: Cohort, results: Iterable[TaskResult], component_limit: int) -> list[Finding]:
-    """Compare what each step of each task was given with what the task allows it."""
-    findings = []
+    """Compare what each step of each task was given with what the task allows it.
+
+    Args:
+        component_limit: of a network.
+    """
+    findings, networks = [], max(1, len(cohort.networks))
     for result in results:
         task = result.task
         train, test = set(task.train), set(task.test)
@@ -131,7 +135,7 @@ def audit_tasks(cohort: Cohort, results: Iterable[TaskResult], component_limit: 
                 message = f"{task.name}: {seen.step} saw rows outside its training"
                 findings.append(Finding(FindingKind.STEP_SAW_OTHERS, message, _keys(cohort, foreign), seen.step))
         kept, rows = result.components
-        if kept > rows or kept > component_limit:
+        if kept > networks * min(rows, component_limit):
             message = f"{task.name}: {kept} components of {rows} rows"
             findings.append(
                 Finding(FindingKind.TOO_MANY_COMPONENTS, message, _keys(cohort, sorted(train)), "components")

@@ -56,7 +56,7 @@ from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.training_scores import ClassScores
 from cvtbatch.documents import from_document
 from cvtbatch.errors import FormatError, InputError
-from cvtbatch.spec import Spec, canonical_json, digest
+from cvtbatch.spec import FUSE, Spec, canonical_json, digest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,6 +70,8 @@ TOLERANCE = 1e-12
 SAME_BITS = {name for model in SIGNATURES for name in (str(model), by_class(model))}
 # The first is what the others build on.
 SPEC_KINDS = ("volume", "radiomics", "embedding")
+# Of spec_settings.embedding, the settings of each network where several are fused.
+FUSED = "fused"
 # In the metadata of the golden rows: the digest of all that scores come from. Bundles of earlier versions have none.
 SCORED_WITH = b"cvtbatch.scored_with"
 SHOWN = 5
@@ -132,11 +134,12 @@ class Bundle:
         if settings is None:
             return found
         for kind in SPEC_KINDS:
-            spec = Spec(kind, parent, canonical_json(settings[kind]))
-            if spec.spec_id != self.description.specs.of_kind(kind):
+            several = settings[kind].get(FUSED) if kind == "embedding" else None
+            specs = [Spec(kind, parent, canonical_json(own)) for own in several or [settings[kind]]]
+            if FUSE.join(spec.spec_id for spec in specs) != self.description.specs.of_kind(kind):
                 raise FormatError("bundle_damaged", f"spec_settings.{kind} of {DOCUMENT} are not of {kind}_spec_id")
-            found[spec.spec_id] = spec
-            parent = parent or spec.spec_id
+            found |= {spec.spec_id: spec for spec in specs}
+            parent = parent or specs[0].spec_id
         return found
 
     def needed_columns(self) -> list[str]:

@@ -14,6 +14,7 @@ from cvtbatch.dlrn.prediction_sets import METHOD
 from cvtbatch.dlrn.settings import Harmonising
 from cvtbatch.errors import FormatError
 from cvtbatch.regions.rules import NAME
+from cvtbatch.spec import FUSE
 
 # Ours nests to a depth of eight.
 MOST_DEPTH = 64
@@ -41,8 +42,8 @@ def refuse_later(document: JsonObject) -> None:
     """Refuse a bundle that uses what the contract foresees and this version does not score with: scores would be wrong.
 
     Such a key has a default in the contract, and is this version's at that default, or absent; of feature sets, one is this
-    version's whose features stand in place of the study's, of backbones one, of poolings those whose components are
-    of what is pooled, of harmonisations ComBat, of prediction sets CV+'s of each class, clinical terms and regions are, of kinds
+    version's whose features stand in place of the study's, of backbones those that are fused, of poolings those of what is
+    pooled, of harmonisations ComBat, of prediction sets CV+'s of each class, clinical terms and regions are, of kinds
     that it knows, and outcomes of two classes, or of more without thresholds.
 
     Raises:
@@ -58,7 +59,7 @@ def refuse_later(document: JsonObject) -> None:
         later.remove("harmonisation")
     if "prediction_sets" in later and _of_folds(document["prediction_sets"]):
         later.remove("prediction_sets")
-    if _of_one_backbone(document):
+    if _of_these_backbones(document):
         later.remove("backbones")
     if "clinical_terms" in later and _of_known_kinds(document["clinical_terms"]):
         later.remove("clinical_terms")
@@ -118,18 +119,20 @@ def _of_known_classes(outcome: object) -> bool:
     return False
 
 
-def _of_one_backbone(document: JsonObject) -> bool:
-    """Say whether all embeddings are of one network, which is the one that the embedding specification specifies.
+def _of_these_backbones(document: JsonObject) -> bool:
+    """Say whether embeddings are of networks that the embedding specification specifies, one or several fused, in their order.
 
     Whether that network is here is asked where something is embedded: what scores tables needs none.
     """
     match document:
         case {
-            "backbones": [{"embedding_spec_id": spec_id, "length": length}],
+            "backbones": [*backbones],
             "specs": {"embedding_spec_id": own},
             "embedding_length": pooled,
-        }:
-            return bool(spec_id == own and pooled in (length, 2 * length))
+        } if all(isinstance(one, dict) and isinstance(one.get("length"), int) for one in backbones):
+            length = sum(one["length"] for one in backbones)
+            spec_ids = FUSE.join(str(one.get("embedding_spec_id")) for one in backbones)
+            return bool(backbones and spec_ids == own and pooled in (length, 2 * length))
     return False
 
 

@@ -56,6 +56,7 @@ class Cohort:
         image_digests: (n,) digest of each row's voxels; empty texts where it is not known.
         repeats: second outlines of some rows.
         icc_table: of the radiomics features, from elsewhere.
+        networks: how many numbers of an embedding are of each of several fused networks; nothing for one.
     """
 
     keys: tuple[str, ...]
@@ -70,6 +71,7 @@ class Cohort:
     image_digests: tuple[str, ...] = ()
     repeats: tuple[RepeatedOutlines, ...] = field(default=())
     icc_table: IccTable | None = None
+    networks: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         rows = len(self.keys)
@@ -112,7 +114,8 @@ class Cohort:
         texts = (*self.keys, *self.patients, *self.radiomics_names, *self.image_digests, *self._clinical_texts())
         repeats = [part for r in self.repeats for part in (r.name, r.rows.tobytes(), r.radiomics.tobytes())]
         table = [] if self.icc_table is None else [self.icc_table.sha256]
-        return digest(*texts, *(np.ascontiguousarray(array).tobytes() for array in arrays), *repeats, *table)
+        fused = [",".join(map(str, self.networks))] if self.networks else []
+        return digest(*texts, *(np.ascontiguousarray(array).tobytes() for array in arrays), *repeats, *table, *fused)
 
     def _clinical_texts(self) -> list[str]:
         """Return names and texts of the clinical columns; those of the study have neither, and so their digest of before."""

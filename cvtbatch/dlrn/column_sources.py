@@ -16,9 +16,19 @@ class FeatureTable:
 
 @dataclass(frozen=True, slots=True)
 class NamedBackbone:
-    """An image network in place of the default one."""
+    """An image network in place of the default one, or one of several whose embeddings are fused.
+
+    Attributes:
+        length: of its embedding.
+        sha256: of its weights' tensors, empty where it is not known; source: their name; licence: empty where it is not known.
+    """
 
     name: str
+    embedding_spec_id: str
+    length: int
+    sha256: str
+    licence: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from cvtbatch.dlrn.settings import Model
 from cvtbatch.embedding.architectures import DEFAULT
 from cvtbatch.errors import FormatError
 from cvtbatch.manifest import Reading
+from cvtbatch.spec import FUSE_NAMES
 from cvtbatch.validation.kept_columns import KeptLevels, KeptNumbers
 from cvtbatch.validation.outcome import CVT, Outcome
 
@@ -32,7 +33,7 @@ class SpecChain:
     embedding_spec_id: str
 
     def of_kind(self, kind: str) -> str:
-        """Return the id of "volume", "radiomics" or "embedding"."""
+        """Return the id of "volume", "radiomics" or "embedding", of fused embeddings all with a plus between them."""
         return {"volume": self.volume_spec_id, "radiomics": self.radiomics_spec_id}.get(kind, self.embedding_spec_id)
 
 
@@ -309,7 +310,7 @@ class Description:
         clinical_terms: of the nomogram, in the order of its coefficients after the signature's.
         clinical_candidates: empty where none was tested.
         outcome: what is told; CVT in a bundle that does not say it.
-        backbones: the one image network in place of the default; empty for that.
+        backbones: the image network in place of the default, or several that are fused; empty for the default alone.
         feature_sets: the one feature set whose features stand in place of the study's; empty for these.
         regions: those that columns come from.
     """
@@ -356,8 +357,8 @@ class Description:
 
     @property
     def backbone(self) -> str:
-        """The image network whose embeddings it takes."""
-        return next((found.name for found in self.backbones), DEFAULT.name)
+        """The image network whose embeddings it takes, or all that are fused."""
+        return FUSE_NAMES.join(found.name for found in self.backbones) or DEFAULT.name
 
     @property
     def features(self) -> str:

@@ -187,7 +187,8 @@ class FitSettings:
         pooling: what the cohort's embeddings are made of.
         outcome: column that says what is told.
         classes: names of several classes of it, in the order of their numbers; none where an event is told.
-        embedding_spec: of these; None where the store has one alone, or the command names it.
+        embedding_spec: of these, or several fused, with a plus between them; None where the store has one alone, or the command
+            names it.
         regions: derived of the outlines, whose features are columns too.
     """
 

@@ -125,7 +125,7 @@ def fit_signatures(
     chosen = cohort.slices_of(rows)
     ledger.enter("components", np.unique(cohort.slice_rows[chosen]))
     pooled = cohort.slices[chosen] if attention is None else embedding_of(attention, cohort, rows)
-    components = fit_components(pooled, settings.components)
+    components = fit_components(pooled, settings.components, cohort.networks)
     harmonisation = _harmonise(cohort, rows, settings, ledger)
     names = (*cohort.radiomics_names, *component_names(components.loadings.shape[1]))
     shared = Signatures(names, components, {}, harmonisation, attention)

@@ -128,7 +128,7 @@ class FeatureStore(OpenedStore):
             columns: what to read, and all that is read from storage but for keys; all of them by default.
             where: filter: a text, e.g. "center = 'A' AND age > 60" (its grammar: `cvtbatch.store.filters`), of the columns that
                 this table has, or an Arrow expression, e.g. `pc.field("center") == "A"`.
-            spec: specifications, as `cvtbatch spec list` shows them, to which the rows are restricted.
+            spec: specifications, as `cvtbatch spec list` shows them, to which rows are restricted; emb-...+emb-... fuses two.
 
         Raises:
             InputError: the rows are of several specifications, which do not mix; there is no such snapshot, column or

@@ -18,9 +18,10 @@ from cvtbatch import contracts
 from cvtbatch.contracts import TableContract
 from cvtbatch.errors import FormatError, InputError, InternalError
 from cvtbatch.nearest import did_you_mean, enumerated
-from cvtbatch.spec import Spec, differences
+from cvtbatch.spec import FUSE, Spec, differences, parts_of
 from cvtbatch.store.column_names import check_columns
 from cvtbatch.store.feature_sets import require_table
+from cvtbatch.store.fused_embeddings import read_embeddings
 from cvtbatch.store.row_keys import (
     INPUT_KEYS,
     IS_OUTLINE,
@@ -137,7 +138,7 @@ class View:
             InputError: one of these is not.
         """
         specs = self.specs()
-        for spec_id in spec_ids:
+        for spec_id in parts_of(spec_ids):
             if spec_id not in specs:
                 known = f"{did_you_mean(spec_id, specs)}it has {enumerated(specs)}"
                 raise InputError("no_such_spec", f"{spec_id!r} is no specification of this store; {known}")
@@ -294,8 +295,13 @@ class View:
         spec: str | Sequence[str] | None = None,
         roi_keys: pa.Array | None = None,
     ) -> pa.Table:
-        """Return the current embedding rows of one specification; see `FeatureStore.embeddings`."""
-        return self._of_one_spec("embeddings", "embedding", columns, where, spec, roi_keys)
+        """Return the current embedding rows of one specification, or of several fused; see `FeatureStore.embeddings`."""
+
+        def read(wanted: Sequence[str], spec_ids: Sequence[str]) -> pa.Table:
+            return self._of_one_spec("embeddings", "embedding", wanted, where, spec_ids, roi_keys)
+
+        names = check_columns(columns, self.contract("embeddings").arrow().names)
+        return read_embeddings(read, names, [spec] if isinstance(spec, str) else list(spec or ()), self.specs_with)
 
     def described(
         self,
@@ -340,7 +346,7 @@ class View:
         Raises:
             InputError: there is no such specification, or its rows are in another table.
         """
-        spec_ids = [spec] if isinstance(spec, str) else list(spec or ())
+        spec_ids = parts_of([spec] if isinstance(spec, str) else spec or ())
         if not spec_ids:
             return None
         if kind == "radiomics":
@@ -356,8 +362,8 @@ class View:
         Raises:
             InputError: there is no such specification.
         """
-        specs = self.specs_with(spec_ids)
-        chain = {*spec_ids, *(specs[spec_id].parent_id for spec_id in spec_ids)}
+        specs, own = self.specs_with(spec_ids), parts_of(spec_ids)
+        chain = {*own, *(specs[spec_id].parent_id for spec_id in own)}
         return sorted(spec_id for spec_id in chain if spec_id in specs and specs[spec_id].kind == kind)
 
     def several_specs(self, kind: str, spec_ids: Sequence[str]) -> InputError:
@@ -371,7 +377,8 @@ class View:
         return InputError(
             "several_specs",
             f"there are {kind} rows of {len(spec_ids)} specifications, which do not mix: name one of "
-            f"{', '.join(spec_ids)} (--spec, spec=)\n" + "\n".join(lines),
+            f"{', '.join(spec_ids)} (--spec, spec=)"
+            f"{f', or fuse them: {FUSE.join(spec_ids)}' if kind == 'embedding' else ''}\n" + "\n".join(lines),
         )
 
     def _labelled(self, rows: pa.Table, features: Sequence[str], spec_ids: Mapping[str, str]) -> pa.Table:

@@ -21,7 +21,7 @@ from cvtbatch.store import FeatureStore
 from tests.support.archives import KINDS, center_archive, skulled_archive, write_rows
 from tests.support.cohorts import SMALL_JOB
 from tests.support.second_readers import add_reader
-from tests.support.stand_ins import standing_in
+from tests.support.stand_ins import BlockMeans, standing_in
 
 FIT = (
     *SMALL_JOB,
@@ -233,6 +233,55 @@ def _check_what_lies_outside(written: dict[str, Any], bundle: Bundle, values: pa
     assert seen
     empty = [row["name"] for row in written["flow"] if row["unrecorded"]]
     assert empty == ["eligible"]
+
+
+def test_a_bundle_of_two_networks_adds_a_centre_under_both(trained: Path) -> None:
+    own = {
+        "backbone": NETWORK,
+        "weights": str(trained / "kept.safetensors"),
+        "level_hu": 45,
+        "field": "roi",
+        "margin_mm": 12,
+        "device": "cpu",
+    }
+    store, other = trained / "store", {"weights": "random:0", "device": "cpu"}
+    networks = ("--set", f"embedding={json.dumps([own, other])}")
+    first = trained / "first" / "manifest.csv"
+    embedded = run("extract", first, "--store", store, "--only", "embeddings", "--workers", 0, *networks, "--json")
+    fused = "+".join(one["spec_id"] for one in json.loads(embedded)["embeddings"])
+    sets = [argument for value in (*FIT, "cohort.training_centers=[C1]") for argument in ("--set", value)]
+    bundle = trained / "fused"
+    run("fit", "--store", store, *sets, "--set", f"fit.embedding_spec={fused}", "--out", bundle)
+    command = ("add-center", trained / "second" / "manifest.csv", "--bundle", bundle, "--workers", 0, "--json")
+    added = json.loads(run(*command, *CPU, "--store", store, "--out", trained / "fused-report"))
+    assert (added["extract"]["embeddings"][1]["weights"], added["score"]["computed"]["dlrn"]) == ("random:0", 7)
+    page = (trained / "fused-report" / "report.html").read_text(encoding="utf-8")
+    assert f"{NETWORK}, weights file, SHA-256" in page
+    assert "licence not known; torchvision:resnet101, weights random:0" in page
+    # The largest slice of both is what `wide` has of both.
+    rows = FeatureStore(str(store)).wide(
+        columns=["case_key", "embedding"], where=pc.field("center") == "C2", spec=fused
+    )
+    assert [len(values) for values in rows["embedding"].to_pylist()] == [512 + 2048] * 7
+    elsewhere = ("--store", trained / "fused-store", "--out", trained / "fused-report-2")
+    assert "torchvision:resnet18 are not in this store" in failing(*command, *CPU, *elsewhere)
+    one = ("--set", f"embedding.weights={trained / 'kept.safetensors'}")
+    assert "the bundle fuses 2 networks" in failing(*command, *elsewhere, *one)
+    again = json.loads(run(*command, *elsewhere, *networks))
+    assert again["score"]["computed"]["dlrn"] == 7
+    of_bundle = pc.field("bundle_digest") == again["score"]["bundle_digest"]
+    here, there = (
+        {row["case_id"]: row["dlrn"] for row in FeatureStore(str(place)).scores(where=of_bundle).to_pylist()}
+        for place in (store, trained / "fused-store")
+    )
+    assert here == there
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cvtbatch.embedding.backbone.Backbone", BlockMeans)
+        image, mask = (trained / "second" / f"{name}0.nii.gz" for name in ("ct", "mask"))
+        case = ("predict", image, mask, "--bundle", bundle, "--epilepsy", 1)
+        told = {card["name"]: card["score"] for card in json.loads(run(*case, *networks, "--json"))["models"]}
+        assert told["DLRN"] == here["000"]
+        assert "SHA-256" in failing(*case)
 
 
 def copy_without_settings(bundle: Path, to: Path) -> Path:

@@ -26,6 +26,7 @@ from cvtbatch.pipelines.extraction.region_work import resolve_regions
 from cvtbatch.pipelines.extraction.set_settings import resolve_set
 from cvtbatch.pipelines.extraction.settings import specify_embedding
 from cvtbatch.pipelines.shared.archive_images import case_at_hand
+from cvtbatch.pipelines.shared.bundle_networks import NetworkWeights, networks_of, require_sections
 from cvtbatch.pipelines.shared.job import Job, RadiomicsSection
 from cvtbatch.pipelines.shared.volume_flags import volume_flags
 from cvtbatch.radiomics import Engine, FeatureSet, load_profile, study_settings
@@ -36,15 +37,26 @@ from cvtbatch.spec import Spec, digest, radiomics_spec, volume_spec
 
 
 @dataclass(frozen=True, slots=True)
+class Network:
+    """An image network, what it sees, and where it is computed."""
+
+    preprocessing: Preprocessing
+    weights: Weights
+    compute: Compute
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a bundle's inputs are made of an image and an outline; spacing in x, y, z."""
+    """How a bundle's inputs are made of an image and an outline; spacing in x, y, z.
+
+    Attributes:
+        networks: whose embeddings are fused, in this order.
+    """
 
     spacing_mm: tuple[float, float, float]
     profile: FeatureSet
     engine: Engine
-    preprocessing: Preprocessing
-    weights: Weights
-    compute: Compute
+    networks: tuple[Network, ...]
     pooling: Pooling
     regions: tuple[Rule, ...]
 
@@ -59,7 +71,7 @@ class CaseInputs:
         features: of the outline and of regions by name; NaN of a region that it does not have.
         volume_ml, source_volume_ml: of the outline on the stored grid, and as drawn.
         embedding: of the largest slice, or of all as the bundle pools them: (values,), (2 values,) of mean and maximum, or those of
-            all slices behind one another, which attention pools.
+            all slices behind one another, which attention pools; values of fused networks stand behind one another.
         largest: that slice, as it is stored.
     """
 
@@ -92,17 +104,24 @@ def resolve_recipe(bundle: Bundle, job: Job, given: bool) -> Recipe:
         x, y, z = map(float, own.volume.spacing_mm)
         volume = volume_spec((x, y, z))
         profile, engine, radiomics = _resolve_features(own.radiomics, bundle.description.features, volume)
-    section = own.embeddings[0] if given else replace(own.embeddings[0], weights=_named_weights(bundle))
-    if section.weights == "none":
+    wanted = networks_of(bundle.description)
+    if given:
+        require_sections(len(job.embeddings), len(wanted))
+    sections = [
+        section if given else replace(section, weights=_named_weights(network))
+        for section, network in zip(own.embeddings, wanted, strict=True)
+    ]
+    if any(section.weights == "none" for section in sections):
         raise InputError("no_embeddings", "the bundle takes embeddings: embedding.weights cannot be none")
-    weights = load_weights(section.weights, find_architecture(section.backbone))
-    pooling = bundle.model.pooling
     regions, region_specs = resolve_regions(bundle.regions, volume)
-    made = (volume, radiomics, *region_specs, specify_embedding(section, weights, volume))
-    require_bundle_specs(made, bundle, specs)
+    networks, embeddings = [], []
+    for section in sections:
+        weights = load_weights(section.weights, find_architecture(section.backbone))
+        networks.append(Network(section.preprocessing(weights.architecture.taken), weights, section.compute()))
+        embeddings.append(specify_embedding(section, weights, volume))
+    require_bundle_specs((volume, radiomics, *region_specs, *embeddings), bundle, specs)
     rules = tuple(region.rule for region in regions)
-    preprocessing = section.preprocessing(weights.architecture.taken)
-    return Recipe((x, y, z), profile, engine, preprocessing, weights, section.compute(), pooling, rules)
+    return Recipe((x, y, z), profile, engine, tuple(networks), bundle.model.pooling, rules)
 
 
 def _resolve_features(section: RadiomicsSection, features: str, volume: Spec) -> tuple[FeatureSet, Engine, Spec]:
@@ -124,21 +143,20 @@ def _resolve_features(section: RadiomicsSection, features: str, volume: Spec) ->
     return work.feature_set, work.engine, spec
 
 
-def _named_weights(bundle: Bundle) -> str:
-    """Return the name of the bundle's weights.
+def _named_weights(network: NetworkWeights) -> str:
+    """Return the name of a network's weights.
 
     Raises:
         InputError: they have none, being of a file.
     """
-    told = bundle.description.weights
-    if told.name == "file":
+    if network.name == "file":
         raise InputError(
             "no_weights",
-            f"the bundle takes weights of a file whose tensors have SHA-256 {told.sha256 or 'not known'}, and does not hold it: "
-            "name that file, the one that `cvtbatch finetune` wrote or that its store keeps in weights/, with "
-            "--set embedding.weights=FILE",
+            f"the bundle takes weights of {network.backbone} of a file whose tensors have SHA-256 {network.sha256 or 'not known'}, "
+            "and does not hold it: name that file, the one that `cvtbatch finetune` wrote or that its store keeps in weights/, "
+            "with --set embedding.weights=FILE, of several networks with --set 'embedding=[{weights: FILE}, ...]'",
         )
-    return told.name
+    return network.name
 
 
 def read_inputs(source: CaseSource, recipe: Recipe) -> CaseInputs:
@@ -165,8 +183,11 @@ def _read_inputs(case: Case, recipe: Recipe) -> CaseInputs:
         return hu_zyx[list(indices)]
 
     part = slices_of(recipe.pooling)
-    slices = prepare_slices(mask_zyx, read_slices, grid.spacing_mm, recipe.preprocessing, part)
-    index = slices.largest
+    seen = [
+        prepare_slices(mask_zyx, read_slices, grid.spacing_mm, network.preprocessing, part)
+        for network in recipe.networks
+    ]
+    index = seen[0].largest
     image_digest = source.image_digest()
     return CaseInputs(
         choice=source.choice,
@@ -176,7 +197,7 @@ def _read_inputs(case: Case, recipe: Recipe) -> CaseInputs:
         volume_ml=int(np.count_nonzero(mask_zyx)) * grid.voxel_ml,
         source_volume_ml=outline.volume_ml,
         features={**features, **of_regions},
-        embedding=_embed(slices, recipe),
+        embedding=_embed(seen, recipe),
         largest=OutlinedSlice.facing_up(hu_zyx[index], mask_zyx[index], grid.spacing_mm, grid.direction),
     )
 
@@ -198,15 +219,23 @@ def _region_features(
     return values, tuple(lacking)
 
 
-def _embed(slices: Slices, recipe: Recipe) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """Return the embedding of an outline's slices; the bits of each slice's are those that it has among others."""
-    from cvtbatch.embedding.backbone import Backbone
-
-    values = np.concatenate(list(Backbone(recipe.weights, recipe.compute).embed(iter([slices.gray]))))
-    if not np.isfinite(values).all():
-        raise InternalError("embedding_not_finite", "the backbone gives values that are not finite for this outline")
+def _embed(seen: Sequence[Slices], recipe: Recipe) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Return the embedding of an outline's slices as each network sees them; each slice has the bits that it has among others."""
+    most = max(seen, key=lambda slices: len(slices.index))
+    found = [_values(network, slices) for network, slices in zip(recipe.networks, seen, strict=True)]
+    # A network that sees a box gives each slice that others see the same numbers.
+    values = np.concatenate([np.broadcast_to(own, (len(most.index), own.shape[1])) for own in found], axis=1)
     if recipe.pooling is Pooling.ATTENTION:
         return np.asarray(values.ravel(), np.float32)
     if recipe.pooling is not Pooling.LARGEST:
-        values = pool_slices(values, np.array(slices.area_mm2), np.array([0, len(values)]), recipe.pooling)
+        values = pool_slices(values, np.array(most.area_mm2), np.array([0, len(values)]), recipe.pooling)
     return np.asarray(values[0], np.float32)
+
+
+def _values(network: Network, slices: Slices) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    from cvtbatch.embedding.backbone import Backbone
+
+    values = np.concatenate(list(Backbone(network.weights, network.compute).embed(iter([slices.gray]))))
+    if not np.isfinite(values).all():
+        raise InternalError("embedding_not_finite", "the backbone gives values that are not finite for this outline")
+    return values

@@ -28,6 +28,7 @@ from cvtbatch.pipelines.extraction.listeners import Listeners
 from cvtbatch.pipelines.extraction.report import ExtractReport
 from cvtbatch.pipelines.extraction.settings import Options, Settings, resolve
 from cvtbatch.pipelines.models.score import ScoreReport, score_store
+from cvtbatch.pipelines.shared.bundle_networks import NetworkWeights, networks_of, require_sections
 from cvtbatch.pipelines.shared.bundle_warnings import BundleWarning, bundle_warnings
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
@@ -137,14 +138,21 @@ def resolve_by_bundle(bundle: Bundle, job: Job, store_url: str, given: bool, fol
     """
     specs = {**_known_specs(store_url), **bundle.known_specs()}
     own = bundle_job(job, bundle, specs, folder)
-    if not given:
-        own = replace(own, embedding=replace(own.embeddings[0], weights=_weights(bundle, store_url, folder)))
+    networks = networks_of(bundle.description)
+    if given:
+        require_sections(len(job.embeddings), len(networks))
+    else:
+        found = [_weights(network, store_url, folder) for network in networks]
+        sections = zip(own.embeddings, found, strict=True)
+        own = replace(own, embedding=tuple(replace(section, weights=weights) for section, weights in sections))
     settings = _resolve(own, bundle, store_url)
     if not given and settings.embeddings:
         # What a row says of its weights is what the bundle says, wherever this run has found them.
-        [work] = settings.embeddings
-        ref = replace(work.weights, source=bundle.description.weights.name)
-        settings = replace(settings, embeddings=(replace(work, weights=ref),))
+        works = tuple(
+            replace(work, weights=replace(work.weights, source=network.name))
+            for work, network in zip(settings.embeddings, networks, strict=True)
+        )
+        settings = replace(settings, embeddings=works)
     if not settings.embeddings:
         raise InputError("no_embeddings", "the bundle takes embeddings: embedding.weights cannot be none")
     require_bundle_specs(settings.specs, bundle, specs)
@@ -177,13 +185,13 @@ def _known_specs(store_url: str) -> dict[str, Spec]:
         return {}
 
 
-def _weights(bundle: Bundle, store_url: str, folder: Path) -> str:
-    """Return where the bundle's weights are: random ones by their name, others as the store kept them, else by their name.
+def _weights(network: NetworkWeights, store_url: str, folder: Path) -> str:
+    """Return where a network's weights are: random ones by their name, others as the store kept them, else by their name.
 
     Raises:
         InputError: they are nowhere.
     """
-    name, sha256 = bundle.description.weights.name, bundle.description.weights.sha256
+    name, sha256 = network.name, network.sha256
     if name.startswith("random:"):
         return name
     try:
@@ -192,11 +200,11 @@ def _weights(bundle: Bundle, store_url: str, folder: Path) -> str:
         if name == "file":
             raise InputError(
                 "no_weights",
-                f"the bundle's weights {sha256[:12]} are not in this store: name their file with "
-                "--set embedding.weights=FILE",
+                f"the bundle's weights {sha256[:12]} of {network.backbone} are not in this store: name their file with "
+                "--set embedding.weights=FILE, of several networks with --set 'embedding=[{weights: FILE}, ...]'",
             ) from None
         return name
-    file = folder / "weights.safetensors"
+    file = folder / f"weights-{sha256[:12]}.safetensors"
     file.write_bytes(data)
     return str(file)
 

@@ -25,6 +25,7 @@ from cvtbatch.pipelines.centers.center_source import Source, open_source, refuse
 from cvtbatch.pipelines.centers.kept_training import training_values
 from cvtbatch.pipelines.centers.reader_study import Readers, read_readers
 from cvtbatch.pipelines.extraction.set_settings import grid_of, set_parameters
+from cvtbatch.pipelines.shared.bundle_networks import networks_of
 from cvtbatch.pipelines.shared.bundle_outcome import require_event
 from cvtbatch.pipelines.shared.bundle_warnings import bundle_warnings
 from cvtbatch.pipelines.shared.ordered_map import map_on
@@ -267,7 +268,7 @@ def _provenance(source: Source, unfit_outlines: int, study: Study | None, review
             **{f"specification of {region.name}": region.region_spec_id for region in told.regions},
             **({} if spec is None else _radiomics_settings(spec)),
             **({SLICES: POOLED[pooling]} if pooling in POOLED else {}),
-            "weights' SHA-256": told.weights.sha256 or "not known",
+            "image network": "; ".join(map(str, networks_of(told))),
             "training snapshot": f"{told.snapshot.name}, {told.snapshot.digest}",
             "bootstrap seed": str(SEED),
             **({"outlines": "those that a review accepts"} if reviewed else {}),
@@ -285,7 +286,7 @@ def _provenance(source: Source, unfit_outlines: int, study: Study | None, review
                 if own.center == source.center
             ]
             + other_spellings(source)
-            + [warning.message for warning in bundle_warnings(told) if warning.kind == "no_settings"]
+            + [warning.message for warning in bundle_warnings(told) if warning.kind != "untrained_weights"]
         ),
         recalibrated=recalibrated(told),
         study=study,

@@ -13,9 +13,9 @@ from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.embedding.architectures import network_of
 from cvtbatch.errors import InputError
 from cvtbatch.pipelines.extraction.set_settings import grid_of, set_parameters
-from cvtbatch.pipelines.shared.job import EmbeddedSlices, Job
+from cvtbatch.pipelines.shared.job import EmbeddedSlices, EmbeddingSection, Job
 from cvtbatch.radiomics import PROFILES, study_settings
-from cvtbatch.spec import Difference, Spec, differences
+from cvtbatch.spec import Difference, Spec, differences, parts_of
 
 SHOWN_DIFFERENCES = 5
 # Settings that no user can give: integers that are raised where values move.
@@ -37,8 +37,7 @@ def bundle_job(job: Job, bundle: Bundle, specs: Mapping[str, Spec], folder: Path
     """
     ids = bundle.description.specs
     volume, radiomics = job.volume, job.radiomics
-    # Of several sections the first says where a network is computed.
-    embedding = replace(job.embeddings[0], slices=slices_of(bundle.model.pooling))
+    embeddings = _sections(job, bundle, specs)
     if ids.volume_spec_id in specs:
         volume = replace(volume, spacing_mm=tuple(specs[ids.volume_spec_id].content()["spacing_mm"]))
     if ids.radiomics_spec_id in specs:
@@ -51,21 +50,35 @@ def bundle_job(job: Job, bundle: Bundle, specs: Mapping[str, Spec], folder: Path
                 radiomics = replace(radiomics, sets={**radiomics.sets, **own})
         else:
             radiomics = replace(radiomics, profile=_profile(spec.content()["settings"], folder))
-    if ids.embedding_spec_id in specs:
-        settings = specs[ids.embedding_spec_id].content()
-        window, windows, seen = settings.get("window", {}), settings.get("windows"), settings["field"]
-        embedding = replace(
-            embedding,
-            backbone=network_of(settings),
-            level_hu=window.get("level_hu", embedding.level_hu),
-            width_hu=window.get("width_hu", embedding.width_hu),
-            windows=None if windows is None else tuple((level, width) for level, width in windows),
-            field=seen["kind"],
-            margin_mm=seen.get("margin_mm", embedding.margin_mm),
-            precision=settings["precision"],
-        )
     regions = tuple(dict.fromkeys([*job.regions, *bundle.regions]))
-    return replace(job, volume=volume, radiomics=radiomics, embedding=embedding, regions=regions)
+    return replace(job, volume=volume, radiomics=radiomics, embedding=embeddings, regions=regions)
+
+
+def _sections(job: Job, bundle: Bundle, specs: Mapping[str, Spec]) -> tuple[EmbeddingSection, ...]:
+    """Return a section for each of the bundle's networks, as far as their settings are known.
+
+    The job's say where they are computed and which weights they have: the first for all, where there are not as many as networks.
+    """
+    spec_ids = parts_of([bundle.specs.embedding_spec_id])
+    given = job.embeddings if len(job.embeddings) == len(spec_ids) else job.embeddings[:1] * len(spec_ids)
+    found = []
+    for spec_id, own in zip(spec_ids, given, strict=True):
+        section = replace(own, slices=slices_of(bundle.model.pooling))
+        if spec_id in specs:
+            settings = specs[spec_id].content()
+            window, windows, seen = settings.get("window", {}), settings.get("windows"), settings["field"]
+            section = replace(
+                section,
+                backbone=network_of(settings),
+                level_hu=window.get("level_hu", section.level_hu),
+                width_hu=window.get("width_hu", section.width_hu),
+                windows=None if windows is None else tuple((level, width) for level, width in windows),
+                field=seen["kind"],
+                margin_mm=seen.get("margin_mm", section.margin_mm),
+                precision=settings["precision"],
+            )
+        found.append(section)
+    return tuple(found)
 
 
 def slices_of(pooling: Pooling) -> EmbeddedSlices:
@@ -98,8 +111,9 @@ def require_bundle_specs(made: Sequence[Spec], bundle: Bundle, specs: Mapping[st
         InputError: "other_spec" or "other_revision".
     """
     own = {spec.spec_id: spec for spec in made}
+    missing = [part for part in parts_of([bundle.specs.embedding_spec_id]) if part not in own]
     for spec in made:
-        wanted = _wanted(spec, bundle)
+        wanted = _wanted(spec, bundle, missing)
         if wanted is None or spec.spec_id == wanted:
             continue
         if spec.kind == "region":
@@ -124,12 +138,19 @@ def require_bundle_specs(made: Sequence[Spec], bundle: Bundle, specs: Mapping[st
         )
 
 
-def _wanted(spec: Spec, bundle: Bundle) -> str | None:
-    """Return the bundle's specification in place of one; None where what a job computes is no input of the bundle."""
+def _wanted(spec: Spec, bundle: Bundle, missing: Sequence[str]) -> str | None:
+    """Return the bundle's specification in place of one; None where what a job computes is no input of the bundle.
+
+    Args:
+        missing: the bundle's networks that are not made, in their order.
+    """
     if spec.kind == "region":
         return bundle.specs.regions.get(spec.content()["region"])
     if spec.kind not in GIVEN or (spec.kind == "radiomics" and not is_of_bundle(spec, bundle)):
         return None
+    if spec.kind == "embedding":
+        own = parts_of([bundle.specs.embedding_spec_id])
+        return spec.spec_id if spec.spec_id in own else next(iter(missing), None)
     return bundle.description.specs.of_kind(spec.kind)
 
 

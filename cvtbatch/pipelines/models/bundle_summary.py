@@ -17,6 +17,7 @@ from cvtbatch.dlrn.description import (
     VoteRecalibration,
 )
 from cvtbatch.dlrn.settings import Model
+from cvtbatch.pipelines.shared.bundle_networks import NetworkWeights, networks_of
 from cvtbatch.pipelines.shared.bundle_warnings import BundleWarning, bundle_warnings
 from cvtbatch.validation.outcome import Outcome
 
@@ -75,7 +76,8 @@ class BundleSummary:
     Attributes:
         warnings: what speaks against using it at all, to be read first.
         outcome: what it tells.
-        backbone: the image network whose embeddings it takes.
+        backbone: the image network whose embeddings it takes, or all that are fused.
+        networks: each by itself, with its weights and their licence, in the order in which they are fused.
         features: what its radiomics columns are: "radiomics", the study's features, or the name of a feature set.
         regions: of the outlines, that columns come from beside them, by name with the specification that derives each.
         columns: without which it scores nothing.
@@ -99,6 +101,7 @@ class BundleSummary:
     specs: SpecChain
     backbone: str
     weights: BackboneWeights
+    networks: tuple[NetworkWeights, ...]
     features: str
     regions: Mapping[str, str]
     columns: tuple[str, ...]
@@ -141,6 +144,7 @@ def summarise_bundle(path: Path) -> BundleSummary:
         specs=told.specs,
         backbone=told.backbone,
         weights=told.weights,
+        networks=networks_of(told),
         features=told.features,
         regions=dict(bundle.specs.regions),
         columns=tuple(bundle.needed_columns()),

@@ -14,6 +14,7 @@ from cvtbatch.dlrn.settings import FitSettings, Model
 from cvtbatch.dlrn.tasks import Task, TaskResult, plan_frozen_tasks, plan_nested_tasks
 from cvtbatch.dlrn.variants import BEST, VariantScores, best_variant, fitted_variant, regression_variant
 from cvtbatch.documents import to_document
+from cvtbatch.embedding.weights import is_non_commercial
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.extras import require
@@ -23,9 +24,11 @@ from cvtbatch.pipelines.models.compare_external import compare_externally
 from cvtbatch.pipelines.models.compare_plan import REFERENCE, Plan, Refit, describe_variant, plan_comparison
 from cvtbatch.pipelines.models.compare_tasks import CompareItem, FitPart, results_of, run_items
 from cvtbatch.pipelines.models.training_cohort import TrainingData, read_training
+from cvtbatch.pipelines.models.training_networks import describe_networks
 from cvtbatch.pipelines.models.unseen_rows import find_unseen
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
+from cvtbatch.store import FeatureStore
 from cvtbatch.validation.model_comparison import Comparison, ModelScores, compare_models
 from cvtbatch.validation.report.comparison_page import ComparedVariant, ComparisonPage, write_comparison
 
@@ -80,7 +83,8 @@ def compare_variants(
         name: {column: column_values(column, f"compare.variants.{name}", data, pinned.view) for column in wanted}
         for name, wanted in plan.columns.items()
     }
-    cohorts = _same_rows(plan)
+    read = {refit.source: read_training(refit.source) for refit in plan.refits.values()}
+    cohorts = _same_rows(read)
     cohort = cohorts[reference.source]
     there = np.isin(data.cohort.keys, cohort.keys)
     columns = {name: {column: values[there] for column, values in wanted.items()} for name, wanted in whole.items()}
@@ -111,7 +115,8 @@ def compare_variants(
         unscored=unscored,
         folds=reference.settings.nested.folds,
         marks=(OPTIMISTIC,) if optimistic else (),
-        not_for_inference=str(data.weights["name"]) if data.weights["not_for_inference"] else None,
+        not_for_inference=", ".join(_unfit_weights(read)) or None,
+        non_commercial=_non_commercial(read, pinned.store),
         comparison=comparison,
         variants=tuple(
             ComparedVariant(
@@ -146,13 +151,34 @@ def _audit(data: TrainingData) -> bool:
     return optimistic
 
 
-def _same_rows(plan: Plan) -> dict[CohortSource, Cohort]:
+def _unfit_weights(read: Mapping[CohortSource, TrainingData]) -> dict[str, None]:
+    """Return the names of the weights that no variant may be trusted with."""
+    return {str(data.weights["name"]): None for data in read.values() if data.weights["not_for_inference"]}
+
+
+def _non_commercial(read: Mapping[CohortSource, TrainingData], store: FeatureStore) -> tuple[str, ...]:
+    """Say of each network whose weights allow no commercial use under which terms they are."""
+    networks = {
+        network: None
+        for data in read.values()
+        for network in describe_networks(
+            [spec for spec in data.spec_chain if spec.kind == "embedding"], data.weights, store
+        )
+    }
+    return tuple(
+        f"weights {network.source} of {network.name}: {network.licence}"
+        for network in networks
+        if is_non_commercial(network.licence)
+    )
+
+
+def _same_rows(read: Mapping[CohortSource, TrainingData]) -> dict[CohortSource, Cohort]:
     """Return the cohorts of all fits, each with the rows that all of them have.
 
     Raises:
-        InputError: "no_training_cases": they have none in common; a cohort cannot be read, or is left with one outcome.
+        InputError: "no_training_cases": they have none in common; a cohort is left with one outcome.
     """
-    cohorts = {refit.source: read_training(refit.source).cohort for refit in plan.refits.values()}
+    cohorts = {source: data.cohort for source, data in read.items()}
     common = set.intersection(*(set(cohort.keys) for cohort in cohorts.values()))
     if not common:
         raise InputError("no_training_cases", "no case has what every variant is fitted on")

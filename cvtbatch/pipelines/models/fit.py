@@ -5,24 +5,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cvtbatch import contracts, engine
-from cvtbatch.dlrn.bundle import Bundle, load_bundle, write_bundle
+from cvtbatch.dlrn.bundle import FUSED, Bundle, load_bundle, write_bundle
 from cvtbatch.dlrn.cohort_summary import summarise_cohort
 from cvtbatch.dlrn.fit import Fit, fit_model
 from cvtbatch.dlrn.settings import FitSettings
 from cvtbatch.dlrn.tasks import Task, TaskResult, run_task
 from cvtbatch.documents import to_document
 from cvtbatch.embedding.architectures import DEFAULT, network_of
-from cvtbatch.embedding.weights import OF_TORCHVISION, licence_in, licence_of
 from cvtbatch.engine import Cluster
-from cvtbatch.errors import FormatError, InputError
+from cvtbatch.errors import InputError
 from cvtbatch.extras import require
 from cvtbatch.pipelines.models.cohort_source import CohortSource, cohort_source
 from cvtbatch.pipelines.models.fit_outlines import resolve_outlines
 from cvtbatch.pipelines.models.training_cohort import TrainingData, read_training
+from cvtbatch.pipelines.models.training_networks import describe_networks
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.pinned_store import PinnedStore, open_pinned
 from cvtbatch.pipelines.shared.unfinished import require_done
 from cvtbatch.regions.rules import columns_by_region
+from cvtbatch.spec import Spec
 from cvtbatch.store import FeatureStore, Location
 from cvtbatch.validation.cohort_baseline import CLINICAL
 from cvtbatch.validation.outcome import Outcome, outcome_of
@@ -148,7 +149,7 @@ def _document(fit: Fit, data: TrainingData, job: Job, pinned: PinnedStore) -> di
             "radiomics_spec_id": data.specs.radiomics_spec_id,
             "embedding_spec_id": data.specs.embedding_spec_id,
         },
-        "spec_settings": {spec.kind: spec.content() for spec in data.spec_chain},
+        "spec_settings": _settings(data.spec_chain),
         "weights": dict(data.weights),
         "snapshot": {"name": pinned.name, "digest": pinned.content_digest},
         "cohort": {
@@ -162,7 +163,7 @@ def _document(fit: Fit, data: TrainingData, job: Job, pinned: PinnedStore) -> di
         },
         "outlines": to_document(data.outlines),
         **_feature_set(fit, data),
-        **_backbone(data, pinned.store),
+        **_backbones(data, pinned.store),
         **_regions(fit, data),
         "job": {"cohort": to_document(job.cohort), "fit": _fit_document(job)},
         **fit.document,
@@ -189,26 +190,23 @@ def _feature_set(fit: Fit, data: TrainingData) -> dict[str, object]:
     return {"feature_sets": [{"table": data.features, "spec_id": spec_id, "columns": columns}]}
 
 
-def _backbone(data: TrainingData, store: FeatureStore) -> dict[str, object]:
-    """Return what bundle.json says of an image network in place of the default one; nothing of that."""
-    [settings] = [spec.content() for spec in data.spec_chain if spec.kind == "embedding"]
-    name, source = network_of(settings), str(data.weights["name"])
-    if name == DEFAULT.name:
+def _settings(specs: Sequence[Spec]) -> dict[str, object]:
+    """Return the settings of specifications by kind; of several fused embeddings those of each."""
+    volume, radiomics, *embeddings = specs
+    own = [spec.content() for spec in embeddings]
+    return {
+        volume.kind: volume.content(),
+        radiomics.kind: radiomics.content(),
+        "embedding": own[0] if len(own) == 1 else {FUSED: own},
+    }
+
+
+def _backbones(data: TrainingData, store: FeatureStore) -> dict[str, object]:
+    """Return what bundle.json says of an image network in place of the default one, or of several fused; nothing of that one."""
+    embeddings = [spec for spec in data.spec_chain if spec.kind == "embedding"]
+    if [network_of(spec.content()) for spec in embeddings] == [DEFAULT.name]:
         return {}
-    told = {"name": name, "embedding_spec_id": data.specs.embedding_spec_id, "length": settings["backbone"]["values"]}
-    of_weights = {"sha256": data.weights["sha256"], "licence": _licence(data, store), "source": source}
-    return {"backbones": [{**told, **of_weights}]}
-
-
-def _licence(data: TrainingData, store: FeatureStore) -> str:
-    """Return the licence of the weights: by their name, or as the store's copy of them says; empty where it is not known."""
-    source = str(data.weights["name"])
-    if source in OF_TORCHVISION:
-        return licence_of(source)
-    try:
-        return licence_in(store.read_weights(str(data.weights["sha256"])))
-    except FormatError:
-        return ""
+    return {"backbones": [to_document(network) for network in describe_networks(embeddings, data.weights, store)]}
 
 
 def _regions(fit: Fit, data: TrainingData) -> dict[str, object]:

@@ -13,7 +13,7 @@ from cvtbatch.manifest import Reading, require_centers
 from cvtbatch.pipelines.shared.readings import read_readings
 from cvtbatch.pipelines.shared.region_columns import lacking_regions
 from cvtbatch.regions.rules import REGION_SPEC, region_column
-from cvtbatch.spec import Spec, differences
+from cvtbatch.spec import Spec, differences, parts_of
 from cvtbatch.store import IS_LARGEST, FeatureStore, View, among, incomplete_outlines
 
 # Differences of specifications that a message lists.
@@ -36,7 +36,7 @@ def read_reading(view: View, bundle: Bundle, reader: str | None, centers: Sequen
         require_centers(centers, view.centers())
     spec_ids = bundle.specs.ids()
     known = view.specs()
-    if absent := [spec_id for spec_id in spec_ids if spec_id not in known]:
+    if absent := [spec_id for spec_id in parts_of(spec_ids) if spec_id not in known]:
         raise InputError(
             "no_such_spec",
             f"the store has no features under the bundle's settings ({', '.join(absent)}{_other_settings(bundle, known)}): "

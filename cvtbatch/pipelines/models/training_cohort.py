@@ -1,6 +1,5 @@
 """The training cohort of a fit, read from a snapshot with all that the fit looks at."""
 
-import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import pyarrow.compute as pc
 from cvtbatch import contracts
 from cvtbatch.contracts import TableContract
 from cvtbatch.dlrn.arrays import Floats
-from cvtbatch.dlrn.audit import Backbone, Member
+from cvtbatch.dlrn.audit import Member
 from cvtbatch.dlrn.clinical_columns import values_of
 from cvtbatch.dlrn.cohort import Cohort, RepeatedOutlines, patient_key
 from cvtbatch.dlrn.description import Outlines
@@ -21,16 +20,17 @@ from cvtbatch.dlrn.fit import Surroundings
 from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.scoring import SpecIds
 from cvtbatch.errors import InputError
-from cvtbatch.manifest import Reading, patient_digest, refuse_twins, require_centers
+from cvtbatch.manifest import Reading, refuse_twins, require_centers
 from cvtbatch.pipelines.models.cohort_source import CohortSource
 from cvtbatch.pipelines.models.eligible_cases import Row, refuse_several_outlines, select_rows
+from cvtbatch.pipelines.models.training_networks import fused_lengths, tuned_on, weights_of
 from cvtbatch.pipelines.shared.case_values import Columns, case_columns
 from cvtbatch.pipelines.shared.outcomes import Outcomes, read_outcomes
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE, flagged_outlines, read_readings
 from cvtbatch.pipelines.shared.region_columns import lacking_regions, no_features_of
 from cvtbatch.pipelines.shared.reviewed import NOT_REVIEWED, refused_outlines
 from cvtbatch.regions.rules import REGION_SPEC, region_column
-from cvtbatch.spec import Spec
+from cvtbatch.spec import Spec, parts_of
 from cvtbatch.store import IS_OUTLINE, FeatureStore, View, among, feature_columns, incomplete_outlines, wide_rows
 from cvtbatch.validation.outcome import CVT, ETIOLOGY, EXPANSION
 
@@ -125,17 +125,26 @@ def read_training(source: CohortSource) -> TrainingData:
     )
     of_regions = {name: rows[column][0].as_py() for name, column in zip(source.regions, derived, strict=True)}
     specs = SpecIds(rows["radiomics_spec_id"][0].as_py(), rows["embedding_spec_id"][0].as_py(), of_regions)
+    embeddings = [known[part] for part in parts_of([specs.embedding_spec_id])]
     others = _others(cases, images, source.training_centers)
     clinical, acquisition = _case_columns(view, rows, features.name, volume_spec_id, specs.radiomics_spec_id)
-    backbone = _backbone(known[specs.embedding_spec_id], cases)
     return TrainingData(
-        cohort=_cohort(rows, names, of_components, members, source, outcomes, _repeats(view, source, features, rows)),
+        cohort=_cohort(
+            rows,
+            names,
+            of_components,
+            members,
+            source,
+            outcomes,
+            _repeats(view, source, features, rows),
+            fused_lengths(embeddings),
+        ),
         specs=specs,
         volume_spec_id=volume_spec_id,
-        spec_chain=tuple(known[name] for name in (volume_spec_id, specs.radiomics_spec_id, specs.embedding_spec_id)),
-        surroundings=Surroundings(members, others, backbone),
+        spec_chain=(known[volume_spec_id], known[specs.radiomics_spec_id], *embeddings),
+        surroundings=Surroundings(members, others, tuned_on(embeddings, cases)),
         excluded=excluded,
-        weights=_weights(known[specs.embedding_spec_id], slices),
+        weights=weights_of(embeddings, slices),
         centers=tuple(sorted(set(source.training_centers))),
         outlines=_outlines(view, rows, source.primary),
         clinical=clinical,
@@ -301,6 +310,7 @@ def _cohort(
     source: CohortSource,
     outcomes: Outcomes,
     repeats: tuple[RepeatedOutlines, ...],
+    networks: tuple[int, ...],
 ) -> Cohort:
     """Return the cohort's arrays.
 
@@ -324,6 +334,7 @@ def _cohort(
         image_digests=tuple(member.image_digest for member in members),
         repeats=repeats,
         icc_table=source.icc_table,
+        networks=networks,
     )
 
 
@@ -361,21 +372,3 @@ def _repeats(view: View, source: CohortSource, features: TableContract, rows: pa
         places = np.array([number[key] for key in own["case_key"].to_pylist()], np.int64)
         repeats.append(RepeatedOutlines(f"reader {name}, reading {turn}", places, _features(own, names)))
     return tuple(repeats)
-
-
-def _weights(spec: Spec, slices: pa.Table) -> dict[str, str | bool]:
-    """Return what bundle.json says of the backbone's weights."""
-    settings = spec.content().get("weights", {})
-    return {
-        "name": slices["weights"][0].as_py(),
-        "sha256": settings.get("sha256", ""),
-        "not_for_inference": bool(slices["not_for_inference"][0].as_py()),
-    }
-
-
-def _backbone(spec: Spec, cases: Sequence[Row]) -> Backbone:
-    """Return whom the backbone was tuned on; patients of whom the snapshot has no case are told by their digest."""
-    tuned = spec.content().get("weights", {}).get("fine_tuned", {})
-    people = [(str(case["center"]), str(case["patient"])) for case in cases]
-    known = {patient_digest(*person): person for person in people}
-    return Backbone(frozenset(known.get(seen, ("unknown", seen)) for seen in json.loads(tuned.get("trained_on", "[]"))))

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cvtbatch.dlrn.description import Description
+from cvtbatch.embedding.weights import is_non_commercial
+from cvtbatch.pipelines.shared.bundle_networks import networks_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +16,7 @@ class BundleWarning:
         message: what is so, what it means, and what can be done about it.
     """
 
-    kind: Literal["untrained_weights", "no_settings"]
+    kind: Literal["untrained_weights", "non_commercial", "no_settings"]
     message: str
 
 
@@ -29,6 +31,11 @@ def bundle_warnings(told: Description) -> tuple[BundleWarning, ...]:
                 "trained: its scores show that the machinery works, and say nothing of any patient",
             )
         )
+    found += [
+        BundleWarning("non_commercial", f"weights {network.name} of {network.backbone}: {network.licence}")
+        for network in networks_of(told)
+        if is_non_commercial(network.licence)
+    ]
     if told.spec_settings is None:
         ids = ", ".join(told.specs.of_kind(kind) for kind in ("volume", "radiomics", "embedding"))
         found.append(

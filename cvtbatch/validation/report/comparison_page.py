@@ -49,7 +49,8 @@ class ComparisonPage:
         unscored: by variant, cases that it has no score of; only cases that all variants score are compared.
         folds: of the nested estimate.
         marks: what all numbers are to be read with.
-        not_for_inference: name of the backbone's weights where they are so.
+        not_for_inference: names of the image networks' weights where they are so.
+        non_commercial: weights that allow no commercial use, each with its terms.
         lacking: by variant, why it has no scores.
         external: centres that no variant was fitted on; what is excluded, unscored and lacking there is said apart.
         job: cohort, fit and compare, as they were resolved.
@@ -64,6 +65,7 @@ class ComparisonPage:
     folds: int
     marks: tuple[str, ...]
     not_for_inference: str | None
+    non_commercial: tuple[str, ...]
     comparison: Comparison
     variants: tuple[ComparedVariant, ...]
     lacking: Mapping[str, str]
@@ -90,6 +92,7 @@ class ComparisonPage:
                 for name in ("snapshot", "snapshot_digest", "centers", "outlines", "excluded", "unscored", "marks")
             },
             "not_for_inference": self.not_for_inference,
+            "non_commercial": list(self.non_commercial),
             "folds": self.folds,
             **{
                 name: plain(getattr(found, name))

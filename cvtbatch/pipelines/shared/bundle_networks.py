@@ -1,0 +1,56 @@
+"""The image networks of a bundle, one or several fused: whose weights are to be had, and under which terms."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cvtbatch.dlrn.description import Description
+from cvtbatch.embedding.weights import licence_of
+from cvtbatch.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkWeights:
+    """Weights of an image network.
+
+    Attributes:
+        backbone: the network.
+        name: what `embedding.weights` of a job calls them, "file" where they are of a file.
+        sha256: of their tensors, empty where it is not known.
+        licence: empty where it is not known.
+    """
+
+    backbone: str
+    name: str
+    sha256: str
+    licence: str
+
+    def __str__(self) -> str:
+        terms = "" if self.name.startswith("random:") else f", licence {self.licence or 'not known'}"
+        return f"{self.backbone}, weights {self.name}, SHA-256 {self.sha256 or 'not known'}{terms}"
+
+
+def networks_of(told: Description) -> tuple[NetworkWeights, ...]:
+    """Return the networks in the order in which their embeddings are fused."""
+    own, weights = told.backbones, told.weights
+    if not own:
+        return (NetworkWeights(told.backbone, weights.name, weights.sha256, licence_of(weights.name)),)
+    return tuple(NetworkWeights(one.name, one.source, one.sha256, one.licence) for one in own)
+
+
+def names_weights(overrides: Sequence[str]) -> bool:
+    """Say whether settings of a job, NAME=VALUE each, name weights in place of the bundle's."""
+    return any(text.startswith(("embedding.weights=", "embedding=")) for text in overrides)
+
+
+def require_sections(sections: int, networks: int) -> None:
+    """Refuse weights that are given for another number of networks than a bundle has.
+
+    Raises:
+        InputError: "bad_embeddings".
+    """
+    if sections != networks:
+        raise InputError(
+            "bad_embeddings",
+            f"the bundle fuses {networks} networks, and the job has {sections} sections of embedding: name the weights of each, in "
+            "their order, e.g. --set 'embedding=[{weights: FILE}, {weights: FILE}]'; what else they say gives way to the bundle",
+        )
