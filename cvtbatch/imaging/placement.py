@@ -6,6 +6,7 @@ that belongs to the slices of the image goes the way of the image.
 """
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -103,13 +104,32 @@ def place_mask(mask_zyx: Mask, place: Grid | SliceStack, grid: Grid) -> Mask:
         index = grid.to_index(centres)
         inside = ((index >= -0.5) & (index <= np.array(grid.size_xyz) - 0.5)).all(axis=1)
         require_inside(1 - float(inside.mean()), centres.min(axis=0), centres.max(axis=0))
-        image, frame = to_image(binary, place), to_image_frame(grid)
-        placed = sitk.GetArrayFromImage(sitk.Resample(image, frame, sitk.Transform(), sitk.sitkNearestNeighbor, 0))
+        placed = _place_grid(binary, place, grid, index)
     if not placed.any():
         raise InputError(
             "mask_lost",
             f"the mask has {int(binary.sum())} voxels as drawn and none at {grid.spacing_mm} mm: it is too thin to be stored",
         )
+    return placed
+
+
+def _place_grid(mask_zyx: Mask, place: Grid, grid: Grid, index_xyz: Vector) -> Mask:
+    """Return the nearest voxel of a mask for each of the stored grid; the rows and planes after the last it can reach are left out.
+
+    SimpleITK places each line from its own start, whatever lies behind it: those before the mask are needed for equal bits.
+
+    Args:
+        index_xyz: (n, 3) where the grid has the centres of the mask's voxels.
+    """
+    step = np.stack([grid.to_index(place.to_point(unit[np.newaxis]))[0] for unit in np.eye(3)]) - grid.to_index(
+        place.to_point(np.zeros((1, 3)))
+    )
+    ends = np.floor(index_xyz.max(axis=0) + np.abs(step).sum(axis=0) / 2).astype(np.int64) + 2
+    x, (y, z) = grid.size_xyz[0], np.clip(ends[1:], 1, grid.size_xyz[1:]).tolist()
+    image, frame = to_image(mask_zyx, place), to_image_frame(replace(grid, size_xyz=(x, y, z)))
+    placed = np.zeros(grid.shape_zyx, dtype=np.uint8)
+    found = sitk.Resample(image, frame, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+    placed[:z, :y] = sitk.GetArrayViewFromImage(found)
     return placed
 
 

@@ -55,11 +55,11 @@ def triage_mask(mask_zyx: Mask, hu_zyx: Volume, grid: Grid, source_volume_ml: fl
     Args:
         source_volume_ml: volume of the mask as drawn.
     """
-    inside = mask_zyx != 0
-    box = tuple(slice(int(index.min()), int(index.max()) + 1) for index in voxels_of(inside))
-    volume_ml = int(inside.sum()) * grid.voxel_ml
-    _, components = ndimage.label(inside[box], structure=np.ones((3, 3, 3)))
-    p05, p50, p95 = (float(value) for value in np.percentile(hu_zyx[inside], [5, 50, 95]))
+    voxels = voxels_of(mask_zyx)
+    box = tuple(slice(int(index.min()), int(index.max()) + 1) for index in voxels)
+    volume_ml = len(voxels[0]) * grid.voxel_ml
+    _, components = ndimage.label(mask_zyx[box] != 0, structure=np.ones((3, 3, 3)))
+    p05, p50, p95 = (float(value) for value in np.percentile(hu_zyx[voxels], [5, 50, 95]))
     raised = {
         "tiny": volume_ml < TINY_ML,
         "many_components": components > COMPONENTS_LIMIT,
@@ -72,12 +72,12 @@ def triage_mask(mask_zyx: Mask, hu_zyx: Volume, grid: Grid, source_volume_ml: fl
 
 def touches_border(box: tuple[slice, ...], hu_zyx: Volume) -> bool:
     """Say whether the box of a mask reaches the box of what was scanned: all that is not filled with air."""
-    scanned = hu_zyx > AIR_HU
     for axis, part in enumerate(box):
-        others = tuple(other for other in range(3) if other != axis)
-        filled = np.flatnonzero(scanned.any(axis=others))
-        if len(filled) == 0 or part.start <= filled[0] or part.stop - 1 >= filled[-1]:
-            return True
+        planes = np.moveaxis(hu_zyx, axis, 0)
+        for beyond in (planes[: part.start][::-1], planes[part.stop :]):
+            # The nearest plane is scanned in all but a few.
+            if not any((plane > AIR_HU).any() for plane in beyond):
+                return True
     return False
 
 

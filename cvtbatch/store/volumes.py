@@ -31,7 +31,8 @@ from cvtbatch.store.stored_array import StoredArray
 
 ARRAY = "0"
 OBJECTS = ("zarr.json", f"{ARRAY}/zarr.json", f"{ARRAY}/c/0/0/0")
-ZSTD_LEVEL = 3
+# Of 3, which takes a third longer, volumes are 0.7 % smaller.
+ZSTD_LEVEL = 2
 
 
 def write_array(

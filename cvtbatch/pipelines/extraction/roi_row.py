@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from cvtbatch.geometry import Grid
+from cvtbatch.geometry import Grid, voxels_of
 from cvtbatch.imaging import triage_mask
 from cvtbatch.pipelines.extraction.case_result import Row
 
@@ -24,8 +24,8 @@ def mask_columns(
         flags: of its source.
     """
     triage = triage_mask(mask_zyx, hu_zyx, grid, source_volume_ml)
-    areas = mask_zyx.sum(axis=(1, 2), dtype=np.int64)
-    inside = [np.flatnonzero(mask_zyx.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1))]
+    voxels = voxels_of(mask_zyx)
+    areas = np.bincount(voxels[0])
     largest = int(areas.argmax())
     return {
         "voxels": int(areas.sum()),
@@ -33,8 +33,8 @@ def mask_columns(
         "source_volume_ml": source_volume_ml,
         "largest_slice": largest,
         "largest_slice_area_mm2": float(areas[largest]) * grid.spacing_mm[0] * grid.spacing_mm[1],
-        "box_start_zyx": [int(index[0]) for index in inside],
-        "box_size_zyx": [int(index[-1] - index[0] + 1) for index in inside],
+        "box_start_zyx": [int(index.min()) for index in voxels],
+        "box_size_zyx": [int(np.ptp(index)) + 1 for index in voxels],
         "components": triage.components,
         "hu_p05": triage.hu_p05,
         "hu_p50": triage.hu_p50,
