@@ -2,9 +2,9 @@
 
 Ilse, Tomczak and Welling (ICML 2018, PMLR 80:2127-2136), equation 8: slice k with values h_k weighs exp(w . tanh(V h_k)) among
 those of its hematoma. Here h_k are COMPONENTS whitened principal components of the training slices and V has HIDDEN rows, since a
-hundred patients tell no more; w and V are fitted together with a logistic regression of the outcome on the weighted mean, of several
-classes a multinomial one, all of them drawn towards 0, where every slice weighs the same. The regression is given up: what is kept weighs slices, and the mean that
-it makes goes through principal components and selection like any other embedding.
+hundred patients tell no more; w and V are fitted together with a logistic regression of the outcome on the weighted mean, of
+several classes a multinomial one, all of them drawn towards 0, where every slice weighs the same. The regression is given up:
+what is kept weighs slices, and the mean that it makes goes through principal components and selection like any other embedding.
 
 Scoring takes two products and a tanh. Weights are rounded to STEP of the largest, so that no last bit of exp or tanh, which
 machines compute otherwise, carries a mean across a tree's threshold.
