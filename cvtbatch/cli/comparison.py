@@ -85,9 +85,8 @@ def _print(report: "CompareReport") -> None:
 
     found = report.found
     compared = found.comparison
-    events = f"{compared.events} of them with {found.outcome.event}"
     say(
-        f"{compared.cases} cases, {events}; {found.folds} folds, {compared.repeats} repeat{'s' * (compared.repeats > 1)}"
+        f"{compared.cases} cases, {found.counted}; {found.folds} folds, {compared.repeats} repeat{'s' * (compared.repeats > 1)}"
     )
     rows = [
         (
@@ -99,7 +98,9 @@ def _print(report: "CompareReport") -> None:
         )
         for model in compared.models
     ]
-    header = ("variant", "AUC (95 % CI)", f"less {compared.reference} (95 % CI)", "all variants together", "its AUC is")
+    measure = compared.measure
+    less = f"less {compared.reference} (95 % CI)"
+    header = ("variant", f"{measure} (95 % CI)", less, "all variants together", f"its {measure} is")
     print_table("Variants", header, rows)
     say(whole_verdict(compared))
     _print_external(report)
@@ -119,10 +120,12 @@ def _print(report: "CompareReport") -> None:
 
 
 def _print_external(report: "CompareReport") -> None:
+    from cvtbatch.validation.report.comparison_tables import counted_cases
     from cvtbatch.validation.values import Estimate, NotComputable
 
     for center in report.found.external:
-        say(f"{center.center}, on which no variant is fitted: {center.cases} cases, {center.events} of them events")
+        counted = counted_cases(center.events, center.by_class, "the event")
+        say(f"{center.center}, on which no variant is fitted: {center.cases} cases, {counted}")
         rows = []
         for model in center.models:
             difference = model.auc_difference
@@ -131,8 +134,9 @@ def _print_external(report: "CompareReport") -> None:
                 less = _shown(difference.difference)
                 p_value = "" if isinstance(difference.test, NotComputable) else f"{difference.test.p_value:.3g}"
             rows.append((model.name, _shown(model.auc) if isinstance(model.auc, Estimate) else "", less, p_value))
-        reference = report.found.comparison.reference
-        print_table("Variants", ("variant", "AUC (95 % CI)", f"less {reference} (95 % CI)", "P (DeLong)"), rows)
+        compared = report.found.comparison
+        header = ("variant", f"{compared.measure} (95 % CI)", f"less {compared.reference} (95 % CI)", "P (DeLong)")
+        print_table("Variants", header, rows)
     for name, count in report.found.external_unscored.items():
         say(f"{name}: without a score of {count} cases of other centres")
     for name, reason in report.found.external_lacking.items():

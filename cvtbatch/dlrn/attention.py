@@ -2,9 +2,9 @@
 
 Ilse, Tomczak and Welling (ICML 2018, PMLR 80:2127-2136), equation 8: slice k with values h_k weighs exp(w . tanh(V h_k)) among
 those of its hematoma. Here h_k are COMPONENTS whitened principal components of the training slices and V has HIDDEN rows, since a
-hundred patients tell no more; w and V are fitted together with a logistic regression of the outcome on the weighted mean, all of
-them drawn towards 0, where every slice weighs the same. The regression is given up: what is kept weighs slices, and the mean that
-it makes goes through principal components and selection like any other embedding.
+hundred patients tell no more; w and V are fitted together with a logistic regression of the outcome on the weighted mean, of
+several classes a multinomial one, all of them drawn towards 0, where every slice weighs the same. The regression is given up:
+what is kept weighs slices, and the mean that it makes goes through principal components and selection like any other embedding.
 
 Scoring takes two products and a tanh. Weights are rounded to STEP of the largest, so that no last bit of exp or tanh, which
 machines compute otherwise, carries a mean across a tree's threshold.
@@ -70,7 +70,7 @@ def fit_attention(slices: Slices, outcome: Integers, seed: int) -> Attention:
     """Fit what weighs the slices of n training hematomas, each of which has one at least.
 
     Args:
-        outcome: (n,) 0 or 1.
+        outcome: (n,) 0 to K - 1, all present.
         seed: of the places where the search begins, and of the principal components.
     """
     from scipy.optimize import minimize
@@ -84,7 +84,7 @@ def fit_attention(slices: Slices, outcome: Integers, seed: int) -> Attention:
     loss = Loss((values - pca.mean_) @ whitening, slices.starts, outcome)
     rng, found = np.random.default_rng(seed), []
     for _ in range(STARTS):
-        start = np.append(rng.standard_normal(loss.size - 1) / np.sqrt(COMPONENTS), 0.0)
+        start = np.append(rng.standard_normal(loss.size - loss.outputs) / np.sqrt(COMPONENTS), np.zeros(loss.outputs))
         found.append(minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": ITERATIONS}))
     hidden, weights, *_ = loss.parts(min(found, key=lambda result: float(result.fun)).x)
     of_embedding = np.ascontiguousarray(whitening @ hidden)
@@ -93,12 +93,14 @@ def fit_attention(slices: Slices, outcome: Integers, seed: int) -> Attention:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loss:
-    """What is made small: the mean logistic loss of the hematomas, and the penalty.
+    """What is made small: the mean logistic loss of the hematomas, of several classes the multinomial one, and the penalty.
+
+    Of several classes each has coefficients and an intercept of its own, so that the penalty favours none.
 
     Attributes:
         values: (m, q) of the slices.
         starts: (n + 1,) where each hematoma's slices begin, and m.
-        outcome: (n,) 0 or 1.
+        outcome: (n,) 0 to K - 1, all present.
     """
 
     values: Floats
@@ -106,35 +108,53 @@ class Loss:
     outcome: Integers
 
     @property
-    def size(self) -> int:
-        """The length of what is fitted: V, w, the regression's coefficients, and its intercept, one behind the other."""
-        count: int = self.values.shape[1]
-        return count * (HIDDEN + 1) + HIDDEN + 1
+    def outputs(self) -> int:
+        """How many regressions there are: one of two classes, else K."""
+        classes = int(self.outcome.max()) + 1
+        return classes if classes > 2 else 1
 
-    def parts(self, fitted: Floats) -> tuple[Floats, Floats, Floats, float]:
-        """Return V (q, L), w (L,), coefficients (q,) and intercept."""
+    @property
+    def size(self) -> int:
+        """The length of what is fitted: V, w, the regressions' coefficients, and their intercepts, one behind the other."""
+        count: int = self.values.shape[1]
+        return count * (HIDDEN + self.outputs) + HIDDEN + self.outputs
+
+    def parts(self, fitted: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return V (q, L), w (L,), coefficients (q,) and intercept (1,), of several classes (q, K) and (K,)."""
         count = self.values.shape[1]
-        hidden, weights, coefficients, [intercept] = np.split(
-            fitted, [count * HIDDEN, count * HIDDEN + HIDDEN, len(fitted) - 1]
-        )
-        return hidden.reshape(count, HIDDEN), weights, coefficients, float(intercept)
+        ends = [count * HIDDEN, count * HIDDEN + HIDDEN, len(fitted) - self.outputs]
+        hidden, weights, coefficients, intercepts = np.split(fitted, ends)
+        shape = (count, self.outputs) if self.outputs > 1 else (count,)
+        return hidden.reshape(count, HIDDEN), weights, coefficients.reshape(shape), intercepts
 
     def __call__(self, fitted: Floats) -> tuple[float, Floats]:
         """Return the loss and its gradient."""
-        hidden, weights, coefficients, intercept = self.parts(fitted)
+        hidden, weights, coefficients, intercepts = self.parts(fitted)
         first, counts = self.starts[:-1], np.diff(self.starts)
         units = np.tanh(self.values @ hidden)
         score = units @ weights
         grown = np.exp(score - np.repeat(np.maximum.reduceat(score, first), counts))
         share = grown / np.repeat(np.add.reduceat(grown, first), counts)
         pooled = np.add.reduceat(share[:, None] * self.values, first)
-        odds = pooled @ coefficients + intercept
-        signs = np.where(self.outcome == 1, -1.0, 1.0)
-        loss = np.logaddexp(0.0, signs * odds).mean() + PENALTY / 2 * float(fitted[:-1] @ fitted[:-1])
-        by_odds = signs * np.exp(-np.logaddexp(0.0, -signs * odds)) / len(odds)
-        by_share = share * (np.repeat(by_odds, counts) * (self.values @ coefficients))
+        likelihood, by_odds = self._likelihood(pooled @ coefficients + intercepts)
+        told = np.repeat(by_odds, counts, axis=0) * (self.values @ coefficients)
+        by_share = share * (told.sum(axis=1) if self.outputs > 1 else told)
         by_score = by_share - share * np.repeat(np.add.reduceat(by_share, first), counts)
         by_hidden = self.values.T @ (by_score[:, None] * weights * (1 - units**2))
-        gradient = np.concatenate([by_hidden.ravel(), units.T @ by_score, pooled.T @ by_odds, [by_odds.sum()]])
-        gradient[:-1] += PENALTY * fitted[:-1]
-        return float(loss), gradient
+        parts = [by_hidden, units.T @ by_score, pooled.T @ by_odds, by_odds.sum(axis=0)]
+        gradient = np.concatenate([part.ravel() for part in parts])
+        drawn = fitted[: -self.outputs]
+        gradient[: -self.outputs] += PENALTY * drawn
+        return likelihood + PENALTY / 2 * float(drawn @ drawn), gradient
+
+    def _likelihood(self, odds: Floats) -> tuple[float, Floats]:
+        """Return the mean logistic loss, and what it changes by with each of the logarithms of odds: (n,), or (n, K)."""
+        from scipy.special import log_softmax
+
+        if self.outputs == 1:
+            signs = np.where(self.outcome == 1, -1.0, 1.0)
+            slopes: Floats = signs * np.exp(-np.logaddexp(0.0, -signs * odds)) / len(odds)
+            return float(np.logaddexp(0.0, signs * odds).mean()), slopes
+        logarithms = log_softmax(odds, axis=1)
+        own = np.eye(self.outputs)[self.outcome]
+        return -float(logarithms[own == 1].mean()), (np.exp(logarithms) - own) / len(odds)

@@ -57,5 +57,5 @@ def external_scores(
     outcome = cohort.outcome[:fitted_on]
     basis = out_of_fold_scores(crossfits, fitted_on)[Model.DLR]
     terms = choose_terms(seen, outcome, settings.clinical).terms
-    nomogram = robust_nomogram(basis, seen, outcome, terms, firth=settings.firth)
+    nomogram = robust_nomogram(basis, seen, outcome, terms, firth=settings.firth, classes=settings.classes)
     return nomogram_scores(nomogram, final.scores[Model.DLR], unseen, terms)

@@ -246,7 +246,6 @@ class FitSettings:
             "fit.protocol=study": self.protocol is Protocol.STUDY,
             "fit.prediction_sets": self.prediction_sets.alpha is not None,
             "fit.clinical.candidates": bool(self.clinical.candidates),
-            "fit.pooling=attention": self.pooling is Pooling.ATTENTION,
         }
         if asked := [name for name, wanted in not_done.items() if wanted]:
             raise InputError(

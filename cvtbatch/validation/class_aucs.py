@@ -59,8 +59,7 @@ def macro_auc(
     low = high = float("nan")
     if samples:
         weights = draw_patients(patient, samples, seed)
-        whole = np.logical_and.reduce([weights[:, outcome == own].any(axis=1) for own in range(classes)])
-        values = np.mean([_resampled(outcome, pair, own, weights[whole]) for pair, own in wins.items()], axis=0)
+        values = resampled_macro_aucs(outcome, scores, weights[has_every(outcome, weights)])
         low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
     right = scores.argmax(axis=2) == outcome
     return MacroAuc(
@@ -72,6 +71,25 @@ def macro_auc(
         accuracy=float(right.mean()),
         recall=tuple(float(right[:, outcome == own].mean()) for own in range(classes)),
     )
+
+
+def resampled_macro_aucs(outcome: Integers, scores: Floats, weights: Floats) -> Floats:
+    """Return M of each resample of the cases: (samples,); every one of them holds every class.
+
+    Args:
+        outcome, scores: as for `macro_auc`.
+        weights: (samples, n) how often each case is drawn.
+    """
+    pairs = permutations(range(scores.shape[2]), 2)
+    wins = {pair: _wins(outcome, scores[:, :, pair[0]], pair[0], np.isin(outcome, pair)) for pair in pairs}
+    values: Floats = np.mean([_resampled(outcome, pair, own, weights) for pair, own in wins.items()], axis=0)
+    return values
+
+
+def has_every(outcome: Integers, weights: Floats) -> Bools:
+    """Say which resamples (samples, n) have a case of every class: (samples,)."""
+    whole: Bools = np.logical_and.reduce([weights[:, outcome == own].any(axis=1) for own in np.unique(outcome)])
+    return whole
 
 
 def _wins(outcome: Integers, scores: Floats, own: int, among: Bools) -> Floats:

@@ -1,12 +1,18 @@
 """Models side by side at a centre that none of them has seen: a case has one score of each, so that DeLong's test holds. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from cvtbatch.validation.decision_curve import net_benefit
-from cvtbatch.validation.model_comparison import NO_PROBABILITY, MeanCalibration, ModelScores, mean_calibration
+from cvtbatch.validation.model_comparison import (
+    NO_PROBABILITY,
+    ComparedClass,
+    MeanCalibration,
+    ModelScores,
+    mean_calibration,
+)
 from cvtbatch.validation.roc import AucComparison, auc, compare_auc
 from cvtbatch.validation.values import Bools, Estimate, Floats, Integers, Maybe, NotComputable, Scored
 
@@ -16,9 +22,10 @@ class ExternalModel:
     """One model at a centre.
 
     Attributes:
-        auc: with DeLong's interval, or Obuchowski's where a patient has several cases.
+        auc: with DeLong's interval, or Obuchowski's where a patient has several cases; M of several classes with the bootstrap's.
         auc_difference: less that of the reference, with the paired test; None for the reference itself.
         net_benefit: in the order of `Comparison.thresholds`.
+        accuracy, classes: as of `ComparedModel`.
     """
 
     name: str
@@ -26,6 +33,8 @@ class ExternalModel:
     auc_difference: Maybe[AucComparison] | None
     calibration: Maybe[MeanCalibration]
     net_benefit: Maybe[tuple[float, ...]]
+    accuracy: Estimate | None = None
+    classes: tuple[ComparedClass, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +42,18 @@ class ExternalCenter:
     """A centre that took no part in any fit.
 
     Attributes:
+        events: None of several classes.
         treat_all: net benefit of treating all, at each threshold probability.
+        by_class: cases of each of several classes; else empty.
     """
 
     center: str
     cases: int
-    events: int
+    events: int | None
     patients: int
     treat_all: tuple[float, ...]
     models: tuple[ExternalModel, ...]
+    by_class: Mapping[str, int] = field(default_factory=dict)
 
 
 def compare_at_center(

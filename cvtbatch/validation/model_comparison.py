@@ -11,7 +11,7 @@ max-statistic: Westfall and Young, Resampling-Based Multiple Testing, Wiley 1993
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 
 import numpy as np
@@ -42,8 +42,8 @@ class ModelScores:
     """One model's scores of the cases.
 
     Attributes:
-        scores: (repeats, n), finite; the larger, the likelier the event.
-        probability: whether they are probabilities of the event.
+        scores: (repeats, n), finite; the larger, the likelier the event. Of several classes (repeats, n, K).
+        probability: whether they are probabilities of the event, or of the classes.
     """
 
     name: str
@@ -74,13 +74,24 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class ComparedClass:
+    """One of several classes, by one model: against all others, by the class's own score."""
+
+    name: str
+    auc: Estimate
+    calibration: Maybe[MeanCalibration]
+
+
+@dataclass(frozen=True, slots=True)
 class ComparedModel:
     """One model among those that are compared.
 
     Attributes:
-        auc: area under the ROC curve with its percentile interval.
+        auc: area under the ROC curve, of several classes Hand and Till's M, with its percentile interval.
         auc_difference: to the reference; None for the reference itself.
         net_benefit, net_benefit_difference: in the order of `Comparison.thresholds`.
+        accuracy: of several classes, share of cases that are told to be of their class; else None.
+        classes: where there are several.
     """
 
     name: str
@@ -89,6 +100,8 @@ class ComparedModel:
     calibration: Maybe[MeanCalibration]
     net_benefit: Maybe[tuple[Estimate, ...]]
     net_benefit_difference: Maybe[tuple[Difference, ...]] | None
+    accuracy: Estimate | None = None
+    classes: tuple[ComparedClass, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +110,8 @@ class Comparison:
 
     Attributes:
         reference: name of the model to which differences are taken; it comes first in `models`.
+        events: None of several classes.
+        by_class: cases of each of several classes; else empty.
         thresholds: threshold probabilities at which net benefits are compared.
         treat_all: net benefit of treating all, at each of them.
         quantile: c of the simultaneous intervals of AUC differences; 0 where no model differs from the reference.
@@ -104,7 +119,7 @@ class Comparison:
 
     reference: str
     cases: int
-    events: int
+    events: int | None
     patients: int
     repeats: int
     resamples: int
@@ -112,6 +127,22 @@ class Comparison:
     treat_all: tuple[float, ...]
     quantile: float
     models: tuple[ComparedModel, ...]
+    by_class: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def measure(self) -> str:
+        """What a model's `auc` is called."""
+        return "M" if self.by_class else "AUC"
+
+
+def scored_rows(scores: Floats) -> Bools:
+    """Say which cases have a score in every repeat, and of every class: (n,).
+
+    Args:
+        scores: (repeats, n) or (repeats, n, K), NaN where there is none.
+    """
+    known: Bools = np.asarray(np.isfinite(scores).all(axis=(0, *range(2, scores.ndim))))
+    return known
 
 
 def compare_models(
@@ -142,8 +173,8 @@ def compare_models(
         raise InternalError("bad_scores", "models are compared on cases of one outcome")
     weights = draw_patients(patient, resamples, seed)
     weights = weights[has_both(outcome, weights)]
-    aucs = [_aucs(model, outcome, weights) for model in models]
-    auc_differences, quantile = _differences(aucs)
+    aucs = [resampled_aucs(model, outcome, weights) for model in models]
+    auc_differences, quantile = paired_differences(aucs)
     at = np.asarray(thresholds, dtype=np.float64)
     benefits = {
         place: _net_benefits(model, outcome, weights, at) for place, model in enumerate(models) if model.probability
@@ -163,7 +194,7 @@ def compare_models(
         models=tuple(
             ComparedModel(
                 name=model.name,
-                auc=_estimate(*aucs[place]),
+                auc=percentile_estimate(*aucs[place]),
                 auc_difference=auc_differences[place] if place else None,
                 calibration=mean_calibration(model, outcome) if model.probability else NotComputable(NO_PROBABILITY),
                 net_benefit=_benefit_estimates(*benefits[place])
@@ -180,17 +211,19 @@ def compare_models(
 Resampled = tuple[float, Floats]
 
 
-def _estimate(value: float, resampled: Floats) -> Estimate:
+def percentile_estimate(value: float, resampled: Floats) -> Estimate:
+    """Return a value with the percentile interval of its resamples."""
     low, high = np.quantile(resampled, TAILS)
     return Estimate(value, Interval(float(low), float(high)))
 
 
-def _aucs(model: ModelScores, outcome: Bools, weights: Floats) -> Resampled:
+def resampled_aucs(model: ModelScores, outcome: Bools, weights: Floats) -> Resampled:
+    """Return a model's AUC, the mean over the repeats, and that of each resample."""
     wins: Floats = np.mean([pairwise_wins(outcome, scores) for scores in model.scores], axis=0)
     return float(wins.mean()), weighted_aucs(outcome, wins, weights)
 
 
-def _differences(found: Sequence[Resampled]) -> tuple[list[Difference], float]:
+def paired_differences(found: Sequence[Resampled]) -> tuple[list[Difference], float]:
     """Return each value less the first one, with intervals, and c; the first difference is 0 throughout."""
     reference, resampled_reference = found[0]
     differences = [(value - reference, resampled - resampled_reference) for value, resampled in found]
@@ -203,7 +236,8 @@ def _differences(found: Sequence[Resampled]) -> tuple[list[Difference], float]:
     quantile = float(np.quantile(np.max(deviations, axis=0), CONFIDENCE)) if deviations else 0.0
     return [
         Difference(
-            _estimate(value, resampled), Interval(value - finite(quantile) * error, value + finite(quantile) * error)
+            percentile_estimate(value, resampled),
+            Interval(value - finite(quantile) * error, value + finite(quantile) * error),
         )
         for (value, resampled), error in zip(differences, errors, strict=True)
     ], quantile
@@ -220,13 +254,13 @@ def _net_benefits(model: ModelScores, outcome: Bools, weights: Floats, threshold
 
 
 def _benefit_estimates(*found: Resampled) -> tuple[Estimate, ...]:
-    return tuple(_estimate(value, resampled) for value, resampled in found)
+    return tuple(percentile_estimate(value, resampled) for value, resampled in found)
 
 
 def _benefit_differences(benefits: Mapping[int, Sequence[Resampled]], thresholds: int) -> dict[int, list[Difference]]:
     """Return the differences by model; intervals hold for all models at a threshold probability at once."""
     places = sorted(benefits)
-    by_threshold = [_differences([benefits[place][at] for place in places])[0] for at in range(thresholds)]
+    by_threshold = [paired_differences([benefits[place][at] for place in places])[0] for at in range(thresholds)]
     return {place: [column[number] for column in by_threshold] for number, place in enumerate(places)}
 
 

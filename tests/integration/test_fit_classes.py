@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for row in rows:
         row |= {"clinical_digest": row["clinical_digest"] + "again"}
         row["etiology"] = "AVM" if row["case_key"] in {"C1/004", "C2/010"} else ETIOLOGIES[int(row["case_id"]) % 4]
-        row["extra"] = json.dumps({"x_kind": row["etiology"].lower()})
+        row["extra"] = json.dumps({"x_kind": row["etiology"].lower(), "x_third": "abc"[int(row["case_id"]) % 3]})
     store.table("cases").append(rows)
     create_snapshot(store, "paper", Selection(), "test")
     options = ("--store", folder / "store", "--snapshot", "paper")
@@ -117,6 +117,53 @@ def test_classes_are_of_an_x_column_too_and_those_that_are_not_there_are_told(fo
         assert refused.value.kind == "no_such_outcome"
 
 
+def test_variants_of_several_classes_are_compared_by_m_here_and_at_another_centre(folder: Path) -> None:
+    store, job = folder / "store", folder / "job.yaml"
+    small = (
+        "nested.repeats=1",
+        "nested.folds=2",
+        "nested.bootstrap=100",
+        "smote_neighbors=1",
+        "selection.lasso_folds=2",
+    )
+    classes = (
+        "forest.folds=2",
+        "forest.min_samples_leaf=[1]",
+        "outcome=x_third",
+        "classes=[a, b, c]",
+        "clinical.terms=[]",
+    )
+    sets = [argument for value in (*small, *classes) for argument in ("--set", f"fit.{value}")]
+    variants = "{rad: {model: rad}, entropy: {columns: [original_firstorder_Entropy]}}"
+    job.write_text(f"version: 1\nkind: compare-models\ncompare: {{external_centers: [C2], variants: {variants}}}\n")
+    options = ("--store", store, "--snapshot", "paper", *SETS, *sets)
+    told = cvtbatch("compare-models", job, *options, "--out", folder / "models", check=True).stdout
+    assert "M (95 % CI)" in told
+    document = json.loads((folder / "models" / "comparison.json").read_text())
+    assert contracts.problems_of(document, "commands/compare-models.json") == []
+    names = ["dlrn", "rad", "entropy", "best, chosen inside the folds"]
+    assert [variant["name"] for variant in document["variants"]] == names
+    cvtbatch("fit", *options, "--out", folder / "thirds", check=True)
+    bundle = load_bundle(folder / "thirds")
+    nested, reference = bundle.document["metrics"]["nested"]["models"]["dlrn"], document["variants"][0]
+    assert reference["auc"]["value"] == pytest.approx(nested["auc"])
+    assert {own["name"]: own["auc"]["value"] for own in reference["classes"]} == pytest.approx(nested["by_class"])
+    assert reference["accuracy"]["value"] == pytest.approx(nested["accuracy"])
+    [center] = document["external"]
+    scored = [
+        row
+        for row in bundle.score(FeatureStore(str(store)).wide()).to_pylist()
+        if row["roi_key"].startswith("C2/") and row["dlrn_by_class"] is not None
+    ]
+    outcome = [int(row["roi_key"].split("/")[1]) % 3 for row in scored]
+    assert center["by_class"] == dict(zip("abc", np.bincount(outcome).tolist(), strict=True))
+    whole = roc_auc_score(outcome, [row["dlrn_by_class"] for row in scored], multi_class="ovo")
+    assert center["models"][0]["auc"]["value"] == pytest.approx(whole)
+    page = (folder / "models" / "comparison.html").read_text()
+    assert "Hand and Till" in page
+    assert "None" not in page
+
+
 def test_what_is_of_yes_or_no_alone_is_refused(folder: Path) -> None:
     (folder / "m.csv").write_text("center,case_id,image\nC2,001,ct.nii.gz\n")
     store, bundle = ("--store", folder / "store"), ("--bundle", folder / "bundle")
@@ -128,7 +175,6 @@ def test_what_is_of_yes_or_no_alone_is_refused(folder: Path) -> None:
             "several classes",
         ),
         (("agreement", *store, *bundle, "--readers", "A,B", "--out", folder / "pairs"), "leave --bundle out"),
-        (("compare-models", *store, *SETS, *OF_ETIOLOGY, "--out", folder / "models"), "compare-models"),
         (("results", *store, *bundle, "--manifest", folder / "m.csv", "--out", folder / "dicom"), "codes of a report"),
     ):
         found = cvtbatch(*command)

@@ -8,7 +8,7 @@ import numpy as np
 from cvtbatch.dlrn.arrays import Floats
 from cvtbatch.dlrn.cohort import Cohort, patient_key
 from cvtbatch.dlrn.external import external_scores
-from cvtbatch.dlrn.settings import Model
+from cvtbatch.dlrn.settings import FitSettings, Model
 from cvtbatch.dlrn.tasks import Task
 from cvtbatch.dlrn.variants import external_regression
 from cvtbatch.errors import InputError
@@ -19,8 +19,9 @@ from cvtbatch.pipelines.models.compare_tasks import FitPart, results_of
 from cvtbatch.pipelines.models.unseen_rows import KEY, UnseenRows, cohort_with_unseen, read_unseen
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.store import View
+from cvtbatch.validation.class_comparison import compare_classes_at_center
 from cvtbatch.validation.external_comparison import ExternalCenter, compare_at_center
-from cvtbatch.validation.model_comparison import ModelScores
+from cvtbatch.validation.model_comparison import ModelScores, scored_rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,8 +93,10 @@ def compare_externally(
                 raise
             lacking[name] = error.message
     lost = {"without features of a variant": int((~there).sum())} if not there.all() else {}
-    unscored = {model.name: count for model in models if (count := int(np.isnan(model.scores).sum()))}
-    centers = _by_center(elsewhere.cohort.of_keys(unseen.keys), models, unseen.centers, job.compare.net_benefit_at)
+    unscored = {model.name: count for model in models if (count := int((~scored_rows(model.scores)).sum()))}
+    centers = _by_center(
+        elsewhere.cohort.of_keys(unseen.keys), models, unseen.centers, job, plan.refits[REFERENCE].settings
+    )
     if not centers:
         told = ", ".join(f"{name} {count}" for name, count in unscored.items())
         raise InputError("no_external_cases", f"{KEY}: no case has a score of every variant; without one: {told}")
@@ -101,15 +104,21 @@ def compare_externally(
 
 
 def _by_center(
-    cohort: Cohort, models: Sequence[ModelScores], centers: Sequence[str], thresholds: Sequence[float]
+    cohort: Cohort, models: Sequence[ModelScores], centers: Sequence[str], job: Job, settings: FitSettings
 ) -> tuple[ExternalCenter, ...]:
     """Compare models at each centre on the cases that all of them score."""
-    known = np.isfinite(np.concatenate([model.scores for model in models])).all(axis=0)
+    known = scored_rows(np.concatenate([model.scores for model in models]))
     patients = np.asarray(np.unique(cohort.patients, return_inverse=True)[1], dtype=np.int64)
     found = []
     for center in centers:
         own = known & [patient.startswith(patient_key(center, "")) for patient in cohort.patients]
         if own.any():
             scored = [ModelScores(model.name, model.scores[:, own], model.probability) for model in models]
-            found.append(compare_at_center(center, cohort.outcome[own] == 1, patients[own], scored, thresholds))
+            here = cohort.outcome[own]
+            if settings.classes:
+                draws = (settings.nested.bootstrap, settings.seed_of("compare", center))
+                at = compare_classes_at_center(center, here, patients[own], scored, settings.classes, *draws)
+            else:
+                at = compare_at_center(center, here == 1, patients[own], scored, job.compare.net_benefit_at)
+            found.append(at)
     return tuple(found)

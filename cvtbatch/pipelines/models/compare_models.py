@@ -29,7 +29,8 @@ from cvtbatch.pipelines.models.unseen_rows import find_unseen
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.store import FeatureStore
-from cvtbatch.validation.model_comparison import Comparison, ModelScores, compare_models
+from cvtbatch.validation.class_comparison import compare_class_models
+from cvtbatch.validation.model_comparison import Comparison, ModelScores, compare_models, scored_rows
 from cvtbatch.validation.report.comparison_page import ComparedVariant, ComparisonPage, write_comparison
 
 
@@ -234,28 +235,27 @@ def _compare(
         the comparison; how many cases each variant leaves without a score, of those that leave any.
 
     Raises:
-        InputError: "too_few_patients": none is left of an outcome.
+        InputError: "too_few_patients": none is left of an outcome, or of a class.
     """
     known = np.ones(len(cohort.keys), np.bool_)
     unscored = {}
     for variant in variants:
-        own = np.isfinite(variant.scores).all(axis=0)
+        own = scored_rows(variant.scores)
         known &= own
         if (missing := int((~own).sum())) and variant.name != BEST:
             unscored[variant.name] = missing
-    outcome = cohort.outcome[known] == 1
-    if outcome.all() or not outcome.any():
+    outcome = cohort.outcome[known]
+    if len(np.unique(outcome)) < (len(settings.classes) or 2):
         told = ", ".join(f"{name} {count}" for name, count in unscored.items())
         raise InputError(
-            "too_few_patients", f"no case of both outcomes has a score of every variant; without one: {told}"
+            "too_few_patients",
+            f"no case of {'some class' if settings.classes else 'both outcomes'} has a score of every variant; without "
+            f"one: {told}",
         )
     patients = np.asarray(cohort.patients, dtype=object)[known].astype(str)
-    comparison = compare_models(
-        outcome,
-        np.asarray(np.unique(patients, return_inverse=True)[1], dtype=np.int64),
-        [ModelScores(variant.name, variant.scores[:, known], variant.probability) for variant in variants],
-        job.compare.net_benefit_at,
-        settings.nested.bootstrap,
-        settings.seed_of("compare"),
-    )
-    return comparison, unscored
+    numbers = np.asarray(np.unique(patients, return_inverse=True)[1], dtype=np.int64)
+    models = [ModelScores(variant.name, variant.scores[:, known], variant.probability) for variant in variants]
+    draws = (settings.nested.bootstrap, settings.seed_of("compare"))
+    if settings.classes:
+        return compare_class_models(outcome, numbers, models, settings.classes, *draws), unscored
+    return compare_models(outcome == 1, numbers, models, job.compare.net_benefit_at, *draws), unscored

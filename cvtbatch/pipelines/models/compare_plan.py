@@ -47,15 +47,9 @@ def plan_comparison(job: Job, pinned: PinnedStore, spec_ids: Sequence[str]) -> P
     """Return what is compared, with every setting resolved.
 
     Raises:
-        InputError: "several_classes", "no_variants", "no_nested_estimate", "bad_job"; a reader or table that is named is not there.
+        InputError: "no_variants", "no_nested_estimate", "bad_job"; a reader or table that is named is not there.
         ProblemsError: "bad_job": settings of a variant are not valid.
     """
-    if job.fit.classes:
-        raise InputError(
-            "several_classes",
-            "compare-models compares by AUC, calibration and net benefit of yes or no, and fit.classes names several classes: fit "
-            "each variant (`cvtbatch fit`), and compare its nested M",
-        )
     if not job.compare.variants:
         raise InputError("no_variants", "compare.variants is empty: name what the DLRN is compared with")
     if not job.fit.nested.repeats or not job.fit.nested.bootstrap:
@@ -124,7 +118,7 @@ def describe_variant(name: str, job: Job, plan: Plan) -> str:
     if name == REFERENCE:
         return "the DLRN as section fit has it"
     if name == BEST:
-        return "in each outer fold the variant with the largest AUC inside its training rows"
+        return f"in each outer fold the variant with the largest {'M' if job.fit.classes else 'AUC'} inside its training rows"
     if name in plan.columns:
         return f"logistic regression on {', '.join(plan.columns[name])}"
     own = job.compare.variants[name].fit

@@ -10,7 +10,13 @@ from cvtbatch.errors import InternalError
 from cvtbatch.validation.external_comparison import ExternalCenter
 from cvtbatch.validation.model_comparison import ComparedModel, Comparison
 from cvtbatch.validation.outcome import CVT, Outcome, outcome_of
-from cvtbatch.validation.report.comparison_tables import comparison_tables, draw_differences, verdict, whole_verdict
+from cvtbatch.validation.report.comparison_tables import (
+    comparison_tables,
+    counted_cases,
+    draw_differences,
+    verdict,
+    whole_verdict,
+)
 from cvtbatch.validation.report.document import plain
 from cvtbatch.validation.report.external_tables import external_tables
 from cvtbatch.validation.report.page_files import write_files
@@ -79,7 +85,12 @@ class ComparisonPage:
     def outcome(self) -> Outcome:
         """What the models tell."""
         fit = self.job["fit"]
-        return outcome_of(str(fit["outcome"])) if isinstance(fit, Mapping) else CVT
+        return outcome_of(str(fit["outcome"]), tuple(fit["classes"])) if isinstance(fit, Mapping) else CVT
+
+    @property
+    def counted(self) -> str:
+        """How many cases have the event, or are of each class."""
+        return counted_cases(self.comparison.events, self.comparison.by_class, self.outcome.event)
 
     def to_document(self) -> dict[str, object]:
         """Return the JSON document; what could not be computed is {"not_computable": reason}."""
@@ -101,6 +112,7 @@ class ComparisonPage:
                     "resamples",
                     "cases",
                     "events",
+                    "by_class",
                     "patients",
                     "reference",
                     "thresholds",

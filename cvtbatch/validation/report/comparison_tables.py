@@ -1,19 +1,25 @@
 """Tables and the figure of a comparison of models, and what it comes to in words. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from cvtbatch.validation.model_comparison import ComparedModel, Comparison, Difference
+from cvtbatch.validation.model_comparison import ComparedClass, ComparedModel, Comparison, Difference, MeanCalibration
 from cvtbatch.validation.report.column_words import SLICES, image_pattern_notes
 from cvtbatch.validation.report.drawing import BLUE, GRAY, VERMILION, Drawing, finish, new_figure, style
 from cvtbatch.validation.report.tables import Cell, Column, ReportTable, part_of, tabulate
-from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable
+from cvtbatch.validation.values import Estimate, Interval, Maybe, NotComputable, T
 
 BY_VARIANT = "slices, as the fit of each variant takes them (fit.pooling)"
 MOST_COLUMNS = 8
 """Columns that a variant chose, as the page shows them; the document has all."""
 LARGER, SMALLER, ALIKE = "larger", "smaller", "not told apart"
 NAME_LETTERS = 30
+CALIBRATION = (("intercept", "intercept"), ("slope", "slope"), ("Brier score", "brier"))
+IDEAL = "Means over the repeats. Ideal: intercept 0, slope 1; the smaller Brier's score, the better."
+OF_M = (
+    "M is the mean, over all pairs of classes, of the area under the ROC curve of the two (Hand and Till 2001): 0.5 is chance. "
+    "Accuracy is the share of cases whose class has the highest score: it is high by itself where one class is frequent."
+)
 
 
 class Variant(Protocol):
@@ -32,7 +38,7 @@ class Variant(Protocol):
 
 
 def verdict(model: ComparedModel) -> str | None:
-    """Return what the simultaneous interval says of a model's AUC beside the reference's; None of the reference itself."""
+    """Return what the simultaneous interval says of a model's AUC or M beside the reference's; None of the reference itself."""
     if model.auc_difference is None:
         return None
     interval = model.auc_difference.simultaneous
@@ -47,82 +53,52 @@ def whole_verdict(found: Comparison) -> str:
     named = {word: [model.name for model in others if verdict(model) == word] for word in (LARGER, SMALLER)}
     told = [
         f"{word[0].upper()}{word[1:]} than that of {found.reference}, beyond what chance among {len(others)} variants makes: "
-        f"the AUC of {', '.join(names)}."
+        f"the {found.measure} of {', '.join(names)}."
         for word, names in named.items()
         if names
     ]
     alike = len(others) - sum(map(len, named.values()))
     if not told:
         return (
-            f"No variant's AUC differs from that of {found.reference} beyond what chance among {len(others)} variants makes: "
-            "on these cases they are not told apart."
+            f"No variant's {found.measure} differs from that of {found.reference} beyond what chance among {len(others)} "
+            "variants makes: on these cases they are not told apart."
         )
     return " ".join([*told, f"Not told apart from it: {alike} of {len(others)}."])
+
+
+def counted_cases(events: int | None, by_class: Mapping[str, int], event: str) -> str:
+    """Return how many cases have the event, or are of each of several classes."""
+    return ", ".join(f"{count:,} {name}" for name, count in by_class.items()) or f"{events:,} with {event}"
 
 
 def comparison_tables(found: Comparison, variants: Sequence[Variant]) -> Iterator[ReportTable]:
     """Yield the tables, in the order in which the page shows them."""
     yield tabulate(
         "discrimination",
-        "Area under the ROC curve",
+        "All classes" if found.by_class else "Area under the ROC curve",
         [
             Column("variant", lambda variant: variant.model.name),
             Column("what it is", lambda variant: variant.description),
-            Column("AUC (95 % CI)", lambda variant: variant.model.auc),
+            Column(f"{found.measure} (95 % CI)", lambda variant: variant.model.auc),
             Column(f"less {found.reference} (95 % CI)", lambda variant: _alone(variant.model.auc_difference)),
             Column("all variants together", lambda variant: _together(variant.model.auc_difference)),
-            Column("its AUC is", lambda variant: verdict(variant.model)),
+            Column(f"its {found.measure} is", lambda variant: verdict(variant.model)),
+            *([Column("accuracy (95 % CI)", lambda variant: variant.model.accuracy)] if found.by_class else []),
         ],
         variants,
         place="discrimination",
         notes=(
-            f"Each AUC is the mean of {found.repeats} repeat{'s' * (found.repeats > 1)}, every case scored by a fit that did "
-            f"not see its patient. Intervals draw {found.patients:,} patients {found.resamples:,} times, the same ones for all "
-            "variants.",
+            f"Each {found.measure} is the mean of {found.repeats} repeat{'s' * (found.repeats > 1)}, every case scored "
+            f"by a fit that did not see its patient. Intervals draw {found.patients:,} patients {found.resamples:,} times, the "
+            "same ones for all variants.",
             "The column “all variants together” has the intervals that hold for all differences at once (max-statistic): read that "
             "one where a variant was picked because it looked best.",
+            *([OF_M] if found.by_class else []),
         ),
     )
-    yield tabulate(
-        "calibration",
-        "Calibration",
-        [
-            Column("variant", lambda variant: variant.model.name),
-            Column("intercept", lambda variant: _of_calibration(variant.model, "intercept")),
-            Column("slope", lambda variant: _of_calibration(variant.model, "slope")),
-            Column("Brier score", lambda variant: _of_calibration(variant.model, "brier")),
-        ],
-        variants,
-        place="calibration",
-        notes=("Means over the repeats. Ideal: intercept 0, slope 1; the smaller Brier's score, the better.",),
-    )
-    yield ReportTable(
-        "net_benefit",
-        "Net benefit",
-        (
-            "variant",
-            *(
-                heading
-                for threshold in found.thresholds
-                for heading in (f"at {threshold:g} (95 % CI)", f"at {threshold:g}, less {found.reference}")
-            ),
-        ),
-        (
-            *(
-                (
-                    model.name,
-                    *(cell for place in range(len(found.thresholds)) for cell in _benefit_cells(model, place)),
-                )
-                for model in found.models
-            ),
-            ("treat all", *(cell for value in found.treat_all for cell in (value, None))),
-        ),
-        notes=(
-            "True positives per case, less false ones at the threshold's odds, if a case is acted on from that probability on; "
-            "treating none has 0. Differences: intervals that hold for all variants at once.",
-        ),
-        place="net_benefit",
-    )
+    yield _class_table(found) if found.by_class else _calibration_table(variants)
+    if found.thresholds:
+        yield _net_benefit_table(found)
     yield ReportTable(
         "chosen",
         "What was chosen in the outer folds",
@@ -153,12 +129,81 @@ def comparison_tables(found: Comparison, variants: Sequence[Variant]) -> Iterato
     )
 
 
+def _calibration_table(variants: Sequence[Variant]) -> ReportTable:
+    return tabulate(
+        "calibration",
+        "Calibration",
+        [
+            Column("variant", lambda variant: variant.model.name),
+            *(_calibration_column(heading, name, _of_model) for heading, name in CALIBRATION),
+        ],
+        variants,
+        place="calibration",
+        notes=(IDEAL,),
+    )
+
+
+def _class_table(found: Comparison) -> ReportTable:
+    columns: list[Column[tuple[ComparedModel, ComparedClass]]] = [
+        Column("variant", lambda row: row[0].name),
+        Column("class", lambda row: row[1].name),
+        Column("AUC (95 % CI)", lambda row: row[1].auc),
+        *(_calibration_column(heading, name, lambda row: row[1].calibration) for heading, name in CALIBRATION),
+    ]
+    return tabulate(
+        "classes",
+        "Each class against all others",
+        columns,
+        [(model, own) for model in found.models for own in model.classes],
+        place="calibration",
+        notes=(IDEAL,),
+    )
+
+
+def _calibration_column(heading: str, name: str, of: Callable[[T], Maybe[MeanCalibration]]) -> Column[T]:
+    return Column(heading, lambda row: part_of(of(row), lambda found: getattr(found, name)))
+
+
+def _of_model(variant: Variant) -> Maybe[MeanCalibration]:
+    return variant.model.calibration
+
+
+def _net_benefit_table(found: Comparison) -> ReportTable:
+    return ReportTable(
+        "net_benefit",
+        "Net benefit",
+        (
+            "variant",
+            *(
+                heading
+                for threshold in found.thresholds
+                for heading in (f"at {threshold:g} (95 % CI)", f"at {threshold:g}, less {found.reference}")
+            ),
+        ),
+        (
+            *(
+                (
+                    model.name,
+                    *(cell for place in range(len(found.thresholds)) for cell in _benefit_cells(model, place)),
+                )
+                for model in found.models
+            ),
+            ("treat all", *(cell for value in found.treat_all for cell in (value, None))),
+        ),
+        notes=(
+            "True positives per case, less false ones at the threshold's odds, if a case is acted on from that probability on; "
+            "treating none has 0. Differences: intervals that hold for all variants at once.",
+        ),
+        place="net_benefit",
+    )
+
+
 def draw_differences(found: Comparison) -> Drawing | None:
-    """Draw each variant's AUC less that of the reference, with both intervals; None where there is one model alone."""
+    """Draw each variant's AUC or M less that of the reference, with both intervals; None where there is one model alone."""
     rows = [(model.name, model.auc_difference) for model in found.models if model.auc_difference is not None]
     if not rows:
         return None
-    title = f"AUC less that of {found.reference}"
+    title = f"{found.measure} less that of {found.reference}"
     with style("differences"):
         figure, axes = new_figure(1.5 + 0.3 * len(rows))
         for place, (_, difference) in enumerate(rows):
@@ -183,10 +228,6 @@ def _alone(difference: Difference | None) -> Cell:
 
 def _together(difference: Difference | None) -> Cell:
     return None if difference is None else Estimate(difference.estimate.value, difference.simultaneous)
-
-
-def _of_calibration(model: ComparedModel, name: str) -> Cell:
-    return part_of(model.calibration, lambda found: getattr(found, name))
 
 
 def _benefit_cells(model: ComparedModel, place: int) -> tuple[Cell, Cell]:

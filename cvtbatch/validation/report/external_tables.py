@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from cvtbatch.validation.external_comparison import ExternalCenter, ExternalModel
-from cvtbatch.validation.model_comparison import Comparison
+from cvtbatch.validation.model_comparison import ComparedClass, Comparison
+from cvtbatch.validation.report.comparison_tables import counted_cases
 from cvtbatch.validation.report.tables import Cell, Column, ReportTable, part_of, tabulate
 
 Row = tuple[ExternalCenter, ExternalModel]
@@ -13,28 +14,39 @@ def external_tables(found: Comparison, centers: Sequence[ExternalCenter]) -> Ite
     """Yield the tables, a row each variant at each centre; none where there is no such centre."""
     if not centers:
         return
+    each = f"each is by itself, of {len(centers[0].models) - 1} variants."
     rows = [(center, model) for center in centers for model in center.models]
     yield tabulate(
         "external_discrimination",
-        "Area under the ROC curve",
+        "All classes" if found.by_class else "Area under the ROC curve",
         [
             Column("centre", lambda row: row[0].center),
             Column("variant", lambda row: row[1].name),
-            Column("AUC (95 % CI)", lambda row: row[1].auc),
+            Column(f"{found.measure} (95 % CI)", lambda row: row[1].auc),
             Column(f"less {found.reference} (95 % CI)", lambda row: _of_difference(row[1], "difference")),
-            Column("P", lambda row: _of_difference(row[1], "test")),
+            Column("accuracy (95 % CI)", lambda row: row[1].accuracy)
+            if found.by_class
+            else Column("P", lambda row: _of_difference(row[1], "test")),
         ],
         rows,
         place="external",
         notes=(
             *(
-                f"{center.center}: {center.cases:,} cases of {center.patients:,} patients, {center.events:,} of them events."
+                f"{center.center}: {center.cases:,} cases of {center.patients:,} patients: "
+                f"{counted_cases(center.events, center.by_class, 'the event')}."
                 for center in centers
             ),
-            "Every variant is fitted once on all training cases, the DLRN as `cvtbatch fit` has it. Intervals and P are DeLong's, "
-            f"or Obuchowski's where a patient has several cases; each P is by itself, of {len(centers[0].models) - 1} variants.",
+            "Every variant is fitted once on all training cases, the DLRN as `cvtbatch fit` has it. "
+            + (
+                f"Intervals draw patients; {each}"
+                if found.by_class
+                else f"Intervals and P are DeLong's, or Obuchowski's where a patient has several cases; {each}"
+            ),
         ),
     )
+    if found.by_class:
+        yield _class_table(centers)
+        return
     yield tabulate(
         "external_calibration",
         "Calibration and net benefit",
@@ -58,6 +70,20 @@ def external_tables(found: Comparison, centers: Sequence[ExternalCenter]) -> Ite
             for center in centers
         ),
     )
+
+
+def _class_table(centers: Sequence[ExternalCenter]) -> ReportTable:
+    columns: list[Column[tuple[str, str, ComparedClass]]] = [
+        Column("centre", lambda row: row[0]),
+        Column("variant", lambda row: row[1]),
+        Column("class", lambda row: row[2].name),
+        Column("AUC (95 % CI)", lambda row: row[2].auc),
+        Column("intercept", lambda row: part_of(row[2].calibration, lambda own: own.intercept)),
+        Column("slope", lambda row: part_of(row[2].calibration, lambda own: own.slope)),
+        Column("Brier score", lambda row: part_of(row[2].calibration, lambda own: own.brier)),
+    ]
+    rows = [(center.center, model.name, own) for center in centers for model in center.models for own in model.classes]
+    return tabulate("external_classes", "Each class against all others", columns, rows, place="external")
 
 
 def _of_difference(model: ExternalModel, name: str) -> Cell:

@@ -60,6 +60,39 @@ def test_loss_and_gradient_are_torchs() -> None:
     np.testing.assert_allclose(gradient, fitted.grad.numpy(), rtol=1e-9, atol=1e-12)
 
 
+def test_of_several_classes_loss_and_gradient_are_torchs() -> None:
+    slices, outcome = drawn([3, 1, 5, 2, 4]), np.array([1, 0, 2, 0, 1])
+    loss = Loss(slices.values.astype(np.float64), slices.starts, outcome)
+    start = np.random.default_rng(6).normal(size=loss.size)
+    fitted = torch.tensor(start, requires_grad=True)
+    v, w, c, b = torch.split(fitted, [LENGTH * HIDDEN, HIDDEN, LENGTH * 3, 3])
+    v, c = v.reshape(LENGTH, HIDDEN), c.reshape(LENGTH, 3)
+    bags = [torch.from_numpy(loss.values[slice(*own)]) for own in pairwise(slices.starts)]
+    odds = torch.stack([torch.softmax(torch.tanh(bag @ v) @ w, dim=0) @ bag @ c + b for bag in bags])
+    expected = torch.nn.functional.cross_entropy(odds, torch.from_numpy(outcome))
+    expected = expected + PENALTY / 2 * (fitted[:-3] ** 2).sum()
+    expected.backward()
+    found, gradient = loss(start)
+    assert found == pytest.approx(expected.item(), rel=1e-12)
+    assert fitted.grad is not None
+    np.testing.assert_allclose(gradient, fitted.grad.numpy(), rtol=1e-9, atol=1e-12)
+
+
+def test_of_several_classes_it_looks_at_the_slice_that_tells_whichever_class_it_tells() -> None:
+    cohort = one_slice_tells(1, 5.0)
+    slices, outcome = cohort.slices.copy(), cohort.outcome.copy()
+    others = np.flatnonzero(outcome == 0)[::2]
+    outcome[others] = 2
+    telling = np.random.default_rng(7).integers(0, SLICES, len(others))
+    slices[others * SLICES + telling, 3:6] += 5.0
+    fitted = fit_attention(Slices(slices, np.arange(0, len(slices) + 1, SLICES)), outcome, 11)
+    weights = fitted.weigh(Slices(slices, np.arange(0, len(slices) + 1, SLICES))).reshape(len(outcome), SLICES)
+    moved = slices[:, :6].reshape(len(outcome), SLICES, 2, 3).sum(axis=3)
+    for label, block in ((1, 0), (2, 1)):
+        own = outcome == label
+        assert (weights[own].argmax(axis=1) == moved[own, :, block].argmax(axis=1)).mean() > 0.9
+
+
 def test_bits_do_not_depend_on_other_hematomas_or_last_bits_of_weights() -> None:
     slices, attention = drawn([4, 1, 9, 2]), made_attention()
     whole = attention.pool(slices)

@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from cvtbatch.dlrn.bundle import load_bundle, write_bundle
 from cvtbatch.dlrn.cohort import patient_key
 from cvtbatch.dlrn.estimates import class_estimate, scores_by_repeat
+from cvtbatch.dlrn.fit import Fit, fit_model
 from cvtbatch.dlrn.folds import grouped_folds
 from cvtbatch.dlrn.lasso import fit_lasso
 from cvtbatch.dlrn.oversampling import oversample
@@ -22,7 +23,7 @@ from cvtbatch.dlrn.tasks import plan_nested_tasks, plan_tasks, run_tasks_here
 from cvtbatch.dlrn.univariate import kruskal_p
 from cvtbatch.errors import FormatError, InputError
 from tests.support.class_cohorts import CLASSES, JOB, class_cohort, class_fit
-from tests.support.cohorts import ORIGIN, as_table, settings
+from tests.support.cohorts import ORIGIN, SPECS, as_table, settings, surroundings
 
 OUTCOME = np.repeat([0, 1, 2], [40, 25, 15])
 
@@ -32,9 +33,9 @@ def columns(count: int = 12) -> np.ndarray:
     return rng.standard_normal((len(OUTCOME), count)) + np.outer(OUTCOME == 1, np.arange(count) < 4)
 
 
-def written(folder: Path) -> Path:
-    """Write the fit of the classes as the command does."""
-    _, fit = class_fit()
+def written(folder: Path, fit: Fit | None = None) -> Path:
+    """Write a fit of the classes, by default theirs, as the command does."""
+    fit = fit or class_fit()[1]
     outcome = {"column": "etiology", "classes": list(CLASSES), "by_class": dict(fit.by_class)}
     document = {**ORIGIN, "outcome": outcome, **fit.document}
     write_bundle(folder, document, fit.model, fit.golden, fit.selection, fit.out_of_fold)
@@ -132,6 +133,16 @@ def test_a_bundle_scores_as_the_fit_does_and_probabilities_sum_up_to_one(tmp_pat
     assert alone == rows[7]
 
 
+def test_a_bundle_of_classes_pools_by_the_attention_that_its_fit_found(tmp_path: Path) -> None:
+    cohort = class_cohort(2, 2.0)
+    wanted = settings(*JOB, "fit.nested.repeats=0", "fit.pooling=attention")
+    fit = fit_model(cohort, wanted, SPECS, surroundings(cohort))
+    bundle = load_bundle(written(tmp_path / "bundle", fit))
+    slices = cohort.stacked(np.arange(len(cohort.keys)))
+    assert bundle.model.attention is not None
+    assert (bundle.model.embedding(slices) == fit.model.embedding(slices)).all()
+
+
 def test_what_is_unknown_gives_no_probability_and_no_class(tmp_path: Path) -> None:
     cohort, _ = class_fit()
     bundle = load_bundle(written(tmp_path / "bundle"))
@@ -192,7 +203,6 @@ def test_arrays_that_are_no_model_of_these_classes_are_told(tmp_path: Path) -> N
         ("fit.outcome=x_a", "fit.classes=[a, b]"),
         (*JOB, "fit.protocol=study"),
         (*JOB, "fit.prediction_sets.alpha=0.1"),
-        (*JOB, "fit.pooling=attention"),
         (*JOB, "fit.clinical.candidates=[age]"),
     ],
 )
