@@ -178,8 +178,15 @@ def _axes(mask: Mask) -> int:
 
 
 def _box(mask: Mask) -> Box:
-    z, y, x = ndimage.find_objects(mask.astype(np.uint8))[0]
-    return z, y, x
+    z = _ends(mask.any(axis=(1, 2)))
+    seen: Mask = np.asarray(mask[z].any(axis=0))
+    return z, _ends(seen.any(axis=1)), _ends(seen.any(axis=0))
+
+
+def _ends(line: npt.ArrayLike) -> slice:
+    """Return from where to where a line that is not empty is occupied."""
+    first, last = np.flatnonzero(line)[[0, -1]].tolist()
+    return slice(first, last + 1)
 
 
 def _overlap(box: Box, reach: list[int], shape: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
