@@ -39,6 +39,7 @@ from cvtbatch.cli.upkeep import compact, gc
 from cvtbatch.cli.validation import add_center, recalibrate, validate
 from cvtbatch.cli.versions import forget, snapshot, spec
 from cvtbatch.errors import CvtbatchError, ProblemsError
+from cvtbatch.lean_arrow import leave_pandas_out
 
 
 def main() -> NoReturn:
@@ -46,6 +47,9 @@ def main() -> NoReturn:
     # Before anything imports it: Arrow's own allocator keeps what was freed, a quarter of a driver's memory.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     watch_interrupts()
+    # Who asks for help waits for no library.
+    if not {"-h", "--help", "--version"}.intersection(sys.argv):
+        leave_pandas_out()
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:

@@ -26,6 +26,7 @@ DASK_SETTINGS: dict[str, object] = {
     # By default, Dask looks a hundred times a second at what a process does, and fifty times at its clock: a twentieth of its work.
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "500ms",
+    "distributed.worker.preload": ["cvtbatch.engine.lean_worker"],
     # A driver that is killed takes its workers with it.
     "distributed.worker.daemon": True,
     # Dask keeps its last thousand messages for debugging, and ours hold hundreds of items: some 200 MB of a driver.

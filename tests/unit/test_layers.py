@@ -25,6 +25,7 @@ LAYERS = [
         "spec",
         "spill",
         "key_index",
+        "lean_arrow",
         "plain_text",
         "run_id",
         "whole_files",

@@ -47,6 +47,28 @@ def test_a_driver_loads_nothing_that_only_its_workers_need() -> None:
     assert _loaded("import cvtbatch.pipelines.extraction.extract, cvtbatch.cli.extraction", heavy) == "LOADED []\n"
 
 
+def test_commands_and_workers_have_arrow_without_pandas_and_rows_become_its_frames_all_the_same() -> None:
+    code = """
+from cvtbatch.engine.lean_worker import dask_setup
+dask_setup(None)
+import pyarrow.dataset as ds
+table = ds.dataset(ds.pa.table({"a": [1, None]})).to_table()
+print("pandas" in sys.modules)
+import pandas as pd
+frame = table.to_pandas()
+print(isinstance(frame, pd.DataFrame), ds.pa.Table.from_pandas(frame, preserve_index=False).column("a").null_count)
+"""
+    assert _loaded(code, {"pandas"}) == "False\nTrue 1\nLOADED ['pandas']\n"
+    main = """
+from contextlib import suppress
+from cvtbatch.cli import main
+sys.argv = ["cvtbatch", "status", "--store", "none"]
+with suppress(SystemExit):
+    main()
+"""
+    assert _loaded(main, {"pandas", "pyarrow.dataset"}) == "LOADED ['pyarrow.dataset']\n"
+
+
 def test_torch_waits_until_embeddings_are_asked_for() -> None:
     """Every command but one that embeds or tunes, and every pipeline, is imported without it."""
     modules = [
