@@ -40,6 +40,7 @@ SOURCES = (
     "radiomics/shape.py",
     "radiomics/shape_2d.py",
     "radiomics/texture_matrices.py",
+    "radiomics/wavelets.py",
 )
 """Modules with compiled loops."""
 LOCK = "lock"

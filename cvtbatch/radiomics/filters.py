@@ -1,8 +1,8 @@
 """Image types, each at the ROI's voxels alone.
 
-Wavelet and gradient come from PyWavelets and ITK, as PyRadiomics calls them. Square, square root, logarithm and exponential
-scale by the largest magnitude in the box, then act voxel by voxel. LoG is ITK's filter written anew (`gaussian`), LBP stands in
-`lbp`.
+Gradient comes from ITK, as PyRadiomics calls it. Square, square root, logarithm and exponential scale by the largest magnitude in
+the box, then act voxel by voxel. LoG and wavelets are ITK's and PyWavelets' filters written anew (`gaussian`, `wavelets`), LBP
+stands in `lbp`.
 
 Source: PyRadiomics 3.0.1, `imageoperations.py`.
 """
@@ -19,6 +19,7 @@ from cvtbatch.radiomics.box import RoiBox, in_own_type
 from cvtbatch.radiomics.feature_set import ImageType
 from cvtbatch.radiomics.gaussian import laplacian_of_gaussian
 from cvtbatch.radiomics.lbp import pattern_images
+from cvtbatch.radiomics.wavelets import split_bands
 
 # The recursive Gaussian of the Laplacian needs as many samples along every line.
 MINIMUM_BOX_SIZE = 4
@@ -82,11 +83,16 @@ def _wavelet(box: RoiBox, image_type: ImageType) -> Iterator[Values]:
     wavelet, coarse = pywt.Wavelet(own.wavelet), "a" * len(axes)
     levels = own.start_level + own.level
     part = _seen_from_roi(box, levels * wavelet.dec_len)
-    index = tuple(axis - (seen.start or 0) for axis, seen in zip(box.index, part, strict=True))
+    lower = [seen.start or 0 for seen in part]
+    index = tuple(axis - low for axis, low in zip(box.index, lower, strict=True))
+    roi = tuple(slice(seen.start - low, seen.stop - low) for seen, low in zip(box.roi_slices, lower, strict=True))
     values = in_own_type(box.values[part], box.pixel_type)
     values = np.pad(values, [(0, size % 2) for size in values.shape], "wrap")
     for level in range(levels):
-        bands = pywt.swtn(values, wavelet, level=1, start_level=0, axes=tuple(axes))[0]
+        wanted = tuple(slice(0, size) for size in values.shape)
+        if level + 1 == levels:
+            wanted, index = roi, _inside(box)
+        bands = split_bands(values, wavelet, axes, wanted)
         values = bands[coarse]
         if level >= own.start_level:
             yield from (bands[name][index] for name in sorted(bands) if name != coarse)

@@ -17,6 +17,7 @@ from cvtbatch.radiomics.filters import filter_images
 from cvtbatch.radiomics.gaussian import laplacian_of_gaussian
 from cvtbatch.radiomics.lbp import pattern_images
 from cvtbatch.radiomics.settings import Calculation, Filtering, Preparation
+from cvtbatch.radiomics.wavelets import split_bands
 from tests.support.parity import preparation
 
 
@@ -137,3 +138,19 @@ def test_wavelets_have_the_bits_of_the_whole_box(shape: tuple[int, int, int], ow
     assert len(found) == len(expected) - len(approximations) + 1
     for name, image in found.items():
         np.testing.assert_array_equal(image, expected[name][box.index])
+
+
+@pytest.mark.parametrize("pixel_type", [np.float32, np.float64])
+@pytest.mark.parametrize("wavelet", ["coif1", "db4", "db20", "bior2.2"])
+def test_bands_have_the_bits_of_pywavelets(wavelet: str, pixel_type: type[np.floating]) -> None:
+    """In every part of an image, where a line goes on at its other end too, once or several times."""
+    for axes, shape in (((2, 1, 0), (4, 10, 8)), ((2, 1), (5, 14, 12)), ((1, 0), (2, 22, 3))):
+        values = (np.random.default_rng(6).normal(size=shape) * 100).astype(pixel_type)
+        expected = pywt.swtn(values, wavelet, level=1, axes=axes)[0]
+        for first, last in ((0, 0), (1, 0), (0, 1)):
+            wanted = tuple(slice(first, size - last) for size in shape)
+            bands = split_bands(values, pywt.Wavelet(wavelet), axes, wanted)
+            assert set(bands) == set(expected)
+            for name, band in bands.items():
+                assert band.dtype == pixel_type
+                np.testing.assert_array_equal(band, expected[name][wanted])
