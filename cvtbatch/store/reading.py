@@ -23,8 +23,8 @@ from cvtbatch.spec import FUSE, Spec, differences, parts_of
 from cvtbatch.store.column_names import check_columns
 from cvtbatch.store.currency import Currency
 from cvtbatch.store.feature_sets import require_table
-from cvtbatch.store.fused_embeddings import read_embeddings
 from cvtbatch.store.fingerprints import fingerprints, repeated_in
+from cvtbatch.store.fused_embeddings import read_embeddings
 from cvtbatch.store.row_keys import (
     IS_OUTLINE,
     REGION,
