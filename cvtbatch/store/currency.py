@@ -86,7 +86,8 @@ class Currency:
         contract = self._contract(name)
         keys, others = self._decided_by(contract)
         keys = list(dict.fromkeys([*keys, *([also] if also else [])]))
-        columns = list(dict.fromkeys([*(column for key in keys for column in key), *others]))
+        # Where nothing decides, all rows are current: they are counted by one column.
+        columns = list(dict.fromkeys([*(column for key in keys for column in key), *others])) or [contract.key[0]]
         batches = self._stream(name, columns, where) if rows is None else rows.to_batches(ROWS_TOGETHER)
         return Condensed.of(batches, contract.arrow(), keys, others)
 
