@@ -105,9 +105,11 @@ class Table:
 
     def _until(self, pin: Pin | None) -> pc.Expression | None:
         """Return the filter of a pinned version's rows; None where no row is newer."""
-        if pin is None or int(self._at(pin).transaction_version(APP_ID) or 0) <= pin.sequence:
+        if pin is None:
             return None
-        return pc.field("sequence") <= pin.sequence
+        with storage_errors(f"reading version {pin.version} of table {self.contract.name}"):
+            newest_sequence = int(self._at(pin).transaction_version(APP_ID) or 0)
+        return None if newest_sequence <= pin.sequence else pc.field("sequence") <= pin.sequence
 
     def _files(self, delta: DeltaTable, predicate: str | None = None) -> list[str]:
         """Return the data files; with a predicate, those whose statistics do not exclude it."""
