@@ -113,8 +113,8 @@ def _print(report: "CompareReport") -> None:
         say(f"{name} is not compared: {reason}")
     if found.not_for_inference:
         say(f"not for inference: the image network has the weights {found.not_for_inference}")
-    for terms in found.non_commercial:
-        say(f"licence: {terms}")
+    for terms in found.licences:
+        say(f"read with care: {terms}")
     for mark in found.marks:
         say(f"read with care: {mark}")
     say(f"Page: {report.page}")

@@ -14,7 +14,7 @@ Source: PyRadiomics 3.0.1, `imageoperations.getLBP3DImage`; J. Banerjee et al., 
 `ndimage/src/ni_interpolation.c` and `ni_splines.c`, mode "constant"; `scipy.stats.kurtosis`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -22,11 +22,14 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
-from scipy.ndimage import spline_filter
+from scipy.ndimage import spline_filter1d
 
 from cvtbatch.compiled_code import compiled
 from cvtbatch.radiomics.box import RoiBox, in_own_type
 from cvtbatch.radiomics.sphere import lay_sphere, numpy_fuses
+
+# Voxels of the spline that a sample sees on either side of its centre: one off, and two beyond.
+_SEEN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,9 @@ class PatternImages:
 def pattern_images(box: RoiBox) -> PatternImages:
     """Compute the three images of `box`."""
     sphere = lay_sphere()
-    taps = [_taps(size, sphere.points[:, axis]) for axis, size in enumerate(box.values.shape)]
-    coefficients = np.ascontiguousarray(spline_filter(box.values, 3, output=np.float64, mode="constant"))
+    near = [slice(max(roi.start - _SEEN, 0), roi.stop + _SEEN) for roi in box.roi_slices]
+    taps = [_taps(size, sphere.points[:, axis], near[axis]) for axis, size in enumerate(box.values.shape)]
+    coefficients = _coefficients(box.values, near)
     values, whole = in_own_type(box.values, box.pixel_type), box.pixel_type.kind in "iu"
     counts, squared, kurtosis = _sample(
         coefficients,
@@ -66,16 +70,27 @@ def pattern_images(box: RoiBox) -> PatternImages:
     return PatternImages(sphere.degree0[counts], np.sqrt(squared), kurtosis.astype(np.float64))
 
 
+def _coefficients(values: NDArray[np.float64], near: Sequence[slice]) -> NDArray[np.float64]:
+    """Return `scipy.ndimage.spline_filter` of (z, y, x) values near the ROI; once an axis is filtered, the rest is not needed."""
+    for axis, part in enumerate(near):
+        values = spline_filter1d(values, 3, axis, np.float64, "constant")
+        values = values[(slice(None),) * axis + (part,)]
+    return np.ascontiguousarray(values)
+
+
 def _limits(pixel_type: np.dtype[Any]) -> tuple[float, float]:
     """Return the least and the largest number of an integer type."""
     limits = np.iinfo(pixel_type)
     return float(limits.min), float(limits.max)
 
 
-def _taps(size: int, offsets: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
+def _taps(
+    size: int, offsets: NDArray[np.float64], near: slice
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
     """Return what reading one axis takes, for each offset (V,) and voxel (size,).
 
-    Weights (V, 4, size), the four coefficients' places (V, 4, size), mirrored at the ends, and whether the point lies inside.
+    Weights (V, 4, size), the four coefficients' places (V, 4, size) in the part that is kept, mirrored at the ends, and whether
+    the point lies inside.
     """
     place = np.arange(size)[None, :] + offsets[:, None]
     inside = (place >= 0) & (place <= size - 1)
@@ -90,7 +105,8 @@ def _taps(size: int, offsets: NDArray[np.float64]) -> tuple[NDArray[np.float64],
     if size > 1:
         places = np.abs(places)
         places = np.where(places >= size, 2 * size - 2 - places, places)
-    return weights, np.clip(places, 0, size - 1), inside
+    kept = range(*near.indices(size))
+    return weights, np.clip(places - kept.start, 0, len(kept) - 1), inside
 
 
 def _run_starts(box: RoiBox) -> NDArray[np.int64]:

@@ -145,7 +145,7 @@ def fill_matrices(
     dependences, contrasts = np.empty((0, 0), np.int64), np.empty(0)
     if "gldm" in classes or "ngtdm" in classes:
         dependences, contrasts = _fill_gldm_and_ngtdm(
-            codes, levels[codes], grid.positions, grid.stretches, grid.steps, grid.neighbours, levels, gldm_a
+            codes, grid.positions, grid.stretches, grid.steps, grid.neighbours, levels, gldm_a
         )
     zone_levels, zone_sizes = np.empty(0, np.int64), np.empty(0, np.int64)
     if "glszm" in classes:
@@ -227,7 +227,6 @@ def _fill_glcm_and_glrlm(
 @compiled
 def _fill_gldm_and_ngtdm(
     codes: NDArray[np.uint16],
-    grays: NDArray[np.int32],
     positions: NDArray[np.uint64],
     stretches: NDArray[np.int64],
     steps: NDArray[np.int64],
@@ -235,7 +234,10 @@ def _fill_gldm_and_ngtdm(
     levels: NDArray[np.int32],
     gldm_a: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:  # pragma: no cover - compiled
-    """Return, by code, voxels by number of dependent neighbours, and summed contrasts; `grays` are levels by position."""
+    """Return, by code, voxels by number of dependent neighbours, and summed contrasts."""
+    grays = np.empty(len(codes), np.int32)
+    for n in range(len(codes)):
+        grays[n] = levels[codes[n]]
     dependences = np.zeros((len(levels), 2 * len(steps) + 1), np.int64)
     contrasts = np.zeros(len(levels), np.float64)
     longest = np.max(np.diff(stretches))

@@ -19,7 +19,8 @@ def check_columns(columns: Sequence[str] | None, known: Sequence[str]) -> list[s
     """
     if isinstance(columns, str):
         raise InputError("no_such_column", f"columns is a list of names, not a text: write [{columns!r}]")
-    unknown = [name for name in columns or () if name not in set(known)]
+    there = set(known)
+    unknown = [name for name in columns or () if name not in there]
     if unknown:
         table = table_of(unknown[0])
         [near] = nearest(unknown[0], known, cutoff=0.0)

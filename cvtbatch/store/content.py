@@ -77,7 +77,7 @@ def _vectors_digest(column: Vectors) -> str:
     return hasher.hexdigest()
 
 
-def _update(update: Callable[[bytes], None], length: int, pieces: Iterable[bytes]) -> None:
+def _update(update: Callable[[bytes | memoryview], None], length: int, pieces: Iterable[bytes | memoryview]) -> None:
     """Hash a part of so many bytes, as `digest` does."""
     update(length.to_bytes(8, "little"))
     for piece in pieces:
@@ -94,7 +94,7 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
-def _canonical(values: pa.Array) -> Iterator[bytes]:
+def _canonical(values: pa.Array) -> Iterator[bytes | memoryview]:
     """Yield type, nulls and values of an array as bytes that are equal for equal values only."""
     kind = values.type
     yield f"{kind.value_type} list".encode() if pa.types.is_list(kind) else str(kind).encode()
@@ -104,7 +104,7 @@ def _canonical(values: pa.Array) -> Iterator[bytes]:
         yield from _canonical(pc.list_flatten(values))
     elif pa.types.is_string(kind):
         yield _numbers(pc.fill_null(pc.binary_length(values), 0), "<i8")
-        yield "".join(pc.fill_null(values, "").to_pylist()).encode()
+        yield _text_bytes(pc.fill_null(values, ""))
     elif pa.types.is_floating(kind):
         numbers = np.asarray(pc.fill_null(values, 0)).astype(f"<f{kind.bit_width // 8}")
         numbers[np.isnan(numbers)] = np.nan
@@ -113,6 +113,13 @@ def _canonical(values: pa.Array) -> Iterator[bytes]:
         yield np.asarray(pc.fill_null(values, False)).tobytes()
     else:
         yield _numbers(pc.fill_null(values.cast(pa.int64()), 0), "<i8")
+
+
+def _text_bytes(texts: pa.Array) -> memoryview:
+    """Return the bytes of all texts, none of which is null, one after the other, as Arrow has them in memory."""
+    _, offsets, data = texts.buffers()
+    first, end = np.frombuffer(offsets, "<i4", len(texts) + 1, 4 * texts.offset)[[0, -1]].tolist()
+    return memoryview(data or b"")[first:end]
 
 
 def _numbers(values: pa.Array, kind: str) -> bytes:

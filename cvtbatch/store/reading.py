@@ -8,6 +8,7 @@ version, and a row before what it stands on, so that a reader beside writers see
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -20,19 +21,16 @@ from cvtbatch.errors import FormatError, InputError, InternalError
 from cvtbatch.nearest import did_you_mean, enumerated
 from cvtbatch.spec import FUSE, Spec, differences, parts_of
 from cvtbatch.store.column_names import check_columns
+from cvtbatch.store.currency import Currency
 from cvtbatch.store.feature_sets import require_table
+from cvtbatch.store.fingerprints import fingerprints, repeated_in
 from cvtbatch.store.fused_embeddings import read_embeddings
 from cvtbatch.store.row_keys import (
-    INPUT_KEYS,
     IS_OUTLINE,
-    PARENT_KEYS,
     REGION,
     SPEC_COLUMNS,
-    VOLUME_KEYS,
-    among,
     as_text,
     deciding,
-    joined,
     spec_column,
 )
 from cvtbatch.store.tables import Pin, newest
@@ -90,7 +88,6 @@ class View:
         self._now = pins is None
         self._pins: dict[str, Pin | None] = dict(pins or {})
         self._selection = selection or Selection()
-        self._indices: dict[str, pa.Array] = {}
 
     def contract(self, name: str) -> TableContract:
         """Return the contract of a table."""
@@ -117,7 +114,7 @@ class View:
         return self._tables[name].read(columns, where, pin, roi_keys)
 
     def stream(self, name: str, columns: Sequence[str], where: pc.Expression | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield all rows of a table, current or not, some at a time and in any order."""
+        """Yield all rows of a table, current or not, in stored order, some at a time."""
         pin = self.pin(name)
         return iter(()) if pin is None else self._tables[name].stream(columns, where, pin)
 
@@ -150,13 +147,22 @@ class View:
 
     def rows(self, name: str, columns: Sequence[str] | None = None, spec_ids: Sequence[str] = ()) -> pa.Table:
         """Return the current rows of a table: of all specifications, or of those on volumes of some."""
-        rows = self.read(name, columns).take(self.indices(name))
+        rows, indices = self.read(name, columns), self.indices(name)
+        rows = rows if len(indices) == rows.num_rows else rows.take(indices)
         volume = spec_column("volume")
         if not spec_ids or volume not in self.contract(name).arrow().names:
             return rows
         chosen = self._chosen("volume", spec_ids)
         of_volume = self.read(name, [volume]).take(self.indices(name))[volume]
         return rows.filter(pc.is_in(of_volume, value_set=pa.array(chosen, pa.string())))
+
+    def repeated(self, name: str, columns: Sequence[str], by: str) -> pa.Table:
+        """Return the current rows of a table whose value in a column is that of another current row too."""
+        indices = self.indices(name)
+        places = repeated_in(fingerprints(self.stream(name, [by]), [by])[np.asarray(indices)])
+        if not len(places):
+            return self.contract(name).arrow().empty_table().select(columns)
+        return self.read(name, columns).take(indices.take(pa.array(places)))
 
     def outlines(self, columns: Sequence[str] | None = None, spec_ids: Sequence[str] = ()) -> pa.Table:
         """Return the current rows of `rois` that are outlines, people's and found ones: regions derived of them are left out."""
@@ -192,70 +198,12 @@ class View:
         Args:
             where: filter of the rows that are looked at, for tables whose rows never change.
         """
-        if where is not None:
-            return self._current(name, self.read(name, deciding(self.contract(name)), where))
-        if name not in self._indices:
-            self._indices[name] = self._current(name, self.read(name, deciding(self.contract(name))))
-        return self._indices[name]
+        currency = self._currency
+        return pa.array(currency.places(name) if where is None else currency.places_where(name, where))
 
-    def _current(self, name: str, rows: pa.Table) -> pa.Array:
-        """Return which of some rows, that have the columns which decide on it, are current."""
-        contract = self.contract(name)
-        if contract.appends == "once":
-            indices = pa.array(np.arange(rows.num_rows))
-            return indices.filter(self._counts(name, rows).combine_chunks())
-        indices = newest(rows, contract.key)
-        return indices.filter(self._counts(name, rows.take(indices)).combine_chunks())
-
-    def _counts(self, name: str, rows: pa.Table) -> pa.ChunkedArray:
-        """Say which rows, newest of their keys, stand on current ones and are among those selected."""
-        counts = pa.chunked_array([pa.array([True] * rows.num_rows, pa.bool_())])
-        if name in {"rois", "outlines"}:
-            counts = self._on_volumes(rows)
-            if name == "rois" and rows[REGION].null_count < len(rows):
-                counts = pc.and_(
-                    counts, pc.or_(pc.is_null(rows[REGION]), among(rows, self.rows("regions", INPUT_KEYS), INPUT_KEYS))
-                )
-        elif name == "regions":
-            counts = pc.is_in(joined(rows, PARENT_KEYS), value_set=joined(self._parents(), INPUT_KEYS).combine_chunks())
-        elif name == "reviews":
-            counts = pc.or_(
-                self._looked_at(rows, "rois", "input_digest"), self._looked_at(rows, "volumes", "image_digest")
-            )
-        elif name in {"embeddings", *contracts.description_tables()} or self.contract(name).features:
-            counts = among(rows, self.rows("rois", INPUT_KEYS), INPUT_KEYS)
-        elif name == "failures":
-            keys = ["roi_key", "input_digest"]
-            live = pc.or_(pc.equal(rows["scope"], "extraction"), among(rows, self.rows("rois", keys), keys))
-            counts = pc.and_(pc.invert(rows["resolved"]), live)
-        for column, values in self._restrictions().items():
-            if values and column in rows.column_names:
-                # What a person drew has no specification of outlines.
-                chosen = pc.or_(
-                    pc.is_null(rows[column]), pc.is_in(rows[column], value_set=pa.array(values, pa.string()))
-                )
-                counts = pc.and_(counts, chosen)
-        return counts
-
-    def _on_volumes(self, rows: pa.Table) -> pa.ChunkedArray:
-        """Say which rows lie on the current volume of their case."""
-        keys = ["case_key", *VOLUME_KEYS]
-        return among(rows, self.rows("volumes", keys), keys)
-
-    def _parents(self) -> pa.Table:
-        """Return the outlines, of every reader, that are current, whatever the view is restricted to."""
-        rows = self.read("rois", deciding(self.contract("rois")), IS_OUTLINE)
-        rows = rows.take(newest(rows, self.contract("rois").key))
-        return rows.filter(self._on_volumes(rows))
-
-    def _looked_at(self, rows: pa.Table, table: str, digest: str) -> pa.ChunkedArray:
-        """Say which rows of `reviews` are of a current outline (table rois), or of a current volume itself (table volumes)."""
-        keys = ["case_key", "roi_key", "input_digest"]
-        seen = self.rows(table, ["case_key", digest] if table == "volumes" else ["case_key", "roi_key", digest])
-        seen = seen.rename_columns(["input_digest" if name == digest else name for name in seen.column_names])
-        if table == "volumes":
-            seen = seen.append_column("roi_key", pa.array([""] * len(seen), pa.string()))
-        return among(rows, seen, keys)
+    @cached_property
+    def _currency(self) -> Currency:
+        return Currency(self.contract, self.stream, self._restrictions())
 
     def _restrictions(self) -> dict[str, list[str]]:
         """Return the values that the selection leaves, by column; none where it does not restrict that column."""
@@ -332,8 +280,8 @@ class View:
         chosen = self._restriction_to(name, kind, spec)
         where = chosen if where is None else where if chosen is None else where & chosen
         rows = self.read(name, list(dict.fromkeys([*wanted, *deciding(contract)])), where, roi_keys)
-        indices = self._current(name, rows)
-        rows = rows if len(indices) == rows.num_rows else rows.take(indices)
+        indices = self._currency.places_among(name, rows)
+        rows = rows if len(indices) == rows.num_rows else rows.take(pa.array(indices))
         spec_ids = rows[spec_column(kind)].unique().to_pylist()
         if len(spec_ids) > 1:
             raise self.several_specs(kind, sorted(spec_ids))

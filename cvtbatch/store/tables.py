@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
@@ -28,11 +27,12 @@ from cvtbatch.errors import StorageError
 from cvtbatch.store.checked_files import Query
 from cvtbatch.store.data_files import EXACT_IN_LOG, DataFile, read_rows, write_data_files
 from cvtbatch.store.filters import require_fitting
+from cvtbatch.store.fingerprints import fingerprints, newest_of
 from cvtbatch.store.known_rows import KnownRows, Row
 from cvtbatch.store.location import Location
 from cvtbatch.store.log_heads import Heads
 from cvtbatch.store.storage_errors import storage_errors
-from cvtbatch.store.table_log import ATTEMPTS, TableLog
+from cvtbatch.store.table_log import APP_ID, ATTEMPTS, TableLog
 
 # Rows that are looked at, and files that are read, at a time where a table is gone through.
 ROWS_TOGETHER = 8192
@@ -94,10 +94,20 @@ class Table:
         if pin is None:
             delta = self.log.newest()
             return [] if delta is None else self._files(delta, predicate)
+        with storage_errors(f"reading version {pin.version} of table {self.contract.name}"):
+            return self._files(self._at(pin), predicate)
+
+    def _at(self, pin: Pin) -> DeltaTable:
+        """Return a pinned version."""
         if pin.version not in self._pinned:
             self._pinned[pin.version] = self.log.load(pin.version)
-        with storage_errors(f"reading version {pin.version} of table {self.contract.name}"):
-            return self._files(self._pinned[pin.version], predicate)
+        return self._pinned[pin.version]
+
+    def _until(self, pin: Pin | None) -> pc.Expression | None:
+        """Return the filter of a pinned version's rows; None where no row is newer."""
+        if pin is None or int(self._at(pin).transaction_version(APP_ID) or 0) <= pin.sequence:
+            return None
+        return pc.field("sequence") <= pin.sequence
 
     def _files(self, delta: DeltaTable, predicate: str | None = None) -> list[str]:
         """Return the data files; with a predicate, those whose statistics do not exclude it."""
@@ -166,12 +176,12 @@ class Table:
             roi_keys: of these outlines alone, at least one; only files in which the log says that they may be are opened.
         """
         if roi_keys is None:
-            return self.scan(self._files_of(pin), columns, _all([where, None if pin is None else _until(pin)]))
+            return self.scan(self._files_of(pin), columns, _all([where, self._until(pin)]))
         least, most = pc.min_max(roi_keys).as_py().values()
         files = self._files_of(pin, f"roi_key >= {_literal(least)} AND roi_key <= {_literal(most)}")
         # The bounds too, by which parts of a file are passed over.
         key = pc.field("roi_key")
-        wheres = [key >= least, key <= most, key.isin(roi_keys), where, None if pin is None else _until(pin)]
+        wheres = [key >= least, key <= most, key.isin(roi_keys), where, self._until(pin)]
         return self.scan(files, columns, _all(wheres))
 
     def scan(
@@ -209,8 +219,8 @@ class Table:
     def stream(
         self, columns: Sequence[str], where: pc.Expression | None = None, pin: Pin | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Yield rows of the newest or a pinned version, some at a time and in any order; none but these are in memory."""
-        return self._stream(self._files_of(pin), columns, _all([where, None if pin is None else _until(pin)]))
+        """Yield rows of the newest or a pinned version in stored order, some at a time; few more than these are in memory."""
+        return self._stream(self._files_of(pin), columns, _all([where, self._until(pin)]))
 
     def _stream(
         self, files: Sequence[str], columns: Sequence[str], where: pc.Expression | None
@@ -292,10 +302,6 @@ class Table:
         return delta
 
 
-def _until(pin: Pin) -> pc.Expression:
-    return pc.field("sequence") <= pin.sequence
-
-
 def _all(wheres: Sequence[pc.Expression | None]) -> pc.Expression | None:
     """Return the filter of rows that pass all of some filters."""
     given = [where for where in wheres if where is not None]
@@ -308,10 +314,7 @@ def _literal(text: str) -> str:
 
 def newest(rows: pa.Table, key: Sequence[str]) -> pa.Array:
     """Return the indices of the newest row of every key, in order; `rows` have their sequence."""
-    numbered = rows.select([*key, "sequence"]).append_column("row", pa.array(np.arange(rows.num_rows)))
-    newest_first = numbered.sort_by([("sequence", "descending")])
-    first = newest_first.group_by(list(key), use_threads=False).aggregate([("row", "first")])
-    return first.sort_by("row_first")["row_first"].combine_chunks()
+    return pa.array(newest_of(fingerprints(rows, key), rows["sequence"].to_numpy()))
 
 
 def equal_to(values: Mapping[str, str]) -> pc.Expression:

@@ -2,7 +2,7 @@
 
 Synthetic heads of scanner's size, series and NIfTI, are extracted by a worker process, which has done so once before, and go
 through a script in a process of its own: SimpleITK reads image and outline and resamples both, and PyRadiomics 3.0.1 computes the
-1,834 features under the profile. The script stores nothing; the worker writes volumes, masks and rows. Both have one thread and
+features of the profile. The script stores nothing; the worker writes volumes, masks and rows. Both have one thread and
 take turns. Printed are processor seconds of a case, and of the worker the stages by the clock. First the features of one case are
 held to PyRadiomics' on the same voxels, and the script's voxels to the stored ones, of which some thousandths of a percent
 differ by 1 HU where a spline ends halfway. Returns 1 where the contract does not hold, or the ratio is below 12.

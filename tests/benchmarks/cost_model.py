@@ -26,6 +26,35 @@ GB, MB = 1e9, 1e6
 # Of a row: its features in float64 and 2,048 float32, which hardly compress.
 VALUE_BYTES = {"radiomics": len(contracts.feature_names()) * 8, "embeddings": 2048 * 4}
 START, END = "<!-- cost_model -->", "<!-- end -->"
+# Of how many cases a price is told.
+PRICED_CASES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class ListPrice:
+    """A public list price of a machine on demand, without discounts, in USD an hour.
+
+    Attributes:
+        cores: virtual ones, as the cores here are.
+    """
+
+    machine: str
+    usd_per_hour: float
+    cores: int
+
+    def of(self, core_hours: float) -> float:
+        """Return USD of so many core-hours on machines that are kept busy."""
+        return core_hours * self.usd_per_hour / self.cores
+
+
+# Read on this day in the tables of the open project SkyPilot (github.com/skypilot-org/skypilot-catalog: catalogs/v8/aws at 00148f2,
+# catalogs/v8/gcp at 006059e, catalogs/v6/azure at 098741e).
+READ = "30 November 2026"
+LIST_PRICES = (
+    ListPrice("AWS c6i.4xlarge, us-east-1", 0.68, 16),
+    ListPrice("Google n2-standard-16, us-central1", 0.77694, 16),
+    ListPrice("Azure F16s v2, East US", 0.677, 16),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +157,17 @@ def lines_of(case: Case, ceilings: Ceilings, sizes: Sequence[int] = SIZES) -> li
     ]
 
 
+def price_lines(kinds: Mapping[str, Case]) -> list[tuple[str, list[str]]]:
+    """Return what PRICED_CASES cost by kind of run: core-seconds of a case, core-hours, and USD by price."""
+    lines = []
+    for name, case in kinds.items():
+        hours = PRICED_CASES * case.core_s / 3600
+        lines.append(
+            (name, [_number(case.core_s), _number(hours), *(_number(price.of(hours)) for price in LIST_PRICES)])
+        )
+    return lines
+
+
 def to_markdown(head: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> str:
     """Return a table."""
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
@@ -146,9 +186,35 @@ def _table_bytes(store: FeatureStore, names: Sequence[str]) -> float:
     return float(sum(sum(pa.table(delta.get_add_actions())["size_bytes"].to_pylist()) for delta in opened))
 
 
+def _measured(url: str, run_id: str | None, *, shared: bool) -> tuple[Mapping[str, object], Case]:
+    """Return the newest finished run of a store, or the one that is named, and what a case of it cost.
+
+    Args:
+        shared: others used the machine: a core is taken to be held for what it computed.
+    """
+    store = FeatureStore(url)
+    runs = [
+        run
+        for run in store.runs().to_pylist()
+        if run["state"] == "completed" and run_id in (None, run["run_id"]) and run["worked_cases"]
+    ]
+    if not runs:
+        raise SystemExit(f"{url} has no such finished run")
+    case = case_of(runs[0], _table_bytes(store, list(json.loads(runs[0]["rows"]))))
+    return runs[0], replace(case, core_s=case.cpu_s) if shared else case
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--store", required=True)
+    parser.add_argument(
+        "--beside",
+        action="append",
+        default=[],
+        metavar="NAME=STORE",
+        help="a run of another kind, whose price stands beside; repeatable",
+    )
+    parser.add_argument("--name", default="features of given outlines", help="of the first run among prices")
     parser.add_argument("--run", help="the newest finished one by default; all rows of the store count as its own")
     parser.add_argument("--requests", type=Path, required=True, help="what benchmark_requests printed")
     parser.add_argument("--rows-per-second", type=float, required=True, help="full rows, of benchmark_scale")
@@ -164,22 +230,16 @@ def main() -> None:
         help="count what workers computed, not how long they were held: others used the machine meanwhile",
     )
     arguments = parser.parse_args()
-    store = FeatureStore(arguments.store)
-    runs = [
-        run
-        for run in store.runs().to_pylist()
-        if run["state"] == "completed" and arguments.run in (None, run["run_id"]) and run["worked_cases"]
-    ]
-    if not runs:
-        raise SystemExit("there is no such finished run")
-    case = case_of(runs[0], _table_bytes(store, list(json.loads(runs[0]["rows"]))))
-    if arguments.shared_machine:
-        case = replace(case, core_s=case.cpu_s)
+    run, case = _measured(arguments.store, arguments.run, shared=arguments.shared_machine)
+    kinds = {arguments.name: case}
+    for text in arguments.beside:
+        name, _, url = text.partition("=")
+        kinds[name] = _measured(url, None, shared=arguments.shared_machine)[1]
     requests = json.loads(arguments.requests.read_text())
     ceilings = Ceilings(
         arguments.rows_per_second, arguments.tasks_per_second, arguments.batch_cases, arguments.batch_seconds, requests
     )
-    measured = json.loads(runs[0]["stages"])
+    measured = json.loads(str(run["stages"]))
     stages = {name: measured[name] for name in STAGES if name in measured}
     a_case = [
         ("worker core, s", [_number(case.core_s)]),
@@ -198,7 +258,7 @@ def main() -> None:
     limits = [(name, [_number(n), _number(n / case.core_s)]) for name, n in ceilings.cores(case).items()]
     text = "\n\n".join(
         [
-            f"{runs[0]['worked_cases']} cases on {runs[0]['workers']}; a batch asks object storage "
+            f"{run['worked_cases']} cases on {run['workers']}; a batch asks object storage "
             f"{_number(sum(requests['batch'].values()))} times; at most {_number(ceilings.rows_per_s)} full rows/s and "
             f"{_number(ceilings.tasks_per_s)} tasks/s."
             + (
@@ -208,6 +268,12 @@ def main() -> None:
             ),
             to_markdown(["a case", "measured"], a_case),
             to_markdown(["cases", *(f"{size:,}" for size in SIZES)], lines_of(case, ceilings)),
+            f"What {PRICED_CASES:,} cases cost in USD, at list prices on demand as read on {READ}, on machines that are kept busy; "
+            "storage, traffic and discounts are not in it. A core is a virtual one, here and there.",
+            to_markdown(
+                ["kind of run", "core-s a case", "core-hours", *(price.machine for price in LIST_PRICES)],
+                price_lines(kinds),
+            ),
             to_markdown(["limit of one driver", "cores that it keeps at work", "cases/s"], limits),
         ]
     )

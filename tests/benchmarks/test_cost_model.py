@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from tests.benchmarks.cost_model import Case, Ceilings, case_of, lines_of
+from tests.benchmarks.cost_model import LIST_PRICES, Case, Ceilings, case_of, lines_of, price_lines
 
 REQUESTS = {"case": {"PUT": 6.0, "GET": 2.0}, "batch": {"PUT": 10.0}}
 
@@ -46,3 +46,11 @@ def test_the_model_is_the_run_times_the_number_of_cases() -> None:
 def test_a_run_that_worked_on_nothing_is_no_measure() -> None:
     with pytest.raises(SystemExit, match="worked on no case"):
         case_of({"run_id": "r", "worked_cases": 0}, 0.0)
+
+
+def test_money_is_core_hours_at_the_price_of_a_core() -> None:
+    case = Case(3.6, 3.0, 0, 0, 0, 0, {}, 0)
+    # A hundred core-hours; 16 cores cost 0.68 USD an hour.
+    [(name, figures)] = price_lines({"features": case})
+    assert (name, figures[:3]) == ("features", ["3.6", "100", "4.25"])
+    assert [round(price.of(16), 5) for price in LIST_PRICES] == [0.68, 0.77694, 0.677]

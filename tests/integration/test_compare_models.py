@@ -97,6 +97,10 @@ def test_variants_stand_beside_the_reference_whose_estimate_is_the_fits(store: P
     assert document["variants"][0]["auc"]["value"] == nested["auc"]
     page = (tmp_path / "out" / "comparison.html").read_text()
     assert "constant is not compared" in page
+    networks = ("torchvision:resnet101", "torchvision:resnet18")
+    licences = [f"the licence of the weights file of the image network {name} is not known" for name in networks]
+    assert [told in said for told, said in zip(licences, document["licences"], strict=True)] == [True, True]
+    assert all(told in page for told in licences)
     assert "None" not in page
     with (tmp_path / "out" / "tables" / "discrimination.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -192,6 +196,8 @@ def test_a_bundle_names_its_network_and_scores_its_embeddings(store: Path, tmp_p
     shown = json.loads(run("bundle", "show", bundle, "--json").stdout)
     assert contracts.problems_of(shown, "commands/bundle.json") == []
     assert shown["backbone"] == "torchvision:resnet18"
+    assert [warning["kind"] for warning in shown["warnings"]] == ["licence"]
+    assert "licence not known" in run("bundle", "show", bundle).stdout
     scored = run("score", "--store", store, "--bundle", bundle, "--center", "C2", "--json")
     assert json.loads(scored.stdout)["scored"] == 14
     # What scores tables needs no network; of two of them, this version knows nothing.

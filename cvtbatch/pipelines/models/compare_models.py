@@ -14,7 +14,6 @@ from cvtbatch.dlrn.settings import FitSettings, Model
 from cvtbatch.dlrn.tasks import Task, TaskResult, plan_frozen_tasks, plan_nested_tasks
 from cvtbatch.dlrn.variants import BEST, VariantScores, best_variant, fitted_variant, regression_variant
 from cvtbatch.documents import to_document
-from cvtbatch.embedding.weights import is_non_commercial
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.extras import require
@@ -26,6 +25,7 @@ from cvtbatch.pipelines.models.compare_tasks import CompareItem, FitPart, result
 from cvtbatch.pipelines.models.training_cohort import TrainingData, read_training
 from cvtbatch.pipelines.models.training_networks import describe_networks
 from cvtbatch.pipelines.models.unseen_rows import find_unseen
+from cvtbatch.pipelines.shared.bundle_networks import caution_of
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.store import FeatureStore
@@ -77,14 +77,13 @@ def compare_variants(
     pinned = open_pinned(store_url, snapshot, "compare-models")
     plan = plan_comparison(job, pinned, spec_ids)
     reference = plan.refits[REFERENCE]
-    data = read_training(reference.source)
-    optimistic = _audit(data)
+    read = {refit.source: read_training(refit.source) for refit in plan.refits.values()}
+    data, optimistic = read[reference.source], [_audit(own) for own in read.values()]
     unseen = find_unseen(job, plan)
     whole = {
         name: {column: column_values(column, f"compare.variants.{name}", data, pinned.view) for column in wanted}
         for name, wanted in plan.columns.items()
     }
-    read = {refit.source: read_training(refit.source) for refit in plan.refits.values()}
     cohorts = _same_rows(read)
     cohort = cohorts[reference.source]
     there = np.isin(data.cohort.keys, cohort.keys)
@@ -115,9 +114,9 @@ def compare_variants(
         excluded={**data.excluded, **elsewhere},
         unscored=unscored,
         folds=reference.settings.nested.folds,
-        marks=(OPTIMISTIC,) if optimistic else (),
+        marks=(OPTIMISTIC,) if any(optimistic) else (),
         not_for_inference=", ".join(_unfit_weights(read)) or None,
-        non_commercial=_non_commercial(read, pinned.store),
+        licences=_licences(read, pinned.store),
         comparison=comparison,
         variants=tuple(
             ComparedVariant(
@@ -157,20 +156,14 @@ def _unfit_weights(read: Mapping[CohortSource, TrainingData]) -> dict[str, None]
     return {str(data.weights["name"]): None for data in read.values() if data.weights["not_for_inference"]}
 
 
-def _non_commercial(read: Mapping[CohortSource, TrainingData], store: FeatureStore) -> tuple[str, ...]:
-    """Say of each network whose weights allow no commercial use under which terms they are."""
-    networks = {
-        network: None
+def _licences(read: Mapping[CohortSource, TrainingData], store: FeatureStore) -> tuple[str, ...]:
+    """Return what the licences of all variants' weights ask of a reader, each once."""
+    found = [
+        caution_of(network.name, network.source, network.licence)
         for data in read.values()
-        for network in describe_networks(
-            [spec for spec in data.spec_chain if spec.kind == "embedding"], data.weights, store
-        )
-    }
-    return tuple(
-        f"weights {network.source} of {network.name}: {network.licence}"
-        for network in networks
-        if is_non_commercial(network.licence)
-    )
+        for network in describe_networks(data.embeddings, data.weights, store)
+    ]
+    return tuple(dict.fromkeys(filter(None, found)))
 
 
 def _same_rows(read: Mapping[CohortSource, TrainingData]) -> dict[CohortSource, Cohort]:

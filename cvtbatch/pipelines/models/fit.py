@@ -203,10 +203,9 @@ def _settings(specs: Sequence[Spec]) -> dict[str, object]:
 
 def _backbones(data: TrainingData, store: FeatureStore) -> dict[str, object]:
     """Return what bundle.json says of an image network in place of the default one, or of several fused; nothing of that one."""
-    embeddings = [spec for spec in data.spec_chain if spec.kind == "embedding"]
-    if [network_of(spec.content()) for spec in embeddings] == [DEFAULT.name]:
+    if [network_of(spec.content()) for spec in data.embeddings] == [DEFAULT.name]:
         return {}
-    return {"backbones": [to_document(network) for network in describe_networks(embeddings, data.weights, store)]}
+    return {"backbones": [to_document(network) for network in describe_networks(data.embeddings, data.weights, store)]}
 
 
 def _regions(fit: Fit, data: TrainingData) -> dict[str, object]:

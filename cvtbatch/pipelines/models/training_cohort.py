@@ -71,6 +71,11 @@ class TrainingData:
     acquisition: Columns
     features: str
 
+    @property
+    def embeddings(self) -> tuple[Spec, ...]:
+        """The specification of the embeddings, or those that are fused, in their order."""
+        return tuple(spec for spec in self.spec_chain if spec.kind == "embedding")
+
 
 @lru_cache(maxsize=1)
 def read_training(source: CohortSource) -> TrainingData:

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cvtbatch.dlrn.description import Description
-from cvtbatch.embedding.weights import licence_of
+from cvtbatch.embedding.weights import is_non_commercial, licence_of
 from cvtbatch.errors import InputError
+
+# What the names of random weights begin with.
+UNTRAINED = "random:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class NetworkWeights:
     licence: str
 
     def __str__(self) -> str:
-        terms = "" if self.name.startswith("random:") else f", licence {self.licence or 'not known'}"
+        terms = "" if self.name.startswith(UNTRAINED) else f", licence {self.licence or 'not known'}"
         return f"{self.backbone}, weights {self.name}, SHA-256 {self.sha256 or 'not known'}{terms}"
 
 
@@ -35,6 +38,21 @@ def networks_of(told: Description) -> tuple[NetworkWeights, ...]:
     if not own:
         return (NetworkWeights(told.backbone, weights.name, weights.sha256, licence_of(weights.name)),)
     return tuple(NetworkWeights(one.name, one.source, one.sha256, one.licence) for one in own)
+
+
+def caution_of(backbone: str, weights: str, licence: str) -> str | None:
+    """Say that a licence, or terms that may apply, allow no commercial use, or that it is not known; nothing of another.
+
+    Weights that were never trained are of no use that a licence could forbid.
+    """
+    if weights.startswith(UNTRAINED):
+        return None
+    whose = f"weights {weights} of the image network {backbone}"
+    if not licence:
+        return f"the licence of the {whose} is not known: ask who made them what they may be used for"
+    if is_non_commercial(licence):
+        return f"not for commercial use, or so by terms that may apply: {whose}: {licence}"
+    return None
 
 
 def names_weights(overrides: Sequence[str]) -> bool:

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cvtbatch.dlrn.description import Description
-from cvtbatch.embedding.weights import is_non_commercial
-from cvtbatch.pipelines.shared.bundle_networks import networks_of
+from cvtbatch.pipelines.shared.bundle_networks import caution_of, networks_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +15,7 @@ class BundleWarning:
         message: what is so, what it means, and what can be done about it.
     """
 
-    kind: Literal["untrained_weights", "non_commercial", "no_settings"]
+    kind: Literal["untrained_weights", "licence", "no_settings"]
     message: str
 
 
@@ -31,11 +30,8 @@ def bundle_warnings(told: Description) -> tuple[BundleWarning, ...]:
                 "trained: its scores show that the machinery works, and say nothing of any patient",
             )
         )
-    found += [
-        BundleWarning("non_commercial", f"weights {network.name} of {network.backbone}: {network.licence}")
-        for network in networks_of(told)
-        if is_non_commercial(network.licence)
-    ]
+    cautions = [caution_of(network.backbone, network.name, network.licence) for network in networks_of(told)]
+    found += [BundleWarning("licence", caution) for caution in cautions if caution is not None]
     if told.spec_settings is None:
         ids = ", ".join(told.specs.of_kind(kind) for kind in ("volume", "radiomics", "embedding"))
         found.append(

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch.store import View
@@ -16,23 +15,15 @@ def find_duplicates(view: View) -> Document:
     Cases have the same image where their decoded voxels and geometry are equal. A patient is known within a centre only, and
     texts that merely repeat the case id, as is the default, say nothing of another centre's.
     """
-    volumes = view.rows("volumes", ["case_key", "center", "image_digest"])
-    cases = view.rows("cases", ["case_key", "center", "case_id", "patient"])
+    volumes = view.repeated("volumes", ["case_key", "center", "image_digest"], "image_digest")
+    cases = view.repeated("cases", ["case_key", "center", "case_id", "patient"], "patient")
     named = cases.filter(pc.not_equal(cases["patient"], cases["case_id"]))
-    images = _groups(_repeated(volumes, "image_digest"), "image_digest", "case_key")
-    patients = _groups(_repeated(named, "patient"), "patient", "center")
+    images = _groups(volumes.to_pylist(), "image_digest", "case_key")
+    patients = _groups(named.to_pylist(), "patient", "center")
     return {
         "same_image": [{"cases": keys, "across_centers": across} for keys, across in images],
         "same_patient_text": [{"cases": keys} for keys, across in patients if across],
     }
-
-
-def _repeated(rows: pa.Table, by: str) -> list[Mapping[str, str]]:
-    """Return the rows whose value is that of another row too; of a large store they are few."""
-    values = rows[by].value_counts()
-    several = values.field("values").filter(pc.greater(values.field("counts"), 1))
-    repeated: list[Mapping[str, str]] = rows.filter(pc.is_in(rows[by], value_set=several)).to_pylist()
-    return repeated
 
 
 def _groups(rows: list[Mapping[str, str]], by: str, apart: str) -> list[tuple[list[str], bool]]:

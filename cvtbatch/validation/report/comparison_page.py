@@ -56,7 +56,7 @@ class ComparisonPage:
         folds: of the nested estimate.
         marks: what all numbers are to be read with.
         not_for_inference: names of the image networks' weights where they are so.
-        non_commercial: weights that allow no commercial use, each with its terms.
+        licences: what those of the weights ask of a reader.
         lacking: by variant, why it has no scores.
         external: centres that no variant was fitted on; what is excluded, unscored and lacking there is said apart.
         job: cohort, fit and compare, as they were resolved.
@@ -71,7 +71,7 @@ class ComparisonPage:
     folds: int
     marks: tuple[str, ...]
     not_for_inference: str | None
-    non_commercial: tuple[str, ...]
+    licences: tuple[str, ...]
     comparison: Comparison
     variants: tuple[ComparedVariant, ...]
     lacking: Mapping[str, str]
@@ -103,7 +103,7 @@ class ComparisonPage:
                 for name in ("snapshot", "snapshot_digest", "centers", "outlines", "excluded", "unscored", "marks")
             },
             "not_for_inference": self.not_for_inference,
-            "non_commercial": list(self.non_commercial),
+            "licences": list(self.licences),
             "folds": self.folds,
             **{
                 name: plain(getattr(found, name))

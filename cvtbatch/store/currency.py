@@ -1,0 +1,160 @@
+"""Which rows of a store's tables are current: the newest of their keys that stand on current ones, and are among those selected."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cvtbatch import contracts
+from cvtbatch.contracts import TableContract
+from cvtbatch.store.condensed import Condensed, Key, Places
+from cvtbatch.store.fingerprints import Fingerprints, are_among, fingerprints, newest_of
+from cvtbatch.store.row_keys import INPUT_KEYS, IS_OUTLINE, PARENT_KEYS, REGION, VOLUME_KEYS
+from cvtbatch.store.tables import ROWS_TOGETHER
+
+# What rows of a table are compared by with those that they stand on: columns together, and columns alone. What describes outlines
+# is compared by INPUT_KEYS.
+OF_VOLUME, OF_REVIEW, LOOKED_AT = (
+    ("case_key", *VOLUME_KEYS),
+    ("case_key", "roi_key", "input_digest"),
+    ("case_key", "input_digest"),
+)
+FAILED = ("roi_key", "input_digest")
+DECIDED_BY: Mapping[str, tuple[tuple[Key, ...], tuple[str, ...]]] = {
+    "volumes": ((OF_VOLUME,), ()),
+    "rois": ((OF_VOLUME, INPUT_KEYS), (REGION,)),
+    "outlines": ((OF_VOLUME,), ()),
+    "regions": ((PARENT_KEYS, INPUT_KEYS), ()),
+    "reviews": ((OF_REVIEW, LOOKED_AT), ("roi_key",)),
+    "failures": ((FAILED,), ("scope", "resolved")),
+}
+# Of tables on whose rows many others stand; what others are compared by is learned with them.
+STOOD_ON: Mapping[str, Key] = {"volumes": OF_VOLUME, "rois": INPUT_KEYS, "regions": INPUT_KEYS}
+Flags = npt.NDArray[np.bool_]
+# Yield some columns of a table's rows that pass a filter, in stored order.
+Stream = Callable[[str, Sequence[str], pc.Expression | None], Iterator[pa.RecordBatch]]
+
+
+class Currency:
+    """Tells which rows are current; a table is looked at before those that its rows stand on.
+
+    Args:
+        restrictions: the values that are left of a column, by column; none where it is not restricted.
+    """
+
+    def __init__(
+        self,
+        contract: Callable[[str], TableContract],
+        stream: Stream,
+        restrictions: Mapping[str, Sequence[str]],
+    ) -> None:
+        self._contract, self._stream = contract, stream
+        self._restrictions = {column: values for column, values in restrictions.items() if values}
+        self._places: dict[str, Places] = {}
+        # Of current rows, by table and columns.
+        self._standing: dict[tuple[str, Key], Fingerprints] = {}
+
+    def places(self, name: str) -> Places:
+        """Return which rows of a table are current, by their places in stored order, ascending."""
+        if name not in self._places:
+            of_others = STOOD_ON.get(name)
+            rows = self._condensed(name, also=of_others)
+            self._places[name] = self._current(name, rows)
+            if of_others is not None:
+                self._standing[name, of_others] = rows.keys[of_others][self._places[name]]
+        return self._places[name]
+
+    def places_where(self, name: str, where: pc.Expression) -> Places:
+        """Return which rows are current of those that pass a filter, of a table whose rows never change."""
+        return self._current(name, self._condensed(name, where))
+
+    def places_among(self, name: str, rows: pa.Table) -> Places:
+        """Return which of some rows are current, that have the columns which decide on it (`deciding`)."""
+        return self._current(name, self._condensed(name, rows=rows))
+
+    def _condensed(
+        self, name: str, where: pc.Expression | None = None, rows: pa.Table | None = None, also: Key | None = None
+    ) -> Condensed:
+        """Return what decides which rows of a table are current.
+
+        Args:
+            rows: that are in memory already, with the columns that decide on it; by default all.
+            also: columns of which fingerprints are wanted too.
+        """
+        contract = self._contract(name)
+        keys, others = self._decided_by(contract)
+        keys = list(dict.fromkeys([*keys, *([also] if also else [])]))
+        # Where nothing decides, all rows are current: they are counted by one column.
+        columns = list(dict.fromkeys([*(column for key in keys for column in key), *others])) or [contract.key[0]]
+        batches = self._stream(name, columns, where) if rows is None else rows.to_batches(ROWS_TOGETHER)
+        return Condensed.of(batches, contract.arrow(), keys, others)
+
+    def _decided_by(self, contract: TableContract) -> tuple[list[Key], list[str]]:
+        """Return by which columns together, and by which alone, it is decided which rows of a table are current."""
+        names = contract.arrow().names
+        describes = contract.features or contract.name in {"embeddings", *contracts.description_tables()}
+        keys, others = ((INPUT_KEYS,), ()) if describes else DECIDED_BY.get(contract.name, ((), ()))
+        restricted = [column for column in self._restrictions if column in names]
+        if contract.appends == "when_changed":
+            return [contract.key, *keys], [*dict.fromkeys([*others, *restricted, "sequence"])]
+        return [*keys], [*dict.fromkeys([*others, *restricted])]
+
+    def _current(self, name: str, rows: Condensed) -> Places:
+        """Return which of some rows are current."""
+        contract = self._contract(name)
+        if contract.appends == "once":
+            return np.flatnonzero(self._counts(name, rows))
+        places = newest_of(rows.keys[contract.key], rows.others["sequence"].to_numpy())
+        return places[self._counts(name, rows.take(places))]
+
+    def _counts(self, name: str, rows: Condensed) -> Flags:
+        """Say which rows, newest of their keys, stand on current ones and are among those selected."""
+        counts = np.ones(rows.count, np.bool_)
+        if not rows.count:
+            # Nor is what they would stand on looked at.
+            return counts
+        if name in {"rois", "outlines"}:
+            counts = self._on_volumes(rows)
+            derived = np.asarray(rows.others[REGION].is_valid()) if name == "rois" else np.zeros(0, np.bool_)
+            if derived.any():
+                counts[derived] &= self._stand_on(rows.keys[INPUT_KEYS][derived], "regions", INPUT_KEYS)
+        elif name == "regions":
+            counts = are_among(rows.keys[PARENT_KEYS], self._parents())
+        elif name == "reviews":
+            of_outlines = self._stand_on(rows.keys[OF_REVIEW], "rois", OF_REVIEW)
+            of_volumes = self._stand_on(rows.keys[LOOKED_AT], "volumes", ("case_key", "image_digest"))
+            counts = of_outlines | np.asarray(pc.equal(rows.others["roi_key"], "")) & of_volumes
+        elif name == "failures":
+            of_cases = np.asarray(pc.equal(rows.others["scope"], "extraction"))
+            counts = (of_cases | self._stand_on(rows.keys[FAILED], "rois", FAILED)) & ~np.asarray(
+                rows.others["resolved"]
+            )
+        elif INPUT_KEYS in rows.keys:
+            counts = self._stand_on(rows.keys[INPUT_KEYS], "rois", INPUT_KEYS)
+        for column, values in self._restrictions.items():
+            if column in rows.others.column_names:
+                # What a person drew has no specification of outlines.
+                given = rows.others[column]
+                chosen = pc.or_(pc.is_null(given), pc.is_in(given, value_set=pa.array(values, pa.string())))
+                counts = counts & np.asarray(chosen)
+        return counts
+
+    def _stand_on(self, keys: Fingerprints, name: str, columns: tuple[str, ...]) -> Flags:
+        """Say which fingerprints are those of some columns of a table's current rows."""
+        # It may be one that is learned with the indices.
+        indices = self.places(name)
+        if (name, columns) not in self._standing:
+            self._standing[name, columns] = fingerprints(self._stream(name, columns, None), columns)[indices]
+        return are_among(keys, self._standing[name, columns])
+
+    def _on_volumes(self, rows: Condensed) -> Flags:
+        """Say which rows lie on the current volume of their case."""
+        return self._stand_on(rows.keys[OF_VOLUME], "volumes", OF_VOLUME)
+
+    def _parents(self) -> Fingerprints:
+        """Return the inputs that are outlines, of every reader, and current, whatever the view is restricted to."""
+        rows = self._condensed("rois", IS_OUTLINE)
+        rows = rows.take(newest_of(rows.keys[self._contract("rois").key], rows.others["sequence"].to_numpy()))
+        return rows.keys[INPUT_KEYS][self._on_volumes(rows)]

@@ -1,0 +1,58 @@
+"""Fingerprints are equal where all texts are, whatever slices and batches hold them; what is built on them is what dicts say."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from cvtbatch.store import fingerprints as module
+from cvtbatch.store.fingerprints import are_among, fingerprints, newest_of, repeated_in
+
+TEXTS = ["", None, "a", "a\0", "\0", "ab", "abcd", "abcde", "é", "日本", "x" * 5000, "a", None, "", "abcd\0\0\0\0"]
+
+
+def test_fingerprints_are_equal_where_all_columns_are_and_nowhere_else() -> None:
+    pairs = [(first, second) for first in TEXTS for second in TEXTS]
+    rows = pa.table({"a": [first for first, _ in pairs], "b": [second for _, second in pairs]})
+    found = [tuple(row) for row in fingerprints(rows, ["a", "b"]).tolist()]
+    by_pair = dict(zip(pairs, found, strict=True))
+    assert found == [by_pair[pair] for pair in pairs]
+    assert len(set(by_pair.values())) == len(by_pair)
+
+
+def test_fingerprints_do_not_depend_on_how_rows_are_cut() -> None:
+    rows = pa.table({"number": list(range(15)), "text": TEXTS})
+    whole = fingerprints(rows, ["text", "number"])
+    cut = pa.concat_tables([rows.slice(0, 3), rows.slice(3, 0), rows.slice(3, 7), rows.slice(10)])
+    assert np.array_equal(fingerprints(cut, ["text", "number"]), whole)
+    assert np.array_equal(fingerprints(rows.slice(5), ["text", "number"]), whole[5:])
+    assert fingerprints(rows.slice(0, 0), ["text"]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("alike", [False, True])
+def test_sets_and_newest_rows_are_those_of_dicts(alike: bool) -> None:
+    """Keys that are alike in their first number are told apart by the second."""
+    draw = np.random.default_rng(1)
+    keys = draw.integers(0, 40, (300, 2)).astype(np.uint64)
+    others = draw.integers(0, 40, (700, 2)).astype(np.uint64)
+    if alike:
+        keys[:, 0], others[:, 0] = 7, 7
+    told, of_others = list(map(tuple, keys.tolist())), set(map(tuple, others.tolist()))
+    assert are_among(keys, others).tolist() == [key in of_others for key in told]
+    assert not are_among(keys, others[:0]).any()
+    assert are_among(keys[:0], others).shape == (0,)
+    assert repeated_in(keys).tolist() == [place for place, key in enumerate(told) if told.count(key) > 1]
+    sequences = draw.integers(0, 9, 300)
+    newest: dict[tuple[int, ...], int] = {}
+    for place, key in enumerate(told):
+        if key not in newest or sequences[place] > sequences[newest[key]]:
+            newest[key] = place
+    assert newest_of(keys, sequences).tolist() == sorted(newest.values())
+    assert newest_of(keys[:0], sequences[:0]).tolist() == []
+
+
+def test_a_process_keeps_its_keys() -> None:
+    """Longer texts do not change what short ones give."""
+    before = fingerprints(pa.table({"a": ["short"]}), ["a"])
+    fingerprints(pa.table({"a": ["long" * 100]}), ["a"])
+    module._secrets.cache_clear()
+    assert np.array_equal(fingerprints(pa.table({"a": ["short", "long" * 100]}), ["a"])[:1], before)
