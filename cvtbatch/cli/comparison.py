@@ -23,6 +23,7 @@ from cvtbatch.cli.tables import print_table
 if TYPE_CHECKING:
     from cvtbatch.engine import ClusterConfig
     from cvtbatch.pipelines.models.compare_models import CompareReport
+    from cvtbatch.validation.external_comparison import ExternalModel
     from cvtbatch.validation.values import Estimate, Interval
 
 
@@ -121,26 +122,31 @@ def _print(report: "CompareReport") -> None:
 
 def _print_external(report: "CompareReport") -> None:
     from cvtbatch.validation.report.comparison_tables import counted_cases
-    from cvtbatch.validation.values import Estimate, NotComputable
 
     for center in report.found.external:
         counted = counted_cases(center.events, center.by_class, "the event")
         say(f"{center.center}, on which no variant is fitted: {center.cases} cases, {counted}")
-        rows = []
-        for model in center.models:
-            difference = model.auc_difference
-            less, p_value = "", ""
-            if difference is not None and not isinstance(difference, NotComputable):
-                less = _shown(difference.difference)
-                p_value = "" if isinstance(difference.test, NotComputable) else f"{difference.test.p_value:.3g}"
-            rows.append((model.name, _shown(model.auc) if isinstance(model.auc, Estimate) else "", less, p_value))
         compared = report.found.comparison
-        header = ("variant", f"{compared.measure} (95 % CI)", f"less {compared.reference} (95 % CI)", "P (DeLong)")
-        print_table("Variants", header, rows)
+        last = "accuracy (95 % CI)" if center.by_class else "P (DeLong)"
+        header = ("variant", f"{compared.measure} (95 % CI)", f"less {compared.reference} (95 % CI)", last)
+        print_table("Variants", header, [_external_row(model) for model in center.models])
     for name, count in report.found.external_unscored.items():
         say(f"{name}: without a score of {count} cases of other centres")
     for name, reason in report.found.external_lacking.items():
         say(f"{name} is not compared at other centres: {reason}")
+
+
+def _external_row(model: "ExternalModel") -> tuple[str, str, str, str]:
+    """Return a variant's cells at a centre: AUC or M, or why there is none, the difference, and accuracy or P."""
+    from cvtbatch.validation.values import NotComputable
+
+    if isinstance(model.auc, NotComputable):
+        return model.name, f"none: {model.auc.reason}", "", ""
+    difference, less, last = model.auc_difference, "", ""
+    if difference is not None and not isinstance(difference, NotComputable):
+        less = _shown(difference.difference)
+        last = "" if isinstance(difference.test, NotComputable) else f"{difference.test.p_value:.3g}"
+    return model.name, _shown(model.auc), less, _shown(model.accuracy) if model.accuracy else last
 
 
 def _shown(estimate: "Estimate") -> str:

@@ -62,20 +62,19 @@ def fit_multinomial(terms: Floats, outcome: Integers, names: Sequence[str], *, f
     design = np.column_stack([np.ones(len(terms)), terms])
     require_independent(design, names)
     if firth:
-        return _fit_firth(design, outcome, names)
+        return _climb(design, outcome, names, firth=True)
     if are_separated(design, outcome):
-        raise InputError(
-            "separation",
-            f"{', '.join(names)} part some classes of {len(terms)} cases completely or nearly so: no finite coefficients fit "
-            "them best; put rare classes together (OTHER in fit.classes), leave a clinical term out, or set fit.firth to true for "
-            "Firth's correction",
-        )
-    import statsmodels.api as sm
+        raise _separation(len(terms), names)
+    return _fit_newton(design, outcome, names) or _climb(design, outcome, names, firth=False)
 
-    result = sm.MNLogit(outcome, design).fit(disp=False, method="newton", maxiter=NEWTON_STEPS, tol=NEWTON_TOLERANCE)
-    covariance = np.asarray(result.cov_params())
-    # statsmodels has a column a class.
-    return _summarise(np.asarray(result.params).T, covariance, names, False, len(terms), float(result.llf))
+
+def _separation(cases: int, names: Sequence[str]) -> InputError:
+    return InputError(
+        "separation",
+        f"{', '.join(names)} part some classes of {cases} cases completely or nearly so: no finite coefficients fit "
+        "them best; put rare classes together (OTHER in fit.classes), leave a clinical term out, or set fit.firth to true for "
+        "Firth's correction",
+    )
 
 
 def fit_multinomial_or_correct(
@@ -121,11 +120,37 @@ def are_separated(design: Floats, outcome: Integers) -> bool:
     return bool(-result.fun > SEPARATION_MARGIN * len(signed))
 
 
-def _fit_firth(design: Floats, outcome: Integers, names: Sequence[str]) -> MultinomialFit:
-    """Climb the penalised likelihood from 0, in orthogonal coordinates, which its maximum follows.
+def _fit_newton(design: Floats, outcome: Integers, names: Sequence[str]) -> MultinomialFit | None:
+    """Return statsmodels' fit by Newton's steps; None where they overshoot, as they do among classes that are nearly parted."""
+    import statsmodels.api as sm
+
+    model = sm.MNLogit(outcome, design)
+    # Its own word on convergence is of digits of the coefficients, which large ones never settle.
+    how = {"method": "newton", "maxiter": NEWTON_STEPS, "tol": NEWTON_TOLERANCE, "warn_convergence": False}
+    try:
+        with np.errstate(all="ignore"):
+            result = model.fit(disp=False, **how)
+            covariance, score = np.asarray(result.cov_params()), model.score(np.ravel(result.params, order="F"))
+            if not _is_maximum(covariance, score):
+                return None
+    except np.linalg.LinAlgError:
+        return None
+    # statsmodels has a column a class.
+    return _summarise(np.asarray(result.params).T, covariance, names, False, len(design), float(result.llf))
+
+
+def _is_maximum(covariance: Floats, score: Floats) -> bool:
+    """Say whether Newton's next step would be no step any more; not where it is not finite."""
+    step = np.abs(covariance @ score) / np.sqrt(np.diag(covariance))
+    return bool(step.max() < LONGEST_LAST_STEP)
+
+
+def _climb(design: Floats, outcome: Integers, names: Sequence[str], *, firth: bool) -> MultinomialFit:
+    """Climb the likelihood, with Firth's correction the penalised one, from 0, in orthogonal coordinates, which it follows.
 
     Raises:
-        InternalError: "no_convergence".
+        InputError: "separation": the likelihood is too flat at its top.
+        InternalError: "no_convergence": the penalised one, which has a maximum.
     """
     from scipy.optimize import minimize
 
@@ -137,23 +162,24 @@ def _fit_firth(design: Floats, outcome: Integers, names: Sequence[str]) -> Multi
     unit = basis * stretch
 
     def falling(coordinates: Floats) -> tuple[float, Floats]:
-        height, score, _ = _slopes(unit, truth, coordinates.reshape(classes - 1, width))
+        height, score, _ = _slopes(unit, truth, coordinates.reshape(classes - 1, width), firth=firth)
         return -height, -score.ravel()
 
     found = minimize(falling, np.zeros((classes - 1) * width), jac=True, method="BFGS", options=CLIMB)
     coefficients = np.linalg.solve(root, (found.x.reshape(classes - 1, width) * stretch).T).T
-    height, score, covariance = _slopes(design, truth, coefficients)
-    step = np.abs(covariance @ score.ravel()) / np.sqrt(np.diag(covariance))
-    if not step.max() < LONGEST_LAST_STEP:
+    height, score, covariance = _slopes(design, truth, coefficients, firth=firth)
+    if not _is_maximum(covariance, score.ravel()):
+        if not firth:
+            raise _separation(rows, names)
         raise InternalError("no_convergence", f"Firth's correction of {classes} classes did not converge")
-    return _summarise(coefficients, covariance, names, True, rows, height)
+    return _summarise(coefficients, covariance, names, firth, rows, height)
 
 
-def _slopes(design: Floats, truth: Floats, coefficients: Floats) -> tuple[float, Floats, Floats]:
-    """Return the penalised log likelihood, its gradient (K - 1, 1 + t), and the inverse of the information.
+def _slopes(design: Floats, truth: Floats, coefficients: Floats, *, firth: bool) -> tuple[float, Floats, Floats]:
+    """Return the log likelihood, its gradient (K - 1, 1 + t), and the inverse of the information.
 
-    The score of class m at a case is its residual plus half the sum over a, b of the third cumulant of (a, b, m) times x' V_ab x, V
-    being the inverse of the information: the derivative of half the logarithm of its determinant.
+    With Firth's correction, the score of class m at a case is its residual plus half the sum over a, b of the third cumulant of
+    (a, b, m) times x' V_ab x, V being the inverse of the information: the derivative of half the logarithm of its determinant.
 
     Args:
         truth: (n, K - 1) 1 for the case's class, else 0.
@@ -167,6 +193,11 @@ def _slopes(design: Floats, truth: Floats, coefficients: Floats) -> tuple[float,
     if sign <= 0:
         return float("-inf"), np.zeros_like(coefficients), np.eye(others * width)
     inverse = np.linalg.inv(information)
+    own = np.where(truth.any(axis=1), truth.argmax(axis=1) + 1, 0)
+    with np.errstate(divide="ignore"):
+        likelihood = float(np.log(whole[np.arange(len(design)), own]).sum())
+    if not firth:
+        return likelihood, (truth - share).T @ design, inverse
     spread = np.einsum("ni,aibj,nj->nab", design, inverse.reshape(others, width, others, width), design, optimize=True)
     diagonal = np.einsum("naa->na", spread)
     along = np.einsum("nab,nb->na", spread, share)
@@ -174,9 +205,6 @@ def _slopes(design: Floats, truth: Floats, coefficients: Floats) -> tuple[float,
     level = (diagonal * share).sum(axis=1, keepdims=True) - 2 * (along * share).sum(axis=1, keepdims=True)
     bend = share * (diagonal - 2 * along - level)
     score = (truth - share + bend / 2).T @ design
-    own = np.where(truth.any(axis=1), truth.argmax(axis=1) + 1, 0)
-    with np.errstate(divide="ignore"):
-        likelihood = float(np.log(whole[np.arange(len(design)), own]).sum())
     return likelihood + float(volume) / 2, score, inverse
 
 

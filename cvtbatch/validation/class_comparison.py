@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cvtbatch.errors import InternalError
+from cvtbatch.errors import InputError, InternalError
 from cvtbatch.validation.class_aucs import has_every, macro_auc, resampled_macro_aucs
 from cvtbatch.validation.external_comparison import ExternalCenter, ExternalModel
 from cvtbatch.validation.model_comparison import (
@@ -50,6 +50,7 @@ def compare_class_models(
         resamples: of the patients; those that lack a class are left out.
 
     Raises:
+        InputError: "too_few_patients": hardly a resample holds every class.
         InternalError: scores are not finite, or of another shape than the first model's; a class has no case.
     """
     shape = models[0].scores.shape
@@ -61,6 +62,11 @@ def compare_class_models(
         raise InternalError("bad_scores", "models are compared on cases that lack a class")
     weights = draw_patients(patient, resamples, seed)
     weights = weights[has_every(outcome, weights)]
+    if len(weights) < 2:
+        raise InputError(
+            "too_few_patients",
+            f"of {resamples} resamples of the patients (fit.nested.bootstrap) {len(weights)} hold every class",
+        )
     macros = [_macro(model.scores, outcome, weights) for model in models]
     differences, quantile = paired_differences(macros)
     return Comparison(
@@ -108,13 +114,9 @@ def compare_classes_at_center(
     counts = np.bincount(outcome, minlength=len(classes))
     patients = np.asarray(np.unique(patient, return_inverse=True)[1], dtype=np.int64)
     lacking = [name for name, count in zip(classes, counts.tolist(), strict=True) if not count]
-    if lacking:
-        none = NotComputable(f"no case here is of {' or of '.join(lacking)}")
-        found = tuple(
-            ExternalModel(model.name, none, none if place else None, none, NO_EVENT)
-            for place, model in enumerate(models)
-        )
-    else:
+    try:
+        if lacking:
+            raise InputError("too_few_patients", f"no case here is of {' or of '.join(lacking)}")
         compared = compare_class_models(outcome, patients, models, classes, resamples, seed)
         found = tuple(
             ExternalModel(
@@ -127,6 +129,12 @@ def compare_classes_at_center(
                 model.classes,
             )
             for model in compared.models
+        )
+    except InputError as error:
+        none = NotComputable(error.message)
+        found = tuple(
+            ExternalModel(model.name, none, none if place else None, none, NO_EVENT)
+            for place, model in enumerate(models)
         )
     by_class = dict(zip(classes, counts.tolist(), strict=True))
     return ExternalCenter(center, len(outcome), None, int(patients.max()) + 1, (), found, by_class)

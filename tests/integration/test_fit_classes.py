@@ -13,6 +13,7 @@ from cvtbatch.dlrn import load_bundle
 from cvtbatch.errors import InputError
 from cvtbatch.pipelines.models.cohort_source import CohortSource
 from cvtbatch.pipelines.models.training_cohort import read_training
+from cvtbatch.pipelines.models.unseen_rows import read_unseen
 from cvtbatch.pipelines.shared.outcomes import UNLISTED, read_outcomes
 from cvtbatch.store import FeatureStore, Selection, create_snapshot
 from cvtbatch.store.wide import PRIMARY
@@ -98,8 +99,12 @@ def test_other_stands_for_all_that_are_not_listed_and_a_class_without_cases_is_t
     told = read_training(replace(source, outcome="etiology", classes=("CVT", "HP", "OTHER")))
     assert np.bincount(told.cohort.outcome).tolist() == [21, 9, 11]
     assert "other_class" not in told.excluded
+    lacking = replace(source, outcome="etiology", classes=("CVT", "HP", "CAA", "AVM", "OTHER"))
     with pytest.raises(InputError, match="21 CVT, 9 HP, 10 CAA, 1 AVM, 0 OTHER"):
-        read_training(replace(source, outcome="etiology", classes=("CVT", "HP", "CAA", "AVM", "OTHER")))
+        read_training(lacking)
+    # A centre that nothing is fitted on may lack one.
+    elsewhere = read_unseen(lacking, ("C2",)).cohort.outcome
+    assert np.bincount(elsewhere, minlength=5).tolist() == [7, 4, 2, 1, 0]
 
 
 def test_classes_are_of_an_x_column_too_and_those_that_are_not_there_are_told(folder: Path) -> None:

@@ -27,7 +27,7 @@ class CohortSource:
         outcome: column that says what is told.
         classes: names of several classes; none for yes or no.
         regions: whose features are columns too.
-        fitted_on: whether anything is fitted on its rows, for which their slices are needed beside the largest ones.
+        fitted_on: whether anything is fitted on its rows, for which each class has cases, and slices are needed beside the largest.
     """
 
     store_url: str

@@ -52,9 +52,10 @@ def plan_comparison(job: Job, pinned: PinnedStore, spec_ids: Sequence[str]) -> P
     """
     if not job.compare.variants:
         raise InputError("no_variants", "compare.variants is empty: name what the DLRN is compared with")
-    if not job.fit.nested.repeats or not job.fit.nested.bootstrap:
+    if not job.fit.nested.repeats or job.fit.nested.bootstrap < 2:
         raise InputError(
-            "no_nested_estimate", "fit.nested.repeats or fit.nested.bootstrap is 0: variants are compared by them"
+            "no_nested_estimate",
+            "fit.nested.repeats is 0, or fit.nested.bootstrap below 2: variants are compared by them",
         )
 
     def refit(settings: FitSettings) -> Refit:
@@ -120,7 +121,8 @@ def describe_variant(name: str, job: Job, plan: Plan) -> str:
     if name == BEST:
         return f"in each outer fold the variant with the largest {'M' if job.fit.classes else 'AUC'} inside its training rows"
     if name in plan.columns:
-        return f"logistic regression on {', '.join(plan.columns[name])}"
+        kind = "multinomial" if job.fit.classes else "logistic"
+        return f"{kind} regression on {', '.join(plan.columns[name])}"
     own = job.compare.variants[name].fit
     settings = ", ".join(f"{key}={json.dumps(value)}" for key, value in _flat(own))
     model = f"model {plan.models[name]}"

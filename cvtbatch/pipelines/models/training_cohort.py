@@ -117,7 +117,8 @@ def read_training(source: CohortSource) -> TrainingData:
     rows = rows.rename_columns(["embedding" if name == source.pooling.column else name for name in columns])
     if not rows.num_rows:
         raise InputError("no_training_cases", _nobody_left(source, excluded))
-    _require_classes(source, outcomes, rows)
+    if source.fitted_on:
+        _require_classes(source, outcomes, rows)
     _require_slices(view, source, rows)
     volume_spec_id, known = rows["volume_spec_id"][0].as_py(), view.specs()
     images = _image_digests(view, volume_spec_id)

@@ -36,7 +36,7 @@ def external_tables(found: Comparison, centers: Sequence[ExternalCenter]) -> Ite
                 f"{counted_cases(center.events, center.by_class, 'the event')}."
                 for center in centers
             ),
-            "Every variant is fitted once on all training cases, the DLRN as `cvtbatch fit` has it. "
+            "Every variant is fitted once on all training cases, the DLRN as the bundle that “cvtbatch fit” makes. "
             + (
                 f"Intervals draw patients; {each}"
                 if found.by_class

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
 from statsmodels.api import MNLogit, add_constant
 
 from cvtbatch.dlrn.kernels import multinomial
@@ -86,6 +87,32 @@ def test_classes_that_are_parted_are_refused_and_it_is_said_what_to_do() -> None
     with pytest.raises(InputError, match=r"OTHER in fit\.classes.*fit\.firth") as refused:
         fit_multinomial(terms, outcome, NAMES, firth=False)
     assert refused.value.kind == "separation"
+
+
+@pytest.mark.filterwarnings("error:Maximum Likelihood", "ignore:invalid value", "ignore:overflow")
+@pytest.mark.parametrize("seed", [799, 938])
+def test_classes_that_are_nearly_parted_where_newtons_steps_overshoot_have_scikit_learns_maximum(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    terms = rng.uniform(size=(30, 3))
+    outcome = (12 * terms + rng.normal(size=(30, 3))).argmax(axis=1)
+    assert np.isnan(MNLogit(outcome, add_constant(terms)).fit(disp=False, method="newton").params).all()
+    fit = fit_multinomial(terms, outcome, NAMES, firth=False)
+    assert not fit.firth
+    plain = LogisticRegression(C=np.inf, solver="newton-cg", tol=1e-10, max_iter=10000).fit(terms, outcome)
+    np.testing.assert_allclose(fit.predict(terms), plain.predict_proba(terms), atol=1e-7)
+    told = plain.predict_proba(terms)[np.arange(30), outcome]
+    assert fit.log_likelihood == pytest.approx(np.log(told).sum(), abs=1e-9)
+    assert (of_terms(fit, "standard_error") > 0).all()
+
+
+def test_a_likelihood_that_is_too_flat_at_its_top_is_taken_for_parted_classes() -> None:
+    rng = np.random.default_rng(418)
+    terms = rng.uniform(size=(30, 3))
+    outcome = (12 * terms + rng.normal(size=(30, 3))).argmax(axis=1)
+    with pytest.raises(InputError, match="nearly so") as refused:
+        fit_multinomial(terms, outcome, NAMES, firth=False)
+    assert refused.value.kind == "separation"
+    assert fit_multinomial_or_correct(terms, outcome, NAMES, firth=False).firth
 
 
 def test_a_term_that_follows_from_others_is_refused() -> None:

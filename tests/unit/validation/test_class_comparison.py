@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score
 
-from cvtbatch.errors import InternalError
+from cvtbatch.errors import InputError, InternalError
 from cvtbatch.validation.class_comparison import NO_EVENT, NO_TEST, compare_class_models, compare_classes_at_center
 from cvtbatch.validation.model_comparison import NO_PROBABILITY, ModelScores
 from cvtbatch.validation.resampling import draw_patients
@@ -88,6 +88,17 @@ def test_at_another_centre_there_is_the_interval_and_no_test_and_a_class_that_is
     lacking = compare_classes_at_center("C3", outcome[few], patient[few], parts, CLASSES, 40, 7)
     assert lacking.by_class["CAA"] == 0
     assert lacking.models[0].auc == NotComputable("no case here is of CAA")
+
+
+def test_where_hardly_a_resample_holds_every_class_there_is_no_interval_and_no_m() -> None:
+    outcome = np.arange(6)
+    scores = np.eye(6)[None]
+    models = [ModelScores("dlrn", scores, True)]
+    with pytest.raises(InputError, match="of 3 resamples of the patients") as refused:
+        compare_class_models(outcome, np.arange(6), models, "abcdef", 3, 1)
+    assert refused.value.kind == "too_few_patients"
+    [found] = compare_classes_at_center("C2", outcome, np.arange(6), models, "abcdef", 3, 1).models
+    assert isinstance(found.auc, NotComputable)
 
 
 def test_scores_that_are_none_and_classes_without_cases_are_refused() -> None:
