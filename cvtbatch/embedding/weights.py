@@ -102,7 +102,9 @@ def licence_in(data: bytes) -> str:
 
 def is_non_commercial(licence: str) -> bool:
     """Say whether a licence, or terms that may apply, allow no commercial use, e.g. "cc-by-nc-4.0"."""
-    return re.search(r"\bnc\b|non-?commercial", licence, re.IGNORECASE) is not None
+    return (
+        re.search(r"(?<![a-z])nc(?![a-z])|non[-_ ]?commercial|research (use )?only", licence, re.IGNORECASE) is not None
+    )
 
 
 def load_weights(name: str, architecture: Architecture = DEFAULT) -> Weights:

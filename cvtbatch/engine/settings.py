@@ -1,5 +1,7 @@
 """Dask's settings: the same for schedulers, workers and drivers, wherever they run."""
 
+import dask.config
+
 # How long a silent peer is waited for: shorter than 11 s Dask itself calls too low.
 SILENCE_SECONDS = 12
 # A worker that takes more than this share of its memory limit is ended by its nanny, and started anew.
@@ -26,7 +28,8 @@ DASK_SETTINGS: dict[str, object] = {
     # By default, Dask looks a hundred times a second at what a process does, and fifty times at its clock: a twentieth of its work.
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "500ms",
-    "distributed.worker.preload": ["cvtbatch.engine.lean_worker"],
+    # Beside those of the site.
+    "distributed.worker.preload": [*dask.config.get("distributed.worker.preload", []), "cvtbatch.engine.lean_worker"],
     # A driver that is killed takes its workers with it.
     "distributed.worker.daemon": True,
     # Dask keeps its last thousand messages for debugging, and ours hold hundreds of items: some 200 MB of a driver.

@@ -5,6 +5,7 @@ A(i, j) is the mean of A(i|j) and A(j|i), and M the mean of A(i, j) over all pai
 Of two classes it is the AUC, and no class's frequency moves it. It is scikit-learn's `roc_auc_score(multi_class="ovo")`. Pure.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -12,6 +13,9 @@ import numpy as np
 
 from cvtbatch.validation.resampling import draw_patients, pairwise_wins, weighted_aucs
 from cvtbatch.validation.values import Bools, Floats, Integers
+
+# Of a class, for an interval that draws patients.
+FEWEST_PATIENTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,19 @@ def has_every(outcome: Integers, weights: Floats) -> Bools:
     """Say which resamples (samples, n) have a case of every class: (samples,)."""
     whole: Bools = np.logical_and.reduce([weights[:, outcome == own].any(axis=1) for own in np.unique(outcome)])
     return whole
+
+
+def single_patients(outcome: Integers, patient: Integers, classes: Sequence[str]) -> str | None:
+    """Say which classes have cases of one patient alone: every resample that holds the class holds the same ones.
+
+    Args:
+        outcome: (n,) 0 to K - 1, all present.
+    """
+    people = [len(np.unique(patient[outcome == number])) for number in range(len(classes))]
+    alone = [name for name, count in zip(classes, people, strict=True) if count < FEWEST_PATIENTS]
+    if not alone:
+        return None
+    return f"an interval needs cases of {FEWEST_PATIENTS} patients of each class, and {' and '.join(alone)} has those of one"
 
 
 def _wins(outcome: Integers, scores: Floats, own: int, among: Bools) -> Floats:

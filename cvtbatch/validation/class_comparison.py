@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cvtbatch.errors import InputError, InternalError
-from cvtbatch.validation.class_aucs import has_every, macro_auc, resampled_macro_aucs
+from cvtbatch.validation.class_aucs import has_every, macro_auc, resampled_macro_aucs, single_patients
 from cvtbatch.validation.external_comparison import ExternalCenter, ExternalModel
 from cvtbatch.validation.model_comparison import (
     NO_PROBABILITY,
@@ -50,7 +50,7 @@ def compare_class_models(
         resamples: of the patients; those that lack a class are left out.
 
     Raises:
-        InputError: "too_few_patients": hardly a resample holds every class.
+        InputError: "too_few_patients": a class has cases of one patient alone, or hardly a resample holds every class.
         InternalError: scores are not finite, or of another shape than the first model's; a class has no case.
     """
     shape = models[0].scores.shape
@@ -60,6 +60,8 @@ def compare_class_models(
     counts = np.bincount(outcome, minlength=len(classes))
     if not counts.all():
         raise InternalError("bad_scores", "models are compared on cases that lack a class")
+    if alone := single_patients(outcome, patient, classes):
+        raise InputError("too_few_patients", alone)
     weights = draw_patients(patient, resamples, seed)
     weights = weights[has_every(outcome, weights)]
     if len(weights) < 2:

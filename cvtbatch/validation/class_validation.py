@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cvtbatch.validation.calibration import Terms, observed_over_expected, terms
-from cvtbatch.validation.class_aucs import macro_auc
+from cvtbatch.validation.class_aucs import macro_auc, single_patients
 from cvtbatch.validation.decisions import proportion
 from cvtbatch.validation.inputs import Case, CenterCohort, Count, FlowStep, Provenance, TrainingEstimate
 from cvtbatch.validation.roc import Curve, auc, roc_curve
@@ -257,7 +257,9 @@ def _macro(
     if absent:
         return absent, pairs
     interval: Maybe[Interval] = Interval(found_.low, found_.high)
-    if found_.low == found_.high:
+    if alone := single_patients(outcome, patient, classes):
+        interval = NotComputable(alone)
+    elif found_.low == found_.high:
         interval = NotComputable("every resample has the same M: an interval would show no uncertainty")
     return Estimate(found_.value, interval), pairs
 

@@ -266,7 +266,7 @@ def test_a_bundle_of_two_networks_adds_a_centre_under_both(trained: Path) -> Non
     elsewhere = ("--store", trained / "fused-store", "--out", trained / "fused-report-2")
     assert "torchvision:resnet18 are not in this store" in failing(*command, *CPU, *elsewhere)
     one = ("--set", f"embedding.weights={trained / 'kept.safetensors'}")
-    assert "the bundle fuses 2 networks" in failing(*command, *elsewhere, *one)
+    assert "the bundle has 2 image networks" in failing(*command, *elsewhere, *one)
     again = json.loads(run(*command, *elsewhere, *networks))
     assert again["score"]["computed"]["dlrn"] == 7
     of_bundle = pc.field("bundle_digest") == again["score"]["bundle_digest"]

@@ -16,6 +16,7 @@ from cvtbatch.pipelines.extraction.settings import Options, Settings, resolve
 from cvtbatch.pipelines.indexing.index import IndexOptions
 from cvtbatch.pipelines.results.write_results import load_cvt_bundle
 from cvtbatch.pipelines.serving.outgoing import ResultsWork
+from cvtbatch.pipelines.shared.bundle_networks import untrained_weights
 from cvtbatch.pipelines.shared.job import Job
 from cvtbatch.pipelines.shared.pull_pace import Pace
 from cvtbatch.pipelines.shared.pull_selection import Selection
@@ -92,8 +93,8 @@ def resolve_extraction(job: Job, store_url: str, bundle_path: Path | None, folde
         if bundle.description.weights.not_for_inference:
             raise InputError(
                 NOT_FOR_INFERENCE,
-                f"the bundle is not for inference: its image network has the weights {bundle.description.weights.name}, which were "
-                "never trained: leave --bundle out, or name one of trained weights",
+                f"the bundle is not for inference: its image network has the weights {untrained_weights(bundle.description)}, "
+                "which were never trained: leave --bundle out, or name one of trained weights",
             )
         settings = resolve_by_bundle(bundle, job, store_url, given, folder)
     if settings.outline is not None and settings.outline.not_for_inference:

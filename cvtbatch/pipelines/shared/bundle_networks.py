@@ -40,6 +40,12 @@ def networks_of(told: Description) -> tuple[NetworkWeights, ...]:
     return tuple(NetworkWeights(one.name, one.source, one.sha256, one.licence) for one in own)
 
 
+def untrained_weights(told: Description) -> str:
+    """Return the names of a bundle's weights that were never trained."""
+    names = [network.name for network in networks_of(told)]
+    return ", ".join([name for name in names if name.startswith(UNTRAINED)] or names)
+
+
 def caution_of(backbone: str, weights: str, licence: str) -> str | None:
     """Say that a licence, or terms that may apply, allow no commercial use, or that it is not known; nothing of another.
 
@@ -56,8 +62,11 @@ def caution_of(backbone: str, weights: str, licence: str) -> str | None:
 
 
 def names_weights(overrides: Sequence[str]) -> bool:
-    """Say whether settings of a job, NAME=VALUE each, name weights in place of the bundle's."""
-    return any(text.startswith(("embedding.weights=", "embedding=")) for text in overrides)
+    """Say whether settings of a job, NAME=VALUE each, name weights in place of the bundle's: by themselves, or in sections."""
+    return any(
+        text.startswith("embedding.weights=") or (text.startswith("embedding=") and "weights" in text)
+        for text in overrides
+    )
 
 
 def require_sections(sections: int, networks: int) -> None:
@@ -69,6 +78,7 @@ def require_sections(sections: int, networks: int) -> None:
     if sections != networks:
         raise InputError(
             "bad_embeddings",
-            f"the bundle fuses {networks} networks, and the job has {sections} sections of embedding: name the weights of each, in "
-            "their order, e.g. --set 'embedding=[{weights: FILE}, {weights: FILE}]'; what else they say gives way to the bundle",
+            f"the bundle has {networks} image network{'s' if networks > 1 else ''}, and the job {sections} sections of embedding: "
+            "name the weights of each, in their order, e.g. of two --set 'embedding=[{weights: FILE}, {weights: FILE}]'; what else "
+            "they say gives way to the bundle",
         )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cvtbatch.dlrn.description import Description
-from cvtbatch.pipelines.shared.bundle_networks import caution_of, networks_of
+from cvtbatch.pipelines.shared.bundle_networks import caution_of, networks_of, untrained_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,11 @@ def bundle_warnings(told: Description) -> tuple[BundleWarning, ...]:
     """Return what speaks against a bundle by what it says of itself."""
     found = []
     if told.weights.not_for_inference:
+        untrained = untrained_weights(told)
         found.append(
             BundleWarning(
                 "untrained_weights",
-                f"not for inference: the image network of this bundle has the weights {told.weights.name}, which were never "
+                f"not for inference: the image network of this bundle has the weights {untrained}, which were never "
                 "trained: its scores show that the machinery works, and say nothing of any patient",
             )
         )

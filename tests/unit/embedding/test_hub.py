@@ -106,6 +106,9 @@ def test_half_a_file_is_no_weights(hub: FileServer, architecture: Architecture) 
     [
         ("cc-by-nc-4.0", True),
         ("for non-commercial research", True),
+        ("Creative Commons Attribution Non Commercial 4.0 International", True),
+        ("CC_BY_NC_4.0", True),
+        ("for research use only", True),
         ("apache-2.0", False),
         ("", False),
         ("ncsa", False),

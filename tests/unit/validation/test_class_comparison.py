@@ -91,13 +91,13 @@ def test_at_another_centre_there_is_the_interval_and_no_test_and_a_class_that_is
 
 
 def test_where_hardly_a_resample_holds_every_class_there_is_no_interval_and_no_m() -> None:
-    outcome = np.arange(6)
-    scores = np.eye(6)[None]
+    outcome = np.repeat(np.arange(16), 2)
+    scores = np.eye(16)[outcome][None]
     models = [ModelScores("dlrn", scores, True)]
     with pytest.raises(InputError, match="of 3 resamples of the patients") as refused:
-        compare_class_models(outcome, np.arange(6), models, "abcdef", 3, 1)
+        compare_class_models(outcome, np.arange(32), models, "abcdefghijklmnop", 3, 1)
     assert refused.value.kind == "too_few_patients"
-    [found] = compare_classes_at_center("C2", outcome, np.arange(6), models, "abcdef", 3, 1).models
+    [found] = compare_classes_at_center("C2", outcome, np.arange(32), models, "abcdefghijklmnop", 3, 1).models
     assert isinstance(found.auc, NotComputable)
 
 
@@ -109,3 +109,14 @@ def test_scores_that_are_none_and_classes_without_cases_are_refused() -> None:
         compare_class_models(outcome, patient, [models[0], ModelScores("b", broken, True)], CLASSES, 10, 1)
     with pytest.raises(InternalError, match="lack a class"):
         compare_class_models(np.minimum(outcome, 1), patient, models, CLASSES, 10, 1)
+
+
+def test_a_class_of_one_patient_has_no_interval_and_no_certainty() -> None:
+    """Every resample that holds the class holds the same cases: an interval would leave out what is least sure."""
+    outcome = np.array([0, 0, 1, 1, 2, 2])
+    scores = np.full((1, 6, 3), 0.2) + 0.4 * np.eye(3)[outcome]
+    models = [ModelScores("dlrn", scores, probability=True), ModelScores("rad", scores[:, ::-1], probability=False)]
+    with pytest.raises(InputError, match="cases of 2 patients of each class, and CAA has those of one"):
+        compare_class_models(outcome, np.array([0, 1, 2, 3, 4, 4]), models, CLASSES, 50, 0)
+    at = compare_classes_at_center("C2", outcome, np.array([0, 0, 1, 1, 2, 2]), models, CLASSES, 50, 0)
+    assert all(isinstance(model.auc, NotComputable) for model in at.models)

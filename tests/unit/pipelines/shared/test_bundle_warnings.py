@@ -52,3 +52,10 @@ def test_a_licence_is_said_that_forbids_a_use_or_is_not_known(
     found = bundle_warnings(replace(TOLD, weights=own, backbones=backbones, spec_settings={}))
     of_licence = [warning.message for warning in found if warning.kind == "licence"]
     assert [told in message for message in of_licence] == ([] if told is None else [True])
+
+
+def test_of_fused_networks_the_one_that_was_never_trained_is_named() -> None:
+    own = replace(TOLD.weights, name="kinetics + random:0", not_for_inference=True)
+    backbones = tuple(NamedBackbone(f"lab:{name}", name, 8, "", "mit", name) for name in ("kinetics", "random:0"))
+    [warning] = bundle_warnings(replace(TOLD, weights=own, backbones=backbones, spec_settings={}))
+    assert "has the weights random:0, which were never trained" in warning.message
