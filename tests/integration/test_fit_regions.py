@@ -282,7 +282,7 @@ def test_variants_with_and_without_rims_have_the_rows_of_both(folder: Path) -> N
         ["cohort.training_centers=[C1]", f"fit.features={SET}", "compare.variants={rim: {fit: {regions: [rim]}}}"],
     )
     plan = plan_comparison(job, pinned, ())
-    cohorts = _same_rows(plan)
+    cohorts = _same_rows({refit.source: read_training(refit.source) for refit in plan.refits.values()})
     outline, both = (cohorts[plan.refits[name].source] for name in ("dlrn", "rim"))
     assert outline.keys == both.keys
     assert len(both.keys) == 38

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.csv as pa_csv
@@ -22,7 +23,7 @@ from cvtbatch.imaging.resampling import to_image
 from cvtbatch.manifest import Reading
 from cvtbatch.outlining.skull import Inside, find_inside
 from cvtbatch.pipelines.cases import case_inputs
-from cvtbatch.pipelines.cases.case_inputs import Recipe, read_inputs
+from cvtbatch.pipelines.cases.case_inputs import Network, Recipe, read_inputs
 from cvtbatch.pipelines.cases.case_source import CaseSource
 from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.pipelines.shared.readings import read_readings
@@ -253,7 +254,10 @@ def test_regions_that_cannot_be_are_refused_before_any_work(folder: Path, copied
 def test_one_case_by_itself_has_the_stores_regions(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job, names = read_job("extract"), ("rim5", "core2", "part2")
     profile, embedding = load_profile(job.radiomics.profile), job.embeddings[0]
-    parts = (embedding.preprocessing(DEFAULT.taken), None, embedding.compute(), Pooling.LARGEST, rules_of(names))
+    # Nothing is embedded.
+    no_weights: Any = None
+    network = Network(embedding.preprocessing(DEFAULT.taken), no_weights, embedding.compute())
+    parts = ((network,), Pooling.LARGEST, rules_of(names))
     monkeypatch.setattr(case_inputs, "_embed", lambda *_: np.zeros(3, np.float32))
     source = CaseSource(folder / "archive" / "ct0.nii.gz", folder / "archive" / "mask0.nii.gz")
     own = read_inputs(source, Recipe((2.0, 2.0, 5.0), profile, "fast", *parts))
