@@ -93,7 +93,7 @@ def _words(texts: pa.Array) -> npt.NDArray[np.uint64]:
     filled = texts if known.all() else pc.fill_null(texts, "")
     _, offset_buffer, data = filled.buffers()
     offsets = np.frombuffer(offset_buffer, np.int32, len(filled) + 1, 4 * filled.offset)
-    lengths = np.diff(offsets)
+    lengths = np.diff(offsets).astype(np.int64)
     width = -(-int(lengths.max()) // WORD_BYTES)
     padded = np.zeros((len(filled), WORD_BYTES * width), np.uint8)
     if data is not None:
