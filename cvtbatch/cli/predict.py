@@ -71,7 +71,6 @@ def predict(
     from cvtbatch.pipelines.cases.case_source import CaseSource
     from cvtbatch.pipelines.cases.predict import predict_case
     from cvtbatch.pipelines.shared.bundle_networks import names_weights
-    from cvtbatch.pipelines.shared.bundle_outcome import require_event
     from cvtbatch.pipelines.shared.job import read_job
     from cvtbatch.validation.report.card import card_lines, write_card
 
@@ -84,7 +83,6 @@ def predict(
     source = CaseSource(image, mask, series_uid, allow_gaps, mask_label, segment)
     source.require_files()
     loaded = load_bundle(bundle)
-    require_event(loaded, "predict", "`cvtbatch score` tells the classes of a store's cases")
     recipe = resolve_recipe(loaded, read_job("extract", job, overrides), given)
     found = predict_case(loaded, read_inputs(source, recipe), values, center)
     if html is not None:

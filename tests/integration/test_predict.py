@@ -57,7 +57,8 @@ def _archive(folder: Path) -> Cases:
                 sitk.WriteImage(image, str(folder / name))
             key = {"center": center, "case_id": f"{number:03d}"}
             seizure = "" if number == 4 else int(number % 4 == 0)
-            rows[f"{center}/{number:03d}"] = {**key, **names, "etiology": "CVT" if cvt else "HP", "epilepsy": seizure}
+            told = {"etiology": "CVT" if cvt else "HP", "epilepsy": seizure, "x_third": "abc"[number % 3]}
+            rows[f"{center}/{number:03d}"] = {**key, **names, **told}
     write_rows(folder / "manifest.csv", list(rows.values()))
     return rows
 
@@ -287,6 +288,45 @@ def test_epilepsy_that_is_not_given_leaves_the_dlrn_out(folder: Path, prediction
     assert document["models"][-1]["score"] == {"not_computable": "epilepsy is not known"}
     assert document["total_points"] == {"not_computable": "epilepsy is not known"}
     assert "epilepsy_unknown" in document["flags"]
+
+
+def test_several_classes_have_a_card_of_the_stores_numbers(folder: Path, tmp_path: Path) -> None:
+    several = ("fit.outcome=x_third", "fit.classes=[a, b, c]", "fit.clinical.terms=[epilepsy]", "fit.firth=true")
+    sets = (word for value in (*SMALLEST_JOB, "cohort.training_centers=[C1]", *several) for word in ("--set", value))
+    _run("fit", "--store", folder / "store", *sets, "--out", tmp_path / "thirds")
+    bundle = load_bundle(tmp_path / "thirds")
+    of_store = {row["case_key"]: row for row in bundle.score(FeatureStore(str(folder / "store")).wide()).to_pylist()}
+    seen = set()
+    for key in ("C1/000", "C1/001", "C1/004", "C2/000", "C2/001", "C2/002"):
+        row, number = of_store[key], int(key[-3:])
+        seizure = () if number == 4 else ("--epilepsy", int(number % 4 == 0))
+        command = (*_command(folder, key, *seizure)[:4], tmp_path / "thirds", *seizure)
+        document = json.loads(_run(*command, "--json").stdout)
+        assert contracts.problems_of(document, "commands/predict.json") == []
+        assert document["classes"] == ["a", "b", "c"]
+        *_, dlr, dlrn = document["models"]
+        columns = np.asarray(bundle.model.columns, dtype=object)[bundle.model.used[Model.DLR]]
+        beyond = sorted(set(columns) & set(row["outside_features"]))
+        for found, own in ((dlr, row["dlr_by_class"]), (dlrn, row["dlrn_by_class"])):
+            if beyond or own is None:
+                assert "not_computable" in found["by_class"]
+                assert found["told"] is None
+            else:
+                assert list(found["by_class"].values()) == own
+                assert found["told"] == "abc"[int(np.argmax(own))]
+        if beyond or row["dlrn_by_class"] is None:
+            assert document["conclusion"].startswith("No conclusion: DLRN gives no probabilities: ")
+        else:
+            assert document["conclusion"].startswith(f"DLRN: class {row['predicted_class']}, of 3 the likeliest, with ")
+        seen.add((bool(beyond), row["dlrn_by_class"] is None))
+        text = _run(*command, "--html", tmp_path / "card.html").stdout
+        page = (tmp_path / "card.html").read_text(encoding="utf-8")
+        for words in (NOT_FOR_CARE, "6 a, 6 b, 6 c", *(() if beyond else (f"a {dlr['by_class']['a']:.3f}, b ",))):
+            assert words in text, words
+            assert words in page, words
+        assert "None" not in text + page
+        assert "points" not in text + page
+    assert {(False, False), (False, True)} <= seen
 
 
 def test_an_outline_is_chosen_as_in_a_manifest(folder: Path, tmp_path: Path) -> None:

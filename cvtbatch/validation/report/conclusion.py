@@ -1,6 +1,6 @@
 """One sentence on one case: what the primary model makes of it, and what speaks against believing that. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cvtbatch.validation.outcome import Outcome
 from cvtbatch.validation.report.column_words import in_words
@@ -37,6 +37,27 @@ def conclude(
         at = "" if threshold is None else f" {decimal(threshold)}"
         side, found = ("at or above", outcome.event) if called else ("below", outcome.other)
         told = f"{model}: probability of {outcome.event} {decimal(probability)}, {side} the frozen threshold{at}: class {found}"
+    return _with_warnings(told, outside, unfit)
+
+
+def conclude_class(
+    model: str, by_class: Maybe[Mapping[str, float]], outside: Sequence[str], unfit: Sequence[str]
+) -> str:
+    """Return the conclusion of a case whose model tells one of several classes: the likeliest one, of equal ones the first.
+
+    Args:
+        by_class: probabilities of the primary model; not computable where it may give none.
+        outside, unfit: as `conclude` has them.
+    """
+    if isinstance(by_class, NotComputable):
+        told = f"No conclusion: {model} gives no probabilities: {in_words(by_class.reason.partition(' (')[0])}"
+    else:
+        likeliest = max(by_class, key=lambda name: by_class[name])
+        told = f"{model}: class {likeliest}, of {len(by_class)} the likeliest, with probability {decimal(by_class[likeliest])}"
+    return _with_warnings(told, outside, unfit)
+
+
+def _with_warnings(told: str, outside: Sequence[str], unfit: Sequence[str]) -> str:
     warnings = [f"Not for inference: {reason}" for reason in unfit]
     if outside:
         warnings.append(f"Outside the range of training: {_named(outside)}")
