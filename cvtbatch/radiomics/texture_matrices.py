@@ -1,12 +1,12 @@
 """The texture matrices of an ROI, GLCM, GLRLM, GLSZM, GLDM and NGTDM, filled by compiled loops over its voxels.
 
 The ROI lies in a grid of its own: the bounding box with one empty voxel around it, flattened, so that a neighbour is a constant
-step away and an outside voxel has code 0. The ROI's voxels are visited in raster order as stretches along x; every angle's first
-non-zero offset is positive, so the neighbour at `position - step` has been visited before.
+step away and an outside voxel has code 0. What is compared with its neighbours is compared span by span, many voxels side by side:
+a span goes on over what lies outside the ROI until that is longer than `_GAP`, and only ROI voxels are counted. They are visited in
+raster order; every angle's first non-zero offset is positive, so the neighbour at `position - step` has been visited before.
 
 Source: PyRadiomics 3.0.1, `src/cmatrices.c` (`calculate_glcm`, `calculate_glrlm`, `calculate_glszm`, `calculate_gldm`,
-`calculate_ngtdm`), written anew: one pass for GLCM and GLRLM, one for GLDM and NGTDM, union-find
-for the zones of GLSZM.
+`calculate_ngtdm`), written anew: one pass for GLCM and GLRLM, one for GLDM and NGTDM, union-find for the zones of GLSZM.
 """
 
 from collections.abc import Collection
@@ -23,6 +23,8 @@ from cvtbatch.radiomics.discretisation import GrayLevels
 from cvtbatch.radiomics.feature_names import TEXTURE_CLASSES
 from cvtbatch.radiomics.settings import Calculation
 
+# Voxels outside the ROI that are compared for nothing rather than that a loop ends and begins anew.
+_GAP = 64
 # Counted over the distances asked for; runs and zones are of distance 1.
 _OF_NEIGHBOURS = {"glcm", "gldm", "ngtdm"}
 
@@ -33,7 +35,7 @@ class TextureGrid:
 
     Attributes:
         positions: (n,) each ROI voxel in the flattened grid, raster order.
-        stretches: (S + 1,) where in `positions` each stretch of voxels along x begins, and n.
+        spans: (S, 4) of each span its first place in `positions`, the one past its last, and the same in the grid.
         angles: (A, 3) offsets (z, y, x) of neighbours, by the distances asked for.
         steps: (A,) each of them as a step in the flattened grid.
         neighbours: (n,) ROI voxels among the 2 A neighbours.
@@ -41,11 +43,13 @@ class TextureGrid:
         with_lines: (B,) whether some line along the angle holds two ROI voxels.
         zone_steps: (B,) `line_steps` again, those first whose neighbour touches most of the others.
         covers: (B,) for each of `zone_steps`, as bits, those whose neighbour touches its neighbour.
+        lowest: (2 ** B,) the lowest bit of a number that is set.
+        longest: voxels of a run at most.
         size: voxels of the grid.
     """
 
     positions: NDArray[np.uint64]
-    stretches: NDArray[np.int64]
+    spans: NDArray[np.uint64]
     angles: NDArray[np.int64]
     steps: NDArray[np.int64]
     neighbours: NDArray[np.int32]
@@ -54,6 +58,8 @@ class TextureGrid:
     with_lines: NDArray[np.bool_]
     zone_steps: NDArray[np.int64]
     covers: NDArray[np.int64]
+    lowest: NDArray[np.uint8]
+    longest: int
     size: int
 
 
@@ -93,12 +99,14 @@ def lay_grid(box: RoiBox, calculation: Calculation, classes: Collection[str] = T
     shape = tuple(size + 2 * border for size in box.shape)
     z, y, x = (axis - low + border for axis, low in zip(box.index, box.lower, strict=True))
     positions = (z * shape[1] + y) * shape[2] + x
-    stretches = np.concatenate(([0], np.flatnonzero(np.diff(positions) != 1) + 1, [len(positions)]))
     along = np.array([shape[1] * shape[2], shape[2], 1])
     steps, line_steps = angles @ along, line_angles @ along
     touching = np.abs(line_angles[:, None] - line_angles[None]).max(axis=2) <= 1
     order = np.argsort(-touching.sum(axis=1))
     covers = touching[order][:, order] @ (1 << np.arange(len(line_angles)))
+    lowest = np.zeros(1 << len(line_angles), np.uint8)
+    for a in range(len(line_angles)):
+        lowest[1 << a :: 2 << a] = a
     size = shape[0] * shape[1] * shape[2]
     places = positions.astype(np.uint64)
     neighbours, adjacent = _count_neighbours(places, steps, size)
@@ -109,7 +117,7 @@ def lay_grid(box: RoiBox, calculation: Calculation, classes: Collection[str] = T
     ]
     return TextureGrid(
         positions=places,
-        stretches=stretches,
+        spans=_lay_spans(positions),
         angles=angles,
         steps=steps,
         neighbours=neighbours,
@@ -118,8 +126,16 @@ def lay_grid(box: RoiBox, calculation: Calculation, classes: Collection[str] = T
         with_lines=np.array(with_lines, bool),
         zone_steps=line_steps[order],
         covers=covers,
+        lowest=lowest,
+        longest=max(box.shape),
         size=size,
     )
+
+
+def _lay_spans(positions: NDArray[np.int64]) -> NDArray[np.uint64]:
+    cuts = np.flatnonzero(np.diff(positions) > _GAP) + 1
+    begin, end = np.concatenate(([0], cuts)), np.concatenate((cuts, [len(positions)]))
+    return np.stack([begin, end, positions[begin], positions[end - 1] + 1], axis=1).astype(np.uint64)
 
 
 def _too_thin(box: RoiBox, calculation: Calculation) -> str:
@@ -145,11 +161,13 @@ def fill_matrices(
     dependences, contrasts = np.empty((0, 0), np.int64), np.empty(0)
     if "gldm" in classes or "ngtdm" in classes:
         dependences, contrasts = _fill_gldm_and_ngtdm(
-            codes, grid.positions, grid.stretches, grid.steps, grid.neighbours, levels, gldm_a
+            codes, grid.positions, grid.spans, grid.steps, grid.neighbours, levels, gldm_a
         )
     zone_levels, zone_sizes = np.empty(0, np.int64), np.empty(0, np.int64)
     if "glszm" in classes:
-        zone_levels, zone_sizes = _find_glszm_zones(codes, grid.positions, grid.zone_steps, grid.covers)
+        zone_levels, zone_sizes = _find_glszm_zones(
+            codes, grid.positions, grid.spans, grid.zone_steps, grid.covers, grid.lowest
+        )
     return TextureMatrices(pairs, runs, dependences[1:], contrasts[1:], zone_levels - 1, zone_sizes)
 
 
@@ -157,14 +175,13 @@ def _pairs_and_runs(
     grid: TextureGrid, codes: NDArray[np.uint16], n_codes: int, classes: Collection[str]
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return GLCM and GLRLM; where neighbours are next to each other, one pass counts both."""
-    empty = np.empty((0, 0, 0), np.int32)
-    where = codes, grid.positions, grid.stretches
-    pairs, reaching = empty, empty
+    pairs, runs = np.empty((0, 0, 0), np.int32), np.empty((0, 0, 0), np.int32)
+    where = codes, grid.positions, grid.spans
     if "glrlm" in classes:
-        pairs, reaching = _fill_glcm_and_glrlm(*where, grid.line_steps, n_codes)
+        pairs, runs = _fill_glcm_and_glrlm(*where, grid.line_steps, n_codes, grid.longest)
     if "glcm" in classes and not ("glrlm" in classes and np.array_equal(grid.steps, grid.line_steps)):
-        pairs, _ = _fill_glcm_and_glrlm(*where, grid.steps, n_codes)
-    return pairs[:, 1:, 1:], reaching[:, 1:, 1:-1] - reaching[:, 1:, 2:]
+        pairs, _ = _fill_glcm_and_glrlm(*where, grid.steps, n_codes, grid.longest)
+    return pairs[:, 1:, 1:], runs
 
 
 @compiled
@@ -190,105 +207,124 @@ def _count_neighbours(
 def _fill_glcm_and_glrlm(
     codes: NDArray[np.uint16],
     positions: NDArray[np.uint64],
-    stretches: NDArray[np.int64],
+    spans: NDArray[np.uint64],
     steps: NDArray[np.int64],
     n_codes: int,
+    longest: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:  # pragma: no cover - compiled
-    """Return pairs, and for each angle, code and length the runs that reach the length (one length more than occurs).
+    """Return pairs (A, n_codes, n_codes) and runs (A, n_codes - 1, R); row and column 0 of pairs gather what lies outside the ROI.
 
-    Row and column 0 gather what lies outside the ROI.
+    A voxel is counted once for each angle: in the column of the code before it, or behind all of these by how many equal ones
+    stand in a row before it.
     """
-    pairs = np.zeros((len(steps), n_codes, n_codes), np.int32)
-    run = np.zeros(len(codes), np.uint16)
-    lengths = np.zeros((len(steps), len(positions)), np.uint16)
-    longest = np.uint16(1)
+    counts = np.zeros((len(steps), n_codes, n_codes + longest), np.int32)
+    width, equal = np.uint32(n_codes + longest), np.uint32(n_codes - 1)
+    ahead = np.zeros(len(codes), np.uint16)
+    cells = np.empty(np.int64(np.max(spans[:, 3] - spans[:, 2])), np.uint32)
     for a in range(len(steps)):
-        matrix = pairs[a]
-        for s in range(len(stretches) - 1):
-            begin, count = stretches[s], stretches[s + 1] - stretches[s]
-            start = np.int64(positions[begin])
+        flat = counts[a].reshape(-1)
+        for span in spans:
+            start, count = np.int64(span[2]), np.int64(span[3] - span[2])
             here, before = codes[start : start + count], codes[start - steps[a] : start - steps[a] + count]
-            run_here, run_before = run[start : start + count], run[start - steps[a] : start - steps[a] + count]
-            length = lengths[a, begin : begin + count]
+            ahead_here, ahead_before = ahead[start : start + count], ahead[start - steps[a] : start - steps[a] + count]
             for t in range(count):
-                length[t] = run_before[t] * np.uint16(here[t] == before[t]) + np.uint16(1)
-                run_here[t] = length[t]
+                ahead_here[t] = (ahead_before[t] + np.uint16(1)) * np.uint16(here[t] == before[t])
             for t in range(count):
-                longest = max(longest, length[t])
-                matrix[here[t], before[t]] += 1
-    reaching = np.zeros((len(steps), n_codes, np.int64(longest) + 2), np.int32)
+                column = equal + np.uint32(ahead_here[t]) if here[t] == before[t] else np.uint32(before[t])
+                cells[t] = np.uint32(here[t]) * width + column
+            for n in range(span[0], span[1]):
+                flat[cells[positions[n] - span[2]]] += 1
+    pairs, reaching = counts[:, :, :n_codes], counts[:, :, n_codes:]
+    runs = np.zeros((len(steps), n_codes - 1, longest), np.int32)
+    most = 0
     for a in range(len(steps)):
-        matrix = reaching[a]
-        for n in range(len(positions)):
-            matrix[codes[positions[n]], lengths[a, n]] += 1
-    return pairs, reaching
+        for i in range(1, n_codes):
+            for j in range(n_codes):
+                runs[a, i - 1, 0] += pairs[a, i, j]
+            length = 1
+            while reaching[a, i, length - 1] > 0:
+                count = reaching[a, i, length - 1]
+                pairs[a, i, i] += count
+                runs[a, i - 1, length - 1] -= count
+                runs[a, i - 1, length] += count
+                length += 1
+            most = max(most, length)
+    return pairs, runs[:, :, :most]
 
 
 @compiled
 def _fill_gldm_and_ngtdm(
     codes: NDArray[np.uint16],
     positions: NDArray[np.uint64],
-    stretches: NDArray[np.int64],
+    spans: NDArray[np.uint64],
     steps: NDArray[np.int64],
     neighbours: NDArray[np.int32],
     levels: NDArray[np.int32],
     gldm_a: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:  # pragma: no cover - compiled
     """Return, by code, voxels by number of dependent neighbours, and summed contrasts."""
-    grays = np.empty(len(codes), np.int32)
-    for n in range(len(codes)):
-        grays[n] = levels[codes[n]]
+    grays = np.zeros(len(codes), np.int32)
+    for position in positions:
+        grays[position] = levels[codes[position]]
     dependences = np.zeros((len(levels), 2 * len(steps) + 1), np.int64)
     contrasts = np.zeros(len(levels), np.float64)
-    longest = np.max(np.diff(stretches))
-    equal_of, total_of = np.empty(longest, np.uint16), np.empty(longest, np.int32)
-    for s in range(len(stretches) - 1):
-        begin, count = stretches[s], stretches[s + 1] - stretches[s]
-        start = np.int64(positions[begin])
-        here = codes[start : start + count]
-        equal, total = equal_of[:count], total_of[:count]
+    longest = np.int64(np.max(spans[:, 3] - spans[:, 2]))
+    equal_of, total_of = np.empty(longest, np.int32), np.empty(longest, np.int32)
+    for span in spans:
+        start, count = np.int64(span[2]), np.int64(span[3] - span[2])
+        here, equal, total = grays[start : start + count], equal_of[:count], total_of[:count]
         equal[:] = 0
         total[:] = 0
         for a in range(2 * len(steps)):
             first = start + (steps[a] if a < len(steps) else -steps[a - len(steps)])
-            other, gray = codes[first : first + count], grays[first : first + count]
+            other = grays[first : first + count]
             if gldm_a == 0:
                 for t in range(count):
-                    equal[t] += np.uint16(other[t] == here[t])
+                    equal[t] += np.int32(other[t] == here[t])
             else:
                 for t in range(count):
-                    equal[t] += np.uint16(other[t] != 0 and abs(gray[t] - levels[here[t]]) <= gldm_a)
+                    equal[t] += np.int32(other[t] != 0 and abs(other[t] - here[t]) <= gldm_a)
             for t in range(count):
-                total[t] += gray[t]
-        for t in range(count):
-            code = here[t]
+                total[t] += other[t]
+        for n in range(span[0], span[1]):
+            t, code = positions[n] - span[2], codes[positions[n]]
             dependences[code, equal[t]] += 1
-            if neighbours[begin + t] > 0:
-                contrasts[code] += abs(levels[code] - total[t] / neighbours[begin + t])
+            if neighbours[n] > 0:
+                contrasts[code] += abs(levels[code] - total[t] / neighbours[n])
     return dependences, contrasts
 
 
 @compiled
 def _find_glszm_zones(
-    codes: NDArray[np.uint16], positions: NDArray[np.uint64], steps: NDArray[np.int64], covers: NDArray[np.int64]
+    codes: NDArray[np.uint16],
+    positions: NDArray[np.uint64],
+    spans: NDArray[np.uint64],
+    steps: NDArray[np.int64],
+    covers: NDArray[np.int64],
+    lowest: NDArray[np.uint8],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:  # pragma: no cover - compiled
     """Return code and size of each zone of connected equal codes (union-find; the root is the first voxel in raster order).
 
     Where two earlier neighbours touch each other and have the same code, they are in one zone already: one of them is enough.
     """
+    equal = np.zeros(len(codes), np.uint16)
+    for span in spans:
+        start, count = np.int64(span[2]), np.int64(span[3] - span[2])
+        here, bits = codes[start : start + count], equal[start : start + count]
+        for a in range(len(steps)):
+            before = codes[start - steps[a] : start - steps[a] + count]
+            bit = np.uint16(1 << a)
+            for t in range(count):
+                bits[t] |= bit * np.uint16(here[t] == before[t])
     parent = np.empty(len(codes), np.uint32)
-    size = np.zeros(len(codes), np.uint32)
     for position in positions:
         root = np.uint32(position)
         parent[position] = root
-        code = codes[position]
-        open_angles = np.int64(-1)
-        for a in range(len(steps)):
-            before = np.uint64(np.int64(position) - steps[a])
-            if codes[before] != code or not (open_angles >> a) & 1:
-                continue
-            open_angles &= ~covers[a]
-            other = parent[before]
+        left = np.int64(equal[position])
+        while left:
+            a = lowest[left]
+            left &= ~covers[a]
+            other = parent[np.uint64(np.int64(position) - steps[a])]
             while parent[other] != other:
                 parent[other] = parent[parent[other]]
                 other = parent[other]
@@ -297,13 +333,12 @@ def _find_glszm_zones(
                 root = other
             elif other > root:
                 parent[other] = root
+    size = np.zeros(len(codes), np.uint32)
     zones = 0
     for position in positions:
-        root = parent[position]
-        while parent[root] != root:
-            root = parent[root]
+        root = parent[parent[position]]  # what is before it hangs on its root by now
         parent[position] = root
-        zones += size[root] == 0
+        zones += root == position
         size[root] += 1
     zone_codes = np.empty(zones, np.int64)
     zone_sizes = np.empty(zones, np.int64)

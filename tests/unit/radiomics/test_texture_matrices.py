@@ -15,7 +15,7 @@ from cvtbatch.radiomics.settings import Calculation, Preparation
 from cvtbatch.radiomics.texture_matrices import fill_matrices, lay_grid
 
 
-@pytest.fixture(params=range(6))
+@pytest.fixture(params=range(7))
 def counted(request):
     """Levels in a (z, y, x) array, 0 outside the ROI, and what the kernels count in it."""
     rng = np.random.default_rng(request.param)
@@ -23,6 +23,10 @@ def counted(request):
     inside = rng.random(shape) < (0.2, 0.5, 0.9)[request.param % 3]
     if request.param == 5:
         inside[1:] = False
+    if request.param == 6:  # two parts with more between them than is compared in one go
+        shape = (4, 3, 120)
+        inside = rng.random(shape) < 0.7
+        inside[:, :, 6:112] = False
     hu = rng.integers(0, 20, shape)
     images = sitk.GetImageFromArray(hu.astype(np.int16)), sitk.GetImageFromArray(inside.astype(np.uint8))
     for image in images:
