@@ -10,6 +10,7 @@ What is read of a table was hashed before it was written (`checked_files`), and 
 A volume exists only if a row names it and its checksum holds: zarr reads a shard that is missing as fill value, silently.
 """
 
+from cvtbatch.store.arrow_rows import FEATURES
 from cvtbatch.store.column_names import check_columns
 from cvtbatch.store.erasure import Erasure, erase_case
 from cvtbatch.store.feature_sets import NAME as SET_NAME
@@ -35,6 +36,7 @@ from cvtbatch.store.verification import Discrepancy, verify_snapshot
 from cvtbatch.store.wide import wide_columns, wide_rows
 
 __all__ = [
+    "FEATURES",
     "IS_LARGEST",
     "IS_OUTLINE",
     "SET_NAME",
