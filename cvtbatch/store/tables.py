@@ -28,7 +28,7 @@ from cvtbatch.store.arrow_rows import Row, to_arrow
 from cvtbatch.store.checked_files import Query
 from cvtbatch.store.data_files import EXACT_IN_LOG, DataFile, read_rows, write_data_files
 from cvtbatch.store.filters import require_fitting
-from cvtbatch.store.fingerprints import fingerprints, newest_of
+from cvtbatch.store.fingerprints import fingerprints_of, newest_of
 from cvtbatch.store.known_rows import KnownRows
 from cvtbatch.store.location import Location
 from cvtbatch.store.log_heads import Heads
@@ -153,7 +153,7 @@ class Table:
             else:
                 mixed.append(self.path(file["path"]))
         if mixed:
-            counts.update(self.scan(mixed, [column])[column].to_pylist())
+            counts += counted(self.scan(mixed, [column])[column])
         return counts
 
     def version_at(self, moment: datetime.datetime) -> int | None:
@@ -315,7 +315,12 @@ def _literal(text: str) -> str:
 
 def newest(rows: pa.Table, key: Sequence[str]) -> pa.Array:
     """Return the indices of the newest row of every key, in order; `rows` have their sequence."""
-    return pa.array(newest_of(fingerprints(rows, key), rows["sequence"].to_numpy()))
+    return pa.array(newest_of(fingerprints_of(rows, key), rows["sequence"].to_numpy()))
+
+
+def counted(texts: pa.ChunkedArray) -> Counter[str]:
+    """Return how many rows have each text of a column."""
+    return Counter({entry["values"]: entry["counts"] for entry in pc.value_counts(texts).to_pylist()})
 
 
 def equal_to(values: Mapping[str, str]) -> pc.Expression:
