@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
@@ -36,6 +37,10 @@ class RoiFeatures:
     filter_scale_hu: float
     degenerate: tuple[str, ...]
     engine: Engine
+
+    def vector(self) -> npt.NDArray[np.float64]:
+        """Return the values alone, in the set's order."""
+        return np.fromiter(self.values.values(), np.float64, len(self.values))
 
     def undefined(self) -> list[str]:
         """Return the names of features that are NaN or infinite."""

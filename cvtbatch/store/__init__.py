@@ -10,18 +10,20 @@ What is read of a table was hashed before it was written (`checked_files`), and 
 A volume exists only if a row names it and its checksum holds: zarr reads a shard that is missing as fill value, silently.
 """
 
+from cvtbatch.store.arrow_rows import FEATURES
 from cvtbatch.store.column_names import check_columns
 from cvtbatch.store.erasure import Erasure, erase_case
 from cvtbatch.store.feature_sets import NAME as SET_NAME
 from cvtbatch.store.feature_sets import set_contract, set_table
 from cvtbatch.store.feature_store import FeatureStore
+from cvtbatch.store.fingerprints import Fingerprints, are_among, fingerprints_of
 from cvtbatch.store.location import Location
 from cvtbatch.store.pairs import pair_rows, pair_schema
 from cvtbatch.store.pooled_embeddings import incomplete_outlines
 from cvtbatch.store.portions import Portions, Wanted
 from cvtbatch.store.reading import Selection, View
 from cvtbatch.store.region_features import feature_columns
-from cvtbatch.store.row_keys import IS_LARGEST, IS_OUTLINE, STANDS_FOR_ALL, among
+from cvtbatch.store.row_keys import IS_LARGEST, IS_OUTLINE, REGION, STANDS_FOR_ALL, among
 from cvtbatch.store.snapshots import (
     Snapshot,
     automatic_snapshot,
@@ -30,18 +32,21 @@ from cvtbatch.store.snapshots import (
     read_snapshots,
 )
 from cvtbatch.store.stored_array import StoredArray
-from cvtbatch.store.tables import equal_to
+from cvtbatch.store.tables import counted, equal_to
 from cvtbatch.store.verification import Discrepancy, verify_snapshot
 from cvtbatch.store.wide import wide_columns, wide_rows
 
 __all__ = [
+    "FEATURES",
     "IS_LARGEST",
     "IS_OUTLINE",
+    "REGION",
     "SET_NAME",
     "STANDS_FOR_ALL",
     "Discrepancy",
     "Erasure",
     "FeatureStore",
+    "Fingerprints",
     "Location",
     "Portions",
     "Selection",
@@ -50,12 +55,15 @@ __all__ = [
     "View",
     "Wanted",
     "among",
+    "are_among",
     "automatic_snapshot",
     "check_columns",
+    "counted",
     "create_snapshot",
     "equal_to",
     "erase_case",
     "feature_columns",
+    "fingerprints_of",
     "incomplete_outlines",
     "pair_rows",
     "pair_schema",

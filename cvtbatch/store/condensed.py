@@ -7,9 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cvtbatch.store.fingerprints import Fingerprints, fingerprints
+from cvtbatch.store.fingerprints import Fingerprints, Key, fingerprints_by
 
-Key = tuple[str, ...]
 Places = npt.NDArray[np.int64]
 
 
@@ -36,14 +35,20 @@ class Condensed:
             schema: that they have the columns of.
         """
         schema = pa.schema([schema.field(name) for name in others])
-        count, parts, rest = 0, {key: [np.empty((0, 2), np.uint64)] for key in keys}, []
+        count, stacks, rest = 0, {key: _Stack() for key in keys}, []
         for batch in batches:
             count += batch.num_rows
             rest.append(batch.select(schema.names))
-            for key, found in parts.items():
-                found.append(fingerprints([batch], key))
-        by_key = {key: np.concatenate(parts.pop(key)) for key in keys}
+            for key, found in fingerprints_by(batch, keys).items() if batch.num_rows else ():
+                stacks[key].add(found)
+        by_key = {key: stack.whole() for key, stack in stacks.items()}
+        # Else the allocator keeps what the columns and small pieces of many batches were in.
+        pa.default_memory_pool().release_unused()
         return cls(count, by_key, pa.Table.from_batches(rest, schema))
+
+    def select(self, keys: Sequence[Key], others: Sequence[str]) -> "Condensed":
+        """Return some of what is said of the rows."""
+        return Condensed(self.count, {key: self.keys[key] for key in keys}, self.others.select(list(others)))
 
     def take(self, places: Places) -> "Condensed":
         """Return some of the rows."""
@@ -51,3 +56,22 @@ class Condensed:
             return self
         keys = {key: of_rows[places] for key, of_rows in self.keys.items()}
         return Condensed(len(places), keys, self.others.take(pa.array(places)))
+
+
+class _Stack:
+    """Fingerprints that come part by part, in one array that grows in place: pieces of it would be in memory twice at the end."""
+
+    def __init__(self) -> None:
+        self._rows, self._count = np.empty((2**13, 2), np.uint64), 0
+
+    def add(self, part: Fingerprints) -> None:
+        end = self._count + len(part)
+        if end > len(self._rows):
+            self._rows.resize((max(end, 2 * len(self._rows)), 2), refcheck=False)
+        self._rows[self._count : end] = part
+        self._count = end
+
+    def whole(self) -> Fingerprints:
+        """Return all of them; no more are added."""
+        self._rows.resize((self._count, 2), refcheck=False)
+        return self._rows

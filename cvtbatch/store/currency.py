@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 
 from cvtbatch import contracts
 from cvtbatch.contracts import TableContract
-from cvtbatch.store.condensed import Condensed, Key, Places
-from cvtbatch.store.fingerprints import Fingerprints, are_among, fingerprints, newest_of
+from cvtbatch.store.condensed import Condensed, Places
+from cvtbatch.store.fingerprints import Fingerprints, Key, are_among, fingerprints_of, newest_of
 from cvtbatch.store.row_keys import INPUT_KEYS, IS_OUTLINE, PARENT_KEYS, REGION, VOLUME_KEYS
 from cvtbatch.store.tables import ROWS_TOGETHER
 
@@ -59,12 +59,31 @@ class Currency:
     def places(self, name: str) -> Places:
         """Return which rows of a table are current, by their places in stored order, ascending."""
         if name not in self._places:
-            of_others = STOOD_ON.get(name)
-            rows = self._condensed(name, also=of_others)
-            self._places[name] = self._current(name, rows)
-            if of_others is not None:
-                self._standing[name, of_others] = rows.keys[of_others][self._places[name]]
+            self.current(name)
         return self._places[name]
+
+    def current(self, name: str, keys: Sequence[Key] = (), others: Sequence[str] = ()) -> Condensed:
+        """Return the current rows of a table, reduced to fingerprints of some columns, and to other columns, in stored order."""
+        of_others = [STOOD_ON[name]] if name in STOOD_ON else []
+        rows = self._condensed(name, keys=[*keys, *of_others], others=others)
+        if name not in self._places:
+            self._places[name] = self._current(name, rows)
+        rows = rows.select([*keys, *of_others], others).take(self._places[name])
+        self._standing.update({(name, key): rows.keys[key] for key in of_others})
+        return rows
+
+    def current_where(self, name: str, where: pc.Expression, key: Key) -> Fingerprints:
+        """Return the fingerprints of the current rows that pass a filter, of a table whose rows never change."""
+        rows = self._condensed(name, where, keys=[key])
+        return rows.keys[key][self._current(name, rows)]
+
+    def fingerprints(self, name: str, columns: Key) -> Fingerprints:
+        """Return the fingerprints of some columns of a table's current rows, in stored order."""
+        # They may be learned with the places.
+        places = self.places(name)
+        if (name, columns) not in self._standing:
+            self._standing[name, columns] = fingerprints_of(self._stream(name, columns, None), columns)[places]
+        return self._standing[name, columns]
 
     def places_where(self, name: str, where: pc.Expression) -> Places:
         """Return which rows are current of those that pass a filter, of a table whose rows never change."""
@@ -75,17 +94,24 @@ class Currency:
         return self._current(name, self._condensed(name, rows=rows))
 
     def _condensed(
-        self, name: str, where: pc.Expression | None = None, rows: pa.Table | None = None, also: Key | None = None
+        self,
+        name: str,
+        where: pc.Expression | None = None,
+        rows: pa.Table | None = None,
+        keys: Sequence[Key] = (),
+        others: Sequence[str] = (),
     ) -> Condensed:
         """Return what decides which rows of a table are current.
 
         Args:
             rows: that are in memory already, with the columns that decide on it; by default all.
-            also: columns of which fingerprints are wanted too.
+            keys: columns of which fingerprints are wanted too.
+            others: columns that are wanted too.
         """
         contract = self._contract(name)
-        keys, others = self._decided_by(contract)
-        keys = list(dict.fromkeys([*keys, *([also] if also else [])]))
+        deciding_keys, deciding_others = self._decided_by(contract)
+        keys = list(dict.fromkeys([*deciding_keys, *keys]))
+        others = list(dict.fromkeys([*deciding_others, *others]))
         # Where nothing decides, all rows are current: they are counted by one column.
         columns = list(dict.fromkeys([*(column for key in keys for column in key), *others])) or [contract.key[0]]
         batches = self._stream(name, columns, where) if rows is None else rows.to_batches(ROWS_TOGETHER)
@@ -143,11 +169,7 @@ class Currency:
 
     def _stand_on(self, keys: Fingerprints, name: str, columns: tuple[str, ...]) -> Flags:
         """Say which fingerprints are those of some columns of a table's current rows."""
-        # It may be one that is learned with the indices.
-        indices = self.places(name)
-        if (name, columns) not in self._standing:
-            self._standing[name, columns] = fingerprints(self._stream(name, columns, None), columns)[indices]
-        return are_among(keys, self._standing[name, columns])
+        return are_among(keys, self.fingerprints(name, columns))
 
     def _on_volumes(self, rows: Condensed) -> Flags:
         """Say which rows lie on the current volume of their case."""

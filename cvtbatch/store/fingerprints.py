@@ -14,6 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+# Columns that are compared together.
+Key = tuple[str, ...]
 # One row each, of two numbers.
 Fingerprints = npt.NDArray[np.uint64]
 # Of each sum the upper half is kept.
@@ -27,36 +29,90 @@ ROWS_TOGETHER = 4096
 _seed = secrets.randbits(128)
 
 
-def fingerprints(rows: pa.Table | Iterable[pa.RecordBatch], columns: Sequence[str]) -> Fingerprints:
+def fingerprints_of(rows: pa.Table | Iterable[pa.RecordBatch], columns: Sequence[str]) -> Fingerprints:
     """Return the fingerprints of rows: equal where all of some columns are, null for null."""
     batches = rows.select(list(columns)).to_batches(ROWS_TOGETHER) if isinstance(rows, pa.Table) else rows
-    found = [_of_batch([batch[name] for name in columns]) for batch in batches if batch.num_rows]
+    key = tuple(columns)
+    found = [fingerprints_by(batch, [key])[key] for batch in batches if batch.num_rows]
     return np.concatenate([np.empty((0, 2), np.uint64), *found])
+
+
+def fingerprints_by(rows: pa.RecordBatch, keys: Sequence[Key]) -> dict[Key, Fingerprints]:
+    """Return the fingerprints of rows, at least one, for each of some keys; what these have in common is computed once."""
+    words = {name: _words(rows[name]) for name in dict.fromkeys(name for key in keys for name in key)}
+    placed = dict.fromkeys((number, name) for key in keys for number, name in enumerate(key, 1))
+    products = {(number, name): words[name] @ _secrets(number, words[name].shape[1]) for number, name in placed}
+    found = {}
+    for key in keys:
+        sums = _secrets(0, 1).repeat(rows.num_rows, axis=0)
+        for of_column in enumerate(key, 1):
+            sums += products[of_column]
+        upper = sums >> HALF
+        found[key] = upper[:, ::2] << HALF | upper[:, 1::2]
+    return found
 
 
 def are_among(keys: Fingerprints, others: Fingerprints) -> npt.NDArray[np.bool_]:
     """Say which fingerprints are among others."""
-    codes = _codes(np.concatenate([others, keys]))
-    there = np.zeros(len(codes), np.bool_)
-    there[codes[: len(others)]] = True
-    return there[codes[len(others) :]]
+    there = np.zeros(len(keys), np.bool_)
+    # Rows that one run appended lie in one order, whatever table they are of.
+    least = min(len(keys), len(others))
+    there[:least] = _equal(keys[:least], others[:least])
+    left = np.flatnonzero(~there)
+    if len(left) and len(others):
+        there[left] = _among_sorted(keys[left], others)
+    return there
 
 
 def newest_of(keys: Fingerprints, sequences: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return the places of the newest row of every key, ascending; of rows of one sequence the first is."""
-    codes = _codes(keys)
+    alike = _alike(keys)
+    if not len(alike):
+        return np.arange(len(keys))
+    codes = _codes(keys[alike])
     newest = np.empty(codes.max(initial=-1) + 1, np.int64)
     # Of places that are written to several times the last value stays.
-    oldest_first = np.argsort(sequences[::-1], kind="stable")
-    places = len(keys) - 1 - oldest_first
+    oldest_first = np.argsort(sequences[alike][::-1], kind="stable")
+    places = len(alike) - 1 - oldest_first
     newest[codes[places]] = places
-    return np.sort(newest)
+    older = np.delete(alike, newest)
+    return np.delete(np.arange(len(keys)), older)
 
 
 def repeated_in(keys: Fingerprints) -> npt.NDArray[np.int64]:
     """Return the places of rows that share their key with another one, ascending."""
-    codes = _codes(keys)
-    return np.flatnonzero(np.bincount(codes)[codes] > 1)
+    alike = _alike(keys)
+    codes = _codes(keys[alike])
+    return alike[np.bincount(codes)[codes] > 1]
+
+
+def _equal(keys: Fingerprints, others: Fingerprints) -> npt.NDArray[np.bool_]:
+    """Say which of two fingerprints at one place are the same."""
+    same: npt.NDArray[np.bool_] = (keys[:, 0] == others[:, 0]) & (keys[:, 1] == others[:, 1])
+    return same
+
+
+def _among_sorted(keys: Fingerprints, others: Fingerprints) -> npt.NDArray[np.bool_]:
+    """Say which fingerprints are among others, at least one, by where their first numbers would stand in these."""
+    order, by_first = np.argsort(keys[:, 0]), np.argsort(others[:, 0])
+    firsts = others[by_first, 0]
+    # Sorted, they are looked for along the others, and not all over them.
+    places = np.minimum(np.searchsorted(firsts, keys[order, 0]), len(others) - 1)
+    found, there = firsts[places] == keys[order, 0], np.empty(len(keys), np.bool_)
+    there[order] = found & (others[by_first[places], 1] == keys[order, 1])
+    if len(unsure := order[found & ~there[order]]):
+        codes = _codes(np.concatenate([others, keys[unsure]]))
+        there[unsure] = np.isin(codes[len(others) :], codes[: len(others)])
+    return there
+
+
+def _alike(keys: Fingerprints) -> npt.NDArray[np.int64]:
+    """Return the places of rows whose first number is another one's too, ascending: none where no key comes twice."""
+    firsts = np.sort(keys[:, 0])
+    twice = firsts[1:][firsts[1:] == firsts[:-1]]
+    if not len(twice):
+        return np.empty(0, np.int64)
+    return np.flatnonzero(np.asarray(pc.is_in(pa.array(keys[:, 0]), value_set=pa.array(twice))))
 
 
 def _codes(keys: Fingerprints) -> npt.NDArray[np.int64]:
@@ -71,15 +127,6 @@ def _codes(keys: Fingerprints) -> npt.NDArray[np.int64]:
     return codes
 
 
-def _of_batch(columns: Sequence[pa.Array]) -> Fingerprints:
-    sums = _secrets(0, 1).repeat(len(columns[0]), axis=0)
-    for number, column in enumerate(columns, 1):
-        words = _words(column if pa.types.is_string(column.type) else column.cast(pa.string()))
-        sums += words @ _secrets(number, words.shape[1])
-    upper = sums >> HALF
-    return upper[:, ::2] << HALF | upper[:, 1::2]
-
-
 @cache
 def _secrets(column: int, words: int) -> npt.NDArray[np.uint64]:
     """Return the keys of a column's first words, one row a word."""
@@ -87,18 +134,25 @@ def _secrets(column: int, words: int) -> npt.NDArray[np.uint64]:
     return draw.integers(0, 2**64, (words, SUMS), np.uint64)
 
 
-def _words(texts: pa.Array) -> npt.NDArray[np.uint64]:
-    """Return texts as their length and their bytes, four to a number, one row a text, zeros at the end."""
+def _words(values: pa.Array) -> npt.NDArray[np.uint64]:
+    """Return values, as texts, as their length and bytes, four to a number, zeros at the end: one row if all are the same text."""
+    texts = values if pa.types.is_string(values.type) else values.cast(pa.string())
     known = np.asarray(texts.is_valid())
     filled = texts if known.all() else pc.fill_null(texts, "")
-    _, offset_buffer, data = filled.buffers()
+    _, offset_buffer, buffer = filled.buffers()
     offsets = np.frombuffer(offset_buffer, np.int32, len(filled) + 1, 4 * filled.offset)
+    data = np.frombuffer(buffer or b"", np.uint8)[offsets[0] : offsets[-1]]
     lengths = np.diff(offsets).astype(np.int64)
-    width = -(-int(lengths.max()) // WORD_BYTES)
-    padded = np.zeros((len(filled), WORD_BYTES * width), np.uint8)
-    if data is not None:
-        padded[np.arange(padded.shape[1]) < lengths[:, None]] = np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]
-    words = np.empty((len(filled), 1 + width), np.uint64)
+    longest = int(lengths.max())
+    one_length = longest == lengths.min()
+    if one_length and known.all() and np.array_equal(data[longest:], data[: len(data) - longest]):
+        known, lengths, data = known[:1], lengths[:1], data[:longest]
+    padded = np.zeros((len(lengths), WORD_BYTES * -(-longest // WORD_BYTES)), np.uint8)
+    if one_length:
+        padded[:, :longest] = data.reshape(len(lengths), longest)
+    else:
+        padded[np.arange(padded.shape[1]) < lengths[:, None]] = data
+    words = np.empty((len(lengths), 1 + padded.shape[1] // WORD_BYTES), np.uint64)
     words[:, 0] = np.where(known, lengths, NULL_LENGTH)
     words[:, 1:] = padded.view(np.uint32)
     return words

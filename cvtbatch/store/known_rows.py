@@ -9,8 +9,7 @@ import pyarrow as pa
 
 from cvtbatch.contracts import TableContract
 from cvtbatch.key_index import KeyIndex, hashed, key_array
-
-Row = Mapping[str, object]
+from cvtbatch.store.arrow_rows import Row
 
 
 class KnownRows:

@@ -21,9 +21,10 @@ from cvtbatch.errors import FormatError, InputError, InternalError
 from cvtbatch.nearest import did_you_mean, enumerated
 from cvtbatch.spec import FUSE, Spec, differences, parts_of
 from cvtbatch.store.column_names import check_columns
+from cvtbatch.store.condensed import Condensed
 from cvtbatch.store.currency import Currency
 from cvtbatch.store.feature_sets import require_table
-from cvtbatch.store.fingerprints import fingerprints, repeated_in
+from cvtbatch.store.fingerprints import Fingerprints, Key, repeated_in
 from cvtbatch.store.fused_embeddings import read_embeddings
 from cvtbatch.store.row_keys import (
     IS_OUTLINE,
@@ -156,13 +157,33 @@ class View:
         of_volume = self.read(name, [volume]).take(self.indices(name))[volume]
         return rows.filter(pc.is_in(of_volume, value_set=pa.array(chosen, pa.string())))
 
-    def repeated(self, name: str, columns: Sequence[str], by: str) -> pa.Table:
-        """Return the current rows of a table whose value in a column is that of another current row too."""
-        indices = self.indices(name)
-        places = repeated_in(fingerprints(self.stream(name, [by]), [by])[np.asarray(indices)])
+    def current(self, name: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield the current rows of a table in stored order, some at a time; few more than these are in memory."""
+        places, start = np.asarray(self.indices(name)), 0
+        for batch in self.stream(name, columns):
+            first, last = np.searchsorted(places, [start, start + batch.num_rows])
+            yield batch if last - first == batch.num_rows else batch.take(pa.array(places[first:last] - start))
+            start += batch.num_rows
+
+    def repeated(self, name: str, columns: Sequence[str], keys: Fingerprints) -> pa.Table:
+        """Return the current rows of a table, of which some fingerprints are given, that share theirs with another one."""
+        places = repeated_in(keys)
         if not len(places):
             return self.contract(name).arrow().empty_table().select(columns)
-        return self.read(name, columns).take(indices.take(pa.array(places)))
+        return self.read(name, columns).take(self.indices(name).take(pa.array(places)))
+
+    def condensed(self, name: str, keys: Sequence[Key], others: Sequence[str] = ()) -> Condensed:
+        """Return the current rows of a table, reduced to fingerprints of some columns, and to other columns: read in one go."""
+        return self._currency.current(name, keys, others)
+
+    def fingerprints(self, name: str, key: Key, where: pc.Expression | None = None) -> Fingerprints:
+        """Return the fingerprints of the current rows of a table.
+
+        Args:
+            where: filter of the rows that are looked at, for tables whose rows never change.
+        """
+        currency = self._currency
+        return currency.fingerprints(name, key) if where is None else currency.current_where(name, where, key)
 
     def outlines(self, columns: Sequence[str] | None = None, spec_ids: Sequence[str] = ()) -> pa.Table:
         """Return the current rows of `rois` that are outlines, people's and found ones: regions derived of them are left out."""

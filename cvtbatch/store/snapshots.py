@@ -18,8 +18,8 @@ from cvtbatch.errors import InputError
 from cvtbatch.manifest import require_centers
 from cvtbatch.nearest import did_you_mean, enumerated, nearest
 from cvtbatch.run_id import make_run_id
+from cvtbatch.store.arrow_rows import Row
 from cvtbatch.store.content import content_digest
-from cvtbatch.store.known_rows import Row
 from cvtbatch.store.measuring import FrozenTable, measure
 from cvtbatch.store.opened import OpenedStore
 from cvtbatch.store.reading import Selection, View

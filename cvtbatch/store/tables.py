@@ -24,11 +24,12 @@ from deltalake.exceptions import CommitFailedError
 
 from cvtbatch.contracts import TableContract
 from cvtbatch.errors import StorageError
+from cvtbatch.store.arrow_rows import Row, to_arrow
 from cvtbatch.store.checked_files import Query
 from cvtbatch.store.data_files import EXACT_IN_LOG, DataFile, read_rows, write_data_files
 from cvtbatch.store.filters import require_fitting
-from cvtbatch.store.fingerprints import fingerprints, newest_of
-from cvtbatch.store.known_rows import KnownRows, Row
+from cvtbatch.store.fingerprints import fingerprints_of, newest_of
+from cvtbatch.store.known_rows import KnownRows
 from cvtbatch.store.location import Location
 from cvtbatch.store.log_heads import Heads
 from cvtbatch.store.storage_errors import storage_errors
@@ -152,7 +153,7 @@ class Table:
             else:
                 mixed.append(self.path(file["path"]))
         if mixed:
-            counts.update(self.scan(mixed, [column])[column].to_pylist())
+            counts += counted(self.scan(mixed, [column])[column])
         return counts
 
     def version_at(self, moment: datetime.datetime) -> int | None:
@@ -243,7 +244,8 @@ class Table:
         """Append the rows that are new: a key's only row, or one that differs from the key's newest in its state.
 
         Args:
-            rows: values by column, `sequence` left out; absent columns are null. Of several rows of one key the last counts.
+            rows: values by column, `sequence` left out; absent columns are null; features may be a vector (`FEATURES`). Of several
+                rows of one key the last counts.
 
         Returns:
             how many rows were appended.
@@ -273,10 +275,7 @@ class Table:
         Raises:
             CommitFailedError: another writer was first, or it is not known whether they were committed.
         """
-        schema = self.contract.arrow()
-        place = schema.get_field_index("sequence")
-        table = pa.Table.from_pylist(rows, schema=schema.remove(place))
-        table = table.add_column(place, schema.field(place), [pa.array([sequence] * len(rows), pa.int64())])
+        table = to_arrow(rows, self.contract, sequence)
         try:
             self.log.commit(delta, self.write(table), sequence=sequence)
         except CommitFailedError:
@@ -316,7 +315,12 @@ def _literal(text: str) -> str:
 
 def newest(rows: pa.Table, key: Sequence[str]) -> pa.Array:
     """Return the indices of the newest row of every key, in order; `rows` have their sequence."""
-    return pa.array(newest_of(fingerprints(rows, key), rows["sequence"].to_numpy()))
+    return pa.array(newest_of(fingerprints_of(rows, key), rows["sequence"].to_numpy()))
+
+
+def counted(texts: pa.ChunkedArray) -> Counter[str]:
+    """Return how many rows have each text of a column."""
+    return Counter({entry["values"]: entry["counts"] for entry in pc.value_counts(texts).to_pylist()})
 
 
 def equal_to(values: Mapping[str, str]) -> pc.Expression:

@@ -34,7 +34,7 @@ from cvtbatch.pipelines.extraction.listeners import Listeners
 from cvtbatch.pipelines.extraction.report import Progress
 from cvtbatch.pipelines.extraction.settings import Options, resolve
 from cvtbatch.pipelines.shared.job import read_job
-from cvtbatch.store import FeatureStore
+from cvtbatch.store import FEATURES, FeatureStore
 from cvtbatch.store.table_log import APP_ID
 from tests.support.store_rows import row
 
@@ -83,10 +83,9 @@ def return_rows(task: CaseTask) -> CaseResult:
         mask = {"input_digest": digest, "mask_digest": digest, "mask_fingerprint": roi.fingerprint}
         rows.setdefault("rois", []).append(row("rois", **made, **names, **mask, **BOX))
         if case.center == FULL_WIDTH:
-            values = np.random.default_rng(case.manifest_row).normal(size=len(contracts.feature_names())).tolist()
-            features = dict(zip(contracts.feature_names(), values, strict=True))
+            features = np.random.default_rng(case.manifest_row).normal(size=len(contracts.feature_names()))
             of_input = {**identity, **names, "input_digest": digest, "radiomics_spec_id": work.radiomics_spec_id}
-            rows.setdefault("radiomics", []).append(row("radiomics", **of_input, engine="fast", **features))
+            rows.setdefault("radiomics", []).append(row("radiomics", **of_input, engine="fast", **{FEATURES: features}))
     return CaseResult(rows, (), (), (), decoded=True, computed=True)
 
 

@@ -20,7 +20,7 @@ from cvtbatch.pipelines.extraction.guard import About, Stopped, guarded
 from cvtbatch.pipelines.extraction.limits import description_bytes, feature_bytes, image_bytes, whole_volume_bytes
 from cvtbatch.pipelines.extraction.task_cost import Meter
 from cvtbatch.radiomics import AuditResult, Engine, audit_features, roi_features
-from cvtbatch.store import FeatureStore, equal_to
+from cvtbatch.store import FEATURES, FeatureStore, equal_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class FeatureStep:
                 "filter_scale_hu": features.filter_scale_hu,
                 "undefined_features": features.undefined(),
                 "degenerate": list(features.degenerate),
-                **features.values,
+                FEATURES: features.vector(),
             }
         )
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -13,11 +14,13 @@ from cvtbatch.manifest import Manifest
 from cvtbatch.reporting.flag_words import MEANINGS
 from cvtbatch.reporting.outlined_slice import OutlinedSlice, to_data_url
 from cvtbatch.reporting.run_page import FlagCount, Thumbnail
-from cvtbatch.store import FeatureStore, StoredArray
+from cvtbatch.store import IS_OUTLINE, REGION, FeatureStore, StoredArray, View
 
-KEYS = ["case_key", "center", "case_id", "volume_spec_id", "path", "checksum", "flags"]
-VOLUMES = [*KEYS, "spacing_mm", "direction"]
-ROIS = [*KEYS, "roi_key", "volume_ml", "source_volume_ml", "hu_p50", "largest_slice"]
+# By which rows are found and told to be of a manifest, what is looked at of all of them, and what is drawn of a few.
+OF_MANIFEST = ("center", "case_id", "volume_spec_id")
+OF_VOLUMES, OF_ROIS = ("case_key", "flags"), ("case_key", "flags", "volume_ml", "hu_p50")
+DRAWN_VOLUMES = ("case_key", "path", "checksum", "spacing_mm", "direction")
+DRAWN_ROIS = ("case_key", "roi_key", "path", "checksum", "source_volume_ml", "hu_p50", "largest_slice")
 MOST_THUMBNAILS = 24
 EXTREMES = 2
 """Outlines that are shown of each extreme."""
@@ -26,6 +29,7 @@ FEWEST = 5
 DRAWING_SECONDS = 15.0
 """After so long no further picture is begun: a store may be far away."""
 EVERY_FOUND_OUTLINE = "auto"
+PLACE = "place"
 Row = Mapping[str, Any]
 
 
@@ -38,16 +42,45 @@ def look_at_outlines(
         StorageError, FormatError: the tables cannot be read.
     """
     view = store.view()
-    volumes = _of_manifest(view.rows("volumes", VOLUMES), manifest, volume_spec_id)
-    rois = _of_manifest(view.outlines(ROIS), manifest, volume_spec_id)
+    # A row is looked at before what it stands on.
+    view.pin("rois")
+    volumes = _of_manifest(view, "volumes", OF_VOLUMES, manifest, volume_spec_id)
+    rois = _of_manifest(view, "rois", (*OF_ROIS, REGION), manifest, volume_spec_id).filter(IS_OUTLINE)
     flags = (*_count_flags(volumes, "image"), *_count_flags(rois, "outline"))
-    return flags, tuple(_draw(store, volumes, rois, _unusual(volumes, rois)))
+    chosen = _unusual(volumes, rois)
+    whole_rois = _rows_at(view, "rois", DRAWN_ROIS, rois[PLACE].take(pa.array(list(chosen), pa.int64())))
+    whole_volumes = _rows_at(
+        view,
+        "volumes",
+        DRAWN_VOLUMES,
+        volumes.filter(pc.is_in(volumes["case_key"], value_set=whole_rois["case_key"]))[PLACE],
+    )
+    return flags, tuple(_draw(store, whole_volumes, whole_rois, list(chosen.values())))
 
 
-def _of_manifest(rows: pa.Table, manifest: Manifest, volume_spec_id: str) -> pa.Table:
-    rows = rows.filter(pc.equal(rows["volume_spec_id"], volume_spec_id))
-    numbers = manifest.find(zip(rows["center"].to_pylist(), rows["case_id"].to_pylist(), strict=True))
-    return rows.filter(pa.array(numbers >= 0))
+def _of_manifest(view: View, name: str, columns: Sequence[str], manifest: Manifest, volume_spec_id: str) -> pa.Table:
+    """Return some columns of the current rows of a manifest, and their places among all that are current, as `PLACE`."""
+    schema = view.contract(name).arrow()
+    kept, start = [pa.schema([*(schema.field(column) for column in columns), (PLACE, pa.int64())]).empty_table()], 0
+    for batch in view.current(name, [*columns, *OF_MANIFEST]):
+        there = manifest.find(zip(batch["center"].to_pylist(), batch["case_id"].to_pylist(), strict=True)) >= 0
+        own = np.flatnonzero(there & np.asarray(pc.equal(batch["volume_spec_id"], volume_spec_id)))
+        rows = pa.Table.from_batches([batch.select(list(columns)).take(pa.array(own))])
+        kept.append(rows.append_column(PLACE, pa.array(own + start)))
+        start += batch.num_rows
+    return pa.concat_tables(kept)
+
+
+def _rows_at(view: View, name: str, columns: Sequence[str], places: pa.ChunkedArray) -> pa.Table:
+    """Return columns of the rows at some places among those that are current, in the order of the places."""
+    wanted, start = np.asarray(places), 0
+    found, parts = [], [pa.schema([view.contract(name).arrow().field(column) for column in columns]).empty_table()]
+    for batch in view.current(name, columns) if len(wanted) else ():
+        here = np.flatnonzero((wanted >= start) & (wanted < start + batch.num_rows))
+        parts.append(pa.Table.from_batches([batch.take(pa.array(wanted[here] - start))]))
+        found.append(here)
+        start += batch.num_rows
+    return pa.concat_tables(parts).take(np.argsort(np.concatenate([np.empty(0, np.int64), *found])))
 
 
 def _count_flags(rows: pa.Table, of: Literal["image", "outline"]) -> list[FlagCount]:
@@ -98,8 +131,9 @@ def _flagged(volumes: pa.Table, rois: pa.Table) -> Iterator[tuple[int, str]]:
 def _has_flag(rows: pa.Table, flag: str) -> pa.Array:
     """Say which rows have a flag."""
     lists = rows["flags"].combine_chunks()
-    found = pc.list_parent_indices(lists).filter(pc.equal(pc.list_flatten(lists), flag))
-    return pc.is_in(pa.array(range(rows.num_rows), pa.int64()), value_set=found)
+    has = np.zeros(rows.num_rows, np.bool_)
+    has[np.asarray(pc.list_parent_indices(lists).filter(pc.equal(pc.list_flatten(lists), flag)))] = True
+    return pa.array(has)
 
 
 def _places(chosen: pa.Array | pa.ChunkedArray) -> Sequence[int]:
@@ -108,16 +142,11 @@ def _places(chosen: pa.Array | pa.ChunkedArray) -> Sequence[int]:
     return places
 
 
-def _draw(
-    store: FeatureStore, volumes: pa.Table, rois: pa.Table, chosen: Mapping[int, list[str]]
-) -> Iterator[Thumbnail]:
+def _draw(store: FeatureStore, volumes: pa.Table, rois: pa.Table, whys: Sequence[list[str]]) -> Iterator[Thumbnail]:
+    """Yield the pictures of outlines, each with what is unusual about it."""
     ends = time.monotonic() + DRAWING_SECONDS
-    rows = rois.take(pa.array(list(chosen), pa.int64())).to_pylist()
-    keys = pa.array([row["case_key"] for row in rows], pa.string())
-    of_case = {
-        row["case_key"]: row for row in volumes.filter(pc.is_in(volumes["case_key"], value_set=keys)).to_pylist()
-    }
-    for roi, why in zip(rows, chosen.values(), strict=True):
+    of_case = {row["case_key"]: row for row in volumes.to_pylist()}
+    for roi, why in zip(rois.to_pylist(), whys, strict=True):
         if time.monotonic() > ends or roi["case_key"] not in of_case:
             continue
         picture = _picture(store, of_case[roi["case_key"]], roi)

@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+import numpy as np
+
 from cvtbatch import contracts
 from cvtbatch.pipelines.extraction.case_result import Row
 from cvtbatch.pipelines.extraction.set_settings import require_columns
@@ -14,8 +16,10 @@ from cvtbatch.store import FeatureStore
 
 # Order of a batch: a row is never there before the rows that it stands on, nor a value before what an audit said of it.
 BATCH_ORDER = ("volumes", "cases", "rois", "outlines", "regions", "failures", "radiomics", "embeddings")
-# Values of rows that are held before they are committed, however few cases they are: as Python objects, some 40 MB.
-HELD_VALUES = 400_000
+# Bytes of rows that are held before they are committed, however few cases they are.
+HELD_BYTES = 40 * 2**20
+# What a value takes as a Python object.
+VALUE_BYTES = 100
 
 
 def batch_order(sets: Sequence[str] = ()) -> tuple[str, ...]:
@@ -90,8 +94,8 @@ class RowBatch:
             StorageError: as `commit`.
         """
         late = time.monotonic() - self._committed_at >= self._most_seconds
-        held = sum(len(rows) * len(rows[0]) for rows in self._rows.values() if rows)
-        if late or held >= HELD_VALUES or self._items >= self._most_items:
+        held = sum(len(rows) * _row_bytes(rows[0]) for rows in self._rows.values() if rows)
+        if late or held >= HELD_BYTES or self._items >= self._most_items:
             self.commit()
 
     def commit(self) -> None:
@@ -125,3 +129,9 @@ class RowBatch:
             require_columns(self._store, [spec])
             self._store.create_tables()
             del self._unclaimed[table]
+
+
+def _row_bytes(row: Row) -> int:
+    """Return what a row takes in memory, the features and embeddings that it has as vectors included."""
+    vectors = (value.nbytes for value in row.values() if isinstance(value, np.ndarray))
+    return VALUE_BYTES * len(row) + sum(vectors)

@@ -4,25 +4,31 @@ from collections.abc import Mapping
 
 import pyarrow.compute as pc
 
-from cvtbatch.store import View
+from cvtbatch.store import Fingerprints, View
 
 Document = dict[str, object]
+# By which rows are compared.
+IMAGE, PATIENT = ("image_digest",), ("patient",)
 
 
-def find_duplicates(view: View) -> Document:
+def find_duplicates(view: View, images: Fingerprints, patients: Fingerprints) -> Document:
     """Return cases that have the same image, and as a hint those of several centres that have the same `patient`.
 
     Cases have the same image where their decoded voxels and geometry are equal. A patient is known within a centre only, and
     texts that merely repeat the case id, as is the default, say nothing of another centre's.
+
+    Args:
+        images: fingerprints of the current volumes' `IMAGE`.
+        patients: of the current cases' `PATIENT`.
     """
-    volumes = view.repeated("volumes", ["case_key", "center", "image_digest"], "image_digest")
-    cases = view.repeated("cases", ["case_key", "center", "case_id", "patient"], "patient")
+    volumes = view.repeated("volumes", ["case_key", "center", "image_digest"], images)
+    cases = view.repeated("cases", ["case_key", "center", "case_id", "patient"], patients)
     named = cases.filter(pc.not_equal(cases["patient"], cases["case_id"]))
-    images = _groups(volumes.to_pylist(), "image_digest", "case_key")
-    patients = _groups(named.to_pylist(), "patient", "center")
+    same_image = _groups(volumes.to_pylist(), "image_digest", "case_key")
+    same_patient = _groups(named.to_pylist(), "patient", "center")
     return {
-        "same_image": [{"cases": keys, "across_centers": across} for keys, across in images],
-        "same_patient_text": [{"cases": keys} for keys, across in patients if across],
+        "same_image": [{"cases": keys, "across_centers": across} for keys, across in same_image],
+        "same_patient_text": [{"cases": keys} for keys, across in same_patient if across],
     }
 
 

@@ -3,18 +3,22 @@
 from collections import Counter
 from collections.abc import Sequence
 
-import pyarrow as pa
+import numpy as np
 import pyarrow.compute as pc
 
-from cvtbatch.store import View
+from cvtbatch.store import Fingerprints, View, are_among
 
 Document = dict[str, object]
+ROI, PARENT = ("roi_key",), ("parent_roi_key",)
 
 
 def count_regions(view: View) -> list[Document]:
     """Return how many current regions there are of each name and specification, and how many are empty, and why."""
-    rows = view.rows("regions", ["region", "region_spec_id", "reason"]).to_pylist()
-    counts = Counter((row["region"], row["region_spec_id"], row["reason"] or "") for row in rows)
+    columns = ["region", "region_spec_id", "reason"]
+    rows = view.rows("regions", columns).group_by(columns, use_threads=False).aggregate([([], "count_all")])
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for row in rows.to_pylist():
+        counts[row["region"], row["region_spec_id"], row["reason"] or ""] += row["count_all"]
     return [
         {
             "region": region,
@@ -26,18 +30,16 @@ def count_regions(view: View) -> list[Document]:
     ]
 
 
-def with_regions(
-    view: View, spec_ids: Sequence[str], roi_keys: pa.ChunkedArray, featured: pa.ChunkedArray
-) -> pa.ChunkedArray:
+def with_regions(view: View, spec_ids: Sequence[str], roi_keys: Fingerprints, featured: Fingerprints) -> Fingerprints:
     """Return those outlines of which every region of some specifications is empty, or has features.
 
     Args:
-        roi_keys: outlines.
-        featured: outlines and regions that have features.
+        roi_keys: fingerprints of outlines.
+        featured: of outlines and regions that have features.
     """
-    rows = view.rows("regions", ["roi_key", "parent_roi_key", "region_spec_id", "state"])
+    rows = view.condensed("regions", [ROI, PARENT], ["region_spec_id", "state"])
+    done = np.asarray(pc.equal(rows.others["state"], "empty")) | are_among(rows.keys[ROI], featured)
     for spec_id in spec_ids:
-        own = rows.filter(pc.equal(rows["region_spec_id"], spec_id))
-        done = pc.or_(pc.equal(own["state"], "empty"), pc.is_in(own["roi_key"], value_set=featured))
-        roi_keys = roi_keys.filter(pc.is_in(roi_keys, value_set=own.filter(done)["parent_roi_key"]))
+        own = done & np.asarray(pc.equal(rows.others["region_spec_id"], spec_id))
+        roi_keys = roi_keys[are_among(roi_keys, rows.keys[PARENT][own])]
     return roi_keys

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from cvtbatch.pipelines.stores.duplicates import find_duplicates
+from cvtbatch.pipelines.stores.duplicates import IMAGE, PATIENT, find_duplicates
 from cvtbatch.store import (
     FeatureStore,
     Selection,
@@ -25,11 +25,13 @@ def create(url: str, name: str, selection: Selection) -> Document:
     """
     store = FeatureStore.open_for_writing(url, existing=True)
     snapshot, created = create_snapshot(store, name, selection, "snapshot create")
+    view = snapshot.view(store)
+    images, patients = view.fingerprints("volumes", IMAGE), view.fingerprints("cases", PATIENT)
     return {
         "command": "snapshot create",
         "created": created,
         "snapshot": snapshot.to_document(),
-        "duplicates": find_duplicates(snapshot.view(store)),
+        "duplicates": find_duplicates(view, images, patients),
     }
 
 

@@ -3,22 +3,38 @@
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch import contracts
 from cvtbatch.errors import FormatError
-from cvtbatch.pipelines.stores.duplicates import find_duplicates
-from cvtbatch.pipelines.stores.region_status import count_regions, with_regions
+from cvtbatch.pipelines.stores.duplicates import IMAGE, PATIENT, find_duplicates
+from cvtbatch.pipelines.stores.region_status import ROI, count_regions, with_regions
 from cvtbatch.pipelines.stores.unended_runs import read_committed
 from cvtbatch.run_id import started_at
 from cvtbatch.spec import Spec
-from cvtbatch.store import IS_LARGEST, STANDS_FOR_ALL, FeatureStore, View, set_table
+from cvtbatch.store import (
+    IS_LARGEST,
+    REGION,
+    STANDS_FOR_ALL,
+    FeatureStore,
+    Fingerprints,
+    View,
+    are_among,
+    counted,
+    fingerprints_of,
+    set_table,
+)
 from cvtbatch.validation.eligibility import CRITERIA, InclusionFlow, inclusion_flow
 
 Document = dict[str, object]
+Flags = npt.NDArray[np.bool_]
+CASE = ("case_key",)
 KINDS = ("volume", "outline", "radiomics", "embedding")
 TABLES = ("volumes", "outlines", "radiomics", "embeddings")
 
@@ -47,12 +63,12 @@ def read_status(url: str, *, flow: bool = False) -> Document:
     embedded = _embedded(newest)
     current = {*spec_ids.values(), *embedded, *sets.values(), *descriptions.values(), *regions} - {""}
     there = store.table_names()
+    cases, with_volume, duplicates = _cases(view, spec_ids["volume"])
     masks, of_others = _masks(view, spec_ids, finds_all=_finds_all(newest))
     failures = view.rows("failures")
     live = failures.filter(pc.is_in(failures["spec_id"], value_set=pa.array(sorted(current), pa.string())))
-    live = live.filter(pc.invert(_are_in(live["roi_key"], of_others["roi_key"])))
-    keys = {(row["stage"], row["kind"], row["case_key"]) for row in live.to_pylist()}
-    by_kind = Counter((stage, kind) for stage, kind, _ in keys)
+    live = live.filter(pa.array(~are_among(fingerprints_of(live, ["roi_key"]), of_others)))
+    by_kind = live.group_by(["stage", "kind"], use_threads=False).aggregate([("case_key", "count_distinct")])
     return {
         **({"flow": _flow(store)} if flow else {}),
         "command": "status",
@@ -65,17 +81,18 @@ def read_status(url: str, *, flow: bool = False) -> Document:
             embedded,
             regions,
             masks,
-            live["case_key"],
+            _CaseKeys(cases, with_volume, fingerprints_of(live, ["case_key"])),
         ),
         "rows": {name: failures.num_rows if name == "failures" else store.table(name).count() for name in there},
         "regions": count_regions(view),
         "failures": [
-            {"stage": stage, "kind": kind, "cases": count} for (stage, kind), count in sorted(by_kind.items())
+            {"stage": row["stage"], "kind": row["kind"], "cases": row["case_key_count_distinct"]}
+            for row in by_kind.sort_by([("stage", "ascending"), ("kind", "ascending")]).to_pylist()
         ],
         "lacking_sets": _lacking_sets(failures, runs, sets),
         "specs": _specs(store, current),
         "runs": _runs(view, runs, [set_table(name) for name in store.feature_sets()]),
-        "duplicates": find_duplicates(view),
+        "duplicates": duplicates,
     }
 
 
@@ -165,59 +182,85 @@ def _lacking_sets(
     ]
 
 
-def _with_sets(
-    view: View, run: Mapping[str, str], tables: Collection[str], masks: pa.Table
-) -> Iterator[pa.ChunkedArray]:
+def _with_sets(view: View, run: Mapping[str, str], tables: Collection[str], masks: "_Masks") -> Iterator[Fingerprints]:
     """Yield, for each feature set of a run, the outlines that have it or need not.
 
     A set that never had a row has no table. One of the source's grid is of people's outlines alone, and not of regions.
     """
     of_sources = {set_table(name) for name in _job(run).get("radiomics", {}).get("source_sets", {})}
-    found = masks.filter(pc.is_valid(masks["outline_spec_id"]))["roi_key"]
-    regions = view.rows("regions", ["roi_key"])["roi_key"]
     for table, spec_id in _feature_sets(run).items():
-        chunks = [*found.chunks, *regions.chunks] if table in of_sources else []
+        parts = [masks.roi_keys[~masks.drawn], view.fingerprints("regions", ROI)] if table in of_sources else []
         if table in tables:
-            rows = view.features(table, ["roi_key"], pc.field("radiomics_spec_id") == spec_id)
-            chunks = [*chunks, *rows["roi_key"].chunks]
-        yield pa.chunked_array(chunks, pa.string())
+            parts.append(view.fingerprints(table, ROI, pc.field("radiomics_spec_id") == spec_id))
+        yield np.concatenate([masks.roi_keys[:0], *parts])
 
 
-def _with_descriptions(
-    view: View, descriptions: Mapping[str, str], tables: Collection[str]
-) -> Iterator[pa.ChunkedArray]:
+def _with_descriptions(view: View, descriptions: Mapping[str, str], tables: Collection[str]) -> Iterator[Fingerprints]:
     """Yield, for each description of a run, by table, the outlines that have it, and regions, which need none."""
-    regions = view.rows("regions", ["roi_key"])["roi_key"]
+    regions = view.fingerprints("regions", ROI)
     for table, spec_id in descriptions.items():
-        chunks = regions.chunks
+        parts = [regions]
         if table in tables:
-            rows = view.described(table, ["roi_key"], pc.field(f"{table}_spec_id") == spec_id)
-            chunks = [*chunks, *rows["roi_key"].chunks]
-        yield pa.chunked_array(chunks, pa.string())
+            parts.append(view.fingerprints(table, ROI, pc.field(f"{table}_spec_id") == spec_id))
+        yield np.concatenate(parts)
 
 
-def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[pa.Table, pa.Table]:
-    """Return the current masks that a run works on, and those on its volumes that other methods than its own found.
+@dataclass(frozen=True, slots=True)
+class _CaseKeys:
+    """Keys of cases, as fingerprints: of all that are current, of those with a volume, and of those with a live failure."""
+
+    current: Fingerprints
+    with_volume: Fingerprints
+    failed: Fingerprints
+
+
+def _cases(view: View, volume_spec_id: str) -> tuple[Fingerprints, Fingerprints, Document]:
+    """Return the keys of the current cases, those that have a volume under a specification, and what is said of duplicates."""
+    # A row is looked at before what it stands on.
+    view.pin("rois")
+    volumes = view.condensed("volumes", [CASE, IMAGE], ["volume_spec_id"])
+    with_volume = volumes.keys[CASE][_is(volumes.others["volume_spec_id"], volume_spec_id)]
+    cases = view.condensed("cases", [CASE, PATIENT])
+    return cases.keys[CASE], with_volume, find_duplicates(view, volumes.keys[IMAGE], cases.keys[PATIENT])
+
+
+@dataclass(frozen=True, slots=True)
+class _Masks:
+    """Current masks, one a row; keys as fingerprints.
+
+    Attributes:
+        drawn: which ones people made.
+    """
+
+    roi_keys: Fingerprints
+    case_keys: Fingerprints
+    drawn: Flags
+
+
+def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[_Masks, Fingerprints]:
+    """Return the current masks that a run works on, and the keys of those on its volumes that other methods than its own found.
 
     Args:
         spec_ids: the run's, by kind; empty where it had none.
     """
-    rois = view.outlines(["case_key", "roi_key", "outline_spec_id", "volume_spec_id"])
-    rois = rois.filter(pc.equal(rois["volume_spec_id"], spec_ids["volume"]))
-    drawn = pc.is_null(rois["outline_spec_id"])
-    own = pc.fill_null(pc.equal(rois["outline_spec_id"], spec_ids["outline"]), fill_value=False)
-    left = own if finds_all else pc.and_(own, pc.invert(_are_in(rois["case_key"], rois.filter(drawn)["case_key"])))
-    return rois.filter(pc.or_(drawn, left)), rois.filter(pc.invert(pc.or_(drawn, own)))
+    rois = view.condensed("rois", [ROI, CASE], ["outline_spec_id", "volume_spec_id", REGION])
+    roi_keys, case_keys = rois.keys[ROI], rois.keys[CASE]
+    here = _is(rois.others["volume_spec_id"], spec_ids["volume"]) & np.asarray(pc.is_null(rois.others[REGION]))
+    drawn = here & np.asarray(pc.is_null(rois.others["outline_spec_id"]))
+    own = here & _is(rois.others["outline_spec_id"], spec_ids["outline"])
+    left = own if finds_all else own & ~are_among(case_keys, case_keys[drawn])
+    masks = drawn | left
+    return _Masks(roi_keys[masks], case_keys[masks], drawn[masks]), roi_keys[here & ~(drawn | own)]
 
 
 def _case_states(
     view: View,
     spec_ids: Mapping[str, str],
-    with_values: Iterable[pa.ChunkedArray],
+    with_values: Iterable[Fingerprints],
     embedded: Mapping[str, pc.Expression],
     regions: Sequence[str],
-    masks: pa.Table,
-    failed: pa.ChunkedArray,
+    masks: _Masks,
+    cases: _CaseKeys,
 ) -> dict[str, int]:
     """Return how many cases there are, and how many in each state.
 
@@ -227,44 +270,38 @@ def _case_states(
         embedded: by specification, rows of embeddings of which an outline has one if it has those that were asked for.
         regions: specifications of its regions.
         masks: that this run works on.
-        failed: case_keys that have a live failure.
     """
-    cases = view.rows("cases", ["case_key"])["case_key"]
-    volumes = view.rows("volumes", ["case_key", "volume_spec_id"])
-    with_volume = volumes.filter(pc.equal(volumes["volume_spec_id"], spec_ids["volume"]))["case_key"]
-    outlines = view.rows("outlines", ["case_key", "outline_spec_id", "state"])
-    none_found = outlines.filter(
-        pc.and_(
-            pc.equal(outlines["outline_spec_id"], spec_ids["outline"]), pc.equal(outlines["state"], "no_hemorrhage")
-        )
-    )["case_key"]
-    finished = view.radiomics(["roi_key"], pc.field("radiomics_spec_id") == spec_ids["radiomics"])["roi_key"]
+    outlines = view.condensed("outlines", [CASE], ["outline_spec_id", "state"])
+    none_found = outlines.keys[CASE][
+        _is(outlines.others["outline_spec_id"], spec_ids["outline"]) & _is(outlines.others["state"], "no_hemorrhage")
+    ]
+    of_spec = pc.field("radiomics_spec_id") == spec_ids["radiomics"]
+    finished = view.fingerprints(contracts.RADIOMICS, ROI, of_spec)
     for outlines_with_it in with_values:
-        finished = finished.filter(_are_in(finished, outlines_with_it))
-    whole = with_regions(view, regions, masks["roi_key"], finished)
+        finished = finished[are_among(finished, outlines_with_it)]
+    done = are_among(masks.roi_keys, with_regions(view, regions, masks.roi_keys, finished))
     for spec_id, asked_for in embedded.items():
         of_spec = asked_for & (pc.field("embedding_spec_id") == spec_id)
-        finished = finished.filter(_are_in(finished, view.embeddings(["roi_key"], of_spec)["roi_key"]))
-    done = pc.and_(_are_in(masks["roi_key"], finished), _are_in(masks["roi_key"], whole))
-    unfinished = masks.filter(pc.invert(done))["case_key"]
+        finished = finished[are_among(finished, view.fingerprints("embeddings", ROI, of_spec))]
+    done &= are_among(masks.roi_keys, finished)
+    unfinished = masks.case_keys[~done]
 
-    have_failed, have_mask = _are_in(cases, failed), _are_in(cases, masks["case_key"])
-    sound = pc.invert(have_failed)
-    without_mask = pc.and_(pc.and_(_are_in(cases, with_volume), sound), pc.invert(have_mask))
-    looked_at = _are_in(cases, none_found)
+    have_failed, have_mask = (are_among(cases.current, keys) for keys in (cases.failed, masks.case_keys))
+    without_mask = are_among(cases.current, cases.with_volume) & ~have_failed & ~have_mask
+    looked_at = are_among(cases.current, none_found)
     states = {
-        "done": pc.and_(pc.and_(have_mask, sound), pc.invert(_are_in(cases, unfinished))),
+        "done": have_mask & ~have_failed & ~are_among(cases.current, unfinished),
         "failed": have_failed,
-        "no_hemorrhage": pc.and_(without_mask, looked_at),
-        "awaiting_mask": pc.and_(without_mask, pc.invert(looked_at)),
+        "no_hemorrhage": without_mask & looked_at,
+        "awaiting_mask": without_mask & ~looked_at,
     }
-    counts = {name: pc.sum(of, min_count=0).as_py() for name, of in states.items()}
-    return {"total": len(cases), **counts, "incomplete": len(cases) - sum(counts.values())}
+    counts = {name: int(np.count_nonzero(of)) for name, of in states.items()}
+    return {"total": len(have_failed), **counts, "incomplete": len(have_failed) - sum(counts.values())}
 
 
-def _are_in(values: pa.ChunkedArray, others: pa.ChunkedArray) -> pa.ChunkedArray:
-    found: pa.ChunkedArray = pc.is_in(values, value_set=others)
-    return found
+def _is(column: pa.ChunkedArray, value: str) -> Flags:
+    """Say which rows have a value in a column."""
+    return np.asarray(pc.fill_null(pc.equal(column, value), fill_value=False))
 
 
 def _flow(store: FeatureStore) -> Document:
@@ -321,7 +358,7 @@ def _specs(store: FeatureStore, current: set[str]) -> list[Document]:
 def _largest_alone(store: FeatureStore) -> Counter[str]:
     """Return of how many outlines, current or not, the largest slice alone has an embedding, by specification."""
     column, table = "embedding_spec_id", store.table("embeddings")
-    largest, whole = (Counter(table.read([column], rows)[column].to_pylist()) for rows in (IS_LARGEST, STANDS_FOR_ALL))
+    largest, whole = (counted(table.read([column], rows)[column]) for rows in (IS_LARGEST, STANDS_FOR_ALL))
     return largest - whole
 
 

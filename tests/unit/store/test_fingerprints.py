@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from cvtbatch.store import fingerprints as module
-from cvtbatch.store.fingerprints import are_among, fingerprints, newest_of, repeated_in
+from cvtbatch.store.fingerprints import are_among, fingerprints_of, newest_of, repeated_in
 
 TEXTS = ["", None, "a", "a\0", "\0", "ab", "abcd", "abcde", "é", "日本", "x" * 5000, "a", None, "", "abcd\0\0\0\0"]
 
@@ -13,7 +13,7 @@ TEXTS = ["", None, "a", "a\0", "\0", "ab", "abcd", "abcde", "é", "日本", "x" 
 def test_fingerprints_are_equal_where_all_columns_are_and_nowhere_else() -> None:
     pairs = [(first, second) for first in TEXTS for second in TEXTS]
     rows = pa.table({"a": [first for first, _ in pairs], "b": [second for _, second in pairs]})
-    found = [tuple(row) for row in fingerprints(rows, ["a", "b"]).tolist()]
+    found = [tuple(row) for row in fingerprints_of(rows, ["a", "b"]).tolist()]
     by_pair = dict(zip(pairs, found, strict=True))
     assert found == [by_pair[pair] for pair in pairs]
     assert len(set(by_pair.values())) == len(by_pair)
@@ -21,11 +21,19 @@ def test_fingerprints_are_equal_where_all_columns_are_and_nowhere_else() -> None
 
 def test_fingerprints_do_not_depend_on_how_rows_are_cut() -> None:
     rows = pa.table({"number": list(range(15)), "text": TEXTS})
-    whole = fingerprints(rows, ["text", "number"])
+    whole = fingerprints_of(rows, ["text", "number"])
     cut = pa.concat_tables([rows.slice(0, 3), rows.slice(3, 0), rows.slice(3, 7), rows.slice(10)])
-    assert np.array_equal(fingerprints(cut, ["text", "number"]), whole)
-    assert np.array_equal(fingerprints(rows.slice(5), ["text", "number"]), whole[5:])
-    assert fingerprints(rows.slice(0, 0), ["text"]).shape == (0, 2)
+    assert np.array_equal(fingerprints_of(cut, ["text", "number"]), whole)
+    assert np.array_equal(fingerprints_of(rows.slice(5), ["text", "number"]), whole[5:])
+    assert fingerprints_of(rows.slice(0, 0), ["text"]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("texts", [["same"] * 5, ["abcdef", "abcdeg"] * 3, [""] * 3, [None] * 3, ["", None, ""]])
+def test_texts_of_one_length_and_equal_ones_have_the_fingerprints_of_each_alone(texts: list[str | None]) -> None:
+    rows = pa.table({"text": pa.array(texts, pa.string()), "other": [f"{n}" for n in range(len(texts))]})
+    for columns in (["text"], ["text", "other"]):
+        alone = [fingerprints_of(rows.slice(place, 1), columns) for place in range(len(texts))]
+        assert np.array_equal(fingerprints_of(rows, columns), np.concatenate(alone))
 
 
 @pytest.mark.parametrize("alike", [False, True])
@@ -38,6 +46,10 @@ def test_sets_and_newest_rows_are_those_of_dicts(alike: bool) -> None:
         keys[:, 0], others[:, 0] = 7, 7
     told, of_others = list(map(tuple, keys.tolist())), set(map(tuple, others.tolist()))
     assert are_among(keys, others).tolist() == [key in of_others for key in told]
+    assert are_among(others, np.concatenate([others[:400], keys])).tolist() == [
+        key in {*map(tuple, others[:400].tolist()), *told} for key in map(tuple, others.tolist())
+    ]
+    assert are_among(keys, np.roll(keys, 7, axis=0)).all()
     assert not are_among(keys, others[:0]).any()
     assert are_among(keys[:0], others).shape == (0,)
     assert repeated_in(keys).tolist() == [place for place, key in enumerate(told) if told.count(key) > 1]
@@ -52,7 +64,7 @@ def test_sets_and_newest_rows_are_those_of_dicts(alike: bool) -> None:
 
 def test_a_process_keeps_its_keys() -> None:
     """Longer texts do not change what short ones give."""
-    before = fingerprints(pa.table({"a": ["short"]}), ["a"])
-    fingerprints(pa.table({"a": ["long" * 100]}), ["a"])
+    before = fingerprints_of(pa.table({"a": ["short"]}), ["a"])
+    fingerprints_of(pa.table({"a": ["long" * 100]}), ["a"])
     module._secrets.cache_clear()
-    assert np.array_equal(fingerprints(pa.table({"a": ["short", "long" * 100]}), ["a"])[:1], before)
+    assert np.array_equal(fingerprints_of(pa.table({"a": ["short", "long" * 100]}), ["a"])[:1], before)

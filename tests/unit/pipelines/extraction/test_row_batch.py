@@ -5,15 +5,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cvtbatch.errors import StorageError
 from cvtbatch.pipelines.extraction import row_batch
 from cvtbatch.pipelines.extraction.row_batch import BATCH_ORDER, RowBatch
 from cvtbatch.pipelines.shared.run_log import RunLog
-from cvtbatch.store import FeatureStore
+from cvtbatch.store import FEATURES, FeatureStore
 from cvtbatch.store.tables import Table
-from tests.support.store_rows import Row, case_rows
+from tests.support.store_rows import Row, case_rows, row
 
 
 @pytest.fixture
@@ -70,11 +71,14 @@ def test_rows_do_not_wait_longer_than_the_job_says(
 def test_wide_rows_are_appended_before_they_fill_the_memory(
     store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(row_batch, "HELD_VALUES", len(store.table("radiomics").contract.fields) + 1)
+    """Features as they come of workers, each row one object, weigh what they take."""
     batch = batch_of(store, tmp_path)
-    hold_case(batch, store, 1)
-    batch.commit_if_due()
-    assert batch.appended["radiomics"] == 1
+    features = np.zeros(len(store.table("radiomics").contract.features))
+    monkeypatch.setattr(row_batch, "HELD_BYTES", 2 * features.nbytes)
+    for number in (1, 2):
+        batch.hold("radiomics", [row("radiomics", roi_key=str(number), **{FEATURES: features})])
+        batch.commit_if_due()
+        assert batch.appended["radiomics"] == (0, 2)[number - 1]
 
 
 def test_what_could_not_be_appended_is_held_and_appended_later(
