@@ -5,6 +5,8 @@ import numpy as np
 import ome_zarr_models.v05 as ome
 import pytest
 import zarr
+from zarr.abc.buffer import Buffer
+from zarr.storage import MemoryStore
 
 from cvtbatch.errors import FormatError
 from cvtbatch.geometry import Grid
@@ -37,7 +39,7 @@ def test_equal_voxels_have_equal_checksums_and_different_paths(store: FeatureSto
 
 
 def test_public_readers_open_it(store: FeatureStore) -> None:
-    """OME-Zarr 0.5 by ome-zarr-models, and the array by plain zarr: one shard a volume, one chunk a slice, zstd."""
+    """OME-Zarr 0.5 by ome-zarr-models, and the array by plain zarr: one shard a volume, one chunk a slice, zstd by Blosc."""
     stored = store.write_volume(volume(), GRID)
     group = zarr.open_group(f"{store.location.path}/{stored.path}", mode="r")
     image = ome.Image.from_zarr(group)
@@ -55,7 +57,33 @@ def test_public_readers_open_it(store: FeatureStore) -> None:
     [sharding] = metadata["codecs"]
     assert sharding["name"] == "sharding_indexed"
     assert sharding["configuration"]["chunk_shape"] == [1, 16, 20]
-    assert "zstd" in {codec["name"] for codec in sharding["configuration"]["codecs"]}
+    [of_slice] = [codec for codec in sharding["configuration"]["codecs"] if codec["name"] == "blosc"]
+    assert of_slice["configuration"]["cname"] == "zstd"
+
+
+@pytest.mark.parametrize("kind", ["volume", "mask"])
+@pytest.mark.parametrize("fill", [False, True])
+def test_a_shard_is_what_zarr_writes(store: FeatureStore, kind: str, fill: bool) -> None:
+    """Also where slices hold nothing but the fill value, and where they are no C-ordered array."""
+    hu = np.full(GRID.shape_zyx, -1024, np.int16) if fill else np.asfortranarray(volume())
+    mask = (hu > 500).astype(np.uint8)
+    stored = store.write_volume(hu, GRID) if kind == "volume" else store.write_mask(mask, GRID)
+    path = Path(store.location.path) / stored.path
+    metadata = json.loads((path / "0" / "zarr.json").read_text())
+    by_zarr: dict[str, Buffer] = {}
+    memory = MemoryStore(by_zarr)
+    array = zarr.create_array(
+        memory,
+        data=hu if kind == "volume" else mask,
+        chunks=(1, 16, 20),
+        shards=GRID.shape_zyx,
+        compressors=[codec for codec in metadata["codecs"][0]["configuration"]["codecs"] if codec["name"] != "bytes"],
+        fill_value=metadata["fill_value"],
+        dimension_names=metadata["dimension_names"],
+        config={"write_empty_chunks": True},
+    )
+    assert array.metadata.to_dict() == zarr.open_array(path / "0", mode="r").metadata.to_dict()
+    assert (path / "0/c/0/0/0").read_bytes() == by_zarr["c/0/0/0"].to_bytes()
 
 
 @pytest.mark.parametrize("values", [np.full(GRID.shape_zyx, -1024, np.int16), np.zeros(GRID.shape_zyx, np.int16)])
