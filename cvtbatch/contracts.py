@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,7 +73,7 @@ class Field:
         return pa.field(self.name, kind, nullable=not self.required)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TableContract:
     """A table of the store.
 
@@ -98,6 +98,10 @@ class TableContract:
 
     def arrow(self) -> pa.Schema:
         """Return the Arrow schema, columns in stored order."""
+        return self._schema
+
+    @cached_property
+    def _schema(self) -> pa.Schema:
         return pa.schema([field.arrow() for field in self.fields])
 
     def key_field_count(self) -> int:

@@ -92,15 +92,18 @@ def require_fitting(where: "pc.Expression | None", schema: pa.Schema) -> None:
     """
     if where is None:
         return
+    # Of a wide table, those columns alone that the text may name.
+    text = str(where)
+    named = pa.schema([schema.field(name) for name in schema.names if name in text])
     try:
-        schema.empty_table().filter(where)
+        named.empty_table().filter(where)
     except (pa.ArrowException, TypeError) as error:
         missing = re.match(r"No match for FieldRef\.Name\((.*?)\) in ", str(error))
         if missing is None:
             raise InputError("bad_filter", f"the filter {where} does not fit the table: {error}") from None
         told = f"the filter {where}: there is no column {missing[1]!r}; {_advice(missing[1], schema)}"
         raise InputError("bad_filter", told) from None
-    without_texts = re.sub(r'"(?:[^"\\]|\\.)*"', '""', str(where))
+    without_texts = re.sub(r'"(?:[^"\\]|\\.)*"', '""', text)
     if empty := re.search(r"(?:==|!=|[<>]=?) (?:null\[|nan\b)", without_texts):
         raise InputError(
             "bad_filter",

@@ -210,8 +210,8 @@ class Table:
         """Yield the rows of files, file by file, so many of which are read at once."""
         require_fitting(where, schema)
         # An expression does not tell which columns it names, but its text does; a column too many only costs time.
-        named = str(where)
-        needed = [name for name in schema.names if name in {*wanted} or (where is not None and name in named)]
+        named, asked = "" if where is None else str(where), {*wanted}
+        needed = [name for name in schema.names if name in asked or name in named]
         query = Query(pa.schema([schema.field(name) for name in needed]), where)
         read = functools.partial(read_rows, self._location, self.contract, query)
         with ThreadPoolExecutor(together) as pool:

@@ -23,6 +23,8 @@ from tests.support.cohorts import SMALL_JOB
 from tests.support.second_readers import add_reader
 from tests.support.stand_ins import BlockMeans, standing_in
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 FIT = (
     *SMALL_JOB,
     "fit.components=8",

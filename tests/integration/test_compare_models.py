@@ -21,6 +21,8 @@ from tests.support.cohorts import SMALLEST_JOB
 from tests.support.model_store import EMBEDDING_SPEC, fill
 from tests.support.store_rows import RADIOMICS_SPEC, VOLUME_SPEC, row
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 OTHER_NETWORK = Spec(
     "embedding",
     VOLUME_SPEC.spec_id,

@@ -21,6 +21,8 @@ from tests.support.cohorts import SMALLEST_JOB
 from tests.support.commands import cvtbatch
 from tests.support.model_store import fill
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 SETS = [argument for value in (*SMALLEST_JOB, "cohort.training_centers=[C1]") for argument in ("--set", value)]
 ETIOLOGIES = ("HP", "CVT", "CAA", "CVT")
 OF_ETIOLOGY = ("--set", "fit.outcome=etiology", "--set", "fit.classes=[HP, CVT, CAA]", "--set", "fit.clinical.terms=[]")

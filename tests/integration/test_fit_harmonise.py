@@ -20,6 +20,8 @@ from cvtbatch.store import FeatureStore
 from tests.support.cohorts import SMALLEST_JOB
 from tests.support.model_store import fill
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 COMBAT = {"harmonise": {"method": "combat", "reference": "C3"}}
 TRAINED = ("cohort.training_centers=[C1, C3]",)
 SETS = [argument for value in (*SMALLEST_JOB, *TRAINED) for argument in ("--set", value)]

@@ -15,8 +15,6 @@ from cvtbatch.pipelines.models.cohort_source import CohortSource
 from cvtbatch.pipelines.models.training_cohort import read_training
 from cvtbatch.store import Selection, create_snapshot
 from cvtbatch.store.wide import PRIMARY
-from cvtbatch.validation.report import model_figures, performance_figures
-from cvtbatch.validation.report.drawing import Drawing
 from tests.support.cohorts import SMALLEST_JOB
 from tests.support.commands import cvtbatch
 from tests.support.model_store import fill
@@ -72,16 +70,9 @@ def test_words_are_those_of_the_outcome(folder: Path) -> None:
     assert "CVT" not in shown
 
 
-def told_alone(_: object, name: str, title: str, alt: str) -> Drawing:
-    """Return a figure that nobody draws: its letters would be paths."""
-    return Drawing(name, title, alt, f"<svg><title>{title}</title><desc>{alt}</desc></svg>", b"")
-
-
-def test_a_report_speaks_of_the_outcome_and_of_nothing_published_of_another(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in (model_figures, performance_figures):
-        monkeypatch.setattr(module, "finish", told_alone)
+# Letters of a drawn figure are paths.
+@pytest.mark.usefixtures("blank_figures")
+def test_a_report_speaks_of_the_outcome_and_of_nothing_published_of_another(folder: Path) -> None:
     out = folder / "report"
     validate = (
         "validate",

@@ -21,6 +21,8 @@ from tests.support.cohorts import SMALLEST_JOB
 from tests.support.model_store import VOXELS, fill
 from tests.support.store_rows import RADIOMICS_SPEC, VOLUME_SPEC, row
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 
 def network(name: str, values: int, digit: str, *, box: bool = False) -> Spec:
     resize = {"size_zyx": [16, 112, 112]} if box else {"size_yx": [224, 224]}

@@ -21,6 +21,8 @@ from tests.support.cohorts import SMALLEST_JOB
 from tests.support.model_store import VOXELS, fill
 from tests.support.store_rows import VOLUME_SPEC, Row, row
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 SIDE, SLICES = 16, len(VOXELS)
 GREY = NetworkInput("slice", side=SIDE, mean=(0.5,), std=(0.25,), windows=((40, 80),))
 BOX = NetworkInput("box", side=SIDE, depth=SLICES, mean=(0.5,), std=(0.25,), windows=((40, 80),))

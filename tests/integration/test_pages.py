@@ -48,8 +48,9 @@ def in_an_empty_folder(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     block_means: type[BlockMeans],  # noqa: F811
+    blank_figures: None,
 ) -> None:
-    """With a home of its own, one process and a quick network: results are equal, and what is shown of them is not figures."""
+    """With a home of its own, one process, a quick network and no drawing: results are equal, and what is shown is not figures."""
     for name in ("STATE", "DATA"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("cvtbatch.embedding.backbone.Backbone", block_means)

@@ -22,6 +22,8 @@ from tests.support.second_readers import add_reader
 from tests.support.store_rows import VOLUME_SPEC
 from tests.support.store_rows import row as row_of
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 FOUND, SIMPLE = "blast-ct:1a2b3c4d", "threshold:99aabbcc"
 
 

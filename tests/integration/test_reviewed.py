@@ -19,6 +19,8 @@ from tests.support.commands import cvtbatch
 from tests.support.model_store import CASES, fill
 from tests.support.store_rows import NOW, Row, row
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 REVIEWED = ("--set", "cohort.reviewed=true")
 SETS = [argument for value in (*SMALLEST_JOB, "cohort.training_centers=[C1]") for argument in ("--set", value)]
 REFUSED = {"outline_no_hematoma": 1, "outline_not_reviewed": 2, "outline_to_redo": 1}

@@ -32,6 +32,8 @@ from tests.support.model_store import CASES, DRAWN, add_to_second_center, fill
 from tests.support.paths import ROOT
 from tests.support.store_rows import row
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 FAST = (*SMALLEST_JOB, "cohort.training_centers=[C1]")
 
 
