@@ -1,13 +1,15 @@
 """Laplacian of Gaussian by recursive filters: ITK's filter, restricted to what the ROI needs.
 
 ITK runs one line at a time over the whole box, nine times a sigma: more time than all the texture matrices take here. Here many
-lines run side by side, and lines that no ROI voxel can see are left out. Operations and their order are ITK's, and each pass is
-rounded to float32 as there, so that the values have equal bits (tests compare them with SimpleITK).
+lines run side by side, along any axis without turning the volume, lines that no ROI voxel can see are left out, and each recursion
+ends where the ROI does. Operations and their order are ITK's, and each pass is rounded to float32 as there, so that the values have
+equal bits (tests compare them with SimpleITK).
 
 Source: ITK 5.4, `itkRecursiveGaussianImageFilter.hxx`, `itkRecursiveSeparableImageFilter.hxx` and
 `itkLaplacianRecursiveGaussianImageFilter.hxx`; R. Deriche, INRIA RR-1893 (1993); G. Farneback and C.-F. Westin (2006).
 """
 
+import math
 from math import cos, exp, sin
 
 import numpy as np
@@ -19,7 +21,7 @@ from cvtbatch.compiled_code import compiled
 _FIT = {0: (1.3530, 1.8151, -0.3531, 0.0902), 2: (-1.3563, 5.2318, 0.3446, -2.2355)}
 _W1, _L1, _W2, _L2 = 0.6681, -1.3932, 2.0787, -1.3732
 # Lines that run side by side.
-_WIDTH = 32
+_WIDTH = 64
 
 
 def laplacian_of_gaussian(
@@ -33,27 +35,36 @@ def laplacian_of_gaussian(
     derive = [_coefficients(sigma_mm / step, 2, sigma_mm * sigma_mm) for step in spacing_mm]
     total = np.zeros((), np.float32)
     for axis in (2, 1, 0):  # ITK counts its axes from x
-        term, done = _filter_axis(values, axis, derive[axis]), axis
+        term = _filter_axis(values, axis, derive[axis], wanted[axis])
         for other in (2, 1, 0):
             if other != axis:
-                term, done = _filter_axis(_cut(term, done, wanted), other, smooth[other]), other
-        term = _cut(term, done, wanted)
+                term = _filter_axis(term, other, smooth[other], wanted[other])
         total = (total + term * (1.0 / (spacing_mm[axis] * spacing_mm[axis]))).astype(np.float32)
     return total
 
 
-def _cut(values: NDArray[np.float64], axis: int, wanted: tuple[slice, slice, slice]) -> NDArray[np.float64]:
-    """Keep the wanted part along one axis: once it is filtered, the rest is not needed."""
-    return values[tuple(part if other == axis else slice(None) for other, part in enumerate(wanted))]
-
-
-def _filter_axis(values: NDArray[np.float64], axis: int, coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Filter along one axis; the result holds float32 numbers as float64."""
-    lines = np.ascontiguousarray(values.swapaxes(1, 2)) if axis == 2 else np.ascontiguousarray(values)
-    middle = 1 if axis else 0
-    outer = int(np.prod(lines.shape[:middle], dtype=np.int64))
-    filtered = _filter_lines(lines.reshape(outer, lines.shape[middle], -1), coefficients).reshape(lines.shape)
-    return filtered.swapaxes(1, 2) if axis == 2 else filtered
+def _filter_axis(
+    values: NDArray[np.float64], axis: int, coefficients: NDArray[np.float64], wanted: slice
+) -> NDArray[np.float64]:
+    """Filter (z, y, x) values along one axis, of which the wanted part is kept; the result holds float32 numbers as float64."""
+    shape = list(values.shape)
+    shape[axis] = wanted.stop - wanted.start
+    out = np.empty(shape)
+    turned = [other for other in range(3) if other != axis]
+    turned.insert(1, axis)
+    outer, length, inner = (values.shape[other] for other in turned)
+    steps, out_steps = ([math.prod(of[other + 1 :]) for other in turned] for of in (values.shape, shape))
+    _filter_lines(
+        np.ravel(values),
+        out.reshape(-1),
+        (outer, length, inner),
+        (steps[0], steps[1], steps[2]),
+        (out_steps[0], out_steps[1], out_steps[2]),
+        coefficients,
+        wanted.start,
+        wanted.stop,
+    )
+    return out
 
 
 def _coefficients(sigma: float, order: int, scale: float) -> NDArray[np.float64]:
@@ -109,29 +120,49 @@ def _sums(n: list[float]) -> tuple[float, float, float]:
 
 @compiled
 def _filter_lines(
-    values: NDArray[np.float64], c: NDArray[np.float64]
-) -> NDArray[np.float64]:  # pragma: no cover - compiled
-    """Filter (outer, length, inner) along the middle axis, causal and anticausal; at least four samples long."""
-    outer, length, inner = values.shape
-    out = np.empty((outer, length, inner))
+    values: NDArray[np.float64],
+    out: NDArray[np.float64],
+    shape: tuple[int, int, int],
+    steps: tuple[int, int, int],
+    out_steps: tuple[int, int, int],
+    c: NDArray[np.float64],
+    first: int,
+    stop: int,
+) -> None:  # pragma: no cover - compiled
+    """Filter values along the middle of three axes, causal and anticausal, and keep samples from `first` to `stop` of each line.
+
+    Args:
+        shape: samples of the values along the three axes, at least four along the middle one.
+        steps, out_steps: from a sample to the next along each axis, in the flattened values and in `out`.
+    """
+    outer, length, inner = shape
     # Four samples of the border value stand on either side of a line, and of its two recursions.
-    data = np.empty((length + 8, _WIDTH))
-    causal = np.empty((length + 8, _WIDTH))
-    anticausal = np.empty((length + 8, _WIDTH))
+    data = np.zeros((length + 8, _WIDTH))
+    causal = np.zeros((length + 8, _WIDTH))
+    anticausal = np.zeros((length + 8, _WIDTH))
     for o in range(outer):
         for start in range(0, inner, _WIDTH):
             width = min(_WIDTH, inner - start)
             for i in range(length):
-                data[i + 4, :width] = values[o, i, start : start + width]
+                samples = values[o * steps[0] + i * steps[1] + start * steps[2] :]
+                if steps[2] == 1:
+                    data[i + 4, :width] = samples[:width]
+                else:
+                    for w in range(np.uint64(width)):
+                        data[i + 4, w] = samples[w * np.uint64(steps[2])]
             for i in range(4):
                 data[i] = data[4]
                 data[length + 4 + i] = data[length + 3]
-            _recurse(data, causal, anticausal, c, length, width)
-            for i in range(length):
-                target = out[o, i, start : start + width]
-                for w in range(width):
-                    target[w] = np.float32(causal[i + 4, w] + anticausal[i + 4, w])
-    return out
+            _recurse(data, causal, anticausal, c, length, first, stop)
+            for i in range(first, stop):
+                target = out[o * out_steps[0] + (i - first) * out_steps[1] + start * out_steps[2] :]
+                ahead, behind = causal[i + 4], anticausal[i + 4]
+                if out_steps[2] == 1:
+                    for w in range(width):
+                        target[w] = np.float32(ahead[w] + behind[w])
+                else:
+                    for w in range(np.uint64(width)):
+                        target[w * np.uint64(out_steps[2])] = np.float32(ahead[w] + behind[w])
 
 
 @compiled
@@ -141,10 +172,12 @@ def _recurse(
     anticausal: NDArray[np.float64],
     c: NDArray[np.float64],
     length: int,
-    width: int,
+    first: int,
+    stop: int,
 ) -> None:  # pragma: no cover - compiled
+    """Run the causal recursion up to `stop`, and the anticausal one down to `first`, on all lines, filled or not."""
     n0, n1, n2, n3, m1, m2, m3, m4 = c[0], c[1], c[2], c[3], c[8], c[9], c[10], c[11]
-    for i in range(4, length + 4):
+    for i in range(4, stop + 4):
         # Before the line stand border samples, weighted by the boundary coefficients instead of the recursion's.
         k1 = c[4] if i > 4 else c[12]
         k2 = c[5] if i > 5 else c[13]
@@ -155,11 +188,11 @@ def _recurse(
         y3 = causal[i - 3] if i > 6 else data[4]
         y4 = causal[i - 4] if i > 7 else data[4]
         x0, x1, x2, x3, y0 = data[i], data[i - 1], data[i - 2], data[i - 3], causal[i]
-        for w in range(width):
+        for w in range(_WIDTH):
             feed = x0[w] * n0 + x1[w] * n1 + x2[w] * n2 + x3[w] * n3
             y0[w] = feed - (y1[w] * k1 + y2[w] * k2 + y3[w] * k3 + y4[w] * k4)
     end = length + 3
-    for i in range(end, 3, -1):
+    for i in range(end, first + 3, -1):
         k1 = c[4] if i < end else c[16]
         k2 = c[5] if i < end - 1 else c[17]
         k3 = c[6] if i < end - 2 else c[18]
@@ -169,6 +202,6 @@ def _recurse(
         y3 = anticausal[i + 3] if i < end - 2 else data[end]
         y4 = anticausal[i + 4] if i < end - 3 else data[end]
         x1, x2, x3, x4, y0 = data[i + 1], data[i + 2], data[i + 3], data[i + 4], anticausal[i]
-        for w in range(width):
+        for w in range(_WIDTH):
             feed = x1[w] * m1 + x2[w] * m2 + x3[w] * m3 + x4[w] * m4
             y0[w] = feed - (y1[w] * k1 + y2[w] * k2 + y3[w] * k3 + y4[w] * k4)
