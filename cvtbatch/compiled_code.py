@@ -28,7 +28,9 @@ CARRIED = PACKAGE / "compiled"
 """Where an installation carries code."""
 SOURCES = (
     "dlrn/kernels.py",
+    "imaging/distances.py",
     "imaging/operators.py",
+    "imaging/parts.py",
     "imaging/quality.py",
     "radiomics/bspline.py",
     "radiomics/discretisation.py",

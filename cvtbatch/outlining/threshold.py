@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from cvtbatch.geometry import Triple
+from cvtbatch.imaging.distances import within
 from cvtbatch.outlining.head import BloodMap, Head
 from cvtbatch.outlining.skull import Mask, Volume
 
@@ -74,8 +75,5 @@ def _smooth_within(
 def _opened(mask: Mask, spacing_mm: Triple) -> Mask:
     """Return what a ball of OPENING_MM covers that fits into a mask; beyond the box there is none of it."""
     padded = np.pad(mask, 1)
-    kept = ndimage.distance_transform_edt(padded, sampling=spacing_mm) >= OPENING_MM
-    if not kept.any():
-        return np.zeros_like(mask)
-    near = ndimage.distance_transform_edt(~kept, sampling=spacing_mm) < OPENING_MM
-    return np.asarray(near[1:-1, 1:-1, 1:-1])
+    kept = ~within(~padded, OPENING_MM, spacing_mm)
+    return within(kept, OPENING_MM, spacing_mm)[1:-1, 1:-1, 1:-1]

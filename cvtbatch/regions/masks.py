@@ -24,11 +24,11 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from cvtbatch.geometry import Triple
+from cvtbatch.imaging.distances import Box, box_of, within
 from cvtbatch.regions.hull import convex_hull
 from cvtbatch.regions.rules import RIM_HU, Rule
 
 Mask = npt.NDArray[np.bool_]
-Box = tuple[slice, slice, slice]
 Reason = Literal["too_thin", "no_such_part", "nothing_left", "no_inside", "too_small"]
 # A region is of more than one voxel along as many axes: PyRadiomics computes nothing of less (minimumROIDimensions).
 LEAST_AXES = 2
@@ -121,11 +121,10 @@ def _rim(
     if inside_zyx is None:
         return NoRegion("no_inside")
     reach = [int((mm + TOLERANCE_MM) / step) for step in spacing_mm]
-    box = _box(outline)
+    box = box_of(outline)
     # Beyond the volume too, so that what it cuts off is counted.
     padded = np.pad(outline[box], [(steps, steps) for steps in reach])
-    ring = _distance(padded, spacing_mm) <= mm + TOLERANCE_MM
-    ring &= ~padded
+    ring = within(padded, mm + TOLERANCE_MM, spacing_mm) & ~padded
     in_ring, in_volume = _overlap(box, reach, outline.shape)
     whole, seen = int(np.count_nonzero(ring)), ring[in_ring]
     in_skull = seen & inside_zyx[in_volume]
@@ -143,20 +142,15 @@ def _rim(
 
 
 def _core(outline: Mask, spacing_mm: Triple, mm: float) -> Region | NoRegion:
-    box = _box(outline)
     # One voxel around, unless the volume ends there.
-    near = tuple(
-        slice(max(part.start - 1, 0), min(part.stop + 1, size)) for part, size in zip(box, outline.shape, strict=True)
-    )
+    near = box_of(outline, (1, 1, 1))
     core = np.zeros(outline.shape, dtype=np.bool_)
-    core[near] = outline[near]
-    if not core[near].all():
-        core[near] &= _distance(~outline[near], spacing_mm) > mm + TOLERANCE_MM
+    core[near] = outline[near] & ~within(~outline[near], mm + TOLERANCE_MM, spacing_mm)
     return Region(core) if core.any() else NoRegion("too_thin")
 
 
 def _part(outline: Mask, number: int) -> Region | NoRegion:
-    box = _box(outline)
+    box = box_of(outline)
     parts, count = ndimage.label(outline[box], CORNERS)
     if number > count:
         return NoRegion("no_such_part")
@@ -167,26 +161,9 @@ def _part(outline: Mask, number: int) -> Region | NoRegion:
     return Region(part)
 
 
-def _distance(mask: Mask, spacing_mm: Triple) -> npt.NDArray[np.float64]:
-    """Return how far each voxel lies from the nearest one of a mask that is not empty, in mm."""
-    return np.asarray(ndimage.distance_transform_edt(~mask, sampling=spacing_mm), dtype=np.float64)
-
-
 def _axes(mask: Mask) -> int:
     """Return along how many axes a mask is of more than one voxel."""
-    return sum(part.stop - part.start > 1 for part in _box(mask))
-
-
-def _box(mask: Mask) -> Box:
-    z = _ends(mask.any(axis=(1, 2)))
-    seen: Mask = np.asarray(mask[z].any(axis=0))
-    return z, _ends(seen.any(axis=1)), _ends(seen.any(axis=0))
-
-
-def _ends(line: npt.ArrayLike) -> slice:
-    """Return from where to where a line that is not empty is occupied."""
-    first, last = np.flatnonzero(line)[[0, -1]].tolist()
-    return slice(first, last + 1)
+    return sum(part.stop - part.start > 1 for part in box_of(mask))
 
 
 def _overlap(box: Box, reach: list[int], shape: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:

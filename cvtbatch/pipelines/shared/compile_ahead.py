@@ -17,6 +17,8 @@ from cvtbatch import compiled_code
 
 def compile_ahead() -> None:
     """Go once through what happens to a case's voxels, on a head of a few of them."""
+    from cvtbatch.imaging.distances import within
+    from cvtbatch.imaging.parts import connected_parts
     from cvtbatch.imaging.quality import measure_series
     from cvtbatch.imaging.resampling import resample_stack, stack_of, to_image
     from cvtbatch.radiomics import PROFILES, roi_features
@@ -34,6 +36,7 @@ def compile_ahead() -> None:
     for spacing_mm in ((0.9, 0.9, 5.0), (1.1, 1.1, 2.5)):
         stored, grid = resample_stack(hu_zyx, stack, spacing_mm)
         mask = ((stored > 50) & (stored < 100)).astype(np.uint8)
+    connected_parts(within(mask > 0, 5.0, grid.spacing_mm[::-1])).mask(0)
     for profile in PROFILES.values():
         roi_features(to_image(stored, grid), to_image(mask, grid), profile, "fast")
 
