@@ -155,10 +155,12 @@ def _accuracy(scores: Floats, outcome: Integers, weights: Floats) -> Estimate:
 def _classes(
     model: ModelScores, outcome: Integers, weights: Floats, classes: Sequence[str]
 ) -> tuple[ComparedClass, ...]:
-    """Return each class against all others."""
-    found = []
+    """Return each class against all others, and as what its cases are told."""
+    found, told = [], model.scores.argmax(axis=2)
     for number, name in enumerate(classes):
         own, is_own = ModelScores(name, model.scores[:, :, number], model.probability), outcome == number
         calibration = mean_calibration(own, is_own) if model.probability else NotComputable(NO_PROBABILITY)
-        found.append(ComparedClass(name, percentile_estimate(*resampled_aucs(own, is_own, weights)), calibration))
+        as_each = tuple(float((told[:, is_own] == other).sum(axis=1).mean()) for other in range(len(classes)))
+        auc = percentile_estimate(*resampled_aucs(own, is_own, weights))
+        found.append(ComparedClass(name, auc, calibration, as_each))
     return tuple(found)

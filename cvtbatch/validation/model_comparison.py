@@ -75,11 +75,16 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class ComparedClass:
-    """One of several classes, by one model: against all others, by the class's own score."""
+    """One of several classes, by one model: against all others, by the class's own score.
+
+    Attributes:
+        told: how many cases of this class are told to be of each class, in the order of all: means over the repeats.
+    """
 
     name: str
     auc: Estimate
     calibration: Maybe[MeanCalibration]
+    told: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from cvtbatch import contracts
 from cvtbatch.dlrn import load_bundle
@@ -166,8 +166,11 @@ def test_variants_of_several_classes_are_compared_by_m_here_and_at_another_centr
     assert center["by_class"] == dict(zip("abc", np.bincount(outcome).tolist(), strict=True))
     whole = roc_auc_score(outcome, [row["dlrn_by_class"] for row in scored], multi_class="ovo")
     assert center["models"][0]["auc"]["value"] == pytest.approx(whole)
+    as_each = confusion_matrix(outcome, np.argmax([row["dlrn_by_class"] for row in scored], axis=1))
+    assert [own["told"] for own in center["models"][0]["classes"]] == as_each.tolist()
     page = (folder / "models" / "comparison.html").read_text()
     assert "Hand and Till" in page
+    assert page.count("What cases of each class are told to be") >= 2
     assert "None" not in page
 
 

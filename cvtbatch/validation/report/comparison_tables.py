@@ -1,6 +1,6 @@
 """Tables and the figure of a comparison of models, and what it comes to in words. Pure."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from cvtbatch.validation.model_comparison import ComparedClass, ComparedModel, Comparison, Difference, MeanCalibration
@@ -15,6 +15,10 @@ MOST_COLUMNS = 8
 LARGER, SMALLER, ALIKE = "larger", "smaller", "not told apart"
 NAME_LETTERS = 30
 CALIBRATION = (("intercept", "intercept"), ("slope", "slope"), ("Brier score", "brier"))
+TOLD = (
+    "What cases of each class are told to be",
+    "Cases of a class by the class whose score is the highest: means over the repeats.",
+)
 IDEAL = "Means over the repeats. Ideal: intercept 0, slope 1; the smaller Brier's score, the better."
 OF_M = (
     "M is the mean, over all pairs of classes, of the area under the ROC curve of the two (Hand and Till 2001): 0.5 is chance. "
@@ -96,7 +100,11 @@ def comparison_tables(found: Comparison, variants: Sequence[Variant]) -> Iterato
             *([OF_M] if found.by_class else []),
         ),
     )
-    yield _class_table(found) if found.by_class else _calibration_table(variants)
+    if found.by_class:
+        yield _told_table(found)
+        yield _class_table(found)
+    else:
+        yield _calibration_table(variants)
     if found.thresholds:
         yield _net_benefit_table(found)
     yield ReportTable(
@@ -141,6 +149,30 @@ def _calibration_table(variants: Sequence[Variant]) -> ReportTable:
         place="calibration",
         notes=(IDEAL,),
     )
+
+
+def told_columns(classes: Iterable[str], own: Callable[[T], ComparedClass]) -> Iterator[Column[T]]:
+    """Yield the columns of a confusion matrix.
+
+    Args:
+        own: returns the class that a row is of.
+    """
+
+    def column(place: int, name: str) -> Column[T]:
+        return Column(f"told {name}", lambda row: own(row).told[place], 1)
+
+    yield Column("class", lambda row: own(row).name)
+    yield from (column(place, name) for place, name in enumerate(classes))
+
+
+def _told_table(found: Comparison) -> ReportTable:
+    columns: list[Column[tuple[ComparedModel, ComparedClass]]] = [
+        Column("variant", lambda row: row[0].name),
+        *told_columns(found.by_class, lambda row: row[1]),
+    ]
+    title, note = TOLD
+    rows = [(model, own) for model in found.models for own in model.classes]
+    return tabulate("told", title, columns, rows, place="discrimination", notes=(note,))
 
 
 def _class_table(found: Comparison) -> ReportTable:

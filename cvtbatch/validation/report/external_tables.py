@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from cvtbatch.validation.external_comparison import ExternalCenter, ExternalModel
 from cvtbatch.validation.model_comparison import ComparedClass, Comparison
-from cvtbatch.validation.report.comparison_tables import counted_cases
+from cvtbatch.validation.report.comparison_tables import TOLD, counted_cases, told_columns
 from cvtbatch.validation.report.tables import Cell, Column, ReportTable, part_of, tabulate
 
 Row = tuple[ExternalCenter, ExternalModel]
@@ -45,6 +45,7 @@ def external_tables(found: Comparison, centers: Sequence[ExternalCenter]) -> Ite
         ),
     )
     if found.by_class:
+        yield _told_table(found, centers)
         yield _class_table(centers)
         return
     yield tabulate(
@@ -72,6 +73,16 @@ def external_tables(found: Comparison, centers: Sequence[ExternalCenter]) -> Ite
     )
 
 
+def _told_table(found: Comparison, centers: Sequence[ExternalCenter]) -> ReportTable:
+    columns: list[Column[tuple[str, str, ComparedClass]]] = [
+        Column("centre", lambda row: row[0]),
+        Column("variant", lambda row: row[1]),
+        *told_columns(found.by_class, lambda row: row[2]),
+    ]
+    title, note = TOLD
+    return tabulate("external_told", title, columns, _classes(centers), place="external", notes=(note,))
+
+
 def _class_table(centers: Sequence[ExternalCenter]) -> ReportTable:
     columns: list[Column[tuple[str, str, ComparedClass]]] = [
         Column("centre", lambda row: row[0]),
@@ -82,8 +93,11 @@ def _class_table(centers: Sequence[ExternalCenter]) -> ReportTable:
         Column("slope", lambda row: part_of(row[2].calibration, lambda own: own.slope)),
         Column("Brier score", lambda row: part_of(row[2].calibration, lambda own: own.brier)),
     ]
-    rows = [(center.center, model.name, own) for center in centers for model in center.models for own in model.classes]
-    return tabulate("external_classes", "Each class against all others", columns, rows, place="external")
+    return tabulate("external_classes", "Each class against all others", columns, _classes(centers), place="external")
+
+
+def _classes(centers: Sequence[ExternalCenter]) -> list[tuple[str, str, ComparedClass]]:
+    return [(center.center, model.name, own) for center in centers for model in center.models for own in model.classes]
 
 
 def _of_difference(model: ExternalModel, name: str) -> Cell:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score
+from sklearn.metrics import accuracy_score, brier_score_loss, confusion_matrix, roc_auc_score
 
 from cvtbatch.errors import InputError, InternalError
 from cvtbatch.validation.class_comparison import NO_EVENT, NO_TEST, compare_class_models, compare_classes_at_center
@@ -54,7 +54,7 @@ def test_m_differences_and_their_intervals_are_those_of_scikit_learns_m_on_the_s
     assert found.by_class == dict(zip(CLASSES, np.bincount(outcome).tolist(), strict=True))
 
 
-def test_each_class_and_accuracy_are_scikit_learns() -> None:
+def test_each_class_accuracy_and_confusion_are_scikit_learns() -> None:
     outcome, patient, models = drawn()
     telling, noise = compare_class_models(outcome, patient, models, CLASSES, 10, 7).models
     scores = models[0].scores
@@ -68,6 +68,8 @@ def test_each_class_and_accuracy_are_scikit_learns() -> None:
         assert not isinstance(own.calibration, NotComputable)
         briers = [brier_score_loss(outcome == number, row[:, number]) for row in scores]
         assert own.calibration.brier == pytest.approx(np.mean(briers))
+        told = [confusion_matrix(outcome, row.argmax(axis=1))[number] for row in scores]
+        assert own.told == pytest.approx(np.mean(told, axis=0))
     assert {own.calibration for own in noise.classes} == {NotComputable(NO_PROBABILITY)}
     assert telling.net_benefit == noise.net_benefit_difference == NO_EVENT
 
