@@ -13,7 +13,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import ROUND_OFF, Grid, SliceStack, Vector, voxels_of
+from cvtbatch.geometry import ROUND_OFF, Box, Grid, SliceStack, Vector, box_of, voxels_of
 from cvtbatch.imaging.resampling import to_image, to_image_frame
 
 # Share of a mask that may lie outside the image: the rim of an outline at the edge of the scan.
@@ -96,21 +96,66 @@ def place_mask(mask_zyx: Mask, place: Grid | SliceStack, grid: Grid) -> Mask:
         InputError: `mask_outside_image` if no voxel of the ROI lies on the grid, `mask_cut` if more than a tenth does not;
             for slices whoever reads them looks; `mask_lost` if it is too thin for the grid.
     """
-    binary = (mask_zyx != 0).astype(np.uint8)
     if isinstance(place, SliceStack):
-        placed = _place_slices(binary, place, grid)
+        placed = _place_slices((mask_zyx != 0).astype(np.uint8), place, grid)
     else:
-        centres = place.to_point(np.stack(voxels_of(binary)[::-1], axis=1).astype(np.float64))
-        index = grid.to_index(centres)
-        inside = ((index >= -0.5) & (index <= np.array(grid.size_xyz) - 0.5)).all(axis=1)
-        require_inside(1 - float(inside.mean()), centres.min(axis=0), centres.max(axis=0))
-        placed = _place_grid(binary, place, grid, index)
+        box = box_of(mask_zyx)
+        corners = np.array(list(itertools.product(*((axis.start, axis.stop - 1) for axis in box[::-1]))), np.float64)
+        index = grid.to_index(place.to_point(corners))
+        if not _inside(index, grid, margin=ROUND_OFF).all():
+            centres = place.to_point(np.stack(voxels_of(mask_zyx)[::-1], axis=1).astype(np.float64))
+            outside = 1 - float(_inside(grid.to_index(centres), grid).mean())
+            require_inside(outside, centres.min(axis=0), centres.max(axis=0))
+        aligned = _is_diagonal(place) and _is_diagonal(grid)
+        placed = _place_lines(mask_zyx, box, place, grid) if aligned else _place_grid(mask_zyx, place, grid, index)
     if not placed.any():
         raise InputError(
             "mask_lost",
-            f"the mask has {int(binary.sum())} voxels as drawn and none at {grid.spacing_mm} mm: it is too thin to be stored",
+            f"the mask has {np.count_nonzero(mask_zyx)} voxels as drawn and none at {grid.spacing_mm} mm: it is too thin to be "
+            "stored",
         )
     return placed
+
+
+def _inside(index_xyz: Vector, grid: Grid, margin: float = 0.0) -> npt.NDArray[np.bool_]:
+    """Say which continuous indices (n, 3) lie in the voxels of a grid, so far from its border."""
+    in_axes = (index_xyz >= margin - 0.5) & (index_xyz <= np.array(grid.size_xyz) - 0.5 - margin)
+    return np.asarray(in_axes.all(axis=1))
+
+
+def _is_diagonal(grid: Grid) -> bool:
+    """Say whether the axes of a grid are those of the patient, in their order, either way."""
+    axes = grid.axes()
+    return not (axes - np.diag(np.diag(axes))).any()
+
+
+def _place_lines(mask_zyx: Mask, box: Box, place: Grid, grid: Grid) -> Mask:
+    """Return what `_place_grid` does, where x, y and z of a voxel depend on nothing but x, y and z of the mask's.
+
+    So SimpleITK is asked which voxel it takes along one line of each axis, and not for each voxel.
+    """
+    nearest = [_nearest_on_line(axis, place, grid) for axis in (2, 1, 0)]
+    reached = [
+        np.flatnonzero((line >= part.start) & (line < part.stop)) for line, part in zip(nearest, box, strict=True)
+    ]
+    placed = np.zeros(grid.shape_zyx, dtype=np.uint8)
+    taken = np.ix_(*(line[voxels] for line, voxels in zip(nearest, reached, strict=True)))
+    placed[np.ix_(*reached)] = mask_zyx[taken] != 0
+    return placed
+
+
+def _nearest_on_line(axis: int, place: Grid, grid: Grid) -> npt.NDArray[np.int32]:
+    """Return the index that SimpleITK takes along an axis (x is 0) for each of the stored grid's voxels, -1 outside."""
+
+    def line(of: Grid) -> Grid:
+        nx, ny, nz = (length if number == axis else 1 for number, length in enumerate(of.size_xyz))
+        x, y, z = (place_mm if number == axis else 0.0 for number, place_mm in enumerate(of.origin_mm))
+        return replace(of, size_xyz=(nx, ny, nz), origin_mm=(x, y, z))
+
+    own, stored = line(place), line(grid)
+    numbers = to_image(np.arange(place.size_xyz[axis], dtype=np.int32).reshape(own.shape_zyx), own)
+    found = sitk.Resample(numbers, to_image_frame(stored), sitk.Transform(), sitk.sitkNearestNeighbor, -1)
+    return sitk.GetArrayFromImage(found).ravel()
 
 
 def _place_grid(mask_zyx: Mask, place: Grid, grid: Grid, index_xyz: Vector) -> Mask:
@@ -119,14 +164,14 @@ def _place_grid(mask_zyx: Mask, place: Grid, grid: Grid, index_xyz: Vector) -> M
     SimpleITK places each line from its own start, whatever lies behind it: those before the mask are needed for equal bits.
 
     Args:
-        index_xyz: (n, 3) where the grid has the centres of the mask's voxels.
+        index_xyz: (8, 3) where the grid has the corners of the box of the mask's voxels.
     """
     step = np.stack([grid.to_index(place.to_point(unit[np.newaxis]))[0] for unit in np.eye(3)]) - grid.to_index(
         place.to_point(np.zeros((1, 3)))
     )
     ends = np.floor(index_xyz.max(axis=0) + np.abs(step).sum(axis=0) / 2).astype(np.int64) + 2
     x, (y, z) = grid.size_xyz[0], np.clip(ends[1:], 1, grid.size_xyz[1:]).tolist()
-    image, frame = to_image(mask_zyx, place), to_image_frame(replace(grid, size_xyz=(x, y, z)))
+    image, frame = to_image((mask_zyx != 0).astype(np.uint8), place), to_image_frame(replace(grid, size_xyz=(x, y, z)))
     placed = np.zeros(grid.shape_zyx, dtype=np.uint8)
     found = sitk.Resample(image, frame, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
     placed[:z, :y] = sitk.GetArrayViewFromImage(found)

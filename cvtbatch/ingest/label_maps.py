@@ -8,7 +8,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import Grid
+from cvtbatch.geometry import Grid, box_of
 from cvtbatch.ingest.image_files import read_image_file
 from cvtbatch.ingest.mask_grids import place_voxels
 from cvtbatch.ingest.memory import Announce, announce_nothing
@@ -46,7 +46,9 @@ def read_label_map(
 
 def _voxels_of_label(values: Values, wanted: int | None, path: Path) -> npt.NDArray[np.uint8]:
     """Return 1 where a map has the label that the manifest names, or its only one."""
-    found = np.unique(values[values != 0])
+    box = box_of(values != 0)
+    part = values[box]
+    found = np.unique(part[part != 0])
     if values.dtype.kind == "f":
         found = found[np.abs(found) > LABEL_TOLERANCE]  # nor NaN
     labels, low, high = _labels(found, path)
@@ -73,7 +75,9 @@ def _voxels_of_label(values: Values, wanted: int | None, path: Path) -> npt.NDAr
             f"the mask holds the value {labels[chosen[0]]:g}, and labels are above 0; save 1 inside and 0 outside",
             str(path),
         )
-    return np.asarray((values >= low[chosen[0]]) & (values <= high[chosen[0]]), dtype=np.uint8)
+    voxels = np.zeros(values.shape, dtype=np.uint8)
+    voxels[box] = (part >= low[chosen[0]]) & (part <= high[chosen[0]])
+    return voxels
 
 
 def _labels(found: Values, path: Path) -> tuple[Values, Values, Values]:

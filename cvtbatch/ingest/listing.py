@@ -1,5 +1,6 @@
 """Everything that lies in a source: its CT slices, what was passed over and why, and what cannot be read."""
 
+import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import BinaryIO
 
 from cvtbatch.errors import InputError
 from cvtbatch.ingest.dicom_headers import is_other_object, read_headers, read_identity
+from cvtbatch.ingest.header_scan import plain_slice, read_plain_header
 from cvtbatch.ingest.members import (
     START_BYTES,
     Content,
@@ -17,6 +19,7 @@ from cvtbatch.ingest.members import (
 )
 from cvtbatch.ingest.skipped_files import LINK, OTHER_SERIES, PassedOver, name_class, name_file
 from cvtbatch.ingest.slice_header import SliceHeader
+from cvtbatch.ingest.source_files import descriptor_of
 from cvtbatch.ingest.sources import Source
 
 # Of files that are not there, how many are named.
@@ -105,7 +108,20 @@ def list_series(source: Source) -> Listing:
     notes: list[tuple[str, str]] = []
     rests: dict[str, InputError] = {}
     found = source.files(note=lambda reason, name: notes.append((reason, name)), tell=rests.__setitem__)
-    return assemble([list_file(name, file) for name, file in found], notes, rests)
+    return assemble([_list_plainly(name, file) or list_file(name, file) for name, file in found], notes, rests)
+
+
+def _list_plainly(name: str, file: BinaryIO) -> ListedFile | None:
+    """Return a CT slice that is written plainly; None where only the slow way can tell, as of every failure."""
+    descriptor = descriptor_of(file)
+    if descriptor is None:
+        return None
+    try:
+        header = read_plain_header(descriptor, os.fstat(descriptor).st_size)
+    except OSError:
+        return None
+    found = None if header is None else plain_slice(name, header)
+    return None if found is None else ListedFile(name, True, (found,))
 
 
 def assemble(

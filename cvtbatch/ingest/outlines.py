@@ -50,7 +50,8 @@ class SourceMask:
             axes = (*place.row_axis, *place.column_axis, *place.slice_axis)
             numbers = [*place.pixel_mm, *axes, *np.ravel(place.positions_mm).tolist()]
         geometry = np.array(numbers, dtype="<f8")
-        return digest("mask", f"{self.voxels_zyx.shape}", self.voxels_zyx.tobytes(), geometry.tobytes())
+        bytes_of_voxels = np.ascontiguousarray(self.voxels_zyx).reshape(-1).data
+        return digest("mask", f"{self.voxels_zyx.shape}", bytes_of_voxels, geometry.tobytes())
 
 
 @dataclass(frozen=True, slots=True)

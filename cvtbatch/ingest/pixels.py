@@ -155,6 +155,18 @@ def _unpacked(container: npt.NDArray[np.uint16], header: SliceHeader) -> Stored:
 def _to_hounsfield(stored: Stored, header: SliceHeader, out_hu: Planes) -> int:
     """Write HU, padding as air, nothing below -1024; return how many voxels were below."""
     slope, intercept = _rescale(header)
+    limits = np.iinfo(stored.dtype)
+    low, high = AIR_HU - int(intercept), np.iinfo(np.int16).max - int(intercept)
+    padding = _padding(stored, header)
+    if out_hu.dtype == np.int16 and slope == 1 and low <= limits.max and high >= limits.min:
+        # Cut before they are moved, values need no wider type; where unsigned ones are moved, they wrap around to what is meant.
+        below = stored < low
+        np.clip(stored, max(low, limits.min), min(high, limits.max), out=out_hu.view(stored.dtype))
+        np.add(out_hu.view(np.uint16), np.uint16(int(intercept) % (1 << 16)), out=out_hu.view(np.uint16))
+        if padding is not None:
+            below &= ~padding
+            out_hu[padding] = AIR_HU
+        return int(np.count_nonzero(below))
     if np.issubdtype(out_hu.dtype, np.integer):
         hu: npt.NDArray[np.number] = stored.astype(np.int64 if slope != 1 else np.int32)
         if slope != 1:
@@ -162,7 +174,6 @@ def _to_hounsfield(stored: Stored, header: SliceHeader, out_hu: Planes) -> int:
         hu += int(intercept)
     else:
         hu = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
-    padding = _padding(stored, header)
     if padding is not None:
         hu[padding] = AIR_HU
     clipped = int(np.count_nonzero(hu < AIR_HU))

@@ -90,6 +90,12 @@ def open_source(path: str | Path) -> BinaryIO:
         raise refusal(error, "a file of the source cannot be opened", path) from None
 
 
+def descriptor_of(file: BinaryIO) -> int | None:
+    """Return the descriptor of a file that `open_source` opened; None of anything that is made of another file's bytes."""
+    raw = getattr(file, "raw", None)
+    return raw.fileno() if isinstance(raw, _SourceFile) else None
+
+
 def is_folder(path: Path) -> bool:
     """Say whether a folder is there.
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import Grid, SliceStack, stored_grid
+from cvtbatch.geometry import Grid, SliceStack, box_of, stored_grid, voxels_of
 
 SPACING = (0.5, 0.5, 5.0)
 
@@ -104,3 +104,13 @@ def test_points_and_indices_are_inverse_on_an_oblique_grid() -> None:
     grid = Grid((4, 5, 6), (0.5, 0.7, 5.0), (1.0, -2.0, 3.0), tuple(axes.ravel()))
     indices = np.array([[0.0, 0.0, 0.0], [3.0, 4.0, 5.0], [1.5, 0.25, 2.0]])
     assert np.allclose(grid.to_index(grid.to_point(indices)), indices, atol=1e-12)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.05, 1.0])
+@pytest.mark.parametrize("dtype", [np.uint8, np.bool_])
+def test_voxels_of_a_mask_are_those_of_numpy_and_its_box_holds_them_tightly(share: float, dtype: type) -> None:
+    mask = np.asarray(np.random.default_rng(2).random((7, 30, 41)) < share, dtype=dtype)
+    expected = np.nonzero(mask)
+    assert all(np.array_equal(found, right) for found, right in zip(voxels_of(mask), expected, strict=True))
+    ends = [(int(index.min()), int(index.max()) + 1) if share else (0, 0) for index in expected]
+    assert [(axis.start, axis.stop) for axis in box_of(mask)] == ends

@@ -5,9 +5,9 @@ import pytest
 import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import Grid, SliceStack, stored_grid
+from cvtbatch.geometry import Grid, SliceStack, box_of, stored_grid
 from cvtbatch.imaging import place_mask
-from cvtbatch.imaging.placement import mask_volume_ml, nearest_slices, slab_edges_mm
+from cvtbatch.imaging.placement import _place_lines, mask_volume_ml, nearest_slices, slab_edges_mm
 from cvtbatch.imaging.resampling import stack_of, to_image, to_image_frame
 
 SPACING = (0.5, 0.5, 5.0)
@@ -70,6 +70,28 @@ def test_on_regular_slices_the_two_ways_of_placing_are_itks(
     assert np.array_equal(place_mask(mask, stack, grid), expected)
     assert mask_volume_ml(mask, stack) == pytest.approx(mask_volume_ml(mask, own))
     assert mask_volume_ml(mask, own) == pytest.approx(mask.sum() * np.prod(spacing) / 1000)
+
+
+def test_on_parallel_grids_every_voxel_is_itks() -> None:
+    """Spacings that are no binary fractions, axes either way, and voxels that lie halfway between two of the mask's."""
+    rng, hit = np.random.default_rng(3), 0
+    for _ in range(80):
+        axes = np.diag(rng.choice([-1.0, 1.0], 3))
+        nx, ny, nz = rng.integers(2, 30, 3).tolist()
+        sx, sy, sz = rng.choice([0.4, 0.4493, 0.5, 1 / 3, 5.0, rng.uniform(0.3, 5)], 3).tolist()
+        ox, oy, oz = rng.choice([0.0, -112.25, 0.25, rng.uniform(-100, 100)], 3).tolist()
+        place = Grid((nx, ny, nz), (sx, sy, sz), (ox, oy, oz), tuple(axes.ravel().tolist()))
+        turned = axes @ np.diag(rng.choice([-1.0, 1.0, 1.0, 1.0], 3))
+        ox, oy, oz = (place.to_point(rng.integers(0, 2, (1, 3))) + rng.choice([0, 0.25, 0.5, 0.1], 3))[0].tolist()
+        nx, ny, nz = rng.integers(2, 30, 3).tolist()
+        sx, sy, sz = rng.choice([0.5, 5.0, 1.0, 0.25], 3).tolist()
+        grid = Grid((nx, ny, nz), (sx, sy, sz), (ox, oy, oz), tuple(turned.ravel().tolist()))
+        mask = random_mask(place.shape_zyx)
+        whole = (to_image(mask, place), to_image_frame(grid), sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+        by_itk = sitk.GetArrayFromImage(sitk.Resample(*whole))
+        assert np.array_equal(_place_lines(mask, box_of(mask), place, grid), by_itk)
+        hit += bool(by_itk.any())
+    assert hit > 50
 
 
 def tilted(gaps: list[float], slope: float) -> SliceStack:

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import gdcm
@@ -25,6 +26,9 @@ from pydicom.uid import (
 )
 
 from cvtbatch.ingest import read_volume
+from cvtbatch.ingest.listing import list_series
+from cvtbatch.ingest.pixels import _to_hounsfield
+from cvtbatch.ingest.sources import Source
 from tests.support.paths import DATA
 from tests.support.series import case, change, converted, multiframe, recode, refused, stored_as, write
 
@@ -233,6 +237,26 @@ def test_every_slice_is_rescaled_by_its_own_numbers(tmp_path: Path) -> None:
     assert volume.hu_zyx.dtype == np.float32
     assert np.allclose(volume.hu_zyx[3], np.maximum((hu[3] + 1024) * 0.5 - 1024, -1024), atol=1e-4)
     assert np.array_equal(volume.hu_zyx[4], hu[4])
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16])
+@pytest.mark.parametrize("intercept", [-1024, 0, 24, -8192, 32767, -32768, 40_000, -40_000])
+@pytest.mark.parametrize("padding", [None, (-2000, -2000)])
+def test_every_stored_value_has_its_hu(tmp_path: Path, dtype: type, intercept: int, padding: object) -> None:
+    """All 65,536 of them, beside whole numbers of 64 bits."""
+    write(tmp_path / "s", (5.0,) * 2)
+    [header, *_] = list_series(Source(tmp_path / "s")).headers
+    pixels = replace(header.pixels, signed=dtype == np.int16, padding=padding if dtype == np.int16 else None)
+    header = replace(header, rescale=(1.0, float(intercept)), pixels=pixels)
+    stored = np.arange(1 << 16, dtype=np.uint16).reshape(256, 256).view(dtype)
+    hu = np.empty(stored.shape, np.int16)
+    expected = stored.astype(np.int64) + intercept
+    if pixels.padding is not None:
+        expected[stored == -2000] = -1024
+        if -200 < -2000 + intercept < 3071:
+            return
+    assert _to_hounsfield(stored, header, hu) == np.count_nonzero(expected < -1024)
+    assert np.array_equal(hu, expected.clip(-1024, 32767))
 
 
 @pytest.mark.parametrize("padded", [False, True])

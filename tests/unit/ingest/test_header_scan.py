@@ -11,7 +11,9 @@ import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from cvtbatch.ingest import scanned_files
+from cvtbatch.ingest.listing import list_series
 from cvtbatch.ingest.scanned_files import ScannedFile, pack, scan_file, unpack
+from cvtbatch.ingest.sources import Source
 from tests.support.outside_data import outside
 from tests.support.series import multiframe, write
 
@@ -138,6 +140,15 @@ def test_implicit_padding_has_the_sign_of_the_pixels(tmp_path: Path, signed: int
     ODD["implicit"](path)
     assert _plainly(path) is not None
     assert _same(path).listed.headers[0].pixels.padding == (padding, padding)
+
+
+def test_a_series_is_listed_alike_whichever_way_its_files_are_read(tmp_path: Path) -> None:
+    write(tmp_path / "s", (5.0,) * 6, ConvolutionKernel="H31s", AcquisitionTime="101500.25")
+    paths = sorted((tmp_path / "s").iterdir())
+    for path, name in zip(paths, ("plain", "implicit", "big endian", "padding", "japanese", "overlay"), strict=False):
+        ODD[name](path)
+    slowly = [header for path in paths for header in _slowly(path).listed.headers]
+    assert list_series(Source(tmp_path / "s")).headers == tuple(slowly)
 
 
 def test_frames_of_an_enhanced_object_are_read_the_slow_way(tmp_path: Path) -> None:

@@ -1,0 +1,42 @@
+"""What a process keeps of what it frees."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+FAULTS = """
+import json, resource
+import numpy as np
+from cvtbatch.engine.memory import _give_pages_back, keep_pages
+
+def faults(blocks):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(4):
+        held = [np.ones(3 << 20) for _ in range(blocks)]
+        del held
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+def held_mb():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() >> 20
+
+faults(4)
+before = faults(4)
+keep_pages()
+faults(4)
+kept = faults(4)
+holds = held_mb()
+_give_pages_back()
+print(json.dumps([before, kept, holds - held_mb()]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library of another system is not told")
+def test_a_worker_works_in_the_pages_of_the_item_before_and_gives_them_back_when_they_are_wanted() -> None:
+    """Four arrays of 24 MB, freed and made again."""
+    told = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True).stdout
+    before, kept, given_mb = json.loads(told)
+    assert kept < before / 10
+    assert given_mb >= 4 * 20
