@@ -6,7 +6,7 @@ out, so that columns which a table gains later change no digest.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,17 +32,79 @@ class Vectors:
     parts: Callable[[], Iterator[pa.Array]]
 
 
-def table_digest(columns: Iterable[pa.Table | Vectors]) -> str:
-    """Return the digest of a table that is handed over in groups of columns, columns by name, rows by key."""
-    hasher = hashlib.sha256(DIGEST_FORMAT.encode())
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Columns of float64 that may be larger than memory.
+
+    Attributes:
+        count: of the rows.
+        parts: hand some rows and some columns over at a time: of each column all rows, in order.
+        whole: hands some of the columns over, all rows at once.
+    """
+
+    names: Sequence[str]
+    count: int
+    parts: Iterator[pa.Table]
+    whole: Callable[[Sequence[str]], Iterator[pa.Table]]
+
+
+def table_digest(columns: Iterable[pa.Table | Vectors | Numbers]) -> str:
+    """Return the digest of a table that is handed over in groups of columns, rows by key."""
+    digests: dict[str, str] = {}
     for group in columns:
         if isinstance(group, Vectors):
-            hasher.update(_vectors_digest(group).encode())
-            continue
-        for name, column in zip(group.column_names, group.columns, strict=True):
-            if column.null_count < len(column):
-                hasher.update(digest(name, *_canonical(_whole(column))).encode())
+            digests[group.name] = _vectors_digest(group)
+        elif isinstance(group, Numbers):
+            digests.update(_number_digests(group))
+        else:
+            digests.update(_digests(group))
+    hasher = hashlib.sha256(DIGEST_FORMAT.encode())
+    for _, of_column in sorted(digests.items()):
+        hasher.update(of_column.encode())
     return hasher.hexdigest()
+
+
+def _digests(columns: pa.Table) -> Iterator[tuple[str, str]]:
+    """Yield name and digest of columns, but for those that are null in every row."""
+    for name, column in zip(columns.column_names, columns.columns, strict=True):
+        if column.null_count < len(column):
+            yield name, digest(name, *_canonical(_whole(column)))
+
+
+def _number_digests(group: Numbers) -> dict[str, str]:
+    """Return the digests of columns by name, those of the whole; none of what is null in every row."""
+    digests: dict[str, _NumberDigest] = {}
+    nulls = dict.fromkeys(group.names, 0)
+    for part in group.parts:
+        for name, column in zip(part.column_names, part.columns, strict=True):
+            nulls[name] += column.null_count
+            if nulls[name]:
+                digests.pop(name, None)
+            else:
+                (digests.get(name) or digests.setdefault(name, _NumberDigest(name, group.count))).add(_whole(column))
+    found = {name: of_column.hexdigest() for name, of_column in digests.items()}
+    # Which values are null comes before the values.
+    for columns in group.whole([name for name in group.names if 0 < nulls[name] < group.count]):
+        found.update(_digests(columns))
+    return found
+
+
+class _NumberDigest:
+    """The digest of a column of float64 in parts, no value of which is null."""
+
+    def __init__(self, name: str, count: int) -> None:
+        self._hasher = hashlib.sha256()
+        for known in (name.encode(), str(pa.float64()).encode(), b"\x01" * count):
+            _update(self._hasher.update, len(known), [known])
+        _update(self._hasher.update, 8 * count, [])
+
+    def add(self, values: pa.Array) -> None:
+        """Take the next values."""
+        self._hasher.update(list(_canonical(values))[-1])
+
+    def hexdigest(self) -> str:
+        """Return the digest, once all values have been taken."""
+        return self._hasher.hexdigest()
 
 
 def _vectors_digest(column: Vectors) -> str:

@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch.contracts import TableContract
-from cvtbatch.store.content import Vectors, table_digest
+from cvtbatch.store.content import Numbers, Vectors, table_digest
 from cvtbatch.store.reading import View
 from cvtbatch.store.row_keys import SPEC_COLUMNS
 from cvtbatch.store.tables import Pin
@@ -43,31 +42,47 @@ def measure(
             tables[name] = FrozenTable(pin)
             continue
         indices = view.indices(name)
-        keys = view.read(name, list(dict.fromkeys(["case_key", *contract.key, *_spec_columns(contract)]))).take(indices)
+        keys = view.rows(name, list(dict.fromkeys([*contract.key, *(["case_key"] if without else [])])))
         if without is not None:
             others = pc.not_equal(keys["case_key"], without)
             keys, indices = keys.filter(others), indices.filter(others.combine_chunks())
         order = pc.sort_indices(keys, [(column, "ascending") for column in contract.key])
-        keys, indices = keys.take(order), indices.take(order)
+        indices = indices.take(order)
         for column in _spec_columns(contract):
-            named.update(keys[column].drop_null().unique().to_pylist())
-        columns = sorted(set(contract.arrow().names) - set(contract.bookkeeping))
-        digest = table_digest(_in_groups(view, name, columns, keys, indices))
+            named.update(view.read(name, [column])[column].take(indices).drop_null().unique().to_pylist())
+        schema = contract.arrow()
+        columns = sorted(set(schema.names) - set(contract.bookkeeping))
+        vectors = [column for column in columns if schema.field(column).type == VECTORS]
+        ordered = keys.take(order) if vectors else None
+        # What is not needed any more is not held beside the columns.
+        del keys, order
+        digest = table_digest(_in_groups(view, contract, columns, vectors, ordered, indices))
         tables[name] = FrozenTable(pin, len(indices), digest)
     return tables, tuple(sorted(named))
 
 
 def _in_groups(
-    view: View, name: str, columns: Sequence[str], keys: pa.Table, indices: pa.Array
-) -> Iterator[pa.Table | Vectors]:
-    """Yield columns of some rows, in the order in which they are given; vectors by themselves, in parts."""
-    schema = view.contract(name).arrow()
-    for vectors, group in groupby(columns, lambda column: schema.field(column).type == VECTORS):
-        if vectors:
-            for column in group:
-                yield Vectors(column, VECTORS, partial(view.in_parts, name, column, keys))
-        else:
-            yield from view.column_groups(name, list(group), indices)
+    view: View,
+    contract: TableContract,
+    columns: Sequence[str],
+    vectors: Sequence[str],
+    keys: pa.Table | None,
+    indices: pa.Array,
+) -> Iterator[pa.Table | Vectors | Numbers]:
+    """Yield columns of some rows, in the order in which these are given; vectors and features by themselves, in parts.
+
+    Args:
+        keys: of the rows, where there are vectors.
+    """
+    name = contract.name
+    for column in vectors if keys is not None else ():
+        yield Vectors(column, VECTORS, partial(view.in_parts, name, column, keys))
+    features = view.in_order(name, contract.features, indices) if contract.features else None
+    if features is not None:
+        whole = partial(view.column_groups, name, indices=indices)
+        yield Numbers(contract.features, len(indices), features, whole)
+    in_parts = {*vectors, *(contract.features if features is not None else ())}
+    yield from view.column_groups(name, [column for column in columns if column not in in_parts], indices)
 
 
 def _spec_columns(contract: TableContract) -> list[str]:

@@ -108,6 +108,11 @@ class _Held:
     def stream(self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None) -> Iterator[pa.RecordBatch]:
         return iter(self.read(columns, where, pin).to_batches())
 
+    def in_order(
+        self, columns: Sequence[str], places: npt.NDArray[np.int64], pin: Pin, most_bytes: int
+    ) -> Iterator[pa.Table]:
+        return iter([self.rows.select(list(columns)).take(pa.array(places))])
+
 
 def _parts(batch: pa.RecordBatch, numbers: npt.NDArray[np.int64]) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Yield the rows of every portion in a batch, and its number; those numbered -1 are left out."""

@@ -9,9 +9,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -36,9 +38,10 @@ from cvtbatch.store.row_keys import (
 )
 from cvtbatch.store.tables import Pin, newest
 
-# Of how many bytes of numbers are read together where a whole table is gone through; and at least how many columns.
-GROUP_BYTES = 256 * 2**20
-GROUP_COLUMNS = 64
+# Of how many bytes columns are read together where a whole table is gone through.
+GROUP_BYTES = 96 * 2**20
+# And of how many, where rows come in parts, over and over.
+PART_BYTES = 48 * 2**20
 # And how many rows where a value is a vector of some thousand numbers.
 PART_ROWS = 2**13
 
@@ -68,6 +71,9 @@ class Rows(Protocol):
     def stream(
         self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None
     ) -> Iterator[pa.RecordBatch]: ...
+    def in_order(
+        self, columns: Sequence[str], places: npt.NDArray[np.int64], pin: Pin, most_bytes: int
+    ) -> Iterator[pa.Table] | None: ...
 
 
 class View:
@@ -193,10 +199,18 @@ class View:
     def column_groups(
         self, name: str, columns: Sequence[str], indices: pa.Array, where: pc.Expression | None = None
     ) -> Iterator[pa.Table]:
-        """Yield some rows of a table, as many columns at a time as memory is meant to hold."""
-        size = max(GROUP_COLUMNS, GROUP_BYTES // (8 * max(1, len(indices))))
-        for start in range(0, len(columns), size):
-            yield self.read(name, columns[start : start + size], where).take(indices)
+        """Yield some rows of a table, as many columns at a time as memory is meant to hold, by what the first rows take."""
+        for sample in islice(self.stream(name, columns, where), 1):
+            room = GROUP_BYTES * sample.num_rows // max(1, len(indices))
+            for group in _groups({column: sample[column].nbytes for column in columns}, room):
+                yield self.read(name, group, where).take(indices)
+                # Else the allocator keeps what the columns were in before they were in order.
+                pa.default_memory_pool().release_unused()
+
+    def in_order(self, name: str, columns: Sequence[str], indices: pa.Array) -> Iterator[pa.Table] | None:
+        """Return some rows of a table, in their order, a part of rows and of columns of numbers at a time; see `Table.in_order`."""
+        pin = self.pin(name)
+        return None if pin is None else self._tables[name].in_order(columns, np.asarray(indices), pin, PART_BYTES)
 
     def in_parts(self, name: str, column: str, keys: pa.Table) -> Iterator[pa.Array]:
         """Yield a column of some rows of a table whose keys have one row each for ever, in their order, some rows at a time.
@@ -366,3 +380,15 @@ class View:
         ]
         origin = {"cvtbatch": json.dumps({**self.label, **spec_ids})}
         return rows.cast(pa.schema(fields, metadata=origin))
+
+
+def _groups(sizes: Mapping[str, int], room: int) -> Iterator[list[str]]:
+    """Yield columns, in order, as many together as there is room for, at least one."""
+    group: list[str] = []
+    for column, size in sizes.items():
+        if group and sum(sizes[other] for other in group) + size > room:
+            yield group
+            group = []
+        group.append(column)
+    if group:
+        yield group

@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
@@ -32,6 +34,7 @@ from cvtbatch.store.fingerprints import fingerprints_of, newest_of
 from cvtbatch.store.known_rows import KnownRows
 from cvtbatch.store.location import Location
 from cvtbatch.store.log_heads import Heads
+from cvtbatch.store.placed_rows import PlacedRows
 from cvtbatch.store.storage_errors import storage_errors
 from cvtbatch.store.table_log import APP_ID, ATTEMPTS, TableLog
 
@@ -155,6 +158,25 @@ class Table:
         if mixed:
             counts += counted(self.scan(mixed, [column])[column])
         return counts
+
+    def in_order(
+        self, columns: Sequence[str], places: npt.NDArray[np.int64], pin: Pin, most_bytes: int
+    ) -> Iterator[pa.Table] | None:
+        """Return rows of a pinned version in an order of their own, a part of rows and columns at a time.
+
+        None where the table has to be gone through column by column: rows are scattered over all files, or newer ones among them.
+
+        Args:
+            columns: of numbers.
+            places: of the rows in stored order.
+            most_bytes: that are read together.
+        """
+        if self._until(pin) is not None:
+            return None
+        actions = pa.table(self._at(pin).get_add_actions()).select(["path", "num_records"]).to_pylist()
+        counts = {self.path(action["path"]): action["num_records"] for action in actions}
+        rows = PlacedRows({file: counts[file] for file in self._files_of(pin)}, places)
+        return None if rows.scattered() else rows.read(columns, self.scan, most_bytes)
 
     def version_at(self, moment: datetime.datetime) -> int | None:
         """Return the version that stood at a moment (the first, before there was one), or None where there is no table."""

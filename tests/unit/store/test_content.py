@@ -3,12 +3,12 @@
 import hashlib
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pytest
 
-from cvtbatch.store.content import Vectors, table_digest
+from cvtbatch.store.content import Numbers, Vectors, table_digest
 
 
 def test_the_digest_of_values_is_what_it_says() -> None:
@@ -52,6 +52,33 @@ def test_vectors_in_parts_have_the_digest_of_the_whole(rows: list[list[float | N
         return (whole.slice(start, size) for start in range(0, len(whole), size))
 
     assert table_digest([Vectors("v", whole.type, parts)]) == table_digest([pa.table({"v": whole})])
+
+
+@pytest.mark.parametrize("size", [1, 3, 8])
+def test_numbers_in_parts_have_the_digest_of_the_whole(size: int) -> None:
+    """Of columns that have all values, none, and some; these come once more, whole."""
+    columns = {
+        "all": [1.0, math.nan, -0.0, math.inf, 5.0],
+        "late": [1.0, 2.0, 3.0, None, 5.0],
+        "none": [None] * 5,
+        "early": [None, 2.0, 3.0, 4.0, math.nan],
+    }
+    table = pa.table({name: pa.array(values, pa.float64()) for name, values in columns.items()})
+    again: list[list[str]] = []
+
+    def whole(names: Sequence[str]) -> Iterator[pa.Table]:
+        again.append(list(names))
+        return (table.select([name]) for name in names)
+
+    parts = (
+        table.select(names).slice(start, size)
+        for start in range(0, 5, size)
+        for names in (["all", "late"], ["none", "early"])
+    )
+    text = pa.table({"b": ["x"] * 5})
+    expected = table_digest([text, table])
+    assert table_digest([Numbers(table.column_names, 5, parts, whole), text]) == expected
+    assert again == [["late", "early"]]
 
 
 @pytest.mark.parametrize(("one", "other"), [(0.0, -0.0), (0.0, None), (math.nan, None), (1.0, math.nextafter(1.0, 2))])

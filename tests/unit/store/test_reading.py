@@ -15,7 +15,7 @@ from deltalake import write_deltalake
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, InternalError
-from cvtbatch.store import FeatureStore, Selection, create_snapshot, reading, wide_columns
+from cvtbatch.store import FeatureStore, Selection, create_snapshot, fingerprints_of, reading, tables, wide_columns
 from tests.support.paths import ROOT
 from tests.support.store_rows import (
     EMBEDDING_SPEC,
@@ -27,6 +27,7 @@ from tests.support.store_rows import (
     feature_values,
     radiomics_spec_of,
     row,
+    same,
 )
 
 NORMALISED = radiomics_spec_of(binWidth=10, normalize=True)
@@ -220,3 +221,28 @@ def test_vectors_come_in_parts_in_the_order_of_their_keys(made: FeatureStore, mo
     foreign = rows.select(key).set_column(2, "input_digest", pa.array(["another"] * rows.num_rows))
     with pytest.raises(InternalError, match="2 rows of table embeddings were not found again"):
         next(view.in_parts("embeddings", "embedding", foreign))
+
+
+def test_features_in_an_order_of_their_own_are_those_taken_at_once(made: FeatureStore) -> None:
+    """A table that has newer rows than the version that is looked at is gone through column by column."""
+    features, view = list(contracts.feature_names()), made.at(None)
+    indices = view.indices("radiomics").take(pa.array([3, 0, 4, 2]))
+    parts = list(view.in_order("radiomics", features, indices) or ())
+    assert same(pa.concat_tables(parts).select(features), view.read("radiomics", features).take(indices))
+    assert made.at("before").in_order("radiomics", features, indices) is None
+
+
+def test_current_rows_come_in_batches_reduced_and_at_once(made: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All say the same, of rows that are newest and of such as stand on them."""
+    monkeypatch.setattr(tables, "ROWS_TOGETHER", 2)
+    for snapshot in (None, "before"):
+        for name in ("cases", "volumes", "rois", "radiomics", "embeddings"):
+            view, key = made.at(snapshot), contracts.table(name).key
+            columns = list(dict.fromkeys([*key, "case_key", "sequence"]))
+            rows = view.rows(name, columns)
+            assert pa.Table.from_batches(view.current(name, columns), rows.schema).to_pydict() == rows.to_pydict()
+            reduced = made.at(snapshot).condensed(name, [key, ("case_key",)], ["sequence"])
+            assert np.array_equal(reduced.keys[key], fingerprints_of(rows, key))
+            assert np.array_equal(reduced.keys["case_key",], fingerprints_of(rows, ["case_key"]))
+            assert reduced.others.to_pydict() == rows.select(["sequence"]).to_pydict()
+            assert np.array_equal(made.at(snapshot).fingerprints(name, key), reduced.keys[key])
