@@ -127,8 +127,7 @@ class FailureKind:
 
 def _installed(path: str) -> Path:
     """Return a file that comes with cvtbatch: inside the wheel, or beside the package in a checkout."""
-    package = Path(__file__).parent
-    for folder in (package, package.parent):
+    for folder in Path(__file__).parents[:2]:
         if (folder / path).is_file():
             return folder / path
     raise InternalError("installation_damaged", f"{path} is missing from this installation of cvtbatch")
@@ -146,8 +145,7 @@ def default_job(kind: str) -> Path:
 
 
 def _load(name: str) -> JsonObject:
-    document: JsonObject = json.loads((_schemas() / name).read_text(encoding="utf-8"))
-    return document
+    return dict(json.loads((_schemas() / name).read_text(encoding="utf-8")))
 
 
 @cache
@@ -213,10 +211,9 @@ def _fields(descriptor: JsonObject) -> Iterator[Field]:
 @cache
 def failure_kinds() -> Mapping[str, FailureKind]:
     """Return every kind of a failure or an error by its word."""
-    entries = _load("failure_kinds.json")["fields"]
     return {
         entry["name"]: FailureKind(entry["name"], entry["who"], entry["meaning"], entry.get("do", ""))
-        for entry in entries
+        for entry in _load("failure_kinds.json")["fields"]
     }
 
 
@@ -278,8 +275,7 @@ def manifest_fields() -> Mapping[str, Field]:
 @cache
 def pass_through_prefix() -> str:
     """Return the prefix of manifest columns that pass through."""
-    prefix: str = _load("manifest.json")["passThroughPrefix"]
-    return prefix
+    return str(_load("manifest.json")["passThroughPrefix"])
 
 
 @cache
@@ -315,6 +311,7 @@ def clinical_columns() -> tuple[str, ...]:
     )
 
 
+@cache
 def _validator(name: str) -> Any:
     import jsonschema
 
@@ -377,8 +374,7 @@ def problems_of(document: object, schema: str, most: int | None = None) -> list[
 
 def defaults_of(schema: str) -> JsonObject:
     """Return the defaults of a JSON Schema's own keys, by key; keys without a default are not among them."""
-    rules: JsonObject = _load(schema)["properties"]
-    return {key: rule["default"] for key, rule in rules.items() if "default" in rule}
+    return {key: rule["default"] for key, rule in _load(schema)["properties"].items() if "default" in rule}
 
 
 def with_defaults(document: JsonObject, schema: str, kind: str | None = None) -> JsonObject:

@@ -64,7 +64,8 @@ class Table:
         self.contract = contract
         self.log = TableLog(location, contract, heads)
         self._location = location
-        self._pinned: dict[int, DeltaTable] = {}
+        # Versions that were read, each with the number of its last transaction.
+        self._pinned: dict[int, tuple[DeltaTable, int]] = {}
         self._known = KnownRows(contract)
 
     def files_at(self, version: int) -> list[str]:
@@ -99,12 +100,13 @@ class Table:
             delta = self.log.newest()
             return [] if delta is None else self._files(delta, predicate)
         with storage_errors(f"reading version {pin.version} of table {self.contract.name}"):
-            return self._files(self._at(pin), predicate)
+            return self._files(self._at(pin)[0], predicate)
 
-    def _at(self, pin: Pin) -> DeltaTable:
-        """Return a pinned version."""
+    def _at(self, pin: Pin) -> tuple[DeltaTable, int]:
+        """Return a pinned version, and the number of its last transaction."""
         if pin.version not in self._pinned:
-            self._pinned[pin.version] = self.log.load(pin.version)
+            delta = self.log.load(pin.version)
+            self._pinned[pin.version] = delta, int(delta.transaction_version(APP_ID) or 0)
         return self._pinned[pin.version]
 
     def _until(self, pin: Pin | None) -> pc.Expression | None:
@@ -112,7 +114,7 @@ class Table:
         if pin is None:
             return None
         with storage_errors(f"reading version {pin.version} of table {self.contract.name}"):
-            newest_sequence = int(self._at(pin).transaction_version(APP_ID) or 0)
+            _, newest_sequence = self._at(pin)
         return None if newest_sequence <= pin.sequence else pc.field("sequence") <= pin.sequence
 
     def _files(self, delta: DeltaTable, predicate: str | None = None) -> list[str]:

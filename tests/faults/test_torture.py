@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.paths import ROOT
 
-TRIALS, CASES, SEED = 2, 60, 410
+# A seed of seven faults of seven kinds, none of which is waited for long.
+TRIALS, CASES, SEED = 2, 40, 229
 
 
 @pytest.mark.timeout(900)
@@ -26,6 +27,6 @@ def test_a_trial_on_worker_processes_and_one_on_hosts(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     said = report.read_text()
-    assert "- 2 trials of 60 cases: 1 on local worker processes, 1 on a scheduler" in said
+    assert "- 2 trials of 40 cases: 1 on local worker processes, 1 on a scheduler" in said
     assert "nothing lost, nothing double, nothing left behind" in said
-    assert int(re.findall(r"(\d+) faults", said)[0]) >= 5
+    assert int(re.findall(r"(\d+) faults", said)[0]) >= 7

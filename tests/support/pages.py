@@ -63,8 +63,11 @@ def commands(block: Block) -> Iterator[Command]:
         yield Command(line, tuple(line for line in output.splitlines() if line.strip()))
 
 
-def run_page(page: Path) -> None:
+def run_page(page: Path, extract: tuple[str, ...] = ()) -> None:
     """Run a page's blocks in the working folder.
+
+    Args:
+        extract: what each `cvtbatch extract` of the page is given besides.
 
     Raises:
         AssertionError: a command ends with another exit code than the page says, or does not print what it shows.
@@ -75,7 +78,7 @@ def run_page(page: Path) -> None:
         if block.note.startswith("file: "):
             Path(block.note.removeprefix("file: ")).write_text(block.text, encoding="utf-8")
         elif block.language == "console":
-            _run_console(block, where)
+            _run_console(block, where, extract)
         elif block.language == "python":
             exec(compile("\n" * (block.line - 1) + block.text, str(page), "exec"), names)
 
@@ -95,22 +98,22 @@ def run_notebook(notebook: Path) -> None:
         exec("".join(line for line in lines if not line.startswith("!")), names)
 
 
-def _run_console(block: Block, where: str) -> None:
+def _run_console(block: Block, where: str, extract: tuple[str, ...]) -> None:
     lines = list(commands(block))
     assert lines, f"{where}: a console block without a command"
     for number, command in enumerate(lines, 1):
         wanted = int(block.note.removeprefix("exit ")) if block.note.startswith("exit ") and number == len(lines) else 0
-        code, output = _run(command.line)
+        code, output = _run(command.line, extract)
         assert code == wanted, f"{where}: {command.line}: exit code {code}\n{output}"
         missing = lines_not_printed(command.shown, output)
         assert not missing, f"{where}: {command.line} does not print {missing}, but\n{output}"
 
 
-def _run(line: str) -> tuple[int, str]:
+def _run(line: str, extract: tuple[str, ...] = ()) -> tuple[int, str]:
     """Run a command line, and return its exit code and all that it prints; a cvtbatch without workers, whose results are equal."""
     first, *arguments = shlex.split(line, comments=True)
     if first == "cvtbatch":
-        ended = cvtbatch(*_without_workers(arguments))
+        ended = cvtbatch(*_without_workers(arguments), *(extract if arguments[0] == "extract" else ()))
     else:
         ended = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=60, check=False)
     return ended.returncode, ended.stdout + ended.stderr
