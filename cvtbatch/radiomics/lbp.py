@@ -3,7 +3,8 @@
 Of the 42 points of the sphere, 6 lie on the axes, where the spline returns the voxels themselves, up to round-off, and a sample
 ties with its centre wherever two neighbours are equal: round-off decides the code. Hence SciPy's prefilter is called as it is, and
 the sampling below repeats SciPy's products and sums in their order (weights, coefficient x wz x wy x wx, x fastest), as does the
-kurtosis (pairwise sums). Only the loops differ: a run of voxels along x is sampled at once. SciPy stores the samples in the image's
+kurtosis (pairwise sums). Only the loops differ: a run of voxels along x is sampled at once, points of one z and y one after the
+other, and what stands side by side is computed up to a multiple of `_LANES`. SciPy stores the samples in the image's
 own type, so those of an image of integers are whole numbers, and of float32 they and their kurtosis are float32.
 
 The magnitudes take few values, each reached by many patterns up to its last bit, and a percentile of the image cuts between those
@@ -30,6 +31,8 @@ from cvtbatch.radiomics.sphere import lay_sphere, numpy_fuses
 
 # Voxels of the spline that a sample sees on either side of its centre: one off, and two beyond.
 _SEEN = 3
+# Voxels that are computed side by side; a run is filled up to a multiple of them.
+_LANES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +53,20 @@ def pattern_images(box: RoiBox) -> PatternImages:
     """Compute the three images of `box`."""
     sphere = lay_sphere()
     near = [slice(max(roi.start - _SEEN, 0), roi.stop + _SEEN) for roi in box.roi_slices]
-    taps = [_taps(size, sphere.points[:, axis], near[axis]) for axis, size in enumerate(box.values.shape)]
-    coefficients = _coefficients(box.values, near)
+    order = np.lexsort(sphere.points.T[::-1])
+    points = sphere.points[order]
+    again = np.concatenate(([False], (np.diff(points[:, :2], axis=0) == 0).all(axis=1)))
+    taps = [_taps(size, points[:, axis], near[axis]) for axis, size in enumerate(box.values.shape)]
+    coefficients = np.pad(_coefficients(box.values, near), ((0, 0), (0, 0), (0, _LANES + _SEEN)))
     values, whole = in_own_type(box.values, box.pixel_type), box.pixel_type.kind in "iu"
     counts, squared, kurtosis = _sample(
         coefficients,
         values,
         np.stack(box.index),
         _run_starts(box),
+        near[2].start,
+        order,
+        again,
         *taps[0],
         *taps[1],
         *taps[2],
@@ -75,7 +84,7 @@ def _coefficients(values: NDArray[np.float64], near: Sequence[slice]) -> NDArray
     for axis, part in enumerate(near):
         values = spline_filter1d(values, 3, axis, np.float64, "constant")
         values = values[(slice(None),) * axis + (part,)]
-    return np.ascontiguousarray(values)
+    return values
 
 
 def _limits(pixel_type: np.dtype[Any]) -> tuple[float, float]:
@@ -89,8 +98,8 @@ def _taps(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
     """Return what reading one axis takes, for each offset (V,) and voxel (size,).
 
-    Weights (V, 4, size), the four coefficients' places (V, 4, size) in the part that is kept, mirrored at the ends, and whether
-    the point lies inside.
+    Weights (V, 4, size), behind which there are `_LANES` of 0, the four coefficients' places (V, 4, size) in the part that is
+    kept, mirrored at the ends, and whether the point lies inside.
     """
     place = np.arange(size)[None, :] + offsets[:, None]
     inside = (place >= 0) & (place <= size - 1)
@@ -100,7 +109,7 @@ def _taps(
     w1 = (y * y * (y - 2.0) * 3.0 + 4.0) / 6.0
     w2 = (z * z * (z - 2.0) * 3.0 + 4.0) / 6.0
     w0 = z * z * z / 6.0
-    weights = np.stack([w0, w1, w2, 1.0 - w0 - w1 - w2], axis=1)
+    weights = np.pad(np.stack([w0, w1, w2, 1.0 - w0 - w1 - w2], axis=1), ((0, 0), (0, 0), (0, _LANES)))
     places = floor.astype(np.int64)[:, None, :] + np.arange(-1, 3)[None, :, None]
     if size > 1:
         places = np.abs(places)
@@ -122,6 +131,9 @@ def _sample(
     values: NDArray[np.floating],
     index: NDArray[np.int64],
     run_starts: NDArray[np.int64],
+    x_start: int,
+    order: NDArray[np.int64],
+    again: NDArray[np.bool_],
     z_weights: NDArray[np.float64],
     z_places: NDArray[np.int64],
     z_inside: NDArray[np.bool_],
@@ -142,6 +154,9 @@ def _sample(
 
     Args:
         values: the box in the type that samples are rounded to, as the kurtosis is.
+        x_start: where the coefficients begin in it.
+        order: the place on the sphere of the points that the taps are of.
+        again: whether a point has the z and the y of the one before.
         eps: of that type.
         whole: samples are whole numbers from `least` to `largest`.
     """
@@ -151,37 +166,42 @@ def _sample(
     kurtosis = np.empty(n, values.dtype)
     samples = np.empty((42, coefficients.shape[2]))
     rounded = np.empty(samples.shape, values.dtype)
-    lines = np.empty((4, coefficients.shape[2] + 3))
+    centres = np.zeros(samples.shape[1], values.dtype)
+    lines = np.empty((16, coefficients.shape[2]))
     for run in range(len(run_starts) - 1):
         first, length = run_starts[run], run_starts[run + 1] - run_starts[run]
         z, y, x = index[0, first], index[1, first], index[2, first]
+        wide = (length + _LANES - 1) // _LANES * _LANES
+        begin = max(x - x_start - _SEEN, 0)
         for v in range(42):
-            sampled = samples[v, :length]
+            sampled = samples[order[v], :wide]
             sampled[:] = 0.0
             if not (z_inside[v, z] and y_inside[v, y]):
                 continue
+            if not again[v]:
+                for a in range(4):
+                    wz, plane = z_weights[v, a, z], coefficients[z_places[v, a, z]]
+                    for b in range(4):
+                        wy, row = y_weights[v, b, y], plane[y_places[v, b, y]]
+                        _weigh(row[begin : begin + wide + 2 * _SEEN], wz, wy, lines[4 * a + b])
             start, end = x_places[v, 0, x], x_places[v, 3, x + length - 1]
-            straight = end - start == length + 2 and x_places[v, 3, x] - start == 3
-            for a in range(4):
-                wz, plane = z_weights[v, a, z], coefficients[z_places[v, a, z]]
-                for b in range(4):
-                    wy, row = y_weights[v, b, y], plane[y_places[v, b, y]]
-                    if straight:
-                        _weigh(row[start : start + length + 3], wz, wy, lines[b, : length + 3])
-                    else:
-                        _add_row_at(sampled, row, wz, wy, x_weights[v], x_places[v], x)
-                if straight:
-                    _add_lines(sampled, lines, x_weights[v], x)
-            for t in range(length):
-                if not x_inside[v, x + t]:
-                    sampled[t] = 0.0
+            if end - start == length + 2 and x_places[v, 3, x] - start == 3:
+                for a in range(0, 16, 4):
+                    _add_lines(sampled, lines, a, start - begin, x_weights[v], x)
+            else:
+                for line in lines:
+                    _add_line_at(sampled[:length], line, x_weights[v], x_places[v], x, begin)
+            if not (x_inside[v, x] and x_inside[v, x + length - 1]):
+                for t in range(length):
+                    if not x_inside[v, x + t]:
+                        sampled[t] = 0.0
         if whole:
-            _make_whole(samples[:, :length], least, largest)
-        rounded[:, :length] = samples[:, :length]
-        centres = values[z, y, x : x + length]
+            _make_whole(samples[:, :wide], least, largest)
+        rounded[:, :wide] = samples[:, :wide]
+        centres[:length] = values[z, y, x : x + length]
         _summarise(
             rounded,
-            centres,
+            centres[:wide],
             degree1,
             eps,
             fused,
@@ -205,18 +225,23 @@ def _make_whole(samples: NDArray[np.float64], least: float, largest: float) -> N
 def _weigh(
     row: NDArray[np.float64], wz: float, wy: float, line: NDArray[np.float64]
 ) -> None:  # pragma: no cover - compiled
-    for t in range(len(line)):
+    for t in range(len(row)):
         line[t] = row[t] * wz * wy
 
 
 @compiled
 def _add_lines(
-    total: NDArray[np.float64], lines: NDArray[np.float64], weights: NDArray[np.float64], x: int
+    total: NDArray[np.float64], lines: NDArray[np.float64], first: int, off: int, weights: NDArray[np.float64], x: int
 ) -> None:  # pragma: no cover - compiled
-    """Add, for each sample of a run at x, four weighted neighbours along x of each of four lines, one after the other."""
+    """Add, for each sample of a run at x, four weighted neighbours along x of each of four lines, one after the other.
+
+    Args:
+        first: of the four lines.
+        off: the place in them of the first sample's first neighbour.
+    """
     n = len(total)
     w0, w1, w2, w3 = weights[0, x : x + n], weights[1, x : x + n], weights[2, x : x + n], weights[3, x : x + n]
-    a, b, c, d = lines[0], lines[1], lines[2], lines[3]
+    a, b, c, d = lines[first, off:], lines[first + 1, off:], lines[first + 2, off:], lines[first + 3, off:]
     for t in range(n):
         s = total[t]
         s = s + a[t] * w0[t] + a[t + 1] * w1[t] + a[t + 2] * w2[t] + a[t + 3] * w3[t]
@@ -227,19 +252,18 @@ def _add_lines(
 
 
 @compiled
-def _add_row_at(
+def _add_line_at(
     total: NDArray[np.float64],
-    row: NDArray[np.float64],
-    wz: float,
-    wy: float,
+    line: NDArray[np.float64],
     weights: NDArray[np.float64],
     places: NDArray[np.int64],
     x: int,
+    begin: int,
 ) -> None:  # pragma: no cover - compiled
-    """As `_weigh` and `_add_lines`, where mirroring or round-off breaks the row."""
+    """As `_add_lines`, of one line, where mirroring or round-off breaks the row; the line's first place is `begin`."""
     for t in range(len(total)):
         for k in range(4):
-            total[t] += row[places[k, x + t]] * wz * wy * weights[k, x + t]
+            total[t] += line[places[k, x + t] - begin] * weights[k, x + t]
 
 
 def _multiply_add(typing_context, a, b, c):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
@@ -265,40 +289,40 @@ def _summarise(
     squared: NDArray[np.float64],
     kurtosis: NDArray[np.floating],
 ) -> None:  # pragma: no cover - compiled
-    """Reduce (42, >= L) samples of a run and their (L,) centres to the three images, in their type; `samples` is spent."""
-    length = len(centres)
+    """Reduce (42, >= W) samples of a run and its (W,) centres to the three images (L,), in their type; `samples` is spent."""
+    width, length = len(centres), len(counts)
     mean, m2, m4 = np.empty_like(centres), np.empty_like(centres), np.empty_like(centres)
     _mean_of_points(samples, mean)
-    sums = np.zeros((6, length))
-    counts[:] = 0
+    sums, hits, squares = np.zeros((6, width)), np.zeros(width, np.int64), np.zeros(width)
     for v in range(42):
-        for t in range(length):
+        for t in range(width):
             hit = samples[v, t] >= centres[t]
-            counts[t] += hit
+            hits[t] += hit
             for part in range(6):
                 sums[part, t] += degree1[part, v] * hit
-    squared[:] = 0.0
     a, b, c, d, e, f = sums[0], sums[1], sums[2], sums[3], sums[4], sums[5]
     for v in range(42):
         ya, yb, yc = degree1[0, v], degree1[2, v], degree1[4, v]
         ja, jb, jc = degree1[1, v], degree1[3, v], degree1[5, v]
         if fused:
-            for t in range(length):
+            for t in range(width):
                 s = _fma(a[t], ya, -(b[t] * ja)) + _fma(c[t], yb, -(d[t] * jb)) + _fma(e[t], yc, -(f[t] * jc))
-                squared[t] += s * s
+                squares[t] += s * s
         else:
-            for t in range(length):
+            for t in range(width):
                 s = (a[t] * ya - b[t] * ja) + (c[t] * yb - d[t] * jb) + (e[t] * yc - f[t] * jc)
-                squared[t] += s * s
+                squares[t] += s * s
     for v in range(42):
-        for t in range(length):
+        for t in range(width):
             apart = samples[v, t] - mean[t]
             samples[v, t] = apart * apart
     _mean_of_points(samples, m2)
     for v in range(42):
-        for t in range(length):
+        for t in range(width):
             samples[v, t] = samples[v, t] * samples[v, t]
     _mean_of_points(samples, m4)
+    counts[:] = hits[:length]
+    squared[:] = squares[:length]
     for t in range(length):
         limit = eps * mean[t]
         flat = m2[t] <= limit * limit
