@@ -122,10 +122,12 @@ def _filter_lines(
         for start in range(0, inner, _WIDTH):
             width = min(_WIDTH, inner - start)
             for i in range(length):
-                data[i + 4, :width] = values[o, i, start : start + width]
+                for w in range(width):
+                    data[i + 4, w] = values[o, i, start + w]
             for i in range(4):
-                data[i] = data[4]
-                data[length + 4 + i] = data[length + 3]
+                for w in range(width):
+                    data[i, w] = data[4, w]
+                    data[length + 4 + i, w] = data[length + 3, w]
             _recurse(data, causal, anticausal, c, length, width)
             for i in range(length):
                 target = out[o, i, start : start + width]

@@ -177,7 +177,9 @@ def _sample(
                     sampled[t] = 0.0
         if whole:
             _make_whole(samples[:, :length], least, largest)
-        rounded[:, :length] = samples[:, :length]
+        for v in range(42):
+            for t in range(length):
+                rounded[v, t] = samples[v, t]
         centres = values[z, y, x : x + length]
         _summarise(
             rounded,

@@ -240,7 +240,9 @@ def _fill_gldm_and_ngtdm(
         grays[n] = levels[codes[n]]
     dependences = np.zeros((len(levels), 2 * len(steps) + 1), np.int64)
     contrasts = np.zeros(len(levels), np.float64)
-    longest = np.max(np.diff(stretches))
+    longest = 0
+    for s in range(len(stretches) - 1):
+        longest = max(longest, stretches[s + 1] - stretches[s])
     equal_of, total_of = np.empty(longest, np.uint16), np.empty(longest, np.int32)
     for s in range(len(stretches) - 1):
         begin, count = stretches[s], stretches[s + 1] - stretches[s]
