@@ -106,8 +106,9 @@ def extract(
         cases.require_folders()
     options = Options(retry_failed, verify_inputs, None, None if log is None else _path(log, "log"))
     listeners = Listeners(on_progress or line, on_notice=tell, on_step=line.step)
-    processes = LocalWorkers(default_workers() if workers is None else workers)
-    for begun in first_steps(processes, resolved):
+    wanted = LocalWorkers(default_workers() if workers is None else workers)
+    processes, steps = first_steps(wanted, cases, resolved, options)
+    for begun in steps:
         line.step(begun)
     with open_cluster(processes, own_gpus(resolved), tell) as cluster:
         report = pipeline.extract(cases, resolved, cluster, options, listeners)

@@ -151,7 +151,8 @@ def extract(
         show_plan = (lambda _: None) if as_json else print_case_plan
         print_plan(pipeline.dry_run(cases, settings, options, show_plan), as_json)
         return
-    for begun in first_steps(config, settings):
+    config, steps = first_steps(config, cases, settings, options)
+    for begun in steps:
         step(begun)
     with (
         progress_display("extract", quiet=as_json) as show,

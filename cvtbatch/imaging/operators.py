@@ -14,7 +14,6 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import make_interp_spline
 from scipy.linalg import solve_banded
 
 from cvtbatch.compiled_code import compiled
@@ -61,6 +60,9 @@ def bspline_operator(index: Vector, samples: int) -> AxisOperator:
 
 def spline_operator(positions: Vector, targets: Vector) -> AxisOperator:
     """Return the operator of the interpolating spline through uneven positions, cubic where they are enough."""
+    # Late: few series need it, and it takes longer to be imported than all else here.
+    from scipy.interpolate import make_interp_spline
+
     spline = make_interp_spline(positions, np.eye(len(positions)), k=min(3, len(positions) - 1))
     return _trimmed(np.zeros(len(targets), dtype=np.int64), np.asarray(spline(targets)))
 
@@ -114,7 +116,8 @@ def _combine_planes(
     for start in range(0, planes.shape[1], _BLOCK):
         stop = min(start + _BLOCK, planes.shape[1])
         for k in range(len(planes)):
-            block[k, : stop - start] = planes[k, start:stop]
+            for x in range(stop - start):
+                block[k, x] = planes[k, start + x]
         for i in range(len(first)):
             row = out[i, start:stop]
             row[:] = 0

@@ -191,13 +191,14 @@ def _reduce_to_blocks(
     """
     shape = (len(hu_zyx), hu_zyx.shape[1] // down, hu_zyx.shape[2] // along)
     total, squares = np.zeros(shape), np.zeros(shape)
-    highest = np.full(shape, -np.inf, np.float32)
+    highest = np.empty(shape, np.float32)
     metal = np.zeros(len(hu_zyx), np.int64)
     width = shape[2] * along
     sums, square_sums, tops = (np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32))
     for k in range(shape[0]):
         for r in range(shape[1]):
-            sums[:], square_sums[:], tops[:] = 0, 0, -np.inf
+            for x in range(width):
+                sums[x], square_sums[x], tops[x] = 0, 0, -np.inf
             rows = hu_zyx[k, r * down : (r + 1) * down]
             for y in range(down):
                 row = rows[y]
@@ -207,10 +208,13 @@ def _reduce_to_blocks(
                     square_sums[x] += value * value
                     tops[x] = value if value > tops[x] else tops[x]
             for c in range(shape[2]):
+                highest[k, r, c] = -np.inf
                 for x in range(c * along, (c + 1) * along):
                     total[k, r, c] += sums[x]
                     squares[k, r, c] += square_sums[x]
                     highest[k, r, c] = max(highest[k, r, c], tops[x])
                 if highest[k, r, c] > METAL_HU:
-                    metal[k] += np.sum(rows[:, c * along : (c + 1) * along] > METAL_HU)
+                    for y in range(down):
+                        for x in range(c * along, (c + 1) * along):
+                            metal[k] += rows[y, x] > METAL_HU
     return total, squares, highest, metal

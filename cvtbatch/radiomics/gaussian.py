@@ -146,13 +146,15 @@ def _filter_lines(
             for i in range(length):
                 samples = values[o * steps[0] + i * steps[1] + start * steps[2] :]
                 if steps[2] == 1:
-                    data[i + 4, :width] = samples[:width]
+                    for w in range(width):
+                        data[i + 4, w] = samples[w]
                 else:
                     for w in range(np.uint64(width)):
                         data[i + 4, w] = samples[w * np.uint64(steps[2])]
             for i in range(4):
-                data[i] = data[4]
-                data[length + 4 + i] = data[length + 3]
+                for w in range(data.shape[1]):
+                    data[i, w] = data[4, w]
+                    data[length + 4 + i, w] = data[length + 3, w]
             _recurse(data, causal, anticausal, c, length, first, stop)
             for i in range(first, stop):
                 target = out[o * out_steps[0] + (i - first) * out_steps[1] + start * out_steps[2] :]

@@ -197,8 +197,11 @@ def _sample(
                         sampled[t] = 0.0
         if whole:
             _make_whole(samples[:, :wide], least, largest)
-        rounded[:, :wide] = samples[:, :wide]
-        centres[:length] = values[z, y, x : x + length]
+        for v in range(42):
+            for t in range(wide):
+                rounded[v, t] = samples[v, t]
+        for t in range(length):
+            centres[t] = values[z, y, x + t]
         _summarise(
             rounded,
             centres[:wide],

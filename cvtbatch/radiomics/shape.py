@@ -110,14 +110,27 @@ def _diameters(inside: NDArray[np.uint8], spacing: NDArray[np.float64]) -> tuple
     rows, rows_across = _row_ends(inside), _row_ends(np.ascontiguousarray(inside.swapaxes(1, 2)))
     z, y, x = spacing / 2
     steps, steps_across = np.array([z, y, x]), np.array([z, x, y])
+    farthest, farthest_across = _farthest_first(rows, steps), _farthest_first(rows_across, steps_across)
     squared = (
-        _longest(rows, 0, steps),
-        _longest(rows, 1, steps),
-        _longest(rows_across, 1, steps_across),
-        _longest(rows, -1, steps),
+        _longest(*farthest, 0, steps),
+        _longest(*farthest, 1, steps),
+        _longest(*farthest_across, 1, steps_across),
+        _longest(*farthest, -1, steps),
     )
     slice_mm, column_mm, row_mm, longest_mm = (math.sqrt(value) for value in squared)
     return slice_mm, column_mm, row_mm, longest_mm
+
+
+def _farthest_first(
+    rows: NDArray[np.int64], steps: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return row ends, those first that reach farthest from the middle, and what no end of theirs is farther away than (mm)."""
+    middle = np.array([rows[:, 0].mean(), rows[:, 1].mean(), rows[:, 2:].mean()])
+    along = np.abs(rows[:, 2:] - middle[2]).max(axis=1)
+    off = np.column_stack([rows[:, :2] - middle[:2], along]) * steps
+    reach = np.sqrt((off * off).sum(axis=1)) * (1 + 1e-12)
+    order = np.argsort(-reach)
+    return rows[order], reach[order]
 
 
 @compiled
@@ -191,30 +204,19 @@ def _row_ends(inside: NDArray[np.uint8]) -> NDArray[np.int64]:  # pragma: no cov
 
 
 @compiled
-def _longest(rows: NDArray[np.int64], plane: int, steps: NDArray[np.float64]) -> float:  # pragma: no cover - compiled
+def _longest(
+    rows: NDArray[np.int64], reach: NDArray[np.float64], plane: int, steps: NDArray[np.float64]
+) -> float:  # pragma: no cover - compiled
     """Return the largest squared distance between row ends that share column `plane` of `rows`; all rows if it is -1.
 
-    Rows come in order of their first column; rows that are too far from the middle to matter are found by a bound first.
+    Rows and their reach come as `_farthest_first` has them: those that are too near to the middle to matter are not looked at.
     """
-    middle = np.zeros(3)
-    radius = np.zeros(len(rows))
-    for row in rows:
-        middle[0] += row[0] / len(rows)
-        middle[1] += row[1] / len(rows)
-        middle[2] += (row[2] + row[3]) / 2 / len(rows)
-    for n in range(len(rows)):
-        off = ((rows[n, 0] - middle[0]) * steps[0]) ** 2 + ((rows[n, 1] - middle[1]) * steps[1]) ** 2
-        reach = max(abs(rows[n, 2] - middle[2]), abs(rows[n, 3] - middle[2])) * steps[2]
-        radius[n] = np.sqrt(off + reach * reach) * (1 + 1e-12)
-    order = np.argsort(-radius)
     best = 0.0
-    for p in range(len(order)):
-        a = order[p]
-        if 4 * radius[a] ** 2 < best:
+    for a in range(len(rows)):
+        if 4 * reach[a] ** 2 < best:
             break
-        for q in range(p, len(order)):
-            b = order[q]
-            if (radius[a] + radius[b]) ** 2 < best:
+        for b in range(a, len(rows)):
+            if (reach[a] + reach[b]) ** 2 < best:
                 break
             if plane >= 0 and rows[a, plane] != rows[b, plane]:
                 continue

@@ -9,6 +9,11 @@ import pytest
 import SimpleITK as sitk
 
 from cvtbatch import contracts
+from cvtbatch.engine import LocalWorkers
+from cvtbatch.manifest import read_manifest
+from cvtbatch.pipelines.extraction.first_steps import first_steps
+from cvtbatch.pipelines.extraction.settings import Options, resolve
+from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.store import FeatureStore, StoredArray
 from tests.support.archives import tiny_archive, tiny_head, write_rows
 from tests.support.commands import appended, cvtbatch, extract_again, extract_json, reasons
@@ -49,6 +54,18 @@ def rows_of(archive: Path) -> Rows:
 
     with (archive / "manifest.csv").open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_workers_that_would_find_nothing_to_do_are_not_started(archive: Path) -> None:
+    assert extract_again(archive, "--workers", 2)["computed"] == 0
+    assert FeatureStore(str(archive.parent / "store")).runs()["workers"][0].as_py() == "inline"
+    manifest = read_manifest(archive / "manifest.csv")
+    job = read_job("extract", None, ["embedding.weights=none"])
+    settings = resolve(job, str(archive.parent / "store"))
+    for verify_inputs, workers in ((False, 0), (True, 2)):
+        config, steps = first_steps(LocalWorkers(2), manifest, settings, Options(False, verify_inputs))
+        assert config == LocalWorkers(workers)
+        assert ("starting 2 workers" in steps) == bool(workers)
 
 
 def test_tables_hold_what_the_contracts_say(finished: Path) -> None:

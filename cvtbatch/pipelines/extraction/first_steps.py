@@ -1,17 +1,40 @@
-"""What a run does before its first case, in words: for whoever waits in front of it."""
+"""What a run does before its first case: what it works on, and in words, for whoever waits in front of it."""
 
-from collections.abc import Iterator
+from dataclasses import replace
 
 from cvtbatch.compiled_code import is_cold
 from cvtbatch.engine import ClusterConfig, LocalWorkers
-from cvtbatch.pipelines.extraction.settings import Settings
+from cvtbatch.errors import CvtbatchError
+from cvtbatch.manifest import Manifest
+from cvtbatch.pipelines.extraction.planning import PLANNED_TOGETHER, plan_run, stored_cases
+from cvtbatch.pipelines.extraction.settings import Options, Settings
+from cvtbatch.store import FeatureStore
 
 
-def first_steps(config: ClusterConfig, settings: Settings) -> Iterator[str]:
-    """Yield what is begun between the manifest and the plan, on this machine; elsewhere, what is waited for is told by itself."""
+def first_steps(
+    config: ClusterConfig, manifest: Manifest, settings: Settings, options: Options
+) -> tuple[ClusterConfig, tuple[str, ...]]:
+    """Return what a run works on, and what is begun between the manifest and the plan, on this machine.
+
+    Elsewhere, what is waited for is told by itself. Workers that would find nothing to do are not started. A long manifest is
+    not asked for that: looking at its sources twice takes longer than workers do to start.
+    """
     if not isinstance(config, LocalWorkers):
-        return
+        return config, ()
+    if config.workers and len(manifest) <= PLANNED_TOGETHER and _is_done(manifest, settings, options):
+        return replace(config, workers=0), ()
+    words = []
     if settings.only != "embeddings" and is_cold():
-        yield "nothing is compiled yet for this user and version: compiling once, about 20 s of the first case"
+        words.append("nothing is compiled yet for this user and version: compiling once, about 15 s of the first case")
     if config.workers:
-        yield f"starting {config.workers} worker{'s' if config.workers > 1 else ''}"
+        words.append(f"starting {config.workers} worker{'s' if config.workers > 1 else ''}")
+    return config, tuple(words)
+
+
+def _is_done(manifest: Manifest, settings: Settings, options: Options) -> bool:
+    try:
+        known = stored_cases(FeatureStore(settings.work.store_url), manifest, settings)
+        return all(plan.task is None and not plan.goes_on for plan in plan_run(known, settings, options))
+    except CvtbatchError:
+        # There is no store yet, or the run will say what is wrong with it.
+        return False
