@@ -190,6 +190,7 @@ class FitSettings:
         embedding_spec: of these, or several fused, with a plus between them; None where the store has one alone, or the command
             names it.
         regions: derived of the outlines, whose features are columns too.
+        outline_features: whether the outlines' own are.
     """
 
     outcome: str
@@ -198,6 +199,7 @@ class FitSettings:
     pooling: Pooling
     embedding_spec: str | None
     regions: tuple[str, ...]
+    outline_features: bool
     protocol: Protocol
     seed: int
     smote_neighbors: int
@@ -213,6 +215,11 @@ class FitSettings:
     prediction_sets: PredictionSetSettings
 
     def __post_init__(self) -> None:
+        if not (self.outline_features or self.regions):
+            raise InputError(
+                "bad_job",
+                "fit.outline_features=false leaves the features of regions alone, and fit.regions names none, e.g. [rim5]",
+            )
         if self.prediction_sets.alpha is not None and self.protocol is Protocol.STUDY:
             raise InputError(
                 "bad_job",

@@ -19,9 +19,10 @@ def region_columns(region: str, features: Iterable[str]) -> dict[str, str]:
     return {region_column(region, name): name for name in (REGION_SPEC, *features)}
 
 
-def feature_columns(features: TableContract, regions: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of all features of an outline and of regions of it, the outline's first."""
-    return (*features.features, *(region_column(region, name) for region in regions for name in features.features))
+def feature_columns(features: TableContract, regions: Iterable[str], of_outline: bool = True) -> tuple[str, ...]:
+    """Return the names of all features of an outline, unless they are not wanted, and of regions of it."""
+    own = features.features if of_outline else ()
+    return (*own, *(region_column(region, name) for region in regions for name in features.features))
 
 
 def region_features(

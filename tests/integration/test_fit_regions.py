@@ -240,6 +240,25 @@ def test_a_fit_without_any_rim_is_told_what_makes_them(folder: Path, tmp_path: P
     assert "'skull' is no region" in run(*fit, "--set", "fit.regions=[skull]", code=1)
 
 
+def test_a_model_of_regions_alone_has_no_column_of_the_outlines(folder: Path, tmp_path: Path) -> None:
+    fit = ("fit", "--store", folder / "store", "--snapshot", "paper", *SETS, "--set", "fit.outline_features=false")
+    assert "fit.regions names none" in run(*fit, "--out", tmp_path / "none", code=1)
+    run(*fit, "--set", "fit.regions=[rim]", "--out", tmp_path / "bundle")
+    alone, store = load_bundle(tmp_path / "bundle"), FeatureStore(folder / "store")
+    assert alone.document["signatures"]["rad"]["counts"]["offered"] == len(NAMES)
+    [region] = alone.document["regions"]
+    assert region["columns"] == list(alone.model.radiomics)
+    rows = store.wide(features=SET, regions=["rim5"])
+    # Other values of the outlines move nothing.
+    other = rows
+    for name in NAMES:
+        place = rows.column_names.index(name)
+        other = other.set_column(place, rows.field(place), pc.add(rows[place], 100.0))
+    found = alone.score(rows)
+    assert found["dlrn"].null_count < len(found)
+    assert found.equals(alone.score(other))
+
+
 def test_a_bundle_takes_its_regions_to_another_store(bundle: Bundle, tmp_path: Path) -> None:
     job = bundle_job(read_job("extract", None, ["regions=[hull]"]), bundle, {}, tmp_path)
     assert job.regions == ("hull", "rim5")

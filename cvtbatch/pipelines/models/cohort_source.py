@@ -27,6 +27,7 @@ class CohortSource:
         outcome: column that says what is told.
         classes: names of several classes; none for yes or no.
         regions: whose features are columns too.
+        outline_features: whether the outlines' own are.
         fitted_on: whether anything is fitted on its rows, for which each class has cases, and slices are needed beside the largest.
     """
 
@@ -44,6 +45,7 @@ class CohortSource:
     outcome: str = CVT.column
     classes: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
+    outline_features: bool = True
     fitted_on: bool = True
 
 
@@ -64,4 +66,5 @@ def cohort_source(job: Job, pinned: PinnedStore, spec_ids: Sequence[str], icc_ta
         outcome=job.fit.outcome,
         classes=job.fit.classes,
         regions=job.fit.regions,
+        outline_features=job.fit.outline_features,
     )

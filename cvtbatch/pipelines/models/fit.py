@@ -42,6 +42,7 @@ LATER = frozenset(
         "harmonise.new_centers",
         "nested.leave_one_center_out",
         "outcome",
+        "outline_features",
         "pooling",
         "prediction_sets",
         "regions",

@@ -31,7 +31,7 @@ def resolve_outlines(
     """
     there = read_readings(view, spec_ids)
     selection, regions = job.fit.selection, tuple(rule.name for rule in rules_of(job.fit.regions))
-    columns = feature_columns(features, regions)
+    columns = feature_columns(features, regions, job.fit.outline_features)
     table = None if selection.icc_table is None else _read_table(Path(selection.icc_table), columns)
     selection = replace(
         selection,

@@ -89,7 +89,7 @@ def read_training(source: CohortSource) -> TrainingData:
     view, features = store.at(source.snapshot), store.features_of(source.features)
     derived = [region_column(region, REGION_SPEC) for region in source.regions]
     wanted = dict.fromkeys([*WIDE, *derived, *contracts.clinical_columns(), *source.clinical])
-    names = feature_columns(features, source.regions)
+    names = feature_columns(features, source.regions, source.outline_features)
     columns = [*wanted, *names, source.pooling.column]
     rows = wide_rows(
         view,
@@ -362,7 +362,7 @@ def _repeats(view: View, source: CohortSource, features: TableContract, rows: pa
         refused = refused_outlines(view, outlines, "roi_key")
         found = found.filter(pc.invert(pc.is_in(found["roi_key"], pa.array(list(refused), pa.string()))))
     readings = sorted(set(zip(found["reader"].to_pylist(), found["reading"].to_pylist(), strict=True)))
-    names, repeats = feature_columns(features, source.regions), []
+    names, repeats = feature_columns(features, source.regions, source.outline_features), []
     for name, turn in readings:
         keys = found.filter((pc.field("reader") == name) & (pc.field("reading") == turn))["roi_key"].combine_chunks()
         own = wide_rows(
