@@ -268,7 +268,7 @@ def _fill_gldm_and_ngtdm(
         grays[position] = levels[codes[position]]
     dependences = np.zeros((len(levels), 2 * len(steps) + 1), np.int64)
     contrasts = np.zeros(len(levels), np.float64)
-    longest = 0
+    longest = np.int64(0)
     for span in spans:
         longest = max(longest, np.int64(span[3] - span[2]))
     equal_of, total_of = np.empty(longest, np.int32), np.empty(longest, np.int32)

@@ -175,7 +175,7 @@ class Table:
         """
         if self._until(pin) is not None:
             return None
-        actions = pa.table(self._at(pin).get_add_actions()).select(["path", "num_records"]).to_pylist()
+        actions = pa.table(self._at(pin)[0].get_add_actions()).select(["path", "num_records"]).to_pylist()
         counts = {self.path(action["path"]): action["num_records"] for action in actions}
         rows = PlacedRows({file: counts[file] for file in self._files_of(pin)}, places)
         return None if rows.scattered() else rows.read(columns, self.scan, most_bytes)
