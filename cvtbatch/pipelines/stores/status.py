@@ -2,25 +2,22 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch import contracts
 from cvtbatch.errors import FormatError
-from cvtbatch.pipelines.stores.duplicates import IMAGE, PATIENT, find_duplicates
-from cvtbatch.pipelines.stores.region_status import ROI, count_regions, with_regions
+from cvtbatch.pipelines.stores.case_counts import CaseKeys, Masks, count_cases, read_cases, read_masks
+from cvtbatch.pipelines.stores.region_status import ROI, count_regions
 from cvtbatch.pipelines.stores.unended_runs import read_committed
 from cvtbatch.run_id import started_at
 from cvtbatch.spec import Spec
 from cvtbatch.store import (
     IS_LARGEST,
-    REGION,
     STANDS_FOR_ALL,
     FeatureStore,
     Fingerprints,
@@ -33,8 +30,6 @@ from cvtbatch.store import (
 from cvtbatch.validation.eligibility import CRITERIA, InclusionFlow, inclusion_flow
 
 Document = dict[str, object]
-Flags = npt.NDArray[np.bool_]
-CASE = ("case_key",)
 KINDS = ("volume", "outline", "radiomics", "embedding")
 TABLES = ("volumes", "outlines", "radiomics", "embeddings")
 
@@ -63,8 +58,8 @@ def read_status(url: str, *, flow: bool = False) -> Document:
     embedded = _embedded(newest)
     current = {*spec_ids.values(), *embedded, *sets.values(), *descriptions.values(), *regions} - {""}
     there = store.table_names()
-    cases, with_volume, duplicates = _cases(view, spec_ids["volume"])
-    masks, of_others = _masks(view, spec_ids, finds_all=_finds_all(newest))
+    cases, with_volume, duplicates = read_cases(view, spec_ids["volume"])
+    masks, of_others = read_masks(view, spec_ids, finds_all=_finds_all(newest))
     failures = view.rows("failures")
     live = failures.filter(pc.is_in(failures["spec_id"], value_set=pa.array(sorted(current), pa.string())))
     live = live.filter(pa.array(~are_among(fingerprints_of(live, ["roi_key"]), of_others)))
@@ -74,14 +69,14 @@ def read_status(url: str, *, flow: bool = False) -> Document:
         "command": "status",
         "store": url,
         "format_version": store.format_version,
-        "cases": _case_states(
+        "cases": count_cases(
             view,
             spec_ids,
             [*_with_sets(view, newest, there, masks), *_with_descriptions(view, descriptions, there)],
             embedded,
             regions,
             masks,
-            _CaseKeys(cases, with_volume, fingerprints_of(live, ["case_key"])),
+            CaseKeys(cases, with_volume, fingerprints_of(live, ["case_key"])),
         ),
         "rows": {name: failures.num_rows if name == "failures" else store.table(name).count() for name in there},
         "regions": count_regions(view),
@@ -182,7 +177,7 @@ def _lacking_sets(
     ]
 
 
-def _with_sets(view: View, run: Mapping[str, str], tables: Collection[str], masks: "_Masks") -> Iterator[Fingerprints]:
+def _with_sets(view: View, run: Mapping[str, str], tables: Collection[str], masks: Masks) -> Iterator[Fingerprints]:
     """Yield, for each feature set of a run, the outlines that have it or need not.
 
     A set that never had a row has no table. One of the source's grid is of people's outlines alone, and not of regions.
@@ -203,105 +198,6 @@ def _with_descriptions(view: View, descriptions: Mapping[str, str], tables: Coll
         if table in tables:
             parts.append(view.fingerprints(table, ROI, pc.field(f"{table}_spec_id") == spec_id))
         yield np.concatenate(parts)
-
-
-@dataclass(frozen=True, slots=True)
-class _CaseKeys:
-    """Keys of cases, as fingerprints: of all that are current, of those with a volume, and of those with a live failure."""
-
-    current: Fingerprints
-    with_volume: Fingerprints
-    failed: Fingerprints
-
-
-def _cases(view: View, volume_spec_id: str) -> tuple[Fingerprints, Fingerprints, Document]:
-    """Return the keys of the current cases, those that have a volume under a specification, and what is said of duplicates."""
-    # A row is looked at before what it stands on.
-    view.pin("rois")
-    volumes = view.condensed("volumes", [CASE, IMAGE], ["volume_spec_id"])
-    with_volume = volumes.keys[CASE][_is(volumes.others["volume_spec_id"], volume_spec_id)]
-    cases = view.condensed("cases", [CASE, PATIENT])
-    return cases.keys[CASE], with_volume, find_duplicates(view, volumes.keys[IMAGE], cases.keys[PATIENT])
-
-
-@dataclass(frozen=True, slots=True)
-class _Masks:
-    """Current masks, one a row; keys as fingerprints.
-
-    Attributes:
-        drawn: which ones people made.
-    """
-
-    roi_keys: Fingerprints
-    case_keys: Fingerprints
-    drawn: Flags
-
-
-def _masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tuple[_Masks, Fingerprints]:
-    """Return the current masks that a run works on, and the keys of those on its volumes that other methods than its own found.
-
-    Args:
-        spec_ids: the run's, by kind; empty where it had none.
-    """
-    rois = view.condensed("rois", [ROI, CASE], ["outline_spec_id", "volume_spec_id", REGION])
-    roi_keys, case_keys = rois.keys[ROI], rois.keys[CASE]
-    here = _is(rois.others["volume_spec_id"], spec_ids["volume"]) & np.asarray(pc.is_null(rois.others[REGION]))
-    drawn = here & np.asarray(pc.is_null(rois.others["outline_spec_id"]))
-    own = here & _is(rois.others["outline_spec_id"], spec_ids["outline"])
-    left = own if finds_all else own & ~are_among(case_keys, case_keys[drawn])
-    masks = drawn | left
-    return _Masks(roi_keys[masks], case_keys[masks], drawn[masks]), roi_keys[here & ~(drawn | own)]
-
-
-def _case_states(
-    view: View,
-    spec_ids: Mapping[str, str],
-    with_values: Iterable[Fingerprints],
-    embedded: Mapping[str, pc.Expression],
-    regions: Sequence[str],
-    masks: _Masks,
-    cases: _CaseKeys,
-) -> dict[str, int]:
-    """Return how many cases there are, and how many in each state.
-
-    Args:
-        spec_ids: the newest run's, by kind; empty where it had none.
-        with_values: for each of its feature sets and descriptions, the outlines that have it or need not.
-        embedded: by specification, rows of embeddings of which an outline has one if it has those that were asked for.
-        regions: specifications of its regions.
-        masks: that this run works on.
-    """
-    outlines = view.condensed("outlines", [CASE], ["outline_spec_id", "state"])
-    none_found = outlines.keys[CASE][
-        _is(outlines.others["outline_spec_id"], spec_ids["outline"]) & _is(outlines.others["state"], "no_hemorrhage")
-    ]
-    of_spec = pc.field("radiomics_spec_id") == spec_ids["radiomics"]
-    finished = view.fingerprints(contracts.RADIOMICS, ROI, of_spec)
-    for outlines_with_it in with_values:
-        finished = finished[are_among(finished, outlines_with_it)]
-    done = are_among(masks.roi_keys, with_regions(view, regions, masks.roi_keys, finished))
-    for spec_id, asked_for in embedded.items():
-        of_spec = asked_for & (pc.field("embedding_spec_id") == spec_id)
-        finished = finished[are_among(finished, view.fingerprints("embeddings", ROI, of_spec))]
-    done &= are_among(masks.roi_keys, finished)
-    unfinished = masks.case_keys[~done]
-
-    have_failed, have_mask = (are_among(cases.current, keys) for keys in (cases.failed, masks.case_keys))
-    without_mask = are_among(cases.current, cases.with_volume) & ~have_failed & ~have_mask
-    looked_at = are_among(cases.current, none_found)
-    states = {
-        "done": have_mask & ~have_failed & ~are_among(cases.current, unfinished),
-        "failed": have_failed,
-        "no_hemorrhage": without_mask & looked_at,
-        "awaiting_mask": without_mask & ~looked_at,
-    }
-    counts = {name: int(np.count_nonzero(of)) for name, of in states.items()}
-    return {"total": len(have_failed), **counts, "incomplete": len(have_failed) - sum(counts.values())}
-
-
-def _is(column: pa.ChunkedArray, value: str) -> Flags:
-    """Say which rows have a value in a column."""
-    return np.asarray(pc.fill_null(pc.equal(column, value), fill_value=False))
 
 
 def _flow(store: FeatureStore) -> Document:

@@ -16,6 +16,7 @@ from deltalake import write_deltalake
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, InternalError
 from cvtbatch.store import FeatureStore, Selection, create_snapshot, fingerprints_of, reading, tables, wide_columns
+from cvtbatch.store.tables import Pin
 from tests.support.paths import ROOT
 from tests.support.store_rows import (
     EMBEDDING_SPEC,
@@ -229,7 +230,10 @@ def test_features_in_an_order_of_their_own_are_those_taken_at_once(made: Feature
     indices = view.indices("radiomics").take(pa.array([3, 0, 4, 2]))
     parts = list(view.in_order("radiomics", features, indices) or ())
     assert same(pa.concat_tables(parts).select(features), view.read("radiomics", features).take(indices))
-    assert made.at("before").in_order("radiomics", features, indices) is None
+    pin = view.pin("radiomics")
+    assert pin is not None
+    earlier = Pin(pin.version, pin.sequence - 1)
+    assert made.table("radiomics").in_order(features, np.arange(3), earlier, 2**20) is None
 
 
 def test_current_rows_come_in_batches_reduced_and_at_once(made: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
