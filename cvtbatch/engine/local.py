@@ -64,7 +64,6 @@ def start_local(config: "LocalWorkers", gpus: Sequence[str]) -> Iterator[Client]
                         host="127.0.0.1",
                         # Two runs on one machine must not contend for a port.
                         dashboard_address="127.0.0.1:0",
-                        worker_dashboard_address="127.0.0.1:0",
                         scheduler_kwargs={"dashboard": config.dashboard},
                         local_directory=str(scratch),
                         silence_logs="CRITICAL",

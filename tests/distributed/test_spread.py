@@ -1,6 +1,7 @@
 """What spreads over workers is the same on none, one and two."""
 
 import logging
+import sys
 
 import numpy as np
 import pytest
@@ -34,6 +35,13 @@ def test_a_bootstrap_is_equal_on_0_1_and_2_workers(found: list[Maybe[DecisionCur
     assert isinstance(found[0], DecisionCurve)
     assert found[0] == found[1] == found[2]
     assert found[0].low != found[0].high
+
+
+def test_a_worker_starts_without_what_no_case_takes() -> None:
+    with open_cluster(LocalWorkers(1)) as cluster:
+        assert cluster.client is not None
+        loaded = cluster.client.submit(lambda: [name for name, module in sys.modules.items() if module])
+        assert not {"bokeh", "gdcm", "pandas"}.intersection(loaded.result())
 
 
 @pytest.mark.usefixtures("found")
