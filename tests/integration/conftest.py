@@ -11,6 +11,6 @@ def _told_alone(_: object, name: str, title: str, alt: str) -> Drawing:
 
 @pytest.fixture
 def blank_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are put together and not drawn, which is a third of a report's time; test_report.py has them drawn."""
+    """Figures are put together and not drawn, which is most of writing a report; test_report.py has them drawn."""
     for module in ("class_tables", "comparison_tables", "model_figures", "performance_figures"):
         monkeypatch.setattr(f"cvtbatch.validation.report.{module}.finish", _told_alone)
