@@ -220,7 +220,10 @@ def _fill_glcm_and_glrlm(
     counts = np.zeros((len(steps), n_codes, n_codes + longest), np.int32)
     width, equal = np.uint32(n_codes + longest), np.uint32(n_codes - 1)
     ahead = np.zeros(len(codes), np.uint16)
-    cells = np.empty(np.int64(np.max(spans[:, 3] - spans[:, 2])), np.uint32)
+    widest = np.int64(0)
+    for span in spans:
+        widest = max(widest, np.int64(span[3] - span[2]))
+    cells = np.empty(widest, np.uint32)
     for a in range(len(steps)):
         flat = counts[a].reshape(-1)
         for span in spans:
@@ -268,10 +271,10 @@ def _fill_gldm_and_ngtdm(
         grays[position] = levels[codes[position]]
     dependences = np.zeros((len(levels), 2 * len(steps) + 1), np.int64)
     contrasts = np.zeros(len(levels), np.float64)
-    longest = np.int64(0)
+    widest = np.int64(0)
     for span in spans:
-        longest = max(longest, np.int64(span[3] - span[2]))
-    equal_of, total_of = np.empty(longest, np.int32), np.empty(longest, np.int32)
+        widest = max(widest, np.int64(span[3] - span[2]))
+    equal_of, total_of = np.empty(widest, np.int32), np.empty(widest, np.int32)
     for span in spans:
         start, count = np.int64(span[2]), np.int64(span[3] - span[2])
         here, equal, total = grays[start : start + count], equal_of[:count], total_of[:count]
