@@ -112,7 +112,10 @@ def list_series(source: Source) -> Listing:
 
 
 def _list_plainly(name: str, file: BinaryIO) -> ListedFile | None:
-    """Return a CT slice that is written plainly; None where only the slow way can tell, as of every failure."""
+    """Return a CT slice that is written plainly; None where only the slow way can tell, as of every failure.
+
+    Nested items are stepped over: damage inside one, of which nothing is read, is no failure here.
+    """
     descriptor = descriptor_of(file)
     if descriptor is None:
         return None

@@ -24,10 +24,16 @@ def to_arrow(rows: Sequence[Row], contract: TableContract, sequence: int) -> pa.
         rows: all of them with their features as a vector, or none.
 
     Raises:
-        InternalError: "incomplete_row": a row has another number of features than its table.
+        InternalError: "incomplete_row": a row has another number of features than its table, or only some rows have vectors, as of
+            workers of several versions.
     """
     schema = contract.arrow()
     numbered = [{**row, "sequence": sequence} for row in rows]
+    if len({FEATURES in row for row in rows}) > 1:
+        raise InternalError(
+            "incomplete_row",
+            f"rows of table {contract.name} come with and without a vector of features: workers have several versions of cvtbatch",
+        )
     if FEATURES not in rows[0]:
         return pa.Table.from_pylist(numbered, schema)
     leading = pa.Table.from_pylist(numbered, pa.schema([schema.field(i) for i in range(contract.key_field_count())]))

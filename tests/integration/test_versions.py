@@ -86,7 +86,7 @@ def test_snapshots_at_the_command_line(url: str) -> None:
     assert "the same image, across centres: A/0, B/1" in run("status", "--store", url).stdout
 
 
-def test_specifications_at_the_command_line(url: str) -> None:
+def test_specifications_at_the_command_line(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = RADIOMICS_SPEC.spec_id, OTHER_SPEC.spec_id
     specs = document("spec", "spec", "list", "--store", url)["specs"]
     assert {spec["spec_id"]: spec["rows"] for spec in specs} == {
@@ -107,6 +107,8 @@ def test_specifications_at_the_command_line(url: str) -> None:
     assert (worst[NAMES[100]]["median"], worst[NAMES[100]]["largest"]) == (0.5, 0.5)
     assert sum(row["features"] for row in drift["classes"]) == len(NAMES)
     assert sum(row["features"] - row["unchanged"] for row in drift["classes"]) == 2
+    monkeypatch.setattr("cvtbatch.pipelines.stores.specs.GROUP_BYTES", 3 * 8 * 100)
+    assert document("spec", "spec", "drift", first, second, "--store", url) == drift
     for arguments in (("list",), ("diff", first, second), ("drift", first, second)):
         result = run("spec", *arguments, "--store", url)
         assert result.exit_code == 0, result.exception

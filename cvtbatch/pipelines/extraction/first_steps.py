@@ -10,14 +10,17 @@ from cvtbatch.pipelines.extraction.planning import PLANNED_TOGETHER, plan_run, s
 from cvtbatch.pipelines.extraction.settings import Options, Settings
 from cvtbatch.store import FeatureStore
 
+# Cases of a store that is looked at before workers are started.
+SMALL_STORE = 10_000
+
 
 def first_steps(
     config: ClusterConfig, manifest: Manifest, settings: Settings, options: Options
 ) -> tuple[ClusterConfig, tuple[str, ...]]:
     """Return what a run works on, and what is begun between the manifest and the plan, on this machine.
 
-    Elsewhere, what is waited for is told by itself. Workers that would find nothing to do are not started. A long manifest is
-    not asked for that: looking at its sources twice takes longer than workers do to start.
+    Elsewhere, what is waited for is told by itself. Workers that would find nothing to do are not started. Neither a long manifest
+    nor a large store is asked for that: looking at it twice takes longer than workers do to start.
     """
     if not isinstance(config, LocalWorkers):
         return config, ()
@@ -33,7 +36,10 @@ def first_steps(
 
 def _is_done(manifest: Manifest, settings: Settings, options: Options) -> bool:
     try:
-        known = stored_cases(FeatureStore(settings.work.store_url), manifest, settings)
+        store = FeatureStore(settings.work.store_url)
+        if store.table("cases").count() > SMALL_STORE:
+            return False
+        known = stored_cases(store, manifest, settings)
         return all(plan.task is None and not plan.goes_on for plan in plan_run(known, settings, options))
     except CvtbatchError:
         # There is no store yet, or the run will say what is wrong with it.

@@ -282,6 +282,8 @@ def _stands(failure: KnownFailure, fingerprint: str) -> bool:
 
 def with_outlines(plan: CasePlan, outlines: OutlinePlan) -> CasePlan:
     """Return the plan of a case whose outlines are looked at too: one that is extracted may still lack them."""
+    if plan.task is None and plan.standing and outlines.pending is not None:
+        return replace(plan, goes_on=True)
     if plan.task is not None or plan.standing or not (outlines.asked or outlines.ended):
         return plan
     waits = {Reason.DONE, Reason.AWAITING_MASK}

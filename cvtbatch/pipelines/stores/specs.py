@@ -2,10 +2,11 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from cvtbatch import contracts
@@ -16,6 +17,8 @@ from cvtbatch.store import FeatureStore, View, equal_to
 
 Document = dict[str, object]
 WORST_FEATURES = 20
+# Values of one specification that are in memory together.
+GROUP_BYTES, BYTES_PER_VALUE = 96 * 2**20, 8
 # In which tables the rows of a specification are, by its kind.
 TABLES = {
     "volume": "volumes",
@@ -56,10 +59,10 @@ class _Side:
         inputs = [self.inputs[place] for place in chosen]
         return _Side(self.table, self.spec_id, roi_keys, inputs, self.indices.take(pa.array(chosen, pa.int64())))
 
-    def values(self, view: View, names: Sequence[str]) -> Iterator[pa.Table]:
-        """Yield some of its features, a few columns at a time."""
-        of_spec = equal_to({"radiomics_spec_id": self.spec_id})
-        return view.column_groups(self.table, names, self.indices, of_spec)
+    def values(self, view: View, names: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Return some of its features, (ROIs, names)."""
+        rows = view.read(self.table, names, equal_to({"radiomics_spec_id": self.spec_id})).take(self.indices)
+        return np.column_stack([np.asarray(column) for column in rows.columns])
 
 
 def list_specs(url: str, snapshot: str | None) -> Document:
@@ -117,9 +120,10 @@ def drift_of_specs(url: str, first: str, second: str, snapshot: str | None, wors
     only_first, only_second = (len(side.roi_keys) - len(shared) for side in sides)
     sides = [side.only(shared) for side in sides]
     features = []
-    for groups in zip(*(side.values(view, names) for side in sides), strict=True):
-        values = (np.column_stack([np.asarray(column) for column in rows.columns]) for rows in groups)
-        features += feature_drift(groups[0].column_names, *values)
+    together = max(1, GROUP_BYTES // (BYTES_PER_VALUE * len(shared)))
+    for start in range(0, len(names), together):
+        group = names[start : start + together]
+        features += feature_drift(group, *(side.values(view, group) for side in sides))
     classes = class_drift(features, {name: contracts.feature_metadata(name, False)["feature_class"] for name in names})
     ranked = sorted(features, key=lambda feature: (-feature.largest if feature.rois else 1.0, feature.feature))
     return {

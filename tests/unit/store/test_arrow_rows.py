@@ -47,3 +47,11 @@ def test_a_vector_of_another_length_is_a_defect() -> None:
     rows = [row("radiomics", **{FEATURES: np.zeros(length)}) for length in (len(STUDY.features), 2)]
     with pytest.raises(InternalError, match=f"a row of table radiomics has not {len(STUDY.features)} features"):
         to_arrow(rows, STUDY, 1)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_rows_of_both_kinds_are_not_put_together(order: tuple[int, int]) -> None:
+    """Else the features of the one kind were null, or of the other missed."""
+    rows = [row("radiomics", **{FEATURES: np.zeros(len(STUDY.features))}), row("radiomics", **feature_values(1))]
+    with pytest.raises(InternalError, match="several versions of cvtbatch"):
+        to_arrow([rows[place] for place in order], STUDY, 1)

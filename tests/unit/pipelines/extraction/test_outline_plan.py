@@ -8,7 +8,7 @@ from cvtbatch.embedding.architectures import DEFAULT
 from cvtbatch.embedding.compute import Compute
 from cvtbatch.embedding.preprocessing import Preprocessing
 from cvtbatch.manifest import Case
-from cvtbatch.pipelines.extraction.case_plan import Reason
+from cvtbatch.pipelines.extraction.case_plan import CasePlan, Reason
 from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingWork, WeightsRef, plan_embeddings
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
 from cvtbatch.pipelines.extraction.limits import outline_bytes, outline_limit_s
@@ -20,6 +20,7 @@ from cvtbatch.pipelines.extraction.outline_plan import (
     reader_of,
     roi_fingerprint,
     roi_name,
+    with_outlines,
 )
 from cvtbatch.pipelines.extraction.outline_result import OutlineTask
 from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownOutline, KnownRoi
@@ -56,6 +57,18 @@ def test_readers_and_names() -> None:
     assert OUTLINING.reader == "threshold:01234567"
     assert [roi_name(number) for number in range(3)] == ["hematoma", "hematoma-2", "hematoma-3"]
     assert KEY == "A/1/hematoma/threshold:01234567/1"
+
+
+def test_a_case_with_a_failure_that_stands_goes_on_where_its_outlines_do() -> None:
+    """Else a run of such cases alone would start no workers, and outline in its own process."""
+    stands = CasePlan(
+        AWAITING, (Reason.STANDING_FAILURE,), None, (KnownFailure("digest", "read", "unreadable_file"),), False, ()
+    )
+    outlines = plan(known(rois={}, featured={}))
+    assert outlines.pending is not None
+    found_on = with_outlines(stands, outlines)
+    assert (found_on.goes_on, found_on.reasons, found_on.standing) == (True, stands.reasons, stands.standing)
+    assert not with_outlines(stands, plan(found("hematoma"))).goes_on
 
 
 @pytest.mark.parametrize(
