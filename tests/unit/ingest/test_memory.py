@@ -146,5 +146,9 @@ def test_no_more_of_a_header_is_read_than_the_limit(tmp_path: Path, monkeypatch:
     sequence = b"\x09\x00\x02\x11SQ\0\0\xff\xff\xff\xff" + item * 1000
     path.write_bytes(data[:place] + sequence + b"\xfe\xff\xdd\xe0\0\0\0\0" + data[place:])
     assert len(read_volume(case(tmp_path / "s")).hu_zyx) == 10
+    # Without parsing items, no more than that much is read; a longer header goes the slow way.
+    assert max(plain_elements._READ_BYTES) <= 1 << 20
+    monkeypatch.setattr(plain_elements, "_READ_BYTES", (4096,))
+    assert len(read_volume(case(tmp_path / "s")).hu_zyx) == 10
     monkeypatch.setattr(dicom_headers, "_HEADER_LIMIT_BYTES", 10_000)
     assert refused(tmp_path / "s").kind == "too_large"
