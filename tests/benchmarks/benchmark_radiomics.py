@@ -3,6 +3,9 @@
 One process, one thread, processor seconds; hematomas of 10, 30 and 90 ml in a head of 32 x 500 x 500 voxels. Parity is checked
 first: a ratio of different values would mean nothing. Stock is timed twice, under the profile (ROI box + 10 voxels) and on the
 whole volume (`preCrop: false`: other values, and what many users run). Needs PyRadiomics 3.0.1 and SciPy < 1.17.
+
+`--peer-python PATH`, the Python of an environment that has Pictologics (0.9.0 needs Python 3.12), adds that engine on the same ROI
+and box, by image: the original, three LoG and eight wavelet images, each in as many gray levels as ours. Its values are IBSI's.
 """
 
 # ruff: noqa: E402 - threads are set before NumPy is imported
@@ -13,8 +16,11 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
 
 import argparse
 import ctypes
+import json
 import platform
 import resource
+import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -129,7 +135,37 @@ def _images_but_patterns(box: boxes.RoiBox):
             yield from filters.filter_images(box, image_type)
 
 
-def compare(ml: float, repeat: int) -> None:
+def run_peer(ct: sitk.Image, mask: sitk.Image, python: Path, repeat: int) -> dict[str, float | str]:
+    """Run Pictologics on the ROI in its own environment; what comes back is written in `pictologics_peer`."""
+    box = boxes.cut_box(ct, mask, PROFILE.preparation)
+    images = []
+    for image_type in PROFILE.image_types:
+        if image_type.name not in ("Original", "LoG", "Wavelet"):
+            continue
+        sigmas = iter(image_type.filtering.sigma_mm)
+        for name, values in filters.filter_images(box, image_type):
+            step: dict[str, object] | None = None
+            if image_type.name == "LoG":
+                step = {"type": "log", "sigma_mm": float(next(sigmas))}
+            elif image_type.name == "Wavelet":
+                step = {"type": "wavelet", "wavelet": image_type.filtering.wavelet, "decomposition": name[-3:]}
+            images.append({"name": name, "filter": step, "bins": len(discretise(values, PROFILE.calculation).levels)})
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "roi.npz"
+        hu, inside = sitk.GetArrayFromImage(ct), sitk.GetArrayFromImage(mask)
+        # As much of the volume as the profile gives to PyRadiomics.
+        margin = PROFILE.preparation.pad_distance
+        near = tuple(
+            slice(max(int(axis.min()) - margin, 0), int(axis.max()) + margin + 1) for axis in np.nonzero(inside)
+        )
+        np.savez(archive, hu=hu[near], inside=inside[near], spacing_mm=ct.GetSpacing())
+        script = Path(__file__).with_name("pictologics_peer.py")
+        command = [str(python), str(script), str(archive), json.dumps(images), str(repeat)]
+        printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return {**json.loads(printed.splitlines()[-1]), "images": len(images)}
+
+
+def compare(ml: float, repeat: int, peer_python: Path | None) -> None:
     """Check parity at one size, then print the table."""
     ct, mask = head_with_bleed(ml)
     voxels = int(sitk.GetArrayViewFromImage(mask).sum())
@@ -155,6 +191,18 @@ def compare(ml: float, repeat: int) -> None:
     for name, (compute, _) in rows.items():
         ratio = took["stock, the profile"] / took[name]
         print(ROW.format(name, f"{took[name]:.3f}", f"{ratio:.1f}", f"{peak_mb(compute):.0f}"))
+    if peer_python is not None:
+        peer, ours = run_peer(ct, mask, peer_python, repeat), took["fast, the profile"]
+        count = sum(len(image_type.image_names()) for image_type in PROFILE.image_types)
+        by_image = float(peer["seconds"]) / float(peer["images"])
+        print(ROW.format("an image", "ms", "features", "ratio"))
+        print(
+            ROW.format(
+                f"Pictologics {peer['version']}, {peer['images']}", f"{by_image * 1e3:.1f}", peer["features"], "1.0"
+            )
+        )
+        per_image = len(fast) // count
+        print(ROW.format(f"fast, {count}", f"{ours / count * 1e3:.1f}", per_image, f"{by_image * count / ours:.1f}"))
     print(ROW.format("stage of the fast engine", "ms", "", ""))
     for name, spent in stages(ct, mask, repeat).items():
         print(ROW.format(name, f"{spent * 1e3:.1f}", "", ""))
@@ -165,11 +213,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("ml", type=float, nargs="*", default=[10.0, 30.0, 90.0])
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--peer-python", type=Path, help="Python of an environment that has Pictologics")
     arguments = parser.parse_args()
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, one thread")
     for ml in arguments.ml:
-        compare(ml, arguments.repeat)
+        compare(ml, arguments.repeat, arguments.peer_python)
 
 
 if __name__ == "__main__":

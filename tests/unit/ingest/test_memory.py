@@ -14,7 +14,7 @@ import pytest
 import SimpleITK as sitk
 
 from cvtbatch.geometry import SliceStack
-from cvtbatch.ingest import dicom_headers, read_volume
+from cvtbatch.ingest import dicom_headers, plain_elements, read_volume
 from cvtbatch.ingest.writing import SeriesTags, write_series
 from tests.support.series import case, change, multiframe, refused, write
 
