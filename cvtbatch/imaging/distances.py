@@ -74,7 +74,8 @@ def _within(
                     along_y[y, x] = min(along_y[y, x], along_z[other, x] + square)
         for y in range(rows):
             row = along_y[y]
-            least[:] = row
+            for x in range(columns):
+                least[x] = row[x]
             for step in range(1, min(len(x_squares), columns)):
                 square = x_squares[step]
                 for x in range(columns - step):

@@ -324,9 +324,9 @@ def _summarise(
         for t in range(width):
             samples[v, t] = samples[v, t] * samples[v, t]
     _mean_of_points(samples, m4)
-    counts[:] = hits[:length]
-    squared[:] = squares[:length]
     for t in range(length):
+        counts[t] = hits[t]
+        squared[t] = squares[t]
         limit = eps * mean[t]
         flat = m2[t] <= limit * limit
         kurtosis[t] = np.nan if flat else m4[t] / (m2[t] * m2[t]) - 3
