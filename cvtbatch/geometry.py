@@ -5,6 +5,7 @@ Conventions, everywhere in cvtbatch: physical points are LPS in mm; sizes, spaci
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,18 +38,21 @@ ORTHONORMAL_TOLERANCE = 1e-3
 ROUND_OFF = 1e-9
 
 
-Box = tuple[slice, ...]
+Box = tuple[slice, slice, slice]
 
 
-def box_of(mask_zyx: npt.NDArray[Any]) -> Box:
-    """Return the smallest box, an index in each axis, of the voxels above 0; an empty one where none is."""
-    columns = mask_zyx.max(axis=2)
-    planes, rows = np.flatnonzero(columns.max(axis=1)), np.flatnonzero(columns.max(axis=0))
-    if not len(planes):
-        return (slice(0, 0),) * 3
-    within = tuple(slice(int(index[0]), int(index[-1]) + 1) for index in (planes, rows))
-    along = np.flatnonzero(mask_zyx[within].max(axis=(0, 1)))
-    return (*within, slice(int(along[0]), int(along[-1]) + 1))
+def box_of(mask_zyx: npt.NDArray[Any], wider: Sequence[int] = (0, 0, 0)) -> Box:
+    """Return the smallest box of what is not 0, so many voxels wider along z, y and x as the array has; empty where all is 0."""
+    z = _occupied(mask_zyx.any(axis=(1, 2)), wider[0])
+    seen: npt.NDArray[np.bool_] = np.asarray(mask_zyx[z].any(axis=0))
+    return z, _occupied(seen.any(axis=1), wider[1]), _occupied(seen.any(axis=0), wider[2])
+
+
+def _occupied(line: npt.ArrayLike, wider: int) -> slice:
+    places = np.flatnonzero(line)
+    if not len(places):
+        return slice(0, 0)
+    return slice(max(int(places[0]) - wider, 0), min(int(places[-1]) + 1 + wider, np.size(line)))
 
 
 def voxels_of(mask_zyx: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], ...]:

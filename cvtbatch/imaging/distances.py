@@ -5,28 +5,14 @@ many steps along z, y and x can be the shortest, and a plane at a time stays in 
 """
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from cvtbatch.compiled_code import compiled
-from cvtbatch.geometry import Triple
+from cvtbatch.geometry import Triple, box_of
 
 Mask = npt.NDArray[np.bool_]
-Box = tuple[slice, slice, slice]
-
-
-def box_of(mask_zyx: Mask, wider: Sequence[int] = (0, 0, 0)) -> Box:
-    """Return the box of a mask that is not empty, so many voxels wider along z, y and x, as far as the array goes."""
-    z = _occupied(mask_zyx.any(axis=(1, 2)), wider[0])
-    seen: Mask = np.asarray(mask_zyx[z].any(axis=0))
-    return z, _occupied(seen.any(axis=1), wider[1]), _occupied(seen.any(axis=0), wider[2])
-
-
-def _occupied(line: npt.ArrayLike, wider: int) -> slice:
-    places = np.flatnonzero(line)
-    return slice(max(int(places[0]) - wider, 0), min(int(places[-1]) + 1 + wider, np.size(line)))
 
 
 def within(mask_zyx: Mask, mm: float, spacing_mm: Triple) -> Mask:

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from cvtbatch.geometry import Vector, voxels_of
+from cvtbatch.geometry import Vector, box_of, voxels_of
 from cvtbatch.imaging.resampling import to_image
 from cvtbatch.location.head import MeasuredHead
 from cvtbatch.location.rules import LocationRules
-from cvtbatch.location.surface import Mask, box_of
+from cvtbatch.location.surface import Mask
 from cvtbatch.location.template import Atlas
 
 Volume = np.ndarray[tuple[int, ...], np.dtype[np.int16]]
@@ -112,7 +112,7 @@ def _brain_image(hu_zyx: Volume, head: MeasuredHead, rules: LocationRules) -> si
     inside = head.inside_zyx
     tissue = np.where(inside, np.clip(hu_zyx, low, high) - (low - 1), 0).astype(np.float32)
     image = to_image(tissue, head.grid)
-    z, y, x = box_of(inside, 2)
+    z, y, x = box_of(inside, (2, 2, 2))
     sizes = [part.stop - part.start for part in (x, y, z)]
     region = sitk.RegionOfInterest(image, _clipped(sizes, (x, y, z), image), [x.start, y.start, z.start])
     blocks = [max(1, round(rules.atlas_mm / mm)) for mm in head.grid.spacing_mm]

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from cvtbatch.geometry import Grid, Vector
-from cvtbatch.location.surface import Box, Mask, box_of, to_points
+from cvtbatch.geometry import Box, Grid, Vector, box_of
+from cvtbatch.location.surface import Mask, to_points
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from cvtbatch.geometry import Grid, Vector
+from cvtbatch.geometry import Grid, Vector, box_of
 
 Mask = npt.NDArray[np.bool_]
-Box = tuple[slice, slice, slice]
 # So many points are asked first, and so many at most of those that may be nearer than the nearest of them.
 FIRST, MOST = 1000, 5000
 
@@ -26,13 +25,6 @@ FIRST, MOST = 1000, 5000
 def to_points(indices_xyz: npt.NDArray[np.generic], grid: Grid) -> Vector:
     """Return points (n, 3) of continuous indices (n, 3), x y z."""
     return np.asarray((indices_xyz * np.array(grid.spacing_mm)) @ grid.axes().T)
-
-
-def box_of(mask_zyx: Mask, margin: int = 0) -> Box:
-    """Return the smallest box that holds a mask, never empty, and so many voxels around it as the array has."""
-    seen = (np.flatnonzero(mask_zyx.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1)))
-    z, y, x = (slice(max(0, int(places[0]) - margin), int(places[-1]) + 1 + margin) for places in seen)
-    return z, y, x
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +53,7 @@ def find_surface(mask_zyx: Mask, grid: Grid) -> Surface:
 
 def _faces(mask_zyx: Mask, grid: Grid) -> Iterator[tuple[Vector, float]]:
     """Yield, for each axis, the middles of the faces between voxels of a mask and others, and the area of a face."""
-    box = box_of(mask_zyx, 1)
+    box = box_of(mask_zyx, (1, 1, 1))
     block = mask_zyx[box]
     for axis in range(3):
         near, beyond = ([slice(None)] * 3 for _ in range(2))

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from cvtbatch.geometry import Grid, Vector
+from cvtbatch.geometry import Box, Grid, Vector
 from cvtbatch.location.field import DepthField
 from cvtbatch.location.midplane import Midplane
 from cvtbatch.location.rules import LocationRules
-from cvtbatch.location.surface import Box, Mask
+from cvtbatch.location.surface import Mask
 
 Volume = npt.NDArray[np.int16]
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from cvtbatch.geometry import Triple
+from cvtbatch.geometry import Triple, box_of
 from cvtbatch.outlining.blood import NEIGHBOURS_26
 from cvtbatch.outlining.skull import BONE_HU, FLUID_HU
 
@@ -35,7 +35,6 @@ MOST_TRIES = 8
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
-Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ def perturb(
         spacing_mm: distance of neighbours along z, y and x.
     """
     outline = outline_zyx != 0
-    box = _box_around(outline, spacing_mm)
+    box = box_of(outline, [max(1, int(np.ceil(MARGIN_MM / step))) for step in spacing_mm])
     near, hu = outline[box], hu_zyx[box]
     level = _shifted(signed_distance_mm(near, spacing_mm), how.shift_mm, spacing_mm)
     if how.roughness_mm:
@@ -99,16 +98,6 @@ def _draw(key: str, number: int) -> Perturbation:
     volume, y, x = rng.uniform(-1, 1, 3).tolist()
     seed = int.from_bytes(digest[16:], "big")
     return Perturbation(VOLUME_SHARE * volume, (SHIFT_MM * y, SHIFT_MM * x), ROUGHNESS_MM, seed)
-
-
-def _box_around(mask: Mask, spacing_mm: Triple) -> Box:
-    box = ndimage.find_objects(mask.astype(np.uint8))[0]
-    ends = [max(1, int(np.ceil(MARGIN_MM / step))) for step in spacing_mm]
-    z, y, x = (
-        slice(max(0, side.start - end), min(size, side.stop + end))
-        for side, end, size in zip(box, ends, mask.shape, strict=True)
-    )
-    return z, y, x
 
 
 def _shifted(level: Floats, shift_mm: tuple[float, float], spacing_mm: Triple) -> Floats:

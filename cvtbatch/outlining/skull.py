@@ -15,8 +15,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from cvtbatch.geometry import Triple
-from cvtbatch.imaging.distances import box_of, within
+from cvtbatch.geometry import Triple, box_of
+from cvtbatch.imaging.distances import within
 from cvtbatch.imaging.parts import connected_parts
 from cvtbatch.imaging.triage import TISSUE_HU
 from cvtbatch.outlining.work_grid import work_grid

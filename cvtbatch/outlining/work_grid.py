@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cvtbatch.geometry import Triple
-from cvtbatch.imaging.distances import box_of
+from cvtbatch.geometry import Triple, box_of
 
 Mask = npt.NDArray[np.bool_]
 Counts = tuple[int, int, int]

@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from cvtbatch.geometry import Triple
-from cvtbatch.imaging.distances import Box, box_of, within
+from cvtbatch.geometry import Box, Triple, box_of
+from cvtbatch.imaging.distances import within
 from cvtbatch.regions.hull import convex_hull
 from cvtbatch.regions.rules import RIM_HU, Rule
 

@@ -1,5 +1,9 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from scipy import ndimage
 
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid, SliceStack, box_of, stored_grid, voxels_of
@@ -114,3 +118,13 @@ def test_voxels_of_a_mask_are_those_of_numpy_and_its_box_holds_them_tightly(shar
     assert all(np.array_equal(found, right) for found, right in zip(voxels_of(mask), expected, strict=True))
     ends = [(int(index.min()), int(index.max()) + 1) if share else (0, 0) for index in expected]
     assert [(axis.start, axis.stop) for axis in box_of(mask)] == ends
+
+
+@settings(deadline=None)
+@given(
+    array_shapes(min_dims=3, max_dims=3, max_side=12).flatmap(lambda shape: arrays(np.bool_, shape)).filter(np.any),
+    st.tuples(*[st.integers(0, 3)] * 3),
+)
+def test_a_wider_box_is_the_one_that_scipy_finds_and_ends_where_the_array_does(mask, wider) -> None:
+    around = ndimage.binary_dilation(mask, np.ones([2 * steps + 1 for steps in wider]))
+    assert [box_of(mask, wider)] == ndimage.find_objects(around.astype(np.uint8))

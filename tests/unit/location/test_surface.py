@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from cvtbatch.geometry import Grid
-from cvtbatch.location.surface import Solid, box_of, distances_mm, find_surface
+from cvtbatch.location.surface import Solid, distances_mm, find_surface
 
 GRID = Grid((24, 20, 8), (0.5, 0.5, 5.0), (-3.0, 7.0, 11.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
 
@@ -46,9 +46,3 @@ def test_gap_of_scattered_voxels_is_the_least_of_all_pairs(seed: int) -> None:
     assert gap_mm(one, other) == pytest.approx(pairs.min())
     points = find_surface(one, GRID).points_mm
     assert distances_mm(points, find_surface(other, GRID).points_mm) == pytest.approx(pairs.min(axis=1))
-
-
-def test_box_ends_with_the_mask_and_the_array() -> None:
-    mask = block(slice(2, 4), slice(5, 9), slice(0, 7))
-    assert box_of(mask) == (slice(2, 4), slice(5, 9), slice(0, 7))
-    assert mask[box_of(mask, 3)].shape == (7, 10, 10)
