@@ -32,7 +32,7 @@ from cvtbatch.radiomics.sphere import lay_sphere, numpy_fuses
 # Voxels of the spline that a sample sees on either side of its centre: one off, and two beyond.
 _SEEN = 3
 # Voxels that are computed side by side; a run is filled up to a multiple of them.
-_LANES = 16
+_LANES = 4
 
 
 @dataclass(frozen=True, slots=True)
