@@ -155,7 +155,7 @@ def fill_matrices(
         gldm_a: gray levels apart that still depend on each other.
     """
     codes = np.zeros(grid.size, np.uint16)
-    codes[grid.positions] = gray.codes
+    codes[grid.positions.view(np.int64)] = gray.codes  # NumPy would copy them as such
     levels = np.concatenate(([0], gray.levels)).astype(np.int32)
     pairs, runs = _pairs_and_runs(grid, codes, len(levels), classes)
     dependences, contrasts = np.empty((0, 0), np.int64), np.empty(0)
