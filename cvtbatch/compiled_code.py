@@ -40,6 +40,7 @@ SOURCES = (
     "radiomics/glrlm_glszm_gldm.py",
     "radiomics/lbp.py",
     "radiomics/normalisation.py",
+    "radiomics/prefilter.py",
     "radiomics/shape.py",
     "radiomics/shape_2d.py",
     "radiomics/texture_matrices.py",

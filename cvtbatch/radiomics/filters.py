@@ -6,6 +6,7 @@ the gradient are ITK's and PyWavelets' filters written anew (`gaussian`, `wavele
 Source: PyRadiomics 3.0.1, `imageoperations.py`; ITK 5.4, `itkGradientMagnitudeImageFilter.hxx`.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ import pywt
 from numpy.typing import NDArray
 
 from cvtbatch.errors import InputError
-from cvtbatch.radiomics.box import RoiBox, in_own_type
+from cvtbatch.radiomics.box import Index, RoiBox, in_own_type
 from cvtbatch.radiomics.feature_set import ImageType
 from cvtbatch.radiomics.gaussian import laplacian_of_gaussian
 from cvtbatch.radiomics.lbp import pattern_images
@@ -71,7 +72,7 @@ def _log(box: RoiBox, image_type: ImageType) -> Iterator[Values]:
     require_support(box, [image_type])
     inside = _inside(box)
     for sigma in image_type.filtering.sigma_mm:
-        yield laplacian_of_gaussian(box.values, box.spacing_mm, float(sigma), box.roi_slices)[inside]
+        yield laplacian_of_gaussian(box.values, box.spacing_mm, float(sigma), box.roi_slices).take(inside)
 
 
 def _wavelet(box: RoiBox, image_type: ImageType) -> Iterator[Values]:
@@ -82,19 +83,19 @@ def _wavelet(box: RoiBox, image_type: ImageType) -> Iterator[Values]:
     levels = own.start_level + own.level
     part = _seen_from_roi(box, levels * wavelet.dec_len)
     lower = [seen.start or 0 for seen in part]
-    index = tuple(axis - low for axis, low in zip(box.index, lower, strict=True))
     roi = tuple(slice(seen.start - low, seen.stop - low) for seen, low in zip(box.roi_slices, lower, strict=True))
     values = in_own_type(box.values[part], box.pixel_type)
     values = np.pad(values, [(0, size % 2) for size in values.shape], "wrap")
+    places = _places(box.index, lower, values.shape)
     for level in range(levels):
         wanted = tuple(slice(0, size) for size in values.shape)
         if level + 1 == levels:
-            wanted, index = roi, _inside(box)
+            wanted, places = roi, _inside(box)
         bands = split_bands(values, wavelet, axes, wanted)
         values = bands[coarse]
         if level >= own.start_level:
-            yield from (bands[name][index] for name in sorted(bands) if name != coarse)
-    yield values[index]
+            yield from (bands[name].take(places) for name in sorted(bands) if name != coarse)
+    yield values.take(places)
 
 
 def _seen_from_roi(box: RoiBox, reach: int) -> tuple[slice, ...]:
@@ -146,19 +147,25 @@ def _patterns(box: RoiBox, _: ImageType) -> Iterator[Values]:
 def _gradient(box: RoiBox, image_type: ImageType) -> Iterator[Values]:
     """Gradient magnitude by central differences, ITK's operations in its order; past the box its border voxel stands again."""
     squares = np.zeros(len(box.index[0]))
+    here, shape = _places(box.index, (0, 0, 0), box.values.shape), box.values.shape
     for axis in (2, 1, 0):  # ITK counts its axes from x
         weight = 0.5 * (1.0 / box.spacing_mm[axis]) if image_type.filtering.gradient_use_spacing else 0.5
-        behind, ahead = list(box.index), list(box.index)
-        behind[axis] = np.maximum(box.index[axis] - 1, 0)
-        ahead[axis] = np.minimum(box.index[axis] + 1, box.values.shape[axis] - 1)
-        slope = box.values[tuple(ahead)] * weight - box.values[tuple(behind)] * weight
+        step = math.prod(shape[axis + 1 :])
+        behind, ahead = step * (box.index[axis] > 0), step * (box.index[axis] < shape[axis] - 1)
+        slope = box.values.take(here + ahead) * weight - box.values.take(here - behind) * weight
         squares += slope * slope
     yield np.sqrt(squares).astype(np.float32)
 
 
-def _inside(box: RoiBox) -> tuple[NDArray[np.int64], ...]:
-    """The ROI's voxels as indices into its own bounding box."""
-    return tuple(axis - low for axis, low in zip(box.index, box.lower, strict=True))
+def _inside(box: RoiBox) -> NDArray[np.int64]:
+    """The ROI's voxels as places in its own bounding box, flattened."""
+    return _places(box.index, box.lower, box.shape)
+
+
+def _places(index: Index, lower: Sequence[int], shape: Sequence[int]) -> NDArray[np.int64]:
+    """Voxels as places in a flattened part of the box that begins at `lower`: one index reads faster than three."""
+    z, y, x = (axis - low for axis, low in zip(index, lower, strict=True))
+    return (z * shape[1] + y) * shape[2] + x
 
 
 _FILTERS: Mapping[str, Callable[[RoiBox, ImageType], Iterator[Values]]] = {

@@ -1,8 +1,8 @@
 """Local binary pattern in 3-D: samples on a sphere around each ROI voxel, read from a cubic B-spline.
 
 Of the 42 points of the sphere, 6 lie on the axes, where the spline returns the voxels themselves, up to round-off, and a sample
-ties with its centre wherever two neighbours are equal: round-off decides the code. Hence SciPy's prefilter is called as it is, and
-the sampling below repeats SciPy's products and sums in their order (weights, coefficient x wz x wy x wx, x fastest), as does the
+ties with its centre wherever two neighbours are equal: round-off decides the code. Hence `prefilter` and the sampling below repeat
+SciPy's products and sums in their order (weights, coefficient x wz x wy x wx, x fastest), as does the
 kurtosis (pairwise sums). Only the loops differ: a run of voxels along x is sampled at once, points of one z and y one after the
 other, and what stands side by side is computed up to a multiple of `_LANES`. SciPy stores the samples in the image's
 own type, so those of an image of integers are whole numbers, and of float32 they and their kurtosis are float32.
@@ -15,7 +15,7 @@ Source: PyRadiomics 3.0.1, `imageoperations.getLBP3DImage`; J. Banerjee et al., 
 `ndimage/src/ni_interpolation.c` and `ni_splines.c`, mode "constant"; `scipy.stats.kurtosis`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -23,16 +23,16 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
-from scipy.ndimage import spline_filter1d
 
 from cvtbatch.compiled_code import compiled
 from cvtbatch.radiomics.box import RoiBox, in_own_type
+from cvtbatch.radiomics.prefilter import spline_coefficients
 from cvtbatch.radiomics.sphere import lay_sphere, numpy_fuses
 
 # Voxels of the spline that a sample sees on either side of its centre: one off, and two beyond.
 _SEEN = 3
 # Voxels that are computed side by side; a run is filled up to a multiple of them.
-_LANES = 16
+_LANES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def pattern_images(box: RoiBox) -> PatternImages:
     points = sphere.points[order]
     again = np.concatenate(([False], (np.diff(points[:, :2], axis=0) == 0).all(axis=1)))
     taps = [_taps(size, points[:, axis], near[axis]) for axis, size in enumerate(box.values.shape)]
-    coefficients = np.pad(_coefficients(box.values, near), ((0, 0), (0, 0), (0, _LANES + _SEEN)))
+    coefficients = np.pad(spline_coefficients(box.values, near), ((0, 0), (0, 0), (0, _LANES + _SEEN)))
     values, whole = in_own_type(box.values, box.pixel_type), box.pixel_type.kind in "iu"
     counts, squared, kurtosis = _sample(
         coefficients,
@@ -77,14 +77,6 @@ def pattern_images(box: RoiBox) -> PatternImages:
         *_limits(box.pixel_type if whole else np.dtype(np.int64)),
     )
     return PatternImages(sphere.degree0[counts], np.sqrt(squared), kurtosis.astype(np.float64))
-
-
-def _coefficients(values: NDArray[np.float64], near: Sequence[slice]) -> NDArray[np.float64]:
-    """Return `scipy.ndimage.spline_filter` of (z, y, x) values near the ROI; once an axis is filtered, the rest is not needed."""
-    for axis, part in enumerate(near):
-        values = spline_filter1d(values, 3, axis, np.float64, "constant")
-        values = values[(slice(None),) * axis + (part,)]
-    return values
 
 
 def _limits(pixel_type: np.dtype[Any]) -> tuple[float, float]:

@@ -155,7 +155,7 @@ def fill_matrices(
         gldm_a: gray levels apart that still depend on each other.
     """
     codes = np.zeros(grid.size, np.uint16)
-    codes[grid.positions] = gray.codes
+    codes[grid.positions.view(np.int64)] = gray.codes  # NumPy would copy them as such
     levels = np.concatenate(([0], gray.levels)).astype(np.int32)
     pairs, runs = _pairs_and_runs(grid, codes, len(levels), classes)
     dependences, contrasts = np.empty((0, 0), np.int64), np.empty(0)
@@ -280,17 +280,18 @@ def _fill_gldm_and_ngtdm(
         here, equal, total = grays[start : start + count], equal_of[:count], total_of[:count]
         equal[:] = 0
         total[:] = 0
-        for a in range(2 * len(steps)):
-            first = start + (steps[a] if a < len(steps) else -steps[a - len(steps)])
-            other = grays[first : first + count]
+        for a in range(len(steps)):
+            ahead = grays[start + steps[a] : start + steps[a] + count]
+            behind = grays[start - steps[a] : start - steps[a] + count]
+            for t in range(count):
+                total[t] += ahead[t] + behind[t]
             if gldm_a == 0:
                 for t in range(count):
-                    equal[t] += np.int32(other[t] == here[t])
+                    equal[t] += np.int32(ahead[t] == here[t]) + np.int32(behind[t] == here[t])
             else:
                 for t in range(count):
-                    equal[t] += np.int32(other[t] != 0 and abs(other[t] - here[t]) <= gldm_a)
-            for t in range(count):
-                total[t] += other[t]
+                    equal[t] += np.int32(ahead[t] != 0 and abs(ahead[t] - here[t]) <= gldm_a)
+                    equal[t] += np.int32(behind[t] != 0 and abs(behind[t] - here[t]) <= gldm_a)
         for n in range(span[0], span[1]):
             t, code = positions[n] - span[2], codes[positions[n]]
             dependences[code, equal[t]] += 1
