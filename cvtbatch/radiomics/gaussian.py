@@ -15,6 +15,7 @@ from math import cos, exp, sin
 import numpy as np
 from numpy.typing import NDArray
 
+from cvtbatch.compiled_arrays import zeros
 from cvtbatch.compiled_code import compiled
 
 # Farneback and Westin's fit of the Gaussian (order 0) and its second derivative: A1, B1, A2, B2 by order, then W1, L1, W2, L2.
@@ -137,9 +138,9 @@ def _filter_lines(
     """
     outer, length, inner = shape
     # Four samples of the border value stand on either side of a line, and of its two recursions.
-    data = np.zeros((length + 8, _WIDTH))
-    causal = np.zeros((length + 8, _WIDTH))
-    anticausal = np.zeros((length + 8, _WIDTH))
+    data = zeros((length + 8, _WIDTH), np.float64)
+    causal = zeros((length + 8, _WIDTH), np.float64)
+    anticausal = zeros((length + 8, _WIDTH), np.float64)
     for o in range(outer):
         for start in range(0, inner, _WIDTH):
             width = min(_WIDTH, inner - start)

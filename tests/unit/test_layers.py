@@ -16,6 +16,7 @@ LAYERS = [
     [
         "nearest",
         "compiled_code",
+        "compiled_arrays",
         "contracts",
         "documents",
         "downloads",
