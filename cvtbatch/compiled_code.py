@@ -47,11 +47,15 @@ SOURCES = (
     "radiomics/wavelets.py",
 )
 """Modules with compiled loops."""
+_WRITTEN_INTO_LOOPS = ("compiled_arrays.py", "compiled_code.py")
 LOCK = "lock"
 # What of a processor decides which instructions it has, as /proc/cpuinfo calls it.
 _PROCESSOR = {"vendor_id", "cpu family", "model", "flags", "CPU implementer", "CPU part", "Features"}
 # Before Python looks for objects that nothing holds; 700 by default.
 _NEW_OBJECTS = 50_000
+# What would be compiled beside each loop, and nobody needs: a way for C code to call it, and a check of every divisor. What is
+# divided by 0 is inf or NaN, as in NumPy.
+_OPTIONS: dict[str, Any] = {"no_cfunc_wrapper": True, "error_model": "numpy"}
 _settings_lock = threading.Lock()
 _compile_lock = threading.RLock()
 _depth = 0
@@ -73,13 +77,13 @@ def _compiled(function: Function, nogil: bool) -> Function:
 
     folder, settings = cache_folder(), cast(Any, numba.config)
     if folder is None:
-        return cast(Function, numba.njit(nogil=nogil)(function))
+        return cast(Function, numba.njit(nogil=nogil, **_OPTIONS)(function))
     # Numba asks for its folder when a loop is decorated; other code in this process keeps its own.
     with _settings_lock:
         before = settings.CACHE_DIR
         settings.CACHE_DIR = str(folder)
         try:
-            dispatcher: Any = numba.njit(cache=True, nogil=nogil)(function)
+            dispatcher: Any = numba.njit(cache=True, nogil=nogil, **_OPTIONS)(function)
         finally:
             settings.CACHE_DIR = before
     compile_for = dispatcher.compile
@@ -193,12 +197,12 @@ def _copy_carried(folder: Path) -> None:
 
 
 def _key() -> str:
-    """Return the name of a folder of code: versions, and a hash of these, of the loops' sources and of the processor."""
+    """Return the name of a folder of code: versions, and a hash of these, of what loops are compiled of and of the processor."""
     versions = [cvtbatch.__version__, *(metadata.version(name) for name in ("numba", "llvmlite", "numpy"))]
     told = [os.environ.get(name, "") for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_OPT")]
     parts = [*versions, sys.implementation.cache_tag or "", *told, _processor()]
     found = hashlib.sha256("\n".join(parts).encode())
-    for name in SOURCES:
+    for name in (*SOURCES, *_WRITTEN_INTO_LOOPS):
         found.update((PACKAGE / name).read_bytes())
     return f"{cvtbatch.__version__}-numba{versions[1]}-{found.hexdigest()[:16]}"
 

@@ -34,6 +34,7 @@ from cvtbatch.cli.review import review
 from cvtbatch.cli.sections import Sections
 from cvtbatch.cli.serve import serve
 from cvtbatch.cli.store import export, export_case, picture, status
+from cvtbatch.cli.streams import UNREAD, StdoutClosed, watch_streams
 from cvtbatch.cli.tuning import finetune
 from cvtbatch.cli.upkeep import compact, gc
 from cvtbatch.cli.validation import add_center, recalibrate, validate
@@ -47,6 +48,7 @@ def main() -> NoReturn:
     # Before anything imports it: Arrow's own allocator keeps what was freed, a quarter of a driver's memory.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     watch_interrupts()
+    watch_streams()
     # Who asks for help waits for no library.
     if not {"-h", "--help", "--version"}.intersection(sys.argv):
         leave_pandas_out()
@@ -61,9 +63,8 @@ def main() -> NoReturn:
     except CvtbatchError as error:
         _tell(error)
         code = CANNOT_RUN
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = CANNOT_RUN
+    except StdoutClosed:
+        code = UNREAD
     except Exception as error:
         _report_defect(error)
         code = CANNOT_RUN
@@ -124,6 +125,8 @@ EXIT_CODES = """Exit codes, of every command:
 130  interrupted (Ctrl-C), 143 by SIGTERM: what is done is safe, the
      same command continues. `scheduler`, `worker`, `serve` and
      `status --watch` run until then, and end with 0
+141  nobody reads what it prints (`| head`): it ends without a word.
+     What is told on stderr is not waited for: a run goes on
 
 Completion of commands and options, here for bash (zsh, fish: the same word):
 

@@ -8,6 +8,7 @@ import click
 
 from cvtbatch.cli.display import say
 from cvtbatch.cli.options import json_option
+from cvtbatch.cli.streams import go_on_unread
 from cvtbatch.cli.values import Number, WholeNumber
 from cvtbatch.extras import require
 
@@ -76,6 +77,7 @@ def scheduler(ctx: click.Context, host: str, port: int, certs: Path | None, dash
     """
     from cvtbatch.engine.serving import run_scheduler
 
+    go_on_unread()
     ctx.exit(run_scheduler(host, port, certs, dashboard, say))
 
 
@@ -116,5 +118,6 @@ def worker(
     from cvtbatch.engine.cluster_file import GIGABYTE
     from cvtbatch.engine.serving import run_worker
 
+    go_on_unread()
     memory_bytes = None if memory_gb is None else int(memory_gb * GIGABYTE)
     run_worker(address, certs, gpu=gpu, memory_bytes=memory_bytes, nanny=nanny, name=name, on_notice=say)

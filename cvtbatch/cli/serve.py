@@ -29,6 +29,7 @@ from cvtbatch.cli.options import (
     store_option,
     typed_command,
 )
+from cvtbatch.cli.streams import go_on_unread
 from cvtbatch.cli.values import Number, WholeNumber
 
 if TYPE_CHECKING:
@@ -185,6 +186,7 @@ def serve(
     require_results(archive, results)
     folder = spool or pipeline.default_spool(store_url)
     rounds: list[Round] = []
+    go_on_unread()
 
     def on_round(found: "Round") -> None:
         rounds[:] = [found]

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from cvtbatch.compiled_arrays import empty, zeros
 from cvtbatch.compiled_code import compiled_nogil
 from cvtbatch.dlrn.arrays import Floats, Floats32, Integers32
 
@@ -30,7 +31,7 @@ def project(embedding: Floats32, loadings: Floats, offset: Floats) -> Floats:
     """
     rows, length = embedding.shape
     count = loadings.shape[1]
-    components = np.zeros((rows, count))
+    components = zeros((rows, count), np.float64)
     whole = rows - rows % 4
     for row in range(0, whole, 4):
         first, second, third, fourth = (
@@ -62,7 +63,7 @@ def project(embedding: Floats32, loadings: Floats, offset: Floats) -> Floats:
 @compiled_nogil
 def project_one(mean: Floats, loadings: Floats) -> Floats:
     """Return the projection of one float64 row, summed as in `project`: (K,)."""
-    components = np.zeros(loadings.shape[1])
+    components = zeros(loadings.shape[1], np.float64)
     for i in range(len(mean)):
         for k in range(loadings.shape[1]):
             components[k] += mean[i] * loadings[i, k]
@@ -72,7 +73,7 @@ def project_one(mean: Floats, loadings: Floats) -> Floats:
 @compiled_nogil
 def standardise(values: Floats, mean: Floats, scale: Floats) -> Floats:
     """Return (values - mean) / scale: (n, C)."""
-    scaled = np.empty(values.shape)
+    scaled = empty(values.shape, np.float64)
     for row in range(values.shape[0]):
         for column in range(values.shape[1]):
             scaled[row, column] = (values[row, column] - mean[column]) / scale[column]
@@ -101,10 +102,10 @@ def forest_votes(
         share: (N,) share of the positive outcome in a node.
     """
     rows, columns = scaled.shape
-    votes = np.zeros(rows)
+    votes = zeros(rows, np.float64)
     values, children = scaled.reshape(-1), child.reshape(-1)
     # Unsigned places: a signed one may be negative, and the compiler would ask at every step.
-    node = np.empty(ROWS_TOGETHER, np.uint32)
+    node = empty(ROWS_TOGETHER, np.uint32)
     for start in range(0, rows, ROWS_TOGETHER):
         count = min(ROWS_TOGETHER, rows - start)
         for tree in range(len(roots)):
@@ -139,7 +140,7 @@ def forest_contributions(
     and the mean share of the roots, sum up to its vote (Saabas' decomposition).
     """
     rows, columns = scaled.shape
-    added = np.zeros((rows, columns))
+    added = zeros((rows, columns), np.float64)
     for row in range(rows):
         for tree in range(len(roots)):
             here = roots[tree]
@@ -156,7 +157,7 @@ def forest_contributions(
 @compiled_nogil
 def logistic(intercept: float, coefficients: Floats, terms: Floats) -> Floats:
     """Return 1 / (1 + exp(-(intercept + sum of coefficient * term))), summed in order: (n,) for terms (n, t)."""
-    probability = np.empty(len(terms))
+    probability = empty(len(terms), np.float64)
     for row in range(len(terms)):
         predictor = intercept
         for term in range(len(coefficients)):
@@ -173,7 +174,7 @@ def multinomial(coefficients: Floats, terms: Floats) -> Floats:
         coefficients: (K - 1, 1 + t) of each class but the first, the intercept first.
     """
     rows, classes = len(terms), len(coefficients) + 1
-    probability = np.zeros((rows, classes))
+    probability = zeros((rows, classes), np.float64)
     for row in range(rows):
         highest = 0.0
         for label in range(1, classes):
@@ -196,7 +197,7 @@ def multinomial(coefficients: Floats, terms: Floats) -> Floats:
 @compiled_nogil
 def recalibrate(probability: Floats, intercept: float, slope: float) -> Floats:
     """Return 1 / (1 + exp(-(intercept + slope * log odds))) of probabilities (n,)."""
-    found = np.empty(len(probability))
+    found = empty(len(probability), np.float64)
     for row in range(len(probability)):
         odds = math.log(probability[row]) - math.log1p(-probability[row])
         found[row] = 1.0 / (1.0 + math.exp(-(intercept + slope * odds)))
@@ -211,7 +212,7 @@ def distances(scaled: Floats, whitening: Floats) -> Floats:
         scaled: (n, d).
         whitening: (d, d), lower triangle.
     """
-    length = np.empty(len(scaled))
+    length = empty(len(scaled), np.float64)
     for row in range(len(scaled)):
         total = 0.0
         for i in range(whitening.shape[0]):

@@ -2,7 +2,7 @@
 
 import pickle
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Generic
@@ -10,6 +10,8 @@ from typing import Generic
 from cvtbatch.engine.memory import NeedsMemory, limit_needed_bytes, this_worker
 from cvtbatch.engine.outcome import Item, Result
 from cvtbatch.engine.watchdog import Watchdog
+from cvtbatch.errors import ResourceError
+from cvtbatch.library_versions import differing_versions, library_versions
 
 # A task gives back the items that it has not begun by then.
 LONGEST_SECONDS = 2.0
@@ -54,16 +56,28 @@ class Batch(Generic[Item, Result]):
     items: Sequence[tuple[int, Item, float | None]]
 
 
-def run_batch(pickled: bytes) -> BatchResult[Result]:
+def run_batch(pickled: bytes, versions: Mapping[str, str]) -> BatchResult[Result]:
     """Call a batch's function on its items, until all are done or the time of a task is over.
 
     What the function raises on the first item is raised. At a later one the task ends before it, so that the item is the first of a
     task to come, and what was done is not lost.
+
+    Args:
+        versions: of the driver's libraries.
+
+    Raises:
+        ResourceError: "worker_version", this worker would compute with others; it has begun nothing.
     """
-    batch: Batch[object, Result] = pickle.loads(pickled)
     worker = this_worker()
     if worker is None:
         raise RuntimeError("a batch runs on a worker")
+    if differing := differing_versions(versions, library_versions()):
+        raise ResourceError(
+            "worker_version",
+            f"worker {worker.address} has another version than the command that it works for: {', '.join(differing)}; install "
+            "the same on every machine, and run again: what was committed is safe",
+        )
+    batch: Batch[object, Result] = pickle.loads(pickled)
     started = time.monotonic()
     results: list[Result | Refused] = []
     for number, item, limit_s in batch.items:

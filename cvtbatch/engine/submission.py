@@ -22,6 +22,7 @@ from cvtbatch.engine.outcome import Done, Expired, Item, Lost, Outcome, Result, 
 from cvtbatch.engine.pool import Pool, scheduler_lost
 from cvtbatch.engine.retries import Attempts, Retry, after_loss
 from cvtbatch.errors import ResourceError
+from cvtbatch.library_versions import library_versions
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -170,6 +171,7 @@ class _Run(Generic[Item, Result]):
         future: Future[BatchResult[Result]] = self.client.submit(
             run_batch,
             pickle.dumps(Batch(self.function, self.name, items)),
+            library_versions(),
             pure=False,
             key=f"{self.name}-{self.sent}",
             resources=None if self.resource is None else {self.resource: 1},

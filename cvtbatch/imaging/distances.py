@@ -9,6 +9,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from cvtbatch.compiled_arrays import empty
 from cvtbatch.compiled_code import compiled
 from cvtbatch.geometry import Triple, box_of
 
@@ -41,9 +42,9 @@ def _within(
 ) -> Mask:  # pragma: no cover - compiled
     """Say of each voxel whether the least of the sums of squares of steps to the mask is below mm squared."""
     slices, rows, columns = mask.shape
-    found = np.empty(mask.shape, np.bool_)
-    along_z, along_y = np.empty((rows, columns)), np.empty((rows, columns))
-    least = np.empty(columns)
+    found = empty(mask.shape, np.bool_)
+    along_z, along_y = empty((rows, columns), np.float64), empty((rows, columns), np.float64)
+    least = empty(columns, np.float64)
     for z in range(slices):
         along_z[:] = np.inf
         for other in range(max(z - len(z_squares) + 1, 0), min(z + len(z_squares), slices)):

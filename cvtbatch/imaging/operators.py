@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solve_banded
 
+from cvtbatch.compiled_arrays import empty, zeros
 from cvtbatch.compiled_code import compiled
 
 # Weights below this share are left out: all that a line of 4,000 HU loses by it is a ten-thousandth of a HU.
@@ -112,7 +113,7 @@ def _combine_planes(
     out: Array,
 ) -> None:  # pragma: no cover - compiled
     """Fill `out` (targets, n) from `planes` (samples, n), a block of columns at a time."""
-    block = np.empty((len(planes), _BLOCK), np.float32)
+    block = empty((len(planes), _BLOCK), np.float32)
     for start in range(0, planes.shape[1], _BLOCK):
         stop = min(start + _BLOCK, planes.shape[1])
         for k in range(len(planes)):
@@ -141,8 +142,8 @@ def _combine_columns(
     plane: Array, first: npt.NDArray[np.int64], count: npt.NDArray[np.int64], weights: Array, out: Array
 ) -> None:  # pragma: no cover - compiled
     """Fill `out` (rows, targets) from `plane` (rows, samples); rows are turned a tile at a time, to run side by side."""
-    tile = np.zeros((plane.shape[1], _TILE), np.float32)
-    sums = np.empty((len(first), _TILE), np.float32)
+    tile = zeros((plane.shape[1], _TILE), np.float32)
+    sums = empty((len(first), _TILE), np.float32)
     for start in range(0, len(plane), _TILE):
         rows = min(_TILE, len(plane) - start)
         for x in range(plane.shape[1]):

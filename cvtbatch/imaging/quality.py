@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import label
 
+from cvtbatch.compiled_arrays import empty, zeros
 from cvtbatch.compiled_code import compiled
 from cvtbatch.geometry import SliceStack
 from cvtbatch.imaging.triage import TISSUE_HU
@@ -190,11 +191,11 @@ def _reduce_to_blocks(
     Columns of a block are summed in float32, which holds squares of soft tissue exactly; those of bone need not be.
     """
     shape = (len(hu_zyx), hu_zyx.shape[1] // down, hu_zyx.shape[2] // along)
-    total, squares = np.zeros(shape), np.zeros(shape)
-    highest = np.empty(shape, np.float32)
-    metal = np.zeros(len(hu_zyx), np.int64)
+    total, squares = zeros(shape, np.float64), zeros(shape, np.float64)
+    highest = empty(shape, np.float32)
+    metal = zeros(len(hu_zyx), np.int64)
     width = shape[2] * along
-    sums, square_sums, tops = (np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32))
+    sums, square_sums, tops = (empty(width, np.float32), empty(width, np.float32), empty(width, np.float32))
     for k in range(shape[0]):
         for r in range(shape[1]):
             for x in range(width):

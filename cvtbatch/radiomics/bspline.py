@@ -15,6 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from cvtbatch.compiled_arrays import empty, zeros
 from cvtbatch.compiled_code import compiled
 
 POLE = sqrt(3.0) - 2.0
@@ -40,7 +41,7 @@ def decompose(values: Doubles) -> Doubles:
 def _filter_lines(lines: Doubles) -> None:  # pragma: no cover - compiled
     """Turn values (outer, length, inner) into coefficients along the middle axis, in place."""
     outer, length, inner = lines.shape
-    last = np.empty(inner)
+    last = empty(inner, np.float64)
     for o in range(outer):
         line = lines[o]
         for n in range(length):
@@ -134,8 +135,8 @@ def _interpolate(
     columns: int,
 ) -> Doubles:  # pragma: no cover - compiled
     slices, rows, _ = first.shape
-    found = np.zeros((slices, rows, columns))
-    near, weights, place = np.empty((3, 4), np.int64), np.empty((3, 4)), np.empty(3)
+    found = zeros((slices, rows, columns), np.float64)
+    near, weights, place = empty((3, 4), np.int64), empty((3, 4), np.float64), empty(3, np.float64)
     for z in range(slices):
         for y in range(rows):
             for x in range(columns):

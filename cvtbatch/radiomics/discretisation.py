@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cvtbatch.compiled_arrays import empty, zeros
 from cvtbatch.compiled_code import compiled
 from cvtbatch.errors import InputError
 from cvtbatch.radiomics.settings import Calculation
@@ -93,8 +94,8 @@ def _assign_bins(
 ) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:  # pragma: no cover - compiled
     """Return `numpy.digitize(values, edges)` and the count of each bin; a NaN falls past the last edge, as there."""
     last = len(edges)
-    codes = np.empty(len(values), np.uint16)
-    counts = np.zeros(last + 1, np.int64)
+    codes = empty(len(values), np.uint16)
+    counts = zeros(last + 1, np.int64)
     scale = 1.0 / (edges[1] - edges[0])
     for n in range(len(values)):
         value = values[n]

@@ -15,6 +15,7 @@ from math import cos, exp, sin
 import numpy as np
 from numpy.typing import NDArray
 
+from cvtbatch.compiled_arrays import zeros
 from cvtbatch.compiled_code import compiled
 
 # Farneback and Westin's fit of the Gaussian (order 0) and its second derivative: A1, B1, A2, B2 by order, then W1, L1, W2, L2.
@@ -140,9 +141,9 @@ def _filter_lines(
     shares = (inner + _WIDTH - 1) // _WIDTH
     share = ((inner + shares - 1) // shares + 7) // 8 * 8
     # Four samples of the border value stand on either side of a line, and of its two recursions.
-    data = np.zeros((length + 8, share))
-    causal = np.zeros((length + 8, share))
-    anticausal = np.zeros((length + 8, share))
+    data = zeros((length + 8, share), np.float64)
+    causal = zeros((length + 8, share), np.float64)
+    anticausal = zeros((length + 8, share), np.float64)
     for o in range(outer):
         for start in range(0, inner, share):
             width = min(share, inner - start)

@@ -13,6 +13,7 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
+from cvtbatch.compiled_arrays import zeros
 from cvtbatch.compiled_code import compiled
 
 # Columns of `_pair_sums`.
@@ -153,7 +154,7 @@ def _products(
     """Return (A, N, N): the sum over k of p(i, k) p(j, k) / (p(i) p(k)), for p (A, N, N) and its sums (A, N)."""
     n_angles, n = rows.shape
     eps = np.spacing(1.0)
-    out = np.zeros((n_angles, n, n))
+    out = zeros((n_angles, n, n), np.float64)
     for a in range(n_angles):
         for k in range(n):
             for i in range(n):
@@ -170,11 +171,11 @@ def _pair_sums(
     """Return (A, 19) in the order of `COLUMNS` for p (A, N, N), levels (N,) and the highest gray level."""
     n_angles, n = p.shape[0], len(level)
     eps = np.spacing(1.0)
-    out = np.zeros((n_angles, 19))
+    out = zeros((n_angles, 19), np.float64)
     for a in range(n_angles):
         row = out[a]
-        by_sum = np.zeros(2 * highest + 1)
-        by_difference = np.zeros(highest)
+        by_sum = zeros(2 * highest + 1, np.float64)
+        by_difference = zeros(highest, np.float64)
         mean = 0.0
         for i in range(n):
             for j in range(n):

@@ -9,6 +9,7 @@ Source: PyRadiomics 3.0.1, `glrlm.py`, `glszm.py`, `gldm.py`.
 import numpy as np
 from numpy.typing import NDArray
 
+from cvtbatch.compiled_arrays import zeros
 from cvtbatch.compiled_code import compiled
 from cvtbatch.radiomics.texture_matrices import TextureMatrices
 
@@ -136,10 +137,10 @@ def _matrix_features(
     """Return (A, 16) in the order of `COLUMNS` for a matrix (A, N, S), levels (N,) and sizes (S,)."""
     n_angles, n_levels, n_sizes = matrix.shape
     eps = np.spacing(1.0)
-    out = np.zeros((n_angles, 16))
+    out = zeros((n_angles, 16), np.float64)
     for a in range(n_angles):
         row = out[a]
-        by_size = np.zeros(n_sizes)
+        by_size = zeros(n_sizes, np.float64)
         count, voxels, mean_level, mean_size = 0.0, 0.0, 0.0, 0.0
         for i in range(n_levels):
             for j in range(n_sizes):

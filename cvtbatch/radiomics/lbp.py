@@ -24,6 +24,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from cvtbatch.compiled_arrays import empty, zeros
 from cvtbatch.compiled_code import compiled
 from cvtbatch.radiomics.box import RoiBox, in_own_type
 from cvtbatch.radiomics.prefilter import spline_coefficients
@@ -153,13 +154,13 @@ def _sample(
         whole: samples are whole numbers from `least` to `largest`.
     """
     n = index.shape[1]
-    counts = np.empty(n, np.int64)
-    squared = np.empty(n)
-    kurtosis = np.empty(n, values.dtype)
-    samples = np.empty((42, coefficients.shape[2]))
-    rounded = np.empty(samples.shape, values.dtype)
-    centres = np.zeros(samples.shape[1], values.dtype)
-    lines = np.empty((16, coefficients.shape[2]))
+    counts = empty(n, np.int64)
+    squared = empty(n, np.float64)
+    kurtosis = empty(n, values.dtype)
+    samples = empty((42, coefficients.shape[2]), np.float64)
+    rounded = empty(samples.shape, values.dtype)
+    centres = zeros(samples.shape[1], values.dtype)
+    lines = empty((16, coefficients.shape[2]), np.float64)
     for run in range(len(run_starts) - 1):
         first, length = run_starts[run], run_starts[run + 1] - run_starts[run]
         z, y, x = index[0, first], index[1, first], index[2, first]
@@ -286,9 +287,9 @@ def _summarise(
 ) -> None:  # pragma: no cover - compiled
     """Reduce (42, >= W) samples of a run and its (W,) centres to the three images (L,), in their type; `samples` is spent."""
     width, length = len(centres), len(counts)
-    mean, m2, m4 = np.empty_like(centres), np.empty_like(centres), np.empty_like(centres)
+    mean, m2, m4 = empty(width, centres.dtype), empty(width, centres.dtype), empty(width, centres.dtype)
     _mean_of_points(samples, mean)
-    sums, hits, squares = np.zeros((6, width)), np.zeros(width, np.int64), np.zeros(width)
+    sums, hits, squares = zeros((6, width), np.float64), zeros(width, np.int64), zeros(width, np.float64)
     for v in range(42):
         for t in range(width):
             hit = samples[v, t] >= centres[t]

@@ -13,6 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from cvtbatch.compiled_arrays import empty, zeros
 from cvtbatch.compiled_code import compiled
 from cvtbatch.radiomics.box import RoiBox
 
@@ -143,7 +144,7 @@ def _mesh(
 ) -> tuple[float, float]:  # pragma: no cover - compiled
     """Return surface (mm2) and volume (mm3) of the mesh of a mask (z, y, x) with an empty border."""
     surface, volume = 0.0, 0.0
-    point = np.zeros((3, 3))
+    point = zeros((3, 3), np.float64)
     for z in range(inside.shape[0] - 1):
         for y in range(inside.shape[1] - 1):
             for x in range(inside.shape[2] - 1):
@@ -194,7 +195,7 @@ def _row_ends(inside: NDArray[np.uint8]) -> NDArray[np.int64]:  # pragma: no cov
                         first[i, j] = min(first[i, j], k)
                         last[i, j] = max(last[i, j], k)
     count = 0
-    rows = np.empty((4 * nz * ny, 4), np.int64)
+    rows = empty((4 * nz * ny, 4), np.int64)
     for i in range(2 * nz):
         for j in range(2 * ny):
             if last[i, j] >= 0:

@@ -10,6 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from cvtbatch.compiled_arrays import empty, zeros
 from cvtbatch.compiled_code import compiled
 from cvtbatch.errors import InputError
 from cvtbatch.radiomics.box import RoiBox
@@ -72,9 +73,9 @@ def _outline(
 ) -> tuple[float, float, float]:  # pragma: no cover - compiled
     """Return length (mm), surface (mm2) and largest squared distance between points (mm2) of a mask's outline."""
     length, surface = 0.0, 0.0
-    points = np.empty((2 * inside.size, 2))
+    points = empty((2 * inside.size, 2), np.float64)
     count = 0
-    a, b = np.zeros(2), np.zeros(2)
+    a, b = zeros(2, np.float64), zeros(2, np.float64)
     for y in range(inside.shape[0] - 1):
         for x in range(inside.shape[1] - 1):
             square = np.int64(0)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cvtbatch.compiled_arrays import empty, zeros
 from cvtbatch.compiled_code import compiled
 from cvtbatch.errors import InputError
 from cvtbatch.radiomics.angles import lines_along, list_angles
@@ -189,11 +190,11 @@ def _count_neighbours(
     positions: NDArray[np.uint64], steps: NDArray[np.int64], size: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:  # pragma: no cover - compiled
     """Return each voxel's neighbours in the ROI, and the adjacent pairs along each angle."""
-    inside = np.zeros(size, np.uint8)
+    inside = zeros(size, np.uint8)
     for position in positions:
         inside[position] = 1
-    neighbours = np.zeros(len(positions), np.int32)
-    adjacent = np.zeros(len(steps), np.int64)
+    neighbours = zeros(len(positions), np.int32)
+    adjacent = zeros(len(steps), np.int64)
     for n in range(len(positions)):
         position = np.int64(positions[n])
         for a in range(len(steps)):
@@ -217,13 +218,13 @@ def _fill_glcm_and_glrlm(
     A voxel is counted once for each angle: in the column of the code before it, or behind all of these by how many equal ones
     stand in a row before it.
     """
-    counts = np.zeros((len(steps), n_codes, n_codes + longest), np.int32)
+    counts = zeros((len(steps), n_codes, n_codes + longest), np.int32)
     width, equal = np.uint32(n_codes + longest), np.uint32(n_codes - 1)
-    ahead = np.zeros(len(codes), np.uint16)
+    ahead = zeros(len(codes), np.uint16)
     widest = np.int64(0)
     for span in spans:
         widest = max(widest, np.int64(span[3] - span[2]))
-    cells = np.empty(widest, np.uint32)
+    cells = empty(widest, np.uint32)
     for a in range(len(steps)):
         flat = counts[a].reshape(-1)
         for span in spans:
@@ -238,7 +239,7 @@ def _fill_glcm_and_glrlm(
             for n in range(span[0], span[1]):
                 flat[cells[positions[n] - span[2]]] += 1
     pairs, reaching = counts[:, :, :n_codes], counts[:, :, n_codes:]
-    runs = np.zeros((len(steps), n_codes - 1, longest), np.int32)
+    runs = zeros((len(steps), n_codes - 1, longest), np.int32)
     most = 0
     for a in range(len(steps)):
         for i in range(1, n_codes):
@@ -266,15 +267,15 @@ def _fill_gldm_and_ngtdm(
     gldm_a: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:  # pragma: no cover - compiled
     """Return, by code, voxels by number of dependent neighbours, and summed contrasts."""
-    grays = np.zeros(len(codes), np.int32)
+    grays = zeros(len(codes), np.int32)
     for position in positions:
         grays[position] = levels[codes[position]]
-    dependences = np.zeros((len(levels), 2 * len(steps) + 1), np.int64)
-    contrasts = np.zeros(len(levels), np.float64)
+    dependences = zeros((len(levels), 2 * len(steps) + 1), np.int64)
+    contrasts = zeros(len(levels), np.float64)
     widest = np.int64(0)
     for span in spans:
         widest = max(widest, np.int64(span[3] - span[2]))
-    equal_of, total_of = np.empty(widest, np.int32), np.empty(widest, np.int32)
+    equal_of, total_of = empty(widest, np.int32), empty(widest, np.int32)
     for span in spans:
         start, count = np.int64(span[2]), np.int64(span[3] - span[2])
         here, equal, total = grays[start : start + count], equal_of[:count], total_of[:count]
@@ -313,7 +314,7 @@ def _find_glszm_zones(
 
     Where two earlier neighbours touch each other and have the same code, they are in one zone already: one of them is enough.
     """
-    equal = np.zeros(len(codes), np.uint16)
+    equal = zeros(len(codes), np.uint16)
     for span in spans:
         start, count = np.int64(span[2]), np.int64(span[3] - span[2])
         here, bits = codes[start : start + count], equal[start : start + count]
@@ -322,7 +323,7 @@ def _find_glszm_zones(
             bit = np.uint16(1 << a)
             for t in range(count):
                 bits[t] |= bit * np.uint16(here[t] == before[t])
-    parent = np.empty(len(codes), np.uint32)
+    parent = empty(len(codes), np.uint32)
     for position in positions:
         root = np.uint32(position)
         parent[position] = root
@@ -339,15 +340,15 @@ def _find_glszm_zones(
                 root = other
             elif other > root:
                 parent[other] = root
-    size = np.zeros(len(codes), np.uint32)
+    size = zeros(len(codes), np.uint32)
     zones = 0
     for position in positions:
         root = parent[parent[position]]  # what is before it hangs on its root by now
         parent[position] = root
         zones += root == position
         size[root] += 1
-    zone_codes = np.empty(zones, np.int64)
-    zone_sizes = np.empty(zones, np.int64)
+    zone_codes = empty(zones, np.int64)
+    zone_sizes = empty(zones, np.int64)
     zone = 0
     for position in positions:
         if size[position] > 0:

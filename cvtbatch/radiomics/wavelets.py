@@ -15,6 +15,7 @@ import numpy as np
 import pywt
 from numpy.typing import NDArray
 
+from cvtbatch.compiled_arrays import zeros
 from cvtbatch.compiled_code import compiled
 
 Values = NDArray[np.floating]
@@ -71,7 +72,7 @@ def _sum_lines(lines: Values, filters: Values, step: int, past: int) -> Values: 
     """
     longest = filters.shape[1] - 1
     outer, n = lines.shape[0], lines.shape[1] - longest * step
-    out = np.zeros((2, outer, n), lines.dtype)
+    out = zeros((2, outer, n), lines.dtype)
     straight = min(max(2 - past, 0) * step, n)
     for o in range(outer):
         for start in range(0, straight, _WIDTH):

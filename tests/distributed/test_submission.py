@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+import cvtbatch
 from cvtbatch.engine import Cluster, Done, Expired, Lost, open_cluster, run
 from cvtbatch.engine.execution import run_inline
-from cvtbatch.errors import StorageError
+from cvtbatch.errors import ResourceError, StorageError
+from cvtbatch.library_versions import library_versions
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,19 @@ def test_workers_give_what_inline_gives(cluster: Cluster) -> None:
     inline = [(outcome.item, outcome.result) for outcome in run_inline(square, items)]
     spread = [(outcome.item, outcome.result) for outcome in run(cluster, square, items)]
     assert sorted(spread) == inline
+
+
+def test_a_worker_of_another_version_computes_nothing(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = {**library_versions(), "cvtbatch": "99.1"}
+    monkeypatch.setattr("cvtbatch.engine.submission.library_versions", lambda: ours)
+    with pytest.raises(ResourceError) as refused:
+        list(run(cluster, Path.touch, [tmp_path / "computed"]))
+    assert refused.value.kind == "worker_version"
+    assert f"cvtbatch {cvtbatch.__version__} (here 99.1)" in refused.value.message
+    assert "worker tcp://127.0.0.1:" in refused.value.message
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_window_is_bounded(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,7 @@ def test_the_folder_follows_version_sources_and_processor(tmp_path: Path, monkey
     with monkeypatch.context() as changed:
         changed.setenv("NUMBA_CPU_NAME", "haswell")
         names.add(folder().name)
-    for source in compiled_code.SOURCES:
+    for source in (*compiled_code.SOURCES, *compiled_code._WRITTEN_INTO_LOOPS):
         (tmp_path / source).parent.mkdir(exist_ok=True)
         (tmp_path / source).write_bytes((PACKAGE / source).read_bytes())
     with monkeypatch.context() as changed:

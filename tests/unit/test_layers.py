@@ -16,6 +16,7 @@ LAYERS = [
     [
         "nearest",
         "compiled_code",
+        "compiled_arrays",
         "contracts",
         "documents",
         "downloads",
@@ -26,6 +27,7 @@ LAYERS = [
         "spill",
         "key_index",
         "lean_arrow",
+        "library_versions",
         "plain_text",
         "run_id",
         "whole_files",

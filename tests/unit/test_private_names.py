@@ -107,6 +107,13 @@ PRIVATE = (
         ("2026.8.0",),
     ),
     Private(
+        "numba",
+        "np.arrayobj._empty_nd_impl",
+        "compiled_arrays.py",
+        "what numpy.empty is compiled of: compiled as a function of its own for every type, it is a sixth of a first compilation",
+        ("0.68.1",),
+    ),
+    Private(
         "torch",
         "mkldnn_convolution",
         "outlining/network.py",
@@ -115,7 +122,7 @@ PRIVATE = (
     ),
 )
 # Documented by their library, for all that their names say.
-DOCUMENTED = {"os._exit", "sys._current_frames"}
+DOCUMENTED = {"os._exit", "sys._current_frames", "made._getvalue"}
 
 
 def _is_private(name: str) -> bool:

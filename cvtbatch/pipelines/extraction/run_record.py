@@ -1,14 +1,11 @@
 """The rows that a run writes of itself: its specifications in `specs`, its start and its end in `runs`."""
 
 import json
-import platform
 from dataclasses import asdict, replace
-from functools import cache
-from importlib import metadata
 
-import cvtbatch
 from cvtbatch.documents import to_document
 from cvtbatch.embedding.weights import is_named
+from cvtbatch.library_versions import library_versions
 from cvtbatch.manifest import Manifest
 from cvtbatch.pipelines.extraction.case_result import Row
 from cvtbatch.pipelines.extraction.report import ExtractReport
@@ -18,25 +15,6 @@ from cvtbatch.pipelines.shared.job import EmbeddingSection, Job
 from cvtbatch.radiomics import PROFILES
 from cvtbatch.spec import canonical_json
 from cvtbatch.store import FeatureStore
-
-LIBRARIES = (
-    "numpy",
-    "scipy",
-    "SimpleITK",
-    "pydicom",
-    "pyradiomics",
-    "pyradiomics-bhklab",
-    "PyWavelets",
-    "trimesh",
-    "zarr",
-    "deltalake",
-    "pyarrow",
-    "dask",
-    "distributed",
-    "torch",
-    "torchvision",
-    "timm",
-)
 
 
 class RunRecord:
@@ -72,7 +50,7 @@ class RunRecord:
             "manifest_digest": self._manifest.sha256,
             "volume_spec_id": report.volume_spec_id,
             "radiomics_spec_id": report.radiomics_spec_id,
-            "libraries": library_versions(),
+            "libraries": json.dumps(library_versions()),
             "workers": self._workers,
             "cases": len(self._manifest),
             "computed": report.computed,
@@ -112,18 +90,6 @@ def _without_file(section: EmbeddingSection) -> EmbeddingSection:
     """Return a section whose weights are no file's name."""
     named = section.weights == "none" or is_named(section.weights)
     return section if named else replace(section, weights="file")
-
-
-@cache
-def library_versions() -> str:
-    """Return the versions of the libraries that values depend on, as JSON."""
-    versions = {"cvtbatch": cvtbatch.__version__, "python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "absent"
-    return json.dumps(versions)
 
 
 def cost_columns(report: ExtractReport) -> dict[str, object]:
