@@ -19,7 +19,8 @@ import itertools
 import re
 import uuid
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,16 +58,31 @@ class Query:
     schema: pa.Schema
     where: pc.Expression | None
 
-    def plan(self, file: ds.ParquetFileFragment) -> "_Plan":
-        """Return what to read of a file, for which no more than its footer is looked at."""
+
+class _Footer:
+    """What the footer of a file says of its rows and columns.
+
+    Args:
+        file: of which no more than the footer is looked at.
+    """
+
+    def __init__(self, file: ds.ParquetFileFragment) -> None:
         file.ensure_complete_metadata()
-        kept = file if self.where is None else file.subset(self.where, schema=self.schema)
-        names, wanted = file.physical_schema.names, set(self.schema.names)
+        self._file, self._schema, self.metadata = file, file.physical_schema, file.metadata
+
+    def plan(self, query: Query) -> "_Plan":
+        """Return what to read."""
+        groups = (
+            list(range(self.metadata.num_row_groups))
+            if query.where is None
+            else [group.id for group in self._file.subset(query.where, schema=query.schema).row_groups]
+        )
+        places = sorted(place for name in query.schema.names if (place := self._schema.get_field_index(name)) >= 0)
         return _Plan(
-            metadata=file.metadata,
-            groups=[group.id for group in kept.row_groups],
-            rows=sum(group.num_rows for group in kept.row_groups),
-            columns={name: place for place, name in enumerate(names) if name in wanted},
+            groups=groups,
+            rows=sum(self.metadata.row_group(group).num_rows for group in groups),
+            columns={place: self._schema.field(place) for place in places},
+            chunks={place: [group * self.metadata.num_columns + place for group in groups] for place in places},
         )
 
 
@@ -77,21 +93,25 @@ class _Plan:
     Attributes:
         groups: numbers of the row groups.
         rows: how many are in them.
-        columns: by name their places in the file.
+        columns: by their place in the file, ascending.
+        chunks: by the same, the numbers of a column's chunks.
     """
 
-    metadata: pq.FileMetaData
     groups: list[int]
     rows: int
-    columns: Mapping[str, int]
+    columns: Mapping[int, pa.Field]
+    chunks: Mapping[int, list[int]]
 
-    def chunks(self) -> list[int]:
-        """Return the numbers of the column chunks, ascending."""
-        return [group * self.metadata.num_columns + place for group in self.groups for place in self.columns.values()]
+    def read(self, file: pq.ParquetFile, use_threads: bool, same: Mapping[int, int]) -> tuple[int, pa.Table]:
+        """Return how many rows there are, and their columns.
 
-    def read(self, file: pq.ParquetFile, use_threads: bool) -> tuple[int, pa.Table]:
-        """Return how many rows there are, and their columns."""
-        return self.rows, file.read_row_groups(self.groups, list(self.columns), use_threads=use_threads)
+        Args:
+            same: by the place of a column that of the one to read in its stead, whose values are the same.
+        """
+        names = {place: self.columns[same.get(place, place)].name for place in self.columns}
+        rows = file.read_row_groups(self.groups, list(dict.fromkeys(names.values())), use_threads=use_threads)
+        columns = [rows[name] for name in names.values()]
+        return self.rows, pa.table(columns, [field.name for field in self.columns.values()])
 
 
 def encode_checked(rows: pa.Table, with_statistics: Sequence[str]) -> tuple[str, bytes]:
@@ -136,8 +156,8 @@ def _tail_digest(tail: bytes) -> str:
     return hashlib.blake2b(tail, digest_size=TAIL_DIGEST_BYTES).hexdigest()
 
 
-def read_checked(location: Location, key: str, table: str, query: Query) -> tuple[int, pa.Table]:
-    """Return rows of a data file with digests, as far as it has the columns, and how many they are.
+class CheckedFile:
+    """A data file with digests that is open: what it says of its columns is what was written. Of one thread at a time.
 
     Args:
         key: of the file, below the store's root.
@@ -147,53 +167,98 @@ def read_checked(location: Location, key: str, table: str, query: Query) -> tupl
         FormatError: the file is gone, or what is read of it is not what was written.
         StorageError: it cannot be reached.
     """
-    named = NAME.fullmatch(key)
-    assert named is not None, key
-    with storage_errors(f"reading table {table}"):
-        try:
+
+    def __init__(self, location: Location, key: str, table: str) -> None:
+        named = NAME.fullmatch(key)
+        assert named is not None, key
+        self._location, self._key, self._table = location, key, table
+        with self._reading():
             tail, size = get_tail(location, key, int(named["length"], 16))
             if _tail_digest(tail) != named["digest"]:
-                raise _damaged(table, "what it says of its columns is not what was written", key)
-            plan = query.plan(ds.ParquetFileFormat().make_fragment(pa.BufferReader(tail)))
-            pieces = _Pieces(size, _checked_chunks(location, key, tail, plan.chunks()))
-        except FileNotFoundError:
-            raise _damaged(table, "it is gone", key) from None
-        except _DamagedError:
-            raise _damaged(table, "a column is not what was written", key) from None
-        return plan.read(pq.ParquetFile(pieces, metadata=plan.metadata, pre_buffer=False), use_threads=False)
+                raise _DamagedError("what it says of its columns")
+            footer = len(tail) - END_BYTES - int.from_bytes(tail[-END_BYTES:-4], "little")
+            count = int.from_bytes(tail[footer - 4 : footer], "little")
+            self._bounds = [0, *np.frombuffer(tail, "<u8", count).tolist()]
+            self._digests = [tail[start : start + DIGEST_BYTES] for start in range(8 * count, footer - 4, DIGEST_BYTES)]
+            self._footer = _Footer(ds.ParquetFileFormat().make_fragment(pa.BufferReader(tail)))
+            self._pieces = _Pieces(size)
+            self._file = pq.ParquetFile(self._pieces, metadata=self._footer.metadata, pre_buffer=False)
+
+    def read(self, query: Query) -> tuple[int, pa.Table]:
+        """Return rows, as far as the file has the columns, and how many they are.
+
+        Raises:
+            FormatError, StorageError: as for the class.
+        """
+        with self._reading():
+            plan = self._footer.plan(query)
+            chunks = self._checked_chunks(sorted(itertools.chain(*plan.chunks.values())))
+            self._pieces.hold({self._bounds[number]: chunk for number, chunk in chunks.items()})
+            return plan.read(self._file, use_threads=False, same=self._same(plan, chunks))
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Say of what cannot be read whether it is damaged, or out of reach."""
+        with storage_errors(f"reading table {self._table}"):
+            try:
+                yield
+            except FileNotFoundError:
+                raise _damaged(self._table, "it is gone", self._key) from None
+            except _DamagedError as error:
+                raise _damaged(self._table, f"{error} is not what was written", self._key) from None
+
+    def _checked_chunks(self, numbers: Sequence[int]) -> dict[int, memoryview]:
+        """Read column chunks, given by number, ascending, and return them by it."""
+        # Neighbours are read together.
+        breaks = [place for place in range(1, len(numbers)) if numbers[place] != numbers[place - 1] + 1]
+        runs = [numbers[first:end] for first, end in itertools.pairwise([0, *breaks, len(numbers)]) if end > first]
+        ranges = [(self._bounds[run[0]], self._bounds[run[-1] + 1]) for run in runs]
+        chunks: dict[int, memoryview] = {}
+        for run, (start, _), data in zip(runs, ranges, get_ranges(self._location, self._key, ranges), strict=True):
+            for number in run:
+                chunk = data[self._bounds[number] - start : self._bounds[number + 1] - start]
+                if _digest(chunk) != self._digests[number]:
+                    raise _DamagedError("a column")
+                chunks[number] = chunk
+        return chunks
+
+    def _same(self, plan: _Plan, chunks: Mapping[int, memoryview]) -> dict[int, int]:
+        """Return columns, by place, with the first one that is of their type and has their bytes, so that it is read for them.
+
+        So where all values of many are null: to decode those takes longer than all else.
+        """
+        first: dict[tuple[object, ...], int] = {}
+        same = {}
+        for place, field in plan.columns.items():
+            own = plan.chunks[place]
+            other = first.setdefault((field.type, field.nullable, *(self._digests[number] for number in own)), place)
+            if all(chunks[one] == chunks[two] for one, two in zip(own, plan.chunks[other], strict=True)):
+                same[place] = other
+        return same
 
 
-def read_unchecked(location: Location, path: str, table: str, query: Query) -> tuple[int, pa.Table]:
-    """Return rows of a data file without digests, which `Location.filesystem` finds; otherwise as `read_checked`."""
-    files = location.filesystem()
-    with storage_errors(f"reading table {table}"):
-        plan = query.plan(ds.ParquetFileFormat().make_fragment(path, files))
-        with pq.ParquetFile(path, filesystem=files, metadata=plan.metadata, pre_buffer=True) as file:
-            return plan.read(file, use_threads=True)
+class UncheckedFile:
+    """A data file without digests that is open; otherwise as `CheckedFile`.
+
+    Args:
+        path: as `Location.filesystem` takes it.
+    """
+
+    def __init__(self, location: Location, path: str, table: str) -> None:
+        self._path, self._table, self._files = path, table, location.filesystem()
+        with storage_errors(f"reading table {table}"):
+            self._footer = _Footer(ds.ParquetFileFormat().make_fragment(path, self._files))
+
+    def read(self, query: Query) -> tuple[int, pa.Table]:
+        """Return rows, as far as the file has the columns, and how many they are."""
+        with storage_errors(f"reading table {self._table}"):
+            plan, metadata = self._footer.plan(query), self._footer.metadata
+            with pq.ParquetFile(self._path, filesystem=self._files, metadata=metadata, pre_buffer=True) as file:
+                return plan.read(file, use_threads=True, same={})
 
 
 class _DamagedError(Exception):
-    """A chunk is not what was written."""
-
-
-def _checked_chunks(location: Location, key: str, tail: bytes, numbers: Sequence[int]) -> dict[int, memoryview]:
-    """Read column chunks, given by number, ascending, and return them by where they begin."""
-    footer = len(tail) - END_BYTES - int.from_bytes(tail[-END_BYTES:-4], "little")
-    count = int.from_bytes(tail[footer - 4 : footer], "little")
-    bounds = [0, *np.frombuffer(tail, "<u8", count).tolist()]
-    digests = tail[8 * count : (8 + DIGEST_BYTES) * count]
-    # Neighbours are read together.
-    breaks = [place for place in range(1, len(numbers)) if numbers[place] != numbers[place - 1] + 1]
-    runs = [numbers[first:end] for first, end in itertools.pairwise([0, *breaks, len(numbers)]) if end > first]
-    ranges = [(bounds[run[0]], bounds[run[-1] + 1]) for run in runs]
-    chunks: dict[int, memoryview] = {}
-    for run, (start, _), data in zip(runs, ranges, get_ranges(location, key, ranges), strict=True):
-        for number in run:
-            chunk = data[bounds[number] - start : bounds[number + 1] - start]
-            if _digest(chunk) != digests[DIGEST_BYTES * number : DIGEST_BYTES * (number + 1)]:
-                raise _DamagedError
-            chunks[bounds[number]] = chunk
-    return chunks
+    """What is named is not what was written."""
 
 
 class _Pieces(io.RawIOBase):
@@ -201,11 +266,15 @@ class _Pieces(io.RawIOBase):
 
     Args:
         size: of the whole file in bytes.
-        pieces: by where they begin.
     """
 
-    def __init__(self, size: int, pieces: Mapping[int, memoryview]) -> None:
-        self._size, self._pieces, self._starts, self._place = size, pieces, sorted(pieces), 0
+    def __init__(self, size: int) -> None:
+        self._size, self._place = size, 0
+        self.hold({})
+
+    def hold(self, pieces: Mapping[int, memoryview]) -> None:
+        """Have these pieces in memory, by where they begin, and no others any more."""
+        self._pieces, self._starts = pieces, sorted(pieces)
 
     def read(self, size: int = -1) -> bytes:
         start = self._starts[bisect_right(self._starts, self._place) - 1]

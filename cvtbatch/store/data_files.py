@@ -12,7 +12,7 @@ from deltalake.transaction import AddAction
 
 from cvtbatch.contracts import TableContract
 from cvtbatch.errors import InternalError
-from cvtbatch.store.checked_files import Query, encode_checked, is_checked, read_checked, read_unchecked
+from cvtbatch.store.checked_files import CheckedFile, Query, UncheckedFile, encode_checked, is_checked
 from cvtbatch.store.location import Location
 from cvtbatch.store.objects import put
 from cvtbatch.store.storage_errors import storage_errors
@@ -103,10 +103,8 @@ def _write(location: Location, contract: TableContract, partition: dict[str, str
     )
 
 
-def read_rows(location: Location, contract: TableContract, query: Query, path: str) -> pa.Table:
-    """Return rows of a data file, among them all that are wanted; columns that it lacks are null.
-
-    What has digests is checked.
+class StoredRows:
+    """The rows of a data file that is open; what has digests is checked.
 
     Args:
         path: as `Location.filesystem` takes it.
@@ -115,30 +113,39 @@ def read_rows(location: Location, contract: TableContract, query: Query, path: s
         FormatError: the file is damaged.
         StorageError: it cannot be reached.
     """
-    key = path.removeprefix(f"{location.path}/")
-    folders = (part.partition("=") for part in key.split("/")[:-1])
-    partition = {name: unquote(value) for name, equals, value in folders if equals}
-    count, rows = (
-        read_checked(location, key, contract.name, query)
-        if is_checked(key)
-        else read_unchecked(location, path, contract.name, query)
-    )
-    there = dict(zip(rows.column_names, rows.columns, strict=True))
-    columns = []
-    for field in query.schema:
-        if field.name in there:
-            column = there[field.name]
-            columns.append(column if column.type == field.type else column.cast(field.type))
-        elif field.name in partition:
-            value = pa.scalar(partition[field.name]).cast(field.type)
-            columns.append(pa.chunked_array([pa.repeat(value, count)]))
-        else:
-            columns.append(pa.chunked_array([pa.nulls(count, field.type)]))
-    table = pa.table(columns, schema=query.schema)
-    if not is_checked(key):
-        with storage_errors(f"reading table {contract.name}"):
-            _check_rows(table)
-    return table
+
+    def __init__(self, location: Location, contract: TableContract, path: str) -> None:
+        key = path.removeprefix(f"{location.path}/")
+        folders = (part.partition("=") for part in key.split("/")[:-1])
+        self._partition = {name: unquote(value) for name, equals, value in folders if equals}
+        self._table, self._checked = contract.name, is_checked(key)
+        self._file = (
+            CheckedFile(location, key, contract.name) if self._checked else UncheckedFile(location, path, contract.name)
+        )
+
+    def read(self, query: Query) -> pa.Table:
+        """Return rows, among them all that are wanted; columns that the file lacks are null.
+
+        Raises:
+            FormatError, StorageError: as for the class.
+        """
+        count, rows = self._file.read(query)
+        there = dict(zip(rows.column_names, rows.columns, strict=True))
+        columns = []
+        for field in query.schema:
+            if field.name in there:
+                column = there[field.name]
+                columns.append(column if column.type == field.type else column.cast(field.type))
+            elif field.name in self._partition:
+                value = pa.scalar(self._partition[field.name]).cast(field.type)
+                columns.append(pa.chunked_array([pa.repeat(value, count)]))
+            else:
+                columns.append(pa.chunked_array([pa.nulls(count, field.type)]))
+        table = pa.table(columns, schema=query.schema)
+        if not self._checked:
+            with storage_errors(f"reading table {self._table}"):
+                _check_rows(table)
+        return table
 
 
 def _check_rows(rows: pa.Table) -> None:

@@ -37,13 +37,16 @@ class PlacedRows:
         return sum(int(sizes[touched].sum()) for _, touched in self._parts()) > MOST_READ * max(1, len(self.places))
 
     def read(
-        self, columns: Sequence[str], scan: Callable[[Sequence[str], Sequence[str]], pa.Table], most_bytes: int
+        self,
+        columns: Sequence[str],
+        open_files: Callable[[Sequence[str]], Callable[[Sequence[str]], pa.Table]],
+        most_bytes: int,
     ) -> Iterator[pa.Table]:
-        """Yield part after part, in the wanted order, of each all columns, of numbers, some of these at a time.
+        """Yield part after part, in the wanted order, of each all columns, of float64, some of these at a time.
 
         Args:
-            scan: returns some columns of some files' rows, in stored order.
-            most_bytes: that it shall return.
+            open_files: opens some files, and returns what returns some columns of their rows, in stored order.
+            most_bytes: that this shall return.
 
         Raises:
             InternalError: "rows_missing": the files have not the rows that they are said to have.
@@ -54,12 +57,13 @@ class PlacedRows:
             here = np.cumsum(sizes[touched]) - sizes[touched]
             whose = np.searchsorted(starts, own, side="right") - 1
             local = pa.array(own - starts[whose] + here[whose])
+            read, nulls = open_files([files[file] for file in touched]), pa.nulls(len(own), pa.float64())
             together = max(1, most_bytes // (8 * int(sizes[touched].sum())))
             for first in range(0, len(columns), together):
-                rows = scan([files[file] for file in touched], columns[first : first + together])
+                rows = read(columns[first : first + together])
                 if rows.num_rows != sizes[touched].sum():
                     raise InternalError("rows_missing", f"files of {sizes[touched].sum()} rows have {rows.num_rows}")
-                yield pa.table([_taken(column, local) for column in rows.columns], rows.column_names)
+                yield pa.table([_taken(column, local, nulls) for column in rows.columns], rows.column_names)
 
     def _parts(self) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
         """Yield the places of every part, and the numbers of the files that they lie in, ascending."""
@@ -70,8 +74,6 @@ class PlacedRows:
             yield own, np.unique(np.searchsorted(ends, own, side="right"))
 
 
-def _taken(column: pa.ChunkedArray, places: pa.Array) -> pa.Array:
-    """Return some values of a column; where it has none, no memory is moved for them."""
-    if column.null_count == len(column):
-        return pa.nulls(len(places), column.type)
-    return column.take(places).combine_chunks()
+def _taken(column: pa.ChunkedArray, places: pa.Array, nulls: pa.Array) -> pa.Array:
+    """Return some values of a column; where it has none, these nulls, so that no memory is moved for them."""
+    return nulls if column.null_count == len(column) else column.take(places).combine_chunks()

@@ -11,10 +11,11 @@ import functools
 import operator
 import random
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,7 @@ from cvtbatch.contracts import TableContract
 from cvtbatch.errors import StorageError
 from cvtbatch.store.arrow_rows import Row, to_arrow
 from cvtbatch.store.checked_files import Query
-from cvtbatch.store.data_files import EXACT_IN_LOG, DataFile, read_rows, write_data_files
+from cvtbatch.store.data_files import EXACT_IN_LOG, DataFile, StoredRows, write_data_files
 from cvtbatch.store.filters import require_fitting
 from cvtbatch.store.fingerprints import fingerprints_of, newest_of
 from cvtbatch.store.known_rows import KnownRows
@@ -43,6 +44,8 @@ ROWS_TOGETHER = 8192
 FILES_TOGETHER = 4
 # Files that are read at a time where all their rows are wanted at once.
 FILES_AT_ONCE = 8
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +172,7 @@ class Table:
         None where the table has to be gone through column by column: rows are scattered over all files, or newer ones among them.
 
         Args:
-            columns: of numbers.
+            columns: of float64.
             places: of the rows in stored order.
             most_bytes: that are read together.
         """
@@ -178,7 +181,18 @@ class Table:
         actions = pa.table(self._at(pin)[0].get_add_actions()).select(["path", "num_records"]).to_pylist()
         counts = {self.path(action["path"]): action["num_records"] for action in actions}
         rows = PlacedRows({file: counts[file] for file in self._files_of(pin)}, places)
-        return None if rows.scattered() else rows.read(columns, self.scan, most_bytes)
+        return None if rows.scattered() else rows.read(columns, self._opened, most_bytes)
+
+    def _opened(self, files: Sequence[str]) -> Callable[[Sequence[str]], pa.Table]:
+        """Open files, and return what reads some columns of all their rows."""
+        schema = self.contract.arrow()
+        opened = list(_ahead(functools.partial(StoredRows, self._location, self.contract), files, FILES_AT_ONCE))
+
+        def read(columns: Sequence[str]) -> pa.Table:
+            query = Query(pa.schema([schema.field(name) for name in columns]), None)
+            return pa.concat_tables(_ahead(lambda file: file.read(query), opened, FILES_AT_ONCE))
+
+        return read
 
     def version_at(self, moment: datetime.datetime) -> int | None:
         """Return the version that stood at a moment (the first, before there was one), or None where there is no table."""
@@ -231,17 +245,18 @@ class Table:
     def _parts(
         self, files: Sequence[str], wanted: Sequence[str], where: pc.Expression | None, schema: pa.Schema, together: int
     ) -> Iterator[pa.Table]:
-        """Yield the rows of files, file by file, so many of which are read at once."""
+        """Yield the rows of files, file by file; so many are read while those before them are looked at."""
         require_fitting(where, schema)
         # An expression does not tell which columns it names, but its text does; a column too many only costs time.
         named, asked = "" if where is None else str(where), {*wanted}
         needed = [name for name in schema.names if name in asked or name in named]
         query = Query(pa.schema([schema.field(name) for name in needed]), where)
-        read = functools.partial(read_rows, self._location, self.contract, query)
-        with ThreadPoolExecutor(together) as pool:
-            for first in range(0, len(files), together):
-                for rows in pool.map(read, files[first : first + together]):
-                    yield (rows if where is None else rows.filter(where)).select(wanted)
+
+        def read(file: str) -> pa.Table:
+            rows = StoredRows(self._location, self.contract, file).read(query)
+            return (rows if where is None else rows.filter(where)).select(wanted)
+
+        return _ahead(read, files, together)
 
     def stream(
         self, columns: Sequence[str], where: pc.Expression | None = None, pin: Pin | None = None
@@ -325,6 +340,18 @@ class Table:
                 unseen = self._files(delta, f"sequence > {seen}")
             self._known.learn(self._stream(unseen, self._known.columns, pc.field("sequence") > seen), last)
         return delta
+
+
+def _ahead(work: Callable[[Item], Result], items: Iterable[Item], together: int) -> Iterator[Result]:
+    """Yield what is made of items, in their order; so many are in work while one before them is looked at."""
+    coming: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(together) as pool:
+        for item in items:
+            coming.append(pool.submit(work, item))
+            if len(coming) > together:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
 
 
 def _all(wheres: Sequence[pc.Expression | None]) -> pc.Expression | None:

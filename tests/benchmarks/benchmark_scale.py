@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from cvtbatch import contracts
 from cvtbatch.engine import open_cluster
@@ -35,7 +34,6 @@ from cvtbatch.pipelines.extraction.report import Progress
 from cvtbatch.pipelines.extraction.settings import Options, resolve
 from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.store import FEATURES, FeatureStore
-from cvtbatch.store.table_log import APP_ID
 from tests.support.store_rows import row
 
 GRID: Row = {
@@ -95,12 +93,11 @@ def add_features(url: str) -> None:
     spec = next(spec for spec in store.at(None).specs().values() if spec.kind == "radiomics")
     schema = contracts.table("radiomics").arrow()
     fillers = {**row("radiomics"), "radiomics_spec_id": spec.spec_id, "engine": "fast"}
-    delta = DeltaTable(store.location.table_uri("radiomics"))
-    rois = store.table("rois").read(ROI_COLUMNS)
-    for sequence, start in enumerate(
-        range(0, rois.num_rows, FILE_ROWS), int(delta.transaction_version(APP_ID) or 0) + 1
-    ):
-        part = rois.slice(start, FILE_ROWS)
+    table, rois = store.table("radiomics"), store.table("rois").read(ROI_COLUMNS)
+    for start in range(0, rois.num_rows, FILE_ROWS):
+        delta = table.log.newest()
+        assert delta is not None
+        part, sequence = rois.slice(start, FILE_ROWS), table.log.sequence(delta) + 1
         columns = [
             part[name].combine_chunks()
             if name in ROI_COLUMNS
@@ -109,8 +106,7 @@ def add_features(url: str) -> None:
             )
             for name in schema.names
         ]
-        properties = CommitProperties(app_transactions=[Transaction(APP_ID, sequence)])
-        write_deltalake(delta, pa.table(columns, schema=schema), mode="append", commit_properties=properties)
+        table.log.commit(delta, table.write(pa.table(columns, schema=schema)), sequence=sequence)
 
 
 def resident_mb(what: str = "VmRSS") -> float:

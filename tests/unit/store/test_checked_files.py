@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cvtbatch.errors import FormatError
-from cvtbatch.store.checked_files import Query, encode_checked, is_checked, read_checked
+from cvtbatch.store.checked_files import CheckedFile, Query, encode_checked, is_checked
 from cvtbatch.store.location import Location
 from cvtbatch.store.objects import put
 
@@ -38,7 +38,7 @@ def stored(tmp_path: Path) -> tuple[Location, str]:
 
 def read(stored: tuple[Location, str], columns: list[str], where: pc.Expression | None = None) -> pa.Table:
     schema = pa.schema([ROWS.schema.field(name) for name in columns])
-    count, rows = read_checked(*stored, "made", Query(schema, where))
+    count, rows = CheckedFile(*stored, "made").read(Query(schema, where))
     assert count == rows.num_rows or not columns
     return rows
 
@@ -101,9 +101,10 @@ def test_a_file_of_several_row_groups(tmp_path: Path, monkeypatch: pytest.Monkey
     location, (name, data) = Location(str(tmp_path)), encode_checked(rows, ["key"])
     put(location, name, data)
     assert pq.read_metadata(tmp_path / name).num_row_groups == 10
+    file = CheckedFile(location, name, "made")
     for columns in (["key"], ["value"], ["key", "value"]):
-        found = read_checked(location, name, "made", Query(rows.select(columns).schema, None))
+        found = file.read(Query(rows.select(columns).schema, None))
         assert found == (950, rows.select(columns))
     where = (pc.field("key") >= 350) & (pc.field("key") < 420)
-    count, some = read_checked(location, name, "made", Query(rows.schema, where))
+    count, some = file.read(Query(rows.schema, where))
     assert (count, some["key"].to_pylist()) == (200, list(range(300, 500)))

@@ -1,6 +1,6 @@
 """Rows in an order of their own, part by part, are those that taking them all at once gives."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -18,9 +18,9 @@ TABLE = pa.table({f"x{number}": np.arange(ROWS) * (number + 1.0) for number in r
 )
 
 
-def scan(files: Sequence[str], columns: Sequence[str]) -> pa.Table:
-    parts = [TABLE.select(list(columns)).slice(ENDS[file] - COUNTS[file], COUNTS[file]) for file in files]
-    return pa.concat_tables(parts)
+def open_files(files: Sequence[str]) -> Callable[[Sequence[str]], pa.Table]:
+    rows = pa.concat_tables([TABLE.slice(ENDS[file] - COUNTS[file], COUNTS[file]) for file in files])
+    return lambda columns: rows.select(list(columns))
 
 
 def draw(kind: str, seed: int) -> np.ndarray:
@@ -36,7 +36,7 @@ def test_parts_are_the_rows_in_their_order(kind: str, most_bytes: int, monkeypat
     for seed in range(5):
         places = draw(kind, seed)
         found: dict[str, list[float]] = {name: [] for name in TABLE.column_names}
-        for part in PlacedRows(COUNTS, places).read(TABLE.column_names, scan, most_bytes):
+        for part in PlacedRows(COUNTS, places).read(TABLE.column_names, open_files, most_bytes):
             for name in part.column_names:
                 found[name] += part[name].to_pylist()
         assert found == TABLE.take(pa.array(places)).to_pydict()
@@ -53,4 +53,4 @@ def test_scattered_is_what_would_be_read_over_and_over() -> None:
 def test_files_that_lack_rows_are_told() -> None:
     rows = PlacedRows({**COUNTS, "e": 7}, np.arange(ROWS))
     with pytest.raises(InternalError, match="files of 22 rows have 21"):
-        list(rows.read(["x0"], scan, 1))
+        list(rows.read(["x0"], open_files, 1))
