@@ -41,7 +41,7 @@ CENTER = "center"
 ROWS_AT_ONCE = 8192
 TOP_FEATURES = 5
 PREDICTED = "predicted_class"
-SET_EVENT, SET_OTHER = "set_event", "set_other"
+SET_EVENT, SET_OTHER, SET_BY_CLASS = "set_event", "set_other", "set_by_class"
 NOT_HARMONISED, BY_OWN_CASES = "not_harmonised", "harmonised_by_own_cases"
 
 
@@ -84,7 +84,8 @@ def by_class(model: Model | str) -> str:
 def golden_scores(model: FrozenModel) -> tuple[str, ...]:
     """Return the scores that golden rows have an expectation of."""
     if model.classes:
-        return (*(by_class(name) for name in Model), "outside_count", "distance", "distance_percentile")
+        of_sets = (SET_BY_CLASS,) if model.sets else ()
+        return (*(by_class(name) for name in Model), *of_sets, "outside_count", "distance", "distance_percentile")
     return (
         *(str(name) for name in Model),
         *(probability_column(name) for name in model.recalibrated),
@@ -228,10 +229,12 @@ def _scores(
 
 
 def _set_columns(sets: PredictionSets, probability: Floats) -> dict[str, pa.Array]:
-    """Return what each row's set holds, null where a fold's model gives no probability (K, n)."""
-    none = np.isnan(probability).any(axis=0)
-    event, other = (pa.array(held.astype(np.int64), mask=none) for held in sets.holds(probability))
-    return {SET_EVENT: event, SET_OTHER: other}
+    """Return what each row's set holds, null where a fold's model gives no probability (K, n), or (K, n, C)."""
+    held = sets.holds(probability).astype(np.float64)
+    held[np.isnan(probability).any(axis=(0, *range(2, probability.ndim)))] = np.nan
+    if probability.ndim > 2:
+        return {SET_BY_CLASS: nullable(held).cast(pa.list_(pa.int64()))}
+    return {name: nullable(own).cast(pa.int64()) for name, own in zip((SET_EVENT, SET_OTHER), held.T, strict=True)}
 
 
 def _score_columns(

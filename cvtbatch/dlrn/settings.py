@@ -251,7 +251,6 @@ class FitSettings:
             )
         not_done = {
             "fit.protocol=study": self.protocol is Protocol.STUDY,
-            "fit.prediction_sets": self.prediction_sets.alpha is not None,
             "fit.clinical.candidates": bool(self.clinical.candidates),
         }
         if asked := [name for name, wanted in not_done.items() if wanted]:

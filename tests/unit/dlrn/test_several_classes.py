@@ -10,10 +10,10 @@ from scipy import stats
 from sklearn.linear_model import Lasso, MultiTaskLasso, MultiTaskLassoCV
 from sklearn.metrics import roc_auc_score
 
-from cvtbatch.dlrn.bundle import load_bundle, write_bundle
+from cvtbatch.dlrn.bundle import load_bundle
 from cvtbatch.dlrn.cohort import patient_key
 from cvtbatch.dlrn.estimates import class_estimate, scores_by_repeat
-from cvtbatch.dlrn.fit import Fit, fit_model
+from cvtbatch.dlrn.fit import fit_model
 from cvtbatch.dlrn.folds import grouped_folds
 from cvtbatch.dlrn.lasso import fit_lasso
 from cvtbatch.dlrn.oversampling import oversample
@@ -22,8 +22,8 @@ from cvtbatch.dlrn.soundness import model_problems
 from cvtbatch.dlrn.tasks import plan_nested_tasks, plan_tasks, run_tasks_here
 from cvtbatch.dlrn.univariate import kruskal_p
 from cvtbatch.errors import FormatError, InputError
-from tests.support.class_cohorts import CLASSES, JOB, class_cohort, class_fit
-from tests.support.cohorts import ORIGIN, SPECS, as_table, settings, surroundings
+from tests.support.class_cohorts import CLASSES, JOB, class_cohort, class_fit, write_classes
+from tests.support.cohorts import SPECS, as_table, settings, surroundings
 
 OUTCOME = np.repeat([0, 1, 2], [40, 25, 15])
 
@@ -31,15 +31,6 @@ OUTCOME = np.repeat([0, 1, 2], [40, 25, 15])
 def columns(count: int = 12) -> np.ndarray:
     rng = np.random.default_rng(0)
     return rng.standard_normal((len(OUTCOME), count)) + np.outer(OUTCOME == 1, np.arange(count) < 4)
-
-
-def written(folder: Path, fit: Fit | None = None) -> Path:
-    """Write a fit of the classes, by default theirs, as the command does."""
-    fit = fit or class_fit()[1]
-    outcome = {"column": "etiology", "classes": list(CLASSES), "by_class": dict(fit.by_class)}
-    document = {**ORIGIN, "outcome": outcome, **fit.document}
-    write_bundle(folder, document, fit.model, fit.golden, fit.selection, fit.out_of_fold)
-    return folder
 
 
 def test_kruskal_wallis_is_scipys_column_by_column_with_ties_and_without() -> None:
@@ -114,7 +105,7 @@ def test_a_class_without_a_score_is_told() -> None:
 
 def test_a_bundle_scores_as_the_fit_does_and_probabilities_sum_up_to_one(tmp_path: Path) -> None:
     cohort, _ = class_fit()
-    bundle = load_bundle(written(tmp_path / "bundle"))
+    bundle = load_bundle(write_classes(tmp_path / "bundle", class_fit()[1]))
     assert bundle.model.classes == CLASSES
     assert repr(bundle).endswith("90 cases of C1, of HP, CVT, CAA, not for inference)")
     assert [own.cases for own in bundle.class_fits().values()] == [36, 30, 24]
@@ -137,7 +128,7 @@ def test_a_bundle_of_classes_pools_by_the_attention_that_its_fit_found(tmp_path:
     cohort = class_cohort(2, 2.0)
     wanted = settings(*JOB, "fit.nested.repeats=0", "fit.pooling=attention")
     fit = fit_model(cohort, wanted, SPECS, surroundings(cohort))
-    bundle = load_bundle(written(tmp_path / "bundle", fit))
+    bundle = load_bundle(write_classes(tmp_path / "bundle", fit))
     slices = cohort.stacked(np.arange(len(cohort.keys)))
     assert bundle.model.attention is not None
     assert (bundle.model.embedding(slices) == fit.model.embedding(slices)).all()
@@ -145,7 +136,7 @@ def test_a_bundle_of_classes_pools_by_the_attention_that_its_fit_found(tmp_path:
 
 def test_what_is_unknown_gives_no_probability_and_no_class(tmp_path: Path) -> None:
     cohort, _ = class_fit()
-    bundle = load_bundle(written(tmp_path / "bundle"))
+    bundle = load_bundle(write_classes(tmp_path / "bundle", class_fit()[1]))
     epilepsy = np.array(cohort.clinical["epilepsy"])
     epilepsy[0] = np.nan
     [row, *_] = bundle.score(as_table(replace(cohort, clinical={"epilepsy": epilepsy}))).to_pylist()
@@ -168,7 +159,7 @@ def test_what_is_unknown_gives_no_probability_and_no_class(tmp_path: Path) -> No
     ],
 )
 def test_other_classes_than_were_frozen_are_refused(tmp_path: Path, change: dict[str, object], told: str) -> None:
-    path = written(tmp_path / "bundle") / "bundle.json"
+    path = write_classes(tmp_path / "bundle", class_fit()[1]) / "bundle.json"
     document = json.loads(path.read_text())
     document["outcome"] = {
         name: value for name, value in {**document["outcome"], **change}.items() if value is not None
@@ -179,7 +170,7 @@ def test_other_classes_than_were_frozen_are_refused(tmp_path: Path, change: dict
 
 
 def test_arrays_that_are_no_model_of_these_classes_are_told(tmp_path: Path) -> None:
-    model = load_bundle(written(tmp_path / "bundle")).model
+    model = load_bundle(write_classes(tmp_path / "bundle", class_fit()[1])).model
     assert model_problems(model) == []
     forest = model.forests[Model.DLR]
     share = forest.share.copy()
@@ -202,7 +193,6 @@ def test_arrays_that_are_no_model_of_these_classes_are_told(tmp_path: Path) -> N
         ("fit.outcome=cvt", "fit.classes=[a, b, c]"),
         ("fit.outcome=x_a", "fit.classes=[a, b]"),
         (*JOB, "fit.protocol=study"),
-        (*JOB, "fit.prediction_sets.alpha=0.1"),
         (*JOB, "fit.clinical.candidates=[age]"),
     ],
 )
