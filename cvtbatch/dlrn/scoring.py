@@ -1,8 +1,10 @@
 """Tables in, tables out: what a frozen model needs of a row, under which names, and what it says of it."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -79,6 +81,12 @@ def probability_column(model: Model) -> str:
 def by_class(model: Model | str) -> str:
     """Return the column that holds what a model says of each of several classes."""
     return f"{model}_by_class"
+
+
+def classes_held(classes: Sequence[str], row: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return which of several classes the prediction set of a scored row holds; None without a set."""
+    held = row.get(SET_BY_CLASS)
+    return None if held is None else tuple(itertools.compress(classes, held))
 
 
 def golden_scores(model: FrozenModel) -> tuple[str, ...]:

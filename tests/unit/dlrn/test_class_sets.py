@@ -8,6 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 from scipy.special import softmax
 
+from cvtbatch import contracts
 from cvtbatch.dlrn.bundle import Bundle, load_bundle
 from cvtbatch.dlrn.bundle_files import ARRAYS
 from cvtbatch.dlrn.clinical_terms import EPILEPSY
@@ -17,6 +18,11 @@ from cvtbatch.dlrn.model_arrays import problems_of
 from cvtbatch.dlrn.prediction_sets import PredictionSets, coverage_bound, held_out_scores
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.dlrn.tasks import plan_tasks, run_task
+from cvtbatch.errors import InputError
+from cvtbatch.pipelines.cases.case_inputs import CaseInputs
+from cvtbatch.pipelines.cases.predict import predict_case
+from cvtbatch.reporting.outlined_slice import OutlinedSlice
+from cvtbatch.validation.report.card import card_lines, card_page
 from tests.support.class_cohorts import CLASSES, JOB, class_cohort, write_classes
 from tests.support.cohorts import SPECS, as_table, settings, surroundings
 
@@ -153,6 +159,34 @@ def test_sets_of_a_bundle_are_those_of_its_folds_as_they_were_fitted(cohort: Coh
     assert bundle.score(as_table(cohort).slice(0, 0))["set_by_class"].to_pylist() == []
 
 
+def test_a_card_shows_the_set_that_the_case_has_in_a_table_and_why_there_is_none(
+    cohort: Cohort, bundle: Bundle
+) -> None:
+    rows = bundle.score(as_table(cohort)).to_pylist()
+    inside = [place for place, row in enumerate(rows) if not row["outside_features"]]
+    picture = OutlinedSlice(np.zeros((4, 4), np.int16), np.ones((4, 4), np.uint8), (1.0, 1.0))
+    seen = set()
+    for place in (*inside[:6], 20):
+        values = dict(zip(cohort.radiomics_names, cohort.radiomics[place].tolist(), strict=True))
+        inputs = CaseInputs("one", (), "image", "input", 1.0, 1.0, values, cohort.embedding[place], picture)
+        epilepsy = cohort.clinical[EPILEPSY][place]
+        known = {} if np.isnan(epilepsy) else {EPILEPSY: f"{epilepsy:g}"}
+        found = predict_case(bundle, inputs, known)
+        document = found.to_document()
+        assert contracts.problems_of(document, "commands/predict.json") == []
+        page, text = card_page(found.card, "test"), " ".join(card_lines(found.card))
+        if rows[place]["set_by_class"] is None:
+            assert document["prediction_set"] == {"not_computable": "epilepsy is not known"}
+            assert "Prediction set: none: " in text
+        else:
+            held = [name for name, own in zip(CLASSES, rows[place]["set_by_class"], strict=True) if own]
+            assert document["prediction_set"] == held
+            assert f"Prediction set: {', '.join(held) or 'empty'} (what it promises" in text
+        assert "prediction set" in page
+        seen.add(str(document["prediction_set"]))
+    assert len(seen) > 2
+
+
 def test_a_bundle_promises_what_its_rarest_class_allows(cohort: Cohort, bundle: Bundle) -> None:
     told, counts = bundle.document["prediction_sets"], np.bincount(cohort.outcome[~np.isnan(cohort.clinical[EPILEPSY])])
     assert (told["method"], told["alpha"], told["by_class"]) == ("cv+", ALPHA, True)
@@ -177,3 +211,11 @@ def test_folds_that_are_no_models_of_the_classes_are_no_bundle(bundle: Bundle, f
     promised = replace(told, prediction_sets=replace(told.prediction_sets, bound=0.99))
     assert problems_of(promised, arrays) == ["prediction_sets promise what CV+ of so many cases does not"]
     assert bundle.model.classes == CLASSES
+
+
+def test_folds_inside_of_folds_for_which_a_class_is_too_rare_are_refused_before_any_fit(cohort: Cohort) -> None:
+    rows = [*np.flatnonzero(cohort.outcome < 2), *np.flatnonzero(cohort.outcome == 2)[:5]]
+    few = cohort.of_keys([cohort.keys[row] for row in rows])
+    with pytest.raises(InputError, match=r"of class 3 of fit\.classes do not make") as refused:
+        plan_tasks(few, WANTED)
+    assert refused.value.kind == "too_few_patients"
