@@ -27,7 +27,9 @@ from tests.support.class_cohorts import CLASSES, JOB, class_cohort, write_classe
 from tests.support.cohorts import SPECS, as_table, settings, surroundings
 
 ALPHA = 0.2
-WANTED = settings(*JOB, "fit.nested.repeats=0", f"fit.prediction_sets.alpha={ALPHA}")
+WANTED = settings(
+    *JOB, "fit.nested.repeats=0", f"fit.prediction_sets.alpha={ALPHA}", "fit.clinical.candidates=[x_score, x_noise]"
+)
 
 # Fold, class, and the probabilities of all classes by the model of the fold.
 Training = list[tuple[int, int, list[float]]]
@@ -121,7 +123,9 @@ def cohort() -> Cohort:
     drawn = class_cohort(2, 1.5)
     epilepsy = np.array(drawn.clinical[EPILEPSY], np.float64)
     epilepsy[::20] = np.nan
-    return replace(drawn, clinical={EPILEPSY: epilepsy})
+    rng = np.random.default_rng(8)
+    score = np.round(rng.normal(drawn.outcome, 1.0), 1)
+    return replace(drawn, clinical={EPILEPSY: epilepsy, "x_score": score, "x_noise": rng.normal(size=len(score))})
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +174,9 @@ def test_a_card_shows_the_set_that_the_case_has_in_a_table_and_why_there_is_none
         values = dict(zip(cohort.radiomics_names, cohort.radiomics[place].tolist(), strict=True))
         inputs = CaseInputs("one", (), "image", "input", 1.0, 1.0, values, cohort.embedding[place], picture)
         epilepsy = cohort.clinical[EPILEPSY][place]
-        known = {} if np.isnan(epilepsy) else {EPILEPSY: f"{epilepsy:g}"}
+        known = {"x_score": f"{cohort.clinical['x_score'][place]:g}"}
+        if not np.isnan(epilepsy):
+            known[EPILEPSY] = f"{epilepsy:g}"
         found = predict_case(bundle, inputs, known)
         document = found.to_document()
         assert contracts.problems_of(document, "commands/predict.json") == []
@@ -185,6 +191,15 @@ def test_a_card_shows_the_set_that_the_case_has_in_a_table_and_why_there_is_none
         assert "prediction set" in page
         seen.add(str(document["prediction_set"]))
     assert len(seen) > 2
+
+
+def test_a_candidate_that_passes_enters_the_nomograms_of_the_bundle_and_of_its_folds(bundle: Bundle) -> None:
+    candidates = {row["name"]: (row["test"], row["entered"]) for row in bundle.document["clinical_candidates"]}
+    assert candidates == {"x_score": ("ANOVA (Welch)", True), "x_noise": ("ANOVA (Welch)", False)}
+    names = ["intercept", "dlr=CVT", "dlr=CAA", EPILEPSY, "x_score"]
+    assert [[term.name for term in own.terms] for own in bundle.class_fits().values()] == [[], names, names]
+    for model in bundle.model.models:
+        assert [term.name for term in model.clinical] == [EPILEPSY, "x_score"]
 
 
 def test_a_bundle_promises_what_its_rarest_class_allows(cohort: Cohort, bundle: Bundle) -> None:

@@ -193,7 +193,6 @@ def test_arrays_that_are_no_model_of_these_classes_are_told(tmp_path: Path) -> N
         ("fit.outcome=cvt", "fit.classes=[a, b, c]"),
         ("fit.outcome=x_a", "fit.classes=[a, b]"),
         (*JOB, "fit.protocol=study"),
-        (*JOB, "fit.clinical.candidates=[age]"),
     ],
 )
 def test_what_is_not_done_of_several_classes_is_refused_before_anything_is_read(overrides: tuple[str, ...]) -> None:
