@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = ("--store", folder / "store", "--snapshot", "paper")
     fitted = cvtbatch("fit", *options, *SETS, *OF_ETIOLOGY, *WITH_SETS, "--out", folder / "bundle", check=True)
     (folder / "fit.txt").write_text(fitted.stdout)
-    cvtbatch("score", *options, "--bundle", folder / "bundle", check=True)
+    cvtbatch("score", *options, "--bundle", folder / "bundle", "--explain", check=True)
     return folder
 
 
@@ -77,6 +77,20 @@ def test_scores_hold_a_probability_of_each_class_and_none_of_an_event(folder: Pa
         assert set(row["set_by_class"]) <= {0, 1}
     alone = ("rad", "dlrn", "dlr_probability", "dlrn_youden", "set_event", "points_total", "clinical_points")
     assert {row[name] for row in rows for name in alone} == {None}
+
+
+def test_explanations_of_all_scored_rows_sum_up_to_their_logarithms_of_odds(folder: Path) -> None:
+    store = FeatureStore(str(folder / "store"))
+    scores, explained = (store.table(name).read().to_pylist() for name in ("scores", "explanations"))
+    of_score = {row["roi_key"]: row["dlrn_by_class"] for row in scores}
+    assert of_score.keys() == {row["roi_key"] for row in explained}
+    for row in explained:
+        assert (row["classes"], row["clinical_terms"]) == (["HP", "CVT", "CAA"], [])
+        assert row["base"] is None
+        if (own := of_score[row["roi_key"]]) is not None:
+            top = np.array(row["top_contributions_by_class"]).reshape(len(row["top_features"]), 3)
+            odds = np.array(row["base_by_class"]) + top.sum(axis=0) + row["other_contributions_by_class"]
+            np.testing.assert_allclose(odds, np.log(np.array(own) / own[0]), atol=1e-10)
 
 
 def test_a_report_of_a_centre_tells_m_classes_and_decisions(folder: Path) -> None:
@@ -194,10 +208,9 @@ def test_what_is_of_yes_or_no_alone_is_refused(folder: Path) -> None:
     store, bundle = ("--store", folder / "store"), ("--bundle", folder / "bundle")
     center = ("--center", "C2")
     for command, kind in (
-        (("score", *store, *bundle, "--explain"), "several classes (HP, CVT, CAA)"),
         (
             ("recalibrate", *store, *bundle, *center, "--method", "intercept", "--out", folder / "again"),
-            "several classes",
+            "several classes (HP, CVT, CAA)",
         ),
         (("agreement", *store, *bundle, "--readers", "A,B", "--out", folder / "pairs"), "leave --bundle out"),
         (("results", *store, *bundle, "--manifest", folder / "m.csv", "--out", folder / "dicom"), "codes of a report"),

@@ -211,7 +211,7 @@ def _case(
         flags=tuple(flags),
         outside=tuple(score["outside_features"] or ()),
         distance_percentile=score["distance_percentile"],
-        explanation=_explanation(score, explanation),
+        explanation=None if classes else _explanation(score, explanation),
         probabilities=_probabilities(score),
         beyond=beyond,
         as_they_are=_model_scores(unmoved),

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy import stats
 from sklearn.linear_model import Lasso, MultiTaskLasso, MultiTaskLassoCV
@@ -144,9 +145,35 @@ def test_what_is_unknown_gives_no_probability_and_no_class(tmp_path: Path) -> No
     assert row["dlr_by_class"] is not None
     assert "epilepsy_unknown" in row["flags"]
     assert np.isnan(bundle.predict_proba(as_table(replace(cohort, clinical={"epilepsy": epilepsy})))[0]).all()
-    with pytest.raises(InputError, match="explain") as refused:
-        bundle.score(as_table(cohort), explain=True)
-    assert refused.value.kind == "several_classes"
+
+
+def test_what_columns_and_terms_add_sums_up_to_the_logarithms_of_odds_and_a_row_alone_is_itself(tmp_path: Path) -> None:
+    cohort, _ = class_fit()
+    bundle = load_bundle(write_classes(tmp_path / "bundle", class_fit()[1]))
+    epilepsy = np.array(cohort.clinical["epilepsy"])
+    epilepsy[0] = np.nan
+    table = as_table(replace(cohort, clinical={"epilepsy": epilepsy}))
+    explained = bundle.score(table, explain=True)
+    terms = bundle.class_fits()
+    for place, row in enumerate(explained.to_pylist()):
+        top = np.array(row["top_contributions_by_class"]).reshape(len(row["top_features"]), 3)
+        of_columns = np.array(row["base_by_class"]) + top.sum(axis=0) + row["other_contributions_by_class"]
+        # The nomogram as bundle.json tells it, of the votes that the score has.
+        coefficients = [[term.coefficient for term in terms[name].terms[:3]] for name in ("CVT", "CAA")]
+        by_hand = [0.0, *(np.array(coefficients) @ [1.0, *row["dlr_by_class"][1:]])]
+        np.testing.assert_allclose(of_columns, by_hand, atol=1e-10)
+        spread = np.ptp(top, axis=1)
+        assert (np.diff(spread) <= 0).all()
+        if place == 0:
+            assert (row["clinical_contributions_by_class"], row["dlrn_by_class"]) == (None, None)
+            continue
+        of_epilepsy = [0.0, *(epilepsy[place] * terms[name].terms[3].coefficient for name in ("CVT", "CAA"))]
+        assert row["clinical_contributions_by_class"] == pytest.approx(of_epilepsy)
+        odds = np.log(np.array(row["dlrn_by_class"]) / row["dlrn_by_class"][0])
+        np.testing.assert_allclose(of_columns + of_epilepsy, odds, atol=1e-10)
+    alone = pa.concat_tables([bundle.score(table.slice(place, 1), explain=True) for place in range(0, 90, 9)])
+    assert alone.combine_chunks().equals(explained.take(list(range(0, 90, 9))).combine_chunks())
+    assert bundle.score(table.slice(0, 0), explain=True).num_rows == 0
 
 
 @pytest.mark.parametrize(
