@@ -2,7 +2,9 @@
 
 A candidate is tested as the baseline table tests it (`cvtbatch.validation.baseline`): a category, and a number of 0 and 1 alone,
 by chi-square without correction, or Fisher's exact test where an expected count is below 5; another number by Welch's t-test where
-both classes look normal, else Mann-Whitney. Each fold chooses anew on its own training cases.
+both classes look normal, else Mann-Whitney. Of several classes the table has a row for each (Fisher's test is then Freeman and
+Halton's), and numbers are tested by Welch's analysis of variance, else Kruskal-Wallis. Each fold chooses anew on its own training
+cases.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +17,7 @@ from cvtbatch.dlrn.clinical_terms import ClinicalColumns, ClinicalTerm, Kind, ar
 from cvtbatch.dlrn.description import Candidate
 from cvtbatch.dlrn.settings import ClinicalSettings
 from cvtbatch.errors import InputError
-from cvtbatch.validation.baseline import compare_levels, compare_numbers
+from cvtbatch.validation.baseline import significance_of_levels, significance_of_numbers
 from cvtbatch.validation.splines import knots_of
 from cvtbatch.validation.values import Maybe, NotComputable, Significance
 
@@ -58,10 +60,11 @@ def require_terms(columns: ClinicalColumns, outcome: Integers, settings: Clinica
                 f"'fit.clinical.terms=[{rest}]'",
             )
     known = _complete(columns, settings.terms, len(outcome))
-    if len(np.unique(outcome[known])) < 2:
+    if len(np.unique(outcome[known])) < (classes := max(2, len(np.unique(outcome)))):
         raise InputError(
             "too_few_patients",
-            f"{' and '.join(settings.terms)} known in {int(known.sum())} training cases, not in both outcomes",
+            f"{' and '.join(settings.terms)} known in {int(known.sum())} training cases, not in "
+            f"{'all classes' if classes > 2 else 'both outcomes'}",
         )
     for name in settings.columns:
         _require_few_levels(name, columns[name])
@@ -76,7 +79,7 @@ def choose_terms(columns: ClinicalColumns, outcome: Integers, settings: Clinical
 
     Args:
         columns: (n,) values of these cases.
-        outcome: (n,) 0 or 1.
+        outcome: (n,) 0 or 1, or of several classes 0 to K - 1.
 
     Raises:
         InputError: "too_many_levels"; "bad_spline": a spline of a category, or of a number with too few values for its knots.
@@ -135,16 +138,14 @@ def _tested(name: str, values: Floats | Texts, outcome: Integers, p_value: float
 
 
 def _test(name: str, values: Floats | Texts, outcome: Integers) -> Maybe[Significance]:
-    sides = [values[outcome == label] for label in (1, 0)]
+    groups = [outcome == label for label in reversed(range(max(2, int(outcome.max()) + 1)))]
     if are_texts(values):
         _require_few_levels(name, values)
-        return compare_levels(name, *(side.tolist() for side in sides)).test
-    numbers = [[None if np.isnan(value) else float(value) for value in side] for side in sides]
+        return significance_of_levels([values[own].tolist() for own in groups])
     if np.isin(values[~np.isnan(values)], (0.0, 1.0)).all():
-        return compare_levels(
-            name, *([None if value is None else f"{value:g}" for value in side] for side in numbers)
-        ).test
-    return compare_numbers(name, "", *numbers).test
+        texts = np.array([None if np.isnan(value) else f"{value:g}" for value in values], dtype=object)
+        return significance_of_levels([texts[own].tolist() for own in groups])
+    return significance_of_numbers([values[own] for own in groups])
 
 
 def _require_few_levels(name: str, values: Floats | Texts) -> None:

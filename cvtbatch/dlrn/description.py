@@ -352,7 +352,7 @@ class Description:
     @property
     def tells_event(self) -> bool:
         """Whether anything is there that only a model of an event has."""
-        of_event = (self.thresholds, self.votes, self.recalibration, self.prediction_sets, self.nomogram.axes)
+        of_event = (self.thresholds, self.votes, self.recalibration, self.nomogram.axes)
         return any(of_event)
 
     @property

@@ -34,11 +34,11 @@ from cvtbatch.dlrn.estimates import (
     out_of_fold_scores,
     selection_stability,
 )
-from cvtbatch.dlrn.freezing import freeze_model, golden_rows, selection_table, software_versions
+from cvtbatch.dlrn.freezing import dlrn_scores, freeze_model, golden_rows, selection_table, software_versions
 from cvtbatch.dlrn.logistic import LogisticFit
 from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.multinomial import MultinomialFit
-from cvtbatch.dlrn.prediction_sets import PredictionSets
+from cvtbatch.dlrn.prediction_sets import PredictionSets, held_out_scores
 from cvtbatch.dlrn.scoring import SpecIds
 from cvtbatch.dlrn.settings import SIGNATURES, FitSettings, Model, Protocol
 from cvtbatch.dlrn.signatures import Signatures, require_alike
@@ -251,10 +251,12 @@ def _with_sets(model: FrozenModel, results: Sequence[TaskResult], cohort: Cohort
         if result.nomogram is None:
             raise InputError("no_signatures", f"task {result.task.name} did not return its nomogram")
         fit, terms = result.nomogram
-        train = cohort.of_keys([cohort.keys[row] for row in result.task.train])
+        train, test = (
+            cohort.of_keys([cohort.keys[row] for row in rows]) for rows in (result.task.train, result.task.test)
+        )
         folds.append(freeze_model(_kept(result), fit, terms, {}, train, settings))
-        held_out = {Model.DLRN: result.scores[Model.DLRN]}
-        scores.append(scores_by_class(cohort.outcome[list(result.task.test)], held_out)[Model.DLRN])
+        # As the frozen model gives them: forests' votes have ties, and an ulp between two softmaxes would part them.
+        scores.append(held_out_scores(test.outcome, dlrn_scores(folds[-1], test)))
     return replace(model, sets=PredictionSets(settings.prediction_sets.alpha, tuple(scores)), folds=tuple(folds))
 
 

@@ -1,7 +1,7 @@
 """Random forests: the grid search that fits one, and the flat arrays that it is frozen as."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,6 +55,11 @@ class FlatForest:
         walk = (self.roots, self.depths, self.column, self.threshold, self.child, self.share)
         added: Floats = forest_contributions(np.ascontiguousarray(scaled), *walk)
         return float(self.share[self.roots].sum() / len(self.roots)), added
+
+    def contributions_by_class(self, scaled: Floats32) -> tuple[Floats, Floats]:
+        """Return the same for each of several classes: (K,) and (n, C, K)."""
+        of_classes = [replace(self, share=np.ascontiguousarray(share)).contributions(scaled) for share in self.share.T]
+        return np.array([base for base, _ in of_classes]), np.stack([added for _, added in of_classes], axis=2)
 
 
 @dataclass(frozen=True, slots=True)

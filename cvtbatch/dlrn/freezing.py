@@ -175,6 +175,11 @@ def _with_training_distances(model: FrozenModel, cohort: Cohort) -> FrozenModel:
     return replace(model, training_distances=np.sort(scores.distance))
 
 
+def dlrn_scores(model: FrozenModel, cohort: Cohort) -> Floats:
+    """Return the DLRN's probabilities of a cohort's rows, (n,), or (n, K) of several classes, to the last bit as `score` does."""
+    return score_rows(model, *_inputs(model, cohort)).score[Model.DLRN]
+
+
 def _inputs(model: FrozenModel, cohort: Cohort) -> tuple[Floats, Floats32, ClinicalColumns]:
     columns = [cohort.radiomics_names.index(name) for name in model.radiomics]
     embedding = embedding_of(model.attention, cohort, np.arange(len(cohort.keys)))

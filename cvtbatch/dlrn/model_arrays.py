@@ -89,7 +89,8 @@ def problems_of(description: Description, arrays: Arrays) -> list[str]:
     return _model_problems(description, arrays)
 
 
-def _model_problems(description: Description, arrays: Arrays) -> list[str]:
+def _model_problems(description: Description, arrays: Arrays, held_out: Sequence[str] = ()) -> list[str]:
+    """Return the same of a model, the bundle's or a fold's, with the names of the arrays that are a fold's alone."""
     if description.outcome.is_several and description.tells_event:
         return [f"{DOCUMENT} tells several classes, and has what is of an event alone"]
     folds = _folds(description, arrays)
@@ -100,7 +101,7 @@ def _model_problems(description: Description, arrays: Arrays) -> list[str]:
             f"{DOCUMENT} does not agree with itself whether centres are made alike: of the whole cohort, or of a fold"
         ]
     needed, known = _array_names()
-    known |= {f"{prefix}{name}" for prefix, _, own in folds for name in own}
+    known |= {*held_out, *(f"{prefix}{name}" for prefix, _, own in folds for name in own)}
     if missing := sorted(needed - set(arrays)):
         return [f"{ARRAYS} lacks {', '.join(missing)}"]
     if unknown := sorted(set(arrays) - known):
@@ -128,7 +129,8 @@ def _model_problems(description: Description, arrays: Arrays) -> list[str]:
     if {name in arrays for name in MOMENTS} != {summary is not None and summary.embedding is not None}:
         return [f"{DOCUMENT} and {ARRAYS} do not agree whether the embedding's moments are kept"]
     model = model_of(description, arrays)
-    problems = [*model_problems(model), *out_of_fold_problems(out_of_fold_of(arrays))]
+    scores = {name: array for name, array in arrays.items() if name.startswith(f"{OUT_OF_FOLD}.")}
+    problems = [*model_problems(model), *out_of_fold_problems(scores)]
     problems += _sets_problems(model.sets, description.prediction_sets)
     problems += summary_problems(description.cohort_summary, moments_of(arrays), description.embedding_length)
     length = description.embedding_length
@@ -139,15 +141,16 @@ def _model_problems(description: Description, arrays: Arrays) -> list[str]:
 
 def _fold_problems(description: Description, arrays: Arrays) -> list[str]:
     """Return every reason why a fold's part is no model with scores of the rows that it held out."""
-    if not set(arrays).issuperset(_out_of_fold_names(Model.DLRN)):
+    held_out = _held_out_names(_classes_of(description))
+    if not set(arrays).issuperset(held_out):
         return [f"{ARRAYS} lacks the DLRN's scores of the rows that it held out"]
-    return _model_problems(description, arrays)
+    return _model_problems(description, arrays, held_out)
 
 
 def _sets_problems(sets: PredictionSets | None, told: SetsDescription | None) -> list[str]:
     if sets is None or told is None:
         return []
-    if not all(any(len(getattr(own, side)) for own in sets.scores) for side in SIDES):
+    if not all(any(map(len, of_class)) for of_class in zip(*sets.scores, strict=True)):
         return ["prediction_sets have no score of a class"]
     return [] if told.bound == sets.bound else ["prediction_sets promise what CV+ of so many cases does not"]
 
@@ -164,14 +167,24 @@ def _out_of_fold_names(model: Model) -> tuple[str, ...]:
     return tuple(f"{OUT_OF_FOLD}.{model}.{side}" for side in SIDES)
 
 
+def _held_out_names(classes: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of a fold's scores of the rows that it held out: of an event, or of each of several classes."""
+    of_classes = (f"{OUT_OF_FOLD}.{Model.DLRN}.class-{number}" for number in range(1, len(classes) + 1))
+    return tuple(of_classes) or _out_of_fold_names(Model.DLRN)
+
+
+def _classes_of(description: Description) -> tuple[str, ...]:
+    return description.outcome.classes if description.outcome.is_several else ()
+
+
 def arrays_of(
     model: FrozenModel, out_of_fold: Mapping[Model, ClassScores], moments: EmbeddingMoments | None
 ) -> dict[str, np.ndarray[Any, Any]]:
     """Return all that a bundle keeps as arrays, by name."""
     arrays = {name: getattr(model, name) for name in PLAIN}
     if model.sets is not None:
-        for prefix, fold, scores in zip(_prefixes(model.folds), model.folds, model.sets.scores, strict=True):
-            own = arrays_of(fold, {Model.DLRN: scores}, None)
+        for prefix, fold, held_out in zip(_prefixes(model.folds), model.folds, model.sets.scores, strict=True):
+            own = arrays_of(fold, {}, None) | dict(zip(_held_out_names(model.classes), held_out, strict=True))
             arrays |= {f"{prefix}{name}": array for name, array in own.items()}
     for signature in SIGNATURES:
         arrays[f"{signature}.used"] = model.used[signature]
@@ -293,7 +306,7 @@ def model_of(description: Description, arrays: Arrays) -> FrozenModel:
         used={signature: arrays[f"{signature}.used"] for signature in SIGNATURES},
         forests=forests,
         nomogram=description.nomogram,
-        classes=description.outcome.classes if description.outcome.is_several else (),
+        classes=(classes := _classes_of(description)),
         thresholds=description.thresholds,
         missing_feature=description.missing_feature,
         recalibration=arrays.get(RECALIBRATION),
@@ -307,7 +320,8 @@ def model_of(description: Description, arrays: Arrays) -> FrozenModel:
         sets=None
         if description.prediction_sets is None
         else PredictionSets(
-            description.prediction_sets.alpha, tuple(out_of_fold_of(own)[Model.DLRN] for *_, own in folds)
+            description.prediction_sets.alpha,
+            tuple(tuple(own[name] for name in _held_out_names(classes)) for *_, own in folds),
         ),
         folds=tuple(model_of(told, own) for _, told, own in folds),
     )

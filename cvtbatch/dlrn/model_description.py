@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from cvtbatch.dlrn.clinical_terms import DEFAULT_TERMS, ClinicalTerm
 from cvtbatch.dlrn.combat import HarmonisedCenters
-from cvtbatch.dlrn.nomogram import Nomogram
+from cvtbatch.dlrn.nomogram import NO_NOMOGRAM, Nomogram
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +17,14 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class FoldDescription:
-    """The model of one fold, as far as it is not the bundle's."""
+    """The model of one fold, as far as it is not the bundle's.
+
+    Attributes:
+        nomogram: none of several classes.
+    """
 
     columns: Columns
-    nomogram: Nomogram
+    nomogram: Nomogram = NO_NOMOGRAM
     clinical_terms: tuple[ClinicalTerm, ...] = DEFAULT_TERMS
     harmonisation: HarmonisedCenters | None = None
 

@@ -11,12 +11,12 @@ Comparing within a class (label-conditional, Mondrian) makes the promise one for
 `bound`, and only of cases that are exchangeable with training's: not of a new centre.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cvtbatch.dlrn.arrays import Booleans, Floats, Integers
-from cvtbatch.dlrn.training_scores import ClassScores
 
 METHOD = "cv+"
 
@@ -27,35 +27,55 @@ class PredictionSets:
 
     Attributes:
         alpha: share of each class that a set may lack.
-        scores: by fold, its model's probabilities of the rows that it held out.
+        scores: by fold, its model's probabilities of the rows that it held out, as `held_out_scores` gives them.
     """
 
     alpha: float
-    scores: tuple[ClassScores, ...]
+    scores: tuple[tuple[Floats, ...], ...]
 
     @property
     def bound(self) -> float:
         """The share of each class that sets hold at least, of cases that are exchangeable with training's (theorem 2)."""
-        counts = (sum(len(getattr(own, side)) for own in self.scores) for side in ("events", "others"))
+        counts = (sum(map(len, of_class)) for of_class in zip(*self.scores, strict=True))
         return min(coverage_bound(self.alpha, count, len(self.scores)) for count in counts)
 
-    def holds(self, probability: Floats) -> tuple[Booleans, Booleans]:
-        """Say whether each case's set holds the event, and its absence: (n,) both.
+    def holds(self, probability: Floats) -> Booleans:
+        """Say which classes each case's set holds: (n, 2), the event and its absence; of several classes (n, C).
 
         Args:
-            probability: (K, n) of the event, by the model of each fold.
+            probability: by the model of each fold, of the event (K, n), or of each of several classes (K, n, C).
         """
-        events, others = [own.events for own in self.scores], [own.others for own in self.scores]
-        # Scores of events are smaller where probabilities are larger.
-        above = [
-            len(own) - np.searchsorted(own, row, side="right") for own, row in zip(events, probability, strict=True)
-        ]
-        below = [np.searchsorted(own, row, side="left") for own, row in zip(others, probability, strict=True)]
-        return self._few(np.sum(above, axis=0), events), self._few(np.sum(below, axis=0), others)
+        by_class = list(zip(*self.scores, strict=True))
+        if probability.ndim > 2:
+            return np.column_stack([self._holds(own, probability[..., label]) for label, own in enumerate(by_class)])
+        events, others = by_class
+        # An event's absence has the larger probability where the event has the smaller; 1 - p would round.
+        absence = self._holds([-own[::-1] for own in others], -probability)
+        return np.column_stack([self._holds(events, probability), absence])
 
-    def _few(self, smaller: Integers, scores: list[Floats]) -> Booleans:
-        few: Booleans = smaller < (1 - self.alpha) * (sum(map(len, scores)) + 1)
+    def _holds(self, scores: Sequence[Floats], probability: Floats) -> Booleans:
+        """Say whether sets hold a class of these scores, ascending by fold, by a case's own by each fold's model (K, n)."""
+        # A score 1 - p is smaller where p is larger.
+        smaller = [
+            len(own) - np.searchsorted(own, row, side="right") for own, row in zip(scores, probability, strict=True)
+        ]
+        few: Booleans = np.sum(smaller, axis=0) < (1 - self.alpha) * (sum(map(len, scores)) + 1)
         return few
+
+
+def held_out_scores(outcome: Integers, probability: Floats) -> tuple[Floats, ...]:
+    """Return what a fold's model gave to the rows that it held out, ascending, by the class that they have; NaN is left out.
+
+    Args:
+        outcome: (n,) 0 or 1, or of several classes 0 to C - 1.
+        probability: (n,) of the event, which is returned of rows with it, then of those without; or (n, C) of each of several
+            classes, of which that of a row's own is returned.
+    """
+    if probability.ndim > 1:
+        own = [probability[outcome == label, label] for label in range(probability.shape[1])]
+    else:
+        own = [probability[outcome == label] for label in (1, 0)]
+    return tuple(np.sort(of_class[~np.isnan(of_class)]) for of_class in own)
 
 
 def coverage_bound(alpha: float, cases: int, folds: int) -> float:

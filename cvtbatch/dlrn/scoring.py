@@ -1,16 +1,20 @@
 """Tables in, tables out: what a frozen model needs of a row, under which names, and what it says of it."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cvtbatch.dlrn.arrays import Booleans, Floats
+from cvtbatch.dlrn.arrays import Booleans, Floats, Integers
 from cvtbatch.dlrn.clinical_columns import numbers_of, read_columns
 from cvtbatch.dlrn.clinical_terms import ClinicalColumns, levels_of, names_of, unknown
+from cvtbatch.dlrn.logit_parts import logit_parts
 from cvtbatch.dlrn.model import TRAINING_MEAN, FrozenModel, RowScores, score_rows
 from cvtbatch.dlrn.pooling import Pooling, Slices
 from cvtbatch.dlrn.prediction_sets import PredictionSets
@@ -41,7 +45,7 @@ CENTER = "center"
 ROWS_AT_ONCE = 8192
 TOP_FEATURES = 5
 PREDICTED = "predicted_class"
-SET_EVENT, SET_OTHER = "set_event", "set_other"
+SET_EVENT, SET_OTHER, SET_BY_CLASS = "set_event", "set_other", "set_by_class"
 NOT_HARMONISED, BY_OWN_CASES = "not_harmonised", "harmonised_by_own_cases"
 
 
@@ -81,10 +85,17 @@ def by_class(model: Model | str) -> str:
     return f"{model}_by_class"
 
 
+def classes_held(classes: Sequence[str], row: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return which of several classes the prediction set of a scored row holds; None without a set."""
+    held = row.get(SET_BY_CLASS)
+    return None if held is None else tuple(itertools.compress(classes, held))
+
+
 def golden_scores(model: FrozenModel) -> tuple[str, ...]:
     """Return the scores that golden rows have an expectation of."""
     if model.classes:
-        return (*(by_class(name) for name in Model), "outside_count", "distance", "distance_percentile")
+        of_sets = (SET_BY_CLASS,) if model.sets else ()
+        return (*(by_class(name) for name in Model), *of_sets, "outside_count", "distance", "distance_percentile")
     return (
         *(str(name) for name in Model),
         *(probability_column(name) for name in model.recalibrated),
@@ -110,19 +121,16 @@ def score_batch(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordB
             attention the embeddings of all slices, one behind the other; clinical terms as the manifest has them, e.g.
             `epilepsy` 0, 1 or null. Specification ids are compared where they are given. Other columns are left alone, those of
             identity pass through.
-        explain: add the base and the columns that contribute most to the DLR signature.
+        explain: add the base and the columns that contribute most to the DLR signature; of several classes, to the DLRN's
+            logarithms of odds against the first.
 
     Returns:
         one row for each of the table's: identity, then scores; null where something cannot be computed, never NaN.
 
     Raises:
         InputError: "missing_column", "other_spec", "bad_column" (type, length, or there twice),
-            "bad_value" (neither 0 nor 1 where the manifest has no other), "several_classes" (explain is of an event).
+            "bad_value" (neither 0 nor 1 where the manifest has no other).
     """
-    if explain and model.classes:
-        raise InputError(
-            "several_classes", "explain adds up to the votes for an event, and the bundle tells several classes"
-        )
     check_columns(model, specs, table)
     if isinstance(table, pa.RecordBatch):
         table = pa.Table.from_batches([table])
@@ -137,7 +145,11 @@ def score_batch(model: FrozenModel, specs: SpecIds, table: pa.Table | pa.RecordB
             of_folds = [_scores(fold, part, slices, centers)[0] for fold in model.folds]
             columns |= _set_columns(model.sets, np.stack([found.score[Model.DLRN] for found in of_folds]))
         if explain:
-            columns |= _explanation_columns(model, scores)
+            columns |= (
+                _class_explanation_columns(model, scores, clinical)
+                if model.classes
+                else _explanation_columns(model, scores)
+            )
         parts.append(pa.table(columns))
     return pa.concat_tables(parts)
 
@@ -228,10 +240,12 @@ def _scores(
 
 
 def _set_columns(sets: PredictionSets, probability: Floats) -> dict[str, pa.Array]:
-    """Return what each row's set holds, null where a fold's model gives no probability (K, n)."""
-    none = np.isnan(probability).any(axis=0)
-    event, other = (pa.array(held.astype(np.int64), mask=none) for held in sets.holds(probability))
-    return {SET_EVENT: event, SET_OTHER: other}
+    """Return what each row's set holds, null where a fold's model gives no probability (K, n), or (K, n, C)."""
+    held = sets.holds(probability).astype(np.float64)
+    held[np.isnan(probability).any(axis=(0, *range(2, probability.ndim)))] = np.nan
+    if probability.ndim > 2:
+        return {SET_BY_CLASS: nullable(held).cast(pa.list_(pa.int64()))}
+    return {name: nullable(own).cast(pa.int64()) for name, own in zip((SET_EVENT, SET_OTHER), held.T, strict=True)}
 
 
 def _score_columns(
@@ -311,29 +325,60 @@ def _explanation_columns(model: FrozenModel, scores: RowScores) -> dict[str, pa.
     """Return the DLR forest's base share, its columns that add most, what each adds, and what the others add together."""
     base, added = model.forests[Model.DLR].contributions(scores.scaled)
     used = model.used[Model.DLR]
-    count = min(TOP_FEATURES, len(used))
-    order = np.argsort(-np.abs(added[:, used]), axis=1, kind="stable")[:, :count]
-    top = np.take_along_axis(added[:, used], order, axis=1)
-    # One after the other: `sum` adds the columns of a row alone in another order than those of a row among others.
-    whole = np.cumsum(added[:, used], axis=1)[:, -1]
+    order, top, others = _leading(added[:, used], np.abs(added[:, used]))
     scored = ~np.isnan(scores.score[Model.DLR])
-    names = np.asarray(model.columns, dtype=object)[used][order]
-    offsets = np.concatenate([[0], np.cumsum(np.where(scored, count, 0))]).astype(np.int32)
-    mask = pa.array(~scored)
-
-    def lists(values: pa.Array) -> pa.Array:
-        return pa.ListArray.from_arrays(pa.array(offsets), values, mask=mask)
-
     return {
         "base": nullable(np.where(scored, base, np.nan)),
-        "top_features": lists(pa.array(names[scored].ravel(), pa.string())),
-        "top_contributions": lists(pa.array(top[scored].ravel(), pa.float64())),
-        "other_contributions": nullable(np.where(scored, whole - top.sum(axis=1), np.nan)),
+        "top_features": _names_at(np.asarray(model.columns, dtype=object)[used], order, scored),
+        "top_contributions": nullable(np.where(scored[:, None], top, np.nan)),
+        "other_contributions": nullable(np.where(scored, others, np.nan)),
     }
 
 
+def _class_explanation_columns(model: FrozenModel, scores: RowScores, clinical: ClinicalColumns) -> dict[str, pa.Array]:
+    """Return the same of the DLRN's logarithms of odds: of each class, or of each class for each column or clinical term."""
+    parts = logit_parts(model, scores.scaled, clinical)
+    used = model.used[Model.DLR]
+    own = parts.columns[:, used]
+    # What moves classes apart, whichever of them is the first.
+    order, top, others = _leading(own, own.max(axis=2) - own.min(axis=2))
+    scored = ~np.isnan(scores.score[Model.DLR][:, 0])
+    return {
+        "base_by_class": nullable(np.where(scored[:, None], parts.base, np.nan)),
+        "top_features": _names_at(np.asarray(model.columns, dtype=object)[used], order, scored),
+        "top_contributions_by_class": nullable(np.where(scored[:, None], _in_a_row(top), np.nan)),
+        "other_contributions_by_class": nullable(np.where(scored[:, None], others, np.nan)),
+        "clinical_contributions_by_class": nullable(_in_a_row(parts.clinical)),
+    }
+
+
+def _leading(added: Floats, size: Floats) -> tuple[Integers, Floats, Floats]:
+    """Return which columns add most (n, top), what they add, and what all others add together.
+
+    Args:
+        added: (n, C) what each column adds, or (n, C, K) to each class.
+        size: (n, C) how much that is.
+    """
+    order = np.argsort(-size, axis=1, kind="stable")[:, :TOP_FEATURES]
+    top = np.take_along_axis(added, order if added.ndim == 2 else order[:, :, None], axis=1)
+    # One after the other: `sum` adds the columns of a row alone in another order than those of a row among others.
+    return order, top, np.cumsum(added, axis=1)[:, -1] - top.sum(axis=1)
+
+
+def _in_a_row(values: Floats) -> Floats:
+    """Return (n, k, K) numbers as (n, k * K), those of one column or term behind those of the other."""
+    return values.reshape(len(values), values.shape[1] * values.shape[2])
+
+
+def _names_at(names: npt.NDArray[np.object_], places: Integers, there: Booleans) -> pa.Array:
+    """Return the names at some places (n, k) as lists, null where a row has none."""
+    offsets = np.concatenate([[0], np.cumsum(np.where(there, places.shape[1], 0))]).astype(np.int32)
+    own = pa.array(names[places[there]].ravel(), pa.string())
+    return pa.ListArray.from_arrays(pa.array(offsets), own, mask=pa.array(~there))
+
+
 def nullable(values: Floats) -> pa.Array:
-    """Return numbers (n,) as Arrow has them, null for NaN; of rows of numbers (n, K), NaN throughout or nowhere, lists."""
+    """Return numbers (n,) as Arrow has them, null for NaN; of rows of numbers (n, K) lists, null where one is NaN."""
     if values.ndim == 1:
         return pa.array(values, mask=np.isnan(values))
     known = ~np.isnan(values).any(axis=1)

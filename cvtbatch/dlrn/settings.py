@@ -249,14 +249,9 @@ class FitSettings:
                 "[CVT, HP, CAA], are told of etiology or of an x_ column with names; two are told by outcome=cvt, expansion, or an "
                 "x_ column with yes and no, without classes",
             )
-        not_done = {
-            "fit.protocol=study": self.protocol is Protocol.STUDY,
-            "fit.prediction_sets": self.prediction_sets.alpha is not None,
-            "fit.clinical.candidates": bool(self.clinical.candidates),
-        }
-        if asked := [name for name, wanted in not_done.items() if wanted]:
+        if self.protocol is Protocol.STUDY:
             raise InputError(
-                "bad_job", f"{asked[0]} is of two classes alone, and fit.classes names {len(self.classes)}"
+                "bad_job", f"fit.protocol=study is of two classes alone, and fit.classes names {len(self.classes)}"
             )
 
     def seed_of(self, *names: object) -> int:

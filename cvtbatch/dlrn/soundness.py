@@ -6,7 +6,6 @@ a tree ends at a leaf of that tree, and every number that enters is one. It take
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +19,7 @@ from cvtbatch.dlrn.forest import FlatForest
 from cvtbatch.dlrn.model import FrozenModel
 from cvtbatch.dlrn.nomogram import Nomogram
 from cvtbatch.dlrn.pooling import Pooling
-from cvtbatch.dlrn.settings import SIGNATURES, Model
-from cvtbatch.dlrn.training_scores import ClassScores
+from cvtbatch.dlrn.settings import SIGNATURES
 from cvtbatch.validation.kept_columns import KeptNumbers
 from cvtbatch.validation.training_distance import SHARES
 
@@ -50,19 +48,16 @@ def model_problems(model: FrozenModel) -> list[str]:
         ]
 
 
-def out_of_fold_problems(scores: Mapping[Model, ClassScores]) -> list[str]:
-    """Return what is wrong with training's scores."""
-    arrays = {
-        f"{model}.{side.name}": getattr(own, side.name) for model, own in scores.items() for side in fields(ClassScores)
-    }
+def out_of_fold_problems(scores: Mapping[str, Floats]) -> list[str]:
+    """Return what is wrong with training's scores, by the names of their arrays."""
     shapes = [
-        f"out_of_fold.{name} is {_text(array)}, not float64 in one dimension"
-        for name, array in arrays.items()
+        f"{name} is {_text(array)}, not float64 in one dimension"
+        for name, array in scores.items()
         if array.ndim != 1 or array.dtype != np.float64
     ]
     return shapes or [
-        f"out_of_fold.{name} are not probabilities in ascending order"
-        for name, array in arrays.items()
+        f"{name} are not probabilities in ascending order"
+        for name, array in scores.items()
         if not (((array >= 0) & (array <= LARGEST_SHARE)).all() and _ascending(array, SAME_PLACE))
     ]
 

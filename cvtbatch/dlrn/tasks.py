@@ -110,10 +110,11 @@ def plan_frozen_tasks(cohort: Cohort, settings: FitSettings, unseen: Sequence[in
     """
     splits = grouped_folds(cohort.outcome, cohort.patients, settings.crossfit_folds, settings.seed_of("crossfit"))
     whole = settings.prediction_sets.alpha is not None
-    tasks = [
-        Task(f"crossfit-{fold}", Protocol.SOUND, _rows(train), _rows(test), nomogram=whole, keep=whole)
-        for fold, (train, test) in enumerate(splits, 1)
-    ]
+    tasks = []
+    for fold, (train, test) in enumerate(splits, 1):
+        tasks.append(Task(f"crossfit-{fold}", Protocol.SOUND, _rows(train), _rows(test), nomogram=whole, keep=whole))
+        if whole:
+            _require_inner_patients(cohort, train, settings, tasks[-1].name)
     return [*tasks, Task(FINAL, Protocol.SOUND, tuple(range(len(cohort.keys))), tuple(unseen), keep=True)]
 
 

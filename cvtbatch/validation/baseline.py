@@ -89,7 +89,17 @@ def compare_numbers(
     unknown = [len(group) - len(known) for group, known in zip((first, second), groups, strict=True)]
     normal = all(looks_normal(group) for group in groups)
     summaries = [_summarise_numbers(known, missing) for known, missing in zip(groups, unknown, strict=True)]
-    return BaselineRow(variable, unit, summaries[0], summaries[1], normal, _test_numbers(groups[0], groups[1], normal))
+    return BaselineRow(variable, unit, summaries[0], summaries[1], normal, _test_numbers(groups, normal))
+
+
+def significance_of_numbers(groups: Sequence[Floats]) -> Maybe[Significance]:
+    """Test whether a number differs between groups of values, NaN where unknown.
+
+    Of two groups as `compare_numbers` does. Of more by their generalisations: Welch's analysis of variance (Biometrika 1951,
+    38:330-336) where all look normal, else Kruskal and Wallis' test.
+    """
+    known = [group[~np.isnan(group)] for group in groups]
+    return _test_numbers(known, all(map(looks_normal, known)))
 
 
 def _summarise_numbers(known: Floats, unknown: int) -> Maybe[Summary]:
@@ -100,16 +110,24 @@ def _summarise_numbers(known: Floats, unknown: int) -> Maybe[Summary]:
     return NumberSummary(len(known), unknown, float(known.mean()), sd, median, q1, q3)
 
 
-def _test_numbers(first: Floats, second: Floats, normal: bool) -> Maybe[Significance]:
-    if min(len(first), len(second)) < 2:
-        return NotComputable(f"a test needs two values in each group; there are {len(first)} and {len(second)}")
-    if np.ptp(np.concatenate([first, second])) == 0:
+def _test_numbers(groups: Sequence[Floats], normal: bool) -> Maybe[Significance]:
+    counts = [len(group) for group in groups]
+    if min(counts) < 2:
+        there = f"{', '.join(map(str, counts[:-1]))} and {counts[-1]}"
+        return NotComputable(f"a test needs two values in each group; there are {there}")
+    if np.ptp(np.concatenate(groups)) == 0:
         return NotComputable("all values are equal")
-    if normal:
-        result = stats.ttest_ind(first, second, equal_var=False)
-        return Significance("t-test (Welch)", finite(result.statistic), finite(result.pvalue))
-    result = stats.mannwhitneyu(first, second)
-    return Significance("Mann-Whitney U", finite(result.statistic), finite(result.pvalue))
+    if len(groups) > 2:
+        name, result = (
+            ("ANOVA (Welch)", stats.f_oneway(*groups, equal_var=False))
+            if normal
+            else ("Kruskal-Wallis", stats.kruskal(*groups))
+        )
+    elif normal:
+        name, result = "t-test (Welch)", stats.ttest_ind(*groups, equal_var=False)
+    else:
+        name, result = "Mann-Whitney U", stats.mannwhitneyu(*groups)
+    return Significance(name, finite(result.statistic), finite(result.pvalue))
 
 
 def compare_levels(variable: str, first: Sequence[str | None], second: Sequence[str | None]) -> BaselineRow:
@@ -117,10 +135,20 @@ def compare_levels(variable: str, first: Sequence[str | None], second: Sequence[
 
     A table of more than two by two has Fisher's P by 9,999 random tables of a fixed seed.
     """
-    levels = sorted({value for value in (*first, *second) if value is not None})
-    counts = np.array([[sum(value == level for value in group) for level in levels] for group in (first, second)])
+    levels, counts = _count_levels([first, second])
     summaries = [_summarise_levels(levels, row, len(group)) for row, group in zip(counts, (first, second), strict=True)]
     return BaselineRow(variable, "", summaries[0], summaries[1], False, _test_levels(levels, counts))
+
+
+def significance_of_levels(groups: Sequence[Sequence[str | None]]) -> Maybe[Significance]:
+    """Test whether a category differs between groups, two or more, as `compare_levels` does."""
+    return _test_levels(*_count_levels(groups))
+
+
+def _count_levels(groups: Sequence[Sequence[str | None]]) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """Return the known levels in order, and how often each group has each: (groups, levels)."""
+    levels = sorted({value for group in groups for value in group if value is not None})
+    return levels, np.array([[sum(value == level for value in group) for level in levels] for group in groups])
 
 
 def _summarise_levels(levels: Sequence[str], counts: npt.NDArray[np.int64], n: int) -> Maybe[Summary]:

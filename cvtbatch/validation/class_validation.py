@@ -15,6 +15,7 @@ from cvtbatch.validation.class_aucs import macro_auc, single_patients
 from cvtbatch.validation.decisions import proportion
 from cvtbatch.validation.inputs import Case, CenterCohort, Count, FlowStep, Provenance, TrainingEstimate
 from cvtbatch.validation.roc import Curve, auc, roc_curve
+from cvtbatch.validation.set_coverage import ClassSetCoverage, class_set_coverage
 from cvtbatch.validation.values import Bools, Estimate, Floats, Integers, Interval, Maybe, NotComputable, Scored
 
 RESAMPLES = 2000
@@ -29,12 +30,14 @@ class ClassCase(Case):
         unlisted: it is of a class that is not told.
         by_class: by model, its scores of the classes, in their order; a model that could not score the case is absent.
         by_class_as_they_are: the same of the centre's features as they are, where its own cases put it on the scale of training.
+        held: classes that its prediction set holds; None without a set.
     """
 
     label: str | None = None
     unlisted: bool = False
     by_class: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     by_class_as_they_are: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    held: tuple[str, ...] | None = None
 
     @property
     def lack(self) -> str:
@@ -106,6 +109,7 @@ class ClassRow:
     Attributes:
         told: class of the primary model's highest probability; None where it has none.
         probabilities: by class.
+        held: classes that its prediction set holds; None without a set.
         outside: values beyond the training range.
     """
 
@@ -113,6 +117,7 @@ class ClassRow:
     label: str | None
     told: str | None
     probabilities: Mapping[str, float]
+    held: tuple[str, ...] | None
     outside: tuple[str, ...]
     distance_percentile: float | None
     flags: tuple[str, ...]
@@ -125,6 +130,7 @@ class ClassValidation:
     Attributes:
         column: of the manifest, that says the class.
         counts: cases of each class.
+        sets: what is seen of the sets of each class's cases; empty where no case has one.
     """
 
     provenance: Provenance
@@ -136,6 +142,7 @@ class ClassValidation:
     flow: tuple[FlowStep, ...]
     failures: tuple[Count, ...]
     models: tuple[ClassModelResult, ...]
+    sets: tuple[ClassSetCoverage, ...]
     cases: tuple[ClassRow, ...]
 
     @property
@@ -174,7 +181,18 @@ def evaluate_classes(
         flow=cohort.flow,
         failures=cohort.failures,
         models=tuple(_evaluate(cases, name, classes, own, name == primary, seed) for name, own in training.items()),
+        sets=_sets(cases, classes),
         cases=tuple(_row(case, primary, classes) for case in cases),
+    )
+
+
+def _sets(cases: Sequence[ClassCase], classes: Sequence[str]) -> tuple[ClassSetCoverage, ...]:
+    if all(case.held is None for case in cases):
+        return ()
+    by_label = {name: [case for case in cases if case.label == name] for name in classes}
+    return tuple(
+        class_set_coverage(name, [case.held for case in own], [case.patient for case in own], classes)
+        for name, own in by_label.items()
     )
 
 
@@ -185,6 +203,7 @@ def _row(case: ClassCase, primary: str, classes: Sequence[str]) -> ClassRow:
         label=case.label,
         told=None if own is None else classes[int(np.argmax(own))],
         probabilities=dict(zip(classes, own or (), strict=False)),
+        held=case.held,
         outside=case.outside,
         distance_percentile=case.distance_percentile,
         flags=case.flags,

@@ -159,6 +159,7 @@ def _fitted_on(store: Path) -> set[str]:
         ({"dlrn": {"model": "rad"}}, "'dlrn' is the name of a row of its own"),
         ({"a": {"columns": ["epilepsy"], "model": "rad"}}, "columns stand alone"),
         ({"a": {"fit": {"seed": 3}}}, "compare.variants.a: fit.seed makes the folds or their labels"),
+        ({"a": {"fit": {"outline_features": False}}}, "compare.variants.a: fit.outline_features=false leaves"),
         ({"a": {"fit": {"forst": {"trees": 3}}}}, "forst"),
         ({"a": {"columns": ["volume"]}}, "no column of numbers 'volume'"),
         ({"a": {"columns": ["etiology"]}}, "no column of numbers 'etiology'"),

@@ -26,6 +26,8 @@ pytestmark = pytest.mark.usefixtures("blank_figures")
 SETS = [argument for value in (*SMALLEST_JOB, "cohort.training_centers=[C1]") for argument in ("--set", value)]
 ETIOLOGIES = ("HP", "CVT", "CAA", "CVT")
 OF_ETIOLOGY = ("--set", "fit.outcome=etiology", "--set", "fit.classes=[HP, CVT, CAA]", "--set", "fit.clinical.terms=[]")
+FEW = ("prediction_sets.alpha=0.2", "selection.lasso_folds=2", "forest.folds=2", "smote_neighbors=1")
+WITH_SETS = [argument for value in FEW for argument in ("--set", f"fit.{value}")]
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +43,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store.table("cases").append(rows)
     create_snapshot(store, "paper", Selection(), "test")
     options = ("--store", folder / "store", "--snapshot", "paper")
-    fitted = cvtbatch("fit", *options, *SETS, *OF_ETIOLOGY, "--out", folder / "bundle", check=True)
+    fitted = cvtbatch("fit", *options, *SETS, *OF_ETIOLOGY, *WITH_SETS, "--out", folder / "bundle", check=True)
     (folder / "fit.txt").write_text(fitted.stdout)
-    cvtbatch("score", *options, "--bundle", folder / "bundle", check=True)
+    cvtbatch("score", *options, "--bundle", folder / "bundle", "--explain", check=True)
     return folder
 
 
@@ -57,9 +59,11 @@ def test_a_fit_tells_its_classes_and_who_is_left_out(folder: Path) -> None:
     assert document["outcome"]["classes"] == ["HP", "CVT", "CAA"]
     assert document["job"]["fit"]["classes"] == ["HP", "CVT", "CAA"]
     assert not {"thresholds", "nomogram", "votes"} & set(document)
+    assert document["prediction_sets"]["by_class"]
     shown = cvtbatch("bundle", "show", folder / "bundle", check=True).stdout
     assert "told apart as HP, CVT, CAA" in shown
     assert "Thresholds: none" in shown
+    assert "Prediction sets: by the models of 2 folds (cv+), alpha 0.2" in shown
 
 
 def test_scores_hold_a_probability_of_each_class_and_none_of_an_event(folder: Path) -> None:
@@ -70,8 +74,23 @@ def test_scores_hold_a_probability_of_each_class_and_none_of_an_event(folder: Pa
         assert row["classes"] == ["HP", "CVT", "CAA"]
         assert sum(row["dlrn_by_class"]) == pytest.approx(1)
         assert row["predicted_class"] == row["classes"][int(np.argmax(row["dlrn_by_class"]))]
+        assert set(row["set_by_class"]) <= {0, 1}
     alone = ("rad", "dlrn", "dlr_probability", "dlrn_youden", "set_event", "points_total", "clinical_points")
     assert {row[name] for row in rows for name in alone} == {None}
+
+
+def test_explanations_of_all_scored_rows_sum_up_to_their_logarithms_of_odds(folder: Path) -> None:
+    store = FeatureStore(str(folder / "store"))
+    scores, explained = (store.table(name).read().to_pylist() for name in ("scores", "explanations"))
+    of_score = {row["roi_key"]: row["dlrn_by_class"] for row in scores}
+    assert of_score.keys() == {row["roi_key"] for row in explained}
+    for row in explained:
+        assert (row["classes"], row["clinical_terms"]) == (["HP", "CVT", "CAA"], [])
+        assert row["base"] is None
+        if (own := of_score[row["roi_key"]]) is not None:
+            top = np.array(row["top_contributions_by_class"]).reshape(len(row["top_features"]), 3)
+            odds = np.array(row["base_by_class"]) + top.sum(axis=0) + row["other_contributions_by_class"]
+            np.testing.assert_allclose(odds, np.log(np.array(own) / own[0]), atol=1e-10)
 
 
 def test_a_report_of_a_centre_tells_m_classes_and_decisions(folder: Path) -> None:
@@ -90,9 +109,19 @@ def test_a_report_of_a_centre_tells_m_classes_and_decisions(folder: Path) -> Non
     )
     assert [way["protocol"] for way in dlrn["training"]] == ["out of fold"]
     assert sum(map(sum, dlrn["confusion"])) == dlrn["n"] == 13
+    scores = FeatureStore(str(folder / "store")).table("scores").read().to_pylist()
+    of_case = {row["case_key"]: row["set_by_class"] for row in scores}
+    for place, seen in enumerate(document["sets"]):
+        sets = [of_case[row["key"]] for row in document["cases"] if row["label"] == seen["name"]]
+        assert (seen["n"], seen["unknown"]) == (len(sets), 0)
+        assert seen["held"]["value"] == sum(held[place] for held in sets) / len(sets)
+        assert seen["sizes"] == np.bincount([sum(held) for held in sets], minlength=4).tolist()
+    for row in document["cases"]:
+        assert row["held"] == [name for name, own in zip(document["classes"], of_case[row["key"]], strict=True) if own]
     assert document["flow"][-1]["excluded"] == [["of a class that is not told", 1]]
     page = (folder / "report" / "report.html").read_text()
     assert "ROC curves of DLRN, each class against all others" in page
+    assert "What is seen here, and no promise" in page
     assert (folder / "report" / "tables" / "confusion.csv").read_text().startswith("class,told HP,told CVT,told CAA\n")
 
 
@@ -179,10 +208,9 @@ def test_what_is_of_yes_or_no_alone_is_refused(folder: Path) -> None:
     store, bundle = ("--store", folder / "store"), ("--bundle", folder / "bundle")
     center = ("--center", "C2")
     for command, kind in (
-        (("score", *store, *bundle, "--explain"), "several classes (HP, CVT, CAA)"),
         (
             ("recalibrate", *store, *bundle, *center, "--method", "intercept", "--out", folder / "again"),
-            "several classes",
+            "several classes (HP, CVT, CAA)",
         ),
         (("agreement", *store, *bundle, "--readers", "A,B", "--out", folder / "pairs"), "leave --bundle out"),
         (("results", *store, *bundle, "--manifest", folder / "m.csv", "--out", folder / "dicom"), "codes of a report"),

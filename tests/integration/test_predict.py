@@ -304,6 +304,7 @@ def test_several_classes_have_a_card_of_the_stores_numbers(folder: Path, tmp_pat
         document = json.loads(_run(*command, "--json").stdout)
         assert contracts.problems_of(document, "commands/predict.json") == []
         assert document["classes"] == ["a", "b", "c"]
+        assert document["prediction_set"] is None
         *_, dlr, dlrn = document["models"]
         columns = np.asarray(bundle.model.columns, dtype=object)[bundle.model.used[Model.DLR]]
         beyond = sorted(set(columns) & set(row["outside_features"]))

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
+from cvtbatch.dlrn.bundle import write_bundle
 from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.fit import Fit, fit_model
-from tests.support.cohorts import SMALLEST_JOB, SPECS, CohortPlan, made_cohort, settings, surroundings
+from tests.support.cohorts import ORIGIN, SMALLEST_JOB, SPECS, CohortPlan, made_cohort, settings, surroundings
 
 CLASSES = ("HP", "CVT", "CAA")
 JOB = (
@@ -37,3 +39,11 @@ def class_fit() -> tuple[Cohort, Fit]:
     """Return a cohort whose classes differ, and its fit; made once a process."""
     cohort = class_cohort(2, 2.0)
     return cohort, fit_model(cohort, settings(*JOB), SPECS, surroundings(cohort))
+
+
+def write_classes(folder: Path, fit: Fit) -> Path:
+    """Write a fit of the classes as the command does, and return the folder."""
+    outcome = {"column": "etiology", "classes": list(CLASSES), "by_class": dict(fit.by_class)}
+    document = {**ORIGIN, "outcome": outcome, **fit.document}
+    write_bundle(folder, document, fit.model, fit.golden, fit.selection, fit.out_of_fold)
+    return folder

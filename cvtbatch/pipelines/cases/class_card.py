@@ -1,7 +1,7 @@
 """The card of a case by a bundle that tells several classes, which keeps no out-of-fold scores to hold the DLR signature to."""
 
 from cvtbatch.dlrn.clinical_terms import levels_of
-from cvtbatch.dlrn.scoring import by_class
+from cvtbatch.dlrn.scoring import by_class, classes_held
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.pipelines.cases.scored_case import (
     ScoredCase,
@@ -16,7 +16,7 @@ from cvtbatch.pipelines.centers.bundle_facts import MODEL_NAMES, scale_of, term_
 from cvtbatch.validation.report.card_facts import TermCard
 from cvtbatch.validation.report.class_card import ClassCard, ClassModelCard
 from cvtbatch.validation.report.conclusion import conclude_class
-from cvtbatch.validation.values import NotComputable
+from cvtbatch.validation.values import Maybe, NotComputable
 
 
 def class_card(scored: ScoredCase) -> ClassCard:
@@ -34,6 +34,7 @@ def class_card(scored: ScoredCase) -> ClassCard:
         ),
         classes=bundle.model.classes,
         models=models,
+        prediction_set=_prediction_set(scored, missing.get(Model.DLRN)),
         terms=_terms(scored),
     )
 
@@ -44,6 +45,15 @@ def _model(scored: ScoredCase, model: Model, missing: NotComputable | None) -> C
         return ClassModelCard(MODEL_NAMES[model], missing, scale, None)
     shares = dict(zip(scored.bundle.model.classes, scored.row[by_class(model)], strict=True))
     return ClassModelCard(MODEL_NAMES[model], shares, scale, max(shares, key=lambda name: shares[name]))
+
+
+def _prediction_set(scored: ScoredCase, missing: NotComputable | None) -> Maybe[tuple[str, ...]] | None:
+    """Return the classes that may be; none where the DLRN gives no number. None of a bundle that makes no sets."""
+    model = scored.bundle.model
+    if model.sets is None:
+        return None
+    held = missing or classes_held(model.classes, scored.row)
+    return NotComputable("a fold's model gives no probabilities") if held is None else held
 
 
 def _terms(scored: ScoredCase) -> tuple[TermCard, ...]:

@@ -49,7 +49,6 @@ class Plan:
         lacks: what the bundle needs and the manifest lacks: cases go without a score, or without a verdict.
         reader: whose outlines are scored and judged; None for whom the bundle was fitted on.
         reviewed: only outlines that a review accepts are scored and judged.
-        several_classes: the bundle tells them, of whose scores there is no explanation.
     """
 
     manifest: Manifest
@@ -60,7 +59,6 @@ class Plan:
     lacks: tuple[Lack, ...]
     reader: str | None
     reviewed: bool
-    several_classes: bool
 
 
 @dataclass(slots=True)
@@ -120,8 +118,7 @@ def planned(
         settings = resolve_by_bundle(bundle, job, store_url, given, Path(folder))
         lacks = tuple(check_needs(manifest, bundle, reader))
         warnings = bundle_warnings(bundle.description)
-        several, reviewed = bool(bundle.model.classes), job.cohort.reviewed
-        yield Plan(manifest, centers[0], bundle_path, settings, warnings, lacks, reader, reviewed, several)
+        yield Plan(manifest, centers[0], bundle_path, settings, warnings, lacks, reader, job.cohort.reviewed)
 
 
 def resolve_by_bundle(bundle: Bundle, job: Job, store_url: str, given: bool, folder: Path) -> Settings:
@@ -262,7 +259,7 @@ def add_center(
             (plan.center,),
             cluster,
             reader=plan.reader,
-            explain=not plan.several_classes,
+            explain=True,
             reviewed=plan.reviewed,
             on_progress=lambda done, total: on_progress("score", done, total, 0),
         )

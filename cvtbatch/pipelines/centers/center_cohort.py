@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cvtbatch.dlrn.scoring import SET_EVENT, SET_OTHER, by_class, probability_column
+from cvtbatch.dlrn.scoring import SET_EVENT, SET_OTHER, by_class, classes_held, probability_column
 from cvtbatch.dlrn.settings import SIGNATURES
 from cvtbatch.errors import CvtbatchError, InputError
 from cvtbatch.manifest import Reading, key_of
@@ -200,7 +200,7 @@ def _case(
     if classes:
         label = None if outcome is None or outcome == UNLISTED else classes[outcome]
         make = partial(ClassCase, label=label, unlisted=outcome == UNLISTED, by_class=_by_class(score))
-        make = partial(make, by_class_as_they_are=_by_class(unmoved))
+        make = partial(make, by_class_as_they_are=_by_class(unmoved), held=classes_held(classes, score))
     return make(
         key=case["case_key"],
         patient=case["patient"],
@@ -211,7 +211,7 @@ def _case(
         flags=tuple(flags),
         outside=tuple(score["outside_features"] or ()),
         distance_percentile=score["distance_percentile"],
-        explanation=_explanation(score, explanation),
+        explanation=None if classes else _explanation(score, explanation),
         probabilities=_probabilities(score),
         beyond=beyond,
         as_they_are=_model_scores(unmoved),

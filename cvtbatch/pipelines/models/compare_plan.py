@@ -90,7 +90,7 @@ def _settings(name: str, variant: VariantSection, base: FitSettings) -> FitSetti
     """Return the settings of a variant's fit.
 
     Raises:
-        InputError: "bad_job": it would have folds of its own.
+        InputError: "bad_job": it would have folds of its own, or its settings do not go together.
         ProblemsError: "bad_job".
     """
     if own := [key for key in OF_THE_FOLDS if key in variant.fit]:
@@ -102,7 +102,10 @@ def _settings(name: str, variant: VariantSection, base: FitSettings) -> FitSetti
     settings = _merged(to_document(base), variant.fit)
     if problems := contracts.problems_of({"version": 1, "kind": "compare-models", "fit": settings}, "job.json"):
         raise ProblemsError.of("bad_job", f"compare.variants.{name}", problems)
-    return from_document(FitSettings, settings)
+    try:
+        return from_document(FitSettings, settings)
+    except InputError as error:
+        raise InputError(error.kind, f"compare.variants.{name}: {error.message}", error.private) from None
 
 
 def _merged(base: Mapping[str, object], own: Mapping[str, object]) -> dict[str, object]:

@@ -22,7 +22,6 @@ from cvtbatch.manifest import Reading
 from cvtbatch.pipelines.models.own_cases import OwnCases, keep_own_cases, set_digests, with_own_cases
 from cvtbatch.pipelines.models.score_keys import KEY, read_keys, read_reading
 from cvtbatch.pipelines.models.training_cohort import NOT_WHOLE
-from cvtbatch.pipelines.shared.bundle_outcome import require_event
 from cvtbatch.pipelines.shared.pinned_store import open_pinned
 from cvtbatch.pipelines.shared.readings import NOT_FOR_INFERENCE, flagged_outlines, read_readings
 from cvtbatch.pipelines.shared.reviewed import refused_outlines
@@ -150,8 +149,6 @@ def score_store(
     """
     started = time.monotonic()
     bundle = load_bundle(bundle_path)
-    if explain:
-        require_event(bundle, "score --explain", "score without it")
     url = Location.of(store_url).url
     pinned = open_pinned(url, snapshot, "score", for_writing=True)
     store, snapshot = pinned.store, pinned.name

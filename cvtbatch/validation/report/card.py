@@ -23,7 +23,7 @@ from cvtbatch.validation.report.card_facts import (
     volume_in_words,
 )
 from cvtbatch.validation.report.case_words import amount_in_words
-from cvtbatch.validation.report.class_card import ClassCard, class_lines, shares_in_words
+from cvtbatch.validation.report.class_card import ClassCard, class_lines, set_in_words, shares_in_words
 from cvtbatch.validation.report.column_words import in_words
 from cvtbatch.validation.report.conclusion import conclude
 from cvtbatch.validation.report.digits import decimal
@@ -113,7 +113,7 @@ def card_page(card: CaseCard | ClassCard, software: str) -> str:
     """
     filters = (
         *(flag_in_words, score_in_words, decisions_in_words, term_in_words, outside_in_words),
-        *(shares_in_words, number_in_words, amount_in_words, volume_in_words),
+        *(shares_in_words, set_in_words, number_in_words, amount_in_words, volume_in_words),
     )
     return render(
         "card.html.j2" if isinstance(card, CaseCard) else "class_card.html.j2",

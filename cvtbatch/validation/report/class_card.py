@@ -32,15 +32,19 @@ class ClassCard(CardFacts):
 
     Attributes:
         classes: in the order of the bundle.
+        prediction_set: classes that it holds; None where the bundle makes none.
     """
 
     classes: tuple[str, ...]
     models: tuple[ClassModelCard, ...]
+    prediction_set: Maybe[tuple[str, ...]] | None
 
 
 def class_lines(card: ClassCard) -> Iterator[str]:
     """Yield what models say, as lines of text, and the terms."""
     yield from (f"{model.name}: {shares_in_words(model)}" for model in card.models)
+    if card.prediction_set is not None:
+        yield f"Prediction set: {set_in_words(card.prediction_set)}"
     yield from (f"{term.name}: {term_in_words(term)}" for term in card.terms)
 
 
@@ -50,3 +54,10 @@ def shares_in_words(model: ClassModelCard) -> str:
         return f"no numbers: {in_words(model.by_class.reason)}"
     shares = ", ".join(f"{name} {decimal(share)}" for name, share in model.by_class.items())
     return f"{shares} ({'probabilities' if model.scale == 'probability' else f'{model.scale}, no probabilities'})"
+
+
+def set_in_words(held: Maybe[tuple[str, ...]]) -> str:
+    """Return the classes that a prediction set holds, or why there is no set, and of whom it promises anything."""
+    if isinstance(held, NotComputable):
+        return f"none: {in_words(held.reason)}"
+    return f"{', '.join(held) or 'empty'} (what it promises is of cases like training's alone)"

@@ -18,7 +18,9 @@ from cvtbatch.validation.report.drawing import (
     new_figure,
     style,
 )
+from cvtbatch.validation.report.performance_tables import SEEN_NOT_PROMISED
 from cvtbatch.validation.report.tables import Column, ReportTable, counted, tabulate
+from cvtbatch.validation.set_coverage import ClassSetCoverage
 from cvtbatch.validation.values import Maybe, NotComputable
 
 LINES = (
@@ -58,6 +60,8 @@ def class_tables(found: ClassValidation) -> Iterator[ReportTable]:
     yield _classes(found)
     yield _pairs(found)
     yield _confusion(found)
+    if found.sets:
+        yield _sets(found)
     yield _calibration(found)
     yield tabulate(
         "flow",
@@ -161,6 +165,21 @@ def _confusion(found: ClassValidation) -> ReportTable:
     )
 
 
+def _sets(found: ClassValidation) -> ReportTable:
+    def column(size: int) -> Column[ClassSetCoverage]:
+        told = {0: "empty", 1: "of one class", len(found.classes): "of all"}.get(size, f"of {size}")
+        return Column(told, lambda own: own.sizes[size])
+
+    columns: list[Column[ClassSetCoverage]] = [
+        Column("class", lambda own: own.name),
+        Column("with a set", lambda own: own.n),
+        Column("without a set", lambda own: own.unknown),
+        Column("sets that hold their class (95 % CI)", lambda own: own.held),
+        *(column(size) for size in range(len(found.classes) + 1)),
+    ]
+    return tabulate("sets", "Prediction sets", columns, found.sets, place="decisions", notes=(SEEN_NOT_PROMISED,))
+
+
 def _cases(found: ClassValidation) -> ReportTable:
     def column(name: str) -> Column[ClassRow]:
         return Column(f"probability of {name}", lambda row: row.probabilities.get(name))
@@ -170,6 +189,7 @@ def _cases(found: ClassValidation) -> ReportTable:
         Column("class", lambda row: row.label or "not known"),
         Column("told", lambda row: row.told or "not scored"),
         *(column(name) for name in found.classes),
+        *([Column("prediction set", _held)] if found.sets else []),
         Column("outside training range", lambda row: len(row.outside)),
         Column("distance percentile", lambda row: row.distance_percentile, 0),
         Column("flags", lambda row: ", ".join(row.flags)),
@@ -185,6 +205,12 @@ def _cases(found: ClassValidation) -> ReportTable:
         long=True,
         keyed=True,
     )
+
+
+def _held(row: ClassRow) -> str:
+    if row.held is None:
+        return "none"
+    return ", ".join(row.held) or "empty"
 
 
 def draw_class_curves(found: ClassValidation) -> Drawing | None:

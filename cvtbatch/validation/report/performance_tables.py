@@ -23,6 +23,11 @@ from cvtbatch.validation.set_coverage import SetCoverage
 from cvtbatch.validation.subgroups import Subgroup
 from cvtbatch.validation.values import Maybe, NotComputable
 
+# Of sets at a centre.
+SEEN_NOT_PROMISED = (
+    "What is seen here, and no promise: the bundle's is of cases that are exchangeable with training's, which a new centre's are "
+    "not known to be. Wilson's interval; a patient's scans count together."
+)
 _THRESHOLDS = {"youden": "Youden", "sens90": "sensitivity 0.90", "sens95": "sensitivity 0.95"}
 
 
@@ -212,10 +217,7 @@ def _discrimination_tables(validation: Validation) -> Iterator[ReportTable]:
             _SETS,
             validation.sets,
             place="discrimination",
-            notes=(
-                "What is seen here, and no promise: the bundle's is of cases that are exchangeable with training's, which a new "
-                "centre's are not known to be. Wilson's interval; a patient's scans count together.",
-            ),
+            notes=(SEEN_NOT_PROMISED,),
         )
     yield _published_table(validation)
 

@@ -1,5 +1,7 @@
 """Forests, projection and scaling against scikit-learn; compiled loops to the last bit."""
 
+import itertools
+
 import numpy as np
 import pytest
 from imblearn.over_sampling import SMOTE
@@ -80,6 +82,25 @@ def test_contributions_sum_up_to_the_vote_and_fall_on_the_columns_that_were_aske
     leaves = stump.share[stump.child[0]]
     assert base == stump.share[0]
     assert set(added[:, 0]) == {leaves[0] - base, leaves[1] - base}
+
+
+def test_contributions_to_classes_are_those_of_scikit_learns_trees() -> None:
+    values, outcome = columns(90, 4), np.arange(90) % 3
+    values[:, 1] += outcome
+    forest = RandomForestClassifier(8, max_depth=3, random_state=3).fit(values, outcome)
+    fresh = columns(20, 4, 5).astype(np.float32)
+    base, added = flatten(forest, [0, 1, 2, 3]).contributions_by_class(fresh)
+    plain_base, plain = np.zeros(3), np.zeros((20, 4, 3))
+    for tree in (estimator.tree_ for estimator in forest.estimators_):
+        share = tree.value[:, 0] / tree.value[:, 0].sum(axis=1, keepdims=True)
+        plain_base += share[0] / 8
+        for row, path in enumerate(tree.decision_path(fresh)):
+            # Nodes are numbered from the root down.
+            for here, following in itertools.pairwise(sorted(path.indices)):
+                plain[row, tree.feature[here]] += (share[following] - share[here]) / 8
+    np.testing.assert_allclose(base, plain_base, atol=1e-14)
+    np.testing.assert_allclose(added, plain, atol=1e-14)
+    np.testing.assert_allclose(base + added.sum(axis=1), forest.predict_proba(fresh), atol=1e-14)
 
 
 def test_components_are_scikit_learns_pca_and_never_more_than_rows_allow() -> None:

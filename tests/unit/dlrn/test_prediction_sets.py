@@ -23,7 +23,6 @@ from cvtbatch.dlrn.prediction_sets import PredictionSets, coverage_bound
 from cvtbatch.dlrn.recalibration import Function, recalibrate_bundle
 from cvtbatch.dlrn.settings import Model
 from cvtbatch.dlrn.tasks import TaskResult, nomogram_scores, plan_tasks, run_task
-from cvtbatch.dlrn.training_scores import ClassScores
 from cvtbatch.errors import InputError
 from tests.support.cohorts import (
     RECALIBRATION,
@@ -72,7 +71,7 @@ def by_hand(training: list[tuple[int, int, float]], probability: np.ndarray, alp
 
 def sets_of(training: list[tuple[int, int, float]], folds: int, alpha: float) -> PredictionSets:
     scores = [
-        ClassScores(*(np.sort([p for fold, own, p in training if (fold, own) == (place, side)]) for side in (1, 0)))
+        tuple(np.sort([p for fold, own, p in training if (fold, own) == (place, side)]) for side in (1, 0))
         for place in range(folds)
     ]
     return PredictionSets(alpha, tuple(scores))
@@ -89,7 +88,7 @@ def test_sets_are_those_of_the_paper_ties_among_them(alpha: float) -> None:
         )
     ]
     probability = rng.integers(0, 65, (4, 200)) / 64
-    event, other = sets_of(training, 4, alpha).holds(probability)
+    event, other = sets_of(training, 4, alpha).holds(probability).T
     found = list(zip(event.tolist(), other.tolist(), strict=True))
     assert found == by_hand(training, probability, alpha)
     if alpha == 0.6:
@@ -128,7 +127,7 @@ def test_sets_hold_each_class_as_often_as_they_promise() -> None:
                 (fold, *pair) for pair in zip(label[train][out].tolist(), scored[train][out].tolist(), strict=True)
             ]
             probability.append(scored[new])
-        event, other = sets_of(training, 5, 0.2).holds(np.array(probability))
+        event, other = sets_of(training, 5, 0.2).holds(np.array(probability)).T
         held.append([event[label[new] == 1].mean(), other[label[new] == 0].mean()])
     # Far above the bounds, 0.43 and 0.50, and near 1 - alpha, as the paper finds.
     assert (np.abs(np.mean(held, axis=0) - 0.8) < 0.05).all()
@@ -195,7 +194,7 @@ def test_a_bundle_says_what_it_promises_and_asks_for_the_columns_of_all_folds(bu
     sets = bundle.model.sets
     assert sets is not None
     assert (told["method"], told["alpha"], told["by_class"], len(told["folds"])) == ("cv+", 0.2, True, 3)
-    counts = [sum(len(getattr(own, side)) for own in sets.scores) for side in ("events", "others")]
+    counts = [sum(map(len, of_class)) for of_class in zip(*sets.scores, strict=True)]
     assert sum(counts) == 76
     assert told["bound"] == min(coverage_bound(0.2, count, 3) for count in counts)
     for fold in told["folds"]:

@@ -5,15 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy import stats
 from sklearn.linear_model import Lasso, MultiTaskLasso, MultiTaskLassoCV
 from sklearn.metrics import roc_auc_score
 
-from cvtbatch.dlrn.bundle import load_bundle, write_bundle
+from cvtbatch.dlrn.bundle import load_bundle
 from cvtbatch.dlrn.cohort import patient_key
 from cvtbatch.dlrn.estimates import class_estimate, scores_by_repeat
-from cvtbatch.dlrn.fit import Fit, fit_model
+from cvtbatch.dlrn.fit import fit_model
 from cvtbatch.dlrn.folds import grouped_folds
 from cvtbatch.dlrn.lasso import fit_lasso
 from cvtbatch.dlrn.oversampling import oversample
@@ -22,8 +23,8 @@ from cvtbatch.dlrn.soundness import model_problems
 from cvtbatch.dlrn.tasks import plan_nested_tasks, plan_tasks, run_tasks_here
 from cvtbatch.dlrn.univariate import kruskal_p
 from cvtbatch.errors import FormatError, InputError
-from tests.support.class_cohorts import CLASSES, JOB, class_cohort, class_fit
-from tests.support.cohorts import ORIGIN, SPECS, as_table, settings, surroundings
+from tests.support.class_cohorts import CLASSES, JOB, class_cohort, class_fit, write_classes
+from tests.support.cohorts import SPECS, as_table, settings, surroundings
 
 OUTCOME = np.repeat([0, 1, 2], [40, 25, 15])
 
@@ -31,15 +32,6 @@ OUTCOME = np.repeat([0, 1, 2], [40, 25, 15])
 def columns(count: int = 12) -> np.ndarray:
     rng = np.random.default_rng(0)
     return rng.standard_normal((len(OUTCOME), count)) + np.outer(OUTCOME == 1, np.arange(count) < 4)
-
-
-def written(folder: Path, fit: Fit | None = None) -> Path:
-    """Write a fit of the classes, by default theirs, as the command does."""
-    fit = fit or class_fit()[1]
-    outcome = {"column": "etiology", "classes": list(CLASSES), "by_class": dict(fit.by_class)}
-    document = {**ORIGIN, "outcome": outcome, **fit.document}
-    write_bundle(folder, document, fit.model, fit.golden, fit.selection, fit.out_of_fold)
-    return folder
 
 
 def test_kruskal_wallis_is_scipys_column_by_column_with_ties_and_without() -> None:
@@ -114,7 +106,7 @@ def test_a_class_without_a_score_is_told() -> None:
 
 def test_a_bundle_scores_as_the_fit_does_and_probabilities_sum_up_to_one(tmp_path: Path) -> None:
     cohort, _ = class_fit()
-    bundle = load_bundle(written(tmp_path / "bundle"))
+    bundle = load_bundle(write_classes(tmp_path / "bundle", class_fit()[1]))
     assert bundle.model.classes == CLASSES
     assert repr(bundle).endswith("90 cases of C1, of HP, CVT, CAA, not for inference)")
     assert [own.cases for own in bundle.class_fits().values()] == [36, 30, 24]
@@ -137,7 +129,7 @@ def test_a_bundle_of_classes_pools_by_the_attention_that_its_fit_found(tmp_path:
     cohort = class_cohort(2, 2.0)
     wanted = settings(*JOB, "fit.nested.repeats=0", "fit.pooling=attention")
     fit = fit_model(cohort, wanted, SPECS, surroundings(cohort))
-    bundle = load_bundle(written(tmp_path / "bundle", fit))
+    bundle = load_bundle(write_classes(tmp_path / "bundle", fit))
     slices = cohort.stacked(np.arange(len(cohort.keys)))
     assert bundle.model.attention is not None
     assert (bundle.model.embedding(slices) == fit.model.embedding(slices)).all()
@@ -145,7 +137,7 @@ def test_a_bundle_of_classes_pools_by_the_attention_that_its_fit_found(tmp_path:
 
 def test_what_is_unknown_gives_no_probability_and_no_class(tmp_path: Path) -> None:
     cohort, _ = class_fit()
-    bundle = load_bundle(written(tmp_path / "bundle"))
+    bundle = load_bundle(write_classes(tmp_path / "bundle", class_fit()[1]))
     epilepsy = np.array(cohort.clinical["epilepsy"])
     epilepsy[0] = np.nan
     [row, *_] = bundle.score(as_table(replace(cohort, clinical={"epilepsy": epilepsy}))).to_pylist()
@@ -153,9 +145,35 @@ def test_what_is_unknown_gives_no_probability_and_no_class(tmp_path: Path) -> No
     assert row["dlr_by_class"] is not None
     assert "epilepsy_unknown" in row["flags"]
     assert np.isnan(bundle.predict_proba(as_table(replace(cohort, clinical={"epilepsy": epilepsy})))[0]).all()
-    with pytest.raises(InputError, match="explain") as refused:
-        bundle.score(as_table(cohort), explain=True)
-    assert refused.value.kind == "several_classes"
+
+
+def test_what_columns_and_terms_add_sums_up_to_the_logarithms_of_odds_and_a_row_alone_is_itself(tmp_path: Path) -> None:
+    cohort, _ = class_fit()
+    bundle = load_bundle(write_classes(tmp_path / "bundle", class_fit()[1]))
+    epilepsy = np.array(cohort.clinical["epilepsy"])
+    epilepsy[0] = np.nan
+    table = as_table(replace(cohort, clinical={"epilepsy": epilepsy}))
+    explained = bundle.score(table, explain=True)
+    terms = bundle.class_fits()
+    for place, row in enumerate(explained.to_pylist()):
+        top = np.array(row["top_contributions_by_class"]).reshape(len(row["top_features"]), 3)
+        of_columns = np.array(row["base_by_class"]) + top.sum(axis=0) + row["other_contributions_by_class"]
+        # The nomogram as bundle.json tells it, of the votes that the score has.
+        coefficients = [[term.coefficient for term in terms[name].terms[:3]] for name in ("CVT", "CAA")]
+        by_hand = [0.0, *(np.array(coefficients) @ [1.0, *row["dlr_by_class"][1:]])]
+        np.testing.assert_allclose(of_columns, by_hand, atol=1e-10)
+        spread = np.ptp(top, axis=1)
+        assert (np.diff(spread) <= 0).all()
+        if place == 0:
+            assert (row["clinical_contributions_by_class"], row["dlrn_by_class"]) == (None, None)
+            continue
+        of_epilepsy = [0.0, *(epilepsy[place] * terms[name].terms[3].coefficient for name in ("CVT", "CAA"))]
+        assert row["clinical_contributions_by_class"] == pytest.approx(of_epilepsy)
+        odds = np.log(np.array(row["dlrn_by_class"]) / row["dlrn_by_class"][0])
+        np.testing.assert_allclose(of_columns + of_epilepsy, odds, atol=1e-10)
+    alone = pa.concat_tables([bundle.score(table.slice(place, 1), explain=True) for place in range(0, 90, 9)])
+    assert alone.combine_chunks().equals(explained.take(list(range(0, 90, 9))).combine_chunks())
+    assert bundle.score(table.slice(0, 0), explain=True).num_rows == 0
 
 
 @pytest.mark.parametrize(
@@ -168,7 +186,7 @@ def test_what_is_unknown_gives_no_probability_and_no_class(tmp_path: Path) -> No
     ],
 )
 def test_other_classes_than_were_frozen_are_refused(tmp_path: Path, change: dict[str, object], told: str) -> None:
-    path = written(tmp_path / "bundle") / "bundle.json"
+    path = write_classes(tmp_path / "bundle", class_fit()[1]) / "bundle.json"
     document = json.loads(path.read_text())
     document["outcome"] = {
         name: value for name, value in {**document["outcome"], **change}.items() if value is not None
@@ -179,7 +197,7 @@ def test_other_classes_than_were_frozen_are_refused(tmp_path: Path, change: dict
 
 
 def test_arrays_that_are_no_model_of_these_classes_are_told(tmp_path: Path) -> None:
-    model = load_bundle(written(tmp_path / "bundle")).model
+    model = load_bundle(write_classes(tmp_path / "bundle", class_fit()[1])).model
     assert model_problems(model) == []
     forest = model.forests[Model.DLR]
     share = forest.share.copy()
@@ -202,8 +220,6 @@ def test_arrays_that_are_no_model_of_these_classes_are_told(tmp_path: Path) -> N
         ("fit.outcome=cvt", "fit.classes=[a, b, c]"),
         ("fit.outcome=x_a", "fit.classes=[a, b]"),
         (*JOB, "fit.protocol=study"),
-        (*JOB, "fit.prediction_sets.alpha=0.1"),
-        (*JOB, "fit.clinical.candidates=[age]"),
     ],
 )
 def test_what_is_not_done_of_several_classes_is_refused_before_anything_is_read(overrides: tuple[str, ...]) -> None:

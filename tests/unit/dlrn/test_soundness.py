@@ -13,7 +13,6 @@ from cvtbatch.dlrn.model import NO_SCORE, FrozenModel, score_rows
 from cvtbatch.dlrn.nomogram import Axis, Nomogram
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.dlrn.soundness import forest_problems, model_problems, out_of_fold_problems
-from cvtbatch.dlrn.training_scores import ClassScores
 
 # Two trees over columns 0 and 1: a root with two leaves, and one whose right child is split again.
 FOREST = FlatForest(
@@ -184,10 +183,9 @@ def test_a_walk_that_never_ends_is_found_in_time_for_its_nodes() -> None:
 
 
 def test_out_of_fold_scores_are_sorted_probabilities() -> None:
-    sound = ClassScores(np.array([0.1, 0.5]), np.array([0.0, 1.0]))
-    assert out_of_fold_problems({Model.DLR: sound}) == []
-    turned = ClassScores(np.array([0.3 + 2**-53, 0.3]), np.array([0.0]))
-    assert out_of_fold_problems({Model.DLRN: turned}) == []
+    sound = {"out_of_fold.dlr.events": np.array([0.1, 0.5]), "out_of_fold.dlr.others": np.array([0.0, 1.0])}
+    assert out_of_fold_problems(sound) == []
+    assert out_of_fold_problems({"out_of_fold.dlrn.events": np.array([0.3 + 2**-53, 0.3])}) == []
     for wrong in (np.array([0.5, 0.1]), np.array([0.1, np.nan]), np.array([-0.1]), np.array([[0.1]]), np.array([1])):
-        [problem] = out_of_fold_problems({Model.DLR: replace(sound, others=wrong)})
+        [problem] = out_of_fold_problems({**sound, "out_of_fold.dlr.others": wrong})
         assert "out_of_fold.dlr.others" in problem

@@ -1,6 +1,7 @@
 """The validation of several classes against scikit-learn and statsmodels, and where cases do not suffice."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ from scipy.special import logit
 from sklearn.metrics import confusion_matrix, precision_score, recall_score, roc_auc_score
 from statsmodels.api import GLM, add_constant
 from statsmodels.genmod.families import Binomial
+from statsmodels.stats.proportion import proportion_confint
 
 from cvtbatch.validation.class_validation import ClassCase, ClassValidation, evaluate_classes
 from cvtbatch.validation.inputs import CenterCohort
 from cvtbatch.validation.report.class_page import class_document, write_class_report
-from cvtbatch.validation.values import Estimate, NotComputable
+from cvtbatch.validation.report.class_tables import class_tables
+from cvtbatch.validation.values import Estimate, Interval, NotComputable
 from tests.support.validation_cases import make_provenance
 
 CLASSES = ("HP", "CVT", "CAA")
@@ -108,3 +111,32 @@ def test_patients_with_several_cases_widen_intervals() -> None:
     assert value(alone.macro) == value(together.macro)
     assert isinstance(alone.macro, Estimate)
     assert alone.macro.interval != together.macro.interval  # type: ignore[union-attr]
+
+
+def test_sets_are_counted_by_the_class_that_cases_have_and_shares_are_statsmodels() -> None:
+    held = [("HP",), ("HP", "CVT"), ("CVT",), (), None, ("CVT",), CLASSES, ("CAA", "HP")]
+    labels = ["HP"] * 5 + ["CVT"] * 2 + [None]
+    plain = [
+        ClassCase(key=f"C2/{n}", patient=f"p{n}", outcome=None, scores={}, clinical={}, label=label, held=own)
+        for n, (label, own) in enumerate(zip(labels, held, strict=True))
+    ]
+    training: dict[str, tuple[()]] = {"DLRN": ()}
+
+    def evaluated(cases: Sequence[ClassCase]) -> ClassValidation:
+        cohort = CenterCohort("C2", tuple(cases), (), (), {}, None)
+        return evaluate_classes(cohort, "etiology", CLASSES, training, make_provenance(), 1)
+
+    found = evaluated(plain)
+    hp, cvt, caa = found.sets
+    assert (hp.name, hp.n, hp.unknown, hp.sizes) == ("HP", 4, 1, (1, 2, 1, 0))
+    assert (cvt.n, cvt.unknown, cvt.sizes) == (2, 0, (0, 1, 0, 1))
+    assert isinstance(caa.held, NotComputable)
+    assert isinstance(hp.held, Estimate)
+    assert isinstance(hp.held.interval, Interval)
+    low, high = proportion_confint(2, 4, method="wilson")
+    assert (hp.held.value, hp.held.interval.low, hp.held.interval.high) == pytest.approx((0.5, low, high), abs=1e-12)
+    assert value(cvt.held) == 1
+    tables = {table.name: table for table in class_tables(found)}
+    assert tables["sets"].header[-4:] == ("empty", "of one class", "of 2", "of all")
+    assert [row[6] for row in tables["cases"].rows][3:5] == ["empty", "none"]
+    assert evaluated([replace(case, held=None) for case in plain]).sets == ()

@@ -15,7 +15,6 @@ from cvtbatch.dlrn.combat import Harmonisation
 from cvtbatch.dlrn.pooling import Pooling
 from cvtbatch.dlrn.prediction_sets import PredictionSets
 from cvtbatch.dlrn.scoring import score_batch
-from cvtbatch.dlrn.training_scores import ClassScores
 from cvtbatch.errors import InputError
 from cvtbatch.pipelines.cases.case_inputs import CaseInputs
 from cvtbatch.pipelines.cases.predict import Prediction, predict_case
@@ -120,7 +119,7 @@ def test_a_case_has_the_set_that_its_row_in_a_table_has(tmp_path: Path) -> None:
     cohort, fit = fitted()
     write(tmp_path / "bundle", fit)
     bundle = load_bundle(tmp_path / "bundle")
-    sets = PredictionSets(0.2, (ClassScores(np.linspace(0.2, 1, 9), np.linspace(0, 0.8, 9)),) * 2)
+    sets = PredictionSets(0.2, ((np.linspace(0.2, 1, 9), np.linspace(0, 0.8, 9)),) * 2)
     model = replace(bundle.model, folds=(bundle.model, bundle.model), sets=sets)
     columns = ("set_event", "set_other")
     of_table = score_batch(model, SPECS, as_table(cohort), explain=False).select(columns).to_pylist()
