@@ -4,6 +4,7 @@ But for data that came from elsewhere: where CVTBATCH_DATA names their folder, w
 none, as on anybody's machine, what was not fetched is skipped in CI too.
 """
 
+import gc
 import os
 import subprocess
 import sys
@@ -38,6 +39,17 @@ def pytest_configure(config: pytest.Config) -> None:
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     if whole and config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
         config.pluginmanager.register(KernelsOfRun())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What tests and their libraries are made of stays to the end: garbage is not looked for among a million objects."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

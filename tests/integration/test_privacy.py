@@ -184,10 +184,14 @@ def stored_objects(store: Path) -> Iterator[tuple[str, str | bytes]]:
 
 def test_nothing_that_was_planted_is_found(archive: Archive, produced: dict[str, str | bytes]) -> None:
     sought = {STEM, CLOCK, UID_ROOT, *DATES, "Doe_John", KEY, *archive.planted.values}
+    sought = {value.lower() for value in sought if len(value) >= 8}
+    # What holds another one is found by that.
+    shortest = sorted(value for value in sought if not any(other in value for other in sought - {value}))
+    assert {STEM.lower(), CLOCK, UID_ROOT} < set(shortest)
     found = []
     for where, content in produced.items():
         data = (content.encode() if isinstance(content, str) else content).lower()
-        found += [(where, value) for value in sorted(sought) if len(value) >= 8 and value.lower().encode() in data]
+        found += [(where, value) for value in shortest if value.encode() in data]
         found += [(where, "age")] if isinstance(content, str) and re.search(r"\b097Y\b", content) else []
     assert found == []
     assert len(archive.planted.values) > 1200

@@ -1,4 +1,7 @@
-"""Compaction and garbage: no value changes, and nothing that anybody needs goes."""
+"""Compaction and garbage: no value changes, and nothing that anybody needs goes.
+
+Objects go on S3 too; that it bears a compaction, `tests/faults/test_writers.py` shows, and a snapshot, `test_erasure.py`.
+"""
 
 import datetime
 import json
@@ -60,21 +63,21 @@ def foreign(store: FeatureStore) -> set[str]:
     return names
 
 
-def test_compaction_changes_files_alone(store_url: str) -> None:
-    store = FeatureStore.open_for_writing(store_url)
+def test_compaction_changes_files_alone(tmp_path: Path) -> None:
+    store = FeatureStore.open_for_writing(str(tmp_path))
     add_specs(store, RADIOMICS_SPEC)
     for number in range(3):
         add_cases(store, case_rows(store, number))
     names = ("volumes", "cases", "rois", "radiomics", "embeddings", "specs")
     before = {name: ordered(store, name) for name in names}
-    opened = FeatureStore(store_url).table("radiomics").dataset()
-    document = compact_store(store_url)
+    opened = FeatureStore(str(tmp_path)).table("radiomics").dataset()
+    document = compact_store(str(tmp_path))
     assert contracts.problems_of(document, "commands/compact.json") == []
     counts = {row["table"]: (row["files_before"], row["files_after"]) for row in document["tables"]}
     assert set(counts) == set(contracts.table_names())
     # Embeddings lie in two partitions.
     assert counts == {**counts, "radiomics": (3, 1), "cases": (3, 1), "embeddings": (6, 2), "specs": (1, 1)}
-    again = FeatureStore(store_url)
+    again = FeatureStore(str(tmp_path))
     for name in names:
         after = ordered(again, name)
         assert after.schema == before[name].schema
@@ -84,7 +87,7 @@ def test_compaction_changes_files_alone(store_url: str) -> None:
     # A writer that knew every row before reads none of them again, and one that comes anew finds them.
     assert store.table("radiomics").append(case_rows(store, 2)["radiomics"]) == 0
     assert again.table("cases").append(case_rows(store, 1)["cases"]) == 0
-    assert [row["files_after"] for row in compact_store(store_url)["tables"]] == [after for _, after in counts.values()]
+    assert [row["files_after"] for row in compact_store(str(tmp_path))["tables"]] == [after for _, after in counts.values()]
 
 
 def test_statistics_stay_with_the_keys(tmp_path: Path) -> None:
@@ -124,24 +127,24 @@ def test_garbage_goes_and_nothing_else(store_url: str) -> None:
         assert {path.name for path in Path(store_url).glob("*/*/*.ome.zarr")} == groups, "empty folders are left"
 
 
-def test_what_snapshots_and_open_readers_need_stays(store_url: str) -> None:
-    store = FeatureStore.open_for_writing(store_url)
+def test_what_snapshots_and_open_readers_need_stays(tmp_path: Path) -> None:
+    store = FeatureStore.open_for_writing(str(tmp_path))
     # Narrow tables alone: what holds for one holds for all.
     for number in range(2):
         add_cases(store, case_rows(store, number, specs=()))
     snapshot, _ = create_snapshot(store, "frozen", Selection(), "test")
-    frozen = FeatureStore(store_url).rois(snapshot="frozen")
+    frozen = FeatureStore(str(tmp_path)).rois(snapshot="frozen")
     add_cases(store, case_rows(store, 2, specs=()))
-    opened = FeatureStore(store_url).table("rois").dataset()
+    opened = FeatureStore(str(tmp_path)).table("rois").dataset()
     assert opened.count_rows() == 3
-    compact_store(store_url)
+    compact_store(str(tmp_path))
     # The reader opened it an hour before the compaction, and an hour is within the time that is left to it.
-    assert collect_garbage(store_url, 24, False, now() + datetime.timedelta(hours=23))["objects"] == 0
+    assert collect_garbage(str(tmp_path), 24, False, now() + datetime.timedelta(hours=23))["objects"] == 0
     assert opened.to_table(columns=["roi_key", "sequence"]).num_rows == 3
-    removed = collect_garbage(store_url, 24, False, now() + TOMORROW)
+    removed = collect_garbage(str(tmp_path), 24, False, now() + TOMORROW)
     assert {found["kind"] for found in removed["removed"]} == {"data_file"}
     assert sum(key.startswith("tables/rois/") for key in removed["keys"]) == 1, "only the third append"
-    again = FeatureStore(store_url)
+    again = FeatureStore(str(tmp_path))
     found = verify_snapshot(again, read_snapshot(again, "frozen"), checksums=True)
     assert {discrepancy.table for discrepancy in found} <= {"specs"}, "the rows name more of them than were written"
     assert same(again.rois(snapshot="frozen"), frozen)
