@@ -42,13 +42,14 @@ Box = tuple[slice, ...]
 
 def box_of(mask_zyx: npt.NDArray[Any]) -> Box:
     """Return the smallest box, an index in each axis, of the voxels above 0; an empty one where none is."""
-    columns = mask_zyx.max(axis=2)
-    planes, rows = np.flatnonzero(columns.max(axis=1)), np.flatnonzero(columns.max(axis=0))
-    if not len(planes):
+    # Over planes, whole rows are compared at once; along rows it would be one by one.
+    rows_columns = mask_zyx.max(axis=0)
+    rows, columns = np.flatnonzero(rows_columns.max(axis=1)), np.flatnonzero(rows_columns.max(axis=0))
+    if not len(rows):
         return (slice(0, 0),) * 3
-    within = tuple(slice(int(index[0]), int(index[-1]) + 1) for index in (planes, rows))
-    along = np.flatnonzero(mask_zyx[within].max(axis=(0, 1)))
-    return (*within, slice(int(along[0]), int(along[-1]) + 1))
+    down, along = (slice(int(index[0]), int(index[-1]) + 1) for index in (rows, columns))
+    planes = np.flatnonzero(mask_zyx[:, down, along].max(axis=(1, 2)))
+    return slice(int(planes[0]), int(planes[-1]) + 1), down, along
 
 
 def voxels_of(mask_zyx: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], ...]:
