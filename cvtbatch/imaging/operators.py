@@ -23,9 +23,11 @@ from cvtbatch.compiled_code import compiled
 NEGLIGIBLE_WEIGHT = 1e-9
 # Samples of the prefilter on either side that reach it: its pole is sqrt(3) - 2.
 _REACH = 16
-# Voxels of a plane that are worked on together, and rows that are turned together: what the cache holds.
-_BLOCK = 1024
-_TILE = 32
+# Voxels of a plane that are worked on together, and rows: as many lines of them as weights reach are what the first cache holds.
+_BLOCK = 256
+_TILE = 128
+# Side of what is turned at once.
+_SQUARE = 16
 
 Array = npt.NDArray[np.float32]
 Vector = npt.NDArray[np.float64]
@@ -104,6 +106,13 @@ def within_plane(plane: npt.NDArray[np.number], down: AxisOperator, along: AxisO
     return out
 
 
+def round_into(
+    out: npt.NDArray[np.integer], top: int, left: int, values: npt.NDArray[np.floating], low: float, high: float
+) -> None:
+    """Write values (y, x) into a plane from a row and a column on, cut to `low` and `high` and rounded half to even."""
+    _round_into(out, top, left, values, values.dtype.type(low), values.dtype.type(high))
+
+
 @compiled
 def _combine_planes(
     planes: npt.NDArray[np.number],
@@ -117,24 +126,12 @@ def _combine_planes(
     for start in range(0, planes.shape[1], _BLOCK):
         stop = min(start + _BLOCK, planes.shape[1])
         for k in range(len(planes)):
-            for x in range(stop - start):
-                block[k, x] = planes[k, start + x]
+            # Rows of their own are what the compiler makes vectors of.
+            plane, row = planes[k, start:stop], block[k]
+            for x in range(len(plane)):
+                row[x] = plane[x]
         for i in range(len(first)):
-            row = out[i, start:stop]
-            row[:] = 0
-            t = 0
-            while t + 4 <= count[i]:
-                w0, w1, w2, w3 = weights[i, t], weights[i, t + 1], weights[i, t + 2], weights[i, t + 3]
-                r0, r1 = block[first[i] + t], block[first[i] + t + 1]
-                r2, r3 = block[first[i] + t + 2], block[first[i] + t + 3]
-                for x in range(len(row)):
-                    row[x] += (w0 * r0[x] + w1 * r1[x]) + (w2 * r2[x] + w3 * r3[x])
-                t += 4
-            while t < count[i]:
-                w0, r0 = weights[i, t], block[first[i] + t]
-                for x in range(len(row)):
-                    row[x] += w0 * r0[x]
-                t += 1
+            _combine(block[first[i] : first[i] + count[i]], weights[i], out[i, start:stop])
 
 
 @compiled
@@ -145,26 +142,55 @@ def _combine_columns(
     tile = zeros((plane.shape[1], _TILE), np.float32)
     sums = empty((len(first), _TILE), np.float32)
     for start in range(0, len(plane), _TILE):
-        rows = min(_TILE, len(plane) - start)
-        for x in range(plane.shape[1]):
-            for r in range(rows):
-                tile[x, r] = plane[start + r, x]
+        stop = min(start + _TILE, len(plane))
+        _turn(plane[start:stop], tile)
         for i in range(len(first)):
-            total = sums[i]
-            total[:] = 0
-            t = 0
-            while t + 4 <= count[i]:
-                w0, w1, w2, w3 = weights[i, t], weights[i, t + 1], weights[i, t + 2], weights[i, t + 3]
-                r0, r1 = tile[first[i] + t], tile[first[i] + t + 1]
-                r2, r3 = tile[first[i] + t + 2], tile[first[i] + t + 3]
-                for r in range(_TILE):
-                    total[r] += (w0 * r0[r] + w1 * r1[r]) + (w2 * r2[r] + w3 * r3[r])
-                t += 4
-            while t < count[i]:
-                w0, r0 = weights[i, t], tile[first[i] + t]
-                for r in range(_TILE):
-                    total[r] += w0 * r0[r]
-                t += 1
-        for r in range(rows):
-            for i in range(len(first)):
-                out[start + r, i] = sums[i, r]
+            _combine(tile[first[i] : first[i] + count[i]], weights[i], sums[i])
+        _turn(sums[:, : stop - start], out[start:stop])
+
+
+@compiled
+def _combine(rows: Array, weights: Array, total: Array) -> None:  # pragma: no cover - compiled
+    """Fill `total` with the weighted sum of rows that are at least as long, four at a time."""
+    total[:] = 0
+    t = 0
+    while t + 4 <= len(rows):
+        w0, w1, w2, w3 = weights[t], weights[t + 1], weights[t + 2], weights[t + 3]
+        r0, r1, r2, r3 = rows[t], rows[t + 1], rows[t + 2], rows[t + 3]
+        for x in range(len(total)):
+            total[x] += (w0 * r0[x] + w1 * r1[x]) + (w2 * r2[x] + w3 * r3[x])
+        t += 4
+    while t < len(rows):
+        w0, r0 = weights[t], rows[t]
+        for x in range(len(total)):
+            total[x] += w0 * r0[x]
+        t += 1
+
+
+@compiled
+def _turn(rows: Array, columns: Array) -> None:  # pragma: no cover - compiled
+    """Write rows as the first of columns, a square at a time."""
+    for start in range(0, len(rows), _SQUARE):
+        for left in range(0, rows.shape[1], _SQUARE):
+            square = rows[start : start + _SQUARE, left : left + _SQUARE]
+            for x in range(square.shape[1]):
+                line = columns[left + x, start : start + len(square)]
+                for y in range(len(square)):
+                    line[y] = square[y, x]
+
+
+@compiled
+def _round_into(
+    out: npt.NDArray[np.integer],
+    top: int,
+    left: int,
+    values: npt.NDArray[np.floating],
+    low: np.floating,
+    high: np.floating,
+) -> None:  # pragma: no cover - compiled
+    for y in range(len(values)):
+        row, whole = values[y], out[top + y, left : left + values.shape[1]]
+        for x in range(len(row)):
+            value = np.rint(row[x])
+            value = low if value < low else value
+            whole[x] = high if value > high else value

@@ -45,13 +45,31 @@ class Parts:
         _fill(self.first[runs], self.stop[runs], found.reshape(-1))
         return found
 
+    def largest(self) -> Mask:
+        """Return the voxels of the largest part, of equal ones the first; none where there is no part."""
+        sizes = self.sizes
+        return self.mask(int(sizes.argmax()) if len(sizes) else -1)
+
+    def reach_rim(self) -> npt.NDArray[np.bool_]:
+        """Say which parts (parts,) touch the first or last row or column of a slice."""
+        rows, columns = self.shape[1:]
+        row, column = np.divmod(self.first, columns)
+        at_rim = (column == 0) | (self.stop % columns == 0) | np.isin(row % rows, (0, rows - 1))
+        found = np.zeros(len(self.sizes), dtype=np.bool_)
+        found[self.part[at_rim]] = True
+        return found
+
     def part_of(self, flat_index: int) -> int:
         """Return the part of a voxel of the mask."""
         return int(self.part[np.searchsorted(self.first, flat_index, side="right") - 1])
 
 
-def connected_parts(mask_zyx: Mask) -> Parts:
-    """Return the parts of a mask, which may have none, as `scipy.ndimage.label` finds them."""
+def connected_parts(mask_zyx: Mask, in_slices: bool = False) -> Parts:
+    """Return the parts of a mask, which may have none, as `scipy.ndimage.label` finds them.
+
+    Args:
+        in_slices: slices are not connected.
+    """
     slices, rows, columns = mask_zyx.shape
     # A column of nothing ends the run of every row.
     ended = np.zeros((slices * rows, columns + 1), dtype=np.bool_)
@@ -63,12 +81,12 @@ def connected_parts(mask_zyx: Mask) -> Parts:
     row = edges[::2] // (columns + 1)
     first, stop = edges[::2] - row, edges[1::2] - row
     begins = np.searchsorted(row, np.arange(slices * rows + 1))
-    return Parts(mask_zyx.shape, first, stop, _join(first, stop, begins, rows, columns))
+    return Parts(mask_zyx.shape, first, stop, _join(first, stop, begins, rows, columns, in_slices))
 
 
 @compiled
 def _join(
-    first: Indices, stop: Indices, begins: Indices, rows: int, columns: int
+    first: Indices, stop: Indices, begins: Indices, rows: int, columns: int, in_slices: bool
 ) -> Indices:  # pragma: no cover - compiled
     """Return the part of each run; those of row r are `begins[r]` to `begins[r + 1]`."""
     # Of each run an earlier one of its part, or itself.
@@ -76,7 +94,7 @@ def _join(
     for row in range(len(begins) - 1):
         if row % rows:
             _join_rows(first, stop, begins, earlier, row, row - 1, columns)
-        if row >= rows:
+        if row >= rows and not in_slices:
             _join_rows(first, stop, begins, earlier, row, row - rows, columns)
     count = 0
     for run in range(len(earlier)):

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import label
 
 from cvtbatch.compiled_arrays import empty, zeros
 from cvtbatch.compiled_code import compiled
 from cvtbatch.geometry import SliceStack
+from cvtbatch.imaging.parts import connected_parts
 from cvtbatch.imaging.triage import TISSUE_HU
 
 Vector = npt.NDArray[np.float64]
@@ -94,7 +94,7 @@ def measure_series(hu_zyx: npt.NDArray[np.int16] | npt.NDArray[np.float32], stac
         "displaced_slices": jump is not None and jump >= DISPLACED_MM,
     }
     return SeriesQuality(
-        head_coverage_mm=float(reach_mm[_largest_part(body).any(axis=(1, 2))].sum()),
+        head_coverage_mm=float(reach_mm[connected_parts(body).largest().any(axis=(1, 2))].sum()),
         brain_ml=brain_ml,
         noise_hu=noise,
         metal_ml=metal_ml,
@@ -117,21 +117,8 @@ def _extent_flags(brain_cm2: Vector, brain_ml: float, normal_up: float) -> dict[
 
 def _enclosed(bone: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Return the blocks that bone separates, within their slice, from the border of the image."""
-    in_slice = np.zeros((3, 3, 3), dtype=bool)
-    in_slice[1] = [[False, True, False], [True, True, True], [False, True, False]]
-    parts, count = label(~bone, structure=in_slice)
-    outside = np.zeros(count + 1, dtype=bool)
-    for border in (0, parts[:, 0], parts[:, -1], parts[:, :, 0], parts[:, :, -1]):
-        outside[border] = True
-    return np.asarray(~outside[parts])
-
-
-def _largest_part(body: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return the largest connected part: the head without the table."""
-    parts, count = label(body)
-    if count == 0:
-        return body
-    return np.asarray(parts == np.bincount(parts.ravel())[1:].argmax() + 1)
+    parts = connected_parts(~bone, in_slices=True)
+    return parts.mask(~parts.reach_rim())
 
 
 def _noise_hu(total: Vector, squares: Vector, brain: npt.NDArray[np.bool_], voxels: int) -> float | None:
@@ -208,13 +195,17 @@ def _reduce_to_blocks(
                     sums[x] += value
                     square_sums[x] += value * value
                     tops[x] = value if value > tops[x] else tops[x]
+            block, block_squares, top = total[k, r], squares[k, r], highest[k, r]
             for c in range(shape[2]):
-                highest[k, r, c] = -np.inf
-                for x in range(c * along, (c + 1) * along):
-                    total[k, r, c] += sums[x]
-                    squares[k, r, c] += square_sums[x]
-                    highest[k, r, c] = max(highest[k, r, c], tops[x])
-                if highest[k, r, c] > METAL_HU:
+                top[c] = -np.inf
+            for x in range(along):
+                for c in range(shape[2]):
+                    column = c * along + x
+                    block[c] += sums[column]
+                    block_squares[c] += square_sums[column]
+                    top[c] = tops[column] if tops[column] > top[c] else top[c]
+            for c in range(shape[2]):
+                if top[c] > METAL_HU:
                     for y in range(down):
                         for x in range(c * along, (c + 1) * along):
                             metal[k] += rows[y, x] > METAL_HU

@@ -16,12 +16,20 @@ import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import AIR_HU, ROUND_OFF, Grid, SliceStack, stored_grid
-from cvtbatch.imaging.operators import AxisOperator, across_planes, bspline_operator, spline_operator, within_plane
+from cvtbatch.imaging.operators import (
+    AxisOperator,
+    across_planes,
+    bspline_operator,
+    round_into,
+    spline_operator,
+    within_plane,
+)
 
 # Slices of the source from which stored ones are made at once; a stored one needs forty.
 _PLANES_AT_ONCE = 64
 Array = npt.NDArray[np.float32]
-Planes = Iterable[tuple[int, npt.NDArray[np.floating]]]
+# Where the first voxel of a plane lies in the volume (z, y, x), and its values.
+Planes = Iterable[tuple[tuple[int, int, int], npt.NDArray[np.floating]]]
 Interpolator = Literal["bspline", "linear", "nearest"]
 
 
@@ -43,12 +51,15 @@ def resample_stack(
 
 
 def _gathered(planes: Planes, grid: Grid, dtype: np.dtype[Any], low: float = -np.inf) -> npt.NDArray[Any]:
-    """Return planes as a volume, rounded half to even and clipped where its values are integers; air where no plane is."""
+    """Return planes as a volume, rounded half to even and cut where its values are integers; air where no plane is."""
     limits = np.iinfo(dtype) if np.issubdtype(dtype, np.integer) else None
     low, high = (max(low, limits.min), limits.max) if limits else (low, np.inf)
     out = np.full(grid.shape_zyx, max(low, AIR_HU), dtype=dtype)
-    for k, plane in planes:
-        out[k] = np.clip(np.rint(plane), low, high) if limits else plane
+    for (z, y, x), plane in planes:
+        if limits:
+            round_into(out[z], y, x, plane, low, high)
+        else:
+            out[z, y : y + plane.shape[0], x : x + plane.shape[1]] = plane
     return out
 
 
@@ -65,17 +76,21 @@ class _Cover:
 
 
 def _resample_planes(hu_zyx: npt.NDArray[np.number], stack: SliceStack, grid: Grid) -> Planes:
-    """Return index and float32 HU (y, x) of every stored slice that lies in the source."""
+    """Return place and float32 HU (y, x) of every stored slice that lies in the source."""
     across, within = _cover_across(stack, grid), _covers_within(stack, grid)
     shape_yx = grid.shape_zyx[1:]
+    down, along = within[0]
     regular = all(cover is within[0] for cover in within)
     stored: Iterable[Array]
     if regular and across.count <= len(hu_zyx):
         fewer = _combined(lambda start, stop: _computable(hu_zyx[start:stop]), across.operator)
-        stored = (_place(plane, *within[0], shape_yx) for plane in fewer)
+        stored = (within_plane(plane, down.operator, along.operator) for plane in fewer)
+        top, left = down.targets.start, along.targets.start
     else:
         stored = _combined(_Placed(hu_zyx, within, shape_yx).window, across.operator)
-    return zip(range(across.targets.start, across.targets.stop), stored, strict=True)
+        top, left = 0, 0
+    places = ((k, top, left) for k in range(across.targets.start, across.targets.stop))
+    return zip(places, stored, strict=True)
 
 
 def _combined(window: Callable[[int, int], npt.NDArray[np.number]], operator: AxisOperator) -> Iterator[Array]:
@@ -201,7 +216,8 @@ def resample_volume(
     )
     if not whole:
         return placed
-    rounded = _gathered(enumerate(sitk.GetArrayViewFromImage(placed)), grid, values.dtype)
+    planes = enumerate(sitk.GetArrayViewFromImage(placed))
+    rounded = _gathered((((k, 0, 0), plane) for k, plane in planes), grid, values.dtype)
     del placed
     return to_image(rounded, grid)
 

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import AIR_HU, Grid, voxels_of
+from cvtbatch.imaging.parts import connected_parts
 
 # Above it is tissue: between air and fat.
 TISSUE_HU = -300
@@ -90,7 +91,7 @@ def require_in_head(mask_zyx: Mask, hu_zyx: Volume, grid: Grid) -> None:
         InputError: `mask_outside_head`, with the share that lies in it.
     """
     step_y, step_x = (min(max(1, round(HEAD_STEP_MM / grid.spacing_mm[axis])), grid.size_xyz[axis]) for axis in (1, 0))
-    tissue = _largest_tissue(hu_zyx[:, step_y // 2 :: step_y, step_x // 2 :: step_x])
+    tissue = connected_parts(hu_zyx[:, step_y // 2 :: step_y, step_x // 2 :: step_x] > TISSUE_HU).largest()
     z, y, x = voxels_of(mask_zyx)
     looked_at = z, np.minimum(y // step_y, tissue.shape[1] - 1), np.minimum(x // step_x, tissue.shape[2] - 1)
     if float(tissue[looked_at].mean()) >= IN_HEAD_SHARE:
@@ -104,19 +105,7 @@ def require_in_head(mask_zyx: Mask, hu_zyx: Volume, grid: Grid) -> None:
         )
 
 
-def _largest_tissue(hu_zyx: Volume) -> npt.NDArray[np.bool_]:
-    """Return the largest connected part above TISSUE_HU; nothing where there is none."""
-    parts, count = ndimage.label(hu_zyx > TISSUE_HU)
-    if count == 0:
-        return np.zeros(hu_zyx.shape, dtype=np.bool_)
-    return np.asarray(parts == np.bincount(parts.ravel())[1:].argmax() + 1)
-
-
 def _filled(tissue: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Return tissue and what it encloses within a slice."""
-    in_plane = np.zeros((3, 3, 3))
-    in_plane[1, 1], in_plane[1, :, 1] = 1, 1
-    holes, _ = ndimage.label(~tissue, structure=in_plane)
-    rim = np.unique(np.concatenate([holes[:, [0, -1]].ravel(), holes[:, :, [0, -1]].ravel()]))
-    outside: npt.NDArray[np.bool_] = np.isin(holes, rim[rim > 0])
-    return ~outside
+    holes = connected_parts(~tissue, in_slices=True)
+    return ~holes.mask(holes.reach_rim())

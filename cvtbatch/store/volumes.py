@@ -38,12 +38,14 @@ from cvtbatch.store.stored_array import StoredArray
 ARRAY = "0"
 SHARD = f"{ARRAY}/c/0/0/0"
 OBJECTS = ("zarr.json", f"{ARRAY}/zarr.json", SHARD)
+BLOCK_BYTES = 1 << 20
 # What a slice is compressed by, as zarr names it, and what does it. HU are parted into their low and high bytes before: beside zstd
-# alone at level 2 that takes half as long, and volumes are 15 % smaller.
+# alone at level 2 that takes a third as long, and volumes are 14 % smaller. A slice is one block (up to 724 x 724 voxels): in the
+# blocks that Blosc would choose, compression takes half as long again for 1 % less.
 COMPRESSORS: dict[str, tuple[BytesBytesCodec, Blosc | Zstd]] = {
     "volume": (
-        BloscCodec(typesize=2, cname="zstd", clevel=1, shuffle="shuffle", blocksize=0),
-        Blosc(cname="zstd", clevel=1, shuffle=Blosc.SHUFFLE, blocksize=0),
+        BloscCodec(typesize=2, cname="zstd", clevel=1, shuffle="shuffle", blocksize=BLOCK_BYTES),
+        Blosc(cname="zstd", clevel=1, shuffle=Blosc.SHUFFLE, blocksize=BLOCK_BYTES),
     ),
     "mask": (ZstdCodec(level=2), Zstd(level=2)),
 }

@@ -19,6 +19,14 @@ def assert_scipys(mask) -> None:
     kept = np.arange(count) % 2 == 0
     assert (parts.mask(kept) == (labels % 2 == 1)).all()
     assert all(parts.part_of(place) == labels.flat[place] - 1 for place in np.flatnonzero(mask)[::7])
+    assert (parts.largest() == (labels == np.bincount(labels.ravel())[1:].argmax() + 1 if count else mask)).all()
+    in_slice = np.zeros((3, 3, 3))
+    in_slice[1] = ndimage.generate_binary_structure(2, 1)
+    labels, count = ndimage.label(mask, structure=in_slice)
+    of_slices = connected_parts(mask, in_slices=True)
+    assert (of_slices.mask(np.arange(count) % 2 == 0) == (labels % 2 == 1)).all()
+    at_rim = np.concatenate([labels[:, [0, -1]].ravel(), labels[:, :, [0, -1]].ravel()])
+    assert np.flatnonzero(of_slices.reach_rim()).tolist() == (np.unique(at_rim[at_rim > 0]) - 1).tolist()
 
 
 @settings(max_examples=100, deadline=None)
