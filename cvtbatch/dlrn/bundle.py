@@ -156,7 +156,7 @@ class Bundle:
                 `store.X_y` and `cvtbatch export` have it. A bundle of a feature set, of regions or of pooled slices takes those
                 of `store.wide(features=..., regions=bundle.regions, pooling=...)`. Features in float32 are scored, with a
                 `cvtbatch.dlrn.RoundedWarning`: the store's are float64.
-            explain: add what contributes most to the DLR signature.
+            explain: add what contributes most to the DLR signature, of several classes to the DLRN's logarithms of odds.
 
         Returns:
             a table for a table; for a DataFrame a DataFrame with its index, where null is NaN or None.

@@ -19,6 +19,7 @@ from cvtbatch.dlrn.clinical_terms import EPILEPSY
 from cvtbatch.dlrn.cohort import Cohort
 from cvtbatch.dlrn.fit import fit_model
 from cvtbatch.dlrn.model_arrays import problems_of
+from cvtbatch.dlrn.nomogram import NO_NOMOGRAM
 from cvtbatch.dlrn.prediction_sets import PredictionSets, coverage_bound
 from cvtbatch.dlrn.recalibration import Function, recalibrate_bundle
 from cvtbatch.dlrn.settings import Model
@@ -239,6 +240,10 @@ def test_folds_that_are_no_models_are_no_bundle(bundle: Bundle, folder: Path) ->
         assert any(message in problem for problem in problems_of(told, changed)), message
     plain = {name: array for name, array in arrays.items() if not name.startswith("harmonisation")}
     assert "of the whole cohort, or of a fold" in problems_of(replace(told, harmonisation=None), plain)[0]
+    first, *others = told.prediction_sets.folds
+    bare = (replace(first, nomogram=NO_NOMOGRAM), *others)
+    without = replace(told, prediction_sets=replace(told.prediction_sets, folds=bare))
+    assert problems_of(without, arrays)[0].startswith("fold-1. nomogram.axes are not dlr and ")
     promised = replace(told, prediction_sets=replace(told.prediction_sets, bound=0.99))
     assert problems_of(promised, arrays) == ["prediction_sets promise what CV+ of so many cases does not"]
 
