@@ -85,7 +85,7 @@ def discretise(values: NDArray[np.floating], calculation: Calculation, first_edg
         raise InputError("too_many_gray_levels", f"{len(levels)} gray levels (limit {MAXIMUM_LEVELS}): widen the bins")
     place = np.zeros(len(present), np.uint16)
     place[levels] = np.arange(1, len(levels) + 1)
-    return GrayLevels(place[codes], levels, present[levels])
+    return GrayLevels(place.take(codes), levels, present[levels])
 
 
 @compiled

@@ -1,11 +1,11 @@
 """Local binary pattern in 3-D: samples on a sphere around each ROI voxel, read from a cubic B-spline.
 
 Of the 42 points of the sphere, 6 lie on the axes, where the spline returns the voxels themselves, up to round-off, and a sample
-ties with its centre wherever two neighbours are equal: round-off decides the code. Hence `prefilter` and the sampling below repeat
-SciPy's products and sums in their order (weights, coefficient x wz x wy x wx, x fastest), as does the
-kurtosis (pairwise sums). Only the loops differ: a run of voxels along x is sampled at once, points of one z and y one after the
-other, and what stands side by side is computed up to a multiple of `_LANES`. SciPy stores the samples in the image's
-own type, so those of an image of integers are whole numbers, and of float32 they and their kurtosis are float32.
+ties with its centre wherever two neighbours are equal: round-off decides the code. Hence `prefilter` and the sampling below
+repeat SciPy's products and sums in their order (weights, coefficient x wz x wy x wx, x fastest), as does the kurtosis (pairwise
+sums). Only the loops differ: a run of voxels along x is sampled at once, points of one z and y one after the other, and what
+stands side by side is computed up to a multiple of `_LANES`. SciPy stores the samples in the image's own type, so those of an
+image of integers are whole numbers, and of float32 they and their kurtosis are float32.
 
 The magnitudes take few values, each reached by many patterns up to its last bit, and a percentile of the image cuts between those
 (RobustMeanAbsoluteDeviation). So they too repeat PyRadiomics' complex products; NumPy rounds such a product once or twice, as the
@@ -32,7 +32,7 @@ from cvtbatch.radiomics.sphere import lay_sphere, numpy_fuses
 
 # Voxels of the spline that a sample sees on either side of its centre: one off, and two beyond.
 _SEEN = 3
-# Voxels that are computed side by side; a run is filled up to a multiple of them.
+# Voxels that are computed side by side, a vector of them; a run is filled up to a multiple.
 _LANES = 4
 
 

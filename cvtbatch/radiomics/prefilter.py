@@ -33,7 +33,7 @@ def spline_coefficients(values: Doubles, near: Sequence[slice]) -> Doubles:
     _filter_axis(lines)
     lines = np.ascontiguousarray(lines[:, y].swapaxes(1, 2))
     _filter_axis(lines)
-    return lines[:, x].swapaxes(1, 2)
+    return np.ascontiguousarray(lines[:, x].swapaxes(1, 2))
 
 
 def _filter_axis(lines: Doubles) -> None:

@@ -147,7 +147,13 @@ def _mesh(
     point = zeros((3, 3), np.float64)
     for z in range(inside.shape[0] - 1):
         for y in range(inside.shape[1] - 1):
+            p, q, r, s = inside[z, y], inside[z, y + 1], inside[z + 1, y], inside[z + 1, y + 1]
+            ahead = 0
             for x in range(inside.shape[2] - 1):
+                # Most cubes have all corners inside, or none.
+                behind, ahead = ahead, p[x + 1] + q[x + 1] + r[x + 1] + s[x + 1]
+                if behind == ahead and ahead % 4 == 0:
+                    continue
                 cube = 0
                 for corner in range(8):
                     cube |= inside[z + corners[corner, 0], y + corners[corner, 1], x + corners[corner, 2]] << corner

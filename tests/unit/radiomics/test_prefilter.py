@@ -13,4 +13,5 @@ def test_coefficients_are_scipys_at_the_voxels_that_are_kept(shape: tuple[int, i
     given, near = values.copy(), tuple(slice(min(1, size - 1), size) for size in shape)
     found = spline_coefficients(values, near)
     assert np.array_equal(found.view(np.int64), spline_filter(values, 3, np.float64, "constant")[near].view(np.int64))
+    assert found.flags.c_contiguous
     assert np.array_equal(values, given)
