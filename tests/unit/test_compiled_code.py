@@ -139,3 +139,40 @@ def test_processes_at_once_compile_a_loop_once_and_take_no_other_types_code(tmp_
     # Each type is compiled by one of them.
     assert sum(int(lines[-1].split()[1]) for lines in (first, second)) == 2
     assert call(("float64", "int64")) == [["9.0 0", "6 0"]]
+
+
+def one_more(value: float) -> float:
+    return value + 1
+
+
+def test_a_listener_is_told_of_what_is_compiled_and_not_of_what_is_loaded(tmp_path: Path) -> None:
+    told: list[int] = []
+    folder()
+    compiled_code.tell_compiled(lambda: told.append(compiled_code.kept_loops()))
+    try:
+        first, second = compiled_code.compiled(one_more), compiled_code.compiled(one_more)
+        (folder() / "imaging_1").mkdir()
+        (folder() / "imaging_1" / "loop.1.nbc").touch()
+        assert (first(1.5), second(1.5), told) == (2.5, 2.5, [1])
+        first(1)
+        assert told == [1, 1]
+    finally:
+        compiled_code.tell_compiled(None)
+
+
+COUNT = """
+import importlib
+from cvtbatch.compiled_code import SOURCES
+from cvtbatch.pipelines.shared.compile_ahead import compile_ahead
+compile_ahead()
+modules = [importlib.import_module("cvtbatch." + name[:-3].replace("/", ".")) for name in SOURCES]
+loops = {loop for module in modules for loop in vars(module).values() if hasattr(loop, "py_func")}
+print(sum(len(loop.signatures) for loop in loops))
+"""
+
+
+def test_a_case_takes_as_many_loops_as_users_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What the tests of this machine have compiled.
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    counted = subprocess.run([sys.executable, "-c", COUNT], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert int(counted.stdout) == compiled_code.CASE_LOOPS
