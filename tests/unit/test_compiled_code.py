@@ -1,5 +1,6 @@
 """Compiled code is kept for a user, a version and a processor, never out of date, and two processes at once take no other's."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cvtbatch import compiled_code
-from tests.support.imports import MODULES, PACKAGE
+from tests.support.imports import MODULES, PACKAGE, parse
 from tests.support.paths import ROOT
 
 KERNEL = """
@@ -59,6 +60,15 @@ def test_sources_are_the_modules_with_compiled_loops() -> None:
     assert sorted(path.relative_to(PACKAGE).as_posix() for path in decorated) == list(compiled_code.SOURCES)
     for path in set(MODULES) - {PACKAGE / "compiled_code.py"}:
         assert "njit" not in path.read_text(encoding="utf-8"), path
+
+
+@pytest.mark.parametrize("source", compiled_code.SOURCES)
+def test_loops_make_their_arrays_by_what_is_not_compiled_anew_for_each_type(source: str) -> None:
+    dear = {f"np.{name}" for name in ("arange", "empty", "empty_like", "full", "ones", "zeros", "zeros_like")}
+    functions = [node for node in ast.walk(parse(PACKAGE / source)) if isinstance(node, ast.FunctionDef)]
+    for loop in (node for node in functions if any("compiled" in ast.unparse(by) for by in node.decorator_list)):
+        called = {ast.unparse(node.func) for node in ast.walk(loop) if isinstance(node, ast.Call)}
+        assert not called & dear, f"{loop.name}: see cvtbatch/compiled_arrays.py"
 
 
 def test_the_folder_follows_version_sources_and_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
