@@ -48,6 +48,9 @@ SOURCES = (
 )
 """Modules with compiled loops."""
 _WRITTEN_INTO_LOOPS = ("compiled_arrays.py", "compiled_code.py")
+CASE_LOOPS = 29
+"""How many loops, each for the types that it is called with, the study's features of a case take at most."""
+_OF_CASES = ("imaging_", "radiomics_")
 LOCK = "lock"
 # What of a processor decides which instructions it has, as /proc/cpuinfo calls it.
 _PROCESSOR = {"vendor_id", "cpu family", "model", "flags", "CPU implementer", "CPU part", "Features"}
@@ -59,6 +62,7 @@ _OPTIONS: dict[str, Any] = {"no_cfunc_wrapper": True, "error_model": "numpy"}
 _settings_lock = threading.Lock()
 _compile_lock = threading.RLock()
 _depth = 0
+_on_compiled: Callable[[], None] | None = None
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -90,7 +94,11 @@ def _compiled(function: Function, nogil: bool) -> Function:
 
     def compile_alone(signature: Any) -> Any:
         with _alone(folder / LOCK), _looking_first(dispatcher.targetctx):
-            return compile_for(signature)
+            misses = dispatcher.stats.cache_misses.total()
+            found = compile_for(signature)
+            if _on_compiled is not None and dispatcher.stats.cache_misses.total() > misses:
+                _on_compiled()
+            return found
 
     dispatcher.compile = compile_alone
     return cast(Function, dispatcher)
@@ -145,6 +153,18 @@ def _looking_first(context: Any) -> Iterator[None]:
 def cache_folder() -> Path | None:
     """Return the folder of this user's compiled code, which is there then; None where none can be kept."""
     return next((folder for folder in _candidates() if _holds_code(folder)), None)
+
+
+def tell_compiled(listener: Callable[[], None] | None) -> None:
+    """Have a listener called after each loop that this process compiles, where another one has not kept it; None for nobody."""
+    global _on_compiled
+    _on_compiled = listener
+
+
+def kept_loops() -> int:
+    """Return how many loops of cases are kept for this user, version and processor."""
+    folder = cache_folder()
+    return 0 if folder is None else sum(path.parent.name.startswith(_OF_CASES) for path in folder.rglob("*.nbc"))
 
 
 def is_cold() -> bool:

@@ -54,6 +54,8 @@ def main() -> NoReturn:
         leave_pandas_out()
     try:
         code = cli.main(standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.exceptions.Abort:
         say("Interrupted. What was committed is safe; the same command continues.", err=True)
         _leave(exit_code() or CANNOT_RUN)

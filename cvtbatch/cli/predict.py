@@ -67,6 +67,7 @@ def predict(
     """
     import cvtbatch
     from cvtbatch.dlrn.bundle import load_bundle
+    from cvtbatch.engine import compilation_told
     from cvtbatch.pipelines.cases.case_inputs import read_inputs, resolve_recipe
     from cvtbatch.pipelines.cases.case_source import CaseSource
     from cvtbatch.pipelines.cases.predict import predict_case
@@ -84,7 +85,8 @@ def predict(
     source.require_files()
     loaded = load_bundle(bundle)
     recipe = resolve_recipe(loaded, read_job("extract", job, overrides), given)
-    found = predict_case(loaded, read_inputs(source, recipe), values, center)
+    with compilation_told(lambda line: say(line, err=True)):
+        found = predict_case(loaded, read_inputs(source, recipe), values, center)
     if html is not None:
         write_card(html, found.card, f"cvtbatch {cvtbatch.__version__}")
     if as_json:

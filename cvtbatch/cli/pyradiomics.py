@@ -134,7 +134,7 @@ def pyradiomics(
             workers = min(jobs, len(batch.cases))
             config = LocalWorkers(workers if workers > 1 else 0, gpus=False, dashboard=False)
             with _open_output(out) as file:
-                with open_cluster(config) as cluster:
+                with open_cluster(config, on_notice=log.warning) as cluster:
                     rows = [_told(row, log) for row in compute_batch(batch, customization, out_dir, cluster)]
                 write_rows(rows, file, output, paths, batch.folder, skip_nans=skip_nans)
             failed = sum(row.problem is not None for row in rows)

@@ -2,6 +2,7 @@
 
 from cvtbatch.engine.cluster import Cluster, open_cluster
 from cvtbatch.engine.cluster_file import ClusterConfig, ExternalScheduler, LocalWorkers, SlurmJobs, read_cluster_file
+from cvtbatch.engine.compilation import compilation_told
 from cvtbatch.engine.execution import run
 from cvtbatch.engine.memory import NeedsMemory, require_memory
 from cvtbatch.engine.outcome import Done, Expired, Lost, Outcome, TooLarge, Undone
@@ -22,6 +23,7 @@ __all__ = [
     "SlurmJobs",
     "TooLarge",
     "Undone",
+    "compilation_told",
     "default_workers",
     "leave_repeated_script",
     "open_cluster",

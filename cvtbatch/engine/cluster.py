@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cvtbatch.engine.cluster_file import ClusterConfig, ExternalScheduler, LocalWorkers
+from cvtbatch.engine.compilation import compilation_told, follow_workers
 from cvtbatch.extras import installed, require
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def open_cluster(
     Args:
         config: a number is that of processes on this machine; 0 for none but this one.
         gpus: of this machine, as CUDA_VISIBLE_DEVICES names them; local processes own one each.
-        on_notice: called with what is waited for, where that may take long.
+        on_notice: called with what is waited for, where that may take long, and with what is compiled.
 
     Raises:
         InputError: a connection beyond this machine would not be encrypted, or certificates cannot be used.
@@ -66,29 +67,33 @@ def open_cluster(
     if isinstance(config, int):
         config = LocalWorkers(config)
     if isinstance(config, LocalWorkers):
-        with _open_local(config, gpus if config.gpus else ()) as cluster:
+        with _open_local(config, gpus if config.gpus else (), on_notice) as cluster:
             yield cluster
     elif isinstance(config, ExternalScheduler):
         from cvtbatch.engine.connection import connect
 
         with connect(config, on_notice) as client:
+            follow_workers(client, on_notice, elsewhere=True)
             yield Cluster(client, config.description, threads=1)
     else:
         require("a cluster on Slurm needs", "cryptography")
         from cvtbatch.engine.slurm import start_jobs
 
         with start_jobs(config, on_notice) as (client, dashboard):
+            follow_workers(client, on_notice, elsewhere=True)
             yield Cluster(client, config.description, threads=1, dashboard=dashboard if installed("bokeh") else None)
 
 
 @contextmanager
-def _open_local(config: LocalWorkers, gpus: Sequence[str]) -> Iterator[Cluster]:
+def _open_local(config: LocalWorkers, gpus: Sequence[str], on_notice: Callable[[str], None]) -> Iterator[Cluster]:
     if config.workers == 0:
-        yield Cluster(None, "inline", threads=None)
+        with compilation_told(on_notice):
+            yield Cluster(None, "inline", threads=None)
         return
     from cvtbatch.engine.local import start_local
 
     with start_local(config, gpus) as client:
+        follow_workers(client, on_notice, elsewhere=False)
         workers = max(config.workers, len(gpus))
         yield Cluster(
             client,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cvtbatch.compiled_arrays import empty
 from cvtbatch.compiled_code import compiled
 
 Mask = npt.NDArray[np.bool_]
@@ -90,7 +91,9 @@ def _join(
 ) -> Indices:  # pragma: no cover - compiled
     """Return the part of each run; those of row r are `begins[r]` to `begins[r + 1]`."""
     # Of each run an earlier one of its part, or itself.
-    earlier = np.arange(len(first))
+    earlier = empty(len(first), np.int64)
+    for run in range(len(first)):
+        earlier[run] = run
     for row in range(len(begins) - 1):
         if row % rows:
             _join_rows(first, stop, begins, earlier, row, row - 1, columns)

@@ -188,8 +188,10 @@ def _mesh(
 def _row_ends(inside: NDArray[np.uint8]) -> NDArray[np.int64]:  # pragma: no cover - compiled
     """Return, in half voxels, (z, y) rows of the mesh with their first and last vertex along x: (rows, 4)."""
     nz, ny, nx = inside.shape
-    first = np.full((2 * nz, 2 * ny), 2 * nx, np.int64)
-    last = np.full((2 * nz, 2 * ny), -1, np.int64)
+    first, last = empty((2 * nz, 2 * ny), np.int64), empty((2 * nz, 2 * ny), np.int64)
+    for i in range(2 * nz):
+        for j in range(2 * ny):
+            first[i, j], last[i, j] = 2 * nx, -1
     for z in range(nz - 1):
         for y in range(ny - 1):
             for x in range(nx - 1):
@@ -207,7 +209,7 @@ def _row_ends(inside: NDArray[np.uint8]) -> NDArray[np.int64]:  # pragma: no cov
             if last[i, j] >= 0:
                 rows[count, 0], rows[count, 1], rows[count, 2], rows[count, 3] = i, j, first[i, j], last[i, j]
                 count += 1
-    return rows[:count].copy()
+    return rows[:count]
 
 
 @compiled

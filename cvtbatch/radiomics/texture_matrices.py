@@ -222,13 +222,13 @@ def _fill_glcm_and_glrlm(
     width, equal = np.uint32(n_codes + longest), np.uint32(n_codes - 1)
     ahead = zeros(len(codes), np.uint16)
     widest = np.int64(0)
-    for span in spans:
-        widest = max(widest, np.int64(span[3] - span[2]))
+    for s in range(len(spans)):
+        widest = max(widest, np.int64(spans[s, 3] - spans[s, 2]))
     cells = empty(widest, np.uint32)
     for a in range(len(steps)):
         flat = counts[a].reshape(-1)
-        for span in spans:
-            start, count = np.int64(span[2]), np.int64(span[3] - span[2])
+        for s in range(len(spans)):
+            start, count = np.int64(spans[s, 2]), np.int64(spans[s, 3] - spans[s, 2])
             here, before = codes[start : start + count], codes[start - steps[a] : start - steps[a] + count]
             ahead_here, ahead_before = ahead[start : start + count], ahead[start - steps[a] : start - steps[a] + count]
             for t in range(count):
@@ -236,8 +236,8 @@ def _fill_glcm_and_glrlm(
             for t in range(count):
                 column = equal + np.uint32(ahead_here[t]) if here[t] == before[t] else np.uint32(before[t])
                 cells[t] = np.uint32(here[t]) * width + column
-            for n in range(span[0], span[1]):
-                flat[cells[positions[n] - span[2]]] += 1
+            for n in range(spans[s, 0], spans[s, 1]):
+                flat[cells[positions[n] - spans[s, 2]]] += 1
     pairs, reaching = counts[:, :, :n_codes], counts[:, :, n_codes:]
     runs = zeros((len(steps), n_codes - 1, longest), np.int32)
     most = 0
@@ -273,11 +273,11 @@ def _fill_gldm_and_ngtdm(
     dependences = zeros((len(levels), 2 * len(steps) + 1), np.int64)
     contrasts = zeros(len(levels), np.float64)
     widest = np.int64(0)
-    for span in spans:
-        widest = max(widest, np.int64(span[3] - span[2]))
+    for s in range(len(spans)):
+        widest = max(widest, np.int64(spans[s, 3] - spans[s, 2]))
     equal_of, total_of = empty(widest, np.int32), empty(widest, np.int32)
-    for span in spans:
-        start, count = np.int64(span[2]), np.int64(span[3] - span[2])
+    for s in range(len(spans)):
+        start, count = np.int64(spans[s, 2]), np.int64(spans[s, 3] - spans[s, 2])
         here, equal, total = grays[start : start + count], equal_of[:count], total_of[:count]
         equal[:] = 0
         total[:] = 0
@@ -293,8 +293,8 @@ def _fill_gldm_and_ngtdm(
                 for t in range(count):
                     equal[t] += np.int32(ahead[t] != 0 and abs(ahead[t] - here[t]) <= gldm_a)
                     equal[t] += np.int32(behind[t] != 0 and abs(behind[t] - here[t]) <= gldm_a)
-        for n in range(span[0], span[1]):
-            t, code = positions[n] - span[2], codes[positions[n]]
+        for n in range(spans[s, 0], spans[s, 1]):
+            t, code = positions[n] - spans[s, 2], codes[positions[n]]
             dependences[code, equal[t]] += 1
             if neighbours[n] > 0:
                 contrasts[code] += abs(levels[code] - total[t] / neighbours[n])
@@ -315,8 +315,8 @@ def _find_glszm_zones(
     Where two earlier neighbours touch each other and have the same code, they are in one zone already: one of them is enough.
     """
     equal = zeros(len(codes), np.uint16)
-    for span in spans:
-        start, count = np.int64(span[2]), np.int64(span[3] - span[2])
+    for s in range(len(spans)):
+        start, count = np.int64(spans[s, 2]), np.int64(spans[s, 3] - spans[s, 2])
         here, bits = codes[start : start + count], equal[start : start + count]
         for a in range(len(steps)):
             before = codes[start - steps[a] : start - steps[a] + count]

@@ -5,19 +5,23 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 import cvtbatch
+from cvtbatch import compiled_code
 from cvtbatch.engine import Cluster, Done, Expired, Lost, open_cluster, run
 from cvtbatch.engine.execution import run_inline
 from cvtbatch.errors import ResourceError, StorageError
 from cvtbatch.library_versions import library_versions
 
+NOTICES: list[str] = []
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    with open_cluster(2) as opened:
+    with open_cluster(2, on_notice=NOTICES.append) as opened:
         yield opened
 
 
@@ -43,6 +47,21 @@ def test_a_worker_of_another_version_computes_nothing(
     assert f"cvtbatch {cvtbatch.__version__} (here 99.1)" in refused.value.message
     assert "worker tcp://127.0.0.1:" in refused.value.message
     assert not list(tmp_path.iterdir())
+
+
+def compile_as_the_third(number: int) -> int:
+    with mock.patch("cvtbatch.engine.compilation.kept_loops", return_value=3):
+        assert compiled_code._on_compiled is not None
+        compiled_code._on_compiled()
+    return number
+
+
+def test_a_worker_tells_what_it_compiles(cluster: Cluster) -> None:
+    list(run(cluster, compile_as_the_third, [1]))
+    end = time.monotonic() + 30
+    while not NOTICES and time.monotonic() < end:
+        time.sleep(0.05)
+    assert NOTICES == ["compiling, once for this user and version: 3 of up to 29 loops"]
 
 
 def test_the_window_is_bounded(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

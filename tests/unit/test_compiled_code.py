@@ -1,5 +1,6 @@
 """Compiled code is kept for a user, a version and a processor, never out of date, and two processes at once take no other's."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cvtbatch import compiled_code
-from tests.support.imports import MODULES, PACKAGE
+from tests.support.imports import MODULES, PACKAGE, parse
 from tests.support.paths import ROOT
 
 KERNEL = """
@@ -59,6 +60,15 @@ def test_sources_are_the_modules_with_compiled_loops() -> None:
     assert sorted(path.relative_to(PACKAGE).as_posix() for path in decorated) == list(compiled_code.SOURCES)
     for path in set(MODULES) - {PACKAGE / "compiled_code.py"}:
         assert "njit" not in path.read_text(encoding="utf-8"), path
+
+
+@pytest.mark.parametrize("source", compiled_code.SOURCES)
+def test_loops_make_their_arrays_by_what_is_not_compiled_anew_for_each_type(source: str) -> None:
+    dear = {f"np.{name}" for name in ("arange", "empty", "empty_like", "full", "ones", "zeros", "zeros_like")}
+    functions = [node for node in ast.walk(parse(PACKAGE / source)) if isinstance(node, ast.FunctionDef)]
+    for loop in (node for node in functions if any("compiled" in ast.unparse(by) for by in node.decorator_list)):
+        called = {ast.unparse(node.func) for node in ast.walk(loop) if isinstance(node, ast.Call)}
+        assert not called & dear, f"{loop.name}: see cvtbatch/compiled_arrays.py"
 
 
 def test_the_folder_follows_version_sources_and_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,3 +149,40 @@ def test_processes_at_once_compile_a_loop_once_and_take_no_other_types_code(tmp_
     # Each type is compiled by one of them.
     assert sum(int(lines[-1].split()[1]) for lines in (first, second)) == 2
     assert call(("float64", "int64")) == [["9.0 0", "6 0"]]
+
+
+def one_more(value: float) -> float:
+    return value + 1
+
+
+def test_a_listener_is_told_of_what_is_compiled_and_not_of_what_is_loaded(tmp_path: Path) -> None:
+    told: list[int] = []
+    folder()
+    compiled_code.tell_compiled(lambda: told.append(compiled_code.kept_loops()))
+    try:
+        first, second = compiled_code.compiled(one_more), compiled_code.compiled(one_more)
+        (folder() / "imaging_1").mkdir()
+        (folder() / "imaging_1" / "loop.1.nbc").touch()
+        assert (first(1.5), second(1.5), told) == (2.5, 2.5, [1])
+        first(1)
+        assert told == [1, 1]
+    finally:
+        compiled_code.tell_compiled(None)
+
+
+COUNT = """
+import importlib
+from cvtbatch.compiled_code import SOURCES
+from cvtbatch.pipelines.shared.compile_ahead import compile_ahead
+compile_ahead()
+modules = [importlib.import_module("cvtbatch." + name[:-3].replace("/", ".")) for name in SOURCES]
+loops = {loop for module in modules for loop in vars(module).values() if hasattr(loop, "py_func")}
+print(sum(len(loop.signatures) for loop in loops))
+"""
+
+
+def test_a_case_takes_as_many_loops_as_users_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What the tests of this machine have compiled.
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    counted = subprocess.run([sys.executable, "-c", COUNT], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert int(counted.stdout) == compiled_code.CASE_LOOPS

@@ -28,7 +28,7 @@ def first_steps(
         return replace(config, workers=0), ()
     words = []
     if settings.only != "embeddings" and is_cold():
-        words.append("nothing is compiled yet for this user and version: compiling once, about 15 s of the first case")
+        words.append("nothing is compiled yet for this user and version: compiling once, about 13 s of the first case")
     if config.workers:
         words.append(f"starting {config.workers} worker{'s' if config.workers > 1 else ''}")
     return config, tuple(words)

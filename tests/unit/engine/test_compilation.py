@@ -1,0 +1,21 @@
+"""Lines of what is compiled: the first at once, the last, and between them one now and then."""
+
+import pytest
+
+from cvtbatch.compiled_code import CASE_LOOPS
+from cvtbatch.engine.compilation import CompilationLines
+
+
+def test_lines_tell_how_far_each_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    told: list[str] = []
+    lines = CompilationLines(told.append)
+    for kept in range(1, CASE_LOOPS + 3):
+        lines(kept)
+        now += 0.4
+    lines(1, "10.0.0.5")
+    assert told == [
+        *(f"compiling, once for this user and version: {kept} of up to 29 loops" for kept in (1, 14, 27, 29)),
+        "compiling, once for this user and version at 10.0.0.5: 1 of up to 29 loops",
+    ]
