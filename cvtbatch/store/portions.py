@@ -108,6 +108,9 @@ class _Held:
     def stream(self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None) -> Iterator[pa.RecordBatch]:
         return iter(self.read(columns, where, pin).to_batches())
 
+    def in_groups(self, columns: Sequence[str], pin: Pin, most_bytes: int) -> Iterator[pa.Table]:
+        return iter([self.rows.select(list(columns))])
+
     def in_order(
         self, columns: Sequence[str], places: npt.NDArray[np.int64], pin: Pin, most_bytes: int
     ) -> Iterator[pa.Table]:

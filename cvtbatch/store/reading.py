@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -39,9 +38,9 @@ from cvtbatch.store.row_keys import (
 from cvtbatch.store.tables import Pin, newest
 
 # Of how many bytes columns are read together where a whole table is gone through.
-GROUP_BYTES = 96 * 2**20
+GROUP_BYTES = 48 * 2**20
 # And of how many, where rows come in parts, over and over.
-PART_BYTES = 48 * 2**20
+PART_BYTES = 96 * 2**20
 # And how many rows where a value is a vector of some thousand numbers.
 PART_ROWS = 2**13
 
@@ -71,6 +70,7 @@ class Rows(Protocol):
     def stream(
         self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None
     ) -> Iterator[pa.RecordBatch]: ...
+    def in_groups(self, columns: Sequence[str], pin: Pin, most_bytes: int) -> Iterator[pa.Table]: ...
     def in_order(
         self, columns: Sequence[str], places: npt.NDArray[np.int64], pin: Pin, most_bytes: int
     ) -> Iterator[pa.Table] | None: ...
@@ -196,16 +196,10 @@ class View:
         names = list(self.contract("rois").arrow().names if columns is None else columns)
         return self.rows("rois", list(dict.fromkeys([*names, REGION])), spec_ids).filter(IS_OUTLINE).select(names)
 
-    def column_groups(
-        self, name: str, columns: Sequence[str], indices: pa.Array, where: pc.Expression | None = None
-    ) -> Iterator[pa.Table]:
-        """Yield some rows of a table, as many columns at a time as memory is meant to hold, by what the first rows take."""
-        for sample in islice(self.stream(name, columns, where), 1):
-            room = GROUP_BYTES * sample.num_rows // max(1, len(indices))
-            for group in _groups({column: sample[column].nbytes for column in columns}, room):
-                yield self.read(name, group, where).take(indices)
-                # Else the allocator keeps what the columns were in before they were in order.
-                pa.default_memory_pool().release_unused()
+    def in_groups(self, name: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Yield all rows of a table in stored order, some columns at a time as memory is meant to hold; see `Table.in_groups`."""
+        pin = self.pin(name)
+        return iter(()) if pin is None else self._tables[name].in_groups(columns, pin, GROUP_BYTES)
 
     def in_order(self, name: str, columns: Sequence[str], indices: pa.Array) -> Iterator[pa.Table] | None:
         """Return some rows of a table, in their order, a part of rows and of columns of numbers at a time; see `Table.in_order`."""
@@ -380,15 +374,3 @@ class View:
         ]
         origin = {"cvtbatch": json.dumps({**self.label, **spec_ids})}
         return rows.cast(pa.schema(fields, metadata=origin))
-
-
-def _groups(sizes: Mapping[str, int], room: int) -> Iterator[list[str]]:
-    """Yield columns, in order, as many together as there is room for, at least one."""
-    group: list[str] = []
-    for column, size in sizes.items():
-        if group and sum(sizes[other] for other in group) + size > room:
-            yield group
-            group = []
-        group.append(column)
-    if group:
-        yield group
