@@ -55,23 +55,23 @@ class OpenFiles:
             self._kept = dict(zip(self._paths, _ahead(self._open, self._paths, FILES_AT_ONCE), strict=True))
         return self
 
-    def parts(self, columns: Sequence[str], together: int) -> Iterator[pa.Table]:
-        """Yield some columns of the rows, file by file, so many of which are read at a time."""
+    def parts(self, columns: Sequence[str], together: int, work: Callable[[pa.Table], Result]) -> Iterator[Result]:
+        """Yield what is made of some columns of the rows, file by file, so many of which are in work at a time."""
         # An expression does not tell which columns it names, but its text does; a column too many only costs time.
         named, asked = "" if self._where is None else str(self._where), {*columns}
         needed = [name for name in self._schema.names if name in asked or name in named]
         query = Query(pa.schema([self._schema.field(name) for name in needed]), self._where)
 
-        def read(path: str) -> pa.Table:
+        def read(path: str) -> Result:
             rows = (self._kept.get(path) or self._open(path)).read(query)
-            return (rows if self._where is None else rows.filter(self._where)).select(list(columns))
+            return work((rows if self._where is None else rows.filter(self._where)).select(list(columns)))
 
         return _ahead(read, self._paths, together)
 
     def read(self, columns: Sequence[str]) -> pa.Table:
         """Return some columns of all rows."""
         nothing = pa.schema([self._schema.field(name) for name in columns]).empty_table()
-        return pa.concat_tables([nothing, *self.parts(columns, FILES_AT_ONCE)])
+        return pa.concat_tables([nothing, *self.parts(columns, FILES_AT_ONCE, lambda rows: rows)])
 
 
 def _ahead(work: Callable[[Item], Result], items: Iterable[Item], together: int) -> Iterator[Result]:

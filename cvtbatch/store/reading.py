@@ -6,10 +6,10 @@ version, and a row before what it stands on, so that a reader beside writers see
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,7 @@ GROUP_BYTES = 48 * 2**20
 PART_BYTES = 96 * 2**20
 # And how many rows where a value is a vector of some thousand numbers.
 PART_ROWS = 2**13
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,13 @@ class Rows(Protocol):
     def stream(
         self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None
     ) -> Iterator[pa.RecordBatch]: ...
+    def reduced(
+        self,
+        columns: Sequence[str],
+        where: pc.Expression | None,
+        pin: Pin | None,
+        work: Callable[[pa.Table], Result],
+    ) -> Iterator[Result]: ...
     def in_groups(self, columns: Sequence[str], pin: Pin, most_bytes: int) -> Iterator[pa.Table]: ...
     def in_order(
         self, columns: Sequence[str], places: npt.NDArray[np.int64], pin: Pin, most_bytes: int
@@ -124,6 +132,17 @@ class View:
         """Yield all rows of a table, current or not, in stored order, some at a time."""
         pin = self.pin(name)
         return iter(()) if pin is None else self._tables[name].stream(columns, where, pin)
+
+    def reduced(
+        self,
+        name: str,
+        columns: Sequence[str],
+        where: pc.Expression | None,
+        work: Callable[[pa.Table], Result],
+    ) -> Iterator[Result]:
+        """Yield what is made of all rows of a table, current or not, in stored order, where they are read; see `Table.reduced`."""
+        pin = self.pin(name)
+        return iter(()) if pin is None else self._tables[name].reduced(columns, where, pin, work)
 
     def newest(self, name: str) -> pa.Table:
         """Return the newest row of every key of a table, whether or not what it stands on is current."""
@@ -232,7 +251,7 @@ class View:
 
     @cached_property
     def _currency(self) -> Currency:
-        return Currency(self.contract, self.stream, self._restrictions())
+        return Currency(self.contract, self.reduced, self._restrictions())
 
     def _restrictions(self) -> dict[str, list[str]]:
         """Return the values that the selection leaves, by column; none where it does not restrict that column."""

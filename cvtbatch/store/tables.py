@@ -12,8 +12,9 @@ import operator
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,7 @@ from cvtbatch.store.table_log import APP_ID, ATTEMPTS, TableLog
 # Rows that are looked at, and files that are read, at a time where a table is gone through.
 ROWS_TOGETHER = 8192
 FILES_TOGETHER = 4
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,8 +262,15 @@ class Table:
     def _stream(
         self, files: Sequence[str], columns: Sequence[str], where: pc.Expression | None
     ) -> Iterator[pa.RecordBatch]:
-        for rows in self._opened(files, where).parts(columns, FILES_TOGETHER):
+        for rows in self._opened(files, where).parts(columns, FILES_TOGETHER, lambda rows: rows):
             yield from (batch for batch in rows.to_batches(max_chunksize=ROWS_TOGETHER) if batch.num_rows)
+
+    def reduced(
+        self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None, work: Callable[[pa.Table], Result]
+    ) -> Iterator[Result]:
+        """Yield what is made of rows, file by file, as for `stream`, by the threads that read them."""
+        files, where = self._files_of(pin), _all([where, self._until(pin)])
+        return self._opened(files, where).parts(columns, FILES_TOGETHER, work)
 
     def current(self, columns: Sequence[str] | None = None, pin: Pin | None = None) -> pa.Table:
         """Return the newest row of every key."""
