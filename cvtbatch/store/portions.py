@@ -107,8 +107,11 @@ class _Held:
         rows = rows if roi_keys is None else rows.filter(pc.field("roi_key").isin(roi_keys))
         return rows if columns is None else rows.select(list(columns))
 
-    def stream(self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None) -> Iterator[pa.RecordBatch]:
-        return iter(self.read(columns, where, pin).to_batches())
+    def stream(
+        self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None, run_ids: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        rows = self.read(columns, where, pin)
+        return iter((rows if run_ids is None else rows.filter(pc.field("run_id").isin(run_ids))).to_batches())
 
     def reduced(
         self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None, work: Callable[[pa.Table], Result]

@@ -69,14 +69,10 @@ class Rows(Protocol):
         roi_keys: pa.Array | None = None,
     ) -> pa.Table: ...
     def stream(
-        self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None
+        self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None, run_ids: Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]: ...
     def reduced(
-        self,
-        columns: Sequence[str],
-        where: pc.Expression | None,
-        pin: Pin | None,
-        work: Callable[[pa.Table], Result],
+        self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None, work: Callable[[pa.Table], Result]
     ) -> Iterator[Result]: ...
     def in_groups(self, columns: Sequence[str], pin: Pin, most_bytes: int) -> Iterator[pa.Table]: ...
     def in_order(
@@ -128,17 +124,19 @@ class View:
             return schema.empty_table().select(schema.names if columns is None else list(columns))
         return self._tables[name].read(columns, where, pin, roi_keys)
 
-    def stream(self, name: str, columns: Sequence[str], where: pc.Expression | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield all rows of a table, current or not, in stored order, some at a time."""
-        pin = self.pin(name)
-        return iter(()) if pin is None else self._tables[name].stream(columns, where, pin)
-
-    def reduced(
+    def stream(
         self,
         name: str,
         columns: Sequence[str],
-        where: pc.Expression | None,
-        work: Callable[[pa.Table], Result],
+        where: pc.Expression | None = None,
+        run_ids: Sequence[str] | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield all rows of a table, current or not, or those of some runs, in stored order, some at a time."""
+        pin = self.pin(name)
+        return iter(()) if pin is None else self._tables[name].stream(columns, where, pin, run_ids)
+
+    def reduced(
+        self, name: str, columns: Sequence[str], where: pc.Expression | None, work: Callable[[pa.Table], Result]
     ) -> Iterator[Result]:
         """Yield what is made of all rows of a table, current or not, in stored order, where they are read; see `Table.reduced`."""
         pin = self.pin(name)

@@ -254,10 +254,20 @@ class Table:
         return self._opened(files, where, schema).read(schema.names if columns is None else columns)
 
     def stream(
-        self, columns: Sequence[str], where: pc.Expression | None = None, pin: Pin | None = None
+        self,
+        columns: Sequence[str],
+        where: pc.Expression | None = None,
+        pin: Pin | None = None,
+        run_ids: Sequence[str] | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield rows of the newest or a pinned version in stored order, some at a time; few more than these are in memory."""
-        return self._stream(self._files_of(pin), columns, _all([where, self._until(pin)]))
+        """Yield rows of the newest or a pinned version in stored order, some at a time; few more than these are in memory.
+
+        Args:
+            run_ids: of these runs alone, at least one; only files in which the log says that they may be are opened.
+        """
+        predicate = None if run_ids is None else " OR ".join(f"run_id = {_literal(run_id)}" for run_id in run_ids)
+        of_runs = None if run_ids is None else pc.field("run_id").isin(pa.array(run_ids, pa.string()))
+        return self._stream(self._files_of(pin, predicate), columns, _all([of_runs, where, self._until(pin)]))
 
     def _stream(
         self, files: Sequence[str], columns: Sequence[str], where: pc.Expression | None

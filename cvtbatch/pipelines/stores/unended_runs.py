@@ -72,11 +72,10 @@ def read_committed(view: View, run_ids: Collection[str], sets: Collection[str]) 
     found = {run_id: Committed() for run_id in run_ids}
     if not found:
         return found
-    of_these = pc.field("run_id").isin(pa.array(found, pa.string()))
     values = (*VALUES, *sets)
     for table in (*OTHERS, *values):
         columns = ["run_id", "case_key", "recorded_at", *(["resolved"] if table == "failures" else [])]
-        for rows in view.stream(table, columns, of_these):
+        for rows in view.stream(table, columns, run_ids=list(found)):
             for run_id, run in found.items():
                 _take(run, table, rows.filter(pc.equal(rows["run_id"], run_id)), has_values=table in values)
     return found
