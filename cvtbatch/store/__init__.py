@@ -16,7 +16,7 @@ from cvtbatch.store.erasure import Erasure, erase_case
 from cvtbatch.store.feature_sets import NAME as SET_NAME
 from cvtbatch.store.feature_sets import set_contract, set_table
 from cvtbatch.store.feature_store import FeatureStore
-from cvtbatch.store.fingerprints import Fingerprints, are_among, fingerprints_of
+from cvtbatch.store.fingerprints import Fingerprints, are_among, fingerprints_of, newest_of
 from cvtbatch.store.location import Location
 from cvtbatch.store.pairs import pair_rows, pair_schema
 from cvtbatch.store.pooled_embeddings import incomplete_outlines
@@ -65,6 +65,7 @@ __all__ = [
     "feature_columns",
     "fingerprints_of",
     "incomplete_outlines",
+    "newest_of",
     "pair_rows",
     "pair_schema",
     "read_snapshot",

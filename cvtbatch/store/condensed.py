@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cvtbatch.store.fingerprints import Fingerprints, Key, fingerprints_by
+from cvtbatch.store.fingerprints import ROWS_TOGETHER, Fingerprints, Key, fingerprints_by
 
 Places = npt.NDArray[np.int64]
 
@@ -26,25 +26,27 @@ class Condensed:
     others: pa.Table
 
     @classmethod
-    def of(
-        cls, batches: Iterable[pa.RecordBatch], schema: pa.Schema, keys: Sequence[Key], others: Sequence[str]
-    ) -> "Condensed":
-        """Reduce rows, none of which is in memory once the next ones are taken.
-
-        Args:
-            schema: that they have the columns of.
-        """
-        schema = pa.schema([schema.field(name) for name in others])
-        count, stacks, rest = 0, {key: _Stack() for key in keys}, []
-        for batch in batches:
-            count += batch.num_rows
-            rest.append(batch.select(schema.names))
+    def of(cls, rows: pa.Table, keys: Sequence[Key], others: Sequence[str]) -> "Condensed":
+        """Reduce rows."""
+        stacks = {key: _Stack() for key in keys}
+        for batch in rows.to_batches(ROWS_TOGETHER):
             for key, found in fingerprints_by(batch, keys).items() if batch.num_rows else ():
                 stacks[key].add(found)
+        return cls(rows.num_rows, {key: stack.whole() for key, stack in stacks.items()}, rows.select(list(others)))
+
+    @classmethod
+    def joined(cls, parts: Iterable["Condensed"], keys: Sequence[Key], others: pa.Schema) -> "Condensed":
+        """Join rows that were reduced part by part."""
+        count, stacks, rest = 0, {key: _Stack() for key in keys}, [others.empty_table()]
+        for part in parts:
+            count += part.count
+            rest.append(part.others)
+            for key in keys:
+                stacks[key].add(part.keys[key])
         by_key = {key: stack.whole() for key, stack in stacks.items()}
         # Else the allocator keeps what the columns and small pieces of many batches were in.
         pa.default_memory_pool().release_unused()
-        return cls(count, by_key, pa.Table.from_batches(rest, schema))
+        return cls(count, by_key, pa.concat_tables(rest))
 
     def select(self, keys: Sequence[Key], others: Sequence[str]) -> "Condensed":
         """Return some of what is said of the rows."""

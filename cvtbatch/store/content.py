@@ -7,6 +7,7 @@ out, so that columns which a table gains later change no digest.
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ import pyarrow.compute as pc
 from cvtbatch.spec import digest
 
 DIGEST_FORMAT = "cvtbatch-content-1"
+# Columns that are put in order and hashed at a time: each is in memory two or three times meanwhile.
+COLUMNS_TOGETHER = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Numbers:
     Attributes:
         count: of the rows.
         parts: hand some rows and some columns over at a time: of each column all rows, in order.
-        whole: hands some of the columns over, all rows at once.
+        whole: hands some of the columns over, all rows at once, as the columns beside these.
     """
 
     names: Sequence[str]
@@ -48,30 +51,41 @@ class Numbers:
     whole: Callable[[Sequence[str]], Iterator[pa.Table]]
 
 
-def table_digest(columns: Iterable[pa.Table | Vectors | Numbers]) -> str:
-    """Return the digest of a table that is handed over in groups of columns, rows by key."""
+def table_digest(columns: Iterable[pa.Table | Vectors | Numbers], order: pa.Array | None = None) -> str:
+    """Return the digest of a table that is handed over in groups of columns, rows by key.
+
+    Args:
+        order: which rows of groups that are tables there are, by key; by default all, as they are.
+    """
     digests: dict[str, str] = {}
     for group in columns:
         if isinstance(group, Vectors):
             digests[group.name] = _vectors_digest(group)
         elif isinstance(group, Numbers):
-            digests.update(_number_digests(group))
+            digests.update(_number_digests(group, order))
         else:
-            digests.update(_digests(group))
+            digests.update(_digests(group, order))
     hasher = hashlib.sha256(DIGEST_FORMAT.encode())
     for _, of_column in sorted(digests.items()):
         hasher.update(of_column.encode())
     return hasher.hexdigest()
 
 
-def _digests(columns: pa.Table) -> Iterator[tuple[str, str]]:
-    """Yield name and digest of columns, but for those that are null in every row."""
-    for name, column in zip(columns.column_names, columns.columns, strict=True):
-        if column.null_count < len(column):
-            yield name, digest(name, *_canonical(_whole(column)))
+def _digests(columns: pa.Table, order: pa.Array | None) -> dict[str, str]:
+    """Return the digests of columns by name, but for those that are null in every row."""
+
+    def of_column(name: str) -> str:
+        column = columns[name]
+        if order is not None and column.null_count < len(column):
+            column = column.take(order)
+        return digest(name, *_canonical(_whole(column))) if column.null_count < len(column) else ""
+
+    with ThreadPoolExecutor(COLUMNS_TOGETHER) as pool:
+        found = zip(columns.column_names, pool.map(of_column, columns.column_names), strict=True)
+        return {name: of_rows for name, of_rows in found if of_rows}
 
 
-def _number_digests(group: Numbers) -> dict[str, str]:
+def _number_digests(group: Numbers, order: pa.Array | None) -> dict[str, str]:
     """Return the digests of columns by name, those of the whole; none of what is null in every row."""
     digests: dict[str, _NumberDigest] = {}
     nulls = dict.fromkeys(group.names, 0)
@@ -85,7 +99,7 @@ def _number_digests(group: Numbers) -> dict[str, str]:
     found = {name: of_column.hexdigest() for name, of_column in digests.items()}
     # Which values are null comes before the values.
     for columns in group.whole([name for name in group.names if 0 < nulls[name] < group.count]):
-        found.update(_digests(columns))
+        found.update(_digests(columns, order))
     return found
 
 
@@ -153,28 +167,37 @@ def content_digest(tables: Mapping[str, tuple[int, str]]) -> str:
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks == 1:
+        return column.chunk(0)
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
 def _canonical(values: pa.Array) -> Iterator[bytes | memoryview]:
-    """Yield type, nulls and values of an array as bytes that are equal for equal values only."""
+    """Yield type, nulls and values of an array as bytes that are equal for equal values only; where none is null, as they lie."""
     kind = values.type
     yield f"{kind.value_type} list".encode() if pa.types.is_list(kind) else str(kind).encode()
-    yield np.asarray(values.is_valid()).tobytes()
+    yield np.asarray(values.is_valid()).tobytes() if values.null_count else b"\x01" * len(values)
     if pa.types.is_list(kind):
-        yield _numbers(pc.fill_null(pc.list_value_length(values), 0), "<i8")
+        yield _bytes_of(_filled(pc.list_value_length(values), 0), "<i8")
         yield from _canonical(pc.list_flatten(values))
     elif pa.types.is_string(kind):
-        yield _numbers(pc.fill_null(pc.binary_length(values), 0), "<i8")
-        yield _text_bytes(pc.fill_null(values, ""))
+        yield _bytes_of(_filled(pc.binary_length(values), 0), "<i8")
+        yield _text_bytes(_filled(values, ""))
     elif pa.types.is_floating(kind):
-        numbers = np.asarray(pc.fill_null(values, 0)).astype(f"<f{kind.bit_width // 8}")
-        numbers[np.isnan(numbers)] = np.nan
-        yield numbers.tobytes()
+        numbers = np.asarray(_filled(values, 0)).astype(f"<f{kind.bit_width // 8}", copy=False)
+        unknown = np.isnan(numbers)
+        if unknown.any():
+            numbers = np.where(unknown, numbers.dtype.type(np.nan), numbers)
+        yield _bytes_of(numbers, numbers.dtype.str)
     elif pa.types.is_boolean(kind):
-        yield np.asarray(pc.fill_null(values, False)).tobytes()
+        yield np.asarray(_filled(values, False)).tobytes()
     else:
-        yield _numbers(pc.fill_null(values.cast(pa.int64()), 0), "<i8")
+        yield _bytes_of(_filled(values.cast(pa.int64()), 0), "<i8")
+
+
+def _filled(values: pa.Array, value: object) -> pa.Array:
+    """Return values with another one in the place of null."""
+    return pc.fill_null(values, value) if values.null_count else values
 
 
 def _text_bytes(texts: pa.Array) -> memoryview:
@@ -184,5 +207,6 @@ def _text_bytes(texts: pa.Array) -> memoryview:
     return memoryview(data or b"")[first:end]
 
 
-def _numbers(values: pa.Array, kind: str) -> bytes:
-    return np.asarray(values).astype(kind).tobytes()
+def _bytes_of(values: pa.Array | np.ndarray, kind: str) -> memoryview:
+    """Return the bytes of numbers, none of which is null."""
+    return np.asarray(values).astype(kind, copy=False).view(np.uint8).data

@@ -10,9 +10,8 @@ import pyarrow.compute as pc
 from cvtbatch import contracts
 from cvtbatch.contracts import TableContract
 from cvtbatch.store.condensed import Condensed, Places
-from cvtbatch.store.fingerprints import Fingerprints, Key, are_among, fingerprints_of, newest_of
+from cvtbatch.store.fingerprints import Fingerprints, Key, are_among, newest_of
 from cvtbatch.store.row_keys import INPUT_KEYS, IS_OUTLINE, PARENT_KEYS, REGION, VOLUME_KEYS
-from cvtbatch.store.tables import ROWS_TOGETHER
 
 # What rows of a table are compared by with those that they stand on: columns together, and columns alone. What describes outlines
 # is compared by INPUT_KEYS.
@@ -33,8 +32,8 @@ DECIDED_BY: Mapping[str, tuple[tuple[Key, ...], tuple[str, ...]]] = {
 # Of tables on whose rows many others stand; what others are compared by is learned with them.
 STOOD_ON: Mapping[str, Key] = {"volumes": OF_VOLUME, "rois": INPUT_KEYS, "regions": INPUT_KEYS}
 Flags = npt.NDArray[np.bool_]
-# Yield some columns of a table's rows that pass a filter, in stored order.
-Stream = Callable[[str, Sequence[str], pc.Expression | None], Iterator[pa.RecordBatch]]
+# Yield what is made of some columns of a table's rows that pass a filter, part by part, in stored order.
+Reduce = Callable[[str, Sequence[str], pc.Expression | None, Callable[[pa.Table], Condensed]], Iterator[Condensed]]
 
 
 class Currency:
@@ -47,10 +46,10 @@ class Currency:
     def __init__(
         self,
         contract: Callable[[str], TableContract],
-        stream: Stream,
+        reduce: Reduce,
         restrictions: Mapping[str, Sequence[str]],
     ) -> None:
-        self._contract, self._stream = contract, stream
+        self._contract, self._reduce = contract, reduce
         self._restrictions = {column: values for column, values in restrictions.items() if values}
         self._places: dict[str, Places] = {}
         # Of current rows, by table and columns.
@@ -82,7 +81,7 @@ class Currency:
         # They may be learned with the places.
         places = self.places(name)
         if (name, columns) not in self._standing:
-            self._standing[name, columns] = fingerprints_of(self._stream(name, columns, None), columns)[places]
+            self._standing[name, columns] = self._read(name, None, [columns], []).keys[columns][places]
         return self._standing[name, columns]
 
     def places_where(self, name: str, where: pc.Expression) -> Places:
@@ -112,10 +111,15 @@ class Currency:
         deciding_keys, deciding_others = self._decided_by(contract)
         keys = list(dict.fromkeys([*deciding_keys, *keys]))
         others = list(dict.fromkeys([*deciding_others, *others]))
-        # Where nothing decides, all rows are current: they are counted by one column.
+        return self._read(name, where, keys, others) if rows is None else Condensed.of(rows, keys, others)
+
+    def _read(self, name: str, where: pc.Expression | None, keys: Sequence[Key], others: Sequence[str]) -> Condensed:
+        """Return the rows of a table, reduced where they are read, by several threads."""
+        contract = self._contract(name)
+        # Where nothing is looked at, rows are counted by one column.
         columns = list(dict.fromkeys([*(column for key in keys for column in key), *others])) or [contract.key[0]]
-        batches = self._stream(name, columns, where) if rows is None else rows.to_batches(ROWS_TOGETHER)
-        return Condensed.of(batches, contract.arrow(), keys, others)
+        parts = self._reduce(name, columns, where, lambda rows: Condensed.of(rows, keys, others))
+        return Condensed.joined(parts, keys, pa.schema([contract.arrow().field(column) for column in others]))
 
     def _decided_by(self, contract: TableContract) -> tuple[list[Key], list[str]]:
         """Return by which columns together, and by which alone, it is decided which rows of a table are current."""

@@ -1,6 +1,6 @@
 """The current rows of a view, counted and digested table by table: what a snapshot records, and is compared to later."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -41,49 +41,44 @@ def measure(
         if contract.bookkeeping is None:
             tables[name] = FrozenTable(pin)
             continue
-        indices = view.indices(name)
-        keys = view.rows(name, list(dict.fromkeys([*contract.key, *(["case_key"] if without else [])])))
-        if without is not None:
-            others = pc.not_equal(keys["case_key"], without)
-            keys, indices = keys.filter(others), indices.filter(others.combine_chunks())
-        order = pc.sort_indices(keys, [(column, "ascending") for column in contract.key])
-        indices = indices.take(order)
-        for column in _spec_columns(contract):
-            named.update(view.read(name, [column])[column].take(indices).drop_null().unique().to_pylist())
-        schema = contract.arrow()
-        columns = sorted(set(schema.names) - set(contract.bookkeeping))
-        vectors = [column for column in columns if schema.field(column).type == VECTORS]
-        ordered = keys.take(order) if vectors else None
-        # What is not needed any more is not held beside the columns.
-        del keys, order
-        digest = table_digest(_in_groups(view, contract, columns, vectors, ordered, indices))
-        tables[name] = FrozenTable(pin, len(indices), digest)
+        order = _by_key(view, contract, without)
+        groups = _in_groups(view, contract, order)
+        digest = table_digest(_noting_specs(groups, order, named), order)
+        tables[name] = FrozenTable(pin, len(order), digest)
     return tables, tuple(sorted(named))
 
 
-def _in_groups(
-    view: View,
-    contract: TableContract,
-    columns: Sequence[str],
-    vectors: Sequence[str],
-    keys: pa.Table | None,
-    indices: pa.Array,
-) -> Iterator[pa.Table | Vectors | Numbers]:
-    """Yield columns of some rows, in the order in which these are given; vectors and features by themselves, in parts.
+def _by_key(view: View, contract: TableContract, without: str | None) -> pa.Array:
+    """Return which rows of a table are current, in the order of their keys; arguments as for `measure`."""
+    indices = view.indices(contract.name)
+    keys = view.rows(contract.name, list(dict.fromkeys([*contract.key, *(["case_key"] if without else [])])))
+    if without is not None:
+        others = pc.not_equal(keys["case_key"], without)
+        keys, indices = keys.filter(others), indices.filter(others.combine_chunks())
+    return indices.take(pc.sort_indices(keys, [(column, "ascending") for column in contract.key]))
 
-    Args:
-        keys: of the rows, where there are vectors.
-    """
-    name = contract.name
+
+def _noting_specs(
+    groups: Iterator[pa.Table | Vectors | Numbers], order: pa.Array, named: set[str]
+) -> Iterator[pa.Table | Vectors | Numbers]:
+    """Hand groups of columns on, and note the specifications that rows name."""
+    for group in groups:
+        if isinstance(group, pa.Table):
+            for column in set(SPEC_COLUMNS).intersection(group.column_names):
+                named.update(group[column].take(order).drop_null().unique().to_pylist())
+        yield group
+
+
+def _in_groups(view: View, contract: TableContract, order: pa.Array) -> Iterator[pa.Table | Vectors | Numbers]:
+    """Yield the columns that are content: of all rows in stored order, or, vectors and features, of those in an order alone."""
+    name, schema = contract.name, contract.arrow()
+    columns = sorted(set(schema.names) - set(contract.bookkeeping or ()))
+    vectors = [column for column in columns if schema.field(column).type == VECTORS]
+    keys = view.read(name, list(contract.key)).take(order) if vectors else None
     for column in vectors if keys is not None else ():
         yield Vectors(column, VECTORS, partial(view.in_parts, name, column, keys))
-    features = view.in_order(name, contract.features, indices) if contract.features else None
+    features = view.in_order(name, contract.features, order) if contract.features else None
     if features is not None:
-        whole = partial(view.column_groups, name, indices=indices)
-        yield Numbers(contract.features, len(indices), features, whole)
+        yield Numbers(contract.features, len(order), features, partial(view.in_groups, name))
     in_parts = {*vectors, *(contract.features if features is not None else ())}
-    yield from view.column_groups(name, [column for column in columns if column not in in_parts], indices)
-
-
-def _spec_columns(contract: TableContract) -> list[str]:
-    return [column for column in SPEC_COLUMNS if column in contract.arrow().names]
+    yield from view.in_groups(name, [column for column in columns if column not in in_parts])

@@ -6,6 +6,7 @@ over and over, takes longer than going through each table once and laying its ro
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from cvtbatch.store.tables import Pin
 
 # Rows of a table that are held until each portion's are written together.
 HELD_ROWS = 2**14
+Result = TypeVar("Result")
 # Return the portion of each row, by centre and case id; -1 for those that are left out.
 PortionOf = Callable[[Sequence[tuple[str, str]]], npt.NDArray[np.int64]]
 
@@ -105,8 +107,19 @@ class _Held:
         rows = rows if roi_keys is None else rows.filter(pc.field("roi_key").isin(roi_keys))
         return rows if columns is None else rows.select(list(columns))
 
-    def stream(self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None) -> Iterator[pa.RecordBatch]:
-        return iter(self.read(columns, where, pin).to_batches())
+    def stream(
+        self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None, run_ids: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        rows = self.read(columns, where, pin)
+        return iter((rows if run_ids is None else rows.filter(pc.field("run_id").isin(run_ids))).to_batches())
+
+    def reduced(
+        self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None, work: Callable[[pa.Table], Result]
+    ) -> Iterator[Result]:
+        return iter([work(self.read(columns, where, pin))])
+
+    def in_groups(self, columns: Sequence[str], pin: Pin, most_bytes: int) -> Iterator[pa.Table]:
+        return iter([self.rows.select(list(columns))])
 
     def in_order(
         self, columns: Sequence[str], places: npt.NDArray[np.int64], pin: Pin, most_bytes: int

@@ -6,11 +6,10 @@ version, and a row before what it stands on, so that a reader beside writers see
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -39,11 +38,12 @@ from cvtbatch.store.row_keys import (
 from cvtbatch.store.tables import Pin, newest
 
 # Of how many bytes columns are read together where a whole table is gone through.
-GROUP_BYTES = 96 * 2**20
+GROUP_BYTES = 48 * 2**20
 # And of how many, where rows come in parts, over and over.
-PART_BYTES = 48 * 2**20
+PART_BYTES = 96 * 2**20
 # And how many rows where a value is a vector of some thousand numbers.
 PART_ROWS = 2**13
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,12 @@ class Rows(Protocol):
         roi_keys: pa.Array | None = None,
     ) -> pa.Table: ...
     def stream(
-        self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None
+        self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None, run_ids: Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]: ...
+    def reduced(
+        self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None, work: Callable[[pa.Table], Result]
+    ) -> Iterator[Result]: ...
+    def in_groups(self, columns: Sequence[str], pin: Pin, most_bytes: int) -> Iterator[pa.Table]: ...
     def in_order(
         self, columns: Sequence[str], places: npt.NDArray[np.int64], pin: Pin, most_bytes: int
     ) -> Iterator[pa.Table] | None: ...
@@ -120,10 +124,23 @@ class View:
             return schema.empty_table().select(schema.names if columns is None else list(columns))
         return self._tables[name].read(columns, where, pin, roi_keys)
 
-    def stream(self, name: str, columns: Sequence[str], where: pc.Expression | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield all rows of a table, current or not, in stored order, some at a time."""
+    def stream(
+        self,
+        name: str,
+        columns: Sequence[str],
+        where: pc.Expression | None = None,
+        run_ids: Sequence[str] | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield all rows of a table, current or not, or those of some runs, in stored order, some at a time."""
         pin = self.pin(name)
-        return iter(()) if pin is None else self._tables[name].stream(columns, where, pin)
+        return iter(()) if pin is None else self._tables[name].stream(columns, where, pin, run_ids)
+
+    def reduced(
+        self, name: str, columns: Sequence[str], where: pc.Expression | None, work: Callable[[pa.Table], Result]
+    ) -> Iterator[Result]:
+        """Yield what is made of all rows of a table, current or not, in stored order, where they are read; see `Table.reduced`."""
+        pin = self.pin(name)
+        return iter(()) if pin is None else self._tables[name].reduced(columns, where, pin, work)
 
     def newest(self, name: str) -> pa.Table:
         """Return the newest row of every key of a table, whether or not what it stands on is current."""
@@ -196,16 +213,10 @@ class View:
         names = list(self.contract("rois").arrow().names if columns is None else columns)
         return self.rows("rois", list(dict.fromkeys([*names, REGION])), spec_ids).filter(IS_OUTLINE).select(names)
 
-    def column_groups(
-        self, name: str, columns: Sequence[str], indices: pa.Array, where: pc.Expression | None = None
-    ) -> Iterator[pa.Table]:
-        """Yield some rows of a table, as many columns at a time as memory is meant to hold, by what the first rows take."""
-        for sample in islice(self.stream(name, columns, where), 1):
-            room = GROUP_BYTES * sample.num_rows // max(1, len(indices))
-            for group in _groups({column: sample[column].nbytes for column in columns}, room):
-                yield self.read(name, group, where).take(indices)
-                # Else the allocator keeps what the columns were in before they were in order.
-                pa.default_memory_pool().release_unused()
+    def in_groups(self, name: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Yield all rows of a table in stored order, some columns at a time as memory is meant to hold; see `Table.in_groups`."""
+        pin = self.pin(name)
+        return iter(()) if pin is None else self._tables[name].in_groups(columns, pin, GROUP_BYTES)
 
     def in_order(self, name: str, columns: Sequence[str], indices: pa.Array) -> Iterator[pa.Table] | None:
         """Return some rows of a table, in their order, a part of rows and of columns of numbers at a time; see `Table.in_order`."""
@@ -238,7 +249,7 @@ class View:
 
     @cached_property
     def _currency(self) -> Currency:
-        return Currency(self.contract, self.stream, self._restrictions())
+        return Currency(self.contract, self.reduced, self._restrictions())
 
     def _restrictions(self) -> dict[str, list[str]]:
         """Return the values that the selection leaves, by column; none where it does not restrict that column."""
@@ -380,15 +391,3 @@ class View:
         ]
         origin = {"cvtbatch": json.dumps({**self.label, **spec_ids})}
         return rows.cast(pa.schema(fields, metadata=origin))
-
-
-def _groups(sizes: Mapping[str, int], room: int) -> Iterator[list[str]]:
-    """Yield columns, in order, as many together as there is room for, at least one."""
-    group: list[str] = []
-    for column, size in sizes.items():
-        if group and sum(sizes[other] for other in group) + size > room:
-            yield group
-            group = []
-        group.append(column)
-    if group:
-        yield group

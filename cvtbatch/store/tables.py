@@ -11,9 +11,8 @@ import functools
 import operator
 import random
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -28,13 +27,12 @@ from deltalake.exceptions import CommitFailedError
 from cvtbatch.contracts import TableContract
 from cvtbatch.errors import StorageError
 from cvtbatch.store.arrow_rows import Row, to_arrow
-from cvtbatch.store.checked_files import Query
-from cvtbatch.store.data_files import EXACT_IN_LOG, DataFile, StoredRows, write_data_files
-from cvtbatch.store.filters import require_fitting
+from cvtbatch.store.data_files import EXACT_IN_LOG, DataFile, write_data_files
 from cvtbatch.store.fingerprints import fingerprints_of, newest_of
 from cvtbatch.store.known_rows import KnownRows
 from cvtbatch.store.location import Location
 from cvtbatch.store.log_heads import Heads
+from cvtbatch.store.open_files import OpenFiles
 from cvtbatch.store.placed_rows import PlacedRows
 from cvtbatch.store.storage_errors import storage_errors
 from cvtbatch.store.table_log import APP_ID, ATTEMPTS, TableLog
@@ -42,9 +40,6 @@ from cvtbatch.store.table_log import APP_ID, ATTEMPTS, TableLog
 # Rows that are looked at, and files that are read, at a time where a table is gone through.
 ROWS_TOGETHER = 8192
 FILES_TOGETHER = 4
-# Files that are read at a time where all their rows are wanted at once.
-FILES_AT_ONCE = 8
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -178,21 +173,39 @@ class Table:
         """
         if self._until(pin) is not None:
             return None
-        actions = pa.table(self._at(pin)[0].get_add_actions()).select(["path", "num_records"]).to_pylist()
-        counts = {self.path(action["path"]): action["num_records"] for action in actions}
+        counts = self._rows_by_file(pin)
         rows = PlacedRows({file: counts[file] for file in self._files_of(pin)}, places)
-        return None if rows.scattered() else rows.read(columns, self._opened, most_bytes)
+        return (
+            None if rows.scattered() else rows.read(columns, lambda files: self._opened(files).keep().read, most_bytes)
+        )
 
-    def _opened(self, files: Sequence[str]) -> Callable[[Sequence[str]], pa.Table]:
-        """Open files, and return what reads some columns of all their rows."""
-        schema = self.contract.arrow()
-        opened = list(_ahead(functools.partial(StoredRows, self._location, self.contract), files, FILES_AT_ONCE))
+    def in_groups(self, columns: Sequence[str], pin: Pin, most_bytes: int) -> Iterator[pa.Table]:
+        """Yield all rows of a pinned version in stored order, some of the columns at a time, at least one.
 
-        def read(columns: Sequence[str]) -> pa.Table:
-            query = Query(pa.schema([schema.field(name) for name in columns]), None)
-            return pa.concat_tables(_ahead(lambda file: file.read(query), opened, FILES_AT_ONCE))
+        Args:
+            most_bytes: that they take together, by what those of the first file take.
+        """
+        files, where = self._files_of(pin), self._until(pin)
+        if not files:
+            return
+        sample = self._opened(files[:1], where).read(columns)
+        room = most_bytes * sample.num_rows // max(1, sum(self._rows_by_file(pin).values()))
+        opened = self._opened(files, where).keep()
+        for group in _groups({column: sample[column].nbytes for column in columns}, room):
+            yield opened.read(group)
+            # Else the allocator keeps what the columns were in.
+            pa.default_memory_pool().release_unused()
 
-        return read
+    def _rows_by_file(self, pin: Pin) -> dict[str, int]:
+        """Return how many rows the files of a pinned version have, as the log has it."""
+        actions = pa.table(self._at(pin)[0].get_add_actions()).select(["path", "num_records"]).to_pylist()
+        return {self.path(action["path"]): action["num_records"] for action in actions}
+
+    def _opened(
+        self, files: Sequence[str], where: pc.Expression | None = None, schema: pa.Schema | None = None
+    ) -> OpenFiles:
+        """Return rows of data files; arguments as for `OpenFiles`."""
+        return OpenFiles(self._location, self.contract, files, where, schema)
 
     def version_at(self, moment: datetime.datetime) -> int | None:
         """Return the version that stood at a moment (the first, before there was one), or None where there is no table."""
@@ -238,37 +251,36 @@ class Table:
             schema: that of the table as it is stored, if not its contract's.
         """
         schema = self.contract.arrow() if schema is None else schema
-        wanted = schema.names if columns is None else list(columns)
-        parts = list(self._parts(files, wanted, where, schema, FILES_AT_ONCE))
-        return pa.concat_tables([pa.schema([schema.field(name) for name in wanted]).empty_table(), *parts])
-
-    def _parts(
-        self, files: Sequence[str], wanted: Sequence[str], where: pc.Expression | None, schema: pa.Schema, together: int
-    ) -> Iterator[pa.Table]:
-        """Yield the rows of files, file by file; so many are read while those before them are looked at."""
-        require_fitting(where, schema)
-        # An expression does not tell which columns it names, but its text does; a column too many only costs time.
-        named, asked = "" if where is None else str(where), {*wanted}
-        needed = [name for name in schema.names if name in asked or name in named]
-        query = Query(pa.schema([schema.field(name) for name in needed]), where)
-
-        def read(file: str) -> pa.Table:
-            rows = StoredRows(self._location, self.contract, file).read(query)
-            return (rows if where is None else rows.filter(where)).select(wanted)
-
-        return _ahead(read, files, together)
+        return self._opened(files, where, schema).read(schema.names if columns is None else columns)
 
     def stream(
-        self, columns: Sequence[str], where: pc.Expression | None = None, pin: Pin | None = None
+        self,
+        columns: Sequence[str],
+        where: pc.Expression | None = None,
+        pin: Pin | None = None,
+        run_ids: Sequence[str] | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield rows of the newest or a pinned version in stored order, some at a time; few more than these are in memory."""
-        return self._stream(self._files_of(pin), columns, _all([where, self._until(pin)]))
+        """Yield rows of the newest or a pinned version in stored order, some at a time; few more than these are in memory.
+
+        Args:
+            run_ids: of these runs alone, at least one; only files in which the log says that they may be are opened.
+        """
+        predicate = None if run_ids is None else " OR ".join(f"run_id = {_literal(run_id)}" for run_id in run_ids)
+        of_runs = None if run_ids is None else pc.field("run_id").isin(pa.array(run_ids, pa.string()))
+        return self._stream(self._files_of(pin, predicate), columns, _all([of_runs, where, self._until(pin)]))
 
     def _stream(
         self, files: Sequence[str], columns: Sequence[str], where: pc.Expression | None
     ) -> Iterator[pa.RecordBatch]:
-        for rows in self._parts(files, list(columns), where, self.contract.arrow(), FILES_TOGETHER):
+        for rows in self._opened(files, where).parts(columns, FILES_TOGETHER, lambda rows: rows):
             yield from (batch for batch in rows.to_batches(max_chunksize=ROWS_TOGETHER) if batch.num_rows)
+
+    def reduced(
+        self, columns: Sequence[str], where: pc.Expression | None, pin: Pin | None, work: Callable[[pa.Table], Result]
+    ) -> Iterator[Result]:
+        """Yield what is made of rows, file by file, as for `stream`, by the threads that read them."""
+        files, where = self._files_of(pin), _all([where, self._until(pin)])
+        return self._opened(files, where).parts(columns, FILES_TOGETHER, work)
 
     def current(self, columns: Sequence[str] | None = None, pin: Pin | None = None) -> pa.Table:
         """Return the newest row of every key."""
@@ -342,16 +354,16 @@ class Table:
         return delta
 
 
-def _ahead(work: Callable[[Item], Result], items: Iterable[Item], together: int) -> Iterator[Result]:
-    """Yield what is made of items, in their order; so many are in work while one before them is looked at."""
-    coming: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(together) as pool:
-        for item in items:
-            coming.append(pool.submit(work, item))
-            if len(coming) > together:
-                yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()
+def _groups(sizes: Mapping[str, int], room: int) -> Iterator[list[str]]:
+    """Yield columns, in order, as many together as there is room for, at least one."""
+    group: list[str] = []
+    for column, size in sizes.items():
+        if group and sum(sizes[other] for other in group) + size > room:
+            yield group
+            group = []
+        group.append(column)
+    if group:
+        yield group
 
 
 def _all(wheres: Sequence[pc.Expression | None]) -> pc.Expression | None:

@@ -4,14 +4,39 @@ import datetime
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch import contracts
-from cvtbatch.store import View
+from cvtbatch.store import Fingerprints, View, are_among, fingerprints_of, newest_of
 
 VALUES = ("radiomics", "embeddings", *contracts.description_tables())
 OTHERS = ("volumes", "cases", "rois", "outlines", "regions", "failures")
+
+
+CASE = ("case_key",)
+# Keys that are held, beside as many as there are different ones, before those that came again are dropped.
+HELD_KEYS = 2**18
+
+
+@dataclass(slots=True)
+class Cases:
+    """Cases, as fingerprints of their keys."""
+
+    known: Fingerprints = field(default_factory=lambda: np.empty((0, 2), np.uint64))
+    fresh: list[Fingerprints] = field(default_factory=list)
+
+    def add(self, keys: Fingerprints) -> None:
+        self.fresh.append(keys)
+        if sum(map(len, self.fresh)) > HELD_KEYS + len(self.known):
+            self.all()
+
+    def all(self) -> Fingerprints:
+        """Return each once."""
+        keys = np.concatenate([self.known, *self.fresh])
+        self.known, self.fresh = keys[newest_of(keys, np.zeros(len(keys), np.int64))], []
+        return self.known
 
 
 @dataclass(slots=True)
@@ -24,15 +49,16 @@ class Committed:
         last_at: when its last rows were made.
     """
 
-    computed: set[str] = field(default_factory=set)
-    failed: set[str] = field(default_factory=set)
+    computed: Cases = field(default_factory=Cases)
+    failed: Cases = field(default_factory=Cases)
     last_at: datetime.datetime | None = None
 
     def to_document(self) -> dict[str, object]:
         """Return what the JSON document of `status` says."""
+        computed, failed = self.computed.all(), self.failed.all()
         return {
-            "computed": len(self.computed - self.failed),
-            "failed": len(self.failed),
+            "computed": int(np.count_nonzero(~are_among(computed, failed))),
+            "failed": len(failed),
             "last_at": None if self.last_at is None else self.last_at.isoformat(timespec="seconds"),
         }
 
@@ -46,17 +72,21 @@ def read_committed(view: View, run_ids: Collection[str], sets: Collection[str]) 
     found = {run_id: Committed() for run_id in run_ids}
     if not found:
         return found
-    of_these = pc.field("run_id").isin(pa.array(found, pa.string()))
     values = (*VALUES, *sets)
     for table in (*OTHERS, *values):
         columns = ["run_id", "case_key", "recorded_at", *(["resolved"] if table == "failures" else [])]
-        rows = view.read(table, columns, of_these)
-        for run_id, run in found.items():
-            own = rows.filter(pc.equal(rows["run_id"], run_id))
-            last_at = pc.max(own["recorded_at"]).as_py()
-            run.last_at = max(filter(None, [run.last_at, last_at]), default=None)
-            if table in values:
-                run.computed.update(own["case_key"].to_pylist())
-            elif table == "failures":
-                run.failed.update(own.filter(pc.invert(own["resolved"]))["case_key"].to_pylist())
+        for rows in view.stream(table, columns, run_ids=list(found)):
+            for run_id, run in found.items():
+                _take(run, table, rows.filter(pc.equal(rows["run_id"], run_id)), has_values=table in values)
     return found
+
+
+def _take(run: Committed, table: str, rows: pa.RecordBatch, has_values: bool) -> None:
+    """Note rows of a table that are a run's."""
+    if not rows.num_rows:
+        return
+    run.last_at = max(filter(None, [run.last_at, pc.max(rows["recorded_at"]).as_py()]), default=None)
+    if has_values:
+        run.computed.add(fingerprints_of([rows], CASE))
+    elif table == "failures":
+        run.failed.add(fingerprints_of([rows.filter(pc.invert(rows["resolved"]))], CASE))

@@ -108,3 +108,28 @@ def test_a_file_of_several_row_groups(tmp_path: Path, monkeypatch: pytest.Monkey
     where = (pc.field("key") >= 350) & (pc.field("key") < 420)
     count, some = file.read(Query(rows.schema, where))
     assert (count, some["key"].to_pylist()) == (200, list(range(300, 500)))
+
+
+def test_columns_of_the_same_bytes_and_type_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So columns that are null everywhere; a number and a moment of the same bytes are two things, and so is what is required."""
+    some, none = pa.array([1.5, None, math.nan]), pa.nulls(3, pa.float64())
+    columns = {"m": pa.array([1, 2, 3]), "a": some, "x": none, "b": some, "y": none, "c": pa.array([1.5, None, 2.0])}
+    columns |= {"z": pa.nulls(3, pa.string()), "n": columns["m"], "t": columns["m"].cast(pa.timestamp("us", tz="UTC"))}
+    columns |= {"o": columns["m"]}
+    fields = [pa.field(name, values.type, nullable=name != "n") for name, values in columns.items()]
+    rows = pa.table(list(columns.values()), schema=pa.schema(fields))
+    location, (name, data) = Location(str(tmp_path)), encode_checked(rows, [])
+    put(location, name, data)
+    decoded: list[str] = []
+    read_groups = pq.ParquetFile.read_row_groups
+
+    def noting(file: pq.ParquetFile, groups: list[int], columns: list[str], **keywords: bool) -> pa.Table:
+        decoded.extend(columns)
+        return read_groups(file, groups, columns, **keywords)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", noting)
+    count, found = CheckedFile(location, name, "made").read(Query(rows.schema, None))
+    assert count == 3
+    assert found.column_names == rows.column_names
+    assert repr(found.to_pydict()) == repr(rows.to_pydict())
+    assert decoded == ["m", "a", "x", "c", "z", "n", "t", "o"]

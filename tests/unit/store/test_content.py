@@ -90,3 +90,28 @@ def test_values_that_differ_have_other_digests(one: float, other: float | None) 
 def test_every_nan_is_the_same() -> None:
     payloads = [struct.unpack("<d", struct.pack("<Q", bits))[0] for bits in (0x7FF8000000000000, 0xFFF8000000000001)]
     assert len({table_digest([pa.table({"x": [value]})]) for value in payloads}) == 1
+
+
+def test_rows_in_an_order_of_their_own_have_the_digest_of_those_in_it() -> None:
+    """Of columns in several pieces, with and without nulls; what is null in all rows that there are does not count."""
+    rows = pa.table(
+        {
+            "text": ["b", None, "", "ä", "c"],
+            "list": pa.array([[1.0], None, [], [math.nan, None], [2.0]], pa.list_(pa.float32())),
+            "number": [1.0, None, math.nan, 4.0, 5.0],
+            "whole": [1, 2, 3, 4, 5],
+            "flag": [True, None, False, True, True],
+            "elsewhere": pa.array([None, 7, None, None, None], pa.int64()),
+            "none": pa.nulls(5, pa.float64()),
+        }
+    )
+    pieces = pa.concat_tables([rows.slice(0, 2), rows.slice(2)])
+    for order in ([3, 0, 4, 2], [1, 1], [4], []):
+        places = pa.array(order, pa.int64())
+        assert table_digest([pieces], places) == table_digest([rows.take(places)])
+        assert table_digest([pieces], places) == table_digest(
+            [pa.concat_tables([rows.slice(at, 1) for at in [0, *order]]).slice(1)]
+        )
+    assert table_digest([pieces], pa.array([3, 0])) == table_digest(
+        [rows.drop_columns(["elsewhere"]).take(pa.array([3, 0]))]
+    )

@@ -15,7 +15,16 @@ from deltalake import write_deltalake
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, InternalError
-from cvtbatch.store import FeatureStore, Selection, create_snapshot, fingerprints_of, reading, tables, wide_columns
+from cvtbatch.store import (
+    FeatureStore,
+    Selection,
+    create_snapshot,
+    fingerprints_of,
+    open_files,
+    reading,
+    tables,
+    wide_columns,
+)
 from cvtbatch.store.tables import Pin
 from tests.support.paths import ROOT
 from tests.support.store_rows import (
@@ -250,3 +259,22 @@ def test_current_rows_come_in_batches_reduced_and_at_once(made: FeatureStore, mo
             assert np.array_equal(reduced.keys["case_key",], fingerprints_of(rows, ["case_key"]))
             assert reduced.others.to_pydict() == rows.select(["sequence"]).to_pydict()
             assert np.array_equal(made.at(snapshot).fingerprints(name, key), reduced.keys[key])
+
+
+def test_a_whole_table_comes_some_columns_at_a_time(made: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as there is room for, whether or not files stay open, and of an earlier version its rows alone."""
+    view, columns = made.at(None), ["case_key", "image_digest", "sequence", "size_xyz"]
+    whole, pin = view.read("volumes", columns), view.pin("volumes")
+    assert pin is not None
+    table = made.table("volumes")
+    for kept in (0, 2**14):
+        monkeypatch.setattr(open_files, "KEPT_COLUMNS", kept)
+        assert [group.column_names for group in table.in_groups(columns, pin, 1)] == [[column] for column in columns]
+        for most_bytes in (1, 300, 2**20):
+            groups = list(table.in_groups(columns, pin, most_bytes))
+            assert [column for group in groups for column in group.column_names] == columns
+            assert all(same(group, whole.select(group.column_names)) for group in groups)
+        earlier = Pin(pin.version, pin.sequence - 1)
+        rows = whole.filter(pc.less(whole["sequence"], pin.sequence))
+        assert 0 < rows.num_rows < whole.num_rows
+        assert all(same(group, rows.select(group.column_names)) for group in table.in_groups(columns, earlier, 1))

@@ -8,8 +8,11 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from cvtbatch import contracts
+from cvtbatch.contracts import TableContract
 from cvtbatch.errors import InputError, InternalError
-from cvtbatch.store import FeatureStore
+from cvtbatch.store import FeatureStore, open_files
+from cvtbatch.store.data_files import StoredRows
+from cvtbatch.store.location import Location
 from cvtbatch.store.rewriting import compact
 from cvtbatch.store.tables import Table
 
@@ -192,3 +195,24 @@ def test_rows_of_outlines_are_found_in_few_files(store: FeatureStore, monkeypatc
     assert (opened[0], opened[-1]) == (1, 0)
     where = pc.field("roi_key") != keys[0]
     assert table.read(["roi_key"], where, None, pa.array(keys[:2]))["roi_key"].to_pylist() == keys[1:2]
+
+
+def test_rows_of_runs_are_found_in_their_files(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = store.table("failures")
+    runs = [f"20261130T12000{number}-d886ab" for number in range(4)]
+    for run in runs:
+        table.append([event(f"{run}/{number}", "empty_mask", run=run) for number in range(2)])
+    opened: list[str] = []
+
+    def noting(location: Location, contract: TableContract, path: str) -> StoredRows:
+        opened.append(path)
+        return StoredRows(location, contract, path)
+
+    monkeypatch.setattr(open_files, "StoredRows", noting)
+    for pin in (None, table.pin()):
+        for wanted, files in ((runs[1:2], 1), ([runs[3], runs[0]], 2), (["none's"], 0)):
+            opened.clear()
+            found = [
+                text for rows in table.stream(["run_id"], None, pin, wanted) for text in rows["run_id"].to_pylist()
+            ]
+            assert (sorted(found), len(opened)) == (sorted(2 * [run for run in wanted if run in runs]), files)
