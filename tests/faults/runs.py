@@ -34,7 +34,7 @@ def wait_for(condition: Callable[[], object], seconds: float) -> bool:
     while (asked := time.monotonic()) < end:
         if condition():
             return True
-        time.sleep(max(0.05, 9 * (time.monotonic() - asked)))
+        time.sleep(min(max(0.05, 9 * (time.monotonic() - asked)), 1.0))
     return False
 
 
