@@ -16,7 +16,7 @@ from tests.support.paths import FEATURE_SET
 from tests.support.store_contents import contents
 
 CASES = 14
-KILLS = 6
+KILLS = 5
 OUTLINED = 6
 # Commits of two cases, so that kills fall between and inside them.
 COARSE = ("--set", "volume.spacing_mm=[2,2,5]", "--set", "run.commit_cases=2", "--params", FEATURE_SET)
@@ -41,7 +41,7 @@ def slow(runs: Runs) -> Runs:
 
 
 @pytest.mark.timeout(600)
-def test_six_kills_lose_and_double_nothing(undisturbed: Path, tmp_path: Path, slow: Runs) -> None:
+def test_five_kills_lose_and_double_nothing(undisturbed: Path, tmp_path: Path, slow: Runs) -> None:
     manifest, store, runs = undisturbed / "archive" / "manifest.csv", tmp_path / "store", slow
     extract = ("extract", manifest, "--workers", 2, *COARSE, "--store")
     dice = random.Random(7)

@@ -91,7 +91,7 @@ def test_coefficients_and_limits_are_those_of_a_brute_force_search(
 
 def test_parted_outcomes_of_any_size_and_gap_have_finite_limits() -> None:
     """Also where the likelihood between maximum and limit is not concave, and where the gap is beneath any tolerance."""
-    for seed in range(10):
+    for seed in range(0, 10, 2):
         cases = 20 + 20 * seed
         terms, outcome = parted(cases, cases // 4, 10.0 ** -(1 + seed % 9), seed)
         fit = fit_logistic(terms, outcome, NAMES, firth=True, limits=True)

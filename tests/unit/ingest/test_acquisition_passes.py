@@ -234,17 +234,17 @@ def test_a_second_scan_half_a_step_away_that_only_its_number_tells_is_flagged(
     tmp_path: Path, step_mm: float, thickness_mm: float
 ) -> None:
     """It looks as odd and even slices of one scan do; a third of a step away, it does not."""
-    depths = [step_mm * k for k in range(30)]
+    depths = [step_mm * k for k in range(18)]
     one = write_pass(tmp_path / "half", depths, number(1), "one", thickness_mm)
     two = write_pass(tmp_path / "half", [depth + step_mm / 2 for depth in depths], number(2), "two", thickness_mm)
     volume = read_volume(case(tmp_path / "half"))
-    assert np.array_equal(volume.hu_zyx, np.stack([one, two], axis=1).reshape(60, 20, 24))
+    assert np.array_equal(volume.hu_zyx, np.stack([one, two], axis=1).reshape(36, 20, 24))
     assert volume.acquisition.flags == ("interleaved_passes",)
     assert "passes interleaved" in volume.choice
     write_pass(tmp_path / "third", depths, number(1), "one", thickness_mm)
     write_pass(tmp_path / "third", [depth + 0.34 * step_mm for depth in depths], number(2), "two", thickness_mm)
     error = refused(tmp_path / "third")
-    assert (error.kind, "(30, 30 images)" in error.message) == ("several_series", True)
+    assert (error.kind, "(18, 18 images)" in error.message) == ("several_series", True)
 
 
 @pytest.mark.parametrize(("step_mm", "thickness_mm"), GAPPED)
@@ -262,7 +262,7 @@ def test_a_second_scan_half_a_step_away_that_only_its_number_tells_is_flagged(
 def test_other_images_in_the_gaps_of_thin_slices_are_a_series_of_their_own(
     tmp_path: Path, step_mm: float, thickness_mm: float, tags: dict[str, object], reason: str | None
 ) -> None:
-    depths = [step_mm * k for k in range(30)]
+    depths = [step_mm * k for k in range(18)]
     plain = {"AcquisitionNumber": 1, "ConvolutionKernel": "H31s", "KVP": "120"}
     hu = write_pass(tmp_path, depths, lambda k: plain, "one", thickness_mm)
     write_pass(tmp_path, [depth + step_mm / 2 for depth in depths], lambda k: {**plain, **tags}, "two", thickness_mm)
