@@ -146,7 +146,7 @@ def _combine_columns(
         _turn(plane[start:stop], tile)
         for i in range(len(first)):
             _combine(tile[first[i] : first[i] + count[i]], weights[i], sums[i])
-        _turn(sums[:, : stop - start], out[start:stop])
+        _turn(sums, out[start:stop])
 
 
 @compiled
@@ -169,11 +169,11 @@ def _combine(rows: Array, weights: Array, total: Array) -> None:  # pragma: no c
 
 @compiled
 def _turn(rows: Array, columns: Array) -> None:  # pragma: no cover - compiled
-    """Write rows as the first of columns, a square at a time."""
+    """Write rows as the first of columns, a square at a time; as many of their values as there are columns."""
     for start in range(0, len(rows), _SQUARE):
-        for left in range(0, rows.shape[1], _SQUARE):
+        for left in range(0, len(columns), _SQUARE):
             square = rows[start : start + _SQUARE, left : left + _SQUARE]
-            for x in range(square.shape[1]):
+            for x in range(min(_SQUARE, len(columns) - left)):
                 line = columns[left + x, start : start + len(square)]
                 for y in range(len(square)):
                     line[y] = square[y, x]

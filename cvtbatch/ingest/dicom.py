@@ -145,15 +145,16 @@ def _check_alike(slices: Sequence[SliceHeader]) -> None:
                 "mixed_sizes",
                 f"slices of {sizes[0][0]} x {sizes[0][1]} and {sizes[1][0]} x {sizes[1][1]} pixels in one series",
             )
-        spacing, first_spacing = (_numbers(one.pixel_spacing_mm, "PixelSpacing") for one in (header, first))
-        if not np.allclose(spacing, first_spacing, rtol=0, atol=PIXEL_SPACING_TOLERANCE_MM):
-            raise InputError("mixed_spacings", "slices of one series differ in PixelSpacing")
-        if not np.allclose(_axes(header), _axes(first), rtol=0, atol=ORIENTATION_TOLERANCE):
-            raise InputError(
-                "mixed_orientations",
-                "slices of one series differ in ImageOrientationPatient: a localizer or a reformat among them?",
-            )
         _position(header)
+    spacings = np.array([_numbers(header.pixel_spacing_mm, "PixelSpacing") for header in slices])
+    if not np.allclose(spacings, spacings[0], rtol=0, atol=PIXEL_SPACING_TOLERANCE_MM):
+        raise InputError("mixed_spacings", "slices of one series differ in PixelSpacing")
+    axes = np.array([_axes(header) for header in slices])
+    if not np.allclose(axes, axes[0], rtol=0, atol=ORIENTATION_TOLERANCE):
+        raise InputError(
+            "mixed_orientations",
+            "slices of one series differ in ImageOrientationPatient: a localizer or a reformat among them?",
+        )
 
 
 def _without_duplicates(

@@ -160,13 +160,16 @@ def _to_hounsfield(stored: Stored, header: SliceHeader, out_hu: Planes) -> int:
     padding = _padding(stored, header)
     if out_hu.dtype == np.int16 and slope == 1 and low <= limits.max and high >= limits.min:
         # Cut before they are moved, values need no wider type; where unsigned ones are moved, they wrap around to what is meant.
-        below = stored < low
-        np.clip(stored, max(low, limits.min), min(high, limits.max), out=out_hu.view(stored.dtype))
-        np.add(out_hu.view(np.uint16), np.uint16(int(intercept) % (1 << 16)), out=out_hu.view(np.uint16))
+        # Most slices have nothing to cut, which is quickly seen.
+        whole = low <= int(stored.min()) and int(stored.max()) <= high
+        cut = stored if whole else np.clip(stored, max(low, limits.min), min(high, limits.max))
+        np.add(cut.view(np.uint16), np.uint16(int(intercept) % (1 << 16)), out=out_hu.view(np.uint16))
         if padding is not None:
-            below &= ~padding
             out_hu[padding] = AIR_HU
-        return int(np.count_nonzero(below))
+        if whole:
+            return 0
+        below = stored < low
+        return int(np.count_nonzero(below if padding is None else below & ~padding))
     if np.issubdtype(out_hu.dtype, np.integer):
         hu: npt.NDArray[np.number] = stored.astype(np.int64 if slope != 1 else np.int32)
         if slope != 1:
