@@ -7,7 +7,7 @@ export PYTHONNOUSERSITE := 1
 # Tests start the package in processes of their own by the hundred: its modules are compiled once.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo docs test check try-wheel lint format lock clean
+.PHONY: demo docs test suite check try-wheel lint format lock clean
 
 # Untrained weights: the demo needs no network, and what it embeds is marked as not for inference. Few cases make few folds.
 demo: TRIAL := --set embedding.weights=random:0
@@ -33,13 +33,16 @@ demo: .venv/.ready
 	  --set outline.method=threshold --reader threshold --out demo/registry-report
 	$(BIN)/cvtbatch review --store demo/registry --out demo/review
 
+# At once with --jobs=2.
+test: lint suite
+
 # Long files first, in the order that tests/support/schedule.py gives them.
-test: lint
+suite: .venv/.ready
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=30
 
-# What who installs the wheel gets; needs an index of packages, as `lock` does.
+# What who installs the wheel gets; needs an index of packages, as `lock` does. It leaves the cores to tests that run beside it.
 try-wheel: .venv/.ready
-	$(BIN)/python -m tests.packaging.try_wheel
+	nice $(BIN)/python -m tests.packaging.try_wheel
 
 check: lint
 	$(BIN)/python -m pytest -q tests/unit/test_layers.py

@@ -1,8 +1,8 @@
 """Builds source distribution and wheel, and tries the wheel as who installs it does: `make try-wheel`.
 
-Plain pip puts it into empty environments, from whatever index pip is configured for: alone, from wheels, without a compiler, into
-one of this Python; with the extra `stock`, whose PyRadiomics is built, into one of this Python and one of the newest later one that
-is here.
+Plain pip puts it into empty environments, from whatever index pip is configured for: into one of this Python alone, from wheels,
+without a compiler, and there the extra `stock` beside it, whose PyRadiomics is built; with that extra into one of the newest later
+Python that is here.
 Dependencies are resolved for later Pythons, which need not be here. Nothing is written into the checkout. Exit code 1 where
 anything fails.
 """
@@ -76,19 +76,34 @@ def members(wheel: Path) -> set[str]:
         return set(archive.namelist())
 
 
-def install(python: str, folder: Path, *what: str) -> Path:
-    """Return the folder of commands of a new environment into which plain pip has put a wheel."""
+def make_environment(python: str, folder: Path) -> Path:
+    """Return the folder of commands of a new environment."""
     folder.mkdir()
     run(python, "-m", "venv", folder / "venv", folder=folder)
-    commands = folder / "venv" / "bin"
+    return folder / "venv" / "bin"
+
+
+def install(commands: Path, folder: Path, *what: str) -> None:
+    """Have plain pip put a wheel into an environment."""
     run(commands / "python", "-m", "pip", "install", "--quiet", *what, folder=folder)
     run(commands / "python", "-m", "pip", "check", folder=folder)
-    return commands
 
 
-def try_core(wheel: Path, folder: Path) -> str:
+def try_here(wheel: Path, folder: Path) -> str:
+    """Try what who installs the wheel has first, and then adds the extra `stock` to; return what to say of it."""
+    commands = make_environment(sys.executable, folder)
+    core = try_core(commands, wheel, folder)
+    return f"{core}; then {try_stock(commands, wheel, folder)}"
+
+
+def try_later(python: str, wheel: Path, folder: Path) -> str:
+    """Try the extra `stock` on a later Python; return what to say of it."""
+    return try_stock(make_environment(python, folder), wheel, folder)
+
+
+def try_core(commands: Path, wheel: Path, folder: Path) -> str:
     """Walk from a synthetic archive to features and scores in an environment without extras; return what to say of it."""
-    commands = install(sys.executable, folder, "--only-binary", ":all:", str(wheel))
+    install(commands, folder, "--only-binary", ":all:", str(wheel))
     size = size_of(next((folder / "venv" / "lib").iterdir()) / "site-packages")
     if size > LARGEST:
         raise RuntimeError(f"an installation without extras takes {size / 1e9:.2f} GB, more than {LARGEST / 1e9:g}")
@@ -108,13 +123,13 @@ def try_core(wheel: Path, folder: Path) -> str:
     return f"{size / 1e9:.2f} GB on disk; features of 2 cases, and scores of a bundle as they were"
 
 
-def try_stock(python: str, wheel: Path, folder: Path) -> str:
+def try_stock(commands: Path, wheel: Path, folder: Path) -> str:
     """Hold the PyRadiomics that the extra brings to the reference, and a case's features to it; return what to say of it."""
-    commands = install(python, folder, "--no-compile", f"{wheel}[stock]")
+    install(commands, folder, "--no-compile", f"{wheel}[stock]")
     own = {"HOME": str(folder)}
     cvtbatch = commands / "cvtbatch"
-    run(cvtbatch, "synth", "archive", "--cases", "1", "--seed", "1", folder=folder, **own)
-    extract = (cvtbatch, "extract", "archive/manifest.csv", "--store", "store", *NO_EMBEDDINGS)
+    run(cvtbatch, "synth", "audited", "--cases", "1", "--seed", "1", folder=folder, **own)
+    extract = (cvtbatch, "extract", "audited/manifest.csv", "--store", "audited/store", *NO_EMBEDDINGS)
     run(*extract, "--audit", "1", folder=folder, **own)
     for name in ("golden", "support"):
         shutil.copytree(ROOT / "tests" / name, folder / "kept" / "tests" / name)
@@ -161,10 +176,9 @@ def main() -> None:
         folder = Path(name)
         wheel = build(folder)
         trials: dict[str, Callable[[], str]] = {f"Python {version}": partial(resolve, version) for version in LATER}
-        trials["core"] = partial(try_core, wheel, folder / "core")
-        trials["stock"] = partial(try_stock, sys.executable, wheel, folder / "stock")
+        trials["core"] = partial(try_here, wheel, folder / "here")
         if python := newest_other():
-            trials[f"stock, {python}"] = partial(try_stock, python, wheel, folder / "later")
+            trials[f"stock, {python}"] = partial(try_later, python, wheel, folder / "later")
         else:
             print(f"Not tried, since none is here: the wheel on Python {', '.join(LATER)}.")
         with ThreadPoolExecutor() as pool:

@@ -12,12 +12,12 @@ import psutil
 
 # Seconds that a file takes on two cores, where that is more than a few: of those that mostly wait, and of those that compute.
 WAITING = {
-    "tests/faults/test_outage.py": 170,
+    "tests/faults/test_outage.py": 160,
     "tests/faults/test_workers.py": 146,
     "tests/faults/test_network.py": 110,
-    "tests/faults/test_kills.py": 110,
-    "tests/faults/test_torture.py": 70,
+    "tests/faults/test_kills.py": 100,
     "tests/faults/test_storage.py": 60,
+    "tests/faults/test_torture.py": 50,
     "tests/distributed/test_slurm.py": 48,
     "tests/faults/test_interrupts.py": 45,
     "tests/faults/test_clock.py": 38,
@@ -25,7 +25,7 @@ WAITING = {
     "tests/faults/test_writers.py": 32,
 }
 COMPUTING = {
-    "tests/integration/test_add_center.py": 75,
+    "tests/integration/test_add_center.py": 68,
     "tests/golden/test_processors.py": 65,
     "tests/integration/test_pages.py": 55,
     "tests/integration/test_s3.py": 50,
@@ -35,7 +35,6 @@ COMPUTING = {
     "tests/integration/test_privacy.py": 40,
     "tests/integration/test_validate.py": 38,
     "tests/property/test_radiomics_parity.py": 37,
-    "tests/unit/store/test_upkeep.py": 35,
     "tests/unit/outlining/test_command.py": 32,
     "tests/unit/outlining/test_skull.py": 30,
     "tests/integration/test_model_commands.py": 30,
@@ -43,7 +42,6 @@ COMPUTING = {
     "tests/unit/dlrn/test_honesty.py": 30,
     "tests/integration/test_regions.py": 28,
     "tests/integration/test_networks_compared.py": 25,
-    "tests/integration/test_scale.py": 25,
     "tests/integration/test_finetune.py": 22,
     "tests/faults/test_flips.py": 21,
     "tests/packaging/test_wheel.py": 21,
@@ -53,10 +51,12 @@ COMPUTING = {
     "tests/unit/store/test_erasure.py": 20,
     "tests/unit/dlrn/test_firth.py": 20,
     "tests/unit/ingest/test_acquisition_passes.py": 20,
+    "tests/unit/store/test_upkeep.py": 18,
     "tests/integration/test_several_embeddings.py": 18,
     "tests/integration/test_report.py": 18,
     "tests/faults/test_damage.py": 18,
     "tests/unit/ingest/test_memory.py": 16,
+    "tests/integration/test_scale.py": 15,
 }
 
 

@@ -87,7 +87,9 @@ def test_compaction_changes_files_alone(tmp_path: Path) -> None:
     # A writer that knew every row before reads none of them again, and one that comes anew finds them.
     assert store.table("radiomics").append(case_rows(store, 2)["radiomics"]) == 0
     assert again.table("cases").append(case_rows(store, 1)["cases"]) == 0
-    assert [row["files_after"] for row in compact_store(str(tmp_path))["tables"]] == [after for _, after in counts.values()]
+    assert [row["files_after"] for row in compact_store(str(tmp_path))["tables"]] == [
+        after for _, after in counts.values()
+    ]
 
 
 def test_statistics_stay_with_the_keys(tmp_path: Path) -> None:
