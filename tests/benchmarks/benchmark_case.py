@@ -70,14 +70,14 @@ def script(manifest: Path) -> None:
     seconds = []
     with manifest.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    for row in rows:
+    # PyRadiomics is imported, and SciPy's tables are made, with the first one, which is done again.
+    for row in [rows[0], *rows]:
         began = time.process_time()
         ct = resampled(read_image(manifest.parent / row["image"]), sitk.sitkBSpline, -1024.0)
         outline = sitk.Cast(sitk.ReadImage(str(manifest.parent / row["mask"])) > 0, sitk.sitkUInt8)
         mask = sitk.Resample(outline, ct, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
         stock_features(ct, mask, PROFILES["cvt-1834"])
         seconds.append(time.process_time() - began)
-    # PyRadiomics is imported, and SciPy's tables are made, with the first one.
     print(statistics.fmean(seconds[1:]))
 
 
