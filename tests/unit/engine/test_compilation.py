@@ -16,6 +16,6 @@ def test_lines_tell_how_far_each_machine_is(monkeypatch: pytest.MonkeyPatch) -> 
         now += 0.4
     lines(1, "10.0.0.5")
     assert told == [
-        *(f"compiling, once for this user and version: {kept} of up to 29 loops" for kept in (1, 14, 27, 29)),
-        "compiling, once for this user and version at 10.0.0.5: 1 of up to 29 loops",
+        *(f"compiling, once for this user and version: {kept} of up to 33 loops" for kept in (1, 14, 27, 33)),
+        "compiling, once for this user and version at 10.0.0.5: 1 of up to 33 loops",
     ]
