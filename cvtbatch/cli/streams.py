@@ -56,4 +56,10 @@ def go_on_unread() -> None:
 def _opened(before: io.TextIOWrapper, ends: bool) -> io.TextIOWrapper:
     before.flush()
     buffer = io.BufferedWriter(_Stream(before.fileno(), ends))
-    return io.TextIOWrapper(buffer, before.encoding, before.errors, line_buffering=before.line_buffering)
+    return io.TextIOWrapper(
+        buffer,
+        before.encoding,
+        before.errors,
+        line_buffering=before.line_buffering,
+        write_through=before.write_through,
+    )

@@ -56,14 +56,14 @@ class Batch(Generic[Item, Result]):
     items: Sequence[tuple[int, Item, float | None]]
 
 
-def run_batch(pickled: bytes, versions: Mapping[str, str]) -> BatchResult[Result]:
+def run_batch(pickled: bytes, versions: Mapping[str, str] | None = None) -> BatchResult[Result]:
     """Call a batch's function on its items, until all are done or the time of a task is over.
 
     What the function raises on the first item is raised. At a later one the task ends before it, so that the item is the first of a
     task to come, and what was done is not lost.
 
     Args:
-        versions: of the driver's libraries.
+        versions: of the driver's libraries; drivers of 0.2.0 and before name none.
 
     Raises:
         ResourceError: "worker_version", this worker would compute with others; it has begun nothing.
@@ -71,7 +71,9 @@ def run_batch(pickled: bytes, versions: Mapping[str, str]) -> BatchResult[Result
     worker = this_worker()
     if worker is None:
         raise RuntimeError("a batch runs on a worker")
-    if differing := differing_versions(versions, library_versions()):
+    ours = library_versions()
+    earlier = [f"cvtbatch {ours['cvtbatch']} (here an earlier one)"]
+    if differing := earlier if versions is None else differing_versions(versions, ours):
         raise ResourceError(
             "worker_version",
             f"worker {worker.address} has another version than the command that it works for: {', '.join(differing)}; install "

@@ -240,6 +240,7 @@ class _Run(Generic[Item, Result]):
 
         if not isinstance(error, KilledWorker):
             _raise_if_scheduler_lost(error)
+            _raise_if_worker_old(error)
             raise error
         ran_s = time.monotonic() - task.sent_at
         worker_ended = error.last_worker.address in self.ended_workers
@@ -267,3 +268,13 @@ def _raise_if_scheduler_lost(error: BaseException) -> None:
 
     if isinstance(error, asyncio.CancelledError | CancelledError | CommClosedError):
         raise scheduler_lost(str(error)) from None
+
+
+def _raise_if_worker_old(error: BaseException) -> None:
+    # What workers of 0.2.0 and before call a batch by has no versions to look at.
+    if isinstance(error, TypeError) and str(error).startswith(f"{run_batch.__name__}() "):
+        raise ResourceError(
+            "worker_version",
+            "a worker has an earlier version of cvtbatch than this command; install the same on every machine, and run again: what "
+            "was committed is safe",
+        ) from None

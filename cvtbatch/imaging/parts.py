@@ -74,7 +74,7 @@ def connected_parts(mask_zyx: Mask, in_slices: bool = False) -> Parts:
     slices, rows, columns = mask_zyx.shape
     # A column of nothing ends the run of every row.
     ended = np.zeros((slices * rows, columns + 1), dtype=np.bool_)
-    ended[:, :-1] = mask_zyx.reshape(-1, columns)
+    ended[:, :-1] = mask_zyx.reshape(slices * rows, columns)
     flat = ended.reshape(-1)
     edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     if flat[:1].any():

@@ -75,6 +75,8 @@ def discretise(values: NDArray[np.floating], calculation: Calculation, first_edg
     """
     how = f"of width {calculation.bin_width:g}" if calculation.bin_count is None else "of equal width"
     edges = np.asarray(bin_edges(values, calculation, first_edge), np.float64)
+    if len(edges) < 2:
+        raise InputError("undefined_gray_levels", f"values are too large to lie in bins {how}")
     if len(edges) > np.iinfo(np.uint16).max:
         raise InputError("too_many_gray_levels", f"{len(edges)} bins {how} (limit {MAXIMUM_LEVELS} levels)")
     codes, present = _assign_bins(np.asarray(values, np.float64), edges)

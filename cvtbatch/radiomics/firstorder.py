@@ -20,7 +20,7 @@ def first_order_features(
     """Return the features of the (n,) ROI values of one image; a NaN among them is left out, as PyRadiomics does.
 
     Args:
-        values: gray values, at least one of them not NaN.
+        values: gray values, finite or NaN, at least one of them not NaN.
         counts: voxels of each gray level present.
         shift: added before energies are taken (`voxelArrayShift`).
         voxel_mm3: volume of a voxel.
@@ -66,7 +66,7 @@ def first_order_features(
 
 
 def _mean_of(values: NDArray[np.float64], kept: NDArray[np.bool_]) -> float:
-    """Mean of the kept values; the others add 0 in their places (a product, where `numpy.where` takes six times as long)."""
+    """Mean of the kept values; the others, finite too, add 0 in their places (`numpy.where` takes six times as long)."""
     count = int(np.count_nonzero(kept))
     return float(np.add.reduce(values * kept) / count) if count else math.nan
 

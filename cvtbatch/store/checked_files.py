@@ -232,7 +232,9 @@ class CheckedFile:
         for place, field in plan.columns.items():
             own = plan.chunks[place]
             other = first.setdefault((field.type, field.nullable, *(self._digests[number] for number in own)), place)
-            if all(chunks[one] == chunks[two] for one, two in zip(own, plan.chunks[other], strict=True)):
+            if other != place and all(
+                bytes(chunks[one]) == bytes(chunks[two]) for one, two in zip(own, plan.chunks[other], strict=True)
+            ):
                 same[place] = other
         return same
 

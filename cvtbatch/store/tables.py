@@ -186,12 +186,14 @@ class Table:
             most_bytes: that they take together, by what those of the first file take.
         """
         files, where = self._files_of(pin), self._until(pin)
-        if not files:
+        if not files or not columns:
             return
         sample = self._opened(files[:1], where).read(columns)
         room = most_bytes * sample.num_rows // max(1, sum(self._rows_by_file(pin).values()))
+        sizes = {column: sample[column].nbytes for column in columns}
+        del sample
         opened = self._opened(files, where).keep()
-        for group in _groups({column: sample[column].nbytes for column in columns}, room):
+        for group in _groups(sizes, room):
             yield opened.read(group)
             # Else the allocator keeps what the columns were in.
             pa.default_memory_pool().release_unused()

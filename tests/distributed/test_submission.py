@@ -11,7 +11,7 @@ import pytest
 
 import cvtbatch
 from cvtbatch import compiled_code
-from cvtbatch.engine import Cluster, Done, Expired, Lost, open_cluster, run
+from cvtbatch.engine import Cluster, Done, Expired, Lost, batch, open_cluster, run
 from cvtbatch.engine.execution import run_inline
 from cvtbatch.errors import ResourceError, StorageError
 from cvtbatch.library_versions import library_versions
@@ -46,6 +46,25 @@ def test_a_worker_of_another_version_computes_nothing(
     assert refused.value.kind == "worker_version"
     assert f"cvtbatch {cvtbatch.__version__} (here 99.1)" in refused.value.message
     assert "worker tcp://127.0.0.1:" in refused.value.message
+    assert not list(tmp_path.iterdir())
+
+
+def run_batch(pickled: bytes) -> None:
+    """As workers of 0.2.0 are called."""
+
+
+def test_a_worker_or_a_driver_of_before_versions_were_looked_at_computes_nothing(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cluster.client is not None
+    before = cluster.client.submit(batch.run_batch, b"never looked at", pure=False)
+    with pytest.raises(ResourceError, match="here an earlier one") as refused:
+        before.result()
+    assert refused.value.kind == "worker_version"
+    monkeypatch.setattr("cvtbatch.engine.submission.run_batch", run_batch)
+    with pytest.raises(ResourceError, match="a worker has an earlier version") as refused:
+        list(run(cluster, Path.touch, [tmp_path / "computed"]))
+    assert refused.value.kind == "worker_version"
     assert not list(tmp_path.iterdir())
 
 

@@ -38,3 +38,8 @@ def test_parts_are_scipys_in_scipys_order(mask) -> None:
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.32, 0.6, 0.97])
 def test_parts_that_wind_through_a_volume_are_scipys(share: float) -> None:
     assert_scipys(np.random.default_rng(1).random((12, 40, 50)) < share)
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 4), (3, 0, 4), (3, 4, 0)])
+def test_a_mask_of_no_voxels_has_no_parts(shape) -> None:
+    assert not len(connected_parts(np.zeros(shape, np.bool_)).part)

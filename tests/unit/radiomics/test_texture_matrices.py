@@ -8,6 +8,7 @@ import pytest
 import SimpleITK as sitk
 from scipy.ndimage import label
 
+from cvtbatch.errors import InputError
 from cvtbatch.radiomics.angles import list_angles
 from cvtbatch.radiomics.box import cut_box
 from cvtbatch.radiomics.discretisation import bin_edges, discretise
@@ -110,3 +111,9 @@ def test_levels_are_those_of_digitize(dtype, bin_width):
     expected = np.digitize(values, bin_edges(values, calculation))
     np.testing.assert_array_equal(gray.levels[gray.codes - 1], expected)
     np.testing.assert_array_equal(gray.counts, np.unique(expected, return_counts=True)[1])
+
+
+def test_values_between_which_and_a_bin_no_number_lies_have_no_gray_levels() -> None:
+    with pytest.raises(InputError) as raised:
+        discretise(np.full(5, 1e17), Calculation(bin_width=1.0))
+    assert raised.value.kind == "undefined_gray_levels"
