@@ -17,7 +17,7 @@ from cvtbatch.pipelines.shared.job import read_job
 from tests.benchmarks.benchmark_scale import return_rows, run_driver, write_manifest
 
 TOGETHER = 250
-FEW, MANY = 500, 2500
+FEW, MANY = 1000, 4000
 # A tenth of what a case takes as Python objects.
 BYTES_A_CASE = 400
 
