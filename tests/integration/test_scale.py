@@ -18,9 +18,8 @@ from tests.benchmarks.benchmark_scale import return_rows, run_driver, write_mani
 
 TOGETHER = 250
 FEW, MANY = 1000, 4000
-# A tenth of what a case takes as Python objects.
-BYTES_A_CASE = 400
-TRIES = 3
+# A fifth of what a case takes as Python objects; 300 is what is seen, and now and then twice that.
+BYTES_A_CASE = 800
 
 
 def peak_bytes(folder: Path, cases: int) -> int:
@@ -47,14 +46,8 @@ def test_memory_does_not_grow_with_the_cases(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(key_index, "HELD_ASIDE", TOGETHER)
     # What is loaded and remembered once is there before anything is compared.
     peak_bytes(tmp_path, TOGETHER)
-    tried = []
-    # Other threads of this process may hold something meanwhile: what a run holds is the least of some tries.
-    while not tried or (min(tried) >= (MANY - FEW) * BYTES_A_CASE and len(tried) < TRIES):
-        folder = tmp_path / f"try-{len(tried)}"
-        folder.mkdir()
-        few = peak_bytes(folder, FEW)
-        tried.append(peak_bytes(folder, MANY) - few)
-    assert min(tried) < (MANY - FEW) * BYTES_A_CASE, tried
+    few, many = peak_bytes(tmp_path, FEW), peak_bytes(tmp_path, MANY)
+    assert many - few < (MANY - FEW) * BYTES_A_CASE, (few, many)
 
 
 def test_the_benchmark_drives_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
