@@ -98,7 +98,7 @@ def _leave(code: int) -> NoReturn:
 
     Python remembers an interrupt that came while a library's C code ran a text of Python, and would end as if by the signal itself.
     """
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):
         with suppress(OSError, StdoutClosed):
             stream.flush()
     os._exit(code)
