@@ -3,8 +3,8 @@
 Numba keeps code beside the sources, where that can be written, and else compiles in every process; where two processes keep code of
 one loop for two types at the same time, it may take the one for the other (its index and its data are written one after the other).
 Here a folder of the user's own holds the code, named by all that it depends on, so that none is ever out of date; one process
-compiles at a time, and the others wait for it and load. An installation may carry code beside the package, as container images do
-(`python -m cvtbatch.pipelines.shared.compile_ahead --into-package`): it is copied where the user has none yet.
+compiles a loop, and others that call it wait, and load it. An installation may carry code beside the package, as container images
+do (`python -m cvtbatch.pipelines.shared.compile_ahead --into-package`): it is copied where the user has none yet.
 """
 
 import fcntl
@@ -51,7 +51,7 @@ _WRITTEN_INTO_LOOPS = ("compiled_arrays.py", "compiled_code.py")
 CASE_LOOPS = 33
 """How many loops, each for the types that it is called with, the study's features of a case take at most."""
 _OF_CASES = ("imaging_", "radiomics_")
-LOCK = "lock"
+_LOCKS = "locks"
 # What of a processor decides which instructions it has, as /proc/cpuinfo calls it.
 _PROCESSOR = {"vendor_id", "cpu family", "model", "flags", "CPU implementer", "CPU part", "Features"}
 # Before Python looks for objects that nothing holds; 700 by default.
@@ -61,7 +61,7 @@ _NEW_OBJECTS = 50_000
 _OPTIONS: dict[str, Any] = {"no_cfunc_wrapper": True, "error_model": "numpy"}
 _settings_lock = threading.Lock()
 _compile_lock = threading.RLock()
-_depth = 0
+_held: set[Path] = set()
 _on_compiled: Callable[[], None] | None = None
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -91,12 +91,13 @@ def _compiled(function: Function, nogil: bool) -> Function:
         finally:
             settings.CACHE_DIR = before
     compile_for = dispatcher.compile
+    lock = folder / _LOCKS / f"{function.__module__}.{function.__qualname__}"
 
     def compile_alone(signature: Any) -> Any:
-        with _alone(folder / LOCK), _looking_first(dispatcher.targetctx):
+        with _alone(lock) as waited, _looking_first(dispatcher.targetctx):
             misses = dispatcher.stats.cache_misses.total()
             found = compile_for(signature)
-            if _on_compiled is not None and dispatcher.stats.cache_misses.total() > misses:
+            if _on_compiled is not None and (waited or dispatcher.stats.cache_misses.total() > misses):
                 _on_compiled()
             return found
 
@@ -105,22 +106,46 @@ def _compiled(function: Function, nogil: bool) -> Function:
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Hold off other processes that compile, or load what is compiled; a loop may compile another one that it calls."""
-    global _depth
+def _alone(lock: Path) -> Iterator[bool]:
+    """Hold off other processes that compile a loop, or load it; yields whether one was waited for.
+
+    A loop compiles those that it calls while it is held, and none of them calls it: nobody waits for one who waits for him.
+    """
     with _compile_lock:
-        _depth += 1
-        try:
-            if _depth > 1:
-                yield
-                return
-            with lock.open("a") as file:
-                # A file system without locks: two processes then compile twice.
-                with suppress(OSError):
-                    fcntl.flock(file, fcntl.LOCK_EX)
-                yield
-        finally:
-            _depth -= 1
+        if lock in _held:
+            yield False
+            return
+        with lock.open("a") as file:
+            waited = not _locks(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB) and _locks(file.fileno(), fcntl.LOCK_EX)
+            _held.add(lock)
+            try:
+                yield waited
+            finally:
+                _held.remove(lock)
+
+
+def _locks(file: int, operation: int) -> bool:
+    """Lock an open file, and say whether that went; on a file system without locks, two processes may compile the same."""
+    try:
+        fcntl.flock(file, operation)
+    except OSError as error:
+        return not isinstance(error, BlockingIOError)
+    return True
+
+
+def claim(name: str) -> int | None:
+    """Take what is called so, for this process and the children that it gives the open file returned; None where it is taken.
+
+    It is theirs until the last of them has closed the file, or ended. Where no code can be kept, nothing can be taken.
+    """
+    folder = cache_folder()
+    if folder is None:
+        return None
+    file = os.open(folder / _LOCKS / name, os.O_WRONLY | os.O_CREAT, 0o600)
+    if _locks(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        return file
+    os.close(file)
+    return None
 
 
 @contextmanager
@@ -156,7 +181,7 @@ def cache_folder() -> Path | None:
 
 
 def tell_compiled(listener: Callable[[], None] | None) -> None:
-    """Have a listener called after each loop that this process compiles, where another one has not kept it; None for nobody."""
+    """Have a listener called after each loop that this process compiles, or waits for while another one does; None for nobody."""
     global _on_compiled
     _on_compiled = listener
 
@@ -196,7 +221,8 @@ def _holds_code(folder: Path) -> bool:
             state = place.stat()
             if state.st_uid != os.getuid() or state.st_mode & 0o002:
                 return False
-        (folder / LOCK).touch()
+        (folder / _LOCKS).mkdir(exist_ok=True)
+        (folder / _LOCKS / "touched").touch()
     except OSError:
         return False
     return True

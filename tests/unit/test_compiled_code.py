@@ -1,9 +1,11 @@
 """Compiled code is kept for a user, a version and a processor, never out of date, and two processes at once take no other's."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from cvtbatch import compiled_code
 from tests.support.imports import MODULES, PACKAGE, parse
+from tests.support.kernels import loops_of_a_case
 from tests.support.paths import ROOT
 
 KERNEL = """
@@ -155,6 +158,10 @@ def one_more(value: float) -> float:
     return value + 1
 
 
+def two_more(value: float) -> float:
+    return value + 2
+
+
 def test_a_listener_is_told_of_what_is_compiled_and_not_of_what_is_loaded(tmp_path: Path) -> None:
     told: list[int] = []
     folder()
@@ -170,19 +177,35 @@ def test_a_listener_is_told_of_what_is_compiled_and_not_of_what_is_loaded(tmp_pa
         compiled_code.tell_compiled(None)
 
 
-COUNT = """
-import importlib
-from cvtbatch.compiled_code import SOURCES
-from cvtbatch.pipelines.shared.compile_ahead import compile_ahead
-compile_ahead()
-modules = [importlib.import_module("cvtbatch." + name[:-3].replace("/", ".")) for name in SOURCES]
-loops = {loop for module in modules for loop in vars(module).values() if hasattr(loop, "py_func")}
-print(sum(len(loop.signatures) for loop in loops))
-"""
+def test_a_case_takes_as_many_loops_as_users_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The folder of a run of the whole suite.
+    monkeypatch.undo()
+    assert loops_of_a_case(tmp_path) == compiled_code.CASE_LOOPS
 
 
-def test_a_case_takes_as_many_loops_as_users_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    # What the tests of this machine have compiled.
-    monkeypatch.delenv("NUMBA_CACHE_DIR")
-    counted = subprocess.run([sys.executable, "-c", COUNT], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert int(counted.stdout) == compiled_code.CASE_LOOPS
+def test_a_loop_is_waited_for_by_who_calls_it_and_by_nobody_else(tmp_path: Path) -> None:
+    told: list[int] = []
+    first, second, other = (compiled_code.compiled(loop) for loop in (one_more, one_more, two_more))
+    assert first(1.5) == 2.5
+    others = compiled_code.claim(f"{__name__}.one_more")
+    assert others is not None
+    assert compiled_code.claim(f"{__name__}.one_more") is None
+    results: list[float] = []
+    waiting = threading.Thread(target=lambda: results.append(second(1.5)))
+    compiled_code.tell_compiled(lambda: told.append(len(results)))
+    try:
+        waiting.start()
+        run = [
+            sys.executable,
+            "-c",
+            f"from {__name__} import two_more; from cvtbatch.compiled_code import compiled; compiled(two_more)(1.5)",
+        ]
+        subprocess.run(run, check=True, cwd=ROOT)
+        assert (waiting.is_alive(), results, told) == (True, [], [])
+    finally:
+        os.close(others)
+        waiting.join()
+        compiled_code.tell_compiled(None)
+    # What was waited for, is told; what is found, is not.
+    assert (results, told) == ([2.5], [0])
+    assert other(1.5) == 3.5

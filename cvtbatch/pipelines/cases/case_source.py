@@ -21,6 +21,7 @@ from cvtbatch.ingest import ImageSlices, SourceMask, SourceVolume, read_mask, re
 from cvtbatch.manifest import MISSING_FILE, SERIES_FORM, Case, RoiSource, in_archive, is_absent, series_address
 from cvtbatch.outlining.skull import NoInside, find_inside
 from cvtbatch.pipelines.extraction.limits import feature_bytes, region_bytes, whole_volume_bytes
+from cvtbatch.pipelines.shared.compile_beside import compile_beside
 from cvtbatch.radiomics import Engine, FeatureSet, RoiFeatures, roi_features
 from cvtbatch.regions.masks import NoRegion, derive_region
 from cvtbatch.regions.rules import Rule
@@ -117,6 +118,7 @@ def place_case(case: Case, spacing_mm: tuple[float, float, float]) -> PlacedCase
     """
     [roi] = case.rois
     source = read_volume(case, require_memory)
+    compile_beside()
     hu_zyx, grid = resample_stack(source.hu_zyx, source.stack, spacing_mm)
     outline = read_mask(roi, lambda: ImageSlices.of(source), require_memory)
     mask_zyx = place_mask(outline.voxels_zyx, outline.place, grid)

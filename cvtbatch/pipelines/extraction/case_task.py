@@ -2,6 +2,7 @@
 
 from cvtbatch.pipelines.extraction.case_plan import CaseTask
 from cvtbatch.pipelines.extraction.case_result import CaseResult
+from cvtbatch.pipelines.shared.compile_beside import compile_beside
 
 
 def process_case(task: CaseTask) -> CaseResult:
@@ -11,6 +12,7 @@ def process_case(task: CaseTask) -> CaseResult:
         StorageError: the store cannot be written; the fault of the run, not of the case.
         NeedsMemory: this process may not take what the case needs; nothing of it counts as done.
     """
+    compile_beside()
     from cvtbatch.pipelines.extraction.case_worker import CaseWorker
 
     return CaseWorker(task).process()

@@ -8,6 +8,7 @@ from cvtbatch.errors import CvtbatchError
 from cvtbatch.manifest import Manifest
 from cvtbatch.pipelines.extraction.planning import PLANNED_TOGETHER, plan_run, stored_cases
 from cvtbatch.pipelines.extraction.settings import Options, Settings
+from cvtbatch.pipelines.shared.compile_beside import compile_beside
 from cvtbatch.store import FeatureStore
 
 # Cases of a store that is looked at before workers are started.
@@ -28,7 +29,8 @@ def first_steps(
         return replace(config, workers=0), ()
     words = []
     if settings.only != "embeddings" and is_cold():
-        words.append("nothing is compiled yet for this user and version: compiling once, about 13 s of the first case")
+        words.append("nothing is compiled yet for this user and version: compiling once, some 13 s of one core, or less of several")
+        compile_beside()
     if config.workers:
         words.append(f"starting {config.workers} worker{'s' if config.workers > 1 else ''}")
     return config, tuple(words)
