@@ -28,9 +28,10 @@ def compile_beside() -> None:
     They end by themselves after some seconds, also without this one. What goes wrong in them is left to it: it compiles what is not
     there when it calls it.
     """
-    if not is_cold() or default_workers() == 1:
+    others = default_workers() - 1
+    if others == 0 or not is_cold():
         return
-    processes = min(default_workers(), _MOST_PROCESSES, int(_SHARE * memory_left_bytes() / _PROCESS_BYTES))
+    processes = min(others, _MOST_PROCESSES, int(_SHARE * memory_left_bytes() / _PROCESS_BYTES))
     beside = claim("beside")
     if beside is None:
         return
