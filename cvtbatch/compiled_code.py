@@ -62,6 +62,7 @@ _OPTIONS: dict[str, Any] = {"no_cfunc_wrapper": True, "error_model": "numpy"}
 _settings_lock = threading.Lock()
 _compile_lock = threading.RLock()
 _held: set[Path] = set()
+_not_kept: str | None = None
 _on_compiled: Callable[[], None] | None = None
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -90,6 +91,7 @@ def _compiled(function: Function, nogil: bool) -> Function:
             dispatcher: Any = numba.njit(cache=True, nogil=nogil, **_OPTIONS)(function)
         finally:
             settings.CACHE_DIR = before
+    _go_on_without(dispatcher._cache)
     compile_for = dispatcher.compile
     lock = folder / _LOCKS / f"{function.__module__}.{function.__qualname__}"
 
@@ -105,6 +107,29 @@ def _compiled(function: Function, nogil: bool) -> Function:
     return cast(Function, dispatcher)
 
 
+def _go_on_without(cache: Any) -> None:
+    """Have a loop compiled whose code cannot be read, and used though its code cannot be kept, as on a disk that is full."""
+    save, load = cache.save_overload, cache.load_overload
+
+    def save_if_possible(signature: Any, code: Any) -> None:
+        global _not_kept
+        try:
+            save(signature, code)
+        except OSError as error:
+            _not_kept = f"{cache.cache_path}: {error.strerror or error}"
+
+    def load_if_whole(signature: Any, context: Any) -> Any:
+        try:
+            return load(signature, context)
+        # A file that was cut off when a machine stopped: there is no knowing what its remains raise.
+        except Exception:
+            with suppress(OSError):
+                cache.flush()
+            return None
+
+    cache.save_overload, cache.load_overload = save_if_possible, load_if_whole
+
+
 @contextmanager
 def _alone(lock: Path) -> Iterator[bool]:
     """Hold off other processes that compile a loop, or load it; yields whether one was waited for.
@@ -115,19 +140,30 @@ def _alone(lock: Path) -> Iterator[bool]:
         if lock in _held:
             yield False
             return
-        with lock.open("a") as file:
-            waited = not _locks(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB) and _locks(file.fileno(), fcntl.LOCK_EX)
-            _held.add(lock)
-            try:
-                yield waited
-            finally:
-                _held.remove(lock)
+        file, waited = _open(lock), False
+        if file is not None and not _lock(file, fcntl.LOCK_NB):
+            waited = _lock(file)
+        _held.add(lock)
+        try:
+            yield waited
+        finally:
+            _held.remove(lock)
+            if file is not None:
+                os.close(file)
 
 
-def _locks(file: int, operation: int) -> bool:
-    """Lock an open file, and say whether that went; on a file system without locks, two processes may compile the same."""
+def _open(lock: Path) -> int | None:
+    """Open a file to lock; None where it cannot be made."""
     try:
-        fcntl.flock(file, operation)
+        return os.open(lock, os.O_WRONLY | os.O_CREAT, 0o600)
+    except OSError:
+        return None
+
+
+def _lock(file: int, at_once: int = 0) -> bool:
+    """Lock an open file, and say whether it is locked; on a file system without locks, two processes may compile the same."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | at_once)
     except OSError as error:
         return not isinstance(error, BlockingIOError)
     return True
@@ -139,10 +175,8 @@ def claim(name: str) -> int | None:
     It is theirs until the last of them has closed the file, or ended. Where no code can be kept, nothing can be taken.
     """
     folder = cache_folder()
-    if folder is None:
-        return None
-    file = os.open(folder / _LOCKS / name, os.O_WRONLY | os.O_CREAT, 0o600)
-    if _locks(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+    file = _open(folder / _LOCKS / name) if folder is not None else None
+    if file is None or _lock(file, fcntl.LOCK_NB):
         return file
     os.close(file)
     return None
@@ -184,6 +218,11 @@ def tell_compiled(listener: Callable[[], None] | None) -> None:
     """Have a listener called after each loop that this process compiles, or waits for while another one does; None for nobody."""
     global _on_compiled
     _on_compiled = listener
+
+
+def why_not_kept() -> str | None:
+    """Return why this process could not keep a loop that it compiled, with the folder; None where it could."""
+    return _not_kept
 
 
 def kept_loops() -> int:

@@ -6,9 +6,9 @@ A worker tells its driver by an event of Dask's, if `cvtbatch worker` or a run s
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cvtbatch.compiled_code import CASE_LOOPS, kept_loops, tell_compiled
+from cvtbatch.compiled_code import CASE_LOOPS, kept_loops, tell_compiled, why_not_kept
 
 if TYPE_CHECKING:
     from distributed import Client, Worker
@@ -29,9 +29,17 @@ class CompilationLines:
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
         self._told_at: dict[str, float] = {}
+        self._told_reasons: set[str] = set()
 
-    def __call__(self, kept: int, machine: str = _HERE) -> None:
-        """Take how many loops are kept on a machine; what is compiled beyond a case's takes no time to speak of."""
+    def __call__(self, kept: int, not_kept: str | None, machine: str = _HERE) -> None:
+        """Take how many loops are kept on a machine, and why others are not.
+
+        What is compiled beyond a case's loops takes no time to speak of.
+        """
+        if not_kept is not None and machine not in self._told_reasons:
+            self._told_reasons.add(machine)
+            where = f" at {machine}" if machine else ""
+            self._tell(f"compiled loops cannot be kept{where}, and each process compiles its own: {not_kept}")
         now = time.monotonic()
         due = now - self._told_at.get(machine, -LINE_SECONDS) >= LINE_SECONDS
         if kept > CASE_LOOPS or (kept < CASE_LOOPS and not due):
@@ -45,7 +53,7 @@ class CompilationLines:
 def compilation_told(tell: Callable[[str], None]) -> Iterator[None]:
     """Tell what this process compiles."""
     lines = CompilationLines(tell)
-    tell_compiled(lambda: lines(kept_loops()))
+    tell_compiled(lambda: lines(kept_loops(), why_not_kept()))
     try:
         yield
     finally:
@@ -54,7 +62,11 @@ def compilation_told(tell: Callable[[str], None]) -> Iterator[None]:
 
 def tell_driver(worker: "Worker") -> None:
     """Have a worker process tell its driver what it compiles."""
-    tell_compiled(lambda: worker.log_event(_TOPIC, {"worker": worker.address, "kept": kept_loops()}))
+
+    def tell() -> None:
+        worker.log_event(_TOPIC, {"worker": worker.address, "kept": kept_loops(), "not_kept": why_not_kept()})
+
+    tell_compiled(tell)
 
 
 def follow_workers(client: "Client", tell: Callable[[str], None], elsewhere: bool) -> None:
@@ -65,9 +77,9 @@ def follow_workers(client: "Client", tell: Callable[[str], None], elsewhere: boo
     """
     lines = CompilationLines(tell)
 
-    def on_event(event: tuple[float, dict[str, object]]) -> None:
+    def on_event(event: tuple[float, dict[str, Any]]) -> None:
         _, told = event
         machine = str(told["worker"]).rpartition("//")[2].rpartition(":")[0]
-        lines(int(str(told["kept"])), machine if elsewhere else _HERE)
+        lines(told["kept"], told["not_kept"], machine if elsewhere else _HERE)
 
     client.subscribe_topic(_TOPIC, on_event)

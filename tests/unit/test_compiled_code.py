@@ -1,6 +1,7 @@
 """Compiled code is kept for a user, a version and a processor, never out of date, and two processes at once take no other's."""
 
 import ast
+import errno
 import os
 import re
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
@@ -175,6 +177,39 @@ def test_a_listener_is_told_of_what_is_compiled_and_not_of_what_is_loaded(tmp_pa
         assert told == [1, 1]
     finally:
         compiled_code.tell_compiled(None)
+
+
+def test_damaged_code_is_compiled_anew(tmp_path: Path) -> None:
+    assert compiled_code.compiled(one_more)(1.5) == 2.5
+    for suffix in ("nbi", "nbc"):
+        [kept] = folder().rglob(f"*.{suffix}")
+        whole = kept.read_bytes()
+        for remains in (b"", whole[: len(whole) // 2], b"of something else"):
+            kept.write_bytes(remains)
+            again: Any = compiled_code.compiled(one_more)
+            assert (again(1.5), sum(again.stats.cache_misses.values())) == (2.5, 1)
+        found: Any = compiled_code.compiled(one_more)
+        assert (found(1.5), sum(found.stats.cache_misses.values())) == (2.5, 0)
+
+
+def test_code_that_cannot_be_kept_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str | None] = []
+    monkeypatch.setattr(compiled_code, "_not_kept", None)
+    loop: Any = compiled_code.compiled(one_more)
+
+    def full(path: str) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    monkeypatch.setattr(loop._cache._cache_file, "_open_for_write", full)
+    compiled_code.tell_compiled(lambda: told.append(compiled_code.why_not_kept()))
+    try:
+        assert loop(1.5) == 2.5
+    finally:
+        compiled_code.tell_compiled(None)
+    [why] = told
+    assert why is not None
+    assert why.startswith(str(folder()))
+    assert why.endswith(": No space left on device")
 
 
 def test_a_case_takes_as_many_loops_as_users_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

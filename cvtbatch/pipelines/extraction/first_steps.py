@@ -29,7 +29,9 @@ def first_steps(
         return replace(config, workers=0), ()
     words = []
     if settings.only != "embeddings" and is_cold():
-        words.append("nothing is compiled yet for this user and version: compiling once, some 13 s of one core, or less of several")
+        words.append(
+            "nothing is compiled yet for this user and version: compiling once, some 13 s of one core, or less of several"
+        )
         compile_beside()
     if config.workers:
         words.append(f"starting {config.workers} worker{'s' if config.workers > 1 else ''}")

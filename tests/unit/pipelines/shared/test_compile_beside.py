@@ -48,7 +48,9 @@ def test_one_process_of_a_user_starts_them_as_long_as_they_are_at_it(tmp_path: P
     beside.await_compiled()
 
 
-@pytest.mark.parametrize(("cores", "gb", "started"), [(1, 64, 0), (2, 64, 1), (3, 64, 2), (16, 64, 4), (16, 4, 2), (16, 1, 0)])
+@pytest.mark.parametrize(
+    ("cores", "gb", "started"), [(1, 64, 0), (2, 64, 1), (3, 64, 2), (16, 64, 4), (16, 4, 2), (16, 1, 0)]
+)
 def test_there_are_as_many_as_cores_and_memory_allow(
     cores: int, gb: int, started: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
