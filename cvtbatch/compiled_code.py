@@ -116,7 +116,7 @@ def _go_on_without(cache: Any) -> None:
         try:
             save(signature, code)
         except OSError as error:
-            _not_kept = f"{cache.cache_path}: {error.strerror or error}"
+            _not_kept = f"{cache_folder()}: {error.strerror or error}"
 
     def load_if_whole(signature: Any, context: Any) -> Any:
         try:

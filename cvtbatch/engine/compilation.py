@@ -36,16 +36,17 @@ class CompilationLines:
 
         What is compiled beyond a case's loops takes no time to speak of.
         """
-        if not_kept is not None and machine not in self._told_reasons:
-            self._told_reasons.add(machine)
-            where = f" at {machine}" if machine else ""
-            self._tell(f"compiled loops cannot be kept{where}, and each process compiles its own: {not_kept}")
+        where = f" at {machine}" if machine else ""
+        if not_kept is not None:
+            if machine not in self._told_reasons:
+                self._told_reasons.add(machine)
+                self._tell(f"compiled loops cannot be kept{where}, and each process compiles its own: {not_kept}")
+            return
         now = time.monotonic()
         due = now - self._told_at.get(machine, -LINE_SECONDS) >= LINE_SECONDS
         if kept > CASE_LOOPS or (kept < CASE_LOOPS and not due):
             return
         self._told_at[machine] = now
-        where = f" at {machine}" if machine else ""
         self._tell(f"compiling, once for this user and version{where}: {kept} of up to {CASE_LOOPS} loops")
 
 
