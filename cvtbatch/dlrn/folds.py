@@ -65,4 +65,4 @@ def _labels(outcome: Integers) -> range:
 
 
 def _of(label: int, labels: int) -> str:
-    return f"with cvt {label}" if labels == 2 else f"of class {label + 1} of fit.classes"
+    return f"with outcome {label}" if labels == 2 else f"of class {label + 1} of fit.classes"

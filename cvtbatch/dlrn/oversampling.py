@@ -18,7 +18,7 @@ def oversampler(outcome: Integers, neighbors: int, seed: int) -> object:
     rarest = int(counts.min())
     if rarest < 2:
         told = (
-            f"{counts[0]} with cvt 0 and {counts[1]} with cvt 1"
+            f"{counts[0]} with outcome 0 and {counts[1]} with outcome 1"
             if len(counts) == 2
             else f"{', '.join(map(str, counts))} of the classes of fit.classes"
         )

@@ -136,7 +136,7 @@ def test_too_few_cases_are_counted_before_any_fold_is_drawn(crossfit: int, withi
 
 def test_a_fold_without_two_rows_of_an_outcome_says_its_counts() -> None:
     with pytest.raises(
-        InputError, match=r"needs 2 rows of each outcome .* 4 with cvt 0 and 1 with cvt 1: give more cases"
+        InputError, match=r"needs 2 rows of each outcome .* 4 with outcome 0 and 1 with outcome 1: give more cases"
     ):
         oversampler(np.array([0, 0, 1, 0, 0]), 5, 1)
 

@@ -135,10 +135,10 @@ def test_features_on_which_readers_do_not_agree_leave_first() -> None:
 
 def test_too_few_patients_and_broken_cohorts_are_refused() -> None:
     cohort = made_cohort(FEW, 3)
-    with pytest.raises(InputError, match="20 patients with cvt 1 do not make 21 folds"):
+    with pytest.raises(InputError, match="20 patients with outcome 1 do not make 21 folds"):
         plan_tasks(cohort, replace(settings("fit.nested.repeats=0"), crossfit_folds=21))
     # Of 20, 13 are left in an outer fold, and 8 inside of it: seen before any task has run.
-    with pytest.raises(InputError, match="8 patients with cvt 1 do not make 10 folds"):
+    with pytest.raises(InputError, match="8 patients with outcome 1 do not make 10 folds"):
         plan_tasks(cohort, settings("fit.selection.lasso_folds=10"))
     for changed, kind in (
         ({"outcome": np.zeros(48, np.int64)}, "one_class"),

@@ -186,5 +186,5 @@ def test_folds_keep_patients_together_and_refuse_too_few() -> None:
     assert sorted(row for _, test in splits for row in test) == list(range(len(OUTCOME)))
     for train, test in splits:
         assert not {patients[row] for row in train} & {patients[row] for row in test}
-    with pytest.raises(InputError, match="15 patients with cvt 1 do not make 16 folds"):
+    with pytest.raises(InputError, match="15 patients with outcome 1 do not make 16 folds"):
         grouped_folds(OUTCOME, patients, 16, 1)
