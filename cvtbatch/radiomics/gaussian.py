@@ -135,21 +135,25 @@ def _filter_planes(
     planes, rows, columns = shape
     y_start, y_stop, x_start, x_stop = wanted
     size, size_out = rows * columns, (y_stop - y_start) * (x_stop - x_start)
-    between = (y_stop - y_start) * columns if y_first else rows * (x_stop - x_start)
-    half = empty(_PLANES * between, np.float64)
+    size_half = (y_stop - y_start) * columns if y_first else rows * (x_stop - x_start)
+    half = empty(_PLANES * size_half, np.float64)
     for z in range(0, planes, _PLANES):
         n = min(_PLANES, planes - z)
-        source, target, middle = (
-            values[z * size : (z + n) * size],
-            out[z * size_out : (z + n) * size_out],
-            half[: n * between],
-        )
-        if y_first:
-            _filter_lines(source, middle, (n, rows), (columns, 1, 1), c_first, y_start, y_stop)
-            _filter_lines(middle, target, (1, columns), (1, columns, x_stop - x_start), c_second, x_start, x_stop)
-        else:
-            _filter_lines(source, middle, (1, columns), (1, columns, x_stop - x_start), c_first, x_start, x_stop)
-            _filter_lines(middle, target, (n, rows), (x_stop - x_start, 1, 1), c_second, y_start, y_stop)
+        for k in range(2):
+            if k == 0:
+                source, target, width, c = values[z * size : (z + n) * size], half[: n * size_half], columns, c_first
+            else:
+                source, target, width, c = (
+                    half[: n * size_half],
+                    out[z * size_out : (z + n) * size_out],
+                    x_stop - x_start,
+                    c_second,
+                )
+            if y_first == (k == 0):
+                lines, steps, start, stop = (n, rows), (width, 1, 1), y_start, y_stop
+            else:
+                lines, steps, start, stop = (1, columns), (1, columns, x_stop - x_start), x_start, x_stop
+            _filter_lines(source, target, lines, steps, c, start, stop)
 
 
 @compiled
