@@ -1,14 +1,20 @@
-"""Arrays that a compiled loop makes for itself, as `numpy.empty` and `numpy.zeros` do.
+"""What is written into a compiled loop: arrays that it makes for itself, and lanes, numbers that it computes side by side.
 
-Numba compiles these anew, as functions of their own, for every type and number of axes: a sixth of what all loops take to compile.
-Here the same allocation is written into the loop that asks for it.
+Numba compiles `numpy.empty` and `numpy.zeros` anew, as functions of their own, for every type and number of axes: a sixth of what
+all loops take to compile. Here the same allocation is written into the loop that asks for it.
+
+A loop over numbers that stand side by side reads and writes them at each turn, and begins with a look whether its arrays overlap.
+Lanes are one value, which stays in the processor's registers from turn to turn of the loop around it, in vectors as wide as the
+processor has them. Each lane is added and multiplied by itself, and rounded each time: its bits are those of a number alone.
 """
 
+import operator
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from numba import types
-from numba.extending import intrinsic
+from numba.core.typing.templates import ConcreteTemplate, infer_global
+from numba.extending import intrinsic, lower_builtin, models, register_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,3 +66,112 @@ def _allocated(context: Any, builder: Any, signature: Any, arguments: Any) -> An
 
 empty = cast("Allocate", intrinsic(_empty))
 zeros = cast("Allocate", intrinsic(_zeros))
+
+LANES = 32
+"""Numbers side by side: as many as hide how long one takes, where each turn of a loop waits for the one before."""
+
+
+class Lanes(Protocol):
+    """`LANES` float64 numbers, inside a compiled loop."""
+
+    def __add__(self, other: "Lanes") -> "Lanes": ...
+
+    def __sub__(self, other: "Lanes") -> "Lanes": ...
+
+    def __mul__(self, other: float) -> "Lanes": ...
+
+
+class _LanesType(types.Type):
+    def __init__(self) -> None:
+        cast(Any, super()).__init__("Lanes")
+
+
+_lanes: Any = _LanesType()
+
+
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, of: Any) -> None:
+        cast(Any, super()).__init__(manager, of, _vector("DoubleType"))
+
+
+def _vector(element: str) -> Any:
+    from llvmlite import ir  # type: ignore[import-untyped]
+
+    return ir.VectorType(getattr(ir, element)(), LANES)
+
+
+def _take_lanes(typing_context, array, first):  # type: ignore[no-untyped-def]
+    """Return `LANES` numbers of a C-ordered array, as they lie in memory, from the place of the first."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(_place(context, builder, signature, arguments), align=8)
+
+    return _lanes(array, types.intp), generate
+
+
+def _put_lanes(typing_context, array, first, lanes):  # type: ignore[no-untyped-def]
+    """Write as many."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store(arguments[2], _place(context, builder, signature, arguments), align=8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, _lanes), generate
+
+
+def _round_lanes(typing_context, lanes):  # type: ignore[no-untyped-def]
+    """Return each number rounded to float32."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fpext(builder.fptrunc(arguments[0], _vector("FloatType")), _vector("DoubleType"))
+
+    return _lanes(_lanes), generate
+
+
+def _place(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    made = context.make_array(signature.args[0])(context, builder, arguments[0])
+    return builder.bitcast(builder.gep(made.data, [arguments[1]]), _vector("DoubleType").as_pointer())
+
+
+class _WithLanes(ConcreteTemplate):
+    cases: ClassVar = [_lanes(_lanes, _lanes)]
+
+
+class _WithNumber(ConcreteTemplate):
+    cases: ClassVar = [_lanes(_lanes, types.float64)]
+
+
+def _add(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.fadd(*arguments)
+
+
+def _subtract(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.fsub(*arguments)
+
+
+def _multiply(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    from llvmlite import ir
+
+    lanes, number = arguments
+    first, nothing = ir.IntType(32)(0), ir.Constant(lanes.type, ir.Undefined)
+    one = builder.insert_element(nothing, number, first)
+    everywhere = builder.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(first.type, LANES), [0] * LANES))
+    return builder.fmul(lanes, everywhere)
+
+
+def _register() -> None:
+    """Tell Numba what lanes are, and what the operators of Python mean between them."""
+    cast(Any, register_model)(_LanesType)(_LanesModel)
+    for sign, template, other, write in (
+        (operator.add, _WithLanes, _lanes, _add),
+        (operator.sub, _WithLanes, _lanes, _subtract),
+        (operator.mul, _WithNumber, types.float64, _multiply),
+    ):
+        cast(Any, infer_global)(sign)(template)
+        cast(Any, lower_builtin)(sign, _lanes, other)(write)
+
+
+_register()
+take_lanes = cast("Callable[[NDArray[np.float64], int], Lanes]", intrinsic(_take_lanes))
+put_lanes = cast("Callable[[NDArray[np.float64], int, Lanes], None]", intrinsic(_put_lanes))
+round_lanes = cast("Callable[[Lanes], Lanes]", intrinsic(_round_lanes))

@@ -91,10 +91,15 @@ def _wavelet(box: RoiBox, image_type: ImageType) -> Iterator[Values]:
         wanted = tuple(slice(0, size) for size in values.shape)
         if level + 1 == levels:
             wanted, places = roi, _inside(box)
-        bands = split_bands(values, wavelet, axes, wanted)
-        values = bands[coarse]
-        if level >= own.start_level:
-            yield from (bands[name].take(places) for name in sorted(bands) if name != coarse)
+        details: dict[str, Values] = {}
+        approximation = values
+        for name, band in split_bands(values, wavelet, axes, wanted):
+            if name == coarse:
+                approximation = band
+            elif level >= own.start_level:
+                details[name] = band.take(places)
+        values = approximation
+        yield from (details[name] for name in sorted(details))
     yield values.take(places)
 
 

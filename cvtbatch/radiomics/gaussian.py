@@ -1,28 +1,27 @@
 """Laplacian of Gaussian by recursive filters: ITK's filter, restricted to what the ROI needs.
 
 ITK runs one line at a time over the whole box, nine times a sigma: more time than all the texture matrices take here. Here many
-lines run side by side, along any axis without turning the volume, lines that no ROI voxel can see are left out, and each recursion
-ends where the ROI does. Operations and their order are ITK's, and each pass is rounded to float32 as there, so that the values have
-equal bits (tests compare them with SimpleITK).
+lines run side by side, along any axis without turning the volume, planes are filtered along x and y while they are in the cache,
+lines that no ROI voxel can see are left out, and each recursion ends where the ROI does. Operations and their order are ITK's, and
+each pass is rounded to float32 as there, so that the values have equal bits (tests compare them with SimpleITK).
 
 Source: ITK 5.4, `itkRecursiveGaussianImageFilter.hxx`, `itkRecursiveSeparableImageFilter.hxx` and
 `itkLaplacianRecursiveGaussianImageFilter.hxx`; R. Deriche, INRIA RR-1893 (1993); G. Farneback and C.-F. Westin (2006).
 """
 
-import math
 from math import cos, exp, sin
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cvtbatch.compiled_arrays import zeros
+from cvtbatch.compiled_arrays import LANES, empty, put_lanes, round_lanes, take_lanes, zeros
 from cvtbatch.compiled_code import compiled
 
 # Farneback and Westin's fit of the Gaussian (order 0) and its second derivative: A1, B1, A2, B2 by order, then W1, L1, W2, L2.
 _FIT = {0: (1.3530, 1.8151, -0.3531, 0.0902), 2: (-1.3563, 5.2318, 0.3446, -2.2355)}
 _W1, _L1, _W2, _L2 = 0.6681, -1.3932, 2.0787, -1.3732
-# Lines that run side by side, at most.
-_WIDTH = 64
+# Planes that are filtered along both their axes before the next ones are.
+_PLANES = 2
 
 
 def laplacian_of_gaussian(
@@ -34,37 +33,40 @@ def laplacian_of_gaussian(
     """Return ITK's LaplacianRecursiveGaussian, normalised across scale, of (z, y, x) values, at the voxels of `wanted`."""
     smooth = [_coefficients(sigma_mm / step, 0, 1.0) for step in spacing_mm]
     derive = [_coefficients(sigma_mm / step, 2, sigma_mm * sigma_mm) for step in spacing_mm]
+    z, y, x = wanted
     total = np.zeros((), np.float32)
-    for axis in (2, 1, 0):  # ITK counts its axes from x
-        term = _filter_axis(values, axis, derive[axis], wanted[axis])
-        for other in (2, 1, 0):
-            if other != axis:
-                term = _filter_axis(term, other, smooth[other], wanted[other])
-        total = (total + term * (1.0 / (spacing_mm[axis] * spacing_mm[axis]))).astype(np.float32)
+    for axis in (2, 1, 0):  # ITK counts its axes from x, derives along one and smooths along the others in this order
+        if axis == 0:
+            term = _in_planes(_along_z(values, derive[0], z), 2, smooth[2], smooth[1], (y, x))
+        else:
+            other = 3 - axis
+            term = _along_z(_in_planes(values, axis, derive[axis], smooth[other], (y, x)), smooth[0], z)
+        term *= 1.0 / (spacing_mm[axis] * spacing_mm[axis])
+        total = np.add(total, term, out=term).astype(np.float32)
     return total
 
 
-def _filter_axis(
-    values: NDArray[np.float64], axis: int, coefficients: NDArray[np.float64], wanted: slice
+def _along_z(values: NDArray[np.float64], coefficients: NDArray[np.float64], wanted: slice) -> NDArray[np.float64]:
+    """Filter (z, y, x) values along z, of which the wanted part is kept; the result holds float32 numbers as float64."""
+    planes, rows, columns = values.shape
+    out = np.empty((wanted.stop - wanted.start, rows, columns))
+    shape, steps = (1, planes), (rows * columns, 1, 1)
+    _filter_lines(np.ravel(values), out.reshape(-1), shape, steps, coefficients, wanted.start, wanted.stop)
+    return out
+
+
+def _in_planes(
+    values: NDArray[np.float64],
+    axis: int,
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    wanted: tuple[slice, slice],
 ) -> NDArray[np.float64]:
-    """Filter (z, y, x) values along one axis, of which the wanted part is kept; the result holds float32 numbers as float64."""
-    shape = list(values.shape)
-    shape[axis] = wanted.stop - wanted.start
-    out = np.empty(shape)
-    turned = [other for other in range(3) if other != axis]
-    turned.insert(1, axis)
-    outer, length, inner = (values.shape[other] for other in turned)
-    steps, out_steps = ([math.prod(of[other + 1 :]) for other in turned] for of in (values.shape, shape))
-    _filter_lines(
-        np.ravel(values),
-        out.reshape(-1),
-        (outer, length, inner),
-        (steps[0], steps[1], steps[2]),
-        (out_steps[0], out_steps[1], out_steps[2]),
-        coefficients,
-        wanted.start,
-        wanted.stop,
-    )
+    """As `_along_z`, along x and y: along `axis`, 1 or 2, by the first coefficients, then along the other one by the second."""
+    y, x = wanted
+    out = np.empty((len(values), y.stop - y.start, x.stop - x.start))
+    bounds = (y.start, y.stop, x.start, x.stop)
+    _filter_planes(np.ravel(values), out.reshape(-1), values.shape, axis == 1, first, second, bounds)
     return out
 
 
@@ -120,94 +122,133 @@ def _sums(n: list[float]) -> tuple[float, float, float]:
 
 
 @compiled
-def _filter_lines(
+def _filter_planes(
     values: NDArray[np.float64],
     out: NDArray[np.float64],
     shape: tuple[int, int, int],
+    y_first: bool,
+    c_first: NDArray[np.float64],
+    c_second: NDArray[np.float64],
+    wanted: tuple[int, int, int, int],
+) -> None:  # pragma: no cover - compiled
+    """Filter flattened (z, y, x) values along both axes of each plane, a few at a time, which stay in the cache."""
+    planes, rows, columns = shape
+    y_start, y_stop, x_start, x_stop = wanted
+    size, size_out = rows * columns, (y_stop - y_start) * (x_stop - x_start)
+    size_half = (y_stop - y_start) * columns if y_first else rows * (x_stop - x_start)
+    half = empty(_PLANES * size_half, np.float64)
+    for z in range(0, planes, _PLANES):
+        n = min(_PLANES, planes - z)
+        for k in range(2):
+            if k == 0:
+                source, target, width, c = values[z * size : (z + n) * size], half[: n * size_half], columns, c_first
+            else:
+                source, target, width, c = (
+                    half[: n * size_half],
+                    out[z * size_out : (z + n) * size_out],
+                    x_stop - x_start,
+                    c_second,
+                )
+            if y_first == (k == 0):
+                lines, steps, start, stop = (n, rows), (width, 1, 1), y_start, y_stop
+            else:
+                lines, steps, start, stop = (1, columns), (1, columns, x_stop - x_start), x_start, x_stop
+            _filter_lines(source, target, lines, steps, c, start, stop)
+
+
+@compiled
+def _filter_lines(
+    values: NDArray[np.float64],
+    out: NDArray[np.float64],
+    shape: tuple[int, int],
     steps: tuple[int, int, int],
-    out_steps: tuple[int, int, int],
     c: NDArray[np.float64],
     first: int,
     stop: int,
 ) -> None:  # pragma: no cover - compiled
-    """Filter values along the middle of three axes, causal and anticausal, and keep samples from `first` to `stop` of each line.
+    """Filter flattened values along lines, causal and anticausal, and keep samples from `first` to `stop` of each line.
 
     Args:
-        shape: samples of the values along the three axes, at least four along the middle one.
-        steps, out_steps: from a sample to the next along each axis, in the flattened values and in `out`.
+        shape: planes of equally many lines, one after the other, and samples of a line, at least four.
+        steps: from a sample of a line to the next, and from a line to the next in the values and in `out`.
     """
-    outer, length, inner = shape
-    # Equal shares, in whole vectors: of 70 lines, 40 and 30 run side by side, not 64 and 6.
-    shares = (inner + _WIDTH - 1) // _WIDTH
-    share = ((inner + shares - 1) // shares + 7) // 8 * 8
-    # Four samples of the border value stand on either side of a line, and of its two recursions.
-    data = zeros((length + 8, share), np.float64)
-    causal = zeros((length + 8, share), np.float64)
-    anticausal = zeros((length + 8, share), np.float64)
-    for o in range(outer):
-        for start in range(0, inner, share):
-            width = min(share, inner - start)
+    planes, length = shape
+    step, line_step, out_step = steps
+    inner, lines = len(values) // (planes * length), len(values) // length
+    # Four samples of the border value stand on either side of a line.
+    data, sums = zeros((length + 8) * LANES, np.float64), zeros((length + 8) * LANES, np.float64)
+    for start in range(0, lines, LANES):
+        end = min(start + LANES, lines)
+        line = start
+        while line < end:
+            plane, within = line // inner, line % inner
+            count, lane = min(inner - within, end - line), line - start
+            place = plane * length * inner + within * line_step
             for i in range(length):
-                samples = values[o * steps[0] + i * steps[1] + start * steps[2] :]
-                if steps[2] == 1:
-                    for w in range(width):
-                        data[i + 4, w] = samples[w]
-                else:
-                    for w in range(np.uint64(width)):
-                        data[i + 4, w] = samples[w * np.uint64(steps[2])]
-            for i in range(4):
-                for w in range(data.shape[1]):
-                    data[i, w] = data[4, w]
-                    data[length + 4 + i, w] = data[length + 3, w]
-            _recurse(data, causal, anticausal, c, length, first, stop)
-            for i in range(first, stop):
-                target = out[o * out_steps[0] + (i - first) * out_steps[1] + start * out_steps[2] :]
-                ahead, behind = causal[i + 4], anticausal[i + 4]
-                if out_steps[2] == 1:
-                    for w in range(width):
-                        target[w] = np.float32(ahead[w] + behind[w])
-                else:
-                    for w in range(np.uint64(width)):
-                        target[w * np.uint64(out_steps[2])] = np.float32(ahead[w] + behind[w])
+                if count == LANES and line_step == 1:
+                    put_lanes(data, (i + 4) * LANES, take_lanes(values, place + i * step))
+                    continue
+                samples, row = values[place + i * step :], data[(i + 4) * LANES + lane :]
+                for w in range(np.uint64(count)):
+                    row[w] = samples[w * np.uint64(line_step)]
+            line += count
+        _recurse(data, sums, c, length, first, stop)
+        line = start
+        while line < end:
+            plane, within = line // inner, line % inner
+            count, lane = min(inner - within, end - line), line - start
+            place = plane * (stop - first) * inner + within * out_step
+            for i in range(stop - first):
+                if count == LANES and out_step == 1:
+                    put_lanes(out, place + i * step, take_lanes(sums, (first + i + 4) * LANES))
+                    continue
+                target, row = out[place + i * step :], sums[(first + i + 4) * LANES + lane :]
+                for w in range(np.uint64(count)):
+                    target[w * np.uint64(out_step)] = row[w]
+            line += count
 
 
 @compiled
 def _recurse(
-    data: NDArray[np.float64],
-    causal: NDArray[np.float64],
-    anticausal: NDArray[np.float64],
-    c: NDArray[np.float64],
-    length: int,
-    first: int,
-    stop: int,
+    data: NDArray[np.float64], sums: NDArray[np.float64], c: NDArray[np.float64], length: int, first: int, stop: int
 ) -> None:  # pragma: no cover - compiled
-    """Run the causal recursion up to `stop`, and the anticausal one down to `first`, on all lines, filled or not."""
+    """Add the causal recursion up to `stop` and the anticausal one down to `first`, to float32, on all lines, filled or not."""
     n0, n1, n2, n3, m1, m2, m3, m4 = c[0], c[1], c[2], c[3], c[8], c[9], c[10], c[11]
+    end = length + 3
+    for i in range(4):
+        put_lanes(data, i * LANES, take_lanes(data, 4 * LANES))
+        put_lanes(data, (end + 1 + i) * LANES, take_lanes(data, end * LANES))
+    y1 = take_lanes(data, 4 * LANES)
+    y2, y3, y4 = y1, y1, y1
     for i in range(4, stop + 4):
         # Before the line stand border samples, weighted by the boundary coefficients instead of the recursion's.
         k1 = c[4] if i > 4 else c[12]
         k2 = c[5] if i > 5 else c[13]
         k3 = c[6] if i > 6 else c[14]
         k4 = c[7] if i > 7 else c[15]
-        y1 = causal[i - 1] if i > 4 else data[4]
-        y2 = causal[i - 2] if i > 5 else data[4]
-        y3 = causal[i - 3] if i > 6 else data[4]
-        y4 = causal[i - 4] if i > 7 else data[4]
-        x0, x1, x2, x3, y0 = data[i], data[i - 1], data[i - 2], data[i - 3], causal[i]
-        for w in range(len(y0)):
-            feed = x0[w] * n0 + x1[w] * n1 + x2[w] * n2 + x3[w] * n3
-            y0[w] = feed - (y1[w] * k1 + y2[w] * k2 + y3[w] * k3 + y4[w] * k4)
-    end = length + 3
+        x0, x1, x2, x3 = (
+            take_lanes(data, i * LANES),
+            take_lanes(data, (i - 1) * LANES),
+            take_lanes(data, (i - 2) * LANES),
+            take_lanes(data, (i - 3) * LANES),
+        )
+        y0 = (x0 * n0 + x1 * n1 + x2 * n2 + x3 * n3) - (y1 * k1 + y2 * k2 + y3 * k3 + y4 * k4)
+        put_lanes(sums, i * LANES, y0)
+        y1, y2, y3, y4 = y0, y1, y2, y3
+    y1 = take_lanes(data, end * LANES)
+    y2, y3, y4 = y1, y1, y1
     for i in range(end, first + 3, -1):
         k1 = c[4] if i < end else c[16]
         k2 = c[5] if i < end - 1 else c[17]
         k3 = c[6] if i < end - 2 else c[18]
         k4 = c[7] if i < end - 3 else c[19]
-        y1 = anticausal[i + 1] if i < end else data[end]
-        y2 = anticausal[i + 2] if i < end - 1 else data[end]
-        y3 = anticausal[i + 3] if i < end - 2 else data[end]
-        y4 = anticausal[i + 4] if i < end - 3 else data[end]
-        x1, x2, x3, x4, y0 = data[i + 1], data[i + 2], data[i + 3], data[i + 4], anticausal[i]
-        for w in range(len(y0)):
-            feed = x1[w] * m1 + x2[w] * m2 + x3[w] * m3 + x4[w] * m4
-            y0[w] = feed - (y1[w] * k1 + y2[w] * k2 + y3[w] * k3 + y4[w] * k4)
+        x1, x2, x3, x4 = (
+            take_lanes(data, (i + 1) * LANES),
+            take_lanes(data, (i + 2) * LANES),
+            take_lanes(data, (i + 3) * LANES),
+            take_lanes(data, (i + 4) * LANES),
+        )
+        y0 = (x1 * m1 + x2 * m2 + x3 * m3 + x4 * m4) - (y1 * k1 + y2 * k2 + y3 * k3 + y4 * k4)
+        if i < stop + 4:
+            put_lanes(sums, i * LANES, round_lanes(take_lanes(sums, i * LANES) + y0))
+        y1, y2, y3, y4 = y0, y1, y2, y3

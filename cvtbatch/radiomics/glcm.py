@@ -67,8 +67,12 @@ def glcm_features(
 
 def _mean_of_rows(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean over angles; an angle that is NaN is passed over, all NaN where there is none."""
-    out = np.full(rows.shape[1], np.nan)
-    for column, values in enumerate(rows.T):
+    columns = np.ascontiguousarray(rows.T)
+    if len(rows) and not np.isnan(rows).any():
+        means: NDArray[np.float64] = columns.sum(axis=1) / len(rows)
+        return means
+    out = np.full(len(columns), np.nan)
+    for column, values in enumerate(columns):
         known = values[~np.isnan(values)]
         if known.size:
             out[column] = known.sum() / known.size
@@ -109,9 +113,11 @@ def _delicate_features(p: NDArray[np.float64], level: NDArray[np.float64]) -> di
     uy = np.sum(j[None, :, :, None] * p, (1, 2), keepdims=True)
     hxy = -1 * np.sum(p * np.log2(p + EPS), (1, 2))
     # The power is dear, and i + j takes few values.
-    sums, place = np.unique(i + j, return_inverse=True)
-    cubes = (sums[:, None] - ux[0, 0] - uy[0, 0]) ** 3
-    shade = np.sum(p * np.take(cubes, place.reshape(p.shape[1:3]), axis=0)[None], (1, 2))
+    both = (i + j).astype(np.int64)
+    present = np.zeros(both[-1, -1] + 1, bool)
+    present[both] = True
+    cubes = (np.flatnonzero(present)[:, None] - ux[0, 0] - uy[0, 0]) ** 3
+    shade = np.sum(p * np.take(cubes, (np.cumsum(present) - 1)[both], axis=0)[None], (1, 2))
     hx = -1 * np.sum(px * np.log2(px + EPS), (1, 2))
     hy = -1 * np.sum(py * np.log2(py + EPS), (1, 2))
     independent = px * py

@@ -188,8 +188,11 @@ def _sample(
                 for t in range(length):
                     if not x_inside[v, x + t]:
                         sampled[t] = 0.0
-        if whole:
-            _make_whole(samples[:, :wide], least, largest)
+        if whole:  # as SciPy stores a sample in an image of integers: half away from 0, and cut at the type's limits
+            for v in range(42):
+                for t in range(wide):
+                    value = samples[v, t]
+                    samples[v, t] = min(max(np.trunc(value + 0.5 if value > 0 else value - 0.5), least), largest)
         for v in range(42):
             for t in range(wide):
                 rounded[v, t] = samples[v, t]
@@ -206,15 +209,6 @@ def _sample(
             kurtosis[first : first + length],
         )
     return counts, squared, kurtosis
-
-
-@compiled
-def _make_whole(samples: NDArray[np.float64], least: float, largest: float) -> None:  # pragma: no cover - compiled
-    """Round as SciPy stores a sample in an image of integers: half away from 0, and cut at the type's limits."""
-    for v in range(samples.shape[0]):
-        for t in range(samples.shape[1]):
-            value = samples[v, t]
-            samples[v, t] = min(max(np.trunc(value + 0.5 if value > 0 else value - 0.5), least), largest)
 
 
 @compiled

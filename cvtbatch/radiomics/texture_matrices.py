@@ -42,9 +42,9 @@ class TextureGrid:
         neighbours: (n,) ROI voxels among the 2 A neighbours.
         line_angles, line_steps: (B, 3) and (B,) the same for distance 1, along which runs and zones lie.
         with_lines: (B,) whether some line along the angle holds two ROI voxels.
-        zone_steps: (B,) `line_steps` again, those first whose neighbour touches most of the others.
-        covers: (B,) for each of `zone_steps`, as bits, those whose neighbour touches its neighbour.
-        lowest: (2 ** B,) the lowest bit of a number that is set.
+        zone_steps: (B + 1,) `line_steps` again, those first whose neighbour touches most of the others, and 0.
+        covers: (B + 1,) for each of `zone_steps`, as bits, those whose neighbour touches its neighbour.
+        lowest: (2 ** B,) the lowest bit of a number that is set; B where none is.
         longest: voxels of a run at most.
         size: voxels of the grid.
     """
@@ -105,7 +105,7 @@ def lay_grid(box: RoiBox, calculation: Calculation, classes: Collection[str] = T
     touching = np.abs(line_angles[:, None] - line_angles[None]).max(axis=2) <= 1
     order = np.argsort(-touching.sum(axis=1))
     covers = touching[order][:, order] @ (1 << np.arange(len(line_angles)))
-    lowest = np.zeros(1 << len(line_angles), np.uint8)
+    lowest = np.full(1 << len(line_angles), len(line_angles), np.uint8)
     for a in range(len(line_angles)):
         lowest[1 << a :: 2 << a] = a
     size = shape[0] * shape[1] * shape[2]
@@ -125,8 +125,8 @@ def lay_grid(box: RoiBox, calculation: Calculation, classes: Collection[str] = T
         line_angles=line_angles,
         line_steps=line_steps,
         with_lines=np.array(with_lines, bool),
-        zone_steps=line_steps[order],
-        covers=covers,
+        zone_steps=np.append(line_steps[order], 0),
+        covers=np.append(covers, 0),
         lowest=lowest,
         longest=max(box.shape),
         size=size,
@@ -219,25 +219,32 @@ def _fill_glcm_and_glrlm(
     stand in a row before it.
     """
     counts = zeros((len(steps), n_codes, n_codes + longest), np.int32)
-    width, equal = np.uint32(n_codes + longest), np.uint32(n_codes - 1)
+    equal = np.uint16(n_codes - 1)
     ahead = zeros(len(codes), np.uint16)
     widest = np.int64(0)
     for s in range(len(spans)):
         widest = max(widest, np.int64(spans[s, 3] - spans[s, 2]))
-    cells = empty(widest, np.uint32)
+    columns, rows = empty(widest, np.uint16), empty(len(positions), np.uint64)
+    for n in range(len(positions)):
+        rows[n] = np.uint64(codes[positions[n]]) * np.uint64(n_codes + longest)
     for a in range(len(steps)):
         flat = counts[a].reshape(-1)
         for s in range(len(spans)):
             start, count = np.int64(spans[s, 2]), np.int64(spans[s, 3] - spans[s, 2])
             here, before = codes[start : start + count], codes[start - steps[a] : start - steps[a] + count]
             ahead_here, ahead_before = ahead[start : start + count], ahead[start - steps[a] : start - steps[a] + count]
+            if steps[a] == 1:  # one after the other
+                row = ahead_before[0]
+                for t in range(count):
+                    row = np.uint16(row + np.uint16(1)) if here[t] == before[t] else np.uint16(0)
+                    ahead_here[t] = row
+            else:
+                for t in range(count):
+                    ahead_here[t] = (ahead_before[t] + np.uint16(1)) * np.uint16(here[t] == before[t])
             for t in range(count):
-                ahead_here[t] = (ahead_before[t] + np.uint16(1)) * np.uint16(here[t] == before[t])
-            for t in range(count):
-                column = equal + np.uint32(ahead_here[t]) if here[t] == before[t] else np.uint32(before[t])
-                cells[t] = np.uint32(here[t]) * width + column
+                columns[t] = np.uint16(equal + ahead_here[t]) if here[t] == before[t] else before[t]
             for n in range(spans[s, 0], spans[s, 1]):
-                flat[cells[positions[n] - spans[s, 2]]] += 1
+                flat[rows[n] + np.uint64(columns[positions[n] - spans[s, 2]])] += 1
     pairs, reaching = counts[:, :, :n_codes], counts[:, :, n_codes:]
     runs = zeros((len(steps), n_codes - 1, longest), np.int32)
     most = 0
@@ -312,22 +319,35 @@ def _find_glszm_zones(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:  # pragma: no cover - compiled
     """Return code and size of each zone of connected equal codes (union-find; the root is the first voxel in raster order).
 
-    Where two earlier neighbours touch each other and have the same code, they are in one zone already: one of them is enough.
+    Where two earlier neighbours touch each other and have the same code, they are in one zone already: one of them is enough. A
+    voxel takes the root of the first, its own without any; few have others left, whose zones are joined after that.
     """
     equal = zeros(len(codes), np.uint16)
     for s in range(len(spans)):
         start, count = np.int64(spans[s, 2]), np.int64(spans[s, 3] - spans[s, 2])
         here, bits = codes[start : start + count], equal[start : start + count]
-        for a in range(len(steps)):
+        for a in range(len(steps) - 1):
             before = codes[start - steps[a] : start - steps[a] + count]
             bit = np.uint16(1 << a)
             for t in range(count):
                 bits[t] |= bit * np.uint16(here[t] == before[t])
-    parent = empty(len(codes), np.uint32)
+    parent, joints = empty(len(codes), np.uint32), empty(len(positions), np.uint32)
+    joined = 0
     for position in positions:
-        root = np.uint32(position)
-        parent[position] = root
+        found = np.int64(equal[position])
+        a = lowest[found]
+        left = found & ~covers[a]
+        parent[position] = position
+        parent[position] = parent[np.uint64(np.int64(position) - steps[a])]
+        equal[position] = left
+        joints[joined] = position
+        joined += left != 0
+    for position in joints[:joined]:
         left = np.int64(equal[position])
+        root = parent[position]
+        while parent[root] != root:
+            parent[root] = parent[parent[root]]
+            root = parent[root]
         while left:
             a = lowest[left]
             left &= ~covers[a]

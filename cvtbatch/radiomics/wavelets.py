@@ -8,7 +8,7 @@ have equal bits (tests compare them with PyWavelets).
 Source: PyWavelets 1.8, `pywt/_extensions/c/convolution.template.c`, `downsampling_convolution_periodization`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,23 +25,29 @@ _WIDTH = 512
 
 def split_bands(
     values: Values, wavelet: pywt.Wavelet, axes: Sequence[int], wanted: Sequence[slice]
-) -> dict[str, Values]:
-    """Return the bands of one level of `pywt.swtn` of (z, y, x) values, at the voxels of `wanted`.
+) -> Iterator[tuple[str, Values]]:
+    """Yield name and values of each band of one level of `pywt.swtn` of (z, y, x) values, at the voxels of `wanted`.
+
+    A half is split to the end before the other one, so that few of them are there at a time.
 
     Args:
         values: float32 or float64; an axis goes on at its other end.
         axes: in the order in which they are filtered; a band's name has a letter for each, a (approximation) or d (detail).
         wanted: one slice an axis, start and stop within `values`.
     """
-    filters = _filters(wavelet, values.dtype)
-    bands = {"": values[tuple(slice(None) if axis in axes else part for axis, part in enumerate(wanted))]}
-    for axis in axes:
-        bands = {
-            name + letter: band
-            for name, whole in bands.items()
-            for letter, band in zip("ad", _split_axis(whole, axis, filters, wanted[axis]), strict=True)
-        }
-    return bands
+    whole = values[tuple(slice(None) if axis in axes else part for axis, part in enumerate(wanted))]
+    return _split("", whole, axes, _filters(wavelet, values.dtype), wanted)
+
+
+def _split(
+    name: str, values: Values, axes: Sequence[int], filters: Values, wanted: Sequence[slice]
+) -> Iterator[tuple[str, Values]]:
+    if not axes:
+        yield name, values
+        return
+    halves = _split_axis(values, axes[0], filters, wanted[axes[0]])
+    for letter, half in zip("ad", halves, strict=True):
+        yield from _split(name + letter, half, axes[1:], filters, wanted)
 
 
 def _filters(wavelet: pywt.Wavelet, pixel_type: np.dtype[Any]) -> Values:
@@ -54,8 +60,12 @@ def _filters(wavelet: pywt.Wavelet, pixel_type: np.dtype[Any]) -> Values:
 def _split_axis(values: Values, axis: int, filters: Values, wanted: slice) -> Values:
     """Filter along one axis: approximation and detail (2, z, y, x) at the wanted part of it."""
     reach = filters.shape[1] // 2
-    seen = np.arange(wanted.start - reach + 1, wanted.stop + reach) % values.shape[axis]
-    lines = np.ascontiguousarray(values.take(seen, axis))
+    start, stop = wanted.start - reach + 1, wanted.stop + reach
+    if start >= 0 and stop <= values.shape[axis]:
+        lines = values[(slice(None),) * axis + (slice(start, stop),)]
+    else:
+        lines = values.take(np.arange(start, stop) % values.shape[axis], axis)
+    lines = np.ascontiguousarray(lines)
     shape = list(values.shape)
     shape[axis] = wanted.stop - wanted.start
     outer, step = int(np.prod(shape[:axis])), int(np.prod(shape[axis + 1 :]))
