@@ -52,9 +52,13 @@ class OpenFiles:
         self._kept: Mapping[str, StoredRows] = {}
         require_fitting(where, self._schema)
 
+    def stay_open(self) -> bool:
+        """Say whether `keep` keeps the files: not where what they say of their columns takes too much memory."""
+        return len(self._paths) * len(self._schema) <= KEPT_COLUMNS
+
     def keep(self) -> Self:
-        """Open the files now, to be read over and over, unless what they say of their columns takes too much memory."""
-        if len(self._paths) * len(self._schema) <= KEPT_COLUMNS:
+        """Open the files now, to be read over and over, if they may stay open."""
+        if self.stay_open():
             self._kept = dict(zip(self._paths, _ahead(self._open, self._paths, self._most), strict=True))
         return self
 
