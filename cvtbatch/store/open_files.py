@@ -77,8 +77,10 @@ class OpenFiles:
 
     def read(self, columns: Sequence[str]) -> pa.Table:
         """Return some columns of all rows."""
-        nothing = pa.schema([self._schema.field(name) for name in columns]).empty_table()
-        return pa.concat_tables([nothing, *self.parts(columns, FILES_AT_ONCE, lambda rows: rows)])
+        parts = list(self.parts(columns, FILES_AT_ONCE, lambda rows: rows))
+        if not parts:
+            return pa.schema([self._schema.field(name) for name in columns]).empty_table()
+        return pa.concat_tables(parts)
 
 
 def _ahead(work: Callable[[Item], Result], items: Iterable[Item], together: int) -> Iterator[Result]:
