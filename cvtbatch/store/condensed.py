@@ -61,7 +61,8 @@ class Condensed:
 
 
 class _Stack:
-    """Fingerprints that come part by part, in one array that grows in place: pieces of it would be in memory twice at the end."""
+    """Fingerprints that come part by part, in one array of twice the size whenever it is full: pieces would be in memory twice at
+    the end. It is a new one each time, of which NumPy asks the system for large pages; one that grows in place has small ones."""
 
     def __init__(self) -> None:
         self._rows, self._count = np.empty((2**13, 2), np.uint64), 0
@@ -69,11 +70,12 @@ class _Stack:
     def add(self, part: Fingerprints) -> None:
         end = self._count + len(part)
         if end > len(self._rows):
-            self._rows.resize((max(end, 2 * len(self._rows)), 2), refcheck=False)
+            grown = np.empty((max(end, 2 * len(self._rows)), 2), np.uint64)
+            grown[: self._count] = self._rows[: self._count]
+            self._rows = grown
         self._rows[self._count : end] = part
         self._count = end
 
     def whole(self) -> Fingerprints:
-        """Return all of them; no more are added."""
-        self._rows.resize((self._count, 2), refcheck=False)
-        return self._rows
+        """Return all of them."""
+        return self._rows[: self._count]

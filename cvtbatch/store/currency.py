@@ -64,8 +64,10 @@ class Currency:
     def current(self, name: str, keys: Sequence[Key] = (), others: Sequence[str] = ()) -> Condensed:
         """Return the current rows of a table, reduced to fingerprints of some columns, and to other columns, in stored order."""
         of_others = [STOOD_ON[name]] if name in STOOD_ON else []
-        rows = self._condensed(name, keys=[*keys, *of_others], others=others)
-        if name not in self._places:
+        if name in self._places:
+            rows = self._read(name, None, [*dict.fromkeys([*keys, *of_others])], others)
+        else:
+            rows = self._condensed(name, keys=[*keys, *of_others], others=others)
             self._places[name] = self._current(name, rows)
         rows = rows.select([*keys, *of_others], others).take(self._places[name])
         self._standing.update({(name, key): rows.keys[key] for key in of_others})

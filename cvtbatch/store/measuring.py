@@ -50,8 +50,10 @@ def measure(
 
 def _by_key(view: View, contract: TableContract, without: str | None) -> pa.Array:
     """Return which rows of a table are current, in the order of their keys; arguments as for `measure`."""
+    keys = view.condensed(
+        contract.name, [], list(dict.fromkeys([*contract.key, *(["case_key"] if without else [])]))
+    ).others
     indices = view.indices(contract.name)
-    keys = view.rows(contract.name, list(dict.fromkeys([*contract.key, *(["case_key"] if without else [])])))
     if without is not None:
         others = pc.not_equal(keys["case_key"], without)
         keys, indices = keys.filter(others), indices.filter(others.combine_chunks())

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import obstore
 from obstore.exceptions import AlreadyExistsError
@@ -145,6 +146,11 @@ def get_tail(location: Location, key: str, length: int) -> tuple[bytes, int]:
     Raises:
         FileNotFoundError: there is no such object.
     """
+    if location.scheme == "file":
+        with Path(location.path, key).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - length))
+            return file.read(), size
     found = obstore.get(location.objects(), key, options={"range": {"suffix": length}})
     return bytes(found.bytes()), int(found.meta["size"])
 
@@ -157,8 +163,16 @@ def get_ranges(location: Location, key: str, ranges: Sequence[tuple[int, int]]) 
     """
     if not ranges:
         return []
+    if location.scheme == "file":
+        with Path(location.path, key).open("rb") as file:
+            return [memoryview(_read_range(file, start, end)) for start, end in ranges]
     starts, ends = zip(*ranges, strict=True)
     return [memoryview(part) for part in obstore.get_ranges(location.objects(), key, starts=starts, ends=ends)]
+
+
+def _read_range(file: BinaryIO, start: int, end: int) -> bytes:
+    file.seek(start)
+    return file.read(end - start)
 
 
 def holds(location: Location, key: str) -> bool:

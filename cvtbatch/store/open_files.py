@@ -17,6 +17,8 @@ from cvtbatch.store.location import Location
 
 # Files that are read at a time where all their rows are wanted at once.
 FILES_AT_ONCE = 8
+# And the most on a disk, that answers at once: of more threads each waits for the interpreter, which they take from one another.
+THREADS_ON_DISK = 2
 # Of files that are read over and over, what so many columns of them are said to be stays in memory: some 3 KB each.
 KEPT_COLUMNS = 2**14
 Item = TypeVar("Item")
@@ -44,15 +46,20 @@ class OpenFiles:
         schema: pa.Schema | None = None,
     ) -> None:
         self._open = functools.partial(StoredRows, location, contract)
+        self._most = THREADS_ON_DISK if location.scheme == "file" else FILES_AT_ONCE
         self._paths, self._where = paths, where
         self._schema = contract.arrow() if schema is None else schema
         self._kept: Mapping[str, StoredRows] = {}
         require_fitting(where, self._schema)
 
+    def stay_open(self) -> bool:
+        """Say whether `keep` keeps the files: not where what they say of their columns takes too much memory."""
+        return len(self._paths) * len(self._schema) <= KEPT_COLUMNS
+
     def keep(self) -> Self:
-        """Open the files now, to be read over and over, unless what they say of their columns takes too much memory."""
-        if len(self._paths) * len(self._schema) <= KEPT_COLUMNS:
-            self._kept = dict(zip(self._paths, _ahead(self._open, self._paths, FILES_AT_ONCE), strict=True))
+        """Open the files now, to be read over and over, if they may stay open."""
+        if self.stay_open():
+            self._kept = dict(zip(self._paths, _ahead(self._open, self._paths, self._most), strict=True))
         return self
 
     def parts(self, columns: Sequence[str], together: int, work: Callable[[pa.Table], Result]) -> Iterator[Result]:
@@ -66,12 +73,14 @@ class OpenFiles:
             rows = (self._kept.get(path) or self._open(path)).read(query)
             return work((rows if self._where is None else rows.filter(self._where)).select(list(columns)))
 
-        return _ahead(read, self._paths, together)
+        return _ahead(read, self._paths, min(together, self._most))
 
     def read(self, columns: Sequence[str]) -> pa.Table:
         """Return some columns of all rows."""
-        nothing = pa.schema([self._schema.field(name) for name in columns]).empty_table()
-        return pa.concat_tables([nothing, *self.parts(columns, FILES_AT_ONCE, lambda rows: rows)])
+        parts = list(self.parts(columns, FILES_AT_ONCE, lambda rows: rows))
+        if not parts:
+            return pa.schema([self._schema.field(name) for name in columns]).empty_table()
+        return pa.concat_tables(parts)
 
 
 def _ahead(work: Callable[[Item], Result], items: Iterable[Item], together: int) -> Iterator[Result]:

@@ -183,16 +183,19 @@ class Table:
         """Yield all rows of a pinned version in stored order, some of the columns at a time, at least one.
 
         Args:
-            most_bytes: that they take together, by what those of the first file take.
+            most_bytes: that they take together, by what those of the first file take; twice as much where for every group all
+                files are opened anew.
         """
         files, where = self._files_of(pin), self._until(pin)
         if not files or not columns:
             return
         sample = self._opened(files[:1], where).read(columns)
+        opened = self._opened(files, where)
+        most_bytes *= 1 if opened.stay_open() else 2
         room = most_bytes * sample.num_rows // max(1, sum(self._rows_by_file(pin).values()))
         sizes = {column: sample[column].nbytes for column in columns}
         del sample
-        opened = self._opened(files, where).keep()
+        opened.keep()
         for group in _groups(sizes, room):
             yield opened.read(group)
             # Else the allocator keeps what the columns were in.

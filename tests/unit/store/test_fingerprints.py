@@ -28,6 +28,28 @@ def test_fingerprints_do_not_depend_on_how_rows_are_cut() -> None:
     assert fingerprints_of(rows.slice(0, 0), ["text"]).shape == (0, 2)
 
 
+@pytest.mark.parametrize(
+    "texts", [TEXTS, ["12345678", "abcdefgh"] * 3, ["é", "ab", "ba"], ["same"] * 3, [None, "1234"]]
+)
+def test_fingerprints_are_multilinear_hashes(texts: list[str | None]) -> None:
+    """Lemire and Kaser's, computed in Python's integers: of each sum the upper half, of texts that begin anywhere in memory."""
+    rows = pa.table({"a": ["?", *texts], "b": ["?", *texts[::-1]]}).slice(1)
+    secrets = [module._secrets(column, 2000).tolist() for column in range(3)]
+    expected = []
+    for pair in zip(texts, texts[::-1], strict=True):
+        sums = list(secrets[0][0])
+        for text, keys in zip(pair, secrets[1:], strict=True):
+            data = (text or "").encode()
+            words = [
+                int.from_bytes(data[place : place + 4].ljust(4, b"\0"), "little") for place in range(0, len(data), 4)
+            ]
+            for word, of_word in zip([2**32 - 1 if text is None else len(data), *words], keys, strict=False):
+                sums = [(one + word * key) % 2**64 for one, key in zip(sums, of_word, strict=True)]
+        upper = [one >> 32 for one in sums]
+        expected.append([upper[0] | upper[1] << 32, upper[2] | upper[3] << 32])
+    assert fingerprints_of(rows, ["a", "b"]).tolist() == expected
+
+
 @pytest.mark.parametrize("texts", [["same"] * 5, ["abcdef", "abcdeg"] * 3, [""] * 3, [None] * 3, ["", None, ""]])
 def test_texts_of_one_length_and_equal_ones_have_the_fingerprints_of_each_alone(texts: list[str | None]) -> None:
     rows = pa.table({"text": pa.array(texts, pa.string()), "other": [f"{n}" for n in range(len(texts))]})
