@@ -6,9 +6,12 @@ to the terminal and the user's own log alone: hospital paths and file names can 
 since workers raise them too.
 """
 
+import errno
 from collections.abc import Sequence
 from typing import Self
 
+# What a loader of libraries, and Python itself, say where memory or another thread is refused.
+_REFUSED = ("failed to map segment", "cannot allocate memory", "can't start new thread")
 # A source that cannot be read now, whatever it holds; and the kinds of failures that the next run tries again by itself.
 SOURCE_UNAVAILABLE = "source_unavailable"
 PASSING_KINDS = frozenset({SOURCE_UNAVAILABLE})
@@ -85,3 +88,13 @@ class ResourceError(CvtbatchError):
 
 class InternalError(CvtbatchError):
     """A defect of cvtbatch itself."""
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Say whether a foreign exception means that the system refused memory, or a thread, for which there would be no memory."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    told = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, ImportError | RuntimeError) and any(words in told for words in _REFUSED)
+    )

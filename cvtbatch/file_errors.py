@@ -13,6 +13,7 @@ _MEANINGS = {
     errno.EROFS: "it lies where nothing can be written: choose another place",
     errno.ENOSPC: "the disk is full: make room",
     errno.EDQUOT: "your share of the disk is full: make room",
+    errno.EFBIG: "it would be larger than a file may be here: raise the limit (ulimit -f), or choose another place",
     errno.ENAMETOOLONG: "its name is too long",
     errno.ELOOP: "its links lead in a circle",
 }

@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -34,13 +35,19 @@ from cvtbatch.cli.review import review
 from cvtbatch.cli.sections import Sections
 from cvtbatch.cli.serve import serve
 from cvtbatch.cli.store import export, export_case, picture, status
-from cvtbatch.cli.streams import UNREAD, StdoutClosed, watch_streams
+from cvtbatch.cli.streams import UNREAD, StdoutClosed, StdoutLost, watch_streams
 from cvtbatch.cli.tuning import finetune
 from cvtbatch.cli.upkeep import compact, gc
 from cvtbatch.cli.validation import add_center, recalibrate, validate
 from cvtbatch.cli.versions import forget, snapshot, spec
-from cvtbatch.errors import CvtbatchError, ProblemsError
+from cvtbatch.errors import CvtbatchError, InputError, ProblemsError, lacks_memory
+from cvtbatch.file_errors import why
 from cvtbatch.lean_arrow import leave_pandas_out
+
+_NO_MEMORY = (
+    "the system gives this process no more memory or threads; what was committed is safe: raise the limit (ulimit -v, ulimit -u, "
+    "or what the batch system was asked for), or take a machine with more, and run the same command again"
+)
 
 
 def main() -> NoReturn:
@@ -50,9 +57,12 @@ def main() -> NoReturn:
     watch_interrupts()
     watch_streams()
     # Who asks for help waits for no library.
-    if not {"-h", "--help", "--version"}.intersection(sys.argv):
+    asks = bool({"-h", "--help", "--version"}.intersection(sys.argv))
+    if not asks:
         leave_pandas_out()
     try:
+        if not asks:
+            _require_working_folder()
         code = cli.main(standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -67,11 +77,28 @@ def main() -> NoReturn:
         code = CANNOT_RUN
     except StdoutClosed:
         code = UNREAD
+    except StdoutLost as error:
+        say(f"Error: what is printed cannot be written: {error}; what was committed is safe", err=True)
+        code = CANNOT_RUN
     except Exception as error:
-        _report_defect(error)
+        if lacks_memory(error):
+            say(f"Error: {_NO_MEMORY} [{type(error).__name__}: {error}]", err=True)
+        else:
+            _report_defect(error)
         code = CANNOT_RUN
     # What an interrupt breaks in a library may come out as another error.
     sys.exit(exit_code() if code == CANNOT_RUN and exit_code() else code or 0)
+
+
+def _require_working_folder() -> None:
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise InputError(
+            "no_working_folder",
+            f"the folder in which the command was started cannot be found ({why(error)}): change to one that is there (cd), and "
+            "start it again",
+        ) from None
 
 
 def _tell(error: CvtbatchError) -> None:
@@ -99,7 +126,7 @@ def _leave(code: int) -> NoReturn:
     Python remembers an interrupt that came while a library's C code ran a text of Python, and would end as if by the signal itself.
     """
     for stream in filter(None, (sys.stdout, sys.stderr)):
-        with suppress(OSError, StdoutClosed):
+        with suppress(OSError, StdoutClosed, StdoutLost):
             stream.flush()
     os._exit(code)
 

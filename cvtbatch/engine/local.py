@@ -14,6 +14,7 @@ from cvtbatch.engine.processes import (
     ONE_THREAD,
     check_shared_memory,
     defer_interrupts,
+    leave_out_working_folder,
     open_scratch,
     silence_dask,
     worker_environment,
@@ -44,6 +45,7 @@ def start_local(config: "LocalWorkers", gpus: Sequence[str]) -> Iterator[Client]
         ResourceError: processes cannot be started; "no_shared_memory": for want of that.
     """
     silence_dask()
+    leave_out_working_folder()
     check_shared_memory()
     workers = max(config.workers, len(gpus))
     memory = MEMORY_LIMIT // workers if config.memory_bytes is None else config.memory_bytes
@@ -79,7 +81,9 @@ def start_local(config: "LocalWorkers", gpus: Sequence[str]) -> Iterator[Client]
                 if repeated.exists():
                     raise InputError("no_main_guard", _NO_GUARD) from None
                 raise ResourceError(
-                    "no_workers", f"{workers} worker processes could not be started on this machine", str(error)
+                    "no_workers",
+                    f"{workers} worker processes could not be started on this machine: start fewer, or work without (--workers 0)",
+                    str(error),
                 ) from None
             client = stack.enter_context(Client(cluster, set_as_default=False))
             stack.callback(_end_workers, cluster)

@@ -6,11 +6,12 @@ import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from multiprocessing import resource_tracker
+from multiprocessing import resource_tracker, util
 from pathlib import Path
 
 from cvtbatch.errors import ResourceError
@@ -90,6 +91,15 @@ def check_shared_memory() -> None:
         ) from None
 
 
+def leave_out_working_folder() -> None:
+    """Have processes that this one starts import nothing out of the folder that it works in, for good.
+
+    Python looks there first, until a process has been told the paths of the one that started it: a file `types.py` or `random.py`
+    there would end it. By the option -P, which no program that a worker starts inherits, as it would a variable.
+    """
+    vars(util)["_args_from_interpreter_flags"] = lambda: [*subprocess._args_from_interpreter_flags(), "-P"]  # type: ignore[attr-defined]
+
+
 def silence_dask() -> None:
     """Have Dask log nothing in this process, for good.
 
@@ -112,6 +122,18 @@ def leave_repeated_script() -> None:
         os._exit(1)
 
 
+def home_for_libraries() -> dict[str, str]:
+    """Return what an environment lacks where this user has no home: libraries that ask for one as they load would not load.
+
+    It is none in which anything can be kept.
+    """
+    try:
+        Path.home()
+    except RuntimeError:
+        return {"HOME": os.devnull}
+    return {}
+
+
 @contextmanager
 def worker_environment(repeated_script: Path) -> Iterator[None]:
     """Hold an environment that worker processes inherit before they import anything that counts its threads.
@@ -119,7 +141,7 @@ def worker_environment(repeated_script: Path) -> Iterator[None]:
     Args:
         repeated_script: file that is there afterwards if `leave_repeated_script` ended one of them.
     """
-    settings = {**ONE_THREAD, REPEATED_SCRIPT: str(repeated_script)}
+    settings = {**ONE_THREAD, **home_for_libraries(), REPEATED_SCRIPT: str(repeated_script)}
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     try:

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cvtbatch.engine.encryption import Address, check_certificates, is_loopback, parse_address, reach, security_of
-from cvtbatch.engine.processes import ONE_THREAD, check_shared_memory, open_scratch
+from cvtbatch.engine.processes import (
+    ONE_THREAD,
+    check_shared_memory,
+    home_for_libraries,
+    leave_out_working_folder,
+    open_scratch,
+)
 from cvtbatch.engine.settings import DASK_SETTINGS, GPU
 from cvtbatch.errors import InputError, ResourceError
 from cvtbatch.extras import installed
@@ -53,6 +59,7 @@ def run_scheduler(
             f"a scheduler at {host} could be reached from other machines, and whoever reaches it can run code and read what "
             "tasks carry: give --certs FOLDER (cvtbatch certs makes it), or --host 127.0.0.1",
         )
+    os.environ.update(home_for_libraries())
     import dask
 
     # Dask reads how to log when it is imported: its settings come before it.
@@ -110,7 +117,8 @@ def run_worker(
         InputError: the connection would not be encrypted, or certificates are not accepted.
         ResourceError: no scheduler answers, or the machine has no shared memory.
     """
-    os.environ.update(ONE_THREAD)
+    os.environ.update(ONE_THREAD | home_for_libraries())
+    leave_out_working_folder()
     address = parse_address(scheduler, certs)
     import dask
 

@@ -237,7 +237,7 @@ class _Jobs:
         group.submitted += 1
         python = self.config.python or sys.executable
         scheduler = self.scheduler.contact_address or self.scheduler.address
-        command = [python, "-m", "cvtbatch", "worker", scheduler, "--certs", str(self.certs), "--name", name]
+        command = [python, "-P", "-m", "cvtbatch", "worker", scheduler, "--certs", str(self.certs), "--name", name]
         command += ["--memory-gb", f"{group.partition.memory_bytes / GIGABYTE:g}", *(["--gpu"] if group.gpu else [])]
         script = job_script(group.partition, self.name, self._output_file(name), command)
         try:

@@ -23,6 +23,12 @@ _MEANINGS = (
         "the disk of the store is full: make room and run again, nothing committed is lost",
     ),
     (
+        (r"(?i)(os error|errno) 27\b",),
+        "store_full",
+        "a file of the store would be larger than files may be here: raise the limit (ulimit -f), or put the store on another file "
+        "system, and run again, nothing committed is lost",
+    ),
+    (
         # object_store and Delta's log give a whole file its name by a link, which fails where the name is taken.
         (r"Unable to rename file.*os error (1|22|31|38|95)\b",),
         "no_hard_links",

@@ -30,6 +30,39 @@ def test_a_listing_that_nobody_reads_ends_without_a_word() -> None:
     assert (read.returncode, read.stdout.splitlines()[0].split(",")[0]) == (0, "center")
 
 
+def test_a_terminal_that_is_gone_is_a_reader_that_is_gone() -> None:
+    ours, theirs = os.openpty()
+    os.close(ours)
+    command = [sys.executable, "-m", "cvtbatch", "manifest", "template"]
+    unread = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, cwd=ROOT, timeout=60, check=False)
+    assert (unread.returncode, unread.stderr) == (UNREAD, b"")
+    told = [*command[:-2], "status", "--store", "absent"]
+    silent = subprocess.run(told, stdout=subprocess.PIPE, stderr=theirs, cwd=ROOT, timeout=60, check=False)
+    os.close(theirs)
+    assert (silent.returncode, silent.stdout) == (1, b"")
+
+
+def test_a_file_that_takes_no_more_is_said_and_is_no_success() -> None:
+    command = [sys.executable, "-m", "cvtbatch", "manifest", "template"]
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, timeout=60, check=False
+        )
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert "what is printed cannot be written: the disk is full: make room" in ended.stderr
+
+
+def test_a_folder_that_is_gone_is_said(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    script = 'rmdir "$PWD" && exec "$0" -P -m cvtbatch manifest template'
+    ended = subprocess.run(
+        ["sh", "-c", script, sys.executable], capture_output=True, text=True, cwd=folder, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
+    assert "change to one that is there (cd)" in ended.stderr
+
+
 def test_a_run_whose_terminal_is_gone_goes_on_to_its_end(tmp_path: Path) -> None:
     tiny_archive(tmp_path / "archive", 1)
     store = tmp_path / "store"

@@ -1,3 +1,4 @@
+import errno
 import pickle
 
 import pytest
@@ -36,3 +37,19 @@ def test_paths_stay_out_of_the_shared_message() -> None:
     error = errors.InputError("empty_mask", "the mask is empty", "/archive/name.nii")
     assert "/archive" not in error.message
     assert "/archive/name.nii" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "lacks"),
+    [
+        (MemoryError(), True),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
+        (ImportError("/lib/a.so: failed to map segment from shared object"), True),
+        (RuntimeError("can't start new thread"), True),
+        (ImportError("No module named 'a'"), False),
+        (OSError(errno.ENOSPC, "No space left on device"), False),
+        (ValueError("cannot allocate memory for a joke"), False),
+    ],
+)
+def test_what_a_system_says_that_gives_no_memory(error: Exception, lacks: bool) -> None:
+    assert errors.lacks_memory(error) is lacks

@@ -1,5 +1,6 @@
 """Why a file cannot be opened, in words, of what the operating system itself says."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -26,6 +27,10 @@ def test_common_errors_are_said_in_words_without_a_path(tmp_path: Path) -> None:
         told = why(_error_of(path))
         assert words in told
         assert str(tmp_path) not in told
+
+
+def test_a_file_larger_than_the_limit_names_it() -> None:
+    assert "ulimit -f" in why(OSError(errno.EFBIG, "File too large"))
 
 
 def test_rare_errors_have_the_systems_words() -> None:

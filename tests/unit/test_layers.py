@@ -28,6 +28,7 @@ LAYERS = [
         "key_index",
         "lean_arrow",
         "library_versions",
+        "own_folders",
         "plain_text",
         "run_id",
         "whole_files",

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from cvtbatch import contracts, engine
 from cvtbatch.engine import Cluster, Done, NeedsMemory, require_memory
-from cvtbatch.errors import CvtbatchError, InputError
+from cvtbatch.errors import CvtbatchError, InputError, lacks_memory
 from cvtbatch.geometry import Grid
 from cvtbatch.imaging.resampling import to_image
 from cvtbatch.manifest import Reading
@@ -210,7 +210,7 @@ def _failed(roi_key: str, error: Exception) -> FailedOutline:
     """Return the failure that an exception means; the text of a foreign one is private."""
     if isinstance(error, CvtbatchError):
         return FailedOutline(roi_key, error.kind, error.message, error.private)
-    kind = "out_of_memory" if isinstance(error, MemoryError) else "internal_error"
+    kind = "out_of_memory" if lacks_memory(error) else "internal_error"
     return FailedOutline(roi_key, kind, type(error).__name__, "".join(traceback.format_exception(error)))
 
 

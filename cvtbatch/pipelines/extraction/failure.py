@@ -5,7 +5,7 @@ import traceback
 from dataclasses import dataclass
 from typing import Literal
 
-from cvtbatch.errors import CvtbatchError
+from cvtbatch.errors import CvtbatchError, lacks_memory
 from cvtbatch.manifest import CompactPickle
 
 Scope = Literal["extraction", "audit"]
@@ -80,12 +80,12 @@ def failure_of(error: Exception, key: FailureKey, *, stage: str, source_fingerpr
 
 
 def _foreign_kind(error: Exception) -> str:
-    return "out_of_memory" if isinstance(error, MemoryError) else "internal_error"
+    return "out_of_memory" if lacks_memory(error) else "internal_error"
 
 
 def _foreign_message(error: Exception, trace: str) -> str:
     """Say what a foreign exception was without its text, which may name a file or a patient."""
-    if isinstance(error, MemoryError):
+    if lacks_memory(error):
         return "the worker has too little memory for this case: use fewer workers, or a machine with more"
     return f"{type(error).__name__} in cvtbatch or a library that it uses (place {trace}); the log of the run has the whole text"
 

@@ -56,13 +56,10 @@ def cache_file(root: Path) -> Path:
     """Return where the headers of an archive are kept.
 
     Raises:
-        InputError: this user has no home.
+        InputError: "no_home".
     """
     name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
-    try:
-        return log_folder() / "index" / f"{name}.sqlite"
-    except RuntimeError as error:
-        raise _no_cache(str(error)) from None
+    return log_folder() / "index" / f"{name}.sqlite"
 
 
 class HeaderCache:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from cvtbatch import contracts
 from cvtbatch.errors import InputError, ProblemsError
+from cvtbatch.own_folders import own_folder
 from cvtbatch.pipelines.indexing.hospital_ids import normalised
 from cvtbatch.pipelines.indexing.hospital_table import read_hospital_table
 from cvtbatch.pipelines.shared.uid_key import VARIABLE, UidKey
@@ -37,10 +38,9 @@ def default_map_path() -> Path:
     """Return where the user's map lies: `$XDG_DATA_HOME/cvtbatch/pseudonyms.csv`, by default below `~/.local/share`.
 
     Raises:
-        RuntimeError: this user has no home.
+        InputError: "no_home".
     """
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "cvtbatch" / "pseudonyms.csv"
+    return own_folder("XDG_DATA_HOME", ".local", "share") / "cvtbatch" / "pseudonyms.csv"
 
 
 @dataclass(slots=True)
@@ -274,6 +274,6 @@ def _write_private(path: Path, rows: Sequence[Sequence[str]]) -> None:
 def _unusable(error: OSError) -> InputError:
     return InputError(
         "no_pseudonym_map",
-        "the file of the pseudonym map can be neither read nor written: name another one, in a folder of your own",
+        "the file of the pseudonym map can be neither read nor written: name another one by --map, in a folder of your own",
         str(error),
     )

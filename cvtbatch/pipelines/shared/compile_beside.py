@@ -17,7 +17,7 @@ _MOST_PROCESSES = 4
 _PROCESS_BYTES = 350 << 20
 # Of the memory that is left.
 _SHARE = 0.25
-_COMMAND = [sys.executable, "-m", "cvtbatch.pipelines.shared.compile_ahead", "--parts"]
+_COMMAND = [sys.executable, "-P", "-m", "cvtbatch.pipelines.shared.compile_ahead", "--parts"]
 _started: list["subprocess.Popen[bytes]"] = []
 
 

@@ -12,7 +12,9 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
+from cvtbatch.errors import InputError
 from cvtbatch.file_errors import why
+from cvtbatch.own_folders import own_folder
 
 Level = Literal["info", "warning", "error"]
 
@@ -21,10 +23,9 @@ def log_folder() -> Path:
     """Return where logs lie: `$XDG_STATE_HOME/cvtbatch`, by default `~/.local/state/cvtbatch`.
 
     Raises:
-        RuntimeError: this user has no home.
+        InputError: "no_home".
     """
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "cvtbatch"
+    return own_folder("XDG_STATE_HOME", ".local", "state") / "cvtbatch"
 
 
 class RunLog:
@@ -65,7 +66,7 @@ class RunLog:
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             with os.fdopen(descriptor, "a", encoding="ascii") as file:
                 file.write(line + "\n")
-        except (OSError, RuntimeError) as error:
+        except (OSError, InputError) as error:
             self._broken = True
             reason = why(error) if isinstance(error, OSError) else str(error)
             self._on_notice(f"no log of this run is kept, texts stand here alone: {reason}; --log names another file")
@@ -77,7 +78,7 @@ class RunLog:
 
         An earlier one is looked for in this run's file, which several may share, and where logs lie by default.
         """
-        with suppress(RuntimeError):
+        with suppress(InputError):
             own = self._file()
             yield from _entries(own, run_id)
             # An id comes from a store, and may be anything.

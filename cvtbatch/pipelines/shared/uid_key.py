@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cvtbatch.errors import InputError
+from cvtbatch.own_folders import own_folder
 
 VARIABLE = "CVTBATCH_UID_KEY"
 SHORTEST_KEY = 16
@@ -43,10 +44,9 @@ def key_file() -> Path:
     """Return where the user's key lies: `$XDG_CONFIG_HOME/cvtbatch/uid-key`, by default `~/.config/cvtbatch/uid-key`.
 
     Raises:
-        RuntimeError: this user has no home.
+        InputError: "no_home".
     """
-    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(base) / "cvtbatch" / "uid-key"
+    return own_folder("XDG_CONFIG_HOME", ".config") / "cvtbatch" / "uid-key"
 
 
 def load_uid_key() -> UidKey:
@@ -60,18 +60,25 @@ def load_uid_key() -> UidKey:
         return _checked(text, f"the variable {VARIABLE}")
     try:
         path = key_file()
+    except InputError as error:
+        raise _no_key(error) from None
+    try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _make(path)
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise InputError("uid_key_exposed", "other users can read the file of the UID key; chmod 600 it", str(path))
         return _checked(path.read_text(encoding="utf-8"), "the file of the UID key")
-    except (OSError, RuntimeError, UnicodeDecodeError) as error:
-        raise InputError(
-            "no_uid_key",
-            f"the key under which DICOM UIDs are hashed can be neither read nor kept; give one of {SHORTEST_KEY} characters or "
-            f"more in {VARIABLE}, the same in every run and at every site whose hashes are to compare",
-            str(error),
-        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise _no_key(error) from None
+
+
+def _no_key(error: Exception) -> InputError:
+    return InputError(
+        "no_uid_key",
+        f"the key under which DICOM UIDs are hashed can be neither read nor kept; give one of {SHORTEST_KEY} characters or "
+        f"more in {VARIABLE}, the same in every run and at every site whose hashes are to compare",
+        str(error),
+    )
 
 
 def _make(path: Path) -> None:

@@ -12,7 +12,13 @@ import pytest
 from cvtbatch.engine import processes
 from cvtbatch.engine.cluster_file import LocalWorkers
 from cvtbatch.engine.local import start_local
-from cvtbatch.engine.processes import REPEATED_SCRIPT, SCRATCH_LOCK, check_shared_memory, open_scratch
+from cvtbatch.engine.processes import (
+    REPEATED_SCRIPT,
+    SCRATCH_LOCK,
+    check_shared_memory,
+    open_scratch,
+    worker_environment,
+)
 from cvtbatch.errors import InputError, ResourceError
 
 
@@ -112,3 +118,38 @@ def test_a_script_whose_workers_run_it_again_is_refused(monkeypatch: pytest.Monk
         pass
     assert raised.value.kind == "no_main_guard"
     assert REPEATED_SCRIPT not in os.environ
+
+
+BESIDE_ODD_NAMES = """
+import multiprocessing
+from cvtbatch.engine.processes import leave_out_working_folder
+
+if __name__ == "__main__":
+    leave_out_working_folder()
+    process = multiprocessing.get_context("spawn").Process(target=print, args=("at work",))
+    process.start()
+    process.join()
+"""
+
+
+def test_a_worker_imports_nothing_from_the_folder_that_it_is_started_in(tmp_path: Path) -> None:
+    script, folder = tmp_path / "script.py", tmp_path / "odd"
+    script.write_text(BESIDE_ODD_NAMES)
+    folder.mkdir()
+    for name in ("types.py", "random.py"):
+        (folder / name).write_text("raise SystemExit('taken for the library')")
+    done = subprocess.run([sys.executable, script], cwd=folder, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("at work\n", "")
+
+
+def test_workers_of_a_user_without_a_home_have_one_for_their_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = os.environ.get("HOME")
+    with worker_environment(tmp_path / "repeated"):
+        assert os.environ.get("HOME") == home
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    with worker_environment(tmp_path / "repeated"):
+        assert Path.home() == Path(os.devnull)
+    assert "HOME" not in os.environ

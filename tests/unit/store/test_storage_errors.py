@@ -15,6 +15,7 @@ REQUEST = "Error performing GET http://h/b/00000000000000000100.checkpoint.parqu
         (f"Kernel error: Arrow error: External: Generic S3 error: {REQUEST}: 403 Forbidden", "store_denied"),
         ("Parquet error: External: Generic LocalFileSystem error: a.parquet: (os error 5)", "store_failed"),
         ("Generic LocalFileSystem error: Unable to open file a.checkpoint.parquet: (os error 24)", "store_failed"),
+        ("Generic LocalFileSystem error: Unable to copy data to file: File too large (os error 27)", "store_full"),
         ("Kernel error: Parquet error: Invalid Parquet file. Corrupt footer", "store_damaged"),
     ],
 )
