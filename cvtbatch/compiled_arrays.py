@@ -95,9 +95,15 @@ class _LanesModel(models.PrimitiveModel):
 
 
 def _vector(element: str) -> Any:
-    from llvmlite import ir  # type: ignore[import-untyped]
-
+    ir = _llvm()
     return ir.VectorType(getattr(ir, element)(), LANES)
+
+
+def _llvm() -> Any:
+    """Return what Numba describes types of machine code with."""
+    from numba.core import cgutils
+
+    return cast(Any, cgutils).ir
 
 
 def _take_lanes(typing_context, array, first):  # type: ignore[no-untyped-def]
@@ -150,8 +156,7 @@ def _subtract(context: Any, builder: Any, signature: Any, arguments: Any) -> Any
 
 
 def _multiply(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    from llvmlite import ir
-
+    ir = _llvm()
     lanes, number = arguments
     first, nothing = ir.IntType(32)(0), ir.Constant(lanes.type, ir.Undefined)
     one = builder.insert_element(nothing, number, first)
