@@ -158,14 +158,14 @@ def worker_environment(repeated_script: Path) -> Iterator[None]:
 def defer_interrupts() -> Iterator[None]:
     """Deliver an interrupt after the block, not in it.
 
-    The cluster's threads start with both signals blocked, and so do the workers that they start, now and when one is lost: Ctrl-C
+    The cluster's threads start with these signals blocked, and so do the workers that they start, now and when one is lost: Ctrl-C
     reaches every process of the terminal, and the driver alone decides what it means.
     """
     # Its first start would unblock them again. It removes what processes leave that end at once, and need not complain of it.
     sys.warnoptions.append("ignore:resource_tracker:UserWarning")
     resource_tracker.ensure_running()
     sys.warnoptions.pop()
-    held = {signal.SIGINT, signal.SIGTERM}
+    held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
     try:
         yield

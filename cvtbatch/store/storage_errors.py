@@ -15,6 +15,8 @@ UNREACHED = (
 )
 # Names of files say nothing of what is wrong with them.
 FILE_NAMES = re.compile(r"[^\s\"']*\.(parquet|json)\b[^\s\"']*")
+# Some texts are written for a terminal.
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # What the libraries say, and what it means: expressions found in a foreign text, our kind, and what to do. A quota is a disk too.
 _MEANINGS = (
     (
@@ -92,7 +94,7 @@ _MEANINGS = (
 def storage_error(doing: str, error: Exception) -> StorageError | FormatError:
     """Return what an exception of a storage library, raised while `doing`, means to the user."""
     # What follows is the same once more, as Rust prints it.
-    text = f"{type(error).__name__}: {str(error).partition(DEBUG)[0]}"
+    text = " ".join(_COLOURS.sub("", f"{type(error).__name__}: {str(error).partition(DEBUG)[0]}").split())
     told = FILE_NAMES.sub("a file", text)
     kind, advice = next(
         (kind, advice) for words, kind, advice in _MEANINGS if any(re.search(word, told, re.DOTALL) for word in words)
