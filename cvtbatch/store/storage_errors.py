@@ -76,6 +76,11 @@ _MEANINGS = (
         "store_denied",
         "the file system refuses it: check the rights to the store's folder, or choose another",
     ),
+    (
+        (r"(?i)(os error|errno) (23|24)\b",),
+        "store_failed",
+        "the system lets this process open no more files: raise the limit (ulimit -n) and run again, nothing committed is lost",
+    ),
     ((UNREACHED,), "store_failed", "the store cannot be reached: mend that and run again, nothing committed is lost"),
     (
         (

@@ -16,6 +16,7 @@ REQUEST = "Error performing GET http://h/b/00000000000000000100.checkpoint.parqu
         ("Parquet error: External: Generic LocalFileSystem error: a.parquet: (os error 5)", "store_failed"),
         ("Generic LocalFileSystem error: Unable to open file a.checkpoint.parquet: (os error 24)", "store_failed"),
         ("Generic LocalFileSystem error: Unable to copy data to file: File too large (os error 27)", "store_full"),
+        ("Generic LocalFileSystem error: Unable to walk dir: Too many open files (os error 24)", "store_failed"),
         ("Kernel error: Parquet error: Invalid Parquet file. Corrupt footer", "store_damaged"),
     ],
 )
