@@ -243,7 +243,8 @@ def _candidates() -> Iterator[Path]:
         yield Path(named) / key
     with suppress(RuntimeError):
         yield Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cvtbatch" / "compiled" / key
-    yield Path(tempfile.gettempdir()) / f"cvtbatch-compiled-{os.getuid()}" / key
+    with suppress(OSError):
+        yield Path(tempfile.gettempdir()) / f"cvtbatch-compiled-{os.getuid()}" / key
 
 
 def _holds_code(folder: Path) -> bool:

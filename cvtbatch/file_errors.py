@@ -14,6 +14,7 @@ _MEANINGS = {
     errno.ENOSPC: "the disk is full: make room",
     errno.EDQUOT: "your share of the disk is full: make room",
     errno.EFBIG: "it would be larger than a file may be here: raise the limit (ulimit -f), or choose another place",
+    errno.EMFILE: "this process may open no more files: raise the limit (ulimit -n)",
     errno.ENAMETOOLONG: "its name is too long",
     errno.ELOOP: "its links lead in a circle",
 }

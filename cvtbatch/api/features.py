@@ -1,7 +1,6 @@
 """The features of one hematoma, of files or images, as the store would hold them."""
 
 import os
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Literal, get_args
@@ -13,6 +12,7 @@ from cvtbatch import radiomics
 from cvtbatch.errors import InputError, ResourceError
 from cvtbatch.ingest.image_files import read_image_file
 from cvtbatch.manifest import MISSING_FILE
+from cvtbatch.own_folders import temporary_folder
 from cvtbatch.pipelines.cases.case_source import CaseSource, place_case, within_memory
 from cvtbatch.pipelines.shared.job import read_job
 from cvtbatch.radiomics import Engine, FeatureSet
@@ -89,10 +89,8 @@ def extract_features(
             _warn_of_the_grid()
         return radiomics.extract_features(_image_of(ct), _image_of(mask), chosen, engine)
     x, y, z = map(float, read_job("extract").volume.spacing_mm)
-    with tempfile.TemporaryDirectory(prefix="cvtbatch-") as folder, within_memory():
-        image, outline = (
-            _to_path(source, Path(folder) / f"{name}.nrrd") for source, name in ((ct, "ct"), (mask, "mask"))
-        )
+    with temporary_folder("cvtbatch-") as folder, within_memory():
+        image, outline = (_to_path(source, folder / f"{name}.nrrd") for source, name in ((ct, "ct"), (mask, "mask")))
         source = CaseSource(image, outline, series_uid, mask_label=mask_label, segment=segment)
         placed = place_case(source.to_case(), (x, y, z))
         if "other_slices" in placed.outline.flags:

@@ -151,8 +151,9 @@ EXIT_CODES = """Exit codes, of every command:
 2    the command line is wrong
 3    done, but something stands: failed cases, problems that a check
      found, numbers that a report could not compute
-130  interrupted (Ctrl-C), 143 by SIGTERM: what is done is safe, the
-     same command continues. `scheduler`, `worker`, `serve` and
+130  interrupted (Ctrl-C), 143 by SIGTERM, 129 as its terminal was
+     closed (not under nohup): what is done is safe, the same
+     command continues. `scheduler`, `worker`, `serve` and
      `status --watch` run until then, and end with 0
 141  nobody reads what it prints (`| head`): it ends without a word.
      What is told on stderr is not waited for: a run goes on

@@ -1,8 +1,9 @@
-"""Ctrl-C and SIGTERM: an end that the user asked for is remembered, whoever swallows the exception, and comes in seconds.
+"""Ctrl-C, SIGTERM, a terminal that is closed: that the user asked for an end is remembered, whoever swallows the exception.
 
 The first asks for an end in order: what is done is committed. Whatever holds that up (a store that hangs, native code), the process
 leaves after some seconds all the same; a second one has it leave at once. Nothing breaks by that: the store is made for kills.
-The exit code is then 128 and the signal's number, as shells give it: 130 after Ctrl-C, 143 after SIGTERM.
+The exit code is then 128 and the signal's number, as shells give it: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP (a
+terminal that is closed), which is passed over where whoever starts the process wants that (nohup).
 """
 
 import multiprocessing
@@ -11,9 +12,10 @@ import signal
 import socket
 import threading
 import time
+from contextlib import suppress
 from typing import NoReturn
 
-SIGNALS = {signal.SIGINT, signal.SIGTERM}
+SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 # From the first signal to the end at the latest: five seconds, less what starting to leave takes.
 STOP_SECONDS = 3.5
 # How often is looked for a signal that is held back.
@@ -35,9 +37,10 @@ def exit_code() -> int:
 
 
 def watch_interrupts() -> None:
-    """Turn SIGINT and SIGTERM into KeyboardInterrupt, once and for the whole process, and see to it that it ends."""
+    """Turn those signals into KeyboardInterrupt, once and for the whole process, and see to it that it ends."""
     for number in SIGNALS:
-        signal.signal(number, _interrupt)
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     # Python runs its handlers between two steps of the main thread, which may be in native code; this socket is told at once.
     reader, writer = socket.socketpair()
     writer.setblocking(False)
@@ -61,7 +64,8 @@ def _leave_when_due(reader: socket.socket, writer: socket.socket) -> None:
     for process in multiprocessing.active_children():
         process.kill()
     late = f"Interrupted. It did not end by itself within {STOP_SECONDS:g} s, and was left. ".encode()
-    os.write(2, (b"Left at once. " if count > 1 else late) + _SAFE)
+    with suppress(OSError):
+        os.write(2, (b"Left at once. " if count > 1 else late) + _SAFE)
     os._exit(128 + first)
 
 

@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -31,6 +30,7 @@ from cvtbatch.cli.options import (
 )
 from cvtbatch.cli.streams import go_on_unread
 from cvtbatch.cli.values import Number, WholeNumber
+from cvtbatch.own_folders import temporary_folder
 
 if TYPE_CHECKING:
     from cvtbatch.engine import ClusterConfig
@@ -195,11 +195,9 @@ def serve(
         elif once or found.fresh or found.due:
             say(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {found}")
 
-    with tempfile.TemporaryDirectory(prefix="cvtbatch-serve-") as scratch:
+    with temporary_folder("cvtbatch-serve-") as scratch:
         given = names_weights(overrides)
-        extraction = resolve_extraction(
-            read_job("extract", job, overrides), store_url, bundle, Path(scratch), given=given
-        )
+        extraction = resolve_extraction(read_job("extract", job, overrides), store_url, bundle, scratch, given=given)
         choice = ChoiceOptions(prefer, kernel)
         settings = ServeSettings(
             Watched(archive, selection, days, lambda: Pace(rate, hours), connections),

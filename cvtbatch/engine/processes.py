@@ -15,6 +15,7 @@ from multiprocessing import resource_tracker, util
 from pathlib import Path
 
 from cvtbatch.errors import ResourceError
+from cvtbatch.own_folders import no_scratch
 
 # A worker process computes with one thread: more processes share a machine better than more threads share a case.
 ONE_THREAD = dict.fromkeys(
@@ -50,7 +51,10 @@ def open_scratch(parent: Path | None = None) -> Iterator[Path]:
     Raises:
         ResourceError: it cannot be made.
     """
-    parent = parent or Path(tempfile.gettempdir())
+    try:
+        parent = parent or Path(tempfile.gettempdir())
+    except OSError as error:
+        raise no_scratch(error) from None
     for left in parent.glob(f"{SCRATCH_PREFIX}*"):
         # Its owner lives, or it is another user's.
         with suppress(OSError), (left / SCRATCH_LOCK).open() as lock:
@@ -65,11 +69,7 @@ def open_scratch(parent: Path | None = None) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             (folder / "new").rename(folder / SCRATCH_LOCK)
         except OSError as error:
-            raise ResourceError(
-                "no_scratch",
-                "the folder for temporary files (TMPDIR) cannot be written: make room, or set TMPDIR to another one",
-                str(error),
-            ) from None
+            raise no_scratch(error) from None
         yield folder
 
 
@@ -158,14 +158,14 @@ def worker_environment(repeated_script: Path) -> Iterator[None]:
 def defer_interrupts() -> Iterator[None]:
     """Deliver an interrupt after the block, not in it.
 
-    The cluster's threads start with both signals blocked, and so do the workers that they start, now and when one is lost: Ctrl-C
+    The cluster's threads start with these signals blocked, and so do the workers that they start, now and when one is lost: Ctrl-C
     reaches every process of the terminal, and the driver alone decides what it means.
     """
     # Its first start would unblock them again. It removes what processes leave that end at once, and need not complain of it.
     sys.warnoptions.append("ignore:resource_tracker:UserWarning")
     resource_tracker.ensure_running()
     sys.warnoptions.pop()
-    held = {signal.SIGINT, signal.SIGTERM}
+    held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
     try:
         yield

@@ -185,13 +185,15 @@ async def _within(seconds: float, work: Awaitable[object]) -> None:
 
 
 def _serve(start: Callable[[], Awaitable["Server"]], stop: Callable[["Server"], Awaitable[object]]) -> int:
-    """Run a server until SIGINT or SIGTERM, or until it has ended by itself; return the exit code."""
+    """Run a server until SIGINT, SIGTERM or SIGHUP, or until it has ended by itself; return the exit code."""
 
     async def serve() -> int:
         asked = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, asked.set)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # Passed over under nohup.
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, asked.set)
         starting = asyncio.ensure_future(start())
         signalled = asyncio.ensure_future(asked.wait())
         await asyncio.wait({starting, signalled}, return_when=asyncio.FIRST_COMPLETED)

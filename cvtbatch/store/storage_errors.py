@@ -15,6 +15,8 @@ UNREACHED = (
 )
 # Names of files say nothing of what is wrong with them.
 FILE_NAMES = re.compile(r"[^\s\"']*\.(parquet|json)\b[^\s\"']*")
+# Some texts are written for a terminal.
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # What the libraries say, and what it means: expressions found in a foreign text, our kind, and what to do. A quota is a disk too.
 _MEANINGS = (
     (
@@ -74,6 +76,11 @@ _MEANINGS = (
         "store_denied",
         "the file system refuses it: check the rights to the store's folder, or choose another",
     ),
+    (
+        (r"(?i)(os error|errno) (23|24)\b",),
+        "store_failed",
+        "the system lets this process open no more files: raise the limit (ulimit -n) and run again, nothing committed is lost",
+    ),
     ((UNREACHED,), "store_failed", "the store cannot be reached: mend that and run again, nothing committed is lost"),
     (
         (
@@ -92,7 +99,7 @@ _MEANINGS = (
 def storage_error(doing: str, error: Exception) -> StorageError | FormatError:
     """Return what an exception of a storage library, raised while `doing`, means to the user."""
     # What follows is the same once more, as Rust prints it.
-    text = f"{type(error).__name__}: {str(error).partition(DEBUG)[0]}"
+    text = " ".join(_COLOURS.sub("", f"{type(error).__name__}: {str(error).partition(DEBUG)[0]}").split())
     told = FILE_NAMES.sub("a file", text)
     kind, advice = next(
         (kind, advice) for words, kind, advice in _MEANINGS if any(re.search(word, told, re.DOTALL) for word in words)

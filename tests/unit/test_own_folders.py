@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cvtbatch.errors import InputError
-from cvtbatch.own_folders import own_folder
+from cvtbatch.errors import InputError, ResourceError
+from cvtbatch.own_folders import own_folder, temporary_folder
 from cvtbatch.pipelines.shared import uid_key
 
 
@@ -28,3 +28,16 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPat
     with pytest.raises(InputError, match=uid_key.VARIABLE) as raised:
         uid_key.load_uid_key()
     assert raised.value.kind == "no_uid_key"
+
+
+def test_a_temporary_folder_goes_at_the_end_and_is_said_where_there_can_be_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with temporary_folder("cvtbatch-test-") as folder:
+        assert (folder.parent, folder.stat().st_mode & 0o777) == (tmp_path, 0o700)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr("tempfile.tempdir", "/proc/no-such-place")
+    with pytest.raises(ResourceError, match="TMPDIR") as raised, temporary_folder("cvtbatch-test-"):
+        pass
+    assert raised.value.kind == "no_scratch"

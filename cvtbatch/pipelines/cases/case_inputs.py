@@ -1,11 +1,9 @@
 """What a bundle scores of one case, made without a store: its features, its embedding, and what triage says of its sources."""
 
 import math
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +18,7 @@ from cvtbatch.errors import InputError, InternalError
 from cvtbatch.imaging import triage_mask
 from cvtbatch.imaging.quality import measure_series
 from cvtbatch.manifest import Case
+from cvtbatch.own_folders import temporary_folder
 from cvtbatch.pipelines.cases.case_source import CaseSource, PlacedCase, place_case, within_memory
 from cvtbatch.pipelines.extraction.bundle_settings import bundle_job, require_bundle_specs, slices_of
 from cvtbatch.pipelines.extraction.region_work import resolve_regions
@@ -99,8 +98,8 @@ def resolve_recipe(bundle: Bundle, job: Job, given: bool) -> Recipe:
         ResourceError: there is no torch here.
     """
     specs = bundle.known_specs()
-    with tempfile.TemporaryDirectory(prefix="cvtbatch-predict-") as folder:
-        own = bundle_job(job, bundle, specs, Path(folder))
+    with temporary_folder("cvtbatch-predict-") as folder:
+        own = bundle_job(job, bundle, specs, folder)
         x, y, z = map(float, own.volume.spacing_mm)
         volume = volume_spec((x, y, z))
         profile, engine, radiomics = _resolve_features(own.radiomics, bundle.description.features, volume)

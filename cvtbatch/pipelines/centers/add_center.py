@@ -4,7 +4,6 @@ Every stage picks up where an earlier run left it: what is extracted or scored i
 the report is written anew.
 """
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from cvtbatch.engine import Cluster
 from cvtbatch.errors import CvtbatchError, FormatError, InputError, StorageError
 from cvtbatch.extras import require
 from cvtbatch.manifest import Case, Manifest, name_centers
+from cvtbatch.own_folders import temporary_folder
 from cvtbatch.pipelines.archive.check_files import Problem, check_files
 from cvtbatch.pipelines.archive.check_needs import Lack, check_needs
 from cvtbatch.pipelines.centers.center_source import refuse_seen_center
@@ -114,8 +114,8 @@ def planned(
         )
     refuse_seen_center(bundle, centers[0])
     manifest.require_folders()
-    with tempfile.TemporaryDirectory(prefix="cvtbatch-add-center-") as folder:
-        settings = resolve_by_bundle(bundle, job, store_url, given, Path(folder))
+    with temporary_folder("cvtbatch-add-center-") as folder:
+        settings = resolve_by_bundle(bundle, job, store_url, given, folder)
         lacks = tuple(check_needs(manifest, bundle, reader))
         warnings = bundle_warnings(bundle.description)
         yield Plan(manifest, centers[0], bundle_path, settings, warnings, lacks, reader, job.cohort.reviewed)

@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
+from cvtbatch.errors import StorageError
 from cvtbatch.store import FeatureStore, Location, Snapshot, View, automatic_snapshot, read_snapshot
+
+# A store that can be read where none can be written.
+UNWRITABLE = {"store_not_writable", "store_denied", "no_hard_links", "overwrites"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,12 @@ def open_pinned(url: str, snapshot: str | None, purpose: str, *, for_writing: bo
     """
     url = Location.of(url).url
     writes = for_writing or snapshot is None
-    store = FeatureStore.open_for_writing(url, existing=True) if writes else FeatureStore(url)
+    try:
+        store = FeatureStore.open_for_writing(url, existing=True) if writes else FeatureStore(url)
+    except StorageError as error:
+        if for_writing or error.kind not in UNWRITABLE:
+            raise
+        advice = "; a snapshot that it has (cvtbatch snapshot list) can be read without: name it by --snapshot"
+        raise StorageError(error.kind, error.message + advice, error.private) from None
     found = automatic_snapshot(store, purpose) if snapshot is None else read_snapshot(store, snapshot)
     return PinnedStore(store, found, found.view(store))

@@ -42,3 +42,17 @@ def test_what_is_not_there_is_refused_and_not_made(url: str, tmp_path: Path) -> 
         with pytest.raises(StorageError, match="there is no store"):
             open_pinned(str(tmp_path / "other"), snapshot, "fit", for_writing=True)
     assert not (tmp_path / "other").exists()
+
+
+def test_a_store_that_cannot_be_written_is_read_at_a_snapshot_that_it_has(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise StorageError("store_not_writable", "the file system is read-only")
+
+    monkeypatch.setattr(FeatureStore, "open_for_writing", refuse)
+    assert open_pinned(url, "first", "export").name == "first"
+    with pytest.raises(StorageError, match="name it by --snapshot"):
+        open_pinned(url, None, "export")
+    with pytest.raises(StorageError, match=r"read-only$"):
+        open_pinned(url, None, "score", for_writing=True)
