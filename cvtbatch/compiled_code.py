@@ -121,6 +121,8 @@ def _go_on_without(cache: Any) -> None:
     def load_if_whole(signature: Any, context: Any) -> Any:
         try:
             return load(signature, context)
+        except MemoryError:
+            raise
         # A file that was cut off when a machine stopped: there is no knowing what its remains raise.
         except Exception:
             with suppress(OSError):
@@ -141,14 +143,17 @@ def _alone(lock: Path) -> Iterator[bool]:
             yield False
             return
         file, waited = _open(lock), False
-        if file is not None and not _lock(file, fcntl.LOCK_NB):
-            waited = _lock(file)
-        _held.add(lock)
         try:
+            if file is not None and _lock(file, fcntl.LOCK_NB) is None:
+                waited = _lock(file) is not None
+            _held.add(lock)
             yield waited
         finally:
-            _held.remove(lock)
+            _held.discard(lock)
             if file is not None:
+                # A process that was forked meanwhile has the file open as well.
+                with suppress(OSError):
+                    fcntl.flock(file, fcntl.LOCK_UN)
                 os.close(file)
 
 
@@ -160,19 +165,25 @@ def _open(lock: Path) -> int | None:
         return None
 
 
-def _lock(file: int, at_once: int = 0) -> bool:
-    """Lock an open file, and say whether it is locked; on a file system without locks, two processes may compile the same."""
+def _lock(file: int, at_once: int = 0) -> bool | None:
+    """Lock an open file, and say whether it is locked; None if others hold it, and False on a file system without locks.
+
+    There two processes may compile the same.
+    """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | at_once)
-    except OSError as error:
-        return not isinstance(error, BlockingIOError)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return False
     return True
 
 
 def claim(name: str) -> int | None:
     """Take what is called so, for this process and the children that it gives the open file returned; None where it is taken.
 
-    It is theirs until the last of them has closed the file, or ended. Where no code can be kept, nothing can be taken.
+    It is theirs until the last of them has closed the file, or ended. Where no code can be kept, or no file locked, nothing can be
+    taken.
     """
     folder = cache_folder()
     file = _open(folder / _LOCKS / name) if folder is not None else None
@@ -274,9 +285,10 @@ def _copy_carried(folder: Path) -> None:
         return
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        shutil.copytree(carried, aside, dirs_exist_ok=True, copy_function=shutil.copyfile)
-        # Of two processes one is first.
+        # Of two processes one is first; and what cannot be copied is compiled.
         with suppress(OSError):
+            own = shutil.ignore_patterns(_LOCKS)
+            shutil.copytree(carried, aside, dirs_exist_ok=True, copy_function=shutil.copyfile, ignore=own)
             aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

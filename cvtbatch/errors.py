@@ -7,6 +7,7 @@ since workers raise them too.
 """
 
 import errno
+import os
 from collections.abc import Sequence
 from typing import Self
 
@@ -92,9 +93,21 @@ class InternalError(CvtbatchError):
 
 def lacks_memory(error: Exception) -> bool:
     """Say whether a foreign exception means that the system refused memory, or a thread, for which there would be no memory."""
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.errno is not None:
         return error.errno == errno.ENOMEM
-    told = str(error).lower()
+    told = str(error)
+    if "static TLS" in told:
+        return False
     return isinstance(error, MemoryError) or (
-        isinstance(error, ImportError | RuntimeError) and any(words in told for words in _REFUSED)
+        isinstance(error, ImportError | RuntimeError | OSError)
+        and any(words in told.lower() for words in _REFUSED)
+        and not _may_not_run(told.partition(":")[0])
     )
+
+
+def _may_not_run(library: str) -> bool:
+    """Say whether a file lies where no programs are run (noexec), which a loader tells as it tells want of memory."""
+    try:
+        return bool(os.statvfs(library).f_flag & os.ST_NOEXEC)
+    except (OSError, ValueError):
+        return False

@@ -60,7 +60,8 @@ def _leave_when_due(reader: socket.socket, writer: socket.socket) -> None:
         first = first or next(iter(signal.sigpending() & SIGNALS), 0)
     end = time.monotonic() + STOP_SECONDS
     while count < 2 and (left_s := end - time.monotonic()) > 0:
-        count += _next(reader, left_s) > 0
+        # A shell tells its jobs that the terminal is closed, after the system has.
+        count += _next(reader, left_s) not in {0, signal.SIGHUP}
     for process in multiprocessing.active_children():
         process.kill()
     late = f"Interrupted. It did not end by itself within {STOP_SECONDS:g} s, and was left. ".encode()

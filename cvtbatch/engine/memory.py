@@ -3,6 +3,9 @@
 import ctypes
 import gc
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cvtbatch.engine.settings import TERMINATE_SHARE
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 # `require_memory` gives it all back before it refuses an item.
 LARGEST_KEPT_BYTES = 32 << 20
 KEPT_BYTES = 256 << 20
+# Of both versions of control groups, as a container sees its own.
+_GROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 # malloc.h of glibc.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -55,7 +60,15 @@ def memory_left_bytes() -> int:
     if worker is not None and limit_bytes:
         # Its threads share the limit.
         return int((TERMINATE_SHARE * limit_bytes - held_bytes) / worker.state.nthreads)
-    return int(psutil.virtual_memory().available)
+    return min([int(psutil.virtual_memory().available), *(limit - held_bytes for limit in _group_limits())])
+
+
+def _group_limits() -> Iterator[int]:
+    """Yield what this process's control group may take (bytes), as a container's; there is none by default."""
+    for path in _GROUP_LIMITS:
+        # There is none, or it says "max".
+        with suppress(OSError, ValueError):
+            yield int(path.read_text())
 
 
 def limit_needed_bytes(needed_bytes: int) -> int:

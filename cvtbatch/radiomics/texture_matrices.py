@@ -20,12 +20,14 @@ from cvtbatch.compiled_code import compiled
 from cvtbatch.errors import InputError
 from cvtbatch.radiomics.angles import lines_along, list_angles
 from cvtbatch.radiomics.box import RoiBox
-from cvtbatch.radiomics.discretisation import GrayLevels
+from cvtbatch.radiomics.discretisation import MAXIMUM_LEVELS, GrayLevels
 from cvtbatch.radiomics.feature_names import TEXTURE_CLASSES
 from cvtbatch.radiomics.settings import Calculation
 
 # Voxels outside the ROI that are compared for nothing rather than that a loop ends and begins anew.
 _GAP = 64
+# A column of counted pairs is one of a gray level or, behind these, of a run's length, in 16 bits.
+_LONGEST = np.iinfo(np.uint16).max - MAXIMUM_LEVELS
 # Counted over the distances asked for; runs and zones are of distance 1.
 _OF_NEIGHBOURS = {"glcm", "gldm", "ngtdm"}
 
@@ -96,6 +98,9 @@ def lay_grid(box: RoiBox, calculation: Calculation, classes: Collection[str] = T
     angles, line_angles = list_angles(box.shape, calculation.distances, across), list_angles(box.shape, (1,), across)
     if not len(line_angles) or (not len(angles) and _OF_NEIGHBOURS & set(classes)):
         raise InputError("roi_too_thin", _too_thin(box, calculation))
+    if max(box.shape) > _LONGEST:
+        shown = " x ".join(str(n) for n in box.shape[::-1])
+        raise InputError("roi_too_long", f"the ROI's box has {shown} voxels (limit {_LONGEST} along an axis)")
     border = max(calculation.distances)
     shape = tuple(size + 2 * border for size in box.shape)
     z, y, x = (axis - low + border for axis, low in zip(box.index, box.lower, strict=True))

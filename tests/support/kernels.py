@@ -4,6 +4,7 @@ A folder of the run leaves the user's own as it is, which a run of some files ta
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import suppress
@@ -13,8 +14,8 @@ from tempfile import TemporaryDirectory
 from tests.support.paths import ROOT
 
 COMPILE_AHEAD = [sys.executable, "-m", "cvtbatch.pipelines.shared.compile_ahead"]
-# Of the run's folder, before tests compile more.
-_COUNTED = "loops-of-a-case"
+# In the run's folder: what was compiled ahead, and how many loops that were.
+_AHEAD, _COUNTED = "ahead", "loops-of-a-case"
 
 
 class KernelsOfRun:
@@ -23,15 +24,17 @@ class KernelsOfRun:
     def __init__(self) -> None:
         self.folder = TemporaryDirectory(prefix="kernels-", ignore_cleanup_errors=True)
         os.environ["NUMBA_CACHE_DIR"] = self.folder.name
-        self.compiling = subprocess.Popen(COMPILE_AHEAD, cwd=ROOT, stdout=subprocess.DEVNULL)
+        self.compiling = _start(Path(self.folder.name, _AHEAD))
 
     def pytest_xdist_node_collection_finished(self) -> None:
         """Hold back the tests until everything is compiled; where that fails, tests will say why."""
         with suppress(subprocess.TimeoutExpired):
             self.compiling.wait(timeout=600)
-        counted = Path(self.folder.name, _COUNTED)
-        if not counted.exists():
-            counted.write_text(str(_count(counted.parent)))
+        folder = Path(self.folder.name)
+        if not (folder / _COUNTED).exists():
+            (folder / _COUNTED).write_text(str(_count(folder / _AHEAD)))
+            # Whoever collects may have compiled some already.
+            shutil.copytree(folder / _AHEAD, folder, dirs_exist_ok=True)
 
     def pytest_unconfigure(self) -> None:
         self.compiling.kill()
@@ -40,13 +43,17 @@ class KernelsOfRun:
 
 
 def loops_of_a_case(empty: Path) -> int:
-    """Return how many loops are kept in a folder once what a case takes is compiled: the run's, or by itself an empty one."""
+    """Return how many loops are kept in an empty folder once what a case takes is compiled: in that of the run, or in one given."""
     run = Path(os.environ.get("NUMBA_CACHE_DIR", empty), _COUNTED)
     if run.exists():
         return int(run.read_text())
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(empty)}
-    subprocess.run(COMPILE_AHEAD, cwd=ROOT, stdout=subprocess.DEVNULL, check=True, env=environment)
+    assert _start(empty).wait() == 0
     return _count(empty)
+
+
+def _start(folder: Path) -> "subprocess.Popen[bytes]":
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(folder)}
+    return subprocess.Popen(COMPILE_AHEAD, cwd=ROOT, stdout=subprocess.DEVNULL, env=environment)
 
 
 def _count(folder: Path) -> int:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
+from unittest import mock
 
 import pytest
 
@@ -129,8 +130,11 @@ def test_what_the_installation_carries_is_copied_where_the_user_has_none(
     carried = tmp_path / "carried" / compiled_code._key() / "radiomics_1"
     carried.mkdir(parents=True)
     (carried / "loop.nbi").write_bytes(b"index")
+    # Of whoever compiled: others may not even read them.
+    (carried.parent / "locks" / "a loop").mkdir(parents=True)
     assert (folder() / "radiomics_1" / "loop.nbi").read_bytes() == b"index"
     assert not compiled_code.is_cold()
+    assert not (folder() / "locks" / "a loop").exists()
     (folder() / "radiomics_1" / "loop.nbi").write_bytes(b"the user's own")
     assert (folder() / "radiomics_1" / "loop.nbi").read_bytes() == b"the user's own"
     assert [path.name for path in folder().parent.iterdir()] == [folder().name]
@@ -177,6 +181,41 @@ def test_a_listener_is_told_of_what_is_compiled_and_not_of_what_is_loaded(tmp_pa
         assert told == [1, 1]
     finally:
         compiled_code.tell_compiled(None)
+
+
+def test_where_carried_code_cannot_be_copied_it_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled_code, "CARRIED", tmp_path / "carried")
+    (tmp_path / "carried" / compiled_code._key() / "a folder").mkdir(parents=True)
+    monkeypatch.setattr("shutil.copytree", mock.Mock(side_effect=PermissionError(errno.EACCES, "Permission denied")))
+    assert folder().is_dir()
+    assert compiled_code.is_cold()
+
+
+def test_nothing_is_claimed_on_a_file_system_without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fcntl.flock", mock.Mock(side_effect=OSError(errno.ENOSYS, "Function not implemented")))
+    assert compiled_code.claim("part") is None
+    assert compiled_code.compiled(one_more)(1.5) == 2.5
+
+
+def test_a_process_that_was_forked_meanwhile_holds_up_nobody() -> None:
+    loop = folder() / "locks" / "loop"
+    with compiled_code._alone(loop):
+        child = subprocess.Popen(["sleep", "60"], pass_fds=[int(path.name) for path in open_files(loop)])
+    try:
+        again = compiled_code.claim("loop")
+        assert again is not None
+        os.close(again)
+    finally:
+        child.kill()
+        child.wait()
+
+
+def open_files(path: Path) -> list[Path]:
+    """Return the open files of this process that are one."""
+    links = [(entry, entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
+    found = [entry for entry, target in links if target == path]
+    assert found
+    return found
 
 
 def test_damaged_code_is_compiled_anew(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 import errno
+import os
 import pickle
+from unittest import mock
 
 import pytest
 
@@ -46,6 +48,8 @@ def test_paths_stay_out_of_the_shared_message() -> None:
         (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
         (ImportError("/lib/a.so: failed to map segment from shared object"), True),
         (RuntimeError("can't start new thread"), True),
+        (OSError("/lib/a.so: failed to map segment from shared object"), True),
+        (ImportError("/lib/a.so: cannot allocate memory in static TLS block"), False),
         (ImportError("No module named 'a'"), False),
         (OSError(errno.ENOSPC, "No space left on device"), False),
         (ValueError("cannot allocate memory for a joke"), False),
@@ -53,3 +57,8 @@ def test_paths_stay_out_of_the_shared_message() -> None:
 )
 def test_what_a_system_says_that_gives_no_memory(error: Exception, lacks: bool) -> None:
     assert errors.lacks_memory(error) is lacks
+
+
+def test_a_library_where_none_may_run_lacks_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.statvfs", lambda _: mock.Mock(f_flag=os.ST_NOEXEC))
+    assert not errors.lacks_memory(ImportError("/lib/a.so: failed to map segment from shared object"))

@@ -12,23 +12,25 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import SimpleITK as sitk
 
 from cvtbatch.compiled_code import CARRIED, cache_folder, claim
-from cvtbatch.imaging.distances import within
-from cvtbatch.imaging.parts import connected_parts
-from cvtbatch.imaging.quality import measure_series
-from cvtbatch.imaging.resampling import resample_stack, stack_of
 from cvtbatch.pipelines.shared.compile_beside import await_compiled, compile_beside
-from cvtbatch.radiomics import PROFILES, FeatureSet, roi_features
+
+# What has loops is imported where they are called: whoever imports one has asked for the folder of its code.
+if TYPE_CHECKING:
+    from cvtbatch.radiomics import FeatureSet
 
 
 def compile_ahead() -> None:
     """Go once through what happens to a case's voxels, on a head of a few of them."""
     _measure_and_resample()
     _find_parts()
+    from cvtbatch.radiomics import PROFILES
+
     for profile in PROFILES.values():
         _compute(profile)
 
@@ -41,11 +43,13 @@ def _compile_parts() -> None:
 
 def _parts() -> list[Callable[[], None]]:
     """Return a case's work in parts, those whose loops take longest first."""
+    from cvtbatch.radiomics import PROFILES
+
     patterns, textures, filters, shape = (partial(_compute, part) for part in _parts_of(PROFILES["cvt-1834"]))
     return [textures, patterns, filters, _measure_and_resample, shape, _find_parts]
 
 
-def _parts_of(profile: FeatureSet) -> Iterator[FeatureSet]:
+def _parts_of(profile: "FeatureSet") -> Iterator["FeatureSet"]:
     types = {image_type.name: image_type for image_type in profile.image_types}
     classes = dict(profile.classes)
     shape = (("shape", classes.pop("shape")),)
@@ -69,6 +73,9 @@ def _head() -> sitk.Image:
 
 
 def _measure_and_resample() -> None:
+    from cvtbatch.imaging.quality import measure_series
+    from cvtbatch.imaging.resampling import resample_stack, stack_of
+
     image = _head()
     hu_zyx, stack = sitk.GetArrayFromImage(image), stack_of(image)
     measure_series(hu_zyx, stack)
@@ -78,11 +85,16 @@ def _measure_and_resample() -> None:
 
 
 def _find_parts() -> None:
+    from cvtbatch.imaging.distances import within
+    from cvtbatch.imaging.parts import connected_parts
+
     mask_zyx = sitk.GetArrayFromImage(_hematoma())
     connected_parts(within(mask_zyx > 0, 5.0, _head().GetSpacing()[::-1])).mask(0)
 
 
-def _compute(features: FeatureSet) -> None:
+def _compute(features: "FeatureSet") -> None:
+    from cvtbatch.radiomics import roi_features
+
     roi_features(_head(), _hematoma(), features, "fast")
 
 

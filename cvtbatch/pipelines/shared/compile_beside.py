@@ -9,12 +9,12 @@ import sys
 from contextlib import suppress
 from functools import cache
 
-from cvtbatch.compiled_code import claim, is_cold
+from cvtbatch.compiled_code import CASE_LOOPS, claim, kept_loops
 from cvtbatch.engine import default_workers, memory_left_bytes
 
 # A case's work has no more parts that take long.
 _MOST_PROCESSES = 4
-_PROCESS_BYTES = 350 << 20
+_PROCESS_BYTES = 400 << 20
 # Of the memory that is left.
 _SHARE = 0.25
 _COMMAND = [sys.executable, "-P", "-m", "cvtbatch.pipelines.shared.compile_ahead", "--parts"]
@@ -23,13 +23,13 @@ _started: list["subprocess.Popen[bytes]"] = []
 
 @cache
 def compile_beside() -> None:
-    """Have other processes compile what a case takes, unless something is compiled for this user or others are at it already.
+    """Have other processes compile what a case takes, unless most of it is compiled for this user, or others are at it.
 
     They end by themselves after some seconds, also without this one. What goes wrong in them is left to it: it compiles what is not
     there when it calls it.
     """
     others = default_workers() - 1
-    if others == 0 or not is_cold():
+    if others == 0 or kept_loops() > CASE_LOOPS // 2:
         return
     processes = min(others, _MOST_PROCESSES, int(_SHARE * memory_left_bytes() / _PROCESS_BYTES))
     beside = claim("beside")

@@ -1,10 +1,15 @@
-"""What a process keeps of what it frees."""
+"""What a process keeps of what it frees, and what it may take."""
 
 import json
 import subprocess
 import sys
+from pathlib import Path
+from unittest import mock
 
+import psutil
 import pytest
+
+from cvtbatch.engine import memory
 
 FAULTS = """
 import json, resource
@@ -40,3 +45,14 @@ def test_a_worker_works_in_the_pages_of_the_item_before_and_gives_them_back_when
     before, kept, given_mb = json.loads(told)
     assert kept < before / 10
     assert given_mb >= 4 * 20
+
+
+@pytest.mark.parametrize(("limit", "left_gb"), [("max", 64), (str(2 << 30), 2), ("9223372036854771712", 64)])
+def test_a_process_may_take_what_its_control_group_may(
+    limit: str, left_gb: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "memory.max").write_text(limit + "\n")
+    monkeypatch.setattr(memory, "_GROUP_LIMITS", (tmp_path / "memory.max", tmp_path / "of the other version"))
+    monkeypatch.setattr("psutil.virtual_memory", lambda: mock.Mock(available=64 << 30))
+    held = psutil.Process().memory_info().rss
+    assert memory.memory_left_bytes() == pytest.approx((left_gb << 30) - (held if left_gb == 2 else 0), abs=64 << 20)

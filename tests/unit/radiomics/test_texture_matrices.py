@@ -117,3 +117,26 @@ def test_values_between_which_and_a_bin_no_number_lies_have_no_gray_levels() -> 
     with pytest.raises(InputError) as raised:
         discretise(np.full(5, 1e17), Calculation(bin_width=1.0))
     assert raised.value.kind == "undefined_gray_levels"
+
+
+@pytest.mark.parametrize("extent", [61_439, 61_440])
+def test_runs_are_counted_as_far_as_their_lengths_have_columns(extent: int) -> None:
+    calculation = Calculation(bin_width=5.0)
+    inside = np.zeros((1, 4, extent + 2), np.uint8)
+    inside[0, 1:3, 1:-1] = 1
+    hu = np.full(inside.shape, 60, np.int16)
+    box = cut_box(sitk.GetImageFromArray(hu), sitk.GetImageFromArray(inside), Preparation())
+    if extent > 61_439:
+        with pytest.raises(InputError, match="61440 x 2 x 1 voxels \\(limit 61439 along an axis\\)"):
+            lay_grid(box, calculation)
+        return
+    # As many gray levels as there may be: the last one in a run along the whole box.
+    values = np.full((2, extent), 4095.0)
+    values[1, :4096] = np.arange(4096)
+    gray = discretise(values.ravel() * 5, calculation)
+    grid = lay_grid(box, calculation)
+    runs = fill_matrices(grid, gray, 0, ("glrlm",)).glrlm
+    [along] = [number for number, angle in enumerate(grid.line_angles) if tuple(angle) == (0, 0, 1)]
+    assert runs[along, 4095, extent - 1] == 1
+    assert runs[along, 4095, extent - 4096] == 1
+    assert runs[along].sum() == 2 + 4095

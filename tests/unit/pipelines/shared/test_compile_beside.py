@@ -1,6 +1,7 @@
 """Processes are started beside a first case, as many as there are cores and memory for, by one process of a user alone."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from cvtbatch import compiled_code
 from cvtbatch.pipelines.shared import compile_ahead as ahead
 from cvtbatch.pipelines.shared import compile_beside as beside
+from tests.support.paths import ROOT
 
 # Stays for a while, and leaves a sign.
 STAND_IN = (
@@ -62,14 +64,40 @@ def test_there_are_as_many_as_cores_and_memory_allow(
     beside.await_compiled()
 
 
-def test_none_is_started_where_something_is_compiled() -> None:
-    assert compiled_code.compiled(one_more)(1) == 2
+@pytest.mark.parametrize(("kept", "started"), [(16, 4), (17, 0)])
+def test_none_is_started_where_most_is_compiled(kept: int, started: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beside, "_COMMAND", ["true"])
+    monkeypatch.setattr(beside, "kept_loops", lambda: kept)
     beside.compile_beside()
-    assert not beside._started
+    assert len(beside._started) == started
+    beside.await_compiled()
 
 
-def one_more(value: int) -> int:
-    return value + 1
+INTO_PACKAGE = """
+import sys
+from pathlib import Path
+from unittest import mock
+from cvtbatch import compiled_code
+from cvtbatch.pipelines.shared import compile_ahead as ahead
+
+carried = Path(sys.argv.pop())
+for module in (compiled_code, ahead):
+    module.CARRIED = carried
+def compile_one():
+    from cvtbatch.imaging.operators import round_into
+    import numpy as np
+    round_into(np.zeros((2, 2), np.int16), 0, 0, np.ones((2, 2), np.float32), 0, 1)
+ahead.compile_ahead, ahead.compile_beside = compile_one, lambda: None
+ahead.main()
+"""
+
+
+def test_code_is_kept_beside_the_package_where_that_is_asked_for(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", INTO_PACKAGE, "--into-package", str(tmp_path / "carried")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    [kept] = (tmp_path / "carried").rglob("*.nbc")
+    assert kept.name.startswith("operators._round_into")
+    assert f": {tmp_path / 'carried'}" in done.stdout
 
 
 def test_a_part_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
