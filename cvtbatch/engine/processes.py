@@ -154,6 +154,21 @@ def worker_environment(repeated_script: Path) -> Iterator[None]:
                 os.environ[name] = value
 
 
+def _start_tracker() -> None:
+    """Start Python's process that removes what others leave, if there is none: it need not complain of it.
+
+    It passes over an interrupt by itself, but for a terminal that is closed.
+    """
+    sys.warnoptions.append("ignore:resource_tracker:UserWarning")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        if signal.SIGHUP not in before:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        sys.warnoptions.pop()
+
+
 @contextmanager
 def defer_interrupts() -> Iterator[None]:
     """Deliver an interrupt after the block, not in it.
@@ -161,10 +176,8 @@ def defer_interrupts() -> Iterator[None]:
     The cluster's threads start with these signals blocked, and so do the workers that they start, now and when one is lost: Ctrl-C
     reaches every process of the terminal, and the driver alone decides what it means.
     """
-    # Its first start would unblock them again. It removes what processes leave that end at once, and need not complain of it.
-    sys.warnoptions.append("ignore:resource_tracker:UserWarning")
-    resource_tracker.ensure_running()
-    sys.warnoptions.pop()
+    # Its first start would unblock them again.
+    _start_tracker()
     held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
     try:
