@@ -20,7 +20,6 @@ from cvtbatch.ingest.acquisition import (
     known_model,
     known_position,
 )
-from cvtbatch.ingest.compression import describe_encoding
 from cvtbatch.ingest.dicom_headers import is_dicom
 from cvtbatch.ingest.hounsfield import require_hounsfield
 from cvtbatch.ingest.listing import list_series
@@ -131,10 +130,6 @@ def _axes(header: SliceHeader) -> tuple[Triple, Triple]:
 
 def _check_alike(slices: Sequence[SliceHeader]) -> None:
     """Refuse slices that differ in size, pixel spacing or orientation."""
-    for pixels in (header.pixels for header in slices if not header.pixels.present):
-        if pixels.private_compression is not None:
-            raise InputError("unreadable_pixels", describe_encoding(pixels.transfer_syntax, pixels.private_compression))
-        raise InputError("unreadable_pixels", "a slice has no pixel data: truncated or damaged")
     if len(slices) < 2:
         raise InputError("single_slice", "the series has one slice; a volume needs at least two")
     first = slices[0]

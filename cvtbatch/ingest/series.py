@@ -22,6 +22,7 @@ import numpy as np
 
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import SAME_POSITION_MM, Vector
+from cvtbatch.ingest.compression import describe_encoding
 from cvtbatch.ingest.slice_header import SliceHeader
 from cvtbatch.ingest.stack import Stack, split_series
 from cvtbatch.ingest.tags import bare_uid
@@ -84,8 +85,10 @@ class Candidates:
         """Return the one stack that is left.
 
         Raises:
-            InputError: there are several, or another part of its series continues it.
+            InputError: there are several, another part of its series continues it, or a file of its series lacks its pixels.
         """
+        named = {stack.series_uid for stack in self.left}
+        _require_pixels([header for part in self.parts if part.series_uid in named for header in part.slices])
         if len(self.left) > 1:
             raise _tie(self.left)
         [stack] = self.left
@@ -223,6 +226,18 @@ def _require_whole(chosen: Stack, stacks: Iterable[Stack]) -> None:
                 "FrameOfReferenceUID, StackID, ImageType or unit, or overlap them: which make the volume cannot be told",
                 chosen.series_uid,
             )
+
+
+def _require_pixels(slices: Sequence[SliceHeader]) -> None:
+    """Refuse a series of which a file ends before its pixels: what is left of its header may say another stack, or no place."""
+    lacking = {header.file: header.pixels for header in slices if not header.pixels.present}
+    if not lacking:
+        return
+    message = f"{len(lacking)} files of the series have no pixel data: truncated or damaged"
+    for pixels in lacking.values():
+        if pixels.private_compression is not None:
+            message = describe_encoding(pixels.transfer_syntax, pixels.private_compression)
+    raise InputError("unreadable_pixels", message, ", ".join(lacking))
 
 
 def _continues(depths_mm: Vector, chosen_mm: Vector) -> bool:
