@@ -215,15 +215,16 @@ def _require_whole(chosen: Stack, stacks: Iterable[Stack]) -> None:
             continue
         if other.normal is None or float(np.dot(chosen.normal, other.normal)) <= _PARALLEL:
             continue
-        if not other.slices[0].is_hounsfield and _completes(other.depths_mm, chosen.depths_mm):
+        completes = _completes(other.depths_mm, chosen.depths_mm)
+        if completes and not other.slices[0].is_hounsfield:
             raise _not_hounsfield(
                 other.slices, f"the other {len(chosen.slices)} of the series are not whole without them"
             )
-        if _continues(other.depths_mm, chosen.depths_mm):
+        if completes or _continues(other.depths_mm, chosen.depths_mm):
             raise InputError(
                 "mixed_series",
-                f"{len(other.slices)} slices of the series continue the other {len(chosen.slices)}, but differ from them in "
-                "FrameOfReferenceUID, StackID, ImageType or unit, or overlap them: which make the volume cannot be told",
+                f"{len(other.slices)} slices of the series continue or complete the other {len(chosen.slices)}, but differ from "
+                "them in FrameOfReferenceUID, StackID, ImageType or unit, or overlap them: which make the volume cannot be told",
                 chosen.series_uid,
             )
 

@@ -199,11 +199,14 @@ def test_original_and_derived_under_one_uid_are_told_apart(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "tags", [{"ImageType": ["DERIVED", "PRIMARY", "AXIAL"]}, {"FrameOfReferenceUID": "1.2.826.0.1.9"}]
 )
-def test_slices_that_continue_a_series_but_differ_are_refused(tmp_path: Path, tags: dict[str, object]) -> None:
-    """Left out, they would shorten the head without a word."""
+@pytest.mark.parametrize("places", [[18, 19], [9]])
+def test_slices_that_continue_or_complete_a_series_but_differ_are_refused(
+    tmp_path: Path, tags: dict[str, object], places: list[int]
+) -> None:
+    """Left out, they would shorten the head without a word, or be made up where gaps are allowed."""
     write(tmp_path / "s", (*HEAD, 5.0, 5.0))
-    change(tmp_path / "s", lambda dataset: [setattr(dataset, tag, value) for tag, value in tags.items()], only=[18, 19])
-    assert refused(tmp_path / "s").kind == "mixed_series"
+    change(tmp_path / "s", lambda dataset: [setattr(dataset, tag, value) for tag, value in tags.items()], only=places)
+    assert refused(tmp_path / "s", allow_gaps=True).kind == "mixed_series"
 
 
 def test_a_slice_without_frame_of_reference_stays(tmp_path: Path) -> None:
