@@ -5,7 +5,8 @@ all loops take to compile. Here the same allocation is written into the loop tha
 
 A loop over numbers that stand side by side reads and writes them at each turn, and begins with a look whether its arrays overlap.
 Lanes are one value, which stays in the processor's registers from turn to turn of the loop around it, in vectors as wide as the
-processor has them. Each lane is added and multiplied by itself, and rounded each time: its bits are those of a number alone.
+processor has them. Each lane is added and multiplied by itself, and rounded each time: its bits are those of a number alone. Eight
+are the partial sums of NumPy's `add.reduce`.
 """
 
 import operator
@@ -72,7 +73,7 @@ LANES = 32
 
 
 class Lanes(Protocol):
-    """`LANES` float64 numbers, inside a compiled loop."""
+    """`LANES` float64 numbers, or eight, inside a compiled loop."""
 
     def __add__(self, other: "Lanes") -> "Lanes": ...
 
@@ -82,21 +83,23 @@ class Lanes(Protocol):
 
 
 class _LanesType(types.Type):
-    def __init__(self) -> None:
-        cast(Any, super()).__init__("Lanes")
+    def __init__(self, count: int) -> None:
+        self.count = count
+        cast(Any, super()).__init__(f"Lanes({count})")
 
 
-_lanes: Any = _LanesType()
+_lanes: Any = _LanesType(LANES)
+_eight: Any = _LanesType(8)
 
 
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, of: Any) -> None:
-        cast(Any, super()).__init__(manager, of, _vector("DoubleType"))
+        cast(Any, super()).__init__(manager, of, _vector("DoubleType", of.count))
 
 
-def _vector(element: str) -> Any:
+def _vector(element: str, count: int = LANES) -> Any:
     ir = _llvm()
-    return ir.VectorType(getattr(ir, element)(), LANES)
+    return ir.VectorType(getattr(ir, element)(), count)
 
 
 def _llvm() -> Any:
@@ -109,17 +112,36 @@ def _llvm() -> Any:
 def _take_lanes(typing_context, array, first):  # type: ignore[no-untyped-def]
     """Return `LANES` numbers of a C-ordered array, as they lie in memory, from the place of the first."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(_place(context, builder, signature, arguments), align=8)
+    return _lanes(array, types.intp), _load
 
-    return _lanes(array, types.intp), generate
+
+def _take_eight(typing_context, array, first):  # type: ignore[no-untyped-def]
+    """Return eight of them."""
+    return _eight(array, types.intp), _load
+
+
+def _load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.load(_place(context, builder, signature, arguments, signature.return_type.count), align=8)
+
+
+def _sum_eight(typing_context, lanes):  # type: ignore[no-untyped-def]
+    """Return the sum of eight numbers, added two by two as NumPy does."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        number = _llvm().IntType(32)
+        sums = [builder.extract_element(arguments[0], number(k)) for k in range(8)]
+        while len(sums) > 1:
+            sums = [builder.fadd(a, b) for a, b in zip(sums[::2], sums[1::2], strict=True)]
+        return sums[0]
+
+    return types.float64(lanes), generate
 
 
 def _put_lanes(typing_context, array, first, lanes):  # type: ignore[no-untyped-def]
     """Write as many."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        builder.store(arguments[2], _place(context, builder, signature, arguments), align=8)
+        builder.store(arguments[2], _place(context, builder, signature, arguments, LANES), align=8)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, _lanes), generate
@@ -134,13 +156,13 @@ def _round_lanes(typing_context, lanes):  # type: ignore[no-untyped-def]
     return _lanes(_lanes), generate
 
 
-def _place(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _place(context: Any, builder: Any, signature: Any, arguments: Any, count: int) -> Any:
     made = context.make_array(signature.args[0])(context, builder, arguments[0])
-    return builder.bitcast(builder.gep(made.data, [arguments[1]]), _vector("DoubleType").as_pointer())
+    return builder.bitcast(builder.gep(made.data, [arguments[1]]), _vector("DoubleType", count).as_pointer())
 
 
 class _WithLanes(ConcreteTemplate):
-    cases: ClassVar = [_lanes(_lanes, _lanes)]
+    cases: ClassVar = [_lanes(_lanes, _lanes), _eight(_eight, _eight)]
 
 
 class _WithNumber(ConcreteTemplate):
@@ -174,9 +196,12 @@ def _register() -> None:
     ):
         cast(Any, infer_global)(sign)(template)
         cast(Any, lower_builtin)(sign, _lanes, other)(write)
+    cast(Any, lower_builtin)(operator.add, _eight, _eight)(_add)
 
 
 _register()
 take_lanes = cast("Callable[[NDArray[np.float64], int], Lanes]", intrinsic(_take_lanes))
+take_eight = cast("Callable[[NDArray[np.float64], int], Lanes]", intrinsic(_take_eight))
+sum_eight = cast("Callable[[Lanes], float]", intrinsic(_sum_eight))
 put_lanes = cast("Callable[[NDArray[np.float64], int, Lanes], None]", intrinsic(_put_lanes))
 round_lanes = cast("Callable[[Lanes], Lanes]", intrinsic(_round_lanes))

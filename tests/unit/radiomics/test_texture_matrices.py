@@ -13,7 +13,8 @@ from cvtbatch.radiomics.angles import list_angles
 from cvtbatch.radiomics.box import cut_box
 from cvtbatch.radiomics.discretisation import bin_edges, discretise
 from cvtbatch.radiomics.settings import Calculation, Preparation
-from cvtbatch.radiomics.texture_matrices import fill_matrices, lay_grid
+from cvtbatch.radiomics.texture_grid import lay_grid
+from cvtbatch.radiomics.texture_matrices import fill_matrices
 
 
 @pytest.fixture(params=range(7))
