@@ -73,7 +73,7 @@ LANES = 32
 
 
 class Lanes(Protocol):
-    """`LANES` float64 numbers, or eight, inside a compiled loop."""
+    """`LANES` numbers of float64 or float32, or eight of float64, inside a compiled loop."""
 
     def __add__(self, other: "Lanes") -> "Lanes": ...
 
@@ -83,23 +83,24 @@ class Lanes(Protocol):
 
 
 class _LanesType(types.Type):
-    def __init__(self, count: int) -> None:
-        self.count = count
-        cast(Any, super()).__init__(f"Lanes({count})")
+    def __init__(self, count: int, number: Any) -> None:
+        self.count, self.number = count, number
+        cast(Any, super()).__init__(f"Lanes({count}, {number})")
 
 
-_lanes: Any = _LanesType(LANES)
-_eight: Any = _LanesType(8)
+_lanes: Any = _LanesType(LANES, types.float64)
+_lanes_of_float32: Any = _LanesType(LANES, types.float32)
+_eight: Any = _LanesType(8, types.float64)
 
 
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, of: Any) -> None:
-        cast(Any, super()).__init__(manager, of, _vector("DoubleType", of.count))
+        cast(Any, super()).__init__(manager, of, _vector(of))
 
 
-def _vector(element: str, count: int = LANES) -> Any:
+def _vector(of: Any) -> Any:
     ir = _llvm()
-    return ir.VectorType(getattr(ir, element)(), count)
+    return ir.VectorType(ir.DoubleType() if of.number == types.float64 else ir.FloatType(), of.count)
 
 
 def _llvm() -> Any:
@@ -110,18 +111,17 @@ def _llvm() -> Any:
 
 
 def _take_lanes(typing_context, array, first):  # type: ignore[no-untyped-def]
-    """Return `LANES` numbers of a C-ordered array, as they lie in memory, from the place of the first."""
-
-    return _lanes(array, types.intp), _load
+    """Return `LANES` numbers of a C-ordered array, in its type, as they lie in memory, from the place of the first."""
+    return (_lanes if array.dtype == types.float64 else _lanes_of_float32)(array, types.intp), _load
 
 
 def _take_eight(typing_context, array, first):  # type: ignore[no-untyped-def]
-    """Return eight of them."""
+    """Return eight float64 numbers as well."""
     return _eight(array, types.intp), _load
 
 
 def _load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    return builder.load(_place(context, builder, signature, arguments, signature.return_type.count), align=8)
+    return builder.load(_place(context, builder, signature, arguments, signature.return_type), align=4)
 
 
 def _sum_eight(typing_context, lanes):  # type: ignore[no-untyped-def]
@@ -141,32 +141,32 @@ def _put_lanes(typing_context, array, first, lanes):  # type: ignore[no-untyped-
     """Write as many."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        builder.store(arguments[2], _place(context, builder, signature, arguments, LANES), align=8)
+        builder.store(arguments[2], _place(context, builder, signature, arguments, lanes), align=4)
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, _lanes), generate
+    return types.void(array, types.intp, lanes), generate
 
 
 def _round_lanes(typing_context, lanes):  # type: ignore[no-untyped-def]
     """Return each number rounded to float32."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.fpext(builder.fptrunc(arguments[0], _vector("FloatType")), _vector("DoubleType"))
+        return builder.fpext(builder.fptrunc(arguments[0], _vector(_lanes_of_float32)), _vector(_lanes))
 
     return _lanes(_lanes), generate
 
 
-def _place(context: Any, builder: Any, signature: Any, arguments: Any, count: int) -> Any:
+def _place(context: Any, builder: Any, signature: Any, arguments: Any, of: Any) -> Any:
     made = context.make_array(signature.args[0])(context, builder, arguments[0])
-    return builder.bitcast(builder.gep(made.data, [arguments[1]]), _vector("DoubleType", count).as_pointer())
+    return builder.bitcast(builder.gep(made.data, [arguments[1]]), _vector(of).as_pointer())
 
 
 class _WithLanes(ConcreteTemplate):
-    cases: ClassVar = [_lanes(_lanes, _lanes), _eight(_eight, _eight)]
+    cases: ClassVar = [of(of, of) for of in (_lanes, _lanes_of_float32, _eight)]
 
 
 class _WithNumber(ConcreteTemplate):
-    cases: ClassVar = [_lanes(_lanes, types.float64)]
+    cases: ClassVar = [of(of, of.number) for of in (_lanes, _lanes_of_float32)]
 
 
 def _add(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -189,19 +189,19 @@ def _multiply(context: Any, builder: Any, signature: Any, arguments: Any) -> Any
 def _register() -> None:
     """Tell Numba what lanes are, and what the operators of Python mean between them."""
     cast(Any, register_model)(_LanesType)(_LanesModel)
-    for sign, template, other, write in (
-        (operator.add, _WithLanes, _lanes, _add),
-        (operator.sub, _WithLanes, _lanes, _subtract),
-        (operator.mul, _WithNumber, types.float64, _multiply),
+    for sign, template, write in (
+        (operator.add, _WithLanes, _add),
+        (operator.sub, _WithLanes, _subtract),
+        (operator.mul, _WithNumber, _multiply),
     ):
         cast(Any, infer_global)(sign)(template)
-        cast(Any, lower_builtin)(sign, _lanes, other)(write)
-    cast(Any, lower_builtin)(operator.add, _eight, _eight)(_add)
+        for case in template.cases:
+            cast(Any, lower_builtin)(sign, *case.args)(write)
 
 
 _register()
-take_lanes = cast("Callable[[NDArray[np.float64], int], Lanes]", intrinsic(_take_lanes))
+take_lanes = cast("Callable[[NDArray[np.floating], int], Lanes]", intrinsic(_take_lanes))
 take_eight = cast("Callable[[NDArray[np.float64], int], Lanes]", intrinsic(_take_eight))
 sum_eight = cast("Callable[[Lanes], float]", intrinsic(_sum_eight))
-put_lanes = cast("Callable[[NDArray[np.float64], int, Lanes], None]", intrinsic(_put_lanes))
+put_lanes = cast("Callable[[NDArray[np.floating], int, Lanes], None]", intrinsic(_put_lanes))
 round_lanes = cast("Callable[[Lanes], Lanes]", intrinsic(_round_lanes))

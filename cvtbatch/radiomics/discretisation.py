@@ -85,9 +85,11 @@ def discretise(values: NDArray[np.floating], calculation: Calculation, first_edg
         raise InputError("undefined_gray_levels", f"a value lies below the first bin {how}")
     if len(levels) > MAXIMUM_LEVELS:
         raise InputError("too_many_gray_levels", f"{len(levels)} gray levels (limit {MAXIMUM_LEVELS}): widen the bins")
-    place = np.zeros(len(present), np.uint16)
-    place[levels] = np.arange(1, len(levels) + 1)
-    return GrayLevels(place.take(codes), levels, present[levels])
+    if levels[-1] != len(levels):  # else the places of the levels are the levels
+        place = np.zeros(len(present), np.uint16)
+        place[levels] = np.arange(1, len(levels) + 1)
+        codes = place.take(codes)
+    return GrayLevels(codes, levels, present[levels])
 
 
 @compiled

@@ -40,11 +40,11 @@ def first_order_features(
     p10, p25, p75, p90 = (_percentile(ordered, q) for q in (10, 25, 75, 90))
     # A value that is left out adds 0 in its place, as in `numpy.nanmean`, so that the sum has the same order.
     mean, count = float(np.add.reduce(filled) / len(known)), len(known)
-    sums = _sum_terms(known, mean, shift, p10, p90)
+    sums = _sum_terms(known, mean, shift, p10, p90, 0)
     m2, m3, m4, apart = (sums[:4] / count).tolist()
     energy = float(sums[4])
-    in_core, core = (sums if known is x else _sum_terms(x, mean, shift, p10, p90))[5:7].tolist()
-    robust = float(_sum_terms(x, in_core / core, shift, p10, p90)[7]) / core if core else math.nan
+    in_core, core = (sums if known is x else _sum_terms(x, mean, shift, p10, p90, 5))[5:7].tolist()
+    robust = float(_sum_terms(x, in_core / core, shift, p10, p90, 7)[7]) / core if core else math.nan
     share = counts / counts.sum()
     divisor = m2 if m2 != 0 else 1.0
     return {
@@ -82,12 +82,15 @@ def _percentile(ordered: NDArray[np.float64], percent: int) -> float:
 
 @compiled
 def _sum_terms(
-    x: NDArray[np.float64], centre: float, shift: float, low: float, high: float
+    x: NDArray[np.float64], centre: float, shift: float, low: float, high: float, wanted: int
 ) -> NDArray[np.float64]:  # pragma: no cover - compiled
     """Return eight sums over (n,) values, each of them in the order of `numpy.add.reduce`.
 
     Of the second, third and fourth power of what they are off the centre, of its magnitude, and of the square of the values
     shifted; of those from `low` to `high` the values, how many there are, and the magnitudes again.
+
+    Args:
+        wanted: the first sum that is; those before it are 0.
     """
     terms, sums, halves = empty((8, _BLOCK), np.float64), zeros(8, np.float64), empty((64, 8), np.float64)
     others = zeros(64, np.int64)  # by depth, what the second half holds while the first one is added
@@ -105,7 +108,7 @@ def _sum_terms(
             terms[0, t], terms[1, t], terms[2, t], terms[3, t] = square, square * off, square * square, abs(off)
             terms[4, t] = shifted * shifted
             terms[5, t], terms[6, t], terms[7, t] = value if kept else 0.0, np.float64(kept), abs(off) if kept else 0.0
-        for k in range(8):
+        for k in range(wanted, 8):
             block, whole, sums[k] = terms[k], size - size % 8, -0.0
             if whole > 0:
                 lanes = take_eight(block, 0)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cvtbatch.compiled_arrays import zeros
+from cvtbatch.compiled_arrays import empty, zeros
 from cvtbatch.compiled_code import compiled
 from cvtbatch.errors import InputError
 from cvtbatch.radiomics.angles import lines_along, list_angles
@@ -93,15 +93,16 @@ def lay_grid(box: RoiBox, calculation: Calculation, classes: Collection[str] = T
         lowest[1 << a :: 2 << a] = a
     size = shape[0] * shape[1] * shape[2] + SIDE
     voxels, spans = positions.astype(np.uint64), _lay_spans(positions)
-    neighbours, adjacent = _count_neighbours(voxels, steps, size)
+    places = (voxels - np.repeat(spans[:, 2], np.diff(spans[:, :2])[:, 0].astype(np.int64))).astype(np.uint32)
+    neighbours, adjacent = _count_neighbours(voxels, places, spans, steps, size)
     if calculation.distances != (1,):
-        _, adjacent = _count_neighbours(voxels, line_steps, size)
+        _, adjacent = _count_neighbours(voxels, places, spans, line_steps, size)
     with_lines = [
         bool(found) or lines_along((z, y, x), angle) for found, angle in zip(adjacent, line_angles, strict=True)
     ]
     return TextureGrid(
         positions=voxels,
-        places=(voxels - np.repeat(spans[:, 2], np.diff(spans[:, :2])[:, 0].astype(np.int64))).astype(np.uint32),
+        places=places,
         spans=spans,
         angles=angles,
         steps=steps,
@@ -134,18 +135,33 @@ def _too_thin(box: RoiBox, calculation: Calculation) -> str:
 
 @compiled
 def _count_neighbours(
-    positions: NDArray[np.uint64], steps: NDArray[np.int64], size: int
+    positions: NDArray[np.uint64],
+    places: NDArray[np.uint32],
+    spans: NDArray[np.uint64],
+    steps: NDArray[np.int64],
+    size: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:  # pragma: no cover - compiled
     """Return each voxel's neighbours in the ROI, and the adjacent pairs along each angle."""
-    inside = zeros(size, np.uint8)
+    inside = zeros(size, np.uint16)
     for position in positions:
         inside[position] = 1
-    neighbours = zeros(len(positions), np.int32)
-    adjacent = zeros(len(steps), np.int64)
-    for n in range(len(positions)):
-        position = np.int64(positions[n])
+    neighbours, adjacent = empty(len(positions), np.int32), zeros(len(steps), np.int64)
+    widest = np.int64(0)
+    for s in range(len(spans)):
+        widest = max(widest, np.int64(spans[s, 3] - spans[s, 2]))
+    total_of = empty(widest, np.uint16)
+    for s in range(len(spans)):
+        start, count = np.int64(spans[s, 2]), np.int64(spans[s, 3] - spans[s, 2])
+        here, total = inside[start : start + count], total_of[:count]
+        total[:] = 0
         for a in range(len(steps)):
-            before = inside[position - steps[a]]
-            adjacent[a] += before
-            neighbours[n] += before + inside[position + steps[a]]
+            ahead = inside[start + steps[a] : start + steps[a] + count]
+            behind = inside[start - steps[a] : start - steps[a] + count]
+            pairs = np.int64(0)
+            for t in range(count):
+                total[t] += ahead[t] + behind[t]
+                pairs += here[t] & behind[t]
+            adjacent[a] += pairs
+        for n in range(spans[s, 0], spans[s, 1]):
+            neighbours[n] = total[places[n]]
     return neighbours, adjacent

@@ -252,18 +252,18 @@ def _find_glszm_zones(
                 root = other
             elif other > root:
                 parent[other] = root
-    size = zeros(len(codes), np.uint32)
-    zones = 0
-    for position in positions:
-        root = parent[parent[position]]  # what is before it hangs on its root by now
-        parent[position] = root
-        zones += root == position
-        size[root] += 1
-    zone_codes, zone_sizes = empty(zones + 1, np.int64), empty(zones + 1, np.int64)
-    zone = 0
+    found_codes, found_sizes = empty(len(positions), np.uint16), zeros(len(positions), np.uint32)
+    zones = np.uint32(0)
     for (
         position
-    ) in positions:  # what is no root is written over by the next: a branch would be guessed, and often wrongly
-        zone_codes[zone], zone_sizes[zone] = codes[position], size[position]
-        zone += size[position] > 0
-    return zone_codes[:zones], zone_sizes[:zones]
+    ) in positions:  # from here on the number of its zone takes the place of a voxel's parent, which is its root
+        root = parent[position]
+        zone = zones if root == position else parent[root]
+        parent[position] = zone
+        found_codes[zone] = codes[position]
+        found_sizes[zone] += np.uint32(1)
+        zones += np.uint32(root == position)
+    zone_codes, zone_sizes = empty(zones, np.int64), empty(zones, np.int64)
+    for zone in range(zones):
+        zone_codes[zone], zone_sizes[zone] = found_codes[zone], found_sizes[zone]
+    return zone_codes, zone_sizes
