@@ -80,10 +80,13 @@ def lay_grid(box: RoiBox, calculation: Calculation, classes: Collection[str] = T
         shown = " x ".join(str(n) for n in box.shape[::-1])
         raise InputError("roi_too_long", f"the ROI's box has {shown} voxels (limit {_LONGEST} along an axis)")
     border = max(calculation.distances)
-    shape = tuple(size + 2 * border for size in box.shape)
+    n_planes, n_rows, n_columns = (size + 2 * border for size in box.shape)
+    n_columns = max(
+        n_columns, SIDE + border
+    )  # a neighbour in another row is no nearer than as many as are compared side by side
     z, y, x = (axis - low + border for axis, low in zip(box.index, box.lower, strict=True))
-    positions = (z * shape[1] + y) * shape[2] + x
-    along = np.array([shape[1] * shape[2], shape[2], 1])
+    positions = (z * n_rows + y) * n_columns + x
+    along = np.array([n_rows * n_columns, n_columns, 1])
     steps, line_steps = angles @ along, line_angles @ along
     touching = np.abs(line_angles[:, None] - line_angles[None]).max(axis=2) <= 1
     order = np.argsort(-touching.sum(axis=1))
@@ -91,7 +94,7 @@ def lay_grid(box: RoiBox, calculation: Calculation, classes: Collection[str] = T
     lowest = np.full(1 << len(line_angles), len(line_angles), np.uint8)
     for a in range(len(line_angles)):
         lowest[1 << a :: 2 << a] = a
-    size = shape[0] * shape[1] * shape[2] + SIDE
+    size = n_planes * n_rows * n_columns + SIDE
     voxels, spans = positions.astype(np.uint64), _lay_spans(positions)
     places = (voxels - np.repeat(spans[:, 2], np.diff(spans[:, :2])[:, 0].astype(np.int64))).astype(np.uint32)
     neighbours, adjacent = _count_neighbours(voxels, places, spans, steps, size)
