@@ -108,8 +108,9 @@ def _assign_bins(
     off = 2 * off + 1e-9
     for n in range(len(values)):
         place = (values[n] - first) * scale
-        past = place - np.floor(place)
-        codes[n] = np.int32(place) + 1
+        below = np.int32(place)
+        past = place - below
+        codes[n] = below + 1
         close[n] = not (place >= 0 and place < last - 1 and past > off and past < 1 - off)
     for n in range(len(values)):
         if close[n]:
@@ -129,6 +130,6 @@ def _assign_bins(
             counts[k, codes[n + k * quarter]] += 1
     for n in range(4 * quarter, len(values)):
         counts[0, codes[n]] += 1
-    for k in range(1, 4):
-        counts[0] += counts[k]
+    for level in range(last + 1):
+        counts[0, level] += counts[1, level] + counts[2, level] + counts[3, level]
     return codes, counts[0]

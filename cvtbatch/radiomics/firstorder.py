@@ -124,4 +124,6 @@ def _sum_terms(
             depth -= 1
         if depth == 0:
             return sums
-        halves[depth], size, others[depth] = sums, others[depth], 0
+        for k in range(8):
+            halves[depth, k] = sums[k]
+        size, others[depth] = others[depth], 0
