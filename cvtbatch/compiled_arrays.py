@@ -5,7 +5,8 @@ all loops take to compile. Here the same allocation is written into the loop tha
 
 A loop over numbers that stand side by side reads and writes them at each turn, and begins with a look whether its arrays overlap.
 Lanes are one value, which stays in the processor's registers from turn to turn of the loop around it, in vectors as wide as the
-processor has them. Each lane is added and multiplied by itself, and rounded each time: its bits are those of a number alone.
+processor has them. Each lane is added and multiplied by itself, and rounded each time: its bits are those of a number alone. Eight
+are the partial sums of NumPy's `add.reduce`.
 """
 
 import operator
@@ -72,7 +73,7 @@ LANES = 32
 
 
 class Lanes(Protocol):
-    """`LANES` float64 numbers, inside a compiled loop."""
+    """`LANES` numbers of float64 or float32, or eight of float64, inside a compiled loop."""
 
     def __add__(self, other: "Lanes") -> "Lanes": ...
 
@@ -82,21 +83,24 @@ class Lanes(Protocol):
 
 
 class _LanesType(types.Type):
-    def __init__(self) -> None:
-        cast(Any, super()).__init__("Lanes")
+    def __init__(self, count: int, number: Any) -> None:
+        self.count, self.number = count, number
+        cast(Any, super()).__init__(f"Lanes({count}, {number})")
 
 
-_lanes: Any = _LanesType()
+_lanes: Any = _LanesType(LANES, types.float64)
+_lanes_of_float32: Any = _LanesType(LANES, types.float32)
+_eight: Any = _LanesType(8, types.float64)
 
 
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, of: Any) -> None:
-        cast(Any, super()).__init__(manager, of, _vector("DoubleType"))
+        cast(Any, super()).__init__(manager, of, _vector(of))
 
 
-def _vector(element: str) -> Any:
+def _vector(of: Any) -> Any:
     ir = _llvm()
-    return ir.VectorType(getattr(ir, element)(), LANES)
+    return ir.VectorType(ir.DoubleType() if of.number == types.float64 else ir.FloatType(), of.count)
 
 
 def _llvm() -> Any:
@@ -107,44 +111,62 @@ def _llvm() -> Any:
 
 
 def _take_lanes(typing_context, array, first):  # type: ignore[no-untyped-def]
-    """Return `LANES` numbers of a C-ordered array, as they lie in memory, from the place of the first."""
+    """Return `LANES` numbers of a C-ordered array, in its type, as they lie in memory, from the place of the first."""
+    return (_lanes if array.dtype == types.float64 else _lanes_of_float32)(array, types.intp), _load
+
+
+def _take_eight(typing_context, array, first):  # type: ignore[no-untyped-def]
+    """Return eight float64 numbers as well."""
+    return _eight(array, types.intp), _load
+
+
+def _load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.load(_place(context, builder, signature, arguments, signature.return_type), align=4)
+
+
+def _sum_eight(typing_context, lanes):  # type: ignore[no-untyped-def]
+    """Return the sum of eight numbers, added two by two as NumPy does."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(_place(context, builder, signature, arguments), align=8)
+        number = _llvm().IntType(32)
+        sums = [builder.extract_element(arguments[0], number(k)) for k in range(8)]
+        while len(sums) > 1:
+            sums = [builder.fadd(a, b) for a, b in zip(sums[::2], sums[1::2], strict=True)]
+        return sums[0]
 
-    return _lanes(array, types.intp), generate
+    return types.float64(lanes), generate
 
 
 def _put_lanes(typing_context, array, first, lanes):  # type: ignore[no-untyped-def]
     """Write as many."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        builder.store(arguments[2], _place(context, builder, signature, arguments), align=8)
+        builder.store(arguments[2], _place(context, builder, signature, arguments, lanes), align=4)
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, _lanes), generate
+    return types.void(array, types.intp, lanes), generate
 
 
 def _round_lanes(typing_context, lanes):  # type: ignore[no-untyped-def]
     """Return each number rounded to float32."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.fpext(builder.fptrunc(arguments[0], _vector("FloatType")), _vector("DoubleType"))
+        return builder.fpext(builder.fptrunc(arguments[0], _vector(_lanes_of_float32)), _vector(_lanes))
 
     return _lanes(_lanes), generate
 
 
-def _place(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _place(context: Any, builder: Any, signature: Any, arguments: Any, of: Any) -> Any:
     made = context.make_array(signature.args[0])(context, builder, arguments[0])
-    return builder.bitcast(builder.gep(made.data, [arguments[1]]), _vector("DoubleType").as_pointer())
+    return builder.bitcast(builder.gep(made.data, [arguments[1]]), _vector(of).as_pointer())
 
 
 class _WithLanes(ConcreteTemplate):
-    cases: ClassVar = [_lanes(_lanes, _lanes)]
+    cases: ClassVar = [of(of, of) for of in (_lanes, _lanes_of_float32, _eight)]
 
 
 class _WithNumber(ConcreteTemplate):
-    cases: ClassVar = [_lanes(_lanes, types.float64)]
+    cases: ClassVar = [of(of, of.number) for of in (_lanes, _lanes_of_float32)]
 
 
 def _add(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -167,16 +189,19 @@ def _multiply(context: Any, builder: Any, signature: Any, arguments: Any) -> Any
 def _register() -> None:
     """Tell Numba what lanes are, and what the operators of Python mean between them."""
     cast(Any, register_model)(_LanesType)(_LanesModel)
-    for sign, template, other, write in (
-        (operator.add, _WithLanes, _lanes, _add),
-        (operator.sub, _WithLanes, _lanes, _subtract),
-        (operator.mul, _WithNumber, types.float64, _multiply),
+    for sign, template, write in (
+        (operator.add, _WithLanes, _add),
+        (operator.sub, _WithLanes, _subtract),
+        (operator.mul, _WithNumber, _multiply),
     ):
         cast(Any, infer_global)(sign)(template)
-        cast(Any, lower_builtin)(sign, _lanes, other)(write)
+        for case in template.cases:
+            cast(Any, lower_builtin)(sign, *case.args)(write)
 
 
 _register()
-take_lanes = cast("Callable[[NDArray[np.float64], int], Lanes]", intrinsic(_take_lanes))
-put_lanes = cast("Callable[[NDArray[np.float64], int, Lanes], None]", intrinsic(_put_lanes))
+take_lanes = cast("Callable[[NDArray[np.floating], int], Lanes]", intrinsic(_take_lanes))
+take_eight = cast("Callable[[NDArray[np.float64], int], Lanes]", intrinsic(_take_eight))
+sum_eight = cast("Callable[[Lanes], float]", intrinsic(_sum_eight))
+put_lanes = cast("Callable[[NDArray[np.floating], int, Lanes], None]", intrinsic(_put_lanes))
 round_lanes = cast("Callable[[Lanes], Lanes]", intrinsic(_round_lanes))

@@ -35,6 +35,7 @@ SOURCES = (
     "imaging/quality.py",
     "radiomics/bspline.py",
     "radiomics/discretisation.py",
+    "radiomics/firstorder.py",
     "radiomics/gaussian.py",
     "radiomics/glcm.py",
     "radiomics/glrlm_glszm_gldm.py",
@@ -43,6 +44,7 @@ SOURCES = (
     "radiomics/prefilter.py",
     "radiomics/shape.py",
     "radiomics/shape_2d.py",
+    "radiomics/texture_grid.py",
     "radiomics/texture_matrices.py",
     "radiomics/wavelets.py",
 )

@@ -104,7 +104,7 @@ def cut_box(ct: sitk.Image, mask: sitk.Image, preparation: Preparation, *, as_gi
     values = normalise(ct, hu, preparation) if preparation.normalize else hu
     z, y, x = (axis - low for axis, low in zip(index, start, strict=True))
     pixel_type = _pixel_type(ct, preparation, as_given)
-    return _roi_box(values, (z, y, x), ct.GetSpacing(), float(np.abs(hu).max()), pixel_type, preparation)
+    return _roi_box(values, (z, y, x), ct.GetSpacing(), largest_magnitude(hu), pixel_type, preparation)
 
 
 def require_pyradiomics_order(preparation: Preparation) -> None:
@@ -165,7 +165,7 @@ def _cut_resampled(
     hu = box_hu(ct, grid.start[::-1], grid.stop[::-1], whole=True)
     pixel_type = _pixel_type(ct, preparation, as_given)
     values = grid.resample_image(normalise(ct, hu, preparation) if preparation.normalize else hu, ct, pixel_type)
-    largest_hu = float(np.abs(hu if preparation.normalize else values).max())
+    largest_hu = largest_magnitude(hu if preparation.normalize else values)
     return _roi_box(values, index, tuple(grid.spacing_mm.tolist()), largest_hu, pixel_type, preparation)
 
 
@@ -220,6 +220,11 @@ def _within(index: Index, lower: NDArray[np.int64], upper: NDArray[np.int64]) ->
 def _taken(index: Index, kept: NDArray[np.bool_]) -> Index:
     z, y, x = (axis[kept] for axis in index)
     return z, y, x
+
+
+def largest_magnitude(values: NDArray[np.float64]) -> float:
+    """Return the largest magnitude among numbers, all of them finite."""
+    return abs(max(float(values.max()), -float(values.min())))
 
 
 def bounds(index: Index) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -289,8 +294,14 @@ def label_index(mask: sitk.Image, label: int) -> Index:
         if not np.isfinite(labels).all():
             raise InputError("non_finite_voxels", "the mask holds voxels that are not finite numbers")
         labels = labels.astype(np.uint32)
-    z, y, x = np.unravel_index(np.flatnonzero(labels.ravel() == label), labels.shape)
-    return z, y, x
+    _, n_rows, n_columns = labels.shape
+    rows = labels.reshape(-1, n_columns)
+    # Few rows hold the label, and a row's largest number is found sooner than the places of equal ones.
+    near = np.flatnonzero(rows.max(axis=1) >= label)
+    places = np.flatnonzero(rows[near] == label)
+    row = places // n_columns
+    z, y = (axis.take(row) for axis in np.divmod(near, n_rows))
+    return z, y, places - row * n_columns
 
 
 def check_label(mask: sitk.Image, label: int, count: int) -> None:

@@ -25,7 +25,8 @@ from cvtbatch.radiomics.processing import process_roi
 from cvtbatch.radiomics.settings import Calculation
 from cvtbatch.radiomics.shape import shape_features
 from cvtbatch.radiomics.shape_2d import shape_2d_features
-from cvtbatch.radiomics.texture_matrices import TextureGrid, TextureMatrices, fill_matrices, lay_grid
+from cvtbatch.radiomics.texture_grid import TextureGrid, lay_grid
+from cvtbatch.radiomics.texture_matrices import TextureMatrices, fill_matrices
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def box_features(box: RoiBox, feature_set: FeatureSet) -> FastResult:
 
     Raises:
         InputError: what cannot be computed, see `filters.filter_images`, `discretisation.discretise`,
-            `texture_matrices.lay_grid`, `shape_2d.shape_2d_features`.
+            `texture_grid.lay_grid`, `shape_2d.shape_2d_features`.
     """
     if feature_set.image_classes():
         require_support(box, feature_set.image_types)

@@ -14,7 +14,7 @@ import pywt
 from numpy.typing import NDArray
 
 from cvtbatch.errors import InputError
-from cvtbatch.radiomics.box import Index, RoiBox, in_own_type
+from cvtbatch.radiomics.box import Index, RoiBox, in_own_type, largest_magnitude
 from cvtbatch.radiomics.feature_set import ImageType
 from cvtbatch.radiomics.gaussian import laplacian_of_gaussian
 from cvtbatch.radiomics.lbp import pattern_images
@@ -116,7 +116,7 @@ def _square(box: RoiBox, _: ImageType) -> Iterator[Values]:
 
 
 def _square_root(box: RoiBox, _: ImageType) -> Iterator[Values]:
-    x, largest = box.values[box.index], np.max(np.abs(box.values))
+    x, largest = box.values[box.index], largest_magnitude(box.values)
     positive, negative, root = x > 0, x < 0, x.copy()
     root[positive] = np.sqrt(x[positive] * largest)
     root[negative] = -np.sqrt(-x[negative] * largest)
@@ -136,9 +136,9 @@ def _exponential(box: RoiBox, _: ImageType) -> Iterator[Values]:
     yield np.exp((np.log(largest) / largest) * box.values[box.index])
 
 
-def _largest(box: RoiBox) -> np.float64:
+def _largest(box: RoiBox) -> float:
     """Return the largest magnitude in the box, by which these filters scale."""
-    largest: np.float64 = np.max(np.abs(box.values))
+    largest = largest_magnitude(box.values)
     if largest == 0:
         raise InputError("flat_image", "every voxel of the box around the ROI is 0: its filtered images are undefined")
     return largest

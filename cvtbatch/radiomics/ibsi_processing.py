@@ -29,6 +29,7 @@ from cvtbatch.radiomics.box import (
     check_grids,
     check_label,
     label_index,
+    largest_magnitude,
     to_triple,
 )
 from cvtbatch.radiomics.resampling import check_spline_size
@@ -85,7 +86,7 @@ def cut_ibsi_box(ct: sitk.Image, mask: sitk.Image, preparation: IbsiPreparation)
         lower=(0, 0, 0),
         shape=to_triple(upper - lower),
         spacing_mm=found.spacing_mm,
-        largest_hu=float(np.abs(values).max()),
+        largest_hu=largest_magnitude(values),
         pixel_type=np.dtype(np.float64),
     )
 

@@ -176,7 +176,9 @@ def _sample(
                     wz, plane = z_weights[v, a, z], coefficients[z_places[v, a, z]]
                     for b in range(4):
                         wy, row = y_weights[v, b, y], plane[y_places[v, b, y]]
-                        _weigh(row[begin : begin + wide + 2 * _SEEN], wz, wy, lines[4 * a + b])
+                        seen, line = row[begin : begin + wide + 2 * _SEEN], lines[4 * a + b]
+                        for t in range(len(seen)):
+                            line[t] = seen[t] * wz * wy
             start, end = x_places[v, 0, x], x_places[v, 3, x + length - 1]
             if end - start == length + 2 and x_places[v, 3, x] - start == 3:
                 for a in range(0, 16, 4):
@@ -209,14 +211,6 @@ def _sample(
             kurtosis[first : first + length],
         )
     return counts, squared, kurtosis
-
-
-@compiled
-def _weigh(
-    row: NDArray[np.float64], wz: float, wy: float, line: NDArray[np.float64]
-) -> None:  # pragma: no cover - compiled
-    for t in range(len(row)):
-        line[t] = row[t] * wz * wy
 
 
 @compiled

@@ -1,13 +1,14 @@
 """Stationary wavelet bands of a part of an image: PyWavelets' filter, restricted to what the ROI needs.
 
 PyWavelets transforms one line at a time, and each of eight bands over the whole box. Here the samples of many lines are added side
-by side, and along an axis that is filtered only the part that is wanted is kept. A sample is the sum over the filter, first
-coefficient first, in the image's own type; what lies past the end of a line is added before that, the nearest first. So the values
-have equal bits (tests compare them with PyWavelets).
+by side, in registers, and along an axis that is filtered only the part that is wanted is kept. A sample is the sum over the filter,
+first coefficient first, in the image's own type; what lies past the end of a line is added before that, the nearest first. So the
+values have equal bits (tests compare them with PyWavelets).
 
 Source: PyWavelets 1.8, `pywt/_extensions/c/convolution.template.c`, `downsampling_convolution_periodization`.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,12 +16,10 @@ import numpy as np
 import pywt
 from numpy.typing import NDArray
 
-from cvtbatch.compiled_arrays import zeros
+from cvtbatch.compiled_arrays import LANES, empty, put_lanes, take_lanes, zeros
 from cvtbatch.compiled_code import compiled
 
 Values = NDArray[np.floating]
-# Samples that are summed side by side.
-_WIDTH = 512
 
 
 def split_bands(
@@ -59,46 +58,46 @@ def _filters(wavelet: pywt.Wavelet, pixel_type: np.dtype[Any]) -> Values:
 
 def _split_axis(values: Values, axis: int, filters: Values, wanted: slice) -> Values:
     """Filter along one axis: approximation and detail (2, z, y, x) at the wanted part of it."""
-    reach = filters.shape[1] // 2
+    reach, size = filters.shape[1] // 2, values.shape[axis]
     start, stop = wanted.start - reach + 1, wanted.stop + reach
-    if start >= 0 and stop <= values.shape[axis]:
-        lines = values[(slice(None),) * axis + (slice(start, stop),)]
-    else:
-        lines = values.take(np.arange(start, stop) % values.shape[axis], axis)
-    lines = np.ascontiguousarray(lines)
-    shape = list(values.shape)
-    shape[axis] = wanted.stop - wanted.start
-    outer, step = int(np.prod(shape[:axis])), int(np.prod(shape[axis + 1 :]))
-    past = wanted.start + reach - values.shape[axis] + 1
-    return _sum_lines(lines.reshape(outer, -1), filters, step, past).reshape(2, *shape)
+    if start < 0 or stop > size:
+        values, start = values.take(np.arange(start, stop) % size, axis), 0
+    outer, step = math.prod(values.shape[:axis]), math.prod(values.shape[axis + 1 :])
+    n, past = (wanted.stop - wanted.start) * step, wanted.start + reach - size + 1
+    sums = _sum_lines(np.ravel(values), filters, (outer, n, step), start * step, past)
+    return sums.reshape(2, *values.shape[:axis], -1, *values.shape[axis + 1 :])
 
 
 @compiled
-def _sum_lines(lines: Values, filters: Values, step: int, past: int) -> Values:  # pragma: no cover - compiled
-    """Return both filters' sums (2, outer, n) of lines (outer, n + (F - 1) step), samples of a line being `step` apart.
+def _sum_lines(
+    lines: Values, filters: Values, shape: tuple[int, int, int], start: int, past: int
+) -> Values:  # pragma: no cover - compiled
+    """Return both filters' sums (2, outer, n) of flattened lines.
 
     Args:
+        shape: outer, how many lines there are; n, sums of each; step, how far apart the samples of a line are.
+        start: the first sample of a line that is seen.
         past: how many samples the first sum sees past the end of its line; negative before that.
     """
-    longest = filters.shape[1] - 1
-    outer, n = lines.shape[0], lines.shape[1] - longest * step
-    out = zeros((2, outer, n), lines.dtype)
+    (outer, n, step), longest = shape, filters.shape[1] - 1
+    long, out = len(lines) // outer, empty((2, outer, n), lines.dtype)
     straight = min(max(2 - past, 0) * step, n)
+    nothing = take_lanes(zeros(LANES, lines.dtype), 0)
     for o in range(outer):
-        for start in range(0, straight, _WIDTH):
-            width = min(_WIDTH, straight - start)
-            low, high = out[0, o, start : start + width], out[1, o, start : start + width]
+        first, of_low, of_high = o * long + start, out[0, o], out[1, o]
+        for turn in range(0, straight if straight >= LANES else 0, LANES):
+            m = min(turn, straight - LANES)  # the last turn sums some anew, rather than one by one
+            low, high = nothing, nothing
             for j in range(longest + 1):
-                first = start + (longest - j) * step
-                samples, of_low, of_high = lines[o, first : first + width], filters[0, j], filters[1, j]
-                for k in range(width):
-                    low[k] += of_low * samples[k]
-                    high[k] += of_high * samples[k]
-        for m in range(straight, n):
-            turned = past + m // step
+                samples = take_lanes(lines, first + m + (longest - j) * step)
+                low, high = low + samples * filters[0, j], high + samples * filters[1, j]
+            put_lanes(of_low, m, low)
+            put_lanes(of_high, m, high)
+        for m in range(straight if straight >= LANES else 0, n):
+            turned, of_low[m], of_high[m] = past + m // step, 0.0, 0.0
             for t in range(longest + 1):
                 j = turned - 1 - t if t < turned else t
-                sample = lines[o, m + (longest - j) * step]
-                out[0, o, m] += filters[0, j] * sample
-                out[1, o, m] += filters[1, j] * sample
+                sample = lines[first + m + (longest - j) * step]
+                of_low[m] += filters[0, j] * sample
+                of_high[m] += filters[1, j] * sample
     return out

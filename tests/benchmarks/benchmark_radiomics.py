@@ -44,7 +44,8 @@ from cvtbatch.radiomics.ngtdm import ngtdm_features
 from cvtbatch.radiomics.profiles import PROFILES
 from cvtbatch.radiomics.reference import stock_features
 from cvtbatch.radiomics.shape import shape_features
-from cvtbatch.radiomics.texture_matrices import fill_matrices, lay_grid
+from cvtbatch.radiomics.texture_grid import lay_grid
+from cvtbatch.radiomics.texture_matrices import fill_matrices
 from tests.golden.radiomics_cases import ball, images, texture
 from tests.support.parity import deviations
 

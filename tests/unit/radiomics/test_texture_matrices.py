@@ -14,10 +14,11 @@ from cvtbatch.radiomics.angles import list_angles
 from cvtbatch.radiomics.box import cut_box
 from cvtbatch.radiomics.discretisation import bin_edges, discretise
 from cvtbatch.radiomics.settings import Calculation, Preparation
-from cvtbatch.radiomics.texture_matrices import fill_matrices, lay_grid
+from cvtbatch.radiomics.texture_grid import lay_grid
+from cvtbatch.radiomics.texture_matrices import fill_matrices
 
 
-@pytest.fixture(params=range(7))
+@pytest.fixture(params=range(9))
 def counted(request):
     """Levels in a (z, y, x) array, 0 outside the ROI, and what the kernels count in it."""
     rng = np.random.default_rng(request.param)
@@ -29,7 +30,14 @@ def counted(request):
         shape = (4, 3, 120)
         inside = rng.random(shape) < 0.7
         inside[:, :, 6:112] = False
+    if (
+        request.param == 7
+    ):  # rows as long as several times what is compared in one go, and a neighbour that is nearer than all of it
+        shape = (2, 3, 150)
+        inside = rng.random(shape) < 0.9
     hu = rng.integers(0, 20, shape)
+    if request.param == 8:  # levels of which 26 add up to more than 16 bits hold
+        hu[rng.random(shape) < 0.5] += 20_000
     images = sitk.GetImageFromArray(hu.astype(np.int16)), sitk.GetImageFromArray(inside.astype(np.uint8))
     for image in images:
         image.SetSpacing((3.0, 3.0, 3.0))
@@ -108,6 +116,9 @@ def test_levels_are_those_of_digitize(dtype, bin_width):
     rng = np.random.default_rng(7)
     values = np.concatenate([rng.normal(0, 40, 500), np.arange(-50, 50, 5), [np.nan]]).astype(dtype)
     calculation = Calculation(bin_width=bin_width)
+    # At edges, and as near to them as numbers lie.
+    edges = bin_edges(values, calculation)[1:-2]
+    values = np.concatenate([values, edges, np.nextafter(edges, -np.inf), np.nextafter(edges, np.inf)]).astype(dtype)
     gray = discretise(values, calculation)
     expected = np.digitize(values, bin_edges(values, calculation))
     np.testing.assert_array_equal(gray.levels[gray.codes - 1], expected)
