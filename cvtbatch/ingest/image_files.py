@@ -15,7 +15,7 @@ import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
 from cvtbatch.ingest.memory import Announce, announce_nothing, peak_bytes
-from cvtbatch.ingest.nifti import VOXEL_LIMIT, OtherPlace, begins_nifti, read_nifti
+from cvtbatch.ingest.nifti import VOXEL_LIMIT, OtherPlace, begins_nifti, read_nifti, states_place
 from cvtbatch.ingest.nrrd import HEADER_LIMIT, begins_nrrd, read_nrrd_header
 from cvtbatch.ingest.other_formats import way_on
 from cvtbatch.ingest.source_files import open_source, refusal, require_readable
@@ -63,11 +63,13 @@ class ImageFile:
 
     Attributes:
         other: a second place that a NIfTI file states.
+        is_placed: False where a NIfTI file states none.
     """
 
     image: sitk.Image
     file_format: str
     other: OtherPlace | None = None
+    is_placed: bool = True
 
 
 def image_format(path: Path) -> str | None:
@@ -93,7 +95,7 @@ def read_image_file(path: Path, announce: Announce = announce_nothing) -> ImageF
         raise InputError("unknown_format", told, str(path))
     if file_format == "NIfTI":
         image, other = read_nifti(path, announce)
-        return ImageFile(image, file_format, other)
+        return ImageFile(image, file_format, other, states_place(path))
     unit_mm = check_file(path, announce)
     try:
         image = sitk.ReadImage(str(path))

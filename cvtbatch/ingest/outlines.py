@@ -63,6 +63,7 @@ class ImageSlices:
         thickness_mm: SliceThickness; None where the image does not state it.
         instances: SOPInstanceUID and frame, from 1, of every slice; empty where the image is no DICOM series.
         other_place: a second place that an image file states.
+        is_placed: False where it states none.
         unverified: whether nothing shows that the slices lie where the image puts them, see `SourceVolume`.
     """
 
@@ -72,6 +73,7 @@ class ImageSlices:
     thickness_mm: float | None = None
     instances: tuple[tuple[str, int], ...] = ()
     other_place: OtherPlace | None = None
+    is_placed: bool = True
     unverified: bool = False
 
     @classmethod
@@ -85,6 +87,7 @@ class ImageSlices:
             acquisition.slice_thickness_mm,
             acquisition.instances,
             other_place=source.other_place,
+            is_placed=source.is_placed,
             unverified=source.has_unverified_slices,
         )
 
