@@ -53,7 +53,8 @@ _IMAGE_TYPES = frozenset(
 )
 _POSITIONS = frozenset("HFS HFP HFDR HFDL FFS FFP FFDR FFDL".split())
 _NO_CONTRAST = re.compile(
-    r"\W*(NO(NE)?|NON?E? ?CONTRAST|WITHOUT.*|W/?O.*|N/?A|NATIVE?|PLAIN|OHNE.*|SANS.*|UNENHANCED|0)?\W*"
+    r"\W*(NO(NE|T|N)?|NO(T|NE)? GIVEN|NOT APPLIED|NO[NT]?E?[ -]?(IV[ -]?)?CONTRAST|WITHOUT.*|W/?O.*|N\.?/?A\.?|NIL|NULL|NEIN|"
+    r"NATIVE?|PLAIN|OHNE.*|O\.? ?KM|KEINE?S?( .*)?|SANS.*|SENZA.*|SIN .*|SEM .*|UNENHANCED|0( ?ML)?)?\W*"
 )
 
 

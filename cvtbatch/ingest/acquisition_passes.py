@@ -143,7 +143,7 @@ class _Places:
     @classmethod
     def of(cls, slices: Sequence[SliceHeader], depths: Vector) -> "_Places":
         said = np.array([header.slice_thickness_mm or np.nan for header in slices])
-        return cls(depths, np.where(_typical_gap(depths) <= _TOUCHING * said, said, np.nan))
+        return cls(depths, np.where(typical_gap(depths) <= _TOUCHING * said, said, np.nan))
 
     def split(self, whole: _Volume, slices: Sequence[SliceHeader]) -> list[_Volume]:
         """Return the volumes among some slices, told apart by one tag after another."""
@@ -219,7 +219,7 @@ class _Places:
         larger = max(one, other, key=len)
         found: Literal["apart", "odd and even"] = "apart"
         for own in (np.flatnonzero(~of_other), np.flatnonzero(of_other)):
-            gap = _typical_gap(depths[own] if len(own) >= _TELLS_ITS_GAP else self.depths[larger])
+            gap = typical_gap(depths[own] if len(own) >= _TELLS_ITS_GAP else self.depths[larger])
             reach = np.fmin(np.fmax(thickness[own][:-1], thickness[own][1:]), gap)
             gaps, filled = np.diff(depths[own]), np.diff(own) > 1
             if bool((filled & (gaps <= _HOLE * reach)).any()):
@@ -274,6 +274,7 @@ def _gaps(depths: Vector) -> Vector:
     return gaps[gaps >= SAME_POSITION_MM]
 
 
-def _typical_gap(depths: Vector) -> float:
+def typical_gap(depths: Vector) -> float:
+    """Return the median distance of neighbouring places; infinite where there is one place alone."""
     gaps = _gaps(depths)
     return float(np.median(gaps)) if len(gaps) else np.inf

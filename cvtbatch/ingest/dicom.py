@@ -73,8 +73,7 @@ def read_series(source: Source, series_uid: str | None, announce: Announce = ann
     normal = np.cross(row_axis, column_axis)
     slices = tuple(sorted(slices, key=lambda header: float(np.dot(_position(header), normal))))
     hu, clipped = read_planes(source, slices, announce)
-    if all(header.rescale is not None and header.rescale[1] >= 0 for header in slices):
-        require_hounsfield(hu)  # without an intercept nothing says that these values were meant as HU
+    _require_hounsfield(slices, hu)
     kept = _without_duplicates(slices, hu, normal)
     down, along = _numbers(slices[0].pixel_spacing_mm, "PixelSpacing")
     stack = SliceStack(
@@ -150,6 +149,28 @@ def _check_alike(slices: Sequence[SliceHeader]) -> None:
             "mixed_orientations",
             "slices of one series differ in ImageOrientationPatient: a localizer or a reformat among them?",
         )
+
+
+def _require_hounsfield(slices: Sequence[SliceHeader], hu_zyx: Planes) -> None:
+    """Refuse slices without an intercept that hold no HU, since nothing says that their values were meant as such.
+
+    One of them may have lost its intercept where others have theirs, so those that are rescaled alike are looked at together.
+    """
+    alike: dict[object, list[int]] = {}
+    for place, header in enumerate(slices):
+        if header.rescale is not None and header.rescale[1] >= 0:
+            alike.setdefault((header.rescale, header.pixels.signed), []).append(place)
+    for places in alike.values():
+        if len(places) == len(slices):
+            require_hounsfield(hu_zyx)
+            return
+        try:
+            require_hounsfield(hu_zyx[places])
+        except InputError as error:
+            told = (
+                f"{len(places)} of {len(slices)} slices are rescaled otherwise than the rest, and their {error.message}"
+            )
+            raise InputError(error.kind, told, ", ".join(slices[place].file for place in places)) from None
 
 
 def _without_duplicates(

@@ -48,7 +48,14 @@ _PREAMBLE_BYTES = 128
 _START_BYTES = 1024
 _STANDARD_ROOT = "1.2.840.10008."
 _STANDARD_UID = re.compile(r"1\.2\.840\.10008(\.(0|[1-9]\d*))+")
-_CONTRAST_WORDS = re.compile(r"\b(CTA|ANGIO\w*|(POST|WITH)[ -]?CONTRAST|ARTERIAL|VENOUS|KM)\b|C\+")
+_CONTRAST_WORDS = re.compile(
+    r"\b(CTA|CTV|ANGIO\w*|VENOGR\w*|PHLEBOGR\w*|(POST|WITH)[ -]?CONTRAST|ARTERIAL|VENOUS|KM)\b|C\+"
+)
+# "ohne KM" says the contrary; "mit und ohne KM" does not.
+_NEGATED = re.compile(
+    rf"(?<![/+&])(?<![/+&] )(?<!\bUND )(?<!\bAND )\b(OHNE|O|VOR|KEINE?|NO|NON|W/?O|PRE|SANS|SENZA|SIN|SEM)[ .-]*"
+    rf"({_CONTRAST_WORDS.pattern})"
+)
 _OVERLAY_BIT_POSITION = 0x0102
 # Functional groups that describe a slice; those of converted attributes are what a legacy series said of it.
 _MACROS = (
@@ -269,7 +276,8 @@ def hints_at_contrast(
     """Say whether an agent, a list of agents, a description or the image type hints at contrast; None where nothing is said."""
     if agent is not None and names_contrast(agent):
         return True
-    if lists_agents or _CONTRAST_WORDS.search(" ".join(description).upper()) or "ANGIO" in image_type:
+    words = " ".join(description).upper().replace("_", " ")
+    if lists_agents or _CONTRAST_WORDS.search(_NEGATED.sub("", words)) or "ANGIO" in image_type:
         return True
     return None if agent is None else False
 

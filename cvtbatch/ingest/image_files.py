@@ -15,7 +15,7 @@ import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
 from cvtbatch.ingest.memory import Announce, announce_nothing, peak_bytes
-from cvtbatch.ingest.nifti import VOXEL_LIMIT, OtherPlace, begins_nifti, read_nifti
+from cvtbatch.ingest.nifti import VOXEL_LIMIT, OtherPlace, begins_nifti, read_nifti, states_place
 from cvtbatch.ingest.nrrd import HEADER_LIMIT, begins_nrrd, read_nrrd_header
 from cvtbatch.ingest.other_formats import way_on
 from cvtbatch.ingest.source_files import open_source, refusal, require_readable
@@ -49,6 +49,9 @@ FORMAT_NAMES = tuple(dict.fromkeys(entry.name for entry in FORMATS))
 # Spaces of NRRD that are anatomical; SimpleITK turns each to LPS, and takes any other for LPS.
 _NRRD_SPACES = {"left-posterior-superior", "right-anterior-superior", "left-anterior-superior", "lps", "ras", "las"}
 _UNIT_MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001, "\u00b5m": 0.001, "?": 1.0, "": 1.0}
+# What a MetaImage says of its values, and what leaves them as they are; SimpleITK passes over it.
+_METAIMAGE_SCALE = {"elementtointensityfunctionslope": "1", "elementtointensityfunctionoffset": "0"}
+_AXES = 3
 # Most bytes that compressed voxels may unpack to.
 _UNPACKED_LIMIT_BYTES = 8 * VOXEL_LIMIT
 _CHUNK_BYTES = 1 << 24
@@ -60,11 +63,13 @@ class ImageFile:
 
     Attributes:
         other: a second place that a NIfTI file states.
+        is_placed: False where a NIfTI file states none.
     """
 
     image: sitk.Image
     file_format: str
     other: OtherPlace | None = None
+    is_placed: bool = True
 
 
 def image_format(path: Path) -> str | None:
@@ -90,7 +95,7 @@ def read_image_file(path: Path, announce: Announce = announce_nothing) -> ImageF
         raise InputError("unknown_format", told, str(path))
     if file_format == "NIfTI":
         image, other = read_nifti(path, announce)
-        return ImageFile(image, file_format, other)
+        return ImageFile(image, file_format, other, states_place(path))
     unit_mm = check_file(path, announce)
     try:
         image = sitk.ReadImage(str(path))
@@ -143,6 +148,13 @@ def check_file(path: Path, announce: Announce = announce_nothing) -> float:
                     "the file is a header whose voxels lie in another file; write both as one",
                     str(path),
                 )
+            if [float(fields.get(name, told)) for name, told in _METAIMAGE_SCALE.items()] != [1, 0]:
+                raise InputError(
+                    "unreadable_file",
+                    "the MetaImage file has an ElementToIntensityFunctionSlope or -Offset by which its values are to be scaled, "
+                    "which is not done: write the values that are meant",
+                    str(path),
+                )
             size = fields.get("sizes" if file_format == "NRRD" else "dimsize", "")
             voxels = math.prod(int(length) for length in size.split())
             if voxels > VOXEL_LIMIT:
@@ -176,22 +188,30 @@ def _unpacked_bytes(file: BinaryIO, window_bits: int) -> int:
 
 def _nrrd_unit_mm(path: Path, fields: dict[str, str]) -> float:
     space = fields.get("space", "").removesuffix("-time")
-    if fields.get("space dimension") == "4":
-        return 1.0  # as SimpleITK writes four dimensions; whether the fourth has one frame is seen when it is read
-    if space not in _NRRD_SPACES or "space directions" not in fields:
+    # As SimpleITK writes four dimensions; whether the fourth has one frame is seen when it is read.
+    has_time = fields.get("space dimension") == "4"
+    is_placed = "space origin" in fields and fields.get("space directions", "").count("(") >= _AXES
+    if not is_placed or (space not in _NRRD_SPACES and not has_time):
         raise InputError(
             "missing_geometry",
             "the NRRD file does not say where its voxels lie in the patient: its space is none of LPS, RAS and LAS, or it has no "
-            "space directions",
+            "space origin or not three space directions",
             str(path),
         )
+    if has_time:
+        return 1.0
     units = {unit for unit in fields.get("space units", "").replace('"', " ").split() if unit != "???"}
     return _unit_mm(path, units)
 
 
 def _metaimage_unit_mm(path: Path, fields: dict[str, str]) -> float:
-    if "elementspacing" not in fields and "elementsize" not in fields:
-        raise InputError("missing_geometry", "the MetaImage file has neither ElementSpacing nor ElementSize", str(path))
+    if not {"elementspacing", "elementsize"} & fields.keys() or not {"offset", "position", "origin"} & fields.keys():
+        raise InputError(
+            "missing_geometry",
+            "the MetaImage file does not say where its voxels lie in the patient: it has no Offset, or neither ElementSpacing nor "
+            "ElementSize",
+            str(path),
+        )
     return _unit_mm(path, {fields.get("distanceunits", "")})
 
 

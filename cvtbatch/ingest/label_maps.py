@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid, box_of
 from cvtbatch.ingest.image_files import read_image_file
-from cvtbatch.ingest.mask_grids import place_voxels
+from cvtbatch.ingest.mask_grids import place_voxels, require_place
 from cvtbatch.ingest.memory import Announce, announce_nothing
 from cvtbatch.ingest.outlines import ImageSlices, SourceMask
 from cvtbatch.manifest import RoiSource
@@ -41,7 +41,10 @@ def read_label_map(
         )
     file = read_image_file(path, announce)
     voxels = _voxels_of_label(sitk.GetArrayViewFromImage(file.image), roi.mask_label, path)
-    return place_voxels(voxels, grid_of(file.image), file.other, image(), file.file_format)
+    grid, slices = grid_of(file.image), image()
+    if not file.is_placed:
+        require_place("mask", grid, slices)
+    return place_voxels(voxels, grid, file.other, slices, file.file_format)
 
 
 def _voxels_of_label(values: Values, wanted: int | None, path: Path) -> npt.NDArray[np.uint8]:

@@ -68,9 +68,12 @@ def place_voxels(
         grid: where the file puts them; `other`: where else.
 
     Raises:
-        InputError: `two_places` if the file of the mask or of the image states two, and nothing tells which was meant;
+        InputError: `missing_geometry` if the file of the image states no place, and the mask is not on its grid; `two_places` if
+            the file of the mask or of the image states two, and nothing tells which was meant;
             `mask_off_slices` if nothing tells whether its slices are the image's.
     """
+    if not image.is_placed:
+        require_place("image", grid, image)
     on_slices = by_index(voxels_zyx, grid, other, image, mask_format)
     if on_slices is not None:
         return on_slices
@@ -112,10 +115,35 @@ def of_one_place(image: ImageSlices) -> ImageSlices:
     """Return an image that states one place.
 
     Raises:
-        InputError: `two_places`.
+        InputError: `two_places`, or `missing_geometry` if it states none.
     """
+    if not image.is_placed:
+        raise _without_place("image")
     _require_one_place("image", image.other_place)
     return image
+
+
+def require_place(what: str, grid: Grid, image: ImageSlices) -> None:
+    """Refuse a mask that has not the image's voxels, where one of them does not say where in the patient its own lie.
+
+    Args:
+        what: does not say so, the mask or the image.
+        grid: of the mask.
+
+    Raises:
+        InputError: `missing_geometry`.
+    """
+    fit = fit_of(grid, image.stack)
+    if fit is None or not fit.is_exact:
+        raise _without_place(what)
+
+
+def _without_place(what: str) -> InputError:
+    return InputError(
+        "missing_geometry",
+        f"the NIfTI file of the {what} has neither sform nor qform: it does not say where in the patient its voxels lie, and image "
+        "and mask are not on one grid; write it with the geometry of the image that was drawn on",
+    )
 
 
 def _require_one_place(what: str, other: OtherPlace | None) -> None:

@@ -121,6 +121,17 @@ def read_nifti_place(path: Path) -> tuple[Grid, OtherPlace | None]:
     return grid, _other_place(header, grid)
 
 
+def states_place(path: Path) -> bool:
+    """Say whether a NIfTI volume has an sform or a qform; where it has none, its place is not the patient's.
+
+    Raises:
+        InputError: as `read_nifti`.
+    """
+    with _opened(path) as stream:
+        header = parse_nifti_header(stream.read(HEADER_BYTES))
+    return header.sform_code > 0 or header.qform_code > 0
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     """Hold the unpacked bytes of a file; what is wrong with them names it.
@@ -188,6 +199,12 @@ def parse_nifti_header(data: bytes) -> NiftiHeader:
             "detached_data", "the NIfTI file is a header whose voxels lie in another file, or of the Analyze format"
         )
 
+    if not header["vox_offset"] >= layout.single_vox_offset:
+        raise InputError(
+            "unreadable_file",
+            f"the voxels of the NIfTI file begin at byte {header['vox_offset']:g}, within its header: damaged",
+        )
+
     def fields(prefix: str, names: str) -> tuple[float, ...]:
         return tuple(float(header[prefix + name]) for name in names)
 
@@ -230,7 +247,7 @@ def _voxels(
     dtype = np.dtype(header.order + _DTYPES[header.datatype])
     slope, intercept = header.scl_slope, header.scl_inter
     scaled = slope != 0 and math.isfinite(slope) and (slope, intercept) != (1, 0)
-    count, start = math.prod(shape_zyx), max(header.vox_offset, 0)
+    count, start = math.prod(shape_zyx), header.vox_offset
     announce(peak_bytes(count * (_SCALED_BYTES if scaled else dtype.itemsize)))
     stream.seek(start)
     values = np.empty(count, dtype)

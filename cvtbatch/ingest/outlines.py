@@ -63,6 +63,7 @@ class ImageSlices:
         thickness_mm: SliceThickness; None where the image does not state it.
         instances: SOPInstanceUID and frame, from 1, of every slice; empty where the image is no DICOM series.
         other_place: a second place that an image file states.
+        is_placed: False where it states none.
         unverified: whether nothing shows that the slices lie where the image puts them, see `SourceVolume`.
     """
 
@@ -72,6 +73,7 @@ class ImageSlices:
     thickness_mm: float | None = None
     instances: tuple[tuple[str, int], ...] = ()
     other_place: OtherPlace | None = None
+    is_placed: bool = True
     unverified: bool = False
 
     @classmethod
@@ -85,6 +87,7 @@ class ImageSlices:
             acquisition.slice_thickness_mm,
             acquisition.instances,
             other_place=source.other_place,
+            is_placed=source.is_placed,
             unverified=source.has_unverified_slices,
         )
 
@@ -123,6 +126,21 @@ def skips_slices(mask_zyx: npt.NDArray[np.uint8]) -> bool:
         after - before > 1 and bool((mask_zyx[before] & mask_zyx[after]).any())
         for before, after in itertools.pairwise(drawn)
     )
+
+
+def require_own_numbers(numbers: Sequence[int], what: str) -> None:
+    """Refuse a DICOM object in which a number stands for two: of whom the pixels or contours are that name it cannot be told.
+
+    Raises:
+        InputError: `unreadable_file`.
+    """
+    if len(set(numbers)) < len(numbers):
+        number = next(number for number in numbers if numbers.count(number) > 1)
+        raise InputError(
+            "unreadable_file",
+            f"number {number} stands for {numbers.count(number)} {what} of the mask file: which is meant cannot be told; write it "
+            "anew with a number for each",
+        )
 
 
 def choose_segment(segments: Sequence[Segment], roi: RoiSource) -> int:

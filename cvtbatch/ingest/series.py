@@ -21,7 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cvtbatch.errors import InputError
-from cvtbatch.geometry import SAME_POSITION_MM, Vector
+from cvtbatch.geometry import SAME_POSITION_MM, WIDE_GAP, Vector
+from cvtbatch.ingest.acquisition_passes import typical_gap
 from cvtbatch.ingest.compression import describe_encoding
 from cvtbatch.ingest.slice_header import SliceHeader
 from cvtbatch.ingest.stack import Stack, split_series
@@ -30,6 +31,8 @@ from cvtbatch.ingest.units import known_unit, map_names
 
 _PARALLEL = 0.999
 _LISTED_TIES = 12
+# A slice farther from others than this share of a gap is not between them, but beyond or in a hole.
+_APART = 0.75
 
 
 def _those(holds: Callable[[Stack], bool]) -> Callable[[list[Stack]], list[Stack]]:
@@ -211,22 +214,21 @@ def _require_whole(chosen: Stack, stacks: Iterable[Stack]) -> None:
     if chosen.normal is None or not len(chosen.depths_mm):
         return
     for other in others:
-        if other.has_enough() or not len(other.depths_mm):
+        if other.normal is None or not len(other.depths_mm):
             continue
-        if other.normal is None or float(np.dot(chosen.normal, other.normal)) <= _PARALLEL:
+        if float(np.dot(chosen.normal, other.normal)) <= _PARALLEL or not _is_part(other, chosen):
             continue
-        completes = _completes(other.depths_mm, chosen.depths_mm)
+        completes = other.has_enough() or _completes(other.depths_mm, chosen.depths_mm)
         if completes and not other.slices[0].is_hounsfield:
             raise _not_hounsfield(
                 other.slices, f"the other {len(chosen.slices)} of the series are not whole without them"
             )
-        if completes or _continues(other.depths_mm, chosen.depths_mm):
-            raise InputError(
-                "mixed_series",
-                f"{len(other.slices)} slices of the series continue or complete the other {len(chosen.slices)}, but differ from "
-                "them in FrameOfReferenceUID, StackID, ImageType or unit, or overlap them: which make the volume cannot be told",
-                chosen.series_uid,
-            )
+        raise InputError(
+            "mixed_series",
+            f"{len(other.slices)} slices of the series continue or complete the other {len(chosen.slices)}, but differ from "
+            "them in FrameOfReferenceUID, StackID, ImageType or unit, or overlap them: which make the volume cannot be told",
+            chosen.series_uid,
+        )
 
 
 def _require_pixels(slices: Sequence[SliceHeader]) -> None:
@@ -241,15 +243,35 @@ def _require_pixels(slices: Sequence[SliceHeader]) -> None:
     raise InputError("unreadable_pixels", message, ", ".join(lacking))
 
 
+def _is_part(other: Stack, chosen: Stack) -> bool:
+    """Say whether parallel slices may be what another stack of their series lacks.
+
+    Enough for a head, they may be another volume, which has slices where the other has them: a part has none.
+    """
+    if not other.has_enough():
+        return _completes(other.depths_mm, chosen.depths_mm) or _continues(other.depths_mm, chosen.depths_mm)
+    gap = typical_gap(chosen.depths_mm)
+    return bool(_APART * gap < _nearest_mm(other.depths_mm, chosen.depths_mm).min() <= WIDE_GAP * gap)
+
+
 def _continues(depths_mm: Vector, chosen_mm: Vector) -> bool:
     """Say whether slices go on beyond others; those that repeat them may, by half a gap."""
     first, last = chosen_mm[[0, -1]]
     repeats = float(np.mean((depths_mm >= first) & (depths_mm <= last))) > 0.5
-    slack = max((last - first) / max(len(chosen_mm) - 1, 1) / 2 if repeats else 0.0, SAME_POSITION_MM)
+    slack = max(_mean_gap_mm(chosen_mm) / 2 if repeats else 0.0, SAME_POSITION_MM)
     return bool(depths_mm[0] < first - slack or depths_mm[-1] > last + slack)
 
 
 def _completes(depths_mm: Vector, chosen_mm: Vector) -> bool:
     """Say whether slices lie where others have a hole or end: farther than neighbours lie from what is between them."""
-    gap = (chosen_mm[-1] - chosen_mm[0]) / max(len(chosen_mm) - 1, 1)
-    return bool(np.abs(depths_mm[:, None] - chosen_mm).min(axis=1).max() > 0.75 * gap)
+    return bool(_nearest_mm(depths_mm, chosen_mm).max() > _APART * _mean_gap_mm(chosen_mm))
+
+
+def _nearest_mm(depths_mm: Vector, chosen_mm: Vector) -> Vector:
+    """Return how far each slice lies from the nearest of others."""
+    nearest: Vector = np.abs(depths_mm[:, None] - chosen_mm).min(axis=1)
+    return nearest
+
+
+def _mean_gap_mm(depths_mm: Vector) -> float:
+    return float(depths_mm[-1] - depths_mm[0]) / max(len(depths_mm) - 1, 1)

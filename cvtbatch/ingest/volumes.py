@@ -38,6 +38,7 @@ class SourceVolume:
         choice: what of the source this is, and why, in words that may be shared.
         other_place: a second place that a NIfTI file states.
         file_grid: the grid that an image file states; None of a DICOM series, which has slices alone.
+        is_placed: False where a NIfTI file does not say where in the patient its voxels lie.
     """
 
     hu_zyx: npt.NDArray[np.int16] | npt.NDArray[np.float32]
@@ -48,6 +49,7 @@ class SourceVolume:
     choice: str
     other_place: OtherPlace | None = None
     file_grid: Grid | None = None
+    is_placed: bool = True
 
     @property
     def has_unverified_slices(self) -> bool:
@@ -146,7 +148,7 @@ def _read_image(path: Path, announce: Announce) -> SourceVolume:
         plane_hu[:] = np.maximum(plane, AIR_HU)
     choice = f"{len(hu)} slices {np.median(stack.gaps_mm()):.4g} mm apart; a {source_format} file"
     grid = Grid(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
-    return SourceVolume(hu, stack, below, source_format, Acquisition(), choice, file.other, grid)
+    return SourceVolume(hu, stack, below, source_format, Acquisition(), choice, file.other, grid, file.is_placed)
 
 
 def _require_one_size(sform_mm: tuple[float, ...], qform_mm: tuple[float, ...]) -> None:

@@ -18,9 +18,10 @@ from cvtbatch.spec import canonical_json
 NUMBER, EXTRA = "number", "extra"
 # Columns that name what others named: files, and segments in them.
 NAMED_ELSEWHERE = frozenset({"image", "mask", "segment"})
-# A number and its unit, e.g. 65y.
 _WITH_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
-_WITH_UNIT = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?[A-Za-z]+\.?")
+# A number and its unit, e.g. 65y, and how the columns' own units are written.
+_WITH_UNIT = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]+)\.?")
+_OWN_UNITS = {"age": ("y", "yr", "yrs", "year", "years"), "onset_to_ct_h": ("h", "hr", "hrs", "hour", "hours")}
 # Row and place within the row, by which problems are ordered.
 Complaint = tuple[int, int, str]
 
@@ -177,7 +178,8 @@ def _no_number(text: str, field: contracts.Field) -> str:
     if field.type == "integer":
         return "is not an integer"
     if number := _WITH_UNIT.fullmatch(text):
-        return f"is not a number: write {number[1]}"
+        is_own = number[2].casefold() in _OWN_UNITS.get(field.name, ())
+        return f"is not a number: write {number[1] if is_own else f'it without a unit ({field.description})'}"
     if _WITH_COMMA.fullmatch(text):
         return f"is not a number: write {text.replace(',', '.')}"
     return "is not a number"

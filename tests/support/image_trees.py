@@ -9,7 +9,10 @@ from cvtbatch.ingest.nrrd import write_nrrd
 from tests.support.nifti_files import nifti1
 
 GRID = Grid((2, 3, 4), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
-METAIMAGE = "ObjectType = Image\nNDims = 3\nDimSize = 2 3 4\nElementType = {}\nElementSpacing = 0.5 0.5 5\nElementDataFile = {}\n"
+METAIMAGE = (
+    "ObjectType = Image\nNDims = 3\nDimSize = 2 3 4\nElementType = {}\nElementSpacing = 0.5 0.5 5\nOffset = 0 0 0\n"
+    "ElementDataFile = {}\n"
+)
 
 
 def grow(root: Path, *names: str, as_bytes: bool = False) -> list[Path]:

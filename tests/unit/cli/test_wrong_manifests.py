@@ -46,6 +46,12 @@ MANIFESTS: Mapping[str, tuple[Callable[[Rows], None], int, list[str]]] = {
         3,
         ["row 1, column age: '65y' is not a number: write 65", "4 cases: 3 can be read, 1 cannot"],
     ),
+    "3 months": (_changed(age="003M"), 3, ["'003M' is not a number: write it without a unit (age in years)"]),
+    "2 days": (
+        _changed(onset_to_ct_h="2d"),
+        3,
+        ["'2d' is not a number: write it without a unit (hours from onset to CT)"],
+    ),
     "comma": (_changed(age="65,5"), 3, ["row 1, column age: '65,5' is not a number: write 65.5", "3 can be read"]),
     "swapped": (
         lambda rows: rows[0].update(image=rows[0]["mask"], mask=rows[0]["image"]),

@@ -14,6 +14,7 @@ from cvtbatch.ingest.acquisition import (
     known_position,
     names_contrast,
 )
+from cvtbatch.ingest.dicom_headers import hints_at_contrast
 from tests.support.outside_data import outside
 from tests.support.series import case, change, refused, write
 
@@ -78,10 +79,58 @@ def test_agents(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "NONE", "None", "no", "N/A", "WITHOUT CONTRAST", "w/o", "ohne KM", "nativ", "NON CONTRAST"]
+    "text",
+    [
+        "",
+        "NONE",
+        "None",
+        "no",
+        "N/A",
+        "WITHOUT CONTRAST",
+        "w/o",
+        "ohne KM",
+        "nativ",
+        "NON CONTRAST",
+        "NON-CONTRAST",
+        "kein",
+        "keines",
+        "o. KM",
+        "nil",
+        "not given",
+        "0 ml",
+        "sin contraste",
+        "N.A.",
+        "no IV contrast",
+    ],
 )
 def test_words_for_no_agent(text: str) -> None:
     assert not names_contrast(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        *(
+            (text, True)
+            for text in (
+                "CTA HEAD",
+                "CTA_Hals 0.75",
+                "Kopf mit KM",
+                "CTV",
+                "mit und ohne KM",
+                "post-contrast",
+                "HEAD C+",
+            )
+        ),
+        *((text, True) for text in ("vor und nach KM", "nativ ohne KM + CTA", "CT venography")),
+        *(
+            (text, None)
+            for text in ("Kopf nativ", "Kopf ohne KM", "Kopf_ohne_KM", "o. KM", "vor KM", "non-CTA", "WITHOUT CONTRAST")
+        ),
+    ],
+)
+def test_descriptions_that_hint_at_contrast(text: str, hint: bool | None) -> None:
+    assert hints_at_contrast(None, False, (text,), ()) is hint
 
 
 TEXT_VRS = {"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"}

@@ -30,7 +30,7 @@ from cvtbatch.ingest.listing import list_series
 from cvtbatch.ingest.pixels import _to_hounsfield
 from cvtbatch.ingest.sources import Source
 from tests.support.paths import DATA
-from tests.support.series import case, change, converted, multiframe, recode, refused, stored_as, write
+from tests.support.series import HEAD, case, change, converted, multiframe, recode, refused, stored_as, write
 
 SIZE = (64, 64)
 STORED = {"u16": (16, False), "u12": (12, False), "s16": (16, True), "s12": (12, True)}
@@ -275,6 +275,17 @@ def test_stored_values_without_an_intercept_are_no_hu(tmp_path: Path, padded: bo
     error = refused(tmp_path / "s")
     assert error.kind == "not_hounsfield"
     assert "2522" in error.message or "2523" in error.message, error.message  # the highest value, as evidence
+
+
+@pytest.mark.parametrize("signed", [False, True], ids=["others have an intercept", "others need none"])
+def test_a_slice_that_lost_its_intercept_is_found_among_others(tmp_path: Path, signed: bool) -> None:
+    """Sent anew and edited, it would lie 1024 HU above its neighbours."""
+    hu = write(tmp_path / "s", HEAD)
+    change(tmp_path / "s", stored_as(16, signed), only=[k for k in range(len(hu)) if k != 7])
+    assert np.array_equal(read_volume(case(tmp_path / "s")).hu_zyx, hu)
+    change(tmp_path / "s", lambda dataset: setattr(dataset, "RescaleIntercept", 0), only=[7])
+    error = refused(tmp_path / "s")
+    assert (error.kind, "1 of 18 slices" in error.message, "0008" in error.private) == ("not_hounsfield", True, True)
 
 
 def _claiming(frame: bytes, marker: bytes, offset: int, sides: bytes) -> bytes:

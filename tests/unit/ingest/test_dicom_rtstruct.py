@@ -164,6 +164,17 @@ def test_selection_by_name_and_number(tmp_path: Path) -> None:
     assert refused(write_structure_set(tmp_path / "none.dcm", {"no contour": []})).kind == "empty_mask"
 
 
+@pytest.mark.parametrize("sequence", ["StructureSetROISequence", "ROIContourSequence"])
+def test_a_number_that_stands_for_two_rois_is_refused(tmp_path: Path, sequence: str) -> None:
+    """The last would stand for both: a part of the contours, or those of another name."""
+    path = write_structure_set(tmp_path / "rt.dcm", {"blood": [(CLOSED, square(10, 20, z)) for z in (4.0, 8.0, 12.0)]})
+    dataset = pydicom.dcmread(path)
+    dataset[sequence].value.append(dataset[sequence].value[0])
+    dataset.save_as(path)
+    error = refused(path)
+    assert (error.kind, "number 1 stands for 2" in error.message) == ("unreadable_file", True)
+
+
 def test_contours_without_an_area_are_ignored_and_flagged(tmp_path: Path) -> None:
     line = np.array([[1.0, 1, 8], [9, 9, 8], [5, 5, 8]])
     nothing = [

@@ -113,6 +113,7 @@ def test_a_sheared_sform_is_a_tilted_stack(tmp_path: Path) -> None:
         ({"dim": (3, 6, 5, 5, 1, 1, 1, 1)}, "unreadable_file"),
         ({"dim": (3, 32767, 32767, 32767, 1, 1, 1, 1)}, "too_large"),
         ({"dim": (3, 1000, 1000, 1000, 1, 1, 1, 1)}, "unreadable_file"),
+        ({"vox_offset": 0.0}, "unreadable_file"),
         ({"datatype": 32}, "not_a_volume"),
         ({"datatype": 128}, "not_a_volume"),
         ({"datatype": 0}, "not_a_volume"),
@@ -190,6 +191,8 @@ def test_nrrd_spaces(tmp_path: Path, space: str, signs: tuple[int, int, int]) ->
         ({"space": ""}, "missing_geometry"),
         ({"space": "scanner-xyz"}, "missing_geometry"),
         ({"space directions": "", "spacings": "1 1 5"}, "missing_geometry"),
+        ({"space directions": "(0,0.6,0) (-0.5,0,0) none"}, "missing_geometry"),
+        ({"space origin": ""}, "missing_geometry"),
         ({"space units": '"furlong" "furlong" "furlong"'}, "bad_geometry"),
         ({"space units": '"mm" "mm" "cm"'}, "bad_geometry"),
         ({"space directions": "(0,nan,0) (-0.5,0,0) (0,0,5)"}, "unreadable_file"),
@@ -237,12 +240,17 @@ def test_metaimage_axes_stand_one_after_another(tmp_path: Path, names: tuple[str
 @pytest.mark.parametrize(
     ("lines", "kind"),
     [
-        ("DimSize = 6 5 4", "missing_geometry"),
-        ("ElementSpacing = 0 0.5 5\nDimSize = 6 5 4", "unreadable_file"),
+        ("Offset = 0 0 0\nDimSize = 6 5 4", "missing_geometry"),
+        ("ElementSpacing = 0.5 0.5 5\nDimSize = 6 5 4", "missing_geometry"),
+        (
+            "ElementSpacing = 0.5 0.5 5\nOffset = 0 0 0\nDimSize = 6 5 4\nElementToIntensityFunctionSlope = 2",
+            "unreadable_file",
+        ),
+        ("ElementSpacing = 0 0.5 5\nOffset = 0 0 0\nDimSize = 6 5 4", "unreadable_file"),
         ("ElementSpacing = 0.5 0.5 5\nDimSize = 65535 65535 65535", "too_large"),
         ("ElementSpacing = 0.5 0.5 5\nDimSize = 6 5 400", "unreadable_file"),
-        ("ElementSpacing = 0.5 0.5 5\nDistanceUnits = parsec\nDimSize = 6 5 4", "bad_geometry"),
-        ("ElementSpacing = 0.5 0.5 5\nElementNumberOfChannels = 2\nDimSize = 6 5 2", "not_a_volume"),
+        ("ElementSpacing = 0.5 0.5 5\nOffset = 0 0 0\nDistanceUnits = parsec\nDimSize = 6 5 4", "bad_geometry"),
+        ("ElementSpacing = 0.5 0.5 5\nOffset = 0 0 0\nElementNumberOfChannels = 2\nDimSize = 6 5 2", "not_a_volume"),
     ],
 )
 def test_metaimage_that_is_refused(tmp_path: Path, lines: str, kind: str) -> None:

@@ -83,9 +83,11 @@ def test_a_label_map_scaled_by_its_header(tmp_path: Path, labels: np.ndarray) ->
     """255 stored as 255 and scaled by 1/255 in float32 is 1; seven of 255 is no label."""
     stored = np.where(labels == 1, 255, 0).astype(np.uint8)
     slope = float(np.float32(1 / 255))
-    path = nifti1(tmp_path / "m.nii", stored, 2, scl_slope=slope, scl_inter=0.0)
+    path = nifti1(tmp_path / "m.nii", stored, 2, scl_slope=slope, scl_inter=0.0, qform_code=1)
     assert np.array_equal(read_mask(source(path, label=1), another_image).voxels_zyx, labels == 1)
-    path = nifti1(tmp_path / "n.nii", np.where(labels == 7, 7, stored).astype(np.uint8), 2, scl_slope=slope)
+    path = nifti1(
+        tmp_path / "n.nii", np.where(labels == 7, 7, stored).astype(np.uint8), 2, scl_slope=slope, qform_code=1
+    )
     with pytest.raises(InputError, match=r"2 values beside 0, such as 0.02745, 1;") as raised:
         read_mask(source(path), another_image)
     assert raised.value.kind == "not_a_label_map"

@@ -209,6 +209,14 @@ def test_slices_that_continue_or_complete_a_series_but_differ_are_refused(
     assert refused(tmp_path / "s", allow_gaps=True).kind == "mixed_series"
 
 
+@pytest.mark.parametrize("places", [range(35, 70), range(3, 70, 6)], ids=["a half", "every sixth"])
+def test_parts_of_a_series_that_are_enough_for_a_head_are_missed_too(tmp_path: Path, places: range) -> None:
+    """Half of a series was edited, or sent anew: the other half is no head, though it is long enough for one."""
+    write(tmp_path / "s", (2.5,) * 69)
+    change(tmp_path / "s", lambda dataset: setattr(dataset, "ImageType", ["DERIVED", "PRIMARY", "AXIAL"]), only=places)
+    assert refused(tmp_path / "s", allow_gaps=True).kind == "mixed_series"
+
+
 def test_a_slice_without_frame_of_reference_stays(tmp_path: Path) -> None:
     hu = write(tmp_path / "s", HEAD)
     change(tmp_path / "s", lambda dataset: delattr(dataset, "FrameOfReferenceUID"), only=[17])

@@ -123,6 +123,19 @@ def test_dicom_outlines_of_an_image_of_two_places(tmp_path: Path) -> None:
     two_places(image(tmp_path / "ct.nii"), structure_set)
 
 
+def test_a_file_of_no_place_goes_with_its_own_grid_alone(tmp_path: Path) -> None:
+    """By pixdim alone its voxels begin at the origin of whatever the scanner's coordinates are."""
+    ct = image(tmp_path / "ct.nii", SFORM, (0, 0))
+    none = label(tmp_path / "none.nii", SFORM, (0, 0), SFORM)
+    placed = image(tmp_path / "placed.nii"), label(tmp_path / "own.nii", SFORM, (1, 1), SFORM)
+    assert read(ct, none)[0].flags == ()
+    structures = write_structure_set(tmp_path / "rt.dcm", {"blood": [("CLOSED_PLANAR", np.eye(3))]})
+    for its, mask in ((placed[0], none), (ct, placed[1]), (ct, structures)):
+        with pytest.raises(InputError) as raised:
+            read(its, mask)
+        assert raised.value.kind == "missing_geometry"
+
+
 def test_places_that_are_mirror_images_of_one_another(tmp_path: Path) -> None:
     """A field whose middle is 0 has the same voxels left to right and right to left: only a label with both forms is certain."""
     left = np.array([[-0.9, 0, 0, 22.05], [0, -0.8, 0, 31.0], [0, 0, 5.0, -42.0]])

@@ -117,7 +117,16 @@ def test_the_onset_is_read_and_never_a_value(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["1/31/2024 14:05", "20240131", "31.02.2024", "yesterday", "2024-01-31 14:05+01:00", "45322.58"]
+    "text",
+    [
+        "1/31/2024 14:05",
+        "20240131",
+        "31.02.2024",
+        "yesterday",
+        "2024-01-31 14:05+01:00",
+        "45322.58",
+        '"2024-01-31 14,05"',
+    ],
 )
 def test_a_time_that_could_be_another_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ProblemsError, match=r"row 1, column onset: .* is no time such as 2024-01-31 14:05"):
