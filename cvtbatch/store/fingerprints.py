@@ -63,7 +63,7 @@ def are_among(keys: Fingerprints, others: Fingerprints) -> npt.NDArray[np.bool_]
     there[:least] = _equal(keys[:least], others[:least])
     left = np.flatnonzero(~there)
     if len(left) and len(others):
-        there[left] = _among_sorted(keys[left], others)
+        there[left] = _among_hashed(keys[left], others)
     return there
 
 
@@ -95,15 +95,12 @@ def _equal(keys: Fingerprints, others: Fingerprints) -> npt.NDArray[np.bool_]:
     return same
 
 
-def _among_sorted(keys: Fingerprints, others: Fingerprints) -> npt.NDArray[np.bool_]:
-    """Say which fingerprints are among others, at least one, by where their first numbers would stand in these."""
-    order, by_first = np.argsort(keys[:, 0]), np.argsort(others[:, 0])
-    firsts = others[by_first, 0]
-    # Sorted, they are looked for along the others, and not all over them.
-    places = np.minimum(np.searchsorted(firsts, keys[order, 0]), len(others) - 1)
-    found, there = firsts[places] == keys[order, 0], np.empty(len(keys), np.bool_)
-    there[order] = found & (others[by_first[places], 1] == keys[order, 1])
-    if len(unsure := order[found & ~there[order]]):
+def _among_hashed(keys: Fingerprints, others: Fingerprints) -> npt.NDArray[np.bool_]:
+    """Say which fingerprints are among others, at least one, by where their first numbers stand in these."""
+    places = np.asarray(pc.index_in(pa.array(keys[:, 0]), value_set=pa.array(others[:, 0])).fill_null(-1))
+    there: npt.NDArray[np.bool_] = (places >= 0) & (others[places, 1] == keys[:, 1])
+    # Of several with one first number only the first was looked at.
+    if len(unsure := np.flatnonzero((places >= 0) & ~there)):
         codes = _codes(np.concatenate([others, keys[unsure]]))
         there[unsure] = np.isin(codes[len(others) :], codes[: len(others)])
     return there
