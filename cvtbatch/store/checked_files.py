@@ -230,10 +230,16 @@ class CheckedFile:
         first: dict[tuple[object, ...], int] = {}
         same = {}
         for place, field in plan.columns.items():
-            own = plan.chunks[place]
-            other = first.setdefault((field.type, field.nullable, *(self._digests[number] for number in own)), place)
-            if other != place and all(
-                bytes(chunks[one]) == bytes(chunks[two]) for one, two in zip(own, plan.chunks[other], strict=True)
+            own, kind = plan.chunks[place], field.type
+            # The type itself is told apart by a text, which takes longer to make than all else.
+            digests = [self._digests[number] for number in own]
+            other = first.setdefault((kind.id, field.nullable, *digests), place)
+            if (
+                other != place
+                and plan.columns[other].type == kind
+                and all(
+                    bytes(chunks[one]) == bytes(chunks[two]) for one, two in zip(own, plan.chunks[other], strict=True)
+                )
             ):
                 same[place] = other
         return same

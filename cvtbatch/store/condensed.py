@@ -28,11 +28,9 @@ class Condensed:
     @classmethod
     def of(cls, rows: pa.Table, keys: Sequence[Key], others: Sequence[str]) -> "Condensed":
         """Reduce rows."""
-        stacks = {key: _Stack() for key in keys}
-        for batch in rows.to_batches(ROWS_TOGETHER):
-            for key, found in fingerprints_by(batch, keys).items() if batch.num_rows else ():
-                stacks[key].add(found)
-        return cls(rows.num_rows, {key: stack.whole() for key, stack in stacks.items()}, rows.select(list(others)))
+        found = [fingerprints_by(batch, keys) for batch in rows.to_batches(ROWS_TOGETHER) if batch.num_rows]
+        by_key = {key: _together([of_batch[key] for of_batch in found]) for key in keys}
+        return cls(rows.num_rows, by_key, rows.select(list(others)))
 
     @classmethod
     def joined(cls, parts: Iterable["Condensed"], keys: Sequence[Key], others: pa.Schema) -> "Condensed":
@@ -58,6 +56,11 @@ class Condensed:
             return self
         keys = {key: of_rows[places] for key, of_rows in self.keys.items()}
         return Condensed(len(places), keys, self.others.take(pa.array(places)))
+
+
+def _together(parts: Sequence[Fingerprints]) -> Fingerprints:
+    """Return fingerprints as one array, which those of a single part are already."""
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty((0, 2), np.uint64), *parts])
 
 
 class _Stack:

@@ -29,6 +29,8 @@ HALF = np.uint64(32)
 NULL_LENGTH = 2**32 - 1
 # Rows at a time: what is made of them on the way stays in the processor's caches, and threads seldom wait for the interpreter.
 ROWS_TOGETHER = 8192
+# Of so many fingerprints one is looked for where others may lie in the same order, but elsewhere.
+SAMPLED = 1024
 _seed = secrets.randbits(128)
 
 
@@ -61,9 +63,10 @@ def are_among(keys: Fingerprints, others: Fingerprints) -> npt.NDArray[np.bool_]
     # Rows that one run appended lie in one order, whatever table they are of.
     least = min(len(keys), len(others))
     there[:least] = _equal(keys[:least], others[:least])
-    left = np.flatnonzero(~there)
-    if len(left) and len(others):
-        there[left] = _among_sorted(keys[left], others)
+    for find in (_among_shifted, _among_hashed):
+        left = np.flatnonzero(~there)
+        if len(left) and len(others):
+            there[left] = find(keys[left], others)
     return there
 
 
@@ -95,15 +98,32 @@ def _equal(keys: Fingerprints, others: Fingerprints) -> npt.NDArray[np.bool_]:
     return same
 
 
-def _among_sorted(keys: Fingerprints, others: Fingerprints) -> npt.NDArray[np.bool_]:
-    """Say which fingerprints are among others, at least one, by where their first numbers would stand in these."""
-    order, by_first = np.argsort(keys[:, 0]), np.argsort(others[:, 0])
-    firsts = others[by_first, 0]
-    # Sorted, they are looked for along the others, and not all over them.
-    places = np.minimum(np.searchsorted(firsts, keys[order, 0]), len(others) - 1)
-    found, there = firsts[places] == keys[order, 0], np.empty(len(keys), np.bool_)
-    there[order] = found & (others[by_first[places], 1] == keys[order, 1])
-    if len(unsure := order[found & ~there[order]]):
+def _among_shifted(keys: Fingerprints, others: Fingerprints) -> npt.NDArray[np.bool_]:
+    """Say of which fingerprints it is sure that they are among others, at least one: of those that lie beside each other in both.
+
+    So where files of two tables lie in two orders, or some rows have nothing in the other table: some of the others are looked for,
+    and as far as they are shifted, their neighbours are.
+    """
+    sampled = pc.index_in(pa.array(keys[:, 0]), value_set=pa.array(others[::SAMPLED, 0])).fill_null(-1)
+    hits = np.flatnonzero(np.asarray(sampled) >= 0)
+    shifts = SAMPLED * np.asarray(sampled)[hits].astype(np.int64) - hits
+    there = np.zeros(len(keys), np.bool_)
+    runs = np.split(hits, np.flatnonzero(np.diff(shifts)) + 1) if len(hits) else []
+    # Between two runs rows may be of either.
+    begins, ends = [0, *(run[-1] + 1 for run in runs[:-1])], [*(run[0] for run in runs[1:]), len(keys)]
+    for run, begin, end in zip(runs, begins, ends, strict=False):
+        shift = shifts[np.searchsorted(hits, run[0])]
+        own = slice(max(begin, -shift), min(end, len(others) - shift))
+        there[own] |= _equal(keys[own], others[own.start + shift : own.stop + shift])
+    return there
+
+
+def _among_hashed(keys: Fingerprints, others: Fingerprints) -> npt.NDArray[np.bool_]:
+    """Say which fingerprints are among others, at least one, by where their first numbers stand in these."""
+    places = np.asarray(pc.index_in(pa.array(keys[:, 0]), value_set=pa.array(others[:, 0])).fill_null(-1))
+    there: npt.NDArray[np.bool_] = (places >= 0) & (others[places, 1] == keys[:, 1])
+    # Of several with one first number only the first was looked at.
+    if len(unsure := np.flatnonzero((places >= 0) & ~there)):
         codes = _codes(np.concatenate([others, keys[unsure]]))
         there[unsure] = np.isin(codes[len(others) :], codes[: len(others)])
     return there

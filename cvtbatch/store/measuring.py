@@ -32,11 +32,13 @@ def measure(
     """Count and digest the current rows of a view, table by table, and collect the specifications that they name.
 
     Args:
-        pins: the tables that are measured, and where each is; it is copied into the result.
+        pins: the tables that are measured, and where each is, which is copied into the result; in an order in which tables can be
+            looked at beside writers, a row before what it stands on. They are measured from the last one on: so what decides on
+            rows of a table, and their keys, are read in one go, before others ask on which of its rows theirs stand.
         without: case_key of a case that is left out.
     """
     tables, named = {}, set[str]()
-    for name, pin in pins.items():
+    for name, pin in reversed([*pins.items()]):
         contract = view.contract(name)
         if contract.bookkeeping is None:
             tables[name] = FrozenTable(pin)

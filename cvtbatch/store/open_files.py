@@ -2,7 +2,7 @@
 
 import functools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self, TypeVar
 
@@ -21,7 +21,6 @@ FILES_AT_ONCE = 8
 THREADS_ON_DISK = 2
 # Of files that are read over and over, what so many columns of them are said to be stays in memory: some 3 KB each.
 KEPT_COLUMNS = 2**14
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -47,6 +46,8 @@ class OpenFiles:
     ) -> None:
         self._open = functools.partial(StoredRows, location, contract)
         self._most = THREADS_ON_DISK if location.scheme == "file" else FILES_AT_ONCE
+        # Its threads begin with the first file, and end with this: to begin some for each look takes longer than many a look.
+        self._pool = ThreadPoolExecutor(self._most)
         self._paths, self._where = paths, where
         self._schema = contract.arrow() if schema is None else schema
         self._kept: Mapping[str, StoredRows] = {}
@@ -59,7 +60,7 @@ class OpenFiles:
     def keep(self) -> Self:
         """Open the files now, to be read over and over, if they may stay open."""
         if self.stay_open():
-            self._kept = dict(zip(self._paths, _ahead(self._open, self._paths, self._most), strict=True))
+            self._kept = dict(zip(self._paths, self._ahead(self._open, self._most), strict=True))
         return self
 
     def parts(self, columns: Sequence[str], together: int, work: Callable[[pa.Table], Result]) -> Iterator[Result]:
@@ -73,7 +74,7 @@ class OpenFiles:
             rows = (self._kept.get(path) or self._open(path)).read(query)
             return work((rows if self._where is None else rows.filter(self._where)).select(list(columns)))
 
-        return _ahead(read, self._paths, min(together, self._most))
+        return self._ahead(read, min(together, self._most))
 
     def read(self, columns: Sequence[str]) -> pa.Table:
         """Return some columns of all rows."""
@@ -82,13 +83,11 @@ class OpenFiles:
             return pa.schema([self._schema.field(name) for name in columns]).empty_table()
         return pa.concat_tables(parts)
 
-
-def _ahead(work: Callable[[Item], Result], items: Iterable[Item], together: int) -> Iterator[Result]:
-    """Yield what is made of items, in their order; so many are in work while the one before them is looked at."""
-    coming: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(together) as pool:
-        for item in items:
-            coming.append(pool.submit(work, item))
+    def _ahead(self, work: Callable[[str], Result], together: int) -> Iterator[Result]:
+        """Yield what is made of the files, in their order; so many are in work while the one before them is looked at."""
+        coming: deque[Future[Result]] = deque()
+        for path in self._paths:
+            coming.append(self._pool.submit(work, path))
             if len(coming) > together:
                 yield coming.popleft().result()
         while coming:

@@ -144,8 +144,8 @@ def read_snapshot(store: OpenedStore, name: str) -> Snapshot:
     return known[name]
 
 
-def create_snapshot(store: OpenedStore, name: str, selection: Selection, made_by: str) -> tuple[Snapshot, bool]:
-    """Freeze the current rows under a name, and return the snapshot and whether it is new.
+def create_snapshot(store: OpenedStore, name: str, selection: Selection, made_by: str) -> tuple[Snapshot, bool, View]:
+    """Freeze the current rows under a name, and return the snapshot, whether it is new, and its rows.
 
     Raises:
         InputError: the name is not usable, or taken by other content; the selection names what is not there, or holds no rows.
@@ -156,10 +156,10 @@ def create_snapshot(store: OpenedStore, name: str, selection: Selection, made_by
             f"{name!r} cannot name a snapshot: use 1 to 64 letters, digits, dots, hyphens and underscores, a letter or digit "
             f"first, and not {AUTOMATIC}, which begins those that commands record by themselves",
         )
-    fresh = _freeze(store, name, _checked(store, selection), made_by)
+    fresh, view = _freeze(store, name, _checked(store, selection), made_by)
     if not any(frozen.rows for frozen in fresh.tables.values()):
         raise InputError("empty_snapshot", f"nothing to freeze as {name}: the store has no such rows")
-    return _record(store, fresh)
+    return *_record(store, fresh), view
 
 
 def automatic_snapshot(store: OpenedStore, made_by: str) -> Snapshot:
@@ -171,7 +171,7 @@ def automatic_snapshot(store: OpenedStore, made_by: str) -> Snapshot:
         then = [(name, known.tables[name].pin.sequence) for name in content if name in known.tables]
         if known.automatic and then == now:
             return known
-    fresh = _freeze(store, AUTOMATIC, Selection(), made_by)
+    fresh, _ = _freeze(store, AUTOMATIC, Selection(), made_by)
     return _record(store, replace(fresh, name=f"{AUTOMATIC}{fresh.content_digest[:12]}"))[0]
 
 
@@ -211,13 +211,14 @@ def _pinned_tables(store: OpenedStore) -> list[str]:
     return [*content, *(name for name in store.table_names() if name not in {*content, TABLE})]
 
 
-def _freeze(store: OpenedStore, name: str, selection: Selection, made_by: str) -> Snapshot:
-    """Return the snapshot of the rows as they are now."""
+def _freeze(store: OpenedStore, name: str, selection: Selection, made_by: str) -> tuple[Snapshot, View]:
+    """Return the snapshot of the rows as they are now, and these rows."""
     now = store.view()
     pins = {table: pin for table in _pinned_tables(store) if (pin := now.pin(table)) is not None}
-    tables, named = measure(store.view(pins, selection), pins)
+    view = store.view(pins, selection)
+    tables, named = measure(view, pins)
     digest = content_digest({table: (frozen.rows, frozen.digest) for table, frozen in tables.items()})
-    return Snapshot(name, 0, made_by, selection, tables, named, digest)
+    return Snapshot(name, 0, made_by, selection, tables, named, digest), view
 
 
 def _checked(store: OpenedStore, selection: Selection) -> Selection:

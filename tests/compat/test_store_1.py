@@ -70,7 +70,7 @@ def test_it_is_written_to_and_frozen(store: Path, tmp_path: Path) -> None:
     for name in contracts.table_names():
         columns = {field.name for field in DeltaTable(opened.location.table_uri(name)).schema().fields}
         assert columns == set(contracts.table(name).arrow().names)
-    snapshot, _ = create_snapshot(opened, "first", Selection(), "test")
+    snapshot, *_ = create_snapshot(opened, "first", Selection(), "test")
     document = extract_json(write_archive(tmp_path / "archive"), store, code=3)
     assert (document["cases"], document["failed"], document["awaiting_mask"]) == (4, 1, 1)
     again = FeatureStore(str(store))

@@ -24,8 +24,7 @@ def create(url: str, name: str, selection: Selection) -> Document:
         StorageError, FormatError: as `FeatureStore.open_for_writing`.
     """
     store = FeatureStore.open_for_writing(url, existing=True)
-    snapshot, created = create_snapshot(store, name, selection, "snapshot create")
-    view = snapshot.view(store)
+    snapshot, created, view = create_snapshot(store, name, selection, "snapshot create")
     images, patients = view.fingerprints("volumes", IMAGE), view.fingerprints("cases", PATIENT)
     return {
         "command": "snapshot create",

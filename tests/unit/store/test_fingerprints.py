@@ -84,6 +84,28 @@ def test_sets_and_newest_rows_are_those_of_dicts(alike: bool) -> None:
     assert newest_of(keys[:0], sequences[:0]).tolist() == []
 
 
+@pytest.mark.parametrize("sampled", [1, 4, 64])
+def test_keys_in_files_of_another_order_and_with_gaps_are_found(monkeypatch: pytest.MonkeyPatch, sampled: int) -> None:
+    monkeypatch.setattr(module, "SAMPLED", sampled)
+    draw = np.random.default_rng(2)
+    for _ in range(200):
+        count = int(draw.integers(1, 120))
+        keys = draw.integers(0, 3 * count, (count, 2)).astype(np.uint64)
+        cuts = np.sort(draw.integers(0, count, draw.integers(0, 6)))
+        files = np.split(keys[draw.random(count) > draw.choice([0, 0.03, 0.5])], cuts)
+        others = np.concatenate([files[place] for place in draw.permutation(len(files))])
+        among = set(map(tuple, others.tolist()))
+        assert are_among(keys, others).tolist() == [key in among for key in map(tuple, keys.tolist())]
+        among = set(map(tuple, keys.tolist()))
+        assert are_among(others, keys).tolist() == [key in among for key in map(tuple, others.tolist())]
+
+
+def test_files_in_another_order_are_found_by_a_few_of_their_rows() -> None:
+    keys = np.random.default_rng(3).integers(0, 2**64, (20 * module.SAMPLED, 2), np.uint64)
+    others = np.concatenate(np.split(keys, 7 * module.SAMPLED * np.arange(1, 3))[::-1])
+    assert module._among_shifted(keys, others).all()
+
+
 def test_a_process_keeps_its_keys() -> None:
     """Longer texts do not change what short ones give."""
     before = fingerprints_of(pa.table({"a": ["short"]}), ["a"])

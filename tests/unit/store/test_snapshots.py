@@ -108,7 +108,7 @@ def test_short_retention_takes_nothing_that_a_snapshot_needs(store: FeatureStore
 
 
 def test_a_name_is_given_once(store: FeatureStore) -> None:
-    first, new = create_snapshot(store, "first", EVERYTHING, "test")
+    first, new, _ = create_snapshot(store, "first", EVERYTHING, "test")
     assert not new
     assert first.revision == 0
     with pytest.raises(InputError, match="choose another name") as raised:
@@ -142,7 +142,7 @@ def test_of_two_at_once_under_one_name_the_first_counts(store: FeatureStore, mon
 
 def test_a_selection_restricts_what_is_read(store: FeatureStore) -> None:
     chosen = Selection(centers=("B",), spec_ids=(OTHER_SPEC.spec_id,), rois=("hematoma",))
-    snapshot, _ = create_snapshot(store, "b", chosen, "test")
+    snapshot, *_ = create_snapshot(store, "b", chosen, "test")
     assert snapshot.selection.spec_ids == tuple(sorted((OTHER_SPEC.spec_id, VOLUME_SPEC.spec_id)))
     assert snapshot.named_specs == tuple(sorted((OTHER_SPEC.spec_id, VOLUME_SPEC.spec_id, EMBEDDING_SPEC.spec_id)))
     assert {name: frozen.rows for name, frozen in snapshot.tables.items() if frozen.rows} == {
@@ -172,7 +172,7 @@ def test_a_selection_of_found_outlines_leaves_those_of_people_and_no_other_metho
     # Of an image that is not the case's any more.
     stale = {**case, "case_key": "B/3", "case_id": "3", "image_digest": "another", "outline_spec_id": ours.spec_id}
     store.table("outlines").append([row("outlines", **stale)])
-    snapshot, _ = create_snapshot(store, "found", Selection(centers=("B",), spec_ids=(ours.spec_id,)), "test")
+    snapshot, *_ = create_snapshot(store, "found", Selection(centers=("B",), spec_ids=(ours.spec_id,)), "test")
     assert ours.spec_id in snapshot.named_specs
     assert others.spec_id not in snapshot.named_specs
     rois = {"B/1/hematoma/A/1", "B/3/hematoma/A/1", f"B/1/hematoma/{ours.spec_id}/1"}

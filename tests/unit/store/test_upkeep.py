@@ -134,7 +134,7 @@ def test_what_snapshots_and_open_readers_need_stays(tmp_path: Path) -> None:
     # Narrow tables alone: what holds for one holds for all.
     for number in range(2):
         add_cases(store, case_rows(store, number, specs=()))
-    snapshot, _ = create_snapshot(store, "frozen", Selection(), "test")
+    snapshot, *_ = create_snapshot(store, "frozen", Selection(), "test")
     frozen = FeatureStore(str(tmp_path)).rois(snapshot="frozen")
     add_cases(store, case_rows(store, 2, specs=()))
     opened = FeatureStore(str(tmp_path)).table("rois").dataset()
