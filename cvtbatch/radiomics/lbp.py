@@ -181,8 +181,7 @@ def _sample(
                             line[t] = seen[t] * wz * wy
             start, end = x_places[v, 0, x], x_places[v, 3, x + length - 1]
             if end - start == length + 2 and x_places[v, 3, x] - start == 3:
-                for a in range(0, 16, 4):
-                    _add_lines(sampled, lines, a, start - begin, x_weights[v], x)
+                _add_lines(sampled, lines, start - begin, x_weights[v], x)
             else:
                 for line in lines:
                     _add_line_at(sampled[:length], line, x_weights[v], x_places[v], x, begin)
@@ -215,24 +214,24 @@ def _sample(
 
 @compiled
 def _add_lines(
-    total: NDArray[np.float64], lines: NDArray[np.float64], first: int, off: int, weights: NDArray[np.float64], x: int
+    total: NDArray[np.float64], lines: NDArray[np.float64], off: int, weights: NDArray[np.float64], x: int
 ) -> None:  # pragma: no cover - compiled
-    """Add, for each sample of a run at x, four weighted neighbours along x of each of four lines, one after the other.
+    """Add, for each sample of a run at x, four weighted neighbours along x of each of 16 lines, one after the other.
 
     Args:
-        first: of the four lines.
-        off: the place in them of the first sample's first neighbour.
+        off: the place in the lines of the first sample's first neighbour.
     """
     n = len(total)
     w0, w1, w2, w3 = weights[0, x : x + n], weights[1, x : x + n], weights[2, x : x + n], weights[3, x : x + n]
-    a, b, c, d = lines[first, off:], lines[first + 1, off:], lines[first + 2, off:], lines[first + 3, off:]
-    for t in range(n):
-        s = total[t]
-        s = s + a[t] * w0[t] + a[t + 1] * w1[t] + a[t + 2] * w2[t] + a[t + 3] * w3[t]
-        s = s + b[t] * w0[t] + b[t + 1] * w1[t] + b[t + 2] * w2[t] + b[t + 3] * w3[t]
-        s = s + c[t] * w0[t] + c[t + 1] * w1[t] + c[t + 2] * w2[t] + c[t + 3] * w3[t]
-        s = s + d[t] * w0[t] + d[t + 1] * w1[t] + d[t + 2] * w2[t] + d[t + 3] * w3[t]
-        total[t] = s
+    for first in range(0, 16, 4):
+        a, b, c, d = lines[first, off:], lines[first + 1, off:], lines[first + 2, off:], lines[first + 3, off:]
+        for t in range(n):
+            s = total[t]
+            s = s + a[t] * w0[t] + a[t + 1] * w1[t] + a[t + 2] * w2[t] + a[t + 3] * w3[t]
+            s = s + b[t] * w0[t] + b[t + 1] * w1[t] + b[t + 2] * w2[t] + b[t + 3] * w3[t]
+            s = s + c[t] * w0[t] + c[t + 1] * w1[t] + c[t + 2] * w2[t] + c[t + 3] * w3[t]
+            s = s + d[t] * w0[t] + d[t + 1] * w1[t] + d[t + 2] * w2[t] + d[t + 3] * w3[t]
+            total[t] = s
 
 
 @compiled
