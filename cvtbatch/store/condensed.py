@@ -9,6 +9,9 @@ import pyarrow as pa
 
 from cvtbatch.store.fingerprints import ROWS_TOGETHER, Fingerprints, Key, fingerprints_by
 
+# Of a stack; most stores have no more.
+ROWS_AT_FIRST = 2**21
+
 Places = npt.NDArray[np.int64]
 
 
@@ -68,7 +71,8 @@ class _Stack:
     the end. It is a new one each time, of which NumPy asks the system for large pages; one that grows in place has small ones."""
 
     def __init__(self) -> None:
-        self._rows, self._count = np.empty((2**13, 2), np.uint64), 0
+        # What is not written to is no memory yet.
+        self._rows, self._count = np.empty((ROWS_AT_FIRST, 2), np.uint64), 0
 
     def add(self, part: Fingerprints) -> None:
         end = self._count + len(part)
