@@ -76,8 +76,8 @@ def run_batch(pickled: bytes, versions: Mapping[str, str] | None = None) -> Batc
     if differing := earlier if versions is None else differing_versions(versions, ours):
         raise ResourceError(
             "worker_version",
-            f"a worker has another version than the command that it works for: {', '.join(differing)}",
-            worker.address,
+            f"worker {worker.address} has another version than the command that it works for: {', '.join(differing)}; install "
+            "the same on every machine, and run again: what was committed is safe",
         )
     batch: Batch[object, Result] = pickle.loads(pickled)
     started = time.monotonic()

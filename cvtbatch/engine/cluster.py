@@ -23,14 +23,12 @@ class Cluster:
         description: for people and the `runs` table; names no host.
         threads: that a library may use in each worker process; None for as many as it likes.
         dashboard: where Dask's dashboard is, if this process serves one.
-        on_notice: called with what the user should know of workers.
     """
 
     client: "Client | None"
     description: str
     threads: int | None
     dashboard: str | None = None
-    on_notice: Callable[[str], None] = lambda _: None
 
     @property
     def inline(self) -> bool:
@@ -59,7 +57,7 @@ def open_cluster(
     Args:
         config: a number is that of processes on this machine; 0 for none but this one.
         gpus: of this machine, as CUDA_VISIBLE_DEVICES names them; local processes own one each.
-        on_notice: called with what is waited for, where that may take long, with what is compiled, and with workers turned away.
+        on_notice: called with what is waited for, where that may take long, and with what is compiled.
 
     Raises:
         InputError: a connection beyond this machine would not be encrypted, or certificates cannot be used.
@@ -76,15 +74,14 @@ def open_cluster(
 
         with connect(config, on_notice) as client:
             follow_workers(client, on_notice, elsewhere=True)
-            yield Cluster(client, config.description, threads=1, on_notice=on_notice)
+            yield Cluster(client, config.description, threads=1)
     else:
         require("a cluster on Slurm needs", "cryptography")
         from cvtbatch.engine.slurm import start_jobs
 
         with start_jobs(config, on_notice) as (client, dashboard):
             follow_workers(client, on_notice, elsewhere=True)
-            shown = dashboard if installed("bokeh") else None
-            yield Cluster(client, config.description, threads=1, dashboard=shown, on_notice=on_notice)
+            yield Cluster(client, config.description, threads=1, dashboard=dashboard if installed("bokeh") else None)
 
 
 @contextmanager
@@ -103,5 +100,4 @@ def _open_local(config: LocalWorkers, gpus: Sequence[str], on_notice: Callable[[
             f"{workers} local process{'es' if workers > 1 else ''}",
             threads=max(1, (os.cpu_count() or 1) // workers),
             dashboard=client.dashboard_link if config.dashboard and installed("bokeh") else None,
-            on_notice=on_notice,
         )

@@ -32,11 +32,11 @@ def run(
         outcomes; closed before their end, what is in flight is given up.
 
     Raises:
-        ResourceError: the scheduler went away, there has been no worker for too long, or the first to answer is of another version.
+        ResourceError: the scheduler went away, or there has been no worker for too long.
     """
     if cluster.client is None:
         return run_inline(function, items)
-    return run_on_workers(cluster.client, function, items, resource, limit_s, on_wait, cluster.on_notice)
+    return run_on_workers(cluster.client, function, items, resource, limit_s, on_wait)
 
 
 def run_inline(

@@ -37,7 +37,6 @@ class Pool:
         self._workers: dict[str, dict[str, Any]] = {}
         self._seen: dict[str, float] = {}
         self._silent_s: dict[str, float] = {}
-        self._turned_away: set[str] = set()
         self._asked_at = self._answered_at = time.monotonic()
         self._answer = self._ask()
 
@@ -59,23 +58,6 @@ class Pool:
             if _slots(worker, self._resource)
             and (worker["memory_limit"] >= limit_bytes if worker["memory_limit"] else address not in refused)
         ]
-
-    def turn_away(self, address: str) -> bool:
-        """Have the scheduler give a worker no more tasks; returns whether it is the first of its host.
-
-        It is not ended: what supervises it would start it again, for as long as the run lasts.
-        """
-        if address in self._turned_away:
-            return False
-        known = _host(address) in map(_host, self._turned_away)
-        self._turned_away.add(address)
-        self._workers.pop(address, None)
-        self._in_background(
-            self._scheduler.retire_workers(
-                workers=[address], close_workers=False, remove=False, stimulus_id="cvtbatch-turned-away"
-            )
-        )
-        return not known
 
     def wait_for_answer(self) -> None:
         """Wait for the first answer.
@@ -123,7 +105,7 @@ class Pool:
             for address, worker in workers.items()
         }
         self._seen = {address: worker["last_seen"] for address, worker in workers.items()}
-        self._workers = {address: worker for address, worker in workers.items() if address not in self._turned_away}
+        self._workers = workers
         patience_s = max(SILENT_SECONDS, 10 * heartbeat_interval(len(workers)))
         silent = [address for address, silent_s in self._silent_s.items() if silent_s > patience_s]
         if silent:
@@ -150,10 +132,6 @@ def _slots(worker: dict[str, Any], resource: str | None) -> int:
     if worker["status"] != "running":
         return 0
     return int(worker["nthreads"] if resource is None else worker["resources"].get(resource, 0))
-
-
-def _host(address: str) -> str:
-    return address.rpartition(":")[0]
 
 
 def scheduler_lost(why: str) -> ResourceError:

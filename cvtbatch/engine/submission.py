@@ -72,7 +72,6 @@ def run_on_workers(
     resource: str | None = None,
     limit_s: Callable[[Item], float | None] = lambda _: None,
     on_wait: Callable[[str], None] = lambda _: None,
-    on_notice: Callable[[str], None] = lambda _: None,
 ) -> Generator[Outcome[Item, Result], None, None]:
     """Call the function on every item, on the workers of a client; outcomes come as they are ready.
 
@@ -82,12 +81,11 @@ def run_on_workers(
         resource: go only to workers that advertise it; an item takes one of it.
         limit_s: how long an item may take, in seconds; None for as long as it likes.
         on_wait: called about twice a second while nothing is ready, with what is wrong, or an empty text; may raise.
-        on_notice: called with workers that are turned away.
 
     Raises:
-        ResourceError: the scheduler went away, there has been no worker for too long, or the first to answer is of another version.
+        ResourceError: the scheduler went away, or there has been no worker for too long.
     """
-    run = _Run(client, function, resource, limit_s, on_wait, on_notice)
+    run = _Run(client, function, resource, limit_s, on_wait)
     try:
         yield from run.outcomes(items)
     finally:
@@ -102,10 +100,9 @@ class _Run(Generic[Item, Result]):
         resource: str | None,
         limit_s: Callable[[Item], float | None],
         on_wait: Callable[[str], None],
-        on_notice: Callable[[str], None],
     ) -> None:
         self.client, self.function, self.resource = client, function, resource
-        self.limit_s, self.on_wait, self.on_notice = limit_s, on_wait, on_notice
+        self.limit_s, self.on_wait = limit_s, on_wait
         # A key that this client has used before would give that task's result.
         self.name = f"items-{uuid.uuid4().hex[:8]}"
         self.pool = Pool(client, resource)
@@ -119,7 +116,6 @@ class _Run(Generic[Item, Result]):
         self.expired_where: dict[int, str] = {}
         self.ended_workers: set[str] = set()
         self.sent = 0
-        self.any_worked = False
         self.item_seconds = TASK_SECONDS
         self.worked_at = time.monotonic()
         client.subscribe_topic(self.name, self._on_event)
@@ -220,7 +216,6 @@ class _Run(Generic[Item, Result]):
             yield from self._on_error(task, answer, alone)
             return
         if answer.results:
-            self.any_worked = True
             newest = answer.seconds / len(answer.results)
             self.item_seconds += NEWEST * (newest - self.item_seconds)
         for entry, result in zip(task.entries, answer.results, strict=False):
@@ -245,9 +240,8 @@ class _Run(Generic[Item, Result]):
 
         if not isinstance(error, KilledWorker):
             _raise_if_scheduler_lost(error)
-            self._on_other_version(error)
-            self.requeued.extend(task.entries)
-            return
+            _raise_if_worker_old(error)
+            raise error
         ran_s = time.monotonic() - task.sent_at
         worker_ended = error.last_worker.address in self.ended_workers
         for entry in task.entries:
@@ -266,24 +260,6 @@ class _Run(Generic[Item, Result]):
                 case Retry.LOST:
                     yield Lost(entry.item, entry.attempts.losses)
 
-    def _on_other_version(self, error: BaseException) -> None:
-        """Turn a worker of another version away where others work; raise where none has yet, and any other error.
-
-        A weekend's run does not end because a machine joins that was not updated; what is wrong with all is told at once.
-        """
-        # What workers of 0.2.0 and before call a batch by has no versions to look at.
-        if isinstance(error, TypeError) and str(error).startswith(f"{run_batch.__name__}() "):
-            error = ResourceError("worker_version", "a worker has an earlier version of cvtbatch than this command")
-        if not isinstance(error, ResourceError) or error.kind != "worker_version":
-            raise error
-        if not self.any_worked or not error.private:
-            way_out = "install the same on every machine, and run again: what was committed is safe"
-            raise ResourceError(error.kind, f"{error.message}; {way_out}", error.private)
-        if self.pool.turn_away(error.private):
-            self.on_notice(
-                f"{error}: it gets no work until it is updated and started again; the run goes on with the others"
-            )
-
 
 def _raise_if_scheduler_lost(error: BaseException) -> None:
     from concurrent.futures import CancelledError
@@ -292,3 +268,13 @@ def _raise_if_scheduler_lost(error: BaseException) -> None:
 
     if isinstance(error, asyncio.CancelledError | CancelledError | CommClosedError):
         raise scheduler_lost(str(error)) from None
+
+
+def _raise_if_worker_old(error: BaseException) -> None:
+    # What workers of 0.2.0 and before call a batch by has no versions to look at.
+    if isinstance(error, TypeError) and str(error).startswith(f"{run_batch.__name__}() "):
+        raise ResourceError(
+            "worker_version",
+            "a worker has an earlier version of cvtbatch than this command; install the same on every machine, and run again: what "
+            "was committed is safe",
+        ) from None
