@@ -52,10 +52,8 @@ _CONTRAST_WORDS = re.compile(
     r"\b(CTA|CTV|ANGIO\w*|VENOGR\w*|PHLEBOGR\w*|(POST|WITH)[ -]?CONTRAST|ARTERIAL|VENOUS|KM)\b|C\+"
 )
 # "ohne KM" says the contrary; "mit und ohne KM" does not.
-_NEGATED = re.compile(
-    rf"(?<![/+&])(?<![/+&] )(?<!\bUND )(?<!\bAND )\b(OHNE|O|VOR|KEINE?|NO|NON|W/?O|PRE|SANS|SENZA|SIN|SEM)[ .-]*"
-    rf"({_CONTRAST_WORDS.pattern})"
-)
+_NEGATED = re.compile(rf"\b(OHNE|O\.?|VOR|KEINE?|NO|NON|W/?O|PRE|SANS|SENZA|SIN|SEM)[ -]*({_CONTRAST_WORDS.pattern})")
+_GIVEN_TOO = re.compile(r"\b(MIT|M|NACH|WITH|W(?!/?O\b)|POST|AFTER)\b")
 _OVERLAY_BIT_POSITION = 0x0102
 # Functional groups that describe a slice; those of converted attributes are what a legacy series said of it.
 _MACROS = (
@@ -277,7 +275,9 @@ def hints_at_contrast(
     if agent is not None and names_contrast(agent):
         return True
     words = " ".join(description).upper().replace("_", " ")
-    if lists_agents or _CONTRAST_WORDS.search(_NEGATED.sub("", words)) or "ANGIO" in image_type:
+    if not _GIVEN_TOO.search(words):
+        words = _NEGATED.sub("", words)
+    if lists_agents or _CONTRAST_WORDS.search(words) or "ANGIO" in image_type:
         return True
     return None if agent is None else False
 

@@ -11,7 +11,7 @@ import pydicom
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Vector
 from cvtbatch.ingest.dicom_references import Reference, read_references
-from cvtbatch.ingest.outlines import Segment, choose_segment, require_own_numbers
+from cvtbatch.ingest.outlines import Segment, choose_segment, require_own_number
 from cvtbatch.manifest import RoiSource
 
 STRUCTURE_SET_STORAGE = "1.2.840.10008.5.1.4.1.1.481.3"
@@ -59,13 +59,13 @@ def parse_contours(dataset: pydicom.Dataset, roi: RoiSource) -> tuple[Contours, 
     """
     if "StructureSetROISequence" not in dataset or "ROIContourSequence" not in dataset:
         raise InputError("unreadable_file", "the structure set has no ROIs or no contours: damaged or truncated")
-    require_own_numbers([int(item.ROINumber) for item in dataset.StructureSetROISequence], "ROIs")
-    require_own_numbers([int(item.ReferencedROINumber) for item in dataset.ROIContourSequence], "ROIs' contours")
     described = {int(item.ROINumber): item for item in dataset.StructureSetROISequence}
     drawn = {int(item.ReferencedROINumber): item.get("ContourSequence") or () for item in dataset.ROIContourSequence}
     numbers = [number for number in described if drawn.get(number)]
     segments = [Segment(number, str(described[number].get("ROIName") or "")) for number in numbers]
     number = numbers[choose_segment(segments, roi)]
+    require_own_number(number, [int(item.ROINumber) for item in dataset.StructureSetROISequence], "ROIs")
+    require_own_number(number, [int(item.ReferencedROINumber) for item in dataset.ROIContourSequence], "ROIs' contours")
     contours = [_contour(item) for item in drawn[number]]
     closed = tuple(contour for contour in contours if contour is not None)
     if not closed:

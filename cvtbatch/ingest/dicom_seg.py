@@ -19,7 +19,7 @@ from cvtbatch.errors import InputError
 from cvtbatch.geometry import ORTHONORMAL_TOLERANCE, Triple, Vector
 from cvtbatch.ingest.dicom_references import Reference, read_references
 from cvtbatch.ingest.jpeg import BY_GDCM, FrameFormat, JpegDecoder
-from cvtbatch.ingest.outlines import Segment, choose_segment, require_own_numbers
+from cvtbatch.ingest.outlines import Segment, choose_segment, require_own_number
 from cvtbatch.ingest.planes import usable_step
 from cvtbatch.manifest import RoiSource
 
@@ -89,8 +89,8 @@ def parse_frames(dataset: pydicom.Dataset, roi: RoiSource) -> Frames:
     # Number 0 of a label map is its background.
     listed = [item for item in dataset.SegmentSequence if int(item.SegmentNumber) > 0]
     segments = [Segment(int(item.SegmentNumber), str(item.get("SegmentLabel") or "")) for item in listed]
-    require_own_numbers([segment.number for segment in segments], "segments")
     number = segments[choose_segment(segments, roi)].number
+    require_own_number(number, [segment.number for segment in segments], "segments")
     kind = str(dataset.get("SegmentationType", ""))
     if kind not in {"BINARY", "FRACTIONAL", "LABELMAP"}:
         raise InputError("unsupported_mask", "the segmentation is none of BINARY, FRACTIONAL and LABELMAP")

@@ -199,7 +199,7 @@ def parse_nifti_header(data: bytes) -> NiftiHeader:
             "detached_data", "the NIfTI file is a header whose voxels lie in another file, or of the Analyze format"
         )
 
-    if not header["vox_offset"] >= layout.single_vox_offset:
+    if not header["vox_offset"] >= layout.sizeof_hdr:
         raise InputError(
             "unreadable_file",
             f"the voxels of the NIfTI file begin at byte {header['vox_offset']:g}, within its header: damaged",

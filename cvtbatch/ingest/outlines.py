@@ -128,14 +128,13 @@ def skips_slices(mask_zyx: npt.NDArray[np.uint8]) -> bool:
     )
 
 
-def require_own_numbers(numbers: Sequence[int], what: str) -> None:
+def require_own_number(number: int, numbers: Sequence[int], what: str) -> None:
     """Refuse a DICOM object in which a number stands for two: of whom the pixels or contours are that name it cannot be told.
 
     Raises:
         InputError: `unreadable_file`.
     """
-    if len(set(numbers)) < len(numbers):
-        number = next(number for number in numbers if numbers.count(number) > 1)
+    if numbers.count(number) > 1:
         raise InputError(
             "unreadable_file",
             f"number {number} stands for {numbers.count(number)} {what} of the mask file: which is meant cannot be told; write it "

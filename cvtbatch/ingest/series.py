@@ -91,7 +91,10 @@ class Candidates:
             InputError: there are several, another part of its series continues it, or a file of its series lacks its pixels.
         """
         named = {stack.series_uid for stack in self.left}
-        _require_pixels([header for part in self.parts if part.series_uid in named for header in part.slices])
+        derived = any(stack.slices[0].is_derived for stack in self.left)
+        # A derived object beside original slices, which has no pixels, is none of them.
+        own = [part for part in self.parts if part.series_uid in named and (derived or not part.slices[0].is_derived)]
+        _require_pixels([header for part in own for header in part.slices])
         if len(self.left) > 1:
             raise _tie(self.left)
         [stack] = self.left
@@ -246,12 +249,13 @@ def _require_pixels(slices: Sequence[SliceHeader]) -> None:
 def _is_part(other: Stack, chosen: Stack) -> bool:
     """Say whether parallel slices may be what another stack of their series lacks.
 
-    Enough for a head, they may be another volume, which has slices where the other has them: a part has none.
+    Enough for a head, they may be another volume, which has slices where the other has them: a part has few.
     """
     if not other.has_enough():
         return _completes(other.depths_mm, chosen.depths_mm) or _continues(other.depths_mm, chosen.depths_mm)
     gap = typical_gap(chosen.depths_mm)
-    return bool(_APART * gap < _nearest_mm(other.depths_mm, chosen.depths_mm).min() <= WIDE_GAP * gap)
+    away_mm = _nearest_mm(other.depths_mm, chosen.depths_mm)
+    return bool(np.median(away_mm) > _APART * gap and away_mm.min() <= WIDE_GAP * gap)
 
 
 def _continues(depths_mm: Vector, chosen_mm: Vector) -> bool:

@@ -23,7 +23,7 @@ CENTER, ONSET = "center", "onset"
 # Day first where dots stand between the numbers, as wherever dates are written so.
 _DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?:,?[ T]+(\d{1,2}:\d{2}(?::\d{2})?))?")
 # Of ISO 8601 what nobody reads otherwise: `fromisoformat` takes weeks too, and 03,05 for 3 hours and 50 ms.
-_ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:?\d\d(?::?\d\d(?:\.\d+)?)?)?", re.ASCII)
+_ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt_ ]\d\d(?::?\d\d(?::?\d\d(?:[.,]\d+)?)?)?)?", re.ASCII)
 # Ids of a table that are looked for within those of studies.
 _COMPARED = 20
 # A centre, empty where the table does not name any, and a patient's id.

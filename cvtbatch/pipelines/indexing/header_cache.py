@@ -91,15 +91,15 @@ class HeaderCache:
         self._database.close()
 
     def _opened(self) -> sqlite3.Connection | None:
-        """Return the database, None where it is damaged or of another version."""
+        """Return the database, without the headers of another version; None where it is damaged."""
         database = sqlite3.connect(self._path, timeout=1.0, isolation_level=None)
         try:
             [[version]] = database.execute("PRAGMA user_version")
             database.execute("PRAGMA synchronous = OFF")
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
             if version not in {0, _VERSION}:
-                database.close()
-                return None
+                # What was written into manifests stays known: else rows that a person deleted would come back.
+                database.executescript("DROP TABLE IF EXISTS folders; DROP TABLE IF EXISTS parts;")
             database.executescript(f"{_TABLES} PRAGMA user_version = {_VERSION};")
         except sqlite3.OperationalError:
             database.close()

@@ -122,10 +122,23 @@ def test_words_for_no_agent(text: str) -> None:
                 "HEAD C+",
             )
         ),
-        *((text, True) for text in ("vor und nach KM", "nativ ohne KM + CTA", "CT venography")),
+        *(
+            (text, True)
+            for text in ("vor und nach KM", "nativ ohne KM + CTA", "CT venography", "NO. CTA", "PRE POST CONTRAST")
+        ),
+        *((text, True) for text in ("mit u. ohne KM", "m.u.o. KM", "mit, ohne KM", "mit-ohne KM", "W/O WITH CONTRAST")),
         *(
             (text, None)
-            for text in ("Kopf nativ", "Kopf ohne KM", "Kopf_ohne_KM", "o. KM", "vor KM", "non-CTA", "WITHOUT CONTRAST")
+            for text in (
+                "Kopf nativ",
+                "Kopf ohne KM",
+                "Kopf_ohne_KM",
+                "o. KM",
+                "vor KM",
+                "non-CTA",
+                "WITHOUT CONTRAST",
+                "nativ/ohne KM",
+            )
         ),
     ],
 )

@@ -167,12 +167,14 @@ def test_selection_by_name_and_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sequence", ["StructureSetROISequence", "ROIContourSequence"])
 def test_a_number_that_stands_for_two_rois_is_refused(tmp_path: Path, sequence: str) -> None:
     """The last would stand for both: a part of the contours, or those of another name."""
-    path = write_structure_set(tmp_path / "rt.dcm", {"blood": [(CLOSED, square(10, 20, z)) for z in (4.0, 8.0, 12.0)]})
+    contours = [(CLOSED, square(10, 20, z)) for z in (4.0, 8.0, 12.0)]
+    path = write_structure_set(tmp_path / "rt.dcm", {"blood": contours, "couch": contours[:1]})
     dataset = pydicom.dcmread(path)
     dataset[sequence].value.append(dataset[sequence].value[0])
     dataset.save_as(path)
-    error = refused(path)
+    error = refused(path, segment="blood")
     assert (error.kind, "number 1 stands for 2" in error.message) == ("unreadable_file", True)
+    assert read(path, segment="couch").voxels_zyx.any()
 
 
 def test_contours_without_an_area_are_ignored_and_flagged(tmp_path: Path) -> None:
