@@ -123,6 +123,8 @@ def _sum_terms(
                 sums[k] = halves[depth, k] + sums[k]
             depth -= 1
         if depth == 0:
+            for k in range(8):
+                sums[k] += 0.0  # of zeros with a sign NumPy's sum has none
             return sums
         for k in range(8):
             halves[depth, k] = sums[k]

@@ -81,9 +81,8 @@ def lay_grid(box: RoiBox, calculation: Calculation, classes: Collection[str] = T
         raise InputError("roi_too_long", f"the ROI's box has {shown} voxels (limit {_LONGEST} along an axis)")
     border = max(calculation.distances)
     n_planes, n_rows, n_columns = (size + 2 * border for size in box.shape)
-    n_columns = max(
-        n_columns, SIDE + border
-    )  # a neighbour in another row is no nearer than as many as are compared side by side
+    # A neighbour in another row is no nearer than as many as are compared side by side; boxes narrow in x pay for it.
+    n_columns = max(n_columns, SIDE + border)
     z, y, x = (axis - low + border for axis, low in zip(box.index, box.lower, strict=True))
     positions = (z * n_rows + y) * n_columns + x
     along = np.array([n_rows * n_columns, n_columns, 1])
@@ -97,9 +96,12 @@ def lay_grid(box: RoiBox, calculation: Calculation, classes: Collection[str] = T
     size = n_planes * n_rows * n_columns + SIDE
     voxels, spans = positions.astype(np.uint64), _lay_spans(positions)
     places = (voxels - np.repeat(spans[:, 2], np.diff(spans[:, :2])[:, 0].astype(np.int64))).astype(np.uint32)
-    neighbours, adjacent = _count_neighbours(voxels, places, spans, steps, size)
+    few = 2 * len(steps) <= np.iinfo(np.uint16).max
+    inside = np.zeros(size, np.uint16) if few else np.zeros(size, np.uint32)
+    inside[positions] = 1
+    neighbours, adjacent = _count_neighbours(places, spans, steps, inside)
     if calculation.distances != (1,):
-        _, adjacent = _count_neighbours(voxels, places, spans, line_steps, size)
+        _, adjacent = _count_neighbours(places, spans, line_steps, inside)
     with_lines = [
         bool(found) or lines_along((z, y, x), angle) for found, angle in zip(adjacent, line_angles, strict=True)
     ]
@@ -138,21 +140,21 @@ def _too_thin(box: RoiBox, calculation: Calculation) -> str:
 
 @compiled
 def _count_neighbours(
-    positions: NDArray[np.uint64],
     places: NDArray[np.uint32],
     spans: NDArray[np.uint64],
     steps: NDArray[np.int64],
-    size: int,
+    inside: NDArray[np.unsignedinteger],
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:  # pragma: no cover - compiled
-    """Return each voxel's neighbours in the ROI, and the adjacent pairs along each angle."""
-    inside = zeros(size, np.uint16)
-    for position in positions:
-        inside[position] = 1
-    neighbours, adjacent = empty(len(positions), np.int32), zeros(len(steps), np.int64)
+    """Return each voxel's neighbours in the ROI, and the adjacent pairs along each angle.
+
+    Args:
+        inside: 1 in the ROI, else 0, in a type that holds the number of all neighbours.
+    """
+    neighbours, adjacent = empty(len(places), np.int32), zeros(len(steps), np.int64)
     widest = np.int64(0)
     for s in range(len(spans)):
         widest = max(widest, np.int64(spans[s, 3] - spans[s, 2]))
-    total_of = empty(widest, np.uint16)
+    total_of = empty(widest, inside.dtype)
     for s in range(len(spans)):
         start, count = np.int64(spans[s, 2]), np.int64(spans[s, 3] - spans[s, 2])
         here, total = inside[start : start + count], total_of[:count]

@@ -59,7 +59,7 @@ def fill_matrices(
     if "gldm" in classes or "ngtdm" in classes:
         where = grid.positions, grid.places, grid.spans, grid.steps, grid.neighbours
         most = 2 * len(grid.steps) * int(levels[-1])
-        kept = levels.astype(np.uint16) if most <= np.iinfo(np.uint16).max else levels.astype(np.uint32)
+        kept = levels.astype(np.uint16) if most <= np.iinfo(np.uint16).max else levels
         dependences, contrasts = _fill_gldm_and_ngtdm(codes, *where, kept, gldm_a)
     zone_levels, zone_sizes = np.empty(0, np.int64), np.empty(0, np.int64)
     if "glszm" in classes:
@@ -158,7 +158,7 @@ def _fill_gldm_and_ngtdm(
     spans: NDArray[np.uint64],
     steps: NDArray[np.int64],
     neighbours: NDArray[np.int32],
-    levels: NDArray[np.unsignedinteger],
+    levels: NDArray[np.integer],
     gldm_a: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:  # pragma: no cover - compiled
     """Return, by code, voxels by number of dependent neighbours, and summed contrasts.
@@ -254,9 +254,8 @@ def _find_glszm_zones(
                 parent[other] = root
     found_codes, found_sizes = empty(len(positions), np.uint16), zeros(len(positions), np.uint32)
     zones = np.uint32(0)
-    for (
-        position
-    ) in positions:  # from here on the number of its zone takes the place of a voxel's parent, which is its root
+    # From here on the number of its zone takes the place of a voxel's parent, which is its root.
+    for position in positions:
         root = parent[position]
         zone = zones if root == position else parent[root]
         parent[position] = zone

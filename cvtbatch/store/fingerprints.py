@@ -108,6 +108,9 @@ def _among_shifted(keys: Fingerprints, others: Fingerprints) -> npt.NDArray[np.b
     hits = np.flatnonzero(np.asarray(sampled) >= 0)
     shifts = SAMPLED * np.asarray(sampled)[hits].astype(np.int64) - hits
     there = np.zeros(len(keys), np.bool_)
+    # Many are the same key, which lies beside another one each time.
+    if len(hits) > 2 * len(others[::SAMPLED]):
+        return there
     runs = np.split(hits, np.flatnonzero(np.diff(shifts)) + 1) if len(hits) else []
     # Between two runs rows may be of either.
     begins, ends = [0, *(run[-1] + 1 for run in runs[:-1])], [*(run[0] for run in runs[1:]), len(keys)]

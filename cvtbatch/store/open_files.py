@@ -64,7 +64,7 @@ class OpenFiles:
         return self
 
     def parts(self, columns: Sequence[str], together: int, work: Callable[[pa.Table], Result]) -> Iterator[Result]:
-        """Yield what is made of some columns of the rows, file by file, so many of which are in work at a time."""
+        """Yield what is made of some columns of the rows, file by file, one more than so many of which are in work at a time."""
         # An expression does not tell which columns it names, but its text does; a column too many only costs time.
         named, asked = "" if self._where is None else str(self._where), {*columns}
         needed = [name for name in self._schema.names if name in asked or name in named]

@@ -30,13 +30,13 @@ def counted(request):
         shape = (4, 3, 120)
         inside = rng.random(shape) < 0.7
         inside[:, :, 6:112] = False
-    if (
-        request.param == 7
-    ):  # rows as long as several times what is compared in one go, and a neighbour that is nearer than all of it
+    # Rows as long as several times what is compared in one go, and a neighbour that is nearer than all of it.
+    if request.param == 7:
         shape = (2, 3, 150)
         inside = rng.random(shape) < 0.9
     hu = rng.integers(0, 20, shape)
-    if request.param == 8:  # levels of which 26 add up to more than 16 bits hold
+    # Levels of which 26 add up to more than 16 bits hold.
+    if request.param == 8:
         hu[rng.random(shape) < 0.5] += 20_000
     images = sitk.GetImageFromArray(hu.astype(np.int16)), sitk.GetImageFromArray(inside.astype(np.uint8))
     for image in images:
@@ -150,3 +150,11 @@ def test_runs_are_counted_as_far_as_their_lengths_have_columns(extent: int) -> N
     grid = replace(grid, line_steps=grid.line_steps[[along]])
     [runs] = fill_matrices(grid, discretise(values.ravel() * 5, calculation), 0, ("glrlm",)).glrlm
     assert (runs[4095, extent - 1], runs[4095, extent - 4096], runs.sum()) == (1, 1, 2 + 4095)
+
+
+def test_neighbours_at_very_many_distances_are_all_counted() -> None:
+    hu, inside = np.zeros((41, 41, 43), np.int16), np.ones((41, 41, 43), np.uint8)
+    inside[:, :, [0, -1]] = 0
+    box = cut_box(sitk.GetImageFromArray(hu), sitk.GetImageFromArray(inside), Preparation())
+    grid = lay_grid(box, Calculation(bin_width=5.0, distances=tuple(range(1, 21))))
+    assert grid.neighbours[41**3 // 2] == 41**3 - 1 == 68_920
