@@ -114,6 +114,7 @@ def test_a_sheared_sform_is_a_tilted_stack(tmp_path: Path) -> None:
         ({"dim": (3, 32767, 32767, 32767, 1, 1, 1, 1)}, "too_large"),
         ({"dim": (3, 1000, 1000, 1000, 1, 1, 1, 1)}, "unreadable_file"),
         ({"vox_offset": 0.0}, "unreadable_file"),
+        ({"vox_offset": 344.0}, "unreadable_file"),
         ({"datatype": 32}, "not_a_volume"),
         ({"datatype": 128}, "not_a_volume"),
         ({"datatype": 0}, "not_a_volume"),

@@ -217,6 +217,34 @@ def test_parts_of_a_series_that_are_enough_for_a_head_are_missed_too(tmp_path: P
     assert refused(tmp_path / "s", allow_gaps=True).kind == "mixed_series"
 
 
+def test_a_half_that_shares_a_slice_with_the_rest_is_no_volume_of_its_own(tmp_path: Path) -> None:
+    write(tmp_path / "s" / "1", (2.5,) * 34, "one")
+    write(tmp_path / "s" / "2", (2.5,) * 35, "two", ImageType=["DERIVED", "PRIMARY", "AXIAL"])
+    change(tmp_path / "s" / "2", lambda dataset: setattr(dataset, "ImagePositionPatient", _raised(dataset, 85.0)))
+    _join(tmp_path / "s" / "1", tmp_path / "s" / "2")
+    assert refused(tmp_path / "s").kind == "mixed_series"
+
+
+def _raised(dataset: pydicom.Dataset, mm: float) -> list[float]:
+    x, y, z = dataset.ImagePositionPatient
+    return [x, y, z + mm]
+
+
+def test_a_derived_object_without_pixels_is_no_damage_of_original_slices(tmp_path: Path) -> None:
+    hu = write(tmp_path / "s" / "1", HEAD)
+    write(tmp_path / "s" / "2", (5.0,), "sheet", ImageType=["DERIVED", "SECONDARY", "OTHER"])
+    change(tmp_path / "s" / "2", _without_place_and_pixels)
+    _join(tmp_path / "s" / "1", tmp_path / "s" / "2")
+    assert np.array_equal(read_volume(case(tmp_path / "s")).hu_zyx, hu)
+    change(tmp_path / "s" / "2", lambda dataset: setattr(dataset, "ImageType", ["ORIGINAL", "PRIMARY", "AXIAL"]))
+    assert refused(tmp_path / "s").kind == "unreadable_pixels"
+
+
+def _without_place_and_pixels(dataset: pydicom.Dataset) -> None:
+    for tag in ("ImagePositionPatient", "ImageOrientationPatient", "PixelData"):
+        delattr(dataset, tag)
+
+
 def test_a_slice_without_frame_of_reference_stays(tmp_path: Path) -> None:
     hu = write(tmp_path / "s", HEAD)
     change(tmp_path / "s", lambda dataset: delattr(dataset, "FrameOfReferenceUID"), only=[17])

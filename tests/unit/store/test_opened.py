@@ -17,7 +17,8 @@ def test_newer_and_damaged_formats_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="format version 2") as raised:
         FeatureStore.open_for_writing(store.location.path)
     assert raised.value.kind == "store_too_new"
-    for content in ("{", json.dumps({"format": "other"}), "[]"):
+    nobody = json.dumps({**document, "created_by": 5}, indent=2) + "\n"
+    for content in ("{", json.dumps({"format": "other"}), "[]", nobody):
         path.write_text(content)
         with pytest.raises(FormatError) as raised:
             FeatureStore(store.location.path)

@@ -105,7 +105,16 @@ def test_a_patient_may_stand_twice_if_the_rows_agree(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["2024-01-31 14:05", "2024-01-31T14:05:00", "31.01.2024 14:05", "31.1.2024, 14:05", "31.1.2024 14:05:00"]
+    "text",
+    [
+        "2024-01-31 14:05",
+        "2024-01-31T14:05:00",
+        "2024-01-31_14:05",
+        "2024-01-31 14:05:00,000",
+        "31.01.2024 14:05",
+        "31.1.2024, 14:05",
+        "31.1.2024 14:05:00",
+    ],
 )
 def test_the_onset_is_read_and_never_a_value(tmp_path: Path, text: str) -> None:
     table = _table(tmp_path, f"id;age;onset\n7;40;{text}\n8;40;\n")
