@@ -27,6 +27,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -169,8 +170,13 @@ def run_peer(ct: sitk.Image, mask: sitk.Image, python: Path, repeat: int) -> dic
     return {**json.loads(printed.splitlines()[-1]), "images": len(images)}
 
 
-def compare_by_image(ct: sitk.Image, mask: sitk.Image, peer_python: Path, repeat: int) -> None:
-    """Print what an image takes: the peer's, ours on the same images, and on all of the profile; runs of each take turns."""
+def compare_by_image(ml: float, peer_python: Path, repeat: int) -> None:
+    """Print what an image takes: the peer's, ours on the same images, and on all of the profile; runs of each take turns.
+
+    To be called in a new process, as the peer is in one.
+    """
+    ct, mask = head_with_bleed(ml)
+    compute_features(ct, mask, PROFILE)
     same = tuple(image_type for image_type in PROFILE.image_types if image_type.name in PEER_IMAGES)
     sets = {"fast, the same": replace(PROFILE, image_types=same), "fast, the profile's": PROFILE}
     peer, took = run_peer(ct, mask, peer_python, repeat), dict.fromkeys(sets, np.inf)
@@ -216,7 +222,11 @@ def compare(ml: float, repeat: int, peer_python: Path | None) -> None:
         ratio = took["stock, the profile"] / took[name]
         print(ROW.format(name, f"{took[name]:.3f}", f"{ratio:.1f}", f"{peak_mb(compute):.0f}"))
     if peer_python is not None:
-        compare_by_image(ct, mask, peer_python, repeat)
+        process = get_context("spawn").Process(target=compare_by_image, args=(ml, peer_python, repeat))
+        process.start()
+        process.join()
+        if process.exitcode:
+            raise SystemExit(process.exitcode)
     print(ROW.format("stage of the fast engine", "ms", "", ""))
     for name, spent in stages(ct, mask, repeat).items():
         print(ROW.format(name, f"{spent * 1e3:.1f}", "", ""))
