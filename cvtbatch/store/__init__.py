@@ -33,6 +33,7 @@ from cvtbatch.store.snapshots import (
 )
 from cvtbatch.store.stored_array import StoredArray
 from cvtbatch.store.tables import counted, equal_to
+from cvtbatch.store.taken_rows import sort_rows
 from cvtbatch.store.verification import Discrepancy, verify_snapshot
 from cvtbatch.store.wide import wide_columns, wide_rows
 
@@ -72,6 +73,7 @@ __all__ = [
     "read_snapshots",
     "set_contract",
     "set_table",
+    "sort_rows",
     "verify_snapshot",
     "wide_columns",
     "wide_rows",

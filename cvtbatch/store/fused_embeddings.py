@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from cvtbatch.errors import InputError
 from cvtbatch.spec import FUSE, FUSE_NAMES, Spec
 from cvtbatch.store.row_keys import as_text
+from cvtbatch.store.taken_rows import MOST_NUMBERS, take_rows
 
 OUTLINE = ("roi_key", "input_digest")
 SLICE = (*OUTLINE, "slice_index")
@@ -55,7 +56,7 @@ def read_embeddings(
     for own, key in zip(rows, keys, strict=True):
         shared = shared.filter(pc.is_in(as_text(shared, key), value_set=as_text(own, key)))
     aligned = [
-        own.take(pc.index_in(as_text(shared, key), value_set=as_text(own, key)))
+        take_rows(own, pc.index_in(as_text(shared, key), value_set=as_text(own, key)))
         for own, key in zip(rows, keys, strict=True)
     ]
     label = json.loads(rows[lead].schema.metadata[b"cvtbatch"]) | {"embedding_spec_id": fused}
@@ -96,12 +97,12 @@ def _require_fusion(spec_ids: Sequence[str], specs: Mapping[str, Spec]) -> str:
 def _side_by_side(found: pa.Table, rows: Sequence[pa.Table], fused: str) -> pa.Table:
     """Return rows with what the networks, a table each of the same slices in the same order, say of them together."""
     for place, name in enumerate(found.column_names):
-        own = [of_network[name].combine_chunks() for of_network in rows]
+        own = [of_network[name] for of_network in rows]
         match name:
             case "embedding_spec_id":
                 joined = pa.repeat(fused, len(found))
             case "embedding":
-                joined = _behind_one_another(own)
+                joined = behind_one_another(own)
             case "weights":
                 joined = pc.binary_join_element_wise(*own, FUSE_NAMES)
             case "not_for_inference":
@@ -112,10 +113,25 @@ def _side_by_side(found: pa.Table, rows: Sequence[pa.Table], fused: str) -> pa.T
     return found
 
 
-def _behind_one_another(embeddings: Sequence[pa.Array]) -> pa.Array:
-    """Return lists of the networks' numbers, one list a row."""
-    if not (count := len(embeddings[0])):
+def behind_one_another(embeddings: Sequence[pa.ChunkedArray], most: int = MOST_NUMBERS) -> pa.ChunkedArray:
+    """Return lists of the networks' numbers, one list a row.
+
+    Args:
+        embeddings: of each network, equally many; a network's have one length.
+        most: numbers that one array of the result has; Arrow counts them in 32 bits, and beyond these on from the least.
+    """
+    count, kind = len(embeddings[0]), pa.list_(pa.float32())
+    if not count:
         return embeddings[0]
-    values = [column.flatten().to_numpy(zero_copy_only=False).reshape(count, -1) for column in embeddings]
-    whole = np.concatenate(values, axis=1)
-    return pa.FixedSizeListArray.from_arrays(pa.array(whole.ravel()), whole.shape[1]).cast(pa.list_(pa.float32()))
+    at_once = max(most // sum(len(column[0]) for column in embeddings), 1)
+    parts = []
+    for start in range(0, count, at_once):
+        part = [_matrix(column.slice(start, at_once)) for column in embeddings]
+        whole = np.concatenate(part, axis=1)
+        parts.append(pa.FixedSizeListArray.from_arrays(pa.array(whole.ravel()), whole.shape[1]).cast(kind))
+    return pa.chunked_array(parts, kind)
+
+
+def _matrix(embeddings: pa.ChunkedArray) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    values = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in embeddings.chunks]
+    return np.concatenate(values).reshape(len(embeddings), -1)

@@ -36,6 +36,7 @@ from cvtbatch.store.row_keys import (
     spec_column,
 )
 from cvtbatch.store.tables import Pin, newest
+from cvtbatch.store.taken_rows import take_rows
 
 # Of how many bytes columns are read together where a whole table is gone through.
 GROUP_BYTES = 48 * 2**20
@@ -145,7 +146,7 @@ class View:
     def newest(self, name: str) -> pa.Table:
         """Return the newest row of every key of a table, whether or not what it stands on is current."""
         rows = self.read(name)
-        return rows.take(newest(rows, self.contract(name).key))
+        return take_rows(rows, newest(rows, self.contract(name).key))
 
     def specs(self) -> dict[str, Spec]:
         """Return the specifications by id."""
@@ -172,7 +173,7 @@ class View:
     def rows(self, name: str, columns: Sequence[str] | None = None, spec_ids: Sequence[str] = ()) -> pa.Table:
         """Return the current rows of a table: of all specifications, or of those on volumes of some."""
         rows, indices = self.read(name, columns), self.indices(name)
-        rows = rows if len(indices) == rows.num_rows else rows.take(indices)
+        rows = rows if len(indices) == rows.num_rows else take_rows(rows, indices)
         volume = spec_column("volume")
         if not spec_ids or volume not in self.contract(name).arrow().names:
             return rows
@@ -327,7 +328,7 @@ class View:
         where = chosen if where is None else where if chosen is None else where & chosen
         rows = self.read(name, list(dict.fromkeys([*wanted, *deciding(contract)])), where, roi_keys)
         indices = self._currency.places_among(name, rows)
-        rows = rows if len(indices) == rows.num_rows else rows.take(pa.array(indices))
+        rows = rows if len(indices) == rows.num_rows else take_rows(rows, pa.array(indices))
         spec_ids = rows[spec_column(kind)].unique().to_pylist()
         if len(spec_ids) > 1:
             raise self.several_specs(kind, sorted(spec_ids))

@@ -16,6 +16,7 @@ from cvtbatch.store.pooled_embeddings import INPUT, pooled_embeddings
 from cvtbatch.store.reading import View
 from cvtbatch.store.region_features import region_columns, region_features
 from cvtbatch.store.row_keys import IS_LARGEST, IS_OUTLINE, REGION, joined
+from cvtbatch.store.taken_rows import take_rows
 
 IDENTITY = ("roi_key", "case_key", "center", "case_id", "roi", "reader", "reading")
 SPECS = ("volume_spec_id", "radiomics_spec_id", "embedding_spec_id", "input_digest", "clinical_digest")
@@ -129,6 +130,6 @@ def _beside(rows: pa.Table, others: pa.Table, key: Sequence[str], columns: Seque
     """Return rows with columns of the others that have the same key; null where there is none."""
     # Not Table.join(): it holds no lists.
     index = pc.index_in(joined(rows, key), value_set=joined(others, key).combine_chunks())
-    found = others.select(list(columns)).take(index)
+    found = take_rows(others.select(list(columns)), index)
     fields = [*rows.schema, *(field.with_nullable(True) for field in found.schema)]
     return pa.table([*rows.columns, *found.columns], schema=pa.schema(fields, metadata=rows.schema.metadata))

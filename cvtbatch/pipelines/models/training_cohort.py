@@ -31,7 +31,16 @@ from cvtbatch.pipelines.shared.region_columns import lacking_regions, no_feature
 from cvtbatch.pipelines.shared.reviewed import NOT_REVIEWED, refused_outlines
 from cvtbatch.regions.rules import REGION_SPEC, region_column
 from cvtbatch.spec import Spec, parts_of
-from cvtbatch.store import IS_OUTLINE, FeatureStore, View, among, feature_columns, incomplete_outlines, wide_rows
+from cvtbatch.store import (
+    IS_OUTLINE,
+    FeatureStore,
+    View,
+    among,
+    feature_columns,
+    incomplete_outlines,
+    sort_rows,
+    wide_rows,
+)
 from cvtbatch.validation.outcome import CVT, ETIOLOGY, EXPANSION
 
 _FILL_IN = "fill in what is missing, and run extract again, which computes no feature anew for it"
@@ -294,13 +303,13 @@ def _slices(store: FeatureStore, source: CohortSource, rows: pa.Table) -> pa.Tab
     columns = ["roi_key", "input_digest", "slice_index", "embedding", "weights", "not_for_inference"]
     of_rows = pc.field("roi_key").isin(rows["roi_key"].combine_chunks())
     slices = store.embeddings(snapshot=source.snapshot, columns=columns, where=of_rows, spec=list(source.spec_ids))
-    return slices.sort_by([("roi_key", "ascending"), ("slice_index", "ascending")])
+    return sort_rows(slices, ["roi_key", "slice_index"])
 
 
 def _matrix(embeddings: pa.ChunkedArray) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     """Return embeddings as (rows, E)."""
-    column = embeddings.combine_chunks()
-    return column.flatten().to_numpy(zero_copy_only=False).astype(np.float32).reshape(len(column), -1)  # type: ignore[no-any-return]
+    values = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in embeddings.chunks]
+    return np.concatenate(values).astype(np.float32, copy=False).reshape(len(embeddings), -1)
 
 
 def _features(rows: pa.Table, names: Sequence[str]) -> Floats:

@@ -20,7 +20,7 @@ def with_embedding_columns(rows: pa.Table) -> tuple[pa.Table, int]:
     """Return rows with a column for each number of their embeddings, and how many these are; null where there is none."""
     if EMBEDDING not in rows.column_names:
         return rows, 0
-    lists = rows[EMBEDDING].combine_chunks()
+    lists = rows[EMBEDDING]
     length = pc.max(pc.list_value_length(lists)).as_py() or 0
     before = rows.column_names.index(EMBEDDING)
     columns = {embedding_column(place): pc.list_element(lists, place) for place in range(length)}

@@ -28,6 +28,7 @@ from cvtbatch.store import (
     check_columns,
     pair_rows,
     pair_schema,
+    sort_rows,
     wide_columns,
     wide_rows,
 )
@@ -189,7 +190,7 @@ def _rows(
         rows = view.rows(name, read, spec_ids)
     if centers:
         rows = rows.filter(pc.is_in(rows[CENTER], value_set=pa.array(list(centers), pa.string())))
-    return rows.sort_by([(column, "ascending") for column in key]).select(wanted), left_out
+    return sort_rows(rows, key).select(wanted), left_out
 
 
 def _not_one(key: str, found: Sequence[str], rois: pa.Table) -> str:
