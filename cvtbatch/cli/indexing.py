@@ -191,7 +191,7 @@ def _lines(report: "IndexReport", out: Path, preferred: str) -> Iterator[str]:
         states.append(f"{report.without_ct:,} without a head CT")
     states += [f"{count:,} left out: {state}" for state, count in report.left_out_otherwise.items()]
     yield f"{_count(report.studies, 'study')}: {', '.join(states)}"
-    if report.left_out_path:
+    if report.left_out:
         yield f"those without a row are listed in {report.left_out_path}"
     filled = f", {report.rows_filled:,} filled from the clinical table" if report.rows_filled else ""
     kept = report.rows_kept - report.rows_filled
@@ -232,7 +232,8 @@ def _of_rows(report: "IndexReport", out: Path, preferred: str) -> Iterator[str]:
 def _of_sources(report: "IndexReport") -> Iterator[str]:
     if report.unreadable:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in report.unreadable.items())
-        yield f"{_count(sum(report.unreadable.values()), 'file')} not to be read: {kinds}"
+        count = _count(sum(report.unreadable.values()), "file")
+        yield f"{count} not to be read: {kinds}: {_some(report.unreadable_files)}; why stands in {report.left_out_path}"
     if report.without_patient:
         yield f"{_count(report.without_patient, 'folder')} without PatientID: each study counts as a patient of its own"
     if report.without_study:

@@ -166,12 +166,14 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         if options.leave_ties:
             found = [replace(one, series=(), reason=_TIED) if one.state == TIE else one for one in found]
         taken, onset_unknown = _taken(found, left_out, clinical if options.first_after_onset else None)
+        left_out.files = tuple(studies.refused_files())
         update, states = _write(prepared, cache, rows, taken, left_out)
     return IndexReport(
         seconds=round(time.monotonic() - started, 3),
         files=count.found,
         files_read=count.read,
         unreadable=dict(studies.refused),
+        unreadable_files=tuple(rows.place(file.path) for file in left_out.files),
         studies=len(found),
         chosen=states[CHOSEN],
         ties=states[TIE],
@@ -197,7 +199,7 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         clinical_differing=update.differing,
         clinical_not_taken=clinical.not_taken if clinical else (),
         map_path=str(map_path(options)),
-        left_out_path=str(LeftOut.path(prepared.out)) if left_out.counts() else "",
+        left_out_path=str(LeftOut.path(prepared.out)) if left_out else "",
     )
 
 
@@ -206,7 +208,8 @@ def _no_studies(prepared: Preparation, count: ScanCount) -> InputError:
         return InputError("no_studies", "the archive has no CT of a study that is wanted: widen the selection")
     return InputError(
         "no_studies",
-        f"there is no study below the folder: none of its {count.found:,} files is a CT in DICOM, NIfTI, NRRD or MetaImage; name "
+        f"there is no study below the folder: none of its {count.found:,} files is a CT in DICOM, NIfTI, NRRD or MetaImage"
+        f"{f', and {count.refused:,} cannot be read' if count.refused else ''}; name "
         "the folder that holds the images",
         str(prepared.root),
     )

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 Document = dict[str, object]
 # What may not be shared: paths, ids of a hospital's table, and names of folders.
-_PRIVATE = ("map_path", "left_out_path", "misfits")
+_PRIVATE = ("map_path", "left_out_path", "misfits", "unreadable_files")
 # Kinds of failure that mean that a study has no head CT, rather than one that cannot be read.
 _WITHOUT_CT = frozenset({"no_ct_series", "not_hounsfield"})
 
@@ -16,6 +16,7 @@ class IndexReport:
     Attributes:
         files, files_read: that were found, and of which the header was read in this run.
         unreadable: files, by kind.
+        unreadable_files: as seen from the manifest.
         chosen, ties: studies by what was chosen in this run.
         standing_ties: cases that the manifest now has several series of.
         left_out: studies without a row, by state.
@@ -38,6 +39,7 @@ class IndexReport:
     files: int
     files_read: int
     unreadable: dict[str, int]
+    unreadable_files: tuple[str, ...]
     studies: int
     chosen: int
     ties: int
