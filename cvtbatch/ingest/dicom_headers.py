@@ -16,6 +16,7 @@ from pydicom.filereader import read_partial
 from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
+from cvtbatch.counts import counted
 from cvtbatch.errors import CvtbatchError, InputError, UnavailableError
 from cvtbatch.ingest.compression import is_lossy
 from cvtbatch.ingest.contrast import hints_at_contrast
@@ -194,7 +195,7 @@ def _slices(name: str, dataset: pydicom.FileDataset, place: int, *, present: boo
     if len(frames) != pixels.frames:
         raise InputError(
             "missing_geometry",
-            f"a multi-frame CT of {pixels.frames} frames describes the place of {len(frames)}",
+            f"a multi-frame CT of {counted(pixels.frames, 'frame')} describes the place of {len(frames):,}",
             name,
         )
     shared = list(read_items(dataset, "SharedFunctionalGroupsSequence"))

@@ -15,6 +15,7 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, RLELossless
 
+from cvtbatch.counts import counted
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import ORTHONORMAL_TOLERANCE, Triple, Vector
 from cvtbatch.ingest.dicom_references import Reference, read_references
@@ -106,7 +107,7 @@ def parse_frames(dataset: pydicom.Dataset, roi: RoiSource) -> Frames:
         if pixels.any()
     )
     if not frames:
-        raise InputError("empty_mask", f"the segment is empty: none of its {len(chosen)} frames has a pixel")
+        raise InputError("empty_mask", f"the segment is empty: no pixel in its {counted(len(chosen), 'frame')}")
     places = np.array([_place(dataset, index) for index in chosen])
     _check_places(places, frames)
     measures = _group(dataset, chosen[0], "PixelMeasuresSequence")

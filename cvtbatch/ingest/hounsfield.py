@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from cvtbatch.counts import counted
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import AIR_HU
 
@@ -23,7 +24,7 @@ def require_hounsfield(values_zyx: npt.NDArray[np.number]) -> None:
     if np.issubdtype(values_zyx.dtype, np.floating):
         count = sum(int(plane.size - np.count_nonzero(np.isfinite(plane))) for plane in values_zyx)
         if count:
-            raise InputError("non_finite_voxels", f"{count} voxels of the image are not finite")
+            raise InputError("non_finite_voxels", f"{counted(count, 'voxel')} of the image not finite")
     low, high = float(values_zyx.min()), float(values_zyx.max())
     if low > _LOWEST_AIR_HU:
         raise InputError(

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cvtbatch.counts import counted
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import SAME_POSITION_MM, WIDE_GAP, Vector
 from cvtbatch.ingest.acquisition_passes import typical_gap
@@ -185,7 +186,7 @@ def _placed(stacks: list[Stack]) -> list[Stack]:
 def _without_place(lost: Sequence[Stack], consequence: str) -> InputError:
     return InputError(
         "missing_geometry",
-        f"{sum(len(stack.slices) for stack in lost)} CT images have no usable ImagePositionPatient and "
+        f"{counted(sum(len(stack.slices) for stack in lost), 'CT image has', 'CT images have')} no usable ImagePositionPatient and "
         f"ImageOrientationPatient: {consequence}",
         ", ".join(header.file for stack in lost for header in stack.slices),
     )
@@ -228,10 +229,24 @@ def _require_whole(chosen: Stack, stacks: Iterable[Stack]) -> None:
             )
         raise InputError(
             "mixed_series",
-            f"{len(other.slices)} slices of the series continue or complete the other {len(chosen.slices)}, but differ from "
-            "them in FrameOfReferenceUID, StackID, ImageType or unit, or overlap them: which make the volume cannot be told",
-            chosen.series_uid,
+            f"{counted(len(other.slices), 'slice')} of the series, to continue or complete the other {len(chosen.slices):,}, "
+            f"{_difference(chosen, other)}: which make the volume cannot be told. What is of another volume (a reformat, a second "
+            "scan) has to be taken out of the source, or into a folder of its own; if nothing is, have the series sent anew",
+            f"{chosen.series_uid}: {', '.join(sorted({header.file for header in other.slices}))}",
         )
+
+
+def _difference(chosen: Stack, part: Stack) -> str:
+    """Return in what two stacks of one series differ, in words that may be shared."""
+    one, other = chosen.slices[0], part.slices[0]
+    values = {
+        "FrameOfReferenceUID": (one.frame_of_reference_uid, other.frame_of_reference_uid),
+        "StackID": (one.stack_id, other.stack_id),
+        "ImageType, original or derived": (one.is_derived, other.is_derived),
+        "unit (RescaleType, ImageType)": (one.is_hounsfield, other.is_hounsfield),
+    }
+    names = [name for name, (own, its) in values.items() if own != its]
+    return f"with another {' and another '.join(names)}" if names else "overlapping them"
 
 
 def _require_pixels(slices: Sequence[SliceHeader]) -> None:
@@ -239,7 +254,7 @@ def _require_pixels(slices: Sequence[SliceHeader]) -> None:
     lacking = {header.file: header.pixels for header in slices if not header.pixels.present}
     if not lacking:
         return
-    message = f"{len(lacking)} files of the series have no pixel data: truncated or damaged"
+    message = f"{counted(len(lacking), 'file')} of the series without pixel data: truncated or damaged"
     for pixels in lacking.values():
         if pixels.private_compression is not None:
             message = describe_encoding(pixels.transfer_syntax, pixels.private_compression)

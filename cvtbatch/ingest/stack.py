@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from cvtbatch.counts import counted
 from cvtbatch.geometry import Vector
 from cvtbatch.ingest.acquisition_passes import split_passes
 from cvtbatch.ingest.kernels import KernelClass, kernel_class, known_kernel
@@ -113,7 +114,7 @@ class Stack:
         gap = f"{np.median(gaps):.4g} mm apart" if len(gaps) else "of unknown places"
         thicknesses = self._values(lambda header: header.slice_thickness_mm)
         kernels, tubes = self._values(lambda header: header.kernel), self._values(lambda header: header.kvp)
-        parts = [f"{len(self.slices)} slices {gap}"]
+        parts = [f"{counted(len(self.slices), 'slice')} {gap}"]
         if self.thickness_mm is not None:
             parts += [f"{self.thickness_mm:.4g} mm thick"]
         elif thicknesses:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from cvtbatch.counts import counted
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import AIR_HU, Grid, SliceStack
 from cvtbatch.ingest.acquisition import Acquisition
@@ -183,6 +184,6 @@ def _require_whole(stack: SliceStack, *, allow_gaps: bool) -> None:
         gaps = stack.gaps_mm()
         raise InputError(
             "missing_slices",
-            f"{missing} slices are missing: gaps of {gaps.max():.3f} mm stand alone among gaps of {np.median(gaps):.3f} mm; "
-            "complete the series, or set allow_gaps to 1 to interpolate across it",
+            f"{counted(missing, 'slice is', 'slices are')} missing: gaps of {gaps.max():.3f} mm stand alone among gaps of "
+            f"{np.median(gaps):.3f} mm; complete the series, or set allow_gaps to 1 to interpolate across it",
         )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cvtbatch.counts import counted
 from cvtbatch.manifest import Manifest, find_twins, name_centers
 from cvtbatch.manifest.pseudonyms import suspicions_of
 
@@ -68,7 +69,7 @@ def _twins(centers: dict[str, _Count]) -> Iterator[IdWarning]:
     for names in find_twins(centers):
         counts = [centers[name] for name in names]
         told = ", ".join(
-            f"{name_centers([name])} ({count.cases} case{'s' if count.cases > 1 else ''}, first: row {count.first_row})"
+            f"{name_centers([name])} ({counted(count.cases, 'case')}, first: row {count.first_row})"
             for name, count in zip(names, counts, strict=True)
         )
         message = (

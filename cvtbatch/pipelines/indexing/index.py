@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cvtbatch import engine
+from cvtbatch.counts import counted
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.ingest.source_files import is_folder
@@ -208,9 +209,8 @@ def _no_studies(prepared: Preparation, count: ScanCount) -> InputError:
         return InputError("no_studies", "the archive has no CT of a study that is wanted: widen the selection")
     return InputError(
         "no_studies",
-        f"there is no study below the folder: none of its {count.found:,} files is a CT in DICOM, NIfTI, NRRD or MetaImage"
-        f"{f', and {count.refused:,} cannot be read' if count.refused else ''}; name "
-        "the folder that holds the images",
+        f"there is no study below the folder: no CT in DICOM, NIfTI, NRRD or MetaImage among its {counted(count.found, 'file')}"
+        f"{f', of which {count.refused:,} cannot be read' if count.refused else ''}; name the folder that holds the images",
         str(prepared.root),
     )
 

@@ -206,7 +206,10 @@ def test_slices_that_continue_or_complete_a_series_but_differ_are_refused(
     """Left out, they would shorten the head without a word, or be made up where gaps are allowed."""
     write(tmp_path / "s", (*HEAD, 5.0, 5.0))
     change(tmp_path / "s", lambda dataset: [setattr(dataset, tag, value) for tag, value in tags.items()], only=places)
-    assert refused(tmp_path / "s", allow_gaps=True).kind == "mixed_series"
+    error = refused(tmp_path / "s", allow_gaps=True)
+    assert (error.kind, error.private.count(".dcm")) == ("mixed_series", len(places))
+    assert f"with another {next(iter(tags))}" in error.message
+    assert "a folder of its own" in error.message
 
 
 @pytest.mark.parametrize("places", [range(35, 70), range(3, 70, 6)], ids=["a half", "every sixth"])
