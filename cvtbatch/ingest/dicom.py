@@ -21,7 +21,7 @@ from cvtbatch.ingest.acquisition import (
     known_position,
 )
 from cvtbatch.ingest.dicom_headers import is_dicom
-from cvtbatch.ingest.hounsfield import require_hounsfield
+from cvtbatch.ingest.hounsfield import require_hounsfield, require_tissue
 from cvtbatch.ingest.listing import list_series
 from cvtbatch.ingest.members import DICOM_SUFFIXES, GZIP_SUFFIX
 from cvtbatch.ingest.memory import Announce, announce_nothing
@@ -73,6 +73,7 @@ def read_series(source: Source, series_uid: str | None, announce: Announce = ann
     normal = np.cross(row_axis, column_axis)
     slices = tuple(sorted(slices, key=lambda header: float(np.dot(_position(header), normal))))
     hu, clipped = read_planes(source, slices, announce)
+    require_tissue(hu)
     _require_hounsfield(slices, hu)
     kept = _without_duplicates(slices, hu, normal)
     down, along = _numbers(slices[0].pixel_spacing_mm, "PixelSpacing")

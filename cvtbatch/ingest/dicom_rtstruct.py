@@ -95,6 +95,12 @@ def _contour(item: pydicom.Dataset) -> Contour | None:
             "bad_contour",
             f"a contour has {len(numbers)} coordinates for {stated} points, or one that is no number up to {FARTHEST_MM:g} mm",
         )
+    if any(float(part) for part in item.get("ContourOffsetVector") or ()):
+        raise InputError(
+            "bad_contour",
+            "a contour has a ContourOffsetVector, which the standard has retired: where it lies cannot be told; write the "
+            "structure set anew without",
+        )
     if len(points) < 3 or _area_mm2(points) < NO_AREA_MM2:
         return None
     is_xor = str(item.ContourGeometricType) == "CLOSEDPLANAR_XOR"

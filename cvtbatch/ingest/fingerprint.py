@@ -18,7 +18,7 @@ PASSED_OVER = (
 )
 # Raised when some sources are read otherwise than before: of whatever lies in a store the next run reads the source once more, and
 # computes anew what came out different; what did not keeps its digest, its rows and its specification.
-READING_REVISION = 3
+READING_REVISION = 4
 # What can be told of a name in a folder: its stat, or why there is none; None where it is passed over and not looked at.
 Look = os.stat_result | OSError | None
 

@@ -1,7 +1,8 @@
 """Stacks of CT slices: what of a series may build one volume.
 
-A slice belongs to a stack by its SeriesInstanceUID, and within that by its FrameOfReferenceUID, its StackID in a multi-frame
-object, whether it is derived, and whether its values may be HU. Of these a stack is what one pass over the patient made
+A slice belongs to a stack by its SeriesInstanceUID, and within that by its StudyInstanceUID, which is another where an export gave
+several patients one series, its FrameOfReferenceUID, its StackID in a multi-frame object, whether it is derived, and whether its
+values may be HU. Of these a stack is what one pass over the patient made
 (`acquisition_passes`): acquisitions under one UID that interleave (contrast phases, a patient who moved and was scanned again, two
 kernels) are stacks of their own; the rotations of a step-and-shoot scan, which lie beside one another, are one.
 
@@ -142,11 +143,13 @@ def split_series(series: Sequence[SliceHeader]) -> list[Stack]:
     """Split the slices of one SeriesInstanceUID into stacks; scout images, and colour ones among gray ones, are left out."""
     slices = [header for header in series if not header.is_localizer]
     slices = [header for header in slices if header.pixels.samples == 1] or slices
-    # A slice that lacks its frame of reference stays with the others, unless they have several.
+    # A slice that lacks its study or its frame of reference stays with the others, unless they have several.
+    several_studies = len({header.study_uid for header in slices} - {None}) > 1
     several = len({header.frame_of_reference_uid for header in slices} - {None}) > 1
     parts = _grouped(
         slices,
         lambda header: (
+            several_studies and header.study_uid,
             several and header.frame_of_reference_uid,
             header.stack_id,
             header.is_derived,

@@ -5,6 +5,7 @@ from cvtbatch.manifest.case import Case, CompactPickle, Reading, RoiSource, Valu
 from cvtbatch.manifest.centers import find_twins, name_centers, refuse_twins, require_centers, twin_notices, twins_of
 from cvtbatch.manifest.manifest import Manifest, Survey, read_manifest, survey_manifest
 from cvtbatch.manifest.presence import MISSING_FILE, is_absent, is_missing
+from cvtbatch.manifest.twin_ids import TwinIds
 
 __all__ = [
     "MISSING_FILE",
@@ -15,6 +16,7 @@ __all__ = [
     "Reading",
     "RoiSource",
     "Survey",
+    "TwinIds",
     "Value",
     "find_twins",
     "in_archive",

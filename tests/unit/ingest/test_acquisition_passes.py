@@ -35,6 +35,7 @@ def write_pass(folder: Path, depths: Sequence[float], tags: Tags, name: str, thi
     for index, path in enumerate(sorted((folder / name).iterdir())):
         dataset = pydicom.dcmread(path)
         dataset.SeriesInstanceUID = dataset.FrameOfReferenceUID = "1.2.826.0.1.3680043.8.498.1"
+        dataset.StudyInstanceUID = "1.2.826.0.1.3680043.8.498.2"
         dataset.SliceThickness = str(thickness)
         for tag, value in tags(index).items():
             setattr(dataset, tag, value)

@@ -41,7 +41,11 @@ def test_a_link_that_leads_nowhere_refuses_the_series_until_it_is_whole(tmp_path
     aside = annexed.rename(tmp_path / "aside")
     missing = image_fingerprint(case(tmp_path / "s"))
     error = refused(tmp_path / "s")
-    assert (error.kind, "1 file of the source is" in error.message, "git annex get" in error.message) == ("missing_members", True, True)
+    assert (error.kind, "1 file of the source is" in error.message, "git annex get" in error.message) == (
+        "missing_members",
+        True,
+        True,
+    )
     assert "0010.dcm" in error.private
     aside.rename(annexed)
     assert image_fingerprint(case(tmp_path / "s")) != missing

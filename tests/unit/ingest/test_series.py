@@ -161,9 +161,13 @@ def test_contrast_in_some_slices_is_a_hint_and_kernels_of_one_class_decide(tmp_p
 
 
 def _join(folder: Path, other: Path) -> None:
-    """Give the slices of another folder the SeriesInstanceUID of the first."""
-    uid = pydicom.dcmread(folder / "0001.dcm").SeriesInstanceUID
-    change(other, lambda dataset: setattr(dataset, "SeriesInstanceUID", uid))
+    """Give the slices of another folder the series and the study of the first."""
+    first = pydicom.dcmread(folder / "0001.dcm")
+
+    def edit(dataset: pydicom.Dataset) -> None:
+        dataset.SeriesInstanceUID, dataset.StudyInstanceUID = first.SeriesInstanceUID, first.StudyInstanceUID
+
+    change(other, edit)
 
 
 def test_a_scout_under_the_series_own_uid_is_left_out(tmp_path: Path) -> None:
@@ -197,7 +201,12 @@ def test_original_and_derived_under_one_uid_are_told_apart(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "tags", [{"ImageType": ["DERIVED", "PRIMARY", "AXIAL"]}, {"FrameOfReferenceUID": "1.2.826.0.1.9"}]
+    "tags",
+    [
+        {"ImageType": ["DERIVED", "PRIMARY", "AXIAL"]},
+        {"FrameOfReferenceUID": "1.2.826.0.1.9"},
+        {"StudyInstanceUID": "1.2.826.0.1.9"},
+    ],
 )
 @pytest.mark.parametrize("places", [[18, 19], [9]])
 def test_slices_that_continue_or_complete_a_series_but_differ_are_refused(

@@ -32,6 +32,23 @@ def test_check_tells_the_choice_of_every_case(tmp_path: Path) -> None:
     assert "2 cases: 1 can be read, 1 cannot" in shown
 
 
+def test_check_names_rows_whose_ids_differ_by_spelling_alone(tmp_path: Path) -> None:
+    write(tmp_path / "ct", HEAD, "head")
+    ids = [("a1", "P-1"), ("A1", "p-1"), ("b", ""), ("b 1", "p-1"), ("c", "M\u00fc"), ("d", "Mu\u0308"), ("a-1", "P1")]
+    rows = [{"center": "A", "case_id": case_id, "patient": patient, "image": "ct"} for case_id, patient in ids]
+    rows.append({"center": "B", "case_id": "a1", "patient": "P-1", "image": "ct"})
+    result = CliRunner().invoke(
+        cli, ["check", str(write_rows(tmp_path / "manifest.csv", rows)), "--json", "--workers", "0"]
+    )
+    document = json.loads(result.stdout)
+    assert contracts.problems_of(document, "commands/check.json") == []
+    cases, patients = document["warnings"]
+    assert (cases["column"], cases["kind"], cases["first_row"], cases["cases"]) == ("case_id", "twin_ids", 1, 2)
+    assert "the ids of rows 1 and 2 differ by capitals" in cases["message"]
+    assert (patients["column"], patients["kind"], patients["cases"]) == ("patient", "twin_ids", 4)
+    assert "the ids of rows 1 and 2, 5 and 6 differ" in patients["message"]
+
+
 def test_check_names_centres_that_are_spelled_in_several_ways(tmp_path: Path) -> None:
     write(tmp_path / "ct", HEAD, "head")
     names = ["K\u00f6ln", "Bonn", unicodedata.normalize("NFD", "K\u00f6ln"), "K\u00f6ln", "k\u00f6ln "]
