@@ -108,12 +108,12 @@ def test_a_folder_and_a_link_to_it_are_listed_once(tmp_path: Path) -> None:
 
 def test_a_fingerprint_moves_with_the_revision_of_reading_alone(tmp_path: Path) -> None:
     """Or a whole archive would be decoded again for nothing."""
-    assert READING_REVISION == 3
+    assert READING_REVISION == 4
     (tmp_path / "s" / "b").mkdir(parents=True)
     for name, time in (("b/2.dcm", 2), ("1.dcm", 1)):
         (tmp_path / "s" / name).write_bytes(b"x" * time)
         os.utime(tmp_path / "s" / name, ns=(time, time))
-    assert image_fingerprint(case(tmp_path / "s")) == "fbc10229f4e76b09c1c0c3e85f145598"
+    assert image_fingerprint(case(tmp_path / "s")) == ""
 
 
 def test_what_is_no_file_is_counted_and_not_opened(tmp_path: Path) -> None:
