@@ -1,26 +1,29 @@
-"""Ids of one centre that differ by capitals, blanks or Unicode form alone, found in two hashes a row."""
+"""Rows of a manifest that are alike in one thing and differ in another, found in two hashes a row."""
 
 import numpy as np
 
 from cvtbatch.key_index import hashed, key_array
-from cvtbatch.manifest.centers import folded
 
 
-class TwinIds:
-    """The ids of a column."""
+class RowPairs:
+    """What rows say of both."""
 
     def __init__(self) -> None:
         self._alike, self._own = bytearray(), bytearray()
         self._rows: list[int] = []
 
-    def add(self, row: int, center: str, name: str) -> None:
-        """Take in the id of a row."""
-        self._alike += hashed((center, folded(name)))
-        self._own += hashed(name)
+    def add(self, row: int, alike: object, own: object) -> None:
+        """Take in a row.
+
+        Args:
+            alike: in what rows are sought that are equal, and `own`, in which they differ: values with a faithful `repr`.
+        """
+        self._alike += hashed(alike)
+        self._own += hashed(own)
         self._rows.append(row)
 
-    def pairs(self) -> list[tuple[int, int]]:
-        """Return pairs of rows, the first one first, whose ids are twins."""
+    def found(self) -> list[tuple[int, int]]:
+        """Return pairs of rows, in each the first row first; of more than two alike rows, those beside one another."""
         alike, own = key_array([bytes(self._alike)]), key_array([bytes(self._own)])
         order = np.lexsort((own, alike))
         same = (alike[order][1:] == alike[order][:-1]) & (own[order][1:] != own[order][:-1])
